@@ -1,0 +1,133 @@
+use thiserror::Error;
+
+/// Why a policy was refused.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum PolicyError {
+    /// The short form held no letter at all.
+    #[error("the policy is empty: write `none` for views that are the image itself, or letters of abcde")]
+    Empty,
+    /// A character of the short form that is no step.
+    #[error(
+        "unknown letter `{letter}` at position {position} of the policy: the letters are a (crop), b (blur), \
+         c (grey), d (colour jitter) and e (flip)"
+    )]
+    UnknownLetter {
+        /// The character found.
+        letter: char,
+        /// Where it stands, counted in characters from 1.
+        position: usize,
+    },
+    /// A letter written twice.
+    #[error("letter `{letter}` again at position {position} of the policy: each letter may stand once")]
+    RepeatedLetter {
+        /// The letter.
+        letter: char,
+        /// Where it stands the second time, counted in characters from 1.
+        position: usize,
+    },
+    /// A number that does not follow the letter d.
+    #[error(
+        "a number at position {position} of the policy does not follow `d`: only colour jitter takes a strength, \
+         as in `ad0.25`"
+    )]
+    StrengthWithoutD {
+        /// Where the number begins, counted in characters from 1.
+        position: usize,
+    },
+    /// A strength of the short form that is no number in the range.
+    #[error("strength `{text}` of `d` is not a number from 0 to {max}")]
+    Strength {
+        /// The strength as written.
+        text: String,
+        /// The largest strength: beyond it the hue would turn by more than half a circle.
+        max: f64,
+    },
+    /// A parameter outside of its range.
+    #[error("{field} = {value} is not {needed}")]
+    Number {
+        /// The parameter, as `section.name`.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it has to be.
+        needed: &'static str,
+    },
+    /// A pair of bounds that is unordered or outside of its range.
+    #[error("{field} = [{low}, {high}] is not {needed}")]
+    Range {
+        /// The parameter, as `section.name`.
+        field: &'static str,
+        /// The first bound given.
+        low: f64,
+        /// The second bound given.
+        high: f64,
+        /// What the pair has to be.
+        needed: &'static str,
+    },
+    /// The text is no TOML policy; the message names an unknown field.
+    #[error("cannot read the policy: {0}")]
+    Toml(#[from] toml::de::Error),
+}
+
+/// Why a view could not be made.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ViewError {
+    /// An image without pixels.
+    #[error("an image of {width}×{height} pixels has no views: both sides must be at least 1")]
+    EmptySource {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// The bytes of the image are not width × height × 3.
+    #[error("an RGB image of {width}×{height} pixels does not have {bytes} bytes: it needs width × height × 3")]
+    SourceLength {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// The length given.
+        bytes: usize,
+    },
+    /// A view without pixels was asked for.
+    #[error("a view of side 0 was asked for: the side must be at least 1")]
+    EmptyView,
+    /// The buffer for the view is not side × side × 3 bytes.
+    #[error("a buffer of {bytes} bytes does not hold an RGB view of side {size}: it needs side × side × 3")]
+    OutputLength {
+        /// The side of the view.
+        size: u32,
+        /// The length of the buffer given.
+        bytes: usize,
+    },
+    /// The crop of a replayed draw is empty or reaches beyond the image.
+    #[error(
+        "the crop {crop_width}×{crop_height} at ({left}, {top}) is not inside an image of {width}×{height} pixels: \
+         replay a draw on an image of the size that it was drawn for"
+    )]
+    CropOutside {
+        /// Width of the crop.
+        crop_width: u32,
+        /// Height of the crop.
+        crop_height: u32,
+        /// First column of the crop.
+        left: u32,
+        /// First row of the crop.
+        top: u32,
+        /// Pixels in a row of the image.
+        width: u32,
+        /// Rows of the image.
+        height: u32,
+    },
+    /// A parameter of a replayed draw outside of its range.
+    #[error("the draw's {field} = {value} is not {needed}")]
+    Parameter {
+        /// The parameter.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it has to be.
+        needed: &'static str,
+    },
+}

@@ -1,0 +1,105 @@
+//! The short form of a policy, as in `abcd0.25e`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::PolicyError;
+use crate::policy::{Jitter, Policy, PolicyConfig};
+
+/// The largest strength after `d`: with a hue of 0.2 it turns by 0.5, which is half a circle.
+pub const MAX_STRENGTH: f64 = 2.5;
+
+impl FromStr for Policy {
+    type Err = PolicyError;
+
+    /// Reads what [`Display`](fmt::Display) writes: `none`, letters, or a TOML table in braces.
+    ///
+    /// # Errors
+    /// Names what is wrong and, in the short form, where.
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        if text.starts_with('{') {
+            return text.parse::<toml::Value>()?.try_into::<PolicyConfig>()?.try_into();
+        }
+        let config = if text == "none" { PolicyConfig::default() } else { parse_letters(text)? };
+        config.try_into()
+    }
+}
+
+fn parse_letters(text: &str) -> Result<PolicyConfig, PolicyError> {
+    let mut config = PolicyConfig::default();
+    let mut rest = text.chars();
+    let mut position = 0;
+    while let Some(letter) = rest.next() {
+        position += 1;
+        let repeated = match letter {
+            'a' => config.crop.replace(Default::default()).is_some(),
+            'b' => config.blur.replace(Default::default()).is_some(),
+            'c' => config.grey.replace(Default::default()).is_some(),
+            'd' => config.jitter.replace(Default::default()).is_some(),
+            'e' => config.flip.replace(Default::default()).is_some(),
+            _ if is_numeric(letter) => return Err(PolicyError::StrengthWithoutD { position }),
+            _ => return Err(PolicyError::UnknownLetter { letter, position }),
+        };
+        if repeated {
+            return Err(PolicyError::RepeatedLetter { letter, position });
+        }
+        if letter == 'd' {
+            let after = rest.as_str();
+            // No exponent: an `e` after the digits is the flip.
+            let (number, remaining) = after.split_at(after.find(|c| !is_numeric(c)).unwrap_or(after.len()));
+            if !number.is_empty() {
+                config.jitter = Some(Jitter { strength: parse_strength(number)?, ..Jitter::default() });
+            }
+            rest = remaining.chars();
+            position += number.len();
+        }
+    }
+    if position == 0 { Err(PolicyError::Empty) } else { Ok(config) }
+}
+
+fn is_numeric(c: char) -> bool {
+    c.is_ascii_digit() || c == '.' || c == '-'
+}
+
+fn parse_strength(text: &str) -> Result<f64, PolicyError> {
+    match text.parse::<f64>() {
+        Ok(strength) if (0.0..=MAX_STRENGTH).contains(&strength) && strength.is_sign_positive() => Ok(strength),
+        _ => Err(PolicyError::Strength { text: text.to_owned(), max: MAX_STRENGTH }),
+    }
+}
+
+impl fmt::Display for Policy {
+    /// The short form where it says everything, otherwise the TOML in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letters = letters(self.config());
+        if letters.parse().is_ok_and(|policy: Policy| policy == *self) {
+            f.write_str(&letters)
+        } else {
+            toml::Value::try_from(self).map_err(|_| fmt::Error)?.fmt(f)
+        }
+    }
+}
+
+/// The steps and the strength of a policy; all other parameters are lost.
+fn letters(config: &PolicyConfig) -> String {
+    let steps = [
+        ('a', config.crop.is_some()),
+        ('b', config.blur.is_some()),
+        ('c', config.grey.is_some()),
+        ('d', config.jitter.is_some()),
+        ('e', config.flip.is_some()),
+    ];
+    if steps.iter().all(|(_, present)| !present) {
+        return "none".to_owned();
+    }
+    let mut text = String::new();
+    for (letter, _) in steps.into_iter().filter(|(_, present)| *present) {
+        text.push(letter);
+        if let ('d', Some(jitter)) = (letter, config.jitter)
+            && jitter.strength != Jitter::default().strength
+        {
+            text += &jitter.strength.to_string();
+        }
+    }
+    text
+}

@@ -1,0 +1,45 @@
+//! Augmentation for selfsame: policies, and views as pure functions of their key.
+//!
+//! A [`Policy`] says which transforms a view goes through and how strongly: crop → flip → colour
+//! jitter → grey → blur, each optional, always in that order. [`Policy::view`] turns an image into
+//! the view named by a [`ViewKey`] (seed, image, epoch, view number) and by nothing else: not by
+//! the thread, the order of calls, the platform or what was made before. It is two steps that can
+//! be taken apart: [`Policy::draw`] draws the parameters ([`Draw`], printable and serialisable) and
+//! [`Draw::apply`] computes the pixels, so any view can be replayed and explained.
+//!
+//! Every transform draws from a random stream of its own, so policies are nested: with the same
+//! key, the draw of `ab` is the draw of `abc` less its grey step.
+//!
+//! The pixels are those of torchvision's transforms on PIL images, rounding included.
+//!
+//! ```
+//! use selfsame_augment::{Policy, Scratch, Source, ViewKey};
+//!
+//! let policy: Policy = "abcde".parse()?;
+//! let pixels: Vec<u8> = (0..40 * 30 * 3).map(|i| (i % 251) as u8).collect();
+//! let source = Source::new(40, 30, &pixels)?;
+//! let key = ViewKey { seed: 0, image: 17, epoch: 3, view: 1 };
+//!
+//! let (mut scratch, mut view) = (Scratch::default(), vec![0; 32 * 32 * 3]);
+//! policy.view(key, source, 32, &mut scratch, &mut view)?;
+//!
+//! let draw = policy.draw(key, 40, 30);
+//! println!("{draw}"); // for example: crop 21×17 at (5, 9), flip, blur 1.000
+//! let mut again = vec![0; 32 * 32 * 3];
+//! draw.apply(source, 32, &mut scratch, &mut again)?;
+//! assert_eq!(view, again);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod draw;
+mod error;
+mod letters;
+mod pixels;
+mod policy;
+mod view;
+
+pub use draw::{Adjustment, CropBox, Draw, ViewKey};
+pub use error::{PolicyError, ViewError};
+pub use letters::MAX_STRENGTH;
+pub use policy::{Blur, Crop, Flip, Grey, Jitter, MAX_SIGMA, Policy, PolicyConfig, SIGMA_SIDE};
+pub use view::{Scratch, Source};

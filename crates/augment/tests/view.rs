@@ -1,0 +1,327 @@
+//! The pixels of views: purity, extremes, identities, and slow oracles in plain 64-bit floats.
+
+use proptest::prelude::*;
+use selfsame_augment::{Adjustment, CropBox, Draw, Policy, PolicyConfig, Scratch, Source, ViewError, ViewKey};
+
+fn noise(width: u32, height: u32) -> Vec<u8> {
+    (0..width * height * 3).map(|i| (i.wrapping_add(99).wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+fn apply(draw: Draw, pixels: &[u8], width: u32, height: u32, size: u32) -> Vec<u8> {
+    let mut view = vec![0; (size * size * 3) as usize];
+    let source = Source::new(width, height, pixels).unwrap();
+    draw.apply(source, size, &mut Scratch::default(), &mut view).unwrap();
+    view
+}
+
+fn adjusted(adjustment: Adjustment, pixels: &[u8], size: u32) -> Vec<u8> {
+    let nothing = Adjustment::Hue(0.0);
+    apply(Draw { jitter: Some([nothing, adjustment, nothing, nothing]), ..Draw::default() }, pixels, size, size, size)
+}
+
+fn whole(width: u32, height: u32) -> CropBox {
+    CropBox { left: 0, top: 0, width, height }
+}
+
+#[test]
+fn identity_settings_change_nothing() {
+    let pixels = noise(19, 19);
+    for adjustment in
+        [Adjustment::Brightness(1.0), Adjustment::Contrast(1.0), Adjustment::Saturation(1.0), Adjustment::Hue(0.0)]
+    {
+        assert_eq!(adjusted(adjustment, &pixels, 19), pixels, "{adjustment}");
+    }
+    assert_eq!(apply(Draw::default(), &pixels, 19, 19, 19), pixels);
+    assert_eq!(apply(Draw { crop: Some(whole(19, 19)), ..Draw::default() }, &pixels, 19, 19, 19), pixels);
+    assert_eq!(apply(Draw { blur: Some(1e-6), ..Draw::default() }, &pixels, 19, 19, 19), pixels);
+}
+
+#[test]
+fn the_policies_none_and_d0_show_the_image_itself() {
+    let pixels = noise(32, 32);
+    let source = Source::new(32, 32, &pixels).unwrap();
+    for text in ["none", "d0"] {
+        let policy: Policy = text.parse().unwrap();
+        let mut view = vec![0; pixels.len()];
+        for image in 0..20 {
+            let key = ViewKey { seed: 0, image, epoch: 0, view: 0 };
+            policy.view(key, source, 32, &mut Scratch::default(), &mut view).unwrap();
+            assert_eq!(view, pixels, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_crop_of_the_views_size_is_copied() {
+    let pixels = noise(9, 7);
+    let view = apply(
+        Draw { crop: Some(CropBox { left: 2, top: 3, width: 4, height: 4 }), ..Draw::default() },
+        &pixels,
+        9,
+        7,
+        4,
+    );
+    for (y, row) in view.chunks(12).enumerate() {
+        assert_eq!(row, &pixels[((3 + y) * 9 + 2) * 3..][..12]);
+    }
+}
+
+#[test]
+fn flipping_reverses_the_rows() {
+    let pixels = noise(5, 5);
+    let view = apply(Draw { flip: true, ..Draw::default() }, &pixels, 5, 5, 5);
+    for (x, y) in (0..5).flat_map(|x| (0..5).map(move |y| (x, y))) {
+        assert_eq!(view[(y * 5 + x) * 3..][..3], pixels[(y * 5 + 4 - x) * 3..][..3]);
+    }
+}
+
+#[test]
+fn hue_turns_the_primaries_and_spares_grey() {
+    let pixels = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [77, 77, 77]].concat();
+    // A third of the circle: 85 of 255.
+    let turned = [[0, 255, 0], [0, 0, 255], [255, 0, 0], [77, 77, 77]].concat();
+    assert_eq!(adjusted(Adjustment::Hue(1.0 / 3.0), &pixels, 2), turned);
+}
+
+/// Blending is exact in 64-bit floats up to rounding errors of 10⁻¹², so 32-bit floats can at most
+/// cut to the neighbouring level.
+#[test]
+fn colour_agrees_with_plain_floats() {
+    let pixels = noise(16, 16);
+    let luminance = |p: &[u8]| (0.299 * f64::from(p[0]) + 0.587 * f64::from(p[1]) + 0.114 * f64::from(p[2])).round();
+    let mean = (pixels.chunks(3).map(luminance).sum::<f64>() / 256.0).round();
+    let check = |adjustment: Adjustment, factor: f64, from: &dyn Fn(&[u8]) -> f64| {
+        let view = adjusted(adjustment, &pixels, 16);
+        for (pixel, ours) in pixels.chunks(3).zip(view.chunks(3)) {
+            for (&value, &ours) in pixel.iter().zip(ours) {
+                let blended = from(pixel) + factor * (f64::from(value) - from(pixel));
+                let expected = blended.clamp(0.0, 255.0).floor();
+                assert!((expected - f64::from(ours)).abs() <= 1.0, "{adjustment}: {expected} {ours}");
+            }
+        }
+    };
+    for factor in [0.0, 0.2, 0.77, 1.5, 3.0, 1e300] {
+        check(Adjustment::Brightness(factor), factor, &|_| 0.0);
+        // The luminance of 16-bit weights may round to the neighbouring level: at most (factor + 1) more.
+        if factor <= 1.0 {
+            check(Adjustment::Contrast(factor), factor, &|_| mean);
+            check(Adjustment::Saturation(factor), factor, &luminance);
+        }
+    }
+}
+
+/// The triangle filter in plain floats: two roundings to a level, each by at most a half, and the
+/// second direction averages the first's, so at most one level in all (and 2⁻²² a weight).
+#[test]
+fn resizing_agrees_with_plain_floats() {
+    let weights = |from: u32, to: u32, x: u32| -> Vec<f64> {
+        let scale = f64::from(from) / f64::from(to);
+        let centre = (f64::from(x) + 0.5) * scale;
+        let shares = |i: u32| (1.0 - (f64::from(i) + 0.5 - centre).abs() / scale.max(1.0)).max(0.0);
+        let sum: f64 = (0..from).map(shares).sum();
+        (0..from).map(|i| shares(i) / sum).collect()
+    };
+    for (width, height, size) in
+        [(1, 1, 3), (1, 9, 4), (7, 1, 2), (13, 11, 8), (5, 30, 7), (30, 5, 7), (6, 6, 17), (20, 19, 1)]
+    {
+        let pixels = noise(width, height);
+        let view = apply(Draw::default(), &pixels, width, height, size);
+        for (x, y) in (0..size).flat_map(|x| (0..size).map(move |y| (x, y))) {
+            let (columns, rows) = (weights(width, size, x), weights(height, size, y));
+            for channel in 0..3 {
+                let value = |i: usize, j: usize| f64::from(pixels[(j * width as usize + i) * 3 + channel]);
+                let expected: f64 = rows
+                    .iter()
+                    .enumerate()
+                    .map(|(j, row)| {
+                        row * columns.iter().enumerate().map(|(i, column)| column * value(i, j)).sum::<f64>()
+                    })
+                    .sum();
+                let ours = f64::from(view[((y * size + x) * 3) as usize + channel]);
+                assert!((ours - expected).abs() <= 1.0 + 1e-3, "{width}×{height} to {size}: {ours} {expected}");
+            }
+        }
+    }
+}
+
+/// Three extended box blurs in each direction in plain floats: six roundings to a level, each by at
+/// most a half and then only averaged, so at most three levels in all (and 2⁻²⁴ a weight).
+#[test]
+fn blurring_agrees_with_plain_floats() {
+    let (size, sigma) = (24_i32, 2.3_f64);
+    let pixels = noise(24, 24);
+    let variance = sigma * sigma / 3.0;
+    let radius = (((12.0 * variance + 1.0).sqrt() - 1.0) / 2.0).floor();
+    // The share a of the two outer pixels that gives the box the variance:
+    // (Σ d² over the middle + 2a (radius + 1)²) / (2 radius + 1 + 2a).
+    let inner = 2.0 * (1..=radius as i32).map(|d| f64::from(d * d)).sum::<f64>();
+    let share = (variance * (2.0 * radius + 1.0) - inner) / (2.0 * ((radius + 1.0).powi(2) - variance));
+    let pass = |image: &Vec<f64>, step: (i32, i32)| -> Vec<f64> {
+        let at =
+            |x: i32, y: i32, c: i32| image[((y.clamp(0, size - 1) * size + x.clamp(0, size - 1)) * 3 + c) as usize];
+        let mut out = Vec::new();
+        for (y, x, c) in (0..size).flat_map(|y| (0..size).flat_map(move |x| (0..3).map(move |c| (y, x, c)))) {
+            let reach = radius as i32 + 1;
+            let sum: f64 = (-reach..=reach)
+                .map(|d| if d.abs() == reach { share } else { 1.0 } * at(x + d * step.0, y + d * step.1, c))
+                .sum();
+            out.push(sum / (2.0 * radius + 1.0 + 2.0 * share));
+        }
+        out
+    };
+    let mut expected: Vec<f64> = pixels.iter().map(|&value| f64::from(value)).collect();
+    for step in [(1, 0), (1, 0), (1, 0), (0, 1), (0, 1), (0, 1)] {
+        expected = pass(&expected, step);
+    }
+    let view = apply(Draw { blur: Some(sigma * 32.0 / 24.0), ..Draw::default() }, &pixels, 24, 24, 24);
+    for (ours, expected) in view.iter().zip(expected) {
+        assert!((f64::from(*ours) - expected).abs() <= 3.0 + 1e-3, "{ours} {expected}");
+    }
+}
+
+#[test]
+fn a_blur_means_the_same_at_every_size() {
+    // An edge in the middle: where the view has come to a given level scales with its side.
+    let edge = |size: usize| -> Vec<u8> {
+        (0..size * size * 3).map(|i| if i / 3 % size < size / 2 { 0 } else { 255 }).collect()
+    };
+    let draw = Draw { blur: Some(4.0), ..Draw::default() };
+    let (small, large) = (apply(draw, &edge(32), 32, 32, 32), apply(draw, &edge(128), 128, 128, 128));
+    for x in 0..32 {
+        // The middle of small pixel x is between pixels 4x + 1 and 4x + 2 of the large.
+        let large = (u32::from(large[(4 * x + 1) * 3]) + u32::from(large[(4 * x + 2) * 3])) / 2;
+        // Three passes along the rows round by a half in either view, and so does the mean of two; the
+        // pixel's own extent (variance 1/12 in 16) is worth a quarter of a level. Columns are flat.
+        assert!(large.abs_diff(u32::from(small[x * 3])) <= 4, "{x}: {large} {}", small[x * 3]);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    assert_eq!(Source::new(0, 3, &[]).unwrap_err(), ViewError::EmptySource { width: 0, height: 3 });
+    assert_eq!(Source::new(2, 1, &[0; 5]).unwrap_err(), ViewError::SourceLength { width: 2, height: 1, bytes: 5 });
+    let huge = ViewError::SourceLength { width: u32::MAX, height: u32::MAX, bytes: 0 };
+    assert_eq!(Source::new(u32::MAX, u32::MAX, &[]).unwrap_err(), huge);
+
+    let pixels = noise(4, 4);
+    let source = Source::new(4, 4, &pixels).unwrap();
+    let refusal = |draw: Draw, size: u32, bytes: usize| {
+        draw.apply(source, size, &mut Scratch::default(), &mut vec![0; bytes]).unwrap_err()
+    };
+    assert_eq!(refusal(Draw::default(), 0, 0), ViewError::EmptyView);
+    assert_eq!(refusal(Draw::default(), 2, 13), ViewError::OutputLength { size: 2, bytes: 13 });
+    assert_eq!(refusal(Draw::default(), u32::MAX, 0), ViewError::OutputLength { size: u32::MAX, bytes: 0 });
+    for [left, top, width, height] in
+        [[0, 0, 5, 1], [0, 0, 0, 1], [0, 0, 1, 0], [4, 0, 1, 1], [1, u32::MAX, 1, u32::MAX]]
+    {
+        let crop = Some(CropBox { left, top, width, height });
+        assert!(matches!(refusal(Draw { crop, ..Draw::default() }, 1, 3), ViewError::CropOutside { .. }));
+    }
+    for sigma in [0.0, -1.0, 33.0, f64::NAN, f64::INFINITY] {
+        let refused = refusal(Draw { blur: Some(sigma), ..Draw::default() }, 1, 3);
+        assert!(matches!(refused, ViewError::Parameter { field: "blur", .. }));
+    }
+    for adjustment in [
+        Adjustment::Brightness(-0.1),
+        Adjustment::Contrast(f64::INFINITY),
+        Adjustment::Saturation(f64::NAN),
+        Adjustment::Hue(0.51),
+    ] {
+        let refused = refusal(Draw { jitter: Some([adjustment; 4]), ..Draw::default() }, 1, 3);
+        assert!(matches!(refused, ViewError::Parameter { .. }));
+    }
+}
+
+#[test]
+fn threads_and_order_do_not_count() {
+    let policy: Policy = "abcde".parse().unwrap();
+    let pixels = noise(40, 30);
+    let view = |image: u64, scratch: &mut Scratch| {
+        let mut view = vec![0; 24 * 24 * 3];
+        let key = ViewKey { seed: 1, image, epoch: 0, view: 0 };
+        policy.view(key, Source::new(40, 30, &pixels).unwrap(), 24, scratch, &mut view).unwrap();
+        view
+    };
+    let alone: Vec<Vec<u8>> = (0..64).map(|image| view(image, &mut Scratch::default())).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (view, alone) = (&view, &alone);
+            scope.spawn(move || {
+                let mut scratch = Scratch::default();
+                for image in (0..64).rev().filter(|image| image % 4 == thread) {
+                    assert_eq!(view(image, &mut scratch), alone[image as usize]);
+                }
+            });
+        }
+    });
+}
+
+fn numbers() -> impl Strategy<Value = f64> {
+    prop_oneof![-1.0..3.0, prop::num::f64::ANY]
+}
+
+fn adjustments() -> impl Strategy<Value = Adjustment> {
+    (0..4, numbers()).prop_map(|(kind, value)| match kind {
+        0 => Adjustment::Brightness(value),
+        1 => Adjustment::Contrast(value),
+        2 => Adjustment::Saturation(value),
+        _ => Adjustment::Hue(value),
+    })
+}
+
+fn boxes() -> impl Strategy<Value = CropBox> {
+    [0..9_u32, 0..9_u32, 0..9_u32, 0..9_u32].prop_map(|[left, top, width, height]| CropBox { left, top, width, height })
+}
+
+proptest! {
+    #[test]
+    fn a_view_is_filled_and_pure(
+        (width, height, size) in (1..40_u32, 1..40_u32, 1..40_u32),
+        (seed, image) in any::<(u64, u64)>(),
+        strength in 0.0..=2.5,
+        scale in 0.001..=1.0,
+        sigma in 0.001..=32.0,
+    ) {
+        let mut config: PolicyConfig = "abcde".parse::<Policy>().unwrap().into();
+        config.jitter.as_mut().unwrap().strength = strength;
+        config.crop.as_mut().unwrap().scale = [scale, 1.0];
+        config.blur.as_mut().unwrap().sigma = [sigma, 32.0];
+        let policy = Policy::try_from(config).unwrap();
+
+        let pixels = noise(width, height);
+        let source = Source::new(width, height, &pixels).unwrap();
+        let key = ViewKey { seed, image, epoch: 0, view: 0 };
+        let length = (size * size * 3) as usize;
+        let (mut first, mut second) = (vec![0; length], vec![255; length]);
+        let mut scratch = Scratch::default();
+        policy.view(key, source, size, &mut scratch, &mut first).unwrap();
+        policy.view(key, source, size, &mut scratch, &mut second).unwrap();
+        prop_assert_eq!(&first, &second);
+        policy.draw(key, width, height).apply(source, size, &mut Scratch::default(), &mut second).unwrap();
+        prop_assert_eq!(&first, &second);
+    }
+
+    #[test]
+    fn a_flat_image_stays_flat(level in any::<u8>(), (width, height, size) in (1..50_u32, 1..50_u32, 1..30_u32), sigma in 0.001..=32.0) {
+        let pixels = vec![level; (width * height * 3) as usize];
+        let view = apply(Draw { blur: Some(sigma), ..Draw::default() }, &pixels, width, height, size);
+        prop_assert!(view.iter().all(|&value| value == level));
+    }
+
+    #[test]
+    fn no_draw_panics(
+        crop in prop::option::of(boxes()),
+        flip: bool,
+        jitter in prop::option::of([adjustments(), adjustments(), adjustments(), adjustments()]),
+        grey: bool,
+        blur in prop::option::of(numbers()),
+        size in 0..9_u32,
+    ) {
+        let pixels = noise(8, 7);
+        let source = Source::new(8, 7, &pixels).unwrap();
+        let mut view = vec![0; (size * size * 3) as usize];
+        let result = Draw { crop, flip, jitter, grey, blur }.apply(source, size, &mut Scratch::default(), &mut view);
+        let sound = crop.is_none_or(|c| c.width > 0 && c.height > 0 && c.left + c.width <= 8 && c.top + c.height <= 7);
+        prop_assert!(sound || result.is_err());
+    }
+}
