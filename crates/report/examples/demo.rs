@@ -1,0 +1,203 @@
+//! Writes a made-up run folder and its page, to look at the page without training anything.
+//!
+//! usage: cargo run --release -p selfsame-report --example demo -- DIR [labelled|unlabelled|unevaluated]
+
+use std::f64::consts::TAU;
+use std::path::PathBuf;
+
+use selfsame_report::record::{
+    DatasetRecord, EVAL_FILE, EmbeddingMap, EncoderRecord, Evaluation, Geometry, MAP_FILE, METRICS_FILE, MapImage,
+    MetricPoint, PAGE_FILE, Projection, RUN_FILE, RunRecord, Scores, Skipped, VIEWS_FILE, ViewSheet,
+};
+use selfsame_report::{Sprite, read, render, write_atomic, write_json};
+
+const CLASSES: [&str; 10] = ["disc", "ring", "square", "frame", "bar", "post", "cross", "saltire", "half", "checker"];
+const SIDE: usize = 32;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let run: PathBuf = arguments.next().ok_or("name a folder to write to")?.into();
+    let kind = arguments.next().unwrap_or_else(|| "labelled".into());
+    let labelled = kind != "unlabelled";
+    std::fs::create_dir_all(&run)?;
+
+    write_json(&run.join(RUN_FILE), &run_record(labelled))?;
+    let lines: Result<Vec<String>, _> = metrics(labelled).iter().map(serde_json::to_string).collect();
+    write_atomic(&run.join(METRICS_FILE), (lines?.join("\n") + "\n").as_bytes())?;
+    if kind != "unevaluated" {
+        write_json(&run.join(EVAL_FILE), &evaluation(labelled))?;
+        write_json(&run.join(MAP_FILE), &map(labelled)?)?;
+    }
+    write_json(&run.join(VIEWS_FILE), &views()?)?;
+
+    let page = render(&read(&run)?);
+    write_atomic(&run.join(PAGE_FILE), page.as_bytes())?;
+    println!("{}: {} KB", run.join(PAGE_FILE).display(), page.len() / 1024);
+    Ok(())
+}
+
+fn run_record(labelled: bool) -> RunRecord {
+    let skipped = [
+        ("disc/0007.png", "truncated: the file ends within its pixels"),
+        ("bar/huge.png", "60000x60000 pixels, above the limit"),
+    ];
+    RunRecord {
+        selfsame: env!("CARGO_PKG_VERSION").into(),
+        burn: "0.0".into(),
+        device: "flex".into(),
+        command: ["selfsame", "study", "--data", "made up", "--augment", "abcde"].map(String::from).into(),
+        seed: 7,
+        started: "2000-01-01T00:00:00Z".into(),
+        seconds: 161.4,
+        finished: true,
+        dataset: DatasetRecord {
+            name: "made-up shapes".into(),
+            classes: if labelled { CLASSES.map(String::from).into() } else { Vec::new() },
+            image_size: SIDE as u32,
+            train: 4000,
+            validation: 500,
+            test: 1000,
+            skipped: skipped.map(|(name, cause)| Skipped { name: name.into(), cause: cause.into() }).into(),
+            notes: vec!["Nothing here was measured: every number on this page is made up.".into()],
+        },
+        encoder: EncoderRecord { name: "resnet18".into(), parameters: 11_168_832, dimension: 512 },
+        method: "simclr".into(),
+        augment: "abcde".into(),
+        policy: "[crop]\nscale = [0.2, 1.0]\n\n[flip]\nprobability = 0.5\n".into(),
+        epochs: 20,
+        batch: 256,
+        protocol: vec![
+            ("Optimizer".into(), "SGD, momentum 0.9, weight decay 0.0005".into()),
+            ("Temperature".into(), "0.5".into()),
+        ],
+    }
+}
+
+fn metrics(labelled: bool) -> Vec<MetricPoint> {
+    let mut random = Random(1);
+    (0..=800)
+        .map(|step| {
+            let t = step as f64 / 800.0;
+            MetricPoint {
+                step,
+                epoch: 20.0 * t,
+                train_loss: 4.7 + 1.5 * (-6.0 * t).exp() + 0.08 * random.normal(),
+                learning_rate: if t < 0.05 {
+                    0.06 * t / 0.05
+                } else {
+                    0.03 * (1.0 + (TAU / 2.0 * (t - 0.05) / 0.95).cos())
+                },
+                views_per_second: 820.0 + 12.0 * random.normal(),
+                val_knn_acc1: (labelled && step % 80 == 0)
+                    .then(|| 0.71 - 0.45 * (-4.0 * t).exp() + 0.008 * random.normal()),
+            }
+        })
+        .collect()
+}
+
+fn evaluation(labelled: bool) -> Evaluation {
+    let scores =
+        |knn, linear, centre| labelled.then_some(Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre });
+    Evaluation {
+        split: "test".into(),
+        classes: if labelled { 10 } else { 0 },
+        images: 1000,
+        majority: labelled.then_some(0.1),
+        test: scores(0.713, 0.764, 0.662),
+        untrained: scores(0.301, 0.418, 0.243),
+        pixels: scores(0.222, 0.305, 0.187),
+        geometry: Some(Geometry { alignment: Some(0.214), uniformity: Some(-3.42), rankme: Some(143.2) }),
+        untrained_geometry: Some(Geometry { alignment: Some(0.031), uniformity: Some(-0.24), rankme: Some(6.8) }),
+        left_out: if labelled {
+            Vec::new()
+        } else {
+            vec!["kNN, linear probe and nearest centre need labels, and these images have none.".into()]
+        },
+        protocol: vec![("kNN".into(), "k = 200, temperature 0.1, cosine".into())],
+    }
+}
+
+fn map(labelled: bool) -> Result<EmbeddingMap, Box<dyn std::error::Error>> {
+    let mut random = Random(2);
+    let class = |i: usize| i % CLASSES.len();
+    let mut points = |spread: f64, apart: f64| -> Vec<[f64; 2]> {
+        (0..400)
+            .map(|i| {
+                let angle = TAU * class(i) as f64 / 10.0;
+                let radius = apart * if class(i).is_multiple_of(2) { 1.0 } else { 0.55 };
+                [radius * angle.cos() + spread * random.normal(), radius * angle.sin() + spread * random.normal()]
+            })
+            .collect()
+    };
+    let trained = Projection { explained: [0.231, 0.142], points: points(0.13, 1.0) };
+    let untrained = Projection { explained: [0.612, 0.113], points: points(0.4, 0.15) };
+    let mut random = Random(3);
+    let images: Vec<Vec<u8>> = (0..400).map(|i| picture(class(i), &mut random)).collect();
+    let tiles: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+    let image = |i| MapImage {
+        name: format!("test/{}/{i:04}.png", CLASSES[class(i)]),
+        label: labelled.then(|| class(i) as u32),
+    };
+    Ok(EmbeddingMap {
+        method: "pca".into(),
+        split: "test".into(),
+        images: (0..400).map(image).collect(),
+        trained,
+        untrained: Some(untrained),
+        thumbs: Some(Sprite::thumbnails(SIDE as u32, SIDE as u32, &tiles, 20)?),
+    })
+}
+
+fn views() -> Result<ViewSheet, Box<dyn std::error::Error>> {
+    let mut random = Random(4);
+    let images: Vec<Vec<u8>> = (0..6 * 9).map(|i| picture(i / 9, &mut random)).collect();
+    let tiles: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+    Ok(ViewSheet {
+        names: CLASSES[..6].iter().map(|name| format!("train/{name}/0000.png")).collect(),
+        sheet: Sprite::lossless(SIDE as u32, SIDE as u32, &tiles, 9)?,
+    })
+}
+
+/// A shape of the class in random colours, place and size.
+fn picture(class: usize, random: &mut Random) -> Vec<u8> {
+    let colour = |random: &mut Random| [0; 3].map(|_: u8| 40.0 + 190.0 * random.unit());
+    let (ink, ground) = (colour(random), colour(random));
+    let (cx, cy, r) = (12.0 + 8.0 * random.unit(), 12.0 + 8.0 * random.unit(), 6.0 + 5.0 * random.unit());
+    let mut pixels = Vec::with_capacity(SIDE * SIDE * 3);
+    for at in 0..SIDE * SIDE {
+        let (x, y) = (((at % SIDE) as f64 - cx) / r, ((at / SIDE) as f64 - cy) / r);
+        let (square, disc) = (x.abs().max(y.abs()), x.hypot(y));
+        let inside = match class {
+            0 => disc < 1.0,
+            1 => disc < 1.0 && disc > 0.55,
+            2 => square < 0.9,
+            3 => square < 0.9 && square > 0.5,
+            4 => square < 1.0 && y.abs() < 0.35,
+            5 => square < 1.0 && x.abs() < 0.35,
+            6 => square < 1.0 && x.abs().min(y.abs()) < 0.3,
+            7 => square < 1.0 && (x.abs() - y.abs()).abs() < 0.35,
+            8 => disc < 1.0 && x < 0.0,
+            _ => square < 1.0 && (x > 0.0) == (y > 0.0),
+        };
+        let colour = if inside { ink } else { ground };
+        pixels.extend(colour.map(|value| (value + 4.0 * random.normal()).clamp(0.0, 255.0) as u8));
+    }
+    pixels
+}
+
+/// splitmix64: enough for made-up data, and the page's crate needs no generator otherwise.
+struct Random(u64);
+
+impl Random {
+    fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Nearly normal: twelve uniforms.
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
+    }
+}

@@ -1,0 +1,220 @@
+//! Reading and writing the records of a run folder.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::record::{
+    EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord, VIEWS_FILE,
+    ViewSheet,
+};
+use crate::sprite::SpriteError;
+
+/// No honest record comes near this; what is larger is not read into memory.
+const MAX_RECORD_BYTES: u64 = 512 << 20;
+
+/// The records of a run, as far as it got.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Report {
+    /// What was asked for.
+    pub run: RunRecord,
+    /// How training went, by step.
+    pub metrics: Vec<MetricPoint>,
+    /// What the representation is worth, once evaluated.
+    pub evaluation: Option<Evaluation>,
+    /// The embedding map, once drawn.
+    pub map: Option<EmbeddingMap>,
+    /// The sheet of views.
+    pub views: Option<ViewSheet>,
+    /// What reading had to put up with, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Why a record cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The folder has no `run.json`.
+    #[error("{} is not a run folder: it has no {RUN_FILE}", run.display())]
+    NotARun {
+        /// The folder.
+        run: PathBuf,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A file is too large to be a record.
+    #[error("{} has {bytes} bytes, more than any record ({MAX_RECORD_BYTES}): is it another file?", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+    },
+    /// A file is not the JSON it should be.
+    #[error("{} is damaged: {source}; the command that wrote it can write it again", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The cause, with line and column.
+        source: serde_json::Error,
+    },
+    /// A line of `metrics.jsonl` is damaged.
+    #[error("{}, line {line}, is damaged: {source}; remove that line to read the rest", path.display())]
+    Metrics {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// A map has another number of points than images.
+    #[error("{} is damaged: {points} {which} points for {images} images", path.display())]
+    Map {
+        /// The file.
+        path: PathBuf,
+        /// `trained` or `untrained`.
+        which: &'static str,
+        /// Points found.
+        points: usize,
+        /// Images found.
+        images: usize,
+    },
+    /// The picture inside a record is damaged.
+    #[error("{} is damaged: {source}", path.display())]
+    Sprite {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: SpriteError,
+    },
+}
+
+/// Reads the records of a run folder, whatever is there; only `run.json` must be.
+///
+/// A last line of `metrics.jsonl` that a crash cut off is left out with a warning. A step written
+/// twice, by a run that was killed and resumed, keeps its later line.
+///
+/// # Errors
+/// The folder is no run, or a record is unreadable, too large or damaged; the file is named.
+pub fn read(run: &Path) -> Result<Report, ReportError> {
+    let mut warnings = Vec::new();
+    let record = read_json(&run.join(RUN_FILE))?.ok_or_else(|| ReportError::NotARun { run: run.into() })?;
+    let metrics = read_metrics(&run.join(METRICS_FILE), &mut warnings)?;
+    let evaluation: Option<Evaluation> = read_json(&run.join(EVAL_FILE))?;
+
+    let path = run.join(MAP_FILE);
+    let map: Option<EmbeddingMap> = read_json(&path)?;
+    if let Some(map) = &map {
+        check_map(map, &path)?;
+    }
+    let path = run.join(VIEWS_FILE);
+    let views: Option<ViewSheet> = read_json(&path)?;
+    if let Some(views) = &views {
+        views.sheet.check().map_err(|source| ReportError::Sprite { path, source })?;
+    }
+    Ok(Report { run: record, metrics, evaluation, map, views, warnings })
+}
+
+/// Writes a record as JSON, by way of [`write_atomic`].
+///
+/// # Errors
+/// The file could not be written; a previous one is intact.
+pub fn write_json<T: Serialize>(path: &Path, record: &T) -> Result<(), ReportError> {
+    let mut json =
+        serde_json::to_vec_pretty(record).map_err(|source| ReportError::Json { path: path.into(), source })?;
+    json.push(b'\n');
+    write_atomic(path, &json)
+}
+
+/// Writes a file so that a crash or a full disk leaves either the old content or the new, never a
+/// part: a temporary file beside it, made durable, then renamed.
+///
+/// # Errors
+/// The file could not be written; a previous one is intact.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = (|| {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        // A rename survives a power cut once its folder is on disk; Windows cannot open folders.
+        #[cfg(unix)]
+        if let Some(folder) = path.parent() {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    })();
+    written.map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        ReportError::Io { path: path.into(), source }
+    })
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError> {
+    let Some(bytes) = read_bytes(path)? else { return Ok(None) };
+    let parsed = serde_json::from_slice(&bytes);
+    parsed.map(Some).map_err(|source| ReportError::Json { path: path.into(), source })
+}
+
+fn read_metrics(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<MetricPoint>, ReportError> {
+    let Some(bytes) = read_bytes(path)? else { return Ok(Vec::new()) };
+    let mut by_step = BTreeMap::new();
+    for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice::<MetricPoint>(line) {
+            Ok(point) => {
+                by_step.insert(point.step, point);
+            }
+            // A whole line ends in a line feed, so only a cut-off one can lack it.
+            Err(_) if !line.ends_with(b"\n") => warnings
+                .push(format!("The last line of {METRICS_FILE} was cut off, as by a crash; it is left out here.")),
+            Err(source) => {
+                return Err(ReportError::Metrics { path: path.into(), line: index + 1, source });
+            }
+        }
+    }
+    Ok(by_step.into_values().collect())
+}
+
+fn check_map(map: &EmbeddingMap, path: &Path) -> Result<(), ReportError> {
+    let images = map.images.len();
+    let panels = [("trained", Some(&map.trained)), ("untrained", map.untrained.as_ref())];
+    for (which, panel) in panels {
+        let points = panel.map_or(images, |panel| panel.points.len());
+        if points != images {
+            return Err(ReportError::Map { path: path.into(), which, points, images });
+        }
+    }
+    match &map.thumbs {
+        Some(thumbs) => thumbs.check().map_err(|source| ReportError::Sprite { path: path.into(), source }),
+        None => Ok(()),
+    }
+}
+
+fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, ReportError> {
+    let io = |source| ReportError::Io { path: path.into(), source };
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io(error)),
+        Ok(file) if file.len() > MAX_RECORD_BYTES => {
+            Err(ReportError::TooLarge { path: path.into(), bytes: file.len() })
+        }
+        Ok(_) => fs::read(path).map(Some).map_err(io),
+    }
+}

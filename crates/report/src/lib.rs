@@ -1,0 +1,33 @@
+//! From the records of a run to one self-contained HTML page.
+//!
+//! A run is a folder of small JSON records ([`record`]): what was asked for (`run.json`), how
+//! training went (`metrics.jsonl`), what the evaluation found (`eval.json`), a map of the
+//! embeddings (`map.json`) and a sheet of augmented views (`views.json`). The stages of a run write
+//! them with [`write_json`]; [`read`] takes whatever is there, and [`render`] makes the page.
+//!
+//! ```
+//! use selfsame_report::{read, record, render, write_atomic, write_json};
+//!
+//! let run = std::env::temp_dir().join(format!("selfsame-doc-{}", std::process::id()));
+//! std::fs::create_dir_all(&run)?;
+//! let mut record = record::RunRecord::default();
+//! record.method = "simclr".into();
+//! write_json(&run.join(record::RUN_FILE), &record)?;
+//!
+//! let page = render(&read(&run)?); // no evaluation yet: the page says so in words
+//! write_atomic(&run.join(record::PAGE_FILE), page.as_bytes())?;
+//! assert!(page.contains("SimCLR"));
+//! # std::fs::remove_dir_all(&run)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod folder;
+mod interval;
+mod page;
+pub mod record;
+mod sprite;
+
+pub use folder::{Report, ReportError, read, write_atomic, write_json};
+pub use interval::{Interval, wilson};
+pub use page::render;
+pub use sprite::{Sprite, SpriteError};

@@ -1,0 +1,110 @@
+//! The page: a headline, then one section a file of `page/`, drawn from the records.
+//!
+//! A new section is a file with `fn section(&Report) -> Option<Section>` and a line in [`render`].
+//! Text goes through maud, which escapes it; data for the script goes through [`format::script`].
+
+mod chart;
+mod curves;
+mod dataset;
+mod format;
+mod headline;
+mod map;
+mod protocol;
+mod results;
+mod views;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::Report;
+
+/// One part of the page, with its place in the navigation.
+struct Section {
+    /// Anchor.
+    id: &'static str,
+    /// Word in the navigation.
+    short: &'static str,
+    /// Heading.
+    title: &'static str,
+    /// What stands below the heading.
+    body: Markup,
+}
+
+/// Two overlapping circles, two views of one thing: the mark, and the icon of the browser's tab.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Cg fill='%230f766e' fill-opacity='.62'%3E%3Ccircle cx='12' cy='16' r='10'/%3E%3Ccircle cx='20' cy='16' r='10'/%3E%3C/g%3E%3C/svg%3E";
+
+/// The page could fetch nothing even if some text slipped through the escaping.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/// Draws a run as one HTML page that needs no other file and no network.
+///
+/// Works for every state of a run: what is not there yet, or cannot be measured without labels, is
+/// said in words. All text from the records is escaped.
+pub fn render(report: &Report) -> String {
+    let sections: Vec<Section> = [
+        results::section(report),
+        curves::section(report),
+        map::section(report),
+        views::section(report),
+        dataset::section(report),
+        protocol::section(report),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content={ "selfsame " (report.run.selfsame) };
+                title { (headline::title(report)) " · selfsame" }
+                link rel="icon" href=(PreEscaped(ICON));
+                style { (PreEscaped(include_str!("page/style.css"))) }
+            }
+            body {
+                a.skip href="#content" { "Skip to the content" }
+                nav aria-label="Sections" {
+                    div.wrap {
+                        a.mark href="#top" { (mark()) span { "selfsame" } }
+                        ul {
+                            @for section in &sections {
+                                li { a href={ "#" (section.id) } { (section.short) } }
+                            }
+                        }
+                    }
+                }
+                main id="content" {
+                    header id="top" { div.wrap { (headline::header(report)) } }
+                    @for section in &sections {
+                        section id=(section.id) aria-labelledby={ (section.id) "-title" } {
+                            div.wrap {
+                                h2 id={ (section.id) "-title" } { (section.title) }
+                                (section.body)
+                            }
+                        }
+                    }
+                }
+                footer {
+                    div.wrap {
+                        p { "Made by selfsame " (report.run.selfsame) ". This page is one file: it loads nothing from anywhere, so it can be sent, archived or printed as it is." }
+                    }
+                }
+                script { (PreEscaped(include_str!("page/script.js"))) }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn mark() -> Markup {
+    html! {
+        svg viewBox="0 0 32 32" aria-hidden="true" {
+            circle cx="12" cy="16" r="10" {}
+            circle cx="20" cy="16" r="10" {}
+        }
+    }
+}

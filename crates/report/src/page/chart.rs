@@ -1,0 +1,302 @@
+//! What the charts share: axes with readable ticks, and the line chart with its readout.
+//!
+//! Charts are drawn here rather than by a plotting crate because their colours must be variables of
+//! the page's style sheet, so that one picture serves light, dark and print; such crates write fixed
+//! colours. A chart is [`WIDTH`] units wide, about a phone's width, so its text stays readable
+//! there; wide screens put two beside each other.
+
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+use serde::Serialize;
+
+use super::format;
+
+/// Width of a chart in its own units.
+pub(super) const WIDTH: f64 = 360.0;
+/// Where the plot begins and ends, left of it the numbers of the y axis.
+const LEFT: f64 = 44.0;
+const RIGHT: f64 = WIDTH - 8.0;
+const TOP: f64 = 12.0;
+const BELOW: f64 = 36.0;
+
+/// Points a line is drawn with at most; longer records are gathered into that many groups.
+const MAX_POINTS: usize = 300;
+/// Numbers beyond this are not drawn: their differences would overflow.
+const DRAWABLE: f64 = 1e100;
+
+/// A range of values with the ticks that divide it.
+pub(super) struct Axis {
+    pub(super) low: f64,
+    pub(super) high: f64,
+    pub(super) ticks: Vec<(f64, String)>,
+}
+
+impl Axis {
+    /// The range of the drawable values, with about `wanted` ticks at multiples of 1, 2 or 5; none
+    /// if nothing is drawable.
+    pub(super) fn fit(values: impl Iterator<Item = f64>, wanted: usize) -> Option<Self> {
+        let drawable = values.filter(|value| value.abs() < DRAWABLE);
+        let (low, high) = drawable.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        if low > high {
+            return None;
+        }
+        // A flat line gets room around it, so that it stands in the middle.
+        let room = if low == 0.0 { 1.0 } else { low.abs() / 2.0 };
+        let flat = high - low <= 1e-9 * low.abs().max(high.abs()).max(1e-100);
+        let (low, high) = if flat { (low - room, high + room) } else { (low, high) };
+
+        let rough = (high - low) / wanted.max(1) as f64;
+        let power = 10f64.powf(rough.log10().floor());
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|multiple| multiple * power);
+        let off = |step: &f64| ((high - low) / step - wanted as f64).abs();
+        let step = steps.into_iter().min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(rough);
+        let exponents = !(1e-3..1e6).contains(&low.abs().max(high.abs()));
+        let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
+        // An end that is a tick may miss it by a rounding error.
+        let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
+        let ticks = (first..=last).take(2 * wanted + 2);
+        let ticks = ticks.map(|k| k as f64 * step).map(|at| (at, tick_label(at, decimals, exponents))).collect();
+        Some(Self { low, high, ticks })
+    }
+
+    /// All shares, 0 to 1, in percent.
+    pub(super) fn shares() -> Self {
+        let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| (share, format!("{:.0}%", 100.0 * share)));
+        Self { low: 0.0, high: 1.0, ticks: ticks.into() }
+    }
+
+    /// The place of a value between `from` and `to`.
+    pub(super) fn place(&self, value: f64, from: f64, to: f64) -> f64 {
+        from + (value - self.low) / (self.high - self.low) * (to - from)
+    }
+}
+
+/// `decimals` tell neighbours apart; very small and very large ranges are written with exponents.
+fn tick_label(at: f64, decimals: usize, exponents: bool) -> String {
+    if at == 0.0 && exponents {
+        return "0".into();
+    }
+    if exponents {
+        let text = format!("{at:.6e}");
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'));
+    }
+    // Adding zero turns a negative zero into a plain one.
+    format!("{:.decimals$}", at + 0.0)
+}
+
+/// A horizontal line to compare with.
+pub(super) struct Reference {
+    pub(super) at: f64,
+    pub(super) label: String,
+}
+
+/// One quantity over the course of training.
+pub(super) struct LineChart<'a> {
+    pub(super) title: &'a str,
+    /// A line below the title: what is seen.
+    pub(super) caption: Markup,
+    pub(super) x_label: &'a str,
+    pub(super) x: Axis,
+    pub(super) y: Axis,
+    /// (x, y), x ascending; a y that is no number is a gap.
+    pub(super) points: &'a [(f64, f64)],
+    /// Says a point in words, for the readout.
+    pub(super) readout: &'a dyn Fn(f64, f64) -> String,
+    /// Whether each measurement is a dot.
+    pub(super) dots: bool,
+    pub(super) reference: Option<Reference>,
+    /// Height of the plot in the chart's units.
+    pub(super) height: f64,
+}
+
+/// What the script needs to read a chart: places in the chart's units, and words.
+#[derive(Serialize)]
+struct Readout {
+    places: Vec<(f64, f64)>,
+    words: Vec<String>,
+}
+
+impl LineChart<'_> {
+    /// The chart with title, caption and readout.
+    pub(super) fn figure(&self) -> Markup {
+        let bottom = TOP + self.height;
+        let groups = gather(self.points);
+        let place = |x: f64, y: f64| {
+            let across = self.x.place(x, LEFT, RIGHT);
+            let up = self.y.place(y.clamp(self.y.low, self.y.high), bottom, TOP);
+            (round(across), round(up))
+        };
+        let drawn: Vec<&Group> = groups.iter().flatten().collect();
+        let readout = Readout {
+            places: drawn.iter().map(|group| place(group.x, group.mean)).collect(),
+            words: drawn.iter().map(|group| (self.readout)(group.x, group.mean)).collect(),
+        };
+        let end = self.points.iter().rev().find(|(x, y)| x.abs() < DRAWABLE && y.abs() < DRAWABLE);
+        let last = end.map(|&(x, y)| (self.readout)(x, y)).unwrap_or_default();
+
+        html! {
+            figure.chart {
+                figcaption {
+                    h3 { (self.title) }
+                    p { (self.caption) }
+                }
+                div.plot {
+                    svg viewBox={ "0 0 " (WIDTH) " " (bottom + BELOW) } role="img"
+                        aria-label={ (self.title) ", " (drawn.len()) " points; the last: " (last) } {
+                        (self.axes(bottom))
+                        @if group_size(self.points.len()) > 1 { path.band d=(band(&groups, &place)) {} }
+                        path.line d=(line(&groups, &place)) {}
+                        @if self.dots && drawn.len() <= 60 {
+                            @for (x, y) in &readout.places { circle.dot cx=(x) cy=(y) r="3" {} }
+                        } @else if let [(x, y)] = readout.places[..] {
+                            circle.dot cx=(x) cy=(y) r="3" {}
+                        }
+                        @if let Some(reference) = &self.reference {
+                            @let (_, y) = place(self.x.low, reference.at);
+                            line.reference x1=(LEFT) x2=(RIGHT) y1=(y) y2=(y) {}
+                            text.reference x=(RIGHT) y=(y - 5.0) text-anchor="end" { (reference.label) }
+                        }
+                        g.cursor hidden { line y1=(TOP) y2=(bottom) {} circle r="4.5" {} }
+                    }
+                    p.readout { (last) }
+                }
+                script type="application/json" { (format::script(&readout)) }
+            }
+        }
+    }
+
+    fn axes(&self, bottom: f64) -> Markup {
+        html! {
+            g.axes {
+                @for (at, label) in &self.y.ticks {
+                    @let y = round(self.y.place(*at, bottom, TOP));
+                    line x1=(LEFT) x2=(RIGHT) y1=(y) y2=(y) {}
+                    text x=(LEFT - 7.0) y=(y + 4.0) text-anchor="end" { (label) }
+                }
+                @for (at, label) in &self.x.ticks {
+                    @let x = round(self.x.place(*at, LEFT, RIGHT));
+                    line.tick x1=(x) x2=(x) y1=(bottom) y2=(bottom + 4.0) {}
+                    text x=(x) y=(bottom + 17.0) text-anchor="middle" { (label) }
+                }
+                text x=(RIGHT) y=(bottom + 32.0) text-anchor="end" { (self.x_label) }
+            }
+        }
+    }
+}
+
+/// Neighbouring points as one.
+struct Group {
+    x: f64,
+    mean: f64,
+    low: f64,
+    high: f64,
+}
+
+/// Points gathered into one where a line has this many.
+pub(super) fn group_size(points: usize) -> usize {
+    points.div_ceil(MAX_POINTS).max(1)
+}
+
+/// Gathers points into at most [`MAX_POINTS`] groups of neighbours; a group without a drawable value is a
+/// gap.
+fn gather(points: &[(f64, f64)]) -> Vec<Option<Group>> {
+    let group = |chunk: &[(f64, f64)]| {
+        let drawable: Vec<_> =
+            chunk.iter().filter(|(x, y)| x.abs() < DRAWABLE && y.abs() < DRAWABLE).copied().collect();
+        let n = drawable.len() as f64;
+        (!drawable.is_empty()).then(|| Group {
+            x: drawable.iter().map(|(x, _)| x / n).sum(),
+            mean: drawable.iter().map(|(_, y)| y / n).sum(),
+            low: drawable.iter().map(|p| p.1).fold(f64::INFINITY, f64::min),
+            high: drawable.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max),
+        })
+    };
+    points.chunks(group_size(points.len())).map(group).collect()
+}
+
+fn line(groups: &[Option<Group>], place: &dyn Fn(f64, f64) -> (f64, f64)) -> String {
+    let mut path = String::new();
+    let mut pen = 'M';
+    for group in groups {
+        let Some(group) = group else {
+            pen = 'M';
+            continue;
+        };
+        let (x, y) = place(group.x, group.mean);
+        let _ = write!(path, "{pen}{x} {y}");
+        pen = 'L';
+    }
+    path
+}
+
+/// The area between the smallest and the largest value of each group.
+fn band(groups: &[Option<Group>], place: &dyn Fn(f64, f64) -> (f64, f64)) -> String {
+    let mut path = String::new();
+    for run in groups.split(Option::is_none) {
+        let run: Vec<&Group> = run.iter().flatten().collect();
+        let upper = run.iter().map(|group| place(group.x, group.high));
+        let lower = run.iter().rev().map(|group| place(group.x, group.low));
+        for (i, (x, y)) in upper.chain(lower).enumerate() {
+            let _ = write!(path, "{}{x} {y}", if i == 0 { 'M' } else { 'L' });
+        }
+        path.push_str(if run.is_empty() { "" } else { "Z" });
+    }
+    path
+}
+
+/// A tenth of a unit is finer than any screen shows, and keeps the page small.
+pub(super) fn round(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ticks_are_round_numbers() {
+        let labels = |values: &[f64]| {
+            let axis = Axis::fit(values.iter().copied(), 5).unwrap();
+            axis.ticks.into_iter().map(|(_, label)| label).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&[0.0, 20.0]), ["0", "5", "10", "15", "20"]);
+        assert_eq!(labels(&[4.81, 6.93]), ["5.0", "5.5", "6.0", "6.5"]);
+        assert_eq!(labels(&[-0.1, 0.1]), ["-0.10", "-0.05", "0.00", "0.05", "0.10"]);
+        assert_eq!(labels(&[0.0, 3e-4]), ["0", "5e-5", "1e-4", "1.5e-4", "2e-4", "2.5e-4", "3e-4"]);
+        assert!(Axis::fit([f64::NAN, f64::INFINITY].into_iter(), 5).is_none());
+    }
+
+    #[test]
+    fn gaps_stay_gaps() {
+        let points = [(0.0, 1.0), (1.0, f64::NAN), (2.0, 3.0)];
+        let groups = gather(&points);
+        assert_eq!(line(&groups, &|x, y| (x, y)), "M0 1M2 3");
+    }
+
+    #[test]
+    fn groups_keep_extremes() {
+        let points: Vec<(f64, f64)> = (0..100_000).map(|i| (i as f64, if i == 777 { 9.0 } else { 1.0 })).collect();
+        let groups = gather(&points);
+        assert!(groups.len() <= MAX_POINTS);
+        assert_eq!(groups.iter().flatten().map(|group| group.high).fold(0.0, f64::max), 9.0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_values_get_a_finite_axis(values in prop::collection::vec(any::<f64>(), 1..20)) {
+            if let Some(axis) = Axis::fit(values.iter().copied(), 5) {
+                prop_assert!(axis.low < axis.high && axis.ticks.len() <= 12);
+                for value in values.iter().filter(|value| value.abs() < DRAWABLE) {
+                    let place = axis.place(*value, 0.0, 1.0);
+                    prop_assert!((-1e-9..=1.0 + 1e-9).contains(&place), "{value} at {place}");
+                }
+                for (at, _) in &axis.ticks {
+                    prop_assert!((-1e-6..=1.0 + 1e-6).contains(&axis.place(*at, 0.0, 1.0)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! How training went: loss, validation accuracy, learning rate and speed.
+
+use maud::{Markup, html};
+
+use super::Section;
+use super::chart::{Axis, LineChart, Reference, group_size};
+use super::format::{count, counted, number, percent};
+use crate::Report;
+use crate::record::MetricPoint;
+
+pub(super) fn section(report: &Report) -> Option<Section> {
+    let metrics = &report.metrics;
+    let last = metrics.last()?;
+    let strange: Vec<&MetricPoint> = metrics.iter().filter(|point| !point.train_loss.is_finite()).collect();
+    let charts = [loss(report), accuracy(report), rate(report), speed(report)];
+    let body = html! {
+        p.lead {
+            (counted(last.step, "step", "steps")) " over " (number(last.epoch))
+            " of " (counted(report.run.epochs, "epoch", "epochs")) ". Point at a curve, or reach it by keyboard and use the arrow keys, to read it."
+            @let size = group_size(metrics.len());
+            @if size > 1 { " Lines are means of " (size) " records each, bands their range." }
+        }
+        @if let Some(first) = strange.first() {
+            p.warning role="note" {
+                "The loss was not a number on " (counted(strange.len() as u64, "logged step", "logged steps"))
+                ", first on step " (count(first.step)) ", where the learning rate was " (number(first.learning_rate))
+                ". A smaller learning rate, a longer warm-up or gradient clipping usually mend that."
+            }
+        }
+        div.charts { @for chart in charts.iter().flatten() { (chart) } }
+    };
+    Some(Section { id: "training", short: "Training", title: "How training went", body })
+}
+
+/// One quantity of the records over epochs.
+struct Curve<'a> {
+    title: &'a str,
+    caption: Markup,
+    of: &'a dyn Fn(&MetricPoint) -> Option<f64>,
+    words: &'a dyn Fn(f64) -> String,
+    /// About how many ticks the y axis has.
+    ticks: usize,
+    /// The y axis, where it is not to span just the data.
+    y: Option<Axis>,
+    reference: Option<Reference>,
+    dots: bool,
+    height: f64,
+}
+
+fn draw(report: &Report, curve: Curve<'_>) -> Option<Markup> {
+    let points: Vec<(f64, f64)> =
+        report.metrics.iter().filter_map(|point| Some((point.epoch, (curve.of)(point)?))).collect();
+    let fitted = Axis::fit(points.iter().map(|point| point.1), curve.ticks)?;
+    let x = Axis::fit(report.metrics.iter().map(|point| point.epoch).chain([0.0]), 5)?;
+    let chart = LineChart {
+        title: curve.title,
+        caption: curve.caption,
+        x_label: "epoch",
+        x,
+        y: curve.y.unwrap_or(fitted),
+        points: &points,
+        readout: &|x, y| format!("epoch {} · {}", number(x), (curve.words)(y)),
+        dots: curve.dots,
+        reference: curve.reference,
+        height: curve.height,
+    };
+    Some(chart.figure())
+}
+
+fn loss(report: &Report) -> Option<Markup> {
+    let curve = Curve {
+        title: "Training loss",
+        caption: html! { "How hard the encoder finds its task: to tell two views of one image from the views of all others. Should fall." },
+        of: &|point| Some(point.train_loss),
+        words: &|loss| format!("loss {}", number(loss)),
+        ticks: 5,
+        y: None,
+        reference: None,
+        dots: false,
+        height: 160.0,
+    };
+    draw(report, curve)
+}
+
+fn accuracy(report: &Report) -> Option<Markup> {
+    let classes = report.run.dataset.classes.len();
+    let reference = (classes > 1).then(|| Reference { at: 1.0 / classes as f64, label: "guessing".into() });
+    let curve = Curve {
+        title: "Validation accuracy (kNN)",
+        caption: html! { "Whether the task teaches something useful: classes named by nearest neighbours, on images held back from training. Should rise." },
+        of: &|point| point.val_knn_acc1,
+        words: &|share| format!("{} right", percent(share)),
+        ticks: 5,
+        y: Some(Axis::shares()),
+        reference,
+        dots: true,
+        height: 160.0,
+    };
+    draw(report, curve)
+}
+
+fn rate(report: &Report) -> Option<Markup> {
+    let curve = Curve {
+        title: "Learning rate",
+        caption: html! { "How large a step the optimizer takes." },
+        of: &|point| Some(point.learning_rate),
+        words: &|rate| format!("rate {}", number(rate)),
+        ticks: 3,
+        y: None,
+        reference: None,
+        dots: false,
+        height: 80.0,
+    };
+    draw(report, curve)
+}
+
+fn speed(report: &Report) -> Option<Markup> {
+    let speeds = || report.metrics.iter().map(|point| point.views_per_second);
+    let curve = Curve {
+        title: "Speed",
+        caption: html! { "Augmented images through the encoder in a second." },
+        of: &|point| Some(point.views_per_second),
+        words: &|speed| format!("{} views/s", number(speed)),
+        // From 0, so that small changes look small.
+        ticks: 4,
+        y: Axis::fit(speeds().chain([0.0]), 4),
+        reference: None,
+        dots: false,
+        height: 80.0,
+    };
+    draw(report, curve)
+}

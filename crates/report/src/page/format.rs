@@ -1,0 +1,108 @@
+//! Numbers and data as text.
+
+use maud::PreEscaped;
+use serde::Serialize;
+
+/// Stands for a number that is none.
+pub(super) const NONE: &str = "–";
+
+/// A share as a percentage with one decimal: `0.713` is `71.3%`.
+pub(super) fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.1}%", 100.0 * share) } else { NONE.into() }
+}
+
+/// A count with its thousands set apart: `12,500`.
+pub(super) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun: `1 image`, `2 images`.
+pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// A number with about four significant digits.
+pub(super) fn number(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        NONE.into()
+    } else if size == 0.0 {
+        "0".into()
+    } else if !(1e-3..1e6).contains(&size) {
+        format!("{value:.2e}")
+    } else if size >= 1000.0 {
+        let whole = count(size.round() as u64);
+        if value < 0.0 { format!("-{whole}") } else { whole }
+    } else {
+        let decimals = (3 - size.log10().floor() as i32).clamp(0, 6) as usize;
+        let text = format!("{value:.decimals$}");
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        text.to_string()
+    }
+}
+
+/// A time span in words: `2 min 41 s`.
+pub(super) fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return NONE.into();
+    }
+    if seconds < 10.0 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = seconds.round() as u64;
+    match (whole / 3600, whole / 60 % 60, whole % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{} h {m} min", count(h)),
+    }
+}
+
+/// Names joined as in a sentence: `a, b and c`.
+pub(super) fn sentence_list(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// Data as JSON that may stand inside a `<script>`: no `<` can end or open anything there.
+pub(super) fn script<T: Serialize>(data: &T) -> PreEscaped<String> {
+    // Numbers, strings and lists of them cannot fail; should one ever, the page loses a readout.
+    let json = serde_json::to_string(data).unwrap_or_else(|_| "null".into());
+    PreEscaped(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        assert_eq!(percent(0.7134), "71.3%");
+        assert_eq!(percent(f64::NAN), NONE);
+        assert_eq!([0, 999, 1000, 1234567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(counted(1, "image", "images"), "1 image");
+        let numbers = [0.0, 4.8123, -2.5, 512.04, 0.05, 12345.6, 1e-9, 1e300, 999.99, f64::INFINITY];
+        let texts = ["0", "4.812", "-2.5", "512", "0.05", "12,346", "1.00e-9", "1.00e300", "1000", NONE];
+        assert_eq!(numbers.map(number), texts);
+        assert_eq!([3.21, 161.0, 7260.0, -1.0].map(duration), ["3.2 s", "2 min 41 s", "2 h 1 min", NONE]);
+        assert_eq!(sentence_list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
+    }
+
+    #[test]
+    fn script_data_cannot_leave_its_script() {
+        let hostile = "</script><script>alert(1)</script><!--";
+        let json = script(&[hostile]).into_string();
+        assert!(!json.contains('<') && !json.contains('>'), "{json}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [hostile]);
+    }
+}

@@ -1,0 +1,155 @@
+//! The top of the page: what the run is, and what came out, in one plain sentence.
+
+use maud::{Markup, html};
+
+use super::format::{counted, duration, percent};
+use crate::record::{Evaluation, Scores};
+use crate::{Report, wilson};
+
+/// The run in three words: method and data.
+pub(super) fn title(report: &Report) -> String {
+    let data = match report.run.dataset.name.as_str() {
+        "" => "unnamed images",
+        name => name,
+    };
+    format!("{} on {data}", method_name(&report.run.method))
+}
+
+/// A method as its authors write it.
+pub(super) fn method_name(method: &str) -> &str {
+    match method {
+        "simclr" => "SimCLR",
+        "barlow_twins" => "Barlow Twins",
+        "mocov2" => "MoCo v2",
+        "simsiam" => "SimSiam",
+        "byol" => "BYOL",
+        "vicreg" => "VICReg",
+        "" => "A run",
+        other => other,
+    }
+}
+
+pub(super) fn header(report: &Report) -> Markup {
+    let run = &report.run;
+    html! {
+        p.eyebrow { (title(report)) }
+        (verdict(report))
+        ul.facts {
+            li { (run.encoder.name) " encoder" }
+            li { "augmentation " (run.augment) }
+            li { (counted(run.epochs, "epoch", "epochs")) }
+            li { (duration(run.seconds)) " on " (run.device) }
+            li { "seed " (run.seed) }
+            @if !run.finished { li.warn { "not finished" } }
+        }
+        @for warning in &report.warnings { p.warning role="note" { (warning) } }
+    }
+}
+
+fn verdict(report: &Report) -> Markup {
+    let Some(evaluation) = &report.evaluation else { return unevaluated(report) };
+    match &evaluation.test {
+        Some(trained) if trained.knn_acc1.is_finite() => measured(evaluation, trained),
+        _ => unlabelled(evaluation),
+    }
+}
+
+/// The best of the two things to beat, with its name; none where neither was measured.
+fn baseline(evaluation: &Evaluation) -> Option<(&'static str, f64)> {
+    let named = [("the untrained encoder", &evaluation.untrained), ("raw pixels", &evaluation.pixels)];
+    let scores = named.into_iter().filter_map(|(name, scores)| Some((name, scores.as_ref()?.knn_acc1)));
+    scores.filter(|(_, score)| score.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn measured(evaluation: &Evaluation, trained: &Scores) -> Markup {
+    let knn = |scores: &Option<Scores>| scores.map(|scores| scores.knn_acc1).filter(|score| score.is_finite());
+    let (untrained, pixels) = (knn(&evaluation.untrained), knn(&evaluation.pixels));
+    let n = evaluation.images;
+    html! {
+        h1.verdict {
+            "On " (counted(n, "test image", "test images")) " the trained encoder’s nearest neighbours are right "
+            strong.trained { (percent(trained.knn_acc1)) } " of the time"
+            @match (pixels, untrained) {
+                (Some(pixels), Some(untrained)) => {
+                    "; raw pixels " strong.pixels { (percent(pixels)) }
+                    ", the untrained encoder " strong.untrained { (percent(untrained)) } "."
+                }
+                (Some(pixels), None) => { "; raw pixels " strong.pixels { (percent(pixels)) } "." }
+                (None, Some(untrained)) => {
+                    "; the untrained encoder " strong.untrained { (percent(untrained)) } "."
+                }
+                (None, None) => { "." }
+            }
+        }
+        p.judgement { (judgement(evaluation, trained.knn_acc1)) }
+    }
+}
+
+fn judgement(evaluation: &Evaluation, trained: f64) -> Markup {
+    let Some((name, score)) = baseline(evaluation) else {
+        return html! { "Neither raw pixels nor the untrained encoder was measured, so there is nothing to compare this with." };
+    };
+    let n = evaluation.images;
+    let points = 100.0 * (trained - score);
+    if points <= 0.0 {
+        return html! {
+            "That is no better than " (name) " (" (format!("{points:+.1}")) " points): training has not paid off here. "
+            "Longer training, a larger batch or a richer augmentation are the usual first steps."
+        };
+    }
+    if wilson(trained, n).low > wilson(score, n).high {
+        html! {
+            "Training without a single label put it " strong { (format!("{points:.1}")) " points" } " ahead of "
+            (name) ", the better of the two baselines, and far enough that the 95% intervals do not overlap."
+        }
+    } else {
+        html! {
+            "It is " (format!("{points:.1}")) " points ahead of " (name) ", but the 95% intervals overlap: with "
+            (counted(n, "test image", "test images")) " this may be chance."
+        }
+    }
+}
+
+fn unlabelled(evaluation: &Evaluation) -> Markup {
+    let rank = |geometry: &Option<crate::record::Geometry>| geometry.and_then(|g| g.rankme).filter(|r| r.is_finite());
+    html! {
+        h1.verdict {
+            @match (rank(&evaluation.geometry), rank(&evaluation.untrained_geometry)) {
+                (Some(after), Some(before)) => {
+                    "The trained encoder spreads these images over about " strong.trained { (format!("{after:.0}")) }
+                    " effective dimensions; before training it was " strong.untrained { (format!("{before:.0}")) } "."
+                }
+                (Some(after), None) => {
+                    "The trained encoder spreads these images over about " strong.trained { (format!("{after:.0}")) }
+                    " effective dimensions."
+                }
+                _ => { "The encoder is trained; its accuracy could not be measured." }
+            }
+        }
+        p.judgement {
+            "Accuracy needs labels, and there are none to measure it with. The map below shows what the encoder holds to be alike."
+        }
+    }
+}
+
+fn unevaluated(report: &Report) -> Markup {
+    let latest = report.metrics.iter().rev().find_map(|point| point.val_knn_acc1.filter(|share| share.is_finite()));
+    let validation = report.run.dataset.validation;
+    html! {
+        h1.verdict {
+            @match latest {
+                Some(share) => {
+                    @if validation > 0 { "On " (counted(validation, "validation image", "validation images")) }
+                    @else { "On the validation images" }
+                    " the encoder’s nearest neighbours are right " strong.trained { (percent(share)) } " of the time so far."
+                }
+                None => { "This encoder has not been evaluated yet." }
+            }
+        }
+        p.judgement {
+            @if report.run.finished { "Training is finished. " } @else { "Training has not reached its last epoch. " }
+            "What the encoder is worth on test images, beside raw pixels and the untrained encoder, is measured by "
+            code { "selfsame eval" } "."
+        }
+    }
+}

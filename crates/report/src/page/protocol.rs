@@ -1,0 +1,61 @@
+//! Everything needed to do the run again.
+
+use maud::html;
+
+use super::Section;
+use super::format::{count, duration};
+use super::headline::method_name;
+use crate::Report;
+
+pub(super) fn section(report: &Report) -> Option<Section> {
+    let run = &report.run;
+    let mut rows: Vec<(&str, String)> = vec![
+        ("Method", method_name(&run.method).into()),
+        ("Encoder", run.encoder.name.clone()),
+        ("Parameters", count(run.encoder.parameters)),
+        ("Representation", format!("{} numbers an image", count(run.encoder.dimension))),
+        ("Augmentation", run.augment.clone()),
+        ("Epochs", count(run.epochs)),
+        ("Batch", format!("{} images, two views each", count(run.batch))),
+        ("Seed", run.seed.to_string()),
+        ("Device", run.device.clone()),
+        ("Started", run.started.clone()),
+        ("Training took", duration(run.seconds)),
+        ("selfsame", run.selfsame.clone()),
+        ("Burn", run.burn.clone()),
+    ];
+    let evaluation = report.evaluation.iter().flat_map(|evaluation| &evaluation.protocol);
+    rows.extend(run.protocol.iter().chain(evaluation).map(|(name, value)| (name.as_str(), value.clone())));
+    let command = run.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+
+    let body = html! {
+        p.lead { "What it takes to do this again and get the same numbers." }
+        @if !command.is_empty() { pre.command tabindex="0" { code { (command) } } }
+        details {
+            summary { "All settings and versions" }
+            table.protocol {
+                tbody { @for (name, value) in &rows { @if !value.is_empty() { tr { th scope="row" { (name) } td { (value) } } } } }
+            }
+        }
+        @if !run.policy.is_empty() {
+            details { summary { "The augmentation in full (TOML)" } pre tabindex="0" { code { (run.policy) } } }
+        }
+    };
+    Some(Section { id: "protocol", short: "Protocol", title: "How to do it again", body })
+}
+
+/// A word as a shell would need it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%\\".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(["--data", "a b", "it's", ""].map(quoted), ["--data", "'a b'", r"'it'\''s'", "''"]);
+    }
+}

@@ -1,0 +1,220 @@
+//! The evaluations: a picture with intervals, the same as a table, and each measure in plain words.
+
+use maud::{Markup, html};
+
+use super::Section;
+use super::chart::{Axis, WIDTH, round};
+use super::format::{NONE, count, counted, number, percent};
+use crate::record::{Evaluation, Geometry, Scores};
+use crate::{Report, wilson};
+
+/// A way to turn a representation into an accuracy.
+struct Measure {
+    name: &'static str,
+    meaning: &'static str,
+    of: fn(&Scores) -> f64,
+}
+
+const MEASURES: [Measure; 3] = [
+    Measure {
+        name: "Nearest neighbours (kNN)",
+        meaning: "A test image takes the vote of the training images most like it. Nothing further is trained, so it shows whether images of one class already lie together.",
+        of: |scores| scores.knn_acc1,
+    },
+    Measure {
+        name: "Linear probe",
+        meaning: "One linear layer is fitted to the frozen representation with all training labels. It shows whether the classes can be told apart at all by straight cuts.",
+        of: |scores| scores.linear_acc1,
+    },
+    Measure {
+        name: "Nearest centre",
+        meaning: "Each class is summed up by the mean of its images, and a test image takes the class whose mean is nearest. Strict: it works only if every class is one compact cloud.",
+        of: |scores| scores.centre_acc1,
+    },
+];
+
+/// What is measured, in the order of picture and table: style, name, scores.
+fn representations(evaluation: &Evaluation) -> [(&'static str, &'static str, Option<&Scores>); 3] {
+    [
+        ("trained", "Trained encoder", evaluation.test.as_ref()),
+        ("untrained", "Untrained encoder", evaluation.untrained.as_ref()),
+        ("pixels", "Raw pixels", evaluation.pixels.as_ref()),
+    ]
+}
+
+pub(super) fn section(report: &Report) -> Option<Section> {
+    let evaluation = report.evaluation.as_ref()?;
+    let labelled = representations(evaluation).iter().any(|(_, _, scores)| scores.is_some());
+    let body = html! {
+        @if labelled {
+            p.lead {
+                "Three ways to ask the same question: is the class of an image plain from its representation? "
+                "Measured on " (counted(evaluation.images, "image", "images")) " that were never trained on"
+                @if evaluation.classes > 0 { ", from " (counted(evaluation.classes, "class", "classes")) }
+                "."
+            }
+            div.pair {
+                (picture(evaluation))
+                (table(evaluation))
+            }
+            dl.meanings {
+                @for measure in &MEASURES { div { dt { (measure.name) } dd { (measure.meaning) } } }
+            }
+        }
+        @if !evaluation.left_out.is_empty() {
+            h3 { "Left out" }
+            ul.notes { @for sentence in &evaluation.left_out { li { (sentence) } } }
+        }
+        @if evaluation.geometry.is_some() || evaluation.untrained_geometry.is_some() { (geometry(report, evaluation)) }
+    };
+    Some(Section { id: "results", short: "Results", title: "What the representation is worth", body })
+}
+
+/// Accuracy of always naming the commonest class, and its name.
+fn guessing(evaluation: &Evaluation) -> Option<(f64, &'static str)> {
+    match evaluation.majority.filter(|share| share.is_finite()) {
+        Some(share) => Some((share, "always the commonest class:")),
+        None if evaluation.classes > 0 => Some((1.0 / evaluation.classes as f64, "guessing:")),
+        None => None,
+    }
+}
+
+/// Dots with their 95 % intervals, in groups by measure. Shapes differ as well as colours.
+fn picture(evaluation: &Evaluation) -> Markup {
+    const LEFT: f64 = 12.0;
+    const RIGHT: f64 = WIDTH - 62.0;
+    const ROW: f64 = 20.0;
+    const GROUP: f64 = 30.0 + 3.0 * ROW;
+    const TOP: f64 = 18.0;
+    let bottom = TOP + 3.0 * GROUP;
+    let axis = Axis::shares();
+    let across = |share: f64| round(axis.place(share.clamp(0.0, 1.0), LEFT, RIGHT));
+    html! {
+        figure.chart {
+            svg.scores viewBox={ "0 0 " (WIDTH) " " (bottom + 30.0) } role="img"
+                aria-label="Accuracies with their 95% intervals; the same numbers stand in the table" {
+                g.axes {
+                    @for (at, label) in &axis.ticks {
+                        line x1=(across(*at)) x2=(across(*at)) y1=(TOP) y2=(bottom) {}
+                        text x=(across(*at)) y=(bottom + 18.0) text-anchor="middle" { (label) }
+                    }
+                }
+                @if let Some((share, name)) = guessing(evaluation) {
+                    line.reference x1=(across(share)) x2=(across(share)) y1=(TOP) y2=(bottom) {}
+                    text.reference x=(across(share)) y=(TOP - 6.0)
+                        text-anchor=(if share < 0.35 { "start" } else { "middle" }) { (name) " " (percent(share)) }
+                }
+                @for (group, measure) in MEASURES.iter().enumerate() {
+                    @let top = TOP + group as f64 * GROUP + 18.0;
+                    text.group x=(LEFT) y=(top) { (measure.name) }
+                    @for (row, (style, _, scores)) in representations(evaluation).into_iter().enumerate() {
+                        @let y = top + 16.0 + row as f64 * ROW;
+                        @if let Some(share) = scores.map(measure.of).filter(|share| share.is_finite()) {
+                            @let interval = wilson(share, evaluation.images);
+                            g class=(style) {
+                                path.interval d=(whiskers(across(interval.low), across(interval.high), y)) {}
+                                g transform={ "translate(" (across(share)) " " (y) ")" } { (symbol(style)) }
+                                text.value x=(WIDTH - 4.0) y=(y + 4.5) text-anchor="end" { (percent(share)) }
+                            }
+                        }
+                    }
+                }
+            }
+            ul.key {
+                @for (style, name, scores) in representations(evaluation) {
+                    @if scores.is_some() {
+                        li { svg class=(style) viewBox="-7 -7 14 14" aria-hidden="true" { (symbol(style)) } (name) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn whiskers(low: f64, high: f64, y: f64) -> String {
+    format!("M{low} {}v8m0-4H{high}m0-4v8", y - 4.0)
+}
+
+fn symbol(style: &str) -> Markup {
+    html! {
+        @match style {
+            "trained" => circle.symbol r="4.5" {},
+            "untrained" => path.symbol d="M0 -5.5L5.5 0L0 5.5L-5.5 0Z" {},
+            _ => rect.symbol x="-4" y="-4" width="8" height="8" {},
+        }
+    }
+}
+
+fn table(evaluation: &Evaluation) -> Markup {
+    html! {
+        div.scroll.card tabindex="0" role="region" aria-label="Table of accuracies" {
+            table {
+                caption { "Accuracy on the " (if evaluation.split.is_empty() { "test" } else { &evaluation.split }) " split, with its 95% interval" }
+                thead {
+                    tr {
+                        td {}
+                        @for (style, name, _) in representations(evaluation) { th scope="col" class=(style) { (name) } }
+                    }
+                }
+                tbody {
+                    @for measure in &MEASURES {
+                        tr {
+                            th scope="row" { (measure.name) }
+                            @for (style, _, scores) in representations(evaluation) {
+                                td class=(style) { (cell(scores.map(measure.of), evaluation.images)) }
+                            }
+                        }
+                    }
+                }
+            }
+            p.quiet {
+                "Small: the 95% interval (Wilson), where the accuracy would likely lie with other test images. "
+                b { "Nothing was selected on the test split" } ": whatever had to be chosen was chosen on validation images."
+            }
+        }
+    }
+}
+
+fn cell(share: Option<f64>, images: u64) -> Markup {
+    let Some(share) = share.filter(|share| share.is_finite()) else {
+        return html! { span title="not measured" { (NONE) } };
+    };
+    let interval = wilson(share, images);
+    html! {
+        b { (percent(share)) }
+        small { (format!("{:.1}–{:.1}", 100.0 * interval.low, 100.0 * interval.high)) }
+    }
+}
+
+fn geometry(report: &Report, evaluation: &Evaluation) -> Markup {
+    type Pick = fn(&Geometry) -> Option<f64>;
+    let dimension = match report.run.encoder.dimension {
+        0 => String::new(),
+        dimension => format!(" At most {}.", count(dimension)),
+    };
+    let rows: [(&str, String, Pick); 3] = [
+        ("Alignment", "Mean squared distance between two views of one image; 0 means the encoder cannot tell them apart. Smaller is better.".into(), |g| g.alignment),
+        ("Uniformity", "How evenly the images fill the sphere of representations; more negative is more even. Smaller is better.".into(), |g| g.uniformity),
+        ("RankMe", format!("How many dimensions are really in use. Near 1 the representation has collapsed.{dimension}"), |g| g.rankme),
+    ];
+    let value = |geometry: Option<&Geometry>, of: Pick| geometry.and_then(of).map_or(NONE.to_string(), number);
+    html! {
+        h3 { "Without labels" }
+        p.lead { "Shape of the representation alone. Alignment and uniformity pull against each other: only both together mean something." }
+        div.scroll.card tabindex="0" role="region" aria-label="Table of measures without labels" {
+            table.geometry {
+                thead { tr { td {} th.trained scope="col" { "Trained" } th.untrained scope="col" { "Untrained" } th scope="col" { "Meaning" } } }
+                tbody {
+                    @for (name, meaning, of) in &rows {
+                        tr {
+                            th scope="row" { (name) }
+                            td.trained { b { (value(evaluation.geometry.as_ref(), *of)) } }
+                            td.untrained { b { (value(evaluation.untrained_geometry.as_ref(), *of)) } }
+                            td.words { (meaning) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The contact sheet: images and the augmented views that the encoder was asked to see as the same.
+
+use maud::{Markup, html};
+
+use super::Section;
+use crate::{Report, Sprite};
+
+/// Rows and columns shown at most; beyond that nobody looks.
+const MAX_ROWS: u32 = 12;
+const MAX_COLUMNS: u32 = 13;
+
+pub(super) fn section(report: &Report) -> Option<Section> {
+    let views = report.views.as_ref()?;
+    let sheet = &views.sheet;
+    let rows = sheet.rows().min(MAX_ROWS);
+    let columns = sheet.columns.min(MAX_COLUMNS);
+    let body = html! {
+        p.lead {
+            "The first picture of each row is an image as it is; the others are views of it, changed at random"
+            @if !report.run.augment.is_empty() { " by the augmentation " code { (report.run.augment) } }
+            ". Training asked for one answer to a whole row and different answers to different rows, so whatever these changes destroy, the encoder learns to ignore."
+        }
+        div.sheet style={ "--sheet:url(" (sheet.data_uri()) ");--columns:" (columns) ";--tile:" (sheet.width) "px" }
+            role="img" aria-label={ (rows) " images, each followed by " (columns.saturating_sub(1)) " augmented views of it" } {
+            span.head { "image" }
+            @if columns > 1 { span.head.rest { "views" } }
+            @for row in 0..rows {
+                @let name = views.names.get(row as usize).map_or("", String::as_str);
+                @for column in 0..columns {
+                    @if row * sheet.columns + column < sheet.tiles {
+                        (tile(sheet, row, column, name))
+                    } @else { i {} }
+                }
+            }
+        }
+    };
+    Some(Section { id: "views", short: "Views", title: "What it was asked to see as the same", body })
+}
+
+fn tile(sheet: &Sprite, row: u32, column: u32, name: &str) -> Markup {
+    // A background of the whole sheet, scaled so that one tile fills the box, then shifted to it.
+    let shift = |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
+    let style = format!(
+        "background-size:{}% {}%;background-position:{:.4}% {:.4}%",
+        u64::from(sheet.columns) * 100,
+        u64::from(sheet.rows()) * 100,
+        shift(column, sheet.columns),
+        shift(row, sheet.rows()),
+    );
+    html! { i.original[column == 0] style=(style) title=(name) {} }
+}

@@ -1,0 +1,402 @@
+//! The page from whole run folders: what it must say, whatever the records hold.
+
+use std::fs;
+use std::path::Path;
+
+use selfsame_report::record::*;
+use selfsame_report::{Report, ReportError, Sprite, SpriteError, read, render, wilson, write_atomic, write_json};
+
+const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;<!--";
+
+fn sprite(tiles: usize) -> Sprite {
+    Sprite::lossless(2, 2, &vec![&[120; 12][..]; tiles], 3).unwrap()
+}
+
+/// A run with every record, of `images` mapped images in two classes.
+fn whole(images: usize) -> Report {
+    let image = |i| MapImage { name: format!("test/{i}.png"), label: Some(i as u32 % 2) };
+    let points = |scale: f64| (0..images).map(|i| [scale * i as f64, (i * i % 7) as f64]).collect();
+    let scores = |knn, linear, centre| Some(Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre });
+    let geometry = |rankme| Some(Geometry { alignment: Some(0.25), uniformity: Some(-2.5), rankme: Some(rankme) });
+    let metric = |step: u64| MetricPoint {
+        step,
+        epoch: step as f64 / 10.0,
+        train_loss: 5.0 - step as f64 / 100.0,
+        learning_rate: 0.05,
+        views_per_second: 800.0,
+        val_knn_acc1: step.is_multiple_of(10).then_some(0.5),
+    };
+    Report {
+        run: RunRecord {
+            selfsame: "0.1.0".into(),
+            burn: "0.22.1".into(),
+            command: vec!["selfsame".into(), "study".into()],
+            seed: 42,
+            finished: true,
+            seconds: 61.0,
+            dataset: DatasetRecord {
+                name: "pairs".into(),
+                classes: vec!["even".into(), "odd".into()],
+                train: 1600,
+                validation: 400,
+                test: 1000,
+                ..Default::default()
+            },
+            method: "simclr".into(),
+            augment: "abcde".into(),
+            epochs: 10,
+            ..Default::default()
+        },
+        metrics: (0..=100).map(metric).collect(),
+        evaluation: Some(Evaluation {
+            split: "test".into(),
+            classes: 2,
+            images: 1000,
+            test: scores(0.713, 0.764, 0.662),
+            untrained: scores(0.301, 0.418, 0.243),
+            pixels: scores(0.222, 0.305, 0.187),
+            geometry: geometry(143.2),
+            untrained_geometry: geometry(6.8),
+            ..Default::default()
+        }),
+        map: Some(EmbeddingMap {
+            method: "pca".into(),
+            split: "test".into(),
+            images: (0..images).map(image).collect(),
+            trained: Projection { explained: [0.3, 0.2], points: points(1.0) },
+            untrained: Some(Projection { explained: [0.6, 0.1], points: points(-1.0) }),
+            thumbs: (images > 0).then(|| sprite(images.min(50))),
+        }),
+        views: Some(ViewSheet { names: vec!["a".into(), "b".into()], sheet: sprite(6) }),
+        warnings: Vec::new(),
+    }
+}
+
+fn write_run(folder: &Path, report: &Report) {
+    write_json(&folder.join(RUN_FILE), &report.run).unwrap();
+    let line = |point: &MetricPoint| serde_json::to_string(point).unwrap() + "\n";
+    let lines: String = report.metrics.iter().map(line).collect();
+    write_atomic(&folder.join(METRICS_FILE), lines.as_bytes()).unwrap();
+    if let Some(evaluation) = &report.evaluation {
+        write_json(&folder.join(EVAL_FILE), evaluation).unwrap();
+    }
+    if let Some(map) = &report.map {
+        write_json(&folder.join(MAP_FILE), map).unwrap();
+    }
+    if let Some(views) = &report.views {
+        write_json(&folder.join(VIEWS_FILE), views).unwrap();
+    }
+}
+
+/// Every page must be one file that loads nothing, with tags that close in order.
+fn check_page(page: &str) {
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
+    assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
+    for forbidden in ["src=\"http", "href=\"http", "@import", "url(http", "url(//", "NaN", ">inf", "\"inf", "∞"] {
+        assert!(!page.contains(forbidden), "page contains {forbidden}");
+    }
+    let void = ["meta", "link", "br", "hr", "img", "input", "!DOCTYPE"];
+    let mut open = Vec::new();
+    let mut rest = page;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at + 1..];
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || "/!".contains(*c)).collect();
+        if let Some(name) = name.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name), "closing tag out of order");
+        } else if !void.contains(&name.as_str()) {
+            if name == "script" || name == "style" {
+                rest = &rest[rest.find(&format!("</{name}>")).unwrap()..];
+            }
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "left open: {open:?}");
+}
+
+#[test]
+fn records_survive_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = whole(20);
+    write_run(folder.path(), &report);
+    assert_eq!(read(folder.path()).unwrap(), report);
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 5, "no temporary file stays: {left:?}");
+}
+
+#[test]
+fn every_number_is_on_the_page() {
+    let report = whole(20);
+    let page = render(&report);
+    check_page(&page);
+    let evaluation = report.evaluation.unwrap();
+    for scores in [evaluation.test, evaluation.untrained, evaluation.pixels].into_iter().flatten() {
+        for share in [scores.knn_acc1, scores.linear_acc1, scores.centre_acc1] {
+            let interval = wilson(share, evaluation.images);
+            let cell = format!(
+                "<b>{:.1}%</b><small>{:.1}–{:.1}</small>",
+                100.0 * share,
+                100.0 * interval.low,
+                100.0 * interval.high
+            );
+            assert!(page.contains(&cell), "{cell}");
+        }
+    }
+    for text in [
+        "41.2 points",
+        "intervals do not overlap",
+        "Nothing was selected on the test split",
+        "143.2",
+        "6.8",
+        "selfsame study",
+        "1,000",
+        "100 steps",
+        "0.22.1",
+        "<td>42</td>",
+        "Before training",
+        "After training",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    let headline = page.split("<h1").nth(1).unwrap().split("</h1>").next().unwrap();
+    for share in ["1,000 test images", "71.3%", "30.1%", "22.2%"] {
+        assert!(headline.contains(share), "{share} in {headline}");
+    }
+}
+
+#[test]
+fn verdict_is_honest() {
+    let mut report = whole(4);
+    let knn = |report: &mut Report, share| report.evaluation.as_mut().unwrap().test.as_mut().unwrap().knn_acc1 = share;
+    knn(&mut report, 0.31);
+    assert!(render(&report).contains("this may be chance"));
+    knn(&mut report, 0.25);
+    assert!(render(&report).contains("no better than the untrained encoder (-5.1 points)"));
+    report.evaluation.as_mut().unwrap().untrained = None;
+    report.evaluation.as_mut().unwrap().pixels = None;
+    assert!(render(&report).contains("nothing to compare this with"));
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let mut report = whole(4);
+    let run = &mut report.run;
+    for field in [
+        &mut run.selfsame,
+        &mut run.burn,
+        &mut run.device,
+        &mut run.started,
+        &mut run.dataset.name,
+        &mut run.encoder.name,
+        &mut run.method,
+        &mut run.augment,
+        &mut run.policy,
+        &mut run.command[1],
+        &mut run.dataset.classes[1],
+    ] {
+        *field = HOSTILE.into();
+    }
+    run.dataset.notes = vec![HOSTILE.into()];
+    run.dataset.skipped = vec![Skipped { name: HOSTILE.into(), cause: HOSTILE.into() }];
+    run.protocol = vec![(HOSTILE.into(), HOSTILE.into())];
+    let evaluation = report.evaluation.as_mut().unwrap();
+    evaluation.split = HOSTILE.into();
+    evaluation.left_out = vec![HOSTILE.into()];
+    evaluation.protocol = vec![(HOSTILE.into(), HOSTILE.into())];
+    let map = report.map.as_mut().unwrap();
+    map.images[0].name = HOSTILE.into();
+    map.method = HOSTILE.into();
+    map.split = HOSTILE.into();
+    report.views.as_mut().unwrap().names[0] = HOSTILE.into();
+    report.warnings = vec![HOSTILE.into()];
+
+    let page = render(&report);
+    check_page(&page);
+    assert!(!page.contains("<script>alert") && !page.contains("<img") && !page.contains("<!--"));
+    let scripts = |page: &str| page.matches("<script").count();
+    assert_eq!(scripts(&page), scripts(&render(&whole(4))), "no script but the page's own");
+}
+
+#[test]
+fn missing_pieces_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(read(folder.path()), Err(ReportError::NotARun { .. })));
+
+    write_json(&folder.path().join(RUN_FILE), &RunRecord::default()).unwrap();
+    let page = render(&read(folder.path()).unwrap());
+    check_page(&page);
+    assert!(page.contains("has not been evaluated yet") && page.contains("not finished"));
+    assert!(!page.contains("id=\"results\"") && !page.contains("id=\"map\"") && !page.contains("id=\"training\""));
+
+    let pretrained = Report { evaluation: None, map: None, ..whole(0) };
+    let page = render(&pretrained);
+    check_page(&page);
+    assert!(page.contains("On 400 validation images") && page.contains("Training is finished."));
+    assert!(page.contains("id=\"training\"") && !page.contains("id=\"results\""));
+
+    // A file from another version: what is unknown is ignored, what is missing takes its default.
+    fs::write(folder.path().join(RUN_FILE), br#"{"method":"byol","from_the_future":[1]}"#).unwrap();
+    assert_eq!(read(folder.path()).unwrap().run.method, "byol");
+}
+
+#[test]
+fn unlabelled_images_get_what_needs_no_label() {
+    let mut report = whole(10);
+    report.run.dataset.classes.clear();
+    report.metrics.iter_mut().for_each(|point| point.val_knn_acc1 = None);
+    let evaluation = report.evaluation.as_mut().unwrap();
+    (evaluation.test, evaluation.untrained, evaluation.pixels) = (None, None, None);
+    evaluation.classes = 0;
+    evaluation.left_out = vec!["kNN needs labels, and these images have none.".into()];
+    report.map.as_mut().unwrap().images.iter_mut().for_each(|image| image.label = None);
+
+    let page = render(&report);
+    check_page(&page);
+    for text in
+        ["143", "Accuracy needs labels", "kNN needs labels, and these", "Alignment", "without labels", "After training"]
+    {
+        assert!(page.contains(text), "{text}");
+    }
+    for text in ["Linear probe", "Validation accuracy", "class=\"legend\"", "true classes"] {
+        assert!(!page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn torn_and_damaged_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    write_json(&folder.path().join(RUN_FILE), &RunRecord::default()).unwrap();
+    let path = folder.path().join(METRICS_FILE);
+
+    fs::write(&path, b"{\"step\":1,\"train_loss\":5.0}\n\n{\"step\":2,\"train_lo").unwrap();
+    let report = read(folder.path()).unwrap();
+    assert_eq!(report.metrics.len(), 1);
+    assert!(render(&report).contains("cut off"));
+
+    // A kill can also leave bytes that are no text.
+    fs::write(&path, b"{\"step\":1}\n\0\0\xff\0").unwrap();
+    assert_eq!(read(folder.path()).unwrap().metrics.len(), 1);
+
+    fs::write(&path, b"{\"step\":1}\n{\"step\":2,\"tr\n{\"step\":3}\n").unwrap();
+    let error = read(folder.path()).unwrap_err();
+    assert!(matches!(error, ReportError::Metrics { line: 2, .. }), "{error}");
+    assert!(error.to_string().contains("metrics.jsonl, line 2"), "{error}");
+
+    // Killed after step 2, resumed from step 1: the later record counts.
+    fs::write(&path, b"{\"step\":1,\"train_loss\":9}\n{\"step\":2,\"train_loss\":8}\n{\"step\":2,\"train_loss\":7}\n")
+        .unwrap();
+    let losses: Vec<f64> = read(folder.path()).unwrap().metrics.iter().map(|point| point.train_loss).collect();
+    assert_eq!(losses, [9.0, 7.0]);
+}
+
+#[test]
+fn damaged_records_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_run(folder.path(), &whole(4));
+
+    for file in [RUN_FILE, EVAL_FILE, MAP_FILE, VIEWS_FILE] {
+        let path = folder.path().join(file);
+        let good = fs::read(&path).unwrap();
+        for keep in [0, 1, good.len() / 3, good.len() - 3] {
+            fs::write(&path, &good[..keep]).unwrap();
+            let error = read(folder.path()).unwrap_err();
+            assert!(matches!(error, ReportError::Json { .. }) && error.to_string().contains(file), "{error}");
+        }
+        fs::write(&path, good).unwrap();
+    }
+
+    let mut map = whole(4).map.unwrap();
+    map.trained.points.pop();
+    write_json(&folder.path().join(MAP_FILE), &map).unwrap();
+    let error = read(folder.path()).unwrap_err();
+    assert!(matches!(error, ReportError::Map { which: "trained", points: 3, images: 4, .. }), "{error}");
+
+    let mut map = whole(4).map.unwrap();
+    map.thumbs.as_mut().unwrap().picture = b"<svg onload=alert(1)>".into();
+    write_json(&folder.path().join(MAP_FILE), &map).unwrap();
+    let error = read(folder.path()).unwrap_err();
+    assert!(matches!(error, ReportError::Sprite { source: SpriteError::NoPicture, .. }), "{error}");
+}
+
+#[test]
+fn numbers_that_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut report = whole(4);
+    report.run.seconds = f64::INFINITY;
+    report.metrics[3].train_loss = f64::NAN;
+    report.metrics[4].views_per_second = f64::INFINITY;
+    report.metrics[5].epoch = f64::NEG_INFINITY;
+    report.metrics[100].train_loss = f64::MAX;
+    let evaluation = report.evaluation.as_mut().unwrap();
+    evaluation.test.as_mut().unwrap().linear_acc1 = f64::NAN;
+    evaluation.geometry.as_mut().unwrap().uniformity = Some(f64::NEG_INFINITY);
+    let map = report.map.as_mut().unwrap();
+    map.trained.points[1] = [f64::NAN, 1.0];
+    map.untrained.as_mut().unwrap().explained = [f64::NAN; 2];
+    map.untrained.as_mut().unwrap().points = vec![[f64::MAX, f64::MIN]; 4];
+
+    check_page(&render(&report));
+    write_run(folder.path(), &report);
+    let page = render(&read(folder.path()).unwrap());
+    check_page(&page);
+    assert!(page.contains("not a number on 1 logged step, first on step 3"));
+    assert!(page.contains("have no finite place"));
+
+    report.metrics.iter_mut().for_each(|point| point.train_loss = f64::NAN);
+    let page = render(&report);
+    check_page(&page);
+    assert!(!page.contains("Training loss") && page.contains("101 logged steps"));
+}
+
+#[test]
+fn none_one_and_equal_points() {
+    let page = render(&whole(0));
+    check_page(&page);
+    assert!(!page.contains("id=\"map\""));
+    check_page(&render(&whole(1)));
+
+    let mut report = whole(5);
+    report.metrics.truncate(1);
+    report.map.as_mut().unwrap().trained.points = vec![[3.0, 3.0]; 5];
+    report.evaluation.as_mut().unwrap().images = 0;
+    let page = render(&report);
+    check_page(&page);
+    assert!(page.contains("M210 210"), "equal points stand in the middle");
+}
+
+#[test]
+fn large_runs_stay_modest() {
+    let mut report = whole(20_000);
+    report.run.dataset.classes = (0..1000).map(|i| format!("class number {i}")).collect();
+    report.run.dataset.skipped =
+        vec![Skipped { name: "some/folder/image.png".into(), cause: "truncated".into() }; 5000];
+    for (i, image) in report.map.as_mut().unwrap().images.iter_mut().enumerate() {
+        image.label = Some(i as u32 % 1003);
+    }
+    let point = report.metrics[0].clone();
+    report.metrics = (0..100_000)
+        .map(|step| MetricPoint { step, epoch: step as f64 / 1000.0, train_loss: (step % 97) as f64, ..point.clone() })
+        .collect();
+    let page = render(&report);
+    check_page(&page);
+    assert!(page.len() < 1_000_000, "{} bytes", page.len());
+    for text in [
+        "2,000 images of 20,000, evenly picked",
+        "5,000 images were left out",
+        "and 4,800 more",
+        "class 1002",
+        "means of 334 records",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_failed_write_leaves_the_old_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("page");
+    fs::create_dir(&path).unwrap();
+    fs::write(path.join("inside"), "kept").unwrap();
+    assert!(matches!(write_atomic(&path, b"new"), Err(ReportError::Io { .. })));
+    assert_eq!(fs::read_to_string(path.join("inside")).unwrap(), "kept");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+}
