@@ -1,0 +1,177 @@
+//! Convolution, batch normalisation, an optional residual and ReLU as one operation, forward and backward.
+//!
+//! relu(γ (conv(x) − mean) / √(variance + ε) + β + residual). The statistics are gathered while a convolved
+//! image is in the cache, and the backward pass makes the gradient before normalisation only in the buffer
+//! from which the convolution's gradients read it.
+
+use rayon::prelude::*;
+
+use crate::buffer::Buffer;
+use crate::conv::{self, Conv};
+use crate::isa::Isa;
+use crate::norm::{self, Backward, Channels, Cut, Moments, Source};
+
+/// What is added to the variance before its root.
+pub const EPSILON: f64 = 1e-5;
+
+/// What the operation is made of besides its input; all are values a channel but the weights.
+#[derive(Clone, Copy)]
+pub struct Parameters<'a> {
+    /// `[outputs, inputs, kernel, kernel]`.
+    pub weights: &'a [f32],
+    /// Scale γ.
+    pub gamma: &'a [f32],
+    /// Shift β.
+    pub beta: &'a [f32],
+}
+
+/// Result of [`forward`], with what [`backward`] needs of it.
+pub struct Forward {
+    /// `[batch, out_height, out_width, outputs]`.
+    pub output: Buffer,
+    /// The convolution's own outputs, of the same shape.
+    pub convolved: Buffer,
+    /// Mean of each channel of them.
+    pub mean: Vec<f32>,
+    /// Biased variance of each channel of them.
+    pub variance: Vec<f32>,
+}
+
+/// The operation with the batch's own statistics, as in training. `residual` has the output's shape.
+///
+/// # Panics
+///
+/// If a slice has not the length that `conv` says, or `conv` is of no possible convolution.
+pub fn forward(
+    isa: Isa,
+    conv: &Conv,
+    input: &[f32],
+    parameters: Parameters<'_>,
+    residual: Option<&[f32]>,
+    relu: bool,
+) -> Forward {
+    let (image, channels) = (conv.out_image(), conv.outputs);
+    let (convolved, moments) = conv::forward(isa, conv, input, parameters.weights, |_, images| {
+        let each = images.chunks_exact(image).map(|image| Moments::of(isa, image, channels));
+        each.reduce(|all, next| all.merge(&next))
+    });
+    let moments = moments.into_iter().flatten().reduce(|all, next| all.merge(&next));
+    let (mean, variance) =
+        moments.map_or_else(|| (vec![0.0; channels], vec![0.0; channels]), |moments| moments.mean_and_variance());
+    let coefficients = Channels::new(&mean, &variance, parameters.gamma, parameters.beta, EPSILON);
+    let mut output = Buffer::any(convolved.len());
+    output.par_chunks_mut(image).enumerate().for_each(|(index, output)| {
+        let at = index * image..(index + 1) * image;
+        let residual = residual.map(|residual| &residual[at.clone()]);
+        norm::normalise(isa, &coefficients, Source::From(&convolved[at.clone()]), residual, relu, output);
+    });
+    Forward { output, convolved, mean, variance }
+}
+
+/// The operation with given statistics, a value a channel each, as in evaluation.
+///
+/// # Panics
+///
+/// As [`forward`].
+pub fn evaluate(
+    isa: Isa,
+    conv: &Conv,
+    input: &[f32],
+    parameters: Parameters<'_>,
+    [mean, variance]: [&[f32]; 2],
+    residual: Option<&[f32]>,
+    relu: bool,
+) -> Buffer {
+    let coefficients = Channels::new(mean, variance, parameters.gamma, parameters.beta, EPSILON);
+    let finish = |first: usize, output: &mut [f32]| {
+        let residual = residual.map(|residual| &residual[first * conv.out_image()..][..output.len()]);
+        norm::normalise(isa, &coefficients, Source::InPlace, residual, relu, output);
+    };
+    conv::forward(isa, conv, input, parameters.weights, finish).0
+}
+
+/// What [`backward`] needs of the forward pass.
+#[derive(Clone, Copy)]
+pub struct Saved<'a> {
+    /// The input.
+    pub input: &'a [f32],
+    /// [`Forward::convolved`].
+    pub convolved: &'a [f32],
+    /// [`Forward::mean`].
+    pub mean: &'a [f32],
+    /// [`Forward::variance`].
+    pub variance: &'a [f32],
+    /// [`Forward::output`], where there was a residual.
+    pub output: Option<&'a [f32]>,
+}
+
+/// Gradients of a loss with respect to what the operation was made of.
+pub struct Gradients {
+    /// The input's, where it was asked for.
+    pub input: Option<Buffer>,
+    /// The weights', `[outputs, inputs, kernel, kernel]`.
+    pub weights: Vec<f32>,
+    /// γ's.
+    pub gamma: Vec<f32>,
+    /// β's.
+    pub beta: Vec<f32>,
+    /// The residual's, where there was one with ReLU. Without ReLU it is the output's own gradient.
+    pub residual: Option<Buffer>,
+}
+
+/// Gradients of [`forward`], given that with respect to its output.
+///
+/// # Panics
+///
+/// As [`forward`].
+pub fn backward(
+    isa: Isa,
+    conv: &Conv,
+    parameters: Parameters<'_>,
+    saved: Saved<'_>,
+    relu: bool,
+    gradient: &[f32],
+    input_gradient: bool,
+) -> Gradients {
+    let Saved { convolved, mean, variance, .. } = saved;
+    let image = conv.out_image();
+    assert_eq!([gradient.len(), convolved.len()], [conv.batch * image; 2], "length of the outputs");
+    let channels = Channels::new(mean, variance, parameters.gamma, parameters.beta, EPSILON);
+    let output = saved.output.filter(|_| relu);
+
+    let mut passed = output.map(|output| Buffer::any(output.len()));
+    let stretches: Vec<&mut [f32]> = match &mut passed {
+        Some(passed) => passed.chunks_mut(image).collect(),
+        None => (0..conv.batch).map(|_| [].as_mut_slice()).collect(),
+    };
+    let sums: Vec<(Vec<f64>, Vec<f64>)> = stretches
+        .into_par_iter()
+        .enumerate()
+        .map(|(index, passed)| {
+            let at = index * image..(index + 1) * image;
+            let cut = match output {
+                Some(output) => Cut::Output(&output[at.clone()]),
+                None if relu => Cut::Normalised,
+                None => Cut::Nothing,
+            };
+            norm::gradient_sums(isa, &channels, &gradient[at.clone()], &convolved[at], cut, passed)
+        })
+        .collect();
+    let (mut beta, mut gamma) = (vec![0.0; conv.outputs], vec![0.0; conv.outputs]);
+    for (sums, products) in &sums {
+        beta.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+        gamma.iter_mut().zip(products).for_each(|(all, product)| *all += product);
+    }
+
+    let pixels = conv.batch * conv.out_height() * conv.out_width();
+    let coefficients = Backward::new(&channels, &beta, &gamma, pixels);
+    let cut_again = relu && passed.is_none();
+    let from = passed.as_deref().unwrap_or(gradient);
+    let before = |row: usize, to: &mut [f32]| {
+        let at = row * to.len()..(row + 1) * to.len();
+        norm::gradient(isa, &channels, &coefficients, &from[at.clone()], &convolved[at], cut_again, to);
+    };
+    let (weights, input) = conv::backward(isa, conv, saved.input, parameters.weights, before, input_gradient);
+    let single = |sums: Vec<f64>| sums.into_iter().map(|sum| sum as f32).collect();
+    Gradients { input, weights, gamma: single(gamma), beta: single(beta), residual: passed }
+}

@@ -1,0 +1,338 @@
+//! The instruction set, chosen once at run time as a value, and the vectors that kernels are written over.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+/// An instruction set that this machine has.
+///
+/// Only [`Isa::best`], [`Isa::available`] and parsing make one, so holding a value proves that the machine
+/// can run it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Set);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    Portable,
+}
+
+/// The name is of no instruction set that this machine has.
+#[derive(Debug, thiserror::Error)]
+#[error("this machine has no instruction set `{name}`; it has {available}")]
+pub struct UnknownIsa {
+    name: String,
+    available: String,
+}
+
+impl Isa {
+    /// The fastest one of this machine.
+    pub fn best() -> Self {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available()[0])
+    }
+
+    /// Every one that this machine has, the fastest first, the portable one last.
+    pub fn available() -> Vec<Self> {
+        let mut sets = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            if avx2 && avx512 {
+                sets.push(Self(Set::Avx512));
+            }
+            if avx2 {
+                sets.push(Self(Set::Avx2));
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        sets.push(Self(Set::Neon));
+        sets.push(Self(Set::Portable));
+        sets
+    }
+
+    /// `avx512`, `avx2`, `neon` or `portable`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
+            Set::Portable => "portable",
+        }
+    }
+
+    /// Runs `kernel` compiled for this instruction set.
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` of this set exists only where the machine was found to have it.
+            Set::Avx512 => unsafe { x86::avx512(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Set::Avx2 => unsafe { x86::avx2(kernel) },
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => kernel.run::<neon::Neon>(),
+            Set::Portable => kernel.run::<Portable>(),
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Isa {
+    type Err = UnknownIsa;
+
+    fn from_str(name: &str) -> Result<Self, UnknownIsa> {
+        let available = Self::available();
+        available.iter().copied().find(|isa| isa.name() == name).ok_or_else(|| UnknownIsa {
+            name: name.to_owned(),
+            available: available.iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+/// A computation written once and compiled for every instruction set.
+pub(crate) trait Kernel {
+    type Output;
+
+    /// The computation. Implementations are `#[inline(always)]`, and so is what they call, so that all of it
+    /// is compiled with the features of the caller in [`Isa::run`].
+    fn run<V: Vector>(self) -> Self::Output;
+}
+
+/// A register of `LANES` f32.
+///
+/// # Safety
+///
+/// Every function but `multiply_add` must run where the instruction set is there; that is so inside
+/// [`Kernel::run`]. Pointers must be valid for the lanes they are used for; they need no alignment.
+pub(crate) trait Vector: Copy {
+    const LANES: usize;
+    /// How many such registers the machine has.
+    const REGISTERS: usize;
+
+    unsafe fn zero() -> Self;
+    unsafe fn splat(from: *const f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn add(self, other: Self) -> Self;
+    /// self · factor + sum.
+    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
+
+    /// a · b + c of one lane, in loops that the compiler makes vectors of.
+    #[inline(always)]
+    fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Kernel, Vector};
+
+    /// # Safety
+    ///
+    /// The machine must have the features named.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    pub(super) unsafe fn avx512<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<__m512>()
+    }
+
+    /// # Safety
+    ///
+    /// The machine must have the features named.
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn avx2<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<__m256>()
+    }
+
+    macro_rules! vector {
+        ($register:ty, $lanes:literal, $registers:literal, $zero:ident, $splat:ident, $load:ident, $store:ident,
+         $add:ident, $fma:ident) => {
+            impl Vector for $register {
+                const LANES: usize = $lanes;
+                const REGISTERS: usize = $registers;
+
+                #[inline(always)]
+                unsafe fn zero() -> Self {
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { $zero() }
+                }
+                #[inline(always)]
+                unsafe fn splat(from: *const f32) -> Self {
+                    // SAFETY: the caller vouches for the instruction set and one value.
+                    unsafe { $splat(*from) }
+                }
+                #[inline(always)]
+                unsafe fn load(from: *const f32) -> Self {
+                    // SAFETY: the caller vouches for the instruction set and the lanes.
+                    unsafe { $load(from) }
+                }
+                #[inline(always)]
+                unsafe fn store(self, to: *mut f32) {
+                    // SAFETY: the caller vouches for the instruction set and the lanes.
+                    unsafe { $store(to, self) }
+                }
+                #[inline(always)]
+                unsafe fn add(self, other: Self) -> Self {
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { $add(self, other) }
+                }
+                #[inline(always)]
+                unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { $fma(self, factor, sum) }
+                }
+            }
+        };
+    }
+
+    vector!(
+        __m512,
+        16,
+        32,
+        _mm512_setzero_ps,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        _mm512_fmadd_ps
+    );
+    vector!(
+        __m256,
+        8,
+        16,
+        _mm256_setzero_ps,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_add_ps,
+        _mm256_fmadd_ps
+    );
+}
+
+/// Four lanes in plain Rust, without fused multiply-add: what every machine has.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable([f32; 4]);
+
+impl Vector for Portable {
+    const LANES: usize = 4;
+    const REGISTERS: usize = 16;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Self([0.0; 4])
+    }
+    #[inline(always)]
+    unsafe fn splat(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for one value.
+        Self([unsafe { *from }; 4])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for four values; an array of f32 needs no more alignment than one.
+        Self(unsafe { *from.cast() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller vouches for four values.
+        unsafe { *to.cast() = self.0 }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] * factor.0[i] + sum.0[i]))
+    }
+    #[inline(always)]
+    fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use std::arch::aarch64::*;
+
+    use super::Vector;
+
+    /// Four lanes of NEON, which every 64-bit Arm has.
+    pub(super) type Neon = float32x4_t;
+
+    impl Vector for Neon {
+        const LANES: usize = 4;
+        const REGISTERS: usize = 32;
+
+        #[inline(always)]
+        unsafe fn zero() -> Self {
+            // SAFETY: NEON is part of the architecture.
+            unsafe { vdupq_n_f32(0.0) }
+        }
+        #[inline(always)]
+        unsafe fn splat(from: *const f32) -> Self {
+            // SAFETY: the caller vouches for one value.
+            unsafe { vld1q_dup_f32(from) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller vouches for four values.
+            unsafe { vld1q_f32(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the caller vouches for four values.
+            unsafe { vst1q_f32(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: NEON is part of the architecture.
+            unsafe { vaddq_f32(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+            // SAFETY: NEON is part of the architecture.
+            unsafe { vfmaq_f32(sum, self, factor) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_available_set_is_found_by_its_name() {
+        let available = Isa::available();
+        assert_eq!(available[0], Isa::best());
+        assert_eq!(available.last().map(|isa| isa.name()), Some("portable"));
+        for isa in available {
+            assert_eq!(isa.to_string().parse::<Isa>().expect("by its name"), isa);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_known_ones() {
+        let error = "sse9".parse::<Isa>().expect_err("no such set").to_string();
+        assert!(error.contains("`sse9`") && error.contains("portable"), "{error}");
+    }
+}

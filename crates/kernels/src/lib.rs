@@ -1,0 +1,8 @@
+//! Low-level kernels of selfsame: the only crate with `unsafe` code.
+
+pub mod buffer;
+pub mod conv;
+pub mod conv_bn;
+pub mod isa;
+pub mod map;
+pub mod norm;

@@ -1,0 +1,360 @@
+//! Batch normalisation's passes over activations, channels last.
+//!
+//! Coefficients of the channels are repeated to several hundred values, so that the loops are long even
+//! where the channels are few, and column sums are kept for each of those values, so that every sum is short.
+
+use crate::isa::{Isa, Kernel, Vector};
+
+/// What the passes need to know of each channel, ready for their loops.
+pub struct Channels {
+    count: usize,
+    mean: Vec<f32>,
+    inverse: Vec<f32>,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+/// Values that a loop runs over without a break, at least.
+const STRETCH: usize = 256;
+
+/// How many values the coefficients are repeated to.
+fn tile(channels: usize) -> usize {
+    channels * (STRETCH / channels).max(1)
+}
+
+fn repeated(values: impl Iterator<Item = f32> + Clone, channels: usize) -> Vec<f32> {
+    values.cycle().take(tile(channels)).collect()
+}
+
+impl Channels {
+    /// γ (x − mean) / √(variance + ε) + β, with every slice a value a channel.
+    ///
+    /// # Panics
+    ///
+    /// If the slices' lengths differ or are zero.
+    pub fn new(mean: &[f32], variance: &[f32], gamma: &[f32], beta: &[f32], epsilon: f64) -> Self {
+        let count = mean.len();
+        assert!(count > 0 && [variance.len(), gamma.len(), beta.len()] == [count; 3], "one value a channel");
+        let inverse = variance.iter().map(|&variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32);
+        let scale = inverse.clone().zip(gamma).map(|(inverse, &gamma)| inverse * gamma);
+        Self {
+            count,
+            mean: repeated(mean.iter().copied(), count),
+            scale: repeated(scale, count),
+            inverse: repeated(inverse, count),
+            shift: repeated(beta.iter().copied(), count),
+        }
+    }
+
+    /// Sums of the repeated coefficients, added to one a channel.
+    fn folded(&self, sums: &[f32]) -> Vec<f64> {
+        fold(sums, self.count)
+    }
+}
+
+fn fold(sums: &[f32], channels: usize) -> Vec<f64> {
+    let mut folded = vec![0.0; channels];
+    for sums in sums.chunks_exact(channels) {
+        folded.iter_mut().zip(sums).for_each(|(folded, &sum)| *folded += f64::from(sum));
+    }
+    folded
+}
+
+/// Mean and sum of squared deviations of each channel over some pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moments {
+    count: f64,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Moments {
+    /// Those of `values`, `[pixels, channels]`, in two passes.
+    pub fn of(isa: Isa, values: &[f32], channels: usize) -> Self {
+        let count = (values.len() / channels) as f64;
+        let mut mean = fold(&isa.run(Deviations { values, from: &vec![0.0; tile(channels)], square: false }), channels);
+        mean.iter_mut().for_each(|mean| *mean /= count.max(1.0));
+        let from = repeated(mean.iter().map(|&mean| mean as f32), channels);
+        let squares = fold(&isa.run(Deviations { values, from: &from, square: true }), channels);
+        Self { count, mean, squares }
+    }
+
+    /// Those of both samples together (Chan, Golub and LeVeque 1979).
+    pub fn merge(mut self, other: &Self) -> Self {
+        let count = self.count + other.count;
+        if count > 0.0 {
+            for channel in 0..self.mean.len() {
+                let delta = other.mean[channel] - self.mean[channel];
+                self.mean[channel] += delta * other.count / count;
+                self.squares[channel] += other.squares[channel] + delta * delta * self.count * other.count / count;
+            }
+        }
+        Self { count, ..self }
+    }
+
+    /// Mean and biased variance of each channel.
+    pub fn mean_and_variance(&self) -> (Vec<f32>, Vec<f32>) {
+        let variance = self.squares.iter().map(|squares| (squares / self.count.max(1.0)) as f32);
+        (self.mean.iter().map(|&mean| mean as f32).collect(), variance.collect())
+    }
+}
+
+/// Sums of `values − from`, or of its squares, for each of the repeated coefficients.
+struct Deviations<'a> {
+    values: &'a [f32],
+    from: &'a [f32],
+    square: bool,
+}
+
+impl Kernel for Deviations<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Vec<f32> {
+        let mut sums = vec![0.0f32; self.from.len()];
+        for values in self.values.chunks(self.from.len()) {
+            let terms = sums.iter_mut().zip(values).zip(self.from);
+            if self.square {
+                terms.for_each(|((sum, value), from)| {
+                    let deviation = value - from;
+                    *sum = V::multiply_add(deviation, deviation, *sum);
+                });
+            } else {
+                terms.for_each(|((sum, value), _)| *sum += value);
+            }
+        }
+        sums
+    }
+}
+
+/// Where the values to be normalised are.
+pub enum Source<'a> {
+    /// In the place where the results go.
+    InPlace,
+    /// Elsewhere.
+    From(&'a [f32]),
+}
+
+/// Writes γ (x − mean) / √(variance + ε) + β, plus the residual where there is one, cut off at zero where
+/// `relu` says so. All slices are `[pixels, channels]` and equally long.
+pub fn normalise(
+    isa: Isa,
+    channels: &Channels,
+    from: Source<'_>,
+    residual: Option<&[f32]>,
+    relu: bool,
+    to: &mut [f32],
+) {
+    let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+    if let Source::From(from) = from {
+        assert_eq!(from.len(), to.len());
+    }
+    if let Some(residual) = residual {
+        assert_eq!(residual.len(), to.len());
+    }
+    isa.run(Normalise { channels, from, residual, floor, to });
+}
+
+struct Normalise<'a> {
+    channels: &'a Channels,
+    from: Source<'a>,
+    residual: Option<&'a [f32]>,
+    floor: f32,
+    to: &'a mut [f32],
+}
+
+impl Kernel for Normalise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Channels { mean, scale, shift, .. } = self.channels;
+        let tile = mean.len();
+        for (index, to) in self.to.chunks_mut(tile).enumerate() {
+            let at = index * tile..index * tile + to.len();
+            if let Source::From(from) = self.from {
+                to.copy_from_slice(&from[at.clone()]);
+            }
+            let coefficients = mean.iter().zip(scale).zip(shift);
+            match self.residual {
+                None => to.iter_mut().zip(coefficients).for_each(|(to, ((mean, scale), shift))| {
+                    *to = cut(V::multiply_add(*to - mean, *scale, *shift), self.floor);
+                }),
+                Some(residual) => {
+                    let to = to.iter_mut().zip(&residual[at]);
+                    to.zip(coefficients).for_each(|((to, residual), ((mean, scale), shift))| {
+                        *to = cut(V::multiply_add(*to - mean, *scale, *shift) + residual, self.floor);
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The value, or the floor if the value is below it; not-a-number stays.
+#[inline(always)]
+fn cut(value: f32, floor: f32) -> f32 {
+    if value < floor { floor } else { value }
+}
+
+/// What cut the outputs off at zero, and so decides where their gradient passes.
+#[derive(Clone, Copy)]
+pub enum Cut<'a> {
+    /// Nothing did.
+    Nothing,
+    /// ReLU of the normalised value alone, which is computed again.
+    Normalised,
+    /// ReLU, and these are the outputs.
+    Output(&'a [f32]),
+}
+
+/// For each channel the sum of the gradient, as far as it passes, and of its product with the normalised
+/// value before γ and β; both are what batch normalisation's backward pass has to know of the whole batch.
+///
+/// `gradient` and `convolved` are `[pixels, channels]`; where `cut` has outputs, the gradient that passes is
+/// written to `passed`, which is then as long.
+pub fn gradient_sums(
+    isa: Isa,
+    channels: &Channels,
+    gradient: &[f32],
+    convolved: &[f32],
+    cut: Cut<'_>,
+    passed: &mut [f32],
+) -> (Vec<f64>, Vec<f64>) {
+    assert_eq!(gradient.len(), convolved.len());
+    if let Cut::Output(output) = cut {
+        assert_eq!([output.len(), passed.len()], [gradient.len(); 2]);
+    }
+    let (sums, products) = isa.run(GradientSums { channels, gradient, convolved, cut, passed });
+    (channels.folded(&sums), channels.folded(&products))
+}
+
+struct GradientSums<'a> {
+    channels: &'a Channels,
+    gradient: &'a [f32],
+    convolved: &'a [f32],
+    cut: Cut<'a>,
+    passed: &'a mut [f32],
+}
+
+impl Kernel for GradientSums<'_> {
+    type Output = (Vec<f32>, Vec<f32>);
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> (Vec<f32>, Vec<f32>) {
+        let Channels { mean, inverse, scale, shift, .. } = self.channels;
+        let tile = mean.len();
+        let (mut sums, mut products) = (vec![0.0f32; tile], vec![0.0f32; tile]);
+        let stretches = self.gradient.chunks(tile).zip(self.convolved.chunks(tile));
+        for (index, (gradient, convolved)) in stretches.enumerate() {
+            let at = index * tile..index * tile + gradient.len();
+            let sums = sums.iter_mut().zip(&mut products);
+            let values = gradient.iter().zip(convolved);
+            let coefficients = mean.iter().zip(inverse);
+            match self.cut {
+                Cut::Nothing => sums.zip(values).zip(coefficients).for_each(
+                    |(((sum, product), (&gradient, value)), (mean, inverse))| {
+                        *sum += gradient;
+                        *product = V::multiply_add(gradient, (value - mean) * inverse, *product);
+                    },
+                ),
+                Cut::Normalised => sums.zip(values).zip(coefficients).zip(scale.iter().zip(shift)).for_each(
+                    |((((sum, product), (&gradient, value)), (mean, inverse)), (scale, shift))| {
+                        let kept = V::multiply_add(value - mean, *scale, *shift) > 0.0;
+                        let gradient = if kept { gradient } else { 0.0 };
+                        *sum += gradient;
+                        *product = V::multiply_add(gradient, (value - mean) * inverse, *product);
+                    },
+                ),
+                Cut::Output(output) => {
+                    let outputs = output[at.clone()].iter().zip(&mut self.passed[at]);
+                    sums.zip(values).zip(coefficients).zip(outputs).for_each(
+                        |((((sum, product), (&gradient, value)), (mean, inverse)), (&output, passed))| {
+                            let gradient = if output > 0.0 { gradient } else { 0.0 };
+                            *passed = gradient;
+                            *sum += gradient;
+                            *product = V::multiply_add(gradient, (value - mean) * inverse, *product);
+                        },
+                    );
+                }
+            }
+        }
+        (sums, products)
+    }
+}
+
+/// The sums of [`gradient_sums`] over a whole batch as coefficients of the gradient before normalisation.
+pub struct Backward {
+    slope: Vec<f32>,
+    offset: Vec<f32>,
+}
+
+impl Backward {
+    /// `sums` and `products` over `pixels` pixels.
+    pub fn new(channels: &Channels, sums: &[f64], products: &[f64], pixels: usize) -> Self {
+        let count = channels.count;
+        let of = |channel: usize| (f64::from(channels.scale[channel]), f64::from(channels.inverse[channel]));
+        let pixels = pixels.max(1) as f64;
+        let slope = (0..count).map(|c| (-of(c).0 * of(c).1 * products[c] / pixels) as f32);
+        let offset = (0..count).map(|c| (-of(c).0 * sums[c] / pixels) as f32);
+        Self { slope: repeated(slope, count), offset: repeated(offset, count) }
+    }
+}
+
+/// Writes the gradient before normalisation, γ/σ (g − mean of g − x̂ · mean of g x̂), with g the gradient that
+/// passes and x̂ the normalised value before γ and β. All slices are `[pixels, channels]`. `again` says that
+/// `gradient` has yet to be cut by the ReLU of the normalised value.
+pub fn gradient(
+    isa: Isa,
+    channels: &Channels,
+    backward: &Backward,
+    gradient: &[f32],
+    convolved: &[f32],
+    again: bool,
+    to: &mut [f32],
+) {
+    assert_eq!([gradient.len(), convolved.len()], [to.len(); 2]);
+    isa.run(Gradient { channels, backward, gradient, convolved, again, to });
+}
+
+struct Gradient<'a> {
+    channels: &'a Channels,
+    backward: &'a Backward,
+    gradient: &'a [f32],
+    convolved: &'a [f32],
+    again: bool,
+    to: &'a mut [f32],
+}
+
+impl Kernel for Gradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Channels { mean, scale, shift, .. } = self.channels;
+        let Backward { slope, offset } = self.backward;
+        let tile = mean.len();
+        let stretches = self.gradient.chunks(tile).zip(self.convolved.chunks(tile));
+        for (to, (gradient, convolved)) in self.to.chunks_mut(tile).zip(stretches) {
+            let values = to.iter_mut().zip(gradient).zip(convolved);
+            let coefficients = mean.iter().zip(scale).zip(shift).zip(slope.iter().zip(offset));
+            if self.again {
+                values.zip(coefficients).for_each(
+                    |(((to, &gradient), value), (((mean, scale), shift), (slope, offset)))| {
+                        let kept = V::multiply_add(value - mean, *scale, *shift) > 0.0;
+                        let gradient = if kept { gradient } else { 0.0 };
+                        let rest = V::multiply_add(value - mean, *slope, *offset);
+                        *to = V::multiply_add(gradient, *scale, rest);
+                    },
+                );
+            } else {
+                values.zip(coefficients).for_each(
+                    |(((to, gradient), value), (((mean, scale), _), (slope, offset)))| {
+                        let rest = V::multiply_add(value - mean, *slope, *offset);
+                        *to = V::multiply_add(*gradient, *scale, rest);
+                    },
+                );
+            }
+        }
+    }
+}

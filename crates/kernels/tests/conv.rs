@@ -1,0 +1,289 @@
+//! Convolution and the fused operation against plain loops in f64, on every instruction set of the machine.
+
+use proptest::prelude::*;
+use selfsame_kernels::conv::{self, Conv};
+use selfsame_kernels::conv_bn::{self, EPSILON, Parameters, Saved};
+use selfsame_kernels::isa::Isa;
+
+/// Values in ±1 from a small generator, so that a shape and a seed say everything.
+fn noise(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32) / (1u32 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Calls `visit` with the positions of output, input and weight of every product in the convolution.
+fn products(conv: &Conv, mut visit: impl FnMut(usize, usize, usize)) {
+    let Conv { batch, height, width, inputs, outputs, kernel, stride, padding } = *conv;
+    for image in 0..batch {
+        for y in 0..conv.out_height() {
+            for x in 0..conv.out_width() {
+                for (row, column) in (0..kernel).flat_map(|row| (0..kernel).map(move |column| (row, column))) {
+                    let (from_y, from_x) = (y * stride + row, x * stride + column);
+                    let inside =
+                        (padding..padding + height).contains(&from_y) && (padding..padding + width).contains(&from_x);
+                    if !inside {
+                        continue;
+                    }
+                    let pixel = (image * height + from_y - padding) * width + from_x - padding;
+                    for output in 0..outputs {
+                        for input in 0..inputs {
+                            visit(
+                                ((image * conv.out_height() + y) * conv.out_width() + x) * outputs + output,
+                                pixel * inputs + input,
+                                ((output * inputs + input) * kernel + row) * kernel + column,
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `found` may be off by the rounding of a sum of `terms` f32 terms in any order, no more than
+/// `terms` · 2⁻²⁴ of the sum of their magnitudes, with a little for the rounding of the sum itself.
+fn assert_sums(what: &str, found: &[f32], sums: &[f64], magnitudes: &[f64], terms: usize) {
+    assert_eq!(found.len(), sums.len(), "{what}");
+    for (index, (&found, (&sum, &magnitude))) in found.iter().zip(sums.iter().zip(magnitudes)).enumerate() {
+        let bound = (terms + 1) as f64 * 2f64.powi(-24) * magnitude;
+        assert!((f64::from(found) - sum).abs() <= bound, "{what} {index}: {found} for {sum}, bound {bound:e}");
+    }
+}
+
+fn check_convolution(conv: &Conv) {
+    let input = noise(1, conv.batch * conv.in_image());
+    let weights = noise(2, conv.outputs * conv.inputs * conv.kernel * conv.kernel);
+    let gradient = noise(3, conv.batch * conv.out_image());
+    let zeros = |len: usize| (vec![0.0; len], vec![0.0; len]);
+    let (mut output, mut input_gradient, mut weight_gradient) =
+        (zeros(gradient.len()), zeros(input.len()), zeros(weights.len()));
+    let add = |sums: &mut (Vec<f64>, Vec<f64>), at: usize, a: f32, b: f32| {
+        let product = f64::from(a) * f64::from(b);
+        sums.0[at] += product;
+        sums.1[at] += product.abs();
+    };
+    products(conv, |o, i, w| {
+        add(&mut output, o, input[i], weights[w]);
+        add(&mut input_gradient, i, gradient[o], weights[w]);
+        add(&mut weight_gradient, w, gradient[o], input[i]);
+    });
+    let area = conv.kernel * conv.kernel;
+    let pixels = conv.batch * conv.out_height() * conv.out_width();
+    for isa in Isa::available() {
+        let (found, _) = conv::forward(isa, conv, &input, &weights, |_, _| ());
+        assert_sums(&format!("{isa} output"), &found, &output.0, &output.1, area * conv.inputs);
+        let row = |row: usize, to: &mut [f32]| to.copy_from_slice(&gradient[row * to.len()..(row + 1) * to.len()]);
+        let (of_weights, of_input) = conv::backward(isa, conv, &input, &weights, row, true);
+        let of_input = of_input.expect("asked for");
+        assert_sums(&format!("{isa} input"), &of_input, &input_gradient.0, &input_gradient.1, area * conv.outputs);
+        assert_sums(&format!("{isa} weights"), &of_weights, &weight_gradient.0, &weight_gradient.1, pixels);
+        let (alone, none) = conv::backward(isa, conv, &input, &weights, row, false);
+        assert!(none.is_none() && alone == of_weights);
+    }
+}
+
+fn same(
+    batch: usize,
+    [height, width]: [usize; 2],
+    [inputs, outputs]: [usize; 2],
+    kernel: usize,
+    stride: usize,
+) -> Conv {
+    Conv { batch, height, width, inputs, outputs, kernel, stride, padding: kernel / 2 }
+}
+
+#[test]
+fn convolution_of_the_shapes_that_encoders_use_and_of_odd_ones() {
+    for conv in [
+        same(2, [8, 8], [3, 16], 3, 1),
+        same(3, [8, 8], [16, 32], 3, 2),
+        same(3, [8, 8], [16, 32], 1, 2),
+        same(9, [4, 4], [17, 48], 3, 1),
+        same(2, [15, 13], [3, 8], 7, 2),
+        same(1, [1, 1], [1, 1], 1, 1),
+        same(1, [1, 1], [5, 7], 3, 2),
+        same(2, [1, 1], [5, 33], 7, 2),
+        same(5, [3, 1], [1, 17], 3, 2),
+        same(33, [2, 5], [2, 3], 3, 1),
+        same(1, [7, 9], [64, 20], 1, 1),
+        same(0, [4, 4], [2, 2], 3, 1),
+        Conv { batch: 2, height: 9, width: 8, inputs: 4, outputs: 6, kernel: 3, stride: 3, padding: 0 },
+        Conv { batch: 2, height: 9, width: 10, inputs: 2, outputs: 6, kernel: 5, stride: 3, padding: 4 },
+        Conv { batch: 1, height: 6, width: 6, inputs: 2, outputs: 3, kernel: 2, stride: 2, padding: 0 },
+        Conv { batch: 1, height: 7, width: 7, inputs: 2, outputs: 3, kernel: 2, stride: 4, padding: 1 },
+    ] {
+        check_convolution(&conv);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn convolution_of_any_shape(
+        batch in 1usize..6, height in 1usize..10, width in 1usize..10, inputs in 1usize..20, outputs in 1usize..40,
+        kernel in 1usize..6, stride in 1usize..4, padding in 0usize..5,
+    ) {
+        let conv = Conv { batch, height, width, inputs, outputs, kernel, stride, padding: padding.min(kernel - 1) };
+        prop_assume!(height + 2 * conv.padding >= kernel && width + 2 * conv.padding >= kernel);
+        check_convolution(&conv);
+    }
+}
+
+/// The operation in f64, straight from its formula.
+fn plain(
+    conv: &Conv,
+    input: &[f64],
+    weights: &[f64],
+    gamma: &[f64],
+    beta: &[f64],
+    residual: &[f64],
+    relu: bool,
+) -> Vec<f64> {
+    let mut output = vec![0.0; conv.batch * conv.out_image()];
+    products(conv, |o, i, w| output[o] += input[i] * weights[w]);
+    let pixels = (output.len() / conv.outputs) as f64;
+    for channel in 0..conv.outputs {
+        let of_channel = || output.iter().skip(channel).step_by(conv.outputs);
+        let mean = of_channel().sum::<f64>() / pixels;
+        let variance = of_channel().map(|value| (value - mean).powi(2)).sum::<f64>() / pixels;
+        for value in output.iter_mut().skip(channel).step_by(conv.outputs) {
+            *value = (*value - mean) / (variance + EPSILON).sqrt() * gamma[channel] + beta[channel];
+        }
+    }
+    for (value, residual) in output.iter_mut().zip(residual) {
+        *value += residual;
+        if relu {
+            *value = value.max(0.0);
+        }
+    }
+    output
+}
+
+#[test]
+fn fused_gradients_are_finite_differences_of_the_plain_loop() {
+    for (conv, relu, with_residual) in [
+        (same(3, [5, 4], [2, 3], 3, 2), false, false),
+        (same(2, [4, 4], [3, 2], 3, 1), true, true),
+        (same(4, [3, 3], [2, 5], 1, 1), true, false),
+        (same(2, [4, 3], [2, 3], 3, 1), false, true),
+    ] {
+        let lens = [
+            conv.batch * conv.in_image(),
+            conv.outputs * conv.inputs * conv.kernel * conv.kernel,
+            conv.outputs,
+            conv.outputs,
+            conv.batch * conv.out_image(),
+        ];
+        let values: Vec<Vec<f32>> = lens.iter().enumerate().map(|(seed, &len)| noise(seed as u64 + 5, len)).collect();
+        let residual = with_residual.then_some(values[4].as_slice());
+        let gradient = noise(11, lens[4]);
+        let wide: Vec<Vec<f64>> = values.iter().map(|values| values.iter().map(|&v| f64::from(v)).collect()).collect();
+        let loss = |wide: &[Vec<f64>]| -> f64 {
+            let zeros = vec![0.0; lens[4]];
+            let residual = if with_residual { &wide[4] } else { &zeros };
+            let output = plain(&conv, &wide[0], &wide[1], &wide[2], &wide[3], residual, relu);
+            output.iter().zip(&gradient).map(|(value, &gradient)| value * f64::from(gradient)).sum()
+        };
+        let parameters = Parameters { weights: &values[1], gamma: &values[2], beta: &values[3] };
+        for isa in Isa::available() {
+            let found = conv_bn::forward(isa, &conv, &values[0], parameters, residual, relu);
+            let saved = Saved {
+                input: &values[0],
+                convolved: &found.convolved,
+                mean: &found.mean,
+                variance: &found.variance,
+                output: residual.map(|_| &*found.output),
+            };
+            let gradients = conv_bn::backward(isa, &conv, parameters, saved, relu, &gradient, true);
+            let input = gradients.input.expect("asked for");
+            let mut all = vec![&*input, &gradients.weights, &gradients.gamma, &gradients.beta];
+            if with_residual {
+                all.push(gradients.residual.as_deref().unwrap_or(&gradient));
+            }
+            for (which, found) in all.into_iter().enumerate() {
+                for (index, &found) in found.iter().enumerate() {
+                    let step = 1e-5;
+                    let moved = |by: f64| {
+                        let mut moved = wide.clone();
+                        moved[which][index] += by;
+                        loss(&moved)
+                    };
+                    let slope = (moved(step) - moved(-step)) / (2.0 * step);
+                    // The differences' own error is about 1e-9; the rest is f32 in sums of some hundred terms.
+                    let bound = 1e-4 * (1.0 + slope.abs());
+                    assert!(
+                        (f64::from(found) - slope).abs() < bound,
+                        "{isa} {conv:?} gradient {which} at {index}: {found} for {slope}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn evaluation_with_the_batch_statistics_is_training() {
+    let conv = same(3, [7, 6], [3, 17], 3, 1);
+    let [input, weights] = [noise(1, conv.batch * conv.in_image()), noise(2, 17 * 27)];
+    let [gamma, beta] = [noise(3, 17), noise(4, 17)];
+    let residual = noise(5, conv.batch * conv.out_image());
+    let parameters = Parameters { weights: &weights, gamma: &gamma, beta: &beta };
+    for isa in Isa::available() {
+        let trained = conv_bn::forward(isa, &conv, &input, parameters, Some(&residual), true);
+        let statistics = [trained.mean.as_slice(), &trained.variance];
+        let evaluated = conv_bn::evaluate(isa, &conv, &input, parameters, statistics, Some(&residual), true);
+        assert!(*trained.output == *evaluated, "{isa}");
+    }
+}
+
+#[test]
+fn statistics_survive_a_mean_far_from_zero() {
+    // Every input is 1000 plus noise, so that sums of squares would lose the variance in f32.
+    let conv = same(7, [9, 9], [1, 2], 1, 1);
+    let input: Vec<f32> = noise(1, conv.batch * conv.in_image()).iter().map(|value| 1000.0 + value).collect();
+    let mean = input.iter().map(|&value| f64::from(value)).sum::<f64>() / input.len() as f64;
+    let variance = input.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / input.len() as f64;
+    let parameters = Parameters { weights: &[1.0, 1.0], gamma: &[1.0, 1.0], beta: &[0.0, 0.0] };
+    for isa in Isa::available() {
+        let found = conv_bn::forward(isa, &conv, &input, parameters, None, false);
+        assert!((f64::from(found.mean[0]) - mean).abs() <= mean * 2f64.powi(-23), "{isa}");
+        assert!((f64::from(found.variance[1]) - variance).abs() <= variance * 1e-5, "{isa}");
+    }
+}
+
+#[test]
+fn bytes_do_not_depend_on_the_number_of_threads() {
+    let conv = same(37, [8, 8], [5, 20], 3, 1);
+    let [input, weights] = [noise(1, conv.batch * conv.in_image()), noise(2, 20 * 45)];
+    let [gamma, beta] = [noise(3, 20), noise(4, 20)];
+    let gradient = noise(5, conv.batch * conv.out_image());
+    let parameters = Parameters { weights: &weights, gamma: &gamma, beta: &beta };
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| {
+            let isa = Isa::best();
+            let forward = conv_bn::forward(isa, &conv, &input, parameters, Some(&gradient), true);
+            let saved = Saved {
+                input: &input,
+                convolved: &forward.convolved,
+                mean: &forward.mean,
+                variance: &forward.variance,
+                output: Some(&forward.output),
+            };
+            let found = conv_bn::backward(isa, &conv, parameters, saved, true, &gradient, true);
+            let mut all = forward.output.to_vec();
+            all.extend(forward.mean.iter().chain(&forward.variance).chain(&found.gamma).chain(&found.beta));
+            all.extend(found.input.expect("asked for").iter().chain(&found.weights));
+            all.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
+        })
+    };
+    let one = run(1);
+    for threads in [2, 3, 8] {
+        assert!(one == run(threads), "{threads} threads");
+    }
+}
