@@ -1,0 +1,147 @@
+//! A `.tar` of images, read where it lies.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use crate::catalogue::{Catalogue, Source};
+use crate::decode::{self, MAX_FILE_BYTES, RgbImage};
+use crate::folder::stamp;
+use crate::tree::{self, Found, Kind};
+use crate::{DataError, Skipped};
+
+struct Archive {
+    file: Mutex<File>,
+    /// Start and length of each image in the file.
+    ranges: Vec<(u64, u64)>,
+    stamp: String,
+}
+
+/// Lists the images of the archive at `path`. Entries that point outside, links, sparse files and sizes beyond the end
+/// of the file are left out by name; nothing is ever written.
+pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
+    let file = File::open(path).map_err(DataError::read(path))?;
+    let length = file.metadata().map_err(DataError::read(path))?.len();
+    let mut archive = tar::Archive::new(file);
+    let mut skipped = Vec::new();
+    let (mut found, mut ranges, mut others) = (Vec::new(), Vec::new(), 0);
+    // Where each name stands in `found`: the last of several wins, as when an archive is unpacked.
+    let mut seen: HashMap<Vec<String>, usize> = HashMap::new();
+    let (mut readable_entries, mut last_end) = (0, 0);
+    for entry in archive.entries_with_seek().map_err(DataError::read(path))? {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if readable_entries == 0 => {
+                return Err(DataError::NotADataSet {
+                    path: path.to_owned(),
+                    cause: format!("it does not start as a tar archive ({error})"),
+                });
+            }
+            Err(error) => {
+                skipped.push(Skipped {
+                    name: format!("entry {} of {name}", readable_entries + 1),
+                    cause: format!("damaged archive ({error}): nothing from here on can be read"),
+                });
+                break;
+            }
+        };
+        readable_entries += 1;
+        last_end = entry.raw_file_position().saturating_add(entry.size());
+        let path_bytes = entry.path_bytes();
+        let lossy = String::from_utf8_lossy(&path_bytes).into_owned();
+        let mut skip = |cause: &str| skipped.push(Skipped { name: lossy.clone(), cause: cause.into() });
+        if last_end > length {
+            skip("the archive ends before the entry does; nothing follows it");
+            break;
+        }
+        let kind_of_entry = entry.header().entry_type();
+        if kind_of_entry.is_dir() || kind_of_entry.is_pax_global_extensions() {
+            continue;
+        }
+        let parts: Vec<&str> = lossy.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        if lossy.starts_with('/') || parts.contains(&"..") {
+            skip("the archive entry points outside the archive");
+            continue;
+        }
+        if kind_of_entry.is_symlink() || kind_of_entry.is_hard_link() {
+            skip("the archive entry is a link; store the file itself");
+            continue;
+        }
+        match tree::kind(&parts) {
+            Kind::Hidden => continue,
+            Kind::Other => {
+                others += 1;
+                continue;
+            }
+            Kind::Image => {}
+        }
+        let (start, size) = (entry.raw_file_position(), entry.size());
+        if !(kind_of_entry.is_file() || kind_of_entry.is_contiguous()) {
+            skip("the archive entry is not a regular file");
+        } else if size > MAX_FILE_BYTES {
+            skip(&format!("the file is too large: at most {MAX_FILE_BYTES} bytes are read"));
+        } else if std::str::from_utf8(&path_bytes).is_err() {
+            skip("its name is not valid UTF-8; rename it");
+        } else {
+            let components: Vec<String> = parts.iter().map(|&part| part.to_owned()).collect();
+            if let Some(earlier) = seen.insert(components.clone(), ranges.len()) {
+                skip("the archive holds a later file of the same name, which is used");
+                found[earlier] = None;
+            }
+            found.push(Some(Found { components, item: ranges.len() }));
+            ranges.push((start, size));
+        }
+    }
+
+    let mut tree = tree::arrange(path, found.into_iter().flatten().collect())?;
+    tree.skipped.extend(skipped);
+    // After the last entry, padded to blocks of 512 bytes, an archive has blocks of zeros.
+    if last_end.div_ceil(512).saturating_mul(512) >= length {
+        tree.notes.push(format!("The archive {} has no end mark: it may have been cut short.", path.display()));
+    }
+    if others > 0 {
+        tree.notes.push(format!("Files that are not named as images were left alone: {others}."));
+    }
+    let file = Mutex::new(archive.into_inner());
+    Ok(Catalogue {
+        name,
+        classes: tree.classes,
+        entries: tree.entries,
+        skipped: tree.skipped,
+        notes: tree.notes,
+        source: Box::new(Archive { file, ranges, stamp: stamp(path) }),
+    })
+}
+
+impl Archive {
+    fn bytes(&self, item: usize) -> Result<Vec<u8>, String> {
+        let (start, size) = self.ranges[item];
+        read_range(&self.file, start, size).map_err(|error| format!("it cannot be read: {error}"))
+    }
+}
+
+/// Reads `size` bytes from `start`, one reader at a time.
+pub(crate) fn read_range(file: &Mutex<File>, start: u64, size: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; size as usize];
+    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+    file.seek(SeekFrom::Start(start))?;
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl Source for Archive {
+    fn read(&self, item: usize) -> Result<RgbImage, String> {
+        decode::decode(&self.bytes(item)?)
+    }
+
+    fn dimensions(&self, item: usize) -> Result<(u32, u32), String> {
+        decode::dimensions(&self.bytes(item)?)
+    }
+
+    fn stamp(&self, item: usize) -> String {
+        let (start, size) = self.ranges[item];
+        format!("{} {start} {size}", self.stamp)
+    }
+}

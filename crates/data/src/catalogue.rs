@@ -1,0 +1,78 @@
+//! What a reader finds before any image is decoded.
+
+use crate::decode::RgbImage;
+use crate::{DataError, Skipped};
+
+/// Everything known of a set before its images are decoded.
+pub(crate) struct Catalogue {
+    pub(crate) name: String,
+    /// Empty: unlabelled.
+    pub(crate) classes: Vec<String>,
+    /// In the order in which the images will appear, whatever the order on disk.
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) source: Box<dyn Source>,
+}
+
+pub(crate) struct Entry {
+    /// Unique within the set.
+    pub(crate) name: String,
+    pub(crate) class: u32,
+    pub(crate) part: Part,
+    /// The source's number for the image.
+    pub(crate) item: usize,
+}
+
+/// Where the set's own folders or files put an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// The set is not divided.
+    Whole,
+    Train,
+    Validation,
+    Test,
+}
+
+/// Where images come from.
+pub(crate) trait Source: Sync {
+    /// Decodes one image; an error is a plain cause without the image's name.
+    fn read(&self, item: usize) -> Result<RgbImage, String>;
+
+    /// Width and height of one image, without decoding it.
+    fn dimensions(&self, item: usize) -> Result<(u32, u32), String>;
+
+    /// A text that changes whenever the image may have changed: sizes, modification times, parameters.
+    fn stamp(&self, item: usize) -> String;
+}
+
+impl Catalogue {
+    /// Keeps the images of the named classes, in the order of the set.
+    pub(crate) fn keep_classes(&mut self, names: &[String]) -> Result<(), DataError> {
+        if self.classes.is_empty() {
+            return Err(DataError::NoLabels { set: self.name.clone() });
+        }
+        if let Some(name) = names.iter().find(|name| !self.classes.contains(name)) {
+            return Err(DataError::UnknownClass { name: name.clone(), known: self.classes.clone() });
+        }
+        let mut kept = Vec::new();
+        let renumbered: Vec<Option<u32>> = std::mem::take(&mut self.classes)
+            .into_iter()
+            .map(|class| {
+                names.contains(&class).then(|| {
+                    kept.push(class);
+                    kept.len() as u32 - 1
+                })
+            })
+            .collect();
+        self.classes = kept;
+        self.entries.retain_mut(|entry| match renumbered[entry.class as usize] {
+            Some(class) => {
+                entry.class = class;
+                true
+            }
+            None => false,
+        });
+        Ok(())
+    }
+}

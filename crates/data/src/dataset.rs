@@ -1,0 +1,131 @@
+use std::ops::Deref;
+use std::sync::Arc;
+
+use selfsame_kernels::map::ReadOnlyMap;
+
+use crate::glyphs::Factors;
+
+/// Images brought to one size, divided into training, validation and test, with what had to be left out.
+#[derive(Debug)]
+pub struct Dataset {
+    /// What the set is called: `glyphs`, or the last part of its path.
+    pub name: String,
+    /// Class names; a label is an index into them. Empty when the images are unlabelled.
+    pub classes: Vec<String>,
+    /// Side of every image in pixels.
+    pub image_size: u32,
+    /// The images to learn from.
+    pub train: Split,
+    /// The images to choose by: never trained on, never reported on.
+    pub validation: Split,
+    /// The images to report on: nothing is ever chosen by them.
+    pub test: Split,
+    /// Every image or archive entry that was left out, with its cause.
+    pub skipped: Vec<Skipped>,
+    /// How the splits were made and what else the user should know, in plain sentences.
+    pub notes: Vec<String>,
+}
+
+/// An image or archive entry that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Skipped {
+    /// Its name within the set, as a path with `/`.
+    pub name: String,
+    /// Why it could not be used.
+    pub cause: String,
+}
+
+/// One of the three parts of a [`Dataset`].
+#[derive(Debug)]
+pub struct Split {
+    pub(crate) image_size: u32,
+    pub(crate) pixels: Arc<Pixels>,
+    /// Where each image lies in `pixels`, counted in images.
+    pub(crate) slots: Vec<usize>,
+    pub(crate) names: Vec<String>,
+    pub(crate) labels: Option<Vec<u32>>,
+    pub(crate) factors: Vec<Factors>,
+}
+
+impl Split {
+    /// The number of images.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are no images.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The image at `index`.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`len`](Self::len).
+    #[must_use]
+    pub fn image(&self, index: usize) -> ImageRef<'_> {
+        let bytes = image_bytes(self.image_size);
+        let start = self.slots[index] * bytes;
+        ImageRef { width: self.image_size, height: self.image_size, pixels: &self.pixels[start..start + bytes] }
+    }
+
+    /// One label an image, each an index into [`Dataset::classes`]; `None` when the set is unlabelled.
+    #[must_use]
+    pub fn labels(&self) -> Option<&[u32]> {
+        self.labels.as_deref()
+    }
+
+    /// The name of the image at `index`, unique within the set: its path with `/`, or file and record.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`len`](Self::len).
+    #[must_use]
+    pub fn name(&self, index: usize) -> &str {
+        &self.names[index]
+    }
+
+    /// What the image at `index` was drawn from; `None` unless the set is `glyphs`.
+    #[must_use]
+    pub fn factors(&self, index: usize) -> Option<&Factors> {
+        self.factors.get(index)
+    }
+}
+
+/// A borrowed image: 8-bit RGB, rows from top to bottom, pixels from left to right, channels interleaved (HWC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageRef<'a> {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// `height · width · 3` bytes.
+    pub pixels: &'a [u8],
+}
+
+/// The decoded images of all splits, one after the other.
+#[derive(Debug)]
+pub(crate) enum Pixels {
+    Memory(Vec<u8>),
+    /// A cache file and the byte at which its pixels start.
+    Mapped(ReadOnlyMap, usize),
+}
+
+impl Deref for Pixels {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Memory(pixels) => pixels,
+            Self::Mapped(map, start) => &map[*start..],
+        }
+    }
+}
+
+/// Bytes of one square RGB image.
+pub(crate) fn image_bytes(size: u32) -> usize {
+    size as usize * size as usize * 3
+}

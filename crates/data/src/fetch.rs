@@ -1,0 +1,334 @@
+//! Explicit downloads: resumed, checked against pinned digests, put in place whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flate2::read::MultiGzDecoder;
+use md5::Md5;
+use sha2::Sha256;
+use ureq::http::StatusCode;
+
+use crate::idx::CLASS_NAMES;
+use crate::remote::{Digest, Member, REMOTE_SETS, RemoteFile};
+
+/// No file of a known set comes near; a server that sends more is not sending the file.
+const MAX_DOWNLOAD_BYTES: u64 = 4 << 30;
+/// The largest file taken out of an archive that states no size: lists of class names.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+/// How long a connection may stay silent.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// What a download did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FetchSummary {
+    /// The files now in place, in the order of the set.
+    pub files: Vec<PathBuf>,
+    /// Bytes that came over the network.
+    pub downloaded: u64,
+    /// Bytes of an earlier, interrupted download that were used.
+    pub resumed: u64,
+}
+
+/// Why a download failed. What had arrived by then is kept for the next try, except after a wrong digest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// No such set.
+    #[error("no set named {name:?} can be fetched; known are {}", known.join(", "))]
+    UnknownSet {
+        /// The name asked for.
+        name: String,
+        /// The names that exist.
+        known: Vec<&'static str>,
+    },
+    /// The server answered with an error.
+    #[error("{address} answered with status {status}; try again later or give a mirror")]
+    Status {
+        /// The file's address.
+        address: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The server could not be reached or the answer broke off.
+    #[error("the download of {address} broke off after {received} bytes ({cause}); run the same command to resume")]
+    Interrupted {
+        /// The file's address.
+        address: String,
+        /// Bytes of the file that are kept.
+        received: u64,
+        /// What happened.
+        cause: String,
+    },
+    /// The bytes are not those of the pinned digest. A download is deleted; a file that was there before is kept.
+    #[error("{path} has {kind} {found} instead of {expected}: {mend}")]
+    WrongDigest {
+        /// The file.
+        path: PathBuf,
+        /// `SHA-256` or `MD5`.
+        kind: &'static str,
+        /// The digest it has.
+        found: String,
+        /// The pinned digest.
+        expected: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// The archive has the right digest but cannot be unpacked.
+    #[error("cannot unpack {path}: {cause}")]
+    Unpack {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// A file or folder could not be written or read.
+    #[error("cannot write or read {path}: {source}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn file_error(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
+    move |source| FetchError::File { path: path.to_owned(), source }
+}
+
+/// Downloads the set named `set`, one of [`REMOTE_SETS`], into the folder `to`, so that [`load`](crate::load) opens it.
+///
+/// Files that are there already are not downloaded again. `mirror` replaces the makers' address; the digests stay.
+/// `progress` is told the file's name, the bytes it has and, if known, the bytes it will have.
+///
+/// # Errors
+///
+/// See [`FetchError`].
+pub fn fetch(
+    set: &str,
+    to: &Path,
+    mirror: Option<&str>,
+    progress: &dyn Fn(&str, u64, Option<u64>),
+) -> Result<FetchSummary, FetchError> {
+    let known = REMOTE_SETS.iter().find(|known| known.name == set);
+    let known = known.ok_or_else(|| FetchError::UnknownSet {
+        name: set.to_owned(),
+        known: REMOTE_SETS.iter().map(|known| known.name).collect(),
+    })?;
+    let mut summary = fetch_files(mirror.unwrap_or(known.base), known.files, to, progress)?;
+    if !known.classes.is_empty() {
+        let path = to.join(CLASS_NAMES);
+        if !path.exists() {
+            put(&path, known.classes.join("\n").as_bytes(), u64::MAX)?;
+        }
+        summary.files.push(path);
+    }
+    Ok(summary)
+}
+
+/// Downloads `files` from the address `base` into the folder `to`. Each goes to `NAME.part` first, is continued there
+/// by the next call if it breaks off, and gets its name, or is unpacked, once its digest is right.
+///
+/// # Errors
+///
+/// See [`FetchError`].
+pub fn fetch_files(
+    base: &str,
+    files: &[RemoteFile<'_>],
+    to: &Path,
+    progress: &dyn Fn(&str, u64, Option<u64>),
+) -> Result<FetchSummary, FetchError> {
+    fs::create_dir_all(to).map_err(file_error(to))?;
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_connect(Some(SILENCE))
+        .timeout_recv_response(Some(SILENCE))
+        .timeout_per_read(Some(SILENCE));
+    let agent = config.build().new_agent();
+    let mut summary = FetchSummary::default();
+    for file in files {
+        let targets: Vec<PathBuf> = match file.members {
+            [] => vec![to.join(file.name)],
+            members => members.iter().map(|member| to.join(base_name(member.path))).collect(),
+        };
+        let whole = to.join(file.name);
+        let unpacked =
+            !file.members.is_empty() && targets.iter().zip(file.members).all(|(path, member)| is_there(path, member));
+        if unpacked {
+            summary.files.extend(targets);
+            continue;
+        }
+        if whole.exists() {
+            let mend = "it was there before and is no such file; move it away to download it";
+            check(&whole, file.digest, mend)?;
+            unpack(&whole, file.members, to)?;
+            summary.files.extend(targets);
+            continue;
+        }
+        let address = format!("{}/{}", base.trim_end_matches('/'), file.name);
+        let part = to.join(format!("{}.part", file.name));
+        download(&agent, &address, &part, file.name, progress, &mut summary)?;
+        let mend = "the download was deleted; run the same command again, or give another mirror";
+        if let Err(error) = check(&part, file.digest, mend) {
+            if matches!(error, FetchError::WrongDigest { .. }) {
+                fs::remove_file(&part).map_err(file_error(&part))?;
+            }
+            return Err(error);
+        }
+        if file.members.is_empty() {
+            fs::rename(&part, &whole).map_err(file_error(&whole))?;
+        } else {
+            unpack(&part, file.members, to)?;
+            fs::remove_file(&part).map_err(file_error(&part))?;
+        }
+        summary.files.extend(targets);
+    }
+    Ok(summary)
+}
+
+/// Downloads `address` to `part`, continuing what is there if the server can.
+fn download(
+    agent: &ureq::Agent,
+    address: &str,
+    part: &Path,
+    name: &str,
+    progress: &dyn Fn(&str, u64, Option<u64>),
+    summary: &mut FetchSummary,
+) -> Result<(), FetchError> {
+    let mut have = fs::metadata(part).map_or(0, |metadata| metadata.len());
+    let interrupted =
+        |received: u64, cause: String| FetchError::Interrupted { address: address.into(), received, cause };
+    let mut request = agent.get(address);
+    if have > 0 {
+        request = request.header("Range", format!("bytes={have}-"));
+    }
+    let response = request.call().map_err(|error| interrupted(have, error.to_string()))?;
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    match response.status() {
+        StatusCode::OK => have = 0,
+        // Another range than the one asked for would be put in the wrong place.
+        StatusCode::PARTIAL_CONTENT
+            if header("content-range").is_some_and(|range| range.starts_with(&format!("bytes {have}-"))) => {}
+        // Nothing follows what is there: it is complete, or its digest will be wrong and it starts anew.
+        StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
+            summary.resumed += have;
+            return Ok(());
+        }
+        StatusCode::PARTIAL_CONTENT => {
+            fs::remove_file(part).map_err(file_error(part))?;
+            return Err(interrupted(0, "the server sent another part than was asked for".into()));
+        }
+        status => return Err(FetchError::Status { address: address.into(), status: status.as_u16() }),
+    }
+    summary.resumed += have;
+    let total =
+        header("content-length").and_then(|length| length.parse::<u64>().ok()).map(|rest| have.saturating_add(rest));
+
+    let open = OpenOptions::new().create(true).write(true).truncate(have == 0).append(have > 0).open(part);
+    let mut file = open.map_err(file_error(part))?;
+    let mut body = response.into_body().into_reader();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        progress(name, have, total);
+        let count = match body.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                file.sync_all().map_err(file_error(part))?;
+                return Err(interrupted(have, error.to_string()));
+            }
+        };
+        file.write_all(&buffer[..count]).map_err(file_error(part))?;
+        have += count as u64;
+        summary.downloaded += count as u64;
+        if have > MAX_DOWNLOAD_BYTES {
+            drop(file);
+            fs::remove_file(part).map_err(file_error(part))?;
+            return Err(interrupted(0, format!("the server sends more than {MAX_DOWNLOAD_BYTES} bytes")));
+        }
+    }
+    file.sync_all().map_err(file_error(part))?;
+    match total {
+        Some(total) if have < total => Err(interrupted(have, format!("{have} of {total} bytes came"))),
+        _ => Ok(()),
+    }
+}
+
+fn check(path: &Path, digest: Digest<'_>, mend: &'static str) -> Result<(), FetchError> {
+    let (kind, expected, found) = match digest {
+        Digest::Sha256(expected) => ("SHA-256", expected, digest_of::<Sha256>(path)),
+        Digest::Md5(expected) => ("MD5", expected, digest_of::<Md5>(path)),
+    };
+    let found = found.map_err(file_error(path))?;
+    if found.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    Err(FetchError::WrongDigest { path: path.to_owned(), kind, found, expected: expected.to_owned(), mend })
+}
+
+fn digest_of<D: sha2::digest::Digest>(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = D::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            count => hash.update(&buffer[..count]),
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Whether an unpacked file is in place: it got its name only when it was whole.
+fn is_there(path: &Path, member: &Member<'_>) -> bool {
+    fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && member.bytes.is_none_or(|bytes| bytes == metadata.len()))
+}
+
+/// Takes the members out of the `.tar.gz` at `archive`; whatever else it holds is not touched.
+fn unpack(archive: &Path, members: &[Member<'_>], to: &Path) -> Result<(), FetchError> {
+    if members.is_empty() {
+        return Ok(());
+    }
+    let unpack_error = |cause: String| FetchError::Unpack { path: archive.to_owned(), cause };
+    let file = File::open(archive).map_err(file_error(archive))?;
+    let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
+    let mut missing: Vec<&str> = members.iter().map(|member| member.path).collect();
+    for entry in tar.entries().map_err(|error| unpack_error(error.to_string()))? {
+        let mut entry = entry.map_err(|error| unpack_error(error.to_string()))?;
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let path = path.trim_start_matches("./");
+        let Some(member) = members.iter().find(|member| member.path == path) else { continue };
+        let limit = member.bytes.unwrap_or(MAX_TEXT_BYTES);
+        if !entry.header().entry_type().is_file()
+            || entry.size() > limit
+            || member.bytes.is_some_and(|bytes| bytes != entry.size())
+        {
+            return Err(unpack_error(format!("{path} is no regular file of the expected size")));
+        }
+        put(&to.join(base_name(member.path)), &mut entry, limit)?;
+        missing.retain(|name| *name != member.path);
+    }
+    match missing[..] {
+        [] => Ok(()),
+        _ => Err(unpack_error(format!("it lacks {}", missing.join(", ")))),
+    }
+}
+
+/// Writes at most `limit` bytes to `path`, by way of `path` with `.part`.
+fn put(path: &Path, from: impl Read, limit: u64) -> Result<(), FetchError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let mut file = BufWriter::new(File::create(&part).map_err(file_error(&part))?);
+    io::copy(&mut from.take(limit), &mut file).map_err(file_error(&part))?;
+    let file = file.into_inner().map_err(|error| file_error(&part)(error.into_error()))?;
+    file.sync_all().map_err(file_error(&part))?;
+    fs::rename(&part, path).map_err(file_error(path))
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

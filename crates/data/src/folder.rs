@@ -1,0 +1,114 @@
+//! A folder of images.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use walkdir::WalkDir;
+
+use crate::catalogue::{Catalogue, Source};
+use crate::decode::{self, MAX_FILE_BYTES, RgbImage};
+use crate::tree::{self, Found, Kind};
+use crate::{DataError, Skipped};
+
+struct Folder {
+    files: Vec<PathBuf>,
+}
+
+/// Lists the images below `path`, following links; a link that leads back to its own folder is left out by name.
+pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
+    fs::read_dir(path).map_err(DataError::read(path))?;
+    let (mut files, mut found, mut skipped, mut others) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut empty: Vec<String> = Vec::new();
+    for entry in WalkDir::new(path).follow_links(true).min_depth(1).sort_by_file_name() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let name = error.path().map_or_else(|| path.to_string_lossy(), |path| path.to_string_lossy());
+                skipped.push(Skipped { name: name.into_owned(), cause: error.to_string() });
+                continue;
+            }
+        };
+        let relative = entry.path().strip_prefix(path).unwrap_or(entry.path());
+        let lossy: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+        if entry.file_type().is_dir() {
+            let is_empty = fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
+            if is_empty && tree::kind(&lossy) != Kind::Hidden {
+                empty.push(lossy.join("/"));
+            }
+            continue;
+        }
+        match tree::kind(&lossy) {
+            Kind::Hidden => {}
+            Kind::Other => others += 1,
+            Kind::Image => {
+                let mut skip = |cause: &str| skipped.push(Skipped { name: lossy.join("/"), cause: cause.into() });
+                if !entry.file_type().is_file() {
+                    skip("it is not a regular file");
+                } else if let Some(components) = relative.iter().map(|part| part.to_str().map(str::to_owned)).collect()
+                {
+                    found.push(Found { components, item: files.len() });
+                    files.push(entry.path().to_owned());
+                } else {
+                    skip("its name is not valid UTF-8; rename it");
+                }
+            }
+        }
+    }
+
+    let mut tree = tree::arrange(path, found)?;
+    tree.skipped.extend(skipped);
+    if others > 0 {
+        tree.notes.push(format!("Files that are not named as images were left alone: {others}."));
+    }
+    if !empty.is_empty() {
+        tree.notes.push(format!("Empty folders make no classes: {}.", empty.join(", ")));
+    }
+    Ok(Catalogue {
+        name,
+        classes: tree.classes,
+        entries: tree.entries,
+        skipped: tree.skipped,
+        notes: tree.notes,
+        source: Box::new(Folder { files }),
+    })
+}
+
+impl Folder {
+    fn bytes(&self, item: usize) -> Result<Vec<u8>, String> {
+        let unreadable = |error: std::io::Error| format!("it cannot be read: {error}");
+        let file = File::open(&self.files[item]).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(format!("the file is too large: at most {MAX_FILE_BYTES} bytes are read"));
+        }
+        Ok(bytes)
+    }
+}
+
+impl Source for Folder {
+    fn read(&self, item: usize) -> Result<RgbImage, String> {
+        decode::decode(&self.bytes(item)?)
+    }
+
+    fn dimensions(&self, item: usize) -> Result<(u32, u32), String> {
+        decode::dimensions(&self.bytes(item)?)
+    }
+
+    fn stamp(&self, item: usize) -> String {
+        stamp(&self.files[item])
+    }
+}
+
+/// Size and modification time of a file, or that it has none.
+pub(crate) fn stamp(path: &Path) -> String {
+    match fs::metadata(path) {
+        Ok(metadata) => {
+            let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            format!("{} {:?}", metadata.len(), modified)
+        }
+        Err(error) => error.to_string(),
+    }
+}

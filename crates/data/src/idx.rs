@@ -1,0 +1,186 @@
+//! IDX files of the MNIST family, plain or gzipped: <https://yann.lecun.org/exdb/mnist/>.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::DataError;
+use crate::catalogue::{Catalogue, Entry, Part, Source};
+use crate::decode::{MAX_PIXELS, MAX_SIDE, RgbImage};
+use crate::folder::stamp;
+
+/// The most bytes that one file may hold, decompressed.
+const MAX_BYTES: u64 = 4 << 30;
+/// Names of the classes, one a line; the format itself has none.
+pub(crate) const CLASS_NAMES: &str = "classes.txt";
+
+/// Grey images, decompressed, by part.
+struct Images {
+    parts: Vec<Grey>,
+    /// The part and the image within it.
+    images: Vec<(usize, usize)>,
+}
+
+struct Grey {
+    width: u32,
+    height: u32,
+    pixels: Vec<u8>,
+    stamp: String,
+}
+
+/// Whether `path` is a folder with IDX images.
+pub(crate) fn recognise(path: &Path) -> bool {
+    ["train", "t10k"].iter().any(|part| find(path, part, "images", 3).is_some())
+}
+
+/// Opens a folder with `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte` and their labels, each with or without
+/// `.gz`; a dot may stand for the second hyphen.
+pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
+    let mut source = Images { parts: Vec::new(), images: Vec::new() };
+    let mut entries = Vec::new();
+    let both = ["train", "t10k"].iter().all(|part| find(path, part, "images", 3).is_some());
+    let mut labelled: Option<bool> = None;
+    for (prefix, part) in [("train", Part::Train), ("t10k", Part::Test)] {
+        let part = if both { part } else { Part::Whole };
+        let Some(image_path) = find(path, prefix, "images", 3) else { continue };
+        let (header, pixels) = read(&image_path, 3)?;
+        let [count, height, width] = [header[0], header[1], header[2]];
+        let labels = match find(path, prefix, "labels", 1) {
+            Some(label_path) => {
+                let (header, labels) = read(&label_path, 1)?;
+                if header[0] != count {
+                    let cause =
+                        format!("it has {} labels for the {count} images of {}", header[0], image_path.display());
+                    return Err(DataError::format(&label_path, cause));
+                }
+                Some(labels)
+            }
+            None => None,
+        };
+        if labelled.is_some_and(|before| before != labels.is_some()) {
+            let cause = "one of train and t10k has labels and the other has none; fetch the missing file";
+            return Err(DataError::Layout { path: path.to_owned(), cause: cause.into() });
+        }
+        labelled = Some(labels.is_some());
+        let file_name = image_path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for image in 0..count as usize {
+            let class = labels.as_ref().map_or(0, |labels| u32::from(labels[image]));
+            entries.push(Entry { name: format!("{file_name}[{image}]"), class, part, item: source.images.len() });
+            source.images.push((source.parts.len(), image));
+        }
+        source.parts.push(Grey { width, height, pixels, stamp: stamp(&image_path) });
+    }
+
+    let mut notes = Vec::new();
+    let classes = if labelled == Some(true) {
+        let count = entries.iter().map(|entry| entry.class + 1).max().unwrap_or(0);
+        class_names(path, count)?
+    } else {
+        notes.push("There are no label files, so the images count as unlabelled.".to_owned());
+        Vec::new()
+    };
+    Ok(Catalogue { name, classes, entries, skipped: Vec::new(), notes, source: Box::new(source) })
+}
+
+fn find(path: &Path, part: &str, what: &str, dimensions: u8) -> Option<PathBuf> {
+    ["-", "."]
+        .iter()
+        .flat_map(|dot| ["", ".gz"].map(|gz| path.join(format!("{part}-{what}{dot}idx{dimensions}-ubyte{gz}"))))
+        .find(|file| file.is_file())
+}
+
+/// The names in `classes.txt`, or the numbers from 0; at least ten, as the MNIST family has.
+fn class_names(path: &Path, count: u32) -> Result<Vec<String>, DataError> {
+    let path = path.join(CLASS_NAMES);
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let names: Vec<String> =
+                text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+            if names.len() < count as usize {
+                let cause = format!("it names {} classes, but labels go up to {}", names.len(), count - 1);
+                return Err(DataError::format(&path, cause));
+            }
+            Ok(names)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Ok((0..count.max(10)).map(|class| class.to_string()).collect())
+        }
+        Err(error) => Err(DataError::read(&path)(error)),
+    }
+}
+
+/// The sizes in the header and the bytes after it, checked against each other.
+fn read(path: &Path, dimensions: usize) -> Result<(Vec<u32>, Vec<u8>), DataError> {
+    let file = File::open(path).map_err(DataError::read(path))?;
+    let gzipped = path.extension().is_some_and(|extension| extension == "gz");
+    let mut reader: Box<dyn Read> = if gzipped {
+        Box::new(MultiGzDecoder::new(std::io::BufReader::new(file)))
+    } else {
+        Box::new(std::io::BufReader::new(file))
+    };
+    let truncated = |error: std::io::Error| match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => {
+            DataError::format(path, format!("truncated or damaged ({error}); fetch it again"))
+        }
+        _ => DataError::read(path)(error),
+    };
+
+    let mut word = || -> Result<[u8; 4], DataError> {
+        let mut bytes = [0; 4];
+        reader.read_exact(&mut bytes).map_err(truncated)?;
+        Ok(bytes)
+    };
+    let magic = word()?;
+    if magic != [0, 0, 8, dimensions as u8] {
+        let cause = format!(
+            "it starts with {magic:02x?} instead of [00, 00, 08, {dimensions:02x}]: not an IDX file of {dimensions} \
+             dimensions of bytes"
+        );
+        return Err(DataError::format(path, cause));
+    }
+    let header = (0..dimensions).map(|_| word().map(u32::from_be_bytes)).collect::<Result<Vec<_>, _>>()?;
+    let total = header.iter().try_fold(1u64, |total, &size| total.checked_mul(u64::from(size)));
+    let total = match total {
+        Some(total) if total <= MAX_BYTES => total,
+        _ => return Err(DataError::format(path, format!("sizes {header:?} are more than {MAX_BYTES} bytes together"))),
+    };
+    if let [_, height, width] = header[..] {
+        let pixels = u64::from(height) * u64::from(width);
+        if pixels == 0 || height > MAX_SIDE || width > MAX_SIDE || pixels > MAX_PIXELS {
+            return Err(DataError::format(path, format!("images of {width}x{height} cannot be read")));
+        }
+    }
+
+    // Memory grows with what is really there, not with what the header claims.
+    let mut bytes = Vec::new();
+    reader.take(total + 1).read_to_end(&mut bytes).map_err(truncated)?;
+    if bytes.len() as u64 != total {
+        let has = if bytes.len() as u64 > total { "more".to_owned() } else { bytes.len().to_string() };
+        let cause = format!("its header {header:?} means {total} bytes, but it has {has}; fetch it again");
+        return Err(DataError::format(path, cause));
+    }
+    Ok((header, bytes))
+}
+
+impl Source for Images {
+    fn read(&self, item: usize) -> Result<RgbImage, String> {
+        let (part, image) = self.images[item];
+        let Grey { width, height, ref pixels, .. } = self.parts[part];
+        let bytes = width as usize * height as usize;
+        let pixels = pixels[image * bytes..][..bytes].iter().flat_map(|&grey| [grey; 3]).collect();
+        Ok(RgbImage { width, height, pixels })
+    }
+
+    fn dimensions(&self, item: usize) -> Result<(u32, u32), String> {
+        let part = &self.parts[self.images[item].0];
+        Ok((part.width, part.height))
+    }
+
+    fn stamp(&self, item: usize) -> String {
+        let (part, image) = self.images[item];
+        format!("{} {image}", self.parts[part].stamp)
+    }
+}

@@ -1,0 +1,48 @@
+//! Images for selfsame: readers, splits, the built-in `glyphs` and explicit downloads.
+//!
+//! [`load`] opens everything that `--data` names and returns a [`Dataset`]: 8-bit RGB images of one size in three
+//! splits. JPEG, PNG and WebP are told apart by their first bytes, not by their names; of images of another size the
+//! shorter side is resized with antialiasing and the centre cropped; images of the right size keep their bytes. Grey images are
+//! replicated to three channels, 16-bit channels keep their upper byte, transparency is dropped without blending, and
+//! EXIF orientation and colour profiles are not applied, as torchvision's `ImageFolder` does.
+//!
+//! # Folders
+//!
+//! | layout | read as |
+//! |---|---|
+//! | `CLASS/…/image` | labelled by the first folder, divided 80/10/10 by seed |
+//! | `image` | unlabelled, divided 80/10/10 by seed |
+//! | `train/…`, `test/…` and any of the above below | the test part kept, a tenth of training held out for validation |
+//! | also `val/`, `valid/` or `validation/` | kept as validation; as test where there is no `test/` |
+//!
+//! Hidden files are passed over, files with other endings are counted in a note, and every image that cannot be used
+//! is named with its cause in [`Dataset::skipped`]: truncated or damaged as far as its format shows it, or larger than
+//! [`MAX_SIDE`], [`MAX_PIXELS`] or [`MAX_FILE_BYTES`], which is checked before memory is taken. Archives are never
+//! unpacked. The same files give the same data set on every machine, whatever the number of threads.
+//!
+//! Nothing is downloaded but by [`fetch`].
+
+mod archive;
+mod catalogue;
+mod cifar;
+mod dataset;
+mod decode;
+mod error;
+mod fetch;
+mod folder;
+mod glyphs;
+mod idx;
+mod load;
+mod outline;
+mod remote;
+mod splits;
+mod store;
+mod tree;
+
+pub use dataset::{Dataset, ImageRef, Skipped, Split};
+pub use decode::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE};
+pub use error::DataError;
+pub use fetch::{FetchError, FetchSummary, fetch, fetch_files};
+pub use glyphs::{Factors, GLYPH_CLASSES, GLYPH_COUNTS, GLYPH_SIZE, glyph_factors, glyph_pixels};
+pub use load::{LoadOptions, MAX_IMAGE_SIZE, load};
+pub use remote::{Digest, Member, REMOTE_SETS, RemoteFile, RemoteSet};

@@ -1,0 +1,292 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::catalogue::{Catalogue, Entry, Source};
+use crate::glyphs::{GLYPH_SIZE, glyph_factors};
+use crate::splits::{self, Splits};
+use crate::store::{self, Job};
+use crate::{DataError, Dataset, Skipped, Split, archive, cifar, folder, glyphs, idx};
+
+/// The largest image size, in pixels a side.
+pub const MAX_IMAGE_SIZE: u32 = 4096;
+/// Sets whose images all have this side or less keep their size by default: STL-10 and anything smaller.
+const OWN_SIZE_UP_TO: u32 = 96;
+/// The default size of all other sets, in pixels a side.
+const DEFAULT_SIZE: u32 = 64;
+/// Decoded sets above this many bytes go to the cache folder, where one is given.
+const IN_MEMORY_BYTES: u64 = 1 << 30;
+
+/// How to load a data set.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Pixels a side, at most [`MAX_IMAGE_SIZE`]. `None`: 32 for `glyphs`; the shorter side of the images where all
+    /// have the same size and it is at most 96 (CIFAR 32, MNIST 28, STL-10 96); otherwise 64.
+    pub image_size: Option<u32>,
+    /// Decides which images go to validation and test, where the set leaves that open, which a limit keeps, and what
+    /// `glyphs` draws.
+    pub seed: u64,
+    /// At most this many images for training and validation together, and at most as many for test, evenly over the
+    /// classes. `None`: all.
+    pub limit: Option<usize>,
+    /// Only these classes, in the order of the set. `None`: all.
+    pub classes: Option<Vec<String>>,
+    /// Whether the first image that cannot be used is an error, rather than left out and counted.
+    pub strict: bool,
+    /// A folder for the decoded images when they take more than 1 GiB; they are then mapped, not held in memory, and
+    /// found again by the next run with the same images and options. `None`: always in memory.
+    pub cache: Option<PathBuf>,
+}
+
+/// Loads the data set that `spec` names: `glyphs`, a folder of class folders or of images, a `.tar` of either, or a
+/// folder with the binary files of CIFAR-10, CIFAR-100 or the MNIST family (IDX).
+///
+/// `progress` is told from one thread how many images are done, of how many.
+///
+/// # Errors
+///
+/// See [`DataError`]. A single damaged image is no error unless `strict`: it is left out, named in
+/// [`Dataset::skipped`].
+///
+/// ```
+/// use selfsame_data::{LoadOptions, load};
+///
+/// let options = LoadOptions { limit: Some(100), ..LoadOptions::default() };
+/// let set = load("glyphs", &options, &|_done, _total| {})?;
+/// assert_eq!(set.train.len() + set.validation.len(), 100);
+/// assert_eq!(set.train.image(0).pixels.len(), 32 * 32 * 3);
+/// # Ok::<(), selfsame_data::DataError>(())
+/// ```
+pub fn load(spec: &str, options: &LoadOptions, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Dataset, DataError> {
+    load_within(spec, options, progress, IN_MEMORY_BYTES)
+}
+
+fn load_within(
+    spec: &str,
+    options: &LoadOptions,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    in_memory: u64,
+) -> Result<Dataset, DataError> {
+    if let Some(size) = options.image_size.filter(|size| !(1..=MAX_IMAGE_SIZE).contains(size)) {
+        return Err(DataError::ImageSize { size, max: MAX_IMAGE_SIZE });
+    }
+    let built_in = spec == "glyphs";
+    let mut catalogue = if built_in {
+        glyphs::open(options.seed, options.image_size.unwrap_or(GLYPH_SIZE))
+    } else {
+        open(Path::new(spec))?
+    };
+    if let (true, Some(Skipped { name, cause })) = (options.strict, catalogue.skipped.first().cloned()) {
+        return Err(DataError::Damaged { name, cause });
+    }
+    if catalogue.entries.is_empty() {
+        return Err(match catalogue.skipped.first().cloned() {
+            Some(Skipped { name, cause }) => {
+                DataError::AllDamaged { set: spec.to_owned(), count: catalogue.skipped.len(), name, cause }
+            }
+            None => DataError::NotADataSet { path: spec.into(), cause: "it holds no images".into() },
+        });
+    }
+    if let Some(classes) = &options.classes {
+        catalogue.keep_classes(classes)?;
+    }
+
+    let Splits { train, validation, test, notes } = splits::split(&catalogue.entries, options.seed, options.limit);
+    if train.is_empty() {
+        let cause = format!(
+            "{} for validation and {} for test leave none; raise the limit or add images",
+            validation.len(),
+            test.len()
+        );
+        return Err(DataError::NothingToTrain { set: spec.to_owned(), cause });
+    }
+    catalogue.notes.extend(notes);
+    let chosen: Vec<&Entry> =
+        [&train, &validation, &test].into_iter().flatten().map(|&index| &catalogue.entries[index]).collect();
+    let size = match options.image_size {
+        Some(size) => size,
+        None => own_size(&chosen, catalogue.source.as_ref(), &mut catalogue.notes),
+    };
+    let job = Job { entries: chosen, source: catalogue.source.as_ref(), size, strict: options.strict, progress };
+    let stored = job.run(in_memory, options.cache.as_deref())?;
+
+    let failed = store::skipped(&job.entries, &stored.failed);
+    if let (true, Some(first)) = (failed.len() == job.entries.len(), failed.first().cloned()) {
+        let Skipped { name, cause } = first;
+        return Err(DataError::AllDamaged { set: spec.to_owned(), count: failed.len(), name, cause });
+    }
+    catalogue.skipped.extend(failed);
+    let mut usable = vec![true; job.entries.len()];
+    for (slot, _) in &stored.failed {
+        usable[*slot] = false;
+    }
+    let pixels = Arc::new(stored.pixels);
+    let split = |slots: std::ops::Range<usize>| {
+        let slots: Vec<usize> = slots.filter(|&slot| usable[slot]).collect();
+        let entry = |&slot: &usize| job.entries[slot];
+        let factors =
+            slots.iter().filter(|_| built_in).map(|slot| glyph_factors(options.seed, entry(slot).item as u64));
+        Split {
+            image_size: size,
+            names: slots.iter().map(|slot| entry(slot).name.clone()).collect(),
+            labels: (!catalogue.classes.is_empty()).then(|| slots.iter().map(|slot| entry(slot).class).collect()),
+            factors: factors.collect(),
+            pixels: Arc::clone(&pixels),
+            slots,
+        }
+    };
+    let (first_validation, first_test) = (train.len(), train.len() + validation.len());
+    let (train, validation, test) =
+        (split(0..first_validation), split(first_validation..first_test), split(first_test..job.entries.len()));
+    if train.is_empty() {
+        let cause = format!("all {first_validation} training images are damaged");
+        return Err(DataError::NothingToTrain { set: spec.to_owned(), cause });
+    }
+    let Catalogue { name, classes, skipped, notes, .. } = catalogue;
+    Ok(Dataset { name, classes, image_size: size, train, validation, test, skipped, notes })
+}
+
+fn open(path: &Path) -> Result<Catalogue, DataError> {
+    let name = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = name.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    if path.is_dir() {
+        if let Some(path) = cifar::recognise(path) {
+            cifar::open(&path, name)
+        } else if idx::recognise(path) {
+            idx::open(path, name)
+        } else {
+            folder::open(path, name)
+        }
+    } else if path.is_file() {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar")) {
+            archive::open(path, name)
+        } else {
+            let cause = "it is a file other than a .tar; unpack it, or uncompress a .tar.gz to a .tar, and give that";
+            Err(DataError::NotADataSet { path: path.to_owned(), cause: cause.into() })
+        }
+    } else {
+        Err(DataError::NotFound { path: path.to_owned() })
+    }
+}
+
+/// The images' own size where they agree on a small one, else the default, with a note.
+fn own_size(entries: &[&Entry], source: &dyn Source, notes: &mut Vec<String>) -> u32 {
+    let dimensions = |entry: &&Entry| source.dimensions(entry.item).ok();
+    let first = entries.iter().find_map(dimensions);
+    let Some((width, height)) = first else { return DEFAULT_SIZE };
+    let shorter = width.min(height);
+    let agree = shorter <= OWN_SIZE_UP_TO
+        && entries.par_iter().all(|entry| dimensions(entry).is_none_or(|own| own == (width, height)));
+    if agree {
+        return shorter;
+    }
+    notes.push(format!(
+        "The images are brought to {DEFAULT_SIZE}x{DEFAULT_SIZE}, since they are of several sizes or large; choose an \
+         image size for another."
+    ));
+    DEFAULT_SIZE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::{fs, time};
+
+    use super::*;
+
+    fn glyph_png(index: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 16, 16);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.write_header().unwrap().write_image_data(&glyphs::glyph_pixels(0, index, 16)).unwrap();
+        bytes
+    }
+
+    fn pixels(set: &Dataset) -> Vec<&[u8]> {
+        [&set.train, &set.validation, &set.test]
+            .into_iter()
+            .flat_map(|split| (0..split.len()).map(|index| split.image(index).pixels))
+            .collect()
+    }
+
+    #[test]
+    fn the_cache_holds_the_same_images_and_is_made_anew_when_anything_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (images, cache) = (folder.path().join("images"), folder.path().join("run"));
+        fs::create_dir(&images).unwrap();
+        for index in 0..600 {
+            fs::write(images.join(format!("{index:03}.png")), glyph_png(index)).unwrap();
+        }
+        fs::write(images.join("300.png"), &glyph_png(300)[..200]).unwrap();
+        let spec = images.to_str().unwrap();
+        let options = LoadOptions { cache: Some(cache.clone()), ..LoadOptions::default() };
+        let reports = Mutex::new(Vec::new());
+        let load = |options: &LoadOptions| {
+            reports.lock().unwrap().clear();
+            load_within(spec, options, &|done, total| reports.lock().unwrap().push((done, total)), 1000)
+        };
+
+        let in_memory = super::load(spec, &options, &|_, _| {}).unwrap();
+        assert!(!cache.exists(), "small sets stay in memory");
+        let first = load(&options).unwrap();
+        assert_eq!(reports.lock().unwrap()[..], [(256, 600), (512, 600), (600, 600)]);
+        assert_eq!((pixels(&first), &first.skipped), (pixels(&in_memory), &in_memory.skipped));
+        assert_eq!(first.skipped.len(), 1);
+        assert_eq!(fs::read_dir(&cache).unwrap().count(), 1, "no temporary file stays");
+
+        let found = load(&options).unwrap();
+        assert_eq!(reports.lock().unwrap()[..], [(600, 600)], "nothing is decoded again");
+        assert_eq!((pixels(&found), &found.skipped), (pixels(&first), &first.skipped));
+        let strict = load(&LoadOptions { strict: true, ..options.clone() }).unwrap_err();
+        assert!(matches!(strict, DataError::Damaged { name, .. } if name == "300.png"));
+
+        // A file changed, another size, a cut cache, a foreign file: made anew each time.
+        let changed = images.join("001.png");
+        fs::write(&changed, glyph_png(5)).unwrap();
+        let later = time::SystemTime::now() + time::Duration::from_secs(5);
+        fs::File::options().write(true).open(&changed).unwrap().set_modified(later).unwrap();
+        let after = load(&options).unwrap();
+        assert_eq!(reports.lock().unwrap().len(), 3);
+        assert_ne!(pixels(&after), pixels(&first));
+        assert_eq!(load(&LoadOptions { image_size: Some(20), ..options.clone() }).unwrap().image_size, 20);
+        assert_eq!(reports.lock().unwrap().len(), 3);
+        let mut cut = fs::read(cache.join("images.cache")).unwrap();
+        cut.truncate(cut.len() / 2);
+        for foreign in [&cut[..], b"", b"selfsame image cache 001", &[0; 5000]] {
+            fs::write(cache.join("images.cache"), foreign).unwrap();
+            assert_eq!(pixels(&load(&options).unwrap()), pixels(&after));
+            assert_eq!(reports.lock().unwrap().len(), 3);
+        }
+
+        fs::write(folder.path().join("file"), "").unwrap();
+        let nowhere = LoadOptions { cache: Some(folder.path().join("file")), ..LoadOptions::default() };
+        assert!(matches!(load(&nowhere).unwrap_err(), DataError::Cache { .. }));
+    }
+
+    #[test]
+    fn glyphs_come_in_their_parts_with_their_factors() {
+        let set = load("glyphs", &LoadOptions { seed: 5, ..LoadOptions::default() }, &|_, _| {}).unwrap();
+        assert_eq!([set.train.len(), set.validation.len(), set.test.len()], glyphs::GLYPH_COUNTS);
+        for (split, start) in [(&set.train, 0), (&set.validation, 5000), (&set.test, 5500)] {
+            for index in [0, 7, split.len() - 1] {
+                let item = (start + index) as u64;
+                assert_eq!(split.image(index).pixels, glyphs::glyph_pixels(5, item, 32));
+                assert_eq!(split.factors(index), Some(&glyph_factors(5, item)));
+                assert_eq!(u64::from(split.labels().unwrap()[index]), item % 10);
+            }
+        }
+        let options = LoadOptions {
+            classes: Some(vec!["star".into(), "ring".into()]),
+            limit: Some(110),
+            image_size: Some(9),
+            ..LoadOptions::default()
+        };
+        let some = load("glyphs", &options, &|_, _| {}).unwrap();
+        assert_eq!(
+            (some.classes, some.train.len(), some.validation.len(), some.test.len()),
+            (vec!["ring".to_owned(), "star".to_owned()], 100, 10, 110)
+        );
+        assert!((0..100).all(|index| [1, 5].contains(&some.train.factors(index).unwrap().shape)));
+    }
+}

@@ -1,0 +1,177 @@
+//! Decoding the chosen images into memory or into a mapped cache file.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use selfsame_kernels::map::ReadOnlyMap;
+use sha2::{Digest, Sha256};
+
+use crate::catalogue::{Entry, Source};
+use crate::dataset::{Pixels, image_bytes};
+use crate::{DataError, Skipped, decode};
+
+/// Images decoded between two reports of progress.
+const BATCH: usize = 256;
+/// The cache file's name in its folder.
+const CACHE_NAME: &str = "images.cache";
+/// Names the layout: raise its number whenever the file or the decoding changes.
+const MAGIC: &[u8; 24] = b"selfsame image cache 001";
+const HEADER_BYTES: usize = MAGIC.len() + 32 + 8;
+
+/// What to decode and how to treat what cannot be.
+pub(crate) struct Job<'a> {
+    pub(crate) entries: Vec<&'a Entry>,
+    pub(crate) source: &'a dyn Source,
+    pub(crate) size: u32,
+    pub(crate) strict: bool,
+    pub(crate) progress: &'a (dyn Fn(usize, usize) + Sync),
+}
+
+/// The decoded images, one slot an entry, and the slots that could not be filled with their causes.
+pub(crate) struct Stored {
+    pub(crate) pixels: Pixels,
+    pub(crate) failed: Vec<(usize, String)>,
+}
+
+impl Job<'_> {
+    /// Decodes into memory or, where the images take more than `in_memory` bytes and a `cache` folder is given, into
+    /// the cache file there, which is taken as it is if it was made from the same images in the same way.
+    pub(crate) fn run(&self, in_memory: u64, cache: Option<&Path>) -> Result<Stored, DataError> {
+        let bytes = self.entries.len() as u64 * image_bytes(self.size) as u64;
+        match cache {
+            Some(folder) if bytes > in_memory => self.to_cache(folder, bytes),
+            _ => self.to_memory(bytes),
+        }
+    }
+
+    fn to_memory(&self, bytes: u64) -> Result<Stored, DataError> {
+        let too_large = || DataError::TooLarge { count: self.entries.len(), size: self.size, bytes };
+        let length = usize::try_from(bytes).map_err(|_| too_large())?;
+        let mut pixels = Vec::new();
+        pixels.try_reserve_exact(length).map_err(|_| too_large())?;
+        pixels.resize(length, 0);
+        let mut failed = Vec::new();
+        for (batch, target) in pixels.chunks_mut(BATCH * image_bytes(self.size)).enumerate() {
+            self.decode_batch(batch * BATCH, target, &mut failed)?;
+        }
+        Ok(Stored { pixels: Pixels::Memory(pixels), failed })
+    }
+
+    fn to_cache(&self, folder: &Path, bytes: u64) -> Result<Stored, DataError> {
+        let path = folder.join(CACHE_NAME);
+        let key = self.key();
+        if let Some(stored) = open_cache(&path, &key, bytes, self.entries.len()) {
+            if let (true, Some((slot, cause))) = (self.strict, stored.failed.first()) {
+                return Err(self.damaged(*slot, cause.clone()));
+            }
+            (self.progress)(self.entries.len(), self.entries.len());
+            return Ok(stored);
+        }
+
+        let temporary = folder.join(format!("{CACHE_NAME}.part-{}", std::process::id()));
+        let written = self.write_cache(&temporary, &key, bytes).and_then(|()| {
+            fs::rename(&temporary, &path).map_err(|source| DataError::Cache { path: path.clone(), source })
+        });
+        if let Err(error) = written {
+            // The first error is the one to tell.
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
+        open_cache(&path, &key, bytes, self.entries.len())
+            .ok_or_else(|| DataError::Cache { path, source: io::Error::other("it cannot be read back") })
+    }
+
+    fn write_cache(&self, path: &Path, key: &[u8; 32], bytes: u64) -> Result<(), DataError> {
+        let failed_to_write = |source| DataError::Cache { path: path.to_owned(), source };
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed_to_write)?;
+        }
+        let mut file = BufWriter::new(File::create(path).map_err(failed_to_write)?);
+        let header = [&MAGIC[..], key, &bytes.to_le_bytes()].concat();
+        file.write_all(&header).map_err(failed_to_write)?;
+        let (mut failed, mut batch) = (Vec::new(), Vec::new());
+        for start in (0..self.entries.len()).step_by(BATCH) {
+            batch.clear();
+            batch.resize(BATCH.min(self.entries.len() - start) * image_bytes(self.size), 0);
+            self.decode_batch(start, &mut batch, &mut failed)?;
+            file.write_all(&batch).map_err(failed_to_write)?;
+        }
+        for (slot, cause) in failed {
+            writeln!(file, "{slot} {}", cause.replace(['\n', '\r'], " ")).map_err(failed_to_write)?;
+        }
+        let file = file.into_inner().map_err(|error| failed_to_write(error.into_error()))?;
+        file.sync_all().map_err(failed_to_write)
+    }
+
+    /// Decodes the entries from `start` on into `target`, in parallel; the outcome does not depend on the threads.
+    fn decode_batch(
+        &self,
+        start: usize,
+        target: &mut [u8],
+        failed: &mut Vec<(usize, String)>,
+    ) -> Result<(), DataError> {
+        let images = target.par_chunks_mut(image_bytes(self.size)).enumerate();
+        let causes: Vec<Option<String>> = images
+            .map(|(offset, out)| {
+                let image = self.source.read(self.entries[start + offset].item);
+                image.and_then(|image| decode::fit(&image, self.size, out)).err()
+            })
+            .collect();
+        (self.progress)(start + causes.len(), self.entries.len());
+        for (offset, cause) in causes.into_iter().enumerate() {
+            let Some(cause) = cause else { continue };
+            if self.strict {
+                return Err(self.damaged(start + offset, cause));
+            }
+            failed.push((start + offset, cause));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, slot: usize, cause: String) -> DataError {
+        DataError::Damaged { name: self.entries[slot].name.clone(), cause }
+    }
+
+    /// Changes whenever any image may have changed, or their order or size.
+    fn key(&self) -> [u8; 32] {
+        let mut hash = Sha256::new_with_prefix(MAGIC);
+        hash.update(self.size.to_le_bytes());
+        for entry in &self.entries {
+            for text in [&entry.name, &self.source.stamp(entry.item)] {
+                hash.update((text.len() as u64).to_le_bytes());
+                hash.update(text);
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
+/// The cache at `path`, if there is one and it is whole and has this key. Any other is as good as none.
+fn open_cache(path: &PathBuf, key: &[u8; 32], bytes: u64, entries: usize) -> Option<Stored> {
+    let mut file = File::open(path).ok()?;
+    let mut header = [0; HEADER_BYTES];
+    file.read_exact(&mut header).ok()?;
+    if header[..] != [&MAGIC[..], key, &bytes.to_le_bytes()].concat() {
+        return None;
+    }
+    // The map's contract holds: only `write_cache` writes this file, under another name, before it is renamed.
+    let map = ReadOnlyMap::new(&file).ok()?;
+    let end = HEADER_BYTES.checked_add(usize::try_from(bytes).ok()?)?;
+    let footer = std::str::from_utf8(map.get(end..)?).ok()?;
+    let failed = footer
+        .lines()
+        .map(|line| {
+            let (slot, cause) = line.split_once(' ')?;
+            let slot = slot.parse().ok().filter(|&slot: &usize| slot < entries)?;
+            Some((slot, cause.to_owned()))
+        })
+        .collect::<Option<_>>()?;
+    Some(Stored { pixels: Pixels::Mapped(map, HEADER_BYTES), failed })
+}
+
+/// The skipped images' names and causes.
+pub(crate) fn skipped(entries: &[&Entry], failed: &[(usize, String)]) -> Vec<Skipped> {
+    failed.iter().map(|(slot, cause)| Skipped { name: entries[*slot].name.clone(), cause: cause.clone() }).collect()
+}

@@ -1,0 +1,151 @@
+//! Trees of images, in a folder or an archive: which files are images, which folders are splits and which are classes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::catalogue::{Entry, Part};
+use crate::{DataError, Skipped};
+
+/// An image file found in a tree.
+pub(crate) struct Found {
+    /// Folders and file name, from the top of the tree.
+    pub(crate) components: Vec<String>,
+    /// The source's number for it.
+    pub(crate) item: usize,
+}
+
+/// How the images of a tree are labelled and divided.
+pub(crate) struct Tree {
+    pub(crate) classes: Vec<String>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// What a file name promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Image,
+    /// Files that systems leave behind: `.DS_Store`, `._name`, anything hidden. Not worth a word.
+    Hidden,
+    Other,
+}
+
+pub(crate) fn kind<S: AsRef<str>>(components: &[S]) -> Kind {
+    if components.iter().any(|part| part.as_ref().starts_with('.') || part.as_ref() == "__MACOSX") {
+        return Kind::Hidden;
+    }
+    let extension = components.last().and_then(|name| name.as_ref().rsplit_once('.')).map(|(_, extension)| extension);
+    match extension {
+        Some(extension) if ["jpg", "jpeg", "png", "webp"].iter().any(|known| extension.eq_ignore_ascii_case(known)) => {
+            Kind::Image
+        }
+        _ => Kind::Other,
+    }
+}
+
+/// Reads classes and splits off the folders. `path` is for messages.
+pub(crate) fn arrange(path: &Path, mut found: Vec<Found>) -> Result<Tree, DataError> {
+    found.sort_by(|a, b| a.components.cmp(&b.components));
+    let mut tree = Tree { classes: Vec::new(), entries: Vec::new(), skipped: Vec::new(), notes: Vec::new() };
+    let depth = wrapping_depth(&found);
+    let divided = divided(&found, depth);
+
+    // Every image with its part and what follows the part's folder.
+    let mut placed: Vec<(Part, usize, Found)> = Vec::with_capacity(found.len());
+    for image in found {
+        let inside = &image.components[depth..];
+        match (divided, part_named(&inside[0])) {
+            (Division::None, _) => placed.push((Part::Whole, depth, image)),
+            (Division::TrainOnly, Some(_)) if inside.len() > 1 => placed.push((Part::Whole, depth + 1, image)),
+            (Division::Parts, Some(part)) if inside.len() > 1 => placed.push((part, depth + 1, image)),
+            _ => tree.leave_out(&image, "it lies outside the folders train, val and test"),
+        }
+    }
+    if divided == Division::Parts && !placed.iter().any(|(part, ..)| *part == Part::Train) {
+        let cause = "there are images to validate or test with, but no folder train with images to learn from";
+        return Err(DataError::Layout { path: path.to_owned(), cause: cause.into() });
+    }
+
+    // Class folders or none, the same in every part.
+    let mut labelled: BTreeMap<Part, bool> = BTreeMap::new();
+    for (part, depth, image) in &placed {
+        *labelled.entry(*part).or_default() |= image.components.len() > depth + 1;
+    }
+    if labelled.values().any(|&with| with) && labelled.values().any(|&with| !with) {
+        let cause = "some of train, val and test have class folders and others have none; give all of them class \
+                     folders, or none, or load the folder train alone";
+        return Err(DataError::Layout { path: path.to_owned(), cause: cause.into() });
+    }
+    let labelled = labelled.values().any(|&with| with);
+    let class_of = |depth: usize, image: &Found| labelled.then(|| image.components[depth].clone());
+    if labelled {
+        let (inside, stray): (Vec<_>, Vec<_>) =
+            placed.into_iter().partition(|(_, depth, image)| image.components.len() > depth + 1);
+        placed = inside;
+        for (_, _, image) in stray {
+            tree.leave_out(&image, "it lies beside the class folders");
+        }
+        let classes: BTreeSet<String> = placed.iter().filter_map(|(_, depth, image)| class_of(*depth, image)).collect();
+        tree.classes = classes.into_iter().collect();
+    }
+    // As when a flat folder was packed with its name: one class says nothing.
+    if let [class] = tree.classes.as_slice() {
+        tree.notes.push(format!("All images lie in one folder, {class}, so they count as unlabelled."));
+        tree.classes.clear();
+    }
+    for (part, depth, image) in placed {
+        let class = class_of(depth, &image).and_then(|class| tree.classes.binary_search(&class).ok()).unwrap_or(0);
+        let name = image.components.join("/");
+        tree.entries.push(Entry { name, class: class as u32, part, item: image.item });
+    }
+    Ok(tree)
+}
+
+impl Tree {
+    fn leave_out(&mut self, image: &Found, cause: &str) {
+        self.skipped.push(Skipped { name: image.components.join("/"), cause: cause.into() });
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Division {
+    None,
+    /// The folder `train` stands alone: a wrapper.
+    TrainOnly,
+    Parts,
+}
+
+/// Whether the folders at `depth` are splits. `train` may also be a class, so it needs company, or to stand alone.
+fn divided(found: &[Found], depth: usize) -> Division {
+    let folders = found.iter().filter(|image| image.components.len() > depth + 1).map(|image| &image.components[depth]);
+    let folders: BTreeSet<&String> = folders.collect();
+    let parts: BTreeSet<Part> = folders.iter().filter_map(|name| part_named(name)).collect();
+    match (parts.contains(&Part::Train), parts.len(), folders.len()) {
+        (true, 1, 1) => Division::TrainOnly,
+        (true, 2.., _) => Division::Parts,
+        (false, 1.., all) if folders.iter().filter(|name| part_named(name).is_some()).count() == all => Division::Parts,
+        _ => Division::None,
+    }
+}
+
+fn part_named(folder: &str) -> Option<Part> {
+    match folder.to_ascii_lowercase().as_str() {
+        "train" => Some(Part::Train),
+        "val" | "valid" | "validation" => Some(Part::Validation),
+        "test" => Some(Part::Test),
+        _ => None,
+    }
+}
+
+/// How many folders at the top merely wrap everything, as in an archive of one folder: each holds all images, none of
+/// them directly, and is no split.
+fn wrapping_depth(found: &[Found]) -> usize {
+    let Some(first) = found.first() else { return 0 };
+    let wraps = |depth: usize| {
+        let folder = &first.components[depth];
+        part_named(folder).is_none()
+            && found.iter().all(|image| image.components.len() > depth + 2 && image.components[depth] == *folder)
+    };
+    (0..first.components.len().saturating_sub(2)).take_while(|&depth| wraps(depth)).count()
+}

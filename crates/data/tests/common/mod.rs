@@ -1,0 +1,68 @@
+//! What the tests share: small encoded images and folders of them.
+#![allow(dead_code, reason = "every test file uses a part of it")]
+
+use std::fs;
+use std::path::Path;
+
+use selfsame_data::{DataError, Dataset, LoadOptions};
+
+/// RGB pixels that differ from image to image.
+pub(crate) fn picture(number: usize, side: usize) -> Vec<u8> {
+    (0..side * side * 3).map(|at| (at * 5 + number * 37 + (at * at + number) / 17) as u8).collect()
+}
+
+pub(crate) fn jpeg(number: usize, side: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 85);
+    encoder.set_progressive(number % 4 == 3);
+    encoder.encode(&picture(number, side), side as u16, side as u16, jpeg_encoder::ColorType::Rgb).unwrap();
+    bytes
+}
+
+pub(crate) fn png(number: usize, side: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, side as u32, side as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&picture(number, side)).unwrap();
+    bytes
+}
+
+pub(crate) fn webp(number: usize, side: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let encoder = image_webp::WebPEncoder::new(&mut bytes);
+    encoder.encode(&picture(number, side), side as u32, side as u32, image_webp::ColorType::Rgb8).unwrap();
+    bytes
+}
+
+/// Writes `bytes` to `folder/name`, making the folders between.
+pub(crate) fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+    selfsame_data::load(path.to_str().unwrap(), options, &|_, _| {})
+}
+
+pub(crate) fn load_plainly(path: &Path) -> Dataset {
+    load(path, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Every image of the set: split, name, class name, pixels.
+pub(crate) fn contents(set: &Dataset) -> Vec<(char, String, Option<String>, Vec<u8>)> {
+    let splits = [('r', &set.train), ('v', &set.validation), ('s', &set.test)];
+    splits
+        .into_iter()
+        .flat_map(|(letter, split)| {
+            (0..split.len()).map(move |index| {
+                let class = split.labels().map(|labels| set.classes[labels[index] as usize].clone());
+                (letter, split.name(index).to_owned(), class, split.image(index).pixels.to_vec())
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn sizes(set: &Dataset) -> [usize; 3] {
+    [set.train.len(), set.validation.len(), set.test.len()]
+}
