@@ -1,0 +1,273 @@
+//! [`conv_bn`](crate::block::conv_bn) on CPUs: the kernels of `selfsame_kernels` as a Burn backend extension.
+
+#![allow(clippy::too_many_arguments, reason = "a backend operation takes every tensor as an argument")]
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend, Backend, ExtensionType, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{DType, Shape};
+use burn_flex::{FlexTensor, Layout};
+use selfsame_kernels::buffer::Buffer;
+use selfsame_kernels::conv::Conv;
+use selfsame_kernels::conv_bn::{self, Parameters, Saved};
+use selfsame_kernels::isa::Isa;
+
+/// A tensor that may be missing.
+#[derive(ExtensionType)]
+pub enum Maybe<B: Backend> {
+    /// It is there.
+    Some(FloatTensor<B>),
+    /// It is not.
+    None,
+}
+
+/// What the training form of the operation gives.
+#[derive(ExtensionType)]
+pub struct Normalised<B: Backend> {
+    /// The outputs.
+    pub output: FloatTensor<B>,
+    /// Mean of each channel of the convolution's outputs; no gradient flows through it.
+    pub mean: FloatTensor<B>,
+    /// Biased variance of the same.
+    pub variance: FloatTensor<B>,
+}
+
+/// The convolution's stride and padding, and whether ReLU comes last.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Step of the kernel, in pixels.
+    pub stride: usize,
+    /// Zeros around the image, in pixels.
+    pub padding: usize,
+    /// Whether negative outputs are cut off.
+    pub activate: bool,
+}
+
+/// The operation as backends have it; shapes as in [`conv_bn`](crate::block::conv_bn).
+#[backend_extension(Flex, Autodiff)]
+pub trait ConvBn: Backend {
+    /// With the batch's own statistics.
+    fn conv_bn_train(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        #[extension_type] residual: Maybe<Self>,
+        options: Options,
+    ) -> Normalised<Self>;
+
+    /// With the mean and variance given; not differentiable.
+    fn conv_bn_evaluate(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        #[extension_type] residual: Maybe<Self>,
+        options: Options,
+    ) -> FloatTensor<Self>;
+}
+
+impl ConvBn for Flex {
+    fn conv_bn_train(
+        x: FlexTensor,
+        weight: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        residual: Maybe<Self>,
+        options: Options,
+    ) -> Normalised<Self> {
+        forward([&x, &weight, &gamma, &beta].map(FlexTensor::to_contiguous), contiguous(residual), options).0
+    }
+
+    fn conv_bn_evaluate(
+        x: FlexTensor,
+        weight: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        mean: FlexTensor,
+        variance: FlexTensor,
+        residual: Maybe<Self>,
+        options: Options,
+    ) -> FlexTensor {
+        let [x, weight, gamma, beta, mean, variance] =
+            [x, weight, gamma, beta, mean, variance].map(|tensor| tensor.to_contiguous());
+        let residual = contiguous(residual);
+        let conv = convolution(&x, &weight, options);
+        let parameters = Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
+        let output = conv_bn::evaluate(
+            Isa::best(),
+            &conv,
+            values(&x),
+            parameters,
+            [values(&mean), values(&variance)],
+            residual.as_ref().map(values),
+            options.activate,
+        );
+        tensor(output, output_shape(&conv))
+    }
+}
+
+impl<C: CheckpointStrategy> ConvBn for Autodiff<Flex, C> {
+    fn conv_bn_train(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        residual: Maybe<Self>,
+        options: Options,
+    ) -> Normalised<Self> {
+        let nodes = [x.node(), weight.node(), gamma.node(), beta.node()];
+        let inputs = [&x, &weight, &gamma, &beta].map(|tensor| tensor.primitive().to_contiguous());
+        match residual {
+            Maybe::Some(residual) => {
+                let [a, b, c, d] = nodes;
+                let nodes = [a, b, c, d, residual.node()];
+                train::<5, C>(nodes, inputs, Some(residual.primitive().to_contiguous()), options)
+            }
+            Maybe::None => train::<4, C>(nodes, inputs, None, options),
+        }
+    }
+
+    fn conv_bn_evaluate(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        residual: Maybe<Self>,
+        options: Options,
+    ) -> FloatTensor<Self> {
+        let residual = match residual {
+            Maybe::Some(residual) => Maybe::Some(residual.into_primitive()),
+            Maybe::None => Maybe::None,
+        };
+        let [x, weight, gamma, beta, mean, variance] =
+            [x, weight, gamma, beta, mean, variance].map(|tensor| tensor.into_primitive());
+        Self::from_inner(Flex::conv_bn_evaluate(x, weight, gamma, beta, mean, variance, residual, options))
+    }
+}
+
+/// The backward step; its parents are input, weight, γ, β and, as the fifth of five, the residual.
+#[derive(Debug)]
+struct ConvBnBackward;
+
+/// What the backward step keeps: all tensors contiguous.
+#[derive(Clone, Debug)]
+struct State {
+    inputs: [FlexTensor; 4],
+    convolved: FlexTensor,
+    mean: FlexTensor,
+    variance: FlexTensor,
+    output: Option<FlexTensor>,
+    options: Options,
+}
+
+impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let State { inputs: [x, weight, gamma, beta], convolved, mean, variance, output, options } = ops.state;
+        let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let conv = convolution(&x, &weight, options);
+        let parameters = Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
+        let saved = Saved {
+            input: values(&x),
+            convolved: values(&convolved),
+            mean: values(&mean),
+            variance: values(&variance),
+            output: output.as_ref().map(values),
+        };
+        let needed = ops.parents[0].is_some();
+        let found =
+            conv_bn::backward(Isa::best(), &conv, parameters, saved, options.activate, values(&gradient), needed);
+        let gradients = [
+            found.input.map(|input| tensor(input, x.shape())),
+            Some(small(found.weights, weight.shape())),
+            Some(small(found.gamma, gamma.shape())),
+            Some(small(found.beta, beta.shape())),
+            // Without ReLU the residual's gradient is the output's.
+            Some(found.residual.map_or(gradient, |residual| tensor(residual, output_shape(&conv)))),
+        ];
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                grads.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+fn train<const N: usize, C: CheckpointStrategy>(
+    nodes: [NodeGuard; N],
+    inputs: [FlexTensor; 4],
+    residual: Option<FlexTensor>,
+    options: Options,
+) -> Normalised<Autodiff<Flex, C>> {
+    let kept = residual.is_some();
+    let (Normalised { output, mean, variance }, convolved) = forward(inputs.clone(), residual, options);
+    let statistics = [mean.clone(), variance.clone()].map(Autodiff::<Flex, C>::from_inner);
+    let output = match ConvBnBackward.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => {
+            let kept = kept.then(|| output.clone());
+            prep.finish(State { inputs, convolved, mean, variance, output: kept, options }, output)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(output),
+    };
+    let [mean, variance] = statistics;
+    Normalised { output, mean, variance }
+}
+
+/// The operation on contiguous tensors, and the convolution's own outputs.
+fn forward(
+    [x, weight, gamma, beta]: [FlexTensor; 4],
+    residual: Option<FlexTensor>,
+    options: Options,
+) -> (Normalised<Flex>, FlexTensor) {
+    let conv = convolution(&x, &weight, options);
+    let parameters = Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
+    let found =
+        conv_bn::forward(Isa::best(), &conv, values(&x), parameters, residual.as_ref().map(values), options.activate);
+    let shape = output_shape(&conv);
+    let normalised = Normalised {
+        output: tensor(found.output, shape.clone()),
+        mean: small(found.mean, gamma.shape()),
+        variance: small(found.variance, gamma.shape()),
+    };
+    (normalised, tensor(found.convolved, shape))
+}
+
+fn convolution(x: &FlexTensor, weight: &FlexTensor, options: Options) -> Conv {
+    let ([batch, height, width, inputs], [outputs, _, kernel, _]) = (x.shape().dims(), weight.shape().dims());
+    Conv { batch, height, width, inputs, outputs, kernel, stride: options.stride, padding: options.padding }
+}
+
+fn output_shape(conv: &Conv) -> Shape {
+    Shape::new([conv.batch, conv.out_height(), conv.out_width(), conv.outputs])
+}
+
+fn contiguous(tensor: Maybe<Flex>) -> Option<FlexTensor> {
+    match tensor {
+        Maybe::Some(tensor) => Some(tensor.to_contiguous()),
+        Maybe::None => None,
+    }
+}
+
+/// The values of a contiguous tensor of f32.
+fn values(tensor: &FlexTensor) -> &[f32] {
+    &tensor.storage::<f32>()[..tensor.layout().num_elements()]
+}
+
+/// A large tensor, whose memory goes back to the pool with its last user.
+fn tensor(buffer: Buffer, shape: Shape) -> FlexTensor {
+    let shared = bytes::Bytes::from_owner(buffer);
+    let bytes = burn::tensor::Bytes::from_shared(shared, burn::tensor::AllocationProperty::Native);
+    FlexTensor::new(bytes, Layout::contiguous(shape), DType::F32)
+}
+
+fn small(values: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::new(burn::tensor::Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+}

@@ -1,0 +1,123 @@
+//! The layers encoders are made of, with PyTorch's parameter names, shapes and initial laws.
+
+use burn::module::{Module, Param, RunningState};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+/// Source of initial weights: a stream of its own, so that the weights depend on the seed alone and not on
+/// the device or on what else has drawn random numbers.
+pub struct Init<'a> {
+    device: &'a Device,
+    rng: ChaCha8Rng,
+}
+
+impl<'a> Init<'a> {
+    /// Starts the stream of `seed`; tensors are made on `device`.
+    pub fn new(seed: u64, device: &'a Device) -> Self {
+        Self { device, rng: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    fn tensor<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        mut draw: impl FnMut(&mut ChaCha8Rng) -> f32,
+    ) -> Param<Tensor<D>> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.rng)).collect();
+        Param::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    fn constant<const D: usize>(&mut self, shape: [usize; D], value: f32) -> Tensor<D> {
+        Tensor::full(shape, value, self.device)
+    }
+}
+
+/// 2-D convolution without bias, square kernel, "same"-style padding of `kernel / 2`.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[out, in, kernel, kernel]`.
+    pub weight: Param<Tensor<4>>,
+    /// Step of the kernel, in pixels.
+    pub stride: usize,
+    /// Zeros around the image, in pixels.
+    pub padding: usize,
+}
+
+impl Conv2d {
+    /// Weights drawn from N(0, 2 / (kernel² · out)): He et al. 2015 in its fan-out form, as in torchvision's ResNet.
+    pub fn new(input: usize, output: usize, kernel: usize, stride: usize, init: &mut Init<'_>) -> Self {
+        let deviation = (2.0 / (kernel * kernel * output) as f32).sqrt();
+        let weight =
+            init.tensor([output, input, kernel, kernel], |rng| deviation * rng.sample::<f32, _>(StandardNormal));
+        Self { weight, stride, padding: kernel / 2 }
+    }
+}
+
+/// Batch normalisation over every dimension but the channels (Ioffe and Szegedy 2015), with ε = 1e-5.
+///
+/// On an autodiff device it normalises with the batch's own statistics and moves the running ones towards
+/// them; elsewhere it uses the running ones.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    /// Scale γ, `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// Shift β, `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    /// Running mean, `[channels]`.
+    pub running_mean: RunningState<Tensor<1>>,
+    /// Running unbiased variance, `[channels]`.
+    pub running_var: RunningState<Tensor<1>>,
+}
+
+impl BatchNorm {
+    /// Added to the variance before its root.
+    pub const EPSILON: f64 = 1e-5;
+    /// Weight of the newest batch in the running statistics.
+    pub const MOMENTUM: f64 = 0.1;
+
+    /// γ = 1, β = 0, running mean 0 and variance 1.
+    pub fn new(channels: usize, init: &mut Init<'_>) -> Self {
+        Self {
+            weight: Param::from_tensor(init.constant([channels], 1.0)),
+            bias: Param::from_tensor(init.constant([channels], 0.0)),
+            running_mean: RunningState::new(init.constant([channels], 0.0)),
+            running_var: RunningState::new(init.constant([channels], 1.0)),
+        }
+    }
+
+    /// Moves the running statistics towards those of a batch of `samples` values a channel, whose biased
+    /// variance is given. The unbiased one is kept, as PyTorch does.
+    pub(crate) fn observe(&self, mean: Tensor<1>, variance: Tensor<1>, samples: usize) {
+        let unbiased = samples as f64 / (samples as f64 - 1.0).max(1.0);
+        for (running, batch) in [(&self.running_mean, mean), (&self.running_var, variance.mul_scalar(unbiased))] {
+            let kept = running.value_sync().mul_scalar(1.0 - Self::MOMENTUM);
+            running.update((kept + batch.detach().mul_scalar(Self::MOMENTUM)).detach());
+        }
+    }
+}
+
+/// Affine map with PyTorch's weight layout.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[out, in]`.
+    pub weight: Param<Tensor<2>>,
+    /// `[out]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Linear {
+    /// Weights and biases uniform in ±1/√in, PyTorch's default.
+    pub fn new(input: usize, output: usize, init: &mut Init<'_>) -> Self {
+        let bound = 1.0 / (input as f32).sqrt();
+        Self {
+            weight: init.tensor([output, input], |rng| rng.random_range(-bound..bound)),
+            bias: init.tensor([output], |rng| rng.random_range(-bound..bound)),
+        }
+    }
+
+    /// `[batch, in]` to `[batch, out]`: x Wᵀ + b.
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        x.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+    }
+}

@@ -1,0 +1,16 @@
+//! Encoders and projection heads of selfsame, on Burn.
+//!
+//! Every layer keeps PyTorch's names and shapes, so a module's [`state`] is a torchvision state dict:
+//! `conv1.weight`, `layer2.0.downsample.1.running_var`, … No renaming and no transposing happens anywhere.
+
+pub mod block;
+pub mod device;
+pub mod fused;
+pub mod layers;
+pub mod pixels;
+pub mod projector;
+pub mod resnet;
+pub mod state;
+
+pub use projector::Projector;
+pub use resnet::{Architecture, EncoderConfig, ResNet, Stem};

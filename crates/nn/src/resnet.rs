@@ -1,0 +1,176 @@
+//! Residual networks (He et al. 2016) without their classifier, with torchvision's layer names.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::MaxPoolOptions;
+use serde::{Deserialize, Serialize};
+
+use crate::block::{BlockOperation, conv_bn};
+use crate::layers::{BatchNorm, Conv2d, Init};
+
+/// Which residual network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// 2, 2, 2, 2 basic blocks.
+    ResNet18,
+    /// 3, 4, 6, 3 basic blocks.
+    ResNet34,
+    /// 3, 4, 6, 3 bottleneck blocks.
+    ResNet50,
+}
+
+impl Architecture {
+    fn blocks(self) -> [usize; 4] {
+        match self {
+            Self::ResNet18 => [2, 2, 2, 2],
+            Self::ResNet34 | Self::ResNet50 => [3, 4, 6, 3],
+        }
+    }
+
+    /// Output channels of a block over its inner channels.
+    fn expansion(self) -> usize {
+        if self == Self::ResNet50 { 4 } else { 1 }
+    }
+}
+
+/// The first layers, which decide at which resolution the rest works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stem {
+    /// One 3×3 convolution of stride 1: for images of about 32 pixels.
+    Cifar,
+    /// A 7×7 convolution of stride 2 and a 3×3 maximum pooling of stride 2: for images of about 224 pixels.
+    ImageNet,
+}
+
+/// What an encoder is built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderConfig {
+    /// The network.
+    pub architecture: Architecture,
+    /// Its first layers.
+    pub stem: Stem,
+    /// Channels of the first stage; 64 is the published width.
+    pub width: usize,
+}
+
+impl EncoderConfig {
+    /// Number of values in the representation of an image.
+    pub fn dim(&self) -> usize {
+        8 * self.width * self.architecture.expansion()
+    }
+
+    /// Builds the network with its initial weights.
+    pub fn init(&self, init: &mut Init<'_>) -> ResNet {
+        let (kernel, stride) = match self.stem {
+            Stem::Cifar => (3, 1),
+            Stem::ImageNet => (7, 2),
+        };
+        let conv1 = Conv2d::new(3, self.width, kernel, stride, init);
+        let bn1 = BatchNorm::new(self.width, init);
+        let [n1, n2, n3, n4] = self.architecture.blocks();
+        let mut input = self.width;
+        let mut stage = |number: usize, blocks: usize| {
+            let inner = self.width << number;
+            let output = inner * self.architecture.expansion();
+            let mut layers = Vec::with_capacity(blocks);
+            for block in 0..blocks {
+                let stride = if number > 0 && block == 0 { 2 } else { 1 };
+                layers.push(Block::new(self.architecture, input, inner, stride, init));
+                input = output;
+            }
+            layers
+        };
+        ResNet {
+            conv1,
+            bn1,
+            layer1: stage(0, n1),
+            layer2: stage(1, n2),
+            layer3: stage(2, n3),
+            layer4: stage(3, n4),
+            pooled: self.stem == Stem::ImageNet,
+        }
+    }
+}
+
+/// A residual network up to its global average pooling.
+#[derive(Module, Debug)]
+pub struct ResNet {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    layer1: Vec<Block>,
+    layer2: Vec<Block>,
+    layer3: Vec<Block>,
+    layer4: Vec<Block>,
+    pooled: bool,
+}
+
+impl ResNet {
+    /// `[batch, height, width, 3]`, normalised pixels, to `[batch, dim]`.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.forward_with(conv_bn, images)
+    }
+
+    /// [`forward`](Self::forward) on the implementation of the block operation given: [`conv_bn`], or the
+    /// [`reference`](crate::block::reference) to compare it with.
+    pub fn forward_with(&self, conv_bn: BlockOperation, images: Tensor<4>) -> Tensor<2> {
+        let mut x = conv_bn(&self.conv1, &self.bn1, images, None, true);
+        if self.pooled {
+            let options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
+            x = max_pool2d(x.permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1]);
+        }
+        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten() {
+            x = block.forward(conv_bn, x);
+        }
+        let [batch, height, width, channels] = x.dims();
+        x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels])
+    }
+}
+
+/// A basic block (two 3×3 convolutions) or, with `conv3`, a bottleneck (1×1, 3×3, 1×1; the stride on the 3×3,
+/// as in torchvision).
+#[derive(Module, Debug)]
+struct Block {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+    conv3: Option<Conv2d>,
+    bn3: Option<BatchNorm>,
+    downsample: Option<(Conv2d, BatchNorm)>,
+}
+
+impl Block {
+    fn new(architecture: Architecture, input: usize, inner: usize, stride: usize, init: &mut Init<'_>) -> Self {
+        let output = inner * architecture.expansion();
+        let bottleneck = architecture == Architecture::ResNet50;
+        let (kernel, first, second) = if bottleneck { (1, 1, stride) } else { (3, stride, 1) };
+        Self {
+            conv1: Conv2d::new(input, inner, kernel, first, init),
+            bn1: BatchNorm::new(inner, init),
+            conv2: Conv2d::new(inner, inner, 3, second, init),
+            bn2: BatchNorm::new(inner, init),
+            conv3: bottleneck.then(|| Conv2d::new(inner, output, 1, 1, init)),
+            bn3: bottleneck.then(|| BatchNorm::new(output, init)),
+            downsample: (stride != 1 || input != output)
+                .then(|| (Conv2d::new(input, output, 1, stride, init), BatchNorm::new(output, init))),
+        }
+    }
+
+    fn forward(&self, conv_bn: BlockOperation, x: Tensor<4>) -> Tensor<4> {
+        let identity = match &self.downsample {
+            Some((conv, bn)) => conv_bn(conv, bn, x.clone(), None, false),
+            None => x.clone(),
+        };
+        let y = conv_bn(&self.conv1, &self.bn1, x, None, true);
+        match (&self.conv3, &self.bn3) {
+            (Some(conv3), Some(bn3)) => {
+                let y = conv_bn(&self.conv2, &self.bn2, y, None, true);
+                conv_bn(conv3, bn3, y, Some(identity), true)
+            }
+            _ => conv_bn(&self.conv2, &self.bn2, y, Some(identity), true),
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! A module's tensors by name, and the safetensors files that hold them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use atomic_write_file::AtomicWriteFile;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sha2::{Digest, Sha256};
+
+/// The number of trained values of a module: all but batch normalisation's running statistics.
+pub fn parameters<M: Module>(module: &M) -> usize {
+    let trained = |name: &str| !name.ends_with("running_mean") && !name.ends_with("running_var");
+    read(module).iter().filter(|(name, _)| trained(name)).map(|(_, values)| values.values.len()).sum()
+}
+
+/// One tensor's values on the host, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Values {
+    /// Sizes of its dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// Its values, as many as the product of `shape`.
+    pub values: Vec<f32>,
+}
+
+/// Tensors by their full name, such as `backbone.layer1.0.conv1.weight`.
+pub type State = BTreeMap<String, Values>;
+
+/// Copies every parameter and running statistic out of a module.
+pub fn read<M: Module>(module: &M) -> State {
+    let mut reader = Reader { path: Vec::new(), state: State::new() };
+    // `valid` gathers the running statistics that the last steps have moved.
+    module.valid().visit(&mut reader);
+    reader.state
+}
+
+struct Reader {
+    path: Vec<String>,
+    state: State,
+}
+
+impl ModuleVisitor for Reader {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.state.insert(self.path.join("."), to_host(param.val()));
+    }
+}
+
+/// Copies a tensor to the host.
+pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Values {
+    let shape = tensor.dims().to_vec();
+    Values { shape, values: tensor.into_data().convert::<f32>().try_into_vec().expect("the data was converted to f32") }
+}
+
+/// Copies host values to the device of `like`, without its gradient.
+pub fn to_device<const D: usize>(values: &Values, like: &Tensor<D>) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values.values.clone(), values.shape.clone()), &like.device())
+}
+
+/// Puts `state` into a freshly made module.
+///
+/// # Errors
+/// [`Mismatch`] names every tensor that is missing, left over, or of another shape; nothing is loaded then.
+pub fn load<M: Module>(module: M, state: &State) -> Result<M, Mismatch> {
+    let expected = read(&module);
+    let mismatch = Mismatch {
+        missing: expected.keys().filter(|name| !state.contains_key(*name)).cloned().collect(),
+        unexpected: state.keys().filter(|name| !expected.contains_key(*name)).cloned().collect(),
+        shapes: expected
+            .iter()
+            .filter_map(|(name, want)| Some((name.clone(), want.shape.clone(), state.get(name)?.shape.clone())))
+            .filter(|(_, want, found)| want != found)
+            .collect(),
+    };
+    if !mismatch.is_empty() {
+        return Err(mismatch);
+    }
+    Ok(module.map(&mut Loader { path: Vec::new(), state }))
+}
+
+struct Loader<'a> {
+    path: Vec<String>,
+    state: &'a State,
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let values = &self.state[&self.path.join(".")];
+        param.map(|old| {
+            let trainable = old.is_require_grad();
+            to_device(values, &old).set_require_grad(trainable)
+        })
+    }
+}
+
+/// How a file's tensors differ from a module's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Names the module has and the file has not.
+    pub missing: Vec<String>,
+    /// Names the file has and the module has not.
+    pub unexpected: Vec<String>,
+    /// Names both have, with the module's shape and the file's.
+    pub shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+impl Mismatch {
+    fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.shapes.is_empty()
+    }
+}
+
+impl std::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        if !self.shapes.is_empty() {
+            let shapes: Vec<String> = self
+                .shapes
+                .iter()
+                .map(|(name, want, found)| format!("{name} (model {want:?}, file {found:?})"))
+                .collect();
+            parts.push(format!("other shape: {}", shapes.join(", ")));
+        }
+        if !self.missing.is_empty() {
+            parts.push(format!("missing from the file: {}", self.missing.join(", ")));
+        }
+        if !self.unexpected.is_empty() {
+            parts.push(format!("unknown to the model: {}", self.unexpected.join(", ")));
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+/// Why a file of tensors could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The operating system's refusal.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The bytes are no intact safetensors file of f32 values.
+    #[error("{}: damaged or no safetensors file ({cause}); use another checkpoint of the run, or train again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+/// Key, in a file's header, of the metadata as one JSON object. The header's own keys are written in random order, so
+/// several of them would make two files of the same content differ.
+const METADATA: &str = "selfsame";
+/// Key, in the metadata, of the SHA-256 over all that the file holds.
+const DIGEST: &str = "sha256";
+
+/// Writes tensors and text metadata as a safetensors file: to a temporary file, synced, then renamed, so that
+/// the old file stays whole until the new one is.
+///
+/// # Errors
+/// [`FileError::Io`], the old file intact.
+pub fn write_file(path: &Path, state: &State, metadata: &BTreeMap<String, String>) -> Result<(), FileError> {
+    let io = |source| FileError::Io { path: path.to_owned(), source };
+    let bytes: Vec<(&String, &[usize], Vec<u8>)> = state
+        .iter()
+        .map(|(name, t)| (name, t.shape.as_slice(), t.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| io(std::io::Error::other(e)))?;
+    let mut signed = metadata.clone();
+    signed.insert(DIGEST.to_owned(), digest(state, metadata));
+    let json = serde_json::to_string(&signed).map_err(|e| io(e.into()))?;
+    let header = std::collections::HashMap::from([(METADATA.to_owned(), json)]);
+    let content = safetensors::serialize(views, Some(header)).map_err(|e| io(std::io::Error::other(e)))?;
+    let mut file = AtomicWriteFile::open(path).map_err(io)?;
+    file.write_all(&content).map_err(io)?;
+    file.commit().map_err(io)
+}
+
+/// Reads what [`write_file`] wrote.
+///
+/// # Errors
+/// [`FileError::Io`], or [`FileError::Damaged`] for anything that is not, to the bit, what was written. A file
+/// without a digest, from elsewhere, is only checked for its form.
+pub fn read_file(path: &Path) -> Result<(State, BTreeMap<String, String>), FileError> {
+    let damaged = |cause: String| FileError::Damaged { path: path.to_owned(), cause };
+    let content = std::fs::read(path).map_err(|source| FileError::Io { path: path.to_owned(), source })?;
+    let (_, header) = SafeTensors::read_metadata(&content).map_err(|e| damaged(e.to_string()))?;
+    let mut metadata: BTreeMap<String, String> = match header.metadata().as_ref().and_then(|m| m.get(METADATA)) {
+        Some(json) => serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?,
+        None => BTreeMap::new(),
+    };
+    let tensors = SafeTensors::deserialize(&content).map_err(|e| damaged(e.to_string()))?;
+    let mut state = State::new();
+    for (name, view) in tensors.tensors() {
+        if view.dtype() != Dtype::F32 {
+            return Err(damaged(format!("{name} holds {:?} values, not F32", view.dtype())));
+        }
+        let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        state.insert(name, Values { shape: view.shape().to_vec(), values });
+    }
+    if let Some(written) = metadata.remove(DIGEST)
+        && written != digest(&state, &metadata)
+    {
+        return Err(damaged("its content does not match its own digest".to_owned()));
+    }
+    Ok((state, metadata))
+}
+
+/// SHA-256 over names, shapes, values and metadata, each with its length so that none can pass for another.
+fn digest(state: &State, metadata: &BTreeMap<String, String>) -> String {
+    let mut hasher = Sha256::new();
+    let text = |hasher: &mut Sha256, s: &str| {
+        hasher.update((s.len() as u64).to_le_bytes());
+        hasher.update(s.as_bytes());
+    };
+    for (name, tensor) in state {
+        text(&mut hasher, name);
+        text(&mut hasher, &format!("{:?}", tensor.shape));
+        for block in tensor.values.chunks(4096) {
+            let bytes: Vec<u8> = block.iter().flat_map(|v| v.to_le_bytes()).collect();
+            hasher.update(bytes);
+        }
+    }
+    for (key, value) in metadata {
+        text(&mut hasher, key);
+        text(&mut hasher, value);
+    }
+    hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Init, Linear};
+    use burn::tensor::Device;
+
+    fn linear(seed: u64) -> Linear {
+        Linear::new(3, 2, &mut Init::new(seed, &Device::flex()))
+    }
+
+    #[test]
+    fn a_file_gives_back_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("linear.safetensors");
+        let metadata = BTreeMap::from([("step".to_owned(), "7".to_owned())]);
+        let state = read(&linear(1));
+        assert_eq!(state.keys().collect::<Vec<_>>(), ["bias", "weight"]);
+        assert_eq!(state["weight"].shape, [2, 3]);
+        write_file(&path, &state, &metadata).unwrap();
+        assert_eq!(read_file(&path).unwrap(), (state.clone(), metadata));
+        assert_eq!(read(&load(linear(2), &state).unwrap()), state);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("linear.safetensors");
+        let state = read(&linear(1));
+        write_file(&path, &state, &BTreeMap::from([("step".to_owned(), "7".to_owned())])).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            for bit in [0, 6] {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << bit;
+                std::fs::write(&path, &bad).unwrap();
+                match read_file(&path) {
+                    Err(FileError::Damaged { path: named, .. }) => assert_eq!(named, path),
+                    // What is left has either no meaning or took away the name of the digest, which makes the file,
+                    // to a reader, one from elsewhere. The tensors are whole.
+                    Ok((read, metadata)) => {
+                        let elsewhere = metadata.is_empty() || metadata.len() == 2;
+                        assert!(read == state && elsewhere, "bit {bit} of byte {at}: {metadata:?}");
+                    }
+                    Err(other) => panic!("bit {bit} of byte {at}: {other}"),
+                }
+            }
+        }
+        for length in 0..good.len() {
+            std::fs::write(&path, &good[..length]).unwrap();
+            assert!(matches!(read_file(&path), Err(FileError::Damaged { .. })), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn a_mismatch_names_every_tensor() {
+        let mut state = read(&linear(1));
+        let bias = state.remove("bias").unwrap();
+        state.insert("offset".to_owned(), bias);
+        state.get_mut("weight").unwrap().shape = vec![3, 2];
+        let mismatch = load(linear(2), &state).unwrap_err();
+        assert_eq!(
+            mismatch.to_string(),
+            "other shape: weight (model [2, 3], file [3, 2]); missing from the file: bias; unknown to the model: offset"
+        );
+    }
+}
