@@ -1,0 +1,1 @@
+//! Augmented distances and the (sigma, delta) concentration of an augmentation.

@@ -1,0 +1,204 @@
+//! Class centres and the nearest-centre classifier.
+
+use rayon::prelude::*;
+
+use crate::{Error, Rows, labels};
+
+/// The centres μ_k of classes, and the classifier G_f(x) = argmin_k ‖f(x) − μ_k‖ they define (Huang,
+/// Yi, Zhao and Jiang, "Towards the Generalization of Contrastive Self-Supervised Learning", ICLR
+/// 2023).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Centres {
+    /// The classes that have rows, ascending: those that can be predicted.
+    pub classes: Vec<u32>,
+    /// The classes without rows, ascending: they have no centre and are never predicted.
+    pub absent: Vec<u32>,
+    dim: usize,
+    values: Vec<f64>,
+}
+
+/// Computes the centre of each class: the weighted mean of its rows, in f64.
+///
+/// The rows are views under the encoder; μ_k is a mean over images and, within an image, over its
+/// views, so a view weighs one over the number of views of its image. The theory is about features
+/// of one length: for those of the InfoNCE family pass [`Normalised`](crate::Normalised) rows, here
+/// and to [`Centres::predict`].
+///
+/// # Errors
+/// [`Error::TooFewRows`] without rows, [`Error::Weight`] for a weight that is not positive and
+/// finite, [`Error::Count`], [`Error::Label`] and [`Error::Classes`] for labels and weights.
+///
+/// ```
+/// use selfsame_eval::{Features, centre};
+///
+/// // Two views of one image of class 0, one view of another, and one image of class 2.
+/// let views = Features::new(4, 1, vec![0.0, 2.0, 4.0, 9.0])?;
+/// let centres = centre::fit(&views, &[0, 0, 0, 2], &[0.5, 0.5, 1.0, 1.0], 3)?;
+/// assert_eq!(centres.centre(0), Some(&[2.5][..]));
+/// assert_eq!(centres.absent, [1]);
+/// assert_eq!(centres.predict(&Features::new(2, 1, vec![5.0, 6.0])?)?, [0, 2]);
+/// # Ok::<(), selfsame_eval::Error>(())
+/// ```
+pub fn fit(views: &dyn Rows, labels: &[u32], weights: &[f64], classes: usize) -> Result<Centres, Error> {
+    let (rows, dim) = (views.rows(), views.dim());
+    if rows == 0 {
+        return Err(Error::TooFewRows { set: "view", found: 0, needed: 1 });
+    }
+    labels::check("view", labels, rows, classes)?;
+    if weights.len() != rows {
+        return Err(Error::Count { set: "view", of: "weights", rows, given: weights.len() });
+    }
+    if let Some(row) = weights.iter().position(|weight| !(*weight > 0.0 && weight.is_finite())) {
+        return Err(Error::Weight { row, weight: weights[row] });
+    }
+
+    let (present, absent) = labels::present_and_absent(labels, classes);
+    let slot = |label: u32| present.partition_point(|&class| class < label);
+    let mut heaviest = vec![0.0_f64; present.len()];
+    for (&label, &weight) in labels.iter().zip(weights) {
+        heaviest[slot(label)] = heaviest[slot(label)].max(weight);
+    }
+    let mut totals = vec![0.0; present.len()];
+    let mut values = vec![0.0; present.len() * dim];
+    let mut row = vec![0.0; dim];
+    for (index, (&label, &weight)) in labels.iter().zip(weights).enumerate() {
+        let class = slot(label);
+        // Relative to the class's heaviest row, no sum overflows.
+        let weight = weight / heaviest[class];
+        totals[class] += weight;
+        views.read(index, &mut row);
+        for (sum, &value) in values[class * dim..].iter_mut().zip(&row) {
+            *sum += weight * f64::from(value);
+        }
+    }
+    for (sums, total) in values.chunks_exact_mut(dim).zip(totals) {
+        sums.iter_mut().for_each(|sum| *sum /= total);
+    }
+    Ok(Centres { classes: present, absent, dim, values })
+}
+
+impl Centres {
+    /// The centre of `class`, or none for a class without rows.
+    pub fn centre(&self, class: u32) -> Option<&[f64]> {
+        let slot = self.classes.binary_search(&class).ok()?;
+        Some(&self.values[slot * self.dim..][..self.dim])
+    }
+
+    /// The class whose centre is nearest to each row, the lower of two equally near.
+    ///
+    /// # Errors
+    /// [`Error::Dim`] where the rows are not as wide as the centres.
+    pub fn predict(&self, rows: &dyn Rows) -> Result<Vec<u32>, Error> {
+        if rows.dim() != self.dim {
+            return Err(Error::Dim { set: "queries", found: rows.dim(), expected: self.dim });
+        }
+        let nearest = |buffer: &mut Vec<f32>, row: usize| {
+            rows.read(row, buffer);
+            let mut best = (f64::INFINITY, 0);
+            for (centre, &class) in self.values.chunks_exact(self.dim).zip(&self.classes) {
+                let distance = squared_distance(buffer, centre);
+                if distance < best.0 {
+                    best = (distance, class);
+                }
+            }
+            best.1
+        };
+        let buffer = || vec![0.0; self.dim];
+        Ok((0..rows.rows()).into_par_iter().map_init(buffer, nearest).collect())
+    }
+}
+
+fn squared_distance(row: &[f32], centre: &[f64]) -> f64 {
+    row.iter().zip(centre).map(|(&value, centre)| (f64::from(value) - centre).powi(2)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{labels, random};
+    use crate::{Features, Normalised};
+
+    proptest! {
+        #[test]
+        fn centres_and_choices_match_the_definition(
+            images in 1..40_usize, views in 1..4_usize, dim in 1..9_usize, classes in 1..6_usize, seed in any::<u64>(),
+        ) {
+            let features = random(images * views, dim, seed);
+            let of_image = labels(images, classes, seed);
+            let labels: Vec<u32> = of_image.iter().flat_map(|&label| vec![label; views]).collect();
+            let weights = vec![1.0 / views as f64; images * views];
+            let centres = fit(&features, &labels, &weights, classes).unwrap();
+            let mut expected = vec![None; classes];
+            for class in 0..classes {
+                let members: Vec<usize> = (0..images).filter(|&image| of_image[image] as usize == class).collect();
+                let mean_of_image = |image: usize, column: usize| {
+                    let view = |view| f64::from(features.row(image * views + view)[column]);
+                    (0..views).map(view).sum::<f64>() / views as f64
+                };
+                if !members.is_empty() {
+                    let coordinate = |column| {
+                        members.iter().map(|&image| mean_of_image(image, column)).sum::<f64>() / members.len() as f64
+                    };
+                    expected[class] = Some((0..dim).map(coordinate).collect::<Vec<f64>>());
+                }
+                let found = centres.centre(class as u32);
+                prop_assert_eq!(found.is_some(), expected[class].is_some());
+                prop_assert_eq!(centres.absent.contains(&(class as u32)), found.is_none());
+                for (found, expected) in found.unwrap_or_default().iter().zip(expected[class].iter().flatten()) {
+                    prop_assert!((found - expected).abs() < 1e-13);
+                }
+            }
+            let queries = random(10, dim, !seed);
+            for (row, class) in centres.predict(&queries).unwrap().into_iter().enumerate() {
+                let distance = |centre: &Vec<f64>| {
+                    centre.iter().zip(queries.row(row)).map(|(c, &q)| (c - f64::from(q)).powi(2)).sum::<f64>()
+                };
+                let distances: Vec<f64> = expected.iter().map(|c| c.as_ref().map_or(f64::INFINITY, distance)).collect();
+                let least = distances.iter().copied().fold(f64::INFINITY, f64::min);
+                prop_assert!(distances[class as usize] <= least + 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn ties_go_to_the_lower_class() {
+        let views = Features::new(3, 1, vec![1.0, -1.0, 1.0]).unwrap();
+        let centres = fit(&views, &[3, 1, 2], &[1.0; 3], 4).unwrap();
+        assert_eq!(centres.absent, [0]);
+        let queries = Features::new(2, 1, vec![0.0, 1.0]).unwrap();
+        assert_eq!(centres.predict(&queries).unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn normalised_rows_forget_their_length() {
+        let views = Features::new(3, 2, vec![9.0, 0.0, 0.0, 0.1, 0.0, 7.0]).unwrap();
+        let centres = fit(&Normalised(&views), &[0, 1, 1], &[1.0; 3], 2).unwrap();
+        assert_eq!(centres.centre(1), Some(&[0.0, 1.0][..]));
+        assert_eq!(centres.predict(&Normalised(&views)).unwrap(), [0, 1, 1]);
+    }
+
+    #[test]
+    fn huge_weights_and_values_stay_finite() {
+        let views = Features::new(2, 1, vec![f32::MAX, f32::MAX]).unwrap();
+        let centres = fit(&views, &[0, 0], &[f64::MAX, f64::MAX], 1).unwrap();
+        assert_eq!(centres.centre(0), Some(&[f64::from(f32::MAX)][..]));
+        assert_eq!(centres.predict(&views).unwrap(), [0, 0]);
+    }
+
+    #[test]
+    fn misuse_is_refused() {
+        let views = random(2, 3, 0);
+        let empty = fit(&random(0, 3, 0), &[], &[], 2);
+        assert_eq!(empty.unwrap_err(), Error::TooFewRows { set: "view", found: 0, needed: 1 });
+        let few = fit(&views, &[0, 1], &[1.0], 2).unwrap_err();
+        assert_eq!(few, Error::Count { set: "view", of: "weights", rows: 2, given: 1 });
+        for weight in [0.0, -1.0, f64::INFINITY] {
+            assert_eq!(fit(&views, &[0, 1], &[1.0, weight], 2).unwrap_err(), Error::Weight { row: 1, weight });
+        }
+        let centres = fit(&views, &[0, 1], &[1.0; 2], 2).unwrap();
+        let narrow = centres.predict(&random(1, 2, 0)).unwrap_err();
+        assert_eq!(narrow, Error::Dim { set: "queries", found: 2, expected: 3 });
+    }
+}

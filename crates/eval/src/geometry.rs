@@ -1,0 +1,269 @@
+//! The shape of a cloud of features, without labels: alignment, uniformity, effective rank.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::features::Normalised;
+use crate::{Error, Rows, matrix};
+
+/// How far views of one image lie apart: E over images of E ‖f(x₁) − f(x₂)‖², smaller is better.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Alignment {
+    /// Over the finite view sets, x₁ and x₂ drawn independently (so possibly equal): exact.
+    pub finite: f64,
+    /// `finite` × M / (M − 1): the unbiased estimate for the distribution the M views were drawn
+    /// from. None for a single view.
+    pub unbiased: Option<f64>,
+}
+
+/// Alignment loss of M = `views_per_image` views an image, those of an image in consecutive rows
+/// (Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
+/// Uniformity on the Hypersphere", ICML 2020, with α = 2; Huang et al., ICLR 2023).
+///
+/// Rows are taken as they are; for the InfoNCE family pass [`Normalised`] ones.
+/// Per image it is 2 (mean ‖f‖² − ‖mean f‖²), computed as twice the mean of ‖f − mean f‖², which is
+/// the same number without the cancellation. Sums are f64.
+///
+/// # Errors
+/// [`Error::TooFewRows`] without rows, [`Error::Views`] where they are not whole images.
+///
+/// ```
+/// use selfsame_eval::{Features, geometry};
+///
+/// let views = Features::new(4, 1, vec![0.0, 2.0, 5.0, 5.0])?;
+/// let alignment = geometry::alignment(&views, 2)?;
+/// assert_eq!((alignment.finite, alignment.unbiased), (1.0, Some(2.0)));
+/// # Ok::<(), selfsame_eval::Error>(())
+/// ```
+pub fn alignment(views: &dyn Rows, views_per_image: usize) -> Result<Alignment, Error> {
+    let (rows, dim) = (views.rows(), views.dim());
+    if rows == 0 {
+        return Err(Error::TooFewRows { set: "view", found: 0, needed: 1 });
+    }
+    if views_per_image == 0 || rows % views_per_image != 0 {
+        return Err(Error::Views { rows, views_per_image });
+    }
+    let buffers = || (vec![0.0_f32; dim], vec![0.0_f64; dim]);
+    let of_image = |(row, mean): &mut (Vec<f32>, Vec<f64>), image: usize| {
+        let range = image * views_per_image..(image + 1) * views_per_image;
+        mean.fill(0.0);
+        for view in range.clone() {
+            views.read(view, row);
+            mean.iter_mut().zip(&*row).for_each(|(mean, &value)| *mean += f64::from(value) / views_per_image as f64);
+        }
+        let mut sum = 0.0;
+        for view in range {
+            views.read(view, row);
+            sum += row.iter().zip(&*mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum::<f64>();
+        }
+        2.0 * sum / views_per_image as f64
+    };
+    let images = rows / views_per_image;
+    let per_image: Vec<f64> = (0..images).into_par_iter().map_init(buffers, of_image).collect();
+    let finite = per_image.iter().sum::<f64>() / images as f64;
+    let correction = views_per_image as f64 / (views_per_image as f64 - 1.0);
+    Ok(Alignment { finite, unbiased: (views_per_image > 1).then_some(finite * correction) })
+}
+
+/// Uniformity loss log E exp(−2 ‖x − y‖²) over the pairs of distinct rows (Wang and Isola, ICML 2020,
+/// with t = 2), smaller is better: 0 where all rows coincide, near −4 for directions spread evenly
+/// over a sphere of many dimensions.
+///
+/// It is defined on the sphere, so rows are ℓ2-normalised first; a row of zeros stays at the origin.
+/// No pair lies further apart than 2, so no exponential underflows and plain f64 sums serve. Time
+/// grows with rows² × dim (10⁴ × 512: a second), memory does not.
+///
+/// # Errors
+/// [`Error::TooFewRows`] for fewer than two rows.
+pub fn uniformity(rows: &dyn Rows) -> Result<f64, Error> {
+    const TILE: usize = 256;
+    let (count, dim) = (rows.rows(), rows.dim());
+    if count < 2 {
+        return Err(Error::TooFewRows { set: "feature", found: count, needed: 2 });
+    }
+    let step = matrix::block_rows(4 << 20, dim, 8, TILE);
+    let read = |start: usize| {
+        let range = start..count.min(start + step);
+        let mut narrow = vec![0.0; range.len() * dim];
+        matrix::read_block(&Normalised(rows), range, &mut narrow);
+        let norms: Vec<f64> = narrow.chunks_exact(dim).map(matrix::sum_of_squares).collect();
+        (narrow.into_iter().map(f64::from).collect::<Vec<f64>>(), norms)
+    };
+    let sum_of_tiles_from = |first: usize| {
+        let (x, x_norms) = read(first);
+        let mut sum = 0.0;
+        for second in (first..count).step_by(step) {
+            let (y, y_norms) = read(second);
+            let mut products = vec![0.0; x_norms.len() * y_norms.len()];
+            matrix::product_transposed(&mut products, &x, &y, dim);
+            for (i, (products, x_norm)) in products.chunks_exact(y_norms.len()).zip(&x_norms).enumerate() {
+                let skip = if first == second { i + 1 } else { 0 };
+                for (product, y_norm) in products.iter().zip(&y_norms).skip(skip) {
+                    sum += (-2.0 * (x_norm + y_norm - 2.0 * product).max(0.0)).exp();
+                }
+            }
+        }
+        sum
+    };
+    let starts: Vec<usize> = (0..count).step_by(step).collect();
+    let sums: Vec<f64> = starts.into_par_iter().map(sum_of_tiles_from).collect();
+    let pairs = count as f64 * (count as f64 - 1.0) / 2.0;
+    Ok((sums.iter().sum::<f64>() / pairs).ln())
+}
+
+/// Effective rank of the features, RankMe (Garrido, Balestriero, Najman and LeCun, "RankMe: Assessing
+/// the Downstream Performance of Pretrained Self-Supervised Representations by Their Rank", ICML
+/// 2023, equation 1): exp(−Σ p log p) with p = σ / Σσ + 10⁻⁷ over the min(rows, dim) singular values σ
+/// of the matrix, which is not centred. Between 1 and min(rows, dim); 0 where every row is zero.
+///
+/// The singular values are square roots of eigenvalues of XᵀX in f64: those below 10⁻⁸ of the largest
+/// are noise of about that size, which moves the result by less than 10⁻³.
+///
+/// # Errors
+/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row.
+pub fn rank_me(rows: &dyn Rows) -> Result<f64, Error> {
+    const EPSILON: f64 = 1e-7;
+    if rows.rows() == 0 {
+        return Err(Error::TooFewRows { set: "feature", found: 0, needed: 1 });
+    }
+    let moments = matrix::second_moments(rows)?;
+    let mut singular = matrix::eigenvalues(&moments, rows.dim())?;
+    singular.truncate(rows.rows());
+    singular.iter_mut().for_each(|value| *value = value.max(0.0).sqrt());
+    let total: f64 = singular.iter().sum();
+    if total == 0.0 {
+        return Ok(0.0);
+    }
+    let term = |value: &f64| {
+        let share = value / total + EPSILON;
+        share * share.ln()
+    };
+    Ok((-singular.iter().map(term).sum::<f64>()).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Features;
+    use crate::testing::{in_pool, random};
+
+    fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn alignment_is_the_mean_over_pairs_of_views(
+            images in 1..20_usize, views in 1..6_usize, dim in 1..8_usize, seed in any::<u64>(),
+        ) {
+            let features = random(images * views, dim, seed);
+            let row = |image: usize, view: usize| features.row(image * views + view);
+            let (mut all, mut distinct) = (0.0, 0.0);
+            for image in 0..images {
+                for (first, second) in (0..views).flat_map(|first| (0..views).map(move |second| (first, second))) {
+                    let distance = squared_distance(row(image, first), row(image, second));
+                    all += distance / (images * views * views) as f64;
+                    distinct += distance / (images * views * (views - 1).max(1)) as f64;
+                }
+            }
+            let found = alignment(&features, views).unwrap();
+            prop_assert!((found.finite - all).abs() < 1e-12);
+            prop_assert_eq!(found.unbiased.is_some(), views > 1);
+            prop_assert!((found.unbiased.unwrap_or(0.0) - distinct).abs() < 1e-12);
+        }
+
+        #[test]
+        fn uniformity_is_the_mean_over_pairs_of_rows(
+            rows in prop_oneof![2..40_usize, 250..270_usize, 510..530_usize], dim in 1..8_usize, seed in any::<u64>(),
+        ) {
+            let features = random(rows, dim, seed);
+            let mut directions = vec![0.0; rows * dim];
+            matrix::read_block(&Normalised(&features), 0..rows, &mut directions);
+            let directions = Features::new(rows, dim, directions).unwrap();
+            let mut sum = 0.0;
+            for first in 0..rows {
+                for second in 0..first {
+                    sum += (-2.0 * squared_distance(directions.row(first), directions.row(second))).exp();
+                }
+            }
+            let expected = (sum / (rows * (rows - 1) / 2) as f64).ln();
+            prop_assert!((uniformity(&features).unwrap() - expected).abs() < 1e-12);
+        }
+
+        #[test]
+        fn effective_rank_ignores_scale_and_order(
+            rows in 1..30_usize, dim in 1..30_usize, seed in any::<u64>(),
+        ) {
+            let features = random(rows, dim, seed);
+            let rank = rank_me(&features).unwrap();
+            // The 10⁻⁷ added to each of at most 30 shares moves the entropy by less than 10⁻⁴.
+            prop_assert!(rank > 1.0 - 1e-4 && rank < rows.min(dim) as f64 + 1e-2, "{}", rank);
+            let scaled = features.values().iter().map(|value| value * 2_f32.powi(-60)).collect();
+            let reversed: Vec<f32> = (0..rows).rev().flat_map(|row| features.row(row).to_vec()).collect();
+            for other in [scaled, reversed] {
+                let other = rank_me(&Features::new(rows, dim, other).unwrap()).unwrap();
+                prop_assert!((rank - other).abs() < 1e-3 * rank);
+            }
+        }
+    }
+
+    #[test]
+    fn views_that_coincide_are_aligned_exactly() {
+        let views = Features::new(4, 2, [0.1, 1e30].repeat(4)).unwrap();
+        let alignment = alignment(&views, 4).unwrap();
+        // The mean of four equal f64 is exact.
+        assert_eq!((alignment.finite, alignment.unbiased), (0.0, Some(0.0)));
+    }
+
+    #[test]
+    fn uniformity_has_its_closed_forms() {
+        let same = Features::new(3, 2, vec![1.0, 0.0, 2.0, 0.0, 1e30, 0.0]).unwrap();
+        assert_eq!(uniformity(&same), Ok(0.0));
+        let opposite = Features::new(2, 1, vec![5.0, -1e-30]).unwrap();
+        assert!((uniformity(&opposite).unwrap() + 8.0).abs() < 1e-14);
+        // K orthogonal directions: every pair at squared distance 2.
+        let orthogonal = identity(7);
+        assert!((uniformity(&orthogonal).unwrap() + 4.0).abs() < 1e-14);
+    }
+
+    fn identity(dim: usize) -> Features {
+        let values = (0..dim * dim).map(|at| if at / dim == at % dim { 3.0 } else { 0.0 });
+        Features::new(dim, dim, values.collect()).unwrap()
+    }
+
+    #[test]
+    fn effective_rank_has_its_closed_forms() {
+        let rank_of =
+            |shares: &[f64]| (-shares.iter().map(|share| (share + 1e-7) * (share + 1e-7).ln()).sum::<f64>()).exp();
+        assert!((rank_me(&identity(5)).unwrap() - rank_of(&[0.2; 5])).abs() < 1e-12);
+        let diagonal = Features::new(4, 2, vec![3.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]).unwrap();
+        assert!((rank_me(&diagonal).unwrap() - rank_of(&[0.75, 0.25])).abs() < 1e-12);
+        // A single row of many columns has one singular value, not as many as columns.
+        assert!((rank_me(&random(1, 50, 0)).unwrap() - rank_of(&[1.0])).abs() < 1e-12);
+        assert_eq!(rank_me(&Features::new(2, 2, vec![0.0; 4]).unwrap()), Ok(0.0));
+        let huge = Features::new(2, 2, vec![f32::MAX, 0.0, 0.0, f32::MAX]).unwrap();
+        assert!((rank_me(&huge).unwrap() - rank_of(&[0.5; 2])).abs() < 1e-12);
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let features = random(900, 130, 1);
+        let all = || (alignment(&features, 3), uniformity(&features), rank_me(&features));
+        assert_eq!(in_pool(1, all), in_pool(3, all));
+    }
+
+    #[test]
+    fn misuse_is_refused() {
+        let (none, three) = (random(0, 2, 0), random(3, 2, 0));
+        assert_eq!(alignment(&none, 2), Err(Error::TooFewRows { set: "view", found: 0, needed: 1 }));
+        for views_per_image in [0, 2] {
+            assert_eq!(alignment(&three, views_per_image), Err(Error::Views { rows: 3, views_per_image }));
+        }
+        let one = uniformity(&random(1, 2, 0));
+        assert_eq!(one, Err(Error::TooFewRows { set: "feature", found: 1, needed: 2 }));
+        assert_eq!(rank_me(&none), Err(Error::TooFewRows { set: "feature", found: 0, needed: 1 }));
+        assert_eq!(rank_me(&random(1, 4097, 0)), Err(Error::TooWide { dim: 4097 }));
+    }
+}

@@ -1,0 +1,356 @@
+//! Weighted nearest-neighbour classification.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::features::Normalised;
+use crate::{Error, Rows, labels, matrix};
+
+/// Query rows a task. Always this many are multiplied, the missing ones as zeros, so that a query's
+/// similarities, to the last bit, do not depend on which queries came with it.
+const QUERY_BLOCK: usize = 128;
+const TRAIN_BLOCK: usize = 2048;
+/// Memory for the candidates of the queries that are answered together.
+const CANDIDATE_BYTES: usize = 64 << 20;
+
+/// Settings of the vote.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KnnOptions {
+    /// Neighbours that vote; where there are fewer training rows, all of them do.
+    pub k: usize,
+    /// Temperature T of the weights exp(cosine / T).
+    pub temperature: f64,
+}
+
+impl Default for KnnOptions {
+    /// k = 200 and T = 0.1, as in the protocol of lightly and solo-learn.
+    fn default() -> Self {
+        Self { k: 200, temperature: 0.1 }
+    }
+}
+
+/// A training row and its cosine similarity to a query.
+#[derive(Debug, Clone, Copy)]
+struct Neighbour {
+    similarity: f32,
+    index: u32,
+}
+
+impl Neighbour {
+    /// More similar first, then the lower index.
+    fn order(&self, other: &Self) -> Ordering {
+        other.similarity.total_cmp(&self.similarity).then(self.index.cmp(&other.index))
+    }
+}
+
+/// The nearest training rows met so far, as candidates of which the first k are kept now and then.
+struct Nearest {
+    candidates: Vec<Neighbour>,
+    /// Similarity of the k-th best when last pruned; what does not exceed it cannot enter, since
+    /// rows come in order of index and an equal similarity loses to the lower index.
+    floor: f32,
+}
+
+impl Nearest {
+    fn offer(&mut self, first_index: usize, similarities: &[f32], k: usize) {
+        for (offset, &similarity) in similarities.iter().enumerate() {
+            if similarity > self.floor {
+                // Adding 0 turns −0 into 0, which are equal similarities but not equal bits.
+                self.candidates.push(Neighbour { similarity: similarity + 0.0, index: (first_index + offset) as u32 });
+                if self.candidates.len() == 2 * k {
+                    self.prune(k);
+                }
+            }
+        }
+    }
+
+    fn prune(&mut self, k: usize) {
+        if self.candidates.len() > k {
+            let (_, kth, _) = self.candidates.select_nth_unstable_by(k - 1, Neighbour::order);
+            self.floor = kth.similarity;
+            self.candidates.truncate(k);
+        }
+    }
+}
+
+/// Classifies each query by a vote of its k most similar training rows, as in Wu, Xiong, Yu and Lin,
+/// "Unsupervised Feature Learning via Non-Parametric Instance Discrimination" (CVPR 2018), section 3.4.
+///
+/// The similarity s is the cosine (rows need not be normalised; a row of zeros has similarity 0 to
+/// all), a neighbour's vote weighs exp(s / T), and the class with the largest sum wins. Neighbours
+/// are taken by similarity, then by lower index; classes with equal sums by lower class. Similarities
+/// are f32 products of rows normalised in f64; the sums are f64.
+///
+/// Returns a class for each query. `labels` holds one label below `classes` a training row. Time
+/// grows with queries × train × dim; beside the inputs it takes some 100 MB, and up to 10 MB a thread.
+///
+/// # Errors
+/// [`Error::Neighbours`] and [`Error::Temperature`] for the options, [`Error::TooFewRows`] without
+/// training rows, [`Error::Dim`] where the two matrices differ in width, [`Error::Count`],
+/// [`Error::Label`] and [`Error::Classes`] for the labels.
+///
+/// ```
+/// use selfsame_eval::{Features, knn::{self, KnnOptions}};
+///
+/// let train = Features::new(3, 2, vec![1.0, 0.0, 0.9, 0.1, 0.0, 1.0])?;
+/// let queries = Features::new(2, 2, vec![5.0, 0.5, 0.1, 2.0])?;
+/// let options = KnnOptions { k: 1, ..KnnOptions::default() };
+/// assert_eq!(knn::classify(&train, &[0, 0, 1], 2, &queries, &options)?, [0, 1]);
+/// # Ok::<(), selfsame_eval::Error>(())
+/// ```
+pub fn classify(
+    train: &dyn Rows,
+    labels: &[u32],
+    classes: usize,
+    queries: &dyn Rows,
+    options: &KnnOptions,
+) -> Result<Vec<u32>, Error> {
+    if options.k == 0 {
+        return Err(Error::Neighbours);
+    }
+    if !(options.temperature > 0.0 && options.temperature.is_finite()) {
+        return Err(Error::Temperature(options.temperature));
+    }
+    if train.rows() == 0 {
+        return Err(Error::TooFewRows { set: "train", found: 0, needed: 1 });
+    }
+    if queries.dim() != train.dim() {
+        return Err(Error::Dim { set: "queries", found: queries.dim(), expected: train.dim() });
+    }
+    labels::check("train", labels, train.rows(), classes)?;
+
+    let k = options.k.min(train.rows());
+    let group = matrix::block_rows(CANDIDATE_BYTES, 2 * k, size_of::<Neighbour>(), queries.rows().max(1));
+    let mut predicted = Vec::with_capacity(queries.rows());
+    for start in (0..queries.rows()).step_by(group) {
+        let range = start..queries.rows().min(start + group);
+        let neighbours = nearest(&Normalised(train), &Normalised(queries), range, k);
+        let vote = |neighbours: &Vec<Neighbour>| vote(neighbours, labels, classes, options.temperature);
+        predicted.par_extend(neighbours.par_iter().map(vote));
+    }
+    Ok(predicted)
+}
+
+/// The k training rows with the largest dot product with each query of `range`, best first.
+fn nearest(train: &dyn Rows, queries: &dyn Rows, range: Range<usize>, k: usize) -> Vec<Vec<Neighbour>> {
+    let dim = train.dim();
+    let train_step = matrix::block_rows(32 << 20, dim, 4, TRAIN_BLOCK);
+    let query_step = matrix::block_rows(8 << 20, dim, 4, QUERY_BLOCK);
+    let mut found: Vec<Nearest> =
+        range.clone().map(|_| Nearest { candidates: Vec::with_capacity(2 * k), floor: f32::NEG_INFINITY }).collect();
+    let mut train_block = vec![0.0; train_step.min(train.rows()) * dim];
+    for start in (0..train.rows()).step_by(train_step) {
+        let count = train_step.min(train.rows() - start);
+        let train_block = &mut train_block[..count * dim];
+        train_block.par_chunks_mut(dim).enumerate().for_each(|(offset, row)| train.read(start + offset, row));
+        let train_block = &*train_block;
+        let buffers = || (vec![0.0; query_step * dim], vec![0.0; query_step * count]);
+        let tasks = found.par_chunks_mut(query_step).enumerate();
+        tasks.for_each_init(buffers, |(query_block, similarities), (task, found)| {
+            let first = range.start + task * query_step;
+            query_block.fill(0.0);
+            matrix::read_block(queries, first..first + found.len(), query_block);
+            matrix::product_transposed(similarities, query_block, train_block, dim);
+            for (nearest, similarities) in found.iter_mut().zip(similarities.chunks_exact(count)) {
+                nearest.offer(start, similarities, k);
+            }
+        });
+    }
+    let sorted = |mut nearest: Nearest| {
+        nearest.prune(k);
+        nearest.candidates.sort_unstable_by(Neighbour::order);
+        nearest.candidates
+    };
+    found.into_par_iter().map(sorted).collect()
+}
+
+/// The class with the largest sum of exp(similarity / temperature), the lowest of equals.
+fn vote(neighbours: &[Neighbour], labels: &[u32], classes: usize, temperature: f64) -> u32 {
+    // Only ratios of sums matter: relative to the largest similarity no weight overflows.
+    let largest = neighbours.first().map_or(0.0, |nearest| f64::from(nearest.similarity));
+    let mut votes = vec![0.0; classes];
+    for neighbour in neighbours {
+        let weight = ((f64::from(neighbour.similarity) - largest) / temperature).exp();
+        votes[labels[neighbour.index as usize] as usize] += weight;
+    }
+    let mut best = 0;
+    for class in 1..classes {
+        if votes[class] > votes[best] {
+            best = class;
+        }
+    }
+    best as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Features;
+    use crate::testing::{in_pool, labels, random};
+
+    struct Answer {
+        class: u32,
+        /// The winner's sum over that of the next class.
+        margin: f64,
+        /// The k-th largest similarity less the next.
+        gap: f64,
+    }
+
+    /// The definition, in f64.
+    fn oracle(train: &Features, labels: &[u32], classes: usize, query: &[f32], options: &KnnOptions) -> Answer {
+        let norm = |row: &[f32]| row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let cosine = |row: &[f32]| {
+            let dot: f64 = row.iter().zip(query).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            if dot == 0.0 { 0.0 } else { dot / (norm(row) * norm(query)) }
+        };
+        let mut order: Vec<(f64, usize)> = (0..train.rows()).map(|row| (cosine(train.row(row)), row)).collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut votes = vec![0.0; classes];
+        for &(similarity, row) in order.iter().take(options.k) {
+            votes[labels[row] as usize] += (similarity / options.temperature).exp();
+        }
+        let mut ranked: Vec<usize> = (0..classes).collect();
+        ranked.sort_by(|&a, &b| votes[b].total_cmp(&votes[a]).then(a.cmp(&b)));
+        let second = ranked.get(1).map_or(0.0, |&class| votes[class]);
+        let gap = order.get(options.k).map_or(2.0, |&(next, _)| order[options.k - 1].0 - next);
+        Answer { class: ranked[0] as u32, margin: votes[ranked[0]] / second, gap }
+    }
+
+    /// Rows of sixteen values of which sixteen or four are ±1 and the rest 0: their norms are 4 and
+    /// 2, so their cosines are exact in f32 and full of ties.
+    fn exact(rows: usize, seed: u64) -> Features {
+        let signs = random(rows, 16, seed);
+        let values = signs.values().chunks(16).flat_map(|row| {
+            let dense = row[0].abs() < 0.3;
+            let value = move |(column, &value): (usize, &f32)| {
+                if dense || column % 4 == 1 { value.signum() } else { 0.0 }
+            };
+            row.iter().enumerate().map(value).collect::<Vec<_>>()
+        });
+        Features::new(rows, 16, values.collect()).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn ties_are_broken_as_documented(
+            rows in 1..300_usize, queries in 0..150_usize, k in 1..40_usize, classes in 1..6_usize, seed in any::<u64>(),
+        ) {
+            let (train, queries) = (exact(rows, seed), exact(queries, !seed));
+            let labels = labels(rows, classes, seed);
+            let options = KnnOptions { k, ..KnnOptions::default() };
+            let found = classify(&train, &labels, classes, &queries, &options).unwrap();
+            prop_assert_eq!(found.len(), queries.rows());
+            for (row, &class) in found.iter().enumerate() {
+                let expected = oracle(&train, &labels, classes, queries.row(row), &options);
+                // Sums of equal weights in another order differ in the last bits: there alone may the
+                // winner differ, which k = 1 never allows.
+                let close = k > 1 && expected.margin < 1.0 + 1e-13;
+                prop_assert!(class == expected.class || close, "row {}", row);
+            }
+        }
+
+        #[test]
+        fn random_rows_match_the_definition(
+            rows in 1..200_usize, dim in 1..80_usize, k in 1..250_usize, seed in any::<u64>(),
+        ) {
+            let (train, queries) = (random(rows, dim, seed), random(20, dim, !seed));
+            let labels = labels(rows, 3, seed);
+            let options = KnnOptions { k, temperature: 0.5 };
+            let found = classify(&train, &labels, 3, &queries, &options).unwrap();
+            for (row, &class) in found.iter().enumerate() {
+                let expected = oracle(&train, &labels, 3, queries.row(row), &options);
+                // A row normalised in f64 and rounded to f32, then multiplied in f32, gives a cosine off
+                // by at most (dim + 3)·2⁻²⁴: two neighbours may change places within twice that, and two
+                // sums of weights within twice that over T (times 2 for exp x ≈ 1 + x).
+                let error = (dim as f64 + 3.0) * 2_f64.powi(-24);
+                let close = expected.gap < 2.0 * error || expected.margin < 1.0 + 4.0 * error / options.temperature;
+                prop_assert!(class == expected.class || close, "row {}", row);
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_are_those_of_a_full_sort() {
+        let (train, queries) = (random(5000, 33, 1), random(300, 33, 2));
+        let (train, queries) = (Normalised(&train), Normalised(&queries));
+        let some = nearest(&train, &queries, 0..300, 37);
+        let all = nearest(&train, &queries, 0..300, 5000);
+        for (some, all) in some.iter().zip(&all) {
+            assert_eq!(all.len(), 5000);
+            assert!(all.is_sorted_by(|a, b| a.order(b) == Ordering::Less));
+            let same = |(a, b): (&Neighbour, &Neighbour)| a.index == b.index && a.similarity == b.similarity;
+            assert!(some.len() == 37 && some.iter().zip(all).all(same));
+        }
+        let (mut x, mut y) = (vec![0.0; 33], vec![0.0; 33]);
+        queries.read(7, &mut x);
+        for neighbour in &all[7] {
+            train.read(neighbour.index as usize, &mut y);
+            let dot: f64 = x.iter().zip(&y).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            // 33 products and sums of values below 1 in magnitude, each rounded to 2⁻²⁴.
+            assert!((dot - f64::from(neighbour.similarity)).abs() < 40.0 * 2_f64.powi(-24));
+        }
+    }
+
+    #[test]
+    fn copies_of_a_row_are_equally_near_wherever_they_stand() {
+        let base = random(103, 37, 8);
+        let copies = base.values().iter().copied().cycle().take(3000 * 37).collect();
+        let (train, queries) = (Features::new(3000, 37, copies).unwrap(), random(3, 37, 9));
+        for neighbours in nearest(&Normalised(&train), &Normalised(&queries), 0..3, 3000) {
+            let mut similarity = [None; 103];
+            for neighbour in neighbours {
+                let first = similarity[neighbour.index as usize % 103].get_or_insert(neighbour.similarity);
+                assert_eq!(*first, neighbour.similarity);
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_does_not_depend_on_threads_or_company() {
+        let (train, queries) = (random(3000, 70, 3), random(200, 70, 4));
+        let (labels, options) = (labels(3000, 10, 5), KnnOptions::default());
+        let run = || classify(&train, &labels, 10, &queries, &options).unwrap();
+        let together = in_pool(1, run);
+        assert_eq!(together, in_pool(3, run));
+        for row in [0, 127, 128, 199] {
+            let alone = Features::new(1, 70, queries.row(row).to_vec()).unwrap();
+            assert_eq!(classify(&train, &labels, 10, &alone, &options).unwrap(), [together[row]]);
+        }
+    }
+
+    #[test]
+    fn extreme_inputs_have_defined_answers() {
+        let train = Features::new(3, 2, vec![f32::MAX, f32::MAX, -1e-44, 0.0, 0.0, 0.0]).unwrap();
+        let queries = Features::new(3, 2, vec![1e30, 1e30, -1.0, 0.0, 0.0, 0.0]).unwrap();
+        let nearest = KnnOptions { k: 1, temperature: 1e-300 };
+        // A zero query is as near to all: the first row.
+        assert_eq!(classify(&train, &[2, 1, 0], 3, &queries, &nearest), Ok(vec![2, 1, 2]));
+        let all = KnnOptions { k: usize::MAX, temperature: 1e300 };
+        // Equal weights, one vote each: the lowest class.
+        assert_eq!(classify(&train, &[2, 1, 0], 3, &queries, &all), Ok(vec![0, 0, 0]));
+    }
+
+    #[test]
+    fn misuse_is_refused() {
+        let rows = random(2, 3, 0);
+        let options = KnnOptions::default();
+        let run = |options: KnnOptions| classify(&rows, &[0, 1], 2, &rows, &options);
+        assert_eq!(run(KnnOptions { k: 0, ..options }), Err(Error::Neighbours));
+        for temperature in [0.0, -1.0, f64::INFINITY] {
+            assert_eq!(run(KnnOptions { temperature, ..options }), Err(Error::Temperature(temperature)));
+        }
+        assert!(run(KnnOptions { temperature: f64::NAN, ..options }).is_err());
+        let narrow = classify(&rows, &[0, 1], 2, &random(1, 2, 0), &options);
+        assert_eq!(narrow, Err(Error::Dim { set: "queries", found: 2, expected: 3 }));
+        let empty = classify(&random(0, 3, 0), &[], 2, &rows, &options);
+        assert_eq!(empty, Err(Error::TooFewRows { set: "train", found: 0, needed: 1 }));
+        let label = classify(&rows, &[0, 2], 2, &rows, &options);
+        assert_eq!(label, Err(Error::Label { set: "train", row: 1, label: 2, classes: 2 }));
+    }
+}

@@ -1,0 +1,72 @@
+use crate::Error;
+
+/// The most classes a measure takes: far above any set of images, far below what exhausts memory.
+pub const MAX_CLASSES: usize = 1 << 20;
+
+/// Refuses labels that are not one a row or not below `classes`.
+pub(crate) fn check(set: &'static str, labels: &[u32], rows: usize, classes: usize) -> Result<(), Error> {
+    if classes == 0 || classes > MAX_CLASSES {
+        return Err(Error::Classes { classes });
+    }
+    if labels.len() != rows {
+        return Err(Error::Count { set, of: "labels", rows, given: labels.len() });
+    }
+    match labels.iter().position(|&label| label as usize >= classes) {
+        Some(row) => Err(Error::Label { set, row, label: labels[row], classes }),
+        None => Ok(()),
+    }
+}
+
+/// The classes below `classes` that occur in `labels`, and those that do not, both ascending.
+pub(crate) fn present_and_absent(labels: &[u32], classes: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut occurs = vec![false; classes];
+    for &label in labels {
+        occurs[label as usize] = true;
+    }
+    (0..classes as u32).partition(|&class| occurs[class as usize])
+}
+
+/// Share of `predicted` that equals `labels`, as a fraction of 1.
+///
+/// # Errors
+/// [`Error::TooFewRows`] without labels, [`Error::Count`] when the two differ in length.
+///
+/// ```
+/// assert_eq!(selfsame_eval::accuracy(&[0, 1, 2, 2], &[0, 1, 1, 2])?, 0.75);
+/// # Ok::<(), selfsame_eval::Error>(())
+/// ```
+pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64, Error> {
+    if labels.is_empty() {
+        return Err(Error::TooFewRows { set: "labelled", found: 0, needed: 1 });
+    }
+    if predicted.len() != labels.len() {
+        let (rows, given) = (labels.len(), predicted.len());
+        return Err(Error::Count { set: "labelled", of: "predictions", rows, given });
+    }
+    let right = predicted.iter().zip(labels).filter(|(predicted, label)| predicted == label).count();
+    Ok(right as f64 / labels.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_checked() {
+        assert_eq!(check("train", &[], 0, 0), Err(Error::Classes { classes: 0 }));
+        assert_eq!(check("train", &[], 0, usize::MAX), Err(Error::Classes { classes: usize::MAX }));
+        let few = check("train", &[0], 2, 3);
+        assert_eq!(few, Err(Error::Count { set: "train", of: "labels", rows: 2, given: 1 }));
+        let error = check("train", &[0, 2, 3], 3, 3).unwrap_err();
+        assert_eq!(error.to_string(), "train row 2 has label 3, but the labels of 3 classes end at 2");
+        assert_eq!(check("train", &[0, 2, 1], 3, 3), Ok(()));
+        assert_eq!(present_and_absent(&[4, 1, 1], 5), (vec![1, 4], vec![0, 2, 3]));
+    }
+
+    #[test]
+    fn accuracy_needs_pairs() {
+        assert!(accuracy(&[], &[]).is_err());
+        assert!(accuracy(&[1], &[1, 2]).is_err());
+        assert_eq!(accuracy(&[1], &[0]), Ok(0.0));
+    }
+}

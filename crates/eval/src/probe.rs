@@ -1,0 +1,555 @@
+//! The linear probe: multinomial logistic regression on frozen features.
+
+use std::ops::Range;
+
+use faer::linalg::solvers::{Llt, Solve};
+use faer::{MatMut, MatRef, Side};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::features::{Standardised, column_means, column_variances};
+use crate::lbfgs::{self, Convex};
+use crate::{Error, Rows, accuracy, labels, matrix};
+
+/// The regularisation strengths λ tried, strongest first.
+pub const LAMBDAS: [f64; 6] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5];
+
+/// A fit has converged once its gradient, in the norm of the preconditioner, is this share of the
+/// gradient at zero weights.
+const TOLERANCE: f64 = 1e-4;
+const MAX_ITERATIONS: usize = 500;
+/// Features standardised at a time: a block stays in the second-level cache.
+const BLOCK_BYTES: usize = 512 << 10;
+
+/// How the fit for one regularisation strength went.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PathPoint {
+    /// Regularisation strength λ.
+    pub lambda: f64,
+    /// L-BFGS iterations from the previous, stronger fit.
+    pub iterations: usize,
+    /// Whether the gradient fell to a ten-thousandth of its size at zero weights; otherwise the fit was
+    /// stopped before (at 500 iterations, or where f32 products left no descent to follow).
+    pub converged: bool,
+    /// Accuracy on the validation rows, as a fraction of 1.
+    pub validation_accuracy: f64,
+}
+
+/// A fitted linear classifier: argmax over r of `bias[r] + Σ_c weights[r·dim + c] · z[c]`, with
+/// `z[c] = (x[c] − mean[c]) · scale[c]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// The classes with a training row, ascending: those that can be predicted. Row r of `weights`
+    /// and `bias` belongs to `classes[r]`.
+    pub classes: Vec<u32>,
+    /// The classes without a training row, ascending: never predicted.
+    pub absent: Vec<u32>,
+    /// `classes.len()` × dim, row-major, on standardised features.
+    pub weights: Vec<f64>,
+    /// One a class.
+    pub bias: Vec<f64>,
+    /// Mean of each feature over the training rows.
+    pub mean: Vec<f32>,
+    /// One over each feature's standard deviation over the training rows; 0 for a constant feature.
+    pub scale: Vec<f32>,
+    /// The chosen point of the path.
+    pub chosen: PathPoint,
+    /// Every strength tried, strongest first.
+    pub path: Vec<PathPoint>,
+}
+
+/// Fits a linear probe on the training rows for each of [`LAMBDAS`] and keeps the one with the best
+/// validation accuracy, the stronger of equals. The kept fit has seen the training rows alone.
+///
+/// The objective is the mean cross-entropy of softmax(Wz + b) plus λ/2 ‖W‖²; biases are not
+/// penalised. z are the features standardised by the training rows' mean and standard deviation, so
+/// the fit does not change when a feature is shifted or scaled. A feature that is constant over the
+/// training rows, up to f32 rounding of its mean, is left out.
+///
+/// Each strength starts from the solution of the stronger one and is minimised by L-BFGS on all rows.
+/// The preconditioner is the upper bound ½ ZᵀZ/n + λI of the Hessian (Böhning, "Multinomial logistic
+/// regression algorithm", Ann. Inst. Statist. Math. 1992) up to 4,096 features and none beyond; it
+/// changes the way to the minimum, not the minimum. The result does not depend on the number of
+/// threads.
+///
+/// # Errors
+/// [`Error::TooFewRows`] without training or validation rows, [`Error::Dim`] where the matrices
+/// differ in width, [`Error::Count`], [`Error::Label`] and [`Error::Classes`] for the labels.
+///
+/// ```
+/// use selfsame_eval::{Features, probe};
+///
+/// let train = Features::new(4, 1, vec![-2.0, -1.0, 1.0, 2.0])?;
+/// let probe = probe::fit(&train, &[0, 0, 1, 1], &train, &[0, 0, 1, 1], 2)?;
+/// assert!(probe.chosen.converged);
+/// assert_eq!(probe.chosen.validation_accuracy, 1.0);
+/// assert_eq!(probe.predict(&Features::new(2, 1, vec![-7.0, 0.5])?)?, [0, 1]);
+/// # Ok::<(), selfsame_eval::Error>(())
+/// ```
+pub fn fit(
+    train: &dyn Rows,
+    train_labels: &[u32],
+    validation: &dyn Rows,
+    validation_labels: &[u32],
+    classes: usize,
+) -> Result<Probe, Error> {
+    for (set, rows, labels) in [("train", train, train_labels), ("validation", validation, validation_labels)] {
+        if rows.rows() == 0 {
+            return Err(Error::TooFewRows { set, found: 0, needed: 1 });
+        }
+        if rows.dim() != train.dim() {
+            return Err(Error::Dim { set, found: rows.dim(), expected: train.dim() });
+        }
+        labels::check(set, labels, rows.rows(), classes)?;
+    }
+
+    let (mean, scale) = standardisation(train);
+    let (present, absent) = labels::present_and_absent(train_labels, classes);
+    let targets: Vec<u32> =
+        train_labels.iter().map(|label| present.partition_point(|class| class < label) as u32).collect();
+    let features = Standardised::new(train, &mean, &scale);
+    let moments = (train.dim() <= matrix::MAX_DIM).then(|| matrix::second_moments(&features)).transpose()?;
+
+    let mut objective =
+        Objective { rows: &features, targets: &targets, classes: present.len(), lambda: 0.0, curvature: None };
+    let split = present.len() * train.dim();
+    let mut parameters = vec![0.0; split + present.len()];
+    let mut first_gradient = parameters.clone();
+    objective.evaluate(&parameters, &mut first_gradient);
+    let mut best: Option<(PathPoint, Vec<f64>)> = None;
+    let mut path = Vec::with_capacity(LAMBDAS.len());
+    for lambda in LAMBDAS {
+        objective.lambda = lambda;
+        objective.curvature = moments.as_deref().and_then(|moments| curvature_bound(moments, train, lambda));
+        let target = TOLERANCE * lbfgs::gradient_norm(&objective, &first_gradient);
+        let outcome = lbfgs::minimise(&objective, &mut parameters, target, MAX_ITERATIONS);
+
+        let (weights, bias) = parameters.split_at(split);
+        let predicted = predict(&Standardised::new(validation, &mean, &scale), weights, bias, &present);
+        let point = PathPoint {
+            lambda,
+            iterations: outcome.iterations,
+            converged: outcome.converged,
+            validation_accuracy: accuracy(&predicted, validation_labels)?,
+        };
+        path.push(point);
+        if best.as_ref().is_none_or(|(best, _)| point.validation_accuracy > best.validation_accuracy) {
+            best = Some((point, parameters.clone()));
+        }
+    }
+    let (chosen, mut weights) = best.expect("LAMBDAS is not empty");
+    let bias = weights.split_off(split);
+    Ok(Probe { classes: present, absent, weights, bias, mean, scale, chosen, path })
+}
+
+impl Probe {
+    /// The class of each row, the lower of two with equal scores.
+    ///
+    /// # Errors
+    /// [`Error::Dim`] where the rows are not as wide as those fitted.
+    pub fn predict(&self, rows: &dyn Rows) -> Result<Vec<u32>, Error> {
+        if rows.dim() != self.mean.len() {
+            return Err(Error::Dim { set: "queries", found: rows.dim(), expected: self.mean.len() });
+        }
+        let rows = Standardised::new(rows, &self.mean, &self.scale);
+        Ok(predict(&rows, &self.weights, &self.bias, &self.classes))
+    }
+}
+
+/// The mean of each column and one over its standard deviation, 0 where it is constant.
+fn standardisation(rows: &dyn Rows) -> (Vec<f32>, Vec<f32>) {
+    let means = column_means(rows);
+    let scale = |(&mean, variance): (&f64, f64)| {
+        let deviation = variance.sqrt();
+        // Twice the inverse must exist as well, see `Standardised`.
+        let inverse = deviation.recip() as f32;
+        let constant = deviation <= f64::from(f32::EPSILON) * mean.abs() || !(2.0 * inverse).is_finite();
+        if constant { 0.0 } else { inverse }
+    };
+    let scales = means.iter().zip(column_variances(rows, &means)).map(scale).collect();
+    (means.iter().map(|&mean| mean as f32).collect(), scales)
+}
+
+/// The Cholesky factor of ½ ZᵀZ/n + λI, from Σ z zᵀ over the rows.
+fn curvature_bound(moments: &[f64], rows: &dyn Rows, lambda: f64) -> Option<Llt<f64>> {
+    let moments = MatRef::from_column_major_slice(moments, rows.dim(), rows.dim());
+    let half_mean = 0.5 / rows.rows() as f64;
+    let bound = faer::Mat::from_fn(rows.dim(), rows.dim(), |row, column| {
+        half_mean * moments[(row, column)] + if row == column { lambda } else { 0.0 }
+    });
+    bound.llt(Side::Lower).ok()
+}
+
+fn predict(rows: &dyn Rows, weights: &[f64], bias: &[f64], classes: &[u32]) -> Vec<u32> {
+    let dim = rows.dim();
+    let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+    let step = matrix::block_rows(BLOCK_BYTES, dim, 4, 1024);
+    let mut predicted = vec![0; rows.rows()];
+    predicted.par_chunks_mut(step).enumerate().for_each(|(block, predicted)| {
+        let mut z = vec![0.0; predicted.len() * dim];
+        let mut scores = vec![0.0; predicted.len() * bias.len()];
+        matrix::read_block(rows, block * step..block * step + predicted.len(), &mut z);
+        matrix::product_transposed(&mut scores, &z, &weights, dim);
+        for (predicted, scores) in predicted.iter_mut().zip(scores.chunks_exact(bias.len())) {
+            let score = |class: usize| f64::from(scores[class]) + bias[class];
+            let best = (1..bias.len()).fold(0, |best, class| if score(class) > score(best) { class } else { best });
+            *predicted = classes[best];
+        }
+    });
+    predicted
+}
+
+/// The mean cross-entropy plus λ/2 ‖W‖² as a function of W (classes × dim), then b.
+struct Objective<'a> {
+    rows: &'a dyn Rows,
+    /// The row of W each training row belongs to.
+    targets: &'a [u32],
+    classes: usize,
+    lambda: f64,
+    curvature: Option<Llt<f64>>,
+}
+
+impl Convex for Objective<'_> {
+    fn evaluate(&self, parameters: &[f64], gradient: &mut [f64]) -> f64 {
+        let (weights, bias) = parameters.split_at(self.classes * self.rows.dim());
+        let narrow: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+        let parts: Vec<(f64, Vec<f64>)> = matrix::chunks(self.rows.rows(), parameters.len())
+            .into_par_iter()
+            .map(|chunk| self.evaluate_chunk(chunk, &narrow, bias))
+            .collect();
+
+        let share = 1.0 / self.rows.rows() as f64;
+        let mut value = 0.0;
+        gradient.fill(0.0);
+        for (loss, part) in parts {
+            value += share * loss;
+            gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += share * part);
+        }
+        for (gradient, weight) in gradient.iter_mut().zip(weights) {
+            *gradient += self.lambda * weight;
+            value += 0.5 * self.lambda * weight * weight;
+        }
+        value
+    }
+
+    /// Multiplies each class's weights by (½ ZᵀZ/n + λI)⁻¹ and its bias by (½)⁻¹: the bound's other
+    /// factor, I − 11ᵀ/K, is the identity on gradients, which sum to zero over the classes.
+    fn precondition(&self, vector: &mut [f64]) {
+        let Some(curvature) = &self.curvature else { return };
+        let (weights, bias) = vector.split_at_mut(self.classes * self.rows.dim());
+        curvature.solve_in_place(MatMut::from_column_major_slice_mut(weights, self.rows.dim(), self.classes));
+        bias.iter_mut().for_each(|bias| *bias *= 2.0);
+    }
+}
+
+impl Objective<'_> {
+    /// The sums over the rows of `chunk` of the cross-entropy and of its gradient.
+    fn evaluate_chunk(&self, chunk: Range<usize>, weights: &[f32], bias: &[f64]) -> (f64, Vec<f64>) {
+        let (dim, classes) = (self.rows.dim(), self.classes);
+        let step = matrix::block_rows(BLOCK_BYTES, dim, 4, 1024);
+        let (mut z, mut scores) = (vec![0.0; step * dim], vec![0.0; step * classes]);
+        let mut block_gradient = vec![0.0; classes * dim];
+        let mut residual = vec![0.0; classes];
+        let (mut loss, mut gradient) = (0.0, vec![0.0; classes * dim + classes]);
+        let (weight_gradient, bias_gradient) = gradient.split_at_mut(classes * dim);
+        for start in chunk.clone().step_by(step) {
+            let count = step.min(chunk.end - start);
+            let (z, scores) = (&mut z[..count * dim], &mut scores[..count * classes]);
+            matrix::read_block(self.rows, start..start + count, z);
+            matrix::product_transposed(scores, z, weights, dim);
+            for (scores, &target) in scores.chunks_exact_mut(classes).zip(&self.targets[start..]) {
+                for ((residual, &score), bias) in residual.iter_mut().zip(&*scores).zip(bias) {
+                    *residual = f64::from(score) + bias;
+                }
+                loss += cross_entropy(&mut residual, target as usize);
+                for ((score, residual), sum) in scores.iter_mut().zip(&residual).zip(&mut *bias_gradient) {
+                    *score = *residual as f32;
+                    *sum += residual;
+                }
+            }
+            matrix::transposed_product(&mut block_gradient, scores, z, count);
+            weight_gradient.iter_mut().zip(&block_gradient).for_each(|(sum, &part)| *sum += f64::from(part));
+        }
+        (loss, gradient)
+    }
+}
+
+/// Returns −log softmax(scores)\[target\] and turns the scores into its gradient. The target's own term
+/// is kept apart, so that neither loses its digits as the probability of the target nears 1.
+fn cross_entropy(scores: &mut [f64], target: usize) -> f64 {
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let lead = largest - scores[target];
+    let mut others = 0.0;
+    for (class, score) in scores.iter_mut().enumerate() {
+        *score = (*score - largest).exp();
+        if class != target {
+            others += *score;
+        }
+    }
+    let own = scores[target];
+    let total = own + others;
+    scores.iter_mut().for_each(|score| *score /= total);
+    scores[target] = -others / total;
+    if lead == 0.0 { others.ln_1p() } else { lead + total.ln() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Features;
+    use crate::testing::{in_pool, labels, random};
+
+    fn objective<'a>(rows: &'a Features, targets: &'a [u32], classes: usize, lambda: f64) -> Objective<'a> {
+        let moments = matrix::second_moments(rows).unwrap();
+        Objective { rows, targets, classes, lambda, curvature: curvature_bound(&moments, rows, lambda) }
+    }
+
+    /// The objective by its definition, in f64.
+    fn oracle(rows: &Features, targets: &[u32], classes: usize, lambda: f64, parameters: &[f64]) -> f64 {
+        let (weights, bias) = parameters.split_at(classes * rows.dim());
+        let mut sum = 0.0;
+        for (row, &target) in targets.iter().enumerate() {
+            let score = |class: usize| {
+                let weights = &weights[class * rows.dim()..][..rows.dim()];
+                bias[class] + weights.iter().zip(rows.row(row)).map(|(w, &x)| w * f64::from(x)).sum::<f64>()
+            };
+            let total: f64 = (0..classes).map(|class| score(class).exp()).sum();
+            sum += total.ln() - score(target as usize);
+        }
+        sum / rows.rows() as f64 + 0.5 * lambda * weights.iter().map(|w| w * w).sum::<f64>()
+    }
+
+    fn oracle_gradient(rows: &Features, targets: &[u32], classes: usize, lambda: f64, at: &[f64]) -> Vec<f64> {
+        const STEP: f64 = 1e-5;
+        let value = |index: usize, step: f64| {
+            let mut moved = at.to_vec();
+            moved[index] += step;
+            oracle(rows, targets, classes, lambda, &moved)
+        };
+        (0..at.len()).map(|index| (value(index, STEP) - value(index, -STEP)) / (2.0 * STEP)).collect()
+    }
+
+    fn parameters(count: usize, seed: u64) -> Vec<f64> {
+        random(1, count, seed).values().iter().map(|&value| f64::from(value)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn value_and_gradient_match_finite_differences(
+            rows in 1..70_usize, dim in 1..12_usize, classes in 1..6_usize, seed in any::<u64>(),
+        ) {
+            let (features, targets) = (random(rows, dim, seed), labels(rows, classes, seed));
+            let at = parameters(classes * (dim + 1), !seed);
+            let mut gradient = vec![0.0; at.len()];
+            let value = objective(&features, &targets, classes, 0.3).evaluate(&at, &mut gradient);
+            // f32 scores of magnitude below 12 are off by at most 12 · 14 · 2⁻²⁴ = 1e-5, as are their
+            // softmax and what is linear in it; the differences add some 1e-10.
+            prop_assert!((value - oracle(&features, &targets, classes, 0.3, &at)).abs() < 1e-5);
+            for (found, expected) in gradient.iter().zip(oracle_gradient(&features, &targets, classes, 0.3, &at)) {
+                prop_assert!((found - expected).abs() < 1e-5, "{} {}", found, expected);
+            }
+        }
+
+        #[test]
+        fn cross_entropy_holds_at_any_magnitude(
+            scores in prop::collection::vec(-2e4_f64..2e4, 1..6), target in any::<prop::sample::Index>(),
+        ) {
+            let target = target.index(scores.len());
+            let mut gradient = scores.clone();
+            let loss = cross_entropy(&mut gradient, target);
+            let largest = scores.iter().copied().fold(f64::MIN, f64::max);
+            let total: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
+            prop_assert!((loss - (largest - scores[target] + total.ln())).abs() <= 1e-12 * (1.0 + loss));
+            for (class, gradient) in gradient.iter().enumerate() {
+                let own = if class == target { 1.0 } else { 0.0 };
+                prop_assert!((gradient - ((scores[class] - largest).exp() / total - own)).abs() < 1e-15 * 8.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sure_prediction_keeps_its_digits() {
+        let mut gradient = [50.0, 0.0];
+        let loss = cross_entropy(&mut gradient, 0);
+        // −log(1 / (1 + e⁻⁵⁰)) = e⁻⁵⁰ up to a relative e⁻⁵⁰, where 1 − p would be 0 in f64.
+        let expected = (-50_f64).exp();
+        assert!((loss / expected - 1.0).abs() < 1e-14 && (gradient[0] / -expected - 1.0).abs() < 1e-14);
+    }
+
+    #[test]
+    fn the_minimum_is_that_of_slow_gradient_descent() {
+        let (features, targets) = (random(40, 3, 1), labels(40, 3, 2));
+        let lambda = 0.05;
+        let mut slow = vec![0.0; 12];
+        // The Hessian's norm is at most ½ · max ‖(x, 1)‖² + λ < 2.1, so a step of 0.45 descends.
+        for _ in 0..3000 {
+            let gradient = oracle_gradient(&features, &targets, 3, lambda, &slow);
+            slow.iter_mut().zip(gradient).for_each(|(x, g)| *x -= 0.45 * g);
+        }
+        let function = objective(&features, &targets, 3, lambda);
+        let mut fast = vec![0.0; 12];
+        let outcome = lbfgs::minimise(&function, &mut fast, 1e-6, 100);
+        assert!(outcome.converged, "{outcome:?}");
+        // Off by the gradient, 1e-6 plus f32 rounding of some 1e-7, over the least curvature, λ.
+        let error = slow.iter().zip(&fast).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(error < 5e-5, "{error}: {slow:?} {fast:?}");
+    }
+
+    #[test]
+    fn the_fit_is_at_the_minimum_of_its_objective() {
+        let (features, truth) = (random(60, 4, 5), labels(60, 3, 6));
+        let probe = fit(&features, &truth, &features, &truth, 3).unwrap();
+        let standardised = Standardised::new(&features, &probe.mean, &probe.scale);
+        let mut values = vec![0.0; 60 * 4];
+        matrix::read_block(&standardised, 0..60, &mut values);
+        let rows = Features::new(60, 4, values).unwrap();
+        for column in 0..4 {
+            let column = || (0..60).map(|row| f64::from(rows.row(row)[column]));
+            assert!(column().sum::<f64>().abs() < 1e-5);
+            assert!((column().map(|v| v * v).sum::<f64>() / 60.0 - 1.0).abs() < 1e-5);
+        }
+        let at: Vec<f64> = probe.weights.iter().chain(&probe.bias).copied().collect();
+        let norm = |at: &[f64]| {
+            let gradient = oracle_gradient(&rows, &truth, 3, probe.chosen.lambda, at);
+            lbfgs::gradient_norm(&objective(&rows, &truth, 3, probe.chosen.lambda), &gradient)
+        };
+        // The promise is 1e-4; f32 products may add as much.
+        assert!(probe.path.iter().all(|point| point.converged), "{:?}", probe.path);
+        assert!(norm(&at) < 2.0 * TOLERANCE * norm(&[0.0; 15]), "{}", norm(&at));
+    }
+
+    #[test]
+    fn separable_classes_are_separated_with_finite_weights() {
+        let train = Features::new(6, 2, vec![0., 0., 0., 1., 5., 0., 5., 1., 0., 9., 1., 9.]).unwrap();
+        let truth = [0, 0, 1, 1, 2, 2];
+        let probe = fit(&train, &truth, &train, &truth, 3).unwrap();
+        assert!(probe.path.iter().all(|point| point.converged), "{:?}", probe.path);
+        assert_eq!(probe.predict(&train).unwrap(), truth);
+        assert!(probe.weights.iter().chain(&probe.bias).all(|weight| weight.is_finite()));
+    }
+
+    #[test]
+    fn equal_accuracies_go_to_the_strongest() {
+        let train = Features::new(4, 1, vec![-2.0, -1.0, 1.0, 2.0]).unwrap();
+        let probe = fit(&train, &[0, 0, 1, 1], &train, &[0, 0, 1, 1], 2).unwrap();
+        assert_eq!(probe.path.len(), LAMBDAS.len());
+        assert!(probe.path.iter().all(|point| point.validation_accuracy == 1.0));
+        assert_eq!(probe.chosen, probe.path[0]);
+        assert_eq!(probe.chosen.lambda, LAMBDAS[0]);
+    }
+
+    #[test]
+    fn a_single_class_is_always_predicted() {
+        let train = random(9, 3, 0);
+        let probe = fit(&train, &[2; 9], &train, &[2; 9], 4).unwrap();
+        assert_eq!((probe.classes.as_slice(), probe.absent.as_slice()), (&[2][..], &[0, 1, 3][..]));
+        assert!(probe.path.iter().all(|point| point.converged && point.iterations == 0));
+        assert_eq!(probe.predict(&random(5, 3, 1)).unwrap(), [2; 5]);
+    }
+
+    #[test]
+    fn a_class_without_training_rows_is_never_predicted() {
+        let train = Features::new(4, 1, vec![-1.0, -2.0, 1.0, 2.0]).unwrap();
+        let validation = Features::new(4, 1, vec![-1.0, 0.1, 50.0, 1.0]).unwrap();
+        let probe = fit(&train, &[0, 0, 3, 3], &validation, &[0, 1, 2, 3], 4).unwrap();
+        assert_eq!(probe.absent, [1, 2]);
+        assert_eq!(probe.predict(&validation).unwrap(), [0, 3, 3, 3]);
+        assert_eq!(probe.chosen.validation_accuracy, 0.5);
+    }
+
+    #[test]
+    fn constant_features_are_left_out() {
+        // 0.1 has no exact sum, 3e38 squares beyond f32, 1e-44 has no inverse.
+        for constant in [0.0, 0.1, 3e38, -1e-44] {
+            let values: Vec<f32> = (0..1000).flat_map(|row| [(row % 7) as f32, constant]).collect();
+            let train = Features::new(1000, 2, values).unwrap();
+            let truth: Vec<u32> = (0..1000).map(|row| u32::from(row % 7 > 3)).collect();
+            let probe = fit(&train, &truth, &train, &truth, 2).unwrap();
+            assert_eq!(probe.scale[1], 0.0, "{constant}");
+            assert!(probe.weights[1] == 0.0 && probe.weights[3] == 0.0, "{constant}");
+            assert_eq!(probe.chosen.validation_accuracy, 1.0, "{constant}");
+        }
+    }
+
+    #[test]
+    fn shifting_and_scaling_features_changes_nothing() {
+        let (rows, truth) = (random(50, 3, 3), labels(50, 2, 4));
+        let fit_scaled = |factors: [f32; 3]| {
+            let values = rows.values().iter().enumerate().map(|(at, &value)| value * factors[at % 3]).collect();
+            let rows = Features::new(50, 3, values).unwrap();
+            fit(&rows, &truth, &rows, &truth, 2).unwrap()
+        };
+        // Powers of two scale without rounding, so that the fits agree to the bit.
+        let (plain, scaled) = (fit_scaled([1.0; 3]), fit_scaled([2_f32.powi(100), 2_f32.powi(-100), -4.0]));
+        assert_eq!(plain.path, scaled.path);
+        assert_eq!(plain.weights[..2], scaled.weights[..2]);
+        assert_eq!(plain.weights[2], -scaled.weights[2]);
+    }
+
+    #[test]
+    fn repeated_rows_change_nothing() {
+        let (rows, truth) = (random(30, 4, 7), labels(30, 3, 8));
+        let twice = Features::new(60, 4, rows.values().repeat(2)).unwrap();
+        let once = fit(&rows, &truth, &rows, &truth, 3).unwrap();
+        let twice = fit(&twice, &truth.repeat(2), &rows, &truth, 3).unwrap();
+        assert_eq!(once.chosen.lambda, twice.chosen.lambda);
+        assert_eq!(once.predict(&rows).unwrap(), twice.predict(&rows).unwrap());
+        // Both lie within the tolerance of one minimum.
+        let largest = once.weights.iter().fold(0.0_f64, |largest, weight| largest.max(weight.abs()));
+        assert!(once.weights.iter().zip(&twice.weights).all(|(a, b)| (a - b).abs() < 1e-2 * largest));
+    }
+
+    #[test]
+    fn contradicting_rows_end_at_even_odds() {
+        let rows = Features::new(4, 1, vec![1.0, 1.0, -1.0, -1.0]).unwrap();
+        let probe = fit(&rows, &[0, 1, 0, 1], &rows, &[0, 1, 0, 1], 2).unwrap();
+        assert!(probe.chosen.converged && probe.weights.iter().chain(&probe.bias).all(|&weight| weight == 0.0));
+        assert_eq!(probe.predict(&rows).unwrap(), [0; 4]);
+    }
+
+    #[test]
+    fn more_features_than_the_preconditioner_takes() {
+        let dim = matrix::MAX_DIM + 1;
+        let (rows, truth) = (random(24, dim, 9), labels(24, 2, 10));
+        let probe = fit(&rows, &truth, &rows, &truth, 2).unwrap();
+        assert!(probe.path.iter().all(|point| point.converged), "{:?}", probe.path);
+        assert_eq!(probe.chosen.validation_accuracy, 1.0);
+    }
+
+    #[test]
+    fn the_largest_values_are_no_trouble() {
+        for largest in [f32::MAX, 1e38] {
+            let train = Features::new(4, 1, vec![-largest, -largest, largest, largest]).unwrap();
+            let probe = fit(&train, &[0, 0, 1, 1], &train, &[0, 0, 1, 1], 2).unwrap();
+            assert!(probe.chosen.converged && probe.weights.iter().all(|weight| weight.is_finite()));
+            assert_eq!(probe.predict(&train).unwrap(), [0, 0, 1, 1]);
+        }
+    }
+
+    #[test]
+    fn threads_do_not_matter() {
+        let (rows, truth) = (random(700, 9, 11), labels(700, 4, 12));
+        let run = || fit(&rows, &truth, &rows, &truth, 4).unwrap();
+        assert_eq!(in_pool(1, run), in_pool(3, run));
+    }
+
+    #[test]
+    fn misuse_is_refused() {
+        let rows = random(2, 3, 0);
+        let empty = fit(&rows, &[0, 1], &random(0, 3, 0), &[], 2).unwrap_err();
+        assert_eq!(empty, Error::TooFewRows { set: "validation", found: 0, needed: 1 });
+        let empty = fit(&random(0, 3, 0), &[], &rows, &[0, 1], 2).unwrap_err();
+        assert_eq!(empty, Error::TooFewRows { set: "train", found: 0, needed: 1 });
+        let narrow = fit(&rows, &[0, 1], &random(2, 2, 0), &[0, 1], 2).unwrap_err();
+        assert_eq!(narrow, Error::Dim { set: "validation", found: 2, expected: 3 });
+        let label = fit(&rows, &[0, 1], &rows, &[0, 5], 2).unwrap_err();
+        assert_eq!(label, Error::Label { set: "validation", row: 1, label: 5, classes: 2 });
+        let probe = fit(&rows, &[0, 1], &rows, &[0, 1], 2).unwrap();
+        let narrow = probe.predict(&random(1, 2, 0)).unwrap_err();
+        assert_eq!(narrow, Error::Dim { set: "queries", found: 2, expected: 3 });
+    }
+}

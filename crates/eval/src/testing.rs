@@ -1,0 +1,31 @@
+//! Inputs for tests.
+
+use crate::Features;
+
+/// A stream of uniform values in [−1, 1), by splitmix64.
+fn uniform(mut state: u64) -> impl FnMut() -> f32 {
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    }
+}
+
+/// Rows uniform in [−1, 1).
+pub(crate) fn random(rows: usize, dim: usize, seed: u64) -> Features {
+    let mut next = uniform(seed);
+    Features::new(rows, dim, (0..rows * dim).map(|_| next()).collect()).unwrap()
+}
+
+/// Labels uniform in `0..classes`.
+pub(crate) fn labels(rows: usize, classes: usize, seed: u64) -> Vec<u32> {
+    let mut next = uniform(seed ^ 0x5eed);
+    (0..rows).map(|_| ((next() + 1.0) * 0.5 * classes as f32) as u32).map(|c| c.min(classes as u32 - 1)).collect()
+}
+
+/// What `run` returns on a pool of `threads` threads.
+pub(crate) fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+}
