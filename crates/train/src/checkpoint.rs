@@ -1,0 +1,140 @@
+//! Checkpoints: `checkpoints/last.safetensors` and `best.safetensors` hold weights for use, `last.state.safetensors`
+//! all that training needs to go on.
+//!
+//! The state file holds the weights too, so that one rename decides whether a checkpoint exists: a crash between
+//! two files can never pair new weights with an old history.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use selfsame_nn::state::{self, FileError, State, Values};
+
+/// Which of a run's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those of the last step saved.
+    Last,
+    /// Those of the highest kNN accuracy on the validation split.
+    Best,
+}
+
+impl Which {
+    /// Where they lie in `run`.
+    pub fn path(self, run: &Path) -> PathBuf {
+        run.join("checkpoints").join(match self {
+            Self::Last => "last.safetensors",
+            Self::Best => "best.safetensors",
+        })
+    }
+}
+
+/// Training between two steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Steps taken.
+    pub step: u64,
+    /// Seconds they took.
+    pub seconds: f64,
+    /// The highest kNN accuracy on the validation split so far.
+    pub best_knn: Option<f64>,
+    /// The configuration's own TOML, so that a checkpoint cannot go on under another one.
+    pub config: String,
+    /// All networks' weights.
+    pub weights: State,
+    /// The optimizer's history.
+    pub moments: State,
+}
+
+/// Why a checkpoint could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// Its file is unreadable, unwritable or damaged.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file is a whole safetensors file, but no training state.
+    #[error("{}: no training state ({cause}); train again with --overwrite", path.display())]
+    NoState {
+        /// The file.
+        path: PathBuf,
+        /// What it lacks.
+        cause: String,
+    },
+}
+
+/// Where the state of `run` lies.
+pub fn state_path(run: &Path) -> PathBuf {
+    run.join("checkpoints").join("last.state.safetensors")
+}
+
+impl Checkpoint {
+    /// Writes the state, then the weights for use, each atomically.
+    ///
+    /// # Errors
+    /// The file that could not be written; the previous checkpoint is intact.
+    pub fn save(&self, run: &Path) -> Result<(), CheckpointError> {
+        let named = |prefix: &str, from: &State| {
+            from.iter()
+                .map(|(name, values)| (format!("{prefix}{name}"), values.clone()))
+                .collect::<Vec<(String, Values)>>()
+        };
+        let content: State =
+            named("weights.", &self.weights).into_iter().chain(named("moments.", &self.moments)).collect();
+        let mut metadata = BTreeMap::from([
+            ("step".to_owned(), self.step.to_string()),
+            ("seconds".to_owned(), self.seconds.to_string()),
+            ("config".to_owned(), self.config.clone()),
+        ]);
+        if let Some(best) = self.best_knn {
+            metadata.insert("best_knn".to_owned(), best.to_string());
+        }
+        state::write_file(&state_path(run), &content, &metadata)?;
+        Ok(save_weights(run, Which::Last, &self.weights, self.step)?)
+    }
+
+    /// Reads the state of `run`; none if it has not saved one yet.
+    ///
+    /// # Errors
+    /// The file that is damaged, and how.
+    pub fn load(run: &Path) -> Result<Option<Self>, CheckpointError> {
+        let path = state_path(run);
+        let (content, metadata) = match state::read_file(&path) {
+            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let lacking = |cause: String| CheckpointError::NoState { path: path.clone(), cause };
+        let text = |key: &str| metadata.get(key).ok_or_else(|| lacking(format!("it has no `{key}`")));
+        let number = |key: &str| text(key)?.parse::<f64>().map_err(|e| lacking(format!("`{key}`: {e}")));
+        let mut checkpoint = Self {
+            step: text("step")?.parse().map_err(|e| lacking(format!("`step`: {e}")))?,
+            seconds: number("seconds")?,
+            best_knn: if metadata.contains_key("best_knn") { Some(number("best_knn")?) } else { None },
+            config: text("config")?.clone(),
+            weights: State::new(),
+            moments: State::new(),
+        };
+        for (name, values) in content {
+            match name.split_once('.') {
+                Some(("weights", name)) => checkpoint.weights.insert(name.to_owned(), values),
+                Some(("moments", name)) => checkpoint.moments.insert(name.to_owned(), values),
+                _ => return Err(lacking(format!("unknown tensor {name}"))),
+            };
+        }
+        Ok(Some(checkpoint))
+    }
+}
+
+/// Writes weights for use, with the step they are of.
+pub(crate) fn save_weights(run: &Path, which: Which, weights: &State, step: u64) -> Result<(), FileError> {
+    state::write_file(&which.path(run), weights, &BTreeMap::from([("step".to_owned(), step.to_string())]))
+}
+
+/// Reads an encoder: the tensors under `backbone.`, without that prefix, and the step they are of.
+///
+/// # Errors
+/// The file that is missing or damaged.
+pub fn load_backbone(path: &Path) -> Result<(State, u64), FileError> {
+    let (weights, metadata) = state::read_file(path)?;
+    let backbone =
+        weights.into_iter().filter_map(|(name, values)| Some((name.strip_prefix("backbone.")?.to_owned(), values)));
+    Ok((backbone.collect(), metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0)))
+}

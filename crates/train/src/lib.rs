@@ -1,0 +1,17 @@
+//! Training: from a checked [`Plan`] and a data set to the checkpoints and logs of a run folder.
+//!
+//! [`pretrain`] is the loop, one function from top to bottom. Everything random in it is a pure function of the
+//! seed and the step, so a [`Checkpoint`] needs no generator's state to go on exactly where it stopped.
+
+mod batch;
+pub mod checkpoint;
+mod config;
+mod logs;
+mod optimizer;
+mod pretrain;
+mod schedule;
+mod tensorboard;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use config::{Config, ConfigError, DataConfig, Method, OptimizerKind, Plan, TrainConfig};
+pub use pretrain::{Outcome, Progress, TrainError, pretrain};

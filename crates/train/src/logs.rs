@@ -1,0 +1,72 @@
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use selfsame_report::record::{METRICS_FILE, MetricPoint};
+use selfsame_report::{ReportError, write_atomic};
+
+use crate::tensorboard::{self, EVENTS_FILE};
+
+/// The run's curves: `metrics.jsonl`, a line a point, and TensorBoard's events beside it.
+pub(crate) struct Logs {
+    metrics: Appended,
+    events: Appended,
+}
+
+impl Logs {
+    /// Opens the logs of a run that goes on after `step`: points beyond it are dropped, since their steps will be
+    /// taken again.
+    pub(crate) fn open(run: &Path, step: u64) -> Result<Self, ReportError> {
+        let path = run.join(METRICS_FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(ReportError::Io { path, source }),
+        };
+        // The lines are kept as they stand, so that rereading a number can never change its last digit.
+        let (mut lines, mut events) = (String::new(), tensorboard::start());
+        for line in text.lines() {
+            match serde_json::from_str::<MetricPoint>(line) {
+                Ok(point) if point.step <= step => {
+                    lines.extend([line, "\n"]);
+                    events.extend(tensorboard::point(&point));
+                }
+                _ => {}
+            }
+        }
+        Ok(Self {
+            metrics: Appended::open(path, lines.as_bytes())?,
+            events: Appended::open(run.join(EVENTS_FILE), &events)?,
+        })
+    }
+
+    /// Adds a point.
+    pub(crate) fn add(&mut self, point: &MetricPoint) -> Result<(), ReportError> {
+        self.metrics.append(line(point).as_bytes())?;
+        self.events.append(&tensorboard::point(point))
+    }
+}
+
+fn line(point: &MetricPoint) -> String {
+    serde_json::to_string(point).expect("a point is plain numbers") + "\n"
+}
+
+/// A file that grows at its end.
+struct Appended {
+    path: PathBuf,
+    file: File,
+}
+
+impl Appended {
+    fn open(path: PathBuf, start: &[u8]) -> Result<Self, ReportError> {
+        write_atomic(&path, start)?;
+        match OpenOptions::new().append(true).open(&path) {
+            Ok(file) => Ok(Self { path, file }),
+            Err(source) => Err(ReportError::Io { path, source }),
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), ReportError> {
+        self.file.write_all(bytes).map_err(|source| ReportError::Io { path: self.path.clone(), source })
+    }
+}

@@ -1,0 +1,81 @@
+//! The few bytes of TensorBoard's event format that scalar curves need: a hand-written encoder, since the crates
+//! for it are unmaintained or bring a protobuf runtime and an image stack along.
+
+use selfsame_report::record::MetricPoint;
+
+/// Name that TensorBoard recognises.
+pub(crate) const EVENTS_FILE: &str = "events.out.tfevents.0.selfsame";
+
+/// How an event file starts: with its version.
+pub(crate) fn start() -> Vec<u8> {
+    // Event.file_version = 3
+    record(&text(3, "brain.Event:2"))
+}
+
+/// The events of a point, one for each metric it has.
+pub(crate) fn point(point: &MetricPoint) -> Vec<u8> {
+    let scalars = [
+        ("train_loss", Some(point.train_loss)),
+        ("learning_rate", Some(point.learning_rate)),
+        ("views_per_second", Some(point.views_per_second)),
+        ("val_knn_acc1", point.val_knn_acc1),
+    ];
+    let event = |(tag, value): (&str, Option<f64>)| {
+        // Summary.Value { tag = 1, simple_value = 2 } in Summary.value = 1 in Event.summary = 5; Event.step = 2
+        let scalar = [text(1, tag), vec![2 << 3 | 5], (value? as f32).to_le_bytes().to_vec()].concat();
+        Some(record(&[vec![2 << 3], varint(point.step), bytes(5, &bytes(1, &scalar))].concat()))
+    };
+    scalars.into_iter().filter_map(event).flatten().collect()
+}
+
+/// A TFRecord: length, masked CRC-32C of the length, data, masked CRC-32C of the data.
+fn record(data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u64).to_le_bytes();
+    let masked = |bytes: &[u8]| crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes();
+    [&length[..], &masked(&length), data, &masked(data)].concat()
+}
+
+fn text(field: u8, value: &str) -> Vec<u8> {
+    bytes(field, value.as_bytes())
+}
+
+/// A length-delimited protobuf field.
+fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
+    [vec![field << 3 | 2], varint(value.len() as u64), value.to_vec()].concat()
+}
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_the_bytes_that_tensorboard_itself_writes() {
+        let first = MetricPoint {
+            step: 1,
+            train_loss: 6.25,
+            learning_rate: 0.075,
+            views_per_second: 74.5,
+            ..MetricPoint::default()
+        };
+        let second = MetricPoint {
+            step: 300,
+            train_loss: 4.125,
+            learning_rate: 0.03125,
+            views_per_second: 1234.5,
+            val_knn_acc1: Some(0.5625),
+            ..MetricPoint::default()
+        };
+        let ours = [start(), point(&first), point(&second)].concat();
+        assert_eq!(ours, include_bytes!("../tests/fixtures/events.bin"));
+    }
+}
