@@ -47,13 +47,13 @@ pub struct Factors {
     pub gradient_angle: f32,
     /// Centre of the shape, x and y.
     pub centre: [f32; 2],
-    /// Side of the square around the shape before rotation, in [0.5, 0.85].
+    /// Side of the square around the shape before rotation, in [0.6, 0.9].
     pub scale: f32,
     /// Rotation in radians, clockwise, in [-π/6, π/6].
     pub angle: f32,
     /// Whether left and right are swapped, before rotation.
     pub mirrored: bool,
-    /// Standard deviation of the noise on every channel of every pixel, of 255, in [0, 16].
+    /// Standard deviation of the noise on every channel of every pixel, of 255, in [4, 10].
     pub noise: f32,
 }
 
@@ -231,9 +231,9 @@ mod tests {
     fn factors_keep_their_ranges_and_do_not_tell_the_class() {
         let all: Vec<Factors> = (0..5000).map(|index| glyph_factors(0, index)).collect();
         for factors in &all {
-            assert!((0.5..=0.85).contains(&factors.scale) && factors.angle.abs() <= FRAC_PI_6);
-            assert!((0.0..=16.0).contains(&factors.noise));
-            assert!(factors.centre.iter().all(|at| (0.19..=0.81).contains(at)));
+            assert!((0.6..=0.9).contains(&factors.scale) && factors.angle.abs() <= FRAC_PI_6);
+            assert!((4.0..=10.0).contains(&factors.noise));
+            assert!(factors.centre.iter().all(|at| (0.25..=0.75).contains(at)));
             let shape = luma(factors.foreground);
             let background = [factors.background, factors.background_end].map(luma);
             let apart = (background[0].min(background[1]) - shape).max(shape - background[0].max(background[1]));
@@ -263,9 +263,10 @@ mod tests {
 
     #[test]
     fn edges_are_smooth_and_sizes_agree() {
-        // Averaging a large drawing over blocks must give the small one: up to the noise, and at edges up to what a
-        // straight edge misses of a corner.
-        let index = (0..).find(|&index| glyph_factors(0, index).noise < 1.0).unwrap();
+        // Averaging a large drawing over blocks must give the small one: up to the noise, whose mean size is 0.8
+        // deviations (known from 768 values to within 0.1), and at edges up to what a straight edge misses of a corner,
+        // which is below 1 on the average.
+        let index = (0..).find(|&index| glyph_factors(0, index).noise < 4.1).unwrap();
         let (small, large) = (glyph_pixels(0, index, 16), glyph_pixels(0, index, 128));
         let mut differences = 0.0;
         for (at, &value) in small.iter().enumerate() {
@@ -276,6 +277,7 @@ mod tests {
             });
             differences += (block.sum::<f64>() / 64.0 - f64::from(value)).abs();
         }
-        assert!(differences / (small.len() as f64) < 3.0, "{}", differences / small.len() as f64);
+        let mean = differences / small.len() as f64;
+        assert!(mean < (0.8 + 0.1) * 4.1 + 1.0, "{mean}");
     }
 }

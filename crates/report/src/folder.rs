@@ -1,10 +1,11 @@
 //! Reading and writing the records of a run folder.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use atomic_write_file::AtomicWriteFile;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -142,26 +143,11 @@ pub fn write_json<T: Serialize>(path: &Path, record: &T) -> Result<(), ReportErr
 /// # Errors
 /// The file could not be written; a previous one is intact.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = (|| {
-        let mut file = File::create(&temporary)?;
+    let written = AtomicWriteFile::open(path).and_then(|mut file| {
         file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        // A rename survives a power cut once its folder is on disk; Windows cannot open folders.
-        #[cfg(unix)]
-        if let Some(folder) = path.parent() {
-            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(())
-    })();
-    written.map_err(|source| {
-        let _ = fs::remove_file(&temporary);
-        ReportError::Io { path: path.into(), source }
-    })
+        file.commit()
+    });
+    written.map_err(|source| ReportError::Io { path: path.into(), source })
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError> {

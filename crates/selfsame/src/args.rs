@@ -1,0 +1,258 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use selfsame::data::REMOTE_SETS;
+
+/// Contrastive self-supervised learning that tells you how well the representation will generalise.
+#[derive(Parser, Debug)]
+#[command(
+    name = "selfsame",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  selfsame study                           train on the built-in glyphs, measure, write a report
+  selfsame study --data photos/            the same for a folder of class folders, or of images
+  selfsame study --resume runs/photos      go on after Ctrl-C, a crash or a power cut
+  selfsame embed runs/photos --to all.npy  take the embeddings elsewhere"
+)]
+pub struct Args {
+    /// Processor threads; all cores by default. Results do not depend on it
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// From images to a measured encoder: pretrain, eval and report in one
+    Study(Pretrain),
+    /// Train an encoder, without measuring it
+    Pretrain(Pretrain),
+    /// Measure a run's encoder on the test split, beside raw pixels and the untrained encoder
+    Eval(Eval),
+    /// Write a run's embeddings of images as .npy or .csv
+    Embed(Embed),
+    /// Download a public data set and check its digest
+    Fetch(Fetch),
+    /// Write a run's page again from its records
+    Report(Report),
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame study
+  selfsame study --data photos/ --image-size 64 --epochs 100
+  selfsame study --data cifar10.tar --augment abcd0.25e --encoder resnet34 --out runs/strong
+  selfsame study --resume runs/strong")]
+pub struct Pretrain {
+    /// Images: `glyphs` (built in), a folder of class folders or of images, a .tar of either, or a
+    /// folder with CIFAR's binary or MNIST's IDX files
+    #[arg(long, default_value = "glyphs", help_heading = "Images")]
+    pub data: String,
+    /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
+    #[arg(long, value_name = "PIXELS", help_heading = "Images")]
+    pub image_size: Option<u32>,
+    /// Take at most N images for training and N for test, spread evenly over the classes
+    #[arg(long, value_name = "N", help_heading = "Images")]
+    pub limit: Option<usize>,
+    /// Take these classes only, by name, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "Images")]
+    pub classes: Option<Vec<String>>,
+    /// Stop at the first image that cannot be used, rather than leave it out and say so
+    #[arg(long, help_heading = "Images")]
+    pub strict: bool,
+
+    /// Views: letters of a crop, b blur, c grey, d colour (with a strength: d0.25), e flip; `none`;
+    /// or a TOML file with every parameter
+    #[arg(long, default_value = "abcde", value_name = "POLICY", help_heading = "Training")]
+    pub augment: String,
+    /// What is minimised
+    #[arg(long, value_enum, default_value = "simclr", help_heading = "Training")]
+    pub method: MethodName,
+    /// Temperature of the loss
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, value_name = "T", help_heading = "Training")]
+    pub temperature: f64,
+    /// Encoder
+    #[arg(long, value_enum, default_value = "resnet18", help_heading = "Training")]
+    pub encoder: EncoderName,
+    /// Channels of the encoder's first stage; 64 is the published width
+    #[arg(long, default_value_t = 16, value_name = "CHANNELS", help_heading = "Training")]
+    pub width: usize,
+    /// First layers of the encoder [default: cifar up to 96 pixels, otherwise imagenet]
+    #[arg(long, value_enum, help_heading = "Training")]
+    pub stem: Option<StemName>,
+    /// Passes over the training images
+    #[arg(long, default_value_t = 20, value_name = "N", help_heading = "Training")]
+    pub epochs: usize,
+    /// Images a step, each in two views
+    #[arg(long, default_value_t = 128, value_name = "N", help_heading = "Training")]
+    pub batch: usize,
+    /// Rule that moves the weights
+    #[arg(long, value_enum, default_value = "adamw", help_heading = "Training")]
+    pub optimizer: OptimizerName,
+    /// Highest learning rate [default: by optimizer and batch; the run's config.toml has it]
+    #[arg(long, allow_negative_numbers = true, value_name = "RATE", help_heading = "Training")]
+    pub lr: Option<f64>,
+    /// Epochs over which the learning rate rises from 0 [default: a tenth, at most 10]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", help_heading = "Training")]
+    pub warmup_epochs: Option<f64>,
+    /// Factor of the L2 penalty [default: 5e-4 for sgd, 1e-6 for lars, 1e-2 for adamw]
+    #[arg(long, allow_negative_numbers = true, value_name = "FACTOR", help_heading = "Training")]
+    pub weight_decay: Option<f64>,
+    /// Scale gradients down to this length where they are longer
+    #[arg(long, allow_negative_numbers = true, value_name = "LENGTH", help_heading = "Training")]
+    pub clip_norm: Option<f64>,
+    /// Epochs between kNN measurements on the validation split; 0 for none [default: a tenth of all]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub knn_every: Option<usize>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
+    pub seed: u64,
+    #[command(flatten)]
+    pub device: DeviceArg,
+
+    /// Folder of the run [default: runs/ and the name of the images]
+    #[arg(long, value_name = "RUN", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+    /// Delete what the folder of the run holds
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
+    /// Seconds between two checkpoints; a kill loses at most the work since the last
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", help_heading = "Output")]
+    pub save_every: u64,
+    /// Go on with this run, under its own settings
+    #[arg(long, value_name = "RUN", help_heading = "Output")]
+    pub resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Example:
+  selfsame eval runs/glyphs --json")]
+pub struct Eval {
+    /// Folder of the run
+    pub run: PathBuf,
+    /// Which weights: those of the last step, or of the best validation kNN
+    #[arg(long, value_enum, default_value = "last")]
+    pub checkpoint: CheckpointName,
+    #[command(flatten)]
+    pub device: DeviceArg,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame embed runs/glyphs --to glyphs.npy
+  selfsame embed runs/photos --data more-photos/ --to more.csv")]
+pub struct Embed {
+    /// Folder of the run
+    pub run: PathBuf,
+    /// File to write, .npy or .csv; beside an .npy, a .csv of the same name says which image each row is
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    /// Images to embed [default: the run's own]
+    #[arg(long)]
+    pub data: Option<String>,
+    /// Which of them
+    #[arg(long, value_enum, default_value = "all")]
+    pub split: SplitName,
+    /// Which weights: those of the last step, or of the best validation kNN
+    #[arg(long, value_enum, default_value = "last")]
+    pub checkpoint: CheckpointName,
+    /// Write over an existing file
+    #[arg(long)]
+    pub overwrite: bool,
+    #[command(flatten)]
+    pub device: DeviceArg,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame fetch cifar10 --to data/cifar10
+  selfsame study --data data/cifar10")]
+pub struct Fetch {
+    /// The set
+    #[arg(value_parser = PossibleValuesParser::new(REMOTE_SETS.iter().map(|set| set.name)))]
+    pub set: String,
+    /// Folder to put it in; an interrupted download there goes on
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// Address to use in place of the official one; the digests stay
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Example:
+  selfsame report runs/glyphs")]
+pub struct Report {
+    /// Folder of the run
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+pub struct DeviceArg {
+    /// Where to compute: flex (the processor) or, if built with that feature, vulkan, metal, webgpu,
+    /// cuda, rocm
+    #[arg(long, default_value = "flex", value_name = "NAME")]
+    pub device: String,
+}
+
+#[derive(Group, Debug)]
+pub struct Json {
+    /// Print one JSON object as the last line of standard output; all else goes to standard error
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum MethodName {
+    Simclr,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum EncoderName {
+    Resnet18,
+    Resnet34,
+    Resnet50,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum StemName {
+    Cifar,
+    Imagenet,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum OptimizerName {
+    Sgd,
+    Lars,
+    Adamw,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum CheckpointName {
+    Last,
+    Best,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitName {
+    All,
+    Train,
+    Validation,
+    Test,
+}

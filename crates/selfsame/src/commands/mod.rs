@@ -1,0 +1,30 @@
+mod embed;
+mod eval;
+mod fetch;
+mod pretrain;
+mod report;
+
+use std::process::ExitCode;
+
+use crate::args::{Args, Command};
+use crate::misuse;
+
+/// Exit code of a process that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(threads) = args.threads {
+        if threads == 0 {
+            return Err(misuse("--threads 0 makes no sense: at least 1 is needed"));
+        }
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
+    match args.command {
+        Command::Study(args) => pretrain::study(&args),
+        Command::Pretrain(args) => pretrain::pretrain(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Embed(args) => embed::run(&args),
+        Command::Fetch(args) => fetch::run(&args),
+        Command::Report(args) => report::run(&args),
+    }
+}

@@ -1,0 +1,163 @@
+//! `selfsame pretrain` and `selfsame study`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use selfsame::augment::{Scratch, Source, ViewKey};
+use selfsame::data::{Dataset, LoadOptions};
+use selfsame::nn::device;
+use selfsame::report::record::{RunRecord, VIEWS_FILE, ViewSheet};
+use selfsame::report::{Sprite, write_json};
+use selfsame::train::checkpoint::Checkpoint;
+use selfsame::train::{Outcome, Plan};
+use serde_json::json;
+
+use super::{INTERRUPTED, eval, report};
+use crate::args::{CheckpointName, Pretrain};
+use crate::run::{self, Run};
+use crate::terminal::{Bar, Terminal};
+use crate::{misuse, resolve};
+
+/// Images and views of each on the sheet of views.
+const SHEET: [u32; 2] = [8, 6];
+
+pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::new(args.output.json);
+    let Some((run, _, dataset, record)) = train(args, "pretrain", &terminal)? else {
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
+    let page = report::write(&run)?;
+    terminal.skipped(&dataset);
+    terminal.say(&format!("encoder  {}", run.path.join("checkpoints").join("last.safetensors").display()));
+    terminal.say(&format!("report   {}", page.display()));
+    terminal.result(&json!({ "run": run.path, "report": page, "seconds": record.seconds }));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::new(args.output.json);
+    let Some((run, plan, dataset, record)) = train(args, "study", &terminal)? else {
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
+    let evaluation = eval::measure(&run, &plan, &dataset, CheckpointName::Last, &args.device.device, &terminal)?;
+    let page = report::write(&run)?;
+    terminal.skipped(&dataset);
+    eval::print(&evaluation, &dataset, &terminal);
+    terminal.say(&format!("report   {}", page.display()));
+    let mut result = eval::to_json(&run, &evaluation, &dataset);
+    result["report"] = json!(page);
+    result["seconds"] = json!(record.seconds);
+    terminal.result(&result);
+    Ok(ExitCode::SUCCESS)
+}
+
+type Trained = (Run, Plan, Dataset, RunRecord);
+
+/// Starts a run or goes on with one, up to its last epoch; none if it was interrupted.
+fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Option<Trained>> {
+    let device = device::by_name(&args.device.device).map_err(misuse)?;
+    let (run, plan, dataset, mut record) = match &args.resume {
+        Some(path) => resume(args, path, terminal)?,
+        None => start(args, terminal)?,
+    };
+    terminal.status(&format!(
+        "training {} ({} parameters, {} values an image) with {} on views {}",
+        record.encoder.name, record.encoder.parameters, record.encoder.dimension, record.method, record.augment
+    ));
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let signal = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if signal.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        eprintln!("\nfinishing this step and saving; once more to end at once");
+    })
+    .context("cannot listen for Ctrl-C")?;
+
+    let save_every = Duration::from_secs(args.save_every);
+    let bar = Bar::new("steps");
+    let outcome =
+        selfsame::train::pretrain(&plan, &dataset, &device, &run.path, save_every, &stop, &mut |p| bar.step(p));
+    bar.finish();
+    record.seconds = Checkpoint::load(&run.path).ok().flatten().map_or(record.seconds, |saved| saved.seconds);
+    record.finished = matches!(outcome, Ok(Outcome::Finished));
+    let recorded = run.write_record(&record);
+    let outcome = outcome?;
+    recorded?;
+    if let Outcome::Stopped { step, steps } = outcome {
+        terminal.status(&format!(
+            "stopped after step {step} of {steps}; go on with: selfsame {verb} --resume {}",
+            run.path.display()
+        ));
+        return Ok(None);
+    }
+    terminal.status(&format!("trained {} epochs in {:.0} s", record.epochs, record.seconds));
+    Ok(Some((run, plan, dataset, record)))
+}
+
+fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
+    let policy = resolve::policy(&args.augment)?;
+    // Settings are checked before images are read, with the size that is still open set to any that is fine.
+    resolve::plan(args, policy.clone(), args.image_size.unwrap_or(32))?;
+    let run = Run::create(&resolve::out(args), args.overwrite)?;
+    let options = LoadOptions {
+        image_size: args.image_size,
+        seed: args.seed,
+        limit: args.limit,
+        classes: args.classes.clone(),
+        strict: args.strict,
+        cache: Some(run.path.join("cache")),
+    };
+    let dataset = terminal.load(&args.data, &options)?;
+    let plan = resolve::plan(args, policy, dataset.image_size)?;
+    let record = run::record(&plan, &dataset, &args.device.device);
+    run.write_record(&record)?;
+    write_json(&run.path.join(VIEWS_FILE), &view_sheet(&plan, &dataset)?)?;
+    // Last, since a folder with a configuration is one that can be resumed.
+    run.write_config(&plan)?;
+    Ok((run, plan, dataset, record))
+}
+
+fn resume(args: &Pretrain, path: &std::path::Path, terminal: &Terminal) -> anyhow::Result<Trained> {
+    let run = Run::open(path)?;
+    let plan = run.plan()?;
+    let record = run.record()?;
+    let dataset = run.load(&plan, &plan.data.source, args.strict, terminal)?;
+    let counts = [dataset.train.len() as u64, dataset.validation.len() as u64, dataset.test.len() as u64];
+    let before = [record.dataset.train, record.dataset.validation, record.dataset.test];
+    if counts != before || dataset.classes != record.dataset.classes {
+        return Err(misuse(format!(
+            "the images of {} have changed since this run began ({before:?} training, validation and test images then, \
+             {counts:?} now); put them back, or start a new run",
+            plan.data.source
+        )));
+    }
+    Ok((run, plan, dataset, record))
+}
+
+/// A few training images, evenly spread, each beside views of it.
+fn view_sheet(plan: &Plan, dataset: &Dataset) -> anyhow::Result<ViewSheet> {
+    let split = &dataset.train;
+    let size = dataset.image_size;
+    let mut scratch = Scratch::default();
+    let (mut names, mut tiles) = (Vec::new(), Vec::new());
+    for i in selfsame::eval::sample(split.len(), SHEET[0] as usize) {
+        let image = split.image(i);
+        names.push(split.name(i).to_owned());
+        tiles.push(image.pixels.to_vec());
+        for view in 0..SHEET[1] {
+            let key = ViewKey { seed: plan.seed, image: i as u64, epoch: 0, view };
+            let mut out = vec![0; image.pixels.len()];
+            let source = Source::new(image.width, image.height, image.pixels)?;
+            plan.augment.view(key, source, size, &mut scratch, &mut out)?;
+            tiles.push(out);
+        }
+    }
+    let tiles: Vec<&[u8]> = tiles.iter().map(Vec::as_slice).collect();
+    let sheet = Sprite::lossless(size, size, &tiles, SHEET[1] + 1)?;
+    Ok(ViewSheet { names, sheet })
+}

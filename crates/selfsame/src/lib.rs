@@ -1,0 +1,20 @@
+//! Contrastive self-supervised learning that tells you how well the representation will generalise.
+//!
+//! This is the facade over the crates that do the work, one a stage; the command line in the same package is built
+//! on nothing else:
+//!
+//! - [`data`]: images, from many formats, as three splits;
+//! - [`augment`]: views of an image as pure functions of their key;
+//! - [`nn`]: encoders on Burn;
+//! - [`methods`]: what is minimised;
+//! - [`train`]: the loop, its checkpoints and logs;
+//! - [`eval`]: what an encoder is worth;
+//! - [`report`]: the records of a run, and its page.
+
+pub use selfsame_augment as augment;
+pub use selfsame_data as data;
+pub use selfsame_eval as eval;
+pub use selfsame_methods as methods;
+pub use selfsame_nn as nn;
+pub use selfsame_report as report;
+pub use selfsame_train as train;

@@ -1,0 +1,40 @@
+//! The command `selfsame`.
+
+mod args;
+mod commands;
+mod resolve;
+mod run;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// A mistake in what was asked, as against a failure in doing it: exit code 2 rather than 1.
+#[derive(Debug)]
+struct Misuse(String);
+
+impl std::fmt::Display for Misuse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+/// An error that ends the program with exit code 2.
+fn misuse(message: impl std::fmt::Display) -> anyhow::Error {
+    Misuse(message.to_string()).into()
+}
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    match commands::run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            // One line: what happened, and its causes.
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<Misuse>() { 2 } else { 1 })
+        }
+    }
+}

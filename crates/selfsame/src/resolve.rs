@@ -1,0 +1,76 @@
+//! From what was typed to a checked plan.
+
+use std::path::{Path, PathBuf};
+
+use selfsame::augment::Policy;
+use selfsame::methods::SimClrConfig;
+use selfsame::nn::{Architecture, EncoderConfig, Stem};
+use selfsame::train::{Config, DataConfig, Method, OptimizerKind, Plan, TrainConfig};
+
+use crate::args::{EncoderName, MethodName, OptimizerName, Pretrain, StemName};
+use crate::misuse;
+
+/// Images up to this side keep the CIFAR stem by default: at its quarter of the resolution the ImageNet stem would
+/// leave a 96-pixel image a last stage of 3 × 3.
+const CIFAR_STEM_UP_TO: u32 = 96;
+
+/// The policy that `--augment` names: letters, or a TOML file.
+pub fn policy(text: &str) -> anyhow::Result<Policy> {
+    let path = Path::new(text);
+    if path.extension().is_none_or(|end| end != "toml") {
+        return text.parse().map_err(|e| misuse(format!("--augment {text}: {e}")));
+    }
+    let toml = std::fs::read_to_string(path).map_err(|e| misuse(format!("--augment {text}: {e}")))?;
+    Policy::from_toml(&toml).map_err(|e| misuse(format!("--augment {text}: {e}")))
+}
+
+/// Everything a run is determined by. `policy` has been read before; `image_size` is what the images came to.
+pub fn plan(args: &Pretrain, policy: Policy, image_size: u32) -> anyhow::Result<Plan> {
+    let architecture = match args.encoder {
+        EncoderName::Resnet18 => Architecture::ResNet18,
+        EncoderName::Resnet34 => Architecture::ResNet34,
+        EncoderName::Resnet50 => Architecture::ResNet50,
+    };
+    let stem = match args.stem {
+        Some(StemName::Cifar) => Stem::Cifar,
+        Some(StemName::Imagenet) => Stem::ImageNet,
+        None if image_size <= CIFAR_STEM_UP_TO => Stem::Cifar,
+        None => Stem::ImageNet,
+    };
+    let encoder = EncoderConfig { architecture, stem, width: args.width };
+    let MethodName::Simclr = args.method;
+    let method = SimClrConfig { temperature: args.temperature, hidden: encoder.dim(), output: 128 };
+    // Rates that hold for one batch size hold for another in proportion (Goyal et al. 2017); Adam sets its own scale.
+    let share = args.batch as f64 / 256.0;
+    let (optimizer, learning_rate, weight_decay) = match args.optimizer {
+        OptimizerName::Sgd => (OptimizerKind::Sgd, 0.3 * share, 5e-4),
+        OptimizerName::Lars => (OptimizerKind::Lars, 1.0 * share, 1e-6),
+        OptimizerName::Adamw => (OptimizerKind::AdamW, 3e-3, 1e-2),
+    };
+    let config = Config {
+        seed: args.seed,
+        data: DataConfig { source: args.data.clone(), image_size, limit: args.limit, classes: args.classes.clone() },
+        encoder,
+        method: Method::SimClr(method),
+        train: TrainConfig {
+            epochs: args.epochs,
+            batch: args.batch,
+            learning_rate: args.lr.unwrap_or(learning_rate),
+            warmup_epochs: args.warmup_epochs.unwrap_or((args.epochs as f64 / 10.0).min(10.0)),
+            weight_decay: args.weight_decay.unwrap_or(weight_decay),
+            clip_norm: args.clip_norm,
+            knn_every: args.knn_every.unwrap_or(args.epochs.div_ceil(10)),
+            optimizer,
+        },
+        augment: policy,
+    };
+    config.check().map_err(misuse)
+}
+
+/// The run's folder: what `--out` says, or `runs/` and the name of the images.
+pub fn out(args: &Pretrain) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| {
+        let name = Path::new(&args.data).file_stem().map_or("images".into(), |name| name.to_string_lossy());
+        Path::new("runs").join(&*name)
+    })
+}

@@ -1,0 +1,111 @@
+//! Whatever interrupts a run, it goes on, and ends with the bytes of one that nothing interrupted.
+
+mod common;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{run, said, selfsame, small};
+
+const KILLS: u32 = 50;
+
+fn weights(run: &Path) -> Vec<u8> {
+    std::fs::read(run.join("checkpoints/last.safetensors")).unwrap()
+}
+
+/// A sequence of numbers that looks random and is the same every time (Knuth's 64-bit generator).
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+    *state >> 33
+}
+
+#[test]
+fn a_run_killed_at_50_random_moments_ends_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    let began = Instant::now();
+    let output = run(small("pretrain", &whole));
+    assert!(output.status.success(), "{}", said(&output));
+    let took = began.elapsed();
+    let best = std::fs::read(whole.join("checkpoints/best.safetensors")).unwrap();
+
+    let (mut kills, mut finished, mut state) = (0, 0, 20261123);
+    while kills < KILLS {
+        let killed = folder.path().join(format!("killed-{finished}"));
+        loop {
+            // A folder without a configuration was killed before the run began: the same command starts it.
+            let args = match killed.join("config.toml").exists() {
+                true => {
+                    vec!["pretrain".into(), "--resume".into(), killed.display().to_string(), "--save-every=0".into()]
+                }
+                false => small("pretrain", &killed),
+            };
+            let mut child = selfsame(args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+            if kills < KILLS {
+                let moment = took.mul_f64((next(&mut state) % 1000) as f64 / 1000.0).max(Duration::from_millis(1));
+                std::thread::sleep(moment);
+                // Killing one that has ended by itself is no kill.
+                if child.try_wait().unwrap().is_none() {
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                    kills += 1;
+                    continue;
+                }
+            }
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "after {kills} kills: {}", said(&output));
+            break;
+        }
+        finished += 1;
+        assert!(weights(&killed) == weights(&whole), "other bytes after {kills} kills");
+        assert!(std::fs::read(killed.join("checkpoints/best.safetensors")).unwrap() == best);
+        let steps = |run: &Path| -> Vec<String> {
+            let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+            text.lines().map(|line| line.split(",\"views_per_second").next().unwrap().to_owned()).collect()
+        };
+        assert_eq!(steps(&killed), steps(&whole), "the curves are whole, without a step twice");
+    }
+    println!("{kills} kills over {finished} runs");
+}
+
+#[test]
+fn threads_do_not_change_the_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<Vec<u8>> = ["1", "2", "3"]
+        .into_iter()
+        .map(|threads| {
+            let out = folder.path().join(threads);
+            let mut args = small("pretrain", &out);
+            args.extend(["--threads".to_owned(), threads.to_owned()]);
+            let output = run(args);
+            assert!(output.status.success(), "{}", said(&output));
+            weights(&out)
+        })
+        .collect();
+    assert!(bytes[0] == bytes[1] && bytes[1] == bytes[2]);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_says_how_to_go_on_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    assert!(run(small("pretrain", &whole)).status.success());
+
+    let mut child = selfsame(small("pretrain", &stopped)).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    while !stopped.join("checkpoints/last.state.safetensors").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it saved");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    let way = format!("selfsame pretrain --resume {}", stopped.display());
+    assert!(said(&output).contains(&way), "{}", said(&output));
+
+    let output = run(["pretrain", "--resume", &stopped.display().to_string()]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(weights(&stopped) == weights(&whole));
+}
