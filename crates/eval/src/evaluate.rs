@@ -1,8 +1,11 @@
 //! The whole evaluation of a trained encoder, beside its baselines: raw pixels and the encoder before training.
 
+use std::borrow::Cow;
+
 use burn::tensor::Device;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use selfsame_augment::{Policy, Scratch, Source, ViewKey};
 use selfsame_data::{Dataset, Split};
 use selfsame_nn::ResNet;
@@ -10,7 +13,8 @@ use selfsame_report::Sprite;
 use selfsame_report::record::{EmbeddingMap, Evaluation, Geometry, MapImage, Projection, Scores};
 
 use crate::knn::{self, KnnOptions};
-use crate::{Error, Features, Normalised, Pixels, Rows, accuracy, centre, embed, geometry, pca, probe};
+use crate::probe::PathPoint;
+use crate::{Error, Features, MAX_DIM, Normalised, Pixels, Rows, accuracy, centre, embed, geometry, pca, probe};
 
 /// Views drawn of an image for class centres and alignment, beside the image itself.
 const VIEWS: u32 = 4;
@@ -20,8 +24,9 @@ const CENTRE_IMAGES: [usize; 2] = [2000, 20];
 const ALIGNMENT_IMAGES: usize = 500;
 const GEOMETRY_IMAGES: usize = 5000;
 const MAP_IMAGES: usize = 600;
-/// Side of the map's thumbnails, at most.
-const THUMB_SIDE: u32 = 32;
+/// Side of the map's thumbnails and of images as raw pixels, at most: nearest neighbours and a linear probe look at
+/// colours and coarse layout, and more values would cost more than they tell.
+const SMALL_SIDE: u32 = 32;
 
 /// What an evaluation needs.
 pub struct Subject<'a> {
@@ -61,7 +66,7 @@ pub fn evaluate(subject: &Subject<'_>, status: &mut dyn FnMut(&str)) -> Result<(
 
     let mut embedded = |encoder: &ResNet, name: &str| -> Result<[Features; 3], Error> {
         let mut part = |split: &Split, part: &str| {
-            let images: Vec<&[u8]> = (0..split.len()).map(|i| split.image(i).pixels).collect();
+            let images = images(split);
             status(&format!("embedding {} {part} images with the {name} encoder", images.len()));
             embed(encoder, &images, dataset.image_size as usize, subject.device, &mut |_| ())
         };
@@ -83,40 +88,23 @@ pub fn evaluate(subject: &Subject<'_>, status: &mut dyn FnMut(&str)) -> Result<(
     } else {
         let views = ViewSet::for_centres(subject);
         status("kNN, linear probe and nearest centre of the trained encoder");
-        let by = |encoder: &ResNet| views.embed(encoder, subject);
-        evaluation.test =
-            Some(scores(dataset, [&trained[0], &trained[1], &trained[2]], &by(subject.trained)?, &views)?);
+        let of_views = views.embed(subject.trained, subject)?;
+        let (test, probe) = scores(dataset, trained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
         status("the same of the untrained encoder");
-        evaluation.untrained =
-            Some(scores(dataset, [&untrained[0], &untrained[1], &untrained[2]], &by(subject.untrained)?, &views)?);
+        let of_views = views.embed(subject.untrained, subject)?;
+        let (before, probe_before) = scores(dataset, untrained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
         status("the same of raw pixels");
-        let [a, b, c] = [pixels(&dataset.train)?, pixels(&dataset.validation)?, pixels(&dataset.test)?];
-        evaluation.pixels = Some(scores(dataset, [&a, &b, &c], &Pixels::new(views.images())?, &views)?);
+        let splits = [&dataset.train, &dataset.validation, &dataset.test];
+        let raw = splits.map(|split| small(&images(split), dataset.image_size));
+        let raw_views = small(&views.images(), dataset.image_size);
+        let [train, validation, measured] = raw.each_ref().map(|images| pixels(images));
+        let (of_pixels, probe_pixels) =
+            scores(dataset, [&train?, &validation?, &measured?], &pixels(&raw_views)?, &views)?;
+        evaluation.test = Some(test);
+        evaluation.untrained = Some(before);
+        evaluation.pixels = Some(of_pixels);
         evaluation.majority = Some(majority(dataset));
-        let k = KnnOptions::default();
-        evaluation.protocol = [
-            (
-                "kNN",
-                format!(
-                    "cosine, k = {}, weights exp(s / {}), neighbours from the training split",
-                    k.k.min(dataset.train.len()),
-                    k.temperature
-                ),
-            ),
-            (
-                "Linear probe",
-                "logistic regression on standardised features, L2 strength chosen on the validation split".into(),
-            ),
-            (
-                "Nearest centre",
-                format!(
-                    "centres of {} training images, each with {VIEWS} views, features normalised",
-                    views.labels.len() / views.per_image
-                ),
-            ),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec();
+        evaluation.protocol = protocol(dataset, &views, [probe, probe_before, probe_pixels]);
     }
 
     status("alignment, uniformity and effective rank");
@@ -127,24 +115,53 @@ pub fn evaluate(subject: &Subject<'_>, status: &mut dyn FnMut(&str)) -> Result<(
 }
 
 /// Accuracies on the test split of one representation, given for the train, validation and test split and for
-/// the views that centres are made of.
+/// the views that centres are made of; and how the linear probe's fit went.
 fn scores(
     dataset: &Dataset,
     [train, validation, test]: [&dyn Rows; 3],
     views: &dyn Rows,
     set: &ViewSet,
-) -> Result<Scores, Error> {
-    let labels = |split: &'_ Split| split.labels().unwrap_or_default().to_vec();
-    let (train_labels, truth, classes) = (labels(&dataset.train), labels(&dataset.test), dataset.classes.len());
-    let neighbours = knn::classify(train, &train_labels, classes, test, &KnnOptions::default())?;
-    let probe = probe::fit(train, &train_labels, validation, &labels(&dataset.validation), classes)?;
-    let centres =
-        centre::fit(&Normalised(views), &set.labels, &vec![1.0 / set.per_image as f64; set.labels.len()], classes)?;
-    Ok(Scores {
-        knn_acc1: accuracy(&neighbours, &truth)?,
-        linear_acc1: accuracy(&probe.predict(test)?, &truth)?,
-        centre_acc1: accuracy(&centres.predict(&Normalised(test))?, &truth)?,
-    })
+) -> Result<(Scores, PathPoint), Error> {
+    let splits = [&dataset.train, &dataset.validation, &dataset.test];
+    let [labels, choosing, truth] = splits.map(|split| split.labels().unwrap_or_default());
+    let classes = dataset.classes.len();
+    let neighbours = knn::classify(train, labels, classes, test, &KnnOptions::default())?;
+    let probe = probe::fit(train, labels, validation, choosing, classes)?;
+    let weights = vec![1.0 / set.per_image as f64; set.labels.len()];
+    let centres = centre::fit(&Normalised(views), &set.labels, &weights, classes)?;
+    let scores = Scores {
+        knn_acc1: accuracy(&neighbours, truth)?,
+        linear_acc1: accuracy(&probe.predict(test)?, truth)?,
+        centre_acc1: accuracy(&centres.predict(&Normalised(test))?, truth)?,
+    };
+    Ok((scores, probe.chosen))
+}
+
+/// How the numbers were made, for the reader.
+fn protocol(dataset: &Dataset, views: &ViewSet, probes: [PathPoint; 3]) -> Vec<(String, String)> {
+    let KnnOptions { k, temperature } = KnnOptions::default();
+    let [trained, untrained, raw] = probes.map(|p| {
+        let end = if p.converged { "" } else { ", stopped before convergence" };
+        format!("{:e} ({} iterations{end})", p.lambda, p.iterations)
+    });
+    [
+        ("kNN", format!("cosine, k = {}, weights exp(s / {temperature})", k.min(dataset.train.len()))),
+        ("Linear probe", "logistic regression to convergence on standardised features".to_owned()),
+        (
+            "Probe's L2 strength",
+            format!("chosen on validation: trained {trained}, untrained {untrained}, pixels {raw}"),
+        ),
+        (
+            "Nearest centre",
+            format!(
+                "of {} training images, each with {VIEWS} views, features normalised",
+                views.labels.len() / views.per_image
+            ),
+        ),
+        ("Raw pixels", format!("at {0} × {0}", dataset.image_size.min(SMALL_SIDE))),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
 }
 
 /// Share of the test split's commonest class.
@@ -154,8 +171,28 @@ fn majority(dataset: &Dataset) -> f64 {
     (0..dataset.classes.len()).map(count).max().unwrap_or(0) as f64 / labels.len() as f64
 }
 
-fn pixels(split: &Split) -> Result<Pixels<'_>, Error> {
-    Pixels::new((0..split.len()).map(|i| split.image(i).pixels).collect())
+fn images(split: &Split) -> Vec<&[u8]> {
+    (0..split.len()).map(|i| split.image(i).pixels).collect()
+}
+
+fn pixels<'a>(images: &'a [Cow<'_, [u8]>]) -> Result<Pixels<'a>, Error> {
+    Pixels::new(images.iter().map(|image| &**image).collect())
+}
+
+/// Square images of side `side`, brought to [`SMALL_SIDE`] where they are larger.
+fn small<'a>(images: &[&'a [u8]], side: u32) -> Vec<Cow<'a, [u8]>> {
+    if side <= SMALL_SIDE {
+        return images.iter().map(|&image| Cow::Borrowed(image)).collect();
+    }
+    let whole: Policy = "none".parse().expect("`none` is a policy");
+    let key = ViewKey { seed: 0, image: 0, epoch: 0, view: 0 };
+    let resize = |scratch: &mut Scratch, &image: &&[u8]| {
+        let mut out = vec![0; (SMALL_SIDE * SMALL_SIDE * 3) as usize];
+        let source = Source::new(side, side, image).expect("a split holds whole images");
+        whole.view(key, source, SMALL_SIDE, scratch, &mut out).expect("the image has its size");
+        Cow::Owned(out)
+    };
+    images.par_iter().map_init(Scratch::default, resize).collect()
 }
 
 /// Label-free measures of an encoder on the test split.
@@ -166,7 +203,7 @@ fn shape(subject: &Subject<'_>, encoder: &ResNet, test: &Features) -> Result<Geo
     Ok(Geometry {
         alignment: Some(geometry::alignment(&Normalised(&features), views.per_image)?.finite),
         uniformity: if some.rows() > 1 { Some(geometry::uniformity(&some)?) } else { None },
-        rankme: if some.dim() <= 4096 { Some(geometry::rank_me(&some)?) } else { None },
+        rankme: if some.dim() <= MAX_DIM { Some(geometry::rank_me(&some)?) } else { None },
     })
 }
 
@@ -177,8 +214,10 @@ fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<Em
         Ok(Projection { explained: pca.explained, points: pca.coordinates })
     };
     let test = &dataset.test;
-    let (side, tiles) = thumbnails(test, &chosen);
-    let tiles: Vec<&[u8]> = tiles.iter().map(Vec::as_slice).collect();
+    let shown: Vec<&[u8]> = chosen.iter().map(|&i| test.image(i).pixels).collect();
+    let tiles = small(&shown, dataset.image_size);
+    let tiles: Vec<&[u8]> = tiles.iter().map(|tile| &**tile).collect();
+    let side = dataset.image_size.min(SMALL_SIDE);
     Ok(EmbeddingMap {
         method: "pca".into(),
         split: "test".into(),
@@ -190,22 +229,6 @@ fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<Em
         untrained: Some(project(untrained)?),
         thumbs: Sprite::thumbnails(side, side, &tiles, 25).ok(),
     })
-}
-
-/// The chosen images, brought to thumbnail size.
-fn thumbnails(split: &Split, chosen: &[usize]) -> (u32, Vec<Vec<u8>>) {
-    let whole: Policy = "none".parse().expect("`none` is a policy");
-    let mut scratch = Scratch::default();
-    let side = chosen.first().map_or(1, |&i| split.image(i).width.min(THUMB_SIDE));
-    let tile = |&i: &usize| {
-        let mut out = vec![0; (side * side * 3) as usize];
-        let image = split.image(i);
-        let source = Source::new(image.width, image.height, image.pixels).expect("a split holds whole images");
-        let key = ViewKey { seed: 0, image: 0, epoch: 0, view: 0 };
-        whole.view(key, source, side, &mut scratch, &mut out).expect("the tile has its size");
-        out
-    };
-    (side, chosen.iter().map(tile).collect())
 }
 
 /// At most `most` of `count` indices, ascending: always the same random ones, since a regular choice could fall in

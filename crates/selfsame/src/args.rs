@@ -80,14 +80,14 @@ pub struct Pretrain {
     /// Encoder
     #[arg(long, value_enum, default_value = "resnet18", help_heading = "Training")]
     pub encoder: EncoderName,
-    /// Channels of the encoder's first stage; 64 is the published width
-    #[arg(long, default_value_t = 16, value_name = "CHANNELS", help_heading = "Training")]
-    pub width: usize,
+    /// Channels of the encoder's first stage; 64 is the published width [default: 16; 8 for glyphs]
+    #[arg(long, value_name = "CHANNELS", help_heading = "Training")]
+    pub width: Option<usize>,
     /// First layers of the encoder [default: cifar up to 96 pixels, otherwise imagenet]
     #[arg(long, value_enum, help_heading = "Training")]
     pub stem: Option<StemName>,
     /// Passes over the training images
-    #[arg(long, default_value_t = 20, value_name = "N", help_heading = "Training")]
+    #[arg(long, default_value_t = 25, value_name = "N", help_heading = "Training")]
     pub epochs: usize,
     /// Images a step, each in two views
     #[arg(long, default_value_t = 128, value_name = "N", help_heading = "Training")]

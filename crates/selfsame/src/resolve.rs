@@ -37,7 +37,9 @@ pub fn plan(args: &Pretrain, policy: Policy, image_size: u32) -> anyhow::Result<
         None if image_size <= CIFAR_STEM_UP_TO => Stem::Cifar,
         None => Stem::ImageNet,
     };
-    let encoder = EncoderConfig { architecture, stem, width: args.width };
+    // Ten shapes need no more, and the first thing a newcomer runs should not take longer.
+    let width = args.width.unwrap_or(if args.data == "glyphs" { 8 } else { 16 });
+    let encoder = EncoderConfig { architecture, stem, width };
     let MethodName::Simclr = args.method;
     let method = SimClrConfig { temperature: args.temperature, hidden: encoder.dim(), output: 128 };
     // Rates that hold for one batch size hold for another in proportion (Goyal et al. 2017); Adam sets its own scale.
