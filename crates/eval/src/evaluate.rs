@@ -88,15 +88,15 @@ pub fn evaluate(subject: &Subject<'_>, status: &mut dyn FnMut(&str)) -> Result<(
     } else {
         let views = ViewSet::for_centres(subject);
         status("kNN, linear probe and nearest centre of the trained encoder");
-        let of_views = views.embed(subject.trained, subject)?;
+        let of_views = views.embed(subject.trained)?;
         let (test, probe) = scores(dataset, trained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
         status("the same of the untrained encoder");
-        let of_views = views.embed(subject.untrained, subject)?;
+        let of_views = views.embed(subject.untrained)?;
         let (before, probe_before) = scores(dataset, untrained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
         status("the same of raw pixels");
         let splits = [&dataset.train, &dataset.validation, &dataset.test];
-        let raw = splits.map(|split| small(&images(split), dataset.image_size));
-        let raw_views = small(&views.images(), dataset.image_size);
+        let raw = splits.map(|split| shrink(&images(split), dataset.image_size, SMALL_SIDE));
+        let raw_views = views.small();
         let [train, validation, measured] = raw.each_ref().map(|images| pixels(images));
         let (of_pixels, probe_pixels) =
             scores(dataset, [&train?, &validation?, &measured?], &pixels(&raw_views)?, &views)?;
@@ -120,14 +120,14 @@ fn scores(
     dataset: &Dataset,
     [train, validation, test]: [&dyn Rows; 3],
     views: &dyn Rows,
-    set: &ViewSet,
+    set: &ViewSet<'_>,
 ) -> Result<(Scores, PathPoint), Error> {
     let splits = [&dataset.train, &dataset.validation, &dataset.test];
     let [labels, choosing, truth] = splits.map(|split| split.labels().unwrap_or_default());
     let classes = dataset.classes.len();
     let neighbours = knn::classify(train, labels, classes, test, &KnnOptions::default())?;
     let probe = probe::fit(train, labels, validation, choosing, classes)?;
-    let weights = vec![1.0 / set.per_image as f64; set.labels.len()];
+    let weights = vec![1.0 / ViewSet::PER_IMAGE as f64; set.labels.len()];
     let centres = centre::fit(&Normalised(views), &set.labels, &weights, classes)?;
     let scores = Scores {
         knn_acc1: accuracy(&neighbours, truth)?,
@@ -138,7 +138,7 @@ fn scores(
 }
 
 /// How the numbers were made, for the reader.
-fn protocol(dataset: &Dataset, views: &ViewSet, probes: [PathPoint; 3]) -> Vec<(String, String)> {
+fn protocol(dataset: &Dataset, views: &ViewSet<'_>, probes: [PathPoint; 3]) -> Vec<(String, String)> {
     let KnnOptions { k, temperature } = KnnOptions::default();
     let [trained, untrained, raw] = probes.map(|p| {
         let end = if p.converged { "" } else { ", stopped before convergence" };
@@ -153,10 +153,7 @@ fn protocol(dataset: &Dataset, views: &ViewSet, probes: [PathPoint; 3]) -> Vec<(
         ),
         (
             "Nearest centre",
-            format!(
-                "of {} training images, each with {VIEWS} views, features normalised",
-                views.labels.len() / views.per_image
-            ),
+            format!("of {} training images, each with {VIEWS} views, features normalised", views.chosen.len()),
         ),
         ("Raw pixels", format!("at {0} × {0}", dataset.image_size.min(SMALL_SIDE))),
     ]
@@ -179,17 +176,17 @@ fn pixels<'a>(images: &'a [Cow<'_, [u8]>]) -> Result<Pixels<'a>, Error> {
     Pixels::new(images.iter().map(|image| &**image).collect())
 }
 
-/// Square images of side `side`, brought to [`SMALL_SIDE`] where they are larger.
-fn small<'a>(images: &[&'a [u8]], side: u32) -> Vec<Cow<'a, [u8]>> {
-    if side <= SMALL_SIDE {
+/// Square RGB images of side `side`, brought to side `most` where they are larger.
+pub fn shrink<'a>(images: &[&'a [u8]], side: u32, most: u32) -> Vec<Cow<'a, [u8]>> {
+    if side <= most {
         return images.iter().map(|&image| Cow::Borrowed(image)).collect();
     }
     let whole: Policy = "none".parse().expect("`none` is a policy");
     let key = ViewKey { seed: 0, image: 0, epoch: 0, view: 0 };
     let resize = |scratch: &mut Scratch, &image: &&[u8]| {
-        let mut out = vec![0; (SMALL_SIDE * SMALL_SIDE * 3) as usize];
+        let mut out = vec![0; (most * most * 3) as usize];
         let source = Source::new(side, side, image).expect("a split holds whole images");
-        whole.view(key, source, SMALL_SIDE, scratch, &mut out).expect("the image has its size");
+        whole.view(key, source, most, scratch, &mut out).expect("the image has its size");
         Cow::Owned(out)
     };
     images.par_iter().map_init(Scratch::default, resize).collect()
@@ -197,11 +194,11 @@ fn small<'a>(images: &[&'a [u8]], side: u32) -> Vec<Cow<'a, [u8]>> {
 
 /// Label-free measures of an encoder on the test split.
 fn shape(subject: &Subject<'_>, encoder: &ResNet, test: &Features) -> Result<Geometry, Error> {
-    let views = ViewSet::draw(subject, &subject.dataset.test, &sample(test.rows(), ALIGNMENT_IMAGES), u64::MAX - 1);
-    let features = views.embed(encoder, subject)?;
+    let chosen = sample(test.rows(), ALIGNMENT_IMAGES);
+    let features = ViewSet::new(subject, &subject.dataset.test, chosen, u64::MAX - 1).embed(encoder)?;
     let some = rows(test, &sample(test.rows(), GEOMETRY_IMAGES))?;
     Ok(Geometry {
-        alignment: Some(geometry::alignment(&Normalised(&features), views.per_image)?.finite),
+        alignment: Some(geometry::alignment(&Normalised(&features), ViewSet::PER_IMAGE)?.finite),
         uniformity: if some.rows() > 1 { Some(geometry::uniformity(&some)?) } else { None },
         rankme: if some.dim() <= MAX_DIM { Some(geometry::rank_me(&some)?) } else { None },
     })
@@ -215,7 +212,7 @@ fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<Em
     };
     let test = &dataset.test;
     let shown: Vec<&[u8]> = chosen.iter().map(|&i| test.image(i).pixels).collect();
-    let tiles = small(&shown, dataset.image_size);
+    let tiles = shrink(&shown, dataset.image_size, SMALL_SIDE);
     let tiles: Vec<&[u8]> = tiles.iter().map(|tile| &**tile).collect();
     let side = dataset.image_size.min(SMALL_SIDE);
     Ok(EmbeddingMap {
@@ -244,54 +241,81 @@ fn rows(features: &Features, chosen: &[usize]) -> Result<Features, Error> {
     Features::new(chosen.len(), features.dim(), values)
 }
 
-/// Images, each followed by its views: A_M(x) of the theory, the image itself included.
-struct ViewSet {
-    bytes: Vec<u8>,
-    size: usize,
-    per_image: usize,
+/// Images, each followed by its views: A_M(x) of the theory, the image itself included. They are drawn when they are
+/// needed, a block at a time, since all of them together may be larger than memory.
+struct ViewSet<'a> {
+    subject: &'a Subject<'a>,
+    split: &'a Split,
+    chosen: Vec<usize>,
+    /// Keeps these views apart from those of training and from each other.
+    epoch: u64,
     /// One a view; empty without labels.
     labels: Vec<u32>,
 }
 
-impl ViewSet {
-    fn for_centres(subject: &Subject<'_>) -> Self {
+impl<'a> ViewSet<'a> {
+    /// Rows an image takes.
+    const PER_IMAGE: usize = VIEWS as usize + 1;
+    /// Images drawn at a time.
+    const BLOCK: usize = 50;
+
+    fn for_centres(subject: &'a Subject<'a>) -> Self {
         let (split, classes) = (&subject.dataset.train, subject.dataset.classes.len());
         let labels = split.labels().unwrap_or_default();
         let most = (CENTRE_IMAGES[0] / classes).max(CENTRE_IMAGES[1]);
-        let chosen: Vec<usize> = (0..classes as u32)
-            .flat_map(|class| {
-                let members: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class).collect();
-                sample(members.len(), most).into_iter().map(move |i| members[i])
-            })
-            .collect();
-        Self::draw(subject, split, &chosen, u64::MAX)
-    }
-
-    /// `epoch` keeps these views apart from those of training and from each other.
-    fn draw(subject: &Subject<'_>, split: &Split, chosen: &[usize], epoch: u64) -> Self {
-        let size = subject.dataset.image_size;
-        let mut scratch = Scratch::default();
-        let (mut bytes, mut labels) = (Vec::new(), Vec::new());
-        let mut view = vec![0; (size * size * 3) as usize];
-        for &i in chosen {
-            let image = split.image(i);
-            let source = Source::new(image.width, image.height, image.pixels).expect("a split holds whole images");
-            bytes.extend_from_slice(image.pixels);
-            for number in 0..VIEWS {
-                let key = ViewKey { seed: subject.seed, image: i as u64, epoch, view: number };
-                subject.policy.view(key, source, size, &mut scratch, &mut view).expect("the view has its size");
-                bytes.extend_from_slice(&view);
-            }
-            labels.extend(split.labels().map(|labels| vec![labels[i]; VIEWS as usize + 1]).unwrap_or_default());
+        let mut members = vec![Vec::new(); classes];
+        for (i, &label) in labels.iter().enumerate() {
+            members[label as usize].push(i);
         }
-        Self { bytes, size: size as usize, per_image: VIEWS as usize + 1, labels }
+        let chosen = members.iter().flat_map(|of| sample(of.len(), most).into_iter().map(|i| of[i])).collect();
+        Self::new(subject, split, chosen, u64::MAX)
     }
 
-    fn images(&self) -> Vec<&[u8]> {
-        self.bytes.chunks(self.size * self.size * 3).collect()
+    fn new(subject: &'a Subject<'a>, split: &'a Split, chosen: Vec<usize>, epoch: u64) -> Self {
+        let labels = split.labels().map(|labels| chosen.iter().flat_map(|&i| [labels[i]; Self::PER_IMAGE]).collect());
+        Self { subject, split, chosen, epoch, labels: labels.unwrap_or_default() }
     }
 
-    fn embed(&self, encoder: &ResNet, subject: &Subject<'_>) -> Result<Features, Error> {
-        embed(encoder, &self.images(), self.size, subject.device, &mut |_| ())
+    /// The pixels of some of its images and their views.
+    fn draw(&self, chosen: &[usize]) -> Vec<Vec<u8>> {
+        let Subject { dataset, policy, seed, .. } = self.subject;
+        let rows: Vec<(usize, Option<u32>)> = chosen
+            .iter()
+            .flat_map(|&i| std::iter::once(None).chain((0..VIEWS).map(Some)).map(move |v| (i, v)))
+            .collect();
+        let draw = |scratch: &mut Scratch, &(i, view): &(usize, Option<u32>)| {
+            let image = self.split.image(i);
+            let Some(view) = view else { return image.pixels.to_vec() };
+            let mut out = vec![0; image.pixels.len()];
+            let source = Source::new(image.width, image.height, image.pixels).expect("a split holds whole images");
+            let key = ViewKey { seed: *seed, image: i as u64, epoch: self.epoch, view };
+            policy.view(key, source, dataset.image_size, scratch, &mut out).expect("the view has its size");
+            out
+        };
+        rows.par_iter().map_init(Scratch::default, draw).collect()
+    }
+
+    fn embed(&self, encoder: &ResNet) -> Result<Features, Error> {
+        let size = self.subject.dataset.image_size as usize;
+        let (mut values, mut dim) = (Vec::new(), 1);
+        for block in self.chosen.chunks(Self::BLOCK) {
+            let views = self.draw(block);
+            let views: Vec<&[u8]> = views.iter().map(Vec::as_slice).collect();
+            let features = embed(encoder, &views, size, self.subject.device, &mut |_| ())?;
+            dim = features.dim();
+            values.extend(features.into_values());
+        }
+        Features::new(self.chosen.len() * Self::PER_IMAGE, dim, values)
+    }
+
+    /// Its views as raw pixels.
+    fn small(&self) -> Vec<Cow<'static, [u8]>> {
+        let side = self.subject.dataset.image_size;
+        let blocks = self.chosen.chunks(Self::BLOCK).flat_map(|block| {
+            let views = self.draw(block);
+            let views: Vec<&[u8]> = views.iter().map(Vec::as_slice).collect();
+            shrink(&views, side, SMALL_SIDE).into_iter().map(|image| Cow::Owned(image.into_owned())).collect::<Vec<_>>()
+        });
+        blocks.collect()
     }
 }

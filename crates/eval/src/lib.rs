@@ -28,7 +28,7 @@ mod testing;
 
 pub use embed::embed;
 pub use error::Error;
-pub use evaluate::{Subject, evaluate, sample};
+pub use evaluate::{Subject, evaluate, sample, shrink};
 pub use features::{Features, Normalised, Pixels, Rows};
 pub use labels::{MAX_CLASSES, accuracy};
 pub use matrix::MAX_DIM;

@@ -143,10 +143,15 @@ pub fn write_json<T: Serialize>(path: &Path, record: &T) -> Result<(), ReportErr
 /// # Errors
 /// The file could not be written; a previous one is intact.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    let written = AtomicWriteFile::open(path).and_then(|mut file| {
+    let written = (|| {
+        // Noticed by the rename alone, it would leave the temporary file behind.
+        if path.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let mut file = AtomicWriteFile::open(path)?;
         file.write_all(bytes)?;
         file.commit()
-    });
+    })();
     written.map_err(|source| ReportError::Io { path: path.into(), source })
 }
 

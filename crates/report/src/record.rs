@@ -80,6 +80,8 @@ pub struct DatasetRecord {
     pub skipped: Vec<Skipped>,
     /// What else a reader should know, a sentence each.
     pub notes: Vec<String>,
+    /// SHA-256 over labels and pixels of the three splits.
+    pub digest: String,
 }
 
 /// An image left out.

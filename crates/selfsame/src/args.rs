@@ -43,6 +43,30 @@ pub enum Command {
     Report(Report),
 }
 
+/// What a run that goes on has settled already.
+const SETTINGS: [&str; 20] = [
+    "data",
+    "image_size",
+    "limit",
+    "classes",
+    "augment",
+    "method",
+    "temperature",
+    "encoder",
+    "width",
+    "stem",
+    "epochs",
+    "batch",
+    "optimizer",
+    "lr",
+    "warmup_epochs",
+    "weight_decay",
+    "clip_norm",
+    "knn_every",
+    "seed",
+    "out",
+];
+
 #[derive(Group, Debug)]
 #[command(after_help = "Examples:
   selfsame study
@@ -119,14 +143,14 @@ pub struct Pretrain {
     /// Folder of the run [default: runs/ and the name of the images]
     #[arg(long, value_name = "RUN", help_heading = "Output")]
     pub out: Option<PathBuf>,
-    /// Delete what the folder of the run holds
-    #[arg(long, help_heading = "Output")]
+    /// Delete the run that the folder holds, once the new one is ready to start
+    #[arg(long, help_heading = "Output", conflicts_with = "resume")]
     pub overwrite: bool,
     /// Seconds between two checkpoints; a kill loses at most the work since the last
     #[arg(long, default_value_t = 20, value_name = "SECONDS", help_heading = "Output")]
     pub save_every: u64,
     /// Go on with this run, under its own settings
-    #[arg(long, value_name = "RUN", help_heading = "Output")]
+    #[arg(long, value_name = "RUN", help_heading = "Output", conflicts_with_all = SETTINGS)]
     pub resume: Option<PathBuf>,
     #[command(flatten)]
     pub output: Json,

@@ -32,8 +32,10 @@ fn main() -> ExitCode {
     match commands::run(args) {
         Ok(code) => code,
         Err(error) => {
-            // One line: what happened, and its causes.
-            eprintln!("error: {error:#}");
+            // One line: what happened, and its causes, some of which are drawn over several.
+            let text = format!("{error:#}");
+            let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            eprintln!("error: {}", lines.join(" "));
             ExitCode::from(if error.is::<Misuse>() { 2 } else { 1 })
         }
     }

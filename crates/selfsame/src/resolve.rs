@@ -51,7 +51,7 @@ pub fn plan(args: &Pretrain, policy: Policy, image_size: u32) -> anyhow::Result<
     };
     let config = Config {
         seed: args.seed,
-        data: DataConfig { source: args.data.clone(), image_size, limit: args.limit, classes: args.classes.clone() },
+        data: DataConfig { source: source(&args.data), image_size, limit: args.limit, classes: args.classes.clone() },
         encoder,
         method: Method::SimClr(method),
         train: TrainConfig {
@@ -67,6 +67,12 @@ pub fn plan(args: &Pretrain, policy: Policy, image_size: u32) -> anyhow::Result<
         augment: policy,
     };
     config.check().map_err(misuse)
+}
+
+/// Where the images are, from whatever folder the run is resumed.
+fn source(data: &str) -> String {
+    let absolute = std::path::absolute(data).ok().and_then(|path| path.to_str().map(str::to_owned));
+    if data == "glyphs" { data.to_owned() } else { absolute.unwrap_or_else(|| data.to_owned()) }
 }
 
 /// The run's folder: what `--out` says, or `runs/` and the name of the images.

@@ -7,10 +7,14 @@ use anyhow::Context;
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::nn::layers::Init;
 use selfsame::nn::{ResNet, device, state};
-use selfsame::report::record::{DatasetRecord, EncoderRecord, METRICS_FILE, RUN_FILE, RunRecord, Skipped};
+use selfsame::report::record::{
+    DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE, RunRecord, Skipped,
+    VIEWS_FILE,
+};
 use selfsame::report::{write_atomic, write_json};
 use selfsame::train::checkpoint::{self, Which};
-use selfsame::train::{Config, Method, Plan};
+use selfsame::train::{Config, EVENTS_FILE, Method, Plan};
+use sha2::{Digest, Sha256};
 
 use crate::args::CheckpointName;
 use crate::misuse;
@@ -18,20 +22,11 @@ use crate::terminal::Terminal;
 
 const CONFIG_FILE: &str = "config.toml";
 const LOCK_FILE: &str = ".lock";
-/// What a run may write, and `--overwrite` may therefore delete.
-const OWN: [&str; 11] = [
-    CONFIG_FILE,
-    LOCK_FILE,
-    RUN_FILE,
-    METRICS_FILE,
-    "events.out.tfevents.0.selfsame",
-    "checkpoints",
-    "cache",
-    "eval.json",
-    "map.json",
-    "views.json",
-    "report.html",
-];
+const CHECKPOINTS: &str = "checkpoints";
+const CACHE: &str = "cache";
+/// What a run writes anew, and starting over therefore deletes. The cache knows by itself what it is of.
+const OWN: [&str; 9] =
+    [CONFIG_FILE, RUN_FILE, METRICS_FILE, EVENTS_FILE, CHECKPOINTS, EVAL_FILE, MAP_FILE, VIEWS_FILE, PAGE_FILE];
 
 /// A run's folder, held by this process alone.
 pub struct Run {
@@ -39,27 +34,41 @@ pub struct Run {
     _lock: File,
 }
 
+/// A run's encoder.
+pub struct Encoders {
+    pub trained: ResNet,
+    /// The same with the weights it started from.
+    pub untrained: ResNet,
+    /// Steps that the trained one took.
+    pub step: u64,
+}
+
 impl Run {
-    /// Makes the folder for a new run.
+    /// Claims the folder for a new run; an older run in it stays until [`Run::clear`].
     pub fn create(path: &Path, overwrite: bool) -> anyhow::Result<Self> {
         let shown = path.display();
-        // A run that was killed before it wrote its configuration holds nothing that could be lost.
-        let begun = path.join(CONFIG_FILE).exists();
-        if let Some(stranger) = stranger(path).with_context(|| shown.to_string())? {
+        // Only what lies in a folder that a run has locked before is a run's.
+        let ours = path.join(LOCK_FILE).exists();
+        if let Some(stranger) = stranger(path, ours).with_context(|| shown.to_string())? {
             return Err(misuse(format!(
-                "{shown} holds {stranger:?}, which no run writes; name another folder with --out"
+                "{shown} holds {stranger:?}, which no run wrote; name another folder with --out"
             )));
         }
-        if begun && !overwrite {
+        // A run that was killed before it wrote its configuration holds nothing that could be lost.
+        if path.join(CONFIG_FILE).exists() && !overwrite {
             return Err(misuse(format!(
                 "{shown} holds a run already; go on with `--resume {shown}`, start again with --overwrite, or name \
                  another folder with --out"
             )));
         }
         std::fs::create_dir_all(path).with_context(|| shown.to_string())?;
-        let run = Self::lock(path)?;
-        for name in OWN.iter().filter(|name| **name != LOCK_FILE) {
-            let entry = path.join(name);
+        Self::lock(path)
+    }
+
+    /// Deletes an older run, its configuration first, so that what is left of it after a kill is no run.
+    pub fn clear(&self) -> anyhow::Result<()> {
+        for name in OWN {
+            let entry = self.path.join(name);
             let removed = if entry.is_dir() { std::fs::remove_dir_all(&entry) } else { std::fs::remove_file(&entry) };
             match removed {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -68,14 +77,17 @@ impl Run {
                 _ => {}
             }
         }
-        std::fs::create_dir_all(path.join("checkpoints")).with_context(|| shown.to_string())?;
-        Ok(run)
+        let checkpoints = self.path.join(CHECKPOINTS);
+        std::fs::create_dir_all(&checkpoints).with_context(|| checkpoints.display().to_string())
     }
 
     /// Opens a run's folder.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if !path.join(CONFIG_FILE).is_file() {
-            return Err(misuse(format!("{} is not the folder of a run: it has no {CONFIG_FILE}", path.display())));
+            return Err(misuse(format!(
+                "{} is not the folder of a run (it has no {CONFIG_FILE}); name one that `selfsame study` or `pretrain` made",
+                path.display()
+            )));
         }
         Self::lock(path)
     }
@@ -100,8 +112,10 @@ impl Run {
     pub fn plan(&self) -> anyhow::Result<Plan> {
         let path = self.path.join(CONFIG_FILE);
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let config: Config = toml::from_str(&text).with_context(|| path.display().to_string())?;
-        config.check().with_context(|| path.display().to_string())
+        let shown = path.display();
+        let config: Config =
+            toml::from_str(&text).with_context(|| format!("{shown} is damaged; mend it, or start a new run"))?;
+        config.check().with_context(|| format!("{shown} is damaged; mend it, or start a new run"))
     }
 
     /// The run's images, as its configuration names them.
@@ -112,13 +126,26 @@ impl Run {
             limit: plan.data.limit,
             classes: plan.data.classes.clone(),
             strict,
-            cache: Some(self.path.join("cache")),
+            cache: Some(self.path.join(CACHE)),
         };
         terminal.load(source, &options)
     }
 
-    /// The run's encoder: trained, and with the weights it started from.
-    pub fn encoders(&self, plan: &Plan, which: CheckpointName, device_name: &str) -> anyhow::Result<[ResNet; 2]> {
+    /// The run's own images, once they are seen to be those it began with: others could be split otherwise, and
+    /// images that were trained on would be measured as if they had not been.
+    pub fn load_own(&self, plan: &Plan, strict: bool, terminal: &Terminal) -> anyhow::Result<Dataset> {
+        let source = &plan.data.source;
+        let dataset = self.load(plan, source, strict, terminal)?;
+        if digest(&dataset) != self.record()?.dataset.digest {
+            return Err(misuse(format!(
+                "the images of {source} have changed since this run began; put them back, or start a new run"
+            )));
+        }
+        Ok(dataset)
+    }
+
+    /// The run's encoder.
+    pub fn encoders(&self, plan: &Plan, which: CheckpointName, device_name: &str) -> anyhow::Result<Encoders> {
         let device = device::by_name(device_name).map_err(misuse)?;
         let path = match which {
             CheckpointName::Last => Which::Last,
@@ -132,11 +159,11 @@ impl Run {
             };
             return Err(misuse(format!("{} does not exist; {way}", path.display())));
         }
-        let (weights, _) = checkpoint::load_backbone(&path)?;
+        let (weights, step) = checkpoint::load_backbone(&path)?;
         let untrained = plan.encoder.init(&mut Init::new(plan.seed, &device));
         let trained = state::load(plan.encoder.init(&mut Init::new(plan.seed, &device)), &weights)
             .with_context(|| format!("{}: does not fit the run's encoder", path.display()))?;
-        Ok([trained, untrained])
+        Ok(Encoders { trained, untrained, step })
     }
 
     pub fn write_record(&self, record: &RunRecord) -> anyhow::Result<()> {
@@ -144,24 +171,40 @@ impl Run {
     }
 
     pub fn record(&self) -> anyhow::Result<RunRecord> {
-        Ok(selfsame::report::read(&self.path)?.run)
+        let path = self.path.join(RUN_FILE);
+        let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        serde_json::from_slice(&text).with_context(|| format!("{} is damaged; start a new run", path.display()))
     }
 }
 
-/// The name of something in `path` that no run writes, if there is any. Hidden files are what systems and
-/// interrupted writes leave behind.
-fn stranger(path: &Path) -> std::io::Result<Option<String>> {
+/// The name of something in `path` that no run writes, if there is any; anything at all unless the folder is `ours`.
+/// Hidden files are what systems and interrupted writes leave behind.
+fn stranger(path: &Path, ours: bool) -> std::io::Result<Option<String>> {
     let entries = match path.read_dir() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         entries => entries?,
     };
     for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if !OWN.contains(&name.as_str()) && !name.starts_with('.') {
+        let known = ours && (name == CACHE || OWN.contains(&name.as_str()));
+        if !known && !name.starts_with('.') {
             return Ok(Some(name));
         }
     }
     Ok(None)
+}
+
+/// SHA-256 over the labels and pixels of all three splits: what makes two readings of a set the same.
+pub fn digest(dataset: &Dataset) -> String {
+    let mut hasher = Sha256::new();
+    for split in [&dataset.train, &dataset.validation, &dataset.test] {
+        hasher.update((split.len() as u64).to_le_bytes());
+        for i in 0..split.len() {
+            hasher.update(split.labels().map_or(u32::MAX, |labels| labels[i]).to_le_bytes());
+            hasher.update(split.image(i).pixels);
+        }
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What `run.json` says before training.
@@ -182,7 +225,6 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
             ),
         ),
         ("Schedule", format!("{} warm-up epochs, then a half cosine", train.warmup_epochs)),
-        ("Weights reported", "those of the last epoch; nothing is chosen by the test split".to_owned()),
     ];
     if let Some(clip) = train.clip_norm {
         protocol.push(("Gradient clipping", format!("to length {clip}")));
@@ -191,7 +233,7 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
         selfsame: env!("CARGO_PKG_VERSION").into(),
         burn: "0.22".into(),
         device: device.into(),
-        command: std::env::args().collect(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         seed: plan.seed,
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         seconds: 0.0,
@@ -205,6 +247,7 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
             test: dataset.test.len() as u64,
             skipped: dataset.skipped.iter().map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() }).collect(),
             notes: dataset.notes.clone(),
+            digest: digest(dataset),
         },
         encoder: EncoderRecord {
             name: name.unwrap_or_default(),

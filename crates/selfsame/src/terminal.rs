@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use selfsame::data::{Dataset, LoadOptions, load};
+use selfsame::data::{DataError, Dataset, LoadOptions, load};
 use selfsame::train::Progress;
 
 use crate::misuse;
@@ -54,7 +54,15 @@ impl Terminal {
         let dataset = load(source, options, &|done, total| {
             bar.lock().expect("no progress panics").set(done as u64, total as u64, String::new());
         })
-        .map_err(|e| misuse(format!("--data {source}: {e}")))?;
+        .map_err(|e| match e {
+            DataError::Read { .. }
+            | DataError::Damaged { .. }
+            | DataError::AllDamaged { .. }
+            | DataError::TooLarge { .. }
+            | DataError::Format { .. }
+            | DataError::Cache { .. } => anyhow::anyhow!("--data {source}: {e}"),
+            _ => misuse(format!("--data {source}: {e}")),
+        })?;
         bar.into_inner().expect("no progress panics").finish();
         let kind = match dataset.classes.len() {
             0 => "unlabelled".to_owned(),
@@ -94,7 +102,6 @@ impl Terminal {
 pub struct Bar {
     what: &'static str,
     bar: Option<ProgressBar>,
-    began: Instant,
     last_line: Cell<Instant>,
 }
 
@@ -104,7 +111,7 @@ impl Bar {
             let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {prefix}  {msg}");
             ProgressBar::new(0).with_style(style.expect("the template is valid")).with_prefix(what)
         });
-        Self { what, bar, began: Instant::now(), last_line: Cell::new(Instant::now()) }
+        Self { what, bar, last_line: Cell::new(Instant::now()) }
     }
 
     pub fn set(&self, done: u64, total: u64, message: String) {
@@ -131,11 +138,10 @@ impl Bar {
         self.set(progress.step, progress.steps, message);
     }
 
-    /// Clears the bar and returns how long the stage took.
-    pub fn finish(self) -> Duration {
+    /// Clears the bar.
+    pub fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }
-        self.began.elapsed()
     }
 }

@@ -93,12 +93,17 @@ fn misuse_is_exit_code_2_and_one_line_with_the_mend() {
         (&["--device", "cuda"], "--features cuda"),
         (&["--classes", "disc,unicorn"], "unicorn"),
         (&["--threads", "0"], "--threads"),
+        (&["--limit", "1"], "--limit"),
         (&["--no-such-flag"], "--no-such-flag"),
     ] {
         let output = run(at(extra));
         let text = said(&output);
         assert_eq!(output.status.code(), Some(2), "{extra:?}: {text}");
         assert!(text.contains(names) && !text.contains("panicked"), "{extra:?}: {text}");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let own = !extra[0].contains("no-such");
+        assert!(!own || errors.lines().filter(|line| line.starts_with("error: ")).count() == 1, "{errors}");
+        assert!(!own || errors.lines().last().unwrap().starts_with("error: "), "{errors}");
     }
     assert!(!out.join("config.toml").exists(), "nothing that could be resumed was left");
     for verb in ["eval", "report"] {
@@ -118,6 +123,16 @@ fn a_run_is_never_written_over_unasked_and_strange_files_never() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("--overwrite") && said(&output).contains("--resume"), "{}", said(&output));
     assert_eq!(std::fs::read(path.join("checkpoints/last.safetensors")).unwrap(), weights);
+
+    // A request that fails leaves the old run alone, even where it was to be written over.
+    let output = run(["study", "--data", "/nowhere/at/all", "--overwrite", "--out", &path.display().to_string()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(std::fs::read(path.join("checkpoints/last.safetensors")).unwrap(), weights);
+    // And what a run did not write is not its own, whatever it is called.
+    let other = folder.path().join("other");
+    std::fs::create_dir_all(other.join("checkpoints")).unwrap();
+    let output = run(["study", "--overwrite", "--out", &other.display().to_string()]);
+    assert!(output.status.code() == Some(2) && said(&output).contains("checkpoints"), "{}", said(&output));
 
     std::fs::write(path.join("thesis.tex"), "years of work").unwrap();
     let mut overwrite = again.clone();

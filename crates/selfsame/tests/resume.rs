@@ -70,6 +70,20 @@ fn a_run_killed_at_50_random_moments_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn weights_for_use_are_those_of_the_state_whatever_a_kill_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    assert!(run(small("pretrain", &path)).status.success());
+    let (last, good) = (path.join("checkpoints/last.safetensors"), weights(&path));
+    let resume = ["pretrain".to_owned(), "--resume".to_owned(), path.display().to_string()];
+    // A kill between the two renames leaves the weights of an earlier step, or none.
+    std::fs::copy(path.join("checkpoints/best.safetensors"), &last).unwrap();
+    assert!(run(&resume).status.success() && weights(&path) == good);
+    std::fs::remove_file(&last).unwrap();
+    assert!(run(&resume).status.success() && weights(&path) == good);
+}
+
+#[test]
 fn threads_do_not_change_the_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let bytes: Vec<Vec<u8>> = ["1", "2", "3"]

@@ -195,7 +195,8 @@ mod tests {
     #[test]
     fn refuses_each_setting_that_makes_no_sense_by_name() {
         assert!(sensible().check().is_ok());
-        let cases: Vec<(&str, fn(&mut Config))> = vec![
+        type Spoil = fn(&mut Config);
+        let cases: Vec<(&str, Spoil)> = vec![
             ("data.image_size", |c| c.data.image_size = 7),
             ("encoder.width", |c| c.encoder.width = 0),
             ("method.temperature", |c| {

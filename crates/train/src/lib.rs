@@ -15,3 +15,4 @@ mod tensorboard;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use config::{Config, ConfigError, DataConfig, Method, OptimizerKind, Plan, TrainConfig};
 pub use pretrain::{Outcome, Progress, TrainError, pretrain};
+pub use tensorboard::EVENTS_FILE;

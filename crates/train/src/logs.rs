@@ -45,6 +45,12 @@ impl Logs {
         self.metrics.append(line(point).as_bytes())?;
         self.events.append(&tensorboard::point(point))
     }
+
+    /// Waits until every point is on disk.
+    pub(crate) fn sync(&self) -> Result<(), ReportError> {
+        self.metrics.sync()?;
+        self.events.sync()
+    }
 }
 
 fn line(point: &MetricPoint) -> String {
@@ -68,5 +74,9 @@ impl Appended {
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), ReportError> {
         self.file.write_all(bytes).map_err(|source| ReportError::Io { path: self.path.clone(), source })
+    }
+
+    fn sync(&self) -> Result<(), ReportError> {
+        self.file.sync_data().map_err(|source| ReportError::Io { path: self.path.clone(), source })
     }
 }

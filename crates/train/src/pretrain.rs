@@ -153,7 +153,11 @@ pub fn pretrain(
         Some(state) if state.config != config => {
             return Err(TrainError::OtherConfig { path: checkpoint::state_path(run) });
         }
-        Some(state) => state,
+        Some(state) => {
+            // A kill between the state's rename and that of the weights for use left those behind.
+            checkpoint::save_weights(run, Which::Last, &state.weights, state.step).map_err(|e| failed(e.into()))?;
+            state
+        }
         None => Checkpoint {
             step: 0,
             seconds: 0.0,
@@ -202,8 +206,11 @@ pub fn pretrain(
         model = optimizer.step(model, &mut gradients, rate, step + 1);
 
         let done = step + 1;
-        let epoch_ended = done % steps_per_epoch == 0;
+        let epoch_ended = done.is_multiple_of(steps_per_epoch);
         let measured = epoch_ended && is_due(epoch + 1, plan.train.knn_every, plan.train.epochs as u64);
+        if measured {
+            check_finite(&state::read(&model), done, rate, run)?;
+        }
         let measurement = if measured { online_knn(&model.backbone, dataset, &plain)? } else { None };
         knn = measurement.or(knn);
 
@@ -217,7 +224,7 @@ pub fn pretrain(
             views_per_second: ((done - first_step) * 2 * batch as u64) as f64 / elapsed,
             left: Duration::from_secs_f64(elapsed / (done - first_step) as f64 * (steps - done) as f64),
         };
-        if done % LOG_EVERY == 0 || measurement.is_some() || done == steps || done == 1 {
+        if done.is_multiple_of(LOG_EVERY) || measurement.is_some() || done == steps || done == 1 {
             logs.add(&MetricPoint {
                 step: done,
                 epoch: done as f64 / steps_per_epoch as f64,
@@ -233,10 +240,9 @@ pub fn pretrain(
         let improved = measurement.is_some_and(|found| saved.best_knn.is_none_or(|best| found > best));
         if stopping || improved || done == steps || last_save.elapsed() >= save_every {
             let weights = state::read(&model);
-            if let Some((name, value)) = not_finite(&weights) {
-                let what = format!("a weight of {name}");
-                return Err(TrainError::NotFinite { what, value, step: done, learning_rate: rate, kept: kept(run) });
-            }
+            check_finite(&weights, done, rate, run)?;
+            // The curves first: after a power cut they may be ahead of the state, which cuts them back, never behind.
+            logs.sync()?;
             saved = Checkpoint {
                 step: done,
                 seconds: seconds_before + began.elapsed().as_secs_f64(),
@@ -260,12 +266,22 @@ pub fn pretrain(
 }
 
 fn is_due(epoch: u64, every: usize, epochs: u64) -> bool {
-    every > 0 && (epoch % every as u64 == 0 || epoch == epochs)
+    every > 0 && (epoch.is_multiple_of(every as u64) || epoch == epochs)
 }
 
-/// The first value that is infinite or not a number, with its tensor's name.
-fn not_finite(weights: &State) -> Option<(&String, f64)> {
-    weights.iter().find_map(|(name, tensor)| Some((name, f64::from(*tensor.values.iter().find(|v| !v.is_finite())?))))
+/// Refuses weights that are infinite or not a number, naming the first.
+fn check_finite(weights: &State, step: u64, learning_rate: f64, run: &Path) -> Result<(), TrainError> {
+    let bad = |tensor: &state::Values| tensor.values.iter().find(|v| !v.is_finite()).copied();
+    match weights.iter().find_map(|(name, tensor)| Some((name, bad(tensor)?))) {
+        None => Ok(()),
+        Some((name, value)) => Err(TrainError::NotFinite {
+            what: format!("a weight of {name}"),
+            value: f64::from(value),
+            step,
+            learning_rate,
+            kept: kept(run),
+        }),
+    }
 }
 
 /// Where the last good checkpoint lies, in words.

@@ -3,8 +3,8 @@
 
 use selfsame_report::record::MetricPoint;
 
-/// Name that TensorBoard recognises.
-pub(crate) const EVENTS_FILE: &str = "events.out.tfevents.0.selfsame";
+/// Name of the run's event file, which TensorBoard recognises.
+pub const EVENTS_FILE: &str = "events.out.tfevents.0.selfsame";
 
 /// How an event file starts: with its version.
 pub(crate) fn start() -> Vec<u8> {

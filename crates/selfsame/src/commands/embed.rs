@@ -11,6 +11,7 @@ use selfsame::nn::device;
 use selfsame::report::write_atomic;
 use serde_json::json;
 
+use super::shown;
 use crate::args::{Embed, SplitName};
 use crate::misuse;
 use crate::run::Run;
@@ -33,15 +34,17 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let run = Run::open(&args.run)?;
     let mut plan = run.plan()?;
-    let [encoder, _] = run.encoders(&plan, args.checkpoint, &args.device.device)?;
+    let encoder = run.encoders(&plan, args.checkpoint, &args.device.device)?.trained;
     if args.data.is_some() {
         // Another set has its own classes, and all of it is wanted.
         let mut config = (*plan).clone();
         (config.data.limit, config.data.classes) = (None, None);
         plan = config.check()?;
     }
-    let source = args.data.as_ref().unwrap_or(&plan.data.source);
-    let dataset = run.load(&plan, source, false, &terminal)?;
+    let dataset = match &args.data {
+        Some(source) => run.load(&plan, source, false, &terminal)?,
+        None => run.load_own(&plan, false, &terminal)?,
+    };
     let splits: Vec<(&str, &Split)> = [
         (SplitName::Train, "train", &dataset.train),
         (SplitName::Validation, "validation", &dataset.validation),
@@ -92,7 +95,7 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     }
     terminal.skipped(&dataset);
     terminal.say(&format!("{} embeddings of {dim} values  {}", features.rows(), args.to.display()));
-    terminal.result(&json!({ "file": args.to, "names": names, "rows": features.rows(), "dim": dim }));
+    terminal.result(&json!({ "file": shown(&args.to), "names": shown(&names), "rows": features.rows(), "dim": dim }));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,17 +10,17 @@ use selfsame::report::write_json;
 use selfsame::train::Plan;
 use serde_json::{Value, json};
 
-use super::report;
+use super::{report, shown};
 use crate::args::{CheckpointName, Eval};
 use crate::misuse;
-use crate::run::Run;
+use crate::run::{Encoders, Run};
 use crate::terminal::Terminal;
 
 pub fn run(args: &Eval) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let run = Run::open(&args.run)?;
     let plan = run.plan()?;
-    let dataset = run.load(&plan, &plan.data.source, false, &terminal)?;
+    let dataset = run.load_own(&plan, false, &terminal)?;
     let evaluation = measure(&run, &plan, &dataset, args.checkpoint, &args.device.device, &terminal)?;
     report::write(&run)?;
     terminal.skipped(&dataset);
@@ -39,7 +39,7 @@ pub fn measure(
     terminal: &Terminal,
 ) -> anyhow::Result<Evaluation> {
     let device = device::by_name(device_name).map_err(misuse)?;
-    let [trained, untrained] = run.encoders(plan, which, device_name)?;
+    let Encoders { trained, untrained, step } = run.encoders(plan, which, device_name)?;
     let subject = Subject {
         dataset,
         policy: &plan.augment,
@@ -49,9 +49,11 @@ pub fn measure(
         device: &device,
     };
     let (mut evaluation, map) = evaluate(&subject, &mut |line| terminal.status(line))?;
-    if let CheckpointName::Best = which {
-        evaluation.protocol.push(("Weights".into(), "those with the best kNN accuracy on the validation split".into()));
-    }
+    let weights = match which {
+        CheckpointName::Last => format!("the last, of step {step}"),
+        CheckpointName::Best => format!("those with the best kNN accuracy on the validation split, of step {step}"),
+    };
+    evaluation.protocol.push(("Weights measured".into(), weights));
     write_json(&run.path.join(EVAL_FILE), &evaluation)?;
     write_json(&run.path.join(MAP_FILE), &map)?;
     Ok(evaluation)
@@ -85,7 +87,7 @@ pub fn print(evaluation: &Evaluation, dataset: &Dataset, terminal: &Terminal) {
 /// The evaluation for machines: `test`, `pixels` and `untrained`, accuracies as fractions of 1.
 pub fn to_json(run: &Run, evaluation: &Evaluation, dataset: &Dataset) -> Value {
     let mut value = serde_json::to_value(evaluation).unwrap_or_default();
-    value["run"] = json!(run.path);
+    value["run"] = json!(shown(&run.path));
     value["skipped"] = json!(dataset.skipped.len());
     value
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use selfsame::data::fetch;
 use serde_json::json;
 
+use super::shown;
 use crate::args::Fetch;
 use crate::terminal::{Bar, Terminal};
 
@@ -17,6 +18,7 @@ pub fn run(args: &Fetch) -> anyhow::Result<ExitCode> {
     bar.finish();
     terminal.say(&format!("{} is complete in {}; study it with:", args.set, args.to.display()));
     terminal.say(&format!("  selfsame study --data {}", args.to.display()));
-    terminal.result(&json!({ "files": summary.files, "downloaded": summary.downloaded, "resumed": summary.resumed }));
+    let files: Vec<String> = summary.files.iter().map(|file| shown(file)).collect();
+    terminal.result(&json!({ "files": files, "downloaded": summary.downloaded, "resumed": summary.resumed }));
     Ok(ExitCode::SUCCESS)
 }

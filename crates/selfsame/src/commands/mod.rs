@@ -12,6 +12,11 @@ use crate::misuse;
 /// Exit code of a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
+/// A path for people and JSON, whatever bytes it is made of.
+fn shown(path: &std::path::Path) -> String {
+    path.display().to_string()
+}
+
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(threads) = args.threads {
         if threads == 0 {

@@ -9,13 +9,13 @@ use anyhow::Context;
 use selfsame::augment::{Scratch, Source, ViewKey};
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::nn::device;
-use selfsame::report::record::{RunRecord, VIEWS_FILE, ViewSheet};
+use selfsame::report::record::{EVAL_FILE, MAP_FILE, RunRecord, VIEWS_FILE, ViewSheet};
 use selfsame::report::{Sprite, write_json};
 use selfsame::train::checkpoint::Checkpoint;
 use selfsame::train::{Outcome, Plan};
 use serde_json::json;
 
-use super::{INTERRUPTED, eval, report};
+use super::{INTERRUPTED, eval, report, shown};
 use crate::args::{CheckpointName, Pretrain};
 use crate::run::{self, Run};
 use crate::terminal::{Bar, Terminal};
@@ -23,6 +23,8 @@ use crate::{misuse, resolve};
 
 /// Images and views of each on the sheet of views.
 const SHEET: [u32; 2] = [8, 6];
+/// Side of its pictures, at most.
+const SHEET_SIDE: u32 = 96;
 
 pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
@@ -33,7 +35,7 @@ pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     terminal.skipped(&dataset);
     terminal.say(&format!("encoder  {}", run.path.join("checkpoints").join("last.safetensors").display()));
     terminal.say(&format!("report   {}", page.display()));
-    terminal.result(&json!({ "run": run.path, "report": page, "seconds": record.seconds }));
+    terminal.result(&json!({ "run": shown(&run.path), "report": shown(&page), "seconds": record.seconds }));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -48,7 +50,7 @@ pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     eval::print(&evaluation, &dataset, &terminal);
     terminal.say(&format!("report   {}", page.display()));
     let mut result = eval::to_json(&run, &evaluation, &dataset);
-    result["report"] = json!(page);
+    result["report"] = json!(shown(&page));
     result["seconds"] = json!(record.seconds);
     terminal.result(&result);
     Ok(ExitCode::SUCCESS)
@@ -68,21 +70,29 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
         record.encoder.name, record.encoder.parameters, record.encoder.dimension, record.method, record.augment
     ));
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let signal = Arc::clone(&stop);
+    let [stop, training] = [false, true].map(|on| Arc::new(AtomicBool::new(on)));
+    let signals = [Arc::clone(&stop), Arc::clone(&training)];
     ctrlc::set_handler(move || {
-        if signal.swap(true, Ordering::Relaxed) {
+        let [stop, training] = &signals;
+        if stop.swap(true, Ordering::Relaxed) || !training.load(Ordering::Relaxed) {
             std::process::exit(i32::from(INTERRUPTED));
         }
         eprintln!("\nfinishing this step and saving; once more to end at once");
     })
     .context("cannot listen for Ctrl-C")?;
 
+    // Whatever was measured before is not of the weights that are about to be made.
+    if !record.finished {
+        for name in [EVAL_FILE, MAP_FILE] {
+            let _ = std::fs::remove_file(run.path.join(name));
+        }
+    }
     let save_every = Duration::from_secs(args.save_every);
     let bar = Bar::new("steps");
     let outcome =
         selfsame::train::pretrain(&plan, &dataset, &device, &run.path, save_every, &stop, &mut |p| bar.step(p));
     bar.finish();
+    training.store(false, Ordering::Relaxed);
     record.seconds = Checkpoint::load(&run.path).ok().flatten().map_or(record.seconds, |saved| saved.seconds);
     record.finished = matches!(outcome, Ok(Outcome::Finished));
     let recorded = run.write_record(&record);
@@ -95,6 +105,10 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
         ));
         return Ok(None);
     }
+    if stop.load(Ordering::Relaxed) {
+        terminal.status(&format!("training is complete; go on with: selfsame {verb} --resume {}", run.path.display()));
+        return Ok(None);
+    }
     terminal.status(&format!("trained {} epochs in {:.0} s", record.epochs, record.seconds));
     Ok(Some((run, plan, dataset, record)))
 }
@@ -102,7 +116,7 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
 fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
     let policy = resolve::policy(&args.augment)?;
     // Settings are checked before images are read, with the size that is still open set to any that is fine.
-    resolve::plan(args, policy.clone(), args.image_size.unwrap_or(32))?;
+    resolve::plan(args, policy, args.image_size.unwrap_or(32))?;
     let run = Run::create(&resolve::out(args), args.overwrite)?;
     let options = LoadOptions {
         image_size: args.image_size,
@@ -112,11 +126,23 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
         strict: args.strict,
         cache: Some(run.path.join("cache")),
     };
-    let dataset = terminal.load(&args.data, &options)?;
+    let mut dataset = terminal.load(&args.data, &options)?;
     let plan = resolve::plan(args, policy, dataset.image_size)?;
+    let images = dataset.train.len();
+    if images < 2 {
+        return Err(misuse(format!("{images} training images are too few; check --data, --limit and --classes")));
+    }
+    if images < plan.train.batch {
+        let batch = plan.train.batch;
+        dataset.notes.push(format!(
+            "A batch of {batch} was asked for; there are {images} training images, so that is its size."
+        ));
+    }
+    let sheet = view_sheet(&plan, &dataset)?;
+    run.clear()?;
     let record = run::record(&plan, &dataset, &args.device.device);
     run.write_record(&record)?;
-    write_json(&run.path.join(VIEWS_FILE), &view_sheet(&plan, &dataset)?)?;
+    write_json(&run.path.join(VIEWS_FILE), &sheet)?;
     // Last, since a folder with a configuration is one that can be resumed.
     run.write_config(&plan)?;
     Ok((run, plan, dataset, record))
@@ -126,16 +152,7 @@ fn resume(args: &Pretrain, path: &std::path::Path, terminal: &Terminal) -> anyho
     let run = Run::open(path)?;
     let plan = run.plan()?;
     let record = run.record()?;
-    let dataset = run.load(&plan, &plan.data.source, args.strict, terminal)?;
-    let counts = [dataset.train.len() as u64, dataset.validation.len() as u64, dataset.test.len() as u64];
-    let before = [record.dataset.train, record.dataset.validation, record.dataset.test];
-    if counts != before || dataset.classes != record.dataset.classes {
-        return Err(misuse(format!(
-            "the images of {} have changed since this run began ({before:?} training, validation and test images then, \
-             {counts:?} now); put them back, or start a new run",
-            plan.data.source
-        )));
-    }
+    let dataset = run.load_own(&plan, args.strict, terminal)?;
     Ok((run, plan, dataset, record))
 }
 
@@ -158,6 +175,9 @@ fn view_sheet(plan: &Plan, dataset: &Dataset) -> anyhow::Result<ViewSheet> {
         }
     }
     let tiles: Vec<&[u8]> = tiles.iter().map(Vec::as_slice).collect();
-    let sheet = Sprite::lossless(size, size, &tiles, SHEET[1] + 1)?;
+    let tiles = selfsame::eval::shrink(&tiles, size, SHEET_SIDE);
+    let tiles: Vec<&[u8]> = tiles.iter().map(|tile| &**tile).collect();
+    let side = size.min(SHEET_SIDE);
+    let sheet = Sprite::lossless(side, side, &tiles, SHEET[1] + 1)?;
     Ok(ViewSheet { names, sheet })
 }

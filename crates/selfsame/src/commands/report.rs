@@ -7,6 +7,7 @@ use selfsame::report::record::PAGE_FILE;
 use selfsame::report::{read, render, write_atomic};
 use serde_json::json;
 
+use super::shown;
 use crate::args::Report;
 use crate::run::Run;
 use crate::terminal::Terminal;
@@ -15,7 +16,7 @@ pub fn run(args: &Report) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let page = write(&Run::open(&args.run)?)?;
     terminal.say(&format!("report   {}", page.display()));
-    terminal.result(&json!({ "report": page }));
+    terminal.result(&json!({ "report": shown(&page) }));
     Ok(ExitCode::SUCCESS)
 }
 
