@@ -68,7 +68,7 @@ pub struct Probe {
 ///
 /// Each strength starts from the solution of the stronger one and is minimised by L-BFGS on all rows.
 /// The preconditioner is the upper bound ½ ZᵀZ/n + λI of the Hessian (Böhning, "Multinomial logistic
-/// regression algorithm", Ann. Inst. Statist. Math. 1992) up to 4,096 features and none beyond; it
+/// regression algorithm", Ann. Inst. Statist. Math. 1992) up to 4,096 features and eight a row, none beyond; it
 /// changes the way to the minimum, not the minimum. The result does not depend on the number of
 /// threads.
 ///
@@ -108,7 +108,9 @@ pub fn fit(
     let targets: Vec<u32> =
         train_labels.iter().map(|label| present.partition_point(|class| class < label) as u32).collect();
     let features = Standardised::new(train, &mean, &scale);
-    let moments = (train.dim() <= matrix::MAX_DIM).then(|| matrix::second_moments(&features)).transpose()?;
+    // With far fewer rows than features a step without it is so cheap that factoring it would take longer.
+    let worth = train.dim() <= matrix::MAX_DIM && train.dim() <= 8 * train.rows();
+    let moments = worth.then(|| matrix::second_moments(&features)).transpose()?;
 
     let mut objective =
         Objective { rows: &features, targets: &targets, classes: present.len(), lambda: 0.0, curvature: None };

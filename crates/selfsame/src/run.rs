@@ -17,6 +17,7 @@ use selfsame::train::{Config, EVENTS_FILE, Method, Plan};
 use sha2::{Digest, Sha256};
 
 use crate::args::CheckpointName;
+use crate::commands::quoted;
 use crate::misuse;
 use crate::terminal::Terminal;
 
@@ -56,8 +57,9 @@ impl Run {
         }
         // A run that was killed before it wrote its configuration holds nothing that could be lost.
         if path.join(CONFIG_FILE).exists() && !overwrite {
+            let way = quoted(path);
             return Err(misuse(format!(
-                "{shown} holds a run already; go on with `--resume {shown}`, start again with --overwrite, or name \
+                "{shown} holds a run already; go on with `--resume {way}`, start again with --overwrite, or name \
                  another folder with --out"
             )));
         }

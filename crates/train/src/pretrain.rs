@@ -288,7 +288,11 @@ fn check_finite(weights: &State, step: u64, learning_rate: f64, run: &Path) -> R
 fn kept(run: &Path) -> String {
     match Checkpoint::load(run) {
         Ok(Some(state)) => {
-            format!("the last good checkpoint is {} (step {})", Which::Last.path(run).display(), state.step)
+            format!(
+                "the last good checkpoint is {} (step {}); go on from it with --resume",
+                Which::Last.path(run).display(),
+                state.step
+            )
         }
         _ => "no checkpoint had been written yet".to_owned(),
     }

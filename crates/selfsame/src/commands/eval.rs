@@ -23,6 +23,9 @@ pub fn run(args: &Eval) -> anyhow::Result<ExitCode> {
     let dataset = run.load_own(&plan, false, &terminal)?;
     let evaluation = measure(&run, &plan, &dataset, args.checkpoint, &args.device.device, &terminal)?;
     report::write(&run)?;
+    if !run.record()?.finished {
+        terminal.status("training has not finished: these are the weights of the last checkpoint");
+    }
     terminal.skipped(&dataset);
     print(&evaluation, &dataset, &terminal);
     terminal.result(&to_json(&run, &evaluation, &dataset));

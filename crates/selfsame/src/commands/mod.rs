@@ -17,6 +17,13 @@ fn shown(path: &std::path::Path) -> String {
     path.display().to_string()
 }
 
+/// A path as it can be pasted into a shell.
+pub fn quoted(path: &std::path::Path) -> String {
+    let path = shown(path);
+    let plain = path.chars().all(|c| c.is_alphanumeric() || "/\\._-:+@%".contains(c));
+    if plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(threads) = args.threads {
         if threads == 0 {

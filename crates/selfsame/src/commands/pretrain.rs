@@ -15,7 +15,7 @@ use selfsame::train::checkpoint::Checkpoint;
 use selfsame::train::{Outcome, Plan};
 use serde_json::json;
 
-use super::{INTERRUPTED, eval, report, shown};
+use super::{INTERRUPTED, eval, quoted, report, shown};
 use crate::args::{CheckpointName, Pretrain};
 use crate::run::{self, Run};
 use crate::terminal::{Bar, Terminal};
@@ -72,9 +72,13 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
 
     let [stop, training] = [false, true].map(|on| Arc::new(AtomicBool::new(on)));
     let signals = [Arc::clone(&stop), Arc::clone(&training)];
+    let way = format!("go on with: selfsame {verb} --resume {}", quoted(&run.path));
+    let way_on = way.clone();
     ctrlc::set_handler(move || {
         let [stop, training] = &signals;
-        if stop.swap(true, Ordering::Relaxed) || !training.load(Ordering::Relaxed) {
+        let again = stop.swap(true, Ordering::Relaxed);
+        if again || !training.load(Ordering::Relaxed) {
+            eprintln!("\nstopped; {way_on}");
             std::process::exit(i32::from(INTERRUPTED));
         }
         eprintln!("\nfinishing this step and saving; once more to end at once");
@@ -99,14 +103,11 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
     let outcome = outcome?;
     recorded?;
     if let Outcome::Stopped { step, steps } = outcome {
-        terminal.status(&format!(
-            "stopped after step {step} of {steps}; go on with: selfsame {verb} --resume {}",
-            run.path.display()
-        ));
+        terminal.status(&format!("stopped after step {step} of {steps}; {way}"));
         return Ok(None);
     }
     if stop.load(Ordering::Relaxed) {
-        terminal.status(&format!("training is complete; go on with: selfsame {verb} --resume {}", run.path.display()));
+        terminal.status(&format!("training is complete; {way}"));
         return Ok(None);
     }
     terminal.status(&format!("trained {} epochs in {:.0} s", record.epochs, record.seconds));
