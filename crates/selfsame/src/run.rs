@@ -4,9 +4,10 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use burn::tensor::Device;
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::nn::layers::Init;
-use selfsame::nn::{ResNet, device, state};
+use selfsame::nn::{ResNet, state};
 use selfsame::report::record::{
     DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE, RunRecord, Skipped,
     VIEWS_FILE,
@@ -120,7 +121,12 @@ impl Run {
         config.check().with_context(|| format!("{shown} is damaged; mend it, or start a new run"))
     }
 
-    /// The run's images, as its configuration names them.
+    /// Where decoded images are kept when they are too many for memory.
+    pub fn cache(&self) -> PathBuf {
+        self.path.join(CACHE)
+    }
+
+    /// Images brought to the size that the run's configuration names.
     pub fn load(&self, plan: &Plan, source: &str, strict: bool, terminal: &Terminal) -> anyhow::Result<Dataset> {
         let options = LoadOptions {
             image_size: Some(plan.data.image_size),
@@ -128,7 +134,7 @@ impl Run {
             limit: plan.data.limit,
             classes: plan.data.classes.clone(),
             strict,
-            cache: Some(self.path.join(CACHE)),
+            cache: Some(self.cache()),
         };
         terminal.load(source, &options)
     }
@@ -147,8 +153,7 @@ impl Run {
     }
 
     /// The run's encoder.
-    pub fn encoders(&self, plan: &Plan, which: CheckpointName, device_name: &str) -> anyhow::Result<Encoders> {
-        let device = device::by_name(device_name).map_err(misuse)?;
+    pub fn encoders(&self, plan: &Plan, which: CheckpointName, device: &Device) -> anyhow::Result<Encoders> {
         let path = match which {
             CheckpointName::Last => Which::Last,
             CheckpointName::Best => Which::Best,
@@ -162,8 +167,8 @@ impl Run {
             return Err(misuse(format!("{} does not exist; {way}", path.display())));
         }
         let (weights, step) = checkpoint::load_backbone(&path)?;
-        let untrained = plan.encoder.init(&mut Init::new(plan.seed, &device));
-        let trained = state::load(plan.encoder.init(&mut Init::new(plan.seed, &device)), &weights)
+        let untrained = plan.encoder.init(&mut Init::new(plan.seed, device));
+        let trained = state::load(plan.encoder.init(&mut Init::new(plan.seed, device)), &weights)
             .with_context(|| format!("{}: does not fit the run's encoder", path.display()))?;
         Ok(Encoders { trained, untrained, step })
     }
@@ -213,7 +218,7 @@ pub fn digest(dataset: &Dataset) -> String {
 pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
     let Method::SimClr(method) = &plan.method;
     let train = &plan.train;
-    let encoder = plan.encoder.init(&mut Init::new(plan.seed, &burn::tensor::Device::flex()));
+    let encoder = plan.encoder.init(&mut Init::new(plan.seed, &Device::flex()));
     let name = serde_json::to_value(plan.encoder.architecture).ok().and_then(|v| v.as_str().map(str::to_owned));
     let mut protocol = vec![
         ("Encoder stem", format!("{:?}, width {}", plan.encoder.stem, plan.encoder.width)),

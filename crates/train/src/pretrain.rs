@@ -45,18 +45,23 @@ pub struct Progress {
     pub left: Duration,
 }
 
-/// How training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All epochs are done.
-    Finished,
-    /// It was asked to stop and saved after this step.
-    Stopped {
-        /// Steps taken.
-        step: u64,
-        /// Steps in all.
-        steps: u64,
-    },
+/// Where training ended: after all steps, or after the one that was under way when it was asked to stop. The state
+/// of that step is saved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// Steps taken.
+    pub step: u64,
+    /// Steps in all.
+    pub steps: u64,
+    /// Seconds that the steps taken took, pauses left out.
+    pub seconds: f64,
+}
+
+impl Outcome {
+    /// Whether all epochs are done.
+    pub fn finished(&self) -> bool {
+        self.step == self.steps
+    }
 }
 
 /// Why training could not go on.
@@ -118,8 +123,8 @@ pub enum TrainError {
 /// Trains `plan` on the train split, writing checkpoints and logs into the folder `run`, which exists.
 ///
 /// Where `run` holds a state already, training goes on from it, and the final weights are the same bytes as
-/// without the interruption, on the same device and machine. Setting `stop` lets the step under way finish, saves, and returns.
-/// `on_step` is called after every step. A checkpoint is written when `save_every` has passed since the last one, when
+/// without the interruption, on the same device and machine. Setting `stop` lets the step under way finish, saves, and
+/// returns. `on_step` is called after every step. A checkpoint is written when `save_every` has passed since the last one, when
 /// the validation kNN has improved, and at the end.
 ///
 /// # Errors
@@ -258,11 +263,11 @@ pub fn pretrain(
             saved.save(run).map_err(failed)?;
             last_save = Instant::now();
         }
-        if stopping && done < steps {
-            return Ok(Outcome::Stopped { step: done, steps });
+        if stopping {
+            break;
         }
     }
-    Ok(Outcome::Finished)
+    Ok(Outcome { step: saved.step, steps, seconds: saved.seconds })
 }
 
 fn is_due(epoch: u64, every: usize, epochs: u64) -> bool {

@@ -42,7 +42,7 @@ pub fn measure(
     terminal: &Terminal,
 ) -> anyhow::Result<Evaluation> {
     let device = device::by_name(device_name).map_err(misuse)?;
-    let Encoders { trained, untrained, step } = run.encoders(plan, which, device_name)?;
+    let Encoders { trained, untrained, step } = run.encoders(plan, which, &device)?;
     let subject = Subject {
         dataset,
         policy: &plan.augment,

@@ -11,8 +11,8 @@ use selfsame::data::{Dataset, LoadOptions};
 use selfsame::nn::device;
 use selfsame::report::record::{EVAL_FILE, MAP_FILE, RunRecord, VIEWS_FILE, ViewSheet};
 use selfsame::report::{Sprite, write_json};
-use selfsame::train::checkpoint::Checkpoint;
-use selfsame::train::{Outcome, Plan};
+use selfsame::train::checkpoint::Which;
+use selfsame::train::{Outcome, Plan, TrainError};
 use serde_json::json;
 
 use super::{INTERRUPTED, eval, quoted, report, shown};
@@ -33,7 +33,7 @@ pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     };
     let page = report::write(&run)?;
     terminal.skipped(&dataset);
-    terminal.say(&format!("encoder  {}", run.path.join("checkpoints").join("last.safetensors").display()));
+    terminal.say(&format!("encoder  {}", Which::Last.path(&run.path).display()));
     terminal.say(&format!("report   {}", page.display()));
     terminal.result(&json!({ "run": shown(&run.path), "report": shown(&page), "seconds": record.seconds }));
     Ok(ExitCode::SUCCESS)
@@ -97,12 +97,12 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
         selfsame::train::pretrain(&plan, &dataset, &device, &run.path, save_every, &stop, &mut |p| bar.step(p));
     bar.finish();
     training.store(false, Ordering::Relaxed);
-    record.seconds = Checkpoint::load(&run.path).ok().flatten().map_or(record.seconds, |saved| saved.seconds);
-    record.finished = matches!(outcome, Ok(Outcome::Finished));
-    let recorded = run.write_record(&record);
     let outcome = outcome?;
-    recorded?;
-    if let Outcome::Stopped { step, steps } = outcome {
+    record.seconds = outcome.seconds;
+    record.finished = outcome.finished();
+    run.write_record(&record)?;
+    if !outcome.finished() {
+        let Outcome { step, steps, .. } = outcome;
         terminal.status(&format!("stopped after step {step} of {steps}; {way}"));
         return Ok(None);
     }
@@ -125,13 +125,13 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
         limit: args.limit,
         classes: args.classes.clone(),
         strict: args.strict,
-        cache: Some(run.path.join("cache")),
+        cache: Some(run.cache()),
     };
     let mut dataset = terminal.load(&args.data, &options)?;
     let plan = resolve::plan(args, policy, dataset.image_size)?;
     let images = dataset.train.len();
     if images < 2 {
-        return Err(misuse(format!("{images} training images are too few; check --data, --limit and --classes")));
+        return Err(misuse(TrainError::TooFewImages { images }));
     }
     if images < plan.train.batch {
         let batch = plan.train.batch;
@@ -157,7 +157,7 @@ fn resume(args: &Pretrain, path: &std::path::Path, terminal: &Terminal) -> anyho
     Ok((run, plan, dataset, record))
 }
 
-/// A few training images, evenly spread, each beside views of it.
+/// A few training images, taken at random, each beside views of it.
 fn view_sheet(plan: &Plan, dataset: &Dataset) -> anyhow::Result<ViewSheet> {
     let split = &dataset.train;
     let size = dataset.image_size;
