@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{Blur, Crop, Jitter, Policy};
+use crate::policy::{Blur, Crop, Fill, Interpolation, Jitter, PadCrop, Policy, Rotation};
 
 /// The name of a view: equal keys give equal views, whatever else happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,26 +47,75 @@ pub enum Adjustment {
     Hue(f64),
 }
 
+/// Where a padding crop starts: how far right of and below the view's first pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shift {
+    /// Columns; negative to the left.
+    pub right: i32,
+    /// Rows; negative upwards.
+    pub down: i32,
+    /// What fills the margin.
+    pub fill: Fill,
+}
+
+/// A rotation about the view's centre.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    /// Angle, counter-clockwise, within −360 and 360.
+    pub degrees: f64,
+    /// Whether levels are taken from the four nearest pixels rather than from the nearest one.
+    pub smooth: bool,
+}
+
+/// The parameters of a Gaussian blur: see [`Blur`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GaussianBlur {
+    /// Standard deviation in pixels of the view, or of a view of side `side`; above 0, at most 1024.
+    pub sigma: f64,
+    /// The side that `sigma` is meant for, where it grows with the view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<u32>,
+    /// Pixels across torchvision's kernel, odd; PIL's blur without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<u32>,
+}
+
 /// The drawn parameters of one view: with the image and the side they determine every pixel.
 ///
-/// A step that the policy lacks and one that chance left out read alike, which is what makes
-/// policies nested: equal draws are equal views.
+/// The steps are made in the order of the fields. A step that the policy lacks and one that chance left out read
+/// alike, which is what makes policies nested: equal draws are equal views.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Draw {
     /// The part shown; `None` for the whole image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<CropBox>,
+    /// How it is brought to the view's side.
+    pub interpolation: Interpolation,
+    /// The padding crop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Shift>,
+    /// The rotation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Turn>,
     /// Whether the view is flipped horizontally.
     pub flip: bool,
+    /// Whether the view is flipped vertically.
+    pub vertical_flip: bool,
     /// The changes of colour, in the order in which they are made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter: Option<[Adjustment; 4]>,
     /// Whether the view is grey.
     pub grey: bool,
-    /// Deviation of the blur in pixels of a view of side 32 (see [`Blur`]).
+    /// The blur.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub blur: Option<f64>,
+    pub blur: Option<GaussianBlur>,
+    /// The least level that is inverted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub solarise: Option<u8>,
 }
 
 impl Policy {
@@ -75,33 +124,57 @@ impl Policy {
     /// A side of 0 is drawn for as if it were 1.
     pub fn draw(&self, key: ViewKey, width: u32, height: u32) -> Draw {
         let config = self.config();
+        let (words, crop_words) = key.words();
+        let words = |step: std::ops::Range<usize>| Words(words[step].iter().copied());
+        // The positions are part of what a seed means: new steps take words from 19 on.
         Draw {
-            crop: config.crop.map(|crop| draw_crop(&crop, key.stream(Step::Crop), width.max(1), height.max(1))),
-            flip: config.flip.is_some_and(|flip| key.stream(Step::Flip).chance(flip.probability)),
-            jitter: config.jitter.and_then(|jitter| draw_jitter(&jitter, key.stream(Step::Jitter))),
-            grey: config.grey.is_some_and(|grey| key.stream(Step::Grey).chance(grey.probability)),
-            blur: config.blur.and_then(|blur| draw_blur(&blur, key.stream(Step::Blur))),
+            jitter: config.jitter.and_then(|step| draw_jitter(&step, key.view, words(0..8))),
+            flip: config.flip.is_some_and(|step| words(8..9).chance(step.probability.of_view(key.view))),
+            vertical_flip: config
+                .vertical_flip
+                .is_some_and(|step| words(9..10).chance(step.probability.of_view(key.view))),
+            grey: config.grey.is_some_and(|step| words(10..11).chance(step.probability.of_view(key.view))),
+            solarise: config
+                .solarise
+                .filter(|step| words(11..12).chance(step.probability.of_view(key.view)))
+                .map(|step| step.threshold),
+            blur: config.blur.and_then(|step| draw_blur(&step, key.view, words(12..14))),
+            rotation: config.rotation.and_then(|step| draw_rotation(&step, key.view, words(14..16))),
+            shift: config.pad_crop.and_then(|step| draw_shift(&step, key.view, words(16..19))),
+            crop: config
+                .crop
+                .and_then(|step| draw_crop(&step, key.view, Words(crop_words), width.max(1), height.max(1))),
+            interpolation: config.crop.map_or(Interpolation::default(), |step| step.interpolation),
         }
     }
 }
 
 /// torchvision's law for `RandomResizedCrop`. Both sides are at least 1.
-fn draw_crop(crop: &Crop, mut stream: Stream, width: u32, height: u32) -> CropBox {
+fn draw_crop(
+    crop: &Crop,
+    view: u32,
+    mut words: Words<impl Iterator<Item = u64>>,
+    width: u32,
+    height: u32,
+) -> Option<CropBox> {
+    if !words.chance(crop.probability.of_view(view)) {
+        return None;
+    }
     let [full_width, full_height] = [width, height].map(f64::from);
     let log_ratio = crop.ratio.map(libm::log);
     for _ in 0..10 {
-        let area = full_width * full_height * stream.uniform(crop.scale);
-        let ratio = libm::exp(stream.uniform(log_ratio));
+        let area = full_width * full_height * words.uniform(crop.scale);
+        let ratio = libm::exp(words.uniform(log_ratio));
         let box_width = (area * ratio).sqrt().round_ties_even();
         let box_height = (area / ratio).sqrt().round_ties_even();
         if (1.0..=full_width).contains(&box_width) && (1.0..=full_height).contains(&box_height) {
             let (box_width, box_height) = (box_width as u32, box_height as u32);
-            let top = stream.up_to(height - box_height);
-            let left = stream.up_to(width - box_width);
-            return CropBox { left, top, width: box_width, height: box_height };
+            let top = words.up_to(height - box_height);
+            let left = words.up_to(width - box_width);
+            return Some(CropBox { left, top, width: box_width, height: box_height });
         }
     }
-    central_crop(crop.ratio, width, height)
+    Some(central_crop(crop.ratio, width, height))
 }
 
 /// The largest central box whose ratio is within bounds, and which has at least one pixel.
@@ -117,18 +190,33 @@ fn central_crop([least, largest]: [f64; 2], width: u32, height: u32) -> CropBox 
     CropBox { left: (width - box_width) / 2, top: (height - box_height) / 2, width: box_width, height: box_height }
 }
 
+/// torchvision's law for `RandomCrop` with padding.
+fn draw_shift(pad_crop: &PadCrop, view: u32, mut words: Words<impl Iterator<Item = u64>>) -> Option<Shift> {
+    let applied = words.chance(pad_crop.probability.of_view(view));
+    let padding = pad_crop.padding as i32;
+    let down = words.up_to(2 * pad_crop.padding) as i32 - padding;
+    let right = words.up_to(2 * pad_crop.padding) as i32 - padding;
+    applied.then_some(Shift { right, down, fill: pad_crop.fill })
+}
+
+fn draw_rotation(rotation: &Rotation, view: u32, mut words: Words<impl Iterator<Item = u64>>) -> Option<Turn> {
+    let applied = words.chance(rotation.probability.of_view(view));
+    let degrees = words.uniform(rotation.degrees);
+    applied.then_some(Turn { degrees, smooth: rotation.smooth })
+}
+
 /// All of it is drawn whether it is used or not: the same key jitters alike at every probability.
-fn draw_jitter(jitter: &Jitter, mut stream: Stream) -> Option<[Adjustment; 4]> {
-    let applied = stream.chance(jitter.probability);
+fn draw_jitter(jitter: &Jitter, view: u32, mut words: Words<impl Iterator<Item = u64>>) -> Option<[Adjustment; 4]> {
+    let applied = words.chance(jitter.probability.of_view(view));
     let mut factor = |amount: f64| {
         let amount = amount * jitter.strength;
-        stream.uniform([(1.0 - amount).max(0.0), 1.0 + amount])
+        words.uniform([(1.0 - amount).max(0.0), 1.0 + amount])
     };
     let brightness = factor(jitter.brightness);
     let contrast = factor(jitter.contrast);
     let saturation = factor(jitter.saturation);
     let turn = jitter.hue * jitter.strength;
-    let hue = stream.uniform([-turn, turn]);
+    let hue = words.uniform([-turn, turn]);
     let mut adjustments = [
         Adjustment::Brightness(brightness),
         Adjustment::Contrast(contrast),
@@ -136,30 +224,21 @@ fn draw_jitter(jitter: &Jitter, mut stream: Stream) -> Option<[Adjustment; 4]> {
         Adjustment::Hue(hue),
     ];
     for last in (1..adjustments.len()).rev() {
-        adjustments.swap(last, stream.up_to(last as u32) as usize);
+        adjustments.swap(last, words.up_to(last as u32) as usize);
     }
     applied.then_some(adjustments)
 }
 
-fn draw_blur(blur: &Blur, mut stream: Stream) -> Option<f64> {
-    let applied = stream.chance(blur.probability);
-    let sigma = stream.uniform(blur.sigma);
-    applied.then_some(sigma)
-}
-
-/// The number of a step's random stream. It is part of what a seed means: never change one.
-#[derive(Clone, Copy)]
-enum Step {
-    Crop = 0,
-    Flip = 1,
-    Jitter = 2,
-    Grey = 3,
-    Blur = 4,
+fn draw_blur(blur: &Blur, view: u32, mut words: Words<impl Iterator<Item = u64>>) -> Option<GaussianBlur> {
+    let applied = words.chance(blur.probability.of_view(view));
+    let sigma = words.uniform(blur.sigma);
+    applied.then_some(GaussianBlur { sigma, side: blur.side, kernel: blur.kernel })
 }
 
 impl ViewKey {
-    /// ChaCha8 keyed by the view, one stream a step, so that no step can shift another's numbers.
-    fn stream(&self, step: Step) -> Stream {
+    /// The random words of the view, from ChaCha8 keyed by it: those of all steps, each at its own place so that no
+    /// step can shift another's, and after them those of the crop, which takes as many as it needs.
+    fn words(&self) -> ([u64; 24], impl Iterator<Item = u64>) {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&self.image.to_le_bytes());
@@ -167,18 +246,22 @@ impl ViewKey {
         seed[24..28].copy_from_slice(&self.view.to_le_bytes());
         seed[28..].copy_from_slice(b"view");
         let mut generator = ChaCha8Rng::from_seed(seed);
-        generator.set_stream(step as u64);
-        Stream(generator)
+        let steps = std::array::from_fn(|_| generator.next_u64());
+        (steps, std::iter::repeat_with(move || generator.next_u64()))
     }
 }
 
 /// Random numbers straight from the cipher's words: no library's sampling can change a view.
-struct Stream(ChaCha8Rng);
+struct Words<I>(I);
 
-impl Stream {
+impl<I: Iterator<Item = u64>> Words<I> {
+    fn word(&mut self) -> u64 {
+        self.0.next().expect("a step takes no more words than it was given")
+    }
+
     /// Uniform in [0, 1), a multiple of 2⁻⁵³.
     fn unit(&mut self) -> f64 {
-        (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.word() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     fn uniform(&mut self, [low, high]: [f64; 2]) -> f64 {
@@ -187,7 +270,7 @@ impl Stream {
 
     /// Uniform in 0..=most, but for a bias below 2⁻³¹ of a probability.
     fn up_to(&mut self, most: u32) -> u32 {
-        let product = u128::from(self.0.next_u64()) * (u128::from(most) + 1);
+        let product = u128::from(self.word()) * (u128::from(most) + 1);
         (product >> 64) as u32
     }
 
@@ -214,15 +297,28 @@ impl fmt::Display for Draw {
         if let Some(crop) = self.crop {
             steps.push(format!("crop {}×{} at ({}, {})", crop.width, crop.height, crop.left, crop.top));
         }
+        if let Some(shift) = self.shift {
+            steps.push(format!("shift ({:+}, {:+})", shift.right, shift.down));
+        }
+        if let Some(turn) = self.rotation {
+            steps.push(format!("rotation {:+.1}°", turn.degrees));
+        }
         if self.flip {
             steps.push("flip".to_owned());
+        }
+        if self.vertical_flip {
+            steps.push("vertical flip".to_owned());
         }
         steps.extend(self.jitter.iter().flatten().map(Adjustment::to_string));
         if self.grey {
             steps.push("grey".to_owned());
         }
-        if let Some(sigma) = self.blur {
-            steps.push(format!("blur {sigma:.3}"));
+        if let Some(GaussianBlur { sigma, side, .. }) = self.blur {
+            let meant = side.map(|side| format!(" at side {side}")).unwrap_or_default();
+            steps.push(format!("blur {sigma:.3}{meant}"));
+        }
+        if let Some(threshold) = self.solarise {
+            steps.push(format!("solarise from {threshold}"));
         }
         f.write_str(&if steps.is_empty() { "unchanged".to_owned() } else { steps.join(", ") })
     }

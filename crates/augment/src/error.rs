@@ -4,12 +4,16 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PolicyError {
     /// The short form held no letter at all.
-    #[error("the policy is empty: write `none` for views that are the image itself, or letters of abcde")]
+    #[error(
+        "the policy is empty: write `none` for views that are the image itself, letters of abcde, or a preset: \
+         simclr, mocov2, byol, barlow_twins, vicreg, authors"
+    )]
     Empty,
     /// A character of the short form that is no step.
     #[error(
         "unknown letter `{letter}` at position {position} of the policy: the letters are a (crop), b (blur), \
-         c (grey), d (colour jitter) and e (flip)"
+         c (grey), d (colour jitter) and e (flip); the presets are simclr, mocov2, byol, barlow_twins, vicreg and \
+         authors"
     )]
     UnknownLetter {
         /// The character found.
@@ -80,24 +84,34 @@ pub enum ViewError {
         /// Rows.
         height: u32,
     },
-    /// The bytes of the image are not width × height × 3.
-    #[error("an RGB image of {width}×{height} pixels does not have {bytes} bytes: it needs width × height × 3")]
+    /// The bytes of the image are not width × height × channels.
+    #[error(
+        "an image of {width}×{height} pixels and {channels} channels does not have {bytes} bytes: it needs \
+         width × height × channels"
+    )]
     SourceLength {
         /// Pixels in a row.
         width: u32,
         /// Rows.
         height: u32,
+        /// Bytes a pixel.
+        channels: usize,
         /// The length given.
         bytes: usize,
     },
     /// A view without pixels was asked for.
     #[error("a view of side 0 was asked for: the side must be at least 1")]
     EmptyView,
-    /// The buffer for the view is not side × side × 3 bytes.
-    #[error("a buffer of {bytes} bytes does not hold an RGB view of side {size}: it needs side × side × 3")]
+    /// The buffer for the view is not side × side × channels bytes.
+    #[error(
+        "a buffer of {bytes} bytes does not hold a view of side {size} and {channels} channels: it needs \
+         side × side × channels"
+    )]
     OutputLength {
         /// The side of the view.
         size: u32,
+        /// Bytes a pixel.
+        channels: usize,
         /// The length of the buffer given.
         bytes: usize,
     },

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::error::PolicyError;
 use crate::policy::{Jitter, Policy, PolicyConfig};
+use crate::presets::{PRESETS, preset};
 
 /// The largest strength after `d`: with a hue of 0.2 it turns by 0.5, which is half a circle.
 pub const MAX_STRENGTH: f64 = 2.5;
@@ -12,7 +13,7 @@ pub const MAX_STRENGTH: f64 = 2.5;
 impl FromStr for Policy {
     type Err = PolicyError;
 
-    /// Reads what [`Display`](fmt::Display) writes: `none`, letters, or a TOML table in braces.
+    /// Reads what [`Display`](fmt::Display) writes: `none`, letters, a preset's name, or a TOML table in braces.
     ///
     /// # Errors
     /// Names what is wrong and, in the short form, where.
@@ -20,8 +21,10 @@ impl FromStr for Policy {
         if text.starts_with('{') {
             return text.parse::<toml::Value>()?.try_into::<PolicyConfig>()?.try_into();
         }
-        let config = if text == "none" { PolicyConfig::default() } else { parse_letters(text)? };
-        config.try_into()
+        if text == "none" {
+            return PolicyConfig::default().try_into();
+        }
+        preset(text).map_or_else(|| parse_letters(text), Ok)?.try_into()
     }
 }
 
@@ -69,13 +72,15 @@ fn parse_strength(text: &str) -> Result<f64, PolicyError> {
 }
 
 impl fmt::Display for Policy {
-    /// The short form where it says everything, otherwise the TOML in one line.
+    /// The shortest form that says everything: letters, a preset's name, or the TOML in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let letters = letters(self.config());
         if letters.parse().is_ok_and(|policy: Policy| policy == *self) {
-            f.write_str(&letters)
-        } else {
-            toml::Value::try_from(self).map_err(|_| fmt::Error)?.fmt(f)
+            return f.write_str(&letters);
+        }
+        match PRESETS.iter().find(|(name, _)| preset(name).as_ref() == Some(self.config())) {
+            Some((name, _)) => f.write_str(name),
+            None => toml::Value::try_from(self).map_err(|_| fmt::Error)?.fmt(f),
         }
     }
 }

@@ -2,34 +2,147 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::PolicyError;
 
-/// The view side, in pixels, at which a blur's `sigma` is meant: see [`Blur`].
-pub const SIGMA_SIDE: f64 = 32.0;
+/// The largest standard deviation of a blur, in pixels of the view.
+pub const MAX_SIGMA: f64 = 1024.0;
 
-/// The largest blur deviation: as wide as the view itself, which is then nearly flat.
-pub const MAX_SIGMA: f64 = SIGMA_SIDE;
+/// The longest kernel of a Gaussian blur, in pixels.
+pub const MAX_KERNEL: u32 = 255;
+
+/// The widest margin of a padding crop, in pixels of the view.
+pub const MAX_PADDING: u32 = 1024;
 
 /// A factor of 255 lifts even level 1 to white, so no jitter beyond it means anything more.
 const MAX_JITTER: f64 = 255.0;
 
-/// Random resized crop: a box of random area and shape, resized to the view (bilinear, antialiased).
+/// How likely a step is: one number, or two where the first and the second view of a pair differ.
+///
+/// Views of even number take the first, those of odd number the second; BYOL and Barlow Twins are made that way.
+///
+/// ```
+/// use selfsame_augment::{Policy, Probability};
+///
+/// let policy = Policy::from_toml("solarise = { probability = [0.0, 0.2] }")?;
+/// assert_eq!(policy.config().solarise.unwrap().probability, Probability::of_pair(0.0, 0.2));
+/// assert_eq!(Probability::from(0.5).of_view(7), 0.5);
+/// # Ok::<(), selfsame_augment::PolicyError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "NumberOrPair", into = "NumberOrPair")]
+pub struct Probability([f64; 2]);
+
+impl Probability {
+    /// One for views of even number, another for those of odd number.
+    pub const fn of_pair(first: f64, second: f64) -> Self {
+        Self([first, second])
+    }
+
+    /// That of view number `view`.
+    pub fn of_view(self, view: u32) -> f64 {
+        self.0[view as usize % 2]
+    }
+}
+
+impl From<f64> for Probability {
+    fn from(probability: f64) -> Self {
+        Self([probability; 2])
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "a probability, or two: one for the first and one for the second view")]
+enum NumberOrPair {
+    Number(f64),
+    Pair([f64; 2]),
+}
+
+impl From<NumberOrPair> for Probability {
+    fn from(value: NumberOrPair) -> Self {
+        match value {
+            NumberOrPair::Number(probability) => probability.into(),
+            NumberOrPair::Pair(pair) => Self(pair),
+        }
+    }
+}
+
+impl From<Probability> for NumberOrPair {
+    fn from(Probability([first, second]): Probability) -> Self {
+        if first == second { Self::Number(first) } else { Self::Pair([first, second]) }
+    }
+}
+
+/// Random resized crop: a box of random area and shape, resized to the view with antialiasing.
 ///
 /// The law is torchvision's `RandomResizedCrop`: ten tries of an area uniform in `scale` and a ratio
 /// log-uniform in `ratio`; if none fits, the largest central box whose ratio is within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Crop {
+    /// The share of views that are cropped, in [0, 1]; the others show the whole image.
+    pub probability: Probability,
     /// Least and largest area as a share of the image's, in (0, 1].
     pub scale: [f64; 2],
     /// Least and largest width over height, positive.
     pub ratio: [f64; 2],
+    /// How the box is brought to the view's side.
+    pub interpolation: Interpolation,
 }
 
-/// Horizontal flip.
+/// How a crop is resized: always antialiased, as PIL does it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interpolation {
+    /// Triangle filter, torchvision's default.
+    #[default]
+    Bilinear,
+    /// Cubic filter with a = −0.5, that of solo-learn and of BYOL.
+    Bicubic,
+}
+
+/// Padding crop: the view shifted by up to `padding` pixels each way, torchvision's `RandomCrop` with padding.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PadCrop {
+    /// The share of views that are shifted, in [0, 1].
+    pub probability: Probability,
+    /// The widest shift in pixels of the view, at most 1024 ([`MAX_PADDING`]).
+    pub padding: u32,
+    /// What fills the margin.
+    pub fill: Fill,
+}
+
+/// What lies beyond the edge of a view.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fill {
+    /// Zeros.
+    #[default]
+    Black,
+    /// The outermost pixels again.
+    Edge,
+    /// The view mirrored, its outermost pixels not repeated.
+    Reflect,
+}
+
+/// Rotation about the centre by a random angle; what comes in from outside is black.
+///
+/// torchvision's `RandomRotation`; of right angles all of them at `degrees = [90, 90]` and the like are exact.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rotation {
+    /// The share of views that are rotated, in [0, 1].
+    pub probability: Probability,
+    /// Least and largest angle, counter-clockwise, within −360 and 360; drawn uniformly.
+    pub degrees: [f64; 2],
+    /// Whether levels are taken from the four nearest pixels (bilinear) rather than from the nearest one.
+    pub smooth: bool,
+}
+
+/// Horizontal or vertical flip.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Flip {
     /// The share of views that are flipped, in [0, 1].
-    pub probability: f64,
+    pub probability: Probability,
 }
 
 /// Colour jitter: brightness, contrast, saturation and hue changed in random order.
@@ -41,7 +154,7 @@ pub struct Flip {
 #[serde(default, deny_unknown_fields)]
 pub struct Jitter {
     /// The share of views that are jittered, in [0, 1].
-    pub probability: f64,
+    pub probability: Probability,
     /// What the four amounts are multiplied by, at least 0.
     pub strength: f64,
     /// Amount of brightness, at least 0.
@@ -59,71 +172,144 @@ pub struct Jitter {
 #[serde(default, deny_unknown_fields)]
 pub struct Grey {
     /// The share of views that are grey, in [0, 1].
-    pub probability: f64,
+    pub probability: Probability,
 }
 
-/// Gaussian blur, as PIL's `GaussianBlur`: three extended box blurs in each direction.
+/// Gaussian blur.
 ///
-/// The deviation scales with the view, so that a policy means the same at every size: a view of side
-/// s is blurred by a Gaussian of sigma × s / 32 pixels ([`SIGMA_SIDE`]). The authors' runs use one
-/// pixel at side 32. A deviation of p pixels at side s is therefore written as 32 p / s.
+/// Without `kernel` that of PIL's `GaussianBlur`, which the field's recipes use: three extended box blurs in each
+/// direction. With `kernel` that of torchvision's `GaussianBlur`: a Gaussian cut off at so many pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(from = "WrittenBlur")]
 pub struct Blur {
     /// The share of views that are blurred, in [0, 1].
-    pub probability: f64,
-    /// Least and largest deviation, drawn uniformly, in pixels of a view of side 32; in (0, 32].
+    pub probability: Probability,
+    /// Least and largest standard deviation, drawn uniformly, in pixels; above 0 and at most 1024 ([`MAX_SIGMA`]).
     pub sigma: [f64; 2],
+    /// The side of the view that `sigma` is meant for: another view is blurred as much more or less as it is larger
+    /// or smaller. Without it, `sigma` is in pixels of whatever view there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub side: Option<u32>,
+    /// Pixels across the kernel, odd and at most 255 ([`MAX_KERNEL`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<u32>,
+}
+
+/// A blur in a file: a `sigma` that is written without `side` is in pixels, the authors' own is not.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenBlur {
+    probability: Option<Probability>,
+    sigma: Option<[f64; 2]>,
+    side: Option<u32>,
+    kernel: Option<u32>,
+}
+
+impl From<WrittenBlur> for Blur {
+    fn from(WrittenBlur { probability, sigma, side, kernel }: WrittenBlur) -> Self {
+        let authors = Self::default();
+        Self {
+            probability: probability.unwrap_or(authors.probability),
+            sigma: sigma.unwrap_or(authors.sigma),
+            side: if sigma.is_some() { side } else { side.or(authors.side) },
+            kernel,
+        }
+    }
+}
+
+/// Solarise: levels from a threshold on are inverted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Solarise {
+    /// The share of views that are solarised, in [0, 1].
+    pub probability: Probability,
+    /// The least level v that becomes 255 − v.
+    pub threshold: u8,
 }
 
 impl Default for Crop {
-    /// The authors' setting: area 0.08 to 1, ratio 3/4 to 4/3.
+    /// The authors' setting: every view, area 0.08 to 1, ratio 3/4 to 4/3, bilinear.
     fn default() -> Self {
-        Self { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] }
+        Self {
+            probability: 1.0.into(),
+            scale: [0.08, 1.0],
+            ratio: [3.0 / 4.0, 4.0 / 3.0],
+            interpolation: Interpolation::Bilinear,
+        }
+    }
+}
+
+impl Default for PadCrop {
+    /// The usual setting for images of side 32: every view, by up to 4 pixels, black.
+    fn default() -> Self {
+        Self { probability: 1.0.into(), padding: 4, fill: Fill::Black }
+    }
+}
+
+impl Default for Rotation {
+    /// One view in two, by up to 15 degrees each way, bilinear.
+    fn default() -> Self {
+        Self { probability: 0.5.into(), degrees: [-15.0, 15.0], smooth: true }
     }
 }
 
 impl Default for Flip {
     /// The authors' setting: one view in two.
     fn default() -> Self {
-        Self { probability: 0.5 }
+        Self { probability: 0.5.into() }
     }
 }
 
 impl Default for Jitter {
     /// The authors' setting: 0.8, 0.8, 0.8 and 0.2 at strength 0.5, in four views of five.
     fn default() -> Self {
-        Self { probability: 0.8, strength: 0.5, brightness: 0.8, contrast: 0.8, saturation: 0.8, hue: 0.2 }
+        Self { probability: 0.8.into(), strength: 0.5, brightness: 0.8, contrast: 0.8, saturation: 0.8, hue: 0.2 }
     }
 }
 
 impl Default for Grey {
     /// The authors' setting: one view in five.
     fn default() -> Self {
-        Self { probability: 0.2 }
+        Self { probability: 0.2.into() }
     }
 }
 
 impl Default for Blur {
     /// The authors' setting: one view in two, by one pixel at side 32.
     fn default() -> Self {
-        Self { probability: 0.5, sigma: [1.0, 1.0] }
+        Self { probability: 0.5.into(), sigma: [1.0, 1.0], side: Some(32), kernel: None }
+    }
+}
+
+impl Default for Solarise {
+    /// The setting of BYOL's second view: one view in five, from level 128 on.
+    fn default() -> Self {
+        Self { probability: 0.2.into(), threshold: 128 }
     }
 }
 
 /// The parameters of a policy before they are checked: what a TOML file or a program may write.
 ///
-/// A step that is `None` is left out; the default has no step. Turn it into a [`Policy`] with
-/// `Policy::try_from`.
+/// The steps are made in the order of the fields. One that is `None` is left out; the default has no step. Turn it
+/// into a [`Policy`] with `Policy::try_from`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {
-    /// Random resized crop; without it a view is the whole image, resized.
+    /// Random resized crop; without it a view is the whole image, resized (bilinear).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<Crop>,
+    /// Padding crop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pad_crop: Option<PadCrop>,
+    /// Rotation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
     /// Horizontal flip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flip: Option<Flip>,
+    /// Vertical flip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vertical_flip: Option<Flip>,
     /// Colour jitter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter: Option<Jitter>,
@@ -133,12 +319,16 @@ pub struct PolicyConfig {
     /// Gaussian blur.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blur: Option<Blur>,
+    /// Solarise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub solarise: Option<Solarise>,
 }
 
 /// A checked augmentation policy: no value of this type has a parameter out of its range.
 ///
-/// Written as letters (`a` crop, `b` blur, `c` grey, `d` colour jitter, `e` flip, in any order; the
-/// steps keep theirs), with the authors' settings and, right after `d`, a strength other than 0.5:
+/// Written as a preset's name ([`PRESETS`](crate::PRESETS)), or as letters (`a` crop, `b` blur, `c` grey, `d` colour
+/// jitter, `e` flip, in any order; the steps keep theirs), with the authors' settings and, right after `d`, a
+/// strength other than 0.5:
 ///
 /// ```
 /// use selfsame_augment::Policy;
@@ -147,6 +337,7 @@ pub struct PolicyConfig {
 /// assert_eq!(policy.to_string(), "ad0.25e");
 /// assert_eq!(policy.config().jitter.unwrap().strength, 0.25);
 /// assert!("none".parse::<Policy>()?.config().crop.is_none());
+/// assert_eq!("simclr".parse::<Policy>()?.config().blur.unwrap().sigma, [0.1, 2.0]);
 /// # Ok::<(), selfsame_augment::PolicyError>(())
 /// ```
 ///
@@ -172,7 +363,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads a policy from TOML: the tables `crop`, `flip`, `jitter`, `grey` and `blur`.
+    /// Reads a policy from TOML: a table for each step, with the names of [`PolicyConfig`]'s fields.
     ///
     /// # Errors
     /// Text that is not TOML, an unknown field (named), or a parameter out of its range (named).
@@ -205,29 +396,48 @@ impl TryFrom<PolicyConfig> for Policy {
     /// # Errors
     /// Names the first parameter that is out of its range.
     fn try_from(config: PolicyConfig) -> Result<Self, PolicyError> {
-        if let Some(crop) = config.crop {
+        let PolicyConfig { crop, pad_crop, rotation, flip, vertical_flip, jitter, grey, blur, solarise } = config;
+        let probabilities = [
+            ("crop.probability", crop.map(|step| step.probability)),
+            ("pad_crop.probability", pad_crop.map(|step| step.probability)),
+            ("rotation.probability", rotation.map(|step| step.probability)),
+            ("flip.probability", flip.map(|step| step.probability)),
+            ("vertical_flip.probability", vertical_flip.map(|step| step.probability)),
+            ("jitter.probability", jitter.map(|step| step.probability)),
+            ("grey.probability", grey.map(|step| step.probability)),
+            ("blur.probability", blur.map(|step| step.probability)),
+            ("solarise.probability", solarise.map(|step| step.probability)),
+        ];
+        for (field, probability) in probabilities {
+            for value in probability.map_or([0.0; 2], |Probability(pair)| pair) {
+                check_number(field, value, 1.0, "a probability from 0 to 1")?;
+            }
+        }
+        if let Some(crop) = crop {
             check_range("crop.scale", crop.scale, 1.0, "an ordered pair of shares above 0 and at most 1")?;
             check_range("crop.ratio", crop.ratio, f64::MAX, "an ordered pair of positive numbers")?;
         }
-        if let Some(flip) = config.flip {
-            check_probability("flip.probability", flip.probability)?;
+        if let Some(pad_crop) = pad_crop {
+            let padding = f64::from(pad_crop.padding);
+            check_number("pad_crop.padding", padding, MAX_PADDING.into(), "at most 1024 pixels")?;
         }
-        if let Some(jitter) = config.jitter {
+        if let Some(Rotation { degrees: [low, high], .. }) = rotation
+            && !(-360.0 <= low && low <= high && high <= 360.0)
+        {
+            let needed = "an ordered pair of angles from -360 to 360";
+            return Err(PolicyError::Range { field: "rotation.degrees", low, high, needed });
+        }
+        if let Some(jitter) = jitter {
             check_jitter(&jitter)?;
         }
-        if let Some(grey) = config.grey {
-            check_probability("grey.probability", grey.probability)?;
-        }
-        if let Some(blur) = config.blur {
-            check_probability("blur.probability", blur.probability)?;
-            check_range("blur.sigma", blur.sigma, MAX_SIGMA, "an ordered pair of deviations above 0 and at most 32")?;
+        if let Some(blur) = blur {
+            check_blur(&blur)?;
         }
         Ok(Self { config })
     }
 }
 
 fn check_jitter(jitter: &Jitter) -> Result<(), PolicyError> {
-    check_probability("jitter.probability", jitter.probability)?;
     check_number("jitter.strength", jitter.strength, f64::MAX, "a finite number of at least 0")?;
     let checks = [
         ("jitter.brightness", "jitter.brightness × strength", jitter.brightness),
@@ -242,8 +452,19 @@ fn check_jitter(jitter: &Jitter) -> Result<(), PolicyError> {
     check_number("jitter.hue × strength", jitter.hue * jitter.strength, 0.5, "at most 0.5, half a circle")
 }
 
-fn check_probability(field: &'static str, value: f64) -> Result<(), PolicyError> {
-    check_number(field, value, 1.0, "a probability from 0 to 1")
+fn check_blur(blur: &Blur) -> Result<(), PolicyError> {
+    check_range("blur.sigma", blur.sigma, MAX_SIGMA, "an ordered pair of deviations above 0 and at most 1024")?;
+    if blur.side == Some(0) {
+        return Err(PolicyError::Number { field: "blur.side", value: 0.0, needed: "the side of a view, at least 1" });
+    }
+    match blur.kernel {
+        Some(kernel) if kernel % 2 == 0 || kernel > MAX_KERNEL => Err(PolicyError::Number {
+            field: "blur.kernel",
+            value: kernel.into(),
+            needed: "an odd number of pixels, at most 255",
+        }),
+        _ => Ok(()),
+    }
 }
 
 // Written so that NaN fails every check.

@@ -1,29 +1,46 @@
-use crate::draw::{Adjustment, CropBox, Draw, ViewKey};
-use crate::error::ViewError;
-use crate::pixels::{blur, colour, resize};
-use crate::policy::{MAX_SIGMA, Policy, SIGMA_SIDE};
+use selfsame_kernels::isa::Isa;
+use selfsame_kernels::pixels::interleave;
 
-/// An image to make views of: 8-bit RGB, rows from the top, the three channels side by side.
+use crate::draw::{Adjustment, CropBox, Draw, GaussianBlur, Turn, ViewKey};
+use crate::error::ViewError;
+use crate::pixels::{blur, colour, geometry, resize};
+use crate::policy::{MAX_KERNEL, MAX_PADDING, MAX_SIGMA, Policy};
+
+/// An image to make views of: 8 bits a channel, rows from the top, the channels of a pixel side by side.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
     width: u32,
     height: u32,
+    channels: usize,
     pixels: &'a [u8],
 }
 
 impl<'a> Source<'a> {
-    /// Borrows an image of `width` × `height` pixels from its width × height × 3 bytes.
+    /// Borrows an RGB image of `width` × `height` pixels from its width × height × 3 bytes.
     ///
     /// # Errors
     /// A side of 0, or another number of bytes.
     pub fn new(width: u32, height: u32, pixels: &'a [u8]) -> Result<Self, ViewError> {
+        Self::checked(width, height, 3, pixels)
+    }
+
+    /// Borrows an image of a single channel from its width × height bytes. Its views have one channel too: hue,
+    /// saturation and grey leave them as they are, as in torchvision.
+    ///
+    /// # Errors
+    /// A side of 0, or another number of bytes.
+    pub fn grey(width: u32, height: u32, pixels: &'a [u8]) -> Result<Self, ViewError> {
+        Self::checked(width, height, 1, pixels)
+    }
+
+    fn checked(width: u32, height: u32, channels: usize, pixels: &'a [u8]) -> Result<Self, ViewError> {
         if width == 0 || height == 0 {
             return Err(ViewError::EmptySource { width, height });
         }
-        if byte_count(width, height) != Some(pixels.len()) {
-            return Err(ViewError::SourceLength { width, height, bytes: pixels.len() });
+        if byte_count(width, height, channels) != Some(pixels.len()) {
+            return Err(ViewError::SourceLength { width, height, channels, bytes: pixels.len() });
         }
-        Ok(Self { width, height, pixels })
+        Ok(Self { width, height, channels, pixels })
     }
 
     /// Pixels in a row.
@@ -36,34 +53,63 @@ impl<'a> Source<'a> {
         self.height
     }
 
-    /// The bytes: row by row, R, G and B of each pixel.
+    /// Bytes a pixel: 3 for RGB, or 1.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The bytes: row by row, all channels of each pixel.
     pub fn pixels(&self) -> &'a [u8] {
         self.pixels
     }
 }
 
-fn byte_count(width: u32, height: u32) -> Option<usize> {
-    usize::try_from(width).ok()?.checked_mul(usize::try_from(height).ok()?)?.checked_mul(3)
+fn byte_count(width: u32, height: u32, channels: usize) -> Option<usize> {
+    usize::try_from(width).ok()?.checked_mul(usize::try_from(height).ok()?)?.checked_mul(channels)
 }
 
-/// Memory for intermediate results, kept from view to view so that none is taken after the first.
+/// Memory for intermediate results, kept from view to view so that none is taken after the first few, and the
+/// instruction set to compute with.
 ///
-/// Holds nothing that a view depends on. One for each thread; it grows to the crop's height × the
-/// view's side × 3 bytes and a few rows.
-#[derive(Debug, Clone, Default)]
+/// Holds nothing that a view depends on. One for each thread; it grows to a few times the larger of the crop and
+/// the view.
+#[derive(Debug, Clone)]
 pub struct Scratch {
+    isa: Isa,
+    planes: Vec<u8>,
+    moved: Vec<u8>,
     resize: resize::Scratch,
     blur: blur::Scratch,
 }
 
+impl Scratch {
+    /// For one instruction set; every one gives the same views.
+    pub fn new(isa: Isa) -> Self {
+        Self {
+            isa,
+            planes: Vec::new(),
+            moved: Vec::new(),
+            resize: resize::Scratch::default(),
+            blur: blur::Scratch::default(),
+        }
+    }
+}
+
+impl Default for Scratch {
+    /// For the fastest instruction set of this machine.
+    fn default() -> Self {
+        Self::new(Isa::best())
+    }
+}
+
 impl Policy {
-    /// Writes the view `key` of `source`, `size` × `size` RGB pixels, to `out`.
+    /// Writes the view `key` of `source`, `size` × `size` pixels with the source's channels, to `out`.
     ///
     /// The view depends on nothing but the policy, the key, the source and the size. A policy without
     /// crop shows the whole image, resized to the square (its shape is not kept).
     ///
     /// # Errors
-    /// A `size` of 0, or `out` not of size × size × 3 bytes.
+    /// A `size` of 0, or `out` not of size × size × channels bytes.
     pub fn view(
         &self,
         key: ViewKey,
@@ -77,67 +123,87 @@ impl Policy {
 }
 
 impl Draw {
-    /// Writes the view of `source` that this draw describes, `size` × `size` RGB pixels, to `out`.
+    /// Writes the view of `source` that this draw describes, `size` × `size` pixels with the source's channels, to
+    /// `out`.
     ///
     /// # Errors
-    /// A `size` of 0, `out` not of size × size × 3 bytes, a crop that is not inside the source, or a
+    /// A `size` of 0, `out` not of size × size × channels bytes, a crop that is not inside the source, or a
     /// parameter out of the range given at its field: a draw may come from a file.
     pub fn apply(&self, source: Source<'_>, size: u32, scratch: &mut Scratch, out: &mut [u8]) -> Result<(), ViewError> {
+        let channels = source.channels;
         if size == 0 {
             return Err(ViewError::EmptyView);
         }
-        if byte_count(size, size) != Some(out.len()) {
-            return Err(ViewError::OutputLength { size, bytes: out.len() });
+        if byte_count(size, size, channels) != Some(out.len()) {
+            return Err(ViewError::OutputLength { size, channels, bytes: out.len() });
         }
         let whole = CropBox { left: 0, top: 0, width: source.width, height: source.height };
         let crop = self.crop.unwrap_or(whole);
         check_crop(crop, whole)?;
         self.check_parameters()?;
 
-        resize::bilinear(source, crop, size as usize, out, &mut scratch.resize);
+        let size = size as usize;
+        let Scratch { isa, planes, moved, resize, blur } = scratch;
+        planes.resize(out.len(), 0);
+        resize::resize(*isa, source, crop, self.interpolation, size, planes, resize);
+        if let Some(shift) = self.shift {
+            geometry::shift(planes, size, shift, moved);
+        }
+        if let Some(turn) = self.rotation {
+            geometry::rotate(planes, size, turn, moved);
+        }
         if self.flip {
-            flip(out, size as usize);
+            planes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
         }
-        for adjustment in self.jitter.iter().flatten() {
-            match *adjustment {
-                Adjustment::Brightness(factor) => colour::brightness(out, factor),
-                Adjustment::Contrast(factor) => colour::contrast(out, factor),
-                Adjustment::Saturation(factor) => colour::saturation(out, factor),
-                Adjustment::Hue(turn) => colour::hue(out, turn),
-            }
+        if self.vertical_flip {
+            planes.chunks_exact_mut(size * size).for_each(|plane| geometry::reverse_rows(plane, size));
         }
-        if self.grey {
-            colour::grey(out);
+        colour::jitter_and_grey(*isa, planes, channels, self.jitter.as_ref(), self.grey);
+        if let Some(parameters) = self.blur {
+            blur::gaussian(*isa, planes, size, parameters, blur);
         }
-        if let Some(sigma) = self.blur {
-            blur::gaussian(out, size as usize, sigma * f64::from(size) / SIGMA_SIDE, &mut scratch.blur);
+        if let Some(threshold) = self.solarise {
+            colour::solarise(*isa, planes, channels, threshold);
+        }
+        match channels {
+            1 => out.copy_from_slice(planes),
+            _ => interleave(*isa, planes, out),
         }
         Ok(())
     }
 
     fn check_parameters(&self) -> Result<(), ViewError> {
+        const FACTOR: &str = "a finite factor of at least 0";
         for adjustment in self.jitter.iter().flatten() {
-            let (field, value, low, high, needed) = match *adjustment {
-                Adjustment::Brightness(factor) => {
-                    ("brightness", factor, 0.0, f64::MAX, "a finite factor of at least 0")
-                }
-                Adjustment::Contrast(factor) => ("contrast", factor, 0.0, f64::MAX, "a finite factor of at least 0"),
-                Adjustment::Saturation(factor) => {
-                    ("saturation", factor, 0.0, f64::MAX, "a finite factor of at least 0")
-                }
-                Adjustment::Hue(turn) => ("hue", turn, -0.5, 0.5, "a turn from -0.5 to 0.5"),
-            };
-            if !(low..=high).contains(&value) {
-                return Err(ViewError::Parameter { field, value, needed });
+            match *adjustment {
+                Adjustment::Brightness(factor) => check("brightness", factor, 0.0, f64::MAX, FACTOR)?,
+                Adjustment::Contrast(factor) => check("contrast", factor, 0.0, f64::MAX, FACTOR)?,
+                Adjustment::Saturation(factor) => check("saturation", factor, 0.0, f64::MAX, FACTOR)?,
+                Adjustment::Hue(turn) => check("hue", turn, -0.5, 0.5, "a turn from -0.5 to 0.5")?,
             }
         }
-        match self.blur {
-            Some(value) if !(value > 0.0 && value <= MAX_SIGMA) => {
-                Err(ViewError::Parameter { field: "blur", value, needed: "a deviation above 0 and at most 32" })
+        if let Some(shift) = self.shift {
+            let most = f64::from(MAX_PADDING);
+            for (field, pixels) in [("shift.right", shift.right), ("shift.down", shift.down)] {
+                check(field, pixels.into(), -most, most, "within -1024 and 1024 pixels")?;
             }
-            _ => Ok(()),
         }
+        if let Some(Turn { degrees, .. }) = self.rotation {
+            check("rotation.degrees", degrees, -360.0, 360.0, "an angle from -360 to 360")?;
+        }
+        if let Some(GaussianBlur { sigma, side, kernel }) = self.blur {
+            check("blur.sigma", sigma, f64::MIN_POSITIVE, MAX_SIGMA, "a deviation above 0 and at most 1024")?;
+            check("blur.side", side.unwrap_or(1).into(), 1.0, f64::MAX, "the side of a view, at least 1")?;
+            let kernel = kernel.unwrap_or(1);
+            let odd = if kernel % 2 == 1 { f64::from(kernel) } else { f64::NAN };
+            check("blur.kernel", odd, 1.0, MAX_KERNEL.into(), "an odd number of pixels, at most 255")?;
+        }
+        Ok(())
     }
+}
+
+fn check(field: &'static str, value: f64, low: f64, high: f64, needed: &'static str) -> Result<(), ViewError> {
+    if (low..=high).contains(&value) { Ok(()) } else { Err(ViewError::Parameter { field, value, needed }) }
 }
 
 fn check_crop(crop: CropBox, whole: CropBox) -> Result<(), ViewError> {
@@ -153,10 +219,4 @@ fn check_crop(crop: CropBox, whole: CropBox) -> Result<(), ViewError> {
         width: whole.width,
         height: whole.height,
     })
-}
-
-fn flip(view: &mut [u8], size: usize) {
-    for row in view.chunks_exact_mut(3 * size) {
-        row.as_chunks_mut::<3>().0.reverse();
-    }
 }

@@ -1,6 +1,14 @@
 //! The laws of the drawn parameters, and that they depend on their key alone.
 
-use selfsame_augment::{Adjustment, Draw, Policy, ViewKey};
+mod common;
+
+use std::collections::HashMap;
+
+use common::{draws as any_draw, numbered};
+use proptest::prelude::*;
+use selfsame_augment::{
+    Adjustment, CropBox, Draw, Fill, GaussianBlur, Interpolation, Policy, PolicyConfig, Shift, Turn, ViewKey,
+};
 
 fn policy(text: &str) -> Policy {
     text.parse().unwrap()
@@ -15,13 +23,34 @@ fn key(image: u64) -> ViewKey {
 fn a_key_means_the_same_for_ever() {
     let drawn: Vec<String> = (0..3).map(|image| policy("abcde").draw(key(image), 40, 30).to_string()).collect();
     assert_eq!(drawn, PINNED);
+    assert_eq!(every_step().draw(key(3), 40, 30).to_string(), PINNED_EVERY_STEP);
 }
 
 const PINNED: [&str; 3] = [
-    "crop 15×17 at (10, 1), flip, brightness ×0.825, hue -0.033, contrast ×1.022, saturation ×1.386",
-    "crop 23×19 at (12, 11), flip, hue -0.008, contrast ×0.706, saturation ×1.056, brightness ×1.161, grey, blur 1.000",
-    "crop 35×29 at (4, 0), flip, blur 1.000",
+    "crop 12×11 at (26, 8), saturation ×0.924, brightness ×0.885, contrast ×0.692, hue +0.040, grey",
+    "crop 17×13 at (7, 6), contrast ×1.400, brightness ×1.256, saturation ×1.161, hue -0.023, grey, \
+     blur 1.000 at side 32",
+    "crop 31×28 at (2, 0), flip, blur 1.000 at side 32",
 ];
+
+const PINNED_EVERY_STEP: &str = "crop 14×14 at (7, 12), shift (-3, -3), rotation -13.3°, flip, vertical flip, \
+    saturation ×0.865, hue -0.097, contrast ×0.930, brightness ×0.935, grey, blur 0.333, solarise from 128";
+
+/// All nine steps, each in every view.
+fn every_step() -> Policy {
+    let steps = [
+        "crop = { scale = [0.1, 0.5], ratio = [0.8, 1.25] }",
+        "pad_crop = {}",
+        "rotation = { probability = 1 }",
+        "flip = { probability = 1 }",
+        "vertical_flip = { probability = 1 }",
+        "jitter = { probability = 1 }",
+        "grey = { probability = 1 }",
+        "blur = { probability = 1, sigma = [0.1, 2.0] }",
+        "solarise = { probability = 1 }",
+    ];
+    Policy::from_toml(&steps.join("\n")).unwrap()
+}
 
 #[test]
 fn every_part_of_the_key_counts() {
@@ -43,22 +72,35 @@ fn every_part_of_the_key_counts() {
 
 #[test]
 fn policies_are_nested() {
-    for image in 0..200 {
-        let full = policy("abcde").draw(key(image), 40, 30);
-        for subset in 0..32_u32 {
-            let has = |step: usize| subset >> step & 1 == 1;
-            let letters: String =
-                "abcde".char_indices().filter(|&(step, _)| has(step)).map(|(_, letter)| letter).collect();
-            let smaller = policy(if letters.is_empty() { "none" } else { &letters }).draw(key(image), 40, 30);
-            let expected = Draw {
-                crop: full.crop.filter(|_| has(0)),
-                blur: full.blur.filter(|_| has(1)),
-                grey: full.grey && has(2),
-                jitter: full.jitter.filter(|_| has(3)),
-                flip: full.flip && has(4),
-            };
-            assert_eq!(smaller, expected, "{letters}");
-        }
+    let policy = every_step();
+    for (image, subset) in (0..20).flat_map(|image| (0..1_u32 << 9).map(move |subset| (image, subset))) {
+        let full = policy.draw(key(image), 40, 30);
+        let config = *policy.config();
+        let has = |step: u32| subset >> step & 1 == 1;
+        let smaller = PolicyConfig {
+            crop: config.crop.filter(|_| has(0)),
+            pad_crop: config.pad_crop.filter(|_| has(1)),
+            rotation: config.rotation.filter(|_| has(2)),
+            flip: config.flip.filter(|_| has(3)),
+            vertical_flip: config.vertical_flip.filter(|_| has(4)),
+            jitter: config.jitter.filter(|_| has(5)),
+            grey: config.grey.filter(|_| has(6)),
+            blur: config.blur.filter(|_| has(7)),
+            solarise: config.solarise.filter(|_| has(8)),
+        };
+        let expected = Draw {
+            crop: full.crop.filter(|_| has(0)),
+            interpolation: full.interpolation,
+            shift: full.shift.filter(|_| has(1)),
+            rotation: full.rotation.filter(|_| has(2)),
+            flip: has(3),
+            vertical_flip: has(4),
+            jitter: full.jitter.filter(|_| has(5)),
+            grey: has(6),
+            blur: full.blur.filter(|_| has(7)),
+            solarise: full.solarise.filter(|_| has(8)),
+        };
+        assert_eq!(Policy::try_from(smaller).unwrap().draw(key(image), 40, 30), expected, "{subset:b}");
     }
 }
 
@@ -129,26 +171,37 @@ fn extreme_sides_and_ratios_give_a_box_inside() {
     }
 }
 
-const DRAWS: u64 = 20_000;
+const DRAWS: u64 = 100_000;
 
-/// What a true law oversteps with probability at most 10⁻⁹: ln(2 · 10⁹) / 2n = t², by Hoeffding's
-/// inequality for a frequency and by Dvoretzky, Kiefer, Wolfowitz and Massart's for a distribution.
-fn tolerance() -> f64 {
-    (2e9_f64.ln() / (2.0 * DRAWS as f64)).sqrt()
+/// What a true law oversteps with probability at most 10⁻⁹ in `count` draws: ln(2 · 10⁹) / 2n = t², by Hoeffding's
+/// inequality for a frequency and by Dvoretzky, Kiefer, Wolfowitz and Massart's for the distance of Kolmogorov and
+/// Smirnov, whether or not the law has ties.
+fn tolerance(count: usize) -> f64 {
+    (2e9_f64.ln() / (2.0 * count as f64)).sqrt()
 }
 
 fn assert_frequency(count: usize, probability: f64) {
     let frequency = count as f64 / DRAWS as f64;
-    assert!((frequency - probability).abs() < tolerance(), "{frequency} instead of {probability}");
+    assert!((frequency - probability).abs() < tolerance(DRAWS as usize), "{frequency} instead of {probability}");
 }
 
 fn assert_uniform(mut values: Vec<f64>, low: f64, high: f64) {
-    assert_eq!(values.len(), DRAWS as usize);
+    let (count, tolerance) = (values.len() as f64, tolerance(values.len()));
     values.sort_by(f64::total_cmp);
     assert!(values[0] >= low && values[values.len() - 1] <= high);
     for (rank, value) in values.iter().enumerate() {
         let expected = (value - low) / (high - low);
-        assert!((rank as f64 / DRAWS as f64 - expected).abs() < tolerance() + 1.0 / DRAWS as f64);
+        assert!((rank as f64 / count - expected).abs() < tolerance + 1.0 / count, "{expected} at rank {rank}");
+    }
+}
+
+/// Every number from `low` to `high` is as likely.
+fn assert_equally_likely(values: &[i32], low: i32, high: i32) {
+    assert!(values.iter().all(|value| (low..=high).contains(value)));
+    for most in low..=high {
+        let below = values.iter().filter(|&&value| value <= most).count() as f64 / values.len() as f64;
+        let expected = f64::from(most - low + 1) / f64::from(high - low + 1);
+        assert!((below - expected).abs() < tolerance(values.len()), "{below} up to {most}");
     }
 }
 
@@ -156,17 +209,69 @@ fn draws(policy: &Policy, side: u32) -> Vec<Draw> {
     (0..DRAWS).map(|image| policy.draw(key(image), side, side)).collect()
 }
 
+/// Whether each step was made.
+fn made(draw: &Draw) -> [bool; 9] {
+    [
+        draw.crop.is_some(),
+        draw.shift.is_some(),
+        draw.rotation.is_some(),
+        draw.flip,
+        draw.vertical_flip,
+        draw.jitter.is_some(),
+        draw.grey,
+        draw.blur.is_some(),
+        draw.solarise.is_some(),
+    ]
+}
+
+const STEPS: [&str; 9] =
+    ["crop", "pad_crop", "rotation", "flip", "vertical_flip", "jitter", "grey", "blur", "solarise"];
+
+/// A policy of all steps, each with its own probability.
+fn probable(probabilities: [impl std::fmt::Debug; 9]) -> Policy {
+    let steps = STEPS.iter().zip(probabilities).map(|(step, p)| format!("{step} = {{ probability = {p:?} }}\n"));
+    Policy::from_toml(&steps.collect::<String>()).unwrap()
+}
+
 #[test]
 fn probabilities_are_met() {
-    let draws = draws(&policy("abcde"), 32);
-    assert_frequency(draws.iter().filter(|draw| draw.flip).count(), 0.5);
-    assert_frequency(draws.iter().filter(|draw| draw.jitter.is_some()).count(), 0.8);
-    assert_frequency(draws.iter().filter(|draw| draw.grey).count(), 0.2);
-    assert_frequency(draws.iter().filter(|draw| draw.blur.is_some()).count(), 0.5);
-    assert_frequency(draws.iter().filter(|draw| draw.flip && draw.grey).count(), 0.1);
+    // The views of a pair differ, and so do their successors, which are alike again.
+    let pairs =
+        [[1.0, 0.3], [0.5, 0.0], [0.9, 0.1], [0.5, 0.5], [0.0, 1.0], [0.8, 0.2], [0.2, 0.7], [1.0, 0.0], [0.0, 0.2]];
+    let policy = probable(pairs);
+    for view in 0..4 {
+        let mut counts = [0; 9];
+        for image in 0..DRAWS {
+            let draw = policy.draw(ViewKey { view, ..key(image) }, 32, 32);
+            counts.iter_mut().zip(made(&draw)).for_each(|(count, made)| *count += usize::from(made));
+        }
+        for (count, pair) in counts.into_iter().zip(pairs) {
+            match pair[view as usize % 2] {
+                0.0 => assert_eq!(count, 0),
+                1.0 => assert_eq!(count as u64, DRAWS),
+                probability => assert_frequency(count, probability),
+            }
+        }
+    }
+}
 
-    let always = Policy::from_toml("[flip]\nprobability = 1.0\n[grey]\nprobability = 0.0").unwrap();
-    assert!(self::draws(&always, 32).iter().all(|draw| draw.flip && !draw.grey));
+/// What is drawn does not depend on how often: the law under a probability is that of the views which have the step.
+#[test]
+fn a_probability_changes_no_law() {
+    let (always, half) = (probable([1.0; 9]), probable([0.5; 9]));
+    for image in 0..2000 {
+        let (always, half) = (always.draw(key(image), 50, 40), half.draw(key(image), 50, 40));
+        assert!(half.crop.is_none() || half.crop == always.crop);
+        assert!(half.shift.is_none() || half.shift == always.shift);
+        assert!(half.rotation.is_none() || half.rotation == always.rotation);
+        assert!(half.jitter.is_none() || half.jitter == always.jitter);
+        assert!(half.blur.is_none() || half.blur == always.blur);
+        assert!(half.solarise.is_none() || half.solarise == always.solarise);
+    }
+    let crops: Vec<CropBox> = draws(&probable([0.3; 9]), 1 << 24).iter().filter_map(|draw| draw.crop).collect();
+    assert_frequency(crops.len(), 0.3);
+    let free = f64::from(1 << 24);
+    assert_uniform(crops.iter().map(|crop| f64::from(crop.left) / (free - f64::from(crop.width))).collect(), 0.0, 1.0);
 }
 
 #[test]
@@ -174,7 +279,7 @@ fn jitter_is_uniform_and_in_every_order() {
     let always = Policy::from_toml("[jitter]\nprobability = 1.0\nstrength = 1.0\nbrightness = 1.5").unwrap();
     let jitters: Vec<[Adjustment; 4]> = draws(&always, 32).into_iter().map(|draw| draw.jitter.unwrap()).collect();
     let [mut brightness, mut contrast, mut saturation, mut hue] = [const { Vec::new() }; 4];
-    let mut orders = std::collections::HashMap::new();
+    let mut orders = HashMap::new();
     for jitter in jitters {
         for adjustment in jitter {
             match adjustment {
@@ -225,16 +330,157 @@ fn crops_are_uniform_in_area_and_place_and_log_uniform_in_ratio() {
 #[test]
 fn blur_is_uniform() {
     let policy = Policy::from_toml("[blur]\nprobability = 1.0\nsigma = [0.1, 2.0]").unwrap();
-    assert_uniform(draws(&policy, 32).iter().map(|draw| draw.blur.unwrap()).collect(), 0.1, 2.0);
+    assert_uniform(draws(&policy, 32).iter().map(|draw| draw.blur.unwrap().sigma).collect(), 0.1, 2.0);
 }
 
 #[test]
-fn a_draw_prints_and_survives_toml() {
-    assert_eq!(Draw::default().to_string(), "unchanged");
-    for image in 0..100 {
-        let draw = policy("abcde").draw(key(image), 300, 200);
-        let text = toml::to_string(&draw).unwrap();
-        assert_eq!(toml::from_str::<Draw>(&text).unwrap(), draw);
+fn rotation_is_uniform() {
+    let policy = Policy::from_toml("rotation = { probability = 1, degrees = [-30, 75.5] }").unwrap();
+    let turns = draws(&policy, 32).into_iter().map(|draw| draw.rotation.unwrap());
+    assert_uniform(turns.map(|turn| turn.degrees).collect(), -30.0, 75.5);
+}
+
+#[test]
+fn every_shift_is_as_likely() {
+    for padding in [1, 4, 28] {
+        let policy = Policy::from_toml(&format!("pad_crop = {{ padding = {padding} }}")).unwrap();
+        let shifts: Vec<Shift> = draws(&policy, 32).into_iter().map(|draw| draw.shift.unwrap()).collect();
+        assert_equally_likely(&shifts.iter().map(|shift| shift.right).collect::<Vec<_>>(), -padding, padding);
+        assert_equally_likely(&shifts.iter().map(|shift| shift.down).collect::<Vec<_>>(), -padding, padding);
     }
+    let still = Policy::from_toml("pad_crop = { padding = 0 }").unwrap();
+    assert_eq!(still.draw(key(0), 32, 32).shift, Some(Shift { right: 0, down: 0, fill: Fill::Black }));
+}
+
+/// A range of one value gives that value, without a rounding error.
+#[test]
+fn a_range_of_one_value_gives_it() {
+    let policy = Policy::from_toml(
+        "rotation = { probability = 1, degrees = [0.1, 0.1] }
+         jitter = { probability = 1, brightness = 0, contrast = 0, saturation = 0, hue = 0 }
+         blur = { probability = 1, sigma = [0.7, 0.7] }",
+    );
+    let policy = policy.unwrap();
+    for image in 0..100 {
+        let draw = policy.draw(key(image), 32, 32);
+        assert_eq!(draw.rotation.unwrap().degrees, 0.1);
+        assert_eq!(draw.blur.unwrap().sigma, 0.7);
+        for adjustment in draw.jitter.unwrap() {
+            assert_eq!(numbered(adjustment).1, if matches!(adjustment, Adjustment::Hue(_)) { 0.0 } else { 1.0 });
+        }
+    }
+}
+
+/// Everything that is drawn for a view, each as one of so many equally likely cells: whether each step is made in one
+/// view of two, and the parameters where it is.
+fn cells(always: &Policy, half: &Policy, key: ViewKey) -> Vec<(usize, usize)> {
+    let side = 1 << 24;
+    let mut cells: Vec<(usize, usize)> =
+        made(&half.draw(key, side, side)).into_iter().map(|made| (usize::from(made), 2)).collect();
+    let third = |value: f64, [low, high]: [f64; 2]| (((value - low) / (high - low) * 3.0).clamp(0.0, 2.0) as usize, 3);
+    let draw = always.draw(key, side, side);
+    let crop = draw.crop.unwrap();
+    let [left, top, width, height] = [crop.left, crop.top, crop.width, crop.height].map(f64::from);
+    let full = f64::from(side);
+    cells.push(third(width * height / (full * full), [0.1, 0.5]));
+    cells.push(third((width / height).ln(), [0.8_f64.ln(), 1.25_f64.ln()]));
+    cells.push(third(left, [0.0, full - width]));
+    cells.push(third(top, [0.0, full - height]));
+    let shift = draw.shift.unwrap();
+    cells.push(((shift.right + 4) as usize / 3, 3));
+    cells.push(((shift.down + 4) as usize / 3, 3));
+    cells.push(third(draw.rotation.unwrap().degrees, [-15.0, 15.0]));
+    let jitter = draw.jitter.unwrap().map(numbered);
+    // The first two in the order.
+    let (first, second) = (jitter[0].0, jitter[1].0);
+    cells.push((first * 3 + second - usize::from(second > first), 12));
+    for (kind, range) in [[0.6, 1.4], [0.6, 1.4], [0.6, 1.4], [-0.1, 0.1]].into_iter().enumerate() {
+        let (_, value) = jitter.into_iter().find(|(number, _)| *number == kind).unwrap();
+        cells.push(third(value, range));
+    }
+    cells.push(third(draw.blur.unwrap().sigma, [0.1, 2.0]));
+    cells
+}
+
+/// How often two drawn things fall into each pair of their cells.
+fn assert_independent(pairs: &[[(usize, usize); 2]], name: &str) {
+    let [(_, ones), (_, others)] = pairs[0];
+    let mut counts = vec![0; ones * others];
+    for [one, other] in pairs {
+        counts[one.0 * others + other.0] += 1;
+    }
+    let expected = 1.0 / counts.len() as f64;
+    for (pair, count) in counts.into_iter().enumerate() {
+        let frequency = f64::from(count) / pairs.len() as f64;
+        assert!((frequency - expected).abs() < tolerance(pairs.len()), "{name}, cell {pair}: {frequency}");
+    }
+}
+
+#[test]
+fn all_that_is_drawn_is_independent() {
+    let (always, half) = (every_step(), probable([0.5; 9]));
+    let views: Vec<_> = (0..DRAWS).map(|image| cells(&always, &half, key(image))).collect();
+    for other in 0..views[0].len() {
+        for one in 0..other {
+            let pairs: Vec<_> = views.iter().map(|view| [view[one], view[other]]).collect();
+            assert_independent(&pairs, &format!("{one} and {other}"));
+        }
+    }
+    // The next image is the next entry of `views`.
+    let neighbours: [fn(ViewKey) -> ViewKey; 4] = [
+        |key| ViewKey { image: key.image + 1, ..key },
+        |key| ViewKey { view: key.view + 1, ..key },
+        |key| ViewKey { epoch: key.epoch + 1, ..key },
+        |key| ViewKey { seed: key.seed + 1, ..key },
+    ];
+    for (number, neighbour) in neighbours.into_iter().enumerate() {
+        let others: Vec<_> = (0..DRAWS).map(|image| cells(&always, &half, neighbour(key(image)))).collect();
+        for drawn in 0..views[0].len() {
+            let pairs: Vec<_> = views.iter().zip(&others).map(|(view, other)| [view[drawn], other[drawn]]).collect();
+            assert_independent(&pairs, &format!("{drawn} of neighbours {number}"));
+        }
+    }
+}
+
+#[test]
+fn a_draw_prints_its_steps_in_their_order() {
+    assert_eq!(Draw::default().to_string(), "unchanged");
+    let draw = Draw {
+        crop: Some(CropBox { left: 5, top: 9, width: 21, height: 17 }),
+        interpolation: Interpolation::Bicubic,
+        shift: Some(Shift { right: -3, down: 0, fill: Fill::Reflect }),
+        rotation: Some(Turn { degrees: 12.34, smooth: true }),
+        flip: true,
+        vertical_flip: true,
+        jitter: Some([
+            Adjustment::Hue(-0.05),
+            Adjustment::Brightness(1.25),
+            Adjustment::Saturation(0.5),
+            Adjustment::Contrast(2.0),
+        ]),
+        grey: true,
+        blur: Some(GaussianBlur { sigma: 1.5, side: Some(32), kernel: Some(23) }),
+        solarise: Some(128),
+    };
+    assert_eq!(
+        draw.to_string(),
+        "crop 21×17 at (5, 9), shift (-3, +0), rotation +12.3°, flip, vertical flip, hue -0.050, brightness ×1.250, \
+         saturation ×0.500, contrast ×2.000, grey, blur 1.500 at side 32, solarise from 128"
+    );
+}
+
+proptest! {
+    #[test]
+    fn every_draw_survives_toml_json_and_printing(draw in any_draw(300, 200)) {
+        prop_assert_eq!(toml::from_str::<Draw>(&toml::to_string(&draw).unwrap()).unwrap(), draw);
+        prop_assert_eq!(serde_json::from_str::<Draw>(&serde_json::to_string(&draw).unwrap()).unwrap(), draw);
+        let printed = draw.to_string();
+        prop_assert!(!printed.is_empty() && !printed.contains('\n'));
+        prop_assert_eq!(printed == "unchanged", made(&draw) == [false; 9]);
+    }
+}
+
+#[test]
+fn an_unknown_field_of_a_draw_is_named() {
     assert!(toml::from_str::<Draw>("blurr = 1.0").unwrap_err().to_string().contains("unknown field `blurr`"));
 }

@@ -1,7 +1,12 @@
 //! The short form, TOML, and what is refused.
 
+mod common;
+
+use common::policies;
 use proptest::prelude::*;
-use selfsame_augment::{Blur, Crop, Flip, Grey, Jitter, Policy, PolicyConfig, PolicyError};
+use selfsame_augment::{
+    Blur, Crop, Flip, Grey, Interpolation, Jitter, PRESETS, Policy, PolicyConfig, PolicyError, Probability, Solarise,
+};
 
 fn parse(text: &str) -> Result<Policy, PolicyError> {
     text.parse()
@@ -18,18 +23,24 @@ fn toml_refusal(text: &str) -> String {
 #[test]
 fn letters_stand_for_the_authors_settings() {
     let expected = PolicyConfig {
-        crop: Some(Crop { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] }),
-        flip: Some(Flip { probability: 0.5 }),
+        crop: Some(Crop {
+            probability: 1.0.into(),
+            scale: [0.08, 1.0],
+            ratio: [3.0 / 4.0, 4.0 / 3.0],
+            interpolation: Interpolation::Bilinear,
+        }),
+        flip: Some(Flip { probability: 0.5.into() }),
         jitter: Some(Jitter {
-            probability: 0.8,
+            probability: 0.8.into(),
             strength: 0.5,
             brightness: 0.8,
             contrast: 0.8,
             saturation: 0.8,
             hue: 0.2,
         }),
-        grey: Some(Grey { probability: 0.2 }),
-        blur: Some(Blur { probability: 0.5, sigma: [1.0, 1.0] }),
+        grey: Some(Grey { probability: 0.2.into() }),
+        blur: Some(Blur { probability: 0.5.into(), sigma: [1.0, 1.0], side: Some(32), kernel: None }),
+        ..PolicyConfig::default()
     };
     assert_eq!(*parse("abcde").unwrap().config(), expected);
     assert_eq!(parse("edcba").unwrap(), parse("abcde").unwrap());
@@ -38,6 +49,44 @@ fn letters_stand_for_the_authors_settings() {
         *parse("ac").unwrap().config(),
         PolicyConfig { crop: expected.crop, grey: expected.grey, ..parse("none").unwrap().into() }
     );
+}
+
+/// solo-learn's recipes for CIFAR, number by number (its `scripts/pretrain/cifar/augmentations`), and the authors'.
+#[test]
+fn presets_have_the_published_numbers() {
+    let solo = |least: f64, [brightness, contrast, saturation, hue]: [f64; 4]| PolicyConfig {
+        crop: Some(Crop {
+            probability: 1.0.into(),
+            scale: [least, 1.0],
+            ratio: [3.0 / 4.0, 4.0 / 3.0],
+            interpolation: Interpolation::Bicubic,
+        }),
+        flip: Some(Flip { probability: 0.5.into() }),
+        jitter: Some(Jitter { probability: 0.8.into(), strength: 1.0, brightness, contrast, saturation, hue }),
+        grey: Some(Grey { probability: 0.2.into() }),
+        ..PolicyConfig::default()
+    };
+    let blur = Some(Blur { probability: 0.5.into(), sigma: [0.1, 2.0], side: None, kernel: None });
+    let solarise = |probability| Some(Solarise { probability, threshold: 128 });
+    let second_view =
+        PolicyConfig { solarise: solarise(Probability::of_pair(0.0, 0.2)), ..solo(0.08, [0.4, 0.4, 0.2, 0.1]) };
+    let expected = [
+        ("simclr", PolicyConfig { blur, ..solo(0.08, [0.8, 0.8, 0.8, 0.2]) }),
+        ("mocov2", PolicyConfig { blur, ..solo(0.08, [0.4, 0.4, 0.4, 0.1]) }),
+        ("byol", second_view),
+        ("barlow_twins", second_view),
+        ("vicreg", PolicyConfig { solarise: solarise(0.1.into()), ..solo(0.2, [0.4, 0.4, 0.2, 0.1]) }),
+        ("authors", *parse("abcde").unwrap().config()),
+    ];
+    assert_eq!(PRESETS.map(|(name, _)| name), expected.map(|(name, _)| name));
+    for (name, config) in expected {
+        assert_eq!(*parse(name).unwrap().config(), config, "{name}");
+    }
+    let printed = PRESETS.map(|(name, _)| parse(name).unwrap().to_string());
+    assert_eq!(printed, ["simclr", "mocov2", "byol", "byol", "vicreg", "abcde"]);
+    for refusal in [refusal(""), refusal("simclr2")] {
+        assert!(PRESETS.iter().all(|(name, _)| refusal.contains(name)), "{refusal}");
+    }
 }
 
 #[test]
@@ -102,10 +151,42 @@ fn toml_fills_in_the_authors_settings() {
 }
 
 #[test]
+fn a_probability_is_a_number_or_a_pair() {
+    let solarise = |probability: &str| Policy::from_toml(&format!("solarise = {{ probability = {probability} }}"));
+    let read = |text: &str| solarise(text).unwrap().config().solarise.unwrap().probability;
+    assert_eq!(read("[0.0, 0.2]"), Probability::of_pair(0.0, 0.2));
+    assert_eq!([0, 1, 2, 3].map(|view| read("[0.0, 0.2]").of_view(view)), [0.0, 0.2, 0.0, 0.2]);
+    assert_eq!(read("0.2"), Probability::of_pair(0.2, 0.2));
+    assert_eq!(read("1"), 1.0.into());
+    assert_eq!(read("[0, 1]"), Probability::of_pair(0.0, 1.0));
+
+    let printed = |text: &str| solarise(text).unwrap().to_string();
+    assert_eq!(printed("[0.0, 0.25]"), "{ solarise = { probability = [0.0, 0.25], threshold = 128 } }");
+    assert_eq!(printed("[0.25, 0.25]"), "{ solarise = { probability = 0.25, threshold = 128 } }");
+
+    for wrong in ["[0.1]", "[0.1, 0.2, 0.3]", "'often'", "true", "{}"] {
+        let message = solarise(wrong).unwrap_err().to_string();
+        assert!(message.contains("a probability, or two: one for the first and one for the second view"), "{message}");
+    }
+}
+
+#[test]
+fn a_blur_without_sigma_is_that_of_the_authors() {
+    let read = |text: &str| Policy::from_toml(&format!("blur = {text}")).unwrap().config().blur.unwrap();
+    let authors = Blur { probability: 0.5.into(), sigma: [1.0, 1.0], side: Some(32), kernel: None };
+    assert_eq!(read("{}"), authors);
+    assert_eq!(read("{ side = 64 }"), Blur { side: Some(64), ..authors });
+    assert_eq!(read("{ kernel = 23 }"), Blur { kernel: Some(23), ..authors });
+    // One that is written is in pixels, unless a side is written too.
+    assert_eq!(read("{ sigma = [0.1, 2.0] }"), Blur { sigma: [0.1, 2.0], side: None, ..authors });
+    assert_eq!(read("{ sigma = [0.1, 2.0], side = 224 }"), Blur { sigma: [0.1, 2.0], side: Some(224), ..authors });
+}
+
+#[test]
 fn toml_refuses_unknown_fields_by_name() {
     assert!(toml_refusal("[crop]\nscales = [0.1, 1.0]").contains("unknown field `scales`"));
-    assert!(toml_refusal("[solarize]\nprobability = 0.1").contains("unknown field `solarize`"));
-    for step in ["flip", "jitter", "grey", "blur"] {
+    assert!(toml_refusal("[invert]\nprobability = 0.1").contains("unknown field `invert`"));
+    for step in ["crop", "pad_crop", "rotation", "flip", "vertical_flip", "jitter", "grey", "blur", "solarise"] {
         assert!(toml_refusal(&format!("[{step}]\np = 0.1")).contains("unknown field `p`"), "{step}");
     }
     assert!(toml_refusal("[crop").contains("cannot read the policy"));
@@ -140,11 +221,45 @@ fn every_parameter_out_of_range_is_refused_by_name() {
         ("[blur]\nsigma = [0.0, 1.0]", "blur.sigma = [0, 1]"),
         ("[blur]\nsigma = [-1.0, 1.0]", "blur.sigma = [-1, 1]"),
         ("[blur]\nsigma = [2.0, 1.0]", "blur.sigma = [2, 1]"),
-        ("[blur]\nsigma = [1.0, 33.0]", "blur.sigma = [1, 33]"),
+        ("[blur]\nsigma = [1.0, 1025.0]", "blur.sigma = [1, 1025]"),
+        ("[blur]\nsigma = [1.0, nan]", "blur.sigma = [1, NaN]"),
+        ("[blur]\nside = 0", "blur.side = 0"),
+        ("[blur]\nkernel = 0", "blur.kernel = 0"),
+        ("[blur]\nkernel = 4", "blur.kernel = 4"),
+        ("[blur]\nkernel = 257", "blur.kernel = 257"),
+        ("[crop]\nprobability = [0.5, 1.5]", "crop.probability = 1.5"),
+        ("[pad_crop]\nprobability = [-0.5, 0.5]", "pad_crop.probability = -0.5"),
+        ("[pad_crop]\npadding = 1025", "pad_crop.padding = 1025"),
+        ("[rotation]\nprobability = 1.1", "rotation.probability = 1.1"),
+        ("[rotation]\ndegrees = [10, -10]", "rotation.degrees = [10, -10]"),
+        ("[rotation]\ndegrees = [-361, 0]", "rotation.degrees = [-361, 0]"),
+        ("[rotation]\ndegrees = [0, 360.5]", "rotation.degrees = [0, 360.5]"),
+        ("[rotation]\ndegrees = [nan, nan]", "rotation.degrees = [NaN, NaN]"),
+        ("[vertical_flip]\nprobability = nan", "vertical_flip.probability = NaN"),
+        ("[solarise]\nprobability = [0.0, 1.1]", "solarise.probability = 1.1"),
     ];
     for (text, named) in cases {
         let message = toml_refusal(text);
         assert!(message.starts_with(named), "{text}: {message}");
+    }
+}
+
+/// Values of another type or word, which never come to a check of ranges.
+#[test]
+fn values_that_are_no_such_thing_are_refused_by_name() {
+    let cases = [
+        ("[crop]\ninterpolation = 'lanczos'", "unknown variant `lanczos`, expected `bilinear` or `bicubic`"),
+        ("[pad_crop]\nfill = 'white'", "unknown variant `white`, expected one of `black`, `edge`, `reflect`"),
+        ("[pad_crop]\npadding = -1", "padding = -1"),
+        ("[rotation]\nsmooth = 1", "smooth = 1"),
+        ("[rotation]\ndegrees = 15", "degrees = 15"),
+        ("[blur]\nkernel = -3", "kernel = -3"),
+        ("[blur]\nside = 0.5", "side = 0.5"),
+        ("[solarise]\nthreshold = 256", "threshold = 256"),
+    ];
+    for (text, named) in cases {
+        let message = toml_refusal(text);
+        assert!(message.starts_with("cannot read the policy: ") && message.contains(named), "{text}: {message}");
     }
 }
 
@@ -165,38 +280,6 @@ fn what_letters_cannot_say_prints_as_toml_in_one_line() {
     let strong = Policy::from_toml("[jitter]\nstrength = 3.0\nhue = 0.1").unwrap();
     assert_eq!(parse(&strong.to_string()).unwrap(), strong);
     assert!(refusal("{").contains("cannot read the policy"));
-}
-
-prop_compose! {
-    fn ordered(max: f64)(a in 1e-6..=max, b in 1e-6..=max) -> [f64; 2] {
-        if a <= b { [a, b] } else { [b, a] }
-    }
-}
-
-prop_compose! {
-    fn jitters()(
-        probability in 0.0..=1.0,
-        strength in prop_oneof![Just(0.5), 0.0..=2.5],
-        [brightness, contrast, saturation] in [0.0..=100.0, 0.0..=100.0, 0.0..=100.0],
-        hue in 0.0..=0.2,
-    ) -> Jitter {
-        Jitter { probability, strength, brightness, contrast, saturation, hue }
-    }
-}
-
-prop_compose! {
-    fn policies()(
-        crop in prop::option::of((ordered(1.0), ordered(50.0)).prop_map(|(scale, ratio)| Crop { scale, ratio })),
-        flip in prop::option::of((0.0..=1.0).prop_map(|probability| Flip { probability })),
-        jitter in prop::option::of(prop_oneof![
-            jitters(),
-            (0.0..=2.5).prop_map(|strength| Jitter { strength, ..Jitter::default() }),
-        ]),
-        grey in prop::option::of((0.0..=1.0).prop_map(|probability| Grey { probability })),
-        blur in prop::option::of((0.0..=1.0, ordered(32.0)).prop_map(|(probability, sigma)| Blur { probability, sigma })),
-    ) -> Policy {
-        Policy::try_from(PolicyConfig { crop, flip, jitter, grey, blur }).unwrap()
-    }
 }
 
 proptest! {

@@ -1,7 +1,13 @@
 //! The pixels of views: purity, extremes, identities, and slow oracles in plain 64-bit floats.
 
+mod common;
+
+use common::draws;
 use proptest::prelude::*;
-use selfsame_augment::{Adjustment, CropBox, Draw, Policy, PolicyConfig, Scratch, Source, ViewError, ViewKey};
+use selfsame_augment::{
+    Adjustment, CropBox, Draw, Fill, GaussianBlur, Isa, Policy, PolicyConfig, Scratch, Shift, Source, Turn, ViewError,
+    ViewKey,
+};
 
 fn noise(width: u32, height: u32) -> Vec<u8> {
     (0..width * height * 3).map(|i| (i.wrapping_add(99).wrapping_mul(2_654_435_761) >> 24) as u8).collect()
@@ -19,6 +25,10 @@ fn adjusted(adjustment: Adjustment, pixels: &[u8], size: u32) -> Vec<u8> {
     apply(Draw { jitter: Some([nothing, adjustment, nothing, nothing]), ..Draw::default() }, pixels, size, size, size)
 }
 
+fn pixels_at_32(sigma: f64) -> GaussianBlur {
+    GaussianBlur { sigma, side: Some(32), kernel: None }
+}
+
 fn whole(width: u32, height: u32) -> CropBox {
     CropBox { left: 0, top: 0, width, height }
 }
@@ -33,7 +43,7 @@ fn identity_settings_change_nothing() {
     }
     assert_eq!(apply(Draw::default(), &pixels, 19, 19, 19), pixels);
     assert_eq!(apply(Draw { crop: Some(whole(19, 19)), ..Draw::default() }, &pixels, 19, 19, 19), pixels);
-    assert_eq!(apply(Draw { blur: Some(1e-6), ..Draw::default() }, &pixels, 19, 19, 19), pixels);
+    assert_eq!(apply(Draw { blur: Some(pixels_at_32(1e-6)), ..Draw::default() }, &pixels, 19, 19, 19), pixels);
 }
 
 #[test]
@@ -73,6 +83,40 @@ fn flipping_reverses_the_rows() {
     for (x, y) in (0..5).flat_map(|x| (0..5).map(move |y| (x, y))) {
         assert_eq!(view[(y * 5 + x) * 3..][..3], pixels[(y * 5 + 4 - x) * 3..][..3]);
     }
+}
+
+#[test]
+fn a_shift_shows_what_lies_right_and_below() {
+    let pixels = [[1; 3], [2; 3], [3; 3], [4; 3], [5; 3], [6; 3], [7; 3], [8; 3], [9; 3]].concat();
+    for (right, down, fill, expected) in [
+        (1, 0, Fill::Black, [2, 3, 0, 5, 6, 0, 8, 9, 0]),
+        (-1, 2, Fill::Black, [0, 7, 8, 0, 0, 0, 0, 0, 0]),
+        (-1, 2, Fill::Edge, [7, 7, 8, 7, 7, 8, 7, 7, 8]),
+        (-1, 2, Fill::Reflect, [8, 7, 8, 5, 4, 5, 2, 1, 2]),
+        (4, -5, Fill::Reflect, [4, 5, 6, 1, 2, 3, 4, 5, 6]),
+        (1024, -1024, Fill::Edge, [3; 9]),
+    ] {
+        let shift = Some(Shift { right, down, fill });
+        let view = apply(Draw { shift, ..Draw::default() }, &pixels, 3, 3, 3);
+        assert_eq!(view, expected.map(|level| [level; 3]).concat(), "{right} {down} {fill:?}");
+    }
+}
+
+#[test]
+fn a_rotation_is_counter_clockwise() {
+    let pixels = [[1; 3], [2; 3], [3; 3], [4; 3]].concat();
+    for (degrees, expected) in [(90.0, [2, 4, 1, 3]), (-90.0, [3, 1, 4, 2]), (180.0, [4, 3, 2, 1])] {
+        let rotation = Some(Turn { degrees, smooth: false });
+        let view = apply(Draw { rotation, ..Draw::default() }, &pixels, 2, 2, 2);
+        assert_eq!(view, expected.map(|level| [level; 3]).concat(), "{degrees}");
+    }
+}
+
+#[test]
+fn solarising_inverts_from_the_threshold_on() {
+    let pixels = [0, 99, 100, 101, 254, 255, 100, 0, 200, 1, 2, 3];
+    let view = apply(Draw { solarise: Some(100), ..Draw::default() }, &pixels, 2, 2, 2);
+    assert_eq!(view, [0, 99, 155, 154, 1, 0, 155, 0, 55, 1, 2, 3]);
 }
 
 #[test]
@@ -173,7 +217,7 @@ fn blurring_agrees_with_plain_floats() {
     for step in [(1, 0), (1, 0), (1, 0), (0, 1), (0, 1), (0, 1)] {
         expected = pass(&expected, step);
     }
-    let view = apply(Draw { blur: Some(sigma * 32.0 / 24.0), ..Draw::default() }, &pixels, 24, 24, 24);
+    let view = apply(Draw { blur: Some(pixels_at_32(sigma * 32.0 / 24.0)), ..Draw::default() }, &pixels, 24, 24, 24);
     for (ours, expected) in view.iter().zip(expected) {
         assert!((f64::from(*ours) - expected).abs() <= 3.0 + 1e-3, "{ours} {expected}");
     }
@@ -185,7 +229,7 @@ fn a_blur_means_the_same_at_every_size() {
     let edge = |size: usize| -> Vec<u8> {
         (0..size * size * 3).map(|i| if i / 3 % size < size / 2 { 0 } else { 255 }).collect()
     };
-    let draw = Draw { blur: Some(4.0), ..Draw::default() };
+    let draw = Draw { blur: Some(pixels_at_32(4.0)), ..Draw::default() };
     let (small, large) = (apply(draw, &edge(32), 32, 32, 32), apply(draw, &edge(128), 128, 128, 128));
     for x in 0..32 {
         // The middle of small pixel x is between pixels 4x + 1 and 4x + 2 of the large.
@@ -199,8 +243,11 @@ fn a_blur_means_the_same_at_every_size() {
 #[test]
 fn what_does_not_fit_is_refused() {
     assert_eq!(Source::new(0, 3, &[]).unwrap_err(), ViewError::EmptySource { width: 0, height: 3 });
-    assert_eq!(Source::new(2, 1, &[0; 5]).unwrap_err(), ViewError::SourceLength { width: 2, height: 1, bytes: 5 });
-    let huge = ViewError::SourceLength { width: u32::MAX, height: u32::MAX, bytes: 0 };
+    assert_eq!(
+        Source::new(2, 1, &[0; 5]).unwrap_err(),
+        ViewError::SourceLength { width: 2, height: 1, channels: 3, bytes: 5 }
+    );
+    let huge = ViewError::SourceLength { width: u32::MAX, height: u32::MAX, channels: 3, bytes: 0 };
     assert_eq!(Source::new(u32::MAX, u32::MAX, &[]).unwrap_err(), huge);
 
     let pixels = noise(4, 4);
@@ -209,17 +256,20 @@ fn what_does_not_fit_is_refused() {
         draw.apply(source, size, &mut Scratch::default(), &mut vec![0; bytes]).unwrap_err()
     };
     assert_eq!(refusal(Draw::default(), 0, 0), ViewError::EmptyView);
-    assert_eq!(refusal(Draw::default(), 2, 13), ViewError::OutputLength { size: 2, bytes: 13 });
-    assert_eq!(refusal(Draw::default(), u32::MAX, 0), ViewError::OutputLength { size: u32::MAX, bytes: 0 });
+    assert_eq!(refusal(Draw::default(), 2, 13), ViewError::OutputLength { size: 2, channels: 3, bytes: 13 });
+    assert_eq!(
+        refusal(Draw::default(), u32::MAX, 0),
+        ViewError::OutputLength { size: u32::MAX, channels: 3, bytes: 0 }
+    );
     for [left, top, width, height] in
         [[0, 0, 5, 1], [0, 0, 0, 1], [0, 0, 1, 0], [4, 0, 1, 1], [1, u32::MAX, 1, u32::MAX]]
     {
         let crop = Some(CropBox { left, top, width, height });
         assert!(matches!(refusal(Draw { crop, ..Draw::default() }, 1, 3), ViewError::CropOutside { .. }));
     }
-    for sigma in [0.0, -1.0, 33.0, f64::NAN, f64::INFINITY] {
-        let refused = refusal(Draw { blur: Some(sigma), ..Draw::default() }, 1, 3);
-        assert!(matches!(refused, ViewError::Parameter { field: "blur", .. }));
+    for sigma in [0.0, -1.0, 1025.0, f64::NAN, f64::INFINITY] {
+        let refused = refusal(Draw { blur: Some(pixels_at_32(sigma)), ..Draw::default() }, 1, 3);
+        assert!(matches!(refused, ViewError::Parameter { field: "blur.sigma", .. }));
     }
     for adjustment in [
         Adjustment::Brightness(-0.1),
@@ -229,6 +279,22 @@ fn what_does_not_fit_is_refused() {
     ] {
         let refused = refusal(Draw { jitter: Some([adjustment; 4]), ..Draw::default() }, 1, 3);
         assert!(matches!(refused, ViewError::Parameter { .. }));
+    }
+    let shift = |right, down| Draw { shift: Some(Shift { right, down, fill: Fill::Edge }), ..Draw::default() };
+    let turn = |degrees| Draw { rotation: Some(Turn { degrees, smooth: true }), ..Draw::default() };
+    let blur = |side, kernel| Draw { blur: Some(GaussianBlur { sigma: 1.0, side, kernel }), ..Draw::default() };
+    for (draw, named) in [
+        (shift(1025, 0), "the draw's shift.right = 1025 is not"),
+        (shift(0, i32::MIN), "the draw's shift.down = -2147483648 is not"),
+        (turn(360.5), "the draw's rotation.degrees = 360.5 is not"),
+        (turn(f64::NAN), "the draw's rotation.degrees = NaN is not"),
+        (blur(Some(0), None), "the draw's blur.side = 0 is not"),
+        (blur(None, Some(0)), "the draw's blur.kernel ="),
+        (blur(None, Some(2)), "the draw's blur.kernel ="),
+        (blur(None, Some(257)), "the draw's blur.kernel ="),
+    ] {
+        let message = refusal(draw, 1, 3).to_string();
+        assert!(message.starts_with(named), "{message}");
     }
 }
 
@@ -304,24 +370,94 @@ proptest! {
     #[test]
     fn a_flat_image_stays_flat(level in any::<u8>(), (width, height, size) in (1..50_u32, 1..50_u32, 1..30_u32), sigma in 0.001..=32.0) {
         let pixels = vec![level; (width * height * 3) as usize];
-        let view = apply(Draw { blur: Some(sigma), ..Draw::default() }, &pixels, width, height, size);
+        let view = apply(Draw { blur: Some(pixels_at_32(sigma)), ..Draw::default() }, &pixels, width, height, size);
         prop_assert!(view.iter().all(|&value| value == level));
     }
 
     #[test]
-    fn no_draw_panics(
+    fn no_draw_of_a_file_panics(
         crop in prop::option::of(boxes()),
-        flip: bool,
         jitter in prop::option::of([adjustments(), adjustments(), adjustments(), adjustments()]),
-        grey: bool,
-        blur in prop::option::of(numbers()),
+        degrees in prop::option::of(numbers()),
+        sigma in prop::option::of(numbers()),
+        shift in prop::option::of(any::<(i32, i32)>()),
         size in 0..9_u32,
     ) {
         let pixels = noise(8, 7);
         let source = Source::new(8, 7, &pixels).unwrap();
         let mut view = vec![0; (size * size * 3) as usize];
-        let result = Draw { crop, flip, jitter, grey, blur }.apply(source, size, &mut Scratch::default(), &mut view);
+        let draw = Draw {
+            crop,
+            jitter,
+            rotation: degrees.map(|degrees| Turn { degrees, smooth: true }),
+            shift: shift.map(|(right, down)| Shift { right, down, fill: Fill::Reflect }),
+            blur: sigma.map(|sigma| GaussianBlur { sigma, side: None, kernel: None }),
+            ..Draw::default()
+        };
+        let result = draw.apply(source, size, &mut Scratch::default(), &mut view);
         let sound = crop.is_none_or(|c| c.width > 0 && c.height > 0 && c.left + c.width <= 8 && c.top + c.height <= 7);
         prop_assert!(sound || result.is_err());
+    }
+
+    /// Every instruction set, and memory that has seen other sizes, give the bytes of the portable one.
+    #[test]
+    fn every_instruction_set_gives_the_same_bytes(
+        (width, height, draw) in (1..90_u32, 1..90_u32).prop_flat_map(|(w, h)| (Just(w), Just(h), draws(w, h))),
+        size in 1..70_u32,
+        channels in prop_oneof![Just(1), Just(3)],
+    ) {
+        let pixels = &noise(width, height)[..(width * height * channels) as usize];
+        let source = if channels == 1 { Source::grey(width, height, pixels) } else { Source::new(width, height, pixels) };
+        let source = source.unwrap();
+        let view = |isa| {
+            let mut view = vec![0; (size * size * channels) as usize];
+            let mut scratch = Scratch::new(isa);
+            let mut small = vec![0; (4 * channels) as usize];
+            Draw::default().apply(source, 2, &mut scratch, &mut small).unwrap();
+            draw.apply(source, size, &mut scratch, &mut view).unwrap();
+            view
+        };
+        let portable = view("portable".parse().unwrap());
+        for isa in Isa::available() {
+            prop_assert_eq!(&view(isa), &portable, "{}", isa);
+        }
+    }
+
+    /// A grey image is the same grey however many channels it is given in.
+    #[test]
+    fn one_channel_and_three_equal_ones_agree(
+        (width, height, draw) in (1..40_u32, 1..40_u32).prop_flat_map(|(w, h)| (Just(w), Just(h), draws(w, h))),
+        size in 1..40_u32,
+    ) {
+        let grey = &noise(width, height)[..(width * height) as usize];
+        let tripled: Vec<u8> = grey.iter().flat_map(|&value| [value; 3]).collect();
+        let mut one = vec![0; (size * size) as usize];
+        let mut three = vec![0; (size * size * 3) as usize];
+        let mut scratch = Scratch::default();
+        draw.apply(Source::grey(width, height, grey).unwrap(), size, &mut scratch, &mut one).unwrap();
+        draw.apply(Source::new(width, height, &tripled).unwrap(), size, &mut scratch, &mut three).unwrap();
+        let one: Vec<u8> = one.iter().flat_map(|&value| [value; 3]).collect();
+        prop_assert_eq!(one, three);
+    }
+
+    /// Flips undo themselves, both are half a turn, and four right angles are none.
+    #[test]
+    fn flips_and_right_angles_come_back(size in 1..40_u32, smooth: bool) {
+        let pixels = noise(size, size);
+        let make = |draw: Draw, pixels: &[u8]| apply(draw, pixels, size, size, size);
+        let flip = Draw { flip: true, ..Draw::default() };
+        let vertical_flip = Draw { vertical_flip: true, ..Draw::default() };
+        let turn = |degrees: f64| Draw { rotation: Some(Turn { degrees, smooth }), ..Draw::default() };
+
+        prop_assert_eq!(&make(flip, &make(flip, &pixels)), &pixels);
+        prop_assert_eq!(&make(vertical_flip, &make(vertical_flip, &pixels)), &pixels);
+        prop_assert_eq!(make(flip, &make(vertical_flip, &pixels)), make(turn(180.0), &pixels));
+        let turned = (0..4).fold(pixels.clone(), |view, _| make(turn(90.0), &view));
+        prop_assert_eq!(&turned, &pixels);
+        prop_assert_eq!(&make(turn(90.0), &make(turn(-90.0), &pixels)), &pixels);
+        prop_assert_eq!(make(turn(270.0), &pixels), make(turn(-90.0), &pixels));
+        for degrees in [0.0, 360.0, -360.0] {
+            prop_assert_eq!(&make(turn(degrees), &pixels), &pixels);
+        }
     }
 }

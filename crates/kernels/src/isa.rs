@@ -9,10 +9,10 @@ use std::sync::OnceLock;
 /// Only [`Isa::best`], [`Isa::available`] and parsing make one, so holding a value proves that the machine
 /// can run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(Set);
+pub struct Isa(pub(crate) Set);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Set {
+pub(crate) enum Set {
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -107,6 +107,47 @@ impl FromStr for Isa {
     }
 }
 
+/// Defines a function of plain Rust that is compiled for every instruction set: the compiler makes the vectors.
+///
+/// Its first argument is the [`Isa`] to run on, the only one that the body does not see. For integers, and for floats
+/// where a product is not added in one operation, which Rust never does by itself, the result is the same for every
+/// instruction set. What the body calls in a loop is to be `#[inline(always)]`, or it is compiled without vectors.
+macro_rules! compiled {
+    ($(#[$attribute:meta])* $visibility:vis fn $name:ident(
+        $isa:ident: Isa, $($argument:ident: $type:ty),* $(,)?
+    ) $(-> $output:ty)? $body:block) => {
+        $(#[$attribute])*
+        $visibility fn $name($isa: $crate::isa::Isa, $($argument: $type),*) $(-> $output)? {
+            #[inline(always)]
+            fn loops($($argument: $type),*) $(-> $output)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            fn avx512($($argument: $type),*) $(-> $output)? {
+                loops($($argument),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($argument: $type),*) $(-> $output)? {
+                loops($($argument),*)
+            }
+
+            match $isa.0 {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: an `Isa` of this set exists only where the machine was found to have it.
+                $crate::isa::Set::Avx512 => unsafe { avx512($($argument),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                $crate::isa::Set::Avx2 => unsafe { avx2($($argument),*) },
+                // NEON is part of what every 64-bit Arm is compiled for.
+                _ => loops($($argument),*),
+            }
+        }
+    };
+}
+pub(crate) use compiled;
+
 /// A computation written once and compiled for every instruction set.
 pub(crate) trait Kernel {
     type Output;
@@ -132,7 +173,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
     unsafe fn add(self, other: Self) -> Self;
-    /// self · factor + sum.
+    unsafe fn mul(self, other: Self) -> Self;
+    /// self · factor + sum, rounded once where the instruction set can.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
 
     /// a · b + c of one lane, in loops that the compiler makes vectors of.
@@ -166,7 +208,7 @@ mod x86 {
 
     macro_rules! vector {
         ($register:ty, $lanes:literal, $registers:literal, $zero:ident, $splat:ident, $load:ident, $store:ident,
-         $add:ident, $fma:ident) => {
+         $add:ident, $mul:ident, $fma:ident) => {
             impl Vector for $register {
                 const LANES: usize = $lanes;
                 const REGISTERS: usize = $registers;
@@ -197,6 +239,11 @@ mod x86 {
                     unsafe { $add(self, other) }
                 }
                 #[inline(always)]
+                unsafe fn mul(self, other: Self) -> Self {
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { $mul(self, other) }
+                }
+                #[inline(always)]
                 unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
                     // SAFETY: the caller vouches for the instruction set.
                     unsafe { $fma(self, factor, sum) }
@@ -214,6 +261,7 @@ mod x86 {
         _mm512_loadu_ps,
         _mm512_storeu_ps,
         _mm512_add_ps,
+        _mm512_mul_ps,
         _mm512_fmadd_ps
     );
     vector!(
@@ -225,6 +273,7 @@ mod x86 {
         _mm256_loadu_ps,
         _mm256_storeu_ps,
         _mm256_add_ps,
+        _mm256_mul_ps,
         _mm256_fmadd_ps
     );
 }
@@ -259,6 +308,10 @@ impl Vector for Portable {
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] * other.0[i]))
     }
     #[inline(always)]
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
@@ -307,6 +360,11 @@ mod neon {
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: NEON is part of the architecture.
             unsafe { vaddq_f32(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            // SAFETY: NEON is part of the architecture.
+            unsafe { vmulq_f32(self, other) }
         }
         #[inline(always)]
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {

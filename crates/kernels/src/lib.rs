@@ -6,3 +6,4 @@ pub mod conv_bn;
 pub mod isa;
 pub mod map;
 pub mod norm;
+pub mod pixels;

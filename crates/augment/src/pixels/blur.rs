@@ -1,39 +1,81 @@
-//! Gaussian blur as PIL makes it: three extended box blurs along the rows, then three along the
-//! columns, in 24-bit fixed point with 8 bits between passes.
+//! Gaussian blur, in two ways.
 //!
-//! The extended box is that of Gwosdek, Grewenig, Bruhn and Weickert, "Theoretical foundations of
-//! Gaussian convolution by extended box filtering" (SSVM 2011): full weight for the 2l + 1 pixels in
-//! the middle and a fraction for the two beyond, so that any variance can be met exactly.
+//! PIL makes it of three extended box blurs along the rows, then three along the columns, in 24-bit fixed point with
+//! 8 bits between passes. The extended box is that of Gwosdek, Grewenig, Bruhn and Weickert, "Theoretical
+//! foundations of Gaussian convolution by extended box filtering" (SSVM 2011): full weight for the 2l + 1 pixels in
+//! the middle and a fraction for the two beyond, so that any variance can be met exactly. torchvision samples the
+//! Gaussian at whole pixels and convolves in floats.
+
+use selfsame_kernels::isa::Isa;
+use selfsame_kernels::pixels::{box_rows, convolve, transpose};
+
+use crate::draw::GaussianBlur;
 
 const PASSES: usize = 3;
 const ONE: u32 = 1 << 24;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scratch {
+    rows: Vec<u8>,
     other: Vec<u8>,
     sums: Vec<u32>,
+    kernel: Vec<f32>,
+    floats: Vec<f32>,
 }
 
-/// Blurs a square view by a Gaussian of deviation `sigma` pixels; beyond an edge its pixels repeat.
-pub(crate) fn gaussian(view: &mut [u8], size: usize, sigma: f64, scratch: &mut Scratch) {
-    let kernel = ExtendedBox::of_gaussian(sigma as f32);
-    let Scratch { other, sums } = scratch;
-    other.resize(view.len(), 0);
-    sums.resize(3 * size, 0);
-    // Columns of the transposed view are rows, and whole rows add up at once.
-    for _direction in 0..2 {
-        transpose(view, other, size);
-        kernel.blur_columns(other, view, sums);
-        kernel.blur_columns(view, other, sums);
-        kernel.blur_columns(other, view, sums);
+/// Blurs the square planes of side `size`.
+pub(crate) fn gaussian(isa: Isa, planes: &mut [u8], size: usize, blur: GaussianBlur, scratch: &mut Scratch) {
+    let sigma = blur.sigma * blur.side.map_or(1.0, |side| size as f64 / f64::from(side));
+    match blur.kernel {
+        None => pil(isa, planes, size, sigma, scratch),
+        Some(taps) => {
+            let Scratch { kernel, floats, .. } = scratch;
+            set_kernel(kernel, taps as usize, sigma as f32);
+            for plane in planes.chunks_exact_mut(size * size) {
+                convolve(isa, plane, size, kernel, floats);
+            }
+        }
     }
 }
 
-fn transpose(from: &[u8], to: &mut [u8], size: usize) {
-    let from = from.as_chunks::<3>().0;
-    for (x, row) in to.as_chunks_mut::<3>().0.chunks_exact_mut(size).enumerate() {
-        for (y, pixel) in row.iter_mut().enumerate() {
-            *pixel = from[y * size + x];
+/// torchvision's kernel, from its middle on: the density at whole pixels, divided by the sum of all.
+fn set_kernel(kernel: &mut Vec<f32>, taps: usize, sigma: f32) {
+    kernel.clear();
+    kernel.extend((0..=taps / 2).map(|i| libm::expf(-0.5 * (i as f32 / sigma).powi(2))));
+    let sum = 2.0 * kernel.iter().sum::<f32>() - kernel[0];
+    kernel.iter_mut().for_each(|weight| *weight /= sum);
+    // What is too small to be seen: all of those weights together change no sum by a hundredth of a level.
+    let seen = kernel.iter().take_while(|&&weight| weight > 1e-6).count();
+    kernel.truncate(seen);
+}
+
+/// Beyond an edge its pixels repeat.
+fn pil(isa: Isa, planes: &mut [u8], size: usize, sigma: f64, scratch: &mut Scratch) {
+    let ExtendedBox { radius, full, edge } = ExtendedBox::of_gaussian(sigma as f32);
+    let Scratch { rows, other, sums, .. } = scratch;
+    rows.resize(planes.len(), 0);
+    other.resize(planes.len(), 0);
+    // All planes side by side, so that whole rows of all of them add up at once.
+    let row = planes.len() / size;
+    let (plane, square) = (size * size, [size, size]);
+    let mut blur = |from: &[u8], to: &mut [u8]| box_rows(isa, from, row, radius, [full, edge], to, sums);
+
+    // Columns of the transposed planes are rows.
+    for (c, plane) in planes.chunks_exact(plane).enumerate() {
+        transpose(isa, plane, size, square, &mut rows[c * size..], row);
+    }
+    blur(rows, other);
+    blur(other, rows);
+    blur(rows, other);
+    for c in (0..row).step_by(size) {
+        transpose(isa, &other[c..], row, square, &mut rows[c..], row);
+    }
+    blur(rows, other);
+    blur(other, rows);
+    blur(rows, other);
+    for (c, plane) in planes.chunks_exact_mut(plane).enumerate() {
+        for (plane, row) in plane.chunks_exact_mut(size).zip(other.chunks_exact(row)) {
+            plane.copy_from_slice(&row[c * size..][..size]);
         }
     }
 }
@@ -60,33 +102,5 @@ impl ExtendedBox {
         // The float quotient may round up; the weights must not add up to more than one.
         let full = ((ONE as f32 / ((whole + part) * 2.0 + 1.0)) as u32).min(ONE / count);
         Self { radius: whole as usize, full, edge: (ONE - count * full) / 2 }
-    }
-
-    /// Blurs along the columns; a row is as long as `sums`.
-    fn blur_columns(&self, from: &[u8], to: &mut [u8], sums: &mut [u32]) {
-        let length = sums.len();
-        let last = from.len() / length - 1;
-        let row = |y: usize| &from[y.min(last) * length..][..length];
-
-        // The first window: the first row stands for those above it.
-        for (sum, &first) in sums.iter_mut().zip(row(0)) {
-            *sum = (self.radius as u32 + 1) * u32::from(first);
-        }
-        for y in 1..=self.radius {
-            for (sum, &value) in sums.iter_mut().zip(row(y)) {
-                *sum += u32::from(value);
-            }
-        }
-        for (y, blurred) in to.chunks_exact_mut(length).enumerate() {
-            let above = row(y.saturating_sub(self.radius + 1));
-            let leaving = row(y.saturating_sub(self.radius));
-            let below = row(y + self.radius + 1);
-            let values = blurred.iter_mut().zip(sums.iter_mut()).zip(above).zip(leaving).zip(below);
-            for ((((blurred, sum), &above), &leaving), &below) in values {
-                let edges = u32::from(above) + u32::from(below);
-                *blurred = ((*sum * self.full + edges * self.edge + ONE / 2) >> 24) as u8;
-                *sum = *sum + u32::from(below) - u32::from(leaving);
-            }
-        }
     }
 }

@@ -1,0 +1,38 @@
+use selfsame_kernels::isa::Isa;
+use selfsame_kernels::pixels::scale_and_shift;
+
+/// Bytes to floats: (value / 255 − mean) / deviation, channel by channel.
+///
+/// torchvision's `ToTensor` and `Normalize`, but for rounding: a multiplication and an addition in 32-bit floats give
+/// at most 2⁻²⁰ more or less, with ImageNet's numbers. No step of a policy, since distances between views are exact
+/// only on their bytes.
+///
+/// ```
+/// use selfsame_augment::{Isa, Normalise};
+///
+/// let mut values = [0.0; 3];
+/// Normalise::IMAGENET.apply(Isa::best(), &[255, 0, 128], &mut values);
+/// assert!((values[0] - (1.0 - 0.485) / 0.229).abs() < 1e-6);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalise {
+    /// Mean of red, green and blue on a scale of 0 to 1.
+    pub mean: [f32; 3],
+    /// Deviation of red, green and blue on that scale.
+    pub deviation: [f32; 3],
+}
+
+impl Normalise {
+    /// Those of ImageNet, which the field uses for everything.
+    pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
+
+    /// Normalises RGB pixels, channels interleaved, to as many floats in the same order.
+    ///
+    /// # Panics
+    /// If the lengths differ or are no multiple of 3.
+    pub fn apply(&self, isa: Isa, pixels: &[u8], to: &mut [f32]) {
+        let scale = self.deviation.map(|deviation| (1.0 / (255.0 * f64::from(deviation))) as f32);
+        let shift = std::array::from_fn(|c| (-f64::from(self.mean[c]) / f64::from(self.deviation[c])) as f32);
+        scale_and_shift(isa, pixels, scale, shift, to);
+    }
+}

@@ -1,0 +1,164 @@
+//! Filters across rows and along them.
+
+use super::colour::{cut, narrow, widen};
+use crate::isa::{Isa, Kernel, Vector, compiled};
+
+compiled! {
+    /// Averages rows: each byte of `to` is the sum of the bytes of `from` up to `radius` rows above and below, times
+    /// `full`, and of those one row further, times `edge`, in units of 2^-24 and rounded to the nearest. Beyond the
+    /// first and the last row they repeat. `sums` is memory for intermediate results.
+    ///
+    /// # Panics
+    ///
+    /// If the lengths of `from` and `to` differ or are no multiple of `row`, or the weights add up to more than one.
+    pub fn box_rows(
+        isa: Isa,
+        from: &[u8],
+        row: usize,
+        radius: usize,
+        weights: [u32; 2],
+        to: &mut [u8],
+        sums: &mut Vec<u32>,
+    ) {
+        let [full, edge] = weights;
+        assert!(from.len() == to.len() && row > 0 && from.len().is_multiple_of(row), "whole rows");
+        let weight = (2 * radius as u64 + 1) * u64::from(full) + 2 * u64::from(edge);
+        assert!(weight <= 1 << 24, "an average");
+        let last = from.len() / row - 1;
+        let at = |y: usize| &from[y.min(last) * row..][..row];
+        if radius == 0 {
+            for (y, to) in to.chunks_exact_mut(row).enumerate() {
+                let (above, middle, below) = (at(y.saturating_sub(1)), at(y), at(y + 1));
+                for x in 0..row {
+                    let edges = u32::from(above[x]) + u32::from(below[x]);
+                    to[x] = ((u32::from(middle[x]) * full + edges * edge + (1 << 23)) >> 24) as u8;
+                }
+            }
+            return;
+        }
+        // The first window: the first row stands for those above it.
+        sums.clear();
+        sums.extend(at(0).iter().map(|&first| (radius as u32 + 1) * u32::from(first)));
+        for y in 1..=radius {
+            for (sum, &value) in sums.iter_mut().zip(at(y)) {
+                *sum += u32::from(value);
+            }
+        }
+        let sums = &mut sums[..row];
+        for (y, to) in to.chunks_exact_mut(row).enumerate() {
+            let above = at(y.saturating_sub(radius + 1));
+            let leaving = at(y.saturating_sub(radius));
+            let below = at(y + radius + 1);
+            for x in 0..row {
+                let edges = u32::from(above[x]) + u32::from(below[x]);
+                to[x] = ((sums[x] * full + edges * edge + (1 << 23)) >> 24) as u8;
+                sums[x] = sums[x] + u32::from(below[x]) - u32::from(leaving[x]);
+            }
+        }
+    }
+}
+
+/// Convolves a plane with a symmetric kernel across its rows and along them, in 32-bit floats, rounded once; beyond an
+/// edge the plane is mirrored, its outermost bytes not repeated. `kernel` has the weight of the middle, then those of
+/// the pixels one, two, … away on either side. `memory` is for intermediate results.
+///
+/// # Panics
+///
+/// If the plane is no whole number of rows of `row` bytes, or `kernel` is empty.
+pub fn convolve(isa: Isa, plane: &mut [u8], row: usize, kernel: &[f32], memory: &mut Vec<f32>) {
+    assert!(row > 0 && plane.len().is_multiple_of(row), "whole rows");
+    assert!(!kernel.is_empty(), "a kernel has a middle");
+    isa.run(Convolution { plane, row, kernel, memory });
+}
+
+struct Convolution<'a> {
+    plane: &'a mut [u8],
+    row: usize,
+    kernel: &'a [f32],
+    memory: &'a mut Vec<f32>,
+}
+
+/// Registers that sums are kept in at a time.
+const REGISTERS: usize = 4;
+
+impl Kernel for Convolution<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { plane, row, kernel, memory } = self;
+        let rows = plane.len() / row;
+        let reach = kernel.len() - 1;
+        // Rows of floats in whole blocks, those above and below with them, and one more with room for what lies
+        // beyond its ends.
+        let wide = row.next_multiple_of(REGISTERS * V::LANES);
+        memory.resize((rows + 2 * reach) * wide + wide + 2 * reach, 0.0);
+        let (tall, line) = memory.split_at_mut((rows + 2 * reach) * wide);
+        for (y, floats) in tall.chunks_exact_mut(wide).enumerate() {
+            let from = &plane[mirrored(y as isize - reach as isize, rows) * row..][..row];
+            widen(from, &mut floats[..row]);
+        }
+        for (y, to) in plane.chunks_exact_mut(row).enumerate() {
+            weigh::<V>(&tall[y * wide..], wide, kernel, &mut line[reach..][..wide]);
+            for beyond in 0..reach {
+                line[beyond] = line[reach + mirrored(beyond as isize - reach as isize, row)];
+                line[reach + row + beyond] = line[reach + mirrored((row + beyond) as isize, row)];
+            }
+            // The row of floats is done with.
+            let sums = &mut tall[y * wide..][..wide];
+            weigh::<V>(line, 1, kernel, sums);
+            for sum in &mut *sums {
+                *sum = cut(*sum + 0.5);
+            }
+            narrow(&sums[..row], to);
+        }
+    }
+}
+
+/// Sets each value of `to` to a sum of values of `from`, `stride` apart, of which the first begins there, each times
+/// its weight of `kernel`. Products are rounded before they are added, so that every instruction set gives the same.
+#[inline(always)]
+fn weigh<V: Vector>(from: &[f32], stride: usize, kernel: &[f32], to: &mut [f32]) {
+    let block = REGISTERS * V::LANES;
+    let reach = kernel.len() - 1;
+    assert!(to.len().is_multiple_of(block) && from.len() >= 2 * reach * stride + to.len(), "whole blocks");
+    for start in (0..to.len()).step_by(block) {
+        // SAFETY: inside of a kernel's run; every block of `to`, and of `from` up to twice the reach on, was just
+        // seen to be there.
+        unsafe {
+            let middle = from.as_ptr().add(start + reach * stride);
+            let mut sums = [V::zero(); REGISTERS];
+            for (r, sum) in sums.iter_mut().enumerate() {
+                *sum = V::load(middle.add(r * V::LANES)).mul(V::splat(&kernel[0]));
+            }
+            for (i, weight) in kernel.iter().enumerate().skip(1) {
+                let (before, after) = (middle.sub(i * stride), middle.add(i * stride));
+                let weight = V::splat(weight);
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    let pair = V::load(before.add(r * V::LANES)).add(V::load(after.add(r * V::LANES)));
+                    *sum = sum.add(pair.mul(weight));
+                }
+            }
+            for (r, sum) in sums.into_iter().enumerate() {
+                sum.store(to.as_mut_ptr().add(start + r * V::LANES));
+            }
+        }
+    }
+}
+
+/// The index in 0..length that mirroring at the first and the last one takes `index` to.
+#[inline(always)]
+fn mirrored(index: isize, length: usize) -> usize {
+    let last = length as isize - 1;
+    // Once at each end is enough for all but tiny planes, and much faster than a division.
+    let once = if index < 0 { -index } else { index };
+    let once = if once > last { 2 * last - once } else { once };
+    if (0..=last).contains(&once) {
+        return once as usize;
+    }
+    if last == 0 {
+        return 0;
+    }
+    let within = index.rem_euclid(2 * last);
+    within.min(2 * last - within) as usize
+}

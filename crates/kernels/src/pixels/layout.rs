@@ -1,0 +1,213 @@
+//! Where pixels lie: interleaved, in planes, transposed.
+
+use crate::isa::compiled;
+
+/// Rows and columns of the blocks that are transposed in registers.
+const BLOCK: [usize; 2] = [8, 16];
+
+/// Rows that are split into channels at a time: a cache line of every transposed row.
+const BAND: usize = 16;
+
+/// Pixels that are split into channels at a time, so that no row ends in a loop of single pixels.
+const STRETCH: usize = 32;
+
+compiled! {
+    /// Writes the transpose of `from` to `to`: `from` has `shape[0]` rows of `shape[1]` bytes, `from_stride` apart; the
+    /// rows of `to` are `to_stride` apart. What lies between rows stays as it is.
+    ///
+    /// # Panics
+    ///
+    /// If a slice is too short, or a stride below its row.
+    pub fn transpose(
+        isa: Isa,
+        from: &[u8],
+        from_stride: usize,
+        shape: [usize; 2],
+        to: &mut [u8],
+        to_stride: usize,
+    ) {
+        transpose_blocks(from, from_stride, shape, to, to_stride);
+    }
+}
+
+#[inline(always)]
+fn transpose_blocks(from: &[u8], from_stride: usize, [rows, columns]: [usize; 2], to: &mut [u8], to_stride: usize) {
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    assert!(from_stride >= columns && to_stride >= rows, "strides hold their rows");
+    assert!(from.len() >= (rows - 1) * from_stride + columns && to.len() >= (columns - 1) * to_stride + rows, "whole");
+    if rows < BLOCK[0] || columns < BLOCK[1] {
+        for y in 0..rows {
+            for x in 0..columns {
+                to[x * to_stride + y] = from[y * from_stride + x];
+            }
+        }
+        return;
+    }
+    // The last blocks overlap those before them, which copies some bytes twice.
+    for y in (0..rows).step_by(BLOCK[0]) {
+        let y = y.min(rows - BLOCK[0]);
+        for x in (0..columns).step_by(BLOCK[1]) {
+            let x = x.min(columns - BLOCK[1]);
+            // SAFETY: the block lies within both shapes, and the slices were seen to hold them.
+            unsafe {
+                let from = from.as_ptr().add(y * from_stride + x);
+                transpose_block(from, from_stride, to.as_mut_ptr().add(x * to_stride + y), to_stride);
+            }
+        }
+    }
+}
+
+/// Eight rows of sixteen bytes to sixteen rows of eight.
+///
+/// # Safety
+///
+/// Eight rows of `from`, `from_stride` apart, can be read, and sixteen of `to`, `to_stride` apart, written.
+#[inline(always)]
+unsafe fn transpose_block(from: *const u8, from_stride: usize, to: *mut u8, to_stride: usize) {
+    let mut rows = [[0; 16]; 8];
+    for (y, row) in rows.iter_mut().enumerate() {
+        // SAFETY: the caller vouches for it; an array of bytes needs no alignment.
+        *row = unsafe { *from.add(y * from_stride).cast() };
+    }
+    for (x, row) in transposed(rows).into_iter().enumerate() {
+        // SAFETY: as above.
+        unsafe { *to.add(x * to_stride).cast() = row };
+    }
+}
+
+/// Rows far apart are woven together byte by byte, three times; every machine of this kind has the instructions.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
+    use std::arch::x86_64::{__m128i, _mm_unpackhi_epi8, _mm_unpacklo_epi8};
+
+    // SAFETY: any bytes are a register's.
+    let mut registers = unsafe { std::mem::transmute::<[[u8; 16]; 8], [__m128i; 8]>(rows) };
+    for _ in 0..3 {
+        let old = registers;
+        for i in 0..4 {
+            // SAFETY: SSE2 is part of the architecture.
+            unsafe {
+                registers[2 * i] = _mm_unpacklo_epi8(old[i], old[i + 4]);
+                registers[2 * i + 1] = _mm_unpackhi_epi8(old[i], old[i + 4]);
+            }
+        }
+    }
+    // SAFETY: eight registers hold as many bytes as sixteen rows of eight, and any bytes are bytes.
+    unsafe { std::mem::transmute::<[__m128i; 8], [[u8; 8]; 16]>(registers) }
+}
+
+/// Halves, quarters and eighths of 64-bit words change places in pairs of rows.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
+    let half = |start: usize| -> [u64; 8] {
+        let word = |y: usize| *rows[y][start..].first_chunk::<8>().expect("half a row");
+        let mut words = std::array::from_fn(|y| u64::from_le_bytes(word(y)));
+        for (distance, mask) in [(4, 0xffff_ffff_u64), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff)] {
+            let bits = 8 * distance as u32;
+            for upper in (0..8).filter(|y| y & distance == 0) {
+                let swapped = ((words[upper] >> bits) ^ words[upper + distance]) & mask;
+                words[upper] ^= swapped << bits;
+                words[upper + distance] ^= swapped;
+            }
+        }
+        words
+    };
+    let (left, right) = (half(0), half(8));
+    std::array::from_fn(|x| if x < 8 { left[x] } else { right[x - 8] }.to_le_bytes())
+}
+
+compiled! {
+    /// Splits interleaved RGB into planes, one after the other in `planes`. `from` has as many rows as `shape[0]`, of
+    /// `shape[1]` pixels, `from_stride` bytes apart.
+    ///
+    /// # Panics
+    ///
+    /// If `from` is too short, `from_stride` below a row or `planes` not of the shape.
+    pub fn split(isa: Isa, from: &[u8], from_stride: usize, shape: [usize; 2], planes: &mut [u8]) {
+        let [rows, columns] = shape;
+        assert!(from_stride >= 3 * columns && planes.len() == 3 * rows * columns, "planes of the shape");
+        let (red, rest) = planes.split_at_mut(rows * columns);
+        let (green, blue) = rest.split_at_mut(rows * columns);
+        for y in 0..rows {
+            let row = from[y * from_stride..][..3 * columns].as_chunks::<3>().0;
+            let place = y * columns..(y + 1) * columns;
+            split_row(row, &mut red[place.clone()], &mut green[place.clone()], &mut blue[place]);
+        }
+    }
+}
+
+#[inline(always)]
+fn split_row(row: &[[u8; 3]], red: &mut [u8], green: &mut [u8], blue: &mut [u8]) {
+    let (red, green, blue) = (&mut red[..row.len()], &mut green[..row.len()], &mut blue[..row.len()]);
+    for x in 0..row.len() {
+        [red[x], green[x], blue[x]] = row[x];
+    }
+}
+
+compiled! {
+    /// Splits interleaved RGB into planes, transposed: column x of channel c is written to
+    /// `to[x · to_stride + c · shape[0]..]`, `shape[0]` bytes. `from` has `shape[0]` rows of `shape[1]` pixels,
+    /// `from_stride` bytes apart. `band` is memory for intermediate results.
+    ///
+    /// # Panics
+    ///
+    /// If a slice is too short, `from_stride` below a row or `to_stride` below three times `shape[0]`.
+    pub fn split_transposed(
+        isa: Isa,
+        from: &[u8],
+        from_stride: usize,
+        shape: [usize; 2],
+        to: &mut [u8],
+        to_stride: usize,
+        band: &mut Vec<u8>,
+    ) {
+        let [rows, columns] = shape;
+        assert!(from_stride >= 3 * columns && to_stride >= 3 * rows, "strides hold their rows");
+        // Rows are split in whole stretches: what follows a row is split with it and then left alone.
+        let wide = columns.next_multiple_of(STRETCH);
+        band.resize(3 * BAND * wide + 3 * wide, 0);
+        let (padded, planes) = band.split_at_mut(3 * wide);
+        let (red, rest) = planes.split_at_mut(BAND * wide);
+        let (green, blue) = rest.split_at_mut(BAND * wide);
+        for top in (0..rows).step_by(BAND) {
+            let height = BAND.min(rows - top);
+            for y in 0..height {
+                let row = &from[(top + y) * from_stride..];
+                let row = match row.get(..3 * wide) {
+                    Some(row) => row,
+                    None => {
+                        padded[..3 * columns].copy_from_slice(&row[..3 * columns]);
+                        &*padded
+                    }
+                };
+                let place = y * wide..(y + 1) * wide;
+                let row = row.as_chunks::<3>().0;
+                split_row(row, &mut red[place.clone()], &mut green[place.clone()], &mut blue[place]);
+            }
+            for (c, plane) in [&*red, &*green, &*blue].into_iter().enumerate() {
+                transpose_blocks(plane, wide, [height, columns], &mut to[c * rows + top..], to_stride);
+            }
+        }
+    }
+}
+
+compiled! {
+    /// Joins three planes, one after the other in `planes`, to interleaved RGB.
+    ///
+    /// # Panics
+    ///
+    /// If the lengths differ or are no multiple of 3.
+    pub fn interleave(isa: Isa, planes: &[u8], to: &mut [u8]) {
+        assert!(planes.len() == to.len() && to.len().is_multiple_of(3), "planes of one length fill the pixels");
+        let count = to.len() / 3;
+        let (red, rest) = planes.split_at(count);
+        let (green, blue) = rest.split_at(count);
+        for (i, pixel) in to.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            *pixel = [red[i], green[i], blue[i]];
+        }
+    }
+}
