@@ -194,9 +194,10 @@ impl Draw {
         if let Some(GaussianBlur { sigma, side, kernel }) = self.blur {
             check("blur.sigma", sigma, f64::MIN_POSITIVE, MAX_SIGMA, "a deviation above 0 and at most 1024")?;
             check("blur.side", side.unwrap_or(1).into(), 1.0, f64::MAX, "the side of a view, at least 1")?;
-            let kernel = kernel.unwrap_or(1);
-            let odd = if kernel % 2 == 1 { f64::from(kernel) } else { f64::NAN };
-            check("blur.kernel", odd, 1.0, MAX_KERNEL.into(), "an odd number of pixels, at most 255")?;
+            if let Some(kernel) = kernel.filter(|kernel| kernel % 2 == 0 || *kernel > MAX_KERNEL) {
+                let needed = "an odd number of pixels, at most 255";
+                return Err(ViewError::Parameter { field: "blur.kernel", value: kernel.into(), needed });
+            }
         }
         Ok(())
     }

@@ -84,7 +84,7 @@ proptest! {
         let shapes: Vec<Window> = windows.iter().map(|&(start, count)| Window { start, count }).collect();
         for isa in Isa::available() {
             let mut to = vec![0; windows.len() * row];
-            weigh_rows(isa, &from, stride, row, &shapes, &flat, &mut to, &mut Vec::new());
+            weigh_rows(isa, &from, stride, row, (&shapes, &flat), &mut to, &mut Vec::new());
             for (i, &byte) in to.iter().enumerate() {
                 let (x, window) = (i % row, i / row);
                 let sum: i64 = weights[window]

@@ -48,7 +48,7 @@ pub(crate) fn resize(
     let mut resample = |from: &[u8], stride: usize, row: usize, length: usize, to: &mut Vec<u8>| {
         filter.set(interpolation, length, size);
         grow(to, size * row);
-        weigh_rows(isa, from, stride, row, &filter.windows, &filter.weights, to, sums);
+        weigh_rows(isa, from, stride, row, (&filter.windows, &filter.weights), to, sums);
     };
     let mut transpose_channels = |from: &[u8], stride: usize, height: usize, columns: &mut Vec<u8>| {
         let row = stretches(channels * height);
@@ -60,7 +60,8 @@ pub(crate) fn resize(
         row
     };
 
-    // Pillow's order since version 13. Before, it was always the width first: one level apart at most.
+    // Pillow's order since version 13. Before, it was always the width first, which can be some levels apart: what
+    // a cubic overshoots is cut between the two.
     let shrinks_mostly_in_height = height > size && (height - size) > 2 * width.saturating_sub(size);
     if shrinks_mostly_in_height {
         resample(pixels, stride, channels * width, height, rows);

@@ -195,6 +195,13 @@ pub(super) fn cut(value: f32) -> f32 {
 
 #[inline(always)]
 fn blend(levels: &mut Levels, from: u8, factor: f32) {
+    if from == 0 {
+        // Nothing comes out below 0, and there is nothing to take away and add.
+        for level in levels {
+            *level = whole(smaller(factor * *level, 255.0));
+        }
+        return;
+    }
     let from = f32::from(from);
     for level in levels {
         *level = cut(from + factor * (*level - from));

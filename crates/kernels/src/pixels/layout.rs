@@ -6,7 +6,7 @@ use crate::isa::compiled;
 const BLOCK: [usize; 2] = [8, 16];
 
 /// Rows that are split into channels at a time: a cache line of every transposed row.
-const BAND: usize = 16;
+const BAND: usize = 32;
 
 /// Pixels that are split into channels at a time, so that no row ends in a loop of single pixels.
 const STRETCH: usize = 32;

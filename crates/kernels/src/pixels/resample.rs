@@ -19,9 +19,10 @@ pub struct Window {
 }
 
 compiled! {
-    /// Writes one row of `row` bytes for each of the `windows` to `to`, one after the other: the bytes of its rows of
-    /// `from`, `stride` bytes apart, each times its weight in units of 2^-BITS, added, rounded to the nearest level
-    /// and cut to 0 and 255. `sums` is memory for intermediate results.
+    /// Writes one row of `row` bytes for each window of the filter to `to`, one after the other: the bytes of its rows
+    /// of `from`, `stride` bytes apart, each times its weight in units of 2^-BITS, added, rounded to the nearest level
+    /// and cut to 0 and 255. The filter is its windows and the weights of all of them. `sums` is memory for
+    /// intermediate results.
     ///
     /// # Panics
     ///
@@ -31,12 +32,11 @@ compiled! {
         from: &[u8],
         stride: usize,
         row: usize,
-        windows: &[Window],
-        weights: &[i32],
+        filter: (&[Window], &[i32]),
         to: &mut [u8],
         sums: &mut Vec<i32>,
     ) {
-        let mut weights = weights;
+        let (windows, mut weights) = filter;
         let to = to[..windows.len() * row].chunks_exact_mut(row);
         for (window, to) in windows.iter().zip(to) {
             let (own, rest) = weights.split_at(window.count);
