@@ -1,9 +1,10 @@
-//! From the records of a run to one self-contained HTML page.
+//! From the records of a run to one self-contained HTML page; and a page for a gallery of views.
 //!
 //! A run is a folder of small JSON records ([`record`]): what was asked for (`run.json`), how
 //! training went (`metrics.jsonl`), what the evaluation found (`eval.json`), a map of the
 //! embeddings (`map.json`) and a sheet of augmented views (`views.json`). The stages of a run write
 //! them with [`write_json`]; [`read`] takes whatever is there, and [`render`] makes the page.
+//! [`render_gallery`] makes the page of a [`gallery::Gallery`], which needs no run.
 //!
 //! ```
 //! use selfsame_report::{read, record, render, write_atomic, write_json};
@@ -22,6 +23,7 @@
 //! ```
 
 mod folder;
+pub mod gallery;
 mod interval;
 mod page;
 pub mod record;
@@ -29,5 +31,5 @@ mod sprite;
 
 pub use folder::{Report, ReportError, read, write_atomic, write_json};
 pub use interval::{Interval, wilson};
-pub use page::render;
+pub use page::{render, render_gallery};
 pub use sprite::{Sprite, SpriteError};

@@ -1,4 +1,5 @@
-//! The page: a headline, then one section a file of `page/`, drawn from the records.
+//! The pages: a headline, then sections. That of a run is drawn from its records, one section a file of `page/`; the
+//! gallery of views is `gallery.rs`.
 //!
 //! A new section is a file with `fn section(&Report) -> Option<Section>` and a line in [`render`].
 //! Text goes through maud, which escapes it; data for the script goes through [`format::script`].
@@ -7,6 +8,7 @@ mod chart;
 mod curves;
 mod dataset;
 mod format;
+mod gallery;
 mod headline;
 mod map;
 mod protocol;
@@ -15,6 +17,7 @@ mod views;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub use self::gallery::render_gallery;
 use crate::Report;
 
 /// One part of the page, with its place in the navigation.
@@ -52,6 +55,12 @@ pub fn render(report: &Report) -> String {
     .flatten()
     .collect();
 
+    let script = include_str!("page/script.js");
+    document(&headline::title(report), &report.run.selfsame, headline::header(report), &sections, Some(script))
+}
+
+/// What all pages share: one file that loads nothing. `version` is that of the selfsame that made it.
+fn document(title: &str, version: &str, header: Markup, sections: &[Section], script: Option<&str>) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -60,8 +69,8 @@ pub fn render(report: &Report) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "selfsame " (report.run.selfsame) };
-                title { (headline::title(report)) " · selfsame" }
+                meta name="generator" content={ "selfsame " (version) };
+                title { (title) " · selfsame" }
                 link rel="icon" href=(PreEscaped(ICON));
                 style { (PreEscaped(include_str!("page/style.css"))) }
             }
@@ -71,15 +80,15 @@ pub fn render(report: &Report) -> String {
                     div.wrap {
                         a.mark href="#top" { (mark()) span { "selfsame" } }
                         ul {
-                            @for section in &sections {
+                            @for section in sections {
                                 li { a href={ "#" (section.id) } { (section.short) } }
                             }
                         }
                     }
                 }
                 main id="content" {
-                    header id="top" { div.wrap { (headline::header(report)) } }
-                    @for section in &sections {
+                    header id="top" { div.wrap { (header) } }
+                    @for section in sections {
                         section id=(section.id) aria-labelledby={ (section.id) "-title" } {
                             div.wrap {
                                 h2 id={ (section.id) "-title" } { (section.title) }
@@ -90,10 +99,10 @@ pub fn render(report: &Report) -> String {
                 }
                 footer {
                     div.wrap {
-                        p { "Made by selfsame " (report.run.selfsame) ". This page is one file: it loads nothing from anywhere, so it can be sent, archived or printed as it is." }
+                        p { "Made by selfsame " (version) ". This page is one file: it loads nothing from anywhere, so it can be sent, archived or printed as it is." }
                     }
                 }
-                script { (PreEscaped(include_str!("page/script.js"))) }
+                @if let Some(script) = script { script { (PreEscaped(script)) } }
             }
         }
     };

@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use selfsame_report::gallery::{Gallery, Original, PolicyViews, Step, View};
 use selfsame_report::record::*;
-use selfsame_report::{Report, ReportError, Sprite, SpriteError, read, render, wilson, write_atomic, write_json};
+use selfsame_report::{
+    Report, ReportError, Sprite, SpriteError, read, render, render_gallery, wilson, write_atomic, write_json,
+};
 
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;<!--";
 
@@ -399,4 +402,55 @@ fn a_failed_write_leaves_the_old_file() {
     assert!(matches!(write_atomic(&path, b"new"), Err(ReportError::Io { .. })));
     assert_eq!(fs::read_to_string(path.join("inside")).unwrap(), "kept");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+}
+
+/// Two images in two views under a policy whose second view differs, and under one that does nothing.
+fn gallery(text: &str) -> Gallery {
+    let picture = Sprite::lossless(1, 1, &[&[9; 3]], 1).unwrap();
+    let view = |part| View { picture: picture.clone(), part, changes: vec!["crop 12%".into(), text.into()] };
+    let views = vec![vec![view(Some([0.125, 0.25, 0.5, 0.0625])), view(None)]; 2];
+    let step = Step { name: text.into(), effect: text.into(), probability: [0.0, 0.2], range: text.into() };
+    Gallery {
+        selfsame: text.into(),
+        command: vec!["selfsame".into(), text.into()],
+        dataset: text.into(),
+        seed: 42,
+        side: 32,
+        images: vec![
+            Original { name: text.into(), class: Some(text.into()), picture: picture.clone() },
+            Original { name: "second".into(), class: None, picture },
+        ],
+        policies: vec![
+            PolicyViews { name: text.into(), toml: text.into(), steps: vec![step], views: views.clone() },
+            PolicyViews { name: "none".into(), views, ..Default::default() },
+        ],
+    }
+}
+
+#[test]
+fn a_gallery_shows_every_view_with_what_was_drawn() {
+    let page = render_gallery(&gallery("words"));
+    check_page(&page);
+    assert_eq!(page, render_gallery(&gallery("words")));
+    assert_eq!((page.matches("<article").count(), page.matches("<img").count()), (2, 8));
+    assert_eq!(page.matches("left:12.50%;top:25.00%;width:50.00%;height:6.25%").count(), 4);
+    for part in ["crop 12%", "words", "first view never, second 20%", "32 × 32", "seed 42", "selfsame words"] {
+        assert!(page.contains(part), "{part}");
+    }
+    // Only the first policy's views say which of a pair they are.
+    assert_eq!((page.matches("</b> first").count(), page.matches("</b> second").count()), (2, 2));
+    assert!(page.contains("Nothing is done"), "the other has no step");
+}
+
+#[test]
+fn a_gallery_escapes_and_takes_what_does_not_fit() {
+    let page = render_gallery(&gallery(HOSTILE));
+    check_page(&page);
+    assert!(!page.contains("<img src=x") && !page.contains("alert(1)</script>"));
+
+    let mut short = gallery("words");
+    short.policies[0].views.pop();
+    short.policies[1].views.clear();
+    check_page(&render_gallery(&short));
+    check_page(&render_gallery(&Gallery::default()));
 }

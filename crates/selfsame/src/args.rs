@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use selfsame::augment::PRESETS;
 use selfsame::data::REMOTE_SETS;
 
 /// Contrastive self-supervised learning that tells you how well the representation will generalise.
@@ -14,6 +15,7 @@ use selfsame::data::REMOTE_SETS;
     max_term_width = 100,
     after_help = "Examples:
   selfsame study                           train on the built-in glyphs, measure, write a report
+  selfsame views photos/ --augment simclr  look at what training would see
   selfsame study --data photos/            the same for a folder of class folders, or of images
   selfsame study --resume runs/photos      go on after Ctrl-C, a crash or a power cut
   selfsame embed runs/photos --to all.npy  take the embeddings elsewhere"
@@ -41,6 +43,11 @@ pub enum Command {
     Fetch(Fetch),
     /// Write a run's page again from its records
     Report(Report),
+    /// Write a page of images and their views, with what chance drew for each
+    Views(Views),
+    /// Measure this machine: how fast views are made
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 /// What a run that goes on has settled already.
@@ -91,9 +98,7 @@ pub struct Pretrain {
     #[arg(long, help_heading = "Images")]
     pub strict: bool,
 
-    /// Views: letters of a crop, b blur, c grey, d colour (with a strength: d0.25), e flip; `none`;
-    /// or a TOML file with every parameter
-    #[arg(long, default_value = "abcde", value_name = "POLICY", help_heading = "Training")]
+    #[arg(long, default_value = "abcde", value_name = "POLICY", help_heading = "Training", help = augment_help())]
     pub augment: String,
     /// What is minimised
     #[arg(long, value_enum, default_value = "simclr", help_heading = "Training")]
@@ -225,6 +230,87 @@ pub struct Report {
     pub run: PathBuf,
     #[command(flatten)]
     pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame views
+  selfsame views photos/ --augment simclr --out photos.html
+  selfsame views photos/ --augment a --augment abc --augment mine.toml")]
+pub struct Views {
+    /// Images, as for `selfsame study --data`; only as many are read as are needed
+    #[arg(default_value = "glyphs")]
+    pub data: String,
+    #[arg(long, default_value = "abcde", value_name = "POLICY", help = format!("{}. Give it several times to compare policies on the same images", augment_help()))]
+    pub augment: Vec<String>,
+    /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<u32>,
+    /// Side of the views, in pixels [default: that of the images]
+    #[arg(long, value_name = "PIXELS")]
+    pub size: Option<u32>,
+    /// Images, taken from the training split
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub images: usize,
+    /// Views of each image
+    #[arg(long, default_value_t = 6, value_name = "N")]
+    pub views: usize,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// File to write
+    #[arg(long, default_value = "views.html", value_name = "FILE")]
+    pub out: PathBuf,
+    /// Write over an existing file
+    #[arg(long)]
+    pub overwrite: bool,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+/// What can be measured.
+#[derive(Subcommand, Debug)]
+pub enum Bench {
+    /// Views a second on one core: cropped, jittered, blurred and normalised to floats
+    Augment(BenchAugment),
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame bench augment
+  selfsame bench augment --source 500 --size 224 --json
+  selfsame bench augment --augment simclr --isa portable")]
+pub struct BenchAugment {
+    /// Side of the images, in pixels
+    #[arg(long, default_value_t = 32, value_name = "PIXELS")]
+    pub source: u32,
+    /// Side of the views, in pixels
+    #[arg(long, default_value_t = 32, value_name = "PIXELS")]
+    pub size: u32,
+    #[arg(long, value_name = "POLICY", help = format!("{} [default: MoCo v2's with bilinear crops and torchvision's blur]", augment_help()))]
+    pub augment: Option<String>,
+    /// Instruction set: avx512, avx2, neon or portable [default: the fastest of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub isa: Option<String>,
+    /// How long to measure
+    #[arg(long, default_value_t = 4.0, value_name = "SECONDS")]
+    pub seconds: f64,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+/// What `--augment` takes.
+fn augment_help() -> String {
+    format!(
+        "Views: letters of a crop, b blur, c grey, d colour (with a strength: d0.25), e flip; `none`; a published \
+         policy ({}); or every parameter as TOML, in a file or in braces",
+        policy_names()
+    )
+}
+
+/// The names of published policies.
+pub fn policy_names() -> String {
+    PRESETS.map(|(name, _)| name).join(", ")
 }
 
 #[derive(Group, Debug)]

@@ -1,27 +1,40 @@
 //! From what was typed to a checked plan.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use selfsame::augment::Policy;
+use selfsame::augment::{Policy, PolicyError};
 use selfsame::methods::SimClrConfig;
 use selfsame::nn::{Architecture, EncoderConfig, Stem};
 use selfsame::train::{Config, DataConfig, Method, OptimizerKind, Plan, TrainConfig};
 
-use crate::args::{EncoderName, MethodName, OptimizerName, Pretrain, StemName};
+use crate::args::{EncoderName, MethodName, OptimizerName, Pretrain, StemName, policy_names};
 use crate::misuse;
 
 /// Images up to this side keep the CIFAR stem by default: at its quarter of the resolution the ImageNet stem would
 /// leave a 96-pixel image a last stage of 3 × 3.
 const CIFAR_STEM_UP_TO: u32 = 96;
 
-/// The policy that `--augment` names: letters, or a TOML file.
+/// The policy that `--augment` names: letters, a published policy, a TOML file, or a TOML table in braces.
 pub fn policy(text: &str) -> anyhow::Result<Policy> {
-    let path = Path::new(text);
-    if path.extension().is_none_or(|end| end != "toml") {
-        return text.parse().map_err(|e| misuse(format!("--augment {text}: {e}")));
+    let misread = |cause: &dyn Display| misuse(format!("--augment {text}: {cause}"));
+    if Path::new(text).extension().is_some_and(|end| end == "toml") {
+        let toml = std::fs::read_to_string(text).map_err(|e| misread(&e))?;
+        return Policy::from_toml(&toml).map_err(|e| misread(&e));
     }
-    let toml = std::fs::read_to_string(path).map_err(|e| misuse(format!("--augment {text}: {e}")))?;
-    Policy::from_toml(&toml).map_err(|e| misuse(format!("--augment {text}: {e}")))
+    text.parse().map_err(|e| match e {
+        PolicyError::UnknownLetter { .. } if is_name(text) => misread(&format_args!(
+            "no policy is called that; known are {}, `none`, letters of a crop, b blur, c grey, d colour, e flip, and \
+             files whose names end in .toml",
+            policy_names()
+        )),
+        e => misread(&e),
+    })
+}
+
+/// Whether a text that is no policy was meant as a name rather than as letters: a slip among letters is a single one.
+fn is_name(text: &str) -> bool {
+    text.chars().filter(|c| !"abcde.-".contains(*c) && !c.is_ascii_digit()).count() > 1
 }
 
 /// Everything a run is determined by. `policy` has been read before; `image_size` is what the images came to.

@@ -1,6 +1,6 @@
 //! Everything needed to do the run again.
 
-use maud::html;
+use maud::{Markup, html};
 
 use super::Section;
 use super::format::{count, duration};
@@ -26,11 +26,10 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     ];
     let evaluation = report.evaluation.iter().flat_map(|evaluation| &evaluation.protocol);
     rows.extend(run.protocol.iter().chain(evaluation).map(|(name, value)| (name.as_str(), value.clone())));
-    let command = run.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
 
     let body = html! {
         p.lead { "What it takes to do this again and get the same numbers." }
-        @if !command.is_empty() { pre.command tabindex="0" { code { (command) } } }
+        @if !run.command.is_empty() { (command(&run.command)) }
         details {
             summary { "All settings and versions" }
             table.protocol {
@@ -44,7 +43,12 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     Some(Section { id: "protocol", short: "Protocol", title: "How to do it again", body })
 }
 
-/// A word as a shell would need it.
+/// A command to be copied, its words as a shell needs them.
+pub(super) fn command(words: &[String]) -> Markup {
+    let line = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    html! { pre.command tabindex="0" { code { (line) } } }
+}
+
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%\\".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }

@@ -1,8 +1,10 @@
+mod bench;
 mod embed;
 mod eval;
 mod fetch;
 mod pretrain;
 mod report;
+mod views;
 
 use std::process::ExitCode;
 
@@ -38,5 +40,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Embed(args) => embed::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Views(args) => views::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use selfsame::augment::{Scratch, Source, ViewKey};
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::nn::device;
 use selfsame::report::record::{EVAL_FILE, MAP_FILE, RunRecord, VIEWS_FILE, ViewSheet};
@@ -15,16 +14,14 @@ use selfsame::train::checkpoint::Which;
 use selfsame::train::{Outcome, Plan, TrainError};
 use serde_json::json;
 
-use super::{INTERRUPTED, eval, quoted, report, shown};
+use super::{INTERRUPTED, eval, quoted, report, shown, views};
 use crate::args::{CheckpointName, Pretrain};
 use crate::run::{self, Run};
 use crate::terminal::{Bar, Terminal};
 use crate::{misuse, resolve};
 
 /// Images and views of each on the sheet of views.
-const SHEET: [u32; 2] = [8, 6];
-/// Side of its pictures, at most.
-const SHEET_SIDE: u32 = 96;
+const SHEET: [usize; 2] = [8, 6];
 
 pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
@@ -159,26 +156,18 @@ fn resume(args: &Pretrain, path: &std::path::Path, terminal: &Terminal) -> anyho
 
 /// A few training images, taken at random, each beside views of it.
 fn view_sheet(plan: &Plan, dataset: &Dataset) -> anyhow::Result<ViewSheet> {
-    let split = &dataset.train;
-    let size = dataset.image_size;
-    let mut scratch = Scratch::default();
-    let (mut names, mut tiles) = (Vec::new(), Vec::new());
-    for i in selfsame::eval::sample(split.len(), SHEET[0] as usize) {
-        let image = split.image(i);
-        names.push(split.name(i).to_owned());
-        tiles.push(image.pixels.to_vec());
-        for view in 0..SHEET[1] {
-            let key = ViewKey { seed: plan.seed, image: i as u64, epoch: 0, view };
-            let mut out = vec![0; image.pixels.len()];
-            let source = Source::new(image.width, image.height, image.pixels)?;
-            plan.augment.view(key, source, size, &mut scratch, &mut out)?;
-            tiles.push(out);
-        }
+    let (split, size) = (&dataset.train, dataset.image_size);
+    let [images, views] = SHEET;
+    let chosen = selfsame::eval::sample(split.len(), images);
+    let originals = chosen.iter().map(|&i| views::picture(split.image(i).pixels, size));
+    let drawn = views::draw(&plan.augment, split, &chosen, views, plan.seed, size);
+    let mut tiles = Vec::new();
+    for (original, views) in originals.zip(drawn.chunks(views)) {
+        tiles.push(original);
+        tiles.extend(views.iter().map(|view| view.picture.clone()));
     }
     let tiles: Vec<&[u8]> = tiles.iter().map(Vec::as_slice).collect();
-    let tiles = selfsame::eval::shrink(&tiles, size, SHEET_SIDE);
-    let tiles: Vec<&[u8]> = tiles.iter().map(|tile| &**tile).collect();
-    let side = size.min(SHEET_SIDE);
-    let sheet = Sprite::lossless(side, side, &tiles, SHEET[1] + 1)?;
-    Ok(ViewSheet { names, sheet })
+    let side = views::picture_side(size);
+    let sheet = Sprite::lossless(side, side, &tiles, views as u32 + 1)?;
+    Ok(ViewSheet { names: chosen.iter().map(|&i| split.name(i).to_owned()).collect(), sheet })
 }
