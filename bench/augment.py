@@ -23,16 +23,17 @@ WORK = [(32, 32), (500, 224)]
 
 def lines(command):
     print("  ", " ".join(map(str, command[1:])), file=sys.stderr)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def processor():
     try:
         with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+            names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
     except OSError:
-        return platform.processor()
+        names = []
+    return names[0] if names else platform.processor()
 
 
 def main():

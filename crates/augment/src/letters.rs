@@ -18,6 +18,7 @@ impl FromStr for Policy {
     /// # Errors
     /// Names what is wrong and, in the short form, where.
     fn from_str(text: &str) -> Result<Self, PolicyError> {
+        let text = text.trim();
         if text.starts_with('{') {
             return text.parse::<toml::Value>()?.try_into::<PolicyConfig>()?.try_into();
         }

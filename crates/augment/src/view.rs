@@ -68,11 +68,11 @@ fn byte_count(width: u32, height: u32, channels: usize) -> Option<usize> {
     usize::try_from(width).ok()?.checked_mul(usize::try_from(height).ok()?)?.checked_mul(channels)
 }
 
-/// Memory for intermediate results, kept from view to view so that none is taken after the first few, and the
-/// instruction set to compute with.
+/// Memory for intermediate results, kept from view to view so that it is taken anew only for a crop larger than all
+/// before, and the instruction set to compute with.
 ///
 /// Holds nothing that a view depends on. One for each thread; it grows to a few times the larger of the crop and
-/// the view.
+/// the view, a column of either counted as 32 bytes at least.
 #[derive(Debug, Clone)]
 pub struct Scratch {
     isa: Isa,
@@ -192,7 +192,7 @@ impl Draw {
             check("rotation.degrees", degrees, -360.0, 360.0, "an angle from -360 to 360")?;
         }
         if let Some(GaussianBlur { sigma, side, kernel }) = self.blur {
-            check("blur.sigma", sigma, f64::MIN_POSITIVE, MAX_SIGMA, "a deviation above 0 and at most 1024")?;
+            check("blur.sigma", sigma, f64::from_bits(1), MAX_SIGMA, "a deviation above 0 and at most 1024")?;
             check("blur.side", side.unwrap_or(1).into(), 1.0, f64::MAX, "the side of a view, at least 1")?;
             if let Some(kernel) = kernel.filter(|kernel| kernel % 2 == 0 || *kernel > MAX_KERNEL) {
                 let needed = "an odd number of pixels, at most 255";

@@ -225,6 +225,26 @@ fn huge_factors_are_cut() {
             let mut values = [0, 1, 100, 255, 7, 200];
             recolour(isa, &mut values, 1, &[Recolour::Blend { from: 100, factor }]);
             assert_eq!(values, [0, 0, 100, 255, 0, 255]);
+            recolour(isa, &mut values, 1, &[Recolour::Blend { from: 0, factor }]);
+            assert_eq!(values, [0, 0, 255, 255, 0, 255]);
         }
     }
+}
+
+#[test]
+#[should_panic = "a factor of at least 0"]
+fn a_negative_factor_is_refused() {
+    recolour(Isa::best(), &mut [1, 2, 3], 3, &[Recolour::Blend { from: 0, factor: -1e9 }]);
+}
+
+#[test]
+#[should_panic = "a factor of at least 0"]
+fn a_factor_that_is_no_number_is_refused() {
+    recolour(Isa::best(), &mut [1, 2, 3], 3, &[Recolour::Saturate(f32::NAN)]);
+}
+
+#[test]
+#[should_panic = "whole"]
+fn a_stride_that_would_wrap_is_refused() {
+    transpose(Isa::best(), &[0; 16], 1 << (usize::BITS - 3), [9, 16], &mut [0; 9 * 16], 9);
 }

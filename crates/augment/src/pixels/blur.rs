@@ -25,7 +25,9 @@ pub(crate) struct Scratch {
 
 /// Blurs the square planes of side `size`.
 pub(crate) fn gaussian(isa: Isa, planes: &mut [u8], size: usize, blur: GaussianBlur, scratch: &mut Scratch) {
+    // Beyond these nothing more can be seen: one leaves every level as it is, the other makes a plane flat.
     let sigma = blur.sigma * blur.side.map_or(1.0, |side| size as f64 / f64::from(side));
+    let sigma = sigma.clamp(1e-6, 1e5);
     match blur.kernel {
         None => pil(isa, planes, size, sigma, scratch),
         Some(taps) => {
@@ -41,7 +43,10 @@ pub(crate) fn gaussian(isa: Isa, planes: &mut [u8], size: usize, blur: GaussianB
 /// torchvision's kernel, from its middle on: the density at whole pixels, divided by the sum of all.
 fn set_kernel(kernel: &mut Vec<f32>, taps: usize, sigma: f32) {
     kernel.clear();
-    kernel.extend((0..=taps / 2).map(|i| libm::expf(-0.5 * (i as f32 / sigma).powi(2))));
+    kernel.extend((0..=taps / 2).map(|i| {
+        let away = i as f32 / sigma;
+        libm::expf(-0.5 * away * away)
+    }));
     let sum = 2.0 * kernel.iter().sum::<f32>() - kernel[0];
     kernel.iter_mut().for_each(|weight| *weight /= sum);
     // What is too small to be seen: all of those weights together change no sum by a hundredth of a level.

@@ -10,7 +10,8 @@ compiled! {
     ///
     /// # Panics
     ///
-    /// If the lengths of `from` and `to` differ or are no multiple of `row`, or the weights add up to more than one.
+    /// If the lengths of `from` and `to` differ, are no multiple of `row` or zero, the weights add up to more than one,
+    /// or the radius is above a million.
     pub fn box_rows(
         isa: Isa,
         from: &[u8],
@@ -21,9 +22,9 @@ compiled! {
         sums: &mut Vec<u32>,
     ) {
         let [full, edge] = weights;
-        assert!(from.len() == to.len() && row > 0 && from.len().is_multiple_of(row), "whole rows");
+        assert!(from.len() == to.len() && !from.is_empty() && row > 0 && from.len().is_multiple_of(row), "whole rows");
         let weight = (2 * radius as u64 + 1) * u64::from(full) + 2 * u64::from(edge);
-        assert!(weight <= 1 << 24, "an average");
+        assert!(weight <= 1 << 24 && radius < 1 << 20, "an average of at most two million rows");
         let last = from.len() / row - 1;
         let at = |y: usize| &from[y.min(last) * row..][..row];
         if radius == 0 {
@@ -39,10 +40,14 @@ compiled! {
         // The first window: the first row stands for those above it.
         sums.clear();
         sums.extend(at(0).iter().map(|&first| (radius as u32 + 1) * u32::from(first)));
-        for y in 1..=radius {
+        for y in 1..=radius.min(last) {
             for (sum, &value) in sums.iter_mut().zip(at(y)) {
                 *sum += u32::from(value);
             }
+        }
+        // The last row stands for those below it.
+        for (sum, &value) in sums.iter_mut().zip(at(last)) {
+            *sum += radius.saturating_sub(last) as u32 * u32::from(value);
         }
         let sums = &mut sums[..row];
         for (y, to) in to.chunks_exact_mut(row).enumerate() {
@@ -64,9 +69,9 @@ compiled! {
 ///
 /// # Panics
 ///
-/// If the plane is no whole number of rows of `row` bytes, or `kernel` is empty.
+/// If the plane is empty or no whole number of rows of `row` bytes, or `kernel` is empty.
 pub fn convolve(isa: Isa, plane: &mut [u8], row: usize, kernel: &[f32], memory: &mut Vec<f32>) {
-    assert!(row > 0 && plane.len().is_multiple_of(row), "whole rows");
+    assert!(!plane.is_empty() && row > 0 && plane.len().is_multiple_of(row), "whole rows");
     assert!(!kernel.is_empty(), "a kernel has a middle");
     isa.run(Convolution { plane, row, kernel, memory });
 }
@@ -121,7 +126,8 @@ impl Kernel for Convolution<'_> {
 fn weigh<V: Vector>(from: &[f32], stride: usize, kernel: &[f32], to: &mut [f32]) {
     let block = REGISTERS * V::LANES;
     let reach = kernel.len() - 1;
-    assert!(to.len().is_multiple_of(block) && from.len() >= 2 * reach * stride + to.len(), "whole blocks");
+    let needed = (2 * reach).checked_mul(stride).and_then(|start| start.checked_add(to.len()));
+    assert!(to.len().is_multiple_of(block) && needed.is_some_and(|needed| needed <= from.len()), "whole blocks");
     for start in (0..to.len()).step_by(block) {
         // SAFETY: inside of a kernel's run; every block of `to`, and of `from` up to twice the reach on, was just
         // seen to be there.

@@ -34,11 +34,18 @@ compiled! {
     ///
     /// # Panics
     ///
-    /// If `channels` is neither 1 nor 3, or `planes` no multiple of it, or one plane is given a change of three.
+    /// If `channels` is neither 1 nor 3, or `planes` no multiple of it, or one plane is given a change of three, or a
+    /// factor is negative or not finite.
     pub fn recolour(isa: Isa, planes: &mut [u8], channels: usize, changes: &[Recolour]) {
         assert!(planes.len().is_multiple_of(channels), "planes of one length");
         if changes.is_empty() {
             return;
+        }
+        // What the conversions to integers below rely on.
+        for change in changes {
+            if let Recolour::Blend { factor, .. } | Recolour::Saturate(factor) = *change {
+                assert!(factor >= 0.0 && factor.is_finite(), "a factor of at least 0");
+            }
         }
         let mut levels: [Levels; 3] = [[0.0; PIECE]; 3];
         match channels {

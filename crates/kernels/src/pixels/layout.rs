@@ -36,7 +36,7 @@ fn transpose_blocks(from: &[u8], from_stride: usize, [rows, columns]: [usize; 2]
         return;
     }
     assert!(from_stride >= columns && to_stride >= rows, "strides hold their rows");
-    assert!(from.len() >= (rows - 1) * from_stride + columns && to.len() >= (columns - 1) * to_stride + rows, "whole");
+    assert!(holds(from.len(), rows, from_stride, columns) && holds(to.len(), columns, to_stride, rows), "whole");
     if rows < BLOCK[0] || columns < BLOCK[1] {
         for y in 0..rows {
             for x in 0..columns {
@@ -57,6 +57,12 @@ fn transpose_blocks(from: &[u8], from_stride: usize, [rows, columns]: [usize; 2]
             }
         }
     }
+}
+
+/// Whether so many bytes hold `rows` rows of `row` bytes, `stride` apart. Products beyond memory do not wrap.
+#[inline(always)]
+fn holds(bytes: usize, rows: usize, stride: usize, row: usize) -> bool {
+    (rows - 1).checked_mul(stride).and_then(|start| start.checked_add(row)).is_some_and(|end| end <= bytes)
 }
 
 /// Eight rows of sixteen bytes to sixteen rows of eight.
