@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::catalogue::{Catalogue, Source};
 use crate::decode::{self, MAX_FILE_BYTES, RgbImage};
 use crate::folder::stamp;
-use crate::tree::{self, Found, Kind};
+use crate::tree::{self, Findings, Found, Kind};
 use crate::{DataError, Skipped};
 
 struct Archive {
@@ -25,8 +25,8 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
     let length = file.metadata().map_err(DataError::read(path))?.len();
     let mut archive = tar::Archive::new(file);
-    let mut skipped = Vec::new();
-    let (mut found, mut ranges, mut others) = (Vec::new(), Vec::new(), 0);
+    let mut findings = Findings::default();
+    let (mut found, mut ranges) = (Vec::new(), Vec::new());
     // Where each name stands in `found`: the last of several wins, as when an archive is unpacked.
     let mut seen: HashMap<Vec<String>, usize> = HashMap::new();
     let (mut readable_entries, mut last_end) = (0, 0);
@@ -40,7 +40,7 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
                 });
             }
             Err(error) => {
-                skipped.push(Skipped {
+                findings.skipped.push(Skipped {
                     name: format!("entry {} of {name}", readable_entries + 1),
                     cause: format!("damaged archive ({error}): nothing from here on can be read"),
                 });
@@ -51,7 +51,7 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         last_end = entry.raw_file_position().saturating_add(entry.size());
         let path_bytes = entry.path_bytes();
         let lossy = String::from_utf8_lossy(&path_bytes).into_owned();
-        let mut skip = |cause: &str| skipped.push(Skipped { name: lossy.clone(), cause: cause.into() });
+        let mut skip = |cause: &str| findings.skipped.push(Skipped { name: lossy.clone(), cause: cause.into() });
         if last_end > length {
             skip("the archive ends before the entry does; nothing follows it");
             break;
@@ -72,7 +72,7 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         match tree::kind(&parts) {
             Kind::Hidden => continue,
             Kind::Other => {
-                others += 1;
+                findings.others += 1;
                 continue;
             }
             Kind::Image => {}
@@ -95,24 +95,13 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         }
     }
 
-    let mut tree = tree::arrange(path, found.into_iter().flatten().collect())?;
-    tree.skipped.extend(skipped);
+    findings.images = found.into_iter().flatten().collect();
     // After the last entry, padded to blocks of 512 bytes, an archive has blocks of zeros.
     if last_end.div_ceil(512).saturating_mul(512) >= length {
-        tree.notes.push(format!("The archive {} has no end mark: it may have been cut short.", path.display()));
-    }
-    if others > 0 {
-        tree.notes.push(format!("Files that are not named as images were left alone: {others}."));
+        findings.notes.push(format!("The archive {} has no end mark: it may have been cut short.", path.display()));
     }
     let file = Mutex::new(archive.into_inner());
-    Ok(Catalogue {
-        name,
-        classes: tree.classes,
-        entries: tree.entries,
-        skipped: tree.skipped,
-        notes: tree.notes,
-        source: Box::new(Archive { file, ranges, stamp: stamp(path) }),
-    })
+    tree::arrange(path, name, findings, Box::new(Archive { file, ranges, stamp: stamp(path) }))
 }
 
 impl Archive {
@@ -132,8 +121,8 @@ pub(crate) fn read_range(file: &Mutex<File>, start: u64, size: u64) -> std::io::
 }
 
 impl Source for Archive {
-    fn read(&self, item: usize) -> Result<RgbImage, String> {
-        decode::decode(&self.bytes(item)?)
+    fn read(&self, item: usize, size: u32) -> Result<RgbImage, String> {
+        decode::decode(&self.bytes(item)?, size)
     }
 
     fn dimensions(&self, item: usize) -> Result<(u32, u32), String> {

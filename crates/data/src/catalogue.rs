@@ -36,8 +36,8 @@ pub(crate) enum Part {
 
 /// Where images come from.
 pub(crate) trait Source: Sync {
-    /// Decodes one image; an error is a plain cause without the image's name.
-    fn read(&self, item: usize) -> Result<RgbImage, String>;
+    /// Decodes what is needed of one image to bring it to `size`; an error is a plain cause without the image's name.
+    fn read(&self, item: usize, size: u32) -> Result<RgbImage, String>;
 
     /// Width and height of one image, without decoding it.
     fn dimensions(&self, item: usize) -> Result<(u32, u32), String>;

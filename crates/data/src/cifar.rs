@@ -123,13 +123,13 @@ fn labels(path: &Path, layout: &Layout) -> Result<Vec<u32>, DataError> {
 }
 
 impl Source for Records {
-    fn read(&self, item: usize) -> Result<RgbImage, String> {
+    fn read(&self, item: usize, _size: u32) -> Result<RgbImage, String> {
         let (file, record) = self.records[item];
         let start = record * (self.label_bytes + 3 * PLANE) as u64 + self.label_bytes as u64;
         let planes = read_range(&self.files[file].0, start, 3 * PLANE as u64)
             .map_err(|error| format!("it cannot be read: {error}"))?;
         let pixels = (0..PLANE).flat_map(|at| [planes[at], planes[at + PLANE], planes[at + 2 * PLANE]]).collect();
-        Ok(RgbImage { width: SIDE, height: SIDE, pixels })
+        Ok(RgbImage::whole(SIDE, SIDE, pixels))
     }
 
     fn dimensions(&self, _item: usize) -> Result<(u32, u32), String> {

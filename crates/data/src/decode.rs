@@ -1,15 +1,19 @@
 //! Encoded bytes → RGB, checked before memory is taken and complete or refused.
 
 use std::io::Cursor;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
+
+use crate::jpeg;
 
 /// The longest side that is decoded, in pixels.
 pub const MAX_SIDE: u32 = 16_384;
@@ -22,29 +26,91 @@ pub const MAX_FILE_BYTES: u64 = 512 << 20;
 const LARGE_PIXELS: u64 = 16_000_000;
 static LARGE: Mutex<()> = Mutex::new(());
 
-/// 8-bit RGB, rows from the top, channels interleaved.
+/// How many times the wanted size the shorter side of a reduced JPEG must at least be. The filter of [`fit`] averages
+/// what is left of the difference: for photographs it stays below half a level of 255 in the mean.
+const REDUCED_AT_LEAST: f64 = 2.5;
+
+/// 8-bit RGB, rows from the top, channels interleaved: an image, or the part of it that [`fit`] reads.
 pub(crate) struct RgbImage {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) pixels: Vec<u8>,
+    /// The central square of the whole image.
+    square: Square,
 }
 
-/// Decodes a JPEG, PNG or WebP, told apart by its first bytes. Grey is replicated, 16 bits lose their lower byte,
-/// transparency is dropped.
-pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+/// A square in pixels of an image; its edges may lie within pixels.
+#[derive(Clone, Copy, PartialEq)]
+struct Square {
+    left: f64,
+    top: f64,
+    side: f64,
+}
+
+impl Square {
+    fn central(width: u32, height: u32) -> Self {
+        let side = width.min(height);
+        Self { left: ((width - side) / 2).into(), top: ((height - side) / 2).into(), side: side.into() }
+    }
+}
+
+impl RgbImage {
+    pub(crate) fn whole(width: u32, height: u32, pixels: Vec<u8>) -> Self {
+        Self { width, height, pixels, square: Square::central(width, height) }
+    }
+}
+
+/// The part of an image that [`fit`] reads.
+struct Part {
+    columns: Range<u32>,
+    rows: Range<u32>,
+    square: Square,
+}
+
+impl Part {
+    /// Of an image of `width`x`height`, decoded at `1 / denominator` of its size, to be brought to `size`.
+    fn new(width: u32, height: u32, denominator: u32, size: u32) -> Self {
+        let Square { left, top, side } = Square::central(width, height);
+        let scale = 1.0 / f64::from(denominator);
+        let (left, top, side) = (left * scale, top * scale, side * scale);
+        // As far as the filter reaches, and half a pixel to where its first pixel starts.
+        let reach = (side / f64::from(size)).max(1.0) + 0.5;
+        let range = |start: f64, length: u32| {
+            let end = ((start + side + reach).ceil() as u32).min(length.div_ceil(denominator));
+            (start - reach).floor().max(0.0) as u32..end
+        };
+        let (columns, rows) = (range(left, width), range(top, height));
+        let square = Square { left: left - f64::from(columns.start), top: top - f64::from(rows.start), side };
+        Self { columns, rows, square }
+    }
+
+    fn image(self, pixels: Vec<u8>) -> RgbImage {
+        RgbImage { width: self.columns.len() as u32, height: self.rows.len() as u32, pixels, square: self.square }
+    }
+}
+
+/// Decodes a JPEG, PNG or WebP, told apart by its first bytes, for [`fit`] to bring to `size`. Grey is replicated,
+/// 16 bits lose their lower byte, transparency is dropped.
+pub(crate) fn decode(bytes: &[u8], size: u32) -> Result<RgbImage, String> {
     guarded(|| {
         let (width, height) = dimensions(bytes)?;
+        let format = format(bytes)?;
+        if let Format::Jpeg = format
+            && let Some(image) = reduced_jpeg(bytes, (width, height), size)
+        {
+            return Ok(image);
+        }
         let large = u64::from(width) * u64::from(height) > LARGE_PIXELS;
         let _turn = large.then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
-        let pixels = match format(bytes)? {
-            Format::Jpeg => jpeg(bytes)?,
-            Format::Png => png(bytes)?,
-            Format::WebP => webp(bytes)?,
+        let image = match format {
+            Format::Jpeg => RgbImage::whole(width, height, jpeg(bytes)?),
+            Format::Png => png(bytes, Part::new(width, height, 1, size))?,
+            Format::WebP => RgbImage::whole(width, height, webp(bytes)?),
         };
-        if pixels.len() as u64 != u64::from(width) * u64::from(height) * 3 {
+        if image.pixels.len() as u64 != u64::from(image.width) * u64::from(image.height) * 3 {
             return Err("the decoded image has another size than its header says".into());
         }
-        Ok(RgbImage { width, height, pixels })
+        Ok(image)
     })
 }
 
@@ -76,26 +142,22 @@ pub(crate) fn dimensions(bytes: &[u8]) -> Result<(u32, u32), String> {
     Ok((width, height))
 }
 
-/// Brings the shorter side of `image` to `size` and the central square of that to `out`, with Pillow's antialiased
-/// bilinear filter, whose support grows with the reduction. An image that has the size already is copied.
+/// Brings the central square of `image`, and so the shorter side, to `size` with Pillow's antialiased bilinear filter,
+/// whose support grows with the reduction. A square that has the size already is copied.
 pub(crate) fn fit(image: &RgbImage, size: u32, out: &mut [u8]) -> Result<(), String> {
-    if (image.width, image.height) == (size, size) {
+    let Square { left, top, side } = image.square;
+    if (image.width, image.height) == (size, size) && side == f64::from(size) {
         out.copy_from_slice(&image.pixels);
         return Ok(());
     }
-    let side = image.width.min(image.height);
-    let (left, top) = ((image.width - side) / 2, (image.height - side) / 2);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
-        left.into(),
-        top.into(),
-        side.into(),
-        side.into(),
-    );
-    let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3);
+    let options =
+        ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(left, top, side, side);
+    // Typed, so that only the code for this kind of pixel is compiled.
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels);
     let source = source.map_err(|error| format!("cannot be resized: {error}"))?;
-    let target = Image::from_slice_u8(size, size, out, PixelType::U8x3);
+    let target = TypedImage::<U8x3>::from_buffer(size, size, out);
     let mut target = target.map_err(|error| format!("cannot be resized: {error}"))?;
-    Resizer::new().resize(&source, &mut target, &options).map_err(|error| format!("cannot be resized: {error}"))
+    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| format!("cannot be resized: {error}"))
 }
 
 enum Format {
@@ -126,6 +188,18 @@ fn jpeg_decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
         .set_max_height(usize::MAX)
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     JpegDecoder::new_with_options(ZCursor::new(bytes), options)
+}
+
+/// The part of a JPEG that [`fit`] reads, at the smallest scale that serves; `None` if none does or the full decoder
+/// has to look at the file.
+fn reduced_jpeg(bytes: &[u8], (width, height): (u32, u32), size: u32) -> Option<RgbImage> {
+    let times = f64::from(width.min(height)) / f64::from(size);
+    let serves = |&denominator: &u32| times >= REDUCED_AT_LEAST * f64::from(denominator);
+    let denominator = [8, 4, 2].into_iter().find(serves)?;
+    let part = Part::new(width, height, denominator, size);
+    let range = |range: &Range<u32>| range.start as usize..range.end as usize;
+    let pixels = jpeg::decode_part(bytes, 8 / denominator as usize, range(&part.columns), range(&part.rows))?;
+    Some(part.image(pixels))
 }
 
 fn jpeg(bytes: &[u8]) -> Result<Vec<u8>, String> {
@@ -181,20 +255,37 @@ fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
     decoder
 }
 
-fn png(bytes: &[u8]) -> Result<Vec<u8>, String> {
+/// Every row is decoded, since only the end of the file shows that none is damaged, but only `part` is kept.
+fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
     let damaged = |error: png::DecodingError| format!("damaged PNG: {error}");
     let mut reader = png_decoder(bytes).read_info().map_err(damaged)?;
-    let mut pixels = vec![0; reader.output_buffer_size().ok_or("too large a PNG for this machine")?];
-    let frame = reader.next_frame(&mut pixels).map_err(damaged)?;
+    let (colour, _) = reader.output_color_type();
+    let kept = part.columns.start as usize * colour.samples()..part.columns.end as usize * colour.samples();
+    let mut pixels = Vec::with_capacity(part.columns.len() * part.rows.len() * 3);
+    let mut keep = |row: u32, samples: &[u8]| {
+        if !part.rows.contains(&row) {
+            return;
+        }
+        match (colour, &samples[kept.clone()]) {
+            (png::ColorType::Rgb, samples) => pixels.extend_from_slice(samples),
+            (png::ColorType::Rgba, samples) => {
+                pixels.extend(samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]))
+            }
+            // Grey, alone or with alpha; palettes have been applied.
+            (_, samples) => pixels.extend(samples.chunks_exact(colour.samples()).flat_map(|pixel| [pixel[0]; 3])),
+        }
+    };
+    if reader.info().interlaced {
+        let mut whole = vec![0; reader.output_buffer_size().ok_or("too large a PNG for this machine")?];
+        let frame = reader.next_frame(&mut whole).map_err(damaged)?;
+        (0..frame.height).zip(whole.chunks_exact(frame.line_size)).for_each(|(row, samples)| keep(row, samples));
+    } else {
+        for row in 0..reader.info().height {
+            keep(row, reader.next_row().map_err(damaged)?.ok_or("damaged PNG: it lacks rows")?.data());
+        }
+    }
     reader.finish().map_err(damaged)?;
-    pixels.truncate(frame.buffer_size());
-    Ok(match frame.color_type {
-        png::ColorType::Grayscale => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
-        png::ColorType::GrayscaleAlpha => pixels.chunks_exact(2).flat_map(|pixel| [pixel[0]; 3]).collect(),
-        png::ColorType::Rgba => without_alpha(&pixels),
-        png::ColorType::Rgb => pixels,
-        png::ColorType::Indexed => return Err("damaged PNG: its palette was not applied".into()),
-    })
+    Ok(part.image(pixels))
 }
 
 fn webp_decoder(bytes: &[u8]) -> Result<image_webp::WebPDecoder<Cursor<&[u8]>>, String> {
@@ -220,6 +311,8 @@ fn without_alpha(pixels: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     use super::*;
 
@@ -271,6 +364,8 @@ mod tests {
             ("progressive", rgb(|encoder| encoder.set_progressive(true))),
             ("own tables", rgb(|encoder| encoder.set_optimized_huffman_tables(true))),
             ("grey", encode_jpeg(|_| {}, ColorType::Luma, 1)),
+            ("cmyk", encode_jpeg(|_| {}, ColorType::Cmyk, 4)),
+            ("ycck", encode_jpeg(|_| {}, ColorType::CmykAsYcck, 4)),
         ]
     }
 
@@ -284,25 +379,237 @@ mod tests {
         files
     }
 
-    fn pixels(bytes: &[u8]) -> Result<Vec<u8>, String> {
-        decode(bytes).map(|image| image.pixels)
+    /// Brought to this, a picture of [`SIDE`] is kept whole, but a JPEG decoded at an eighth.
+    const SMALL: u32 = 1;
+    /// Brought to this, no JPEG of [`SIDE`] is reduced.
+    const FULL: u32 = SIDE.1 as u32;
+    /// Brought to these, at an eighth, a quarter, a half and whole.
+    const SIZES: [u32; 4] = [SMALL, 2, 4, FULL];
+
+    fn pixels(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
+        decode(bytes, size).map(|image| image.pixels)
     }
 
     #[test]
     fn lossless_formats_give_the_pixels_and_lose_only_what_they_should() {
         let rgb = picture(3);
-        assert_eq!(pixels(&encode_png(png::ColorType::Rgb, png::BitDepth::Eight, 3)).unwrap(), rgb);
-        assert_eq!(pixels(&encode_webp(image_webp::ColorType::Rgb8, 3)).unwrap(), rgb);
+        assert_eq!(pixels(&encode_png(png::ColorType::Rgb, png::BitDepth::Eight, 3), SMALL).unwrap(), rgb);
+        assert_eq!(pixels(&encode_webp(image_webp::ColorType::Rgb8, 3), SMALL).unwrap(), rgb);
 
         let without_fourth: Vec<u8> = picture(4).chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
-        assert_eq!(pixels(&encode_png(png::ColorType::Rgba, png::BitDepth::Eight, 4)).unwrap(), without_fourth);
-        assert_eq!(pixels(&encode_webp(image_webp::ColorType::Rgba8, 4)).unwrap(), without_fourth);
+        assert_eq!(pixels(&encode_png(png::ColorType::Rgba, png::BitDepth::Eight, 4), SMALL).unwrap(), without_fourth);
+        assert_eq!(pixels(&encode_webp(image_webp::ColorType::Rgba8, 4), SMALL).unwrap(), without_fourth);
 
         let replicated: Vec<u8> = picture(1).iter().flat_map(|&grey| [grey; 3]).collect();
-        assert_eq!(pixels(&encode_png(png::ColorType::Grayscale, png::BitDepth::Eight, 1)).unwrap(), replicated);
+        assert_eq!(pixels(&encode_png(png::ColorType::Grayscale, png::BitDepth::Eight, 1), SMALL).unwrap(), replicated);
 
         let upper: Vec<u8> = picture(6).chunks(2).map(|sample| sample[0]).collect();
-        assert_eq!(pixels(&encode_png(png::ColorType::Rgb, png::BitDepth::Sixteen, 3)).unwrap(), upper);
+        assert_eq!(pixels(&encode_png(png::ColorType::Rgb, png::BitDepth::Sixteen, 3), SMALL).unwrap(), upper);
+    }
+
+    #[test]
+    fn sixteen_bits_keep_their_upper_byte() {
+        // Of other encoders, and interlaced (tests/fixtures/make.py).
+        let upper = |x: usize, y: usize, channel: usize| ((x * 4999 + y * 257 + channel * 21001) % 65536 / 256) as u8;
+        let wanted = |channels: [usize; 3]| -> Vec<u8> {
+            (0..9 * 13).flat_map(|at| channels.map(|channel| upper(at % 13, at / 13, channel))).collect()
+        };
+        assert_eq!(pixels(include_bytes!("../tests/fixtures/grey16.png"), SMALL).unwrap(), wanted([0; 3]));
+        assert_eq!(pixels(include_bytes!("../tests/fixtures/rgb16.png"), SMALL).unwrap(), wanted([0, 1, 2]));
+        assert_eq!(pixels(include_bytes!("../tests/fixtures/interlaced16.png"), SMALL).unwrap(), wanted([0, 1, 2]));
+
+        use png::ColorType::{Grayscale, GrayscaleAlpha, Rgb, Rgba};
+        for (width, height) in [(1, 1), (1, 40), (40, 1), (7, 5), (5, 7)] {
+            for (colour, channels) in [(Grayscale, 1), (GrayscaleAlpha, 2), (Rgb, 3), (Rgba, 4)] {
+                let samples: Vec<u16> = (0..width * height * channels).map(|at| (at * 40_503) as u16).collect();
+                let mut bytes = Vec::new();
+                let mut encoder = png::Encoder::new(&mut bytes, width, height);
+                encoder.set_color(colour);
+                encoder.set_depth(png::BitDepth::Sixteen);
+                let mut writer = encoder.write_header().unwrap();
+                let big_endian: Vec<u8> = samples.iter().flat_map(|sample| sample.to_be_bytes()).collect();
+                writer.write_image_data(&big_endian).unwrap();
+                writer.finish().unwrap();
+
+                let wanted: Vec<u8> = samples
+                    .chunks(channels as usize)
+                    .flat_map(|pixel| if channels < 3 { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] })
+                    .map(|sample| (sample >> 8) as u8)
+                    .collect();
+                let image = RgbImage::whole(width, height, wanted);
+                for size in [1, 2, 5, 40, 64] {
+                    assert!(fitted(&decode(&bytes, size).unwrap(), size) == fitted(&image, size));
+                }
+            }
+        }
+    }
+
+    fn fitted(image: &RgbImage, size: u32) -> Vec<u8> {
+        let mut out = vec![0; (size * size * 3) as usize];
+        fit(image, size, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn the_part_that_is_kept_is_all_that_fit_reads() {
+        for (width, height) in [(1, 1), (1, 50), (37, 21), (64, 64), (90, 200), (333, 100)] {
+            for (denominator, size) in
+                [1, 2, 4, 8].into_iter().flat_map(|by| [1, 2, 7, 20, 64, 100].map(|size| (by, size)))
+            {
+                let (wide, high) = (u32::div_ceil(width, denominator), u32::div_ceil(height, denominator));
+                let pixels: Vec<u8> =
+                    (0..wide * high * 3).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+                let part = Part::new(width, height, denominator, size);
+                let kept = (part.rows.clone()).flat_map(|row| {
+                    &pixels[((row * wide + part.columns.start) * 3) as usize..][..part.columns.len() * 3]
+                });
+                let kept = kept.copied().collect();
+                let (left, top) =
+                    (part.square.left + f64::from(part.columns.start), part.square.top + f64::from(part.rows.start));
+                let square = Square { left, top, ..part.square };
+                let central = Square::central(width, height);
+                assert_eq!(left * f64::from(denominator), central.left);
+                assert_eq!(square.side * f64::from(denominator), central.side);
+                let whole = RgbImage { width: wide, height: high, pixels, square };
+                assert!(
+                    fitted(&part.image(kept), size) == fitted(&whole, size),
+                    "{width}x{height}/{denominator} to {size}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_reduced_jpeg_has_the_lowest_frequencies_of_the_full_one() {
+        for (width, height) in [(8, 8), (40, 24), (45, 67)] {
+            // Away from black and white, where the full decoder cuts off.
+            let picture: Vec<u8> = (0..width * height)
+                .map(|at| 70 + ((at * 7) ^ (at / width * 5)) as u8 % 32 + (at % width * 2) as u8)
+                .collect();
+            for interval in [0, 3] {
+                let mut bytes = Vec::new();
+                let mut encoder = Encoder::new(&mut bytes, 90);
+                encoder.set_restart_interval(interval);
+                encoder.encode(&picture, width as u16, height as u16, ColorType::Luma).unwrap();
+                let full = jpeg(&bytes).unwrap();
+                for eighths in [1_usize, 2, 4] {
+                    let (wide, high) = ((width * eighths).div_ceil(8), (height * eighths).div_ceil(8));
+                    let reduced = jpeg::decode_part(&bytes, eighths, 0..wide, 0..high).unwrap();
+                    // The DCT to 8 frequencies and the inverse of the lowest, as one linear map.
+                    let wave = |pixel: usize, frequency: usize, pixels: usize| {
+                        let scale = if frequency == 0 { 0.5_f64.sqrt() } else { 1.0 };
+                        let angle = (2 * pixel + 1) as f64 * frequency as f64 / (2 * pixels) as f64;
+                        scale / 2.0 * (angle * std::f64::consts::PI).cos()
+                    };
+                    let map = |to: usize, from: usize| -> f64 {
+                        (0..eighths).map(|frequency| wave(to, frequency, eighths) * wave(from, frequency, 8)).sum()
+                    };
+                    for (y, x) in (0..height / 8 * eighths).flat_map(|y| (0..width / 8 * eighths).map(move |x| (y, x)))
+                    {
+                        let (mut wanted, mut weights) = (0.0, 0.0);
+                        for (v, u) in (0..8).flat_map(|v| (0..8).map(move |u| (v, u))) {
+                            let weight = map(y % eighths, v) * map(x % eighths, u);
+                            let pixel = (y / eighths * 8 + v) * width + x / eighths * 8 + u;
+                            wanted += weight * f64::from(full[pixel * 3]);
+                            weights += weight.abs();
+                        }
+                        let found = f64::from(reduced[(y * wide + x) * 3]);
+                        // Both round their pixels; the full decoder computes with 12 fractional bits besides.
+                        assert!(
+                            (found - wanted).abs() <= 0.5 + 0.55 * weights,
+                            "{found} for {wanted} at {eighths} eighths"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Not a photograph, but with a photograph's soft and hard edges, textures and little colour.
+    fn scene(width: usize, height: usize) -> Vec<u8> {
+        let discs: Vec<[f64; 6]> = (0..60_u64)
+            .map(|disc| {
+                std::array::from_fn(|at| {
+                    ((disc * 6 + at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / 16_777_216.0
+                })
+            })
+            .collect();
+        let pixel = |at: usize| {
+            let (x, y) = ((at % width) as f64 / width as f64, (at / width) as f64 / width as f64);
+            let mut colour = [90.0 + 60.0 * y, 100.0 + 40.0 * y, 120.0 + 20.0 * x];
+            for [cx, cy, radius, light, tint, softness] in &discs {
+                let distance = ((x - cx).powi(2) + (y - cy).powi(2)).sqrt() - radius * 0.15;
+                let cover = (0.5 - distance / (0.002 + 0.02 * softness)).clamp(0.0, 1.0);
+                let texture =
+                    12.0 * light * ((x * 300.0 * (1.0 + tint)).sin() + (y * 500.0 * softness + x * 90.0).sin());
+                for (channel, value) in colour.iter_mut().enumerate() {
+                    let own = 30.0 + 180.0 * light + 40.0 * (tint - 0.5) * (channel as f64 - 1.0) + texture;
+                    *value += cover * (own - *value);
+                }
+            }
+            colour.map(|value| value.clamp(0.0, 255.0) as u8)
+        };
+        (0..width * height).flat_map(pixel).collect()
+    }
+
+    #[test]
+    fn reduced_jpegs_come_within_half_a_level_of_the_full_ones() {
+        for (width, height) in [(500, 375), (331, 500), (403, 401)] {
+            let scene = scene(width, height);
+            for (quality, sampling) in
+                [(75, SamplingFactor::F_2_2), (85, SamplingFactor::F_2_1), (92, SamplingFactor::F_1_1)]
+            {
+                let mut bytes = Vec::new();
+                let mut encoder = Encoder::new(&mut bytes, quality);
+                encoder.set_sampling_factor(sampling);
+                encoder.encode(&scene, width as u16, height as u16, ColorType::Rgb).unwrap();
+                let full = RgbImage::whole(width as u32, height as u32, jpeg(&bytes).unwrap());
+                let shorter = width.min(height) as u32;
+                assert!(reduced_jpeg(&bytes, (width as u32, height as u32), shorter * 2 / 5 / 2 + 1).is_none());
+                for size in [shorter / 5, 48, shorter / 10, 20, shorter / 20, 8] {
+                    let reduced = reduced_jpeg(&bytes, (width as u32, height as u32), size).unwrap();
+                    let differences: Vec<u8> =
+                        fitted(&reduced, size).iter().zip(fitted(&full, size)).map(|(a, b)| a.abs_diff(b)).collect();
+                    let mean = differences.iter().map(|&by| f64::from(by)).sum::<f64>() / differences.len() as f64;
+                    println!(
+                        "{width}x{height} quality {quality} to {size}: mean {mean:.3}, most {:?}",
+                        differences.iter().max()
+                    );
+                    assert!(mean < 0.5, "{width}x{height} of quality {quality} to {size}: {mean}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_reduced_decoder_takes_the_full_one_takes_and_otherwise_decides() {
+        let whole = (SIDE.0 as u32, SIDE.1 as u32);
+        for (name, bytes) in jpegs() {
+            let reduced = reduced_jpeg(&bytes, whole, SMALL).is_some();
+            // The encoder gives each component a scan of its own where tables are its own.
+            assert_eq!(reduced, !["progressive", "own tables", "cmyk", "ycck"].contains(&name), "{name}");
+            assert!(decode(&bytes, SMALL).is_ok());
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let (mut taken, mut refused) = (0, 0);
+        for (name, bytes) in jpegs().into_iter().cycle().take(20_000) {
+            let mut damaged = bytes.clone();
+            for _ in 0..random.random_range(1..4) {
+                let at = random.random_range(2..damaged.len());
+                damaged[at] =
+                    if random.random() { random.random() } else { damaged[at] ^ 1 << random.random_range(0..8) };
+            }
+            // Damaged headers have been refused before.
+            let known = dimensions(&damaged) == Ok(whole);
+            let size = SIZES[random.random_range(0..3)];
+            if known && guarded(|| Ok(reduced_jpeg(&damaged, whole, size))).unwrap().is_some() {
+                taken += 1;
+                assert!(guarded(|| jpeg(&damaged)).is_ok(), "{name}");
+            } else {
+                refused += 1;
+            }
+        }
+        assert!(taken > 2000 && refused > 5000, "{taken} taken, {refused} refused");
     }
 
     #[test]
@@ -315,7 +622,7 @@ mod tests {
                 encoder.set_progressive(progressive);
                 encoder.set_restart_interval(interval);
                 encoder.encode(&smooth, SIDE.0 as u16, SIDE.1 as u16, ColorType::Luma).unwrap();
-                let decoded = pixels(&bytes).unwrap();
+                let decoded = pixels(&bytes, FULL).unwrap();
                 for (pixel, &wanted) in decoded.chunks(3).zip(&smooth) {
                     assert!(pixel[0] == pixel[1] && pixel[1] == pixel[2]);
                     // Quality 95 quantises the coefficients of such a ramp by at most 5 steps each.
@@ -333,17 +640,17 @@ mod tests {
                 let mut encoder = Encoder::new(&mut bytes, 90);
                 encoder.set_progressive(progressive);
                 encoder.encode(&vec![128; usize::from(size).pow(2) * 3], size, size, ColorType::Rgb).unwrap();
-                assert!(pixels(&bytes).unwrap().iter().all(|&value| value.abs_diff(128) <= 1));
+                assert!(pixels(&bytes, FULL).unwrap().iter().all(|&value| value.abs_diff(128) <= 1));
             }
         }
     }
 
     #[test]
     fn a_file_cut_anywhere_is_an_error_or_the_same_image() {
-        for (name, bytes) in all() {
-            let whole = pixels(&bytes).unwrap_or_else(|cause| panic!("{name}: {cause}"));
+        for ((name, bytes), size) in all().into_iter().flat_map(|file| SIZES.map(|size| (file.clone(), size))) {
+            let whole = pixels(&bytes, size).unwrap_or_else(|cause| panic!("{name}: {cause}"));
             for length in 0..bytes.len() {
-                if let Ok(cut) = pixels(&bytes[..length]) {
+                if let Ok(cut) = pixels(&bytes[..length], size) {
                     assert!(cut == whole, "{name} cut to {length} of {} bytes is another image", bytes.len());
                     assert!(length + 16 > bytes.len(), "{name} cut to {length} of {} bytes", bytes.len());
                 }
@@ -354,16 +661,18 @@ mod tests {
     #[test]
     fn a_jpeg_closed_too_early_is_an_error_not_grey() {
         for (name, bytes) in jpegs().into_iter().filter(|(name, _)| *name != "progressive") {
-            let whole = pixels(&bytes).unwrap();
-            let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
-            for length in scan..bytes.len() - 2 {
-                // Not in the middle of a marker or a stuffed byte.
-                if bytes[length - 1] == 0xff {
-                    continue;
-                }
-                let closed = [&bytes[..length], &[0xff, 0xd9]].concat();
-                if let Ok(image) = pixels(&closed) {
-                    assert!(image == whole, "{name} closed at {length} of {} is another image", bytes.len());
+            for size in SIZES {
+                let whole = pixels(&bytes, size).unwrap();
+                let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
+                for length in scan..bytes.len() - 2 {
+                    // Not in the middle of a marker or a stuffed byte.
+                    if bytes[length - 1] == 0xff {
+                        continue;
+                    }
+                    let closed = [&bytes[..length], &[0xff, 0xd9]].concat();
+                    if let Ok(image) = pixels(&closed, size) {
+                        assert!(image == whole, "{name} closed at {length} of {} is another image", bytes.len());
+                    }
                 }
             }
         }
@@ -371,24 +680,27 @@ mod tests {
 
     #[test]
     fn bytes_after_the_end_do_not_matter() {
-        for (name, mut bytes) in all() {
-            let whole = pixels(&bytes).unwrap();
+        for ((name, mut bytes), size) in all().into_iter().flat_map(|file| SIZES.map(|size| (file.clone(), size))) {
+            let whole = pixels(&bytes, size).unwrap();
             bytes.extend(b"\xff\xd8 trailing \xff\xd9");
-            assert_eq!(pixels(&bytes).as_ref(), Ok(&whole), "{name}");
+            assert_eq!(pixels(&bytes, size).as_ref(), Ok(&whole), "{name}");
         }
     }
 
     #[test]
     fn every_flipped_bit_of_png_data_is_noticed() {
         let bytes = encode_png(png::ColorType::Rgb, png::BitDepth::Eight, 3);
-        let whole = pixels(&bytes).unwrap();
-        for at in 0..bytes.len() {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 0x10;
-            assert!(
-                pixels(&flipped).is_err_and(|cause| !cause.is_empty()) || pixels(&flipped).unwrap() == whole,
-                "{at}"
-            );
+        for size in [SMALL, FULL] {
+            let whole = pixels(&bytes, size).unwrap();
+            for at in 0..bytes.len() {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 0x10;
+                let flipped = pixels(&flipped, size);
+                assert!(
+                    flipped.as_ref().is_err_and(|cause| !cause.is_empty()) || flipped.as_ref() == Ok(&whole),
+                    "{at}"
+                );
+            }
         }
     }
 
@@ -398,18 +710,18 @@ mod tests {
         png[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
         let crc = crc(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
-        assert!(decode(&png).is_err_and(|cause| cause.contains("too large")));
+        assert!(decode(&png, SMALL).is_err_and(|cause| cause.contains("too large")));
 
         let mut jpeg = jpegs().remove(0).1;
         let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
-        assert!(decode(&jpeg).is_err_and(|cause| cause.contains("too large")));
+        assert!(decode(&jpeg, SMALL).is_err_and(|cause| cause.contains("too large")));
         jpeg[frame + 5..frame + 9].copy_from_slice(&[0x3f, 0xff, 0x3f, 0xff]);
-        assert!(decode(&jpeg).is_err_and(|cause| cause.contains("16383x16383 is too large")));
+        assert!(decode(&jpeg, SMALL).is_err_and(|cause| cause.contains("16383x16383 is too large")));
 
         let mut webp = encode_webp(image_webp::ColorType::Rgb8, 3);
         webp[21..25].copy_from_slice(&(0x3ffe_u32 | 0x3ffe << 14).to_le_bytes());
-        let cause = decode(&webp).map(|_| ()).unwrap_err();
+        let cause = decode(&webp, SMALL).map(|_| ()).unwrap_err();
         assert!(cause.contains("16383x16383 is too large"), "{cause}");
     }
 
@@ -422,14 +734,14 @@ mod tests {
 
     #[test]
     fn fit_keeps_equal_sizes_and_averages_reductions() {
-        let image = RgbImage { width: 4, height: 4, pixels: (0..48).collect() };
+        let image = RgbImage::whole(4, 4, (0..48).collect());
         let mut out = [0; 48];
         fit(&image, 4, &mut out).unwrap();
         assert_eq!(out[..], image.pixels[..]);
 
         // Stripes of one pixel vanish into grey only if the filter covers them; a nearest pixel stays black or white.
         let stripes = (0..64 * 48).flat_map(|at| [if at % 2 == 0 { 0 } else { 255 }; 3]).collect();
-        let stripes = RgbImage { width: 64, height: 48, pixels: stripes };
+        let stripes = RgbImage::whole(64, 48, stripes);
         let mut out = vec![0; 8 * 8 * 3];
         fit(&stripes, 8, &mut out).unwrap();
         assert!(out.iter().all(|&value| value.abs_diff(127) <= 8), "{out:?}");
@@ -440,7 +752,7 @@ mod tests {
         // Sizes at which the centre starts on a whole pixel, so that the oracle can resize first and crop afterwards.
         for (width, height, size) in [(40, 20, 10), (20, 40, 10), (30, 30, 7), (12, 6, 18), (64, 32, 1)] {
             let pixels = (0..width * height * 3).map(|at| ((at * 7919) >> 3) as u8 ^ (at as u8)).collect();
-            let image = RgbImage { width: width as u32, height: height as u32, pixels };
+            let image = RgbImage::whole(width as u32, height as u32, pixels);
             let mut out = vec![0; size * size * 3];
             fit(&image, size as u32, &mut out).unwrap();
 

@@ -1,10 +1,11 @@
 //! Explicit downloads: resumed, checked against pinned digests, put in place whole.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use atomic_write_file::AtomicWriteFile;
 use flate2::read::MultiGzDecoder;
 use md5::Md5;
 use sha2::Sha256;
@@ -317,16 +318,13 @@ fn unpack(archive: &Path, members: &[Member<'_>], to: &Path) -> Result<(), Fetch
     }
 }
 
-/// Writes at most `limit` bytes to `path`, by way of `path` with `.part`.
+/// Writes at most `limit` bytes to `path`, which gets its name only once it is whole.
 fn put(path: &Path, from: impl Read, limit: u64) -> Result<(), FetchError> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let mut file = BufWriter::new(File::create(&part).map_err(file_error(&part))?);
-    io::copy(&mut from.take(limit), &mut file).map_err(file_error(&part))?;
-    let file = file.into_inner().map_err(|error| file_error(&part)(error.into_error()))?;
-    file.sync_all().map_err(file_error(&part))?;
-    fs::rename(&part, path).map_err(file_error(path))
+    let written = AtomicWriteFile::open(path).and_then(|mut file| {
+        io::copy(&mut from.take(limit), &mut file)?;
+        file.commit()
+    });
+    written.map_err(file_error(path))
 }
 
 fn base_name(path: &str) -> &str {

@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 
 use crate::catalogue::{Catalogue, Source};
 use crate::decode::{self, MAX_FILE_BYTES, RgbImage};
-use crate::tree::{self, Found, Kind};
+use crate::tree::{self, Findings, Found, Kind};
 use crate::{DataError, Skipped};
 
 struct Folder {
@@ -19,14 +19,13 @@ struct Folder {
 /// Lists the images below `path`, following links; a link that leads back to its own folder is left out by name.
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     fs::read_dir(path).map_err(DataError::read(path))?;
-    let (mut files, mut found, mut skipped, mut others) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let mut empty: Vec<String> = Vec::new();
+    let (mut files, mut findings, mut empty) = (Vec::new(), Findings::default(), Vec::new());
     for entry in WalkDir::new(path).follow_links(true).min_depth(1).sort_by_file_name() {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
                 let name = error.path().map_or_else(|| path.to_string_lossy(), |path| path.to_string_lossy());
-                skipped.push(Skipped { name: name.into_owned(), cause: error.to_string() });
+                findings.skipped.push(Skipped { name: name.into_owned(), cause: error.to_string() });
                 continue;
             }
         };
@@ -41,14 +40,15 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         }
         match tree::kind(&lossy) {
             Kind::Hidden => {}
-            Kind::Other => others += 1,
+            Kind::Other => findings.others += 1,
             Kind::Image => {
-                let mut skip = |cause: &str| skipped.push(Skipped { name: lossy.join("/"), cause: cause.into() });
+                let mut skip =
+                    |cause: &str| findings.skipped.push(Skipped { name: lossy.join("/"), cause: cause.into() });
                 if !entry.file_type().is_file() {
                     skip("it is not a regular file");
                 } else if let Some(components) = relative.iter().map(|part| part.to_str().map(str::to_owned)).collect()
                 {
-                    found.push(Found { components, item: files.len() });
+                    findings.images.push(Found { components, item: files.len() });
                     files.push(entry.path().to_owned());
                 } else {
                     skip("its name is not valid UTF-8; rename it");
@@ -57,22 +57,10 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         }
     }
 
-    let mut tree = tree::arrange(path, found)?;
-    tree.skipped.extend(skipped);
-    if others > 0 {
-        tree.notes.push(format!("Files that are not named as images were left alone: {others}."));
-    }
     if !empty.is_empty() {
-        tree.notes.push(format!("Empty folders make no classes: {}.", empty.join(", ")));
+        findings.notes.push(format!("Empty folders make no classes: {}.", empty.join(", ")));
     }
-    Ok(Catalogue {
-        name,
-        classes: tree.classes,
-        entries: tree.entries,
-        skipped: tree.skipped,
-        notes: tree.notes,
-        source: Box::new(Folder { files }),
-    })
+    tree::arrange(path, name, findings, Box::new(Folder { files }))
 }
 
 impl Folder {
@@ -89,8 +77,8 @@ impl Folder {
 }
 
 impl Source for Folder {
-    fn read(&self, item: usize) -> Result<RgbImage, String> {
-        decode::decode(&self.bytes(item)?)
+    fn read(&self, item: usize, size: u32) -> Result<RgbImage, String> {
+        decode::decode(&self.bytes(item)?, size)
     }
 
     fn dimensions(&self, item: usize) -> Result<(u32, u32), String> {

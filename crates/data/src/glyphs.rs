@@ -127,9 +127,9 @@ struct Glyphs {
 }
 
 impl Source for Glyphs {
-    fn read(&self, item: usize) -> Result<RgbImage, String> {
+    fn read(&self, item: usize, _size: u32) -> Result<RgbImage, String> {
         let pixels = glyph_pixels(self.seed, item as u64, self.size);
-        Ok(RgbImage { width: self.size, height: self.size, pixels })
+        Ok(RgbImage::whole(self.size, self.size, pixels))
     }
 
     fn dimensions(&self, _item: usize) -> Result<(u32, u32), String> {

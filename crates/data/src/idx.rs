@@ -166,12 +166,12 @@ fn read(path: &Path, dimensions: usize) -> Result<(Vec<u32>, Vec<u8>), DataError
 }
 
 impl Source for Images {
-    fn read(&self, item: usize) -> Result<RgbImage, String> {
+    fn read(&self, item: usize, _size: u32) -> Result<RgbImage, String> {
         let (part, image) = self.images[item];
         let Grey { width, height, ref pixels, .. } = self.parts[part];
         let bytes = width as usize * height as usize;
         let pixels = pixels[image * bytes..][..bytes].iter().flat_map(|&grey| [grey; 3]).collect();
-        Ok(RgbImage { width, height, pixels })
+        Ok(RgbImage::whole(width, height, pixels))
     }
 
     fn dimensions(&self, item: usize) -> Result<(u32, u32), String> {

@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(reports.lock().unwrap().len(), 3);
         let mut cut = fs::read(cache.join("images.cache")).unwrap();
         cut.truncate(cut.len() / 2);
-        for foreign in [&cut[..], b"", b"selfsame image cache 001", &[0; 5000]] {
+        for foreign in [&cut[..], b"", b"selfsame image cache 002", &[0; 5000]] {
             fs::write(cache.join("images.cache"), foreign).unwrap();
             assert_eq!(pixels(&load(&options).unwrap()), pixels(&after));
             assert_eq!(reports.lock().unwrap().len(), 3);

@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use atomic_write_file::AtomicWriteFile;
 use rayon::prelude::*;
 use selfsame_kernels::map::ReadOnlyMap;
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ const BATCH: usize = 256;
 /// The cache file's name in its folder.
 const CACHE_NAME: &str = "images.cache";
 /// Names the layout: raise its number whenever the file or the decoding changes.
-const MAGIC: &[u8; 24] = b"selfsame image cache 001";
+const MAGIC: &[u8; 24] = b"selfsame image cache 002";
 const HEADER_BYTES: usize = MAGIC.len() + 32 + 8;
 
 /// What to decode and how to treat what cannot be.
@@ -70,15 +71,7 @@ impl Job<'_> {
             return Ok(stored);
         }
 
-        let temporary = folder.join(format!("{CACHE_NAME}.part-{}", std::process::id()));
-        let written = self.write_cache(&temporary, &key, bytes).and_then(|()| {
-            fs::rename(&temporary, &path).map_err(|source| DataError::Cache { path: path.clone(), source })
-        });
-        if let Err(error) = written {
-            // The first error is the one to tell.
-            let _ = fs::remove_file(&temporary);
-            return Err(error);
-        }
+        self.write_cache(&path, &key, bytes)?;
         open_cache(&path, &key, bytes, self.entries.len())
             .ok_or_else(|| DataError::Cache { path, source: io::Error::other("it cannot be read back") })
     }
@@ -88,7 +81,7 @@ impl Job<'_> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed_to_write)?;
         }
-        let mut file = BufWriter::new(File::create(path).map_err(failed_to_write)?);
+        let mut file = BufWriter::new(AtomicWriteFile::open(path).map_err(failed_to_write)?);
         let header = [&MAGIC[..], key, &bytes.to_le_bytes()].concat();
         file.write_all(&header).map_err(failed_to_write)?;
         let (mut failed, mut batch) = (Vec::new(), Vec::new());
@@ -102,7 +95,7 @@ impl Job<'_> {
             writeln!(file, "{slot} {}", cause.replace(['\n', '\r'], " ")).map_err(failed_to_write)?;
         }
         let file = file.into_inner().map_err(|error| failed_to_write(error.into_error()))?;
-        file.sync_all().map_err(failed_to_write)
+        file.commit().map_err(failed_to_write)
     }
 
     /// Decodes the entries from `start` on into `target`, in parallel; the outcome does not depend on the threads.
@@ -115,7 +108,7 @@ impl Job<'_> {
         let images = target.par_chunks_mut(image_bytes(self.size)).enumerate();
         let causes: Vec<Option<String>> = images
             .map(|(offset, out)| {
-                let image = self.source.read(self.entries[start + offset].item);
+                let image = self.source.read(self.entries[start + offset].item, self.size);
                 image.and_then(|image| decode::fit(&image, self.size, out)).err()
             })
             .collect();
@@ -149,7 +142,7 @@ impl Job<'_> {
 }
 
 /// The cache at `path`, if there is one and it is whole and has this key. Any other is as good as none.
-fn open_cache(path: &PathBuf, key: &[u8; 32], bytes: u64, entries: usize) -> Option<Stored> {
+fn open_cache(path: &Path, key: &[u8; 32], bytes: u64, entries: usize) -> Option<Stored> {
     let mut file = File::open(path).ok()?;
     let mut header = [0; HEADER_BYTES];
     file.read_exact(&mut header).ok()?;

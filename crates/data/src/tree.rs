@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::catalogue::{Entry, Part};
+use crate::catalogue::{Catalogue, Entry, Part, Source};
 use crate::{DataError, Skipped};
 
 /// An image file found in a tree.
@@ -14,11 +14,13 @@ pub(crate) struct Found {
     pub(crate) item: usize,
 }
 
-/// How the images of a tree are labelled and divided.
-pub(crate) struct Tree {
-    pub(crate) classes: Vec<String>,
-    pub(crate) entries: Vec<Entry>,
+/// All that was found in a tree.
+#[derive(Default)]
+pub(crate) struct Findings {
+    pub(crate) images: Vec<Found>,
     pub(crate) skipped: Vec<Skipped>,
+    /// How many files are not named as images.
+    pub(crate) others: usize,
     pub(crate) notes: Vec<String>,
 }
 
@@ -44,10 +46,19 @@ pub(crate) fn kind<S: AsRef<str>>(components: &[S]) -> Kind {
     }
 }
 
-/// Reads classes and splits off the folders. `path` is for messages.
-pub(crate) fn arrange(path: &Path, mut found: Vec<Found>) -> Result<Tree, DataError> {
+/// Reads classes and splits off the folders of the tree at `path`.
+pub(crate) fn arrange(
+    path: &Path,
+    name: String,
+    findings: Findings,
+    source: Box<dyn Source>,
+) -> Result<Catalogue, DataError> {
+    let Findings { images: mut found, skipped, others, mut notes } = findings;
     found.sort_by(|a, b| a.components.cmp(&b.components));
-    let mut tree = Tree { classes: Vec::new(), entries: Vec::new(), skipped: Vec::new(), notes: Vec::new() };
+    if others > 0 {
+        notes.push(format!("Files that are not named as images were left alone: {others}."));
+    }
+    let mut tree = Catalogue { name, classes: Vec::new(), entries: Vec::new(), skipped, notes, source };
     let depth = wrapping_depth(&found);
     let divided = divided(&found, depth);
 
@@ -59,7 +70,7 @@ pub(crate) fn arrange(path: &Path, mut found: Vec<Found>) -> Result<Tree, DataEr
             (Division::None, _) => placed.push((Part::Whole, depth, image)),
             (Division::TrainOnly, Some(_)) if inside.len() > 1 => placed.push((Part::Whole, depth + 1, image)),
             (Division::Parts, Some(part)) if inside.len() > 1 => placed.push((part, depth + 1, image)),
-            _ => tree.leave_out(&image, "it lies outside the folders train, val and test"),
+            _ => leave_out(&mut tree, &image, "it lies outside the folders train, val and test"),
         }
     }
     if divided == Division::Parts && !placed.iter().any(|(part, ..)| *part == Part::Train) {
@@ -84,7 +95,7 @@ pub(crate) fn arrange(path: &Path, mut found: Vec<Found>) -> Result<Tree, DataEr
             placed.into_iter().partition(|(_, depth, image)| image.components.len() > depth + 1);
         placed = inside;
         for (_, _, image) in stray {
-            tree.leave_out(&image, "it lies beside the class folders");
+            leave_out(&mut tree, &image, "it lies beside the class folders");
         }
         let classes: BTreeSet<String> = placed.iter().filter_map(|(_, depth, image)| class_of(*depth, image)).collect();
         tree.classes = classes.into_iter().collect();
@@ -102,10 +113,8 @@ pub(crate) fn arrange(path: &Path, mut found: Vec<Found>) -> Result<Tree, DataEr
     Ok(tree)
 }
 
-impl Tree {
-    fn leave_out(&mut self, image: &Found, cause: &str) {
-        self.skipped.push(Skipped { name: image.components.join("/"), cause: cause.into() });
-    }
+fn leave_out(tree: &mut Catalogue, image: &Found, cause: &str) {
+    tree.skipped.push(Skipped { name: image.components.join("/"), cause: cause.into() });
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
