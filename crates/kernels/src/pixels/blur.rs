@@ -1,6 +1,6 @@
 //! Filters across rows and along them.
 
-use super::colour::{cut, narrow, widen};
+use super::colour::{level, widen};
 use crate::isa::{Isa, Kernel, Vector, compiled};
 
 compiled! {
@@ -112,10 +112,9 @@ impl Kernel for Convolution<'_> {
             // The row of floats is done with.
             let sums = &mut tall[y * wide..][..wide];
             weigh::<V>(line, 1, kernel, sums);
-            for sum in &mut *sums {
-                *sum = cut(*sum + 0.5);
+            for (byte, &sum) in to.iter_mut().zip(&*sums) {
+                *byte = level(sum + 0.5);
             }
-            narrow(&sums[..row], to);
         }
     }
 }

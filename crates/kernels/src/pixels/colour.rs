@@ -108,7 +108,7 @@ pub(super) fn widen(bytes: &[u8], levels: &mut [f32]) {
 
 /// Levels to bytes.
 #[inline(always)]
-pub(super) fn narrow(levels: &[f32], bytes: &mut [u8]) {
+fn narrow(levels: &[f32], bytes: &mut [u8]) {
     for (byte, &level) in bytes.iter_mut().zip(levels) {
         // SAFETY: levels are from 0 to 255.
         *byte = (unsafe { level.to_int_unchecked::<i32>() }) as u8;
@@ -195,9 +195,17 @@ fn whole(value: f32) -> f32 {
 
 /// The level below a value, cut to 0 and 255. Not a number gives 0.
 #[inline(always)]
-pub(super) fn cut(value: f32) -> f32 {
+pub(super) fn level(value: f32) -> u8 {
     let value = if value > 0.0 { value } else { 0.0 };
-    whole(if value < 255.0 { value } else { 255.0 })
+    // SAFETY: between 0 and 255.
+    (unsafe { smaller(value, 255.0).to_int_unchecked::<i32>() }) as u8
+}
+
+/// [`level`] as a float.
+#[inline(always)]
+fn cut(value: f32) -> f32 {
+    let value = if value > 0.0 { value } else { 0.0 };
+    whole(smaller(value, 255.0))
 }
 
 #[inline(always)]
@@ -273,10 +281,13 @@ fn turn_hue([reds, greens, blues]: &mut [Levels; 3], turn: u8) {
     }
     let turn = f32::from(turn);
     for hue in &mut hues {
-        let circle = f64::from(*hue) * (1.0 / 6.0) + 1.0;
-        let circle = if circle >= 1.0 { circle - 1.0 } else { circle };
-        // SAFETY: the hue is from −1 to 5 sixths, so the circle's part is from 0 to 1.
-        let level = unsafe { (f64::from(circle as f32) * 255.0).to_int_unchecked::<i32>() } as f32 + turn;
+        // In parts of the circle. Its 255ths are counted as its 256ths less itself, which is exact where it matters:
+        // at the edge between two levels.
+        let part = *hue / 6.0;
+        let part = if part < 0.0 { part + 1.0 } else { part };
+        let shifted = part * 256.0;
+        let level = whole(shifted - part);
+        let level = if shifted - level < part { level - 1.0 } else { level } + turn;
         *hue = 6.0 * if level >= 256.0 { level - 256.0 } else { level };
     }
     // Each channel falls short of the largest by the saturation where the hue is far from the channel's own, and by
@@ -284,18 +295,16 @@ fn turn_hue([reds, greens, blues]: &mut [Levels; 3], turn: u8) {
     for i in 0..PIECE {
         let (hue, most) = (hues[i], largest[i]);
         let reach = most * whole(spreads[i] / larger(most, 1.0) * 255.0);
-        reds[i] = most - lack(hue + 1275.0, reach);
-        greens[i] = most - lack(hue + 765.0, reach);
-        blues[i] = most - lack(hue + 255.0, reach);
+        reds[i] = most - lack(510.0 - (hue - 765.0).abs(), reach);
+        greens[i] = most - lack((hue - 510.0).abs() - 255.0, reach);
+        blues[i] = most - lack((hue - 1020.0).abs() - 255.0, reach);
     }
 }
 
-/// The lack of a channel whose own hue lies `distance` away, counted round the circle from two thirds of it on.
+/// The lack of a channel: the share of its reach, in 255ths, cut to none and all of it.
 #[inline(always)]
-fn lack(distance: f32, reach: f32) -> f32 {
-    let distance = if distance >= 1530.0 { distance - 1530.0 } else { distance };
-    let share = smaller(larger(smaller(distance, 1020.0 - distance), 0.0), 255.0);
-    whole(reach * share * (1.0 / 65025.0) + 0.5)
+fn lack(share: f32, reach: f32) -> f32 {
+    whole(reach * smaller(larger(share, 0.0), 255.0) * (1.0 / 65025.0) + 0.5)
 }
 
 /// The larger of two numbers: one instruction, since neither is NaN.

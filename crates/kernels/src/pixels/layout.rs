@@ -1,6 +1,8 @@
 //! Where pixels lie: interleaved, in planes, transposed.
 
-use crate::isa::compiled;
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Set;
+use crate::isa::{Isa, compiled};
 
 /// Rows and columns of the blocks that are transposed in registers.
 const BLOCK: [usize; 2] = [8, 16];
@@ -11,27 +13,14 @@ const BAND: usize = 32;
 /// Pixels that are split into channels at a time, so that no row ends in a loop of single pixels.
 const STRETCH: usize = 32;
 
-compiled! {
-    /// Writes the transpose of `from` to `to`: `from` has `shape[0]` rows of `shape[1]` bytes, `from_stride` apart; the
-    /// rows of `to` are `to_stride` apart. What lies between rows stays as it is.
-    ///
-    /// # Panics
-    ///
-    /// If a slice is too short, or a stride below its row.
-    pub fn transpose(
-        isa: Isa,
-        from: &[u8],
-        from_stride: usize,
-        shape: [usize; 2],
-        to: &mut [u8],
-        to_stride: usize,
-    ) {
-        transpose_blocks(from, from_stride, shape, to, to_stride);
-    }
-}
-
-#[inline(always)]
-fn transpose_blocks(from: &[u8], from_stride: usize, [rows, columns]: [usize; 2], to: &mut [u8], to_stride: usize) {
+/// Writes the transpose of `from` to `to`: `from` has `shape[0]` rows of `shape[1]` bytes, `from_stride` apart; the
+/// rows of `to` are `to_stride` apart. What lies between rows stays as it is.
+///
+/// # Panics
+///
+/// If a slice is too short, or a stride below its row.
+pub fn transpose(isa: Isa, from: &[u8], from_stride: usize, shape: [usize; 2], to: &mut [u8], to_stride: usize) {
+    let [rows, columns] = shape;
     if rows == 0 || columns == 0 {
         return;
     }
@@ -45,6 +34,14 @@ fn transpose_blocks(from: &[u8], from_stride: usize, [rows, columns]: [usize; 2]
         }
         return;
     }
+    #[cfg(target_arch = "x86_64")]
+    if matches!(isa.0, Set::Avx2 | Set::Avx512) && rows >= avx2::BLOCK[0] && columns >= avx2::BLOCK[1] {
+        // SAFETY: the slices were just seen to hold both shapes, and an `Isa` of these sets exists only where the
+        // machine has AVX2.
+        return unsafe { avx2::transpose(from.as_ptr(), from_stride, shape, to.as_mut_ptr(), to_stride) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = isa; // one way for all
     // The last blocks overlap those before them, which copies some bytes twice.
     for y in (0..rows).step_by(BLOCK[0]) {
         let y = y.min(rows - BLOCK[0]);
@@ -126,6 +123,66 @@ fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
     std::array::from_fn(|x| if x < 8 { left[x] } else { right[x - 8] }.to_le_bytes())
 }
 
+/// The same with registers of twice the size, over twice as many rows.
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::*;
+
+    /// Rows and columns of a block.
+    pub(super) const BLOCK: [usize; 2] = [16, 32];
+
+    /// # Safety
+    ///
+    /// The machine has AVX2; `shape` is a block's at least; `from` can be read and `to` written as
+    /// [`super::transpose`] has them.
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn transpose(
+        from: *const u8,
+        from_stride: usize,
+        [rows, columns]: [usize; 2],
+        to: *mut u8,
+        to_stride: usize,
+    ) {
+        // The last blocks overlap those before them, as in the smaller ones.
+        for y in (0..rows).step_by(BLOCK[0]) {
+            let y = y.min(rows - BLOCK[0]);
+            for x in (0..columns).step_by(BLOCK[1]) {
+                let x = x.min(columns - BLOCK[1]);
+                // SAFETY: the block lies within both shapes.
+                unsafe { block(from.add(y * from_stride + x), from_stride, to.add(x * to_stride + y), to_stride) };
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The machine has AVX2; 16 rows of 32 bytes can be read, and 32 rows of 16 written.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn block(from: *const u8, from_stride: usize, to: *mut u8, to_stride: usize) {
+        let mut rows = [_mm256_setzero_si256(); 16];
+        for (y, row) in rows.iter_mut().enumerate() {
+            // SAFETY: the caller vouches for the rows; the load needs no alignment.
+            *row = unsafe { _mm256_loadu_si256(from.add(y * from_stride).cast()) };
+        }
+        for _ in 0..4 {
+            let old = rows;
+            for i in 0..8 {
+                rows[2 * i] = _mm256_unpacklo_epi8(old[i], old[i + 8]);
+                rows[2 * i + 1] = _mm256_unpackhi_epi8(old[i], old[i + 8]);
+            }
+        }
+        // Either half of a register is woven by itself: column x is in one and column x + 16 in the other.
+        for (x, row) in rows.into_iter().enumerate() {
+            // SAFETY: as above.
+            unsafe {
+                _mm_storeu_si128(to.add(x * to_stride).cast(), _mm256_castsi256_si128(row));
+                _mm_storeu_si128(to.add((x + 16) * to_stride).cast(), _mm256_extracti128_si256::<1>(row));
+            }
+        }
+    }
+}
+
 compiled! {
     /// Splits interleaved RGB into planes, one after the other in `planes`. `from` has as many rows as `shape[0]`, of
     /// `shape[1]` pixels, `from_stride` bytes apart.
@@ -154,49 +211,68 @@ fn split_row(row: &[[u8; 3]], red: &mut [u8], green: &mut [u8], blue: &mut [u8])
     }
 }
 
+/// Splits interleaved RGB into planes, transposed: column x of channel c is written to
+/// `to[x · to_stride + c · shape[0]..]`, `shape[0]` bytes. `from` has `shape[0]` rows of `shape[1]` pixels,
+/// `from_stride` bytes apart. `band` is memory for intermediate results.
+///
+/// # Panics
+///
+/// If a slice is too short, `from_stride` below a row or `to_stride` below three times `shape[0]`.
+pub fn split_transposed(
+    isa: Isa,
+    from: &[u8],
+    from_stride: usize,
+    shape: [usize; 2],
+    to: &mut [u8],
+    to_stride: usize,
+    band: &mut Vec<u8>,
+) {
+    let [rows, columns] = shape;
+    assert!(from_stride >= 3 * columns && to_stride >= 3 * rows, "strides hold their rows");
+    if columns == 0 {
+        return;
+    }
+    // Rows are split in whole stretches: what follows a row is split with it and then left alone.
+    let wide = columns.next_multiple_of(STRETCH);
+    band.resize(3 * BAND * wide + 3 * wide, 0);
+    let (padded, planes) = band.split_at_mut(3 * wide);
+    for top in (0..rows).step_by(BAND) {
+        // The last band overlaps the one before, where there is one: whole blocks are faster than their rests.
+        let top = top.min(rows.saturating_sub(BAND));
+        let height = BAND.min(rows);
+        split_band(isa, &from[top * from_stride..], from_stride, [height, columns], planes, padded);
+        for (c, plane) in planes.chunks_exact(BAND * wide).enumerate() {
+            transpose(isa, plane, wide, [height, columns], &mut to[c * rows + top..], to_stride);
+        }
+    }
+}
+
 compiled! {
-    /// Splits interleaved RGB into planes, transposed: column x of channel c is written to
-    /// `to[x · to_stride + c · shape[0]..]`, `shape[0]` bytes. `from` has `shape[0]` rows of `shape[1]` pixels,
-    /// `from_stride` bytes apart. `band` is memory for intermediate results.
-    ///
-    /// # Panics
-    ///
-    /// If a slice is too short, `from_stride` below a row or `to_stride` below three times `shape[0]`.
-    pub fn split_transposed(
+    /// Splits the first rows of `from` into three planes of `BAND` rows of whole stretches.
+    fn split_band(
         isa: Isa,
         from: &[u8],
         from_stride: usize,
         shape: [usize; 2],
-        to: &mut [u8],
-        to_stride: usize,
-        band: &mut Vec<u8>,
+        planes: &mut [u8],
+        padded: &mut [u8],
     ) {
         let [rows, columns] = shape;
-        assert!(from_stride >= 3 * columns && to_stride >= 3 * rows, "strides hold their rows");
-        // Rows are split in whole stretches: what follows a row is split with it and then left alone.
         let wide = columns.next_multiple_of(STRETCH);
-        band.resize(3 * BAND * wide + 3 * wide, 0);
-        let (padded, planes) = band.split_at_mut(3 * wide);
         let (red, rest) = planes.split_at_mut(BAND * wide);
         let (green, blue) = rest.split_at_mut(BAND * wide);
-        for top in (0..rows).step_by(BAND) {
-            let height = BAND.min(rows - top);
-            for y in 0..height {
-                let row = &from[(top + y) * from_stride..];
-                let row = match row.get(..3 * wide) {
-                    Some(row) => row,
-                    None => {
-                        padded[..3 * columns].copy_from_slice(&row[..3 * columns]);
-                        &*padded
-                    }
-                };
-                let place = y * wide..(y + 1) * wide;
-                let row = row.as_chunks::<3>().0;
-                split_row(row, &mut red[place.clone()], &mut green[place.clone()], &mut blue[place]);
-            }
-            for (c, plane) in [&*red, &*green, &*blue].into_iter().enumerate() {
-                transpose_blocks(plane, wide, [height, columns], &mut to[c * rows + top..], to_stride);
-            }
+        for y in 0..rows {
+            let row = &from[y * from_stride..];
+            let row = match row.get(..3 * wide) {
+                Some(row) => row,
+                None => {
+                    padded[..3 * columns].copy_from_slice(&row[..3 * columns]);
+                    &*padded
+                }
+            };
+            let place = y * wide..(y + 1) * wide;
+            let row = row.as_chunks::<3>().0;
+            split_row(row, &mut red[place.clone()], &mut green[place.clone()], &mut blue[place]);
         }
     }
 }
