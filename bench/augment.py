@@ -9,6 +9,7 @@ PEERS is a script that takes --source, --size and --seconds and prints one JSON 
 blur, normalised floats. They take turns on one core, since machines are shared and noisy; medians of the rounds count.
 """
 import argparse
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -19,12 +20,29 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = [(32, 32), (500, 224)]
+# What the peers compute with.
+BELOW = ["numpy", "opencv-python-headless", "pillow", "torch"]
 
 
 def lines(command):
     print("  ", " ".join(map(str, command[1:])), file=sys.stderr)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not found:
+        sys.exit(f"exit code {done.returncode} and {len(found)} lines of JSON, where there should be 0 and at least one: "
+                 + " ".join(map(str, command)))
+    return found
+
+
+def versions(peers):
+    """Of the packages that are installed beside this interpreter, which runs the peers."""
+    found = {}
+    for name in sorted({*peers, *BELOW}):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found
 
 
 def processor():
@@ -68,6 +86,7 @@ def main():
         result[f"{source}_to_{size}"] = {
             "selfsame": ours, "peers": medians, "best_peer": best, "ratio": ours / medians[best], "rounds": rates,
         }
+        result["versions"] = versions(medians)
     if args.out:
         pathlib.Path(args.out).write_text(json.dumps(result, indent=1) + "\n")
 

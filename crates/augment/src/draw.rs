@@ -291,17 +291,27 @@ impl fmt::Display for Adjustment {
 }
 
 impl fmt::Display for Draw {
-    /// One line, the steps in their order; `unchanged` where there is none.
+    /// One line, the steps in their order, what is usual left out: bilinear resizing and rotation, black margins, PIL's
+    /// blur. `unchanged` where nothing is left. Numbers are rounded: a draw that is to be replayed to the byte is
+    /// serialised.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut steps = Vec::new();
         if let Some(crop) = self.crop {
             steps.push(format!("crop {}×{} at ({}, {})", crop.width, crop.height, crop.left, crop.top));
         }
+        if self.interpolation == Interpolation::Bicubic {
+            steps.push("bicubic".to_owned());
+        }
         if let Some(shift) = self.shift {
-            steps.push(format!("shift ({:+}, {:+})", shift.right, shift.down));
+            let margin = match shift.fill {
+                Fill::Black => "",
+                Fill::Edge => " with margin edge",
+                Fill::Reflect => " with margin reflect",
+            };
+            steps.push(format!("shift ({:+}, {:+}){margin}", shift.right, shift.down));
         }
         if let Some(turn) = self.rotation {
-            steps.push(format!("rotation {:+.1}°", turn.degrees));
+            steps.push(format!("rotation {:+.1}°{}", turn.degrees, if turn.smooth { "" } else { " nearest" }));
         }
         if self.flip {
             steps.push("flip".to_owned());
@@ -313,9 +323,10 @@ impl fmt::Display for Draw {
         if self.grey {
             steps.push("grey".to_owned());
         }
-        if let Some(GaussianBlur { sigma, side, .. }) = self.blur {
+        if let Some(GaussianBlur { sigma, side, kernel }) = self.blur {
             let meant = side.map(|side| format!(" at side {side}")).unwrap_or_default();
-            steps.push(format!("blur {sigma:.3}{meant}"));
+            let kernel = kernel.map(|kernel| format!(" with kernel {kernel}")).unwrap_or_default();
+            steps.push(format!("blur {sigma:.3}{meant}{kernel}"));
         }
         if let Some(threshold) = self.solarise {
             steps.push(format!("solarise from {threshold}"));

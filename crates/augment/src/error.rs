@@ -1,19 +1,21 @@
 use thiserror::Error;
 
+use crate::presets;
+
 /// Why a policy was refused.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PolicyError {
     /// The short form held no letter at all.
     #[error(
-        "the policy is empty: write `none` for views that are the image itself, letters of abcde, or a preset: \
-         simclr, mocov2, byol, barlow_twins, vicreg, authors"
+        "the policy is empty: write `none` for views that are the image itself, letters of abcde, or a preset: {}",
+        presets::names()
     )]
     Empty,
     /// A character of the short form that is no step.
     #[error(
         "unknown letter `{letter}` at position {position} of the policy: the letters are a (crop), b (blur), \
-         c (grey), d (colour jitter) and e (flip); the presets are simclr, mocov2, byol, barlow_twins, vicreg and \
-         authors"
+         c (grey), d (colour jitter) and e (flip); the presets are {}",
+        presets::names()
     )]
     UnknownLetter {
         /// The character found.
@@ -57,7 +59,7 @@ pub enum PolicyError {
         needed: &'static str,
     },
     /// A pair of bounds that is unordered or outside of its range.
-    #[error("{field} = [{low}, {high}] is not {needed}")]
+    #[error("{field} = [{low}, {high}] is not an ordered pair, each of them {needed}")]
     Range {
         /// The parameter, as `section.name`.
         field: &'static str,
@@ -65,12 +67,27 @@ pub enum PolicyError {
         low: f64,
         /// The second bound given.
         high: f64,
-        /// What the pair has to be.
+        /// What each of the two has to be.
         needed: &'static str,
     },
     /// The text is no TOML policy; the message names an unknown field.
     #[error("cannot read the policy: {0}")]
     Toml(#[from] toml::de::Error),
+}
+
+/// Why pixels cannot be normalised by a mean and a deviation.
+#[derive(Debug, Clone, Copy, PartialEq, Error)]
+#[error(
+    "mean {mean} and deviation {deviation} of channel {channel} normalise nothing: on a scale of 0 to 1 the mean is from \
+     0 to 1 and the deviation above 0 and at most 1"
+)]
+pub struct NormaliseError {
+    /// The first channel where they are not: 0 is red, 1 green, 2 blue.
+    pub channel: usize,
+    /// The mean given for it.
+    pub mean: f32,
+    /// The deviation given for it.
+    pub deviation: f32,
 }
 
 /// Why a view could not be made.

@@ -43,7 +43,7 @@ mod presets;
 mod view;
 
 pub use draw::{Adjustment, CropBox, Draw, GaussianBlur, Shift, Turn, ViewKey};
-pub use error::{PolicyError, ViewError};
+pub use error::{NormaliseError, PolicyError, ViewError};
 pub use letters::MAX_STRENGTH;
 pub use normalise::Normalise;
 pub use policy::{

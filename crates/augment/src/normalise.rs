@@ -1,6 +1,8 @@
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pixels::scale_and_shift;
 
+use crate::error::NormaliseError;
+
 /// Bytes to floats: (value / 255 − mean) / deviation, channel by channel.
 ///
 /// torchvision's `ToTensor` and `Normalize`, but for rounding: a multiplication and an addition in 32-bit floats give
@@ -10,21 +12,34 @@ use selfsame_kernels::pixels::scale_and_shift;
 /// ```
 /// use selfsame_augment::{Isa, Normalise};
 ///
+/// assert!(Normalise::new([0.5; 3], [0.25, 0.25, 0.0]).is_err());
 /// let mut values = [0.0; 3];
 /// Normalise::IMAGENET.apply(Isa::best(), &[255, 0, 128], &mut values);
 /// assert!((values[0] - (1.0 - 0.485) / 0.229).abs() < 1e-6);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normalise {
-    /// Mean of red, green and blue on a scale of 0 to 1.
-    pub mean: [f32; 3],
-    /// Deviation of red, green and blue on that scale.
-    pub deviation: [f32; 3],
+    mean: [f32; 3],
+    deviation: [f32; 3],
 }
 
 impl Normalise {
     /// Those of ImageNet, which the field uses for everything.
     pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
+
+    /// By the mean and the deviation of red, green and blue on a scale of 0 to 1.
+    ///
+    /// # Errors
+    /// A mean that is not from 0 to 1, or a deviation that is not above 0 and at most 1 (nor may it be subnormal, so
+    /// small that a level divided by it is infinite).
+    pub fn new(mean: [f32; 3], deviation: [f32; 3]) -> Result<Self, NormaliseError> {
+        for (channel, (mean, deviation)) in mean.into_iter().zip(deviation).enumerate() {
+            if !(0.0..=1.0).contains(&mean) || !(f32::MIN_POSITIVE..=1.0).contains(&deviation) {
+                return Err(NormaliseError { channel, mean, deviation });
+            }
+        }
+        Ok(Self { mean, deviation })
+    }
 
     /// Normalises RGB pixels, channels interleaved, to as many floats in the same order.
     ///

@@ -11,8 +11,37 @@ pub const MAX_KERNEL: u32 = 255;
 /// The widest margin of a padding crop, in pixels of the view.
 pub const MAX_PADDING: u32 = 1024;
 
-/// A factor of 255 lifts even level 1 to white, so no jitter beyond it means anything more.
-const MAX_JITTER: f64 = 255.0;
+/// What a parameter has to be: the one place that the checks of policies and of draws go by, so that no draw of a
+/// policy is refused.
+pub(crate) struct Limit {
+    pub(crate) holds: fn(f64) -> bool,
+    /// In words, for errors.
+    pub(crate) needed: &'static str,
+}
+
+// Written so that NaN fails every check.
+impl Limit {
+    const PROBABILITY: Self = Self { holds: |v| (0.0..=1.0).contains(&v), needed: "a probability from 0 to 1" };
+    const SHARE: Self = Self { holds: |v| v > 0.0 && v <= 1.0, needed: "a share above 0 and at most 1" };
+    const RATIO: Self = Self { holds: |v| v > 0.0 && v.is_finite(), needed: "a positive number" };
+    const AMOUNT: Self = Self { holds: |v| v >= 0.0 && v.is_finite(), needed: "a finite number of at least 0" };
+    /// Of an amount times the strength: a factor of 255 lifts even level 1 to white, so no jitter beyond it means
+    /// anything more.
+    const JITTER: Self = Self { holds: |v| v <= 255.0, needed: "at most 255" };
+    pub(crate) const FACTOR: Self = Self { needed: "a finite factor of at least 0", ..Self::AMOUNT };
+    pub(crate) const HUE: Self =
+        Self { holds: |v| v.abs() <= 0.5, needed: "a turn from -0.5 to 0.5, half a circle each way" };
+    pub(crate) const SHIFT: Self =
+        Self { holds: |v| v.abs() <= f64::from(MAX_PADDING), needed: "at most 1024 pixels each way" };
+    pub(crate) const DEGREES: Self = Self { holds: |v| v.abs() <= 360.0, needed: "an angle from -360 to 360" };
+    pub(crate) const SIGMA: Self =
+        Self { holds: |v| v > 0.0 && v <= MAX_SIGMA, needed: "a deviation above 0 and at most 1024" };
+    pub(crate) const SIDE: Self = Self { holds: |v| v >= 1.0, needed: "the side of a view, at least 1" };
+    pub(crate) const KERNEL: Self = Self {
+        holds: |v| v % 2.0 == 1.0 && v <= f64::from(MAX_KERNEL),
+        needed: "an odd number of pixels, at most 255",
+    };
+}
 
 /// How likely a step is: one number, or two where the first and the second view of a pair differ.
 ///
@@ -410,70 +439,53 @@ impl TryFrom<PolicyConfig> for Policy {
         ];
         for (field, probability) in probabilities {
             for value in probability.map_or([0.0; 2], |Probability(pair)| pair) {
-                check_number(field, value, 1.0, "a probability from 0 to 1")?;
+                check(field, value, &Limit::PROBABILITY)?;
             }
         }
         if let Some(crop) = crop {
-            check_range("crop.scale", crop.scale, 1.0, "an ordered pair of shares above 0 and at most 1")?;
-            check_range("crop.ratio", crop.ratio, f64::MAX, "an ordered pair of positive numbers")?;
+            check_pair("crop.scale", crop.scale, &Limit::SHARE)?;
+            check_pair("crop.ratio", crop.ratio, &Limit::RATIO)?;
         }
         if let Some(pad_crop) = pad_crop {
-            let padding = f64::from(pad_crop.padding);
-            check_number("pad_crop.padding", padding, MAX_PADDING.into(), "at most 1024 pixels")?;
+            check("pad_crop.padding", pad_crop.padding.into(), &Limit::SHIFT)?;
         }
-        if let Some(Rotation { degrees: [low, high], .. }) = rotation
-            && !(-360.0 <= low && low <= high && high <= 360.0)
-        {
-            let needed = "an ordered pair of angles from -360 to 360";
-            return Err(PolicyError::Range { field: "rotation.degrees", low, high, needed });
+        if let Some(rotation) = rotation {
+            check_pair("rotation.degrees", rotation.degrees, &Limit::DEGREES)?;
         }
         if let Some(jitter) = jitter {
             check_jitter(&jitter)?;
         }
-        if let Some(blur) = blur {
-            check_blur(&blur)?;
+        if let Some(Blur { sigma, side, kernel, .. }) = blur {
+            check_pair("blur.sigma", sigma, &Limit::SIGMA)?;
+            side.map_or(Ok(()), |side| check("blur.side", side.into(), &Limit::SIDE))?;
+            kernel.map_or(Ok(()), |kernel| check("blur.kernel", kernel.into(), &Limit::KERNEL))?;
         }
         Ok(Self { config })
     }
 }
 
 fn check_jitter(jitter: &Jitter) -> Result<(), PolicyError> {
-    check_number("jitter.strength", jitter.strength, f64::MAX, "a finite number of at least 0")?;
-    let checks = [
-        ("jitter.brightness", "jitter.brightness × strength", jitter.brightness),
-        ("jitter.contrast", "jitter.contrast × strength", jitter.contrast),
-        ("jitter.saturation", "jitter.saturation × strength", jitter.saturation),
+    check("jitter.strength", jitter.strength, &Limit::AMOUNT)?;
+    let amounts = [
+        ("jitter.brightness", "jitter.brightness × strength", jitter.brightness, Limit::JITTER),
+        ("jitter.contrast", "jitter.contrast × strength", jitter.contrast, Limit::JITTER),
+        ("jitter.saturation", "jitter.saturation × strength", jitter.saturation, Limit::JITTER),
+        ("jitter.hue", "jitter.hue × strength", jitter.hue, Limit::HUE),
     ];
-    for (field, product, value) in checks {
-        check_number(field, value, f64::MAX, "a finite number of at least 0")?;
-        check_number(product, value * jitter.strength, MAX_JITTER, "at most 255")?;
+    for (field, product, amount, limit) in amounts {
+        check(field, amount, &Limit::AMOUNT)?;
+        check(product, amount * jitter.strength, &limit)?;
     }
-    check_number("jitter.hue", jitter.hue, f64::MAX, "a finite number of at least 0")?;
-    check_number("jitter.hue × strength", jitter.hue * jitter.strength, 0.5, "at most 0.5, half a circle")
+    Ok(())
 }
 
-fn check_blur(blur: &Blur) -> Result<(), PolicyError> {
-    check_range("blur.sigma", blur.sigma, MAX_SIGMA, "an ordered pair of deviations above 0 and at most 1024")?;
-    if blur.side == Some(0) {
-        return Err(PolicyError::Number { field: "blur.side", value: 0.0, needed: "the side of a view, at least 1" });
-    }
-    match blur.kernel {
-        Some(kernel) if kernel % 2 == 0 || kernel > MAX_KERNEL => Err(PolicyError::Number {
-            field: "blur.kernel",
-            value: kernel.into(),
-            needed: "an odd number of pixels, at most 255",
-        }),
-        _ => Ok(()),
-    }
+fn check(field: &'static str, value: f64, limit: &Limit) -> Result<(), PolicyError> {
+    let Limit { holds, needed } = *limit;
+    if holds(value) { Ok(()) } else { Err(PolicyError::Number { field, value, needed }) }
 }
 
-// Written so that NaN fails every check.
-fn check_number(field: &'static str, value: f64, max: f64, needed: &'static str) -> Result<(), PolicyError> {
-    if (0.0..=max).contains(&value) { Ok(()) } else { Err(PolicyError::Number { field, value, needed }) }
-}
-
-fn check_range(field: &'static str, range: [f64; 2], max: f64, needed: &'static str) -> Result<(), PolicyError> {
-    let [low, high] = range;
-    let valid = low > 0.0 && low <= high && high <= max;
+fn check_pair(field: &'static str, [low, high]: [f64; 2], limit: &Limit) -> Result<(), PolicyError> {
+    let Limit { holds, needed } = *limit;
+    let valid = low <= high && holds(low) && holds(high);
     if valid { Ok(()) } else { Err(PolicyError::Range { field, low, high, needed }) }
 }

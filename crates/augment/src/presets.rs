@@ -15,6 +15,11 @@ pub const PRESETS: [(&str, &str); 6] = [
     ("authors", "the same as abcde: Huang et al. (ICLR 2023), after lightly 1.0"),
 ];
 
+/// The names alone, for errors.
+pub(crate) fn names() -> String {
+    PRESETS.map(|(name, _)| name).join(", ")
+}
+
 /// The policy of a preset's name.
 pub(crate) fn preset(name: &str) -> Option<PolicyConfig> {
     let solo = |[brightness, contrast, saturation, hue]: [f64; 4]| PolicyConfig {

@@ -1,10 +1,10 @@
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pixels::interleave;
 
-use crate::draw::{Adjustment, CropBox, Draw, GaussianBlur, Turn, ViewKey};
+use crate::draw::{Adjustment, CropBox, Draw, GaussianBlur, Shift, Turn, ViewKey};
 use crate::error::ViewError;
 use crate::pixels::{blur, colour, geometry, resize};
-use crate::policy::{MAX_KERNEL, MAX_PADDING, MAX_SIGMA, Policy};
+use crate::policy::{Limit, Policy};
 
 /// An image to make views of: 8 bits a channel, rows from the top, the channels of a pixel side by side.
 #[derive(Debug, Clone, Copy)]
@@ -68,8 +68,8 @@ fn byte_count(width: u32, height: u32, channels: usize) -> Option<usize> {
     usize::try_from(width).ok()?.checked_mul(usize::try_from(height).ok()?)?.checked_mul(channels)
 }
 
-/// Memory for intermediate results, kept from view to view so that it is taken anew only for a crop larger than all
-/// before, and the instruction set to compute with.
+/// Memory for intermediate results, kept from view to view so that it is seldom taken anew (for a crop larger, or a blur
+/// stronger, than all before), and the instruction set to compute with.
 ///
 /// Holds nothing that a view depends on. One for each thread; it grows to a few times the larger of the crop and
 /// the view, a column of either counted as 32 bytes at least.
@@ -173,38 +173,33 @@ impl Draw {
     }
 
     fn check_parameters(&self) -> Result<(), ViewError> {
-        const FACTOR: &str = "a finite factor of at least 0";
         for adjustment in self.jitter.iter().flatten() {
             match *adjustment {
-                Adjustment::Brightness(factor) => check("brightness", factor, 0.0, f64::MAX, FACTOR)?,
-                Adjustment::Contrast(factor) => check("contrast", factor, 0.0, f64::MAX, FACTOR)?,
-                Adjustment::Saturation(factor) => check("saturation", factor, 0.0, f64::MAX, FACTOR)?,
-                Adjustment::Hue(turn) => check("hue", turn, -0.5, 0.5, "a turn from -0.5 to 0.5")?,
+                Adjustment::Brightness(factor) => check("brightness", factor, &Limit::FACTOR)?,
+                Adjustment::Contrast(factor) => check("contrast", factor, &Limit::FACTOR)?,
+                Adjustment::Saturation(factor) => check("saturation", factor, &Limit::FACTOR)?,
+                Adjustment::Hue(turn) => check("hue", turn, &Limit::HUE)?,
             }
         }
-        if let Some(shift) = self.shift {
-            let most = f64::from(MAX_PADDING);
-            for (field, pixels) in [("shift.right", shift.right), ("shift.down", shift.down)] {
-                check(field, pixels.into(), -most, most, "within -1024 and 1024 pixels")?;
-            }
+        if let Some(Shift { right, down, .. }) = self.shift {
+            check("shift.right", right.into(), &Limit::SHIFT)?;
+            check("shift.down", down.into(), &Limit::SHIFT)?;
         }
         if let Some(Turn { degrees, .. }) = self.rotation {
-            check("rotation.degrees", degrees, -360.0, 360.0, "an angle from -360 to 360")?;
+            check("rotation.degrees", degrees, &Limit::DEGREES)?;
         }
         if let Some(GaussianBlur { sigma, side, kernel }) = self.blur {
-            check("blur.sigma", sigma, f64::from_bits(1), MAX_SIGMA, "a deviation above 0 and at most 1024")?;
-            check("blur.side", side.unwrap_or(1).into(), 1.0, f64::MAX, "the side of a view, at least 1")?;
-            if let Some(kernel) = kernel.filter(|kernel| kernel % 2 == 0 || *kernel > MAX_KERNEL) {
-                let needed = "an odd number of pixels, at most 255";
-                return Err(ViewError::Parameter { field: "blur.kernel", value: kernel.into(), needed });
-            }
+            check("blur.sigma", sigma, &Limit::SIGMA)?;
+            side.map_or(Ok(()), |side| check("blur.side", side.into(), &Limit::SIDE))?;
+            kernel.map_or(Ok(()), |kernel| check("blur.kernel", kernel.into(), &Limit::KERNEL))?;
         }
         Ok(())
     }
 }
 
-fn check(field: &'static str, value: f64, low: f64, high: f64, needed: &'static str) -> Result<(), ViewError> {
-    if (low..=high).contains(&value) { Ok(()) } else { Err(ViewError::Parameter { field, value, needed }) }
+fn check(field: &'static str, value: f64, limit: &Limit) -> Result<(), ViewError> {
+    let Limit { holds, needed } = *limit;
+    if holds(value) { Ok(()) } else { Err(ViewError::Parameter { field, value, needed }) }
 }
 
 fn check_crop(crop: CropBox, whole: CropBox) -> Result<(), ViewError> {

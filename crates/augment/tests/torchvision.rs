@@ -3,7 +3,8 @@
 //!
 //! The live test runs that script with the interpreter named in `SELFSAME_PYTHON`, and without that variable with
 //! `python3`, where a torchvision that is missing only skips the test:
-//! `SELFSAME_PYTHON=venv/bin/python cargo test --release -p selfsame-augment --test torchvision`.
+//! `SELFSAME_PYTHON=venv/bin/python cargo test --release -p selfsame-augment --test torchvision`. Its cases are new
+//! every time; the seed that it prints makes them again where it is given in `SELFSAME_SEED`.
 
 mod common;
 
@@ -11,12 +12,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
 use common::{draws, numbered};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use selfsame_augment::{Adjustment, Draw, GaussianBlur, Isa, Normalise, Policy, Scratch, Source, Turn, ViewKey};
 use serde::{Deserialize, Serialize};
 
@@ -86,50 +88,27 @@ fn apply(draw: Draw, source: Source<'_>, size: u32) -> Vec<u8> {
     view
 }
 
-/// How far apart the bytes of many views are.
-#[derive(Default)]
-struct Distance {
-    largest: u8,
-    sum: u64,
-    count: u64,
-}
-
-impl Distance {
-    fn add(&mut self, ours: &[u8], theirs: &[u8]) {
-        for (ours, theirs) in ours.iter().zip(theirs) {
-            self.largest = self.largest.max(ours.abs_diff(*theirs));
-            self.sum += u64::from(ours.abs_diff(*theirs));
-        }
-        self.count += ours.len() as u64;
-    }
-
-    fn mean(&self) -> f64 {
-        self.sum as f64 / self.count as f64
-    }
-}
-
-/// The names of the steps that a draw makes.
-fn steps(draw: &Draw) -> Vec<&'static str> {
+/// How many steps a draw makes.
+fn steps(draw: &Draw) -> usize {
     let steps = [
-        ("crop", draw.crop.is_some()),
-        ("shift", draw.shift.is_some()),
-        ("rotation", draw.rotation.is_some()),
-        ("flip", draw.flip),
-        ("vertical flip", draw.vertical_flip),
-        ("jitter", draw.jitter.is_some()),
-        ("grey", draw.grey),
-        ("blur", draw.blur.is_some() && !sums_floats(draw)),
-        ("blur with a kernel", sums_floats(draw)),
-        ("solarise", draw.solarise.is_some()),
+        draw.crop.is_some(),
+        draw.shift.is_some(),
+        draw.rotation.is_some(),
+        draw.flip,
+        draw.vertical_flip,
+        draw.jitter.is_some(),
+        draw.grey,
+        draw.blur.is_some(),
+        draw.solarise.is_some(),
     ];
-    steps.into_iter().filter(|(_, present)| *present).map(|(name, _)| name).collect()
+    steps.into_iter().filter(|&made| made).count()
 }
 
 /// What a view is to have in common with torchvision's.
 enum Agreement {
     Equal,
-    /// A step by itself is one level apart at most and a tenth of one in the mean. Views of several steps, which may
-    /// magnify that, are passed over.
+    /// A step by itself is one level apart at most, in less than a tenth of the view's bytes. Views of several steps,
+    /// which may magnify that, are passed over.
     Close,
     Nothing,
 }
@@ -141,29 +120,24 @@ fn compare_views(
     mut theirs: &[u8],
     agreement: impl Fn(Shape, &Case) -> Agreement,
 ) {
-    let mut distances = BTreeMap::<&str, Distance>::new();
     for case in cases {
         let (shape, pixels) = images[case.image];
         let ours = apply(case.draw, shape.source(pixels), case.size);
         let (view, rest) = theirs.split_at(ours.len());
         theirs = rest;
-        match (agreement(shape, case), &steps(&case.draw)[..]) {
-            (Agreement::Equal, _) => {
-                let mut distance = Distance::default();
-                distance.add(&ours, view);
-                let (case, largest, mean) = (serde_json::to_string(case).unwrap(), distance.largest, distance.mean());
-                assert_eq!(largest, 0, "{mean} in the mean: {}×{}, {case}", shape.width, shape.height);
-            }
-            (Agreement::Close, [step]) => distances.entry(step).or_default().add(&ours, view),
-            _ => {}
-        }
+        let largest = ours.iter().zip(view).map(|(ours, theirs)| ours.abs_diff(*theirs)).max().unwrap();
+        let apart = ours.iter().zip(view).filter(|(ours, theirs)| ours != theirs).count();
+        let agrees = match agreement(shape, case) {
+            Agreement::Equal => apart == 0,
+            // Sums that lie beside a half are rare, but one pixel is much of a view of a few.
+            Agreement::Close if steps(&case.draw) == 1 => largest <= 1 && apart <= (ours.len() / 10).max(3),
+            Agreement::Close | Agreement::Nothing => true,
+        };
+        let told = || serde_json::to_string(case).unwrap();
+        let (bytes, Shape { width, height, .. }) = (ours.len(), shape);
+        assert!(agrees, "{apart} of {bytes} bytes are up to {largest} apart: {width}×{height}, {}", told());
     }
     assert!(theirs.is_empty());
-    for (step, distance) in distances {
-        let (largest, mean) = (distance.largest, distance.mean());
-        println!("{step}: {largest} at most and {mean} in the mean of {} bytes", distance.count);
-        assert!(largest <= 1 && mean < 0.1, "{step}: {largest} at most, {mean} in the mean");
-    }
 }
 
 /// torchvision's own blur sums floats in two dimensions at once, which can round to the level beside.
@@ -349,10 +323,13 @@ fn parameters_follow_torchvisions_laws() {
 }
 
 /// Any draws, each whole and step by step: the images to make them of, with their pixels, and the views.
-fn random_cases(count: u32) -> (Vec<Shape>, Vec<u8>, Vec<Case>) {
+fn random_cases(count: u32, seed: u64) -> (Vec<Shape>, Vec<u8>, Vec<Case>) {
     let (mut shapes, mut pixels, mut cases) = (Vec::new(), Vec::new(), Vec::new());
     let strategy = (1..60_u32, 1..60_u32).prop_flat_map(|(w, h)| (Just((w, h)), draws(w, h)));
-    let mut runner = TestRunner::default();
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner =
+        TestRunner::new_with_rng(ProptestConfig::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &key));
     for trial in 0..count {
         let ((width, height), mut draw) = strategy.new_tree(&mut runner).unwrap().current();
         let (size, channels) = (1 + runner.rng().random_range(0..50), if trial % 3 == 0 { 1 } else { 3 });
@@ -360,9 +337,11 @@ fn random_cases(count: u32) -> (Vec<Shape>, Vec<u8>, Vec<Case>) {
             shapes.push(shape);
             pixels.extend((0..shape.bytes()).map(|_| runner.rng().random::<u8>()));
         }
-        // torchvision mirrors no further than the view reaches.
+        // torchvision mirrors no further than the view reaches, and divides by a deviation in 32-bit floats, which
+        // fails where that is 0 to them.
         if let Some(blur) = &mut draw.blur {
             blur.kernel = blur.kernel.filter(|kernel| kernel / 2 < size);
+            blur.sigma = if blur.kernel.is_some() { blur.sigma.max(1e-3) } else { blur.sigma };
         }
 
         let (image, square) = (shapes.len() - 2, shapes.len() - 1);
@@ -401,7 +380,12 @@ const LIVE_DRAWS: u64 = 5_000;
 fn torchvision_live() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torchvision");
     fs::create_dir_all(&folder).unwrap();
-    let (images, pixels, cases) = random_cases(200);
+    let seed = match env::var("SELFSAME_SEED") {
+        Ok(seed) => seed.parse().expect("SELFSAME_SEED is a number"),
+        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs(),
+    };
+    println!("SELFSAME_SEED={seed} makes these cases again");
+    let (images, pixels, cases) = random_cases(200, seed);
     let asked = serde_json::json!({ "images": images, "cases": cases });
     fs::write(folder.join("cases.json"), asked.to_string()).unwrap();
     fs::write(folder.join("images.bin"), &pixels).unwrap();

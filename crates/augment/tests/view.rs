@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::draws;
+use std::cell::Cell;
+
+use common::{draws, policies};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use selfsame_augment::{
     Adjustment, CropBox, Draw, Fill, GaussianBlur, Isa, Policy, PolicyConfig, Scratch, Shift, Source, Turn, ViewError,
     ViewKey,
@@ -335,8 +338,76 @@ fn adjustments() -> impl Strategy<Value = Adjustment> {
     })
 }
 
-fn boxes() -> impl Strategy<Value = CropBox> {
-    [0..9_u32, 0..9_u32, 0..9_u32, 0..9_u32].prop_map(|[left, top, width, height]| CropBox { left, top, width, height })
+/// Draws for an image of 8 × 7 pixels, some of them with anything at all in a step or two.
+fn written_draws() -> impl Strategy<Value = Draw> {
+    fn rarely<T: std::fmt::Debug>(values: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
+        prop::option::weighted(0.1, values)
+    }
+    let small = || prop_oneof![4 => 0..9_u32, 1 => any::<u32>()];
+    let crop = [small(), small(), small(), small()].prop_map(|[left, top, width, height]| CropBox {
+        left,
+        top,
+        width,
+        height,
+    });
+    let shift = any::<(i32, i32)>().prop_map(|(right, down)| Shift { right, down, fill: Fill::Reflect });
+    let rotation = (numbers(), any::<bool>()).prop_map(|(degrees, smooth)| Turn { degrees, smooth });
+    let blur = (numbers(), prop::option::of(small()), prop::option::of(small()))
+        .prop_map(|(sigma, side, kernel)| GaussianBlur { sigma, side, kernel });
+    let jitter = [adjustments(), adjustments(), adjustments(), adjustments()];
+    (draws(8, 7), rarely(crop), rarely(shift), rarely(rotation), rarely(jitter), rarely(blur)).prop_map(
+        |(draw, crop, shift, rotation, jitter, blur)| Draw {
+            crop: crop.or(draw.crop),
+            shift: shift.or(draw.shift),
+            rotation: rotation.or(draw.rotation),
+            jitter: jitter.or(draw.jitter),
+            blur: blur.or(draw.blur),
+            ..draw
+        },
+    )
+}
+
+/// Whether each parameter is in the range that the documentation of its field has, and the crop inside of 8 × 7 pixels.
+fn is_sound(draw: &Draw) -> bool {
+    let crop = draw.crop.is_none_or(|CropBox { left, top, width, height }| {
+        (1..=8).contains(&width) && left <= 8 - width && (1..=7).contains(&height) && top <= 7 - height
+    });
+    let shift = draw.shift.is_none_or(|shift| shift.right.unsigned_abs() <= 1024 && shift.down.unsigned_abs() <= 1024);
+    let rotation = draw.rotation.is_none_or(|turn| -360.0 <= turn.degrees && turn.degrees <= 360.0);
+    let jitter = draw.jitter.iter().flatten().all(|&adjustment| match adjustment {
+        Adjustment::Brightness(factor) | Adjustment::Contrast(factor) | Adjustment::Saturation(factor) => {
+            (0.0..f64::INFINITY).contains(&factor)
+        }
+        Adjustment::Hue(turn) => (-0.5..=0.5).contains(&turn),
+    });
+    let blur = draw.blur.is_none_or(|GaussianBlur { sigma, side, kernel }| {
+        let kernel = kernel.is_none_or(|kernel| kernel % 2 == 1 && kernel <= 255);
+        0.0 < sigma && sigma <= 1024.0 && side != Some(0) && kernel
+    });
+    crop && shift && rotation && jitter && blur
+}
+
+/// What a file may hold is made where every parameter is in its range, and refused where one is not.
+#[test]
+fn a_written_draw_is_made_or_refused() {
+    let pixels = noise(8, 7);
+    let source = Source::new(8, 7, &pixels).unwrap();
+    let (made, refused) = (Cell::new(0), Cell::new(0));
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let cases = config.cases.max(256);
+    let tried =
+        TestRunner::new(ProptestConfig { cases, ..config }).run(&(written_draws(), 1..9_u32), |(draw, size)| {
+            let mut view = vec![0; (size * size * 3) as usize];
+            let result = draw.apply(source, size, &mut Scratch::default(), &mut view);
+            prop_assert_eq!(result.is_ok(), is_sound(&draw), "{:?}", result);
+            let count = if result.is_ok() { &made } else { &refused };
+            count.set(count.get() + 1);
+            Ok(())
+        });
+    tried.unwrap();
+    // Each of the five steps is replaced in a tenth of the cases, and then mostly out of its range.
+    let [made, refused] = [made, refused].map(|count| f64::from(count.get()) / f64::from(cases));
+    assert!(made > 0.25 && refused > 0.1, "{made} made, {refused} refused");
 }
 
 proptest! {
@@ -375,28 +446,13 @@ proptest! {
     }
 
     #[test]
-    fn no_draw_of_a_file_panics(
-        crop in prop::option::of(boxes()),
-        jitter in prop::option::of([adjustments(), adjustments(), adjustments(), adjustments()]),
-        degrees in prop::option::of(numbers()),
-        sigma in prop::option::of(numbers()),
-        shift in prop::option::of(any::<(i32, i32)>()),
-        size in 0..9_u32,
-    ) {
+    fn no_draw_of_a_policy_is_refused(policy in policies(), (seed, view) in any::<(u64, u32)>(), size in 1..9_u32) {
         let pixels = noise(8, 7);
-        let source = Source::new(8, 7, &pixels).unwrap();
-        let mut view = vec![0; (size * size * 3) as usize];
-        let draw = Draw {
-            crop,
-            jitter,
-            rotation: degrees.map(|degrees| Turn { degrees, smooth: true }),
-            shift: shift.map(|(right, down)| Shift { right, down, fill: Fill::Reflect }),
-            blur: sigma.map(|sigma| GaussianBlur { sigma, side: None, kernel: None }),
-            ..Draw::default()
-        };
-        let result = draw.apply(source, size, &mut Scratch::default(), &mut view);
-        let sound = crop.is_none_or(|c| c.width > 0 && c.height > 0 && c.left + c.width <= 8 && c.top + c.height <= 7);
-        prop_assert!(sound || result.is_err());
+        let mut out = vec![0; (size * size * 3) as usize];
+        let key = ViewKey { seed, image: 0, epoch: 0, view };
+        prop_assert!(is_sound(&policy.draw(key, 8, 7)));
+        let made = policy.view(key, Source::new(8, 7, &pixels).unwrap(), size, &mut Scratch::default(), &mut out);
+        prop_assert_eq!(made, Ok(()));
     }
 
     /// Every instruction set, and memory that has seen other sizes, give the bytes of the portable one.

@@ -12,6 +12,11 @@ fn bytes(length: usize, seed: u64) -> Vec<u8> {
     (0..length as u64).map(|i| (mix(i) ^ mix(i) >> 17) as u8).collect()
 }
 
+/// Memory for intermediate results as a larger call leaves it behind.
+fn used<T: Clone + From<u8>>() -> Vec<T> {
+    vec![77.into(); 20_000]
+}
+
 /// Byte (x, y) of a picture of which the rows are `stride` apart.
 fn at(picture: &[u8], stride: usize, x: usize, y: usize) -> u8 {
     picture[y * stride + x]
@@ -49,7 +54,10 @@ proptest! {
             split(isa, &from, stride, [rows, columns], &mut planes);
             let to_stride = 3 * rows + beyond;
             let mut turned = vec![7; columns * to_stride];
-            split_transposed(isa, &from, stride, [rows, columns], &mut turned, to_stride, &mut Vec::new());
+            split_transposed(isa, &from, stride, [rows, columns], &mut turned, to_stride, &mut used());
+            for row in turned.chunks_exact(to_stride) {
+                prop_assert_eq!(&row[3 * rows..], &[7; 5][..beyond], "what lies between rows");
+            }
             for (x, y, c) in (0..columns).flat_map(|x| (0..rows).flat_map(move |y| (0..3).map(move |c| (x, y, c)))) {
                 let expected = at(&from, stride, 3 * x + c, y);
                 prop_assert_eq!(planes[(c * rows + y) * columns + x], expected);
@@ -83,8 +91,10 @@ proptest! {
         let flat = weights.concat();
         let shapes: Vec<Window> = windows.iter().map(|&(start, count)| Window { start, count }).collect();
         for isa in Isa::available() {
-            let mut to = vec![0; windows.len() * row];
-            weigh_rows(isa, &from, stride, row, (&shapes, &flat), &mut to, &mut Vec::new());
+            let mut to = vec![7; windows.len() * row + more];
+            weigh_rows(isa, &from, stride, row, (&shapes, &flat), &mut to, &mut used());
+            let (to, beyond) = to.split_at(windows.len() * row);
+            prop_assert_eq!(beyond, &[7; 5][..more], "what lies behind the last row");
             for (i, &byte) in to.iter().enumerate() {
                 let (x, window) = (i % row, i / row);
                 let sum: i64 = weights[window]
@@ -111,7 +121,7 @@ proptest! {
         let edge = ((1 << 24) - count * full) / 2;
         for isa in Isa::available() {
             let mut to = vec![0; from.len()];
-            box_rows(isa, &from, row, radius, [full as u32, edge as u32], &mut to, &mut Vec::new());
+            box_rows(isa, &from, row, radius, [full as u32, edge as u32], &mut to, &mut used());
             for (i, &byte) in to.iter().enumerate() {
                 let (x, y) = ((i % row), (i / row) as isize);
                 let near = |d: isize| u64::from(at(&from, row, x, (y + d).clamp(0, rows as isize - 1) as usize));
@@ -145,7 +155,7 @@ proptest! {
         let mut results = Vec::new();
         for isa in Isa::available() {
             let mut plane = from.clone();
-            convolve(isa, &mut plane, row, &kernel[reach..], &mut vec![f32::NAN; 3]);
+            convolve(isa, &mut plane, row, &kernel[reach..], &mut vec![f32::NAN; 10_000]);
             for (i, &byte) in plane.iter().enumerate() {
                 let (x, y) = ((i % row) as isize, (i / row) as isize);
                 let mut sum = 0.0;
@@ -166,25 +176,30 @@ proptest! {
     }
 
     #[test]
-    fn changes_of_colour_are_the_same_in_every_set_and_piece(
+    fn changes_of_colour_are_those_of_scalars(
         count in prop_oneof![1..40_usize, 1000..1100_usize],
         changes in prop::collection::vec(changes(), 0..6),
         seed: u64,
     ) {
         let planes = bytes(3 * count, seed);
-        // Pixel by pixel: what is beside a pixel must not matter.
-        let mut alone = planes.clone();
+        let mut expected = planes.clone();
         for i in 0..count {
-            let mut pixel = [planes[i], planes[count + i], planes[2 * count + i]];
-            recolour("portable".parse().unwrap(), &mut pixel, 3, &changes);
-            for (c, value) in pixel.into_iter().enumerate() {
-                alone[c * count + i] = value;
+            let pixel = [planes[i], planes[count + i], planes[2 * count + i]];
+            for (c, value) in changes.iter().fold(pixel, changed).into_iter().enumerate() {
+                expected[c * count + i] = value;
             }
         }
+        // Of a single plane those that need no colour, which are the same for each of three equal values.
+        let plain = |change: &&Recolour| matches!(change, Recolour::Blend { .. } | Recolour::Solarise(_));
+        let plain: Vec<Recolour> = changes.iter().filter(plain).copied().collect();
+        let single: Vec<u8> = planes.iter().map(|&value| plain.iter().fold([value; 3], changed)[0]).collect();
         for isa in Isa::available() {
-            let mut together = planes.clone();
-            recolour(isa, &mut together, 3, &changes);
-            prop_assert_eq!(&together, &alone, "{}", isa);
+            let mut ours = planes.clone();
+            recolour(isa, &mut ours, 3, &changes);
+            prop_assert_eq!(&ours, &expected, "{}", isa);
+            let mut ours = planes.clone();
+            recolour(isa, &mut ours, 1, &plain);
+            prop_assert_eq!(&ours, &single, "{}", isa);
         }
     }
 
@@ -204,6 +219,87 @@ proptest! {
             for (i, &float) in floats.iter().enumerate() {
                 prop_assert_eq!(float, f32::from(planes[i]) * scale[i % 3] + shift[i % 3]);
             }
+        }
+    }
+}
+
+/// A change of one pixel with Pillow's arithmetic: 32-bit floats where its C has `float`, 64-bit ones where a constant
+/// or a function makes them `double`.
+fn changed([red, green, blue]: [u8; 3], change: &Recolour) -> [u8; 3] {
+    let [r, g, b] = [red, green, blue].map(u32::from);
+    let luminance = ((19595 * r + 38470 * g + 7471 * b + 0x8000) >> 16) as u8;
+    // A cast to a byte cuts to 0 and 255.
+    let blended =
+        |from: u8, factor: f32, value: u8| (f32::from(from) + factor * (f32::from(value) - f32::from(from))) as u8;
+    let pixel = [red, green, blue];
+    match *change {
+        Recolour::Blend { from, factor } => pixel.map(|value| blended(from, factor, value)),
+        Recolour::Saturate(factor) => pixel.map(|value| blended(luminance, factor, value)),
+        Recolour::TurnHue(turn) => {
+            let [hue, saturation, value] = to_hsv(pixel);
+            from_hsv([hue.wrapping_add(turn), saturation, value])
+        }
+        Recolour::Grey => [luminance; 3],
+        Recolour::Solarise(threshold) => pixel.map(|value| if value < threshold { value } else { 255 - value }),
+    }
+}
+
+/// Pillow's `rgb2hsv`, as in Python's `colorsys` but with 8 bits.
+fn to_hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
+    let (most, least) = (red.max(green).max(blue), red.min(green).min(blue));
+    if most == least {
+        return [0, 0, most];
+    }
+    let spread = f32::from(most - least);
+    let saturation = spread / f32::from(most);
+    let [far_red, far_green, far_blue] = [red, green, blue].map(|value| f32::from(most - value) / spread);
+    let sixths = if red == most {
+        far_blue - far_green
+    } else if green == most {
+        (2.0 + f64::from(far_red) - f64::from(far_blue)) as f32
+    } else {
+        (4.0 + f64::from(far_green) - f64::from(far_red)) as f32
+    };
+    let hue = ((f64::from(sixths) / 6.0 + 1.0) % 1.0) as f32;
+    [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, most]
+}
+
+/// Pillow's `hsv2rgb`.
+fn from_hsv([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
+    if saturation == 0 {
+        return [value; 3];
+    }
+    let sixths = f64::from(hue) * 6.0 / 255.0;
+    let sixth = sixths.floor();
+    let part = f64::from((sixths - sixth) as f32);
+    let share = f64::from((f64::from(saturation) / 255.0) as f32);
+    let level = |lack: f64| (f64::from(value) * (1.0 - lack)).round() as u8;
+    let (low, falling, rising) = (level(share), level(share * part), level(share * (1.0 - part)));
+    match sixth as u8 % 6 {
+        0 => [value, rising, low],
+        1 => [falling, value, low],
+        2 => [low, value, rising],
+        3 => [low, falling, value],
+        4 => [rising, low, value],
+        _ => [value, low, falling],
+    }
+}
+
+/// Every colour there is, for each level of red turned by another part of the circle.
+#[test]
+fn every_hue_is_turned_as_by_pillow() {
+    let rest: Vec<[u8; 2]> = (0..=255).flat_map(|green| (0..=255).map(move |blue| [green, blue])).collect();
+    for red in 0..=255_u8 {
+        let turn = Recolour::TurnHue(red.wrapping_mul(37).wrapping_add(11));
+        let pixels: Vec<[u8; 3]> = rest.iter().map(|&[green, blue]| [red, green, blue]).collect();
+        let planes =
+            |pixels: &[[u8; 3]]| -> Vec<u8> { (0..3).flat_map(|c| pixels.iter().map(move |pixel| pixel[c])).collect() };
+        let turned: Vec<[u8; 3]> = pixels.iter().map(|&pixel| changed(pixel, &turn)).collect();
+        let expected = planes(&turned);
+        for isa in Isa::available() {
+            let mut ours = planes(&pixels);
+            recolour(isa, &mut ours, 3, &[turn]);
+            assert!(ours == expected, "{isa}, red {red}");
         }
     }
 }

@@ -21,7 +21,7 @@ use selfsame::data::REMOTE_SETS;
   selfsame embed runs/photos --to all.npy  take the embeddings elsewhere"
 )]
 pub struct Args {
-    /// Processor threads; all cores by default. Results do not depend on it
+    /// Processor threads; all cores by default, but one for `bench`. Results do not depend on it
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
     #[command(subcommand)]
@@ -249,7 +249,8 @@ pub struct Views {
     /// Side of the views, in pixels [default: that of the images]
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<u32>,
-    /// Images, taken from the training split
+    /// Images, taken from the training split; of a large set only some are read, so that with another N the same
+    /// image may have other views
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub images: usize,
     /// Views of each image
@@ -271,7 +272,7 @@ pub struct Views {
 /// What can be measured.
 #[derive(Subcommand, Debug)]
 pub enum Bench {
-    /// Views a second on one core: cropped, jittered, blurred and normalised to floats
+    /// Views a second on one core, or on as many as --threads says: cropped, jittered, blurred and normalised to floats
     Augment(BenchAugment),
 }
 

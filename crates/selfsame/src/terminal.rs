@@ -54,15 +54,7 @@ impl Terminal {
         let dataset = load(source, options, &|done, total| {
             bar.lock().expect("no progress panics").set(done as u64, total as u64, String::new());
         })
-        .map_err(|e| match e {
-            DataError::Read { .. }
-            | DataError::Damaged { .. }
-            | DataError::AllDamaged { .. }
-            | DataError::TooLarge { .. }
-            | DataError::Format { .. }
-            | DataError::Cache { .. } => anyhow::anyhow!("--data {source}: {e}"),
-            _ => misuse(format!("--data {source}: {e}")),
-        })?;
+        .map_err(|e| unread(&format!("--data {source}"), &e))?;
         bar.into_inner().expect("no progress panics").finish();
         let kind = match dataset.classes.len() {
             0 => "unlabelled".to_owned(),
@@ -95,6 +87,19 @@ impl Terminal {
         if skipped.len() > NAMED {
             self.status(&format!("  … and {} more, all named in the run's page and run.json", skipped.len() - NAMED));
         }
+    }
+}
+
+/// Why the images that `named` stands for could not be loaded: a failure where they are at fault, otherwise misuse.
+pub fn unread(named: &str, error: &DataError) -> anyhow::Error {
+    match error {
+        DataError::Read { .. }
+        | DataError::Damaged { .. }
+        | DataError::AllDamaged { .. }
+        | DataError::TooLarge { .. }
+        | DataError::Format { .. }
+        | DataError::Cache { .. } => anyhow::anyhow!("{named}: {error}"),
+        _ => misuse(format!("{named}: {error}")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use common::{run, said, small};
-use selfsame::augment::{Draw, PRESETS, Policy, Scratch, Source, ViewKey};
+use selfsame::augment::{Adjustment, Draw, PRESETS, Policy, Scratch, Source, ViewKey};
 use selfsame::data::{LoadOptions, load};
 use selfsame::report::Sprite;
 use selfsame::report::record::ViewSheet;
@@ -171,6 +171,28 @@ fn there_is_as_much_as_the_set_has_and_damaged_images_are_named() {
 }
 
 #[test]
+fn small_numbers_are_not_shown_as_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("page.html");
+    let rules = "rotation={probability=1,degrees=[-0.004,-0.004]},blur={probability=1,sigma=[0.0012,0.0012]},\
+        jitter={probability=1,brightness=0,contrast=0,saturation=0,hue=0.002}";
+    let result = views(Path::new("glyphs"), &out, &format!("--images 1 --views 1 --augment {{{rules}}}"));
+    let page = fs::read_to_string(&out).unwrap();
+    let draw: Draw = from_value(result["policies"][0]["images"][0]["views"][0]["draw"].clone()).unwrap();
+    let turned = draw.jitter.unwrap().into_iter().find_map(|adjustment| match adjustment {
+        Adjustment::Hue(turn) => Some(360.0 * turn),
+        _ => None,
+    });
+    // Two digits of what was drawn: at most half a unit of the second of them is lost.
+    let shown =
+        page.split("hue ").find_map(|rest| rest.split_once('°')?.0.replace('−', "-").parse::<f64>().ok()).unwrap();
+    assert!((shown - turned.unwrap()).abs() <= 0.05 * turned.unwrap().abs(), "{shown} for {turned:?}");
+    for caption in ["turn 0.0040° right", "−0.004° counter-clockwise", "blur 0.0012 px", "brightness ×1.00"] {
+        assert!(page.contains(caption), "{caption}");
+    }
+}
+
+#[test]
 fn large_views_are_shown_small() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("page.html");
@@ -193,6 +215,7 @@ fn misuse_is_exit_code_2_and_one_line_with_the_mend() {
         (&data, "--size 4097", "4097"),
         (&data, "--image-size 0", "image size 0"),
         (&data, "--views 18446744073709551615", "lower --images or --views"),
+        (Path::new("/nowhere/at/all"), "--images 2001 --views 1", "2001 views are more than one page shows, 2000"),
         (&data, "--augment abq", "unknown letter `q` at position 3"),
         (&data, "--augment simclrr", "simclr, mocov2, byol"),
         (&data, "--augment mine.tml", ".toml"),

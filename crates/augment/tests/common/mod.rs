@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 use selfsame_augment::{
-    Adjustment, Blur, Crop, CropBox, Draw, Fill, Flip, GaussianBlur, Grey, Interpolation, Jitter, PadCrop, Policy,
-    PolicyConfig, Probability, Rotation, Shift, Solarise, Turn,
+    Adjustment, Blur, Crop, CropBox, Draw, Fill, Flip, GaussianBlur, Grey, Interpolation, Jitter, MAX_KERNEL,
+    MAX_SIGMA, PadCrop, Policy, PolicyConfig, Probability, Rotation, Shift, Solarise, Turn,
 };
 
 fn ordered(low: f64, high: f64) -> impl Strategy<Value = [f64; 2]> {
@@ -25,7 +25,13 @@ fn fills() -> impl Strategy<Value = Fill> {
 }
 
 fn kernels() -> impl Strategy<Value = Option<u32>> {
-    prop::option::of((0..20_u32).prop_map(|half| 2 * half + 1))
+    let halves = prop_oneof![0..20_u32, 0..=MAX_KERNEL / 2];
+    prop::option::of(halves.prop_map(|half| 2 * half + 1))
+}
+
+/// Of the usual size, and of any: every power of two is as likely, down to the least number there is.
+fn sigmas() -> impl Strategy<Value = f64> {
+    prop_oneof![1e-3..=3.0, 1e-3..=MAX_SIGMA, (1..=MAX_SIGMA.to_bits()).prop_map(f64::from_bits)]
 }
 
 fn crops() -> impl Strategy<Value = Crop> {
@@ -49,7 +55,8 @@ fn jitters() -> impl Strategy<Value = Jitter> {
 }
 
 fn blurs() -> impl Strategy<Value = Blur> {
-    (probabilities(), ordered(1e-6, 1024.0), prop::option::of(1..300_u32), kernels())
+    let ordered = (sigmas(), sigmas()).prop_map(|(a, b)| [a.min(b), a.max(b)]);
+    (probabilities(), ordered, prop::option::of(1..300_u32), kernels())
         .prop_map(|(probability, sigma, side, kernel)| Blur { probability, sigma, side, kernel })
 }
 
@@ -99,8 +106,8 @@ pub fn draws(width: u32, height: u32) -> impl Strategy<Value = Draw> {
     let shift = (-60..=60, -60..=60, fills()).prop_map(|(right, down, fill)| Shift { right, down, fill });
     let degrees = prop_oneof![Just(0.0), Just(90.0), Just(180.0), Just(-90.0), -360.0..=360.0];
     let turn = (degrees, any::<bool>()).prop_map(|(degrees, smooth)| Turn { degrees, smooth });
-    let blur = (prop_oneof![1e-3..=3.0, 1e-3..=1024.0], of(1..300_u32), kernels())
-        .prop_map(|(sigma, side, kernel)| GaussianBlur { sigma, side, kernel });
+    let blur =
+        (sigmas(), of(1..300_u32), kernels()).prop_map(|(sigma, side, kernel)| GaussianBlur { sigma, side, kernel });
     let geometry = (of(crop), interpolations(), of(shift), of(turn), any::<bool>(), any::<bool>());
     let jitter = of([adjustments(), adjustments(), adjustments(), adjustments()]);
     (geometry, (jitter, any::<bool>(), of(blur), of(any::<u8>()))).prop_map(

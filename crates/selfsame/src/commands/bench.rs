@@ -12,20 +12,20 @@ use crate::args::{Bench, BenchAugment};
 use crate::terminal::Terminal;
 use crate::{misuse, resolve};
 
-pub fn run(args: &Bench) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Bench, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     match args {
-        Bench::Augment(args) => augment(args),
+        Bench::Augment(args) => augment(args, threads.unwrap_or(1)),
     }
 }
 
-/// Images to go round: as many as the peers' benchmark has of large ones, and no more than fit this many bytes.
+/// Images of a thread to go round: as many as the peers' benchmark has of large ones, and no more than fit this many bytes.
 const IMAGES: usize = 16;
 const IMAGE_BYTES: usize = 256 << 20;
 
 /// Stretches of time of which the median counts: others use the machine too.
 const STRETCHES: u32 = 40;
 
-fn augment(args: &BenchAugment) -> anyhow::Result<ExitCode> {
+fn augment(args: &BenchAugment, threads: usize) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let policy = match &args.augment {
         Some(text) => resolve::policy(text)?,
@@ -38,17 +38,29 @@ fn augment(args: &BenchAugment) -> anyhow::Result<ExitCode> {
     if !(0.1..=3600.0).contains(&args.seconds) {
         return Err(misuse(format!("--seconds {} is not a time from 0.1 to 3600", args.seconds)));
     }
-    let rate = views_per_second(&policy, args, isa)?;
-    terminal.say(&format!(
-        "augment  {rate:.0} views a second on one core: {0}×{0} pixels to {1}×{1}, {isa}",
-        args.source, args.size
-    ));
+    let BenchAugment { source, size, .. } = *args;
+    if !(1..=16_384).contains(&source) || !(1..=16_384).contains(&size) {
+        return Err(misuse(format!("--source {source} and --size {size}: both sides are to be from 1 to 16384")));
+    }
+    let stretch = Duration::from_secs_f64(args.seconds) / STRETCHES;
+    let rates: Vec<f64> = std::thread::scope(|scope| {
+        let measure = || scope.spawn(|| views_per_second(&policy, source, size, isa, stretch));
+        let measured: Vec<_> = (0..threads).map(|_| measure()).collect();
+        measured.into_iter().map(|rate| rate.join().expect("no measure panics")).collect()
+    });
+    let rate = rates.iter().sum::<f64>() / threads as f64;
+    let cores = match threads {
+        1 => format!("{rate:.0} views a second on one core"),
+        _ => format!("{:.0} views a second on {threads} cores, {rate:.0} on each", rate * threads as f64),
+    };
+    terminal.say(&format!("augment  {cores}: {source}×{source} pixels to {size}×{size}, {isa}"));
     terminal.say(&format!("         {policy}, normalised to floats"));
     terminal.result(&json!({
         "work": "augment",
         "views_per_second_per_core": rate,
-        "source": args.source,
-        "size": args.size,
+        "threads": threads,
+        "source": source,
+        "size": size,
         "augment": policy.to_string(),
         "isa": isa.name(),
     }));
@@ -80,47 +92,32 @@ fn everyones(size: u32) -> anyhow::Result<Policy> {
     })?)
 }
 
-/// Views of noise, ready for an encoder, that one thread makes in a second.
-fn views_per_second(policy: &Policy, args: &BenchAugment, isa: Isa) -> anyhow::Result<f64> {
-    let BenchAugment { source: side, size, .. } = *args;
-    let too_large = || misuse(format!("--source {side} and --size {size}: both sides are to be from 1 to 16384"));
-    if !(1..=16_384).contains(&side) || !(1..=16_384).contains(&size) {
-        return Err(too_large());
-    }
+/// Views of noise, ready for an encoder, that one thread makes in a second. The sides are within reason.
+fn views_per_second(policy: &Policy, side: u32, size: u32, isa: Isa, stretch: Duration) -> f64 {
     let bytes = (side * side * 3) as usize;
     let noise = |i: usize| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8;
     let pixels: Vec<u8> = (0..(IMAGE_BYTES / bytes).clamp(1, IMAGES) * bytes).map(noise).collect();
-    let images =
-        pixels.chunks_exact(bytes).map(|pixels| Source::new(side, side, pixels)).collect::<Result<Vec<_>, _>>()?;
     let mut view = vec![0; (size * size * 3) as usize];
     let mut floats = vec![0.0; view.len()];
     let mut scratch = Scratch::new(isa);
-    let mut image = 0;
-    let mut make = |count: u64| -> anyhow::Result<()> {
-        for _ in 0..count {
-            let key = ViewKey { seed: 0, image, epoch: 0, view: 0 };
-            policy.view(key, images[image as usize % images.len()], size, &mut scratch, &mut view)?;
-            Normalise::IMAGENET.apply(isa, &view, &mut floats);
-            std::hint::black_box(&mut floats);
-            image += 1;
+    let images = pixels.chunks_exact(bytes).cycle().zip(0..);
+    let mut make = images.map(|(pixels, image)| {
+        let source = Source::new(side, side, pixels).expect("the bytes are those of the sides");
+        let key = ViewKey { seed: 0, image, epoch: 0, view: 0 };
+        policy.view(key, source, size, &mut scratch, &mut view).expect("the buffer has the size of the view");
+        Normalise::IMAGENET.apply(isa, &view, &mut floats);
+        std::hint::black_box(&mut floats);
+    });
+    let mut rate = || {
+        let (start, mut count) = (Instant::now(), 0);
+        while start.elapsed() < stretch {
+            make.next();
+            count += 1;
         }
-        Ok(())
+        f64::from(count) / start.elapsed().as_secs_f64()
     };
-    make(1)?; // which takes the memory
-    // Stretches of a whole number of views, about as long as the time allows.
-    let stretch = Duration::from_secs_f64(args.seconds) / STRETCHES;
-    let start = Instant::now();
-    let mut count = 0;
-    while start.elapsed() < stretch {
-        make(1)?;
-        count += 1;
-    }
-    let mut rates = Vec::new();
-    for _ in 0..STRETCHES {
-        let start = Instant::now();
-        make(count)?;
-        rates.push(count as f64 / start.elapsed().as_secs_f64());
-    }
+    rate(); // which takes the memory and warms up
+    let mut rates: Vec<f64> = (0..STRETCHES).map(|_| rate()).collect();
     rates.sort_by(f64::total_cmp);
-    Ok(rates[rates.len() / 2])
+    rates[rates.len() / 2]
 }

@@ -41,6 +41,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Fetch(args) => fetch::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Views(args) => views::run(&args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(bench) => bench::run(&bench, args.threads),
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::shown;
 use crate::args::Views;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, unread};
 use crate::{misuse, resolve};
 
 /// Side of a picture on a page, at most: what keeps a page of photographs below 2 MB.
@@ -42,11 +42,6 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
     }
 
     let chosen = sample(split.len(), args.images);
-    let count = chosen.len().saturating_mul(args.views).saturating_mul(policies.len());
-    if count > MAX_VIEWS {
-        let mend = "lower --images or --views";
-        return Err(misuse(format!("{count} views are more than one page shows, {MAX_VIEWS}: {mend}")));
-    }
     let sizes = Sizes { image: dataset.image_size, view: args.size.unwrap_or(dataset.image_size) };
     let drawn: Vec<Vec<Drawn>> =
         policies.iter().map(|policy| draw(policy, split, &chosen, args.views, args.seed, sizes.view)).collect();
@@ -103,6 +98,11 @@ fn check(args: &Views) -> anyhow::Result<()> {
             return Err(misuse(format!("{name} 0 leaves nothing to see: at least 1 is needed")));
         }
     }
+    let count = args.images.saturating_mul(args.views).saturating_mul(args.augment.len());
+    if count > MAX_VIEWS {
+        let mend = "lower --images or --views";
+        return Err(misuse(format!("{count} views are more than one page shows, {MAX_VIEWS}: {mend}")));
+    }
     match args.size {
         Some(size) if !(1..=MAX_IMAGE_SIZE).contains(&size) => {
             Err(misuse(format!("--size {size} is not between 1 and {MAX_IMAGE_SIZE}")))
@@ -123,13 +123,7 @@ fn read(args: &Views) -> anyhow::Result<Dataset> {
         Err(DataError::AllDamaged { .. } | DataError::NothingToTrain { .. }) => load(None),
         some => some,
     };
-    some.map_err(|e| match e {
-        DataError::Read { .. }
-        | DataError::AllDamaged { .. }
-        | DataError::TooLarge { .. }
-        | DataError::Format { .. } => e.into(),
-        _ => misuse(e),
-    })
+    some.map_err(|e| unread(&args.data, &e))
 }
 
 /// A view with its name and its parameters, and its picture, of [`picture_side`].
@@ -212,7 +206,7 @@ fn changes(draw: &Draw, cropped: bool, sizes: Sizes) -> Vec<String> {
     match crop {
         Some(CropBox { width, height, .. }) => {
             let share = f64::from(width) * f64::from(height) / f64::from(sizes.image).powi(2);
-            changes.push(format!("crop {}", percent(share)));
+            changes.push(format!("crop {}%", digits(100.0 * share, 0)));
         }
         None if cropped => changes.push("whole image".to_owned()),
         None => {}
@@ -226,15 +220,18 @@ fn changes(draw: &Draw, cropped: bool, sizes: Sizes) -> Vec<String> {
         changes.push(if ways.is_empty() { "shift 0".to_owned() } else { format!("shift {}", ways.join(", ")) });
     }
     if let Some(turn) = rotation {
-        changes.push(format!("turn {:.1}° {}", turn.degrees.abs(), if turn.degrees < 0.0 { "right" } else { "left" }));
+        let way = if turn.degrees < 0.0 { "right" } else { "left" };
+        changes.push(format!("turn {}° {way}", digits(turn.degrees.abs(), 1)));
     }
     changes.extend(flip.then(|| "flip".to_owned()));
     changes.extend(vertical_flip.then(|| "vertical flip".to_owned()));
-    changes.extend(jitter.iter().flatten().map(|adjustment| match adjustment {
-        Adjustment::Brightness(factor) => format!("brightness ×{factor:.2}"),
-        Adjustment::Contrast(factor) => format!("contrast ×{factor:.2}"),
-        Adjustment::Saturation(factor) => format!("saturation ×{factor:.2}"),
-        Adjustment::Hue(turn) => format!("hue {:+.0}°", 360.0 * turn).replace('-', "−"),
+    changes.extend(jitter.iter().flatten().map(|adjustment| match *adjustment {
+        Adjustment::Brightness(factor) => format!("brightness ×{}", digits(factor, 2)),
+        Adjustment::Contrast(factor) => format!("contrast ×{}", digits(factor, 2)),
+        Adjustment::Saturation(factor) => format!("saturation ×{}", digits(factor, 2)),
+        Adjustment::Hue(turn) => {
+            format!("hue {}{}°", if turn < 0.0 { "−" } else { "+" }, digits(360.0 * turn.abs(), 0))
+        }
     }));
     changes.extend(grey.then(|| "grey".to_owned()));
     if let Some(GaussianBlur { sigma, side, .. }) = blur {
@@ -277,7 +274,8 @@ fn steps(config: &PolicyConfig, size: u32) -> Vec<Step> {
         }),
         rotation.map(|Rotation { probability, degrees, smooth }| {
             let levels = if smooth { "bilinear" } else { "nearest pixel" };
-            step("rotation", "Turns the view to the left", probability, format!("{}°; {levels}", span(degrees)))
+            let range = format!("{}° counter-clockwise; {levels}", span(degrees));
+            step("rotation", "Turns the view about its centre", probability, range)
         }),
         flip.map(|flip| step("flip", "Swaps left and right", flip.probability, String::new())),
         vertical_flip.map(|flip| step("vertical flip", "Swaps top and bottom", flip.probability, String::new())),
@@ -328,16 +326,22 @@ fn growth(side: Option<u32>, size: u32) -> f64 {
     side.map_or(1.0, |side| f64::from(size) / f64::from(side))
 }
 
-fn percent(share: f64) -> String {
-    if share < 0.0995 { format!("{:.1}%", 100.0 * share) } else { format!("{:.0}%", 100.0 * share) }
-}
-
 fn span([low, high]: [f64; 2]) -> String {
     if low == high { plain(low) } else { format!("{} to {}", plain(low), plain(high)) }
 }
 
-/// A number with at most two decimals.
+/// A number with two decimals at most, but for a small one, as [`digits`] has it.
 fn plain(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').replace('-', "−")
+    let text = digits(value, 2);
+    if text.contains('e') { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+}
+
+/// A number with so many decimals, or with more where fewer than two of its digits would show.
+fn digits(value: f64, decimals: usize) -> String {
+    let text = match value.abs().log10().floor() {
+        _ if value == 0.0 => format!("{value:.decimals$}"),
+        power if power < -6.0 => format!("{value:.1e}"),
+        power => format!("{value:.0$}", decimals.max((1.0 - power).max(0.0) as usize)),
+    };
+    text.replace('-', "−")
 }
