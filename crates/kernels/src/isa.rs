@@ -167,13 +167,14 @@ pub(crate) trait Vector: Copy {
     const LANES: usize;
     /// How many such registers the machine has.
     const REGISTERS: usize;
+    /// The same registers as 16-bit words.
+    type Words: Words;
 
     unsafe fn zero() -> Self;
     unsafe fn splat(from: *const f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
     unsafe fn add(self, other: Self) -> Self;
-    unsafe fn mul(self, other: Self) -> Self;
     /// self · factor + sum, rounded once where the instruction set can.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
 
@@ -184,11 +185,28 @@ pub(crate) trait Vector: Copy {
     }
 }
 
+/// A register of `LANES` u16.
+///
+/// # Safety
+///
+/// As for [`Vector`].
+pub(crate) trait Words: Copy {
+    const LANES: usize;
+
+    unsafe fn splat(value: u16) -> Self;
+    unsafe fn load(from: *const u16) -> Self;
+    unsafe fn store(self, to: *mut u16);
+    /// The sums, wrapping.
+    unsafe fn add(self, other: Self) -> Self;
+    /// The upper halves of the products.
+    unsafe fn high_product(self, other: Self) -> Self;
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Kernel, Vector};
+    use super::{Kernel, Vector, Words};
 
     /// # Safety
     ///
@@ -208,10 +226,11 @@ mod x86 {
 
     macro_rules! vector {
         ($register:ty, $lanes:literal, $registers:literal, $zero:ident, $splat:ident, $load:ident, $store:ident,
-         $add:ident, $mul:ident, $fma:ident) => {
+         $add:ident, $fma:ident, $words:ty) => {
             impl Vector for $register {
                 const LANES: usize = $lanes;
                 const REGISTERS: usize = $registers;
+                type Words = $words;
 
                 #[inline(always)]
                 unsafe fn zero() -> Self {
@@ -239,11 +258,6 @@ mod x86 {
                     unsafe { $add(self, other) }
                 }
                 #[inline(always)]
-                unsafe fn mul(self, other: Self) -> Self {
-                    // SAFETY: the caller vouches for the instruction set.
-                    unsafe { $mul(self, other) }
-                }
-                #[inline(always)]
                 unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
                     // SAFETY: the caller vouches for the instruction set.
                     unsafe { $fma(self, factor, sum) }
@@ -261,8 +275,8 @@ mod x86 {
         _mm512_loadu_ps,
         _mm512_storeu_ps,
         _mm512_add_ps,
-        _mm512_mul_ps,
-        _mm512_fmadd_ps
+        _mm512_fmadd_ps,
+        __m512i
     );
     vector!(
         __m256,
@@ -273,8 +287,61 @@ mod x86 {
         _mm256_loadu_ps,
         _mm256_storeu_ps,
         _mm256_add_ps,
-        _mm256_mul_ps,
-        _mm256_fmadd_ps
+        _mm256_fmadd_ps,
+        __m256i
+    );
+
+    macro_rules! words {
+        ($register:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $high_product:ident) => {
+            impl Words for $register {
+                const LANES: usize = $lanes;
+
+                #[inline(always)]
+                unsafe fn splat(value: u16) -> Self {
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { $splat(value.cast_signed()) }
+                }
+                #[inline(always)]
+                unsafe fn load(from: *const u16) -> Self {
+                    // SAFETY: the caller vouches for the instruction set and the lanes.
+                    unsafe { $load(from.cast()) }
+                }
+                #[inline(always)]
+                unsafe fn store(self, to: *mut u16) {
+                    // SAFETY: the caller vouches for the instruction set and the lanes.
+                    unsafe { $store(to.cast(), self) }
+                }
+                #[inline(always)]
+                unsafe fn add(self, other: Self) -> Self {
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { $add(self, other) }
+                }
+                #[inline(always)]
+                unsafe fn high_product(self, other: Self) -> Self {
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { $high_product(self, other) }
+                }
+            }
+        };
+    }
+
+    words!(
+        __m512i,
+        32,
+        _mm512_set1_epi16,
+        _mm512_loadu_si512,
+        _mm512_storeu_si512,
+        _mm512_add_epi16,
+        _mm512_mulhi_epu16
+    );
+    words!(
+        __m256i,
+        16,
+        _mm256_set1_epi16,
+        _mm256_loadu_si256,
+        _mm256_storeu_si256,
+        _mm256_add_epi16,
+        _mm256_mulhi_epu16
     );
 }
 
@@ -285,6 +352,7 @@ pub(crate) struct Portable([f32; 4]);
 impl Vector for Portable {
     const LANES: usize = 4;
     const REGISTERS: usize = 16;
+    type Words = [u16; 8];
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -310,16 +378,40 @@ impl Vector for Portable {
         Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
     }
     #[inline(always)]
-    unsafe fn mul(self, other: Self) -> Self {
-        Self(std::array::from_fn(|i| self.0[i] * other.0[i]))
-    }
-    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i] * factor.0[i] + sum.0[i]))
     }
     #[inline(always)]
     fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
+    }
+}
+
+/// Eight words in plain Rust, which the compiler takes for a register.
+impl Words for [u16; 8] {
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(value: u16) -> Self {
+        [value; 8]
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const u16) -> Self {
+        // SAFETY: the caller vouches for eight values; an array of them needs no more alignment than one.
+        unsafe { *from.cast() }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u16) {
+        // SAFETY: the caller vouches for eight values.
+        unsafe { *to.cast() = self }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        std::array::from_fn(|i| self[i].wrapping_add(other[i]))
+    }
+    #[inline(always)]
+    unsafe fn high_product(self, other: Self) -> Self {
+        std::array::from_fn(|i| ((u32::from(self[i]) * u32::from(other[i])) >> 16) as u16)
     }
 }
 
@@ -335,6 +427,7 @@ mod neon {
     impl Vector for Neon {
         const LANES: usize = 4;
         const REGISTERS: usize = 32;
+        type Words = [u16; 8];
 
         #[inline(always)]
         unsafe fn zero() -> Self {
@@ -360,11 +453,6 @@ mod neon {
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: NEON is part of the architecture.
             unsafe { vaddq_f32(self, other) }
-        }
-        #[inline(always)]
-        unsafe fn mul(self, other: Self) -> Self {
-            // SAFETY: NEON is part of the architecture.
-            unsafe { vmulq_f32(self, other) }
         }
         #[inline(always)]
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {

@@ -4,7 +4,7 @@
 //! 8 bits between passes. The extended box is that of Gwosdek, Grewenig, Bruhn and Weickert, "Theoretical
 //! foundations of Gaussian convolution by extended box filtering" (SSVM 2011): full weight for the 2l + 1 pixels in
 //! the middle and a fraction for the two beyond, so that any variance can be met exactly. torchvision samples the
-//! Gaussian at whole pixels and convolves in floats.
+//! Gaussian at whole pixels and convolves in floats; here that is done in 16-bit fixed point.
 
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pixels::{box_rows, convolve, transpose};
@@ -19,8 +19,9 @@ pub(crate) struct Scratch {
     rows: Vec<u8>,
     other: Vec<u8>,
     sums: Vec<u32>,
-    kernel: Vec<f32>,
-    floats: Vec<f32>,
+    kernel: Vec<u16>,
+    densities: Vec<f32>,
+    levels: Vec<u16>,
 }
 
 /// Blurs the square planes of side `size`.
@@ -31,27 +32,30 @@ pub(crate) fn gaussian(isa: Isa, planes: &mut [u8], size: usize, blur: GaussianB
     match blur.kernel {
         None => pil(isa, planes, size, sigma, scratch),
         Some(taps) => {
-            let Scratch { kernel, floats, .. } = scratch;
-            set_kernel(kernel, taps as usize, sigma as f32);
+            let Scratch { kernel, densities, levels, .. } = scratch;
+            set_kernel(kernel, densities, taps as usize, sigma as f32);
             for plane in planes.chunks_exact_mut(size * size) {
-                convolve(isa, plane, size, kernel, floats);
+                convolve(isa, plane, size, kernel, levels);
             }
         }
     }
 }
 
-/// torchvision's kernel, from its middle on: the density at whole pixels, divided by the sum of all.
-fn set_kernel(kernel: &mut Vec<f32>, taps: usize, sigma: f32) {
-    kernel.clear();
-    kernel.extend((0..=taps / 2).map(|i| {
+/// torchvision's kernel, from its middle on, in 2⁻¹⁶: the density at whole pixels, divided by the sum of all. Weights
+/// too small for that are left out, and the middle takes up what rounding leaves, so that a plain area stays as it is.
+fn set_kernel(kernel: &mut Vec<u16>, densities: &mut Vec<f32>, taps: usize, sigma: f32) {
+    densities.clear();
+    densities.extend((0..=taps / 2).map(|i| {
         let away = i as f32 / sigma;
         libm::expf(-0.5 * away * away)
     }));
-    let sum = 2.0 * kernel.iter().sum::<f32>() - kernel[0];
-    kernel.iter_mut().for_each(|weight| *weight /= sum);
-    // What is too small to be seen: all of those weights together change no sum by a hundredth of a level.
-    let seen = kernel.iter().take_while(|&&weight| weight > 1e-6).count();
-    kernel.truncate(seen);
+    let sum = 2.0 * densities.iter().sum::<f32>() - densities[0];
+    let weight = |density: f32| (density / sum * 65536.0).round() as u16;
+    kernel.clear();
+    kernel.push(0);
+    kernel.extend(densities[1..].iter().map(|&density| weight(density)).take_while(|&weight| weight > 0));
+    let sides = 2 * kernel.iter().map(|&weight| u32::from(weight)).sum::<u32>();
+    kernel[0] = (65536 - sides).min(65535) as u16;
 }
 
 /// Beyond an edge its pixels repeat.

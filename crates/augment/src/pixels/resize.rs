@@ -96,10 +96,11 @@ pub(crate) fn resize(
     }
 }
 
-/// A row of so many bytes as long as it is kept: loops over whole stretches have no ends to see to. What fills it up
-/// is computed with and never read.
+/// A row of so many bytes as long as it is kept: loops over whole stretches have no ends to see to, and with an odd
+/// number of them the rows of a column do not compete for the same lines of the cache. What fills it up is computed
+/// with and never read.
 fn stretches(row: usize) -> usize {
-    row.next_multiple_of(32)
+    row.next_multiple_of(32) | 32
 }
 
 /// Makes room without clearing what was there: all of it that is read is written first.

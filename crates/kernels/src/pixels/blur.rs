@@ -1,7 +1,6 @@
 //! Filters across rows and along them.
 
-use super::colour::{level, widen};
-use crate::isa::{Isa, Kernel, Vector, compiled};
+use crate::isa::{Isa, Kernel, Vector, Words, compiled};
 
 compiled! {
     /// Averages rows: each byte of `to` is the sum of the bytes of `from` up to `radius` rows above and below, times
@@ -63,28 +62,38 @@ compiled! {
     }
 }
 
-/// Convolves a plane with a symmetric kernel across its rows and along them, in 32-bit floats, rounded once; beyond an
-/// edge the plane is mirrored, its outermost bytes not repeated. `kernel` has the weight of the middle, then those of
-/// the pixels one, two, … away on either side. `memory` is for intermediate results.
+/// Fractional bits of a level between the two directions of [`convolve`].
+const PART: u32 = 7;
+
+/// Registers that sums are kept in at a time.
+const REGISTERS: usize = 4;
+
+/// Convolves a plane with a symmetric kernel across its rows and along them, in 16-bit fixed point; beyond an edge the
+/// plane is mirrored, its outermost bytes not repeated. `kernel` has the weight of the middle, then those of the pixels
+/// one, two, … away on either side, in units of 2^-16. `memory` is for intermediate results.
+///
+/// What is cut off a product is less than 2^-7 of a level, and half of that is given back: with n weights the sums are
+/// off by at most (n + 1) / 128 levels before they are rounded to one. Plain areas stay as they are, up to 62 weights
+/// that add up to one.
 ///
 /// # Panics
 ///
-/// If the plane is empty or no whole number of rows of `row` bytes, or `kernel` is empty.
-pub fn convolve(isa: Isa, plane: &mut [u8], row: usize, kernel: &[f32], memory: &mut Vec<f32>) {
+/// If the plane is empty or no whole number of rows of `row` bytes, or `kernel` has no weight, more than 128, or some
+/// that, all but the first counted twice, add up to more than one.
+pub fn convolve(isa: Isa, plane: &mut [u8], row: usize, kernel: &[u16], memory: &mut Vec<u16>) {
     assert!(!plane.is_empty() && row > 0 && plane.len().is_multiple_of(row), "whole rows");
-    assert!(!kernel.is_empty(), "a kernel has a middle");
+    let [middle, ref sides @ ..] = *kernel else { panic!("a kernel has a middle") };
+    let sum = u64::from(middle) + 2 * sides.iter().map(|&weight| u64::from(weight)).sum::<u64>();
+    assert!(sum <= 1 << 16 && kernel.len() <= 128, "an average of at most 255 pixels");
     isa.run(Convolution { plane, row, kernel, memory });
 }
 
 struct Convolution<'a> {
     plane: &'a mut [u8],
     row: usize,
-    kernel: &'a [f32],
-    memory: &'a mut Vec<f32>,
+    kernel: &'a [u16],
+    memory: &'a mut Vec<u16>,
 }
-
-/// Registers that sums are kept in at a time.
-const REGISTERS: usize = 4;
 
 impl Kernel for Convolution<'_> {
     type Output = ();
@@ -94,36 +103,41 @@ impl Kernel for Convolution<'_> {
         let Self { plane, row, kernel, memory } = self;
         let rows = plane.len() / row;
         let reach = kernel.len() - 1;
-        // Rows of floats in whole blocks, those above and below with them, and one more with room for what lies
-        // beyond its ends.
-        let wide = row.next_multiple_of(REGISTERS * V::LANES);
-        memory.resize((rows + 2 * reach) * wide + wide + 2 * reach, 0.0);
-        let (tall, line) = memory.split_at_mut((rows + 2 * reach) * wide);
-        for (y, floats) in tall.chunks_exact_mut(wide).enumerate() {
+        // Rows in whole blocks, those above and below with them, and one more with room for what lies beyond its ends.
+        let wide = row.next_multiple_of(REGISTERS * V::Words::LANES);
+        let tall = (rows + 2 * reach) * wide;
+        let needed = tall + wide + 2 * reach;
+        if memory.len() < needed {
+            memory.resize(needed, 0);
+        }
+        let (tall, line) = memory[..needed].split_at_mut(tall);
+        for (y, to) in tall.chunks_exact_mut(wide).enumerate() {
             let from = &plane[mirrored(y as isize - reach as isize, rows) * row..][..row];
-            widen(from, &mut floats[..row]);
+            for (to, &byte) in to.iter_mut().zip(from) {
+                *to = u16::from(byte) << PART;
+            }
         }
         for (y, to) in plane.chunks_exact_mut(row).enumerate() {
-            weigh::<V>(&tall[y * wide..], wide, kernel, &mut line[reach..][..wide]);
+            weigh::<V::Words>(&tall[y * wide..], wide, kernel, &mut line[reach..][..wide]);
             for beyond in 0..reach {
                 line[beyond] = line[reach + mirrored(beyond as isize - reach as isize, row)];
                 line[reach + row + beyond] = line[reach + mirrored((row + beyond) as isize, row)];
             }
-            // The row of floats is done with.
+            // The first of these rows is done with.
             let sums = &mut tall[y * wide..][..wide];
-            weigh::<V>(line, 1, kernel, sums);
+            weigh::<V::Words>(line, 1, kernel, sums);
             for (byte, &sum) in to.iter_mut().zip(&*sums) {
-                *byte = level(sum + 0.5);
+                *byte = ((sum + (1 << (PART - 1))) >> PART).min(255) as u8;
             }
         }
     }
 }
 
 /// Sets each value of `to` to a sum of values of `from`, `stride` apart, of which the first begins there, each times
-/// its weight of `kernel`. Products are rounded before they are added, so that every instruction set gives the same.
+/// its weight of `kernel`. The two values on either side of the middle are added first: two levels fill 16 bits.
 #[inline(always)]
-fn weigh<V: Vector>(from: &[f32], stride: usize, kernel: &[f32], to: &mut [f32]) {
-    let block = REGISTERS * V::LANES;
+fn weigh<W: Words>(from: &[u16], stride: usize, kernel: &[u16], to: &mut [u16]) {
+    let block = REGISTERS * W::LANES;
     let reach = kernel.len() - 1;
     let needed = (2 * reach).checked_mul(stride).and_then(|start| start.checked_add(to.len()));
     assert!(to.len().is_multiple_of(block) && needed.is_some_and(|needed| needed <= from.len()), "whole blocks");
@@ -132,20 +146,22 @@ fn weigh<V: Vector>(from: &[f32], stride: usize, kernel: &[f32], to: &mut [f32])
         // seen to be there.
         unsafe {
             let middle = from.as_ptr().add(start + reach * stride);
-            let mut sums = [V::zero(); REGISTERS];
+            let weight = W::splat(kernel[0]);
+            let half = W::splat(kernel.len() as u16 / 2);
+            let mut sums = [half; REGISTERS];
             for (r, sum) in sums.iter_mut().enumerate() {
-                *sum = V::load(middle.add(r * V::LANES)).mul(V::splat(&kernel[0]));
+                *sum = sum.add(W::load(middle.add(r * W::LANES)).high_product(weight));
             }
-            for (i, weight) in kernel.iter().enumerate().skip(1) {
-                let (before, after) = (middle.sub(i * stride), middle.add(i * stride));
-                let weight = V::splat(weight);
+            for (away, &weight) in kernel.iter().enumerate().skip(1) {
+                let weight = W::splat(weight);
+                let (before, after) = (middle.sub(away * stride), middle.add(away * stride));
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    let pair = V::load(before.add(r * V::LANES)).add(V::load(after.add(r * V::LANES)));
-                    *sum = sum.add(pair.mul(weight));
+                    let pair = W::load(before.add(r * W::LANES)).add(W::load(after.add(r * W::LANES)));
+                    *sum = sum.add(pair.high_product(weight));
                 }
             }
             for (r, sum) in sums.into_iter().enumerate() {
-                sum.store(to.as_mut_ptr().add(start + r * V::LANES));
+                sum.store(to.as_mut_ptr().add(start + r * W::LANES));
             }
         }
     }

@@ -100,7 +100,7 @@ compiled! {
 
 /// Bytes to floats.
 #[inline(always)]
-pub(super) fn widen(bytes: &[u8], levels: &mut [f32]) {
+fn widen(bytes: &[u8], levels: &mut [f32]) {
     for (level, &byte) in levels.iter_mut().zip(bytes) {
         *level = f32::from(byte);
     }
@@ -194,14 +194,6 @@ fn whole(value: f32) -> f32 {
 }
 
 /// The level below a value, cut to 0 and 255. Not a number gives 0.
-#[inline(always)]
-pub(super) fn level(value: f32) -> u8 {
-    let value = if value > 0.0 { value } else { 0.0 };
-    // SAFETY: between 0 and 255.
-    (unsafe { smaller(value, 255.0).to_int_unchecked::<i32>() }) as u8
-}
-
-/// [`level`] as a float.
 #[inline(always)]
 fn cut(value: f32) -> f32 {
     let value = if value > 0.0 { value } else { 0.0 };

@@ -234,8 +234,11 @@ pub fn split_transposed(
     }
     // Rows are split in whole stretches: what follows a row is split with it and then left alone.
     let wide = columns.next_multiple_of(STRETCH);
-    band.resize(3 * BAND * wide + 3 * wide, 0);
-    let (padded, planes) = band.split_at_mut(3 * wide);
+    let needed = 3 * BAND * wide + 3 * wide;
+    if band.len() < needed {
+        band.resize(needed, 0);
+    }
+    let (padded, planes) = band[..needed].split_at_mut(3 * wide);
     for top in (0..rows).step_by(BAND) {
         // The last band overlaps the one before, where there is one: whole blocks are faster than their rests.
         let top = top.min(rows.saturating_sub(BAND));
