@@ -36,6 +36,7 @@ pub struct Centres {
 /// let centres = centre::fit(&views, &[0, 0, 0, 2], &[0.5, 0.5, 1.0, 1.0], 3)?;
 /// assert_eq!(centres.centre(0), Some(&[2.5][..]));
 /// assert_eq!(centres.absent, [1]);
+/// assert_eq!(centres.products().collect::<Vec<_>>(), [2.5 * 9.0]);
 /// assert_eq!(centres.predict(&Features::new(2, 1, vec![5.0, 6.0])?)?, [0, 2]);
 /// # Ok::<(), selfsame_eval::Error>(())
 /// ```
@@ -82,6 +83,14 @@ impl Centres {
     pub fn centre(&self, class: u32) -> Option<&[f64]> {
         let slot = self.classes.binary_search(&class).ok()?;
         Some(&self.values[slot * self.dim..][..self.dim])
+    }
+
+    /// The products μ_k·μ_ℓ of the centres of two classes, each pair once: the divergence of Huang et al. (ICLR 2023),
+    /// smaller is better.
+    pub fn products(&self) -> impl Iterator<Item = f64> {
+        let centres = || self.values.chunks_exact(self.dim);
+        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
+        centres().enumerate().flat_map(move |(k, first)| centres().take(k).map(move |second| product(first, second)))
     }
 
     /// The class whose centre is nearest to each row, the lower of two equally near.

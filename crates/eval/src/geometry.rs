@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::features::Normalised;
+use crate::features::{Features, Normalised};
 use crate::{Error, Rows, matrix};
 
 /// How far views of one image lie apart: E over images of E ‖f(x₁) − f(x₂)‖², smaller is better.
@@ -111,25 +111,54 @@ pub fn uniformity(rows: &dyn Rows) -> Result<f64, Error> {
     Ok((sums.iter().sum::<f64>() / pairs).ln())
 }
 
+/// The largest distance between two views of each of the images that M = `views_per_image` consecutive rows are views
+/// of. The share of images where it is above ε is R_ε of Huang et al. (ICLR 2023), on the finite view sets.
+///
+/// Rows are taken as they are; distances in f64.
+///
+/// # Errors
+/// [`Error::Views`] where the rows are not whole images.
+///
+/// ```
+/// use selfsame_eval::{Features, geometry};
+///
+/// let views = Features::new(6, 1, vec![0.0, 2.0, 1.0, 5.0, 5.0, 5.0])?;
+/// assert_eq!(geometry::diameters(&views, 3)?, [2.0, 0.0]);
+/// # Ok::<(), selfsame_eval::Error>(())
+/// ```
+pub fn diameters(views: &dyn Rows, views_per_image: usize) -> Result<Vec<f64>, Error> {
+    let (rows, dim) = (views.rows(), views.dim());
+    if views_per_image == 0 || rows % views_per_image != 0 {
+        return Err(Error::Views { rows, views_per_image });
+    }
+    let of_image = |image: usize| {
+        let mut values = vec![0.0; views_per_image * dim];
+        matrix::read_block(views, image * views_per_image..(image + 1) * views_per_image, &mut values);
+        let mut largest = 0.0_f64;
+        for (i, first) in values.chunks_exact(dim).enumerate() {
+            for second in values.chunks_exact(dim).take(i) {
+                let square = first.iter().zip(second).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
+                largest = largest.max(square);
+            }
+        }
+        largest.sqrt()
+    };
+    Ok((0..rows / views_per_image).into_par_iter().map(of_image).collect())
+}
+
 /// Effective rank of the features, RankMe (Garrido, Balestriero, Najman and LeCun, "RankMe: Assessing
 /// the Downstream Performance of Pretrained Self-Supervised Representations by Their Rank", ICML
 /// 2023, equation 1): exp(−Σ p log p) with p = σ / Σσ + 10⁻⁷ over the min(rows, dim) singular values σ
 /// of the matrix, which is not centred. Between 1 and min(rows, dim); 0 where every row is zero.
 ///
-/// The singular values are square roots of eigenvalues of XᵀX in f64: those below 10⁻⁸ of the largest
-/// are noise of about that size, which moves the result by less than 10⁻³.
+/// The singular values are square roots of eigenvalues of XᵀX (or XXᵀ, where that is smaller) in f64: those below
+/// 10⁻⁸ of the largest are noise of about that size, which moves the result by less than 10⁻³.
 ///
 /// # Errors
-/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row.
+/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row and as many rows.
 pub fn rank_me(rows: &dyn Rows) -> Result<f64, Error> {
     const EPSILON: f64 = 1e-7;
-    if rows.rows() == 0 {
-        return Err(Error::TooFewRows { set: "feature", found: 0, needed: 1 });
-    }
-    let moments = matrix::second_moments(rows)?;
-    let mut singular = matrix::eigenvalues(&moments, rows.dim())?;
-    singular.truncate(rows.rows());
-    singular.iter_mut().for_each(|value| *value = value.max(0.0).sqrt());
+    let singular: Vec<f64> = spectrum(rows)?.into_iter().map(f64::sqrt).collect();
     let total: f64 = singular.iter().sum();
     if total == 0.0 {
         return Ok(0.0);
@@ -141,12 +170,65 @@ pub fn rank_me(rows: &dyn Rows) -> Result<f64, Error> {
     Ok((-singular.iter().map(term).sum::<f64>()).exp())
 }
 
+/// The exponent α with which the eigenvalues of the features' covariance fall, λ_i ∝ i^−α: αReQ (Agrawal, Mondal,
+/// Ghosh and Richards, "α-ReQ: Assessing Representation Quality in Self-Supervised Learning by Measuring
+/// Eigenspectrum Decay", NeurIPS 2022). Around 1 is held to be good; larger, and few directions carry everything;
+/// smaller, and noise counts as much as signal.
+///
+/// The line is fitted to log λ over log i by least squares, over all eigenvalues above 10⁻⁹ of the largest: those
+/// below are noise of the arithmetic. None where fewer than two are.
+///
+/// # Errors
+/// As [`rank_me`].
+pub fn alpha_req(rows: &dyn Rows) -> Result<Option<f64>, Error> {
+    let (count, dim) = (rows.rows(), rows.dim());
+    let mut values = vec![0.0; count * dim];
+    matrix::read_block(rows, 0..count, &mut values);
+    for column in 0..dim {
+        let of_column = || (0..count).map(|row| row * dim + column);
+        let mean = of_column().map(|at| f64::from(values[at])).sum::<f64>() / count as f64;
+        of_column().for_each(|at| values[at] = (f64::from(values[at]) - mean) as f32);
+    }
+    let eigenvalues = spectrum(&Features::new(count, dim, values)?)?;
+    let floor = 1e-9 * eigenvalues.first().copied().unwrap_or(0.0);
+    let points: Vec<(f64, f64)> = eigenvalues
+        .iter()
+        .zip(1..)
+        .take_while(|(value, _)| **value > floor)
+        .map(|(value, place)| (f64::from(place).ln(), value.ln()))
+        .collect();
+    if points.len() < 2 {
+        return Ok(None);
+    }
+    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
+    let (x, y) = (mean(&|point| point.0), mean(&|point| point.1));
+    let slope = mean(&|point| (point.0 - x) * (point.1 - y)) / mean(&|point| (point.0 - x).powi(2));
+    Ok(Some(-slope))
+}
+
+/// The squares of the min(rows, dim) singular values, largest first.
+fn spectrum(rows: &dyn Rows) -> Result<Vec<f64>, Error> {
+    let (count, dim) = (rows.rows(), rows.dim());
+    if count == 0 {
+        return Err(Error::TooFewRows { set: "feature", found: 0, needed: 1 });
+    }
+    let mut squares = if count < dim {
+        let mut values = vec![0.0; count * dim];
+        matrix::read_block(rows, 0..count, &mut values);
+        let transposed = (0..count * dim).map(|at| values[at % count * dim + at / count]).collect();
+        matrix::eigenvalues(&matrix::second_moments(&Features::new(dim, count, transposed)?)?, count)?
+    } else {
+        matrix::eigenvalues(&matrix::second_moments(rows)?, dim)?
+    };
+    squares.iter_mut().for_each(|value| *value = value.max(0.0));
+    Ok(squares)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Features;
     use crate::testing::{in_pool, random};
 
     fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
@@ -248,6 +330,48 @@ mod tests {
     }
 
     #[test]
+    fn wide_and_tall_matrices_have_one_rank() {
+        let tall = random(40, 7, 5);
+        let wide = (0..7 * 40).map(|at| tall.row(at % 40)[at / 40]).collect();
+        let wide = Features::new(7, 40, wide).unwrap();
+        assert!((rank_me(&tall).unwrap() - rank_me(&wide).unwrap()).abs() < 1e-9);
+    }
+
+    /// Rows ±√λ_i e_i have mean 0 and covariance proportional to λ.
+    #[test]
+    fn decay_of_a_power_law_is_its_exponent() {
+        for alpha in [0.5_f64, 1.0, 2.0] {
+            let dim = 20;
+            let mut values = vec![0.0; 2 * dim * dim];
+            for i in 0..dim {
+                let root = (i as f64 + 1.0).powf(-alpha / 2.0) as f32;
+                (values[2 * i * dim + i], values[(2 * i + 1) * dim + i]) = (root, -root);
+            }
+            let found = alpha_req(&Features::new(2 * dim, dim, values).unwrap()).unwrap().unwrap();
+            assert!((found - alpha).abs() < 1e-5, "{found} for {alpha}");
+        }
+        assert_eq!(alpha_req(&Features::new(3, 2, vec![1.0; 6]).unwrap()), Ok(None));
+        assert!(alpha_req(&random(0, 2, 0)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn diameter_is_the_largest_distance(
+            images in 0..9_usize, views in 1..6_usize, dim in 1..8_usize, seed in any::<u64>(),
+        ) {
+            let features = random(images * views, dim, seed);
+            let found = diameters(&features, views).unwrap();
+            prop_assert_eq!(found.len(), images);
+            for (image, diameter) in found.into_iter().enumerate() {
+                let rows: Vec<usize> = (image * views..(image + 1) * views).collect();
+                let pairs = rows.iter().flat_map(|&a| rows.iter().map(move |&b| (a, b)));
+                let largest = pairs.map(|(a, b)| squared_distance(features.row(a), features.row(b))).fold(0.0, f64::max);
+                prop_assert!((diameter - largest.sqrt()).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
     fn threads_do_not_matter() {
         let features = random(900, 130, 1);
         let all = || (alignment(&features, 3), uniformity(&features), rank_me(&features));
@@ -264,6 +388,7 @@ mod tests {
         let one = uniformity(&random(1, 2, 0));
         assert_eq!(one, Err(Error::TooFewRows { set: "feature", found: 1, needed: 2 }));
         assert_eq!(rank_me(&none), Err(Error::TooFewRows { set: "feature", found: 0, needed: 1 }));
-        assert_eq!(rank_me(&random(1, 4097, 0)), Err(Error::TooWide { dim: 4097 }));
+        assert_eq!(rank_me(&random(4098, 4097, 0)), Err(Error::TooWide { dim: 4097 }));
+        assert_eq!(diameters(&three, 2), Err(Error::Views { rows: 3, views_per_image: 2 }));
     }
 }
