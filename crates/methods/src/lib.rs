@@ -1,8 +1,123 @@
 //! Contrastive methods, and the losses they minimise.
 //!
-//! A method owns its networks; a loss is a pure function of embeddings.
+//! A [`Method`] says which [`Networks`] it needs, what it compares and what it minimises; a queue or a momentum
+//! encoder belongs to it. A [loss](losses) is a pure function of embeddings.
 
+mod barlow_twins;
+mod byol;
+mod config;
+mod infonce;
 pub mod losses;
+mod mocov2;
+mod momentum;
+mod networks;
+mod revised_infonce;
+mod rotation;
+mod settings;
 mod simclr;
+mod simple_contrastive;
+mod simsiam;
+mod spectral;
+mod t_simclr;
+mod vicreg;
 
-pub use simclr::{SimClr, SimClrConfig};
+use burn::tensor::Tensor;
+use selfsame_nn::EncoderConfig;
+use selfsame_nn::layers::Init;
+
+pub use barlow_twins::BarlowTwins;
+pub use byol::Byol;
+pub use config::{METHODS, MethodConfig};
+pub use infonce::InfoNce;
+use losses::Loss;
+pub use mocov2::MocoV2;
+pub use networks::{Branch, Networks};
+pub use revised_infonce::RevisedInfoNce;
+pub use rotation::Rotation;
+pub use settings::{ConfigError, need};
+pub use simclr::SimClr;
+pub use simple_contrastive::SimpleContrastive;
+pub use simsiam::SimSiam;
+pub use spectral::Spectral;
+pub use t_simclr::TSimClr;
+pub use vicreg::VicReg;
+
+/// A way to train an encoder without labels. Its settings are its own fields; what is trained is in [`Networks`].
+pub trait Method {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// The first that makes no sense, by its name in `config.toml`.
+    fn check(&self) -> Result<(), ConfigError>;
+
+    /// Views of an image that a step takes.
+    fn views(&self) -> usize {
+        2
+    }
+
+    /// The networks with their initial weights.
+    fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks;
+
+    /// What the loss compares: one row for each image in every tensor.
+    ///
+    /// `views` are [`Method::views`] tensors `[images, height, width, 3]` of normalised pixels, row i of each a view of
+    /// image i. Nothing but batch normalisation may make a row depend on other rows.
+    fn embed(&self, networks: &Networks, views: &[Tensor<4>], step: &Step) -> Vec<Tensor<2>>;
+
+    /// The loss of a batch, from what [`Method::embed`] made of it.
+    fn loss(&self, networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss;
+
+    /// The two embeddings of each image that are drawn together, to watch for collapse; none where there is no such
+    /// pair.
+    fn pair<'a>(&self, embeddings: &'a [Tensor<2>]) -> Option<[&'a Tensor<2>; 2]> {
+        Some([&embeddings[0], &embeddings[1]])
+    }
+
+    /// What changes besides the optimizer's step, after it: a momentum encoder, a queue. `embeddings` carry no
+    /// gradients.
+    fn after_step(&self, networks: Networks, _embeddings: &[Tensor<2>], _step: &Step) -> Networks {
+        networks
+    }
+}
+
+/// Which step of a training it is: all that schedules and chance in a method depend on, so that a resumed training
+/// goes on as if it had not stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Steps taken before.
+    pub number: u64,
+    /// Steps in all.
+    pub steps: u64,
+    /// Seed of the training.
+    pub seed: u64,
+}
+
+impl Step {
+    /// A value that goes from `start` to `end` along a half cosine over the training.
+    fn anneal(&self, start: f64, end: f64) -> f64 {
+        let share = self.number as f64 / self.steps.max(1) as f64;
+        end + (start - end) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+    }
+
+    /// A generator of random numbers for this step alone.
+    fn random(&self) -> rand_chacha::ChaCha8Rng {
+        use rand::SeedableRng;
+        // The order of images takes the streams from 0 on, one an epoch.
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(u64::MAX - self.number);
+        rng
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anneals_from_start_to_end() {
+        let at = |number| Step { number, steps: 100, seed: 0 }.anneal(0.9, 1.0);
+        assert_eq!(at(0), 0.9);
+        assert!((at(50) - 0.95).abs() < 1e-12 && at(99) < 1.0);
+        assert!((0..99).all(|number| at(number) < at(number + 1)));
+    }
+}

@@ -1,47 +1,51 @@
-use burn::module::Module;
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
-use selfsame_nn::{EncoderConfig, Projector, ResNet};
+use selfsame_nn::{EncoderConfig, Mlp, Norms};
 use serde::{Deserialize, Serialize};
 
-use crate::losses::nt_xent;
+use crate::losses::{Loss, nt_xent};
+use crate::settings::{temperature, width};
+use crate::{ConfigError, Method, Networks, Step};
 
-/// SimCLR's own settings.
+/// SimCLR (Chen et al. 2020): tells each image's two views from those of all other images of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SimClrConfig {
+pub struct SimClr {
     /// Temperature of the loss.
     pub temperature: f64,
-    /// Width of the projection head's hidden layer.
+    /// Temperature at the end, reached along a half cosine; the same throughout without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature_end: Option<f64>,
+    /// Width of the head's hidden layer.
     pub hidden: usize,
     /// Number of values the loss compares.
     pub output: usize,
 }
 
-/// SimCLR (Chen et al. 2020): an encoder and a projection head, trained to tell each image's two views from
-/// those of all other images of the batch.
-#[derive(Module, Debug)]
-pub struct SimClr {
-    /// The encoder that is kept.
-    pub backbone: ResNet,
-    /// The head that only the loss sees.
-    pub projector: Projector,
+impl SimClr {
+    /// For an encoder of so many values.
+    pub(crate) fn sensible(dim: usize) -> Self {
+        Self { temperature: 0.5, temperature_end: None, hidden: dim, output: 128 }
+    }
 }
 
-impl SimClr {
-    /// Builds both networks with their initial weights.
-    pub fn new(config: &SimClrConfig, encoder: &EncoderConfig, init: &mut Init<'_>) -> Self {
-        let backbone = encoder.init(init);
-        let projector = Projector::new(encoder.dim(), config.hidden, config.output, init);
-        Self { backbone, projector }
+impl Method for SimClr {
+    fn check(&self) -> Result<(), ConfigError> {
+        temperature(self.temperature, self.temperature_end)?;
+        width("method.hidden", self.hidden)?;
+        width("method.output", self.output)
     }
 
-    /// The loss of a batch: `first` and `second` are two views of the same images,
-    /// `[batch, height, width, 3]`. Both pass the encoder together, so batch normalisation sees them as one.
-    pub fn loss(&self, config: &SimClrConfig, first: Tensor<4>, second: Tensor<4>) -> Tensor<1> {
-        let [batch, ..] = first.dims();
-        let z = self.projector.forward(self.backbone.forward(Tensor::cat(vec![first, second], 0)));
-        let [a, b] = [0..batch, batch..2 * batch].map(|rows| z.clone().slice([rows]));
-        nt_xent(a, b, config.temperature)
+    fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
+        Networks::new(encoder, init, |dim, init| Mlp::new(&[dim, self.hidden, self.output], Norms::None, init))
+    }
+
+    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
+        networks.project_together(views)
+    }
+
+    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss {
+        let temperature = step.anneal(self.temperature, self.temperature_end.unwrap_or(self.temperature));
+        nt_xent(embeddings[0].clone(), embeddings[1].clone(), temperature)
     }
 }

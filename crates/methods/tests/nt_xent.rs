@@ -33,7 +33,7 @@ fn tensor(rows: &[Vec<f64>], device: &Device) -> Tensor<2> {
 fn ours(rows: &[Vec<f64>], temperature: f64) -> f64 {
     let device = Device::flex();
     let (first, second) = rows.split_at(rows.len() / 2);
-    f64::from(nt_xent(tensor(first, &device), tensor(second, &device), temperature).into_scalar::<f32>())
+    f64::from(nt_xent(tensor(first, &device), tensor(second, &device), temperature).value.into_scalar::<f32>())
 }
 
 /// f32 values of the similarities carry an error of some dim · 2⁻²⁴, which the temperature divides; the loss is
@@ -91,7 +91,7 @@ fn gradient_equals_finite_differences_of_the_oracle() {
         let device = Device::flex().autodiff();
         let (first, second) = rows.split_at(batch);
         let (a, b) = (tensor(first, &device).require_grad(), tensor(second, &device).require_grad());
-        let mut gradients = nt_xent(a.clone(), b.clone(), temperature).backward();
+        let mut gradients = nt_xent(a.clone(), b.clone(), temperature).value.backward();
         let found: Vec<f64> = [a, b]
             .into_iter()
             .flat_map(|t| t.grad_remove(&mut gradients).unwrap().into_data().try_into_vec::<f32>().unwrap())
@@ -121,7 +121,7 @@ fn gradient_of_a_zero_row_is_finite() {
     let device = Device::flex().autodiff();
     let a = Tensor::<2>::from_floats([[0.0, 0.0], [1.0, 0.0]], &device).require_grad();
     let b = Tensor::<2>::from_floats([[1.0, 1.0], [1.0, 0.5]], &device);
-    let mut gradients = nt_xent(a.clone(), b, 0.5).backward();
+    let mut gradients = nt_xent(a.clone(), b, 0.5).value.backward();
     let gradient = a.grad_remove(&mut gradients).unwrap().into_data().try_into_vec::<f32>().unwrap();
     assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
 }

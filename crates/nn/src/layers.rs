@@ -1,6 +1,7 @@
 //! The layers encoders are made of, with PyTorch's parameter names, shapes and initial laws.
 
 use burn::module::{Module, Param, RunningState};
+use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +27,12 @@ impl<'a> Init<'a> {
     ) -> Param<Tensor<D>> {
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.rng)).collect();
         Param::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    /// A tensor of values drawn from the normal distribution of mean 0 and deviation 1.
+    pub fn normal<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| self.rng.sample(StandardNormal)).collect();
+        Tensor::from_data(TensorData::new(values, shape), self.device)
     }
 
     fn constant<const D: usize>(&mut self, shape: [usize; D], value: f32) -> Tensor<D> {
@@ -84,6 +91,19 @@ impl BatchNorm {
             running_mean: RunningState::new(init.constant([channels], 0.0)),
             running_var: RunningState::new(init.constant([channels], 1.0)),
         }
+    }
+
+    /// `[batch, channels]` to the same, normalised, scaled and shifted.
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let (gamma, beta) = (self.weight.val(), self.bias.val());
+        if !x.device().is_autodiff() {
+            let (mean, variance) = (self.running_mean.value(), self.running_var.value());
+            return batch_norm(x, gamma, beta, mean, variance, Self::EPSILON);
+        }
+        let [samples, _] = x.dims();
+        let batch = batch_norm_train(x, gamma, beta, Self::EPSILON);
+        self.observe(batch.mean, batch.variance, samples);
+        batch.output
     }
 
     /// Moves the running statistics towards those of a batch of `samples` values a channel, whose biased

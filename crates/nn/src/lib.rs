@@ -1,4 +1,4 @@
-//! Encoders and projection heads of selfsame, on Burn.
+//! Encoders and heads of selfsame, on Burn.
 //!
 //! Every layer keeps PyTorch's names and shapes, so a module's [`state`] is a torchvision state dict:
 //! `conv1.weight`, `layer2.0.downsample.1.running_var`, … No renaming and no transposing happens anywhere.
@@ -6,11 +6,14 @@
 pub mod block;
 pub mod device;
 pub mod fused;
+pub mod import;
 pub mod layers;
+pub mod mlp;
+pub mod onnx;
 pub mod pixels;
-pub mod projector;
+mod protobuf;
 pub mod resnet;
 pub mod state;
 
-pub use projector::Projector;
+pub use mlp::{Mlp, Norms};
 pub use resnet::{Architecture, EncoderConfig, ResNet, Stem};

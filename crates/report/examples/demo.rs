@@ -91,6 +91,7 @@ fn metrics(labelled: bool) -> Vec<MetricPoint> {
                 views_per_second: 820.0 + 12.0 * random.normal(),
                 val_knn_acc1: (labelled && step % 80 == 0)
                     .then(|| 0.71 - 0.45 * (-4.0 * t).exp() + 0.008 * random.normal()),
+                ..MetricPoint::default()
             }
         })
         .collect()

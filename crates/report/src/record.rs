@@ -4,6 +4,8 @@
 //! fields that nobody knows are ignored, so that older and newer runs still open. JSON has no word
 //! for a number that is none: it is written as `null` and read as NaN.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::sprite::Sprite;
@@ -127,6 +129,10 @@ pub struct MetricPoint {
     /// kNN accuracy on the validation split, on the steps that measured it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_knn_acc1: Option<f64>,
+    /// What else was watched, by name: `loss_…`, the parts of the loss, unweighted; `output_std`, the root of the
+    /// total variance of the batch's normalised outputs; their `alignment`, `uniformity` and `rank_me`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub watched: BTreeMap<String, f64>,
 }
 
 /// What the representation is worth on a split that training and choices never saw. (`eval.json`)

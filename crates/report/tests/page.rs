@@ -28,6 +28,7 @@ fn whole(images: usize) -> Report {
         learning_rate: 0.05,
         views_per_second: 800.0,
         val_knn_acc1: step.is_multiple_of(10).then_some(0.5),
+        watched: [("output_std".into(), 0.9)].into(),
     };
     Report {
         run: RunRecord {

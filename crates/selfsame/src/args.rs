@@ -6,6 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use selfsame::augment::PRESETS;
 use selfsame::data::REMOTE_SETS;
+use selfsame::methods::METHODS;
 
 /// Contrastive self-supervised learning that tells you how well the representation will generalise.
 #[derive(Parser, Debug)]
@@ -18,7 +19,8 @@ use selfsame::data::REMOTE_SETS;
   selfsame views photos/ --augment simclr  look at what training would see
   selfsame study --data photos/            the same for a folder of class folders, or of images
   selfsame study --resume runs/photos      go on after Ctrl-C, a crash or a power cut
-  selfsame embed runs/photos --to all.npy  take the embeddings elsewhere"
+  selfsame embed runs/photos --to all.npy  take the embeddings elsewhere
+  selfsame export runs/photos --format onnx  take the encoder elsewhere"
 )]
 pub struct Args {
     /// Processor threads; all cores by default, but one for `bench`. Results do not depend on it
@@ -39,6 +41,8 @@ pub enum Command {
     Eval(Eval),
     /// Write a run's embeddings of images as .npy or .csv
     Embed(Embed),
+    /// Write a run's weights for use elsewhere, as safetensors or ONNX
+    Export(Export),
     /// Download a public data set and check its digest
     Fetch(Fetch),
     /// Write a run's page again from its records
@@ -51,7 +55,7 @@ pub enum Command {
 }
 
 /// What a run that goes on has settled already.
-const SETTINGS: [&str; 20] = [
+const SETTINGS: [&str; 23] = [
     "data",
     "image_size",
     "limit",
@@ -62,8 +66,11 @@ const SETTINGS: [&str; 20] = [
     "encoder",
     "width",
     "stem",
+    "init",
+    "init_partial",
     "epochs",
     "batch",
+    "microbatch",
     "optimizer",
     "lr",
     "warmup_epochs",
@@ -100,12 +107,11 @@ pub struct Pretrain {
 
     #[arg(long, default_value = "abcde", value_name = "POLICY", help_heading = "Training", help = augment_help())]
     pub augment: String,
-    /// What is minimised
-    #[arg(long, value_enum, default_value = "simclr", help_heading = "Training")]
-    pub method: MethodName,
-    /// Temperature of the loss
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0.5, value_name = "T", help_heading = "Training")]
-    pub temperature: f64,
+    #[arg(long, default_value = "simclr", value_parser = methods(), hide_possible_values = true, help_heading = "Training", help = method_help())]
+    pub method: String,
+    /// Temperature of the loss [default: the method's own]
+    #[arg(long, allow_negative_numbers = true, value_name = "T", help_heading = "Training")]
+    pub temperature: Option<f64>,
     /// Encoder
     #[arg(long, value_enum, default_value = "resnet18", help_heading = "Training")]
     pub encoder: EncoderName,
@@ -115,12 +121,22 @@ pub struct Pretrain {
     /// First layers of the encoder [default: cifar up to 96 pixels, otherwise imagenet]
     #[arg(long, value_enum, help_heading = "Training")]
     pub stem: Option<StemName>,
+    /// Weights to start from: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame, as .safetensors or .pth
+    #[arg(long, value_name = "FILE", help_heading = "Training")]
+    pub init: Option<PathBuf>,
+    /// Take what fits of --init, and leave the rest as it is without
+    #[arg(long, help_heading = "Training", requires = "init")]
+    pub init_partial: bool,
     /// Passes over the training images
     #[arg(long, default_value_t = 25, value_name = "N", help_heading = "Training")]
     pub epochs: usize,
     /// Images a step, each in two views
     #[arg(long, default_value_t = 128, value_name = "N", help_heading = "Training")]
     pub batch: usize,
+    /// Images that pass the networks at a time, to save memory; the gradient stays that of the whole batch, but that
+    /// batch normalisation sees N images at a time [default: the batch]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub microbatch: Option<usize>,
     /// Rule that moves the weights
     #[arg(long, value_enum, default_value = "adamw", help_heading = "Training")]
     pub optimizer: OptimizerName,
@@ -200,6 +216,29 @@ pub struct Embed {
     pub overwrite: bool,
     #[command(flatten)]
     pub device: DeviceArg,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame export runs/photos --format onnx
+  selfsame export runs/photos --format pytorch-names --checkpoint best --out encoder.safetensors")]
+pub struct Export {
+    /// Folder of the run
+    pub run: PathBuf,
+    /// What to write
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// Which weights: those of the last step, or of the best validation kNN
+    #[arg(long, value_enum, default_value = "last")]
+    pub checkpoint: CheckpointName,
+    /// File to write [default: the run's name, with an end of the format]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write over an existing file
+    #[arg(long)]
+    pub overwrite: bool,
     #[command(flatten)]
     pub output: Json,
 }
@@ -329,9 +368,13 @@ pub struct Json {
     pub json: bool,
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug)]
-pub enum MethodName {
-    Simclr,
+/// What `--method` takes.
+fn method_help() -> String {
+    format!("How to train: {}", METHODS.map(|(name, _)| name).join(", "))
+}
+
+fn methods() -> PossibleValuesParser {
+    PossibleValuesParser::new(METHODS.map(|(name, _)| name))
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -358,6 +401,16 @@ pub enum OptimizerName {
 pub enum CheckpointName {
     Last,
     Best,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum ExportFormat {
+    /// Every network of the run, heads too, as in its checkpoint
+    Safetensors,
+    /// The encoder as safetensors, for load_state_dict of torchvision's ResNet
+    PytorchNames,
+    /// The encoder as ONNX, from RGB bytes to embeddings: normalising is inside
+    Onnx,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use selfsame::augment::{Policy, PolicyError};
-use selfsame::methods::SimClrConfig;
+use selfsame::methods::MethodConfig;
 use selfsame::nn::{Architecture, EncoderConfig, Stem};
-use selfsame::train::{Config, DataConfig, Method, OptimizerKind, Plan, TrainConfig};
+use selfsame::train::{Config, DataConfig, OptimizerKind, Plan, TrainConfig};
 
-use crate::args::{EncoderName, MethodName, OptimizerName, Pretrain, StemName, policy_names};
+use crate::args::{EncoderName, OptimizerName, Pretrain, StemName, policy_names};
 use crate::misuse;
 
 /// Images up to this side keep the CIFAR stem by default: at its quarter of the resolution the ImageNet stem would
@@ -53,8 +53,7 @@ pub fn plan(args: &Pretrain, policy: Policy, image_size: u32) -> anyhow::Result<
     // Ten shapes need no more, and the first thing a newcomer runs should not take longer.
     let width = args.width.unwrap_or(if args.data == "glyphs" { 8 } else { 16 });
     let encoder = EncoderConfig { architecture, stem, width };
-    let MethodName::Simclr = args.method;
-    let method = SimClrConfig { temperature: args.temperature, hidden: encoder.dim(), output: 128 };
+    let method = method(args, encoder.dim())?;
     // Rates that hold for one batch size hold for another in proportion (Goyal et al. 2017); Adam sets its own scale.
     let share = args.batch as f64 / 256.0;
     let (optimizer, learning_rate, weight_decay) = match args.optimizer {
@@ -66,7 +65,7 @@ pub fn plan(args: &Pretrain, policy: Policy, image_size: u32) -> anyhow::Result<
         seed: args.seed,
         data: DataConfig { source: source(&args.data), image_size, limit: args.limit, classes: args.classes.clone() },
         encoder,
-        method: Method::SimClr(method),
+        method,
         train: TrainConfig {
             epochs: args.epochs,
             batch: args.batch,
@@ -76,10 +75,24 @@ pub fn plan(args: &Pretrain, policy: Policy, image_size: u32) -> anyhow::Result<
             clip_norm: args.clip_norm,
             knn_every: args.knn_every.unwrap_or(args.epochs.div_ceil(10)),
             optimizer,
+            microbatch: args.microbatch,
         },
         augment: policy,
     };
     config.check().map_err(misuse)
+}
+
+/// The method that `--method` names, with the settings that were typed in place of its own.
+fn method(args: &Pretrain, dim: usize) -> anyhow::Result<MethodConfig> {
+    let name = &args.method;
+    let method = MethodConfig::by_name(name, dim).ok_or_else(|| misuse(format!("--method {name}: unknown")))?;
+    let Some(temperature) = args.temperature else { return Ok(method) };
+    let mut settings = toml::Table::try_from(method)?;
+    match settings.get_mut("temperature") {
+        Some(own) => *own = temperature.into(),
+        None => return Err(misuse(format!("--temperature {temperature}: {name} has no temperature; leave it out"))),
+    }
+    Ok(settings.try_into()?)
 }
 
 /// Where the images are, from whatever folder the run is resumed.

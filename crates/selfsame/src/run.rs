@@ -1,20 +1,22 @@
 //! The folder of a run.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use burn::tensor::Device;
 use selfsame::data::{Dataset, LoadOptions};
+use selfsame::nn::ResNet;
 use selfsame::nn::layers::Init;
-use selfsame::nn::{ResNet, state};
+use selfsame::nn::state::{self, State};
 use selfsame::report::record::{
     DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE, RunRecord, Skipped,
     VIEWS_FILE,
 };
 use selfsame::report::{write_atomic, write_json};
 use selfsame::train::checkpoint::{self, Which};
-use selfsame::train::{Config, EVENTS_FILE, Method, Plan};
+use selfsame::train::{Config, EVENTS_FILE, Plan};
 use sha2::{Digest, Sha256};
 
 use crate::args::CheckpointName;
@@ -25,6 +27,8 @@ use crate::terminal::Terminal;
 const CONFIG_FILE: &str = "config.toml";
 const LOCK_FILE: &str = ".lock";
 const CHECKPOINTS: &str = "checkpoints";
+/// The weights that `--init` gave, by the names of the run's own.
+const INIT_FILE: &str = "checkpoints/init.safetensors";
 const CACHE: &str = "cache";
 /// What a run writes anew, and starting over therefore deletes. The cache knows by itself what it is of.
 const OWN: [&str; 9] =
@@ -112,6 +116,12 @@ impl Run {
         Ok(write_atomic(&self.path.join(CONFIG_FILE), text.as_bytes())?)
     }
 
+    /// Keeps the encoder's weights that `--init` gave, so that the run needs that file no more.
+    pub fn write_init(&self, weights: State) -> anyhow::Result<()> {
+        let named = weights.into_iter().map(|(name, values)| (format!("backbone.{name}"), values)).collect();
+        Ok(state::write_file(&self.path.join(INIT_FILE), &named, &BTreeMap::new())?)
+    }
+
     pub fn plan(&self) -> anyhow::Result<Plan> {
         let path = self.path.join(CONFIG_FILE);
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -152,8 +162,8 @@ impl Run {
         Ok(dataset)
     }
 
-    /// The run's encoder.
-    pub fn encoders(&self, plan: &Plan, which: CheckpointName, device: &Device) -> anyhow::Result<Encoders> {
+    /// The file of the run's weights.
+    pub fn weights(&self, which: CheckpointName) -> anyhow::Result<PathBuf> {
         let path = match which {
             CheckpointName::Last => Which::Last,
             CheckpointName::Best => Which::Best,
@@ -166,8 +176,21 @@ impl Run {
             };
             return Err(misuse(format!("{} does not exist; {way}", path.display())));
         }
+        Ok(path)
+    }
+
+    /// The run's encoder.
+    pub fn encoders(&self, plan: &Plan, which: CheckpointName, device: &Device) -> anyhow::Result<Encoders> {
+        let path = self.weights(which)?;
         let (weights, step) = checkpoint::load_backbone(&path)?;
-        let untrained = plan.encoder.init(&mut Init::new(plan.seed, device));
+        let mut untrained = plan.encoder.init(&mut Init::new(plan.seed, device));
+        let init = self.path.join(INIT_FILE);
+        if init.is_file() {
+            let mut start = state::read(&untrained);
+            start.extend(checkpoint::load_backbone(&init)?.0);
+            untrained = state::load(untrained, &start)
+                .with_context(|| format!("{}: does not fit the run's encoder", init.display()))?;
+        }
         let trained = state::load(plan.encoder.init(&mut Init::new(plan.seed, device)), &weights)
             .with_context(|| format!("{}: does not fit the run's encoder", path.display()))?;
         Ok(Encoders { trained, untrained, step })
@@ -214,16 +237,21 @@ pub fn digest(dataset: &Dataset) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The settings of a plan's method in a line.
+fn settings(plan: &Plan) -> String {
+    let table = toml::Table::try_from(plan.method).unwrap_or_default();
+    let settings = table.iter().filter(|(key, _)| *key != "name").map(|(key, value)| format!("{key} {value}"));
+    settings.collect::<Vec<_>>().join(", ")
+}
+
 /// What `run.json` says before training.
 pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
-    let Method::SimClr(method) = &plan.method;
     let train = &plan.train;
     let encoder = plan.encoder.init(&mut Init::new(plan.seed, &Device::flex()));
     let name = serde_json::to_value(plan.encoder.architecture).ok().and_then(|v| v.as_str().map(str::to_owned));
     let mut protocol = vec![
         ("Encoder stem", format!("{:?}, width {}", plan.encoder.stem, plan.encoder.width)),
-        ("Projection head", format!("{} → {} → {}", plan.encoder.dim(), method.hidden, method.output)),
-        ("Temperature", method.temperature.to_string()),
+        ("Method's settings", settings(plan)),
         (
             "Optimizer",
             format!(
@@ -233,6 +261,9 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
         ),
         ("Schedule", format!("{} warm-up epochs, then a half cosine", train.warmup_epochs)),
     ];
+    if let Some(microbatch) = train.microbatch {
+        protocol.push(("Microbatch", format!("{microbatch} images; batch normalisation sees one at a time")));
+    }
     if let Some(clip) = train.clip_norm {
         protocol.push(("Gradient clipping", format!("to length {clip}")));
     }

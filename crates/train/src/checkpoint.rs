@@ -138,3 +138,19 @@ pub fn load_backbone(path: &Path) -> Result<(State, u64), FileError> {
         weights.into_iter().filter_map(|(name, values)| Some((name.strip_prefix("backbone.")?.to_owned(), values)));
     Ok((backbone.collect(), metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0)))
 }
+
+/// The weights a run starts from: `weights`, but for what `checkpoints/init.safetensors`, where there is one, has for
+/// its encoder, and for an average of it.
+pub(crate) fn initial(mut weights: State, run: &Path) -> Result<State, FileError> {
+    let path = run.join("checkpoints").join("init.safetensors");
+    if path.is_file() {
+        let (given, _) = state::read_file(&path)?;
+        for (name, values) in &mut weights {
+            let own = name.find("backbone.").and_then(|at| given.get(&name[at..]));
+            if let Some(own) = own {
+                *values = own.clone();
+            }
+        }
+    }
+    Ok(weights)
+}

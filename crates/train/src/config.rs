@@ -1,5 +1,5 @@
 use selfsame_augment::Policy;
-use selfsame_methods::SimClrConfig;
+use selfsame_methods::{ConfigError, MethodConfig, need};
 use selfsame_nn::EncoderConfig;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub struct Config {
     /// The encoder.
     pub encoder: EncoderConfig,
     /// The method and its settings.
-    pub method: Method,
+    pub method: MethodConfig,
     /// The training.
     pub train: TrainConfig,
     /// How views are drawn.
@@ -35,23 +35,6 @@ pub struct DataConfig {
     /// Take these classes only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
-}
-
-/// A method with its settings.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase")]
-pub enum Method {
-    /// SimCLR (Chen et al. 2020).
-    SimClr(SimClrConfig),
-}
-
-impl Method {
-    /// The name users know it by.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::SimClr(_) => "simclr",
-        }
-    }
 }
 
 /// How the loss is minimised.
@@ -75,6 +58,10 @@ pub struct TrainConfig {
     pub knn_every: usize,
     /// The rule that moves the weights.
     pub optimizer: OptimizerKind,
+    /// Images that pass the networks at a time; the whole batch without it. The gradient is that of the whole batch,
+    /// but that batch normalisation sees a microbatch at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub microbatch: Option<usize>,
 }
 
 /// The rule that moves the weights.
@@ -88,18 +75,6 @@ pub enum OptimizerKind {
     Lars,
     /// AdamW (Loshchilov and Hutter 2019) with β 0.9 and 0.999; decoupled weight decay on every parameter.
     AdamW,
-}
-
-/// A setting that makes no sense.
-#[derive(Debug, thiserror::Error, PartialEq)]
-#[error("{field} = {value} makes no sense: {need}")]
-pub struct ConfigError {
-    /// The setting, as in `config.toml`.
-    pub field: &'static str,
-    /// What it was.
-    pub value: String,
-    /// What it must be.
-    pub need: &'static str,
 }
 
 /// A [`Config`] that was checked.
@@ -121,17 +96,9 @@ impl Config {
     /// The first that makes no sense, by name.
     pub fn check(self) -> Result<Plan, ConfigError> {
         let (t, e) = (&self.train, &self.encoder);
-        let Method::SimClr(m) = &self.method;
         need("data.image_size", self.data.image_size, (8..=1024).contains(&self.data.image_size), "8 to 1024 pixels")?;
         need("encoder.width", e.width, (1..=1024).contains(&e.width), "1 to 1024 channels")?;
-        need(
-            "method.temperature",
-            m.temperature,
-            m.temperature.is_finite() && m.temperature > 0.0,
-            "a number above 0",
-        )?;
-        need("method.hidden", m.hidden, (1..=65536).contains(&m.hidden), "1 to 65536")?;
-        need("method.output", m.output, (1..=65536).contains(&m.output), "1 to 65536")?;
+        self.method.method().check()?;
         need("train.epochs", t.epochs, (1..=1_000_000).contains(&t.epochs), "1 to 1000000")?;
         need(
             "train.batch",
@@ -150,21 +117,15 @@ impl Config {
         if let Some(clip) = t.clip_norm {
             need("train.clip_norm", clip, positive(clip), "a number above 0")?;
         }
+        if let Some(microbatch) = t.microbatch {
+            need("train.microbatch", microbatch, microbatch >= 2, "at least 2, for batch normalisation to see some")?;
+        }
         Ok(Plan(self))
     }
 }
 
 fn positive(x: f64) -> bool {
     x.is_finite() && x > 0.0
-}
-
-fn need(
-    field: &'static str,
-    value: impl std::fmt::Display,
-    holds: bool,
-    need: &'static str,
-) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError { field, value: value.to_string(), need }) }
 }
 
 #[cfg(test)]
@@ -177,7 +138,7 @@ mod tests {
             seed: 0,
             data: DataConfig { source: "glyphs".into(), image_size: 32, limit: None, classes: None },
             encoder: EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 16 },
-            method: Method::SimClr(SimClrConfig { temperature: 0.5, hidden: 8, output: 8 }),
+            method: MethodConfig::by_name("simclr", 8).unwrap(),
             train: TrainConfig {
                 epochs: 2,
                 batch: 4,
@@ -187,8 +148,16 @@ mod tests {
                 clip_norm: None,
                 knn_every: 1,
                 optimizer: OptimizerKind::Sgd,
+                microbatch: None,
             },
             augment: "abcde".parse().unwrap(),
+        }
+    }
+
+    fn simclr(config: &mut Config) -> &mut selfsame_methods::SimClr {
+        match &mut config.method {
+            MethodConfig::SimClr(simclr) => simclr,
+            other => panic!("{} is not simclr", other.name()),
         }
     }
 
@@ -199,11 +168,10 @@ mod tests {
         let cases: Vec<(&str, Spoil)> = vec![
             ("data.image_size", |c| c.data.image_size = 7),
             ("encoder.width", |c| c.encoder.width = 0),
-            ("method.temperature", |c| {
-                c.method = Method::SimClr(SimClrConfig { temperature: f64::NAN, hidden: 8, output: 8 })
-            }),
-            ("method.hidden", |c| c.method = Method::SimClr(SimClrConfig { temperature: 0.5, hidden: 0, output: 8 })),
-            ("method.output", |c| c.method = Method::SimClr(SimClrConfig { temperature: 0.5, hidden: 8, output: 0 })),
+            ("method.temperature", |c| simclr(c).temperature = f64::NAN),
+            ("method.temperature_end", |c| simclr(c).temperature_end = Some(0.0)),
+            ("method.hidden", |c| simclr(c).hidden = 0),
+            ("method.output", |c| simclr(c).output = 0),
             ("train.epochs", |c| c.train.epochs = 0),
             ("train.batch", |c| c.train.batch = 1),
             ("train.learning_rate", |c| c.train.learning_rate = f64::INFINITY),
@@ -211,6 +179,7 @@ mod tests {
             ("train.warmup_epochs", |c| c.train.warmup_epochs = f64::NAN),
             ("train.weight_decay", |c| c.train.weight_decay = -1e-4),
             ("train.clip_norm", |c| c.train.clip_norm = Some(0.0)),
+            ("train.microbatch", |c| c.train.microbatch = Some(1)),
         ];
         for (field, spoil) in cases {
             let mut config = sensible();

@@ -6,13 +6,15 @@
 mod batch;
 pub mod checkpoint;
 mod config;
+mod gradients;
 mod logs;
 mod optimizer;
 mod pretrain;
 mod schedule;
 mod tensorboard;
+mod watch;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use config::{Config, ConfigError, DataConfig, Method, OptimizerKind, Plan, TrainConfig};
+pub use config::{Config, DataConfig, OptimizerKind, Plan, TrainConfig};
 pub use pretrain::{Outcome, Progress, TrainError, pretrain};
 pub use tensorboard::EVENTS_FILE;

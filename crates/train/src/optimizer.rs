@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor, TensorData};
 use selfsame_nn::state::{self, State, Values};
 
 use crate::config::{OptimizerKind, TrainConfig};
+use crate::gradients::ByName;
 
 const MOMENTUM: f64 = 0.9;
 /// LARS's trust coefficient.
@@ -39,16 +40,7 @@ impl Optimizer {
     }
 
     /// One step, the `number`th (from 1).
-    pub(crate) fn step<M: Module>(
-        &mut self,
-        module: M,
-        gradients: &mut Gradients,
-        learning_rate: f64,
-        number: u64,
-    ) -> M {
-        let mut collector = Collector { path: Vec::new(), gradients, by_name: BTreeMap::new() };
-        module.visit(&mut collector);
-        let mut gradients = collector.by_name;
+    pub(crate) fn step<M: Module>(&mut self, module: M, mut gradients: ByName, learning_rate: f64, number: u64) -> M {
         if let Some(longest) = self.clip_norm {
             clip(&mut gradients, longest);
         }
@@ -118,7 +110,7 @@ fn length(x: &Tensor<1>) -> f64 {
 }
 
 /// Scales all gradients by one factor if together they are longer than `longest`.
-fn clip(gradients: &mut BTreeMap<String, Tensor<1>>, longest: f64) {
+fn clip(gradients: &mut ByName, longest: f64) {
     let norm = gradients.values().map(|g| length(g).powi(2)).sum::<f64>().sqrt();
     if norm > longest {
         for gradient in gradients.values_mut() {
@@ -127,31 +119,9 @@ fn clip(gradients: &mut BTreeMap<String, Tensor<1>>, longest: f64) {
     }
 }
 
-struct Collector<'a> {
-    path: Vec<String>,
-    gradients: &'a mut Gradients,
-    by_name: BTreeMap<String, Tensor<1>>,
-}
-
-impl ModuleVisitor for Collector<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = param.val().grad_remove(self.gradients) {
-            self.by_name.insert(self.path.join("."), flat(gradient));
-        }
-    }
-}
-
 struct Stepper<'a> {
     path: Vec<String>,
-    gradients: BTreeMap<String, Tensor<1>>,
+    gradients: ByName,
     learning_rate: f64,
     number: u64,
     optimizer: &'a mut Optimizer,
@@ -187,6 +157,7 @@ fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gradients::by_name;
     use selfsame_nn::layers::{Init, Linear};
 
     /// The rules written out for scalars in f64, as their papers print them.
@@ -234,6 +205,7 @@ mod tests {
             clip_norm,
             knn_every: 0,
             optimizer,
+            microbatch: None,
         }
     }
 
@@ -254,7 +226,8 @@ mod tests {
             for t in 1..=5 {
                 let input = Tensor::<2>::from_floats(x.map(|r| r.map(|v| v as f32)), &device);
                 let mut gradients = linear.forward(input).powi_scalar(2).sum().backward();
-                linear = optimizer.step(linear, &mut gradients, 0.05, t);
+                let gradients = by_name(&linear, &mut gradients);
+                linear = optimizer.step(linear, gradients, 0.05, t);
                 // A step from a restored history must be the same step.
                 optimizer = Optimizer::new(&config(kind, None), &optimizer.moments(), &device.clone().inner());
 

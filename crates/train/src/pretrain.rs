@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use burn::tensor::Device;
 use selfsame_data::{Dataset, Split};
 use selfsame_eval::knn::{self, KnnOptions};
 use selfsame_eval::{Features, accuracy, embed, sample};
-use selfsame_methods::SimClr;
+use selfsame_methods::Step;
 use selfsame_nn::layers::Init;
 use selfsame_nn::state::{self, State};
 use selfsame_nn::{ResNet, pixels};
@@ -16,10 +17,12 @@ use selfsame_report::record::MetricPoint;
 
 use crate::batch::{order, views};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Which};
-use crate::config::{Method, Plan};
+use crate::config::Plan;
+use crate::gradients::compute;
 use crate::logs::Logs;
 use crate::optimizer::Optimizer;
 use crate::schedule::learning_rate;
+use crate::watch;
 
 /// Steps between two points of the curves.
 const LOG_EVERY: u64 = 10;
@@ -138,7 +141,7 @@ pub fn pretrain(
     stop: &AtomicBool,
     on_step: &mut dyn FnMut(&Progress),
 ) -> Result<Outcome, TrainError> {
-    let Method::SimClr(method) = &plan.method;
+    let method = plan.method.method();
     let (images, size) = (dataset.train.len(), plan.data.image_size);
     if images < 2 {
         return Err(TrainError::TooFewImages { images });
@@ -152,7 +155,7 @@ pub fn pretrain(
     // Where to start: from nothing, or from the state that the folder holds.
     let plain = device.clone().inner();
     let training = device.clone().autodiff();
-    let mut model = SimClr::new(method, &plan.encoder, &mut Init::new(plan.seed, &training));
+    let mut networks = method.networks(&plan.encoder, &mut Init::new(plan.seed, &training));
     let failed = |source| TrainError::Checkpoint { source, kept: kept(run) };
     let mut saved = match Checkpoint::load(run).map_err(failed)? {
         Some(state) if state.config != config => {
@@ -168,11 +171,11 @@ pub fn pretrain(
             seconds: 0.0,
             best_knn: None,
             config,
-            weights: state::read(&model),
+            weights: checkpoint::initial(state::read(&networks), run).map_err(|e| failed(e.into()))?,
             moments: State::new(),
         },
     };
-    model = state::load(model, &saved.weights)
+    networks = state::load(networks, &saved.weights)
         .map_err(|source| TrainError::WrongModel { path: checkpoint::state_path(run), source })?;
     let mut optimizer = Optimizer::new(&plan.train, &saved.moments, &plain);
     let mut logs = Logs::open(run, saved.step)?;
@@ -182,22 +185,22 @@ pub fn pretrain(
 
     let mut permutation = (u64::MAX, Vec::new());
     for step in saved.step..steps {
-        // Two views of the next images, all pure functions of seed and step.
+        // Views of the next images, all pure functions of seed and step.
         let epoch = step / steps_per_epoch;
         if permutation.0 != epoch {
             permutation = (epoch, order(images, plan.seed, epoch));
         }
         let start = (step % steps_per_epoch) as usize * batch;
         let chosen = &permutation.1[start..start + batch];
-        let [first, second] = [0, 1].map(|view| {
-            let bytes = views(&plan.augment, &dataset.train, chosen, size, plan.seed, epoch, view);
-            pixels::normalise(&bytes, size as usize, &training)
-        });
+        let images: Vec<_> = (0..method.views() as u32)
+            .map(|view| views(&plan.augment, &dataset.train, chosen, size, plan.seed, epoch, view))
+            .map(|bytes| pixels::normalise(&bytes, size as usize, &training))
+            .collect();
 
         let rate = learning_rate(plan.train.learning_rate, step, warmup, steps);
-        let loss = model.loss(method, first, second);
-        let mut gradients = loss.backward();
-        let loss: f64 = loss.into_scalar();
+        let this = Step { number: step, steps, seed: plan.seed };
+        let computed = compute(method, &networks, &images, &this, plan.train.microbatch);
+        let loss = computed.loss;
         if !loss.is_finite() {
             let what = "the loss".to_owned();
             return Err(TrainError::NotFinite {
@@ -208,15 +211,16 @@ pub fn pretrain(
                 kept: kept(run),
             });
         }
-        model = optimizer.step(model, &mut gradients, rate, step + 1);
+        networks = optimizer.step(networks, computed.gradients, rate, step + 1);
+        networks = method.after_step(networks, &computed.embeddings, &this);
 
         let done = step + 1;
         let epoch_ended = done.is_multiple_of(steps_per_epoch);
         let measured = epoch_ended && is_due(epoch + 1, plan.train.knn_every, plan.train.epochs as u64);
         if measured {
-            check_finite(&state::read(&model), done, rate, run)?;
+            check_finite(&state::read(&networks), done, rate, run)?;
         }
-        let measurement = if measured { online_knn(&model.backbone, dataset, &plain)? } else { None };
+        let measurement = if measured { online_knn(&networks.backbone, dataset, &plain)? } else { None };
         knn = measurement.or(knn);
 
         let elapsed = began.elapsed().as_secs_f64();
@@ -226,10 +230,16 @@ pub fn pretrain(
             epoch: epoch + 1,
             loss,
             knn,
-            views_per_second: ((done - first_step) * 2 * batch as u64) as f64 / elapsed,
+            views_per_second: ((done - first_step) * (method.views() * batch) as u64) as f64 / elapsed,
             left: Duration::from_secs_f64(elapsed / (done - first_step) as f64 * (steps - done) as f64),
         };
         if done.is_multiple_of(LOG_EVERY) || measurement.is_some() || done == steps || done == 1 {
+            let mut watched = match method.pair(&computed.embeddings) {
+                Some(pair) => watch::outputs(pair)?,
+                None => BTreeMap::new(),
+            };
+            watched.extend(computed.terms.iter().map(|(name, value)| (format!("loss_{name}"), *value)));
+            watched.retain(|_, value| value.is_finite());
             logs.add(&MetricPoint {
                 step: done,
                 epoch: done as f64 / steps_per_epoch as f64,
@@ -237,6 +247,7 @@ pub fn pretrain(
                 learning_rate: rate,
                 views_per_second: progress.views_per_second,
                 val_knn_acc1: measurement,
+                watched,
             })?;
         }
         on_step(&progress);
@@ -244,7 +255,7 @@ pub fn pretrain(
         let stopping = stop.load(Ordering::Relaxed);
         let improved = measurement.is_some_and(|found| saved.best_knn.is_none_or(|best| found > best));
         if stopping || improved || done == steps || last_save.elapsed() >= save_every {
-            let weights = state::read(&model);
+            let weights = state::read(&networks);
             check_finite(&weights, done, rate, run)?;
             // The curves first: after a power cut they may be ahead of the state, which cuts them back, never behind.
             logs.sync()?;

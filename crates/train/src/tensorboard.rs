@@ -25,7 +25,8 @@ pub(crate) fn point(point: &MetricPoint) -> Vec<u8> {
         let scalar = [text(1, tag), vec![2 << 3 | 5], (value? as f32).to_le_bytes().to_vec()].concat();
         Some(record(&[vec![2 << 3], varint(point.step), bytes(5, &bytes(1, &scalar))].concat()))
     };
-    scalars.into_iter().filter_map(event).flatten().collect()
+    let watched = point.watched.iter().map(|(name, value)| (name.as_str(), Some(*value)));
+    scalars.into_iter().chain(watched).filter_map(event).flatten().collect()
 }
 
 /// A TFRecord: length, masked CRC-32C of the length, data, masked CRC-32C of the data.

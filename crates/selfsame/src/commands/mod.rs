@@ -1,7 +1,9 @@
 mod bench;
 mod embed;
 mod eval;
+mod export;
 mod fetch;
+mod init;
 mod pretrain;
 mod report;
 mod views;
@@ -38,6 +40,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Pretrain(args) => pretrain::pretrain(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Views(args) => views::run(&args),

@@ -14,7 +14,7 @@ use selfsame::train::checkpoint::Which;
 use selfsame::train::{Outcome, Plan, TrainError};
 use serde_json::json;
 
-use super::{INTERRUPTED, eval, quoted, report, shown, views};
+use super::{INTERRUPTED, eval, init, quoted, report, shown, views};
 use crate::args::{CheckpointName, Pretrain};
 use crate::run::{self, Run};
 use crate::terminal::{Bar, Terminal};
@@ -137,8 +137,13 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
         ));
     }
     let sheet = view_sheet(&plan, &dataset)?;
+    let init = init::weights(args, &plan, terminal)?;
     run.clear()?;
-    let record = run::record(&plan, &dataset, &args.device.device);
+    let mut record = run::record(&plan, &dataset, &args.device.device);
+    if let (Some(weights), Some(file)) = (init, &args.init) {
+        run.write_init(weights)?;
+        record.protocol.push(("Initial weights".to_owned(), shown(file)));
+    }
     run.write_record(&record)?;
     write_json(&run.path.join(VIEWS_FILE), &sheet)?;
     // Last, since a folder with a configuration is one that can be resumed.

@@ -1,0 +1,48 @@
+use burn::tensor::Tensor;
+use selfsame_nn::layers::Init;
+use selfsame_nn::{EncoderConfig, Mlp, Norms};
+use serde::{Deserialize, Serialize};
+
+use crate::losses::{Loss, barlow_twins};
+use crate::settings::{at_least_zero, width};
+use crate::{ConfigError, Method, Networks, Step};
+
+/// Barlow Twins (Zbontar et al. 2021): makes the cross-correlation matrix of two views' outputs the identity.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BarlowTwins {
+    /// Weight λ of what is off the diagonal.
+    pub lambda: f64,
+    /// Width of the head's two hidden layers.
+    pub hidden: usize,
+    /// Number of values the loss compares.
+    pub output: usize,
+}
+
+impl BarlowTwins {
+    /// For an encoder of so many values.
+    pub(crate) fn sensible(dim: usize) -> Self {
+        Self { lambda: 5e-3, hidden: 4 * dim, output: 4 * dim }
+    }
+}
+
+impl Method for BarlowTwins {
+    fn check(&self) -> Result<(), ConfigError> {
+        at_least_zero("method.lambda", self.lambda)?;
+        width("method.hidden", self.hidden)?;
+        width("method.output", self.output)
+    }
+
+    fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
+        let sizes = |dim| [dim, self.hidden, self.hidden, self.output];
+        Networks::new(encoder, init, |dim, init| Mlp::new(&sizes(dim), Norms::Hidden, init))
+    }
+
+    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
+        networks.project_each(views)
+    }
+
+    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
+        barlow_twins(embeddings[0].clone(), embeddings[1].clone(), self.lambda)
+    }
+}

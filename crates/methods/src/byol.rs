@@ -1,0 +1,63 @@
+use burn::tensor::Tensor;
+use selfsame_nn::layers::Init;
+use selfsame_nn::{EncoderConfig, Mlp, Norms};
+use serde::{Deserialize, Serialize};
+
+use crate::losses::{Loss, negative_cosine};
+use crate::settings::{momentum, width};
+use crate::{ConfigError, Method, Networks, Step};
+
+/// BYOL (Grill et al. 2020): predicts, from one view, what a slow copy of the networks makes of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Byol {
+    /// How much of the slow copy stays at the first step; 1 is reached along a half cosine.
+    pub momentum: f64,
+    /// Width of the hidden layers of projector and predictor.
+    pub hidden: usize,
+    /// Number of values the loss compares.
+    pub output: usize,
+}
+
+impl Byol {
+    /// For an encoder of so many values.
+    pub(crate) fn sensible(dim: usize) -> Self {
+        Self { momentum: 0.99, hidden: 4 * dim, output: 256 }
+    }
+
+    fn projector(&self, dim: usize, init: &mut Init<'_>) -> Mlp {
+        Mlp::new(&[dim, self.hidden, self.output], Norms::Hidden, init)
+    }
+}
+
+impl Method for Byol {
+    fn check(&self) -> Result<(), ConfigError> {
+        momentum(self.momentum)?;
+        width("method.hidden", self.hidden)?;
+        width("method.output", self.output)
+    }
+
+    fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
+        let networks = Networks::new(encoder, init, |dim, init| self.projector(dim, init));
+        let predictor = Some(self.projector(self.output, init));
+        let slow = self.projector(encoder.dim(), init);
+        Networks { predictor, ..networks }.with_momentum(encoder, init, slow)
+    }
+
+    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
+        let predictor = networks.predictor.as_ref().expect("BYOL has a predictor");
+        let slow = networks.momentum.as_ref().expect("BYOL has a slow copy");
+        let predicted = networks.project_each(views).into_iter().map(|z| predictor.forward(z));
+        let targets = views.iter().map(|view| slow.forward(view.clone()).detach());
+        predicted.chain(targets).collect()
+    }
+
+    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
+        let [p1, p2, t1, t2] = embeddings else { unreachable!("two predictions and two targets") };
+        Loss::mean(negative_cosine(p1.clone(), t2.clone().detach()), negative_cosine(p2.clone(), t1.clone().detach()))
+    }
+
+    fn after_step(&self, networks: Networks, _embeddings: &[Tensor<2>], step: &Step) -> Networks {
+        networks.follow(step.anneal(self.momentum, 1.0))
+    }
+}

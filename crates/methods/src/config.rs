@@ -1,0 +1,134 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BarlowTwins, Byol, InfoNce, Method, MocoV2, RevisedInfoNce, Rotation, SimClr, SimSiam, SimpleContrastive, Spectral,
+    TSimClr, VicReg,
+};
+
+/// The methods there are, by name, each with what it is.
+pub const METHODS: [(&str, &str); 12] = [
+    ("simclr", "Chen et al. 2020: all other images of the batch as negatives"),
+    ("mocov2", "Chen et al. 2020: a momentum encoder and a queue of negatives"),
+    ("barlow_twins", "Zbontar et al. 2021: cross-correlation towards the identity"),
+    ("simsiam", "Chen and He 2021: a predictor and a held side, no negatives"),
+    ("byol", "Grill et al. 2020: predicts a momentum encoder's output"),
+    ("vicreg", "Bardes et al. 2022: variance, invariance, covariance"),
+    ("spectral", "HaoChen et al. 2021: a factor of the augmentation graph"),
+    ("revised_infonce", "Huang et al. 2023: alignment and divergence weighed apart"),
+    ("infonce", "van den Oord et al. 2018: with a chosen number of negatives"),
+    ("t_simclr", "Hu et al. 2022: SimCLR with t-SNE's heavy tails"),
+    ("simple_contrastive", "Huang et al. 2023: linear, for the collapse it shows"),
+    ("rotation", "Gidaris et al. 2018: which quarter turn was made"),
+];
+
+/// A method with its settings, as `config.toml` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum MethodConfig {
+    /// [`SimClr`].
+    #[serde(rename = "simclr")]
+    SimClr(SimClr),
+    /// [`MocoV2`].
+    #[serde(rename = "mocov2")]
+    MocoV2(MocoV2),
+    /// [`BarlowTwins`].
+    BarlowTwins(BarlowTwins),
+    /// [`SimSiam`].
+    #[serde(rename = "simsiam")]
+    SimSiam(SimSiam),
+    /// [`Byol`].
+    Byol(Byol),
+    /// [`VicReg`].
+    #[serde(rename = "vicreg")]
+    VicReg(VicReg),
+    /// [`Spectral`].
+    Spectral(Spectral),
+    /// [`RevisedInfoNce`].
+    #[serde(rename = "revised_infonce")]
+    RevisedInfoNce(RevisedInfoNce),
+    /// [`InfoNce`].
+    #[serde(rename = "infonce")]
+    InfoNce(InfoNce),
+    /// [`TSimClr`].
+    #[serde(rename = "t_simclr")]
+    TSimClr(TSimClr),
+    /// [`SimpleContrastive`].
+    SimpleContrastive(SimpleContrastive),
+    /// [`Rotation`].
+    Rotation(Rotation),
+}
+
+impl MethodConfig {
+    /// The method of a name of [`METHODS`], with sensible settings for an encoder of `dim` values.
+    pub fn by_name(name: &str, dim: usize) -> Option<Self> {
+        Some(match name {
+            "simclr" => Self::SimClr(SimClr::sensible(dim)),
+            "mocov2" => Self::MocoV2(MocoV2::sensible(dim)),
+            "barlow_twins" => Self::BarlowTwins(BarlowTwins::sensible(dim)),
+            "simsiam" => Self::SimSiam(SimSiam::sensible(dim)),
+            "byol" => Self::Byol(Byol::sensible(dim)),
+            "vicreg" => Self::VicReg(VicReg::sensible(dim)),
+            "spectral" => Self::Spectral(Spectral::sensible(dim)),
+            "revised_infonce" => Self::RevisedInfoNce(RevisedInfoNce::sensible(dim)),
+            "infonce" => Self::InfoNce(InfoNce::sensible(dim)),
+            "t_simclr" => Self::TSimClr(TSimClr::sensible(dim)),
+            "simple_contrastive" => Self::SimpleContrastive(SimpleContrastive::sensible(dim)),
+            "rotation" => Self::Rotation(Rotation {}),
+            _ => return None,
+        })
+    }
+
+    /// The name it has in [`METHODS`].
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SimClr(_) => "simclr",
+            Self::MocoV2(_) => "mocov2",
+            Self::BarlowTwins(_) => "barlow_twins",
+            Self::SimSiam(_) => "simsiam",
+            Self::Byol(_) => "byol",
+            Self::VicReg(_) => "vicreg",
+            Self::Spectral(_) => "spectral",
+            Self::RevisedInfoNce(_) => "revised_infonce",
+            Self::InfoNce(_) => "infonce",
+            Self::TSimClr(_) => "t_simclr",
+            Self::SimpleContrastive(_) => "simple_contrastive",
+            Self::Rotation(_) => "rotation",
+        }
+    }
+
+    /// The method itself.
+    pub fn method(&self) -> &dyn Method {
+        match self {
+            Self::SimClr(method) => method,
+            Self::MocoV2(method) => method,
+            Self::BarlowTwins(method) => method,
+            Self::SimSiam(method) => method,
+            Self::Byol(method) => method,
+            Self::VicReg(method) => method,
+            Self::Spectral(method) => method,
+            Self::RevisedInfoNce(method) => method,
+            Self::InfoNce(method) => method,
+            Self::TSimClr(method) => method,
+            Self::SimpleContrastive(method) => method,
+            Self::Rotation(method) => method,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_method_and_its_toml() {
+        for (name, _) in METHODS {
+            let config = MethodConfig::by_name(name, 64).unwrap();
+            assert_eq!(config.name(), name);
+            config.method().check().unwrap();
+            let text = toml::to_string(&config).unwrap();
+            assert!(text.contains(&format!("name = \"{name}\"")), "{text}");
+            assert_eq!(toml::from_str::<MethodConfig>(&text).unwrap(), config);
+        }
+        assert_eq!(MethodConfig::by_name("simcrl", 64), None);
+    }
+}

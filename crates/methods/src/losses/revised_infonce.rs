@@ -1,0 +1,29 @@
+use burn::tensor::Tensor;
+
+use super::Loss;
+use super::contrast::{log_sum_exp, without_own_image};
+use super::normalise::normalise;
+
+/// InfoNCE with its two factors weighted apart, after Huang et al. 2023: alignment, and divergence times `lambda`.
+///
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be normalised. With z the
+/// 2·batch normalised rows, the terms are "alignment", the mean over images of the squared distance of the two views,
+/// and "divergence", the mean over i of log Σ_k exp(z_i·z_k / T), k running over the rows of both views that view
+/// another image than row i does.
+///
+/// # Panics
+/// If the shapes differ or the batch is smaller than 2.
+pub fn revised_infonce(first: Tensor<2>, second: Tensor<2>, lambda: f64, temperature: f64) -> Loss {
+    assert_eq!(first.dims(), second.dims(), "both views of every image");
+    let [batch, _] = first.dims();
+    assert!(batch > 1, "a negative needs a batch of two or more, not {batch}");
+    let (first, second) = (normalise(first), normalise(second));
+    let alignment = (first.clone() - second.clone()).powi_scalar(2).sum_dim(1).mean();
+    let z = Tensor::cat(vec![first, second], 0);
+    let similarities = z.clone().matmul(z.transpose()).div_scalar(temperature);
+    let divergence = log_sum_exp(without_own_image(similarities)).mean();
+    Loss {
+        value: alignment.clone() + divergence.clone().mul_scalar(lambda),
+        terms: vec![("alignment", alignment), ("divergence", divergence)],
+    }
+}

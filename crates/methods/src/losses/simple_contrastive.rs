@@ -1,0 +1,31 @@
+use burn::tensor::Tensor;
+
+use super::Loss;
+use super::contrast::own_image;
+use super::normalise::normalise;
+
+/// The simple contrastive loss, InfoNCE's limit at high temperature (Huang et al. 2023): it centres the embeddings and
+/// lets them collapse onto two opposite points.
+///
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be normalised. With z the
+/// 2·batch normalised rows, the terms are "alignment", the mean of −z_i·z_j over the pairs that view the same image,
+/// and "divergence", the mean of z_i·z_k over those that view different ones, among the rows of both views; the value
+/// is alignment + `lambda`·divergence.
+///
+/// # Panics
+/// If the shapes differ or the batch is smaller than 2.
+pub fn simple_contrastive(first: Tensor<2>, second: Tensor<2>, lambda: f64) -> Loss {
+    assert_eq!(first.dims(), second.dims(), "both views of every image");
+    let [batch, _] = first.dims();
+    assert!(batch > 1, "a negative needs a batch of two or more, not {batch}");
+    let (first, second) = (normalise(first), normalise(second));
+    let alignment = -(first.clone() * second.clone()).sum_dim(1).mean();
+    let z = Tensor::cat(vec![first, second], 0);
+    let similarities = z.clone().matmul(z.transpose());
+    let own = own_image(batch, &similarities.device());
+    let divergence = similarities.mask_fill(own, 0.0).sum().div_scalar((4 * batch * (batch - 1)) as f64);
+    Loss {
+        value: alignment.clone() + divergence.clone().mul_scalar(lambda),
+        terms: vec![("alignment", alignment), ("divergence", divergence)],
+    }
+}

@@ -1,0 +1,34 @@
+use burn::tensor::Tensor;
+
+use super::{Loss, diagonal};
+
+/// The spectral contrastive loss (HaoChen et al. 2021).
+///
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i, taken as they are: the method normalises
+/// and scales. The value is the sum of the terms "alignment", −2 times the mean over i of first_i·second_i, and
+/// "divergence", the mean over i ≠ j of (first_i·second_j)².
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use selfsame_methods::losses::spectral;
+///
+/// // Two images whose views agree and which are orthogonal to each other:
+/// let z = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0]], &Device::flex());
+/// assert_eq!(spectral(z.clone(), z).value.into_scalar::<f32>(), -2.0);
+/// ```
+///
+/// # Panics
+/// If the shapes differ or the batch is smaller than 2.
+pub fn spectral(first: Tensor<2>, second: Tensor<2>) -> Loss {
+    assert_eq!(first.dims(), second.dims(), "both views of every image");
+    let [batch, _] = first.dims();
+    assert!(batch > 1, "a negative needs a batch of two or more, not {batch}");
+    let alignment = (first.clone() * second.clone()).sum_dim(1).mean().mul_scalar(-2.0);
+    let same_image = diagonal(batch, &first.device());
+    let products = first.matmul(second.transpose()).mask_fill(same_image, 0.0);
+    let divergence = products.powi_scalar(2).sum().div_scalar((batch * (batch - 1)) as f64);
+    Loss {
+        value: alignment.clone() + divergence.clone(),
+        terms: vec![("alignment", alignment), ("divergence", divergence)],
+    }
+}

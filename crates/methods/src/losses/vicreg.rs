@@ -1,0 +1,73 @@
+use burn::tensor::{Tensor, activation::relu};
+use serde::{Deserialize, Serialize};
+
+use super::{Loss, diagonal};
+
+/// Added to a column's variance before its root, so that the root's gradient stays finite.
+const EPSILON: f64 = 1e-4;
+
+/// How much each term of [`vicreg`] counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VicRegWeights {
+    /// Of the distance between two views of an image; the paper's λ, there 25.
+    pub invariance: f64,
+    /// Of the shortfall of each column's deviation below 1; the paper's μ, there 25.
+    pub variance: f64,
+    /// Of the covariance between columns; the paper's ν, there 1.
+    pub covariance: f64,
+}
+
+/// The loss of VICReg (Bardes et al. 2022, equations 1 to 6).
+///
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i. The value is the weighted sum of the terms
+/// - "invariance", the mean over rows and columns of (first − second)²;
+/// - "variance", the mean over both views and all columns of max(0, 1 − √(var + 1e-4));
+/// - "covariance", Σ_{i≠j} cov_ij² / dim, summed over both views,
+///
+/// with variances and covariances over the batch, divided by batch − 1. The weights published with the paper belong
+/// to this form, that of the authors' code; the paper's text has `dim` times the invariance and twice the variance.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use selfsame_methods::losses::{VicRegWeights, vicreg};
+///
+/// // Views that agree, columns that vary enough and not together: nothing to pay.
+/// let rows = [[2.0, 2.0], [2.0, -2.0], [-2.0, 2.0], [-2.0, -2.0]];
+/// let z = Tensor::<2>::from_floats(rows, &Device::flex());
+/// let weights = VicRegWeights { invariance: 25.0, variance: 25.0, covariance: 1.0 };
+/// assert_eq!(vicreg(z.clone(), z, weights).value.into_scalar::<f32>(), 0.0);
+/// ```
+///
+/// # Panics
+/// If the shapes differ or the batch is smaller than 2.
+pub fn vicreg(first: Tensor<2>, second: Tensor<2>, weights: VicRegWeights) -> Loss {
+    assert_eq!(first.dims(), second.dims(), "both views of every image");
+    let [batch, _] = first.dims();
+    assert!(batch > 1, "a variance needs a batch of two or more, not {batch}");
+    let invariance = (first.clone() - second.clone()).powi_scalar(2).mean();
+    let [first, second] = [first, second].map(|rows| rows.clone() - rows.mean_dim(0));
+    let variance = (shortfall(first.clone()) + shortfall(second.clone())).div_scalar(2.0);
+    let covariance = redundancy(first) + redundancy(second);
+    Loss {
+        value: invariance.clone().mul_scalar(weights.invariance)
+            + variance.clone().mul_scalar(weights.variance)
+            + covariance.clone().mul_scalar(weights.covariance),
+        terms: vec![("invariance", invariance), ("variance", variance), ("covariance", covariance)],
+    }
+}
+
+/// The mean over columns of max(0, 1 − deviation).
+fn shortfall(centred: Tensor<2>) -> Tensor<1> {
+    let [batch, _] = centred.dims();
+    let variance = centred.powi_scalar(2).sum_dim(0).div_scalar((batch - 1) as f64);
+    relu(1.0 - variance.add_scalar(EPSILON).sqrt()).mean()
+}
+
+/// The squared covariances between different columns, summed, by the number of columns.
+fn redundancy(centred: Tensor<2>) -> Tensor<1> {
+    let [batch, dim] = centred.dims();
+    let covariance = centred.clone().transpose().matmul(centred).div_scalar((batch - 1) as f64);
+    let variances = diagonal(dim, &covariance.device());
+    covariance.mask_fill(variances, 0.0).powi_scalar(2).sum().div_scalar(dim as f64)
+}

@@ -1,0 +1,134 @@
+use burn::module::{Module, Param};
+use burn::tensor::{Int, Tensor, TensorData};
+use rand::seq::SliceRandom;
+use selfsame_nn::layers::Init;
+use selfsame_nn::{EncoderConfig, Mlp, Norms};
+use serde::{Deserialize, Serialize};
+
+use crate::losses::{Loss, info_nce, normalise};
+use crate::settings::{momentum, temperature, width};
+use crate::{Branch, ConfigError, Method, Networks, Step, need};
+
+/// MoCo v2 (He et al. 2020; Chen et al. 2020): tells what a slow copy of the networks makes of an image's other view
+/// from what it made of the images of earlier batches.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MocoV2 {
+    /// Temperature of the loss.
+    pub temperature: f64,
+    /// Temperature at the end, reached along a half cosine; the same throughout without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature_end: Option<f64>,
+    /// How much of the slow copy stays at a step.
+    pub momentum: f64,
+    /// Earlier embeddings that are kept as negatives.
+    pub queue: usize,
+    /// Whether each view is both query and key, at twice the cost of a step.
+    pub symmetric: bool,
+    /// Parts of a batch that batch normalisation sees apart, as if each lay on a machine of its own. The slow copy
+    /// sees the images in another order, so that a part's statistics give nothing away.
+    pub splits: usize,
+    /// Width of the head's hidden layer.
+    pub hidden: usize,
+    /// Number of values the loss compares.
+    pub output: usize,
+}
+
+impl MocoV2 {
+    /// For an encoder of so many values: the CIFAR settings of the authors' demonstration, symmetric.
+    pub(crate) fn sensible(dim: usize) -> Self {
+        Self {
+            temperature: 0.1,
+            temperature_end: None,
+            momentum: 0.99,
+            queue: 4096,
+            symmetric: true,
+            splits: 8,
+            hidden: dim,
+            output: 128,
+        }
+    }
+
+    fn projector(&self, dim: usize, init: &mut Init<'_>) -> Mlp {
+        Mlp::new(&[dim, self.hidden, self.output], Norms::None, init)
+    }
+
+    /// What `network` makes of images of which batch normalisation sees a part at a time.
+    fn split_forward(&self, network: impl Fn(Tensor<4>) -> Tensor<2>, images: Tensor<4>) -> Tensor<2> {
+        let [count, ..] = images.dims();
+        // Statistics of one image would be of its own pixels alone.
+        let parts = self.splits.min(count / 2).max(1);
+        Tensor::cat(images.chunk(parts, 0).into_iter().map(network).collect(), 0)
+    }
+
+    fn keys(&self, slow: &Branch, images: Tensor<4>, order: &[usize]) -> Tensor<2> {
+        let device = images.device();
+        let index = |order: Vec<i64>| {
+            let count = order.len();
+            Tensor::<1, Int>::from_data(TensorData::new(order, [count]), &device)
+        };
+        let mut back = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &image)| back[image] = place as i64);
+        let shuffled = images.select(0, index(order.iter().map(|&image| image as i64).collect()));
+        let keys = self.split_forward(|part| slow.forward(part), shuffled);
+        normalise(keys.select(0, index(back))).detach()
+    }
+}
+
+impl Method for MocoV2 {
+    fn check(&self) -> Result<(), ConfigError> {
+        temperature(self.temperature, self.temperature_end)?;
+        momentum(self.momentum)?;
+        need("method.queue", self.queue, (1..=1 << 24).contains(&self.queue), "1 to 16777216 embeddings")?;
+        need("method.splits", self.splits, (1..=1024).contains(&self.splits), "1 to 1024 parts")?;
+        width("method.hidden", self.hidden)?;
+        width("method.output", self.output)
+    }
+
+    fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
+        let networks = Networks::new(encoder, init, |dim, init| self.projector(dim, init));
+        let slow = self.projector(encoder.dim(), init);
+        let networks = networks.with_momentum(encoder, init, slow);
+        // Random directions until there are earlier batches.
+        let queue = normalise(init.normal([self.queue, self.output]));
+        Networks { queue: Some(Param::from_tensor(queue).no_grad()), ..networks }
+    }
+
+    fn embed(&self, networks: &Networks, views: &[Tensor<4>], step: &Step) -> Vec<Tensor<2>> {
+        let slow = networks.momentum.as_ref().expect("MoCo has a slow copy");
+        let [count, ..] = views[0].dims();
+        let mut order: Vec<usize> = (0..count).collect();
+        order.shuffle(&mut step.random());
+        let query = |view: &Tensor<4>| self.split_forward(|part| networks.project(part), view.clone());
+        let key = |view: &Tensor<4>| self.keys(slow, view.clone(), &order);
+        match self.symmetric {
+            true => vec![query(&views[0]), query(&views[1]), key(&views[0]), key(&views[1])],
+            false => vec![query(&views[0]), key(&views[1])],
+        }
+    }
+
+    fn loss(&self, networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss {
+        let queue = networks.queue.as_ref().expect("MoCo has a queue").val();
+        let temperature = step.anneal(self.temperature, self.temperature_end.unwrap_or(self.temperature));
+        let of = |query: &Tensor<2>, key: &Tensor<2>| {
+            info_nce(query.clone(), key.clone().detach(), queue.clone(), temperature)
+        };
+        match embeddings {
+            [q1, q2, k1, k2] => Loss::mean(of(q1, k2), of(q2, k1)),
+            [q1, k2] => of(q1, k2),
+            _ => unreachable!("queries and as many keys"),
+        }
+    }
+
+    fn after_step(&self, networks: Networks, embeddings: &[Tensor<2>], _step: &Step) -> Networks {
+        let networks = networks.follow(self.momentum);
+        let keys = &embeddings[embeddings.len() / 2..];
+        let queue = networks.queue.map(|queue| {
+            queue.map(|queue| {
+                let newest_first = keys.iter().cloned().chain([queue]).collect();
+                Tensor::cat(newest_first, 0).narrow(0, 0, self.queue).detach()
+            })
+        });
+        Networks { queue, ..networks }
+    }
+}

@@ -1,0 +1,74 @@
+use burn::tensor::{Int, Tensor, TensorData};
+use selfsame_nn::layers::Init;
+use selfsame_nn::{EncoderConfig, Mlp, Norms};
+use serde::{Deserialize, Serialize};
+
+use crate::losses::{Loss, cross_entropy};
+use crate::{ConfigError, Method, Networks, Step};
+
+/// Rotation prediction (Gidaris et al. 2018), a pretext task: tells which of four quarter turns an image was given. It
+/// has no settings.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {}
+
+const TURNS: usize = 4;
+
+impl Method for Rotation {
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    fn views(&self) -> usize {
+        1
+    }
+
+    fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
+        Networks::new(encoder, init, |dim, init| Mlp::new(&[dim, TURNS], Norms::None, init))
+    }
+
+    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
+        let mut turned = vec![views[0].clone()];
+        for _ in 1..TURNS {
+            turned.push(quarter_turn(turned[turned.len() - 1].clone()));
+        }
+        networks.project_together(&turned)
+    }
+
+    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
+        let [batch, _] = embeddings[0].dims();
+        let turns: Vec<i64> = (0..TURNS as i64).flat_map(|turn| vec![turn; batch]).collect();
+        let turns = TensorData::new(turns, [TURNS * batch]);
+        let turns = Tensor::<1, Int>::from_data(turns, &embeddings[0].device());
+        cross_entropy(Tensor::cat(embeddings.to_vec(), 0), turns)
+    }
+
+    /// Four answers are no representation.
+    fn pair<'a>(&self, _embeddings: &'a [Tensor<2>]) -> Option<[&'a Tensor<2>; 2]> {
+        None
+    }
+}
+
+/// `[images, height, width, channels]`, each image turned to the left.
+fn quarter_turn(images: Tensor<4>) -> Tensor<4> {
+    images.swap_dims(1, 2).flip([1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn four_quarter_turns_are_none_and_one_moves_the_corner() {
+        let device = Device::flex();
+        let data = TensorData::new((0..18).map(|v| v as f32).collect::<Vec<_>>(), [1, 3, 3, 2]);
+        let image = Tensor::<4>::from_data(data.clone(), &device);
+        let once = quarter_turn(image.clone());
+        // What was at the right of the top row is at its left.
+        let corner: Vec<f32> = once.clone().slice([0..1, 0..1, 0..1, 0..2]).into_data().try_into_vec().unwrap();
+        assert_eq!(corner, [4.0, 5.0]);
+        assert_ne!(once.clone().into_data(), data);
+        assert_eq!(quarter_turn(quarter_turn(quarter_turn(once))).into_data(), data);
+    }
+}

@@ -1,0 +1,48 @@
+use burn::tensor::Tensor;
+use selfsame_nn::layers::Init;
+use selfsame_nn::{EncoderConfig, Mlp, Norms};
+use serde::{Deserialize, Serialize};
+
+use crate::losses::{Loss, simple_contrastive};
+use crate::settings::{at_least_zero, width};
+use crate::{ConfigError, Method, Networks, Step};
+
+/// The simple contrastive loss of Huang et al. (ICLR 2023): InfoNCE at infinite temperature. It only centres the
+/// outputs, which may all lie on two opposite points: here for the collapse it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimpleContrastive {
+    /// Weight λ of the negatives.
+    pub lambda: f64,
+    /// Width of the head's hidden layer.
+    pub hidden: usize,
+    /// Number of values the loss compares.
+    pub output: usize,
+}
+
+impl SimpleContrastive {
+    /// For an encoder of so many values.
+    pub(crate) fn sensible(dim: usize) -> Self {
+        Self { lambda: 1.0, hidden: dim, output: 128 }
+    }
+}
+
+impl Method for SimpleContrastive {
+    fn check(&self) -> Result<(), ConfigError> {
+        at_least_zero("method.lambda", self.lambda)?;
+        width("method.hidden", self.hidden)?;
+        width("method.output", self.output)
+    }
+
+    fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
+        Networks::new(encoder, init, |dim, init| Mlp::new(&[dim, self.hidden, self.output], Norms::None, init))
+    }
+
+    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
+        networks.project_together(views)
+    }
+
+    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
+        simple_contrastive(embeddings[0].clone(), embeddings[1].clone(), self.lambda)
+    }
+}

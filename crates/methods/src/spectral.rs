@@ -1,0 +1,49 @@
+use burn::tensor::Tensor;
+use selfsame_nn::layers::Init;
+use selfsame_nn::{EncoderConfig, Mlp, Norms};
+use serde::{Deserialize, Serialize};
+
+use crate::losses::{Loss, normalise, spectral};
+use crate::settings::{positive, width};
+use crate::{ConfigError, Method, Networks, Step};
+
+/// Spectral contrastive learning (HaoChen et al. 2021): its minimum is a factor of the augmentation graph's adjacency
+/// matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spectral {
+    /// Euclidean norm that outputs are brought to.
+    pub radius: f64,
+    /// Width of the head's hidden layer.
+    pub hidden: usize,
+    /// Number of values the loss compares.
+    pub output: usize,
+}
+
+impl Spectral {
+    /// For an encoder of so many values.
+    pub(crate) fn sensible(dim: usize) -> Self {
+        Self { radius: 10f64.sqrt(), hidden: 2 * dim, output: 2 * dim }
+    }
+}
+
+impl Method for Spectral {
+    fn check(&self) -> Result<(), ConfigError> {
+        positive("method.radius", self.radius)?;
+        width("method.hidden", self.hidden)?;
+        width("method.output", self.output)
+    }
+
+    fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
+        Networks::new(encoder, init, |dim, init| Mlp::new(&[dim, self.hidden, self.output], Norms::Hidden, init))
+    }
+
+    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
+        networks.project_each(views)
+    }
+
+    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
+        let [first, second] = [0, 1].map(|i| normalise(embeddings[i].clone()).mul_scalar(self.radius));
+        spectral(first, second)
+    }
+}

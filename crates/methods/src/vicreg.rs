@@ -1,0 +1,56 @@
+use burn::tensor::Tensor;
+use selfsame_nn::layers::Init;
+use selfsame_nn::{EncoderConfig, Mlp, Norms};
+use serde::{Deserialize, Serialize};
+
+use crate::losses::{Loss, VicRegWeights, vicreg};
+use crate::settings::{at_least_zero, width};
+use crate::{ConfigError, Method, Networks, Step};
+
+/// VICReg (Bardes et al. 2022): views agree, every output varies, no two outputs vary together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VicReg {
+    /// Weight of the distance between views.
+    pub invariance: f64,
+    /// Weight of outputs that vary too little.
+    pub variance: f64,
+    /// Weight of outputs that vary together.
+    pub covariance: f64,
+    /// Width of the head's two hidden layers.
+    pub hidden: usize,
+    /// Number of values the loss compares.
+    pub output: usize,
+}
+
+impl VicReg {
+    /// For an encoder of so many values, with the paper's weights.
+    pub(crate) fn sensible(dim: usize) -> Self {
+        Self { invariance: 25.0, variance: 25.0, covariance: 1.0, hidden: 4 * dim, output: 4 * dim }
+    }
+}
+
+impl Method for VicReg {
+    fn check(&self) -> Result<(), ConfigError> {
+        at_least_zero("method.invariance", self.invariance)?;
+        at_least_zero("method.variance", self.variance)?;
+        at_least_zero("method.covariance", self.covariance)?;
+        width("method.hidden", self.hidden)?;
+        width("method.output", self.output)
+    }
+
+    fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
+        let sizes = |dim| [dim, self.hidden, self.hidden, self.output];
+        Networks::new(encoder, init, |dim, init| Mlp::new(&sizes(dim), Norms::Hidden, init))
+    }
+
+    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
+        networks.project_each(views)
+    }
+
+    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
+        let weights =
+            VicRegWeights { invariance: self.invariance, variance: self.variance, covariance: self.covariance };
+        vicreg(embeddings[0].clone(), embeddings[1].clone(), weights)
+    }
+}

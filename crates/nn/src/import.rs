@@ -1,0 +1,381 @@
+//! Encoders from elsewhere: state dicts of torchvision, lightly, solo-learn, MoCo and selfsame itself.
+//!
+//! A file is a safetensors file or what `torch.save` writes; of a pickle only the tensors' descriptions are read, and
+//! nothing in it is ever executed. The encoder is found by its first convolution, the only one of three input channels,
+//! and its tensors are given torchvision's names, which are ours:
+//!
+//! - whatever stands before them is dropped: `state_dict.`, `module.encoder_q.`, `backbone.`, …;
+//! - where layers are numbered, as in `nn.Sequential(*resnet.children())`, the six numbers that have tensors are the
+//!   two of the stem and the four stages;
+//! - `shortcut` is `downsample` (lightly's ResNet);
+//! - `num_batches_tracked` is left out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use pytorch_reader::{DType, PytorchReader};
+use safetensors::{Dtype, SafeTensors};
+
+use crate::resnet::{Architecture, EncoderConfig, ResNet, Stem};
+use crate::state::{self, Mismatch, State, Values};
+
+/// Children of a residual network that have tensors, in order.
+const LAYERS: [&str; 6] = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"];
+/// Names that an error or a table gives of a list before it says how many more there are.
+const NAMED: usize = 4;
+
+/// An encoder read from a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Import {
+    /// Its tensors by our names.
+    pub state: State,
+    /// What stood before their names in the file, such as `state_dict.backbone.`.
+    pub network: String,
+    /// The file's other tensors, by its own names: heads, other networks, histories of optimizers.
+    pub others: Vec<String>,
+    /// Whether the network computes something else than its tensors say: the layers of lightly's own ResNet in an
+    /// `nn.Sequential` have no ReLU after the stem, since lightly calls that one as a function.
+    pub lacks_relu: bool,
+}
+
+/// Why a file gave no encoder.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The operating system's refusal.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Neither a whole safetensors file nor a whole PyTorch checkpoint.
+    #[error("{}: damaged, or neither a safetensors file nor a PyTorch checkpoint ({cause}); fetch it again, or save it with torch.save(model.state_dict(), …)", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// No convolution of three input channels by a name that a residual network gives its first.
+    #[error("{}: no residual network (no conv1.weight or 0.weight of three input channels, but {}); save one with torch.save(resnet.state_dict(), …)", path.display(), some(names))]
+    NoEncoder {
+        /// The file.
+        path: PathBuf,
+        /// The names it has.
+        names: Vec<String>,
+    },
+    /// Several networks, of which none is the obvious one.
+    #[error("{}: several encoders ({}); save the one that is meant on its own", path.display(), some(networks))]
+    SeveralEncoders {
+        /// The file.
+        path: PathBuf,
+        /// What stands before the names of each.
+        networks: Vec<String>,
+    },
+    /// Tensors larger than the file that is said to hold them.
+    #[error("{}: its encoder claims {claimed} bytes, and the file has {length}; save it with torch.save(model.state_dict(), …)", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that the tensors claim.
+        claimed: u64,
+        /// Bytes of the file.
+        length: u64,
+    },
+    /// A tensor whose values are no floats.
+    #[error("{}: {name} holds {found} values, not floats; save the network in float32", path.display())]
+    ValueType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor, by the file's name.
+        name: String,
+        /// Its type.
+        found: String,
+    },
+    /// A weight that is infinite or not a number.
+    #[error("{}: {name} holds {value}; use a checkpoint from before training diverged", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor, by the file's name.
+        name: String,
+        /// The value.
+        value: f32,
+    },
+}
+
+/// A tensor before its values are read.
+struct Header {
+    shape: Vec<usize>,
+    bytes: u64,
+}
+
+/// Reads the encoder that the file holds. Values become 32-bit floats.
+///
+/// Of several networks the one that is trained is taken: not a momentum encoder, a teacher, a target or a moving
+/// average.
+///
+/// # Errors
+/// [`ImportError`], which names the file.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use selfsame_nn::layers::Init;
+/// use selfsame_nn::{Architecture, EncoderConfig, Stem, import, state};
+///
+/// let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2 };
+/// let encoder = config.init(&mut Init::new(0, &burn::tensor::Device::flex()));
+/// let file = std::env::temp_dir().join(format!("selfsame-doc-{}.safetensors", std::process::id()));
+/// state::write_file(&file, &state::read(&encoder), &BTreeMap::new())?;
+///
+/// let import = import::read(&file)?;
+/// assert_eq!(import.encoder(), Some(config));
+/// assert!(import.fit(&encoder).is_whole());
+/// # std::fs::remove_file(&file)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read(path: &Path) -> Result<Import, ImportError> {
+    let io = |source| ImportError::Io { path: path.to_owned(), source };
+    let damaged = |cause: &dyn fmt::Display| ImportError::Damaged { path: path.to_owned(), cause: cause.to_string() };
+    let mut file = File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    let mut head = Vec::new();
+    (&mut file).take(9).read_to_end(&mut head).map_err(io)?;
+
+    // A safetensors file begins with the length of a JSON object, in eight bytes.
+    if head.get(8) == Some(&b'{') {
+        let content = std::fs::read(path).map_err(io)?;
+        let tensors = SafeTensors::deserialize(&content).map_err(|e| damaged(&e))?;
+        let views: BTreeMap<String, _> = tensors.tensors().into_iter().collect();
+        let headers = views.iter().map(|(name, view)| {
+            (name.clone(), Header { shape: view.shape().to_vec(), bytes: view.data().len() as u64 })
+        });
+        take(path, length, headers.collect(), |name| {
+            let view = &views[name];
+            floats(view.dtype(), view.data()).ok_or_else(|| value_type(path, name, &format_args!("{:?}", view.dtype())))
+        })
+    } else {
+        let tensors = PytorchReader::new(path).map_err(|e| damaged(&e))?.into_tensors();
+        let headers = tensors.iter().map(|(name, tensor)| {
+            (name.clone(), Header { shape: tensor.shape().to_vec(), bytes: tensor.byte_len() as u64 })
+        });
+        take(path, length, headers.collect(), |name| {
+            let tensor = &tensors[name];
+            let dtype = match tensor.dtype() {
+                DType::F16 => Dtype::F16,
+                DType::BF16 => Dtype::BF16,
+                DType::F32 => Dtype::F32,
+                DType::F64 => Dtype::F64,
+                other => return Err(value_type(path, name, &format_args!("{other:?}"))),
+            };
+            let bytes = tensor.read().map_err(|e| damaged(&e))?;
+            floats(dtype, &bytes).ok_or_else(|| value_type(path, name, &format_args!("{dtype:?}")))
+        })
+    }
+}
+
+/// The encoder among the tensors of a file, whose values `values` reads by the file's names.
+fn take(
+    path: &Path,
+    length: u64,
+    headers: BTreeMap<String, Header>,
+    mut values: impl FnMut(&str) -> Result<Vec<f32>, ImportError>,
+) -> Result<Import, ImportError> {
+    let network = network(path, &headers)?;
+    let (ours, lacks_relu) = names(&network, headers.keys());
+    // A view may repeat its storage, so a small file can claim any size.
+    let claimed = ours.keys().fold(0, |sum: u64, theirs| sum.saturating_add(headers[*theirs].bytes));
+    if claimed > length {
+        return Err(ImportError::TooLarge { path: path.to_owned(), claimed, length });
+    }
+    let mut state = State::new();
+    for (theirs, ours) in &ours {
+        let values = values(theirs)?;
+        if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(ImportError::NotFinite { path: path.to_owned(), name: (*theirs).to_owned(), value });
+        }
+        state.insert(ours.clone(), Values { shape: headers[*theirs].shape.clone(), values });
+    }
+    let left = |name: &&String| !ours.contains_key(name.as_str()) && !name.ends_with("num_batches_tracked");
+    let others = headers.keys().filter(left).cloned().collect();
+    Ok(Import { state, network, others, lacks_relu })
+}
+
+/// What stands before the names of the one encoder that is trained.
+fn network(path: &Path, headers: &BTreeMap<String, Header>) -> Result<String, ImportError> {
+    let first = headers.iter().filter(|(_, header)| matches!(header.shape[..], [_, 3, _, _]));
+    let before = |name: &str| {
+        let before = name.strip_suffix("conv1.weight").or_else(|| name.strip_suffix("0.weight"))?;
+        (before.is_empty() || before.ends_with('.')).then(|| before.to_owned())
+    };
+    let found: Vec<String> = first.filter_map(|(name, _)| before(name)).collect();
+    // In a network of width 3 the blocks of the first stage have three input channels too.
+    let inside = |name: &String| found.iter().any(|outer| outer != name && name.starts_with(outer.as_str()));
+    let mut networks: Vec<String> = found.iter().filter(|name| !inside(name)).cloned().collect();
+    if networks.len() > 1 {
+        networks.retain(|network| !network.split('.').any(is_average));
+    }
+    match <[String; 1]>::try_from(networks) {
+        Ok([network]) => Ok(network),
+        Err(_) if found.is_empty() => {
+            Err(ImportError::NoEncoder { path: path.to_owned(), names: headers.keys().cloned().collect() })
+        }
+        Err(_) => Err(ImportError::SeveralEncoders { path: path.to_owned(), networks: found }),
+    }
+}
+
+/// Whether a part of a name says that the network follows another one.
+fn is_average(part: &str) -> bool {
+    let says = ["momentum", "teacher", "target", "encoder_k"].iter().any(|word| part.contains(word));
+    says || part.split('_').any(|word| word == "ema")
+}
+
+/// The encoder's tensors, the file's names to ours; and whether the numbers of its layers leave no place for a ReLU
+/// after the stem.
+fn names<'a>(network: &str, names: impl Iterator<Item = &'a String>) -> (BTreeMap<&'a str, String>, bool) {
+    let within: Vec<(&str, &str, &str)> = names
+        .filter_map(|name| {
+            let (layer, rest) = name.strip_prefix(network)?.split_once('.')?;
+            Some((name.as_str(), layer, rest))
+        })
+        .collect();
+    let mut numbers: Vec<u32> = within.iter().filter_map(|(_, layer, _)| layer.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let layer_of = |layer: &str| match layer.parse() {
+        Ok(number) => LAYERS.get(numbers.binary_search(&number).ok()?).copied(),
+        Err(_) => LAYERS.into_iter().find(|known| *known == layer),
+    };
+    let lacks_relu = matches!(numbers[..], [_, norm, stage, ..] if stage == norm.saturating_add(1));
+    let ours = within
+        .into_iter()
+        .filter(|(.., rest)| !rest.ends_with("num_batches_tracked"))
+        .filter_map(|(name, layer, rest)| {
+            let rest: Vec<&str> =
+                rest.split('.').map(|part| if part == "shortcut" { "downsample" } else { part }).collect();
+            Some((name, format!("{}.{}", layer_of(layer)?, rest.join("."))))
+        })
+        .collect();
+    (ours, lacks_relu)
+}
+
+/// Little-endian bytes as floats, where their type is one.
+fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    Some(match dtype {
+        Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::BF16 => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+        _ => return None,
+    })
+}
+
+fn value_type(path: &Path, name: &str, found: &dyn fmt::Display) -> ImportError {
+    ImportError::ValueType { path: path.to_owned(), name: name.to_owned(), found: found.to_string() }
+}
+
+impl Import {
+    /// The encoder that these tensors are of, as far as their names and shapes say; none if it is none of ours.
+    pub fn encoder(&self) -> Option<EncoderConfig> {
+        let stem = self.state.get("conv1.weight")?;
+        let (width, stem) = match stem.shape[..] {
+            [width, _, 3, 3] => (width, Stem::Cifar),
+            [width, _, 7, 7] => (width, Stem::ImageNet),
+            _ => return None,
+        };
+        let blocks = |stage: usize| {
+            (0..).take_while(|block| self.state.contains_key(&format!("layer{stage}.{block}.conv1.weight"))).count()
+        };
+        let bottleneck = self.state.contains_key("layer1.0.conv3.weight");
+        let architecture = match ([1, 2, 3, 4].map(blocks), bottleneck) {
+            ([2, 2, 2, 2], false) => Architecture::ResNet18,
+            ([3, 4, 6, 3], false) => Architecture::ResNet34,
+            ([3, 4, 6, 3], true) => Architecture::ResNet50,
+            _ => return None,
+        };
+        Some(EncoderConfig { architecture, stem, width })
+    }
+
+    /// Compares the tensors with those of an encoder, by name and shape.
+    pub fn fit(&self, encoder: &ResNet) -> Fit {
+        let wanted = state::read(encoder);
+        let mut fit = Fit { others: self.others.clone(), lacks_relu: self.lacks_relu, ..Fit::default() };
+        for (name, want) in &wanted {
+            match self.state.get(name) {
+                None => fit.mismatch.missing.push(name.clone()),
+                Some(found) if found.shape == want.shape => fit.matched.push(name.clone()),
+                Some(found) => {
+                    fit.mismatch.shapes.push((name.clone(), want.shape.clone(), found.shape.clone()));
+                }
+            }
+        }
+        fit.mismatch.unexpected = self.state.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        fit
+    }
+}
+
+/// How an import and an encoder fit together. It prints as a table of a line a kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fit {
+    /// Tensors that both have, in the same shape.
+    pub matched: Vec<String>,
+    /// What only one of them has, or both in different shapes.
+    pub mismatch: Mismatch,
+    /// The file's tensors that belong to no encoder, by its own names.
+    pub others: Vec<String>,
+    /// As [`Import::lacks_relu`].
+    pub lacks_relu: bool,
+}
+
+impl Fit {
+    /// Whether the encoder, with the file's tensors, computes what the file's network does.
+    pub fn is_whole(&self) -> bool {
+        self.mismatch == Mismatch::default() && !self.lacks_relu
+    }
+}
+
+impl fmt::Display for Fit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mismatch { missing, unexpected, shapes } = &self.mismatch;
+        let shapes: Vec<String> =
+            shapes.iter().map(|(name, want, found)| format!("{name} (file {found:?}, encoder {want:?})")).collect();
+        writeln!(f, "  {:5}  matched", self.matched.len())?;
+        for (what, names) in [
+            ("of another shape", &shapes),
+            ("missing from the file", missing),
+            ("unknown to the encoder", unexpected),
+            ("beside the encoder, ignored", &self.others),
+        ] {
+            if !names.is_empty() {
+                writeln!(f, "  {:5}  {what}: {}", names.len(), some(names))?;
+            }
+        }
+        if self.lacks_relu {
+            writeln!(
+                f,
+                "  the file's network has no ReLU after its stem, and the encoder has one: their features differ"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The first few of a list of names, in words.
+fn some(names: &[String]) -> String {
+    // Names come from files, of any length and with any character.
+    let short = |name: &String| -> String {
+        name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    };
+    let first: Vec<String> =
+        names.iter().take(NAMED).map(|name| if name.is_empty() { "\"\"".to_owned() } else { short(name) }).collect();
+    match (first.is_empty(), names.len().saturating_sub(NAMED)) {
+        (true, _) => "nothing".to_owned(),
+        (_, 0) => first.join(", "),
+        (_, more) => format!("{} and {more} more", first.join(", ")),
+    }
+}

@@ -1,0 +1,187 @@
+//! Encoders as ONNX files, from bytes to embeddings.
+
+use std::collections::BTreeMap;
+
+use selfsame_augment::{Isa, Normalise};
+
+use crate::layers::BatchNorm;
+use crate::protobuf::Message;
+use crate::resnet::ResNet;
+use crate::state::{self, State, Values};
+
+/// The version of the format, and of its operators: those of 2020, which every runtime reads.
+const IR_VERSION: i64 = 7;
+const OPERATORS: i64 = 13;
+/// Codes of element types.
+const FLOAT: i64 = 1;
+const UINT8: i64 = 2;
+
+/// An encoder in evaluation mode as the bytes of an ONNX file, which needs nothing around it:
+///
+/// - input `images`, `uint8 [batch, height, width, 3]`: RGB pixels, brought to the size of training by the caller;
+/// - output `embeddings`, `float [batch, dim]`.
+///
+/// Normalising by ImageNet's statistics is the graph's first step. Batch and size are free. `metadata` is stored with
+/// the model, for people.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use selfsame_nn::layers::Init;
+/// use selfsame_nn::{Architecture, EncoderConfig, Stem, onnx};
+///
+/// let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2 };
+/// let encoder = config.init(&mut Init::new(0, &burn::tensor::Device::flex()));
+/// let file = onnx::model(&encoder, &BTreeMap::from([("image_size".to_owned(), "32".to_owned())]));
+/// assert!(file.windows(10).any(|bytes| bytes == b"embeddings"));
+/// ```
+pub fn model(encoder: &ResNet, metadata: &BTreeMap<String, String>) -> Vec<u8> {
+    let state = state::read(encoder);
+    let mut graph = Graph { state: &state, message: Message::default().bytes(2, "encoder"), nodes: 0, channels: 0 };
+    let mut x = graph.stem();
+    for stage in 1..=4 {
+        let is_block = |block: &usize| state.contains_key(&format!("layer{stage}.{block}.conv1.weight"));
+        for block in (0..).take_while(is_block) {
+            x = graph.block(&format!("layer{stage}.{block}"), if stage > 1 && block == 0 { 2 } else { 1 }, x);
+        }
+    }
+    let pooled = graph.node("GlobalAveragePool", &[&x], &[]);
+    graph.add("Flatten", &[&pooled], "embeddings", &[integer("axis", 1)]);
+    let dim = graph.channels.to_string();
+    let input = value("images", UINT8, &["batch", "height", "width", "3"], "RGB pixels of the size of training");
+    let output = value("embeddings", FLOAT, &["batch", &dim], "the encoder's representation");
+    let graph = graph.message.bytes(11, input).bytes(12, output);
+    let model = Message::default()
+        .int(1, IR_VERSION)
+        .bytes(2, "selfsame")
+        .bytes(3, env!("CARGO_PKG_VERSION"))
+        .bytes(7, graph)
+        .bytes(8, Message::default().bytes(1, "").int(2, OPERATORS));
+    let entry = |(key, value): (&String, &String)| Message::default().bytes(1, key).bytes(2, value);
+    metadata.iter().map(entry).fold(model, |model, entry| model.bytes(14, entry)).into_bytes()
+}
+
+/// A GraphProto under construction. The value that a node makes has the node's name.
+struct Graph<'a> {
+    state: &'a State,
+    message: Message,
+    nodes: usize,
+    /// Of the last convolution.
+    channels: usize,
+}
+
+impl Graph<'_> {
+    /// From bytes, channels last, to the input of the first block.
+    fn stem(&mut self) -> String {
+        // Two ends of a straight line say all of it.
+        let [mut low, mut high] = [[0.0; 3]; 2];
+        Normalise::IMAGENET.apply(Isa::best(), &[0; 3], &mut low);
+        Normalise::IMAGENET.apply(Isa::best(), &[255; 3], &mut high);
+        let scale = std::array::from_fn::<_, 3, _>(|c| ((f64::from(high[c]) - f64::from(low[c])) / 255.0) as f32);
+        self.initializer("scale", &Values { shape: vec![3], values: scale.to_vec() });
+        self.initializer("shift", &Values { shape: vec![3], values: low.to_vec() });
+        let mut x = self.node("Cast", &["images"], &[integer("to", FLOAT)]);
+        x = self.node("Mul", &[&x, "scale"], &[]);
+        x = self.node("Add", &[&x, "shift"], &[]);
+        x = self.node("Transpose", &[&x], &[integers("perm", &[0, 3, 1, 2])]);
+        let for_large = self.state["conv1.weight"].shape[2] == 7;
+        x = self.conv_bn("conv1", "bn1", if for_large { 2 } else { 1 }, &x);
+        x = self.node("Relu", &[&x], &[]);
+        if for_large {
+            let window =
+                [integers("kernel_shape", &[3, 3]), integers("strides", &[2, 2]), integers("pads", &[1, 1, 1, 1])];
+            x = self.node("MaxPool", &[&x], &window);
+        }
+        x
+    }
+
+    /// A basic block or a bottleneck.
+    fn block(&mut self, name: &str, stride: i64, x: String) -> String {
+        let named = |part: &str| format!("{name}.{part}");
+        let bottleneck = self.state.contains_key(&named("conv3.weight"));
+        let (first, second) = if bottleneck { (1, stride) } else { (stride, 1) };
+        let mut y = self.conv_bn(&named("conv1"), &named("bn1"), first, &x);
+        y = self.node("Relu", &[&y], &[]);
+        y = self.conv_bn(&named("conv2"), &named("bn2"), second, &y);
+        if bottleneck {
+            y = self.node("Relu", &[&y], &[]);
+            y = self.conv_bn(&named("conv3"), &named("bn3"), 1, &y);
+        }
+        let identity = match self.state.contains_key(&named("downsample.0.weight")) {
+            true => self.conv_bn(&named("downsample.0"), &named("downsample.1"), stride, &x),
+            false => x,
+        };
+        let sum = self.node("Add", &[&y, &identity], &[]);
+        self.node("Relu", &[&sum], &[])
+    }
+
+    /// A convolution and the batch normalisation after it, with the running statistics.
+    fn conv_bn(&mut self, conv: &str, bn: &str, stride: i64, x: &str) -> String {
+        let state = self.state;
+        let weight = format!("{conv}.weight");
+        let kernel = state[&weight].shape[2] as i64;
+        self.channels = state[&weight].shape[0];
+        self.initializer(&weight, &state[&weight]);
+        let window = [
+            integers("kernel_shape", &[kernel; 2]),
+            integers("strides", &[stride; 2]),
+            integers("pads", &[kernel / 2; 4]),
+        ];
+        let y = self.node("Conv", &[x, &weight], &window);
+        let inputs = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{bn}.{part}"));
+        for name in &inputs {
+            self.initializer(name, &state[name]);
+        }
+        let [weight, bias, mean, variance] = &inputs;
+        let epsilon = attribute("epsilon", 1).float(2, BatchNorm::EPSILON as f32);
+        self.node("BatchNormalization", &[&y, weight, bias, mean, variance], &[epsilon])
+    }
+
+    /// Adds a node and names what it makes.
+    fn node(&mut self, operator: &str, inputs: &[&str], attributes: &[Message]) -> String {
+        let output = format!("{operator}_{}", self.nodes);
+        self.add(operator, inputs, &output, attributes);
+        output
+    }
+
+    fn add(&mut self, operator: &str, inputs: &[&str], output: &str, attributes: &[Message]) {
+        self.nodes += 1;
+        let node = inputs.iter().fold(Message::default(), |node, input| node.bytes(1, input));
+        let node = node.bytes(2, output).bytes(3, output).bytes(4, operator);
+        self.push(1, attributes.iter().fold(node, |node, attribute| node.bytes(5, attribute)));
+    }
+
+    /// Adds a constant, a TensorProto.
+    fn initializer(&mut self, name: &str, values: &Values) {
+        let bytes: Vec<u8> = values.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let tensor = Message::default().ints(1, values.shape.iter().map(|&size| size as i64));
+        self.push(5, tensor.int(2, FLOAT).bytes(8, name).bytes(9, bytes));
+    }
+
+    fn push(&mut self, field: u32, message: Message) {
+        self.message = std::mem::take(&mut self.message).bytes(field, message);
+    }
+}
+
+/// An AttributeProto of a type: 1 for a float, 2 for an integer, 7 for integers.
+fn attribute(name: &str, kind: i64) -> Message {
+    Message::default().bytes(1, name).int(20, kind)
+}
+
+fn integer(name: &str, value: i64) -> Message {
+    attribute(name, 2).int(3, value)
+}
+
+fn integers(name: &str, values: &[i64]) -> Message {
+    attribute(name, 7).ints(8, values.iter().copied())
+}
+
+/// A ValueInfoProto: a tensor with sizes that are numbers, or names where they are free.
+fn value(name: &str, kind: i64, sizes: &[&str], meaning: &str) -> Message {
+    let size = |size: &&str| match size.parse() {
+        Ok(number) => Message::default().int(1, number),
+        Err(_) => Message::default().bytes(2, size),
+    };
+    let shape = sizes.iter().map(size).fold(Message::default(), |shape, size| shape.bytes(1, size));
+    let tensor = Message::default().int(1, kind).bytes(2, shape);
+    Message::default().bytes(1, name).bytes(2, Message::default().bytes(1, tensor)).bytes(3, meaning)
+}

@@ -1,0 +1,243 @@
+//! Files from elsewhere: those of `fixtures/reference.py`, other spellings of the same names, and damaged ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use selfsame_nn::import::{self, ImportError};
+use selfsame_nn::layers::Init;
+use selfsame_nn::state::{self, State, Values};
+use selfsame_nn::{Architecture, EncoderConfig, ResNet, Stem, pixels};
+
+const RESNET18: EncoderConfig = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::ImageNet, width: 2 };
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn encoder(config: &EncoderConfig) -> ResNet {
+    config.init(&mut Init::new(5, &Device::flex()))
+}
+
+/// The bytes that `reference.py` makes by the same rule.
+fn images(count: usize, size: usize) -> Vec<u8> {
+    (0..(count * size * size * 3) as u64).map(|i| (i * i * 7 / 11 % 256) as u8).collect()
+}
+
+/// The features that an imported file gives, and those it should.
+fn features(file: &str, network: &str, config: &EncoderConfig, size: usize) -> [Vec<f32>; 2] {
+    let import = import::read(&fixture(file)).unwrap();
+    assert_eq!((import.encoder(), import.network.as_str()), (Some(*config), network));
+    let fresh = encoder(config);
+    let fit = import.fit(&fresh);
+    assert!(fit.is_whole() && fit.matched.len() == import.state.len(), "{fit}");
+    let loaded = state::load(fresh, &import.state).unwrap();
+    let found = state::to_host(loaded.forward(pixels::normalise(&images(3, size), size, &Device::flex()))).values;
+    let text = std::fs::read_to_string(fixture("features.json")).unwrap();
+    let answers: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let name = file.split('.').next().unwrap();
+    let expected: Vec<Vec<f32>> = serde_json::from_value(answers[name].clone()).unwrap();
+    [found, expected.concat()]
+}
+
+#[test]
+fn features_are_those_of_the_library_the_file_is_from() {
+    let lightly = EncoderConfig { stem: Stem::Cifar, ..RESNET18 };
+    for (file, network, config, size) in
+        [("torchvision.pth", "", &RESNET18, 64), ("lightly.ckpt", "state_dict.backbone.", &lightly, 32)]
+    {
+        let [found, expected] = features(file, network, config, size);
+        assert_eq!(found.len(), expected.len());
+        assert!(expected.iter().any(|value| *value > 0.3), "features that say something");
+        let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Values near 1 after 18 layers of f32: some 1e-6 is rounding, and a wrong ε or padding moves far more.
+        assert!(worst < 1e-5, "{file}: {worst}");
+        println!("{file}: largest difference {worst:.1e}");
+    }
+}
+
+#[test]
+fn what_belongs_to_no_encoder_is_listed() {
+    assert_eq!(import::read(&fixture("torchvision.pth")).unwrap().others, ["fc.bias", "fc.weight"]);
+    assert_eq!(
+        import::read(&fixture("lightly.ckpt")).unwrap().others,
+        [
+            "optimizer_states.0.state.0.momentum_buffer",
+            "state_dict.projection_head.layers.bias",
+            "state_dict.projection_head.layers.weight"
+        ]
+    );
+}
+
+/// Writes a state under other names, and reads it as an import.
+fn renamed(state: &State, rename: impl Fn(&str) -> Vec<String>) -> Result<import::Import, ImportError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("renamed.safetensors");
+    let names = state.iter().flat_map(|(name, values)| rename(name).into_iter().map(|name| (name, values.clone())));
+    state::write_file(&path, &names.collect(), &BTreeMap::new()).unwrap();
+    import::read(&path)
+}
+
+/// `layer1.…` as `4.…`, by the place of the layer in a list of a Sequential's modules.
+fn numbered(name: &str, modules: &[&str]) -> String {
+    let (layer, rest) = name.split_once('.').unwrap();
+    format!("{}.{rest}", modules.iter().position(|module| *module == layer).unwrap())
+}
+
+#[test]
+fn every_spelling_of_the_names_is_read() {
+    let original = state::read(&encoder(&RESNET18));
+    let torchvision = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"];
+    let without_pool = ["conv1", "bn1", "relu", "layer1", "layer2", "layer3", "layer4", "fc"];
+    let functions = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"];
+    type Rename<'a> = &'a dyn Fn(&str) -> Vec<String>;
+    let spellings: [(&str, Rename<'_>); 9] = [
+        ("", &|name| vec![name.to_owned()]),
+        ("module.", &|name| vec![format!("module.{name}")]),
+        ("backbone.", &|name| vec![format!("backbone.{name}"), format!("momentum_backbone.{name}")]),
+        ("encoder.", &|name| vec![format!("encoder.{name}")]),
+        ("state_dict.module.encoder_q.", &|name| {
+            vec![format!("state_dict.module.encoder_q.{name}"), format!("state_dict.module.encoder_k.{name}")]
+        }),
+        ("module.base_encoder.", &|name| {
+            vec![format!("module.base_encoder.{name}"), format!("module.momentum_encoder.{name}")]
+        }),
+        ("backbone.", &|name| {
+            let name = numbered(name, &torchvision);
+            vec![format!("backbone.{name}"), format!("backbone_momentum.{name}")]
+        }),
+        ("f.", &|name| vec![format!("f.{}", numbered(name, &without_pool))]),
+        ("backbone.", &|name| {
+            vec![format!("backbone.{}", numbered(name, &functions).replace("downsample", "shortcut"))]
+        }),
+    ];
+    for (case, (network, rename)) in spellings.iter().enumerate() {
+        let import = renamed(&original, rename).unwrap();
+        assert_eq!((&import.state, import.network.as_str()), (&original, *network), "case {case}");
+        // Only where the layers are numbered without a place for it is the ReLU after the stem missing.
+        assert_eq!(import.fit(&encoder(&RESNET18)).is_whole(), case != 8, "case {case}");
+    }
+}
+
+#[test]
+fn a_width_of_three_is_no_input() {
+    let config = EncoderConfig { width: 3, ..RESNET18 };
+    let original = state::read(&encoder(&config));
+    assert_eq!(renamed(&original, |name| vec![format!("net.{name}")]).unwrap().network, "net.");
+}
+
+#[test]
+fn every_encoder_is_recognised() {
+    for architecture in [Architecture::ResNet18, Architecture::ResNet34, Architecture::ResNet50] {
+        for stem in [Stem::Cifar, Stem::ImageNet] {
+            let config = EncoderConfig { architecture, stem, width: 4 };
+            let import = renamed(&state::read(&encoder(&config)), |name| vec![name.to_owned()]).unwrap();
+            assert_eq!(import.encoder(), Some(config));
+        }
+    }
+}
+
+#[test]
+fn the_table_says_what_does_not_fit() {
+    let mut import = import::read(&fixture("torchvision.pth")).unwrap();
+    import.state.remove("bn1.bias");
+    import.state.insert("layer4.2.conv1.weight".to_owned(), Values { shape: vec![1], values: vec![0.0] });
+    let fit = import.fit(&encoder(&EncoderConfig { stem: Stem::Cifar, ..RESNET18 }));
+    assert!(!fit.is_whole());
+    assert_eq!(
+        fit.to_string(),
+        "     98  matched
+      1  of another shape: conv1.weight (file [2, 3, 7, 7], encoder [2, 3, 3, 3])
+      1  missing from the file: bn1.bias
+      1  unknown to the encoder: layer4.2.conv1.weight
+      2  beside the encoder, ignored: fc.bias, fc.weight
+"
+    );
+}
+
+#[test]
+fn a_call_in_a_pickle_is_not_executed() {
+    let error = import::read(&fixture("call.pth")).unwrap_err();
+    assert!(matches!(error, ImportError::NoEncoder { .. } | ImportError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("call.pth"));
+    // `executed` is what the command would have written, into the folder of the test.
+    assert!(!Path::new("executed").exists());
+}
+
+#[test]
+fn a_tensor_larger_than_its_file_is_refused() {
+    let error = import::read(&fixture("expanded.pth")).unwrap_err();
+    assert!(matches!(error, ImportError::TooLarge { claimed: 1_019_215_872, .. }), "{error}");
+}
+
+#[test]
+fn errors_name_the_file_and_the_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let stem =
+        |value: f32| State::from([("0.weight".to_owned(), Values { shape: vec![1, 3, 1, 1], values: vec![value; 3] })]);
+    let none =
+        renamed(&State::from([("a".to_owned(), Values { shape: vec![1], values: vec![0.0] })]), |n| vec![n.into()]);
+    assert!(matches!(none.unwrap_err(), ImportError::NoEncoder { names, .. } if names == ["a"]));
+    let two = renamed(&stem(1.0), |name| vec![format!("left.{name}"), format!("right.{name}")]).unwrap_err();
+    assert!(two.to_string().contains("several encoders (left., right.); save the one"), "{two}");
+    let nan = renamed(&stem(f32::NAN), |name| vec![name.to_owned()]).unwrap_err();
+    assert!(nan.to_string().contains("0.weight holds NaN"), "{nan}");
+    let missing = import::read(&folder.path().join("none.pth")).unwrap_err();
+    assert!(matches!(missing, ImportError::Io { .. }) && missing.to_string().contains("none.pth"), "{missing}");
+    for content in [&b""[..], b"PK\x03\x04", b"\xff\xff\xff\xff\xff\xff\xff\xff{", b"not a checkpoint at all"] {
+        let path = folder.path().join("bad.pth");
+        std::fs::write(&path, content).unwrap();
+        let error = import::read(&path).unwrap_err();
+        assert!(matches!(error, ImportError::Damaged { .. }) && error.to_string().contains("bad.pth"), "{error}");
+    }
+}
+
+/// A hostile checkpoint may be refused or read; it may not end the process, nor take memory that it does not have.
+#[test]
+fn no_damage_leads_to_a_panic_or_to_much_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = folder.path().join("ours.safetensors");
+    state::write_file(&ours, &state::read(&encoder(&RESNET18)), &BTreeMap::new()).unwrap();
+    for file in [fixture("torchvision.pth"), fixture("lightly.ckpt"), ours] {
+        let good = std::fs::read(&file).unwrap();
+        let whole = import::read(&file).unwrap().state;
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let path = folder.path().join(format!("damaged-{name}"));
+        let mut state = 1_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        // The names lie first, in a pickle or a header, and a directory last: both are struck often.
+        let names = 64..22_000;
+        let mut outcomes = BTreeSet::new();
+        for round in 0..500 {
+            let mut bad = good.clone();
+            match round % 5 {
+                0 => bad.truncate(random(good.len())),
+                1 => bad[random(good.len())] ^= 1 << random(8),
+                2 => bad[names.start + random(names.len())] = random(256) as u8,
+                3 => {
+                    let at = good.len() - 1 - random(good.len() / 8);
+                    bad[at] = [0x00, 0x7f, 0xff][random(3)];
+                }
+                _ => {
+                    let (from, to) = (random(good.len() - 64), random(good.len() - 64));
+                    bad.copy_within(from..from + 64, to);
+                }
+            }
+            std::fs::write(&path, &bad).unwrap();
+            let mut result = None;
+            let memory = allocation_counter::measure(|| result = Some(import::read(&path)));
+            assert!(memory.bytes_max < 16 << 20, "round {round} took {} bytes", memory.bytes_max);
+            match result.unwrap() {
+                Ok(import) => outcomes.insert(if import.state == whole { "whole" } else { "changed" }),
+                Err(error) => {
+                    assert!(error.to_string().contains(name), "{error}");
+                    outcomes.insert("refused")
+                }
+            };
+        }
+        assert!(outcomes.contains("refused") && outcomes.len() > 1, "{name}: {outcomes:?}");
+    }
+}
