@@ -24,31 +24,26 @@ impl Byol {
     pub(crate) fn sensible(dim: usize) -> Self {
         Self { momentum: 0.99, hidden: 4 * dim, output: 256 }
     }
-
-    fn projector(&self, dim: usize, init: &mut Init<'_>) -> Mlp {
-        Mlp::new(&[dim, self.hidden, self.output], Norms::Hidden, init)
-    }
 }
 
 impl Method for Byol {
     fn check(&self) -> Result<(), ConfigError> {
-        momentum(self.momentum)?;
+        momentum(self.momentum, None)?;
         width("method.hidden", self.hidden)?;
         width("method.output", self.output)
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        let networks = Networks::new(encoder, init, |dim, init| self.projector(dim, init));
-        let predictor = Some(self.projector(self.output, init));
-        let slow = self.projector(encoder.dim(), init);
-        Networks { predictor, ..networks }.with_momentum(encoder, init, slow)
+        let networks = Networks::new(encoder, &[self.hidden, self.output], Norms::Hidden, init);
+        let predictor = Mlp::new(&[self.output, self.hidden, self.output], Norms::Hidden, init);
+        Networks { predictor: Some(predictor), ..networks }.with_momentum()
     }
 
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
         let predictor = networks.predictor.as_ref().expect("BYOL has a predictor");
         let slow = networks.momentum.as_ref().expect("BYOL has a slow copy");
         let predicted = networks.project_each(views).into_iter().map(|z| predictor.forward(z));
-        let targets = views.iter().map(|view| slow.forward(view.clone()).detach());
+        let targets = views.iter().map(|view| slow.forward(view.clone()));
         predicted.chain(targets).collect()
     }
 
@@ -59,5 +54,8 @@ impl Method for Byol {
 
     fn after_step(&self, networks: Networks, _embeddings: &[Tensor<2>], step: &Step) -> Networks {
         networks.follow(step.anneal(self.momentum, 1.0))
+    }
+    fn against_collapse(&self) -> &'static str {
+        "without negatives, only the predictor and the slow copy hold the outputs apart: try a lower --lr or a higher --set method.momentum"
     }
 }

@@ -61,8 +61,10 @@ pub trait Method {
     /// What the loss compares: one row for each image in every tensor.
     ///
     /// `views` are [`Method::views`] tensors `[images, height, width, 3]` of normalised pixels, row i of each a view of
-    /// image i. Nothing but batch normalisation may make a row depend on other rows.
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], step: &Step) -> Vec<Tensor<2>>;
+    /// image i. Nothing but batch normalisation may make a row depend on other rows; here it sees all views as one.
+    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
+        networks.project_together(views)
+    }
 
     /// The loss of a batch, from what [`Method::embed`] made of it.
     fn loss(&self, networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss;
@@ -71,6 +73,11 @@ pub trait Method {
     /// pair.
     fn pair<'a>(&self, embeddings: &'a [Tensor<2>]) -> Option<[&'a Tensor<2>; 2]> {
         Some([&embeddings[0], &embeddings[1]])
+    }
+
+    /// What usually mends outputs that have collapsed, as advice.
+    fn against_collapse(&self) -> &'static str {
+        "a lower --lr, a longer --warmup-epochs or a larger --batch usually mends that"
     }
 
     /// What changes besides the optimizer's step, after it: a momentum encoder, a queue. `embeddings` carry no

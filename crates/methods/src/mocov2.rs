@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use selfsame_nn::layers::Init;
-use selfsame_nn::{EncoderConfig, Mlp, Norms};
+use selfsame_nn::{EncoderConfig, Norms};
 use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, info_nce, normalise};
@@ -21,6 +21,9 @@ pub struct MocoV2 {
     pub temperature_end: Option<f64>,
     /// How much of the slow copy stays at a step.
     pub momentum: f64,
+    /// The same at the end, reached along a half cosine; the same throughout without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub momentum_end: Option<f64>,
     /// Earlier embeddings that are kept as negatives.
     pub queue: usize,
     /// Whether each view is both query and key, at twice the cost of a step.
@@ -41,16 +44,13 @@ impl MocoV2 {
             temperature: 0.1,
             temperature_end: None,
             momentum: 0.99,
+            momentum_end: None,
             queue: 4096,
             symmetric: true,
             splits: 8,
             hidden: dim,
             output: 128,
         }
-    }
-
-    fn projector(&self, dim: usize, init: &mut Init<'_>) -> Mlp {
-        Mlp::new(&[dim, self.hidden, self.output], Norms::None, init)
     }
 
     /// What `network` makes of images of which batch normalisation sees a part at a time.
@@ -71,14 +71,14 @@ impl MocoV2 {
         order.iter().enumerate().for_each(|(place, &image)| back[image] = place as i64);
         let shuffled = images.select(0, index(order.iter().map(|&image| image as i64).collect()));
         let keys = self.split_forward(|part| slow.forward(part), shuffled);
-        normalise(keys.select(0, index(back))).detach()
+        normalise(keys.select(0, index(back)))
     }
 }
 
 impl Method for MocoV2 {
     fn check(&self) -> Result<(), ConfigError> {
         temperature(self.temperature, self.temperature_end)?;
-        momentum(self.momentum)?;
+        momentum(self.momentum, self.momentum_end)?;
         need("method.queue", self.queue, (1..=1 << 24).contains(&self.queue), "1 to 16777216 embeddings")?;
         need("method.splits", self.splits, (1..=1024).contains(&self.splits), "1 to 1024 parts")?;
         width("method.hidden", self.hidden)?;
@@ -86,9 +86,7 @@ impl Method for MocoV2 {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        let networks = Networks::new(encoder, init, |dim, init| self.projector(dim, init));
-        let slow = self.projector(encoder.dim(), init);
-        let networks = networks.with_momentum(encoder, init, slow);
+        let networks = Networks::new(encoder, &[self.hidden, self.output], Norms::None, init).with_momentum();
         // Random directions until there are earlier batches.
         let queue = normalise(init.normal([self.queue, self.output]));
         Networks { queue: Some(Param::from_tensor(queue).no_grad()), ..networks }
@@ -120,8 +118,8 @@ impl Method for MocoV2 {
         }
     }
 
-    fn after_step(&self, networks: Networks, embeddings: &[Tensor<2>], _step: &Step) -> Networks {
-        let networks = networks.follow(self.momentum);
+    fn after_step(&self, networks: Networks, embeddings: &[Tensor<2>], step: &Step) -> Networks {
+        let networks = networks.follow(step.anneal(self.momentum, self.momentum_end.unwrap_or(self.momentum)));
         let keys = &embeddings[embeddings.len() / 2..];
         let queue = networks.queue.map(|queue| {
             queue.map(|queue| {

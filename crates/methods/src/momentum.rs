@@ -5,12 +5,6 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-/// Gives `copy`, a module of the same shape, the weights and running statistics of `original`.
-pub(crate) fn copy<M: Module>(copy: M, original: &M) -> M {
-    // Not a clone of the module: that would share its running statistics.
-    selfsame_nn::state::load(copy, &selfsame_nn::state::read(original)).expect("two modules of one shape")
-}
-
 /// Moves the trained weights of `slow` towards those of `fast`: `momentum` · slow + (1 − `momentum`) · fast. Running
 /// statistics are those that the slow network gathers itself, as in the authors' implementations.
 pub(crate) fn follow<M: Module>(slow: M, fast: &M, momentum: f64) -> M {

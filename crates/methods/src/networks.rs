@@ -1,7 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
-use selfsame_nn::{EncoderConfig, Mlp, ResNet};
+use selfsame_nn::{EncoderConfig, Mlp, Norms, ResNet};
 
 use crate::momentum;
 
@@ -37,22 +37,18 @@ impl Branch {
 }
 
 impl Networks {
-    /// An encoder with a projector made by `projector` from the length of its representation.
-    pub(crate) fn new(
-        encoder: &EncoderConfig,
-        init: &mut Init<'_>,
-        projector: impl FnOnce(usize, &mut Init<'_>) -> Mlp,
-    ) -> Self {
+    /// An encoder with a projector whose linear maps have `widths` values each.
+    pub(crate) fn new(encoder: &EncoderConfig, widths: &[usize], norms: Norms, init: &mut Init<'_>) -> Self {
         let backbone = encoder.init(init);
-        let projector = projector(encoder.dim(), init);
+        let projector = Mlp::new(&[&[encoder.dim()], widths].concat(), norms, init);
         Self { backbone, projector, predictor: None, momentum: None, queue: None }
     }
 
-    /// Adds a slow copy, equal for now. `init` makes its tensors and takes no other part.
-    pub(crate) fn with_momentum(self, encoder: &EncoderConfig, init: &mut Init<'_>, projector: Mlp) -> Self {
-        let backbone = momentum::copy(encoder.init(init), &self.backbone);
-        let projector = momentum::copy(projector, &self.projector);
-        Self { momentum: Some(Branch { backbone, projector }.no_grad()), ..self }
+    /// Adds a slow copy, equal for now.
+    pub(crate) fn with_momentum(self) -> Self {
+        // By way of `valid`, which gives the copy running statistics of its own.
+        let branch = Branch { backbone: self.backbone.valid().train(), projector: self.projector.valid().train() };
+        Self { momentum: Some(branch.no_grad()), ..self }
     }
 
     /// The slow copy, moved towards the networks: `momentum` of it stays.

@@ -1,6 +1,6 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use selfsame_nn::layers::Init;
-use selfsame_nn::{EncoderConfig, Mlp, Norms};
+use selfsame_nn::{EncoderConfig, Norms};
 use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, cross_entropy};
@@ -24,7 +24,7 @@ impl Method for Rotation {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, init, |dim, init| Mlp::new(&[dim, TURNS], Norms::None, init))
+        Networks::new(encoder, &[TURNS], Norms::None, init)
     }
 
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {

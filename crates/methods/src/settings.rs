@@ -38,7 +38,9 @@ pub(crate) fn temperature(start: f64, end: Option<f64>) -> Result<(), ConfigErro
     end.map_or(Ok(()), |end| positive("method.temperature_end", end))
 }
 
-/// The weight of the past in a moving average.
-pub(crate) fn momentum(value: f64) -> Result<(), ConfigError> {
-    need("method.momentum", value, (0.0..=1.0).contains(&value), "0 to 1")
+/// The weight of the past in a moving average and, where it has an end, that too.
+pub(crate) fn momentum(start: f64, end: Option<f64>) -> Result<(), ConfigError> {
+    let share = |field, value: f64| need(field, value, (0.0..=1.0).contains(&value), "0 to 1");
+    share("method.momentum", start)?;
+    end.map_or(Ok(()), |end| share("method.momentum_end", end))
 }

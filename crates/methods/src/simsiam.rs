@@ -34,8 +34,7 @@ impl Method for SimSiam {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        let sizes = |dim| -> Vec<usize> { [dim].into_iter().chain((0..self.layers).map(|_| self.output)).collect() };
-        let networks = Networks::new(encoder, init, |dim, init| Mlp::new(&sizes(dim), Norms::All, init));
+        let networks = Networks::new(encoder, &vec![self.output; self.layers], Norms::All, init);
         let predictor = Mlp::new(&[self.output, self.bottleneck, self.output], Norms::Hidden, init);
         Networks { predictor: Some(predictor), ..networks }
     }
@@ -44,11 +43,14 @@ impl Method for SimSiam {
         let predictor = networks.predictor.as_ref().expect("SimSiam has a predictor");
         let projected = networks.project_each(views);
         let predicted: Vec<_> = projected.iter().map(|z| predictor.forward(z.clone())).collect();
-        projected.into_iter().map(Tensor::detach).chain(predicted).collect()
+        projected.into_iter().chain(predicted).collect()
     }
 
     fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
         let [z1, z2, p1, p2] = embeddings else { unreachable!("two projections and two predictions") };
         Loss::mean(negative_cosine(p1.clone(), z2.clone().detach()), negative_cosine(p2.clone(), z1.clone().detach()))
+    }
+    fn against_collapse(&self) -> &'static str {
+        "without negatives, only the predictor and its learning rate hold the outputs apart: try a lower --lr, a smaller --set method.bottleneck or a longer --warmup-epochs"
     }
 }

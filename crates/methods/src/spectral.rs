@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
-use selfsame_nn::{EncoderConfig, Mlp, Norms};
+use selfsame_nn::{EncoderConfig, Norms};
 use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, normalise, spectral};
@@ -35,7 +35,7 @@ impl Method for Spectral {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, init, |dim, init| Mlp::new(&[dim, self.hidden, self.output], Norms::Hidden, init))
+        Networks::new(encoder, &[self.hidden, self.output], Norms::Hidden, init)
     }
 
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
