@@ -50,6 +50,7 @@ fn run_record(labelled: bool) -> RunRecord {
         started: "2000-01-01T00:00:00Z".into(),
         seconds: 161.4,
         finished: true,
+        collapse: None,
         dataset: DatasetRecord {
             name: "made-up shapes".into(),
             classes: if labelled { CLASSES.map(String::from).into() } else { Vec::new() },

@@ -1,4 +1,4 @@
-//! Confidence intervals for shares.
+//! Confidence intervals for shares and means.
 
 /// A closed interval of shares, within 0 and 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +30,52 @@ pub fn wilson(share: f64, n: u64) -> Interval {
     Interval { low: (centre - half).clamp(0.0, 1.0), high: (centre + half).clamp(0.0, 1.0) }
 }
 
+/// A mean and the half width of its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeanInterval {
+    /// The mean.
+    pub mean: f64,
+    /// Half the width of the interval around it; a single value has none.
+    pub half: Option<f64>,
+}
+
+/// The mean of independent values and its 95 % interval by Student's t (1908), which supposes that they are normal.
+/// None without values.
+///
+/// ```
+/// let found = selfsame_report::mean_interval(&[1.0, 2.0, 3.0]).unwrap();
+/// // The standard error is 1/√3, and t with two degrees of freedom 4.3027.
+/// assert!(found.mean == 2.0 && (found.half.unwrap() - 4.3027 / 3f64.sqrt()).abs() < 1e-4);
+/// ```
+pub fn mean_interval(values: &[f64]) -> Option<MeanInterval> {
+    let n = values.len();
+    if n == 0 {
+        return None;
+    }
+    let mean = values.iter().sum::<f64>() / n as f64;
+    let half = (n > 1).then(|| {
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+        student_975(n - 1) * (variance / n as f64).sqrt()
+    });
+    Some(MeanInterval { mean, half })
+}
+
+/// The 97.5th percentile of Student's t.
+fn student_975(degrees: usize) -> f64 {
+    // Printed in every table, to three decimals.
+    const FIRST: [f64; 10] = [12.706, 4.3027, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+    if let Some(&known) = FIRST.get(degrees - 1) {
+        return known;
+    }
+    // Cornish and Fisher's expansion around the normal percentile; 0.0002 off at eleven degrees, less beyond.
+    const Z: f64 = 1.959_963_984_540_054;
+    let v = degrees as f64;
+    let first = (Z.powi(3) + Z) / 4.0;
+    let second = (5.0 * Z.powi(5) + 16.0 * Z.powi(3) + 3.0 * Z) / 96.0;
+    let third = (3.0 * Z.powi(7) + 19.0 * Z.powi(5) + 17.0 * Z.powi(3) - 15.0 * Z) / 384.0;
+    Z + first / v + second / v.powi(2) + third / v.powi(3)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +92,19 @@ mod tests {
             assert!((found.low - low).abs() <= 5.1e-5, "{hits}/{n}: {found:?}");
             assert!((found.high - high).abs() <= 5.1e-5, "{hits}/{n}: {found:?}");
         }
+    }
+
+    /// NIST/SEMATECH e-Handbook of Statistical Methods, table 1.3.6.7.2.
+    #[test]
+    fn students_percentiles() {
+        for (degrees, printed) in
+            [(1, 12.706), (2, 4.303), (10, 2.228), (11, 2.201), (20, 2.086), (60, 2.0), (100, 1.984)]
+        {
+            assert!((student_975(degrees) - printed).abs() < 6e-4, "{degrees}: {}", student_975(degrees));
+        }
+        assert_eq!(mean_interval(&[]), None);
+        assert_eq!(mean_interval(&[3.0]), Some(MeanInterval { mean: 3.0, half: None }));
+        assert_eq!(mean_interval(&[3.0, 3.0]), Some(MeanInterval { mean: 3.0, half: Some(0.0) }));
     }
 
     #[test]

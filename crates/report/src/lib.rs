@@ -30,6 +30,6 @@ pub mod record;
 mod sprite;
 
 pub use folder::{Report, ReportError, read, write_atomic, write_json};
-pub use interval::{Interval, wilson};
+pub use interval::{Interval, MeanInterval, mean_interval, wilson};
 pub use page::{render, render_gallery};
 pub use sprite::{Sprite, SpriteError};

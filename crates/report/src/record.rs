@@ -44,6 +44,9 @@ pub struct RunRecord {
     pub seconds: f64,
     /// Whether training reached its last epoch.
     pub finished: bool,
+    /// That the outputs collapsed, when, and what usually mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collapse: Option<String>,
     /// The images.
     pub dataset: DatasetRecord,
     /// The encoder.

@@ -7,6 +7,7 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use selfsame::augment::PRESETS;
 use selfsame::data::REMOTE_SETS;
 use selfsame::methods::METHODS;
+use selfsame::train::RECIPES;
 
 /// Contrastive self-supervised learning that tells you how well the representation will generalise.
 #[derive(Parser, Debug)]
@@ -49,13 +50,15 @@ pub enum Command {
     Report(Report),
     /// Write a page of images and their views, with what chance drew for each
     Views(Views),
+    /// Run an experiment of many runs, such as every method with three seeds, and make its table
+    Reproduce(Reproduce),
     /// Measure this machine: how fast views are made
     #[command(subcommand)]
     Bench(Bench),
 }
 
 /// What a run that goes on has settled already.
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 25] = [
     "data",
     "image_size",
     "limit",
@@ -77,6 +80,8 @@ const SETTINGS: [&str; 23] = [
     "weight_decay",
     "clip_norm",
     "knn_every",
+    "recipe",
+    "set",
     "seed",
     "out",
 ];
@@ -105,16 +110,20 @@ pub struct Pretrain {
     #[arg(long, help_heading = "Images")]
     pub strict: bool,
 
-    #[arg(long, default_value = "abcde", value_name = "POLICY", help_heading = "Training", help = augment_help())]
-    pub augment: String,
+    /// Published settings to start from, all of them, in place of the defaults below: authors (Huang et al. 2023) or
+    /// solo-learn, both for CIFAR-10; other options still count
+    #[arg(long, value_name = "NAME", value_parser = recipes(), hide_possible_values = true, help_heading = "Training")]
+    pub recipe: Option<String>,
+    #[arg(long, value_name = "POLICY", help_heading = "Training", help = format!("{} [default: abcde]", augment_help()))]
+    pub augment: Option<String>,
     #[arg(long, default_value = "simclr", value_parser = methods(), hide_possible_values = true, help_heading = "Training", help = method_help())]
     pub method: String,
     /// Temperature of the loss [default: the method's own]
     #[arg(long, allow_negative_numbers = true, value_name = "T", help_heading = "Training")]
     pub temperature: Option<f64>,
-    /// Encoder
-    #[arg(long, value_enum, default_value = "resnet18", help_heading = "Training")]
-    pub encoder: EncoderName,
+    /// Encoder [default: resnet18]
+    #[arg(long, value_enum, help_heading = "Training")]
+    pub encoder: Option<EncoderName>,
     /// Channels of the encoder's first stage; 64 is the published width [default: 16; 8 for glyphs]
     #[arg(long, value_name = "CHANNELS", help_heading = "Training")]
     pub width: Option<usize>,
@@ -127,19 +136,19 @@ pub struct Pretrain {
     /// Take what fits of --init, and leave the rest as it is without
     #[arg(long, help_heading = "Training", requires = "init")]
     pub init_partial: bool,
-    /// Passes over the training images
-    #[arg(long, default_value_t = 25, value_name = "N", help_heading = "Training")]
-    pub epochs: usize,
-    /// Images a step, each in two views
-    #[arg(long, default_value_t = 128, value_name = "N", help_heading = "Training")]
-    pub batch: usize,
+    /// Passes over the training images [default: 25]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub epochs: Option<usize>,
+    /// Images a step, each in two views [default: 128]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub batch: Option<usize>,
     /// Images that pass the networks at a time, to save memory; the gradient stays that of the whole batch, but that
     /// batch normalisation sees N images at a time [default: the batch]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub microbatch: Option<usize>,
-    /// Rule that moves the weights
-    #[arg(long, value_enum, default_value = "adamw", help_heading = "Training")]
-    pub optimizer: OptimizerName,
+    /// Rule that moves the weights [default: adamw]
+    #[arg(long, value_enum, help_heading = "Training")]
+    pub optimizer: Option<OptimizerName>,
     /// Highest learning rate [default: by optimizer and batch; the run's config.toml has it]
     #[arg(long, allow_negative_numbers = true, value_name = "RATE", help_heading = "Training")]
     pub lr: Option<f64>,
@@ -155,6 +164,12 @@ pub struct Pretrain {
     /// Epochs between kNN measurements on the validation split; 0 for none [default: a tenth of all]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub knn_every: Option<usize>,
+    /// Any setting of config.toml's [method] or [train], such as method.queue=8192; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Training")]
+    pub set: Vec<String>,
+    /// What to do when the outputs collapse: say so, or stop there with exit code 1
+    #[arg(long, value_enum, default_value = "warn", value_name = "WHAT", help_heading = "Training")]
+    pub on_collapse: OnCollapse,
     /// Seed of everything random
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
     pub seed: u64,
@@ -308,6 +323,38 @@ pub struct Views {
     pub output: Json,
 }
 
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame reproduce methods-glyphs
+  selfsame reproduce methods-cifar10 --data cifar10.tar --out runs/methods
+  selfsame --threads 1 reproduce methods-glyphs --shard 1/2    and at the same time --shard 2/2
+
+A grid is a TOML file of a title, an about, seeds, [all] with options of `selfsame study` that all runs share, and
+[[rows]] with those of each row. Run the same command again to go on after a stop.")]
+pub struct Reproduce {
+    /// Grid: methods-glyphs, methods-cifar10, or a TOML file
+    pub grid: String,
+    /// Images, in place of those that the grid names
+    #[arg(long)]
+    pub data: Option<String>,
+    /// Folder of the runs, their table (table.md) and result.json [default: runs/ and the grid's name]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Do part I of N of the runs, to share them between processes and machines that see the same folder
+    #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = shard)]
+    pub shard: (usize, usize),
+    #[command(flatten)]
+    pub output: Json,
+}
+
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    match numbers {
+        Some((part, parts)) if (1..=parts).contains(&part) => Ok((part, parts)),
+        _ => Err("write it as 1/4 for the first of four parts".to_owned()),
+    }
+}
+
 /// What can be measured.
 #[derive(Subcommand, Debug)]
 pub enum Bench {
@@ -377,6 +424,10 @@ fn methods() -> PossibleValuesParser {
     PossibleValuesParser::new(METHODS.map(|(name, _)| name))
 }
 
+fn recipes() -> PossibleValuesParser {
+    PossibleValuesParser::new(RECIPES.map(|(name, _)| name))
+}
+
 #[derive(ValueEnum, Clone, Copy, Debug)]
 pub enum EncoderName {
     Resnet18,
@@ -395,6 +446,12 @@ pub enum OptimizerName {
     Sgd,
     Lars,
     Adamw,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCollapse {
+    Warn,
+    Stop,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]

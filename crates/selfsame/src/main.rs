@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod grid;
 mod resolve;
 mod run;
 mod terminal;

@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use selfsame::augment::{Policy, PolicyError};
-use selfsame::methods::MethodConfig;
+use selfsame::methods::{METHODS, MethodConfig};
 use selfsame::nn::{Architecture, EncoderConfig, Stem};
-use selfsame::train::{Config, DataConfig, OptimizerKind, Plan, TrainConfig};
+use selfsame::train::{Config, DataConfig, EPSILON, OptimizerKind, Plan, Recipe, TrainConfig};
 
 use crate::args::{EncoderName, OptimizerName, Pretrain, StemName, policy_names};
 use crate::misuse;
@@ -14,6 +14,8 @@ use crate::misuse;
 /// Images up to this side keep the CIFAR stem by default: at its quarter of the resolution the ImageNet stem would
 /// leave a 96-pixel image a last stage of 3 × 3.
 const CIFAR_STEM_UP_TO: u32 = 96;
+/// The policy, where none is asked for.
+const AUGMENT: &str = "abcde";
 
 /// The policy that `--augment` names: letters, a published policy, a TOML file, or a TOML table in braces.
 pub fn policy(text: &str) -> anyhow::Result<Policy> {
@@ -37,12 +39,41 @@ fn is_name(text: &str) -> bool {
     text.chars().filter(|c| !"abcde.-".contains(*c) && !c.is_ascii_digit()).count() > 1
 }
 
-/// Everything a run is determined by. `policy` has been read before; `image_size` is what the images came to.
-pub fn plan(args: &Pretrain, policy: Policy, image_size: u32) -> anyhow::Result<Plan> {
+/// Everything a run is determined by. `image_size` is what the images came to.
+pub fn plan(args: &Pretrain, image_size: u32) -> anyhow::Result<Plan> {
+    let recipe = args.recipe.as_deref().map(|name| recipe(name, &args.method)).transpose()?;
+    let encoder = encoder(args, recipe.as_ref(), image_size);
+    let method = match &recipe {
+        Some(recipe) => recipe.method,
+        None => MethodConfig::by_name(&args.method, encoder.dim())
+            .ok_or_else(|| misuse(format!("--method {}: unknown", args.method)))?,
+    };
+    let augment = args.augment.as_deref().or(recipe.as_ref().map(|recipe| recipe.augment));
+    let config = Config {
+        seed: args.seed,
+        data: DataConfig { source: source(&args.data), image_size, limit: args.limit, classes: args.classes.clone() },
+        encoder,
+        method: with_temperature(method, args.temperature)?,
+        train: train(args, recipe.map(|recipe| recipe.train)),
+        augment: policy(augment.unwrap_or(AUGMENT))?,
+    };
+    with_set(config, &args.set)?.check().map_err(misuse)
+}
+
+fn recipe(name: &str, method: &str) -> anyhow::Result<Recipe> {
+    selfsame::train::recipe(name, method).ok_or_else(|| {
+        let has = |(method, _): &(&'static str, _)| selfsame::train::recipe(name, method).is_some();
+        let those: Vec<&str> = METHODS.iter().filter(|method| has(method)).map(|(method, _)| *method).collect();
+        misuse(format!("--recipe {name} has no {method}; it has {}", those.join(", ")))
+    })
+}
+
+fn encoder(args: &Pretrain, recipe: Option<&Recipe>, image_size: u32) -> EncoderConfig {
     let architecture = match args.encoder {
-        EncoderName::Resnet18 => Architecture::ResNet18,
-        EncoderName::Resnet34 => Architecture::ResNet34,
-        EncoderName::Resnet50 => Architecture::ResNet50,
+        Some(EncoderName::Resnet18) => Architecture::ResNet18,
+        Some(EncoderName::Resnet34) => Architecture::ResNet34,
+        Some(EncoderName::Resnet50) => Architecture::ResNet50,
+        None => recipe.map_or(Architecture::ResNet18, |recipe| recipe.encoder.architecture),
     };
     let stem = match args.stem {
         Some(StemName::Cifar) => Stem::Cifar,
@@ -51,48 +82,104 @@ pub fn plan(args: &Pretrain, policy: Policy, image_size: u32) -> anyhow::Result<
         None => Stem::ImageNet,
     };
     // Ten shapes need no more, and the first thing a newcomer runs should not take longer.
-    let width = args.width.unwrap_or(if args.data == "glyphs" { 8 } else { 16 });
-    let encoder = EncoderConfig { architecture, stem, width };
-    let method = method(args, encoder.dim())?;
-    // Rates that hold for one batch size hold for another in proportion (Goyal et al. 2017); Adam sets its own scale.
-    let share = args.batch as f64 / 256.0;
-    let (optimizer, learning_rate, weight_decay) = match args.optimizer {
-        OptimizerName::Sgd => (OptimizerKind::Sgd, 0.3 * share, 5e-4),
-        OptimizerName::Lars => (OptimizerKind::Lars, 1.0 * share, 1e-6),
-        OptimizerName::Adamw => (OptimizerKind::AdamW, 3e-3, 1e-2),
-    };
-    let config = Config {
-        seed: args.seed,
-        data: DataConfig { source: source(&args.data), image_size, limit: args.limit, classes: args.classes.clone() },
-        encoder,
-        method,
-        train: TrainConfig {
-            epochs: args.epochs,
-            batch: args.batch,
-            learning_rate: args.lr.unwrap_or(learning_rate),
-            warmup_epochs: args.warmup_epochs.unwrap_or((args.epochs as f64 / 10.0).min(10.0)),
-            weight_decay: args.weight_decay.unwrap_or(weight_decay),
-            clip_norm: args.clip_norm,
-            knn_every: args.knn_every.unwrap_or(args.epochs.div_ceil(10)),
-            optimizer,
-            microbatch: args.microbatch,
-        },
-        augment: policy,
-    };
-    config.check().map_err(misuse)
+    let sensible = if args.data == "glyphs" { 8 } else { 16 };
+    let width = args.width.unwrap_or(recipe.map_or(sensible, |recipe| recipe.encoder.width));
+    EncoderConfig { architecture, stem, width }
 }
 
-/// The method that `--method` names, with the settings that were typed in place of its own.
-fn method(args: &Pretrain, dim: usize) -> anyhow::Result<MethodConfig> {
-    let name = &args.method;
-    let method = MethodConfig::by_name(name, dim).ok_or_else(|| misuse(format!("--method {name}: unknown")))?;
-    let Some(temperature) = args.temperature else { return Ok(method) };
+fn train(args: &Pretrain, recipe: Option<TrainConfig>) -> TrainConfig {
+    let batch = args.batch.unwrap_or(recipe.map_or(128, |recipe| recipe.batch));
+    let epochs = args.epochs.unwrap_or(recipe.map_or(25, |recipe| recipe.epochs));
+    // The rule and what belongs to it: a recipe's, unless another rule is asked for. Rates that hold for one batch size
+    // hold for another in proportion (Goyal et al. 2017); Adam sets its own scale.
+    let rule = match (recipe, args.optimizer) {
+        (Some(recipe), None) => {
+            let share = batch as f64 / recipe.batch as f64;
+            TrainConfig { learning_rate: recipe.learning_rate * share, ..recipe }
+        }
+        (_, optimizer) => {
+            let share = batch as f64 / 256.0;
+            let (optimizer, learning_rate, weight_decay) = match optimizer.unwrap_or(OptimizerName::Adamw) {
+                OptimizerName::Sgd => (OptimizerKind::Sgd, 0.3 * share, 5e-4),
+                OptimizerName::Lars => (OptimizerKind::Lars, 1.0 * share, 1e-6),
+                OptimizerName::Adamw => (OptimizerKind::AdamW, 3e-3, 1e-2),
+            };
+            let warmup_epochs = (epochs as f64 / 10.0).min(10.0);
+            TrainConfig {
+                epochs,
+                batch,
+                learning_rate,
+                warmup_epochs,
+                weight_decay,
+                clip_norm: None,
+                knn_every: 0,
+                optimizer,
+                trust: None,
+                trust_capped: false,
+                microbatch: None,
+                epsilon: EPSILON,
+            }
+        }
+    };
+    TrainConfig {
+        epochs,
+        batch,
+        learning_rate: args.lr.unwrap_or(rule.learning_rate),
+        warmup_epochs: args.warmup_epochs.unwrap_or(rule.warmup_epochs.min(epochs as f64)),
+        weight_decay: args.weight_decay.unwrap_or(rule.weight_decay),
+        clip_norm: args.clip_norm.or(rule.clip_norm),
+        knn_every: args.knn_every.unwrap_or(epochs.div_ceil(10)),
+        microbatch: args.microbatch,
+        ..rule
+    }
+}
+
+fn with_temperature(method: MethodConfig, temperature: Option<f64>) -> anyhow::Result<MethodConfig> {
+    let Some(temperature) = temperature else { return Ok(method) };
     let mut settings = toml::Table::try_from(method)?;
     match settings.get_mut("temperature") {
         Some(own) => *own = temperature.into(),
-        None => return Err(misuse(format!("--temperature {temperature}: {name} has no temperature; leave it out"))),
+        None => {
+            let name = method.name();
+            return Err(misuse(format!("--temperature {temperature}: {name} has no temperature; leave it out")));
+        }
     }
     Ok(settings.try_into()?)
+}
+
+/// The configuration with what `--set` was given, in order.
+fn with_set(config: Config, pairs: &[String]) -> anyhow::Result<Config> {
+    let mut table = toml::Table::try_from(&config)?;
+    for pair in pairs {
+        let refuse = |cause: &dyn Display| misuse(format!("--set {pair}: {cause}"));
+        let (key, value) = pair.split_once('=').ok_or_else(|| refuse(&"write it as key=value"))?;
+        let (section, field) = match key.trim().split_once('.') {
+            Some((section @ ("method" | "train"), field)) if (section, field) != ("method", "name") => (section, field),
+            _ => return Err(refuse(&"keys are those of method. and train. in config.toml; the rest has options")),
+        };
+        let mut first = None;
+        let read = readings(value.trim()).into_iter().find_map(|value| {
+            let mut table = table.clone();
+            table.get_mut(section)?.as_table_mut()?.insert(field.to_owned(), value);
+            let read: Result<Config, _> = table.clone().try_into();
+            read.map_err(|e| first.get_or_insert(in_words(e.message())).clone()).ok().map(|_| table)
+        });
+        table = read.ok_or_else(|| refuse(&first.unwrap_or_default()))?;
+    }
+    Ok(table.try_into()?)
+}
+
+/// A refusal without Rust's names of types.
+fn in_words(message: &str) -> String {
+    message.replace("expected f64", "expected a number").replace("expected usize", "expected a whole number")
+}
+
+/// What a text can mean: a TOML value, a whole number for one with a fraction, a plain word.
+fn readings(text: &str) -> Vec<toml::Value> {
+    let parsed = format!("value = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
+    let whole = parsed.as_ref().and_then(toml::Value::as_integer).map(|whole| toml::Value::Float(whole as f64));
+    let word = toml::Value::String(text.to_owned());
+    [parsed, whole, Some(word)].into_iter().flatten().collect()
 }
 
 /// Where the images are, from whatever folder the run is resumed.

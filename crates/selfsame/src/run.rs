@@ -276,6 +276,7 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         seconds: 0.0,
         finished: false,
+        collapse: None,
         dataset: DatasetRecord {
             name: dataset.name.clone(),
             classes: dataset.classes.clone(),

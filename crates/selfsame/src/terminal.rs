@@ -143,6 +143,14 @@ impl Bar {
         self.set(progress.step, progress.steps, message);
     }
 
+    /// A line that stays, above the bar.
+    pub fn line(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
     /// Clears the bar.
     pub fn finish(self) {
         if let Some(bar) = self.bar {

@@ -8,8 +8,13 @@ use std::time::{Duration, Instant};
 
 use common::{run, said, selfsame, small};
 
-/// Kills of each method: those that carry a momentum encoder and a queue from step to step beside the plainest.
-const KILLS: [(&str, u32); 3] = [("simclr", 30), ("mocov2", 12), ("byol", 8)];
+/// Kills of each method: those that carry a momentum encoder, a queue and schedules from step to step beside the
+/// plainest.
+const KILLS: [(&str, &[&str], u32); 3] = [
+    ("simclr", &["method.temperature_end=0.1"], 30),
+    ("mocov2", &["method.temperature_end=0.5", "method.momentum_end=1", "method.queue=64"], 12),
+    ("byol", &[], 8),
+];
 
 fn weights(run: &Path) -> Vec<u8> {
     std::fs::read(run.join("checkpoints/last.safetensors")).unwrap()
@@ -23,15 +28,18 @@ fn next(state: &mut u64) -> u64 {
 
 #[test]
 fn a_run_killed_at_50_random_moments_ends_with_the_same_bytes() {
-    for (method, wanted) in KILLS {
-        kill_and_resume(method, wanted);
+    for (method, settings, wanted) in KILLS {
+        kill_and_resume(method, settings, wanted);
     }
 }
 
-fn kill_and_resume(method: &str, wanted: u32) {
+fn kill_and_resume(method: &str, settings: &[&str], wanted: u32) {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
-    let start = |out: &Path| [small("pretrain", out), vec!["--method".to_owned(), method.to_owned()]].concat();
+    let start = |out: &Path| {
+        let settings = settings.iter().map(|pair| format!("--set={pair}"));
+        small("pretrain", out).into_iter().chain([format!("--method={method}")]).chain(settings).collect::<Vec<_>>()
+    };
     let began = Instant::now();
     let output = run(start(&whole));
     assert!(output.status.success(), "{}", said(&output));

@@ -58,10 +58,19 @@ pub struct TrainConfig {
     pub knn_every: usize,
     /// The rule that moves the weights.
     pub optimizer: OptimizerKind,
+    /// What LARS takes part of a layer's weight for a step's length; 0.001, as in its paper, without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<f64>,
+    /// Whether LARS's rate for a layer is the lesser of its own and the learning rate, and not their product: LARC,
+    /// solo-learn's `clip_lr`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trust_capped: bool,
     /// Images that pass the networks at a time; the whole batch without it. The gradient is that of the whole batch,
     /// but that batch normalisation sees a microbatch at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub microbatch: Option<usize>,
+    /// The curve `r_epsilon` is the share of images whose two outputs, normalised, are farther apart than this.
+    pub epsilon: f64,
 }
 
 /// The rule that moves the weights.
@@ -70,7 +79,7 @@ pub struct TrainConfig {
 pub enum OptimizerKind {
     /// Stochastic gradient descent with momentum 0.9; weight decay on every parameter, as PyTorch does.
     Sgd,
-    /// LARS (You et al. 2017) with momentum 0.9 and trust 0.001; biases and batch normalisation take the plain
+    /// LARS (You et al. 2017) with momentum 0.9; biases and batch normalisation take the plain
     /// step, without weight decay.
     Lars,
     /// AdamW (Loshchilov and Hutter 2019) with β 0.9 and 0.999; decoupled weight decay on every parameter.
@@ -117,6 +126,10 @@ impl Config {
         if let Some(clip) = t.clip_norm {
             need("train.clip_norm", clip, positive(clip), "a number above 0")?;
         }
+        need("train.epsilon", t.epsilon, positive(t.epsilon), "a number above 0")?;
+        if let Some(trust) = t.trust {
+            need("train.trust", trust, positive(trust), "a number above 0")?;
+        }
         if let Some(microbatch) = t.microbatch {
             need("train.microbatch", microbatch, microbatch >= 2, "at least 2, for batch normalisation to see some")?;
         }
@@ -148,7 +161,10 @@ mod tests {
                 clip_norm: None,
                 knn_every: 1,
                 optimizer: OptimizerKind::Sgd,
+                trust: None,
+                trust_capped: false,
                 microbatch: None,
+                epsilon: 0.5,
             },
             augment: "abcde".parse().unwrap(),
         }
@@ -179,6 +195,8 @@ mod tests {
             ("train.warmup_epochs", |c| c.train.warmup_epochs = f64::NAN),
             ("train.weight_decay", |c| c.train.weight_decay = -1e-4),
             ("train.clip_norm", |c| c.train.clip_norm = Some(0.0)),
+            ("train.epsilon", |c| c.train.epsilon = f64::NAN),
+            ("train.trust", |c| c.train.trust = Some(0.0)),
             ("train.microbatch", |c| c.train.microbatch = Some(1)),
         ];
         for (field, spoil) in cases {

@@ -8,7 +8,7 @@ use crate::config::{OptimizerKind, TrainConfig};
 use crate::gradients::ByName;
 
 const MOMENTUM: f64 = 0.9;
-/// LARS's trust coefficient.
+/// LARS's trust coefficient, where none is set.
 const TRUST: f64 = 0.001;
 const BETAS: [f64; 2] = [0.9, 0.999];
 const EPSILON: f64 = 1e-8;
@@ -18,6 +18,8 @@ pub(crate) struct Optimizer {
     kind: OptimizerKind,
     weight_decay: f64,
     clip_norm: Option<f64>,
+    trust: f64,
+    trust_capped: bool,
     /// `velocity.NAME` for SGD and LARS; `first.NAME` and `second.NAME` for AdamW. All flat.
     moments: BTreeMap<String, Tensor<1>>,
 }
@@ -30,6 +32,8 @@ impl Optimizer {
             kind: config.optimizer,
             weight_decay: config.weight_decay,
             clip_norm: config.clip_norm,
+            trust: config.trust.unwrap_or(TRUST),
+            trust_capped: config.trust_capped,
             moments: moments.iter().map(|(name, values)| (name.clone(), to_tensor(values))).collect(),
         }
     }
@@ -64,7 +68,7 @@ impl Optimizer {
             }
             OptimizerKind::Lars => {
                 // What the network scales and shifts by has no direction to be trusted: the plain step.
-                let gradient = if matrix { self.trusted(&weight, gradient) } else { gradient };
+                let gradient = if matrix { self.trusted(&weight, gradient, rate) } else { gradient };
                 weight - self.velocity(name, gradient).mul_scalar(rate)
             }
             OptimizerKind::AdamW => {
@@ -93,13 +97,17 @@ impl Optimizer {
         velocity
     }
 
-    /// LARS's local rate: the decayed gradient scaled to `TRUST` times the weight's length; unscaled where
-    /// either has none.
-    fn trusted(&self, weight: &Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
+    /// LARS's local rate: the decayed gradient scaled to the trusted part of the weight's length; unscaled where
+    /// either has none. Capped, what `rate` times it comes to
+    /// is the lesser of the two rates.
+    fn trusted(&self, weight: &Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
         let lengths = (length(weight), length(&gradient));
         let decayed = gradient + weight.clone().mul_scalar(self.weight_decay);
         match lengths {
-            (w, g) if w > 0.0 && g > 0.0 => decayed.mul_scalar(TRUST * w / (g + self.weight_decay * w + EPSILON)),
+            (w, g) if w > 0.0 && g > 0.0 => {
+                let local = self.trust * w / (g + self.weight_decay * w + EPSILON);
+                decayed.mul_scalar(if self.trust_capped { (local / rate).min(1.0) } else { local })
+            }
             _ => decayed,
         }
     }
@@ -169,7 +177,8 @@ mod tests {
     }
 
     impl Oracle {
-        fn step(&mut self, kind: OptimizerKind, gradient: &[f64], rate: f64, decay: f64, matrix: bool, t: i32) {
+        fn step(&mut self, config: &TrainConfig, gradient: &[f64], rate: f64, matrix: bool, t: i32) {
+            let (kind, decay, trust) = (config.optimizer, config.weight_decay, config.trust.unwrap_or(0.001));
             let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
             let (w, g) = (norm(&self.weights), norm(gradient));
             for (i, &gradient) in gradient.iter().enumerate() {
@@ -178,7 +187,8 @@ mod tests {
                         let plain = kind == OptimizerKind::Lars && !matrix;
                         let mut d = if plain { gradient } else { gradient + decay * self.weights[i] };
                         if kind == OptimizerKind::Lars && matrix && w > 0.0 && g > 0.0 {
-                            d *= 0.001 * w / (g + decay * w);
+                            let local = trust * w / (g + decay * w);
+                            d *= if config.trust_capped { f64::min(local / rate, 1.0) } else { local };
                         }
                         self.first[i] = if t == 1 { d } else { 0.9 * self.first[i] + d };
                         self.weights[i] -= rate * self.first[i];
@@ -205,7 +215,10 @@ mod tests {
             clip_norm,
             knn_every: 0,
             optimizer,
+            trust: None,
+            trust_capped: false,
             microbatch: None,
+            epsilon: 0.5,
         }
     }
 
@@ -214,7 +227,11 @@ mod tests {
     fn every_rule_follows_its_paper_and_its_checkpoint() {
         let device = Device::flex().autodiff();
         let x = [[0.5f64, -1.0, 2.0], [1.5, 0.25, -0.5]];
-        for kind in [OptimizerKind::Sgd, OptimizerKind::Lars, OptimizerKind::AdamW] {
+        let rules = [OptimizerKind::Sgd, OptimizerKind::Lars, OptimizerKind::AdamW].map(|kind| config(kind, None));
+        // The weights are about as long as 1 and the gradients as 10: a cap of 0.05 binds for the second alone.
+        let capped = [0.02, 20.0].map(|trust| TrainConfig { trust: Some(trust), trust_capped: true, ..rules[1] });
+        for rule in rules.into_iter().chain(capped) {
+            let kind = rule.optimizer;
             let mut linear = Linear::new(3, 2, &mut Init::new(1, &device));
             let values = |l: &Linear, name: &str| -> Vec<f64> {
                 state::read(l)[name].values.iter().map(|&v| f64::from(v)).collect()
@@ -222,14 +239,14 @@ mod tests {
             let zeros = |n| Oracle { weights: vec![], first: vec![0.0; n], second: vec![0.0; n] };
             let mut weight = Oracle { weights: values(&linear, "weight"), ..zeros(6) };
             let mut bias = Oracle { weights: values(&linear, "bias"), ..zeros(2) };
-            let mut optimizer = Optimizer::new(&config(kind, None), &State::new(), &device.clone().inner());
+            let mut optimizer = Optimizer::new(&rule, &State::new(), &device.clone().inner());
             for t in 1..=5 {
                 let input = Tensor::<2>::from_floats(x.map(|r| r.map(|v| v as f32)), &device);
                 let mut gradients = linear.forward(input).powi_scalar(2).sum().backward();
                 let gradients = by_name(&linear, &mut gradients);
                 linear = optimizer.step(linear, gradients, 0.05, t);
                 // A step from a restored history must be the same step.
-                optimizer = Optimizer::new(&config(kind, None), &optimizer.moments(), &device.clone().inner());
+                optimizer = Optimizer::new(&rule, &optimizer.moments(), &device.clone().inner());
 
                 let (mut dw, mut db) = (vec![0.0; 6], vec![0.0; 2]);
                 for row in x {
@@ -239,8 +256,8 @@ mod tests {
                         (0..3).for_each(|i| dw[3 * o + i] += 2.0 * y * row[i]);
                     }
                 }
-                weight.step(kind, &dw, 0.05, 0.01, true, t as i32);
-                bias.step(kind, &db, 0.05, 0.01, false, t as i32);
+                weight.step(&rule, &dw, 0.05, true, t as i32);
+                bias.step(&rule, &db, 0.05, false, t as i32);
                 for (name, oracle) in [("weight", &weight), ("bias", &bias)] {
                     for (found, expected) in values(&linear, name).iter().zip(&oracle.weights) {
                         // Five steps of some ten f32 operations on values around 1; Adam's first step divides by

@@ -22,7 +22,7 @@ use crate::gradients::compute;
 use crate::logs::Logs;
 use crate::optimizer::Optimizer;
 use crate::schedule::learning_rate;
-use crate::watch;
+use crate::watch::{self, Alarm, Collapse};
 
 /// Steps between two points of the curves.
 const LOG_EVERY: u64 = 10;
@@ -46,6 +46,8 @@ pub struct Progress {
     pub views_per_second: f64,
     /// Estimated time to the end.
     pub left: Duration,
+    /// That the outputs have collapsed, at the step at which it was noticed; not while the learning rate still rises.
+    pub collapse: Option<Collapse>,
 }
 
 /// Where training ended: after all steps, or after the one that was under way when it was asked to stop. The state
@@ -179,7 +181,7 @@ pub fn pretrain(
         .map_err(|source| TrainError::WrongModel { path: checkpoint::state_path(run), source })?;
     let mut optimizer = Optimizer::new(&plan.train, &saved.moments, &plain);
     let mut logs = Logs::open(run, saved.step)?;
-    let mut knn = None;
+    let (mut knn, mut alarm) = (None, Alarm::default());
     let (began, first_step, seconds_before) = (Instant::now(), saved.step, saved.seconds);
     let mut last_save = Instant::now();
 
@@ -220,11 +222,11 @@ pub fn pretrain(
         if measured {
             check_finite(&state::read(&networks), done, rate, run)?;
         }
-        let measurement = if measured { online_knn(&networks.backbone, dataset, &plain)? } else { None };
-        knn = measurement.or(knn);
+        let measurement = if measured { online(&networks.backbone, dataset, &plain)? } else { None };
+        knn = measurement.map(|(knn, _)| knn).or(knn);
 
         let elapsed = began.elapsed().as_secs_f64();
-        let progress = Progress {
+        let mut progress = Progress {
             step: done,
             steps,
             epoch: epoch + 1,
@@ -232,12 +234,17 @@ pub fn pretrain(
             knn,
             views_per_second: ((done - first_step) * (method.views() * batch) as u64) as f64 / elapsed,
             left: Duration::from_secs_f64(elapsed / (done - first_step) as f64 * (steps - done) as f64),
+            collapse: None,
         };
         if done.is_multiple_of(LOG_EVERY) || measurement.is_some() || done == steps || done == 1 {
             let mut watched = match method.pair(&computed.embeddings) {
-                Some(pair) => watch::outputs(pair)?,
+                Some(pair) => watch::outputs(pair, plan.train.epsilon)?,
                 None => BTreeMap::new(),
             };
+            if step as f64 >= warmup {
+                progress.collapse = alarm.look(done, &watched);
+            }
+            watched.extend(measurement.and_then(|(_, divergence)| Some(("divergence".to_owned(), divergence?))));
             watched.extend(computed.terms.iter().map(|(name, value)| (format!("loss_{name}"), *value)));
             watched.retain(|_, value| value.is_finite());
             logs.add(&MetricPoint {
@@ -246,14 +253,14 @@ pub fn pretrain(
                 train_loss: loss,
                 learning_rate: rate,
                 views_per_second: progress.views_per_second,
-                val_knn_acc1: measurement,
+                val_knn_acc1: measurement.map(|(knn, _)| knn),
                 watched,
             })?;
         }
         on_step(&progress);
 
         let stopping = stop.load(Ordering::Relaxed);
-        let improved = measurement.is_some_and(|found| saved.best_knn.is_none_or(|best| found > best));
+        let improved = measurement.is_some_and(|(found, _)| saved.best_knn.is_none_or(|best| found > best));
         if stopping || improved || done == steps || last_save.elapsed() >= save_every {
             let weights = state::read(&networks);
             check_finite(&weights, done, rate, run)?;
@@ -262,7 +269,7 @@ pub fn pretrain(
             saved = Checkpoint {
                 step: done,
                 seconds: seconds_before + began.elapsed().as_secs_f64(),
-                best_knn: if improved { measurement } else { saved.best_knn },
+                best_knn: if improved { knn } else { saved.best_knn },
                 weights,
                 moments: optimizer.moments(),
                 ..saved
@@ -314,9 +321,9 @@ fn kept(run: &Path) -> String {
     }
 }
 
-/// kNN accuracy of images spread evenly over the validation split among such of the train split; none without
-/// labels.
-fn online_knn(backbone: &ResNet, dataset: &Dataset, device: &Device) -> Result<Option<f64>, TrainError> {
+/// kNN accuracy of images spread evenly over the validation split among such of the train split, and the divergence of
+/// the latter's classes; none without labels.
+fn online(backbone: &ResNet, dataset: &Dataset, device: &Device) -> Result<Option<(f64, Option<f64>)>, TrainError> {
     if dataset.classes.is_empty() || dataset.validation.is_empty() {
         return Ok(None);
     }
@@ -331,5 +338,6 @@ fn online_knn(backbone: &ResNet, dataset: &Dataset, device: &Device) -> Result<O
     let (train, labels) = part(&dataset.train, ONLINE_IMAGES[0])?;
     let (validation, truth) = part(&dataset.validation, ONLINE_IMAGES[1])?;
     let predicted = knn::classify(&train, &labels, dataset.classes.len(), &validation, &KnnOptions::default())?;
-    Ok(Some(accuracy(&predicted, &truth)?))
+    let divergence = watch::divergence(&train, &labels, dataset.classes.len())?;
+    Ok(Some((accuracy(&predicted, &truth)?, divergence)))
 }

@@ -27,7 +27,16 @@ pub(super) fn section(report: &Report) -> Option<Section> {
                 ". A smaller learning rate, a longer warm-up or gradient clipping usually mend that."
             }
         }
+        @if let Some(collapse) = &report.run.collapse {
+            p.warning role="note" { "Of this training: " (collapse) "." }
+        }
         div.charts { @for chart in charts.iter().flatten() { (chart) } }
+        @let watched: Vec<Markup> = WATCHED.iter().filter_map(|watched| watch(report, watched)).collect();
+        @if !watched.is_empty() {
+            h3 { "What the outputs looked like" }
+            p { "The vectors that the loss compares, brought to length 1, of one batch at a time. They tell early whether training collapses." }
+            div.charts { @for chart in &watched { (chart) } }
+        }
     };
     Some(Section { id: "training", short: "Training", title: "How training went", body })
 }
@@ -70,7 +79,7 @@ fn draw(report: &Report, curve: Curve<'_>) -> Option<Markup> {
 fn loss(report: &Report) -> Option<Markup> {
     let curve = Curve {
         title: "Training loss",
-        caption: html! { "How hard the encoder finds its task: to tell two views of one image from the views of all others. Should fall." },
+        caption: html! { "What training makes smaller: how hard the encoder finds its task. Should fall." },
         of: &|point| Some(point.train_loss),
         words: &|loss| format!("loss {}", number(loss)),
         ticks: 5,
@@ -95,6 +104,48 @@ fn accuracy(report: &Report) -> Option<Markup> {
         reference,
         dots: true,
         height: 160.0,
+    };
+    draw(report, curve)
+}
+
+/// What a batch's outputs are watched for: name in the records, title, caption.
+const WATCHED: [(&str, &str, &str); 7] = [
+    ("output_std", "Spread", "Their deviation: 1 is as spread as can be, 0 is a single point, which means collapse."),
+    ("rank_me", "Effective rank (RankMe)", "How many directions they use. Near 1 means collapse."),
+    (
+        "alignment",
+        "Alignment",
+        "Squared distance of two views of an image, from 0 to 4. Should fall, unless all falls together.",
+    ),
+    ("uniformity", "Uniformity", "How evenly they fill the sphere. Lower is more even."),
+    (
+        "r_epsilon",
+        "Images whose views part (R_ε)",
+        "Share of images whose two views lie farther apart than ε. Should fall.",
+    ),
+    (
+        "divergence",
+        "Divergence of classes",
+        "Largest product of two classes' centres, in the encoder's own output. Lower is clearer apart.",
+    ),
+    (
+        "alpha_req",
+        "Decay of the spectrum (αReQ)",
+        "How fast the variance falls from one direction to the next. Around 1 is held to be good.",
+    ),
+];
+
+fn watch(report: &Report, (name, title, caption): &(&str, &str, &str)) -> Option<Markup> {
+    let curve = Curve {
+        title,
+        caption: html! { (caption) },
+        of: &|point| point.watched.get(*name).copied(),
+        words: &|value| number(value),
+        ticks: 3,
+        y: None,
+        reference: None,
+        dots: *name == "divergence",
+        height: 80.0,
     };
     draw(report, curve)
 }

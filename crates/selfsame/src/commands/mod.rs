@@ -6,6 +6,7 @@ mod fetch;
 mod init;
 mod pretrain;
 mod report;
+mod reproduce;
 mod views;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     }
+    let threads = args.threads;
     match args.command {
         Command::Study(args) => pretrain::study(&args),
         Command::Pretrain(args) => pretrain::pretrain(&args),
@@ -43,7 +45,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Reproduce(args) => reproduce::run(&args, threads),
         Command::Views(args) => views::run(&args),
-        Command::Bench(bench) => bench::run(&bench, args.threads),
+        Command::Bench(bench) => bench::run(&bench, threads),
     }
 }

@@ -11,11 +11,11 @@ use selfsame::nn::device;
 use selfsame::report::record::{EVAL_FILE, MAP_FILE, RunRecord, VIEWS_FILE, ViewSheet};
 use selfsame::report::{Sprite, write_json};
 use selfsame::train::checkpoint::Which;
-use selfsame::train::{Outcome, Plan, TrainError};
+use selfsame::train::{Outcome, Plan, Progress, TrainError};
 use serde_json::json;
 
 use super::{INTERRUPTED, eval, init, quoted, report, shown, views};
-use crate::args::{CheckpointName, Pretrain};
+use crate::args::{CheckpointName, OnCollapse, Pretrain};
 use crate::run::{self, Run};
 use crate::terminal::{Bar, Terminal};
 use crate::{misuse, resolve};
@@ -90,14 +90,29 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
     }
     let save_every = Duration::from_secs(args.save_every);
     let bar = Bar::new("steps");
-    let outcome =
-        selfsame::train::pretrain(&plan, &dataset, &device, &run.path, save_every, &stop, &mut |p| bar.step(p));
+    let mut collapse = None;
+    let mut on_step = |progress: &Progress| {
+        bar.step(progress);
+        if let Some(found) = progress.collapse {
+            let sentence = format!("{found}; {}", plan.method.method().against_collapse());
+            bar.line(&format!("warning: {sentence}"));
+            if args.on_collapse == OnCollapse::Stop {
+                stop.store(true, Ordering::Relaxed);
+            }
+            collapse = Some(sentence);
+        }
+    };
+    let outcome = selfsame::train::pretrain(&plan, &dataset, &device, &run.path, save_every, &stop, &mut on_step);
     bar.finish();
     training.store(false, Ordering::Relaxed);
     let outcome = outcome?;
+    record.collapse = collapse.or(record.collapse);
     record.seconds = outcome.seconds;
     record.finished = outcome.finished();
     run.write_record(&record)?;
+    if let (Some(sentence), OnCollapse::Stop) = (&record.collapse, args.on_collapse) {
+        anyhow::bail!("stopped by --on-collapse: {sentence}; {way}");
+    }
     if !outcome.finished() {
         let Outcome { step, steps, .. } = outcome;
         terminal.status(&format!("stopped after step {step} of {steps}; {way}"));
@@ -112,9 +127,8 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
 }
 
 fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
-    let policy = resolve::policy(&args.augment)?;
     // Settings are checked before images are read, with the size that is still open set to any that is fine.
-    resolve::plan(args, policy, args.image_size.unwrap_or(32))?;
+    resolve::plan(args, args.image_size.unwrap_or(32))?;
     let run = Run::create(&resolve::out(args), args.overwrite)?;
     let options = LoadOptions {
         image_size: args.image_size,
@@ -125,7 +139,7 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
         cache: Some(run.cache()),
     };
     let mut dataset = terminal.load(&args.data, &options)?;
-    let plan = resolve::plan(args, policy, dataset.image_size)?;
+    let plan = resolve::plan(args, dataset.image_size)?;
     let images = dataset.train.len();
     if images < 2 {
         return Err(misuse(TrainError::TooFewImages { images }));

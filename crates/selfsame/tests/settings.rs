@@ -1,0 +1,96 @@
+//! Settings: recipes, single ones, and what is refused.
+
+mod common;
+
+use common::{run, said, small};
+
+fn config(out: &std::path::Path) -> toml::Table {
+    std::fs::read_to_string(out.join("config.toml")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_recipe_sets_everything_that_is_not_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut args = small("pretrain", &out);
+    args.extend(
+        "--recipe=solo-learn --method=vicreg --set=method.output=6 --set=method.hidden=8".split(' ').map(String::from),
+    );
+    let output = run(&args);
+    assert!(output.status.success(), "{}", said(&output));
+    let config = config(&out);
+    // Asked for.
+    assert_eq!(config["train"]["epochs"].as_integer(), Some(6));
+    assert_eq!(config["encoder"]["width"].as_integer(), Some(2));
+    assert_eq!(config["method"]["output"].as_integer(), Some(6));
+    // The recipe's: its rate of 0.3 for 256 images is in proportion for 12, its warm-up as long as the training at most.
+    assert_eq!(config["train"]["optimizer"].as_str(), Some("lars"));
+    assert_eq!(config["train"]["trust"].as_float(), Some(0.02));
+    assert_eq!(config["train"]["learning_rate"].as_float(), Some(0.3 * (12.0 / 256.0)));
+    assert_eq!(config["train"]["warmup_epochs"].as_float(), Some(6.0));
+    assert_eq!(config["method"]["invariance"].as_float(), Some(25.0));
+    assert_eq!(config["augment"]["crop"]["scale"][0].as_float(), Some(0.2));
+}
+
+#[test]
+fn another_rule_brings_its_own_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut args = small("pretrain", &out);
+    args.extend(["--recipe=authors".to_owned(), "--optimizer=adamw".to_owned()]);
+    let output = run(&args);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(config(&out)["train"]["learning_rate"].as_float(), Some(3e-3));
+}
+
+#[test]
+fn refuses_settings_by_what_was_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (typed, hint) in [
+        ("--set=method.queue", "key=value"),
+        ("--set=method.queue=5", "queue"),
+        ("--set=method.temperature=warm", "expected a number"),
+        ("--set=method.temperature=0", "method.temperature = 0"),
+        ("--set=method.name=byol", "options"),
+        ("--set=encoder.width=4", "options"),
+        ("--set=train.epochs=many", "expected a whole number"),
+        ("--set=train.epochs=1.5", "expected a whole number"),
+        ("--recipe=authors --method=byol", "simclr, mocov2, barlow_twins, simsiam"),
+        ("--recipe=solo", "solo-learn"),
+    ] {
+        let out = folder.path().join("run");
+        let mut args = small("pretrain", &out);
+        args.extend(typed.split(' ').map(str::to_owned));
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(2), "{typed}: {}", said(&output));
+        let typed = typed.split(' ').next().unwrap().split('=').nth(1).unwrap();
+        assert!(said(&output).contains(hint) && said(&output).contains(typed), "{typed}: {}", said(&output));
+        assert!(!out.join("config.toml").exists());
+    }
+}
+
+/// The simple contrastive loss without its second term: all outputs become one.
+fn collapsing(out: &std::path::Path) -> Vec<String> {
+    let settings =
+        "--method=simple_contrastive --set=method.lambda=0 --lr=0.01 --warmup-epochs=0 --epochs=40 --batch=12";
+    let mut args = vec!["pretrain".to_owned(), format!("--out={}", out.display())];
+    args.extend("--limit=60 --image-size=16 --width=2 --knn-every=0".split(' ').map(str::to_owned));
+    args.extend(settings.split(' ').map(str::to_owned));
+    args
+}
+
+#[test]
+fn a_collapse_is_told_and_stops_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let [warned, stopped] = ["warned", "stopped"].map(|name| folder.path().join(name));
+    let output = run(collapsing(&warned));
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(said(&output).matches("warning: the outputs have collapsed by step").count(), 1, "{}", said(&output));
+    assert!(std::fs::read_to_string(warned.join("report.html")).unwrap().contains("have collapsed by step"));
+
+    let output = run([collapsing(&stopped), vec!["--on-collapse=stop".to_owned()]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("--on-collapse"), "{}", said(&output));
+    assert!(said(&output).contains("--resume"), "{}", said(&output));
+    assert!(stopped.join("checkpoints/last.safetensors").is_file());
+}
