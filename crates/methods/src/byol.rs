@@ -56,6 +56,7 @@ impl Method for Byol {
         networks.follow(step.anneal(self.momentum, 1.0))
     }
     fn against_collapse(&self) -> &'static str {
-        "without negatives, only the predictor and the slow copy hold the outputs apart: try a lower --lr or a higher --set method.momentum"
+        "without negatives, only the predictor and the slow copy hold the outputs apart: try a lower --lr or a higher \
+         --set method.momentum"
     }
 }

@@ -51,6 +51,7 @@ impl Method for SimSiam {
         Loss::mean(negative_cosine(p1.clone(), z2.clone().detach()), negative_cosine(p2.clone(), z1.clone().detach()))
     }
     fn against_collapse(&self) -> &'static str {
-        "without negatives, only the predictor and its learning rate hold the outputs apart: try a lower --lr, a smaller --set method.bottleneck or a longer --warmup-epochs"
+        "without negatives, only the predictor and its learning rate hold the outputs apart: try a lower --lr, a \
+         smaller --set method.bottleneck or a longer --warmup-epochs"
     }
 }

@@ -304,18 +304,13 @@ impl Import {
     /// Compares the tensors with those of an encoder, by name and shape.
     pub fn fit(&self, encoder: &ResNet) -> Fit {
         let wanted = state::read(encoder);
-        let mut fit = Fit { others: self.others.clone(), lacks_relu: self.lacks_relu, ..Fit::default() };
-        for (name, want) in &wanted {
-            match self.state.get(name) {
-                None => fit.mismatch.missing.push(name.clone()),
-                Some(found) if found.shape == want.shape => fit.matched.push(name.clone()),
-                Some(found) => {
-                    fit.mismatch.shapes.push((name.clone(), want.shape.clone(), found.shape.clone()));
-                }
-            }
+        let same = |name: &&String| self.state.get(*name).is_some_and(|found| found.shape == wanted[*name].shape);
+        Fit {
+            matched: wanted.keys().filter(same).cloned().collect(),
+            mismatch: Mismatch::between(&wanted, &self.state),
+            others: self.others.clone(),
+            lacks_relu: self.lacks_relu,
         }
-        fit.mismatch.unexpected = self.state.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
-        fit
     }
 }
 

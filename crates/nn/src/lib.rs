@@ -11,7 +11,7 @@ pub mod layers;
 pub mod mlp;
 pub mod onnx;
 pub mod pixels;
-mod protobuf;
+pub mod protobuf;
 pub mod resnet;
 pub mod state;
 

@@ -1,34 +1,35 @@
-//! Protocol-buffer messages, written by field number: all that an ONNX file needs of the encoding.
+//! Protocol-buffer messages, written by field number: all that ONNX files and event files need of the
+//! encoding.
 //!
-//! <https://protobuf.dev/programming-guides/encoding/>. The crates with ONNX's generated types bring a runtime, and
-//! types for all of ONNX, for what are a few kinds of field here.
+//! <https://protobuf.dev/programming-guides/encoding/>. The crates with generated types bring a runtime,
+//! and types for all of ONNX or TensorFlow, for what are a few kinds of field here.
 
 /// A message under construction.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Message(Vec<u8>);
+pub struct Message(Vec<u8>);
 
 impl Message {
     /// An `int64`, `int32` or `enum` field.
-    pub(crate) fn int(mut self, field: u32, value: i64) -> Self {
+    pub fn int(mut self, field: u32, value: i64) -> Self {
         self.tag(field, 0);
         self.varint(value as u64);
         self
     }
 
     /// A repeated `int64` field.
-    pub(crate) fn ints(self, field: u32, values: impl IntoIterator<Item = i64>) -> Self {
+    pub fn ints(self, field: u32, values: impl IntoIterator<Item = i64>) -> Self {
         values.into_iter().fold(self, |message, value| message.int(field, value))
     }
 
     /// A `float` field.
-    pub(crate) fn float(mut self, field: u32, value: f32) -> Self {
+    pub fn float(mut self, field: u32, value: f32) -> Self {
         self.tag(field, 5);
         self.0.extend(value.to_le_bytes());
         self
     }
 
     /// A `bytes` field, a `string` one, or a message in a message; repeated by being called again.
-    pub(crate) fn bytes(mut self, field: u32, value: impl AsRef<[u8]>) -> Self {
+    pub fn bytes(mut self, field: u32, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         self.tag(field, 2);
         self.varint(value.len() as u64);
@@ -37,7 +38,7 @@ impl Message {
     }
 
     /// The message as it stands in a file.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
+    pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 

@@ -31,18 +31,47 @@ pub type State = BTreeMap<String, Values>;
 
 /// Copies every parameter and running statistic out of a module.
 pub fn read<M: Module>(module: &M) -> State {
-    let mut reader = Reader { path: Vec::new(), state: State::new() };
+    let mut state = State::new();
     // `valid` gathers the running statistics that the last steps have moved.
-    module.valid().visit(&mut reader);
-    reader.state
+    visit(&module.valid(), &mut state);
+    state
 }
 
-struct Reader {
+impl VisitNamed for State {
+    fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+        self.insert(name.to_owned(), to_host(param.val()));
+    }
+}
+
+/// Looks at a module's tensors; see [`visit`].
+pub trait VisitNamed {
+    /// Looks at the one of the full name `name`.
+    fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>);
+}
+
+/// Shows each of a module's tensors of floats, with its full name.
+pub fn visit<M: Module>(module: &M, visitor: &mut impl VisitNamed) {
+    module.visit(&mut Walk { path: Vec::new(), inner: visitor });
+}
+
+/// Changes a module's tensors; see [`map`].
+pub trait MapNamed {
+    /// What the one of the full name `name` becomes.
+    fn tensor<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>>;
+}
+
+/// Changes each of a module's tensors of floats, given with its full name.
+pub fn map<M: Module>(module: M, mapper: &mut impl MapNamed) -> M {
+    module.map(&mut Walk { path: Vec::new(), inner: mapper })
+}
+
+/// Burn's walk through a module, which tells the parts of names one by one.
+struct Walk<'a, T> {
     path: Vec<String>,
-    state: State,
+    inner: &'a mut T,
 }
 
-impl ModuleVisitor for Reader {
+impl<T: VisitNamed> ModuleVisitor for Walk<'_, T> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_owned());
     }
@@ -52,7 +81,21 @@ impl ModuleVisitor for Reader {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.state.insert(self.path.join("."), to_host(param.val()));
+        self.inner.tensor(&self.path.join("."), param);
+    }
+}
+
+impl<T: MapNamed> ModuleMapper for Walk<'_, T> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.inner.tensor(&self.path.join("."), param)
     }
 }
 
@@ -72,38 +115,18 @@ pub fn to_device<const D: usize>(values: &Values, like: &Tensor<D>) -> Tensor<D>
 /// # Errors
 /// [`Mismatch`] names every tensor that is missing, left over, or of another shape; nothing is loaded then.
 pub fn load<M: Module>(module: M, state: &State) -> Result<M, Mismatch> {
-    let expected = read(&module);
-    let mismatch = Mismatch {
-        missing: expected.keys().filter(|name| !state.contains_key(*name)).cloned().collect(),
-        unexpected: state.keys().filter(|name| !expected.contains_key(*name)).cloned().collect(),
-        shapes: expected
-            .iter()
-            .filter_map(|(name, want)| Some((name.clone(), want.shape.clone(), state.get(name)?.shape.clone())))
-            .filter(|(_, want, found)| want != found)
-            .collect(),
-    };
+    let mismatch = Mismatch::between(&read(&module), state);
     if !mismatch.is_empty() {
         return Err(mismatch);
     }
-    Ok(module.map(&mut Loader { path: Vec::new(), state }))
+    Ok(map(module, &mut Loader(state)))
 }
 
-struct Loader<'a> {
-    path: Vec<String>,
-    state: &'a State,
-}
+struct Loader<'a>(&'a State);
 
-impl ModuleMapper for Loader<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let values = &self.state[&self.path.join(".")];
+impl MapNamed for Loader<'_> {
+    fn tensor<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let values = &self.0[name];
         param.map(|old| {
             let trainable = old.is_require_grad();
             to_device(values, &old).set_require_grad(trainable)
@@ -123,6 +146,19 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
+    /// How what was found differs from what is wanted.
+    pub fn between(wanted: &State, found: &State) -> Self {
+        Self {
+            missing: wanted.keys().filter(|name| !found.contains_key(*name)).cloned().collect(),
+            unexpected: found.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect(),
+            shapes: wanted
+                .iter()
+                .filter_map(|(name, want)| Some((name.clone(), want.shape.clone(), found.get(name)?.shape.clone())))
+                .filter(|(_, want, found)| want != found)
+                .collect(),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.shapes.is_empty()
     }

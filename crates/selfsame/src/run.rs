@@ -1,6 +1,5 @@
 //! The folder of a run.
 
-use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use burn::tensor::Device;
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::nn::ResNet;
 use selfsame::nn::layers::Init;
-use selfsame::nn::state::{self, State};
+use selfsame::nn::state;
 use selfsame::report::record::{
     DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE, RunRecord, Skipped,
     VIEWS_FILE,
@@ -27,8 +26,6 @@ use crate::terminal::Terminal;
 const CONFIG_FILE: &str = "config.toml";
 const LOCK_FILE: &str = ".lock";
 const CHECKPOINTS: &str = "checkpoints";
-/// The weights that `--init` gave, by the names of the run's own.
-const INIT_FILE: &str = "checkpoints/init.safetensors";
 const CACHE: &str = "cache";
 /// What a run writes anew, and starting over therefore deletes. The cache knows by itself what it is of.
 const OWN: [&str; 9] =
@@ -38,15 +35,6 @@ const OWN: [&str; 9] =
 pub struct Run {
     pub path: PathBuf,
     _lock: File,
-}
-
-/// A run's encoder.
-pub struct Encoders {
-    pub trained: ResNet,
-    /// The same with the weights it started from.
-    pub untrained: ResNet,
-    /// Steps that the trained one took.
-    pub step: u64,
 }
 
 impl Run {
@@ -116,12 +104,6 @@ impl Run {
         Ok(write_atomic(&self.path.join(CONFIG_FILE), text.as_bytes())?)
     }
 
-    /// Keeps the encoder's weights that `--init` gave, so that the run needs that file no more.
-    pub fn write_init(&self, weights: State) -> anyhow::Result<()> {
-        let named = weights.into_iter().map(|(name, values)| (format!("backbone.{name}"), values)).collect();
-        Ok(state::write_file(&self.path.join(INIT_FILE), &named, &BTreeMap::new())?)
-    }
-
     pub fn plan(&self) -> anyhow::Result<Plan> {
         let path = self.path.join(CONFIG_FILE);
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -179,21 +161,20 @@ impl Run {
         Ok(path)
     }
 
-    /// The run's encoder.
-    pub fn encoders(&self, plan: &Plan, which: CheckpointName, device: &Device) -> anyhow::Result<Encoders> {
+    /// The run's encoder, and the steps it took.
+    pub fn trained(&self, plan: &Plan, which: CheckpointName, device: &Device) -> anyhow::Result<(ResNet, u64)> {
         let path = self.weights(which)?;
         let (weights, step) = checkpoint::load_backbone(&path)?;
-        let mut untrained = plan.encoder.init(&mut Init::new(plan.seed, device));
-        let init = self.path.join(INIT_FILE);
-        if init.is_file() {
-            let mut start = state::read(&untrained);
-            start.extend(checkpoint::load_backbone(&init)?.0);
-            untrained = state::load(untrained, &start)
-                .with_context(|| format!("{}: does not fit the run's encoder", init.display()))?;
-        }
-        let trained = state::load(plan.encoder.init(&mut Init::new(plan.seed, device)), &weights)
+        let encoder = state::load(plan.encoder.init(&mut Init::new(plan.seed, device)), &weights)
             .with_context(|| format!("{}: does not fit the run's encoder", path.display()))?;
-        Ok(Encoders { trained, untrained, step })
+        Ok((encoder, step))
+    }
+
+    /// The same encoder with the weights it started from.
+    pub fn untrained(&self, plan: &Plan, device: &Device) -> anyhow::Result<ResNet> {
+        let encoder = plan.encoder.init(&mut Init::new(plan.seed, device));
+        let start = checkpoint::initial(state::read(&encoder), &self.path)?;
+        state::load(encoder, &start).context("the weights that --init gave do not fit the run's encoder")
     }
 
     pub fn write_record(&self, record: &RunRecord) -> anyhow::Result<()> {
@@ -251,7 +232,6 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
     let name = serde_json::to_value(plan.encoder.architecture).ok().and_then(|v| v.as_str().map(str::to_owned));
     let mut protocol = vec![
         ("Encoder stem", format!("{:?}, width {}", plan.encoder.stem, plan.encoder.width)),
-        ("Method's settings", settings(plan)),
         (
             "Optimizer",
             format!(
@@ -261,6 +241,10 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
         ),
         ("Schedule", format!("{} warm-up epochs, then a half cosine", train.warmup_epochs)),
     ];
+    let settings = settings(plan);
+    if !settings.is_empty() {
+        protocol.insert(1, ("Method's settings", settings));
+    }
     if let Some(microbatch) = train.microbatch {
         protocol.push(("Microbatch", format!("{microbatch} images; batch normalisation sees one at a time")));
     }

@@ -139,16 +139,32 @@ pub fn load_backbone(path: &Path) -> Result<(State, u64), FileError> {
     Ok((backbone.collect(), metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0)))
 }
 
-/// The weights a run starts from: `weights`, but for what `checkpoints/init.safetensors`, where there is one, has for
-/// its encoder, and for an average of it.
-pub(crate) fn initial(mut weights: State, run: &Path) -> Result<State, FileError> {
-    let path = run.join("checkpoints").join("init.safetensors");
+fn init_path(run: &Path) -> PathBuf {
+    run.join("checkpoints").join("init.safetensors")
+}
+
+/// Keeps the encoder's weights that a run was given to start from, by the names of its tensors.
+///
+/// # Errors
+/// The file that could not be written.
+pub fn save_init(run: &Path, encoder: State) -> Result<(), FileError> {
+    let named = encoder.into_iter().map(|(name, values)| (format!("backbone.{name}"), values)).collect();
+    state::write_file(&init_path(run), &named, &BTreeMap::new())
+}
+
+/// The weights a run starts from: `weights`, of an encoder or of networks, but for what [`save_init`] kept for the
+/// encoder, and for a slow copy of it.
+///
+/// # Errors
+/// The file that is damaged.
+pub fn initial(mut weights: State, run: &Path) -> Result<State, FileError> {
+    let path = init_path(run);
     if path.is_file() {
-        let (given, _) = state::read_file(&path)?;
+        let (given, _) = load_backbone(&path)?;
         for (name, values) in &mut weights {
-            let own = name.find("backbone.").and_then(|at| given.get(&name[at..]));
-            if let Some(own) = own {
-                *values = own.clone();
+            let own = name.find("backbone.").map_or(name.as_str(), |at| &name[at + "backbone.".len()..]);
+            if let Some(given) = given.get(own) {
+                *values = given.clone();
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Gradients, Tensor};
 use selfsame_methods::losses::Loss;
 use selfsame_methods::{Method, Networks, Step};
+use selfsame_nn::state::{self, VisitNamed};
 
 /// Flat gradients by the names of their parameters.
 pub(crate) type ByName = BTreeMap<String, Tensor<1>>;
@@ -100,30 +101,21 @@ fn cached(method: &dyn Method, networks: &Networks, chunks: &[Vec<Tensor<4>>], s
 
 /// Takes a module's gradients out of Burn's.
 pub(crate) fn by_name<M: Module>(module: &M, gradients: &mut Gradients) -> ByName {
-    let mut collector = Collector { path: Vec::new(), gradients, by_name: ByName::new() };
-    module.visit(&mut collector);
+    let mut collector = Collector { gradients, by_name: ByName::new() };
+    state::visit(module, &mut collector);
     collector.by_name
 }
 
 struct Collector<'a> {
-    path: Vec<String>,
     gradients: &'a mut Gradients,
     by_name: ByName,
 }
 
-impl ModuleVisitor for Collector<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+impl VisitNamed for Collector<'_> {
+    fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
         if let Some(gradient) = param.val().grad_remove(self.gradients) {
             let count = gradient.shape().num_elements();
-            self.by_name.insert(self.path.join("."), gradient.reshape([count]));
+            self.by_name.insert(name.to_owned(), gradient.reshape([count]));
         }
     }
 }
@@ -135,7 +127,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use selfsame_methods::{METHODS, MethodConfig};
     use selfsame_nn::layers::Init;
-    use selfsame_nn::{Architecture, EncoderConfig, Stem, state};
+    use selfsame_nn::{Architecture, EncoderConfig, Stem};
 
     const STEP: Step = Step { number: 3, steps: 10, seed: 5 };
     const IMAGES: usize = 10;

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use selfsame_nn::state::{self, State, Values};
+use selfsame_nn::state::{self, MapNamed, State, Values};
 
 use crate::config::{OptimizerKind, TrainConfig};
 use crate::gradients::ByName;
@@ -48,7 +48,7 @@ impl Optimizer {
         if let Some(longest) = self.clip_norm {
             clip(&mut gradients, longest);
         }
-        module.map(&mut Stepper { path: Vec::new(), gradients, learning_rate, number, optimizer: self })
+        state::map(module, &mut Stepper { gradients, learning_rate, number, optimizer: self })
     }
 
     /// The parameter's new value, flat.
@@ -128,30 +128,20 @@ fn clip(gradients: &mut ByName, longest: f64) {
 }
 
 struct Stepper<'a> {
-    path: Vec<String>,
     gradients: ByName,
     learning_rate: f64,
     number: u64,
     optimizer: &'a mut Optimizer,
 }
 
-impl ModuleMapper for Stepper<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.join(".");
+impl MapNamed for Stepper<'_> {
+    fn tensor<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         // Running statistics have no gradient and are not the optimizer's to move.
-        let Some(gradient) = self.gradients.remove(&name) else { return param };
+        let Some(gradient) = self.gradients.remove(name) else { return param };
         param.map(|weight| {
             let shape = weight.dims();
             let weight = flat(weight.inner());
-            let moved = self.optimizer.update(&name, weight, gradient, D > 1, self.learning_rate, self.number);
+            let moved = self.optimizer.update(name, weight, gradient, D > 1, self.learning_rate, self.number);
             Tensor::from_inner(moved.reshape(shape)).require_grad()
         })
     }

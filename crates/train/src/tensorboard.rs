@@ -1,6 +1,7 @@
-//! The few bytes of TensorBoard's event format that scalar curves need: a hand-written encoder, since the crates
-//! for it are unmaintained or bring a protobuf runtime and an image stack along.
+//! The few bytes of TensorBoard's event format that scalar curves need: the crates for it are unmaintained or bring a
+//! protobuf runtime and an image stack along.
 
+use selfsame_nn::protobuf::Message;
 use selfsame_report::record::MetricPoint;
 
 /// Name of the run's event file, which TensorBoard recognises.
@@ -9,7 +10,7 @@ pub const EVENTS_FILE: &str = "events.out.tfevents.0.selfsame";
 /// How an event file starts: with its version.
 pub(crate) fn start() -> Vec<u8> {
     // Event.file_version = 3
-    record(&text(3, "brain.Event:2"))
+    record(Message::default().bytes(3, "brain.Event:2"))
 }
 
 /// The events of a point, one for each metric it has.
@@ -22,37 +23,19 @@ pub(crate) fn point(point: &MetricPoint) -> Vec<u8> {
     ];
     let event = |(tag, value): (&str, Option<f64>)| {
         // Summary.Value { tag = 1, simple_value = 2 } in Summary.value = 1 in Event.summary = 5; Event.step = 2
-        let scalar = [text(1, tag), vec![2 << 3 | 5], (value? as f32).to_le_bytes().to_vec()].concat();
-        Some(record(&[vec![2 << 3], varint(point.step), bytes(5, &bytes(1, &scalar))].concat()))
+        let scalar = Message::default().bytes(1, tag).float(2, value? as f32);
+        Some(record(Message::default().int(2, point.step as i64).bytes(5, Message::default().bytes(1, scalar))))
     };
     let watched = point.watched.iter().map(|(name, value)| (name.as_str(), Some(*value)));
     scalars.into_iter().chain(watched).filter_map(event).flatten().collect()
 }
 
 /// A TFRecord: length, masked CRC-32C of the length, data, masked CRC-32C of the data.
-fn record(data: &[u8]) -> Vec<u8> {
+fn record(event: Message) -> Vec<u8> {
+    let data = event.into_bytes();
     let length = (data.len() as u64).to_le_bytes();
     let masked = |bytes: &[u8]| crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes();
-    [&length[..], &masked(&length), data, &masked(data)].concat()
-}
-
-fn text(field: u8, value: &str) -> Vec<u8> {
-    bytes(field, value.as_bytes())
-}
-
-/// A length-delimited protobuf field.
-fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
-    [vec![field << 3 | 2], varint(value.len() as u64), value.to_vec()].concat()
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-    out
+    [&length[..], &masked(&length), &data, &masked(&data)].concat()
 }
 
 #[cfg(test)]

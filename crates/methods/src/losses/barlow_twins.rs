@@ -34,10 +34,7 @@ pub fn barlow_twins(first: Tensor<2>, second: Tensor<2>, lambda: f64) -> Loss {
     let short_of_one = correlation.clone().sub_scalar(1.0).mask_fill(diagonal.clone().bool_not(), 0.0);
     let on_diagonal = short_of_one.powi_scalar(2).sum();
     let off_diagonal = correlation.mask_fill(diagonal, 0.0).powi_scalar(2).sum();
-    Loss {
-        value: on_diagonal.clone() + off_diagonal.clone().mul_scalar(lambda),
-        terms: vec![("on_diagonal", on_diagonal), ("off_diagonal", off_diagonal)],
-    }
+    Loss::weighted([("on_diagonal", on_diagonal, 1.0), ("off_diagonal", off_diagonal, lambda)])
 }
 
 fn standardise(rows: Tensor<2>) -> Tensor<2> {

@@ -40,6 +40,13 @@ pub struct Loss {
 }
 
 impl Loss {
+    /// The sum of terms, each times its weight.
+    pub(crate) fn weighted<const N: usize>(terms: [(&'static str, Tensor<1>, f64); N]) -> Self {
+        let value = terms.iter().map(|(_, term, weight)| term.clone().mul_scalar(*weight)).reduce(|a, b| a + b);
+        let terms = terms.into_iter().map(|(name, term, _)| (name, term)).collect();
+        Self { value: value.expect("a loss has a term"), terms }
+    }
+
     /// Half of one and half of the other, which have the same terms: what methods do that compare both ways.
     pub(crate) fn mean(one: Self, other: Self) -> Self {
         let half = |a: Tensor<1>, b: Tensor<1>| (a + b).mul_scalar(0.5);

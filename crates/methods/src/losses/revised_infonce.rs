@@ -22,8 +22,5 @@ pub fn revised_infonce(first: Tensor<2>, second: Tensor<2>, lambda: f64, tempera
     let z = Tensor::cat(vec![first, second], 0);
     let similarities = z.clone().matmul(z.transpose()).div_scalar(temperature);
     let divergence = log_sum_exp(without_own_image(similarities)).mean();
-    Loss {
-        value: alignment.clone() + divergence.clone().mul_scalar(lambda),
-        terms: vec![("alignment", alignment), ("divergence", divergence)],
-    }
+    Loss::weighted([("alignment", alignment, 1.0), ("divergence", divergence, lambda)])
 }

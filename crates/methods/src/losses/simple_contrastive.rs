@@ -24,8 +24,5 @@ pub fn simple_contrastive(first: Tensor<2>, second: Tensor<2>, lambda: f64) -> L
     let similarities = z.clone().matmul(z.transpose());
     let own = own_image(batch, &similarities.device());
     let divergence = similarities.mask_fill(own, 0.0).sum().div_scalar((4 * batch * (batch - 1)) as f64);
-    Loss {
-        value: alignment.clone() + divergence.clone().mul_scalar(lambda),
-        terms: vec![("alignment", alignment), ("divergence", divergence)],
-    }
+    Loss::weighted([("alignment", alignment, 1.0), ("divergence", divergence, lambda)])
 }

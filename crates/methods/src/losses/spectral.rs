@@ -27,8 +27,5 @@ pub fn spectral(first: Tensor<2>, second: Tensor<2>) -> Loss {
     let same_image = diagonal(batch, &first.device());
     let products = first.matmul(second.transpose()).mask_fill(same_image, 0.0);
     let divergence = products.powi_scalar(2).sum().div_scalar((batch * (batch - 1)) as f64);
-    Loss {
-        value: alignment.clone() + divergence.clone(),
-        terms: vec![("alignment", alignment), ("divergence", divergence)],
-    }
+    Loss::weighted([("alignment", alignment, 1.0), ("divergence", divergence, 1.0)])
 }

@@ -38,10 +38,7 @@ pub fn t_simclr(first: Tensor<2>, second: Tensor<2>, temperature: f64, degrees_o
     let each_row = log_sum_exp(Tensor::cat(vec![positives.clone(), negatives], 1));
     let alignment = -positives.mean();
     let divergence = log_sum_exp(each_row.transpose()).mean();
-    Loss {
-        value: alignment.clone() + divergence.clone(),
-        terms: vec![("alignment", alignment), ("divergence", divergence)],
-    }
+    Loss::weighted([("alignment", alignment, 1.0), ("divergence", divergence, 1.0)])
 }
 
 /// Between all rows, by ‖a‖² + ‖b‖² − 2a·b.

@@ -1,5 +1,4 @@
 use burn::tensor::{Tensor, activation::relu};
-use serde::{Deserialize, Serialize};
 
 use super::{Loss, diagonal};
 
@@ -7,8 +6,7 @@ use super::{Loss, diagonal};
 const EPSILON: f64 = 1e-4;
 
 /// How much each term of [`vicreg`] counts.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VicRegWeights {
     /// Of the distance between two views of an image; the paper's λ, there 25.
     pub invariance: f64,
@@ -49,12 +47,11 @@ pub fn vicreg(first: Tensor<2>, second: Tensor<2>, weights: VicRegWeights) -> Lo
     let [first, second] = [first, second].map(|rows| rows.clone() - rows.mean_dim(0));
     let variance = (shortfall(first.clone()) + shortfall(second.clone())).div_scalar(2.0);
     let covariance = redundancy(first) + redundancy(second);
-    Loss {
-        value: invariance.clone().mul_scalar(weights.invariance)
-            + variance.clone().mul_scalar(weights.variance)
-            + covariance.clone().mul_scalar(weights.covariance),
-        terms: vec![("invariance", invariance), ("variance", variance), ("covariance", covariance)],
-    }
+    Loss::weighted([
+        ("invariance", invariance, weights.invariance),
+        ("variance", variance, weights.variance),
+        ("covariance", covariance, weights.covariance),
+    ])
 }
 
 /// The mean over columns of max(0, 1 − deviation).

@@ -34,7 +34,7 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let run = Run::open(&args.run)?;
     let mut plan = run.plan()?;
-    let encoder = run.encoders(&plan, args.checkpoint, &device)?.trained;
+    let (encoder, _) = run.trained(&plan, args.checkpoint, &device)?;
     if args.data.is_some() {
         // Another set has its own classes, and all of it is wanted.
         let mut config = (*plan).clone();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{report, shown};
 use crate::args::{CheckpointName, Eval};
 use crate::misuse;
-use crate::run::{Encoders, Run};
+use crate::run::Run;
 use crate::terminal::Terminal;
 
 pub fn run(args: &Eval) -> anyhow::Result<ExitCode> {
@@ -42,7 +42,8 @@ pub fn measure(
     terminal: &Terminal,
 ) -> anyhow::Result<Evaluation> {
     let device = device::by_name(device_name).map_err(misuse)?;
-    let Encoders { trained, untrained, step } = run.encoders(plan, which, &device)?;
+    let (trained, step) = run.trained(plan, which, &device)?;
+    let untrained = run.untrained(plan, &device)?;
     let subject = Subject {
         dataset,
         policy: &plan.augment,

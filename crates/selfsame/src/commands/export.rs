@@ -29,9 +29,9 @@ pub fn run(args: &Export) -> anyhow::Result<ExitCode> {
         )));
     }
     let plan = run.plan()?;
-    let encoders = run.encoders(&plan, args.checkpoint, &Device::flex())?;
+    let (encoder, step) = run.trained(&plan, args.checkpoint, &Device::flex())?;
     let metadata = BTreeMap::from([
-        ("step".to_owned(), encoders.step.to_string()),
+        ("step".to_owned(), step.to_string()),
         ("image_size".to_owned(), plan.data.image_size.to_string()),
         ("method".to_owned(), run.record()?.method),
     ]);
@@ -42,17 +42,17 @@ pub fn run(args: &Export) -> anyhow::Result<ExitCode> {
             "all networks of the run"
         }
         ExportFormat::PytorchNames => {
-            state::write_file(&out, &state::read(&encoders.trained), &metadata)?;
+            state::write_file(&out, &state::read(&encoder), &metadata)?;
             "the encoder by torchvision's names"
         }
         ExportFormat::Onnx => {
-            write_atomic(&out, &onnx::model(&encoders.trained, &metadata))?;
+            write_atomic(&out, &onnx::model(&encoder, &metadata))?;
             "the encoder from RGB bytes to embeddings"
         }
     };
     terminal.say(&format!("{what}  {}", out.display()));
     let dim = plan.encoder.dim();
-    terminal.result(&json!({ "file": shown(&out), "dim": dim, "step": encoders.step }));
+    terminal.result(&json!({ "file": shown(&out), "dim": dim, "step": step }));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,7 +10,7 @@ use selfsame::data::{Dataset, LoadOptions};
 use selfsame::nn::device;
 use selfsame::report::record::{EVAL_FILE, MAP_FILE, RunRecord, VIEWS_FILE, ViewSheet};
 use selfsame::report::{Sprite, write_json};
-use selfsame::train::checkpoint::Which;
+use selfsame::train::checkpoint::{self, Which};
 use selfsame::train::{Outcome, Plan, Progress, TrainError};
 use serde_json::json;
 
@@ -155,7 +155,7 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
     run.clear()?;
     let mut record = run::record(&plan, &dataset, &args.device.device);
     if let (Some(weights), Some(file)) = (init, &args.init) {
-        run.write_init(weights)?;
+        checkpoint::save_init(&run.path, weights)?;
         record.protocol.push(("Initial weights".to_owned(), shown(file)));
     }
     run.write_record(&record)?;
