@@ -9,8 +9,9 @@ use selfsame_nn::state;
 
 /// Outputs whose deviation is below this are as good as one point.
 const LEAST_STD: f64 = 0.05;
-/// Outputs of an effective rank below this lie on a line through 0.
-const LEAST_RANK: f64 = 1.2;
+/// Outputs of an effective rank below this use fewer than two directions: two opposite points and some noise, as the
+/// simple contrastive loss leaves them.
+const LEAST_RANK: f64 = 2.0;
 /// Logged steps in a row that must look so: a step's batch may be an odd one.
 const IN_A_ROW: usize = 5;
 
