@@ -22,7 +22,7 @@ pub use barlow_twins::barlow_twins;
 pub use cross_entropy::cross_entropy;
 pub use info_nce::{info_nce, info_nce_sampled};
 pub use negative_cosine::negative_cosine;
-pub use normalise::normalise;
+pub use normalise::{normalise, shorten};
 pub use nt_xent::nt_xent;
 pub use revised_infonce::revised_infonce;
 pub use simple_contrastive::simple_contrastive;

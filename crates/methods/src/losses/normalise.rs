@@ -9,7 +9,42 @@ pub fn normalise(rows: Tensor<2>) -> Tensor<2> {
     rows / squared.sqrt()
 }
 
+/// Rows that are longer than `longest` brought to that Euclidean norm, the others as they are.
+pub fn shorten(rows: Tensor<2>, longest: f64) -> Tensor<2> {
+    let largest = one_for_zero(rows.clone().detach().abs().max_dim(1));
+    let scaled = rows.clone().detach() / largest.clone();
+    // Compared in units of the largest entry, as in `normalise`: squares of 1e30 have no place in an f32.
+    let too_long = scaled.powi_scalar(2).sum_dim(1).sqrt().greater(largest.recip().mul_scalar(longest));
+    let dims = rows.dims();
+    rows.clone().mask_where(too_long.expand(dims), normalise(rows).mul_scalar(longest))
+}
+
 fn one_for_zero(x: Tensor<2>) -> Tensor<2> {
     let zero = x.clone().equal_elem(0.0);
     x.mask_fill(zero, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn only_long_rows_are_shortened_and_gradients_stay_finite() {
+        let device = Device::flex().autodiff();
+        let rows = [[3.0f32, 4.0], [0.3, 0.4], [0.0, 0.0], [1e30, 0.0], [1e-30, 0.0]];
+        let rows = Tensor::<2>::from_floats(rows, &device).require_grad();
+        let shortened = shorten(rows.clone(), 2.0);
+        let values: Vec<f32> = shortened.clone().into_data().try_into_vec().unwrap();
+        let expected = [1.2, 1.6, 0.3, 0.4, 0.0, 0.0, 2.0, 0.0, 1e-30, 0.0];
+        for (value, expected) in values.iter().zip(expected) {
+            assert!((value - expected).abs() <= 1e-6 * expected.abs(), "{values:?}");
+        }
+        // Along its own direction a shortened row does not move; a short one does.
+        let gradients = shortened.sum().backward();
+        let gradient: Vec<f32> = rows.grad(&gradients).unwrap().into_data().try_into_vec().unwrap();
+        assert!(gradient.iter().all(|v| v.is_finite()));
+        assert!((gradient[0] * 3.0 + gradient[1] * 4.0).abs() < 1e-6, "{gradient:?}");
+        assert_eq!(gradient[2..6], [1.0; 4]);
+    }
 }
