@@ -1,0 +1,144 @@
+//! Divergence from the cross-correlation losses, E f_i = 0 and E f_i² = 1: how small ‖C − I‖² must make μ_k·μ_ℓ.
+//!
+//! With B = Σ p_k μ_k μ_kᵀ, the identity ‖B − I‖² = Σ_{k,ℓ} (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K turns a bound on
+//! ‖B − I‖ ≤ √L_2 + √τ', τ' = ‖C − B‖², into one on the products. Products are in units of r² = d here.
+
+use crate::Error;
+
+/// What was measured of the whole world.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    l2: f64,
+    within: f64,
+    dim: f64,
+    classes: f64,
+}
+
+impl Measured {
+    /// From L_2 = ‖C − I‖² ([`l2`](crate::measure::Correlation::l2)), τ' = ‖C − B‖²
+    /// ([`within_classes`](crate::measure::Correlation::within_classes)), d and K.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for a number that is no such thing.
+    pub fn new(l2: f64, within: f64, dim: usize, classes: usize) -> Result<Self, Error> {
+        Error::range(l2 >= 0.0 && l2.is_finite(), "L_2", l2, "0 or more, and finite")?;
+        Error::range(within >= 0.0 && within.is_finite(), "τ'", within, "0 or more, and finite")?;
+        Error::range(dim > 0, "d", dim as f64, "at least 1")?;
+        Error::range(classes > 0, "K", classes as f64, "at least 1")?;
+        Ok(Self { l2, within, dim: dim as f64, classes: classes as f64 })
+    }
+
+    /// (√L_2 + √τ')², which ‖B − I‖² is at most.
+    fn between(&self) -> f64 {
+        (self.l2.sqrt() + self.within.sqrt()).powi(2)
+    }
+
+    /// μ_k·μ_ℓ ≤ √((2/(p_k p_ℓ))(L_2 + τ' − (d − K)/2)), Huang et al. (ICLR 2023).
+    ///
+    /// # Errors
+    /// [`Error::Range`] for a mass outside (0, 1].
+    pub fn published(&self, masses: [f64; 2]) -> Result<f64, Error> {
+        let weight = weight(masses)?;
+        Ok((2.0 / weight * (self.l2 + self.within - 0.5 * (self.dim - self.classes))).max(0.0).sqrt())
+    }
+
+    /// |μ_k·μ_ℓ| ≤ √(((√L_2 + √τ')² − (d − K)) / (2 p_k p_ℓ)): the triangle inequality on the norms rather than on their
+    /// squares, and both (k, ℓ) and (ℓ, k) in the sum.
+    ///
+    /// # Errors
+    /// As [`published`](Self::published).
+    pub fn sharper(&self, masses: [f64; 2]) -> Result<f64, Error> {
+        Ok(((self.between() - (self.dim - self.classes)) / (2.0 * weight(masses)?)).max(0.0).sqrt())
+    }
+
+    /// μ_k·μ_ℓ ≤ √(((√L_2 + √τ')² − (d − K + 1)) / (2 p_k p_ℓ)) − 1, never weaker than [`sharper`](Self::sharper).
+    ///
+    /// Coordinates of mean 0 make Σ p_k μ_k = 0, so the Gram matrix (√(p_k p_ℓ) μ_k·μ_ℓ) has the null vector u = (√p_k).
+    /// Less I − uuᵀ it still has, and the identity becomes ‖B − I‖² = Σ p_k p_ℓ (μ_k·μ_ℓ + 1)² (off the diagonal) + … +
+    /// d − K + 1: the products are pulled to −1, those of the simplex, not to 0.
+    ///
+    /// # Errors
+    /// As [`published`](Self::published).
+    pub fn centred(&self, masses: [f64; 2]) -> Result<f64, Error> {
+        let room = self.between() - (self.dim - self.classes + 1.0);
+        Ok((room / (2.0 * weight(masses)?)).max(0.0).sqrt() - 1.0)
+    }
+
+    /// A bound on the root of the mean of (μ_k·μ_ℓ + 1)² over pairs of different classes, weighted by p_k p_ℓ: the
+    /// informative one. None for a single class.
+    ///
+    /// `classes` holds p_k and ‖μ_k‖² of each, which take their part of the sum: p_k‖μ_k‖² − (1 − p_k) on the diagonal.
+    ///
+    /// # Errors
+    /// [`Error::Count`] unless there are K of them, [`Error::Range`] for a mass outside (0, 1].
+    pub fn average(&self, classes: &[(f64, f64)]) -> Result<Option<f64>, Error> {
+        if classes.len() as f64 != self.classes {
+            let expected = self.classes as usize;
+            return Err(Error::Count { what: "masses and norms", given: classes.len(), expected });
+        }
+        for &(mass, _) in classes {
+            weight([mass, 1.0])?;
+        }
+        let diagonal: f64 = classes.iter().map(|(mass, norm2)| (mass * norm2 - (1.0 - mass)).powi(2)).sum();
+        let pairs: f64 = classes.iter().map(|(mass, _)| mass * (1.0 - mass)).sum();
+        let room = self.between() - (self.dim - self.classes + 1.0) - diagonal;
+        Ok((classes.len() > 1 && pairs > 0.0).then(|| (room / pairs).max(0.0).sqrt()))
+    }
+}
+
+fn weight(masses: [f64; 2]) -> Result<f64, Error> {
+    for mass in masses {
+        Error::range(mass > 0.0 && mass <= 1.0, "mass", mass, "above 0 and at most 1")?;
+    }
+    Ok(masses[0] * masses[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One coordinate, two classes of one point each: ±1. C = 1, and the product −1 is met by the centred bound alone.
+    #[test]
+    fn two_points() {
+        let world = Measured::new(0.0, 0.0, 1, 2).unwrap();
+        let masses = [0.5, 0.5];
+        assert_eq!(world.published(masses), Ok(2.0));
+        assert_eq!(world.sharper(masses), Ok(2.0_f64.sqrt()));
+        assert_eq!(world.centred(masses), Ok(-1.0));
+        assert_eq!(world.average(&[(0.5, 1.0), (0.5, 1.0)]), Ok(Some(0.0)));
+    }
+
+    /// K equal classes collapsed to the simplex in d = K − 1 coordinates: ‖μ‖² = K − 1, products −1, C = I.
+    #[test]
+    fn simplex() {
+        for k in 2..9_usize {
+            let (mass, world) = (1.0 / k as f64, Measured::new(0.0, 0.0, k - 1, k).unwrap());
+            assert_eq!(world.centred([mass, mass]), Ok(-1.0));
+            let average = world.average(&vec![(mass, k as f64 - 1.0); k]).unwrap().unwrap();
+            assert!(average < 1e-7, "{average}");
+        }
+    }
+
+    #[test]
+    fn each_is_at_least_as_sharp_as_the_last() {
+        for (l2, within) in [(0.3, 0.1), (8.0, 5.0), (100.0, 3.0), (600.0, 590.0)] {
+            let world = Measured::new(l2, within, 12, 4).unwrap();
+            let masses = [0.1, 0.25];
+            let (published, sharper, centred) =
+                (world.published(masses).unwrap(), world.sharper(masses).unwrap(), world.centred(masses).unwrap());
+            assert!(sharper <= published && centred <= sharper, "{published} {sharper} {centred}");
+        }
+    }
+
+    #[test]
+    fn misuse_is_refused() {
+        assert!(Measured::new(-1.0, 0.0, 1, 1).is_err());
+        assert!(Measured::new(0.0, f64::NAN, 1, 1).is_err());
+        assert!(Measured::new(0.0, 0.0, 0, 1).is_err());
+        assert!(Measured::new(0.0, 0.0, 1, 0).is_err());
+        let world = Measured::new(1.0, 1.0, 2, 2).unwrap();
+        assert!(world.sharper([0.0, 0.5]).is_err());
+        assert!(world.average(&[(1.0, 1.0)]).is_err());
+        assert_eq!(Measured::new(1.0, 1.0, 2, 1).unwrap().average(&[(1.0, 0.0)]), Ok(None));
+    }
+}

@@ -1,0 +1,316 @@
+//! Divergence from the InfoNCE loss, ‖f‖ = 1: how small L_2 must make μ_k·μ_ℓ.
+//!
+//! Throughout, log-sum-exp s(a, b) = log(e^a + e^b) is jointly convex, rises in both arguments and changes by no more
+//! than its first argument does. Every bound is an upper bound on products that Cauchy keeps within −1 and 1; one above 1
+//! says nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{Alignment, Centres, Diameters};
+use crate::sum::{mean, sum};
+use crate::{Error, Labels};
+
+/// What the bounds need to know of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Class {
+    /// p_k.
+    pub mass: f64,
+    /// ā_k = E f₁·f₂ = 1 − ½ L_align(C_k) over its images.
+    pub agreement: f64,
+    /// ‖μ_k‖², or anything less.
+    pub norm2: f64,
+}
+
+/// The classes of a measured world.
+///
+/// # Errors
+/// [`Error::Count`] where alignment, centres and labels are not of one world.
+pub fn classes(alignment: &Alignment, centres: &Centres, labels: &Labels) -> Result<Vec<Class>, Error> {
+    if centres.classes() != labels.classes() {
+        return Err(Error::Count { what: "centres", given: centres.classes(), expected: labels.classes() });
+    }
+    let of_classes = alignment.of_classes(labels)?;
+    let class = |(k, align): (usize, f64)| Class {
+        mass: centres.masses()[k],
+        agreement: 1.0 - 0.5 * align,
+        norm2: centres.product(k, k),
+    };
+    Ok(of_classes.into_iter().enumerate().map(class).collect())
+}
+
+/// log(e^a + e^b).
+fn log_sum(a: f64, b: f64) -> f64 {
+    a.max(b) + (-(a - b).abs()).exp().ln_1p()
+}
+
+/// The b with log(e^a + e^b) = `total`; −∞ where even e^b = 0 is too much.
+fn other_term(total: f64, a: f64) -> f64 {
+    // log(e^total − e^a), without the overflow of e^total where p_k p_ℓ is small.
+    if total <= a { f64::NEG_INFINITY } else { total + (-(a - total).exp_m1()).ln() }
+}
+
+/// No product of unit vectors is lower, so no bound need be. An infinite one would not survive JSON either.
+fn at_least_lowest(bound: f64) -> f64 {
+    bound.max(-1.0)
+}
+
+/// τ = (2 − ε) R_ε, sufficient in [`published`] for ε ≤ 1: off a share R_ε of the images f₁·f₂ ≥ 1 − ε, and on it ≥ −1.
+///
+/// # Errors
+/// [`Error::Range`] unless 0 ≤ ε ≤ 1 and 0 ≤ R_ε ≤ 1.
+pub fn tau(epsilon: f64, outside: f64) -> Result<f64, Error> {
+    Error::range((0.0..=1.0).contains(&epsilon), "ε", epsilon, "between 0 and 1")?;
+    Error::range((0.0..=1.0).contains(&outside), "R_ε", outside, "between 0 and 1")?;
+    Ok((2.0 - epsilon) * outside)
+}
+
+/// μ_k·μ_ℓ ≤ log(exp((L_2 + τ)/(p_k p_ℓ)) − exp(1 − ε)), Huang et al. (ICLR 2023), with [`tau`], which they do not print.
+///
+/// # Errors
+/// As [`tau`], and [`Error::Range`] for a mass outside (0, 1].
+///
+/// ```
+/// use selfsame_theory::bounds::infonce::published;
+///
+/// // Two antipodal points: L_2 = ½ log 2e + ½ log(e + 1/e), and the truth is −1.
+/// let e = std::f64::consts::E;
+/// let l2 = 0.5 * (2.0 * e).ln() + 0.5 * (e + 1.0 / e).ln();
+/// let bound = published(l2, [0.5, 0.5], 0.0, 0.0)?;
+/// assert!(bound > 1.0, "far from the truth: {bound}");
+/// # Ok::<(), selfsame_theory::Error>(())
+/// ```
+pub fn published(l2: f64, masses: [f64; 2], epsilon: f64, outside: f64) -> Result<f64, Error> {
+    for mass in masses {
+        Error::range(mass > 0.0 && mass <= 1.0, "mass", mass, "above 0 and at most 1")?;
+    }
+    let tau = tau(epsilon, outside)?;
+    Ok(at_least_lowest(other_term((l2 + tau) / (masses[0] * masses[1]), 1.0 - epsilon)))
+}
+
+/// [`published`] at the best ε among the view diameters up to 1.
+///
+/// # Errors
+/// As [`published`].
+pub fn published_best(l2: f64, masses: [f64; 2], diameters: &Diameters) -> Result<f64, Error> {
+    // ε = 1 is there for where no diameter is that small.
+    let candidates = diameters.sorted().iter().copied().filter(|&epsilon| epsilon <= 1.0).chain([1.0]);
+    let bounds = candidates.map(|epsilon| published(l2, masses, epsilon, diameters.share_above(epsilon)));
+    bounds.reduce(|best, bound| Ok(best?.min(bound?))).unwrap_or(Ok(f64::MAX))
+}
+
+/// A bound on every μ_k·μ_ℓ, k ≠ ℓ, without τ: K × K, with ‖μ_k‖² on the diagonal.
+///
+/// L_2 ≥ Σ p_i p_j s(ā_i, μ_i·μ_j) by Jensen. Of that sum the two terms of k and ℓ are kept, and in the others μ_i·μ_j is
+/// replaced by −‖μ_i‖‖μ_j‖ off the diagonal; with A = e^{ā_k}, A' = e^{ā_ℓ} the two give (A + x)(A' + x) ≤ e^X for
+/// x = e^{μ_k·μ_ℓ}, a quadratic.
+pub fn pairwise(l2: f64, classes: &[Class]) -> Vec<f64> {
+    let term = |i: usize, j: usize| {
+        let product = if i == j { classes[i].norm2 } else { -(classes[i].norm2 * classes[j].norm2).max(0.0).sqrt() };
+        classes[i].mass * classes[j].mass * log_sum(classes[i].agreement, product)
+    };
+    let k = classes.len();
+    let all = sum((0..k * k).map(|at| term(at / k, at % k)));
+    let bound = |at: usize| {
+        let (i, j) = (at / k, at % k);
+        if i == j {
+            return classes[i].norm2;
+        }
+        let rest = all - term(i, j) - term(j, i);
+        let room = (l2 - rest) / (classes[i].mass * classes[j].mass);
+        at_least_lowest(product_root(room, classes[i].agreement, classes[j].agreement))
+    };
+    (0..k * k).map(bound).collect()
+}
+
+/// log of the positive root x of (e^a + x)(e^b + x) = e^room; −∞ where there is none.
+fn product_root(room: f64, a: f64, b: f64) -> f64 {
+    if room <= a + b {
+        return f64::NEG_INFINITY;
+    }
+    // All over e^{room/2}, because e^room may overflow, and in the form of the root that does not cancel.
+    let excess = -(a + b - room).exp_m1();
+    let (a, b) = ((a - 0.5 * room).exp(), (b - 0.5 * room).exp());
+    0.5 * room + (2.0 * excess / (a + b + ((a - b).powi(2) + 4.0).sqrt())).ln()
+}
+
+/// A bound on the mean of μ_k·μ_ℓ over pairs of different classes, weighted by p_k p_ℓ: the informative one.
+///
+/// With w = 1 − Σ p_k² the weight of those pairs and ā the mean of ā_k over them, Jensen on the pairs together gives
+/// L_2 ≥ Σ p_k² s(ā_k, ‖μ_k‖²) + w s(ā, mean).
+///
+/// None for a single class.
+pub fn average(l2: f64, classes: &[Class]) -> Option<f64> {
+    let weight = sum(classes.iter().map(|class| class.mass * (1.0 - class.mass)));
+    if classes.len() < 2 || weight <= 0.0 {
+        return None;
+    }
+    let agreement = sum(classes.iter().map(|class| class.mass * (1.0 - class.mass) * class.agreement)) / weight;
+    let diagonal = sum(classes.iter().map(|class| class.mass.powi(2) * log_sum(class.agreement, class.norm2)));
+    Some(at_least_lowest(other_term((l2 - diagonal) / weight, agreement)))
+}
+
+/// The same bound from what needs no label: L_2, the alignment of all images and the masses that classes would have.
+///
+/// ‖μ_k‖² ≥ 0 takes the place of the centres. How the agreement is spread over classes is unknown: its mean over the
+/// diagonal, Σ p_k² ā_k / Σ p_k², lies between the values that fill the smallest or the largest classes first, and the
+/// worst of those is taken. For equal masses both are the mean over all images, and nothing is lost.
+///
+/// None for a single class.
+///
+/// # Errors
+/// [`Error::Range`] for an alignment outside 0 to 2, and for masses that are not positive with sum 1.
+pub fn label_free(l2: f64, alignment: f64, masses: &[f64]) -> Result<Option<f64>, Error> {
+    // For independent views of an image E f₁·f₂ = ‖E f‖² ≥ 0, so L_align ≤ 2.
+    Error::range((0.0..=2.0 + 1e-9).contains(&alignment), "L_align", alignment, "between 0 and 2")?;
+    check_masses(masses)?;
+    let diagonal = sum(masses.iter().map(|mass| mass * mass));
+    let weight = 1.0 - diagonal;
+    if masses.len() < 2 || weight <= 0.0 {
+        return Ok(None);
+    }
+    let agreement = (1.0 - 0.5 * alignment).max(0.0);
+    let mut ascending = masses.to_vec();
+    ascending.sort_by(f64::total_cmp);
+    let least = filled(agreement, ascending.iter().copied()) / diagonal;
+    let most = filled(agreement, ascending.iter().rev().copied()) / diagonal;
+    // The least that L_2 could be with this mean: convex in the unknown agreement, stationary where both differences
+    // agreement − product are equal.
+    let least_loss = |product: f64| {
+        let on_diagonal = (agreement - weight * product).clamp(least.min(most), most.max(least));
+        let off_diagonal = (agreement - diagonal * on_diagonal) / weight;
+        diagonal * log_sum(on_diagonal, 0.0) + weight * log_sum(off_diagonal, product)
+    };
+    let (mut low, mut high) = (-1.0, 2.0);
+    while least_loss(high) <= l2 && high < 1e6 {
+        high *= 2.0;
+    }
+    // It rises with the mean; fifty halvings of an interval leave nothing of it, and the upper end is kept.
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if least_loss(middle) <= l2 { low = middle } else { high = middle }
+    }
+    Ok(Some(high))
+}
+
+/// Σ p_k² ā_k where classes take an agreement of 1 in this order until Σ p_k ā_k = `agreement`.
+fn filled(agreement: f64, masses: impl Iterator<Item = f64>) -> f64 {
+    let mut left = agreement;
+    let terms = masses.map(|mass| {
+        let share = (left / mass).clamp(0.0, 1.0);
+        left -= share * mass;
+        mass * mass * share
+    });
+    sum(terms)
+}
+
+/// The same mean from ‖E f‖², which is Σ p_k p_ℓ μ_k·μ_ℓ over all pairs: at most ‖E f‖²/w, whatever the labels. It needs
+/// no loss, and where masses are unequal it is never weaker than [`label_free`].
+///
+/// None for a single class.
+///
+/// # Errors
+/// [`Error::Range`] for masses that are not positive with sum 1.
+pub fn average_from_mean(mean_norm2: f64, masses: &[f64]) -> Result<Option<f64>, Error> {
+    check_masses(masses)?;
+    let weight = 1.0 - sum(masses.iter().map(|mass| mass * mass));
+    Ok((masses.len() > 1 && weight > 0.0).then(|| mean_norm2 / weight))
+}
+
+fn check_masses(masses: &[f64]) -> Result<(), Error> {
+    for &mass in masses {
+        Error::range(mass > 0.0 && mass <= 1.0, "mass", mass, "above 0 and at most 1")?;
+    }
+    let total = mean(masses) * masses.len() as f64;
+    Error::range((total - 1.0).abs() < 1e-9, "sum of masses", total, "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::E;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Two classes of one point each, opposite.
+    fn antipodal() -> (f64, [Class; 2]) {
+        let class = Class { mass: 0.5, agreement: 1.0, norm2: 1.0 };
+        (0.5 * (2.0 * E).ln() + 0.5 * (E + 1.0 / E).ln(), [class, class])
+    }
+
+    /// Jensen loses nothing where every image is its class's centre, so there the bounds are the truth.
+    #[test]
+    fn points_are_met_exactly() {
+        let (l2, classes) = antipodal();
+        assert!((pairwise(l2, &classes)[1] + 1.0).abs() < 1e-14);
+        assert!((average(l2, &classes).unwrap() + 1.0).abs() < 1e-14);
+        // Without labels ‖μ_k‖² is unknown, but the mean over all is 0.
+        let free = label_free(l2, 0.0, &[0.5, 0.5]).unwrap().unwrap();
+        assert!(free > -1.0 && free < 1.0, "{free}");
+        assert_eq!(average_from_mean(0.0, &[0.5, 0.5]), Ok(Some(0.0)));
+    }
+
+    /// K points with products −1/(K − 1).
+    #[test]
+    fn a_simplex_is_met_exactly_on_average() {
+        for k in 2..12_usize {
+            let (n, product) = (k as f64, -1.0 / (k as f64 - 1.0));
+            let l2 = (2.0 * E).ln() / n + (1.0 - 1.0 / n) * (E + product.exp()).ln();
+            let classes = vec![Class { mass: 1.0 / n, agreement: 1.0, norm2: 1.0 }; k];
+            assert!((average(l2, &classes).unwrap() - product).abs() < 1e-13);
+            let pair = pairwise(l2, &classes)[1];
+            assert!(pair >= product - 1e-13 && (k > 2 || pair <= product + 1e-13), "{k}: {pair}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_root_solves_its_equation(room in -2.0..4.0, a in -1.0..1.0, b in -1.0..1.0) {
+            let x = product_root(room, a, b);
+            if room <= a + b {
+                prop_assert_eq!(x, f64::NEG_INFINITY);
+            } else {
+                let left: f64 = log_sum(a, x) + log_sum(b, x);
+                prop_assert!((left - room).abs() < 1e-12, "{} {}", left, room);
+            }
+            let x = other_term(room, a);
+            prop_assert!(room <= a || (log_sum(a, x) - room).abs() < 1e-12);
+        }
+
+        #[test]
+        fn without_labels_nothing_is_lost_for_equal_masses(k in 2..9_usize, agreement in 0.0..1.0, product in -0.9..0.9) {
+            let mass = 1.0 / k as f64;
+            let l2 = mass * log_sum(agreement, 0.0) + (1.0 - mass) * log_sum(agreement, product);
+            let classes = vec![Class { mass, agreement, norm2: 0.0 }; k];
+            let free = label_free(l2, 2.0 - 2.0 * agreement, &vec![mass; k]).unwrap().unwrap();
+            prop_assert!((free - average(l2, &classes).unwrap()).abs() < 1e-11);
+            prop_assert!((free - product).abs() < 1e-11);
+        }
+    }
+
+    #[test]
+    fn small_masses_and_impossible_losses_stay_finite() {
+        let class = Class { mass: 1e-6, agreement: 0.9, norm2: 0.5 };
+        let rest = Class { mass: 1.0 - 1e-6, ..class };
+        let bounds = pairwise(1.5, &[class, rest]);
+        assert!(bounds.iter().all(|bound| bound.is_finite()) && bounds[1] > 1e4, "{bounds:?}");
+        assert_eq!(pairwise(-5.0, &[class, rest])[1], -1.0);
+        assert!(published(1.0, [1e-9, 1e-9], 0.5, 0.5).unwrap().is_finite());
+        assert!(label_free(1e3, 0.5, &[0.5, 0.5]).unwrap().unwrap().is_finite());
+        assert_eq!((average(1.0, &[]), average(1.0, &[Class { mass: 1.0, ..class }])), (None, None));
+        assert_eq!(label_free(1.0, 0.0, &[1.0]), Ok(None));
+    }
+
+    #[test]
+    fn misuse_is_refused() {
+        for (epsilon, outside) in [(1.5, 0.0), (-0.1, 0.0), (f64::NAN, 0.0), (0.5, 1.5)] {
+            assert!(tau(epsilon, outside).is_err());
+        }
+        assert_eq!(tau(0.0, 0.0), Ok(0.0));
+        assert!(published(1.0, [0.0, 0.5], 0.5, 0.0).is_err());
+        assert!(label_free(1.0, 2.5, &[0.5, 0.5]).is_err());
+        assert!(label_free(1.0, 0.5, &[0.5, 0.4]).is_err());
+        let nothing = Diameters::new(vec![3.0]);
+        assert_eq!(published_best(1.0, [0.5, 0.5], &nothing), published(1.0, [0.5, 0.5], 1.0, 1.0));
+    }
+}

@@ -1,0 +1,218 @@
+//! R_ε, the share of images whose views f spreads over more than ε, from the alignment.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// R_ε ≤ M · L_align / ε² for M views an image, exact of the finite world: an image whose two views are more than ε apart
+/// has an alignment above ε²/M (the other views do least between the two), and Markov's inequality counts such images.
+///
+/// # Errors
+/// [`Error::Range`] for an ε that is not positive, a negative alignment, or no views.
+///
+/// ```
+/// use selfsame_theory::bounds::spread;
+///
+/// assert_eq!(spread::finite(0.01, 4, 0.5)?, 0.16);
+/// # Ok::<(), selfsame_theory::Error>(())
+/// ```
+pub fn finite(alignment: f64, views: usize, epsilon: f64) -> Result<f64, Error> {
+    check_alignment(alignment)?;
+    Error::range(epsilon > 0.0 && epsilon.is_finite(), "ε", epsilon, "positive and finite")?;
+    Error::range(views > 0, "views an image", views as f64, "at least 1")?;
+    // Divided twice, because ε² of a tiny ε is 0.
+    Ok((views as f64 * alignment / epsilon / epsilon).min(1.0))
+}
+
+/// The transformations that views are made by, as theorem 2 of Huang et al. (ICLR 2023) has them: half of the time one
+/// of `discrete` ones, half of the time one with `continuous` parameters in [0, 1]ⁿ.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Transformations {
+    /// m, how many discrete transformations there are.
+    pub discrete: u32,
+    /// n, the number of continuous parameters.
+    pub continuous: u32,
+    /// M, how far a view moves at most for a unit of the parameters, in the units of d_A.
+    pub lipschitz: f64,
+}
+
+/// η(ε) of R_ε ≤ η(ε) √L_align, in logarithms: it is usually beyond what an f64 holds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    /// log η(ε).
+    pub ln_eta: f64,
+    /// The h at which it is reached: the side of the cells that the parameters are cut into.
+    pub h: f64,
+}
+
+impl Rate {
+    /// log of η(ε) √L_align; none for an alignment of 0, which makes R_ε 0.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for a negative alignment.
+    pub fn ln_bound(&self, alignment: f64) -> Result<Option<f64>, Error> {
+        check_alignment(alignment)?;
+        Ok((alignment > 0.0).then(|| self.ln_eta + 0.5 * alignment.ln()))
+    }
+
+    /// The bound on R_ε itself; 1, which says nothing, where η(ε) √L_align is above that.
+    ///
+    /// # Errors
+    /// As [`ln_bound`](Self::ln_bound).
+    pub fn bound(&self, alignment: f64) -> Result<f64, Error> {
+        Ok(self.ln_bound(alignment)?.map_or(0.0, |ln| ln.exp().min(1.0)))
+    }
+}
+
+impl Transformations {
+    /// η(ε) = inf over 0 < h < ε/(2√n L M) of 4 max(1, m² h^{2n}) / (h^{2n} (ε − 2√n L M h)), as printed, but for h up to
+    /// 1 only: a cell is no larger than [0, 1]ⁿ, and without discrete transformations the printed formula would go on to
+    /// gain by larger h. `lipschitz` is L, of the encoder.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for an ε that is not positive, or a negative or infinite constant.
+    pub fn published(&self, epsilon: f64, lipschitz: f64) -> Result<Rate, Error> {
+        let slope = self.slope(epsilon, lipschitz)?;
+        let at = |h: f64| self.ln_rate(epsilon, slope, h);
+        let n = f64::from(self.continuous);
+        if n == 0.0 {
+            return Ok(Rate { ln_eta: at(1.0), h: 1.0 });
+        }
+        let limit = if slope > 0.0 { (epsilon / slope).min(1.0) } else { 1.0 };
+        // Where h^{2n} decides, h^{2n}(ε − slope·h) is largest at 2nε/((2n + 1) slope); from m h^n = 1 on only the second
+        // factor is left, which falls. So the infimum is at one of the two, or at 1.
+        let interior = if slope > 0.0 { 2.0 * n / (2.0 * n + 1.0) * (epsilon / slope) } else { 1.0 };
+        let kink = (-f64::from(self.discrete.max(1)).ln() / n).exp();
+        let h = interior.min(kink).min(1.0).min(limit);
+        Ok(Rate { ln_eta: at(h), h })
+    }
+
+    /// The same with h = 1/q for whole q: only then do cells of side h fill [0, 1]ⁿ, as the proof needs.
+    ///
+    /// None where no q is possible within 2⁵³.
+    ///
+    /// # Errors
+    /// As [`published`](Self::published).
+    pub fn derived(&self, epsilon: f64, lipschitz: f64) -> Result<Option<Rate>, Error> {
+        let best = self.published(epsilon, lipschitz)?;
+        let slope = self.slope(epsilon, lipschitz)?;
+        let q = best.h.recip();
+        if !(q < 2.0_f64.powi(53)) {
+            return Ok(None);
+        }
+        // ln_rate falls up to the best h and rises after it, so a neighbour of 1/h on either side is best.
+        let candidates = [q.floor().max(1.0), q.ceil()]
+            .map(|q| Rate { ln_eta: self.ln_rate(epsilon, slope, q.recip()), h: q.recip() });
+        let [first, second] = candidates;
+        let best = if first.ln_eta <= second.ln_eta { first } else { second };
+        Ok(best.ln_eta.is_finite().then_some(best))
+    }
+
+    /// 2√n L M, by which the views of a cell may spread for each unit of its side.
+    fn slope(&self, epsilon: f64, lipschitz: f64) -> Result<f64, Error> {
+        Error::range(epsilon > 0.0 && epsilon.is_finite(), "ε", epsilon, "positive and finite")?;
+        for (name, value) in [("L", lipschitz), ("M", self.lipschitz)] {
+            Error::range(value >= 0.0 && value.is_finite(), name, value, "0 or more, and finite")?;
+        }
+        let slope = 2.0 * f64::from(self.continuous).sqrt() * lipschitz * self.lipschitz;
+        Error::range(slope.is_finite(), "2√n L M", slope, "finite")?;
+        Ok(slope)
+    }
+
+    /// log of 4 max(1, m² h^{2n}) / (h^{2n} (ε − slope·h)); ∞ where the last factor is not positive.
+    fn ln_rate(&self, epsilon: f64, slope: f64, h: f64) -> f64 {
+        let room = epsilon - slope * h;
+        if room <= 0.0 {
+            return f64::INFINITY;
+        }
+        let (ln_m, ln_cells) = (f64::from(self.discrete).ln(), -f64::from(self.continuous) * h.ln());
+        // ln 0 = −∞ is below any number of cells.
+        4.0_f64.ln() + 2.0 * ln_m.max(ln_cells) - room.ln()
+    }
+}
+
+fn check_alignment(alignment: f64) -> Result<(), Error> {
+    Error::range(alignment >= 0.0 && alignment.is_finite(), "L_align", alignment, "0 or more, and finite")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As printed, over a grid of h.
+    fn oracle(set: Transformations, epsilon: f64, lipschitz: f64) -> f64 {
+        let (m, n) = (f64::from(set.discrete), f64::from(set.continuous));
+        let slope = 2.0 * n.sqrt() * lipschitz * set.lipschitz;
+        let limit = (epsilon / slope).min(1.0);
+        let at = |step: u32| {
+            let h = limit * f64::from(step) / 20_000.0;
+            let cells = h.powf(2.0 * n);
+            4.0 * (m * m * cells).max(1.0) / (cells * (epsilon - slope * h))
+        };
+        (1..=20_000).map(at).filter(|rate| *rate > 0.0).fold(f64::INFINITY, f64::min).ln()
+    }
+
+    proptest! {
+        #[test]
+        fn the_infimum_is_that_of_a_grid(
+            discrete in 0..5_u32, continuous in 1..6_u32, epsilon in 0.05..1.0, lipschitz in 0.01..3.0, motion in 0.01..3.0,
+        ) {
+            let set = Transformations { discrete, continuous, lipschitz: motion };
+            let found = set.published(epsilon, lipschitz).unwrap();
+            let grid = oracle(set, epsilon, lipschitz);
+            // The grid is within 1/20,000 of the best h, beside which the rate changes by a factor of (1 + 1/20,000)^{2n}.
+            prop_assert!(found.ln_eta <= grid + 1e-9 && grid <= found.ln_eta + 1e-2, "{} {}", found.ln_eta, grid);
+            let derived = set.derived(epsilon, lipschitz).unwrap().unwrap();
+            prop_assert!(derived.ln_eta >= found.ln_eta - 1e-12);
+            prop_assert!((derived.h.recip() - derived.h.recip().round()).abs() < 1e-9);
+            let by_hand = (1..2000).map(|q| set.ln_rate(epsilon, set.slope(epsilon, lipschitz).unwrap(), 1.0 / f64::from(q)));
+            prop_assert!(derived.h < 1.0 / 1900.0 || derived.ln_eta <= by_hand.fold(f64::INFINITY, f64::min) + 1e-12);
+        }
+    }
+
+    #[test]
+    fn without_one_kind_of_transformation() {
+        let none = Transformations { discrete: 0, continuous: 0, lipschitz: 1.0 };
+        // max(1, 0) = 1: 4/ε, though views that are their images have an alignment of 0 and R_ε = 0 by it.
+        assert!((none.published(0.5, 1.0).unwrap().ln_eta - 8.0_f64.ln()).abs() < 1e-15);
+        // 4 m²/ε.
+        let discrete = Transformations { discrete: 3, ..none };
+        assert!((discrete.published(0.5, 1.0).unwrap().ln_eta - 72.0_f64.ln()).abs() < 1e-14);
+        // n = 1, slope 2: h = 2/3 · ε/2, 4/(h²(ε − 2h)).
+        let continuous = Transformations { continuous: 1, ..none };
+        let (found, h) = (continuous.published(0.6, 1.0).unwrap(), 0.2_f64);
+        assert!((found.h - h).abs() < 1e-15 && (found.ln_eta - (4.0 / (h * h * 0.2)).ln()).abs() < 1e-13);
+        // A constant encoder: h = 1.
+        assert_eq!(continuous.published(0.6, 0.0).unwrap().h, 1.0);
+    }
+
+    #[test]
+    fn far_beyond_f64_it_stays_a_logarithm() {
+        let set = Transformations { discrete: 2, continuous: 12, lipschitz: 1e30 };
+        let found = set.published(1e-3, 1e10).unwrap();
+        assert!(found.ln_eta > 1000.0 && found.ln_eta.is_finite());
+        assert_eq!((found.bound(0.5), found.bound(0.0)), (Ok(1.0), Ok(0.0)));
+        assert_eq!(set.derived(1e-3, 1e10), Ok(None));
+        assert!(found.ln_bound(0.25).unwrap().unwrap() < found.ln_eta);
+    }
+
+    #[test]
+    fn two_views_meet_the_finite_bound() {
+        // One image of two views at a distance of 1: alignment ½.
+        assert_eq!(finite(0.5, 2, 1.0), Ok(1.0));
+        // Three views, one in the middle: 2·(½·⅓) = ⅓.
+        assert_eq!(finite(1.0 / 3.0, 3, 1.0), Ok(1.0));
+        assert_eq!(finite(0.1, 2, 1e-200), Ok(1.0));
+    }
+
+    #[test]
+    fn misuse_is_refused() {
+        let set = Transformations { discrete: 1, continuous: 1, lipschitz: 1.0 };
+        assert!(set.published(0.0, 1.0).is_err() && set.published(f64::NAN, 1.0).is_err());
+        assert!(set.published(0.1, -1.0).is_err() && set.derived(0.1, f64::INFINITY).is_err());
+        assert!(Transformations { lipschitz: 1e300, ..set }.published(0.1, 1e300).is_err());
+        assert!(finite(-0.1, 2, 0.1).is_err() && finite(0.1, 0, 0.1).is_err() && finite(0.1, 2, 0.0).is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! What the theory speaks of, measured on the finite world: exact up to rounding.
+
+mod alignment;
+mod centres;
+mod correlation;
+mod diameters;
+mod infonce;
+
+pub use alignment::{Alignment, alignment};
+pub use centres::{Centres, Errors, centres};
+pub use correlation::{Correlation, correlation};
+pub use diameters::{Diameters, diameters};
+pub use infonce::{InfoNce, infonce, infonce_sampled};

@@ -1,0 +1,125 @@
+//! What a number is worth: measured, estimated, proved or supposed.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What stands behind a number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "trust", rename_all = "snake_case")]
+pub enum Trust {
+    /// Computed from the finite sample, of which it is true up to rounding.
+    Exact,
+    /// Says something of what the sample was drawn from.
+    Estimate {
+        /// The lower end of the interval; none where nothing is known on that side.
+        low: Option<f64>,
+        /// The upper end of the interval; none where nothing is known on that side.
+        high: Option<f64>,
+        /// How the interval was made, and its confidence.
+        method: Cow<'static, str>,
+        /// How many independent draws it rests on.
+        sample: usize,
+    },
+    /// Proved of the finite sample, from exact inputs.
+    Bound,
+    /// True if something that was not checked is.
+    Assumed {
+        /// What that is.
+        that: Cow<'static, str>,
+    },
+}
+
+impl Trust {
+    /// What a bound is worth whose inputs are worth `inputs`: a [`Trust::Bound`] where all are exact or bounds
+    /// themselves, and else an assumption, because a proof from an estimate proves nothing.
+    ///
+    /// ```
+    /// use selfsame_theory::Trust;
+    ///
+    /// assert_eq!(Trust::of_bound(&[Trust::Exact, Trust::Bound]), Trust::Bound);
+    /// let assumed = Trust::Assumed { that: "the largest measured ratio is the Lipschitz constant".into() };
+    /// assert_eq!(Trust::of_bound(&[Trust::Exact, assumed.clone()]), assumed);
+    /// ```
+    pub fn of_bound(inputs: &[Trust]) -> Trust {
+        let doubt = inputs.iter().find_map(|input| match input {
+            Self::Exact | Self::Bound => None,
+            Self::Estimate { method, .. } => {
+                Some(Self::Assumed { that: format!("an estimate ({method}) is the true value").into() })
+            }
+            Self::Assumed { .. } => Some(input.clone()),
+        });
+        doubt.unwrap_or(Self::Bound)
+    }
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = |end: &Option<f64>| end.map_or("?".to_owned(), |end| format!("{end:.4}"));
+        match self {
+            Self::Exact => write!(f, "exact"),
+            Self::Estimate { low, high, method, sample } => {
+                write!(f, "estimate within {} to {} ({method}, {sample} draws)", end(low), end(high))
+            }
+            Self::Bound => write!(f, "bound"),
+            Self::Assumed { that } => write!(f, "assumed that {that}"),
+        }
+    }
+}
+
+/// A number and what stands behind it. In JSON an object with `value` and `trust`, and beside them what the kind of
+/// trust carries.
+///
+/// ```
+/// use selfsame_theory::{Quantity, Trust};
+///
+/// let error = Quantity { value: 0.25, trust: Trust::Bound };
+/// assert_eq!(serde_json::to_string(&error)?, r#"{"value":0.25,"trust":"bound"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quantity {
+    /// The number.
+    pub value: f64,
+    /// What stands behind it.
+    #[serde(flatten)]
+    pub trust: Trust,
+}
+
+impl Quantity {
+    /// A number computed from the finite sample.
+    pub fn exact(value: f64) -> Self {
+        Self { value, trust: Trust::Exact }
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4} ({})", self.value, self.trust)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_survives_json() {
+        let estimate = Trust::Estimate { low: Some(0.1), high: None, method: "largest ratio".into(), sample: 7 };
+        let assumed = Trust::Assumed { that: "views of different classes do not meet".into() };
+        for trust in [Trust::Exact, Trust::Bound, estimate, assumed] {
+            let quantity = Quantity { value: 1.5, trust };
+            let text = serde_json::to_string(&quantity).unwrap();
+            assert_eq!(serde_json::from_str::<Quantity>(&text).unwrap(), quantity, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bound_from_an_estimate_is_an_assumption() {
+        let estimate = Trust::Estimate { low: None, high: None, method: "sampled pairs".into(), sample: 9 };
+        let found = Trust::of_bound(&[Trust::Bound, estimate]);
+        assert_eq!(found.to_string(), "assumed that an estimate (sampled pairs) is the true value");
+        assert_eq!(Trust::of_bound(&[]), Trust::Bound);
+    }
+}
