@@ -103,7 +103,7 @@ fn on_sphere(world: &World, views: &Views<'_>, labels: &Labels, found: &mut Vec<
             let certificate = certified.certify(form);
             let room = room(&certificate, &margins.concat());
             found.push(Found { name: 3 * source + index, informative: !certificate.vacuous(), room });
-            if form == Form::Published && certificate.holds() && source == 0 {
+            if form == Form::Published && certificate.holds() && source == 0 && world.classes > 1 {
                 printed_step_fails = step_fails(world, &rows, &centres, &witnesses, &diameters.of_image, &certificate);
             }
             let by_class = certified.certify_classes(form);

@@ -82,7 +82,7 @@ impl Outcome {
             tally.informative += u64::from(found.informative);
             tally.least_room = tally.least_room.min(found.room);
             // A NaN is a violation too.
-            if !(found.room > 0.0) {
+            if found.room <= 0.0 || found.room.is_nan() {
                 tally.violations += 1;
                 tally.smallest_violation = smaller(tally.smallest_violation.take(), Some(world.clone()));
             }

@@ -87,7 +87,9 @@ impl World {
                         _ => {
                             let sign =
                                 if turned || kind == 5 && random.random_bool(0.5 * flipped) { -1.0 } else { 1.0 };
-                            add(&base, &vector(random, dim), view_noise).iter().map(|v| sign * v).collect()
+                            // Views that lie further apart put the image outside S_ε for an ε that keeps the others.
+                            let noise = if turned { 3.0 * view_noise } else { view_noise };
+                            add(&base, &vector(random, dim), noise).iter().map(|v| sign * v).collect()
                         }
                     };
                     world.pixels.push(moved);

@@ -97,7 +97,7 @@ impl Transformations {
         let best = self.published(epsilon, lipschitz)?;
         let slope = self.slope(epsilon, lipschitz)?;
         let q = best.h.recip();
-        if !(q < 2.0_f64.powi(53)) {
+        if q >= 2.0_f64.powi(53) || q.is_nan() {
             return Ok(None);
         }
         // ln_rate falls up to the best h and rises after it, so a neighbour of 1/h on either side is best.

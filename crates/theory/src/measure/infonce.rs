@@ -10,7 +10,7 @@ use crate::{Error, Quantity, Trust, Views, measure};
 /// The most rows all pairs of which are visited: as f64 of 512 values they fill 134 MB, and two cores take minutes.
 const MOST_ROWS: usize = 32_768;
 /// Rows of either side of a block of products.
-const BLOCK: usize = 128;
+const BLOCK: usize = 512;
 /// Factors multiplied before their logarithm is taken. Each lies between 2/e and 2e, so the product stays within 10^±100.
 const FACTORS: usize = 128;
 /// Draws that share a stream of random numbers.
@@ -66,7 +66,7 @@ pub fn infonce(views: &Views<'_>) -> Result<InfoNce, Error> {
             |index: usize| (index / m * m..index / m * m + m).map(|other| dot(row(index), row(other)).exp()).collect();
         let positives: Vec<Vec<f64>> = (start..end).map(positives).collect();
         let mut sums = vec![Sum::default(); end - start];
-        let mut products = vec![0.0; BLOCK * BLOCK];
+        let mut products = vec![0.0; (end - start) * BLOCK.min(rows)];
         let left = MatRef::from_row_major_slice(&all[start * dim..end * dim], end - start, dim);
         for other in (0..rows).step_by(BLOCK) {
             let other_end = rows.min(other + BLOCK);
