@@ -66,6 +66,8 @@ pub fn tau(epsilon: f64, outside: f64) -> Result<f64, Error> {
 
 /// μ_k·μ_ℓ ≤ log(exp((L_2 + τ)/(p_k p_ℓ)) − exp(1 − ε)), Huang et al. (ICLR 2023), with [`tau`], which they do not print.
 ///
+/// It never comes below log(16 − e) > 2.5, since p_k p_ℓ ≤ ¼ and L_2 ≥ log 2: it says which way L_2 pulls, and no more.
+///
 /// # Errors
 /// As [`tau`], and [`Error::Range`] for a mass outside (0, 1].
 ///
@@ -248,6 +250,13 @@ mod tests {
         let free = label_free(l2, 0.0, &[0.5, 0.5]).unwrap().unwrap();
         assert!(free > -1.0 && free < 1.0, "{free}");
         assert_eq!(average_from_mean(0.0, &[0.5, 0.5]), Ok(Some(0.0)));
+    }
+
+    /// The least that L_2 can be and the largest that p_k p_ℓ can be leave log(16 − e).
+    #[test]
+    fn the_published_bound_never_reaches_a_product() {
+        let least = published(2.0_f64.ln(), [0.5, 0.5], 0.0, 0.0).unwrap();
+        assert!((least - (16.0 - E).ln()).abs() < 1e-14 && least > 2.5);
     }
 
     /// K points with products −1/(K − 1).

@@ -10,7 +10,7 @@ use crate::{Error, Quantity, Trust, Views, measure};
 /// The most rows all pairs of which are visited: as f64 of 512 values they fill 134 MB, and two cores take minutes.
 const MOST_ROWS: usize = 32_768;
 /// Rows of either side of a block of products.
-const BLOCK: usize = 512;
+const BLOCK: usize = 128;
 /// Factors multiplied before their logarithm is taken. Each lies between 2/e and 2e, so the product stays within 10^±100.
 const FACTORS: usize = 128;
 /// Draws that share a stream of random numbers.

@@ -71,6 +71,22 @@ fn the_flipped_share_needs_the_two() {
     }
 }
 
+/// The inequality that the second case of the proof of the printed theorem comes down to (docs/theory.md, section 2):
+/// ρ − b + κ√(b/(1 − b)) ≤ √(2ρ) for ρ above ½, where the printed condition leaves ‖μ‖² no less than 1 − κ².
+#[test]
+fn the_second_case_of_the_printed_theorem() {
+    let end = 5.0_f64.sqrt() - 1.0;
+    for v in (0..=1000).map(|step| 1.0 + (end - 1.0) * f64::from(step) / 1000.0) {
+        let (rho, y) = (0.5 * v * v, (v * v + 2.0 * v).sqrt());
+        let kappa = (y * (2.0 - y)).max(0.0).sqrt();
+        for b in (0..=1000).map(|step| rho * f64::from(step) / 1000.0) {
+            let distance = rho - b + kappa * (b / (1.0 - b)).sqrt();
+            assert!(distance < v - 0.2, "{v} {b} {distance}");
+        }
+        assert!(kappa * kappa <= 2.0 * (2.0 - v * v) * (v - rho));
+    }
+}
+
 #[test]
 fn a_single_class_is_never_wrong_off_the_excluded_share() {
     let world = World::new(1.0, &[0.5], vec![class(&[(0.0, 2, 0.1)], &[0.0, 0.0, 0.3, 0.4])]).unwrap();
