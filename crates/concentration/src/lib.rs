@@ -1,1 +1,9 @@
 //! Augmented distances and the (sigma, delta) concentration of an augmentation.
+
+mod bits;
+pub mod clique;
+mod dimacs;
+mod graph;
+
+pub use dimacs::{DimacsError, MAX_VERTICES};
+pub use graph::{Graph, pair_index};

@@ -1,0 +1,189 @@
+//! Large cliques by local search: the lower bound that the exact search starts from.
+
+use crate::{Graph, bits};
+
+/// A sequence of random numbers (SplitMix64).
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`; its bias of n/2⁶⁴ does not matter here.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        ((u128::from(self.next()) * n as u128) >> 64) as usize
+    }
+}
+
+/// The state of a dynamic local search: a clique, and for every vertex how many of the clique it is not joined to.
+struct Walk<'a> {
+    graph: &'a Graph,
+    /// The vertices that each one is not joined to.
+    strangers: &'a [Vec<u32>],
+    clique: Vec<u64>,
+    size: usize,
+    missing: Vec<u32>,
+    /// Vertices outside the clique that miss none of it, and those that miss exactly one.
+    add: Vec<u64>,
+    swap: Vec<u64>,
+    penalty: Vec<u32>,
+    /// Vertices used since the last start of a plateau, which are not taken again until the next.
+    used: Vec<u64>,
+}
+
+impl Walk<'_> {
+    fn insert(&mut self, v: usize) {
+        bits::insert(&mut self.clique, v);
+        bits::remove(&mut self.add, v);
+        bits::insert(&mut self.used, v);
+        self.size += 1;
+        for &u in &self.strangers[v] {
+            let u = u as usize;
+            self.missing[u] += 1;
+            match self.missing[u] {
+                1 => {
+                    bits::remove(&mut self.add, u);
+                    bits::insert(&mut self.swap, u);
+                }
+                2 => bits::remove(&mut self.swap, u),
+                _ => {}
+            }
+        }
+    }
+
+    fn remove(&mut self, v: usize) {
+        bits::remove(&mut self.clique, v);
+        bits::insert(&mut self.add, v);
+        self.size -= 1;
+        for &u in &self.strangers[v] {
+            let u = u as usize;
+            self.missing[u] -= 1;
+            match self.missing[u] {
+                0 => {
+                    bits::remove(&mut self.swap, u);
+                    bits::insert(&mut self.add, u);
+                }
+                1 => bits::insert(&mut self.swap, u),
+                _ => {}
+            }
+        }
+    }
+
+    /// A vertex of least penalty, at random, among those of `from` not yet used.
+    fn choose(&self, from: &[u64], random: &mut Random) -> Option<usize> {
+        let (mut least, mut ties, mut chosen) = (u32::MAX, 0, None);
+        for (index, (&word, &used)) in from.iter().zip(&self.used).enumerate() {
+            let mut rest = word & !used;
+            while rest != 0 {
+                let v = index * 64 + rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                if self.penalty[v] < least {
+                    (least, ties) = (self.penalty[v], 0);
+                }
+                if self.penalty[v] == least {
+                    ties += 1;
+                    if random.below(ties) == 0 {
+                        chosen = Some(v);
+                    }
+                }
+            }
+        }
+        chosen
+    }
+}
+
+/// A large clique of `graph`, by dynamic local search (Pullan and Hoos, "Dynamic Local Search for the Maximum Clique
+/// Problem", JAIR 2006): add vertices while any fits, swap while nothing fits, and start again near the last clique,
+/// alternately with penalties on vertices that were in many cliques and without.
+///
+/// The same arguments give the same clique. It stops after `steps` moves, or when a clique of `enough` is found.
+pub(crate) fn search(graph: &Graph, start: &[usize], steps: usize, enough: usize, seed: u64) -> Vec<usize> {
+    let (n, words) = (graph.vertices(), graph.words());
+    let mut best = start.to_vec();
+    if n == 0 || best.len() >= enough {
+        return best;
+    }
+    let complement = graph.complement();
+    let strangers: Vec<Vec<u32>> = (0..n).map(|v| complement.neighbours(v).map(|u| u as u32).collect()).collect();
+    let mut random = Random::new(seed);
+    let mut walk = Walk {
+        graph,
+        strangers: &strangers,
+        clique: vec![0; words],
+        size: 0,
+        missing: vec![0; n],
+        add: bits::full(n),
+        swap: vec![0; words],
+        penalty: vec![0; n],
+        used: vec![0; words],
+    };
+    for &v in start {
+        walk.insert(v);
+    }
+    let mut taken = 0;
+    for round in 0_usize.. {
+        // Hidden cliques of low degree are found with penalties, those of high degree without.
+        let penalties = round % 2 == 1;
+        walk.used.fill(0);
+        let mut anchor = walk.clique.clone();
+        loop {
+            if let Some(v) = walk.choose(&walk.add, &mut random) {
+                walk.insert(v);
+                taken += 1;
+                if walk.size > best.len() {
+                    best = bits::iter(&walk.clique).collect();
+                    if best.len() >= enough {
+                        return best;
+                    }
+                }
+                // Progress starts a new plateau.
+                if bits::common(&walk.add, &walk.clique) == 0 {
+                    anchor.copy_from_slice(&walk.clique);
+                }
+                continue;
+            }
+            let Some(v) = walk.choose(&walk.swap, &mut random) else { break };
+            let out = walk.strangers[v].iter().map(|&u| u as usize).find(|&u| bits::contains(&walk.clique, u));
+            let out = out.expect("one of the clique is missing");
+            walk.remove(out);
+            walk.insert(v);
+            bits::insert(&mut walk.used, out);
+            taken += 1;
+            if bits::common(&walk.clique, &anchor) == 0 {
+                break;
+            }
+        }
+        taken += 1;
+        if taken >= steps {
+            return best;
+        }
+        if penalties {
+            bits::for_each(&walk.clique.clone(), |v| walk.penalty[v] += 1);
+            if round % 4 == 1 {
+                walk.penalty.iter_mut().for_each(|penalty| *penalty = penalty.saturating_sub(1));
+            }
+        } else if round % 64 == 0 {
+            walk.penalty.fill(0);
+        }
+        // Start again from a vertex with what of the clique it is joined to.
+        let v = random.below(n);
+        if !bits::contains(&walk.clique, v) {
+            let row = walk.graph.row(v);
+            let out: Vec<usize> = bits::iter(&walk.clique).filter(|&u| !bits::contains(row, u)).collect();
+            for u in out {
+                walk.remove(u);
+            }
+            walk.insert(v);
+        }
+    }
+    best
+}

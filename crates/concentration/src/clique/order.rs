@@ -1,0 +1,56 @@
+//! The order in which vertices are searched, and the vertices that cannot matter.
+
+use crate::{Graph, bits};
+
+/// The vertices of the k-core: what remains of `within` when vertices with fewer than `degree` neighbours in it are
+/// taken away until there is none. A clique of degree + 1 vertices lies within it.
+pub(crate) fn core(graph: &Graph, within: &mut [u64], degree: usize) {
+    if degree == 0 {
+        return;
+    }
+    loop {
+        let mut changed = false;
+        for index in 0..within.len() {
+            let mut rest = within[index];
+            while rest != 0 {
+                let v = index * 64 + rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                if bits::common(graph.row(v), within) < degree {
+                    bits::remove(within, v);
+                    changed = true;
+                }
+            }
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+/// The vertices of `within` in the order of the search: the densest part first, and last the vertex of least degree,
+/// before it the one of least degree among the others, and so on (the min-width or degeneracy order).
+///
+/// Among vertices of equal degree the one whose neighbours have the smallest sum of degrees is taken first, then the
+/// highest index, as in Tomita's MCR and its descendants.
+pub(crate) fn degeneracy(graph: &Graph, within: &[u64]) -> Vec<u32> {
+    let n = graph.vertices();
+    let mut left = within.to_vec();
+    let mut degree = vec![0_u32; n];
+    bits::for_each(within, |v| degree[v] = bits::common(graph.row(v), within) as u32);
+    let mut support = vec![0_u32; n];
+    let mut common = vec![0; graph.words()];
+    bits::for_each(within, |v| {
+        bits::intersect(&mut common, graph.row(v), within);
+        support[v] = bits::iter(&common).map(|u| degree[u]).sum();
+    });
+    let mut order = Vec::with_capacity(bits::count(within));
+    while let Some(least) = bits::iter(&left).map(|v| (degree[v], support[v])).min() {
+        let v = bits::iter(&left).filter(|&v| (degree[v], support[v]) == least).last().expect("one is the least");
+        bits::remove(&mut left, v);
+        order.push(v as u32);
+        bits::intersect(&mut common, graph.row(v), &left);
+        bits::for_each(&common, |u| degree[u] -= 1);
+    }
+    order.reverse();
+    order
+}

@@ -1,0 +1,186 @@
+//! Branch and bound.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::bound::Bound;
+use crate::{Graph, bits};
+
+/// Nodes between two looks at the clock.
+const NODES_A_LOOK: u64 = 64;
+
+/// The largest clique known to all threads, as its size and the task that found it.
+///
+/// Of cliques of one size that of the lowest task counts as larger, so which task wins does not depend on which is
+/// first to finish.
+pub(super) struct Incumbent(AtomicU64);
+
+impl Incumbent {
+    pub(super) fn new(size: usize) -> Self {
+        Self(AtomicU64::new(pack(size, 0)))
+    }
+
+    /// The size that a clique found by `task` must exceed. Tasks count from 1; 0 is what was known before.
+    #[inline(always)]
+    pub(super) fn bound(&self, task: u32) -> usize {
+        let packed = self.0.load(Ordering::Relaxed);
+        let (size, finder) = ((packed >> 32) as usize, !(packed as u32));
+        size - usize::from(task < finder)
+    }
+
+    fn offer(&self, size: usize, task: u32) {
+        self.0.fetch_max(pack(size, task), Ordering::Relaxed);
+    }
+
+    /// Size and task of the largest.
+    pub(super) fn best(&self) -> (usize, u32) {
+        let packed = self.0.load(Ordering::Relaxed);
+        ((packed >> 32) as usize, !(packed as u32))
+    }
+}
+
+fn pack(size: usize, task: u32) -> u64 {
+    (size as u64) << 32 | u64::from(!task)
+}
+
+/// When to give up.
+pub(super) struct Limit<'a> {
+    pub(super) deadline: Option<Instant>,
+    pub(super) nodes: u64,
+    /// Set by whoever meets the deadline, for all.
+    pub(super) stopped: &'a AtomicBool,
+}
+
+/// How a search ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// All was searched.
+    Done,
+    /// The limit was reached first.
+    Limit,
+    /// A clique was found by a search that wanted only one.
+    First,
+}
+
+/// A search for cliques of one graph that are larger than the incumbent.
+pub(super) struct Search<'a> {
+    graph: &'a Graph,
+    incumbent: &'a Incumbent,
+    task: u32,
+    /// Whether to stop at the first clique found.
+    first: bool,
+    limit: Limit<'a>,
+    bound: Bound,
+    levels: Vec<Level>,
+    clique: Vec<u32>,
+    /// Vertices that belong to every clique of this search, beside those of `clique`.
+    given: usize,
+    /// The largest found by this search.
+    pub(super) found: Vec<u32>,
+    pub(super) nodes: u64,
+}
+
+/// What a node of the search keeps while its children are searched.
+#[derive(Default, Clone)]
+struct Level {
+    set: Vec<u64>,
+    branches: Vec<u32>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        graph: &'a Graph,
+        incumbent: &'a Incumbent,
+        task: u32,
+        given: usize,
+        first: bool,
+        limit: Limit<'a>,
+    ) -> Self {
+        Self {
+            graph,
+            incumbent,
+            task,
+            first,
+            limit,
+            bound: Bound::new(graph),
+            levels: Vec::new(),
+            clique: Vec::new(),
+            given,
+            found: Vec::new(),
+            nodes: 0,
+        }
+    }
+
+    /// Searches the whole graph.
+    pub(super) fn run(&mut self) -> End {
+        let all = bits::full(self.graph.vertices());
+        self.level(0).set = all;
+        self.node(0)
+    }
+
+    fn level(&mut self, depth: usize) -> &mut Level {
+        if self.levels.len() <= depth {
+            let level = Level { set: vec![0; self.graph.words()], branches: Vec::new() };
+            self.levels.resize(depth + 1, level);
+        }
+        &mut self.levels[depth]
+    }
+
+    /// Searches the set of the level `depth` for cliques that extend `clique`.
+    fn node(&mut self, depth: usize) -> End {
+        self.nodes += 1;
+        if self.out_of_time() {
+            return End::Limit;
+        }
+        let size = self.given + self.clique.len();
+        let most = self.incumbent.bound(self.task).saturating_sub(size);
+        self.level(depth + 1);
+        let (upper, lower) = self.levels.split_at_mut(depth + 1);
+        let Level { set, branches } = &mut upper[depth];
+        self.bound.branches(self.graph, set, most, branches);
+        for &v in branches.iter() {
+            bits::remove(set, v as usize);
+        }
+        let _ = lower;
+        for index in 0..self.levels[depth].branches.len() {
+            let (upper, lower) = self.levels.split_at_mut(depth + 1);
+            let (level, child) = (&mut upper[depth], &mut lower[0]);
+            let v = level.branches[index];
+            bits::intersect(&mut child.set, &level.set, self.graph.row(v as usize));
+            bits::insert(&mut level.set, v as usize);
+            self.clique.push(v);
+            let size = self.given + self.clique.len();
+            if size > self.incumbent.bound(self.task) {
+                self.incumbent.offer(size, self.task);
+                self.found.clone_from(&self.clique);
+                if self.first {
+                    return End::First;
+                }
+            }
+            if self.levels[depth + 1].set.iter().any(|&word| word != 0) {
+                let end = self.node(depth + 1);
+                if end != End::Done {
+                    return end;
+                }
+            }
+            self.clique.pop();
+        }
+        End::Done
+    }
+
+    fn out_of_time(&mut self) -> bool {
+        if self.nodes > self.limit.nodes {
+            return true;
+        }
+        if self.nodes % NODES_A_LOOK == 1 {
+            if self.limit.stopped.load(Ordering::Relaxed) {
+                return true;
+            }
+            if self.limit.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                self.limit.stopped.store(true, Ordering::Relaxed);
+                return true;
+            }
+        }
+        false
+    }
+}

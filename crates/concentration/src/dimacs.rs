@@ -1,0 +1,181 @@
+//! Graphs in the ASCII format of the second DIMACS challenge.
+
+use std::io::{self, BufRead};
+
+use thiserror::Error;
+
+use crate::Graph;
+
+/// The largest graph that is read: its rows take 128 MB.
+pub const MAX_VERTICES: usize = 1 << 15;
+/// Longer lines than any line of the format are refused before they fill memory.
+const MAX_LINE: u64 = 1 << 16;
+
+/// What can be wrong with a graph file. `line` counts from 1.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DimacsError {
+    /// The file could not be read.
+    #[error("line {line}: {source}")]
+    Read {
+        /// Where.
+        line: usize,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line that is neither comment, problem nor edge.
+    #[error("line {line} begins with `{found}`, but a line is `c COMMENT`, `p edge VERTICES EDGES` or `e VERTEX VERTEX`")]
+    Kind {
+        /// Where.
+        line: usize,
+        /// The first word.
+        found: String,
+    },
+    /// A line of the wrong form.
+    #[error("line {line} is not `{form}`")]
+    Form {
+        /// Where.
+        line: usize,
+        /// What was expected.
+        form: &'static str,
+    },
+    /// More vertices than are read.
+    #[error("line {line} announces {vertices} vertices, but at most {MAX_VERTICES} are read")]
+    TooLarge {
+        /// Where.
+        line: usize,
+        /// The number announced.
+        vertices: u64,
+    },
+    /// A vertex that is not there.
+    #[error("line {line} names vertex {vertex}, but they run from 1 to {vertices}")]
+    Vertex {
+        /// Where.
+        line: usize,
+        /// The vertex.
+        vertex: u64,
+        /// The number of vertices.
+        vertices: usize,
+    },
+    /// A vertex joined to itself.
+    #[error("line {line} joins vertex {vertex} to itself")]
+    Loop {
+        /// Where.
+        line: usize,
+        /// The vertex.
+        vertex: u64,
+    },
+    /// A second problem line.
+    #[error("line {line} is a second `p` line")]
+    SecondProblem {
+        /// Where.
+        line: usize,
+    },
+    /// No problem line before the first edge, or at all.
+    #[error("line {line}: `p edge VERTICES EDGES` must come before the edges")]
+    NoProblem {
+        /// Where.
+        line: usize,
+    },
+    /// A line that does not end.
+    #[error("line {line} is longer than {MAX_LINE} bytes")]
+    LongLine {
+        /// Where.
+        line: usize,
+    },
+}
+
+impl Graph {
+    /// Reads a graph in DIMACS ASCII: lines `c COMMENT`, one `p edge VERTICES EDGES` (or `p col`), then
+    /// `e VERTEX VERTEX` with vertices from 1.
+    ///
+    /// An edge may stand more than once, since many published files give both directions; for that reason the
+    /// number of edges announced is not compared with those found.
+    ///
+    /// # Errors
+    /// [`DimacsError`] names the line and what is wrong with it. Nothing large is allocated before the number of
+    /// vertices is checked against [`MAX_VERTICES`].
+    ///
+    /// ```
+    /// use selfsame_concentration::Graph;
+    ///
+    /// let graph = Graph::read_dimacs("c a path\np edge 3 2\ne 1 2\ne 2 3\n".as_bytes())?;
+    /// assert_eq!((graph.vertices(), graph.edges()), (3, 2));
+    /// # Ok::<(), selfsame_concentration::DimacsError>(())
+    /// ```
+    pub fn read_dimacs(mut reader: impl BufRead) -> Result<Self, DimacsError> {
+        let mut graph: Option<Self> = None;
+        let mut text = Vec::new();
+        let mut line = 0;
+        loop {
+            line += 1;
+            text.clear();
+            let read = io::Read::take(&mut reader, MAX_LINE + 1)
+                .read_until(b'\n', &mut text)
+                .map_err(|source| DimacsError::Read { line, source })?;
+            if read == 0 {
+                return graph.ok_or(DimacsError::NoProblem { line });
+            }
+            if read as u64 > MAX_LINE {
+                return Err(DimacsError::LongLine { line });
+            }
+            // Comments are free to be in any encoding; elsewhere a byte that is not ASCII is an error of form.
+            let text = String::from_utf8_lossy(&text);
+            let mut fields = text.split_ascii_whitespace();
+            match fields.next() {
+                None | Some("c") => {}
+                Some("p") if graph.is_some() => return Err(DimacsError::SecondProblem { line }),
+                Some("p") => graph = Some(Self::new(problem(fields, line)?)),
+                Some("e") => {
+                    let graph = graph.as_mut().ok_or(DimacsError::NoProblem { line })?;
+                    let (u, v) = edge(fields, graph.vertices(), line)?;
+                    graph.add_edge(u, v);
+                }
+                // Some files write comments without a space after the letter.
+                Some(word) if word.starts_with('c') => {}
+                Some(word) => {
+                    return Err(DimacsError::Kind { line, found: word.chars().take(20).collect() });
+                }
+            }
+        }
+    }
+}
+
+/// The number of vertices of a problem line.
+fn problem<'a>(mut fields: impl Iterator<Item = &'a str>, line: usize) -> Result<usize, DimacsError> {
+    let form = DimacsError::Form { line, form: "p edge VERTICES EDGES" };
+    let (Some("edge" | "edges" | "col"), Some(vertices), Some(edges), None) =
+        (fields.next(), fields.next(), fields.next(), fields.next())
+    else {
+        return Err(form);
+    };
+    let (Ok(vertices), Ok(_)) = (vertices.parse::<u64>(), edges.parse::<u64>()) else {
+        return Err(form);
+    };
+    match usize::try_from(vertices) {
+        Ok(vertices) if vertices <= MAX_VERTICES => Ok(vertices),
+        _ => Err(DimacsError::TooLarge { line, vertices }),
+    }
+}
+
+/// The two vertices of an edge line, counted from 0.
+fn edge<'a>(
+    mut fields: impl Iterator<Item = &'a str>,
+    vertices: usize,
+    line: usize,
+) -> Result<(usize, usize), DimacsError> {
+    let form = || DimacsError::Form { line, form: "e VERTEX VERTEX" };
+    let (Some(u), Some(v), None) = (fields.next(), fields.next(), fields.next()) else {
+        return Err(form());
+    };
+    let (u, v) = (u.parse::<u64>().map_err(|_| form())?, v.parse::<u64>().map_err(|_| form())?);
+    for vertex in [u, v] {
+        if vertex == 0 || vertex > vertices as u64 {
+            return Err(DimacsError::Vertex { line, vertex, vertices });
+        }
+    }
+    if u == v {
+        return Err(DimacsError::Loop { line, vertex: u });
+    }
+    Ok((u as usize - 1, v as usize - 1))
+}

@@ -1,0 +1,167 @@
+//! Undirected graphs as rows of bits.
+
+use crate::bits;
+
+/// A simple undirected graph of n vertices 0, …, n − 1, each with the set of its neighbours as bits: n²/8 bytes.
+///
+/// ```
+/// use selfsame_concentration::Graph;
+///
+/// let path = Graph::from_edges(3, [(0, 1), (1, 2)]);
+/// assert!(path.has_edge(1, 0) && !path.has_edge(0, 2));
+/// assert_eq!((path.vertices(), path.edges(), path.degree(1)), (3, 2, 2));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graph {
+    vertices: usize,
+    words: usize,
+    rows: Vec<u64>,
+}
+
+impl Graph {
+    /// The graph of `vertices` vertices without an edge.
+    pub fn new(vertices: usize) -> Self {
+        let words = bits::words(vertices);
+        Self { vertices, words, rows: vec![0; vertices * words] }
+    }
+
+    /// The graph of the given edges; an edge may be given more than once and either way round.
+    ///
+    /// # Panics
+    /// Where an edge joins a vertex to itself or to one that is not there.
+    pub fn from_edges(vertices: usize, edges: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let mut graph = Self::new(vertices);
+        for (u, v) in edges {
+            graph.add_edge(u, v);
+        }
+        graph
+    }
+
+    /// The graph whose edges are the pairs with a key of at most `threshold`.
+    ///
+    /// `keys` holds the pairs i < j by rows: (0,1), (0,2), …, (1,2), …: see [`pair_index`].
+    ///
+    /// # Panics
+    /// Where `keys` does not hold n(n − 1)/2 of them.
+    pub fn from_threshold(vertices: usize, keys: &[u64], threshold: u64) -> Self {
+        assert_eq!(keys.len(), pairs(vertices), "one key a pair of {vertices} vertices");
+        let mut graph = Self::new(vertices);
+        let mut keys = keys.iter();
+        for i in 0..vertices {
+            for j in i + 1..vertices {
+                if keys.next().is_some_and(|&key| key <= threshold) {
+                    graph.add_edge(i, j);
+                }
+            }
+        }
+        graph
+    }
+
+    /// Joins two vertices.
+    ///
+    /// # Panics
+    /// Where they are the same, or one is not there.
+    pub fn add_edge(&mut self, u: usize, v: usize) {
+        assert!(u != v && u < self.vertices && v < self.vertices, "edge {u}-{v} in a graph of {}", self.vertices);
+        bits::insert(&mut self.rows[u * self.words..][..self.words], v);
+        bits::insert(&mut self.rows[v * self.words..][..self.words], u);
+    }
+
+    /// The number of vertices.
+    pub fn vertices(&self) -> usize {
+        self.vertices
+    }
+
+    /// The number of edges.
+    pub fn edges(&self) -> usize {
+        bits::count(&self.rows) / 2
+    }
+
+    /// Edges over pairs; 1 for fewer than two vertices, where every pair there is has its edge.
+    pub fn density(&self) -> f64 {
+        if self.vertices < 2 { 1.0 } else { self.edges() as f64 / pairs(self.vertices) as f64 }
+    }
+
+    /// Whether two vertices are joined.
+    ///
+    /// # Panics
+    /// Where one is not there.
+    pub fn has_edge(&self, u: usize, v: usize) -> bool {
+        assert!(v < self.vertices, "vertex {v} in a graph of {}", self.vertices);
+        bits::contains(self.row(u), v)
+    }
+
+    /// The number of neighbours of a vertex.
+    ///
+    /// # Panics
+    /// Where it is not there.
+    pub fn degree(&self, v: usize) -> usize {
+        bits::count(self.row(v))
+    }
+
+    /// The neighbours of a vertex in ascending order.
+    ///
+    /// # Panics
+    /// Where it is not there.
+    pub fn neighbours(&self, v: usize) -> impl Iterator<Item = usize> + '_ {
+        bits::iter(self.row(v))
+    }
+
+    /// The neighbours of a vertex as bits.
+    #[inline(always)]
+    pub(crate) fn row(&self, v: usize) -> &[u64] {
+        &self.rows[v * self.words..][..self.words]
+    }
+
+    /// Words a row.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> usize {
+        self.words
+    }
+
+    /// The graph on the given vertices, where `order[i]` becomes vertex i.
+    pub(crate) fn induced(&self, order: &[u32]) -> Self {
+        let mut graph = Self::new(order.len());
+        for (i, &u) in order.iter().enumerate() {
+            let row = self.row(u as usize);
+            let target = &mut graph.rows[i * graph.words..][..graph.words];
+            for (word, vertices) in target.iter_mut().zip(order.chunks(64)) {
+                for (bit, &v) in vertices.iter().enumerate() {
+                    *word |= (row[v as usize / 64] >> (v % 64) & 1) << bit;
+                }
+            }
+        }
+        graph
+    }
+
+    /// The graph whose edges are the pairs that are none here.
+    pub fn complement(&self) -> Self {
+        let all = bits::full(self.vertices);
+        let mut graph = Self::new(self.vertices);
+        for v in 0..self.vertices {
+            let target = &mut graph.rows[v * self.words..][..self.words];
+            for (target, (all, row)) in target.iter_mut().zip(all.iter().zip(self.row(v))) {
+                *target = all & !row;
+            }
+            bits::remove(target, v);
+        }
+        graph
+    }
+}
+
+/// The number of pairs of `n` things.
+pub(crate) fn pairs(n: usize) -> usize {
+    n * n.saturating_sub(1) / 2
+}
+
+/// Where the pair i < j of `n` things stands in a packed strict upper triangle.
+///
+/// ```
+/// use selfsame_concentration::pair_index;
+///
+/// assert_eq!([pair_index(4, 0, 1), pair_index(4, 0, 3), pair_index(4, 1, 2), pair_index(4, 2, 3)], [0, 2, 3, 5]);
+/// ```
+pub fn pair_index(n: usize, i: usize, j: usize) -> usize {
+    debug_assert!(i < j && j < n);
+    i * n - i * (i + 1) / 2 + (j - i - 1)
+}
