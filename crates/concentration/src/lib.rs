@@ -2,6 +2,7 @@
 
 mod bits;
 pub mod clique;
+pub mod curve;
 mod dimacs;
 mod graph;
 

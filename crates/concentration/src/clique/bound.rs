@@ -353,6 +353,33 @@ impl Bound {
     }
 }
 
+/// Colours that a greedy colouring takes: no clique has more vertices.
+pub(super) fn colours(graph: &Graph) -> usize {
+    colours_within(graph, &bits::full(graph.vertices()))
+}
+
+/// The same for the vertices of `set`.
+pub(super) fn colours_within(graph: &Graph, set: &[u64]) -> usize {
+    let (mut left, mut class) = (set.to_vec(), vec![0; set.len()]);
+    let mut colours = 0;
+    while left.iter().any(|&word| word != 0) {
+        colours += 1;
+        class.copy_from_slice(&left);
+        while let Some(v) = first(&class) {
+            bits::remove(&mut class, v);
+            bits::remove(&mut left, v);
+            for (class, row) in class.iter_mut().zip(graph.row(v)) {
+                *class &= !row;
+            }
+        }
+    }
+    colours
+}
+
+fn first(set: &[u64]) -> Option<usize> {
+    bits::iter(set).next()
+}
+
 /// None if two sets share more than one element; otherwise the one they share, if any.
 #[inline(always)]
 fn only_common(a: &[u64], b: &[u64]) -> Option<Option<usize>> {

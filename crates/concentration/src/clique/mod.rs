@@ -1,27 +1,125 @@
 //! Exact maximum cliques.
+//!
+//! A local search gives a large clique; the vertices that no larger one can contain are taken away; what is left is
+//! split into tasks at the top of a branch and bound, which threads work through. Bounds come from colouring and from
+//! conflicts between colours (`bound.rs`).
 
 mod bound;
 mod local;
 mod order;
 mod search;
+mod tasks;
 
-use crate::Graph;
-use std::sync::atomic::AtomicBool;
-use search::*;
+use std::time::{Duration, Instant};
 
-#[allow(missing_docs)]
-pub fn quick(graph: &Graph) -> (usize, u64) {
+use crate::{Graph, bits};
+
+pub(crate) use local::search as local_search;
+pub(crate) use order::{core, degeneracy};
+pub(crate) use search::{End, Incumbent, Limit, Search};
+
+/// Settings of [`maximum_clique`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Time after which the search stops with an interval; none for as long as it takes.
+    pub budget: Option<Duration>,
+    /// Threads to search with; 0 for as many as the machine runs at once.
+    pub threads: usize,
+    /// A clique to start from, from an earlier answer; may be empty.
+    pub known: Vec<usize>,
+    /// A number that ω is known not to exceed.
+    pub upper: Option<usize>,
+}
+
+/// A clique, and a number of vertices that none exceeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clique {
+    /// The vertices, ascending.
+    pub witness: Vec<usize>,
+    /// No clique has more vertices than this.
+    pub upper: usize,
+}
+
+impl Clique {
+    /// The clique number ω, where the search was finished.
+    pub fn omega(&self) -> Option<usize> {
+        self.optimal().then_some(self.upper)
+    }
+
+    /// Whether the witness is a maximum clique.
+    pub fn optimal(&self) -> bool {
+        self.witness.len() == self.upper
+    }
+}
+
+/// Whether the vertices are there, all different, and pairwise joined: tested pair by pair, sharing nothing with the
+/// search.
+///
+/// ```
+/// use selfsame_concentration::{Graph, clique};
+///
+/// let path = Graph::from_edges(3, [(0, 1), (1, 2)]);
+/// assert!(clique::verify(&path, &[0, 1]) && !clique::verify(&path, &[0, 1, 2]) && !clique::verify(&path, &[0, 0]));
+/// ```
+pub fn verify(graph: &Graph, witness: &[usize]) -> bool {
+    witness.iter().all(|&v| v < graph.vertices())
+        && witness.iter().enumerate().all(|(i, &u)| witness[..i].iter().all(|&v| u != v && graph.has_edge(u, v)))
+}
+
+/// A maximum clique of `graph`, or within a budget of time a clique and an upper bound.
+///
+/// Where the search finishes, the answer, witness included, depends on the graph, `known` and `upper` alone, not on
+/// threads or time: the local search is seeded; tasks of the exact search are numbered, among cliques of one size that
+/// of the first task wins, and its task is searched once more from a fixed bound, so that what other threads found
+/// meanwhile plays no part.
+///
+/// # Panics
+/// Where `known` is no clique of the graph.
+///
+/// ```
+/// use selfsame_concentration::{Graph, clique::{Options, maximum_clique}};
+///
+/// let graph = Graph::from_edges(5, [(0, 1), (0, 2), (1, 2), (2, 3), (3, 4)]);
+/// let clique = maximum_clique(&graph, &Options::default());
+/// assert_eq!((clique.omega(), clique.witness), (Some(3), vec![0, 1, 2]));
+/// ```
+pub fn maximum_clique(graph: &Graph, options: &Options) -> Clique {
+    assert!(verify(graph, &options.known), "the known clique is none of this graph");
+    let deadline = options.budget.map(|budget| Instant::now() + budget);
     let n = graph.vertices();
-    let t = std::time::Instant::now();
-    let start = local::search(graph, &[], 100 * n.max(100), n, 1);
-    eprint!("ls {} in {:.3}  ", start.len(), t.elapsed().as_secs_f64());
-    let mut within = crate::bits::full(n);
-    order::core(graph, &mut within, start.len());
-    let order = order::degeneracy(graph, &within);
-    let sub = graph.induced(&order);
-    let incumbent = Incumbent::new(start.len());
-    let stopped = AtomicBool::new(false);
-    let mut s = Search::new(&sub, &incumbent, 1, 0, false, Limit { deadline: None, nodes: u64::MAX, stopped: &stopped });
-    s.run();
-    (incumbent.best().0, s.nodes)
+    let all = bits::full(n);
+    let mut order = degeneracy(graph, &all);
+    let mut sorted = graph.induced(&order);
+    let limit = options.upper.unwrap_or(n).min(n);
+    let mut upper = limit.min(bound::colours(&sorted));
+
+    let mut witness = local_search(graph, &options.known, first_moves(n), upper, 1);
+    if witness.len() < upper {
+        let mut within = all;
+        core(graph, &mut within, witness.len());
+        if bits::count(&within) < n {
+            order = degeneracy(graph, &within);
+            sorted = graph.induced(&order);
+            upper = upper.min(bound::colours(&sorted).max(witness.len()));
+        }
+    }
+    if witness.len() < upper {
+        let threads = match options.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let (larger, proved) = tasks::solve(&sorted, witness.len(), upper, threads, deadline);
+        if let Some(larger) = larger {
+            witness = larger.into_iter().map(|v| order[v as usize] as usize).collect();
+        }
+        upper = proved;
+    }
+    witness.sort_unstable();
+    assert!(verify(graph, &witness), "a search returned what is no clique");
+    Clique { witness, upper }
+}
+
+/// Moves of the first local search: a few milliseconds for some hundred vertices.
+fn first_moves(n: usize) -> usize {
+    (20 * n).clamp(1000, 20_000)
 }

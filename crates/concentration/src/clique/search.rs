@@ -13,16 +13,16 @@ const NODES_A_LOOK: u64 = 64;
 ///
 /// Of cliques of one size that of the lowest task counts as larger, so which task wins does not depend on which is
 /// first to finish.
-pub(super) struct Incumbent(AtomicU64);
+pub(crate) struct Incumbent(AtomicU64);
 
 impl Incumbent {
-    pub(super) fn new(size: usize) -> Self {
+    pub(crate) fn new(size: usize) -> Self {
         Self(AtomicU64::new(pack(size, 0)))
     }
 
     /// The size that a clique found by `task` must exceed. Tasks count from 1; 0 is what was known before.
     #[inline(always)]
-    pub(super) fn bound(&self, task: u32) -> usize {
+    pub(crate) fn bound(&self, task: u32) -> usize {
         let packed = self.0.load(Ordering::Relaxed);
         let (size, finder) = ((packed >> 32) as usize, !(packed as u32));
         size - usize::from(task < finder)
@@ -33,7 +33,7 @@ impl Incumbent {
     }
 
     /// Size and task of the largest.
-    pub(super) fn best(&self) -> (usize, u32) {
+    pub(crate) fn best(&self) -> (usize, u32) {
         let packed = self.0.load(Ordering::Relaxed);
         ((packed >> 32) as usize, !(packed as u32))
     }
@@ -44,16 +44,16 @@ fn pack(size: usize, task: u32) -> u64 {
 }
 
 /// When to give up.
-pub(super) struct Limit<'a> {
-    pub(super) deadline: Option<Instant>,
-    pub(super) nodes: u64,
+pub(crate) struct Limit<'a> {
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) nodes: u64,
     /// Set by whoever meets the deadline, for all.
-    pub(super) stopped: &'a AtomicBool,
+    pub(crate) stopped: &'a AtomicBool,
 }
 
 /// How a search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// All was searched.
     Done,
     /// The limit was reached first.
@@ -63,7 +63,7 @@ pub(super) enum End {
 }
 
 /// A search for cliques of one graph that are larger than the incumbent.
-pub(super) struct Search<'a> {
+pub(crate) struct Search<'a> {
     graph: &'a Graph,
     incumbent: &'a Incumbent,
     task: u32,
@@ -76,8 +76,8 @@ pub(super) struct Search<'a> {
     /// Vertices that belong to every clique of this search, beside those of `clique`.
     given: usize,
     /// The largest found by this search.
-    pub(super) found: Vec<u32>,
-    pub(super) nodes: u64,
+    pub(crate) found: Vec<u32>,
+    pub(crate) nodes: u64,
 }
 
 /// What a node of the search keeps while its children are searched.
@@ -88,7 +88,7 @@ struct Level {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         graph: &'a Graph,
         incumbent: &'a Incumbent,
         task: u32,
@@ -112,7 +112,7 @@ impl<'a> Search<'a> {
     }
 
     /// Searches the whole graph.
-    pub(super) fn run(&mut self) -> End {
+    pub(crate) fn run(&mut self) -> End {
         let all = bits::full(self.graph.vertices());
         self.level(0).set = all;
         self.node(0)
@@ -135,13 +135,11 @@ impl<'a> Search<'a> {
         let size = self.given + self.clique.len();
         let most = self.incumbent.bound(self.task).saturating_sub(size);
         self.level(depth + 1);
-        let (upper, lower) = self.levels.split_at_mut(depth + 1);
-        let Level { set, branches } = &mut upper[depth];
+        let Level { set, branches } = &mut self.levels[depth];
         self.bound.branches(self.graph, set, most, branches);
         for &v in branches.iter() {
             bits::remove(set, v as usize);
         }
-        let _ = lower;
         for index in 0..self.levels[depth].branches.len() {
             let (upper, lower) = self.levels.split_at_mut(depth + 1);
             let (level, child) = (&mut upper[depth], &mut lower[0]);

@@ -1,0 +1,127 @@
+//! The search split into numbered tasks, for threads.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::bound::{self, Bound};
+use super::{End, Incumbent, Limit, Search, core, degeneracy};
+use crate::{Graph, bits};
+
+/// A task with more vertices than this is split once more, unless there are plenty of tasks already.
+const SPLIT: usize = 128;
+const PLENTY: usize = 4096;
+
+/// Part of the search: the cliques that contain `clique` and beside it vertices of `set` only.
+struct Task {
+    clique: Vec<u32>,
+    set: Vec<u64>,
+}
+
+impl Task {
+    /// The tasks that this one falls into, if cliques of more than `least` vertices are wanted: the largest first.
+    fn split(&self, graph: &Graph, bound: &mut Bound, least: usize) -> Vec<Self> {
+        let mut branches = Vec::new();
+        bound.branches(graph, &self.set, least.saturating_sub(self.clique.len()), &mut branches);
+        let mut set = self.set.clone();
+        branches.iter().for_each(|&v| bits::remove(&mut set, v as usize));
+        let mut tasks = Vec::with_capacity(branches.len());
+        for v in branches {
+            let mut task = Self { clique: self.clique.clone(), set: vec![0; set.len()] };
+            task.clique.push(v);
+            bits::intersect(&mut task.set, &set, graph.row(v as usize));
+            bits::insert(&mut set, v as usize);
+            tasks.push(task);
+        }
+        tasks.reverse();
+        tasks
+    }
+
+    /// Searches for cliques larger than the incumbent's; the largest found, and how the search ended.
+    fn search(&self, graph: &Graph, incumbent: &Incumbent, number: u32, first: bool, limit: Limit<'_>) -> (Vec<u32>, End) {
+        let least = incumbent.bound(number);
+        let mut set = self.set.clone();
+        core(graph, &mut set, least.saturating_sub(self.clique.len()));
+        let order = degeneracy(graph, &set);
+        let graph = graph.induced(&order);
+        let mut search = Search::new(&graph, incumbent, number, self.clique.len(), first, limit);
+        let end = search.run();
+        let mut found: Vec<u32> = search.found.iter().map(|&v| order[v as usize]).collect();
+        if !found.is_empty() {
+            found.extend(&self.clique);
+        }
+        (found, end)
+    }
+}
+
+/// A clique of more than `least` vertices, the largest if there is time, and an upper bound: `upper`, or less.
+pub(super) fn solve(
+    graph: &Graph,
+    least: usize,
+    upper: usize,
+    threads: usize,
+    deadline: Option<Instant>,
+) -> (Option<Vec<u32>>, usize) {
+    let mut bound = Bound::new(graph);
+    let root = Task { clique: Vec::new(), set: bits::full(graph.vertices()) };
+    let mut tasks = Vec::new();
+    for task in root.split(graph, &mut bound, least) {
+        if bits::count(&task.set) > SPLIT && tasks.len() < PLENTY {
+            tasks.extend(task.split(graph, &mut bound, least));
+            // The vertices of a task may be a clique that is large enough by themselves.
+            tasks.push(Task { set: vec![0; graph.words()], ..task });
+        } else {
+            tasks.push(task);
+        }
+    }
+
+    let incumbent = Incumbent::new(least);
+    let (stopped, next) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let limit = || Limit { deadline, nodes: u64::MAX, stopped: &stopped };
+    let largest: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+    let unfinished = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(task) = tasks.get(index) else { return };
+            if incumbent.best().0 >= upper {
+                // Larger ones there are none; only the lowest task with one of this size is wanted.
+                if incumbent.bound(index as u32 + 1) >= upper {
+                    return;
+                }
+            }
+            if stopped.load(Ordering::Relaxed) {
+                unfinished.lock().expect("no thread panics").push(index);
+                continue;
+            }
+            let (found, end) = task.search(graph, &incumbent, index as u32 + 1, false, limit());
+            let mut largest = largest.lock().expect("no thread panics");
+            if found.len() > largest.len() {
+                *largest = found;
+            }
+            if end == End::Limit {
+                unfinished.lock().expect("no thread panics").push(index);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(tasks.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+
+    let (size, number) = incumbent.best();
+    let mut largest = largest.into_inner().expect("no thread panics");
+    let unfinished = unfinished.into_inner().expect("no thread panics");
+    let open = unfinished.iter().map(|&index| tasks[index].clique.len() + bound::colours_within(graph, &tasks[index].set));
+    let upper = open.max().unwrap_or(0).clamp(size, upper);
+    if size > least && unfinished.is_empty() {
+        let again = Incumbent::new(size - 1);
+        let (found, end) = tasks[number as usize - 1].search(graph, &again, 1, true, limit());
+        if end == End::First {
+            largest = found;
+        }
+    }
+    ((size > least).then_some(largest), upper)
+}

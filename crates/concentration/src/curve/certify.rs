@@ -1,0 +1,144 @@
+//! Proofs that no clique of k images exists at a smaller threshold.
+//!
+//! A clique has one last pair, in order of rank. So if no pair before rank r is the last of a clique of k images there
+//! is none before r; and whether a pair u, v is the last of such a clique is a question about the common neighbours of
+//! u and v in the graph up to it: do they hold a clique of k − 2? Most pairs are answered by degrees or by colours.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::Pairs;
+use super::peel::Found;
+use crate::clique::{End, Incumbent, Limit, Search, core, degeneracy};
+use crate::{Graph, bits};
+
+/// Pairs looked at between two mergers of what was found.
+const CHUNK: usize = 512;
+/// Nodes of the search a pair in the first round, and by how much they grow from round to round.
+const FIRST_NODES: u64 = 4;
+const GROWTH: u64 = 4;
+
+/// What a look at one pair gave.
+enum Answer {
+    /// The pair is the last of no clique of more images than this.
+    AtMost(u32),
+    /// A clique whose last pair it is.
+    Larger(Vec<usize>),
+    /// The limit was reached.
+    Open,
+}
+
+/// For each size the rank of the first pair that may be the last of a clique of that size; none where no pair before
+/// the known clique's last is.
+pub(super) fn certify(
+    pairs: &Pairs,
+    found: &mut Found<'_>,
+    deadline: Option<Instant>,
+    threads: usize,
+) -> Vec<Option<usize>> {
+    let count = pairs.sorted.len();
+    // By rank: the pair is the last of no clique larger than this.
+    let mut at_most = vec![pairs.images as u32; count];
+    let mut open: Vec<usize> = (0..count).collect();
+    let mut nodes = FIRST_NODES;
+    let stopped = AtomicBool::new(false);
+    while !open.is_empty() && !stopped.load(Ordering::Relaxed) {
+        let mut still = Vec::new();
+        for chunk in open.chunks(CHUNK) {
+            let limit = || Limit { deadline, nodes, stopped: &stopped };
+            let answers = look(pairs, found, chunk, limit, threads);
+            let mut cliques = Vec::new();
+            for (&rank, answer) in chunk.iter().zip(answers) {
+                match answer {
+                    Answer::AtMost(size) => at_most[rank] = size,
+                    Answer::Larger(images) => {
+                        cliques.push(images);
+                        still.push(rank);
+                    }
+                    Answer::Open => still.push(rank),
+                }
+            }
+            for images in cliques {
+                found.offer(images);
+            }
+        }
+        open = still;
+        nodes = nodes.saturating_mul(GROWTH);
+    }
+
+    // One pair more makes the largest clique larger by one at most.
+    let mut first = vec![None; pairs.images];
+    let mut omega = usize::from(pairs.images > 0);
+    for (rank, &size) in at_most.iter().enumerate() {
+        if size as usize > omega {
+            first[omega] = Some(rank);
+            omega += 1;
+        }
+    }
+    first
+}
+
+/// Looks at the pairs of the given ranks, ascending.
+fn look<'a>(
+    pairs: &Pairs,
+    found: &Found<'_>,
+    ranks: &[usize],
+    limit: impl Fn() -> Limit<'a> + Sync,
+    threads: usize,
+) -> Vec<Answer> {
+    let Some(&first) = ranks.first() else { return Vec::new() };
+    let start = found.graph(first);
+    let next = AtomicUsize::new(0);
+    let answers: Mutex<Vec<Option<Answer>>> = Mutex::new(ranks.iter().map(|_| None).collect());
+    let work = || {
+        let (mut graph, mut present) = (start.clone(), first);
+        let mut mine = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&rank) = ranks.get(place) else { break };
+            for &(_, u, v) in &pairs.sorted[present..=rank] {
+                graph.add_edge(u as usize, v as usize);
+            }
+            present = rank + 1;
+            mine.push((place, pair(pairs, &graph, rank, found.size_at(rank), limit())));
+        }
+        let mut answers = answers.lock().expect("no thread panics");
+        for (place, answer) in mine {
+            answers[place] = Some(answer);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(ranks.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let answers = answers.into_inner().expect("no thread panics");
+    answers.into_iter().map(|answer| answer.expect("every pair is looked at")).collect()
+}
+
+/// Whether the pair of this rank is the last of a clique of more than `size` images; `graph` holds the pairs up to it.
+fn pair(pairs: &Pairs, graph: &Graph, rank: usize, size: usize, limit: Limit<'_>) -> Answer {
+    let (_, u, v) = pairs.sorted[rank];
+    // Two of the clique are u and v.
+    let most = size - 2;
+    let mut common = vec![0; graph.words()];
+    bits::intersect(&mut common, graph.row(u as usize), graph.row(v as usize));
+    core(graph, &mut common, most);
+    if bits::count(&common) <= most {
+        return Answer::AtMost(size as u32);
+    }
+    let order = degeneracy(graph, &common);
+    let induced = graph.induced(&order);
+    let incumbent = Incumbent::new(most);
+    let mut search = Search::new(&induced, &incumbent, 1, 0, true, limit);
+    match search.run() {
+        End::Done => Answer::AtMost(size as u32),
+        End::Limit => Answer::Open,
+        End::First => {
+            let inner = search.found.iter().map(|&w| order[w as usize] as usize);
+            Answer::Larger(inner.chain([u as usize, v as usize]).collect())
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! σ(δ): the largest main part of a class at every distance.
+//!
+//! Given keys of the pairs of n images (squared augmented distances), ω(δ) is the clique number of the graph of the
+//! pairs with a key of at most δ, and σ(δ) = ω(δ)/n. It is a staircase: for every k there is a smallest key t(k) at
+//! which k images lie pairwise within reach, and those n numbers are the whole curve.
+//!
+//! An upper bound of t(k) is a clique, which peeling and local search find (`peel.rs`). A lower bound is a proof, pair
+//! by pair in order of their keys, that the pair is in no clique of k vertices with the pairs before it (`certify.rs`).
+
+mod certify;
+mod peel;
+
+use std::time::{Duration, Instant};
+
+use crate::graph::pairs;
+
+/// The pairs of `images` in order of their keys, which every step counts by: a pair's place is its rank, a graph "up to
+/// rank r" has the pairs of rank 0 to r, and two pairs never enter at once. The pair that completes a clique is then
+/// unique; its key is the threshold.
+struct Pairs {
+    images: usize,
+    /// By rank: the two images, i < j, and their key.
+    sorted: Vec<(u64, u32, u32)>,
+    /// By packed index: the rank.
+    rank: Vec<u32>,
+}
+
+impl Pairs {
+    fn new(images: usize, keys: &[u64]) -> Self {
+        let mut order: Vec<u32> = (0..keys.len() as u32).collect();
+        order.sort_by_key(|&index| keys[index as usize]);
+        let mut rank = vec![0; keys.len()];
+        let ends: Vec<(u32, u32)> =
+            (0..images as u32).flat_map(|i| (i + 1..images as u32).map(move |j| (i, j))).collect();
+        let sorted = order.iter().enumerate().map(|(place, &index)| {
+            rank[index as usize] = place as u32;
+            let (i, j) = ends[index as usize];
+            (keys[index as usize], i, j)
+        });
+        let sorted = sorted.collect();
+        Self { images, sorted, rank }
+    }
+
+    fn rank(&self, u: usize, v: usize) -> usize {
+        self.rank[crate::pair_index(self.images, u.min(v), u.max(v))] as usize
+    }
+}
+
+/// What is known of the smallest key at which a clique of some number of images exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Point {
+    /// At every smaller key there is no such clique.
+    pub lower: u64,
+    /// At this key there is one: the largest key among the pairs of `witness`, or 0 for one image.
+    pub upper: u64,
+    /// The images of that clique, ascending.
+    pub witness: Vec<usize>,
+}
+
+impl Point {
+    /// Whether the key is known exactly.
+    pub fn certified(&self) -> bool {
+        self.lower == self.upper
+    }
+}
+
+/// σ(δ) of one class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Curve {
+    /// Entry k − 1 is about cliques of k images; lower and upper keys never decrease with k.
+    pub points: Vec<Point>,
+}
+
+impl Curve {
+    /// Bounds of ω(key), the number of images in the largest main part at that key: (lower, upper), equal where it is
+    /// known.
+    pub fn omega_at(&self, key: u64) -> (usize, usize) {
+        let lower = self.points.partition_point(|point| point.upper <= key);
+        (lower, self.points.partition_point(|point| point.lower <= key))
+    }
+
+    /// Bounds of σ(key) = ω(key)/n; (1, 1) of no image at all.
+    pub fn sigma_at(&self, key: u64) -> (f64, f64) {
+        let (lower, upper) = self.omega_at(key);
+        let n = self.points.len();
+        if n == 0 { (1.0, 1.0) } else { (lower as f64 / n as f64, upper as f64 / n as f64) }
+    }
+
+    /// The number of points whose key is exact.
+    pub fn certified(&self) -> usize {
+        self.points.iter().filter(|point| point.certified()).count()
+    }
+}
+
+/// The curve σ(δ) of a class of `images` images, from the keys of its pairs.
+///
+/// `keys` is the packed strict upper triangle ([`crate::pair_index`]). `budget` is the time after which proofs stop;
+/// what is not proved by then is an interval. `threads` is 0 for as many as the machine runs at once.
+///
+/// Without a limit of time the keys of all points become exact, which may take beyond any patience; the result then
+/// depends on the keys alone. With one, exact keys are exact and the witnesses may vary between runs.
+///
+/// # Panics
+/// Where `keys` does not hold n(n − 1)/2 of them.
+///
+/// ```
+/// use selfsame_concentration::curve;
+///
+/// // Three images: 0 and 1 at squared distance 4, the third at 9 and 16 from them.
+/// let curve = curve::curve(3, &[4, 9, 16], None, 1);
+/// let keys: Vec<u64> = curve.points.iter().map(|point| point.upper).collect();
+/// assert_eq!(keys, [0, 4, 16]);
+/// assert_eq!((curve.omega_at(3), curve.omega_at(9), curve.omega_at(16)), ((1, 1), (2, 2), (3, 3)));
+/// ```
+pub fn curve(images: usize, keys: &[u64], budget: Option<Duration>, threads: usize) -> Curve {
+    assert_eq!(keys.len(), pairs(images), "one key a pair of {images} images");
+    let deadline = budget.map(|budget| Instant::now() + budget);
+    let threads = match threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let pairs = Pairs::new(images, keys);
+    let mut found = peel::Found::new(&pairs);
+    found.improve(deadline);
+    let first_open = certify::certify(&pairs, &mut found, deadline, threads);
+
+    let key = |rank: Option<usize>| rank.map_or(0, |rank| pairs.sorted[rank].0);
+    let points = found.cliques.into_iter().enumerate().map(|(index, clique)| {
+        let upper = key(clique.rank);
+        let lower = match first_open[index] {
+            Some(rank) if index > 0 => pairs.sorted[rank].0.min(upper),
+            _ => upper,
+        };
+        Point { lower, upper, witness: clique.images }
+    });
+    Curve { points: points.collect() }
+}

@@ -1,0 +1,105 @@
+//! Cliques at small thresholds, by peeling and local search.
+
+use std::time::Instant;
+
+use super::Pairs;
+use crate::Graph;
+use crate::clique::local_search;
+
+/// Moves of one local search.
+const MOVES: usize = 1500;
+
+/// A clique and the rank of its last pair; none of one image.
+#[derive(Clone)]
+pub(super) struct Ranked {
+    pub(super) images: Vec<usize>,
+    pub(super) rank: Option<usize>,
+}
+
+/// The best clique known of each size from 1 to n; ranks never decrease with the size.
+pub(super) struct Found<'a> {
+    pairs: &'a Pairs,
+    pub(super) cliques: Vec<Ranked>,
+}
+
+impl<'a> Found<'a> {
+    /// All images peeled one by one.
+    pub(super) fn new(pairs: &'a Pairs) -> Self {
+        let all: Vec<usize> = (0..pairs.images).collect();
+        let cliques = (1..=pairs.images).map(|_| Ranked { images: Vec::new(), rank: Some(usize::MAX) }).collect();
+        let mut found = Self { pairs, cliques };
+        found.offer(all);
+        found
+    }
+
+    /// Takes a clique in, and what is left of it when images are peeled off one by one: of the two images of the last
+    /// pair, the one whose other pairs come later.
+    pub(super) fn offer(&mut self, mut images: Vec<usize>) {
+        images.sort_unstable();
+        // Ranks of an image's pairs within the clique, descending, as far as one has to look.
+        while !images.is_empty() {
+            let last = self.last(&images);
+            let known = &mut self.cliques[images.len() - 1];
+            if last.map(|(rank, ..)| rank) < known.rank || known.images.is_empty() {
+                *known = Ranked { images: images.clone(), rank: last.map(|(rank, ..)| rank) };
+            } else if known.images.len() < images.len() {
+                return;
+            }
+            let Some((_, u, v)) = last else { return };
+            let worst = |image: usize| {
+                let mut ranks: Vec<usize> =
+                    images.iter().filter(|&&other| other != image).map(|&other| self.pairs.rank(image, other)).collect();
+                ranks.sort_unstable_by(|a, b| b.cmp(a));
+                ranks
+            };
+            let gone = if worst(u) >= worst(v) { u } else { v };
+            images.retain(|&image| image != gone);
+        }
+    }
+
+    /// The last pair of some images: its rank and its two images.
+    fn last(&self, images: &[usize]) -> Option<(usize, usize, usize)> {
+        let pairs = images.iter().enumerate().flat_map(|(place, &u)| images[..place].iter().map(move |&v| (u, v)));
+        pairs.map(|(u, v)| (self.pairs.rank(u, v), u, v)).max()
+    }
+
+    /// Looks for a clique of every size at a smaller rank, until a round over all sizes finds none.
+    pub(super) fn improve(&mut self, deadline: Option<Instant>) {
+        for round in 0.. {
+            let mut better = false;
+            for size in 2..=self.pairs.images {
+                while let Some(images) = self.search(size, round) {
+                    better = true;
+                    self.offer(images);
+                }
+                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    return;
+                }
+            }
+            if !better {
+                return;
+            }
+        }
+    }
+
+    /// A clique of `size` images with pairs before the last of the one known.
+    fn search(&self, size: usize, seed: u64) -> Option<Vec<usize>> {
+        let rank = self.cliques[size - 1].rank?;
+        let graph = self.graph(rank);
+        let smaller = &self.cliques[size - 2];
+        let start: &[usize] = if smaller.rank < Some(rank) { &smaller.images } else { &[] };
+        let found = local_search(&graph, start, MOVES, size, seed);
+        (found.len() >= size).then_some(found)
+    }
+
+    /// The graph of the pairs before `rank`.
+    pub(super) fn graph(&self, rank: usize) -> Graph {
+        let pairs = &self.pairs.sorted[..rank];
+        Graph::from_edges(self.pairs.images, pairs.iter().map(|&(_, u, v)| (u as usize, v as usize)))
+    }
+
+    /// The size of the largest clique known with pairs of at most `rank`.
+    pub(super) fn size_at(&self, rank: usize) -> usize {
+        self.cliques.partition_point(|clique| clique.rank <= Some(rank))
+    }
+}
