@@ -21,9 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             row(&format!("G({vertices},{density})"), &graph, threads(rest)?);
         }
         [folder, rest @ ..] => {
-            let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<Result<_, _>>()?;
+            let mut files: Vec<PathBuf> =
+                std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
             files.retain(|file| file.extension().is_some_and(|extension| extension == "clq"));
             files.sort();
             let mut total = 0.0;

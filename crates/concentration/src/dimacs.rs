@@ -24,7 +24,9 @@ pub enum DimacsError {
         source: io::Error,
     },
     /// A line that is neither comment, problem nor edge.
-    #[error("line {line} begins with `{found}`, but a line is `c COMMENT`, `p edge VERTICES EDGES` or `e VERTEX VERTEX`")]
+    #[error(
+        "line {line} begins with `{found}`, but a line is `c COMMENT`, `p edge VERTICES EDGES` or `e VERTEX VERTEX`"
+    )]
     Kind {
         /// Where.
         line: usize,

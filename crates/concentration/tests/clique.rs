@@ -25,7 +25,8 @@ fn enumerate(rows: &[u32], candidates: u32) -> u32 {
 
 /// ω by Bron and Kerbosch's enumeration of maximal cliques with Tomita's pivot.
 fn bron_kerbosch(graph: &Graph, size: usize, p: &[usize], x: &[usize]) -> usize {
-    let Some(&pivot) = p.iter().chain(x).max_by_key(|&&u| p.iter().filter(|&&v| v != u && graph.has_edge(u, v)).count())
+    let Some(&pivot) =
+        p.iter().chain(x).max_by_key(|&&u| p.iter().filter(|&&v| v != u && graph.has_edge(u, v)).count())
     else {
         return size;
     };
@@ -34,7 +35,8 @@ fn bron_kerbosch(graph: &Graph, size: usize, p: &[usize], x: &[usize]) -> usize 
         if v != pivot && graph.has_edge(pivot, v) {
             continue;
         }
-        let joined = |set: &[usize]| set.iter().copied().filter(|&u| u != v && graph.has_edge(u, v)).collect::<Vec<_>>();
+        let joined =
+            |set: &[usize]| set.iter().copied().filter(|&u| u != v && graph.has_edge(u, v)).collect::<Vec<_>>();
         best = best.max(bron_kerbosch(graph, size + 1, &joined(&p), &joined(&x)));
         p.retain(|&u| u != v);
         x.push(v);
@@ -91,7 +93,10 @@ fn known_graphs() {
         assert_eq!(solve(&Graph::new(n).complement(), 2).witness, (0..n).collect::<Vec<_>>());
     }
     // Turán's graph of 13 parts of 10: ω = 13, whichever part's vertices are taken.
-    let parts = Graph::from_edges(130, (0..130).flat_map(|i| (i + 1..130).map(move |j| (i, j))).filter(|(i, j)| i % 13 != j % 13));
+    let parts = Graph::from_edges(
+        130,
+        (0..130).flat_map(|i| (i + 1..130).map(move |j| (i, j))).filter(|(i, j)| i % 13 != j % 13),
+    );
     assert_eq!(solve(&parts, 2).upper, 13);
     // The complement of 20 disjoint odd cycles of 5: each adds 2.
     let cycles = Graph::from_edges(100, (0..100).map(|v| (v, v / 5 * 5 + (v + 1) % 5))).complement();

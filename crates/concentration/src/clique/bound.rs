@@ -21,7 +21,7 @@ const NONE: u32 = u32::MAX;
 /// A clause is a colour class or a single vertex taken in later; a group is a conflict found before, each of whose
 /// clauses has a spare literal.
 #[derive(Default)]
-pub(super) struct Bound {
+pub(crate) struct Bound {
     words: usize,
     /// A row of bits a clause.
     classes: Vec<u64>,
@@ -51,7 +51,7 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    pub(super) fn new(graph: &Graph) -> Self {
+    pub(crate) fn new(graph: &Graph) -> Self {
         let (n, words) = (graph.vertices(), graph.words());
         Self {
             words,
@@ -66,7 +66,7 @@ impl Bound {
 
     /// The vertices of `set` to branch on, ascending, in order to find a clique of more than `most` in it: no clique of
     /// more than `most` lies in the others.
-    pub(super) fn branches(&mut self, graph: &Graph, set: &[u64], most: usize, branches: &mut Vec<u32>) {
+    pub(crate) fn branches(&mut self, graph: &Graph, set: &[u64], most: usize, branches: &mut Vec<u32>) {
         branches.clear();
         self.rest.copy_from_slice(set);
         if !self.colour(graph, most) {
@@ -267,7 +267,8 @@ impl Bound {
                     if self.open[other] <= 1 && !self.satisfied[other] {
                         if self.open[other] == 0 {
                             // The members not yet reached are counted too, for undoing is by whole groups.
-                            let after = self.members[group as usize].iter().skip_while(|&&m| m as usize != other).skip(1);
+                            let after =
+                                self.members[group as usize].iter().skip_while(|&&m| m as usize != other).skip(1);
                             for &member in after {
                                 self.open[member as usize] -= 1;
                             }
@@ -354,12 +355,12 @@ impl Bound {
 }
 
 /// Colours that a greedy colouring takes: no clique has more vertices.
-pub(super) fn colours(graph: &Graph) -> usize {
+pub(crate) fn colours(graph: &Graph) -> usize {
     colours_within(graph, &bits::full(graph.vertices()))
 }
 
 /// The same for the vertices of `set`.
-pub(super) fn colours_within(graph: &Graph, set: &[u64]) -> usize {
+pub(crate) fn colours_within(graph: &Graph, set: &[u64]) -> usize {
     let (mut left, mut class) = (set.to_vec(), vec![0; set.len()]);
     let mut colours = 0;
     while left.iter().any(|&word| word != 0) {

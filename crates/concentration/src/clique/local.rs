@@ -28,7 +28,7 @@ impl Random {
 struct Walk<'a> {
     graph: &'a Graph,
     /// The vertices that each one is not joined to.
-    strangers: &'a [Vec<u32>],
+    strangers: &'a Graph,
     clique: Vec<u64>,
     size: usize,
     missing: Vec<u32>,
@@ -46,8 +46,8 @@ impl Walk<'_> {
         bits::remove(&mut self.add, v);
         bits::insert(&mut self.used, v);
         self.size += 1;
-        for &u in &self.strangers[v] {
-            let u = u as usize;
+        let strangers = self.strangers;
+        bits::for_each(strangers.row(v), |u| {
             self.missing[u] += 1;
             match self.missing[u] {
                 1 => {
@@ -57,15 +57,15 @@ impl Walk<'_> {
                 2 => bits::remove(&mut self.swap, u),
                 _ => {}
             }
-        }
+        });
     }
 
     fn remove(&mut self, v: usize) {
         bits::remove(&mut self.clique, v);
         bits::insert(&mut self.add, v);
         self.size -= 1;
-        for &u in &self.strangers[v] {
-            let u = u as usize;
+        let strangers = self.strangers;
+        bits::for_each(strangers.row(v), |u| {
             self.missing[u] -= 1;
             match self.missing[u] {
                 0 => {
@@ -75,7 +75,7 @@ impl Walk<'_> {
                 1 => bits::insert(&mut self.swap, u),
                 _ => {}
             }
-        }
+        });
     }
 
     /// A vertex of least penalty, at random, among those of `from` not yet used.
@@ -112,8 +112,7 @@ pub(crate) fn search(graph: &Graph, start: &[usize], steps: usize, enough: usize
     if n == 0 || best.len() >= enough {
         return best;
     }
-    let complement = graph.complement();
-    let strangers: Vec<Vec<u32>> = (0..n).map(|v| complement.neighbours(v).map(|u| u as u32).collect()).collect();
+    let strangers = graph.complement();
     let mut random = Random::new(seed);
     let mut walk = Walk {
         graph,
@@ -152,7 +151,7 @@ pub(crate) fn search(graph: &Graph, start: &[usize], steps: usize, enough: usize
                 continue;
             }
             let Some(v) = walk.choose(&walk.swap, &mut random) else { break };
-            let out = walk.strangers[v].iter().map(|&u| u as usize).find(|&u| bits::contains(&walk.clique, u));
+            let out = bits::iter(strangers.row(v)).find(|&u| bits::contains(&walk.clique, u));
             let out = out.expect("one of the clique is missing");
             walk.remove(out);
             walk.insert(v);

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Graph, bits};
 
+pub(crate) use bound::{Bound, colours};
 pub(crate) use local::search as local_search;
 pub(crate) use order::{core, degeneracy};
 pub(crate) use search::{End, Incumbent, Limit, Search};
@@ -85,13 +86,13 @@ pub fn verify(graph: &Graph, witness: &[usize]) -> bool {
 /// ```
 pub fn maximum_clique(graph: &Graph, options: &Options) -> Clique {
     assert!(verify(graph, &options.known), "the known clique is none of this graph");
-    let deadline = options.budget.map(|budget| Instant::now() + budget);
+    let deadline = options.budget.and_then(|budget| Instant::now().checked_add(budget));
     let n = graph.vertices();
     let all = bits::full(n);
     let mut order = degeneracy(graph, &all);
     let mut sorted = graph.induced(&order);
     let limit = options.upper.unwrap_or(n).min(n);
-    let mut upper = limit.min(bound::colours(&sorted));
+    let mut upper = limit.min(colours(&sorted));
 
     let mut witness = local_search(graph, &options.known, first_moves(n), upper, 1);
     if witness.len() < upper {
@@ -100,7 +101,7 @@ pub fn maximum_clique(graph: &Graph, options: &Options) -> Clique {
         if bits::count(&within) < n {
             order = degeneracy(graph, &within);
             sorted = graph.induced(&order);
-            upper = upper.min(bound::colours(&sorted).max(witness.len()));
+            upper = upper.min(colours(&sorted).max(witness.len()));
         }
     }
     if witness.len() < upper {

@@ -51,6 +51,16 @@ pub(crate) struct Limit<'a> {
     pub(crate) stopped: &'a AtomicBool,
 }
 
+impl Limit<'_> {
+    /// Whether the time is over, for this thread or another.
+    pub(crate) fn passed(&self) -> bool {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.stopped.store(true, Ordering::Relaxed);
+        }
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
+
 /// How a search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -166,19 +176,7 @@ impl<'a> Search<'a> {
         End::Done
     }
 
-    fn out_of_time(&mut self) -> bool {
-        if self.nodes > self.limit.nodes {
-            return true;
-        }
-        if self.nodes % NODES_A_LOOK == 1 {
-            if self.limit.stopped.load(Ordering::Relaxed) {
-                return true;
-            }
-            if self.limit.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                self.limit.stopped.store(true, Ordering::Relaxed);
-                return true;
-            }
-        }
-        false
+    fn out_of_time(&self) -> bool {
+        self.nodes > self.limit.nodes || (self.nodes % NODES_A_LOOK == 1 && self.limit.passed())
     }
 }

@@ -38,7 +38,14 @@ impl Task {
     }
 
     /// Searches for cliques larger than the incumbent's; the largest found, and how the search ended.
-    fn search(&self, graph: &Graph, incumbent: &Incumbent, number: u32, first: bool, limit: Limit<'_>) -> (Vec<u32>, End) {
+    fn search(
+        &self,
+        graph: &Graph,
+        incumbent: &Incumbent,
+        number: u32,
+        first: bool,
+        limit: Limit<'_>,
+    ) -> (Vec<u32>, End) {
         let least = incumbent.bound(number);
         let mut set = self.set.clone();
         core(graph, &mut set, least.saturating_sub(self.clique.len()));
@@ -114,7 +121,8 @@ pub(super) fn solve(
     let (size, number) = incumbent.best();
     let mut largest = largest.into_inner().expect("no thread panics");
     let unfinished = unfinished.into_inner().expect("no thread panics");
-    let open = unfinished.iter().map(|&index| tasks[index].clique.len() + bound::colours_within(graph, &tasks[index].set));
+    let open =
+        unfinished.iter().map(|&index| tasks[index].clique.len() + bound::colours_within(graph, &tasks[index].set));
     let upper = open.max().unwrap_or(0).clamp(size, upper);
     if size > least && unfinished.is_empty() {
         let again = Incumbent::new(size - 1);

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::Pairs;
 use super::peel::Found;
-use crate::clique::{End, Incumbent, Limit, Search, core, degeneracy};
+use crate::clique::{Bound, End, Incumbent, Limit, Search, colours, core, degeneracy};
 use crate::{Graph, bits};
 
 /// Pairs looked at between two mergers of what was found.
@@ -25,8 +25,8 @@ enum Answer {
     AtMost(u32),
     /// A clique whose last pair it is.
     Larger(Vec<usize>),
-    /// The limit was reached.
-    Open,
+    /// The limit was reached; colours show this much.
+    Open(u32),
 }
 
 /// For each size the rank of the first pair that may be the last of a clique of that size; none where no pair before
@@ -56,7 +56,10 @@ pub(super) fn certify(
                         cliques.push(images);
                         still.push(rank);
                     }
-                    Answer::Open => still.push(rank),
+                    Answer::Open(size) => {
+                        at_most[rank] = at_most[rank].min(size);
+                        still.push(rank);
+                    }
                 }
             }
             for images in cliques {
@@ -67,11 +70,26 @@ pub(super) fn certify(
         nodes = nodes.saturating_mul(GROWTH);
     }
 
-    // One pair more makes the largest clique larger by one at most.
-    let mut first = vec![None; pairs.images];
-    let mut omega = usize::from(pairs.images > 0);
+    first_open(found, &at_most, !open.is_empty())
+}
+
+/// The ranks that [`certify`] returns, from what is known of each pair.
+fn first_open(found: &Found<'_>, at_most: &[u32], coloured: bool) -> Vec<Option<usize>> {
+    let sizes = found.cliques.len();
+    let mut first = vec![None; sizes];
+    let mut omega = usize::from(sizes > 0);
+    let (mut next, mut colour) = (0, usize::MAX);
     for (rank, &size) in at_most.iter().enumerate() {
-        if size as usize > omega {
+        // Where proofs are missing, colours of the whole graph before each known threshold bound ω up to there.
+        while coloured && next < sizes && found.cliques[next].rank <= Some(rank) {
+            next += 1;
+            colour = match found.cliques.get(next).and_then(|clique| clique.rank) {
+                Some(threshold) if threshold > rank => colours(&found.graph(threshold)),
+                _ => usize::MAX,
+            };
+        }
+        // One pair more makes the largest clique larger by one at most.
+        if size as usize > omega && omega < colour.min(sizes) {
             first[omega] = Some(rank);
             omega += 1;
         }
@@ -93,15 +111,20 @@ fn look<'a>(
     let answers: Mutex<Vec<Option<Answer>>> = Mutex::new(ranks.iter().map(|_| None).collect());
     let work = || {
         let (mut graph, mut present) = (start.clone(), first);
+        let mut bound = Bound::new(&graph);
         let mut mine = Vec::new();
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
             let Some(&rank) = ranks.get(place) else { break };
+            if limit().passed() {
+                mine.push((place, Answer::Open(u32::MAX)));
+                continue;
+            }
             for &(_, u, v) in &pairs.sorted[present..=rank] {
                 graph.add_edge(u as usize, v as usize);
             }
             present = rank + 1;
-            mine.push((place, pair(pairs, &graph, rank, found.size_at(rank), limit())));
+            mine.push((place, pair(pairs, &graph, &mut bound, rank, found.size_at(rank), limit())));
         }
         let mut answers = answers.lock().expect("no thread panics");
         for (place, answer) in mine {
@@ -119,7 +142,7 @@ fn look<'a>(
 }
 
 /// Whether the pair of this rank is the last of a clique of more than `size` images; `graph` holds the pairs up to it.
-fn pair(pairs: &Pairs, graph: &Graph, rank: usize, size: usize, limit: Limit<'_>) -> Answer {
+fn pair(pairs: &Pairs, graph: &Graph, bound: &mut Bound, rank: usize, size: usize, limit: Limit<'_>) -> Answer {
     let (_, u, v) = pairs.sorted[rank];
     // Two of the clique are u and v.
     let most = size - 2;
@@ -129,13 +152,19 @@ fn pair(pairs: &Pairs, graph: &Graph, rank: usize, size: usize, limit: Limit<'_>
     if bits::count(&common) <= most {
         return Answer::AtMost(size as u32);
     }
+    // The order of the images is good enough for most pairs.
+    let mut branches = Vec::new();
+    bound.branches(graph, &common, most, &mut branches);
+    if branches.is_empty() {
+        return Answer::AtMost(size as u32);
+    }
     let order = degeneracy(graph, &common);
     let induced = graph.induced(&order);
     let incumbent = Incumbent::new(most);
     let mut search = Search::new(&induced, &incumbent, 1, 0, true, limit);
     match search.run() {
         End::Done => Answer::AtMost(size as u32),
-        End::Limit => Answer::Open,
+        End::Limit => Answer::Open(2 + colours(&induced) as u32),
         End::First => {
             let inner = search.found.iter().map(|&w| order[w as usize] as usize);
             Answer::Larger(inner.chain([u as usize, v as usize]).collect())

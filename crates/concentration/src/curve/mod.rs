@@ -17,11 +17,15 @@ use crate::graph::pairs;
 /// The pairs of `images` in order of their keys, which every step counts by: a pair's place is its rank, a graph "up to
 /// rank r" has the pairs of rank 0 to r, and two pairs never enter at once. The pair that completes a clique is then
 /// unique; its key is the threshold.
+///
+/// Images are numbered anew, the one closest to all others first: that is a good order to colour them in.
 struct Pairs {
     images: usize,
-    /// By rank: the two images, i < j, and their key.
+    /// By new number: the image.
+    label: Vec<usize>,
+    /// By rank: the key, and the two images.
     sorted: Vec<(u64, u32, u32)>,
-    /// By packed index: the rank.
+    /// By packed index of the new numbers: the rank.
     rank: Vec<u32>,
 }
 
@@ -29,16 +33,28 @@ impl Pairs {
     fn new(images: usize, keys: &[u64]) -> Self {
         let mut order: Vec<u32> = (0..keys.len() as u32).collect();
         order.sort_by_key(|&index| keys[index as usize]);
-        let mut rank = vec![0; keys.len()];
         let ends: Vec<(u32, u32)> =
             (0..images as u32).flat_map(|i| (i + 1..images as u32).map(move |j| (i, j))).collect();
-        let sorted = order.iter().enumerate().map(|(place, &index)| {
-            rank[index as usize] = place as u32;
+        let mut sums = vec![0_u64; images];
+        for (place, &index) in order.iter().enumerate() {
             let (i, j) = ends[index as usize];
-            (keys[index as usize], i, j)
-        });
-        let sorted = sorted.collect();
-        Self { images, sorted, rank }
+            sums[i as usize] += place as u64;
+            sums[j as usize] += place as u64;
+        }
+        let mut label: Vec<usize> = (0..images).collect();
+        label.sort_by_key(|&image| sums[image]);
+        let mut number = vec![0; images];
+        label.iter().enumerate().for_each(|(place, &image)| number[image] = place as u32);
+
+        let mut rank = vec![0; keys.len()];
+        let mut sorted = Vec::with_capacity(keys.len());
+        for (place, &index) in order.iter().enumerate() {
+            let (i, j) = ends[index as usize];
+            let (i, j) = (number[i as usize], number[j as usize]);
+            rank[crate::pair_index(images, i.min(j) as usize, i.max(j) as usize)] = place as u32;
+            sorted.push((keys[index as usize], i, j));
+        }
+        Self { images, label, sorted, rank }
     }
 
     fn rank(&self, u: usize, v: usize) -> usize {
@@ -114,14 +130,15 @@ impl Curve {
 /// ```
 pub fn curve(images: usize, keys: &[u64], budget: Option<Duration>, threads: usize) -> Curve {
     assert_eq!(keys.len(), pairs(images), "one key a pair of {images} images");
-    let deadline = budget.map(|budget| Instant::now() + budget);
+    let start = Instant::now();
+    let deadline = budget.and_then(|budget| start.checked_add(budget));
     let threads = match threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
     let pairs = Pairs::new(images, keys);
     let mut found = peel::Found::new(&pairs);
-    found.improve(deadline);
+    found.improve(budget.and_then(|budget| start.checked_add(budget / 3)));
     let first_open = certify::certify(&pairs, &mut found, deadline, threads);
 
     let key = |rank: Option<usize>| rank.map_or(0, |rank| pairs.sorted[rank].0);
@@ -131,7 +148,9 @@ pub fn curve(images: usize, keys: &[u64], budget: Option<Duration>, threads: usi
             Some(rank) if index > 0 => pairs.sorted[rank].0.min(upper),
             _ => upper,
         };
-        Point { lower, upper, witness: clique.images }
+        let mut witness: Vec<usize> = clique.images.iter().map(|&image| pairs.label[image]).collect();
+        witness.sort_unstable();
+        Point { lower, upper, witness }
     });
     Curve { points: points.collect() }
 }

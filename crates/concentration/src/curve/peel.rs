@@ -7,7 +7,7 @@ use crate::Graph;
 use crate::clique::local_search;
 
 /// Moves of one local search.
-const MOVES: usize = 1500;
+const MOVES: usize = 300;
 
 /// A clique and the rank of its last pair; none of one image.
 #[derive(Clone)]
@@ -33,22 +33,24 @@ impl<'a> Found<'a> {
     }
 
     /// Takes a clique in, and what is left of it when images are peeled off one by one: of the two images of the last
-    /// pair, the one whose other pairs come later.
+    /// pair, the one whose other pairs come later. It stops where a clique as good is known.
     pub(super) fn offer(&mut self, mut images: Vec<usize>) {
         images.sort_unstable();
-        // Ranks of an image's pairs within the clique, descending, as far as one has to look.
         while !images.is_empty() {
             let last = self.last(&images);
+            let rank = last.map(|(rank, ..)| rank);
             let known = &mut self.cliques[images.len() - 1];
-            if last.map(|(rank, ..)| rank) < known.rank || known.images.is_empty() {
-                *known = Ranked { images: images.clone(), rank: last.map(|(rank, ..)| rank) };
-            } else if known.images.len() < images.len() {
+            if !known.images.is_empty() && rank >= known.rank {
                 return;
             }
+            *known = Ranked { images: images.clone(), rank };
             let Some((_, u, v)) = last else { return };
             let worst = |image: usize| {
-                let mut ranks: Vec<usize> =
-                    images.iter().filter(|&&other| other != image).map(|&other| self.pairs.rank(image, other)).collect();
+                let mut ranks: Vec<usize> = images
+                    .iter()
+                    .filter(|&&other| other != image)
+                    .map(|&other| self.pairs.rank(image, other))
+                    .collect();
                 ranks.sort_unstable_by(|a, b| b.cmp(a));
                 ranks
             };
