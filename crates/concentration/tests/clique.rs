@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use selfsame_concentration::Graph;
-use selfsame_concentration::clique::{Clique, Options, maximum_clique, verify};
+use selfsame_concentration::clique::{Clique, Options, matching_cover, maximum_clique, verify};
 
 fn solve(graph: &Graph, threads: usize) -> Clique {
     let clique = maximum_clique(graph, &Options { threads, ..Options::default() });
@@ -101,6 +101,54 @@ fn known_graphs() {
     // The complement of 20 disjoint odd cycles of 5: each adds 2.
     let cycles = Graph::from_edges(100, (0..100).map(|v| (v, v / 5 * 5 + (v + 1) % 5))).complement();
     assert_eq!(solve(&cycles, 2).upper, 40);
+}
+
+/// Complements so sparse that the rules of vertex cover apply: against Bron and Kerbosch on the small, and against the
+/// count of what random trees and cycles leave on the large.
+#[test]
+fn very_dense_graphs() {
+    let mut random = Xorshift(21);
+    for round in 0..2000 {
+        let n = 1 + (random.next() >> 20) as usize % 26;
+        let density = 1024 - (random.next() >> 20) % (6000 / n as u64);
+        let graph = random.graph(n, density);
+        let omega = bron_kerbosch(&graph, 0, &(0..n).collect::<Vec<_>>(), &[]);
+        assert_eq!(solve(&graph, 1).upper, omega, "round {round}: {graph:?}");
+    }
+    // A cycle of n has an independent set of ⌊n/2⌋, a path of ⌈n/2⌉, a star of all but its centre.
+    let n = 1001;
+    let cycle = Graph::from_edges(n, (0..n).map(|v| (v, (v + 1) % n))).complement();
+    assert_eq!(solve(&cycle, 1).upper, 500);
+    let path = Graph::from_edges(n, (1..n).map(|v| (v - 1, v))).complement();
+    assert_eq!(solve(&path, 1).upper, 501);
+    let star = Graph::from_edges(n, (1..n).map(|v| (0, v))).complement();
+    assert_eq!(solve(&star, 1).upper, 1000);
+    // A cubic complement, which no rule of degree two begins to reduce: copies of Petersen's graph, 4 of 10 each.
+    let petersen = (0..30).flat_map(|block| {
+        let edges = (0..5).flat_map(|i| [(i, (i + 1) % 5), (i, i + 5), (i + 5, (i + 2) % 5 + 5)]);
+        edges.map(move |(u, v)| (10 * block + u, 10 * block + v))
+    });
+    assert_eq!(solve(&Graph::from_edges(300, petersen).complement(), 1).upper, 120);
+}
+
+#[test]
+fn the_cover_of_a_matching_covers_and_is_at_most_twice_the_smallest() {
+    let mut random = Xorshift(5);
+    for _ in 0..300 {
+        let n = (random.next() >> 20) as usize % 40;
+        let density = (random.next() >> 20) % 1024;
+        let graph = random.graph(n, density);
+        let cover = matching_cover(&graph);
+        let covered = |v: usize| cover.binary_search(&v).is_ok();
+        assert!((0..n).all(|u| graph.neighbours(u).all(|v| covered(u) || covered(v))));
+        // The smallest cover leaves a largest independent set.
+        assert!(cover.len() <= 2 * (n - solve(&graph.complement(), 1).upper));
+    }
+}
+
+#[test]
+fn one_edge_among_many_vertices_is_found() {
+    assert_eq!(solve(&Graph::from_edges(3000, [(17, 2500)]), 2).witness, [17, 2500]);
 }
 
 #[test]

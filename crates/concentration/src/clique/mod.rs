@@ -2,9 +2,11 @@
 //!
 //! A local search gives a large clique; the vertices that no larger one can contain are taken away; what is left is
 //! split into tasks at the top of a branch and bound, which threads work through. Bounds come from colouring and from
-//! conflicts between colours (`bound.rs`).
+//! conflicts between colours (`bound.rs`). A graph whose complement is sparse is first reduced by rules for the vertex
+//! cover of the complement, and falls into its components (`kernel.rs`).
 
 mod bound;
+mod kernel;
 mod local;
 mod order;
 mod search;
@@ -13,6 +15,8 @@ mod tasks;
 use std::time::{Duration, Instant};
 
 use crate::{Graph, bits};
+
+pub use kernel::matching_cover;
 
 pub(crate) use bound::{Bound, colours};
 pub(crate) use local::search as local_search;
@@ -87,14 +91,39 @@ pub fn verify(graph: &Graph, witness: &[usize]) -> bool {
 pub fn maximum_clique(graph: &Graph, options: &Options) -> Clique {
     assert!(verify(graph, &options.known), "the known clique is none of this graph");
     let deadline = options.budget.and_then(|budget| Instant::now().checked_add(budget));
+    let threads = match options.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let most = options.upper.unwrap_or(usize::MAX);
+    let mut clique = match kernel::Kernel::new(graph) {
+        None => whole(graph, &options.known, most, threads, deadline),
+        Some(kernel) => {
+            let (mut chosen, mut upper) = (Vec::new(), kernel.decided());
+            for (vertices, component) in kernel.components() {
+                let part = whole(&component, &[], usize::MAX, threads, deadline);
+                upper += part.upper;
+                chosen.extend(part.witness.iter().map(|&v| vertices[v]));
+            }
+            let witness = kernel.lift(chosen);
+            let witness = if witness.len() <= options.known.len() { options.known.clone() } else { witness };
+            Clique { witness, upper: upper.min(most) }
+        }
+    };
+    clique.witness.sort_unstable();
+    assert!(verify(graph, &clique.witness), "a search returned what is no clique");
+    clique
+}
+
+/// The search in the whole of a graph, for cliques of at most `most` vertices.
+fn whole(graph: &Graph, known: &[usize], most: usize, threads: usize, deadline: Option<Instant>) -> Clique {
     let n = graph.vertices();
     let all = bits::full(n);
     let mut order = degeneracy(graph, &all);
     let mut sorted = graph.induced(&order);
-    let limit = options.upper.unwrap_or(n).min(n);
-    let mut upper = limit.min(colours(&sorted));
+    let mut upper = most.min(n).min(colours(&sorted));
 
-    let mut witness = local_search(graph, &options.known, first_moves(n), upper, 1);
+    let mut witness = local_search(graph, known, first_moves(n), upper, 1);
     if witness.len() < upper {
         let mut within = all;
         core(graph, &mut within, witness.len());
@@ -105,18 +134,12 @@ pub fn maximum_clique(graph: &Graph, options: &Options) -> Clique {
         }
     }
     if witness.len() < upper {
-        let threads = match options.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
         let (larger, proved) = tasks::solve(&sorted, witness.len(), upper, threads, deadline);
         if let Some(larger) = larger {
             witness = larger.into_iter().map(|v| order[v as usize] as usize).collect();
         }
         upper = proved;
     }
-    witness.sort_unstable();
-    assert!(verify(graph, &witness), "a search returned what is no clique");
     Clique { witness, upper }
 }
 

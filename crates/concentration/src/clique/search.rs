@@ -28,7 +28,7 @@ impl Incumbent {
         size - usize::from(task < finder)
     }
 
-    fn offer(&self, size: usize, task: u32) {
+    pub(crate) fn offer(&self, size: usize, task: u32) {
         self.0.fetch_max(pack(size, task), Ordering::Relaxed);
     }
 

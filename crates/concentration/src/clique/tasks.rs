@@ -41,6 +41,7 @@ impl Task {
     fn search(
         &self,
         graph: &Graph,
+        bound: &mut Bound,
         incumbent: &Incumbent,
         number: u32,
         first: bool,
@@ -48,16 +49,25 @@ impl Task {
     ) -> (Vec<u32>, End) {
         let least = incumbent.bound(number);
         let mut set = self.set.clone();
-        core(graph, &mut set, least.saturating_sub(self.clique.len()));
+        let most = least.saturating_sub(self.clique.len());
+        core(graph, &mut set, most);
+        // Most tasks are over in the order given; a better order is only worth its time for the others.
+        let mut branches = Vec::new();
+        bound.branches(graph, &set, most, &mut branches);
+        if self.clique.len() > least {
+            incumbent.offer(self.clique.len(), number);
+            if first {
+                return (self.clique.clone(), End::First);
+            }
+        } else if branches.is_empty() {
+            return (Vec::new(), End::Done);
+        }
         let order = degeneracy(graph, &set);
         let graph = graph.induced(&order);
         let mut search = Search::new(&graph, incumbent, number, self.clique.len(), first, limit);
         let end = search.run();
-        let mut found: Vec<u32> = search.found.iter().map(|&v| order[v as usize]).collect();
-        if !found.is_empty() {
-            found.extend(&self.clique);
-        }
-        (found, end)
+        let inner = search.found.iter().map(|&v| order[v as usize]);
+        (inner.chain(self.clique.iter().copied()).collect(), end)
     }
 }
 
@@ -75,8 +85,6 @@ pub(super) fn solve(
     for task in root.split(graph, &mut bound, least) {
         if bits::count(&task.set) > SPLIT && tasks.len() < PLENTY {
             tasks.extend(task.split(graph, &mut bound, least));
-            // The vertices of a task may be a clique that is large enough by themselves.
-            tasks.push(Task { set: vec![0; graph.words()], ..task });
         } else {
             tasks.push(task);
         }
@@ -88,6 +96,7 @@ pub(super) fn solve(
     let largest: Mutex<Vec<u32>> = Mutex::new(Vec::new());
     let unfinished = Mutex::new(Vec::new());
     let work = || {
+        let mut bound = Bound::new(graph);
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(task) = tasks.get(index) else { return };
@@ -101,7 +110,7 @@ pub(super) fn solve(
                 unfinished.lock().expect("no thread panics").push(index);
                 continue;
             }
-            let (found, end) = task.search(graph, &incumbent, index as u32 + 1, false, limit());
+            let (found, end) = task.search(graph, &mut bound, &incumbent, index as u32 + 1, false, limit());
             let mut largest = largest.lock().expect("no thread panics");
             if found.len() > largest.len() {
                 *largest = found;
@@ -126,7 +135,7 @@ pub(super) fn solve(
     let upper = open.max().unwrap_or(0).clamp(size, upper);
     if size > least && unfinished.is_empty() {
         let again = Incumbent::new(size - 1);
-        let (found, end) = tasks[number as usize - 1].search(graph, &again, 1, true, limit());
+        let (found, end) = tasks[number as usize - 1].search(graph, &mut bound, &again, 1, true, limit());
         if end == End::First {
             largest = found;
         }
