@@ -230,9 +230,9 @@ impl Bound {
                 self.trail.push(v as u32);
                 self.open[clause] -= 1;
                 let row = graph.row(v);
-                for index in 0..words {
-                    let mut gone = self.alive[index] & !row[index];
-                    self.alive[index] &= row[index];
+                for (index, &row) in row.iter().enumerate() {
+                    let mut gone = self.alive[index] & !row;
+                    self.alive[index] &= row;
                     while gone != 0 {
                         let u = index * 64 + gone.trailing_zeros() as usize;
                         gone &= gone - 1;

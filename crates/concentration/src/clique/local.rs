@@ -103,7 +103,8 @@ impl Walk<'_> {
 
 /// A large clique of `graph`, by dynamic local search (Pullan and Hoos, "Dynamic Local Search for the Maximum Clique
 /// Problem", JAIR 2006): add vertices while any fits, swap while nothing fits, and start again near the last clique,
-/// alternately with penalties on vertices that were in many cliques and without.
+/// avoiding vertices by a penalty for every other clique they were in at its end, which fades and is now and then
+/// forgotten.
 ///
 /// The same arguments give the same clique. It stops after `steps` moves, or when a clique of `enough` is found.
 pub(crate) fn search(graph: &Graph, start: &[usize], steps: usize, enough: usize, seed: u64) -> Vec<usize> {
@@ -130,24 +131,20 @@ pub(crate) fn search(graph: &Graph, start: &[usize], steps: usize, enough: usize
     }
     let mut taken = 0;
     for round in 0_usize.. {
-        // Hidden cliques of low degree are found with penalties, those of high degree without.
-        let penalties = round % 2 == 1;
         walk.used.fill(0);
         let mut anchor = walk.clique.clone();
         loop {
+            if walk.size > best.len() {
+                best = bits::iter(&walk.clique).collect();
+                if best.len() >= enough {
+                    return best;
+                }
+            }
             if let Some(v) = walk.choose(&walk.add, &mut random) {
                 walk.insert(v);
                 taken += 1;
-                if walk.size > best.len() {
-                    best = bits::iter(&walk.clique).collect();
-                    if best.len() >= enough {
-                        return best;
-                    }
-                }
                 // Progress starts a new plateau.
-                if bits::common(&walk.add, &walk.clique) == 0 {
-                    anchor.copy_from_slice(&walk.clique);
-                }
+                anchor.copy_from_slice(&walk.clique);
                 continue;
             }
             let Some(v) = walk.choose(&walk.swap, &mut random) else { break };
@@ -165,7 +162,8 @@ pub(crate) fn search(graph: &Graph, start: &[usize], steps: usize, enough: usize
         if taken >= steps {
             return best;
         }
-        if penalties {
+        // Penalties lead to cliques hidden among vertices of low degree; without them those of high degree are found.
+        if round % 2 == 1 {
             bits::for_each(&walk.clique.clone(), |v| walk.penalty[v] += 1);
             if round % 4 == 1 {
                 walk.penalty.iter_mut().for_each(|penalty| *penalty = penalty.saturating_sub(1));

@@ -72,6 +72,9 @@ impl Task {
 }
 
 /// A clique of more than `least` vertices, the largest if there is time, and an upper bound: `upper`, or less.
+///
+/// Which tasks there are depends on the graph and `least` alone, and the larger come first: they are the ones to share
+/// out early, and that one of the first wins among equals costs least where the others are small.
 pub(super) fn solve(
     graph: &Graph,
     least: usize,
@@ -100,11 +103,9 @@ pub(super) fn solve(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(task) = tasks.get(index) else { return };
-            if incumbent.best().0 >= upper {
-                // Larger ones there are none; only the lowest task with one of this size is wanted.
-                if incumbent.bound(index as u32 + 1) >= upper {
-                    return;
-                }
+            // Larger ones there are none, and of this size an earlier task has one.
+            if incumbent.bound(index as u32 + 1) >= upper {
+                return;
             }
             if stopped.load(Ordering::Relaxed) {
                 unfinished.lock().expect("no thread panics").push(index);
