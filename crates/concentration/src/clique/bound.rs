@@ -396,3 +396,39 @@ fn only_common(a: &[u64], b: &[u64]) -> Option<Option<usize>> {
     }
     Some(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::local::Random;
+    use super::super::testing::{enumerate, graph};
+    use super::*;
+
+    #[test]
+    fn what_needs_no_branch_holds_no_larger_clique() {
+        let mut random = Random::new(1);
+        let (mut taken_in, mut branches) = (0, Vec::new());
+        for _ in 0..20_000 {
+            let n = 1 + random.below(28);
+            let density = random.below(1025);
+            let graph = graph(&mut random, n, density);
+            let set = bits::full(n)[0] & (random.next() | random.next());
+            let omega = enumerate(&graph, set);
+            let mut bound = Bound::new(&graph);
+            // One below ω, ω, and what only colours need.
+            for most in [omega.saturating_sub(1), omega, omega / 2] {
+                bound.branches(&graph, &[set], most, &mut branches);
+                let mut rest = [set];
+                for &v in &branches {
+                    assert!(bits::contains(&rest, v as usize));
+                    bits::remove(&mut rest, v as usize);
+                }
+                assert!(enumerate(&graph, rest[0]) <= most, "{graph:?} {set:#x} {most} {branches:?}");
+                assert!(!branches.is_empty() || omega <= most);
+                taken_in += bound.groups;
+                bound.groups = 0;
+            }
+        }
+        // Conflicts were found, not only colours.
+        assert!(taken_in > 1000, "{taken_in}");
+    }
+}

@@ -11,6 +11,8 @@ mod local;
 mod order;
 mod search;
 mod tasks;
+#[cfg(test)]
+mod testing;
 
 use std::time::{Duration, Instant};
 

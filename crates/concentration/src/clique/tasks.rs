@@ -143,3 +143,44 @@ pub(super) fn solve(
     }
     ((size > least).then_some(largest), upper)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::local::Random;
+    use super::super::testing::{enumerate, graph};
+    use super::super::verify;
+    use super::*;
+
+    /// From every lower bound that is not too high: what the local search leaves is seldom more than the last step.
+    #[test]
+    fn the_search_alone_agrees_with_enumeration() {
+        let mut random = Random::new(2);
+        for _ in 0..20_000 {
+            let n = 1 + random.below(26);
+            let density = random.below(1025);
+            let graph = graph(&mut random, n, density);
+            let omega = enumerate(&graph, bits::full(n)[0]);
+            let least = random.below(omega + 1);
+            let (found, upper) = solve(&graph, least, n, 1 + random.below(2), None);
+            assert_eq!(upper, omega, "{graph:?} from {least}");
+            assert_eq!(found.as_ref().map(Vec::len), (least < omega).then_some(omega));
+            if let Some(found) = found {
+                assert!(verify(&graph, &found.iter().map(|&v| v as usize).collect::<Vec<_>>()));
+            }
+        }
+    }
+
+    /// Large enough that tasks are split twice, from far below ω, so that threads find cliques in any order.
+    #[test]
+    fn the_witness_does_not_depend_on_threads() {
+        let mut random = Random::new(3);
+        for (n, density) in [(150, 600), (200, 500), (300, 300)] {
+            let graph = graph(&mut random, n, density);
+            let alone = solve(&graph, 1, n, 1, None);
+            assert_eq!(alone.0.as_ref().map(Vec::len), Some(alone.1));
+            for threads in [2, 2, 2, 3, 7] {
+                assert_eq!(solve(&graph, 1, n, threads, None), alone);
+            }
+        }
+    }
+}
