@@ -13,8 +13,11 @@ use super::peel::Found;
 use crate::clique::{Bound, End, Incumbent, Limit, Search, colours, core, degeneracy};
 use crate::{Graph, bits};
 
-/// Pairs looked at between two mergers of what was found.
+/// Pairs looked at between two mergers of what was found, and the most mergers a round: each begins with a new graph.
 const CHUNK: usize = 512;
+const CHUNKS: usize = 256;
+/// Thresholds at which the whole graph is coloured where proofs are missing.
+const COLOURED: usize = 500;
 /// Nodes of the search a pair in the first round, and by how much they grow from round to round.
 const FIRST_NODES: u64 = 4;
 const GROWTH: u64 = 4;
@@ -45,7 +48,7 @@ pub(super) fn certify(
     let stopped = AtomicBool::new(false);
     while !open.is_empty() && !stopped.load(Ordering::Relaxed) {
         let mut still = Vec::new();
-        for chunk in open.chunks(CHUNK) {
+        for chunk in open.chunks(CHUNK.max(count / CHUNKS)) {
             let limit = || Limit { deadline, nodes, stopped: &stopped };
             let answers = look(pairs, found, chunk, limit, threads);
             let mut cliques = Vec::new();
@@ -70,23 +73,34 @@ pub(super) fn certify(
         nodes = nodes.saturating_mul(GROWTH);
     }
 
-    first_open(found, &at_most, !open.is_empty())
+    first_open(pairs, found, &at_most, !open.is_empty())
 }
 
 /// The ranks that [`certify`] returns, from what is known of each pair.
-fn first_open(found: &Found<'_>, at_most: &[u32], coloured: bool) -> Vec<Option<usize>> {
+fn first_open(pairs: &Pairs, found: &Found<'_>, at_most: &[u32], coloured: bool) -> Vec<Option<usize>> {
     let sizes = found.cliques.len();
     let mut first = vec![None; sizes];
     let mut omega = usize::from(sizes > 0);
     let (mut next, mut colour) = (0, usize::MAX);
+    let (mut graph, mut present) = (Graph::new(sizes), 0);
+    let stride = sizes.div_ceil(COLOURED);
     for (rank, &size) in at_most.iter().enumerate() {
         // Where proofs are missing, colours of the whole graph before each known threshold bound ω up to there.
         while coloured && next < sizes && found.cliques[next].rank <= Some(rank) {
             next += 1;
-            colour = match found.cliques.get(next).and_then(|clique| clique.rank) {
-                Some(threshold) if threshold > rank => colours(&found.graph(threshold)),
-                _ => usize::MAX,
-            };
+            let ahead = next.next_multiple_of(stride).min(sizes - 1);
+            if let Some(threshold) = found.cliques[ahead].rank
+                && threshold > rank
+                && threshold > present
+            {
+                for &(_, u, v) in &pairs.sorted[present..threshold] {
+                    graph.add_edge(u as usize, v as usize);
+                }
+                present = threshold;
+                colour = colours(&graph);
+            } else if found.cliques[ahead].rank <= Some(rank) {
+                colour = usize::MAX;
+            }
         }
         // One pair more makes the largest clique larger by one at most.
         if size as usize > omega && omega < colour.min(sizes) {
@@ -144,7 +158,7 @@ fn look<'a>(
 /// Whether the pair of this rank is the last of a clique of more than `size` images; `graph` holds the pairs up to it.
 fn pair(pairs: &Pairs, graph: &Graph, bound: &mut Bound, rank: usize, size: usize, limit: Limit<'_>) -> Answer {
     let (_, u, v) = pairs.sorted[rank];
-    // Two of the clique are u and v.
+    // Two of the clique are u and v; the size is at least theirs, for the first pair is among the known cliques.
     let most = size - 2;
     let mut common = vec![0; graph.words()];
     bits::intersect(&mut common, graph.row(u as usize), graph.row(v as usize));

@@ -111,7 +111,8 @@ impl Curve {
 /// The curve σ(δ) of a class of `images` images, from the keys of its pairs.
 ///
 /// `keys` is the packed strict upper triangle ([`crate::pair_index`]). `budget` is the time after which proofs stop;
-/// what is not proved by then is an interval. `threads` is 0 for as many as the machine runs at once.
+/// what is not proved by then is an interval; sorting and peeling, which grow with n² log n and n³ and take about a
+/// second for a thousand images, are done in any case. `threads` is 0 for as many as the machine runs at once.
 ///
 /// Without a limit of time the keys of all points become exact, which may take beyond any patience; the result then
 /// depends on the keys alone. With one, exact keys are exact and the witnesses may vary between runs.

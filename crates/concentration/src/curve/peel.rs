@@ -23,12 +23,15 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// All images peeled one by one.
+    /// All images peeled one by one, and the first pair: of two images no clique comes earlier.
     pub(super) fn new(pairs: &'a Pairs) -> Self {
         let all: Vec<usize> = (0..pairs.images).collect();
         let cliques = (1..=pairs.images).map(|_| Ranked { images: Vec::new(), rank: Some(usize::MAX) }).collect();
         let mut found = Self { pairs, cliques };
         found.offer(all);
+        if let Some(&(_, u, v)) = pairs.sorted.first() {
+            found.offer(vec![u as usize, v as usize]);
+        }
         found
     }
 
@@ -67,14 +70,18 @@ impl<'a> Found<'a> {
 
     /// Looks for a clique of every size at a smaller rank, until a round over all sizes finds none.
     pub(super) fn improve(&mut self, deadline: Option<Instant>) {
+        let passed = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         for round in 0.. {
             let mut better = false;
-            for size in 2..=self.pairs.images {
+            for size in 3..=self.pairs.images {
                 while let Some(images) = self.search(size, round) {
                     better = true;
                     self.offer(images);
+                    if passed() {
+                        return;
+                    }
                 }
-                if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                if passed() {
                     return;
                 }
             }
