@@ -3,6 +3,7 @@
 pub mod buffer;
 pub mod conv;
 pub mod conv_bn;
+pub mod distance;
 pub mod isa;
 pub mod map;
 pub mod norm;
