@@ -1,0 +1,313 @@
+use std::ops::{ControlFlow, Range};
+
+use rayon::prelude::*;
+use selfsame_kernels::isa::Isa;
+
+use super::embedding::Embeddings;
+use super::nearest::{self, NONE, Nearest, Pruning, Scratch};
+use super::views::{Views, ViewsError};
+
+/// Views along a side of a tile, the unit of progress, as far as its images allow.
+const TILE: usize = 256;
+
+/// Image pairs that are looked at to choose a search.
+const SAMPLE: usize = 64;
+
+/// The share of distances computed in full from which computing all products is faster.
+const DENSE_SHARE: f64 = 0.25;
+
+/// How nearest views are looked for. The answer is the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Search {
+    /// The faster one for these views, as a sample of them shows.
+    #[default]
+    Auto,
+    /// Full distances only where a bound allows a nearer pair.
+    Pruned,
+    /// All products.
+    Dense,
+}
+
+/// How to compute, none of which changes a distance between bytes. The threads are those of the rayon pool that the
+/// call is made in.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The instruction set.
+    pub isa: Isa,
+    /// The search.
+    pub search: Search,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { isa: Isa::best(), search: Search::Auto }
+    }
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Tiles computed.
+    pub done: usize,
+    /// All tiles.
+    pub total: usize,
+}
+
+/// Squared augmented distances within a set: of image pairs i < j, packed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distances<K = u64> {
+    /// Images.
+    pub n: usize,
+    /// d_A² of the pair at [`Distances::index`].
+    pub keys: Vec<K>,
+    /// The views of the first and of the second image that attain it.
+    pub pairs: Vec<[u16; 2]>,
+}
+
+impl<K: Copy> Distances<K> {
+    /// The place of a pair: i·n − i(i + 1)/2 + (j − i − 1), whichever of the two comes first.
+    ///
+    /// # Panics
+    /// If they are the same image, or one is not of the set.
+    pub fn index(&self, i: usize, j: usize) -> usize {
+        let (i, j) = (i.min(j), i.max(j));
+        assert!(i < j && j < self.n, "two different images of {}", self.n);
+        i * self.n - i * (i + 1) / 2 + (j - i - 1)
+    }
+
+    /// d_A² of two images.
+    ///
+    /// # Panics
+    /// As [`Distances::index`].
+    pub fn key(&self, i: usize, j: usize) -> K {
+        self.keys[self.index(i, j)]
+    }
+}
+
+/// Squared augmented distances between two sets: `[row][column]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rectangle<K = u64> {
+    /// Images of the first set.
+    pub rows: usize,
+    /// Images of the second.
+    pub columns: usize,
+    /// d_A² of row i and column j at i · `columns` + j.
+    pub keys: Vec<K>,
+    /// The views that attain it, of the row's image and of the column's.
+    pub pairs: Vec<[u16; 2]>,
+}
+
+/// Squared augmented distances of all image pairs i < j of a set.
+///
+/// ```
+/// use selfsame_concentration::distance::{Options, Shape, Views, augmented_distances};
+///
+/// // Three images of two views, each a single pixel.
+/// let shape = Shape { width: 1, height: 1, channels: 1 };
+/// let views = Views::new(3, 2, shape, &[0, 10, 13, 200, 50, 0])?;
+/// let distances = augmented_distances(&views, &Options::default());
+/// assert_eq!(distances.keys, [9, 0, 37 * 37]);
+/// assert_eq!(distances.pairs[0], [1, 0]); // 10 of the first image, 13 of the second
+/// # Ok::<(), selfsame_concentration::distance::ViewsError>(())
+/// ```
+pub fn augmented_distances(views: &Views<'_>, options: &Options) -> Distances {
+    let mut run = Run::within(*views);
+    let _ = run.advance(options, &mut |_| ControlFlow::Continue(()));
+    Distances { n: views.images, keys: run.keys, pairs: run.pairs }
+}
+
+/// Squared augmented distances of all images of one set to all of another.
+///
+/// # Errors
+/// Views of different length.
+pub fn cross_distances(rows: &Views<'_>, columns: &Views<'_>, options: &Options) -> Result<Rectangle, ViewsError> {
+    let mut run = Run::between(*rows, *columns)?;
+    let _ = run.advance(options, &mut |_| ControlFlow::Continue(()));
+    Ok(Rectangle { rows: rows.images, columns: columns.images, keys: run.keys, pairs: run.pairs })
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    Bytes([Views<'a>; 2]),
+    Floats([Embeddings<'a>; 2]),
+}
+
+/// A computation that can stop between tiles, be written to a file and go on later, to the same bytes.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use selfsame_concentration::distance::{Options, Run, Shape, Views};
+///
+/// let bytes: Vec<u8> = (0..600 * 300).map(|i| (i % 251) as u8).collect();
+/// let views = Views::new(300, 100, Shape { width: 3, height: 2, channels: 1 }, &bytes)?;
+/// let mut run = Run::within(views);
+/// run.advance(&Options::default(), &mut |progress| {
+///     if progress.done > 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+/// });
+/// assert!(!run.is_finished());
+/// let path = std::env::temp_dir().join("selfsame-doc.distances");
+/// run.write(&path)?;
+///
+/// let mut run = Run::within(views);
+/// run.read(&path)?;
+/// run.advance(&Options::default(), &mut |_| ControlFlow::Continue(()));
+/// assert!(run.is_finished());
+/// assert_eq!(run.keys().len(), 300 * 299 / 2);
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Run<'a> {
+    pub(super) source: Source<'a>,
+    pub(super) triangle: bool,
+    pub(super) images: [usize; 2],
+    block: usize,
+    pub(super) done: Vec<bool>,
+    pub(super) keys: Vec<u64>,
+    pub(super) pairs: Vec<[u16; 2]>,
+}
+
+impl<'a> Run<'a> {
+    /// The image pairs i < j of one set.
+    pub fn within(views: Views<'a>) -> Self {
+        Self::new(Source::Bytes([views; 2]), true)
+    }
+
+    /// The images of one set with those of another.
+    ///
+    /// # Errors
+    /// Views of different length.
+    pub fn between(rows: Views<'a>, columns: Views<'a>) -> Result<Self, ViewsError> {
+        if rows.shape != columns.shape {
+            return Err(ViewsError::Dim { rows: rows.dim, columns: columns.dim });
+        }
+        Ok(Self::new(Source::Bytes([rows, columns]), false))
+    }
+
+    pub(super) fn new(source: Source<'a>, triangle: bool) -> Self {
+        let (images, views) = match source {
+            Source::Bytes([a, b]) => ([a.images, b.images], a.views.max(b.views)),
+            Source::Floats([a, b]) => ([a.images, b.images], a.views.max(b.views)),
+        };
+        let [rows, columns] = images;
+        let block = (TILE / views).clamp(1, 64);
+        let [across, down] = [columns.div_ceil(block), rows.div_ceil(block)];
+        let (tiles, count) = match triangle {
+            true => (down * (down + 1) / 2, rows * rows.saturating_sub(1) / 2),
+            false => (down * across, rows * columns),
+        };
+        Self {
+            source,
+            triangle,
+            images,
+            block,
+            done: vec![false; tiles],
+            keys: vec![NONE.0; count],
+            pairs: vec![NONE.1; count],
+        }
+    }
+
+    /// Whether all tiles are computed.
+    pub fn is_finished(&self) -> bool {
+        self.done.iter().all(|&done| done)
+    }
+
+    /// d_A² in the order of [`Distances`] or [`Rectangle`], `u64::MAX` for pairs of tiles not computed yet; of
+    /// embeddings the bits of an f32.
+    pub fn keys(&self) -> &[u64] {
+        &self.keys
+    }
+
+    /// The views that attain [`Run::keys`].
+    pub fn pairs(&self) -> &[[u16; 2]] {
+        &self.pairs
+    }
+
+    /// Computes the tiles that are missing, until `progress`, which is told now and then, breaks off.
+    pub fn advance(
+        &mut self,
+        options: &Options,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let missing: Vec<usize> = (0..self.done.len()).filter(|&tile| !self.done[tile]).collect();
+        if missing.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let tiles = self.tiles();
+        let pruning = self.choose(options);
+        for group in missing.chunks(16 * rayon::current_num_threads()) {
+            let compute =
+                |scratch: &mut Scratch, &tile: &usize| self.tile(options.isa, &tiles[tile], &pruning, scratch);
+            let found: Vec<Vec<Nearest>> = group.par_iter().map_init(Scratch::default, compute).collect();
+            for (&tile, found) in group.iter().zip(found) {
+                for ([i, j], (key, pair)) in self.image_pairs(&tiles[tile]).zip(found) {
+                    let at = self.index(i, j);
+                    (self.keys[at], self.pairs[at]) = (key, pair);
+                }
+                self.done[tile] = true;
+            }
+            let done = self.done.iter().filter(|&&done| done).count();
+            progress(Progress { done, total: self.done.len() })?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn index(&self, i: usize, j: usize) -> usize {
+        let n = self.images[1];
+        if self.triangle { i * n - i * (i + 1) / 2 + (j - i - 1) } else { i * n + j }
+    }
+
+    /// Images of each tile, in both directions.
+    fn tiles(&self) -> Vec<[Range<usize>; 2]> {
+        let blocks = |images: usize| (0..images).step_by(self.block).map(move |at| at..images.min(at + self.block));
+        let rows = blocks(self.images[0]).enumerate();
+        let row = |(down, rows): (usize, Range<usize>)| {
+            let skipped = if self.triangle { down } else { 0 };
+            blocks(self.images[1]).skip(skipped).map(move |columns| [rows.clone(), columns])
+        };
+        rows.flat_map(row).collect()
+    }
+
+    fn image_pairs(&self, [rows, columns]: &[Range<usize>; 2]) -> impl Iterator<Item = [usize; 2]> + use<> {
+        let (triangle, columns) = (self.triangle, columns.clone());
+        rows.clone().flat_map(move |i| columns.clone().filter(move |&j| !triangle || i < j).map(move |j| [i, j]))
+    }
+
+    /// The bounds, where they are to be used.
+    fn choose(&self, options: &Options) -> Option<Pruning> {
+        let Source::Bytes(sets) = &self.source else { return None };
+        if options.search == Search::Dense {
+            return None;
+        }
+        let pruning = Pruning::new(options.isa, if self.triangle { &sets[..1] } else { sets });
+        if options.search == Search::Pruned {
+            return Some(pruning);
+        }
+        let [rows, columns] = self.images;
+        let step = (rows * columns / SAMPLE).max(1) | 1;
+        let sample = (0..rows * columns).step_by(step).map(|at| [at / columns, at % columns]).filter(|[i, j]| i != j);
+        let sample: Vec<[usize; 2]> = sample.collect();
+        let mut scratch = Scratch::default();
+        pruning.nearest(options.isa, [&sets[0], &sets[1]], sample.iter().copied(), &mut scratch);
+        let all = sample.len() * sets[0].views * sets[1].views;
+        (scratch.full as f64 <= DENSE_SHARE * all as f64).then_some(pruning)
+    }
+
+    fn tile(
+        &self,
+        isa: Isa,
+        tile: &[Range<usize>; 2],
+        pruning: &Option<Pruning>,
+        scratch: &mut Scratch,
+    ) -> Vec<Nearest> {
+        let pairs = self.image_pairs(tile);
+        match (&self.source, pruning) {
+            (Source::Floats([a, b]), _) => pairs.map(|[i, j]| super::embedding::nearest(isa, [a, b], [i, j])).collect(),
+            (Source::Bytes([a, b]), Some(pruning)) => pruning.nearest(isa, [a, b], pairs, scratch),
+            (Source::Bytes([a, b]), None) => {
+                let [rows, columns] = tile;
+                let all = nearest::dense(isa, [a, b], rows.clone(), columns.clone(), self.triangle);
+                pairs.map(|[i, j]| all[(i - rows.start) * columns.len() + (j - columns.start)]).collect()
+            }
+        }
+    }
+}

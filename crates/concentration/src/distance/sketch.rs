@@ -1,0 +1,162 @@
+//! Short vectors whose distances bound those of views from below; the derivation is in the module above.
+
+use rayon::prelude::*;
+use selfsame_kernels::distance::{SHORT_COLUMNS, squared_norm, weighted_rows};
+use selfsame_kernels::isa::Isa;
+
+use super::views::{Shape, Views};
+
+/// Values of the short sketch: one register or two.
+pub(super) const COARSE: usize = 16;
+/// Values of the long sketch.
+pub(super) const FINE: usize = 64;
+/// Frequencies considered along a side.
+const FREQUENCIES: usize = 8;
+/// Views that the choice of cosines looks at.
+const SAMPLE: usize = 2048;
+
+/// Cosines of low frequency, those first that vary most over a sample of views.
+pub(super) struct Basis {
+    shape: Shape,
+    /// Row f of the DCT-II of each side.
+    rows: Vec<f64>,
+    columns: Vec<f64>,
+    channels: Vec<f64>,
+    chosen: Vec<usize>,
+}
+
+/// The sketches of a set's views.
+pub(super) struct Sketches {
+    /// `[view of all][COARSE]`.
+    pub(super) coarse: Vec<f32>,
+    /// For each image `[COARSE][padded views]`, the same numbers transposed; what pads them is infinite.
+    pub(super) transposed: Vec<f32>,
+    /// `[view of all][FINE]`.
+    pub(super) fine: Vec<f32>,
+    /// Views an image in `transposed`.
+    pub(super) padded: usize,
+}
+
+/// Row f, value x: the orthonormal DCT-II of `side` values, its first `count` frequencies.
+fn cosines(side: usize, count: usize) -> Vec<f64> {
+    let wave = |f: usize, x: usize| {
+        let scale = if f == 0 { 1.0 } else { 2.0 } / side as f64;
+        // The angle's period is 4·side in whole numbers, so that it is reduced without rounding.
+        let angle = (2 * x + 1) * f % (4 * side);
+        scale.sqrt() * (std::f64::consts::PI * angle as f64 / (2 * side) as f64).cos()
+    };
+    (0..count).flat_map(|f| (0..side).map(move |x| wave(f, x))).collect()
+}
+
+impl Basis {
+    /// The basis for one or two sets of views of one shape.
+    pub(super) fn new(isa: Isa, sets: &[Views<'_>]) -> Self {
+        let shape = sets[0].shape;
+        let Shape { width, height, channels } = shape;
+        let mut basis = Self {
+            shape,
+            rows: cosines(height, height.min(FREQUENCIES)),
+            columns: cosines(width, width.min(FREQUENCIES)),
+            channels: cosines(channels, channels.min(FREQUENCIES)),
+            chosen: Vec::new(),
+        };
+        let mut sums: Vec<[f64; 2]> = Vec::new();
+        let mut count = 0.0;
+        for set in sets {
+            let views = set.images * set.views;
+            let step = views.div_ceil(SAMPLE).max(1);
+            let sample: Vec<usize> = (0..views).step_by(step).collect();
+            let found: Vec<Vec<f64>> =
+                sample.par_iter().map(|&view| basis.coefficients(isa, set.view(0, view))).collect();
+            for coefficients in found {
+                count += 1.0;
+                sums.resize(coefficients.len(), [0.0; 2]);
+                for (sum, value) in sums.iter_mut().zip(coefficients) {
+                    *sum = [sum[0] + value, sum[1] + value * value];
+                }
+            }
+        }
+        let variance = |at: &usize| sums[*at][1] - sums[*at][0] * sums[*at][0] / count;
+        basis.chosen = (0..sums.len()).collect();
+        basis.chosen.sort_by(|a, b| variance(b).total_cmp(&variance(a)));
+        basis.chosen.truncate(FINE - 1);
+        basis
+    }
+
+    /// A view's products with all cosines.
+    fn coefficients(&self, isa: Isa, view: &[u8]) -> Vec<f64> {
+        let Shape { width, height, channels } = self.shape;
+        let mut rows = vec![0.0; self.rows.len() / height * width * channels];
+        weighted_rows(isa, view, width * channels, &self.rows, &mut rows);
+        let mut all = Vec::new();
+        for row in rows.chunks_exact(width * channels) {
+            for column in self.columns.chunks_exact(width) {
+                let mut pixel = vec![0.0; channels];
+                for (values, weight) in row.chunks_exact(channels).zip(column) {
+                    for (sum, value) in pixel.iter_mut().zip(values) {
+                        *sum += weight * value;
+                    }
+                }
+                let mixed = |mix: &[f64]| mix.iter().zip(&pixel).map(|(a, b)| a * b).sum::<f64>();
+                all.extend(self.channels.chunks_exact(channels).map(mixed));
+            }
+        }
+        all
+    }
+
+    /// Both sketches of all views.
+    pub(super) fn sketch(&self, isa: Isa, set: &Views<'_>) -> Sketches {
+        let count = set.images * set.views;
+        let padded = set.views.next_multiple_of(SHORT_COLUMNS);
+        let (mut coarse, mut fine) = (vec![0.0; count * COARSE], vec![0.0; count * FINE]);
+        let sketches = coarse.par_chunks_exact_mut(COARSE).zip(fine.par_chunks_exact_mut(FINE));
+        sketches.enumerate().for_each(|(at, (coarse, fine))| {
+            let view = set.view(0, at);
+            let coefficients = self.coefficients(isa, view);
+            let chosen: Vec<f64> = self.chosen.iter().map(|&at| coefficients[at]).collect();
+            let norm = squared_norm(isa, view) as f64;
+            fill(coarse, &chosen, norm);
+            fill(fine, &chosen, norm);
+        });
+        let mut transposed = vec![f32::INFINITY; set.images * COARSE * padded];
+        let images = transposed.par_chunks_exact_mut(COARSE * padded).zip(coarse.par_chunks_exact(set.views * COARSE));
+        images.for_each(|(transposed, coarse)| {
+            for (view, coarse) in coarse.chunks_exact(COARSE).enumerate() {
+                for (i, &value) in coarse.iter().enumerate() {
+                    transposed[i * padded + view] = value;
+                }
+            }
+        });
+        Sketches { coarse, transposed, fine, padded }
+    }
+
+    /// The largest f32 sum of squares that sketches of `size` values may have at squared distance `key`.
+    pub(super) fn limit(&self, size: usize) -> impl Fn(u64) -> f32 + use<> {
+        let Shape { width, height, channels } = self.shape;
+        let unit = f64::EPSILON / 2.0;
+        let single = f64::from(f32::EPSILON) / 2.0 * 1.01;
+        let norm = 255.0 * (width as f64 * height as f64 * channels as f64).sqrt();
+        let k = (size - 1) as f64;
+        let coefficient = (height + width + channels + 128) as f64 * unit * 1.01 * norm;
+        let squares = 2.0 * k.sqrt() * norm * coefficient + k * coefficient.powi(2) + (k + 2.0) * unit * norm * norm;
+        let error = k.sqrt() * coefficient + squares.sqrt();
+        let error = 2.0 * (error + single * (norm + error));
+        let factor = 1.0 + (k + 9.0) * single;
+        // Rounded up, and once more for the few operations here.
+        move |key| {
+            (((key as f64).sqrt() + error).powi(2) * factor * (1.0 + 16.0 * unit)).next_up() as f32
+                * (1.0 + f32::EPSILON)
+        }
+    }
+}
+
+/// A sketch: the first coefficients, and last the length of the rest.
+fn fill(to: &mut [f32], coefficients: &[f64], norm: f64) {
+    let last = to.len() - 1;
+    let mut rest = norm;
+    for (to, &value) in to[..last].iter_mut().zip(coefficients) {
+        *to = value as f32;
+        rest -= value * value;
+    }
+    to[last] = rest.max(0.0).sqrt() as f32;
+}

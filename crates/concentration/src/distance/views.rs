@@ -1,0 +1,105 @@
+use thiserror::Error;
+
+/// Sides of a view: rows from the top, the channels of a pixel side by side. What has no such sides is a row of its
+/// length with one channel; the distances are the same, found more slowly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Bytes a pixel.
+    pub channels: usize,
+}
+
+/// The views of a set of images, as many of each: `[image][view][row][pixel][channel]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Views<'a> {
+    pub(super) images: usize,
+    pub(super) views: usize,
+    pub(super) shape: Shape,
+    pub(super) dim: usize,
+    pub(super) bytes: &'a [u8],
+}
+
+/// Why views cannot be compared.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ViewsError {
+    /// A side, or the number of views, of zero.
+    #[error("{views} views of {dim} values: each image needs a view, and each view a value")]
+    Empty {
+        /// Views an image.
+        views: usize,
+        /// Values a view.
+        dim: usize,
+    },
+    /// More views than the numbers of a pair can tell apart.
+    #[error("{0} views an image, but at most 65536 have numbers")]
+    TooManyViews(usize),
+    /// Another number of values than announced.
+    #[error("{images} images of {views} views of {dim} values are not the {found} values given")]
+    Length {
+        /// Images announced.
+        images: usize,
+        /// Views an image.
+        views: usize,
+        /// Values a view.
+        dim: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// A value that is no number.
+    #[error("value {at} is {value}: distances need finite values")]
+    NotFinite {
+        /// Its place.
+        at: usize,
+        /// What it is.
+        value: f32,
+    },
+    /// Two sets that differ in the size of a view.
+    #[error("views of one set have {rows} values, of the other {columns}")]
+    Dim {
+        /// Values a view of the first.
+        rows: usize,
+        /// Values a view of the second.
+        columns: usize,
+    },
+}
+
+pub(super) fn check(images: usize, views: usize, dim: usize, found: usize) -> Result<(), ViewsError> {
+    if views == 0 || dim == 0 {
+        return Err(ViewsError::Empty { views, dim });
+    }
+    if views > 1 << 16 {
+        return Err(ViewsError::TooManyViews(views));
+    }
+    if images.checked_mul(views).and_then(|count| count.checked_mul(dim)) != Some(found) {
+        return Err(ViewsError::Length { images, views, dim, found });
+    }
+    Ok(())
+}
+
+impl<'a> Views<'a> {
+    /// Borrows `images` × `views` views of `shape`. No images are a set, too.
+    ///
+    /// # Errors
+    /// No views, an empty shape, more than 65,536 views, or another number of bytes.
+    pub fn new(images: usize, views: usize, shape: Shape, bytes: &'a [u8]) -> Result<Self, ViewsError> {
+        let Shape { width, height, channels } = shape;
+        let dim = width.saturating_mul(height).saturating_mul(channels);
+        check(images, views, dim, bytes.len())?;
+        Ok(Self { images, views, shape, dim, bytes })
+    }
+
+    /// View `view` of image `image`.
+    pub(super) fn view(&self, image: usize, view: usize) -> &'a [u8] {
+        &self.bytes[(image * self.views + view) * self.dim..][..self.dim]
+    }
+
+    /// All views of some images.
+    pub(super) fn block(&self, images: std::ops::Range<usize>) -> &'a [u8] {
+        let image = self.views * self.dim;
+        &self.bytes[images.start * image..images.end * image]
+    }
+}

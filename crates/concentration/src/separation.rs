@@ -1,0 +1,141 @@
+//! How far apart classes are beside how far their images are spread: overlap and separation.
+//!
+//! The theory of concentration takes the views of different classes not to meet. Violent augmentations break that (a
+//! constant view makes every augmented distance zero), so what holds within classes is to be read beside what holds
+//! between them.
+
+use thiserror::Error;
+
+use crate::distance::Distances;
+
+/// Distances within classes beside those between them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Separation<K = u64> {
+    /// For each image the smallest d_A² to an image of another class; none where there is no other class.
+    pub nearest_other: Vec<Option<K>>,
+    /// P[d_A(same class) < d_A(different class)] + ½ P[=] over pairs of either kind: 1 where every pair of a class is
+    /// nearer than any pair of two, ½ where there is no difference. None where either kind has no pair.
+    pub overall: Option<f64>,
+    /// The same for each class: its own pairs against those of one of its images with another class's.
+    pub per_class: Vec<Option<f64>>,
+    labels: Vec<u32>,
+}
+
+/// Labels that do not fit the distances.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SeparationError {
+    /// Another number of labels than of images.
+    #[error("{labels} labels of {images} images")]
+    Count {
+        /// Labels given.
+        labels: usize,
+        /// Images of the distances.
+        images: usize,
+    },
+    /// A label that is no class.
+    #[error("image {image} has the label {label}, but there are {classes} classes")]
+    Label {
+        /// The image.
+        image: usize,
+        /// Its label.
+        label: u32,
+        /// Classes.
+        classes: usize,
+    },
+}
+
+impl<K: Copy + PartialOrd> Separation<K> {
+    /// Measures distances of images with the given labels, each below `classes`. Takes the memory of the distances
+    /// once more, and time for sorting them.
+    ///
+    /// # Errors
+    /// Another number of labels than of images, or a label that is no class.
+    ///
+    /// ```
+    /// use selfsame_concentration::{distance::Distances, separation::Separation};
+    ///
+    /// // Images 0 and 1 of one class, 2 of another: d_A² of the pairs (0, 1), (0, 2), (1, 2).
+    /// let distances = Distances { n: 3, keys: vec![4_u64, 4, 9], pairs: vec![[0, 0]; 3] };
+    /// let separation = Separation::measure(&distances, &[0, 0, 1], 2)?;
+    /// assert_eq!(separation.overall, Some(0.75)); // once equal, once nearer
+    /// assert_eq!(separation.nearest_other, [Some(4), Some(9), Some(4)]);
+    /// assert_eq!(separation.overlap(4), 2.0 / 3.0);
+    /// # Ok::<(), selfsame_concentration::separation::SeparationError>(())
+    /// ```
+    pub fn measure(distances: &Distances<K>, labels: &[u32], classes: usize) -> Result<Self, SeparationError> {
+        let n = distances.n;
+        if labels.len() != n {
+            return Err(SeparationError::Count { labels: labels.len(), images: n });
+        }
+        if let Some((image, &label)) = labels.iter().enumerate().find(|(_, label)| **label as usize >= classes) {
+            return Err(SeparationError::Label { image, label, classes });
+        }
+        let mut nearest_other: Vec<Option<K>> = vec![None; n];
+        let (mut same, mut different) = (vec![Vec::new(); classes], vec![Vec::new(); classes]);
+        let mut all_different = Vec::new();
+        let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| [i, j]));
+        for (pair, &key) in pairs.zip(&distances.keys) {
+            let [a, b] = pair.map(|image| labels[image] as usize);
+            if a == b {
+                same[a].push(key);
+                continue;
+            }
+            all_different.push(key);
+            different[a].push(key);
+            different[b].push(key);
+            for image in pair {
+                let nearest = nearest_other[image].get_or_insert(key);
+                if key < *nearest {
+                    *nearest = key;
+                }
+            }
+        }
+        let per_class = same.iter().zip(different).map(|(same, different)| nearer(same.clone(), different)).collect();
+        let overall = nearer(same.concat(), all_different);
+        Ok(Self { nearest_other, overall, per_class, labels: labels.to_vec() })
+    }
+
+    /// The share of images with an image of another class within d_A² ≤ `key`; of no images, 0.
+    pub fn overlap(&self, key: K) -> f64 {
+        share(self.nearest_other.iter(), key)
+    }
+
+    /// [`Separation::overlap`] among the images of one class.
+    pub fn overlap_of_class(&self, class: u32, key: K) -> f64 {
+        let own = self.nearest_other.iter().zip(&self.labels).filter(|(_, label)| **label == class);
+        share(own.map(|(nearest, _)| nearest), key)
+    }
+}
+
+fn share<'a, K: PartialOrd + 'a>(nearest: impl Iterator<Item = &'a Option<K>>, key: K) -> f64 {
+    let (mut count, mut within) = (0_u64, 0_u64);
+    for nearest in nearest {
+        count += 1;
+        within += u64::from(nearest.as_ref().is_some_and(|nearest| *nearest <= key));
+    }
+    if count == 0 { 0.0 } else { within as f64 / count as f64 }
+}
+
+/// P[a < b] + ½ P[a = b], counted in integers.
+fn nearer<K: Copy + PartialOrd>(mut a: Vec<K>, mut b: Vec<K>) -> Option<f64> {
+    if a.is_empty() || b.is_empty() {
+        return None;
+    }
+    let order = |x: &K, y: &K| x.partial_cmp(y).unwrap_or(std::cmp::Ordering::Equal);
+    a.sort_unstable_by(order);
+    b.sort_unstable_by(order);
+    // For each a, twice the b above it and once those equal: both ends move on with a.
+    let (mut below, mut not_above, mut halves) = (0, 0, 0_u128);
+    for value in &a {
+        while below < b.len() && b[below] < *value {
+            below += 1;
+        }
+        not_above = not_above.max(below);
+        while not_above < b.len() && b[not_above] <= *value {
+            not_above += 1;
+        }
+        halves += 2 * (b.len() - not_above) as u128 + (not_above - below) as u128;
+    }
+    Some(halves as f64 / (2.0 * a.len() as f64 * b.len() as f64))
+}
