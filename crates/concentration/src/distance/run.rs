@@ -106,7 +106,7 @@ pub struct Rectangle<K = u64> {
 /// let shape = Shape { width: 1, height: 1, channels: 1 };
 /// let views = Views::new(3, 2, shape, &[0, 10, 13, 200, 50, 0])?;
 /// let distances = augmented_distances(&views, &Options::default());
-/// assert_eq!(distances.keys, [9, 0, 37 * 37]);
+/// assert_eq!(distances.keys, [9, 0, 13 * 13]);
 /// assert_eq!(distances.pairs[0], [1, 0]); // 10 of the first image, 13 of the second
 /// # Ok::<(), selfsame_concentration::distance::ViewsError>(())
 /// ```
