@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use selfsame_kernels::distance::{Blocks, dots, squared, squared_f32, squared_norm, squared_short};
+use selfsame_kernels::distance::{Blocks, SHORT_COLUMNS, dots, squared, squared_f32, squared_norm, squared_short};
 use selfsame_kernels::isa::Isa;
 
 use super::sketch::{Basis, COARSE, FINE, Sketches};
@@ -68,6 +68,17 @@ pub(super) fn dense(
     nearest
 }
 
+/// The least of the bounds, of which there are whole registers: a least of each lane first, which are vectors.
+fn smallest(bounds: &[f32]) -> f32 {
+    let mut lanes = [f32::INFINITY; SHORT_COLUMNS];
+    for bounds in bounds.as_chunks::<SHORT_COLUMNS>().0 {
+        for (least, &bound) in lanes.iter_mut().zip(bounds) {
+            *least = if bound < *least { bound } else { *least };
+        }
+    }
+    lanes.into_iter().fold(f32::INFINITY, f32::min)
+}
+
 /// The search that bounds shorten.
 pub(super) struct Pruning {
     basis: Basis,
@@ -125,7 +136,7 @@ impl Pruning {
             let from = &of_a.coarse[(i * a.views + first) * COARSE..][..rows * COARSE];
             bounds.resize(rows * padded, 0.0);
             squared_short(isa, from, columns, COARSE, padded, bounds);
-            let least = bounds.iter().copied().fold(f32::INFINITY, f32::min);
+            let least = smallest(bounds);
             if nearest != NONE && least > coarse_limit(nearest.0) {
                 continue;
             }
@@ -134,8 +145,7 @@ impl Pruning {
             nearest = nearest.min(exact([(first + at / padded) as u16, (at % padded).min(b.views - 1) as u16]));
             let limit = coarse_limit(nearest.0);
             candidates.clear();
-            for (at, bounds) in bounds.as_chunks::<{ selfsame_kernels::distance::SHORT_COLUMNS }>().0.iter().enumerate()
-            {
+            for (at, bounds) in bounds.as_chunks::<SHORT_COLUMNS>().0.iter().enumerate() {
                 if !bounds.iter().fold(false, |any, &bound| any | (bound <= limit)) {
                     continue;
                 }
