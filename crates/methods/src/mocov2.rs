@@ -2,7 +2,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use selfsame_nn::layers::Init;
-use selfsame_nn::{EncoderConfig, Norms};
+use selfsame_nn::{EncoderConfig, Norms, parts};
 use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, info_nce, normalise};
@@ -28,8 +28,9 @@ pub struct MocoV2 {
     pub queue: usize,
     /// Whether each view is both query and key, at twice the cost of a step.
     pub symmetric: bool,
-    /// Parts of a batch that batch normalisation sees apart, as if each lay on a machine of its own. The slow copy
-    /// sees the images in another order, so that a part's statistics give nothing away.
+    /// Parts of a batch that batch normalisation sees apart, as if each lay on a machine of its own; fewer where a part
+    /// would have less than two images. The slow copy sees the images in another order, so that a part's statistics
+    /// give nothing away. Running statistics move once a batch, by the mean of the parts.
     pub splits: usize,
     /// Width of the head's hidden layer.
     pub hidden: usize,
@@ -53,12 +54,16 @@ impl MocoV2 {
         }
     }
 
-    /// What `network` makes of images of which batch normalisation sees a part at a time.
-    fn split_forward(&self, network: impl Fn(Tensor<4>) -> Tensor<2>, images: Tensor<4>) -> Tensor<2> {
+    /// What a `network` makes of images of which batch normalisation sees a part at a time.
+    fn split_forward<M: Module>(
+        &self,
+        network: &M,
+        forward: impl Fn(&M, Tensor<4>) -> Tensor<2>,
+        images: Tensor<4>,
+    ) -> Tensor<2> {
         let [count, ..] = images.dims();
-        // Statistics of one image would be of its own pixels alone.
-        let parts = self.splits.min(count / 2).max(1);
-        Tensor::cat(images.chunk(parts, 0).into_iter().map(network).collect(), 0)
+        let pass = |rows| forward(network, images.clone().slice([rows]));
+        Tensor::cat(parts::in_turn(network, &parts::even(count, self.splits), pass), 0)
     }
 
     fn keys(&self, slow: &Branch, images: Tensor<4>, order: &[usize]) -> Tensor<2> {
@@ -70,7 +75,7 @@ impl MocoV2 {
         let mut back = vec![0; order.len()];
         order.iter().enumerate().for_each(|(place, &image)| back[image] = place as i64);
         let shuffled = images.select(0, index(order.iter().map(|&image| image as i64).collect()));
-        let keys = self.split_forward(|part| slow.forward(part), shuffled);
+        let keys = self.split_forward(slow, Branch::forward, shuffled);
         normalise(keys.select(0, index(back)))
     }
 }
@@ -97,7 +102,7 @@ impl Method for MocoV2 {
         let [count, ..] = views[0].dims();
         let mut order: Vec<usize> = (0..count).collect();
         order.shuffle(&mut step.random());
-        let query = |view: &Tensor<4>| self.split_forward(|part| networks.project(part), view.clone());
+        let query = |view: &Tensor<4>| self.split_forward(networks, Networks::project, view.clone());
         let key = |view: &Tensor<4>| self.keys(slow, view.clone(), &order);
         match self.symmetric {
             true => vec![query(&views[0]), query(&views[1]), key(&views[0]), key(&views[1])],

@@ -10,6 +10,7 @@ pub mod import;
 pub mod layers;
 pub mod mlp;
 pub mod onnx;
+pub mod parts;
 pub mod pixels;
 pub mod protobuf;
 pub mod resnet;

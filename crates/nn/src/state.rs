@@ -13,8 +13,12 @@ use sha2::{Digest, Sha256};
 
 /// The number of trained values of a module: all but batch normalisation's running statistics.
 pub fn parameters<M: Module>(module: &M) -> usize {
-    let trained = |name: &str| !name.ends_with("running_mean") && !name.ends_with("running_var");
-    read(module).iter().filter(|(name, _)| trained(name)).map(|(_, values)| values.values.len()).sum()
+    read(module).iter().filter(|(name, _)| !is_statistic(name)).map(|(_, values)| values.values.len()).sum()
+}
+
+/// Whether a tensor of this name is one of batch normalisation's running statistics.
+pub(crate) fn is_statistic(name: &str) -> bool {
+    name.ends_with("running_mean") || name.ends_with("running_var")
 }
 
 /// One tensor's values on the host, row-major.

@@ -65,8 +65,8 @@ pub struct TrainConfig {
     /// solo-learn's `clip_lr`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trust_capped: bool,
-    /// Images that pass the networks at a time; the whole batch without it. The gradient is that of the whole batch,
-    /// but that batch normalisation sees a microbatch at a time.
+    /// Images that pass the networks at a time, and one more where one would be left alone; the whole batch without it.
+    /// The gradient is that of the whole batch, but that batch normalisation sees a microbatch at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub microbatch: Option<usize>,
     /// The curve `r_epsilon` is the share of images whose two outputs, normalised, are farther apart than this.
