@@ -19,12 +19,16 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 use pytorch_reader::{DType, PytorchReader};
 use safetensors::{Dtype, SafeTensors};
+use zip::{CompressionMethod, ZipArchive};
 
 use crate::resnet::{Architecture, EncoderConfig, ResNet, Stem};
 use crate::state::{self, Mismatch, State, Values};
 
 /// Children of a residual network that have tensors, in order.
 const LAYERS: [&str; 6] = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"];
+/// The largest `data.pkl` that is read: descriptions of some ten thousand tensors, where a ResNet-50 with its optimizer's
+/// history has a thousand. Each of its bytes may take 240 in memory.
+const LARGEST_PICKLE: u64 = 2 << 20;
 /// Names that an error or a table gives of a list before it says how many more there are.
 const NAMED: usize = 4;
 
@@ -40,6 +44,9 @@ pub struct Import {
     /// Whether the network computes something else than its tensors say: the layers of lightly's own ResNet in an
     /// `nn.Sequential` have no ReLU after the stem, since lightly calls that one as a function.
     pub lacks_relu: bool,
+    /// Whether the file looks like one of solo-learn's for CIFAR: their 3×3 stem pads by 2, ours by 1, and their pixels
+    /// are normalised by CIFAR's statistics. No tensor says so; what stands beside the encoder does.
+    pub pads_by_two: bool,
 }
 
 /// Why a file gave no encoder.
@@ -53,8 +60,8 @@ pub enum ImportError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Neither a whole safetensors file nor a whole PyTorch checkpoint.
-    #[error("{}: damaged, or neither a safetensors file nor a PyTorch checkpoint ({cause}); fetch it again, or save it with torch.save(model.state_dict(), …)", path.display())]
+    /// Neither a whole safetensors file nor a whole PyTorch checkpoint, or one with parts that no encoder has.
+    #[error("{}: {cause}; if it is damaged, fetch it again, and if it is something else than safetensors or a PyTorch checkpoint of plain tensors, save it with torch.save(model.state_dict(), …)", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -160,6 +167,9 @@ pub fn read(path: &Path) -> Result<Import, ImportError> {
             floats(view.dtype(), view.data()).ok_or_else(|| value_type(path, name, &format_args!("{:?}", view.dtype())))
         })
     } else {
+        if head.starts_with(b"PK") {
+            check_entries(&file, length).map_err(|cause| damaged(&cause))?;
+        }
         let tensors = PytorchReader::new(path).map_err(|e| damaged(&e))?.into_tensors();
         let headers = tensors.iter().map(|(name, tensor)| {
             (name.clone(), Header { shape: tensor.shape().to_vec(), bytes: tensor.byte_len() as u64 })
@@ -177,6 +187,28 @@ pub fn read(path: &Path) -> Result<Import, ImportError> {
             floats(dtype, &bytes).ok_or_else(|| value_type(path, name, &format_args!("{dtype:?}")))
         })
     }
+}
+
+/// Refuses a zip file that a reader would make out of all proportion larger in memory: torch.save stores its entries as
+/// they are, and its pickle describes tensors and does not hold them. (A checkpoint of PyTorch before 1.6 is no zip file;
+/// what it takes is bounded by its own length.)
+fn check_entries(file: &File, length: u64) -> Result<(), String> {
+    let mut archive = ZipArchive::new(file).map_err(|e| e.to_string())?;
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).map_err(|e| e.to_string())?;
+        let (name, size) = (entry.name().map_err(|e| e.to_string())?, entry.size());
+        let name = some(&[name.into_owned()]);
+        if entry.compression() != CompressionMethod::Stored {
+            return Err(format!("its {name} is compressed, as torch.save leaves none"));
+        }
+        if size > length {
+            return Err(format!("its {name} claims {size} bytes, and the file has {length}"));
+        }
+        if name.ends_with("data.pkl") && size > LARGEST_PICKLE {
+            return Err(format!("its {name} has {size} bytes, and no more than {LARGEST_PICKLE} are read"));
+        }
+    }
+    Ok(())
 }
 
 /// The encoder among the tensors of a file, whose values `values` reads by the file's names.
@@ -202,8 +234,19 @@ fn take(
         state.insert(ours.clone(), Values { shape: headers[*theirs].shape.clone(), values });
     }
     let left = |name: &&String| !ours.contains_key(name.as_str()) && !name.ends_with("num_batches_tracked");
-    let others = headers.keys().filter(left).cloned().collect();
-    Ok(Import { state, network, others, lacks_relu })
+    let others: Vec<String> = headers.keys().filter(left).cloned().collect();
+    let pads_by_two = pads_by_two(&network, &state, &others);
+    Ok(Import { state, network, others, lacks_relu, pads_by_two })
+}
+
+/// Whether a small stem stands among what solo-learn calls its networks.
+fn pads_by_two(network: &str, state: &State, others: &[String]) -> bool {
+    let small = state.get("conv1.weight").is_some_and(|stem| matches!(stem.shape[..], [_, _, 3, 3]));
+    let theirs = |name: &String| {
+        let name = name.strip_prefix("state_dict.").unwrap_or(name);
+        ["classifier.", "projector.", "predictor.", "momentum_"].iter().any(|start| name.starts_with(start))
+    };
+    small && network == "state_dict.backbone." && others.iter().any(theirs)
 }
 
 /// What stands before the names of the one encoder that is trained.
@@ -310,6 +353,8 @@ impl Import {
             mismatch: Mismatch::between(&wanted, &self.state),
             others: self.others.clone(),
             lacks_relu: self.lacks_relu,
+            pads_by_two: self.pads_by_two,
+            small_stem: self.encoder().is_some_and(|encoder| encoder.stem == Stem::Cifar),
         }
     }
 }
@@ -325,12 +370,23 @@ pub struct Fit {
     pub others: Vec<String>,
     /// As [`Import::lacks_relu`].
     pub lacks_relu: bool,
+    /// As [`Import::pads_by_two`].
+    pub pads_by_two: bool,
+    /// Whether the file's stem is the small one, of which libraries differ in what no tensor says.
+    pub small_stem: bool,
 }
 
 impl Fit {
-    /// Whether the encoder, with the file's tensors, computes what the file's network does.
+    /// Whether the file gives every tensor of the encoder and none besides, and nothing about it says that its network
+    /// computes something else. Padding and the statistics that pixels are normalised by are in no tensor: of a 3×3 stem
+    /// this is no more than what is known.
     pub fn is_whole(&self) -> bool {
-        self.mismatch == Mismatch::default() && !self.lacks_relu
+        self.tensors_fit() && !self.lacks_relu && !self.pads_by_two
+    }
+
+    /// Whether the tensors fit, whatever the file's network computes with them.
+    pub fn tensors_fit(&self) -> bool {
+        self.mismatch == Mismatch::default()
     }
 }
 
@@ -354,6 +410,19 @@ impl fmt::Display for Fit {
             writeln!(
                 f,
                 "  the file's network has no ReLU after its stem, and the encoder has one: their features differ"
+            )?;
+        }
+        if self.pads_by_two {
+            writeln!(
+                f,
+                "  the file looks like solo-learn's, whose stem pads by 2 and whose pixels have CIFAR's statistics; the \
+                 encoder pads by 1 and takes ImageNet's: their features differ"
+            )?;
+        } else if self.small_stem {
+            writeln!(
+                f,
+                "  no tensor says how a 3×3 stem pads and what pixels are normalised by; the encoder pads by 1 and takes \
+                 ImageNet's statistics"
             )?;
         }
         Ok(())

@@ -170,6 +170,40 @@ fn a_tensor_larger_than_its_file_is_refused() {
     assert!(matches!(error, ImportError::TooLarge { claimed: 1_019_215_872, .. }), "{error}");
 }
 
+/// Ten kilobytes that become ten megabytes of pickle, and 2.4 GB of values.
+#[test]
+fn a_pickle_larger_than_its_file_is_refused_before_it_is_read() {
+    let mut result = None;
+    let memory = allocation_counter::measure(|| result = Some(import::read(&fixture("bomb.pth"))));
+    let error = result.unwrap().unwrap_err().to_string();
+    assert!(error.contains("bomb.pth") && error.contains("data.pkl is compressed"), "{error}");
+    assert!(memory.bytes_max < 64 << 20, "{} bytes", memory.bytes_max);
+}
+
+/// The same tensors in solo-learn's checkpoint, which computes something else.
+#[test]
+fn solo_learns_small_stem_is_not_whole() {
+    let config = EncoderConfig { stem: Stem::Cifar, ..RESNET18 };
+    for (config, beside, whole) in [
+        (config, "classifier.weight", false),
+        (config, "momentum_backbone.bn1.weight", false),
+        (config, "projection_head.layers.weight", true),
+        (RESNET18, "classifier.weight", true),
+    ] {
+        let mut original = state::read(&encoder(&config));
+        let names: Vec<String> = original.keys().cloned().collect();
+        original.insert(beside.to_owned(), Values { shape: vec![1], values: vec![0.0] });
+        let import = renamed(&original, |name| {
+            let backbone = if names.iter().any(|own| own == name) { "backbone." } else { "" };
+            vec![format!("state_dict.{backbone}{name}")]
+        });
+        let fit = import.unwrap().fit(&encoder(&config));
+        assert!(fit.tensors_fit() && fit.is_whole() == whole, "{beside}: {fit}");
+        assert_eq!(fit.to_string().contains("pads by 2"), !whole, "{fit}");
+        assert_eq!(fit.to_string().contains("no tensor says"), whole && config.stem == Stem::Cifar, "{fit}");
+    }
+}
+
 #[test]
 fn errors_name_the_file_and_the_mend() {
     let folder = tempfile::tempdir().unwrap();

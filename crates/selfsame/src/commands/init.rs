@@ -24,6 +24,12 @@ pub fn weights(args: &Pretrain, plan: &Plan, terminal: &Terminal) -> anyhow::Res
     let fit = import.fit(&plan.encoder.init(&mut Init::new(plan.seed, &Device::flex())));
     let network = if import.network.is_empty() { String::new() } else { format!(" ({})", import.network) };
     terminal.status(&format!("tensors of {shown}{network}:\n{}", fit.to_string().trim_end()));
+    if fit.tensors_fit() && !fit.is_whole() && !args.init_partial {
+        return Err(misuse(format!(
+            "--init {shown}: its tensors fit, but its network computes something else with them, as said above; start \
+             from them all the same with --init-partial"
+        )));
+    }
     if !fit.is_whole() && !args.init_partial {
         let way = match import.encoder() {
             Some(found) if found != plan.encoder => format!("it fits {}", options(&found)),
