@@ -26,11 +26,7 @@ pub fn even(count: usize, most: usize) -> Vec<Range<usize>> {
 ///
 /// The running statistics of `module` move once, towards the mean of what the parts saw, each weighted by its rows:
 /// passed without this, the last parts would count the most, and a batch in eight parts as much as eight batches.
-pub fn in_turn<M: Module, T>(
-    module: &M,
-    parts: &[Range<usize>],
-    mut pass: impl FnMut(Range<usize>) -> T,
-) -> Vec<T> {
+pub fn in_turn<M: Module, T>(module: &M, parts: &[Range<usize>], mut pass: impl FnMut(Range<usize>) -> T) -> Vec<T> {
     let before = Statistics::of(module);
     let mut mean = before.clone();
     let mut rows = 0;
@@ -108,7 +104,8 @@ mod tests {
                 assert_eq!(parts.len(), most.min(count / 2));
             }
         }
-        assert_eq!((even(1, 4), even(0, 4)), (vec![0..1], vec![0..0]));
+        let alone = even(1, 4);
+        assert!(alone.len() == 1 && alone[0] == (0..1), "{alone:?}");
     }
 
     /// Two normalisations, of which one sees nothing: by hand, and to the bit.
