@@ -8,6 +8,7 @@ use crate::settings::{momentum, width};
 use crate::{ConfigError, Method, Networks, Step};
 
 /// BYOL (Grill et al. 2020): predicts, from one view, what a slow copy of the networks makes of the other.
+/// The loss is the paper's: the squared distance of the two, normalised, summed over both views.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Byol {
@@ -49,12 +50,16 @@ impl Method for Byol {
 
     fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
         let [p1, p2, t1, t2] = embeddings else { unreachable!("two predictions and two targets") };
-        Loss::mean(negative_cosine(p1.clone(), t2.clone().detach()), negative_cosine(p2.clone(), t1.clone().detach()))
+        let of = |p: &Tensor<2>, t: &Tensor<2>| negative_cosine(p.clone(), t.clone().detach());
+        let loss = Loss::mean(of(p1, t2), of(p2, t1));
+        // Squared distances of normalised rows, 2 − 2·cos, summed over both sides: the paper's equation 2.
+        Loss { value: loss.value.mul_scalar(4.0).add_scalar(4.0), ..loss }
     }
 
     fn after_step(&self, networks: Networks, _embeddings: &[Tensor<2>], step: &Step) -> Networks {
         networks.follow(step.anneal(self.momentum, 1.0))
     }
+
     fn against_collapse(&self) -> &'static str {
         "without negatives, only the predictor and the slow copy hold the outputs apart: try a lower --lr or a higher \
          --set method.momentum"

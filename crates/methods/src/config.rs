@@ -16,7 +16,7 @@ pub const METHODS: [(&str, &str); 12] = [
     ("spectral", "HaoChen et al. 2021: a factor of the augmentation graph"),
     ("revised_infonce", "Huang et al. 2023: alignment and divergence weighed apart"),
     ("infonce", "van den Oord et al. 2018: with a chosen number of negatives"),
-    ("t_simclr", "Hu et al. 2022: SimCLR with t-SNE's heavy tails"),
+    ("t_simclr", "Hu et al. 2023: SimCLR with t-SNE's heavy tails"),
     ("simple_contrastive", "Huang et al. 2023: linear, for the collapse it shows"),
     ("rotation", "Gidaris et al. 2018: which quarter turn was made"),
 ];

@@ -12,7 +12,7 @@ use crate::{ConfigError, Method, Networks, Step};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spectral {
-    /// Outputs longer than this are shortened to it: √10 in the authors' runs on ImageNet, 1 on CIFAR-10. Their code
+    /// Outputs longer than this are shortened to it: 1 in the authors' runs on CIFAR-10, √10 on ImageNet. Their code
     /// divides the loss by its square.
     pub radius: f64,
     /// Width of the head's hidden layer.
@@ -22,9 +22,9 @@ pub struct Spectral {
 }
 
 impl Spectral {
-    /// For an encoder of so many values.
+    /// For an encoder of so many values, with the radius of small images.
     pub(crate) fn sensible(dim: usize) -> Self {
-        Self { radius: 10f64.sqrt(), hidden: 2 * dim, output: 2 * dim }
+        Self { radius: 1.0, hidden: 2 * dim, output: 2 * dim }
     }
 }
 

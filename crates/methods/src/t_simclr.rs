@@ -7,7 +7,7 @@ use crate::losses::{Loss, t_simclr};
 use crate::settings::{positive, temperature, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// t-SimCLR (Hu et al. 2022): SimCLR with the heavy tails of Student's t and outputs that are not normalised, as t-SNE
+/// t-SimCLR (Hu et al. 2023): SimCLR with the heavy tails of Student's t and outputs that are not normalised, as t-SNE
 /// has them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
