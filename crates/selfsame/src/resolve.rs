@@ -75,6 +75,7 @@ fn encoder(args: &Pretrain, recipe: Option<&Recipe>, image_size: u32) -> Encoder
         Some(EncoderName::Resnet50) => Architecture::ResNet50,
         None => recipe.map_or(Architecture::ResNet18, |recipe| recipe.encoder.architecture),
     };
+    // By the images and not by the recipe, whose images are small.
     let stem = match args.stem {
         Some(StemName::Cifar) => Stem::Cifar,
         Some(StemName::Imagenet) => Stem::ImageNet,
@@ -90,19 +91,25 @@ fn encoder(args: &Pretrain, recipe: Option<&Recipe>, image_size: u32) -> Encoder
 fn train(args: &Pretrain, recipe: Option<TrainConfig>) -> TrainConfig {
     let batch = args.batch.unwrap_or(recipe.map_or(128, |recipe| recipe.batch));
     let epochs = args.epochs.unwrap_or(recipe.map_or(25, |recipe| recipe.epochs));
+    let asked = args.optimizer.map(|name| match name {
+        OptimizerName::Sgd => OptimizerKind::Sgd,
+        OptimizerName::Lars => OptimizerKind::Lars,
+        OptimizerName::Adamw => OptimizerKind::AdamW,
+    });
     // The rule and what belongs to it: a recipe's, unless another rule is asked for. Rates that hold for one batch size
     // hold for another in proportion (Goyal et al. 2017); Adam sets its own scale.
-    let rule = match (recipe, args.optimizer) {
-        (Some(recipe), None) => {
+    let rule = match recipe.filter(|recipe| asked.is_none_or(|asked| asked == recipe.optimizer)) {
+        Some(recipe) => {
             let share = batch as f64 / recipe.batch as f64;
             TrainConfig { learning_rate: recipe.learning_rate * share, ..recipe }
         }
-        (_, optimizer) => {
+        None => {
             let share = batch as f64 / 256.0;
-            let (optimizer, learning_rate, weight_decay) = match optimizer.unwrap_or(OptimizerName::Adamw) {
-                OptimizerName::Sgd => (OptimizerKind::Sgd, 0.3 * share, 5e-4),
-                OptimizerName::Lars => (OptimizerKind::Lars, 1.0 * share, 1e-6),
-                OptimizerName::Adamw => (OptimizerKind::AdamW, 3e-3, 1e-2),
+            let optimizer = asked.unwrap_or(OptimizerKind::AdamW);
+            let (learning_rate, weight_decay) = match optimizer {
+                OptimizerKind::Sgd => (0.3 * share, 5e-4),
+                OptimizerKind::Lars => (1.0 * share, 1e-6),
+                OptimizerKind::AdamW => (3e-3, 1e-2),
             };
             let warmup_epochs = (epochs as f64 / 10.0).min(10.0);
             TrainConfig {

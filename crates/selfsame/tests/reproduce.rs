@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::Path;
+use std::process::Stdio;
 
 use common::{run, said};
 use serde_json::Value;
@@ -55,6 +56,26 @@ fn shards_make_the_table_of_one_process_and_a_stopped_cell_goes_on() {
     std::fs::write(&grid, GRID.replace("epochs = 2", "epochs = 3")).unwrap();
     let output = reproduce(&grid, &shared, &[]);
     assert!(output.status.code() == Some(2) && said(&output).contains("--out"), "{}", said(&output));
+}
+
+#[test]
+fn shards_that_start_together_share_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let grid = folder.path().join("small.toml");
+    // Cells that fail at once: it is the start that matters.
+    std::fs::write(&grid, GRID.replace("batch = 12", "batch = 1")).unwrap();
+    for round in 0..10 {
+        let out = folder.path().join(format!("out-{round}"));
+        let start = |part: &str| {
+            let args = ["reproduce", grid.to_str().unwrap(), "--out", out.to_str().unwrap(), "--shard", part];
+            common::selfsame(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        for child in ["1/2", "2/2"].map(start) {
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "round {round}: {}", said(&output));
+            assert!(said(&output).contains("2 of the runs failed"), "round {round}: {}", said(&output));
+        }
+    }
 }
 
 #[test]

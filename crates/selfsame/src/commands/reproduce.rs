@@ -22,6 +22,8 @@ use crate::terminal::{Bar, Terminal};
 const GRID_FILE: &str = "grid.toml";
 const RESULT_FILE: &str = "result.json";
 const TABLE_FILE: &str = "table.md";
+/// Of the runs, and of what each of them said.
+const FOLDERS: [&str; 2] = ["runs", "logs"];
 
 pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
@@ -104,29 +106,50 @@ fn mean(durations: &[Duration]) -> Option<Duration> {
     (!durations.is_empty()).then(|| durations.iter().sum::<Duration>() / durations.len() as u32)
 }
 
-/// Makes the folder this grid's; another grid's results stay.
+/// Makes the folder this grid's; another grid's results stay. Processes that start together, each with its shard, write
+/// the same file, so that whichever comes first makes it theirs.
 fn claim(out: &Path, grid: &Grid) -> anyhow::Result<()> {
+    let shown = out.display();
     let path = out.join(GRID_FILE);
     let text = toml::to_string(grid).context("the grid as TOML")?;
-    match std::fs::read_to_string(&path) {
-        Ok(other) if other == text => return Ok(()),
-        Ok(_) => {
-            return Err(misuse(format!(
-                "{} holds the runs of a grid with other settings; name another folder with --out",
-                out.display()
-            )));
+    let found = match std::fs::read_to_string(&path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if let Some(name) = stranger(out).with_context(|| shown.to_string())? {
+                return Err(misuse(format!("{shown} holds {name:?}, something else; name another folder with --out")));
+            }
+            std::fs::create_dir_all(out).with_context(|| shown.to_string())?;
+            write_atomic(&path, text.as_bytes())?;
+            // Of another grid that came at the same moment, one has written last.
+            std::fs::read_to_string(&path).with_context(|| path.display().to_string())?
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    if found != text {
+        return Err(misuse(format!(
+            "{shown} holds the runs of a grid with other settings; name another folder with --out"
+        )));
     }
-    if out.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        let shown = out.display();
-        return Err(misuse(format!("{shown} holds something else; name another folder with --out")));
+    for folder in FOLDERS {
+        std::fs::create_dir_all(out.join(folder)).with_context(|| shown.to_string())?;
     }
-    for folder in ["runs", "logs"] {
-        std::fs::create_dir_all(out.join(folder)).with_context(|| out.display().to_string())?;
+    Ok(())
+}
+
+/// The name of something in `out` that no grid makes, if there is any. Hidden files are what systems and writes that are
+/// under way or were interrupted leave.
+fn stranger(out: &Path) -> std::io::Result<Option<String>> {
+    let entries = match out.read_dir() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != GRID_FILE && !FOLDERS.contains(&name.as_str()) && !name.starts_with('.') {
+            return Ok(Some(name));
+        }
     }
-    Ok(write_atomic(&path, text.as_bytes())?)
+    Ok(None)
 }
 
 fn log(cell: &Cell, out: &Path) -> PathBuf {
