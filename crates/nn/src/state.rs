@@ -274,7 +274,7 @@ pub fn read_file(path: &Path) -> Result<(State, BTreeMap<String, String>), FileE
 }
 
 /// SHA-256 over names, shapes, values and metadata, each with its length so that none can pass for another.
-fn digest(state: &State, metadata: &BTreeMap<String, String>) -> String {
+pub fn digest(state: &State, metadata: &BTreeMap<String, String>) -> String {
     let mut hasher = Sha256::new();
     let text = |hasher: &mut Sha256, s: &str| {
         hasher.update((s.len() as u64).to_le_bytes());

@@ -51,6 +51,7 @@ pub fn plan(args: &Pretrain, image_size: u32) -> anyhow::Result<Plan> {
     let augment = args.augment.as_deref().or(recipe.as_ref().map(|recipe| recipe.augment));
     let config = Config {
         seed: args.seed,
+        init: None,
         data: DataConfig { source: source(&args.data), image_size, limit: args.limit, classes: args.classes.clone() },
         encoder,
         method: with_temperature(method, args.temperature)?,

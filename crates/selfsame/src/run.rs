@@ -173,7 +173,7 @@ impl Run {
     /// The same encoder with the weights it started from.
     pub fn untrained(&self, plan: &Plan, device: &Device) -> anyhow::Result<ResNet> {
         let encoder = plan.encoder.init(&mut Init::new(plan.seed, device));
-        let start = checkpoint::initial(state::read(&encoder), &self.path)?;
+        let start = checkpoint::initial(state::read(&encoder), &self.path, plan.init.as_deref())?;
         state::load(encoder, &start).context("the weights that --init gave do not fit the run's encoder")
     }
 

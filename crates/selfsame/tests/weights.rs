@@ -145,6 +145,23 @@ fn training_starts_from_the_weights_given() {
         assert!(moved.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-3, "{name}");
     }
 
+    // A slow copy starts there too: at such a rate nothing of it has moved.
+    let output = pretrain("slow", &[&init[..], &["--lr", "1e-6", "--method", "byol"]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let (trained, _) = state::read_file(&folder.path().join("slow/checkpoints/last.safetensors")).unwrap();
+    for (name, values) in start.iter().filter(|(name, _)| !name.contains("running")) {
+        let moved = values.values.iter().zip(&trained[&format!("momentum.backbone.{name}")].values);
+        assert!(moved.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-3, "{name}");
+    }
+
+    // Without the weights it was given, or with others, the run neither starts anew nor is measured beside them.
+    let given = folder.path().join("a/checkpoints/init.safetensors");
+    let eval = || run(["eval".to_owned(), folder.path().join("a").display().to_string()]);
+    std::fs::copy(folder.path().join("a/checkpoints/last.safetensors"), &given).unwrap();
+    assert!(eval().status.code() == Some(1) && said(&eval()).contains("not the weights"), "{}", said(&eval()));
+    std::fs::remove_file(&given).unwrap();
+    assert!(eval().status.code() == Some(1) && said(&eval()).contains("init.safetensors"), "{}", said(&eval()));
+
     // What does not fit stops before anything is trained, with the options that would fit; unless told otherwise.
     let wrong = [&init[..], &["--stem", "imagenet"]].concat();
     let output = pretrain("b", &wrong);

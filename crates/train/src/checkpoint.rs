@@ -59,6 +59,12 @@ pub enum CheckpointError {
         /// What it lacks.
         cause: String,
     },
+    /// The weights to start from are not those of the configuration.
+    #[error("{}: not the weights that this run was given to start from; put them back, or start a new run", path.display())]
+    OtherInit {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// Where the state of `run` lies.
@@ -143,29 +149,33 @@ fn init_path(run: &Path) -> PathBuf {
     run.join("checkpoints").join("init.safetensors")
 }
 
-/// Keeps the encoder's weights that a run was given to start from, by the names of its tensors.
+/// Keeps the encoder's weights that a run was given to start from, by the names of its tensors, and gives their digest.
 ///
 /// # Errors
 /// The file that could not be written.
-pub fn save_init(run: &Path, encoder: State) -> Result<(), FileError> {
+pub fn save_init(run: &Path, encoder: State) -> Result<String, FileError> {
     let named = encoder.into_iter().map(|(name, values)| (format!("backbone.{name}"), values)).collect();
-    state::write_file(&init_path(run), &named, &BTreeMap::new())
+    state::write_file(&init_path(run), &named, &BTreeMap::new())?;
+    Ok(state::digest(&named, &BTreeMap::new()))
 }
 
 /// The weights a run starts from: `weights`, of an encoder or of networks, but for what [`save_init`] kept for the
-/// encoder, and for a slow copy of it.
+/// encoder, and for a slow copy of it, where the configuration has its digest as `init`.
 ///
 /// # Errors
-/// The file that is damaged.
-pub fn initial(mut weights: State, run: &Path) -> Result<State, FileError> {
+/// The file that is missing, damaged, or of another digest.
+pub fn initial(mut weights: State, run: &Path, init: Option<&str>) -> Result<State, CheckpointError> {
+    let Some(init) = init else { return Ok(weights) };
     let path = init_path(run);
-    if path.is_file() {
-        let (given, _) = load_backbone(&path)?;
-        for (name, values) in &mut weights {
-            let own = name.find("backbone.").map_or(name.as_str(), |at| &name[at + "backbone.".len()..]);
-            if let Some(given) = given.get(own) {
-                *values = given.clone();
-            }
+    let (given, _) = state::read_file(&path)?;
+    if state::digest(&given, &BTreeMap::new()) != init {
+        return Err(CheckpointError::OtherInit { path });
+    }
+    for (name, values) in &mut weights {
+        // A slow copy's `momentum.backbone.` too; an encoder's own names have no such part.
+        let own = name.find("backbone.").map_or(name.as_str(), |at| &name[at + "backbone.".len()..]);
+        if let Some(given) = given.get(&format!("backbone.{own}")) {
+            *values = given.clone();
         }
     }
     Ok(weights)

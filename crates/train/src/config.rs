@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Seed of the splits, the initial weights, the order of images and the views.
     pub seed: u64,
+    /// Digest of the weights that the encoder starts from, as [`checkpoint::save_init`](crate::checkpoint::save_init) gives
+    /// it; random weights of the seed without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// The images.
     pub data: DataConfig,
     /// The encoder.
@@ -98,6 +102,13 @@ impl std::ops::Deref for Plan {
     }
 }
 
+impl Plan {
+    /// The same from weights of this digest.
+    pub fn starting_from(self, init: String) -> Self {
+        Self(Config { init: Some(init), ..self.0 })
+    }
+}
+
 impl Config {
     /// Checks every setting.
     ///
@@ -149,6 +160,7 @@ mod tests {
     fn sensible() -> Config {
         Config {
             seed: 0,
+            init: None,
             data: DataConfig { source: "glyphs".into(), image_size: 32, limit: None, classes: None },
             encoder: EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 16 },
             method: MethodConfig::by_name("simclr", 8).unwrap(),

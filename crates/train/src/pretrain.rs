@@ -173,7 +173,7 @@ pub fn pretrain(
             seconds: 0.0,
             best_knn: None,
             config,
-            weights: checkpoint::initial(state::read(&networks), run).map_err(|e| failed(e.into()))?,
+            weights: checkpoint::initial(state::read(&networks), run, plan.init.as_deref()).map_err(failed)?,
             moments: State::new(),
         },
     };

@@ -157,7 +157,7 @@ mod tests {
             for method in has(name) {
                 let Recipe { encoder, method, train, augment } = recipe(name, method).unwrap();
                 let data = DataConfig { source: "cifar10".into(), image_size: 32, limit: None, classes: None };
-                let config = Config { seed: 0, data, encoder, method, train, augment: augment.parse().unwrap() };
+                let config = Config { seed: 0, init: None, data, encoder, method, train, augment: augment.parse().unwrap() };
                 config.check().unwrap();
             }
         }

@@ -58,6 +58,10 @@ pub fn measure(
         CheckpointName::Best => format!("those with the best kNN accuracy on the validation split, of step {step}"),
     };
     evaluation.protocol.push(("Weights measured".into(), weights));
+    if plan.init.is_some() {
+        let start = "with the weights given by --init, before this training";
+        evaluation.protocol.push(("Untrained encoder".into(), start.into()));
+    }
     write_json(&run.path.join(EVAL_FILE), &evaluation)?;
     write_json(&run.path.join(MAP_FILE), &map)?;
     Ok(evaluation)

@@ -139,7 +139,7 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
         cache: Some(run.cache()),
     };
     let mut dataset = terminal.load(&args.data, &options)?;
-    let plan = resolve::plan(args, dataset.image_size)?;
+    let mut plan = resolve::plan(args, dataset.image_size)?;
     let images = dataset.train.len();
     if images < 2 {
         return Err(misuse(TrainError::TooFewImages { images }));
@@ -155,7 +155,7 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
     run.clear()?;
     let mut record = run::record(&plan, &dataset, &args.device.device);
     if let (Some(weights), Some(file)) = (init, &args.init) {
-        checkpoint::save_init(&run.path, weights)?;
+        plan = plan.starting_from(checkpoint::save_init(&run.path, weights)?);
         record.protocol.push(("Initial weights".to_owned(), shown(file)));
     }
     run.write_record(&record)?;
