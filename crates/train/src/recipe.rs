@@ -24,9 +24,17 @@ pub struct Recipe {
 
 /// The recipe of a name of [`RECIPES`] for a method; none where it has none for that method.
 ///
-/// What differs from the sources: solo-learn's warm-up starts at 3e-5 and not near 0, its SimSiam does not lower the
-/// predictor's learning rate, and its last layer of SimSiam's projector neither scales nor shifts; the authors took
-/// the best epoch by the test images, which is left to them.
+/// What differs from the sources:
+/// - all: a SimCLR step passes both views together, so that batch normalisation sees them as one; the sources pass each
+///   by itself.
+/// - `authors`: their encoder, the layers of lightly's ResNet in a sequence, has no ReLU after its stem. Their cosine
+///   steps once an epoch, ours at every step. Their MoCo puts the first view's keys into the queue before the second
+///   view's loss, ours both after the step. They took the best epoch by the test images, which is left to them.
+/// - `solo-learn`: its stem pads by 2 and its pixels are normalised by CIFAR's mean and deviation; ours pads by 1 and
+///   takes ImageNet's. Its warm-up starts at 3e-5 and not near 0. Its MoCo keeps a queue of 32,768 for each view and
+///   compares a query with the other view's; ours is one queue of as many for both, so 16,384 images deep. Its SimSiam
+///   keeps the predictor's learning rate, ours lowers it too; the last layer of its projector neither scales nor shifts.
+///   It trains a classifier beside the encoder, whose gradient the encoder does not see, and in 16-bit floats.
 ///
 /// ```
 /// let recipe = selfsame_train::recipe("authors", "simclr").unwrap();
@@ -43,7 +51,7 @@ pub fn recipe(name: &str, method: &str) -> Option<Recipe> {
 
 const ENCODER: EncoderConfig = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 64 };
 
-/// SGD over a half cosine, without warm-up.
+/// SGD over a half cosine, without warm-up: that of the authors' runs.
 const SGD: TrainConfig = TrainConfig {
     epochs: 800,
     batch: 512,
@@ -62,26 +70,15 @@ const SGD: TrainConfig = TrainConfig {
 /// A quarter of the largest distance between normalised outputs.
 pub const EPSILON: f64 = 0.5;
 
+/// From the training script of each method in the repository of the paper, github.com/huang-research-group/contrastive2021,
+/// on lightly 1.0.8.
 fn authors(method: &str) -> Option<Recipe> {
     let (learning_rate, method) = match method {
         "simclr" => {
             let simclr = SimClr { temperature: 0.5, temperature_end: None, hidden: 512, output: 128 };
             (0.06, MethodConfig::SimClr(simclr))
         }
-        "mocov2" => {
-            let moco = MocoV2 {
-                temperature: 0.1,
-                temperature_end: None,
-                momentum: 0.99,
-                momentum_end: None,
-                queue: 4096,
-                symmetric: true,
-                splits: 8,
-                hidden: 512,
-                output: 128,
-            };
-            (0.08, MethodConfig::MocoV2(moco))
-        }
+        "mocov2" => (0.08, MethodConfig::by_name("mocov2", 512)?),
         "simsiam" => (0.05, MethodConfig::SimSiam(SimSiam { layers: 2, output: 2048, bottleneck: 512 })),
         "barlow_twins" => {
             let barlow = BarlowTwins { lambda: 5e-3, scale: 1.0, hidden: 2048, output: 2048 };
@@ -92,6 +89,8 @@ fn authors(method: &str) -> Option<Recipe> {
     Some(Recipe { encoder: ENCODER, method, train: TrainConfig { learning_rate, ..SGD }, augment: "authors" })
 }
 
+/// From `scripts/pretrain/cifar/*.yaml` of github.com/vturrisi/solo-learn, each at the revision named. What they leave out
+/// is the default of its code: warm-up over 10 epochs, momentum 0.9, and Barlow Twins' λ of 0.0051.
 fn solo_learn(method: &str) -> Option<Recipe> {
     let common = TrainConfig { epochs: 1000, batch: 256, warmup_epochs: 10.0, ..SGD };
     let sgd = |learning_rate, weight_decay| TrainConfig { learning_rate, weight_decay, ..common };
@@ -102,10 +101,12 @@ fn solo_learn(method: &str) -> Option<Recipe> {
         ..sgd(learning_rate, weight_decay)
     };
     let (train, augment, method) = match method {
+        // simclr.yaml and augmentations/symmetric.yaml, 07f8c3b.
         "simclr" => {
             let simclr = SimClr { temperature: 0.2, temperature_end: None, hidden: 2048, output: 256 };
             (lars(0.4, 1e-4), "simclr", MethodConfig::SimClr(simclr))
         }
+        // mocov2plus.yaml and augmentations/symmetric_weak.yaml, 1df0b89.
         "mocov2" => {
             let moco = MocoV2 {
                 temperature: 0.2,
@@ -120,20 +121,25 @@ fn solo_learn(method: &str) -> Option<Recipe> {
             };
             (sgd(0.3, 1e-4), "mocov2", MethodConfig::MocoV2(moco))
         }
+        // simsiam.yaml and augmentations/symmetric_weak.yaml, 3a64e55.
         "simsiam" => {
             let simsiam = SimSiam { layers: 3, output: 2048, bottleneck: 512 };
             (sgd(0.5, 1e-5), "mocov2", MethodConfig::SimSiam(simsiam))
         }
+        // barlow.yaml and augmentations/asymmetric.yaml, 07f8c3b.
         "barlow_twins" => {
             let barlow = BarlowTwins { lambda: 5.1e-3, scale: 0.1, hidden: 2048, output: 2048 };
             (lars(0.3, 1e-4), "barlow_twins", MethodConfig::BarlowTwins(barlow))
         }
+        // byol.yaml and augmentations/asymmetric.yaml, 4d64ac0.
         "byol" => {
             let byol = Byol { momentum: 0.99, hidden: 4096, output: 256 };
             (lars(1.0, 1e-5), "byol", MethodConfig::Byol(byol))
         }
+        // vicreg.yaml, 1df0b89.
         "vicreg" => {
-            let vicreg = VicReg { invariance: 25.0, variance: 25.0, covariance: 1.0, hidden: 2048, output: 2048 };
+            // Their `var_loss_weight` of 25 weighs the sum over both views, ours the mean.
+            let vicreg = VicReg { invariance: 25.0, variance: 50.0, covariance: 1.0, hidden: 2048, output: 2048 };
             (lars(0.3, 1e-4), "vicreg", MethodConfig::VicReg(vicreg))
         }
         _ => return None,
@@ -147,6 +153,99 @@ mod tests {
     use crate::{Config, DataConfig};
     use selfsame_methods::METHODS;
 
+    /// Every number of every recipe, written out once more from its source.
+    #[test]
+    fn every_number_is_that_of_its_source() {
+        let sgd = "optimizer = 'sgd'";
+        let lars = "optimizer = 'lars'\ntrust = 0.02\ntrust_capped = true";
+        let authors = (512, 800, 0.0, "authors");
+        let solo = |augment| (256, 1000, 10.0, augment);
+        let table = [
+            ("authors", authors, 0.06, 5e-4, sgd, "name = 'simclr'\ntemperature = 0.5\nhidden = 512\noutput = 128"),
+            (
+                "authors",
+                authors,
+                0.08,
+                5e-4,
+                sgd,
+                "name = 'mocov2'\ntemperature = 0.1\nmomentum = 0.99\nqueue = 4096\nsymmetric = true\nsplits = 8\n\
+                 hidden = 512\noutput = 128",
+            ),
+            ("authors", authors, 0.05, 5e-4, sgd, "name = 'simsiam'\nlayers = 2\noutput = 2048\nbottleneck = 512"),
+            (
+                "authors",
+                authors,
+                0.11,
+                5e-4,
+                sgd,
+                "name = 'barlow_twins'\nlambda = 0.005\nscale = 1.0\nhidden = 2048\noutput = 2048",
+            ),
+            (
+                "solo-learn",
+                solo("simclr"),
+                0.4,
+                1e-4,
+                lars,
+                "name = 'simclr'\ntemperature = 0.2\nhidden = 2048\noutput = 256",
+            ),
+            (
+                "solo-learn",
+                solo("mocov2"),
+                0.3,
+                1e-4,
+                sgd,
+                "name = 'mocov2'\ntemperature = 0.2\nmomentum = 0.99\nmomentum_end = 0.999\nqueue = 32768\n\
+                 symmetric = true\nsplits = 1\nhidden = 2048\noutput = 256",
+            ),
+            (
+                "solo-learn",
+                solo("mocov2"),
+                0.5,
+                1e-5,
+                sgd,
+                "name = 'simsiam'\nlayers = 3\noutput = 2048\nbottleneck = 512",
+            ),
+            (
+                "solo-learn",
+                solo("barlow_twins"),
+                0.3,
+                1e-4,
+                lars,
+                "name = 'barlow_twins'\nlambda = 0.0051\nscale = 0.1\nhidden = 2048\noutput = 2048",
+            ),
+            (
+                "solo-learn",
+                solo("byol"),
+                1.0,
+                1e-5,
+                lars,
+                "name = 'byol'\nmomentum = 0.99\nhidden = 4096\noutput = 256",
+            ),
+            (
+                "solo-learn",
+                solo("vicreg"),
+                0.3,
+                1e-4,
+                lars,
+                "name = 'vicreg'\ninvariance = 25.0\nvariance = 50.0\ncovariance = 1.0\nhidden = 2048\noutput = 2048",
+            ),
+        ];
+        for (name, (batch, epochs, warmup_epochs, augment), learning_rate, weight_decay, rule, method) in table {
+            let expected: MethodConfig = toml::from_str(method).unwrap();
+            let train = format!(
+                "batch = {batch}\nepochs = {epochs}\nwarmup_epochs = {warmup_epochs:?}\nweight_decay = {weight_decay:?}\n\
+                 learning_rate = {learning_rate:?}\nknn_every = 0\nepsilon = 0.5\n{rule}"
+            );
+            let found = recipe(name, expected.name()).unwrap();
+            assert_eq!((found.method, found.augment), (expected, augment), "{name}");
+            assert_eq!(found.train, toml::from_str(&train).unwrap(), "{name} {method}");
+            let encoder = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 64 };
+            assert_eq!(found.encoder, encoder);
+        }
+        let all = METHODS.map(|(method, _)| RECIPES.map(|(name, _)| recipe(name, method))).into_iter().flatten();
+        assert_eq!(all.flatten().count(), table.len(), "a line each");
+    }
+
     /// Each recipe's own word on which methods it has, and settings that pass every check.
     #[test]
     fn each_recipe_makes_sense_and_has_what_it_says() {
@@ -157,7 +256,8 @@ mod tests {
             for method in has(name) {
                 let Recipe { encoder, method, train, augment } = recipe(name, method).unwrap();
                 let data = DataConfig { source: "cifar10".into(), image_size: 32, limit: None, classes: None };
-                let config = Config { seed: 0, init: None, data, encoder, method, train, augment: augment.parse().unwrap() };
+                let config =
+                    Config { seed: 0, init: None, data, encoder, method, train, augment: augment.parse().unwrap() };
                 config.check().unwrap();
             }
         }
