@@ -133,7 +133,8 @@ pub struct MetricPoint {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_knn_acc1: Option<f64>,
     /// What else was watched, by name: `loss_…`, the parts of the loss, unweighted; `output_std`, the root of the
-    /// total variance of the batch's normalised outputs; their `alignment`, `uniformity` and `rank_me`.
+    /// total variance of the batch's normalised outputs; their `alignment`, `uniformity`, `rank_me`, `alpha_req` and
+    /// `r_epsilon`; the `divergence` of the classes, on the steps that measured the kNN.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub watched: BTreeMap<String, f64>,
 }

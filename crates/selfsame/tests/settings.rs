@@ -29,6 +29,7 @@ fn a_recipe_sets_everything_that_is_not_asked_for() {
     assert_eq!(config["train"]["learning_rate"].as_float(), Some(0.3 * (12.0 / 256.0)));
     assert_eq!(config["train"]["warmup_epochs"].as_float(), Some(6.0));
     assert_eq!(config["method"]["invariance"].as_float(), Some(25.0));
+    assert_eq!(config["method"]["variance"].as_float(), Some(50.0));
     assert_eq!(config["augment"]["crop"]["scale"][0].as_float(), Some(0.2));
 }
 
@@ -41,6 +42,21 @@ fn another_rule_brings_its_own_rate() {
     let output = run(&args);
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(config(&out)["train"]["learning_rate"].as_float(), Some(3e-3));
+}
+
+#[test]
+fn the_recipes_own_rule_by_name_is_the_recipes() {
+    let folder = tempfile::tempdir().unwrap();
+    let configs = [&[][..], &["--optimizer=lars"]].map(|more| {
+        let out = folder.path().join(more.len().to_string());
+        let mut args = small("pretrain", &out);
+        args.extend(["--recipe=solo-learn", "--set=method.hidden=8"].iter().chain(more).map(|arg| (*arg).to_owned()));
+        let output = run(&args);
+        assert!(output.status.success(), "{}", said(&output));
+        config(&out)["train"].clone()
+    });
+    assert_eq!(configs[0], configs[1]);
+    assert_eq!(configs[0]["trust"].as_float(), Some(0.02));
 }
 
 #[test]
@@ -88,9 +104,43 @@ fn a_collapse_is_told_and_stops_where_that_is_asked_for() {
     assert_eq!(said(&output).matches("warning: the outputs have collapsed by step").count(), 1, "{}", said(&output));
     assert!(std::fs::read_to_string(warned.join("report.html")).unwrap().contains("have collapsed by step"));
 
+    // What was noticed in a training that went to its end stops none.
+    let resume = |run: &std::path::Path| {
+        ["pretrain".to_owned(), "--on-collapse=stop".to_owned(), format!("--resume={}", run.display())]
+    };
+    let output = run(resume(&warned));
+    assert!(output.status.success(), "{}", said(&output));
+    let record = std::fs::read_to_string(warned.join("run.json")).unwrap();
+    assert!(record.contains("have collapsed by step"), "{record}");
+
     let output = run([collapsing(&stopped), vec!["--on-collapse=stop".to_owned()]].concat());
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("--on-collapse"), "{}", said(&output));
     assert!(said(&output).contains("--resume"), "{}", said(&output));
     assert!(stopped.join("checkpoints/last.safetensors").is_file());
+    // Going on is a decision: it has rung, and the training ends where the other one did.
+    let output = run(resume(&stopped));
+    assert!(output.status.success(), "{}", said(&output));
+    let last = |run: &std::path::Path| std::fs::read(run.join("checkpoints/last.safetensors")).unwrap();
+    assert!(last(&stopped) == last(&warned));
+}
+
+/// Two images, or outputs of two values, have no rank that says anything.
+#[test]
+fn narrow_outputs_are_no_collapse() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, more) in [("pair", "--batch=2"), ("narrow", "--set=method.output=2"), ("rotation", "--method=rotation")]
+    {
+        let out = folder.path().join(name);
+        let mut args = vec!["pretrain".to_owned(), format!("--out={}", out.display()), more.to_owned()];
+        args.extend("--limit=60 --image-size=16 --width=2 --knn-every=0 --epochs=15".split(' ').map(str::to_owned));
+        args.extend(["--on-collapse=stop".to_owned(), "--warmup-epochs=0".to_owned()]);
+        if name != "pair" {
+            args.push("--batch=12".to_owned());
+        }
+        let output = run(&args);
+        assert!(output.status.success(), "{name}: {}", said(&output));
+        let curves = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+        assert!(curves.lines().all(|line| line.contains("output_std") && line.contains("rank_me")), "{curves}");
+    }
 }

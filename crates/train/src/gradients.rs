@@ -230,7 +230,10 @@ mod tests {
         for images in 2..=41 {
             for size in 2..=images {
                 let parts = microbatches(images, size);
-                assert!(parts.iter().all(|rows| (2..=size.max(3)).contains(&rows.len())), "{images} by {size}: {parts:?}");
+                assert!(
+                    parts.iter().all(|rows| (2..=size.max(3)).contains(&rows.len())),
+                    "{images} by {size}: {parts:?}"
+                );
                 assert_eq!(parts.last().unwrap().end, images);
             }
         }

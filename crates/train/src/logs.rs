@@ -15,8 +15,8 @@ pub(crate) struct Logs {
 
 impl Logs {
     /// Opens the logs of a run that goes on after `step`: points beyond it are dropped, since their steps will be
-    /// taken again.
-    pub(crate) fn open(run: &Path, step: u64) -> Result<Self, ReportError> {
+    /// taken again. The others come with it.
+    pub(crate) fn open(run: &Path, step: u64) -> Result<(Self, Vec<MetricPoint>), ReportError> {
         let path = run.join(METRICS_FILE);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -24,20 +24,20 @@ impl Logs {
             Err(source) => return Err(ReportError::Io { path, source }),
         };
         // The lines are kept as they stand, so that rereading a number can never change its last digit.
-        let (mut lines, mut events) = (String::new(), tensorboard::start());
+        let (mut lines, mut events, mut points) = (String::new(), tensorboard::start(), Vec::new());
         for line in text.lines() {
             match serde_json::from_str::<MetricPoint>(line) {
                 Ok(point) if point.step <= step => {
                     lines.extend([line, "\n"]);
                     events.extend(tensorboard::point(&point));
+                    points.push(point);
                 }
                 _ => {}
             }
         }
-        Ok(Self {
-            metrics: Appended::open(path, lines.as_bytes())?,
-            events: Appended::open(run.join(EVENTS_FILE), &events)?,
-        })
+        let metrics = Appended::open(path, lines.as_bytes())?;
+        let events = Appended::open(run.join(EVENTS_FILE), &events)?;
+        Ok((Self { metrics, events }, points))
     }
 
     /// Adds a point.

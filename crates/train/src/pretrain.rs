@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -180,8 +179,10 @@ pub fn pretrain(
     networks = state::load(networks, &saved.weights)
         .map_err(|source| TrainError::WrongModel { path: checkpoint::state_path(run), source })?;
     let mut optimizer = Optimizer::new(&plan.train, &saved.moments, &plain);
-    let mut logs = Logs::open(run, saved.step)?;
-    let (mut knn, mut alarm) = (None, Alarm::default());
+    let (mut logs, logged) = Logs::open(run, saved.step)?;
+    let past_warmup = |done: u64| done as f64 >= warmup + 1.0;
+    let earlier = logged.into_iter().filter(|point| past_warmup(point.step)).map(|point| point.watched).collect();
+    let (mut knn, mut alarm) = (None, Alarm::after(earlier));
     let (began, first_step, seconds_before) = (Instant::now(), saved.step, saved.seconds);
     let mut last_save = Instant::now();
 
@@ -237,12 +238,15 @@ pub fn pretrain(
             collapse: None,
         };
         if done.is_multiple_of(LOG_EVERY) || measurement.is_some() || done == steps || done == 1 {
-            let mut watched = match method.pair(&computed.embeddings) {
-                Some(pair) => watch::outputs(pair, plan.train.epsilon)?,
-                None => BTreeMap::new(),
+            let (mut watched, [rows, dim]) = match method.pair(&computed.embeddings) {
+                Some(pair) => (watch::outputs(pair, plan.train.epsilon)?, pair[0].dims()),
+                None => {
+                    let rows = networks.backbone.valid().forward(images[0].clone().inner());
+                    (watch::representations(rows.clone())?, rows.dims())
+                }
             };
-            if step as f64 >= warmup {
-                progress.collapse = alarm.look(done, &watched);
+            if past_warmup(done) {
+                progress.collapse = alarm.look(done, &watched, rows.min(dim));
             }
             watched.extend(measurement.and_then(|(_, divergence)| Some(("divergence".to_owned(), divergence?))));
             watched.extend(computed.terms.iter().map(|(name, value)| (format!("loss_{name}"), *value)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use burn::tensor::Tensor;
-use selfsame_eval::{Error, Features, Normalised, centre, geometry};
+use selfsame_eval::{Error, Features, Normalised, centre, geometry, sample};
 use selfsame_nn::state;
 
 /// Outputs whose deviation is below this are as good as one point.
@@ -12,13 +12,16 @@ const LEAST_STD: f64 = 0.05;
 /// Outputs of an effective rank below this use fewer than two directions: two opposite points and some noise, as the
 /// simple contrastive loss leaves them.
 const LEAST_RANK: f64 = 2.0;
+/// Directions that outputs must be able to take for [`LEAST_RANK`] to say anything: two images never take more than two.
+const DIRECTIONS: usize = 4;
+/// Images whose effective rank is measured: the eigenvalues of more would take longer than the step.
+const RANKED: usize = 512;
 /// Logged steps in a row that must look so: a step's batch may be an odd one.
 const IN_A_ROW: usize = 5;
 
-/// Measures of the two outputs of each image of a batch, normalised, by the names they are logged under:
-/// `output_std`, the root of their total variance, from 0 where all coincide to 1; `alignment`, `uniformity`, `rank_me`
-/// and `alpha_req` of [`geometry`]; `r_epsilon`, the share of images whose two outputs are more than `epsilon` apart, a
-/// lower estimate of the R_ε of Huang et al. (ICLR 2023), whose supremum is over all views.
+/// Measures of the two outputs of each image of a batch, normalised, by the names they are logged under: those of
+/// [`spread`] over all of them; `alignment` of [`geometry`]; `r_epsilon`, the share of images whose two outputs are more
+/// than `epsilon` apart, a lower estimate of the R_ε of Huang et al. (ICLR 2023), whose supremum is over all views.
 ///
 /// # Errors
 /// For outputs that are no numbers.
@@ -27,22 +30,42 @@ pub(crate) fn outputs(pair: [&Tensor<2>; 2], epsilon: f64) -> Result<BTreeMap<St
     let [first, second] = pair.map(|side| state::to_host(side.clone()).values);
     let views = first.chunks_exact(dim).zip(second.chunks_exact(dim)).flat_map(|(a, b)| [a, b].concat()).collect();
     let views = Features::new(2 * images, dim, views)?;
+    let mut found = spread(&views, &first)?;
     let rows = Normalised(&views);
-    // All rows as views of one image: twice their variance.
-    let spread = geometry::alignment(&rows, 2 * images)?.finite / 2.0;
     let apart = geometry::diameters(&rows, 2)?.into_iter().filter(|diameter| *diameter > epsilon).count();
+    found.insert("alignment".to_owned(), geometry::alignment(&rows, 2)?.finite);
+    found.insert("r_epsilon".to_owned(), apart as f64 / images as f64);
+    Ok(found)
+}
+
+/// Measures of the encoder's representations, a row an image: what there is to watch where a method compares no two.
+///
+/// # Errors
+/// For representations that are no numbers.
+pub(crate) fn representations(rows: Tensor<2>) -> Result<BTreeMap<String, f64>, Error> {
+    let [images, dim] = rows.dims();
+    let values = state::to_host(rows).values;
+    spread(&Features::new(images, dim, values.clone())?, &values)
+}
+
+/// Of all rows, normalised, `output_std`, the root of their total variance, from 0 where all coincide to 1, and
+/// `uniformity`; of `first`, a row an image, `rank_me` and `alpha_req`, by as many of them as [`RANKED`], evenly chosen.
+fn spread(all: &Features, first: &[f32]) -> Result<BTreeMap<String, f64>, Error> {
+    let (rows, dim) = (Normalised(all), all.dim());
+    // All rows as views of one image: twice their variance.
+    let variance = geometry::alignment(&rows, all.rows())?.finite / 2.0;
+    let chosen = match first.len() / dim {
+        images if images.min(dim) > RANKED => sample(images, RANKED),
+        images => (0..images).collect(),
+    };
+    let values = chosen.iter().flat_map(|&image| &first[image * dim..(image + 1) * dim]).copied().collect();
+    let chosen = Features::new(chosen.len(), dim, values)?;
     let mut found = vec![
-        ("output_std", spread.sqrt()),
-        ("alignment", geometry::alignment(&rows, 2)?.finite),
+        ("output_std", variance.sqrt()),
         ("uniformity", geometry::uniformity(&rows)?),
-        ("r_epsilon", apart as f64 / images as f64),
+        ("rank_me", geometry::rank_me(&Normalised(&chosen))?),
     ];
-    // Eigenvalues of more would take longer than the step.
-    if images.min(dim) <= 512 {
-        let first = Features::new(images, dim, first)?;
-        found.push(("rank_me", geometry::rank_me(&Normalised(&first))?));
-        found.extend(geometry::alpha_req(&Normalised(&first))?.map(|alpha| ("alpha_req", alpha)));
-    }
+    found.extend(geometry::alpha_req(&Normalised(&chosen))?.map(|alpha| ("alpha_req", alpha)));
     Ok(found.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
@@ -72,20 +95,34 @@ impl fmt::Display for Collapse {
 }
 
 /// Notices a collapse, once.
-#[derive(Default)]
 pub(crate) struct Alarm {
-    /// Logged steps in a row that looked like one.
+    /// What was found at logged steps before this process, which count as if there had been no break.
+    earlier: Vec<BTreeMap<String, f64>>,
+    /// Logged steps in a row that looked like a collapse.
     seen: usize,
 }
 
 impl Alarm {
-    /// Takes what [`outputs`] found at a step; answers at the one that makes it sure.
-    pub(crate) fn look(&mut self, step: u64, found: &BTreeMap<String, f64>) -> Option<Collapse> {
-        let output_std = *found.get("output_std")?;
-        let rank_me = found.get("rank_me").copied();
-        let looks_so = output_std < LEAST_STD || rank_me.is_some_and(|rank| rank < LEAST_RANK);
+    /// After what [`outputs`] found at earlier steps.
+    pub(crate) fn after(earlier: Vec<BTreeMap<String, f64>>) -> Self {
+        Self { earlier, seen: 0 }
+    }
+
+    /// Takes what [`outputs`] found at a step, of outputs that can take up to `directions`; answers at the one that
+    /// makes it sure.
+    pub(crate) fn look(&mut self, step: u64, found: &BTreeMap<String, f64>, directions: usize) -> Option<Collapse> {
+        for earlier in std::mem::take(&mut self.earlier) {
+            self.count(&earlier, directions);
+        }
+        self.count(found, directions);
+        let collapse = Collapse { step, output_std: *found.get("output_std")?, rank_me: found.get("rank_me").copied() };
+        (self.seen == IN_A_ROW).then_some(collapse)
+    }
+
+    fn count(&mut self, found: &BTreeMap<String, f64>, directions: usize) {
+        let below = |name, least| found.get(name).is_some_and(|value| *value < least);
+        let looks_so = below("output_std", LEAST_STD) || directions >= DIRECTIONS && below("rank_me", LEAST_RANK);
         self.seen = if looks_so { self.seen + 1 } else { 0 };
-        (self.seen == IN_A_ROW).then_some(Collapse { step, output_std, rank_me })
     }
 }
 
@@ -134,16 +171,47 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_too_large_for_its_rank_is_sampled() {
+        let device = Device::flex();
+        // Two opposite points, as far apart as can be: only the rank tells, beyond 512 images and values too.
+        let row = Tensor::<2>::ones([1, 600], &device);
+        let rows =
+            Tensor::cat((0..600).map(|i| row.clone().mul_scalar(if i % 2 == 0 { 1.0 } else { -1.0 })).collect(), 0);
+        let found = outputs([&rows, &rows], 0.5).unwrap();
+        assert!(found["output_std"] > 0.99 && (found["rank_me"] - 1.0).abs() < 1e-3, "{found:?}");
+        let alone = representations(rows).unwrap();
+        assert_eq!((alone["rank_me"], alone.contains_key("alignment")), (found["rank_me"], false));
+    }
+
+    fn point(std: f64, rank: f64) -> BTreeMap<String, f64> {
+        BTreeMap::from([("output_std".into(), std), ("rank_me".into(), rank)])
+    }
+
+    #[test]
     fn the_alarm_rings_once_after_steps_in_a_row() {
-        let point = |std: f64, rank: f64| BTreeMap::from([("output_std".into(), std), ("rank_me".into(), rank)]);
-        let mut alarm = Alarm::default();
-        let mut rung = Vec::new();
-        let course = [(0.01, 9.0); 4].into_iter().chain([(0.5, 9.0)]).chain([(0.9, 1.0); 9]);
-        for (step, (std, rank)) in (1..).zip(course) {
-            rung.extend(alarm.look(step, &point(std, rank)));
+        let course: Vec<_> =
+            [(0.01, 9.0); 4].into_iter().chain([(0.5, 9.0)]).chain([(0.9, 1.0); 9]).map(|(s, r)| point(s, r)).collect();
+        // Wherever a kill breaks the course, it is one.
+        for broken in 0..course.len() {
+            let mut alarm = Alarm::after(course[..broken].to_vec());
+            let rung: Vec<_> =
+                (broken..).zip(&course[broken..]).filter_map(|(i, p)| alarm.look(i as u64 + 1, p, 4)).collect();
+            match broken {
+                0..10 => assert_eq!(rung, [Collapse { step: 10, output_std: 0.9, rank_me: Some(1.0) }], "{broken}"),
+                _ => assert_eq!(rung, [], "{broken}: it has rung before"),
+            }
+            assert!(rung.iter().all(|collapse| collapse.to_string().contains("step 10")));
         }
-        assert_eq!(rung, [Collapse { step: 10, output_std: 0.9, rank_me: Some(1.0) }]);
-        assert!(rung[0].to_string().contains("step 10"), "{}", rung[0]);
-        assert_eq!(Alarm::default().look(1, &BTreeMap::new()), None);
+        assert_eq!(Alarm::after(Vec::new()).look(1, &BTreeMap::new(), 4), None);
+    }
+
+    #[test]
+    fn a_rank_that_cannot_be_larger_is_no_alarm() {
+        let rings = |std, directions| {
+            let mut alarm = Alarm::after(Vec::new());
+            (1..10).any(|step| alarm.look(step, &point(std, 1.7), directions).is_some())
+        };
+        // Two images, or outputs of two or three values; one point is a collapse all the same.
+        assert!(!rings(0.4, 2) && !rings(1.0, 3) && rings(0.4, 4) && rings(0.01, 2));
     }
 }

@@ -90,27 +90,31 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
     }
     let save_every = Duration::from_secs(args.save_every);
     let bar = Bar::new("steps");
-    let mut collapse = None;
+    let mut stopped_by = None;
     let mut on_step = |progress: &Progress| {
         bar.step(progress);
         if let Some(found) = progress.collapse {
             let sentence = format!("{found}; {}", plan.method.method().against_collapse());
             bar.line(&format!("warning: {sentence}"));
-            if args.on_collapse == OnCollapse::Stop {
+            // What has taken its last step is not stopped.
+            if args.on_collapse == OnCollapse::Stop && progress.step < progress.steps {
                 stop.store(true, Ordering::Relaxed);
+                stopped_by = Some(sentence.clone());
             }
-            collapse = Some(sentence);
+            // At once, before the state is saved: a run that is killed goes on beyond this step, and would not know.
+            // Should that fail, the record is written again at the end.
+            record.collapse = Some(sentence);
+            let _ = run.write_record(&record);
         }
     };
     let outcome = selfsame::train::pretrain(&plan, &dataset, &device, &run.path, save_every, &stop, &mut on_step);
     bar.finish();
     training.store(false, Ordering::Relaxed);
     let outcome = outcome?;
-    record.collapse = collapse.or(record.collapse);
     record.seconds = outcome.seconds;
     record.finished = outcome.finished();
     run.write_record(&record)?;
-    if let (Some(sentence), OnCollapse::Stop) = (&record.collapse, args.on_collapse) {
+    if let Some(sentence) = stopped_by {
         anyhow::bail!("stopped by --on-collapse: {sentence}; {way}");
     }
     if !outcome.finished() {
