@@ -2,9 +2,11 @@
 
 mod bits;
 pub mod clique;
+pub mod cluster;
 pub mod curve;
 mod dimacs;
 pub mod distance;
+pub mod forecast;
 mod graph;
 pub mod separation;
 

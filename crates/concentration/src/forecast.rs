@@ -1,0 +1,285 @@
+//! What distances between labelled images say about an augmentation: concentration within classes, and what is left of
+//! the difference between them, each with the error that comes from having measured some images and not all.
+//!
+//! The error is that of a delete-half jackknife (Shao and Wu 1989): the same measures on random halves of each class's
+//! images, taken without replacement. With half of the images deleted the standard deviation over halves estimates the
+//! standard error of the measure on all of them, for the factor (n − d)/d is 1. A bootstrap would draw images more than
+//! once, and a copy lies at distance 0 from its original: the cliques would come out too large.
+
+use std::time::Duration;
+
+use crate::clique::{self, maximum_clique};
+use crate::distance::Distances;
+use crate::separation::{Separation, SeparationError};
+use crate::{Graph, pair_index};
+
+/// Measures of one augmentation on one set of labelled images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measures {
+    /// For each key and each class, bounds of σ(δ) = ω/n: the share of the class in its largest main part.
+    pub sigma: Vec<Vec<[f64; 2]>>,
+    /// For each key the same of groups as large as the classes whose images are dealt evenly from all classes: what
+    /// concentration there is without any class.
+    pub mixed: Vec<Vec<[f64; 2]>>,
+    /// For each key the share of images with an image of another class within reach.
+    pub overlap: Vec<f64>,
+    /// P[d_A(same class) < d_A(different class)] + ½ P[=]; none with a single class.
+    pub separation: Option<f64>,
+    /// The same for each class.
+    pub class_separation: Vec<Option<f64>>,
+}
+
+impl Measures {
+    /// Measures at `keys`. A clique that takes longer than `budget` leaves an interval.
+    ///
+    /// # Errors
+    /// Labels that do not fit the distances.
+    ///
+    /// ```
+    /// use selfsame_concentration::{distance::Distances, forecast::Measures};
+    ///
+    /// // Images 0 and 1 of one class, 2 and 3 of another, at squared distance 1 within and 4 between classes.
+    /// let distances = Distances { n: 4, keys: vec![1, 4, 4, 4, 4, 1], pairs: vec![[0, 0]; 6] };
+    /// let measures = Measures::new(&distances, &[0, 0, 1, 1], 2, &[1, 4], None)?;
+    /// assert_eq!(measures.mean_sigma(0), [1.0, 1.0]);
+    /// assert_eq!(measures.mean_mixed(0), [0.5, 0.5]);
+    /// assert_eq!((measures.overlap, measures.separation), (vec![0.0, 1.0], Some(1.0)));
+    /// # Ok::<(), selfsame_concentration::separation::SeparationError>(())
+    /// ```
+    pub fn new(
+        distances: &Distances,
+        labels: &[u32],
+        classes: usize,
+        keys: &[u64],
+        budget: Option<Duration>,
+    ) -> Result<Self, SeparationError> {
+        let separation = Separation::measure(distances, labels, classes)?;
+        let own = members(labels, classes);
+        let dealt = deal(&own);
+        let shares =
+            |groups: &[Vec<usize>], key| groups.iter().map(|group| share(distances, group, key, budget)).collect();
+        Ok(Self {
+            sigma: keys.iter().map(|&key| shares(&own, key)).collect(),
+            mixed: keys.iter().map(|&key| shares(&dealt, key)).collect(),
+            overlap: keys.iter().map(|&key| separation.overlap(key)).collect(),
+            separation: separation.overall,
+            class_separation: separation.per_class,
+        })
+    }
+
+    /// Bounds of σ averaged over the classes, at the key of number `key`.
+    pub fn mean_sigma(&self, key: usize) -> [f64; 2] {
+        mean(&self.sigma[key])
+    }
+
+    /// Bounds of the σ of the theory: that of the class with the smallest.
+    pub fn least_sigma(&self, key: usize) -> [f64; 2] {
+        [0, 1].map(|side| self.sigma[key].iter().map(|sigma| sigma[side]).fold(1.0, f64::min))
+    }
+
+    /// Bounds of the concentration without classes, averaged over the groups.
+    pub fn mean_mixed(&self, key: usize) -> [f64; 2] {
+        mean(&self.mixed[key])
+    }
+}
+
+fn mean(shares: &[[f64; 2]]) -> [f64; 2] {
+    [0, 1].map(|side| shares.iter().map(|share| share[side]).sum::<f64>() / shares.len().max(1) as f64)
+}
+
+/// Bounds of the share of `group` in its largest main part.
+fn share(distances: &Distances, group: &[usize], key: u64, budget: Option<Duration>) -> [f64; 2] {
+    if group.is_empty() {
+        return [1.0; 2];
+    }
+    let keys = within(distances, group);
+    let graph = Graph::from_threshold(group.len(), &keys, key);
+    let clique = maximum_clique(&graph, &clique::Options { budget, threads: 1, ..clique::Options::default() });
+    [clique.witness.len(), clique.upper].map(|images| images as f64 / group.len() as f64)
+}
+
+/// The packed keys of the pairs of some images, ascending.
+pub fn within(distances: &Distances, images: &[usize]) -> Vec<u64> {
+    let pairs = images.iter().enumerate().flat_map(|(at, &i)| images[at + 1..].iter().map(move |&j| (i, j)));
+    pairs.map(|(i, j)| distances.keys[pair_index(distances.n, i, j)]).collect()
+}
+
+/// The distances of some images alone, ascending.
+pub fn restrict(distances: &Distances, images: &[usize]) -> Distances {
+    let pairs = images.iter().enumerate().flat_map(|(at, &i)| images[at + 1..].iter().map(move |&j| (i, j)));
+    let pairs = pairs.map(|(i, j)| distances.pairs[pair_index(distances.n, i, j)]).collect();
+    Distances { n: images.len(), keys: within(distances, images), pairs }
+}
+
+/// The images of each class, ascending.
+pub fn members(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
+    let mut members = vec![Vec::new(); classes];
+    for (image, &label) in labels.iter().enumerate() {
+        if let Some(class) = members.get_mut(label as usize) {
+            class.push(image);
+        }
+    }
+    members
+}
+
+/// Groups as large as the classes, filled in turn from all of them, so that each has every class about evenly.
+fn deal(classes: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let longest = classes.iter().map(Vec::len).max().unwrap_or(0);
+    let in_turn: Vec<usize> =
+        (0..longest).flat_map(|at| classes.iter().filter_map(move |class| class.get(at)).copied()).collect();
+    // Contiguous pieces of that order hold every class; sizes are those of the classes.
+    let mut rest = in_turn.as_slice();
+    let mut dealt = Vec::with_capacity(classes.len());
+    for class in classes {
+        let (group, others) = rest.split_at(class.len());
+        let mut group = group.to_vec();
+        group.sort_unstable();
+        dealt.push(group);
+        rest = others;
+    }
+    dealt
+}
+
+/// `count` random halves: of each class half of its images (of an odd number the larger half), without replacement;
+/// ascending. A pure function of the labels and the seed.
+pub fn halves(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<Vec<usize>> {
+    let members = members(labels, classes);
+    let mut state = seed;
+    let half = |_| {
+        let mut half: Vec<usize> = Vec::new();
+        for class in &members {
+            let mut class = class.clone();
+            let keep = class.len().div_ceil(2);
+            for at in 0..keep {
+                let pick = at + (next(&mut state) % (class.len() - at) as u64) as usize;
+                class.swap(at, pick);
+            }
+            half.extend(&class[..keep]);
+        }
+        half.sort_unstable();
+        half
+    };
+    (0..count).map(half).collect()
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014).
+pub(crate) fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut word = *state;
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+/// The standard error of a measure on all images, from its values on halves of them; 0 of fewer than two.
+///
+/// ```
+/// assert_eq!(selfsame_concentration::forecast::standard_error(&[1.0, 3.0]), 2f64.sqrt());
+/// ```
+pub fn standard_error(halves: &[f64]) -> f64 {
+    if halves.len() < 2 {
+        return 0.0;
+    }
+    let mean = halves.iter().sum::<f64>() / halves.len() as f64;
+    (halves.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (halves.len() - 1) as f64).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Distances of points of a plane.
+    fn distances(points: &[(u64, u64)]) -> Distances {
+        let n = points.len();
+        let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
+        let key = |(i, j): (usize, usize)| {
+            let (a, b) = (points[i], points[j]);
+            a.0.abs_diff(b.0).pow(2) + a.1.abs_diff(b.1).pow(2)
+        };
+        let keys: Vec<u64> = pairs.map(key).collect();
+        Distances { n, pairs: vec![[0, 0]; keys.len()], keys }
+    }
+
+    /// The largest set of images pairwise within reach, by trying all sets.
+    fn largest(distances: &Distances, images: &[usize], key: u64) -> usize {
+        let fits = |set: u32| {
+            let chosen: Vec<usize> =
+                images.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, &i)| i).collect();
+            let near = chosen.iter().all(|&i| chosen.iter().all(|&j| i == j || distances.key(i, j) <= key));
+            if near { chosen.len() } else { 0 }
+        };
+        (0..1_u32 << images.len()).map(fits).max().unwrap_or(0)
+    }
+
+    proptest! {
+        #[test]
+        fn measures_are_those_of_trying_everything(
+            points in prop::collection::vec(((0_u64..12, 0_u64..12), 0_u32..3), 1..14),
+            key in 0_u64..120,
+        ) {
+            let labels: Vec<u32> = points.iter().map(|(_, label)| *label).collect();
+            let distances = distances(&points.iter().map(|(point, _)| *point).collect::<Vec<_>>());
+            let measures = Measures::new(&distances, &labels, 3, &[key], None).unwrap();
+            let own = members(&labels, 3);
+            for (class, images) in own.iter().enumerate().filter(|(_, images)| !images.is_empty()) {
+                let sigma = largest(&distances, images, key) as f64 / images.len() as f64;
+                prop_assert_eq!(measures.sigma[0][class], [sigma; 2]);
+            }
+            let other = |i: usize, j: usize| labels[i] != labels[j];
+            let n = labels.len();
+            let near = (0..n).filter(|&i| (0..n).any(|j| other(i, j) && distances.key(i, j) <= key)).count();
+            prop_assert_eq!(measures.overlap[0], near as f64 / n as f64);
+        }
+
+        #[test]
+        fn dealt_groups_are_the_images_in_other_groups(labels in prop::collection::vec(0_u32..4, 0..40)) {
+            let own = members(&labels, 4);
+            let dealt = deal(&own);
+            prop_assert_eq!(own.iter().map(Vec::len).collect::<Vec<_>>(), dealt.iter().map(Vec::len).collect::<Vec<_>>());
+            let mut all = dealt.concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..labels.len()).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn halves_hold_half_of_each_class_once(labels in prop::collection::vec(0_u32..4, 0..40), seed: u64) {
+            for half in halves(&labels, 4, 3, seed) {
+                prop_assert!(half.is_sorted_by(|a, b| a < b));
+                for (class, images) in members(&labels, 4).iter().enumerate() {
+                    let kept = half.iter().filter(|&&image| labels[image] as usize == class).count();
+                    prop_assert_eq!(kept, images.len().div_ceil(2));
+                }
+            }
+        }
+
+        #[test]
+        fn a_restriction_keeps_keys(points in prop::collection::vec((0_u64..99, 0_u64..99), 4..12)) {
+            let all = distances(&points);
+            let some = restrict(&all, &[0, 2, 3]);
+            prop_assert_eq!(some.keys, vec![all.key(0, 2), all.key(0, 3), all.key(2, 3)]);
+        }
+    }
+
+    #[test]
+    fn a_constant_view_concentrates_all_and_separates_nothing() {
+        let distances = distances(&[(5, 5); 8]);
+        let measures = Measures::new(&distances, &[0, 0, 0, 0, 1, 1, 1, 1], 2, &[0], None).unwrap();
+        assert_eq!((measures.mean_sigma(0), measures.mean_mixed(0)), ([1.0; 2], [1.0; 2]));
+        assert_eq!((measures.overlap[0], measures.separation), (1.0, Some(0.5)));
+    }
+
+    #[test]
+    fn the_error_of_a_mean_is_the_one_of_the_textbook() {
+        // Of a mean the delete-half jackknife is exact in expectation: s/√n.
+        let values: Vec<f64> = (0..200).map(|i| f64::from((i * 7919) % 200)).collect();
+        let means: Vec<f64> = halves(&[0; 200], 1, 2000, 1)
+            .iter()
+            .map(|half| half.iter().map(|&image| values[image]).sum::<f64>() / half.len() as f64)
+            .collect();
+        let expected = standard_error(&values) / 200_f64.sqrt();
+        // The standard deviation of 2000 draws is off by 1/√4000 = 1.6 % (one standard error); four of them are allowed.
+        assert!((standard_error(&means) / expected - 1.0).abs() < 4.0 * 0.016, "{} {expected}", standard_error(&means));
+    }
+}
