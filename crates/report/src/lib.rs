@@ -5,6 +5,7 @@
 //! embeddings (`map.json`) and a sheet of augmented views (`views.json`). The stages of a run write
 //! them with [`write_json`]; [`read`] takes whatever is there, and [`render`] makes the page.
 //! [`render_gallery`] makes the page of a [`gallery::Gallery`], which needs no run.
+//! [`render_forecast`] that of a [`forecast::Forecast`].
 //!
 //! ```
 //! use selfsame_report::{read, record, render, write_atomic, write_json};
@@ -23,6 +24,7 @@
 //! ```
 
 mod folder;
+pub mod forecast;
 pub mod gallery;
 mod interval;
 mod page;
@@ -31,5 +33,5 @@ mod sprite;
 
 pub use folder::{Report, ReportError, read, write_atomic, write_json};
 pub use interval::{Interval, MeanInterval, mean_interval, wilson};
-pub use page::{render, render_gallery};
+pub use page::{render, render_forecast, render_gallery};
 pub use sprite::{Sprite, SpriteError};

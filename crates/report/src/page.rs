@@ -1,5 +1,5 @@
 //! The pages: a headline, then sections. That of a run is drawn from its records, one section a file of `page/`; the
-//! gallery of views is `gallery.rs`.
+//! gallery of views is `gallery.rs`, the forecast `forecast.rs`.
 //!
 //! A new section is a file with `fn section(&Report) -> Option<Section>` and a line in [`render`].
 //! Text goes through maud, which escapes it; data for the script goes through [`format::script`].
@@ -7,6 +7,7 @@
 mod chart;
 mod curves;
 mod dataset;
+mod forecast;
 mod format;
 mod gallery;
 mod headline;
@@ -17,6 +18,7 @@ mod views;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub use self::forecast::render_forecast;
 pub use self::gallery::render_gallery;
 use crate::Report;
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use selfsame_report::forecast::{ClassForecast, Delta, Forecast, PolicyForecast, ProbeImage};
 use selfsame_report::gallery::{Gallery, Original, PolicyViews, Step, View};
 use selfsame_report::record::*;
 use selfsame_report::{
@@ -454,4 +455,34 @@ fn a_gallery_escapes_and_takes_what_does_not_fit() {
     short.policies[1].views.clear();
     check_page(&render_gallery(&short));
     check_page(&render_gallery(&Gallery::default()));
+}
+
+#[test]
+fn a_forecast_of_nothing_and_a_hostile_one_are_pages() {
+    check_page(&selfsame_report::render_forecast(&Forecast::default()));
+    let evil = "<script>alert(1)</script>\"'&";
+    let class =
+        ClassForecast { name: evil.into(), images: 2, unusual: vec![0, 9], main_part: vec![7], ..Default::default() };
+    let policy = PolicyForecast {
+        name: evil.into(),
+        steps: vec![evil.into()],
+        toml: evil.into(),
+        classes: vec![class],
+        ..Default::default()
+    };
+    let forecast = Forecast {
+        dataset: evil.into(),
+        classes: vec![evil.into()],
+        advice: vec![evil.into(), evil.into()],
+        notes: vec![evil.into()],
+        deltas: vec![Delta { level: f64::NAN, delta: 0.0, levels: Some(f64::INFINITY) }],
+        policies: vec![policy],
+        images: vec![ProbeImage { name: evil.into(), index: 0, class: 3 }],
+        thumbs: Some(sprite(1)),
+        recommended: Some(5),
+        ..Default::default()
+    };
+    let page = selfsame_report::render_forecast(&forecast);
+    check_page(&page);
+    assert!(!page.contains("<script>alert") && page.contains("&lt;script&gt;alert(1)"));
 }

@@ -1,0 +1,241 @@
+//! What `selfsame forecast` found: its record (`forecast.json`), its table, and what its page shows.
+//!
+//! Each number says what it is: [`Kind::Exact`] of the images and views that were measured, a proved [`Kind::Bound`]
+//! where time ran out, or [`Kind::Assumed`] where classes are clusters. Intervals are always estimates.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sprite::Sprite;
+
+/// Name of the file that holds a [`Forecast`].
+pub const FORECAST_FILE: &str = "forecast.json";
+/// Name of the file that holds [`Forecast::table`].
+pub const TABLE_FILE: &str = "table.md";
+
+/// What a number is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Exact, of the images and views that were measured.
+    #[default]
+    Exact,
+    /// Estimated from a sample.
+    Estimate,
+    /// Proved: the truth is not beyond it.
+    Bound,
+    /// It rests on classes that were made up.
+    Assumed,
+}
+
+/// A number of the images measured, and where it would likely lie for others of their kind.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Measured {
+    /// The number.
+    pub value: f64,
+    /// What it is.
+    pub kind: Kind,
+    /// The ends of the 95 % interval, an estimate: 1.96 standard errors of a delete-half jackknife over images, within
+    /// the range that the number can have.
+    pub interval: [f64; 2],
+}
+
+/// A distance that all policies are compared at.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Delta {
+    /// Share of a class: at this distance the middle policy reaches it.
+    pub level: f64,
+    /// The distance, of pixels or of embeddings.
+    pub delta: f64,
+    /// The same as a difference of one colour channel of one pixel, root mean square, in levels of 255; none for
+    /// embeddings.
+    pub levels: Option<f64>,
+}
+
+/// σ(δ) of a class under a policy, and its images.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ClassForecast {
+    /// Its name.
+    pub name: String,
+    /// Images measured.
+    pub images: usize,
+    /// Bounds of σ at each [`Forecast::deltas`].
+    pub sigma: Vec<[f64; 2]>,
+    /// Separation of this class from the others; none with a single class.
+    pub separation: Option<f64>,
+    /// For k = 1, 2, … images the smallest distance at which so many lie pairwise within reach: bounds, equal where
+    /// exact.
+    pub curve: Vec<[f64; 2]>,
+    /// Positions in [`Forecast::images`] of a largest main part at the last distance of [`Forecast::deltas`].
+    pub main_part: Vec<usize>,
+    /// Those outside of the tightest nine tenths of the class, the most distant first: unusual, or wrongly labelled.
+    pub unusual: Vec<usize>,
+}
+
+/// Two images of a class and the views of them that lie nearest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Closest {
+    /// Positions in [`Forecast::images`].
+    pub images: [usize; 2],
+    /// Numbers of the views; none for the image itself.
+    pub views: [Option<u32>; 2],
+    /// Their distance.
+    pub delta: f64,
+    /// The first image, its view, the other's view, the other image.
+    pub picture: Sprite,
+}
+
+/// What is forecast of one policy.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PolicyForecast {
+    /// What it is called.
+    pub name: String,
+    /// What it does to an image, a word or two a step.
+    pub steps: Vec<String>,
+    /// It in full, as TOML.
+    pub toml: String,
+    /// Place in the ranking, from 1; policies that nothing tells apart share one.
+    pub rank: usize,
+    /// What the ranking goes by: see [`Forecast::order`].
+    pub score: Measured,
+    /// Score of the best policy less this one's, on the same images; none for the best.
+    pub behind: Option<Measured>,
+    /// 1 − σ at each of [`Forecast::deltas`], averaged over the classes.
+    pub spread: Vec<Measured>,
+    /// The same of the class that is spread the most, the σ of the theory.
+    pub most_spread: Vec<Measured>,
+    /// The same of groups dealt from all classes.
+    pub mixed_spread: Vec<Measured>,
+    /// Share of images with an image of another class within each of [`Forecast::deltas`].
+    pub overlap: Vec<Measured>,
+    /// P[d_A(same class) < d_A(different class)] + ½ P[=]; none with a single class.
+    pub separation: Option<Measured>,
+    /// Its classes.
+    pub classes: Vec<ClassForecast>,
+    /// The nearest views of different images, a pair of each class.
+    pub closest: Vec<Closest>,
+}
+
+/// An image measured.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProbeImage {
+    /// Its name in the data set.
+    pub name: String,
+    /// Its position in the training split.
+    pub index: usize,
+    /// Its class, a position in [`Forecast::classes`].
+    pub class: u32,
+}
+
+/// A ranking of augmentation policies, and all it rests on. (`forecast.json`)
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Forecast {
+    /// Version of selfsame.
+    pub selfsame: String,
+    /// The command, word by word, that makes the same forecast again.
+    pub command: Vec<String>,
+    /// Name of the data set.
+    pub dataset: String,
+    /// SHA-256 of labels and pixels of all its splits.
+    pub digest: String,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Whether the classes are clusters and not labels.
+    pub assumed: bool,
+    /// What distances are of: `pixels`, or embeddings of which run.
+    pub space: String,
+    /// Numbers of a view there.
+    pub dim: usize,
+    /// Side of the images in pixels.
+    pub image_size: u32,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Views drawn of each image.
+    pub views: usize,
+    /// Whether the image itself counts among its views.
+    pub original: bool,
+    /// Halves of the images that intervals come from.
+    pub halves: usize,
+    /// Seconds that the proof of each curve might take.
+    pub budget: Option<f64>,
+    /// What the ranking goes by, a sentence.
+    pub order: String,
+    /// The recommendation, a few sentences.
+    pub advice: Vec<String>,
+    /// The policy recommended, where there is one, a position in [`Forecast::policies`].
+    pub recommended: Option<usize>,
+    /// The distances that policies are compared at.
+    pub deltas: Vec<Delta>,
+    /// The policies, the best first.
+    pub policies: Vec<PolicyForecast>,
+    /// The images measured.
+    pub images: Vec<ProbeImage>,
+    /// What else a reader should know, a sentence each.
+    pub notes: Vec<String>,
+    /// The images in small: tile i shows image i.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thumbs: Option<Sprite>,
+}
+
+impl Forecast {
+    /// The ranking as a table in Markdown: 1 − σ and overlap at each distance, and separation, each with its interval.
+    pub fn table(&self) -> String {
+        let mut head = String::from("| rank | augmentation | score |");
+        for delta in &self.deltas {
+            let at = distance(delta);
+            let _ = write!(head, " 1 − σ at {at} | overlap at {at} |");
+        }
+        head += " separation |";
+        let columns = head.matches('|').count() - 1;
+        let mut table = format!("{head}\n|{}\n", "---|".repeat(columns));
+        for policy in &self.policies {
+            let name = policy.name.replace('|', "\\|");
+            let _ =
+                write!(table, "| {} | {name}: {} | {} |", policy.rank, policy.steps.join(", "), cell(&policy.score));
+            for (spread, overlap) in policy.spread.iter().zip(&policy.overlap) {
+                let _ = write!(table, " {} | {} |", cell(spread), cell(overlap));
+            }
+            let separation = policy.separation.as_ref().map_or_else(|| "–".to_owned(), cell);
+            let _ = writeln!(table, " {separation} |");
+        }
+        let _ = write!(table, "\n{}\n\n", self.order);
+        for advice in &self.advice {
+            let _ = writeln!(table, "{advice}");
+        }
+        let kind = if self.assumed { "classes assumed" } else { "values exact of these images and views" };
+        let _ = writeln!(
+            table,
+            "\n{}: {} images of {} classes, {} views each{}; {}; intervals (95 %) estimated by a delete-half jackknife \
+             over images; {kind}.",
+            self.dataset,
+            self.images.len(),
+            self.classes.len(),
+            self.views,
+            if self.original { " and the image itself" } else { "" },
+            self.space,
+        );
+        table
+    }
+}
+
+/// A distance as people read it.
+pub(crate) fn distance(delta: &Delta) -> String {
+    match delta.levels {
+        Some(levels) => format!("{levels:.1}/255"),
+        None => format!("{:.3}", delta.delta),
+    }
+}
+
+fn cell(measured: &Measured) -> String {
+    let bound = if measured.kind == Kind::Bound { "≤ " } else { "" };
+    let [low, high] = measured.interval.map(decimal);
+    format!("{bound}{} ({low} to {high})", decimal(measured.value))
+}
+
+/// Three decimals, with a minus that is one.
+pub(crate) fn decimal(value: f64) -> String {
+    let text = format!("{:.3}", value.abs());
+    // What rounds to nothing has no sign.
+    if value < 0.0 && text != "0.000" { format!("−{text}") } else { text }
+}

@@ -1,0 +1,378 @@
+//! The page of a forecast: what to take, the ranking, the curves, what is unusual, the nearest views, how to do it again.
+
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+
+use super::chart::{Axis, WIDTH, round};
+use super::format::{count, counted, number, percent};
+use super::{Section, document, protocol};
+use crate::forecast::{ClassForecast, Closest, Forecast, Kind, Measured, PolicyForecast, decimal, distance};
+use crate::sprite::Sprite;
+
+/// Colours that tell lines apart; further lines begin again.
+const COLOURS: usize = 10;
+/// Images of a main part that are shown, and unusual ones of a class.
+const SHOWN: usize = 24;
+/// Height of the plot of a chart, in its units, and its margins.
+const HEIGHT: f64 = 190.0;
+const LEFT: f64 = 44.0;
+const RIGHT: f64 = WIDTH - 8.0;
+const TOP: f64 = 12.0;
+
+/// Draws a forecast as one HTML page that needs no other file and no network. The same forecast gives the same bytes.
+///
+/// All text is escaped. Works for any record: what is missing is left out.
+pub fn render_forecast(forecast: &Forecast) -> String {
+    let sections =
+        [Some(ranking(forecast)), curves(forecast), classes(forecast), closest(forecast), Some(again(forecast))];
+    let sections: Vec<Section> = sections.into_iter().flatten().collect();
+    let title = format!("Forecast for {}", forecast.dataset);
+    document(&title, &forecast.selfsame, header(forecast), &sections, None)
+}
+
+/// The policy whose classes are shown: the one recommended, or the first.
+fn chosen(forecast: &Forecast) -> Option<&PolicyForecast> {
+    forecast.policies.get(forecast.recommended.unwrap_or(0))
+}
+
+fn header(forecast: &Forecast) -> Markup {
+    let (first, rest) = match forecast.advice.split_first() {
+        Some((first, rest)) => (first.as_str(), rest),
+        None => ("Nothing could be forecast.", &[][..]),
+    };
+    html! {
+        p.eyebrow { "Forecast for " (forecast.dataset) }
+        h1.verdict { (first) }
+        @for sentence in rest { p.judgement { (sentence) } }
+        ul.facts {
+            li { (counted(forecast.images.len() as u64, "image", "images")) " of " (counted(forecast.classes.len() as u64, "class", "classes")) }
+            li { (counted(forecast.views as u64, "view", "views")) " of each" @if forecast.original { " beside the image itself" } }
+            li { (forecast.space) }
+            li { "seed " (forecast.seed) }
+            @if forecast.assumed { li.warn { "classes are assumed" } }
+        }
+        @for note in &forecast.notes { p.warning role="note" { (note) } }
+    }
+}
+
+fn ranking(forecast: &Forecast) -> Section {
+    let scores = forecast.policies.iter().flat_map(|policy| policy.score.interval);
+    let ends = scores.fold([0.0, 0.0], |[least, most]: [f64; 2], score| [least.min(score), most.max(score)]);
+    let body = html! {
+        p.lead { (forecast.order) " Policies share a rank where the interval of the difference to the best of the rank holds 0." }
+        div.scroll.card tabindex="0" role="region" aria-label="Table of policies" {
+            table.ranking {
+                thead {
+                    tr {
+                        th scope="col" { "Rank" }
+                        th scope="col" { "Policy" }
+                        th scope="col" { "Score" }
+                        @for delta in &forecast.deltas {
+                            th scope="col" { "1 − σ at " (distance(delta)) }
+                            th scope="col" { "Overlap at " (distance(delta)) }
+                        }
+                        th scope="col" { "Separation" }
+                    }
+                }
+                tbody {
+                    @for policy in &forecast.policies {
+                        tr {
+                            td { b { (policy.rank) } }
+                            th scope="row" { code { (policy.name) } small { (policy.steps.join(", ")) } }
+                            td { (value(&policy.score)) (whisker(&policy.score, ends)) }
+                            @for (spread, overlap) in policy.spread.iter().zip(&policy.overlap) {
+                                (cell(Some(spread)))
+                                (cell(Some(overlap)))
+                            }
+                            (cell(policy.separation.as_ref()))
+                        }
+                    }
+                }
+            }
+        }
+        dl.meanings {
+            div { dt { "1 − σ" } dd { "The share of a class outside of its largest main part, whose images all lie within the distance of one another by their nearest views; mean over the classes. Smaller is better, unless nothing is left of the images." } }
+            div { dt { "Overlap" } dd { "The share of images with an image of another class within the same distance." } }
+            div { dt { "Separation" } dd { "How often two images of one class lie nearer than two of different classes. At 0.5 the nearest views tell nothing of classes." } }
+        }
+        p.quiet {
+            "Values are " (kind(forecast)) ". Small: the 95% interval, an estimate from " (forecast.halves)
+            " random halves of each class's images: where the value would likely lie with other images."
+            @for delta in &forecast.deltas {
+                " At " (distance(delta)) " the middle policy brings " (percent(delta.level)) " of a class together (δ = " (number(delta.delta)) ")."
+            }
+            @if forecast.deltas.iter().any(|delta| delta.levels.is_some()) {
+                " Distances are shown as the root mean square difference of one colour channel of one pixel, in levels of 255."
+            }
+        }
+    };
+    Section { id: "ranking", short: "Ranking", title: "The ranking", body }
+}
+
+fn kind(forecast: &Forecast) -> &'static str {
+    let policies = forecast.policies.iter().flat_map(|policy| &policy.spread);
+    match policies.map(|spread| spread.kind).find(|kind| *kind != Kind::Exact) {
+        _ if forecast.assumed => "assumed, for they rest on classes that are clusters",
+        Some(_) => "exact of these images and views, but that ≤ marks a proved bound where time ran out",
+        None => "exact of these images and views",
+    }
+}
+
+fn cell(measured: Option<&Measured>) -> Markup {
+    match measured {
+        Some(measured) => html! { td { (value(measured)) } },
+        None => html! { td { "–" } },
+    }
+}
+
+fn value(Measured { value, kind, interval: [low, high] }: &Measured) -> Markup {
+    html! {
+        b { @if *kind == Kind::Bound { "≤ " } (decimal(*value)) }
+        small { (decimal(*low)) " to " (decimal(*high)) }
+    }
+}
+
+/// A score and its interval, drawn between the ends that all policies share.
+fn whisker(score: &Measured, [least, most]: [f64; 2]) -> Markup {
+    let [low, high] = score.interval;
+    if ![low, high, score.value].iter().all(|value| value.is_finite()) || most <= least {
+        return html! {};
+    }
+    let at = |value: f64| round(4.0 + 112.0 * (value - least) / (most - least));
+    html! {
+        svg.whisker viewBox="0 0 120 12" aria-hidden="true" {
+            path.zero d={ "M" (at(0.0)) " 0V12" } {}
+            path d={ "M" (at(low)) " 6H" (at(high)) } {}
+            circle cx=(at(score.value)) cy="6" r="3.5" {}
+        }
+    }
+}
+
+/// A line of a chart.
+struct Line {
+    name: String,
+    points: Vec<(f64, f64)>,
+}
+
+fn curves(forecast: &Forecast) -> Option<Section> {
+    let scale =
+        forecast.deltas.first().and_then(|d| Some(d.levels? / d.delta)).filter(|s| s.is_finite()).unwrap_or(1.0);
+    let mean = |policy: &PolicyForecast| Line { name: policy.name.clone(), points: average(&policy.classes, scale) };
+    let policies: Vec<Line> = forecast.policies.iter().map(mean).collect();
+    let chosen = chosen(forecast)?;
+    let class = |class: &ClassForecast| Line { name: class.name.clone(), points: steps(class, scale) };
+    let classes: Vec<Line> = chosen.classes.iter().map(class).collect();
+    let marks: Vec<f64> = forecast.deltas.iter().map(|delta| delta.delta * scale).collect();
+    let label = if forecast.deltas.iter().any(|d| d.levels.is_some()) {
+        "distance δ, levels of 255 a channel"
+    } else {
+        "distance δ"
+    };
+    let body = html! {
+        p.lead { "σ(δ): the share of a class that a distance δ holds together. The further to the upper left, the more an augmentation concentrates. Dotted: the distances of the table." }
+        div.charts {
+            (chart("Policies", html! { "Mean over the classes" }, label, &policies, &marks))
+            (chart("Classes", html! { "Each class under " code { (chosen.name) } }, label, &classes, &marks))
+        }
+    };
+    Some(Section { id: "curves", short: "Curves", title: "How classes come together", body })
+}
+
+/// The steps of σ(δ) of a class, at the distances that are reached for certain.
+fn steps(class: &ClassForecast, scale: f64) -> Vec<(f64, f64)> {
+    let n = class.curve.len() as f64;
+    class.curve.iter().enumerate().map(|(at, [_, upper])| (upper * scale, (at + 1) as f64 / n)).collect()
+}
+
+/// The mean of the classes' σ at each distance where one of them changes, thinned to what a chart shows.
+fn average(classes: &[ClassForecast], scale: f64) -> Vec<(f64, f64)> {
+    let steps: Vec<Vec<(f64, f64)>> =
+        classes.iter().map(|class| steps(class, scale)).filter(|s| !s.is_empty()).collect();
+    let mut places: Vec<f64> = steps.iter().flatten().map(|(x, _)| *x).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    let step = places.len().div_ceil(200).max(1);
+    let sigma = |steps: &Vec<(f64, f64)>, x: f64| match steps.partition_point(|(at, _)| *at <= x) {
+        0 => 0.0,
+        reached => steps[reached - 1].1,
+    };
+    let mean = |x: f64| steps.iter().map(|class| sigma(class, x)).sum::<f64>() / steps.len() as f64;
+    let last = places.len().saturating_sub(1);
+    let kept = places.iter().enumerate().filter(|(at, _)| at % step == 0 || *at == last);
+    kept.map(|(_, &x)| (x, mean(x))).collect()
+}
+
+fn chart(title: &str, caption: Markup, label: &str, lines: &[Line], marks: &[f64]) -> Markup {
+    let Some(x) = Axis::fit(lines.iter().flat_map(|line| &line.points).map(|point| point.0), 5) else {
+        return html! {};
+    };
+    let y = Axis::shares();
+    let bottom = TOP + HEIGHT;
+    let across = |value: f64| round(x.place(value.clamp(x.low, x.high), LEFT, RIGHT));
+    let up = |value: f64| round(y.place(value, bottom, TOP));
+    let path = |line: &Line| {
+        let mut path = String::new();
+        for (at, (px, py)) in line.points.iter().enumerate() {
+            let _ = match at {
+                0 => write!(path, "M{} {}", across(*px), up(*py)),
+                _ => write!(path, "H{}V{}", across(*px), up(*py)),
+            };
+        }
+        path
+    };
+    html! {
+        figure.chart {
+            figcaption { h3 { (title) } p { (caption) } }
+            div {
+                svg viewBox={ "0 0 " (WIDTH) " " (bottom + 36.0) } role="img" aria-label={ (title) ": " (lines.len()) " curves of σ over distance" } {
+                    g.axes {
+                        @for (at, label) in &y.ticks {
+                            line x1=(LEFT) x2=(RIGHT) y1=(up(*at)) y2=(up(*at)) {}
+                            text x=(LEFT - 7.0) y=(up(*at) + 4.0) text-anchor="end" { (label) }
+                        }
+                        @for (at, label) in &x.ticks {
+                            line.tick x1=(across(*at)) x2=(across(*at)) y1=(bottom) y2=(bottom + 4.0) {}
+                            text x=(across(*at)) y=(bottom + 17.0) text-anchor="middle" { (label) }
+                        }
+                        text x=(RIGHT) y=(bottom + 32.0) text-anchor="end" { (label) }
+                    }
+                    @for mark in marks.iter().filter(|mark| (x.low..=x.high).contains(*mark)) {
+                        line.reference x1=(across(*mark)) x2=(across(*mark)) y1=(TOP) y2=(bottom) {}
+                    }
+                    @for (at, line) in lines.iter().enumerate().rev() {
+                        path.sigma d=(path(line)) style=(colour(at)) { title { (line.name) } }
+                    }
+                }
+                ul.key {
+                    @for (at, line) in lines.iter().enumerate() {
+                        li { svg viewBox="0 0 16 10" aria-hidden="true" { path.sigma d="M1 5H15" style=(colour(at)) {} } (line.name) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A colour of the sheet; from the eleventh line on with dashes.
+fn colour(at: usize) -> String {
+    let dashes = if at / COLOURS > 0 { format!(";stroke-dasharray:{} 2", 2 + at / COLOURS * 2) } else { String::new() };
+    format!("--c:var(--class-{}){dashes}", at % COLOURS)
+}
+
+fn classes(forecast: &Forecast) -> Option<Section> {
+    let chosen = chosen(forecast)?;
+    let thumbs = forecast.thumbs.as_ref()?;
+    let at = forecast.deltas.last().map(distance).unwrap_or_default();
+    let body = html! {
+        p.lead {
+            "Under " code { (chosen.name) } ": a largest main part of each class at " (at) ", and the images outside of the tightest nine tenths of the class, the most distant first. "
+            b { "Look at those before you train" } ": what is labelled wrongly or damaged is often among them."
+        }
+        div.parts style={ "--sheet:url(" (thumbs.data_uri()) ")" } {
+            @for class in &chosen.classes {
+                article {
+                    h3 { (class.name) }
+                    p.quiet {
+                        (counted(class.images as u64, "image", "images"))
+                        @if let Some([low, _]) = class.sigma.last() { ", σ " (percent(*low)) }
+                        @if let Some(separation) = class.separation { ", separation " (format!("{separation:.3}")) }
+                    }
+                    h4 { "Main part: " (count(class.main_part.len() as u64)) }
+                    (strip(forecast, thumbs, &class.main_part))
+                    h4 { "Unusual: " (count(class.unusual.len() as u64)) }
+                    (strip(forecast, thumbs, &class.unusual))
+                    @if !class.unusual.is_empty() {
+                        details {
+                            summary { "Their names" }
+                            ul.skipped { @for name in class.unusual.iter().filter_map(|&image| forecast.images.get(image)) { li { (name.name) } } }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Some(Section { id: "classes", short: "Classes", title: "Main parts and unusual images", body })
+}
+
+/// The first images of a list, as tiles of the sheet.
+fn strip(forecast: &Forecast, thumbs: &Sprite, images: &[usize]) -> Markup {
+    let shift = |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
+    let columns = thumbs.columns.max(1);
+    let style = |image: usize| {
+        format!(
+            "background-size:{}% {}%;background-position:{:.4}% {:.4}%",
+            u64::from(columns) * 100,
+            u64::from(thumbs.rows()) * 100,
+            shift(image as u32 % columns, columns),
+            shift(image as u32 / columns, thumbs.rows()),
+        )
+    };
+    html! {
+        div.strip {
+            @for &image in images.iter().filter(|&&image| image < thumbs.tiles as usize).take(SHOWN) {
+                @let name = forecast.images.get(image).map_or("", |image| image.name.as_str());
+                i role="img" style=(style(image)) title=(name) aria-label=(name) {}
+            }
+            @if images.len() > SHOWN { span { "and " (count((images.len() - SHOWN) as u64)) " more" } }
+        }
+    }
+}
+
+fn closest(forecast: &Forecast) -> Option<Section> {
+    if forecast.policies.iter().all(|policy| policy.closest.is_empty()) {
+        return None;
+    }
+    let scale = forecast.deltas.first().and_then(|d| Some(d.levels? / d.delta)).filter(|s| s.is_finite());
+    let body = html! {
+        p.lead { "Of each class the two different images whose views come nearest: outside the images, between them the two views. Where you cannot tell what the views show, too much was taken away." }
+        @for policy in &forecast.policies {
+            h3 { code { (policy.name) } @if !policy.steps.is_empty() { ": " (policy.steps.join(", ")) } }
+            div.closest {
+                @for pair in &policy.closest { (figure(forecast, pair, scale)) }
+            }
+        }
+    };
+    Some(Section { id: "closest", short: "Nearest views", title: "The nearest views", body })
+}
+
+fn figure(forecast: &Forecast, pair: &Closest, scale: Option<f64>) -> Markup {
+    let names = pair.images.map(|image| forecast.images.get(image).map_or("", |image| image.name.as_str()));
+    let class = forecast.images.get(pair.images[0]).and_then(|image| forecast.classes.get(image.class as usize));
+    let view = |view: Option<u32>| view.map_or("the image itself".to_owned(), |view| format!("view {}", view + 1));
+    html! {
+        figure {
+            img src=(pair.picture.data_uri()) alt={ (names[0]) ", " (view(pair.views[0])) "; " (names[1]) ", " (view(pair.views[1])) }
+                title={ (names[0]) " and " (names[1]) };
+            figcaption {
+                @if let Some(class) = class { b { (class) } " " }
+                (match scale { Some(scale) => format!("{:.1}/255", pair.delta * scale), None => number(pair.delta) })
+            }
+        }
+    }
+}
+
+fn again(forecast: &Forecast) -> Section {
+    let budget =
+        forecast.budget.map_or("as long as they take".to_owned(), |seconds| format!("{} s each", number(seconds)));
+    let rows = [
+        ("Images", forecast.dataset.clone()),
+        ("Digest", forecast.digest.clone()),
+        ("Side", format!("{} pixels", forecast.image_size)),
+        ("Distances", format!("{}, {} numbers a view", forecast.space, count(forecast.dim as u64))),
+        ("Proofs of curves", budget),
+        ("selfsame", forecast.selfsame.clone()),
+    ];
+    let body = html! {
+        p.lead { "Views are pure functions of the seed, and distances between bytes are exact, so this command finds the same again. " code { "forecast.json" } " has every number." }
+        (protocol::command(&forecast.command))
+        details {
+            summary { "All settings" }
+            table.protocol { tbody { @for (name, value) in &rows { tr { th scope="row" { (name) } td { (value) } } } } }
+        }
+        @for policy in &forecast.policies {
+            details { summary { "The policy " (policy.name) " in full (TOML)" } pre tabindex="0" { code { (policy.toml) } } }
+        }
+    };
+    Section { id: "protocol", short: "Protocol", title: "How to do it again", body }
+}
