@@ -18,13 +18,14 @@ use selfsame::train::RECIPES;
     after_help = "Examples:
   selfsame study                           train on the built-in glyphs, measure, write a report
   selfsame views photos/ --augment simclr  look at what training would see
+  selfsame forecast --data photos/         rank augmentations before training
   selfsame study --data photos/            the same for a folder of class folders, or of images
   selfsame study --resume runs/photos      go on after Ctrl-C, a crash or a power cut
   selfsame embed runs/photos --to all.npy  take the embeddings elsewhere
   selfsame export runs/photos --format onnx  take the encoder elsewhere"
 )]
 pub struct Args {
-    /// Processor threads; all cores by default, but one for `bench`. Results do not depend on it
+    /// Processor threads; all cores by default, but one for `bench augment`. Results do not depend on it
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
     #[command(subcommand)]
@@ -50,9 +51,13 @@ pub enum Command {
     Report(Report),
     /// Write a page of images and their views, with what chance drew for each
     Views(Views),
+    /// Rank augmentations before training, by how they draw the images of a class together, and write a page
+    Forecast(Forecast),
+    /// Find a maximum clique of a graph in a DIMACS file, exactly
+    Clique(Clique),
     /// Run an experiment of many runs, such as every method with three seeds, and make its table
     Reproduce(Reproduce),
-    /// Measure this machine: how fast views are made
+    /// Measure this machine: how fast views are made and compared
     #[command(subcommand)]
     Bench(Bench),
 }
@@ -325,6 +330,93 @@ pub struct Views {
 
 #[derive(Group, Debug)]
 #[command(after_help = "Examples:
+  selfsame forecast
+  selfsame forecast --data photos/ --policies a,ab,abc,abcd,abcde
+  selfsame forecast --data cifar10.tar --policies pairs --per-class 500 --views 32
+  selfsame forecast --data flat/ --encoder runs/flat --clusters 10 --policies simclr,byol,mine.toml
+
+Run the same command again to go on after a stop. The folder holds report.html, forecast.json with every number and
+setting, table.md, and the squared distances as .npy.")]
+pub struct Forecast {
+    /// Images, as for `selfsame study --data`; those of the training split are probed
+    #[arg(long, default_value = "glyphs")]
+    pub data: String,
+    #[arg(long, default_value = "pairs", value_delimiter = ',', value_name = "POLICY,…", help = format!("Augmentations to rank, separated by commas. {}. `pairs` stands for all ten pairs of a, b, c, d, e", augment_help()))]
+    pub policies: Vec<String>,
+    /// Labelled images of each class that are probed; the fewer, the wider the intervals
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub per_class: usize,
+    /// Views of each image, beside the image itself
+    #[arg(long, default_value_t = 16, value_name = "M")]
+    pub views: usize,
+    /// Leave the image itself out of its views
+    #[arg(long)]
+    pub no_original: bool,
+    /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<u32>,
+    /// Measure distances between embeddings of this run's encoder, brought to length 1, rather than between pixels
+    #[arg(long, value_name = "RUN")]
+    pub encoder: Option<PathBuf>,
+    /// Take K clusters of the encoder's embeddings for classes; all that depends on them is then assumed
+    #[arg(long, value_name = "K", requires = "encoder")]
+    pub clusters: Option<usize>,
+    /// Compare pixels even with --encoder, which then only makes the clusters
+    #[arg(long, requires = "clusters")]
+    pub pixels: bool,
+    /// Seconds that the proof of each curve may take; what is not proved by then is an interval [default: none up to 100
+    /// images a class, otherwise 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub budget: Option<f64>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    #[command(flatten)]
+    pub device: DeviceArg,
+    /// Folder of the forecast [default: forecasts/ and the name of the images]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Start again where the folder holds another forecast
+    #[arg(long)]
+    pub overwrite: bool,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame clique brock200_4.clq
+  selfsame clique C250.9.clq --budget 60s --json")]
+pub struct Clique {
+    /// Graph in DIMACS ASCII: `p edge VERTICES EDGES`, then `e VERTEX VERTEX` a line
+    pub file: PathBuf,
+    /// Time after which it stops with what is proved: seconds, or with an s, m or h [default: none]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub budget: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+/// A time such as `60s`, `1.5m` or `2h`; a number alone is seconds.
+fn time(text: &str) -> Result<std::time::Duration, String> {
+    let (number, unit) = match text.trim_end_matches(|c: char| c.is_ascii_alphabetic()) {
+        number if number.len() == text.len() => (text, "s"),
+        number => (number, &text[number.len()..]),
+    };
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => f64::NAN,
+    };
+    let time = number.parse::<f64>().ok().map(|number| number * seconds);
+    time.and_then(|time| std::time::Duration::try_from_secs_f64(time).ok())
+        .ok_or_else(|| "write it as 60s, 1.5m or 2h".to_owned())
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
   selfsame reproduce methods-glyphs
   selfsame reproduce methods-cifar10 --data cifar10.tar --out runs/methods
   selfsame --threads 1 reproduce methods-glyphs --shard 1/2    and at the same time --shard 2/2
@@ -360,6 +452,29 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 pub enum Bench {
     /// Views a second on one core, or on as many as --threads says: cropped, jittered, blurred and normalised to floats
     Augment(BenchAugment),
+    /// View pairs compared a second: augmented distances of random bytes
+    Distance(BenchDistance),
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame bench distance
+  selfsame --threads 1 bench distance --images 500 --views 32 --dim 3072 --json")]
+pub struct BenchDistance {
+    /// Images, each with its views
+    #[arg(long, default_value_t = 250, value_name = "N")]
+    pub images: usize,
+    /// Views of each image
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub views: usize,
+    /// Bytes of a view
+    #[arg(long, default_value_t = 3072, value_name = "N")]
+    pub dim: usize,
+    /// Instruction set: avx512, avx2, neon or portable [default: the fastest of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub isa: Option<String>,
+    #[command(flatten)]
+    pub output: Json,
 }
 
 #[derive(Group, Debug)]

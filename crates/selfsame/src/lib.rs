@@ -5,6 +5,7 @@
 //!
 //! - [`data`]: images, from many formats, as three splits;
 //! - [`augment`]: views of an image as pure functions of their key;
+//! - [`concentration`]: how an augmentation gathers a class: exact distances, maximum cliques, forecasts;
 //! - [`nn`]: encoders on Burn;
 //! - [`methods`]: what is minimised;
 //! - [`train`]: the loop, its checkpoints and logs;
@@ -12,6 +13,7 @@
 //! - [`report`]: the records of a run, and its page.
 
 pub use selfsame_augment as augment;
+pub use selfsame_concentration as concentration;
 pub use selfsame_data as data;
 pub use selfsame_eval as eval;
 pub use selfsame_methods as methods;

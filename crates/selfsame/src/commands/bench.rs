@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 use selfsame::augment::{
     Blur, Crop, Flip, Grey, Isa, Jitter, Normalise, Policy, PolicyConfig, Scratch, Source, ViewKey,
 };
+use selfsame::concentration::distance::{Options, Search, Shape, Views, augmented_distances};
 use serde_json::json;
 
-use crate::args::{Bench, BenchAugment};
+use crate::args::{Bench, BenchAugment, BenchDistance};
 use crate::terminal::Terminal;
 use crate::{misuse, resolve};
 
 pub fn run(args: &Bench, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     match args {
         Bench::Augment(args) => augment(args, threads.unwrap_or(1)),
+        Bench::Distance(args) => distance(args, threads.unwrap_or(0)),
     }
 }
 
@@ -120,4 +122,65 @@ fn views_per_second(policy: &Policy, side: u32, size: u32, isa: Isa, stretch: Du
     let mut rates: Vec<f64> = (0..STRETCHES).map(|_| rate()).collect();
     rates.sort_by(f64::total_cmp);
     rates[rates.len() / 2]
+}
+
+/// Rounds of which the median counts.
+const ROUNDS: usize = 5;
+/// Views may take this many bytes.
+const VIEW_BYTES: usize = 1 << 33;
+
+/// Augmented distances of random bytes, on which no bound can save work: the hardest case.
+fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::new(args.output.json);
+    let BenchDistance { images, views, dim, .. } = *args;
+    if images < 2 || !(1..=1 << 16).contains(&views) || dim == 0 {
+        let given = format!("--images {images} --views {views} --dim {dim}");
+        return Err(misuse(format!("{given}: at least 2 images, 1 to 65536 views and 1 byte are needed")));
+    }
+    let count = images.checked_mul(views).and_then(|views| views.checked_mul(dim)).filter(|&all| all <= VIEW_BYTES);
+    let Some(count) = count else {
+        return Err(misuse(format!(
+            "--images {images} --views {views} --dim {dim} are more than 8 GB of views; take less"
+        )));
+    };
+    let isa = match &args.isa {
+        Some(name) => name.parse().map_err(|e| misuse(format!("--isa: {e}")))?,
+        None => Isa::best(),
+    };
+    let bytes: Vec<u8> = (0..count as u64).map(|at| (mixed(at) >> 56) as u8).collect();
+    let views_of = Views::new(images, views, Shape { width: dim, height: 1, channels: 1 }, &bytes)?;
+    let pairs = images as f64 * (images - 1) as f64 / 2.0 * (views as f64).powi(2);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let threads = pool.current_num_threads();
+    let rate = || {
+        let start = Instant::now();
+        std::hint::black_box(pool.install(|| augmented_distances(&views_of, &Options { isa, search: Search::Auto })));
+        pairs / start.elapsed().as_secs_f64()
+    };
+    rate(); // which takes the memory and warms up
+    let mut rates: Vec<f64> = (0..ROUNDS).map(|_| rate()).collect();
+    rates.sort_by(f64::total_cmp);
+    let rate = rates[ROUNDS / 2];
+    terminal
+        .say(&format!("distance {rate:.0} view pairs a second on {threads} threads: {images} images of {views} views"));
+    terminal.say(&format!("         of {dim} random bytes, {isa}"));
+    terminal.result(&json!({
+        "work": "augmented distance",
+        "distinct_view_pairs_per_second": rate,
+        "seconds": pairs / rate,
+        "threads": threads,
+        "images": images,
+        "views": views,
+        "dim": dim,
+        "isa": isa.name(),
+    }));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The finish of SplitMix64.
+fn mixed(at: u64) -> u64 {
+    let mut word = at.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
 }

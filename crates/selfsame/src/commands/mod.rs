@@ -1,8 +1,10 @@
 mod bench;
+mod clique;
 mod embed;
 mod eval;
 mod export;
 mod fetch;
+mod forecast;
 mod init;
 mod pretrain;
 mod report;
@@ -47,6 +49,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Report(args) => report::run(&args),
         Command::Reproduce(args) => reproduce::run(&args, threads),
         Command::Views(args) => views::run(&args),
+        Command::Forecast(args) => forecast::run(&args),
+        Command::Clique(args) => clique::run(&args, threads),
         Command::Bench(bench) => bench::run(&bench, threads),
     }
 }

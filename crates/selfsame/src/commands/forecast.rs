@@ -1,0 +1,464 @@
+//! `selfsame forecast`.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use indicatif::HumanDuration;
+use rayon::prelude::*;
+use selfsame::augment::{Policy, Scratch, Source, ViewKey};
+use selfsame::concentration::cluster::k_means;
+use selfsame::concentration::curve::{Curve, curve};
+use selfsame::concentration::distance::{Distances, Embeddings, Options, Run as DistanceRun, Shape, Views};
+use selfsame::concentration::forecast::{members, within};
+use selfsame::data::{Dataset, LoadOptions};
+use selfsame::eval::embed;
+use selfsame::nn::{ResNet, device};
+use selfsame::report::forecast::{FORECAST_FILE, Forecast, ProbeImage, TABLE_FILE};
+use selfsame::report::record::PAGE_FILE;
+use selfsame::report::{render_forecast, write_atomic, write_json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use self::folder::Folder;
+use self::ranking::Subject;
+use super::shown;
+use crate::args::{CheckpointName, Forecast as Args};
+use crate::run::{Run, digest};
+use crate::terminal::{Bar, Terminal};
+use crate::{misuse, resolve};
+
+mod folder;
+mod ranking;
+
+/// The ten pairs of the five transformations of the paper.
+const PAIRS: [&str; 10] = ["ab", "ac", "ad", "ae", "bc", "bd", "be", "cd", "ce", "de"];
+/// Up to this many images a class the proof of a curve takes as long as it takes.
+const UNLIMITED_UP_TO: usize = 100;
+/// Seconds of a proof beyond.
+const BUDGET: f64 = 10.0;
+/// Distances that take longer are saved as often, so that a crash costs no more.
+const SAVE_EVERY: Duration = Duration::from_secs(20);
+/// Views of one policy may take this many bytes.
+const VIEW_BYTES: usize = 16 << 30;
+
+/// What a forecast is determined by, in its folder: another run of the same goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    selfsame: String,
+    data: String,
+    digest: String,
+    policies: Vec<(String, String)>,
+    per_class: usize,
+    views: usize,
+    original: bool,
+    image_size: u32,
+    encoder: Option<String>,
+    weights: Option<String>,
+    clusters: Option<usize>,
+    pixels: bool,
+    budget: Option<f64>,
+    seed: u64,
+}
+
+/// An encoder of a run, ready.
+struct Encoder {
+    shown: String,
+    network: ResNet,
+    size: u32,
+    device: burn::tensor::Device,
+    /// SHA-256 of the file of its weights.
+    weights: String,
+}
+
+/// The images measured, and their classes.
+pub struct Probe {
+    pub images: Vec<ProbeImage>,
+    pub labels: Vec<u32>,
+    pub classes: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::new(args.output.json);
+    let policies = policies(&args.policies)?;
+    check(args)?;
+    let encoder = args.encoder.as_deref().map(|path| open_encoder(path, &args.device.device)).transpose()?;
+    let image_size = args.image_size.or(encoder.as_ref().map(|encoder| encoder.size));
+    if let (Some(encoder), Some(size)) = (&encoder, args.image_size)
+        && encoder.size != size
+    {
+        let own = encoder.size;
+        return Err(misuse(format!(
+            "--image-size {size}: the encoder of {} sees {own} pixels; leave it out",
+            encoder.shown
+        )));
+    }
+    let dataset = terminal.load(&args.data, &LoadOptions { image_size, seed: args.seed, ..LoadOptions::default() })?;
+    let probe = probe(args, &dataset, encoder.as_ref(), &terminal)?;
+    let bytes = probe.images.len() as u128 * (args.views as u128 + 1) * u128::from(dataset.image_size).pow(2) * 3;
+    if bytes > VIEW_BYTES as u128 {
+        return Err(misuse(format!(
+            "{} images of {} views of {} pixels are {} GB; lower --per-class, --views or --image-size",
+            probe.images.len(),
+            args.views,
+            dataset.image_size,
+            bytes >> 30
+        )));
+    }
+    let largest = members(&probe.labels, probe.classes.len()).iter().map(Vec::len).max().unwrap_or(0);
+    let settings = Settings {
+        selfsame: env!("CARGO_PKG_VERSION").into(),
+        data: args.data.clone(),
+        digest: digest(&dataset),
+        policies: policies.iter().map(|(name, policy)| (name.clone(), policy.to_toml())).collect(),
+        per_class: args.per_class,
+        views: args.views,
+        original: !args.no_original,
+        image_size: dataset.image_size,
+        encoder: encoder.as_ref().map(|encoder| encoder.shown.clone()),
+        weights: encoder.as_ref().map(|encoder| encoder.weights.clone()),
+        clusters: args.clusters,
+        pixels: args.pixels || args.encoder.is_none(),
+        budget: args.budget.or((largest > UNLIMITED_UP_TO).then_some(BUDGET)),
+        seed: args.seed,
+    };
+    let folder = Folder::claim(&out(args), &settings, args.overwrite)?;
+    let stop = stop_on_ctrl_c()?;
+    terminal.skipped(&dataset);
+
+    let work =
+        Work { dataset: &dataset, probe: &probe, settings: &settings, encoder: encoder.as_ref(), folder: &folder };
+    let mut measured = Vec::with_capacity(policies.len());
+    for (number, (name, policy)) in policies.iter().enumerate() {
+        let start = Instant::now();
+        let Some(one) = work.policy(number, name, policy, &stop)? else {
+            terminal.status(&format!("stopped; the same command goes on from here: {}", folder.path.display()));
+            return Ok(ExitCode::from(super::INTERRUPTED));
+        };
+        let left = start.elapsed() * (policies.len() - number - 1) as u32;
+        if start.elapsed() > Duration::from_secs(2) && !left.is_zero() {
+            terminal.status(&format!("{name} done, {} left", HumanDuration(left)));
+        }
+        measured.push(one);
+    }
+    let subject =
+        Subject { dataset: &dataset, probe: &probe, settings: &settings, policies: &policies, measured: &measured };
+    let forecast = subject.forecast()?;
+    write_json(&folder.path.join(FORECAST_FILE), &forecast)?;
+    write_atomic(&folder.path.join(TABLE_FILE), forecast.table().as_bytes())?;
+    write_atomic(&folder.path.join(PAGE_FILE), render_forecast(&forecast).as_bytes())?;
+
+    for policy in &forecast.policies {
+        let spread: Vec<String> = policy.spread.iter().map(|spread| format!("{:.3}", spread.value)).collect();
+        let separation = policy.separation.map_or("–".to_owned(), |separation| format!("{:.3}", separation.value));
+        terminal.say(&format!(
+            "{:>3}  {:<12}  score {:.3}  1 − σ {}  separation {separation}",
+            policy.rank,
+            policy.name,
+            policy.score.value,
+            spread.join(" ")
+        ));
+    }
+    for sentence in &forecast.advice {
+        terminal.say(sentence);
+    }
+    terminal.say(&format!("forecast {}", folder.path.join(PAGE_FILE).display()));
+    let mut result = serde_json::to_value(Forecast { thumbs: None, ..forecast })?;
+    for policy in result["policies"].as_array_mut().into_iter().flatten() {
+        policy["closest"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .for_each(|pair| pair["picture"] = serde_json::Value::Null);
+    }
+    result["page"] = json!(shown(&folder.path.join(PAGE_FILE)));
+    result["folder"] = json!(shown(&folder.path));
+    terminal.result(&result);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The policies by name, `pairs` spelt out, each once.
+fn policies(names: &[String]) -> anyhow::Result<Vec<(String, Policy)>> {
+    let mut policies: Vec<(String, Policy)> = Vec::new();
+    let names = names.iter().flat_map(|name| if name == "pairs" { PAIRS.to_vec() } else { vec![name.as_str()] });
+    for name in names {
+        let policy = resolve::policy(name).map_err(|e| misuse(e.to_string().replace("--augment", "--policies")))?;
+        if policies.iter().all(|(known, _)| known != name) {
+            policies.push((name.to_owned(), policy));
+        }
+    }
+    Ok(policies)
+}
+
+fn check(args: &Args) -> anyhow::Result<()> {
+    if args.per_class < 2 {
+        return Err(misuse(format!("--per-class {}: distances need at least 2 images of a class", args.per_class)));
+    }
+    if args.views == 0 && args.no_original {
+        return Err(misuse("--views 0 with --no-original leaves nothing to compare: at least 1 view is needed"));
+    }
+    if args.views > 65_535 {
+        return Err(misuse(format!("--views {} are more than 65535", args.views)));
+    }
+    if args.budget.is_some_and(|budget| !(0.0..=1e6).contains(&budget)) {
+        return Err(misuse("--budget is a time from 0 to 1000000 seconds"));
+    }
+    match args.clusters {
+        Some(clusters) if clusters < 2 => {
+            Err(misuse(format!("--clusters {clusters}: nothing can be told apart; at least 2 are needed")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn out(args: &Args) -> PathBuf {
+    args.out.clone().unwrap_or_else(|| {
+        let name = Path::new(&args.data).file_stem().map_or("images".into(), |name| name.to_string_lossy());
+        Path::new("forecasts").join(&*name)
+    })
+}
+
+fn open_encoder(path: &Path, device: &str) -> anyhow::Result<Encoder> {
+    let device = device::by_name(device).map_err(misuse)?;
+    let run = Run::open(path)?;
+    let plan = run.plan()?;
+    let (network, _) = run.trained(&plan, CheckpointName::Last, &device)?;
+    let file = run.weights(CheckpointName::Last)?;
+    let weights = Sha256::digest(std::fs::read(&file).with_context(|| file.display().to_string())?);
+    let weights = weights.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Encoder { shown: shown(path), network, size: plan.data.image_size, device, weights })
+}
+
+/// The images to measure: at most `--per-class` of each class, spread over the training split by the seed.
+fn probe(args: &Args, dataset: &Dataset, encoder: Option<&Encoder>, terminal: &Terminal) -> anyhow::Result<Probe> {
+    let split = &dataset.train;
+    let mut notes = Vec::new();
+    let (all, classes): (Vec<u32>, Vec<String>) = match (args.clusters, split.labels()) {
+        (None, Some(labels)) => (labels.to_vec(), dataset.classes.clone()),
+        (None, None) => {
+            return Err(misuse(format!(
+                "{} has no labels, which the classes of a forecast come from; put images into class folders, or let \
+                 clusters stand in for them: --encoder RUN --clusters K",
+                dataset.name
+            )));
+        }
+        (Some(clusters), _) => {
+            if split.len() < 2 * clusters {
+                let images = split.len();
+                return Err(misuse(format!(
+                    "--clusters {clusters} of {images} training images: take at most {}",
+                    images / 2
+                )));
+            }
+            let encoder = encoder.context("--clusters without --encoder")?;
+            let images: Vec<&[u8]> = (0..split.len()).map(|i| split.image(i).pixels).collect();
+            let features = embedded(encoder, &images, "images clustered")?;
+            let labels = k_means(&features.1, features.0, clusters, args.seed);
+            let found = labels.iter().max().map_or(0, |&label| label as usize + 1);
+            notes.push(format!(
+                "The classes are {found} clusters of embeddings of {}, not labels: all that rests on them is assumed.",
+                encoder.shown
+            ));
+            (labels, (1..=found).map(|number| format!("cluster {number}")).collect())
+        }
+    };
+    let mut names = Vec::new();
+    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    let mut few = Vec::new();
+    for (class, name) in classes.iter().enumerate() {
+        let mut own: Vec<usize> = (0..split.len()).filter(|&i| all[i] as usize == class).collect();
+        // In an order that neither the files nor the other classes decide.
+        own.sort_by_key(|&i| Sha256::digest([args.seed.to_le_bytes(), (i as u64).to_le_bytes()].concat()));
+        own.truncate(args.per_class);
+        own.sort_unstable();
+        if own.len() < 2 {
+            few.push(format!("{name} ({})", own.len()));
+            continue;
+        }
+        let number = names.len() as u32;
+        names.push(name.clone());
+        labels.extend(vec![number; own.len()]);
+        images.extend(own.iter().map(|&i| ProbeImage { name: split.name(i).to_owned(), index: i, class: number }));
+    }
+    if names.is_empty() {
+        return Err(misuse(format!(
+            "no class of {} has two training images, and a distance takes two; give it more images a class",
+            dataset.name
+        )));
+    }
+    if !few.is_empty() {
+        notes
+            .push(format!("Left out, since a class needs two training images to have a distance: {}.", few.join(", ")));
+    }
+    if names.len() == 1 {
+        notes.push("There is a single class, so that nothing says what is left of differences between classes.".into());
+    }
+    for note in &notes {
+        terminal.status(note);
+    }
+    Ok(Probe { images, labels, classes: names, notes })
+}
+
+/// Length and values of the embeddings of images, each brought to length 1.
+fn embedded(encoder: &Encoder, images: &[&[u8]], what: &'static str) -> anyhow::Result<(usize, Vec<f32>)> {
+    let bar = Bar::new(what);
+    let total = images.len() as u64;
+    let features = embed(&encoder.network, images, encoder.size as usize, &encoder.device, &mut |done| {
+        bar.set(done as u64, total, String::new());
+    })?;
+    bar.finish();
+    let dim = features.dim();
+    let mut values = features.into_values();
+    for row in values.chunks_exact_mut(dim) {
+        let length = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+        if length > 0.0 {
+            row.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+        }
+    }
+    Ok((dim, values))
+}
+
+/// A flag that the first Ctrl-C, or a polite kill, sets.
+fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(super::INTERRUPTED));
+        }
+        eprintln!("stopping as soon as what is under way is saved; again to stop at once");
+    })
+    .context("the handler of Ctrl-C")?;
+    Ok(stop)
+}
+
+/// Distances of a policy and the curves of its classes.
+pub struct PolicyMeasured {
+    pub distances: Distances,
+    pub curves: Vec<Curve>,
+    /// Numbers of a view.
+    pub dim: usize,
+}
+
+struct Work<'a> {
+    dataset: &'a Dataset,
+    probe: &'a Probe,
+    settings: &'a Settings,
+    encoder: Option<&'a Encoder>,
+    folder: &'a Folder,
+}
+
+impl Work<'_> {
+    /// Measures the policy of this number, or goes on with it; none where it was stopped.
+    fn policy(
+        &self,
+        number: usize,
+        name: &str,
+        policy: &Policy,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<Option<PolicyMeasured>> {
+        let bytes = self.views(policy)?;
+        let (images, views) = (self.probe.images.len(), self.views_each());
+        let side = self.dataset.image_size as usize;
+        if self.settings.pixels {
+            let shape = Shape { width: side, height: side, channels: 3 };
+            let run = DistanceRun::within(Views::new(images, views, shape, &bytes)?);
+            return self.measure(number, name, run, side * side * 3, stop);
+        }
+        let encoder = self.encoder.context("distances of embeddings without --encoder")?;
+        let each: Vec<&[u8]> = bytes.chunks_exact(side * side * 3).collect();
+        let (dim, values) = embedded(encoder, &each, "views embedded")?;
+        let run = DistanceRun::of_embeddings(Embeddings::new(images, views, dim, &values)?);
+        self.measure(number, name, run, dim, stop)
+    }
+
+    fn views_each(&self) -> usize {
+        self.settings.views + usize::from(self.settings.original)
+    }
+
+    /// All views of all images, each image's own pixels first where they count.
+    fn views(&self, policy: &Policy) -> anyhow::Result<Vec<u8>> {
+        let side = self.dataset.image_size;
+        let size = side as usize * side as usize * 3;
+        let mut bytes = vec![0; self.probe.images.len() * self.views_each() * size];
+        let own = bytes.par_chunks_exact_mut(self.views_each() * size).zip(&self.probe.images);
+        own.try_for_each_init(Scratch::default, |scratch, (views, image)| -> anyhow::Result<()> {
+            let pixels = self.dataset.train.image(image.index).pixels;
+            let mut views = views.chunks_exact_mut(size);
+            if self.settings.original
+                && let Some(first) = views.next()
+            {
+                first.copy_from_slice(pixels);
+            }
+            for (view, into) in views.enumerate() {
+                let key = ViewKey { seed: self.settings.seed, image: image.index as u64, epoch: 0, view: view as u32 };
+                policy.view(key, Source::new(side, side, pixels)?, side, scratch, into)?;
+            }
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    fn measure(
+        &self,
+        number: usize,
+        name: &str,
+        mut run: DistanceRun<'_>,
+        dim: usize,
+        stop: &AtomicBool,
+    ) -> anyhow::Result<Option<PolicyMeasured>> {
+        let state = self.folder.state(number);
+        if state.exists() {
+            run.read(&state).with_context(|| format!("{}; start again with --overwrite", state.display()))?;
+        }
+        let bar = Bar::new("tiles of distances");
+        let start = Instant::now();
+        while !run.is_finished() {
+            let stretch = Instant::now();
+            let _ = run.advance(&Options::default(), &mut |progress| {
+                let spent = start.elapsed().as_secs_f64();
+                let left = spent / progress.done.max(1) as f64 * (progress.total - progress.done) as f64;
+                let left = HumanDuration(Duration::from_secs_f64(left));
+                bar.set(progress.done as u64, progress.total as u64, format!("{name}: {left} left"));
+                match stop.load(Ordering::SeqCst) || stretch.elapsed() > SAVE_EVERY {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            });
+            run.write(&state)?;
+            if stop.load(Ordering::SeqCst) && !run.is_finished() {
+                bar.finish();
+                return Ok(None);
+            }
+        }
+        bar.finish();
+        let images = self.probe.images.len();
+        let distances = Distances { n: images, keys: run.keys().to_vec(), pairs: run.pairs().to_vec() };
+        if let Some(curves) = self.folder.curves(number)? {
+            return Ok(Some(PolicyMeasured { distances, curves, dim }));
+        }
+        let bar = Bar::new("curves");
+        let classes = members(&self.probe.labels, self.probe.classes.len());
+        let mut curves = Vec::with_capacity(classes.len());
+        for (class, own) in classes.iter().enumerate() {
+            bar.set(class as u64, classes.len() as u64, format!("{name}: {}", self.probe.classes[class]));
+            if stop.load(Ordering::SeqCst) {
+                bar.finish();
+                return Ok(None);
+            }
+            let budget = self.settings.budget.map(Duration::from_secs_f64);
+            curves.push(curve(own.len(), &within(&distances, own), budget, rayon::current_num_threads()));
+        }
+        bar.finish();
+        // The curves last: where they are, all of the policy is.
+        self.folder.write_distances(number, name, &distances, self.settings.pixels)?;
+        self.folder.write_curves(number, &curves)?;
+        Ok(Some(PolicyMeasured { distances, curves, dim }))
+    }
+}

@@ -1,0 +1,141 @@
+//! The folder of a forecast: its settings, what is computed so far, and the results.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use npyz::WriterBuilder;
+use selfsame::concentration::curve::{Curve, Point};
+use selfsame::concentration::distance::Distances;
+use selfsame::report::{write_atomic, write_json};
+
+use super::Settings;
+use crate::commands::quoted;
+use crate::misuse;
+
+const SETTINGS_FILE: &str = "settings.json";
+const LOCK_FILE: &str = ".lock";
+/// What is computed so far.
+const PARTS: &str = "parts";
+
+/// A forecast's folder, held by this process alone.
+pub struct Folder {
+    pub path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Claims a folder that is new, or holds the beginnings of the same forecast; with `overwrite` any forecast's.
+    pub fn claim(path: &Path, settings: &Settings, overwrite: bool) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let file = path.join(SETTINGS_FILE);
+        if file.exists() && !overwrite {
+            let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
+            let other: Option<Settings> = serde_json::from_slice(&text).ok();
+            if other.as_ref() != Some(settings) {
+                return Err(misuse(format!(
+                    "{shown} holds a forecast of other images or settings; start again with --overwrite, or name \
+                     another folder with --out"
+                )));
+            }
+        }
+        if !file.exists() && has_entries(path).with_context(|| shown.to_string())? {
+            return Err(misuse(format!(
+                "{} holds something that no forecast wrote; name another folder with --out",
+                quoted(path)
+            )));
+        }
+        std::fs::create_dir_all(path.join(PARTS)).with_context(|| shown.to_string())?;
+        let lock_file = path.join(LOCK_FILE);
+        let lock = File::create(&lock_file).with_context(|| lock_file.display().to_string())?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            return Err(misuse(format!("{shown} is in use by another selfsame process")));
+        }
+        if overwrite && file.exists() {
+            // The settings last: without them what is left would be nobody's.
+            std::fs::remove_dir_all(path.join(PARTS)).with_context(|| shown.to_string())?;
+            std::fs::create_dir_all(path.join(PARTS)).with_context(|| shown.to_string())?;
+            for entry in std::fs::read_dir(path).with_context(|| shown.to_string())? {
+                let name = entry?.file_name().to_string_lossy().into_owned();
+                let made =
+                    name.ends_with(".npy") || ["forecast.json", "table.md", "report.html"].contains(&name.as_str());
+                if made {
+                    std::fs::remove_file(path.join(&name)).with_context(|| name.clone())?;
+                }
+            }
+        }
+        write_json(&file, settings)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where the distances of a policy are kept.
+    pub fn state(&self, policy: usize) -> PathBuf {
+        self.path.join(PARTS).join(format!("{policy:02}.distances"))
+    }
+
+    fn curves_file(&self, policy: usize) -> PathBuf {
+        self.path.join(PARTS).join(format!("{policy:02}.curves.json"))
+    }
+
+    /// The curves of a policy, where they are computed.
+    pub fn curves(&self, policy: usize) -> anyhow::Result<Option<Vec<Curve>>> {
+        let path = self.curves_file(policy);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let damaged = || format!("{} is damaged; start again with --overwrite", path.display());
+        let points: Vec<Vec<(u64, u64, Vec<usize>)>> = serde_json::from_slice(&text).with_context(damaged)?;
+        let point = |(lower, upper, witness)| Point { lower, upper, witness };
+        let curve = |points: Vec<_>| Curve { points: points.into_iter().map(point).collect() };
+        Ok(Some(points.into_iter().map(curve).collect()))
+    }
+
+    pub fn write_curves(&self, policy: usize, curves: &[Curve]) -> anyhow::Result<()> {
+        let point = |point: &Point| (point.lower, point.upper, point.witness.clone());
+        let points: Vec<Vec<_>> = curves.iter().map(|curve| curve.points.iter().map(point).collect()).collect();
+        Ok(write_json(&self.curves_file(policy), &points)?)
+    }
+
+    /// Writes the squared distances of a policy, a square matrix in the order of the images of `forecast.json`.
+    pub fn write_distances(
+        &self,
+        policy: usize,
+        name: &str,
+        distances: &Distances,
+        pixels: bool,
+    ) -> anyhow::Result<()> {
+        let n = distances.n;
+        let value = |at: usize| match (at / n, at % n) {
+            (i, j) if i == j => 0.0,
+            (i, j) if pixels => distances.key(i, j) as f64,
+            (i, j) => f64::from(f32::from_bits(distances.key(i, j) as u32)),
+        };
+        let mut bytes = Vec::new();
+        let shape = [n as u64, n as u64];
+        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
+        writer.extend((0..n * n).map(value))?;
+        writer.finish().context("the .npy file")?;
+        let plain: String =
+            name.chars().map(|c| if c.is_alphanumeric() || ".-_".contains(c) { c } else { '_' }).collect();
+        let plain: String = plain.chars().take(40).collect();
+        Ok(write_atomic(&self.path.join(format!("distances-{policy:02}-{plain}.npy")), &bytes)?)
+    }
+}
+
+/// Whether a folder holds anything; hidden files are what systems leave behind.
+fn has_entries(path: &Path) -> std::io::Result<bool> {
+    match path.read_dir() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        entries => {
+            for entry in entries? {
+                let name = entry?.file_name();
+                // A forecast that was killed before it wrote its settings left its empty folder of parts.
+                if !name.to_string_lossy().starts_with('.') && name != PARTS {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The forecast: its numbers are those of plain loops, it resumes to the byte, and it refuses what it cannot measure.
+
+mod common;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::{run, said, selfsame, small};
+use selfsame::augment::{Policy, Scratch, Source, ViewKey};
+use serde_json::Value;
+
+/// Side of the images.
+const SIDE: u32 = 12;
+
+/// A folder of class folders with so many glyphs each.
+fn classes(folder: &Path, images: &[usize]) -> PathBuf {
+    let data = folder.join("photos");
+    for (class, &images) in images.iter().enumerate() {
+        let folder = data.join(format!("class{class}"));
+        fs::create_dir_all(&folder).unwrap();
+        for image in 0..images {
+            let index = (10 * image + class) as u64;
+            let mut encoder =
+                png::Encoder::new(File::create(folder.join(format!("{image:02}.png"))).unwrap(), SIDE, SIDE);
+            encoder.set_color(png::ColorType::Rgb);
+            let pixels = selfsame::data::glyph_pixels(1, index, SIDE);
+            encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+        }
+    }
+    data
+}
+
+fn args(data: &Path, out: &Path, more: &str) -> Vec<String> {
+    let [data, out] = [data, out].map(|path| path.display().to_string());
+    let mut args = ["forecast", "--data", &data, "--out", &out].map(str::to_owned).to_vec();
+    args.extend(more.split_whitespace().map(str::to_owned));
+    args
+}
+
+/// What it prints with `--json`.
+fn forecast(data: &Path, out: &Path, more: &str) -> Value {
+    let output = run(args(data, out, &format!("--json {more}")));
+    assert!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text.lines().count(), 1, "with --json standard output holds one line: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// All files of a folder but the settings, which hold nothing else, and the lock.
+fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| path.is_file() && !path.ends_with(".lock"));
+    let mut files: Vec<_> = files
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn distances_and_spread_are_those_of_plain_loops() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (classes(folder.path(), &[12, 12]), folder.path().join("out"));
+    let result = forecast(&data, &out, "--policies ad --per-class 4 --views 3 --seed 7");
+    let dataset = selfsame::data::load(
+        &data.display().to_string(),
+        &selfsame::data::LoadOptions { seed: 7, ..Default::default() },
+        &|_, _| {},
+    )
+    .unwrap();
+
+    let images: Vec<(usize, u64)> = result["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| (image["index"].as_u64().unwrap() as usize, image["class"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(images.len(), 8);
+    let policy: Policy = "ad".parse().unwrap();
+    let views: Vec<Vec<Vec<u8>>> = images
+        .iter()
+        .map(|&(index, class)| {
+            assert_eq!(u64::from(dataset.train.labels().unwrap()[index]), class);
+            let pixels = dataset.train.image(index).pixels;
+            let view = |view| {
+                let mut into = vec![0; pixels.len()];
+                let key = ViewKey { seed: 7, image: index as u64, epoch: 0, view };
+                let source = Source::new(SIDE, SIDE, pixels).unwrap();
+                policy.view(key, source, SIDE, &mut Scratch::default(), &mut into).unwrap();
+                into
+            };
+            [vec![pixels.to_vec()], (0..3).map(view).collect()].concat()
+        })
+        .collect();
+    let squared = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum::<u64>();
+    let nearest =
+        |i: usize, j: usize| views[i].iter().flat_map(|a| views[j].iter().map(move |b| squared(a, b))).min().unwrap();
+
+    let file = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let file = file.into_iter().find(|path| path.extension().is_some_and(|end| end == "npy")).unwrap();
+    let matrix = npyz::NpyFile::new(File::open(file).unwrap()).unwrap();
+    assert_eq!(matrix.shape(), [8, 8]);
+    let matrix: Vec<f64> = matrix.into_vec().unwrap();
+    for i in 0..8 {
+        for j in 0..8 {
+            let expected = if i == j { 0 } else { nearest(i, j) };
+            assert_eq!(matrix[8 * i + j], expected as f64, "images {i} and {j}");
+        }
+    }
+
+    // The largest sets of each class whose images all lie within reach, by trying all of the sixteen.
+    let delta = result["deltas"][1]["delta"].as_f64().unwrap();
+    let largest = |class: u64| {
+        let own: Vec<usize> = (0..8).filter(|&i| images[i].1 == class).collect();
+        let chosen =
+            |set: u32| -> Vec<usize> { (0..own.len()).filter(|at| set >> at & 1 == 1).map(|at| own[at]).collect() };
+        let sets = (1_u32..16).map(chosen);
+        // The distance was rounded to a float on its way.
+        let near = |i: usize, j: usize| i == j || (nearest(i, j) as f64).sqrt() <= delta * (1.0 + 1e-12);
+        sets.filter(|set| set.iter().all(|&i| set.iter().all(|&j| near(i, j)))).map(|set| set.len()).max().unwrap()
+    };
+    let spread = 1.0 - (largest(0) + largest(1)) as f64 / 8.0;
+    let found = result["policies"][0]["spread"][1]["value"].as_f64().unwrap();
+    assert!((found - spread).abs() < 1e-12, "{found} {spread}");
+}
+
+#[test]
+fn a_forecast_that_was_killed_goes_on_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = classes(folder.path(), &[30, 30, 30]);
+    let settings = "--policies a,d,ad,be --per-class 20 --views 24 --image-size 24";
+    let whole = folder.path().join("whole");
+    forecast(&data, &whole, settings);
+    let whole = results(&whole);
+    assert!(whole.iter().any(|(name, _)| name == "report.html") && whole.len() >= 7, "{}", whole.len());
+
+    let broken = folder.path().join("broken");
+    let mut killed = 0;
+    for wait in [30, 120, 200, 300] {
+        let mut child = selfsame(args(&data, &broken, settings)).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(wait));
+        killed += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(killed > 0, "every run ended before it could be killed");
+    forecast(&data, &broken, settings);
+    assert_eq!(results(&broken), whole);
+}
+
+#[test]
+fn another_forecast_is_never_written_over_by_chance() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (classes(folder.path(), &[8, 8]), folder.path().join("out"));
+    forecast(&data, &out, "--policies a --views 2");
+    let before = results(&out);
+    let output = run(args(&data, &out, "--policies a --views 3"));
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("--overwrite"), "{}", said(&output));
+    assert_eq!(results(&out), before);
+    forecast(&data, &out, "--policies a --views 3 --overwrite");
+    assert_ne!(results(&out), before);
+
+    let own = folder.path().join("letters");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("letter.txt"), "dear").unwrap();
+    let output = run(args(&data, &own, "--policies a --overwrite"));
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert_eq!(results(&own), [("letter.txt".to_owned(), b"dear".to_vec())]);
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = classes(folder.path(), &[8, 8]);
+    let refused = |more: &str, names: &[&str]| {
+        let output = run(args(&data, &folder.path().join("out"), more));
+        assert_eq!(output.status.code(), Some(2), "{more}: {}", said(&output));
+        names
+            .iter()
+            .for_each(|name| assert!(said(&output).contains(name), "{more} does not name {name}: {}", said(&output)));
+        assert!(!folder.path().join("out").join("forecast.json").exists());
+    };
+    refused("--policies xyz", &["--policies", "xyz"]);
+    refused("--policies a --per-class 1", &["--per-class 1"]);
+    refused("--policies a --views 0 --no-original", &["--views 0"]);
+    refused("--policies a --clusters 3", &["--encoder"]);
+    refused("--policies a --encoder nothing-here", &["nothing-here"]);
+
+    // Without class folders there are no labels.
+    let flat = data.join("class0");
+    let output = run(args(&flat, &folder.path().join("flat"), "--policies a"));
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("--clusters"), "{}", said(&output));
+}
+
+#[test]
+fn a_class_of_one_image_is_left_out_and_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (classes(folder.path(), &[10, 10, 1]), folder.path().join("out"));
+    let result = forecast(&data, &out, "--policies a,e --views 2");
+    assert_eq!(result["classes"].as_array().unwrap().len(), 2);
+    assert!(result["notes"].to_string().contains("class2 ("), "{}", result["notes"]);
+}
+
+#[test]
+fn a_single_class_has_no_separation_and_no_recommendation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (classes(folder.path(), &[12, 1]), folder.path().join("out"));
+    let result = forecast(&data, &out, "--policies a,e --views 2");
+    assert!(result["recommended"].is_null() && result["policies"][0]["separation"].is_null(), "{result}");
+}
+
+#[test]
+fn clusters_stand_in_for_labels_and_are_called_assumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let trained = folder.path().join("run");
+    let output = run(small("pretrain", &trained));
+    assert!(output.status.success(), "{}", said(&output));
+    let data = classes(folder.path(), &[20]).join("class0");
+    let encoder = format!("--encoder {} --clusters 2 --policies a,e --views 2", trained.display());
+    let result = forecast(&data, &folder.path().join("out"), &encoder);
+    assert_eq!(result["assumed"], true);
+    assert_eq!(result["policies"][0]["score"]["kind"], "assumed");
+    assert!(result["space"].as_str().unwrap().contains("embeddings"), "{}", result["space"]);
+    assert!(result["deltas"][0]["levels"].is_null());
+}
+
+#[test]
+fn a_clique_is_found_and_a_bad_file_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("triangle.clq");
+    fs::write(&file, "c a triangle with a tail\np edge 4 4\ne 1 2\ne 2 3\ne 3 1\ne 3 4\n").unwrap();
+    let output = run(["clique", file.to_str().unwrap(), "--json", "--budget", "60s"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&result["omega"], &result["upper"], &result["optimal"]), (&3.into(), &3.into(), &true.into()));
+    let mut witness: Vec<u64> = result["witness"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect();
+    witness.sort_unstable();
+    assert_eq!(witness, [1, 2, 3]);
+
+    fs::write(&file, "p edge 4 1\ne 1 9\n").unwrap();
+    let output = run(["clique", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("line 2") && said(&output).contains("triangle.clq"), "{}", said(&output));
+    let output = run(["clique", file.to_str().unwrap(), "--budget", "soon"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+}
+
+#[test]
+fn the_bench_of_distances_counts_pairs_of_views() {
+    let output = run(["bench", "distance", "--images", "5", "--views", "3", "--dim", "7", "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let pairs = result["distinct_view_pairs_per_second"].as_f64().unwrap() * result["seconds"].as_f64().unwrap();
+    // Ten pairs of images, nine pairs of views each.
+    assert!((pairs - 90.0).abs() < 1e-6, "{pairs}");
+    let output = run(["bench", "distance", "--images", "1"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+}
