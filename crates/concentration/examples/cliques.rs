@@ -1,6 +1,11 @@
 //! Times the exact maximum clique of every DIMACS graph of a folder: `cliques FOLDER [THREADS]`.
 //!
-//! With `random VERTICES DENSITY SEED [THREADS]` it takes a random graph G(n, p) instead.
+//! It takes a generated graph instead with
+//! - `random VERTICES DENSITY SEED [THREADS]`: G(n, p), the law of DIMACS's C and sanr graphs;
+//! - `hidden VERTICES DENSITY SIZE SEED [THREADS]`: a clique hidden so that its vertices have the degrees of the others, as
+//!   in the brock graphs (Brockington and Culberson 1996, hiding depth 0);
+//! - `cover VERTICES DENSITY SIZE SEED [THREADS]`: a clique whose size a partition of the complement into cliques proves, as
+//!   in the gen graphs (Sanchis 1992).
 
 use std::error::Error;
 use std::fs::File;
@@ -20,6 +25,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             let graph = random(vertices.parse()?, density.parse()?, seed.parse()?);
             row(&format!("G({vertices},{density})"), &graph, threads(rest)?);
         }
+        [law @ ("hidden" | "cover"), vertices, density, size, seed, rest @ ..] => {
+            let make = if *law == "hidden" { hidden } else { cover };
+            let graph = make(vertices.parse()?, density.parse()?, size.parse()?, seed.parse()?);
+            row(&format!("{law}({vertices},{density},{size})"), &graph, threads(rest)?);
+        }
         [folder, rest @ ..] => {
             let mut files: Vec<PathBuf> =
                 std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
@@ -33,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             println!("{:<48} {total:>10.3}", "total");
         }
-        [] => return Err("give a folder of .clq files, or `random VERTICES DENSITY SEED`".into()),
+        [] => return Err("give a folder of .clq files, or `random VERTICES DENSITY SEED`; the source has more".into()),
     }
     Ok(())
 }
@@ -52,20 +62,87 @@ fn row(name: &str, graph: &Graph, threads: usize) -> f64 {
     seconds
 }
 
-/// G(n, p), from xorshift64*.
-fn random(vertices: usize, density: f64, seed: u64) -> Graph {
-    let mut state = seed.wrapping_mul(2).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut graph = Graph::new(vertices);
-    for i in 0..vertices {
-        for j in i + 1..vertices {
-            state ^= state >> 12;
-            state ^= state << 25;
-            state ^= state >> 27;
-            let uniform = (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64;
-            if uniform < density {
+/// xorshift64*.
+struct Chance(u64);
+
+impl Chance {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(2).wrapping_add(0x9E37_79B9_7F4A_7C15))
+    }
+
+    /// Uniform in [0, 1).
+    fn uniform(&mut self) -> f64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.uniform() * end as f64) as usize
+    }
+
+    /// 0 to n − 1 in any order.
+    fn order(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for i in (1..n).rev() {
+            order.swap(i, self.below(i + 1));
+        }
+        order
+    }
+}
+
+/// G(n, p).
+fn random(n: usize, density: f64, seed: u64) -> Graph {
+    let mut chance = Chance::new(seed);
+    let mut graph = Graph::new(n);
+    for i in 0..n {
+        for j in i + 1..n {
+            if chance.uniform() < density {
                 graph.add_edge(i, j);
             }
         }
     }
     graph
+}
+
+/// G(n, p) around a clique of `size`, with such shares of edges between it and the rest, and within the rest, that all
+/// vertices have the same expected degree.
+fn hidden(n: usize, density: f64, size: usize, seed: u64) -> Graph {
+    let mut chance = Chance::new(seed);
+    let order = chance.order(n);
+    let degree = density * (n - 1) as f64;
+    let across = (degree - (size - 1) as f64) / (n - size) as f64;
+    let outside = (degree - size as f64 * across) / (n - size - 1) as f64;
+    let mut graph = Graph::new(n);
+    for i in 0..n {
+        for j in i + 1..n {
+            let share = if j < size { 1.0 } else { [outside, across][usize::from(i < size)] };
+            if chance.uniform() < share {
+                graph.add_edge(order[i], order[j]);
+            }
+        }
+    }
+    graph
+}
+
+/// The complement of `size` disjoint cliques that cover all vertices, with further edges up to the density that avoid one
+/// vertex of each: those vertices are a clique of the graph, and none is larger.
+fn cover(n: usize, density: f64, size: usize, seed: u64) -> Graph {
+    let mut chance = Chance::new(seed);
+    let order = chance.order(n);
+    let mut missing = Graph::new(n);
+    for i in 0..n {
+        for j in (i + size..n).step_by(size) {
+            missing.add_edge(order[i], order[j]);
+        }
+    }
+    let wanted = ((1.0 - density) * (n * (n - 1) / 2) as f64) as usize;
+    while missing.edges() < wanted {
+        let (i, j) = (chance.below(n), size + chance.below(n - size));
+        if i != j {
+            missing.add_edge(order[i], order[j]);
+        }
+    }
+    missing.complement()
 }

@@ -1,13 +1,16 @@
 //! Squared Euclidean distances: of bytes, exact in integers, and of floats.
 //!
-//! [`squared`] and [`squared_f32`] take one pair of vectors, [`dots`] the products of two blocks of byte vectors, and
-//! [`squared_short`] those of two blocks of short float vectors, from which bounds are made.
+//! [`squared`] and [`squared_f32`] take one pair of vectors, [`Packed`] the products of two blocks of byte vectors, of
+//! which [`lower`] keeps the least distances, and [`squared_short`] those of two blocks of short float vectors, from which
+//! bounds are made.
 
 use crate::isa::{Isa, Kernel, Vector, compiled};
 
 mod dense;
+mod pairs;
+mod quads;
 
-pub use dense::{Blocks, dots};
+pub use dense::{LONGEST, Packed, ROWS};
 
 /// Values summed in 32 bits at a time. A product of bytes is at most 255² = 65,025, so that a signed sum holds 33,025
 /// of them: half the next power of two above leaves no doubt.
@@ -46,6 +49,41 @@ compiled! {
         a.chunks(SAFE).map(part).sum()
     }
 }
+
+macro_rules! lower {
+    ($name:ident, $key:ty, $bits:literal) => {
+        compiled! {
+            #[doc = concat!("Takes what is nearer: where `norm` + `norms[i]` − 2 · `products[i]`, a squared distance below 2^", $bits, ", is")]
+            #[doc = concat!("less than `least[i]`, that becomes it and `which[i]` becomes `mark`. Norms and products count modulo 2^", $bits, ".")]
+            ///
+            /// # Panics
+            ///
+            /// If the lengths differ.
+            pub fn $name(
+                isa: Isa,
+                norm: $key,
+                norms: &[$key],
+                products: &[$key],
+                mark: u32,
+                least: &mut [$key],
+                which: &mut [u32],
+            ) {
+                let count = norms.len();
+                assert!([products.len(), least.len(), which.len()] == [count; 3], "as many of each");
+                let distances = norms.iter().zip(products);
+                for ((&norms, &product), (least, which)) in distances.zip(least.iter_mut().zip(which)) {
+                    let distance = norm.wrapping_add(norms).wrapping_sub(product.wrapping_mul(2));
+                    let nearer = distance < *least;
+                    *least = if nearer { distance } else { *least };
+                    *which = if nearer { mark } else { *which };
+                }
+            }
+        }
+    };
+}
+
+lower!(lower, u32, 32);
+lower!(lower_wide, u64, 64);
 
 compiled! {
     /// Weighted sums of rows: row f of `to` is the sum over y of `weights[f * rows + y]` times row y of `from`, each of

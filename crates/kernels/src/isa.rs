@@ -13,6 +13,9 @@ pub struct Isa(pub(crate) Set);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Set {
+    /// AVX-512 and tiles.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -48,6 +51,9 @@ impl Isa {
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
             if avx2 && avx512 {
+                if amx::lent() {
+                    sets.push(Self(Set::Amx));
+                }
                 sets.push(Self(Set::Avx512));
             }
             if avx2 {
@@ -60,9 +66,11 @@ impl Isa {
         sets
     }
 
-    /// `avx512`, `avx2`, `neon` or `portable`.
+    /// `amx`, `avx512`, `avx2`, `neon` or `portable`.
     pub fn name(self) -> &'static str {
         match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Amx => "amx",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
@@ -78,7 +86,7 @@ impl Isa {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` of this set exists only where the machine was found to have it.
-            Set::Avx512 => unsafe { x86::avx512(kernel) },
+            Set::Amx | Set::Avx512 => unsafe { x86::avx512(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Set::Avx2 => unsafe { x86::avx2(kernel) },
@@ -136,7 +144,7 @@ macro_rules! compiled {
             match $isa.0 {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: an `Isa` of this set exists only where the machine was found to have it.
-                $crate::isa::Set::Avx512 => unsafe { avx512($($argument),*) },
+                $crate::isa::Set::Amx | $crate::isa::Set::Avx512 => unsafe { avx512($($argument),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
                 $crate::isa::Set::Avx2 => unsafe { avx2($($argument),*) },
@@ -200,6 +208,50 @@ pub(crate) trait Words: Copy {
     unsafe fn add(self, other: Self) -> Self;
     /// The upper halves of the products.
     unsafe fn high_product(self, other: Self) -> Self;
+}
+
+#[cfg(target_arch = "x86_64")]
+mod amx {
+    use std::arch::x86_64::{__cpuid, __cpuid_count};
+    use std::sync::OnceLock;
+
+    /// Whether the processor has tiles, and products of bytes and of bf16 in them, and the system lends them to this
+    /// process. Asked once; threads that exist already have them, too.
+    pub(super) fn lent() -> bool {
+        static LENT: OnceLock<bool> = OnceLock::new();
+        *LENT.get_or_init(|| {
+            // Leaf 7, EDX: 22 products of bf16, 24 tiles, 25 products of bytes (Intel's manual, volume 2A, CPUID).
+            const NEEDED: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+            __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & NEEDED == NEEDED && permitted()
+        })
+    }
+
+    /// Linux lends the registers of tiles, 8 KB that a thread's state grows by, to those who ask.
+    #[cfg(target_os = "linux")]
+    fn permitted() -> bool {
+        const ARCH_PRCTL: usize = 158;
+        const REQUEST_PERMISSION: usize = 0x1023;
+        const TILE_DATA: usize = 18;
+        let failed: usize;
+        // SAFETY: the call changes nothing but what the process may use; a system call overwrites rcx and r11.
+        unsafe {
+            std::arch::asm!(
+                "syscall",
+                inlateout("rax") ARCH_PRCTL => failed,
+                in("rdi") REQUEST_PERMISSION,
+                in("rsi") TILE_DATA,
+                lateout("rcx") _,
+                lateout("r11") _,
+                options(nostack)
+            );
+        }
+        failed == 0
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn permitted() -> bool {
+        false
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

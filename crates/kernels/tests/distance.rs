@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use selfsame_kernels::distance::{
-    Blocks, SHORT_COLUMNS, dots, squared, squared_f32, squared_norm, squared_short, weighted_rows,
+    LONGEST, Packed, ROWS, SHORT_COLUMNS, lower, lower_wide, squared, squared_f32, squared_norm, squared_short,
+    weighted_rows,
 };
 use selfsame_kernels::isa::Isa;
 
@@ -25,14 +26,34 @@ fn product(a: &[u8], b: &[u8]) -> u64 {
     a.iter().zip(b).map(|(&a, &b)| u64::from(a) * u64::from(b)).sum()
 }
 
-fn check_bytes(isa: Isa, a: &[u8], b: &[u8], dim: usize) {
+/// Products part by part, rows a block at a time, as they are to be used.
+fn products(isa: Isa, a: &[u8], b: &[u8], dim: usize, longest: usize) -> Vec<u64> {
     let (rows, columns) = (a.len() / dim, b.len() / dim);
-    let mut out = vec![1; rows * columns];
-    dots(isa, a, b, dim, |_, _| true, &mut Blocks::default(), &mut out);
+    let mut sums = vec![0; rows * columns];
+    let mut packed = Packed::new(isa);
+    for start in (0..dim).step_by(longest) {
+        let part = start..dim.min(start + longest);
+        packed.fill(b, dim, part.clone());
+        let mut out = vec![u32::MAX; ROWS * packed.stride()];
+        for (block, a) in a.chunks(ROWS * dim).enumerate() {
+            packed.dots(a, dim, part.clone(), columns, &mut out);
+            for (row, products) in (block * ROWS..rows).zip(out.chunks_exact(packed.stride().max(1))) {
+                for (sum, &product) in sums[row * columns..][..columns].iter_mut().zip(products) {
+                    *sum += u64::from(product);
+                }
+            }
+        }
+    }
+    sums
+}
+
+fn check_bytes(isa: Isa, a: &[u8], b: &[u8], dim: usize, longest: usize) {
+    let columns = b.len() / dim;
+    let found = products(isa, a, b, dim, longest);
     for (r, a) in a.chunks_exact(dim).enumerate() {
         assert_eq!(squared_norm(isa, a), product(a, a), "{isa}, {dim} values");
         for (c, b) in b.chunks_exact(dim).enumerate() {
-            assert_eq!(out[r * columns + c], 1 + product(a, b), "{isa}, {dim} values, row {r}, column {c}");
+            assert_eq!(found[r * columns + c], product(a, b), "{isa}, {dim} values, row {r}, column {c}");
             assert_eq!(squared(isa, a, b), oracle(a, b), "{isa}, {dim} values");
         }
     }
@@ -42,9 +63,50 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn bytes_are_exact(rows in 0..11_usize, columns in 0..40_usize, dim in 1..200_usize, seed in any::<u64>()) {
+    fn bytes_are_exact(
+        rows in 0..70_usize,
+        columns in 0..70_usize,
+        dim in 1..200_usize,
+        longest in 1..300_usize,
+        seed in any::<u64>(),
+    ) {
         for isa in Isa::available() {
-            check_bytes(isa, &bytes(rows * dim, seed), &bytes(columns * dim, !seed), dim);
+            check_bytes(isa, &bytes(rows * dim, seed), &bytes(columns * dim, !seed), dim, longest);
+        }
+    }
+
+    #[test]
+    fn deep_products_are_exact(dim in 900..3200_usize, seed in any::<u64>()) {
+        for isa in Isa::available() {
+            check_bytes(isa, &bytes(5 * dim, seed), &bytes(19 * dim, !seed), dim, LONGEST);
+        }
+    }
+
+    #[test]
+    fn the_first_of_the_nearest_stays(seeds in prop::collection::vec(any::<u64>(), 1..6), count in 0..70_usize) {
+        // Distances of vectors of two values of few levels, so that many are equal.
+        let few = |seed: u64| bytes(2 * count, seed).iter().map(|value| value % 3).collect::<Vec<u8>>();
+        let columns = few(!seeds[0]);
+        let norms: Vec<u32> = columns.chunks(2).map(|c| product(c, c) as u32).collect();
+        for isa in Isa::available() {
+            let (mut least, mut which) = (vec![u32::MAX; count], vec![u32::MAX; count]);
+            let rows: Vec<[u8; 2]> = seeds.iter().map(|&seed| [bytes(1, seed)[0] % 3, 2]).collect();
+            for (mark, row) in rows.iter().enumerate() {
+                let products: Vec<u32> = columns.chunks(2).map(|c| product(row, c) as u32).collect();
+                lower(isa, product(row, row) as u32, &norms, &products, mark as u32, &mut least, &mut which);
+            }
+            for (i, column) in columns.chunks(2).enumerate() {
+                let nearest = rows.iter().enumerate().map(|(mark, row)| (oracle(row, column), mark)).min().unwrap();
+                prop_assert_eq!((u64::from(least[i]), which[i] as usize), nearest);
+            }
+            let wide = |values: &[u32]| values.iter().map(|&value| value.into()).collect::<Vec<u64>>();
+            let (mut wide_least, mut wide_which) = (vec![u64::MAX; count], vec![u32::MAX; count]);
+            for (mark, row) in rows.iter().enumerate() {
+                let products: Vec<u64> = columns.chunks(2).map(|c| product(row, c)).collect();
+                let norms = wide(&norms);
+                lower_wide(isa, product(row, row), &norms, &products, mark as u32, &mut wide_least, &mut wide_which);
+            }
+            prop_assert_eq!((wide_least, wide_which), (wide(&least), which));
         }
     }
 
@@ -87,25 +149,29 @@ proptest! {
 
 #[test]
 fn no_length_overflows() {
-    for dim in [1, 2, 1023, 1024, 1025, 16_385, 33_026, 66_053, 140_001] {
+    for dim in [1, 2, 1023, 1024, 1025, 16_385, 33_026, LONGEST, 66_053, 140_001] {
         for isa in Isa::available() {
             let (white, black) = (vec![255; 2 * dim], vec![0; 2 * dim]);
-            check_bytes(isa, &white, &white, dim);
-            check_bytes(isa, &white, &black, dim);
+            check_bytes(isa, &white, &white, dim, LONGEST);
+            check_bytes(isa, &white, &black, dim, LONGEST);
             assert_eq!(squared(isa, &white, &black), 65_025 * 2 * dim as u64);
         }
     }
 }
 
 #[test]
-fn products_that_are_not_needed_may_be_left_out() {
+fn only_the_first_columns_are_multiplied() {
     let (a, b) = (bytes(20 * 9, 1), bytes(70 * 9, 2));
     for isa in Isa::available() {
-        let mut out = vec![0; 20 * 70];
-        dots(isa, &a, &b, 9, |rows, columns| columns.end > rows.start, &mut Blocks::default(), &mut out);
-        for (r, a) in a.chunks_exact(9).enumerate() {
-            for (c, b) in b.chunks_exact(9).enumerate().skip(r) {
-                assert_eq!(out[r * 70 + c], product(a, b));
+        let mut packed = Packed::new(isa);
+        packed.fill(&b, 9, 0..9);
+        for columns in [0, 1, 16, 33, 70] {
+            let mut out = vec![0; ROWS * packed.stride()];
+            packed.dots(&a, 9, 0..9, columns, &mut out);
+            for (r, a) in a.chunks_exact(9).enumerate() {
+                for (c, b) in b.chunks_exact(9).enumerate().take(columns) {
+                    assert_eq!(u64::from(out[r * packed.stride() + c]), product(a, b));
+                }
             }
         }
     }

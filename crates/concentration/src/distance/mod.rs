@@ -27,7 +27,8 @@
 //! most 1 + (k + 9)·2⁻²⁴ times the true one (terms of second order are covered by the spare summands). So a pair of views
 //! is passed over only where that sum is above (d + E)² times this factor, d the smallest distance so far.
 //!
-//! Where bounds exclude little, as among random bytes, a sample of the images shows it, and all products are computed.
+//! Where bounds exclude little, as among random bytes, a sample of the images shows it, and all products are computed: for
+//! a tile of image pairs at a time, of which only the least distances so far are kept.
 
 mod embedding;
 mod nearest;

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use selfsame_kernels::distance::{Blocks, SHORT_COLUMNS, dots, squared, squared_f32, squared_norm, squared_short};
+use rayon::prelude::*;
+use selfsame_kernels::distance::{
+    LONGEST, Packed, ROWS, SHORT_COLUMNS, lower, lower_wide, squared, squared_f32, squared_norm, squared_short,
+};
 use selfsame_kernels::isa::Isa;
 
 use super::sketch::{Basis, COARSE, FINE, Sketches};
@@ -14,58 +17,168 @@ pub(super) type Nearest = (u64, [u16; 2]);
 /// What any distance is nearer than.
 pub(super) const NONE: Nearest = (u64::MAX, [u16::MAX; 2]);
 
-/// Rows and columns of views whose products exist at a time.
+/// Views that are packed at a time.
 const BLOCK: usize = 256;
 
 /// Rows of views whose bounds exist at a time.
-const ROWS: usize = 64;
+const BOUND_ROWS: usize = 64;
 
-/// All products: for views of which bounds exclude little.
-pub(super) fn dense(
+/// The search that computes all products: for views of which bounds exclude little.
+pub(super) struct Dense {
+    /// ‖v‖² of every view, of one set or of two.
+    norms: Vec<Vec<u64>>,
+}
+
+impl Dense {
+    /// Measures the views of one set, or of two.
+    pub(super) fn new(isa: Isa, sets: &[Views<'_>]) -> Self {
+        let norms = |set: &Views<'_>| set.bytes.par_chunks_exact(set.dim).map(|view| squared_norm(isa, view)).collect();
+        Self { norms: sets.iter().map(norms).collect() }
+    }
+
+    /// The nearest views of each image of `rows` and each of `columns`, row by row; in a `triangle` those of pairs i < j
+    /// only.
+    pub(super) fn nearest(
+        &self,
+        isa: Isa,
+        sets: [&Views<'_>; 2],
+        tile: [Range<usize>; 2],
+        triangle: bool,
+        scratch: &mut Scratch,
+    ) -> Vec<Nearest> {
+        let norms = [&self.norms[0], &self.norms[self.norms.len() - 1]];
+        let norms =
+            [0, 1].map(|side| &norms[side][tile[side].start * sets[side].views..tile[side].end * sets[side].views]);
+        let tile = DenseTile { isa, sets, norms, tile, triangle };
+        let packed = &mut scratch.packed;
+        packed.resize_with(parts(sets[0].dim).count(), || Packed::new(isa));
+        if sets[0].dim <= LONGEST { tile.nearest::<u32>(packed) } else { tile.nearest::<u64>(packed) }
+    }
+}
+
+/// What squared distances of views fit in: 32 bits where they are short, 64 always.
+trait Key: Copy + Ord + Into<u64> {
+    const MOST: Self;
+    /// A number modulo what fits.
+    fn wrap(number: u64) -> Self;
+    /// The products of `a` with the first `columns` vectors packed, whose parts follow one another, at the places that
+    /// [`Packed::dots`] gives them.
+    fn products(packed: &mut [Packed], a: &[u8], dim: usize, columns: usize, out: &mut [Self]);
+    fn lower(isa: Isa, norm: Self, norms: &[Self], products: &[Self], mark: u32, least: &mut [Self], which: &mut [u32]);
+}
+
+impl Key for u32 {
+    const MOST: Self = Self::MAX;
+
+    fn wrap(number: u64) -> Self {
+        number as u32
+    }
+
+    fn products(packed: &mut [Packed], a: &[u8], dim: usize, columns: usize, out: &mut [Self]) {
+        packed[0].dots(a, dim, 0..dim, columns, out);
+    }
+
+    fn lower(
+        isa: Isa,
+        norm: Self,
+        norms: &[Self],
+        products: &[Self],
+        mark: u32,
+        least: &mut [Self],
+        which: &mut [u32],
+    ) {
+        lower(isa, norm, norms, products, mark, least, which);
+    }
+}
+
+impl Key for u64 {
+    const MOST: Self = Self::MAX;
+
+    fn wrap(number: u64) -> Self {
+        number
+    }
+
+    fn products(packed: &mut [Packed], a: &[u8], dim: usize, columns: usize, out: &mut [Self]) {
+        let mut products = vec![0; out.len()];
+        out.fill(0);
+        for (packed, part) in packed.iter_mut().zip(parts(dim)) {
+            packed.dots(a, dim, part, columns, &mut products);
+            out.iter_mut().zip(&products).for_each(|(sum, &product)| *sum += Self::from(product));
+        }
+    }
+
+    fn lower(
+        isa: Isa,
+        norm: Self,
+        norms: &[Self],
+        products: &[Self],
+        mark: u32,
+        least: &mut [Self],
+        which: &mut [u32],
+    ) {
+        lower_wide(isa, norm, norms, products, mark, least, which);
+    }
+}
+
+/// The values of a view in parts whose products fit 32 bits.
+fn parts(dim: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..dim).step_by(LONGEST).map(move |start| start..dim.min(start + LONGEST))
+}
+
+struct DenseTile<'a> {
     isa: Isa,
-    [a, b]: [&Views<'_>; 2],
-    rows: Range<usize>,
-    columns: Range<usize>,
+    sets: [&'a Views<'a>; 2],
+    /// Of the views of the tile.
+    norms: [&'a [u64]; 2],
+    tile: [Range<usize>; 2],
     triangle: bool,
-) -> Vec<Nearest> {
-    let mut nearest = vec![NONE; rows.len() * columns.len()];
-    let norms = |views: &[u8]| views.chunks_exact(a.dim).map(|view| squared_norm(isa, view)).collect::<Vec<u64>>();
-    let (of_rows, of_columns) = (a.block(rows.clone()), b.block(columns.clone()));
-    let (row_norms, column_norms) = (norms(of_rows), norms(of_columns));
-    let (mut blocks, mut out) = (Blocks::default(), Vec::new());
-    for (i, of_rows) in of_rows.chunks(BLOCK * a.dim).enumerate() {
-        for (j, of_columns) in of_columns.chunks(BLOCK * a.dim).enumerate() {
-            let count = of_columns.len() / a.dim;
-            out.clear();
-            out.resize(of_rows.len() / a.dim * count, 0);
-            let row_image = |r: usize| (i * BLOCK + r) / a.views;
-            let column_image = |c: usize| (j * BLOCK + c) / b.views;
-            let needed = |r: Range<usize>, c: Range<usize>| {
-                !triangle || columns.start + column_image(c.end - 1) > rows.start + row_image(r.start)
-            };
-            dots(isa, of_rows, of_columns, a.dim, needed, &mut blocks, &mut out);
-            for (r, products) in out.chunks_exact(count).enumerate() {
-                let (row, u) = (row_image(r), (i * BLOCK + r) % a.views);
-                let norm = row_norms[i * BLOCK + r];
-                let mut c = 0;
-                while c < count {
-                    let (column, v) = (column_image(c), (j * BLOCK + c) % b.views);
-                    let end = count.min(c + b.views - v);
-                    if !triangle || columns.start + column > rows.start + row {
-                        let least = &mut nearest[row * columns.len() + column];
-                        let norms = &column_norms[j * BLOCK + c..j * BLOCK + end];
-                        for (v, (&product, &other)) in (v..).zip(products[c..end].iter().zip(norms)) {
-                            // Of equals in one row of views the first stands; blocks come in any order, so that
-                            // between rows the pair decides.
-                            *least = (*least).min((norm + other - 2 * product, [u as u16, v as u16]));
-                        }
+}
+
+impl DenseTile<'_> {
+    fn nearest<K: Key>(&self, packed: &mut [Packed]) -> Vec<Nearest> {
+        let Self { isa, sets: [a, b], norms: [row_norms, column_norms], tile: [rows, columns], triangle } = self;
+        let mut nearest = vec![NONE; rows.len() * columns.len()];
+        // Views of the rows' images are lanes, a block at a time, and each view of the columns' images is held against
+        // all of them at once.
+        for (block, lanes) in a.block(rows.clone()).chunks(BLOCK * a.dim).enumerate() {
+            packed.iter_mut().zip(parts(a.dim)).for_each(|(packed, part)| packed.fill(lanes, a.dim, part));
+            let first = block * BLOCK;
+            let lanes = lanes.len() / a.dim;
+            let norms: Vec<K> = row_norms[first..first + lanes].iter().map(|&norm| K::wrap(norm)).collect();
+            let image = |lane: usize| rows.start + (first + lane) / a.views;
+            let stride = packed[0].stride();
+            let mut products = vec![K::wrap(0); ROWS * stride];
+            let (mut least, mut which) = (vec![K::MOST; lanes], vec![u32::MAX; lanes]);
+            for (chunk, of_columns) in b.block(columns.clone()).chunks(ROWS * b.dim).enumerate() {
+                let views = chunk * ROWS..chunk * ROWS + of_columns.len() / b.dim;
+                // Lanes of images before the last one that this chunk has views of.
+                let last = columns.start + (views.end - 1) / b.views;
+                let needed = if *triangle { (0..lanes).take_while(|&lane| image(lane) < last).count() } else { lanes };
+                if needed == 0 {
+                    continue;
+                }
+                K::products(packed, of_columns, a.dim, needed, &mut products);
+                for (at, products) in views.zip(products.chunks_exact(stride)) {
+                    let (column, v) = (at / b.views, at % b.views);
+                    let products = &products[..needed];
+                    let (least, which) = (&mut least[..needed], &mut which[..needed]);
+                    K::lower(*isa, K::wrap(column_norms[at]), &norms[..needed], products, v as u32, least, which);
+                    if v + 1 < b.views {
+                        continue;
                     }
-                    c = end;
+                    for (lane, (least, which)) in least.iter_mut().zip(which).enumerate() {
+                        let (row, u) = ((first + lane) / a.views, (first + lane) % a.views);
+                        if !triangle || rows.start + row < columns.start + column {
+                            let nearest = &mut nearest[row * columns.len() + column];
+                            *nearest = (*nearest).min(((*least).into(), [u as u16, *which as u16]));
+                        }
+                        (*least, *which) = (K::MOST, u32::MAX);
+                    }
                 }
             }
         }
+        nearest
     }
-    nearest
 }
 
 /// The least of the bounds, of which there are whole registers: a least of each lane first, which are vectors.
@@ -90,6 +203,7 @@ pub(super) struct Pruning {
 pub(super) struct Scratch {
     bounds: Vec<f32>,
     candidates: Vec<(f32, [u16; 2])>,
+    packed: Vec<Packed>,
     /// Distances computed in full.
     pub(super) full: u64,
 }
@@ -125,14 +239,14 @@ impl Pruning {
         let (of_a, of_b) = (&self.sketches[0], &self.sketches[self.sketches.len() - 1]);
         let padded = of_b.padded;
         let columns = &of_b.transposed[j * COARSE * padded..][..COARSE * padded];
-        let Scratch { bounds, candidates, full } = scratch;
+        let Scratch { bounds, candidates, full, .. } = scratch;
         let mut exact = |[u, v]: [u16; 2]| {
             *full += 1;
             (squared(isa, a.view(i, usize::from(u)), b.view(j, usize::from(v))), [u, v])
         };
         let mut nearest = NONE;
-        for first in (0..a.views).step_by(ROWS) {
-            let rows = ROWS.min(a.views - first);
+        for first in (0..a.views).step_by(BOUND_ROWS) {
+            let rows = BOUND_ROWS.min(a.views - first);
             let from = &of_a.coarse[(i * a.views + first) * COARSE..][..rows * COARSE];
             bounds.resize(rows * padded, 0.0);
             squared_short(isa, from, columns, COARSE, padded, bounds);

@@ -1,20 +1,29 @@
 use std::ops::{ControlFlow, Range};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use selfsame_kernels::isa::Isa;
 
 use super::embedding::Embeddings;
-use super::nearest::{self, NONE, Nearest, Pruning, Scratch};
+use super::nearest::{Dense, NONE, Nearest, Pruning, Scratch};
 use super::views::{Views, ViewsError};
 
-/// Views along a side of a tile, the unit of progress, as far as its images allow.
-const TILE: usize = 256;
+/// Views along the sides of a tile, the unit of progress, as far as its images allow. It is longer than wide because what
+/// is prepared of its rows serves all of its columns.
+const TILE: [usize; 2] = [256, 1024];
 
-/// Image pairs that are looked at to choose a search.
-const SAMPLE: usize = 64;
+/// Images of a set that are looked at to choose a search.
+const SAMPLE: usize = 5;
 
-/// The share of distances computed in full from which computing all products is faster.
-const DENSE_SHARE: f64 = 0.25;
+/// The share of distances computed in full from which computing all products is faster, as measured: a product costs the
+/// less of a distance the better the instruction set is at many products.
+fn dense_share(isa: Isa) -> f64 {
+    match isa.name() {
+        "amx" => 0.01,
+        "avx512" => 0.1,
+        _ => 0.25,
+    }
+}
 
 /// How nearest views are looked for. The answer is the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -160,7 +169,7 @@ pub struct Run<'a> {
     pub(super) source: Source<'a>,
     pub(super) triangle: bool,
     pub(super) images: [usize; 2],
-    block: usize,
+    tiles: Vec<[Range<usize>; 2]>,
     pub(super) done: Vec<bool>,
     pub(super) keys: Vec<u64>,
     pub(super) pairs: Vec<[u16; 2]>,
@@ -189,18 +198,21 @@ impl<'a> Run<'a> {
             Source::Floats([a, b]) => ([a.images, b.images], a.views.max(b.views)),
         };
         let [rows, columns] = images;
-        let block = (TILE / views).clamp(1, 64);
-        let [across, down] = [columns.div_ceil(block), rows.div_ceil(block)];
-        let (tiles, count) = match triangle {
-            true => (down * (down + 1) / 2, rows * rows.saturating_sub(1) / 2),
-            false => (down * across, rows * columns),
+        let [height, width] = TILE.map(|side| (side / views).clamp(1, side / 4));
+        let blocks = |images: usize, size: usize| (0..images).step_by(size).map(move |at| at..images.min(at + size));
+        let row = |rows: Range<usize>| {
+            let needed = move |columns: &Range<usize>| !triangle || columns.end > rows.start + 1;
+            let rows = rows.clone();
+            blocks(columns, width).filter(needed).map(move |columns| [rows.clone(), columns])
         };
+        let tiles: Vec<[Range<usize>; 2]> = blocks(rows, height).flat_map(row).collect();
+        let count = if triangle { rows * rows.saturating_sub(1) / 2 } else { rows * columns };
         Self {
             source,
             triangle,
             images,
-            block,
-            done: vec![false; tiles],
+            done: vec![false; tiles.len()],
+            tiles,
             keys: vec![NONE.0; count],
             pairs: vec![NONE.1; count],
         }
@@ -232,14 +244,19 @@ impl<'a> Run<'a> {
         if missing.is_empty() {
             return ControlFlow::Continue(());
         }
-        let tiles = self.tiles();
-        let pruning = self.choose(options);
-        for group in missing.chunks(16 * rayon::current_num_threads()) {
-            let compute =
-                |scratch: &mut Scratch, &tile: &usize| self.tile(options.isa, &tiles[tile], &pruning, scratch);
-            let found: Vec<Vec<Nearest>> = group.par_iter().map_init(Scratch::default, compute).collect();
+        let search = self.choose(options);
+        // A thread's memory serves all of its tiles. Outside the pool there is one thread, this one.
+        let threads = rayon::current_num_threads();
+        let memories: Vec<Mutex<Scratch>> = (0..threads).map(|_| Mutex::default()).collect();
+        for group in missing.chunks(8 * threads) {
+            let compute = |&tile: &usize| {
+                let memory = &memories[rayon::current_thread_index().unwrap_or(0)];
+                let mut scratch = memory.lock().unwrap_or_else(PoisonError::into_inner);
+                self.tile(options.isa, &self.tiles[tile], &search, &mut scratch)
+            };
+            let found: Vec<Vec<Nearest>> = group.par_iter().map(compute).collect();
             for (&tile, found) in group.iter().zip(found) {
-                for ([i, j], (key, pair)) in self.image_pairs(&tiles[tile]).zip(found) {
+                for ([i, j], (key, pair)) in self.image_pairs(&self.tiles[tile]).zip(found) {
                     let at = self.index(i, j);
                     (self.keys[at], self.pairs[at]) = (key, pair);
                 }
@@ -256,58 +273,62 @@ impl<'a> Run<'a> {
         if self.triangle { i * n - i * (i + 1) / 2 + (j - i - 1) } else { i * n + j }
     }
 
-    /// Images of each tile, in both directions.
-    fn tiles(&self) -> Vec<[Range<usize>; 2]> {
-        let blocks = |images: usize| (0..images).step_by(self.block).map(move |at| at..images.min(at + self.block));
-        let rows = blocks(self.images[0]).enumerate();
-        let row = |(down, rows): (usize, Range<usize>)| {
-            let skipped = if self.triangle { down } else { 0 };
-            blocks(self.images[1]).skip(skipped).map(move |columns| [rows.clone(), columns])
-        };
-        rows.flat_map(row).collect()
-    }
-
     fn image_pairs(&self, [rows, columns]: &[Range<usize>; 2]) -> impl Iterator<Item = [usize; 2]> + use<> {
         let (triangle, columns) = (self.triangle, columns.clone());
         rows.clone().flat_map(move |i| columns.clone().filter(move |&j| !triangle || i < j).map(move |j| [i, j]))
     }
 
-    /// The bounds, where they are to be used.
-    fn choose(&self, options: &Options) -> Option<Pruning> {
-        let Source::Bytes(sets) = &self.source else { return None };
+    /// The search, where there is a choice the faster one.
+    fn choose(&self, options: &Options) -> Way<'a> {
+        let sets = match self.source {
+            Source::Bytes(sets) => sets,
+            Source::Floats(sets) => return Way::Floats(sets),
+        };
+        let of = if self.triangle { &sets[..1] } else { &sets[..] };
+        let dense = || Way::Dense(sets, Dense::new(options.isa, of));
         if options.search == Search::Dense {
-            return None;
+            return dense();
         }
-        let pruning = Pruning::new(options.isa, if self.triangle { &sets[..1] } else { sets });
+        let pruned = || Way::Pruned(sets, Pruning::new(options.isa, of));
         if options.search == Search::Pruned {
-            return Some(pruning);
+            return pruned();
         }
-        let [rows, columns] = self.images;
-        let step = (rows * columns / SAMPLE).max(1) | 1;
-        let sample = (0..rows * columns).step_by(step).map(|at| [at / columns, at % columns]).filter(|[i, j]| i != j);
-        let sample: Vec<[usize; 2]> = sample.collect();
+        // A sample of the images tells: of those, all pairs.
+        let bytes = sets.map(|set| {
+            let step = set.images.div_ceil(SAMPLE).max(1);
+            (0..set.images).step_by(step).flat_map(|image| set.block(image..image + 1)).copied().collect::<Vec<u8>>()
+        });
+        let samples = [0, 1].map(|side| Views {
+            images: bytes[side].len() / (sets[side].views * sets[side].dim),
+            bytes: &bytes[side],
+            ..sets[side]
+        });
+        let pairs = (0..samples[0].images).flat_map(|i| (0..samples[1].images).map(move |j| [i, j]));
+        let pairs: Vec<[usize; 2]> = pairs.filter(|[i, j]| !self.triangle || i < j).collect();
         let mut scratch = Scratch::default();
-        pruning.nearest(options.isa, [&sets[0], &sets[1]], sample.iter().copied(), &mut scratch);
-        let all = sample.len() * sets[0].views * sets[1].views;
-        (scratch.full as f64 <= DENSE_SHARE * all as f64).then_some(pruning)
+        let pruning = Pruning::new(options.isa, if self.triangle { &samples[..1] } else { &samples });
+        pruning.nearest(options.isa, [&samples[0], &samples[1]], pairs.iter().copied(), &mut scratch);
+        let all = (pairs.len() * sets[0].views * sets[1].views) as f64;
+        if scratch.full as f64 <= dense_share(options.isa) * all { pruned() } else { dense() }
     }
 
-    fn tile(
-        &self,
-        isa: Isa,
-        tile: &[Range<usize>; 2],
-        pruning: &Option<Pruning>,
-        scratch: &mut Scratch,
-    ) -> Vec<Nearest> {
+    fn tile(&self, isa: Isa, tile: &[Range<usize>; 2], way: &Way<'_>, scratch: &mut Scratch) -> Vec<Nearest> {
         let pairs = self.image_pairs(tile);
-        match (&self.source, pruning) {
-            (Source::Floats([a, b]), _) => pairs.map(|[i, j]| super::embedding::nearest(isa, [a, b], [i, j])).collect(),
-            (Source::Bytes([a, b]), Some(pruning)) => pruning.nearest(isa, [a, b], pairs, scratch),
-            (Source::Bytes([a, b]), None) => {
+        match way {
+            Way::Floats([a, b]) => pairs.map(|[i, j]| super::embedding::nearest(isa, [a, b], [i, j])).collect(),
+            Way::Pruned([a, b], pruning) => pruning.nearest(isa, [a, b], pairs, scratch),
+            Way::Dense(sets, dense) => {
                 let [rows, columns] = tile;
-                let all = nearest::dense(isa, [a, b], rows.clone(), columns.clone(), self.triangle);
+                let all = dense.nearest(isa, sets.each_ref(), tile.clone(), self.triangle, scratch);
                 pairs.map(|[i, j]| all[(i - rows.start) * columns.len() + (j - columns.start)]).collect()
             }
         }
     }
+}
+
+/// How nearest views are found, prepared.
+enum Way<'a> {
+    Floats([Embeddings<'a>; 2]),
+    Pruned([Views<'a>; 2], Pruning),
+    Dense([Views<'a>; 2], Dense),
 }

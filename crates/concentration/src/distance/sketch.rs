@@ -22,6 +22,8 @@ pub(super) struct Basis {
     rows: Vec<f64>,
     columns: Vec<f64>,
     channels: Vec<f64>,
+    /// `columns` transposed: at each place the values of all frequencies, and zeros.
+    columns_at: Vec<[f64; FREQUENCIES]>,
     chosen: Vec<usize>,
 }
 
@@ -53,10 +55,13 @@ impl Basis {
     pub(super) fn new(isa: Isa, sets: &[Views<'_>]) -> Self {
         let shape = sets[0].shape;
         let Shape { width, height, channels } = shape;
+        let columns = cosines(width, width.min(FREQUENCIES));
+        let at = |x| std::array::from_fn(|f| columns.get(f * width + x).copied().unwrap_or(0.0));
         let mut basis = Self {
             shape,
             rows: cosines(height, height.min(FREQUENCIES)),
-            columns: cosines(width, width.min(FREQUENCIES)),
+            columns_at: (0..width).map(at).collect(),
+            columns,
             channels: cosines(channels, channels.min(FREQUENCIES)),
             chosen: Vec::new(),
         };
@@ -88,16 +93,22 @@ impl Basis {
         let Shape { width, height, channels } = self.shape;
         let mut rows = vec![0.0; self.rows.len() / height * width * channels];
         weighted_rows(isa, view, width * channels, &self.rows, &mut rows);
-        let mut all = Vec::new();
+        let frequencies = self.columns.len() / width;
+        let mut all =
+            Vec::with_capacity(rows.len() / (width * channels) * frequencies * self.channels.len() / channels);
+        let mut sums = vec![[0.0; FREQUENCIES]; channels];
         for row in rows.chunks_exact(width * channels) {
-            for column in self.columns.chunks_exact(width) {
-                let mut pixel = vec![0.0; channels];
-                for (values, weight) in row.chunks_exact(channels).zip(column) {
-                    for (sum, value) in pixel.iter_mut().zip(values) {
+            sums.fill([0.0; FREQUENCIES]);
+            // All frequencies at once, which are vectors; each sum goes over the columns in their order.
+            for (values, weights) in row.chunks_exact(channels).zip(&self.columns_at) {
+                for (sums, value) in sums.iter_mut().zip(values) {
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
                         *sum += weight * value;
                     }
                 }
-                let mixed = |mix: &[f64]| mix.iter().zip(&pixel).map(|(a, b)| a * b).sum::<f64>();
+            }
+            for f in 0..frequencies {
+                let mixed = |mix: &[f64]| mix.iter().zip(&sums).map(|(a, sums)| a * sums[f]).sum::<f64>();
                 all.extend(self.channels.chunks_exact(channels).map(mixed));
             }
         }

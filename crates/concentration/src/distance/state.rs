@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::run::{Run, Source};
 
-const MAGIC: &[u8; 16] = b"selfsame dist 1\n";
+const MAGIC: &[u8; 16] = b"selfsame dist 2\n";
 const DIGEST: usize = 32;
 
 /// Why a run's file cannot be used.

@@ -35,7 +35,7 @@ pub fn transpose(isa: Isa, from: &[u8], from_stride: usize, shape: [usize; 2], t
         return;
     }
     #[cfg(target_arch = "x86_64")]
-    if matches!(isa.0, Set::Avx2 | Set::Avx512) && rows >= avx2::BLOCK[0] && columns >= avx2::BLOCK[1] {
+    if matches!(isa.0, Set::Avx2 | Set::Avx512 | Set::Amx) && rows >= avx2::BLOCK[0] && columns >= avx2::BLOCK[1] {
         // SAFETY: the slices were just seen to hold both shapes, and an `Isa` of these sets exists only where the
         // machine has AVX2.
         return unsafe { avx2::transpose(from.as_ptr(), from_stride, shape, to.as_mut_ptr(), to_stride) };

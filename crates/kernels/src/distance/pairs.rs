@@ -1,0 +1,178 @@
+//! Products of bytes widened to 16 bits: every instruction set here multiplies two neighbours of a vector and adds both
+//! products in one instruction. A register holds two neighbouring values of each of its lanes' columns; a row's two values
+//! are broadcast to all lanes.
+
+use std::ops::Range;
+
+use super::dense::{DEPTH, Line, PANEL, ROWS};
+use crate::isa::{Isa, Set};
+
+/// Rows whose sums are kept in registers at a time.
+const GROUP: usize = 4;
+/// Steps of two values before the next panel.
+const STEPS: usize = DEPTH / 2;
+/// Values of the rows of a group in a line: those of so many steps.
+const LINE_STEPS: usize = 32 / (2 * GROUP);
+
+/// A line a step: two values of each column, an odd one at the end with a zero beside it. Missing columns are zeros.
+pub(super) fn pack_columns(b: &[u8], dim: usize, part: Range<usize>, panels: usize, to: &mut Vec<Line>) {
+    let steps = part.len().div_ceil(2);
+    to.clear();
+    to.resize(panels * steps, Line([0; 64]));
+    for (vector, from) in b.chunks_exact(dim).enumerate() {
+        let lines = &mut to[vector / PANEL * steps..][..steps];
+        for (line, pair) in lines.iter_mut().zip(from[part.clone()].chunks(2)) {
+            let slot = &mut line.0[4 * (vector % PANEL)..][..4];
+            slot[0] = pair[0];
+            slot[2] = pair.get(1).copied().unwrap_or(0);
+        }
+    }
+}
+
+/// Groups of four rows, two values of each a step, in whole lines.
+fn pack_rows(a: &[u8], dim: usize, part: Range<usize>, to: &mut Vec<Line>) -> usize {
+    let lines = part.len().div_ceil(2).div_ceil(LINE_STEPS);
+    to.clear();
+    to.resize(ROWS / GROUP * lines, Line([0; 64]));
+    for (vector, from) in a.chunks_exact(dim).enumerate() {
+        let lines = &mut to[vector / GROUP * lines..][..lines];
+        for (step, pair) in from[part.clone()].chunks(2).enumerate() {
+            let at = 4 * (step % LINE_STEPS * GROUP + vector % GROUP);
+            let slot = &mut lines[step / LINE_STEPS].0[at..][..4];
+            slot[0] = pair[0];
+            slot[2] = pair.get(1).copied().unwrap_or(0);
+        }
+    }
+    lines
+}
+
+#[expect(clippy::too_many_arguments, reason = "the two blocks, their packed forms and the place of the products")]
+pub(super) fn dots(
+    isa: Isa,
+    a: &[u8],
+    dim: usize,
+    part: Range<usize>,
+    rows: &mut Vec<Line>,
+    columns: &[Line],
+    panels: usize,
+    stride: usize,
+    out: &mut [u32],
+) {
+    let steps = part.len().div_ceil(2);
+    let lines = pack_rows(a, dim, part, rows);
+    let groups = (a.len() / dim).div_ceil(GROUP);
+    for first in (0..steps).step_by(STEPS) {
+        let count = STEPS.min(steps - first);
+        for panel in 0..panels {
+            let columns = &columns[panel * steps + first..][..count];
+            for group in 0..groups {
+                let rows = &rows[group * lines + first / LINE_STEPS..][..count.div_ceil(LINE_STEPS)];
+                let mut sums = [[0; PANEL]; GROUP];
+                micro(isa, rows, columns, &mut sums);
+                for (row, sums) in (group * GROUP..).zip(&sums) {
+                    let out = &mut out[row * stride + panel * PANEL..][..PANEL];
+                    for (out, &sum) in out.iter_mut().zip(sums) {
+                        let before = if first == 0 { 0 } else { *out };
+                        *out = before + sum.cast_unsigned();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Multiplies one group of rows with one panel.
+#[inline]
+fn micro(isa: Isa, rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
+    debug_assert_eq!(rows.len(), columns.len().div_ceil(LINE_STEPS));
+    match isa.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Isa` of this set exists only where the machine was found to have it; the rows have as many steps
+        // as there are columns' lines.
+        Set::Amx | Set::Avx512 => unsafe { x86::avx512(rows, columns, sums) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Set::Avx2 => unsafe { x86::avx2(rows, columns, sums) },
+        _ => portable(rows, columns, sums),
+    }
+}
+
+fn portable(rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
+    let steps = rows.iter().flat_map(|line| line.0.as_chunks::<{ 4 * GROUP }>().0);
+    for (rows, columns) in steps.zip(columns) {
+        for (sums, row) in sums.iter_mut().zip(rows.as_chunks::<4>().0) {
+            for (sum, column) in sums.iter_mut().zip(columns.0.as_chunks::<4>().0) {
+                *sum += i32::from(row[0]) * i32::from(column[0]) + i32::from(row[2]) * i32::from(column[2]);
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{GROUP, Line, PANEL};
+
+    macro_rules! micro {
+        ($name:ident, $features:literal, $register:ty, $lanes:literal, $zero:ident, $splat:ident, $load:ident,
+         $store:ident, $add:ident, $multiply:ident) => {
+            /// The sums of the products of a group of rows and a panel.
+            ///
+            /// # Safety
+            ///
+            /// The machine must have the features named, and `rows` a quarter as many lines as `columns`, rounded up.
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn $name(rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
+                const REGISTERS: usize = PANEL / $lanes;
+                let mut totals = [[$zero(); REGISTERS]; GROUP];
+                let rows = rows.as_ptr().cast::<i32>();
+                for (step, columns) in columns.iter().enumerate() {
+                    let columns: [$register; REGISTERS] = std::array::from_fn(|register| {
+                        // SAFETY: a line is REGISTERS registers.
+                        unsafe { $load(columns.0.as_ptr().cast::<$register>().add(register)) }
+                    });
+                    for row in 0..GROUP {
+                        // SAFETY: a step of the rows has GROUP pairs, and there are as many steps as columns' lines.
+                        let pair = $splat(unsafe { *rows.add(step * GROUP + row) });
+                        for register in 0..REGISTERS {
+                            let product = $multiply(pair, columns[register]);
+                            totals[row][register] = $add(totals[row][register], product);
+                        }
+                    }
+                }
+                for (sums, totals) in sums.iter_mut().zip(totals) {
+                    for (register, total) in totals.into_iter().enumerate() {
+                        // SAFETY: a row has PANEL sums, which are REGISTERS registers.
+                        unsafe { $store(sums.as_mut_ptr().add(register * $lanes).cast(), total) };
+                    }
+                }
+            }
+        };
+    }
+
+    micro!(
+        avx2,
+        "avx2,fma",
+        __m256i,
+        8,
+        _mm256_setzero_si256,
+        _mm256_set1_epi32,
+        _mm256_loadu_si256,
+        _mm256_storeu_si256,
+        _mm256_add_epi32,
+        _mm256_madd_epi16
+    );
+    micro!(
+        avx512,
+        "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma",
+        __m512i,
+        16,
+        _mm512_setzero_si512,
+        _mm512_set1_epi32,
+        _mm512_loadu_si512,
+        _mm512_storeu_si512,
+        _mm512_add_epi32,
+        _mm512_madd_epi16
+    );
+}
