@@ -14,10 +14,12 @@ use selfsame_report::record::{EmbeddingMap, Evaluation, Geometry, MapImage, Proj
 
 use crate::knn::{self, KnnOptions};
 use crate::probe::PathPoint;
-use crate::{Error, Features, MAX_DIM, Normalised, Pixels, Rows, accuracy, centre, embed, geometry, pca, probe};
+use crate::{
+    Error, Features, MAX_DIM, Normalised, Pixels, Rows, ViewSets, accuracy, centre, embed, geometry, pca, probe,
+};
 
 /// Views drawn of an image for class centres and alignment, beside the image itself.
-const VIEWS: u32 = 4;
+const VIEWS: usize = 4;
 /// Training images that class centres are made of, in all and at the least for each class.
 const CENTRE_IMAGES: [usize; 2] = [2000, 20];
 /// Test images that alignment, the other geometry and the map look at, at most.
@@ -255,7 +257,7 @@ struct ViewSet<'a> {
 
 impl<'a> ViewSet<'a> {
     /// Rows an image takes.
-    const PER_IMAGE: usize = VIEWS as usize + 1;
+    const PER_IMAGE: usize = VIEWS + 1;
     /// Images drawn at a time.
     const BLOCK: usize = 50;
 
@@ -276,31 +278,19 @@ impl<'a> ViewSet<'a> {
         Self { subject, split, chosen, epoch, labels: labels.unwrap_or_default() }
     }
 
-    /// The pixels of some of its images and their views.
-    fn draw(&self, chosen: &[usize]) -> Vec<Vec<u8>> {
-        let Subject { dataset, policy, seed, .. } = self.subject;
-        let rows: Vec<(usize, Option<u32>)> = chosen
-            .iter()
-            .flat_map(|&i| std::iter::once(None).chain((0..VIEWS).map(Some)).map(move |v| (i, v)))
-            .collect();
-        let draw = |scratch: &mut Scratch, &(i, view): &(usize, Option<u32>)| {
-            let image = self.split.image(i);
-            let Some(view) = view else { return image.pixels.to_vec() };
-            let mut out = vec![0; image.pixels.len()];
-            let source = Source::new(image.width, image.height, image.pixels).expect("a split holds whole images");
-            let key = ViewKey { seed: *seed, image: i as u64, epoch: self.epoch, view };
-            policy.view(key, source, dataset.image_size, scratch, &mut out).expect("the view has its size");
-            out
-        };
-        rows.par_iter().map_init(Scratch::default, draw).collect()
+    /// The bytes of some of its images and their views, one view after the other, and the length of a view.
+    fn draw(&self, chosen: &[usize]) -> (Vec<u8>, usize) {
+        let Subject { policy, seed, dataset, .. } = *self.subject;
+        let sets = ViewSets { policy, seed, epoch: self.epoch, views: VIEWS, original: true };
+        (sets.draw(self.split, chosen), dataset.image_size.pow(2) as usize * 3)
     }
 
     fn embed(&self, encoder: &ResNet) -> Result<Features, Error> {
         let size = self.subject.dataset.image_size as usize;
         let (mut values, mut dim) = (Vec::new(), 1);
         for block in self.chosen.chunks(Self::BLOCK) {
-            let views = self.draw(block);
-            let views: Vec<&[u8]> = views.iter().map(Vec::as_slice).collect();
+            let (bytes, length) = self.draw(block);
+            let views: Vec<&[u8]> = bytes.chunks_exact(length).collect();
             let features = embed(encoder, &views, size, self.subject.device, &mut |_| ())?;
             dim = features.dim();
             values.extend(features.into_values());
@@ -312,8 +302,8 @@ impl<'a> ViewSet<'a> {
     fn small(&self) -> Vec<Cow<'static, [u8]>> {
         let side = self.subject.dataset.image_size;
         let blocks = self.chosen.chunks(Self::BLOCK).flat_map(|block| {
-            let views = self.draw(block);
-            let views: Vec<&[u8]> = views.iter().map(Vec::as_slice).collect();
+            let (bytes, length) = self.draw(block);
+            let views: Vec<&[u8]> = bytes.chunks_exact(length).collect();
             shrink(&views, side, SMALL_SIDE).into_iter().map(|image| Cow::Owned(image.into_owned())).collect::<Vec<_>>()
         });
         blocks.collect()

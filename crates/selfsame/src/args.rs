@@ -459,18 +459,24 @@ pub enum Bench {
 #[derive(Group, Debug)]
 #[command(after_help = "Examples:
   selfsame bench distance
-  selfsame --threads 1 bench distance --images 500 --views 32 --dim 3072 --json")]
+  selfsame --threads 1 bench distance --images 500 --views 32 --dim 3072 --json
+  selfsame bench distance --data cifar10.tar --images 500 --views 32")]
 pub struct BenchDistance {
-    /// Images, each with its views
+    /// Images, each with its views; with --data at most so many of each class
     #[arg(long, default_value_t = 250, value_name = "N")]
     pub images: usize,
     /// Views of each image
     #[arg(long, default_value_t = 16, value_name = "N")]
     pub views: usize,
-    /// Bytes of a view
-    #[arg(long, default_value_t = 3072, value_name = "N")]
+    /// Random bytes of a view
+    #[arg(long, default_value_t = 3072, value_name = "N", conflicts_with = "data")]
     pub dim: usize,
-    /// Instruction set: avx512, avx2, neon or portable [default: the fastest of this machine]
+    /// Compare views of these images in place of random bytes, within each class; what it takes, `study` explains
+    #[arg(long)]
+    pub data: Option<String>,
+    #[arg(long, default_value = "abcde", value_name = "POLICY", requires = "data", help = augment_help())]
+    pub augment: String,
+    /// Instruction set: amx, avx512, avx2, neon or portable [default: the fastest of this machine]
     #[arg(long, value_name = "NAME")]
     pub isa: Option<String>,
     #[command(flatten)]
@@ -491,7 +497,7 @@ pub struct BenchAugment {
     pub size: u32,
     #[arg(long, value_name = "POLICY", help = format!("{} [default: MoCo v2's with bilinear crops and torchvision's blur]", augment_help()))]
     pub augment: Option<String>,
-    /// Instruction set: avx512, avx2, neon or portable [default: the fastest of this machine]
+    /// Instruction set: amx, avx512, avx2, neon or portable [default: the fastest of this machine]
     #[arg(long, value_name = "NAME")]
     pub isa: Option<String>,
     /// How long to measure

@@ -258,4 +258,16 @@ fn the_bench_of_distances_counts_pairs_of_views() {
     assert!((pairs - 90.0).abs() < 1e-6, "{pairs}");
     let output = run(["bench", "distance", "--images", "1"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+
+    // Of a data set: within each class, so many images of it.
+    let output = run(["bench", "distance", "--data", "glyphs", "--images", "3", "--views", "2", "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let sets = result["sets"].as_u64().unwrap();
+    assert!(sets > 1 && result["images"] == 3 * sets, "{result}");
+    let pairs = result["distinct_view_pairs_per_second"].as_f64().unwrap() * result["seconds"].as_f64().unwrap();
+    // Three pairs of images a class, four pairs of views each.
+    assert!((pairs / (12 * sets) as f64 - 1.0).abs() < 1e-9, "{pairs}");
+    let output = run(["bench", "distance", "--data", "glyphs", "--dim", "9"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
 }

@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::HumanDuration;
-use rayon::prelude::*;
-use selfsame::augment::{Policy, Scratch, Source, ViewKey};
+use selfsame::augment::Policy;
 use selfsame::concentration::cluster::k_means;
 use selfsame::concentration::curve::{Curve, curve};
 use selfsame::concentration::distance::{Distances, Embeddings, Options, Run as DistanceRun, Shape, Views};
 use selfsame::concentration::forecast::{members, within};
 use selfsame::data::{Dataset, LoadOptions};
-use selfsame::eval::embed;
+use selfsame::eval::{ViewSets, embed};
 use selfsame::nn::{ResNet, device};
 use selfsame::report::forecast::{FORECAST_FILE, Forecast, ProbeImage, TABLE_FILE};
 use selfsame::report::record::PAGE_FILE;
@@ -363,8 +362,11 @@ impl Work<'_> {
         policy: &Policy,
         stop: &AtomicBool,
     ) -> anyhow::Result<Option<PolicyMeasured>> {
-        let bytes = self.views(policy)?;
-        let (images, views) = (self.probe.images.len(), self.views_each());
+        let Settings { seed, views, original, .. } = *self.settings;
+        let sets = ViewSets { policy, seed, epoch: 0, views, original };
+        let chosen: Vec<usize> = self.probe.images.iter().map(|image| image.index).collect();
+        let bytes = sets.draw(&self.dataset.train, &chosen);
+        let (images, views) = (chosen.len(), sets.each());
         let side = self.dataset.image_size as usize;
         if self.settings.pixels {
             let shape = Shape { width: side, height: side, channels: 3 };
@@ -376,33 +378,6 @@ impl Work<'_> {
         let (dim, values) = embedded(encoder, &each, "views embedded")?;
         let run = DistanceRun::of_embeddings(Embeddings::new(images, views, dim, &values)?);
         self.measure(number, name, run, dim, stop)
-    }
-
-    fn views_each(&self) -> usize {
-        self.settings.views + usize::from(self.settings.original)
-    }
-
-    /// All views of all images, each image's own pixels first where they count.
-    fn views(&self, policy: &Policy) -> anyhow::Result<Vec<u8>> {
-        let side = self.dataset.image_size;
-        let size = side as usize * side as usize * 3;
-        let mut bytes = vec![0; self.probe.images.len() * self.views_each() * size];
-        let own = bytes.par_chunks_exact_mut(self.views_each() * size).zip(&self.probe.images);
-        own.try_for_each_init(Scratch::default, |scratch, (views, image)| -> anyhow::Result<()> {
-            let pixels = self.dataset.train.image(image.index).pixels;
-            let mut views = views.chunks_exact_mut(size);
-            if self.settings.original
-                && let Some(first) = views.next()
-            {
-                first.copy_from_slice(pixels);
-            }
-            for (view, into) in views.enumerate() {
-                let key = ViewKey { seed: self.settings.seed, image: image.index as u64, epoch: 0, view: view as u32 };
-                policy.view(key, Source::new(side, side, pixels)?, side, scratch, into)?;
-            }
-            Ok(())
-        })?;
-        Ok(bytes)
     }
 
     fn measure(
