@@ -9,6 +9,7 @@ use atomic_write_file::AtomicWriteFile;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::certificate::{CERTIFICATE_FILE, CertificateRecord};
 use crate::record::{
     EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord, VIEWS_FILE,
     ViewSheet,
@@ -27,6 +28,8 @@ pub struct Report {
     pub metrics: Vec<MetricPoint>,
     /// What the representation is worth, once evaluated.
     pub evaluation: Option<Evaluation>,
+    /// What the theory says of it, once certified.
+    pub certificate: Option<CertificateRecord>,
     /// The embedding map, once drawn.
     pub map: Option<EmbeddingMap>,
     /// The sheet of views.
@@ -113,6 +116,7 @@ pub fn read(run: &Path) -> Result<Report, ReportError> {
     let metrics = read_metrics(&run.join(METRICS_FILE), &mut warnings)?;
     let evaluation: Option<Evaluation> = read_json(&run.join(EVAL_FILE))?;
 
+    let certificate = read_certificate(&run.join(CERTIFICATE_FILE))?;
     let path = run.join(MAP_FILE);
     let map: Option<EmbeddingMap> = read_json(&path)?;
     if let Some(map) = &map {
@@ -123,7 +127,7 @@ pub fn read(run: &Path) -> Result<Report, ReportError> {
     if let Some(views) = &views {
         views.sheet.check().map_err(|source| ReportError::Sprite { path, source })?;
     }
-    Ok(Report { run: record, metrics, evaluation, map, views, warnings })
+    Ok(Report { run: record, metrics, evaluation, certificate, map, views, warnings })
 }
 
 /// Writes a record as JSON, by way of [`write_atomic`].
@@ -159,6 +163,18 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError>
     let Some(bytes) = read_bytes(path)? else { return Ok(None) };
     let parsed = serde_json::from_slice(&bytes);
     parsed.map(Some).map_err(|source| ReportError::Json { path: path.into(), source })
+}
+
+/// Reads a certificate; none where there is no such file.
+///
+/// # Errors
+/// The file is unreadable, too large or damaged.
+pub fn read_certificate(path: &Path) -> Result<Option<CertificateRecord>, ReportError> {
+    let certificate: Option<CertificateRecord> = read_json(path)?;
+    if let Some(examples) = certificate.as_ref().and_then(|certificate| certificate.examples.as_ref()) {
+        examples.check().map_err(|source| ReportError::Sprite { path: path.into(), source })?;
+    }
+    Ok(certificate)
 }
 
 fn read_metrics(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<MetricPoint>, ReportError> {

@@ -2,10 +2,10 @@
 //!
 //! A run is a folder of small JSON records ([`record`]): what was asked for (`run.json`), how
 //! training went (`metrics.jsonl`), what the evaluation found (`eval.json`), a map of the
-//! embeddings (`map.json`) and a sheet of augmented views (`views.json`). The stages of a run write
+//! embeddings (`map.json`), what the theory says (`certificate.json`) and a sheet of augmented views (`views.json`). The stages of a run write
 //! them with [`write_json`]; [`read`] takes whatever is there, and [`render`] makes the page.
 //! [`render_gallery`] makes the page of a [`gallery::Gallery`], which needs no run.
-//! [`render_forecast`] that of a [`forecast::Forecast`].
+//! [`render_forecast`] that of a [`forecast::Forecast`], [`render_certificate`] that of a certificate of embeddings.
 //!
 //! ```
 //! use selfsame_report::{read, record, render, write_atomic, write_json};
@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod certificate;
 mod folder;
 pub mod forecast;
 pub mod gallery;
@@ -31,7 +32,7 @@ mod page;
 pub mod record;
 mod sprite;
 
-pub use folder::{Report, ReportError, read, write_atomic, write_json};
+pub use folder::{Report, ReportError, read, read_certificate, write_atomic, write_json};
 pub use interval::{Interval, MeanInterval, mean_interval, wilson};
-pub use page::{render, render_forecast, render_gallery};
+pub use page::{render, render_certificate, render_forecast, render_gallery};
 pub use sprite::{Sprite, SpriteError};

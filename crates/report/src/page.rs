@@ -4,15 +4,18 @@
 //! A new section is a file with `fn section(&Report) -> Option<Section>` and a line in [`render`].
 //! Text goes through maud, which escapes it; data for the script goes through [`format::script`].
 
+mod bounds;
 mod chart;
 mod curves;
 mod dataset;
+mod factors;
 mod forecast;
 mod format;
 mod gallery;
 mod headline;
 mod map;
 mod protocol;
+mod quantity;
 mod results;
 mod views;
 
@@ -20,7 +23,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub use self::forecast::render_forecast;
 pub use self::gallery::render_gallery;
-use crate::Report;
+use crate::certificate::CertificateRecord;
+use crate::{Report, Sprite};
 
 /// One part of the page, with its place in the navigation.
 struct Section {
@@ -47,6 +51,8 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
 pub fn render(report: &Report) -> String {
     let sections: Vec<Section> = [
         results::section(report),
+        report.certificate.as_ref().map(factors::section),
+        report.certificate.as_ref().map(bounds::section),
         curves::section(report),
         map::section(report),
         views::section(report),
@@ -59,6 +65,35 @@ pub fn render(report: &Report) -> String {
 
     let script = include_str!("page/script.js");
     document(&headline::title(report), &report.run.selfsame, headline::header(report), &sections, Some(script))
+}
+
+/// Draws a certificate as a page of its own, for embeddings that no run made.
+pub fn render_certificate(record: &CertificateRecord) -> String {
+    let sections = [factors::section(record), bounds::section(record)];
+    let title = format!("Certificate of {}", record.subject);
+    let (first, rest) = match record.verdict.split_first() {
+        Some((first, rest)) => (first.as_str(), rest),
+        None => ("Nothing was certified.", &[][..]),
+    };
+    let header = html! {
+        p.eyebrow { (title) }
+        h1.verdict { (first) }
+        @for sentence in rest { p.judgement { (sentence) } }
+    };
+    document(&title, &record.selfsame, header, &sections, Some(include_str!("page/script.js")))
+}
+
+/// Where a tile stands in its sheet, as the style of an element that is as large as the tile.
+fn tile(sheet: &Sprite, tile: usize) -> String {
+    let shift = |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
+    let columns = sheet.columns.max(1);
+    format!(
+        "background-size:{}% {}%;background-position:{:.4}% {:.4}%",
+        u64::from(columns) * 100,
+        u64::from(sheet.rows()) * 100,
+        shift(tile as u32 % columns, columns),
+        shift(tile as u32 / columns, sheet.rows()),
+    )
 }
 
 /// What all pages share: one file that loads nothing. `version` is that of the selfsame that made it.

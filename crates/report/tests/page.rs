@@ -64,6 +64,7 @@ fn whole(images: usize) -> Report {
             untrained_geometry: geometry(6.8),
             ..Default::default()
         }),
+        certificate: None,
         map: Some(EmbeddingMap {
             method: "pca".into(),
             split: "test".into(),

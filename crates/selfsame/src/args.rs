@@ -41,6 +41,8 @@ pub enum Command {
     Pretrain(Pretrain),
     /// Measure a run's encoder on the test split, beside raw pixels and the untrained encoder
     Eval(Eval),
+    /// Measure what the theory says of a run's encoder: alignment, divergence, concentration, and bounds on its error
+    Certify(Certify),
     /// Write a run's embeddings of images as .npy or .csv
     Embed(Embed),
     /// Write a run's weights for use elsewhere, as safetensors or ONNX
@@ -203,6 +205,38 @@ pub struct Pretrain {
 pub struct Eval {
     /// Folder of the run
     pub run: PathBuf,
+    /// Which weights: those of the last step, or of the best validation kNN
+    #[arg(long, value_enum, default_value = "last")]
+    pub checkpoint: CheckpointName,
+    #[command(flatten)]
+    pub device: DeviceArg,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame certify runs/glyphs
+  selfsame certify runs/photos --split validation --per-class 200 --views 32
+
+Writes certificate.json into the run's folder, every number with what it is worth: exact, estimate, bound or assumed. The
+page of the run shows it.")]
+pub struct Certify {
+    /// Folder of the run
+    pub run: PathBuf,
+    /// Which images
+    #[arg(long, value_enum, default_value = "test")]
+    pub split: SplitName,
+    /// Images of each class that are measured, at most
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub per_class: usize,
+    /// Views of each image, beside the image itself
+    #[arg(long, default_value_t = 16, value_name = "M")]
+    pub views: usize,
+    /// Seconds that the proof of each curve of concentration may take; what is not proved by then is a bound [default:
+    /// none up to 100 images a class, otherwise 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub budget: Option<f64>,
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_enum, default_value = "last")]
     pub checkpoint: CheckpointName,

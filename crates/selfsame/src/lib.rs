@@ -10,6 +10,7 @@
 //! - [`methods`]: what is minimised;
 //! - [`train`]: the loop, its checkpoints and logs;
 //! - [`eval`]: what an encoder is worth;
+//! - [`theory`]: what the embeddings prove of it, and what not;
 //! - [`report`]: the records of a run, and its page.
 
 pub use selfsame_augment as augment;
@@ -19,4 +20,5 @@ pub use selfsame_eval as eval;
 pub use selfsame_methods as methods;
 pub use selfsame_nn as nn;
 pub use selfsame_report as report;
+pub use selfsame_theory as theory;
 pub use selfsame_train as train;

@@ -9,6 +9,7 @@ use selfsame::data::{Dataset, LoadOptions};
 use selfsame::nn::ResNet;
 use selfsame::nn::layers::Init;
 use selfsame::nn::state;
+use selfsame::report::certificate::CERTIFICATE_FILE;
 use selfsame::report::record::{
     DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE, RunRecord, Skipped,
     VIEWS_FILE,
@@ -28,8 +29,18 @@ const LOCK_FILE: &str = ".lock";
 const CHECKPOINTS: &str = "checkpoints";
 const CACHE: &str = "cache";
 /// What a run writes anew, and starting over therefore deletes. The cache knows by itself what it is of.
-const OWN: [&str; 9] =
-    [CONFIG_FILE, RUN_FILE, METRICS_FILE, EVENTS_FILE, CHECKPOINTS, EVAL_FILE, MAP_FILE, VIEWS_FILE, PAGE_FILE];
+const OWN: [&str; 10] = [
+    CONFIG_FILE,
+    RUN_FILE,
+    METRICS_FILE,
+    EVENTS_FILE,
+    CHECKPOINTS,
+    EVAL_FILE,
+    CERTIFICATE_FILE,
+    MAP_FILE,
+    VIEWS_FILE,
+    PAGE_FILE,
+];
 
 /// A run's folder, held by this process alone.
 pub struct Run {

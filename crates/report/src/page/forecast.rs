@@ -297,22 +297,11 @@ fn classes(forecast: &Forecast) -> Option<Section> {
 
 /// The first images of a list, as tiles of the sheet.
 fn strip(forecast: &Forecast, thumbs: &Sprite, images: &[usize]) -> Markup {
-    let shift = |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
-    let columns = thumbs.columns.max(1);
-    let style = |image: usize| {
-        format!(
-            "background-size:{}% {}%;background-position:{:.4}% {:.4}%",
-            u64::from(columns) * 100,
-            u64::from(thumbs.rows()) * 100,
-            shift(image as u32 % columns, columns),
-            shift(image as u32 / columns, thumbs.rows()),
-        )
-    };
     html! {
         div.strip {
             @for &image in images.iter().filter(|&&image| image < thumbs.tiles as usize).take(SHOWN) {
                 @let name = forecast.images.get(image).map_or("", |image| image.name.as_str());
-                i role="img" style=(style(image)) title=(name) aria-label=(name) {}
+                i role="img" style=(super::tile(thumbs, image)) title=(name) aria-label=(name) {}
             }
             @if images.len() > SHOWN { span { "and " (count((images.len() - SHOWN) as u64)) " more" } }
         }

@@ -1,4 +1,5 @@
 mod bench;
+mod certify;
 mod clique;
 mod embed;
 mod eval;
@@ -43,6 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Study(args) => pretrain::study(&args),
         Command::Pretrain(args) => pretrain::pretrain(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Certify(args) => certify::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Fetch(args) => fetch::run(&args),

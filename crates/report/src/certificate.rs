@@ -1,0 +1,317 @@
+//! What `selfsame certify` found: its record (`certificate.json`).
+//!
+//! Each number is a [`Quantity`], which says what it is worth: exact of the images and views that were measured, an
+//! estimate for others of their kind, a proved bound, or an assumption. What could not be computed is absent, and
+//! [`CertificateRecord::left_out`] says why.
+
+use selfsame_theory::Quantity;
+use selfsame_theory::bounds::certificate::{Certificate, Form};
+use serde::{Deserialize, Serialize};
+
+use crate::sprite::Sprite;
+
+/// Name of the file that holds a [`CertificateRecord`].
+pub const CERTIFICATE_FILE: &str = "certificate.json";
+/// Images of each class in [`CertificateRecord::examples`].
+pub const EXAMPLES: usize = 4;
+
+/// The finite world of some images and their views, measured, and what is proved of it. (`certificate.json`)
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CertificateRecord {
+    /// Version of selfsame.
+    pub selfsame: String,
+    /// The command, word by word.
+    pub command: Vec<String>,
+    /// What was measured: the folder of a run, or a file of embeddings.
+    pub subject: String,
+    /// The split that the images are of; empty for embeddings.
+    pub split: String,
+    /// Which weights the encoder had; empty for embeddings.
+    pub weights: String,
+    /// SHA-256 of labels and pixels of the whole data set; empty for embeddings.
+    pub digest: String,
+    /// The policy that views were drawn by, in short; empty for embeddings.
+    pub policy: String,
+    /// Seed of the views.
+    pub seed: u64,
+    /// Images measured, N.
+    pub images: usize,
+    /// Views of each, M, the image itself among them.
+    pub views: usize,
+    /// Values of an embedding, d.
+    pub dim: usize,
+    /// The result in sentences, the first the shortest.
+    pub verdict: Vec<String>,
+    /// What stands in the way of a better bound, a sentence each.
+    pub obstacles: Vec<String>,
+    /// What to change first.
+    pub advice: Vec<String>,
+    /// The classes; empty without labels.
+    pub classes: Vec<ClassRecord>,
+    /// How alike the views of an image are; none where an image has one view.
+    pub alignment: Option<AlignmentRecord>,
+    /// How near the images of a class are, before any encoder; none without pixels or labels.
+    pub concentration: Option<ConcentrationRecord>,
+    /// How far apart the centres of classes are; none without labels.
+    pub divergence: Option<DivergenceRecord>,
+    /// Errors that were measured, the one that the bounds are about first.
+    pub errors: Vec<Named>,
+    /// The error bound in its forms, the weakest first.
+    pub bounds: Vec<ErrorBound>,
+    /// The strongest form again, were one factor perfect and all else as it is.
+    pub what_if: Vec<WhatIf>,
+    /// The InfoNCE loss in its parts, and what it says of the divergence.
+    pub infonce: Option<InfoNceRecord>,
+    /// The cross-correlation matrix, and what it says of the divergence.
+    pub correlation: Option<CorrelationRecord>,
+    /// Measures that need neither labels nor theory: uniformity, RankMe, αReQ, LiDAR.
+    pub geometry: Vec<Named>,
+    /// The Lipschitz constant of the encoder, as far as it was seen; none without pixels.
+    pub lipschitz: Option<Quantity>,
+    /// What the theory takes for granted, and whether it holds here.
+    pub assumptions: Vec<Assumption>,
+    /// What could not be computed and why, a sentence each.
+    pub left_out: Vec<String>,
+    /// [`EXAMPLES`] images of each class, class after class; none without pixels, or with very many classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub examples: Option<Sprite>,
+}
+
+impl CertificateRecord {
+    /// The strongest bound on the error of the nearest-centre classifier; none where there is no bound.
+    pub fn best_bound(&self) -> Option<&Quantity> {
+        let all = self.bounds.iter().flat_map(|bound| [&bound.whole, &bound.by_class]);
+        all.min_by(|a, b| a.value.total_cmp(&b.value))
+    }
+
+    /// The factor to change first: the one that, were it perfect, would help most.
+    pub fn first(&self) -> Option<&WhatIf> {
+        let order =
+            |a: &&WhatIf, b: &&WhatIf| a.bound.value.total_cmp(&b.bound.value).then(b.slack.total_cmp(&a.slack));
+        self.what_if.iter().min_by(order)
+    }
+
+    /// A number of [`geometry`](Self::geometry) or [`errors`](Self::errors), by its name.
+    pub fn named(&self, name: &str) -> Option<&Quantity> {
+        self.geometry.iter().chain(&self.errors).find(|named| named.name == name).map(|named| &named.quantity)
+    }
+}
+
+/// A number with its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Named {
+    /// What it is.
+    pub name: String,
+    /// The number.
+    pub quantity: Quantity,
+}
+
+/// What is known of a class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassRecord {
+    /// Its name.
+    pub name: String,
+    /// Images measured.
+    pub images: usize,
+    /// L_align over its images; none where an image has one view.
+    pub alignment: Option<Quantity>,
+    /// ‖μ_k‖², the squared length of its centre.
+    pub norm2: Quantity,
+    /// The share of its images that the nearest centre gets wrong.
+    pub error: Quantity,
+    /// The bound on that share, of the strongest form; none without pixels.
+    pub bound: Option<Quantity>,
+    /// That certificate: its δ, ε, σ and R_ε.
+    pub certificate: Option<Certificate>,
+    /// σ at [`ConcentrationRecord::delta`]; none without pixels.
+    pub sigma: Option<Quantity>,
+    /// How often two of its images lie nearer than one of them and another class's; none without pixels.
+    pub separation: Option<Quantity>,
+    /// σ(δ): entry k − 1 holds the bounds of the smallest δ at which k images lie pairwise within reach, equal where it
+    /// is exact, and the largest distance that f puts between the closest views of those images.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub curve: Vec<[f64; 3]>,
+}
+
+/// How alike the views of an image are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlignmentRecord {
+    /// L_align of the views that were drawn, a view paired with itself included.
+    pub finite: Quantity,
+    /// The same for all views that could be drawn.
+    pub unbiased: Quantity,
+    /// What it would be were the two views those of independent images: 2(1 − ‖E f‖²).
+    pub chance: Quantity,
+    /// The median of the view diameters: half of the images have no two views further apart.
+    pub median_diameter: Quantity,
+    /// R_ε over ε: (ε, share of images with two views more than ε apart), at most some hundred points.
+    pub curve: Vec<[f64; 2]>,
+    /// R_ε at some ε: as measured, and what the alignment proves of it.
+    pub spread: Vec<Spread>,
+}
+
+/// R_ε at one ε.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// ε.
+    pub epsilon: f64,
+    /// R_ε of the views drawn.
+    pub outside: Quantity,
+    /// The same of the first half of the views: how much it still grows with their number.
+    pub outside_of_half: Quantity,
+    /// What L_align proves of it: M·L_align/ε², at most 1.
+    pub bound: Quantity,
+    /// log₁₀ of what theorem 2 of the paper says, for the constants named there; none without pixels.
+    pub log10_published: Option<Quantity>,
+}
+
+/// How near the images of a class are in pixels, by their nearest views.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConcentrationRecord {
+    /// The δ of the numbers below: where the main part of the middle class holds half of it.
+    pub delta: f64,
+    /// The same as the root mean square difference of a colour channel, in levels of 255.
+    pub levels: f64,
+    /// Seconds that the proof of each curve might take; none for as long as it took.
+    pub budget: Option<f64>,
+    /// σ: the smallest share of a class in its main part.
+    pub sigma: Quantity,
+    /// The same for others of these images' kind.
+    pub sigma_interval: Quantity,
+    /// The mean of that share over classes.
+    pub mean_sigma: Quantity,
+    /// The same for others of these images' kind.
+    pub mean_sigma_interval: Quantity,
+    /// Share of images with an image of another class within δ.
+    pub overlap: Quantity,
+    /// Share of images with a view that equals one of another class.
+    pub touching: Quantity,
+    /// P[d_A(same class) < d_A(different class)] + ½ P[=]; none with a single class.
+    pub separation: Option<Quantity>,
+    /// The same for others of these images' kind.
+    pub separation_interval: Option<Quantity>,
+}
+
+/// How far apart the centres of classes are, ‖f‖ = 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DivergenceRecord {
+    /// The largest μ_k·μ_ℓ of different classes; none with a single class.
+    pub largest: Option<Quantity>,
+    /// Its mean over pairs of images of different classes; none with a single class.
+    pub mean: Option<Quantity>,
+    /// Δ_μ = 1 − min ‖μ_k‖².
+    pub shortfall: Quantity,
+    /// The closest pairs, the closest first.
+    pub closest: Vec<Pair>,
+    /// All μ_k·μ_ℓ, row after row, exact; left out where there are too many classes to look at.
+    pub products: Vec<f64>,
+}
+
+/// Two classes, and bounds on the product of their centres. Products lie between −1 and 1; a bound of 1 or more is
+/// vacuous.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// Positions in [`CertificateRecord::classes`].
+    pub classes: [usize; 2],
+    /// μ_k·μ_ℓ.
+    pub product: Quantity,
+    /// What InfoNCE proves of it, as published.
+    pub published: Quantity,
+    /// The same, sharper.
+    pub pairwise: Quantity,
+    /// The same of standardised embeddings, and what cross-correlation proves of it.
+    pub correlation: Option<CorrelationPair>,
+}
+
+/// A product of two centres of standardised embeddings, and bounds on it; none of them can exceed ‖μ_k‖‖μ_ℓ‖.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CorrelationPair {
+    /// μ_k·μ_ℓ.
+    pub product: Quantity,
+    /// ‖μ_k‖‖μ_ℓ‖, which it cannot exceed: a bound above is vacuous.
+    pub most: Quantity,
+    /// As published.
+    pub published: Quantity,
+    /// Sharper.
+    pub sharper: Quantity,
+    /// Sharpest: it knows that the coordinates are centred.
+    pub centred: Quantity,
+}
+
+/// The error bound in one form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorBound {
+    /// Which proof.
+    pub form: Form,
+    /// The bound with one δ and one ε for all classes; 1 where it is vacuous.
+    pub whole: Quantity,
+    /// That certificate.
+    pub certificate: Certificate,
+    /// The bound with a δ and an ε for each class; 1 where it is vacuous.
+    pub by_class: Quantity,
+}
+
+/// The strongest bound in another world.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WhatIf {
+    /// The factor: `alignment`, `divergence` or `concentration`.
+    pub factor: String,
+    /// What is taken to be perfect.
+    pub perfect: String,
+    /// The strongest bound then.
+    pub bound: Quantity,
+    /// By how much the condition with one δ and one ε holds then, in units of r²; negative by how much it fails.
+    pub slack: f64,
+}
+
+/// InfoNCE at temperature 1 with one negative, L = L_1 + L_2.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InfoNceRecord {
+    /// L_1 = ½ L_align − 1.
+    pub l1: Quantity,
+    /// L_2.
+    pub l2: Quantity,
+    /// What L_2 proves of the mean of μ_k·μ_ℓ; none without labels.
+    pub average: Option<Quantity>,
+    /// The same without looking at labels, but for the masses of classes.
+    pub label_free: Option<Quantity>,
+    /// The same from the mean embedding alone.
+    pub from_mean: Option<Quantity>,
+}
+
+/// The cross-correlation matrix of standardised embeddings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CorrelationRecord {
+    /// Coordinates standardised; those that are constant are left out.
+    pub dim: usize,
+    /// Coordinates left out.
+    pub constant: usize,
+    /// L_1 = Σ (1 − C_ii)².
+    pub l1: Quantity,
+    /// L_2 = ‖C − I‖².
+    pub l2: Quantity,
+    /// tr C.
+    pub trace: Quantity,
+    /// |L_align − 2(d − tr C)| over 2d, which is 0 but for rounding.
+    pub trace_residual: Quantity,
+    /// The two sides of the Gram identity, their difference over their size; none without labels.
+    pub gram_residual: Option<Quantity>,
+    /// τ', what of the correlation is within classes; none without labels.
+    pub within: Option<Quantity>,
+    /// The root of the mean of (μ_k·μ_ℓ + 1)² over pairs of classes; none without two classes.
+    pub average: Option<Quantity>,
+    /// What L_2 proves of it.
+    pub average_bound: Option<Quantity>,
+}
+
+/// Something the theory takes for granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assumption {
+    /// What it is.
+    pub name: String,
+    /// Whether it holds here; none where it cannot be known, or nothing here needs it.
+    pub holds: Option<bool>,
+    /// What was found, in a sentence or two.
+    pub finding: String,
+}

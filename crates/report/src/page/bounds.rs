@@ -1,0 +1,222 @@
+//! What is proved of the error, beside what was measured; what stands in the way; what the proofs take for granted.
+
+use maud::{Markup, html};
+use selfsame_theory::Quantity;
+use selfsame_theory::bounds::certificate::Form;
+
+use super::Section;
+use super::format::{NONE, count, number, percent};
+use super::quantity::{self, share, value};
+use crate::certificate::{Assumption, CertificateRecord, Pair};
+
+/// Pairs of classes in the table.
+const PAIRS: usize = 3;
+
+pub(super) fn section(record: &CertificateRecord) -> Section {
+    let (verdict, rest) = match record.verdict.split_first() {
+        Some((verdict, rest)) => (verdict.as_str(), rest),
+        None => ("Nothing was certified.", &[][..]),
+    };
+    let body = html! {
+        p.lead { b { (verdict) } @for sentence in rest { " " (sentence) } }
+        @if !record.errors.is_empty() || !record.bounds.is_empty() { (errors(record)) }
+        @if !record.obstacles.is_empty() {
+            h3 { "What stands in the way" }
+            ul.notes { @for sentence in &record.obstacles { li { (sentence) } } }
+        }
+        (of_classes(record))
+        (divergence(record))
+        (checks(record))
+        @if !record.assumptions.is_empty() {
+            h3 { "What the theory takes for granted" }
+            ul.ledger { @for assumption in &record.assumptions { (ledger(assumption)) } }
+        }
+        @if !record.left_out.is_empty() {
+            h3 { "Left out" }
+            ul.notes { @for sentence in &record.left_out { li { (sentence) } } }
+        }
+        (quantity::legend())
+    };
+    Section { id: "bounds", short: "Bounds", title: "What is proved", body }
+}
+
+/// A row of the table of errors.
+struct Row<'a> {
+    name: String,
+    meaning: &'static str,
+    quantity: &'a Quantity,
+    bound: bool,
+}
+
+fn errors(record: &CertificateRecord) -> Markup {
+    let measured = record.errors.iter().map(|named| Row {
+        name: named.name.clone(),
+        meaning: meaning(&named.name),
+        quantity: &named.quantity,
+        bound: false,
+    });
+    let bounds = record.bounds.iter().flat_map(|bound| {
+        let (name, meaning) = match bound.form {
+            Form::Derived => ("derived", "As the printed proof gives it."),
+            Form::Published => ("published", "As the theorem is printed."),
+            Form::Sharpened => ("sharpened", "The same facts, with nothing thrown away after them."),
+        };
+        let whole = Row { name: format!("bound, {name}"), meaning, quantity: &bound.whole, bound: true };
+        let meaning = "The same with distances chosen for each class by itself.";
+        [whole, Row { name: format!("bound, {name}, class by class"), meaning, quantity: &bound.by_class, bound: true }]
+    });
+    html! {
+        div.scroll.card tabindex="0" role="region" aria-label="Table of errors and bounds" {
+            table.errors {
+                caption { "Errors measured, and bounds on the first two of them" }
+                thead { tr { th scope="col" { "Error" } th scope="col" { "Share wrong" } td {} th scope="col" { "Meaning" } } }
+                tbody {
+                    @for row in measured.chain(bounds) {
+                        tr {
+                            th scope="row" { (row.name) }
+                            td { @if row.bound && row.quantity.value >= 1.0 { b { "vacuous" } " " small { "100% or more" } } @else { (share(row.quantity)) } }
+                            td { (bar(row.quantity.value, row.bound)) }
+                            td.words { (row.meaning) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn meaning(name: &str) -> &'static str {
+    match name {
+        "nearest centre" => "Images that lie nearer to the centre of another class. This is what the bounds are about.",
+        "nearest centre, any view" => "Images of which any view does. The bounds cover this, too.",
+        "nearest centre, others of their kind" => {
+            "The first again, with the interval for other images; a little too small, since the centres are made of the same images."
+        }
+        "nearest centre of training images" => "Centres of training images, tried on the test split.",
+        "kNN" => "The vote of the most similar training images.",
+        "linear probe" => "One linear layer fitted with all training labels.",
+        _ => "",
+    }
+}
+
+fn bar(value: f64, bound: bool) -> Markup {
+    let width = if value.is_finite() { 100.0 * value.clamp(0.0, 1.0) } else { 0.0 };
+    html! { span.bar aria-hidden="true" { i class=(if bound { "proved" } else { "seen" }) style={ "width:" (format!("{width:.1}")) "%" } {} } }
+}
+
+fn of_classes(record: &CertificateRecord) -> Markup {
+    let cell = |quantity: &Option<Quantity>, text: &dyn Fn(f64) -> String| match quantity {
+        Some(quantity) => html! { td title=(quantity.trust) { (text(quantity.value)) } },
+        None => html! { td { (NONE) } },
+    };
+    let bound = |value: f64| if value < 1.0 { percent(value) } else { "vacuous".into() };
+    html! {
+        @if !record.classes.is_empty() {
+            details {
+                summary { "Class by class" }
+                div.scroll tabindex="0" role="region" aria-label="Table of classes" {
+                    table.classes {
+                        thead { tr {
+                            th scope="col" { "Class" } th scope="col" { "Images" } th scope="col" { "Error" } th scope="col" { "Bound" }
+                            th scope="col" { "σ" } th scope="col" { "Separation" } th scope="col" { "L_align" } th scope="col" { "‖μ‖²" }
+                        } }
+                        tbody {
+                            @for class in &record.classes {
+                                tr {
+                                    th scope="row" { (class.name) }
+                                    td { (count(class.images as u64)) }
+                                    td title=(class.error.trust) { (percent(class.error.value)) }
+                                    (cell(&class.bound, &bound))
+                                    (cell(&class.sigma, &percent))
+                                    (cell(&class.separation, &number))
+                                    (cell(&class.alignment, &number))
+                                    td title=(class.norm2.trust) { (number(class.norm2.value)) }
+                                }
+                            }
+                        }
+                    }
+                }
+                p.quiet { "Error: exact share of the class that goes to another centre. Bound: proved, by the sharpened form with a δ and an ε of the class's own. σ: share of the class in its main part at the common δ." }
+            }
+        }
+    }
+}
+
+fn divergence(record: &CertificateRecord) -> Markup {
+    let (Some(found), Some(loss)) = (&record.divergence, &record.infonce) else { return html! {} };
+    let name = |class: usize| record.classes.get(class).map_or("", |class| class.name.as_str());
+    let average = [
+        ("as measured", found.mean.as_ref()),
+        ("at most, by L_2 and the centres' lengths", loss.average.as_ref()),
+        ("at most, by L_2 alone", loss.label_free.as_ref()),
+        ("at most, by the mean embedding alone", loss.from_mean.as_ref()),
+    ];
+    let cell = |quantity: &Quantity, most: f64| {
+        html! { td { @if quantity.value >= most { span.quantity title=(quantity.trust) { "vacuous " small { (number(quantity.value)) } } } @else { (value(quantity)) } } }
+    };
+    html! {
+        details {
+            summary { "What the losses prove of the divergence" }
+            p { "InfoNCE at temperature 1 is L₁ + L₂: L₁ = " (value(&loss.l1)) " is alignment, L₂ = " (value(&loss.l2)) " pushes the centres of classes apart. A product is at most 1, so a bound of 1 or more is vacuous: true of any encoder." }
+            table { tbody {
+                @for (what, quantity) in average {
+                    @if let Some(quantity) = quantity { tr { th scope="row" { "mean product of two centres, " (what) } (cell(quantity, 1.0)) } }
+                }
+            } }
+            div.scroll tabindex="0" role="region" aria-label="Table of bounds on the closest classes" {
+                table {
+                    thead { tr { th scope="col" { "Classes" } th scope="col" { "Loss" } th scope="col" { "Product" } th scope="col" { "Published bound" } th scope="col" { "Sharper" } th scope="col" { "Sharpest" } } }
+                    tbody {
+                        @for Pair { classes: [a, b], product, published, pairwise, correlation } in found.closest.iter().take(PAIRS) {
+                            tr { th scope="row" { (name(*a)) ", " (name(*b)) } td { "InfoNCE" } td { (value(product)) } (cell(published, 1.0)) (cell(pairwise, 1.0)) td {} }
+                            @if let Some(pair) = correlation {
+                                tr { td {} td { "cross-correlation" } td { (value(&pair.product)) } (cell(&pair.published, pair.most.value)) (cell(&pair.sharper, pair.most.value)) (cell(&pair.centred, pair.most.value)) }
+                            }
+                        }
+                    }
+                }
+            }
+            p.quiet { "Cross-correlation standardises every coordinate, so its products are larger: they are vacuous from ‖μ_k‖‖μ_ℓ‖ on." }
+        }
+    }
+}
+
+fn checks(record: &CertificateRecord) -> Markup {
+    html! {
+        details {
+            summary { "Further measures and checks" }
+            table { tbody {
+                @for named in &record.geometry { tr { th scope="row" { (named.name) } td { (value(&named.quantity)) } } }
+                @if let Some(ratio) = &record.lipschitz { tr { th scope="row" { "largest ratio of distances after and before the encoder" } td { (value(ratio)) } } }
+                @if let Some(found) = &record.alignment {
+                    @for spread in &found.spread {
+                        tr { th scope="row" { "R_ε at ε = " (number(spread.epsilon)) } td { (share(&spread.outside)) } }
+                        tr { th scope="row" { "the same, from alignment: at most" } td { @if spread.bound.value >= 1.0 { "vacuous" } @else { (share(&spread.bound)) } } }
+                        @if let Some(published) = &spread.log10_published {
+                            tr { th scope="row" { "the same, by theorem 2 of the paper: at most" } td title=(published.trust) { @if published.value >= 0.0 { "vacuous: 10 to the " (number(published.value)) } @else { (percent(10f64.powf(published.value))) } } }
+                        }
+                    }
+                }
+                @if let Some(found) = &record.correlation {
+                    tr { th scope="row" { "cross-correlation: L₁ = Σ(1 − C_ii)²" } td { (value(&found.l1)) } }
+                    tr { th scope="row" { "L₂ = ‖C − I‖², of " (found.dim) " coordinates" } td { (value(&found.l2)) } }
+                    tr { th scope="row" { "check: L_align = 2(d − tr C), off by" } td { (value(&found.trace_residual)) } }
+                    @if let Some(residual) = &found.gram_residual { tr { th scope="row" { "check: the Gram identity, off by" } td { (value(residual)) } } }
+                    @if let (Some(average), Some(bound)) = (&found.average, &found.average_bound) {
+                        tr { th scope="row" { "root mean square of μ·μ + 1 over pairs" } td { (value(average)) } }
+                        tr { th scope="row" { "the same, proved to be at most" } td { (value(bound)) } }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn ledger(Assumption { name, holds, finding }: &Assumption) -> Markup {
+    let (class, word) = match holds {
+        Some(true) => ("holds", "holds"),
+        Some(false) => ("fails", "does not hold"),
+        None => ("open", "not known, or not needed"),
+    };
+    html! { li { span class={ "state " (class) } { (word) } div { b { (name) } p { (finding) } } } }
+}

@@ -1,0 +1,270 @@
+//! The three factors of generalisation: alignment, divergence, concentration; what each is here, and what moves it.
+
+use maud::{Markup, html};
+
+use super::Section;
+use super::chart::{Axis, LineChart, round};
+use super::format::{NONE, counted, number, percent};
+use super::quantity::{self, value};
+use crate::certificate::{CertificateRecord, EXAMPLES, Pair};
+use crate::sprite::Sprite;
+
+/// Up to this many classes the heat map is drawn, and up to this many it has names.
+const DRAWN: usize = 40;
+const NAMED: usize = 16;
+/// Pairs of classes that are shown.
+const SHOWN: usize = 5;
+
+pub(super) fn section(record: &CertificateRecord) -> Section {
+    let body = html! {
+        p.lead {
+            "The theory (Huang et al. 2023) reduces generalisation to three factors. Together they decide what can be "
+            "proved of the classifier that gives an image to the nearest class centre. Measured on "
+            (counted(record.images as u64, "image", "images"))
+            @if !record.split.is_empty() { " of the " (record.split) " split" }
+            @if !record.classes.is_empty() { " from " (counted(record.classes.len() as u64, "class", "classes")) }
+            @if record.views > 1 { ", each with " (record.views) " views, itself among them" }
+            "."
+        }
+        div.dials { (alignment(record)) (divergence(record)) (concentration(record)) }
+        @if !record.advice.is_empty() {
+            p.advice { @for (at, sentence) in record.advice.iter().enumerate() { @if at == 0 { b { (sentence) } } @else { " " (sentence) } } }
+        }
+        div.charts { (spread(record)) (heat(record)) }
+        (closest(record))
+        (quantity::legend())
+    };
+    Section { id: "factors", short: "Factors", title: "The three factors", body }
+}
+
+/// A dial: how good from 0 to 1, where that can be said, and the words around it.
+struct Dial<'a> {
+    factor: &'a str,
+    question: &'a str,
+    good: Option<f64>,
+    reading: Markup,
+    ends: [&'a str; 2],
+    finding: Markup,
+    moves: &'a str,
+}
+
+impl Dial<'_> {
+    fn card(&self, first: bool) -> Markup {
+        const RADIUS: f64 = 62.0;
+        let (x, y) = (80.0, 76.0);
+        let at = |share: f64, radius: f64| {
+            let angle = std::f64::consts::PI * (1.0 - share);
+            (round(x + radius * angle.cos()), round(y - radius * angle.sin()))
+        };
+        let good = self.good.filter(|good| good.is_finite()).map(|good| good.clamp(0.0, 1.0));
+        html! {
+            article.dial.card.first[first] {
+                h3 { (self.factor) @if first { " " span.badge { "change this first" } } }
+                p.question { (self.question) }
+                svg viewBox="0 0 160 98" role="img" aria-label={ (self.factor) ": " @match good { Some(good) => { (percent(good)) " of the way from the worst to the best" } None => "not measured" } } {
+                    path.track d={ "M" (x - RADIUS) " " (y) "A" (RADIUS) " " (RADIUS) " 0 0 1 " (x + RADIUS) " " (y) } {}
+                    @if let Some(good) = good {
+                        @let (end_x, end_y) = at(good, RADIUS);
+                        path.level d={ "M" (x - RADIUS) " " (y) "A" (RADIUS) " " (RADIUS) " 0 0 1 " (end_x) " " (end_y) } {}
+                        @let (tip_x, tip_y) = at(good, RADIUS - 12.0);
+                        path.needle d={ "M" (x) " " (y) "L" (tip_x) " " (tip_y) } {}
+                        circle.hub cx=(x) cy=(y) r="4" {}
+                    }
+                    text x=(x - RADIUS) y=(y + 17.0) text-anchor="middle" { (self.ends[0]) }
+                    text x=(x + RADIUS) y=(y + 17.0) text-anchor="middle" { (self.ends[1]) }
+                }
+                p.reading { (self.reading) }
+                p { (self.finding) }
+                p.quiet { b { "What moves it: " } (self.moves) }
+            }
+        }
+    }
+}
+
+fn card(record: &CertificateRecord, dial: &Dial<'_>) -> Markup {
+    dial.card(record.first().is_some_and(|first| first.factor == dial.factor.to_lowercase()))
+}
+
+fn unmeasured() -> Markup {
+    html! { "Not measured: see what was left out, below." }
+}
+
+fn alignment(record: &CertificateRecord) -> Markup {
+    let found = record.alignment.as_ref();
+    card(
+        record,
+        &Dial {
+            factor: "Alignment",
+            question: "Do the views of one image come out alike?",
+            good: found.map(|found| 1.0 - found.unbiased.value / found.chance.value),
+            reading: html! {
+                "L_align "
+                @match found { Some(found) => (value(&found.unbiased)), None => (NONE) }
+            },
+            ends: ["like strangers", "identical"],
+            finding: html! {
+                @match found {
+                    Some(found) => {
+                        "The mean squared distance between two views of an image; of two different images it is "
+                        (number(found.chance.value)) ". With the views that were drawn, each also paired with itself, it is "
+                        (number(found.finite.value)) ". Smaller is better."
+                    }
+                    None => (unmeasured()),
+                }
+            },
+            moves: "training longer, a larger encoder, more weight on the loss's pairs of views, milder views.",
+        },
+    )
+}
+
+fn divergence(record: &CertificateRecord) -> Markup {
+    let found = record.divergence.as_ref();
+    let largest = found.and_then(|found| found.largest.as_ref());
+    // No K unit vectors are further apart than the corners of the simplex.
+    let best = -1.0 / (record.classes.len().max(2) as f64 - 1.0);
+    card(
+        record,
+        &Dial {
+            factor: "Divergence",
+            question: "Do the classes point in different directions?",
+            good: largest.map(|largest| (1.0 - largest.value) / (1.0 - best)),
+            reading: html! {
+                "largest μ·μ "
+                @match largest { Some(largest) => (value(largest)), None => (NONE) }
+            },
+            ends: ["one point", "simplex"],
+            finding: html! {
+                @match found {
+                    Some(found) => {
+                        "The product of the two closest class centres, between −1 and 1; "
+                        (record.classes.len()) " classes as far apart as can be have " (number(best))
+                        @if let Some(mean) = &found.mean { ". The mean over pairs is " (number(mean.value)) }
+                        ". The shortest centre is Δ_μ = " (number(found.shortfall.value)) " short of length 1, squared. Smaller is better."
+                    }
+                    None => (unmeasured()),
+                }
+            },
+            moves: "more negatives or a larger batch, a lower temperature, decorrelating the coordinates.",
+        },
+    )
+}
+
+fn concentration(record: &CertificateRecord) -> Markup {
+    let found = record.concentration.as_ref();
+    let separation = found.and_then(|found| found.separation_interval.as_ref());
+    card(
+        record,
+        &Dial {
+            factor: "Concentration",
+            question: "Do images of one class share near views, and those of two not?",
+            good: separation.map(|separation| 2.0 * separation.value - 1.0),
+            reading: html! {
+                "separation "
+                @match separation { Some(separation) => (value(separation)), None => (NONE) }
+            },
+            ends: ["chance", "always"],
+            finding: html! {
+                @match found {
+                    Some(found) => {
+                        "How often two images of one class have nearer views than two of different classes. Within δ = "
+                        (number(found.levels)) "/255 a channel, σ = " (percent(found.sigma.value))
+                        " of every class, and " (percent(found.mean_sigma.value)) " on average, lies together; at that distance "
+                        (percent(found.overlap.value)) " of the images also have one of another class near. It is a matter of "
+                        "pixels and of the augmentation alone: no training changes it."
+                    }
+                    None => (unmeasured()),
+                }
+            },
+            moves: "the augmentation: richer views bring a class together, until nothing is left to tell classes apart. `selfsame forecast` finds the balance.",
+        },
+    )
+}
+
+fn spread(record: &CertificateRecord) -> Markup {
+    let Some(found) = &record.alignment else { return html! {} };
+    let points: Vec<(f64, f64)> = found.curve.iter().map(|&[epsilon, outside]| (epsilon, outside)).collect();
+    let Some(x) = Axis::fit(points.iter().map(|point| point.0).chain([0.0]), 5) else { return html! {} };
+    let readout = |epsilon: f64, outside: f64| {
+        format!("ε = {}: {} of the images have two views further apart", number(epsilon), percent(outside))
+    };
+    LineChart {
+        title: "R_ε: images whose views are spread",
+        caption: html! { "Share of images with two views more than ε apart; on the sphere, opposite points are 2 apart. The sooner it falls, the better the views are aligned." },
+        x_label: "distance ε of embeddings",
+        x,
+        y: Axis::shares(),
+        points: &points,
+        readout: &readout,
+        dots: false,
+        reference: None,
+        height: 190.0,
+    }
+    .figure()
+}
+
+fn heat(record: &CertificateRecord) -> Markup {
+    const SIDE: f64 = 360.0;
+    let k = record.classes.len();
+    let products = record.divergence.as_ref().map_or(&[][..], |found| found.products.as_slice());
+    if !(2..=DRAWN).contains(&k) || products.len() != k * k {
+        return html! {};
+    }
+    let names = k <= NAMED;
+    let left = if names { 92.0 } else { 8.0 };
+    let cell = (SIDE - left - 8.0) / k as f64;
+    let place = |at: usize, start: f64| round(start + at as f64 * cell);
+    let short = |name: &str| -> String {
+        let cut: String = name.chars().take(13).collect();
+        if cut.len() < name.len() { cut + "…" } else { cut }
+    };
+    html! {
+        figure.chart {
+            figcaption {
+                h3 { "Divergence of every two classes" }
+                p { "Products of class centres: " span.positive { "the fuller, the closer" } "; " span.negative { "the other colour is below 0" } ". On the diagonal the squared length of each centre." }
+            }
+            svg.heat viewBox={ "0 0 " (SIDE) " " (round(cell * k as f64 + 12.0)) } role="img"
+                aria-label={ "Products of the centres of " (k) " classes; the closest pairs are named below" } {
+                @for a in 0..k {
+                    @if names { text x=(left - 6.0) y=(place(a, 8.0) + cell / 2.0 + 3.5) text-anchor="end" { (short(&record.classes[a].name)) } }
+                    @for b in 0..k {
+                        @let product = products[a * k + b];
+                        @if product.is_finite() {
+                            rect class=(if product < 0.0 { "negative" } else { "positive" }) x=(place(b, left)) y=(place(a, 4.0))
+                                width=(round(cell - 1.0)) height=(round(cell - 1.0)) fill-opacity=(format!("{:.3}", product.abs().min(1.0))) {
+                                title { (record.classes[a].name) " and " (record.classes[b].name) ": " (number(product)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn closest(record: &CertificateRecord) -> Markup {
+    let Some(found) = record.divergence.as_ref().filter(|found| !found.closest.is_empty()) else { return html! {} };
+    let name = |class: usize| record.classes.get(class).map_or("", |class| class.name.as_str());
+    html! {
+        h3 { "The closest classes" }
+        p.lead { "These are the ones most easily taken for each other." }
+        ul.closest-classes {
+            @for Pair { classes: [a, b], product, .. } in found.closest.iter().take(SHOWN) {
+                li {
+                    @if let Some(examples) = &record.examples { div.strip style={ "--sheet:url(" (examples.data_uri()) ")" } { (tiles(examples, *a)) } }
+                    span { b { (name(*a)) } " and " b { (name(*b)) } ": μ·μ " (value(product)) }
+                    @if let Some(examples) = &record.examples { div.strip style={ "--sheet:url(" (examples.data_uri()) ")" } { (tiles(examples, *b)) } }
+                }
+            }
+        }
+    }
+}
+
+/// The example images of a class.
+fn tiles(examples: &Sprite, class: usize) -> Markup {
+    html! {
+        @for tile in class * EXAMPLES..(class + 1) * EXAMPLES {
+            @if tile < examples.tiles as usize { i style=(super::tile(examples, tile)) {} }
+        }
+    }
+}

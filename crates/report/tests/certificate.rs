@@ -1,0 +1,254 @@
+//! The sections of a certificate, whatever its record holds.
+
+use std::fs;
+
+use selfsame_report::certificate::*;
+use selfsame_report::record::{RUN_FILE, RunRecord};
+use selfsame_report::{Report, ReportError, Sprite, read, render, render_certificate, write_json};
+use selfsame_theory::bounds::certificate::{Certificate, Form};
+use selfsame_theory::{Quantity, Trust};
+
+const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;<!--";
+
+fn exact(value: f64) -> Quantity {
+    Quantity::exact(value)
+}
+
+fn bound(value: f64) -> Quantity {
+    Quantity { value, trust: Trust::Bound }
+}
+
+fn estimate(value: f64, low: f64, high: f64) -> Quantity {
+    let trust = Trust::Estimate { low: Some(low), high: Some(high), method: "halves".into(), sample: 40 };
+    Quantity { value, trust }
+}
+
+fn assumed(value: f64, that: &str) -> Quantity {
+    Quantity { value, trust: Trust::Assumed { that: that.to_owned().into() } }
+}
+
+/// A certificate with every part, its two classes and all texts called `text`.
+fn whole(text: &str) -> CertificateRecord {
+    let certificate =
+        Certificate { delta: 2.0, epsilon: 0.25, sigma: 0.75, outside: 0.125, error: 0.375, slack: 0.0625 };
+    let class = |_| ClassRecord {
+        name: text.into(),
+        images: 8,
+        alignment: Some(exact(0.03)),
+        norm2: exact(0.9),
+        error: exact(0.125),
+        bound: Some(bound(0.3125)),
+        certificate: Some(certificate),
+        sigma: Some(exact(0.75)),
+        separation: Some(exact(0.8)),
+        curve: vec![[0.0, 0.0, 0.0], [2.0, 2.0, 0.125]],
+    };
+    let named = |name: &str, quantity| Named { name: name.into(), quantity };
+    let error =
+        |form, whole, by_class| ErrorBound { form, whole: bound(whole), certificate, by_class: bound(by_class) };
+    let pair = CorrelationPair {
+        product: exact(-0.5),
+        most: exact(7.0),
+        published: bound(9.0),
+        sharper: bound(6.5),
+        centred: bound(5.25),
+    };
+    CertificateRecord {
+        selfsame: text.into(),
+        command: vec![text.into()],
+        subject: text.into(),
+        split: text.into(),
+        weights: text.into(),
+        digest: text.into(),
+        policy: text.into(),
+        seed: 3,
+        images: 16,
+        views: 5,
+        dim: 8,
+        verdict: vec![text.into(), text.into()],
+        obstacles: vec![text.into()],
+        advice: vec![text.into(), text.into()],
+        classes: [0, 1].map(class).into(),
+        alignment: Some(AlignmentRecord {
+            finite: exact(0.2),
+            unbiased: estimate(0.25, 0.22, 0.28),
+            chance: exact(1.9),
+            median_diameter: exact(0.4),
+            curve: vec![[0.1, 0.9], [0.4, 0.5], [1.1, 0.0]],
+            spread: vec![Spread {
+                epsilon: 0.4,
+                outside: exact(0.5),
+                outside_of_half: exact(0.375),
+                bound: bound(1.0),
+                log10_published: Some(assumed(41.5, text)),
+            }],
+        }),
+        concentration: Some(ConcentrationRecord {
+            delta: 120.0,
+            levels: 7.5,
+            budget: None,
+            sigma: exact(0.4375),
+            sigma_interval: estimate(0.4375, 0.3, 0.6),
+            mean_sigma: bound(0.5),
+            mean_sigma_interval: estimate(0.5, 0.4, 0.6),
+            overlap: exact(0.0625),
+            touching: exact(0.0),
+            separation: Some(exact(0.84)),
+            separation_interval: Some(estimate(0.84, 0.8, 0.88)),
+        }),
+        divergence: Some(DivergenceRecord {
+            largest: Some(exact(0.34)),
+            mean: Some(exact(0.3)),
+            shortfall: exact(0.15),
+            closest: vec![Pair {
+                classes: [0, 1],
+                product: exact(0.34),
+                published: bound(3.1),
+                pairwise: assumed(0.77, text),
+                correlation: Some(pair),
+            }],
+            products: vec![0.9, 0.34, -0.34, 0.85],
+        }),
+        errors: vec![named("nearest centre", exact(0.125)), named(text, estimate(0.2, 0.1, 0.3))],
+        bounds: vec![error(Form::Derived, 1.0, 0.6875), error(Form::Sharpened, 0.375, 0.3125)],
+        what_if: ["alignment", "divergence", "concentration"]
+            .into_iter()
+            .zip([0.3, 0.28, 0.05])
+            .map(|(factor, value)| WhatIf {
+                factor: factor.into(),
+                perfect: text.into(),
+                bound: assumed(value, text),
+                slack: 0.1,
+            })
+            .collect(),
+        infonce: Some(InfoNceRecord {
+            l1: exact(-0.9),
+            l2: estimate(1.3, 1.29, 1.31),
+            average: Some(bound(0.41)),
+            label_free: Some(bound(0.66)),
+            from_mean: Some(bound(0.5)),
+        }),
+        correlation: Some(CorrelationRecord {
+            dim: 7,
+            constant: 1,
+            l1: exact(0.6),
+            l2: exact(12.0),
+            trace: exact(5.0),
+            trace_residual: exact(1e-16),
+            gram_residual: Some(exact(2e-16)),
+            within: Some(exact(4.0)),
+            average: Some(exact(0.7)),
+            average_bound: Some(bound(0.9)),
+        }),
+        geometry: vec![named("RankMe", exact(6.2)), named(text, exact(1.1))],
+        lipschitz: Some(estimate(0.004, 0.004, 0.004)),
+        assumptions: [Some(true), Some(false), None]
+            .map(|holds| Assumption { name: text.into(), holds, finding: text.into() })
+            .into(),
+        left_out: vec![text.into()],
+        examples: Some(Sprite::lossless(2, 2, &[&[120; 12][..]; 2 * EXAMPLES], 4).unwrap()),
+    }
+}
+
+fn page(record: CertificateRecord) -> String {
+    render(&Report { certificate: Some(record), ..Report::default() })
+}
+
+/// Tags close in order, and nothing is loaded or no number.
+fn check(page: &str) {
+    for forbidden in ["src=\"http", "href=\"http", "NaN", ">inf", "∞", "<script>alert", "<img", "<!--"] {
+        assert!(!page.contains(forbidden), "page contains {forbidden}");
+    }
+    let (mut open, mut rest) = (Vec::new(), page);
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at + 1..];
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || "/!".contains(*c)).collect();
+        if let Some(name) = name.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name), "closing tag out of order");
+        } else if !["meta", "link", "!DOCTYPE"].contains(&name.as_str()) {
+            if name == "script" || name == "style" {
+                rest = &rest[rest.find(&format!("</{name}>")).unwrap()..];
+            }
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "left open: {open:?}");
+}
+
+#[test]
+fn what_was_found_is_on_the_page() {
+    let text = page(whole("ring"));
+    check(&text);
+    // The concentration, were it perfect, would help most; no other dial is marked.
+    let marked = text.split("change this first").next().unwrap();
+    assert_eq!(text.matches("change this first").count(), 1);
+    assert!(marked.ends_with("Concentration <span class=\"badge\">"), "{}", &marked[marked.len() - 60..]);
+    for part in [
+        "id=\"factors\"",
+        "id=\"bounds\"",
+        "<b>37.5%</b> <small class=\"bound\">bound</small>",
+        "<b>31.2%</b> <small class=\"bound\">bound</small>",
+        "<b>vacuous</b>",
+        "<b>0.25</b> <small class=\"estimate\">estimate, 0.22 to 0.28</small>",
+        "vacuous: 10 to the 41.5",
+        "does not hold",
+        "not known, or not needed",
+        "data:image/png",
+        "class=\"negative\"",
+    ] {
+        assert!(text.contains(part), "{part}");
+    }
+    // A vacuous bound is never shown as a percentage.
+    assert!(!text.contains("<b>100.0%</b>"));
+    assert!(render_certificate(&whole("ring")).contains("Certificate of ring"));
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    for text in [page(whole(HOSTILE)), render_certificate(&whole(HOSTILE))] {
+        check(&text);
+    }
+    let scripts = |page: &str| page.matches("<script").count();
+    assert_eq!(scripts(&page(whole(HOSTILE))), scripts(&page(whole("ring"))), "no script but the page's own");
+}
+
+#[test]
+fn what_is_missing_is_left_out() {
+    let empty = page(CertificateRecord::default());
+    check(&empty);
+    assert!(empty.contains("Nothing was certified"));
+    // As of embeddings of one view, with labels.
+    let (alignment, concentration, lipschitz, examples) = (None, None, None, None);
+    let (bounds, what_if) = (Vec::new(), Vec::new());
+    let some =
+        page(CertificateRecord { alignment, concentration, lipschitz, examples, bounds, what_if, ..whole("ring") });
+    check(&some);
+    assert!(some.contains("Not measured") && !some.contains("change this first") && some.contains("12.5%"));
+    // Records that do not fit together, and numbers beyond all measure.
+    let mut odd = whole("ring");
+    odd.classes.truncate(1);
+    odd.alignment.as_mut().unwrap().curve = vec![[1e300, -1e300]];
+    odd.alignment.as_mut().unwrap().chance = exact(0.0);
+    odd.examples.as_mut().unwrap().tiles = 1;
+    check(&page(odd));
+}
+
+#[test]
+fn a_damaged_certificate_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_json(&folder.path().join(RUN_FILE), &RunRecord::default()).unwrap();
+    let path = folder.path().join(CERTIFICATE_FILE);
+    write_json(&path, &whole("ring")).unwrap();
+    assert_eq!(read(folder.path()).unwrap().certificate, Some(whole("ring")));
+
+    let good = fs::read(&path).unwrap();
+    for keep in [0, 1, good.len() / 3, good.len() - 3] {
+        fs::write(&path, &good[..keep]).unwrap();
+        let error = read(folder.path()).unwrap_err();
+        assert!(matches!(error, ReportError::Json { .. }) && error.to_string().contains(CERTIFICATE_FILE), "{error}");
+    }
+    let mut record = whole("ring");
+    record.examples.as_mut().unwrap().picture = b"<svg onload=alert(1)>".into();
+    write_json(&path, &record).unwrap();
+    assert!(matches!(read(folder.path()).unwrap_err(), ReportError::Sprite { .. }));
+}

@@ -1,0 +1,287 @@
+//! What the numbers of a certificate say: verdict, what stands in the way, what to change, what is assumed.
+
+use selfsame::report::certificate::{Assumption, CertificateRecord, ErrorBound, WhatIf};
+use selfsame::theory::Quantity;
+use selfsame::theory::bounds::certificate::Form;
+
+use super::measure::{Measurable, World};
+
+/// The record with its sentences.
+pub fn with_words(record: CertificateRecord, world: &World<'_>) -> CertificateRecord {
+    let measurable = world.labelled.as_ref().and_then(|labelled| labelled.pixels.as_ref());
+    CertificateRecord {
+        verdict: verdict(&record),
+        obstacles: measurable.map(|measurable| obstacles(&record, measurable)).unwrap_or_default(),
+        advice: advice(&record),
+        assumptions: assumptions(&record, measurable),
+        left_out: left_out(&record),
+        ..record
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn verdict(record: &CertificateRecord) -> Vec<String> {
+    let Some(error) = record.named("nearest centre") else {
+        return vec!["Without labels there is no error to bound; what needs none was measured.".into()];
+    };
+    let measured = format!("Measured, it is {}.", percent(error.value));
+    let images = record.images;
+    match record.best_bound() {
+        None => vec![
+            format!("Nearest centre gets {} of these {images} embeddings wrong.", percent(error.value)),
+            "There are no images here whose distances could be measured, so there is no bound on that error.".into(),
+        ],
+        Some(bound) if bound.value < 1.0 => vec![
+            format!(
+                "Nearest centre gets at most {} of these {images} images wrong: that is proved.",
+                percent(bound.value)
+            ),
+            format!(
+                "{measured} The proof looks at no error: it knows how near the images of a class are, how alike their views, and how far apart the classes."
+            ),
+        ],
+        Some(_) => vec![
+            format!("Nothing is proved of these {images} images: the error bound is vacuous."),
+            format!(
+                "{measured} A bound of 100 % or more is true of any encoder; what stands in the way is said below."
+            ),
+        ],
+    }
+}
+
+/// What ρ may be for the printed condition to hold: ρ + √(2ρ) < 1 − Δ_μ/2 − max μ_k·μ_ℓ.
+fn allowed(largest: f64, shortfall: f64) -> f64 {
+    let root = (3.0 - 2.0 * largest - shortfall).max(0.0).sqrt() - 1.0;
+    if root > 0.0 { 0.5 * root * root } else { 0.0 }
+}
+
+fn obstacles(record: &CertificateRecord, measurable: &Measurable<'_>) -> Vec<String> {
+    let (Some(divergence), Some(bound)) =
+        (&record.divergence, record.bounds.iter().find(|bound| bound.form == Form::Published))
+    else {
+        return Vec::new();
+    };
+    let Some(closest) = divergence.closest.first() else { return Vec::new() };
+    let name = |class: usize| record.classes[class].name.as_str();
+    let (largest, shortfall) = (closest.product.value, divergence.shortfall.value);
+    let allowed = allowed(largest, shortfall);
+    let [a, b] = closest.classes;
+    let mut sentences = vec![match allowed > 0.0 {
+        true => format!(
+            "The theorem asks that ρ, what can go wrong within a class, be below {allowed:.4}. That follows from the two \
+             closest centres, {} and {} with a product of {largest:.3}, and the shortest one, Δ_μ = {shortfall:.3}.",
+            name(a),
+            name(b)
+        ),
+        false => format!(
+            "The centres alone forbid it: {} and {} have a product of {largest:.3}, and Δ_μ is {shortfall:.3}. The product \
+             plus Δ_μ/2 must be below 1, but is {:.3}, so that no alignment and no concentration would be good enough.",
+            name(a),
+            name(b),
+            largest + 0.5 * shortfall
+        ),
+    }];
+    let at = &bound.certificate;
+    let least_mass = record.classes.iter().map(|class| class.images).min().unwrap_or(0) as f64 / record.images as f64;
+    let gap = measurable.ingredients.gap_at(at.delta);
+    let parts = [
+        ("2(1 − σ), images outside of the main parts", 2.0 * (1.0 - at.sigma)),
+        ("R_ε/min p, images whose views are spread", at.outside / least_mass),
+        ("σ × gap, closest views that f puts apart", at.sigma * gap),
+        ("2σε, the spread of the views of the others", 2.0 * at.sigma * at.epsilon),
+    ];
+    let rho: f64 = parts.iter().map(|(_, value)| value).sum();
+    let listed: Vec<String> = parts.iter().map(|(what, value)| format!("{value:.3} from {what}")).collect();
+    let worst = parts.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map_or("", |part| part.0);
+    let holds = if at.holds() { "it holds" } else { "it fails by least" };
+    sentences.push(format!(
+        "Where {holds}, at δ = {:.1} and ε = {:.3}, ρ is {rho:.3}: {}. The largest is {worst}.",
+        at.delta,
+        at.epsilon,
+        listed.join(", ")
+    ));
+    let proved = record.classes.iter().filter(|class| class.bound.as_ref().is_some_and(|bound| bound.value < 1.0));
+    sentences.push(format!(
+        "Class by class, each with its own δ and ε and the sharpest proof, {} of {} classes have a bound below 100 %.",
+        proved.count(),
+        record.classes.len()
+    ));
+    for WhatIf { factor, perfect, bound, slack } in &record.what_if {
+        sentences.push(match bound.value < 1.0 {
+            true => format!("Were the {factor} perfect ({perfect}), the bound would be {}.", percent(bound.value)),
+            false => format!(
+                "Were the {factor} perfect ({perfect}), the bound would still be vacuous: the condition would fail by {:.3}.",
+                (-slack).max(0.0)
+            ),
+        });
+    }
+    sentences
+}
+
+/// The factor whose being perfect would help most, and how to move it.
+fn advice(record: &CertificateRecord) -> Vec<String> {
+    let Some(best) = record.first() else { return Vec::new() };
+    let own = record.best_bound().map_or(1.0, |bound| bound.value);
+    let gain = match own < 1.0 {
+        true => format!("alone it could bring the bound from {} down to {}", percent(own), percent(best.bound.value)),
+        false if best.bound.value < 1.0 => {
+            format!("alone it could bring the bound down to {}", percent(best.bound.value))
+        }
+        false => "alone it would come nearest, though no factor suffices alone".into(),
+    };
+    let how = match best.factor.as_str() {
+        "alignment" => {
+            "Views of an image must come to lie together: train longer, take a larger encoder, give the loss's positive \
+             term more weight, or take milder views."
+        }
+        "divergence" => {
+            "The centres of classes must move apart: more negatives or a larger batch, a lower temperature, or a loss that \
+             decorrelates the coordinates."
+        }
+        _ => {
+            "The images of a class must share more views: a richer augmentation does that before any training, and \
+             `selfsame forecast` ranks augmentations by it."
+        }
+    };
+    vec![format!("Change the {} first: {gain}.", best.factor), how.into()]
+}
+
+fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) -> Vec<Assumption> {
+    let assumption =
+        |name: &str, holds: Option<bool>, finding: String| Assumption { name: name.into(), holds, finding };
+    let mut all = Vec::new();
+    all.push(match (&record.concentration, measurable) {
+        (Some(found), Some(measurable)) => {
+            let touching = found.touching.value;
+            let near = measurable.pixels.distances.n as f64 * found.overlap.value;
+            assumption(
+                "Views of different classes do not meet",
+                Some(touching == 0.0),
+                format!(
+                    "{} of the images have a view that equals one of another class. Within δ = {:.1}, where half of the \
+                     middle class comes together, {near:.0} images ({}) have one of another class near. The proofs do not \
+                     need this, but no encoder can tell views apart that are equal.",
+                    percent(touching),
+                    found.delta,
+                    percent(found.overlap.value)
+                ),
+            )
+        }
+        _ => assumption(
+            "Views of different classes do not meet",
+            None,
+            "It takes pixels and labels to know.".into(),
+        ),
+    });
+    all.push(assumption(
+        "All embeddings have the same length",
+        Some(true),
+        "Each was divided by its length before anything was measured; the cross-correlation part standardises each \
+         coordinate instead."
+            .into(),
+    ));
+    all.push(match record.split.is_empty() {
+        false => assumption(
+            "An image is among its own views",
+            Some(true),
+            "It is the first of them; the others were drawn by the run's policy.".into(),
+        ),
+        true => assumption(
+            "An image is among its own views",
+            None,
+            "The first view of each image is taken for the image itself.".into(),
+        ),
+    });
+    all.push(match &record.lipschitz {
+        Some(ratio) => assumption(
+            "The encoder is Lipschitz",
+            None,
+            format!(
+                "Not needed: where the theorem has L × δ, what f does to the closest views was measured instead. The \
+                 largest ratio seen is {:.4}; the true constant is at least that.",
+                ratio.value
+            ),
+        ),
+        None => assumption("The encoder is Lipschitz", None, "It takes pixels to see.".into()),
+    });
+    let grows = record.alignment.as_ref().and_then(|alignment| alignment.spread.last()).map(|spread| {
+        format!(
+            " At ε = {:.3} R_ε is {} by half of the views and {} by all of them: the nearer the two, the less more views \
+             would change.",
+            spread.epsilon,
+            percent(spread.outside_of_half.value),
+            percent(spread.outside.value)
+        )
+    });
+    all.push(assumption(
+        "All views there could be",
+        None,
+        format!(
+            "Only {} of each image were drawn. Of these everything said here is true; of all there could be, distances \
+             are at most, and R_ε at least, as measured.{}",
+            record.views,
+            grows.unwrap_or_default()
+        ),
+    ));
+    all
+}
+
+fn left_out(record: &CertificateRecord) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let mut say = |missing: bool, sentence: String| {
+        if missing {
+            sentences.push(sentence);
+        }
+    };
+    let labelled = !record.classes.is_empty();
+    say(
+        !labelled,
+        "There are no labels, so there are no class centres: divergence, the nearest-centre error and all bounds on them \
+         were left out."
+            .into(),
+    );
+    say(
+        record.alignment.is_none(),
+        "Each image has one view, so nothing is known of alignment, view diameters and R_ε; give embeddings of several \
+         views as an array of images × views × values."
+            .into(),
+    );
+    say(
+        labelled && record.concentration.is_none(),
+        "There are no pixels, so no augmented distances: concentration, the error bound that rests on it and the Lipschitz \
+         constant were left out."
+            .into(),
+    );
+    say(
+        record.correlation.is_none(),
+        "The cross-correlation matrix was left out: no coordinate varies, or there are more than can be held.".into(),
+    );
+    if let Some(correlation) = &record.correlation {
+        say(
+            correlation.constant > 0,
+            format!(
+                "{} of {} coordinates are the same in every row; cross-correlation, which scales each by its deviation, \
+                 goes without them.",
+                correlation.constant, record.dim
+            ),
+        );
+    }
+    sentences
+}
+
+/// A bound for the terminal.
+pub fn line(bound: &ErrorBound) -> String {
+    let form = match bound.form {
+        Form::Published => "published",
+        Form::Derived => "derived",
+        Form::Sharpened => "sharpened",
+    };
+    let shown = |quantity: &Quantity| match quantity.value < 1.0 {
+        true => format!("{:>8}", percent(quantity.value)),
+        false => " vacuous".into(),
+    };
+    format!("error bound, {form:<10} {}   class by class {}", shown(&bound.whole), shown(&bound.by_class))
+}

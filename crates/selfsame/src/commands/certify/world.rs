@@ -1,0 +1,236 @@
+//! The finite world that a certificate is of: embeddings of all views, labels, and distances of pixels.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use selfsame::augment::PolicyConfig;
+use selfsame::concentration::curve::Curve;
+use selfsame::concentration::distance::Distances;
+use selfsame::concentration::forecast::members;
+use selfsame::concentration::pair_index;
+use selfsame::theory::bounds::certificate::{Class, MainPart, World};
+use selfsame::theory::{Error, Labels, Views};
+
+/// Embeddings of the views of some images, and what is known of the images.
+pub struct Sample {
+    /// `[image][view][value]`.
+    pub values: Vec<f32>,
+    pub images: usize,
+    pub views: usize,
+    pub dim: usize,
+    pub labels: Option<Labels>,
+    /// Names of the classes that have images.
+    pub classes: Vec<String>,
+    /// Seed of what is drawn at random from the sample.
+    pub seed: u64,
+    pub pixels: Option<Pixels>,
+}
+
+/// The images themselves, as far as the theory asks for them.
+pub struct Pixels {
+    /// Squared, between all images.
+    pub distances: Distances,
+    /// Of each class.
+    pub curves: Vec<Curve>,
+    /// How long the proof of each might take.
+    pub budget: Option<Duration>,
+    /// For each image, the distance of each view to the first.
+    pub to_first: Vec<f64>,
+    /// Bytes of a view.
+    pub dim: usize,
+    pub parameters: Parameters,
+}
+
+/// What a policy draws of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameters {
+    /// Combinations of what is either done or not.
+    pub discrete: u32,
+    /// Numbers.
+    pub continuous: u32,
+}
+
+impl Parameters {
+    pub fn of(policy: &PolicyConfig) -> Self {
+        let numbers = [
+            // Area, shape and place of the box.
+            (policy.crop.is_some(), 4),
+            (policy.pad_crop.is_some(), 2),
+            (policy.rotation.is_some(), 1),
+            // Brightness, contrast, saturation and hue.
+            (policy.jitter.is_some(), 4),
+            (policy.blur.is_some(), 1),
+        ];
+        let choices = [
+            (policy.flip.is_some(), 2),
+            (policy.vertical_flip.is_some(), 2),
+            (policy.grey.is_some(), 2),
+            (policy.solarise.is_some(), 2),
+            // The order of the four.
+            (policy.jitter.is_some(), 24),
+        ];
+        Self {
+            discrete: choices.into_iter().filter(|(done, _)| *done).map(|(_, of)| of).product(),
+            continuous: numbers.into_iter().filter(|(done, _)| *done).map(|(_, of)| of).sum(),
+        }
+    }
+}
+
+/// ‖f(a) − f(b)‖ of two rows.
+pub fn apart(views: &Views<'_>, a: usize, b: usize) -> f64 {
+    let (mut first, mut second) = (vec![0.0; views.dim()], vec![0.0; views.dim()]);
+    views.read(a, &mut first);
+    views.read(b, &mut second);
+    first.iter().zip(&second).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+}
+
+/// How far apart f puts the closest views of each pair of images, packed as the distances are.
+pub fn gaps(views: &Views<'_>, distances: &Distances) -> Vec<f64> {
+    let (n, m) = (distances.n, views.views());
+    let row = |i: usize| {
+        let of_pair = move |j: usize| {
+            let [u, v] = distances.pairs[pair_index(n, i, j)].map(usize::from);
+            apart(views, i * m + u, j * m + v)
+        };
+        (i + 1..n).map(of_pair)
+    };
+    (0..n).into_par_iter().flat_map_iter(row).collect()
+}
+
+/// What the error bound is made of.
+#[derive(Clone)]
+pub struct Ingredients {
+    /// All μ_k·μ_ℓ.
+    pub products: Vec<f64>,
+    pub classes: Vec<Class>,
+}
+
+impl Ingredients {
+    pub fn new(
+        products: &[f64],
+        labels: &Labels,
+        diameters: &[f64],
+        pixels: &Pixels,
+        gaps: &[f64],
+    ) -> Result<Self, Error> {
+        let own = members(labels.of_image(), labels.classes());
+        let class = |((own, curve), diameters): ((&Vec<usize>, &Curve), Vec<f64>)| Class {
+            main_parts: main_parts(&points(own, curve, pixels.distances.n, gaps)),
+            diameters,
+        };
+        let classes = own.iter().zip(&pixels.curves).zip(labels.split(diameters)?).map(class).collect();
+        Ok(Self { products: products.to_vec(), classes })
+    }
+
+    pub fn world(&self) -> Result<World, Error> {
+        World::new(1.0, &self.products, self.classes.clone())
+    }
+
+    /// The same with all views of an image in one point.
+    pub fn aligned(&self) -> Self {
+        let class = |class: &Class| Class { diameters: vec![0.0; class.diameters.len()], ..class.clone() };
+        Self { classes: self.classes.iter().map(class).collect(), ..self.clone() }
+    }
+
+    /// The same with the centres of classes, of the lengths they have, in directions as far apart as there are.
+    pub fn divergent(&self) -> Self {
+        let k = self.classes.len();
+        let length = |class: usize| self.products[class * k + class].max(0.0).sqrt();
+        let product = |at: usize| match (at / k, at % k) {
+            (a, b) if a == b => self.products[at],
+            (a, b) => -length(a) * length(b) / (k as f64 - 1.0),
+        };
+        Self { products: (0..k * k).map(product).collect(), ..self.clone() }
+    }
+
+    /// The same with a view that all images of a class share.
+    pub fn concentrated(&self) -> Self {
+        let class = |class: &Class| Class {
+            main_parts: vec![MainPart { delta: 0.0, images: class.diameters.len(), gap: 0.0 }],
+            ..class.clone()
+        };
+        Self { classes: self.classes.iter().map(class).collect(), ..self.clone() }
+    }
+
+    /// The largest gap of the classes' main parts at δ.
+    pub fn gap_at(&self, delta: f64) -> f64 {
+        let of_class = |class: &Class| class.main_parts.iter().rfind(|part| part.delta <= delta).map(|part| part.gap);
+        self.classes.iter().filter_map(of_class).fold(0.0, f64::max)
+    }
+}
+
+/// For k = 1, 2, … images of a class: bounds of the smallest δ at which so many lie pairwise within reach, and the
+/// largest gap between the closest views of those that do at the upper one.
+pub fn points(own: &[usize], curve: &Curve, images: usize, gaps: &[f64]) -> Vec<[f64; 3]> {
+    let largest = |witness: &[usize]| {
+        let pairs = witness.iter().enumerate().flat_map(|(at, &i)| witness[at + 1..].iter().map(move |&j| (i, j)));
+        pairs.map(|(i, j)| gaps[pair_index(images, own[i], own[j])]).fold(0.0, f64::max)
+    };
+    let points = curve.points.iter();
+    points.map(|p| [(p.lower as f64).sqrt(), (p.upper as f64).sqrt(), largest(&p.witness)]).collect()
+}
+
+/// The steps of a curve: of equal δ the one with most images.
+fn main_parts(points: &[[f64; 3]]) -> Vec<MainPart> {
+    let mut parts: Vec<MainPart> = Vec::with_capacity(points.len());
+    for (at, &[_, delta, gap]) in points.iter().enumerate() {
+        parts.pop_if(|part| part.delta == delta);
+        parts.push(MainPart { delta, images: at + 1, gap });
+    }
+    parts
+}
+
+/// The embeddings without the coordinates that are the same in all rows, and how many those are: a channel that is
+/// never active has no second moment to be scaled by.
+pub fn without_constants(sample: &Sample) -> (Cow<'_, [f32]>, usize) {
+    let mut varies = vec![false; sample.dim];
+    let first = &sample.values[..sample.dim];
+    for row in sample.values.chunks_exact(sample.dim) {
+        varies.iter_mut().zip(row).zip(first).for_each(|((varies, value), first)| *varies |= value != first);
+    }
+    let kept = varies.iter().filter(|varies| **varies).count();
+    if kept == sample.dim {
+        return (Cow::Borrowed(&sample.values), kept);
+    }
+    let rows = sample.values.chunks_exact(sample.dim);
+    let values = rows.flat_map(|row| row.iter().zip(&varies).filter(|(_, varies)| **varies).map(|(value, _)| *value));
+    (Cow::Owned(values.collect()), kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equal_distances_the_largest_main_part_stands() {
+        let parts = main_parts(&[[0.0, 0.0, 0.0], [0.0, 0.0, 0.3], [1.0, 2.0, 0.4], [2.0, 2.0, 0.5], [3.0, 3.0, 0.1]]);
+        let found: Vec<(f64, usize, f64)> = parts.iter().map(|part| (part.delta, part.images, part.gap)).collect();
+        assert_eq!(found, [(0.0, 2, 0.3), (2.0, 4, 0.5), (3.0, 5, 0.1)]);
+    }
+
+    #[test]
+    fn constant_coordinates_go() {
+        let sample = Sample {
+            values: vec![1.0, 5.0, 2.0, 1.0, 6.0, 2.0],
+            images: 2,
+            views: 1,
+            dim: 3,
+            labels: None,
+            classes: Vec::new(),
+            seed: 0,
+            pixels: None,
+        };
+        let (values, kept) = without_constants(&sample);
+        assert_eq!((values.as_ref(), kept), (&[5.0, 6.0][..], 1));
+    }
+
+    #[test]
+    fn parameters_of_the_default_policy() {
+        let policy: selfsame::augment::Policy = "abcde".parse().unwrap();
+        // Crop 4, jitter 4 and blur 1; flip and grey either way, and 24 orders of the jitter.
+        assert_eq!(Parameters::of(policy.config()), Parameters { discrete: 96, continuous: 9 });
+        let none: selfsame::augment::Policy = "none".parse().unwrap();
+        assert_eq!(Parameters::of(none.config()), Parameters { discrete: 1, continuous: 0 });
+    }
+}

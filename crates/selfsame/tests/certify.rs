@@ -1,0 +1,279 @@
+//! Certificates: their numbers are those of plain loops over the definitions, and what cannot be measured is refused.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{run, said, small};
+use selfsame::augment::{Scratch, Source, ViewKey};
+use selfsame::data::{LoadOptions, load};
+use selfsame::eval::embed;
+use selfsame::nn::layers::Init;
+use selfsame::nn::{device, state};
+use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord};
+use selfsame::report::read_certificate;
+use selfsame::theory::bounds::certificate::{Class, Form, MainPart, World};
+use selfsame::theory::{Quantity, Trust};
+use selfsame::train::{Config, checkpoint};
+
+/// Images of a class, and views of an image with itself.
+const IMAGES: usize = 6;
+const VIEWS: usize = 4;
+
+fn two_classes(folder: &Path) -> PathBuf {
+    let out = folder.join("run");
+    let mut args = small("study", &out);
+    args.extend(["--classes", "ring,square"].map(str::to_owned));
+    let output = run(&args);
+    assert!(output.status.success(), "{}", said(&output));
+    out
+}
+
+fn certify(run_folder: &Path, more: &str) -> CertificateRecord {
+    let shown = run_folder.display().to_string();
+    let mut args = vec!["certify".to_owned(), shown, "--json".to_owned()];
+    args.extend(more.split_whitespace().map(str::to_owned));
+    let output = run(&args);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text.lines().count(), 1, "with --json standard output holds one line: {text}");
+    let printed: CertificateRecord = serde_json::from_str(&text).unwrap();
+    let written = read_certificate(&run_folder.join(CERTIFICATE_FILE)).unwrap().unwrap();
+    assert_eq!(printed, CertificateRecord { examples: None, ..written.clone() });
+    written
+}
+
+/// The world as the definitions have it, by image and view.
+struct Plain {
+    pixels: Vec<Vec<Vec<u8>>>,
+    rows: Vec<Vec<Vec<f64>>>,
+}
+
+impl Plain {
+    /// Images `0..IMAGES` are of the first class.
+    fn of(run_folder: &Path) -> Self {
+        let text = std::fs::read_to_string(run_folder.join("config.toml")).unwrap();
+        let plan = toml::from_str::<Config>(&text).unwrap().check().unwrap();
+        let options = LoadOptions {
+            image_size: Some(plan.data.image_size),
+            seed: plan.seed,
+            limit: plan.data.limit,
+            classes: plan.data.classes.clone(),
+            ..LoadOptions::default()
+        };
+        let dataset = load(&plan.data.source, &options, &|_, _| {}).unwrap();
+        let labels = dataset.test.labels().unwrap();
+        let chosen = (0..2).flat_map(|class| {
+            let own: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class).collect();
+            selfsame::eval::sample(own.len(), IMAGES).into_iter().map(|at| own[at]).collect::<Vec<_>>()
+        });
+        let views = |index: usize| {
+            let image = dataset.test.image(index);
+            let view = |view| {
+                let key = ViewKey { seed: plan.seed, image: index as u64, epoch: u64::MAX - 2, view };
+                let mut into = vec![0; image.pixels.len()];
+                let source = Source::new(image.width, image.height, image.pixels).unwrap();
+                plan.augment.view(key, source, image.width, &mut Scratch::default(), &mut into).unwrap();
+                into
+            };
+            [vec![image.pixels.to_vec()], (0..VIEWS as u32 - 1).map(view).collect()].concat()
+        };
+        let pixels: Vec<Vec<Vec<u8>>> = chosen.map(views).collect();
+
+        let device = device::by_name("flex").unwrap();
+        let (weights, _) = checkpoint::load_backbone(&checkpoint::Which::Last.path(run_folder)).unwrap();
+        let encoder = state::load(plan.encoder.init(&mut Init::new(plan.seed, &device)), &weights).unwrap();
+        let all: Vec<&[u8]> = pixels.iter().flatten().map(Vec::as_slice).collect();
+        let features = embed(&encoder, &all, dataset.image_size as usize, &device, &mut |_| ()).unwrap();
+        let normalised = |row: usize| -> Vec<f64> {
+            let row: Vec<f64> = features.row(row).iter().map(|&value| value.into()).collect();
+            let length = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+            row.iter().map(|value| value / length).collect()
+        };
+        let rows = (0..2 * IMAGES).map(|image| (0..VIEWS).map(|view| normalised(image * VIEWS + view)).collect());
+        Self { rows: rows.collect(), pixels }
+    }
+
+    /// The squared distance of the nearest views of two images, and how far apart f puts the first such pair.
+    fn nearest(&self, i: usize, j: usize) -> (u64, f64) {
+        let squared = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum::<u64>();
+        let pairs = (0..VIEWS).flat_map(|u| (0..VIEWS).map(move |v| (u, v)));
+        let (key, u, v) = pairs.map(|(u, v)| (squared(&self.pixels[i][u], &self.pixels[j][v]), u, v)).min().unwrap();
+        (key, apart(&self.rows[i][u], &self.rows[j][v]).sqrt())
+    }
+
+    fn diameter(&self, image: usize) -> f64 {
+        let views = &self.rows[image];
+        views.iter().flat_map(|a| views.iter().map(move |b| apart(a, b))).fold(0.0, f64::max).sqrt()
+    }
+
+    fn centre(&self, class: usize) -> Vec<f64> {
+        let own: Vec<&Vec<f64>> = self.rows[class * IMAGES..(class + 1) * IMAGES].iter().flatten().collect();
+        let mean = |column: usize| own.iter().map(|row| row[column]).sum::<f64>() / own.len() as f64;
+        (0..own[0].len()).map(mean).collect()
+    }
+}
+
+/// ‖a − b‖².
+fn apart(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Some hundred sums of numbers of size 1 are off by less than 10⁻¹³, and roots of small ones by its root at most where
+/// they are compared.
+fn close(found: &Quantity, expected: f64) {
+    assert!((found.value - expected).abs() < 1e-10, "{found} and not {expected}");
+}
+
+#[test]
+fn numbers_are_those_of_plain_loops() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = two_classes(folder.path());
+    let record = certify(&out, &format!("--per-class {IMAGES} --views {}", VIEWS - 1));
+    let plain = Plain::of(&out);
+    assert_eq!((record.images, record.views), (2 * IMAGES, VIEWS));
+    assert_eq!(record.split, "test");
+
+    let images = 0..2 * IMAGES;
+    let align = images.clone().map(|image| {
+        let views = &plain.rows[image];
+        views.iter().flat_map(|a| views.iter().map(move |b| apart(a, b))).sum::<f64>() / (VIEWS * VIEWS) as f64
+    });
+    let align = align.sum::<f64>() / (2 * IMAGES) as f64;
+    let found = record.alignment.as_ref().unwrap();
+    close(&found.finite, align);
+    close(&found.unbiased, align * VIEWS as f64 / (VIEWS as f64 - 1.0));
+    assert!(matches!(found.unbiased.trust, Trust::Estimate { low: Some(low), high: Some(high), sample, .. }
+        if low < found.unbiased.value && high > found.unbiased.value && sample == 2 * IMAGES));
+    let diameters: Vec<f64> = images.clone().map(|image| plain.diameter(image)).collect();
+    for &[epsilon, outside] in &found.curve {
+        let expected = diameters.iter().filter(|&&diameter| diameter > epsilon + 1e-10).count();
+        assert_eq!(outside, expected as f64 / (2 * IMAGES) as f64, "at {epsilon}");
+    }
+    for spread in &found.spread {
+        close(&spread.bound, (VIEWS as f64 * align / spread.epsilon.powi(2)).min(1.0));
+        assert!(spread.outside.value <= spread.bound.value && spread.outside_of_half.value <= spread.outside.value);
+    }
+
+    let centres = [plain.centre(0), plain.centre(1)];
+    let divergence = record.divergence.as_ref().unwrap();
+    let products: Vec<f64> = (0..4).map(|at| dot(&centres[at / 2], &centres[at % 2])).collect();
+    for (found, expected) in divergence.products.iter().zip(&products) {
+        assert!((found - expected).abs() < 1e-12);
+    }
+    close(divergence.largest.as_ref().unwrap(), products[1]);
+    close(&divergence.shortfall, 1.0 - products[0].min(products[3]));
+    let wrong = |image: usize, view: usize| {
+        let own = image / IMAGES;
+        apart(&plain.rows[image][view], &centres[own]) > apart(&plain.rows[image][view], &centres[1 - own])
+    };
+    let share = |count: usize| count as f64 / (2 * IMAGES) as f64;
+    close(record.named("nearest centre").unwrap(), share(images.clone().filter(|&image| wrong(image, 0)).count()));
+    let any = images.clone().filter(|&image| (0..VIEWS).any(|view| wrong(image, view))).count();
+    close(record.named("nearest centre, any view").unwrap(), share(any));
+
+    let mut l2 = 0.0;
+    let all: Vec<&Vec<f64>> = plain.rows.iter().flatten().collect();
+    for views in &plain.rows {
+        for first in views {
+            for second in views {
+                l2 += all.iter().map(|other| (dot(first, second).exp() + dot(first, other).exp()).ln()).sum::<f64>();
+            }
+        }
+    }
+    let infonce = record.infonce.as_ref().unwrap();
+    close(&infonce.l2, l2 / (all.len() * all.len() * VIEWS) as f64);
+    close(&infonce.l1, 0.5 * align - 1.0);
+    assert!(infonce.average.as_ref().unwrap().value >= products[1]);
+
+    let correlation = record.correlation.as_ref().unwrap();
+    assert!(correlation.trace_residual.value < 1e-10 && correlation.gram_residual.as_ref().unwrap().value < 1e-10);
+}
+
+#[test]
+fn main_parts_and_bounds_are_those_of_all_subsets() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = two_classes(folder.path());
+    let record = certify(&out, &format!("--per-class {IMAGES} --views {}", VIEWS - 1));
+    let plain = Plain::of(&out);
+    let mut classes = Vec::new();
+    for (class, found) in record.classes.iter().enumerate() {
+        let own: Vec<usize> = (class * IMAGES..(class + 1) * IMAGES).collect();
+        let subsets = (1_u32..1 << IMAGES)
+            .map(|set| (0..IMAGES).filter(|at| set >> at & 1 == 1).map(|at| own[at]).collect::<Vec<usize>>());
+        let mut parts: Vec<MainPart> = Vec::new();
+        for size in 1..=IMAGES {
+            let reach = |set: &Vec<usize>| {
+                let pairs = set.iter().enumerate().flat_map(|(at, &i)| set[at + 1..].iter().map(move |&j| (i, j)));
+                let nearest: Vec<(u64, f64)> = pairs.map(|(i, j)| plain.nearest(i, j)).collect();
+                let key = nearest.iter().map(|nearest| nearest.0).max().unwrap_or(0);
+                (key, nearest.iter().map(|nearest| nearest.1).fold(0.0, f64::max))
+            };
+            let reached: Vec<(u64, f64)> =
+                subsets.clone().filter(|set| set.len() == size).map(|set| reach(&set)).collect();
+            let key = reached.iter().map(|reached| reached.0).min().unwrap();
+            let [lower, upper, gap] = found.curve[size - 1];
+            assert_eq!([lower, upper], [(key as f64).sqrt(); 2], "{size} images of class {class}");
+            // Of several such sets any will do.
+            let ties: Vec<f64> = reached.iter().filter(|reached| reached.0 == key).map(|reached| reached.1).collect();
+            assert!(ties.iter().any(|tie| (tie - gap).abs() < 1e-10), "{gap} is none of {ties:?}");
+            parts.pop_if(|part| part.delta == upper);
+            parts.push(MainPart { delta: upper, images: size, gap });
+        }
+        let diameters = own.iter().map(|&image| plain.diameter(image)).collect();
+        classes.push(Class { main_parts: parts, diameters });
+    }
+    let products: Vec<f64> = (0..4).map(|at| dot(&plain.centre(at / 2), &plain.centre(at % 2))).collect();
+    let world = World::new(1.0, &products, classes).unwrap();
+    for (bound, form) in record.bounds.iter().zip([Form::Derived, Form::Published, Form::Sharpened]) {
+        assert_eq!(bound.form, form);
+        let expected = world.certify(form);
+        close(&bound.whole, expected.bound());
+        assert!((bound.certificate.slack - expected.slack).abs() < 1e-9 && bound.whole.trust == Trust::Bound);
+        close(&bound.by_class, world.certify_classes(form).error);
+    }
+    let error = record.named("nearest centre, any view").unwrap().value;
+    assert!(record.best_bound().unwrap().value >= error, "a bound below the error is none");
+
+    // The page has what the record has, and eval's errors beside it.
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    for text in ["id=\"factors\"", "id=\"bounds\"", "linear probe", "ring"] {
+        assert!(page.contains(text), "{text}");
+    }
+    // Another run of the same is the same to the byte.
+    let before = std::fs::read(out.join(CERTIFICATE_FILE)).unwrap();
+    certify(&out, &format!("--per-class {IMAGES} --views {}", VIEWS - 1));
+    assert_eq!(std::fs::read(out.join(CERTIFICATE_FILE)).unwrap(), before);
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_or_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = two_classes(folder.path());
+    let shown = out.display().to_string();
+    for (more, cause) in [
+        (&["--per-class", "1"][..], "at least 2 images"),
+        (&["--views", "0"], "from 1 to 65535"),
+        (&["--split", "all"], "choose one of"),
+        (&["--budget", "1e9"], "--budget"),
+    ] {
+        let output = run(["certify", &shown].iter().chain(more));
+        let text = said(&output);
+        assert!(output.status.code() == Some(2) && text.contains(cause) && !text.contains("panicked"), "{text}");
+    }
+    let output = run(["certify", &folder.path().display().to_string()]);
+    assert!(output.status.code() == Some(2) && said(&output).contains("not the folder of a run"), "{}", said(&output));
+
+    // Other splits, and another number of images a class than there is.
+    let record = certify(&out, "--split train --per-class 1000 --views 1");
+    assert_eq!((record.split.as_str(), record.views), ("train", 2));
+    assert!(record.images < 60, "validation images are not among them: {}", record.images);
+    // Starting over deletes the certificate of the run before.
+    let mut args = small("pretrain", &out);
+    args.push("--overwrite".into());
+    assert!(run(&args).status.success() && !out.join(CERTIFICATE_FILE).exists());
+}
