@@ -157,17 +157,8 @@ pub fn diameters(views: &dyn Rows, views_per_image: usize) -> Result<Vec<f64>, E
 /// # Errors
 /// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row and as many rows.
 pub fn rank_me(rows: &dyn Rows) -> Result<f64, Error> {
-    const EPSILON: f64 = 1e-7;
     let singular: Vec<f64> = spectrum(rows)?.into_iter().map(f64::sqrt).collect();
-    let total: f64 = singular.iter().sum();
-    if total == 0.0 {
-        return Ok(0.0);
-    }
-    let term = |value: &f64| {
-        let share = value / total + EPSILON;
-        share * share.ln()
-    };
-    Ok((-singular.iter().map(term).sum::<f64>()).exp())
+    Ok(effective_rank(&singular))
 }
 
 /// The exponent α with which the eigenvalues of the features' covariance fall, λ_i ∝ i^−α: αReQ (Agrawal, Mondal,
@@ -204,6 +195,78 @@ pub fn alpha_req(rows: &dyn Rows) -> Result<Option<f64>, Error> {
     let (x, y) = (mean(&|point| point.0), mean(&|point| point.1));
     let slope = mean(&|point| (point.0 - x) * (point.1 - y)) / mean(&|point| (point.0 - x).powi(2));
     Ok(Some(-slope))
+}
+
+/// LiDAR (Thilak, Huang, Saremi, Dinh, Goh, Nakkiran, Susskind and Littwin, "LiDAR: Sensing Linear Probing Performance in
+/// Joint Embedding SSL Architectures", ICLR 2024): the effective rank of what tells images apart, in units of what views
+/// of one image differ by. M = `views_per_image` consecutive rows are the views of an image.
+///
+/// With Σ_b the covariance of the mean views and Σ_w that of views about their image's mean plus δI, δ = 10⁻⁴, it is
+/// exp(−Σ p log p) with p = λ/Σλ + 10⁻⁷ over the eigenvalues λ of Σ_w^−½ Σ_b Σ_w^−½. Between 1 and the dimension; 0 where
+/// all images have one mean.
+///
+/// # Errors
+/// [`Error::Views`] where the rows are not whole images of at least two views, [`Error::TooFewRows`] without rows,
+/// [`Error::TooWide`] above 4,096 values a row, [`Error::Eigen`].
+pub fn lidar(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
+    const RIDGE: f64 = 1e-4;
+    let (rows, dim) = (views.rows(), views.dim());
+    if views_per_image < 2 || rows % views_per_image != 0 {
+        return Err(Error::Views { rows, views_per_image });
+    }
+    if rows == 0 {
+        return Err(Error::TooFewRows { set: "view", found: 0, needed: 2 });
+    }
+    let images = rows / views_per_image;
+    let read = |row: usize| {
+        let mut values = vec![0.0; dim];
+        views.read(row, &mut values);
+        values.into_iter().map(f64::from)
+    };
+    let mut means = vec![0.0; images * dim];
+    means.par_chunks_mut(dim).enumerate().for_each(|(image, mean)| {
+        for row in image * views_per_image..(image + 1) * views_per_image {
+            mean.iter_mut().zip(read(row)).for_each(|(mean, value)| *mean += value / views_per_image as f64);
+        }
+    });
+    let mut within = matrix::moments(rows, dim, &|row, wide| {
+        let mean = &means[row / views_per_image * dim..][..dim];
+        wide.iter_mut().zip(read(row)).zip(mean).for_each(|((wide, value), mean)| *wide = value - mean);
+    })?;
+    within.iter_mut().for_each(|sum| *sum /= rows as f64);
+
+    let mut centre = vec![0.0; dim];
+    for mean in means.chunks_exact(dim) {
+        centre.iter_mut().zip(mean).for_each(|(centre, mean)| *centre += mean / images as f64);
+    }
+    means.chunks_exact_mut(dim).for_each(|mean| mean.iter_mut().zip(&centre).for_each(|(mean, c)| *mean -= c));
+    // Rows e_i/√(λ_i + δ): Σ_w^−½ but for a rotation, which eigenvalues do not see.
+    let whitening: Vec<f64> = matrix::leading_eigenpairs(&within, dim, dim)?
+        .into_iter()
+        .flat_map(|(value, vector)| {
+            let scale = (value.max(0.0) + RIDGE).sqrt().recip();
+            vector.into_iter().map(move |entry| entry * scale)
+        })
+        .collect();
+    let mut whitened = vec![0.0; images * dim];
+    matrix::product_transposed(&mut whitened, &means, &whitening, dim);
+    let between = matrix::moments(images, dim, &|row, wide| wide.copy_from_slice(&whitened[row * dim..][..dim]))?;
+    let eigenvalues: Vec<f64> = matrix::eigenvalues(&between, dim)?.into_iter().map(|value| value.max(0.0)).collect();
+    Ok(effective_rank(&eigenvalues))
+}
+
+/// exp(−Σ p log p) with p = value / Σ values + 10⁻⁷; 0 where all are 0.
+fn effective_rank(values: &[f64]) -> f64 {
+    const EPSILON: f64 = 1e-7;
+    let total: f64 = values.iter().sum();
+    if total == 0.0 {
+        return 0.0;
+    }
+    let term = |value: &f64| {
+        let share = value / total + EPSILON;
+        share * share.ln()
+    };
+    (-values.iter().map(term).sum::<f64>()).exp()
 }
 
 /// The squares of the min(rows, dim) singular values, largest first.
@@ -369,6 +432,81 @@ mod tests {
                 prop_assert!((diameter - largest.sqrt()).abs() < 1e-12);
             }
         }
+    }
+
+    /// The eigenvalues of a symmetric matrix, by Jacobi's rotations.
+    fn jacobi(mut a: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let n = a.len();
+        let mut vectors: Vec<Vec<f64>> =
+            (0..n).map(|i| (0..n).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+        for _ in 0..100 {
+            for p in 0..n {
+                for q in p + 1..n {
+                    let angle = 0.5 * (2.0 * a[p][q]).atan2(a[q][q] - a[p][p]);
+                    let (sin, cos) = angle.sin_cos();
+                    for row in a.iter_mut().chain(&mut vectors) {
+                        (row[p], row[q]) = (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
+                    }
+                    let (above, below) = a.split_at_mut(q);
+                    for (first, second) in above[p].iter_mut().zip(&mut below[0]) {
+                        (*first, *second) = (cos * *first - sin * *second, sin * *first + cos * *second);
+                    }
+                }
+            }
+        }
+        ((0..n).map(|i| a[i][i]).collect(), vectors)
+    }
+
+    proptest! {
+        #[test]
+        fn lidar_is_its_definition(
+            images in 2..12_usize, views in 2..5_usize, dim in 1..6_usize, seed in any::<u64>(),
+        ) {
+            let features = random(images * views, dim, seed);
+            let value = |image: usize, view: usize, column: usize| f64::from(features.row(image * views + view)[column]);
+            let mean = |image: usize, column: usize| {
+                (0..views).map(|view| value(image, view, column)).sum::<f64>() / views as f64
+            };
+            let centre = |column: usize| (0..images).map(|image| mean(image, column)).sum::<f64>() / images as f64;
+            let square = |entry: &dyn Fn(usize, usize) -> f64| -> Vec<Vec<f64>> {
+                (0..dim).map(|i| (0..dim).map(|j| entry(i, j)).collect()).collect()
+            };
+            let within = square(&|i, j| {
+                let of = |image, view| (value(image, view, i) - mean(image, i)) * (value(image, view, j) - mean(image, j));
+                let sum: f64 = (0..images).map(|image| (0..views).map(|view| of(image, view)).sum::<f64>()).sum();
+                sum / (images * views) as f64 + if i == j { 1e-4 } else { 0.0 }
+            });
+            let between = square(&|i, j| {
+                let of = |image| (mean(image, i) - centre(i)) * (mean(image, j) - centre(j));
+                (0..images).map(of).sum::<f64>() / images as f64
+            });
+            let (values, vectors) = jacobi(within);
+            let root = square(&|i, j| (0..dim).map(|k| vectors[i][k] * vectors[j][k] / values[k].sqrt()).sum());
+            let times = |a: &Vec<Vec<f64>>, b: &Vec<Vec<f64>>| square(&|i, j| (0..dim).map(|k| a[i][k] * b[k][j]).sum());
+            let (eigenvalues, _) = jacobi(times(&times(&root, &between), &root));
+            let total: f64 = eigenvalues.iter().sum();
+            let share = |value: &f64| (value / total).max(0.0) + 1e-7;
+            let expected = (-eigenvalues.iter().map(|value| share(value) * share(value).ln()).sum::<f64>()).exp();
+            // Σ_w is no worse conditioned than 1/δ times its largest eigenvalue, below 10⁵: of 16 digits 10 are left.
+            let found = lidar(&features, views).unwrap();
+            prop_assert!((found - expected).abs() < 1e-6 * expected, "{} and not {}", found, expected);
+        }
+    }
+
+    #[test]
+    fn lidar_has_its_closed_form() {
+        // Means ±1 and ±2 along two axes, views ⅛ either side along the first: λ = ½/(1/64 + δ) and 2/δ.
+        let means = [[1.0_f32, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]];
+        let views = means.iter().flat_map(|[x, y]| [x + 0.125, *y, x - 0.125, *y]).collect();
+        let found = lidar(&Features::new(8, 2, views).unwrap(), 2).unwrap();
+        let values = [0.5 / (0.125 * 0.125 + 1e-4), 2.0 / 1e-4];
+        let share = |value: f64| value / (values[0] + values[1]) + 1e-7;
+        let expected = (-values.iter().map(|&value| share(value) * share(value).ln()).sum::<f64>()).exp();
+        assert!((found - expected).abs() < 1e-9, "{found} and not {expected}");
+        assert_eq!(lidar(&Features::new(4, 1, vec![1.0, 2.0, 2.0, 1.0]).unwrap(), 2), Ok(0.0));
+        assert_eq!(lidar(&random(3, 2, 0), 1), Err(Error::Views { rows: 3, views_per_image: 1 }));
+        assert_eq!(lidar(&random(3, 2, 0), 2), Err(Error::Views { rows: 3, views_per_image: 2 }));
+        assert_eq!(lidar(&random(0, 2, 0), 2), Err(Error::TooFewRows { set: "view", found: 0, needed: 2 }));
     }
 
     #[test]

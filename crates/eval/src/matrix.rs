@@ -69,25 +69,31 @@ pub(crate) fn transposed_product(out: &mut [f32], a: &[f32], b: &[f32], k: usize
 /// # Errors
 /// [`Error::TooWide`] above [`MAX_DIM`].
 pub(crate) fn second_moments(rows: &dyn Rows) -> Result<Vec<f64>, Error> {
-    const PANEL: usize = 128;
     let dim = rows.dim();
+    moments(rows.rows(), dim, &|row, wide| {
+        let mut narrow = vec![0.0; dim];
+        rows.read(row, &mut narrow);
+        wide.iter_mut().zip(narrow).for_each(|(wide, value)| *wide = f64::from(value));
+    })
+}
+
+/// The same of `count` rows of `dim` values that `read` writes in f64.
+///
+/// # Errors
+/// [`Error::TooWide`] above [`MAX_DIM`].
+pub(crate) fn moments(count: usize, dim: usize, read: &(dyn Fn(usize, &mut [f64]) + Sync)) -> Result<Vec<f64>, Error> {
+    const PANEL: usize = 128;
     if dim > MAX_DIM {
         return Err(Error::TooWide { dim });
     }
     let step = block_rows(16 << 20, dim, 8, 1024);
-    let mut block = vec![0.0_f64; step.min(rows.rows()) * dim];
+    let mut block = vec![0.0_f64; step.min(count) * dim];
     let mut moments = vec![0.0_f64; dim * dim];
-    for start in (0..rows.rows()).step_by(step) {
-        let count = step.min(rows.rows() - start);
-        let block = &mut block[..count * dim];
-        block.par_chunks_mut(dim).enumerate().for_each_init(
-            || vec![0.0; dim],
-            |row, (index, wide)| {
-                rows.read(start + index, row);
-                wide.iter_mut().zip(row).for_each(|(wide, value)| *wide = f64::from(*value));
-            },
-        );
-        let block = MatRef::from_row_major_slice(block, count, dim);
+    for start in (0..count).step_by(step) {
+        let rows = step.min(count - start);
+        let block = &mut block[..rows * dim];
+        block.par_chunks_mut(dim).enumerate().for_each(|(index, wide)| read(start + index, wide));
+        let block = MatRef::from_row_major_slice(block, rows, dim);
         moments.par_chunks_mut(PANEL * dim).enumerate().for_each(|(panel, columns)| {
             let (first, width) = (panel * PANEL, columns.len() / dim);
             let columns = MatMut::from_column_major_slice_mut(columns, dim, width);

@@ -218,12 +218,24 @@ pub struct Eval {
 #[command(after_help = "Examples:
   selfsame certify runs/glyphs
   selfsame certify runs/photos --split validation --per-class 200 --views 32
+  selfsame certify --embeddings features.npy --labels labels.npy --json
 
 Writes certificate.json into the run's folder, every number with what it is worth: exact, estimate, bound or assumed. The
-page of the run shows it.")]
+page of the run shows it. Embeddings have a folder and a page of their own; without images there is no error bound.")]
 pub struct Certify {
     /// Folder of the run
-    pub run: PathBuf,
+    #[arg(required_unless_present = "embeddings")]
+    pub run: Option<PathBuf>,
+    /// Embeddings of any encoder in place of a run: a .npy of images × values or of images × views × values, each image's
+    /// original first; or a .npz with `embeddings` and, if there are any, `labels`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "split", "per_class", "views", "budget", "checkpoint"])]
+    pub embeddings: Option<PathBuf>,
+    /// The class of each of their images: a .npy of whole numbers
+    #[arg(long, value_name = "FILE", requires = "embeddings")]
+    pub labels: Option<PathBuf>,
+    /// Folder for their certificate.json and report.html [default: certificates/ and the name of the file]
+    #[arg(long, value_name = "DIR", requires = "embeddings")]
+    pub out: Option<PathBuf>,
     /// Which images
     #[arg(long, value_enum, default_value = "test")]
     pub split: SplitName,

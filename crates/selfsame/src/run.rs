@@ -24,7 +24,7 @@ use crate::commands::quoted;
 use crate::misuse;
 use crate::terminal::Terminal;
 
-const CONFIG_FILE: &str = "config.toml";
+pub const CONFIG_FILE: &str = "config.toml";
 const LOCK_FILE: &str = ".lock";
 const CHECKPOINTS: &str = "checkpoints";
 const CACHE: &str = "cache";

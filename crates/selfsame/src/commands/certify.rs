@@ -1,9 +1,11 @@
 //! `selfsame certify`.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use burn::tensor::Device;
 use rayon::prelude::*;
 use selfsame::augment::{Policy, Scratch, Source, ViewKey};
@@ -14,7 +16,8 @@ use selfsame::data::{Dataset, Split};
 use selfsame::eval::{embed, sample as choose, shrink};
 use selfsame::nn::{ResNet, device};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, EXAMPLES, Named};
-use selfsame::report::{Sprite, read, wilson, write_json};
+use selfsame::report::record::PAGE_FILE;
+use selfsame::report::{Sprite, read, render_certificate, wilson, write_atomic, write_json};
 use selfsame::theory::{Error, Labels, Quantity, Trust};
 use serde_json::json;
 
@@ -23,9 +26,10 @@ use self::world::{Parameters, Pixels, Sample};
 use super::{report, shown};
 use crate::args::{Certify as Args, CheckpointName, SplitName};
 use crate::misuse;
-use crate::run::{Run, digest};
+use crate::run::{CONFIG_FILE, Run, digest};
 use crate::terminal::{Bar, Terminal};
 
+mod embeddings;
 mod measure;
 mod words;
 mod world;
@@ -43,12 +47,45 @@ const VIEW_BYTES: usize = 16 << 30;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
+    match (&args.run, &args.embeddings) {
+        (Some(run), _) => of_run(args, run, &terminal),
+        (None, Some(file)) => of_embeddings(args, file, &terminal),
+        (None, None) => Err(misuse("name the folder of a run, or --embeddings")),
+    }
+}
+
+/// The certificate of embeddings that no run made, in a folder of its own.
+fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+    let out = args.out.clone().unwrap_or_else(|| {
+        let name = file.file_stem().map_or("embeddings".into(), |name| name.to_string_lossy());
+        Path::new("certificates").join(&*name)
+    });
+    if out.join(CONFIG_FILE).exists() {
+        return Err(misuse(format!("--out {}: that is the folder of a run; choose another", out.display())));
+    }
+    let (sample, notes) = embeddings::read(file, args.labels.as_deref())?;
+    let mut status = |what: &str| terminal.status(what);
+    let named = || file.display().to_string();
+    let world = World::new(&sample, &mut status).with_context(named)?;
+    let record = words::with_words(measure::numbers(&world, &mut status).with_context(named)?, &world);
+    let mut command: Vec<String> = ["selfsame", "certify", "--embeddings", &shown(file)].map(str::to_owned).into();
+    command.extend(args.labels.iter().flat_map(|labels| ["--labels".to_owned(), shown(labels)]));
+    let record =
+        CertificateRecord { command, subject: shown(file), left_out: [record.left_out, notes].concat(), ..record };
+    std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    write_json(&out.join(CERTIFICATE_FILE), &record)?;
+    let page = out.join(PAGE_FILE);
+    write_atomic(&page, render_certificate(&record).as_bytes())?;
+    finish(record, &page, terminal)
+}
+
+fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     check(args)?;
-    let run = Run::open(&args.run)?;
+    let run = Run::open(path)?;
     let plan = run.plan()?;
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let (encoder, step) = run.trained(&plan, args.checkpoint, &device)?;
-    let dataset = run.load_own(&plan, false, &terminal)?;
+    let dataset = run.load_own(&plan, false, terminal)?;
     let (split, name) = match args.split {
         SplitName::Train => (&dataset.train, "train"),
         SplitName::Validation => (&dataset.validation, "validation"),
@@ -81,7 +118,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         CheckpointName::Best => format!("those with the best kNN accuracy on the validation split, of step {step}"),
     };
     let mut record = CertificateRecord {
-        command: command(args),
+        command: command(args, path),
         subject: shown(&run.path),
         split: name.into(),
         weights,
@@ -94,10 +131,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     write_json(&run.path.join(CERTIFICATE_FILE), &record)?;
     let page = report::write(&run)?;
     terminal.skipped(&dataset);
-    print(&record, &terminal);
-    terminal.say(&format!("report   {}", shown(&page)));
+    finish(record, &page, terminal)
+}
+
+/// Says what was found, to people and to scripts.
+fn finish(record: CertificateRecord, page: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+    print(&record, terminal);
+    terminal.say(&format!("report   {}", shown(page)));
     let mut result = serde_json::to_value(CertificateRecord { examples: None, ..record })?;
-    result["report"] = json!(shown(&page));
+    result["report"] = json!(shown(page));
     terminal.result(&result);
     Ok(ExitCode::SUCCESS)
 }
@@ -273,13 +315,13 @@ fn examples(dataset: &Dataset, split: &Split, chosen: &[usize], sample: &Sample)
 }
 
 /// What makes the certificate again.
-fn command(args: &Args) -> Vec<String> {
+fn command(args: &Args, run: &Path) -> Vec<String> {
     let split = match args.split {
         SplitName::Train => "train",
         SplitName::Validation => "validation",
         SplitName::Test | SplitName::All => "test",
     };
-    let mut words: Vec<String> = ["selfsame", "certify", &shown(&args.run), "--split", split].map(str::to_owned).into();
+    let mut words: Vec<String> = ["selfsame", "certify", &shown(run), "--split", split].map(str::to_owned).into();
     words.extend(["--per-class".into(), args.per_class.to_string(), "--views".into(), args.views.to_string()]);
     words.extend(args.budget.map(|budget| ["--budget".to_owned(), budget.to_string()]).into_iter().flatten());
     if matches!(args.checkpoint, CheckpointName::Best) {

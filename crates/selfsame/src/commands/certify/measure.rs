@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use selfsame::concentration::forecast::{Measures, halves, restrict, standard_error};
-use selfsame::eval::{Features, MAX_DIM, geometry, sample as choose};
+use selfsame::eval::{Features, MAX_DIM, Rows, geometry, sample as choose};
 use selfsame::report::certificate::{
     AlignmentRecord, CertificateRecord, ClassRecord, ConcentrationRecord, CorrelationPair, CorrelationRecord,
     DivergenceRecord, ErrorBound, InfoNceRecord, Named, Pair, Spread, WhatIf,
@@ -511,6 +511,27 @@ fn off_simplex(centres: &Centres) -> Option<f64> {
     (k > 1).then(|| (total / weight).sqrt())
 }
 
+/// Rows that stay where they are; [`World::new`] has checked them.
+struct Borrowed<'a> {
+    rows: usize,
+    dim: usize,
+    values: &'a [f32],
+}
+
+impl Rows for Borrowed<'_> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn read(&self, row: usize, into: &mut [f32]) {
+        into.copy_from_slice(&self.values[row * self.dim..][..self.dim]);
+    }
+}
+
 /// Measures of the originals' embeddings that need no labels.
 fn shape(sample: &Sample) -> anyhow::Result<Vec<Named>> {
     let stride = sample.views * sample.dim;
@@ -535,6 +556,10 @@ fn shape(sample: &Sample) -> anyhow::Result<Vec<Named>> {
         found.push(("RankMe", Quantity::exact(geometry::rank_me(&all)?)));
         if let Some(alpha) = geometry::alpha_req(&all)? {
             found.push(("αReQ", Quantity::exact(alpha)));
+        }
+        if sample.views > 1 {
+            let rows = Borrowed { rows: sample.images * sample.views, dim: sample.dim, values: &sample.values };
+            found.push(("LiDAR", Quantity::exact(geometry::lidar(&rows, sample.views)?)));
         }
     }
     Ok(found.into_iter().map(|(name, quantity)| Named { name: name.into(), quantity }).collect())

@@ -1,6 +1,8 @@
 //! Certificates: their numbers are those of plain loops over the definitions, and what cannot be measured is refused.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod embeddings;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,183 @@
+//! Certificates of embeddings that another program wrote: the numbers, and what is wrong is named with its row.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::common::{run, said};
+use npyz::WriterBuilder as _;
+use selfsame::report::certificate::CertificateRecord;
+
+fn npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd().unwrap();
+    writer.extend(values.iter().copied()).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// Rows of two classes about two directions, no two alike.
+fn rows(count: usize, dim: usize) -> Vec<f32> {
+    let value = |at: usize| {
+        let (row, column) = (at / dim, at % dim);
+        let noise = ((row * 37 + column * 101 + row * column * 13) % 97) as f32 / 97.0 - 0.5;
+        noise + if column == row % 2 { 1.0 } else { 0.0 }
+    };
+    (0..count * dim).map(value).collect()
+}
+
+fn certify(args: &[&str], out: &Path) -> std::process::Output {
+    let out = out.display().to_string();
+    run([&["certify", "--json", "--out", &out], args].concat())
+}
+
+fn record(args: &[&str], out: &Path) -> CertificateRecord {
+    let output = certify(args, out);
+    assert!(output.status.success(), "{}", said(&output));
+    let printed: CertificateRecord = serde_json::from_slice(&output.stdout).unwrap();
+    let written = std::fs::read(out.join("certificate.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<CertificateRecord>(&written).unwrap(), printed);
+    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("id=\"factors\""));
+    printed
+}
+
+#[test]
+fn what_can_be_computed_is_and_the_rest_says_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (count, dim) = (40, 6);
+    let values = rows(count, dim);
+    let embeddings = file(folder.path(), "f.npy", &npy(&[count as u64, dim as u64], &values));
+    // Labels that begin anywhere and leave numbers out.
+    let given: Vec<i32> = (0..count as i32).map(|row| 7 + 4 * (row % 2)).collect();
+    let labels = file(folder.path(), "l.npy", &npy(&[count as u64], &given));
+    let [embeddings, labels] = [&embeddings, &labels].map(|path| path.display().to_string());
+    let found = record(&["--embeddings", &embeddings, "--labels", &labels], &folder.path().join("out"));
+
+    assert_eq!((found.images, found.views, found.dim), (count, 1, dim));
+    assert_eq!(found.classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["7", "11"]);
+    assert!(found.alignment.is_none() && found.concentration.is_none() && found.bounds.is_empty());
+    for why in ["one view", "no pixels"] {
+        assert!(found.left_out.iter().any(|sentence| sentence.contains(why)), "{why}: {:?}", found.left_out);
+    }
+    let unit = |row: usize| -> Vec<f64> {
+        let row: Vec<f64> = values[row * dim..][..dim].iter().map(|&value| value.into()).collect();
+        let length = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+        row.iter().map(|value| value / length).collect()
+    };
+    let centre = |class: usize| -> Vec<f64> {
+        let mean = |column: usize| (class..count).step_by(2).map(|row| unit(row)[column]).sum::<f64>() / 20.0;
+        (0..dim).map(mean).collect()
+    };
+    let product: f64 = centre(0).iter().zip(centre(1)).map(|(a, b)| a * b).sum();
+    assert!((found.divergence.unwrap().largest.unwrap().value - product).abs() < 1e-12);
+    let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    let wrong = |row: &usize| apart(&unit(*row), &centre(*row % 2)) > apart(&unit(*row), &centre(1 - *row % 2));
+    let error = (0..count).filter(wrong).count() as f64 / count as f64;
+    let nearest = found.errors.iter().find(|named| named.name == "nearest centre").unwrap();
+    assert!((nearest.quantity.value - error).abs() < 1e-12);
+    let residual = found.correlation.unwrap().gram_residual.unwrap().value;
+    assert!(residual < 1e-10, "{residual}");
+}
+
+#[test]
+fn views_archives_and_other_widths_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let values = rows(40, 6);
+    let whole = npy(&[10, 4, 6], &values);
+    let embeddings = file(folder.path(), "views.npy", &whole).display().to_string();
+    let out = folder.path().join("out");
+    let found = record(&["--embeddings", &embeddings], &out);
+    assert_eq!((found.images, found.views), (10, 4));
+    assert!(found.classes.is_empty() && found.divergence.is_none());
+    assert!(found.left_out.iter().any(|sentence| sentence.contains("no labels")));
+    assert!(found.geometry.iter().any(|named| named.name == "LiDAR"));
+    let correlation = found.correlation.as_ref().unwrap();
+    assert!(correlation.trace_residual.value < 1e-10 && found.alignment.is_some());
+
+    let wide: Vec<f64> = values.iter().map(|&value| value.into()).collect();
+    let wide = file(folder.path(), "wide.npy", &npy(&[10, 4, 6], &wide)).display().to_string();
+    let of_wide = record(&["--embeddings", &wide], &out);
+    assert_eq!(of_wide.alignment, found.alignment);
+    assert!(of_wide.left_out.iter().any(|sentence| sentence.contains("rounded to 32 bits")));
+
+    let labels: Vec<u8> = (0..10).map(|image| image % 2).collect();
+    for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        for (name, bytes) in [("embeddings.npy", &whole), ("labels.npy", &npy(&[10], &labels))] {
+            archive.start_file(name, options).unwrap();
+            archive.write_all(bytes).unwrap();
+        }
+        let path = file(folder.path(), "both.npz", archive.finish().unwrap().get_ref()).display().to_string();
+        let of_archive = record(&["--embeddings", &path], &out);
+        assert_eq!((of_archive.classes.len(), &of_archive.alignment), (2, &found.alignment));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let values = rows(10, 3);
+    let changed = |at: std::ops::Range<usize>, with: &[f32]| {
+        let mut values = values.clone();
+        values[at].copy_from_slice(with);
+        npy(&[10, 3], &values)
+    };
+    let good = npy(&[10, 3], &values);
+    // The format as NumPy documents it: magic, version, length of the header, the header, the values.
+    let raw = |header: &str| {
+        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let length = (header.len() as u16).to_le_bytes();
+        [&b"\x93NUMPY\x01\x00"[..], &length, header.as_bytes(), &values].concat()
+    };
+    let columns = raw("{'descr': '<f4', 'fortran_order': True, 'shape': (10, 3), }\n");
+    let huge = raw("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 99999999999), }\n");
+    for (name, bytes, cause) in [
+        ("nan.npy", changed(16..17, &[f32::NAN]), "row 5 (view 0 of image 5)"),
+        ("infinite.npy", changed(0..1, &[f32::INFINITY]), "row 0"),
+        ("zero.npy", changed(12..15, &[0.0; 3]), "row 4 is zero"),
+        ("repeated.npy", changed(21..24, &values[3..6]), "image 7 (from row 7) repeats image 1"),
+        ("constant.npy", npy(&[4, 3], &[0.5_f32; 12]), "all 4 rows equal row 0"),
+        ("flat.npy", npy(&[30], &values), "shape [30] holds no embeddings"),
+        ("none.npy", npy::<f32>(&[0, 3], &[]), "hold nothing"),
+        ("whole.npy", npy(&[2, 2], &[1_i64, 2, 3, 4]), "not 32- or 64-bit floats"),
+        ("columns.npy", columns, "column by column"),
+        ("huge.npy", huge, "cut short"),
+        ("short.npy", good[..good.len() - 1].to_vec(), "cut short"),
+        ("empty.npy", Vec::new(), "no array of NumPy's"),
+        ("text.npz", b"no archive".to_vec(), "text.npz"),
+    ] {
+        let path = file(folder.path(), name, &bytes).display().to_string();
+        let output = certify(&["--embeddings", &path], &out);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}: {text}");
+        assert!(text.contains(cause) && text.contains(name) && !text.contains("panicked"), "{name}: {text}");
+    }
+    let good = file(folder.path(), "good.npy", &good).display().to_string();
+    for (name, bytes, cause) in [
+        ("few.npy", npy(&[9], &[1_i64; 9]), "row 9 has none"),
+        ("many.npy", npy(&[11], &[1_i64; 11]), "there are 10 images"),
+        ("negative.npy", npy(&[10], &[0_i64, 1, 2, 3, -1, 5, 6, 7, 8, 9]), "row 4 (-1)"),
+        ("floats.npy", npy(&[10], &[0.5_f32; 10]), "not whole numbers"),
+        ("square.npy", npy(&[2, 5], &[1_i64; 10]), "one whole number an image"),
+    ] {
+        let path = file(folder.path(), name, &bytes).display().to_string();
+        let output = certify(&["--embeddings", &good, "--labels", &path], &out);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}: {text}");
+        assert!(text.contains(cause) && text.contains(name) && !text.contains("panicked"), "{name}: {text}");
+    }
+    for args in
+        [&["--embeddings", "x.parquet"][..], &["--embeddings", &good, "--views", "3"], &["--labels", &good], &[]]
+    {
+        let output = certify(args, &out);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", said(&output));
+    }
+    assert!(!out.exists(), "nothing was written");
+}
