@@ -145,7 +145,7 @@ pub struct AlignmentRecord {
     pub chance: Quantity,
     /// The median of the view diameters: half of the images have no two views further apart.
     pub median_diameter: Quantity,
-    /// R_ε over ε: (ε, share of images with two views more than ε apart), at most some hundred points.
+    /// R_ε over ε: (ε, share of images with two views more than ε apart), at most some thousand points.
     pub curve: Vec<[f64; 2]>,
     /// R_ε at some ε: as measured, and what the alignment proves of it.
     pub spread: Vec<Spread>,

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod chart;
+mod comparison;
 mod curves;
 mod dataset;
 mod factors;
@@ -21,6 +22,7 @@ mod views;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub use self::comparison::render_comparison;
 pub use self::forecast::render_forecast;
 pub use self::gallery::render_gallery;
 use crate::certificate::CertificateRecord;

@@ -3,8 +3,9 @@
 use std::fs;
 
 use selfsame_report::certificate::*;
+use selfsame_report::comparison::{ComparedRun, Comparison, Predictor};
 use selfsame_report::record::{RUN_FILE, RunRecord};
-use selfsame_report::{Report, ReportError, Sprite, read, render, render_certificate, write_json};
+use selfsame_report::{Report, ReportError, Sprite, read, render, render_certificate, render_comparison, write_json};
 use selfsame_theory::bounds::certificate::{Certificate, Form};
 use selfsame_theory::{Quantity, Trust};
 
@@ -251,4 +252,51 @@ fn a_damaged_certificate_is_named() {
     record.examples.as_mut().unwrap().picture = b"<svg onload=alert(1)>".into();
     write_json(&path, &record).unwrap();
     assert!(matches!(read(folder.path()).unwrap_err(), ReportError::Sprite { .. }));
+}
+
+#[test]
+fn a_comparison_is_a_page_whatever_it_holds() {
+    let of = |text: &str| {
+        let run = |at: usize| ComparedRun {
+            run: format!("{text}{at}"),
+            method: text.into(),
+            augment: text.into(),
+            epochs: 3,
+            seed: at as u64,
+            accuracies: vec![Some(estimate(0.25 * at as f64, 0.1, 0.9)), None],
+            values: vec![Some(exact(at as f64)), Some(assumed(1e300, text)), None],
+            bound: Some(bound(1.0)),
+        };
+        let predictor = |name: &str, tau| Predictor {
+            name: format!("{name}{text}"),
+            meaning: text.into(),
+            larger_is_better: false,
+            taus: vec![tau, None],
+        };
+        Comparison {
+            selfsame: text.into(),
+            command: vec![text.into()],
+            delta: Some(12.5),
+            epsilon: None,
+            accuracies: vec![text.into(), text.into()],
+            predictors: vec![
+                predictor("worse", Some(estimate(-0.5, -0.75, 0.0))),
+                predictor("better", Some(estimate(0.75, 0.25, 0.875))),
+                predictor("none", None),
+            ],
+            runs: (0..3).map(run).collect(),
+            notes: vec![text.into()],
+        }
+    };
+    let page = render_comparison(&of("x"));
+    check(&page);
+    for text in
+        ["<strong class=\"trained\">betterx</strong> orders", "0.75", "−0.50", "Its interval leaves out 0", "vacuous"]
+    {
+        assert!(page.contains(text), "{text}");
+    }
+    check(&render_comparison(&of(HOSTILE)));
+    let nothing = render_comparison(&Comparison::default());
+    check(&nothing);
+    assert!(nothing.contains("nothing to compare yet"));
 }

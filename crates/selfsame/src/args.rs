@@ -43,6 +43,8 @@ pub enum Command {
     Eval(Eval),
     /// Measure what the theory says of a run's encoder: alignment, divergence, concentration, and bounds on its error
     Certify(Certify),
+    /// Hold certified runs against each other: which measure predicts their accuracies?
+    Compare(Compare),
     /// Write a run's embeddings of images as .npy or .csv
     Embed(Embed),
     /// Write a run's weights for use elsewhere, as safetensors or ONNX
@@ -254,6 +256,27 @@ pub struct Certify {
     pub checkpoint: CheckpointName,
     #[command(flatten)]
     pub device: DeviceArg,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame compare runs/*
+  selfsame compare runs/simclr runs/byol runs/vicreg --out comparison
+
+Takes what `selfsame eval` and `selfsame certify` wrote into the folders of the runs, which should have measured the same
+images; measures nothing anew.")]
+pub struct Compare {
+    /// Folders of runs
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Folder for compare.html and compare.json
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+    /// Write over an earlier comparison there
+    #[arg(long)]
+    pub overwrite: bool,
     #[command(flatten)]
     pub output: Json,
 }

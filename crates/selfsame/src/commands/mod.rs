@@ -1,6 +1,7 @@
 mod bench;
 mod certify;
 mod clique;
+mod compare;
 mod embed;
 mod eval;
 mod export;
@@ -45,6 +46,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Pretrain(args) => pretrain::pretrain(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Certify(args) => certify::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Fetch(args) => fetch::run(&args),

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod compare;
 mod embeddings;
 
 use std::path::{Path, PathBuf};
@@ -23,9 +24,14 @@ const IMAGES: usize = 6;
 const VIEWS: usize = 4;
 
 fn two_classes(folder: &Path) -> PathBuf {
-    let out = folder.join("run");
+    two_classes_of(folder, "run", "")
+}
+
+fn two_classes_of(folder: &Path, name: &str, more: &str) -> PathBuf {
+    let out = folder.join(name);
     let mut args = small("study", &out);
     args.extend(["--classes", "ring,square"].map(str::to_owned));
+    args.extend(more.split_whitespace().map(str::to_owned));
     let output = run(&args);
     assert!(output.status.success(), "{}", said(&output));
     out

@@ -13,6 +13,8 @@ const MOST_ROWS: usize = 32_768;
 const BLOCK: usize = 128;
 /// Factors multiplied before their logarithm is taken. Each lies between 2/e and 2e, so the product stays within 10^±100.
 const FACTORS: usize = 128;
+/// Products of factors that grow side by side.
+const LANES: usize = 8;
 /// Draws that share a stream of random numbers.
 const DRAWS: usize = 4096;
 
@@ -88,20 +90,30 @@ pub fn infonce(views: &Views<'_>) -> Result<InfoNce, Error> {
     Ok(InfoNce { l1: l1(views), l2: Quantity::exact(l2) })
 }
 
-/// Adds log(p + e^x) of all pairs of a positive p = e^{f₁·f₂} and a product x = f₁·f⁻, with one logarithm for many.
+/// Adds log(p + e^x) of all pairs of a positive p = e^{f₁·f₂} and a product x = f₁·f⁻, with one logarithm for many; so many
+/// products at a time that the compiler can keep them in vector registers.
 fn add_logarithms(sum: &mut Sum, positives: &[f64], products: &[f64]) {
-    let (mut product, mut factors) = (1.0_f64, 0);
-    for negative in products.iter().map(|product| product.exp()) {
+    let (mut lanes, mut factors) = ([1.0_f64; LANES], 0);
+    let (blocks, rest) = products.as_chunks::<LANES>();
+    for block in blocks {
+        let negatives = block.map(f64::exp);
         for positives in positives.chunks(FACTORS) {
             if factors + positives.len() > FACTORS {
-                sum.add(product.ln());
-                (product, factors) = (1.0, 0);
+                lanes.iter().for_each(|product| sum.add(product.ln()));
+                (lanes, factors) = ([1.0; LANES], 0);
             }
-            positives.iter().for_each(|positive| product *= positive + negative);
+            for positive in positives {
+                lanes.iter_mut().zip(&negatives).for_each(|(product, negative)| *product *= positive + negative);
+            }
             factors += positives.len();
         }
     }
-    sum.add(product.ln());
+    lanes.iter().for_each(|product| sum.add(product.ln()));
+    for negative in rest.iter().map(|product| product.exp()) {
+        for positives in positives.chunks(FACTORS) {
+            sum.add(positives.iter().map(|positive| positive + negative).product::<f64>().ln());
+        }
+    }
 }
 
 /// InfoNCE with L_1 exact and L_2 estimated from `draws` independent triples, for worlds too large for [`infonce`].

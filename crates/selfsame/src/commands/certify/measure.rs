@@ -22,7 +22,7 @@ const CLOSEST: usize = 10;
 /// Up to this many classes all products of centres are written down.
 const MATRIX_UP_TO: usize = 128;
 /// Points of R_ε that are written down.
-const SPREAD_POINTS: usize = 200;
+const SPREAD_POINTS: usize = 2000;
 /// Up to this many multiplications of its products, and up to this many rows, L_2 is computed exactly.
 const EXACT_WORK: f64 = 2e11;
 const EXACT_ROWS: usize = 20_000;

@@ -1,0 +1,66 @@
+//! What `selfsame compare` found: its record (`compare.json`).
+
+use selfsame_theory::Quantity;
+use serde::{Deserialize, Serialize};
+
+/// Name of the file that holds a [`Comparison`].
+pub const COMPARISON_FILE: &str = "compare.json";
+/// Name of its page.
+pub const COMPARISON_PAGE: &str = "compare.html";
+
+/// Runs beside each other, and how well each measure predicts how accurate they are. (`compare.json`)
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Comparison {
+    /// Version of selfsame.
+    pub selfsame: String,
+    /// The command, word by word.
+    pub command: Vec<String>,
+    /// The δ that σ is taken at in all runs, and the ε of R_ε; none where no run has them.
+    pub delta: Option<f64>,
+    /// The ε that R_ε is taken at in all runs.
+    pub epsilon: Option<f64>,
+    /// Names of the accuracies, in the order of [`ComparedRun::accuracies`] and [`Predictor::taus`].
+    pub accuracies: Vec<String>,
+    /// What may predict them, in the order of [`ComparedRun::values`].
+    pub predictors: Vec<Predictor>,
+    /// The runs, the most accurate first.
+    pub runs: Vec<ComparedRun>,
+    /// What a reader should know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// A measure that may predict accuracy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Predictor {
+    /// What it is called.
+    pub name: String,
+    /// What it is, in a sentence.
+    pub meaning: String,
+    /// Whether theory or its authors say that larger is better.
+    pub larger_is_better: bool,
+    /// Kendall's τ with each accuracy over the runs that have both, positive where the better value goes with the larger
+    /// accuracy; none where nothing is ordered.
+    pub taus: Vec<Option<Quantity>>,
+}
+
+/// A run, as it is compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparedRun {
+    /// Its folder.
+    pub run: String,
+    /// Its method.
+    pub method: String,
+    /// Its augmentation, in short.
+    pub augment: String,
+    /// Epochs of training.
+    pub epochs: u64,
+    /// Its seed.
+    pub seed: u64,
+    /// Accuracies on the test split.
+    pub accuracies: Vec<Option<Quantity>>,
+    /// The measures.
+    pub values: Vec<Option<Quantity>>,
+    /// The strongest bound on its nearest-centre error.
+    pub bound: Option<Quantity>,
+}

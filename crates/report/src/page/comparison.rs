@@ -1,0 +1,173 @@
+//! The page of a comparison: which measure predicts accuracy, the runs, and each measure over accuracy.
+
+use maud::{Markup, html};
+use selfsame_theory::{Quantity, Trust};
+
+use super::chart::{Axis, WIDTH, round};
+use super::format::{NONE, counted, number, percent};
+use super::{Section, document, protocol, quantity};
+use crate::comparison::{ComparedRun, Comparison, Predictor};
+
+/// Draws a comparison of runs as one HTML page. Works for any record: what is missing is left out.
+pub fn render_comparison(comparison: &Comparison) -> String {
+    let sections = [prediction(comparison), pictures(comparison), table(comparison), again(comparison)];
+    let title = counted(comparison.runs.len() as u64, "run", "runs") + " compared";
+    document(&title, &comparison.selfsame, header(comparison, &title), &sections, None)
+}
+
+fn header(comparison: &Comparison, title: &str) -> Markup {
+    let tau = |predictor: &Predictor| predictor.taus.first().and_then(|tau| tau.as_ref().map(|tau| tau.value));
+    let known = comparison.predictors.iter().filter_map(|predictor| Some((predictor, tau(predictor)?)));
+    let best = known.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(predictor, _)| predictor);
+    let accuracy = comparison.accuracies.first().map_or("", String::as_str);
+    html! {
+        p.eyebrow { (title) }
+        @match best.and_then(|best| Some((best, best.taus.first()?.as_ref()?))) {
+            Some((best, tau)) => {
+                h1.verdict { strong.trained { (best.name) } " orders these runs by " (accuracy) " accuracy best: Kendall’s τ is " (decimal(tau.value)) "." }
+                p.judgement {
+                    "τ is 1 where a measure puts the runs in the order of their accuracies, −1 where in the opposite one, 0 where it says nothing. "
+                    @match tau.trust {
+                        Trust::Estimate { low: Some(low), .. } if low > 0.0 => "Its interval leaves out 0."
+                        Trust::Estimate { low: Some(_), .. } => "Its interval holds 0: this may be chance."
+                        _ => "So few runs say nothing of others."
+                    }
+                }
+            }
+            None => { h1.verdict { "There is nothing to compare yet: it takes runs that were evaluated and certified." } }
+        }
+        @for note in &comparison.notes { p.warning role="note" { (note) } }
+    }
+}
+
+/// Two decimals, with a minus that is one.
+fn decimal(value: f64) -> String {
+    let text = format!("{:.2}", value.abs());
+    if value < 0.0 && text != "0.00" { format!("−{text}") } else { text }
+}
+
+fn prediction(comparison: &Comparison) -> Section {
+    let body = html! {
+        p.lead { "Kendall’s τ between each measure and each accuracy, turned so that it is positive where the measure is right about what is better." }
+        div.scroll.card tabindex="0" role="region" aria-label="Table of Kendall’s τ" {
+            table.ranking {
+                thead { tr { th scope="col" { "Measure" } @for accuracy in &comparison.accuracies { th scope="col" { (accuracy) } } } }
+                tbody {
+                    @for predictor in &comparison.predictors {
+                        tr {
+                            th scope="row" { (predictor.name) small { (predictor.meaning) " " @if predictor.larger_is_better { "Larger" } @else { "Smaller" } " is held to be better." } }
+                            @for tau in &predictor.taus { (cell(tau.as_ref())) }
+                        }
+                    }
+                }
+            }
+        }
+        p.quiet {
+            "Small: the 95% interval (Fieller et al. 1957), an estimate for other runs of this kind; none below five runs."
+            @if let Some(delta) = comparison.delta { " σ is taken at δ = " (number(delta)) " in all runs, where the middle class of the middle run comes half together." }
+            @if let Some(epsilon) = comparison.epsilon { " R_ε is taken at ε = " (number(epsilon)) ", where half of the images of the middle run are spread." }
+        }
+    };
+    Section { id: "prediction", short: "Prediction", title: "What predicts accuracy", body }
+}
+
+fn cell(tau: Option<&Quantity>) -> Markup {
+    let Some(Quantity { value, trust }) = tau else { return html! { td { (NONE) } } };
+    let at = |value: f64| round(4.0 + 56.0 * (value.clamp(-1.0, 1.0) + 1.0));
+    html! {
+        td {
+            b { (decimal(*value)) }
+            @if let Trust::Estimate { low: Some(low), high: Some(high), .. } = trust {
+                small { (decimal(*low)) " to " (decimal(*high)) }
+                svg.whisker viewBox="0 0 120 12" aria-hidden="true" {
+                    path.zero d={ "M" (at(0.0)) " 0V12" } {}
+                    path d={ "M" (at(*low)) " 6H" (at(*high)) } {}
+                    circle cx=(at(*value)) cy="6" r="3.5" {}
+                }
+            }
+        }
+    }
+}
+
+fn pictures(comparison: &Comparison) -> Section {
+    let body = html! {
+        p.lead { "Each dot is a run: " (comparison.accuracies.first().map_or("", String::as_str)) " accuracy over the measure. Point at a dot to see which." }
+        div.scatters { @for (at, predictor) in comparison.predictors.iter().enumerate() { (scatter(comparison, at, predictor)) } }
+    };
+    Section { id: "pictures", short: "Pictures", title: "Accuracy over each measure", body }
+}
+
+fn scatter(comparison: &Comparison, at: usize, predictor: &Predictor) -> Markup {
+    const HEIGHT: f64 = 170.0;
+    const LEFT: f64 = 48.0;
+    let point = |run: &ComparedRun| {
+        let (x, y) = (run.values.get(at)?.as_ref()?.value, run.accuracies.first()?.as_ref()?.value);
+        (x.is_finite() && y.is_finite()).then(|| (x, y, run.run.clone()))
+    };
+    let points: Vec<(f64, f64, String)> = comparison.runs.iter().filter_map(point).collect();
+    let (Some(x), Some(y)) =
+        (Axis::fit(points.iter().map(|point| point.0), 4), Axis::fit(points.iter().map(|point| point.1), 4))
+    else {
+        return html! {};
+    };
+    let across = |value: f64| round(x.place(value.clamp(x.low, x.high), LEFT + 6.0, WIDTH - 14.0));
+    let up = |value: f64| round(y.place(value.clamp(y.low, y.high), HEIGHT - 4.0, 16.0));
+    html! {
+        figure.chart {
+            figcaption { h3 { (predictor.name) } }
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 22.0) } role="img" aria-label={ (points.len()) " runs by " (predictor.name) } {
+                g.axes {
+                    @for (at, _) in &y.ticks {
+                        line x1=(LEFT) x2=(WIDTH - 8.0) y1=(up(*at)) y2=(up(*at)) {}
+                        text x=(LEFT - 6.0) y=(up(*at) + 4.0) text-anchor="end" { (percent(*at)) }
+                    }
+                    @for (at, label) in &x.ticks { text x=(across(*at)) y=(HEIGHT + 17.0) text-anchor="middle" { (label) } }
+                }
+                @for (px, py, name) in &points {
+                    circle.dot cx=(across(*px)) cy=(up(*py)) r="4" { title { (name) ": " (number(*px)) ", " (percent(*py)) } }
+                }
+            }
+        }
+    }
+}
+
+fn table(comparison: &Comparison) -> Section {
+    let value = |found: &Option<Quantity>, text: &dyn Fn(f64) -> String| match found {
+        Some(found) => html! { td title=(found.trust) { (text(found.value)) } },
+        None => html! { td { (NONE) } },
+    };
+    let bound = |value: f64| if value < 1.0 { percent(value) } else { "vacuous".into() };
+    let body = html! {
+        p.lead { "The most accurate first. The bound is the strongest one proved of the nearest-centre error, on the images that were certified." }
+        div.scroll.card tabindex="0" role="region" aria-label="Table of runs" {
+            table.classes {
+                thead { tr {
+                    th scope="col" { "Run" }
+                    @for accuracy in &comparison.accuracies { th scope="col" { (accuracy) } }
+                    th scope="col" { "Bound" }
+                    @for predictor in &comparison.predictors { th scope="col" { (predictor.name) } }
+                } }
+                tbody {
+                    @for run in &comparison.runs {
+                        tr {
+                            th scope="row" { (run.run) " " small { (run.method) ", " (run.augment) ", " (counted(run.epochs, "epoch", "epochs")) ", seed " (run.seed) } }
+                            @for accuracy in &run.accuracies { (value(accuracy, &percent)) }
+                            (value(&run.bound, &bound))
+                            @for found in &run.values { (value(found, &number)) }
+                        }
+                    }
+                }
+            }
+        }
+        (quantity::legend())
+    };
+    Section { id: "runs", short: "Runs", title: "The runs", body }
+}
+
+fn again(comparison: &Comparison) -> Section {
+    let body = html! {
+        p.lead { "It reads what is in the folders of the runs and measures nothing anew. " code { "compare.json" } " has every number with what it is worth." }
+        (protocol::command(&comparison.command))
+    };
+    Section { id: "protocol", short: "Protocol", title: "How to do it again", body }
+}

@@ -1,0 +1,263 @@
+//! `selfsame compare`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use selfsame::report::certificate::{CertificateRecord, ClassRecord};
+use selfsame::report::comparison::{COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, Predictor};
+use selfsame::report::record::Scores;
+use selfsame::report::{Report, read, render_comparison, wilson, write_atomic, write_json};
+use selfsame::theory::{Quantity, Trust, kendall_tau};
+use serde_json::json;
+
+use super::{quoted, shown};
+use crate::args::Compare as Args;
+use crate::misuse;
+use crate::terminal::Terminal;
+
+/// The share of the middle class of the middle run that δ brings together, and of its images that ε leaves spread.
+const LEVEL: f64 = 0.5;
+
+/// An accuracy: its name, and where it is found.
+type Accuracy = (&'static str, fn(&Scores) -> f64);
+
+const ACCURACIES: [Accuracy; 3] = [
+    ("kNN", |scores| scores.knn_acc1),
+    ("linear probe", |scores| scores.linear_acc1),
+    ("nearest centre", |scores| scores.centre_acc1),
+];
+
+/// The distances that all runs are compared at.
+#[derive(Debug, Clone, Copy)]
+struct Common {
+    delta: Option<f64>,
+    epsilon: Option<f64>,
+}
+
+/// A measure: its name, what it is, whether larger is better, and where it is found.
+type Measure = (&'static str, &'static str, bool, fn(&CertificateRecord, Common) -> Option<Quantity>);
+
+const MEASURES: [Measure; 10] = [
+    ("σ", "The share of a class that δ brings together before training, mean over classes.", true, sigma),
+    (
+        "separation",
+        "How often two images of a class have nearer views than two of different classes.",
+        true,
+        |record, _| record.concentration.as_ref()?.separation.clone(),
+    ),
+    ("L_align", "Mean squared distance of two views of an image.", false, |record, _| {
+        Some(record.alignment.as_ref()?.unbiased.clone())
+    }),
+    ("R_ε", "The share of images with two views more than ε apart.", false, outside),
+    ("divergence", "Mean product of the centres of two classes.", false, |record, _| {
+        record.divergence.as_ref()?.mean.clone()
+    }),
+    ("largest divergence", "Product of the two closest centres.", false, |record, _| {
+        record.divergence.as_ref()?.largest.clone()
+    }),
+    (
+        "uniformity",
+        "Logarithm of the mean Gaussian potential of two images (Wang & Isola 2020).",
+        false,
+        |record, _| record.named("uniformity").cloned(),
+    ),
+    ("RankMe", "Effective rank of the embeddings (Garrido et al. 2023).", true, |record, _| {
+        record.named("RankMe").cloned()
+    }),
+    (
+        "αReQ",
+        "Decay of the spectrum, as its distance from 1, which is held to be best (Agrawal et al. 2022).",
+        false,
+        |record, _| {
+            let alpha = record.named("αReQ")?;
+            Some(Quantity { value: (alpha.value - 1.0).abs(), trust: alpha.trust.clone() })
+        },
+    ),
+    (
+        "LiDAR",
+        "Effective rank of what tells images apart but not their views (Thilak et al. 2024).",
+        true,
+        |record, _| record.named("LiDAR").cloned(),
+    ),
+];
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::new(args.output.json);
+    if args.runs.len() < 2 {
+        return Err(misuse("a comparison takes at least two runs"));
+    }
+    let files = [args.out.join(COMPARISON_FILE), args.out.join(COMPARISON_PAGE)];
+    if let Some(file) = files.iter().find(|file| file.exists() && !args.overwrite) {
+        return Err(misuse(format!("{} exists already; name another folder with --out, or --overwrite", shown(file))));
+    }
+    let reports = args.runs.iter().map(|path| Ok((path.as_path(), read(path)?)));
+    let reports: Vec<(&Path, Report)> = reports.collect::<anyhow::Result<_>>()?;
+    let comparison = compare(&reports)?;
+    std::fs::create_dir_all(&args.out).with_context(|| shown(&args.out))?;
+    write_json(&files[0], &comparison)?;
+    write_atomic(&files[1], render_comparison(&comparison).as_bytes())?;
+    print(&comparison, &terminal);
+    terminal.say(&format!("comparison {}", shown(&files[1])));
+    let mut result = serde_json::to_value(&comparison)?;
+    result["page"] = json!(shown(&files[1]));
+    terminal.result(&result);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compare(reports: &[(&Path, Report)]) -> anyhow::Result<Comparison> {
+    let certificates: Vec<&CertificateRecord> =
+        reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
+    let common = Common { delta: middle(&certificates, half_together), epsilon: middle(&certificates, half_spread) };
+    let mut runs: Vec<ComparedRun> = reports.iter().map(|(path, report)| compared(path, report, common)).collect();
+    let first = |run: &ComparedRun| run.accuracies[0].as_ref().map_or(f64::NEG_INFINITY, |accuracy| accuracy.value);
+    runs.sort_by(|a, b| first(b).total_cmp(&first(a)));
+    let predictor = |(at, &(name, meaning, larger_is_better, _)): (usize, &Measure)| {
+        let taus = (0..ACCURACIES.len()).map(|accuracy| tau(&runs, at, accuracy, larger_is_better));
+        let taus = taus.collect::<anyhow::Result<_>>()?;
+        Ok(Predictor { name: name.into(), meaning: meaning.into(), larger_is_better, taus })
+    };
+    Ok(Comparison {
+        selfsame: env!("CARGO_PKG_VERSION").into(),
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        delta: common.delta,
+        epsilon: common.epsilon,
+        accuracies: ACCURACIES.map(|(name, _)| name.to_owned()).into(),
+        predictors: MEASURES.iter().enumerate().map(predictor).collect::<anyhow::Result<_>>()?,
+        notes: notes(reports),
+        runs,
+    })
+}
+
+/// The middle of a number over runs; of an even number the lower.
+fn middle(records: &[&CertificateRecord], of: fn(&CertificateRecord) -> Option<f64>) -> Option<f64> {
+    let mut values: Vec<f64> = records.iter().filter_map(|record| of(record)).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().checked_sub(1)? / 2).copied()
+}
+
+/// The δ at which the middle class comes half together.
+fn half_together(record: &CertificateRecord) -> Option<f64> {
+    Some(record.concentration.as_ref()?.delta)
+}
+
+/// The ε at which half of the images are spread.
+fn half_spread(record: &CertificateRecord) -> Option<f64> {
+    let curve = &record.alignment.as_ref()?.curve;
+    curve.iter().find(|point| point[1] <= LEVEL).map(|point| point[0])
+}
+
+/// The mean over classes of the share within δ of one another, by the sets that were found.
+fn sigma(record: &CertificateRecord, common: Common) -> Option<Quantity> {
+    let delta = common.delta?;
+    record.concentration.as_ref()?;
+    let omega = |class: &ClassRecord, side: usize| class.curve.iter().filter(|point| point[side] <= delta).count();
+    let share = |side: usize| {
+        let shares = record.classes.iter().map(|class| omega(class, side) as f64 / class.curve.len().max(1) as f64);
+        shares.sum::<f64>() / record.classes.len().max(1) as f64
+    };
+    // The first entry of a point bounds its δ from below, the second from above.
+    let (low, high) = (share(1), share(0));
+    Some(Quantity { value: low, trust: if low < high { Trust::Bound } else { Trust::Exact } })
+}
+
+/// R_ε at the common ε.
+fn outside(record: &CertificateRecord, common: Common) -> Option<Quantity> {
+    let epsilon = common.epsilon?;
+    let curve = &record.alignment.as_ref()?.curve;
+    let last = curve.iter().rfind(|point| point[0] <= epsilon);
+    Some(Quantity::exact(last.map_or(1.0, |point| point[1])))
+}
+
+fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
+    let certificate = report.certificate.as_ref();
+    let scores = report.evaluation.as_ref().and_then(|evaluation| Some((evaluation.test.as_ref()?, evaluation.images)));
+    let accuracy = |of: fn(&Scores) -> f64| {
+        let (scores, images) = scores?;
+        let value = of(scores);
+        let interval = wilson(value, images);
+        let (low, high) = (Some(interval.low), Some(interval.high));
+        let trust = Trust::Estimate { low, high, method: "Wilson, 95 %".into(), sample: images as usize };
+        value.is_finite().then_some(Quantity { value, trust })
+    };
+    ComparedRun {
+        run: shown(path),
+        method: report.run.method.clone(),
+        augment: report.run.augment.clone(),
+        epochs: report.run.epochs,
+        seed: report.run.seed,
+        accuracies: ACCURACIES.iter().map(|(_, of)| accuracy(*of)).collect(),
+        values: MEASURES.iter().map(|(.., of)| of(certificate?, common)).collect(),
+        bound: certificate.and_then(|certificate| certificate.best_bound().cloned()),
+    }
+}
+
+/// Kendall's τ between a measure, turned so that larger is better, and an accuracy, over the runs that have both.
+fn tau(
+    runs: &[ComparedRun],
+    measure: usize,
+    accuracy: usize,
+    larger_is_better: bool,
+) -> anyhow::Result<Option<Quantity>> {
+    let sign = if larger_is_better { 1.0 } else { -1.0 };
+    let both = runs
+        .iter()
+        .filter_map(|run| Some((sign * run.values[measure].as_ref()?.value, run.accuracies[accuracy].as_ref()?.value)));
+    let (x, y): (Vec<f64>, Vec<f64>) = both.unzip();
+    Ok(kendall_tau(&x, &y)?.map(|found| found.tau))
+}
+
+/// What keeps runs from being compared.
+fn notes(reports: &[(&Path, Report)]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (path, report) in reports {
+        let way = quoted(path);
+        if report.certificate.is_none() {
+            notes.push(format!("{way} has no certificate; `selfsame certify {way}` makes it."));
+        }
+        if report.evaluation.as_ref().is_none_or(|evaluation| evaluation.test.is_none()) {
+            notes.push(format!("{way} has no accuracies; `selfsame eval {way}` measures them, if there are labels."));
+        }
+    }
+    let certified: Vec<&CertificateRecord> =
+        reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
+    let differ = |of: fn(&CertificateRecord) -> String| certified.windows(2).any(|pair| of(pair[0]) != of(pair[1]));
+    for (what, of) in [
+        ("images of different data sets", (|record| record.digest.clone()) as fn(&CertificateRecord) -> String),
+        ("different splits", |record| record.split.clone()),
+        ("different numbers of images", |record| record.images.to_string()),
+        ("different numbers of views", |record| record.views.to_string()),
+    ] {
+        if differ(of) {
+            notes.push(format!("The certificates are of {what}: their measures are not quite comparable."));
+        }
+    }
+    let runs = certified.len();
+    if runs < 10 {
+        notes.push(format!(
+            "Intervals of τ are rough below ten runs, and there are none below five; these are {runs}. They also take the \
+             runs to be independent, which those of one method or one data set are not quite."
+        ));
+    }
+    notes
+}
+
+fn print(comparison: &Comparison, terminal: &Terminal) {
+    let share = |quantity: &Option<Quantity>| {
+        quantity.as_ref().map_or("–".to_owned(), |quantity| format!("{:.1} %", 100.0 * quantity.value))
+    };
+    for run in &comparison.runs {
+        let accuracies: Vec<String> = run.accuracies.iter().map(|accuracy| format!("{:>8}", share(accuracy))).collect();
+        terminal.say(&format!("{}  {}", accuracies.join(""), run.run));
+    }
+    for predictor in &comparison.predictors {
+        let tau = match predictor.taus.first().and_then(Option::as_ref) {
+            Some(tau) => tau.to_string(),
+            None => "–".into(),
+        };
+        terminal.say(&format!("τ with {}, {:<18} {tau}", comparison.accuracies[0], predictor.name));
+    }
+    for note in &comparison.notes {
+        terminal.say(note);
+    }
+}
