@@ -285,3 +285,52 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     args.push("--overwrite".into());
     assert!(run(&args).status.success() && !out.join(CERTIFICATE_FILE).exists());
 }
+
+/// Two classes of stripes, across and down, in colours that become one grey.
+fn stripes(folder: &Path) -> PathBuf {
+    const SIDE: u32 = 16;
+    let data = folder.join("stripes");
+    for (split, images) in [("train", 100), ("test", 20)] {
+        for class in 0..2 {
+            let of_class = data.join(split).join(["across", "down"][class]);
+            std::fs::create_dir_all(&of_class).unwrap();
+            for image in 0..images {
+                // Around the circle of colours whose luma, 0.299 R + 0.587 G + 0.114 B, is 150 but for rounding.
+                let turn = f64::from(image) * 2.399_963 + f64::from(split == "test");
+                let (a, b) = (50.0 * turn.cos(), 50.0 * turn.sin());
+                let colour = [a, b, -(0.299 * a + 0.587 * b) / 0.114].map(|value| (value / 4.0 + 150.0).round() as u8);
+                let pixel = |at: u32| {
+                    let place = if class == 0 { at / SIDE } else { at % SIDE };
+                    if place / 4 % 2 == 0 { colour } else { [40; 3] }
+                };
+                let pixels: Vec<u8> = (0..SIDE * SIDE).flat_map(pixel).collect();
+                let file = std::fs::File::create(of_class.join(format!("{image:03}.png"))).unwrap();
+                let mut encoder = png::Encoder::new(file, SIDE, SIDE);
+                encoder.set_color(png::ColorType::Rgb);
+                encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+            }
+        }
+    }
+    data
+}
+
+/// Where the augmentation gathers each class (all its images share a grey view, or nearly), and the encoder is trained to
+/// see no more than that, the theorem says something of a real run.
+#[test]
+fn a_class_that_shares_views_and_an_encoder_that_aligns_them_have_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (stripes(folder.path()), folder.path().join("run"));
+    let settings = "--method simple_contrastive --width 4 --batch 50 --epochs 120 --save-every 1000";
+    let mut args = vec!["pretrain".to_owned(), "--data".into(), data.display().to_string()];
+    args.extend(["--out".into(), out.display().to_string(), "--augment".into()]);
+    args.push("{ grey = { probability = 0.5 } }".into());
+    args.extend(settings.split(' ').map(str::to_owned));
+    let output = run(&args);
+    assert!(output.status.success(), "{}", said(&output));
+
+    let record = certify(&out, "--per-class 20");
+    let (bound, error) = (record.best_bound().unwrap().value, record.named("nearest centre, any view").unwrap().value);
+    assert!(bound < 1.0 && bound >= error, "{bound} and {error}: {:?}", record.obstacles);
+    assert!(record.verdict[0].contains("that is proved"), "{:?}", record.verdict);
+    assert!(record.concentration.unwrap().sigma.value > 0.4);
+}
