@@ -195,7 +195,8 @@ fn what_was_found_is_on_the_page() {
         "does not hold",
         "not known, or not needed",
         "data:image/png",
-        "class=\"negative\"",
+        "fill-opacity=\"1.000\"",
+        "fill-opacity=\"0.060\"",
     ] {
         assert!(text.contains(part), "{part}");
     }

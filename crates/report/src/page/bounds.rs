@@ -101,7 +101,12 @@ fn meaning(name: &str) -> &'static str {
 
 fn bar(value: f64, bound: bool) -> Markup {
     let width = if value.is_finite() { 100.0 * value.clamp(0.0, 1.0) } else { 0.0 };
-    html! { span.bar aria-hidden="true" { i class=(if bound { "proved" } else { "seen" }) style={ "width:" (format!("{width:.1}")) "%" } {} } }
+    let class = match bound {
+        true if value >= 1.0 => "vacuous",
+        true => "proved",
+        false => "seen",
+    };
+    html! { span.bar aria-hidden="true" { i class=(class) style={ "width:" (format!("{width:.1}")) "%" } {} } }
 }
 
 fn of_classes(record: &CertificateRecord) -> Markup {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use selfsame_theory::{Quantity, Trust};
 
 use super::chart::{Axis, WIDTH, round};
-use super::format::{NONE, counted, number, percent};
+use super::format::{NONE, counted, number, percent, sentence_list};
 use super::{Section, document, protocol, quantity};
 use crate::comparison::{ComparedRun, Comparison, Predictor};
 
@@ -17,14 +17,17 @@ pub fn render_comparison(comparison: &Comparison) -> String {
 
 fn header(comparison: &Comparison, title: &str) -> Markup {
     let tau = |predictor: &Predictor| predictor.taus.first().and_then(|tau| tau.as_ref().map(|tau| tau.value));
-    let known = comparison.predictors.iter().filter_map(|predictor| Some((predictor, tau(predictor)?)));
-    let best = known.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(predictor, _)| predictor);
+    let highest = comparison.predictors.iter().filter_map(tau).fold(f64::NEG_INFINITY, f64::max);
+    let best: Vec<&Predictor> =
+        comparison.predictors.iter().filter(|predictor| tau(predictor) == Some(highest)).collect();
+    let names: Vec<String> = best.iter().map(|predictor| predictor.name.clone()).collect();
+    let best = best.first().and_then(|best| best.taus.first()?.as_ref());
     let accuracy = comparison.accuracies.first().map_or("", String::as_str);
     html! {
         p.eyebrow { (title) }
-        @match best.and_then(|best| Some((best, best.taus.first()?.as_ref()?))) {
-            Some((best, tau)) => {
-                h1.verdict { strong.trained { (best.name) } " orders these runs by " (accuracy) " accuracy best: Kendall’s τ is " (decimal(tau.value)) "." }
+        @match best {
+            Some(tau) => {
+                h1.verdict { strong.trained { (sentence_list(&names)) } @if names.len() == 1 { " orders" } @else { " order" } " these runs by " (accuracy) " accuracy best: Kendall’s τ is " (decimal(tau.value)) "." }
                 p.judgement {
                     "τ is 1 where a measure puts the runs in the order of their accuracies, −1 where in the opposite one, 0 where it says nothing. "
                     @match tau.trust {
@@ -63,7 +66,7 @@ fn prediction(comparison: &Comparison) -> Section {
             }
         }
         p.quiet {
-            "Small: the 95% interval (Fieller et al. 1957), an estimate for other runs of this kind; none below five runs."
+            "Small: the 95% interval (Fieller et al. 1957), an estimate for other runs of this kind; none below five runs. A dash: the measure is the same in all runs, and orders nothing."
             @if let Some(delta) = comparison.delta { " σ is taken at δ = " (number(delta)) " in all runs, where the middle class of the middle run comes half together." }
             @if let Some(epsilon) = comparison.epsilon { " R_ε is taken at ε = " (number(epsilon)) ", where half of the images of the middle run are spread." }
         }

@@ -175,7 +175,7 @@ fn concentration(record: &CertificateRecord) -> Markup {
                     None => (unmeasured()),
                 }
             },
-            moves: "the augmentation: richer views bring a class together, until nothing is left to tell classes apart. `selfsame forecast` finds the balance.",
+            moves: "the augmentation: richer views bring a class together, until nothing is left to tell classes apart. The command selfsame forecast finds the balance.",
         },
     )
 }
@@ -213,6 +213,9 @@ fn heat(record: &CertificateRecord) -> Markup {
     let left = if names { 92.0 } else { 8.0 };
     let cell = (SIDE - left - 8.0) / k as f64;
     let place = |at: usize, start: f64| round(start + at as f64 * cell);
+    let off_diagonal = || (0..k * k).filter(|at| at / k != at % k).map(|at| products[at]).filter(|p| p.is_finite());
+    let (low, high) = off_diagonal().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p), h.max(p)));
+    let fullness = |product: f64| if high > low { 0.06 + 0.94 * (product - low) / (high - low) } else { 0.5 };
     let short = |name: &str| -> String {
         let cut: String = name.chars().take(13).collect();
         if cut.len() < name.len() { cut + "…" } else { cut }
@@ -221,7 +224,7 @@ fn heat(record: &CertificateRecord) -> Markup {
         figure.chart {
             figcaption {
                 h3 { "Divergence of every two classes" }
-                p { "Products of class centres: " span.positive { "the fuller, the closer" } "; " span.negative { "the other colour is below 0" } ". On the diagonal the squared length of each centre." }
+                p { "Products of class centres, from " (number(low)) ", empty, to " (number(high)) ", full: the fuller, the closer." }
             }
             svg.heat viewBox={ "0 0 " (SIDE) " " (round(cell * k as f64 + 12.0)) } role="img"
                 aria-label={ "Products of the centres of " (k) " classes; the closest pairs are named below" } {
@@ -229,9 +232,9 @@ fn heat(record: &CertificateRecord) -> Markup {
                     @if names { text x=(left - 6.0) y=(place(a, 8.0) + cell / 2.0 + 3.5) text-anchor="end" { (short(&record.classes[a].name)) } }
                     @for b in 0..k {
                         @let product = products[a * k + b];
-                        @if product.is_finite() {
-                            rect class=(if product < 0.0 { "negative" } else { "positive" }) x=(place(b, left)) y=(place(a, 4.0))
-                                width=(round(cell - 1.0)) height=(round(cell - 1.0)) fill-opacity=(format!("{:.3}", product.abs().min(1.0))) {
+                        @if a != b && product.is_finite() {
+                            rect x=(place(b, left)) y=(place(a, 4.0)) width=(round(cell - 1.0)) height=(round(cell - 1.0))
+                                fill-opacity=(format!("{:.3}", fullness(product))) {
                                 title { (record.classes[a].name) " and " (record.classes[b].name) ": " (number(product)) }
                             }
                         }

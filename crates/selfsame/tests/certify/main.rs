@@ -280,6 +280,23 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     let record = certify(&out, "--split train --per-class 1000 --views 1");
     assert_eq!((record.split.as_str(), record.views), ("train", 2));
     assert!(record.images < 60, "validation images are not among them: {}", record.images);
+    // Without labels what needs none is measured.
+    let photos = folder.path().join("photos");
+    std::fs::create_dir(&photos).unwrap();
+    for index in 0..40 {
+        let file = std::fs::File::create(photos.join(format!("{index}.png"))).unwrap();
+        let mut encoder = png::Encoder::new(file, 16, 16);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.write_header().unwrap().write_image_data(&selfsame::data::glyph_pixels(1, index, 16)).unwrap();
+    }
+    let unlabelled = folder.path().join("unlabelled");
+    let mut args = small("pretrain", &unlabelled);
+    args.extend(["--data".to_owned(), photos.display().to_string()]);
+    assert!(run(&args).status.success());
+    let record = certify(&unlabelled, "--split train --per-class 12");
+    assert!(record.images == 12 && record.alignment.is_some() && record.classes.is_empty() && record.bounds.is_empty());
+    assert!(record.left_out[0].contains("no labels") && record.verdict[0].contains("Without labels"));
+
     // Starting over deletes the certificate of the run before.
     let mut args = small("pretrain", &out);
     args.push("--overwrite".into());

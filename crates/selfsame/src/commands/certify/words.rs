@@ -2,7 +2,7 @@
 
 use selfsame::report::certificate::{Assumption, CertificateRecord, ErrorBound, WhatIf};
 use selfsame::theory::Quantity;
-use selfsame::theory::bounds::certificate::Form;
+use selfsame::theory::bounds::certificate::{Certificate, Form};
 
 use super::measure::{Measurable, World};
 
@@ -84,24 +84,29 @@ fn obstacles(record: &CertificateRecord, measurable: &Measurable<'_>) -> Vec<Str
             largest + 0.5 * shortfall
         ),
     }];
-    let at = &bound.certificate;
-    let least_mass = record.classes.iter().map(|class| class.images).min().unwrap_or(0) as f64 / record.images as f64;
-    let gap = measurable.ingredients.gap_at(at.delta);
-    let parts = [
-        ("2(1 − σ), images outside of the main parts", 2.0 * (1.0 - at.sigma)),
-        ("R_ε/min p, images whose views are spread", at.outside / least_mass),
-        ("σ × gap, closest views that f puts apart", at.sigma * gap),
-        ("2σε, the spread of the views of the others", 2.0 * at.sigma * at.epsilon),
+    let (delta, epsilon, parts) = match bound.certificate.vacuous() {
+        false => {
+            let Certificate { delta, epsilon, sigma, outside, .. } = bound.certificate;
+            (delta, epsilon, measurable.ingredients.parts(delta, epsilon, sigma, outside))
+        }
+        true => measurable.ingredients.least(),
+    };
+    let names = [
+        "images outside of the main parts, 2(1 − σ)",
+        "images whose views are spread, R_ε/min p",
+        "closest views that f puts apart, σ × gap",
+        "the spread of the other images' views, 2σε",
     ];
-    let rho: f64 = parts.iter().map(|(_, value)| value).sum();
-    let listed: Vec<String> = parts.iter().map(|(what, value)| format!("{value:.3} from {what}")).collect();
-    let worst = parts.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map_or("", |part| part.0);
-    let holds = if at.holds() { "it holds" } else { "it fails by least" };
+    let listed: Vec<String> = names.iter().zip(parts).map(|(what, value)| format!("{value:.3} {what}")).collect();
+    let worst = names.iter().zip(parts).max_by(|a, b| a.1.total_cmp(&b.1)).map_or("", |part| part.0);
     sentences.push(format!(
-        "Where {holds}, at δ = {:.1} and ε = {:.3}, ρ is {rho:.3}: {}. The largest is {worst}.",
-        at.delta,
-        at.epsilon,
-        listed.join(", ")
+        "{}, ρ is {:.3} (δ = {delta:.1}, ε = {epsilon:.3}): {}. The largest part is {worst}.",
+        match bound.certificate.vacuous() {
+            false => "Where it holds",
+            true => "At its least, with half of every class or more in main parts",
+        },
+        parts.iter().sum::<f64>(),
+        listed.join("; "),
     ));
     let proved = record.classes.iter().filter(|class| class.bound.as_ref().is_some_and(|bound| bound.value < 1.0));
     sentences.push(format!(
@@ -143,7 +148,7 @@ fn advice(record: &CertificateRecord) -> Vec<String> {
         }
         _ => {
             "The images of a class must share more views: a richer augmentation does that before any training, and \
-             `selfsame forecast` ranks augmentations by it."
+             selfsame forecast ranks augmentations by it."
         }
     };
     vec![format!("Change the {} first: {gain}.", best.factor), how.into()]

@@ -10,6 +10,7 @@ use selfsame::concentration::distance::Distances;
 use selfsame::concentration::forecast::members;
 use selfsame::concentration::pair_index;
 use selfsame::theory::bounds::certificate::{Class, MainPart, World};
+use selfsame::theory::measure::Diameters;
 use selfsame::theory::{Error, Labels, Views};
 
 /// Embeddings of the views of some images, and what is known of the images.
@@ -153,10 +154,49 @@ impl Ingredients {
         Self { classes: self.classes.iter().map(class).collect(), ..self.clone() }
     }
 
-    /// The largest gap of the classes' main parts at δ.
-    pub fn gap_at(&self, delta: f64) -> f64 {
-        let of_class = |class: &Class| class.main_parts.iter().rfind(|part| part.delta <= delta).map(|part| part.gap);
-        self.classes.iter().filter_map(of_class).fold(0.0, f64::max)
+    /// What ρ of the printed theorem is made of at δ and ε: 2(1 − σ), R_ε/min p, σ × gap and 2σε.
+    pub fn parts(&self, delta: f64, epsilon: f64, sigma: f64, outside: f64) -> [f64; 4] {
+        let reached = |class: &Class| class.main_parts.iter().rfind(|part| part.delta <= delta).map(|part| part.gap);
+        let gap = self.classes.iter().filter_map(reached).fold(0.0, f64::max);
+        let images = |class: &Class| class.diameters.len();
+        let all: usize = self.classes.iter().map(images).sum();
+        let least_mass = self.classes.iter().map(images).min().unwrap_or(all) as f64 / all as f64;
+        [2.0 * (1.0 - sigma), outside / least_mass, sigma * gap, 2.0 * sigma * epsilon]
+    }
+
+    /// The δ and ε at which ρ is least among those where main parts hold half of every class, and its parts there.
+    ///
+    /// Without that limit it would be least, and say nothing, where each main part is a single image.
+    pub fn least(&self) -> (f64, f64, [f64; 4]) {
+        let diameters = Diameters::new(self.classes.iter().flat_map(|class| class.diameters.clone()).collect());
+        let mut deltas: Vec<f64> =
+            self.classes.iter().flat_map(|class| class.main_parts.iter().map(|part| part.delta)).collect();
+        deltas.sort_by(f64::total_cmp);
+        deltas.dedup();
+        let sigma = |delta: f64| {
+            let share = |class: &Class| {
+                let part = class.main_parts.iter().rfind(|part| part.delta <= delta);
+                part.map_or(0.0, |part| part.images as f64 / class.diameters.len() as f64)
+            };
+            self.classes.iter().map(share).fold(1.0, f64::min)
+        };
+        // Some hundred of either tell the largest part well enough.
+        let some = |values: &[f64]| -> Vec<f64> {
+            let step = values.len().div_ceil(200).max(1);
+            values.iter().copied().step_by(step).chain(values.last().copied()).collect()
+        };
+        let deltas: Vec<(f64, f64)> = deltas.iter().map(|&delta| (delta, sigma(delta))).collect();
+        let half: Vec<f64> = deltas.iter().filter(|(_, sigma)| *sigma >= 0.5).map(|(delta, _)| *delta).collect();
+        let epsilons = some(diameters.sorted());
+        let at = |delta: f64| {
+            let sigma = sigma(delta);
+            epsilons.iter().map(move |&epsilon| (delta, epsilon, sigma))
+        };
+        let found = some(&half).into_iter().flat_map(at).map(|(delta, epsilon, sigma)| {
+            (delta, epsilon, self.parts(delta, epsilon, sigma, diameters.share_above(epsilon)))
+        });
+        let rho = |parts: &[f64; 4]| parts.iter().sum::<f64>();
+        found.min_by(|a, b| rho(&a.2).total_cmp(&rho(&b.2))).unwrap_or_default()
     }
 }
 
@@ -207,6 +247,23 @@ mod tests {
         let parts = main_parts(&[[0.0, 0.0, 0.0], [0.0, 0.0, 0.3], [1.0, 2.0, 0.4], [2.0, 2.0, 0.5], [3.0, 3.0, 0.1]]);
         let found: Vec<(f64, usize, f64)> = parts.iter().map(|part| (part.delta, part.images, part.gap)).collect();
         assert_eq!(found, [(0.0, 2, 0.3), (2.0, 4, 0.5), (3.0, 5, 0.1)]);
+    }
+
+    #[test]
+    fn rho_is_least_where_its_parts_are() {
+        let part = |delta, images, gap| MainPart { delta, images, gap };
+        let class = |diameters: [f64; 4]| Class {
+            main_parts: vec![part(0.0, 1, 0.0), part(1.0, 2, 0.1), part(3.0, 4, 0.2)],
+            diameters: diameters.to_vec(),
+        };
+        let classes = vec![class([0.1; 4]), class([0.1, 0.1, 0.1, 0.9])];
+        let ingredients = Ingredients { products: vec![1.0, 0.0, 0.0, 1.0], classes };
+        // With all images in main parts: R_ε = 1/8 over a mass of ½ at ε = 0.1, or ε = 0.9 without it.
+        let (delta, epsilon, parts) = ingredients.least();
+        assert_eq!((delta, epsilon), (3.0, 0.1));
+        for (found, expected) in parts.into_iter().zip([0.0, 0.25, 0.2, 0.2]) {
+            assert!((found - expected).abs() < 1e-15, "{found}");
+        }
     }
 
     #[test]
