@@ -158,6 +158,8 @@ pub struct Spread {
     pub epsilon: f64,
     /// R_ε of the views drawn.
     pub outside: Quantity,
+    /// The same for other images of their kind, and as many views.
+    pub outside_interval: Quantity,
     /// The same of the first half of the views: how much it still grows with their number.
     pub outside_of_half: Quantity,
     /// What L_align proves of it: M·L_align/ε², at most 1.

@@ -79,6 +79,7 @@ fn whole(text: &str) -> CertificateRecord {
             spread: vec![Spread {
                 epsilon: 0.4,
                 outside: exact(0.5),
+                outside_interval: estimate(0.5, 0.3, 0.7),
                 outside_of_half: exact(0.375),
                 bound: bound(1.0),
                 log10_published: Some(assumed(41.5, text)),

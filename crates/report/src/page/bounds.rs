@@ -24,6 +24,7 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
             h3 { "What stands in the way" }
             ul.notes { @for sentence in &record.obstacles { li { (sentence) } } }
         }
+        (letters())
         (of_classes(record))
         (divergence(record))
         (checks(record))
@@ -107,6 +108,35 @@ fn bar(value: f64, bound: bool) -> Markup {
         false => "seen",
     };
     html! { span.bar aria-hidden="true" { i class=(class) style={ "width:" (format!("{width:.1}")) "%" } {} } }
+}
+
+/// What the letters of the theory stand for.
+fn letters() -> Markup {
+    const LETTERS: [(&str, &str); 8] = [
+        ("f", "The encoder: what it makes of an image or a view, a point on a sphere of radius 1."),
+        (
+            "δ",
+            "A distance between images in pixels. Two images are within δ if some view of one is that near to some view of the other.",
+        ),
+        ("σ", "The share of a class in its main part: the most of its images that are all within δ of one another."),
+        ("ε", "A distance between embeddings. The views of an image are aligned if no two of them are further apart."),
+        ("R_ε", "The share of images that are not so aligned."),
+        (
+            "μ",
+            "The centre of a class: the mean of the embeddings of all its views. μ·μ is the product of two of them, Δ_μ what the shortest lacks of length 1, squared.",
+        ),
+        ("p", "The share of all images that a class has; min p is that of the smallest."),
+        (
+            "ρ",
+            "What the theorem adds up: images outside of the main parts, images not aligned, and how far the others can be from their centre. The smaller, the better.",
+        ),
+    ];
+    html! {
+        details {
+            summary { "What the letters mean" }
+            dl.letters { @for (letter, meaning) in LETTERS { div { dt { (letter) } dd { (meaning) } } } }
+        }
+    }
 }
 
 fn of_classes(record: &CertificateRecord) -> Markup {
@@ -196,6 +226,7 @@ fn checks(record: &CertificateRecord) -> Markup {
                 @if let Some(found) = &record.alignment {
                     @for spread in &found.spread {
                         tr { th scope="row" { "R_ε at ε = " (number(spread.epsilon)) } td { (share(&spread.outside)) } }
+                        tr { th scope="row" { "the same, for other images" } td { (share(&spread.outside_interval)) } }
                         tr { th scope="row" { "the same, from alignment: at most" } td { @if spread.bound.value >= 1.0 { "vacuous" } @else { (share(&spread.bound)) } } }
                         @if let Some(published) = &spread.log10_published {
                             tr { th scope="row" { "the same, by theorem 2 of the paper: at most" } td title=(published.trust) { @if published.value >= 0.0 { "vacuous: 10 to the " (number(published.value)) } @else { (percent(10f64.powf(published.value))) } } }

@@ -228,9 +228,12 @@ fn spread_at(world: &World<'_>, half: &Diameters, epsilon: f64) -> Result<Spread
             .ln_bound(alignment)?
             .map(|ln| Quantity { value: ln / std::f64::consts::LN_10, trust: Trust::Assumed { that: that.into() } }))
     };
+    let outside = world.diameters.share_above(epsilon);
+    let interval = wilson(outside, world.sample.images as u64);
     Ok(Spread {
         epsilon,
-        outside: Quantity::exact(world.diameters.share_above(epsilon)),
+        outside: Quantity::exact(outside),
+        outside_interval: estimate(outside, [interval.low, interval.high], "Wilson, 95 %", world.sample.images),
         outside_of_half: Quantity::exact(half.share_above(epsilon)),
         bound: Quantity { value: spread::finite(alignment, world.sample.views, epsilon)?, trust: Trust::Bound },
         log10_published: world.sample.pixels.as_ref().map(published).transpose()?.flatten(),

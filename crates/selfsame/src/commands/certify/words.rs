@@ -34,15 +34,16 @@ fn verdict(record: &CertificateRecord) -> Vec<String> {
             format!("Nearest centre gets {} of these {images} embeddings wrong.", percent(error.value)),
             "There are no images here whose distances could be measured, so there is no bound on that error.".into(),
         ],
-        Some(bound) if bound.value < 1.0 => vec![
-            format!(
-                "Nearest centre gets at most {} of these {images} images wrong: that is proved.",
-                percent(bound.value)
-            ),
-            format!(
-                "{measured} The proof looks at no error: it knows how near the images of a class are, how alike their views, and how far apart the classes."
-            ),
-        ],
+        Some(bound) if bound.value < 1.0 => {
+            let most = if bound.value > 0.0 { format!("at most {}", percent(bound.value)) } else { "none".into() };
+            vec![
+                format!("Nearest centre gets {most} of these {images} images wrong: that is proved."),
+                format!(
+                    "{measured} The proof looks at no error: it knows how near the images of a class are, how alike their \
+                     views, and how far apart the classes."
+                ),
+            ]
+        }
         Some(_) => vec![
             format!("Nothing is proved of these {images} images: the error bound is vacuous."),
             format!(
