@@ -26,8 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             row(&format!("G({vertices},{density})"), &graph, threads(rest)?);
         }
         [law @ ("hidden" | "cover"), vertices, density, size, seed, rest @ ..] => {
+            let (n, p, size): (usize, f64, usize) = (vertices.parse()?, density.parse()?, size.parse()?);
             let make = if *law == "hidden" { hidden } else { cover };
-            let graph = make(vertices.parse()?, density.parse()?, size.parse()?, seed.parse()?);
+            let graph = make(n, p, size, seed.parse()?).ok_or("no such graph: too large a clique, or too few edges")?;
             row(&format!("{law}({vertices},{density},{size})"), &graph, threads(rest)?);
         }
         [folder, rest @ ..] => {
@@ -108,12 +109,18 @@ fn random(n: usize, density: f64, seed: u64) -> Graph {
 
 /// G(n, p) around a clique of `size`, with such shares of edges between it and the rest, and within the rest, that all
 /// vertices have the same expected degree.
-fn hidden(n: usize, density: f64, size: usize, seed: u64) -> Graph {
+fn hidden(n: usize, density: f64, size: usize, seed: u64) -> Option<Graph> {
     let mut chance = Chance::new(seed);
     let order = chance.order(n);
+    if size == 0 || size + 1 >= n {
+        return None;
+    }
     let degree = density * (n - 1) as f64;
     let across = (degree - (size - 1) as f64) / (n - size) as f64;
     let outside = (degree - size as f64 * across) / (n - size - 1) as f64;
+    if ![across, outside].iter().all(|share| (0.0..=1.0).contains(share)) {
+        return None;
+    }
     let mut graph = Graph::new(n);
     for i in 0..n {
         for j in i + 1..n {
@@ -123,26 +130,33 @@ fn hidden(n: usize, density: f64, size: usize, seed: u64) -> Graph {
             }
         }
     }
-    graph
+    Some(graph)
 }
 
 /// The complement of `size` disjoint cliques that cover all vertices, with further edges up to the density that avoid one
 /// vertex of each: those vertices are a clique of the graph, and none is larger.
-fn cover(n: usize, density: f64, size: usize, seed: u64) -> Graph {
+fn cover(n: usize, density: f64, size: usize, seed: u64) -> Option<Graph> {
     let mut chance = Chance::new(seed);
     let order = chance.order(n);
+    let pairs = |n: usize| n * n.saturating_sub(1) / 2;
+    let wanted = ((1.0 - density) * pairs(n) as f64) as usize;
+    if size == 0 || size >= n || wanted > pairs(n) - pairs(size) {
+        return None;
+    }
     let mut missing = Graph::new(n);
+    let mut count = 0;
     for i in 0..n {
         for j in (i + size..n).step_by(size) {
             missing.add_edge(order[i], order[j]);
+            count += 1;
         }
     }
-    let wanted = ((1.0 - density) * (n * (n - 1) / 2) as f64) as usize;
-    while missing.edges() < wanted {
+    while count < wanted {
         let (i, j) = (chance.below(n), size + chance.below(n - size));
-        if i != j {
+        if i != j && !missing.has_edge(order[i], order[j]) {
             missing.add_edge(order[i], order[j]);
+            count += 1;
         }
     }
-    missing.complement()
+    Some(missing.complement())
 }

@@ -177,6 +177,24 @@ fn a_budget_gives_an_interval_with_the_truth_in_it() {
 }
 
 #[test]
+fn a_budget_holds_where_what_prepares_the_search_is_hard_itself() {
+    // A complement that is sparse, but for a part whose own maximum clique takes hours.
+    let mut random = Xorshift(4);
+    let hard = random.graph(500, 922);
+    let sparse = random.graph(1200, 50);
+    let pairs = (0..1200).flat_map(|i| (i + 1..1200).map(move |j| (i, j)));
+    let joined = |&(i, j): &(usize, usize)| if j < 500 { !hard.has_edge(i, j) } else { !sparse.has_edge(i, j) };
+    let graph = Graph::from_edges(1200, pairs.filter(joined));
+    assert!(graph.density() > 0.8, "{}", graph.density());
+    let start = std::time::Instant::now();
+    let budget = Some(std::time::Duration::from_millis(200));
+    let clique = maximum_clique(&graph, &Options { budget, threads: 1, ..Options::default() });
+    assert!(verify(&graph, &clique.witness) && clique.witness.len() <= clique.upper);
+    // A hundred times the budget: a busy machine passes, a search without a limit does not.
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[test]
 fn what_is_known_is_used() {
     let graph = Graph::from_edges(6, [(0, 1), (1, 2), (0, 2), (3, 4), (4, 5), (3, 5)]);
     let options = Options { known: vec![5, 3, 4], upper: Some(3), ..Options::default() };

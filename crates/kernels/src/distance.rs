@@ -8,12 +8,13 @@ use crate::isa::{Isa, Kernel, Vector, compiled};
 
 mod dense;
 mod pairs;
+#[cfg(target_arch = "x86_64")]
 mod quads;
 
 pub use dense::{LONGEST, Packed, ROWS};
 
 /// Values summed in 32 bits at a time. A product of bytes is at most 255² = 65,025, so that a signed sum holds 33,025
-/// of them: half the next power of two above leaves no doubt.
+/// of them: half of the power of two below leaves no doubt.
 const SAFE: usize = 1 << 14;
 
 compiled! {

@@ -215,13 +215,13 @@ mod amx {
     use std::arch::x86_64::{__cpuid, __cpuid_count};
     use std::sync::OnceLock;
 
-    /// Whether the processor has tiles, and products of bytes and of bf16 in them, and the system lends them to this
-    /// process. Asked once; threads that exist already have them, too.
+    /// Whether the processor has tiles, and products of bytes in them, and the system lends them to this process. Asked
+    /// once; threads that exist already have them, too.
     pub(super) fn lent() -> bool {
         static LENT: OnceLock<bool> = OnceLock::new();
         *LENT.get_or_init(|| {
-            // Leaf 7, EDX: 22 products of bf16, 24 tiles, 25 products of bytes (Intel's manual, volume 2A, CPUID).
-            const NEEDED: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+            // Leaf 7, EDX: 24 tiles, 25 products of bytes (Intel's manual, volume 2A, CPUID).
+            const NEEDED: u32 = 1 << 24 | 1 << 25;
             __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & NEEDED == NEEDED && permitted()
         })
     }

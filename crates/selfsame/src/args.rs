@@ -521,7 +521,7 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 pub enum Bench {
     /// Views a second on one core, or on as many as --threads says: cropped, jittered, blurred and normalised to floats
     Augment(BenchAugment),
-    /// View pairs compared a second: augmented distances of random bytes
+    /// View pairs compared a second: augmented distances of random bytes, or of the images of a data set
     Distance(BenchDistance),
 }
 

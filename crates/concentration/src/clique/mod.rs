@@ -135,8 +135,8 @@ fn whole(graph: &Graph, known: &[usize], most: usize, threads: usize, deadline: 
             upper = upper.min(colours(&sorted).max(witness.len()));
         }
     }
-    if witness.len() < upper && graph.density() >= DENSE {
-        upper = upper.min(partition(graph).max(witness.len()));
+    if witness.len() < upper && sorted.density() >= DENSE {
+        upper = upper.min(partition(&sorted, deadline).max(witness.len()));
     }
     if witness.len() < upper {
         let (larger, proved) = tasks::solve(&sorted, witness.len(), upper, threads, deadline);
@@ -148,21 +148,24 @@ fn whole(graph: &Graph, known: &[usize], most: usize, threads: usize, deadline: 
     Clique { witness, upper }
 }
 
-/// From this density on, the largest sets of vertices without an edge are found in no time.
+/// From this density on, the largest sets of vertices without an edge are mostly small and soon found.
 const DENSE: f64 = 0.8;
 
 /// How many sets without an edge the vertices fall into when the largest is taken out time and again, which no clique
 /// exceeds: a clique has one vertex of each. Where a graph was made of such sets this finds them, where colouring vertex
-/// by vertex does not.
-fn partition(graph: &Graph) -> usize {
+/// by vertex does not. Once the time is up, every vertex that is left counts as a set.
+fn partition(graph: &Graph, deadline: Option<Instant>) -> usize {
     let complement = graph.complement();
     let mut left: Vec<u32> = (0..graph.vertices() as u32).collect();
     let mut sets = 0;
     while !left.is_empty() {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return sets + left.len();
+        }
         let rest = complement.induced(&left);
         let order = degeneracy(&rest, &bits::full(left.len()));
         let found = local_search(&rest, &[], left.len(), left.len(), 1);
-        let (larger, _) = tasks::solve(&rest.induced(&order), found.len(), left.len(), 1, None);
+        let (larger, _) = tasks::solve(&rest.induced(&order), found.len(), left.len(), 1, deadline);
         let taken: Vec<u32> = match larger {
             Some(larger) => larger.into_iter().map(|v| left[order[v as usize] as usize]).collect(),
             None => found.into_iter().map(|v| left[v]).collect(),
@@ -189,7 +192,7 @@ mod tests {
         for seed in 0..200 {
             let graph = testing::graph(&mut random, 1 + seed % 30, 512 + seed % 512);
             let omega = testing::enumerate(&graph, u64::MAX >> (64 - graph.vertices()));
-            assert!((omega..=graph.vertices()).contains(&partition(&graph)), "{seed}");
+            assert!((omega..=graph.vertices()).contains(&partition(&graph, None)), "{seed}");
         }
     }
 
@@ -202,7 +205,7 @@ mod tests {
         let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
         let joined = |&(i, j): &(usize, usize)| i % sets != j % sets && (!missing.has_edge(i, j) || j < sets);
         let graph = Graph::from_edges(n, pairs.filter(joined));
-        assert_eq!(partition(&graph), sets);
+        assert_eq!(partition(&graph, None), sets);
         assert_eq!(maximum_clique(&graph, &Options::default()).omega(), Some(sets));
     }
 }

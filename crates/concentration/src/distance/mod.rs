@@ -21,8 +21,9 @@
 //!
 //! The numbers of φ are rounded. With u = 2⁻⁵³ an e·a that is summed in f64 in three stages (rows, columns, channels) is
 //! off by at most e_c = (height + width + channels + 128)·u·1.01·‖a‖, by Cauchy–Schwarz in each stage: a sum
-//! of n products rounds by n·u, and a cosine, whose angle below 2π is off by 3·u of itself, by less than 28·u a stage. Then Σ(e·a)² is off by at most 2√k·‖a‖·e_c + k·e_c² + (k + 2)·u·‖a‖², and r by at most the root
-//! of that, e_r. Rounding to f32 adds 2⁻²⁴ of every number, so of ‖φ‖ = ‖a‖. Two views of norm at most R = 255·√D thus have
+//! of n products rounds by n·u, and a cosine, whose angle below 2π is off by 3·u of itself, by less than 28·u a stage.
+//! Then Σ(e·a)² is off by at most 2√k·‖a‖·e_c + k·e_c² + (k + 2)·u·‖a‖², and r by at most the root of that, e_r. Rounding
+//! to f32 adds 2⁻²⁴ of every number, so of ‖φ‖ = ‖a‖. Two views of norm at most R = 255·√D thus have
 //! ‖φ̂(a) − φ̂(b)‖ ≤ ‖a − b‖ + E, E = 2·(√k·e_c + e_r + 2⁻²⁴·(R + √k·e_c + e_r)), and the f32 sum of k + 1 squares is at
 //! most 1 + (k + 9)·2⁻²⁴ times the true one (terms of second order are covered by the spare summands). So a pair of views
 //! is passed over only where that sum is above (d + E)² times this factor, d the smallest distance so far.

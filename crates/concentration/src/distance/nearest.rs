@@ -36,8 +36,8 @@ impl Dense {
         Self { norms: sets.iter().map(norms).collect() }
     }
 
-    /// The nearest views of each image of `rows` and each of `columns`, row by row; in a `triangle` those of pairs i < j
-    /// only.
+    /// The nearest views of each image of the first range of `tile` and each of the second, row by row; in a `triangle`
+    /// those of pairs i < j only.
     pub(super) fn nearest(
         &self,
         isa: Isa,

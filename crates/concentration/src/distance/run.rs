@@ -1,5 +1,5 @@
 use std::ops::{ControlFlow, Range};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 use selfsame_kernels::isa::Isa;
@@ -12,8 +12,8 @@ use super::views::{Views, ViewsError};
 /// is prepared of its rows serves all of its columns.
 const TILE: [usize; 2] = [256, 1024];
 
-/// Images of a set that are looked at to choose a search.
-const SAMPLE: usize = 5;
+/// Images of a set, and views of each, that are looked at to choose a search.
+const SAMPLE: [usize; 2] = [5, 64];
 
 /// The share of distances computed in full from which computing all products is faster, as measured: a product costs the
 /// less of a distance the better the instruction set is at many products.
@@ -39,7 +39,7 @@ pub enum Search {
 
 /// How to compute, none of which changes a distance between bytes. The threads are those of the rayon pool that the
 /// call is made in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// The instruction set.
     pub isa: Isa,
@@ -173,6 +173,8 @@ pub struct Run<'a> {
     pub(super) done: Vec<bool>,
     pub(super) keys: Vec<u64>,
     pub(super) pairs: Vec<[u16; 2]>,
+    prepared: Option<(Options, Way<'a>)>,
+    pub(super) inputs: OnceLock<[u8; 32]>,
 }
 
 impl<'a> Run<'a> {
@@ -215,6 +217,8 @@ impl<'a> Run<'a> {
             tiles,
             keys: vec![NONE.0; count],
             pairs: vec![NONE.1; count],
+            prepared: None,
+            inputs: OnceLock::new(),
         }
     }
 
@@ -244,15 +248,29 @@ impl<'a> Run<'a> {
         if missing.is_empty() {
             return ControlFlow::Continue(());
         }
-        let search = self.choose(options);
-        // A thread's memory serves all of its tiles. Outside the pool there is one thread, this one.
+        // What was prepared serves later calls: of many views it takes as long as some tiles.
+        let prepared = self.prepared.take().filter(|(of, _)| of == options);
+        let (_, way) = prepared.unwrap_or_else(|| (*options, self.choose(options)));
+        let outcome = self.compute(options.isa, &way, &missing, progress);
+        self.prepared = Some((*options, way));
+        outcome
+    }
+
+    fn compute(
+        &mut self,
+        isa: Isa,
+        way: &Way<'a>,
+        missing: &[usize],
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        // A thread's memory serves all of its tiles.
         let threads = rayon::current_num_threads();
         let memories: Vec<Mutex<Scratch>> = (0..threads).map(|_| Mutex::default()).collect();
         for group in missing.chunks(8 * threads) {
             let compute = |&tile: &usize| {
                 let memory = &memories[rayon::current_thread_index().unwrap_or(0)];
                 let mut scratch = memory.lock().unwrap_or_else(PoisonError::into_inner);
-                self.tile(options.isa, &self.tiles[tile], &search, &mut scratch)
+                self.tile(isa, &self.tiles[tile], way, &mut scratch)
             };
             let found: Vec<Vec<Nearest>> = group.par_iter().map(compute).collect();
             for (&tile, found) in group.iter().zip(found) {
@@ -293,23 +311,29 @@ impl<'a> Run<'a> {
         if options.search == Search::Pruned {
             return pruned();
         }
-        // A sample of the images tells: of those, all pairs.
-        let bytes = sets.map(|set| {
-            let step = set.images.div_ceil(SAMPLE).max(1);
-            (0..set.images).step_by(step).flat_map(|image| set.block(image..image + 1)).copied().collect::<Vec<u8>>()
+        // A sample tells: all pairs of some images, by some of their views.
+        let views = sets.map(|set| set.views.min(SAMPLE[1]));
+        let bytes = [0, 1].map(|side| {
+            let set = &sets[side];
+            let step = set.images.div_ceil(SAMPLE[0]).max(1);
+            let first = |image: usize| &set.block(image..image + 1)[..views[side] * set.dim];
+            (0..set.images).step_by(step).flat_map(first).copied().collect::<Vec<u8>>()
         });
-        let samples = [0, 1].map(|side| Views {
-            images: bytes[side].len() / (sets[side].views * sets[side].dim),
-            bytes: &bytes[side],
-            ..sets[side]
+        let samples = [0, 1].map(|side| {
+            let (views, bytes) = (views[side], &bytes[side][..]);
+            Views { images: bytes.len() / (views * sets[side].dim), views, bytes, ..sets[side] }
         });
         let pairs = (0..samples[0].images).flat_map(|i| (0..samples[1].images).map(move |j| [i, j]));
         let pairs: Vec<[usize; 2]> = pairs.filter(|[i, j]| !self.triangle || i < j).collect();
-        let mut scratch = Scratch::default();
         let pruning = Pruning::new(options.isa, if self.triangle { &samples[..1] } else { &samples });
-        pruning.nearest(options.isa, [&samples[0], &samples[1]], pairs.iter().copied(), &mut scratch);
-        let all = (pairs.len() * sets[0].views * sets[1].views) as f64;
-        if scratch.full as f64 <= dense_share(options.isa) * all { pruned() } else { dense() }
+        let full = |&pair: &[usize; 2]| {
+            let mut scratch = Scratch::default();
+            pruning.nearest(options.isa, [&samples[0], &samples[1]], std::iter::once(pair), &mut scratch);
+            scratch.full
+        };
+        let full = pairs.par_iter().map(full).sum::<u64>() as f64;
+        let all = (pairs.len() * views[0] * views[1]) as f64;
+        if full <= dense_share(options.isa) * all { pruned() } else { dense() }
     }
 
     fn tile(&self, isa: Isa, tile: &[Range<usize>; 2], way: &Way<'_>, scratch: &mut Scratch) -> Vec<Nearest> {

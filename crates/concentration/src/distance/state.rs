@@ -41,8 +41,12 @@ pub enum StateError {
 }
 
 impl Run<'_> {
-    /// What the distances depend on.
+    /// What the distances depend on, computed once.
     fn inputs(&self) -> [u8; DIGEST] {
+        *self.inputs.get_or_init(|| self.hash_inputs())
+    }
+
+    fn hash_inputs(&self) -> [u8; DIGEST] {
         let mut hash = Sha256::new();
         hash.update([u8::from(self.triangle)]);
         let mut numbers = |numbers: [usize; 5]| numbers.map(|number| hash.update((number as u64).to_le_bytes()));

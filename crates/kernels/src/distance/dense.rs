@@ -5,7 +5,9 @@
 //! widened to 16 bits, two values beside each other (`pairs`): AVX2's own instruction for bytes keeps sums of two products
 //! in 16 bits, which two bytes above 128 overflow.
 
-use super::{pairs, quads};
+use super::pairs;
+#[cfg(target_arch = "x86_64")]
+use super::quads;
 use crate::isa::Isa;
 
 /// Columns whose sums are in registers together, in panels of half as many.
@@ -51,11 +53,11 @@ impl Packed {
         assert!(part.start < part.end && part.end <= dim && part.len() <= LONGEST, "a part of the values");
         (self.dim, self.columns) = (part.len(), b.len() / dim);
         let panels = self.columns.next_multiple_of(COLUMNS) / PANEL;
+        #[cfg(target_arch = "x86_64")]
         if quads::has(self.isa) {
-            quads::pack(self.isa, b, dim, part, panels, &mut self.panels);
-        } else {
-            pairs::pack_columns(b, dim, part, panels, &mut self.panels);
+            return quads::pack(self.isa, b, dim, part, panels, &mut self.panels);
         }
+        pairs::pack_columns(b, dim, part, panels, &mut self.panels);
     }
 
     /// From one row of products to the next: the columns, and some to spare. An odd number of cache lines, so that the
@@ -80,10 +82,10 @@ impl Packed {
         }
         let stride = self.stride();
         let panels = columns.next_multiple_of(COLUMNS) / PANEL;
+        #[cfg(target_arch = "x86_64")]
         if quads::has(self.isa) {
-            quads::dots(self.isa, a, dim, part, &mut self.rows, &self.panels, panels, stride, out);
-        } else {
-            pairs::dots(self.isa, a, dim, part, &mut self.rows, &self.panels, panels, stride, out);
+            return quads::dots(self.isa, a, dim, part, &mut self.rows, &self.panels, panels, stride, out);
         }
+        pairs::dots(self.isa, a, dim, part, &mut self.rows, &self.panels, panels, stride, out);
     }
 }

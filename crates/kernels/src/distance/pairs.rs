@@ -5,7 +5,9 @@
 use std::ops::Range;
 
 use super::dense::{DEPTH, Line, PANEL, ROWS};
-use crate::isa::{Isa, Set};
+use crate::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Set;
 
 /// Rows whose sums are kept in registers at a time.
 const GROUP: usize = 4;
@@ -87,12 +89,9 @@ fn micro(isa: Isa, rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GR
     debug_assert_eq!(rows.len(), columns.len().div_ceil(LINE_STEPS));
     match isa.0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: an `Isa` of this set exists only where the machine was found to have it; the rows have as many steps
-        // as there are columns' lines.
-        Set::Amx | Set::Avx512 => unsafe { x86::avx512(rows, columns, sums) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Set::Avx2 => unsafe { x86::avx2(rows, columns, sums) },
+        // SAFETY: an `Isa` of these sets exists only where the machine was found to have AVX2; the rows have as many steps
+        // as there are columns' lines. (AVX-512 without VNNI is rare enough to do with AVX2.)
+        Set::Amx | Set::Avx512 | Set::Avx2 => unsafe { x86::avx2(rows, columns, sums) },
         _ => portable(rows, columns, sums),
     }
 }
@@ -114,65 +113,37 @@ mod x86 {
 
     use super::{GROUP, Line, PANEL};
 
-    macro_rules! micro {
-        ($name:ident, $features:literal, $register:ty, $lanes:literal, $zero:ident, $splat:ident, $load:ident,
-         $store:ident, $add:ident, $multiply:ident) => {
-            /// The sums of the products of a group of rows and a panel.
-            ///
-            /// # Safety
-            ///
-            /// The machine must have the features named, and `rows` a quarter as many lines as `columns`, rounded up.
-            #[target_feature(enable = $features)]
-            pub(super) unsafe fn $name(rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
-                const REGISTERS: usize = PANEL / $lanes;
-                let mut totals = [[$zero(); REGISTERS]; GROUP];
-                let rows = rows.as_ptr().cast::<i32>();
-                for (step, columns) in columns.iter().enumerate() {
-                    let columns: [$register; REGISTERS] = std::array::from_fn(|register| {
-                        // SAFETY: a line is REGISTERS registers.
-                        unsafe { $load(columns.0.as_ptr().cast::<$register>().add(register)) }
-                    });
-                    for row in 0..GROUP {
-                        // SAFETY: a step of the rows has GROUP pairs, and there are as many steps as columns' lines.
-                        let pair = $splat(unsafe { *rows.add(step * GROUP + row) });
-                        for register in 0..REGISTERS {
-                            let product = $multiply(pair, columns[register]);
-                            totals[row][register] = $add(totals[row][register], product);
-                        }
-                    }
-                }
-                for (sums, totals) in sums.iter_mut().zip(totals) {
-                    for (register, total) in totals.into_iter().enumerate() {
-                        // SAFETY: a row has PANEL sums, which are REGISTERS registers.
-                        unsafe { $store(sums.as_mut_ptr().add(register * $lanes).cast(), total) };
-                    }
+    const LANES: usize = 8;
+    const REGISTERS: usize = PANEL / LANES;
+
+    /// The sums of the products of a group of rows and a panel.
+    ///
+    /// # Safety
+    ///
+    /// The machine must have the features named, and `rows` a quarter as many lines as `columns`, rounded up.
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn avx2(rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
+        let mut totals = [[_mm256_setzero_si256(); REGISTERS]; GROUP];
+        let rows = rows.as_ptr().cast::<i32>();
+        for (step, columns) in columns.iter().enumerate() {
+            let columns: [__m256i; REGISTERS] = std::array::from_fn(|register| {
+                // SAFETY: a line is REGISTERS registers.
+                unsafe { _mm256_load_si256(columns.0.as_ptr().cast::<__m256i>().add(register)) }
+            });
+            for row in 0..GROUP {
+                // SAFETY: a step of the rows has GROUP pairs, and there are as many steps as columns' lines.
+                let pair = _mm256_set1_epi32(unsafe { *rows.add(step * GROUP + row) });
+                for register in 0..REGISTERS {
+                    let product = _mm256_madd_epi16(pair, columns[register]);
+                    totals[row][register] = _mm256_add_epi32(totals[row][register], product);
                 }
             }
-        };
+        }
+        for (sums, totals) in sums.iter_mut().zip(totals) {
+            for (register, total) in totals.into_iter().enumerate() {
+                // SAFETY: a row has PANEL sums, which are REGISTERS registers.
+                unsafe { _mm256_storeu_si256(sums.as_mut_ptr().add(register * LANES).cast(), total) };
+            }
+        }
     }
-
-    micro!(
-        avx2,
-        "avx2,fma",
-        __m256i,
-        8,
-        _mm256_setzero_si256,
-        _mm256_set1_epi32,
-        _mm256_loadu_si256,
-        _mm256_storeu_si256,
-        _mm256_add_epi32,
-        _mm256_madd_epi16
-    );
-    micro!(
-        avx512,
-        "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma",
-        __m512i,
-        16,
-        _mm512_setzero_si512,
-        _mm512_set1_epi32,
-        _mm512_loadu_si512,
-        _mm512_storeu_si512,
-        _mm512_add_epi32,
-        _mm512_madd_epi16
-    );
 }

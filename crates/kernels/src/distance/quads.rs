@@ -8,16 +8,12 @@
 use std::ops::Range;
 
 use super::dense::{Line, ROWS};
-use crate::isa::Isa;
-#[cfg(target_arch = "x86_64")]
-use crate::isa::Set;
+use crate::isa::{Isa, Set};
 
 /// Whether this instruction set has such products.
 pub(super) fn has(isa: Isa) -> bool {
     match isa.0 {
-        #[cfg(target_arch = "x86_64")]
         Set::Amx => true,
-        #[cfg(target_arch = "x86_64")]
         Set::Avx512 => is_x86_feature_detected!("avx512vnni"),
         _ => false,
     }
@@ -30,36 +26,30 @@ const TILE: usize = 16;
 
 /// Steps of 64 values, those at the end filled up with zeros. Missing columns are zeros.
 pub(super) fn pack(isa: Isa, b: &[u8], dim: usize, part: Range<usize>, panels: usize, to: &mut Vec<Line>) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let flip = if isa.0 == Set::Amx { 0 } else { 0x80 };
-        let steps = part.len().div_ceil(STEP);
-        to.clear();
-        to.resize(panels * steps * TILE, Line([0; 64]));
-        for (panel, b) in b.chunks(TILE * dim).enumerate() {
-            for step in 0..steps {
-                let values = part.start + step * STEP..part.end.min(part.start + (step + 1) * STEP);
-                let lines = (&mut to[(panel * steps + step) * TILE..][..TILE]).try_into().expect("a tile of lines");
-                if values.len() == STEP && b.len() == TILE * dim {
-                    // SAFETY: `has` found AVX-512, of which AMX is an addition; there are 16 vectors of `dim` bytes
-                    // and 64 values from `values.start` on in each.
-                    unsafe { x86::transpose(b.as_ptr().add(values.start), dim, flip, lines) };
-                } else {
-                    for (column, from) in b.chunks_exact(dim).enumerate() {
-                        for (at, value) in from[values.clone()].iter().enumerate() {
-                            lines[at / 4].0[4 * column + at % 4] = value ^ flip;
-                        }
+    let flip = if isa.0 == Set::Amx { 0 } else { 0x80 };
+    let steps = part.len().div_ceil(STEP);
+    to.clear();
+    to.resize(panels * steps * TILE, Line([0; 64]));
+    for (panel, b) in b.chunks(TILE * dim).enumerate() {
+        for step in 0..steps {
+            let values = part.start + step * STEP..part.end.min(part.start + (step + 1) * STEP);
+            let lines = (&mut to[(panel * steps + step) * TILE..][..TILE]).try_into().expect("a tile of lines");
+            if values.len() == STEP && b.len() == TILE * dim {
+                // SAFETY: `has` found AVX-512, of which AMX is an addition; there are 16 vectors of `dim` bytes
+                // and 64 values from `values.start` on in each.
+                unsafe { x86::transpose(b.as_ptr().add(values.start), dim, flip, lines) };
+            } else {
+                for (column, from) in b.chunks_exact(dim).enumerate() {
+                    for (at, value) in from[values.clone()].iter().enumerate() {
+                        lines[at / 4].0[4 * column + at % 4] = value ^ flip;
                     }
                 }
             }
         }
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    unreachable!("{isa} has no products of bytes: {} of {dim}, {part:?}, {panels}, {}", b.len(), to.len());
 }
 
 #[expect(clippy::too_many_arguments, reason = "the two blocks, their packed forms and the place of the products")]
-#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "never called there"))]
 pub(super) fn dots(
     isa: Isa,
     a: &[u8],
@@ -71,46 +61,42 @@ pub(super) fn dots(
     stride: usize,
     out: &mut [u32],
 ) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let steps = part.len().div_ceil(STEP);
-        let mut sums = [0_u32; ROWS];
-        // Rows that are left from before have places that nobody reads; those of this call are written whole.
-        rows.resize(ROWS * steps, Line([0; 64]));
-        for (row, from) in a.chunks_exact(dim).enumerate() {
-            let from = &from[part.clone()];
-            let lines = rows[row / TILE * steps * TILE + row % TILE..].iter_mut().step_by(TILE);
-            let (whole, rest) = from.as_chunks::<STEP>();
-            let rest = (!rest.is_empty()).then(|| {
-                let mut line = [0; STEP];
-                line[..rest.len()].copy_from_slice(rest);
-                line
-            });
-            for (line, &values) in lines.zip(whole.iter().chain(&rest)) {
-                *line = Line(values);
-            }
-            if isa.0 != Set::Amx {
-                sums[row] = from.iter().map(|&value| u32::from(value)).sum::<u32>() * 128;
-            }
+    let steps = part.len().div_ceil(STEP);
+    let mut sums = [0_u32; ROWS];
+    // Rows that are left from before have places that nobody reads; those of this call are written whole.
+    rows.resize(ROWS * steps, Line([0; 64]));
+    for (row, from) in a.chunks_exact(dim).enumerate() {
+        let from = &from[part.clone()];
+        let lines = rows[row / TILE * steps * TILE + row % TILE..].iter_mut().step_by(TILE);
+        let (whole, rest) = from.as_chunks::<STEP>();
+        let rest = (!rest.is_empty()).then(|| {
+            let mut line = [0; STEP];
+            line[..rest.len()].copy_from_slice(rest);
+            line
+        });
+        for (line, &values) in lines.zip(whole.iter().chain(&rest)) {
+            *line = Line(values);
         }
-        let product = x86::Product { rows, columns, steps, panels, stride };
-        assert!(rows.len() == 2 * steps * TILE && columns.len() >= panels * steps * TILE, "whole tiles");
-        assert!(panels.is_multiple_of(2) && stride >= panels * TILE && out.len() == ROWS * stride, "a place a sum");
-        if isa.0 == Set::Amx {
-            // SAFETY: an `Isa` of this set exists only where the machine has AMX and the kernel lends it; lengths were
-            // checked above.
-            unsafe { x86::amx(&product, out) };
-        } else {
-            // SAFETY: `has` found VNNI; lengths as above.
-            unsafe { x86::vnni(&product, out) };
-            for (out, sum) in out.chunks_exact_mut(stride).zip(sums) {
-                out[..panels * TILE].iter_mut().for_each(|out| *out = out.wrapping_add(sum));
-            }
+        if isa.0 != Set::Amx {
+            sums[row] = from.iter().map(|&value| u32::from(value)).sum::<u32>() * 128;
+        }
+    }
+    let product = x86::Product { rows, columns, steps, panels, stride };
+    assert!(rows.len() == 2 * steps * TILE && columns.len() >= panels * steps * TILE, "whole tiles");
+    assert!(panels.is_multiple_of(2) && stride >= panels * TILE && out.len() == ROWS * stride, "a place a sum");
+    if isa.0 == Set::Amx {
+        // SAFETY: an `Isa` of this set exists only where the machine has AMX and the kernel lends it; lengths were
+        // checked above.
+        unsafe { x86::amx(&product, out) };
+    } else {
+        // SAFETY: `has` found VNNI; lengths as above.
+        unsafe { x86::vnni(&product, out) };
+        for (out, sum) in out.chunks_exact_mut(stride).zip(sums) {
+            out[..panels * TILE].iter_mut().for_each(|out| *out = out.wrapping_add(sum));
         }
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::asm;
     use std::arch::x86_64::*;
