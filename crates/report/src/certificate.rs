@@ -85,8 +85,11 @@ impl CertificateRecord {
         all.min_by(|a, b| a.value.total_cmp(&b.value))
     }
 
-    /// The factor to change first: the one that, were it perfect, would help most.
+    /// The factor to change first: the one that, were it perfect, would help most; none where nothing is left to gain.
     pub fn first(&self) -> Option<&WhatIf> {
+        if self.best_bound().is_some_and(|bound| bound.value == 0.0) {
+            return None;
+        }
         let order =
             |a: &&WhatIf, b: &&WhatIf| a.bound.value.total_cmp(&b.bound.value).then(b.slack.total_cmp(&a.slack));
         self.what_if.iter().min_by(order)

@@ -280,6 +280,14 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     let record = certify(&out, "--split train --per-class 1000 --views 1");
     assert_eq!((record.split.as_str(), record.views), ("train", 2));
     assert!(record.images < 60, "validation images are not among them: {}", record.images);
+    // Of one class nothing can be taken for another.
+    let single = folder.path().join("single");
+    let mut args = small("pretrain", &single);
+    args.extend(["--classes", "ring"].map(str::to_owned));
+    assert!(run(&args).status.success());
+    let record = certify(&single, "--per-class 12");
+    assert!(record.verdict[0].contains("single class") && record.divergence.unwrap().closest.is_empty());
+
     // Without labels what needs none is measured.
     let photos = folder.path().join("photos");
     std::fs::create_dir(&photos).unwrap();
@@ -349,5 +357,6 @@ fn a_class_that_shares_views_and_an_encoder_that_aligns_them_have_a_bound() {
     let (bound, error) = (record.best_bound().unwrap().value, record.named("nearest centre, any view").unwrap().value);
     assert!(bound < 1.0 && bound >= error, "{bound} and {error}: {:?}", record.obstacles);
     assert!(record.verdict[0].contains("that is proved"), "{:?}", record.verdict);
+    assert_eq!(record.advice.is_empty(), bound == 0.0, "advice only where there is something to gain");
     assert!(record.concentration.unwrap().sigma.value > 0.4);
 }

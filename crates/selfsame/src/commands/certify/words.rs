@@ -29,6 +29,9 @@ fn verdict(record: &CertificateRecord) -> Vec<String> {
     };
     let measured = format!("Measured, it is {}.", percent(error.value));
     let images = record.images;
+    if record.classes.len() == 1 {
+        return vec!["There is a single class, so no image can be taken for one of another.".into()];
+    }
     match record.best_bound() {
         None => vec![
             format!("Nearest centre gets {} of these {images} embeddings wrong.", percent(error.value)),
