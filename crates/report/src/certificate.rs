@@ -29,7 +29,7 @@ pub struct CertificateRecord {
     pub split: String,
     /// Which weights the encoder had; empty for embeddings.
     pub weights: String,
-    /// SHA-256 of labels and pixels of the whole data set; empty for embeddings.
+    /// SHA-256 of the labels and pixels of the images measured; empty for embeddings.
     pub digest: String,
     /// The policy that views were drawn by, in short; empty for embeddings.
     pub policy: String,

@@ -254,6 +254,9 @@ pub struct Certify {
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_enum, default_value = "last")]
     pub checkpoint: CheckpointName,
+    /// Seed of the views, and of what is estimated by drawing; the same for all runs, so that they can be compared
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
     #[command(flatten)]
     pub device: DeviceArg,
     #[command(flatten)]

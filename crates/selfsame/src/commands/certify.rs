@@ -20,13 +20,14 @@ use selfsame::report::record::PAGE_FILE;
 use selfsame::report::{Sprite, read, render_certificate, wilson, write_atomic, write_json};
 use selfsame::theory::{Error, Labels, Quantity, Trust};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use self::measure::World;
 use self::world::{Parameters, Pixels, Sample};
 use super::{report, shown};
 use crate::args::{Certify as Args, CheckpointName, SplitName};
 use crate::misuse;
-use crate::run::{CONFIG_FILE, Run, digest};
+use crate::run::{CONFIG_FILE, Run};
 use crate::terminal::{Bar, Terminal};
 
 mod embeddings;
@@ -63,7 +64,7 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
     if out.join(CONFIG_FILE).exists() {
         return Err(misuse(format!("--out {}: that is the folder of a run; choose another", out.display())));
     }
-    let (sample, notes) = embeddings::read(file, args.labels.as_deref())?;
+    let (sample, notes) = embeddings::read(file, args.labels.as_deref(), args.seed)?;
     let mut status = |what: &str| terminal.status(what);
     let named = || file.display().to_string();
     let world = World::new(&sample, &mut status).with_context(named)?;
@@ -93,8 +94,8 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
         SplitName::All => return Err(misuse("--split all: choose one of train, validation and test")),
     };
     let chosen = chosen(args, &dataset, split, name)?;
-    let views = Drawn::new(args, &plan.augment, plan.seed, dataset.image_size, split, &chosen)?;
-    let mut sample = views.embedded(plan.seed, &encoder, &device)?;
+    let views = Drawn::new(args, &plan.augment, dataset.image_size, split, &chosen)?;
+    let mut sample = views.embedded(args.seed, &encoder, &device)?;
     if let Some(labels) = split.labels() {
         let of_chosen: Vec<u32> = chosen.iter().map(|&index| labels[index]).collect();
         let (labels, classes) = present(&of_chosen, &dataset.classes)?;
@@ -122,7 +123,7 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
         subject: shown(&run.path),
         split: name.into(),
         weights,
-        digest: digest(&dataset),
+        digest: digest(split, &chosen),
         policy: plan.augment.to_string(),
         examples: examples(&dataset, split, &chosen, &sample)?,
         ..record
@@ -176,14 +177,7 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn new(
-        args: &Args,
-        policy: &Policy,
-        seed: u64,
-        side: u32,
-        split: &Split,
-        chosen: &[usize],
-    ) -> anyhow::Result<Self> {
+    fn new(args: &Args, policy: &Policy, side: u32, split: &Split, chosen: &[usize]) -> anyhow::Result<Self> {
         let (images, views, size) = (chosen.len(), args.views + 1, side as usize * side as usize * 3);
         let all = images as u128 * views as u128 * size as u128;
         if all > VIEW_BYTES as u128 {
@@ -199,7 +193,7 @@ impl Drawn {
             let (first, others) = views.split_at_mut(size);
             first.copy_from_slice(image.pixels);
             for (view, into) in others.chunks_exact_mut(size).enumerate() {
-                let key = ViewKey { seed, image: index as u64, epoch: EPOCH, view: view as u32 };
+                let key = ViewKey { seed: args.seed, image: index as u64, epoch: EPOCH, view: view as u32 };
                 policy.view(key, Source::new(image.width, image.height, image.pixels)?, side, scratch, into)?;
             }
             Ok(())
@@ -314,6 +308,16 @@ fn examples(dataset: &Dataset, split: &Split, chosen: &[usize], sample: &Sample)
     Ok(Some(Sprite::thumbnails(side, side, &small, 5 * EXAMPLES as u32)?))
 }
 
+/// SHA-256 over the labels and pixels of the images measured: what makes two certificates comparable.
+fn digest(split: &Split, chosen: &[usize]) -> String {
+    let mut hasher = Sha256::new();
+    for &index in chosen {
+        hasher.update(split.labels().map_or(u32::MAX, |labels| labels[index]).to_le_bytes());
+        hasher.update(split.image(index).pixels);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What makes the certificate again.
 fn command(args: &Args, run: &Path) -> Vec<String> {
     let split = match args.split {
@@ -323,6 +327,7 @@ fn command(args: &Args, run: &Path) -> Vec<String> {
     };
     let mut words: Vec<String> = ["selfsame", "certify", &shown(run), "--split", split].map(str::to_owned).into();
     words.extend(["--per-class".into(), args.per_class.to_string(), "--views".into(), args.views.to_string()]);
+    words.extend(["--seed".into(), args.seed.to_string()]);
     words.extend(args.budget.map(|budget| ["--budget".to_owned(), budget.to_string()]).into_iter().flatten());
     if matches!(args.checkpoint, CheckpointName::Best) {
         words.extend(["--checkpoint", "best"].map(str::to_owned));

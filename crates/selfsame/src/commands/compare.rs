@@ -223,10 +223,11 @@ fn notes(reports: &[(&Path, Report)]) -> Vec<String> {
         reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
     let differ = |of: fn(&CertificateRecord) -> String| certified.windows(2).any(|pair| of(pair[0]) != of(pair[1]));
     for (what, of) in [
-        ("images of different data sets", (|record| record.digest.clone()) as fn(&CertificateRecord) -> String),
+        ("different images", (|record| record.digest.clone()) as fn(&CertificateRecord) -> String),
         ("different splits", |record| record.split.clone()),
         ("different numbers of images", |record| record.images.to_string()),
         ("different numbers of views", |record| record.views.to_string()),
+        ("views of different seeds", |record| record.seed.to_string()),
     ] {
         if differ(of) {
             notes.push(format!("The certificates are of {what}: their measures are not quite comparable."));

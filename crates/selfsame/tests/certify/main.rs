@@ -78,7 +78,7 @@ impl Plain {
         let views = |index: usize| {
             let image = dataset.test.image(index);
             let view = |view| {
-                let key = ViewKey { seed: plan.seed, image: index as u64, epoch: u64::MAX - 2, view };
+                let key = ViewKey { seed: 7, image: index as u64, epoch: u64::MAX - 2, view };
                 let mut into = vec![0; image.pixels.len()];
                 let source = Source::new(image.width, image.height, image.pixels).unwrap();
                 plan.augment.view(key, source, image.width, &mut Scratch::default(), &mut into).unwrap();
@@ -141,7 +141,7 @@ fn close(found: &Quantity, expected: f64) {
 fn numbers_are_those_of_plain_loops() {
     let folder = tempfile::tempdir().unwrap();
     let out = two_classes(folder.path());
-    let record = certify(&out, &format!("--per-class {IMAGES} --views {}", VIEWS - 1));
+    let record = certify(&out, &format!("--per-class {IMAGES} --views {} --seed 7", VIEWS - 1));
     let plain = Plain::of(&out);
     assert_eq!((record.images, record.views), (2 * IMAGES, VIEWS));
     assert_eq!(record.split, "test");
@@ -206,7 +206,7 @@ fn numbers_are_those_of_plain_loops() {
 fn main_parts_and_bounds_are_those_of_all_subsets() {
     let folder = tempfile::tempdir().unwrap();
     let out = two_classes(folder.path());
-    let record = certify(&out, &format!("--per-class {IMAGES} --views {}", VIEWS - 1));
+    let record = certify(&out, &format!("--per-class {IMAGES} --views {} --seed 7", VIEWS - 1));
     let plain = Plain::of(&out);
     let mut classes = Vec::new();
     for (class, found) in record.classes.iter().enumerate() {
@@ -254,7 +254,7 @@ fn main_parts_and_bounds_are_those_of_all_subsets() {
     }
     // Another run of the same is the same to the byte.
     let before = std::fs::read(out.join(CERTIFICATE_FILE)).unwrap();
-    certify(&out, &format!("--per-class {IMAGES} --views {}", VIEWS - 1));
+    certify(&out, &format!("--per-class {IMAGES} --views {} --seed 7", VIEWS - 1));
     assert_eq!(std::fs::read(out.join(CERTIFICATE_FILE)).unwrap(), before);
 }
 

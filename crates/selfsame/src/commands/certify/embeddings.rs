@@ -22,7 +22,7 @@ const CONVERT: &str = "save it with np.save(file, np.ascontiguousarray(x, dtype=
 
 /// The world of a file of embeddings: images × values, or images × views × values. Labels are those of `labels`, or of
 /// the archive that the embeddings are in, or none.
-pub fn read(path: &Path, labels: Option<&Path>) -> anyhow::Result<(Sample, Vec<String>)> {
+pub fn read(path: &Path, labels: Option<&Path>, seed: u64) -> anyhow::Result<(Sample, Vec<String>)> {
     let (embeddings, in_archive) = open(path, EMBEDDINGS)?;
     let mut notes = Vec::new();
     let (images, views, dim) = match *embeddings.shape() {
@@ -50,7 +50,7 @@ pub fn read(path: &Path, labels: Option<&Path>) -> anyhow::Result<(Sample, Vec<S
         }
         None => (None, Vec::new()),
     };
-    Ok((Sample { values, images, views, dim, labels, classes, seed: 0, pixels: None }, notes))
+    Ok((Sample { values, images, views, dim, labels, classes, seed, pixels: None }, notes))
 }
 
 type Array = NpyFile<Box<dyn Read>>;
