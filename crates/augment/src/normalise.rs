@@ -27,6 +27,11 @@ impl Normalise {
     /// Those of ImageNet, which the field uses for everything.
     pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
 
+    /// The deviations it divides by, of red, green and blue.
+    pub fn deviation(&self) -> [f32; 3] {
+        self.deviation
+    }
+
     /// By the mean and the deviation of red, green and blue on a scale of 0 to 1.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ pub mod device;
 pub mod fused;
 pub mod import;
 pub mod layers;
+mod lipschitz;
 pub mod mlp;
 pub mod onnx;
 pub mod parts;

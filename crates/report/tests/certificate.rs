@@ -144,6 +144,7 @@ fn whole(text: &str) -> CertificateRecord {
         }),
         geometry: vec![named("RankMe", exact(6.2)), named(text, exact(1.1))],
         lipschitz: Some(estimate(0.004, 0.004, 0.004)),
+        lipschitz_bound: Some(Quantity { value: 1.5e9, trust: Trust::Bound }),
         assumptions: [Some(true), Some(false), None]
             .map(|holds| Assumption { name: text.into(), holds, finding: text.into() })
             .into(),

@@ -223,6 +223,7 @@ fn checks(record: &CertificateRecord) -> Markup {
             table { tbody {
                 @for named in &record.geometry { tr { th scope="row" { (named.name) } td { (value(&named.quantity)) } } }
                 @if let Some(ratio) = &record.lipschitz { tr { th scope="row" { "largest ratio of distances after and before the encoder" } td { (value(ratio)) } } }
+                @if let Some(bound) = &record.lipschitz_bound { tr { th scope="row" { "the same of any images, proved layer by layer: at most" } td { (value(bound)) } } }
                 @if let Some(found) = &record.alignment {
                     @for spread in &found.spread {
                         tr { th scope="row" { "R_ε at ε = " (number(spread.epsilon)) } td { (share(&spread.outside)) } }

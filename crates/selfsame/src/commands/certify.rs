@@ -18,6 +18,7 @@ use selfsame::nn::{ResNet, device};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, EXAMPLES, Named};
 use selfsame::report::record::PAGE_FILE;
 use selfsame::report::{Sprite, read, render_certificate, wilson, write_atomic, write_json};
+use selfsame::theory::bounds::lipschitz;
 use selfsame::theory::{Error, Labels, Quantity, Trust};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -53,6 +54,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (None, Some(file)) => of_embeddings(args, file, &terminal),
         (None, None) => Err(misuse("name the folder of a run, or --embeddings")),
     }
+}
+
+/// A Lipschitz constant of the encoder with its outputs brought to length 1, none of which was shorter than the shortest
+/// seen; none where that is 0.
+fn proved_lipschitz(encoder: &ResNet, size: usize, sample: &Sample) -> anyhow::Result<Option<Quantity>> {
+    let length = |row: &[f32]| row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    let shortest = sample.values.chunks_exact(sample.dim).map(length).fold(f64::INFINITY, f64::min);
+    if !(shortest > 0.0 && shortest.is_finite()) {
+        return Ok(None);
+    }
+    let value = encoder.lipschitz(size) * lipschitz::normalised(shortest)?;
+    Ok(Some(Quantity { value, trust: Trust::Bound }))
 }
 
 /// The certificate of embeddings that no run made, in a folder of its own.
@@ -113,7 +126,10 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     };
     let mut status = |what: &str| terminal.status(what);
     let world = World::new(&sample, &mut status).map_err(named)?;
-    let record = words::with_words(measure::numbers(&world, &mut status)?, &world);
+    let numbers = measure::numbers(&world, &mut status)?;
+    status("the norms of the encoder's layers");
+    let lipschitz_bound = proved_lipschitz(&encoder, dataset.image_size as usize, &sample)?;
+    let record = words::with_words(CertificateRecord { lipschitz_bound, ..numbers }, &world);
     let weights = match args.checkpoint {
         CheckpointName::Last => format!("the last, of step {step}"),
         CheckpointName::Best => format!("those with the best kNN accuracy on the validation split, of step {step}"),

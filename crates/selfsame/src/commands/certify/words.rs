@@ -210,8 +210,12 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
             None,
             format!(
                 "Not needed: where the theorem has L × δ, what f does to the closest views was measured instead. The \
-                 largest ratio seen is {:.4}; the true constant is at least that.",
-                ratio.value
+                 largest ratio seen is {:.4}; the true constant is at least that{}.",
+                ratio.value,
+                record.lipschitz_bound.as_ref().map_or(String::new(), |bound| format!(
+                    ", and at most {:.3e}, the product of the layers' norms",
+                    bound.value
+                ))
             ),
         ),
         None => assumption("The encoder is Lipschitz", None, "It takes pixels to see.".into()),

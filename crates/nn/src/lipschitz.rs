@@ -1,0 +1,177 @@
+//! A Lipschitz constant of an encoder, proved layer by layer.
+
+use burn::tensor::Tensor;
+use selfsame_augment::Normalise;
+use selfsame_theory::bounds::lipschitz::{chain, residual};
+
+use crate::layers::{BatchNorm, Conv2d};
+use crate::resnet::{Block, ResNet};
+
+impl ResNet {
+    /// A number L with ‖f(x) − f(y)‖ ≤ L·‖x − y‖ for all images x and y of side `size`, RGB bytes as real numbers, f in
+    /// evaluation mode: the product of the layers' operator norms, from above. It is far above the smallest such number,
+    /// and the farther the deeper the network.
+    ///
+    /// A convolution with the batch normalisation after it is Σ over kernel places of a shift, of norm 1 at most, and a
+    /// matrix between channels; the norms of those matrices add up. ReLU has 1, a residual block the sum of branch and
+    /// shortcut, the mean over n places 1/√n, and a 3 × 3 maximum of stride 2 has 2, since no value is seen by more
+    /// than four of them.
+    pub fn lipschitz(&self, size: usize) -> f64 {
+        let pixels = Normalise::IMAGENET.deviation().map(|deviation| 1.0 / (255.0 * f64::from(deviation)));
+        let pixels = pixels.into_iter().fold(0.0, f64::max);
+        let halves = |size: usize, times: usize| (0..times).fold(size, |size, _| size.div_ceil(2));
+        // Halved by the stem of large images, twice, and by three of the stages.
+        let side = halves(size, if self.pooled { 5 } else { 3 }) as f64;
+        let blocks =
+            [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten().map(Block::lipschitz);
+        let pooling = if self.pooled { 2.0 } else { 1.0 };
+        chain([pixels, conv_bn(&self.conv1, &self.bn1), pooling, chain(blocks), 1.0 / side])
+    }
+}
+
+impl Block {
+    fn lipschitz(&self) -> f64 {
+        let third = self.conv3.as_ref().zip(self.bn3.as_ref()).map_or(1.0, |(conv, bn)| conv_bn(conv, bn));
+        let branch = chain([conv_bn(&self.conv1, &self.bn1), conv_bn(&self.conv2, &self.bn2), third]);
+        residual(self.downsample.as_ref().map_or(1.0, |(conv, bn)| conv_bn(conv, bn)), branch)
+    }
+}
+
+/// That of a convolution and its batch normalisation, whatever the size of the image.
+fn conv_bn(conv: &Conv2d, bn: &BatchNorm) -> f64 {
+    let [output, input, height, width] = conv.weight.dims();
+    let weights = values(conv.weight.val());
+    let (gamma, variance) = (values(bn.weight.val()), values(bn.running_var.value()));
+    let scale: Vec<f64> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + BatchNorm::EPSILON).sqrt()).collect();
+    let places = height * width;
+    let matrix = |place: usize| -> Vec<f64> {
+        (0..output * input).map(|at| scale[at / input] * weights[at * places + place]).collect()
+    };
+    (0..places).map(|place| spectral_norm(&matrix(place), input)).sum()
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().convert::<f64>().try_into_vec().expect("the data was converted to f64")
+}
+
+/// The largest singular value of a matrix of rows of `columns` values, from above: with the Gram matrix B of its shorter
+/// side, σ⁸ = λ(B)⁴ ≤ ‖B⁴‖, at most the sixteenth root of that side too large.
+fn spectral_norm(matrix: &[f64], columns: usize) -> f64 {
+    let rows = matrix.len() / columns;
+    let side = rows.min(columns);
+    let row = |i: usize| &matrix[i * columns..][..columns];
+    let largest = matrix.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    if largest == 0.0 {
+        return 0.0;
+    }
+    let mut gram = vec![0.0; side * side];
+    if rows <= columns {
+        for i in 0..rows {
+            for j in 0..rows {
+                gram[i * side + j] = row(i).iter().zip(row(j)).map(|(a, b)| a / largest * (b / largest)).sum();
+            }
+        }
+    } else {
+        for r in 0..rows {
+            for (i, a) in row(r).iter().enumerate() {
+                add(&mut gram[i * side..][..side], a / largest / largest, row(r));
+            }
+        }
+    }
+    let square = |matrix: &[f64]| {
+        let mut square = vec![0.0; side * side];
+        for (to, from) in square.chunks_exact_mut(side).zip(matrix.chunks_exact(side)) {
+            for (&factor, row) in from.iter().zip(matrix.chunks_exact(side)) {
+                add(to, factor, row);
+            }
+        }
+        square
+    };
+    let fourth = square(&square(&gram));
+    let norm = fourth.iter().map(|value| value * value).sum::<f64>().sqrt();
+    // Sums of some thousand products each round by less than a part in a thousand million.
+    largest * norm.powf(0.125) * (1.0 + 1e-9)
+}
+
+fn add(to: &mut [f64], factor: f64, from: &[f64]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from);
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+    use crate::layers::Init;
+    use crate::{Architecture, EncoderConfig, Stem, device, pixels};
+
+    /// The largest singular value by power iteration, which comes from below.
+    fn power(matrix: &[f64], columns: usize) -> f64 {
+        let mut vector: Vec<f64> = (0..columns).map(|i| (i as f64 + 1.0).sin()).collect();
+        let mut norm = 0.0;
+        for _ in 0..2000 {
+            let image: Vec<f64> =
+                matrix.chunks_exact(columns).map(|row| row.iter().zip(&vector).map(|(a, b)| a * b).sum()).collect();
+            norm = image.iter().map(|v| v * v).sum::<f64>().sqrt();
+            let mut back = vec![0.0; columns];
+            matrix.chunks_exact(columns).zip(&image).for_each(|(row, &factor)| add(&mut back, factor, row));
+            let length = back.iter().map(|v| v * v).sum::<f64>().sqrt();
+            vector = back.iter().map(|v| v / length).collect();
+        }
+        norm
+    }
+
+    #[test]
+    fn a_spectral_norm_is_bounded_closely_from_above() {
+        for (rows, columns) in [(1, 1), (3, 7), (7, 3), (20, 20)] {
+            let matrix: Vec<f64> = (0..rows * columns).map(|i| ((i * i + 3) as f64).sin() * 1e-3).collect();
+            let (bound, true_norm) = (spectral_norm(&matrix, columns), power(&matrix, columns));
+            let most = (rows.min(columns) as f64).powf(1.0 / 16.0) * (1.0 + 1e-8);
+            assert!(bound >= true_norm && bound <= most * true_norm, "{rows} × {columns}: {bound}, {true_norm}");
+        }
+        assert_eq!(spectral_norm(&[0.0; 6], 3), 0.0);
+    }
+
+    #[test]
+    fn no_pair_of_images_is_further_apart_than_proved() {
+        let device = device::by_name("flex").expect("the processor");
+        for (stem, architecture, size) in
+            [(Stem::Cifar, Architecture::ResNet18, 9), (Stem::ImageNet, Architecture::ResNet50, 33)]
+        {
+            let encoder = EncoderConfig { architecture, stem, width: 4 }.init(&mut Init::new(3, &device));
+            let bound = encoder.lipschitz(size);
+            assert!(bound.is_finite() && bound > 0.0);
+            let length = size * size * 3;
+            let image = |seed: usize| (0..length).map(move |i| ((i * (seed + 7) + i * i) % 256) as u8);
+            for seed in 0..8 {
+                let x: Vec<u8> = image(seed).collect();
+                // Another image, and the same with one byte changed: distances of both kinds.
+                let far: Vec<u8> = image(seed + 100).collect();
+                let mut near = x.clone();
+                near[seed * 11] ^= 1;
+                for y in [far, near] {
+                    let embedded = encoder.forward(pixels::normalise(&[x.clone(), y.clone()].concat(), size, &device));
+                    let embedded = values(embedded);
+                    let (a, b) = embedded.split_at(embedded.len() / 2);
+                    let after = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                    let before = x.iter().zip(&y).map(|(&a, &b)| f64::from(a.abs_diff(b)).powi(2)).sum::<f64>().sqrt();
+                    assert!(after <= bound * before, "{after} after {before}, {bound}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_mean_of_equal_pixels_attains_its_norm() {
+        // With the identity in the middle of a kernel a convolution changes nothing: its norm is 1, times |γ|/√(var + ε).
+        let device = device::by_name("flex").expect("the processor");
+        let mut init = Init::new(0, &device);
+        let mut conv = Conv2d::new(2, 2, 3, 1, &mut init);
+        let mut weights = vec![0.0_f32; 36];
+        (weights[4], weights[31]) = (1.0, 1.0);
+        conv.weight = conv.weight.map(|_| Tensor::from_data(TensorData::new(weights.clone(), [2, 2, 3, 3]), &device));
+        let bound = conv_bn(&conv, &BatchNorm::new(2, &mut init));
+        let exact = 1.0 / (1.0 + BatchNorm::EPSILON).sqrt();
+        assert!(bound >= exact && bound <= exact * 2_f64.powf(1.0 / 16.0) * (1.0 + 1e-8), "{bound}");
+    }
+}
