@@ -79,6 +79,9 @@ pub enum DimacsError {
         /// Where.
         line: usize,
     },
+    /// Nothing at all.
+    #[error("the file is empty")]
+    Empty,
     /// A line that does not end.
     #[error("line {line} is longer than {MAX_LINE} bytes")]
     LongLine {
@@ -87,16 +90,31 @@ pub enum DimacsError {
     },
 }
 
+/// A graph of a file, and what the file says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dimacs {
+    /// The graph.
+    pub graph: Graph,
+    /// The number of edges that the problem line announces.
+    pub announced: u64,
+    /// The problem line, from 1.
+    pub line: usize,
+}
+
+impl Dimacs {
+    /// Whether the file has as many edges as it announces; files that give each edge in both directions, or count it
+    /// so, announce twice as many or half.
+    pub fn is_whole(&self) -> bool {
+        let edges = self.graph.edges() as u64;
+        [edges, 2 * edges].contains(&self.announced) || self.announced.checked_mul(2) == Some(edges)
+    }
+}
+
 impl Graph {
-    /// Reads a graph in DIMACS ASCII: lines `c COMMENT`, one `p edge VERTICES EDGES` (or `p col`), then
-    /// `e VERTEX VERTEX` with vertices from 1.
-    ///
-    /// An edge may stand more than once, since many published files give both directions; for that reason the
-    /// number of edges announced is not compared with those found.
+    /// Reads the graph of [`Dimacs::read`].
     ///
     /// # Errors
-    /// [`DimacsError`] names the line and what is wrong with it. Nothing large is allocated before the number of
-    /// vertices is checked against [`MAX_VERTICES`].
+    /// As [`Dimacs::read`].
     ///
     /// ```
     /// use selfsame_concentration::Graph;
@@ -105,8 +123,23 @@ impl Graph {
     /// assert_eq!((graph.vertices(), graph.edges()), (3, 2));
     /// # Ok::<(), selfsame_concentration::DimacsError>(())
     /// ```
-    pub fn read_dimacs(mut reader: impl BufRead) -> Result<Self, DimacsError> {
-        let mut graph: Option<Self> = None;
+    pub fn read_dimacs(reader: impl BufRead) -> Result<Self, DimacsError> {
+        Ok(Dimacs::read(reader)?.graph)
+    }
+}
+
+impl Dimacs {
+    /// Reads a graph in DIMACS ASCII: lines `c COMMENT`, one `p edge VERTICES EDGES` (or `p col`), then
+    /// `e VERTEX VERTEX` with vertices from 1.
+    ///
+    /// An edge may stand more than once, since many published files give both directions; the number of edges announced
+    /// is for [`Dimacs::is_whole`] to compare with those found.
+    ///
+    /// # Errors
+    /// [`DimacsError`] names the line and what is wrong with it. Nothing large is allocated before the number of
+    /// vertices is checked against [`MAX_VERTICES`].
+    pub fn read(mut reader: impl BufRead) -> Result<Self, DimacsError> {
+        let mut found: Option<Self> = None;
         let mut text = Vec::new();
         let mut line = 0;
         loop {
@@ -116,7 +149,7 @@ impl Graph {
                 .read_until(b'\n', &mut text)
                 .map_err(|source| DimacsError::Read { line, source })?;
             if read == 0 {
-                return graph.ok_or(DimacsError::NoProblem { line });
+                return found.ok_or(if line == 1 { DimacsError::Empty } else { DimacsError::NoProblem { line } });
             }
             if read as u64 > MAX_LINE {
                 return Err(DimacsError::LongLine { line });
@@ -126,10 +159,13 @@ impl Graph {
             let mut fields = text.split_ascii_whitespace();
             match fields.next() {
                 None | Some("c") => {}
-                Some("p") if graph.is_some() => return Err(DimacsError::SecondProblem { line }),
-                Some("p") => graph = Some(Self::new(problem(fields, line)?)),
+                Some("p") if found.is_some() => return Err(DimacsError::SecondProblem { line }),
+                Some("p") => {
+                    let (vertices, announced) = problem(fields, line)?;
+                    found = Some(Self { graph: Graph::new(vertices), announced, line });
+                }
                 Some("e") => {
-                    let graph = graph.as_mut().ok_or(DimacsError::NoProblem { line })?;
+                    let graph = &mut found.as_mut().ok_or(DimacsError::NoProblem { line })?.graph;
                     let (u, v) = edge(fields, graph.vertices(), line)?;
                     graph.add_edge(u, v);
                 }
@@ -143,19 +179,19 @@ impl Graph {
     }
 }
 
-/// The number of vertices of a problem line.
-fn problem<'a>(mut fields: impl Iterator<Item = &'a str>, line: usize) -> Result<usize, DimacsError> {
+/// The numbers of vertices and edges of a problem line.
+fn problem<'a>(mut fields: impl Iterator<Item = &'a str>, line: usize) -> Result<(usize, u64), DimacsError> {
     let form = DimacsError::Form { line, form: "p edge VERTICES EDGES" };
     let (Some("edge" | "edges" | "col"), Some(vertices), Some(edges), None) =
         (fields.next(), fields.next(), fields.next(), fields.next())
     else {
         return Err(form);
     };
-    let (Ok(vertices), Ok(_)) = (vertices.parse::<u64>(), edges.parse::<u64>()) else {
+    let (Ok(vertices), Ok(edges)) = (vertices.parse::<u64>(), edges.parse::<u64>()) else {
         return Err(form);
     };
     match usize::try_from(vertices) {
-        Ok(vertices) if vertices <= MAX_VERTICES => Ok(vertices),
+        Ok(vertices) if vertices <= MAX_VERTICES => Ok((vertices, edges)),
         _ => Err(DimacsError::TooLarge { line, vertices }),
     }
 }

@@ -10,5 +10,5 @@ pub mod forecast;
 mod graph;
 pub mod separation;
 
-pub use dimacs::{DimacsError, MAX_VERTICES};
+pub use dimacs::{Dimacs, DimacsError, MAX_VERTICES};
 pub use graph::{Graph, pair_index};

@@ -4,7 +4,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use selfsame_concentration::clique::{Options, maximum_clique, verify};
-use selfsame_concentration::{Graph, MAX_VERTICES};
+use selfsame_concentration::{Dimacs, Graph, MAX_VERTICES};
 
 fn error(text: &str) -> String {
     Graph::read_dimacs(text.as_bytes()).expect_err(text).to_string()
@@ -20,7 +20,8 @@ fn the_format_is_read_with_its_liberties() {
 
 #[test]
 fn each_fault_is_named_with_its_line() {
-    assert_eq!(error(""), "line 1: `p edge VERTICES EDGES` must come before the edges");
+    assert_eq!(error(""), "the file is empty");
+    assert_eq!(error("\n"), "line 2: `p edge VERTICES EDGES` must come before the edges");
     assert_eq!(error("c\ne 1 2\n"), "line 2: `p edge VERTICES EDGES` must come before the edges");
     assert_eq!(error("p edge 3 1\ne 1 4\n"), "line 2 names vertex 4, but they run from 1 to 3");
     assert_eq!(error("p edge 3 1\ne 0 1\n"), "line 2 names vertex 0, but they run from 1 to 3");
@@ -72,4 +73,14 @@ fn published_graphs_have_their_clique_numbers() {
         assert_eq!(clique.omega(), Some(omega), "{name}");
         assert!(verify(&graph, &clique.witness), "{name}");
     }
+}
+
+#[test]
+fn a_file_cut_off_is_not_whole() {
+    let whole = |announced: u64| {
+        let dimacs = Dimacs::read(format!("c\np edge 3 {announced}\ne 1 2\ne 2 1\ne 2 3\n").as_bytes()).unwrap();
+        assert_eq!((dimacs.announced, dimacs.line, dimacs.graph.edges()), (announced, 2, 2));
+        dimacs.is_whole()
+    };
+    assert_eq!([0, 1, 2, 3, 4, 5, u64::MAX].map(whole), [false, true, true, false, true, false, false]);
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use selfsame::concentration::clique::{Options, maximum_clique};
-use selfsame::concentration::{DimacsError, Graph};
+use selfsame::concentration::{Dimacs, DimacsError};
 use serde_json::json;
 
 use crate::args::Clique;
@@ -17,13 +17,24 @@ pub fn run(args: &Clique, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let shown = args.file.display();
     let file = File::open(&args.file).map_err(|e| misuse(format!("{shown}: {e}")))?;
-    let graph = Graph::read_dimacs(BufReader::new(file)).map_err(|error| match error {
+    if args.file.is_dir() {
+        return Err(misuse(format!("{shown} is a folder; name a file with a graph")));
+    }
+    let dimacs = Dimacs::read(BufReader::new(file)).map_err(|error| match error {
         DimacsError::Read { .. } => anyhow::anyhow!("{shown}, {error}"),
+        DimacsError::Empty => misuse(format!("{shown} is empty")),
         error => misuse(format!("{shown}, {error}")),
     })?;
+    let Dimacs { graph, announced, line } = &dimacs;
+    if !dimacs.is_whole() {
+        let edges = graph.edges();
+        terminal.status(&format!(
+            "warning: {shown}: line {line} announces {announced} edges, the file has {edges}: is it cut off?"
+        ));
+    }
     let options = Options { budget: args.budget, threads: threads.unwrap_or(0), ..Options::default() };
     let start = Instant::now();
-    let clique = maximum_clique(&graph, &options);
+    let clique = maximum_clique(graph, &options);
     let seconds = start.elapsed().as_secs_f64();
 
     // The file counts vertices from 1.
@@ -48,6 +59,7 @@ pub fn run(args: &Clique, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         "witness": witness,
         "vertices": graph.vertices(),
         "edges": graph.edges(),
+        "edges_announced": announced,
     }));
     Ok(ExitCode::SUCCESS)
 }
