@@ -126,8 +126,9 @@ fn views_per_second(policy: &Policy, side: u32, size: u32, isa: Isa, stretch: Du
     rates[rates.len() / 2]
 }
 
-/// Rounds of which the median counts.
+/// Rounds of which the median counts, and how long one takes at least.
 const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(1);
 /// Views may take this many bytes.
 const VIEW_BYTES: usize = 1 << 33;
 
@@ -144,10 +145,14 @@ fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
         Some(name) => name.parse().map_err(|e| misuse(format!("--isa: {e}")))?,
         None => Isa::best(),
     };
-    let (shape, sets) = match &args.data {
+    let (shape, sets, left_out) = match &args.data {
         Some(data) => drawn(args, &terminal.load(data, &LoadOptions::default())?)?,
-        None => (Shape { width: args.dim, height: 1, channels: 1 }, vec![random(args)?]),
+        None => (Shape { width: args.dim, height: 1, channels: 1 }, vec![random(args)?], Vec::new()),
     };
+    if !left_out.is_empty() {
+        let these = left_out.join(", ");
+        terminal.status(&format!("left out, since a distance takes two training images of a class: {these}"));
+    }
     let dim = shape.width * shape.height * shape.channels;
     let images: Vec<usize> = sets.iter().map(|bytes| bytes.len() / (views * dim)).collect();
     let pairs = images.iter().map(|&n| n as f64 * (n - 1) as f64 / 2.0 * (views as f64).powi(2)).sum::<f64>();
@@ -158,12 +163,18 @@ fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
         .collect::<Result<Vec<_>, _>>()?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let threads = pool.current_num_threads();
+    // As often as a round takes: a pass may be over before the clock is sure of it.
     let rate = || {
-        let start = Instant::now();
-        for views in &sets {
-            std::hint::black_box(pool.install(|| augmented_distances(views, &Options { isa, search: Search::Auto })));
+        let (start, mut passes) = (Instant::now(), 0.0);
+        while passes == 0.0 || start.elapsed() < ROUND {
+            for views in &sets {
+                std::hint::black_box(
+                    pool.install(|| augmented_distances(views, &Options { isa, search: Search::Auto })),
+                );
+            }
+            passes += 1.0;
         }
-        pairs / start.elapsed().as_secs_f64()
+        passes * pairs / start.elapsed().as_secs_f64()
     };
     rate(); // which takes the memory and warms up
     let mut rates: Vec<f64> = (0..ROUNDS).map(|_| rate()).collect();
@@ -172,11 +183,14 @@ fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
     let images = images.iter().sum::<usize>();
     let of = args.data.as_ref().map_or("random".into(), |data| format!("{data}'s"));
     terminal.say(&format!(
-        "distance {rate:.0} view pairs a second on {threads} threads, {:.2} s for all: {images} images in {} sets,",
+        "distance {} view pairs a second on {}, {:.3} s for all: {} in {},",
+        apart(rate.round() as u64),
+        counted(threads, "thread"),
         pairs / rate,
-        sets.len()
+        counted(images, "image"),
+        counted(sets.len(), "set"),
     ));
-    terminal.say(&format!("         {views} views each of {dim} {of} bytes, {isa}"));
+    terminal.say(&format!("         {} each of {} {of} bytes, {isa}", counted(views, "view"), apart(dim as u64)));
     terminal.result(&json!({
         "work": "augmented distance",
         "distinct_view_pairs_per_second": rate,
@@ -184,6 +198,7 @@ fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
         "threads": threads,
         "data": args.data,
         "sets": sets.len(),
+        "left_out": left_out,
         "images": images,
         "views": views,
         "dim": dim,
@@ -192,8 +207,21 @@ fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Views of the images of each class of the training split, or of all without labels.
-fn drawn(args: &BenchDistance, dataset: &Dataset) -> anyhow::Result<(Shape, Vec<Vec<u8>>)> {
+/// A number with its thousands set apart.
+fn apart(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+/// A number of things.
+fn counted(number: usize, one: &str) -> String {
+    format!("{} {one}{}", apart(number as u64), if number == 1 { "" } else { "s" })
+}
+
+/// The shape of views, those of the images of each class of the training split, or of all without labels, and the names
+/// of the classes with too few images.
+fn drawn(args: &BenchDistance, dataset: &Dataset) -> anyhow::Result<(Shape, Vec<Vec<u8>>, Vec<String>)> {
     let policy = resolve::policy(&args.augment)?;
     let split = &dataset.train;
     let side = dataset.image_size as usize;
@@ -205,6 +233,8 @@ fn drawn(args: &BenchDistance, dataset: &Dataset) -> anyhow::Result<(Shape, Vec<
             sets[class].push(image);
         }
     }
+    let few = |(class, images): (&String, &Vec<usize>)| (images.len() < 2).then(|| class.clone());
+    let left_out: Vec<String> = dataset.classes.iter().zip(&sets).filter_map(few).collect();
     sets.retain(|images| images.len() > 1);
     if sets.is_empty() {
         return Err(misuse(format!("no class of {} has two training images, and a distance takes two", dataset.name)));
@@ -215,7 +245,7 @@ fn drawn(args: &BenchDistance, dataset: &Dataset) -> anyhow::Result<(Shape, Vec<
     }
     let draw = ViewSets { policy: &policy, seed: 0, epoch: 0, views: args.views, original: false };
     let drawn = sets.iter().map(|images| draw.draw(split, images)).collect();
-    Ok((Shape { width: side, height: side, channels: 3 }, drawn))
+    Ok((Shape { width: side, height: side, channels: 3 }, drawn, left_out))
 }
 
 /// Views of random bytes.
@@ -236,4 +266,15 @@ fn mixed(at: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{apart, counted};
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(apart), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([counted(1, "set"), counted(2, "thread")], ["1 set", "2 threads"]);
+    }
 }
