@@ -72,6 +72,11 @@ impl Measures {
         mean(&self.sigma[key])
     }
 
+    /// Bounds of what is gathered: σ averaged over the classes and over all keys.
+    pub fn gathered(&self) -> [f64; 2] {
+        mean(&(0..self.sigma.len()).map(|key| self.mean_sigma(key)).collect::<Vec<_>>())
+    }
+
     /// Bounds of the σ of the theory: that of the class with the smallest.
     pub fn least_sigma(&self, key: usize) -> [f64; 2] {
         [0, 1].map(|side| self.sigma[key].iter().map(|sigma| sigma[side]).fold(1.0, f64::min))
@@ -96,6 +101,22 @@ fn share(distances: &Distances, group: &[usize], key: u64, budget: Option<Durati
     let graph = Graph::from_threshold(group.len(), &keys, key);
     let clique = maximum_clique(&graph, &clique::Options { budget, threads: 1, ..clique::Options::default() });
     [clique.witness.len(), clique.upper].map(|images| images as f64 / group.len() as f64)
+}
+
+/// The middle key of all pairs of images of one class, all classes pooled; of an even number the lower middle. None
+/// where no class has two images.
+///
+/// ```
+/// use selfsame_concentration::{distance::Distances, forecast::middle_within};
+///
+/// let distances = Distances { n: 4, keys: vec![1, 4, 9, 5, 6, 7], pairs: vec![[0, 0]; 6] };
+/// assert_eq!(middle_within(&distances, &[0, 0, 0, 1], 2), Some(4));
+/// assert_eq!(middle_within(&distances, &[0, 1, 2, 3], 4), None);
+/// ```
+pub fn middle_within(distances: &Distances, labels: &[u32], classes: usize) -> Option<u64> {
+    let mut keys: Vec<u64> = members(labels, classes).iter().flat_map(|class| within(distances, class)).collect();
+    let middle = keys.len().checked_sub(1)? / 2;
+    Some(*keys.select_nth_unstable(middle).1)
 }
 
 /// The packed keys of the pairs of some images, ascending.
@@ -268,6 +289,14 @@ mod tests {
         let measures = Measures::new(&distances, &[0, 0, 0, 0, 1, 1, 1, 1], 2, &[0], None).unwrap();
         assert_eq!((measures.mean_sigma(0), measures.mean_mixed(0)), ([1.0; 2], [1.0; 2]));
         assert_eq!((measures.overlap[0], measures.separation), (1.0, Some(0.5)));
+    }
+
+    #[test]
+    fn what_is_gathered_is_the_mean_over_classes_and_keys() {
+        // At squared distance 1 half of the first class of two comes together, at 4 all of it; the second at once.
+        let distances = Distances { n: 4, keys: vec![4, 9, 9, 9, 9, 1], pairs: vec![[0, 0]; 6] };
+        let measures = Measures::new(&distances, &[0, 0, 1, 1], 2, &[1, 4], None).unwrap();
+        assert_eq!(measures.gathered(), [0.875; 2]);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What `selfsame forecast` found: its record (`forecast.json`), its table, and what its page shows.
 //!
-//! Each number says what it is: [`Kind::Exact`] of the images and views that were measured, a proved [`Kind::Bound`]
-//! where time ran out, or [`Kind::Assumed`] where classes are clusters. Intervals are always estimates.
+//! Each number says what it is: [`Kind::Exact`] of the images and views that were measured, a proved [`Kind::Bound`] with
+//! its [`Side`] where time ran out, or [`Kind::Assumed`] where classes are clusters. Intervals are always estimates.
 
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::record::Skipped;
 use crate::sprite::Sprite;
 
 /// Name of the file that holds a [`Forecast`].
@@ -29,6 +30,16 @@ pub enum Kind {
     Assumed,
 }
 
+/// On which side of the truth a proved bound lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The truth is this or more.
+    Lower,
+    /// The truth is this or less.
+    Upper,
+}
+
 /// A number of the images measured, and where it would likely lie for others of their kind.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Measured {
@@ -36,16 +47,19 @@ pub struct Measured {
     pub value: f64,
     /// What it is.
     pub kind: Kind,
+    /// Where it is only bounded, from which side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Side>,
     /// The ends of the 95 % interval, an estimate: 1.96 standard errors of a delete-half jackknife over images, within
-    /// the range that the number can have.
-    pub interval: [f64; 2],
+    /// the range that the number can have. None of too few images of a class.
+    pub interval: Option<[f64; 2]>,
 }
 
 /// A distance that all policies are compared at.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Delta {
-    /// Share of a class: at this distance the middle policy reaches it.
-    pub level: f64,
+    /// Its share of D, the middle distance of two images of one class as they are.
+    pub share: f64,
     /// The distance, of pixels or of embeddings.
     pub delta: f64,
     /// The same as a difference of one colour channel of one pixel, root mean square, in levels of 255; none for
@@ -69,7 +83,8 @@ pub struct ClassForecast {
     pub curve: Vec<[f64; 2]>,
     /// Positions in [`Forecast::images`] of a largest main part at the last distance of [`Forecast::deltas`].
     pub main_part: Vec<usize>,
-    /// Those outside of the tightest nine tenths of the class, the most distant first: unusual, or wrongly labelled.
+    /// The tenth of the class outside of its tightest nine tenths, the most distant first. It is never empty, and wrong
+    /// labels may be among it.
     pub unusual: Vec<usize>,
 }
 
@@ -95,25 +110,27 @@ pub struct PolicyForecast {
     pub steps: Vec<String>,
     /// It in full, as TOML.
     pub toml: String,
-    /// Place in the ranking, from 1; policies that nothing tells apart share one.
+    /// Place in the ranking, from 1; policies that nothing tells apart share one. 0 of images as they are.
     pub rank: usize,
     /// What the ranking goes by: see [`Forecast::order`].
     pub score: Measured,
     /// Score of the best policy less this one's, on the same images; none for the best.
     pub behind: Option<Measured>,
-    /// 1 − σ at each of [`Forecast::deltas`], averaged over the classes.
-    pub spread: Vec<Measured>,
-    /// The same of the class that is spread the most, the σ of the theory.
-    pub most_spread: Vec<Measured>,
+    /// σ averaged over the classes and over all of [`Forecast::deltas`].
+    pub gathered: Measured,
+    /// σ at each of [`Forecast::deltas`], averaged over the classes.
+    pub sigma: Vec<Measured>,
+    /// The same of the class that is gathered the least, the σ of the theory.
+    pub least_sigma: Vec<Measured>,
     /// The same of groups dealt from all classes.
-    pub mixed_spread: Vec<Measured>,
+    pub mixed_sigma: Vec<Measured>,
     /// Share of images with an image of another class within each of [`Forecast::deltas`].
     pub overlap: Vec<Measured>,
     /// P[d_A(same class) < d_A(different class)] + ½ P[=]; none with a single class.
     pub separation: Option<Measured>,
     /// Its classes.
     pub classes: Vec<ClassForecast>,
-    /// The nearest views of different images, a pair of each class.
+    /// The nearest views of images that differ, a pair of each class.
     pub closest: Vec<Closest>,
 }
 
@@ -163,14 +180,26 @@ pub struct Forecast {
     pub order: String,
     /// The recommendation, a few sentences.
     pub advice: Vec<String>,
-    /// The policy recommended, where there is one, a position in [`Forecast::policies`].
-    pub recommended: Option<usize>,
-    /// The distances that policies are compared at.
+    /// The policies recommended, positions in [`Forecast::policies`]: one, or those that these images cannot tell apart.
+    pub recommended: Vec<usize>,
+    /// The distances that policies are compared at: eighths of D, the last of them D itself.
     pub deltas: Vec<Delta>,
+    /// Those that the table shows, positions in [`Forecast::deltas`].
+    pub shown: Vec<usize>,
     /// The policies, the best first.
     pub policies: Vec<PolicyForecast>,
+    /// Images as they are, not ranked: what the policies stand beside.
+    pub baseline: Option<PolicyForecast>,
     /// The images measured.
     pub images: Vec<ProbeImage>,
+    /// Those of them whose pixels are the same, group by group: positions in [`Forecast::images`].
+    pub duplicates: Vec<Vec<usize>>,
+    /// Images of the training split, which those measured are taken from.
+    pub training_images: usize,
+    /// Images of all splits.
+    pub all_images: usize,
+    /// Images that could not be used.
+    pub skipped: Vec<Skipped>,
     /// What else a reader should know, a sentence each.
     pub notes: Vec<String>,
     /// The images in small: tile i shows image i.
@@ -179,25 +208,33 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// The ranking as a table in Markdown: 1 − σ and overlap at each distance, and separation, each with its interval.
+    /// The distances that the table shows, each with its position in [`Forecast::deltas`].
+    pub(crate) fn columns(&self) -> impl Iterator<Item = (usize, &Delta)> {
+        self.shown.iter().filter_map(|&at| Some((at, self.deltas.get(at)?)))
+    }
+
+    /// The ranking as a table in Markdown: score, what it is made of, and σ and overlap at two distances, each with its
+    /// interval.
     pub fn table(&self) -> String {
-        let mut head = String::from("| rank | augmentation | score |");
-        for delta in &self.deltas {
+        let mut head = String::from("| rank | augmentation | score | gathered | separation |");
+        for (_, delta) in self.columns() {
             let at = distance(delta);
-            let _ = write!(head, " 1 − σ at {at} | overlap at {at} |");
+            let _ = write!(head, " σ at {at} | overlap at {at} |");
         }
-        head += " separation |";
         let columns = head.matches('|').count() - 1;
         let mut table = format!("{head}\n|{}\n", "---|".repeat(columns));
-        for policy in &self.policies {
+        for policy in self.policies.iter().chain(&self.baseline) {
             let name = policy.name.replace('|', "\\|");
-            let _ =
-                write!(table, "| {} | {name}: {} | {} |", policy.rank, policy.steps.join(", "), cell(&policy.score));
-            for (spread, overlap) in policy.spread.iter().zip(&policy.overlap) {
-                let _ = write!(table, " {} | {} |", cell(spread), cell(overlap));
-            }
+            let rank = if policy.rank > 0 { policy.rank.to_string() } else { "–".into() };
+            let does = if policy.rank > 0 { policy.steps.join(", ") } else { "images as they are".into() };
             let separation = policy.separation.as_ref().map_or_else(|| "–".to_owned(), cell);
-            let _ = writeln!(table, " {separation} |");
+            let (score, gathered) = (cell(&policy.score), cell(&policy.gathered));
+            let _ = write!(table, "| {rank} | {name}: {does} | {score} | {gathered} | {separation} |");
+            for (at, _) in self.columns() {
+                let value = |values: &[Measured]| values.get(at).map_or_else(|| "–".to_owned(), cell);
+                let _ = write!(table, " {} | {} |", value(&policy.sigma), value(&policy.overlap));
+            }
+            table.push('\n');
         }
         let _ = write!(table, "\n{}\n\n", self.order);
         for advice in &self.advice {
@@ -228,9 +265,20 @@ pub(crate) fn distance(delta: &Delta) -> String {
 }
 
 fn cell(measured: &Measured) -> String {
-    let bound = if measured.kind == Kind::Bound { "≤ " } else { "" };
-    let [low, high] = measured.interval.map(decimal);
-    format!("{bound}{} ({low} to {high})", decimal(measured.value))
+    let value = format!("{}{}", sign(measured), decimal(measured.value));
+    match measured.interval.map(|ends| ends.map(decimal)) {
+        Some([low, high]) => format!("{value} ({low} to {high})"),
+        None => value,
+    }
+}
+
+/// What stands before a value that is only bounded.
+pub(crate) fn sign(measured: &Measured) -> &'static str {
+    match measured.bound {
+        Some(Side::Lower) => "≥ ",
+        Some(Side::Upper) => "≤ ",
+        None => "",
+    }
 }
 
 /// Three decimals, with a minus that is one.
@@ -238,4 +286,32 @@ pub(crate) fn decimal(value: f64) -> String {
     let text = format!("{:.3}", value.abs());
     // What rounds to nothing has no sign.
     if value < 0.0 && text != "0.000" { format!("−{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_says_on_which_side_it_lies() {
+        let measured = |bound| Measured { value: 0.25, kind: Kind::Bound, bound, interval: Some([-0.0001, 0.5]) };
+        assert_eq!(cell(&measured(Some(Side::Lower))), "≥ 0.250 (0.000 to 0.500)");
+        assert_eq!(cell(&measured(Some(Side::Upper))), "≤ 0.250 (0.000 to 0.500)");
+        assert_eq!(cell(&Measured { value: 0.25, ..Measured::default() }), "0.250");
+    }
+
+    #[test]
+    fn the_table_holds_images_as_they_are_without_a_rank() {
+        let policy = |name: &str, rank| PolicyForecast { name: name.into(), rank, ..PolicyForecast::default() };
+        let forecast = Forecast {
+            deltas: vec![Delta { share: 0.5, delta: 8.0, levels: Some(4.0) }, Delta::default()],
+            shown: vec![0],
+            policies: vec![policy("a|b", 1)],
+            baseline: Some(policy("none", 0)),
+            ..Forecast::default()
+        };
+        let table = forecast.table();
+        assert!(table.contains("σ at 4.0/255") && table.contains("| 1 | a\\|b: |"), "{table}");
+        assert!(table.contains("| – | none: images as they are |"), "{table}");
+    }
 }

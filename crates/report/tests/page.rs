@@ -476,11 +476,15 @@ fn a_forecast_of_nothing_and_a_hostile_one_are_pages() {
         classes: vec![evil.into()],
         advice: vec![evil.into(), evil.into()],
         notes: vec![evil.into()],
-        deltas: vec![Delta { level: f64::NAN, delta: 0.0, levels: Some(f64::INFINITY) }],
+        deltas: vec![Delta { share: f64::NAN, delta: 0.0, levels: Some(f64::INFINITY) }],
+        shown: vec![0, 9],
+        baseline: Some(policy.clone()),
+        duplicates: vec![vec![0, 9], vec![]],
+        skipped: vec![Skipped { name: evil.into(), cause: evil.into() }],
         policies: vec![policy],
         images: vec![ProbeImage { name: evil.into(), index: 0, class: 3 }],
         thumbs: Some(sprite(1)),
-        recommended: Some(5),
+        recommended: vec![5],
         ..Default::default()
     };
     let page = selfsame_report::render_forecast(&forecast);

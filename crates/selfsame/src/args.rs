@@ -404,6 +404,7 @@ pub struct Views {
 #[command(after_help = "Examples:
   selfsame forecast
   selfsame forecast --data photos/ --policies a,ab,abc,abcd,abcde
+  selfsame forecast --data photos/ --policies pairs --policies '{crop = {scale = [0.5, 1.0]}, flip = {}}'
   selfsame forecast --data cifar10.tar --policies pairs --per-class 500 --views 32
   selfsame forecast --data flat/ --encoder runs/flat --clusters 10 --policies simclr,byol,mine.toml
 
@@ -413,7 +414,7 @@ pub struct Forecast {
     /// Images, as for `selfsame study --data`; those of the training split are probed
     #[arg(long, default_value = "glyphs")]
     pub data: String,
-    #[arg(long, default_value = "pairs", value_delimiter = ',', value_name = "POLICY,…", help = format!("Augmentations to rank, separated by commas. {}. `pairs` stands for all ten pairs of a, b, c, d, e", augment_help()))]
+    #[arg(long, default_value = "pairs", value_name = "POLICY,…", help = format!("Augmentations to rank, separated by commas; may be repeated. {}. `pairs` stands for all ten pairs of a, b, c, d, e; `none`, images as they are, stands beside them in any case", augment_help()))]
     pub policies: Vec<String>,
     /// Labelled images of each class that are probed; the fewer, the wider the intervals
     #[arg(long, default_value_t = 50, value_name = "N")]
@@ -436,10 +437,10 @@ pub struct Forecast {
     /// Compare pixels even with --encoder, which then only makes the clusters
     #[arg(long, requires = "clusters")]
     pub pixels: bool,
-    /// Seconds that the proof of each curve may take; what is not proved by then is an interval [default: none up to 100
-    /// images a class, otherwise 10]
-    #[arg(long, value_name = "SECONDS")]
-    pub budget: Option<f64>,
+    /// Time that the proof of each curve may take, as 60s or 1.5m; what is not proved by then is an interval [default: none
+    /// up to 100 images a class, otherwise 10s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub budget: Option<std::time::Duration>,
     /// Seed of everything random
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,

@@ -74,8 +74,8 @@ impl Terminal {
         Ok(dataset)
     }
 
-    /// Says which images were left out, and why.
-    pub fn skipped(&self, dataset: &Dataset) {
+    /// Says which images were left out, and why, the first of them; `all` is where all are named.
+    pub fn skipped(&self, dataset: &Dataset, all: &str) {
         let skipped = &dataset.skipped;
         if skipped.is_empty() {
             return;
@@ -85,7 +85,7 @@ impl Terminal {
             self.status(&format!("  {}: {}", image.name, image.cause));
         }
         if skipped.len() > NAMED {
-            self.status(&format!("  … and {} more, all named in the run's page and run.json", skipped.len() - NAMED));
+            self.status(&format!("  … and {} more, all named {all}", skipped.len() - NAMED));
         }
     }
 }

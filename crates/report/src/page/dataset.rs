@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::Section;
 use super::format::{count, counted, sentence_list};
 use crate::Report;
-use crate::record::{DatasetRecord, Skipped};
+use crate::record::{DatasetRecord, RUN_FILE, Skipped};
 
 /// Class names and skipped images listed at most; `run.json` has them all.
 const MAX_LISTED: usize = 200;
@@ -27,7 +27,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         (splits(dataset, total))
         @if !dataset.classes.is_empty() { (classes(&dataset.classes)) }
         @if !dataset.notes.is_empty() { ul.notes { @for note in &dataset.notes { li { (note) } } } }
-        @if !dataset.skipped.is_empty() { (skipped(&dataset.skipped)) }
+        @if !dataset.skipped.is_empty() { (skipped(&dataset.skipped, RUN_FILE)) }
     };
     Some(Section { id: "data", short: "Data", title: "The images", body })
 }
@@ -61,26 +61,27 @@ fn classes(names: &[String]) -> Markup {
     html! {
         details {
             summary { (counted(names.len() as u64, "class", "classes")) }
-            p { (names[..names.len().min(MAX_LISTED)].join(", ")) (more(names.len())) }
+            p { (names[..names.len().min(MAX_LISTED)].join(", ")) (more(names.len(), RUN_FILE)) }
         }
     }
 }
 
-fn skipped(skipped: &[Skipped]) -> Markup {
+/// What was left out; `file` lists all.
+pub(super) fn skipped(skipped: &[Skipped], file: &str) -> Markup {
     html! {
         details.warning open[skipped.len() <= FEW] {
             summary { (counted(skipped.len() as u64, "image was left out", "images were left out")) }
             ul.skipped {
                 @for image in skipped.iter().take(MAX_LISTED) { li { code { (image.name) } " " (image.cause) } }
             }
-            p { (more(skipped.len())) }
+            p { (more(skipped.len(), file)) }
         }
     }
 }
 
-fn more(all: usize) -> String {
+fn more(all: usize, file: &str) -> String {
     match all.saturating_sub(MAX_LISTED) {
         0 => String::new(),
-        rest => format!(" … and {} more, listed in run.json.", count(rest as u64)),
+        rest => format!(" … and {} more, listed in {file}.", count(rest as u64)),
     }
 }

@@ -5,13 +5,17 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 
 use super::chart::{Axis, WIDTH, round};
-use super::format::{count, counted, number, percent};
-use super::{Section, document, protocol};
-use crate::forecast::{ClassForecast, Closest, Forecast, Kind, Measured, PolicyForecast, decimal, distance};
+use super::format::{count, counted, number, percent, sentence_list};
+use super::{Section, dataset, document, protocol};
+use crate::forecast::{ClassForecast, Closest, Delta, Forecast, Measured, PolicyForecast, decimal, distance, sign};
 use crate::sprite::Sprite;
 
 /// Colours that tell lines apart; further lines begin again.
 const COLOURS: usize = 10;
+/// Lines of one kind of dash: half of the colours, so that colours that are alike differ in their dashes.
+const DASHED: usize = 5;
+/// Groups of copies that are shown.
+const GROUPS: usize = 40;
 /// Images of a main part that are shown, and unusual ones of a class.
 const SHOWN: usize = 24;
 /// Height of the plot of a chart, in its units, and its margins.
@@ -24,8 +28,14 @@ const TOP: f64 = 12.0;
 ///
 /// All text is escaped. Works for any record: what is missing is left out.
 pub fn render_forecast(forecast: &Forecast) -> String {
-    let sections =
-        [Some(ranking(forecast)), curves(forecast), classes(forecast), closest(forecast), Some(again(forecast))];
+    let sections = [
+        Some(ranking(forecast)),
+        curves(forecast),
+        classes(forecast),
+        copies(forecast),
+        closest(forecast),
+        Some(again(forecast)),
+    ];
     let sections: Vec<Section> = sections.into_iter().flatten().collect();
     let title = format!("Forecast for {}", forecast.dataset);
     document(&title, &forecast.selfsame, header(forecast), &sections, None)
@@ -33,7 +43,7 @@ pub fn render_forecast(forecast: &Forecast) -> String {
 
 /// The policy whose classes are shown: the one recommended, or the first.
 fn chosen(forecast: &Forecast) -> Option<&PolicyForecast> {
-    forecast.policies.get(forecast.recommended.unwrap_or(0))
+    forecast.policies.get(forecast.recommended.first().copied().unwrap_or(0))
 }
 
 fn header(forecast: &Forecast) -> Markup {
@@ -43,24 +53,52 @@ fn header(forecast: &Forecast) -> Markup {
     };
     html! {
         p.eyebrow { "Forecast for " (forecast.dataset) }
-        h1.verdict { (first) }
-        @for sentence in rest { p.judgement { (sentence) } }
+        h1.verdict { (prose(first)) }
+        @for sentence in rest { p.judgement { (prose(sentence)) } }
         ul.facts {
             li { (counted(forecast.images.len() as u64, "image", "images")) " of " (counted(forecast.classes.len() as u64, "class", "classes")) }
+            @if let Some(from) = taken_from(forecast) { li { (from) } }
             li { (counted(forecast.views as u64, "view", "views")) " of each" @if forecast.original { " beside the image itself" } }
             li { (forecast.space) }
             li { "seed " (forecast.seed) }
             @if forecast.assumed { li.warn { "classes are assumed" } }
         }
-        @for note in &forecast.notes { p.warning role="note" { (note) } }
+        @for note in &forecast.notes { p.warning role="note" { (prose(note)) } }
+        @if !forecast.skipped.is_empty() { (dataset::skipped(&forecast.skipped, crate::forecast::FORECAST_FILE)) }
+    }
+}
+
+/// Where the images measured are taken from.
+fn taken_from(forecast: &Forecast) -> Option<String> {
+    let [measured, training, all] = [forecast.images.len(), forecast.training_images, forecast.all_images];
+    let [training, all] = [training, all].map(|images| count(images as u64));
+    match (measured, forecast.training_images) {
+        (_, 0) => None,
+        (measured, most) if measured < most => {
+            Some(format!("taken from {training} of {all}, those of the training split"))
+        }
+        _ if training != all => Some(format!("those of the training split, {training} of {all}")),
+        _ => None,
+    }
+}
+
+/// Text whose options, such as `--per-class`, are not broken over lines.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for word in text.split_inclusive(' ') {
+            @if word.trim_start_matches('(').starts_with("--") { span.option { (word.trim_end()) } " " } @else { (word) }
+        }
     }
 }
 
 fn ranking(forecast: &Forecast) -> Section {
-    let scores = forecast.policies.iter().flat_map(|policy| policy.score.interval);
+    let rows = || forecast.policies.iter().chain(&forecast.baseline);
+    let scores = rows().flat_map(|policy| policy.score.interval.unwrap_or([policy.score.value; 2]));
     let ends = scores.fold([0.0, 0.0], |[least, most]: [f64; 2], score| [least.min(score), most.max(score)]);
+    let columns: Vec<(usize, &Delta)> = forecast.columns().collect();
     let body = html! {
-        p.lead { (forecast.order) " Policies share a rank where the interval of the difference to the best of the rank holds 0." }
+        p.lead { (forecast.order) @if forecast.halves > 0 { " Policies share a rank where the interval of the difference to the best of the rank holds 0." } }
+        p.hint { "The table goes on to the right: scroll it." }
         div.scroll.card tabindex="0" role="region" aria-label="Table of policies" {
             table.ranking {
                 thead {
@@ -68,39 +106,50 @@ fn ranking(forecast: &Forecast) -> Section {
                         th scope="col" { "Rank" }
                         th scope="col" { "Policy" }
                         th scope="col" { "Score" }
-                        @for delta in &forecast.deltas {
-                            th scope="col" { "1 − σ at " (distance(delta)) }
+                        th scope="col" { "Gathered" }
+                        th scope="col" { "Separation" }
+                        @for (_, delta) in &columns {
+                            th scope="col" { "σ at " (distance(delta)) }
                             th scope="col" { "Overlap at " (distance(delta)) }
                         }
-                        th scope="col" { "Separation" }
                     }
                 }
                 tbody {
-                    @for policy in &forecast.policies {
-                        tr {
-                            td { b { (policy.rank) } }
-                            th scope="row" { code { (policy.name) } small { (policy.steps.join(", ")) } }
-                            td { (value(&policy.score)) (whisker(&policy.score, ends)) }
-                            @for (spread, overlap) in policy.spread.iter().zip(&policy.overlap) {
-                                (cell(Some(spread)))
-                                (cell(Some(overlap)))
+                    @for policy in rows() {
+                        tr.baseline[policy.rank == 0] {
+                            td { @if policy.rank > 0 { b { (policy.rank) } } @else { "–" } }
+                            th scope="row" {
+                                code { (policy.name) }
+                                small { @if policy.rank > 0 { (policy.steps.join(", ")) } @else { "images as they are" } }
                             }
+                            td { (value(&policy.score)) (whisker(&policy.score, ends)) }
+                            (cell(Some(&policy.gathered)))
                             (cell(policy.separation.as_ref()))
+                            @for (at, _) in &columns {
+                                (cell(policy.sigma.get(*at)))
+                                (cell(policy.overlap.get(*at)))
+                            }
                         }
                     }
                 }
             }
         }
         dl.meanings {
-            div { dt { "1 − σ" } dd { "The share of a class outside of its largest main part, whose images all lie within the distance of one another by their nearest views; mean over the classes. Smaller is better, unless nothing is left of the images." } }
-            div { dt { "Overlap" } dd { "The share of images with an image of another class within the same distance." } }
+            div { dt { "Gathered" } dd { "σ averaged over eight distances. σ is the share of a class in its largest main part, whose images all lie within the distance of one another by their nearest views; mean over the classes. Larger is better, unless nothing is left of the images." } }
             div { dt { "Separation" } dd { "How often two images of one class lie nearer than two of different classes. At 0.5 the nearest views tell nothing of classes." } }
+            div { dt { "Overlap" } dd { "The share of images with an image of another class within the distance." } }
         }
         p.quiet {
-            "Values are " (kind(forecast)) ". Small: the 95% interval, an estimate from " (forecast.halves)
-            " random halves of each class's images: where the value would likely lie with other images."
-            @for delta in &forecast.deltas {
-                " At " (distance(delta)) " the middle policy brings " (percent(delta.level)) " of a class together (δ = " (number(delta.delta)) ")."
+            "Values are " (kind(forecast)) ". "
+            @if forecast.halves > 0 {
+                "Small: the 95% interval, an estimate from " (forecast.halves)
+                " random halves of each class's images: where the value would likely lie with other images. "
+            } @else {
+                "There are no intervals: most classes have too few images for them. "
+            }
+            @if let Some(middle) = forecast.deltas.last() {
+                "The middle distance D of two images of a class as they are is " (distance(middle)) " (δ = " (number(middle.delta)) "); the eight distances are its eighths."
+                @for (_, delta) in &columns { " " (distance(delta)) " is " (percent(delta.share)) " of it." }
             }
             @if forecast.deltas.iter().any(|delta| delta.levels.is_some()) {
                 " Distances are shown as the root mean square difference of one colour channel of one pixel, in levels of 255."
@@ -111,11 +160,13 @@ fn ranking(forecast: &Forecast) -> Section {
 }
 
 fn kind(forecast: &Forecast) -> &'static str {
-    let policies = forecast.policies.iter().flat_map(|policy| &policy.spread);
-    match policies.map(|spread| spread.kind).find(|kind| *kind != Kind::Exact) {
+    let bounded = |policy: &PolicyForecast| {
+        policy.sigma.iter().chain([&policy.score, &policy.gathered]).any(|value| value.bound.is_some())
+    };
+    match forecast.policies.iter().chain(&forecast.baseline).any(bounded) {
         _ if forecast.assumed => "assumed, for they rest on classes that are clusters",
-        Some(_) => "exact of these images and views, but that ≤ marks a proved bound where time ran out",
-        None => "exact of these images and views",
+        true => "exact of these images and views, but that ≥ and ≤ mark proved bounds where time ran out",
+        false => "exact of these images and views",
     }
 }
 
@@ -126,16 +177,16 @@ fn cell(measured: Option<&Measured>) -> Markup {
     }
 }
 
-fn value(Measured { value, kind, interval: [low, high] }: &Measured) -> Markup {
+fn value(measured: &Measured) -> Markup {
     html! {
-        b { @if *kind == Kind::Bound { "≤ " } (decimal(*value)) }
-        small { (decimal(*low)) " to " (decimal(*high)) }
+        b { (sign(measured)) (decimal(measured.value)) }
+        @if let Some([low, high]) = measured.interval { small { (decimal(low)) " to " (decimal(high)) } }
     }
 }
 
 /// A score and its interval, drawn between the ends that all policies share.
 fn whisker(score: &Measured, [least, most]: [f64; 2]) -> Markup {
-    let [low, high] = score.interval;
+    let [low, high] = score.interval.unwrap_or([score.value; 2]);
     if ![low, high, score.value].iter().all(|value| value.is_finite()) || most <= least {
         return html! {};
     }
@@ -153,17 +204,25 @@ fn whisker(score: &Measured, [least, most]: [f64; 2]) -> Markup {
 struct Line {
     name: String,
     points: Vec<(f64, f64)>,
+    style: String,
 }
 
 fn curves(forecast: &Forecast) -> Option<Section> {
     let scale =
         forecast.deltas.first().and_then(|d| Some(d.levels? / d.delta)).filter(|s| s.is_finite()).unwrap_or(1.0);
-    let mean = |policy: &PolicyForecast| Line { name: policy.name.clone(), points: average(&policy.classes, scale) };
-    let policies: Vec<Line> = forecast.policies.iter().map(mean).collect();
+    let line = |name: &str, points, at| Line { name: name.to_owned(), points, style: style(at) };
+    let policies = forecast.policies.iter().enumerate();
+    let mut policies: Vec<Line> =
+        policies.map(|(at, policy)| line(&policy.name, average(&policy.classes, scale), at)).collect();
+    if let Some(baseline) = &forecast.baseline {
+        let points = average(&baseline.classes, scale);
+        let style = "--c:var(--soft);stroke-dasharray:1 3".into();
+        policies.push(Line { name: format!("{}: images as they are", baseline.name), points, style });
+    }
     let chosen = chosen(forecast)?;
-    let class = |class: &ClassForecast| Line { name: class.name.clone(), points: steps(class, scale) };
-    let classes: Vec<Line> = chosen.classes.iter().map(class).collect();
-    let marks: Vec<f64> = forecast.deltas.iter().map(|delta| delta.delta * scale).collect();
+    let classes = chosen.classes.iter().enumerate();
+    let classes: Vec<Line> = classes.map(|(at, class)| line(&class.name, steps(class, scale), at)).collect();
+    let marks: Vec<f64> = forecast.columns().map(|(_, delta)| delta.delta * scale).collect();
     let label = if forecast.deltas.iter().any(|d| d.levels.is_some()) {
         "distance δ, levels of 255 a channel"
     } else {
@@ -240,13 +299,13 @@ fn chart(title: &str, caption: Markup, label: &str, lines: &[Line], marks: &[f64
                     @for mark in marks.iter().filter(|mark| (x.low..=x.high).contains(*mark)) {
                         line.reference x1=(across(*mark)) x2=(across(*mark)) y1=(TOP) y2=(bottom) {}
                     }
-                    @for (at, line) in lines.iter().enumerate().rev() {
-                        path.sigma d=(path(line)) style=(colour(at)) { title { (line.name) } }
+                    @for line in lines.iter().rev() {
+                        path.sigma d=(path(line)) style=(line.style) { title { (line.name) } }
                     }
                 }
                 ul.key {
-                    @for (at, line) in lines.iter().enumerate() {
-                        li { svg viewBox="0 0 16 10" aria-hidden="true" { path.sigma d="M1 5H15" style=(colour(at)) {} } (line.name) }
+                    @for line in lines {
+                        li { svg viewBox="0 0 32 10" aria-hidden="true" { path.sigma d="M1 5H31" style=(line.style) {} } (line.name) }
                     }
                 }
             }
@@ -254,20 +313,24 @@ fn chart(title: &str, caption: Markup, label: &str, lines: &[Line], marks: &[f64
     }
 }
 
-/// A colour of the sheet; from the eleventh line on with dashes.
-fn colour(at: usize) -> String {
-    let dashes = if at / COLOURS > 0 { format!(";stroke-dasharray:{} 2", 2 + at / COLOURS * 2) } else { String::new() };
+/// Colour and dashes of the line of this number.
+fn style(at: usize) -> String {
+    let dashes = match at / DASHED {
+        0 => String::new(),
+        1 => ";stroke-dasharray:6 3".into(),
+        more => format!(";stroke-dasharray:{} 2 1.5 2", 2 + 3 * (more - 1)),
+    };
     format!("--c:var(--class-{}){dashes}", at % COLOURS)
 }
 
 fn classes(forecast: &Forecast) -> Option<Section> {
     let chosen = chosen(forecast)?;
     let thumbs = forecast.thumbs.as_ref()?;
-    let at = forecast.deltas.last().map(distance).unwrap_or_default();
+    let (column, at) = forecast.columns().last().map(|(at, delta)| (at, distance(delta))).unwrap_or_default();
     let body = html! {
         p.lead {
-            "Under " code { (chosen.name) } ": a largest main part of each class at " (at) ", and the images outside of the tightest nine tenths of the class, the most distant first. "
-            b { "Look at those before you train" } ": what is labelled wrongly or damaged is often among them."
+            "Under " code { (chosen.name) } ": a largest main part of each class at " (at) ", and the images outside of the tightest nine tenths of the class, the most distant first. A tenth of each class is always listed; "
+            b { "wrong labels may be among them" } ", and damaged images."
         }
         div.parts style={ "--sheet:url(" (thumbs.data_uri()) ")" } {
             @for class in &chosen.classes {
@@ -275,7 +338,7 @@ fn classes(forecast: &Forecast) -> Option<Section> {
                     h3 { (class.name) }
                     p.quiet {
                         (counted(class.images as u64, "image", "images"))
-                        @if let Some([low, _]) = class.sigma.last() { ", σ " (percent(*low)) }
+                        @if let Some([low, _]) = class.sigma.get(column) { ", σ " (percent(*low)) }
                         @if let Some(separation) = class.separation { ", separation " (format!("{separation:.3}")) }
                     }
                     h4 { "Main part: " (count(class.main_part.len() as u64)) }
@@ -293,6 +356,38 @@ fn classes(forecast: &Forecast) -> Option<Section> {
         }
     };
     Some(Section { id: "classes", short: "Classes", title: "Main parts and unusual images", body })
+}
+
+/// Images of the same pixels.
+fn copies(forecast: &Forecast) -> Option<Section> {
+    let thumbs = forecast.thumbs.as_ref()?;
+    let groups = &forecast.duplicates;
+    if groups.is_empty() {
+        return None;
+    }
+    let class = |image: usize| {
+        let image = forecast.images.get(image)?;
+        forecast.classes.get(image.class as usize).map(String::as_str)
+    };
+    let body = html! {
+        p.lead {
+            "Images measured whose pixels are the same. They count as often as they are there, lie at distance 0 of one another and so raise σ; they are left out of the nearest views."
+        }
+        div.parts style={ "--sheet:url(" (thumbs.data_uri()) ")" } {
+            @for group in groups.iter().take(GROUPS) {
+                @let mut classes: Vec<&str> = group.iter().filter_map(|&image| class(image)).collect();
+                @let () = classes.dedup();
+                article {
+                    h3 { (classes.join(", ")) }
+                    @if classes.len() > 1 { p.quiet { b { @if classes.len() == 2 { "One of the two labels is wrong." } @else { "All but one of these labels are wrong." } } } }
+                    (strip(forecast, thumbs, group))
+                    ul.skipped { @for image in group.iter().filter_map(|&image| forecast.images.get(image)) { li { (image.name) } } }
+                }
+            }
+        }
+        @if groups.len() > GROUPS { p.quiet { "And " (count((groups.len() - GROUPS) as u64)) " groups more, in " code { "forecast.json" } "." } }
+    };
+    Some(Section { id: "copies", short: "Copies", title: "The same image more than once", body })
 }
 
 /// The first images of a list, as tiles of the sheet.
@@ -329,10 +424,15 @@ fn figure(forecast: &Forecast, pair: &Closest, scale: Option<f64>) -> Markup {
     let names = pair.images.map(|image| forecast.images.get(image).map_or("", |image| image.name.as_str()));
     let class = forecast.images.get(pair.images[0]).and_then(|image| forecast.classes.get(image.class as usize));
     let view = |view: Option<u32>| view.map_or("the image itself".to_owned(), |view| format!("view {}", view + 1));
+    let views = [0, 1].map(|of| format!("{}, {}", names[of], view(pair.views[of])));
+    let labels = [names[0], &views[0], &views[1], names[1]];
     html! {
         figure {
-            img src=(pair.picture.data_uri()) alt={ (names[0]) ", " (view(pair.views[0])) "; " (names[1]) ", " (view(pair.views[1])) }
-                title={ (names[0]) " and " (names[1]) };
+            div.strip style={ "--sheet:url(" (pair.picture.data_uri()) ")" } {
+                @for (at, label) in labels.iter().enumerate().take(pair.picture.tiles as usize) {
+                    i role="img" style=(super::tile(&pair.picture, at)) title=(label) aria-label=(label) {}
+                }
+            }
             figcaption {
                 @if let Some(class) = class { b { (class) } " " }
                 (match scale { Some(scale) => format!("{:.1}/255", pair.delta * scale), None => number(pair.delta) })
@@ -344,6 +444,8 @@ fn figure(forecast: &Forecast, pair: &Closest, scale: Option<f64>) -> Markup {
 fn again(forecast: &Forecast) -> Section {
     let budget =
         forecast.budget.map_or("as long as they take".to_owned(), |seconds| format!("{} s each", number(seconds)));
+    let files = forecast.policies.iter().filter(|policy| policy.name.ends_with(".toml"));
+    let files: Vec<String> = files.map(|policy| policy.name.clone()).collect();
     let rows = [
         ("Images", forecast.dataset.clone()),
         ("Digest", forecast.digest.clone()),
@@ -355,6 +457,7 @@ fn again(forecast: &Forecast) -> Section {
     let body = html! {
         p.lead { "Views are pure functions of the seed, and distances between bytes are exact, so this command finds the same again. " code { "forecast.json" } " has every number." }
         (protocol::command(&forecast.command))
+        @if !files.is_empty() { p { "It needs " (sentence_list(&files)) ", as shown below." } }
         details {
             summary { "All settings" }
             table.protocol { tbody { @for (name, value) in &rows { tr { th scope="row" { (name) } td { (value) } } } } }

@@ -147,7 +147,7 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     record.errors.extend(evaluated(&run)?);
     write_json(&run.path.join(CERTIFICATE_FILE), &record)?;
     let page = report::write(&run)?;
-    terminal.skipped(&dataset);
+    terminal.skipped(&dataset, "in the run's page and run.json");
     finish(record, &page, terminal)
 }
 

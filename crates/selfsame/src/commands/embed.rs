@@ -93,7 +93,7 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
         writer.finish().context("the .npy file")?;
         write_atomic(&args.to, &bytes)?;
     }
-    terminal.skipped(&dataset);
+    terminal.skipped(&dataset, "in the run's page and run.json");
     terminal.say(&format!("{} embeddings of {dim} values  {}", features.rows(), args.to.display()));
     terminal.result(&json!({ "file": shown(&args.to), "names": shown(&names), "rows": features.rows(), "dim": dim }));
     Ok(ExitCode::SUCCESS)

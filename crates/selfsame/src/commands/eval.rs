@@ -26,7 +26,7 @@ pub fn run(args: &Eval) -> anyhow::Result<ExitCode> {
     if !run.record()?.finished {
         terminal.status("training has not finished: these are the weights of the last checkpoint");
     }
-    terminal.skipped(&dataset);
+    terminal.skipped(&dataset, "in the run's page and run.json");
     print(&evaluation, &dataset, &terminal);
     terminal.result(&to_json(&run, &evaluation, &dataset));
     Ok(ExitCode::SUCCESS)

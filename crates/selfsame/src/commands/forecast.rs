@@ -13,7 +13,7 @@ use selfsame::augment::Policy;
 use selfsame::concentration::cluster::k_means;
 use selfsame::concentration::curve::{Curve, curve};
 use selfsame::concentration::distance::{Distances, Embeddings, Options, Run as DistanceRun, Shape, Views};
-use selfsame::concentration::forecast::{members, within};
+use selfsame::concentration::forecast::{members, middle_within, within};
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::eval::{ViewSets, embed};
 use selfsame::nn::{ResNet, device};
@@ -35,6 +35,8 @@ use crate::{misuse, resolve};
 mod folder;
 mod ranking;
 
+/// Images as they are: the policy that does nothing.
+const NONE: &str = "none";
 /// The ten pairs of the five transformations of the paper.
 const PAIRS: [&str; 10] = ["ab", "ac", "ad", "ae", "bc", "bd", "be", "cd", "ce", "de"];
 /// Up to this many images a class the proof of a curve takes as long as it takes.
@@ -46,8 +48,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(20);
 /// Views of one policy may take this many bytes.
 const VIEW_BYTES: usize = 16 << 30;
 
-/// What a forecast is determined by, in its folder: another run of the same goes on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What a forecast is determined by, in its folder: another run of the same goes on. How the images and the encoder were
+/// named is there for people; what they are, their digests say.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
     selfsame: String,
     data: String,
@@ -63,6 +66,47 @@ pub struct Settings {
     pixels: bool,
     budget: Option<f64>,
     seed: u64,
+}
+
+impl Settings {
+    /// What another forecast, `now`, would be made with in place of these: a clause each.
+    fn differences(&self, now: &Self) -> Vec<String> {
+        let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
+        let optional = |value: Option<String>| value.unwrap_or("none".into());
+        let names = |settings: &Self| -> String {
+            settings.policies.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",")
+        };
+        let of = |settings: &Self| {
+            [
+                ("selfsame", settings.selfsame.clone()),
+                ("--policies", names(settings)),
+                ("--per-class", settings.per_class.to_string()),
+                ("--views", settings.views.to_string()),
+                ("--no-original", switch(!settings.original)),
+                ("--image-size", settings.image_size.to_string()),
+                ("--encoder", optional(settings.encoder.clone().filter(|_| self.weights != now.weights))),
+                ("--clusters", optional(settings.clusters.map(|clusters| clusters.to_string()))),
+                ("--pixels", switch(settings.pixels && settings.clusters.is_some())),
+                ("--budget", optional(settings.budget.map(|seconds| format!("{seconds}s")))),
+                ("--seed", settings.seed.to_string()),
+            ]
+        };
+        let both = of(self).into_iter().zip(of(now));
+        let mut differences: Vec<String> = both
+            .filter(|((_, was), (_, is))| was != is)
+            .map(|((name, was), (_, is))| format!("{name} was {was}, is {is}"))
+            .collect();
+        let policies = self.policies.iter().zip(&now.policies).filter(|((a, was), (b, is))| a == b && was != is);
+        differences.extend(policies.map(|((name, _), _)| format!("the policy {name} has changed")));
+        if self.weights != now.weights && self.encoder == now.encoder {
+            differences.push("the weights of --encoder have changed".into());
+        }
+        // The seed decides the splits, and the size the pixels.
+        if self.digest != now.digest && (self.seed, self.image_size) == (now.seed, now.image_size) {
+            differences.push("the images of --data have changed".into());
+        }
+        differences
+    }
 }
 
 /// An encoder of a run, ready.
@@ -124,21 +168,41 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         weights: encoder.as_ref().map(|encoder| encoder.weights.clone()),
         clusters: args.clusters,
         pixels: args.pixels || args.encoder.is_none(),
-        budget: args.budget.or((largest > UNLIMITED_UP_TO).then_some(BUDGET)),
+        budget: args.budget.map(|time| time.as_secs_f64()).or((largest > UNLIMITED_UP_TO).then_some(BUDGET)),
         seed: args.seed,
     };
     let folder = Folder::claim(&out(args), &settings, args.overwrite)?;
     let stop = stop_on_ctrl_c()?;
-    terminal.skipped(&dataset);
+    terminal.skipped(&dataset, "in the forecast's page and forecast.json");
+    if folder.goes_on {
+        let there = (0..policies.len()).filter(|number| folder.has(&part(*number))).count();
+        terminal.status(&match there == policies.len() && folder.path.join(PAGE_FILE).exists() {
+            true => "already finished: the page is written again".to_owned(),
+            false => format!("going on: {there} of {} policies are there", policies.len()),
+        });
+    }
 
     let work =
         Work { dataset: &dataset, probe: &probe, settings: &settings, encoder: encoder.as_ref(), folder: &folder };
+    let Some(baseline) = work.policy("images", NONE, &none(), &stop)? else {
+        return Ok(stopped(&folder, &terminal));
+    };
+    let middle = middle_within(&baseline.distances, &probe.labels, probe.classes.len()).context("a class of two")?;
+    if middle == 0 {
+        return Err(misuse(match settings.pixels {
+            true => {
+                "at least half of all pairs of images of one class are the same image twice, pixel by pixel, so that                      there is no distance to compare policies at; leave the copies out"
+            }
+            false => {
+                "the encoder gives at least half of all pairs of images of one class the same embedding, so that there                       is no distance to compare policies at; has it collapsed?"
+            }
+        }));
+    }
     let mut measured = Vec::with_capacity(policies.len());
     for (number, (name, policy)) in policies.iter().enumerate() {
         let start = Instant::now();
-        let Some(one) = work.policy(number, name, policy, &stop)? else {
-            terminal.status(&format!("stopped; the same command goes on from here: {}", folder.path.display()));
-            return Ok(ExitCode::from(super::INTERRUPTED));
+        let Some(one) = work.policy(&part(number), name, policy, &stop)? else {
+            return Ok(stopped(&folder, &terminal));
         };
         let left = start.elapsed() * (policies.len() - number - 1) as u32;
         if start.elapsed() > Duration::from_secs(2) && !left.is_zero() {
@@ -146,22 +210,29 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         measured.push(one);
     }
-    let subject =
-        Subject { dataset: &dataset, probe: &probe, settings: &settings, policies: &policies, measured: &measured };
+    let subject = Subject {
+        dataset: &dataset,
+        probe: &probe,
+        settings: &settings,
+        policies: &policies,
+        measured: &measured,
+        baseline: &baseline,
+        middle,
+        out: args.out.as_deref().map(shown),
+    };
     let forecast = subject.forecast()?;
     write_json(&folder.path.join(FORECAST_FILE), &forecast)?;
     write_atomic(&folder.path.join(TABLE_FILE), forecast.table().as_bytes())?;
     write_atomic(&folder.path.join(PAGE_FILE), render_forecast(&forecast).as_bytes())?;
 
-    for policy in &forecast.policies {
-        let spread: Vec<String> = policy.spread.iter().map(|spread| format!("{:.3}", spread.value)).collect();
+    for policy in forecast.policies.iter().chain(&forecast.baseline) {
         let separation = policy.separation.map_or("–".to_owned(), |separation| format!("{:.3}", separation.value));
         terminal.say(&format!(
-            "{:>3}  {:<12}  score {:.3}  1 − σ {}  separation {separation}",
-            policy.rank,
+            "{:>3}  {:<12}  score {:.3}  gathered {:.3}  separation {separation}",
+            if policy.rank > 0 { policy.rank.to_string() } else { "–".into() },
             policy.name,
             policy.score.value,
-            spread.join(" ")
+            policy.gathered.value,
         ));
     }
     for sentence in &forecast.advice {
@@ -182,31 +253,82 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The policies by name, `pairs` spelt out, each once.
-fn policies(names: &[String]) -> anyhow::Result<Vec<(String, Policy)>> {
+fn none() -> Policy {
+    NONE.parse().expect("doing nothing is a policy")
+}
+
+/// What the files of a policy are called by.
+fn part(number: usize) -> String {
+    format!("{number:02}")
+}
+
+fn stopped(folder: &Folder, terminal: &Terminal) -> ExitCode {
+    terminal.status(&format!("stopped; the same command goes on from here: {}", folder.path.display()));
+    ExitCode::from(super::INTERRUPTED)
+}
+
+/// The policies by name, `pairs` spelt out, each once. What does nothing is none of them: it is measured in any case.
+fn policies(lists: &[String]) -> anyhow::Result<Vec<(String, Policy)>> {
+    let mut names = Vec::new();
+    for list in lists {
+        for name in at_commas(list)? {
+            match name {
+                "pairs" => names.extend(PAIRS),
+                name => names.push(name),
+            }
+        }
+    }
     let mut policies: Vec<(String, Policy)> = Vec::new();
-    let names = names.iter().flat_map(|name| if name == "pairs" { PAIRS.to_vec() } else { vec![name.as_str()] });
     for name in names {
-        let policy = resolve::policy(name).map_err(|e| misuse(e.to_string().replace("--augment", "--policies")))?;
-        if policies.iter().all(|(known, _)| known != name) {
+        let policy = resolve::policy(name).map_err(|e| misuse(e.to_string().replacen("--augment", "--policies", 1)))?;
+        if policies.iter().all(|(known, _)| known != name) && policy != none() {
             policies.push((name.to_owned(), policy));
         }
     }
+    if policies.is_empty() {
+        return Err(misuse(
+            "--policies none: images as they are stand beside the policies in any case; name one, such as ab",
+        ));
+    }
     Ok(policies)
+}
+
+/// A list cut at its commas, but for those within braces, brackets and quotes within them: inline TOML has its own.
+fn at_commas(list: &str) -> anyhow::Result<Vec<&str>> {
+    let (mut items, mut start) = (Vec::new(), 0);
+    let (mut depth, mut quote) = (0_usize, None);
+    for (at, c) in list.char_indices() {
+        match (quote, c) {
+            (Some(open), c) => quote = (c != open).then_some(open),
+            (None, '{' | '[') => depth += 1,
+            (None, '}' | ']') => depth = depth.saturating_sub(1),
+            (None, '"' | '\'') if depth > 0 => quote = Some(c),
+            (None, ',') if depth == 0 => {
+                items.push(&list[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(&list[start..]);
+    let open = depth > 0 || quote.is_some();
+    let items: Vec<&str> = items.into_iter().map(str::trim).collect();
+    match items.last() {
+        Some(last) if open => Err(misuse(format!("--policies {last}: a brace, a bracket or a quote is not closed"))),
+        _ if items.contains(&"") => Err(misuse(format!("--policies {list}: a policy is missing beside a comma"))),
+        _ => Ok(items),
+    }
 }
 
 fn check(args: &Args) -> anyhow::Result<()> {
     if args.per_class < 2 {
         return Err(misuse(format!("--per-class {}: distances need at least 2 images of a class", args.per_class)));
     }
-    if args.views == 0 && args.no_original {
-        return Err(misuse("--views 0 with --no-original leaves nothing to compare: at least 1 view is needed"));
+    if args.views == 0 {
+        return Err(misuse("--views 0: without a view all policies are the same; at least 1 is needed"));
     }
     if args.views > 65_535 {
         return Err(misuse(format!("--views {} are more than 65535", args.views)));
-    }
-    if args.budget.is_some_and(|budget| !(0.0..=1e6).contains(&budget)) {
-        return Err(misuse("--budget is a time from 0 to 1000000 seconds"));
     }
     match args.clusters {
         Some(clusters) if clusters < 2 => {
@@ -354,15 +476,18 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Measures the policy of this number, or goes on with it; none where it was stopped.
+    /// Measures a policy, or goes on with it; none where it was stopped. `part` names its files.
     fn policy(
         &self,
-        number: usize,
+        part: &str,
         name: &str,
         policy: &Policy,
         stop: &AtomicBool,
     ) -> anyhow::Result<Option<PolicyMeasured>> {
-        let Settings { seed, views, original, .. } = *self.settings;
+        let Settings { seed, mut views, mut original, .. } = *self.settings;
+        if *policy == none() {
+            (views, original) = (0, true);
+        }
         let sets = ViewSets { policy, seed, epoch: 0, views, original };
         let chosen: Vec<usize> = self.probe.images.iter().map(|image| image.index).collect();
         let bytes = sets.draw(&self.dataset.train, &chosen);
@@ -371,26 +496,26 @@ impl Work<'_> {
         if self.settings.pixels {
             let shape = Shape { width: side, height: side, channels: 3 };
             let run = DistanceRun::within(Views::new(images, views, shape, &bytes)?);
-            return self.measure(number, name, run, side * side * 3, stop);
+            return self.measure(part, name, run, side * side * 3, stop);
         }
         let encoder = self.encoder.context("distances of embeddings without --encoder")?;
         let each: Vec<&[u8]> = bytes.chunks_exact(side * side * 3).collect();
         let (dim, values) = embedded(encoder, &each, "views embedded")?;
         let run = DistanceRun::of_embeddings(Embeddings::new(images, views, dim, &values)?);
-        self.measure(number, name, run, dim, stop)
+        self.measure(part, name, run, dim, stop)
     }
 
     fn measure(
         &self,
-        number: usize,
+        part: &str,
         name: &str,
         mut run: DistanceRun<'_>,
         dim: usize,
         stop: &AtomicBool,
     ) -> anyhow::Result<Option<PolicyMeasured>> {
-        let state = self.folder.state(number);
+        let state = self.folder.state(part);
         if state.exists() {
-            run.read(&state).with_context(|| format!("{}; start again with --overwrite", state.display()))?;
+            run.read(&state)?;
         }
         let bar = Bar::new("tiles of distances");
         let start = Instant::now();
@@ -415,11 +540,11 @@ impl Work<'_> {
         bar.finish();
         let images = self.probe.images.len();
         let distances = Distances { n: images, keys: run.keys().to_vec(), pairs: run.pairs().to_vec() };
-        if let Some(curves) = self.folder.curves(number)? {
+        let classes = members(&self.probe.labels, self.probe.classes.len());
+        if let Some(curves) = self.folder.curves(part, &classes)? {
             return Ok(Some(PolicyMeasured { distances, curves, dim }));
         }
         let bar = Bar::new("curves");
-        let classes = members(&self.probe.labels, self.probe.classes.len());
         let mut curves = Vec::with_capacity(classes.len());
         for (class, own) in classes.iter().enumerate() {
             bar.set(class as u64, classes.len() as u64, format!("{name}: {}", self.probe.classes[class]));
@@ -432,8 +557,56 @@ impl Work<'_> {
         }
         bar.finish();
         // The curves last: where they are, all of the policy is.
-        self.folder.write_distances(number, name, &distances, self.settings.pixels)?;
-        self.folder.write_curves(number, &curves)?;
+        self.folder.write_distances(part, name, &distances, self.settings.pixels)?;
+        self.folder.write_curves(part, &curves)?;
         Ok(Some(PolicyMeasured { distances, curves, dim }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Settings, at_commas};
+
+    #[test]
+    fn settings_that_differ_are_named() {
+        let was = Settings {
+            selfsame: "1".into(),
+            data: "photos".into(),
+            digest: "ab".into(),
+            policies: vec![("a".into(), "[crop]".into())],
+            per_class: 50,
+            views: 2,
+            original: true,
+            image_size: 32,
+            encoder: None,
+            weights: None,
+            clusters: None,
+            pixels: true,
+            budget: None,
+            seed: 0,
+        };
+        let spelt = Settings { data: "./photos/".into(), ..was.clone() };
+        assert!(was.differences(&spelt).is_empty());
+        let other = Settings { views: 3, budget: Some(5.0), digest: "cd".into(), ..was.clone() };
+        let expected = ["--views was 2, is 3", "--budget was none, is 5s", "the images of --data have changed"];
+        assert_eq!(was.differences(&other), expected);
+        let other = Settings { policies: vec![("a".into(), "[flip]".into())], ..was.clone() };
+        assert_eq!(was.differences(&other), ["the policy a has changed"]);
+        let encoder =
+            |weights: &str| Settings { encoder: Some("runs/a".into()), weights: Some(weights.into()), ..was.clone() };
+        assert_eq!(was.differences(&encoder("1")), ["--encoder was none, is runs/a"]);
+        assert_eq!(encoder("1").differences(&encoder("2")), ["the weights of --encoder have changed"]);
+    }
+
+    #[test]
+    fn lists_are_cut_outside_of_braces() {
+        fn cut(list: &str) -> Result<Vec<&str>, String> {
+            at_commas(list).map_err(|e| e.to_string())
+        }
+        let inline = "{crop = {scale = [0.5, 1.0]}, flip = {}}";
+        assert_eq!(cut(&format!("ab, {inline},d0.25")).unwrap(), ["ab", inline, "d0.25"]);
+        assert_eq!(cut("{a = \"},{\"},b,it's.toml").unwrap(), ["{a = \"},{\"}", "b", "it's.toml"]);
+        assert!(cut("ab,{crop = {},d").unwrap_err().contains("--policies {crop = {},d: a brace"));
+        assert!(cut("ab,,d").unwrap_err().contains("--policies ab,,d"));
     }
 }

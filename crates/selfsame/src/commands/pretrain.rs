@@ -29,7 +29,7 @@ pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(INTERRUPTED));
     };
     let page = report::write(&run)?;
-    terminal.skipped(&dataset);
+    terminal.skipped(&dataset, "in the run's page and run.json");
     terminal.say(&format!("encoder  {}", Which::Last.path(&run.path).display()));
     terminal.say(&format!("report   {}", page.display()));
     terminal.result(&json!({ "run": shown(&run.path), "report": shown(&page), "seconds": record.seconds }));
@@ -43,7 +43,7 @@ pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     };
     let evaluation = eval::measure(&run, &plan, &dataset, CheckpointName::Last, &args.device.device, &terminal)?;
     let page = report::write(&run)?;
-    terminal.skipped(&dataset);
+    terminal.skipped(&dataset, "in the run's page and run.json");
     eval::print(&evaluation, &dataset, &terminal);
     terminal.say(&format!("report   {}", page.display()));
     let mut result = eval::to_json(&run, &evaluation, &dataset);

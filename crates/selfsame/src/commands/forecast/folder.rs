@@ -21,6 +21,8 @@ const PARTS: &str = "parts";
 /// A forecast's folder, held by this process alone.
 pub struct Folder {
     pub path: PathBuf,
+    /// Whether it held the beginnings of the same forecast.
+    pub goes_on: bool,
     _lock: File,
 }
 
@@ -31,11 +33,14 @@ impl Folder {
         let file = path.join(SETTINGS_FILE);
         if file.exists() && !overwrite {
             let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
-            let other: Option<Settings> = serde_json::from_slice(&text).ok();
-            if other.as_ref() != Some(settings) {
+            let differences = match serde_json::from_slice::<Settings>(&text) {
+                Ok(other) => other.differences(settings),
+                Err(_) => vec![format!("{SETTINGS_FILE} is damaged, or of another selfsame")],
+            };
+            if !differences.is_empty() {
                 return Err(misuse(format!(
-                    "{shown} holds a forecast of other images or settings; start again with --overwrite, or name \
-                     another folder with --out"
+                    "{shown} holds another forecast: {}; start again with --overwrite, or name another folder with --out",
+                    differences.join("; ")
                 )));
             }
         }
@@ -51,6 +56,7 @@ impl Folder {
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             return Err(misuse(format!("{shown} is in use by another selfsame process")));
         }
+        let goes_on = file.exists() && !overwrite;
         if overwrite && file.exists() {
             // The settings last: without them what is left would be nobody's.
             std::fs::remove_dir_all(path.join(PARTS)).with_context(|| shown.to_string())?;
@@ -65,46 +71,51 @@ impl Folder {
             }
         }
         write_json(&file, settings)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), goes_on, _lock: lock })
     }
 
     /// Where the distances of a policy are kept.
-    pub fn state(&self, policy: usize) -> PathBuf {
-        self.path.join(PARTS).join(format!("{policy:02}.distances"))
+    pub fn state(&self, part: &str) -> PathBuf {
+        self.path.join(PARTS).join(format!("{part}.distances"))
     }
 
-    fn curves_file(&self, policy: usize) -> PathBuf {
-        self.path.join(PARTS).join(format!("{policy:02}.curves.json"))
+    fn curves_file(&self, part: &str) -> PathBuf {
+        self.path.join(PARTS).join(format!("{part}.curves.json"))
     }
 
-    /// The curves of a policy, where they are computed.
-    pub fn curves(&self, policy: usize) -> anyhow::Result<Option<Vec<Curve>>> {
-        let path = self.curves_file(policy);
+    /// Whether all of a policy is computed.
+    pub fn has(&self, part: &str) -> bool {
+        self.curves_file(part).exists()
+    }
+
+    /// The curves of a policy on these classes, where they are computed.
+    pub fn curves(&self, part: &str, classes: &[Vec<usize>]) -> anyhow::Result<Option<Vec<Curve>>> {
+        let path = self.curves_file(part);
         if !path.exists() {
             return Ok(None);
         }
         let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        let damaged = || format!("{} is damaged; start again with --overwrite", path.display());
+        let damaged = || format!("{} is damaged; remove it, and its curves are computed again", path.display());
         let points: Vec<Vec<(u64, u64, Vec<usize>)>> = serde_json::from_slice(&text).with_context(damaged)?;
+        let fits = |(points, own): (&Vec<(u64, u64, Vec<usize>)>, &Vec<usize>)| {
+            points.len() == own.len() && points.iter().all(|point| point.2.iter().all(|&image| image < own.len()))
+        };
+        if points.len() != classes.len() || !points.iter().zip(classes).all(fits) {
+            anyhow::bail!(damaged());
+        }
         let point = |(lower, upper, witness)| Point { lower, upper, witness };
         let curve = |points: Vec<_>| Curve { points: points.into_iter().map(point).collect() };
         Ok(Some(points.into_iter().map(curve).collect()))
     }
 
-    pub fn write_curves(&self, policy: usize, curves: &[Curve]) -> anyhow::Result<()> {
+    pub fn write_curves(&self, part: &str, curves: &[Curve]) -> anyhow::Result<()> {
         let point = |point: &Point| (point.lower, point.upper, point.witness.clone());
         let points: Vec<Vec<_>> = curves.iter().map(|curve| curve.points.iter().map(point).collect()).collect();
-        Ok(write_json(&self.curves_file(policy), &points)?)
+        Ok(write_json(&self.curves_file(part), &points)?)
     }
 
     /// Writes the squared distances of a policy, a square matrix in the order of the images of `forecast.json`.
-    pub fn write_distances(
-        &self,
-        policy: usize,
-        name: &str,
-        distances: &Distances,
-        pixels: bool,
-    ) -> anyhow::Result<()> {
+    pub fn write_distances(&self, part: &str, name: &str, distances: &Distances, pixels: bool) -> anyhow::Result<()> {
         let n = distances.n;
         let value = |at: usize| match (at / n, at % n) {
             (i, j) if i == j => 0.0,
@@ -119,7 +130,7 @@ impl Folder {
         let plain: String =
             name.chars().map(|c| if c.is_alphanumeric() || ".-_".contains(c) { c } else { '_' }).collect();
         let plain: String = plain.chars().take(40).collect();
-        Ok(write_atomic(&self.path.join(format!("distances-{policy:02}-{plain}.npy")), &bytes)?)
+        Ok(write_atomic(&self.path.join(format!("distances-{part}-{plain}.npy")), &bytes)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! From distances and curves to a ranking with intervals, a recommendation and its pictures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -10,15 +10,22 @@ use selfsame::concentration::pair_index;
 use selfsame::data::Dataset;
 use selfsame::eval::shrink;
 use selfsame::report::Sprite;
-use selfsame::report::forecast::{ClassForecast, Closest, Delta, Forecast, Kind, Measured, PolicyForecast};
+use selfsame::report::forecast::{ClassForecast, Closest, Delta, Forecast, Kind, Measured, PolicyForecast, Side};
+use selfsame::report::record::Skipped;
 
-use super::{PolicyMeasured, Probe, Settings};
+use super::{NONE, PolicyMeasured, Probe, Settings};
 use crate::terminal::Bar;
 
-/// Shares of a class that the middle policy reaches at the distances all are compared at.
-const LEVELS: [f64; 2] = [0.25, 0.5];
+mod advice;
+
+/// Distances that policies are compared at: eighths of D, the middle distance of two images of a class as they are.
+const EIGHTHS: u64 = 8;
+/// Those of them that the table shows: the half of D and three quarters.
+const SHOWN: [usize; 2] = [3, 5];
 /// Halves of the images that intervals come from.
 const HALVES: usize = 40;
+/// Images that most classes need for halves of them to say anything.
+const FEWEST: usize = 10;
 /// Standard errors on either side that hold 95 % of a normal distribution.
 const SIDE: f64 = 1.96;
 /// Seconds that one clique of a half may take where curves have a limit: a clique is then nearly always found, and only
@@ -29,9 +36,14 @@ const USUAL: f64 = 0.9;
 /// Side of a picture, at most.
 const PICTURE_SIDE: u32 = 48;
 /// What the ranking goes by.
-const ORDER: &str = "The score is σ × (2 × separation − 1) at the larger distance: the share of a class that comes \
-    together, times by how much images of one class are nearer more often than images of two. It is 0 where views come \
-    together because nothing is left of them, and near 0 where views stay apart.";
+const ORDER: &str = "The score is gathered × (2 × separation − 1). Gathered is σ, the share of a class that comes together \
+    within a distance, averaged over eight distances up to D, the middle distance of two images of a class as they are; \
+    2 × separation − 1 is by how much images of one class are nearer more often than images of two. The score is 0 where \
+    views come together because nothing is left of them, and near 0 where they stay apart. It does not depend on which \
+    other policies are measured.";
+const SINGLE_ORDER: &str = "With a single class the ranking goes by what is gathered alone: σ, the share of the class that \
+    comes together within a distance, averaged over eight distances up to D, the middle distance of two images as they \
+    are. A policy that erases everything would come first.";
 
 /// All there is to rank.
 pub struct Subject<'a> {
@@ -40,9 +52,15 @@ pub struct Subject<'a> {
     pub settings: &'a Settings,
     pub policies: &'a [(String, Policy)],
     pub measured: &'a [PolicyMeasured],
+    /// Images as they are.
+    pub baseline: &'a PolicyMeasured,
+    /// The key of D.
+    pub middle: u64,
+    /// The folder, as it was named.
+    pub out: Option<String>,
 }
 
-/// Measures of a policy on all images and on halves of them.
+/// Measures of a policy on all images and on halves of them; no halves of too few images.
 struct Sampled {
     all: Measures,
     halves: Vec<Measures>,
@@ -50,48 +68,75 @@ struct Sampled {
 
 impl Sampled {
     /// A measure with its interval, kept within `range`.
-    fn measured(&self, of: &dyn Fn(&Measures) -> f64, kind: Kind, range: [f64; 2]) -> Measured {
+    fn measured(&self, of: &dyn Fn(&Measures) -> f64, kind: Kind, bound: Option<Side>, range: [f64; 2]) -> Measured {
         let value = of(&self.all);
-        let error = SIDE * standard_error(&self.halves.iter().map(of).collect::<Vec<_>>());
-        Measured { value, kind, interval: [(value - error).max(range[0]), (value + error).min(range[1])] }
+        let interval = self.error(of).map(|error| [(value - error).max(range[0]), (value + error).min(range[1])]);
+        // A main part that was found, but not proved the largest, bounds what is made of it.
+        let kind = if bound.is_some() && kind == Kind::Exact { Kind::Bound } else { kind };
+        Measured { value, kind, bound, interval }
+    }
+
+    /// Half of the width of an interval.
+    fn error(&self, of: &dyn Fn(&Measures) -> f64) -> Option<f64> {
+        (!self.halves.is_empty()).then(|| SIDE * standard_error(&self.halves.iter().map(of).collect::<Vec<_>>()))
     }
 }
 
-/// σ × (2 × separation − 1), at the last distance.
+/// What is gathered × (2 × separation − 1); without other classes what is gathered, for nothing can be seen to be lost.
 fn score(measures: &Measures) -> f64 {
-    let sigma = measures.mean_sigma(LEVELS.len() - 1)[0];
-    sigma * measures.separation.map_or(0.0, |separation| 2.0 * separation - 1.0)
+    measures.gathered()[0] * measures.separation.map_or(1.0, |separation| 2.0 * separation - 1.0)
+}
+
+/// On which side of the truth a score lies whose main parts are not all proved the largest.
+fn score_side(measures: &Measures) -> Option<Side> {
+    match measures.separation {
+        Some(separation) if separation == 0.5 => None,
+        Some(separation) if separation < 0.5 => lower(measures.gathered()).map(|_| Side::Upper),
+        _ => lower(measures.gathered()),
+    }
+}
+
+/// The side of the lower of two bounds, where they differ.
+fn lower([low, high]: [f64; 2]) -> Option<Side> {
+    (low < high).then_some(Side::Lower)
 }
 
 impl Subject<'_> {
     /// The forecast.
     pub fn forecast(&self) -> anyhow::Result<Forecast> {
-        let keys: Vec<u64> = LEVELS.iter().map(|&level| self.common_key(level)).collect();
-        let sampled = self.sample(&keys)?;
+        let keys: Vec<u64> = (1..=EIGHTHS).map(|k| self.eighths(k)).collect();
+        let (sampled, baseline) = self.sample(&keys)?;
         let mut order: Vec<usize> = (0..self.policies.len()).collect();
-        // Without other classes nothing can be seen to be lost, and the nearest views are all there is to go by.
         let single = self.probe.classes.len() == 1;
-        let by = |measures: &Measures| if single { measures.mean_sigma(LEVELS.len() - 1)[0] } else { score(measures) };
-        order.sort_by(|&a, &b| by(&sampled[b].all).total_cmp(&by(&sampled[a].all)).then(a.cmp(&b)));
+        order.sort_by(|&a, &b| score(&sampled[b].all).total_cmp(&score(&sampled[a].all)).then(a.cmp(&b)));
 
         let mut policies: Vec<PolicyForecast> = Vec::with_capacity(order.len());
         let mut head = order[0];
         for (place, &number) in order.iter().enumerate() {
-            let behind = |of: usize| difference(&sampled[of], &sampled[number], &by, self.kind());
-            // A rank is shared with the best policy of it as long as the interval of the difference holds 0.
+            let behind = |of: usize| self.difference(&sampled[of], &sampled[number]);
+            // A rank is shared with the best policy of it as long as the interval of the difference holds 0; without
+            // intervals nothing tells policies apart.
             let rank = match policies.last() {
-                Some(before) if behind(head).interval[0] <= 0.0 => before.rank,
+                Some(before) if behind(head).interval.is_none_or(|interval| interval[0] <= 0.0) => before.rank,
                 _ => {
                     head = number;
                     place + 1
                 }
             };
             let behind = (place > 0).then(|| behind(order[0]));
-            policies.push(PolicyForecast { rank, behind, ..self.policy(number, &sampled[number], &keys, &by)? });
+            let (name, policy) = &self.policies[number];
+            let measured = &self.measured[number];
+            let closest = self.closest(policy, measured)?;
+            policies.push(PolicyForecast {
+                rank,
+                behind,
+                closest,
+                ..self.policy(name, policy, measured, &sampled[number], &keys)
+            });
         }
-        let (recommended, advice) = self.advice(&policies, single);
-        let single_order = "With a single class the ranking goes by σ alone: the share of the class that comes together \
-            at the larger distance. A policy that erases everything would come first.";
+        let baseline = self.policy(NONE, &super::none(), self.baseline, &baseline, &keys);
+        let (recommended, advice) = advice::advice(&policies, &baseline, single, self.few());
+        let skipped = self.dataset.skipped.iter();
         Ok(Forecast {
             selfsame: env!("CARGO_PKG_VERSION").into(),
             command: self.command(),
@@ -108,54 +153,90 @@ impl Subject<'_> {
             seed: self.settings.seed,
             views: self.settings.views,
             original: self.settings.original,
-            halves: HALVES,
+            halves: if self.few() { 0 } else { HALVES },
             budget: self.settings.budget,
-            order: if single { single_order.into() } else { ORDER.into() },
+            order: if single { SINGLE_ORDER.into() } else { ORDER.into() },
             advice,
             recommended,
-            deltas: keys.iter().zip(LEVELS).map(|(&key, level)| self.delta(key, level)).collect(),
+            deltas: keys.iter().enumerate().map(|(at, &key)| self.delta(key, at)).collect(),
+            shown: SHOWN.to_vec(),
             policies,
+            baseline: Some(baseline),
             images: self.probe.images.clone(),
+            duplicates: self.duplicates(),
+            training_images: self.dataset.train.len(),
+            all_images: [&self.dataset.train, &self.dataset.validation, &self.dataset.test]
+                .map(|s| s.len())
+                .iter()
+                .sum(),
+            skipped: skipped.map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() }).collect(),
             notes: self.probe.notes.clone(),
             thumbs: self.thumbs()?,
         })
     }
 
-    /// The key at which the middle policy's middle class reaches this share; of an even number the lower middle.
-    fn common_key(&self, level: f64) -> u64 {
-        let middle = |mut keys: Vec<u64>| {
-            keys.sort_unstable();
-            keys[(keys.len() - 1) / 2]
-        };
-        let of_policy = |measured: &PolicyMeasured| {
-            let reached = |points: usize| ((level * points as f64).ceil() as usize).clamp(2, points) - 1;
-            middle(measured.curves.iter().map(|curve| curve.points[reached(curve.points.len())].upper).collect())
-        };
-        middle(self.measured.iter().map(of_policy).collect())
+    /// The largest key within k eighths of D. Distances are roots of keys.
+    fn eighths(&self, k: u64) -> u64 {
+        let (squared, middle) = (u128::from(k * k), self.middle);
+        if self.settings.pixels {
+            return (u128::from(middle) * squared / u128::from(EIGHTHS * EIGHTHS)) as u64;
+        }
+        let exact = f64::from(f32::from_bits(middle as u32)) * squared as f64 / (EIGHTHS * EIGHTHS) as f64;
+        let near = exact as f32;
+        u64::from(if f64::from(near) > exact { near.next_down() } else { near }.to_bits())
     }
 
-    /// Measures of every policy on the same halves, so that their differences are those of policies and not of images.
-    fn sample(&self, keys: &[u64]) -> anyhow::Result<Vec<Sampled>> {
+    /// Whether most classes have too few images for halves of them to say anything.
+    fn few(&self) -> bool {
+        let own = members(&self.probe.labels, self.probe.classes.len());
+        2 * own.iter().filter(|own| own.len() < FEWEST).count() > own.len()
+    }
+
+    /// Measures of every policy, and of images as they are, on the same halves, so that their differences are those of
+    /// policies and not of images.
+    fn sample(&self, keys: &[u64]) -> anyhow::Result<(Vec<Sampled>, Sampled)> {
         let (labels, classes) = (&self.probe.labels, self.probe.classes.len());
-        let seconds = self.settings.budget;
-        let whole = seconds.map(Duration::from_secs_f64);
-        let halved = seconds.map(|seconds| Duration::from_secs_f64(seconds.min(HALF_BUDGET)));
-        let halves = halves(labels, classes, HALVES, self.settings.seed);
+        let budget = self.settings.budget.map(|seconds| Duration::from_secs_f64(seconds.min(HALF_BUDGET)));
+        let halves = if self.few() { Vec::new() } else { halves(labels, classes, HALVES, self.settings.seed) };
         let bar = Bar::new("policies resampled");
-        let mut sampled = Vec::with_capacity(self.measured.len());
-        for (number, measured) in self.measured.iter().enumerate() {
-            bar.set(number as u64, self.measured.len() as u64, self.policies[number].0.clone());
+        let sample = |measured: &PolicyMeasured| -> anyhow::Result<Sampled> {
             let half = |images: &Vec<usize>| {
                 let labels: Vec<u32> = images.iter().map(|&image| labels[image]).collect();
-                Measures::new(&restrict(&measured.distances, images), &labels, classes, keys, halved)
+                Measures::new(&restrict(&measured.distances, images), &labels, classes, keys, budget)
             };
-            sampled.push(Sampled {
-                all: Measures::new(&measured.distances, labels, classes, keys, whole)?,
-                halves: halves.par_iter().map(half).collect::<Result<_, _>>()?,
-            });
+            let mut all = Measures::new(&measured.distances, labels, classes, keys, budget)?;
+            // The curves had more time.
+            for (sigma, &key) in all.sigma.iter_mut().zip(keys) {
+                for (sigma, curve) in sigma.iter_mut().zip(&measured.curves) {
+                    let (low, high) = curve.sigma_at(key);
+                    *sigma = [sigma[0].max(low), sigma[1].min(high)];
+                }
+            }
+            Ok(Sampled { all, halves: halves.par_iter().map(half).collect::<Result<_, _>>()? })
+        };
+        let mut sampled = Vec::with_capacity(self.measured.len());
+        for (number, measured) in self.measured.iter().enumerate() {
+            bar.set(number as u64, self.measured.len() as u64 + 1, self.policies[number].0.clone());
+            sampled.push(sample(measured)?);
         }
+        let baseline = sample(self.baseline)?;
         bar.finish();
-        Ok(sampled)
+        Ok((sampled, baseline))
+    }
+
+    /// By how much the score of `first` is above that of `second`, on the same halves.
+    fn difference(&self, first: &Sampled, second: &Sampled) -> Measured {
+        let value = score(&first.all) - score(&second.all);
+        let halves: Vec<f64> = first.halves.iter().zip(&second.halves).map(|(a, b)| score(a) - score(b)).collect();
+        let error = SIDE * standard_error(&halves);
+        let exact = [first, second].iter().all(|sampled| score_side(&sampled.all).is_none());
+        // A difference of bounds bounds nothing.
+        let kind = match self.kind() {
+            Kind::Exact if !exact => Kind::Estimate,
+            kind => kind,
+        };
+        let interval = (!halves.is_empty()).then_some([value - error, value + error]);
+        Measured { value, kind, bound: None, interval }
     }
 
     fn kind(&self) -> Kind {
@@ -167,56 +248,50 @@ impl Subject<'_> {
         squared.sqrt()
     }
 
-    fn delta(&self, key: u64, level: f64) -> Delta {
+    fn delta(&self, key: u64, at: usize) -> Delta {
         let delta = self.distance(key);
         let levels = self.settings.pixels.then(|| delta / (self.measured[0].dim as f64).sqrt());
-        Delta { level, delta, levels }
+        Delta { share: (at + 1) as f64 / EIGHTHS as f64, delta, levels }
     }
 
+    /// All of a policy but its place and its nearest views.
     fn policy(
         &self,
-        number: usize,
+        name: &str,
+        policy: &Policy,
+        measured: &PolicyMeasured,
         sampled: &Sampled,
         keys: &[u64],
-        by: &dyn Fn(&Measures) -> f64,
-    ) -> anyhow::Result<PolicyForecast> {
-        let (name, policy) = &self.policies[number];
-        let measured = &self.measured[number];
-        // A main part that was found, but not proved the largest, bounds σ from below and 1 − σ from above.
-        let bounded = |[low, high]: [f64; 2]| match self.kind() {
-            Kind::Exact if low < high => Kind::Bound,
-            kind => kind,
-        };
-        let spread = |of: fn(&Measures, usize) -> [f64; 2]| -> Vec<Measured> {
-            let at = |key| sampled.measured(&|m| 1.0 - of(m, key)[0], bounded(of(&sampled.all, key)), [0.0, 1.0]);
+    ) -> PolicyForecast {
+        let all = &sampled.all;
+        let sigma = |of: fn(&Measures, usize) -> [f64; 2]| -> Vec<Measured> {
+            let at = |key| sampled.measured(&|m| of(m, key)[0], self.kind(), lower(of(all, key)), [0.0, 1.0]);
             (0..keys.len()).map(at).collect()
         };
-        let has_separation = sampled.all.separation.is_some();
-        Ok(PolicyForecast {
-            name: name.clone(),
+        let exact = |of: &dyn Fn(&Measures) -> f64| sampled.measured(of, self.kind(), None, [0.0, 1.0]);
+        PolicyForecast {
+            name: name.to_owned(),
             steps: steps(policy),
             toml: policy.to_toml(),
             rank: 0,
-            score: sampled.measured(by, bounded(sampled.all.mean_sigma(keys.len() - 1)), [-1.0, 1.0]),
+            score: sampled.measured(&score, self.kind(), score_side(all), [-1.0, 1.0]),
             behind: None,
-            spread: spread(Measures::mean_sigma),
-            most_spread: spread(Measures::least_sigma),
-            mixed_spread: spread(Measures::mean_mixed),
-            overlap: (0..keys.len())
-                .map(|key| sampled.measured(&|m| m.overlap[key], self.kind(), [0.0, 1.0]))
-                .collect(),
-            separation: has_separation
-                .then(|| sampled.measured(&|m| m.separation.unwrap_or(0.5), self.kind(), [0.0, 1.0])),
-            classes: self.classes(measured, &sampled.all, keys),
-            closest: self.closest(policy, measured)?,
-        })
+            gathered: sampled.measured(&|m| m.gathered()[0], self.kind(), lower(all.gathered()), [0.0, 1.0]),
+            sigma: sigma(Measures::mean_sigma),
+            least_sigma: sigma(Measures::least_sigma),
+            mixed_sigma: sigma(Measures::mean_mixed),
+            overlap: (0..keys.len()).map(|key| exact(&|m| m.overlap[key])).collect(),
+            separation: all.separation.is_some().then(|| exact(&|m| m.separation.unwrap_or(0.5))),
+            classes: self.classes(measured, all, keys),
+            closest: Vec::new(),
+        }
     }
 
     fn classes(&self, measured: &PolicyMeasured, all: &Measures, keys: &[u64]) -> Vec<ClassForecast> {
         let own = members(&self.probe.labels, self.probe.classes.len());
         let class = |(class, own): (usize, &Vec<usize>)| {
             let curve = &measured.curves[class];
-            let main = curve.omega_at(keys[keys.len() - 1]).0;
+            let main = curve.omega_at(keys[SHOWN[1]]).0;
             let part = |size: usize| -> Vec<usize> {
                 let witness = size.checked_sub(1).map(|at| curve.points[at].witness.as_slice()).unwrap_or_default();
                 witness.iter().map(|&image| own[image]).collect()
@@ -243,21 +318,37 @@ impl Subject<'_> {
         own.iter().enumerate().map(class).collect()
     }
 
-    /// The nearest pair of each class, with its pictures.
+    /// The pixels of an image measured.
+    fn pixels(&self, image: usize) -> &[u8] {
+        self.dataset.train.image(self.probe.images[image].index).pixels
+    }
+
+    /// Images of the same pixels, group by group.
+    fn duplicates(&self) -> Vec<Vec<usize>> {
+        let mut groups: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        for image in 0..self.probe.images.len() {
+            groups.entry(self.pixels(image)).or_default().push(image);
+        }
+        let mut groups: Vec<Vec<usize>> = groups.into_values().filter(|group| group.len() > 1).collect();
+        groups.sort();
+        groups
+    }
+
+    /// The nearest pair of each class that differ, with its pictures.
     fn closest(&self, policy: &Policy, measured: &PolicyMeasured) -> anyhow::Result<Vec<Closest>> {
         let own = members(&self.probe.labels, self.probe.classes.len());
         let side = self.dataset.image_size;
         let mut closest = Vec::with_capacity(own.len());
         for own in own {
             let pairs = own.iter().enumerate().flat_map(|(at, &i)| own[at + 1..].iter().map(move |&j| (i, j)));
+            let pairs = pairs.filter(|&(i, j)| self.pixels(i) != self.pixels(j));
             let Some((i, j)) = pairs.min_by_key(|&(i, j)| measured.distances.key(i, j)) else { continue };
             let numbers = measured.distances.pairs[pair_index(measured.distances.n, i, j)];
             // With the image itself among them, it is number 0 and the views begin at 1.
             let shift = u32::from(self.settings.original);
             let views = numbers.map(|number| u32::from(number).checked_sub(shift));
             let picture = |image: usize, view: Option<u32>| -> anyhow::Result<Vec<u8>> {
-                let index = self.probe.images[image].index;
-                let pixels = self.dataset.train.image(index).pixels;
+                let (index, pixels) = (self.probe.images[image].index, self.pixels(image));
                 let Some(view) = view else { return Ok(pixels.to_vec()) };
                 let mut into = vec![0; pixels.len()];
                 let key = ViewKey { seed: self.settings.seed, image: index as u64, epoch: 0, view };
@@ -283,49 +374,8 @@ impl Subject<'_> {
     }
 
     fn thumbs(&self) -> anyhow::Result<Option<Sprite>> {
-        let images: Vec<&[u8]> =
-            self.probe.images.iter().map(|image| self.dataset.train.image(image.index).pixels).collect();
+        let images: Vec<&[u8]> = (0..self.probe.images.len()).map(|image| self.pixels(image)).collect();
         Ok(Some(self.sprite(&images, 25)?))
-    }
-
-    /// Which policy to take, and why.
-    fn advice(&self, policies: &[PolicyForecast], single: bool) -> (Option<usize>, Vec<String>) {
-        let best = &policies[0];
-        let name = &best.name;
-        if single {
-            let sentence = format!(
-                "{name} draws most of the class together; whether anything is left of it, one class cannot tell."
-            );
-            return (None, vec![sentence]);
-        }
-        if best.score.interval[0] <= 0.0 {
-            let why = "Of none do the nearest views of one class lie nearer than those of two by more than chance explains. \
-                More images a class (--per-class) narrow the intervals; embeddings of a trained encoder (--encoder) see \
-                more than pixels do.";
-            return (None, vec!["No policy is recommended.".into(), why.into()]);
-        }
-        let doing = if best.steps.is_empty() { String::new() } else { format!(" ({})", best.steps.join(", ")) };
-        let reach = 100.0 * (1.0 - best.spread[LEVELS.len() - 1].value);
-        let separation = 100.0 * best.separation.map_or(0.5, |separation| separation.value);
-        let brings = format!(
-            "at the larger distance it brings {reach:.0} % of a class together, and {separation:.1} % of the time images of \
-             one class stay nearer than images of two, where chance is 50 %."
-        );
-        let tied: Vec<&str> = policies[1..].iter().filter(|p| p.rank == best.rank).map(|p| p.name.as_str()).collect();
-        if tied.is_empty() {
-            return (Some(0), vec![format!("Take {name}{doing}."), format!("Why {name}: {brings}")]);
-        }
-        let verdict = match tied.len() + 1 == policies.len() {
-            true => format!("{name}{doing} leads, but these images tell no policy from another."),
-            false => format!("Take {name}{doing}."),
-        };
-        let tied = format!(
-            "Tied with it, since the interval of the difference holds 0: {}. More images a class (--per-class) tell them \
-             apart.",
-            tied.join(", ")
-        );
-        let advice = vec![verdict, format!("Why {name}: {brings}"), tied];
-        (Some(0), advice)
     }
 
     /// What makes the forecast again.
@@ -345,6 +395,7 @@ impl Subject<'_> {
         let optional = [
             ("--encoder", settings.encoder.clone()),
             ("--clusters", settings.clusters.map(|clusters| clusters.to_string())),
+            ("--out", self.out.clone()),
             ("--budget", settings.budget.map(|budget| budget.to_string())),
         ];
         words.extend(optional.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten());
@@ -355,7 +406,7 @@ impl Subject<'_> {
 }
 
 /// What a policy does, a word or two a step.
-fn steps(policy: &Policy) -> Vec<String> {
+pub fn steps(policy: &Policy) -> Vec<String> {
     let config = policy.config();
     let steps = [
         ("crop", config.crop.is_some()),
@@ -369,12 +420,4 @@ fn steps(policy: &Policy) -> Vec<String> {
         ("solarise", config.solarise.is_some()),
     ];
     steps.into_iter().filter(|(_, present)| *present).map(|(name, _)| name.to_owned()).collect()
-}
-
-/// By how much `first` is above `second`, on the same halves.
-fn difference(first: &Sampled, second: &Sampled, by: &dyn Fn(&Measures) -> f64, kind: Kind) -> Measured {
-    let value = by(&first.all) - by(&second.all);
-    let halves: Vec<f64> = first.halves.iter().zip(&second.halves).map(|(a, b)| by(a) - by(b)).collect();
-    let error = SIDE * standard_error(&halves);
-    Measured { value, kind, interval: [value - error, value + error] }
 }
