@@ -130,12 +130,11 @@ mod x86 {
                 // SAFETY: a line is REGISTERS registers.
                 unsafe { _mm256_load_si256(columns.0.as_ptr().cast::<__m256i>().add(register)) }
             });
-            for row in 0..GROUP {
+            for (row, totals) in totals.iter_mut().enumerate() {
                 // SAFETY: a step of the rows has GROUP pairs, and there are as many steps as columns' lines.
                 let pair = _mm256_set1_epi32(unsafe { *rows.add(step * GROUP + row) });
-                for register in 0..REGISTERS {
-                    let product = _mm256_madd_epi16(pair, columns[register]);
-                    totals[row][register] = _mm256_add_epi32(totals[row][register], product);
+                for (total, column) in totals.iter_mut().zip(columns) {
+                    *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pair, column));
                 }
             }
         }
