@@ -97,15 +97,17 @@ impl Folder {
         let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
         let damaged = || format!("{} is damaged; remove it, and its curves are computed again", path.display());
         let points: Vec<Vec<(u64, u64, Vec<usize>)>> = serde_json::from_slice(&text).with_context(damaged)?;
-        let fits = |(points, own): (&Vec<(u64, u64, Vec<usize>)>, &Vec<usize>)| {
-            points.len() == own.len() && points.iter().all(|point| point.2.iter().all(|&image| image < own.len()))
-        };
-        if points.len() != classes.len() || !points.iter().zip(classes).all(fits) {
-            anyhow::bail!(damaged());
-        }
         let point = |(lower, upper, witness)| Point { lower, upper, witness };
         let curve = |points: Vec<_>| Curve { points: points.into_iter().map(point).collect() };
-        Ok(Some(points.into_iter().map(curve).collect()))
+        let curves: Vec<Curve> = points.into_iter().map(curve).collect();
+        let fits = |(curve, own): (&Curve, &Vec<usize>)| {
+            let known = |point: &Point| point.witness.iter().all(|&image| image < own.len());
+            curve.points.len() == own.len() && curve.points.iter().all(known)
+        };
+        if curves.len() != classes.len() || !curves.iter().zip(classes).all(fits) {
+            anyhow::bail!(damaged());
+        }
+        Ok(Some(curves))
     }
 
     pub fn write_curves(&self, part: &str, curves: &[Curve]) -> anyhow::Result<()> {

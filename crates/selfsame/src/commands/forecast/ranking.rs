@@ -90,7 +90,7 @@ fn score(measures: &Measures) -> f64 {
 /// On which side of the truth a score lies whose main parts are not all proved the largest.
 fn score_side(measures: &Measures) -> Option<Side> {
     match measures.separation {
-        Some(separation) if separation == 0.5 => None,
+        Some(0.5) => None,
         Some(separation) if separation < 0.5 => lower(measures.gathered()).map(|_| Side::Upper),
         _ => lower(measures.gathered()),
     }
