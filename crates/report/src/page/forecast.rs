@@ -64,6 +64,9 @@ fn header(forecast: &Forecast) -> Markup {
             @if forecast.assumed { li.warn { "classes are assumed" } }
         }
         @for note in &forecast.notes { p.warning role="note" { (prose(note)) } }
+        @if !forecast.duplicates.is_empty() {
+            p.warning role="note" { (counted(forecast.duplicates.len() as u64, "image is", "images are")) " there more than once: see " a href="#copies" { "copies" } "." }
+        }
         @if !forecast.skipped.is_empty() { (dataset::skipped(&forecast.skipped, crate::forecast::FORECAST_FILE)) }
     }
 }
@@ -379,7 +382,7 @@ fn copies(forecast: &Forecast) -> Option<Section> {
                 @let () = classes.dedup();
                 article {
                     h3 { (classes.join(", ")) }
-                    @if classes.len() > 1 { p.quiet { b { @if classes.len() == 2 { "One of the two labels is wrong." } @else { "All but one of these labels are wrong." } } } }
+                    @if classes.len() > 1 && !forecast.assumed { p.quiet { b { @if classes.len() == 2 { "One of the two labels is wrong." } @else { "All but one of these labels are wrong." } } } }
                     (strip(forecast, thumbs, group))
                     ul.skipped { @for image in group.iter().filter_map(|&image| forecast.images.get(image)) { li { (image.name) } } }
                 }
