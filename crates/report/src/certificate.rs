@@ -69,7 +69,8 @@ pub struct CertificateRecord {
     pub geometry: Vec<Named>,
     /// The Lipschitz constant of the encoder, as far as it was seen; none without pixels.
     pub lipschitz: Option<Quantity>,
-    /// The same from above, as the product of its layers' norms; none where there is no encoder.
+    /// The same from above among images whose outputs are no shorter than the shortest measured, as the product of its
+    /// layers' norms; none where there is no encoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lipschitz_bound: Option<Quantity>,
     /// What the theory takes for granted, and whether it holds here.

@@ -5,7 +5,7 @@ use selfsame_theory::Quantity;
 use selfsame_theory::bounds::certificate::Form;
 
 use super::Section;
-use super::format::{NONE, count, number, percent};
+use super::format::{NONE, count, number, percent, percent_up};
 use super::quantity::{self, share, value};
 use crate::certificate::{Assumption, CertificateRecord, Pair};
 
@@ -91,7 +91,7 @@ fn meaning(name: &str) -> &'static str {
         "nearest centre" => "Images that lie nearer to the centre of another class. This is what the bounds are about.",
         "nearest centre, any view" => "Images of which any view does. The bounds cover this, too.",
         "nearest centre, others of their kind" => {
-            "The first again, with the interval for other images; a little too small, since the centres are made of the same images."
+            "The first for images that the centres are not made of: each is left out of its own centre."
         }
         "nearest centre of training images" => "Centres of training images, tried on the test split.",
         "kNN" => "The vote of the most similar training images.",
@@ -144,7 +144,7 @@ fn of_classes(record: &CertificateRecord) -> Markup {
         Some(quantity) => html! { td title=(quantity.trust) { (text(quantity.value)) } },
         None => html! { td { (NONE) } },
     };
-    let bound = |value: f64| if value < 1.0 { percent(value) } else { "vacuous".into() };
+    let bound = |value: f64| if value < 1.0 { percent_up(value) } else { "vacuous".into() };
     html! {
         @if !record.classes.is_empty() {
             details {
@@ -223,7 +223,7 @@ fn checks(record: &CertificateRecord) -> Markup {
             table { tbody {
                 @for named in &record.geometry { tr { th scope="row" { (named.name) } td { (value(&named.quantity)) } } }
                 @if let Some(ratio) = &record.lipschitz { tr { th scope="row" { "largest ratio of distances after and before the encoder" } td { (value(ratio)) } } }
-                @if let Some(bound) = &record.lipschitz_bound { tr { th scope="row" { "the same of any images, proved layer by layer: at most" } td { (value(bound)) } } }
+                @if let Some(bound) = &record.lipschitz_bound { tr { th scope="row" { "the same of all images whose outputs are no shorter than the shortest here, proved layer by layer: at most" } td { (value(bound)) } } }
                 @if let Some(found) = &record.alignment {
                     @for spread in &found.spread {
                         tr { th scope="row" { "R_ε at ε = " (number(spread.epsilon)) } td { (share(&spread.outside)) } }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use selfsame_theory::{Quantity, Trust};
 
 use super::chart::{Axis, WIDTH, round};
-use super::format::{NONE, counted, number, percent, sentence_list};
+use super::format::{NONE, counted, number, percent, percent_up, sentence_list};
 use super::{Section, document, protocol, quantity};
 use crate::comparison::{ComparedRun, Comparison, Predictor};
 
@@ -139,7 +139,7 @@ fn table(comparison: &Comparison) -> Section {
         Some(found) => html! { td title=(found.trust) { (text(found.value)) } },
         None => html! { td { (NONE) } },
     };
-    let bound = |value: f64| if value < 1.0 { percent(value) } else { "vacuous".into() };
+    let bound = |value: f64| if value < 1.0 { percent_up(value) } else { "vacuous".into() };
     let body = html! {
         p.lead { "The most accurate first. The bound is the strongest one proved of the nearest-centre error, on the images that were certified." }
         div.scroll.card tabindex="0" role="region" aria-label="Table of runs" {

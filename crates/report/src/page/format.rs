@@ -11,6 +11,12 @@ pub(super) fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.1}%", 100.0 * share) } else { NONE.into() }
 }
 
+/// A bound from above as a percentage, rounded up so that it stays one: `0.0704` is `7.1%`.
+pub(super) fn percent_up(share: f64) -> String {
+    // What is a tenth of a percent but for the rounding of its last digits stays one.
+    percent((1000.0 * share - 1e-9).ceil() / 1000.0)
+}
+
 /// A count with its thousands set apart: `12,500`.
 pub(super) fn count(n: u64) -> String {
     let digits = n.to_string();

@@ -2,7 +2,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::sum::{Sum, dot, sum};
+use crate::sum::{Sum, dot, squared_distance, sum};
 use crate::{Error, Labels, Views};
 
 /// Rows classified together: enough to fill a register tile, few enough to stay in a cache.
@@ -164,6 +164,44 @@ impl Centres {
         let overall = wrong.iter().sum::<usize>() as f64 / images;
         Ok(Errors { of_class, overall, any_view: any_view as f64 / images })
     }
+
+    /// The error on images that the centres were not made of, as far as these can tell, and how many images that rests
+    /// on: the original of each is classified with its own views left out of the centre of its class. Of many values and
+    /// few images a centre remembers its images, so that [`errors`](Self::errors) may be 0 where this is chance. Images
+    /// alone in their class are passed over; none where all are.
+    ///
+    /// # Errors
+    /// As [`errors`](Self::errors).
+    pub fn error_left_out(&self, views: &Views<'_>, labels: &Labels) -> Result<Option<(f64, usize)>, Error> {
+        views.check_labels(labels)?;
+        if labels.classes() != self.classes() || views.dim() != self.dim {
+            let [given, expected] = [labels.classes(), self.classes()];
+            return Err(Error::Count { what: "classes, or values a row,", given, expected });
+        }
+        let m = views.views();
+        let wrong = |(image, &label): (usize, &u32)| {
+            let count = labels.counts()[label as usize] as f64;
+            if count < 2.0 {
+                return None;
+            }
+            let (mut original, mut row, mut mean) = (vec![0.0; self.dim], vec![0.0; self.dim], vec![0.0; self.dim]);
+            views.read(image * m, &mut original);
+            for view in 0..m {
+                views.read(image * m + view, &mut row);
+                mean.iter_mut().zip(&row).for_each(|(mean, value)| *mean += value / m as f64);
+            }
+            let own = self.centre(label as usize).iter().zip(&mean);
+            let without: Vec<f64> = own.map(|(centre, mean)| (count * centre - mean) / (count - 1.0)).collect();
+            let least = squared_distance(&original, &without);
+            let other = |class: u32| squared_distance(&original, self.centre(class as usize));
+            // Of equally near centres the lowest class counts.
+            let nearer = |class: u32| if class < label { other(class) <= least } else { other(class) < least };
+            Some((0..self.classes() as u32).any(|class| class != label && nearer(class)))
+        };
+        let found: Vec<bool> = labels.of_image().par_iter().enumerate().filter_map(wrong).collect();
+        let errors = found.iter().filter(|&&wrong| wrong).count();
+        Ok((!found.is_empty()).then(|| (errors as f64 / found.len() as f64, found.len())))
+    }
 }
 
 #[cfg(test)]
@@ -172,7 +210,6 @@ mod tests {
 
     use super::*;
     use crate::Values;
-    use crate::sum::squared_distance;
 
     proptest! {
         #[test]
@@ -203,6 +240,30 @@ mod tests {
             let errors = found.errors(&views, &labels).unwrap();
             let shares = errors.of_class.iter().zip(found.masses()).map(|(error, mass)| error * mass);
             prop_assert!((shares.sum::<f64>() - errors.overall).abs() < 1e-12 && errors.any_view >= errors.overall);
+            // With each image left out, from new centres.
+            let left_out: Vec<bool> = (0..images)
+                .filter(|image| (0..images).any(|other| other != *image && other % classes == image % classes))
+                .map(|image| {
+                    let distance = |k: usize| {
+                        let members: Vec<usize> = (0..images).filter(|&i| i % classes == k && i != image).collect();
+                        let column = |column: usize| {
+                            let all = members.iter().flat_map(|&i| (0..m).map(move |view| row(i, view)[column]));
+                            all.sum::<f64>() / (members.len() * m) as f64
+                        };
+                        squared_distance(row(image, 0), &(0..dim).map(column).collect::<Vec<f64>>())
+                    };
+                    (0..classes).any(|k| k != image % classes && distance(k) < distance(image % classes))
+                })
+                .collect();
+            let wrong = left_out.iter().filter(|&&wrong| wrong).count() as f64;
+            match found.error_left_out(&views, &labels).unwrap() {
+                Some((error, count)) => {
+                    prop_assert_eq!(count, left_out.len());
+                    // Values drawn at random are not equally near two centres.
+                    prop_assert!((error - wrong / count as f64).abs() < 1e-12);
+                }
+                None => prop_assert!(left_out.is_empty()),
+            }
             // Σ p_k p_ℓ μ_k·μ_ℓ = ‖E f‖², in which the diagonal is Σ p_k² ‖μ_k‖².
             let p = found.masses();
             let diagonal: f64 = (0..classes).map(|k| p[k] * p[k] * found.product(k, k)).sum();

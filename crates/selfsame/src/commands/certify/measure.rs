@@ -53,6 +53,8 @@ pub struct Labelled<'a> {
     pub labels: &'a Labels,
     pub centres: Centres,
     pub errors: Errors,
+    /// The error with each image left out of its centre, and of how many images.
+    pub left_out: Option<(f64, usize)>,
     pub pixels: Option<Measurable<'a>>,
 }
 
@@ -94,7 +96,8 @@ impl<'a> Labelled<'a> {
         status("class centres");
         let centres = measure::centres(views, labels)?;
         let errors = centres.errors(views, labels)?;
-        let Some(pixels) = &sample.pixels else { return Ok(Self { labels, centres, errors, pixels: None }) };
+        let left_out = centres.error_left_out(views, labels)?;
+        let Some(pixels) = &sample.pixels else { return Ok(Self { labels, centres, errors, left_out, pixels: None }) };
         status("concentration, with intervals from halves of the images");
         let gaps = gaps(views, &pixels.distances);
         let ingredients = Ingredients::new(centres.products(), labels, &diameters.of_image, pixels, &gaps)?;
@@ -109,7 +112,7 @@ impl<'a> Labelled<'a> {
         let halves = halves(of_image, classes, HALVES, sample.seed).into_iter().map(half).collect::<Result<_, _>>()?;
         let pixels =
             Some(Measurable { pixels, gaps, ingredients, key, touching: measures.overlap[1], measures, halves });
-        Ok(Self { labels, centres, errors, pixels })
+        Ok(Self { labels, centres, errors, left_out, pixels })
     }
 }
 
@@ -150,7 +153,7 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
             Some(labelled) => Some(divergence(world, labelled, &infonce, correlation.as_ref())?),
             None => None,
         },
-        errors: labelled.as_ref().map(|labelled| errors(labelled, sample.images)).unwrap_or_default(),
+        errors: labelled.as_ref().map(errors).unwrap_or_default(),
         what_if: labelled
             .as_ref()
             .and_then(|labelled| labelled.pixels.as_ref())
@@ -281,7 +284,7 @@ fn concentration(measurable: &Measurable<'_>) -> ConcentrationRecord {
 }
 
 fn classes(world: &World<'_>, labelled: &Labelled<'_>) -> anyhow::Result<Vec<ClassRecord>> {
-    let Labelled { labels, centres, errors, pixels } = labelled;
+    let Labelled { labels, centres, errors, pixels, .. } = labelled;
     let alignment = world.alignment.of_classes(labels)?;
     let certificates = match pixels {
         Some(pixels) => Some(pixels.ingredients.world()?.certify_classes(Form::Sharpened).classes),
@@ -311,19 +314,21 @@ fn classes(world: &World<'_>, labelled: &Labelled<'_>) -> anyhow::Result<Vec<Cla
     Ok((0..labels.classes()).map(class).collect())
 }
 
-fn errors(labelled: &Labelled<'_>, images: usize) -> Vec<Named> {
-    let errors = &labelled.errors;
-    let interval = wilson(errors.overall, images as u64);
+fn errors(labelled: &Labelled<'_>) -> Vec<Named> {
+    let Errors { overall, any_view, .. } = labelled.errors;
+    let left_out = labelled.left_out.map(|(error, images)| {
+        let interval = wilson(error, images as u64);
+        estimate(error, [interval.low, interval.high], "each image left out of its centre; Wilson, 95 %", images)
+    });
+    let named = |(name, quantity): (&str, Option<Quantity>)| quantity.map(|q| Named { name: name.into(), quantity: q });
     [
-        ("nearest centre", Quantity::exact(errors.overall)),
-        ("nearest centre, any view", Quantity::exact(errors.any_view)),
-        (
-            "nearest centre, others of their kind",
-            estimate(errors.overall, [interval.low, interval.high], "Wilson, 95 %, centres of the same images", images),
-        ),
+        ("nearest centre", Some(Quantity::exact(overall))),
+        ("nearest centre, any view", Some(Quantity::exact(any_view))),
+        ("nearest centre, others of their kind", left_out),
     ]
-    .map(|(name, quantity)| Named { name: name.into(), quantity })
-    .into()
+    .into_iter()
+    .filter_map(named)
+    .collect()
 }
 
 fn bounds(measurable: &Measurable<'_>) -> Result<Vec<ErrorBound>, Error> {

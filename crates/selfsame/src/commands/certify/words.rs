@@ -23,6 +23,11 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
+/// A bound from above, rounded up so that it stays one.
+fn percent_up(share: f64) -> String {
+    percent((1000.0 * share - 1e-9).ceil() / 1000.0)
+}
+
 fn verdict(record: &CertificateRecord) -> Vec<String> {
     let Some(error) = record.named("nearest centre") else {
         return vec!["Without labels there is no error to bound; what needs none was measured.".into()];
@@ -34,11 +39,18 @@ fn verdict(record: &CertificateRecord) -> Vec<String> {
     }
     match record.best_bound() {
         None => vec![
-            format!("Nearest centre gets {} of these {images} embeddings wrong.", percent(error.value)),
+            match record.named("nearest centre, others of their kind") {
+                Some(others) => format!(
+                    "Nearest centre gets {} of these {images} embeddings wrong, and {} with each left out of its own centre.",
+                    percent(error.value),
+                    percent(others.value)
+                ),
+                None => format!("Nearest centre gets {} of these {images} embeddings wrong.", percent(error.value)),
+            },
             "There are no images here whose distances could be measured, so there is no bound on that error.".into(),
         ],
         Some(bound) if bound.value < 1.0 => {
-            let most = if bound.value > 0.0 { format!("at most {}", percent(bound.value)) } else { "none".into() };
+            let most = if bound.value > 0.0 { format!("at most {}", percent_up(bound.value)) } else { "none".into() };
             vec![
                 format!("Nearest centre gets {most} of these {images} images wrong: that is proved."),
                 format!(
@@ -120,7 +132,7 @@ fn obstacles(record: &CertificateRecord, measurable: &Measurable<'_>) -> Vec<Str
     ));
     for WhatIf { factor, perfect, bound, slack } in &record.what_if {
         sentences.push(match bound.value < 1.0 {
-            true => format!("Were the {factor} perfect ({perfect}), the bound would be {}.", percent(bound.value)),
+            true => format!("Were the {factor} perfect ({perfect}), the bound would be {}.", percent_up(bound.value)),
             false => format!(
                 "Were the {factor} perfect ({perfect}), the bound would still be vacuous: the condition would fail by {:.3}.",
                 (-slack).max(0.0)
@@ -135,9 +147,11 @@ fn advice(record: &CertificateRecord) -> Vec<String> {
     let Some(best) = record.first() else { return Vec::new() };
     let own = record.best_bound().map_or(1.0, |bound| bound.value);
     let gain = match own < 1.0 {
-        true => format!("alone it could bring the bound from {} down to {}", percent(own), percent(best.bound.value)),
+        true => {
+            format!("alone it could bring the bound from {} down to {}", percent_up(own), percent_up(best.bound.value))
+        }
         false if best.bound.value < 1.0 => {
-            format!("alone it could bring the bound down to {}", percent(best.bound.value))
+            format!("alone it could bring the bound down to {}", percent_up(best.bound.value))
         }
         false => "alone it would come nearest, though no factor suffices alone".into(),
     };
@@ -168,7 +182,8 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
             let near = measurable.pixels.distances.n as f64 * found.overlap.value;
             assumption(
                 "Views of different classes do not meet",
-                Some(touching == 0.0),
+                // That views drawn do not meet says nothing of all there could be.
+                if touching > 0.0 { Some(false) } else { None },
                 format!(
                     "{} of the images have a view that equals one of another class. Within δ = {:.1}, where half of the \
                      middle class comes together, {near:.0} images ({}) have one of another class near. The proofs do not \
@@ -213,7 +228,8 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
                  largest ratio seen is {:.4}; the true constant is at least that{}.",
                 ratio.value,
                 record.lipschitz_bound.as_ref().map_or(String::new(), |bound| format!(
-                    ", and at most {:.3e}, the product of the layers' norms",
+                    ", and among images whose outputs are no shorter than the shortest here at most {:.3e}, the product of \
+                     the layers' norms",
                     bound.value
                 ))
             ),
@@ -293,7 +309,7 @@ pub fn line(bound: &ErrorBound) -> String {
         Form::Sharpened => "sharpened",
     };
     let shown = |quantity: &Quantity| match quantity.value < 1.0 {
-        true => format!("{:>8}", percent(quantity.value)),
+        true => format!("{:>8}", percent_up(quantity.value)),
         false => " vacuous".into(),
     };
     format!("error bound, {form:<10} {}   class by class {}", shown(&bound.whole), shown(&bound.by_class))
