@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::Context;
 use burn::tensor::Device;
 use rayon::prelude::*;
-use selfsame::augment::{Policy, Scratch, Source, ViewKey};
+use selfsame::augment::Policy;
 use selfsame::concentration::curve::curve;
 use selfsame::concentration::distance::{Distances, Options, Run as DistanceRun, Shape, Views};
 use selfsame::concentration::forecast::{members, within};
 use selfsame::data::{Dataset, Split};
-use selfsame::eval::{embed, sample as choose, shrink};
+use selfsame::eval::{ViewSets, embed, sample as choose, shrink};
 use selfsame::nn::{ResNet, device};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, EXAMPLES, Named};
 use selfsame::report::record::PAGE_FILE;
@@ -202,18 +202,8 @@ impl Drawn {
                 all >> 30
             )));
         }
-        let mut bytes = vec![0; images * views * size];
-        let own = bytes.par_chunks_exact_mut(views * size).zip(chosen);
-        own.try_for_each_init(Scratch::default, |scratch, (views, &index)| -> anyhow::Result<()> {
-            let image = split.image(index);
-            let (first, others) = views.split_at_mut(size);
-            first.copy_from_slice(image.pixels);
-            for (view, into) in others.chunks_exact_mut(size).enumerate() {
-                let key = ViewKey { seed: args.seed, image: index as u64, epoch: EPOCH, view: view as u32 };
-                policy.view(key, Source::new(image.width, image.height, image.pixels)?, side, scratch, into)?;
-            }
-            Ok(())
-        })?;
+        let sets = ViewSets { policy, seed: args.seed, epoch: EPOCH, views: args.views, original: true };
+        let bytes = sets.draw(split, chosen);
         Ok(Self { bytes, images, views, side: side as usize })
     }
 

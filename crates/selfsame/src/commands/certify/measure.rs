@@ -164,7 +164,7 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
         infonce: Some(infonce_record(world, &infonce)?),
         correlation: correlation.map(|correlation| correlation.record),
         geometry: shape(sample)?,
-        lipschitz: sample.pixels.as_ref().map(|pixels| largest_ratio(world, pixels)).transpose()?,
+        lipschitz: sample.pixels.as_ref().map(|pixels| largest_ratio(world, pixels)).transpose()?.flatten(),
         ..CertificateRecord::default()
     })
 }
@@ -221,7 +221,8 @@ fn spread_at(world: &World<'_>, half: &Diameters, epsilon: f64) -> Result<Spread
         let Parameters { discrete, continuous } = pixels.parameters;
         let lipschitz = (pixels.dim as f64).sqrt() * 255.0;
         let of = spread::Transformations { discrete, continuous, lipschitz };
-        let rate = of.published(epsilon, largest_ratio(world, pixels)?.value)?;
+        let Some(ratio) = largest_ratio(world, pixels)? else { return Ok(None) };
+        let rate = of.published(epsilon, ratio.value)?;
         let that = format!(
             "views are made by {discrete} discrete transformations and {continuous} continuous parameters, a whole turn \
              of which moves a view no further than two images can be apart, and the largest ratio seen is the Lipschitz \
@@ -244,8 +245,8 @@ fn spread_at(world: &World<'_>, half: &Diameters, epsilon: f64) -> Result<Spread
 }
 
 /// The largest ratio of the distances after and before the encoder: of each image's views to itself, and of the closest
-/// views of all pairs of images.
-fn largest_ratio(world: &World<'_>, pixels: &Pixels) -> Result<Quantity, Error> {
+/// views of all pairs of images; none where all pixels are equal.
+fn largest_ratio(world: &World<'_>, pixels: &Pixels) -> Result<Option<Quantity>, Error> {
     let m = world.sample.views;
     let within = (0..world.views.rows()).map(|row| (pixels.to_first[row], apart(&world.views, row, row / m * m)));
     let between = match world.labelled.as_ref().and_then(|labelled| labelled.pixels.as_ref()) {
@@ -254,7 +255,8 @@ fn largest_ratio(world: &World<'_>, pixels: &Pixels) -> Result<Quantity, Error> 
     };
     let between = pixels.distances.keys.iter().map(|&key| (key as f64).sqrt()).zip(between);
     // The same pixels in another batch may differ in the last digit of their embeddings.
-    lipschitz::largest_ratio(within.chain(between).filter(|(input, _)| *input > 0.0))
+    let mut pairs = within.chain(between).filter(|(input, _)| *input > 0.0).peekable();
+    pairs.peek().is_some().then(|| lipschitz::largest_ratio(pairs)).transpose()
 }
 
 fn concentration(measurable: &Measurable<'_>) -> ConcentrationRecord {
