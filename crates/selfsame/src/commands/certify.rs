@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 
 use self::measure::World;
 use self::world::{Parameters, Pixels, Sample};
+use super::sampling::{self, VIEW_BYTES};
 use super::{report, shown};
 use crate::args::{Certify as Args, CheckpointName, SplitName};
 use crate::misuse;
@@ -38,14 +39,9 @@ mod world;
 
 /// Keeps these views apart from those of training, evaluation and forecasts.
 const EPOCH: u64 = u64::MAX - 2;
-/// Up to this many images a class the proof of a curve takes as long as it takes; and seconds of a proof beyond.
-const UNLIMITED_UP_TO: usize = 100;
-const BUDGET: f64 = 10.0;
 /// Side of an example image at most, and up to how many classes there are any.
 const EXAMPLE_SIDE: u32 = 48;
 const EXAMPLES_UP_TO: usize = 128;
-/// All views may take this many bytes.
-const VIEW_BYTES: usize = 16 << 30;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
@@ -244,7 +240,7 @@ impl Drawn {
         let distances = self.distances()?;
         let own = members(labels.of_image(), labels.classes());
         let largest = own.iter().map(Vec::len).max().unwrap_or(0);
-        let budget = budget.or((largest > UNLIMITED_UP_TO).then_some(BUDGET)).map(Duration::from_secs_f64);
+        let budget = sampling::budget(budget.map(Duration::from_secs_f64), largest);
         let bar = Bar::new("curves");
         let mut curves = Vec::with_capacity(own.len());
         for (class, images) in own.iter().enumerate() {

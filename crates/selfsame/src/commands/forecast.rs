@@ -26,6 +26,7 @@ use sha2::{Digest, Sha256};
 
 use self::folder::Folder;
 use self::ranking::Subject;
+use super::sampling::{self, VIEW_BYTES};
 use super::shown;
 use crate::args::{CheckpointName, Forecast as Args};
 use crate::run::{Run, digest};
@@ -39,14 +40,8 @@ mod ranking;
 const NONE: &str = "none";
 /// The ten pairs of the five transformations of the paper.
 const PAIRS: [&str; 10] = ["ab", "ac", "ad", "ae", "bc", "bd", "be", "cd", "ce", "de"];
-/// Up to this many images a class the proof of a curve takes as long as it takes.
-const UNLIMITED_UP_TO: usize = 100;
-/// Seconds of a proof beyond.
-const BUDGET: f64 = 10.0;
 /// Distances that take longer are saved as often, so that a crash costs no more.
 const SAVE_EVERY: Duration = Duration::from_secs(20);
-/// Views of one policy may take this many bytes.
-const VIEW_BYTES: usize = 16 << 30;
 
 /// What a forecast is determined by, in its folder: another run of the same goes on. How the images and the encoder were
 /// named is there for people; what they are, their digests say.
@@ -168,7 +163,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         weights: encoder.as_ref().map(|encoder| encoder.weights.clone()),
         clusters: args.clusters,
         pixels: args.pixels || args.encoder.is_none(),
-        budget: args.budget.map(|time| time.as_secs_f64()).or((largest > UNLIMITED_UP_TO).then_some(BUDGET)),
+        budget: sampling::budget(args.budget, largest).map(|time| time.as_secs_f64()),
         seed: args.seed,
     };
     let folder = Folder::claim(&out(args), &settings, args.overwrite)?;

@@ -11,6 +11,7 @@ mod init;
 mod pretrain;
 mod report;
 mod reproduce;
+mod sampling;
 mod views;
 
 use std::process::ExitCode;

@@ -1,7 +1,5 @@
 //! From a finite world to the record of all that is measured and proved of it.
 
-use std::time::Duration;
-
 use selfsame::concentration::forecast::{Measures, halves, restrict, standard_error};
 use selfsame::eval::{Features, MAX_DIM, Rows, geometry, sample as choose};
 use selfsame::report::certificate::{
@@ -15,6 +13,7 @@ use selfsame::theory::bounds::{infonce, lipschitz, spread};
 use selfsame::theory::measure::{self, Alignment, Centres, Diameters, Errors, InfoNce};
 use selfsame::theory::{Error, Labels, Quantity, Trust, Views};
 
+use super::super::sampling::{HALF_BUDGET, HALVES, SIDE};
 use super::world::{Ingredients, Parameters, Pixels, Sample, apart, gaps, points, without_constants};
 
 /// Pairs of classes that are named.
@@ -30,13 +29,8 @@ const EXACT_ROWS: usize = 20_000;
 const DRAWS: usize = 1_000_000;
 /// Images that uniformity, which looks at all pairs, is measured on at most.
 const UNIFORMITY_IMAGES: usize = 5000;
-/// Halves of the images that the intervals of concentration come from, and the seconds that a clique of one may take.
-const HALVES: usize = 40;
-const HALF_BUDGET: Duration = Duration::from_millis(100);
 /// The share of the middle class that its main part holds at the δ shown.
 const LEVEL: f64 = 0.5;
-/// Standard errors on either side that hold 95 % of a normal distribution.
-const SIDE: f64 = 1.96;
 
 /// What is computed once and used by several parts of the record.
 pub struct World<'a> {
@@ -140,6 +134,7 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
     let bounds = labelled.as_ref().and_then(|labelled| labelled.pixels.as_ref()).map(bounds).transpose()?;
     let best = bounds.as_ref().and_then(|bounds| bounds.last());
     status("uniformity and effective rank");
+    let ratio = sample.pixels.as_ref().map(|pixels| largest_ratio(world, pixels)).transpose()?.flatten();
     Ok(CertificateRecord {
         selfsame: env!("CARGO_PKG_VERSION").into(),
         images: sample.images,
@@ -147,7 +142,7 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
         dim: sample.dim,
         seed: sample.seed,
         classes: labelled.as_ref().map(|labelled| classes(world, labelled)).transpose()?.unwrap_or_default(),
-        alignment: (sample.views > 1).then(|| alignment(world, best)).transpose()?,
+        alignment: (sample.views > 1).then(|| alignment(world, best, ratio.as_ref())).transpose()?,
         concentration: labelled.as_ref().and_then(|labelled| Some(concentration(labelled.pixels.as_ref()?))),
         divergence: match labelled {
             Some(labelled) => Some(divergence(world, labelled, &infonce, correlation.as_ref())?),
@@ -164,7 +159,7 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
         infonce: Some(infonce_record(world, &infonce)?),
         correlation: correlation.map(|correlation| correlation.record),
         geometry: shape(sample)?,
-        lipschitz: sample.pixels.as_ref().map(|pixels| largest_ratio(world, pixels)).transpose()?.flatten(),
+        lipschitz: ratio,
         ..CertificateRecord::default()
     })
 }
@@ -173,7 +168,7 @@ fn estimate(value: f64, [low, high]: [f64; 2], method: &'static str, sample: usi
     Quantity { value, trust: Trust::Estimate { low: Some(low), high: Some(high), method: method.into(), sample } }
 }
 
-fn alignment(world: &World<'_>, best: Option<&ErrorBound>) -> Result<AlignmentRecord, Error> {
+fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quantity>) -> Result<AlignmentRecord, Error> {
     let World { sample, views, alignment, diameters, .. } = world;
     let correction = sample.views as f64 / (sample.views as f64 - 1.0);
     let unbiased = alignment.unbiased.unwrap_or(alignment.finite);
@@ -203,7 +198,7 @@ fn alignment(world: &World<'_>, best: Option<&ErrorBound>) -> Result<AlignmentRe
         chance: Quantity::exact(2.0 * (1.0 - views.mean_norm2())),
         median_diameter: Quantity::exact(median),
         curve,
-        spread: at.into_iter().map(|epsilon| spread_at(world, &half, epsilon)).collect::<Result<_, _>>()?,
+        spread: at.into_iter().map(|epsilon| spread_at(world, &half, epsilon, ratio)).collect::<Result<_, _>>()?,
     })
 }
 
@@ -215,13 +210,12 @@ fn diameters_of_half(sample: &Sample) -> Result<Diameters, Error> {
     Ok(measure::diameters(&Views::new(sample.images, views, sample.dim, &values)?.on_sphere()?))
 }
 
-fn spread_at(world: &World<'_>, half: &Diameters, epsilon: f64) -> Result<Spread, Error> {
+fn spread_at(world: &World<'_>, half: &Diameters, epsilon: f64, ratio: Option<&Quantity>) -> Result<Spread, Error> {
     let alignment = world.alignment.finite;
-    let published = |pixels: &Pixels| -> Result<Option<Quantity>, Error> {
+    let published = |(pixels, ratio): (&Pixels, &Quantity)| -> Result<Option<Quantity>, Error> {
         let Parameters { discrete, continuous } = pixels.parameters;
         let lipschitz = (pixels.dim as f64).sqrt() * 255.0;
         let of = spread::Transformations { discrete, continuous, lipschitz };
-        let Some(ratio) = largest_ratio(world, pixels)? else { return Ok(None) };
         let rate = of.published(epsilon, ratio.value)?;
         let that = format!(
             "views are made by {discrete} discrete transformations and {continuous} continuous parameters, a whole turn \
@@ -240,7 +234,7 @@ fn spread_at(world: &World<'_>, half: &Diameters, epsilon: f64) -> Result<Spread
         outside_interval: estimate(outside, [interval.low, interval.high], "Wilson, 95 %", world.sample.images),
         outside_of_half: Quantity::exact(half.share_above(epsilon)),
         bound: Quantity { value: spread::finite(alignment, world.sample.views, epsilon)?, trust: Trust::Bound },
-        log10_published: world.sample.pixels.as_ref().map(published).transpose()?.flatten(),
+        log10_published: world.sample.pixels.as_ref().zip(ratio).map(published).transpose()?.flatten(),
     })
 }
 

@@ -13,6 +13,7 @@ use selfsame::report::Sprite;
 use selfsame::report::forecast::{ClassForecast, Closest, Delta, Forecast, Kind, Measured, PolicyForecast, Side};
 use selfsame::report::record::Skipped;
 
+use super::super::sampling::{HALF_BUDGET, HALVES, SIDE};
 use super::{NONE, PolicyMeasured, Probe, Settings};
 use crate::terminal::Bar;
 
@@ -22,15 +23,8 @@ mod advice;
 const EIGHTHS: u64 = 8;
 /// Those of them that the table shows: the half of D and three quarters.
 const SHOWN: [usize; 2] = [3, 5];
-/// Halves of the images that intervals come from.
-const HALVES: usize = 40;
 /// Images that most classes need for halves of them to say anything.
 const FEWEST: usize = 10;
-/// Standard errors on either side that hold 95 % of a normal distribution.
-const SIDE: f64 = 1.96;
-/// Seconds that one clique of a half may take where curves have a limit: a clique is then nearly always found, and only
-/// its proof missing.
-const HALF_BUDGET: f64 = 0.1;
 /// The share of a class that leaves out what is unusual.
 const USUAL: f64 = 0.9;
 /// Side of a picture, at most.
@@ -196,7 +190,7 @@ impl Subject<'_> {
     /// policies and not of images.
     fn sample(&self, keys: &[u64]) -> anyhow::Result<(Vec<Sampled>, Sampled)> {
         let (labels, classes) = (&self.probe.labels, self.probe.classes.len());
-        let budget = self.settings.budget.map(|seconds| Duration::from_secs_f64(seconds.min(HALF_BUDGET)));
+        let budget = self.settings.budget.map(|seconds| Duration::from_secs_f64(seconds).min(HALF_BUDGET));
         let halves = if self.few() { Vec::new() } else { halves(labels, classes, HALVES, self.settings.seed) };
         let bar = Bar::new("policies resampled");
         let sample = |measured: &PolicyMeasured| -> anyhow::Result<Sampled> {
