@@ -1,95 +1,126 @@
 //! Memory for activations and gradients that goes from step to step without going back to the system.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LazyLock, Mutex, PoisonError};
+
+use crate::element::Element;
 
 /// One cache line; makes buffers start on one.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; LINE]);
+struct Line([u8; LINE]);
 
-const LINE: usize = 16;
+/// Bytes of a line.
+const LINE: usize = 64;
 
-/// A slice of f32 that begins on a cache line and returns to a pool of the process when dropped.
+/// A slice of f32 or bf16 that begins on a cache line and returns to a pool of the process when dropped.
 ///
 /// Fresh memory costs a page fault every 4 KiB, more than a pass over it; a training step asks for the same
 /// sizes again and again.
-pub struct Buffer {
+pub struct Buffer<T = f32> {
     lines: Vec<Line>,
     len: usize,
+    values: PhantomData<T>,
 }
 
-/// The idle buffers, by length in lines. It never holds more than was once in use at the same time.
+/// The idle buffers, by length in lines.
 #[derive(Default)]
 struct Pool {
-    idle: HashMap<usize, Vec<Vec<Line>>>,
+    idle: HashMap<usize, Class>,
     idle_lines: usize,
     used_lines: usize,
     most_used: usize,
+    /// Counts buffers that came back.
+    clock: u64,
+}
+
+/// Idle buffers of one length, and when one last came back.
+#[derive(Default)]
+struct Class {
+    buffers: Vec<Vec<Line>>,
+    last: u64,
+}
+
+impl Pool {
+    /// Gives memory back to the system, of the lengths that were not in use for longest, until all buffers together take
+    /// no more than half above the most that was in use at a time.
+    fn shrink(&mut self) {
+        while self.idle_lines > 0 && self.used_lines + self.idle_lines > self.most_used + self.most_used / 2 {
+            let oldest =
+                self.idle.iter().filter(|(_, class)| !class.buffers.is_empty()).min_by_key(|(_, class)| class.last);
+            let Some(count) = oldest.map(|(&count, _)| count) else { return };
+            if self.idle.get_mut(&count).and_then(|class| class.buffers.pop()).is_some() {
+                self.idle_lines -= count;
+            }
+        }
+    }
 }
 
 static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
-impl Buffer {
+impl<T: Element> Buffer<T> {
     /// `len` values, whatever an earlier owner left there: to be written before they are read.
     pub fn any(len: usize) -> Self {
-        let count = len.div_ceil(LINE);
+        let count = (len * size_of::<T>()).div_ceil(LINE);
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         pool.used_lines += count;
         pool.most_used = pool.most_used.max(pool.used_lines);
-        let found = pool.idle.get_mut(&count).and_then(Vec::pop);
+        let found = pool.idle.get_mut(&count).and_then(|class| class.buffers.pop());
         if found.is_some() {
             pool.idle_lines -= count;
         }
         drop(pool);
-        Self { lines: found.unwrap_or_else(|| vec![Line([0.0; LINE]); count]), len }
+        Self { lines: found.unwrap_or_else(|| vec![Line([0; LINE]); count]), len, values: PhantomData }
     }
 
     /// `len` zeros.
     pub fn zeros(len: usize) -> Self {
         let mut buffer = Self::any(len);
-        buffer.fill(0.0);
+        buffer.fill(T::default());
         buffer
     }
 }
 
-impl Drop for Buffer {
+impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         let lines = std::mem::take(&mut self.lines);
         let count = lines.len();
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         pool.used_lines -= count;
-        if pool.idle_lines + count > pool.most_used {
-            pool.idle.clear();
-            pool.idle_lines = 0;
-        }
         pool.idle_lines += count;
-        pool.idle.entry(count).or_default().push(lines);
+        pool.clock += 1;
+        let now = pool.clock;
+        let class = pool.idle.entry(count).or_default();
+        class.buffers.push(lines);
+        class.last = now;
+        pool.shrink();
     }
 }
 
-impl Deref for Buffer {
-    type Target = [f32];
+impl<T: Element> Deref for Buffer<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[f32] {
-        // SAFETY: the lines are initialised, contiguous and without padding, and hold at least `len` values.
+    fn deref(&self) -> &[T] {
+        // SAFETY: the lines are initialised, contiguous, without padding and aligned for any element; they hold at least
+        // `len` values, and any bits are a value.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 }
 
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [f32] {
+impl<T: Element> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         // SAFETY: as above, and the lines are borrowed alone.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }
 
 /// The values' bytes, as the machine orders them.
-impl AsRef<[u8]> for Buffer {
+impl<T: Element> AsRef<[u8]> for Buffer<T> {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: as above; every byte of an f32 is a value of u8.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len * size_of::<f32>()) }
+        // SAFETY: as above; an element has no padding, so that every byte of it is a value of u8.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len * size_of::<T>()) }
     }
 }
 
@@ -100,7 +131,7 @@ mod tests {
     #[test]
     fn begins_on_a_cache_line_and_holds_its_length() {
         for len in [0, 1, 15, 16, 17, 1000] {
-            let buffer = Buffer::zeros(len);
+            let buffer = Buffer::<f32>::zeros(len);
             assert_eq!(buffer.len(), len);
             assert_eq!(AsRef::<[u8]>::as_ref(&buffer).len(), 4 * len);
             assert_eq!(buffer.as_ptr() as usize % 64, 0);
@@ -111,7 +142,7 @@ mod tests {
     #[test]
     fn zeros_are_zeros_after_another_owner() {
         for _ in 0..4 {
-            let mut buffer = Buffer::zeros(123_457);
+            let mut buffer = Buffer::<f32>::zeros(123_457);
             assert!(buffer.iter().all(|&value| value == 0.0));
             buffer.fill(7.0);
         }

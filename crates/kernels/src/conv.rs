@@ -1,16 +1,25 @@
-//! 2-D convolution, f32, channels last, without an unfolded copy of the input.
+//! 2-D convolution, channels last, of f32 or bf16.
 //!
-//! Images are copied into a zero-padded buffer a few at a time; what a row of the kernel sees of it is then
-//! one stretch of memory, and the inner loops (`tile`) run over such stretches. Work is divided by the shape
+//! Where the machine multiplies matrices of bf16 itself, those are made of a few images at a time (`matrix`). Else
+//! everything is multiplied as f32: images are copied into a zero-padded buffer a few at a time; what a row of the kernel sees of it is then
+//! one stretch of memory, and the inner loops (`tile`) run over such stretches. In both cases work is divided by the shape
 //! alone and sums are added in a fixed order, so results do not depend on the number of threads.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod matrix;
 mod pack;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+mod unfold;
 
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
+use crate::element::Element;
 use crate::isa::Isa;
+use crate::norm::{self, Channels, Moments, Source};
 use pack::{Phase, Weights};
 use tile::{Direct, QUAD, Quad, WeightGradient};
 
@@ -63,7 +72,7 @@ impl Conv {
         self.height * self.width * self.inputs
     }
 
-    fn check(&self, input: &[f32], weights: &[f32]) {
+    fn check<T>(&self, input: &[T], weights: &[f32]) {
         assert!(self.kernel > 0 && self.stride > 0 && self.padding < self.kernel, "impossible {self:?}");
         assert!(
             self.height + 2 * self.padding >= self.kernel && self.width + 2 * self.padding >= self.kernel,
@@ -131,31 +140,60 @@ impl Padded {
     }
 
     /// Copies images of `height` rows of `width` values in; the zeros around stay.
-    fn copy(&self, images: &[f32], height: usize, width: usize, buffer: &mut [f32]) {
+    fn copy<T: Element>(&self, images: &[T], height: usize, width: usize, buffer: &mut [f32]) {
         for (index, row) in images.chunks_exact(width).enumerate() {
             let at = self.at(index / height, index % height);
-            buffer[at..at + width].copy_from_slice(row);
+            buffer[at..at + width].iter_mut().zip(row).for_each(|(to, value)| *to = value.single());
         }
     }
 }
 
-/// The outputs, `[batch, out_height, out_width, outputs]`, of the input `[batch, height, width, inputs]` and
-/// the weights `[outputs, inputs, kernel, kernel]`.
-///
-/// `finish` is called once for a stretch of output images while they are still in the cache, with the index of
-/// the first, and may change them. What it returns comes back in the images' order.
+/// What becomes of a convolution's outputs while they are in the cache.
+#[derive(Clone, Copy)]
+pub enum After<'a, T> {
+    /// Their moments are taken, before they are rounded.
+    Moments,
+    /// They are normalised, a residual is added where there is one, and ReLU comes last where it is asked for.
+    Normalise {
+        /// How.
+        channels: &'a Channels,
+        /// As long as the outputs.
+        residual: Option<&'a [T]>,
+        /// Whether negative outputs are cut off.
+        relu: bool,
+    },
+}
+
+/// The outputs, `[batch, out_height, out_width, outputs]`, of the input `[batch, height, width, inputs]` and the weights
+/// `[outputs, inputs, kernel, kernel]`, and their moments if those are taken and there are outputs.
 ///
 /// # Panics
 ///
 /// If a slice has not the length that `conv` says, or `conv` is of no possible convolution.
-pub fn forward<T: Send>(
+pub fn forward<T: Element>(
     isa: Isa,
     conv: &Conv,
-    input: &[f32],
+    input: &[T],
     weights: &[f32],
-    finish: impl Fn(usize, &mut [f32]) -> T + Sync,
-) -> (Buffer, Vec<T>) {
+    after: After<'_, T>,
+) -> (Buffer<T>, Option<Moments>) {
     conv.check(input, weights);
+    let mut output = Buffer::any(conv.batch * conv.out_image());
+    if let After::Normalise { residual: Some(residual), .. } = after {
+        assert_eq!(residual.len(), output.len(), "length of the residual");
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let (true, Some(input), Some(to)) = (isa.multiplies_bf16(), T::as_bf16(input), T::as_bf16_mut(&mut output)) {
+        let after = match after {
+            After::Moments => After::Moments,
+            After::Normalise { channels, residual, relu } => {
+                After::Normalise { channels, residual: residual.and_then(T::as_bf16), relu }
+            }
+        };
+        // SAFETY: the instruction set has tiles.
+        let moments = unsafe { matrix::forward(conv, input, weights, after, to) };
+        return (output, moments);
+    }
     let weights = Weights::forward(isa, conv, weights);
     let padded = conv.padded_input();
     let group = conv.group();
@@ -163,51 +201,104 @@ pub fn forward<T: Send>(
         let source = image * padded.image() + y * conv.stride * padded.row() + x * conv.stride * conv.inputs;
         (source, image * conv.out_image() + (y * conv.out_width() + x) * conv.outputs)
     });
-    let mut output = Buffer::any(conv.batch * conv.out_image());
-    let stretches = output.par_chunks_mut(group * conv.out_image()).enumerate();
-    let finished = stretches.map_init(
-        || padded.zeros(group),
-        |buffer, (index, output)| {
-            let images = output.len() / conv.out_image();
-            let input = &input[index * group * conv.in_image()..][..images * conv.in_image()];
-            padded.copy(input, conv.height, conv.width * conv.inputs, buffer);
-            isa.run(Direct {
-                input: buffer,
-                pixel: conv.stride * conv.inputs,
-                rows: conv.kernel,
-                row: padded.row(),
-                segment: conv.kernel * conv.inputs,
-                quads: &quads[..quads.len() / group * images],
-                weights: &weights.0,
-                output,
-                channels: conv.outputs,
-                step: conv.outputs,
-            });
-            finish(index * group, output)
-        },
-    );
-    let finished = finished.collect();
-    (output, finished)
+    let stretches = output.par_chunks_mut((group * conv.out_image()).max(1)).enumerate();
+    let moments: Vec<Option<Moments>> = stretches
+        .map_init(
+            || (padded.zeros(group), Buffer::any(0)),
+            |(buffer, scratch), (index, output)| {
+                let images = output.len() / conv.out_image();
+                let input = &input[index * group * conv.in_image()..][..images * conv.in_image()];
+                padded.copy(input, conv.height, conv.width * conv.inputs, buffer);
+                let first = index * group * conv.out_image();
+                let mut moments = None;
+                T::through_singles(output, scratch, |output| {
+                    isa.run(Direct {
+                        input: buffer,
+                        pixel: conv.stride * conv.inputs,
+                        rows: conv.kernel,
+                        row: padded.row(),
+                        segment: conv.kernel * conv.inputs,
+                        quads: &quads[..quads.len() / group * images],
+                        weights: &weights.0,
+                        output,
+                        channels: conv.outputs,
+                        step: conv.outputs,
+                    });
+                    match after {
+                        After::Moments => {
+                            let each = output.chunks_exact(conv.out_image());
+                            let each = each.map(|image| Moments::of(isa, image, conv.outputs));
+                            moments = each.reduce(|all, next| all.merge(&next));
+                        }
+                        After::Normalise { channels, residual, relu } => {
+                            let residual = residual.map(|residual| &residual[first..first + output.len()]);
+                            norm::normalise(isa, channels, Source::InPlace, residual, relu, output);
+                        }
+                    }
+                });
+                moments
+            },
+        )
+        .collect();
+    let moments = moments.into_iter().flatten().reduce(|all, next| all.merge(&next));
+    (output, moments)
+}
+
+/// What [`backward`] is to do.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a, T> {
+    /// About the gradient of the input.
+    pub input: OfInput<'a, T>,
+    /// What is there already of the weights' gradient, by another use of them, to be added to it.
+    pub weights: Option<&'a [f32]>,
+}
+
+/// What is to be done about the gradient of an input.
+#[derive(Clone, Copy)]
+pub enum OfInput<'a, T> {
+    /// It is not wanted.
+    Unwanted,
+    /// It is.
+    Wanted,
+    /// It is, and this, from another use of the input, is to be added to it.
+    Added(&'a [T]),
 }
 
 /// The gradients of a loss with respect to the weights `[outputs, inputs, kernel, kernel]` and, where
-/// `input_gradient` asks for it, the input, given its gradient with respect to the outputs.
-///
-/// `gradient` writes the latter a row of pixels at a time, `[out_width, outputs]`; rows are counted through
-/// the whole batch. It is called once a row.
+/// it is wanted, the input, given its gradient with respect to the outputs.
 ///
 /// # Panics
 ///
 /// As [`forward`].
-pub fn backward(
+pub fn backward<T: Element>(
     isa: Isa,
     conv: &Conv,
-    input: &[f32],
+    input: &[T],
     weights: &[f32],
-    gradient: impl Fn(usize, &mut [f32]) + Sync,
-    input_gradient: bool,
-) -> (Vec<f32>, Option<Buffer>) {
+    gradient: &[T],
+    wanted: Wanted<'_, T>,
+) -> (Buffer, Option<Buffer<T>>) {
     conv.check(input, weights);
+    let of_weights = wanted.weights;
+    let (input_gradient, added) = match wanted.input {
+        OfInput::Unwanted => (false, None),
+        OfInput::Wanted => (true, None),
+        OfInput::Added(added) => (true, Some(added)),
+    };
+    assert!(added.is_none_or(|added| added.len() == input.len()), "length of the input's gradient so far");
+    assert!(of_weights.is_none_or(|added| added.len() == weights.len()), "length of the weights' gradient so far");
+    assert_eq!(gradient.len(), conv.batch * conv.out_image(), "length of the outputs' gradient");
+    let mut result = Buffer::any(if input_gradient { input.len() } else { 0 });
+    #[cfg(target_arch = "x86_64")]
+    if let (true, Some(input), Some(gradient)) = (isa.multiplies_bf16(), T::as_bf16(input), T::as_bf16(gradient)) {
+        if let (true, Some(result)) = (input_gradient, T::as_bf16_mut(&mut result)) {
+            // SAFETY: the instruction set has tiles.
+            unsafe { matrix::input_gradient(conv, weights, gradient, added.and_then(T::as_bf16), result) };
+        }
+        // SAFETY: as above.
+        let of_weights = unsafe { matrix::weight_gradient(conv, input, gradient, of_weights) };
+        return (of_weights, input_gradient.then_some(result));
+    }
     let group = conv.group();
     let (padded, padded_gradient) = (conv.padded_input(), conv.padded_gradient(isa));
     let phases = if input_gradient { Phase::all(isa, conv, weights) } else { Vec::new() };
@@ -219,9 +310,8 @@ pub fn backward(
     // Images of a lane, the unit of parallel work, in whole groups.
     let lane = conv.batch.div_ceil(lanes).next_multiple_of(group).max(1);
 
-    let mut result = Buffer::any(if input_gradient { input.len() } else { 0 });
     // A lane without images' gradients has an empty stretch of them.
-    let stretches: Vec<&mut [f32]> = if input_gradient {
+    let stretches: Vec<&mut [T]> = if input_gradient {
         result.chunks_mut(lane * conv.in_image()).collect()
     } else {
         (0..conv.batch.div_ceil(lane)).map(|_| [].as_mut_slice()).collect()
@@ -232,29 +322,37 @@ pub fn backward(
         .map(|(index, result)| {
             let mut sums = Buffer::zeros(sums_len);
             let (mut inputs, mut gradients) = (padded.zeros(group), padded_gradient.zeros(group));
+            let mut scratch = Buffer::any(0);
             let images = lane.min(conv.batch - index * lane);
             for first in (0..images).step_by(group) {
                 let images = group.min(images - first);
-                for row in 0..images * conv.out_height() {
-                    let at = padded_gradient.at(row / conv.out_height(), row % conv.out_height());
-                    let to = &mut gradients[at..at + conv.out_width() * conv.outputs];
-                    gradient((index * lane + first) * conv.out_height() + row, to);
-                }
-                for (phase, quads) in phases.iter().zip(&quads) {
-                    isa.run(Direct {
-                        input: &gradients,
-                        pixel: conv.outputs,
-                        rows: phase.taps[0],
-                        row: padded_gradient.row(),
-                        segment: phase.taps[1] * conv.outputs,
-                        quads: &quads[..quads.len() / group * images],
-                        weights: &phase.weights.0,
-                        output: &mut result[first * conv.in_image()..][..images * conv.in_image()],
-                        channels: conv.inputs,
-                        step: conv.stride * conv.inputs,
+                let at = index * lane + first;
+                let from = &gradient[at * conv.out_image()..][..images * conv.out_image()];
+                padded_gradient.copy(from, conv.out_height(), conv.out_width() * conv.outputs, &mut gradients);
+                if input_gradient {
+                    let result = &mut result[first * conv.in_image()..][..images * conv.in_image()];
+                    T::through_singles(result, &mut scratch, |result| {
+                        for (phase, quads) in phases.iter().zip(&quads) {
+                            isa.run(Direct {
+                                input: &gradients,
+                                pixel: conv.outputs,
+                                rows: phase.taps[0],
+                                row: padded_gradient.row(),
+                                segment: phase.taps[1] * conv.outputs,
+                                quads: &quads[..quads.len() / group * images],
+                                weights: &phase.weights.0,
+                                output: result,
+                                channels: conv.inputs,
+                                step: conv.stride * conv.inputs,
+                            });
+                        }
+                        if let Some(added) = added {
+                            let added = &added[at * conv.in_image()..][..result.len()];
+                            result.iter_mut().zip(added).for_each(|(result, added)| *result += added.single());
+                        }
                     });
                 }
-                let from = &input[(index * lane + first) * conv.in_image()..][..images * conv.in_image()];
+                let from = &input[at * conv.in_image()..][..images * conv.in_image()];
                 padded.copy(from, conv.height, conv.width * conv.inputs, &mut inputs);
                 isa.run(WeightGradient {
                     input: &inputs,
@@ -271,7 +369,7 @@ pub fn backward(
             sums
         })
         .collect();
-    (pack::unpack(conv, padded_outputs, &sums), input_gradient.then_some(result))
+    (pack::unpack(conv, padded_outputs, &sums, of_weights), input_gradient.then_some(result))
 }
 
 /// The quads of `images` images of the size given; `place` gives source and target of a pixel.

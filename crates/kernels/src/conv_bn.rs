@@ -1,15 +1,15 @@
 //! Convolution, batch normalisation, an optional residual and ReLU as one operation, forward and backward.
 //!
 //! relu(γ (conv(x) − mean) / √(variance + ε) + β + residual). The statistics are gathered while a convolved
-//! image is in the cache, and the backward pass makes the gradient before normalisation only in the buffer
-//! from which the convolution's gradients read it.
+//! image is in the cache. Activations and their gradients are f32 or bf16; all else is f32.
 
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
-use crate::conv::{self, Conv};
+use crate::conv::{self, After, Conv, Wanted};
+use crate::element::Element;
 use crate::isa::Isa;
-use crate::norm::{self, Backward, Channels, Cut, Moments, Source};
+use crate::norm::{self, Backward, Channels, Cut, Source};
 
 /// What is added to the variance before its root.
 pub const EPSILON: f64 = 1e-5;
@@ -26,11 +26,11 @@ pub struct Parameters<'a> {
 }
 
 /// Result of [`forward`], with what [`backward`] needs of it.
-pub struct Forward {
+pub struct Forward<T> {
     /// `[batch, out_height, out_width, outputs]`.
-    pub output: Buffer,
+    pub output: Buffer<T>,
     /// The convolution's own outputs, of the same shape.
-    pub convolved: Buffer,
+    pub convolved: Buffer<T>,
     /// Mean of each channel of them.
     pub mean: Vec<f32>,
     /// Biased variance of each channel of them.
@@ -42,20 +42,16 @@ pub struct Forward {
 /// # Panics
 ///
 /// If a slice has not the length that `conv` says, or `conv` is of no possible convolution.
-pub fn forward(
+pub fn forward<T: Element>(
     isa: Isa,
     conv: &Conv,
-    input: &[f32],
+    input: &[T],
     parameters: Parameters<'_>,
-    residual: Option<&[f32]>,
+    residual: Option<&[T]>,
     relu: bool,
-) -> Forward {
+) -> Forward<T> {
     let (image, channels) = (conv.out_image(), conv.outputs);
-    let (convolved, moments) = conv::forward(isa, conv, input, parameters.weights, |_, images| {
-        let each = images.chunks_exact(image).map(|image| Moments::of(isa, image, channels));
-        each.reduce(|all, next| all.merge(&next))
-    });
-    let moments = moments.into_iter().flatten().reduce(|all, next| all.merge(&next));
+    let (convolved, moments) = conv::forward(isa, conv, input, parameters.weights, After::Moments);
     let (mean, variance) =
         moments.map_or_else(|| (vec![0.0; channels], vec![0.0; channels]), |moments| moments.mean_and_variance());
     let coefficients = Channels::new(&mean, &variance, parameters.gamma, parameters.beta, EPSILON);
@@ -73,50 +69,46 @@ pub fn forward(
 /// # Panics
 ///
 /// As [`forward`].
-pub fn evaluate(
+pub fn evaluate<T: Element>(
     isa: Isa,
     conv: &Conv,
-    input: &[f32],
+    input: &[T],
     parameters: Parameters<'_>,
     [mean, variance]: [&[f32]; 2],
-    residual: Option<&[f32]>,
+    residual: Option<&[T]>,
     relu: bool,
-) -> Buffer {
-    let coefficients = Channels::new(mean, variance, parameters.gamma, parameters.beta, EPSILON);
-    let finish = |first: usize, output: &mut [f32]| {
-        let residual = residual.map(|residual| &residual[first * conv.out_image()..][..output.len()]);
-        norm::normalise(isa, &coefficients, Source::InPlace, residual, relu, output);
-    };
-    conv::forward(isa, conv, input, parameters.weights, finish).0
+) -> Buffer<T> {
+    let channels = &Channels::new(mean, variance, parameters.gamma, parameters.beta, EPSILON);
+    conv::forward(isa, conv, input, parameters.weights, After::Normalise { channels, residual, relu }).0
 }
 
 /// What [`backward`] needs of the forward pass.
 #[derive(Clone, Copy)]
-pub struct Saved<'a> {
+pub struct Saved<'a, T> {
     /// The input.
-    pub input: &'a [f32],
+    pub input: &'a [T],
     /// [`Forward::convolved`].
-    pub convolved: &'a [f32],
+    pub convolved: &'a [T],
     /// [`Forward::mean`].
     pub mean: &'a [f32],
     /// [`Forward::variance`].
     pub variance: &'a [f32],
     /// [`Forward::output`], where there was a residual.
-    pub output: Option<&'a [f32]>,
+    pub output: Option<&'a [T]>,
 }
 
 /// Gradients of a loss with respect to what the operation was made of.
-pub struct Gradients {
-    /// The input's, where it was asked for.
-    pub input: Option<Buffer>,
+pub struct Gradients<T> {
+    /// The input's, where it was wanted.
+    pub input: Option<Buffer<T>>,
     /// The weights', `[outputs, inputs, kernel, kernel]`.
-    pub weights: Vec<f32>,
+    pub weights: Buffer,
     /// γ's.
     pub gamma: Vec<f32>,
     /// β's.
     pub beta: Vec<f32>,
     /// The residual's, where there was one with ReLU. Without ReLU it is the output's own gradient.
-    pub residual: Option<Buffer>,
+    pub residual: Option<Buffer<T>>,
 }
 
 /// Gradients of [`forward`], given that with respect to its output.
@@ -124,15 +116,15 @@ pub struct Gradients {
 /// # Panics
 ///
 /// As [`forward`].
-pub fn backward(
+pub fn backward<T: Element>(
     isa: Isa,
     conv: &Conv,
     parameters: Parameters<'_>,
-    saved: Saved<'_>,
+    saved: Saved<'_, T>,
     relu: bool,
-    gradient: &[f32],
-    input_gradient: bool,
-) -> Gradients {
+    gradient: &[T],
+    wanted: Wanted<'_, T>,
+) -> Gradients<T> {
     let Saved { convolved, mean, variance, .. } = saved;
     let image = conv.out_image();
     assert_eq!([gradient.len(), convolved.len()], [conv.batch * image; 2], "length of the outputs");
@@ -140,7 +132,7 @@ pub fn backward(
     let output = saved.output.filter(|_| relu);
 
     let mut passed = output.map(|output| Buffer::any(output.len()));
-    let stretches: Vec<&mut [f32]> = match &mut passed {
+    let stretches: Vec<&mut [T]> = match &mut passed {
         Some(passed) => passed.chunks_mut(image).collect(),
         None => (0..conv.batch).map(|_| [].as_mut_slice()).collect(),
     };
@@ -167,11 +159,12 @@ pub fn backward(
     let coefficients = Backward::new(&channels, &beta, &gamma, pixels);
     let cut_again = relu && passed.is_none();
     let from = passed.as_deref().unwrap_or(gradient);
-    let before = |row: usize, to: &mut [f32]| {
-        let at = row * to.len()..(row + 1) * to.len();
+    let mut before = Buffer::any(gradient.len());
+    before.par_chunks_mut(image).enumerate().for_each(|(index, to)| {
+        let at = index * image..(index + 1) * image;
         norm::gradient(isa, &channels, &coefficients, &from[at.clone()], &convolved[at], cut_again, to);
-    };
-    let (weights, input) = conv::backward(isa, conv, saved.input, parameters.weights, before, input_gradient);
+    });
+    let (weights, input) = conv::backward(isa, conv, saved.input, parameters.weights, &before, wanted);
     let single = |sums: Vec<f64>| sums.into_iter().map(|sum| sum as f32).collect();
     Gradients { input, weights, gamma: single(gamma), beta: single(beta), residual: passed }
 }

@@ -25,6 +25,8 @@ pub(crate) enum Set {
     Portable,
 }
 
+static BEST: OnceLock<Isa> = OnceLock::new();
+
 /// The name is of no instruction set that this machine has.
 #[derive(Debug, thiserror::Error)]
 #[error("this machine has no instruction set `{name}`; it has {available}")]
@@ -34,10 +36,19 @@ pub struct UnknownIsa {
 }
 
 impl Isa {
-    /// The fastest one of this machine.
+    /// The fastest one of this machine, or the one that was [forced](Self::force).
     pub fn best() -> Self {
-        static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| Self::available()[0])
+    }
+
+    /// Makes this one the best of the process.
+    ///
+    /// # Errors
+    ///
+    /// The one that is the best already, by an earlier call of this or of [`best`](Self::best), if it is another.
+    pub fn force(self) -> Result<(), Self> {
+        let best = *BEST.get_or_init(|| self);
+        if best == self { Ok(()) } else { Err(best) }
     }
 
     /// Every one that this machine has, the fastest first, the portable one last.
@@ -78,6 +89,15 @@ impl Isa {
             #[cfg(target_arch = "aarch64")]
             Set::Neon => "neon",
             Set::Portable => "portable",
+        }
+    }
+
+    /// Whether it multiplies matrices of bf16 by itself, in tiles.
+    pub fn multiplies_bf16(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Amx => true,
+            _ => false,
         }
     }
 
@@ -215,14 +235,15 @@ mod amx {
     use std::arch::x86_64::{__cpuid, __cpuid_count};
     use std::sync::OnceLock;
 
-    /// Whether the processor has tiles, and products of bytes in them, and the system lends them to this process. Asked
+    /// Whether the processor has tiles, products of bytes and of bf16 in them, and AVX-512 for bf16, and the system lends them to this process. Asked
     /// once; threads that exist already have them, too.
     pub(super) fn lent() -> bool {
         static LENT: OnceLock<bool> = OnceLock::new();
         *LENT.get_or_init(|| {
-            // Leaf 7, EDX: 24 tiles, 25 products of bytes (Intel's manual, volume 2A, CPUID).
-            const NEEDED: u32 = 1 << 24 | 1 << 25;
-            __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & NEEDED == NEEDED && permitted()
+            // Leaf 7, EDX: 22 products of bf16, 24 tiles, 25 products of bytes (Intel's manual, volume 2A, CPUID).
+            const NEEDED: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+            let tiles = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & NEEDED == NEEDED;
+            tiles && is_x86_feature_detected!("avx512bf16") && permitted()
         })
     }
 

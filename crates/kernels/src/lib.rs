@@ -3,8 +3,12 @@
 pub mod buffer;
 pub mod conv;
 pub mod conv_bn;
+pub mod descent;
 pub mod distance;
+pub mod element;
 pub mod isa;
 pub mod map;
 pub mod norm;
 pub mod pixels;
+#[cfg(target_arch = "x86_64")]
+mod tiles;

@@ -3,6 +3,7 @@
 //! Coefficients of the channels are repeated to several hundred values, so that the loops are long even
 //! where the channels are few, and column sums are kept for each of those values, so that every sum is short.
 
+use crate::element::Element;
 use crate::isa::{Isa, Kernel, Vector};
 
 /// What the passes need to know of each channel, ready for their loops.
@@ -46,6 +47,12 @@ impl Channels {
         }
     }
 
+    /// Mean, scale and shift of `N` channels from `first` on, where there are so many.
+    pub(crate) fn block<const N: usize>(&self, first: usize) -> [[f32; N]; 3] {
+        [&self.mean, &self.scale, &self.shift]
+            .map(|values| std::array::from_fn(|lane| values.get(first + lane).copied().unwrap_or_default()))
+    }
+
     /// Sums of the repeated coefficients, added to one a channel.
     fn folded(&self, sums: &[f32]) -> Vec<f64> {
         fold(sums, self.count)
@@ -77,6 +84,16 @@ impl Moments {
         let from = repeated(mean.iter().map(|&mean| mean as f32), channels);
         let squares = fold(&isa.run(Deviations { values, from: &from, square: true }), channels);
         Self { count, mean, squares }
+    }
+
+    /// Those of `count` pixels, of which the sums of deviations from `from` and of their squares are known.
+    pub(crate) fn shifted(count: usize, from: &[f32], sums: &[f32], squares: &[f32]) -> Self {
+        let pixels = count as f64;
+        let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
+        let (from, sums, squares) = (wide(from), wide(sums), wide(squares));
+        let mean = from.iter().zip(&sums).map(|(from, sum)| from + sum / pixels).collect();
+        let squares = squares.iter().zip(&sums).map(|(square, sum)| (square - sum * sum / pixels).max(0.0)).collect();
+        Self { count: pixels, mean, squares }
     }
 
     /// Those of both samples together (Chan, Golub and LeVeque 1979).
@@ -128,62 +145,81 @@ impl Kernel for Deviations<'_> {
 }
 
 /// Where the values to be normalised are.
-pub enum Source<'a> {
+pub enum Source<'a, T> {
     /// In the place where the results go.
     InPlace,
     /// Elsewhere.
-    From(&'a [f32]),
+    From(&'a [T]),
+}
+
+/// What ReLU cuts values off at, or what cuts none off.
+pub(crate) fn floor(relu: bool) -> f32 {
+    if relu { 0.0 } else { f32::NEG_INFINITY }
 }
 
 /// Writes γ (x − mean) / √(variance + ε) + β, plus the residual where there is one, cut off at zero where
 /// `relu` says so. All slices are `[pixels, channels]` and equally long.
-pub fn normalise(
+pub fn normalise<T: Element, U: Element>(
     isa: Isa,
     channels: &Channels,
-    from: Source<'_>,
-    residual: Option<&[f32]>,
+    from: Source<'_, T>,
+    residual: Option<&[T]>,
     relu: bool,
-    to: &mut [f32],
+    to: &mut [U],
 ) {
-    let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
     if let Source::From(from) = from {
         assert_eq!(from.len(), to.len());
     }
     if let Some(residual) = residual {
         assert_eq!(residual.len(), to.len());
     }
-    isa.run(Normalise { channels, from, residual, floor, to });
+    isa.run(Normalise { channels, from, residual, floor: floor(relu), to });
 }
 
-struct Normalise<'a> {
+struct Normalise<'a, T, U> {
     channels: &'a Channels,
-    from: Source<'a>,
-    residual: Option<&'a [f32]>,
+    from: Source<'a, T>,
+    residual: Option<&'a [T]>,
     floor: f32,
-    to: &'a mut [f32],
+    to: &'a mut [U],
 }
 
-impl Kernel for Normalise<'_> {
+impl<T: Element, U: Element> Kernel for Normalise<'_, T, U> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Channels { mean, scale, shift, .. } = self.channels;
         let tile = mean.len();
+        let floor = self.floor;
+        let normal = |value: f32, mean: f32, scale: f32, shift: f32| V::multiply_add(value - mean, scale, shift);
         for (index, to) in self.to.chunks_mut(tile).enumerate() {
             let at = index * tile..index * tile + to.len();
-            if let Source::From(from) = self.from {
-                to.copy_from_slice(&from[at.clone()]);
-            }
             let coefficients = mean.iter().zip(scale).zip(shift);
-            match self.residual {
-                None => to.iter_mut().zip(coefficients).for_each(|(to, ((mean, scale), shift))| {
-                    *to = cut(V::multiply_add(*to - mean, *scale, *shift), self.floor);
-                }),
-                Some(residual) => {
-                    let to = to.iter_mut().zip(&residual[at]);
-                    to.zip(coefficients).for_each(|((to, residual), ((mean, scale), shift))| {
-                        *to = cut(V::multiply_add(*to - mean, *scale, *shift) + residual, self.floor);
+            match (&self.from, self.residual) {
+                (Source::From(from), None) => {
+                    let values = to.iter_mut().zip(&from[at]);
+                    values.zip(coefficients).for_each(|((to, from), ((mean, scale), shift))| {
+                        *to = U::of(cut(normal(from.single(), *mean, *scale, *shift), floor));
+                    });
+                }
+                (Source::From(from), Some(residual)) => {
+                    let values = to.iter_mut().zip(&from[at.clone()]).zip(&residual[at]);
+                    values.zip(coefficients).for_each(|(((to, from), residual), ((mean, scale), shift))| {
+                        let value = normal(from.single(), *mean, *scale, *shift) + residual.single();
+                        *to = U::of(cut(value, floor));
+                    });
+                }
+                (Source::InPlace, None) => {
+                    to.iter_mut().zip(coefficients).for_each(|(to, ((mean, scale), shift))| {
+                        *to = U::of(cut(normal(to.single(), *mean, *scale, *shift), floor));
+                    });
+                }
+                (Source::InPlace, Some(residual)) => {
+                    let values = to.iter_mut().zip(&residual[at]);
+                    values.zip(coefficients).for_each(|((to, residual), ((mean, scale), shift))| {
+                        let value = normal(to.single(), *mean, *scale, *shift) + residual.single();
+                        *to = U::of(cut(value, floor));
                     });
                 }
             }
@@ -199,13 +235,13 @@ fn cut(value: f32, floor: f32) -> f32 {
 
 /// What cut the outputs off at zero, and so decides where their gradient passes.
 #[derive(Clone, Copy)]
-pub enum Cut<'a> {
+pub enum Cut<'a, T> {
     /// Nothing did.
     Nothing,
     /// ReLU of the normalised value alone, which is computed again.
     Normalised,
     /// ReLU, and these are the outputs.
-    Output(&'a [f32]),
+    Output(&'a [T]),
 }
 
 /// For each channel the sum of the gradient, as far as it passes, and of its product with the normalised
@@ -213,13 +249,13 @@ pub enum Cut<'a> {
 ///
 /// `gradient` and `convolved` are `[pixels, channels]`; where `cut` has outputs, the gradient that passes is
 /// written to `passed`, which is then as long.
-pub fn gradient_sums(
+pub fn gradient_sums<T: Element>(
     isa: Isa,
     channels: &Channels,
-    gradient: &[f32],
-    convolved: &[f32],
-    cut: Cut<'_>,
-    passed: &mut [f32],
+    gradient: &[T],
+    convolved: &[T],
+    cut: Cut<'_, T>,
+    passed: &mut [T],
 ) -> (Vec<f64>, Vec<f64>) {
     assert_eq!(gradient.len(), convolved.len());
     if let Cut::Output(output) = cut {
@@ -229,15 +265,15 @@ pub fn gradient_sums(
     (channels.folded(&sums), channels.folded(&products))
 }
 
-struct GradientSums<'a> {
+struct GradientSums<'a, T> {
     channels: &'a Channels,
-    gradient: &'a [f32],
-    convolved: &'a [f32],
-    cut: Cut<'a>,
-    passed: &'a mut [f32],
+    gradient: &'a [T],
+    convolved: &'a [T],
+    cut: Cut<'a, T>,
+    passed: &'a mut [T],
 }
 
-impl Kernel for GradientSums<'_> {
+impl<T: Element> Kernel for GradientSums<'_, T> {
     type Output = (Vec<f32>, Vec<f32>);
 
     #[inline(always)]
@@ -252,16 +288,20 @@ impl Kernel for GradientSums<'_> {
             let values = gradient.iter().zip(convolved);
             let coefficients = mean.iter().zip(inverse);
             match self.cut {
-                Cut::Nothing => sums.zip(values).zip(coefficients).for_each(
-                    |(((sum, product), (&gradient, value)), (mean, inverse))| {
-                        *sum += gradient;
-                        *product = V::multiply_add(gradient, (value - mean) * inverse, *product);
-                    },
-                ),
+                Cut::Nothing => {
+                    sums.zip(values).zip(coefficients).for_each(
+                        |(((sum, product), (gradient, value)), (mean, inverse))| {
+                            let (gradient, value) = (gradient.single(), value.single());
+                            *sum += gradient;
+                            *product = V::multiply_add(gradient, (value - mean) * inverse, *product);
+                        },
+                    );
+                }
                 Cut::Normalised => sums.zip(values).zip(coefficients).zip(scale.iter().zip(shift)).for_each(
-                    |((((sum, product), (&gradient, value)), (mean, inverse)), (scale, shift))| {
+                    |((((sum, product), (gradient, value)), (mean, inverse)), (scale, shift))| {
+                        let value = value.single();
                         let kept = V::multiply_add(value - mean, *scale, *shift) > 0.0;
-                        let gradient = if kept { gradient } else { 0.0 };
+                        let gradient = if kept { gradient.single() } else { 0.0 };
                         *sum += gradient;
                         *product = V::multiply_add(gradient, (value - mean) * inverse, *product);
                     },
@@ -269,11 +309,11 @@ impl Kernel for GradientSums<'_> {
                 Cut::Output(output) => {
                     let outputs = output[at.clone()].iter().zip(&mut self.passed[at]);
                     sums.zip(values).zip(coefficients).zip(outputs).for_each(
-                        |((((sum, product), (&gradient, value)), (mean, inverse)), (&output, passed))| {
-                            let gradient = if output > 0.0 { gradient } else { 0.0 };
-                            *passed = gradient;
+                        |((((sum, product), (gradient, value)), (mean, inverse)), (output, passed))| {
+                            let gradient = if output.single() > 0.0 { gradient.single() } else { 0.0 };
+                            *passed = T::of(gradient);
                             *sum += gradient;
-                            *product = V::multiply_add(gradient, (value - mean) * inverse, *product);
+                            *product = V::multiply_add(gradient, (value.single() - mean) * inverse, *product);
                         },
                     );
                 }
@@ -304,29 +344,29 @@ impl Backward {
 /// Writes the gradient before normalisation, γ/σ (g − mean of g − x̂ · mean of g x̂), with g the gradient that
 /// passes and x̂ the normalised value before γ and β. All slices are `[pixels, channels]`. `again` says that
 /// `gradient` has yet to be cut by the ReLU of the normalised value.
-pub fn gradient(
+pub fn gradient<T: Element>(
     isa: Isa,
     channels: &Channels,
     backward: &Backward,
-    gradient: &[f32],
-    convolved: &[f32],
+    gradient: &[T],
+    convolved: &[T],
     again: bool,
-    to: &mut [f32],
+    to: &mut [T],
 ) {
     assert_eq!([gradient.len(), convolved.len()], [to.len(); 2]);
     isa.run(Gradient { channels, backward, gradient, convolved, again, to });
 }
 
-struct Gradient<'a> {
+struct Gradient<'a, T> {
     channels: &'a Channels,
     backward: &'a Backward,
-    gradient: &'a [f32],
-    convolved: &'a [f32],
+    gradient: &'a [T],
+    convolved: &'a [T],
     again: bool,
-    to: &'a mut [f32],
+    to: &'a mut [T],
 }
 
-impl Kernel for Gradient<'_> {
+impl<T: Element> Kernel for Gradient<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -340,18 +380,19 @@ impl Kernel for Gradient<'_> {
             let coefficients = mean.iter().zip(scale).zip(shift).zip(slope.iter().zip(offset));
             if self.again {
                 values.zip(coefficients).for_each(
-                    |(((to, &gradient), value), (((mean, scale), shift), (slope, offset)))| {
+                    |(((to, gradient), value), (((mean, scale), shift), (slope, offset)))| {
+                        let value = value.single();
                         let kept = V::multiply_add(value - mean, *scale, *shift) > 0.0;
-                        let gradient = if kept { gradient } else { 0.0 };
+                        let gradient = if kept { gradient.single() } else { 0.0 };
                         let rest = V::multiply_add(value - mean, *slope, *offset);
-                        *to = V::multiply_add(gradient, *scale, rest);
+                        *to = T::of(V::multiply_add(gradient, *scale, rest));
                     },
                 );
             } else {
                 values.zip(coefficients).for_each(
                     |(((to, gradient), value), (((mean, scale), _), (slope, offset)))| {
-                        let rest = V::multiply_add(value - mean, *slope, *offset);
-                        *to = V::multiply_add(*gradient, *scale, rest);
+                        let rest = V::multiply_add(value.single() - mean, *slope, *offset);
+                        *to = T::of(V::multiply_add(gradient.single(), *scale, rest));
                     },
                 );
             }

@@ -1,8 +1,10 @@
 //! Convolution and the fused operation against plain loops in f64, on every instruction set of the machine.
 
+use half::bf16;
 use proptest::prelude::*;
-use selfsame_kernels::conv::{self, Conv};
+use selfsame_kernels::conv::{self, After, Conv, OfInput, Wanted};
 use selfsame_kernels::conv_bn::{self, EPSILON, Parameters, Saved};
+use selfsame_kernels::element::Element;
 use selfsame_kernels::isa::Isa;
 
 /// Values in ±1 from a small generator, so that a shape and a seed say everything.
@@ -13,6 +15,25 @@ fn noise(seed: u64, len: usize) -> Vec<f32> {
         ((state >> 40) as f32) / (1u32 << 23) as f32 - 1.0
     };
     (0..len).map(|_| next()).collect()
+}
+
+/// [`noise`] as values that are stored.
+fn stored<T: Element>(seed: u64, len: usize) -> Vec<T> {
+    noise(seed, len).into_iter().map(T::of).collect()
+}
+
+/// [`noise`] that bf16 holds exactly, as weights are multiplied in tiles.
+fn short(seed: u64, len: usize) -> Vec<f32> {
+    stored::<bf16>(seed, len).into_iter().map(Element::single).collect()
+}
+
+fn singles<T: Element>(values: &[T]) -> Vec<f32> {
+    values.iter().map(|value| value.single()).collect()
+}
+
+/// Half a step of the type, in parts of a value.
+fn rounding<T: Element>() -> f64 {
+    if T::as_bf16(&[]).is_some() { 2f64.powi(-8) } else { 0.0 }
 }
 
 /// Calls `visit` with the positions of output, input and weight of every product in the convolution.
@@ -45,44 +66,73 @@ fn products(conv: &Conv, mut visit: impl FnMut(usize, usize, usize)) {
 }
 
 /// `found` may be off by the rounding of a sum of `terms` f32 terms in any order, no more than
-/// `terms` · 2⁻²⁴ of the sum of their magnitudes, with a little for the rounding of the sum itself.
-fn assert_sums(what: &str, found: &[f32], sums: &[f64], magnitudes: &[f64], terms: usize) {
+/// `terms` · 2⁻²⁴ of the sum of their magnitudes, with a little for the rounding of the sum itself; and then by its
+/// rounding to what is stored.
+fn assert_sums<T: Element>(what: &str, found: &[T], sums: &[f64], magnitudes: &[f64], terms: usize) {
     assert_eq!(found.len(), sums.len(), "{what}");
-    for (index, (&found, (&sum, &magnitude))) in found.iter().zip(sums.iter().zip(magnitudes)).enumerate() {
+    for (index, (found, (&sum, &magnitude))) in found.iter().zip(sums.iter().zip(magnitudes)).enumerate() {
         let bound = (terms + 1) as f64 * 2f64.powi(-24) * magnitude;
+        let bound = bound + (sum.abs() + bound) * rounding::<T>();
+        let found = found.single();
         assert!((f64::from(found) - sum).abs() <= bound, "{what} {index}: {found} for {sum}, bound {bound:e}");
     }
 }
 
 fn check_convolution(conv: &Conv) {
-    let input = noise(1, conv.batch * conv.in_image());
-    let weights = noise(2, conv.outputs * conv.inputs * conv.kernel * conv.kernel);
-    let gradient = noise(3, conv.batch * conv.out_image());
+    check_convolution_of::<f32>(conv);
+    check_convolution_of::<bf16>(conv);
+}
+
+fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
+    let input: Vec<T> = stored(1, conv.batch * conv.in_image());
+    let weights = short(2, conv.outputs * conv.inputs * conv.kernel * conv.kernel);
+    let gradient: Vec<T> = stored(3, conv.batch * conv.out_image());
     let zeros = |len: usize| (vec![0.0; len], vec![0.0; len]);
     let (mut output, mut input_gradient, mut weight_gradient) =
         (zeros(gradient.len()), zeros(input.len()), zeros(weights.len()));
+    let wide = (singles(&input), singles(&gradient));
     let add = |sums: &mut (Vec<f64>, Vec<f64>), at: usize, a: f32, b: f32| {
         let product = f64::from(a) * f64::from(b);
         sums.0[at] += product;
         sums.1[at] += product.abs();
     };
     products(conv, |o, i, w| {
-        add(&mut output, o, input[i], weights[w]);
-        add(&mut input_gradient, i, gradient[o], weights[w]);
-        add(&mut weight_gradient, w, gradient[o], input[i]);
+        add(&mut output, o, wide.0[i], weights[w]);
+        add(&mut input_gradient, i, wide.1[o], weights[w]);
+        add(&mut weight_gradient, w, wide.1[o], wide.0[i]);
     });
     let area = conv.kernel * conv.kernel;
     let pixels = conv.batch * conv.out_height() * conv.out_width();
     for isa in Isa::available() {
-        let (found, _) = conv::forward(isa, conv, &input, &weights, |_, _| ());
+        let (found, _) = conv::forward(isa, conv, &input, &weights, After::Moments);
         assert_sums(&format!("{isa} output"), &found, &output.0, &output.1, area * conv.inputs);
-        let row = |row: usize, to: &mut [f32]| to.copy_from_slice(&gradient[row * to.len()..(row + 1) * to.len()]);
-        let (of_weights, of_input) = conv::backward(isa, conv, &input, &weights, row, true);
+        let (of_weights, of_input) =
+            conv::backward(isa, conv, &input, &weights, &gradient, Wanted { input: OfInput::Wanted, weights: None });
         let of_input = of_input.expect("asked for");
         assert_sums(&format!("{isa} input"), &of_input, &input_gradient.0, &input_gradient.1, area * conv.outputs);
         assert_sums(&format!("{isa} weights"), &of_weights, &weight_gradient.0, &weight_gradient.1, pixels);
-        let (alone, none) = conv::backward(isa, conv, &input, &weights, row, false);
-        assert!(none.is_none() && alone == of_weights);
+        let (alone, none) =
+            conv::backward(isa, conv, &input, &weights, &gradient, Wanted { input: OfInput::Unwanted, weights: None });
+        assert!(none.is_none() && *alone == *of_weights);
+        // With what is added: the sum is rounded once.
+        let added: Vec<T> = stored(4, input.len());
+        let (of_weights, both) = conv::backward(
+            isa,
+            conv,
+            &input,
+            &weights,
+            &gradient,
+            Wanted { input: OfInput::Added(&added), weights: Some(&weights) },
+        );
+        let with =
+            |sums: &[f64]| sums.iter().zip(&added).map(|(sum, add)| sum + f64::from(add.single())).collect::<Vec<_>>();
+        let magnitudes: Vec<f64> = input_gradient.1.iter().map(|magnitude| magnitude + 1.0).collect();
+        let both = both.expect("wanted");
+        let with_weights: Vec<f64> =
+            weight_gradient.0.iter().zip(&weights).map(|(sum, add)| sum + f64::from(*add)).collect();
+        let of: Vec<f64> = weight_gradient.1.iter().map(|magnitude| magnitude + 1.0).collect();
+        assert_sums(&format!("{isa} weights, both"), &of_weights, &with_weights, &of, pixels);
+        assert_sums(&format!("{isa} both"), &both, &with(&input_gradient.0), &magnitudes, area * conv.outputs);
     }
 }
 
@@ -194,12 +244,20 @@ fn fused_gradients_are_finite_differences_of_the_plain_loop() {
             let found = conv_bn::forward(isa, &conv, &values[0], parameters, residual, relu);
             let saved = Saved {
                 input: &values[0],
-                convolved: &found.convolved,
+                convolved: &*found.convolved,
                 mean: &found.mean,
                 variance: &found.variance,
                 output: residual.map(|_| &*found.output),
             };
-            let gradients = conv_bn::backward(isa, &conv, parameters, saved, relu, &gradient, true);
+            let gradients = conv_bn::backward(
+                isa,
+                &conv,
+                parameters,
+                saved,
+                relu,
+                &gradient,
+                Wanted { input: OfInput::Wanted, weights: None },
+            );
             let input = gradients.input.expect("asked for");
             let mut all = vec![&*input, &gradients.weights, &gradients.gamma, &gradients.beta];
             if with_residual {
@@ -228,26 +286,130 @@ fn fused_gradients_are_finite_differences_of_the_plain_loop() {
 
 #[test]
 fn evaluation_with_the_batch_statistics_is_training() {
-    let conv = same(3, [7, 6], [3, 17], 3, 1);
-    let [input, weights] = [noise(1, conv.batch * conv.in_image()), noise(2, 17 * 27)];
-    let [gamma, beta] = [noise(3, 17), noise(4, 17)];
-    let residual = noise(5, conv.batch * conv.out_image());
-    let parameters = Parameters { weights: &weights, gamma: &gamma, beta: &beta };
-    for isa in Isa::available() {
-        let trained = conv_bn::forward(isa, &conv, &input, parameters, Some(&residual), true);
-        let statistics = [trained.mean.as_slice(), &trained.variance];
-        let evaluated = conv_bn::evaluate(isa, &conv, &input, parameters, statistics, Some(&residual), true);
-        assert!(*trained.output == *evaluated, "{isa}");
+    for outputs in [17, 40, 64] {
+        let conv = same(3, [7, 6], [3, outputs], 3, 1);
+        let [weights, gamma, beta] =
+            [(2, outputs * 27), (3, outputs), (4, outputs)].map(|(seed, len)| short(seed, len));
+        let parameters = Parameters { weights: &weights, gamma: &gamma, beta: &beta };
+        let input: Vec<f32> = short(1, conv.batch * conv.in_image());
+        let residual: Vec<f32> = short(5, conv.batch * conv.out_image());
+        let [narrow, narrow_residual] = [&input, &residual].map(|v| v.iter().map(|&v| bf16::of(v)).collect::<Vec<_>>());
+        for isa in Isa::available() {
+            for (residual, narrow_residual) in [(Some(&*residual), Some(&*narrow_residual)), (None, None)] {
+                let trained = conv_bn::forward(isa, &conv, &input, parameters, residual, true);
+                let statistics = [trained.mean.as_slice(), &trained.variance];
+                let evaluated = conv_bn::evaluate(isa, &conv, &input, parameters, statistics, residual, true);
+                assert!(*trained.output == *evaluated, "{isa}");
+                // What passes through bf16 is rounded once in evaluation, twice in training, of values below 8, say; sums
+                // of 27 terms below 27 are off by some 2⁻¹⁵.
+                let shorter = conv_bn::evaluate(isa, &conv, &narrow, parameters, statistics, narrow_residual, true);
+                let twice = conv_bn::forward(isa, &conv, &narrow, parameters, narrow_residual, true);
+                for ((found, twice), &expected) in shorter.iter().zip(&*twice.output).zip(&*evaluated) {
+                    let bound = expected.abs() * 2f32.powi(-8) + 2f32.powi(-13);
+                    assert!((found.single() - expected).abs() <= bound, "{isa}: {found} for {expected}");
+                    let bound = expected.abs() * 2f32.powi(-8) + 8.0 * 2f32.powi(-8);
+                    assert!((twice.single() - expected).abs() <= bound, "{isa}: {twice} for {expected}");
+                }
+            }
+        }
+    }
+}
+
+/// Root of the mean squared difference over that of the second.
+fn distance(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+    let difference = square(&mut found.iter().zip(expected).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+    (difference / square(&mut expected.iter().map(|b| f64::from(*b))).max(f64::MIN_POSITIVE)).sqrt()
+}
+
+/// The operation in bf16, on every instruction set, against itself in f32, which finite differences vouch for.
+#[test]
+fn fused_in_bf16_is_fused_in_f32_but_for_rounding() {
+    for (conv, relu, with_residual) in [
+        (same(8, [16, 16], [32, 64], 3, 1), true, false),
+        (same(5, [16, 16], [16, 16], 3, 1), true, true),
+        (same(16, [9, 7], [64, 33], 3, 2), true, true),
+        (same(4, [32, 32], [3, 24], 3, 1), true, false),
+        (same(7, [8, 8], [48, 96], 1, 2), false, false),
+        (same(3, [31, 33], [3, 16], 7, 2), true, false),
+        (same(33, [4, 4], [130, 160], 3, 1), true, true),
+    ] {
+        let input = short(1, conv.batch * conv.in_image());
+        let weights = short(2, conv.outputs * conv.inputs * conv.kernel * conv.kernel);
+        let [gamma, beta] = [short(3, conv.outputs), short(4, conv.outputs)];
+        let residual = with_residual.then(|| short(5, conv.batch * conv.out_image()));
+        let gradient = short(6, conv.batch * conv.out_image());
+        let parameters = Parameters { weights: &weights, gamma: &gamma, beta: &beta };
+        fn all<T: Element>(
+            isa: Isa,
+            conv: &Conv,
+            parameters: Parameters<'_>,
+            relu: bool,
+            input: &[f32],
+            residual: Option<&[f32]>,
+            gradient: &[f32],
+        ) -> Vec<Vec<f32>> {
+            let of = |values: &[f32]| values.iter().map(|&value| T::of(value)).collect::<Vec<T>>();
+            let (input, residual, gradient) = (of(input), residual.map(of), of(gradient));
+            let forward = conv_bn::forward(isa, conv, &input, parameters, residual.as_deref(), relu);
+            let saved = Saved {
+                input: &input,
+                convolved: &*forward.convolved,
+                mean: &forward.mean,
+                variance: &forward.variance,
+                output: residual.as_ref().map(|_| &*forward.output),
+            };
+            let found = conv_bn::backward(
+                isa,
+                conv,
+                parameters,
+                saved,
+                relu,
+                &gradient,
+                Wanted { input: OfInput::Wanted, weights: None },
+            );
+            let mut all = vec![
+                singles(&forward.output),
+                forward.mean,
+                forward.variance,
+                found.weights.to_vec(),
+                found.gamma,
+                found.beta,
+            ];
+            all.push(singles(&found.input.expect("asked for")));
+            all.extend(found.residual.map(|residual| singles(&residual)));
+            all
+        }
+        let expected = all::<f32>(Isa::available()[0], &conv, parameters, relu, &input, residual.as_deref(), &gradient);
+        for isa in Isa::available() {
+            let found = all::<bf16>(isa, &conv, parameters, relu, &input, residual.as_deref(), &gradient);
+            for (which, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                // Statistics come from f32 sums of the same values. What is stored is rounded by up to 2⁻⁸ of itself a
+                // time, as are the convolved values that the backward pass starts from, and where those are next to
+                // zero ReLU decides otherwise for one value in some hundred, which then is wrong by all of itself.
+                let bound = if (1..=2).contains(&which) { 1e-5 } else { 0.05 };
+                let off = distance(found, expected);
+                assert!(off <= bound, "{isa} {conv:?} {which}: off by {off:e}");
+            }
+        }
     }
 }
 
 #[test]
 fn statistics_survive_a_mean_far_from_zero() {
+    statistics_survive::<f32>(1.0);
+    statistics_survive::<bf16>(16.0);
+}
+
+fn statistics_survive<T: Element>(spread: f32) {
     // Every input is 1000 plus noise, so that sums of squares would lose the variance in f32.
     let conv = same(7, [9, 9], [1, 2], 1, 1);
-    let input: Vec<f32> = noise(1, conv.batch * conv.in_image()).iter().map(|value| 1000.0 + value).collect();
-    let mean = input.iter().map(|&value| f64::from(value)).sum::<f64>() / input.len() as f64;
-    let variance = input.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / input.len() as f64;
+    let input: Vec<T> =
+        noise(1, conv.batch * conv.in_image()).iter().map(|value| T::of(1000.0 + spread * value)).collect();
+    let mean = input.iter().map(|&value| f64::from(value.single())).sum::<f64>() / input.len() as f64;
+    let square = |value: &T| (f64::from(value.single()) - mean).powi(2);
+    let variance = input.iter().map(square).sum::<f64>() / input.len() as f64;
     let parameters = Parameters { weights: &[1.0, 1.0], gamma: &[1.0, 1.0], beta: &[0.0, 0.0] };
     for isa in Isa::available() {
         let found = conv_bn::forward(isa, &conv, &input, parameters, None, false);
@@ -258,10 +420,15 @@ fn statistics_survive_a_mean_far_from_zero() {
 
 #[test]
 fn bytes_do_not_depend_on_the_number_of_threads() {
-    let conv = same(37, [8, 8], [5, 20], 3, 1);
-    let [input, weights] = [noise(1, conv.batch * conv.in_image()), noise(2, 20 * 45)];
-    let [gamma, beta] = [noise(3, 20), noise(4, 20)];
-    let gradient = noise(5, conv.batch * conv.out_image());
+    threads_do_not_matter::<f32>();
+    threads_do_not_matter::<bf16>();
+}
+
+fn threads_do_not_matter<T: Element>() {
+    let conv = same(137, [8, 8], [5, 20], 3, 1);
+    let input: Vec<T> = stored(1, conv.batch * conv.in_image());
+    let [weights, gamma, beta] = [(2, 20 * 45), (3, 20), (4, 20)].map(|(seed, len)| noise(seed, len));
+    let gradient: Vec<T> = stored(5, conv.batch * conv.out_image());
     let parameters = Parameters { weights: &weights, gamma: &gamma, beta: &beta };
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -270,15 +437,23 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
             let forward = conv_bn::forward(isa, &conv, &input, parameters, Some(&gradient), true);
             let saved = Saved {
                 input: &input,
-                convolved: &forward.convolved,
+                convolved: &*forward.convolved,
                 mean: &forward.mean,
                 variance: &forward.variance,
                 output: Some(&forward.output),
             };
-            let found = conv_bn::backward(isa, &conv, parameters, saved, true, &gradient, true);
-            let mut all = forward.output.to_vec();
+            let found = conv_bn::backward(
+                isa,
+                &conv,
+                parameters,
+                saved,
+                true,
+                &gradient,
+                Wanted { input: OfInput::Wanted, weights: None },
+            );
+            let mut all = singles(&forward.output);
             all.extend(forward.mean.iter().chain(&forward.variance).chain(&found.gamma).chain(&found.beta));
-            all.extend(found.input.expect("asked for").iter().chain(&found.weights));
+            all.extend(singles(&found.input.expect("asked for")).iter().chain(&*found.weights));
             all.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
         })
     };

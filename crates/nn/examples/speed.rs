@@ -8,7 +8,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Distribution, Tensor};
 use selfsame_nn::block::{BlockOperation, conv_bn, reference};
 use selfsame_nn::layers::Init;
-use selfsame_nn::{Architecture, EncoderConfig, ResNet, Stem};
+use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNet, Stem};
 
 /// Turns of which the fastest counts, after one that does not.
 const TURNS: usize = 4;
@@ -16,7 +16,8 @@ const TURNS: usize = 4;
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().expect("a whole number"));
     let (width, batch) = (arguments.next().unwrap_or(16), arguments.next().unwrap_or(256));
-    let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width };
+    let config =
+        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width, precision: Precision::F32 };
     for (name, device) in [("training", Device::flex().autodiff()), ("inference", Device::flex())] {
         let network = config.init(&mut Init::new(0, &device));
         let images = Tensor::<4>::random([batch, 32, 32, 3], Distribution::Default, &device);

@@ -18,10 +18,11 @@ pub type BlockOperation = fn(&Conv2d, &BatchNorm, Tensor<4>, Option<Tensor<4>>, 
 /// `[batch, ⌈height / stride⌉, ⌈width / stride⌉, out]`. On an autodiff device batch normalisation uses the
 /// batch's own statistics and moves the running ones; elsewhere it uses the running ones.
 ///
-/// On Flex this is one fused operation, elsewhere [`reference()`].
+/// On Flex this is one fused operation, whose activations are bf16 where `x` is, and f32 otherwise; elsewhere it is
+/// [`reference()`].
 pub fn conv_bn(conv: &Conv2d, bn: &BatchNorm, x: Tensor<4>, residual: Option<Tensor<4>>, activate: bool) -> Tensor<4> {
     let device = x.device();
-    if !is_flex(&device) || x.dtype() != DType::F32 {
+    if !is_flex(&device) || !matches!(x.dtype(), DType::F32 | DType::BF16) {
         return reference(conv, bn, x, residual, activate);
     }
     let options = Options { stride: conv.stride, padding: conv.padding, activate };
@@ -43,7 +44,7 @@ pub fn conv_bn(conv: &Conv2d, bn: &BatchNorm, x: Tensor<4>, residual: Option<Ten
     }
 }
 
-fn is_flex(device: &Device) -> bool {
+pub(crate) fn is_flex(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 

@@ -9,9 +9,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, ExtensionType, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Shape};
 use burn_flex::{FlexTensor, Layout};
+use half::bf16;
 use selfsame_kernels::buffer::Buffer;
-use selfsame_kernels::conv::Conv;
+use selfsame_kernels::conv::{Conv, OfInput, Wanted};
 use selfsame_kernels::conv_bn::{self, Parameters, Saved};
+use selfsame_kernels::element::Element;
 use selfsame_kernels::isa::Isa;
 
 /// A tensor that may be missing.
@@ -96,19 +98,31 @@ impl ConvBn for Flex {
         let [x, weight, gamma, beta, mean, variance] =
             [x, weight, gamma, beta, mean, variance].map(|tensor| tensor.to_contiguous());
         let residual = contiguous(residual);
-        let conv = convolution(&x, &weight, options);
-        let parameters = Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
-        let output = conv_bn::evaluate(
-            Isa::best(),
-            &conv,
-            values(&x),
-            parameters,
-            [values(&mean), values(&variance)],
-            residual.as_ref().map(values),
-            options.activate,
-        );
-        tensor(output, output_shape(&conv))
+        match x.dtype() {
+            DType::BF16 => evaluate::<bf16>(x, [weight, gamma, beta, mean, variance], residual, options),
+            _ => evaluate::<f32>(x, [weight, gamma, beta, mean, variance], residual, options),
+        }
     }
+}
+
+fn evaluate<T: Stored>(
+    x: FlexTensor,
+    [weight, gamma, beta, mean, variance]: [FlexTensor; 5],
+    residual: Option<FlexTensor>,
+    options: Options,
+) -> FlexTensor {
+    let conv = convolution(&x, &weight, options);
+    let parameters = Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
+    let output = conv_bn::evaluate::<T>(
+        Isa::best(),
+        &conv,
+        values(&x),
+        parameters,
+        [values(&mean), values(&variance)],
+        residual.as_ref().map(values),
+        options.activate,
+    );
+    tensor(output, output_shape(&conv))
 }
 
 impl<C: CheckpointStrategy> ConvBn for Autodiff<Flex, C> {
@@ -121,14 +135,15 @@ impl<C: CheckpointStrategy> ConvBn for Autodiff<Flex, C> {
         options: Options,
     ) -> Normalised<Self> {
         let nodes = [x.node(), weight.node(), gamma.node(), beta.node()];
+        let seen = [x.clone(), weight.clone()];
         let inputs = [&x, &weight, &gamma, &beta].map(|tensor| tensor.primitive().to_contiguous());
         match residual {
             Maybe::Some(residual) => {
                 let [a, b, c, d] = nodes;
                 let nodes = [a, b, c, d, residual.node()];
-                train::<5, C>(nodes, inputs, Some(residual.primitive().to_contiguous()), options)
+                train::<5, C>(nodes, seen, inputs, Some(residual.primitive().to_contiguous()), options)
             }
-            Maybe::None => train::<4, C>(nodes, inputs, None, options),
+            Maybe::None => train::<4, C>(nodes, seen, inputs, None, options),
         }
     }
 
@@ -159,6 +174,9 @@ struct ConvBnBackward;
 /// What the backward step keeps: all tensors contiguous.
 #[derive(Clone, Debug)]
 struct State {
+    /// Input and weight as the graph knows them, to find what is there of their gradients.
+    x: FloatTensor<Autodiff<Flex>>,
+    weight: FloatTensor<Autodiff<Flex>>,
     inputs: [FlexTensor; 4],
     convolved: FlexTensor,
     mean: FlexTensor,
@@ -171,29 +189,17 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
     type State = State;
 
     fn backward(self, ops: Ops<State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let State { inputs: [x, weight, gamma, beta], convolved, mean, variance, output, options } = ops.state;
         let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let conv = convolution(&x, &weight, options);
-        let parameters = Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
-        let saved = Saved {
-            input: values(&x),
-            convolved: values(&convolved),
-            mean: values(&mean),
-            variance: values(&variance),
-            output: output.as_ref().map(values),
+        // What is there already of the gradients of input and weights, from a residual and from another view, is added in
+        // passing.
+        let state = &ops.state;
+        let added = [&state.x, &state.weight].map(|of| grads.remove(of));
+        let wanted = ops.parents[0].is_some();
+        let gradients = match state.inputs[0].dtype() {
+            DType::BF16 => backward::<bf16>(state, gradient, wanted, added),
+            _ => backward::<f32>(state, gradient, wanted, added),
         };
-        let needed = ops.parents[0].is_some();
-        let found =
-            conv_bn::backward(Isa::best(), &conv, parameters, saved, options.activate, values(&gradient), needed);
-        let gradients = [
-            found.input.map(|input| tensor(input, x.shape())),
-            Some(small(found.weights, weight.shape())),
-            Some(small(found.gamma, gamma.shape())),
-            Some(small(found.beta, beta.shape())),
-            // Without ReLU the residual's gradient is the output's.
-            Some(found.residual.map_or(gradient, |residual| tensor(residual, output_shape(&conv)))),
-        ];
-        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+        for (parent, gradient) in ops.parents.iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(parent.id, gradient);
             }
@@ -201,8 +207,44 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
     }
 }
 
+/// The gradients of input, where it is wanted, weight, γ, β and residual.
+fn backward<T: Stored>(
+    state: &State,
+    gradient: FlexTensor,
+    wanted: bool,
+    added: [Option<FlexTensor>; 2],
+) -> [Option<FlexTensor>; 5] {
+    let State { inputs: [x, weight, gamma, beta], convolved, mean, variance, output, options, .. } = state;
+    let conv = convolution(x, weight, *options);
+    let parameters = Parameters { weights: values(weight), gamma: values(gamma), beta: values(beta) };
+    let saved = Saved {
+        input: values::<T>(x),
+        convolved: values(convolved),
+        mean: values(mean),
+        variance: values(variance),
+        output: output.as_ref().map(values),
+    };
+    let [added, of_weights] = added.map(|added| added.map(|added| added.to_contiguous()));
+    let of_input = match (wanted, &added) {
+        (false, _) => OfInput::Unwanted,
+        (true, None) => OfInput::Wanted,
+        (true, Some(added)) => OfInput::Added(values(added)),
+    };
+    let wanted = Wanted { input: of_input, weights: of_weights.as_ref().map(values) };
+    let found = conv_bn::backward(Isa::best(), &conv, parameters, saved, options.activate, values(&gradient), wanted);
+    [
+        found.input.map(|input| tensor(input, x.shape())),
+        Some(tensor(found.weights, weight.shape())),
+        Some(small(found.gamma, gamma.shape())),
+        Some(small(found.beta, beta.shape())),
+        // Without ReLU the residual's gradient is the output's.
+        Some(found.residual.map_or(gradient, |residual| tensor(residual, output_shape(&conv)))),
+    ]
+}
+
 fn train<const N: usize, C: CheckpointStrategy>(
     nodes: [NodeGuard; N],
+    [x, of_weight]: [FloatTensor<Autodiff<Flex>>; 2],
     inputs: [FlexTensor; 4],
     residual: Option<FlexTensor>,
     options: Options,
@@ -213,7 +255,10 @@ fn train<const N: usize, C: CheckpointStrategy>(
     let output = match ConvBnBackward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
             let kept = kept.then(|| output.clone());
-            prep.finish(State { inputs, convolved, mean, variance, output: kept, options }, output)
+            prep.finish(
+                State { x, weight: of_weight, inputs, convolved, mean, variance, output: kept, options },
+                output,
+            )
         }
         OpsKind::UnTracked(prep) => prep.finish(output),
     };
@@ -227,10 +272,21 @@ fn forward(
     residual: Option<FlexTensor>,
     options: Options,
 ) -> (Normalised<Flex>, FlexTensor) {
+    match x.dtype() {
+        DType::BF16 => forward_of::<bf16>([x, weight, gamma, beta], residual, options),
+        _ => forward_of::<f32>([x, weight, gamma, beta], residual, options),
+    }
+}
+
+fn forward_of<T: Stored>(
+    [x, weight, gamma, beta]: [FlexTensor; 4],
+    residual: Option<FlexTensor>,
+    options: Options,
+) -> (Normalised<Flex>, FlexTensor) {
     let conv = convolution(&x, &weight, options);
     let parameters = Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
-    let found =
-        conv_bn::forward(Isa::best(), &conv, values(&x), parameters, residual.as_ref().map(values), options.activate);
+    let residual = residual.as_ref().map(values);
+    let found = conv_bn::forward::<T>(Isa::best(), &conv, values(&x), parameters, residual, options.activate);
     let shape = output_shape(&conv);
     let normalised = Normalised {
         output: tensor(found.output, shape.clone()),
@@ -256,16 +312,21 @@ fn contiguous(tensor: Maybe<Flex>) -> Option<FlexTensor> {
     }
 }
 
-/// The values of a contiguous tensor of f32.
-fn values(tensor: &FlexTensor) -> &[f32] {
-    &tensor.storage::<f32>()[..tensor.layout().num_elements()]
+/// What the tensors' values may be, by both Burn's account and the kernels'.
+pub(crate) trait Stored: Element + burn::tensor::Element + bytemuck::Pod {}
+impl Stored for f32 {}
+impl Stored for bf16 {}
+
+/// The values of a contiguous tensor of that type.
+pub(crate) fn values<T: Stored>(tensor: &FlexTensor) -> &[T] {
+    &tensor.storage::<T>()[..tensor.layout().num_elements()]
 }
 
 /// A large tensor, whose memory goes back to the pool with its last user.
-fn tensor(buffer: Buffer, shape: Shape) -> FlexTensor {
+pub(crate) fn tensor<T: Stored>(buffer: Buffer<T>, shape: Shape) -> FlexTensor {
     let shared = bytes::Bytes::from_owner(buffer);
     let bytes = burn::tensor::Bytes::from_shared(shared, burn::tensor::AllocationProperty::Native);
-    FlexTensor::new(bytes, Layout::contiguous(shape), DType::F32)
+    FlexTensor::new(bytes, Layout::contiguous(shape), T::dtype())
 }
 
 fn small(values: Vec<f32>, shape: Shape) -> FlexTensor {

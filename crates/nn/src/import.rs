@@ -21,7 +21,7 @@ use pytorch_reader::{DType, PytorchReader};
 use safetensors::{Dtype, SafeTensors};
 use zip::{CompressionMethod, ZipArchive};
 
-use crate::resnet::{Architecture, EncoderConfig, ResNet, Stem};
+use crate::resnet::{Architecture, EncoderConfig, Precision, ResNet, Stem};
 use crate::state::{self, Mismatch, State, Values};
 
 /// Children of a residual network that have tensors, in order.
@@ -133,9 +133,9 @@ struct Header {
 /// ```
 /// use std::collections::BTreeMap;
 /// use selfsame_nn::layers::Init;
-/// use selfsame_nn::{Architecture, EncoderConfig, Stem, import, state};
+/// use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem, import, state};
 ///
-/// let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2 };
+/// let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2, precision: Precision::F32 };
 /// let encoder = config.init(&mut Init::new(0, &burn::tensor::Device::flex()));
 /// let file = std::env::temp_dir().join(format!("selfsame-doc-{}.safetensors", std::process::id()));
 /// state::write_file(&file, &state::read(&encoder), &BTreeMap::new())?;
@@ -341,7 +341,7 @@ impl Import {
             ([3, 4, 6, 3], true) => Architecture::ResNet50,
             _ => return None,
         };
-        Some(EncoderConfig { architecture, stem, width })
+        Some(EncoderConfig { architecture, stem, width, precision: Precision::F32 })
     }
 
     /// Compares the tensors with those of an encoder, by name and shape.

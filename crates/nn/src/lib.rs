@@ -4,6 +4,7 @@
 //! `conv1.weight`, `layer2.0.downsample.1.running_var`, … No renaming and no transposing happens anywhere.
 
 pub mod block;
+pub mod descent;
 pub mod device;
 pub mod fused;
 pub mod import;
@@ -18,4 +19,4 @@ pub mod resnet;
 pub mod state;
 
 pub use mlp::{Mlp, Norms};
-pub use resnet::{Architecture, EncoderConfig, ResNet, Stem};
+pub use resnet::{Architecture, EncoderConfig, Precision, ResNet, Stem};

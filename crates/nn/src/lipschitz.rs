@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
     use crate::layers::Init;
-    use crate::{Architecture, EncoderConfig, Stem, device, pixels};
+    use crate::{Architecture, EncoderConfig, Precision, Stem, device, pixels};
 
     /// The largest singular value by power iteration, which comes from below.
     fn power(matrix: &[f64], columns: usize) -> f64 {
@@ -138,7 +138,8 @@ mod tests {
         for (stem, architecture, size) in
             [(Stem::Cifar, Architecture::ResNet18, 9), (Stem::ImageNet, Architecture::ResNet50, 33)]
         {
-            let encoder = EncoderConfig { architecture, stem, width: 4 }.init(&mut Init::new(3, &device));
+            let encoder = EncoderConfig { architecture, stem, width: 4, precision: Precision::F32 }
+                .init(&mut Init::new(3, &device));
             let bound = encoder.lipschitz(size);
             assert!(bound.is_finite() && bound > 0.0);
             let length = size * size * 3;

@@ -27,9 +27,9 @@ const UINT8: i64 = 2;
 /// ```
 /// use std::collections::BTreeMap;
 /// use selfsame_nn::layers::Init;
-/// use selfsame_nn::{Architecture, EncoderConfig, Stem, onnx};
+/// use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem, onnx};
 ///
-/// let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2 };
+/// let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2, precision: Precision::F32 };
 /// let encoder = config.init(&mut Init::new(0, &burn::tensor::Device::flex()));
 /// let file = onnx::model(&encoder, &BTreeMap::from([("image_size".to_owned(), "32".to_owned())]));
 /// assert!(file.windows(10).any(|bytes| bytes == b"embeddings"));

@@ -1,12 +1,13 @@
 //! Residual networks (He et al. 2016) without their classifier, with torchvision's layer names.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::{DType, Device, Tensor};
+use selfsame_kernels::isa::Isa;
 use serde::{Deserialize, Serialize};
 
-use crate::block::{BlockOperation, conv_bn};
+use crate::block::{BlockOperation, conv_bn, is_flex};
 use crate::layers::{BatchNorm, Conv2d, Init};
 
 /// Which residual network.
@@ -45,6 +46,25 @@ pub enum Stem {
     ImageNet,
 }
 
+/// What activations and their gradients are stored as; weights, statistics and sums are f32 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits, 24 of them for the fraction.
+    #[default]
+    F32,
+    /// The upper 16 bits of an f32, 8 of them for the fraction: half of the memory, and where the processor multiplies
+    /// matrices of them itself (AMX) many times the speed. On the processor only; other devices use f32.
+    Bf16,
+}
+
+impl Precision {
+    /// The faster one of the two on a device: bf16 where it is the processor and has AMX.
+    pub fn fastest(device: &Device) -> Self {
+        if is_flex(device) && Isa::best().multiplies_bf16() { Self::Bf16 } else { Self::F32 }
+    }
+}
+
 /// What an encoder is built from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderConfig {
@@ -54,6 +74,9 @@ pub struct EncoderConfig {
     pub stem: Stem,
     /// Channels of the first stage; 64 is the published width.
     pub width: usize,
+    /// What its activations are.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 impl EncoderConfig {
@@ -91,6 +114,7 @@ impl EncoderConfig {
             layer3: stage(2, n3),
             layer4: stage(3, n4),
             pooled: self.stem == Stem::ImageNet,
+            short: self.precision == Precision::Bf16,
         }
     }
 }
@@ -105,6 +129,8 @@ pub struct ResNet {
     pub(crate) layer3: Vec<Block>,
     pub(crate) layer4: Vec<Block>,
     pub(crate) pooled: bool,
+    /// Whether activations are bf16.
+    short: bool,
 }
 
 impl ResNet {
@@ -116,6 +142,7 @@ impl ResNet {
     /// [`forward`](Self::forward) on the implementation of the block operation given: [`conv_bn`], or the
     /// [`reference`](crate::block::reference) to compare it with.
     pub fn forward_with(&self, conv_bn: BlockOperation, images: Tensor<4>) -> Tensor<2> {
+        let images = if self.short && is_flex(&images.device()) { images.cast(DType::BF16) } else { images };
         let mut x = conv_bn(&self.conv1, &self.bn1, images, None, true);
         if self.pooled {
             let options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
@@ -125,6 +152,7 @@ impl ResNet {
             x = block.forward(conv_bn, x);
         }
         let [batch, height, width, channels] = x.dims();
+        let x = if x.dtype() == DType::BF16 { x.cast(DType::F32) } else { x };
         x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels])
     }
 }

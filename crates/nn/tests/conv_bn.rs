@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use selfsame_nn::block::{BlockOperation, conv_bn, reference};
 use selfsame_nn::layers::{BatchNorm, Conv2d, Init};
-use selfsame_nn::{Architecture, EncoderConfig, ResNet, Stem};
+use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNet, Stem};
 
 /// Values in ±1 from a small generator, so that a shape and a seed say everything.
 fn noise<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -143,7 +143,8 @@ fn fused_evaluation_is_the_reference() {
 #[test]
 fn whole_network_gradients_point_where_the_reference_points() {
     let device = Device::flex().autodiff();
-    let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 8 };
+    let config =
+        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 8, precision: Precision::F32 };
     let [fused, expected] = [conv_bn as BlockOperation, reference].map(|operation| {
         let network = config.init(&mut Init::new(1, &device));
         let images = noise(2, [16, 16, 16, 3], &device);
@@ -198,7 +199,8 @@ fn networks_have_the_published_numbers_of_parameters() {
         (Architecture::ResNet34, Stem::ImageNet, 21_284_672),
         (Architecture::ResNet50, Stem::ImageNet, 23_508_032),
     ] {
-        let network = EncoderConfig { architecture, stem, width: 64 }.init(&mut Init::new(0, &device));
+        let network =
+            EncoderConfig { architecture, stem, width: 64, precision: Precision::F32 }.init(&mut Init::new(0, &device));
         assert_eq!(parameters(&network), count, "{architecture:?}, {stem:?}");
     }
 }

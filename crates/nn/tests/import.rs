@@ -7,9 +7,10 @@ use burn::tensor::Device;
 use selfsame_nn::import::{self, ImportError};
 use selfsame_nn::layers::Init;
 use selfsame_nn::state::{self, State, Values};
-use selfsame_nn::{Architecture, EncoderConfig, ResNet, Stem, pixels};
+use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, pixels};
 
-const RESNET18: EncoderConfig = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::ImageNet, width: 2 };
+const RESNET18: EncoderConfig =
+    EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::ImageNet, width: 2, precision: Precision::F32 };
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -130,7 +131,7 @@ fn a_width_of_three_is_no_input() {
 fn every_encoder_is_recognised() {
     for architecture in [Architecture::ResNet18, Architecture::ResNet34, Architecture::ResNet50] {
         for stem in [Stem::Cifar, Stem::ImageNet] {
-            let config = EncoderConfig { architecture, stem, width: 4 };
+            let config = EncoderConfig { architecture, stem, width: 4, precision: Precision::F32 };
             let import = renamed(&state::read(&encoder(&config)), |name| vec![name.to_owned()]).unwrap();
             assert_eq!(import.encoder(), Some(config));
         }

@@ -28,6 +28,9 @@ pub struct Args {
     /// Processor threads; all cores by default, but one for `bench augment`. Results do not depend on it
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
+    /// Instruction set: amx, avx512, avx2, neon or portable [default: the fastest of this machine]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub isa: Option<String>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -67,7 +70,7 @@ pub enum Command {
 }
 
 /// What a run that goes on has settled already.
-const SETTINGS: [&str; 25] = [
+const SETTINGS: [&str; 26] = [
     "data",
     "image_size",
     "limit",
@@ -80,6 +83,7 @@ const SETTINGS: [&str; 25] = [
     "stem",
     "init",
     "init_partial",
+    "precision",
     "epochs",
     "batch",
     "microbatch",
@@ -145,6 +149,9 @@ pub struct Pretrain {
     /// Take what fits of --init, and leave the rest as it is without
     #[arg(long, help_heading = "Training", requires = "init")]
     pub init_partial: bool,
+    /// What the encoder's activations are stored as, in training and in measuring
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Training")]
+    pub precision: PrecisionName,
     /// Passes over the training images [default: 25]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub epochs: Option<usize>,
@@ -303,6 +310,9 @@ pub struct Embed {
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_enum, default_value = "last")]
     pub checkpoint: CheckpointName,
+    /// What the encoder's activations are stored as [default: what the run was trained with]
+    #[arg(long, value_enum, value_name = "PRECISION")]
+    pub precision: Option<PrecisionName>,
     /// Write over an existing file
     #[arg(long)]
     pub overwrite: bool,
@@ -527,6 +537,88 @@ pub enum Bench {
     Augment(BenchAugment),
     /// View pairs compared a second: augmented distances of random bytes, or of the images of a data set
     Distance(BenchDistance),
+    /// Views trained on a second: whole steps, from drawing the views to moving the weights
+    Train(BenchTrain),
+    /// Images embedded a second by a random encoder
+    Embed(BenchEmbed),
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame bench train --encoder resnet18 --width 64 --batch 64
+  selfsame bench train --data cifar10.tar --precision f32 --json
+  selfsame --isa avx2 --threads 1 bench train --width 16")]
+pub struct BenchTrain {
+    #[command(flatten)]
+    pub encoder: BenchEncoder,
+    /// Images a step, each in as many views as the method takes: two, mostly
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub batch: usize,
+    #[arg(long, default_value = "simclr", value_parser = methods(), hide_possible_values = true, help = method_help())]
+    pub method: String,
+    #[arg(long, default_value = "simclr", value_name = "POLICY", help = augment_help())]
+    pub augment: String,
+    /// Steps of which the median counts; two more come before
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub steps: usize,
+    /// A script that trains the same with another program, to be run before and after: it takes --batch and --width and
+    /// prints a line of JSON with `views_per_second`
+    #[arg(long, value_name = "SCRIPT")]
+    pub against_torch: Option<PathBuf>,
+    /// The Python that runs it, and what it is given besides, such as --peer-args \"--compile\"
+    #[arg(long, default_value = "python3", value_name = "PYTHON", requires = "against_torch")]
+    pub python: PathBuf,
+    /// What the script is given besides
+    #[arg(long, default_value = "", value_name = "ARGS", allow_hyphen_values = true, requires = "against_torch")]
+    pub peer_args: String,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Example:
+  selfsame bench embed --encoder resnet18 --width 64 --images 10000")]
+pub struct BenchEmbed {
+    #[command(flatten)]
+    pub encoder: BenchEncoder,
+    /// Images to embed; a small set is gone through several times
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    pub images: usize,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+/// What is measured.
+#[derive(Group, Debug)]
+pub struct BenchEncoder {
+    /// Images: what `study` takes
+    #[arg(long, default_value = "glyphs")]
+    pub data: String,
+    /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<u32>,
+    /// Encoder
+    #[arg(long, value_enum, default_value = "resnet18")]
+    pub encoder: EncoderName,
+    /// Channels of its first stage
+    #[arg(long, default_value_t = 64, value_name = "CHANNELS")]
+    pub width: usize,
+    /// What activations are stored as
+    #[arg(long, value_enum, default_value = "auto")]
+    pub precision: PrecisionName,
+    #[command(flatten)]
+    pub device: DeviceArg,
+}
+
+/// What `--precision` takes.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrecisionName {
+    /// bf16 where the processor has AMX, otherwise f32
+    Auto,
+    /// Half of the memory; weights, sums and statistics stay f32
+    Bf16,
+    /// 32 bits throughout
+    F32,
 }
 
 #[derive(Group, Debug)]
@@ -549,9 +641,6 @@ pub struct BenchDistance {
     pub data: Option<String>,
     #[arg(long, default_value = "abcde", value_name = "POLICY", requires = "data", help = augment_help())]
     pub augment: String,
-    /// Instruction set: amx, avx512, avx2, neon or portable [default: the fastest of this machine]
-    #[arg(long, value_name = "NAME")]
-    pub isa: Option<String>,
     #[command(flatten)]
     pub output: Json,
 }
@@ -570,9 +659,6 @@ pub struct BenchAugment {
     pub size: u32,
     #[arg(long, value_name = "POLICY", help = format!("{} [default: MoCo v2's with bilinear crops and torchvision's blur]", augment_help()))]
     pub augment: Option<String>,
-    /// Instruction set: amx, avx512, avx2, neon or portable [default: the fastest of this machine]
-    #[arg(long, value_name = "NAME")]
-    pub isa: Option<String>,
     /// How long to measure
     #[arg(long, default_value_t = 4.0, value_name = "SECONDS")]
     pub seconds: f64,

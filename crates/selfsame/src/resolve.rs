@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use selfsame::augment::{Policy, PolicyError};
 use selfsame::methods::{METHODS, MethodConfig};
-use selfsame::nn::{Architecture, EncoderConfig, Stem};
+use selfsame::nn::{Architecture, EncoderConfig, Precision, Stem, device};
 use selfsame::train::{Config, DataConfig, EPSILON, OptimizerKind, Plan, Recipe, TrainConfig};
 
-use crate::args::{EncoderName, OptimizerName, Pretrain, StemName, policy_names};
+use crate::args::{EncoderName, OptimizerName, PrecisionName, Pretrain, StemName, policy_names};
 use crate::misuse;
 
 /// Images up to this side keep the CIFAR stem by default: at its quarter of the resolution the ImageNet stem would
@@ -42,7 +42,7 @@ fn is_name(text: &str) -> bool {
 /// Everything a run is determined by. `image_size` is what the images came to.
 pub fn plan(args: &Pretrain, image_size: u32) -> anyhow::Result<Plan> {
     let recipe = args.recipe.as_deref().map(|name| recipe(name, &args.method)).transpose()?;
-    let encoder = encoder(args, recipe.as_ref(), image_size);
+    let encoder = encoder(args, recipe.as_ref(), image_size, precision(args.precision, &args.device.device)?);
     let method = match &recipe {
         Some(recipe) => recipe.method,
         None => MethodConfig::by_name(&args.method, encoder.dim())
@@ -69,24 +69,43 @@ fn recipe(name: &str, method: &str) -> anyhow::Result<Recipe> {
     })
 }
 
-fn encoder(args: &Pretrain, recipe: Option<&Recipe>, image_size: u32) -> EncoderConfig {
-    let architecture = match args.encoder {
-        Some(EncoderName::Resnet18) => Architecture::ResNet18,
-        Some(EncoderName::Resnet34) => Architecture::ResNet34,
-        Some(EncoderName::Resnet50) => Architecture::ResNet50,
-        None => recipe.map_or(Architecture::ResNet18, |recipe| recipe.encoder.architecture),
-    };
+fn encoder(args: &Pretrain, recipe: Option<&Recipe>, image_size: u32, precision: Precision) -> EncoderConfig {
+    let default = recipe.map_or(Architecture::ResNet18, |recipe| recipe.encoder.architecture);
+    let architecture = args.encoder.map_or(default, architecture);
     // By the images and not by the recipe, whose images are small.
     let stem = match args.stem {
         Some(StemName::Cifar) => Stem::Cifar,
         Some(StemName::Imagenet) => Stem::ImageNet,
-        None if image_size <= CIFAR_STEM_UP_TO => Stem::Cifar,
-        None => Stem::ImageNet,
+        None => stem(image_size),
     };
     // Ten shapes need no more, and the first thing a newcomer runs should not take longer.
     let sensible = if args.data == "glyphs" { 8 } else { 16 };
     let width = args.width.unwrap_or(recipe.map_or(sensible, |recipe| recipe.encoder.width));
-    EncoderConfig { architecture, stem, width }
+    EncoderConfig { architecture, stem, width, precision }
+}
+
+/// The precision asked for, or the faster one on the device.
+pub fn precision(name: PrecisionName, device: &str) -> anyhow::Result<Precision> {
+    let device = device::by_name(device).map_err(misuse)?;
+    Ok(match name {
+        PrecisionName::Auto => Precision::fastest(&device),
+        PrecisionName::Bf16 => Precision::Bf16,
+        PrecisionName::F32 => Precision::F32,
+    })
+}
+
+/// The first layers that suit images of a size.
+pub fn stem(image_size: u32) -> Stem {
+    if image_size <= CIFAR_STEM_UP_TO { Stem::Cifar } else { Stem::ImageNet }
+}
+
+/// The encoder of a name.
+pub fn architecture(name: EncoderName) -> Architecture {
+    match name {
+        EncoderName::Resnet18 => Architecture::ResNet18,
+        EncoderName::Resnet34 => Architecture::ResNet34,
+        EncoderName::Resnet50 => Architecture::ResNet50,
+    }
 }
 
 fn train(args: &Pretrain, recipe: Option<TrainConfig>) -> TrainConfig {

@@ -16,7 +16,7 @@ use common::{run, said, small};
 use selfsame::data::{LoadOptions, Split, load};
 use selfsame::eval::{Features, accuracy, embed, knn};
 use selfsame::nn::layers::Init;
-use selfsame::nn::{Architecture, EncoderConfig, ResNet, Stem, import, onnx, state};
+use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, import, onnx, state};
 use serde_json::json;
 
 fn random(config: &EncoderConfig, seed: u64) -> ResNet {
@@ -108,7 +108,8 @@ fn a_run_is_exported_in_every_format() {
     // The best weights' ONNX is the best weights'.
     let output = export("onnx", &["--checkpoint", "best", "--out", "best.onnx"]);
     assert!(output.status.success(), "{}", said(&output));
-    let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2 };
+    let config =
+        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2, precision: Precision::F32 };
     let best = imported(&run_folder.join("checkpoints/best.safetensors"), &config);
     let (_, of_best) = state::read_file(&run_folder.join("checkpoints/best.safetensors")).unwrap();
     let metadata = [("step", of_best["step"].as_str()), ("image_size", "16"), ("method", "simclr")];
@@ -126,7 +127,8 @@ fn a_run_is_exported_in_every_format() {
 fn training_starts_from_the_weights_given() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("start.safetensors");
-    let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2 };
+    let config =
+        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2, precision: Precision::F32 };
     let start = state::read(&shaken(&config, 3));
     state::write_file(&file, &start, &BTreeMap::new()).unwrap();
     let pretrain = |out: &str, more: &[&str]| {
@@ -194,11 +196,16 @@ fn features_are_those_of_other_libraries() {
     let mut models = BTreeMap::new();
     for architecture in [Architecture::ResNet18, Architecture::ResNet34, Architecture::ResNet50] {
         for (stem, size) in [(Stem::Cifar, 32), (Stem::ImageNet, 64)] {
-            let config = EncoderConfig { architecture, stem, width: 8 };
+            let config = EncoderConfig { architecture, stem, width: 8, precision: Precision::F32 };
             models.insert(format!("{architecture:?}-{stem:?}"), (shaken(&config, 9), size));
         }
     }
-    let full = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::ImageNet, width: 64 };
+    let full = EncoderConfig {
+        architecture: Architecture::ResNet18,
+        stem: Stem::ImageNet,
+        width: 64,
+        precision: Precision::F32,
+    };
     let ours = shaken(&full, 9);
     state::write_file(&at("ours.safetensors"), &state::read(&ours), &BTreeMap::new()).unwrap();
     models.insert("ResNet18-as-published".to_owned(), (ours.clone(), 224));
@@ -237,7 +244,7 @@ fn features_are_those_of_other_libraries() {
 
     let truth = dataset.test.labels().unwrap();
     for (name, stem) in [("lightly", Stem::Cifar), ("numbered", Stem::ImageNet)] {
-        let config = EncoderConfig { architecture: Architecture::ResNet18, stem, width };
+        let config = EncoderConfig { architecture: Architecture::ResNet18, stem, width, precision: Precision::F32 };
         let encoder = imported(&at(&format!("{name}.ckpt")), &config);
         let [bank, queries] = [&train, &test].map(|images| features(&encoder, images, size));
         let options = knn::KnnOptions { k: 200, temperature: 0.1 };

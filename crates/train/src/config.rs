@@ -155,14 +155,19 @@ fn positive(x: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use selfsame_nn::{Architecture, Stem};
+    use selfsame_nn::{Architecture, Precision, Stem};
 
     fn sensible() -> Config {
         Config {
             seed: 0,
             init: None,
             data: DataConfig { source: "glyphs".into(), image_size: 32, limit: None, classes: None },
-            encoder: EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 16 },
+            encoder: EncoderConfig {
+                architecture: Architecture::ResNet18,
+                stem: Stem::Cifar,
+                width: 16,
+                precision: Precision::F32,
+            },
             method: MethodConfig::by_name("simclr", 8).unwrap(),
             train: TrainConfig {
                 epochs: 2,

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use selfsame_nn::descent::{self, AdamW, Sgd};
 use selfsame_nn::state::{self, MapNamed, State, Values};
 
 use crate::config::{OptimizerKind, TrainConfig};
@@ -62,39 +63,36 @@ impl Optimizer {
         number: u64,
     ) -> Tensor<1> {
         match self.kind {
-            OptimizerKind::Sgd => {
-                let gradient = gradient + weight.clone().mul_scalar(self.weight_decay);
-                weight - self.velocity(name, gradient).mul_scalar(rate)
-            }
+            OptimizerKind::Sgd => self.descend(name, weight, gradient, self.weight_decay, rate),
             OptimizerKind::Lars => {
                 // What the network scales and shifts by has no direction to be trusted: the plain step.
                 let gradient = if matrix { self.trusted(&weight, gradient, rate) } else { gradient };
-                weight - self.velocity(name, gradient).mul_scalar(rate)
+                self.descend(name, weight, gradient, 0.0, rate)
             }
             OptimizerKind::AdamW => {
-                let squared = gradient.clone() * gradient.clone();
-                let [first, second] =
-                    [("first", gradient, BETAS[0]), ("second", squared, BETAS[1])].map(|(kind, new, beta)| {
-                        let key = format!("{kind}.{name}");
-                        let old = self.moments.remove(&key).unwrap_or_else(|| new.zeros_like());
-                        let moment = old.mul_scalar(beta) + new.mul_scalar(1.0 - beta);
-                        self.moments.insert(key, moment.clone());
-                        moment.div_scalar(1.0 - beta.powf(number as f64))
-                    });
-                let decayed = weight.mul_scalar(1.0 - rate * self.weight_decay);
-                decayed - (first / (second.sqrt().add_scalar(EPSILON))).mul_scalar(rate)
+                let rule = AdamW {
+                    rate: rate as f32,
+                    betas: BETAS.map(|beta| beta as f32),
+                    shares: BETAS.map(|beta| (1.0 - beta) as f32),
+                    corrections: BETAS.map(|beta| (1.0 - beta.powf(number as f64)) as f32),
+                    kept: (1.0 - rate * self.weight_decay) as f32,
+                    epsilon: EPSILON as f32,
+                };
+                let keys = ["first", "second"].map(|kind| format!("{kind}.{name}"));
+                let moments = keys.each_ref().map(|key| self.moments.remove(key));
+                let (weight, moments) = descent::adamw(weight, gradient, moments, rule);
+                self.moments.extend(keys.into_iter().zip(moments));
+                weight
             }
         }
     }
 
-    fn velocity(&mut self, name: &str, gradient: Tensor<1>) -> Tensor<1> {
+    fn descend(&mut self, name: &str, weight: Tensor<1>, gradient: Tensor<1>, decay: f64, rate: f64) -> Tensor<1> {
         let key = format!("velocity.{name}");
-        let velocity = match self.moments.remove(&key) {
-            Some(velocity) => velocity.mul_scalar(MOMENTUM) + gradient,
-            None => gradient,
-        };
-        self.moments.insert(key, velocity.clone());
-        velocity
+        let rule = Sgd { rate: rate as f32, momentum: MOMENTUM as f32, decay: decay as f32 };
+        let (weight, velocity) = descent::sgd(weight, gradient, self.moments.remove(&key), rule);
+        self.moments.insert(key, velocity);
+        weight
     }
 
     /// LARS's local rate: the decayed gradient scaled to the trusted part of the weight's length; unscaled where

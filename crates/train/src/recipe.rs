@@ -1,5 +1,5 @@
 use selfsame_methods::{BarlowTwins, Byol, MethodConfig, MocoV2, SimClr, SimSiam, VicReg};
-use selfsame_nn::{Architecture, EncoderConfig, Stem};
+use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem};
 
 use crate::config::{OptimizerKind, TrainConfig};
 
@@ -49,7 +49,8 @@ pub fn recipe(name: &str, method: &str) -> Option<Recipe> {
     }
 }
 
-const ENCODER: EncoderConfig = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 64 };
+const ENCODER: EncoderConfig =
+    EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 64, precision: Precision::F32 };
 
 /// SGD over a half cosine, without warm-up: that of the authors' runs.
 const SGD: TrainConfig = TrainConfig {
@@ -239,7 +240,12 @@ mod tests {
             let found = recipe(name, expected.name()).unwrap();
             assert_eq!((found.method, found.augment), (expected, augment), "{name}");
             assert_eq!(found.train, toml::from_str(&train).unwrap(), "{name} {method}");
-            let encoder = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 64 };
+            let encoder = EncoderConfig {
+                architecture: Architecture::ResNet18,
+                stem: Stem::Cifar,
+                width: 64,
+                precision: Precision::F32,
+            };
             assert_eq!(found.encoder, encoder);
         }
         let all = METHODS.map(|(method, _)| RECIPES.map(|(name, _)| recipe(name, method))).into_iter().flatten();

@@ -93,14 +93,15 @@ fn source(conv: &Conv, first: usize, before: usize) -> usize {
     taps(conv, first).first().map_or(0, |tap| (before * conv.stride + first + conv.padding - tap) / conv.stride)
 }
 
-/// Adds partial sums `[taps, inputs, padded]` in order and brings them into the weights' own.
-pub(super) fn unpack(conv: &Conv, padded: usize, sums: &[Buffer]) -> Vec<f32> {
+/// Adds partial sums `[taps, inputs, padded]` in order, brings them into the weights' own, and adds what there is more.
+pub(super) fn unpack(conv: &Conv, padded: usize, sums: &[Buffer], added: Option<&[f32]>) -> Buffer {
     let area = conv.kernel * conv.kernel;
-    let mut weights = vec![0.0; conv.outputs * conv.inputs * area];
+    let mut weights = Buffer::any(conv.outputs * conv.inputs * area);
     weights.par_chunks_mut(conv.inputs * area).enumerate().for_each(|(output, weights)| {
         for (at, weight) in weights.iter_mut().enumerate() {
             let from = ((at % area) * conv.inputs + at / area) * padded + output;
-            *weight = sums.iter().map(|sums| sums[from]).sum();
+            let sum: f32 = sums.iter().map(|sums| sums[from]).sum();
+            *weight = sum + added.map_or(0.0, |added| added[output * conv.inputs * area + at]);
         }
     });
     weights

@@ -103,6 +103,7 @@ mod x86 {
 
     use super::super::dense::DEPTH;
     use super::{Line, ROWS, STEP, TILE};
+    use crate::tiles::{Tiles, turned};
 
     /// Steps before the next columns.
     const STEPS: usize = DEPTH / STEP;
@@ -133,59 +134,15 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(super) unsafe fn transpose(from: *const u8, dim: usize, flip: u8, to: &mut [Line; TILE]) {
         let flip = _mm512_set1_epi8(flip.cast_signed());
-        let mut a: [__m512i; TILE] = std::array::from_fn(|row| {
+        let lines = turned(std::array::from_fn(|row| {
             // SAFETY: the caller vouches for 64 bytes of each vector.
             _mm512_xor_si512(unsafe { _mm512_loadu_si512(from.add(row * dim).cast()) }, flip)
-        });
-        // Within quarters of registers: pairs of rows by words, then by pairs of words.
-        let mut b = a;
-        for i in 0..8 {
-            b[2 * i] = _mm512_unpacklo_epi32(a[2 * i], a[2 * i + 1]);
-            b[2 * i + 1] = _mm512_unpackhi_epi32(a[2 * i], a[2 * i + 1]);
-        }
-        for i in 0..4 {
-            a[4 * i] = _mm512_unpacklo_epi64(b[4 * i], b[4 * i + 2]);
-            a[4 * i + 1] = _mm512_unpackhi_epi64(b[4 * i], b[4 * i + 2]);
-            a[4 * i + 2] = _mm512_unpacklo_epi64(b[4 * i + 1], b[4 * i + 3]);
-            a[4 * i + 3] = _mm512_unpackhi_epi64(b[4 * i + 1], b[4 * i + 3]);
-        }
-        // Then the quarters.
-        for i in 0..4 {
-            b[i] = _mm512_shuffle_i32x4::<0x88>(a[i], a[i + 4]);
-            b[i + 4] = _mm512_shuffle_i32x4::<0xdd>(a[i], a[i + 4]);
-            b[i + 8] = _mm512_shuffle_i32x4::<0x88>(a[i + 8], a[i + 12]);
-            b[i + 12] = _mm512_shuffle_i32x4::<0xdd>(a[i + 8], a[i + 12]);
-        }
-        for i in 0..8 {
+        }));
+        for (to, line) in to.iter_mut().zip(lines) {
             // SAFETY: a line is a register.
-            unsafe {
-                let (low, high) =
-                    (_mm512_shuffle_i32x4::<0x88>(b[i], b[i + 8]), _mm512_shuffle_i32x4::<0xdd>(b[i], b[i + 8]));
-                _mm512_store_si512(to[i].0.as_mut_ptr().cast(), low);
-                _mm512_store_si512(to[i + 8].0.as_mut_ptr().cast(), high);
-            }
+            unsafe { _mm512_store_si512(to.0.as_mut_ptr().cast(), line) };
         }
     }
-
-    /// The shape of the eight tiles: 16 rows of 64 bytes each.
-    #[repr(C, align(64))]
-    struct TileConfig {
-        palette: u8,
-        start_row: u8,
-        reserved: [u8; 14],
-        bytes: [u16; 16],
-        rows: [u8; 16],
-    }
-
-    static TILES: TileConfig = {
-        let (mut bytes, mut rows) = ([0; 16], [0; 16]);
-        let mut tile = 0;
-        while tile < 8 {
-            (bytes[tile], rows[tile]) = (STEP as u16, TILE as u8);
-            tile += 1;
-        }
-        TileConfig { palette: 1, start_row: 0, reserved: [0; 14], bytes, rows }
-    };
 
     /// # Safety
     ///
@@ -194,8 +151,8 @@ mod x86 {
     /// panels' columns.
     pub(super) unsafe fn amx(product: &Product<'_>, out: &mut [u32]) {
         let Product { steps, panels, stride, .. } = *product;
-        // SAFETY: the caller vouches for AMX. The tiles are given back below; nothing in between panics.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const TILES, options(nostack, preserves_flags)) };
+        // SAFETY: the caller vouches for AMX.
+        let _tiles = unsafe { Tiles::begin() };
         for first in (0..steps).step_by(STEPS) {
             let count = STEPS.min(steps - first);
             for panel in (0..panels).step_by(2) {
@@ -253,8 +210,6 @@ mod x86 {
                 }
             }
         }
-        // SAFETY: as at the beginning.
-        unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
     }
 
     /// Rows whose sums are kept in registers at a time.

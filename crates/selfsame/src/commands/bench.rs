@@ -1,5 +1,7 @@
 //! `selfsame bench`.
 
+mod train;
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,8 @@ pub fn run(args: &Bench, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     match args {
         Bench::Augment(args) => augment(args, threads.unwrap_or(1)),
         Bench::Distance(args) => distance(args, threads.unwrap_or(0)),
+        Bench::Train(args) => train::train(args, rayon::current_num_threads()),
+        Bench::Embed(args) => train::embed_images(args, rayon::current_num_threads()),
     }
 }
 
@@ -35,10 +39,7 @@ fn augment(args: &BenchAugment, threads: usize) -> anyhow::Result<ExitCode> {
         Some(text) => resolve::policy(text)?,
         None => everyones(args.size)?,
     };
-    let isa = match &args.isa {
-        Some(name) => name.parse().map_err(|e| misuse(format!("--isa: {e}")))?,
-        None => Isa::best(),
-    };
+    let isa = Isa::best();
     if !(0.1..=3600.0).contains(&args.seconds) {
         return Err(misuse(format!("--seconds {} is not a time from 0.1 to 3600", args.seconds)));
     }
@@ -141,10 +142,7 @@ fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
         let given = format!("--images {images} --views {views} --dim {}", args.dim);
         return Err(misuse(format!("{given}: at least 2 images, 1 to 65536 views and 1 byte are needed")));
     }
-    let isa = match &args.isa {
-        Some(name) => name.parse().map_err(|e| misuse(format!("--isa: {e}")))?,
-        None => Isa::best(),
-    };
+    let isa = Isa::best();
     let (shape, sets, left_out) = match &args.data {
         Some(data) => drawn(args, &terminal.load(data, &LoadOptions::default())?)?,
         None => (Shape { width: args.dim, height: 1, channels: 1 }, vec![random(args)?], Vec::new()),

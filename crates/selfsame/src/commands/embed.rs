@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::shown;
 use crate::args::{Embed, SplitName};
-use crate::misuse;
 use crate::run::Run;
 use crate::terminal::{Bar, Terminal};
+use crate::{misuse, resolve};
 
 pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
@@ -34,6 +34,11 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let run = Run::open(&args.run)?;
     let mut plan = run.plan()?;
+    if let Some(name) = args.precision {
+        let mut config = (*plan).clone();
+        config.encoder.precision = resolve::precision(name, &args.device.device)?;
+        plan = config.check()?;
+    }
     let (encoder, _) = run.trained(&plan, args.checkpoint, &device)?;
     if args.data.is_some() {
         // Another set has its own classes, and all of it is wanted.

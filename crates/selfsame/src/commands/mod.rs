@@ -16,6 +16,8 @@ mod views;
 
 use std::process::ExitCode;
 
+use selfsame::augment::Isa;
+
 use crate::args::{Args, Command};
 use crate::misuse;
 
@@ -40,6 +42,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Err(misuse("--threads 0 makes no sense: at least 1 is needed"));
         }
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
+    if let Some(name) = &args.isa {
+        let isa: Isa = name.parse().map_err(|e| misuse(format!("--isa: {e}")))?;
+        isa.force().map_err(|best| misuse(format!("--isa {name}: {best} is in use already")))?;
     }
     let threads = args.threads;
     match args.command {

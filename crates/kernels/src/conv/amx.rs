@@ -1,0 +1,474 @@
+//! Products of bf16 matrices in AMX tiles: 16 rows of 32 values times 16 columns, summed in f32.
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use half::bf16;
+
+use super::unfold::{Pairs, Rows, STEP, STRIP};
+use crate::element::Element;
+use crate::norm::{Channels, Moments};
+use crate::tiles::{Tiles, turned};
+
+/// Columns that are computed together: of two tiles.
+pub(super) const BLOCK: usize = 2 * STRIP;
+
+/// Steps of positions that a gradient of weights is summed over at a time.
+const STRETCH: usize = 16;
+
+/// Values of a tile.
+pub(super) const TILE: usize = STRIP * STEP;
+
+/// Sums of two strips of rows and a block of columns.
+#[repr(C, align(64))]
+pub(super) struct Sums(pub [[f32; BLOCK]; 2 * STRIP]);
+
+impl Sums {
+    pub(super) fn zeros() -> Self {
+        Self([[0.0; BLOCK]; 2 * STRIP])
+    }
+}
+
+/// Rows times columns: every pixel of the strips with every channel.
+pub(super) struct Product<'a> {
+    /// The rows, as `unfold::Rows` lays them out.
+    pub rows: &'a [bf16],
+    /// Where each strip begins.
+    pub strips: &'a [usize],
+    /// From a row to the next.
+    pub pixel: usize,
+    /// Where the stretches of a row begin.
+    pub kernel_rows: &'a [usize],
+    /// Steps of a stretch.
+    pub steps: usize,
+    /// `[blocks, stretches, steps, 2, 16 pairs, 16 columns, 2]`.
+    pub columns: &'a [bf16],
+    pub channels: usize,
+    /// Which pixel of the output each row is.
+    pub targets: &'a [u32],
+}
+
+/// What becomes of the sums: `output` is `[pixels, channels]`.
+pub(super) enum Finish<'a> {
+    /// What is added to them, if anything is, they are stored with.
+    Store { output: &'a mut [bf16], added: Option<&'a [bf16]> },
+    /// They are stored, and their moments taken before they are rounded.
+    Moments { output: &'a mut [bf16], moments: &'a mut Shifted },
+    /// They are normalised, a residual is added, and what is below the floor is cut off.
+    Normalise { output: &'a mut [bf16], channels: &'a Channels, residual: Option<&'a [bf16]>, floor: f32 },
+}
+
+/// Sums of deviations from a pixel's values, and of their squares, a value a channel in whole blocks.
+///
+/// Deviations from a value of the sample lose no digits to a mean far from zero, and take one pass.
+pub(super) struct Shifted {
+    from: Vec<f32>,
+    sums: Vec<f32>,
+    squares: Vec<f32>,
+}
+
+impl Shifted {
+    pub(super) fn new(channels: usize) -> Self {
+        let zeros = vec![0.0; channels.next_multiple_of(BLOCK)];
+        Self { from: zeros.clone(), sums: zeros.clone(), squares: zeros }
+    }
+
+    /// The moments of `count` pixels.
+    pub(super) fn moments(&self, count: usize, channels: usize) -> Moments {
+        Moments::shifted(count, &self.from[..channels], &self.sums[..channels], &self.squares[..channels])
+    }
+}
+
+impl Finish<'_> {
+    /// Takes the sums of a block of channels from `first` on, of the pixels at `targets`; `start` says that no pixels came
+    /// before.
+    ///
+    /// # Safety
+    ///
+    /// The machine has the features named.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    #[inline]
+    unsafe fn take(&mut self, channels: usize, first: usize, targets: &[u32], start: bool, sums: &Sums) {
+        let rows = targets.iter().map(|&target| target as usize * channels + first).zip(&sums.0);
+        let store = |output: &mut [bf16], at: usize, sums: &[f32; BLOCK]| {
+            // SAFETY: as the caller vouches.
+            let values = unsafe { narrow(sums) };
+            match output[at..].first_chunk_mut::<BLOCK>() {
+                Some(output) if first + BLOCK <= channels => *output = values,
+                _ => output[at..at + channels - first].copy_from_slice(&values[..channels - first]),
+            }
+        };
+        match self {
+            Self::Store { output, added: None } => rows.for_each(|(at, sums)| store(output, at, sums)),
+            Self::Store { output, added: Some(added) } => rows.for_each(|(at, sums)| {
+                let mut sums = *sums;
+                sums.iter_mut().zip(&added[at..]).for_each(|(sum, add)| *sum += add.single());
+                store(output, at, &sums);
+            }),
+            Self::Moments { output, moments } => {
+                fn block(values: &mut [f32], first: usize) -> &mut [f32; BLOCK] {
+                    values[first..].first_chunk_mut().expect("whole blocks")
+                }
+                let from = block(&mut moments.from, first);
+                if start {
+                    *from = sums.0[0];
+                }
+                let (from, all, squares) = (*from, block(&mut moments.sums, first), block(&mut moments.squares, first));
+                let (mut a, mut b) = (*all, *squares);
+                for (at, sums) in rows {
+                    for lane in 0..BLOCK {
+                        let deviation = sums[lane] - from[lane];
+                        a[lane] += deviation;
+                        b[lane] = deviation.mul_add(deviation, b[lane]);
+                    }
+                    store(output, at, sums);
+                }
+                (*all, *squares) = (a, b);
+            }
+            Self::Normalise { output, channels: of, residual, floor } => {
+                let [mean, scale, shift] = of.block::<BLOCK>(first);
+                for (at, sums) in rows {
+                    let mut values: [f32; BLOCK] =
+                        std::array::from_fn(|lane| (sums[lane] - mean[lane]).mul_add(scale[lane], shift[lane]));
+                    if let Some(residual) = residual {
+                        values.iter_mut().zip(&residual[at..]).for_each(|(value, add)| *value += add.single());
+                    }
+                    values.iter_mut().for_each(|value| *value = if *value < *floor { *floor } else { *value });
+                    store(output, at, &values);
+                }
+            }
+        }
+    }
+}
+
+/// Multiplies, and hands the sums to `finish`.
+///
+/// # Safety
+///
+/// The machine has the features named, and tiles of bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
+    let Product { rows, strips, pixel, kernel_rows, steps, columns, channels, targets } = *product;
+    let blocks = channels.div_ceil(BLOCK);
+    let block_len = kernel_rows.len() * steps * 2 * TILE;
+    assert!(columns.len() >= blocks * block_len);
+    assert_eq!(strips.len(), targets.len().div_ceil(STRIP));
+    let furthest = kernel_rows.iter().max().map_or(0, |row| row + (STRIP - 1) * pixel + steps * STEP);
+    assert!(strips.iter().all(|strip| strip + furthest <= rows.len()));
+    let offsets: Vec<usize> = kernel_rows.iter().map(|row| row * size_of::<bf16>()).collect();
+    // What a block has given is finished only when the next is under way, so that the processor can do both at once.
+    let mut both = [Sums::zeros(), Sums::zeros()];
+    let (mut turn, mut last) = (false, None::<(usize, &[u32], bool)>);
+    // SAFETY: as the caller vouches.
+    let _tiles = unsafe { Tiles::begin() };
+    for block in 0..blocks {
+        let columns = columns[block * block_len..].as_ptr();
+        for (pair, (strips, targets)) in strips.chunks(2).zip(targets.chunks(2 * STRIP)).enumerate() {
+            let first = rows[strips[0]..].as_ptr();
+            let second = rows[strips[strips.len() - 1]..].as_ptr();
+            turn = !turn;
+            let [a, b] = &mut both;
+            let (sums, done) = if turn { (a, b) } else { (b, a) };
+            // SAFETY: the assertions keep every row of both strips within `rows`, and `block_len` values follow
+            // `columns`; the sums hold 32 rows of 128 bytes.
+            unsafe {
+                asm!(
+                    "tilezero tmm0",
+                    "tilezero tmm1",
+                    "tilezero tmm2",
+                    "tilezero tmm3",
+                    "test {left}, {left}",
+                    "jz 4f",
+                    "2:",
+                    "mov {p}, [{offsets}]",
+                    "lea {q}, [{second} + {p}]",
+                    "add {p}, {first}",
+                    "mov {n}, {steps}",
+                    "3:",
+                    "tileloadd tmm4, [{p} + {pixel}]",
+                    "tileloadd tmm6, [{columns} + {line}]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tileloadd tmm7, [{columns} + {line} + 1024]",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tileloadd tmm5, [{q} + {pixel}]",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    "add {p}, 64",
+                    "add {q}, 64",
+                    "add {columns}, 2048",
+                    "dec {n}",
+                    "jnz 3b",
+                    "add {offsets}, 8",
+                    "dec {left}",
+                    "jnz 2b",
+                    "4:",
+                    "mov {n}, 128",
+                    "tilestored [{sums} + {n}], tmm0",
+                    "tilestored [{sums} + {n} + 64], tmm1",
+                    "tilestored [{sums} + {n} + 2048], tmm2",
+                    "tilestored [{sums} + {n} + 2112], tmm3",
+                    first = in(reg) first,
+                    second = in(reg) second,
+                    offsets = inout(reg) offsets.as_ptr() => _,
+                    left = inout(reg) if steps == 0 { 0 } else { offsets.len() } => _,
+                    steps = in(reg) steps,
+                    pixel = in(reg) pixel * size_of::<bf16>(),
+                    columns = inout(reg) columns => _,
+                    line = in(reg) 64usize,
+                    sums = in(reg) &raw mut *sums,
+                    p = out(reg) _,
+                    q = out(reg) _,
+                    n = out(reg) _,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack)
+                );
+            }
+            if let Some((first, targets, start)) = last.replace((block * BLOCK, targets, pair == 0)) {
+                // SAFETY: as the caller vouches.
+                unsafe { finish.take(channels, first, targets, start, done) };
+            }
+        }
+    }
+    if let Some((first, targets, start)) = last {
+        // SAFETY: as the caller vouches.
+        unsafe { finish.take(channels, first, targets, start, &both[usize::from(!turn)]) };
+    }
+}
+
+/// The gradient of weights over some positions: for every row of the kernel, channel and value that the row sees, the
+/// sum over positions of gradient × input.
+pub(super) struct Outer<'a> {
+    /// `[channels, positions]`, channels in whole blocks and `gradient_pitch` apart, positions in whole steps.
+    pub gradient: &'a [bf16],
+    pub gradient_pitch: usize,
+    pub channels: usize,
+    pub positions: usize,
+    /// The inputs, as `unfold::Pairs` lays them out, and its `segment` and `pitch`.
+    pub pairs: &'a [bf16],
+    pub segment: usize,
+    pub pitch: usize,
+    /// Where each row of the kernel begins in them.
+    pub kernel_rows: &'a [usize],
+    /// `[kernel rows, channels, pitch]`.
+    pub sums: &'a mut [f32],
+    /// Whether the sums begin here, whatever they were.
+    pub first: bool,
+}
+
+/// Adds to the sums, or begins them.
+///
+/// # Safety
+///
+/// As [`product`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn outer(outer: Outer<'_>) {
+    let Outer { gradient, gradient_pitch, channels, positions, pairs, segment, pitch, kernel_rows, sums, first: begin } =
+        outer;
+    let steps = positions / STEP;
+    if steps == 0 || channels == 0 {
+        return;
+    }
+    assert!(positions.is_multiple_of(STEP) && segment.is_multiple_of(BLOCK) && channels.is_multiple_of(BLOCK));
+    assert!(positions <= gradient_pitch && segment <= pitch);
+    assert!((channels - 1) * gradient_pitch + positions <= gradient.len());
+    assert!(kernel_rows.len() * channels * pitch <= sums.len());
+    assert!(kernel_rows.iter().all(|row| row + positions * pitch <= pairs.len()));
+    // SAFETY: as the caller vouches.
+    let _tiles = unsafe { Tiles::begin() };
+    // What is multiplied together of a stretch of positions stays in the first-level cache.
+    let stretches = (0..steps).step_by(STRETCH).map(|at| (at, STRETCH.min(steps - at)));
+    let blocks = stretches.flat_map(|stretch| (0..segment).step_by(BLOCK).map(move |value| (stretch, value)));
+    for ((start, steps), value) in blocks {
+        let begin = begin && start == 0;
+        let start = start * STEP;
+        for (row, from) in kernel_rows.iter().enumerate() {
+            for channel in (0..channels).step_by(BLOCK) {
+                let first = gradient[channel * gradient_pitch + start..].as_ptr();
+                let second = gradient[(channel + STRIP) * gradient_pitch + start..].as_ptr();
+                let inputs = pairs[from + start * pitch + 2 * value..].as_ptr();
+                let sums = sums[(row * channels + channel) * pitch + value..].as_mut_ptr();
+                // SAFETY: as asserted, there are `positions` gradients of each of 32 channels, 32 pairs of inputs from
+                // `value` on of every two positions, and 32 sums in each of 32 rows at `sums`.
+                unsafe {
+                    asm!(
+                        "test {begin}, {begin}",
+                        "jnz 3f",
+                        "tileloadd tmm0, [{sums} + {pitch}]",
+                        "tileloadd tmm1, [{sums} + {pitch} + 64]",
+                        "tileloadd tmm2, [{lower} + {pitch}]",
+                        "tileloadd tmm3, [{lower} + {pitch} + 64]",
+                        "jmp 2f",
+                        "3:",
+                        "tilezero tmm0",
+                        "tilezero tmm1",
+                        "tilezero tmm2",
+                        "tilezero tmm3",
+                        "2:",
+                        "tileloadd tmm4, [{first} + {line}]",
+                        "tileloadd tmm6, [{inputs} + {pitch}]",
+                        "tdpbf16ps tmm0, tmm4, tmm6",
+                        "tileloadd tmm7, [{inputs} + {pitch} + 64]",
+                        "tdpbf16ps tmm1, tmm4, tmm7",
+                        "tileloadd tmm5, [{second} + {line}]",
+                        "tdpbf16ps tmm2, tmm5, tmm6",
+                        "tdpbf16ps tmm3, tmm5, tmm7",
+                        "add {first}, 64",
+                        "add {second}, 64",
+                        "add {inputs}, {step}",
+                        "dec {n}",
+                        "jnz 2b",
+                        "tilestored [{sums} + {pitch}], tmm0",
+                        "tilestored [{sums} + {pitch} + 64], tmm1",
+                        "tilestored [{lower} + {pitch}], tmm2",
+                        "tilestored [{lower} + {pitch} + 64], tmm3",
+                        begin = in(reg) usize::from(begin),
+                        first = inout(reg) first => _,
+                        second = inout(reg) second => _,
+                        inputs = inout(reg) inputs => _,
+                        // A row of sums is as long as a row of pairs of bf16.
+                        pitch = in(reg) pitch * size_of::<f32>(),
+                        line = in(reg) gradient_pitch * size_of::<bf16>(),
+                        step = in(reg) STRIP * pitch * size_of::<f32>(),
+                        n = inout(reg) steps => _,
+                        sums = in(reg) sums,
+                        lower = in(reg) sums.add(STRIP * pitch),
+                        out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                        out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                        options(nostack)
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Rounds 32 sums to bf16.
+///
+/// # Safety
+///
+/// The machine has the features named.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[inline]
+pub(super) unsafe fn narrow(sums: &[f32; BLOCK]) -> [bf16; BLOCK] {
+    // SAFETY: both halves are 16 f32, and 32 bf16 are a register.
+    unsafe {
+        let [low, high] = [0, STRIP].map(|at| _mm512_loadu_ps(sums.as_ptr().add(at)));
+        std::mem::transmute::<__m512bh, [bf16; BLOCK]>(_mm512_cvtne2ps_pbh(high, low))
+    }
+}
+
+/// 16 channels of 32 positions, each at its pointer, to 16 rows of 32 values, `pitch` apart.
+///
+/// # Safety
+///
+/// The machine has the features named; 16 values follow each pointer, and 15 · `pitch` + 32 `to`.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch: usize) {
+    let rows = turned(std::array::from_fn(|pair| {
+        // SAFETY: the caller vouches for 16 values.
+        let [even, odd] =
+            unsafe { [0, 1].map(|at| _mm512_cvtepu16_epi32(_mm256_loadu_si256(from[2 * pair + at].cast()))) };
+        _mm512_or_si512(even, _mm512_slli_epi32::<16>(odd))
+    }));
+    for (row, values) in rows.into_iter().enumerate() {
+        // SAFETY: the caller vouches for 32 values of each of 16 rows.
+        unsafe { _mm512_storeu_si512(to.add(row * pitch).cast(), values) };
+    }
+}
+
+/// 32 values of each of 16 channels, rows `pitch` apart, to a tile of columns: 16 pairs of values of 16 channels.
+///
+/// # Safety
+///
+/// The machine has the features named.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) unsafe fn column_tile(from: &[bf16], pitch: usize, to: &mut [bf16; TILE]) {
+    assert!((STRIP - 1) * pitch + STEP <= from.len());
+    // SAFETY: 32 values follow each row's first, as asserted.
+    let pairs = turned(std::array::from_fn(|row| unsafe { _mm512_loadu_si512(from.as_ptr().add(row * pitch).cast()) }));
+    for (to, pairs) in to.as_chunks_mut::<STEP>().0.iter_mut().zip(pairs) {
+        // SAFETY: 32 values are a register.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), pairs) };
+    }
+}
+
+/// [`Rows::fill`], compiled for the machine.
+///
+/// # Safety
+///
+/// The machine has the features named.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) unsafe fn fill_rows(rows: &Rows, images: &[bf16], to: &mut [bf16]) {
+    rows.fill(images, to);
+}
+
+/// [`Pairs::fill`], compiled for the machine.
+///
+/// # Safety
+///
+/// The machine has the features named.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) unsafe fn fill_pairs(pairs: &Pairs, images: &[bf16], to: &mut [bf16]) {
+    pairs.fill(images, to);
+}
+
+/// Of weights `step` apart, those of each tap to its range.
+///
+/// # Safety
+///
+/// The machine has the features named.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn spread(weights: &[f32], step: usize, taps: &[(usize, Range<usize>)], to: &mut [bf16]) {
+    let lanes = lanes(step);
+    for (tap, range) in taps {
+        let to = &mut to[range.clone()];
+        assert!(to.is_empty() || tap + (to.len() - 1) * step < weights.len());
+        let (whole, rest) = to.as_chunks_mut::<STRIP>();
+        for (at, to) in whole.iter_mut().enumerate() {
+            // SAFETY: 16 weights from this one on, `step` apart, are within the slice, as asserted; 16 bf16 fill half a
+            // register.
+            unsafe {
+                let from = weights.as_ptr().add(tap + at * STRIP * step);
+                let values = _mm512_cvtneps_pbh(_mm512_i32gather_ps::<4>(lanes, from.cast()));
+                *to = std::mem::transmute::<__m256bh, [bf16; STRIP]>(values);
+            }
+        }
+        let first = whole.len() * STRIP;
+        for (at, to) in rest.iter_mut().enumerate() {
+            *to = bf16::of(weights[tap + (first + at) * step]);
+        }
+    }
+}
+
+/// Values to places `step` apart.
+///
+/// # Safety
+///
+/// The machine has the features named.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) unsafe fn gather_back(values: &[f32], to: &mut [f32], step: usize) {
+    assert!(values.is_empty() || (values.len() - 1) * step < to.len());
+    let lanes = lanes(step);
+    let (whole, rest) = values.as_chunks::<STRIP>();
+    for (at, values) in whole.iter().enumerate() {
+        // SAFETY: 16 places from this one on, `step` apart, are within the slice, as asserted.
+        unsafe {
+            let to = to.as_mut_ptr().add(at * STRIP * step);
+            _mm512_i32scatter_ps::<4>(to.cast(), lanes, _mm512_loadu_ps(values.as_ptr()));
+        }
+    }
+    for (at, value) in rest.iter().enumerate() {
+        to[(whole.len() * STRIP + at) * step] = *value;
+    }
+}
+
+/// 0, `step`, …, 15 · `step`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn lanes(step: usize) -> __m512i {
+    let step = i32::try_from(16 * step).expect("weights that memory holds") / 16;
+    let numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    _mm512_mullo_epi32(numbers, _mm512_set1_epi32(step))
+}

@@ -1,0 +1,121 @@
+//! The rules that move weights: fused on the processor, of Burn's own operations elsewhere.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, ExtensionType, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{DType, Tensor};
+use burn_flex::FlexTensor;
+pub use selfsame_kernels::descent::{AdamW, Sgd};
+use selfsame_kernels::{descent, isa::Isa};
+
+use crate::block::is_flex;
+use crate::fused::{Maybe, tensor, values};
+
+/// Weights after a step, and the velocity that moved them.
+#[derive(ExtensionType)]
+pub struct Moved<B: Backend> {
+    /// The weights.
+    pub weights: FloatTensor<B>,
+    /// The velocity.
+    pub velocity: FloatTensor<B>,
+}
+
+/// Weights after a step of AdamW, and its moments.
+#[derive(ExtensionType)]
+pub struct Adapted<B: Backend> {
+    /// The weights.
+    pub weights: FloatTensor<B>,
+    /// Mean of gradients.
+    pub first: FloatTensor<B>,
+    /// Mean of their squares.
+    pub second: FloatTensor<B>,
+}
+
+/// The rules as backends have them.
+#[backend_extension(Flex)]
+pub trait Descent: Backend {
+    /// [`sgd`].
+    fn sgd(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        #[extension_type] velocity: Maybe<Self>,
+        rule: Sgd,
+    ) -> Moved<Self>;
+
+    /// [`adamw`].
+    fn adamw(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        rule: AdamW,
+    ) -> Adapted<Self>;
+}
+
+impl Descent for Flex {
+    fn sgd(weights: FlexTensor, gradient: FlexTensor, velocity: Maybe<Self>, rule: Sgd) -> Moved<Self> {
+        let [weights, gradient] = [weights, gradient].map(|tensor| tensor.to_contiguous());
+        let velocity = match velocity {
+            Maybe::Some(velocity) => Some(velocity.to_contiguous()),
+            Maybe::None => None,
+        };
+        let shape = weights.shape();
+        let moved =
+            descent::sgd(Isa::best(), &rule, values(&weights), values(&gradient), velocity.as_ref().map(values));
+        let [weights, velocity] = moved.map(|buffer| tensor(buffer, shape.clone()));
+        Moved { weights, velocity }
+    }
+
+    fn adamw(
+        weights: FlexTensor,
+        gradient: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        rule: AdamW,
+    ) -> Adapted<Self> {
+        let [weights, gradient, first, second] =
+            [weights, gradient, first, second].map(|tensor| tensor.to_contiguous());
+        let shape = weights.shape();
+        let moments = [values(&first), values(&second)];
+        let moved = descent::adamw(Isa::best(), &rule, values(&weights), values(&gradient), moments);
+        let [weights, first, second] = moved.map(|buffer| tensor(buffer, shape.clone()));
+        Adapted { weights, first, second }
+    }
+}
+
+/// One step of stochastic gradient descent on flat tensors outside of any graph: the weights and their new velocity, which
+/// the gradient begins where there is none.
+pub fn sgd(weights: Tensor<1>, gradient: Tensor<1>, velocity: Option<Tensor<1>>, rule: Sgd) -> (Tensor<1>, Tensor<1>) {
+    if is_flex(&weights.device()) && weights.dtype() == DType::F32 {
+        let velocity = velocity.map_or(Maybe::None, |velocity| Maybe::Some(velocity.into_dispatch()));
+        let Moved { weights, velocity } =
+            <Dispatch as Descent>::sgd(weights.into_dispatch(), gradient.into_dispatch(), velocity, rule);
+        return (Tensor::from_dispatch(weights), Tensor::from_dispatch(velocity));
+    }
+    let gradient = gradient + weights.clone().mul_scalar(rule.decay);
+    let velocity = match velocity {
+        Some(velocity) => velocity.mul_scalar(rule.momentum) + gradient,
+        None => gradient,
+    };
+    (weights - velocity.clone().mul_scalar(rule.rate), velocity)
+}
+
+/// One step of AdamW on flat tensors outside of any graph: the weights and their new moments, which begin at zero.
+pub fn adamw(
+    weights: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: [Option<Tensor<1>>; 2],
+    rule: AdamW,
+) -> (Tensor<1>, [Tensor<1>; 2]) {
+    let [first, second] = moments.map(|moment| moment.unwrap_or_else(|| gradient.zeros_like()));
+    if is_flex(&weights.device()) && weights.dtype() == DType::F32 {
+        let [weights, gradient, first, second] = [weights, gradient, first, second].map(Tensor::into_dispatch);
+        let Adapted { weights, first, second } = <Dispatch as Descent>::adamw(weights, gradient, first, second, rule);
+        return (Tensor::from_dispatch(weights), [first, second].map(Tensor::from_dispatch));
+    }
+    let squared = gradient.clone() * gradient.clone();
+    let first = first.mul_scalar(rule.betas[0]) + gradient.mul_scalar(rule.shares[0]);
+    let second = second.mul_scalar(rule.betas[1]) + squared.mul_scalar(rule.shares[1]);
+    let length = second.clone().div_scalar(rule.corrections[1]).sqrt().add_scalar(rule.epsilon);
+    let step = first.clone().div_scalar(rule.corrections[0]) / length;
+    (weights.mul_scalar(rule.kept) - step.mul_scalar(rule.rate), [first, second])
+}
