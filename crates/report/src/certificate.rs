@@ -23,7 +23,7 @@ pub struct CertificateRecord {
     pub selfsame: String,
     /// The command, word by word.
     pub command: Vec<String>,
-    /// What was measured: the folder of a run, or a file of embeddings.
+    /// What was measured: the folder of a run, or a file of weights or of embeddings.
     pub subject: String,
     /// The split that the images are of; empty for embeddings.
     pub split: String,

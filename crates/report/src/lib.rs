@@ -5,7 +5,7 @@
 //! embeddings (`map.json`), what the theory says (`certificate.json`) and a sheet of augmented views (`views.json`). The stages of a run write
 //! them with [`write_json`]; [`read`] takes whatever is there, and [`render`] makes the page.
 //! [`render_gallery`] makes the page of a [`gallery::Gallery`], which needs no run.
-//! [`render_forecast`] that of a [`forecast::Forecast`], [`render_certificate`] that of a certificate of embeddings,
+//! [`render_forecast`] that of a [`forecast::Forecast`], [`render_certificate`] that of a certificate that belongs to no run,
 //! [`render_comparison`] that of a [`comparison::Comparison`] of runs.
 //!
 //! ```

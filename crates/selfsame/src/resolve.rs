@@ -70,23 +70,34 @@ fn recipe(name: &str, method: &str) -> anyhow::Result<Recipe> {
 }
 
 fn encoder(args: &Pretrain, recipe: Option<&Recipe>, image_size: u32) -> EncoderConfig {
-    let architecture = match args.encoder {
-        Some(EncoderName::Resnet18) => Architecture::ResNet18,
-        Some(EncoderName::Resnet34) => Architecture::ResNet34,
-        Some(EncoderName::Resnet50) => Architecture::ResNet50,
-        None => recipe.map_or(Architecture::ResNet18, |recipe| recipe.encoder.architecture),
-    };
-    // By the images and not by the recipe, whose images are small.
-    let stem = match args.stem {
-        Some(StemName::Cifar) => Stem::Cifar,
-        Some(StemName::Imagenet) => Stem::ImageNet,
-        None if image_size <= CIFAR_STEM_UP_TO => Stem::Cifar,
-        None => Stem::ImageNet,
-    };
     // Ten shapes need no more, and the first thing a newcomer runs should not take longer.
     let sensible = if args.data == "glyphs" { 8 } else { 16 };
-    let width = args.width.unwrap_or(recipe.map_or(sensible, |recipe| recipe.encoder.width));
-    EncoderConfig { architecture, stem, width }
+    let otherwise = EncoderConfig {
+        architecture: recipe.map_or(Architecture::ResNet18, |recipe| recipe.encoder.architecture),
+        // By the images and not by the recipe, whose images are small.
+        stem: if image_size <= CIFAR_STEM_UP_TO { Stem::Cifar } else { Stem::ImageNet },
+        width: recipe.map_or(sensible, |recipe| recipe.encoder.width),
+    };
+    encoder_or(args.encoder, args.stem, args.width, otherwise)
+}
+
+/// What is asked for of an encoder, and the rest as `otherwise`.
+pub fn encoder_or(
+    name: Option<EncoderName>,
+    stem: Option<StemName>,
+    width: Option<usize>,
+    otherwise: EncoderConfig,
+) -> EncoderConfig {
+    let architecture = name.map_or(otherwise.architecture, |name| match name {
+        EncoderName::Resnet18 => Architecture::ResNet18,
+        EncoderName::Resnet34 => Architecture::ResNet34,
+        EncoderName::Resnet50 => Architecture::ResNet50,
+    });
+    let stem = stem.map_or(otherwise.stem, |stem| match stem {
+        StemName::Cifar => Stem::Cifar,
+        StemName::Imagenet => Stem::ImageNet,
+    });
+    EncoderConfig { architecture, stem, width: width.unwrap_or(otherwise.width) }
 }
 
 fn train(args: &Pretrain, recipe: Option<TrainConfig>) -> TrainConfig {

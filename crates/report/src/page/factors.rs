@@ -24,7 +24,9 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
             @if !record.split.is_empty() { " of the " (record.split) " split" }
             @if !record.classes.is_empty() { " from " (counted(record.classes.len() as u64, "class", "classes")) }
             @if record.views > 1 { ", each with " (record.views) " views, itself among them" }
+            @if !record.policy.is_empty() { " (" code { (record.policy) } ")" }
             "."
+            @if !record.weights.is_empty() { " Weights: " (record.weights) "." }
         }
         div.dials { (alignment(record)) (divergence(record)) (concentration(record)) }
         @if !record.advice.is_empty() {

@@ -1,5 +1,6 @@
 //! `selfsame pretrain` and `selfsame study`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -155,7 +156,8 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
         ));
     }
     let sheet = view_sheet(&plan, &dataset)?;
-    let init = init::weights(args, &plan, terminal)?;
+    let weights = |file: &PathBuf| init::fitting(init::read(file)?, file, args.init_partial, &plan.encoder, terminal);
+    let init = args.init.as_ref().map(weights).transpose()?;
     run.clear()?;
     let mut record = run::record(&plan, &dataset, &args.device.device);
     if let (Some(weights), Some(file)) = (init, &args.init) {

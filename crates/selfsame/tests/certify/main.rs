@@ -4,6 +4,7 @@
 mod common;
 mod compare;
 mod embeddings;
+mod init;
 
 use std::path::{Path, PathBuf};
 

@@ -211,7 +211,7 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
         false => assumption(
             "An image is among its own views",
             Some(true),
-            "It is the first of them; the others were drawn by the run's policy.".into(),
+            "It is the first of them; the others were drawn by the policy.".into(),
         ),
         true => assumption(
             "An image is among its own views",
