@@ -104,6 +104,7 @@ fn evaluation(labelled: bool) -> Evaluation {
     Evaluation {
         split: "test".into(),
         classes: if labelled { 10 } else { 0 },
+        step: None,
         images: 1000,
         majority: labelled.then_some(0.1),
         test: scores(0.713, 0.764, 0.662),

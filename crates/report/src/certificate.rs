@@ -29,6 +29,8 @@ pub struct CertificateRecord {
     pub split: String,
     /// Which weights the encoder had; empty for embeddings.
     pub weights: String,
+    /// Steps of training that they had seen; none where no run made them.
+    pub step: Option<u64>,
     /// SHA-256 of the labels and pixels of the images measured; empty for embeddings.
     pub digest: String,
     /// The policy that views were drawn by, in short; empty for embeddings.

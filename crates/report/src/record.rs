@@ -149,6 +149,8 @@ pub struct Evaluation {
     pub classes: u64,
     /// Images in it.
     pub images: u64,
+    /// Steps of training that the measured weights had seen.
+    pub step: Option<u64>,
     /// Share of its commonest class: what one gets for always naming that.
     pub majority: Option<f64>,
     /// The trained encoder; none without labels.

@@ -60,6 +60,7 @@ fn whole(text: &str) -> CertificateRecord {
         subject: text.into(),
         split: text.into(),
         weights: text.into(),
+        step: Some(9),
         digest: text.into(),
         policy: text.into(),
         seed: 3,

@@ -44,8 +44,13 @@ fn representations(evaluation: &Evaluation) -> [(&'static str, &'static str, Opt
 
 pub(super) fn section(report: &Report) -> Option<Section> {
     let evaluation = report.evaluation.as_ref()?;
+    let certified = report.certificate.as_ref().and_then(|certificate| certificate.step);
+    let others = evaluation.step.zip(certified).filter(|(here, there)| here != there);
     let labelled = representations(evaluation).iter().any(|(_, _, scores)| scores.is_some());
     let body = html! {
+        @if let Some((here, there)) = others {
+            p.warning role="note" { "This is of the weights after step " (count(here)) ", what the theory says below of those after step " (count(there)) "." }
+        }
         @if labelled {
             p.lead {
                 "Three ways to ask the same question: is the class of an image plain from its representation? "

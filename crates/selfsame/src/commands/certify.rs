@@ -19,7 +19,7 @@ use serde_json::json;
 use self::drawn::{Drawn, chosen, digest, examples, present};
 use self::measure::World;
 use self::world::{Parameters, Sample};
-use super::{init, report, shown};
+use super::{init, quoted, report, shown, weights};
 use crate::args::{Certify as Args, CheckpointName, SplitName};
 use crate::run::{CONFIG_FILE, Run};
 use crate::terminal::Terminal;
@@ -112,17 +112,17 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     let (encoder, step) = run.trained(&plan, args.checkpoint, &device)?;
     let dataset = run.load_own(&plan, false, terminal)?;
     let subject = Subject { encoder: &encoder, device: &device, dataset: &dataset, policy: &plan.augment };
-    let weights = match args.checkpoint {
-        CheckpointName::Last => format!("the last, of step {step}"),
-        CheckpointName::Best => format!("those with the best kNN accuracy on the validation split, of step {step}"),
-    };
     let mut record = CertificateRecord {
         command: command(args, &[shown(path)]),
         subject: shown(&run.path),
-        weights,
+        weights: weights(args.checkpoint, step),
+        step: Some(step),
         ..subject.certified(args, terminal)?
     };
-    record.errors.extend(evaluated(&run)?);
+    match evaluated(&run, step)? {
+        Ok(errors) => record.errors.extend(errors),
+        Err(why) => record.left_out.push(why),
+    }
     write_json(&run.path.join(CERTIFICATE_FILE), &record)?;
     let page = report::write(&run)?;
     terminal.skipped(&dataset, "in the run's page and run.json");
@@ -240,10 +240,20 @@ fn check(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Errors that `selfsame eval` measured, with the interval for others of their kind.
-fn evaluated(run: &Run) -> anyhow::Result<Vec<Named>> {
-    let Some(evaluation) = read(&run.path)?.evaluation else { return Ok(Vec::new()) };
-    let Some(scores) = evaluation.test else { return Ok(Vec::new()) };
+/// Errors that `selfsame eval` measured of the weights of this step, with the interval for others of their kind; or why
+/// there are none.
+fn evaluated(run: &Run, step: u64) -> anyhow::Result<Result<Vec<Named>, String>> {
+    let way = quoted(&run.path);
+    let Some(evaluation) = read(&run.path)?.evaluation else {
+        return Ok(Err(format!("The accuracies of `selfsame eval {way}` were not measured yet, so none stand here.")));
+    };
+    let Some(scores) = evaluation.test else { return Ok(Ok(Vec::new())) };
+    if evaluation.step != Some(step) {
+        return Ok(Err(format!(
+            "The accuracies of `selfsame eval {way}` are not of these weights, which are those after step {step}, so they \
+             do not stand here; measure the same --checkpoint with both."
+        )));
+    }
     let named = [
         ("nearest centre of training images", scores.centre_acc1),
         ("kNN", scores.knn_acc1),
@@ -259,7 +269,7 @@ fn evaluated(run: &Run) -> anyhow::Result<Vec<Named>> {
         };
         Named { name: name.into(), quantity: Quantity { value: 1.0 - accuracy, trust } }
     };
-    Ok(named.into_iter().filter(|(_, accuracy)| accuracy.is_finite()).map(error).collect())
+    Ok(Ok(named.into_iter().filter(|(_, accuracy)| accuracy.is_finite()).map(error).collect()))
 }
 
 /// What makes the certificate again: `of` names what it is of.

@@ -16,7 +16,7 @@ mod views;
 
 use std::process::ExitCode;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, CheckpointName, Command};
 use crate::misuse;
 
 /// Exit code of a process that Ctrl-C ended.
@@ -25,6 +25,14 @@ const INTERRUPTED: u8 = 130;
 /// A path for people and JSON, whatever bytes it is made of.
 fn shown(path: &std::path::Path) -> String {
     path.display().to_string()
+}
+
+/// The weights that were measured, in words.
+fn weights(which: CheckpointName, step: u64) -> String {
+    match which {
+        CheckpointName::Last => format!("the last, of step {step}"),
+        CheckpointName::Best => format!("those with the best kNN accuracy on the validation split, of step {step}"),
+    }
 }
 
 /// A path as it can be pasted into a shell.

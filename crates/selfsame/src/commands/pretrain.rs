@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::nn::device;
+use selfsame::report::certificate::CERTIFICATE_FILE;
 use selfsame::report::record::{EVAL_FILE, MAP_FILE, RunRecord, VIEWS_FILE, ViewSheet};
 use selfsame::report::{Sprite, write_json};
 use selfsame::train::checkpoint::{self, Which};
@@ -85,7 +86,7 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
 
     // Whatever was measured before is not of the weights that are about to be made.
     if !record.finished {
-        for name in [EVAL_FILE, MAP_FILE] {
+        for name in [EVAL_FILE, MAP_FILE, CERTIFICATE_FILE] {
             let _ = std::fs::remove_file(run.path.join(name));
         }
     }

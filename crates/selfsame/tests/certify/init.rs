@@ -35,6 +35,7 @@ fn a_file_of_weights_has_the_certificate_of_its_run() {
         command: Vec::new(),
         subject: String::new(),
         weights: String::new(),
+        step: None,
         ..record.clone()
     };
     assert_eq!(own(&found), CertificateRecord { errors, ..own(&expected) });

@@ -16,6 +16,7 @@ use selfsame::nn::layers::Init;
 use selfsame::nn::{device, state};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord};
 use selfsame::report::read_certificate;
+use selfsame::report::record::EVAL_FILE;
 use selfsame::theory::bounds::certificate::{Class, Form, MainPart, World};
 use selfsame::theory::{Quantity, Trust};
 use selfsame::train::{Config, checkpoint};
@@ -281,6 +282,17 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     let record = certify(&out, "--split train --per-class 1000 --views 1");
     assert_eq!((record.split.as_str(), record.views), ("train", 2));
     assert!(record.images < 60, "validation images are not among them: {}", record.images);
+    // Accuracies of other weights do not stand beside it.
+    let probe = |record: &CertificateRecord| record.named("linear probe").is_some();
+    assert!(probe(&record));
+    let path = out.join(EVAL_FILE);
+    let mut evaluation: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(evaluation["step"].as_u64(), record.step);
+    evaluation["step"] = 1.into();
+    std::fs::write(&path, evaluation.to_string()).unwrap();
+    let record = certify(&out, "--per-class 5 --views 2");
+    assert!(!probe(&record) && record.left_out.iter().any(|sentence| sentence.contains("not of these weights")));
+    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("weights after step 1"));
     // Of one class nothing can be taken for another.
     let single = folder.path().join("single");
     let mut args = small("pretrain", &single);
