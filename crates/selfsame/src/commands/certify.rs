@@ -11,7 +11,7 @@ use selfsame::nn::layers::Init;
 use selfsame::nn::{Architecture, EncoderConfig, ResNet, Stem, device, state};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, Named};
 use selfsame::report::record::PAGE_FILE;
-use selfsame::report::{read, render_certificate, wilson, write_atomic, write_json};
+use selfsame::report::{read, read_certificate, render_certificate, wilson, write_atomic, write_json};
 use selfsame::theory::bounds::lipschitz;
 use selfsame::theory::{Error, Quantity, Trust};
 use serde_json::json;
@@ -112,8 +112,10 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     let (encoder, step) = run.trained(&plan, args.checkpoint, &device)?;
     let dataset = run.load_own(&plan, false, terminal)?;
     let subject = Subject { encoder: &encoder, device: &device, dataset: &dataset, policy: &plan.augment };
+    let command = command(args, &[shown(path)]);
+    announce(&run.path, &command, Some(step), terminal);
     let mut record = CertificateRecord {
-        command: command(args, &[shown(path)]),
+        command,
         subject: shown(&run.path),
         weights: weights(args.checkpoint, step),
         step: Some(step),
@@ -165,12 +167,9 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     words.extend(args.limit.iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]));
     words.extend(args.classes.iter().flat_map(|classes| ["--classes".to_owned(), classes.join(",")]));
     words.extend(["--augment".into(), args.augment.clone()]);
-    let mut record = CertificateRecord {
-        command: command(args, &words),
-        subject: shown(file),
-        weights,
-        ..subject.certified(args, terminal)?
-    };
+    let command = command(args, &words);
+    announce(&out, &command, None, terminal);
+    let mut record = CertificateRecord { command, subject: shown(file), weights, ..subject.certified(args, terminal)? };
     let skipped =
         dataset.skipped.iter().map(|image| format!("The image {} was left out: {}.", image.name, image.cause));
     record.left_out.extend(skipped);
@@ -181,19 +180,17 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
 /// The certificate of embeddings that no run made, in a folder of its own.
 fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let out = out(args, file)?;
+    let mut words = vec!["--embeddings".to_owned(), shown(file)];
+    words.extend(args.labels.iter().flat_map(|labels| ["--labels".to_owned(), shown(labels)]));
+    let command = command(args, &words);
+    announce(&out, &command, None, terminal);
     let (sample, notes) = embeddings::read(file, args.labels.as_deref(), args.seed)?;
     let mut status = |what: &str| terminal.status(what);
     let named = || file.display().to_string();
     let world = World::new(&sample, &mut status).with_context(named)?;
     let record = words::with_words(measure::numbers(&world, &mut status).with_context(named)?, &world);
-    let mut words = vec!["--embeddings".to_owned(), shown(file)];
-    words.extend(args.labels.iter().flat_map(|labels| ["--labels".to_owned(), shown(labels)]));
-    let record = CertificateRecord {
-        command: command(args, &words),
-        subject: shown(file),
-        left_out: [record.left_out, notes].concat(),
-        ..record
-    };
+    let record =
+        CertificateRecord { command, subject: shown(file), left_out: [record.left_out, notes].concat(), ..record };
     write_alone(record, &out, terminal)
 }
 
@@ -215,6 +212,26 @@ fn write_alone(record: CertificateRecord, out: &Path, terminal: &Terminal) -> an
     let page = out.join(PAGE_FILE);
     write_atomic(&page, render_certificate(&record).as_bytes())?;
     finish(record, &page, terminal)
+}
+
+/// Says which certificate is about to be replaced, as long as it can still be kept: one of the same command and weights is
+/// only made again.
+fn announce(folder: &Path, command: &[String], step: Option<u64>, terminal: &Terminal) {
+    let path = folder.join(CERTIFICATE_FILE);
+    // A damaged one is no loss.
+    let Ok(Some(old)) = read_certificate(&path) else { return };
+    if old.command == command && old.step == step {
+        return;
+    }
+    let written = path.metadata().and_then(|file| file.modified()).ok();
+    let date = written.and_then(|time| jiff::Timestamp::try_from(time).ok());
+    terminal.status(&format!(
+        "this will replace the certificate in {}{}: {}{}",
+        shown(folder),
+        date.map_or(String::new(), |date| format!(", of {}", date.strftime("%Y-%m-%d %H:%M UTC"))),
+        old.command.join(" "),
+        old.step.filter(|_| old.step != step).map_or(String::new(), |old| format!(" (weights after step {old})")),
+    ));
 }
 
 /// Says what was found, to people and to scripts.
