@@ -286,10 +286,10 @@ pub struct Certify {
     /// Views of each image, beside the image itself
     #[arg(long, default_value_t = 16, value_name = "M")]
     pub views: usize,
-    /// Seconds that the proof of each curve of concentration may take; what is not proved by then is a bound [default:
-    /// none up to 100 images a class, otherwise 10]
-    #[arg(long, value_name = "SECONDS")]
-    pub budget: Option<f64>,
+    /// Time that the proof of each curve of concentration may take, as 60s or 1.5m; what is not proved by then is a bound
+    /// [default: none up to 100 images a class, otherwise 10s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub budget: Option<std::time::Duration>,
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_enum, default_value = "last")]
     pub checkpoint: CheckpointName,

@@ -95,11 +95,11 @@ impl Drawn {
     }
 
     /// Their distances, and how they concentrate within each class.
-    pub fn pixels(&self, labels: &Labels, budget: Option<f64>, parameters: Parameters) -> anyhow::Result<Pixels> {
+    pub fn pixels(&self, labels: &Labels, budget: Option<Duration>, parameters: Parameters) -> anyhow::Result<Pixels> {
         let distances = self.distances()?;
         let own = members(labels.of_image(), labels.classes());
         let largest = own.iter().map(Vec::len).max().unwrap_or(0);
-        let budget = sampling::budget(budget.map(Duration::from_secs_f64), largest);
+        let budget = sampling::budget(budget, largest);
         let bar = Bar::new("curves");
         let mut curves = Vec::with_capacity(own.len());
         for (class, images) in own.iter().enumerate() {
