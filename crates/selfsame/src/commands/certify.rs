@@ -31,6 +31,9 @@ mod measure;
 mod words;
 mod world;
 
+/// Classes at most: several matrices of as many rows and columns are kept, of 128 MB each.
+const MOST_CLASSES: usize = 4000;
+
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     match (&args.run, &args.init, &args.embeddings) {
@@ -212,6 +215,17 @@ fn write_alone(record: CertificateRecord, out: &Path, terminal: &Terminal) -> an
     let page = out.join(PAGE_FILE);
     write_atomic(&page, render_certificate(&record).as_bytes())?;
     finish(record, &page, terminal)
+}
+
+/// Refuses classes whose pairs would fill the memory.
+fn check_classes(classes: usize) -> anyhow::Result<()> {
+    match classes > MOST_CLASSES {
+        true => Err(misuse(format!(
+            "{classes} classes: at most {MOST_CLASSES} can be certified, for the centres of every two are compared; take \
+             the images of some of them"
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// Says which certificate is about to be replaced, as long as it can still be kept: one of the same command and weights is

@@ -173,6 +173,13 @@ fn what_is_wrong_is_named() {
         assert_eq!(output.status.code(), Some(1), "{name}: {text}");
         assert!(text.contains(cause) && text.contains(name) && !text.contains("panicked"), "{name}: {text}");
     }
+    // What grows with the square of the classes is refused before it is made.
+    let distinct: Vec<f32> = (1..=4001 * 3).map(|value| value as f32).collect();
+    let many = file(folder.path(), "classes.npy", &npy(&[4001, 3], &distinct)).display().to_string();
+    let labels: Vec<u16> = (0..4001).collect();
+    let labels = file(folder.path(), "labels.npy", &npy(&[4001], &labels)).display().to_string();
+    let output = certify(&["--embeddings", &many, "--labels", &labels], &out);
+    assert!(output.status.code() == Some(2) && said(&output).contains("at most 4000"), "{}", said(&output));
     for args in
         [&["--embeddings", "x.parquet"][..], &["--embeddings", &good, "--views", "3"], &["--labels", &good], &[]]
     {

@@ -18,6 +18,7 @@ use selfsame::theory::{Error, Labels};
 use sha2::{Digest, Sha256};
 
 use super::super::sampling::{self, VIEW_BYTES};
+use super::check_classes;
 use super::world::{Parameters, Pixels, Sample};
 use crate::args::Certify as Args;
 use crate::misuse;
@@ -28,6 +29,8 @@ const EPOCH: u64 = u64::MAX - 2;
 /// Side of an example image at most, and up to how many classes there are any.
 const EXAMPLE_SIDE: u32 = 48;
 const EXAMPLES_UP_TO: usize = 128;
+/// Images at most where there are labels: what is kept of every two of them then comes to 4 GB.
+const MOST_IMAGES: usize = 16_384;
 
 /// Positions in the split of the images measured, in order of their classes.
 pub fn chosen(args: &Args, dataset: &Dataset, split: &Split, name: &str) -> anyhow::Result<Vec<usize>> {
@@ -36,7 +39,20 @@ pub fn chosen(args: &Args, dataset: &Dataset, split: &Split, name: &str) -> anyh
     }
     let Some(labels) = split.labels() else { return Ok(choose(split.len(), args.per_class)) };
     let own = members(labels, dataset.classes.len());
-    Ok(own.iter().flat_map(|own| choose(own.len(), args.per_class).into_iter().map(|at| own[at])).collect())
+    let classes = own.iter().filter(|own| !own.is_empty()).count();
+    check_classes(classes)?;
+    let chosen: Vec<usize> =
+        own.iter().flat_map(|own| choose(own.len(), args.per_class).into_iter().map(|at| own[at])).collect();
+    match chosen.len() > MOST_IMAGES {
+        true => Err(misuse(format!(
+            "--per-class {}: of {} images the distances of every two would fill the memory; at most {MOST_IMAGES} can be \
+             measured, so --per-class {} for {classes} classes",
+            args.per_class,
+            chosen.len(),
+            MOST_IMAGES / classes
+        ))),
+        false => Ok(chosen),
+    }
 }
 
 /// The views of the chosen images, the image itself first: `[image][view][row][pixel][channel]`.

@@ -9,6 +9,7 @@ use npyz::{NpyFile, Order};
 use selfsame::theory::{Labels, Views};
 use zip::ZipArchive;
 
+use super::check_classes;
 use super::world::Sample;
 use crate::misuse;
 
@@ -166,6 +167,7 @@ fn numbered(given: Vec<i64>, images: usize) -> anyhow::Result<(Labels, Vec<Strin
     present.sort_unstable();
     present.dedup();
     let number = |label: &i64| present.binary_search(label).unwrap_or_default() as u32;
+    check_classes(present.len())?;
     let labels = Labels::new(given.iter().map(number).collect(), present.len())?;
     Ok((labels, present.iter().map(i64::to_string).collect()))
 }
