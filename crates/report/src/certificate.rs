@@ -146,10 +146,11 @@ pub struct ClassRecord {
 /// How alike the views of an image are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlignmentRecord {
-    /// L_align of the views that were drawn, a view paired with itself included.
+    /// L_align of the finite world: of all views here, the image itself among them, a view paired with itself included.
     pub finite: Quantity,
-    /// The same for all views that could be drawn.
-    pub unbiased: Quantity,
+    /// The same for two views that the policy draws independently, from those beside the image itself, which is the first
+    /// and was not drawn; none with fewer than two of them.
+    pub unbiased: Option<Quantity>,
     /// What it would be were the two views those of independent images: 2(1 − ‖E f‖²).
     pub chance: Quantity,
     /// The median of the view diameters: half of the images have no two views further apart.
@@ -158,6 +159,13 @@ pub struct AlignmentRecord {
     pub curve: Vec<[f64; 2]>,
     /// R_ε at some ε: as measured, and what the alignment proves of it.
     pub spread: Vec<Spread>,
+}
+
+impl AlignmentRecord {
+    /// What stands for L_align: that of views drawn, and where too few are for it, that of the views here.
+    pub fn best(&self) -> &Quantity {
+        self.unbiased.as_ref().unwrap_or(&self.finite)
+    }
 }
 
 /// R_ε at one ε.

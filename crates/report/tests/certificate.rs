@@ -73,7 +73,7 @@ fn whole(text: &str) -> CertificateRecord {
         classes: [0, 1].map(class).into(),
         alignment: Some(AlignmentRecord {
             finite: exact(0.2),
-            unbiased: estimate(0.25, 0.22, 0.28),
+            unbiased: Some(estimate(0.25, 0.22, 0.28)),
             chance: exact(1.9),
             median_diameter: exact(0.4),
             curve: vec![[0.1, 0.9], [0.4, 0.5], [1.1, 0.0]],

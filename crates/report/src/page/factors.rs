@@ -98,18 +98,24 @@ fn alignment(record: &CertificateRecord) -> Markup {
         &Dial {
             factor: "Alignment",
             question: "Do the views of one image come out alike?",
-            good: found.map(|found| 1.0 - found.unbiased.value / found.chance.value),
+            good: found.map(|found| 1.0 - found.best().value / found.chance.value),
             reading: html! {
                 "L_align "
-                @match found { Some(found) => (value(&found.unbiased)), None => (NONE) }
+                @match found { Some(found) => (value(found.best())), None => (NONE) }
             },
             ends: ["like strangers", "identical"],
             finding: html! {
                 @match found {
                     Some(found) => {
                         "The mean squared distance between two views of an image; of two different images it is "
-                        (number(found.chance.value)) ". With the views that were drawn, each also paired with itself, it is "
-                        (number(found.finite.value)) ". Smaller is better."
+                        (number(found.chance.value)) ". Smaller is better. "
+                        @if found.unbiased.is_some() {
+                            "It is over the " (record.views - 1) " views drawn of each image; with the image itself among them, and "
+                            "each also paired with itself, as the bounds take it, it is " (number(found.finite.value)) "."
+                        } @else {
+                            "It is over the two views here, each also paired with itself; what it is of views drawn takes two or "
+                            "more of them beside the image itself."
+                        }
                     }
                     None => (unmeasured()),
                 }

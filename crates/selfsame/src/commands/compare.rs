@@ -47,7 +47,7 @@ const MEASURES: [Measure; 10] = [
         |record, _| record.concentration.as_ref()?.separation.clone(),
     ),
     ("L_align", "Mean squared distance of two views of an image.", false, |record, _| {
-        Some(record.alignment.as_ref()?.unbiased.clone())
+        Some(record.alignment.as_ref()?.best().clone())
     }),
     ("R_ε", "The share of images with two views more than ε apart.", false, outside),
     ("divergence", "Mean product of the centres of two classes.", false, |record, _| {

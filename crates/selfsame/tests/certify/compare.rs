@@ -41,7 +41,7 @@ fn measures_and_their_order_are_those_of_the_runs() {
         let within = |curve: &Vec<[f64; 3]>| curve.iter().filter(|point| point[1] <= deltas[1]).count() as f64 / 5.0;
         let sigma = record.classes.iter().map(|class| within(&class.curve)).sum::<f64>() / 2.0;
         assert!((value("σ") - sigma).abs() < 1e-12);
-        assert_eq!(value("L_align"), record.alignment.as_ref().unwrap().unbiased.value);
+        assert_eq!(value("L_align"), record.alignment.as_ref().unwrap().best().value);
         assert_eq!(value("LiDAR"), record.named("LiDAR").unwrap().value);
         let evaluation = std::fs::read(path.join("eval.json")).unwrap();
         let knn = serde_json::from_slice::<Evaluation>(&evaluation).unwrap().test.unwrap().knn_acc1;

@@ -156,9 +156,15 @@ fn numbers_are_those_of_plain_loops() {
     let align = align.sum::<f64>() / (2 * IMAGES) as f64;
     let found = record.alignment.as_ref().unwrap();
     close(&found.finite, align);
-    close(&found.unbiased, align * VIEWS as f64 / (VIEWS as f64 - 1.0));
-    assert!(matches!(found.unbiased.trust, Trust::Estimate { low: Some(low), high: Some(high), sample, .. }
-        if low < found.unbiased.value && high > found.unbiased.value && sample == 2 * IMAGES));
+    // Of views drawn: pairs of two different ones of those beside the image itself.
+    let drawn = images.clone().map(|image| {
+        let views = &plain.rows[image][1..];
+        views.iter().flat_map(|a| views.iter().map(move |b| apart(a, b))).sum::<f64>()
+    });
+    let unbiased = found.unbiased.as_ref().unwrap();
+    close(unbiased, drawn.sum::<f64>() / (2 * IMAGES * (VIEWS - 1) * (VIEWS - 2)) as f64);
+    assert!(matches!(unbiased.trust, Trust::Estimate { low: Some(low), high: Some(high), sample, .. }
+        if low < unbiased.value && high > unbiased.value && sample == 2 * IMAGES));
     let diameters: Vec<f64> = images.clone().map(|image| plain.diameter(image)).collect();
     for &[epsilon, outside] in &found.curve {
         let expected = diameters.iter().filter(|&&diameter| diameter > epsilon + 1e-10).count();
@@ -281,6 +287,7 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     // Other splits, and another number of images a class than there is.
     let record = certify(&out, "--split train --per-class 1000 --views 1");
     assert_eq!((record.split.as_str(), record.views), ("train", 2));
+    assert_eq!(record.alignment.as_ref().unwrap().unbiased, None, "one view drawn is no pair");
     assert!(record.images < 60, "validation images are not among them: {}", record.images);
     // Accuracies of other weights do not stand beside it.
     let probe = |record: &CertificateRecord| record.named("linear probe").is_some();

@@ -1,5 +1,7 @@
 //! From a finite world to the record of all that is measured and proved of it.
 
+use std::ops::Range;
+
 use selfsame::concentration::forecast::{Measures, halves, restrict, standard_error};
 use selfsame::eval::{Features, MAX_DIM, Rows, geometry, sample as choose};
 use selfsame::report::certificate::{
@@ -168,20 +170,29 @@ fn estimate(value: f64, [low, high]: [f64; 2], method: &'static str, sample: usi
     Quantity { value, trust: Trust::Estimate { low: Some(low), high: Some(high), method: method.into(), sample } }
 }
 
+/// L_align of two independent draws. The first view of an image is the image itself, which was not drawn, so it rests on
+/// the others.
+fn of_draws(sample: &Sample) -> Result<Option<Quantity>, Error> {
+    let drawn = sample.views - 1;
+    if drawn < 2 {
+        return Ok(None);
+    }
+    let values = some_views(sample, 1..sample.views);
+    let found = measure::alignment(&Views::new(sample.images, drawn, sample.dim, &values)?.on_sphere()?);
+    let correction = drawn as f64 / (drawn as f64 - 1.0);
+    let value = correction * found.finite;
+    let half = mean_interval(&found.of_image).and_then(|interval| interval.half).map(|half| half * correction);
+    let trust = Trust::Estimate {
+        low: half.map(|half| (value - half).max(0.0)),
+        high: half.map(|half| value + half),
+        method: "Student's t over images, 95 %".into(),
+        sample: sample.images,
+    };
+    Ok(Some(Quantity { value, trust }))
+}
+
 fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quantity>) -> Result<AlignmentRecord, Error> {
     let World { sample, views, alignment, diameters, .. } = world;
-    let correction = sample.views as f64 / (sample.views as f64 - 1.0);
-    let unbiased = alignment.unbiased.unwrap_or(alignment.finite);
-    let half = mean_interval(&alignment.of_image).and_then(|interval| interval.half).map(|half| half * correction);
-    let unbiased = Quantity {
-        value: unbiased,
-        trust: Trust::Estimate {
-            low: half.map(|half| (unbiased - half).max(0.0)),
-            high: half.map(|half| unbiased + half),
-            method: "Student's t over images, 95 %".into(),
-            sample: sample.images,
-        },
-    };
     let sorted = diameters.sorted();
     let median = sorted[(sorted.len() - 1) / 2];
     let step = sorted.len().div_ceil(SPREAD_POINTS).max(1);
@@ -194,7 +205,7 @@ fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quanti
     let half = diameters_of_half(sample)?;
     Ok(AlignmentRecord {
         finite: Quantity::exact(alignment.finite),
-        unbiased,
+        unbiased: of_draws(sample)?,
         chance: Quantity::exact(2.0 * (1.0 - views.mean_norm2())),
         median_diameter: Quantity::exact(median),
         curve,
@@ -202,11 +213,16 @@ fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quanti
     })
 }
 
+/// The embeddings of some views of each image.
+fn some_views(sample: &Sample, views: Range<usize>) -> Vec<f32> {
+    let images = sample.values.chunks_exact(sample.views * sample.dim);
+    images.flat_map(|image| &image[views.start * sample.dim..views.end * sample.dim]).copied().collect()
+}
+
 /// The view diameters over the first half of the views.
 fn diameters_of_half(sample: &Sample) -> Result<Diameters, Error> {
     let views = sample.views.div_ceil(2);
-    let images = sample.values.chunks_exact(sample.views * sample.dim);
-    let values: Vec<f32> = images.flat_map(|image| &image[..views * sample.dim]).copied().collect();
+    let values = some_views(sample, 0..views);
     Ok(measure::diameters(&Views::new(sample.images, views, sample.dim, &values)?.on_sphere()?))
 }
 
