@@ -300,6 +300,13 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     let record = certify(&out, "--per-class 5 --views 2");
     assert!(!probe(&record) && record.left_out.iter().any(|sentence| sentence.contains("not of these weights")));
     assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("weights after step 1"));
+    // Halves of three images say nothing of others.
+    let record = certify(&out, "--per-class 3 --views 2");
+    let found = record.concentration.unwrap();
+    for found in [found.sigma_interval, found.mean_sigma_interval, found.separation_interval.unwrap()] {
+        assert!(matches!(found.trust, Trust::Estimate { low: None, high: None, .. }), "{found}");
+    }
+    assert!(record.left_out.iter().any(|sentence| sentence.contains("only where every class has 4")));
     // Of one class nothing can be taken for another.
     let single = folder.path().join("single");
     let mut args = small("pretrain", &single);

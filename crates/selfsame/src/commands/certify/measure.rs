@@ -31,6 +31,8 @@ const EXACT_ROWS: usize = 20_000;
 const DRAWS: usize = 1_000_000;
 /// Images that uniformity, which looks at all pairs, is measured on at most.
 const UNIFORMITY_IMAGES: usize = 5000;
+/// Images a class that halves say something of: a half of three is two.
+pub const FEWEST: usize = 4;
 /// The share of the middle class that its main part holds at the δ shown.
 const LEVEL: f64 = 0.5;
 
@@ -145,7 +147,7 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
         seed: sample.seed,
         classes: labelled.as_ref().map(|labelled| classes(world, labelled)).transpose()?.unwrap_or_default(),
         alignment: (sample.views > 1).then(|| alignment(world, best, ratio.as_ref())).transpose()?,
-        concentration: labelled.as_ref().and_then(|labelled| Some(concentration(labelled.pixels.as_ref()?))),
+        concentration: labelled.as_ref().and_then(|found| Some(concentration(found.labels, found.pixels.as_ref()?))),
         divergence: match labelled {
             Some(labelled) => Some(divergence(world, labelled, &infonce, correlation.as_ref())?),
             None => None,
@@ -269,13 +271,21 @@ fn largest_ratio(world: &World<'_>, pixels: &Pixels) -> Result<Option<Quantity>,
     pairs.peek().is_some().then(|| lipschitz::largest_ratio(pairs)).transpose()
 }
 
-fn concentration(measurable: &Measurable<'_>) -> ConcentrationRecord {
+fn concentration(labels: &Labels, measurable: &Measurable<'_>) -> ConcentrationRecord {
     let Measurable { pixels, key, measures, halves, .. } = measurable;
+    let few = labels.counts().iter().any(|&count| count < FEWEST);
     let sampled = |of: &dyn Fn(&Measures) -> f64| {
         let value = of(measures);
         let error = SIDE * standard_error(&halves.iter().map(of).collect::<Vec<_>>());
-        let ends = [(value - error).max(0.0), (value + error).min(1.0)];
-        estimate(value, ends, "delete-half jackknife over images, 95 %", pixels.distances.n)
+        let (ends, method) = match error > 0.0 && !few {
+            true => {
+                (Some([(value - error).max(0.0), (value + error).min(1.0)]), "delete-half jackknife over images, 95 %")
+            }
+            false if few => (None, "a class has too few images to make halves of"),
+            false => (None, "all halves of the images give the same"),
+        };
+        let (low, high) = (ends.map(|ends| ends[0]), ends.map(|ends| ends[1]));
+        Quantity { value, trust: Trust::Estimate { low, high, method: method.into(), sample: pixels.distances.n } }
     };
     let share =
         |[low, high]: [f64; 2]| Quantity { value: low, trust: if low < high { Trust::Bound } else { Trust::Exact } };

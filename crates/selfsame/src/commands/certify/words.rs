@@ -4,7 +4,7 @@ use selfsame::report::certificate::{Assumption, CertificateRecord, ErrorBound, W
 use selfsame::theory::Quantity;
 use selfsame::theory::bounds::certificate::{Certificate, Form};
 
-use super::measure::{Measurable, World};
+use super::measure::{FEWEST, Measurable, World};
 
 /// The record with its sentences.
 pub fn with_words(record: CertificateRecord, world: &World<'_>) -> CertificateRecord {
@@ -266,6 +266,17 @@ fn left_out(record: &CertificateRecord) -> Vec<String> {
         }
     };
     let labelled = !record.classes.is_empty();
+    let fewest = record.classes.iter().min_by_key(|class| class.images).filter(|class| class.images < FEWEST);
+    if let (Some(class), true) = (fewest, record.concentration.is_some()) {
+        say(
+            true,
+            format!(
+                "{} has {} of the images: concentration has an interval only where every class has {FEWEST} or more, \
+                 because it comes from halves of them.",
+                class.name, class.images
+            ),
+        );
+    }
     say(
         !labelled,
         "There are no labels, so there are no class centres: divergence, the nearest-centre error and all bounds on them \
