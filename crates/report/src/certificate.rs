@@ -63,7 +63,7 @@ pub struct CertificateRecord {
     pub bounds: Vec<ErrorBound>,
     /// The strongest form again, were one factor perfect and all else as it is.
     pub what_if: Vec<WhatIf>,
-    /// The InfoNCE loss in its parts, and what it says of the divergence.
+    /// The InfoNCE loss in its parts, and what it says of the divergence; none where an image has one view.
     pub infonce: Option<InfoNceRecord>,
     /// The cross-correlation matrix, and what it says of the divergence.
     pub correlation: Option<CorrelationRecord>,
@@ -235,12 +235,19 @@ pub struct Pair {
     pub classes: [usize; 2],
     /// μ_k·μ_ℓ.
     pub product: Quantity,
-    /// What InfoNCE proves of it, as published.
-    pub published: Quantity,
-    /// The same, sharper.
-    pub pairwise: Quantity,
+    /// What InfoNCE proves of it; none where an image has one view.
+    pub infonce: Option<LossPair>,
     /// The same of standardised embeddings, and what cross-correlation proves of it.
     pub correlation: Option<CorrelationPair>,
+}
+
+/// Bounds on a product of two centres by the InfoNCE loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LossPair {
+    /// As published.
+    pub published: Quantity,
+    /// Sharper.
+    pub pairwise: Quantity,
 }
 
 /// A product of two centres of standardised embeddings, and bounds on it; none of them can exceed ‖μ_k‖‖μ_ℓ‖.
@@ -306,8 +313,8 @@ pub struct CorrelationRecord {
     pub dim: usize,
     /// Coordinates left out.
     pub constant: usize,
-    /// L_1 = Σ (1 − C_ii)².
-    pub l1: Quantity,
+    /// L_1 = Σ (1 − C_ii)²; none where an image has one view.
+    pub l1: Option<Quantity>,
     /// L_2 = ‖C − I‖².
     pub l2: Quantity,
     /// tr C.

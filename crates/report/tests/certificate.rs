@@ -106,8 +106,7 @@ fn whole(text: &str) -> CertificateRecord {
             closest: vec![Pair {
                 classes: [0, 1],
                 product: exact(0.34),
-                published: bound(3.1),
-                pairwise: assumed(0.77, text),
+                infonce: Some(LossPair { published: bound(3.1), pairwise: assumed(0.77, text) }),
                 correlation: Some(pair),
             }],
             products: vec![0.9, 0.34, -0.34, 0.85],
@@ -134,7 +133,7 @@ fn whole(text: &str) -> CertificateRecord {
         correlation: Some(CorrelationRecord {
             dim: 7,
             constant: 1,
-            l1: exact(0.6),
+            l1: Some(exact(0.6)),
             l2: exact(12.0),
             trace: exact(5.0),
             trace_residual: exact(1e-16),
@@ -223,10 +222,18 @@ fn what_is_missing_is_left_out() {
     check(&empty);
     assert!(empty.contains("Nothing was certified"));
     // As of embeddings of one view, with labels.
-    let (alignment, concentration, lipschitz, examples) = (None, None, None, None);
+    let (alignment, concentration, infonce, lipschitz, examples) = (None, None, None, None, None);
     let (bounds, what_if) = (Vec::new(), Vec::new());
-    let some =
-        page(CertificateRecord { alignment, concentration, lipschitz, examples, bounds, what_if, ..whole("ring") });
+    let some = page(CertificateRecord {
+        alignment,
+        concentration,
+        infonce,
+        lipschitz,
+        examples,
+        bounds,
+        what_if,
+        ..whole("ring")
+    });
     check(&some);
     assert!(some.contains("Not measured") && !some.contains("change this first") && some.contains("12.5%"));
     // Records that do not fit together, and numbers beyond all measure.

@@ -60,6 +60,7 @@ fn what_can_be_computed_is_and_the_rest_says_why_not() {
 
     assert_eq!((found.images, found.views, found.dim), (count, 1, dim));
     assert_eq!(found.classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["7", "11"]);
+    assert!(found.infonce.is_none() && found.named("nearest centre, any view").is_none(), "they take two views");
     assert!(found.alignment.is_none() && found.concentration.is_none() && found.bounds.is_empty());
     for why in ["one view", "no pixels"] {
         assert!(found.left_out.iter().any(|sentence| sentence.contains(why)), "{why}: {:?}", found.left_out);

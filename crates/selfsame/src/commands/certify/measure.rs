@@ -6,7 +6,7 @@ use selfsame::concentration::forecast::{Measures, halves, restrict, standard_err
 use selfsame::eval::{Features, MAX_DIM, Rows, geometry, sample as choose};
 use selfsame::report::certificate::{
     AlignmentRecord, CertificateRecord, ClassRecord, ConcentrationRecord, CorrelationPair, CorrelationRecord,
-    DivergenceRecord, ErrorBound, InfoNceRecord, Named, Pair, Spread, WhatIf,
+    DivergenceRecord, ErrorBound, InfoNceRecord, LossPair, Named, Pair, Spread, WhatIf,
 };
 use selfsame::report::{mean_interval, wilson};
 use selfsame::theory::bounds::certificate::{ByClass, Certificate, Form};
@@ -126,12 +126,7 @@ fn common_key(pixels: &Pixels) -> u64 {
 /// Everything that is a number, of the record.
 pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Result<CertificateRecord> {
     let World { sample, views, labelled, .. } = world;
-    status("the InfoNCE loss");
-    let rows = views.rows();
-    let infonce = match rows <= EXACT_ROWS && (rows as f64).powi(2) * views.dim() as f64 <= EXACT_WORK {
-        true => measure::infonce(views)?,
-        false => measure::infonce_sampled(views, DRAWS, sample.seed)?,
-    };
+    let infonce = (sample.views > 1).then(|| infonce_loss(views, sample.seed, status)).transpose()?;
     status("the cross-correlation matrix");
     let correlation = CrossCorrelation::new(world)?;
     status("the error bound");
@@ -149,10 +144,10 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
         alignment: (sample.views > 1).then(|| alignment(world, best, ratio.as_ref())).transpose()?,
         concentration: labelled.as_ref().and_then(|found| Some(concentration(found.labels, found.pixels.as_ref()?))),
         divergence: match labelled {
-            Some(labelled) => Some(divergence(world, labelled, &infonce, correlation.as_ref())?),
+            Some(labelled) => Some(divergence(world, labelled, infonce.as_ref(), correlation.as_ref())?),
             None => None,
         },
-        errors: labelled.as_ref().map(errors).unwrap_or_default(),
+        errors: labelled.as_ref().map(|labelled| errors(labelled, sample.views)).unwrap_or_default(),
         what_if: labelled
             .as_ref()
             .and_then(|labelled| labelled.pixels.as_ref())
@@ -160,12 +155,21 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
             .transpose()?
             .unwrap_or_default(),
         bounds: bounds.unwrap_or_default(),
-        infonce: Some(infonce_record(world, &infonce)?),
+        infonce: infonce.map(|loss| infonce_record(world, &loss)).transpose()?,
         correlation: correlation.map(|correlation| correlation.record),
         geometry: shape(sample)?,
         lipschitz: ratio,
         ..CertificateRecord::default()
     })
+}
+
+fn infonce_loss(views: &Views<'_>, seed: u64, status: &mut dyn FnMut(&str)) -> Result<InfoNce, Error> {
+    status("the InfoNCE loss");
+    let rows = views.rows();
+    match rows <= EXACT_ROWS && (rows as f64).powi(2) * views.dim() as f64 <= EXACT_WORK {
+        true => measure::infonce(views),
+        false => measure::infonce_sampled(views, DRAWS, seed),
+    }
 }
 
 fn estimate(value: f64, [low, high]: [f64; 2], method: &'static str, sample: usize) -> Quantity {
@@ -336,7 +340,7 @@ fn classes(world: &World<'_>, labelled: &Labelled<'_>) -> anyhow::Result<Vec<Cla
     Ok((0..labels.classes()).map(class).collect())
 }
 
-fn errors(labelled: &Labelled<'_>) -> Vec<Named> {
+fn errors(labelled: &Labelled<'_>, views: usize) -> Vec<Named> {
     let Errors { overall, any_view, .. } = labelled.errors;
     let left_out = labelled.left_out.map(|(error, images)| {
         let interval = wilson(error, images as u64);
@@ -345,7 +349,7 @@ fn errors(labelled: &Labelled<'_>) -> Vec<Named> {
     let named = |(name, quantity): (&str, Option<Quantity>)| quantity.map(|q| Named { name: name.into(), quantity: q });
     [
         ("nearest centre", Some(Quantity::exact(overall))),
-        ("nearest centre, any view", Some(Quantity::exact(any_view))),
+        ("nearest centre, any view", (views > 1).then(|| Quantity::exact(any_view))),
         ("nearest centre, others of their kind", left_out),
     ]
     .into_iter()
@@ -395,7 +399,7 @@ fn what_if(measurable: &Measurable<'_>) -> Result<Vec<WhatIf>, Error> {
 fn divergence(
     world: &World<'_>,
     labelled: &Labelled<'_>,
-    loss: &InfoNce,
+    loss: Option<&InfoNce>,
     correlation: Option<&CrossCorrelation>,
 ) -> Result<DivergenceRecord, Error> {
     let centres = &labelled.centres;
@@ -404,16 +408,26 @@ fn divergence(
     let product = |[a, b]: [usize; 2]| centres.product(a, b);
     pairs.sort_by(|&a, &b| product(b).total_cmp(&product(a)).then(a.cmp(&b)));
     pairs.truncate(CLOSEST);
-    let (l2, trust) = upper(&loss.l2);
-    let pairwise = infonce::pairwise(l2, &infonce::classes(&world.alignment, centres, labelled.labels)?);
-    let bound = |value: f64| Quantity { value, trust: trust.clone() };
+    let of_loss = match loss {
+        Some(loss) => {
+            let (l2, trust) = upper(&loss.l2);
+            let pairwise = infonce::pairwise(l2, &infonce::classes(&world.alignment, centres, labelled.labels)?);
+            Some((l2, trust, pairwise))
+        }
+        None => None,
+    };
+    let by_loss = |[a, b]: [usize; 2], weights: [f64; 2]| -> Result<Option<LossPair>, Error> {
+        let Some((l2, trust, pairwise)) = &of_loss else { return Ok(None) };
+        let bound = |value: f64| Quantity { value, trust: trust.clone() };
+        let published = bound(infonce::published_best(*l2, weights, &world.diameters)?);
+        Ok(Some(LossPair { published, pairwise: bound(pairwise[a * k + b]) }))
+    };
     let pair = |&[a, b]: &[usize; 2]| {
         let weights = [masses[a], masses[b]];
         Ok(Pair {
             classes: [a, b],
             product: Quantity::exact(product([a, b])),
-            published: bound(infonce::published_best(l2, weights, &world.diameters)?),
-            pairwise: bound(pairwise[a * k + b]),
+            infonce: by_loss([a, b], weights)?,
             correlation: correlation.map(|correlation| correlation.pair([a, b], weights)).transpose()?.flatten(),
         })
     };
@@ -482,7 +496,7 @@ impl CrossCorrelation {
         let mut record = CorrelationRecord {
             dim,
             constant: sample.dim - dim,
-            l1: Quantity::exact(correlation.l1()),
+            l1: (sample.views > 1).then(|| Quantity::exact(correlation.l1())),
             l2: Quantity::exact(l2),
             trace: Quantity::exact(trace),
             trace_residual: Quantity::exact((align - 2.0 * (d - trace)).abs() / (2.0 * d)),

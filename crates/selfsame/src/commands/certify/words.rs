@@ -285,8 +285,8 @@ fn left_out(record: &CertificateRecord) -> Vec<String> {
     );
     say(
         record.alignment.is_none(),
-        "Each image has one view, so nothing is known of alignment, view diameters and R_ε; give embeddings of several \
-         views as an array of images × views × values."
+        "Each image has one view. Alignment, view diameters, R_ε, the error of any view, the InfoNCE loss and L_1 of \
+         cross-correlation take two or more: give embeddings of several views as an array of images × views × values."
             .into(),
     );
     say(
