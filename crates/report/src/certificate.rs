@@ -175,7 +175,7 @@ pub struct Spread {
     pub epsilon: f64,
     /// R_ε of the views drawn.
     pub outside: Quantity,
-    /// The same for other images of their kind, and as many views.
+    /// The same for other images of their kind, and as many views; the interval allows for ε having been chosen by these.
     pub outside_interval: Quantity,
     /// The same of the first half of the views: how much it still grows with their number.
     pub outside_of_half: Quantity,

@@ -8,7 +8,7 @@ use selfsame::report::certificate::{
     AlignmentRecord, CertificateRecord, ClassRecord, ConcentrationRecord, CorrelationPair, CorrelationRecord,
     DivergenceRecord, ErrorBound, InfoNceRecord, LossPair, Named, Pair, Spread, WhatIf,
 };
-use selfsame::report::{mean_interval, wilson};
+use selfsame::report::{band, mean_interval, wilson};
 use selfsame::theory::bounds::certificate::{ByClass, Certificate, Form};
 use selfsame::theory::bounds::cross_correlation::Measured;
 use selfsame::theory::bounds::{infonce, lipschitz, spread};
@@ -249,11 +249,17 @@ fn spread_at(world: &World<'_>, half: &Diameters, epsilon: f64, ratio: Option<&Q
             .map(|ln| Quantity { value: ln / std::f64::consts::LN_10, trust: Trust::Assumed { that: that.into() } }))
     };
     let outside = world.diameters.share_above(epsilon);
-    let interval = wilson(outside, world.sample.images as u64);
+    // The images that are counted have chosen ε.
+    let interval = band(outside, world.sample.images as u64);
     Ok(Spread {
         epsilon,
         outside: Quantity::exact(outside),
-        outside_interval: estimate(outside, [interval.low, interval.high], "Wilson, 95 %", world.sample.images),
+        outside_interval: estimate(
+            outside,
+            [interval.low, interval.high],
+            "Dvoretzky, Kiefer and Wolfowitz, 95 % at every ε at once",
+            world.sample.images,
+        ),
         outside_of_half: Quantity::exact(half.share_above(epsilon)),
         bound: Quantity { value: spread::finite(alignment, world.sample.views, epsilon)?, trust: Trust::Bound },
         log10_published: world.sample.pixels.as_ref().zip(ratio).map(published).transpose()?.flatten(),
