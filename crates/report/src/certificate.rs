@@ -47,7 +47,7 @@ pub struct CertificateRecord {
     pub verdict: Vec<String>,
     /// What stands in the way of a better bound, a sentence each.
     pub obstacles: Vec<String>,
-    /// What to change first.
+    /// What to change first to improve the bound, which is not the accuracy.
     pub advice: Vec<String>,
     /// The classes; empty without labels.
     pub classes: Vec<ClassRecord>,
@@ -91,7 +91,7 @@ impl CertificateRecord {
         all.min_by(|a, b| a.value.total_cmp(&b.value))
     }
 
-    /// The factor to change first: the one that, were it perfect, would help most; none where nothing is left to gain.
+    /// The factor to change first to improve the bound: the one that, were it perfect, would help most; none where nothing is left to gain.
     pub fn first(&self) -> Option<&WhatIf> {
         if self.best_bound().is_some_and(|bound| bound.value == 0.0) {
             return None;

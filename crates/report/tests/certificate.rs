@@ -183,8 +183,8 @@ fn what_was_found_is_on_the_page() {
     let text = page(whole("ring"));
     check(&text);
     // The concentration, were it perfect, would help most; no other dial is marked.
-    let marked = text.split("change this first").next().unwrap();
-    assert_eq!(text.matches("change this first").count(), 1);
+    let marked = text.split("first, for the bound").next().unwrap();
+    assert_eq!(text.matches("first, for the bound").count(), 1);
     assert!(marked.ends_with("Concentration <span class=\"badge\">"), "{}", &marked[marked.len() - 60..]);
     for part in [
         "id=\"factors\"",
@@ -235,7 +235,7 @@ fn what_is_missing_is_left_out() {
         ..whole("ring")
     });
     check(&some);
-    assert!(some.contains("Not measured") && !some.contains("change this first") && some.contains("12.5%"));
+    assert!(some.contains("Not measured") && !some.contains("first, for the bound") && some.contains("12.5%"));
     // Records that do not fit together, and numbers beyond all measure.
     let mut odd = whole("ring");
     odd.classes.truncate(1);

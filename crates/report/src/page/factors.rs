@@ -61,7 +61,7 @@ impl Dial<'_> {
         let good = self.good.filter(|good| good.is_finite()).map(|good| good.clamp(0.0, 1.0));
         html! {
             article.dial.card.first[first] {
-                h3 { (self.factor) @if first { " " span.badge { "change this first" } } }
+                h3 { (self.factor) @if first { " " span.badge { "first, for the bound" } } }
                 p.question { (self.question) }
                 svg viewBox="0 0 160 98" role="img" aria-label={ (self.factor) ": " @match good { Some(good) => { (percent(good)) " of the way from the worst to the best" } None => "not measured" } } {
                     path.track d={ "M" (x - RADIUS) " " (y) "A" (RADIUS) " " (RADIUS) " 0 0 1 " (x + RADIUS) " " (y) } {}

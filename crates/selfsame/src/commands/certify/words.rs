@@ -142,7 +142,7 @@ fn obstacles(record: &CertificateRecord, measurable: &Measurable<'_>) -> Vec<Str
     sentences
 }
 
-/// The factor whose being perfect would help most, and how to move it.
+/// The factor whose being perfect would help the bound most, and how to move it.
 fn advice(record: &CertificateRecord) -> Vec<String> {
     let Some(best) = record.first() else { return Vec::new() };
     let own = record.best_bound().map_or(1.0, |bound| bound.value);
@@ -169,7 +169,13 @@ fn advice(record: &CertificateRecord) -> Vec<String> {
              selfsame forecast ranks augmentations by it."
         }
     };
-    vec![format!("Change the {} first: {gain}.", best.factor), how.into()]
+    vec![
+        format!("To improve the bound, change the {} first: {gain}.", best.factor),
+        how.into(),
+        "This is advice for the bound, for what can be proved. It is none for the accuracy, which may well rise while the bound \
+         does not, and fall while it improves."
+            .into(),
+    ]
 }
 
 fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) -> Vec<Assumption> {
