@@ -107,6 +107,13 @@ impl CertificateRecord {
     }
 }
 
+/// The least that the largest product of `classes` unit vectors of `dim` values can be: −1/(K − 1), the corners of a
+/// simplex, where K ≤ d + 1; 0, axes in both directions, up to K = 2d (Rankin 1955). Beyond, it is above 0, and nobody knows
+/// how much: 0 is a limit that is not reached.
+pub fn least_product(classes: usize, dim: usize) -> f64 {
+    if classes <= dim.saturating_add(1) { -1.0 / (classes.max(2) as f64 - 1.0) } else { 0.0 }
+}
+
 /// A number with its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Named {

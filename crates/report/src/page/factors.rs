@@ -6,7 +6,7 @@ use super::Section;
 use super::chart::{Axis, LineChart, round};
 use super::format::{NONE, counted, number, percent};
 use super::quantity::{self, value};
-use crate::certificate::{CertificateRecord, EXAMPLES, Pair};
+use crate::certificate::{CertificateRecord, EXAMPLES, Pair, least_product};
 use crate::sprite::Sprite;
 
 /// Up to this many classes the heat map is drawn, and up to this many it has names.
@@ -128,8 +128,8 @@ fn alignment(record: &CertificateRecord) -> Markup {
 fn divergence(record: &CertificateRecord) -> Markup {
     let found = record.divergence.as_ref();
     let largest = found.and_then(|found| found.largest.as_ref());
-    // No K unit vectors are further apart than the corners of the simplex.
-    let best = -1.0 / (record.classes.len().max(2) as f64 - 1.0);
+    let (classes, dim) = (record.classes.len(), record.dim);
+    let best = least_product(classes, dim);
     card(
         record,
         &Dial {
@@ -140,12 +140,13 @@ fn divergence(record: &CertificateRecord) -> Markup {
                 "largest μ·μ "
                 @match largest { Some(largest) => (value(largest)), None => (NONE) }
             },
-            ends: ["one point", "simplex"],
+            ends: ["one point", "far apart"],
             finding: html! {
                 @match found {
                     Some(found) => {
                         "The product of the two closest class centres, between −1 and 1; "
-                        (record.classes.len()) " classes as far apart as can be have " (number(best))
+                        @if classes > 2 * dim { (classes) " classes in " (dim) " dimensions never come down to " (number(best)) }
+                        @else { (classes) " classes as far apart as " (dim) " dimensions allow have " (number(best)) }
                         @if let Some(mean) = &found.mean { ". The mean over pairs is " (number(mean.value)) }
                         ". The shortest centre is Δ_μ = " (number(found.shortfall.value)) " short of length 1, squared. Smaller is better."
                     }

@@ -151,7 +151,7 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
         what_if: labelled
             .as_ref()
             .and_then(|labelled| labelled.pixels.as_ref())
-            .map(what_if)
+            .map(|measurable| what_if(measurable, sample.dim))
             .transpose()?
             .unwrap_or_default(),
         bounds: bounds.unwrap_or_default(),
@@ -383,21 +383,32 @@ fn of_classes(certificates: &ByClass) -> f64 {
     if certificates.classes.iter().all(Certificate::vacuous) { 1.0 } else { certificates.error }
 }
 
-fn what_if(measurable: &Measurable<'_>) -> Result<Vec<WhatIf>, Error> {
+fn what_if(measurable: &Measurable<'_>, dim: usize) -> Result<Vec<WhatIf>, Error> {
     let own = &measurable.ingredients;
+    let k = own.classes.len();
+    let apart = match k {
+        _ if k <= dim + 1 => "centres, of the lengths they have, as far apart as can be".to_owned(),
+        _ if k <= 2 * dim => format!(
+            "centres, of the lengths they have, at right angles or more, and {k} of them are no further apart in {dim} \
+             dimensions"
+        ),
+        _ => format!(
+            "centres, of the lengths they have, at right angles, a limit that {k} of them do not reach in {dim} dimensions"
+        ),
+    };
     let worlds = [
-        ("alignment", "all views of an image in one point", own.aligned()),
-        ("divergence", "centres, of the lengths they have, as far apart as can be", own.divergent()),
-        ("concentration", "a view that all images of a class share", own.concentrated()),
+        ("alignment", "all views of an image in one point".to_owned(), own.aligned()),
+        ("divergence", apart, own.divergent(dim)),
+        ("concentration", "a view that all images of a class share".to_owned(), own.concentrated()),
     ];
-    let worlds = worlds.into_iter().filter(|(factor, ..)| *factor != "divergence" || own.classes.len() > 1);
-    let what_if = |(factor, perfect, ingredients): (&str, &'static str, Ingredients)| {
+    let worlds = worlds.into_iter().filter(|(factor, ..)| *factor != "divergence" || k > 1);
+    let what_if = |(factor, perfect, ingredients): (&str, String, Ingredients)| {
         let world = ingredients.world()?;
         let whole = world.certify(Form::Sharpened);
         let value = of_classes(&world.certify_classes(Form::Sharpened)).min(whole.bound());
-        let trust = Trust::Assumed { that: perfect.into() };
+        let trust = Trust::Assumed { that: perfect.clone().into() };
         let bound = Quantity { value, trust };
-        Ok(WhatIf { factor: factor.into(), perfect: perfect.into(), bound, slack: whole.slack })
+        Ok(WhatIf { factor: factor.into(), perfect, bound, slack: whole.slack })
     };
     worlds.map(what_if).collect()
 }
