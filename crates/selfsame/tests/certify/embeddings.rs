@@ -121,6 +121,20 @@ fn views_archives_and_other_widths_are_read() {
 }
 
 #[test]
+fn wide_embeddings_say_what_they_lack() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, path) = (folder.path().join("out"), file(folder.path(), "f.npy", &npy(&[3, 4100], &rows(3, 4100))));
+    let found = record(&["--embeddings", &path.display().to_string(), "--seed", "4"], &out);
+    assert!(found.named("RankMe").is_none() && found.named("uniformity").is_some());
+    assert!(found.left_out.iter().any(|sentence| sentence.contains("RankMe, αReQ and LiDAR")), "{:?}", found.left_out);
+    // The command says all that decides the record.
+    let written = std::fs::read(out.join("certificate.json")).unwrap();
+    assert!(run(&found.command[1..]).status.success());
+    assert_eq!(std::fs::read(out.join("certificate.json")).unwrap(), written);
+    assert!(found.command.join(" ").contains("--seed 4 --out "), "{:?}", found.command);
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");

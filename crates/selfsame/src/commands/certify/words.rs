@@ -1,5 +1,6 @@
 //! What the numbers of a certificate say: verdict, what stands in the way, what to change, what is assumed.
 
+use selfsame::eval::MAX_DIM;
 use selfsame::report::certificate::{Assumption, CertificateRecord, ErrorBound, WhatIf};
 use selfsame::theory::Quantity;
 use selfsame::theory::bounds::certificate::{Certificate, Form};
@@ -302,8 +303,15 @@ fn left_out(record: &CertificateRecord) -> Vec<String> {
             .into(),
     );
     say(
+        record.dim > MAX_DIM,
+        format!(
+            "An embedding has {} values, and of more than {MAX_DIM} no matrix is kept: RankMe, αReQ and LiDAR were left out.",
+            record.dim
+        ),
+    );
+    say(
         record.correlation.is_none(),
-        "The cross-correlation matrix was left out: no coordinate varies, or there are more than can be held.".into(),
+        format!("The cross-correlation matrix was left out: no coordinate varies, or more than {MAX_DIM} do."),
     );
     if let Some(correlation) = &record.correlation {
         say(
