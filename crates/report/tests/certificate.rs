@@ -290,6 +290,7 @@ fn a_comparison_is_a_page_whatever_it_holds() {
             delta: Some(12.5),
             epsilon: None,
             accuracies: vec![text.into(), text.into()],
+            leading: 0,
             predictors: vec![
                 predictor("worse", Some(estimate(-0.5, -0.75, 0.0))),
                 predictor("better", Some(estimate(0.75, 0.25, 0.875))),
@@ -301,9 +302,14 @@ fn a_comparison_is_a_page_whatever_it_holds() {
     };
     let page = render_comparison(&of("x"));
     check(&page);
-    for text in
-        ["<strong class=\"trained\">betterx</strong> orders", "0.75", "−0.50", "Its interval leaves out 0", "vacuous"]
-    {
+    for text in [
+        "<strong class=\"trained\">betterx</strong> orders",
+        "0.75",
+        "−0.50",
+        "leaves out 0, but",
+        "best of 2 measures",
+        "vacuous",
+    ] {
         assert!(page.contains(text), "{text}");
     }
     check(&render_comparison(&of(HOSTILE)));

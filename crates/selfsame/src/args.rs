@@ -306,11 +306,12 @@ pub struct Certify {
 #[command(after_help = "Examples:
   selfsame compare runs/*
   selfsame compare runs/simclr runs/byol runs/vicreg --out comparison
+  selfsame compare certificates/*
 
 Takes what `selfsame eval` and `selfsame certify` wrote into the folders of the runs, which should have measured the same
 images; measures nothing anew.")]
 pub struct Compare {
-    /// Folders of runs
+    /// Folders of runs, or of certificates that no run has
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// Folder for compare.html and compare.json

@@ -22,6 +22,12 @@ use crate::misuse;
 /// Exit code of a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
+/// The command as it was typed, whatever file the program lies in.
+pub fn typed() -> Vec<String> {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("selfsame".to_owned()).chain(words).collect()
+}
+
 /// A path for people and JSON, whatever bytes it is made of.
 fn shown(path: &std::path::Path) -> String {
     path.display().to_string()

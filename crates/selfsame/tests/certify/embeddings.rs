@@ -7,7 +7,7 @@ use crate::common::{run, said};
 use npyz::WriterBuilder as _;
 use selfsame::report::certificate::CertificateRecord;
 
-fn npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
+pub fn npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd().unwrap();
     writer.extend(values.iter().copied()).unwrap();
@@ -15,14 +15,14 @@ fn npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(shape: &[u64], values: &
     bytes
 }
 
-fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+pub fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, bytes).unwrap();
     path
 }
 
 /// Rows of two classes about two directions, no two alike.
-fn rows(count: usize, dim: usize) -> Vec<f32> {
+pub fn rows(count: usize, dim: usize) -> Vec<f32> {
     let value = |at: usize| {
         let (row, column) = (at / dim, at % dim);
         let noise = ((row * 37 + column * 101 + row * column * 13) % 97) as f32 / 97.0 - 0.5;
@@ -36,7 +36,7 @@ fn certify(args: &[&str], out: &Path) -> std::process::Output {
     run([&["certify", "--json", "--out", &out], args].concat())
 }
 
-fn record(args: &[&str], out: &Path) -> CertificateRecord {
+pub fn record(args: &[&str], out: &Path) -> CertificateRecord {
     let output = certify(args, out);
     assert!(output.status.success(), "{}", said(&output));
     let printed: CertificateRecord = serde_json::from_slice(&output.stdout).unwrap();
