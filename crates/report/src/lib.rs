@@ -36,5 +36,5 @@ mod sprite;
 
 pub use folder::{Report, ReportError, read, read_certificate, write_atomic, write_json};
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
-pub use page::{render, render_certificate, render_comparison, render_forecast, render_gallery};
+pub use page::{percent, percent_up, render, render_certificate, render_comparison, render_forecast, render_gallery};
 pub use sprite::{Sprite, SpriteError};

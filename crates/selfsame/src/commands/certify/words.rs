@@ -2,6 +2,7 @@
 
 use selfsame::eval::MAX_DIM;
 use selfsame::report::certificate::{Assumption, CertificateRecord, ErrorBound, WhatIf};
+use selfsame::report::{percent, percent_up};
 use selfsame::theory::Quantity;
 use selfsame::theory::bounds::certificate::{Certificate, Form};
 
@@ -18,15 +19,6 @@ pub fn with_words(record: CertificateRecord, world: &World<'_>) -> CertificateRe
         left_out: left_out(&record),
         ..record
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
-}
-
-/// A bound from above, rounded up so that it stays one.
-fn percent_up(share: f64) -> String {
-    percent((1000.0 * share - 1e-9).ceil() / 1000.0)
 }
 
 fn verdict(record: &CertificateRecord) -> Vec<String> {
@@ -62,9 +54,7 @@ fn verdict(record: &CertificateRecord) -> Vec<String> {
         }
         Some(_) => vec![
             format!("Nothing is proved of these {images} images: the error bound is vacuous."),
-            format!(
-                "{measured} A bound of 100 % or more is true of any encoder; what stands in the way is said below."
-            ),
+            format!("{measured} A bound of 100% or more is true of any encoder; what stands in the way is said below."),
         ],
     }
 }
@@ -127,7 +117,7 @@ fn obstacles(record: &CertificateRecord, measurable: &Measurable<'_>) -> Vec<Str
     ));
     let proved = record.classes.iter().filter(|class| class.bound.as_ref().is_some_and(|bound| bound.value < 1.0));
     sentences.push(format!(
-        "Class by class, each with its own δ and ε and the sharpest proof, {} of {} classes have a bound below 100 %.",
+        "Class by class, each with its own δ and ε and the sharpest proof, {} of {} classes have a bound below 100%.",
         proved.count(),
         record.classes.len()
     ));
@@ -334,8 +324,8 @@ pub fn line(bound: &ErrorBound) -> String {
         Form::Sharpened => "sharpened",
     };
     let shown = |quantity: &Quantity| match quantity.value < 1.0 {
-        true => format!("{:>8}", percent_up(quantity.value)),
-        false => " vacuous".into(),
+        true => format!("{:>7}", percent_up(quantity.value)),
+        false => "vacuous".into(),
     };
     format!("error bound, {form:<10} {}   class by class {}", shown(&bound.whole), shown(&bound.by_class))
 }
