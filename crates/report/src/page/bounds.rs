@@ -5,7 +5,7 @@ use selfsame_theory::Quantity;
 use selfsame_theory::bounds::certificate::Form;
 
 use super::Section;
-use super::format::{NONE, count, number, percent, percent_up};
+use super::format::{NONE, count, counted, number, percent, percent_up};
 use super::quantity::{self, share, value};
 use crate::certificate::{Assumption, CertificateRecord, LossPair, Pair};
 
@@ -231,6 +231,7 @@ fn checks(record: &CertificateRecord) -> Markup {
     html! {
         details {
             summary { "Further measures and checks" }
+            p.quiet { "Of the " (counted(record.images as u64, "image", "images")) " certified: LiDAR of all their views, uniformity, RankMe and αReQ of the images themselves." }
             table { tbody {
                 @for named in &record.geometry { tr { th scope="row" { (named.name) } td { (value(&named.quantity)) } } }
                 @if let Some(ratio) = &record.lipschitz { tr { th scope="row" { "largest ratio of distances after and before the encoder" } td { (value(ratio)) } } }
