@@ -190,7 +190,7 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
     let (sample, notes) = embeddings::read(file, args.labels.as_deref(), args.seed)?;
     let mut status = |what: &str| terminal.status(what);
     let named = || file.display().to_string();
-    let world = World::new(&sample, &mut status).with_context(named)?;
+    let world = World::new(&sample, &mut status).map_err(|error| misuse(format!("{}: {error}", named())))?;
     let record = words::with_words(measure::numbers(&world, &mut status).with_context(named)?, &world);
     let record =
         CertificateRecord { command, subject: shown(file), left_out: [record.left_out, notes].concat(), ..record };
