@@ -22,7 +22,7 @@ pub struct Comparison {
     pub epsilon: Option<f64>,
     /// Names of the accuracies, in the order of [`ComparedRun::accuracies`] and [`Predictor::taus`].
     pub accuracies: Vec<String>,
-    /// Which of them the page is about: the first that any predictor orders, or that is known.
+    /// Which of them the page is about: the first that half of the runs have and any predictor orders, where there is one.
     pub leading: usize,
     /// What may predict them, in the order of [`ComparedRun::values`].
     pub predictors: Vec<Predictor>,

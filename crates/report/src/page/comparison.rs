@@ -35,7 +35,7 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
                 h1.verdict { strong.trained { (sentence_list(&names)) } @if names.len() == 1 { " orders" } @else { " order" } " these runs by " (accuracy) " accuracy best: Kendall’s τ is " (decimal(tau.value)) "." }
                 p.judgement {
                     "τ is 1 where a measure puts the runs in the order of their accuracies, −1 where in the opposite one, 0 where it says nothing. "
-                    @if tried > 1 { "This is the best of " (tried) " measures, chosen by these runs: expect less of it on others. " }
+                    @if tried > 1 { "That is the best of " (tried) " measures, chosen by these runs: expect less on others. " }
                     @match tau.trust {
                         Trust::Estimate { low: Some(low), .. } if low > 0.0 => {
                             "Its interval leaves out 0" @if tried > 1 { ", but does not allow for that choice" } "."

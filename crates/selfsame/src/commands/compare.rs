@@ -131,8 +131,11 @@ fn compare(reports: &[(&Path, Report)]) -> anyhow::Result<Comparison> {
     };
     let predictors: Vec<Predictor> = MEASURES.iter().enumerate().map(predictor).collect::<anyhow::Result<_>>()?;
     let ordered = |&at: &usize| predictors.iter().any(|predictor| predictor.taus[at].is_some());
-    let known = |&at: &usize| runs.iter().any(|run| run.accuracies[at].is_some());
-    let leading = (0..ACCURACIES.len()).find(ordered).or_else(|| (0..ACCURACIES.len()).find(known)).unwrap_or(0);
+    let known = |at: usize| runs.iter().filter(|run| run.accuracies[at].is_some()).count();
+    let accuracies = || 0..ACCURACIES.len();
+    let most = accuracies().filter(ordered).find(|&at| 2 * known(at) >= runs.len());
+    let leading = most.or_else(|| accuracies().find(ordered)).or_else(|| accuracies().find(|&at| known(at) > 0));
+    let leading = leading.unwrap_or(0);
     let by = |run: &ComparedRun| run.accuracies[leading].as_ref().map_or(f64::NEG_INFINITY, |accuracy| accuracy.value);
     runs.sort_by(|a, b| by(b).total_cmp(&by(a)));
     let comparison = Comparison {
