@@ -60,7 +60,7 @@ impl fmt::Display for Trust {
         match self {
             Self::Exact => write!(f, "exact"),
             Self::Estimate { low: None, high: None, method, sample } => {
-                write!(f, "estimate without an interval ({method}, {sample} draws)")
+                write!(f, "estimate without an interval: {method}, {sample} draws")
             }
             Self::Estimate { low, high, method, sample } => {
                 write!(f, "estimate within {} to {} ({method}, {sample} draws)", end(low), end(high))
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn an_estimate_without_an_interval_says_so() {
         let trust = |low, high| Trust::Estimate { low, high, method: "halves".into(), sample: 6 }.to_string();
-        assert_eq!(trust(None, None), "estimate without an interval (halves, 6 draws)");
+        assert_eq!(trust(None, None), "estimate without an interval: halves, 6 draws");
         assert_eq!(trust(Some(0.5), None), "estimate within 0.5000 to an unknown end (halves, 6 draws)");
     }
 

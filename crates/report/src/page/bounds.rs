@@ -69,7 +69,7 @@ fn errors(record: &CertificateRecord) -> Markup {
     html! {
         div.scroll.card tabindex="0" role="region" aria-label="Table of errors and bounds" {
             table.errors {
-                caption { "Errors measured, and bounds on the first two of them" }
+                caption { "Errors measured" @if !record.bounds.is_empty() { ", and bounds on the first two of them" } }
                 thead { tr { th scope="col" { "Error" } th scope="col" { "Share wrong" } td {} th scope="col" { "Meaning" } } }
                 tbody {
                     @for row in measured.chain(bounds) {
@@ -171,7 +171,7 @@ fn of_classes(record: &CertificateRecord) -> Markup {
                         }
                     }
                 }
-                p.quiet { "Error: exact share of the class that goes to another centre. Bound: proved, by the sharpened form with a δ and an ε of the class's own. σ: share of the class in its main part at the common δ." }
+                p.quiet { "Error: exact share of the class that goes to another centre. Bound: proved, by the sharpened form with a δ and an ε of the class's own. σ: share of the class in its main part at the common δ. L_align: over all views here, the image itself among them." }
             }
         }
     }

@@ -186,8 +186,8 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
     let mut words = vec!["--embeddings".to_owned(), shown(file)];
     words.extend(args.labels.iter().flat_map(|labels| ["--labels".to_owned(), shown(labels)]));
     let command = command(args, &words);
-    announce(&out, &command, None, terminal);
     let (sample, notes) = embeddings::read(file, args.labels.as_deref(), args.seed)?;
+    announce(&out, &command, None, terminal);
     let mut status = |what: &str| terminal.status(what);
     let named = || file.display().to_string();
     let world = World::new(&sample, &mut status).map_err(|error| misuse(format!("{}: {error}", named())))?;
