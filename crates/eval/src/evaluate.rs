@@ -197,9 +197,12 @@ pub fn shrink<'a>(images: &[&'a [u8]], side: u32, most: u32) -> Vec<Cow<'a, [u8]
 /// Label-free measures of an encoder on the test split.
 fn shape(subject: &Subject<'_>, encoder: &ResNet, test: &Features) -> Result<Geometry, Error> {
     let chosen = sample(test.rows(), ALIGNMENT_IMAGES);
+    let alignment_over = Some([chosen.len() as u64, ViewSet::PER_IMAGE as u64]);
     let features = ViewSet::new(subject, &subject.dataset.test, chosen, u64::MAX - 1).embed(encoder)?;
     let some = rows(test, &sample(test.rows(), GEOMETRY_IMAGES))?;
     Ok(Geometry {
+        alignment_over,
+        images: Some(some.rows() as u64),
         alignment: Some(geometry::alignment(&Normalised(&features), ViewSet::PER_IMAGE)?.finite),
         uniformity: if some.rows() > 1 { Some(geometry::uniformity(&some)?) } else { None },
         rankme: if some.dim() <= MAX_DIM { Some(geometry::rank_me(&some)?) } else { None },

@@ -101,16 +101,23 @@ fn metrics(labelled: bool) -> Vec<MetricPoint> {
 fn evaluation(labelled: bool) -> Evaluation {
     let scores =
         |knn, linear, centre| labelled.then_some(Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre });
+    let over = Geometry { alignment_over: Some([500, 5]), images: Some(1000), ..Geometry::default() };
     Evaluation {
         split: "test".into(),
         classes: if labelled { 10 } else { 0 },
+        step: None,
         images: 1000,
         majority: labelled.then_some(0.1),
         test: scores(0.713, 0.764, 0.662),
         untrained: scores(0.301, 0.418, 0.243),
         pixels: scores(0.222, 0.305, 0.187),
-        geometry: Some(Geometry { alignment: Some(0.214), uniformity: Some(-3.42), rankme: Some(143.2) }),
-        untrained_geometry: Some(Geometry { alignment: Some(0.031), uniformity: Some(-0.24), rankme: Some(6.8) }),
+        geometry: Some(Geometry { alignment: Some(0.214), uniformity: Some(-3.42), rankme: Some(143.2), ..over }),
+        untrained_geometry: Some(Geometry {
+            alignment: Some(0.031),
+            uniformity: Some(-0.24),
+            rankme: Some(6.8),
+            ..over
+        }),
         left_out: if labelled {
             Vec::new()
         } else {

@@ -23,12 +23,14 @@ pub struct CertificateRecord {
     pub selfsame: String,
     /// The command, word by word.
     pub command: Vec<String>,
-    /// What was measured: the folder of a run, or a file of embeddings.
+    /// What was measured: the folder of a run, or a file of weights or of embeddings.
     pub subject: String,
     /// The split that the images are of; empty for embeddings.
     pub split: String,
     /// Which weights the encoder had; empty for embeddings.
     pub weights: String,
+    /// Steps of training that they had seen; none where no run made them.
+    pub step: Option<u64>,
     /// SHA-256 of the labels and pixels of the images measured; empty for embeddings.
     pub digest: String,
     /// The policy that views were drawn by, in short; empty for embeddings.
@@ -45,7 +47,7 @@ pub struct CertificateRecord {
     pub verdict: Vec<String>,
     /// What stands in the way of a better bound, a sentence each.
     pub obstacles: Vec<String>,
-    /// What to change first.
+    /// What to change first to improve the bound, which is not the accuracy.
     pub advice: Vec<String>,
     /// The classes; empty without labels.
     pub classes: Vec<ClassRecord>,
@@ -61,7 +63,7 @@ pub struct CertificateRecord {
     pub bounds: Vec<ErrorBound>,
     /// The strongest form again, were one factor perfect and all else as it is.
     pub what_if: Vec<WhatIf>,
-    /// The InfoNCE loss in its parts, and what it says of the divergence.
+    /// The InfoNCE loss in its parts, and what it says of the divergence; none where an image has one view.
     pub infonce: Option<InfoNceRecord>,
     /// The cross-correlation matrix, and what it says of the divergence.
     pub correlation: Option<CorrelationRecord>,
@@ -89,7 +91,7 @@ impl CertificateRecord {
         all.min_by(|a, b| a.value.total_cmp(&b.value))
     }
 
-    /// The factor to change first: the one that, were it perfect, would help most; none where nothing is left to gain.
+    /// The factor to change first to improve the bound: the one that, were it perfect, would help most; none where nothing is left to gain.
     pub fn first(&self) -> Option<&WhatIf> {
         if self.best_bound().is_some_and(|bound| bound.value == 0.0) {
             return None;
@@ -103,6 +105,13 @@ impl CertificateRecord {
     pub fn named(&self, name: &str) -> Option<&Quantity> {
         self.geometry.iter().chain(&self.errors).find(|named| named.name == name).map(|named| &named.quantity)
     }
+}
+
+/// The least that the largest product of `classes` unit vectors of `dim` values can be: −1/(K − 1), the corners of a
+/// simplex, where K ≤ d + 1; 0, axes in both directions, up to K = 2d (Rankin 1955). Beyond, it is above 0, and nobody knows
+/// how much: 0 is a limit that is not reached.
+pub fn least_product(classes: usize, dim: usize) -> f64 {
+    if classes <= dim.saturating_add(1) { -1.0 / (classes.max(2) as f64 - 1.0) } else { 0.0 }
 }
 
 /// A number with its name.
@@ -144,10 +153,11 @@ pub struct ClassRecord {
 /// How alike the views of an image are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlignmentRecord {
-    /// L_align of the views that were drawn, a view paired with itself included.
+    /// L_align of the finite world: of all views here, the image itself among them, a view paired with itself included.
     pub finite: Quantity,
-    /// The same for all views that could be drawn.
-    pub unbiased: Quantity,
+    /// The same for two views that the policy draws independently, from those beside the image itself, which is the first
+    /// and was not drawn; none with fewer than two of them.
+    pub unbiased: Option<Quantity>,
     /// What it would be were the two views those of independent images: 2(1 − ‖E f‖²).
     pub chance: Quantity,
     /// The median of the view diameters: half of the images have no two views further apart.
@@ -158,6 +168,13 @@ pub struct AlignmentRecord {
     pub spread: Vec<Spread>,
 }
 
+impl AlignmentRecord {
+    /// What stands for L_align: that of views drawn, and where too few are for it, that of the views here.
+    pub fn best(&self) -> &Quantity {
+        self.unbiased.as_ref().unwrap_or(&self.finite)
+    }
+}
+
 /// R_ε at one ε.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
@@ -165,7 +182,7 @@ pub struct Spread {
     pub epsilon: f64,
     /// R_ε of the views drawn.
     pub outside: Quantity,
-    /// The same for other images of their kind, and as many views.
+    /// The same for other images of their kind, and as many views; the interval allows for ε having been chosen by these.
     pub outside_interval: Quantity,
     /// The same of the first half of the views: how much it still grows with their number.
     pub outside_of_half: Quantity,
@@ -225,12 +242,19 @@ pub struct Pair {
     pub classes: [usize; 2],
     /// μ_k·μ_ℓ.
     pub product: Quantity,
-    /// What InfoNCE proves of it, as published.
-    pub published: Quantity,
-    /// The same, sharper.
-    pub pairwise: Quantity,
+    /// What InfoNCE proves of it; none where an image has one view.
+    pub infonce: Option<LossPair>,
     /// The same of standardised embeddings, and what cross-correlation proves of it.
     pub correlation: Option<CorrelationPair>,
+}
+
+/// Bounds on a product of two centres by the InfoNCE loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LossPair {
+    /// As published.
+    pub published: Quantity,
+    /// Sharper.
+    pub pairwise: Quantity,
 }
 
 /// A product of two centres of standardised embeddings, and bounds on it; none of them can exceed ‖μ_k‖‖μ_ℓ‖.
@@ -296,8 +320,8 @@ pub struct CorrelationRecord {
     pub dim: usize,
     /// Coordinates left out.
     pub constant: usize,
-    /// L_1 = Σ (1 − C_ii)².
-    pub l1: Quantity,
+    /// L_1 = Σ (1 − C_ii)²; none where an image has one view.
+    pub l1: Option<Quantity>,
     /// L_2 = ‖C − I‖².
     pub l2: Quantity,
     /// tr C.

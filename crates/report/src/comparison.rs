@@ -22,12 +22,24 @@ pub struct Comparison {
     pub epsilon: Option<f64>,
     /// Names of the accuracies, in the order of [`ComparedRun::accuracies`] and [`Predictor::taus`].
     pub accuracies: Vec<String>,
+    /// Which of them the page is about: the first that half of the runs have and any predictor orders, where there is one.
+    pub leading: usize,
     /// What may predict them, in the order of [`ComparedRun::values`].
     pub predictors: Vec<Predictor>,
     /// The runs, the most accurate first.
     pub runs: Vec<ComparedRun>,
     /// What a reader should know, a sentence each.
     pub notes: Vec<String>,
+}
+
+impl Comparison {
+    /// Runs that have the [leading](Self::leading) accuracy and something that may predict it.
+    pub fn complete(&self) -> usize {
+        let complete = |run: &&ComparedRun| {
+            run.accuracies.get(self.leading).is_some_and(Option::is_some) && run.values.iter().any(Option::is_some)
+        };
+        self.runs.iter().filter(complete).count()
+    }
 }
 
 /// A measure that may predict accuracy.
@@ -47,9 +59,9 @@ pub struct Predictor {
 /// A run, as it is compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComparedRun {
-    /// Its folder.
+    /// Its folder, or that of a certificate that no run has.
     pub run: String,
-    /// Its method.
+    /// Its method; empty where there is no run.
     pub method: String,
     /// Its augmentation, in short.
     pub augment: String,
@@ -57,7 +69,7 @@ pub struct ComparedRun {
     pub epochs: u64,
     /// Its seed.
     pub seed: u64,
-    /// Accuracies on the test split.
+    /// Accuracies, all of the weights that were certified.
     pub accuracies: Vec<Option<Quantity>>,
     /// The measures.
     pub values: Vec<Option<Quantity>>,

@@ -5,7 +5,7 @@
 //! embeddings (`map.json`), what the theory says (`certificate.json`) and a sheet of augmented views (`views.json`). The stages of a run write
 //! them with [`write_json`]; [`read`] takes whatever is there, and [`render`] makes the page.
 //! [`render_gallery`] makes the page of a [`gallery::Gallery`], which needs no run.
-//! [`render_forecast`] that of a [`forecast::Forecast`], [`render_certificate`] that of a certificate of embeddings,
+//! [`render_forecast`] that of a [`forecast::Forecast`], [`render_certificate`] that of a certificate that belongs to no run,
 //! [`render_comparison`] that of a [`comparison::Comparison`] of runs.
 //!
 //! ```
@@ -35,6 +35,6 @@ pub mod record;
 mod sprite;
 
 pub use folder::{Report, ReportError, read, read_certificate, write_atomic, write_json};
-pub use interval::{Interval, MeanInterval, mean_interval, wilson};
-pub use page::{render, render_certificate, render_comparison, render_forecast, render_gallery};
+pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
+pub use page::{percent, percent_up, render, render_certificate, render_comparison, render_forecast, render_gallery};
 pub use sprite::{Sprite, SpriteError};

@@ -24,6 +24,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub use self::comparison::render_comparison;
 pub use self::forecast::render_forecast;
+pub use self::format::{percent, percent_up};
 pub use self::gallery::render_gallery;
 use crate::certificate::CertificateRecord;
 use crate::{Report, Sprite};
@@ -69,9 +70,14 @@ pub fn render(report: &Report) -> String {
     document(&headline::title(report), &report.run.selfsame, headline::header(report), &sections, Some(script))
 }
 
-/// Draws a certificate as a page of its own, for embeddings that no run made.
+/// Draws a certificate as a page of its own, for encoders and embeddings that no run made.
 pub fn render_certificate(record: &CertificateRecord) -> String {
-    let sections = [factors::section(record), bounds::section(record)];
+    let body = html! {
+        p.lead { code { "certificate.json" } " has every number with what it is worth." }
+        (protocol::command(&record.command))
+    };
+    let again = Section { id: "protocol", short: "Protocol", title: "How to do it again", body };
+    let sections = [factors::section(record), bounds::section(record), again];
     let title = format!("Certificate of {}", record.subject);
     let (first, rest) = match record.verdict.split_first() {
         Some((first, rest)) => (first.as_str(), rest),

@@ -149,6 +149,8 @@ pub struct Evaluation {
     pub classes: u64,
     /// Images in it.
     pub images: u64,
+    /// Steps of training that the measured weights had seen.
+    pub step: Option<u64>,
     /// Share of its commonest class: what one gets for always naming that.
     pub majority: Option<f64>,
     /// The trained encoder; none without labels.
@@ -188,10 +190,14 @@ pub struct Scores {
 pub struct Geometry {
     /// Mean squared distance between two views of an image (Huang et al. 2023, L_align).
     pub alignment: Option<f64>,
+    /// Images that it is the mean of, and views of each, the image itself among them.
+    pub alignment_over: Option<[u64; 2]>,
     /// Logarithm of the mean Gaussian potential between images (Wang & Isola 2020).
     pub uniformity: Option<f64>,
     /// Effective number of dimensions (Garrido et al. 2023).
     pub rankme: Option<f64>,
+    /// Images that the last two are of.
+    pub images: Option<u64>,
 }
 
 /// Images as points of a plane, before and after training. (`map.json`)

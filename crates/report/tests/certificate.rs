@@ -60,6 +60,7 @@ fn whole(text: &str) -> CertificateRecord {
         subject: text.into(),
         split: text.into(),
         weights: text.into(),
+        step: Some(9),
         digest: text.into(),
         policy: text.into(),
         seed: 3,
@@ -72,7 +73,7 @@ fn whole(text: &str) -> CertificateRecord {
         classes: [0, 1].map(class).into(),
         alignment: Some(AlignmentRecord {
             finite: exact(0.2),
-            unbiased: estimate(0.25, 0.22, 0.28),
+            unbiased: Some(estimate(0.25, 0.22, 0.28)),
             chance: exact(1.9),
             median_diameter: exact(0.4),
             curve: vec![[0.1, 0.9], [0.4, 0.5], [1.1, 0.0]],
@@ -105,8 +106,7 @@ fn whole(text: &str) -> CertificateRecord {
             closest: vec![Pair {
                 classes: [0, 1],
                 product: exact(0.34),
-                published: bound(3.1),
-                pairwise: assumed(0.77, text),
+                infonce: Some(LossPair { published: bound(3.1), pairwise: assumed(0.77, text) }),
                 correlation: Some(pair),
             }],
             products: vec![0.9, 0.34, -0.34, 0.85],
@@ -133,7 +133,7 @@ fn whole(text: &str) -> CertificateRecord {
         correlation: Some(CorrelationRecord {
             dim: 7,
             constant: 1,
-            l1: exact(0.6),
+            l1: Some(exact(0.6)),
             l2: exact(12.0),
             trace: exact(5.0),
             trace_residual: exact(1e-16),
@@ -183,8 +183,8 @@ fn what_was_found_is_on_the_page() {
     let text = page(whole("ring"));
     check(&text);
     // The concentration, were it perfect, would help most; no other dial is marked.
-    let marked = text.split("change this first").next().unwrap();
-    assert_eq!(text.matches("change this first").count(), 1);
+    let marked = text.split("first, for the bound").next().unwrap();
+    assert_eq!(text.matches("first, for the bound").count(), 1);
     assert!(marked.ends_with("Concentration <span class=\"badge\">"), "{}", &marked[marked.len() - 60..]);
     for part in [
         "id=\"factors\"",
@@ -222,12 +222,20 @@ fn what_is_missing_is_left_out() {
     check(&empty);
     assert!(empty.contains("Nothing was certified"));
     // As of embeddings of one view, with labels.
-    let (alignment, concentration, lipschitz, examples) = (None, None, None, None);
+    let (alignment, concentration, infonce, lipschitz, examples) = (None, None, None, None, None);
     let (bounds, what_if) = (Vec::new(), Vec::new());
-    let some =
-        page(CertificateRecord { alignment, concentration, lipschitz, examples, bounds, what_if, ..whole("ring") });
+    let some = page(CertificateRecord {
+        alignment,
+        concentration,
+        infonce,
+        lipschitz,
+        examples,
+        bounds,
+        what_if,
+        ..whole("ring")
+    });
     check(&some);
-    assert!(some.contains("Not measured") && !some.contains("change this first") && some.contains("12.5%"));
+    assert!(some.contains("Not measured") && !some.contains("first, for the bound") && some.contains("12.5%"));
     // Records that do not fit together, and numbers beyond all measure.
     let mut odd = whole("ring");
     odd.classes.truncate(1);
@@ -282,6 +290,7 @@ fn a_comparison_is_a_page_whatever_it_holds() {
             delta: Some(12.5),
             epsilon: None,
             accuracies: vec![text.into(), text.into()],
+            leading: 0,
             predictors: vec![
                 predictor("worse", Some(estimate(-0.5, -0.75, 0.0))),
                 predictor("better", Some(estimate(0.75, 0.25, 0.875))),
@@ -293,9 +302,14 @@ fn a_comparison_is_a_page_whatever_it_holds() {
     };
     let page = render_comparison(&of("x"));
     check(&page);
-    for text in
-        ["<strong class=\"trained\">betterx</strong> orders", "0.75", "−0.50", "Its interval leaves out 0", "vacuous"]
-    {
+    for text in [
+        "<strong class=\"trained\">betterx</strong> orders",
+        "0.75",
+        "−0.50",
+        "leaves out 0, but",
+        "best of 2 measures",
+        "vacuous",
+    ] {
         assert!(page.contains(text), "{text}");
     }
     check(&render_comparison(&of(HOSTILE)));

@@ -21,7 +21,9 @@ fn whole(images: usize) -> Report {
     let image = |i| MapImage { name: format!("test/{i}.png"), label: Some(i as u32 % 2) };
     let points = |scale: f64| (0..images).map(|i| [scale * i as f64, (i * i % 7) as f64]).collect();
     let scores = |knn, linear, centre| Some(Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre });
-    let geometry = |rankme| Some(Geometry { alignment: Some(0.25), uniformity: Some(-2.5), rankme: Some(rankme) });
+    let over = Geometry { alignment_over: Some([40, 5]), images: Some(99), ..Geometry::default() };
+    let geometry =
+        |rankme| Some(Geometry { alignment: Some(0.25), uniformity: Some(-2.5), rankme: Some(rankme), ..over });
     let metric = |step: u64| MetricPoint {
         step,
         epoch: step as f64 / 10.0,

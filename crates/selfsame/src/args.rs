@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
+use clap::{Args as Group, Parser, Subcommand, ValueEnum, value_parser};
 use selfsame::augment::PRESETS;
 use selfsame::data::REMOTE_SETS;
 use selfsame::methods::METHODS;
@@ -227,23 +227,62 @@ pub struct Eval {
 #[command(after_help = "Examples:
   selfsame certify runs/glyphs
   selfsame certify runs/photos --split validation --per-class 200 --views 32
+  selfsame certify --init resnet50.pth --data photos/ --image-size 224 --augment simclr
   selfsame certify --embeddings features.npy --labels labels.npy --json
 
-Writes certificate.json into the run's folder, every number with what it is worth: exact, estimate, bound or assumed. The
-page of the run shows it. Embeddings have a folder and a page of their own; without images there is no error bound.")]
+Writes certificate.json, every number with what it is worth: exact, estimate, bound or assumed. That of a run lies in its
+folder, and the run's page shows it; others have a folder and a page of their own. Embeddings come without images, so for
+them there is no error bound.")]
 pub struct Certify {
     /// Folder of the run
-    #[arg(required_unless_present = "embeddings")]
+    #[arg(required_unless_present_any = ["init", "embeddings"])]
     pub run: Option<PathBuf>,
+    /// Weights of an encoder in place of a run: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame, as
+    /// .safetensors or .pth
+    #[arg(long, value_name = "FILE", help_heading = "An encoder from elsewhere", requires = "data", conflicts_with_all = ["run", "embeddings", "checkpoint"])]
+    pub init: Option<PathBuf>,
+    /// Take what fits of --init, and leave the rest as it is without
+    #[arg(long, help_heading = "An encoder from elsewhere", requires = "init")]
+    pub init_partial: bool,
+    /// Encoder [default: what the file is of]
+    #[arg(long, value_enum, help_heading = "An encoder from elsewhere", requires = "init")]
+    pub encoder: Option<EncoderName>,
+    /// Channels of the encoder's first stage [default: what the file is of]
+    #[arg(long, value_name = "CHANNELS", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024), help_heading = "An encoder from elsewhere", requires = "init")]
+    pub width: Option<usize>,
+    /// First layers of the encoder [default: what the file is of]
+    #[arg(long, value_enum, help_heading = "An encoder from elsewhere", requires = "init")]
+    pub stem: Option<StemName>,
+    /// Images to measure it on, as for `selfsame study --data`
+    #[arg(long, help_heading = "An encoder from elsewhere", requires = "init")]
+    pub data: Option<String>,
+    /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
+    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(8..=1024), help_heading = "An encoder from elsewhere", requires = "init")]
+    pub image_size: Option<u32>,
+    /// Take at most N images for training and N for test, spread evenly over the classes
+    #[arg(long, value_name = "N", help_heading = "An encoder from elsewhere", requires = "init")]
+    pub limit: Option<usize>,
+    /// Take these classes only, by name, separated by commas
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAME,…",
+        help_heading = "An encoder from elsewhere",
+        requires = "init"
+    )]
+    pub classes: Option<Vec<String>>,
+    #[arg(long, default_value = "abcde", value_name = "POLICY", help_heading = "An encoder from elsewhere", requires = "init", help = augment_help())]
+    pub augment: String,
     /// Embeddings of any encoder in place of a run: a .npy of images × values or of images × views × values, each image's
     /// original first; or a .npz with `embeddings` and, if there are any, `labels`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "split", "per_class", "views", "budget", "checkpoint"])]
+    #[arg(long, value_name = "FILE", help_heading = "Embeddings from elsewhere", conflicts_with_all = ["run", "split", "per_class", "views", "budget", "checkpoint"])]
     pub embeddings: Option<PathBuf>,
     /// The class of each of their images: a .npy of whole numbers
-    #[arg(long, value_name = "FILE", requires = "embeddings")]
+    #[arg(long, value_name = "FILE", help_heading = "Embeddings from elsewhere", requires = "embeddings")]
     pub labels: Option<PathBuf>,
-    /// Folder for their certificate.json and report.html [default: certificates/ and the name of the file]
-    #[arg(long, value_name = "DIR", requires = "embeddings")]
+    /// Folder for certificate.json and report.html where there is no run [default: certificates/ and the name of the
+    /// file]
+    #[arg(long, value_name = "DIR", conflicts_with = "run")]
     pub out: Option<PathBuf>,
     /// Which images
     #[arg(long, value_enum, default_value = "test")]
@@ -254,10 +293,10 @@ pub struct Certify {
     /// Views of each image, beside the image itself
     #[arg(long, default_value_t = 16, value_name = "M")]
     pub views: usize,
-    /// Seconds that the proof of each curve of concentration may take; what is not proved by then is a bound [default:
-    /// none up to 100 images a class, otherwise 10]
-    #[arg(long, value_name = "SECONDS")]
-    pub budget: Option<f64>,
+    /// Time that the proof of each curve of concentration may take, as 60s or 1.5m; what is not proved by then is a bound
+    /// [default: none up to 100 images a class, otherwise 10s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub budget: Option<std::time::Duration>,
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_enum, default_value = "last")]
     pub checkpoint: CheckpointName,
@@ -274,11 +313,12 @@ pub struct Certify {
 #[command(after_help = "Examples:
   selfsame compare runs/*
   selfsame compare runs/simclr runs/byol runs/vicreg --out comparison
+  selfsame compare certificates/*
 
 Takes what `selfsame eval` and `selfsame certify` wrote into the folders of the runs, which should have measured the same
 images; measures nothing anew.")]
 pub struct Compare {
-    /// Folders of runs
+    /// Folders of runs, or of certificates that no run has
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
     /// Folder for compare.html and compare.json

@@ -42,7 +42,7 @@ fn is_name(text: &str) -> bool {
 /// Everything a run is determined by. `image_size` is what the images came to.
 pub fn plan(args: &Pretrain, image_size: u32) -> anyhow::Result<Plan> {
     let recipe = args.recipe.as_deref().map(|name| recipe(name, &args.method)).transpose()?;
-    let encoder = encoder(args, recipe.as_ref(), image_size, precision(args.precision, &args.device.device)?);
+    let encoder = encoder(args, recipe.as_ref(), image_size)?;
     let method = match &recipe {
         Some(recipe) => recipe.method,
         None => MethodConfig::by_name(&args.method, encoder.dim())
@@ -69,19 +69,32 @@ fn recipe(name: &str, method: &str) -> anyhow::Result<Recipe> {
     })
 }
 
-fn encoder(args: &Pretrain, recipe: Option<&Recipe>, image_size: u32, precision: Precision) -> EncoderConfig {
-    let default = recipe.map_or(Architecture::ResNet18, |recipe| recipe.encoder.architecture);
-    let architecture = args.encoder.map_or(default, architecture);
-    // By the images and not by the recipe, whose images are small.
-    let stem = match args.stem {
-        Some(StemName::Cifar) => Stem::Cifar,
-        Some(StemName::Imagenet) => Stem::ImageNet,
-        None => stem(image_size),
-    };
+fn encoder(args: &Pretrain, recipe: Option<&Recipe>, image_size: u32) -> anyhow::Result<EncoderConfig> {
     // Ten shapes need no more, and the first thing a newcomer runs should not take longer.
     let sensible = if args.data == "glyphs" { 8 } else { 16 };
-    let width = args.width.unwrap_or(recipe.map_or(sensible, |recipe| recipe.encoder.width));
-    EncoderConfig { architecture, stem, width, precision }
+    let otherwise = EncoderConfig {
+        architecture: recipe.map_or(Architecture::ResNet18, |recipe| recipe.encoder.architecture),
+        // By the images and not by the recipe, whose images are small.
+        stem: stem(image_size),
+        width: recipe.map_or(sensible, |recipe| recipe.encoder.width),
+        precision: precision(args.precision, &args.device.device)?,
+    };
+    Ok(encoder_or(args.encoder, args.stem, args.width, otherwise))
+}
+
+/// What is asked for of an encoder, and the rest as `otherwise`.
+pub fn encoder_or(
+    name: Option<EncoderName>,
+    stem: Option<StemName>,
+    width: Option<usize>,
+    otherwise: EncoderConfig,
+) -> EncoderConfig {
+    let stem = stem.map_or(otherwise.stem, |stem| match stem {
+        StemName::Cifar => Stem::Cifar,
+        StemName::Imagenet => Stem::ImageNet,
+    });
+    let architecture = name.map_or(otherwise.architecture, architecture);
+    EncoderConfig { architecture, stem, width: width.unwrap_or(otherwise.width), ..otherwise }
 }
 
 /// The precision asked for, or the faster one on the device.
@@ -99,7 +112,7 @@ pub fn stem(image_size: u32) -> Stem {
     if image_size <= CIFAR_STEM_UP_TO { Stem::Cifar } else { Stem::ImageNet }
 }
 
-/// The encoder of a name.
+/// The network of a name.
 pub fn architecture(name: EncoderName) -> Architecture {
     match name {
         EncoderName::Resnet18 => Architecture::ResNet18,

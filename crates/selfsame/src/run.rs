@@ -20,7 +20,7 @@ use selfsame::train::{Config, EVENTS_FILE, Plan};
 use sha2::{Digest, Sha256};
 
 use crate::args::CheckpointName;
-use crate::commands::quoted;
+use crate::commands::{quoted, typed};
 use crate::misuse;
 use crate::terminal::Terminal;
 
@@ -267,7 +267,7 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
         selfsame: env!("CARGO_PKG_VERSION").into(),
         burn: "0.22".into(),
         device: device.into(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        command: typed(),
         seed: plan.seed,
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         seconds: 0.0,

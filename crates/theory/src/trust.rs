@@ -56,9 +56,12 @@ impl Trust {
 
 impl fmt::Display for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = |end: &Option<f64>| end.map_or("?".to_owned(), |end| format!("{end:.4}"));
+        let end = |end: &Option<f64>| end.map_or("an unknown end".to_owned(), |end| format!("{end:.4}"));
         match self {
             Self::Exact => write!(f, "exact"),
+            Self::Estimate { low: None, high: None, method, sample } => {
+                write!(f, "estimate without an interval: {method}, {sample} draws")
+            }
             Self::Estimate { low, high, method, sample } => {
                 write!(f, "estimate within {} to {} ({method}, {sample} draws)", end(low), end(high))
             }
@@ -113,6 +116,13 @@ mod tests {
             let text = serde_json::to_string(&quantity).unwrap();
             assert_eq!(serde_json::from_str::<Quantity>(&text).unwrap(), quantity, "{text}");
         }
+    }
+
+    #[test]
+    fn an_estimate_without_an_interval_says_so() {
+        let trust = |low, high| Trust::Estimate { low, high, method: "halves".into(), sample: 6 }.to_string();
+        assert_eq!(trust(None, None), "estimate without an interval: halves, 6 draws");
+        assert_eq!(trust(Some(0.5), None), "estimate within 0.5000 to an unknown end (halves, 6 draws)");
     }
 
     #[test]

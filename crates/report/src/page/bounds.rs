@@ -5,9 +5,9 @@ use selfsame_theory::Quantity;
 use selfsame_theory::bounds::certificate::Form;
 
 use super::Section;
-use super::format::{NONE, count, number, percent, percent_up};
+use super::format::{NONE, count, counted, number, percent, percent_up};
 use super::quantity::{self, share, value};
-use crate::certificate::{Assumption, CertificateRecord, Pair};
+use crate::certificate::{Assumption, CertificateRecord, LossPair, Pair};
 
 /// Pairs of classes in the table.
 const PAIRS: usize = 3;
@@ -69,7 +69,7 @@ fn errors(record: &CertificateRecord) -> Markup {
     html! {
         div.scroll.card tabindex="0" role="region" aria-label="Table of errors and bounds" {
             table.errors {
-                caption { "Errors measured, and bounds on the first two of them" }
+                caption { "Errors measured" @if !record.bounds.is_empty() { ", and bounds on the first two of them" } }
                 thead { tr { th scope="col" { "Error" } th scope="col" { "Share wrong" } td {} th scope="col" { "Meaning" } } }
                 tbody {
                     @for row in measured.chain(bounds) {
@@ -171,20 +171,24 @@ fn of_classes(record: &CertificateRecord) -> Markup {
                         }
                     }
                 }
-                p.quiet { "Error: exact share of the class that goes to another centre. Bound: proved, by the sharpened form with a δ and an ε of the class's own. σ: share of the class in its main part at the common δ." }
+                p.quiet { "Error: exact share of the class that goes to another centre. Bound: proved, by the sharpened form with a δ and an ε of the class's own. σ: share of the class in its main part at the common δ. L_align: over all views here, the image itself among them." }
             }
         }
     }
 }
 
 fn divergence(record: &CertificateRecord) -> Markup {
-    let (Some(found), Some(loss)) = (&record.divergence, &record.infonce) else { return html! {} };
+    let Some(found) = &record.divergence else { return html! {} };
+    if found.closest.is_empty() {
+        return html! {};
+    }
+    let loss = record.infonce.as_ref();
     let name = |class: usize| record.classes.get(class).map_or("", |class| class.name.as_str());
     let average = [
         ("as measured", found.mean.as_ref()),
-        ("at most, by L_2 and the centres' lengths", loss.average.as_ref()),
-        ("at most, by L_2 alone", loss.label_free.as_ref()),
-        ("at most, by the mean embedding alone", loss.from_mean.as_ref()),
+        ("at most, by L_2 and the centres' lengths", loss.and_then(|loss| loss.average.as_ref())),
+        ("at most, by L_2 alone", loss.and_then(|loss| loss.label_free.as_ref())),
+        ("at most, by the mean embedding alone", loss.and_then(|loss| loss.from_mean.as_ref())),
     ];
     let cell = |quantity: &Quantity, most: f64| {
         html! { td { @if quantity.value >= most { span.quantity title=(quantity.trust) { "vacuous " small { (number(quantity.value)) } } } @else { (value(quantity)) } } }
@@ -192,7 +196,7 @@ fn divergence(record: &CertificateRecord) -> Markup {
     html! {
         details {
             summary { "What the losses prove of the divergence" }
-            p { "InfoNCE at temperature 1 is L₁ + L₂: L₁ = " (value(&loss.l1)) " is alignment, L₂ = " (value(&loss.l2)) " pushes the centres of classes apart. A product is at most 1, so a bound of 1 or more is vacuous: true of any encoder." }
+            @if let Some(loss) = loss { p { "InfoNCE at temperature 1 is L₁ + L₂: L₁ = " (value(&loss.l1)) " is alignment, L₂ = " (value(&loss.l2)) " pushes the centres of classes apart. A product is at most 1, so a bound of 1 or more is vacuous: true of any encoder." } }
             table { tbody {
                 @for (what, quantity) in average {
                     @if let Some(quantity) = quantity { tr { th scope="row" { "mean product of two centres, " (what) } (cell(quantity, 1.0)) } }
@@ -202,8 +206,15 @@ fn divergence(record: &CertificateRecord) -> Markup {
                 table {
                     thead { tr { th scope="col" { "Classes" } th scope="col" { "Loss" } th scope="col" { "Product" } th scope="col" { "Published bound" } th scope="col" { "Sharper" } th scope="col" { "Sharpest" } } }
                     tbody {
-                        @for Pair { classes: [a, b], product, published, pairwise, correlation } in found.closest.iter().take(PAIRS) {
-                            tr { th scope="row" { (name(*a)) ", " (name(*b)) } td { "InfoNCE" } td { (value(product)) } (cell(published, 1.0)) (cell(pairwise, 1.0)) td {} }
+                        @for Pair { classes: [a, b], product, infonce, correlation } in found.closest.iter().take(PAIRS) {
+                            tr {
+                                th scope="row" { (name(*a)) ", " (name(*b)) } td { "InfoNCE" } td { (value(product)) }
+                                @match infonce {
+                                    Some(LossPair { published, pairwise }) => { (cell(published, 1.0)) (cell(pairwise, 1.0)) }
+                                    None => { td { (NONE) } td { (NONE) } }
+                                }
+                                td {}
+                            }
                             @if let Some(pair) = correlation {
                                 tr { td {} td { "cross-correlation" } td { (value(&pair.product)) } (cell(&pair.published, pair.most.value)) (cell(&pair.sharper, pair.most.value)) (cell(&pair.centred, pair.most.value)) }
                             }
@@ -220,6 +231,7 @@ fn checks(record: &CertificateRecord) -> Markup {
     html! {
         details {
             summary { "Further measures and checks" }
+            p.quiet { "Of the " (counted(record.images as u64, "image", "images")) " certified: LiDAR of all their views, uniformity, RankMe and αReQ of the images themselves." }
             table { tbody {
                 @for named in &record.geometry { tr { th scope="row" { (named.name) } td { (value(&named.quantity)) } } }
                 @if let Some(ratio) = &record.lipschitz { tr { th scope="row" { "largest ratio of distances after and before the encoder" } td { (value(ratio)) } } }
@@ -235,8 +247,8 @@ fn checks(record: &CertificateRecord) -> Markup {
                     }
                 }
                 @if let Some(found) = &record.correlation {
-                    tr { th scope="row" { "cross-correlation: L₁ = Σ(1 − C_ii)²" } td { (value(&found.l1)) } }
-                    tr { th scope="row" { "L₂ = ‖C − I‖², of " (found.dim) " coordinates" } td { (value(&found.l2)) } }
+                    @if let Some(l1) = &found.l1 { tr { th scope="row" { "cross-correlation: L₁ = Σ(1 − C_ii)²" } td { (value(l1)) } } }
+                    tr { th scope="row" { "cross-correlation: L₂ = ‖C − I‖², of " (found.dim) " coordinates" } td { (value(&found.l2)) } }
                     tr { th scope="row" { "check: L_align = 2(d − tr C), off by" } td { (value(&found.trace_residual)) } }
                     @if let Some(residual) = &found.gram_residual { tr { th scope="row" { "check: the Gram identity, off by" } td { (value(residual)) } } }
                     @if let (Some(average), Some(bound)) = (&found.average, &found.average_bound) {

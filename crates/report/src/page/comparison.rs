@@ -11,18 +11,23 @@ use crate::comparison::{ComparedRun, Comparison, Predictor};
 /// Draws a comparison of runs as one HTML page. Works for any record: what is missing is left out.
 pub fn render_comparison(comparison: &Comparison) -> String {
     let sections = [prediction(comparison), pictures(comparison), table(comparison), again(comparison)];
-    let title = counted(comparison.runs.len() as u64, "run", "runs") + " compared";
+    let (complete, all) = (comparison.complete(), comparison.runs.len());
+    let title = match complete == all {
+        true => counted(all as u64, "run", "runs") + " compared",
+        false => format!("{complete} of {} compared", counted(all as u64, "run", "runs")),
+    };
     document(&title, &comparison.selfsame, header(comparison, &title), &sections, None)
 }
 
 fn header(comparison: &Comparison, title: &str) -> Markup {
-    let tau = |predictor: &Predictor| predictor.taus.first().and_then(|tau| tau.as_ref().map(|tau| tau.value));
+    let tau = |predictor: &Predictor| Some(predictor.taus.get(comparison.leading)?.as_ref()?.value);
+    let tried = comparison.predictors.iter().filter_map(tau).count();
     let highest = comparison.predictors.iter().filter_map(tau).fold(f64::NEG_INFINITY, f64::max);
     let best: Vec<&Predictor> =
         comparison.predictors.iter().filter(|predictor| tau(predictor) == Some(highest)).collect();
     let names: Vec<String> = best.iter().map(|predictor| predictor.name.clone()).collect();
-    let best = best.first().and_then(|best| best.taus.first()?.as_ref());
-    let accuracy = comparison.accuracies.first().map_or("", String::as_str);
+    let best = best.first().and_then(|best| best.taus.get(comparison.leading)?.as_ref());
+    let accuracy = leading(comparison);
     html! {
         p.eyebrow { (title) }
         @match best {
@@ -30,10 +35,13 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
                 h1.verdict { strong.trained { (sentence_list(&names)) } @if names.len() == 1 { " orders" } @else { " order" } " these runs by " (accuracy) " accuracy best: Kendall’s τ is " (decimal(tau.value)) "." }
                 p.judgement {
                     "τ is 1 where a measure puts the runs in the order of their accuracies, −1 where in the opposite one, 0 where it says nothing. "
+                    @if tried > 1 { "That is the best of " (tried) " measures, chosen by these runs: expect less on others. " }
                     @match tau.trust {
-                        Trust::Estimate { low: Some(low), .. } if low > 0.0 => "Its interval leaves out 0."
+                        Trust::Estimate { low: Some(low), .. } if low > 0.0 => {
+                            "Its interval leaves out 0" @if tried > 1 { ", but does not allow for that choice" } "."
+                        }
                         Trust::Estimate { low: Some(_), .. } => "Its interval holds 0: this may be chance."
-                        _ => "So few runs say nothing of others."
+                        _ => "It has no interval: these runs say nothing of others."
                     }
                 }
             }
@@ -41,6 +49,11 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
         }
         @for note in &comparison.notes { p.warning role="note" { (note) } }
     }
+}
+
+/// The name of the accuracy that the page is about.
+fn leading(comparison: &Comparison) -> &str {
+    comparison.accuracies.get(comparison.leading).map_or("", String::as_str)
 }
 
 /// Two decimals, with a minus that is one.
@@ -66,7 +79,7 @@ fn prediction(comparison: &Comparison) -> Section {
             }
         }
         p.quiet {
-            "Small: the 95% interval (Fieller et al. 1957), an estimate for other runs of this kind; none below five runs. A dash: the measure is the same in all runs, and orders nothing."
+            "Small: the 95% interval, an estimate for other runs of this kind (Fieller et al. 1957; for τ of 1 or −1, where that is a point, from independent pairs of runs); none below five runs. It is of each measure by itself, not of the best of them. A dash: the measure is the same in all runs, and orders nothing."
             @if let Some(delta) = comparison.delta { " σ is taken at δ = " (number(delta)) " in all runs, where the middle class of the middle run comes half together." }
             @if let Some(epsilon) = comparison.epsilon { " R_ε is taken at ε = " (number(epsilon)) ", where half of the images of the middle run are spread." }
         }
@@ -94,7 +107,7 @@ fn cell(tau: Option<&Quantity>) -> Markup {
 
 fn pictures(comparison: &Comparison) -> Section {
     let body = html! {
-        p.lead { "Each dot is a run: " (comparison.accuracies.first().map_or("", String::as_str)) " accuracy over the measure. Point at a dot to see which." }
+        p.lead { "Each dot is a run: " (leading(comparison)) " accuracy over the measure. Point at a dot to see which." }
         div.scatters { @for (at, predictor) in comparison.predictors.iter().enumerate() { (scatter(comparison, at, predictor)) } }
     };
     Section { id: "pictures", short: "Pictures", title: "Accuracy over each measure", body }
@@ -104,7 +117,7 @@ fn scatter(comparison: &Comparison, at: usize, predictor: &Predictor) -> Markup 
     const HEIGHT: f64 = 170.0;
     const LEFT: f64 = 48.0;
     let point = |run: &ComparedRun| {
-        let (x, y) = (run.values.get(at)?.as_ref()?.value, run.accuracies.first()?.as_ref()?.value);
+        let (x, y) = (run.values.get(at)?.as_ref()?.value, run.accuracies.get(comparison.leading)?.as_ref()?.value);
         (x.is_finite() && y.is_finite()).then(|| (x, y, run.run.clone()))
     };
     let points: Vec<(f64, f64, String)> = comparison.runs.iter().filter_map(point).collect();
@@ -141,9 +154,9 @@ fn table(comparison: &Comparison) -> Section {
     };
     let bound = |value: f64| if value < 1.0 { percent_up(value) } else { "vacuous".into() };
     let body = html! {
-        p.lead { "The most accurate first. The bound is the strongest one proved of the nearest-centre error, on the images that were certified." }
+        p.lead { "The most accurate first. Nearest centre, left out, is of the images that were certified, each left out of its own centre; other accuracies are of the test split. The bound is the strongest one proved of the nearest-centre error, on the images that were certified." }
         div.scroll.card tabindex="0" role="region" aria-label="Table of runs" {
-            table.classes {
+            table.classes.runs {
                 thead { tr {
                     th scope="col" { "Run" }
                     @for accuracy in &comparison.accuracies { th scope="col" { (accuracy) } }
@@ -153,7 +166,7 @@ fn table(comparison: &Comparison) -> Section {
                 tbody {
                     @for run in &comparison.runs {
                         tr {
-                            th scope="row" { (run.run) " " small { (run.method) ", " (run.augment) ", " (counted(run.epochs, "epoch", "epochs")) ", seed " (run.seed) } }
+                            th scope="row" { (run.run) @if !run.method.is_empty() { " " small { (run.method) ", " (run.augment) ", " (counted(run.epochs, "epoch", "epochs")) ", seed " (run.seed) } } @else if !run.augment.is_empty() { " " small { "views " (run.augment) } } }
                             @for accuracy in &run.accuracies { (value(accuracy, &percent)) }
                             (value(&run.bound, &bound))
                             @for found in &run.values { (value(found, &number)) }

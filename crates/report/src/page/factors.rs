@@ -6,7 +6,7 @@ use super::Section;
 use super::chart::{Axis, LineChart, round};
 use super::format::{NONE, counted, number, percent};
 use super::quantity::{self, value};
-use crate::certificate::{CertificateRecord, EXAMPLES, Pair};
+use crate::certificate::{CertificateRecord, EXAMPLES, Pair, least_product};
 use crate::sprite::Sprite;
 
 /// Up to this many classes the heat map is drawn, and up to this many it has names.
@@ -24,7 +24,9 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
             @if !record.split.is_empty() { " of the " (record.split) " split" }
             @if !record.classes.is_empty() { " from " (counted(record.classes.len() as u64, "class", "classes")) }
             @if record.views > 1 { ", each with " (record.views) " views, itself among them" }
+            @if !record.policy.is_empty() { " (" code { (record.policy) } ")" }
             "."
+            @if !record.weights.is_empty() { " Weights: " (record.weights) "." }
         }
         div.dials { (alignment(record)) (divergence(record)) (concentration(record)) }
         @if !record.advice.is_empty() {
@@ -59,7 +61,7 @@ impl Dial<'_> {
         let good = self.good.filter(|good| good.is_finite()).map(|good| good.clamp(0.0, 1.0));
         html! {
             article.dial.card.first[first] {
-                h3 { (self.factor) @if first { " " span.badge { "change this first" } } }
+                h3 { (self.factor) @if first { " " span.badge { "first, for the bound" } } }
                 p.question { (self.question) }
                 svg viewBox="0 0 160 98" role="img" aria-label={ (self.factor) ": " @match good { Some(good) => { (percent(good)) " of the way from the worst to the best" } None => "not measured" } } {
                     path.track d={ "M" (x - RADIUS) " " (y) "A" (RADIUS) " " (RADIUS) " 0 0 1 " (x + RADIUS) " " (y) } {}
@@ -96,18 +98,24 @@ fn alignment(record: &CertificateRecord) -> Markup {
         &Dial {
             factor: "Alignment",
             question: "Do the views of one image come out alike?",
-            good: found.map(|found| 1.0 - found.unbiased.value / found.chance.value),
+            good: found.map(|found| 1.0 - found.best().value / found.chance.value),
             reading: html! {
                 "L_align "
-                @match found { Some(found) => (value(&found.unbiased)), None => (NONE) }
+                @match found { Some(found) => (value(found.best())), None => (NONE) }
             },
             ends: ["like strangers", "identical"],
             finding: html! {
                 @match found {
                     Some(found) => {
                         "The mean squared distance between two views of an image; of two different images it is "
-                        (number(found.chance.value)) ". With the views that were drawn, each also paired with itself, it is "
-                        (number(found.finite.value)) ". Smaller is better."
+                        (number(found.chance.value)) ". Smaller is better. "
+                        @if found.unbiased.is_some() {
+                            "It is over the " (record.views - 1) " views drawn of each image; with the image itself among them, and "
+                            "each also paired with itself, as the bounds take it, it is " (number(found.finite.value)) "."
+                        } @else {
+                            "It is over the two views here, each also paired with itself; what it is of views drawn takes two or "
+                            "more of them beside the image itself."
+                        }
                     }
                     None => (unmeasured()),
                 }
@@ -120,8 +128,8 @@ fn alignment(record: &CertificateRecord) -> Markup {
 fn divergence(record: &CertificateRecord) -> Markup {
     let found = record.divergence.as_ref();
     let largest = found.and_then(|found| found.largest.as_ref());
-    // No K unit vectors are further apart than the corners of the simplex.
-    let best = -1.0 / (record.classes.len().max(2) as f64 - 1.0);
+    let (classes, dim) = (record.classes.len(), record.dim);
+    let best = least_product(classes, dim);
     card(
         record,
         &Dial {
@@ -132,12 +140,13 @@ fn divergence(record: &CertificateRecord) -> Markup {
                 "largest μ·μ "
                 @match largest { Some(largest) => (value(largest)), None => (NONE) }
             },
-            ends: ["one point", "simplex"],
+            ends: ["one point", "far apart"],
             finding: html! {
                 @match found {
                     Some(found) => {
                         "The product of the two closest class centres, between −1 and 1; "
-                        (record.classes.len()) " classes as far apart as can be have " (number(best))
+                        @if classes > 2 * dim { (classes) " classes in " (dim) " dimensions never come down to " (number(best)) }
+                        @else { (classes) " classes as far apart as " (dim) " dimensions allow have " (number(best)) }
                         @if let Some(mean) = &found.mean { ". The mean over pairs is " (number(mean.value)) }
                         ". The shortest centre is Δ_μ = " (number(found.shortfall.value)) " short of length 1, squared. Smaller is better."
                     }

@@ -7,12 +7,12 @@ use serde::Serialize;
 pub(super) const NONE: &str = "–";
 
 /// A share as a percentage with one decimal: `0.713` is `71.3%`.
-pub(super) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.1}%", 100.0 * share) } else { NONE.into() }
 }
 
 /// A bound from above as a percentage, rounded up so that it stays one: `0.0704` is `7.1%`.
-pub(super) fn percent_up(share: f64) -> String {
+pub fn percent_up(share: f64) -> String {
     // What is a tenth of a percent but for the rounding of its last digits stays one.
     percent((1000.0 * share - 1e-9).ceil() / 1000.0)
 }

@@ -32,6 +32,7 @@ fn shown(Quantity { value, trust }: &Quantity, text: &dyn Fn(f64) -> String) -> 
             " " small class=(kind(trust)) {
                 (kind(trust))
                 @if let Trust::Estimate { low: Some(low), high: Some(high), .. } = trust { ", " (text(*low)) " to " (text(*high)) }
+                @if let Trust::Estimate { low: None, high: None, .. } = trust { ", no interval" }
             }
         }
     }

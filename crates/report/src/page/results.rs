@@ -44,8 +44,13 @@ fn representations(evaluation: &Evaluation) -> [(&'static str, &'static str, Opt
 
 pub(super) fn section(report: &Report) -> Option<Section> {
     let evaluation = report.evaluation.as_ref()?;
+    let certified = report.certificate.as_ref().and_then(|certificate| certificate.step);
+    let others = evaluation.step.zip(certified).filter(|(here, there)| here != there);
     let labelled = representations(evaluation).iter().any(|(_, _, scores)| scores.is_some());
     let body = html! {
+        @if let Some((here, there)) = others {
+            p.warning role="note" { "This is of the weights after step " (count(here)) ", what the theory says below of those after step " (count(there)) "." }
+        }
         @if labelled {
             p.lead {
                 "Three ways to ask the same question: is the class of an image plain from its representation? "
@@ -192,15 +197,41 @@ fn geometry(report: &Report, evaluation: &Evaluation) -> Markup {
         0 => String::new(),
         dimension => format!(" At most {}.", count(dimension)),
     };
+    // What is certified is measured on other images, so that numbers of the same name differ.
+    let measured = evaluation.geometry.or(evaluation.untrained_geometry).unwrap_or_default();
+    let pairs = measured.alignment_over.map_or(String::new(), |[images, views]| {
+        format!(" Over {} and {views} views of each, itself among them.", counted(images, "test image", "test images"))
+    });
+    let over = measured
+        .images
+        .map_or(String::new(), |images| format!(" Over {}.", counted(images, "test image", "test images")));
     let rows: [(&str, String, Pick); 3] = [
-        ("Alignment", "Mean squared distance between two views of one image; 0 means the encoder cannot tell them apart. Smaller is better.".into(), |g| g.alignment),
-        ("Uniformity", "How evenly the images fill the sphere of representations; more negative is more even. Smaller is better.".into(), |g| g.uniformity),
-        ("RankMe", format!("How many dimensions are really in use. Near 1 the representation has collapsed.{dimension}"), |g| g.rankme),
+        (
+            "Alignment",
+            format!(
+                "Mean squared distance between two views of one image; 0 means the encoder cannot tell them apart. Smaller is better.{pairs}"
+            ),
+            |g| g.alignment,
+        ),
+        (
+            "Uniformity",
+            format!(
+                "How evenly the images fill the sphere of representations; more negative is more even. Smaller is better.{over}"
+            ),
+            |g| g.uniformity,
+        ),
+        (
+            "RankMe",
+            format!("How many dimensions are really in use. Near 1 the representation has collapsed.{dimension}{over}"),
+            |g| g.rankme,
+        ),
     ];
     let value = |geometry: Option<&Geometry>, of: Pick| geometry.and_then(of).map_or(NONE.to_string(), number);
     html! {
         h3 { "Without labels" }
-        p.lead { "Shape of the representation alone. Alignment and uniformity pull against each other: only both together mean something." }
+        p.lead { "Shape of the representation alone. Alignment and uniformity pull against each other: only both together mean something."
+            @if report.certificate.is_some() { " What the theory says below measures some of these again, on the images that it names, so that they differ." }
+        }
         div.scroll.card tabindex="0" role="region" aria-label="Table of measures without labels" {
             table.geometry {
                 thead { tr { td {} th.trained scope="col" { "Trained" } th.untrained scope="col" { "Untrained" } th scope="col" { "Meaning" } } }

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use selfsame::report::certificate::{CertificateRecord, ClassRecord};
+use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, ClassRecord};
 use selfsame::report::comparison::{COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, Predictor};
-use selfsame::report::record::Scores;
-use selfsame::report::{Report, read, render_comparison, wilson, write_atomic, write_json};
+use selfsame::report::record::{RUN_FILE, Scores};
+use selfsame::report::{Report, read, read_certificate, render_comparison, wilson, write_atomic, write_json};
 use selfsame::theory::{Quantity, Trust, kendall_tau};
 use serde_json::json;
 
-use super::{quoted, shown};
+use super::{quoted, shown, typed};
 use crate::args::Compare as Args;
 use crate::misuse;
 use crate::terminal::Terminal;
@@ -19,13 +19,15 @@ use crate::terminal::Terminal;
 /// The share of the middle class of the middle run that δ brings together, and of its images that ε leaves spread.
 const LEVEL: f64 = 0.5;
 
-/// An accuracy: its name, and where it is found.
-type Accuracy = (&'static str, fn(&Scores) -> f64);
+/// An accuracy: its name, where an evaluation has it, and what a certificate calls its error.
+type Accuracy = (&'static str, Option<fn(&Scores) -> f64>, &'static str);
 
-const ACCURACIES: [Accuracy; 3] = [
-    ("kNN", |scores| scores.knn_acc1),
-    ("linear probe", |scores| scores.linear_acc1),
-    ("nearest centre", |scores| scores.centre_acc1),
+const ACCURACIES: [Accuracy; 4] = [
+    ("kNN", Some(|scores| scores.knn_acc1), "kNN"),
+    ("linear probe", Some(|scores| scores.linear_acc1), "linear probe"),
+    ("nearest centre", Some(|scores| scores.centre_acc1), "nearest centre of training images"),
+    // Of the images that were certified, and so of embeddings too.
+    ("nearest centre, left out", None, "nearest centre, others of their kind"),
 ];
 
 /// The distances that all runs are compared at.
@@ -47,7 +49,7 @@ const MEASURES: [Measure; 10] = [
         |record, _| record.concentration.as_ref()?.separation.clone(),
     ),
     ("L_align", "Mean squared distance of two views of an image.", false, |record, _| {
-        Some(record.alignment.as_ref()?.unbiased.clone())
+        Some(record.alignment.as_ref()?.best().clone())
     }),
     ("R_ε", "The share of images with two views more than ε apart.", false, outside),
     ("divergence", "Mean product of the centres of two classes.", false, |record, _| {
@@ -91,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(file) = files.iter().find(|file| file.exists() && !args.overwrite) {
         return Err(misuse(format!("{} exists already; name another folder with --out, or --overwrite", shown(file))));
     }
-    let reports = args.runs.iter().map(|path| Ok((path.as_path(), read(path)?)));
+    let reports = args.runs.iter().map(|path| Ok((path.as_path(), read_any(path)?)));
     let reports: Vec<(&Path, Report)> = reports.collect::<anyhow::Result<_>>()?;
     let comparison = compare(&reports)?;
     std::fs::create_dir_all(&args.out).with_context(|| shown(&args.out))?;
@@ -105,28 +107,49 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The records of a run, or the certificate that a folder without a run holds.
+fn read_any(path: &Path) -> anyhow::Result<Report> {
+    let certificate = match path.join(RUN_FILE).exists() {
+        true => None,
+        false => read_certificate(&path.join(CERTIFICATE_FILE))?,
+    };
+    match certificate {
+        Some(_) => Ok(Report { certificate, ..Report::default() }),
+        None => Ok(read(path)?),
+    }
+}
+
 fn compare(reports: &[(&Path, Report)]) -> anyhow::Result<Comparison> {
     let certificates: Vec<&CertificateRecord> =
         reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
     let common = Common { delta: middle(&certificates, half_together), epsilon: middle(&certificates, half_spread) };
     let mut runs: Vec<ComparedRun> = reports.iter().map(|(path, report)| compared(path, report, common)).collect();
-    let first = |run: &ComparedRun| run.accuracies[0].as_ref().map_or(f64::NEG_INFINITY, |accuracy| accuracy.value);
-    runs.sort_by(|a, b| first(b).total_cmp(&first(a)));
     let predictor = |(at, &(name, meaning, larger_is_better, _)): (usize, &Measure)| {
         let taus = (0..ACCURACIES.len()).map(|accuracy| tau(&runs, at, accuracy, larger_is_better));
         let taus = taus.collect::<anyhow::Result<_>>()?;
         Ok(Predictor { name: name.into(), meaning: meaning.into(), larger_is_better, taus })
     };
-    Ok(Comparison {
+    let predictors: Vec<Predictor> = MEASURES.iter().enumerate().map(predictor).collect::<anyhow::Result<_>>()?;
+    let ordered = |&at: &usize| predictors.iter().any(|predictor| predictor.taus[at].is_some());
+    let known = |at: usize| runs.iter().filter(|run| run.accuracies[at].is_some()).count();
+    let accuracies = || 0..ACCURACIES.len();
+    let most = accuracies().filter(ordered).find(|&at| 2 * known(at) >= runs.len());
+    let leading = most.or_else(|| accuracies().find(ordered)).or_else(|| accuracies().find(|&at| known(at) > 0));
+    let leading = leading.unwrap_or(0);
+    let by = |run: &ComparedRun| run.accuracies[leading].as_ref().map_or(f64::NEG_INFINITY, |accuracy| accuracy.value);
+    runs.sort_by(|a, b| by(b).total_cmp(&by(a)));
+    let comparison = Comparison {
         selfsame: env!("CARGO_PKG_VERSION").into(),
-        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        command: typed(),
         delta: common.delta,
         epsilon: common.epsilon,
-        accuracies: ACCURACIES.map(|(name, _)| name.to_owned()).into(),
-        predictors: MEASURES.iter().enumerate().map(predictor).collect::<anyhow::Result<_>>()?,
-        notes: notes(reports),
+        accuracies: ACCURACIES.map(|(name, ..)| name.to_owned()).into(),
+        leading,
+        predictors,
+        notes: Vec::new(),
         runs,
-    })
+    };
+    Ok(Comparison { notes: notes(reports, comparison.complete()), ..comparison })
 }
 
 /// The middle of a number over runs; of an even number the lower.
@@ -165,14 +188,25 @@ fn sigma(record: &CertificateRecord, common: Common) -> Option<Quantity> {
 fn outside(record: &CertificateRecord, common: Common) -> Option<Quantity> {
     let epsilon = common.epsilon?;
     let curve = &record.alignment.as_ref()?.curve;
-    let last = curve.iter().rfind(|point| point[0] <= epsilon);
-    Some(Quantity::exact(last.map_or(1.0, |point| point[1])))
+    // The first point is the smallest diameter of all, whatever is left out between the others.
+    let Some(&[at, value]) = curve.iter().rfind(|point| point[0] <= epsilon) else { return Some(Quantity::exact(1.0)) };
+    let known = at == epsilon || curve.len() == record.images;
+    Some(Quantity { value, trust: if known { Trust::Exact } else { Trust::Bound } })
+}
+
+/// Whether the evaluation, if there is one, measured the weights that were certified, if they were.
+fn same_weights(report: &Report) -> bool {
+    match (&report.evaluation, &report.certificate) {
+        (Some(evaluation), Some(certificate)) => evaluation.step == certificate.step,
+        _ => true,
+    }
 }
 
 fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
     let certificate = report.certificate.as_ref();
-    let scores = report.evaluation.as_ref().and_then(|evaluation| Some((evaluation.test.as_ref()?, evaluation.images)));
-    let accuracy = |of: fn(&Scores) -> f64| {
+    let evaluation = report.evaluation.as_ref().filter(|_| same_weights(report));
+    let scores = evaluation.and_then(|evaluation| Some((evaluation.test.as_ref()?, evaluation.images)));
+    let evaluated = |of: fn(&Scores) -> f64| {
         let (scores, images) = scores?;
         let value = of(scores);
         let interval = wilson(value, images);
@@ -180,16 +214,33 @@ fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
         let trust = Trust::Estimate { low, high, method: "Wilson, 95 %".into(), sample: images as usize };
         value.is_finite().then_some(Quantity { value, trust })
     };
+    // What the certificate was written beside is of its own weights.
+    let accuracy =
+        |&(_, of, error): &Accuracy| of.and_then(evaluated).or_else(|| certificate?.named(error).map(accuracy_of));
     ComparedRun {
         run: shown(path),
         method: report.run.method.clone(),
-        augment: report.run.augment.clone(),
+        augment: match certificate {
+            Some(certificate) if report.run.augment.is_empty() => certificate.policy.clone(),
+            _ => report.run.augment.clone(),
+        },
         epochs: report.run.epochs,
         seed: report.run.seed,
-        accuracies: ACCURACIES.iter().map(|(_, of)| accuracy(*of)).collect(),
+        accuracies: ACCURACIES.iter().map(accuracy).collect(),
         values: MEASURES.iter().map(|(.., of)| of(certificate?, common)).collect(),
         bound: certificate.and_then(|certificate| certificate.best_bound().cloned()),
     }
+}
+
+/// The accuracy that an error leaves.
+fn accuracy_of(error: &Quantity) -> Quantity {
+    let trust = match error.trust.clone() {
+        Trust::Estimate { low, high, method, sample } => {
+            Trust::Estimate { low: high.map(|high| 1.0 - high), high: low.map(|low| 1.0 - low), method, sample }
+        }
+        trust => trust,
+    };
+    Quantity { value: 1.0 - error.value, trust }
 }
 
 /// Kendall's τ between a measure, turned so that larger is better, and an accuracy, over the runs that have both.
@@ -207,21 +258,35 @@ fn tau(
     Ok(kendall_tau(&x, &y)?.map(|found| found.tau))
 }
 
-/// What keeps runs from being compared.
-fn notes(reports: &[(&Path, Report)]) -> Vec<String> {
+/// What keeps runs from being compared, of which `complete` can be.
+fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<String> {
     let mut notes = Vec::new();
     for (path, report) in reports {
         let way = quoted(path);
         if report.certificate.is_none() {
             notes.push(format!("{way} has no certificate; `selfsame certify {way}` makes it."));
         }
-        if report.evaluation.as_ref().is_none_or(|evaluation| evaluation.test.is_none()) {
+        if !same_weights(report) {
+            notes.push(format!(
+                "{way} was evaluated and certified at different steps of its training, so the evaluation does not count; \
+                 measure the same --checkpoint with both."
+            ));
+        }
+        let is_run = !report.run.method.is_empty();
+        if is_run && report.evaluation.as_ref().is_none_or(|evaluation| evaluation.test.is_none()) {
             notes.push(format!("{way} has no accuracies; `selfsame eval {way}` measures them, if there are labels."));
         }
     }
     let certified: Vec<&CertificateRecord> =
         reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
-    let differ = |of: fn(&CertificateRecord) -> String| certified.windows(2).any(|pair| of(pair[0]) != of(pair[1]));
+    // What embeddings do not know is empty.
+    let differ = |of: fn(&CertificateRecord) -> String| {
+        let mut known = certified.iter().map(|record| of(record)).filter(|text| !text.is_empty());
+        known.next().is_some_and(|first| known.any(|other| other != first))
+    };
+    if certified.iter().any(|record| record.digest.is_empty()) {
+        notes.push("Certificates of embeddings do not say of which images: see to it that all are of the same.".into());
+    }
     for (what, of) in [
         ("different images", (|record| record.digest.clone()) as fn(&CertificateRecord) -> String),
         ("different splits", |record| record.split.clone()),
@@ -233,10 +298,9 @@ fn notes(reports: &[(&Path, Report)]) -> Vec<String> {
             notes.push(format!("The certificates are of {what}: their measures are not quite comparable."));
         }
     }
-    let runs = certified.len();
-    if runs < 10 {
+    if complete < 10 {
         notes.push(format!(
-            "Intervals of τ are rough below ten runs, and there are none below five; these are {runs}. They also take the \
+            "Intervals of τ are rough below ten runs, and there are none below five; these are {complete}. They also take the \
              runs to be independent, which those of one method or one data set are not quite."
         ));
     }
@@ -247,16 +311,15 @@ fn print(comparison: &Comparison, terminal: &Terminal) {
     let share = |quantity: &Option<Quantity>| {
         quantity.as_ref().map_or("–".to_owned(), |quantity| format!("{:.1} %", 100.0 * quantity.value))
     };
+    terminal.say(&comparison.accuracies.iter().map(|name| format!("{name:>26}")).collect::<String>());
     for run in &comparison.runs {
-        let accuracies: Vec<String> = run.accuracies.iter().map(|accuracy| format!("{:>8}", share(accuracy))).collect();
+        let accuracies: Vec<String> =
+            run.accuracies.iter().map(|accuracy| format!("{:>26}", share(accuracy))).collect();
         terminal.say(&format!("{}  {}", accuracies.join(""), run.run));
     }
     for predictor in &comparison.predictors {
-        let tau = match predictor.taus.first().and_then(Option::as_ref) {
-            Some(tau) => tau.to_string(),
-            None => "–".into(),
-        };
-        terminal.say(&format!("τ with {}, {:<18} {tau}", comparison.accuracies[0], predictor.name));
+        let tau = predictor.taus[comparison.leading].as_ref().map_or("–".to_owned(), ToString::to_string);
+        terminal.say(&format!("τ with {}, {:<18} {tau}", comparison.accuracies[comparison.leading], predictor.name));
     }
     for note in &comparison.notes {
         terminal.say(note);

@@ -10,7 +10,7 @@ use selfsame::report::write_json;
 use selfsame::train::Plan;
 use serde_json::{Value, json};
 
-use super::{report, shown};
+use super::{report, shown, weights};
 use crate::args::{CheckpointName, Eval};
 use crate::misuse;
 use crate::run::Run;
@@ -53,11 +53,8 @@ pub fn measure(
         device: &device,
     };
     let (mut evaluation, map) = evaluate(&subject, &mut |line| terminal.status(line))?;
-    let weights = match which {
-        CheckpointName::Last => format!("the last, of step {step}"),
-        CheckpointName::Best => format!("those with the best kNN accuracy on the validation split, of step {step}"),
-    };
-    evaluation.protocol.push(("Weights measured".into(), weights));
+    evaluation.step = Some(step);
+    evaluation.protocol.push(("Weights measured".into(), weights(which, step)));
     if plan.init.is_some() {
         let start = "with the weights given by --init, before this training";
         evaluation.protocol.push(("Untrained encoder".into(), start.into()));

@@ -18,15 +18,29 @@ use std::process::ExitCode;
 
 use selfsame::augment::Isa;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, CheckpointName, Command};
 use crate::misuse;
 
 /// Exit code of a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
+/// The command as it was typed, whatever file the program lies in.
+pub fn typed() -> Vec<String> {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("selfsame".to_owned()).chain(words).collect()
+}
+
 /// A path for people and JSON, whatever bytes it is made of.
 fn shown(path: &std::path::Path) -> String {
     path.display().to_string()
+}
+
+/// The weights that were measured, in words.
+fn weights(which: CheckpointName, step: u64) -> String {
+    match which {
+        CheckpointName::Last => format!("the last, of step {step}"),
+        CheckpointName::Best => format!("those with the best kNN accuracy on the validation split, of step {step}"),
+    }
 }
 
 /// A path as it can be pasted into a shell.

@@ -1,5 +1,6 @@
 //! `selfsame pretrain` and `selfsame study`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::nn::device;
+use selfsame::report::certificate::CERTIFICATE_FILE;
 use selfsame::report::record::{EVAL_FILE, MAP_FILE, RunRecord, VIEWS_FILE, ViewSheet};
 use selfsame::report::{Sprite, write_json};
 use selfsame::train::checkpoint::{self, Which};
@@ -84,7 +86,7 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
 
     // Whatever was measured before is not of the weights that are about to be made.
     if !record.finished {
-        for name in [EVAL_FILE, MAP_FILE] {
+        for name in [EVAL_FILE, MAP_FILE, CERTIFICATE_FILE] {
             let _ = std::fs::remove_file(run.path.join(name));
         }
     }
@@ -155,7 +157,8 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
         ));
     }
     let sheet = view_sheet(&plan, &dataset)?;
-    let init = init::weights(args, &plan, terminal)?;
+    let weights = |file: &PathBuf| init::fitting(init::read(file)?, file, args.init_partial, &plan.encoder, terminal);
+    let init = args.init.as_ref().map(weights).transpose()?;
     run.clear()?;
     let mut record = run::record(&plan, &dataset, &args.device.device);
     if let (Some(weights), Some(file)) = (init, &args.init) {

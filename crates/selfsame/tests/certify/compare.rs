@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use selfsame::report::comparison::Comparison;
+use selfsame::report::comparison::{ComparedRun, Comparison};
+use selfsame::report::read_certificate;
 use selfsame::report::record::Evaluation;
 use selfsame::theory::Trust;
 
 use crate::common::{run, said};
+use crate::embeddings::{file, npy, record, rows};
 use crate::{certify, two_classes_of};
 
 fn compare(runs: &[PathBuf], out: &Path, more: &[&str]) -> std::process::Output {
@@ -14,6 +16,40 @@ fn compare(runs: &[PathBuf], out: &Path, more: &[&str]) -> std::process::Output 
     args.extend(runs.iter().map(|path| path.display().to_string()));
     args.extend(more.iter().map(|word| (*word).to_owned()));
     run(args)
+}
+
+#[test]
+fn certificates_of_embeddings_are_compared_by_their_own_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = |name: &str| folder.path().join(name);
+    let labels: Vec<u8> = (0..40).map(|row| row % 2).collect();
+    let labels = file(folder.path(), "labels.npy", &npy(&[40], &labels)).display().to_string();
+    // The more the classes are moved apart, the fewer images are wrong.
+    let folders: Vec<PathBuf> = (0..6)
+        .map(|shift| {
+            let mut values = rows(40, 6);
+            values.iter_mut().enumerate().for_each(|(at, value)| {
+                *value -= if at % 6 == at / 6 % 2 { 1.0 - 0.1 * shift as f32 } else { 0.0 };
+            });
+            let path = file(folder.path(), "f.npy", &npy(&[40, 6], &values)).display().to_string();
+            record(&["--embeddings", &path, "--labels", &labels], &out(&shift.to_string()));
+            out(&shift.to_string())
+        })
+        .collect();
+    let output = compare(&folders, &out("all"), &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((found.accuracies[found.leading].as_str(), found.complete()), ("nearest centre, left out", 6));
+    assert_eq!(found.command[..2], ["selfsame", "compare"]);
+    for run in &found.runs {
+        let record = read_certificate(&Path::new(&run.run).join("certificate.json")).unwrap().unwrap();
+        let error = record.named("nearest centre, others of their kind").unwrap().value;
+        assert!(run.accuracies[0].is_none() && run.accuracies[3].as_ref().unwrap().value == 1.0 - error);
+    }
+    let divergence = found.predictors.iter().find(|predictor| predictor.name == "divergence").unwrap();
+    assert!(divergence.taus[3].as_ref().unwrap().value > 0.5 && divergence.taus[0].is_none());
+    assert!(found.notes.iter().any(|note| note.contains("do not say of which images")), "{:?}", found.notes);
+    assert!(!found.notes.iter().any(|note| note.contains("selfsame eval")), "{:?}", found.notes);
 }
 
 #[test]
@@ -41,7 +77,7 @@ fn measures_and_their_order_are_those_of_the_runs() {
         let within = |curve: &Vec<[f64; 3]>| curve.iter().filter(|point| point[1] <= deltas[1]).count() as f64 / 5.0;
         let sigma = record.classes.iter().map(|class| within(&class.curve)).sum::<f64>() / 2.0;
         assert!((value("σ") - sigma).abs() < 1e-12);
-        assert_eq!(value("L_align"), record.alignment.as_ref().unwrap().unbiased.value);
+        assert_eq!(value("L_align"), record.alignment.as_ref().unwrap().best().value);
         assert_eq!(value("LiDAR"), record.named("LiDAR").unwrap().value);
         let evaluation = std::fs::read(path.join("eval.json")).unwrap();
         let knn = serde_json::from_slice::<Evaluation>(&evaluation).unwrap().test.unwrap().knn_acc1;
@@ -73,9 +109,22 @@ fn measures_and_their_order_are_those_of_the_runs() {
     let missing = [runs.clone(), vec![folder.path().join("nowhere")]].concat();
     let output = compare(&missing, &out, &["--overwrite"]);
     assert!(output.status.code() == Some(1) && said(&output).contains("nowhere"), "{}", said(&output));
+    // Accuracies of other weights do not count; the certificate's own do.
+    let path = runs[0].join("eval.json");
+    let mut evaluation: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    (evaluation["step"], evaluation["test"]["knn_acc1"]) = (1.into(), 0.125.into());
+    std::fs::write(&path, evaluation.to_string()).unwrap();
+    let output = compare(&runs, &out, &["--overwrite"]);
+    let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found.notes.iter().any(|note| note.contains("different steps")), "{:?}", found.notes);
+    let knn = |run: &ComparedRun| run.accuracies[0].as_ref().unwrap().value;
+    let row = found.runs.iter().find(|run| run.run == runs[0].display().to_string()).unwrap();
+    assert!((knn(row) - (1.0 - records[0].named("kNN").unwrap().value)).abs() < 1e-12);
     // A run without a certificate is named, and the others still compared.
     std::fs::remove_file(runs[2].join("certificate.json")).unwrap();
     let output = compare(&runs, &out, &["--overwrite"]);
     let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
     assert!(found.notes.iter().any(|note| note.contains("has no certificate")), "{:?}", found.notes);
+    assert_eq!((found.complete(), found.runs.len()), (2, 3));
+    assert!(std::fs::read_to_string(out.join("compare.html")).unwrap().contains("2 of 3 runs compared"));
 }

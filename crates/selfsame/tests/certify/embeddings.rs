@@ -4,10 +4,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::common::{run, said};
+use half::f16;
 use npyz::WriterBuilder as _;
 use selfsame::report::certificate::CertificateRecord;
 
-fn npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
+pub fn npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd().unwrap();
     writer.extend(values.iter().copied()).unwrap();
@@ -15,14 +16,14 @@ fn npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(shape: &[u64], values: &
     bytes
 }
 
-fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+pub fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, bytes).unwrap();
     path
 }
 
 /// Rows of two classes about two directions, no two alike.
-fn rows(count: usize, dim: usize) -> Vec<f32> {
+pub fn rows(count: usize, dim: usize) -> Vec<f32> {
     let value = |at: usize| {
         let (row, column) = (at / dim, at % dim);
         let noise = ((row * 37 + column * 101 + row * column * 13) % 97) as f32 / 97.0 - 0.5;
@@ -36,7 +37,7 @@ fn certify(args: &[&str], out: &Path) -> std::process::Output {
     run([&["certify", "--json", "--out", &out], args].concat())
 }
 
-fn record(args: &[&str], out: &Path) -> CertificateRecord {
+pub fn record(args: &[&str], out: &Path) -> CertificateRecord {
     let output = certify(args, out);
     assert!(output.status.success(), "{}", said(&output));
     let printed: CertificateRecord = serde_json::from_slice(&output.stdout).unwrap();
@@ -60,6 +61,7 @@ fn what_can_be_computed_is_and_the_rest_says_why_not() {
 
     assert_eq!((found.images, found.views, found.dim), (count, 1, dim));
     assert_eq!(found.classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["7", "11"]);
+    assert!(found.infonce.is_none() && found.named("nearest centre, any view").is_none(), "they take two views");
     assert!(found.alignment.is_none() && found.concentration.is_none() && found.bounds.is_empty());
     for why in ["one view", "no pixels"] {
         assert!(found.left_out.iter().any(|sentence| sentence.contains(why)), "{why}: {:?}", found.left_out);
@@ -105,7 +107,27 @@ fn views_archives_and_other_widths_are_read() {
     assert_eq!(of_wide.alignment, found.alignment);
     assert!(of_wide.left_out.iter().any(|sentence| sentence.contains("rounded to 32 bits")));
 
+    // Column by column, as NumPy writes a transposed array, and in 16 bits, which are few but exact as 32.
+    let header = "{'descr': '<f4', 'fortran_order': True, 'shape': (10, 4, 6), }\n";
+    let mut columns = [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
+    for (value, view, image) in (0..6).flat_map(|v| (0..4).flat_map(move |m| (0..10).map(move |n| (v, m, n)))) {
+        columns.extend(values[(image * 4 + view) * 6 + value].to_le_bytes());
+    }
+    let columns = file(folder.path(), "columns.npy", &columns).display().to_string();
+    assert_eq!(record(&["--embeddings", &columns], &out).alignment, found.alignment);
+    let header = "{'descr': '<f2', 'fortran_order': False, 'shape': (10, 4, 6), }\n";
+    let mut half = [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
+    half.extend(values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()));
+    let as_single: Vec<f32> = values.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
+    let of = |name, bytes: &[u8]| {
+        let path = file(folder.path(), name, bytes).display().to_string();
+        record(&["--embeddings", &path], &out).alignment
+    };
+    assert_eq!(of("half.npy", &half), of("single.npy", &npy(&[10, 4, 6], &as_single)));
+
     let labels: Vec<u8> = (0..10).map(|image| image % 2).collect();
+    let column = file(folder.path(), "column.npy", &npy(&[10, 1], &labels)).display().to_string();
+    assert_eq!(record(&["--embeddings", &embeddings, "--labels", &column], &out).classes.len(), 2);
     for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
         let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         let options = zip::write::SimpleFileOptions::default().compression_method(method);
@@ -116,7 +138,23 @@ fn views_archives_and_other_widths_are_read() {
         let path = file(folder.path(), "both.npz", archive.finish().unwrap().get_ref()).display().to_string();
         let of_archive = record(&["--embeddings", &path], &out);
         assert_eq!((of_archive.classes.len(), &of_archive.alignment), (2, &found.alignment));
+        let both = certify(&["--embeddings", &path, "--labels", &column], &out);
+        assert!(both.status.code() == Some(2) && said(&both).contains("holds labels already"), "{}", said(&both));
     }
+}
+
+#[test]
+fn wide_embeddings_say_what_they_lack() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, path) = (folder.path().join("out"), file(folder.path(), "f.npy", &npy(&[3, 4100], &rows(3, 4100))));
+    let found = record(&["--embeddings", &path.display().to_string(), "--seed", "4"], &out);
+    assert!(found.named("RankMe").is_none() && found.named("uniformity").is_some());
+    assert!(found.left_out.iter().any(|sentence| sentence.contains("RankMe, αReQ and LiDAR")), "{:?}", found.left_out);
+    // The command says all that decides the record.
+    let written = std::fs::read(out.join("certificate.json")).unwrap();
+    assert!(run(&found.command[1..]).status.success());
+    assert_eq!(std::fs::read(out.join("certificate.json")).unwrap(), written);
+    assert!(found.command.join(" ").contains("--seed 4 --out "), "{:?}", found.command);
 }
 
 #[test]
@@ -136,7 +174,6 @@ fn what_is_wrong_is_named() {
         let length = (header.len() as u16).to_le_bytes();
         [&b"\x93NUMPY\x01\x00"[..], &length, header.as_bytes(), &values].concat()
     };
-    let columns = raw("{'descr': '<f4', 'fortran_order': True, 'shape': (10, 3), }\n");
     let huge = raw("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 99999999999), }\n");
     for (name, bytes, cause) in [
         ("nan.npy", changed(16..17, &[f32::NAN]), "row 5 (view 0 of image 5)"),
@@ -146,8 +183,7 @@ fn what_is_wrong_is_named() {
         ("constant.npy", npy(&[4, 3], &[0.5_f32; 12]), "all 4 rows equal row 0"),
         ("flat.npy", npy(&[30], &values), "shape [30] holds no embeddings"),
         ("none.npy", npy::<f32>(&[0, 3], &[]), "hold nothing"),
-        ("whole.npy", npy(&[2, 2], &[1_i64, 2, 3, 4]), "not 32- or 64-bit floats"),
-        ("columns.npy", columns, "column by column"),
+        ("whole.npy", npy(&[2, 2], &[1_i64, 2, 3, 4]), "not 16-, 32- or 64-bit floats"),
         ("huge.npy", huge, "cut short"),
         ("short.npy", good[..good.len() - 1].to_vec(), "cut short"),
         ("empty.npy", Vec::new(), "no array of NumPy's"),
@@ -156,23 +192,30 @@ fn what_is_wrong_is_named() {
         let path = file(folder.path(), name, &bytes).display().to_string();
         let output = certify(&["--embeddings", &path], &out);
         let text = said(&output);
-        assert_eq!(output.status.code(), Some(1), "{name}: {text}");
+        assert_eq!(output.status.code(), Some(2), "{name}: {text}");
         assert!(text.contains(cause) && text.contains(name) && !text.contains("panicked"), "{name}: {text}");
     }
     let good = file(folder.path(), "good.npy", &good).display().to_string();
     for (name, bytes, cause) in [
-        ("few.npy", npy(&[9], &[1_i64; 9]), "row 9 has none"),
-        ("many.npy", npy(&[11], &[1_i64; 11]), "there are 10 images"),
-        ("negative.npy", npy(&[10], &[0_i64, 1, 2, 3, -1, 5, 6, 7, 8, 9]), "row 4 (-1)"),
+        ("few.npy", npy(&[9], &[1_i64; 9]), "9 labels for 10 images; row 9 has no label"),
+        ("many.npy", npy(&[11], &[1_i64; 11]), "11 labels for 10 images; row 10 has no image"),
+        ("negative.npy", npy(&[10], &[0_i64, 1, 2, 3, -1, 5, 6, 7, 8, 9]), "row 4 is negative (-1)"),
         ("floats.npy", npy(&[10], &[0.5_f32; 10]), "not whole numbers"),
         ("square.npy", npy(&[2, 5], &[1_i64; 10]), "one whole number an image"),
     ] {
         let path = file(folder.path(), name, &bytes).display().to_string();
         let output = certify(&["--embeddings", &good, "--labels", &path], &out);
         let text = said(&output);
-        assert_eq!(output.status.code(), Some(1), "{name}: {text}");
+        assert_eq!(output.status.code(), Some(2), "{name}: {text}");
         assert!(text.contains(cause) && text.contains(name) && !text.contains("panicked"), "{name}: {text}");
     }
+    // What grows with the square of the classes is refused before it is made.
+    let distinct: Vec<f32> = (1..=4001 * 3).map(|value| value as f32).collect();
+    let many = file(folder.path(), "classes.npy", &npy(&[4001, 3], &distinct)).display().to_string();
+    let labels: Vec<u16> = (0..4001).collect();
+    let labels = file(folder.path(), "labels.npy", &npy(&[4001], &labels)).display().to_string();
+    let output = certify(&["--embeddings", &many, "--labels", &labels], &out);
+    assert!(output.status.code() == Some(2) && said(&output).contains("at most 4000"), "{}", said(&output));
     for args in
         [&["--embeddings", "x.parquet"][..], &["--embeddings", &good, "--views", "3"], &["--labels", &good], &[]]
     {

@@ -4,6 +4,7 @@
 mod common;
 mod compare;
 mod embeddings;
+mod init;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use selfsame::nn::layers::Init;
 use selfsame::nn::{device, state};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord};
 use selfsame::report::read_certificate;
+use selfsame::report::record::EVAL_FILE;
 use selfsame::theory::bounds::certificate::{Class, Form, MainPart, World};
 use selfsame::theory::{Quantity, Trust};
 use selfsame::train::{Config, checkpoint};
@@ -154,9 +156,15 @@ fn numbers_are_those_of_plain_loops() {
     let align = align.sum::<f64>() / (2 * IMAGES) as f64;
     let found = record.alignment.as_ref().unwrap();
     close(&found.finite, align);
-    close(&found.unbiased, align * VIEWS as f64 / (VIEWS as f64 - 1.0));
-    assert!(matches!(found.unbiased.trust, Trust::Estimate { low: Some(low), high: Some(high), sample, .. }
-        if low < found.unbiased.value && high > found.unbiased.value && sample == 2 * IMAGES));
+    // Of views drawn: pairs of two different ones of those beside the image itself.
+    let drawn = images.clone().map(|image| {
+        let views = &plain.rows[image][1..];
+        views.iter().flat_map(|a| views.iter().map(move |b| apart(a, b))).sum::<f64>()
+    });
+    let unbiased = found.unbiased.as_ref().unwrap();
+    close(unbiased, drawn.sum::<f64>() / (2 * IMAGES * (VIEWS - 1) * (VIEWS - 2)) as f64);
+    assert!(matches!(unbiased.trust, Trust::Estimate { low: Some(low), high: Some(high), sample, .. }
+        if low < unbiased.value && high > unbiased.value && sample == 2 * IMAGES));
     let diameters: Vec<f64> = images.clone().map(|image| plain.diameter(image)).collect();
     for &[epsilon, outside] in &found.curve {
         let expected = diameters.iter().filter(|&&diameter| diameter > epsilon + 1e-10).count();
@@ -267,7 +275,7 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
         (&["--per-class", "1"][..], "at least 2 images"),
         (&["--views", "0"], "from 1 to 65535"),
         (&["--split", "all"], "choose one of"),
-        (&["--budget", "1e9"], "--budget"),
+        (&["--budget", "soon"], "60s"),
     ] {
         let output = run(["certify", &shown].iter().chain(more));
         let text = said(&output);
@@ -279,7 +287,26 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     // Other splits, and another number of images a class than there is.
     let record = certify(&out, "--split train --per-class 1000 --views 1");
     assert_eq!((record.split.as_str(), record.views), ("train", 2));
+    assert_eq!(record.alignment.as_ref().unwrap().unbiased, None, "one view drawn is no pair");
     assert!(record.images < 60, "validation images are not among them: {}", record.images);
+    // Accuracies of other weights do not stand beside it.
+    let probe = |record: &CertificateRecord| record.named("linear probe").is_some();
+    assert!(probe(&record));
+    let path = out.join(EVAL_FILE);
+    let mut evaluation: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(evaluation["step"].as_u64(), record.step);
+    evaluation["step"] = 1.into();
+    std::fs::write(&path, evaluation.to_string()).unwrap();
+    let record = certify(&out, "--per-class 5 --views 2");
+    assert!(!probe(&record) && record.left_out.iter().any(|sentence| sentence.contains("not of these weights")));
+    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("weights after step 1"));
+    // Halves of three images say nothing of others.
+    let record = certify(&out, "--per-class 3 --views 2");
+    let found = record.concentration.unwrap();
+    for found in [found.sigma_interval, found.mean_sigma_interval, found.separation_interval.unwrap()] {
+        assert!(matches!(found.trust, Trust::Estimate { low: None, high: None, .. }), "{found}");
+    }
+    assert!(record.left_out.iter().any(|sentence| sentence.contains("only where every class has 4")));
     // Of one class nothing can be taken for another.
     let single = folder.path().join("single");
     let mut args = small("pretrain", &single);

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use half::f16;
 use npyz::{NpyFile, Order};
 use selfsame::theory::{Labels, Views};
 use zip::ZipArchive;
 
+use super::check_classes;
 use super::world::Sample;
 use crate::misuse;
 
@@ -28,29 +30,41 @@ pub fn read(path: &Path, labels: Option<&Path>, seed: u64) -> anyhow::Result<(Sa
     let (images, views, dim) = match *embeddings.shape() {
         [images, dim] => (images as usize, 1, dim as usize),
         [images, views, dim] => (images as usize, views as usize, dim as usize),
-        ref shape => bail!(
-            "{}: an array of shape {shape:?} holds no embeddings; they are images × values, or images × views × values",
-            path.display()
-        ),
+        ref shape => {
+            let cause = "holds no embeddings; they are images × values, or images × views × values";
+            return Err(bad(path, format!("an array of shape {shape:?} {cause}")));
+        }
     };
-    let values = floats(embeddings, &mut notes).with_context(|| path.display().to_string())?;
-    let named = |error: selfsame::theory::Error| anyhow::anyhow!("{}: {error}", path.display());
-    Views::new(images, views, dim, &values).and_then(|views| views.check_distinct()).map_err(named)?;
+    let values = floats(path, embeddings, &mut notes)?;
+    Views::new(images, views, dim, &values)
+        .and_then(|views| views.check_distinct())
+        .map_err(|error| bad(path, error))?;
 
-    let given = match labels {
-        Some(path) => Some((path, open(path, LABELS)?.0)),
-        None if in_archive => find(path, LABELS)?.map(|array| (path, array)),
-        None => None,
+    let beside = if in_archive { find(path, LABELS)? } else { None };
+    let given = match (labels, beside) {
+        (Some(file), Some(_)) => {
+            return Err(misuse(format!(
+                "{} holds {LABELS} already, and --labels {} names others; leave one of them out",
+                path.display(),
+                file.display()
+            )));
+        }
+        (Some(file), None) => Some((file, open(file, LABELS)?.0)),
+        (None, beside) => beside.map(|array| (path, array)),
     };
     let (labels, classes) = match given {
         Some((path, array)) => {
-            let named = |error: anyhow::Error| error.context(format!("{}: the labels", path.display()));
-            let (labels, classes) = numbered(whole(array).map_err(named)?, images).map_err(named)?;
+            let (labels, classes) = numbered(path, whole(path, array)?, images)?;
             (Some(labels), classes)
         }
         None => (None, Vec::new()),
     };
     Ok((Sample { values, images, views, dim, labels, classes, seed, pixels: None }, notes))
+}
+
+/// What is wrong with a file: another is to be given.
+fn bad(path: &Path, cause: impl std::fmt::Display) -> anyhow::Error {
+    misuse(format!("{}: {cause}", path.display()))
 }
 
 type Array = NpyFile<Box<dyn Read>>;
@@ -64,14 +78,9 @@ fn open(path: &Path, name: &str) -> anyhow::Result<(Array, bool)> {
             Ok((array(path, Box::new(BufReader::new(file)), bytes)?, false))
         }
         Some("npz") => {
-            let array = find(path, name)?;
-            let array = array.with_context(|| {
-                format!(
-                    "{}: no array is called {name}; save it with np.savez(file, embeddings=x, labels=y)",
-                    path.display()
-                )
-            })?;
-            Ok((array, true))
+            let missing =
+                || bad(path, format!("no array is called {name}; save it with np.savez(file, embeddings=x, labels=y)"));
+            Ok((find(path, name)?.ok_or_else(missing)?, true))
         }
         _ => Err(misuse(format!(
             "{}: embeddings and labels are read from .npy or .npz; write one with np.save or np.savez, from a Parquet \
@@ -83,57 +92,77 @@ fn open(path: &Path, name: &str) -> anyhow::Result<(Array, bool)> {
 
 /// The array of this name in an archive, if there is one.
 fn find(path: &Path, name: &str) -> anyhow::Result<Option<Array>> {
-    let shown = || path.display().to_string();
-    let file = File::open(path).with_context(shown)?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).with_context(shown)?;
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| bad(path, error))?;
     let entry_name = format!("{name}.npy");
     let Some(index) = archive.index_for_name(&entry_name) else { return Ok(None) };
-    let mut entry = archive.by_index(index).with_context(shown)?;
+    let mut entry = archive.by_index(index).map_err(|error| bad(path, error))?;
     let bytes = entry.size();
     if bytes > 8 * MOST {
-        bail!("{}: {entry_name} claims {bytes} bytes", shown());
+        return Err(bad(path, format!("{entry_name} claims {bytes} bytes")));
     }
     // An archive lends its entries, and an array owns what it reads from.
     let mut content = Vec::new();
-    (&mut entry).take(bytes).read_to_end(&mut content).with_context(shown)?;
+    (&mut entry).take(bytes).read_to_end(&mut content).map_err(|error| bad(path, error))?;
     let bytes = content.len() as u64;
     Ok(Some(array(path, Box::new(std::io::Cursor::new(content)), bytes)?))
 }
 
 /// An array whose announced size its `bytes` can hold.
 fn array(path: &Path, reader: Box<dyn Read>, bytes: u64) -> anyhow::Result<Array> {
-    let shown = || path.display().to_string();
-    let array = NpyFile::new(reader).with_context(|| format!("{} is no array of NumPy's", shown()))?;
+    let array = NpyFile::new(reader).map_err(|error| bad(path, format!("this is no array of NumPy's: {error}")))?;
     let each = array.dtype().num_bytes().unwrap_or(1) as u64;
     let claimed = array.shape().iter().try_fold(1_u64, |all, &side| all.checked_mul(side));
     match claimed.filter(|&values| values <= MOST).and_then(|values| values.checked_mul(each.max(1))) {
-        Some(claimed) if claimed <= bytes => {}
-        _ => bail!("{} is cut short: shape {:?} in {bytes} bytes", shown(), array.shape()),
+        Some(claimed) if claimed <= bytes => Ok(array),
+        _ => Err(bad(path, format!("the array is cut short: shape {:?} in {bytes} bytes", array.shape()))),
     }
-    if array.order() == Order::Fortran && array.shape().len() > 1 {
-        bail!("{} is stored column by column; {CONVERT}", shown());
-    }
-    Ok(array)
 }
 
-/// The values as 32-bit numbers, and a note where they were others.
-fn floats(array: Array, notes: &mut Vec<String>) -> anyhow::Result<Vec<f32>> {
+/// The values as 32-bit numbers, row by row, and a note where they were others.
+fn floats(path: &Path, array: Array, notes: &mut Vec<String>) -> anyhow::Result<Vec<f32>> {
+    let (order, shape) = (array.order(), array.shape().to_vec());
+    let cut = |error: std::io::Error| bad(path, format!("the array is cut short: {error}"));
     let array = match array.try_data::<f32>() {
-        Ok(values) => return values.collect::<Result<_, _>>().context("the array is cut short"),
+        Ok(values) => return Ok(by_rows(values.collect::<Result<_, _>>().map_err(cut)?, order, &shape)),
         Err(array) => array,
     };
     let kind = array.dtype().descr();
+    if matches!(kind.trim_matches('\''), "<f2" | "=f2") {
+        let mut bytes = vec![0; 2 * array.len() as usize];
+        array.into_inner().read_exact(&mut bytes).map_err(cut)?;
+        let values = bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32());
+        return Ok(by_rows(values.collect(), order, &shape));
+    }
     let Ok(values) = array.try_data::<f64>() else {
-        bail!("its values are {kind}, not 32- or 64-bit floats; {CONVERT}")
+        return Err(bad(path, format!("its values are {kind}, not 16-, 32- or 64-bit floats; {CONVERT}")));
     };
     notes.push("The 64-bit values were rounded to 32 bits; all that is called exact is so of the rounded ones.".into());
-    values.map(|value| value.map(|value| value as f32)).collect::<Result<_, _>>().context("the array is cut short")
+    let values = values.map(|value| value.map(|value| value as f32)).collect::<Result<_, _>>().map_err(cut)?;
+    Ok(by_rows(values, order, &shape))
 }
 
-/// Whole numbers of any width.
-fn whole(array: Array) -> anyhow::Result<Vec<i64>> {
-    if array.shape().len() != 1 {
-        bail!("have shape {:?}; they are one whole number an image", array.shape());
+/// Values in the order of rows, where a file has them in that of columns, as NumPy writes a transposed array.
+fn by_rows(values: Vec<f32>, order: Order, shape: &[u64]) -> Vec<f32> {
+    if order == Order::C {
+        return values;
+    }
+    let place = |at: usize| {
+        let (mut rest, mut stride, mut place) = (at, values.len(), 0);
+        for &side in shape.iter().rev() {
+            stride /= side as usize;
+            place += rest % side as usize * stride;
+            rest /= side as usize;
+        }
+        place
+    };
+    (0..values.len()).map(|at| values[place(at)]).collect()
+}
+
+/// Whole numbers of any width, in one column.
+fn whole(path: &Path, array: Array) -> anyhow::Result<Vec<i64>> {
+    if !matches!(array.shape(), [_] | [_, 1]) {
+        return Err(bad(path, format!("labels of shape {:?}; they are one whole number an image", array.shape())));
     }
     let kind = array.dtype().descr();
     macro_rules! any {
@@ -142,8 +171,9 @@ fn whole(array: Array) -> anyhow::Result<Vec<i64>> {
             $(let array = match array.try_data::<$kind>() {
                 Ok(values) => {
                     let values: Result<Vec<$kind>, _> = values.collect();
-                    let converted = values?.into_iter().map(|value| i64::try_from(value).context("are beyond 64 bits"));
-                    return converted.collect();
+                    let values = values.map_err(|error| bad(path, format!("the array is cut short: {error}")))?;
+                    let beyond = |value| bad(path, format!("the label {value} is beyond 63 bits"));
+                    return values.into_iter().map(|value| i64::try_from(value).map_err(|_| beyond(value))).collect();
                 }
                 Err(array) => array,
             };)*
@@ -151,21 +181,26 @@ fn whole(array: Array) -> anyhow::Result<Vec<i64>> {
         }};
     }
     any!(array; i64 i32 i16 i8 u8 u16 u32 u64);
-    bail!("are {kind}, not whole numbers; number the classes with np.unique(y, return_inverse=True)[1]")
+    let mend = "number the classes with np.unique(y, return_inverse=True)[1]";
+    Err(bad(path, format!("the labels are {kind}, not whole numbers; {mend}")))
 }
 
 /// Labels numbered from 0 in their order, and the numbers they had as names.
-fn numbered(given: Vec<i64>, images: usize) -> anyhow::Result<(Labels, Vec<String>)> {
+fn numbered(path: &Path, given: Vec<i64>, images: usize) -> anyhow::Result<(Labels, Vec<String>)> {
     if given.len() != images {
-        bail!("are {}, but there are {images} images; row {} has none", given.len(), given.len().min(images));
+        let (labels, row) = (given.len(), given.len().min(images));
+        let which = if labels < images { format!("row {row} has no label") } else { format!("row {row} has no image") };
+        return Err(bad(path, format!("{labels} labels for {images} images; {which}")));
     }
     if let Some(row) = given.iter().position(|&label| label < 0) {
-        bail!("are negative in row {row} ({}); leave out images without a label, or all labels", given[row]);
+        let mend = "leave out images without a label, or all labels";
+        return Err(bad(path, format!("the label in row {row} is negative ({}); {mend}", given[row])));
     }
     let mut present = given.clone();
     present.sort_unstable();
     present.dedup();
     let number = |label: &i64| present.binary_search(label).unwrap_or_default() as u32;
+    check_classes(present.len())?;
     let labels = Labels::new(given.iter().map(number).collect(), present.len())?;
     Ok((labels, present.iter().map(i64::to_string).collect()))
 }

@@ -1,12 +1,14 @@
 //! From a finite world to the record of all that is measured and proved of it.
 
+use std::ops::Range;
+
 use selfsame::concentration::forecast::{Measures, halves, restrict, standard_error};
 use selfsame::eval::{Features, MAX_DIM, Rows, geometry, sample as choose};
 use selfsame::report::certificate::{
     AlignmentRecord, CertificateRecord, ClassRecord, ConcentrationRecord, CorrelationPair, CorrelationRecord,
-    DivergenceRecord, ErrorBound, InfoNceRecord, Named, Pair, Spread, WhatIf,
+    DivergenceRecord, ErrorBound, InfoNceRecord, LossPair, Named, Pair, Spread, WhatIf,
 };
-use selfsame::report::{mean_interval, wilson};
+use selfsame::report::{band, mean_interval, wilson};
 use selfsame::theory::bounds::certificate::{ByClass, Certificate, Form};
 use selfsame::theory::bounds::cross_correlation::Measured;
 use selfsame::theory::bounds::{infonce, lipschitz, spread};
@@ -29,6 +31,8 @@ const EXACT_ROWS: usize = 20_000;
 const DRAWS: usize = 1_000_000;
 /// Images that uniformity, which looks at all pairs, is measured on at most.
 const UNIFORMITY_IMAGES: usize = 5000;
+/// Images a class that halves say something of: a half of three is two.
+pub const FEWEST: usize = 4;
 /// The share of the middle class that its main part holds at the δ shown.
 const LEVEL: f64 = 0.5;
 
@@ -122,12 +126,7 @@ fn common_key(pixels: &Pixels) -> u64 {
 /// Everything that is a number, of the record.
 pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Result<CertificateRecord> {
     let World { sample, views, labelled, .. } = world;
-    status("the InfoNCE loss");
-    let rows = views.rows();
-    let infonce = match rows <= EXACT_ROWS && (rows as f64).powi(2) * views.dim() as f64 <= EXACT_WORK {
-        true => measure::infonce(views)?,
-        false => measure::infonce_sampled(views, DRAWS, sample.seed)?,
-    };
+    let infonce = (sample.views > 1).then(|| infonce_loss(views, sample.seed, status)).transpose()?;
     status("the cross-correlation matrix");
     let correlation = CrossCorrelation::new(world)?;
     status("the error bound");
@@ -143,20 +142,20 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
         seed: sample.seed,
         classes: labelled.as_ref().map(|labelled| classes(world, labelled)).transpose()?.unwrap_or_default(),
         alignment: (sample.views > 1).then(|| alignment(world, best, ratio.as_ref())).transpose()?,
-        concentration: labelled.as_ref().and_then(|labelled| Some(concentration(labelled.pixels.as_ref()?))),
+        concentration: labelled.as_ref().and_then(|found| Some(concentration(found.labels, found.pixels.as_ref()?))),
         divergence: match labelled {
-            Some(labelled) => Some(divergence(world, labelled, &infonce, correlation.as_ref())?),
+            Some(labelled) => Some(divergence(world, labelled, infonce.as_ref(), correlation.as_ref())?),
             None => None,
         },
-        errors: labelled.as_ref().map(errors).unwrap_or_default(),
+        errors: labelled.as_ref().map(|labelled| errors(labelled, sample.views)).unwrap_or_default(),
         what_if: labelled
             .as_ref()
             .and_then(|labelled| labelled.pixels.as_ref())
-            .map(what_if)
+            .map(|measurable| what_if(measurable, sample.dim))
             .transpose()?
             .unwrap_or_default(),
         bounds: bounds.unwrap_or_default(),
-        infonce: Some(infonce_record(world, &infonce)?),
+        infonce: infonce.map(|loss| infonce_record(world, &loss)).transpose()?,
         correlation: correlation.map(|correlation| correlation.record),
         geometry: shape(sample)?,
         lipschitz: ratio,
@@ -164,24 +163,42 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
     })
 }
 
+fn infonce_loss(views: &Views<'_>, seed: u64, status: &mut dyn FnMut(&str)) -> Result<InfoNce, Error> {
+    status("the InfoNCE loss");
+    let rows = views.rows();
+    match rows <= EXACT_ROWS && (rows as f64).powi(2) * views.dim() as f64 <= EXACT_WORK {
+        true => measure::infonce(views),
+        false => measure::infonce_sampled(views, DRAWS, seed),
+    }
+}
+
 fn estimate(value: f64, [low, high]: [f64; 2], method: &'static str, sample: usize) -> Quantity {
     Quantity { value, trust: Trust::Estimate { low: Some(low), high: Some(high), method: method.into(), sample } }
 }
 
+/// L_align of two independent draws. The first view of an image is the image itself, which was not drawn, so it rests on
+/// the others.
+fn of_draws(sample: &Sample) -> Result<Option<Quantity>, Error> {
+    let drawn = sample.views - 1;
+    if drawn < 2 {
+        return Ok(None);
+    }
+    let values = some_views(sample, 1..sample.views);
+    let found = measure::alignment(&Views::new(sample.images, drawn, sample.dim, &values)?.on_sphere()?);
+    let correction = drawn as f64 / (drawn as f64 - 1.0);
+    let value = correction * found.finite;
+    let half = mean_interval(&found.of_image).and_then(|interval| interval.half).map(|half| half * correction);
+    let trust = Trust::Estimate {
+        low: half.map(|half| (value - half).max(0.0)),
+        high: half.map(|half| value + half),
+        method: "Student's t over images, 95 %".into(),
+        sample: sample.images,
+    };
+    Ok(Some(Quantity { value, trust }))
+}
+
 fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quantity>) -> Result<AlignmentRecord, Error> {
     let World { sample, views, alignment, diameters, .. } = world;
-    let correction = sample.views as f64 / (sample.views as f64 - 1.0);
-    let unbiased = alignment.unbiased.unwrap_or(alignment.finite);
-    let half = mean_interval(&alignment.of_image).and_then(|interval| interval.half).map(|half| half * correction);
-    let unbiased = Quantity {
-        value: unbiased,
-        trust: Trust::Estimate {
-            low: half.map(|half| (unbiased - half).max(0.0)),
-            high: half.map(|half| unbiased + half),
-            method: "Student's t over images, 95 %".into(),
-            sample: sample.images,
-        },
-    };
     let sorted = diameters.sorted();
     let median = sorted[(sorted.len() - 1) / 2];
     let step = sorted.len().div_ceil(SPREAD_POINTS).max(1);
@@ -194,7 +211,7 @@ fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quanti
     let half = diameters_of_half(sample)?;
     Ok(AlignmentRecord {
         finite: Quantity::exact(alignment.finite),
-        unbiased,
+        unbiased: of_draws(sample)?,
         chance: Quantity::exact(2.0 * (1.0 - views.mean_norm2())),
         median_diameter: Quantity::exact(median),
         curve,
@@ -202,11 +219,16 @@ fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quanti
     })
 }
 
+/// The embeddings of some views of each image.
+fn some_views(sample: &Sample, views: Range<usize>) -> Vec<f32> {
+    let images = sample.values.chunks_exact(sample.views * sample.dim);
+    images.flat_map(|image| &image[views.start * sample.dim..views.end * sample.dim]).copied().collect()
+}
+
 /// The view diameters over the first half of the views.
 fn diameters_of_half(sample: &Sample) -> Result<Diameters, Error> {
     let views = sample.views.div_ceil(2);
-    let images = sample.values.chunks_exact(sample.views * sample.dim);
-    let values: Vec<f32> = images.flat_map(|image| &image[..views * sample.dim]).copied().collect();
+    let values = some_views(sample, 0..views);
     Ok(measure::diameters(&Views::new(sample.images, views, sample.dim, &values)?.on_sphere()?))
 }
 
@@ -227,11 +249,17 @@ fn spread_at(world: &World<'_>, half: &Diameters, epsilon: f64, ratio: Option<&Q
             .map(|ln| Quantity { value: ln / std::f64::consts::LN_10, trust: Trust::Assumed { that: that.into() } }))
     };
     let outside = world.diameters.share_above(epsilon);
-    let interval = wilson(outside, world.sample.images as u64);
+    // The images that are counted have chosen ε.
+    let interval = band(outside, world.sample.images as u64);
     Ok(Spread {
         epsilon,
         outside: Quantity::exact(outside),
-        outside_interval: estimate(outside, [interval.low, interval.high], "Wilson, 95 %", world.sample.images),
+        outside_interval: estimate(
+            outside,
+            [interval.low, interval.high],
+            "Dvoretzky, Kiefer and Wolfowitz, 95 % at every ε at once",
+            world.sample.images,
+        ),
         outside_of_half: Quantity::exact(half.share_above(epsilon)),
         bound: Quantity { value: spread::finite(alignment, world.sample.views, epsilon)?, trust: Trust::Bound },
         log10_published: world.sample.pixels.as_ref().zip(ratio).map(published).transpose()?.flatten(),
@@ -253,13 +281,21 @@ fn largest_ratio(world: &World<'_>, pixels: &Pixels) -> Result<Option<Quantity>,
     pairs.peek().is_some().then(|| lipschitz::largest_ratio(pairs)).transpose()
 }
 
-fn concentration(measurable: &Measurable<'_>) -> ConcentrationRecord {
+fn concentration(labels: &Labels, measurable: &Measurable<'_>) -> ConcentrationRecord {
     let Measurable { pixels, key, measures, halves, .. } = measurable;
+    let few = labels.counts().iter().any(|&count| count < FEWEST);
     let sampled = |of: &dyn Fn(&Measures) -> f64| {
         let value = of(measures);
         let error = SIDE * standard_error(&halves.iter().map(of).collect::<Vec<_>>());
-        let ends = [(value - error).max(0.0), (value + error).min(1.0)];
-        estimate(value, ends, "delete-half jackknife over images, 95 %", pixels.distances.n)
+        let (ends, method) = match error > 0.0 && !few {
+            true => {
+                (Some([(value - error).max(0.0), (value + error).min(1.0)]), "delete-half jackknife over images, 95 %")
+            }
+            false if few => (None, "a class has too few images to make halves of"),
+            false => (None, "all halves of the images give the same"),
+        };
+        let (low, high) = (ends.map(|ends| ends[0]), ends.map(|ends| ends[1]));
+        Quantity { value, trust: Trust::Estimate { low, high, method: method.into(), sample: pixels.distances.n } }
     };
     let share =
         |[low, high]: [f64; 2]| Quantity { value: low, trust: if low < high { Trust::Bound } else { Trust::Exact } };
@@ -310,7 +346,7 @@ fn classes(world: &World<'_>, labelled: &Labelled<'_>) -> anyhow::Result<Vec<Cla
     Ok((0..labels.classes()).map(class).collect())
 }
 
-fn errors(labelled: &Labelled<'_>) -> Vec<Named> {
+fn errors(labelled: &Labelled<'_>, views: usize) -> Vec<Named> {
     let Errors { overall, any_view, .. } = labelled.errors;
     let left_out = labelled.left_out.map(|(error, images)| {
         let interval = wilson(error, images as u64);
@@ -319,7 +355,7 @@ fn errors(labelled: &Labelled<'_>) -> Vec<Named> {
     let named = |(name, quantity): (&str, Option<Quantity>)| quantity.map(|q| Named { name: name.into(), quantity: q });
     [
         ("nearest centre", Some(Quantity::exact(overall))),
-        ("nearest centre, any view", Some(Quantity::exact(any_view))),
+        ("nearest centre, any view", (views > 1).then(|| Quantity::exact(any_view))),
         ("nearest centre, others of their kind", left_out),
     ]
     .into_iter()
@@ -347,21 +383,32 @@ fn of_classes(certificates: &ByClass) -> f64 {
     if certificates.classes.iter().all(Certificate::vacuous) { 1.0 } else { certificates.error }
 }
 
-fn what_if(measurable: &Measurable<'_>) -> Result<Vec<WhatIf>, Error> {
+fn what_if(measurable: &Measurable<'_>, dim: usize) -> Result<Vec<WhatIf>, Error> {
     let own = &measurable.ingredients;
+    let k = own.classes.len();
+    let apart = match k {
+        _ if k <= dim + 1 => "centres, of the lengths they have, as far apart as can be".to_owned(),
+        _ if k <= 2 * dim => format!(
+            "centres, of the lengths they have, at right angles or more, and {k} of them are no further apart in {dim} \
+             dimensions"
+        ),
+        _ => format!(
+            "centres, of the lengths they have, at right angles, a limit that {k} of them do not reach in {dim} dimensions"
+        ),
+    };
     let worlds = [
-        ("alignment", "all views of an image in one point", own.aligned()),
-        ("divergence", "centres, of the lengths they have, as far apart as can be", own.divergent()),
-        ("concentration", "a view that all images of a class share", own.concentrated()),
+        ("alignment", "all views of an image in one point".to_owned(), own.aligned()),
+        ("divergence", apart, own.divergent(dim)),
+        ("concentration", "a view that all images of a class share".to_owned(), own.concentrated()),
     ];
-    let worlds = worlds.into_iter().filter(|(factor, ..)| *factor != "divergence" || own.classes.len() > 1);
-    let what_if = |(factor, perfect, ingredients): (&str, &'static str, Ingredients)| {
+    let worlds = worlds.into_iter().filter(|(factor, ..)| *factor != "divergence" || k > 1);
+    let what_if = |(factor, perfect, ingredients): (&str, String, Ingredients)| {
         let world = ingredients.world()?;
         let whole = world.certify(Form::Sharpened);
         let value = of_classes(&world.certify_classes(Form::Sharpened)).min(whole.bound());
-        let trust = Trust::Assumed { that: perfect.into() };
+        let trust = Trust::Assumed { that: perfect.clone().into() };
         let bound = Quantity { value, trust };
-        Ok(WhatIf { factor: factor.into(), perfect: perfect.into(), bound, slack: whole.slack })
+        Ok(WhatIf { factor: factor.into(), perfect, bound, slack: whole.slack })
     };
     worlds.map(what_if).collect()
 }
@@ -369,7 +416,7 @@ fn what_if(measurable: &Measurable<'_>) -> Result<Vec<WhatIf>, Error> {
 fn divergence(
     world: &World<'_>,
     labelled: &Labelled<'_>,
-    loss: &InfoNce,
+    loss: Option<&InfoNce>,
     correlation: Option<&CrossCorrelation>,
 ) -> Result<DivergenceRecord, Error> {
     let centres = &labelled.centres;
@@ -378,16 +425,26 @@ fn divergence(
     let product = |[a, b]: [usize; 2]| centres.product(a, b);
     pairs.sort_by(|&a, &b| product(b).total_cmp(&product(a)).then(a.cmp(&b)));
     pairs.truncate(CLOSEST);
-    let (l2, trust) = upper(&loss.l2);
-    let pairwise = infonce::pairwise(l2, &infonce::classes(&world.alignment, centres, labelled.labels)?);
-    let bound = |value: f64| Quantity { value, trust: trust.clone() };
+    let of_loss = match loss {
+        Some(loss) => {
+            let (l2, trust) = upper(&loss.l2);
+            let pairwise = infonce::pairwise(l2, &infonce::classes(&world.alignment, centres, labelled.labels)?);
+            Some((l2, trust, pairwise))
+        }
+        None => None,
+    };
+    let by_loss = |[a, b]: [usize; 2], weights: [f64; 2]| -> Result<Option<LossPair>, Error> {
+        let Some((l2, trust, pairwise)) = &of_loss else { return Ok(None) };
+        let bound = |value: f64| Quantity { value, trust: trust.clone() };
+        let published = bound(infonce::published_best(*l2, weights, &world.diameters)?);
+        Ok(Some(LossPair { published, pairwise: bound(pairwise[a * k + b]) }))
+    };
     let pair = |&[a, b]: &[usize; 2]| {
         let weights = [masses[a], masses[b]];
         Ok(Pair {
             classes: [a, b],
             product: Quantity::exact(product([a, b])),
-            published: bound(infonce::published_best(l2, weights, &world.diameters)?),
-            pairwise: bound(pairwise[a * k + b]),
+            infonce: by_loss([a, b], weights)?,
             correlation: correlation.map(|correlation| correlation.pair([a, b], weights)).transpose()?.flatten(),
         })
     };
@@ -456,7 +513,7 @@ impl CrossCorrelation {
         let mut record = CorrelationRecord {
             dim,
             constant: sample.dim - dim,
-            l1: Quantity::exact(correlation.l1()),
+            l1: (sample.views > 1).then(|| Quantity::exact(correlation.l1())),
             l2: Quantity::exact(l2),
             trace: Quantity::exact(trace),
             trace_residual: Quantity::exact((align - 2.0 * (d - trace)).abs() / (2.0 * d)),

@@ -1,10 +1,12 @@
 //! What the numbers of a certificate say: verdict, what stands in the way, what to change, what is assumed.
 
+use selfsame::eval::MAX_DIM;
 use selfsame::report::certificate::{Assumption, CertificateRecord, ErrorBound, WhatIf};
+use selfsame::report::{percent, percent_up};
 use selfsame::theory::Quantity;
 use selfsame::theory::bounds::certificate::{Certificate, Form};
 
-use super::measure::{Measurable, World};
+use super::measure::{FEWEST, Measurable, World};
 
 /// The record with its sentences.
 pub fn with_words(record: CertificateRecord, world: &World<'_>) -> CertificateRecord {
@@ -17,15 +19,6 @@ pub fn with_words(record: CertificateRecord, world: &World<'_>) -> CertificateRe
         left_out: left_out(&record),
         ..record
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
-}
-
-/// A bound from above, rounded up so that it stays one.
-fn percent_up(share: f64) -> String {
-    percent((1000.0 * share - 1e-9).ceil() / 1000.0)
 }
 
 fn verdict(record: &CertificateRecord) -> Vec<String> {
@@ -61,9 +54,7 @@ fn verdict(record: &CertificateRecord) -> Vec<String> {
         }
         Some(_) => vec![
             format!("Nothing is proved of these {images} images: the error bound is vacuous."),
-            format!(
-                "{measured} A bound of 100 % or more is true of any encoder; what stands in the way is said below."
-            ),
+            format!("{measured} A bound of 100% or more is true of any encoder; what stands in the way is said below."),
         ],
     }
 }
@@ -126,7 +117,7 @@ fn obstacles(record: &CertificateRecord, measurable: &Measurable<'_>) -> Vec<Str
     ));
     let proved = record.classes.iter().filter(|class| class.bound.as_ref().is_some_and(|bound| bound.value < 1.0));
     sentences.push(format!(
-        "Class by class, each with its own δ and ε and the sharpest proof, {} of {} classes have a bound below 100 %.",
+        "Class by class, each with its own δ and ε and the sharpest proof, {} of {} classes have a bound below 100%.",
         proved.count(),
         record.classes.len()
     ));
@@ -142,7 +133,7 @@ fn obstacles(record: &CertificateRecord, measurable: &Measurable<'_>) -> Vec<Str
     sentences
 }
 
-/// The factor whose being perfect would help most, and how to move it.
+/// The factor whose being perfect would help the bound most, and how to move it.
 fn advice(record: &CertificateRecord) -> Vec<String> {
     let Some(best) = record.first() else { return Vec::new() };
     let own = record.best_bound().map_or(1.0, |bound| bound.value);
@@ -169,7 +160,13 @@ fn advice(record: &CertificateRecord) -> Vec<String> {
              selfsame forecast ranks augmentations by it."
         }
     };
-    vec![format!("Change the {} first: {gain}.", best.factor), how.into()]
+    vec![
+        format!("To improve the bound, change the {} first: {gain}.", best.factor),
+        how.into(),
+        "This is advice for the bound, for what can be proved. It is none for the accuracy, which may well rise while the bound \
+         does not, and fall while it improves."
+            .into(),
+    ]
 }
 
 fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) -> Vec<Assumption> {
@@ -211,7 +208,7 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
         false => assumption(
             "An image is among its own views",
             Some(true),
-            "It is the first of them; the others were drawn by the run's policy.".into(),
+            "It is the first of them; the others were drawn by the policy.".into(),
         ),
         true => assumption(
             "An image is among its own views",
@@ -266,6 +263,17 @@ fn left_out(record: &CertificateRecord) -> Vec<String> {
         }
     };
     let labelled = !record.classes.is_empty();
+    let fewest = record.classes.iter().min_by_key(|class| class.images).filter(|class| class.images < FEWEST);
+    if let (Some(class), true) = (fewest, record.concentration.is_some()) {
+        say(
+            true,
+            format!(
+                "{} has {} of the images: concentration has an interval only where every class has {FEWEST} or more, \
+                 because it comes from halves of them.",
+                class.name, class.images
+            ),
+        );
+    }
     say(
         !labelled,
         "There are no labels, so there are no class centres: divergence, the nearest-centre error and all bounds on them \
@@ -274,8 +282,8 @@ fn left_out(record: &CertificateRecord) -> Vec<String> {
     );
     say(
         record.alignment.is_none(),
-        "Each image has one view, so nothing is known of alignment, view diameters and R_ε; give embeddings of several \
-         views as an array of images × views × values."
+        "Each image has one view. Alignment, view diameters, R_ε, the error of any view, the InfoNCE loss and L_1 of \
+         cross-correlation take two or more: give embeddings of several views as an array of images × views × values."
             .into(),
     );
     say(
@@ -285,8 +293,15 @@ fn left_out(record: &CertificateRecord) -> Vec<String> {
             .into(),
     );
     say(
+        record.dim > MAX_DIM,
+        format!(
+            "An embedding has {} values, and of more than {MAX_DIM} no matrix is kept: RankMe, αReQ and LiDAR were left out.",
+            record.dim
+        ),
+    );
+    say(
         record.correlation.is_none(),
-        "The cross-correlation matrix was left out: no coordinate varies, or there are more than can be held.".into(),
+        format!("The cross-correlation matrix was left out: no coordinate varies, or more than {MAX_DIM} do."),
     );
     if let Some(correlation) = &record.correlation {
         say(
@@ -309,8 +324,8 @@ pub fn line(bound: &ErrorBound) -> String {
         Form::Sharpened => "sharpened",
     };
     let shown = |quantity: &Quantity| match quantity.value < 1.0 {
-        true => format!("{:>8}", percent_up(quantity.value)),
-        false => " vacuous".into(),
+        true => format!("{:>7}", percent_up(quantity.value)),
+        false => "vacuous".into(),
     };
     format!("error bound, {form:<10} {}   class by class {}", shown(&bound.whole), shown(&bound.by_class))
 }

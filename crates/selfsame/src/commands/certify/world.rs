@@ -9,6 +9,7 @@ use selfsame::concentration::curve::Curve;
 use selfsame::concentration::distance::Distances;
 use selfsame::concentration::forecast::members;
 use selfsame::concentration::pair_index;
+use selfsame::report::certificate::least_product;
 use selfsame::theory::bounds::certificate::{Class, MainPart, World};
 use selfsame::theory::measure::Diameters;
 use selfsame::theory::{Error, Labels, Views};
@@ -134,13 +135,14 @@ impl Ingredients {
         Self { classes: self.classes.iter().map(class).collect(), ..self.clone() }
     }
 
-    /// The same with the centres of classes, of the lengths they have, in directions as far apart as there are.
-    pub fn divergent(&self) -> Self {
+    /// The same with the centres of classes, of the lengths they have, in directions as far apart as `dim` dimensions allow.
+    pub fn divergent(&self, dim: usize) -> Self {
         let k = self.classes.len();
+        let least = least_product(k, dim);
         let length = |class: usize| self.products[class * k + class].max(0.0).sqrt();
         let product = |at: usize| match (at / k, at % k) {
             (a, b) if a == b => self.products[at],
-            (a, b) => -length(a) * length(b) / (k as f64 - 1.0),
+            (a, b) => length(a) * length(b) * least,
         };
         Self { products: (0..k * k).map(product).collect(), ..self.clone() }
     }
@@ -263,6 +265,18 @@ mod tests {
         assert_eq!((delta, epsilon), (3.0, 0.1));
         for (found, expected) in parts.into_iter().zip([0.0, 0.25, 0.2, 0.2]) {
             assert!((found - expected).abs() < 1e-15, "{found}");
+        }
+    }
+
+    #[test]
+    fn centres_are_no_further_apart_than_dimensions_allow() {
+        let class = Class { main_parts: vec![MainPart { delta: 0.0, images: 1, gap: 0.0 }], diameters: vec![0.1] };
+        let identity = |at: usize| f64::from(u8::from(at.is_multiple_of(5)));
+        let ingredients = Ingredients { products: (0..16).map(identity).collect(), classes: vec![class; 4] };
+        // Four corners of a tetrahedron in space; four axes in the plane; and more than a line has.
+        for (dim, expected) in [(3, -1.0 / 3.0), (2, 0.0), (1, 0.0)] {
+            let products = ingredients.divergent(dim).products;
+            assert!((products[1] - expected).abs() < 1e-15 && products[0] == 1.0, "{dim}: {products:?}");
         }
     }
 
