@@ -14,6 +14,8 @@ mod tile;
 #[cfg(target_arch = "x86_64")]
 mod unfold;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
@@ -164,6 +166,49 @@ pub enum After<'a, T> {
     },
 }
 
+/// What a convolution reads: `[batch, height, width, inputs]`.
+#[derive(Clone, Copy)]
+pub enum Input<'a, T> {
+    /// Values as they are.
+    Ready(&'a [T]),
+    /// An earlier convolution's outputs, to be normalised and cut off at zero in passing.
+    Convolved(&'a [T], &'a Channels),
+}
+
+impl<'a, T: Element> Input<'a, T> {
+    /// The same, if the values are bf16.
+    #[cfg(target_arch = "x86_64")]
+    fn as_bf16(self) -> Option<Input<'a, half::bf16>> {
+        Some(match self {
+            Self::Ready(values) => Input::Ready(T::as_bf16(values)?),
+            Self::Convolved(values, channels) => Input::Convolved(T::as_bf16(values)?, channels),
+        })
+    }
+
+    fn stored(self) -> &'a [T] {
+        let (Self::Ready(values) | Self::Convolved(values, _)) = self;
+        values
+    }
+
+    /// The values at `at`, if need be made in `scratch`.
+    fn values<'b>(self, isa: Isa, at: Range<usize>, scratch: &'b mut Buffer<T>) -> &'b [T]
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Ready(values) => &values[at],
+            Self::Convolved(values, channels) => {
+                if scratch.len() < at.len() {
+                    *scratch = Buffer::any(at.len());
+                }
+                let scratch = &mut scratch[..at.len()];
+                norm::normalise(isa, channels, Source::From(&values[at]), None, true, scratch);
+                scratch
+            }
+        }
+    }
+}
+
 /// The outputs, `[batch, out_height, out_width, outputs]`, of the input `[batch, height, width, inputs]` and the weights
 /// `[outputs, inputs, kernel, kernel]`, and their moments if those are taken and there are outputs.
 ///
@@ -173,17 +218,17 @@ pub enum After<'a, T> {
 pub fn forward<T: Element>(
     isa: Isa,
     conv: &Conv,
-    input: &[T],
+    input: Input<'_, T>,
     weights: &[f32],
     after: After<'_, T>,
 ) -> (Buffer<T>, Option<Moments>) {
-    conv.check(input, weights);
+    conv.check(input.stored(), weights);
     let mut output = Buffer::any(conv.batch * conv.out_image());
     if let After::Normalise { residual: Some(residual), .. } = after {
         assert_eq!(residual.len(), output.len(), "length of the residual");
     }
     #[cfg(target_arch = "x86_64")]
-    if let (true, Some(input), Some(to)) = (isa.multiplies_bf16(), T::as_bf16(input), T::as_bf16_mut(&mut output)) {
+    if let (true, Some(input), Some(to)) = (isa.multiplies_bf16(), input.as_bf16(), T::as_bf16_mut(&mut output)) {
         let after = match after {
             After::Moments => After::Moments,
             After::Normalise { channels, residual, relu } => {
@@ -191,7 +236,7 @@ pub fn forward<T: Element>(
             }
         };
         // SAFETY: the instruction set has tiles.
-        let moments = unsafe { matrix::forward(conv, input, weights, after, to) };
+        let moments = unsafe { matrix::forward(isa, conv, input, weights, after, to) };
         return (output, moments);
     }
     let weights = Weights::forward(isa, conv, weights);
@@ -204,10 +249,11 @@ pub fn forward<T: Element>(
     let stretches = output.par_chunks_mut((group * conv.out_image()).max(1)).enumerate();
     let moments: Vec<Option<Moments>> = stretches
         .map_init(
-            || (padded.zeros(group), Buffer::any(0)),
-            |(buffer, scratch), (index, output)| {
+            || (padded.zeros(group), Buffer::any(0), Buffer::any(0)),
+            |(buffer, scratch, made), (index, output)| {
                 let images = output.len() / conv.out_image();
-                let input = &input[index * group * conv.in_image()..][..images * conv.in_image()];
+                let at = index * group * conv.in_image();
+                let input = input.values(isa, at..at + images * conv.in_image(), made);
                 padded.copy(input, conv.height, conv.width * conv.inputs, buffer);
                 let first = index * group * conv.out_image();
                 let mut moments = None;
@@ -265,7 +311,8 @@ pub enum OfInput<'a, T> {
 }
 
 /// The gradients of a loss with respect to the weights `[outputs, inputs, kernel, kernel]` and, where
-/// it is wanted, the input, given its gradient with respect to the outputs.
+/// it is wanted, the input, given its gradient with respect to the outputs: `gradient` writes that of a stretch of images,
+/// and is asked for each image once.
 ///
 /// # Panics
 ///
@@ -273,30 +320,32 @@ pub enum OfInput<'a, T> {
 pub fn backward<T: Element>(
     isa: Isa,
     conv: &Conv,
-    input: &[T],
+    input: Input<'_, T>,
     weights: &[f32],
-    gradient: &[T],
+    gradient: impl Fn(Range<usize>, &mut [T]) + Sync,
     wanted: Wanted<'_, T>,
 ) -> (Buffer, Option<Buffer<T>>) {
-    conv.check(input, weights);
+    conv.check(input.stored(), weights);
     let of_weights = wanted.weights;
     let (input_gradient, added) = match wanted.input {
         OfInput::Unwanted => (false, None),
         OfInput::Wanted => (true, None),
         OfInput::Added(added) => (true, Some(added)),
     };
-    assert!(added.is_none_or(|added| added.len() == input.len()), "length of the input's gradient so far");
+    assert!(added.is_none_or(|added| added.len() == input.stored().len()), "length of the input's gradient so far");
     assert!(of_weights.is_none_or(|added| added.len() == weights.len()), "length of the weights' gradient so far");
-    assert_eq!(gradient.len(), conv.batch * conv.out_image(), "length of the outputs' gradient");
-    let mut result = Buffer::any(if input_gradient { input.len() } else { 0 });
+    let mut result = Buffer::any(if input_gradient { input.stored().len() } else { 0 });
     #[cfg(target_arch = "x86_64")]
-    if let (true, Some(input), Some(gradient)) = (isa.multiplies_bf16(), T::as_bf16(input), T::as_bf16(gradient)) {
-        if let (true, Some(result)) = (input_gradient, T::as_bf16_mut(&mut result)) {
-            // SAFETY: the instruction set has tiles.
-            unsafe { matrix::input_gradient(conv, weights, gradient, added.and_then(T::as_bf16), result) };
-        }
-        // SAFETY: as above.
-        let of_weights = unsafe { matrix::weight_gradient(conv, input, gradient, of_weights) };
+    if let (true, Some(input)) = (isa.multiplies_bf16(), input.as_bf16()) {
+        let gradient = |images: Range<usize>, to: &mut [half::bf16]| {
+            gradient(images, T::from_bf16_mut(to).expect("bf16, as the input is"));
+        };
+        let of_input = match T::as_bf16_mut(&mut result) {
+            Some(result) if input_gradient => Some((added.and_then(T::as_bf16), result)),
+            _ => None,
+        };
+        // SAFETY: the instruction set has tiles.
+        let of_weights = unsafe { matrix::backward(isa, conv, input, weights, &gradient, of_input, of_weights) };
         return (of_weights, input_gradient.then_some(result));
     }
     let group = conv.group();
@@ -322,12 +371,14 @@ pub fn backward<T: Element>(
         .map(|(index, result)| {
             let mut sums = Buffer::zeros(sums_len);
             let (mut inputs, mut gradients) = (padded.zeros(group), padded_gradient.zeros(group));
-            let mut scratch = Buffer::any(0);
+            let (mut scratch, mut made, mut from) =
+                (Buffer::any(0), Buffer::any(0), Buffer::any(group * conv.out_image()));
             let images = lane.min(conv.batch - index * lane);
             for first in (0..images).step_by(group) {
                 let images = group.min(images - first);
                 let at = index * lane + first;
-                let from = &gradient[at * conv.out_image()..][..images * conv.out_image()];
+                let from = &mut from[..images * conv.out_image()];
+                gradient(at..at + images, from);
                 padded_gradient.copy(from, conv.out_height(), conv.out_width() * conv.outputs, &mut gradients);
                 if input_gradient {
                     let result = &mut result[first * conv.in_image()..][..images * conv.in_image()];
@@ -352,7 +403,7 @@ pub fn backward<T: Element>(
                         }
                     });
                 }
-                let from = &input[at * conv.in_image()..][..images * conv.in_image()];
+                let from = input.values(isa, at * conv.in_image()..(at + images) * conv.in_image(), &mut made);
                 padded.copy(from, conv.height, conv.width * conv.inputs, &mut inputs);
                 isa.run(WeightGradient {
                     input: &inputs,

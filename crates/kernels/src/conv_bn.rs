@@ -3,10 +3,12 @@
 //! relu(γ (conv(x) − mean) / √(variance + ε) + β + residual). The statistics are gathered while a convolved
 //! image is in the cache. Activations and their gradients are f32 or bf16; all else is f32.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
-use crate::conv::{self, After, Conv, Wanted};
+use crate::conv::{self, After, Conv, Input, Wanted};
 use crate::element::Element;
 use crate::isa::Isa;
 use crate::norm::{self, Backward, Channels, Cut, Source};
@@ -27,8 +29,8 @@ pub struct Parameters<'a> {
 
 /// Result of [`forward`], with what [`backward`] needs of it.
 pub struct Forward<T> {
-    /// `[batch, out_height, out_width, outputs]`.
-    pub output: Buffer<T>,
+    /// `[batch, out_height, out_width, outputs]`; none where it is left to the next convolution.
+    pub output: Option<Buffer<T>>,
     /// The convolution's own outputs, of the same shape.
     pub convolved: Buffer<T>,
     /// Mean of each channel of them.
@@ -37,7 +39,21 @@ pub struct Forward<T> {
     pub variance: Vec<f32>,
 }
 
-/// The operation with the batch's own statistics, as in training. `residual` has the output's shape.
+/// What comes after normalisation.
+#[derive(Clone, Copy)]
+pub enum Then<'a, T> {
+    /// Nothing more: the output is made by the next convolution, which reads [`Input::Convolved`]. ReLU belongs to it.
+    Next,
+    /// A residual of the output's shape is added where there is one, and ReLU comes last where it is asked for.
+    Here {
+        /// What is added.
+        residual: Option<&'a [T]>,
+        /// Whether negative outputs are cut off.
+        relu: bool,
+    },
+}
+
+/// The operation with the batch's own statistics, as in training.
 ///
 /// # Panics
 ///
@@ -45,15 +61,15 @@ pub struct Forward<T> {
 pub fn forward<T: Element>(
     isa: Isa,
     conv: &Conv,
-    input: &[T],
+    input: Input<'_, T>,
     parameters: Parameters<'_>,
-    residual: Option<&[T]>,
-    relu: bool,
+    then: Then<'_, T>,
 ) -> Forward<T> {
     let (image, channels) = (conv.out_image(), conv.outputs);
     let (convolved, moments) = conv::forward(isa, conv, input, parameters.weights, After::Moments);
     let (mean, variance) =
         moments.map_or_else(|| (vec![0.0; channels], vec![0.0; channels]), |moments| moments.mean_and_variance());
+    let Then::Here { residual, relu } = then else { return Forward { output: None, convolved, mean, variance } };
     let coefficients = Channels::new(&mean, &variance, parameters.gamma, parameters.beta, EPSILON);
     let mut output = Buffer::any(convolved.len());
     output.par_chunks_mut(image).enumerate().for_each(|(index, output)| {
@@ -61,7 +77,7 @@ pub fn forward<T: Element>(
         let residual = residual.map(|residual| &residual[at.clone()]);
         norm::normalise(isa, &coefficients, Source::From(&convolved[at.clone()]), residual, relu, output);
     });
-    Forward { output, convolved, mean, variance }
+    Forward { output: Some(output), convolved, mean, variance }
 }
 
 /// The operation with given statistics, a value a channel each, as in evaluation.
@@ -79,14 +95,14 @@ pub fn evaluate<T: Element>(
     relu: bool,
 ) -> Buffer<T> {
     let channels = &Channels::new(mean, variance, parameters.gamma, parameters.beta, EPSILON);
-    conv::forward(isa, conv, input, parameters.weights, After::Normalise { channels, residual, relu }).0
+    conv::forward(isa, conv, Input::Ready(input), parameters.weights, After::Normalise { channels, residual, relu }).0
 }
 
 /// What [`backward`] needs of the forward pass.
 #[derive(Clone, Copy)]
 pub struct Saved<'a, T> {
     /// The input.
-    pub input: &'a [T],
+    pub input: Input<'a, T>,
     /// [`Forward::convolved`].
     pub convolved: &'a [T],
     /// [`Forward::mean`].
@@ -159,12 +175,11 @@ pub fn backward<T: Element>(
     let coefficients = Backward::new(&channels, &beta, &gamma, pixels);
     let cut_again = relu && passed.is_none();
     let from = passed.as_deref().unwrap_or(gradient);
-    let mut before = Buffer::any(gradient.len());
-    before.par_chunks_mut(image).enumerate().for_each(|(index, to)| {
-        let at = index * image..(index + 1) * image;
+    let before = |images: Range<usize>, to: &mut [T]| {
+        let at = images.start * image..images.end * image;
         norm::gradient(isa, &channels, &coefficients, &from[at.clone()], &convolved[at], cut_again, to);
-    });
-    let (weights, input) = conv::backward(isa, conv, saved.input, parameters.weights, &before, wanted);
+    };
+    let (weights, input) = conv::backward(isa, conv, saved.input, parameters.weights, before, wanted);
     let single = |sums: Vec<f64>| sums.into_iter().map(|sum| sum as f32).collect();
     Gradients { input, weights, gamma: single(gamma), beta: single(beta), residual: passed }
 }

@@ -21,6 +21,9 @@ pub trait Element: Copy + Default + Send + Sync + sealed::Sealed + 'static {
 
     /// The slice, if its values are bf16, to be written.
     fn as_bf16_mut(values: &mut [Self]) -> Option<&mut [bf16]>;
+
+    /// A slice of bf16 as one of this type, if it is that.
+    fn from_bf16_mut(values: &mut [bf16]) -> Option<&mut [Self]>;
 }
 
 mod sealed {
@@ -49,6 +52,10 @@ impl Element for f32 {
     }
 
     fn as_bf16_mut(_: &mut [Self]) -> Option<&mut [bf16]> {
+        None
+    }
+
+    fn from_bf16_mut(_: &mut [bf16]) -> Option<&mut [Self]> {
         None
     }
 }
@@ -82,6 +89,10 @@ impl Element for bf16 {
     }
 
     fn as_bf16_mut(values: &mut [Self]) -> Option<&mut [bf16]> {
+        Some(values)
+    }
+
+    fn from_bf16_mut(values: &mut [bf16]) -> Option<&mut [Self]> {
         Some(values)
     }
 }

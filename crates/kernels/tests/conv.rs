@@ -1,11 +1,15 @@
 //! Convolution and the fused operation against plain loops in f64, on every instruction set of the machine.
 
+use std::ops::Range;
+
 use half::bf16;
 use proptest::prelude::*;
-use selfsame_kernels::conv::{self, After, Conv, OfInput, Wanted};
-use selfsame_kernels::conv_bn::{self, EPSILON, Parameters, Saved};
+use selfsame_kernels::buffer::Buffer;
+use selfsame_kernels::conv::{self, After, Conv, Input, OfInput, Wanted};
+use selfsame_kernels::conv_bn::{self, EPSILON, Parameters, Saved, Then};
 use selfsame_kernels::element::Element;
 use selfsame_kernels::isa::Isa;
+use selfsame_kernels::norm::Channels;
 
 /// Values in ±1 from a small generator, so that a shape and a seed say everything.
 fn noise(seed: u64, len: usize) -> Vec<f32> {
@@ -29,6 +33,11 @@ fn short(seed: u64, len: usize) -> Vec<f32> {
 
 fn singles<T: Element>(values: &[T]) -> Vec<f32> {
     values.iter().map(|value| value.single()).collect()
+}
+
+/// Outputs that were not left to the next convolution.
+fn made<T>(output: &Option<Buffer<T>>) -> &Buffer<T> {
+    output.as_ref().expect("made here")
 }
 
 /// Half a step of the type, in parts of a value.
@@ -103,25 +112,40 @@ fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
     });
     let area = conv.kernel * conv.kernel;
     let pixels = conv.batch * conv.out_height() * conv.out_width();
+    let write = |images: Range<usize>, to: &mut [T]| {
+        to.copy_from_slice(&gradient[images.start * conv.out_image()..images.end * conv.out_image()]);
+    };
     for isa in Isa::available() {
-        let (found, _) = conv::forward(isa, conv, &input, &weights, After::Moments);
+        let (found, _) = conv::forward(isa, conv, Input::Ready(&input), &weights, After::Moments);
         assert_sums(&format!("{isa} output"), &found, &output.0, &output.1, area * conv.inputs);
-        let (of_weights, of_input) =
-            conv::backward(isa, conv, &input, &weights, &gradient, Wanted { input: OfInput::Wanted, weights: None });
+        let (of_weights, of_input) = conv::backward(
+            isa,
+            conv,
+            Input::Ready(&input),
+            &weights,
+            write,
+            Wanted { input: OfInput::Wanted, weights: None },
+        );
         let of_input = of_input.expect("asked for");
         assert_sums(&format!("{isa} input"), &of_input, &input_gradient.0, &input_gradient.1, area * conv.outputs);
         assert_sums(&format!("{isa} weights"), &of_weights, &weight_gradient.0, &weight_gradient.1, pixels);
-        let (alone, none) =
-            conv::backward(isa, conv, &input, &weights, &gradient, Wanted { input: OfInput::Unwanted, weights: None });
+        let (alone, none) = conv::backward(
+            isa,
+            conv,
+            Input::Ready(&input),
+            &weights,
+            write,
+            Wanted { input: OfInput::Unwanted, weights: None },
+        );
         assert!(none.is_none() && *alone == *of_weights);
         // With what is added: the sum is rounded once.
         let added: Vec<T> = stored(4, input.len());
         let (of_weights, both) = conv::backward(
             isa,
             conv,
-            &input,
+            Input::Ready(&input),
             &weights,
-            &gradient,
+            write,
             Wanted { input: OfInput::Added(&added), weights: Some(&weights) },
         );
         let with =
@@ -241,13 +265,14 @@ fn fused_gradients_are_finite_differences_of_the_plain_loop() {
         };
         let parameters = Parameters { weights: &values[1], gamma: &values[2], beta: &values[3] };
         for isa in Isa::available() {
-            let found = conv_bn::forward(isa, &conv, &values[0], parameters, residual, relu);
+            let found =
+                conv_bn::forward(isa, &conv, Input::Ready(&values[0]), parameters, Then::Here { residual, relu });
             let saved = Saved {
-                input: &values[0],
-                convolved: &*found.convolved,
+                input: Input::Ready(&values[0]),
+                convolved: &found.convolved,
                 mean: &found.mean,
                 variance: &found.variance,
-                output: residual.map(|_| &*found.output),
+                output: residual.map(|_| &**made(&found.output)),
             };
             let gradients = conv_bn::backward(
                 isa,
@@ -296,15 +321,22 @@ fn evaluation_with_the_batch_statistics_is_training() {
         let [narrow, narrow_residual] = [&input, &residual].map(|v| v.iter().map(|&v| bf16::of(v)).collect::<Vec<_>>());
         for isa in Isa::available() {
             for (residual, narrow_residual) in [(Some(&*residual), Some(&*narrow_residual)), (None, None)] {
-                let trained = conv_bn::forward(isa, &conv, &input, parameters, residual, true);
+                let trained =
+                    conv_bn::forward(isa, &conv, Input::Ready(&input), parameters, Then::Here { residual, relu: true });
                 let statistics = [trained.mean.as_slice(), &trained.variance];
                 let evaluated = conv_bn::evaluate(isa, &conv, &input, parameters, statistics, residual, true);
-                assert!(*trained.output == *evaluated, "{isa}");
+                assert!(**made(&trained.output) == *evaluated, "{isa}");
                 // What passes through bf16 is rounded once in evaluation, twice in training, of values below 8, say; sums
                 // of 27 terms below 27 are off by some 2⁻¹⁵.
                 let shorter = conv_bn::evaluate(isa, &conv, &narrow, parameters, statistics, narrow_residual, true);
-                let twice = conv_bn::forward(isa, &conv, &narrow, parameters, narrow_residual, true);
-                for ((found, twice), &expected) in shorter.iter().zip(&*twice.output).zip(&*evaluated) {
+                let twice = conv_bn::forward(
+                    isa,
+                    &conv,
+                    Input::Ready(&narrow),
+                    parameters,
+                    Then::Here { residual: narrow_residual, relu: true },
+                );
+                for ((found, twice), &expected) in shorter.iter().zip(&**made(&twice.output)).zip(&*evaluated) {
                     let bound = expected.abs() * 2f32.powi(-8) + 2f32.powi(-13);
                     assert!((found.single() - expected).abs() <= bound, "{isa}: {found} for {expected}");
                     let bound = expected.abs() * 2f32.powi(-8) + 8.0 * 2f32.powi(-8);
@@ -352,13 +384,19 @@ fn fused_in_bf16_is_fused_in_f32_but_for_rounding() {
         ) -> Vec<Vec<f32>> {
             let of = |values: &[f32]| values.iter().map(|&value| T::of(value)).collect::<Vec<T>>();
             let (input, residual, gradient) = (of(input), residual.map(of), of(gradient));
-            let forward = conv_bn::forward(isa, conv, &input, parameters, residual.as_deref(), relu);
+            let forward = conv_bn::forward(
+                isa,
+                conv,
+                Input::Ready(&input),
+                parameters,
+                Then::Here { residual: residual.as_deref(), relu },
+            );
             let saved = Saved {
-                input: &input,
-                convolved: &*forward.convolved,
+                input: Input::Ready(&input),
+                convolved: &forward.convolved,
                 mean: &forward.mean,
                 variance: &forward.variance,
-                output: residual.as_ref().map(|_| &*forward.output),
+                output: residual.as_ref().map(|_| &**made(&forward.output)),
             };
             let found = conv_bn::backward(
                 isa,
@@ -370,7 +408,7 @@ fn fused_in_bf16_is_fused_in_f32_but_for_rounding() {
                 Wanted { input: OfInput::Wanted, weights: None },
             );
             let mut all = vec![
-                singles(&forward.output),
+                singles(made(&forward.output)),
                 forward.mean,
                 forward.variance,
                 found.weights.to_vec(),
@@ -412,7 +450,8 @@ fn statistics_survive<T: Element>(spread: f32) {
     let variance = input.iter().map(square).sum::<f64>() / input.len() as f64;
     let parameters = Parameters { weights: &[1.0, 1.0], gamma: &[1.0, 1.0], beta: &[0.0, 0.0] };
     for isa in Isa::available() {
-        let found = conv_bn::forward(isa, &conv, &input, parameters, None, false);
+        let found =
+            conv_bn::forward(isa, &conv, Input::Ready(&input), parameters, Then::Here { residual: None, relu: false });
         assert!((f64::from(found.mean[0]) - mean).abs() <= mean * 2f64.powi(-23), "{isa}");
         assert!((f64::from(found.variance[1]) - variance).abs() <= variance * 1e-5, "{isa}");
     }
@@ -434,13 +473,19 @@ fn threads_do_not_matter<T: Element>() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         pool.install(|| {
             let isa = Isa::best();
-            let forward = conv_bn::forward(isa, &conv, &input, parameters, Some(&gradient), true);
+            let forward = conv_bn::forward(
+                isa,
+                &conv,
+                Input::Ready(&input),
+                parameters,
+                Then::Here { residual: Some(&gradient), relu: true },
+            );
             let saved = Saved {
-                input: &input,
-                convolved: &*forward.convolved,
+                input: Input::Ready(&input),
+                convolved: &forward.convolved,
                 mean: &forward.mean,
                 variance: &forward.variance,
-                output: Some(&forward.output),
+                output: Some(made(&forward.output)),
             };
             let found = conv_bn::backward(
                 isa,
@@ -451,7 +496,7 @@ fn threads_do_not_matter<T: Element>() {
                 &gradient,
                 Wanted { input: OfInput::Wanted, weights: None },
             );
-            let mut all = singles(&forward.output);
+            let mut all = singles(made(&forward.output));
             all.extend(forward.mean.iter().chain(&forward.variance).chain(&found.gamma).chain(&found.beta));
             all.extend(singles(&found.input.expect("asked for")).iter().chain(&*found.weights));
             all.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
@@ -460,5 +505,40 @@ fn threads_do_not_matter<T: Element>() {
     let one = run(1);
     for threads in [2, 3, 8] {
         assert!(one == run(threads), "{threads} threads");
+    }
+}
+
+/// A convolution of what an earlier one has left to it, against the same of what that one would have made.
+#[test]
+fn left_to_the_next_convolution_is_made_before_it() {
+    left_to_the_next::<f32>();
+    left_to_the_next::<bf16>();
+}
+
+fn left_to_the_next<T: Element + PartialEq>() {
+    let first = same(9, [8, 7], [5, 20], 3, 2);
+    let second = same(9, [4, 4], [20, 33], 3, 1);
+    let input: Vec<T> = stored(1, first.batch * first.in_image());
+    let weights = [noise(2, 20 * 45), noise(3, 33 * 180)];
+    let [gamma, beta] = [noise(4, 33), noise(5, 33)];
+    let gradient: Vec<T> = stored(6, second.batch * second.out_image());
+    let parameters = [&weights[0], &weights[1]]
+        .map(|weights| (weights.as_slice(), weights.len() / if weights.len() == 900 { 45 } else { 180 }));
+    let parameters = parameters.map(|(weights, of)| Parameters { weights, gamma: &gamma[..of], beta: &beta[..of] });
+    for isa in Isa::available() {
+        let here = Then::Here { residual: None, relu: true };
+        let whole = conv_bn::forward(isa, &first, Input::Ready(&input), parameters[0], here);
+        let left = conv_bn::forward(isa, &first, Input::Ready(&input), parameters[0], Then::Next);
+        assert!(left.output.is_none() && *left.convolved == *whole.convolved, "{isa}");
+        let channels = Channels::new(&left.mean, &left.variance, parameters[0].gamma, parameters[0].beta, EPSILON);
+        let results = [Input::Ready(made(&whole.output)), Input::Convolved(&left.convolved, &channels)].map(|input| {
+            let forward = conv_bn::forward(isa, &second, input, parameters[1], here);
+            let (convolved, output) = (&*forward.convolved, None);
+            let saved = Saved { input, convolved, mean: &forward.mean, variance: &forward.variance, output };
+            let wanted = Wanted { input: OfInput::Wanted, weights: None };
+            let found = conv_bn::backward(isa, &second, parameters[1], saved, true, &gradient, wanted);
+            (singles(made(&forward.output)), singles(&found.input.expect("wanted")), found.weights.to_vec())
+        });
+        assert!(results[0] == results[1], "{isa}");
     }
 }

@@ -11,10 +11,11 @@ use burn::tensor::{DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use half::bf16;
 use selfsame_kernels::buffer::Buffer;
-use selfsame_kernels::conv::{Conv, OfInput, Wanted};
-use selfsame_kernels::conv_bn::{self, Parameters, Saved};
+use selfsame_kernels::conv::{Conv, Input, OfInput, Wanted};
+use selfsame_kernels::conv_bn::{self, EPSILON, Parameters, Saved, Then};
 use selfsame_kernels::element::Element;
 use selfsame_kernels::isa::Isa;
+use selfsame_kernels::norm::Channels;
 
 /// A tensor that may be missing.
 #[derive(ExtensionType)]
@@ -45,14 +46,19 @@ pub struct Options {
     pub padding: usize,
     /// Whether negative outputs are cut off.
     pub activate: bool,
+    /// In training: whether the output is the convolution's own, which the next one normalises and cuts off at zero as it
+    /// reads it. The gradient of the output is that of what the next one makes of it, all the same.
+    pub left: bool,
 }
 
 /// The operation as backends have it; shapes as in [`conv_bn`](crate::block::conv_bn).
 #[backend_extension(Flex, Autodiff)]
 pub trait ConvBn: Backend {
-    /// With the batch's own statistics.
+    /// With the batch's own statistics. Where `x` was [left](Options::left) by an earlier one, `before` has that one's mean,
+    /// variance, γ and β, `[4, channels]`.
     fn conv_bn_train(
         x: FloatTensor<Self>,
+        #[extension_type] before: Maybe<Self>,
         weight: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
@@ -76,13 +82,15 @@ pub trait ConvBn: Backend {
 impl ConvBn for Flex {
     fn conv_bn_train(
         x: FlexTensor,
+        before: Maybe<Self>,
         weight: FlexTensor,
         gamma: FlexTensor,
         beta: FlexTensor,
         residual: Maybe<Self>,
         options: Options,
     ) -> Normalised<Self> {
-        forward([&x, &weight, &gamma, &beta].map(FlexTensor::to_contiguous), contiguous(residual), options).0
+        let inputs = [&x, &weight, &gamma, &beta].map(FlexTensor::to_contiguous);
+        forward(inputs, contiguous(before), contiguous(residual), options).0
     }
 
     fn conv_bn_evaluate(
@@ -128,12 +136,17 @@ fn evaluate<T: Stored>(
 impl<C: CheckpointStrategy> ConvBn for Autodiff<Flex, C> {
     fn conv_bn_train(
         x: FloatTensor<Self>,
+        before: Maybe<Self>,
         weight: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         residual: Maybe<Self>,
         options: Options,
     ) -> Normalised<Self> {
+        let before = match before {
+            Maybe::Some(before) => Some(before.into_primitive().to_contiguous()),
+            Maybe::None => None,
+        };
         let nodes = [x.node(), weight.node(), gamma.node(), beta.node()];
         let seen = [x.clone(), weight.clone()];
         let inputs = [&x, &weight, &gamma, &beta].map(|tensor| tensor.primitive().to_contiguous());
@@ -141,9 +154,9 @@ impl<C: CheckpointStrategy> ConvBn for Autodiff<Flex, C> {
             Maybe::Some(residual) => {
                 let [a, b, c, d] = nodes;
                 let nodes = [a, b, c, d, residual.node()];
-                train::<5, C>(nodes, seen, inputs, Some(residual.primitive().to_contiguous()), options)
+                train::<5, C>(nodes, seen, inputs, before, Some(residual.primitive().to_contiguous()), options)
             }
-            Maybe::None => train::<4, C>(nodes, seen, inputs, None, options),
+            Maybe::None => train::<4, C>(nodes, seen, inputs, before, None, options),
         }
     }
 
@@ -178,6 +191,7 @@ struct State {
     x: FloatTensor<Autodiff<Flex>>,
     weight: FloatTensor<Autodiff<Flex>>,
     inputs: [FlexTensor; 4],
+    before: Option<FlexTensor>,
     convolved: FlexTensor,
     mean: FlexTensor,
     variance: FlexTensor,
@@ -214,11 +228,12 @@ fn backward<T: Stored>(
     wanted: bool,
     added: [Option<FlexTensor>; 2],
 ) -> [Option<FlexTensor>; 5] {
-    let State { inputs: [x, weight, gamma, beta], convolved, mean, variance, output, options, .. } = state;
+    let State { inputs: [x, weight, gamma, beta], before, convolved, mean, variance, output, options, .. } = state;
     let conv = convolution(x, weight, *options);
     let parameters = Parameters { weights: values(weight), gamma: values(gamma), beta: values(beta) };
+    let before = before.as_ref().map(channels);
     let saved = Saved {
-        input: values::<T>(x),
+        input: input::<T>(x, &before),
         convolved: values(convolved),
         mean: values(mean),
         variance: values(variance),
@@ -246,17 +261,18 @@ fn train<const N: usize, C: CheckpointStrategy>(
     nodes: [NodeGuard; N],
     [x, of_weight]: [FloatTensor<Autodiff<Flex>>; 2],
     inputs: [FlexTensor; 4],
+    before: Option<FlexTensor>,
     residual: Option<FlexTensor>,
     options: Options,
 ) -> Normalised<Autodiff<Flex, C>> {
     let kept = residual.is_some();
-    let (Normalised { output, mean, variance }, convolved) = forward(inputs.clone(), residual, options);
+    let (Normalised { output, mean, variance }, convolved) = forward(inputs.clone(), before.clone(), residual, options);
     let statistics = [mean.clone(), variance.clone()].map(Autodiff::<Flex, C>::from_inner);
     let output = match ConvBnBackward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
             let kept = kept.then(|| output.clone());
             prep.finish(
-                State { x, weight: of_weight, inputs, convolved, mean, variance, output: kept, options },
+                State { x, weight: of_weight, inputs, before, convolved, mean, variance, output: kept, options },
                 output,
             )
         }
@@ -268,32 +284,53 @@ fn train<const N: usize, C: CheckpointStrategy>(
 
 /// The operation on contiguous tensors, and the convolution's own outputs.
 fn forward(
-    [x, weight, gamma, beta]: [FlexTensor; 4],
+    inputs: [FlexTensor; 4],
+    before: Option<FlexTensor>,
     residual: Option<FlexTensor>,
     options: Options,
 ) -> (Normalised<Flex>, FlexTensor) {
-    match x.dtype() {
-        DType::BF16 => forward_of::<bf16>([x, weight, gamma, beta], residual, options),
-        _ => forward_of::<f32>([x, weight, gamma, beta], residual, options),
+    match inputs[0].dtype() {
+        DType::BF16 => forward_of::<bf16>(inputs, before, residual, options),
+        _ => forward_of::<f32>(inputs, before, residual, options),
+    }
+}
+
+/// What an earlier operation has left to be done to its outputs.
+fn channels(before: &FlexTensor) -> Channels {
+    let values = values::<f32>(before);
+    let of = |row: usize| &values[row * values.len() / 4..(row + 1) * values.len() / 4];
+    Channels::new(of(0), of(1), of(2), of(3), EPSILON)
+}
+
+fn input<'a, T: Stored>(x: &'a FlexTensor, before: &'a Option<Channels>) -> Input<'a, T> {
+    match before {
+        Some(before) => Input::Convolved(values(x), before),
+        None => Input::Ready(values(x)),
     }
 }
 
 fn forward_of<T: Stored>(
     [x, weight, gamma, beta]: [FlexTensor; 4],
+    before: Option<FlexTensor>,
     residual: Option<FlexTensor>,
     options: Options,
 ) -> (Normalised<Flex>, FlexTensor) {
     let conv = convolution(&x, &weight, options);
     let parameters = Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
-    let residual = residual.as_ref().map(values);
-    let found = conv_bn::forward::<T>(Isa::best(), &conv, values(&x), parameters, residual, options.activate);
+    let before = before.as_ref().map(channels);
+    let then = match options.left {
+        true => Then::Next,
+        false => Then::Here { residual: residual.as_ref().map(values), relu: options.activate },
+    };
+    let found = conv_bn::forward::<T>(Isa::best(), &conv, input(&x, &before), parameters, then);
     let shape = output_shape(&conv);
+    let convolved = tensor(found.convolved, shape.clone());
     let normalised = Normalised {
-        output: tensor(found.output, shape.clone()),
+        output: found.output.map_or_else(|| convolved.clone(), |output| tensor(output, shape)),
         mean: small(found.mean, gamma.shape()),
         variance: small(found.variance, gamma.shape()),
     };
-    (normalised, tensor(found.convolved, shape))
+    (normalised, convolved)
 }
 
 fn convolution(x: &FlexTensor, weight: &FlexTensor, options: Options) -> Conv {

@@ -143,7 +143,7 @@ impl ResNet {
     /// [`reference`](crate::block::reference) to compare it with.
     pub fn forward_with(&self, conv_bn: BlockOperation, images: Tensor<4>) -> Tensor<2> {
         let images = if self.short && is_flex(&images.device()) { images.cast(DType::BF16) } else { images };
-        let mut x = conv_bn(&self.conv1, &self.bn1, images, None, true);
+        let mut x = conv_bn(&[(&self.conv1, &self.bn1)], images, None, true);
         if self.pooled {
             let options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
             x = max_pool2d(x.permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1]);
@@ -189,16 +189,11 @@ impl Block {
 
     fn forward(&self, conv_bn: BlockOperation, x: Tensor<4>) -> Tensor<4> {
         let identity = match &self.downsample {
-            Some((conv, bn)) => conv_bn(conv, bn, x.clone(), None, false),
+            Some((conv, bn)) => conv_bn(&[(conv, bn)], x.clone(), None, false),
             None => x.clone(),
         };
-        let y = conv_bn(&self.conv1, &self.bn1, x, None, true);
-        match (&self.conv3, &self.bn3) {
-            (Some(conv3), Some(bn3)) => {
-                let y = conv_bn(&self.conv2, &self.bn2, y, None, true);
-                conv_bn(conv3, bn3, y, Some(identity), true)
-            }
-            _ => conv_bn(&self.conv2, &self.bn2, y, Some(identity), true),
-        }
+        let mut layers = vec![(&self.conv1, &self.bn1), (&self.conv2, &self.bn2)];
+        layers.extend(self.conv3.as_ref().zip(self.bn3.as_ref()));
+        conv_bn(&layers, x, Some(identity), true)
     }
 }

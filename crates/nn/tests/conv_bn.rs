@@ -65,7 +65,7 @@ fn run(operation: BlockOperation, case: &Case, permuted: bool) -> Vec<Vec<f32>> 
     let seen = if permuted { x.clone().permute([0, 2, 3, 1]) } else { x.clone() };
     let out = [batch, height.div_ceil(case.stride), width.div_ceil(case.stride), case.output];
     let residual = case.residual.then(|| noise(7, out, &device).require_grad());
-    let y = operation(&conv, &bn, seen, residual.clone(), case.activate);
+    let y = operation(&[(&conv, &bn)], seen, residual.clone(), case.activate);
     assert_eq!(y.dims(), out);
     let loss = (y.clone() * noise(8, out, &device)).sum();
     let gradients = loss.backward();
@@ -133,7 +133,7 @@ fn fused_evaluation_is_the_reference() {
         let out = [batch, height.div_ceil(case.stride), width.div_ceil(case.stride), case.output];
         let [fused, expected] = [conv_bn, reference].map(|operation| {
             let residual = case.residual.then(|| noise(7, out, &device));
-            values(operation(&conv, &bn, noise(4, case.input, &device), residual, case.activate))
+            values(operation(&[(&conv, &bn)], noise(4, case.input, &device), residual, case.activate))
         });
         // As above, without gradients.
         assert!(distance(&fused, &expected) < 5e-6, "{:?}", case.input);

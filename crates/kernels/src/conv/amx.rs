@@ -94,9 +94,19 @@ impl Finish<'_> {
         let store = |output: &mut [bf16], at: usize, sums: &[f32; BLOCK]| {
             // SAFETY: as the caller vouches.
             let values = unsafe { narrow(sums) };
-            match output[at..].first_chunk_mut::<BLOCK>() {
-                Some(output) if first + BLOCK <= channels => *output = values,
-                _ => output[at..at + channels - first].copy_from_slice(&values[..channels - first]),
+            let output = &mut output[at..at + BLOCK.min(channels - first)];
+            if let Some(output) = output.first_chunk_mut::<BLOCK>() {
+                *output = values;
+                return;
+            }
+            // Half a block is what narrow encoders have, and of known length; others are rare.
+            let (half, rest) = values.split_at(STRIP);
+            match output.split_first_chunk_mut::<STRIP>() {
+                Some((output, more)) => {
+                    output.copy_from_slice(half);
+                    more.iter_mut().zip(rest).for_each(|(to, value)| *to = *value);
+                }
+                None => output.iter_mut().zip(half).for_each(|(to, value)| *to = *value),
             }
         };
         match self {
@@ -170,60 +180,74 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
             turn = !turn;
             let [a, b] = &mut both;
             let (sums, done) = if turn { (a, b) } else { (b, a) };
+            // The second tile of columns is left out where a block has one only.
+            macro_rules! multiply {
+                ([$($zero:literal)*], $load:literal, $second:literal, $fourth:literal, [$($store:literal)*]) => {
+                    asm!(
+                        "tilezero tmm0",
+                        "tilezero tmm2",
+                        $($zero,)*
+                        "test {left}, {left}",
+                        "jz 4f",
+                        "2:",
+                        "mov {p}, [{offsets}]",
+                        "lea {q}, [{second} + {p}]",
+                        "add {p}, {first}",
+                        "mov {n}, {steps}",
+                        "3:",
+                        "tileloadd tmm4, [{p} + {pixel}]",
+                        "tileloadd tmm6, [{columns} + {line}]",
+                        "tdpbf16ps tmm0, tmm4, tmm6",
+                        $load,
+                        $second,
+                        "tileloadd tmm5, [{q} + {pixel}]",
+                        "tdpbf16ps tmm2, tmm5, tmm6",
+                        $fourth,
+                        "add {p}, 64",
+                        "add {q}, 64",
+                        "add {columns}, 2048",
+                        "dec {n}",
+                        "jnz 3b",
+                        "add {offsets}, 8",
+                        "dec {left}",
+                        "jnz 2b",
+                        "4:",
+                        "mov {n}, 128",
+                        "tilestored [{sums} + {n}], tmm0",
+                        "tilestored [{sums} + {n} + 2048], tmm2",
+                        $($store,)*
+                        first = in(reg) first,
+                        second = in(reg) second,
+                        offsets = inout(reg) offsets.as_ptr() => _,
+                        left = inout(reg) if steps == 0 { 0 } else { offsets.len() } => _,
+                        steps = in(reg) steps,
+                        pixel = in(reg) pixel * size_of::<bf16>(),
+                        columns = inout(reg) columns => _,
+                        line = in(reg) 64usize,
+                        sums = in(reg) &raw mut *sums,
+                        p = out(reg) _,
+                        q = out(reg) _,
+                        n = out(reg) _,
+                        out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                        out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                        options(nostack)
+                    )
+                };
+            }
             // SAFETY: the assertions keep every row of both strips within `rows`, and `block_len` values follow
             // `columns`; the sums hold 32 rows of 128 bytes.
             unsafe {
-                asm!(
-                    "tilezero tmm0",
-                    "tilezero tmm1",
-                    "tilezero tmm2",
-                    "tilezero tmm3",
-                    "test {left}, {left}",
-                    "jz 4f",
-                    "2:",
-                    "mov {p}, [{offsets}]",
-                    "lea {q}, [{second} + {p}]",
-                    "add {p}, {first}",
-                    "mov {n}, {steps}",
-                    "3:",
-                    "tileloadd tmm4, [{p} + {pixel}]",
-                    "tileloadd tmm6, [{columns} + {line}]",
-                    "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tileloadd tmm7, [{columns} + {line} + 1024]",
-                    "tdpbf16ps tmm1, tmm4, tmm7",
-                    "tileloadd tmm5, [{q} + {pixel}]",
-                    "tdpbf16ps tmm2, tmm5, tmm6",
-                    "tdpbf16ps tmm3, tmm5, tmm7",
-                    "add {p}, 64",
-                    "add {q}, 64",
-                    "add {columns}, 2048",
-                    "dec {n}",
-                    "jnz 3b",
-                    "add {offsets}, 8",
-                    "dec {left}",
-                    "jnz 2b",
-                    "4:",
-                    "mov {n}, 128",
-                    "tilestored [{sums} + {n}], tmm0",
-                    "tilestored [{sums} + {n} + 64], tmm1",
-                    "tilestored [{sums} + {n} + 2048], tmm2",
-                    "tilestored [{sums} + {n} + 2112], tmm3",
-                    first = in(reg) first,
-                    second = in(reg) second,
-                    offsets = inout(reg) offsets.as_ptr() => _,
-                    left = inout(reg) if steps == 0 { 0 } else { offsets.len() } => _,
-                    steps = in(reg) steps,
-                    pixel = in(reg) pixel * size_of::<bf16>(),
-                    columns = inout(reg) columns => _,
-                    line = in(reg) 64usize,
-                    sums = in(reg) &raw mut *sums,
-                    p = out(reg) _,
-                    q = out(reg) _,
-                    n = out(reg) _,
-                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                    options(nostack)
-                );
+                if channels - block * BLOCK <= STRIP {
+                    multiply!([], "", "", "", []);
+                } else {
+                    multiply!(
+                        ["tilezero tmm1" "tilezero tmm3"],
+                        "tileloadd tmm7, [{columns} + {line} + 1024]",
+                        "tdpbf16ps tmm1, tmm4, tmm7",
+                        "tdpbf16ps tmm3, tmm5, tmm7",
+                        ["tilestored [{sums} + {n} + 64], tmm1" "tilestored [{sums} + {n} + 2112], tmm3"]
+                    );
+                }
             }
             if let Some((first, targets, start)) = last.replace((block * BLOCK, targets, pair == 0)) {
                 // SAFETY: as the caller vouches.

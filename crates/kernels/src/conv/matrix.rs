@@ -7,17 +7,16 @@ use rayon::prelude::*;
 
 use super::amx::{self, BLOCK, Finish, Outer, Product, Shifted, TILE};
 use super::unfold::{Correlation, Pairs, Rows, STEP, STRIP, apart};
-use super::{After, Conv};
+use super::{After, Conv, Input};
 use crate::buffer::Buffer;
+use crate::isa::Isa;
 use crate::norm::{self, Moments};
 
 /// Output pixels of a group of images: enough to use weights often while they are in the cache.
 const PIXELS: usize = 256;
 
-/// Bytes of a group's inputs, laid out for the weights' gradient, that the second-level cache has room for.
-const GROUP_BYTES: usize = 1 << 20;
-
-/// Positions of such a group at least, lest reading and writing the sums take longer than the products.
+/// Output pixels of a group in the backward pass: fewer, and reading and writing the weights' sums would take longer than
+/// the products; more, and a group would not stay in the cache.
 const POSITIONS: usize = 512;
 
 /// Channels that the weights' gradient is computed for at a time: what keeps partial sums within the cache.
@@ -70,21 +69,13 @@ impl Panels {
             |lines, (block, columns)| {
                 let channels = block * BLOCK..channels.min((block + 1) * BLOCK);
                 for (lane, channel) in channels.clone().enumerate() {
+                    // A channel's weights: together, or one of each of the other side's.
+                    let (weights, step) = match transposed {
+                        false => (&weights[channel * from * area..][..from * area], area),
+                        true => (&weights[channel * area..], conv.inputs * area),
+                    };
                     // SAFETY: AMX comes with the features named.
-                    match transposed {
-                        false => unsafe {
-                            let weights = &weights[channel * from * area..][..from * area];
-                            amx::spread(weights, area, &taps, &mut lines[lane * pitch..][..pitch]);
-                        },
-                        true => unsafe {
-                            amx::spread(
-                                &weights[channel * area..],
-                                conv.inputs * area,
-                                &taps,
-                                &mut lines[lane * pitch..][..pitch],
-                            );
-                        },
-                    }
+                    unsafe { amx::spread(weights, step, &taps, &mut lines[lane * pitch..][..pitch]) };
                 }
                 // What an earlier, wider block has left.
                 lines[channels.len() * pitch..].fill(bf16::ZERO);
@@ -170,8 +161,9 @@ impl Layout {
 ///
 /// The machine has AMX.
 pub(super) unsafe fn forward(
+    isa: Isa,
     conv: &Conv,
-    input: &[bf16],
+    input: Input<'_, bf16>,
     weights: &[f32],
     after: After<'_, bf16>,
     output: &mut [bf16],
@@ -188,24 +180,28 @@ pub(super) unsafe fn forward(
     let moments: Vec<Option<Moments>> = groups
         .split(output, conv.out_image())
         .into_par_iter()
-        .map_init(Default::default, |buffers: &mut [Option<Buffer<bf16>>; 2], (group, output)| {
-            let input = &input[group.images.start * conv.in_image()..group.images.end * conv.in_image()];
-            let layout = &layouts[group.size];
-            let pixels = group.images.len() * correlation.pixels();
-            let mut moments = Shifted::new(conv.outputs);
-            let at = group.images.start * conv.out_image();
-            let finish = match &after {
-                After::Moments => Finish::Moments { output, moments: &mut moments },
-                After::Normalise { channels, residual, relu } => {
-                    let residual = residual.map(|residual| &residual[at..at + output.len()]);
-                    Finish::Normalise { output, channels, residual, floor: norm::floor(*relu) }
-                }
-            };
-            let finishes = matches!(after, After::Moments);
-            // SAFETY: as the caller vouches.
-            unsafe { layout.product(input, &panels, conv.outputs, &mut buffers[group.size], finish) };
-            finishes.then(|| moments.moments(pixels, conv.outputs))
-        })
+        .map_init(
+            || (Buffers::default(), Buffer::any(0)),
+            |(buffers, made), (group, output)| {
+                let input =
+                    input.values(isa, group.images.start * conv.in_image()..group.images.end * conv.in_image(), made);
+                let layout = &layouts[group.size];
+                let pixels = group.images.len() * correlation.pixels();
+                let mut moments = Shifted::new(conv.outputs);
+                let at = group.images.start * conv.out_image();
+                let finish = match &after {
+                    After::Moments => Finish::Moments { output, moments: &mut moments },
+                    After::Normalise { channels, residual, relu } => {
+                        let residual = residual.map(|residual| &residual[at..at + output.len()]);
+                        Finish::Normalise { output, channels, residual, floor: norm::floor(*relu) }
+                    }
+                };
+                let finishes = matches!(after, After::Moments);
+                // SAFETY: as the caller vouches.
+                unsafe { layout.product(input, &panels, conv.outputs, &mut buffers[group.size], finish) };
+                finishes.then(|| moments.moments(pixels, conv.outputs))
+            },
+        )
         .collect();
     moments.into_iter().flatten().reduce(|all, next| all.merge(&next))
 }
@@ -230,16 +226,18 @@ impl Groups {
     }
 
     fn sizes(&self) -> [usize; 2] {
-        let least = if self.count == 0 { 0 } else { self.batch / self.count };
+        let least = self.batch.checked_div(self.count).unwrap_or(0);
         [least, least + 1]
     }
 
+    fn get(&self, index: usize) -> Group {
+        let at = |index: usize| index * self.batch / self.count;
+        let images = at(index)..at(index + 1);
+        Group { size: images.len() - self.sizes()[0], images }
+    }
+
     fn iter(&self) -> impl Iterator<Item = Group> + '_ {
-        let at = |group: usize| group * self.batch / self.count;
-        (0..self.count).map(move |group| {
-            let images = at(group)..at(group + 1);
-            Group { size: images.len() - self.sizes()[0], images }
-        })
+        (0..self.count).map(|index| self.get(index))
     }
 
     /// Each with its stretch of `values`, of which an image has `image`.
@@ -254,44 +252,116 @@ impl Groups {
     }
 }
 
-/// The gradient of the input, given that of the outputs, with what is added to it where there is such.
+/// [`super::backward`], with the place for the input's gradient where it is wanted.
 ///
 /// # Safety
 ///
 /// The machine has AMX.
-pub(super) unsafe fn input_gradient(
+pub(super) unsafe fn backward(
+    isa: Isa,
     conv: &Conv,
+    input: Input<'_, bf16>,
     weights: &[f32],
-    gradient: &[bf16],
-    added: Option<&[bf16]>,
-    result: &mut [bf16],
-) {
-    let groups = Groups::new(conv.batch, PIXELS.div_ceil(conv.out_height() * conv.out_width()));
-    let phases: Vec<(Panels, [Layout; 2])> = phases(conv)
-        .map(|(first, correlation, place)| {
+    gradient: &(impl Fn(Range<usize>, &mut [bf16]) + Sync),
+    of_input: Option<(Option<&[bf16]>, &mut [bf16])>,
+    of_weights: Option<&[f32]>,
+) -> Buffer {
+    let pixels = conv.out_height() * conv.out_width();
+    // The gradient that convolution sees is made while a group's images are laid out for their own, and kept: making both
+    // gradients of a group in turn would spare memory two passes, but the weights and sums that each needs drive out the
+    // other's, which costs more.
+    let groups = Groups::new(conv.batch, PIXELS.div_ceil(pixels));
+    let (added, results) = match of_input {
+        Some((added, result)) => (Some(added), groups.split(result, conv.in_image())),
+        None => (None, groups.iter().map(|group| (group, [].as_mut_slice())).collect()),
+    };
+    // SAFETY: as the caller vouches.
+    let into_input = added.map(|added| unsafe { InputGradient::new(conv, weights, groups.sizes(), added) });
+    let mut all = Buffer::any(conv.batch * conv.out_image());
+    groups.split(&mut all, conv.out_image()).into_par_iter().zip(results).for_each_init(
+        || InputGradient::buffers(&into_input),
+        |buffers, ((group, stretch), (_, result))| {
+            gradient(group.images.clone(), stretch);
+            if let Some(into_input) = &into_input {
+                // SAFETY: as the caller vouches.
+                unsafe { into_input.group(&group, stretch, result, buffers) };
+            }
+        },
+    );
+    let groups = Groups::new(conv.batch, POSITIONS.div_ceil(pixels));
+    let into_weights = WeightGradient::new(conv, groups.sizes());
+    let lanes = (conv.batch * pixels).div_ceil(LANE).clamp(1, LANES);
+    let lanes = Groups::new(groups.count, groups.count.div_ceil(lanes));
+    let ranges = conv.outputs.div_ceil(RANGE);
+    let units: Vec<(Range<usize>, usize)> =
+        lanes.iter().flat_map(|lane| (0..ranges).map(move |range| (lane.images.clone(), range))).collect();
+    let units = units.into_par_iter().map(|(lane, range)| {
+        let mut sums = into_weights.sums(range * RANGE..conv.outputs.min((range + 1) * RANGE));
+        let mut made = Buffer::any(0);
+        for group in lane.map(|index| groups.get(index)) {
+            let gradient = &all[group.images.start * conv.out_image()..group.images.end * conv.out_image()];
+            // SAFETY: as the caller vouches.
+            unsafe {
+                let at = group.images.start * conv.in_image()..group.images.end * conv.in_image();
+                into_weights.add(&group, input.values(isa, at, &mut made), gradient, &mut sums);
+            }
+        }
+        sums.values
+    });
+    let sums: Vec<Buffer> = units.collect();
+    unpack(conv, into_weights.pitch, &sums, ranges, of_weights)
+}
+
+/// How the gradient of the input comes from that of the outputs.
+struct InputGradient<'a> {
+    conv: &'a Conv,
+    phases: Vec<(Panels, [Layout; 2])>,
+    /// What is added to it.
+    added: Option<&'a [bf16]>,
+}
+
+/// A thread's buffer for each of two sizes of groups.
+type Buffers = [Option<Buffer<bf16>>; 2];
+
+impl<'a> InputGradient<'a> {
+    /// # Safety
+    ///
+    /// The machine has AMX.
+    unsafe fn new(conv: &'a Conv, weights: &[f32], sizes: [usize; 2], added: Option<&'a [bf16]>) -> Self {
+        let phase = |(first, correlation, place): ([usize; 2], Correlation, Vec<_>)| {
             // SAFETY: as the caller vouches.
             let panels = unsafe { Panels::new(conv, weights, &correlation, conv.inputs, &place, true) };
-            let layouts = groups.sizes().map(|images| {
+            let layouts = sizes.map(|images| {
                 Layout::new(correlation, images, |image, y, x| {
                     (image * conv.height + first[0] + y * conv.stride) * conv.width + first[1] + x * conv.stride
                 })
             });
             (panels, layouts)
-        })
-        .collect();
-    let fresh = || phases.iter().map(|_| Default::default()).collect::<Vec<[Option<Buffer<bf16>>; 2]>>();
-    groups.split(result, conv.in_image()).into_par_iter().for_each_init(fresh, |buffers, (group, result)| {
-        let gradient = &gradient[group.images.start * conv.out_image()..group.images.end * conv.out_image()];
-        let at = group.images.start * conv.in_image();
-        let added = added.map(|added| &added[at..at + result.len()]);
-        for ((panels, layouts), buffers) in phases.iter().zip(buffers) {
+        };
+        Self { conv, phases: phases(conv).map(phase).collect(), added }
+    }
+
+    /// Those of a thread, one a phase.
+    fn buffers(this: &Option<Self>) -> Vec<Buffers> {
+        this.iter().flat_map(|this| this.phases.iter().map(|_| Default::default())).collect()
+    }
+
+    /// That of a group's images, given the gradient of its outputs.
+    ///
+    /// # Safety
+    ///
+    /// The machine has AMX.
+    unsafe fn group(&self, group: &Group, gradient: &[bf16], result: &mut [bf16], buffers: &mut [Buffers]) {
+        let at = group.images.start * self.conv.in_image();
+        let added = self.added.map(|added| &added[at..at + result.len()]);
+        for ((panels, layouts), buffers) in self.phases.iter().zip(buffers) {
             let finish = Finish::Store { output: result, added };
             // SAFETY: as the caller vouches.
             unsafe {
-                layouts[group.size].product(gradient, panels, conv.inputs, &mut buffers[group.size], finish);
+                layouts[group.size].product(gradient, panels, self.conv.inputs, &mut buffers[group.size], finish);
             }
         }
-    });
+    }
 }
 
 /// The input pixels that lie alike towards the steps of the kernel, `stride`² phases, each with its first pixel, the
@@ -324,68 +394,72 @@ fn phases(conv: &Conv) -> impl Iterator<Item = ([usize; 2], Correlation, Vec<Opt
     })
 }
 
-/// The gradient of the weights, given that of the outputs, with what is added to it where there is such.
-///
-/// # Safety
-///
-/// The machine has AMX.
-pub(super) unsafe fn weight_gradient(conv: &Conv, input: &[bf16], gradient: &[bf16], added: Option<&[f32]>) -> Buffer {
-    let correlation = outward(conv);
-    let one = Pairs::new(correlation, 1);
-    let size = (GROUP_BYTES / (one.len() * size_of::<bf16>())).max(POSITIONS.div_ceil(one.positions())).max(1);
-    let lanes =
-        Groups::new(conv.batch, conv.batch.div_ceil((conv.batch * one.positions()).div_ceil(LANE).clamp(1, LANES)));
-    let ranges: Vec<Range<usize>> =
-        (0..conv.outputs).step_by(RANGE).map(|first| first..(first + RANGE).min(conv.outputs)).collect();
-    let units: Vec<(Range<usize>, Range<usize>)> =
-        lanes.iter().flat_map(|lane| ranges.iter().map(move |range| (lane.images.clone(), range.clone()))).collect();
-    let sums: Vec<Buffer> = units
-        .into_par_iter()
-        .map(|(lane, range)| {
-            let channels = range.len().next_multiple_of(BLOCK);
-            let mut sums = Buffer::any(conv.kernel * channels * one.pitch);
-            let groups = Groups::new(lane.len(), size);
-            let layouts = groups.sizes().map(|images| Pairs::new(correlation, images));
-            let mut buffers: [Option<(Buffer<bf16>, Buffer<bf16>)>; 2] = Default::default();
-            for group in groups.iter() {
-                let pairs = &layouts[group.size];
-                let positions = pairs.positions();
-                let pitch = apart(positions, STEP);
-                let (inputs, turned) = buffers[group.size]
-                    .get_or_insert_with(|| (Buffer::any(pairs.len()), Buffer::any(channels * pitch)));
-                let images = lane.start + group.images.start..lane.start + group.images.end;
-                // SAFETY: AMX comes with the features named.
-                unsafe {
-                    amx::fill_pairs(pairs, &input[images.start * conv.in_image()..images.end * conv.in_image()], inputs)
-                };
-                let gradient = &gradient[images.start * conv.out_image()..images.end * conv.out_image()];
-                turn(conv, pairs, gradient, &range, turned, pitch);
-                let outer = Outer {
-                    gradient: turned,
-                    gradient_pitch: pitch,
-                    channels,
-                    positions,
-                    pairs: inputs,
-                    segment: pairs.segment,
-                    pitch: pairs.pitch,
-                    kernel_rows: &pairs.kernel_rows(),
-                    sums: &mut sums,
-                    first: group.images.start == 0,
-                };
-                // SAFETY: as the caller vouches.
-                unsafe { amx::outer(outer) };
-            }
-            sums
-        })
-        .collect();
-    unpack(conv, one.pitch, &sums, ranges.len(), added)
+/// How the gradient of the weights comes from that of the outputs.
+struct WeightGradient<'a> {
+    conv: &'a Conv,
+    layouts: [(Pairs, Vec<Option<u32>>); 2],
+    pitch: usize,
+}
+
+/// The gradient of the weights of some channels over the images so far.
+struct WeightSums {
+    channels: Range<usize>,
+    /// `[kernel rows, channels in whole blocks, pitch]`.
+    values: Buffer,
+    begun: bool,
+    /// Inputs and gradients, for each size of groups.
+    buffers: [Option<(Buffer<bf16>, Buffer<bf16>)>; 2],
+}
+
+impl<'a> WeightGradient<'a> {
+    fn new(conv: &'a Conv, sizes: [usize; 2]) -> Self {
+        let layouts = sizes.map(|images| Pairs::new(outward(conv), images));
+        let pitch = layouts[0].pitch;
+        Self { conv, layouts: layouts.map(|pairs| (pairs.clone(), pairs.pixels())), pitch }
+    }
+
+    fn sums(&self, channels: Range<usize>) -> WeightSums {
+        let values = Buffer::any(self.conv.kernel * channels.len().next_multiple_of(BLOCK) * self.pitch);
+        WeightSums { channels, values, begun: false, buffers: Default::default() }
+    }
+
+    /// Adds that of a group, given its input and the gradient of its outputs.
+    ///
+    /// # Safety
+    ///
+    /// The machine has AMX.
+    unsafe fn add(&self, group: &Group, input: &[bf16], gradient: &[bf16], to: &mut WeightSums) {
+        let (pairs, pixels) = &self.layouts[group.size];
+        let channels = to.channels.len().next_multiple_of(BLOCK);
+        let positions = pairs.positions();
+        let gradient_pitch = apart(positions, STEP);
+        let (inputs, turned) = to.buffers[group.size]
+            .get_or_insert_with(|| (Buffer::any(pairs.len()), Buffer::any(channels * gradient_pitch)));
+        turn(self.conv, pixels, gradient, &to.channels, turned, gradient_pitch);
+        // SAFETY: as the caller vouches.
+        unsafe {
+            amx::fill_pairs(pairs, input, inputs);
+            amx::outer(Outer {
+                gradient: turned,
+                gradient_pitch,
+                channels,
+                positions,
+                pairs: inputs,
+                segment: pairs.segment,
+                pitch: pairs.pitch,
+                kernel_rows: &pairs.kernel_rows(),
+                sums: &mut to.values,
+                first: !to.begun,
+            });
+        }
+        to.begun = true;
+    }
 }
 
 /// Brings a range of the gradient's channels from `[images, pixels, channels]` into `[channels, positions]`, rows `pitch`
 /// apart and zeros where there is no pixel.
-fn turn(conv: &Conv, pairs: &Pairs, gradient: &[bf16], range: &Range<usize>, to: &mut [bf16], pitch: usize) {
+fn turn(conv: &Conv, pixels: &[Option<u32>], gradient: &[bf16], range: &Range<usize>, to: &mut [bf16], pitch: usize) {
     let zeros = [bf16::ZERO; STRIP];
-    let pixels = pairs.pixels();
     for channel in range.clone().step_by(STRIP) {
         let lanes = STRIP.min(range.end - channel);
         let to = &mut to[(channel - range.start) * pitch..];

@@ -279,9 +279,18 @@ impl Pairs {
     }
 }
 
+/// The values of two pixels in turn; mostly there are a multiple of 16, whose loop has a length that the compiler knows.
 #[inline(always)]
 fn interleave(a: &[bf16], b: &[bf16], to: &mut [bf16]) {
-    for ((to, a), b) in to.as_chunks_mut::<2>().0.iter_mut().zip(a).zip(b) {
+    const LANES: usize = 16;
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let (whole, rest) = to.split_at_mut(2 * LANES * a.len());
+    for ((to, a), b) in whole.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().zip(a).zip(b) {
+        for lane in 0..LANES {
+            (to[2 * lane], to[2 * lane + 1]) = (a[lane], b[lane]);
+        }
+    }
+    for ((to, a), b) in rest.as_chunks_mut::<2>().0.iter_mut().zip(a_rest).zip(b_rest) {
         *to = [*a, *b];
     }
 }
