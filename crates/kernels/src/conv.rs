@@ -399,7 +399,9 @@ pub fn backward<T: Element>(
                         }
                         if let Some(added) = added {
                             let added = &added[at * conv.in_image()..][..result.len()];
-                            result.iter_mut().zip(added).for_each(|(result, added)| *result += added.single());
+                            // Rounded before, too, so that it is the same whichever of two parts comes first.
+                            let sums = result.iter_mut().zip(added);
+                            sums.for_each(|(result, added)| *result = T::of(*result).single() + added.single());
                         }
                     });
                 }

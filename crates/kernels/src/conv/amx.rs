@@ -112,7 +112,9 @@ impl Finish<'_> {
         match self {
             Self::Store { output, added: None } => rows.for_each(|(at, sums)| store(output, at, sums)),
             Self::Store { output, added: Some(added) } => rows.for_each(|(at, sums)| {
-                let mut sums = *sums;
+                // Rounded before, too, so that it is the same whichever of two parts comes first.
+                // SAFETY: as the caller vouches.
+                let mut sums = unsafe { narrow(sums) }.map(Element::single);
                 sums.iter_mut().zip(&added[at..]).for_each(|(sum, add)| *sum += add.single());
                 store(output, at, &sums);
             }),

@@ -147,7 +147,8 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     let (out, policy) = (out(args, file)?, resolve::policy(&args.augment)?);
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let import = init::read(file)?;
-    let config = resolve::encoder_or(args.encoder, args.stem, args.width, import.encoder().unwrap_or(PUBLISHED));
+    let otherwise = EncoderConfig { precision: Precision::fastest(&device), ..import.encoder().unwrap_or(PUBLISHED) };
+    let config = resolve::encoder_or(args.encoder, args.stem, args.width, otherwise);
     let tensors = init::fitting(import, file, args.init_partial, &config, terminal)?;
     let encoder = config.init(&mut Init::new(args.seed, &device));
     let mut all = state::read(&encoder);
