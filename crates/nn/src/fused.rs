@@ -148,15 +148,15 @@ impl<C: CheckpointStrategy> ConvBn for Autodiff<Flex, C> {
             Maybe::None => None,
         };
         let nodes = [x.node(), weight.node(), gamma.node(), beta.node()];
-        let seen = [x.clone(), weight.clone()];
+        let of_weight = weight.clone();
         let inputs = [&x, &weight, &gamma, &beta].map(|tensor| tensor.primitive().to_contiguous());
         match residual {
             Maybe::Some(residual) => {
                 let [a, b, c, d] = nodes;
                 let nodes = [a, b, c, d, residual.node()];
-                train::<5, C>(nodes, seen, inputs, before, Some(residual.primitive().to_contiguous()), options)
+                train::<5, C>(nodes, of_weight, inputs, before, Some(residual.primitive().to_contiguous()), options)
             }
-            Maybe::None => train::<4, C>(nodes, seen, inputs, before, None, options),
+            Maybe::None => train::<4, C>(nodes, of_weight, inputs, before, None, options),
         }
     }
 
@@ -187,8 +187,8 @@ struct ConvBnBackward;
 /// What the backward step keeps: all tensors contiguous.
 #[derive(Clone, Debug)]
 struct State {
-    /// Input and weight as the graph knows them, to find what is there of their gradients.
-    x: FloatTensor<Autodiff<Flex>>,
+    /// The weight as the graph knows it, to find what is there of its gradient. Of the input, which is another step's output,
+    /// it must not be kept: steps that refer to each other's outputs keep a graph that everyone else has dropped.
     weight: FloatTensor<Autodiff<Flex>>,
     inputs: [FlexTensor; 4],
     before: Option<FlexTensor>,
@@ -207,8 +207,11 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
         // What is there already of the gradients of input and weights, from a residual and from another view, is added in
         // passing.
         let state = &ops.state;
-        let added = [&state.x, &state.weight].map(|of| grads.remove(of));
-        let wanted = ops.parents[0].is_some();
+        registered::forget(ops.node.id);
+        let x = &ops.parents[0];
+        let there = x.as_ref().filter(|x| registered::is(x.id));
+        let added = [there.map(|x| grads.consume::<Flex>(x)), grads.remove(&state.weight)];
+        let wanted = x.is_some();
         let gradients = match state.inputs[0].dtype() {
             DType::BF16 => backward::<bf16>(state, gradient, wanted, added),
             _ => backward::<f32>(state, gradient, wanted, added),
@@ -216,8 +219,47 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
         for (parent, gradient) in ops.parents.iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(parent.id, gradient);
+                // Gradients of leaves outlast a backward pass; those of other nodes are of one pass only.
+                if parent.order > 0 {
+                    registered::note(parent.id);
+                }
             }
         }
+    }
+}
+
+/// Which nodes have a gradient already in the backward pass that is under way on this thread, as far as it is of this
+/// operation's making: Burn tells that only of a tensor, and a step must not keep one.
+///
+/// A node that is forgotten too early has its gradients added by Burn. One that is remembered too long does no harm, for it
+/// takes part in one backward pass only.
+mod registered {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+
+    use burn::backend::autodiff::NodeId;
+
+    /// Many more than gradients that wait for others at a time.
+    const MOST: usize = 64;
+
+    thread_local! {
+        static NODES: RefCell<VecDeque<NodeId>> = const { RefCell::new(VecDeque::new()) };
+    }
+
+    pub fn is(node: NodeId) -> bool {
+        NODES.with_borrow(|nodes| nodes.contains(&node))
+    }
+
+    pub fn note(node: NodeId) {
+        forget(node);
+        NODES.with_borrow_mut(|nodes| {
+            nodes.truncate(MOST - 1);
+            nodes.push_front(node);
+        });
+    }
+
+    pub fn forget(node: NodeId) {
+        NODES.with_borrow_mut(|nodes| nodes.retain(|other| *other != node));
     }
 }
 
@@ -259,7 +301,7 @@ fn backward<T: Stored>(
 
 fn train<const N: usize, C: CheckpointStrategy>(
     nodes: [NodeGuard; N],
-    [x, of_weight]: [FloatTensor<Autodiff<Flex>>; 2],
+    of_weight: FloatTensor<Autodiff<Flex>>,
     inputs: [FlexTensor; 4],
     before: Option<FlexTensor>,
     residual: Option<FlexTensor>,
@@ -271,10 +313,8 @@ fn train<const N: usize, C: CheckpointStrategy>(
     let output = match ConvBnBackward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
             let kept = kept.then(|| output.clone());
-            prep.finish(
-                State { x, weight: of_weight, inputs, before, convolved, mean, variance, output: kept, options },
-                output,
-            )
+            let state = State { weight: of_weight, inputs, before, convolved, mean, variance, output: kept, options };
+            prep.finish(state, output)
         }
         OpsKind::UnTracked(prep) => prep.finish(output),
     };
