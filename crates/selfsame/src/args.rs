@@ -547,7 +547,7 @@ fn time(text: &str) -> Result<std::time::Duration, String> {
 A grid is a TOML file of a title, an about, seeds, [all] with options of `selfsame study` that all runs share, and
 [[rows]] with those of each row. Run the same command again to go on after a stop.")]
 pub struct Reproduce {
-    /// Grid: methods-glyphs, methods-cifar10, or a TOML file
+    /// Grid: methods-glyphs, methods-cifar10, precision, or a TOML file
     pub grid: String,
     /// Images, in place of those that the grid names
     #[arg(long)]

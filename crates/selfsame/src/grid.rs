@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::misuse;
 
 /// The grids that come with the program, by name.
-pub const GRIDS: [(&str, &str); 2] = [
+pub const GRIDS: [(&str, &str); 3] = [
     ("methods-glyphs", include_str!("../grids/methods-glyphs.toml")),
     ("methods-cifar10", include_str!("../grids/methods-cifar10.toml")),
+    ("precision", include_str!("../grids/precision.toml")),
 ];
 
 /// An experiment: each row's settings, once for each seed.
@@ -249,10 +250,11 @@ mod tests {
     #[test]
     fn own_grids_make_sense() {
         for (name, _) in GRIDS {
+            let rows = if name == "precision" { 2 } else { 12 };
             let cells = Grid::read(name).unwrap().cells().unwrap();
-            assert_eq!(cells.len(), 36, "{name}");
+            assert_eq!(cells.len(), 3 * rows, "{name}");
             assert!(cells[0].options.contains(&"--method=simclr".to_owned()), "{:?}", cells[0]);
-            assert!(cells[..12].iter().all(|cell| cell.seed == 0));
+            assert!(cells[..rows].iter().all(|cell| cell.seed == 0));
         }
     }
 
