@@ -75,6 +75,17 @@ impl<T: Element> Buffer<T> {
         Self { lines: found.unwrap_or_else(|| vec![Line([0; LINE]); count]), len, values: PhantomData }
     }
 
+    /// Overwrites what idle buffers hold, for tests of who reads it.
+    #[doc(hidden)]
+    pub fn overwrite_idle(value: f32) {
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        for class in pool.idle.values_mut() {
+            for line in class.buffers.iter_mut().flatten() {
+                line.0.as_chunks_mut::<4>().0.iter_mut().for_each(|bytes| *bytes = value.to_ne_bytes());
+            }
+        }
+    }
+
     /// `len` zeros.
     pub fn zeros(len: usize) -> Self {
         let mut buffer = Self::any(len);

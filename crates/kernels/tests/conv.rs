@@ -534,3 +534,51 @@ fn left_to_the_next<T: Element + PartialEq>() {
         assert!(results[0] == results[1], "{isa}");
     }
 }
+
+/// Buffers come with what an earlier owner left in them: nothing of that may be seen.
+#[test]
+fn what_a_buffer_held_before_does_not_matter() {
+    for conv in [
+        same(12, [16, 16], [3, 2], 3, 1),
+        same(12, [16, 16], [2, 2], 3, 1),
+        same(12, [16, 16], [2, 4], 3, 2),
+        same(12, [16, 16], [2, 4], 1, 2),
+        same(12, [8, 8], [4, 4], 3, 1),
+        same(12, [2, 2], [16, 16], 3, 1),
+        same(12, [4, 4], [8, 16], 1, 2),
+        same(40, [5, 7], [33, 65], 3, 2),
+    ] {
+        let input: Vec<bf16> = stored(1, conv.batch * conv.in_image());
+        let weights = noise(2, conv.outputs * conv.inputs * conv.kernel * conv.kernel);
+        let gradient: Vec<bf16> = stored(3, conv.batch * conv.out_image());
+        let [gamma, beta] = [noise(4, conv.outputs), noise(5, conv.outputs)];
+        let parameters = Parameters { weights: &weights, gamma: &gamma, beta: &beta };
+        for isa in Isa::available() {
+            let mut first = None;
+            for held in [0.0, f32::NAN, 1e30, -3.0] {
+                // Every length that is in use, several times.
+                for _ in 0..2 {
+                    let here = Then::Here { residual: None, relu: true };
+                    let forward = conv_bn::forward(isa, &conv, Input::Ready(&input), parameters, here);
+                    let saved = Saved {
+                        input: Input::Ready(&input),
+                        convolved: &forward.convolved,
+                        mean: &forward.mean,
+                        variance: &forward.variance,
+                        output: None,
+                    };
+                    let wanted = Wanted { input: OfInput::Wanted, weights: None };
+                    let found = conv_bn::backward(isa, &conv, parameters, saved, true, &gradient, wanted);
+                    let mut all = singles(made(&forward.output));
+                    all.extend(forward.mean.iter().chain(&forward.variance).chain(&found.gamma).chain(&found.beta));
+                    all.extend(singles(&found.input.expect("wanted")).iter().chain(&*found.weights));
+                    let bits: Vec<u32> = all.iter().map(|value| value.to_bits()).collect();
+                    let expected = first.get_or_insert_with(|| bits.clone());
+                    let differ = bits.iter().zip(&*expected).filter(|(a, b)| a != b).count();
+                    assert!(differ == 0, "{isa} {conv:?}: {differ} of {} differ after {held}", bits.len());
+                    Buffer::<f32>::overwrite_idle(held);
+                }
+            }
+        }
+    }
+}

@@ -43,7 +43,7 @@ pub use t_simclr::TSimClr;
 pub use vicreg::VicReg;
 
 /// A way to train an encoder without labels. Its settings are its own fields; what is trained is in [`Networks`].
-pub trait Method: Sync {
+pub trait Method {
     /// Checks every setting.
     ///
     /// # Errors

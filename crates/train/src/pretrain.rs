@@ -202,8 +202,8 @@ pub fn pretrain(
 
         let rate = learning_rate(plan.train.learning_rate, step, warmup, steps);
         let this = Step { number: step, steps, seed: plan.seed };
-        // On one of the pool's own threads, which then need not be woken for each of a step's many parallel loops.
-        let computed = rayon::scope(|_| compute(method, &networks, &images, &this, plan.train.microbatch));
+        // On this thread, not on one of the pool's: Burn keeps running statistics by thread and averages over threads.
+        let computed = compute(method, &networks, &images, &this, plan.train.microbatch);
         let loss = computed.loss;
         if !loss.is_finite() {
             let what = "the loss".to_owned();
