@@ -229,7 +229,7 @@ impl<T: Element, U: Element> Kernel for Normalise<'_, T, U> {
 
 /// The value, or the floor if the value is below it; not-a-number stays.
 #[inline(always)]
-fn cut(value: f32, floor: f32) -> f32 {
+pub(crate) fn cut(value: f32, floor: f32) -> f32 {
     if value < floor { floor } else { value }
 }
 

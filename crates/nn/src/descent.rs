@@ -8,7 +8,7 @@ pub use selfsame_kernels::descent::{AdamW, Sgd};
 use selfsame_kernels::{descent, isa::Isa};
 
 use crate::block::is_flex;
-use crate::fused::{Maybe, tensor, values};
+use crate::fused::{Maybe, contiguous, tensor, values};
 
 /// Weights after a step, and the velocity that moved them.
 #[derive(ExtensionType)]
@@ -54,10 +54,7 @@ pub trait Descent: Backend {
 impl Descent for Flex {
     fn sgd(weights: FlexTensor, gradient: FlexTensor, velocity: Maybe<Self>, rule: Sgd) -> Moved<Self> {
         let [weights, gradient] = [weights, gradient].map(|tensor| tensor.to_contiguous());
-        let velocity = match velocity {
-            Maybe::Some(velocity) => Some(velocity.to_contiguous()),
-            Maybe::None => None,
-        };
+        let velocity = contiguous(velocity);
         let shape = weights.shape();
         let moved =
             descent::sgd(Isa::best(), &rule, values(&weights), values(&gradient), velocity.as_ref().map(values));

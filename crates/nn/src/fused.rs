@@ -382,7 +382,7 @@ fn output_shape(conv: &Conv) -> Shape {
     Shape::new([conv.batch, conv.out_height(), conv.out_width(), conv.outputs])
 }
 
-fn contiguous(tensor: Maybe<Flex>) -> Option<FlexTensor> {
+pub(crate) fn contiguous(tensor: Maybe<Flex>) -> Option<FlexTensor> {
     match tensor {
         Maybe::Some(tensor) => Some(tensor.to_contiguous()),
         Maybe::None => None,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use burn::tensor::Device;
-use selfsame::data::{Dataset, LoadOptions};
+use selfsame::data::{Dataset, LoadOptions, Split};
 use selfsame::nn::ResNet;
 use selfsame::nn::layers::Init;
 use selfsame::nn::state;
@@ -221,11 +221,24 @@ pub fn digest(dataset: &Dataset) -> String {
     let mut hasher = Sha256::new();
     for split in [&dataset.train, &dataset.validation, &dataset.test] {
         hasher.update((split.len() as u64).to_le_bytes());
-        for i in 0..split.len() {
-            hasher.update(split.labels().map_or(u32::MAX, |labels| labels[i]).to_le_bytes());
-            hasher.update(split.image(i).pixels);
-        }
+        (0..split.len()).for_each(|image| hash_image(&mut hasher, split, image));
     }
+    hex(hasher)
+}
+
+/// SHA-256 over the labels and pixels of some images of a split, in this order.
+pub fn digest_of(split: &Split, images: &[usize]) -> String {
+    let mut hasher = Sha256::new();
+    images.iter().for_each(|&image| hash_image(&mut hasher, split, image));
+    hex(hasher)
+}
+
+fn hash_image(hasher: &mut Sha256, split: &Split, image: usize) {
+    hasher.update(split.labels().map_or(u32::MAX, |labels| labels[image]).to_le_bytes());
+    hasher.update(split.image(image).pixels);
+}
+
+fn hex(hasher: Sha256) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

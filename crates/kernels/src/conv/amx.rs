@@ -8,7 +8,7 @@ use half::bf16;
 
 use super::unfold::{Pairs, Rows, STEP, STRIP};
 use crate::element::Element;
-use crate::norm::{Channels, Moments};
+use crate::norm::{self, Channels, Moments};
 use crate::tiles::{Tiles, turned};
 
 /// Columns that are computed together: of two tiles.
@@ -146,7 +146,7 @@ impl Finish<'_> {
                     if let Some(residual) = residual {
                         values.iter_mut().zip(&residual[at..]).for_each(|(value, add)| *value += add.single());
                     }
-                    values.iter_mut().for_each(|value| *value = if *value < *floor { *floor } else { *value });
+                    values.iter_mut().for_each(|value| *value = norm::cut(*value, *floor));
                     store(output, at, &values);
                 }
             }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::amx::{self, BLOCK, Finish, Outer, Product, Shifted, TILE};
 use super::unfold::{Correlation, Pairs, Rows, STEP, STRIP, apart};
-use super::{After, Conv, Input};
+use super::{After, Conv, Input, pack};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::norm::{self, Moments};
@@ -183,16 +183,14 @@ pub(super) unsafe fn forward(
         .map_init(
             || (Buffers::default(), Buffer::any(0)),
             |(buffers, made), (group, output)| {
-                let input =
-                    input.values(isa, group.images.start * conv.in_image()..group.images.end * conv.in_image(), made);
+                let input = input.values(isa, group.values(conv.in_image()), made);
                 let layout = &layouts[group.size];
                 let pixels = group.images.len() * correlation.pixels();
                 let mut moments = Shifted::new(conv.outputs);
-                let at = group.images.start * conv.out_image();
                 let finish = match &after {
                     After::Moments => Finish::Moments { output, moments: &mut moments },
                     After::Normalise { channels, residual, relu } => {
-                        let residual = residual.map(|residual| &residual[at..at + output.len()]);
+                        let residual = residual.map(|residual| &residual[group.values(conv.out_image())]);
                         Finish::Normalise { output, channels, residual, floor: norm::floor(*relu) }
                     }
                 };
@@ -217,6 +215,13 @@ struct Group {
     images: Range<usize>,
     /// Which of the sizes it has.
     size: usize,
+}
+
+impl Group {
+    /// Where its values lie among those of all images, of which each has `image`.
+    fn values(&self, image: usize) -> Range<usize> {
+        self.images.start * image..self.images.end * image
+    }
 }
 
 impl Groups {
@@ -244,7 +249,7 @@ impl Groups {
     fn split<'a>(&self, mut values: &'a mut [bf16], image: usize) -> Vec<(Group, &'a mut [bf16])> {
         let mut stretches = Vec::with_capacity(self.count);
         for group in self.iter() {
-            let (stretch, rest) = values.split_at_mut(group.images.len() * image);
+            let (stretch, rest) = values.split_at_mut(group.values(image).len());
             stretches.push((group, stretch));
             values = rest;
         }
@@ -299,12 +304,10 @@ pub(super) unsafe fn backward(
         let mut sums = into_weights.sums(range * RANGE..conv.outputs.min((range + 1) * RANGE));
         let mut made = Buffer::any(0);
         for group in lane.map(|index| groups.get(index)) {
-            let gradient = &all[group.images.start * conv.out_image()..group.images.end * conv.out_image()];
+            let gradient = &all[group.values(conv.out_image())];
+            let input = input.values(isa, group.values(conv.in_image()), &mut made);
             // SAFETY: as the caller vouches.
-            unsafe {
-                let at = group.images.start * conv.in_image()..group.images.end * conv.in_image();
-                into_weights.add(&group, input.values(isa, at, &mut made), gradient, &mut sums);
-            }
+            unsafe { into_weights.add(&group, input, gradient, &mut sums) };
         }
         sums.values
     });
@@ -352,8 +355,7 @@ impl<'a> InputGradient<'a> {
     ///
     /// The machine has AMX.
     unsafe fn group(&self, group: &Group, gradient: &[bf16], result: &mut [bf16], buffers: &mut [Buffers]) {
-        let at = group.images.start * self.conv.in_image();
-        let added = self.added.map(|added| &added[at..at + result.len()]);
+        let added = self.added.map(|added| &added[group.values(self.conv.in_image())]);
         for ((panels, layouts), buffers) in self.phases.iter().zip(buffers) {
             let finish = Finish::Store { output: result, added };
             // SAFETY: as the caller vouches.
@@ -369,8 +371,7 @@ impl<'a> InputGradient<'a> {
 /// pixels of a phase, the last tap from the first of the outputs.
 fn phases(conv: &Conv) -> impl Iterator<Item = ([usize; 2], Correlation, Vec<Option<[usize; 2]>>)> + '_ {
     let axis = |first: usize| -> (Vec<usize>, isize) {
-        let taps: Vec<usize> =
-            (0..conv.kernel).rev().filter(|tap| (first + conv.padding) % conv.stride == tap % conv.stride).collect();
+        let taps = pack::taps(conv, first);
         let start =
             taps.first().map_or(0, |&tap| ((first + conv.padding) as isize - tap as isize) / conv.stride as isize);
         (taps, start)
@@ -413,9 +414,12 @@ struct WeightSums {
 
 impl<'a> WeightGradient<'a> {
     fn new(conv: &'a Conv, sizes: [usize; 2]) -> Self {
-        let layouts = sizes.map(|images| Pairs::new(outward(conv), images));
-        let pitch = layouts[0].pitch;
-        Self { conv, layouts: layouts.map(|pairs| (pairs.clone(), pairs.pixels())), pitch }
+        let layouts = sizes.map(|images| {
+            let pairs = Pairs::new(outward(conv), images);
+            let pixels = pairs.pixels();
+            (pairs, pixels)
+        });
+        Self { conv, pitch: layouts[0].0.pitch, layouts }
     }
 
     fn sums(&self, channels: Range<usize>) -> WeightSums {

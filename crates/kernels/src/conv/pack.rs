@@ -83,7 +83,7 @@ impl Phase {
 
 /// The taps, along one axis, that reach the pixels `first`, `first + stride`, …, in the order of the outputs
 /// that they reach them from: (pixel + padding − tap) / stride.
-fn taps(conv: &Conv, first: usize) -> Vec<usize> {
+pub(super) fn taps(conv: &Conv, first: usize) -> Vec<usize> {
     (0..conv.kernel).rev().filter(|tap| (first + conv.padding) % conv.stride == tap % conv.stride).collect()
 }
 

@@ -64,26 +64,14 @@ impl Correlation {
     /// The output columns of which column `column` of the kernel sees a pixel of the image.
     fn columns_inside(&self, column: usize) -> std::ops::Range<usize> {
         let first = self.start[1] + column as isize;
-        let stride = self.stride as isize;
-        let from = (-first).max(0).div_ceil_by(stride);
-        let to = (self.size[1] as isize - first).max(0).div_ceil_by(stride).min(self.out[1] as isize);
-        from as usize..(to.max(from)) as usize
+        let columns_before = |source: isize| (source - first).max(0).unsigned_abs().div_ceil(self.stride);
+        let from = columns_before(0);
+        from..columns_before(self.size[1] as isize).min(self.out[1]).max(from)
     }
 
     /// The source column that output column `x` sees at column `column` of the kernel; it must be inside.
     fn source_column(&self, x: usize, column: usize) -> usize {
         (self.start[1] + (x * self.stride + column) as isize) as usize
-    }
-}
-
-/// Rounding up, which `isize` does not have yet.
-trait DivCeil {
-    fn div_ceil_by(self, by: Self) -> Self;
-}
-
-impl DivCeil for isize {
-    fn div_ceil_by(self, by: Self) -> Self {
-        (self + by - 1) / by
     }
 }
 
@@ -95,7 +83,6 @@ pub(super) fn apart(len: usize, line: usize) -> usize {
 
 /// A group of images as rows of a matrix: of every output pixel, in the order of output row, image and column, what each
 /// row of the kernel sees is one stretch of memory, and pixels lie evenly apart, at least [`STRIP`] by [`STRIP`].
-#[derive(Clone)]
 pub(super) struct Rows {
     correlation: Correlation,
     images: usize,
@@ -196,7 +183,6 @@ impl Rows {
 
 /// A group of images as columns of a matrix, two rows interleaved: of every two neighbouring output pixels, in the order
 /// of output row, image and column, what each row of the kernel sees, value by value of both.
-#[derive(Clone)]
 pub(super) struct Pairs {
     correlation: Correlation,
     images: usize,

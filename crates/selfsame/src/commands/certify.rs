@@ -16,12 +16,12 @@ use selfsame::theory::bounds::lipschitz;
 use selfsame::theory::{Error, Quantity, Trust};
 use serde_json::json;
 
-use self::drawn::{Drawn, chosen, digest, examples, present};
+use self::drawn::{Drawn, chosen, examples, present};
 use self::measure::World;
 use self::world::{Parameters, Sample};
 use super::{init, quoted, report, shown, weights};
 use crate::args::{Certify as Args, CheckpointName, SplitName};
-use crate::run::{CONFIG_FILE, Run};
+use crate::run::{CONFIG_FILE, Run, digest_of};
 use crate::terminal::Terminal;
 use crate::{misuse, resolve};
 
@@ -87,7 +87,8 @@ impl Subject<'_> {
         let lipschitz_bound = proved_lipschitz(encoder, dataset.image_size as usize, &sample)?;
         let record = CertificateRecord { lipschitz_bound, split: name.into(), ..numbers };
         Ok(CertificateRecord {
-            digest: digest(split, &chosen),
+            // What makes two certificates comparable.
+            digest: digest_of(split, &chosen),
             policy: policy.to_string(),
             examples: examples(dataset, split, &chosen, &sample)?,
             ..words::with_words(record, &world)

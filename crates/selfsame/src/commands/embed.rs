@@ -33,19 +33,16 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     }
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let run = Run::open(&args.run)?;
-    let mut plan = run.plan()?;
+    let mut config = (*run.plan()?).clone();
     if let Some(name) = args.precision {
-        let mut config = (*plan).clone();
         config.encoder.precision = resolve::precision(name, &args.device.device)?;
-        plan = config.check()?;
     }
-    let (encoder, _) = run.trained(&plan, args.checkpoint, &device)?;
     if args.data.is_some() {
         // Another set has its own classes, and all of it is wanted.
-        let mut config = (*plan).clone();
         (config.data.limit, config.data.classes) = (None, None);
-        plan = config.check()?;
     }
+    let plan = config.check()?;
+    let (encoder, _) = run.trained(&plan, args.checkpoint, &device)?;
     let dataset = match &args.data {
         Some(source) => run.load(&plan, source, false, &terminal)?,
         None => run.load_own(&plan, false, &terminal)?,

@@ -40,7 +40,7 @@ pub fn fitting(
     }
     if !fit.is_whole() && !partial {
         let way = match import.encoder() {
-            Some(found) if found != *encoder => format!("it fits {}", options(&found)),
+            Some(found) if options(&found) != options(encoder) => format!("it fits {}", options(&found)),
             _ => "name another file".to_owned(),
         };
         return Err(misuse(format!(

@@ -12,7 +12,7 @@ use selfsame::eval::embed;
 use selfsame::methods::MethodConfig;
 use selfsame::nn::layers::Init;
 use selfsame::nn::{EncoderConfig, device};
-use selfsame::train::{Config, DataConfig, EPSILON, OptimizerKind, Plan, TrainConfig, pretrain};
+use selfsame::train::{Config, DataConfig, Plan, TrainConfig, pretrain, recipe};
 use serde_json::{Value, json};
 
 use crate::args::{BenchEmbed, BenchEncoder, BenchTrain};
@@ -60,7 +60,7 @@ pub fn train(args: &BenchTrain, threads: usize) -> anyhow::Result<ExitCode> {
     let plan = plan(args, encoder, dataset.image_size)?;
     let views = plan.method.method().views() * batch;
     let measure = || steps(&plan, &dataset, &args.encoder.device.device, args.steps);
-    let peer = |script| peer(script, args).with_context(|| format!("--against-torch {}", args.against_torch_name()));
+    let peer = |script: &Path| peer(script, args).with_context(|| format!("--against-torch {}", script.display()));
     // The peer's both sides of ours, so that a machine that turns slow meanwhile is noticed.
     let before = args.against_torch.as_deref().map(peer).transpose()?;
     let seconds = measure()?;
@@ -92,35 +92,17 @@ pub fn train(args: &BenchTrain, threads: usize) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-impl BenchTrain {
-    fn against_torch_name(&self) -> String {
-        self.against_torch.as_deref().map(|path| path.display().to_string()).unwrap_or_default()
-    }
-}
-
 fn plan(args: &BenchTrain, encoder: EncoderConfig, image_size: u32) -> anyhow::Result<Plan> {
     let method = MethodConfig::by_name(&args.method, encoder.dim())
         .ok_or_else(|| misuse(format!("--method {}: unknown", args.method)))?;
+    let sgd = recipe("authors", "simclr").expect("the authors trained it").train;
     let config = Config {
         seed: 0,
         init: None,
         data: DataConfig { source: args.encoder.data.clone(), image_size, limit: None, classes: None },
         encoder,
         method,
-        train: TrainConfig {
-            epochs: 1_000_000,
-            batch: args.batch,
-            learning_rate: 1e-3,
-            warmup_epochs: 0.0,
-            weight_decay: 5e-4,
-            clip_norm: None,
-            knn_every: 0,
-            optimizer: OptimizerKind::Sgd,
-            trust: None,
-            trust_capped: false,
-            microbatch: None,
-            epsilon: EPSILON,
-        },
+        train: TrainConfig { epochs: 1_000_000, batch: args.batch, learning_rate: 1e-3, ..sgd },
         augment: resolve::policy(&args.augment)?,
     };
     config.check().map_err(misuse)

@@ -15,7 +15,6 @@ use selfsame::nn::ResNet;
 use selfsame::report::Sprite;
 use selfsame::report::certificate::EXAMPLES;
 use selfsame::theory::{Error, Labels};
-use sha2::{Digest, Sha256};
 
 use super::super::sampling::{self, VIEW_BYTES};
 use super::check_classes;
@@ -161,14 +160,4 @@ pub fn examples(dataset: &Dataset, split: &Split, chosen: &[usize], sample: &Sam
     let small: Vec<&[u8]> = small.iter().map(|image| &**image).collect();
     let side = dataset.image_size.min(EXAMPLE_SIDE);
     Ok(Some(Sprite::thumbnails(side, side, &small, 5 * EXAMPLES as u32)?))
-}
-
-/// SHA-256 over the labels and pixels of the images measured: what makes two certificates comparable.
-pub fn digest(split: &Split, chosen: &[usize]) -> String {
-    let mut hasher = Sha256::new();
-    for &index in chosen {
-        hasher.update(split.labels().map_or(u32::MAX, |labels| labels[index]).to_le_bytes());
-        hasher.update(split.image(index).pixels);
-    }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
