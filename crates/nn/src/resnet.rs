@@ -1,5 +1,7 @@
 //! Residual networks (He et al. 2016) without their classifier, with torchvision's layer names.
 
+use std::fmt;
+
 use burn::module::Module;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
@@ -62,6 +64,15 @@ impl Precision {
     /// The faster one of the two on a device: bf16 where it is the processor and has AMX.
     pub fn fastest(device: &Device) -> Self {
         if is_flex(device) && Isa::best().multiplies_bf16() { Self::Bf16 } else { Self::F32 }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
     }
 }
 

@@ -64,7 +64,7 @@ pub enum Command {
     Clique(Clique),
     /// Run an experiment of many runs, such as every method with three seeds, and make its table
     Reproduce(Reproduce),
-    /// Measure this machine: how fast views are made and compared
+    /// Measure this machine: how fast views are made and compared, and encoders trained and run
     #[command(subcommand)]
     Bench(Bench),
 }

@@ -256,7 +256,7 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
     let name = serde_json::to_value(plan.encoder.architecture).ok().and_then(|v| v.as_str().map(str::to_owned));
     let mut protocol = vec![
         ("Encoder stem", format!("{:?}, width {}", plan.encoder.stem, plan.encoder.width)),
-        ("Activations", format!("{:?}", plan.encoder.precision).to_lowercase()),
+        ("Activations", plan.encoder.precision.to_string()),
         (
             "Optimizer",
             format!(

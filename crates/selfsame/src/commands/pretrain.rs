@@ -65,8 +65,13 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
         None => start(args, terminal)?,
     };
     terminal.status(&format!(
-        "training {} ({} parameters, {} values an image) with {} on views {}",
-        record.encoder.name, record.encoder.parameters, record.encoder.dimension, record.method, record.augment
+        "training {} ({} parameters, {} values an image, {}) with {} on views {}",
+        record.encoder.name,
+        record.encoder.parameters,
+        record.encoder.dimension,
+        plan.encoder.precision,
+        record.method,
+        record.augment
     ));
 
     let [stop, training] = [false, true].map(|on| Arc::new(AtomicBool::new(on)));

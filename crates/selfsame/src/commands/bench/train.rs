@@ -40,9 +40,8 @@ fn encoder(args: &BenchEncoder, terminal: &Terminal) -> anyhow::Result<(Dataset,
 
 /// What was measured, in words.
 fn named(args: &BenchEncoder, config: &EncoderConfig, size: u32) -> String {
-    let precision = format!("{:?}", config.precision).to_lowercase();
     let encoder = format!("{:?} of width {}", config.architecture, config.width);
-    format!("{encoder}, {size}×{size} pixels, {precision}, {} on {}", Isa::best(), args.device.device)
+    format!("{encoder}, {size}×{size} pixels, {}, {} on {}", config.precision, Isa::best(), args.device.device)
 }
 
 /// Steps of training as `pretrain` takes them, in a folder of their own that is deleted.
