@@ -6,7 +6,8 @@
 //! them with [`write_json`]; [`read`] takes whatever is there, and [`render`] makes the page.
 //! [`render_gallery`] makes the page of a [`gallery::Gallery`], which needs no run.
 //! [`render_forecast`] that of a [`forecast::Forecast`], [`render_certificate`] that of a certificate that belongs to no run,
-//! [`render_comparison`] that of a [`comparison::Comparison`] of runs.
+//! [`render_comparison`] that of a [`comparison::Comparison`] of runs, [`render_experiment`] that of an
+//! [`experiment::Experiment`] of many.
 //!
 //! ```
 //! use selfsame_report::{read, record, render, write_atomic, write_json};
@@ -26,6 +27,7 @@
 
 pub mod certificate;
 pub mod comparison;
+pub mod experiment;
 mod folder;
 pub mod forecast;
 pub mod gallery;
@@ -36,5 +38,8 @@ mod sprite;
 
 pub use folder::{Report, ReportError, read, read_certificate, write_atomic, write_json};
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
-pub use page::{percent, percent_up, render, render_certificate, render_comparison, render_forecast, render_gallery};
+pub use page::{
+    percent, percent_up, render, render_certificate, render_comparison, render_experiment, render_forecast,
+    render_gallery,
+};
 pub use sprite::{Sprite, SpriteError};

@@ -9,6 +9,7 @@ mod chart;
 mod comparison;
 mod curves;
 mod dataset;
+mod experiment;
 mod factors;
 mod forecast;
 mod format;
@@ -23,6 +24,7 @@ mod views;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub use self::comparison::render_comparison;
+pub use self::experiment::render_experiment;
 pub use self::forecast::render_forecast;
 pub use self::format::{percent, percent_up};
 pub use self::gallery::render_gallery;

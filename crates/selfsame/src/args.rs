@@ -540,26 +540,57 @@ fn time(text: &str) -> Result<std::time::Duration, String> {
 
 #[derive(Group, Debug)]
 #[command(after_help = "Examples:
+  selfsame reproduce table1 --data cifar10.tar
+  selfsame reproduce all --scale paper --dry-run
   selfsame reproduce methods-glyphs
-  selfsame reproduce methods-cifar10 --data cifar10.tar --out runs/methods
-  selfsame --threads 1 reproduce methods-glyphs --shard 1/2    and at the same time --shard 2/2
+  selfsame --threads 1 reproduce table1 --shard 1/2    and at the same time --shard 2/2
 
-A grid is a TOML file of a title, an about, seeds, [all] with options of `selfsame study` that all runs share, and
-[[rows]] with those of each row. Run the same command again to go on after a stop.")]
+Without --data, CIFAR-10 is looked for in data/cifar10, where `selfsame fetch cifar10` puts it. Run the same command again
+to go on after a stop. A grid is a TOML file of a title, an about, seeds, [all] with options of `selfsame study` that all
+runs share, [[rows]] with those of each row and, if there are any, [[columns]] with those of each column.")]
 pub struct Reproduce {
-    /// Grid: methods-glyphs, methods-cifar10, precision, or a TOML file
+    /// Experiment of the paper: table1, table2, pairs, losses, maps or all of them; or another grid: methods-glyphs,
+    /// methods-cifar10, precision, or a TOML file
     pub grid: String,
+    /// Size of an experiment of the paper [default: small]
+    #[arg(long, value_enum)]
+    pub scale: Option<ScaleName>,
     /// Images, in place of those that the grid names
     #[arg(long)]
     pub data: Option<String>,
-    /// Folder of the runs, their table (table.md) and result.json [default: runs/ and the grid's name]
+    /// Folder of the runs, their page (report.html), table (table.md) and result.json [default: runs/ and the grid's name]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Do part I of N of the runs, to share them between processes and machines that see the same folder
     #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = shard)]
     pub shard: (usize, usize),
+    /// Say how many runs are left and, from a few steps of each kind, how long they will take on this machine
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub output: Json,
+}
+
+/// Sizes of the experiments.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum ScaleName {
+    /// The authors' settings, for those with a GPU
+    Paper,
+    /// What two cores finish in an hour or two
+    Small,
+    /// Minutes, on generated images: whether everything works, not how well
+    Smoke,
+}
+
+impl ScaleName {
+    /// As grids call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paper => "paper",
+            Self::Small => "small",
+            Self::Smoke => "smoke",
+        }
+    }
 }
 
 fn shard(text: &str) -> Result<(usize, usize), String> {

@@ -1,42 +1,159 @@
-//! Experiments of many runs, and the tables that come of them.
+//! Experiments of many runs: what they are made of, and what came of each run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use selfsame::report::record::{EVAL_FILE, Evaluation, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord};
-use selfsame::report::{MeanInterval, mean_interval};
+use selfsame::report::record::{
+    EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord,
+};
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use crate::misuse;
 
-/// The grids that come with the program, by name.
+/// The experiments of the paper, which have scales; `all` stands for these, in this order.
+pub const EXPERIMENTS: [(&str, &str); 5] = [
+    ("table1", include_str!("../grids/table1.toml")),
+    ("table2", include_str!("../grids/table2.toml")),
+    ("pairs", include_str!("../grids/pairs.toml")),
+    ("losses", include_str!("../grids/losses.toml")),
+    ("maps", include_str!("../grids/maps.toml")),
+];
+
+/// The other grids that come with the program.
 pub const GRIDS: [(&str, &str); 3] = [
     ("methods-glyphs", include_str!("../grids/methods-glyphs.toml")),
     ("methods-cifar10", include_str!("../grids/methods-cifar10.toml")),
     ("precision", include_str!("../grids/precision.toml")),
 ];
 
-/// An experiment: each row's settings, once for each seed.
+/// An experiment: each row's settings with each column's, on each set of images, once for each seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Grid {
     /// What it is called.
     pub title: String,
     /// What a reader must know of it, in a sentence or two.
     pub about: String,
-    /// Seeds of every row.
-    pub seeds: Vec<u64>,
-    /// Options of `selfsame study`, without their dashes, that all rows share.
+    /// Seeds of every cell; with scales, theirs come in their place.
     #[serde(default)]
-    pub all: toml::Table,
+    pub seeds: Vec<u64>,
+    /// What the columns of the tables are, where they are no settings.
+    #[serde(default)]
+    pub measure: Measure,
+    /// Whether the page shows where each row's encoder puts the test images.
+    #[serde(default)]
+    pub maps: bool,
+    /// Options of `selfsame study`, without their dashes, that all cells share.
+    #[serde(default)]
+    pub all: Table,
+    /// Options of `selfsame forecast`: it is run of the rows' views, and its figures become columns.
+    #[serde(default)]
+    pub forecast: Option<Table>,
     /// Options of each row, and where they say too little, its `name`.
-    pub rows: Vec<toml::Table>,
+    pub rows: Vec<Table>,
+    /// The same of columns, in which then the kNN accuracy stands.
+    #[serde(default)]
+    pub columns: Vec<Table>,
+    /// Sets of images, a table each; one without a name where there are none.
+    #[serde(default)]
+    pub sets: Vec<Set>,
+    /// What is held to be so, to be looked for in every table.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
+    /// Sizes that it comes in; the grid as it is run has none.
+    #[serde(default)]
+    pub scales: BTreeMap<String, Scale>,
+}
+
+/// What stands in the columns of a grid whose cells are rows alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Every accuracy, the ranks and the time.
+    #[default]
+    Everything,
+    /// The kNN error alone.
+    Error,
+    /// The kNN accuracy on validation images at each quarter of the training, that on test images at its end, and the
+    /// rank of the outputs.
+    Along,
+}
+
+/// Images that a table is of, and what was published of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Set {
+    pub name: String,
+    /// What `--data` takes.
+    pub data: String,
+    /// Published figures.
+    #[serde(default)]
+    pub published: Option<Published>,
+}
+
+/// Figures that somebody published, to stand beside ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// Where, and of what.
+    pub source: String,
+    /// Row by row, column by column: a figure, or one and what stands behind its ±.
+    pub values: Vec<Vec<Vec<f64>>>,
+}
+
+/// What is held to be so of the rows, in each of the columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// In words.
+    pub says: String,
+    pub kind: ClaimKind,
+    /// The rows that it is about.
+    pub rows: Vec<String>,
+    /// The columns in which it is looked for; all, where none are named.
+    #[serde(default)]
+    pub columns: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClaimKind {
+    /// The rows are in the order from best to worst.
+    Order,
+    /// Of all steps from a row to the one above it, that from the second to the first gains most.
+    LargestStep,
+    /// The one row is the best of all.
+    Best,
+    /// The one row is the worst of all.
+    Worst,
+}
+
+/// A size of an experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// What it cuts, in a sentence or two.
+    pub about: String,
+    pub seeds: Vec<u64>,
+    /// Names of the sets that it takes; all, where none are named.
+    #[serde(default)]
+    pub sets: Vec<String>,
+    /// Options for all cells, over those of the grid.
+    #[serde(default)]
+    pub all: Table,
+    /// Options for the forecast, over those of the grid.
+    #[serde(default)]
+    pub forecast: Table,
 }
 
 /// One run of a grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
+    pub set: String,
     pub row: String,
+    pub column: String,
     pub seed: u64,
     /// Options for `selfsame study`, but for `--out`.
     pub options: Vec<String>,
@@ -46,7 +163,9 @@ impl Cell {
     /// A name that no other cell of the grid has, good for a folder.
     pub fn name(&self) -> String {
         let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
-        format!("{}-seed{}", self.row.chars().map(plain).collect::<String>(), self.seed)
+        let parts = [&self.set, &self.row, &self.column].into_iter().filter(|part| !part.is_empty());
+        let words: Vec<String> = parts.map(|part| part.chars().map(plain).collect()).collect();
+        format!("{}-seed{}", words.join("-"), self.seed)
     }
 
     /// Where it lies among the runs of `out`.
@@ -56,45 +175,116 @@ impl Cell {
 }
 
 impl Grid {
-    /// A grid that comes with the program, or the file of one.
-    pub fn read(name: &str) -> anyhow::Result<Self> {
-        let text = match GRIDS.iter().find(|(own, _)| *own == name) {
+    /// A grid that comes with the program, or the file of one, at a scale and with other images.
+    pub fn read(name: &str, scale: Option<&str>, data: Option<&str>) -> anyhow::Result<Self> {
+        let known: Vec<(&str, &str)> = EXPERIMENTS.into_iter().chain(GRIDS).collect();
+        let text = match known.iter().find(|(own, _)| *own == name) {
             Some((_, text)) => (*text).to_owned(),
             None if name.ends_with(".toml") => {
                 std::fs::read_to_string(name).map_err(|e| misuse(format!("{name}: {e}")))?
             }
             None => {
-                let names = GRIDS.map(|(name, _)| name).join(", ");
+                let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
                 return Err(misuse(format!(
-                    "no grid is called {name}; known are {names}, and files that end in .toml"
+                    "no grid is called {name}; known are all, {}, and files that end in .toml",
+                    names.join(", ")
                 )));
             }
         };
         let grid: Self = toml::from_str(&text).map_err(|e| misuse(format!("{name}: {e}")))?;
-        grid.cells().map_err(|e| misuse(format!("{name}: {e}")))?;
+        let refuse = |cause: String| misuse(format!("{name}: {cause}"));
+        let grid = grid.at(scale).map_err(refuse)?.on(data);
+        grid.cells().map_err(refuse)?;
+        grid.check_claims().map_err(refuse)?;
         Ok(grid)
     }
 
-    /// Its runs: all rows with the first seed, then with the second, so that an interrupted table is a whole one of
+    /// The grid at one of its scales: `small`, unless another is asked for.
+    fn at(mut self, scale: Option<&str>) -> Result<Self, String> {
+        let scales = std::mem::take(&mut self.scales);
+        if scales.is_empty() {
+            return match scale {
+                Some(scale) => Err(format!("has no scales, so none is called {scale}; leave out --scale")),
+                None => Ok(self),
+            };
+        }
+        let name = scale.unwrap_or("small");
+        let names: Vec<&str> = scales.keys().map(String::as_str).collect();
+        let scale =
+            scales.get(name).ok_or_else(|| format!("no scale is called {name}; it has {}", names.join(", ")))?;
+        self.about = format!("{} {}", self.about, scale.about);
+        self.seeds.clone_from(&scale.seeds);
+        self.all.extend(scale.all.clone());
+        if let Some(forecast) = &mut self.forecast {
+            forecast.extend(scale.forecast.clone());
+        }
+        if let Some(absent) = scale.sets.iter().find(|name| !self.sets.iter().any(|set| set.name == **name)) {
+            return Err(format!("the scale {name} names the set {absent}, which the grid does not have"));
+        }
+        if !scale.sets.is_empty() {
+            self.sets.retain(|set| scale.sets.contains(&set.name));
+        }
+        Ok(self)
+    }
+
+    /// The grid on other images, where it or the scale names any: a single table, which keeps the published figures of the
+    /// first set beside it.
+    fn on(mut self, data: Option<&str>) -> Self {
+        if let Some(data) = data {
+            self.all.insert("data".to_owned(), data.into());
+        }
+        if let Some(data) = self.all.get("data").and_then(toml::Value::as_str) {
+            self.sets.truncate(1);
+            for set in &mut self.sets {
+                let stem = Path::new(data).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+                set.name = stem.unwrap_or_else(|| data.to_owned());
+                data.clone_into(&mut set.data);
+            }
+        }
+        self
+    }
+
+    /// Its sets, one without a name where it has none.
+    pub fn sets(&self) -> Vec<Set> {
+        if self.sets.is_empty() { vec![Set::default()] } else { self.sets.clone() }
+    }
+
+    pub fn row_names(&self) -> Vec<String> {
+        self.rows.iter().map(label).collect()
+    }
+
+    /// Names of the columns of settings: one that is empty, where there are none.
+    pub fn column_names(&self) -> Vec<String> {
+        if self.columns.is_empty() { vec![String::new()] } else { self.columns.iter().map(label).collect() }
+    }
+
+    /// Its runs: all cells with the first seed, then with the second, so that an interrupted table is a whole one of
     /// fewer seeds.
     pub fn cells(&self) -> Result<Vec<Cell>, String> {
-        let mut cells = Vec::new();
+        let mut cells: Vec<Cell> = Vec::new();
+        let none = [Table::new()];
+        let columns = if self.columns.is_empty() { &none[..] } else { &self.columns };
         for &seed in &self.seeds {
-            for (number, row) in (1..).zip(&self.rows) {
-                let mut settings = self.all.clone();
-                settings.extend(row.iter().filter(|(key, _)| *key != "name").map(|(k, v)| (k.clone(), v.clone())));
-                let mut options = vec![format!("--seed={seed}")];
-                for (key, value) in &settings {
-                    if ["seed", "out", "overwrite", "resume", "json"].contains(&key.as_str()) {
-                        return Err(format!("row {number}: {key} is the grid's own business; leave it out"));
+            for set in self.sets() {
+                for (number, row) in (1..).zip(&self.rows) {
+                    for column in columns {
+                        let refuse = |cause: String| format!("row {number}: {cause}");
+                        let options = self.options(&set, row, column, seed).map_err(refuse)?;
+                        let cell = Cell {
+                            set: set.name.clone(),
+                            row: label(row),
+                            column: if column.is_empty() { String::new() } else { label(column) },
+                            seed,
+                            options,
+                        };
+                        if cells.iter().any(|other| other.name() == cell.name()) {
+                            return Err(refuse(
+                                "it cannot be told from another; give both a name of their own".to_owned(),
+                            ));
+                        }
+                        cells.push(cell);
                     }
-                    options.extend(option(key, value).map_err(|e| format!("row {number}: {e}"))?);
                 }
-                let cell = Cell { row: label(row), seed, options };
-                if cells.iter().any(|other: &Cell| other.name() == cell.name()) {
-                    return Err(format!("row {number} cannot be told from another; give both a name of their own"));
-                }
-                cells.push(cell);
             }
         }
         match cells.is_empty() {
@@ -102,10 +292,77 @@ impl Grid {
             false => Ok(cells),
         }
     }
+
+    fn options(&self, set: &Set, row: &Table, column: &Table, seed: u64) -> Result<Vec<String>, String> {
+        let mut settings = self.all.clone();
+        if !set.data.is_empty() {
+            settings.insert("data".to_owned(), set.data.clone().into());
+        }
+        let given = column.iter().chain(row).filter(|(key, _)| *key != "name");
+        settings.extend(given.map(|(key, value)| (key.clone(), value.clone())));
+        let mut options = vec![format!("--seed={seed}")];
+        for (key, value) in &settings {
+            if ["seed", "out", "overwrite", "resume", "json"].contains(&key.as_str()) {
+                return Err(format!("{key} is the grid's own business; leave it out"));
+            }
+            options.extend(option(key, value)?);
+        }
+        Ok(options)
+    }
+
+    /// The command that makes the forecast of the rows' views, but for its folder.
+    pub fn forecast_options(&self) -> Option<Result<Vec<String>, String>> {
+        let forecast = self.forecast.as_ref()?;
+        let mut settings = Table::new();
+        let own = self.sets.first().map(|set| set.data.as_str().into());
+        if let Some(data) = own.or_else(|| self.all.get("data").cloned()) {
+            settings.insert("data".to_owned(), data);
+        }
+        settings.extend(forecast.clone());
+        let policies = self.rows.iter().filter_map(|row| row.get("augment").cloned()).collect();
+        settings.insert("policies".to_owned(), toml::Value::Array(policies));
+        let words = settings.iter().map(|(key, value)| option(key, value)).collect::<Result<Vec<_>, _>>();
+        Some(words.map(|words| words.concat()))
+    }
+
+    /// That the claims are about rows there are, and published figures as many as cells.
+    fn check_claims(&self) -> Result<(), String> {
+        let rows = self.row_names();
+        for claim in &self.claims {
+            if let Some(absent) = claim.rows.iter().find(|row| !rows.contains(row)) {
+                return Err(format!("the claim {:?} is about {absent}, which no row is called", claim.says));
+            }
+            let enough = match claim.kind {
+                ClaimKind::Order => claim.rows.len() >= 2,
+                ClaimKind::LargestStep => claim.rows.len() == 2,
+                ClaimKind::Best | ClaimKind::Worst => claim.rows.len() == 1,
+            };
+            if !enough {
+                let wanted = match claim.kind {
+                    ClaimKind::Order => "two rows or more, the best first",
+                    ClaimKind::LargestStep => "two rows, the better first",
+                    ClaimKind::Best | ClaimKind::Worst => "one row",
+                };
+                return Err(format!("the claim {:?} takes {wanted}", claim.says));
+            }
+        }
+        for set in &self.sets {
+            let Some(published) = &set.published else { continue };
+            let figure = |figure: &Vec<f64>| (1..=2).contains(&figure.len()) && figure.iter().all(|v| v.is_finite());
+            if published.values.len() > rows.len() || !published.values.iter().flatten().all(figure) {
+                return Err(format!(
+                    "the published figures of {} are to be [figure] or [figure, ±], row by row, for at most as many rows \
+                     as there are",
+                    set.name
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A row's name, or its settings.
-fn label(row: &toml::Table) -> String {
+fn label(row: &Table) -> String {
     let word = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match row.get("name") {
         Some(name) => word(name),
@@ -128,15 +385,21 @@ fn option(key: &str, value: &toml::Value) -> Result<Vec<String>, String> {
 }
 
 /// What came of one run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Outcome {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub set: String,
     pub row: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub column: String,
     pub seed: u64,
     /// Accuracies on the test split, as fractions of 1, before and after training.
     pub knn_acc1: f64,
     pub linear_acc1: f64,
     pub centre_acc1: f64,
     pub untrained_knn_acc1: f64,
+    /// The kNN accuracy on the validation split by the epoch it was measured after.
+    pub val_knn_acc1: Vec<(f64, f64)>,
     /// Effective rank of the test images' embeddings, before and after training.
     pub rankme: Option<f64>,
     pub untrained_rankme: Option<f64>,
@@ -145,102 +408,70 @@ pub struct Outcome {
     pub output_std: Option<f64>,
     /// When and how the outputs collapsed, if they did.
     pub collapse: Option<String>,
+    /// Epochs of training.
+    pub epochs: u64,
     /// Seconds of training.
     pub seconds: f64,
     /// When it began.
     pub started: String,
 }
 
+/// A file of a cell's run, if it is there.
+fn read_own(run: &Path, name: &str) -> anyhow::Result<Option<String>> {
+    let path = run.join(name);
+    match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        text => text.map(Some).with_context(|| path.display().to_string()),
+    }
+}
+
+fn damaged(run: &Path, name: &str) -> String {
+    format!("{}: damaged; delete it, and run the grid again", run.join(name).display())
+}
+
 /// What came of a cell, if its run is complete.
 pub fn outcome(cell: &Cell, out: &Path) -> anyhow::Result<Option<Outcome>> {
     let run = cell.run(out);
-    let read = |name: &str| {
-        let path = run.join(name);
-        match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            text => text.map(Some).with_context(|| path.display().to_string()),
-        }
+    let (Some(record), Some(evaluation)) = (read_own(&run, RUN_FILE)?, read_own(&run, EVAL_FILE)?) else {
+        return Ok(None);
     };
-    let (Some(record), Some(evaluation)) = (read(RUN_FILE)?, read(EVAL_FILE)?) else { return Ok(None) };
-    let damaged = |name: &str| format!("{}: damaged; delete it, and run the grid again", run.join(name).display());
-    let record: RunRecord = serde_json::from_str(&record).with_context(|| damaged(RUN_FILE))?;
-    let evaluation: Evaluation = serde_json::from_str(&evaluation).with_context(|| damaged(EVAL_FILE))?;
+    let record: RunRecord = serde_json::from_str(&record).with_context(|| damaged(&run, RUN_FILE))?;
+    let evaluation: Evaluation = serde_json::from_str(&evaluation).with_context(|| damaged(&run, EVAL_FILE))?;
     if !record.finished {
         return Ok(None);
     }
     let (Some(test), Some(untrained)) = (evaluation.test, evaluation.untrained) else {
         anyhow::bail!("{}: its images have no labels, so there is nothing for a table", run.display());
     };
-    let metrics = read(METRICS_FILE)?.unwrap_or_default();
-    let last: Option<MetricPoint> = metrics.lines().last().and_then(|line| serde_json::from_str(line).ok());
-    let watched = |name: &str| last.as_ref().and_then(|point| point.watched.get(name).copied());
+    let metrics = read_own(&run, METRICS_FILE)?.unwrap_or_default();
+    let points: Vec<MetricPoint> = metrics.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let watched = |name: &str| points.last().and_then(|point| point.watched.get(name).copied());
     Ok(Some(Outcome {
+        set: cell.set.clone(),
         row: cell.row.clone(),
+        column: cell.column.clone(),
         seed: cell.seed,
         knn_acc1: test.knn_acc1,
         linear_acc1: test.linear_acc1,
         centre_acc1: test.centre_acc1,
         untrained_knn_acc1: untrained.knn_acc1,
+        val_knn_acc1: points.iter().filter_map(|point| Some((point.epoch, point.val_knn_acc1?))).collect(),
         rankme: evaluation.geometry.and_then(|g| g.rankme),
         untrained_rankme: evaluation.untrained_geometry.and_then(|g| g.rankme),
         output_rank_me: watched("rank_me"),
         output_std: watched("output_std"),
         collapse: record.collapse,
+        epochs: record.epochs,
         seconds: record.seconds,
         started: record.started,
     }))
 }
 
-/// The table of all complete runs, as Markdown: means over seeds with their 95 % intervals.
-pub fn table(grid: &Grid, outcomes: &[Outcome]) -> String {
-    let heads = ["kNN %", "gain %", "linear %", "centre %", "rank", "output rank", "seconds", "seeds"];
-    let mut rows = vec![[&[""], &heads[..]].concat().into_iter().map(str::to_owned).collect::<Vec<String>>()];
-    let mut add = |name: String, of: &[&Outcome], before: bool| {
-        let mean = |value: &dyn Fn(&Outcome) -> Option<f64>, scale: f64, digits: usize| {
-            let values: Vec<f64> = of.iter().filter_map(|outcome| value(outcome)).map(|v| scale * v).collect();
-            match mean_interval(&values) {
-                Some(MeanInterval { mean, half: Some(half) }) => format!("{mean:.digits$} ±{half:.digits$}"),
-                Some(MeanInterval { mean, half: None }) => format!("{mean:.digits$}"),
-                None => "–".to_owned(),
-            }
-        };
-        let trained = |cell: String| if before { "–".to_owned() } else { cell };
-        rows.push(vec![
-            name,
-            mean(&|o| Some(if before { o.untrained_knn_acc1 } else { o.knn_acc1 }), 100.0, 1),
-            trained(mean(&|o| Some(o.knn_acc1 - o.untrained_knn_acc1), 100.0, 1)),
-            trained(mean(&|o| Some(o.linear_acc1), 100.0, 1)),
-            trained(mean(&|o| Some(o.centre_acc1), 100.0, 1)),
-            mean(&|o| if before { o.untrained_rankme } else { o.rankme }, 1.0, 1),
-            trained(mean(&|o| o.output_rank_me, 1.0, 1)),
-            trained(mean(&|o| Some(o.seconds), 1.0, 0)),
-            of.len().to_string(),
-        ]);
-    };
-    for row in &grid.rows {
-        let name = label(row);
-        add(name.clone(), &outcomes.iter().filter(|o| o.row == name).collect::<Vec<_>>(), false);
-    }
-    // The untrained encoder depends on the seed alone where rows share an encoder; take the first row's.
-    let first = grid.rows.first().map(label).unwrap_or_default();
-    add("untrained".to_owned(), &outcomes.iter().filter(|o| o.row == first).collect::<Vec<_>>(), true);
-
-    let columns = heads.len() + 1;
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
-            0 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
-    };
-    let rule = widths.iter().enumerate().map(|(column, &width)| match column {
-        0 => "-".repeat(width),
-        _ => format!("{}:", "-".repeat(width.saturating_sub(1))),
-    });
-    let rule = format!("| {} |\n", rule.collect::<Vec<_>>().join(" | "));
-    line(&rows[0]) + &rule + &rows[1..].iter().map(line).collect::<String>()
+/// Where a cell's encoder puts the test images, if its run is complete.
+pub fn map(cell: &Cell, out: &Path) -> anyhow::Result<Option<EmbeddingMap>> {
+    let run = cell.run(out);
+    let Some(text) = read_own(&run, MAP_FILE)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).with_context(|| damaged(&run, MAP_FILE))
 }
 
 #[cfg(test)]
@@ -251,11 +482,58 @@ mod tests {
     fn own_grids_make_sense() {
         for (name, _) in GRIDS {
             let rows = if name == "precision" { 2 } else { 12 };
-            let cells = Grid::read(name).unwrap().cells().unwrap();
+            let cells = Grid::read(name, None, None).unwrap().cells().unwrap();
             assert_eq!(cells.len(), 3 * rows, "{name}");
             assert!(cells[0].options.contains(&"--method=simclr".to_owned()), "{:?}", cells[0]);
             assert!(cells[..rows].iter().all(|cell| cell.seed == 0));
         }
+    }
+
+    #[test]
+    fn experiments_have_the_papers_sizes() {
+        // Sets, rows and columns at the paper's scale; the others have one set.
+        for (name, cells, sets) in
+            [("table1", 20, 2), ("table2", 16, 2), ("pairs", 10, 1), ("losses", 4, 1), ("maps", 2, 1)]
+        {
+            for scale in ["paper", "small", "smoke"] {
+                let grid = Grid::read(name, Some(scale), None).unwrap();
+                let sets = if scale == "paper" { sets } else { 1 };
+                assert_eq!(grid.cells().unwrap().len(), cells * sets * grid.seeds.len(), "{name} {scale}");
+            }
+        }
+        let paper = Grid::read("table1", Some("paper"), None).unwrap();
+        let first = &paper.cells().unwrap()[0];
+        assert_eq!(first.name(), "CIFAR-10-a-b-c-d-e-SimCLR-seed0");
+        let options = [
+            "--seed=0",
+            "--augment=abcde",
+            "--data=data/cifar10",
+            "--knn-every=0",
+            "--method=simclr",
+            "--recipe=authors",
+        ];
+        let mut own = first.options.clone();
+        own.sort();
+        let mut options = options.map(str::to_owned).to_vec();
+        options.sort();
+        assert_eq!(own, options);
+    }
+
+    #[test]
+    fn other_images_make_one_table() {
+        let grid = Grid::read("table1", Some("paper"), Some("photos")).unwrap();
+        let cells = grid.cells().unwrap();
+        assert_eq!(cells.len(), 60);
+        assert!(cells.iter().all(|cell| cell.options.contains(&"--data=photos".to_owned())));
+        assert!(grid.sets[0].published.is_some());
+        assert_eq!(cells[0].name(), "photos-a-b-c-d-e-SimCLR-seed0");
+    }
+
+    #[test]
+    fn scales_are_for_those_that_have_them() {
+        assert!(Grid::read("methods-glyphs", Some("small"), None).unwrap_err().to_string().contains("no scales"));
+        let error = Grid::read("tables", None, None).unwrap_err().to_string();
+        assert!(error.contains("table1") && error.contains("precision"), "{error}");
     }
 
     #[test]
@@ -275,37 +553,53 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_makes_no_table() {
-        let grid = |text: &str| toml::from_str::<Grid>(&format!("title = ''\nabout = ''\n{text}")).unwrap().cells();
-        assert!(grid("seeds = []\nrows = [{}]").unwrap_err().contains("a seed"));
-        assert!(grid("seeds = [1]\nrows = [{ method = 'a' }, { method = 'a' }]").unwrap_err().contains("row 2"));
-        assert!(grid("seeds = [1]\nrows = [{ out = 'a' }]").unwrap_err().contains("out"));
-        assert!(grid("seeds = [1]\nrows = [{ lr = { a = 1 } }]").unwrap_err().contains("lr"));
+    fn columns_are_crossed_with_rows_and_rows_have_the_last_word() {
+        let grid: Grid = toml::from_str(
+            "title = ''\nabout = ''\nseeds = [0, 1]\nall = { epochs = 1, lr = 1 }\nrows = [{ augment = 'a' }, { augment = 'ab', lr = 3 }]\n\
+             columns = [{ method = 'simclr', lr = 2 }, { method = 'byol' }]",
+        )
+        .unwrap();
+        let cells = grid.cells().unwrap();
+        assert_eq!(cells.len(), 8);
+        assert_eq!(cells[0].name(), "a-2-simclr-seed0");
+        assert_eq!(cells[2].options, ["--seed=0", "--augment=ab", "--epochs=1", "--lr=3", "--method=simclr"]);
+        assert!(cells[4..].iter().all(|cell| cell.seed == 1));
     }
 
     #[test]
-    fn a_table_has_means_and_intervals() {
-        let outcome = |seed, knn_acc1| Outcome {
-            row: "x".into(),
-            seed,
-            knn_acc1,
-            linear_acc1: 0.5,
-            centre_acc1: 0.25,
-            untrained_knn_acc1: 0.1,
-            rankme: Some(3.0),
-            untrained_rankme: Some(2.0),
-            output_rank_me: None,
-            output_std: None,
-            collapse: None,
-            seconds: 10.0,
-            started: String::new(),
+    fn refuses_what_makes_no_table() {
+        let grid = |text: &str| toml::from_str::<Grid>(&format!("title = ''\nabout = ''\n{text}")).unwrap();
+        let cells = |text: &str| grid(text).cells().unwrap_err();
+        assert!(cells("seeds = []\nrows = [{}]").contains("a seed"));
+        assert!(cells("seeds = [1]\nrows = [{ method = 'a' }, { method = 'a' }]").contains("row 2"));
+        assert!(cells("seeds = [1]\nrows = [{ out = 'a' }]").contains("out"));
+        assert!(cells("seeds = [1]\nrows = [{ lr = { a = 1 } }]").contains("lr"));
+        let claims =
+            |text: &str| grid(&format!("rows = [{{ method = 'a' }}, {{ method = 'b' }}]\n{text}")).check_claims();
+        let claim =
+            |kind: &str, rows: &str| claims(&format!("claims = [{{ says = 'x', kind = '{kind}', rows = {rows} }}]"));
+        assert!(claim("order", "['a', 'c']").unwrap_err().contains("about c"));
+        assert!(claim("order", "['a']").unwrap_err().contains("two rows or more"));
+        assert!(claim("largest-step", "['a']").unwrap_err().contains("two rows"));
+        assert!(claim("best", "['a', 'b']").unwrap_err().contains("one row"));
+        assert!(claim("worst", "['b']").is_ok());
+        let published = |values: &str| {
+            claims(&format!("sets = [{{ name = 's', data = 'd', published = {{ source = '', values = {values} }} }}]"))
         };
-        let text = "title = ''\nabout = ''\nseeds = [0, 1]\nrows = [{ name = 'x' }]";
-        let table = table(&toml::from_str(text).unwrap(), &[outcome(0, 0.4), outcome(1, 0.5)]);
-        let lines: Vec<&str> = table.lines().collect();
-        assert_eq!(lines.len(), 4);
-        // Two values 0.1 apart: a mean of 0.45, and 12.706 times the standard error of 0.05.
-        assert!(lines[2].contains("45.0 ±63.5") && lines[2].contains("35.0 ±63.5"), "{table}");
-        assert!(lines[3].starts_with("| untrained ") && lines[3].contains("10.0 ±0.0"), "{table}");
+        assert!(published("[[[1.0]], [[2.0, 0.1]]]").is_ok());
+        assert!(published("[[[1.0]], [[2.0, 0.1]], [[1.0]]]").is_err());
+        assert!(published("[[[]]]").is_err());
+    }
+
+    #[test]
+    fn a_scale_overrides_and_names_what_it_cuts() {
+        let text = "title = ''\nabout = 'All.'\nall = { epochs = 9 }\nrows = [{ method = 'a' }]\n\
+                    [scales.small]\nabout = 'Cut.'\nseeds = [4]\nall = { epochs = 1 }\n[scales.paper]\nabout = ''\nseeds = [1]";
+        let grid = |scale| toml::from_str::<Grid>(text).unwrap().at(scale);
+        let small = grid(None).unwrap();
+        assert_eq!(small.about, "All. Cut.");
+        assert_eq!(small.cells().unwrap()[0].options, ["--seed=4", "--epochs=1", "--method=a"]);
+        assert_eq!(grid(Some("paper")).unwrap().cells().unwrap()[0].options, ["--seed=1", "--epochs=9", "--method=a"]);
+        assert!(grid(Some("smoke")).unwrap_err().contains("paper, small"));
     }
 }

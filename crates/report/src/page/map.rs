@@ -91,6 +91,13 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     Some(Section { id: "map", short: "Map", title: "What it holds to be alike", body })
 }
 
+/// A map by itself, to stand beside those of other encoders.
+pub(super) fn panel(title: &str, map: &EmbeddingMap, projection: &Projection) -> Markup {
+    let drawn: Vec<usize> = (0..map.images.len()).step_by(map.images.len().div_ceil(MAX_POINTS).max(1)).collect();
+    let classes = classes(map, &drawn, &DatasetRecord::default());
+    figure(title, projection, &places(projection, &drawn), &classes, &map.method)
+}
+
 fn class_name(label: Option<u32>, dataset: &DatasetRecord) -> String {
     match label {
         None => "no label".into(),

@@ -13,6 +13,7 @@ use selfsame::data::{Dataset, LoadOptions};
 use selfsame::eval::ViewSets;
 use serde_json::json;
 
+pub use self::train::step_time;
 use crate::args::{Bench, BenchAugment, BenchDistance};
 use crate::terminal::Terminal;
 use crate::{misuse, resolve};

@@ -1,5 +1,8 @@
 //! `selfsame reproduce`.
 
+mod estimate;
+mod results;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -10,96 +13,229 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::HumanDuration;
-use selfsame::report::{write_atomic, write_json};
-use serde_json::json;
+use selfsame::report::experiment::{EXPERIMENT_FILE, EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment};
+use selfsame::report::{render_experiment, write_atomic, write_json};
+use serde_json::{Value, json};
 
-use super::{INTERRUPTED, quoted, shown};
+use super::{INTERRUPTED, quoted, shown, typed};
 use crate::args::Reproduce;
-use crate::grid::{Cell, Grid, Outcome, outcome, table};
+use crate::grid::{self, Cell, EXPERIMENTS, Grid, Outcome, outcome};
 use crate::misuse;
 use crate::terminal::{Bar, Terminal};
 
 const GRID_FILE: &str = "grid.toml";
-const RESULT_FILE: &str = "result.json";
-const TABLE_FILE: &str = "table.md";
-/// Of the runs, and of what each of them said.
-const FOLDERS: [&str; 2] = ["runs", "logs"];
+/// Of the runs, of what each of them said, and of the forecast.
+const FOLDERS: [&str; 3] = ["runs", "logs", "forecast"];
 
 pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
-    let mut grid = Grid::read(&args.grid)?;
-    if let Some(data) = &args.data {
-        grid.all.insert("data".to_owned(), data.clone().into());
+    let names: Vec<&str> = match args.grid.as_str() {
+        "all" => EXPERIMENTS.iter().map(|(name, _)| *name).collect(),
+        name => vec![name],
+    };
+    let read = |name: &&str| Grid::read(name, args.scale.map(|scale| scale.name()), args.data.as_deref());
+    let grids: Vec<Grid> = names.iter().map(read).collect::<Result<_, _>>()?;
+    let out = |name: &str| {
+        let stem = Path::new(name).file_stem().map_or_else(|| "grid".into(), |stem| stem.to_string_lossy());
+        match &args.out {
+            Some(out) if args.grid == "all" => out.join(&*stem),
+            Some(out) => out.clone(),
+            None => Path::new("runs").join(&*stem),
+        }
+    };
+    if args.dry_run {
+        let mut all = Vec::new();
+        for (name, grid) in names.iter().zip(&grids) {
+            all.push(estimate::estimate(name, grid, &out(name), args.shard, threads, &terminal)?);
+        }
+        terminal.result(&json!({ "experiments": all }));
+        return Ok(ExitCode::SUCCESS);
     }
-    let name = Path::new(&args.grid).file_stem().map_or_else(|| "grid".into(), |stem| stem.to_string_lossy());
-    let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&*name));
-    claim(&out, &grid)?;
-    let cells = grid.cells().map_err(misuse)?;
-    let (part, parts) = args.shard;
-    let mine: Vec<&Cell> = cells.iter().skip(part - 1).step_by(parts).collect();
 
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     // The run under way hears of it too, saves its state and ends.
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")?;
-    let mut failed = Vec::new();
-    let mut took = Vec::new();
-    let bar = Bar::new("runs");
-    for (number, cell) in mine.iter().enumerate() {
-        if outcome(cell, &out)?.is_some() {
-            continue;
-        }
-        let left = mine.len() - number;
-        let estimate = mean(&took)
-            .map_or_else(String::new, |each: Duration| format!(", about {} left", HumanDuration(each * left as u32)));
-        bar.line(&format!("run {} of {}: {}{estimate}", number + 1, mine.len(), cell.name()));
-        let began = Instant::now();
-        let ended = train(cell, &out, threads, &mut |line| bar.set(number as u64, mine.len() as u64, line))?;
-        if interrupted.load(Ordering::Relaxed) {
-            bar.line("stopped; the same command goes on");
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
-        match outcome(cell, &out)? {
-            Some(done) if ended => bar.line(&format!(
-                "  kNN {:.1} %, untrained {:.1} %",
-                100.0 * done.knn_acc1,
-                100.0 * done.untrained_knn_acc1
-            )),
-            _ => {
-                bar.line(&format!("  failed; {} says why", log(cell, &out).display()));
-                failed.push(cell.name());
-            }
-        }
-        took.push(began.elapsed());
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
+    for (name, grid) in names.iter().zip(&grids) {
+        let work = Work { grid, out: out(name), shard: args.shard, threads, interrupted: &interrupted };
+        claim(&work.out, grid)?;
+        let Some(bad) = work.run_all()? else { return Ok(ExitCode::from(INTERRUPTED)) };
+        failed.extend(bad);
+        found.push(work.gather(&terminal)?);
     }
-    bar.finish();
-
-    let outcomes: Vec<Outcome> =
-        cells.iter().map(|cell| outcome(cell, &out)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
-    let text = table(&grid, &outcomes);
-    let result = json!({
-        "title": grid.title,
-        "about": grid.about,
-        "selfsame": env!("CARGO_PKG_VERSION"),
-        "machine": machine(),
-        "threads": threads.unwrap_or_else(rayon::current_num_threads),
-        "runs": cells.len(),
-        "grid": grid,
-        "outcomes": outcomes,
-    });
-    write_json(&out.join(RESULT_FILE), &result)?;
-    let page = format!("# {}\n\n{}\n\n{text}", grid.title, grid.about);
-    write_atomic(&out.join(TABLE_FILE), page.as_bytes())?;
-    terminal.say(&text);
-    if outcomes.len() < cells.len() {
-        terminal.status(&format!("{} of {} runs are done", outcomes.len(), cells.len()));
-    }
-    terminal.status(&format!("table    {}", out.join(TABLE_FILE).display()));
+    let result = match <[Value; 1]>::try_from(found) {
+        Ok([one]) => one,
+        Err(all) => json!({ "experiments": all }),
+    };
     terminal.result(&result);
     match failed.is_empty() {
         true => Ok(ExitCode::SUCCESS),
         false => anyhow::bail!("{} of the runs failed: {}", failed.len(), failed.join(", ")),
     }
+}
+
+/// Every how manyth cell, from which on, a part of the work is: part I of N.
+fn part(cells: &[Cell], (part, parts): (usize, usize)) -> impl Iterator<Item = &Cell> {
+    cells.iter().skip(part - 1).step_by(parts)
+}
+
+/// A grid's runs, or a part of them, to be done in a folder.
+struct Work<'a> {
+    grid: &'a Grid,
+    out: PathBuf,
+    shard: (usize, usize),
+    threads: Option<usize>,
+    interrupted: &'a AtomicBool,
+}
+
+impl Work<'_> {
+    /// Does what is not done yet; names of what failed, or none if it was interrupted.
+    fn run_all(&self) -> anyhow::Result<Option<Vec<String>>> {
+        let cells = self.grid.cells().map_err(misuse)?;
+        let mine: Vec<&Cell> = part(&cells, self.shard).collect();
+        let (mut failed, mut took) = (Vec::new(), Vec::new());
+        let bar = Bar::new("runs");
+        let folder = self.out.join("forecast");
+        if let Some(options) = self.grid.forecast_options()
+            // One of the parts makes it, so that none is made twice.
+            && self.shard.0 == 1
+            && results::forecast(&folder)?.is_none()
+        {
+            bar.line("the forecast of the rows' views");
+            let mut command = self.command("forecast");
+            command.args(options.map_err(misuse)?).arg("--out").arg(&folder);
+            let ended = follow(command, &self.log("forecast"), &mut |line| bar.set(0, mine.len() as u64, line))?;
+            if self.interrupted.load(Ordering::Relaxed) {
+                bar.line("stopped; the same command goes on");
+                return Ok(None);
+            }
+            if !ended {
+                bar.line(&format!("  failed; {} says why", self.log("forecast").display()));
+                failed.push("forecast".to_owned());
+            }
+        }
+        for (number, cell) in mine.iter().enumerate() {
+            if outcome(cell, &self.out)?.is_some() {
+                continue;
+            }
+            let left = mine.len() - number;
+            let estimate = mean(&took).map_or_else(String::new, |each: Duration| {
+                format!(", about {} left", HumanDuration(each * left as u32))
+            });
+            bar.line(&format!("run {} of {}: {}{estimate}", number + 1, mine.len(), cell.name()));
+            let began = Instant::now();
+            let ended = self.train(cell, &mut |line| bar.set(number as u64, mine.len() as u64, line))?;
+            if self.interrupted.load(Ordering::Relaxed) {
+                bar.line("stopped; the same command goes on");
+                return Ok(None);
+            }
+            match outcome(cell, &self.out)? {
+                Some(done) if ended => bar.line(&format!(
+                    "  kNN {:.1} %, untrained {:.1} %",
+                    100.0 * done.knn_acc1,
+                    100.0 * done.untrained_knn_acc1
+                )),
+                _ => {
+                    bar.line(&format!("  failed; {} says why", self.log(&cell.name()).display()));
+                    failed.push(cell.name());
+                }
+            }
+            took.push(began.elapsed());
+        }
+        bar.finish();
+        Ok(Some(failed))
+    }
+
+    /// Trains and measures a cell in a process of its own, or goes on with it; whether that succeeded.
+    fn train(&self, cell: &Cell, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
+        let run = cell.run(&self.out);
+        let mut command = self.command("study");
+        if run.join("config.toml").is_file() {
+            command.arg("--resume").arg(&run);
+        } else {
+            command.args(&cell.options).arg("--out").arg(&run);
+        }
+        follow(command, &self.log(&cell.name()), on_line)
+    }
+
+    /// This program with another command.
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "selfsame".into()));
+        command.args(self.threads.map(|n| format!("--threads={n}"))).arg(verb);
+        command
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.out.join("logs").join(format!("{name}.log"))
+    }
+
+    /// Writes and says what came of all runs that are complete, whichever process did them.
+    fn gather(&self, terminal: &Terminal) -> anyhow::Result<Value> {
+        let Work { grid, out, .. } = self;
+        let cells = grid.cells().map_err(misuse)?;
+        let outcomes: Vec<Outcome> =
+            cells.iter().map(|cell| outcome(cell, out)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        let forecast = results::forecast(&out.join("forecast"))?;
+        let experiment = Experiment {
+            title: grid.title.clone(),
+            about: grid.about.clone(),
+            selfsame: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: env!("SELFSAME_COMMIT").to_owned(),
+            command: typed(),
+            machine: machine(),
+            threads: self.threads.unwrap_or_else(rayon::current_num_threads) as u64,
+            runs: cells.len() as u64,
+            done: outcomes.len() as u64,
+            started: outcomes.iter().map(|outcome| outcome.started.clone()).min().unwrap_or_default(),
+            seconds: outcomes.iter().map(|outcome| outcome.seconds).sum(),
+            tables: results::tables(grid, &outcomes, forecast.as_ref()),
+            maps: if grid.maps { self.maps(&cells)? } else { Vec::new() },
+        };
+        let mut result = serde_json::to_value(&experiment)?;
+        result["grid"] = serde_json::to_value(grid)?;
+        result["outcomes"] = serde_json::to_value(&outcomes)?;
+        write_json(&out.join(EXPERIMENT_FILE), &result)?;
+        let text = experiment.markdown();
+        write_atomic(&out.join(EXPERIMENT_TABLE), text.as_bytes())?;
+        write_atomic(&out.join(EXPERIMENT_PAGE), render_experiment(&experiment).as_bytes())?;
+        terminal.say(&text);
+        if outcomes.len() < cells.len() {
+            terminal.status(&format!("{} of {} runs are done", outcomes.len(), cells.len()));
+        }
+        terminal.status(&format!("table    {}", out.join(EXPERIMENT_TABLE).display()));
+        terminal.status(&format!("report   {}", out.join(EXPERIMENT_PAGE).display()));
+        Ok(result)
+    }
+
+    /// The maps of the first seed's runs, row by row.
+    fn maps(&self, cells: &[Cell]) -> anyhow::Result<Vec<(String, selfsame::report::record::EmbeddingMap)>> {
+        let mut maps = Vec::new();
+        let first = self.grid.seeds.first();
+        for cell in cells.iter().filter(|cell| Some(&cell.seed) == first) {
+            if let Some(map) = grid::map(cell, &self.out)? {
+                maps.push((cell.row.clone(), map));
+            }
+        }
+        Ok(maps)
+    }
+}
+
+/// Runs a command whose messages go to a file and, line by line, to `on_line`; whether it succeeded.
+fn follow(mut command: Command, path: &Path, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", quoted(Path::new(command.get_program()))))?;
+    let mut log = File::create(path).with_context(|| path.display().to_string())?;
+    let lines = BufReader::new(child.stderr.take().context("the run's messages")?).lines();
+    for line in lines.map_while(Result::ok) {
+        writeln!(log, "{line}").with_context(|| path.display().to_string())?;
+        on_line(line);
+    }
+    Ok(child.wait().with_context(|| shown(path))?.success())
 }
 
 fn mean(durations: &[Duration]) -> Option<Duration> {
@@ -150,36 +286,6 @@ fn stranger(out: &Path) -> std::io::Result<Option<String>> {
         }
     }
     Ok(None)
-}
-
-fn log(cell: &Cell, out: &Path) -> PathBuf {
-    out.join("logs").join(format!("{}.log", cell.name()))
-}
-
-/// Trains and measures a cell in a process of its own, or goes on with it; whether that succeeded.
-fn train(cell: &Cell, out: &Path, threads: Option<usize>, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
-    let run = cell.run(out);
-    let mut command = Command::new(std::env::current_exe().context("this program's own file")?);
-    command.args(threads.map(|n| format!("--threads={n}"))).arg("study");
-    if run.join("config.toml").is_file() {
-        command.arg("--resume").arg(&run);
-    } else {
-        command.args(&cell.options).arg("--out").arg(&run);
-    }
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start {}", quoted(Path::new(command.get_program()))))?;
-    let path = log(cell, out);
-    let mut log = File::create(&path).with_context(|| path.display().to_string())?;
-    let lines = BufReader::new(child.stderr.take().context("the run's messages")?).lines();
-    for line in lines.map_while(Result::ok) {
-        writeln!(log, "{line}").with_context(|| path.display().to_string())?;
-        on_line(line);
-    }
-    Ok(child.wait().with_context(|| shown(&run))?.success())
 }
 
 /// What the figures were made on.

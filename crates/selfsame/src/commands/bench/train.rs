@@ -58,11 +58,11 @@ pub fn train(args: &BenchTrain, threads: usize) -> anyhow::Result<ExitCode> {
     }
     let plan = plan(args, encoder, dataset.image_size)?;
     let views = plan.method.method().views() * batch;
-    let measure = || steps(&plan, &dataset, &args.encoder.device.device, args.steps);
+    let measure = || step_time(&plan, &dataset, &args.encoder.device.device, args.steps);
     let peer = |script: &Path| peer(script, args).with_context(|| format!("--against-torch {}", script.display()));
     // The peer's both sides of ours, so that a machine that turns slow meanwhile is noticed.
     let before = args.against_torch.as_deref().map(peer).transpose()?;
-    let seconds = measure()?;
+    let (seconds, _) = measure()?;
     let after = args.against_torch.as_deref().map(peer).transpose()?;
     let rate = views as f64 / seconds;
     let named = named(&args.encoder, &encoder, dataset.image_size);
@@ -107,21 +107,23 @@ fn plan(args: &BenchTrain, encoder: EncoderConfig, image_size: u32) -> anyhow::R
     config.check().map_err(misuse)
 }
 
-/// The median of so many steps, in seconds.
-fn steps(plan: &Plan, dataset: &Dataset, on: &str, count: usize) -> anyhow::Result<f64> {
+/// The median of so many steps, in seconds, and how many the whole training has.
+pub fn step_time(plan: &Plan, dataset: &Dataset, on: &str, count: usize) -> anyhow::Result<(f64, u64)> {
     let device = device::by_name(on).map_err(misuse)?;
     let folder = tempfile::tempdir().context("a folder for the run")?;
     std::fs::create_dir(folder.path().join("checkpoints"))?;
     let stop = AtomicBool::new(false);
     let (mut last, mut taken) = (Instant::now(), Vec::with_capacity(WARM_UP + count));
-    pretrain(plan, dataset, &device, folder.path(), Duration::MAX, &stop, &mut |_| {
+    let mut steps = 0;
+    pretrain(plan, dataset, &device, folder.path(), Duration::MAX, &stop, &mut |progress| {
+        steps = progress.steps;
         taken.push(last.elapsed().as_secs_f64());
         last = Instant::now();
         stop.store(taken.len() >= WARM_UP + count, Ordering::Relaxed);
     })?;
     let mut counted = taken.split_off(WARM_UP.min(taken.len() - 1));
     counted.sort_by(f64::total_cmp);
-    Ok(counted[counted.len() / 2])
+    Ok((counted[counted.len() / 2], steps))
 }
 
 /// What the peer's script prints.

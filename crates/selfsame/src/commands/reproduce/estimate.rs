@@ -1,0 +1,181 @@
+//! How long a grid will take on this machine, from a few steps of each kind of its runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use clap::Parser;
+use indicatif::HumanDuration;
+use selfsame::data::{Dataset, LoadOptions};
+use selfsame::eval::{Subject, evaluate};
+use selfsame::nn::device;
+use selfsame::nn::layers::Init;
+use selfsame::train::Plan;
+use serde_json::{Value, json};
+
+use super::{part, results};
+use crate::args::{Args, Command, Pretrain};
+use crate::commands::bench::step_time;
+use crate::grid::{Cell, Grid, outcome};
+use crate::terminal::{Bar, Terminal};
+use crate::{misuse, resolve};
+
+/// Steps of which the median counts.
+const STEPS: usize = 3;
+
+/// What a kind of run takes.
+#[derive(Clone, Copy)]
+struct Cost {
+    training: f64,
+    measuring: f64,
+}
+
+/// Says, and returns for machines, how many runs are left and how long they take.
+pub fn estimate(
+    name: &str,
+    grid: &Grid,
+    out: &Path,
+    shard: (usize, usize),
+    threads: Option<usize>,
+    terminal: &Terminal,
+) -> anyhow::Result<Value> {
+    let cells = grid.cells().map_err(misuse)?;
+    let mine: Vec<&Cell> = part(&cells, shard).collect();
+    let mut left = Vec::new();
+    for cell in &mine {
+        if outcome(cell, out)?.is_none() {
+            left.push(*cell);
+        }
+    }
+    // Seeds cost the same, so one run of each kind is looked at; and of these but a row and a column, since what a row
+    // adds to a step, mostly its views, it adds in every column.
+    let mut measured: BTreeMap<(String, String, String), Cost> = BTreeMap::new();
+    let mut measure = Measure { images: None, measuring: BTreeMap::new() };
+    let bar = Bar::new("kinds");
+    let key = |cell: &Cell| (cell.set.clone(), cell.row.clone(), cell.column.clone());
+    let corner = |cell: &Cell| {
+        let first = cells.iter().find(|other| other.set == cell.set).expect("its own set");
+        (first.row.clone(), first.column.clone())
+    };
+    let needed = |cell: &Cell| {
+        let (row, column) = corner(cell);
+        let named = |row: &str, column: &str| {
+            let same = |other: &&Cell| other.set == cell.set && other.row == row && other.column == column;
+            cells.iter().find(same).expect("grids are whole")
+        };
+        [named(&row, &column), named(&cell.row, &column), named(&row, &cell.column)].map(Clone::clone)
+    };
+    let mut kinds: Vec<Cell> = Vec::new();
+    for cell in left.iter().flat_map(|cell| needed(cell)) {
+        if !kinds.iter().any(|kind| key(kind) == key(&cell)) {
+            kinds.push(cell);
+        }
+    }
+    for (at, cell) in kinds.iter().enumerate() {
+        bar.set(at as u64, kinds.len() as u64, cell.name());
+        measured.insert(key(cell), measure.cost(cell, terminal)?);
+    }
+    bar.finish();
+    let cost = |cell: &Cell| {
+        let [corner, row, column] = needed(cell).map(|kind| measured[&key(&kind)]);
+        // What is timed can seem shorter than it is.
+        let training = (row.training + column.training - corner.training).max(0.5 * row.training.min(column.training));
+        Cost { training, measuring: corner.measuring }
+    };
+    let costs: Vec<Cost> = left.iter().map(|cell| cost(cell)).collect();
+    let seconds: f64 = costs.iter().map(|cost| cost.training + cost.measuring).sum();
+    let threads = threads.unwrap_or_else(rayon::current_num_threads);
+    let of = if shard.1 > 1 { format!(" of part {}/{}", shard.0, shard.1) } else { String::new() };
+    let done = mine.len() - left.len();
+    let done_words = if done > 0 { format!(", {done} done") } else { String::new() };
+    terminal.say(&format!("{name}: {} runs{of}{done_words}", mine.len()));
+    if !left.is_empty() {
+        let time = HumanDuration(Duration::from_secs_f64(seconds));
+        terminal.say(&format!(
+            "  the {} left take about {time} on {threads} threads of this machine: {STEPS} steps of {} kinds of run were \
+             timed, and one evaluation",
+            left.len(),
+            kinds.len()
+        ));
+    }
+    if grid.forecast.is_some() && results::forecast(&out.join("forecast"))?.is_none() {
+        terminal.say("  the forecast comes on top");
+    }
+    Ok(json!({
+        "grid": name,
+        "runs": mine.len(),
+        "left": left.len(),
+        "seconds": seconds,
+        "threads": threads,
+        "kinds_timed": kinds.len(),
+        "cells": left.iter().zip(&costs).map(|(cell, cost)| json!({
+            "run": cell.name(), "training_seconds": cost.training, "measuring_seconds": cost.measuring
+        })).collect::<Vec<_>>(),
+    }))
+}
+
+/// What is kept from one kind of run to the next.
+struct Measure {
+    /// The images last read, and what was asked for.
+    images: Option<(String, Dataset)>,
+    /// Seconds of an evaluation, by images and encoder.
+    measuring: BTreeMap<String, f64>,
+}
+
+impl Measure {
+    fn cost(&mut self, cell: &Cell, terminal: &Terminal) -> anyhow::Result<Cost> {
+        let args = study(cell)?;
+        let asked = format!("{:?}", (&args.data, args.image_size, args.limit, &args.classes, args.seed));
+        if self.images.as_ref().is_none_or(|(found, _)| *found != asked) {
+            let options = LoadOptions {
+                image_size: args.image_size,
+                seed: args.seed,
+                limit: args.limit,
+                classes: args.classes.clone(),
+                strict: args.strict,
+                ..LoadOptions::default()
+            };
+            self.images = Some((asked, terminal.load(&args.data, &options)?));
+        }
+        let (asked, dataset) = self.images.as_ref().expect("just read");
+        let plan = resolve::plan(&args, dataset.image_size)?;
+        let (step, steps) = step_time(&plan, dataset, &args.device.device, STEPS)?;
+        let kind = format!("{asked} {:?}", plan.encoder);
+        let measuring = match self.measuring.get(&kind) {
+            Some(seconds) => *seconds,
+            None => {
+                let seconds = evaluation(&plan, dataset, &args.device.device)?;
+                self.measuring.insert(kind, seconds);
+                seconds
+            }
+        };
+        Ok(Cost { training: step * steps as f64, measuring })
+    }
+}
+
+/// The options of a cell, read as `study` reads them.
+fn study(cell: &Cell) -> anyhow::Result<Pretrain> {
+    let words = ["selfsame", "study"].into_iter().map(str::to_owned).chain(cell.options.iter().cloned());
+    match Args::try_parse_from(words).map_err(|e| misuse(format!("{}: {e}", cell.name())))?.command {
+        Command::Study(args) => Ok(args),
+        _ => bail!("{}: no options of a study", cell.name()),
+    }
+}
+
+/// Seconds of measuring an encoder as a run does at its end.
+fn evaluation(plan: &Plan, dataset: &Dataset, on: &str) -> anyhow::Result<f64> {
+    let device = device::by_name(on).map_err(misuse)?;
+    let encoder = plan.encoder.init(&mut Init::new(plan.seed, &device));
+    let start = Instant::now();
+    let subject = Subject {
+        dataset,
+        policy: &plan.augment,
+        seed: plan.seed,
+        trained: &encoder,
+        untrained: &encoder,
+        device: &device,
+    };
+    evaluate(&subject, &mut |_| ())?;
+    Ok(start.elapsed().as_secs_f64())
+}
