@@ -146,6 +146,9 @@ pub struct Scale {
     /// Options for the forecast, over those of the grid.
     #[serde(default)]
     pub forecast: Table,
+    /// Options of some columns, which their `name` tells, over those of the grid.
+    #[serde(default)]
+    pub columns: Vec<Table>,
 }
 
 /// One run of a grid.
@@ -217,6 +220,12 @@ impl Grid {
         self.all.extend(scale.all.clone());
         if let Some(forecast) = &mut self.forecast {
             forecast.extend(scale.forecast.clone());
+        }
+        for column in &scale.columns {
+            let name = label(column);
+            let own = self.columns.iter_mut().find(|own| label(own) == name);
+            let own = own.ok_or_else(|| format!("a column of the scale is called {name}, and none of the grid is"))?;
+            own.extend(column.clone());
         }
         if let Some(absent) = scale.sets.iter().find(|name| !self.sets.iter().any(|set| set.name == **name)) {
             return Err(format!("the scale {name} names the set {absent}, which the grid does not have"));
@@ -510,6 +519,7 @@ mod tests {
             "--data=data/cifar10",
             "--knn-every=0",
             "--method=simclr",
+            "--precision=f32",
             "--recipe=authors",
         ];
         let mut own = first.options.clone();
@@ -601,5 +611,11 @@ mod tests {
         assert_eq!(small.cells().unwrap()[0].options, ["--seed=4", "--epochs=1", "--method=a"]);
         assert_eq!(grid(Some("paper")).unwrap().cells().unwrap()[0].options, ["--seed=1", "--epochs=9", "--method=a"]);
         assert!(grid(Some("smoke")).unwrap_err().contains("paper, small"));
+        let text = "title = ''\nabout = ''\nrows = [{ augment = 'a' }]\ncolumns = [{ name = 'x', method = 'mocov2' }]\n\
+                    [scales.small]\nabout = ''\nseeds = [1]\ncolumns = [{ name = 'x', set = 'method.splits=2' }]";
+        let read = |text: &str| toml::from_str::<Grid>(text).unwrap().at(None);
+        let options = &read(text).unwrap().cells().unwrap()[0].options;
+        assert_eq!(*options, ["--seed=1", "--augment=a", "--method=mocov2", "--set=method.splits=2"]);
+        assert!(read(&text.replace("name = 'x', set", "name = 'y', set")).unwrap_err().contains("called y"));
     }
 }

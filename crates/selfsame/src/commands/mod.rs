@@ -51,12 +51,11 @@ pub fn quoted(path: &std::path::Path) -> String {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if let Some(threads) = args.threads {
-        if threads == 0 {
-            return Err(misuse("--threads 0 makes no sense: at least 1 is needed"));
-        }
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    if args.threads == Some(0) {
+        return Err(misuse("--threads 0 makes no sense: at least 1 is needed"));
     }
+    // This thread is one of the pool: many operations take microseconds, less than it takes to wake another and wait for it.
+    rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).use_current_thread().build_global()?;
     if let Some(name) = &args.isa {
         let isa: Isa = name.parse().map_err(|e| misuse(format!("--isa: {e}")))?;
         isa.force().map_err(|best| misuse(format!("--isa {name}: {best} is in use already")))?;

@@ -92,8 +92,9 @@ pub fn estimate(
     terminal.say(&format!("{name}: {} runs{of}{done_words}", mine.len()));
     if !left.is_empty() {
         let time = HumanDuration(Duration::from_secs_f64(seconds));
+        let threads_words = if threads == 1 { "one thread".to_owned() } else { format!("{threads} threads") };
         terminal.say(&format!(
-            "  the {} left take about {time} on {threads} threads of this machine: {STEPS} steps of {} kinds of run were \
+            "  the {} left take about {time} on {threads_words} of this machine: {STEPS} steps of {} kinds of run were \
              timed, and one evaluation",
             left.len(),
             kinds.len()
