@@ -49,8 +49,10 @@ impl Channels {
 
     /// Mean, scale and shift of `N` channels from `first` on, where there are so many.
     pub(crate) fn block<const N: usize>(&self, first: usize) -> [[f32; N]; 3] {
-        [&self.mean, &self.scale, &self.shift]
-            .map(|values| std::array::from_fn(|lane| values.get(first + lane).copied().unwrap_or_default()))
+        [&self.mean, &self.scale, &self.shift].map(|values| match values.get(first..).and_then(<[f32]>::first_chunk) {
+            Some(block) => *block,
+            None => std::array::from_fn(|lane| values.get(first + lane).copied().unwrap_or_default()),
+        })
     }
 
     /// Sums of the repeated coefficients, added to one a channel.

@@ -8,7 +8,7 @@ use half::bf16;
 
 use super::unfold::{Pairs, Rows, STEP, STRIP};
 use crate::element::Element;
-use crate::norm::{self, Channels, Moments};
+use crate::norm::{Channels, Moments};
 use crate::tiles::{Tiles, turned};
 
 /// Columns that are computed together: of two tiles.
@@ -90,68 +90,169 @@ impl Finish<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     #[inline]
     unsafe fn take(&mut self, channels: usize, first: usize, targets: &[u32], start: bool, sums: &Sums) {
+        let lanes = Lanes::new(channels - first);
         let rows = targets.iter().map(|&target| target as usize * channels + first).zip(&sums.0);
-        let store = |output: &mut [bf16], at: usize, sums: &[f32; BLOCK]| {
-            // SAFETY: as the caller vouches.
-            let values = unsafe { narrow(sums) };
-            let output = &mut output[at..at + BLOCK.min(channels - first)];
-            if let Some(output) = output.first_chunk_mut::<BLOCK>() {
-                *output = values;
-                return;
-            }
-            // Half a block is what narrow encoders have, and of known length; others are rare.
-            let (half, rest) = values.split_at(STRIP);
-            match output.split_first_chunk_mut::<STRIP>() {
-                Some((output, more)) => {
-                    output.copy_from_slice(half);
-                    more.iter_mut().zip(rest).for_each(|(to, value)| *to = *value);
+        // SAFETY: as the caller vouches; `Lanes` keep to the channels there are.
+        unsafe {
+            match self {
+                Self::Store { output, added: None } => {
+                    rows.for_each(|(at, sums)| lanes.store(output, at, narrow(Pair::load(sums))));
                 }
-                None => output.iter_mut().zip(half).for_each(|(to, value)| *to = *value),
-            }
-        };
-        match self {
-            Self::Store { output, added: None } => rows.for_each(|(at, sums)| store(output, at, sums)),
-            Self::Store { output, added: Some(added) } => rows.for_each(|(at, sums)| {
-                // Rounded before, too, so that it is the same whichever of two parts comes first.
-                // SAFETY: as the caller vouches.
-                let mut sums = unsafe { narrow(sums) }.map(Element::single);
-                sums.iter_mut().zip(&added[at..]).for_each(|(sum, add)| *sum += add.single());
-                store(output, at, &sums);
-            }),
-            Self::Moments { output, moments } => {
-                fn block(values: &mut [f32], first: usize) -> &mut [f32; BLOCK] {
-                    values[first..].first_chunk_mut().expect("whole blocks")
-                }
-                let from = block(&mut moments.from, first);
-                if start {
-                    *from = sums.0[0];
-                }
-                let (from, all, squares) = (*from, block(&mut moments.sums, first), block(&mut moments.squares, first));
-                let (mut a, mut b) = (*all, *squares);
-                for (at, sums) in rows {
-                    for lane in 0..BLOCK {
-                        let deviation = sums[lane] - from[lane];
-                        a[lane] += deviation;
-                        b[lane] = deviation.mul_add(deviation, b[lane]);
+                Self::Store { output, added: Some(added) } => rows.for_each(|(at, sums)| {
+                    // Rounded before, too, so that it is the same whichever of two parts comes first.
+                    let sums = widen(narrow(Pair::load(sums)));
+                    lanes.store(output, at, narrow(sums.add(lanes.load(added, at))));
+                }),
+                Self::Moments { output, moments } => {
+                    fn block(values: &mut [f32], first: usize) -> &mut [f32; BLOCK] {
+                        values[first..].first_chunk_mut().expect("whole blocks")
                     }
-                    store(output, at, sums);
-                }
-                (*all, *squares) = (a, b);
-            }
-            Self::Normalise { output, channels: of, residual, floor } => {
-                let [mean, scale, shift] = of.block::<BLOCK>(first);
-                for (at, sums) in rows {
-                    let mut values: [f32; BLOCK] =
-                        std::array::from_fn(|lane| (sums[lane] - mean[lane]).mul_add(scale[lane], shift[lane]));
-                    if let Some(residual) = residual {
-                        values.iter_mut().zip(&residual[at..]).for_each(|(value, add)| *value += add.single());
+                    let from = block(&mut moments.from, first);
+                    if start {
+                        *from = sums.0[0];
                     }
-                    values.iter_mut().for_each(|value| *value = norm::cut(*value, *floor));
-                    store(output, at, &values);
+                    let from = Pair::load(from);
+                    let (all, squares) = (block(&mut moments.sums, first), block(&mut moments.squares, first));
+                    let [mut a, mut b] = [&*all, &*squares].map(|values| Pair::load(values));
+                    for (at, sums) in rows {
+                        let sums = Pair::load(sums);
+                        let deviation = sums.subtract(from);
+                        a = a.add(deviation);
+                        b = deviation.multiply_add(deviation, b);
+                        lanes.store(output, at, narrow(sums));
+                    }
+                    a.put(all);
+                    b.put(squares);
+                }
+                Self::Normalise { output, channels: of, residual, floor } => {
+                    let [mean, scale, shift] = of.block::<BLOCK>(first).map(|values| Pair::load(&values));
+                    for (at, sums) in rows {
+                        let mut values = Pair::load(sums).subtract(mean).multiply_add(scale, shift);
+                        if let Some(residual) = residual {
+                            values = values.add(lanes.load(residual, at));
+                        }
+                        lanes.store(output, at, narrow(values.cut(*floor)));
+                    }
                 }
             }
         }
     }
+}
+
+/// The channels of a block that there are.
+#[derive(Clone, Copy)]
+struct Lanes {
+    count: usize,
+    mask: __mmask32,
+}
+
+impl Lanes {
+    fn new(count: usize) -> Self {
+        let count = count.min(BLOCK);
+        Self { count, mask: if count == BLOCK { !0 } else { (1 << count) - 1 } }
+    }
+
+    /// The values from `at` on, and zeros where there are no channels.
+    ///
+    /// # Safety
+    ///
+    /// The machine has the features named.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn load(self, values: &[bf16], at: usize) -> Pair {
+        let values = &values[at..at + self.count];
+        // SAFETY: the mask keeps to the slice.
+        unsafe { widen(_mm512_maskz_loadu_epi16(self.mask, values.as_ptr().cast())) }
+    }
+
+    /// Stores the channels there are.
+    ///
+    /// # Safety
+    ///
+    /// The machine has the features named.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn store(self, output: &mut [bf16], at: usize, values: __m512i) {
+        let output = &mut output[at..at + self.count];
+        // SAFETY: the mask keeps to the slice.
+        unsafe { _mm512_mask_storeu_epi16(output.as_mut_ptr().cast(), self.mask, values) };
+    }
+}
+
+/// A block of values, in two registers.
+#[derive(Clone, Copy)]
+struct Pair(__m512, __m512);
+
+/// Every function needs a machine with the features named.
+#[allow(clippy::missing_safety_doc, reason = "said once for all")]
+impl Pair {
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn load(values: &[f32; BLOCK]) -> Self {
+        // SAFETY: both halves are 16 f32.
+        unsafe { Self(_mm512_loadu_ps(values.as_ptr()), _mm512_loadu_ps(values.as_ptr().add(STRIP))) }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn put(self, values: &mut [f32; BLOCK]) {
+        // SAFETY: both halves are 16 f32.
+        unsafe {
+            _mm512_storeu_ps(values.as_mut_ptr(), self.0);
+            _mm512_storeu_ps(values.as_mut_ptr().add(STRIP), self.1);
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(_mm512_add_ps(self.0, other.0), _mm512_add_ps(self.1, other.1))
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn subtract(self, other: Self) -> Self {
+        Self(_mm512_sub_ps(self.0, other.0), _mm512_sub_ps(self.1, other.1))
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn multiply_add(self, by: Self, add: Self) -> Self {
+        Self(_mm512_fmadd_ps(self.0, by.0, add.0), _mm512_fmadd_ps(self.1, by.1, add.1))
+    }
+
+    /// As [`norm::cut`](crate::norm): of two operands `max` gives the second where it is not a number, and where both are
+    /// zeros.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn cut(self, floor: f32) -> Self {
+        let floor = _mm512_set1_ps(floor);
+        Self(_mm512_max_ps(floor, self.0), _mm512_max_ps(floor, self.1))
+    }
+}
+
+/// Rounds to bf16.
+///
+/// # Safety
+///
+/// The machine has the features named.
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+unsafe fn narrow(values: Pair) -> __m512i {
+    // SAFETY: both are 512 bits.
+    unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(values.1, values.0)) }
+}
+
+/// bf16 as f32: its upper half.
+///
+/// # Safety
+///
+/// The machine has the features named.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn widen(values: __m512i) -> Pair {
+    let upper = |half| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)));
+    Pair(upper(_mm512_castsi512_si256(values)), upper(_mm512_extracti64x4_epi64::<1>(values)))
 }
 
 /// Multiplies, and hands the sums to `finish`.
@@ -367,21 +468,6 @@ pub(super) unsafe fn outer(outer: Outer<'_>) {
                 }
             }
         }
-    }
-}
-
-/// Rounds 32 sums to bf16.
-///
-/// # Safety
-///
-/// The machine has the features named.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-#[inline]
-pub(super) unsafe fn narrow(sums: &[f32; BLOCK]) -> [bf16; BLOCK] {
-    // SAFETY: both halves are 16 f32, and 32 bf16 are a register.
-    unsafe {
-        let [low, high] = [0, STRIP].map(|at| _mm512_loadu_ps(sums.as_ptr().add(at)));
-        std::mem::transmute::<__m512bh, [bf16; BLOCK]>(_mm512_cvtne2ps_pbh(high, low))
     }
 }
 
