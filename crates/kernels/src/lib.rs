@@ -9,6 +9,7 @@ pub mod element;
 pub mod isa;
 pub mod map;
 pub mod norm;
+pub mod peak;
 pub mod pixels;
 #[cfg(target_arch = "x86_64")]
 mod tiles;

@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{DType, Device, Tensor};
+use selfsame_kernels::conv::Conv;
 use selfsame_kernels::isa::Isa;
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +166,37 @@ impl ResNet {
         let [batch, height, width, channels] = x.dims();
         let x = if x.dtype() == DType::BF16 { x.cast(DType::F32) } else { x };
         x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels])
+    }
+
+    /// Its convolutions on a batch of square images of side `size`, in order, each with its name: what it has to compute.
+    pub fn convolutions(&self, batch: usize, size: usize) -> Vec<(String, Conv)> {
+        let mut found = Vec::new();
+        let mut add = |name: String, conv: &Conv2d, size: usize| {
+            let [outputs, inputs, kernel, _] = conv.weight.dims();
+            let Conv2d { stride, padding, .. } = *conv;
+            let conv = Conv { batch, height: size, width: size, inputs, outputs, kernel, stride, padding };
+            let out = conv.out_height();
+            found.push((name, conv));
+            out
+        };
+        let mut size = add("conv1".to_owned(), &self.conv1, size);
+        if self.pooled {
+            size = size.div_ceil(2);
+        }
+        for (stage, blocks) in (1..).zip([&self.layer1, &self.layer2, &self.layer3, &self.layer4]) {
+            for (number, block) in blocks.iter().enumerate() {
+                let name = |part: &str| format!("layer{stage}.{number}.{part}");
+                if let Some((conv, _)) = &block.downsample {
+                    add(name("downsample"), conv, size);
+                }
+                size = add(name("conv1"), &block.conv1, size);
+                size = add(name("conv2"), &block.conv2, size);
+                if let Some(conv) = &block.conv3 {
+                    add(name("conv3"), conv, size);
+                }
+            }
+        }
+        found
     }
 }
 

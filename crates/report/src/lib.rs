@@ -7,7 +7,7 @@
 //! [`render_gallery`] makes the page of a [`gallery::Gallery`], which needs no run.
 //! [`render_forecast`] that of a [`forecast::Forecast`], [`render_certificate`] that of a certificate that belongs to no run,
 //! [`render_comparison`] that of a [`comparison::Comparison`] of runs, [`render_experiment`] that of an
-//! [`experiment::Experiment`] of many.
+//! [`experiment::Experiment`] of many, [`render_roofline`] that of a [`roofline::Roofline`].
 //!
 //! ```
 //! use selfsame_report::{read, record, render, write_atomic, write_json};
@@ -34,12 +34,13 @@ pub mod gallery;
 mod interval;
 mod page;
 pub mod record;
+pub mod roofline;
 mod sprite;
 
 pub use folder::{Report, ReportError, read, read_certificate, write_atomic, write_json};
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
 pub use page::{
     percent, percent_up, render, render_certificate, render_comparison, render_experiment, render_forecast,
-    render_gallery,
+    render_gallery, render_roofline,
 };
 pub use sprite::{Sprite, SpriteError};

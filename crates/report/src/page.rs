@@ -19,6 +19,7 @@ mod map;
 mod protocol;
 mod quantity;
 mod results;
+mod roofline;
 mod views;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -28,6 +29,7 @@ pub use self::experiment::render_experiment;
 pub use self::forecast::render_forecast;
 pub use self::format::{percent, percent_up};
 pub use self::gallery::render_gallery;
+pub use self::roofline::render_roofline;
 use crate::certificate::CertificateRecord;
 use crate::{Report, Sprite};
 

@@ -612,6 +612,8 @@ pub enum Bench {
     Train(BenchTrain),
     /// Images embedded a second by a random encoder
     Embed(BenchEmbed),
+    /// How near this machine's limits each operation of a training step comes, as a table and a page
+    Ops(BenchOps),
 }
 
 #[derive(Group, Debug)]
@@ -655,6 +657,23 @@ pub struct BenchEmbed {
     /// Images to embed; a small set is gone through several times
     #[arg(long, default_value_t = 2000, value_name = "N")]
     pub images: usize,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame bench ops --width 64 --batch 64
+  selfsame --isa avx2 bench ops --width 16 --batch 256 --out avx2")]
+pub struct BenchOps {
+    #[command(flatten)]
+    pub encoder: BenchEncoder,
+    /// Images a step, each in two views
+    #[arg(long, default_value_t = 64, value_parser = RangedU64ValueParser::<usize>::new().range(1..=65536), value_name = "N")]
+    pub batch: usize,
+    /// Folder for roofline.html and roofline.json, which are written over
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
     #[command(flatten)]
     pub output: Json,
 }

@@ -1,5 +1,6 @@
 //! `selfsame bench`.
 
+mod ops;
 mod train;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ pub fn run(args: &Bench, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         Bench::Augment(args) => augment(args, threads.unwrap_or(1)),
         Bench::Distance(args) => distance(args, threads.unwrap_or(0)),
         Bench::Train(args) => train::train(args, rayon::current_num_threads()),
+        Bench::Ops(args) => ops::run(args),
         Bench::Embed(args) => train::embed_images(args, rayon::current_num_threads()),
     }
 }

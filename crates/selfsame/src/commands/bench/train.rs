@@ -23,7 +23,7 @@ use crate::{misuse, resolve};
 const WARM_UP: usize = 2;
 
 /// The images, and the encoder for them.
-fn encoder(args: &BenchEncoder, terminal: &Terminal) -> anyhow::Result<(Dataset, EncoderConfig)> {
+pub fn encoder(args: &BenchEncoder, terminal: &Terminal) -> anyhow::Result<(Dataset, EncoderConfig)> {
     if !(1..=1024).contains(&args.width) {
         return Err(misuse(format!("--width {} is not 1 to 1024 channels", args.width)));
     }
@@ -39,7 +39,7 @@ fn encoder(args: &BenchEncoder, terminal: &Terminal) -> anyhow::Result<(Dataset,
 }
 
 /// What was measured, in words.
-fn named(args: &BenchEncoder, config: &EncoderConfig, size: u32) -> String {
+pub fn named(args: &BenchEncoder, config: &EncoderConfig, size: u32) -> String {
     let encoder = format!("{:?} of width {}", config.architecture, config.width);
     format!("{encoder}, {size}×{size} pixels, {}, {} on {}", config.precision, Isa::best(), args.device.device)
 }
@@ -56,7 +56,7 @@ pub fn train(args: &BenchTrain, threads: usize) -> anyhow::Result<ExitCode> {
         let images = dataset.train.len();
         return Err(misuse(format!("--batch {batch}: {} has {images} training images", args.encoder.data)));
     }
-    let plan = plan(args, encoder, dataset.image_size)?;
+    let plan = plan_of(&args.method, &args.augment, &args.encoder.data, batch, encoder, dataset.image_size)?;
     let views = plan.method.method().views() * batch;
     let measure = || step_time(&plan, &dataset, &args.encoder.device.device, args.steps);
     let peer = |script: &Path| peer(script, args).with_context(|| format!("--against-torch {}", script.display()));
@@ -91,18 +91,26 @@ pub fn train(args: &BenchTrain, threads: usize) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn plan(args: &BenchTrain, encoder: EncoderConfig, image_size: u32) -> anyhow::Result<Plan> {
-    let method = MethodConfig::by_name(&args.method, encoder.dim())
-        .ok_or_else(|| misuse(format!("--method {}: unknown", args.method)))?;
+/// A training that never ends.
+pub fn plan_of(
+    method: &str,
+    augment: &str,
+    data: &str,
+    batch: usize,
+    encoder: EncoderConfig,
+    image_size: u32,
+) -> anyhow::Result<Plan> {
+    let method =
+        MethodConfig::by_name(method, encoder.dim()).ok_or_else(|| misuse(format!("--method {method}: unknown")))?;
     let sgd = recipe("authors", "simclr").expect("the authors trained it").train;
     let config = Config {
         seed: 0,
         init: None,
-        data: DataConfig { source: args.encoder.data.clone(), image_size, limit: None, classes: None },
+        data: DataConfig { source: data.to_owned(), image_size, limit: None, classes: None },
         encoder,
         method,
-        train: TrainConfig { epochs: 1_000_000, batch: args.batch, learning_rate: 1e-3, ..sgd },
-        augment: resolve::policy(&args.augment)?,
+        train: TrainConfig { epochs: 1_000_000, batch, learning_rate: 1e-3, ..sgd },
+        augment: resolve::policy(augment)?,
     };
     config.check().map_err(misuse)
 }

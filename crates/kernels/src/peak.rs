@@ -1,0 +1,99 @@
+//! What a processor can do at best, to hold kernels against.
+
+use std::time::{Duration, Instant};
+
+use crate::isa::{Isa, Kernel, Vector};
+
+/// How long is measured.
+const TIME: Duration = Duration::from_millis(50);
+
+/// Floating-point operations a second of this thread, a product and a sum each counting as one, where nothing leaves the
+/// registers: of bf16 in tiles if they are asked for and `isa` has them, otherwise of f32.
+///
+/// ```
+/// use selfsame_kernels::isa::Isa;
+/// use selfsame_kernels::peak;
+///
+/// assert!(peak::operations(Isa::best(), false) > 1e6);
+/// ```
+pub fn operations(isa: Isa, tiles: bool) -> f64 {
+    #[cfg(target_arch = "x86_64")]
+    if tiles && isa.multiplies_bf16() {
+        // SAFETY: the instruction set has tiles.
+        return rate(|rounds| unsafe { in_tiles(rounds) });
+    }
+    let _ = tiles;
+    rate(|rounds| isa.run(MultiplyAdd { rounds }))
+}
+
+/// Operations a second of `work`, which is given rounds and says how many operations it did.
+fn rate(mut work: impl FnMut(usize) -> f64) -> f64 {
+    const ROUNDS: usize = 10_000;
+    work(ROUNDS); // The processor may have to wake what it multiplies with.
+    let start = Instant::now();
+    let mut done = 0.0;
+    while start.elapsed() < TIME {
+        done += work(ROUNDS);
+    }
+    done / start.elapsed().as_secs_f64()
+}
+
+struct MultiplyAdd {
+    rounds: usize,
+}
+
+impl Kernel for MultiplyAdd {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> f64 {
+        // More sums under way than a product takes cycles, times the units there are.
+        const SUMS: usize = 10;
+        let values = [0.5_f32, 1e-3];
+        // SAFETY: the caller has the instruction set, and the pointers are to values.
+        let sums = unsafe {
+            let (factor, add) = (V::splat(&raw const values[0]), V::splat(&raw const values[1]));
+            let mut sums = [add; SUMS];
+            for _ in 0..self.rounds {
+                for sum in &mut sums {
+                    *sum = V::mul_add(*sum, factor, add);
+                }
+            }
+            sums.into_iter().fold(V::zero(), |all, sum| all.add(sum))
+        };
+        let mut out = [0.0_f32; 16];
+        assert!(V::LANES <= out.len());
+        // SAFETY: there is room for the lanes.
+        unsafe { sums.store(out.as_mut_ptr()) };
+        std::hint::black_box(out);
+        (2 * SUMS * V::LANES * self.rounds) as f64
+    }
+}
+
+/// # Safety
+///
+/// The machine has tiles, and products of bf16 in them.
+#[cfg(target_arch = "x86_64")]
+unsafe fn in_tiles(rounds: usize) -> f64 {
+    // SAFETY: as the caller vouches; nothing but tiles and the counter is touched.
+    unsafe {
+        let _tiles = crate::tiles::Tiles::begin();
+        std::arch::asm!(
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            "tilezero tmm4", "tilezero tmm5", "tilezero tmm6", "tilezero tmm7",
+            "2:",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "dec {n}",
+            "jnz 2b",
+            n = inout(reg) rounds.max(1) => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack, nomem)
+        );
+    }
+    // Four products a round, each of 16 × 16 sums of 32 products.
+    (4 * 16 * 16 * 32 * 2 * rounds.max(1)) as f64
+}

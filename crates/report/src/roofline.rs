@@ -1,0 +1,109 @@
+//! What `selfsame bench ops` found: how near a machine's limits each operation comes.
+
+use serde::{Deserialize, Serialize};
+
+/// Name of the file that holds a [`Roofline`].
+pub const ROOFLINE_FILE: &str = "roofline.json";
+/// Name of its page.
+pub const ROOFLINE_PAGE: &str = "roofline.html";
+
+/// The operations of a step of training, each beside what the machine can do at best (Williams et al. 2009).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Roofline {
+    /// Version of selfsame.
+    pub selfsame: String,
+    /// The command, word by word.
+    pub command: Vec<String>,
+    /// The processor.
+    pub machine: String,
+    /// Instruction set.
+    pub isa: String,
+    /// Threads.
+    pub threads: u64,
+    /// What is trained, in words.
+    pub subject: String,
+    /// Views a step.
+    pub views: u64,
+    /// Floating-point operations a second of all threads, from registers alone.
+    pub peak_operations: f64,
+    /// Bytes a second that all threads read and write, from memory to memory.
+    pub peak_bytes: f64,
+    /// The operations, in the order of the network.
+    pub operations: Vec<Operation>,
+    /// Seconds of a whole step.
+    pub step_seconds: f64,
+}
+
+/// One operation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Operation {
+    /// What it is called.
+    pub name: String,
+    /// How often it comes in a step.
+    pub times: u64,
+    /// Seconds of one.
+    pub seconds: f64,
+    /// Its floating-point operations, products and sums.
+    pub operations: f64,
+    /// Bytes of what it reads and writes, each once.
+    pub bytes: f64,
+}
+
+impl Operation {
+    /// Operations a byte.
+    pub fn intensity(&self) -> f64 {
+        self.operations / self.bytes
+    }
+}
+
+impl Roofline {
+    /// The least seconds that an operation can take on this machine, and whether memory sets that limit.
+    pub fn limit(&self, operation: &Operation) -> (f64, bool) {
+        let (compute, memory) = (operation.operations / self.peak_operations, operation.bytes / self.peak_bytes);
+        (compute.max(memory), memory > compute)
+    }
+
+    /// The least seconds that all operations of a step can take.
+    pub fn least(&self) -> f64 {
+        self.operations.iter().map(|operation| operation.times as f64 * self.limit(operation).0).sum()
+    }
+
+    /// Seconds of all operations of a step.
+    pub fn sum(&self) -> f64 {
+        self.operations.iter().map(|operation| operation.times as f64 * operation.seconds).sum()
+    }
+
+    /// The operations as a table in Markdown, with each one's share of its limit.
+    ///
+    /// ```
+    /// use selfsame_report::roofline::{Operation, Roofline};
+    ///
+    /// let half = Operation { name: "x".into(), times: 2, seconds: 2.0, operations: 1e12, bytes: 1e9 };
+    /// let roofline = Roofline { peak_operations: 1e12, peak_bytes: 1e10, operations: vec![half], ..Roofline::default() };
+    /// assert_eq!(roofline.least(), 2.0);
+    /// assert!(roofline.table().contains("| x | 2 | 4000.0 | 500.0 | 50 % | 0.5 | 5 % | compute | 50 % |"));
+    /// ```
+    pub fn table(&self) -> String {
+        let mut text = String::from(
+            "| operation | times | ms a step | GFLOP/s | of compute | GB/s | of memory | limit | of the limit |\n\
+             |---|---:|---:|---:|---:|---:|---:|---|---:|\n",
+        );
+        for operation in &self.operations {
+            let Operation { name, times, seconds, operations, bytes } = operation;
+            let (least, memory) = self.limit(operation);
+            text += &format!(
+                "| {name} | {times} | {:.1} | {:.1} | {:.0} % | {:.1} | {:.0} % | {} | {:.0} % |\n",
+                1e3 * *times as f64 * seconds,
+                operations / seconds / 1e9,
+                100.0 * operations / seconds / self.peak_operations,
+                bytes / seconds / 1e9,
+                100.0 * bytes / seconds / self.peak_bytes,
+                if memory { "memory" } else { "compute" },
+                100.0 * least / seconds,
+            );
+        }
+        text
+    }
+}
