@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::certificate::MARGIN;
 use crate::Error;
 
 /// R_ε ≤ M · L_align / ε² for M views an image, exact of the finite world: an image whose two views are more than ε apart
 /// has an alignment above ε²/M (the other views do least between the two), and Markov's inequality counts such images.
+///
+/// Raised by [`MARGIN`] of itself: sums of squared differences of d values and M views are off by (2d + M + 16)·2⁻⁵³ of
+/// themselves, and so are ε² and the squared diameters it is held against.
 ///
 /// # Errors
 /// [`Error::Range`] for an ε that is not positive, a negative alignment, or no views.
@@ -13,7 +17,8 @@ use crate::Error;
 /// ```
 /// use selfsame_theory::bounds::spread;
 ///
-/// assert_eq!(spread::finite(0.01, 4, 0.5)?, 0.16);
+/// let bound = spread::finite(0.01, 4, 0.5)?;
+/// assert!(bound > 0.16 && bound < 0.16 + 1e-10);
 /// # Ok::<(), selfsame_theory::Error>(())
 /// ```
 pub fn finite(alignment: f64, views: usize, epsilon: f64) -> Result<f64, Error> {
@@ -21,7 +26,7 @@ pub fn finite(alignment: f64, views: usize, epsilon: f64) -> Result<f64, Error> 
     Error::range(epsilon > 0.0 && epsilon.is_finite(), "ε", epsilon, "positive and finite")?;
     Error::range(views > 0, "views an image", views as f64, "at least 1")?;
     // Divided twice, because ε² of a tiny ε is 0.
-    Ok((views as f64 * alignment / epsilon / epsilon).min(1.0))
+    Ok((views as f64 * alignment / epsilon / epsilon * (1.0 + MARGIN)).min(1.0))
 }
 
 /// The transformations that views are made by, as theorem 2 of Huang et al. (ICLR 2023) has them: half of the time one
