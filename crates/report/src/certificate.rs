@@ -12,6 +12,9 @@ use crate::sprite::Sprite;
 
 /// Name of the file that holds a [`CertificateRecord`].
 pub const CERTIFICATE_FILE: &str = "certificate.json";
+/// The share of the middle class that δ brings together where one number of σ stands for its curve, and of the images that
+/// ε leaves spread where one does for R_ε.
+pub const LEVEL: f64 = 0.5;
 /// Images of each class in [`CertificateRecord::examples`].
 pub const EXAMPLES: usize = 4;
 
@@ -188,17 +191,19 @@ pub struct Spread {
     pub outside_of_half: Quantity,
     /// What L_align proves of it: M·L_align/ε², at most 1.
     pub bound: Quantity,
-    /// log₁₀ of what theorem 2 of the paper says, for the constants named there; none without pixels.
+    /// log₁₀ of what theorem 2 of the paper says, for the constants named there and L_align of views drawn; none without
+    /// pixels, or with fewer than two views drawn of each image.
     pub log10_published: Option<Quantity>,
 }
 
 /// How near the images of a class are in pixels, by their nearest views.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConcentrationRecord {
-    /// The δ of the numbers below: where the main part of the middle class holds half of it.
-    pub delta: f64,
+    /// The δ of the numbers below: where the main part of the middle class holds [`LEVEL`] of it. A bound from above where
+    /// the proof of its curve ran out of time.
+    pub delta: Quantity,
     /// The same as the root mean square difference of a colour channel, in levels of 255.
-    pub levels: f64,
+    pub levels: Quantity,
     /// Seconds that the proof of each curve might take; none for as long as it took.
     pub budget: Option<f64>,
     /// σ: the smallest share of a class in its main part.

@@ -148,7 +148,7 @@ fn of_correlation(views: &Views<'_>, labels: &Labels, found: &mut Vec<Found>) {
     let (d, k) = (views.dim(), labels.classes());
     let correlation = measure::correlation(views).expect("standardised");
     let centres = measure::centres(views, labels).expect("labels fit");
-    let (l2, within) = (correlation.l2(), correlation.within_classes(&centres).expect("as wide"));
+    let (l2, within) = (correlation.l2(), correlation.within_classes(&centres).expect("as wide").within);
     let world = cross_correlation::Measured::new(l2, within, d, k).expect("in range");
     let p = centres.masses();
     for (i, j) in pairs(k) {

@@ -86,7 +86,7 @@ impl Certificate {
 
     /// The bound and what it is worth, where the gaps of the main parts are worth `gaps`.
     pub fn quantity(&self, gaps: &Trust) -> Quantity {
-        Quantity { value: self.bound(), trust: Trust::of_bound(std::slice::from_ref(gaps)) }
+        Quantity { value: self.bound(), trust: Trust::of_bound(crate::Side::AtMost, std::slice::from_ref(gaps)) }
     }
 }
 

@@ -60,7 +60,8 @@ impl Measured {
     /// # Errors
     /// [`Error::Range`] for a mass outside (0, 1].
     pub fn published(&self, masses: [f64; 2]) -> Result<f64, Error> {
-        let twice = 2.0 * [self.l2, self.within].map(|norm2| (norm2.sqrt() + self.rounding()).powi(2)).iter().sum::<f64>();
+        let twice =
+            2.0 * [self.l2, self.within].map(|norm2| (norm2.sqrt() + self.rounding()).powi(2)).iter().sum::<f64>();
         Ok(self.root(twice - (self.dim - self.classes), weight(masses)?))
     }
 

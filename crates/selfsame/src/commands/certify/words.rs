@@ -2,9 +2,9 @@
 
 use selfsame::eval::MAX_DIM;
 use selfsame::report::certificate::{Assumption, CertificateRecord, ErrorBound, WhatIf};
-use selfsame::report::{percent, percent_up};
-use selfsame::theory::Quantity;
+use selfsame::report::{number_to, percent, percent_up};
 use selfsame::theory::bounds::certificate::{Certificate, Form};
+use selfsame::theory::{Quantity, Side};
 
 use super::measure::{FEWEST, Measurable, World};
 
@@ -186,7 +186,7 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
                      middle class comes together, {near:.0} images ({}) have one of another class near. The proofs do not \
                      need this, but no encoder can tell views apart that are equal.",
                     percent(touching),
-                    found.delta,
+                    found.delta.value,
                     percent(found.overlap.value)
                 ),
             )
@@ -222,12 +222,12 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
             None,
             format!(
                 "Not needed: where the theorem has L × δ, what f does to the closest views was measured instead. The \
-                 largest ratio seen is {:.4}; the true constant is at least that{}.",
-                ratio.value,
+                 largest ratio seen is {}; the true constant is at least that{}.",
+                number_to(ratio.value, Some(Side::AtLeast)),
                 record.lipschitz_bound.as_ref().map_or(String::new(), |bound| format!(
-                    ", and among images whose outputs are no shorter than the shortest here at most {:.3e}, the product of \
-                     the layers' norms",
-                    bound.value
+                    ", and among images whose outputs are no shorter than the shortest here at most {}, the product of the \
+                     layers' norms",
+                    number_to(bound.value, Some(Side::AtMost))
                 ))
             ),
         ),

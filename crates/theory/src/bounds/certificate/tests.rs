@@ -52,7 +52,7 @@ fn two_antipodal_points() {
     let world = World::new(1.0, &[1.0, -1.0, -1.0, 1.0], vec![point(5), point(5)]).unwrap();
     let found = world.certify(Form::Derived);
     assert!((found.slack - 0.5 * (5.0_f64.sqrt() - 1.0).powi(2)).abs() < 1e-15, "ρ may be up to (√5 − 1)²/2");
-    assert_eq!(found.quantity(&Trust::Exact), Quantity { value: 0.0, trust: Trust::Bound });
+    assert_eq!(found.quantity(&Trust::Exact), Quantity::at_most(0.0));
     let estimate = Trust::Estimate { low: None, high: None, method: "largest measured ratio".into(), sample: 1 };
     assert!(matches!(found.quantity(&estimate).trust, Trust::Assumed { .. }));
 }
