@@ -94,14 +94,13 @@ impl CertificateRecord {
         all.min_by(|a, b| a.value.total_cmp(&b.value))
     }
 
-    /// The factor to change first to improve the bound: the one that, were it perfect, would help most; none where nothing is left to gain.
+    /// The factor to change first to improve the bound: the one that, were it perfect, would help most; none where nothing is
+    /// left to gain, or not by one factor alone. Of a vacuous bound it is the one that would come nearest.
     pub fn first(&self) -> Option<&WhatIf> {
-        if self.best_bound().is_some_and(|bound| bound.value == 0.0) {
-            return None;
-        }
+        let own = self.best_bound().map_or(1.0, |bound| bound.value);
         let order =
             |a: &&WhatIf, b: &&WhatIf| a.bound.value.total_cmp(&b.bound.value).then(b.slack.total_cmp(&a.slack));
-        self.what_if.iter().min_by(order)
+        self.what_if.iter().min_by(order).filter(|best| own >= 1.0 || best.bound.value < own)
     }
 
     /// A number of [`geometry`](Self::geometry) or [`errors`](Self::errors), by its name.

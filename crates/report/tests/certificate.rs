@@ -215,6 +215,21 @@ fn what_was_found_is_on_the_page() {
 }
 
 #[test]
+fn no_factor_is_first_where_none_alone_improves_the_bound() {
+    let with = |own: f64, perfect: f64| {
+        let mut record = whole("ring");
+        record.bounds.iter_mut().for_each(|found| (found.whole, found.by_class) = (bound(own), bound(own)));
+        record.what_if.iter_mut().for_each(|what_if| what_if.bound.value = perfect);
+        record
+    };
+    assert!(with(0.5, 0.5).first().is_none() && !page(with(0.5, 0.5)).contains("first, for the bound"));
+    assert!(with(0.0, 0.0).first().is_none());
+    assert!(with(0.5, 0.25).first().is_some());
+    // Of a vacuous bound it is the one that comes nearest.
+    assert!(with(1.0, 1.0).first().is_some());
+}
+
+#[test]
 fn hostile_text_stays_text() {
     for text in [page(whole(HOSTILE)), render_certificate(&whole(HOSTILE))] {
         check(&text);
