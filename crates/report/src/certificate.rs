@@ -70,7 +70,9 @@ pub struct CertificateRecord {
     pub infonce: Option<InfoNceRecord>,
     /// The cross-correlation matrix, and what it says of the divergence.
     pub correlation: Option<CorrelationRecord>,
-    /// Measures that need neither labels nor theory: uniformity, RankMe, αReQ, LiDAR.
+    /// Measures that need neither labels nor theory: uniformity, RankMe, αReQ, LiDAR. RankMe and αReQ are of the embeddings
+    /// as the encoder gives them, which is how their authors define them; while a run trains, `metrics.jsonl` has both of
+    /// embeddings of length 1, and the two are not to be compared.
     pub geometry: Vec<Named>,
     /// The Lipschitz constant of the encoder, as far as it was seen; none without pixels.
     pub lipschitz: Option<Quantity>,

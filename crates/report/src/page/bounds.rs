@@ -233,7 +233,7 @@ fn checks(record: &CertificateRecord) -> Markup {
     html! {
         details {
             summary { "Further measures and checks" }
-            p.quiet { "Of the " (counted(record.images as u64, "image", "images")) " certified: LiDAR of all their views, uniformity, RankMe and αReQ of the images themselves." }
+            p.quiet { "Of the " (counted(record.images as u64, "image", "images")) " certified: LiDAR of all their views, uniformity, RankMe and αReQ of the images themselves. RankMe and αReQ are of embeddings as the encoder gives them; the curves of training show them of embeddings of length 1, so these two do not go on from there." }
             table { tbody {
                 @for named in &record.geometry { tr { th scope="row" { (named.name) } td { (value(&named.quantity)) } } }
                 @if let Some(ratio) = &record.lipschitz { tr { th scope="row" { "largest ratio of distances after and before the encoder" } td { (value(ratio)) } } }

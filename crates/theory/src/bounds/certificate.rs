@@ -237,7 +237,7 @@ impl World {
             let slack = match form {
                 Form::Published | Form::Derived => {
                     let slack = |k| self.slack(form, k, sigma, share / least_mass, gap + 2.0 * epsilon);
-                    slack(self.need.hardest(form))
+                    slack(self.need.hardest_printed())
                 }
                 Form::Sharpened => {
                     let of_class = |k: usize| {
