@@ -117,6 +117,9 @@ pub enum Error {
         /// The dimension.
         dim: usize,
     },
+    /// What the theory does not measure.
+    #[error(transparent)]
+    Theory(#[from] selfsame_theory::Error),
     /// The eigenvalue iteration failed on a finite matrix, which is not expected to happen.
     #[error("the eigenvalue iteration did not converge on a {dim} × {dim} matrix")]
     Eigen {

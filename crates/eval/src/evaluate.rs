@@ -203,7 +203,7 @@ fn shape(subject: &Subject<'_>, encoder: &ResNet, test: &Features) -> Result<Geo
     Ok(Geometry {
         alignment_over,
         images: Some(some.rows() as u64),
-        alignment: Some(geometry::alignment(&Normalised(&features), ViewSet::PER_IMAGE)?.finite),
+        alignment: Some(geometry::alignment(&Normalised(&features), ViewSet::PER_IMAGE)?),
         uniformity: if some.rows() > 1 { Some(geometry::uniformity(&some)?) } else { None },
         rankme: if some.dim() <= MAX_DIM { Some(geometry::rank_me(&some)?) } else { None },
     })

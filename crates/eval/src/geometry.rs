@@ -1,28 +1,17 @@
 //! The shape of a cloud of features, without labels: alignment, uniformity, effective rank.
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use selfsame_theory::{Views, measure};
 
 use crate::features::{Features, Normalised};
 use crate::{Error, Rows, matrix};
 
-/// How far views of one image lie apart: E over images of E ‖f(x₁) − f(x₂)‖², smaller is better.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Alignment {
-    /// Over the finite view sets, x₁ and x₂ drawn independently (so possibly equal): exact.
-    pub finite: f64,
-    /// `finite` × M / (M − 1): the unbiased estimate for the distribution the M views were drawn
-    /// from. None for a single view.
-    pub unbiased: Option<f64>,
-}
-
-/// Alignment loss of M = `views_per_image` views an image, those of an image in consecutive rows
-/// (Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
-/// Uniformity on the Hypersphere", ICML 2020, with α = 2; Huang et al., ICLR 2023).
+/// Alignment loss E over images of E ‖f(x₁) − f(x₂)‖² of M = `views_per_image` views an image, those of an image in
+/// consecutive rows, x₁ and x₂ drawn independently of them, so possibly equal (Wang and Isola, "Understanding Contrastive
+/// Representation Learning through Alignment and Uniformity on the Hypersphere", ICML 2020, with α = 2; Huang et al., ICLR
+/// 2023): smaller is better.
 ///
 /// Rows are taken as they are; for the InfoNCE family pass [`Normalised`] ones.
-/// Per image it is 2 (mean ‖f‖² − ‖mean f‖²), computed as twice the mean of ‖f − mean f‖², which is
-/// the same number without the cancellation. Sums are f64.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without rows, [`Error::Views`] where they are not whole images.
@@ -31,38 +20,25 @@ pub struct Alignment {
 /// use selfsame_eval::{Features, geometry};
 ///
 /// let views = Features::new(4, 1, vec![0.0, 2.0, 5.0, 5.0])?;
-/// let alignment = geometry::alignment(&views, 2)?;
-/// assert_eq!((alignment.finite, alignment.unbiased), (1.0, Some(2.0)));
+/// assert_eq!(geometry::alignment(&views, 2), Ok(1.0));
 /// # Ok::<(), selfsame_eval::Error>(())
 /// ```
-pub fn alignment(views: &dyn Rows, views_per_image: usize) -> Result<Alignment, Error> {
-    let (rows, dim) = (views.rows(), views.dim());
-    if rows == 0 {
+pub fn alignment(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
+    of_views(views, views_per_image, |views| measure::alignment(views).finite)
+}
+
+/// What the theory measures of rows that are `views_per_image` views of each image.
+fn of_views<T>(rows: &dyn Rows, views_per_image: usize, of: impl FnOnce(&Views<'_>) -> T) -> Result<T, Error> {
+    let (count, dim) = (rows.rows(), rows.dim());
+    if count == 0 {
         return Err(Error::TooFewRows { set: "view", found: 0, needed: 1 });
     }
-    if views_per_image == 0 || rows % views_per_image != 0 {
-        return Err(Error::Views { rows, views_per_image });
+    if views_per_image == 0 || count % views_per_image != 0 {
+        return Err(Error::Views { rows: count, views_per_image });
     }
-    let buffers = || (vec![0.0_f32; dim], vec![0.0_f64; dim]);
-    let of_image = |(row, mean): &mut (Vec<f32>, Vec<f64>), image: usize| {
-        let range = image * views_per_image..(image + 1) * views_per_image;
-        mean.fill(0.0);
-        for view in range.clone() {
-            views.read(view, row);
-            mean.iter_mut().zip(&*row).for_each(|(mean, &value)| *mean += f64::from(value) / views_per_image as f64);
-        }
-        let mut sum = 0.0;
-        for view in range {
-            views.read(view, row);
-            sum += row.iter().zip(&*mean).map(|(&value, mean)| (f64::from(value) - mean).powi(2)).sum::<f64>();
-        }
-        2.0 * sum / views_per_image as f64
-    };
-    let images = rows / views_per_image;
-    let per_image: Vec<f64> = (0..images).into_par_iter().map_init(buffers, of_image).collect();
-    let finite = per_image.iter().sum::<f64>() / images as f64;
-    let correction = views_per_image as f64 / (views_per_image as f64 - 1.0);
-    Ok(Alignment { finite, unbiased: (views_per_image > 1).then_some(finite * correction) })
+    let mut values = vec![0.0_f32; count * dim];
+    matrix::read_block(rows, 0..count, &mut values);
+    Ok(of(&Views::new(count / views_per_image, views_per_image, dim, &values)?))
 }
 
 /// Uniformity loss log E exp(−2 ‖x − y‖²) over the pairs of distinct rows (Wang and Isola, ICML 2020,
@@ -117,7 +93,7 @@ pub fn uniformity(rows: &dyn Rows) -> Result<f64, Error> {
 /// Rows are taken as they are; distances in f64.
 ///
 /// # Errors
-/// [`Error::Views`] where the rows are not whole images.
+/// [`Error::TooFewRows`] without rows, [`Error::Views`] where they are not whole images.
 ///
 /// ```
 /// use selfsame_eval::{Features, geometry};
@@ -127,23 +103,7 @@ pub fn uniformity(rows: &dyn Rows) -> Result<f64, Error> {
 /// # Ok::<(), selfsame_eval::Error>(())
 /// ```
 pub fn diameters(views: &dyn Rows, views_per_image: usize) -> Result<Vec<f64>, Error> {
-    let (rows, dim) = (views.rows(), views.dim());
-    if views_per_image == 0 || rows % views_per_image != 0 {
-        return Err(Error::Views { rows, views_per_image });
-    }
-    let of_image = |image: usize| {
-        let mut values = vec![0.0; views_per_image * dim];
-        matrix::read_block(views, image * views_per_image..(image + 1) * views_per_image, &mut values);
-        let mut largest = 0.0_f64;
-        for (i, first) in values.chunks_exact(dim).enumerate() {
-            for second in values.chunks_exact(dim).take(i) {
-                let square = first.iter().zip(second).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
-                largest = largest.max(square);
-            }
-        }
-        largest.sqrt()
-    };
-    Ok((0..rows / views_per_image).into_par_iter().map(of_image).collect())
+    of_views(views, views_per_image, |views| measure::diameters(views).of_image)
 }
 
 /// Effective rank of the features, RankMe (Garrido, Balestriero, Najman and LeCun, "RankMe: Assessing
@@ -305,18 +265,15 @@ mod tests {
         ) {
             let features = random(images * views, dim, seed);
             let row = |image: usize, view: usize| features.row(image * views + view);
-            let (mut all, mut distinct) = (0.0, 0.0);
+            let mut all = 0.0;
             for image in 0..images {
                 for (first, second) in (0..views).flat_map(|first| (0..views).map(move |second| (first, second))) {
                     let distance = squared_distance(row(image, first), row(image, second));
                     all += distance / (images * views * views) as f64;
-                    distinct += distance / (images * views * (views - 1).max(1)) as f64;
                 }
             }
             let found = alignment(&features, views).unwrap();
-            prop_assert!((found.finite - all).abs() < 1e-12);
-            prop_assert_eq!(found.unbiased.is_some(), views > 1);
-            prop_assert!((found.unbiased.unwrap_or(0.0) - distinct).abs() < 1e-12);
+            prop_assert!((found - all).abs() < 1e-12);
         }
 
         #[test]
@@ -357,9 +314,8 @@ mod tests {
     #[test]
     fn views_that_coincide_are_aligned_exactly() {
         let views = Features::new(4, 2, [0.1, 1e30].repeat(4)).unwrap();
-        let alignment = alignment(&views, 4).unwrap();
         // The mean of four equal f64 is exact.
-        assert_eq!((alignment.finite, alignment.unbiased), (0.0, Some(0.0)));
+        assert_eq!(alignment(&views, 4), Ok(0.0));
     }
 
     #[test]

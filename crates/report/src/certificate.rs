@@ -12,6 +12,9 @@ use crate::sprite::Sprite;
 
 /// Name of the file that holds a [`CertificateRecord`].
 pub const CERTIFICATE_FILE: &str = "certificate.json";
+/// The share of the middle class that δ brings together where one number of σ stands for its curve, and of the images that
+/// ε leaves spread where one does for R_ε.
+pub const LEVEL: f64 = 0.5;
 /// Images of each class in [`CertificateRecord::examples`].
 pub const EXAMPLES: usize = 4;
 
@@ -67,7 +70,9 @@ pub struct CertificateRecord {
     pub infonce: Option<InfoNceRecord>,
     /// The cross-correlation matrix, and what it says of the divergence.
     pub correlation: Option<CorrelationRecord>,
-    /// Measures that need neither labels nor theory: uniformity, RankMe, αReQ, LiDAR.
+    /// Measures that need neither labels nor theory: uniformity, RankMe, αReQ, LiDAR. RankMe and αReQ are of the embeddings
+    /// as the encoder gives them, which is how their authors define them; while a run trains, `metrics.jsonl` has both of
+    /// embeddings of length 1, and the two are not to be compared.
     pub geometry: Vec<Named>,
     /// The Lipschitz constant of the encoder, as far as it was seen; none without pixels.
     pub lipschitz: Option<Quantity>,
@@ -91,14 +96,13 @@ impl CertificateRecord {
         all.min_by(|a, b| a.value.total_cmp(&b.value))
     }
 
-    /// The factor to change first to improve the bound: the one that, were it perfect, would help most; none where nothing is left to gain.
+    /// The factor to change first to improve the bound: the one that, were it perfect, would help most; none where nothing is
+    /// left to gain, or not by one factor alone. Of a vacuous bound it is the one that would come nearest.
     pub fn first(&self) -> Option<&WhatIf> {
-        if self.best_bound().is_some_and(|bound| bound.value == 0.0) {
-            return None;
-        }
+        let own = self.best_bound().map_or(1.0, |bound| bound.value);
         let order =
             |a: &&WhatIf, b: &&WhatIf| a.bound.value.total_cmp(&b.bound.value).then(b.slack.total_cmp(&a.slack));
-        self.what_if.iter().min_by(order)
+        self.what_if.iter().min_by(order).filter(|best| own >= 1.0 || best.bound.value < own)
     }
 
     /// A number of [`geometry`](Self::geometry) or [`errors`](Self::errors), by its name.
@@ -188,17 +192,19 @@ pub struct Spread {
     pub outside_of_half: Quantity,
     /// What L_align proves of it: M·L_align/ε², at most 1.
     pub bound: Quantity,
-    /// log₁₀ of what theorem 2 of the paper says, for the constants named there; none without pixels.
+    /// log₁₀ of what theorem 2 of the paper says, for the constants named there and L_align of views drawn; none without
+    /// pixels, or with fewer than two views drawn of each image.
     pub log10_published: Option<Quantity>,
 }
 
 /// How near the images of a class are in pixels, by their nearest views.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConcentrationRecord {
-    /// The δ of the numbers below: where the main part of the middle class holds half of it.
-    pub delta: f64,
+    /// The δ of the numbers below: where the main part of the middle class holds [`LEVEL`] of it. A bound from above where
+    /// the proof of its curve ran out of time.
+    pub delta: Quantity,
     /// The same as the root mean square difference of a colour channel, in levels of 255.
-    pub levels: f64,
+    pub levels: Quantity,
     /// Seconds that the proof of each curve might take; none for as long as it took.
     pub budget: Option<f64>,
     /// σ: the smallest share of a class in its main part.

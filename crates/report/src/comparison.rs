@@ -16,9 +16,9 @@ pub struct Comparison {
     pub selfsame: String,
     /// The command, word by word.
     pub command: Vec<String>,
-    /// The δ that σ is taken at in all runs, and the ε of R_ε; none where no run has them.
+    /// The δ that σ is taken at in all runs; none where no run has one.
     pub delta: Option<f64>,
-    /// The ε that R_ε is taken at in all runs.
+    /// The ε that R_ε is taken at in all runs; none where no run has one.
     pub epsilon: Option<f64>,
     /// Names of the accuracies, in the order of [`ComparedRun::accuracies`] and [`Predictor::taus`].
     pub accuracies: Vec<String>,

@@ -40,7 +40,7 @@ mod sprite;
 pub use folder::{Report, ReportError, read, read_certificate, write_atomic, write_json};
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
 pub use page::{
-    percent, percent_up, render, render_certificate, render_comparison, render_experiment, render_forecast,
+    number_to, percent, percent_up, render, render_certificate, render_comparison, render_experiment, render_forecast,
     render_gallery, render_roofline,
 };
 pub use sprite::{Sprite, SpriteError};

@@ -16,7 +16,7 @@ fn exact(value: f64) -> Quantity {
 }
 
 fn bound(value: f64) -> Quantity {
-    Quantity { value, trust: Trust::Bound }
+    Quantity::at_most(value)
 }
 
 fn estimate(value: f64, low: f64, high: f64) -> Quantity {
@@ -51,7 +51,7 @@ fn whole(text: &str) -> CertificateRecord {
         product: exact(-0.5),
         most: exact(7.0),
         published: bound(9.0),
-        sharper: bound(6.5),
+        sharper: bound(6.50001),
         centred: bound(5.25),
     };
     CertificateRecord {
@@ -82,17 +82,17 @@ fn whole(text: &str) -> CertificateRecord {
                 outside: exact(0.5),
                 outside_interval: estimate(0.5, 0.3, 0.7),
                 outside_of_half: exact(0.375),
-                bound: bound(1.0),
+                bound: bound(0.71301),
                 log10_published: Some(assumed(41.5, text)),
             }],
         }),
         concentration: Some(ConcentrationRecord {
-            delta: 120.0,
-            levels: 7.5,
+            delta: bound(120.0),
+            levels: bound(7.50011),
             budget: None,
             sigma: exact(0.4375),
             sigma_interval: estimate(0.4375, 0.3, 0.6),
-            mean_sigma: bound(0.5),
+            mean_sigma: Quantity::at_least(0.56789),
             mean_sigma_interval: estimate(0.5, 0.4, 0.6),
             overlap: exact(0.0625),
             touching: exact(0.0),
@@ -140,11 +140,11 @@ fn whole(text: &str) -> CertificateRecord {
             gram_residual: Some(exact(2e-16)),
             within: Some(exact(4.0)),
             average: Some(exact(0.7)),
-            average_bound: Some(bound(0.9)),
+            average_bound: Some(bound(0.900001)),
         }),
         geometry: vec![named("RankMe", exact(6.2)), named(text, exact(1.1))],
         lipschitz: Some(estimate(0.004, 0.004, 0.004)),
-        lipschitz_bound: Some(Quantity { value: 1.5e9, trust: Trust::Bound }),
+        lipschitz_bound: Some(bound(1.5011e9)),
         assumptions: [Some(true), Some(false), None]
             .map(|holds| Assumption { name: text.into(), holds, finding: text.into() })
             .into(),
@@ -189,8 +189,15 @@ fn what_was_found_is_on_the_page() {
     for part in [
         "id=\"factors\"",
         "id=\"bounds\"",
-        "<b>37.5%</b> <small class=\"bound\">bound</small>",
-        "<b>31.2%</b> <small class=\"bound\">bound</small>",
+        "<b>37.5%</b> <small class=\"bound\">bound, at most</small>",
+        // Bounds are rounded to the side that the truth is on.
+        "<b>31.3%</b> <small class=\"bound\">bound, at most</small>",
+        "<b>71.4%</b> <small class=\"bound\">bound, at most</small>",
+        "<b>6.501</b> <small class=\"bound\">bound, at most</small>",
+        "<b>0.9001</b> <small class=\"bound\">bound, at most</small>",
+        "<b>1.51e9</b> <small class=\"bound\">bound, at most</small>",
+        "at least 56.7%",
+        "7.501/255",
         "<b>vacuous</b>",
         "<b>0.25</b> <small class=\"estimate\">estimate, 0.22 to 0.28</small>",
         "vacuous: 10 to the 41.5",
@@ -205,6 +212,21 @@ fn what_was_found_is_on_the_page() {
     // A vacuous bound is never shown as a percentage.
     assert!(!text.contains("<b>100.0%</b>"));
     assert!(render_certificate(&whole("ring")).contains("Certificate of ring"));
+}
+
+#[test]
+fn no_factor_is_first_where_none_alone_improves_the_bound() {
+    let with = |own: f64, perfect: f64| {
+        let mut record = whole("ring");
+        record.bounds.iter_mut().for_each(|found| (found.whole, found.by_class) = (bound(own), bound(own)));
+        record.what_if.iter_mut().for_each(|what_if| what_if.bound.value = perfect);
+        record
+    };
+    assert!(with(0.5, 0.5).first().is_none() && !page(with(0.5, 0.5)).contains("first, for the bound"));
+    assert!(with(0.0, 0.0).first().is_none());
+    assert!(with(0.5, 0.25).first().is_some());
+    // Of a vacuous bound it is the one that comes nearest.
+    assert!(with(1.0, 1.0).first().is_some());
 }
 
 #[test]

@@ -45,5 +45,5 @@ mod views;
 pub use error::Error;
 pub use kendall::{Kendall, kendall_tau};
 pub use labels::Labels;
-pub use trust::{Quantity, Trust};
+pub use trust::{Quantity, Side, Trust};
 pub use views::{Values, Views};

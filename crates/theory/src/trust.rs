@@ -23,7 +23,10 @@ pub enum Trust {
         sample: usize,
     },
     /// Proved of the finite sample, from exact inputs.
-    Bound,
+    Bound {
+        /// On which side of it the truth is.
+        side: Side,
+    },
     /// True if something that was not checked is.
     Assumed {
         /// What that is.
@@ -31,26 +34,57 @@ pub enum Trust {
     },
 }
 
+/// The side of a bound that the truth is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The truth is no more.
+    AtMost,
+    /// The truth is no less.
+    AtLeast,
+}
+
+impl Side {
+    /// That of the bound that one becomes by a change of sign, as an error's does for an accuracy.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::AtMost => Self::AtLeast,
+            Self::AtLeast => Self::AtMost,
+        }
+    }
+}
+
 impl Trust {
-    /// What a bound is worth whose inputs are worth `inputs`: a [`Trust::Bound`] where all are exact or bounds
-    /// themselves, and else an assumption, because a proof from an estimate proves nothing.
+    /// What a bound on `side` is worth whose inputs are worth `inputs`: a [`Trust::Bound`] where all are exact or bounds
+    /// themselves, each on the side that the proof takes it from, and else an assumption, because a proof from an estimate
+    /// proves nothing.
     ///
     /// ```
-    /// use selfsame_theory::Trust;
+    /// use selfsame_theory::{Side, Trust};
     ///
-    /// assert_eq!(Trust::of_bound(&[Trust::Exact, Trust::Bound]), Trust::Bound);
+    /// let bound = Trust::Bound { side: Side::AtMost };
+    /// assert_eq!(Trust::of_bound(Side::AtMost, &[Trust::Exact, bound.clone()]), bound);
     /// let assumed = Trust::Assumed { that: "the largest measured ratio is the Lipschitz constant".into() };
-    /// assert_eq!(Trust::of_bound(&[Trust::Exact, assumed.clone()]), assumed);
+    /// assert_eq!(Trust::of_bound(Side::AtMost, &[Trust::Exact, assumed.clone()]), assumed);
     /// ```
-    pub fn of_bound(inputs: &[Trust]) -> Trust {
+    pub fn of_bound(side: Side, inputs: &[Trust]) -> Trust {
         let doubt = inputs.iter().find_map(|input| match input {
-            Self::Exact | Self::Bound => None,
+            Self::Exact | Self::Bound { .. } => None,
             Self::Estimate { method, .. } => {
                 Some(Self::Assumed { that: format!("an estimate ({method}) is the true value").into() })
             }
             Self::Assumed { .. } => Some(input.clone()),
         });
-        doubt.unwrap_or(Self::Bound)
+        doubt.unwrap_or(Self::Bound { side })
+    }
+
+    /// The side of a bound; none of what is none.
+    pub fn side(&self) -> Option<Side> {
+        match self {
+            Self::Bound { side } => Some(*side),
+            _ => None,
+        }
     }
 }
 
@@ -65,7 +99,8 @@ impl fmt::Display for Trust {
             Self::Estimate { low, high, method, sample } => {
                 write!(f, "estimate within {} to {} ({method}, {sample} draws)", end(low), end(high))
             }
-            Self::Bound => write!(f, "bound"),
+            Self::Bound { side: Side::AtMost } => write!(f, "bound, at most"),
+            Self::Bound { side: Side::AtLeast } => write!(f, "bound, at least"),
             Self::Assumed { that } => write!(f, "assumed that {that}"),
         }
     }
@@ -75,10 +110,10 @@ impl fmt::Display for Trust {
 /// trust carries.
 ///
 /// ```
-/// use selfsame_theory::{Quantity, Trust};
+/// use selfsame_theory::Quantity;
 ///
-/// let error = Quantity { value: 0.25, trust: Trust::Bound };
-/// assert_eq!(serde_json::to_string(&error)?, r#"{"value":0.25,"trust":"bound"}"#);
+/// let error = Quantity::at_most(0.25);
+/// assert_eq!(serde_json::to_string(&error)?, r#"{"value":0.25,"trust":"bound","side":"at_most"}"#);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +129,16 @@ impl Quantity {
     /// A number computed from the finite sample.
     pub fn exact(value: f64) -> Self {
         Self { value, trust: Trust::Exact }
+    }
+
+    /// A bound from above.
+    pub fn at_most(value: f64) -> Self {
+        Self { value, trust: Trust::Bound { side: Side::AtMost } }
+    }
+
+    /// A bound from below.
+    pub fn at_least(value: f64) -> Self {
+        Self { value, trust: Trust::Bound { side: Side::AtLeast } }
     }
 }
 
@@ -111,7 +156,8 @@ mod tests {
     fn every_kind_survives_json() {
         let estimate = Trust::Estimate { low: Some(0.1), high: None, method: "largest ratio".into(), sample: 7 };
         let assumed = Trust::Assumed { that: "views of different classes do not meet".into() };
-        for trust in [Trust::Exact, Trust::Bound, estimate, assumed] {
+        let [most, least] = [Side::AtMost, Side::AtLeast].map(|side| Trust::Bound { side });
+        for trust in [Trust::Exact, most, least, estimate, assumed] {
             let quantity = Quantity { value: 1.5, trust };
             let text = serde_json::to_string(&quantity).unwrap();
             assert_eq!(serde_json::from_str::<Quantity>(&text).unwrap(), quantity, "{text}");
@@ -128,8 +174,11 @@ mod tests {
     #[test]
     fn a_bound_from_an_estimate_is_an_assumption() {
         let estimate = Trust::Estimate { low: None, high: None, method: "sampled pairs".into(), sample: 9 };
-        let found = Trust::of_bound(&[Trust::Bound, estimate]);
+        let bound = Trust::Bound { side: Side::AtLeast };
+        let found = Trust::of_bound(Side::AtLeast, &[bound.clone(), estimate]);
         assert_eq!(found.to_string(), "assumed that an estimate (sampled pairs) is the true value");
-        assert_eq!(Trust::of_bound(&[]), Trust::Bound);
+        assert_eq!(Trust::of_bound(Side::AtLeast, &[]), bound);
+        assert_eq!((bound.side(), Trust::Exact.side()), (Some(Side::AtLeast), None));
+        assert_eq!(bound.to_string(), "bound, at least");
     }
 }

@@ -72,9 +72,10 @@ enum Form {
     AsGiven,
     /// Each row times its own factor.
     Sphere(Vec<f64>),
-    /// Each column less its mean, times its own factor.
+    /// Each column less its mean, and less what is then left of one, times its own factor.
     Standardised {
         means: Vec<f64>,
+        rests: Vec<f64>,
         factors: Vec<f64>,
     },
 }
@@ -141,12 +142,16 @@ impl<'a> Views<'a> {
             sums.iter_mut().zip(&row).for_each(|(sum, &value)| sum.add(value));
         }
         let means: Vec<f64> = sums.into_iter().map(|sum| sum.value() / rows).collect();
+        // A mean is off by its last digits, which are not the last ones of a column that varies little.
+        let mut sums = vec![Sum::default(); self.dim];
         let mut squares = vec![Sum::default(); self.dim];
         let mut largest = vec![0.0_f64; self.dim];
         for index in 0..self.rows() {
             self.read(index, &mut row);
             for (column, value) in row.iter().enumerate() {
-                squares[column].add((value - means[column]).powi(2));
+                let centred = value - means[column];
+                sums[column].add(centred);
+                squares[column].add(centred.powi(2));
                 largest[column] = largest[column].max(value.abs());
             }
         }
@@ -156,7 +161,8 @@ impl<'a> Views<'a> {
         if let Some(column) = (0..self.dim).find(constant) {
             return Err(Error::ConstantColumn { column, value: means[column] });
         }
-        self.form = Form::Standardised { means, factors: deviations.into_iter().map(f64::recip).collect() };
+        let rests = sums.into_iter().map(|sum| sum.value() / rows).collect();
+        self.form = Form::Standardised { means, rests, factors: deviations.into_iter().map(f64::recip).collect() };
         Ok(self)
     }
 
@@ -224,11 +230,10 @@ impl<'a> Views<'a> {
         match &self.form {
             Form::AsGiven => {}
             Form::Sphere(factors) => into.iter_mut().for_each(|value| *value *= factors[row]),
-            Form::Standardised { means, factors } => {
-                into.iter_mut()
-                    .zip(means)
-                    .zip(factors)
-                    .for_each(|((value, mean), factor)| *value = (*value - mean) * factor);
+            Form::Standardised { means, rests, factors } => {
+                for (column, value) in into.iter_mut().enumerate() {
+                    *value = (*value - means[column] - rests[column]) * factors[column];
+                }
             }
         }
     }

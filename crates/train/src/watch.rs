@@ -33,7 +33,7 @@ pub(crate) fn outputs(pair: [&Tensor<2>; 2], epsilon: f64) -> Result<BTreeMap<St
     let mut found = spread(&views, &first)?;
     let rows = Normalised(&views);
     let apart = geometry::diameters(&rows, 2)?.into_iter().filter(|diameter| *diameter > epsilon).count();
-    found.insert("alignment".to_owned(), geometry::alignment(&rows, 2)?.finite);
+    found.insert("alignment".to_owned(), geometry::alignment(&rows, 2)?);
     found.insert("r_epsilon".to_owned(), apart as f64 / images as f64);
     Ok(found)
 }
@@ -53,7 +53,7 @@ pub(crate) fn representations(rows: Tensor<2>) -> Result<BTreeMap<String, f64>, 
 fn spread(all: &Features, first: &[f32]) -> Result<BTreeMap<String, f64>, Error> {
     let (rows, dim) = (Normalised(all), all.dim());
     // All rows as views of one image: twice their variance.
-    let variance = geometry::alignment(&rows, all.rows())?.finite / 2.0;
+    let variance = geometry::alignment(&rows, all.rows())? / 2.0;
     let chosen = match first.len() / dim {
         images if images.min(dim) > RANKED => sample(images, RANKED),
         images => (0..images).collect(),

@@ -1,12 +1,12 @@
 //! What is proved of the error, beside what was measured; what stands in the way; what the proofs take for granted.
 
 use maud::{Markup, html};
-use selfsame_theory::Quantity;
 use selfsame_theory::bounds::certificate::Form;
+use selfsame_theory::{Quantity, Side};
 
 use super::Section;
-use super::format::{NONE, count, counted, number, percent, percent_up};
-use super::quantity::{self, share, value};
+use super::format::{NONE, count, counted, number, number_to, percent, percent_up};
+use super::quantity::{self, at_most, share, value};
 use crate::certificate::{Assumption, CertificateRecord, LossPair, Pair};
 
 /// Pairs of classes in the table.
@@ -140,11 +140,12 @@ fn letters() -> Markup {
 }
 
 fn of_classes(record: &CertificateRecord) -> Markup {
-    let cell = |quantity: &Option<Quantity>, text: &dyn Fn(f64) -> String| match quantity {
-        Some(quantity) => html! { td title=(quantity.trust) { (text(quantity.value)) } },
+    let cell = |quantity: &Option<Quantity>, text: &dyn Fn(&Quantity) -> String| match quantity {
+        Some(quantity) => html! { td title=(quantity.trust) { (text(quantity)) } },
         None => html! { td { (NONE) } },
     };
-    let bound = |value: f64| if value < 1.0 { percent_up(value) } else { "vacuous".into() };
+    let bound = |bound: &Quantity| if bound.value < 1.0 { percent_up(bound.value) } else { "vacuous".into() };
+    let plain = |quantity: &Quantity| number(quantity.value);
     html! {
         @if !record.classes.is_empty() {
             details {
@@ -162,9 +163,9 @@ fn of_classes(record: &CertificateRecord) -> Markup {
                                     td { (count(class.images as u64)) }
                                     td title=(class.error.trust) { (percent(class.error.value)) }
                                     (cell(&class.bound, &bound))
-                                    (cell(&class.sigma, &percent))
-                                    (cell(&class.separation, &number))
-                                    (cell(&class.alignment, &number))
+                                    (cell(&class.sigma, &quantity::share_in_words))
+                                    (cell(&class.separation, &plain))
+                                    (cell(&class.alignment, &plain))
                                     td title=(class.norm2.trust) { (number(class.norm2.value)) }
                                 }
                             }
@@ -185,19 +186,20 @@ fn divergence(record: &CertificateRecord) -> Markup {
     let loss = record.infonce.as_ref();
     let name = |class: usize| record.classes.get(class).map_or("", |class| class.name.as_str());
     let average = [
-        ("as measured", found.mean.as_ref()),
         ("at most, by L_2 and the centres' lengths", loss.and_then(|loss| loss.average.as_ref())),
         ("at most, by L_2 alone", loss.and_then(|loss| loss.label_free.as_ref())),
         ("at most, by the mean embedding alone", loss.and_then(|loss| loss.from_mean.as_ref())),
     ];
     let cell = |quantity: &Quantity, most: f64| {
-        html! { td { @if quantity.value >= most { span.quantity title=(quantity.trust) { "vacuous " small { (number(quantity.value)) } } } @else { (value(quantity)) } } }
+        let text = number_to(quantity.value, Some(Side::AtMost));
+        html! { td { @if quantity.value >= most { span.quantity title=(quantity.trust) { "vacuous " small { (text) } } } @else { (at_most(quantity)) } } }
     };
     html! {
         details {
             summary { "What the losses prove of the divergence" }
             @if let Some(loss) = loss { p { "InfoNCE at temperature 1 is L₁ + L₂: L₁ = " (value(&loss.l1)) " is alignment, L₂ = " (value(&loss.l2)) " pushes the centres of classes apart. A product is at most 1, so a bound of 1 or more is vacuous: true of any encoder." } }
             table { tbody {
+                @if let Some(mean) = &found.mean { tr { th scope="row" { "mean product of two centres, as measured" } td { (value(mean)) } } }
                 @for (what, quantity) in average {
                     @if let Some(quantity) = quantity { tr { th scope="row" { "mean product of two centres, " (what) } (cell(quantity, 1.0)) } }
                 }
@@ -231,7 +233,7 @@ fn checks(record: &CertificateRecord) -> Markup {
     html! {
         details {
             summary { "Further measures and checks" }
-            p.quiet { "Of the " (counted(record.images as u64, "image", "images")) " certified: LiDAR of all their views, uniformity, RankMe and αReQ of the images themselves." }
+            p.quiet { "Of the " (counted(record.images as u64, "image", "images")) " certified: LiDAR of all their views, uniformity, RankMe and αReQ of the images themselves. RankMe and αReQ are of embeddings as the encoder gives them; the curves of training show them of embeddings of length 1, so these two do not go on from there." }
             table { tbody {
                 @for named in &record.geometry { tr { th scope="row" { (named.name) } td { (value(&named.quantity)) } } }
                 @if let Some(ratio) = &record.lipschitz { tr { th scope="row" { "largest ratio of distances after and before the encoder" } td { (value(ratio)) } } }
@@ -242,7 +244,7 @@ fn checks(record: &CertificateRecord) -> Markup {
                         tr { th scope="row" { "the same, for other images" } td { (share(&spread.outside_interval)) } }
                         tr { th scope="row" { "the same, from alignment: at most" } td { @if spread.bound.value >= 1.0 { "vacuous" } @else { (share(&spread.bound)) } } }
                         @if let Some(published) = &spread.log10_published {
-                            tr { th scope="row" { "the same, by theorem 2 of the paper: at most" } td title=(published.trust) { @if published.value >= 0.0 { "vacuous: 10 to the " (number(published.value)) } @else { (percent(10f64.powf(published.value))) } } }
+                            tr { th scope="row" { "the same, by theorem 2 of the paper: at most" } td title=(published.trust) { @if published.value >= 0.0 { "vacuous: 10 to the " (number(published.value)) } @else { (percent_up(10f64.powf(published.value))) } } }
                         }
                     }
                 }

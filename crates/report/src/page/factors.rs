@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::Section;
 use super::chart::{Axis, LineChart, round};
-use super::format::{NONE, counted, number, percent};
-use super::quantity::{self, value};
+use super::format::{NONE, counted, number, number_to, percent};
+use super::quantity::{self, share_in_words, value};
 use crate::certificate::{CertificateRecord, EXAMPLES, Pair, least_product};
 use crate::sprite::Sprite;
 
@@ -176,8 +176,8 @@ fn concentration(record: &CertificateRecord) -> Markup {
                 @match found {
                     Some(found) => {
                         "How often two images of one class have nearer views than two of different classes. Within δ = "
-                        (number(found.levels)) "/255 a channel, σ = " (percent(found.sigma.value))
-                        " of every class, and " (percent(found.mean_sigma.value)) " on average, lies together; at that distance "
+                        (number_to(found.levels.value, found.levels.trust.side())) "/255 a channel, σ: " (share_in_words(&found.sigma))
+                        " of every class, and " (share_in_words(&found.mean_sigma)) " on average, lies together; at that distance "
                         (percent(found.overlap.value)) " of the images also have one of another class near. It is a matter of "
                         "pixels and of the augmentation alone: no training changes it."
                     }

@@ -1,6 +1,7 @@
 //! Numbers and data as text.
 
 use maud::PreEscaped;
+use selfsame_theory::Side;
 use serde::Serialize;
 
 /// Stands for a number that is none.
@@ -13,8 +14,26 @@ pub fn percent(share: f64) -> String {
 
 /// A bound from above as a percentage, rounded up so that it stays one: `0.0704` is `7.1%`.
 pub fn percent_up(share: f64) -> String {
-    // What is a tenth of a percent but for the rounding of its last digits stays one.
-    percent((1000.0 * share - 1e-9).ceil() / 1000.0)
+    percent_to(share, Some(Side::AtMost))
+}
+
+/// A share as a percentage, rounded to the side that it bounds.
+pub(super) fn percent_to(share: f64, side: Option<Side>) -> String {
+    percent(outward(share, 1e-3, side))
+}
+
+/// A whole number of `unit`, on the side of `value` that it bounds; the value itself where it bounds none.
+fn outward(value: f64, unit: f64, side: Option<Side>) -> f64 {
+    // What is a whole number but for rounding, and what bounds add for that (10⁻¹⁰ and some), stays one.
+    const SLACK: f64 = 1e-5;
+    let units = value / unit;
+    let rounded = match side {
+        None => return value,
+        Some(Side::AtMost) => (units - SLACK).ceil(),
+        Some(Side::AtLeast) => (units + SLACK).floor(),
+    };
+    // Beyond what an f64 can count there are no units.
+    if rounded.is_finite() && unit > 0.0 { rounded * unit } else { value }
 }
 
 /// A count with its thousands set apart: `12,500`.
@@ -37,6 +56,19 @@ pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
 
 /// A number with about four significant digits.
 pub(super) fn number(value: f64) -> String {
+    number_to(value, None)
+}
+
+/// A number with about four significant digits, rounded to the side that it bounds.
+pub fn number_to(value: f64, side: Option<Side>) -> String {
+    let size = value.abs();
+    let power = if size > 0.0 { size.log10().floor() as i32 } else { 0 };
+    let unit = match size {
+        _ if !(1e-3..1e6).contains(&size) => 10.0_f64.powi(power - 2),
+        _ if size >= 1000.0 => 1.0,
+        _ => 10.0_f64.powi(power - 3),
+    };
+    let value = outward(value, unit, side);
     let size = value.abs();
     if !value.is_finite() {
         NONE.into()
@@ -100,6 +132,14 @@ mod tests {
         let numbers = [0.0, 4.8123, -2.5, 512.04, 0.05, 12345.6, 1e-9, 1e300, 999.99, f64::INFINITY];
         let texts = ["0", "4.812", "-2.5", "512", "0.05", "12,346", "1.00e-9", "1.00e300", "1000", NONE];
         assert_eq!(numbers.map(number), texts);
+        let (up, down) = (Some(Side::AtMost), Some(Side::AtLeast));
+        assert_eq!([0.0704, 0.1, 0.1 + 1e-11, 0.10001].map(percent_up), ["7.1%", "10.0%", "10.0%", "10.1%"]);
+        assert_eq!([0.4379, 0.7, 0.99999].map(|share| percent_to(share, down)), ["43.7%", "70.0%", "99.9%"]);
+        let numbers = [0.0, 0.34561, -0.34569, -1.0 + 1e-10, 1234.1, 9.99901, 1.2341e9, -1.2349e9, 1e-9, 1e300];
+        let texts = ["0", "0.3457", "-0.3456", "-1", "1,235", "10", "1.24e9", "-1.23e9", "1.00e-9", "1.00e300"];
+        assert_eq!(numbers.map(|value| number_to(value, up)), texts);
+        let texts = ["0", "0.3456", "-0.3457", "-1", "1,234", "9.999", "1.23e9", "-1.24e9", "1.00e-9", "1.00e300"];
+        assert_eq!(numbers.map(|value| number_to(value, down)), texts);
         assert_eq!([3.21, 161.0, 7260.0, -1.0].map(duration), ["3.2 s", "2 min 41 s", "2 h 1 min", NONE]);
         assert_eq!(sentence_list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
     }

@@ -1,37 +1,56 @@
 //! A number with what it is worth.
 
 use maud::{Markup, html};
-use selfsame_theory::{Quantity, Trust};
+use selfsame_theory::{Quantity, Side, Trust};
 
-use super::format::{number, percent};
+use super::format::{number_to, percent_to};
 
 /// A word for what a number is worth.
 pub(super) fn kind(trust: &Trust) -> &'static str {
     match trust {
         Trust::Exact => "exact",
         Trust::Estimate { .. } => "estimate",
-        Trust::Bound => "bound",
+        Trust::Bound { .. } => "bound",
         Trust::Assumed { .. } => "assumed",
     }
 }
 
 /// A plain number, with its interval where it is an estimate.
 pub(super) fn value(quantity: &Quantity) -> Markup {
-    shown(quantity, &number)
+    shown(quantity, quantity.trust.side(), number_to)
+}
+
+/// The same of a number that nothing is above, if what it assumes is so: rounded up as a bound is.
+pub(super) fn at_most(quantity: &Quantity) -> Markup {
+    shown(quantity, Some(Side::AtMost), number_to)
 }
 
 /// A share, as a percentage.
 pub(super) fn share(quantity: &Quantity) -> Markup {
-    shown(quantity, &percent)
+    shown(quantity, quantity.trust.side(), percent_to)
 }
 
-fn shown(Quantity { value, trust }: &Quantity, text: &dyn Fn(f64) -> String) -> Markup {
+/// A share within a sentence.
+pub(super) fn share_in_words(quantity: &Quantity) -> String {
+    let words = match quantity.trust.side() {
+        None => "",
+        Some(Side::AtMost) => "at most ",
+        Some(Side::AtLeast) => "at least ",
+    };
+    words.to_owned() + &percent_to(quantity.value, quantity.trust.side())
+}
+
+/// A bound is rounded to its own side, so that what is read is one too.
+fn shown(Quantity { value, trust }: &Quantity, side: Option<Side>, text: fn(f64, Option<Side>) -> String) -> Markup {
     html! {
         span.quantity title=(trust) {
-            b { (text(*value)) }
+            b { (text(*value, side)) }
             " " small class=(kind(trust)) {
-                (kind(trust))
-                @if let Trust::Estimate { low: Some(low), high: Some(high), .. } = trust { ", " (text(*low)) " to " (text(*high)) }
+                @match trust {
+                    Trust::Bound { .. } => (trust),
+                    _ => (kind(trust)),
+                }
+                @if let Trust::Estimate { low: Some(low), high: Some(high), .. } = trust { ", " (text(*low, None)) " to " (text(*high, None)) }
                 @if let Trust::Estimate { low: None, high: None, .. } = trust { ", no interval" }
             }
         }
@@ -44,7 +63,7 @@ pub(super) fn legend() -> Markup {
         p.quiet {
             b { "exact" } ": computed from the images and views measured, true of them up to rounding. "
             b { "estimate" } ": what others of their kind would give, with its 95% interval. "
-            b { "bound" } ": proved; the truth is not beyond it. "
+            b { "bound" } ": proved; the truth is at most, or at least, that, and it is rounded to that side. "
             b { "assumed" } ": true only if something is that was not proved; point at it to see what."
         }
     }

@@ -105,7 +105,7 @@ fn proved_lipschitz(encoder: &ResNet, size: usize, sample: &Sample) -> anyhow::R
         return Ok(None);
     }
     let value = encoder.lipschitz(size) * lipschitz::normalised(shortest)?;
-    Ok(Some(Quantity { value, trust: Trust::Bound }))
+    Ok(Some(Quantity::at_most(value)))
 }
 
 fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, ClassRecord};
+use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, ClassRecord, LEVEL};
 use selfsame::report::comparison::{COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, Predictor};
 use selfsame::report::record::{RUN_FILE, Scores};
 use selfsame::report::{Report, read, read_certificate, render_comparison, wilson, write_atomic, write_json};
@@ -15,9 +15,6 @@ use super::{quoted, shown, typed};
 use crate::args::Compare as Args;
 use crate::misuse;
 use crate::terminal::Terminal;
-
-/// The share of the middle class of the middle run that δ brings together, and of its images that ε leaves spread.
-const LEVEL: f64 = 0.5;
 
 /// An accuracy: its name, where an evaluation has it, and what a certificate calls its error.
 type Accuracy = (&'static str, Option<fn(&Scores) -> f64>, &'static str);
@@ -159,9 +156,9 @@ fn middle(records: &[&CertificateRecord], of: fn(&CertificateRecord) -> Option<f
     values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
-/// The δ at which the middle class comes half together.
+/// The δ at which the middle class comes half together, or a bound of it.
 fn half_together(record: &CertificateRecord) -> Option<f64> {
-    Some(record.concentration.as_ref()?.delta)
+    Some(record.concentration.as_ref()?.delta.value)
 }
 
 /// The ε at which half of the images are spread.
@@ -181,7 +178,7 @@ fn sigma(record: &CertificateRecord, common: Common) -> Option<Quantity> {
     };
     // The first entry of a point bounds its δ from below, the second from above.
     let (low, high) = (share(1), share(0));
-    Some(Quantity { value: low, trust: if low < high { Trust::Bound } else { Trust::Exact } })
+    Some(if low < high { Quantity::at_least(low) } else { Quantity::exact(low) })
 }
 
 /// R_ε at the common ε.
@@ -191,7 +188,7 @@ fn outside(record: &CertificateRecord, common: Common) -> Option<Quantity> {
     // The first point is the smallest diameter of all, whatever is left out between the others.
     let Some(&[at, value]) = curve.iter().rfind(|point| point[0] <= epsilon) else { return Some(Quantity::exact(1.0)) };
     let known = at == epsilon || curve.len() == record.images;
-    Some(Quantity { value, trust: if known { Trust::Exact } else { Trust::Bound } })
+    Some(if known { Quantity::exact(value) } else { Quantity::at_most(value) })
 }
 
 /// Whether the evaluation, if there is one, measured the weights that were certified, if they were.
@@ -238,6 +235,7 @@ fn accuracy_of(error: &Quantity) -> Quantity {
         Trust::Estimate { low, high, method, sample } => {
             Trust::Estimate { low: high.map(|high| 1.0 - high), high: low.map(|low| 1.0 - low), method, sample }
         }
+        Trust::Bound { side } => Trust::Bound { side: side.opposite() },
         trust => trust,
     };
     Quantity { value: 1.0 - error.value, trust }

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use selfsame::report::certificate::{
+    AlignmentRecord, CERTIFICATE_FILE, CertificateRecord, ClassRecord, ConcentrationRecord, Named,
+};
 use selfsame::report::comparison::{ComparedRun, Comparison};
-use selfsame::report::read_certificate;
 use selfsame::report::record::Evaluation;
-use selfsame::theory::Trust;
+use selfsame::report::{read_certificate, write_json};
+use selfsame::theory::{Quantity, Trust};
 
 use crate::common::{run, said};
 use crate::embeddings::{file, npy, record, rows};
@@ -66,9 +69,16 @@ fn measures_and_their_order_are_those_of_the_runs() {
     assert_eq!(serde_json::from_slice::<Comparison>(&std::fs::read(out.join("compare.json")).unwrap()).unwrap(), found);
     assert!(std::fs::read_to_string(out.join("compare.html")).unwrap().contains("Kendall’s τ"));
 
-    let mut deltas: Vec<f64> = records.iter().map(|record| record.concentration.as_ref().unwrap().delta).collect();
+    let mut deltas: Vec<f64> =
+        records.iter().map(|record| record.concentration.as_ref().unwrap().delta.value).collect();
     deltas.sort_by(f64::total_cmp);
     assert_eq!(found.delta, Some(deltas[1]));
+    // ε is where half of the images of the middle run are spread.
+    let curve = |record: &CertificateRecord| record.alignment.as_ref().unwrap().curve.clone();
+    let mut halves: Vec<f64> =
+        records.iter().map(|record| curve(record).iter().find(|point| point[1] <= 0.5).unwrap()[0]).collect();
+    halves.sort_by(f64::total_cmp);
+    assert_eq!(found.epsilon, Some(halves[1]));
     let column = |name: &str| found.predictors.iter().position(|predictor| predictor.name == name).unwrap();
     for (path, record) in runs.iter().zip(&records) {
         let shown = path.display().to_string();
@@ -77,6 +87,10 @@ fn measures_and_their_order_are_those_of_the_runs() {
         let within = |curve: &Vec<[f64; 3]>| curve.iter().filter(|point| point[1] <= deltas[1]).count() as f64 / 5.0;
         let sigma = record.classes.iter().map(|class| within(&class.curve)).sum::<f64>() / 2.0;
         assert!((value("σ") - sigma).abs() < 1e-12);
+        // Of ten images every diameter is on the curve.
+        let outside = curve(record).iter().rfind(|point| point[0] <= halves[1]).map_or(1.0, |point| point[1]);
+        assert_eq!(row.values[column("R_ε")], Some(Quantity::exact(outside)));
+        assert_eq!(value("αReQ"), (record.named("αReQ").unwrap().value - 1.0).abs());
         assert_eq!(value("L_align"), record.alignment.as_ref().unwrap().best().value);
         assert_eq!(value("LiDAR"), record.named("LiDAR").unwrap().value);
         let evaluation = std::fs::read(path.join("eval.json")).unwrap();
@@ -127,4 +141,112 @@ fn measures_and_their_order_are_those_of_the_runs() {
     assert!(found.notes.iter().any(|note| note.contains("has no certificate")), "{:?}", found.notes);
     assert_eq!((found.complete(), found.runs.len()), (2, 3));
     assert!(std::fs::read_to_string(out.join("compare.html")).unwrap().contains("2 of 3 runs compared"));
+}
+
+/// A certificate of embeddings with what a comparison looks at: δ, σ's bounds for k images of each class, R_ε, αReQ, and
+/// the errors of kNN, where it is known, and of nearest centre.
+fn crafted(
+    delta: f64,
+    curve: [[f64; 2]; 4],
+    images: usize,
+    spread: &[[f64; 2]],
+    alpha: f64,
+    knn: Option<f64>,
+    error: f64,
+) -> CertificateRecord {
+    let exact = Quantity::exact;
+    let named = |name: &str, value: f64| Named { name: name.into(), quantity: exact(value) };
+    let class = |name: &str| ClassRecord {
+        name: name.into(),
+        images: images / 2,
+        alignment: None,
+        norm2: exact(1.0),
+        error: exact(0.0),
+        bound: None,
+        certificate: None,
+        sigma: None,
+        separation: None,
+        curve: curve.map(|[lower, upper]| [lower, upper, 0.0]).into(),
+    };
+    let errors = [("kNN", knn), ("nearest centre, others of their kind", Some(error))];
+    CertificateRecord {
+        images,
+        classes: vec![class("a"), class("b")],
+        alignment: Some(AlignmentRecord {
+            finite: exact(0.1),
+            unbiased: None,
+            chance: exact(2.0),
+            median_diameter: exact(0.5),
+            curve: spread.to_vec(),
+            spread: Vec::new(),
+        }),
+        concentration: Some(ConcentrationRecord {
+            delta: Quantity::at_most(delta),
+            levels: Quantity::at_most(delta),
+            budget: None,
+            sigma: exact(0.5),
+            sigma_interval: exact(0.5),
+            mean_sigma: exact(0.5),
+            mean_sigma_interval: exact(0.5),
+            overlap: exact(0.0),
+            touching: exact(0.0),
+            separation: None,
+            separation_interval: None,
+        }),
+        errors: errors.into_iter().filter_map(|(name, value)| Some(named(name, value?))).collect(),
+        geometry: vec![named("αReQ", alpha)],
+        ..CertificateRecord::default()
+    }
+}
+
+/// Where a curve was not proved to its end, or not written down whole, what it gives at the common distance is a bound on a
+/// known side; and the accuracy that leads is one that half of the runs have.
+#[test]
+fn what_is_not_known_exactly_is_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = [[0.0, 0.0], [1.0, 1.0], [2.0, 3.0], [4.0, 4.0]];
+    let closed = [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [4.0, 4.0]];
+    let thinned = [[0.1, 0.75], [0.3, 0.5], [0.9, 0.0]];
+    let whole = |first: f64| [[first, 0.75], [0.6, 0.5], [0.7, 0.25], [0.8, 0.0]];
+    let compared = |knn: [Option<f64>; 4], more: &[&str]| {
+        let certificates = [
+            crafted(2.0, open, 8, &thinned, 0.8, knn[0], 0.2),
+            crafted(2.5, closed, 8, &[[0.2, 0.75], [0.4, 0.5], [0.9, 0.0]], 1.1, knn[1], 0.1),
+            crafted(5.0, closed, 4, &whole(0.5), 1.5, knn[2], 0.3),
+            crafted(5.0, closed, 4, &whole(0.35), 2.0, knn[3], 0.4),
+        ];
+        let runs: Vec<PathBuf> = ["a", "b", "c", "d"].map(|name| folder.path().join(name)).into();
+        for (run, certificate) in runs.iter().zip(&certificates) {
+            std::fs::create_dir_all(run).unwrap();
+            write_json(&run.join(CERTIFICATE_FILE), certificate).unwrap();
+        }
+        let output = compare(&runs, &folder.path().join("out"), more);
+        assert!(output.status.success(), "{}", said(&output));
+        let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
+        let name = |run: &ComparedRun| Path::new(&run.run).file_name().unwrap().display().to_string();
+        let order: String = found.runs.iter().map(name).collect();
+        (found, order)
+    };
+    // kNN is known of one run only, and so orders nothing.
+    let (found, order) = compared([Some(0.25), None, None, None], &[]);
+    assert_eq!((found.delta, found.epsilon), (Some(2.5), Some(0.4)));
+    assert_eq!((found.accuracies[found.leading].as_str(), order.as_str()), ("nearest centre, left out", "bacd"));
+    let column = |name: &str| found.predictors.iter().position(|predictor| predictor.name == name).unwrap();
+    let values = |name: &str| {
+        let value = |run: &ComparedRun| run.values[column(name)].clone().unwrap();
+        found.runs.iter().map(value).collect::<Vec<Quantity>>()
+    };
+    let exact = Quantity::exact;
+    assert_eq!(values("σ"), [exact(0.75), Quantity::at_least(0.5), exact(0.75), exact(0.75)]);
+    assert_eq!(values("R_ε"), [exact(0.5), Quantity::at_most(0.5), exact(1.0), exact(0.75)]);
+    let distances = values("αReQ");
+    for (found, expected) in distances.iter().zip([0.1, 0.2, 0.5, 1.0]) {
+        assert!((found.value - expected).abs() < 1e-12, "{found}");
+    }
+    // The nearer to 1, the more accurate here.
+    assert_eq!(found.predictors[column("αReQ")].taus[found.leading].as_ref().unwrap().value, 1.0);
+    // Two of four are half: kNN leads, and what has none comes last.
+    let (found, order) = compared([Some(0.25), Some(0.5), None, None], &["--overwrite"]);
+    assert_eq!((found.accuracies[found.leading].as_str(), &order[..2]), ("kNN", "ab"));
+    assert_eq!(found.complete(), 2);
 }

@@ -18,7 +18,7 @@ use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord};
 use selfsame::report::read_certificate;
 use selfsame::report::record::EVAL_FILE;
 use selfsame::theory::bounds::certificate::{Class, Form, MainPart, World};
-use selfsame::theory::{Quantity, Trust};
+use selfsame::theory::{Quantity, Side, Trust};
 use selfsame::train::{Config, checkpoint};
 
 /// Images of a class, and views of an image with itself.
@@ -56,7 +56,10 @@ fn certify(run_folder: &Path, more: &str) -> CertificateRecord {
 /// The world as the definitions have it, by image and view.
 struct Plain {
     pixels: Vec<Vec<Vec<u8>>>,
+    /// Of length 1.
     rows: Vec<Vec<Vec<f64>>>,
+    /// As the encoder gives them.
+    raw: Vec<Vec<Vec<f64>>>,
 }
 
 impl Plain {
@@ -95,13 +98,31 @@ impl Plain {
         let encoder = state::load(plan.encoder.init(&mut Init::new(plan.seed, &device)), &weights).unwrap();
         let all: Vec<&[u8]> = pixels.iter().flatten().map(Vec::as_slice).collect();
         let features = embed(&encoder, &all, dataset.image_size as usize, &device, &mut |_| ()).unwrap();
-        let normalised = |row: usize| -> Vec<f64> {
-            let row: Vec<f64> = features.row(row).iter().map(|&value| value.into()).collect();
-            let length = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let row = |row: usize| -> Vec<f64> { features.row(row).iter().map(|&value| value.into()).collect() };
+        let raw = (0..2 * IMAGES).map(|image| (0..VIEWS).map(|view| row(image * VIEWS + view)).collect());
+        let raw: Vec<Vec<Vec<f64>>> = raw.collect();
+        let normalised = |row: &Vec<f64>| -> Vec<f64> {
+            let length = dot(row, row).sqrt();
             row.iter().map(|value| value / length).collect()
         };
-        let rows = (0..2 * IMAGES).map(|image| (0..VIEWS).map(|view| normalised(image * VIEWS + view)).collect());
-        Self { rows: rows.collect(), pixels }
+        let rows = raw.iter().map(|views| views.iter().map(normalised).collect()).collect();
+        Self { pixels, rows, raw }
+    }
+
+    /// The raw rows with the coordinates that vary, each of mean 0 and second moment 1.
+    fn standardised(&self) -> Vec<Vec<Vec<f64>>> {
+        let all: Vec<&Vec<f64>> = self.raw.iter().flatten().collect();
+        let scales = (0..all[0].len()).map(|column| {
+            let mean = all.iter().map(|row| row[column]).sum::<f64>() / all.len() as f64;
+            let square = all.iter().map(|row| (row[column] - mean).powi(2)).sum::<f64>() / all.len() as f64;
+            (mean, square.sqrt(), all.iter().any(|row| row[column] != all[0][column]))
+        });
+        let scales: Vec<(f64, f64, bool)> = scales.collect();
+        let row = |row: &Vec<f64>| -> Vec<f64> {
+            let varying = row.iter().zip(&scales).filter(|(_, scale)| scale.2);
+            varying.map(|(value, (mean, deviation, _))| (value - mean) / deviation).collect()
+        };
+        self.raw.iter().map(|views| views.iter().map(row).collect()).collect()
     }
 
     /// The squared distance of the nearest views of two images, and how far apart f puts the first such pair.
@@ -118,10 +139,13 @@ impl Plain {
     }
 
     fn centre(&self, class: usize) -> Vec<f64> {
-        let own: Vec<&Vec<f64>> = self.rows[class * IMAGES..(class + 1) * IMAGES].iter().flatten().collect();
-        let mean = |column: usize| own.iter().map(|row| row[column]).sum::<f64>() / own.len() as f64;
-        (0..own[0].len()).map(mean).collect()
+        mean(self.rows[class * IMAGES..(class + 1) * IMAGES].iter().flatten())
     }
+}
+
+fn mean<'a>(rows: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
+    let rows: Vec<&Vec<f64>> = rows.collect();
+    (0..rows[0].len()).map(|column| rows.iter().map(|row| row[column]).sum::<f64>() / rows.len() as f64).collect()
 }
 
 /// ‖a − b‖².
@@ -137,6 +161,14 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// they are compared.
 fn close(found: &Quantity, expected: f64) {
     assert!((found.value - expected).abs() < 1e-10, "{found} and not {expected}");
+}
+
+/// A bound from above adds what rounding may do to it: some 10⁻¹⁰ over the weight of a pair, ¼ here, times what a logarithm
+/// or a root makes of it.
+fn just_above(found: &Quantity, expected: f64) {
+    let apart = found.value - expected;
+    assert!(apart > -1e-10 && apart < 1e-6 * expected.abs().max(1.0), "{found} and not {expected}");
+    assert_eq!(found.trust.side(), Some(Side::AtMost));
 }
 
 #[test]
@@ -171,7 +203,20 @@ fn numbers_are_those_of_plain_loops() {
         assert_eq!(outside, expected as f64 / (2 * IMAGES) as f64, "at {epsilon}");
     }
     for spread in &found.spread {
-        close(&spread.bound, (VIEWS as f64 * align / spread.epsilon.powi(2)).min(1.0));
+        let bound = (VIEWS as f64 * align / spread.epsilon.powi(2)).min(1.0);
+        just_above(&spread.bound, bound);
+        // The published theorem speaks of two views drawn, which L_align of the views here is below.
+        let Trust::Estimate { high: Some(high), .. } = unbiased.trust else { panic!("{unbiased}") };
+        let published = spread.log10_published.as_ref().unwrap().trust.to_string();
+        assert!(published.contains(&format!("upper end of its 95 % interval, {high:.4}")), "{published}");
+        let half = (40.0_f64.ln() / (4 * IMAGES) as f64).sqrt();
+        let ends = [spread.outside.value - half, spread.outside.value + half].map(|end| end.clamp(0.0, 1.0));
+        match &spread.outside_interval.trust {
+            Trust::Estimate { low: Some(low), high: Some(high), sample, .. } => {
+                assert!((low - ends[0]).abs() < 1e-12 && (high - ends[1]).abs() < 1e-12 && *sample == 2 * IMAGES);
+            }
+            trust => panic!("{trust}"),
+        }
         assert!(spread.outside.value <= spread.bound.value && spread.outside_of_half.value <= spread.outside.value);
     }
 
@@ -202,12 +247,79 @@ fn numbers_are_those_of_plain_loops() {
         }
     }
     let infonce = record.infonce.as_ref().unwrap();
-    close(&infonce.l2, l2 / (all.len() * all.len() * VIEWS) as f64);
+    let l2 = l2 / (all.len() * all.len() * VIEWS) as f64;
+    close(&infonce.l2, l2);
     close(&infonce.l1, 0.5 * align - 1.0);
     assert!(infonce.average.as_ref().unwrap().value >= products[1]);
+    // Both masses are ½, so what is off the diagonal weighs ½, and each of its two terms ¼.
+    let soft = |a: f64, b: f64| (a.exp() + b.exp()).ln();
+    let other = |total: f64, a: f64| (total.exp() - a.exp()).ln().max(-1.0);
+    let agreement = [0, 1].map(|class| {
+        let own = plain.rows[class * IMAGES..(class + 1) * IMAGES].iter();
+        let of_image =
+            |views: &Vec<Vec<f64>>| views.iter().flat_map(|a| views.iter().map(move |b| dot(a, b))).sum::<f64>();
+        own.map(of_image).sum::<f64>() / (IMAGES * VIEWS * VIEWS) as f64
+    });
+    let diagonal = 0.25 * (soft(agreement[0], products[0]) + soft(agreement[1], products[3]));
+    let middle = 0.5 * (agreement[0] + agreement[1]);
+    just_above(infonce.average.as_ref().unwrap(), other((l2 - diagonal) / 0.5, middle));
+    just_above(infonce.label_free.as_ref().unwrap(), other((l2 - 0.5 * soft(middle, 0.0)) / 0.5, middle));
+    let whole = mean(plain.rows.iter().flatten());
+    just_above(infonce.from_mean.as_ref().unwrap(), dot(&whole, &whole) / 0.5);
+    let pair = &divergence.closest[0];
+    let of_loss = pair.infonce.as_ref().unwrap();
+    // (a + x)(b + x) = c.
+    let ([a, b], c) = (agreement.map(f64::exp), ((l2 - diagonal) / 0.25).exp());
+    let root = -0.5 * (a + b) + (0.25 * (a - b).powi(2) + c).sqrt();
+    just_above(&of_loss.pairwise, root.ln().max(-1.0));
+    let published = diameters.iter().copied().filter(|&diameter| diameter <= 1.0).chain([1.0]).map(|epsilon| {
+        let outside = share(diameters.iter().filter(|&&diameter| diameter > epsilon + 1e-10).count());
+        other((l2 + (2.0 - epsilon) * outside) / 0.25, 1.0 - epsilon)
+    });
+    just_above(&of_loss.published, published.fold(f64::INFINITY, f64::min));
 
     let correlation = record.correlation.as_ref().unwrap();
     assert!(correlation.trace_residual.value < 1e-10 && correlation.gram_residual.as_ref().unwrap().value < 1e-10);
+    let rows = plain.standardised();
+    let d = rows[0][0].len();
+    assert_eq!((correlation.dim, correlation.constant), (d, record.dim - d));
+    let means: Vec<Vec<f64>> = rows.iter().map(|views| mean(views.iter())).collect();
+    let centres = [0, 1].map(|class| mean(rows[class * IMAGES..(class + 1) * IMAGES].iter().flatten()));
+    let (mut sums, mut trace) = ([0.0; 3], 0.0);
+    for (i, j) in (0..d * d).map(|at| (at / d, at % d)) {
+        let identity = f64::from(u8::from(i == j));
+        let moment = means.iter().map(|mean| mean[i] * mean[j]).sum::<f64>() / (2 * IMAGES) as f64;
+        let between = 0.5 * (centres[0][i] * centres[0][j] + centres[1][i] * centres[1][j]);
+        trace += identity * moment;
+        for (sum, term) in sums.iter_mut().zip([identity * (1.0 - moment), moment - identity, moment - between]) {
+            *sum += term * term;
+        }
+    }
+    let [l1, l2, within] = sums;
+    for (found, expected) in [
+        (correlation.l1.as_ref().unwrap(), l1),
+        (&correlation.l2, l2),
+        (&correlation.trace, trace),
+        (correlation.within.as_ref().unwrap(), within),
+    ] {
+        // Sums of d² products.
+        assert!((found.value - expected).abs() < 1e-9 * expected.max(1.0), "{found} and not {expected}");
+    }
+    let product = |a: usize, b: usize| dot(&centres[a], &centres[b]);
+    let of_correlation = pair.correlation.as_ref().unwrap();
+    for (found, expected) in
+        [(&of_correlation.product, product(0, 1)), (&of_correlation.most, (product(0, 0) * product(1, 1)).sqrt())]
+    {
+        assert!((found.value - expected).abs() < 1e-9 * expected.abs().max(1.0), "{found} and not {expected}");
+    }
+    let (lacking, between) = (d as f64 - 2.0, (l2.sqrt() + within.sqrt()).powi(2));
+    just_above(&of_correlation.published, (8.0 * (l2 + within - 0.5 * lacking)).max(0.0).sqrt());
+    just_above(&of_correlation.sharper, ((between - lacking) / 0.5).max(0.0).sqrt());
+    just_above(&of_correlation.centred, ((between - lacking - 1.0) / 0.5).max(0.0).sqrt() - 1.0);
+    let diagonal = [0, 1].map(|class| (0.5 * product(class, class) - 0.5).powi(2)).iter().sum::<f64>();
+    close(correlation.average.as_ref().unwrap(), (product(0, 1) + 1.0).abs());
+    let average = ((between - lacking - 1.0 - diagonal) / 0.5).max(0.0).sqrt();
+    just_above(correlation.average_bound.as_ref().unwrap(), average);
 }
 
 #[test]
@@ -244,16 +356,51 @@ fn main_parts_and_bounds_are_those_of_all_subsets() {
         classes.push(Class { main_parts: parts, diameters });
     }
     let products: Vec<f64> = (0..4).map(|at| dot(&plain.centre(at / 2), &plain.centre(at % 2))).collect();
-    let world = World::new(1.0, &products, classes).unwrap();
+    let world = World::new(1.0, &products, classes.clone()).unwrap();
     for (bound, form) in record.bounds.iter().zip([Form::Derived, Form::Published, Form::Sharpened]) {
         assert_eq!(bound.form, form);
         let expected = world.certify(form);
         close(&bound.whole, expected.bound());
-        assert!((bound.certificate.slack - expected.slack).abs() < 1e-9 && bound.whole.trust == Trust::Bound);
+        assert!(
+            (bound.certificate.slack - expected.slack).abs() < 1e-9 && bound.whole.trust.side() == Some(Side::AtMost)
+        );
         close(&bound.by_class, world.certify_classes(form).error);
     }
     let error = record.named("nearest centre, any view").unwrap().value;
     assert!(record.best_bound().unwrap().value >= error, "a bound below the error is none");
+
+    // Were one factor perfect: no spread of views, centres in opposite directions, one view that a class shares.
+    let aligned = classes.iter().map(|class| Class { diameters: vec![0.0; IMAGES], ..class.clone() }).collect();
+    let shared = vec![MainPart { delta: 0.0, images: IMAGES, gap: 0.0 }];
+    let concentrated = classes.iter().map(|class| Class { main_parts: shared.clone(), ..class.clone() }).collect();
+    let off = -(products[0] * products[3]).sqrt();
+    let worlds = [
+        ("alignment", World::new(1.0, &products, aligned).unwrap()),
+        ("divergence", World::new(1.0, &[products[0], off, off, products[3]], classes).unwrap()),
+        ("concentration", World::new(1.0, &products, concentrated).unwrap()),
+    ];
+    assert_eq!(record.what_if.len(), worlds.len());
+    for (found, (factor, world)) in record.what_if.iter().zip(worlds) {
+        let whole = world.certify(Form::Sharpened);
+        assert_eq!(found.factor, factor);
+        close(&found.bound, world.certify_classes(Form::Sharpened).error.min(whole.bound()));
+        assert!((found.slack - whole.slack).abs() < 1e-9, "{factor}: {} and not {}", found.slack, whole.slack);
+    }
+
+    // How often two images of a class are nearer than two of different ones.
+    let pairs = |same: bool| {
+        let all = (0..2 * IMAGES).flat_map(|i| (i + 1..2 * IMAGES).map(move |j| (i, j)));
+        let chosen = all.filter(move |(i, j)| (i / IMAGES == j / IMAGES) == same);
+        chosen.map(|(i, j)| plain.nearest(i, j).0).collect::<Vec<u64>>()
+    };
+    let (same, different) = (pairs(true), pairs(false));
+    let won = |a: &u64| different.iter().map(|b| if a == b { 0.5 } else { f64::from(u8::from(a < b)) }).sum::<f64>();
+    let separation = same.iter().map(won).sum::<f64>() / (same.len() * different.len()) as f64;
+    let concentration = record.concentration.as_ref().unwrap();
+    close(concentration.separation.as_ref().unwrap(), separation);
+    // δ is where half of the middle class comes together: of two classes, the nearer.
+    let halves = record.classes.iter().map(|class| class.curve[IMAGES / 2 - 1][1]);
+    assert_eq!(concentration.delta, Quantity::exact(halves.fold(f64::INFINITY, f64::min)));
 
     // The page has what the record has, and eval's errors beside it.
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
@@ -287,7 +434,9 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     // Other splits, and another number of images a class than there is.
     let record = certify(&out, "--split train --per-class 1000 --views 1");
     assert_eq!((record.split.as_str(), record.views), ("train", 2));
-    assert_eq!(record.alignment.as_ref().unwrap().unbiased, None, "one view drawn is no pair");
+    let alignment = record.alignment.as_ref().unwrap();
+    assert_eq!(alignment.unbiased, None, "one view drawn is no pair");
+    assert!(!alignment.spread.is_empty() && alignment.spread.iter().all(|spread| spread.log10_published.is_none()));
     assert!(record.images < 60, "validation images are not among them: {}", record.images);
     // Accuracies of other weights do not stand beside it.
     let probe = |record: &CertificateRecord| record.named("linear probe").is_some();

@@ -42,7 +42,7 @@ pub struct Found {
     pub name: usize,
     /// Whether it says anything here.
     pub informative: bool,
-    /// Bound less exact value, less what rounding may do: negative is a violation.
+    /// Bound less exact value, both as they are computed: not positive is a violation.
     pub room: f64,
 }
 
@@ -115,33 +115,30 @@ fn on_sphere(world: &World, views: &Views<'_>, labels: &Labels, found: &mut Vec<
     }
 
     for &epsilon in diameters.sorted().iter().filter(|epsilon| **epsilon > 1e-6) {
-        // Just below a diameter R_ε is largest beside ε. A sum of squares of differences is good to 10⁻¹⁵.
+        // Just below a diameter R_ε is largest beside ε.
         let bound = spread::finite(alignment.finite, world.views, epsilon * (1.0 - 1e-9)).expect("in range");
-        let room = bound - diameters.share_above(epsilon * (1.0 - 1e-9)) + 1e-14;
+        // No share is above 1, though all images may be outside.
+        let room = if bound < 1.0 { bound - diameters.share_above(epsilon * (1.0 - 1e-9)) } else { 1.0 };
         found.push(Found { name: 12, informative: bound < 1.0, room });
     }
 
-    // L_2 of a few thousand terms in [−0.4, 1.7] is good to 10⁻¹⁵; a bound divides it by the weight of its pairs, and its
-    // logarithm of e^X − e^a ≥ e⁻¹, e^X ≤ e + e, multiplies by less than 20.
-    let rounding = |weight: f64| 2e-14 / weight;
     let l2 = measure::infonce(views).expect("on the sphere").l2.value;
     let classes = infonce::classes(&alignment, &centres, labels).expect("one world");
     let pairwise = infonce::pairwise(l2, &classes);
     let p = centres.masses();
     for (k, l) in pairs(world.classes) {
-        let (truth, weight) = (centres.product(k, l), p[k] * p[l]);
+        let truth = centres.product(k, l);
         let published = infonce::published_best(l2, [p[k], p[l]], &diameters).expect("in range");
         for (name, bound) in [(13, published), (14, pairwise[k * world.classes + l])] {
-            found.push(Found { name, informative: bound < 1.0, room: bound - truth + rounding(weight) });
+            found.push(Found { name, informative: bound < 1.0, room: bound - truth });
         }
     }
     if let Some(truth) = centres.mean_divergence() {
-        let weight = 1.0 - p.iter().map(|p| p * p).sum::<f64>();
         let average = infonce::average(l2, &classes).expect("two classes");
         let free = infonce::label_free(l2, alignment.finite, p).expect("in range").expect("two classes");
         let alone = infonce::average_from_mean(views.mean_norm2(), p).expect("in range").expect("two classes");
         for (name, bound) in [(15, average), (16, free), (17, alone)] {
-            found.push(Found { name, informative: bound < 1.0, room: bound - truth + rounding(weight) });
+            found.push(Found { name, informative: bound < 1.0, room: bound - truth });
         }
     }
     printed_step_fails
@@ -151,21 +148,19 @@ fn of_correlation(views: &Views<'_>, labels: &Labels, found: &mut Vec<Found>) {
     let (d, k) = (views.dim(), labels.classes());
     let correlation = measure::correlation(views).expect("standardised");
     let centres = measure::centres(views, labels).expect("labels fit");
-    let (l2, within) = (correlation.l2(), correlation.within_classes(&centres).expect("as wide"));
+    let (l2, within) = (correlation.l2(), correlation.within_classes(&centres).expect("as wide").within);
     let world = cross_correlation::Measured::new(l2, within, d, k).expect("in range");
     let p = centres.masses();
-    // The sums are of at most d² + K² terms of some d², each good to 10⁻¹² because values lose at most three digits when
-    // standardised. Squared, a bound differs from the truth by that over the weight of its pair.
-    let rounding = 1e-12 * (d * d + k * k) as f64 * (1.0 + l2 + within);
     for (i, j) in pairs(k) {
-        let (truth, masses, weight) = (centres.product(i, j), [p[i], p[j]], p[i] * p[j]);
-        for (name, bound, shift) in
-            [(18, world.published(masses), 0.0), (19, world.sharper(masses), 0.0), (20, world.centred(masses), 1.0)]
-        {
+        let (truth, masses) = (centres.product(i, j), [p[i], p[j]]);
+        // The sharper one bounds the product on both sides.
+        for (name, bound, truth) in [
+            (18, world.published(masses), truth),
+            (19, world.sharper(masses), truth.abs()),
+            (20, world.centred(masses), truth),
+        ] {
             let bound = bound.expect("in range");
-            let square = (truth + shift).max(0.0).powi(2);
-            let room = (bound + shift).powi(2) - square + rounding / weight;
-            found.push(Found { name, informative: bound < d as f64, room });
+            found.push(Found { name, informative: bound < d as f64, room: bound - truth });
         }
     }
     let classes: Vec<(f64, f64)> = (0..k).map(|class| (p[class], centres.product(class, class))).collect();
@@ -173,8 +168,7 @@ fn of_correlation(views: &Views<'_>, labels: &Labels, found: &mut Vec<Found>) {
         let weight = 1.0 - p.iter().map(|p| p * p).sum::<f64>();
         let square = |(i, j): (usize, usize)| p[i] * p[j] * (centres.product(i, j) + 1.0).powi(2) / weight;
         let truth: f64 = pairs(k).map(square).sum();
-        let room = bound * bound - truth + rounding / weight;
-        found.push(Found { name: 21, informative: bound < d as f64 + 1.0, room });
+        found.push(Found { name: 21, informative: bound < d as f64 + 1.0, room: bound - truth.sqrt() });
     }
     let room = 2.0 * (d as f64 * correlation.l1()).sqrt() - measure::alignment(views).finite + 1e-10 * d as f64;
     found.push(Found { name: 22, informative: true, room });

@@ -61,7 +61,8 @@ pub struct Certificate {
     pub sigma: f64,
     /// R_ε: the share of images (of one class: of its images) that are not in S_ε.
     pub outside: f64,
-    /// What the error is at most if the condition holds: (1 − σ) + R_ε.
+    /// What the error is at most if the condition holds: (1 − σ) + R_ε, as one division of whole numbers, so that it is
+    /// never below an error that is one.
     pub error: f64,
     /// How much room the condition leaves, in units of r²: negative by how much it fails.
     pub slack: f64,
@@ -85,7 +86,7 @@ impl Certificate {
 
     /// The bound and what it is worth, where the gaps of the main parts are worth `gaps`.
     pub fn quantity(&self, gaps: &Trust) -> Quantity {
-        Quantity { value: self.bound(), trust: Trust::of_bound(std::slice::from_ref(gaps)) }
+        Quantity { value: self.bound(), trust: Trust::of_bound(crate::Side::AtMost, std::slice::from_ref(gaps)) }
     }
 }
 
@@ -192,11 +193,13 @@ impl World {
     pub fn certify_classes(&self, form: Form) -> ByClass {
         let best = |k: usize| {
             let side = &self.classes[k];
+            let images = side.diameters.len();
             let at = |part: &MainPart| {
                 let candidates = search::distinct(&side.diameters).map(|(epsilon, above)| {
-                    let (sigma, outside) = (side.share(part), above as f64 / side.diameters.len() as f64);
+                    let (sigma, outside) = (side.share(part), above as f64 / images as f64);
+                    let error = (images - part.images + above) as f64 / images as f64;
                     let slack = self.slack(form, k, sigma, outside, part.gap + 2.0 * epsilon);
-                    Certificate { delta: part.delta, epsilon, sigma, outside, error: 1.0 - sigma + outside, slack }
+                    Certificate { delta: part.delta, epsilon, sigma, outside, error, slack }
                 });
                 candidates.reduce(search::better)
             };
@@ -204,8 +207,10 @@ impl World {
             best.map(|best| Certificate { epsilon: best.epsilon * self.radius, ..best })
         };
         let classes: Vec<Certificate> = (0..self.classes.len()).into_par_iter().filter_map(best).collect();
-        let error = classes.iter().zip(&self.classes).map(|(class, side)| side.mass * class.bound()).sum::<f64>();
-        ByClass { classes, error: error.min(1.0) }
+        // A share of n images times n is a whole number again.
+        let given_up = |(class, side): (&Certificate, &Side)| (class.bound() * side.diameters.len() as f64).round();
+        let error = classes.iter().zip(&self.classes).map(given_up).sum::<f64>() / self.diameters.len() as f64;
+        ByClass { classes, error }
     }
 
     /// The best ε for the main parts of one level.
@@ -215,6 +220,8 @@ impl World {
         let shares: Vec<f64> = self.classes.iter().zip(&parts).map(|(side, part)| side.share(part)).collect();
         let gap = parts.iter().map(|part| part.gap).fold(0.0, f64::max);
         let sigma = shares.iter().copied().fold(1.0, f64::min);
+        let least = (0..parts.len()).min_by(|&a, &b| shares[a].total_cmp(&shares[b])).unwrap_or(0);
+        let (held, of) = (parts[least].images, self.classes[least].diameters.len());
         let least_mass = self.classes.iter().map(|side| side.mass).fold(1.0, f64::min);
         let images = self.diameters.len();
         let mut outside: Vec<usize> = self.classes.iter().map(|side| side.diameters.len()).collect();
@@ -225,11 +232,12 @@ impl World {
             if self.diameters.get(at + 1).is_some_and(|next| next.0 == epsilon) {
                 continue;
             }
-            let share = (images - at - 1) as f64 / images as f64;
+            let above = images - at - 1;
+            let share = above as f64 / images as f64;
             let slack = match form {
                 Form::Published | Form::Derived => {
                     let slack = |k| self.slack(form, k, sigma, share / least_mass, gap + 2.0 * epsilon);
-                    slack(self.need.hardest(form))
+                    slack(self.need.hardest_printed())
                 }
                 Form::Sharpened => {
                     let of_class = |k: usize| {
@@ -239,7 +247,7 @@ impl World {
                     (0..self.classes.len()).map(of_class).fold(f64::INFINITY, f64::min)
                 }
             };
-            let error = 1.0 - sigma + share;
+            let error = ((of - held) * images + above * of) as f64 / (of * images) as f64;
             let found = Certificate { delta: level.delta, epsilon, sigma, outside: share, error, slack };
             best = Some(best.map_or(found, |best| search::better(best, found)));
         }

@@ -20,23 +20,6 @@ pub fn residual(shortcut: f64, branch: f64) -> f64 {
     shortcut + branch
 }
 
-/// That of batch normalisation in evaluation: max |γ|/√(var + eps) over channels, 0 without channels.
-///
-/// # Errors
-/// [`Error::Count`] unless γ and variances are as many, [`Error::Range`] where var + eps is not positive.
-pub fn batch_norm(gamma: &[f64], variance: &[f64], eps: f64) -> Result<f64, Error> {
-    if gamma.len() != variance.len() {
-        return Err(Error::Count { what: "variances", given: variance.len(), expected: gamma.len() });
-    }
-    let mut largest = 0.0_f64;
-    for (gamma, variance) in gamma.iter().zip(variance) {
-        Error::range(variance + eps > 0.0, "variance + eps", variance + eps, "positive")?;
-        Error::range(gamma.is_finite(), "γ", *gamma, "finite")?;
-        largest = largest.max(gamma.abs() / (variance + eps).sqrt());
-    }
-    Ok(largest)
-}
-
 /// That of u ↦ u/‖u‖ among outputs no shorter than `shortest`: 1/shortest, because
 /// ‖u/‖u‖ − v/‖v‖‖ ≤ 2‖u − v‖/(‖u‖ + ‖v‖).
 ///
@@ -108,14 +91,6 @@ mod tests {
             let bound = chain([weights[0].abs(), residual(1.0, chain([weights[1].abs(), 1.0, weights[2].abs()]))]);
             prop_assert!((f(x) - f(y)).abs() <= bound * (x - y).abs() + 1e-12);
         }
-    }
-
-    #[test]
-    fn batch_norm_takes_its_steepest_channel() {
-        assert_eq!(batch_norm(&[1.0, -3.0], &[0.25, 3.75], 0.25), Ok(1.5));
-        assert_eq!(batch_norm(&[], &[], 0.0), Ok(0.0));
-        assert!(batch_norm(&[1.0], &[], 0.0).is_err() && batch_norm(&[1.0], &[-1.0], 0.5).is_err());
-        assert!(batch_norm(&[f64::NAN], &[1.0], 0.0).is_err());
     }
 
     #[test]

@@ -20,6 +20,15 @@ pub struct Correlation {
     values: Vec<f64>,
 }
 
+/// The two norms of B = Σ p_k μ_k μ_kᵀ that the theory asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Within {
+    /// τ' = ‖C − B‖²: what of the correlation is within classes.
+    pub within: f64,
+    /// ‖B − I‖², which is Σ (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K.
+    pub from_identity: f64,
+}
+
 /// The cross-correlation matrix of standardised embeddings. Time grows with images × dim².
 ///
 /// # Errors
@@ -72,8 +81,13 @@ impl Correlation {
 
     /// L_2 = ‖C − I‖².
     pub fn l2(&self) -> f64 {
+        self.off_identity(&self.values)
+    }
+
+    /// ‖X − I‖² of a matrix X of the same size.
+    fn off_identity(&self, values: &[f64]) -> f64 {
         let identity = |at: usize| f64::from(u8::from(at / self.dim == at % self.dim));
-        sum(self.values.iter().enumerate().map(|(at, value)| (value - identity(at)).powi(2)))
+        sum(values.iter().enumerate().map(|(at, value)| (value - identity(at)).powi(2)))
     }
 
     /// The loss Σ (1 − C_ii)² + λ Σ_{i≠j} C_ij² = (1 − λ) L_1 + λ L_2.
@@ -81,18 +95,19 @@ impl Correlation {
         (1.0 - lambda) * self.l1() + lambda * self.l2()
     }
 
-    /// τ' = ‖C − Σ p_k μ_k μ_kᵀ‖²: what of the correlation is within classes.
+    /// What of the correlation is within classes, by B = Σ p_k μ_k μ_kᵀ, what is between them.
     ///
     /// # Errors
     /// [`Error::Count`] where the centres are not as wide as the matrix.
-    pub fn within_classes(&self, centres: &Centres) -> Result<f64, Error> {
+    pub fn within_classes(&self, centres: &Centres) -> Result<Within, Error> {
         if centres.centre(0).len() != self.dim {
             return Err(Error::Count { what: "values a centre", given: centres.centre(0).len(), expected: self.dim });
         }
         let weighted = |k: usize| centres.centre(k).iter().map(move |value| value * centres.masses()[k].sqrt());
         let rows: Vec<f64> = (0..centres.classes()).flat_map(weighted).collect();
         let between = second_moments(&rows, self.dim, 1.0);
-        Ok(sum(self.values.iter().zip(&between).map(|(all, between)| (all - between).powi(2))))
+        let within = sum(self.values.iter().zip(&between).map(|(all, between)| (all - between).powi(2)));
+        Ok(Within { within, from_identity: self.off_identity(&between) })
     }
 }
 
@@ -145,7 +160,9 @@ mod tests {
                 within += (found.get(i, j) - between(i, j)).powi(2);
             }
             prop_assert!((left - (right + d - classes as f64)).abs() <= 1e-10 * left.max(d));
-            prop_assert!((found.within_classes(&centres).unwrap() - within).abs() <= 1e-10 * (1.0 + within));
+            let by_classes = found.within_classes(&centres).unwrap();
+            prop_assert!((by_classes.within - within).abs() <= 1e-10 * (1.0 + within));
+            prop_assert!((by_classes.from_identity - left).abs() <= 1e-10 * left.max(d));
         }
     }
 

@@ -8,6 +8,6 @@ mod infonce;
 
 pub use alignment::{Alignment, alignment};
 pub use centres::{Centres, Errors, centres};
-pub use correlation::{Correlation, correlation};
+pub use correlation::{Correlation, Within, correlation};
 pub use diameters::{Diameters, diameters};
 pub use infonce::{InfoNce, infonce, infonce_sampled};

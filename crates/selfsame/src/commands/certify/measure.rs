@@ -6,14 +6,14 @@ use selfsame::concentration::forecast::{Measures, halves, restrict, standard_err
 use selfsame::eval::{Features, MAX_DIM, Rows, geometry, sample as choose};
 use selfsame::report::certificate::{
     AlignmentRecord, CertificateRecord, ClassRecord, ConcentrationRecord, CorrelationPair, CorrelationRecord,
-    DivergenceRecord, ErrorBound, InfoNceRecord, LossPair, Named, Pair, Spread, WhatIf,
+    DivergenceRecord, ErrorBound, InfoNceRecord, LEVEL, LossPair, Named, Pair, Spread, WhatIf,
 };
 use selfsame::report::{band, mean_interval, wilson};
-use selfsame::theory::bounds::certificate::{ByClass, Certificate, Form};
+use selfsame::theory::bounds::certificate::Form;
 use selfsame::theory::bounds::cross_correlation::Measured;
 use selfsame::theory::bounds::{infonce, lipschitz, spread};
-use selfsame::theory::measure::{self, Alignment, Centres, Diameters, Errors, InfoNce};
-use selfsame::theory::{Error, Labels, Quantity, Trust, Views};
+use selfsame::theory::measure::{self, Alignment, Centres, Diameters, Errors, InfoNce, Within};
+use selfsame::theory::{Error, Labels, Quantity, Side, Trust, Views};
 
 use super::super::sampling::{HALF_BUDGET, HALVES, SIDE};
 use super::world::{Ingredients, Parameters, Pixels, Sample, apart, gaps, points, without_constants};
@@ -33,8 +33,6 @@ const DRAWS: usize = 1_000_000;
 const UNIFORMITY_IMAGES: usize = 5000;
 /// Images a class that halves say something of: a half of three is two.
 pub const FEWEST: usize = 4;
-/// The share of the middle class that its main part holds at the δ shown.
-const LEVEL: f64 = 0.5;
 
 /// What is computed once and used by several parts of the record.
 pub struct World<'a> {
@@ -61,8 +59,9 @@ pub struct Measurable<'a> {
     pub pixels: &'a Pixels,
     pub gaps: Vec<f64>,
     pub ingredients: Ingredients,
-    /// The squared δ of the numbers shown.
+    /// The squared δ of the numbers shown, and what the search for it proved to be no more.
     pub key: u64,
+    pub least_key: u64,
     pub measures: Measures,
     pub halves: Vec<Measures>,
     /// The share of images with a view that equals one of another class.
@@ -99,7 +98,7 @@ impl<'a> Labelled<'a> {
         status("concentration, with intervals from halves of the images");
         let gaps = gaps(views, &pixels.distances);
         let ingredients = Ingredients::new(centres.products(), labels, &diameters.of_image, pixels, &gaps)?;
-        let key = common_key(pixels);
+        let [least_key, key] = common_keys(pixels);
         let (of_image, classes) = (labels.of_image(), labels.classes());
         let measures = Measures::new(&pixels.distances, of_image, classes, &[key, 0], pixels.budget)?;
         let half = |images: Vec<usize>| {
@@ -108,19 +107,37 @@ impl<'a> Labelled<'a> {
             Measures::new(&restrict(&pixels.distances, &images), &labels, classes, &[key], budget)
         };
         let halves = halves(of_image, classes, HALVES, sample.seed).into_iter().map(half).collect::<Result<_, _>>()?;
-        let pixels =
-            Some(Measurable { pixels, gaps, ingredients, key, touching: measures.overlap[1], measures, halves });
+        let pixels = Some(Measurable {
+            pixels,
+            gaps,
+            ingredients,
+            key,
+            least_key,
+            touching: measures.overlap[1],
+            measures,
+            halves,
+        });
         Ok(Self { labels, centres, errors, left_out, pixels })
     }
 }
 
-/// The squared δ at which the main part of the middle class holds half of it; of an even number the lower middle.
-fn common_key(pixels: &Pixels) -> u64 {
+/// Bounds of the squared δ at which the main part of the middle class holds half of it, from below and from above, equal
+/// where it is exact; of an even number of classes the lower middle.
+fn common_keys(pixels: &Pixels) -> [u64; 2] {
     let reached = |points: usize| ((LEVEL * points as f64).ceil() as usize).clamp(1, points) - 1;
-    let mut keys: Vec<u64> =
-        pixels.curves.iter().map(|curve| curve.points[reached(curve.points.len())].upper).collect();
-    keys.sort_unstable();
-    keys[(keys.len() - 1) / 2]
+    let points = || pixels.curves.iter().map(|curve| &curve.points[reached(curve.points.len())]);
+    [points().map(|point| point.lower).collect(), points().map(|point| point.upper).collect()].map(
+        |mut keys: Vec<u64>| {
+            keys.sort_unstable();
+            keys[(keys.len() - 1) / 2]
+        },
+    )
+}
+
+/// What lies between `low` and `high`, as the one of them on `side`: exact where they are equal.
+fn between([low, high]: [f64; 2], side: Side) -> Quantity {
+    let value = if side == Side::AtLeast { low } else { high };
+    Quantity { value, trust: if low < high { Trust::Bound { side } } else { Trust::Exact } }
 }
 
 /// Everything that is a number, of the record.
@@ -209,13 +226,19 @@ fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quanti
     at.sort_by(f64::total_cmp);
     at.dedup();
     let half = diameters_of_half(sample)?;
+    let unbiased = of_draws(sample)?;
+    let drawn = unbiased.as_ref().and_then(|drawn| match drawn.trust {
+        Trust::Estimate { high, .. } => high,
+        _ => None,
+    });
+    let spread = |epsilon| spread_at(world, &half, epsilon, ratio, drawn);
     Ok(AlignmentRecord {
         finite: Quantity::exact(alignment.finite),
-        unbiased: of_draws(sample)?,
         chance: Quantity::exact(2.0 * (1.0 - views.mean_norm2())),
         median_diameter: Quantity::exact(median),
         curve,
-        spread: at.into_iter().map(|epsilon| spread_at(world, &half, epsilon, ratio)).collect::<Result<_, _>>()?,
+        spread: at.into_iter().map(spread).collect::<Result<_, _>>()?,
+        unbiased,
     })
 }
 
@@ -232,20 +255,26 @@ fn diameters_of_half(sample: &Sample) -> Result<Diameters, Error> {
     Ok(measure::diameters(&Views::new(sample.images, views, sample.dim, &values)?.on_sphere()?))
 }
 
-fn spread_at(world: &World<'_>, half: &Diameters, epsilon: f64, ratio: Option<&Quantity>) -> Result<Spread, Error> {
-    let alignment = world.alignment.finite;
-    let published = |(pixels, ratio): (&Pixels, &Quantity)| -> Result<Option<Quantity>, Error> {
+/// R_ε at one ε; `drawn` is the upper end of L_align of two independent draws, which the published theorem is about.
+fn spread_at(
+    world: &World<'_>,
+    half: &Diameters,
+    epsilon: f64,
+    ratio: Option<&Quantity>,
+    drawn: Option<f64>,
+) -> Result<Spread, Error> {
+    let published = |pixels: &Pixels, ratio: &Quantity, drawn: f64| -> Result<Option<Quantity>, Error> {
         let Parameters { discrete, continuous } = pixels.parameters;
         let lipschitz = (pixels.dim as f64).sqrt() * 255.0;
         let of = spread::Transformations { discrete, continuous, lipschitz };
         let rate = of.published(epsilon, ratio.value)?;
         let that = format!(
             "views are made by {discrete} discrete transformations and {continuous} continuous parameters, a whole turn \
-             of which moves a view no further than two images can be apart, and the largest ratio seen is the Lipschitz \
-             constant"
+             of which moves a view no further than two images can be apart, the largest ratio seen is the Lipschitz \
+             constant, and L_align of two views drawn is no more than the upper end of its 95 % interval, {drawn:.4}"
         );
         Ok(rate
-            .ln_bound(alignment)?
+            .ln_bound(drawn)?
             .map(|ln| Quantity { value: ln / std::f64::consts::LN_10, trust: Trust::Assumed { that: that.into() } }))
     };
     let outside = world.diameters.share_above(epsilon);
@@ -261,8 +290,11 @@ fn spread_at(world: &World<'_>, half: &Diameters, epsilon: f64, ratio: Option<&Q
             world.sample.images,
         ),
         outside_of_half: Quantity::exact(half.share_above(epsilon)),
-        bound: Quantity { value: spread::finite(alignment, world.sample.views, epsilon)?, trust: Trust::Bound },
-        log10_published: world.sample.pixels.as_ref().zip(ratio).map(published).transpose()?.flatten(),
+        bound: Quantity::at_most(spread::finite(world.alignment.finite, world.sample.views, epsilon)?),
+        log10_published: match (&world.sample.pixels, ratio, drawn) {
+            (Some(pixels), Some(ratio), Some(drawn)) => published(pixels, ratio, drawn)?,
+            _ => None,
+        },
     })
 }
 
@@ -282,7 +314,7 @@ fn largest_ratio(world: &World<'_>, pixels: &Pixels) -> Result<Option<Quantity>,
 }
 
 fn concentration(labels: &Labels, measurable: &Measurable<'_>) -> ConcentrationRecord {
-    let Measurable { pixels, key, measures, halves, .. } = measurable;
+    let Measurable { pixels, key, least_key, measures, halves, .. } = measurable;
     let few = labels.counts().iter().any(|&count| count < FEWEST);
     let sampled = |of: &dyn Fn(&Measures) -> f64| {
         let value = of(measures);
@@ -297,16 +329,14 @@ fn concentration(labels: &Labels, measurable: &Measurable<'_>) -> ConcentrationR
         let (low, high) = (ends.map(|ends| ends[0]), ends.map(|ends| ends[1]));
         Quantity { value, trust: Trust::Estimate { low, high, method: method.into(), sample: pixels.distances.n } }
     };
-    let share =
-        |[low, high]: [f64; 2]| Quantity { value: low, trust: if low < high { Trust::Bound } else { Trust::Exact } };
-    let delta = (*key as f64).sqrt();
+    let delta = between([*least_key, *key].map(|key| (key as f64).sqrt()), Side::AtMost);
     ConcentrationRecord {
+        levels: Quantity { value: delta.value / (pixels.dim as f64).sqrt(), trust: delta.trust.clone() },
         delta,
-        levels: delta / (pixels.dim as f64).sqrt(),
         budget: pixels.budget.map(|budget| budget.as_secs_f64()),
-        sigma: share(measures.least_sigma(0)),
+        sigma: between(measures.least_sigma(0), Side::AtLeast),
         sigma_interval: sampled(&|measures| measures.least_sigma(0)[0]),
-        mean_sigma: share(measures.mean_sigma(0)),
+        mean_sigma: between(measures.mean_sigma(0), Side::AtLeast),
         mean_sigma_interval: sampled(&|measures| measures.mean_sigma(0)[0]),
         overlap: Quantity::exact(measures.overlap[0]),
         touching: Quantity::exact(measurable.touching),
@@ -325,10 +355,7 @@ fn classes(world: &World<'_>, labelled: &Labelled<'_>) -> anyhow::Result<Vec<Cla
     let own = selfsame::concentration::forecast::members(labels.of_image(), labels.classes());
     let class = |k: usize| {
         let certificate = certificates.as_ref().map(|certificates| certificates[k]);
-        let sigma = |measurable: &Measurable<'_>| {
-            let [low, high] = measurable.measures.sigma[0][k];
-            Quantity { value: low, trust: if low < high { Trust::Bound } else { Trust::Exact } }
-        };
+        let sigma = |measurable: &Measurable<'_>| between(measurable.measures.sigma[0][k], Side::AtLeast);
         let curve = |m: &Measurable<'_>| points(&own[k], &m.pixels.curves[k], world.sample.images, &m.gaps);
         ClassRecord {
             name: world.sample.classes[k].clone(),
@@ -367,20 +394,15 @@ fn bounds(measurable: &Measurable<'_>) -> Result<Vec<ErrorBound>, Error> {
     let world = measurable.ingredients.world()?;
     let bound = |form| {
         let certificate = world.certify(form);
-        let by_class = of_classes(&world.certify_classes(form));
+        let by_class = world.certify_classes(form).error;
         ErrorBound {
             form,
             whole: certificate.quantity(&Trust::Exact),
             certificate,
-            by_class: Quantity { value: by_class, trust: Trust::Bound },
+            by_class: Quantity::at_most(by_class),
         }
     };
     Ok([Form::Derived, Form::Published, Form::Sharpened].map(bound).into())
-}
-
-/// The bound on all images; exactly 1 where no class has one of its own, which a sum of masses may miss by a rounding.
-fn of_classes(certificates: &ByClass) -> f64 {
-    if certificates.classes.iter().all(Certificate::vacuous) { 1.0 } else { certificates.error }
 }
 
 fn what_if(measurable: &Measurable<'_>, dim: usize) -> Result<Vec<WhatIf>, Error> {
@@ -405,7 +427,7 @@ fn what_if(measurable: &Measurable<'_>, dim: usize) -> Result<Vec<WhatIf>, Error
     let what_if = |(factor, perfect, ingredients): (&str, String, Ingredients)| {
         let world = ingredients.world()?;
         let whole = world.certify(Form::Sharpened);
-        let value = of_classes(&world.certify_classes(Form::Sharpened)).min(whole.bound());
+        let value = world.certify_classes(Form::Sharpened).error.min(whole.bound());
         let trust = Trust::Assumed { that: perfect.clone().into() };
         let bound = Quantity { value, trust };
         Ok(WhatIf { factor: factor.into(), perfect, bound, slack: whole.slack })
@@ -464,7 +486,7 @@ fn upper(l2: &Quantity) -> (f64, Trust) {
         Trust::Estimate { high: Some(high), .. } => {
             (*high, Trust::Assumed { that: "L_2 lies below the upper end of its 95 % interval".into() })
         }
-        trust => (l2.value, Trust::of_bound(std::slice::from_ref(trust))),
+        trust => (l2.value, Trust::of_bound(Side::AtMost, std::slice::from_ref(trust))),
     }
 }
 
@@ -486,8 +508,7 @@ fn infonce_record(world: &World<'_>, loss: &InfoNce) -> Result<InfoNceRecord, Er
     Ok(InfoNceRecord {
         average: infonce::average(l2, &classes).map(|value| bound(value, &trust)),
         label_free: infonce::label_free(l2, alignment, &masses)?.map(|value| bound(value, &trust)),
-        from_mean: infonce::average_from_mean(world.views.mean_norm2(), &masses)?
-            .map(|value| bound(value, &Trust::Bound)),
+        from_mean: infonce::average_from_mean(world.views.mean_norm2(), &masses)?.map(Quantity::at_most),
         ..record
     })
 }
@@ -525,37 +546,32 @@ impl CrossCorrelation {
         let Some(labelled) = &world.labelled else { return Ok(Some(Self { record, labelled: None })) };
         let centres = measure::centres(&views, labelled.labels)?;
         let (k, masses) = (centres.classes(), centres.masses());
-        let within = correlation.within_classes(&centres)?;
+        let Within { within, from_identity } = correlation.within_classes(&centres)?;
         let measured = Measured::new(l2, within, dim, k)?;
         let of_classes: Vec<(f64, f64)> = (0..k).map(|class| (masses[class], centres.product(class, class))).collect();
-        record.gram_residual = Some(Quantity::exact(gram_residual(&centres, dim)));
+        record.gram_residual = Some(Quantity::exact(gram_residual(&centres, from_identity, dim)));
         record.within = Some(Quantity::exact(within));
         record.average = off_simplex(&centres).map(Quantity::exact);
-        record.average_bound = measured.average(&of_classes)?.map(|value| Quantity { value, trust: Trust::Bound });
+        record.average_bound = measured.average(&of_classes)?.map(Quantity::at_most);
         Ok(Some(Self { record, labelled: Some((measured, centres)) }))
     }
 
     fn pair(&self, [a, b]: [usize; 2], masses: [f64; 2]) -> Result<Option<CorrelationPair>, Error> {
         let Some((measured, centres)) = &self.labelled else { return Ok(None) };
-        let bound = |value: f64| Quantity { value, trust: Trust::Bound };
         Ok(Some(CorrelationPair {
             product: Quantity::exact(centres.product(a, b)),
             most: Quantity::exact((centres.product(a, a) * centres.product(b, b)).max(0.0).sqrt()),
-            published: bound(measured.published(masses)?),
-            sharper: bound(measured.sharper(masses)?),
-            centred: bound(measured.centred(masses)?),
+            published: Quantity::at_most(measured.published(masses)?),
+            sharper: Quantity::at_most(measured.sharper(masses)?),
+            centred: Quantity::at_most(measured.centred(masses)?),
         }))
     }
 }
 
-/// Both sides of ‖Σ p_k μ_k μ_kᵀ − I‖² = Σ (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K: their difference over the larger.
-fn gram_residual(centres: &Centres, dim: usize) -> f64 {
+/// Both sides of ‖Σ p_k μ_k μ_kᵀ − I‖² = Σ (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K, the left one given: their difference over
+/// the larger.
+fn gram_residual(centres: &Centres, left: f64, dim: usize) -> f64 {
     let (k, masses) = (centres.classes(), centres.masses());
-    let entry = |i: usize, j: usize| -> f64 {
-        let of_class = |class: usize| masses[class] * centres.centre(class)[i] * centres.centre(class)[j];
-        (0..k).map(of_class).sum::<f64>() - f64::from(u8::from(i == j))
-    };
-    let left: f64 = (0..dim).flat_map(|i| (0..dim).map(move |j| (i, j))).map(|(i, j)| entry(i, j).powi(2)).sum();
     let gram =
         |a: usize, b: usize| (masses[a] * masses[b]).sqrt() * centres.product(a, b) - f64::from(u8::from(a == b));
     let sum: f64 = (0..k).flat_map(|a| (0..k).map(move |b| (a, b))).map(|(a, b)| gram(a, b).powi(2)).sum();

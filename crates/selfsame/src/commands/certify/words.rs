@@ -2,9 +2,9 @@
 
 use selfsame::eval::MAX_DIM;
 use selfsame::report::certificate::{Assumption, CertificateRecord, ErrorBound, WhatIf};
-use selfsame::report::{percent, percent_up};
-use selfsame::theory::Quantity;
+use selfsame::report::{number_to, percent, percent_up};
 use selfsame::theory::bounds::certificate::{Certificate, Form};
+use selfsame::theory::{Quantity, Side};
 
 use super::measure::{FEWEST, Measurable, World};
 
@@ -135,8 +135,15 @@ fn obstacles(record: &CertificateRecord, measurable: &Measurable<'_>) -> Vec<Str
 
 /// The factor whose being perfect would help the bound most, and how to move it.
 fn advice(record: &CertificateRecord) -> Vec<String> {
-    let Some(best) = record.first() else { return Vec::new() };
     let own = record.best_bound().map_or(1.0, |bound| bound.value);
+    let Some(best) = record.first() else {
+        let open = own > 0.0 && !record.what_if.is_empty();
+        let sentence = format!(
+            "No factor suffices alone: were any one of them perfect, the bound would be no better than the {} it is.",
+            percent_up(own)
+        );
+        return if open { vec![sentence] } else { Vec::new() };
+    };
     let gain = match own < 1.0 {
         true => {
             format!("alone it could bring the bound from {} down to {}", percent_up(own), percent_up(best.bound.value))
@@ -186,7 +193,7 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
                      middle class comes together, {near:.0} images ({}) have one of another class near. The proofs do not \
                      need this, but no encoder can tell views apart that are equal.",
                     percent(touching),
-                    found.delta,
+                    found.delta.value,
                     percent(found.overlap.value)
                 ),
             )
@@ -222,12 +229,12 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
             None,
             format!(
                 "Not needed: where the theorem has L × δ, what f does to the closest views was measured instead. The \
-                 largest ratio seen is {:.4}; the true constant is at least that{}.",
-                ratio.value,
+                 largest ratio seen is {}; the true constant is at least that{}.",
+                number_to(ratio.value, Some(Side::AtLeast)),
                 record.lipschitz_bound.as_ref().map_or(String::new(), |bound| format!(
-                    ", and among images whose outputs are no shorter than the shortest here at most {:.3e}, the product of \
-                     the layers' norms",
-                    bound.value
+                    ", and among images whose outputs are no shorter than the shortest here at most {}, the product of the \
+                     layers' norms",
+                    number_to(bound.value, Some(Side::AtMost))
                 ))
             ),
         ),
@@ -328,4 +335,32 @@ pub fn line(bound: &ErrorBound) -> String {
         false => "vacuous".into(),
     };
     format!("error bound, {form:<10} {}   class by class {}", shown(&bound.whole), shown(&bound.by_class))
+}
+
+#[cfg(test)]
+mod tests {
+    use selfsame::theory::Trust;
+
+    use super::*;
+
+    #[test]
+    fn a_bound_is_not_promised_to_stay_where_it_is() {
+        let advice = |own: f64, perfect: f64| {
+            let certificate =
+                Certificate { delta: 1.0, epsilon: 0.1, sigma: 1.0, outside: 0.0, error: own, slack: 0.1 };
+            let [whole, by_class] = [own; 2].map(Quantity::at_most);
+            let bound = Quantity { value: perfect, trust: Trust::Assumed { that: "views agree".into() } };
+            let what_if = WhatIf { factor: "alignment".into(), perfect: "views agree".into(), bound, slack: 0.1 };
+            super::advice(&CertificateRecord {
+                bounds: vec![ErrorBound { form: Form::Sharpened, whole, certificate, by_class }],
+                what_if: vec![what_if],
+                ..CertificateRecord::default()
+            })
+        };
+        assert!(advice(0.5, 0.25)[0].contains("from 50.0% down to 25.0%"));
+        assert_eq!(advice(0.5, 0.5).len(), 1);
+        assert!(advice(0.5, 0.5)[0].starts_with("No factor suffices alone"));
+        assert!(advice(1.0, 1.0)[0].contains("no factor suffices alone"));
+        assert!(advice(0.0, 0.0).is_empty());
+    }
 }

@@ -42,14 +42,9 @@ impl Need {
         }
     }
 
-    /// The class that needs most.
-    pub(super) fn hardest(&self, form: Form) -> usize {
-        match form {
-            Form::Published | Form::Derived => self.hardest_printed,
-            Form::Sharpened => {
-                (0..self.cap.len()).fold(0, |hardest, k| if self.cap[k] > self.cap[hardest] { k } else { hardest })
-            }
-        }
+    /// The class that needs most by the printed condition.
+    pub(super) fn hardest_printed(&self) -> usize {
+        self.hardest_printed
     }
 }
 

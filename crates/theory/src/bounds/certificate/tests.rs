@@ -52,7 +52,7 @@ fn two_antipodal_points() {
     let world = World::new(1.0, &[1.0, -1.0, -1.0, 1.0], vec![point(5), point(5)]).unwrap();
     let found = world.certify(Form::Derived);
     assert!((found.slack - 0.5 * (5.0_f64.sqrt() - 1.0).powi(2)).abs() < 1e-15, "ρ may be up to (√5 − 1)²/2");
-    assert_eq!(found.quantity(&Trust::Exact), Quantity { value: 0.0, trust: Trust::Bound });
+    assert_eq!(found.quantity(&Trust::Exact), Quantity::at_most(0.0));
     let estimate = Trust::Estimate { low: None, high: None, method: "largest measured ratio".into(), sample: 1 };
     assert!(matches!(found.quantity(&estimate).trust, Trust::Assumed { .. }));
 }
@@ -85,6 +85,24 @@ fn the_second_case_of_the_printed_theorem() {
         }
         assert!(kappa * kappa <= 2.0 * (2.0 - v * v) * (v - rho));
     }
+}
+
+/// 1 − 0.9 is below 0.1, the share of one image in ten.
+#[test]
+fn shares_of_images_are_those_of_counting() {
+    let nine = class(&[(0.0, 9, 0.0)], &[0.0; 10]);
+    let world = World::new(1.0, &[0.64, -0.8, -0.8, 1.0], vec![nine.clone(), point(10)]).unwrap();
+    for form in FORMS {
+        let by_class = world.certify_classes(form);
+        assert_eq!((by_class.classes[0].error, by_class.error), (0.1, 0.05), "{form:?}");
+        let found = world.certify(form);
+        assert!(found.holds() && found.error == 0.1, "{form:?}: {found}");
+    }
+    // Of 30 images 3 of the first class's 10 and one more: 0.3 + 1/30 is one third but for rounding.
+    let seven = class(&[(0.0, 7, 0.0)], &[0.0; 10]);
+    let spread = class(&[(0.0, 20, 0.0)], &[[0.0; 19].as_slice(), &[1.9]].concat());
+    let world = World::new(1.0, &[0.16, -0.4, -0.4, 1.0], vec![seven, spread]).unwrap();
+    assert_eq!(world.certify(Form::Sharpened).error, 1.0 / 3.0);
 }
 
 #[test]
