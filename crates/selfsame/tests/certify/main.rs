@@ -274,7 +274,7 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     for (more, cause) in [
         (&["--per-class", "1"][..], "at least 2 images"),
         (&["--views", "0"], "from 1 to 65535"),
-        (&["--split", "all"], "choose one of"),
+        (&["--split", "all"], "possible values: train"),
         (&["--budget", "soon"], "60s"),
     ] {
         let output = run(["certify", &shown].iter().chain(more));
