@@ -259,6 +259,12 @@ fn a_damaged_certificate_is_named() {
         let error = read(folder.path()).unwrap_err();
         assert!(matches!(error, ReportError::Json { .. }) && error.to_string().contains(CERTIFICATE_FILE), "{error}");
     }
+    fs::write(&path, "{\"a\":1}").unwrap();
+    let error = read(folder.path()).unwrap_err();
+    assert!(
+        matches!(error, ReportError::Certificate { .. }) && error.to_string().contains(CERTIFICATE_FILE),
+        "{error}"
+    );
     let mut record = whole("ring");
     record.examples.as_mut().unwrap().picture = b"<svg onload=alert(1)>".into();
     write_json(&path, &record).unwrap();
@@ -296,7 +302,7 @@ fn a_comparison_is_a_page_whatever_it_holds() {
                 predictor("better", Some(estimate(0.75, 0.25, 0.875))),
                 predictor("none", None),
             ],
-            runs: (0..3).map(run).collect(),
+            runs: (0..5).map(run).collect(),
             notes: vec![text.into()],
         }
     };
@@ -313,7 +319,11 @@ fn a_comparison_is_a_page_whatever_it_holds() {
         assert!(page.contains(text), "{text}");
     }
     check(&render_comparison(&of(HOSTILE)));
+    let mut few = of("x");
+    few.runs.truncate(4);
+    let few = render_comparison(&few);
+    assert!(few.contains("too few to say") && !few.contains("orders these runs"), "no predictor is named");
     let nothing = render_comparison(&Comparison::default());
     check(&nothing);
-    assert!(nothing.contains("nothing to compare yet"));
+    assert!(nothing.contains("nothing to compare yet: no run has an accuracy"));
 }

@@ -46,6 +46,8 @@ fn certificates_of_embeddings_are_compared_by_their_own_errors() {
         let error = record.named("nearest centre, others of their kind").unwrap().value;
         assert!(run.accuracies[0].is_none() && run.accuracies[3].as_ref().unwrap().value == 1.0 - error);
     }
+    assert!(found.notes.iter().any(|note| note.contains("take the runs to be independent")), "{:?}", found.notes);
+    assert!(found.predictors.iter().any(|predictor| predictor.name == "|αReQ − 1|"));
     let divergence = found.predictors.iter().find(|predictor| predictor.name == "divergence").unwrap();
     assert!(divergence.taus[3].as_ref().unwrap().value > 0.5 && divergence.taus[0].is_none());
     assert!(found.notes.iter().any(|note| note.contains("do not say of which images")), "{:?}", found.notes);
@@ -108,7 +110,7 @@ fn measures_and_their_order_are_those_of_the_runs() {
     }
     let missing = [runs.clone(), vec![folder.path().join("nowhere")]].concat();
     let output = compare(&missing, &out, &["--overwrite"]);
-    assert!(output.status.code() == Some(1) && said(&output).contains("nowhere"), "{}", said(&output));
+    assert!(output.status.code() == Some(2) && said(&output).contains("nowhere does not exist"), "{}", said(&output));
     // Accuracies of other weights do not count; the certificate's own do.
     let path = runs[0].join("eval.json");
     let mut evaluation: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -127,4 +129,48 @@ fn measures_and_their_order_are_those_of_the_runs() {
     assert!(found.notes.iter().any(|note| note.contains("has no certificate")), "{:?}", found.notes);
     assert_eq!((found.complete(), found.runs.len()), (2, 3));
     assert!(std::fs::read_to_string(out.join("compare.html")).unwrap().contains("2 of 3 runs compared"));
+}
+
+#[test]
+fn what_cannot_be_compared_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let path = file(folder.path(), "f.npy", &npy(&[40, 6], &rows(40, 6))).display().to_string();
+    let labels: Vec<u8> = (0..40).map(|row| row % 2).collect();
+    let labels = file(folder.path(), "labels.npy", &npy(&[40], &labels)).display().to_string();
+    record(&["--embeddings", &path, "--labels", &labels], &at("a"));
+    record(&["--embeddings", &path, "--labels", &labels], &at("b"));
+    record(&["--embeddings", &path], &at("c"));
+    for (others, why) in [
+        (&["b"][..], "all 2 runs have the same nearest centre, left out accuracy, "),
+        (&["c"], "only "),
+        (&["b", "c"], "all 2 runs have the same"),
+    ] {
+        let runs: Vec<PathBuf> = [&["a"], others].concat().into_iter().map(at).collect();
+        let output = compare(&runs, &at("out"), &["--overwrite"]);
+        let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
+        let said = found.nothing().unwrap();
+        assert!(said.contains(why), "{said}");
+        assert!(std::fs::read_to_string(at("out").join("compare.html")).unwrap().contains(&said), "{said}");
+    }
+
+    std::fs::create_dir(at("empty")).unwrap();
+    for (name, content) in [("damaged", "{\"a\":1}"), ("cut", "{")] {
+        std::fs::create_dir(at(name)).unwrap();
+        std::fs::write(at(name).join("certificate.json"), content).unwrap();
+    }
+    for (other, code, cause) in [
+        ("a", 2, "are the same folder"),
+        ("./a", 2, "are the same folder"),
+        ("b/../a/", 2, "are the same folder"),
+        ("f.npy", 2, "f.npy is a file"),
+        ("empty", 2, "holds neither a run (run.json) nor a certificate"),
+        ("damaged", 1, "certificate.json is damaged: it does not say"),
+        ("cut", 1, "certificate.json is damaged"),
+    ] {
+        let output = compare(&[at("a"), at(other)], &at("out"), &["--overwrite"]);
+        assert!(output.status.code() == Some(code) && said(&output).contains(cause), "{other}: {}", said(&output));
+    }
+    let output = compare(&[at("a"), at("b")], &at("f.npy"), &[]);
+    assert!(output.status.code() == Some(2) && said(&output).contains("f.npy is a file"), "{}", said(&output));
 }
