@@ -195,7 +195,7 @@ fn what_was_found_is_on_the_page() {
         "<b>0.25</b> <small class=\"estimate\">estimate, 0.22 to 0.28</small>",
         "vacuous: 10 to the 41.5",
         "does not hold",
-        "not known, or not needed",
+        "class=\"state open\">open<",
         "data:image/png",
         "fill-opacity=\"1.000\"",
         "fill-opacity=\"0.060\"",
@@ -236,6 +236,14 @@ fn what_is_missing_is_left_out() {
     });
     check(&some);
     assert!(some.contains("Not measured") && !some.contains("first, for the bound") && some.contains("12.5%"));
+    // Of a single class nothing is held against another.
+    let mut single = whole("ring");
+    single.classes.truncate(1);
+    single.divergence.as_mut().unwrap().largest = None;
+    single.concentration.as_mut().unwrap().separation_interval = None;
+    let single = page(single);
+    check(&single);
+    assert!(single.contains("it takes two to point") && !single.contains("two closest class centres"));
     // Records that do not fit together, and numbers beyond all measure.
     let mut odd = whole("ring");
     odd.classes.truncate(1);
