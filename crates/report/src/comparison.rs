@@ -3,10 +3,14 @@
 use selfsame_theory::Quantity;
 use serde::{Deserialize, Serialize};
 
+use crate::percent;
+
 /// Name of the file that holds a [`Comparison`].
 pub const COMPARISON_FILE: &str = "compare.json";
 /// Name of its page.
 pub const COMPARISON_PAGE: &str = "compare.html";
+/// Runs it takes for τ to have an interval, and for a predictor to be named.
+pub const FEWEST: usize = 5;
 
 /// Runs beside each other, and how well each measure predicts how accurate they are. (`compare.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -39,6 +43,30 @@ impl Comparison {
             run.accuracies.get(self.leading).is_some_and(Option::is_some) && run.values.iter().any(Option::is_some)
         };
         self.runs.iter().filter(complete).count()
+    }
+
+    /// Why no measure orders the runs by the [leading](Self::leading) accuracy, in a sentence; none where one does.
+    pub fn nothing(&self) -> Option<String> {
+        let ordered = |predictor: &Predictor| predictor.taus.get(self.leading).is_some_and(Option::is_some);
+        if self.predictors.iter().any(ordered) {
+            return None;
+        }
+        let accuracy = |run: &ComparedRun| Some(run.accuracies.get(self.leading)?.as_ref()?.value);
+        let known: Vec<(&ComparedRun, f64)> = self.runs.iter().filter_map(|run| Some((run, accuracy(run)?))).collect();
+        let name = self.accuracies.get(self.leading).map_or("", String::as_str);
+        let measured = known.iter().filter(|(run, _)| run.values.iter().any(Option::is_some)).count();
+        let why = match known[..] {
+            [] => "no run has an accuracy; `selfsame eval` and `selfsame certify` measure them.".to_owned(),
+            [(run, _)] => format!("only {} has an accuracy ({name}), and it takes two runs.", run.run),
+            _ if measured < 2 => "it takes two runs that have both an accuracy and a certificate.".to_owned(),
+            [(_, first), ..] if known.iter().all(|(_, value)| *value == first) => format!(
+                "all {} runs have the same {name} accuracy, {}, so there is no order to predict.",
+                known.len(),
+                percent(first)
+            ),
+            _ => "each measure is the same in all runs.".to_owned(),
+        };
+        Some(format!("There is nothing to compare yet: {why}"))
     }
 }
 

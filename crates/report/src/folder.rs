@@ -71,6 +71,14 @@ pub enum ReportError {
         /// The cause, with line and column.
         source: serde_json::Error,
     },
+    /// A certificate without what every certificate has.
+    #[error("{} is damaged: it does not say {lacks}, as every certificate does; `selfsame certify` can write it again", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is not there.
+        lacks: &'static str,
+    },
     /// A line of `metrics.jsonl` is damaged.
     #[error("{}, line {line}, is damaged: {source}; remove that line to read the rest", path.display())]
     Metrics {
@@ -171,6 +179,17 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError>
 /// The file is unreadable, too large or damaged.
 pub fn read_certificate(path: &Path) -> Result<Option<CertificateRecord>, ReportError> {
     let certificate: Option<CertificateRecord> = read_json(path)?;
+    if let Some(found) = &certificate {
+        let lacking = [
+            ("which version of selfsame wrote it", found.selfsame.is_empty()),
+            ("what it is of", found.subject.is_empty()),
+            ("how many images it measured", found.images == 0),
+            ("how many values an embedding has", found.dim == 0),
+        ];
+        if let Some((lacks, _)) = lacking.into_iter().find(|(_, lacks)| *lacks) {
+            return Err(ReportError::Certificate { path: path.into(), lacks });
+        }
+    }
     if let Some(examples) = certificate.as_ref().and_then(|certificate| certificate.examples.as_ref()) {
         examples.check().map_err(|source| ReportError::Sprite { path: path.into(), source })?;
     }

@@ -202,7 +202,7 @@ fn what_was_found_is_on_the_page() {
         "<b>0.25</b> <small class=\"estimate\">estimate, 0.22 to 0.28</small>",
         "vacuous: 10 to the 41.5",
         "does not hold",
-        "not known, or not needed",
+        "class=\"state open\">open<",
         "data:image/png",
         "fill-opacity=\"1.000\"",
         "fill-opacity=\"0.060\"",
@@ -258,6 +258,14 @@ fn what_is_missing_is_left_out() {
     });
     check(&some);
     assert!(some.contains("Not measured") && !some.contains("first, for the bound") && some.contains("12.5%"));
+    // Of a single class nothing is held against another.
+    let mut single = whole("ring");
+    single.classes.truncate(1);
+    single.divergence.as_mut().unwrap().largest = None;
+    single.concentration.as_mut().unwrap().separation_interval = None;
+    let single = page(single);
+    check(&single);
+    assert!(single.contains("it takes two to point") && !single.contains("two closest class centres"));
     // Records that do not fit together, and numbers beyond all measure.
     let mut odd = whole("ring");
     odd.classes.truncate(1);
@@ -281,6 +289,12 @@ fn a_damaged_certificate_is_named() {
         let error = read(folder.path()).unwrap_err();
         assert!(matches!(error, ReportError::Json { .. }) && error.to_string().contains(CERTIFICATE_FILE), "{error}");
     }
+    fs::write(&path, "{\"a\":1}").unwrap();
+    let error = read(folder.path()).unwrap_err();
+    assert!(
+        matches!(error, ReportError::Certificate { .. }) && error.to_string().contains(CERTIFICATE_FILE),
+        "{error}"
+    );
     let mut record = whole("ring");
     record.examples.as_mut().unwrap().picture = b"<svg onload=alert(1)>".into();
     write_json(&path, &record).unwrap();
@@ -318,7 +332,7 @@ fn a_comparison_is_a_page_whatever_it_holds() {
                 predictor("better", Some(estimate(0.75, 0.25, 0.875))),
                 predictor("none", None),
             ],
-            runs: (0..3).map(run).collect(),
+            runs: (0..5).map(run).collect(),
             notes: vec![text.into()],
         }
     };
@@ -335,7 +349,11 @@ fn a_comparison_is_a_page_whatever_it_holds() {
         assert!(page.contains(text), "{text}");
     }
     check(&render_comparison(&of(HOSTILE)));
+    let mut few = of("x");
+    few.runs.truncate(4);
+    let few = render_comparison(&few);
+    assert!(few.contains("too few to say") && !few.contains("orders these runs"), "no predictor is named");
     let nothing = render_comparison(&Comparison::default());
     check(&nothing);
-    assert!(nothing.contains("nothing to compare yet"));
+    assert!(nothing.contains("nothing to compare yet: no run has an accuracy"));
 }

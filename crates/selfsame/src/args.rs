@@ -234,59 +234,55 @@ Writes certificate.json, every number with what it is worth: exact, estimate, bo
 folder, and the run's page shows it; others have a folder and a page of their own. Embeddings come without images, so for
 them there is no error bound.")]
 pub struct Certify {
-    /// Folder of the run
-    #[arg(required_unless_present_any = ["init", "embeddings"])]
+    /// Folder of the run, which has its own encoder, images and policy
     pub run: Option<PathBuf>,
     /// Weights of an encoder in place of a run: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame, as
     /// .safetensors or .pth
     #[arg(long, value_name = "FILE", help_heading = "An encoder from elsewhere", requires = "data", conflicts_with_all = ["run", "embeddings", "checkpoint"])]
     pub init: Option<PathBuf>,
     /// Take what fits of --init, and leave the rest as it is without
-    #[arg(long, help_heading = "An encoder from elsewhere", requires = "init")]
+    #[arg(long, help_heading = "An encoder from elsewhere")]
     pub init_partial: bool,
     /// Encoder [default: what the file is of]
-    #[arg(long, value_enum, help_heading = "An encoder from elsewhere", requires = "init")]
+    #[arg(long, value_enum, help_heading = "An encoder from elsewhere")]
     pub encoder: Option<EncoderName>,
     /// Channels of the encoder's first stage [default: what the file is of]
-    #[arg(long, value_name = "CHANNELS", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024), help_heading = "An encoder from elsewhere", requires = "init")]
+    #[arg(long, value_name = "CHANNELS", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024), help_heading = "An encoder from elsewhere")]
     pub width: Option<usize>,
     /// First layers of the encoder [default: what the file is of]
-    #[arg(long, value_enum, help_heading = "An encoder from elsewhere", requires = "init")]
+    #[arg(long, value_enum, help_heading = "An encoder from elsewhere")]
     pub stem: Option<StemName>,
     /// Images to measure it on, as for `selfsame study --data`
-    #[arg(long, help_heading = "An encoder from elsewhere", requires = "init")]
+    #[arg(long, help_heading = "An encoder from elsewhere")]
     pub data: Option<String>,
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
-    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(8..=1024), help_heading = "An encoder from elsewhere", requires = "init")]
+    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(8..=1024), help_heading = "An encoder from elsewhere")]
     pub image_size: Option<u32>,
     /// Take at most N images for training and N for test, spread evenly over the classes
-    #[arg(long, value_name = "N", help_heading = "An encoder from elsewhere", requires = "init")]
+    #[arg(long, value_name = "N", help_heading = "An encoder from elsewhere")]
     pub limit: Option<usize>,
     /// Take these classes only, by name, separated by commas
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "NAME,…",
-        help_heading = "An encoder from elsewhere",
-        requires = "init"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "An encoder from elsewhere")]
     pub classes: Option<Vec<String>>,
-    #[arg(long, default_value = "abcde", value_name = "POLICY", help_heading = "An encoder from elsewhere", requires = "init", help = augment_help())]
-    pub augment: String,
+    #[arg(long, value_name = "POLICY", help_heading = "An encoder from elsewhere", help = augment_help() + " [default: abcde]")]
+    pub augment: Option<String>,
     /// Embeddings of any encoder in place of a run: a .npy of images × values or of images × views × values, each image's
     /// original first; or a .npz with `embeddings` and, if there are any, `labels`
-    #[arg(long, value_name = "FILE", help_heading = "Embeddings from elsewhere", conflicts_with_all = ["run", "split", "per_class", "views", "budget", "checkpoint"])]
+    #[arg(long, value_name = "FILE", help_heading = "Embeddings from elsewhere", conflicts_with_all = ["run", "split", "per_class", "views", "budget", "checkpoint", "device"])]
     pub embeddings: Option<PathBuf>,
     /// The class of each of their images: a .npy of whole numbers
-    #[arg(long, value_name = "FILE", help_heading = "Embeddings from elsewhere", requires = "embeddings")]
+    #[arg(long, value_name = "FILE", help_heading = "Embeddings from elsewhere")]
     pub labels: Option<PathBuf>,
+    /// Take embeddings that repeat an earlier row, as copies of an image do, and note them
+    #[arg(long, help_heading = "Embeddings from elsewhere")]
+    pub allow_repeats: bool,
     /// Folder for certificate.json and report.html where there is no run [default: certificates/ and the name of the
     /// file]
     #[arg(long, value_name = "DIR", conflicts_with = "run")]
     pub out: Option<PathBuf>,
     /// Which images
     #[arg(long, value_enum, default_value = "test")]
-    pub split: SplitName,
+    pub split: OneSplit,
     /// Images of each class that are measured, at most
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub per_class: usize,
@@ -846,4 +842,23 @@ pub enum SplitName {
     Train,
     Validation,
     Test,
+}
+
+/// Images of a data set that are measured together.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OneSplit {
+    Train,
+    Validation,
+    Test,
+}
+
+impl OneSplit {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
 }

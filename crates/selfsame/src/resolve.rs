@@ -15,7 +15,7 @@ use crate::misuse;
 /// leave a 96-pixel image a last stage of 3 × 3.
 const CIFAR_STEM_UP_TO: u32 = 96;
 /// The policy, where none is asked for.
-const AUGMENT: &str = "abcde";
+pub const AUGMENT: &str = "abcde";
 
 /// The policy that `--augment` names: letters, a published policy, a TOML file, or a TOML table in braces.
 pub fn policy(text: &str) -> anyhow::Result<Policy> {

@@ -63,7 +63,7 @@ pub fn kendall_tau(x: &[f64], y: &[f64]) -> Result<Option<Kendall>, Error> {
         Trust::Estimate { low, high, method: method.into(), sample: n }
     };
     let trust = if n < 5 {
-        trust(None, "fewer than five cases")
+        trust(None, "there are fewer than five")
     } else if concordant.max(discordant) == (n * (n - 1) / 2) as u64 {
         let furthest = 2.0 * 0.025_f64.powf(1.0 / (n / 2) as f64) - 1.0;
         let ends = if value > 0.0 { [furthest, 1.0] } else { [-1.0, -furthest] };

@@ -94,10 +94,10 @@ impl fmt::Display for Trust {
         match self {
             Self::Exact => write!(f, "exact"),
             Self::Estimate { low: None, high: None, method, sample } => {
-                write!(f, "estimate without an interval: {method}, {sample} draws")
+                write!(f, "estimate without an interval: {method}, from a sample of {sample}")
             }
             Self::Estimate { low, high, method, sample } => {
-                write!(f, "estimate within {} to {} ({method}, {sample} draws)", end(low), end(high))
+                write!(f, "estimate within {} to {} ({method}, from a sample of {sample})", end(low), end(high))
             }
             Self::Bound { side: Side::AtMost } => write!(f, "bound, at most"),
             Self::Bound { side: Side::AtLeast } => write!(f, "bound, at least"),
@@ -167,8 +167,8 @@ mod tests {
     #[test]
     fn an_estimate_without_an_interval_says_so() {
         let trust = |low, high| Trust::Estimate { low, high, method: "halves".into(), sample: 6 }.to_string();
-        assert_eq!(trust(None, None), "estimate without an interval: halves, 6 draws");
-        assert_eq!(trust(Some(0.5), None), "estimate within 0.5000 to an unknown end (halves, 6 draws)");
+        assert_eq!(trust(None, None), "estimate without an interval: halves, from a sample of 6");
+        assert_eq!(trust(Some(0.5), None), "estimate within 0.5000 to an unknown end (halves, from a sample of 6)");
     }
 
     #[test]

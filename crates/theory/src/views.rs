@@ -166,17 +166,21 @@ impl<'a> Views<'a> {
         Ok(self)
     }
 
-    /// Refuses embeddings that no encoder with different images should give: all equal, or an image's views repeated
-    /// by another image, value for value and in the same order. Views of one image may be equal.
+    /// Refuses rows that are all equal, which say nothing of any image.
     ///
     /// # Errors
-    /// [`Error::Constant`], [`Error::Duplicate`] naming the first repetition.
-    pub fn check_distinct(&self) -> Result<(), Error> {
-        let equal =
-            |a: usize, b: usize, length: usize| (0..length).all(|i| self.values.get(a + i) == self.values.get(b + i));
-        if self.rows() > 1 && (1..self.rows()).all(|row| equal(0, row * self.dim, self.dim)) {
-            return Err(Error::Constant { rows: self.rows() });
+    /// [`Error::Constant`].
+    pub fn check_varied(&self) -> Result<(), Error> {
+        match self.rows() > 1 && (1..self.rows()).all(|row| self.equal(0, row * self.dim, self.dim)) {
+            true => Err(Error::Constant { rows: self.rows() }),
+            false => Ok(()),
         }
+    }
+
+    /// The images whose views repeat those of an earlier image, value for value and in the same order, each with the first
+    /// such image: copies of an image, or a sign that different ones were given the same embedding. Views of one image may be
+    /// equal.
+    pub fn repeats(&self) -> Vec<(usize, usize)> {
         let length = self.views * self.dim;
         let digest = |image: usize| {
             let mut hasher = DefaultHasher::new();
@@ -187,14 +191,33 @@ impl<'a> Views<'a> {
         };
         let digests: Vec<u64> = (0..self.images).into_par_iter().map(digest).collect();
         let mut seen: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut repeats = Vec::new();
         for (image, digest) in digests.into_iter().enumerate() {
             let earlier = seen.entry(digest).or_default();
-            if let Some(&first) = earlier.iter().find(|&&first| equal(first * length, image * length, length)) {
-                return Err(Error::Duplicate { image, row: image * self.views, first });
+            match earlier.iter().find(|&&first| self.equal(first * length, image * length, length)) {
+                Some(&first) => repeats.push((image, first)),
+                None => earlier.push(image),
             }
-            earlier.push(image);
         }
-        Ok(())
+        repeats
+    }
+
+    /// Refuses embeddings that no encoder with different images should give: [all equal](Self::check_varied), or an image's
+    /// views [repeated](Self::repeats) by another image.
+    ///
+    /// # Errors
+    /// [`Error::Constant`], [`Error::Duplicate`] naming the first repetition.
+    pub fn check_distinct(&self) -> Result<(), Error> {
+        self.check_varied()?;
+        match self.repeats().first() {
+            Some(&(image, first)) => Err(Error::Duplicate { image, row: image * self.views, first }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the values from `a` and those from `b` are the same, `length` of them.
+    fn equal(&self, a: usize, b: usize, length: usize) -> bool {
+        (0..length).all(|i| self.values.get(a + i) == self.values.get(b + i))
     }
 
     /// Number of images N.

@@ -30,6 +30,7 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
         (checks(record))
         @if !record.assumptions.is_empty() {
             h3 { "What the theory takes for granted" }
+            p.quiet { b { "open" } ": not known here, or not needed by what is proved." }
             ul.ledger { @for assumption in &record.assumptions { (ledger(assumption)) } }
         }
         @if !record.left_out.is_empty() {
@@ -267,7 +268,7 @@ fn ledger(Assumption { name, holds, finding }: &Assumption) -> Markup {
     let (class, word) = match holds {
         Some(true) => ("holds", "holds"),
         Some(false) => ("fails", "does not hold"),
-        None => ("open", "not known, or not needed"),
+        None => ("open", "open"),
     };
     html! { li { span class={ "state " (class) } { (word) } div { b { (name) } p { (finding) } } } }
 }

@@ -6,7 +6,7 @@ use selfsame_theory::{Quantity, Trust};
 use super::chart::{Axis, WIDTH, round};
 use super::format::{NONE, counted, number, percent, percent_up, sentence_list};
 use super::{Section, document, protocol, quantity};
-use crate::comparison::{ComparedRun, Comparison, Predictor};
+use crate::comparison::{ComparedRun, Comparison, FEWEST, Predictor};
 
 /// Draws a comparison of runs as one HTML page. Works for any record: what is missing is left out.
 pub fn render_comparison(comparison: &Comparison) -> String {
@@ -28,9 +28,14 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
     let names: Vec<String> = best.iter().map(|predictor| predictor.name.clone()).collect();
     let best = best.first().and_then(|best| best.taus.get(comparison.leading)?.as_ref());
     let accuracy = leading(comparison);
+    let few = comparison.complete() < FEWEST;
     html! {
         p.eyebrow { (title) }
         @match best {
+            Some(_) if few => {
+                h1.verdict { "These runs are too few to say which measure predicts their " (accuracy) " accuracy: it takes " (FEWEST) " for Kendall’s τ to have an interval." }
+                p.judgement { "τ is 1 where a measure puts the runs in the order of their accuracies, −1 where in the opposite one, 0 where it says nothing. Of so few runs chance alone makes many an order." }
+            }
             Some(tau) => {
                 h1.verdict { strong.trained { (sentence_list(&names)) } @if names.len() == 1 { " orders" } @else { " order" } " these runs by " (accuracy) " accuracy best: Kendall’s τ is " (decimal(tau.value)) "." }
                 p.judgement {
@@ -45,7 +50,7 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
                     }
                 }
             }
-            None => { h1.verdict { "There is nothing to compare yet: it takes runs that were evaluated and certified." } }
+            None => { h1.verdict { (comparison.nothing().unwrap_or_default()) } }
         }
         @for note in &comparison.notes { p.warning role="note" { (note) } }
     }
@@ -131,13 +136,14 @@ fn scatter(comparison: &Comparison, at: usize, predictor: &Predictor) -> Markup 
     html! {
         figure.chart {
             figcaption { h3 { (predictor.name) } }
-            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 22.0) } role="img" aria-label={ (points.len()) " runs by " (predictor.name) } {
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 38.0) } role="img" aria-label={ (points.len()) " runs by " (predictor.name) } {
                 g.axes {
                     @for (at, _) in &y.ticks {
                         line x1=(LEFT) x2=(WIDTH - 8.0) y1=(up(*at)) y2=(up(*at)) {}
                         text x=(LEFT - 6.0) y=(up(*at) + 4.0) text-anchor="end" { (percent(*at)) }
                     }
                     @for (at, label) in &x.ticks { text x=(across(*at)) y=(HEIGHT + 17.0) text-anchor="middle" { (label) } }
+                    text x=(WIDTH - 8.0) y=(HEIGHT + 33.0) text-anchor="end" { (predictor.name) }
                 }
                 @for (px, py, name) in &points {
                     circle.dot cx=(across(*px)) cy=(up(*py)) r="4" { title { (name) ": " (number(*px)) ", " (percent(*py)) } }

@@ -120,7 +120,7 @@ fn alignment(record: &CertificateRecord) -> Markup {
                     None => (unmeasured()),
                 }
             },
-            moves: "training longer, a larger encoder, more weight on the loss's pairs of views, milder views.",
+            moves: "more weight on the loss's pairs of views, milder views.",
         },
     )
 }
@@ -143,6 +143,7 @@ fn divergence(record: &CertificateRecord) -> Markup {
             ends: ["one point", "far apart"],
             finding: html! {
                 @match found {
+                    Some(_) if largest.is_none() => "There is a single class, and it takes two to point in different directions."
                     Some(found) => {
                         "The product of the two closest class centres, between −1 and 1; "
                         @if classes > 2 * dim { (classes) " classes in " (dim) " dimensions never come down to " (number(best)) }
@@ -160,6 +161,7 @@ fn divergence(record: &CertificateRecord) -> Markup {
 
 fn concentration(record: &CertificateRecord) -> Markup {
     let found = record.concentration.as_ref();
+    let classes = record.classes.len();
     let separation = found.and_then(|found| found.separation_interval.as_ref());
     card(
         record,
@@ -175,11 +177,12 @@ fn concentration(record: &CertificateRecord) -> Markup {
             finding: html! {
                 @match found {
                     Some(found) => {
-                        "How often two images of one class have nearer views than two of different classes. Within δ = "
-                        (number_to(found.levels.value, found.levels.trust.side())) "/255 a channel, σ: " (share_in_words(&found.sigma))
-                        " of every class, and " (share_in_words(&found.mean_sigma)) " on average, lies together; at that distance "
-                        (percent(found.overlap.value)) " of the images also have one of another class near. It is a matter of "
-                        "pixels and of the augmentation alone: no training changes it."
+                        @if classes > 1 { "How often two images of one class have nearer views than two of different classes. " }
+                        @else { "There is a single class, so nothing can be nearer than another class. " }
+                        "Within δ = " (number_to(found.levels.value, found.levels.trust.side())) "/255 a channel, σ: " (share_in_words(&found.sigma))
+                        " of every class, and " (share_in_words(&found.mean_sigma)) " on average, lies together"
+                        @if classes > 1 { "; at that distance " (percent(found.overlap.value)) " of the images also have one of another class near" }
+                        ". It is a matter of pixels and of the augmentation alone: no training changes it."
                     }
                     None => (unmeasured()),
                 }
@@ -233,7 +236,7 @@ fn heat(record: &CertificateRecord) -> Markup {
         figure.chart {
             figcaption {
                 h3 { "Divergence of every two classes" }
-                p { "Products of class centres, from " (number(low)) ", empty, to " (number(high)) ", full: the fuller, the closer." }
+                p { "Products of class centres, from " (number(low)) ", empty, to " (number(high)) ", full: the fuller, the closer. Columns are the classes in the order of the rows." }
             }
             svg.heat viewBox={ "0 0 " (SIDE) " " (round(cell * k as f64 + 12.0)) } role="img"
                 aria-label={ "Products of the centres of " (k) " classes; the closest pairs are named below" } {

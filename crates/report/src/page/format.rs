@@ -7,6 +7,9 @@ use serde::Serialize;
 /// Stands for a number that is none.
 pub(super) const NONE: &str = "–";
 
+/// A number below this is what rounding left of a 0: no quantity on a page is that small and means anything.
+const NOISE: f64 = 1e-12;
+
 /// A share as a percentage with one decimal: `0.713` is `71.3%`.
 pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.1}%", 100.0 * share) } else { NONE.into() }
@@ -72,7 +75,7 @@ pub fn number_to(value: f64, side: Option<Side>) -> String {
     let size = value.abs();
     if !value.is_finite() {
         NONE.into()
-    } else if size == 0.0 {
+    } else if size < NOISE {
         "0".into()
     } else if !(1e-3..1e6).contains(&size) {
         format!("{value:.2e}")
@@ -129,7 +132,7 @@ mod tests {
         assert_eq!(percent(f64::NAN), NONE);
         assert_eq!([0, 999, 1000, 1234567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(counted(1, "image", "images"), "1 image");
-        let numbers = [0.0, 4.8123, -2.5, 512.04, 0.05, 12345.6, 1e-9, 1e300, 999.99, f64::INFINITY];
+        let numbers = [-4e-16, 4.8123, -2.5, 512.04, 0.05, 12345.6, 1e-9, 1e300, 999.99, f64::INFINITY];
         let texts = ["0", "4.812", "-2.5", "512", "0.05", "12,346", "1.00e-9", "1.00e300", "1000", NONE];
         assert_eq!(numbers.map(number), texts);
         let (up, down) = (Some(Side::AtMost), Some(Side::AtLeast));

@@ -105,7 +105,10 @@ fn picture(evaluation: &Evaluation) -> Markup {
                     }
                 }
                 @if let Some((share, name)) = guessing(evaluation) {
-                    line.reference x1=(across(share)) x2=(across(share)) y1=(TOP) y2=(bottom) {}
+                    // Beside the dots alone, so that it does not cross the measures' names.
+                    @for top in (0..MEASURES.len()).map(|group| TOP + group as f64 * GROUP + 24.0) {
+                        line.reference x1=(across(share)) x2=(across(share)) y1=(top) y2=(top + 3.0 * ROW) {}
+                    }
                     text.reference x=(across(share)) y=(TOP - 6.0)
                         text-anchor=(if share < 0.35 { "start" } else { "middle" }) { (name) " " (percent(share)) }
                 }

@@ -19,8 +19,8 @@ use serde_json::json;
 use self::drawn::{Drawn, chosen, examples, present};
 use self::measure::World;
 use self::world::{Parameters, Sample};
-use super::{init, quoted, report, shown, weights};
-use crate::args::{Certify as Args, CheckpointName, SplitName};
+use super::{check_out, init, quoted, report, shown, weights};
+use crate::args::{Certify as Args, CheckpointName, OneSplit};
 use crate::run::{CONFIG_FILE, Run, digest_of};
 use crate::terminal::Terminal;
 use crate::{misuse, resolve};
@@ -36,11 +36,15 @@ const MOST_CLASSES: usize = 4000;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
+    check(args)?;
     match (&args.run, &args.init, &args.embeddings) {
         (Some(run), ..) => of_run(args, run, &terminal),
         (None, Some(file), _) => of_weights(args, file, &terminal),
         (None, None, Some(file)) => of_embeddings(args, file, &terminal),
-        (None, None, None) => Err(misuse("name the folder of a run, --init or --embeddings")),
+        (None, None, None) => Err(misuse(
+            "there is nothing to certify: name the folder of a run, --init and --data for weights from elsewhere, or \
+             --embeddings for what an encoder made",
+        )),
     }
 }
 
@@ -53,17 +57,24 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The certificate, but for the command and for what is known of the weights alone.
-    fn certified(&self, args: &Args, terminal: &Terminal) -> anyhow::Result<CertificateRecord> {
+    /// The certificate, but for the command and for what is known of the weights alone. Calls `under_way` once nothing that
+    /// was asked for stands in the way.
+    fn certified(
+        &self,
+        args: &Args,
+        terminal: &Terminal,
+        under_way: impl FnOnce(),
+    ) -> anyhow::Result<CertificateRecord> {
         let Self { encoder, device, dataset, policy } = self;
-        let (split, name) = match args.split {
-            SplitName::Train => (&dataset.train, "train"),
-            SplitName::Validation => (&dataset.validation, "validation"),
-            SplitName::Test => (&dataset.test, "test"),
-            SplitName::All => return Err(misuse("--split all: choose one of train, validation and test")),
+        let split = match args.split {
+            OneSplit::Train => &dataset.train,
+            OneSplit::Validation => &dataset.validation,
+            OneSplit::Test => &dataset.test,
         };
+        let name = args.split.name();
         let chosen = chosen(args, dataset, split, name)?;
         let views = Drawn::new(args, policy, dataset.image_size, split, &chosen)?;
+        under_way();
         let mut sample = views.embedded(args.seed, encoder, device)?;
         if let Some(labels) = split.labels() {
             let of_chosen: Vec<u32> = chosen.iter().map(|&index| labels[index]).collect();
@@ -109,7 +120,6 @@ fn proved_lipschitz(encoder: &ResNet, size: usize, sample: &Sample) -> anyhow::R
 }
 
 fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
-    check(args)?;
     let run = Run::open(path)?;
     let plan = run.plan()?;
     let device = device::by_name(&args.device.device).map_err(misuse)?;
@@ -117,13 +127,13 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     let dataset = run.load_own(&plan, false, terminal)?;
     let subject = Subject { encoder: &encoder, device: &device, dataset: &dataset, policy: &plan.augment };
     let command = command(args, &[shown(path)]);
-    announce(&run.path, &command, Some(step), terminal);
+    let measured = subject.certified(args, terminal, || announce(&run.path, &command, Some(step), terminal))?;
     let mut record = CertificateRecord {
         command,
         subject: shown(&run.path),
         weights: weights(args.checkpoint, step),
         step: Some(step),
-        ..subject.certified(args, terminal)?
+        ..measured
     };
     match evaluated(&run, step)? {
         Ok(errors) => record.errors.extend(errors),
@@ -144,8 +154,8 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         width: 64,
         precision: Precision::F32,
     };
-    check(args)?;
-    let (out, policy) = (out(args, file)?, resolve::policy(&args.augment)?);
+    let augment = args.augment.as_deref().unwrap_or(resolve::AUGMENT);
+    let (out, policy) = (out(args, file)?, resolve::policy(augment)?);
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let import = init::read(file)?;
     let otherwise = EncoderConfig { precision: Precision::fastest(&device), ..import.encoder().unwrap_or(PUBLISHED) };
@@ -175,10 +185,10 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     words.extend(["--data".into(), data.into(), "--image-size".into(), dataset.image_size.to_string()]);
     words.extend(args.limit.iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]));
     words.extend(args.classes.iter().flat_map(|classes| ["--classes".to_owned(), classes.join(",")]));
-    words.extend(["--augment".into(), args.augment.clone()]);
+    words.extend(["--augment".into(), augment.into()]);
     let command = command(args, &words);
-    announce(&out, &command, None, terminal);
-    let mut record = CertificateRecord { command, subject: shown(file), weights, ..subject.certified(args, terminal)? };
+    let measured = subject.certified(args, terminal, || announce(&out, &command, None, terminal))?;
+    let mut record = CertificateRecord { command, subject: shown(file), weights, ..measured };
     let skipped =
         dataset.skipped.iter().map(|image| format!("The image {} was left out: {}.", image.name, image.cause));
     record.left_out.extend(skipped);
@@ -191,12 +201,13 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
     let out = out(args, file)?;
     let mut words = vec!["--embeddings".to_owned(), shown(file)];
     words.extend(args.labels.iter().flat_map(|labels| ["--labels".to_owned(), shown(labels)]));
+    words.extend(args.allow_repeats.then(|| "--allow-repeats".to_owned()));
     let command = command(args, &words);
-    let (sample, notes) = embeddings::read(file, args.labels.as_deref(), args.seed)?;
-    announce(&out, &command, None, terminal);
+    let (sample, notes) = embeddings::read(file, args)?;
     let mut status = |what: &str| terminal.status(what);
     let named = || file.display().to_string();
-    let world = World::new(&sample, &mut status).map_err(|error| misuse(format!("{}: {error}", named())))?;
+    let world = World::new(&sample, &mut status).with_context(named)?;
+    announce(&out, &command, None, terminal);
     let record = words::with_words(measure::numbers(&world, &mut status).with_context(named)?, &world);
     let record =
         CertificateRecord { command, subject: shown(file), left_out: [record.left_out, notes].concat(), ..record };
@@ -209,6 +220,7 @@ fn out(args: &Args, file: &Path) -> anyhow::Result<PathBuf> {
         let name = file.file_stem().map_or("certificate".into(), |name| name.to_string_lossy());
         Path::new("certificates").join(&*name)
     });
+    check_out(&out)?;
     match out.join(CONFIG_FILE).exists() {
         true => Err(misuse(format!("--out {}: that is the folder of a run; choose another", out.display()))),
         false => Ok(out),
@@ -264,7 +276,36 @@ fn finish(record: CertificateRecord, page: &Path, terminal: &Terminal) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses options of another subject, in words that the parser does not have, and numbers that nothing can be measured with.
 fn check(args: &Args) -> anyhow::Result<()> {
+    let of_init = [
+        ("--init-partial", args.init_partial),
+        ("--encoder", args.encoder.is_some()),
+        ("--width", args.width.is_some()),
+        ("--stem", args.stem.is_some()),
+        ("--data", args.data.is_some()),
+        ("--image-size", args.image_size.is_some()),
+        ("--limit", args.limit.is_some()),
+        ("--classes", args.classes.is_some()),
+        ("--augment", args.augment.is_some()),
+    ];
+    if let Some((name, _)) = of_init.iter().find(|(_, given)| *given && args.init.is_none()) {
+        let why = match (&args.run, &args.embeddings) {
+            (Some(run), _) => {
+                format!("the run {} has its own encoder, images and policy; leave it out", run.display())
+            }
+            (None, Some(file)) => format!("{} holds embeddings already; leave it out", file.display()),
+            (None, None) => "name the weights with --init".into(),
+        };
+        return Err(misuse(format!("{name} is of encoders from elsewhere (--init): {why}")));
+    }
+    let of_embeddings = [("--labels", args.labels.is_some()), ("--allow-repeats", args.allow_repeats)];
+    if let Some((name, _)) = of_embeddings.iter().find(|(_, given)| *given && args.embeddings.is_none()) {
+        return Err(misuse(format!(
+            "{name} is of embeddings from elsewhere: name them with --embeddings, or leave it out; images have the classes of \
+             their data set, and may repeat"
+        )));
+    }
     if args.per_class < 2 {
         return Err(misuse(format!("--per-class {}: distances need at least 2 images of a class", args.per_class)));
     }
@@ -308,15 +349,10 @@ fn evaluated(run: &Run, step: u64) -> anyhow::Result<Result<Vec<Named>, String>>
 
 /// What makes the certificate again: `of` names what it is of.
 fn command(args: &Args, of: &[String]) -> Vec<String> {
-    let split = match args.split {
-        SplitName::Train => "train",
-        SplitName::Validation => "validation",
-        SplitName::Test | SplitName::All => "test",
-    };
     let mut words: Vec<String> = ["selfsame", "certify"].map(str::to_owned).into();
     words.extend_from_slice(of);
     if args.embeddings.is_none() {
-        words.extend(["--split".into(), split.into(), "--per-class".into(), args.per_class.to_string()]);
+        words.extend(["--split".into(), args.split.name().into(), "--per-class".into(), args.per_class.to_string()]);
         words.extend(["--views".into(), args.views.to_string()]);
     }
     words.extend(args.budget.iter().flat_map(|time| ["--budget".to_owned(), format!("{}s", time.as_secs_f64())]));

@@ -1,17 +1,20 @@
 //! `selfsame compare`.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, ClassRecord, LEVEL};
-use selfsame::report::comparison::{COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, Predictor};
+use selfsame::report::comparison::{COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, FEWEST, Predictor};
 use selfsame::report::record::{RUN_FILE, Scores};
-use selfsame::report::{Report, read, read_certificate, render_comparison, wilson, write_atomic, write_json};
+use selfsame::report::{
+    Report, ReportError, read, read_certificate, render_comparison, wilson, write_atomic, write_json,
+};
 use selfsame::theory::{Quantity, Trust, kendall_tau};
 use serde_json::json;
 
-use super::{quoted, shown, typed};
+use super::{check_out, quoted, shown, typed};
 use crate::args::Compare as Args;
 use crate::misuse;
 use crate::terminal::Terminal;
@@ -65,7 +68,7 @@ const MEASURES: [Measure; 10] = [
         record.named("RankMe").cloned()
     }),
     (
-        "αReQ",
+        "|αReQ − 1|",
         "Decay of the spectrum, as its distance from 1, which is held to be best (Agrawal et al. 2022).",
         false,
         |record, _| {
@@ -86,10 +89,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.runs.len() < 2 {
         return Err(misuse("a comparison takes at least two runs"));
     }
+    check_out(&args.out)?;
     let files = [args.out.join(COMPARISON_FILE), args.out.join(COMPARISON_PAGE)];
     if let Some(file) = files.iter().find(|file| file.exists() && !args.overwrite) {
         return Err(misuse(format!("{} exists already; name another folder with --out, or --overwrite", shown(file))));
     }
+    check_folders(&args.runs)?;
     let reports = args.runs.iter().map(|path| Ok((path.as_path(), read_any(path)?)));
     let reports: Vec<(&Path, Report)> = reports.collect::<anyhow::Result<_>>()?;
     let comparison = compare(&reports)?;
@@ -104,6 +109,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses what is no folder, and a folder that is named twice, which would count as two runs that agree.
+fn check_folders(runs: &[PathBuf]) -> anyhow::Result<()> {
+    let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
+    for run in runs {
+        if !run.is_dir() {
+            return Err(misuse(match run.exists() {
+                true => format!("{} is a file; name the folder that it lies in", shown(run)),
+                false => format!("{} does not exist; name the folder of a run, or of a certificate", shown(run)),
+            }));
+        }
+        let same = seen.insert(run.canonicalize().with_context(|| shown(run))?, run);
+        if let Some(same) = same {
+            return Err(misuse(format!("{} and {} are the same folder; name each run once", shown(same), shown(run))));
+        }
+    }
+    Ok(())
+}
+
 /// The records of a run, or the certificate that a folder without a run holds.
 fn read_any(path: &Path) -> anyhow::Result<Report> {
     let certificate = match path.join(RUN_FILE).exists() {
@@ -112,7 +135,14 @@ fn read_any(path: &Path) -> anyhow::Result<Report> {
     };
     match certificate {
         Some(_) => Ok(Report { certificate, ..Report::default() }),
-        None => Ok(read(path)?),
+        None => read(path).map_err(|error| match error {
+            ReportError::NotARun { .. } => misuse(format!(
+                "{} holds neither a run ({RUN_FILE}) nor a certificate ({CERTIFICATE_FILE}); name a folder that \
+                 `selfsame study`, `pretrain` or `certify` wrote",
+                shown(path)
+            )),
+            error => error.into(),
+        }),
     }
 }
 
@@ -298,10 +328,13 @@ fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<String> {
     }
     if complete < 10 {
         notes.push(format!(
-            "Intervals of τ are rough below ten runs, and there are none below five; these are {complete}. They also take the \
-             runs to be independent, which those of one method or one data set are not quite."
+            "Intervals of τ are rough below ten runs, and there are none below {FEWEST}; these are {complete}."
         ));
     }
+    notes.push(
+        "Intervals of τ take the runs to be independent, which those of one method or one data set are not quite."
+            .into(),
+    );
     notes
 }
 
@@ -315,11 +348,27 @@ fn print(comparison: &Comparison, terminal: &Terminal) {
             run.accuracies.iter().map(|accuracy| format!("{:>26}", share(accuracy))).collect();
         terminal.say(&format!("{}  {}", accuracies.join(""), run.run));
     }
+    if let Some(why) = comparison.nothing() {
+        terminal.say(&why);
+    }
     for predictor in &comparison.predictors {
-        let tau = predictor.taus[comparison.leading].as_ref().map_or("–".to_owned(), ToString::to_string);
+        let tau = predictor.taus[comparison.leading].as_ref().map_or("–".to_owned(), in_words);
         terminal.say(&format!("τ with {}, {:<18} {tau}", comparison.accuracies[comparison.leading], predictor.name));
     }
     for note in &comparison.notes {
         terminal.say(note);
+    }
+}
+
+/// A τ with its interval and the runs it is of.
+fn in_words(tau: &Quantity) -> String {
+    match &tau.trust {
+        Trust::Estimate { low: Some(low), high: Some(high), sample, .. } => {
+            format!("{:.2} ({low:.2} to {high:.2} by {sample} runs)", tau.value)
+        }
+        Trust::Estimate { method, sample, .. } => {
+            format!("{:.2} (no interval: {method}, of {sample} runs)", tau.value)
+        }
+        _ => format!("{:.2}", tau.value),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use selfsame::nn::import::{self, Import, ImportError};
+use selfsame::nn::import::{self, Import};
 use selfsame::nn::layers::Init;
 use selfsame::nn::state::State;
 use selfsame::nn::{EncoderConfig, Stem};
@@ -13,10 +13,7 @@ use crate::terminal::Terminal;
 
 /// The tensors of the file that `--init` names.
 pub fn read(path: &Path) -> anyhow::Result<Import> {
-    import::read(path).map_err(|error| match error {
-        ImportError::Io { .. } | ImportError::Damaged { .. } => anyhow::anyhow!("--init {error}"),
-        _ => misuse(format!("--init {error}")),
-    })
+    import::read(path).map_err(|error| anyhow::anyhow!("--init {error}"))
 }
 
 /// Those that the encoder can take, by its own names. Prints what matched, and refuses what does not fit unless `partial`,

@@ -50,6 +50,16 @@ pub fn quoted(path: &std::path::Path) -> String {
     if plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
+/// Refuses a folder for results that cannot be one, because a file has its name or that of a folder above it.
+fn check_out(out: &std::path::Path) -> anyhow::Result<()> {
+    match out.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
+        Some(file) => {
+            Err(misuse(format!("--out {}: {} is a file; name another folder", out.display(), file.display())))
+        }
+        None => Ok(()),
+    }
+}
+
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.threads == Some(0) {
         return Err(misuse("--threads 0 makes no sense: at least 1 is needed"));

@@ -49,6 +49,8 @@ fn certificates_of_embeddings_are_compared_by_their_own_errors() {
         let error = record.named("nearest centre, others of their kind").unwrap().value;
         assert!(run.accuracies[0].is_none() && run.accuracies[3].as_ref().unwrap().value == 1.0 - error);
     }
+    assert!(found.notes.iter().any(|note| note.contains("take the runs to be independent")), "{:?}", found.notes);
+    assert!(found.predictors.iter().any(|predictor| predictor.name == "|αReQ − 1|"));
     let divergence = found.predictors.iter().find(|predictor| predictor.name == "divergence").unwrap();
     assert!(divergence.taus[3].as_ref().unwrap().value > 0.5 && divergence.taus[0].is_none());
     assert!(found.notes.iter().any(|note| note.contains("do not say of which images")), "{:?}", found.notes);
@@ -122,7 +124,7 @@ fn measures_and_their_order_are_those_of_the_runs() {
     }
     let missing = [runs.clone(), vec![folder.path().join("nowhere")]].concat();
     let output = compare(&missing, &out, &["--overwrite"]);
-    assert!(output.status.code() == Some(1) && said(&output).contains("nowhere"), "{}", said(&output));
+    assert!(output.status.code() == Some(2) && said(&output).contains("nowhere does not exist"), "{}", said(&output));
     // Accuracies of other weights do not count; the certificate's own do.
     let path = runs[0].join("eval.json");
     let mut evaluation: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -239,14 +241,58 @@ fn what_is_not_known_exactly_is_a_bound() {
     let exact = Quantity::exact;
     assert_eq!(values("σ"), [exact(0.75), Quantity::at_least(0.5), exact(0.75), exact(0.75)]);
     assert_eq!(values("R_ε"), [exact(0.5), Quantity::at_most(0.5), exact(1.0), exact(0.75)]);
-    let distances = values("αReQ");
+    let distances = values("|αReQ − 1|");
     for (found, expected) in distances.iter().zip([0.1, 0.2, 0.5, 1.0]) {
         assert!((found.value - expected).abs() < 1e-12, "{found}");
     }
     // The nearer to 1, the more accurate here.
-    assert_eq!(found.predictors[column("αReQ")].taus[found.leading].as_ref().unwrap().value, 1.0);
+    assert_eq!(found.predictors[column("|αReQ − 1|")].taus[found.leading].as_ref().unwrap().value, 1.0);
     // Two of four are half: kNN leads, and what has none comes last.
     let (found, order) = compared([Some(0.25), Some(0.5), None, None], &["--overwrite"]);
     assert_eq!((found.accuracies[found.leading].as_str(), &order[..2]), ("kNN", "ab"));
     assert_eq!(found.complete(), 2);
+}
+
+#[test]
+fn what_cannot_be_compared_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let path = file(folder.path(), "f.npy", &npy(&[40, 6], &rows(40, 6))).display().to_string();
+    let labels: Vec<u8> = (0..40).map(|row| row % 2).collect();
+    let labels = file(folder.path(), "labels.npy", &npy(&[40], &labels)).display().to_string();
+    record(&["--embeddings", &path, "--labels", &labels], &at("a"));
+    record(&["--embeddings", &path, "--labels", &labels], &at("b"));
+    record(&["--embeddings", &path], &at("c"));
+    for (others, why) in [
+        (&["b"][..], "all 2 runs have the same nearest centre, left out accuracy, "),
+        (&["c"], "only "),
+        (&["b", "c"], "all 2 runs have the same"),
+    ] {
+        let runs: Vec<PathBuf> = [&["a"], others].concat().into_iter().map(at).collect();
+        let output = compare(&runs, &at("out"), &["--overwrite"]);
+        let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
+        let said = found.nothing().unwrap();
+        assert!(said.contains(why), "{said}");
+        assert!(std::fs::read_to_string(at("out").join("compare.html")).unwrap().contains(&said), "{said}");
+    }
+
+    std::fs::create_dir(at("empty")).unwrap();
+    for (name, content) in [("damaged", "{\"a\":1}"), ("cut", "{")] {
+        std::fs::create_dir(at(name)).unwrap();
+        std::fs::write(at(name).join("certificate.json"), content).unwrap();
+    }
+    for (other, code, cause) in [
+        ("a", 2, "are the same folder"),
+        ("./a", 2, "are the same folder"),
+        ("b/../a/", 2, "are the same folder"),
+        ("f.npy", 2, "f.npy is a file"),
+        ("empty", 2, "holds neither a run (run.json) nor a certificate"),
+        ("damaged", 1, "certificate.json is damaged: it does not say"),
+        ("cut", 1, "certificate.json is damaged"),
+    ] {
+        let output = compare(&[at("a"), at(other)], &at("out"), &["--overwrite"]);
+        assert!(output.status.code() == Some(code) && said(&output).contains(cause), "{other}: {}", said(&output));
+    }
+    let output = compare(&[at("a"), at("b")], &at("f.npy"), &[]);
+    assert!(output.status.code() == Some(2) && said(&output).contains("f.npy is a file"), "{}", said(&output));
 }

@@ -155,6 +155,12 @@ fn wide_embeddings_say_what_they_lack() {
     assert!(run(&found.command[1..]).status.success());
     assert_eq!(std::fs::read(out.join("certificate.json")).unwrap(), written);
     assert!(found.command.join(" ").contains("--seed 4 --out "), "{:?}", found.command);
+    // What is refused replaces nothing, and does not say that it will.
+    let zero = file(folder.path(), "zero.npy", &npy(&[2, 2], &[0.0_f32, 0.0, 1.0, 2.0])).display().to_string();
+    let text = said(&certify(&["--embeddings", &zero], &out));
+    assert!(text.contains("row 0 is zero") && !text.contains("replace"), "{text}");
+    let text = said(&certify(&["--embeddings", &path.display().to_string()], &out));
+    assert!(text.contains("exit Some(0)") && text.contains("this will replace the certificate"), "{text}");
 }
 
 #[test]
@@ -179,20 +185,27 @@ fn what_is_wrong_is_named() {
         ("nan.npy", changed(16..17, &[f32::NAN]), "row 5 (view 0 of image 5)"),
         ("infinite.npy", changed(0..1, &[f32::INFINITY]), "row 0"),
         ("zero.npy", changed(12..15, &[0.0; 3]), "row 4 is zero"),
-        ("repeated.npy", changed(21..24, &values[3..6]), "image 7 (from row 7) repeats image 1"),
+        (
+            "repeated.npy",
+            changed(21..24, &values[3..6]),
+            "1 of 10 images repeats an earlier one, value for value: row 7",
+        ),
         ("constant.npy", npy(&[4, 3], &[0.5_f32; 12]), "all 4 rows equal row 0"),
         ("flat.npy", npy(&[30], &values), "shape [30] holds no embeddings"),
-        ("none.npy", npy::<f32>(&[0, 3], &[]), "hold nothing"),
+        ("none.npy", npy::<f32>(&[0, 3], &[]), "is empty (its shape is [0, 3])"),
+        ("large.npy", npy(&[2, 2], &[1.0, 2.0, 3.0, 1e50]), "row 1 holds 1e50 in column 1: values are taken as 32-bit"),
         ("whole.npy", npy(&[2, 2], &[1_i64, 2, 3, 4]), "not 16-, 32- or 64-bit floats"),
         ("huge.npy", huge, "cut short"),
         ("short.npy", good[..good.len() - 1].to_vec(), "cut short"),
-        ("empty.npy", Vec::new(), "no array of NumPy's"),
-        ("text.npz", b"no archive".to_vec(), "text.npz"),
+        ("header.npy", good[..20].to_vec(), "the file ends within its header"),
+        ("empty.npy", Vec::new(), "no array of NumPy's: the file is empty"),
+        ("text.npy", b"no array at all".to_vec(), "it does not begin as one does"),
+        ("text.npz", b"no archive".to_vec(), "no archive of NumPy's, or one that is cut short"),
     ] {
         let path = file(folder.path(), name, &bytes).display().to_string();
         let output = certify(&["--embeddings", &path], &out);
         let text = said(&output);
-        assert_eq!(output.status.code(), Some(2), "{name}: {text}");
+        assert_eq!(output.status.code(), Some(1), "{name}: {text}");
         assert!(text.contains(cause) && text.contains(name) && !text.contains("panicked"), "{name}: {text}");
     }
     let good = file(folder.path(), "good.npy", &good).display().to_string();
@@ -206,7 +219,7 @@ fn what_is_wrong_is_named() {
         let path = file(folder.path(), name, &bytes).display().to_string();
         let output = certify(&["--embeddings", &good, "--labels", &path], &out);
         let text = said(&output);
-        assert_eq!(output.status.code(), Some(2), "{name}: {text}");
+        assert_eq!(output.status.code(), Some(1), "{name}: {text}");
         assert!(text.contains(cause) && text.contains(name) && !text.contains("panicked"), "{name}: {text}");
     }
     // What grows with the square of the classes is refused before it is made.
@@ -222,5 +235,66 @@ fn what_is_wrong_is_named() {
         let output = certify(args, &out);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", said(&output));
     }
+    assert!(!out.exists(), "nothing was written");
+}
+
+#[test]
+fn repeats_are_named_and_taken_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut values = rows(30, 3);
+    for image in 0..12 {
+        values.copy_within(3 * image..3 * image + 3, 3 * (image + 15));
+    }
+    let path = file(folder.path(), "copies.npy", &npy(&[30, 3], &values)).display().to_string();
+    let text = said(&certify(&["--embeddings", &path], &out));
+    for part in
+        ["12 of 30 images repeat", "row 15 repeats row 0, row 16", "row 24 repeats row 9, and 2 more", "--allow-rep"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let found = record(&["--embeddings", &path, "--allow-repeats"], &out);
+    let noted =
+        |note: &String| note.contains("12 of 30 images repeat") && note.contains("the first: row 15 repeats row 0");
+    assert!(found.left_out.iter().any(noted) && found.images == 30, "{:?}", found.left_out);
+    assert!(found.command.contains(&"--allow-repeats".to_owned()), "{:?}", found.command);
+    let views = file(folder.path(), "views.npy", &npy(&[10, 3, 3], &[&rows(30, 3)[..81], &rows(30, 3)[..9]].concat()));
+    let text = said(&certify(&["--embeddings", &views.display().to_string()], &out));
+    assert!(text.contains("image 9 (from row 27) repeats image 0 (from row 0)"), "{text}");
+    // Copies of one row alone say nothing of anything.
+    let constant = file(folder.path(), "constant.npy", &npy(&[4, 3], &[0.5_f32; 12])).display().to_string();
+    let output = certify(&["--embeddings", &constant, "--allow-repeats"], &out);
+    assert!(output.status.code() == Some(1) && said(&output).contains("all 4 rows equal row 0"), "{}", said(&output));
+}
+
+#[test]
+fn options_that_do_not_apply_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let good = file(folder.path(), "good.npy", &npy(&[10, 3], &rows(10, 3))).display().to_string();
+    for (args, cause) in [
+        ("run --labels f.npy", "--labels is of embeddings"),
+        ("run --augment a", "the run run has its own encoder, images and policy"),
+        ("run --limit 3", "--limit is of encoders from elsewhere"),
+        ("run --allow-repeats", "--allow-repeats is of embeddings"),
+        ("run --split all", "[possible values: train, validation, test]"),
+        ("--init w.pth --data glyphs --labels f.npy", "--labels is of embeddings"),
+        ("--embeddings GOOD --data glyphs", "good.npy holds embeddings already"),
+        ("--embeddings GOOD --init-partial", "--init-partial is of encoders from elsewhere"),
+        ("--embeddings GOOD --device vulkan", "'--device <NAME>'"),
+        ("--embeddings GOOD --split train", "'--split <SPLIT>'"),
+    ] {
+        let args = args.replace("GOOD", &good);
+        // The folder of a run is where its certificate goes.
+        let out = if args.starts_with("run") { Vec::new() } else { vec!["--out".into(), out.display().to_string()] };
+        let output =
+            run(["certify"].map(str::to_owned).into_iter().chain(args.split(' ').map(str::to_owned)).chain(out));
+        let text = said(&output);
+        assert!(output.status.code() == Some(2) && text.contains(cause), "{args}: {text}");
+    }
+    let output = certify(&["--embeddings", &good], Path::new(&good));
+    assert!(output.status.code() == Some(2) && said(&output).contains("good.npy is a file"), "{}", said(&output));
+    let text = said(&run(["certify"]));
+    assert!(text.contains("exit Some(2)") && text.contains("--embeddings") && text.contains("--init"), "{text}");
     assert!(!out.exists(), "nothing was written");
 }

@@ -198,6 +198,9 @@ fn numbers_are_those_of_plain_loops() {
     assert!(matches!(unbiased.trust, Trust::Estimate { low: Some(low), high: Some(high), sample, .. }
         if low < unbiased.value && high > unbiased.value && sample == 2 * IMAGES));
     let diameters: Vec<f64> = images.clone().map(|image| plain.diameter(image)).collect();
+    let mut sorted = diameters.clone();
+    sorted.sort_by(f64::total_cmp);
+    close(&found.median_diameter, 0.5 * (sorted[IMAGES - 1] + sorted[IMAGES]));
     for &[epsilon, outside] in &found.curve {
         let expected = diameters.iter().filter(|&&diameter| diameter > epsilon + 1e-10).count();
         assert_eq!(outside, expected as f64 / (2 * IMAGES) as f64, "at {epsilon}");
@@ -421,7 +424,7 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     for (more, cause) in [
         (&["--per-class", "1"][..], "at least 2 images"),
         (&["--views", "0"], "from 1 to 65535"),
-        (&["--split", "all"], "choose one of"),
+        (&["--split", "all"], "possible values: train"),
         (&["--budget", "soon"], "60s"),
     ] {
         let output = run(["certify", &shown].iter().chain(more));
@@ -463,6 +466,7 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     assert!(run(&args).status.success());
     let record = certify(&single, "--per-class 12");
     assert!(record.verdict[0].contains("single class") && record.divergence.unwrap().closest.is_empty());
+    assert!(record.left_out.iter().any(|sentence| sentence.contains("single class")), "{:?}", record.left_out);
 
     // Without labels what needs none is measured.
     let photos = folder.path().join("photos");
@@ -480,6 +484,9 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     let record = certify(&unlabelled, "--split train --per-class 12");
     assert!(record.images == 12 && record.alignment.is_some() && record.classes.is_empty() && record.bounds.is_empty());
     assert!(record.left_out[0].contains("no labels") && record.verdict[0].contains("Without labels"));
+    assert!(record.left_out[0].contains("concentration") && record.left_out[0].contains("Lipschitz"));
+    let finding = &record.assumptions.iter().find(|assumption| assumption.name.contains("Lipschitz")).unwrap().finding;
+    assert!(finding.contains("there are no labels") && !finding.contains("takes pixels"), "{finding}");
 
     // Starting over deletes the certificate of the run before.
     let mut args = small("pretrain", &out);

@@ -1,10 +1,10 @@
 //! Embeddings and labels that another program wrote: NumPy's `.npy`, or `.npz` of both.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use half::f16;
 use npyz::{NpyFile, Order};
 use selfsame::theory::{Labels, Views};
@@ -12,19 +12,24 @@ use zip::ZipArchive;
 
 use super::check_classes;
 use super::world::Sample;
+use crate::args::Certify as Args;
 use crate::misuse;
 
 /// Names of the arrays in an archive.
 const EMBEDDINGS: &str = "embeddings";
 const LABELS: &str = "labels";
+/// What every `.npy` begins with.
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// Repeated images that are named.
+const NAMED: usize = 10;
 /// Values read at most: an array that claims more is not believed.
 const MOST: u64 = 1 << 33;
 /// How to bring an array into a form that is read.
 const CONVERT: &str = "save it with np.save(file, np.ascontiguousarray(x, dtype=np.float32))";
 
-/// The world of a file of embeddings: images × values, or images × views × values. Labels are those of `labels`, or of
+/// The world of a file of embeddings: images × values, or images × views × values. Labels are those of `--labels`, or of
 /// the archive that the embeddings are in, or none.
-pub fn read(path: &Path, labels: Option<&Path>, seed: u64) -> anyhow::Result<(Sample, Vec<String>)> {
+pub fn read(path: &Path, args: &Args) -> anyhow::Result<(Sample, Vec<String>)> {
     let (embeddings, in_archive) = open(path, EMBEDDINGS)?;
     let mut notes = Vec::new();
     let (images, views, dim) = match *embeddings.shape() {
@@ -35,11 +40,18 @@ pub fn read(path: &Path, labels: Option<&Path>, seed: u64) -> anyhow::Result<(Sa
             return Err(bad(path, format!("an array of shape {shape:?} {cause}")));
         }
     };
+    if embeddings.shape().contains(&0) {
+        return Err(bad(
+            path,
+            format!("the array is empty (its shape is {:?}); save one row or more", embeddings.shape()),
+        ));
+    }
     let values = floats(path, embeddings, &mut notes)?;
-    Views::new(images, views, dim, &values)
-        .and_then(|views| views.check_distinct())
-        .map_err(|error| bad(path, error))?;
+    let given = Views::new(images, views, dim, &values).map_err(|error| bad(path, error))?;
+    given.check_varied().map_err(|error| bad(path, error))?;
+    notes.extend(repeats(path, &given, args.allow_repeats)?);
 
+    let labels = args.labels.as_deref();
     let beside = if in_archive { find(path, LABELS)? } else { None };
     let given = match (labels, beside) {
         (Some(file), Some(_)) => {
@@ -59,12 +71,41 @@ pub fn read(path: &Path, labels: Option<&Path>, seed: u64) -> anyhow::Result<(Sa
         }
         None => (None, Vec::new()),
     };
-    Ok((Sample { values, images, views, dim, labels, classes, seed, pixels: None }, notes))
+    Ok((Sample { values, images, views, dim, labels, classes, seed: args.seed, pixels: None }, notes))
 }
 
-/// What is wrong with a file: another is to be given.
+/// What to note of images that repeat an earlier one, if any do and they are `allowed`.
+fn repeats(path: &Path, views: &Views<'_>, allowed: bool) -> anyhow::Result<Option<String>> {
+    let found = views.repeats();
+    let named = |&(image, first): &(usize, usize)| match views.views() {
+        1 => format!("row {image} repeats row {first}"),
+        each => format!("image {image} (from row {}) repeats image {first} (from row {})", image * each, first * each),
+    };
+    let Some(first) = found.first().map(named) else { return Ok(None) };
+    let which = match found.len() {
+        1 => format!("1 of {} images repeats an earlier one", views.images()),
+        count => format!("{count} of {} images repeat an earlier one", views.images()),
+    };
+    if allowed {
+        return Ok(Some(format!("{which}, value for value (the first: {first}); they count like any other.")));
+    }
+    let mut all: Vec<String> = found.iter().take(NAMED).map(named).collect();
+    all.extend((found.len() > NAMED).then(|| format!("and {} more", found.len() - NAMED)));
+    let mend = "leave them out, or take them as they are with --allow-repeats";
+    Err(bad(path, format!("{which}, value for value: {}; {mend}", all.join(", "))))
+}
+
+/// What is wrong with the content of a file, which is no misuse of the program.
 fn bad(path: &Path, cause: impl std::fmt::Display) -> anyhow::Error {
-    misuse(format!("{}: {cause}", path.display()))
+    anyhow!("{}: {cause}", path.display())
+}
+
+/// What ends before it should, or cannot be read.
+fn cut(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => bad(path, "the array is cut short: the file ends before its last value"),
+        _ => bad(path, format!("the array cannot be read ({error})")),
+    }
 }
 
 type Array = NpyFile<Box<dyn Read>>;
@@ -93,24 +134,36 @@ fn open(path: &Path, name: &str) -> anyhow::Result<(Array, bool)> {
 /// The array of this name in an archive, if there is one.
 fn find(path: &Path, name: &str) -> anyhow::Result<Option<Array>> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| bad(path, error))?;
+    let mut archive = ZipArchive::new(BufReader::new(file))
+        .map_err(|_| bad(path, "this is no archive of NumPy's, or one that is cut short; write it with np.savez"))?;
     let entry_name = format!("{name}.npy");
     let Some(index) = archive.index_for_name(&entry_name) else { return Ok(None) };
-    let mut entry = archive.by_index(index).map_err(|error| bad(path, error))?;
+    let damaged = |error: &dyn std::fmt::Display| bad(path, format!("{entry_name} in it is damaged ({error})"));
+    let mut entry = archive.by_index(index).map_err(|error| damaged(&error))?;
     let bytes = entry.size();
     if bytes > 8 * MOST {
         return Err(bad(path, format!("{entry_name} claims {bytes} bytes")));
     }
     // An archive lends its entries, and an array owns what it reads from.
     let mut content = Vec::new();
-    (&mut entry).take(bytes).read_to_end(&mut content).map_err(|error| bad(path, error))?;
+    (&mut entry).take(bytes).read_to_end(&mut content).map_err(|error| damaged(&error))?;
     let bytes = content.len() as u64;
-    Ok(Some(array(path, Box::new(std::io::Cursor::new(content)), bytes)?))
+    Ok(Some(array(path, Box::new(Cursor::new(content)), bytes)?))
 }
 
 /// An array whose announced size its `bytes` can hold.
-fn array(path: &Path, reader: Box<dyn Read>, bytes: u64) -> anyhow::Result<Array> {
-    let array = NpyFile::new(reader).map_err(|error| bad(path, format!("this is no array of NumPy's: {error}")))?;
+fn array(path: &Path, mut reader: Box<dyn Read>, bytes: u64) -> anyhow::Result<Array> {
+    let mut start = Vec::new();
+    (&mut reader).take(MAGIC.len() as u64).read_to_end(&mut start).map_err(|error| cut(path, &error))?;
+    if start != MAGIC {
+        let how = if start.is_empty() { "the file is empty" } else { "it does not begin as one does" };
+        return Err(bad(path, format!("this is no array of NumPy's: {how}; write one with np.save")));
+    }
+    let whole: Box<dyn Read> = Box::new(Cursor::new(start).chain(reader));
+    let array = NpyFile::new(whole).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof => bad(path, "the array is cut short: the file ends within its header"),
+        _ => bad(path, format!("the header of the array cannot be read ({error})")),
+    })?;
     let each = array.dtype().num_bytes().unwrap_or(1) as u64;
     let claimed = array.shape().iter().try_fold(1_u64, |all, &side| all.checked_mul(side));
     match claimed.filter(|&values| values <= MOST).and_then(|values| values.checked_mul(each.max(1))) {
@@ -122,7 +175,7 @@ fn array(path: &Path, reader: Box<dyn Read>, bytes: u64) -> anyhow::Result<Array
 /// The values as 32-bit numbers, row by row, and a note where they were others.
 fn floats(path: &Path, array: Array, notes: &mut Vec<String>) -> anyhow::Result<Vec<f32>> {
     let (order, shape) = (array.order(), array.shape().to_vec());
-    let cut = |error: std::io::Error| bad(path, format!("the array is cut short: {error}"));
+    let cut = |error: std::io::Error| cut(path, &error);
     let array = match array.try_data::<f32>() {
         Ok(values) => return Ok(by_rows(values.collect::<Result<_, _>>().map_err(cut)?, order, &shape)),
         Err(array) => array,
@@ -138,12 +191,27 @@ fn floats(path: &Path, array: Array, notes: &mut Vec<String>) -> anyhow::Result<
         return Err(bad(path, format!("its values are {kind}, not 16-, 32- or 64-bit floats; {CONVERT}")));
     };
     notes.push("The 64-bit values were rounded to 32 bits; all that is called exact is so of the rounded ones.".into());
-    let values = values.map(|value| value.map(|value| value as f32)).collect::<Result<_, _>>().map_err(cut)?;
-    Ok(by_rows(values, order, &shape))
+    let values: Vec<f64> = by_rows(values.collect::<Result<_, _>>().map_err(cut)?, order, &shape);
+    // What was infinite before is refused with all that is not finite.
+    let beyond = |value: &f64| value.is_finite() && (*value as f32).is_infinite();
+    if let Some(at) = values.iter().position(beyond) {
+        let dim = shape.last().map_or(1, |&dim| dim as usize);
+        let mend = "divide all values by one number, which changes no direction";
+        return Err(bad(
+            path,
+            format!(
+                "row {} holds {:e} in column {}: values are taken as 32-bit floats, which end at 3.4e38; {mend}",
+                at / dim,
+                values[at],
+                at % dim
+            ),
+        ));
+    }
+    Ok(values.into_iter().map(|value| value as f32).collect())
 }
 
 /// Values in the order of rows, where a file has them in that of columns, as NumPy writes a transposed array.
-fn by_rows(values: Vec<f32>, order: Order, shape: &[u64]) -> Vec<f32> {
+fn by_rows<T: Copy>(values: Vec<T>, order: Order, shape: &[u64]) -> Vec<T> {
     if order == Order::C {
         return values;
     }
@@ -171,7 +239,7 @@ fn whole(path: &Path, array: Array) -> anyhow::Result<Vec<i64>> {
             $(let array = match array.try_data::<$kind>() {
                 Ok(values) => {
                     let values: Result<Vec<$kind>, _> = values.collect();
-                    let values = values.map_err(|error| bad(path, format!("the array is cut short: {error}")))?;
+                    let values = values.map_err(|error| cut(path, &error))?;
                     let beyond = |value| bad(path, format!("the label {value} is beyond 63 bits"));
                     return values.into_iter().map(|value| i64::try_from(value).map_err(|_| beyond(value))).collect();
                 }

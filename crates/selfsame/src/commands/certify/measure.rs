@@ -217,7 +217,7 @@ fn of_draws(sample: &Sample) -> Result<Option<Quantity>, Error> {
 fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quantity>) -> Result<AlignmentRecord, Error> {
     let World { sample, views, alignment, diameters, .. } = world;
     let sorted = diameters.sorted();
-    let median = sorted[(sorted.len() - 1) / 2];
+    let median = 0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]);
     let step = sorted.len().div_ceil(SPREAD_POINTS).max(1);
     let kept = (0..sorted.len()).filter(|at| at % step == 0 || at + 1 == sorted.len());
     let curve = kept.map(|at| [sorted[at], diameters.share_above(sorted[at])]).collect();

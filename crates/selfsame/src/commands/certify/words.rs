@@ -25,7 +25,7 @@ fn verdict(record: &CertificateRecord) -> Vec<String> {
     let Some(error) = record.named("nearest centre") else {
         return vec!["Without labels there is no error to bound; what needs none was measured.".into()];
     };
-    let measured = format!("Measured, it is {}.", percent(error.value));
+    let measured = format!("The measured error is {}.", percent(error.value));
     let images = record.images;
     if record.classes.len() == 1 {
         return vec!["There is a single class, so no image can be taken for one of another.".into()];
@@ -104,10 +104,10 @@ fn obstacles(record: &CertificateRecord, measurable: &Measurable<'_>) -> Vec<Str
         "closest views that f puts apart, σ × gap",
         "the spread of the other images' views, 2σε",
     ];
-    let listed: Vec<String> = names.iter().zip(parts).map(|(what, value)| format!("{value:.3} {what}")).collect();
+    let listed: Vec<String> = names.iter().zip(parts).map(|(what, value)| format!("{value:.3} for {what}")).collect();
     let worst = names.iter().zip(parts).max_by(|a, b| a.1.total_cmp(&b.1)).map_or("", |part| part.0);
     sentences.push(format!(
-        "{}, ρ is {:.3} (δ = {delta:.1}, ε = {epsilon:.3}): {}. The largest part is {worst}.",
+        "{}, ρ is {:.3} (δ = {delta:.1}, ε = {epsilon:.3}), the sum of four parts: {}. The largest is that for {worst}.",
         match bound.certificate.vacuous() {
             false => "Where it holds",
             true => "At its least, with half of every class or more in main parts",
@@ -155,8 +155,7 @@ fn advice(record: &CertificateRecord) -> Vec<String> {
     };
     let how = match best.factor.as_str() {
         "alignment" => {
-            "Views of an image must come to lie together: train longer, take a larger encoder, give the loss's positive \
-             term more weight, or take milder views."
+            "Views of an image must come to lie together: give the loss's positive term more weight, or take milder views."
         }
         "divergence" => {
             "The centres of classes must move apart: more negatives or a larger batch, a lower temperature, or a loss that \
@@ -184,15 +183,16 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
         (Some(found), Some(measurable)) => {
             let touching = found.touching.value;
             let near = measurable.pixels.distances.n as f64 * found.overlap.value;
+            let meet = match touching > 0.0 {
+                true => format!("{} of the images have a view that equals one of another class.", percent(touching)),
+                false => "No view drawn equals one of another class, which says nothing of all there could be.".into(),
+            };
             assumption(
                 "Views of different classes do not meet",
-                // That views drawn do not meet says nothing of all there could be.
                 if touching > 0.0 { Some(false) } else { None },
                 format!(
-                    "{} of the images have a view that equals one of another class. Within δ = {:.1}, where half of the \
-                     middle class comes together, {near:.0} images ({}) have one of another class near. The proofs do not \
-                     need this, but no encoder can tell views apart that are equal.",
-                    percent(touching),
+                    "{meet} Within δ = {:.1}, where half of the middle class comes together, {near:.0} images ({}) have one \
+                     of another class near. The proofs do not need this, but no encoder can tell views apart that are equal.",
                     found.delta.value,
                     percent(found.overlap.value)
                 ),
@@ -207,8 +207,8 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
     all.push(assumption(
         "All embeddings have the same length",
         Some(true),
-        "Each was divided by its length before anything was measured; the cross-correlation part standardises each \
-         coordinate instead."
+        "Each was divided by its length for the factors, the errors, the bounds on them, InfoNCE and uniformity. \
+         Cross-correlation standardises each coordinate instead; RankMe, αReQ and LiDAR take the embeddings as they are."
             .into(),
     ));
     all.push(match record.split.is_empty() {
@@ -223,23 +223,7 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
             "The first view of each image is taken for the image itself.".into(),
         ),
     });
-    all.push(match &record.lipschitz {
-        Some(ratio) => assumption(
-            "The encoder is Lipschitz",
-            None,
-            format!(
-                "Not needed: where the theorem has L × δ, what f does to the closest views was measured instead. The \
-                 largest ratio seen is {}; the true constant is at least that{}.",
-                number_to(ratio.value, Some(Side::AtLeast)),
-                record.lipschitz_bound.as_ref().map_or(String::new(), |bound| format!(
-                    ", and among images whose outputs are no shorter than the shortest here at most {}, the product of the \
-                     layers' norms",
-                    number_to(bound.value, Some(Side::AtMost))
-                ))
-            ),
-        ),
-        None => assumption("The encoder is Lipschitz", None, "It takes pixels to see.".into()),
-    });
+    all.push(assumption("The encoder is Lipschitz", None, lipschitz(record)));
     let grows = record.alignment.as_ref().and_then(|alignment| alignment.spread.last()).map(|spread| {
         format!(
             " At ε = {:.3} R_ε is {} by half of the views and {} by all of them: the nearer the two, the less more views \
@@ -260,6 +244,35 @@ fn assumptions(record: &CertificateRecord, measurable: Option<&Measurable<'_>>) 
         ),
     ));
     all
+}
+
+/// What is known of the Lipschitz constant, or why it was not looked for.
+fn lipschitz(record: &CertificateRecord) -> String {
+    let from_above = record.lipschitz_bound.as_ref().map(|bound| {
+        format!(
+            "among images whose outputs are no shorter than the shortest here at most {}, the product of the layers' \
+             norms",
+            number_to(bound.value, Some(Side::AtMost))
+        )
+    });
+    let not_needed = "Not needed: where the theorem has L × δ, what f does to the closest views was measured instead.";
+    match (&record.lipschitz, from_above) {
+        (Some(ratio), from_above) => format!(
+            "{not_needed} The largest ratio seen is {}; the true constant is at least that{}.",
+            number_to(ratio.value, Some(Side::AtLeast)),
+            from_above.map_or(String::new(), |bound| format!(", and {bound}"))
+        ),
+        _ if record.split.is_empty() => "It takes pixels to see.".into(),
+        (None, from_above) => format!(
+            "The ratio of distances was not measured, for {}{}.",
+            if record.classes.is_empty() {
+                "that is done class by class, and there are no labels"
+            } else {
+                "all pixels are equal"
+            },
+            from_above.map_or(String::new(), |bound| format!("; the constant is {bound}"))
+        ),
+    }
 }
 
 fn left_out(record: &CertificateRecord) -> Vec<String> {
@@ -283,8 +296,15 @@ fn left_out(record: &CertificateRecord) -> Vec<String> {
     }
     say(
         !labelled,
-        "There are no labels, so there are no class centres: divergence, the nearest-centre error and all bounds on them \
-         were left out."
+        format!(
+            "There are no labels, so there are no classes: divergence, concentration, the nearest-centre error and all bounds \
+             on it were left out{}.",
+            if record.split.is_empty() { "" } else { ", and with the distances of concentration the Lipschitz ratio" }
+        ),
+    );
+    say(
+        record.classes.len() == 1,
+        "There is a single class: divergence and separation, which hold one class against another, were left out."
             .into(),
     );
     say(
@@ -294,7 +314,7 @@ fn left_out(record: &CertificateRecord) -> Vec<String> {
             .into(),
     );
     say(
-        labelled && record.concentration.is_none(),
+        record.split.is_empty(),
         "There are no pixels, so no augmented distances: concentration, the error bound that rests on it and the Lipschitz \
          constant were left out."
             .into(),
