@@ -172,6 +172,9 @@ fn crafted(
     };
     let errors = [("kNN", knn), ("nearest centre, others of their kind", Some(error))];
     CertificateRecord {
+        selfsame: "0".into(),
+        subject: "crafted".into(),
+        dim: 4,
         images,
         classes: vec![class("a"), class("b")],
         alignment: Some(AlignmentRecord {
