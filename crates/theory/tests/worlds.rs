@@ -5,7 +5,7 @@ mod check;
 #[path = "../examples/worlds/world.rs"]
 mod world;
 
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 #[test]
@@ -48,4 +48,23 @@ fn the_printed_step_fails_where_the_theorem_holds() {
     assert!(checked.found.iter().all(|found| found.room > 0.0), "{:?}", checked.found);
     let published = checked.found.iter().find(|found| check::NAMES[found.name] == "error published, gap");
     assert!(published.expect("it is always there").informative);
+}
+
+/// Where each class is one point, Jensen loses nothing, and the bounds are the truth but for rounding, of which there is the
+/// more the more values there are.
+#[test]
+fn classes_of_one_point_violate_nothing() {
+    for (classes, dim, seed) in [(2, 1, 1), (3, 1, 2), (2, 40, 3), (3, 200, 4), (4, 3000, 5)] {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let points: Vec<Vec<f64>> =
+            (0..classes).map(|_| (0..dim).map(|_| random.random_range(-1.0..1.0)).collect()).collect();
+        let labels: Vec<u32> = (0..classes as u32).flat_map(|class| [class; 3]).collect();
+        let embeddings = labels.iter().flat_map(|&label| vec![points[label as usize].clone(); 2]).collect();
+        let pixels = labels.iter().flat_map(|&label| vec![vec![f64::from(label)]; 2]).collect();
+        let world = world::World { labels, classes, views: 2, pixels, embeddings };
+        let checked = check::check(&world).expect("rows have directions");
+        for found in checked.found {
+            assert!(found.room > 0.0, "{}: {found:?} of {classes} classes, {dim} values", check::NAMES[found.name]);
+        }
+    }
 }
