@@ -30,8 +30,8 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
         (checks(record))
         @if !record.assumptions.is_empty() {
             h3 { "What the theory takes for granted" }
-            p.quiet { b { "open" } ": not known here, or not needed by what is proved." }
             ul.ledger { @for assumption in &record.assumptions { (ledger(assumption)) } }
+            p.quiet { b { "open" } ": not known here, or not needed by what is proved." }
         }
         @if !record.left_out.is_empty() {
             h3 { "Left out" }

@@ -328,7 +328,7 @@ fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<String> {
     }
     if complete < 10 {
         notes.push(format!(
-            "Intervals of τ are rough below ten runs, and there are none below {FEWEST}; these are {complete}."
+            "Intervals of τ are rough below 10 runs, and there are none below {FEWEST}; these are {complete}."
         ));
     }
     notes.push(
