@@ -92,7 +92,7 @@ fn measures_and_their_order_are_those_of_the_runs() {
         // Of ten images every diameter is on the curve.
         let outside = curve(record).iter().rfind(|point| point[0] <= halves[1]).map_or(1.0, |point| point[1]);
         assert_eq!(row.values[column("R_ε")], Some(Quantity::exact(outside)));
-        assert_eq!(value("αReQ"), (record.named("αReQ").unwrap().value - 1.0).abs());
+        assert_eq!(value("|αReQ − 1|"), (record.named("αReQ").unwrap().value - 1.0).abs());
         assert_eq!(value("L_align"), record.alignment.as_ref().unwrap().best().value);
         assert_eq!(value("LiDAR"), record.named("LiDAR").unwrap().value);
         let evaluation = std::fs::read(path.join("eval.json")).unwrap();
