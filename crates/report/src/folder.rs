@@ -122,7 +122,7 @@ pub fn read(run: &Path) -> Result<Report, ReportError> {
     let mut warnings = Vec::new();
     let record = read_json(&run.join(RUN_FILE))?.ok_or_else(|| ReportError::NotARun { run: run.into() })?;
     let metrics = read_metrics(&run.join(METRICS_FILE), &mut warnings)?;
-    let evaluation: Option<Evaluation> = read_json(&run.join(EVAL_FILE))?;
+    let evaluation = read_evaluation(run)?;
 
     let certificate = read_certificate(&run.join(CERTIFICATE_FILE))?;
     let path = run.join(MAP_FILE);
@@ -171,6 +171,14 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError>
     let Some(bytes) = read_bytes(path)? else { return Ok(None) };
     let parsed = serde_json::from_slice(&bytes);
     parsed.map(Some).map_err(|source| ReportError::Json { path: path.into(), source })
+}
+
+/// Reads what the evaluation of a run found; none where there is no such file.
+///
+/// # Errors
+/// The file is unreadable, too large or damaged.
+pub fn read_evaluation(run: &Path) -> Result<Option<Evaluation>, ReportError> {
+    read_json(&run.join(EVAL_FILE))
 }
 
 /// Reads a certificate; none where there is no such file.

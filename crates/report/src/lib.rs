@@ -37,7 +37,7 @@ pub mod record;
 pub mod roofline;
 mod sprite;
 
-pub use folder::{Report, ReportError, read, read_certificate, write_atomic, write_json};
+pub use folder::{Report, ReportError, read, read_certificate, read_evaluation, write_atomic, write_json};
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
 pub use page::{
     number_to, percent, percent_up, render, render_certificate, render_comparison, render_experiment, render_forecast,

@@ -11,7 +11,7 @@ use selfsame::nn::layers::Init;
 use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, device, state};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, Named};
 use selfsame::report::record::PAGE_FILE;
-use selfsame::report::{read, read_certificate, render_certificate, wilson, write_atomic, write_json};
+use selfsame::report::{read_certificate, read_evaluation, render_certificate, wilson, write_atomic, write_json};
 use selfsame::theory::bounds::lipschitz;
 use selfsame::theory::{Error, Quantity, Trust};
 use serde_json::json;
@@ -319,7 +319,8 @@ fn check(args: &Args) -> anyhow::Result<()> {
 /// there are none.
 fn evaluated(run: &Run, step: u64) -> anyhow::Result<Result<Vec<Named>, String>> {
     let way = quoted(&run.path);
-    let Some(evaluation) = read(&run.path)?.evaluation else {
+    // That alone: an older certificate there may be damaged, and is about to be replaced.
+    let Some(evaluation) = read_evaluation(&run.path)? else {
         return Ok(Err(format!("The accuracies of `selfsame eval {way}` were not measured yet, so none stand here.")));
     };
     let Some(scores) = evaluation.test else { return Ok(Ok(Vec::new())) };
