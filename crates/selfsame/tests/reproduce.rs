@@ -156,8 +156,9 @@ fn smoke_makes_every_experiment() {
         std::fs::read_to_string(out.join(name).join("table.md")).unwrap()
     });
     assert!(tables[0].contains("| a b c d e ") && tables[0].contains("89.76 ±0.12"), "{}", tables[0]);
+    assert!(tables[0].contains("τ with the published order"), "{}", tables[0]);
     assert!(tables[2].contains("1 − σ % at") && tables[2].contains("τ with the measured order"), "{}", tables[2]);
-    assert!(tables[3].contains("after 1/4") && tables[3].contains("τ with the published order"), "{}", tables[3]);
+    assert!(tables[3].contains("after 1/4") && tables[3].contains("slides of Huang"), "{}", tables[3]);
     let maps = std::fs::read_to_string(out.join("maps/report.html")).unwrap();
     assert!(maps.contains("Untrained") && maps.contains("colour only"));
 
