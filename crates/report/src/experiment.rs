@@ -3,6 +3,7 @@
 use selfsame_theory::Quantity;
 use serde::{Deserialize, Serialize};
 
+use crate::page::signed;
 use crate::record::EmbeddingMap;
 
 /// Name of the file that holds an [`Experiment`].
@@ -144,36 +145,30 @@ impl ResultTable {
     /// assert_eq!(table.markdown().lines().collect::<Vec<_>>(), lines);
     /// ```
     pub fn markdown(&self) -> String {
-        let published = self.rows.iter().flat_map(|row| &row.figures).flatten().any(|f| f.published.is_some());
+        let published: Vec<bool> = (0..self.columns.len()).map(|column| self.has_published(column)).collect();
         let mut head = vec![String::new()];
-        for column in &self.columns {
+        for (column, published) in self.columns.iter().zip(&published) {
             head.push(column.name.clone());
-            if published && self.has_published(&column.name) {
-                head.push("published".to_owned());
-            }
+            head.extend(published.then(|| "published".to_owned()));
         }
         let mut lines = vec![head];
         for row in &self.rows {
             let mut line = vec![row.name.clone()];
-            for (column, figure) in self.columns.iter().zip(&row.figures) {
+            for ((column, figure), published) in self.columns.iter().zip(&row.figures).zip(&published) {
                 let text = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
                 line.push(text(figure.as_ref().map(|figure| figure.text(column.digits))));
-                if published && self.has_published(&column.name) {
-                    line.push(text(figure.as_ref().and_then(|figure| Some(published_text(figure.published?)))));
-                }
+                let theirs = || text(figure.as_ref().and_then(|figure| Some(published_text(figure.published?))));
+                line.extend(published.then(theirs));
             }
             lines.push(line);
         }
         markdown(&lines)
     }
 
-    fn has_published(&self, column: &str) -> bool {
-        let at = self.columns.iter().position(|other| other.name == column);
-        at.is_some_and(|at| {
-            self.rows
-                .iter()
-                .any(|row| row.figures.get(at).is_some_and(|f| f.as_ref().is_some_and(|f| f.published.is_some())))
-        })
+    /// Whether a figure of the column has a published one beside it.
+    fn has_published(&self, column: usize) -> bool {
+        let mut figures = self.rows.iter().filter_map(|row| row.figures.get(column)?.as_ref());
+        figures.any(|figure| figure.published.is_some())
     }
 }
 
@@ -217,18 +212,12 @@ impl ResultColumn {
         let Quantity { value, trust } = self.agreement.as_ref()?;
         let interval = match trust {
             Trust::Estimate { low: Some(low), high: Some(high), .. } => {
-                format!(" (95 %: {} to {})", signed(*low), signed(*high))
+                format!(" (95 %: {} to {})", signed(*low, 2), signed(*high, 2))
             }
             _ => String::new(),
         };
-        Some(format!("{}: Kendall's τ with {} is {}{interval}.", self.name, self.against, signed(*value)))
+        Some(format!("{}: Kendall's τ with {} is {}{interval}.", self.name, self.against, signed(*value, 2)))
     }
-}
-
-/// Two decimals, with a minus that is one.
-pub(crate) fn signed(value: f64) -> String {
-    let text = format!("{:.2}", value.abs());
-    if value < 0.0 && text != "0.00" { format!("−{text}") } else { text }
 }
 
 /// Lines of cells as a table, the first line its head, all columns but the first to the right.

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::page::signed;
 use crate::record::Skipped;
 use crate::sprite::Sprite;
 
@@ -265,8 +266,8 @@ pub(crate) fn distance(delta: &Delta) -> String {
 }
 
 fn cell(measured: &Measured) -> String {
-    let value = format!("{}{}", sign(measured), decimal(measured.value));
-    match measured.interval.map(|ends| ends.map(decimal)) {
+    let value = format!("{}{}", sign(measured), signed(measured.value, 3));
+    match measured.interval.map(|ends| ends.map(|end| signed(end, 3))) {
         Some([low, high]) => format!("{value} ({low} to {high})"),
         None => value,
     }
@@ -279,13 +280,6 @@ pub(crate) fn sign(measured: &Measured) -> &'static str {
         Some(Side::Upper) => "≤ ",
         None => "",
     }
-}
-
-/// Three decimals, with a minus that is one.
-pub(crate) fn decimal(value: f64) -> String {
-    let text = format!("{:.3}", value.abs());
-    // What rounds to nothing has no sign.
-    if value < 0.0 && text != "0.000" { format!("−{text}") } else { text }
 }
 
 #[cfg(test)]

@@ -578,17 +578,6 @@ pub enum ScaleName {
     Smoke,
 }
 
-impl ScaleName {
-    /// As grids call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Paper => "paper",
-            Self::Small => "small",
-            Self::Smoke => "smoke",
-        }
-    }
-}
-
 fn shard(text: &str) -> Result<(usize, usize), String> {
     let numbers = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
     match numbers {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use selfsame::augment::{Policy, PolicyError};
+use selfsame::data::LoadOptions;
 use selfsame::methods::{METHODS, MethodConfig};
 use selfsame::nn::{Architecture, EncoderConfig, Precision, Stem, device};
 use selfsame::train::{Config, DataConfig, EPSILON, OptimizerKind, Plan, Recipe, TrainConfig};
@@ -37,6 +38,18 @@ pub fn policy(text: &str) -> anyhow::Result<Policy> {
 /// Whether a text that is no policy was meant as a name rather than as letters: a slip among letters is a single one.
 fn is_name(text: &str) -> bool {
     text.chars().filter(|c| !"abcde.-".contains(*c) && !c.is_ascii_digit()).count() > 1
+}
+
+/// How the images of a run are read; decoded ones that are too many for memory are kept in `cache`.
+pub fn images(args: &Pretrain, cache: Option<PathBuf>) -> LoadOptions {
+    LoadOptions {
+        image_size: args.image_size,
+        seed: args.seed,
+        limit: args.limit,
+        classes: args.classes.clone(),
+        strict: args.strict,
+        cache,
+    }
 }
 
 /// Everything a run is determined by. `image_size` is what the images came to.

@@ -72,6 +72,55 @@ impl Axis {
     }
 }
 
+/// A dot of a [`scatter`].
+pub(super) struct Dot<'a> {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    /// What it says when it is pointed at.
+    pub(super) title: String,
+    /// What stands beside it.
+    pub(super) label: Option<&'a str>,
+}
+
+/// Dots over two axes, across that of `across`; `tick` writes the ticks of the other from their values and labels.
+pub(super) fn scatter(
+    heading: Markup,
+    alternative: &str,
+    across: &str,
+    dots: &[Dot<'_>],
+    tick: &dyn Fn(f64, &str) -> String,
+) -> Markup {
+    const HEIGHT: f64 = 170.0;
+    const LEFT: f64 = 48.0;
+    let (Some(x), Some(y)) = (Axis::fit(dots.iter().map(|dot| dot.x), 4), Axis::fit(dots.iter().map(|dot| dot.y), 4))
+    else {
+        return html! {};
+    };
+    // Labels need room behind the last dot.
+    let right = if dots.iter().any(|dot| dot.label.is_some()) { 34.0 } else { 14.0 };
+    let place = |value: f64| round(x.place(value.clamp(x.low, x.high), LEFT + 6.0, WIDTH - right));
+    let up = |value: f64| round(y.place(value.clamp(y.low, y.high), HEIGHT - 4.0, 16.0));
+    html! {
+        figure.chart {
+            figcaption { (heading) }
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 38.0) } role="img" aria-label=(alternative) {
+                g.axes {
+                    @for (at, label) in &y.ticks {
+                        line x1=(LEFT) x2=(WIDTH - 8.0) y1=(up(*at)) y2=(up(*at)) {}
+                        text x=(LEFT - 6.0) y=(up(*at) + 4.0) text-anchor="end" { (tick(*at, label)) }
+                    }
+                    @for (at, label) in &x.ticks { text x=(place(*at)) y=(HEIGHT + 17.0) text-anchor="middle" { (label) } }
+                    text x=(WIDTH - 8.0) y=(HEIGHT + 33.0) text-anchor="end" { (across) }
+                }
+                @for dot in dots {
+                    circle.dot cx=(place(dot.x)) cy=(up(dot.y)) r="4" { title { (dot.title) } }
+                    @if let Some(label) = dot.label { text x=(place(dot.x) + 7.0) y=(up(dot.y) + 4.0) { (label) } }
+                }
+            }
+        }
+    }
+}
+
 /// `decimals` tell neighbours apart; very small and very large ranges are written with exponents.
 fn tick_label(at: f64, decimals: usize, exponents: bool) -> String {
     if at == 0.0 && exponents {

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 use selfsame_theory::{Quantity, Trust};
 
-use super::chart::{Axis, WIDTH, round};
-use super::format::{NONE, counted, number, percent, percent_up, sentence_list};
+use super::chart::{Dot, round, scatter};
+use super::format::{NONE, counted, number, percent, percent_up, sentence_list, signed};
 use super::{Section, document, protocol, quantity};
 use crate::comparison::{ComparedRun, Comparison, FEWEST, Predictor};
 
@@ -37,7 +37,7 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
                 p.judgement { "τ is 1 where a measure puts the runs in the order of their accuracies, −1 where in the opposite one, 0 where it says nothing. Of so few runs chance alone makes many an order." }
             }
             Some(tau) => {
-                h1.verdict { strong.trained { (sentence_list(&names)) } @if names.len() == 1 { " orders" } @else { " order" } " these runs by " (accuracy) " accuracy best: Kendall’s τ is " (decimal(tau.value)) "." }
+                h1.verdict { strong.trained { (sentence_list(&names)) } @if names.len() == 1 { " orders" } @else { " order" } " these runs by " (accuracy) " accuracy best: Kendall’s τ is " (signed(tau.value, 2)) "." }
                 p.judgement {
                     "τ is 1 where a measure puts the runs in the order of their accuracies, −1 where in the opposite one, 0 where it says nothing. "
                     @if tried > 1 { "That is the best of " (tried) " measures, chosen by these runs: expect less on others. " }
@@ -59,12 +59,6 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
 /// The name of the accuracy that the page is about.
 fn leading(comparison: &Comparison) -> &str {
     comparison.accuracies.get(comparison.leading).map_or("", String::as_str)
-}
-
-/// Two decimals, with a minus that is one.
-fn decimal(value: f64) -> String {
-    let text = format!("{:.2}", value.abs());
-    if value < 0.0 && text != "0.00" { format!("−{text}") } else { text }
 }
 
 fn prediction(comparison: &Comparison) -> Section {
@@ -97,9 +91,9 @@ fn cell(tau: Option<&Quantity>) -> Markup {
     let at = |value: f64| round(4.0 + 56.0 * (value.clamp(-1.0, 1.0) + 1.0));
     html! {
         td {
-            b { (decimal(*value)) }
+            b { (signed(*value, 2)) }
             @if let Trust::Estimate { low: Some(low), high: Some(high), .. } = trust {
-                small { (decimal(*low)) " to " (decimal(*high)) }
+                small { (signed(*low, 2)) " to " (signed(*high, 2)) }
                 svg.whisker viewBox="0 0 120 12" aria-hidden="true" {
                     path.zero d={ "M" (at(0.0)) " 0V12" } {}
                     path d={ "M" (at(*low)) " 6H" (at(*high)) } {}
@@ -113,44 +107,20 @@ fn cell(tau: Option<&Quantity>) -> Markup {
 fn pictures(comparison: &Comparison) -> Section {
     let body = html! {
         p.lead { "Each dot is a run: " (leading(comparison)) " accuracy over the measure. Point at a dot to see which." }
-        div.scatters { @for (at, predictor) in comparison.predictors.iter().enumerate() { (scatter(comparison, at, predictor)) } }
+        div.scatters { @for (at, predictor) in comparison.predictors.iter().enumerate() { (accuracy_over(comparison, at, predictor)) } }
     };
     Section { id: "pictures", short: "Pictures", title: "Accuracy over each measure", body }
 }
 
-fn scatter(comparison: &Comparison, at: usize, predictor: &Predictor) -> Markup {
-    const HEIGHT: f64 = 170.0;
-    const LEFT: f64 = 48.0;
-    let point = |run: &ComparedRun| {
+fn accuracy_over(comparison: &Comparison, at: usize, predictor: &Predictor) -> Markup {
+    let dot = |run: &ComparedRun| {
         let (x, y) = (run.values.get(at)?.as_ref()?.value, run.accuracies.get(comparison.leading)?.as_ref()?.value);
-        (x.is_finite() && y.is_finite()).then(|| (x, y, run.run.clone()))
+        let title = format!("{}: {}, {}", run.run, number(x), percent(y));
+        (x.is_finite() && y.is_finite()).then_some(Dot { x, y, title, label: None })
     };
-    let points: Vec<(f64, f64, String)> = comparison.runs.iter().filter_map(point).collect();
-    let (Some(x), Some(y)) =
-        (Axis::fit(points.iter().map(|point| point.0), 4), Axis::fit(points.iter().map(|point| point.1), 4))
-    else {
-        return html! {};
-    };
-    let across = |value: f64| round(x.place(value.clamp(x.low, x.high), LEFT + 6.0, WIDTH - 14.0));
-    let up = |value: f64| round(y.place(value.clamp(y.low, y.high), HEIGHT - 4.0, 16.0));
-    html! {
-        figure.chart {
-            figcaption { h3 { (predictor.name) } }
-            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 38.0) } role="img" aria-label={ (points.len()) " runs by " (predictor.name) } {
-                g.axes {
-                    @for (at, _) in &y.ticks {
-                        line x1=(LEFT) x2=(WIDTH - 8.0) y1=(up(*at)) y2=(up(*at)) {}
-                        text x=(LEFT - 6.0) y=(up(*at) + 4.0) text-anchor="end" { (percent(*at)) }
-                    }
-                    @for (at, label) in &x.ticks { text x=(across(*at)) y=(HEIGHT + 17.0) text-anchor="middle" { (label) } }
-                    text x=(WIDTH - 8.0) y=(HEIGHT + 33.0) text-anchor="end" { (predictor.name) }
-                }
-                @for (px, py, name) in &points {
-                    circle.dot cx=(across(*px)) cy=(up(*py)) r="4" { title { (name) ": " (number(*px)) ", " (percent(*py)) } }
-                }
-            }
-        }
-    }
+    let dots: Vec<Dot<'_>> = comparison.runs.iter().filter_map(dot).collect();
+    let alternative = format!("{} runs by {}", dots.len(), predictor.name);
+    scatter(html! { h3 { (predictor.name) } }, &alternative, &predictor.name, &dots, &|value, _| percent(value))
 }
 
 fn table(comparison: &Comparison) -> Section {

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::chart::{Axis, WIDTH, round};
+use super::chart::{Axis, Dot, WIDTH, round, scatter};
 use super::format::{NONE, counted, duration};
 use super::{Section, document, map, protocol};
 use crate::experiment::{Experiment, Figure, ResultColumn, ResultRow, ResultTable, published_text};
@@ -107,8 +107,8 @@ fn dots(column: &ResultColumn, rows: &[ResultRow], at: usize, ours: &Axis, their
     };
     html! {
         figure.chart {
-            figcaption { h3 { (heading(column)) } @if column.smaller_is_better { p { "Smaller is better." } } }
-            svg viewBox={ "0 0 " (WIDTH) " " (bottom + if theirs.is_some() { 36.0 } else { 22.0 }) } role="img" aria-label={ (heading(column)) ": " (rows.len()) " rows, in the table below" } {
+            figcaption { h3 { (column.name) } @if column.smaller_is_better { p { "Smaller is better." } } }
+            svg viewBox={ "0 0 " (WIDTH) " " (bottom + if theirs.is_some() { 36.0 } else { 22.0 }) } role="img" aria-label={ (column.name) ": " (rows.len()) " rows, in the table below" } {
                 g.axes {
                     (ticks(ours, &own))
                     @if let Some(axis) = theirs {
@@ -134,49 +134,26 @@ fn dots(column: &ResultColumn, rows: &[ResultRow], at: usize, ours: &Axis, their
     }
 }
 
-fn heading(column: &ResultColumn) -> &str {
-    if column.name.is_empty() { "kNN %" } else { &column.name }
-}
-
 /// What was measured over what was forecast, row by row.
 fn against_first(table: &ResultTable, drawn: &[usize], at: usize) -> Markup {
-    const HEIGHT: f64 = 230.0;
-    const LEFT: f64 = 44.0;
     let Some(&first) = drawn.first().filter(|&&first| first != at) else { return html! {} };
     let value = |row: &ResultRow, at: usize| row.figures.get(at).and_then(Option::as_ref).map(|figure| figure.mean);
-    let points: Vec<(f64, f64, &str)> =
-        table.rows.iter().filter_map(|row| Some((value(row, at)?, value(row, first)?, row.name.as_str()))).collect();
-    let (Some(x), Some(y)) = (Axis::fit(points.iter().map(|p| p.0), 4), Axis::fit(points.iter().map(|p| p.1), 4))
-    else {
-        return html! {};
-    };
-    let across = |value: f64| round(x.place(value, LEFT + 6.0, WIDTH - 34.0));
-    let up = |value: f64| round(y.place(value, HEIGHT - 4.0, 16.0));
-    let [over, measured] = [at, first].map(|at| &table.columns[at].name);
-    html! {
-        figure.chart {
-            figcaption { h3 { (measured) " over " (over) } p { "To the left the forecast is better, below what was measured." } }
-            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 22.0) } role="img" aria-label={ (measured) " over " (over) } {
-                g.axes {
-                    @for (tick, label) in &y.ticks {
-                        line x1=(LEFT) x2=(WIDTH - 8.0) y1=(up(*tick)) y2=(up(*tick)) {}
-                        text x=(LEFT - 6.0) y=(up(*tick) + 4.0) text-anchor="end" { (label) }
-                    }
-                    @for (tick, label) in &x.ticks { text x=(across(*tick)) y=(HEIGHT + 17.0) text-anchor="middle" { (label) } }
-                }
-                @for (px, py, name) in &points {
-                    circle.dot cx=(across(*px)) cy=(up(*py)) r="4" { title { (name) } }
-                    text x=(across(*px) + 7.0) y=(up(*py) + 4.0) { (name) }
-                }
-            }
+    let mut dots = Vec::new();
+    for row in &table.rows {
+        if let (Some(x), Some(y)) = (value(row, at), value(row, first)) {
+            dots.push(Dot { x, y, title: row.name.clone(), label: Some(&row.name) });
         }
     }
+    let [over, measured] = [at, first].map(|at| &table.columns[at].name);
+    let alternative = format!("{measured} over {over}");
+    let heading = html! { h3 { (alternative) } p { "To the left the forecast is better, below what was measured." } };
+    scatter(heading, &alternative, over, &dots, &|_, label| label.to_owned())
 }
 
 fn grid(table: &ResultTable) -> Markup {
     html! {
         table {
-            thead { tr { th scope="col" { "" } @for column in &table.columns { th scope="col" { (heading(column)) } } } }
+            thead { tr { th scope="col" { "" } @for column in &table.columns { th scope="col" { (column.name) } } } }
             tbody {
                 @for row in &table.rows {
                     tr {

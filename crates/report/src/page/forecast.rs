@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 
 use super::chart::{Axis, WIDTH, round};
-use super::format::{count, counted, number, percent, sentence_list};
+use super::format::{count, counted, number, percent, sentence_list, signed};
 use super::{Section, dataset, document, protocol};
-use crate::forecast::{ClassForecast, Closest, Delta, Forecast, Measured, PolicyForecast, decimal, distance, sign};
+use crate::forecast::{ClassForecast, Closest, Delta, Forecast, Measured, PolicyForecast, distance, sign};
 use crate::sprite::Sprite;
 
 /// Colours that tell lines apart; further lines begin again.
@@ -182,8 +182,8 @@ fn cell(measured: Option<&Measured>) -> Markup {
 
 fn value(measured: &Measured) -> Markup {
     html! {
-        b { (sign(measured)) (decimal(measured.value)) }
-        @if let Some([low, high]) = measured.interval { small { (decimal(low)) " to " (decimal(high)) } }
+        b { (sign(measured)) (signed(measured.value, 3)) }
+        @if let Some([low, high]) = measured.interval { small { (signed(low, 3)) " to " (signed(high, 3)) } }
     }
 }
 

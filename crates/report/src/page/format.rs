@@ -39,6 +39,13 @@ fn outward(value: f64, unit: f64, side: Option<Side>) -> f64 {
     if rounded.is_finite() && unit > 0.0 { rounded * unit } else { value }
 }
 
+/// So many decimals, with a minus that is one; what rounds to nothing has no sign.
+pub(crate) fn signed(value: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", value.abs());
+    let nothing = text.bytes().all(|digit| matches!(digit, b'0' | b'.'));
+    if value < 0.0 && !nothing { format!("−{text}") } else { text }
+}
+
 /// A count with its thousands set apart: `12,500`.
 pub(super) fn count(n: u64) -> String {
     let digits = n.to_string();

@@ -125,9 +125,13 @@ fn views_per_second(policy: &Policy, side: u32, size: u32, isa: Isa, stretch: Du
         f64::from(count) / start.elapsed().as_secs_f64()
     };
     rate(); // which takes the memory and warms up
-    let mut rates: Vec<f64> = (0..STRETCHES).map(|_| rate()).collect();
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+    middle((0..STRETCHES).map(|_| rate()).collect())
+}
+
+/// The median; of an even number of values the upper middle.
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Rounds of which the median counts, and how long one takes at least.
@@ -178,9 +182,7 @@ fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
         passes * pairs / start.elapsed().as_secs_f64()
     };
     rate(); // which takes the memory and warms up
-    let mut rates: Vec<f64> = (0..ROUNDS).map(|_| rate()).collect();
-    rates.sort_by(f64::total_cmp);
-    let rate = rates[ROUNDS / 2];
+    let rate = middle((0..ROUNDS).map(|_| rate()).collect());
     let images = images.iter().sum::<usize>();
     let of = args.data.as_ref().map_or("random".into(), |data| format!("{data}'s"));
     terminal.say(&format!(

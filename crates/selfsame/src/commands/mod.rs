@@ -30,6 +30,15 @@ pub fn typed() -> Vec<String> {
     std::iter::once("selfsame".to_owned()).chain(words).collect()
 }
 
+/// What the figures were made on.
+fn machine() -> String {
+    let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        described.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, m)| m.trim()));
+    let kind = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+    model.map_or(kind.clone(), |model| format!("{model}, {kind}"))
+}
+
 /// A path for people and JSON, whatever bytes it is made of.
 fn shown(path: &std::path::Path) -> String {
     path.display().to_string()

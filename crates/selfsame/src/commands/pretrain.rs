@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use selfsame::data::{Dataset, LoadOptions};
+use selfsame::data::Dataset;
 use selfsame::nn::device;
 use selfsame::report::certificate::CERTIFICATE_FILE;
 use selfsame::report::record::{EVAL_FILE, MAP_FILE, RunRecord, VIEWS_FILE, ViewSheet};
@@ -141,15 +141,7 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
     // Settings are checked before images are read, with the size that is still open set to any that is fine.
     resolve::plan(args, args.image_size.unwrap_or(32))?;
     let run = Run::create(&resolve::out(args), args.overwrite)?;
-    let options = LoadOptions {
-        image_size: args.image_size,
-        seed: args.seed,
-        limit: args.limit,
-        classes: args.classes.clone(),
-        strict: args.strict,
-        cache: Some(run.cache()),
-    };
-    let mut dataset = terminal.load(&args.data, &options)?;
+    let mut dataset = terminal.load(&args.data, &resolve::images(args, Some(run.cache())))?;
     let mut plan = resolve::plan(args, dataset.image_size)?;
     let images = dataset.train.len();
     if images < 2 {

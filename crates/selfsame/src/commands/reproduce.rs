@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::ValueEnum;
 use indicatif::HumanDuration;
 use selfsame::report::experiment::{EXPERIMENT_FILE, EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment};
 use selfsame::report::{render_experiment, write_atomic, write_json};
 use serde_json::{Value, json};
 
-use super::{INTERRUPTED, quoted, shown, typed};
+use super::{INTERRUPTED, machine, quoted, shown, typed};
 use crate::args::Reproduce;
 use crate::grid::{self, Cell, EXPERIMENTS, Grid, Outcome, outcome};
 use crate::misuse;
@@ -33,7 +34,9 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
         "all" => EXPERIMENTS.iter().map(|(name, _)| *name).collect(),
         name => vec![name],
     };
-    let read = |name: &&str| Grid::read(name, args.scale.map(|scale| scale.name()), args.data.as_deref());
+    // As its option spells it.
+    let scale = args.scale.and_then(|scale| Some(scale.to_possible_value()?.get_name().to_owned()));
+    let read = |name: &&str| Grid::read(name, scale.as_deref(), args.data.as_deref());
     let grids: Vec<Grid> = names.iter().map(read).collect::<Result<_, _>>()?;
     let out = |name: &str| {
         let stem = Path::new(name).file_stem().map_or_else(|| "grid".into(), |stem| stem.to_string_lossy());
@@ -103,7 +106,7 @@ impl Work<'_> {
             && results::forecast(&folder)?.is_none()
         {
             bar.line("the forecast of the rows' views");
-            let mut command = self.command("forecast");
+            let mut command = self.command("forecast")?;
             command.args(options.map_err(misuse)?).arg("--out").arg(&folder);
             let ended = follow(command, &self.log("forecast"), &mut |line| bar.set(0, mine.len() as u64, line))?;
             if self.interrupted.load(Ordering::Relaxed) {
@@ -150,7 +153,7 @@ impl Work<'_> {
     /// Trains and measures a cell in a process of its own, or goes on with it; whether that succeeded.
     fn train(&self, cell: &Cell, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
         let run = cell.run(&self.out);
-        let mut command = self.command("study");
+        let mut command = self.command("study")?;
         if run.join("config.toml").is_file() {
             command.arg("--resume").arg(&run);
         } else {
@@ -160,10 +163,10 @@ impl Work<'_> {
     }
 
     /// This program with another command.
-    fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "selfsame".into()));
+    fn command(&self, verb: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(std::env::current_exe().context("this program's own file")?);
         command.args(self.threads.map(|n| format!("--threads={n}"))).arg(verb);
-        command
+        Ok(command)
     }
 
     fn log(&self, name: &str) -> PathBuf {
@@ -286,13 +289,4 @@ fn stranger(out: &Path) -> std::io::Result<Option<String>> {
         }
     }
     Ok(None)
-}
-
-/// What the figures were made on.
-pub fn machine() -> String {
-    let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        described.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, m)| m.trim()));
-    let kind = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
-    model.map_or(kind.clone(), |model| format!("{model}, {kind}"))
 }

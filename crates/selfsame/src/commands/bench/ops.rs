@@ -17,10 +17,10 @@ use selfsame_kernels::descent::{self, Sgd};
 use selfsame_kernels::element::Element;
 use selfsame_kernels::peak;
 
+use super::middle;
 use super::train::{encoder, named, plan_of, step_time};
 use crate::args::BenchOps;
-use crate::commands::reproduce::machine;
-use crate::commands::typed;
+use crate::commands::{machine, typed};
 use crate::misuse;
 use crate::terminal::{Bar, Terminal};
 
@@ -178,16 +178,13 @@ fn bytes_moved(threads: usize) -> f64 {
 /// The median of the seconds that `work` takes, each over as many calls as fill a round.
 fn median(work: &mut dyn FnMut()) -> f64 {
     work(); // which takes the memory and warms up
-    let mut rounds: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let (start, mut calls) = (Instant::now(), 0);
-            while calls == 0 || start.elapsed() < ROUND {
-                work();
-                calls += 1;
-            }
-            start.elapsed().as_secs_f64() / f64::from(calls)
-        })
-        .collect();
-    rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
+    let rounds = (0..ROUNDS).map(|_| {
+        let (start, mut calls) = (Instant::now(), 0);
+        while calls == 0 || start.elapsed() < ROUND {
+            work();
+            calls += 1;
+        }
+        start.elapsed().as_secs_f64() / f64::from(calls)
+    });
+    middle(rounds.collect())
 }

@@ -15,6 +15,7 @@ use selfsame::nn::{EncoderConfig, device};
 use selfsame::train::{Config, DataConfig, Plan, TrainConfig, pretrain, recipe};
 use serde_json::{Value, json};
 
+use super::middle;
 use crate::args::{BenchEmbed, BenchEncoder, BenchTrain};
 use crate::terminal::Terminal;
 use crate::{misuse, resolve};
@@ -129,9 +130,7 @@ pub fn step_time(plan: &Plan, dataset: &Dataset, on: &str, count: usize) -> anyh
         last = Instant::now();
         stop.store(taken.len() >= WARM_UP + count, Ordering::Relaxed);
     })?;
-    let mut counted = taken.split_off(WARM_UP.min(taken.len() - 1));
-    counted.sort_by(f64::total_cmp);
-    Ok((counted[counted.len() / 2], steps))
+    Ok((middle(taken.split_off(WARM_UP.min(taken.len() - 1))), steps))
 }
 
 /// What the peer's script prints.
@@ -175,8 +174,7 @@ pub fn embed_images(args: &BenchEmbed, threads: usize) -> anyhow::Result<ExitCod
             rates.push(args.images as f64 / start.elapsed().as_secs_f64());
         }
     }
-    rates.sort_by(f64::total_cmp);
-    let rate = rates[ROUNDS / 2];
+    let rate = middle(rates);
     let named = named(&args.encoder, &config, dataset.image_size);
     terminal.say(&format!("embed    {rate:.0} images a second: {named}, {threads} threads"));
     terminal.result(&json!({

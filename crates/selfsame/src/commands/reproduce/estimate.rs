@@ -1,13 +1,13 @@
 //! How long a grid will take on this machine, from a few steps of each kind of its runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::Parser;
 use indicatif::HumanDuration;
-use selfsame::data::{Dataset, LoadOptions};
+use selfsame::data::Dataset;
 use selfsame::eval::{Subject, evaluate};
 use selfsame::nn::device;
 use selfsame::nn::layers::Init;
@@ -23,6 +23,9 @@ use crate::{misuse, resolve};
 
 /// Steps of which the median counts.
 const STEPS: usize = 3;
+
+/// Set, row and column: runs that differ in their seed alone.
+type Kind = [String; 3];
 
 /// What a kind of run takes.
 #[derive(Clone, Copy)]
@@ -50,35 +53,24 @@ pub fn estimate(
     }
     // Seeds cost the same, so one run of each kind is looked at; and of these but a row and a column, since what a row
     // adds to a step, mostly its views, it adds in every column.
-    let mut measured: BTreeMap<(String, String, String), Cost> = BTreeMap::new();
+    let needed = |cell: &Cell| {
+        let first = cells.iter().find(|other| other.set == cell.set).expect("its own set");
+        let kind = |row: &str, column: &str| [&cell.set, row, column].map(str::to_owned);
+        [kind(&first.row, &first.column), kind(&cell.row, &first.column), kind(&first.row, &cell.column)]
+    };
+    let kinds: BTreeSet<Kind> = left.iter().flat_map(|cell| needed(cell)).collect();
+    let mut measured: BTreeMap<Kind, Cost> = BTreeMap::new();
     let mut measure = Measure { images: None, measuring: BTreeMap::new() };
     let bar = Bar::new("kinds");
-    let key = |cell: &Cell| (cell.set.clone(), cell.row.clone(), cell.column.clone());
-    let corner = |cell: &Cell| {
-        let first = cells.iter().find(|other| other.set == cell.set).expect("its own set");
-        (first.row.clone(), first.column.clone())
-    };
-    let needed = |cell: &Cell| {
-        let (row, column) = corner(cell);
-        let named = |row: &str, column: &str| {
-            let same = |other: &&Cell| other.set == cell.set && other.row == row && other.column == column;
-            cells.iter().find(same).expect("grids are whole")
-        };
-        [named(&row, &column), named(&cell.row, &column), named(&row, &cell.column)].map(Clone::clone)
-    };
-    let mut kinds: Vec<Cell> = Vec::new();
-    for cell in left.iter().flat_map(|cell| needed(cell)) {
-        if !kinds.iter().any(|kind| key(kind) == key(&cell)) {
-            kinds.push(cell);
-        }
-    }
-    for (at, cell) in kinds.iter().enumerate() {
+    for (at, kind) in kinds.iter().enumerate() {
+        let of_kind = |cell: &&Cell| [&cell.set, &cell.row, &cell.column].into_iter().eq(kind);
+        let cell = cells.iter().find(of_kind).expect("grids are whole");
         bar.set(at as u64, kinds.len() as u64, cell.name());
-        measured.insert(key(cell), measure.cost(cell, terminal)?);
+        measured.insert(kind.clone(), measure.cost(cell, terminal)?);
     }
     bar.finish();
     let cost = |cell: &Cell| {
-        let [corner, row, column] = needed(cell).map(|kind| measured[&key(&kind)]);
+        let [corner, row, column] = needed(cell).map(|kind| measured[&kind]);
         // What is timed can seem shorter than it is.
         let training = (row.training + column.training - corner.training).max(0.5 * row.training.min(column.training));
         Cost { training, measuring: corner.measuring }
@@ -129,15 +121,7 @@ impl Measure {
         let args = study(cell)?;
         let asked = format!("{:?}", (&args.data, args.image_size, args.limit, &args.classes, args.seed));
         if self.images.as_ref().is_none_or(|(found, _)| *found != asked) {
-            let options = LoadOptions {
-                image_size: args.image_size,
-                seed: args.seed,
-                limit: args.limit,
-                classes: args.classes.clone(),
-                strict: args.strict,
-                ..LoadOptions::default()
-            };
-            self.images = Some((asked, terminal.load(&args.data, &options)?));
+            self.images = Some((asked, terminal.load(&args.data, &resolve::images(&args, None))?));
         }
         let (asked, dataset) = self.images.as_ref().expect("just read");
         let plan = resolve::plan(&args, dataset.image_size)?;

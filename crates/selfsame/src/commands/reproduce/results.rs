@@ -25,6 +25,8 @@ struct Column {
     published: Vec<Option<(f64, Option<f64>)>>,
     /// Whether it was known before training.
     forecast: bool,
+    /// The same of the first row's encoders as they were before training, by seed, where that was measured.
+    untrained: Vec<(u64, f64)>,
 }
 
 /// The tables of all complete runs.
@@ -56,7 +58,11 @@ fn table(grid: &Grid, set: &Set, outcomes: &[Outcome], forecast: Option<&Forecas
     let drawn = columns.iter().map(|column| agreement(column, &columns)).collect::<Vec<_>>();
     // The encoders before training: the same for all rows that share an encoder.
     if grid.measure == Measure::Everything && grid.columns.is_empty() {
-        untrained(&mut columns, &own, &rows);
+        for column in &mut columns {
+            column.samples.push(std::mem::take(&mut column.untrained));
+            column.halves.push(None);
+            column.published.push(None);
+        }
         rows.push("untrained".to_owned());
     }
     let row = |at: usize| columns.iter().map(|column| figure(column, at)).collect();
@@ -87,6 +93,7 @@ fn measured(grid: &Grid, set: &Set, outcomes: &[&Outcome], rows: &[String]) -> V
         published: vec![None; samples.len()],
         samples,
         forecast: false,
+        untrained: Vec::new(),
     };
     let percent = |of: fn(&Outcome) -> f64| move |outcome: &Outcome| Some(100.0 * of(outcome));
     let knn = percent(|o| o.knn_acc1);
@@ -97,13 +104,18 @@ fn measured(grid: &Grid, set: &Set, outcomes: &[&Outcome], rows: &[String]) -> V
             column(name, digits, samples("", value))
         };
         let undrawn = |column: Column| Column { drawn: false, ..column };
+        let first = || outcomes.iter().filter(|outcome| rows.first() == Some(&outcome.row));
+        let beside = |column: Column, before: &dyn Fn(&Outcome) -> Option<f64>| Column {
+            untrained: first().filter_map(|outcome| Some((outcome.seed, before(outcome)?))).collect(),
+            ..column
+        };
         match grid.measure {
             Measure::Everything => vec![
-                with("kNN %", 1, &knn),
+                beside(with("kNN %", 1, &knn), &percent(|o| o.untrained_knn_acc1)),
                 undrawn(with("gain %", 1, &percent(|o| o.knn_acc1 - o.untrained_knn_acc1))),
                 with("linear %", 1, &percent(|o| o.linear_acc1)),
                 with("centre %", 1, &percent(|o| o.centre_acc1)),
-                undrawn(with("rank", 1, &|o| o.rankme)),
+                undrawn(beside(with("rank", 1, &|o| o.rankme), &|o| o.untrained_rankme)),
                 undrawn(with("output rank", 1, &|o| o.output_rank_me)),
                 undrawn(with("seconds", 0, &|o| Some(o.seconds))),
             ],
@@ -168,24 +180,10 @@ fn forecast_columns(grid: &Grid, forecast: &Forecast) -> Vec<Column> {
             halves: figures.iter().map(|figure| figure.and_then(|figure| figure.1)).collect(),
             published: vec![None; grid.rows.len()],
             forecast: true,
+            untrained: Vec::new(),
         }
     };
     forecast.shown.iter().map(|&delta| column(delta)).collect()
-}
-
-fn untrained(columns: &mut [Column], outcomes: &[&Outcome], rows: &[String]) {
-    let first = |outcome: &&&Outcome| rows.first() == Some(&outcome.row);
-    for column in columns {
-        let value = |outcome: &Outcome| match column.name.as_str() {
-            "kNN %" => Some(100.0 * outcome.untrained_knn_acc1),
-            "rank" => outcome.untrained_rankme,
-            _ => None,
-        };
-        let own = outcomes.iter().filter(first);
-        column.samples.push(own.filter_map(|outcome| Some((outcome.seed, value(outcome)?))).collect());
-        column.halves.push(None);
-        column.published.push(None);
-    }
 }
 
 fn values(samples: &[(u64, f64)]) -> Vec<f64> {
@@ -361,6 +359,7 @@ mod tests {
             halves: vec![None; samples.len()],
             published: vec![None; samples.len()],
             forecast: false,
+            untrained: Vec::new(),
         }
     }
 
