@@ -538,6 +538,7 @@ fn time(text: &str) -> Result<std::time::Duration, String> {
 #[command(after_help = "Examples:
   selfsame reproduce table1 --data cifar10.tar
   selfsame reproduce all --scale paper --dry-run
+  selfsame reproduce table1 --scale paper --with device=vulkan --with epochs=100
   selfsame reproduce methods-glyphs
   selfsame --threads 1 reproduce table1 --shard 1/2    and at the same time --shard 2/2
 
@@ -554,6 +555,9 @@ pub struct Reproduce {
     /// Images, in place of those that the grid names
     #[arg(long)]
     pub data: Option<String>,
+    /// An option of `selfsame study` for all runs, whatever the grid says of it; may be given several times
+    #[arg(long, value_name = "OPTION=VALUE", value_parser = crate::grid::setting)]
+    pub with: Vec<(String, toml::Value)>,
     /// Folder of the runs, their page (report.html), table (table.md) and result.json [default: runs/ and the grid's name]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -58,6 +58,9 @@ pub struct Grid {
     /// Sets of images, a table each; one without a name where there are none.
     #[serde(default)]
     pub sets: Vec<Set>,
+    /// Options over all others, as the command line gives them.
+    #[serde(default)]
+    pub with: Table,
     /// What is held to be so, to be looked for in every table.
     #[serde(default)]
     pub claims: Vec<Claim>,
@@ -177,8 +180,13 @@ impl Cell {
 }
 
 impl Grid {
-    /// A grid that comes with the program, or the file of one, at a scale and with other images.
-    pub fn read(name: &str, scale: Option<&str>, data: Option<&str>) -> anyhow::Result<Self> {
+    /// A grid that comes with the program, or the file of one, at a scale, on other images and with other options.
+    pub fn read(
+        name: &str,
+        scale: Option<&str>,
+        data: Option<&str>,
+        with: &[(String, toml::Value)],
+    ) -> anyhow::Result<Self> {
         let known: Vec<(&str, &str)> = EXPERIMENTS.into_iter().chain(GRIDS).collect();
         let text = match known.iter().find(|(own, _)| *own == name) {
             Some((_, text)) => (*text).to_owned(),
@@ -195,7 +203,7 @@ impl Grid {
         };
         let grid: Self = toml::from_str(&text).map_err(|e| misuse(format!("{name}: {e}")))?;
         let refuse = |cause: String| misuse(format!("{name}: {cause}"));
-        let grid = grid.at(scale).map_err(refuse)?.on(data);
+        let grid = grid.at(scale).map_err(refuse)?.on(data).with(with).map_err(refuse)?;
         grid.cells().map_err(refuse)?;
         grid.check_claims().map_err(refuse)?;
         Ok(grid)
@@ -252,6 +260,19 @@ impl Grid {
         self
     }
 
+    /// The grid with these options in all cells, whatever it says itself.
+    fn with(mut self, options: &[(String, toml::Value)]) -> Result<Self, String> {
+        if options.iter().any(|(key, _)| key == "data") {
+            return Err("images are not an option like others; name them with --data".to_owned());
+        }
+        self.with.extend(options.iter().cloned());
+        if !self.with.is_empty() {
+            let words: Vec<String> = self.with.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+            self.about = format!("{} Here with {}.", self.about, words.join(", "));
+        }
+        Ok(self)
+    }
+
     /// Its sets, one without a name where it has none.
     pub fn sets(&self) -> Vec<Set> {
         if self.sets.is_empty() { vec![Set::default()] } else { self.sets.clone() }
@@ -306,7 +327,7 @@ impl Grid {
         if !set.data.is_empty() {
             settings.insert("data".to_owned(), set.data.clone().into());
         }
-        let given = column.iter().chain(row).filter(|(key, _)| *key != "name");
+        let given = column.iter().chain(row).chain(&self.with).filter(|(key, _)| *key != "name");
         settings.extend(given.map(|(key, value)| (key.clone(), value.clone())));
         let mut options = vec![format!("--seed={seed}")];
         for (key, value) in &settings {
@@ -378,6 +399,13 @@ fn label(row: &Table) -> String {
     }
 }
 
+/// An option as the command line gives it: `epochs=3`.
+pub fn setting(text: &str) -> Result<(String, toml::Value), String> {
+    let (key, word) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write it as epochs=3")?;
+    let value = toml::from_str::<Table>(&format!("value = {word}")).ok().and_then(|mut table| table.remove("value"));
+    Ok((key.trim_start_matches('-').to_owned(), value.unwrap_or_else(|| word.into())))
+}
+
 /// A setting as it is typed: a list is an option given several times, `true` one without a value.
 fn option(key: &str, value: &toml::Value) -> Result<Vec<String>, String> {
     Ok(match value {
@@ -400,7 +428,7 @@ mod tests {
     fn own_grids_make_sense() {
         for (name, _) in GRIDS {
             let rows = if name == "precision" { 2 } else { 12 };
-            let cells = Grid::read(name, None, None).unwrap().cells().unwrap();
+            let cells = Grid::read(name, None, None, &[]).unwrap().cells().unwrap();
             assert_eq!(cells.len(), 3 * rows, "{name}");
             assert!(cells[0].options.contains(&"--method=simclr".to_owned()), "{:?}", cells[0]);
             assert!(cells[..rows].iter().all(|cell| cell.seed == 0));
@@ -414,12 +442,12 @@ mod tests {
             [("table1", 20, 2), ("table2", 16, 2), ("pairs", 10, 1), ("losses", 4, 1), ("maps", 2, 1)]
         {
             for scale in ["paper", "small", "smoke"] {
-                let grid = Grid::read(name, Some(scale), None).unwrap();
+                let grid = Grid::read(name, Some(scale), None, &[]).unwrap();
                 let sets = if scale == "paper" { sets } else { 1 };
                 assert_eq!(grid.cells().unwrap().len(), cells * sets * grid.seeds.len(), "{name} {scale}");
             }
         }
-        let paper = Grid::read("table1", Some("paper"), None).unwrap();
+        let paper = Grid::read("table1", Some("paper"), None, &[]).unwrap();
         let first = &paper.cells().unwrap()[0];
         assert_eq!(first.name(), "CIFAR-10-a-b-c-d-e-SimCLR-seed0");
         let options = [
@@ -440,7 +468,7 @@ mod tests {
 
     #[test]
     fn other_images_make_one_table() {
-        let grid = Grid::read("table1", Some("paper"), Some("photos")).unwrap();
+        let grid = Grid::read("table1", Some("paper"), Some("photos"), &[]).unwrap();
         let cells = grid.cells().unwrap();
         assert_eq!(cells.len(), 60);
         assert!(cells.iter().all(|cell| cell.options.contains(&"--data=photos".to_owned())));
@@ -449,9 +477,24 @@ mod tests {
     }
 
     #[test]
+    fn options_of_the_command_line_have_the_last_word() {
+        let with = |text: &str| Grid::read("table1", None, None, &[setting(text).unwrap()]);
+        let grid = with("optimizer=lars").unwrap();
+        let cells = grid.cells().unwrap();
+        assert!(cells.iter().all(|cell| cell.options.contains(&"--optimizer=lars".to_owned())));
+        assert!(grid.about.ends_with("Here with optimizer = \"lars\"."), "{}", grid.about);
+        assert_eq!(toml::from_str::<Grid>(&toml::to_string(&grid).unwrap()).unwrap(), grid);
+        assert!(with("seed=3").unwrap_err().to_string().contains("the grid's own"));
+        assert!(with("data=photos").unwrap_err().to_string().contains("--data"));
+        assert_eq!(setting("epochs=3"), Ok(("epochs".to_owned(), 3.into())));
+        assert_eq!(setting("--strict=true"), Ok(("strict".to_owned(), true.into())));
+        assert!(setting("epochs").is_err() && setting("=3").is_err());
+    }
+
+    #[test]
     fn scales_are_for_those_that_have_them() {
-        assert!(Grid::read("methods-glyphs", Some("small"), None).unwrap_err().to_string().contains("no scales"));
-        let error = Grid::read("tables", None, None).unwrap_err().to_string();
+        assert!(Grid::read("methods-glyphs", Some("small"), None, &[]).unwrap_err().to_string().contains("no scales"));
+        let error = Grid::read("tables", None, None, &[]).unwrap_err().to_string();
         assert!(error.contains("table1") && error.contains("precision"), "{error}");
     }
 

@@ -112,6 +112,9 @@ fn misuse_names_the_grid_and_the_mend() {
         ("absent.toml", &[], "absent.toml"),
         ("methods-glyphs", &["--shard", "3/2"], "1/4"),
         ("methods-glyphs", &["--shard", "0/2"], "1/4"),
+        ("methods-glyphs", &["--with", "epoch=3"], "--epoch"),
+        ("methods-glyphs", &["--with", "epochs"], "epochs=3"),
+        ("table1", &["--with", "data=photos"], "--data"),
     ] {
         let output = reproduce(Path::new(grid), &out, more);
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use clap::ValueEnum;
+use anyhow::{Context, bail};
+use clap::{Parser, ValueEnum};
 use indicatif::HumanDuration;
 use selfsame::report::experiment::{EXPERIMENT_FILE, EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment};
 use selfsame::report::{render_experiment, write_atomic, write_json};
 use serde_json::{Value, json};
 
 use super::{INTERRUPTED, machine, quoted, shown, typed};
-use crate::args::Reproduce;
+use crate::args::{Args, Command as Verb, Pretrain, Reproduce};
 use crate::grid::{self, Cell, EXPERIMENTS, Grid, Outcome, outcome};
 use crate::misuse;
 use crate::terminal::{Bar, Terminal};
@@ -36,8 +36,12 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     };
     // As its option spells it.
     let scale = args.scale.and_then(|scale| Some(scale.to_possible_value()?.get_name().to_owned()));
-    let read = |name: &&str| Grid::read(name, scale.as_deref(), args.data.as_deref());
+    let read = |name: &&str| Grid::read(name, scale.as_deref(), args.data.as_deref(), &args.with);
     let grids: Vec<Grid> = names.iter().map(read).collect::<Result<_, _>>()?;
+    // What no run could take is said before there is a folder.
+    for grid in &grids {
+        grid.cells().map_err(misuse)?.iter().try_for_each(|cell| study(cell).map(|_| ()))?;
+    }
     let out = |name: &str| {
         let stem = Path::new(name).file_stem().map_or_else(|| "grid".into(), |stem| stem.to_string_lossy());
         match &args.out {
@@ -221,6 +225,15 @@ impl Work<'_> {
             }
         }
         Ok(maps)
+    }
+}
+
+/// The options of a cell, read as `study` reads them.
+fn study(cell: &Cell) -> anyhow::Result<Pretrain> {
+    let words = ["selfsame", "study"].into_iter().map(str::to_owned).chain(cell.options.iter().cloned());
+    match Args::try_parse_from(words).map_err(|e| misuse(format!("{}: {e}", cell.name())))?.command {
+        Verb::Study(args) => Ok(args),
+        _ => bail!("{}: no options of a study", cell.name()),
     }
 }
 

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
-use clap::Parser;
 use indicatif::HumanDuration;
 use selfsame::data::Dataset;
 use selfsame::eval::{Subject, evaluate};
@@ -14,8 +12,7 @@ use selfsame::nn::layers::Init;
 use selfsame::train::Plan;
 use serde_json::{Value, json};
 
-use super::{part, results};
-use crate::args::{Args, Command, Pretrain};
+use super::{part, results, study};
 use crate::commands::bench::step_time;
 use crate::grid::{Cell, Grid, outcome};
 use crate::terminal::{Bar, Terminal};
@@ -136,15 +133,6 @@ impl Measure {
             }
         };
         Ok(Cost { training: step * steps as f64, measuring })
-    }
-}
-
-/// The options of a cell, read as `study` reads them.
-fn study(cell: &Cell) -> anyhow::Result<Pretrain> {
-    let words = ["selfsame", "study"].into_iter().map(str::to_owned).chain(cell.options.iter().cloned());
-    match Args::try_parse_from(words).map_err(|e| misuse(format!("{}: {e}", cell.name())))?.command {
-        Command::Study(args) => Ok(args),
-        _ => bail!("{}: no options of a study", cell.name()),
     }
 }
 
