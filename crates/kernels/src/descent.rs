@@ -135,3 +135,26 @@ compiled! {
         });
     }
 }
+
+/// The weights of a slow copy, `kept` of which stays, after it has followed the fast ones.
+///
+/// # Panics
+///
+/// If the slices are of different lengths.
+pub fn follow(isa: Isa, kept: f64, slow: &[f32], fast: &[f32]) -> Buffer {
+    assert_eq!(slow.len(), fast.len(), "values a weight");
+    let shares = [kept as f32, (1.0 - kept) as f32];
+    let mut moved = Buffer::any(slow.len());
+    moved.par_chunks_mut(STRETCH).enumerate().for_each(|(index, moved)| {
+        let at = index * STRETCH..index * STRETCH + moved.len();
+        follow_stretch(isa, shares, &slow[at.clone()], &fast[at], moved);
+    });
+    moved
+}
+
+compiled! {
+    fn follow_stretch(isa: Isa, shares: [f32; 2], slow: &[f32], fast: &[f32], moved: &mut [f32]) {
+        let given = slow.iter().zip(fast);
+        moved.iter_mut().zip(given).for_each(|(moved, (slow, fast))| *moved = slow * shares[0] + fast * shares[1]);
+    }
+}

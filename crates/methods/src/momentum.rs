@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use selfsame_nn::descent;
 use selfsame_nn::state::{self, MapNamed, VisitNamed};
 
 /// Moves the trained weights of `slow` towards those of `fast`: `momentum` · slow + (1 − `momentum`) · fast. Running
@@ -39,8 +40,8 @@ impl MapNamed for Follower {
         let Some(fast) = self.fast.remove(name) else { return param };
         param.map(|slow| {
             let shape = slow.dims();
-            let kept = slow.inner().mul_scalar(self.momentum);
-            Tensor::from_inner(kept + fast.mul_scalar(1.0 - self.momentum).reshape(shape))
+            let slow = slow.inner().reshape([shape.iter().product::<usize>()]);
+            Tensor::from_inner(descent::follow(slow, fast, self.momentum).reshape(shape))
         })
     }
 }

@@ -49,6 +49,9 @@ pub trait Descent: Backend {
         second: FloatTensor<Self>,
         rule: AdamW,
     ) -> Adapted<Self>;
+
+    /// [`follow`].
+    fn follow(slow: FloatTensor<Self>, fast: FloatTensor<Self>, kept: f64) -> FloatTensor<Self>;
 }
 
 impl Descent for Flex {
@@ -76,6 +79,11 @@ impl Descent for Flex {
         let moved = descent::adamw(Isa::best(), &rule, values(&weights), values(&gradient), moments);
         let [weights, first, second] = moved.map(|buffer| tensor(buffer, shape.clone()));
         Adapted { weights, first, second }
+    }
+
+    fn follow(slow: FlexTensor, fast: FlexTensor, kept: f64) -> FlexTensor {
+        let [slow, fast] = [slow, fast].map(|tensor| tensor.to_contiguous());
+        tensor(descent::follow(Isa::best(), kept, values(&slow), values(&fast)), slow.shape())
     }
 }
 
@@ -115,4 +123,12 @@ pub fn adamw(
     let length = second.clone().div_scalar(rule.corrections[1]).sqrt().add_scalar(rule.epsilon);
     let step = first.clone().div_scalar(rule.corrections[0]) / length;
     (weights.mul_scalar(rule.kept) - step.mul_scalar(rule.rate), [first, second])
+}
+
+/// Flat tensors outside of any graph: `kept` · slow + (1 − `kept`) · fast, the weights of a slow copy that follows fast ones.
+pub fn follow(slow: Tensor<1>, fast: Tensor<1>, kept: f64) -> Tensor<1> {
+    if is_flex(&slow.device()) && slow.dtype() == DType::F32 {
+        return Tensor::from_dispatch(<Dispatch as Descent>::follow(slow.into_dispatch(), fast.into_dispatch(), kept));
+    }
+    slow.mul_scalar(kept) + fast.mul_scalar(1.0 - kept)
 }

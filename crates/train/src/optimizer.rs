@@ -112,7 +112,10 @@ impl Optimizer {
 }
 
 fn length(x: &Tensor<1>) -> f64 {
-    x.clone().powi_scalar(2).sum().sqrt().into_scalar::<f64>()
+    // A product rather than a sum of squares: of many values, Burn's sum depends in its last digits on which thread comes
+    // first.
+    let count = x.shape().num_elements();
+    x.clone().reshape([1, count]).matmul(x.clone().reshape([count, 1])).sqrt().into_scalar::<f64>()
 }
 
 /// Scales all gradients by one factor if together they are longer than `longest`.

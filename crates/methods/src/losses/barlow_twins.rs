@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use super::{Loss, diagonal};
+use super::{Loss, diagonal, total};
 
 /// Added to a column's variance before its root.
 const EPSILON: f64 = 1e-5;
@@ -32,8 +32,8 @@ pub fn barlow_twins(first: Tensor<2>, second: Tensor<2>, lambda: f64) -> Loss {
     let correlation = standardise(first).transpose().matmul(standardise(second)).div_scalar(batch as f64);
     let diagonal = diagonal(dim, &correlation.device());
     let short_of_one = correlation.clone().sub_scalar(1.0).mask_fill(diagonal.clone().bool_not(), 0.0);
-    let on_diagonal = short_of_one.powi_scalar(2).sum();
-    let off_diagonal = correlation.mask_fill(diagonal, 0.0).powi_scalar(2).sum();
+    let on_diagonal = total(short_of_one.powi_scalar(2));
+    let off_diagonal = total(correlation.mask_fill(diagonal, 0.0).powi_scalar(2));
     Loss::weighted([("on_diagonal", on_diagonal, 1.0), ("off_diagonal", off_diagonal, lambda)])
 }
 

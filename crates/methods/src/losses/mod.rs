@@ -55,6 +55,12 @@ impl Loss {
     }
 }
 
+/// The sum of a matrix, row by row: Burn's own sum of so many values as a large matrix has depends, in its last digits, on
+/// which thread comes first.
+fn total(matrix: Tensor<2>) -> Tensor<1> {
+    matrix.sum_dim(1).sum()
+}
+
 /// Where row and column of a `[size, size]` matrix are the same.
 fn diagonal(size: usize, device: &Device) -> Tensor<2, Bool> {
     Tensor::<2, Bool>::diag_mask([size, size], 0, device).bool_not()

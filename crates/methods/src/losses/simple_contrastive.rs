@@ -1,8 +1,8 @@
 use burn::tensor::Tensor;
 
-use super::Loss;
 use super::contrast::own_image;
 use super::normalise::normalise;
+use super::{Loss, total};
 
 /// The simple contrastive loss, InfoNCE's limit at high temperature (Huang et al. 2023): it centres the embeddings and
 /// lets them collapse onto two opposite points.
@@ -23,6 +23,6 @@ pub fn simple_contrastive(first: Tensor<2>, second: Tensor<2>, lambda: f64) -> L
     let z = Tensor::cat(vec![first, second], 0);
     let similarities = z.clone().matmul(z.transpose());
     let own = own_image(batch, &similarities.device());
-    let divergence = similarities.mask_fill(own, 0.0).sum().div_scalar((4 * batch * (batch - 1)) as f64);
+    let divergence = total(similarities.mask_fill(own, 0.0)).div_scalar((4 * batch * (batch - 1)) as f64);
     Loss::weighted([("alignment", alignment, 1.0), ("divergence", divergence, lambda)])
 }

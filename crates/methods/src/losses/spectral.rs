@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-use super::{Loss, diagonal};
+use super::{Loss, diagonal, total};
 
 /// The spectral contrastive loss (HaoChen et al. 2021).
 ///
@@ -26,6 +26,6 @@ pub fn spectral(first: Tensor<2>, second: Tensor<2>) -> Loss {
     let alignment = (first.clone() * second.clone()).sum_dim(1).mean().mul_scalar(-2.0);
     let same_image = diagonal(batch, &first.device());
     let products = first.matmul(second.transpose()).mask_fill(same_image, 0.0);
-    let divergence = products.powi_scalar(2).sum().div_scalar((batch * (batch - 1)) as f64);
+    let divergence = total(products.powi_scalar(2)).div_scalar((batch * (batch - 1)) as f64);
     Loss::weighted([("alignment", alignment, 1.0), ("divergence", divergence, 1.0)])
 }

@@ -1,6 +1,6 @@
 use burn::tensor::{Tensor, activation::relu};
 
-use super::{Loss, diagonal};
+use super::{Loss, diagonal, total};
 
 /// Added to a column's variance before its root, so that the root's gradient stays finite.
 const EPSILON: f64 = 1e-4;
@@ -43,7 +43,7 @@ pub fn vicreg(first: Tensor<2>, second: Tensor<2>, weights: VicRegWeights) -> Lo
     assert_eq!(first.dims(), second.dims(), "both views of every image");
     let [batch, _] = first.dims();
     assert!(batch > 1, "a variance needs a batch of two or more, not {batch}");
-    let invariance = (first.clone() - second.clone()).powi_scalar(2).mean();
+    let invariance = (first.clone() - second.clone()).powi_scalar(2).mean_dim(1).mean();
     let [first, second] = [first, second].map(|rows| rows.clone() - rows.mean_dim(0));
     let variance = (shortfall(first.clone()) + shortfall(second.clone())).div_scalar(2.0);
     let covariance = redundancy(first) + redundancy(second);
@@ -66,5 +66,5 @@ fn redundancy(centred: Tensor<2>) -> Tensor<1> {
     let [batch, dim] = centred.dims();
     let covariance = centred.clone().transpose().matmul(centred).div_scalar((batch - 1) as f64);
     let variances = diagonal(dim, &covariance.device());
-    covariance.mask_fill(variances, 0.0).powi_scalar(2).sum().div_scalar(dim as f64)
+    total(covariance.mask_fill(variances, 0.0).powi_scalar(2)).div_scalar(dim as f64)
 }
