@@ -40,8 +40,7 @@ impl MapNamed for Follower {
         let Some(fast) = self.fast.remove(name) else { return param };
         param.map(|slow| {
             let shape = slow.dims();
-            let slow = slow.inner().reshape([shape.iter().product::<usize>()]);
-            Tensor::from_inner(descent::follow(slow, fast, self.momentum).reshape(shape))
+            Tensor::from_inner(descent::follow(slow.inner(), fast.reshape(shape), self.momentum))
         })
     }
 }

@@ -125,8 +125,9 @@ pub fn adamw(
     (weights.mul_scalar(rule.kept) - step.mul_scalar(rule.rate), [first, second])
 }
 
-/// Flat tensors outside of any graph: `kept` · slow + (1 − `kept`) · fast, the weights of a slow copy that follows fast ones.
-pub fn follow(slow: Tensor<1>, fast: Tensor<1>, kept: f64) -> Tensor<1> {
+/// Tensors outside of any graph: `kept` · slow + (1 − `kept`) · fast, the weights of a slow copy that follows fast ones of
+/// the same shape.
+pub fn follow<const D: usize>(slow: Tensor<D>, fast: Tensor<D>, kept: f64) -> Tensor<D> {
     if is_flex(&slow.device()) && slow.dtype() == DType::F32 {
         return Tensor::from_dispatch(<Dispatch as Descent>::follow(slow.into_dispatch(), fast.into_dispatch(), kept));
     }
