@@ -1,11 +1,12 @@
 //! From images to features: the one measure that runs an encoder.
 
 use burn::tensor::Device;
+use selfsame_nn::frozen::Frozen;
 use selfsame_nn::{ResNet, pixels};
 
 use crate::{Error, Features};
 
-/// Images that pass the encoder together: enough to keep every core busy, few enough to stay in memory.
+/// Images that pass the encoder together on other devices than the processor.
 const BATCH: usize = 256;
 
 /// Runs `encoder`, in evaluation mode, on square RGB images of side `size`, and returns a row an image.
@@ -24,16 +25,24 @@ pub fn embed(
     device: &Device,
     done: &mut dyn FnMut(usize),
 ) -> Result<Features, Error> {
-    let mut values = Vec::new();
-    let mut dim = 1;
-    for (number, batch) in images.chunks(BATCH).enumerate() {
-        let features = encoder.forward(pixels::normalise(&batch.concat(), size, device));
-        dim = features.dims()[1];
-        values.reserve_exact(if number == 0 { images.len() * dim } else { 0 });
-        values.extend(
-            features.into_data().convert::<f32>().try_into_vec::<f32>().expect("the data was converted to f32"),
-        );
-        done(number * BATCH + batch.len());
+    let frozen = Frozen::new(encoder, size);
+    let batch = frozen.as_ref().map_or(BATCH, Frozen::batch);
+    let (mut values, mut through) = (Vec::new(), 0);
+    for batch in images.chunks(batch) {
+        let features = match &frozen {
+            Some(frozen) => frozen.embed(batch),
+            None => {
+                let features = encoder.forward(pixels::normalise(&batch.concat(), size, device)).into_data();
+                features.convert::<f32>().try_into_vec().expect("the data was converted to f32")
+            }
+        };
+        if through == 0 {
+            values.reserve_exact(features.len() / batch.len() * images.len());
+        }
+        values.extend(features);
+        through += batch.len();
+        done(through);
     }
+    let dim = values.len().checked_div(images.len()).unwrap_or(1);
     Features::new(images.len(), dim, values)
 }

@@ -14,6 +14,7 @@ mod tile;
 #[cfg(target_arch = "x86_64")]
 mod unfold;
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -74,14 +75,13 @@ impl Conv {
         self.height * self.width * self.inputs
     }
 
-    fn check<T>(&self, input: &[T], weights: &[f32]) {
+    fn check(&self, weights: &[f32]) {
         assert!(self.kernel > 0 && self.stride > 0 && self.padding < self.kernel, "impossible {self:?}");
         assert!(
             self.height + 2 * self.padding >= self.kernel && self.width + 2 * self.padding >= self.kernel,
             "kernel larger than the padded image: {self:?}"
         );
         assert!(self.inputs > 0 && self.outputs > 0, "no channels: {self:?}");
-        assert_eq!(input.len(), self.batch * self.in_image(), "length of the input");
         assert_eq!(weights.len(), self.outputs * self.inputs * self.kernel * self.kernel, "length of the weights");
     }
 
@@ -112,7 +112,7 @@ impl Conv {
 }
 
 /// Layout of images with zeros around them.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Padded {
     height: usize,
     width: usize,
@@ -132,8 +132,13 @@ impl Padded {
         self.height * self.row()
     }
 
+    /// Values of so many.
+    fn len(&self, images: usize) -> usize {
+        images * self.image() + self.slack
+    }
+
     fn zeros(&self, images: usize) -> Buffer {
-        Buffer::zeros(images * self.image() + self.slack)
+        Buffer::zeros(self.len(images))
     }
 
     /// Where the pixels of a row begin.
@@ -222,72 +227,259 @@ pub fn forward<T: Element>(
     weights: &[f32],
     after: After<'_, T>,
 ) -> (Buffer<T>, Option<Moments>) {
-    conv.check(input.stored(), weights);
+    assert_eq!(input.stored().len(), conv.batch * conv.in_image(), "length of the input");
+    let prepared = Prepared::new(isa, conv, weights);
     let mut output = Buffer::any(conv.batch * conv.out_image());
     if let After::Normalise { residual: Some(residual), .. } = after {
         assert_eq!(residual.len(), output.len(), "length of the residual");
     }
+    let groups = prepared.groups.split(&mut output, conv.out_image()).into_par_iter();
+    let moments: Vec<Option<Moments>> = groups
+        .map_init(Scratch::default, |scratch, (group, output)| prepared.group(&group, input, after, scratch, output))
+        .collect();
+    (output, moments.into_iter().flatten().reduce(|all, next| all.merge(&next)))
+}
+
+/// A convolution with its weights laid out as the instruction set reads them, for whoever uses them again and again.
+pub struct Prepared<T> {
+    isa: Isa,
+    conv: Conv,
+    groups: Groups,
+    weights: Multiply,
+    values: PhantomData<T>,
+}
+
+/// How [`Prepared`] weights are multiplied with.
+enum Multiply {
+    /// To be multiplied as f32.
+    Singles(Singles),
+    /// To be multiplied as bf16 in tiles.
     #[cfg(target_arch = "x86_64")]
-    if let (true, Some(input), Some(to)) = (isa.multiplies_bf16(), input.as_bf16(), T::as_bf16_mut(&mut output)) {
+    Tiles(matrix::Forward),
+}
+
+/// Memory of a thread that convolves, for one convolution after the other.
+pub struct Scratch<T> {
+    /// Inputs that are made in passing.
+    made: Buffer<T>,
+    /// Outputs before they are rounded.
+    singles: Buffer,
+    /// Inputs in their frames of zeros, and what these were last laid out for.
+    framed: (Option<Padded>, Buffer),
+    /// Inputs as rows of a matrix.
+    #[cfg(target_arch = "x86_64")]
+    rows: Buffer<half::bf16>,
+}
+
+impl<T: Element> Default for Scratch<T> {
+    fn default() -> Self {
+        Self {
+            made: Buffer::any(0),
+            singles: Buffer::any(0),
+            framed: (None, Buffer::any(0)),
+            #[cfg(target_arch = "x86_64")]
+            rows: Buffer::any(0),
+        }
+    }
+}
+
+impl<T: Element> Prepared<T> {
+    /// From the weights `[outputs, inputs, kernel, kernel]`.
+    ///
+    /// # Panics
+    ///
+    /// If the slice has not the length that `conv` says, or `conv` is of no possible convolution.
+    pub fn new(isa: Isa, conv: &Conv, weights: &[f32]) -> Self {
+        conv.check(weights);
+        #[cfg(target_arch = "x86_64")]
+        if isa.multiplies_bf16() && T::as_bf16(&[]).is_some() {
+            let groups = matrix::groups(conv);
+            // SAFETY: the instruction set has tiles.
+            let weights = Multiply::Tiles(unsafe { matrix::Forward::new(conv, weights, groups.sizes()) });
+            return Self { isa, conv: *conv, groups, weights, values: PhantomData };
+        }
+        let groups = Groups::new(conv.batch, conv.group());
+        let weights = Multiply::Singles(Singles::new(isa, conv, weights, groups.sizes()[1]));
+        Self { isa, conv: *conv, groups, weights, values: PhantomData }
+    }
+
+    /// Its shape.
+    pub fn conv(&self) -> &Conv {
+        &self.conv
+    }
+
+    /// [`forward`] on this thread alone, of a whole batch.
+    ///
+    /// # Panics
+    ///
+    /// If a slice has not the length that the shape says.
+    pub fn forward(&self, input: Input<'_, T>, after: After<'_, T>, scratch: &mut Scratch<T>, output: &mut [T]) {
+        let conv = &self.conv;
+        assert_eq!(input.stored().len(), conv.batch * conv.in_image(), "length of the input");
+        assert_eq!(output.len(), conv.batch * conv.out_image(), "length of the output");
+        if let After::Normalise { residual: Some(residual), .. } = after {
+            assert_eq!(residual.len(), output.len(), "length of the residual");
+        }
+        for (group, output) in self.groups.split(output, conv.out_image()) {
+            self.group(&group, input, after, scratch, output);
+        }
+    }
+
+    /// The outputs of a group of images, and their moments if those are taken.
+    fn group(
+        &self,
+        group: &Group,
+        input: Input<'_, T>,
+        after: After<'_, T>,
+        scratch: &mut Scratch<T>,
+        output: &mut [T],
+    ) -> Option<Moments> {
+        let conv = &self.conv;
+        let input = input.values(self.isa, group.values(conv.in_image()), &mut scratch.made);
         let after = match after {
             After::Moments => After::Moments,
             After::Normalise { channels, residual, relu } => {
-                After::Normalise { channels, residual: residual.and_then(T::as_bf16), relu }
+                let residual = residual.map(|residual| &residual[group.values(conv.out_image())]);
+                After::Normalise { channels, residual, relu }
             }
         };
-        // SAFETY: the instruction set has tiles.
-        let moments = unsafe { matrix::forward(isa, conv, input, weights, after, to) };
-        return (output, moments);
-    }
-    let weights = Weights::forward(isa, conv, weights);
-    let padded = conv.padded_input();
-    let group = conv.group();
-    let quads = quads(group, [conv.out_height(), conv.out_width()], |image, y, x| {
-        let source = image * padded.image() + y * conv.stride * padded.row() + x * conv.stride * conv.inputs;
-        (source, image * conv.out_image() + (y * conv.out_width() + x) * conv.outputs)
-    });
-    let stretches = output.par_chunks_mut((group * conv.out_image()).max(1)).enumerate();
-    let moments: Vec<Option<Moments>> = stretches
-        .map_init(
-            || (padded.zeros(group), Buffer::any(0), Buffer::any(0)),
-            |(buffer, scratch, made), (index, output)| {
-                let images = output.len() / conv.out_image();
-                let at = index * group * conv.in_image();
-                let input = input.values(isa, at..at + images * conv.in_image(), made);
-                padded.copy(input, conv.height, conv.width * conv.inputs, buffer);
-                let first = index * group * conv.out_image();
-                let mut moments = None;
-                T::through_singles(output, scratch, |output| {
-                    isa.run(Direct {
-                        input: buffer,
-                        pixel: conv.stride * conv.inputs,
-                        rows: conv.kernel,
-                        row: padded.row(),
-                        segment: conv.kernel * conv.inputs,
-                        quads: &quads[..quads.len() / group * images],
-                        weights: &weights.0,
-                        output,
-                        channels: conv.outputs,
-                        step: conv.outputs,
-                    });
-                    match after {
-                        After::Moments => {
-                            let each = output.chunks_exact(conv.out_image());
-                            let each = each.map(|image| Moments::of(isa, image, conv.outputs));
-                            moments = each.reduce(|all, next| all.merge(&next));
-                        }
-                        After::Normalise { channels, residual, relu } => {
-                            let residual = residual.map(|residual| &residual[first..first + output.len()]);
-                            norm::normalise(isa, channels, Source::InPlace, residual, relu, output);
-                        }
+        match &self.weights {
+            Multiply::Singles(singles) => {
+                singles.group(self.isa, conv, input, after, (&mut scratch.singles, &mut scratch.framed), output)
+            }
+            #[cfg(target_arch = "x86_64")]
+            Multiply::Tiles(tiles) => {
+                let (Some(input), Some(output)) = (T::as_bf16(input), T::as_bf16_mut(output)) else {
+                    unreachable!("tiles are laid out for bf16 alone")
+                };
+                let after = match after {
+                    After::Moments => After::Moments,
+                    After::Normalise { channels, residual, relu } => {
+                        After::Normalise { channels, residual: residual.and_then(T::as_bf16), relu }
                     }
-                });
-                moments
-            },
-        )
-        .collect();
-    let moments = moments.into_iter().flatten().reduce(|all, next| all.merge(&next));
-    (output, moments)
+                };
+                // SAFETY: only an instruction set with tiles is given this layout.
+                unsafe { tiles.group(group, input, after, &mut scratch.rows, output) }
+            }
+        }
+    }
+}
+
+/// Weights to be multiplied as f32.
+struct Singles {
+    weights: Weights,
+    padded: Padded,
+    /// Images that `quads` are of.
+    images: usize,
+    quads: Vec<Quad>,
+}
+
+impl Singles {
+    /// For groups of at most so many images.
+    fn new(isa: Isa, conv: &Conv, weights: &[f32], images: usize) -> Self {
+        let padded = conv.padded_input();
+        let quads = quads(images, [conv.out_height(), conv.out_width()], |image, y, x| {
+            let source = image * padded.image() + y * conv.stride * padded.row() + x * conv.stride * conv.inputs;
+            (source, image * conv.out_image() + (y * conv.out_width() + x) * conv.outputs)
+        });
+        Self { weights: Weights::forward(isa, conv, weights), padded, images, quads }
+    }
+
+    fn group<T: Element>(
+        &self,
+        isa: Isa,
+        conv: &Conv,
+        input: &[T],
+        after: After<'_, T>,
+        (scratch, (frame, framed)): (&mut Buffer, &mut (Option<Padded>, Buffer)),
+        output: &mut [T],
+    ) -> Option<Moments> {
+        let images = output.len() / conv.out_image();
+        if *frame != Some(self.padded) || framed.len() < self.padded.len(images) {
+            *framed = self.padded.zeros(self.images);
+            *frame = Some(self.padded);
+        }
+        self.padded.copy(input, conv.height, conv.width * conv.inputs, framed);
+        let mut moments = None;
+        T::through_singles(output, scratch, |output| {
+            isa.run(Direct {
+                input: framed,
+                pixel: conv.stride * conv.inputs,
+                rows: conv.kernel,
+                row: self.padded.row(),
+                segment: conv.kernel * conv.inputs,
+                quads: &self.quads[..self.quads.len() / self.images * images],
+                weights: &self.weights.0,
+                output,
+                channels: conv.outputs,
+                step: conv.outputs,
+            });
+            match after {
+                After::Moments => {
+                    let each = output.chunks_exact(conv.out_image());
+                    let each = each.map(|image| Moments::of(isa, image, conv.outputs));
+                    moments = each.reduce(|all, next| all.merge(&next));
+                }
+                After::Normalise { channels, residual, relu } => {
+                    norm::normalise(isa, channels, Source::InPlace, residual, relu, output);
+                }
+            }
+        });
+        moments
+    }
+}
+
+/// Even groups of a batch's images: of one size, or of two next to each other.
+struct Groups {
+    batch: usize,
+    count: usize,
+}
+
+/// One of them.
+struct Group {
+    images: Range<usize>,
+    /// Which of the sizes it has.
+    size: usize,
+}
+
+impl Group {
+    /// Where its values lie among those of all images, of which each has `image`.
+    fn values(&self, image: usize) -> Range<usize> {
+        self.images.start * image..self.images.end * image
+    }
+}
+
+impl Groups {
+    /// As many as have at most `size` images each.
+    fn new(batch: usize, size: usize) -> Self {
+        Self { batch, count: batch.div_ceil(size.max(1)) }
+    }
+
+    fn sizes(&self) -> [usize; 2] {
+        let least = self.batch.checked_div(self.count).unwrap_or(0);
+        [least, least + 1]
+    }
+
+    fn get(&self, index: usize) -> Group {
+        let at = |index: usize| index * self.batch / self.count;
+        let images = at(index)..at(index + 1);
+        Group { size: images.len() - self.sizes()[0], images }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Group> + '_ {
+        (0..self.count).map(|index| self.get(index))
+    }
+
+    /// Each with its stretch of `values`, of which an image has `image`.
+    fn split<'a, T>(&self, mut values: &'a mut [T], image: usize) -> Vec<(Group, &'a mut [T])> {
+        let mut stretches = Vec::with_capacity(self.count);
+        for group in self.iter() {
+            let (stretch, rest) = values.split_at_mut(group.values(image).len());
+            stretches.push((group, stretch));
+            values = rest;
+        }
+        stretches
+    }
 }
 
 /// What [`backward`] is to do.
@@ -325,7 +517,8 @@ pub fn backward<T: Element>(
     gradient: impl Fn(Range<usize>, &mut [T]) + Sync,
     wanted: Wanted<'_, T>,
 ) -> (Buffer, Option<Buffer<T>>) {
-    conv.check(input.stored(), weights);
+    conv.check(weights);
+    assert_eq!(input.stored().len(), conv.batch * conv.in_image(), "length of the input");
     let of_weights = wanted.weights;
     let (input_gradient, added) = match wanted.input {
         OfInput::Unwanted => (false, None),

@@ -11,5 +11,6 @@ pub mod map;
 pub mod norm;
 pub mod peak;
 pub mod pixels;
+pub mod pool;
 #[cfg(target_arch = "x86_64")]
 mod tiles;

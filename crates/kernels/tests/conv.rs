@@ -5,7 +5,7 @@ use std::ops::Range;
 use half::bf16;
 use proptest::prelude::*;
 use selfsame_kernels::buffer::Buffer;
-use selfsame_kernels::conv::{self, After, Conv, Input, OfInput, Wanted};
+use selfsame_kernels::conv::{self, After, Conv, Input, OfInput, Prepared, Scratch, Wanted};
 use selfsame_kernels::conv_bn::{self, EPSILON, Parameters, Saved, Then};
 use selfsame_kernels::element::Element;
 use selfsame_kernels::isa::Isa;
@@ -118,6 +118,7 @@ fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
     for isa in Isa::available() {
         let (found, _) = conv::forward(isa, conv, Input::Ready(&input), &weights, After::Moments);
         assert_sums(&format!("{isa} output"), &found, &output.0, &output.1, area * conv.inputs);
+        check_prepared(isa, conv, &input, &weights);
         let (of_weights, of_input) = conv::backward(
             isa,
             conv,
@@ -149,6 +150,27 @@ fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
             weight_gradient.0.iter().zip(&weights).map(|(sum, add)| sum + f64::from(*add)).collect();
         let of: Vec<f64> = weight_gradient.1.iter().map(|magnitude| magnitude + 1.0).collect();
         assert_sums(&format!("{isa} weights, both"), &of_weights, &with_weights, &of, pixels);
+    }
+}
+
+/// Laid out once and used by one thread, twice, weights give the very values that [`conv::forward`] gives, also after a
+/// scratch has served another convolution.
+fn check_prepared<T: Element + PartialEq>(isa: Isa, conv: &Conv, input: &[T], weights: &[f32]) {
+    let per_channel = |seed: u64| short(seed, conv.outputs);
+    let [gamma, beta, mean] = [5, 6, 7].map(per_channel);
+    let channels = Channels::new(&mean, &vec![0.5; conv.outputs], &gamma, &beta, 1e-5);
+    let residual: Vec<T> = stored(8, conv.batch * conv.out_image());
+    let after = After::Normalise { channels: &channels, residual: Some(&residual), relu: true };
+    let (expected, _) = conv::forward(isa, conv, Input::Ready(input), weights, after);
+    let prepared = Prepared::<T>::new(isa, conv, weights);
+    let other = Conv { batch: 1, height: 5, width: 3, inputs: 2, outputs: 3, kernel: 3, stride: 1, padding: 1 };
+    let mut scratch = Scratch::default();
+    for _ in 0..2 {
+        let mut found = vec![T::of(f32::NAN); residual.len()];
+        prepared.forward(Input::Ready(input), after, &mut scratch, &mut found);
+        assert!(found.iter().eq(expected.iter()), "{isa} {conv:?}");
+        let ones = Prepared::<T>::new(isa, &other, &[1.0; 54]);
+        ones.forward(Input::Ready(&[T::of(9.0); 30]), After::Moments, &mut scratch, &mut [T::default(); 45]);
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod block;
 pub mod descent;
 pub mod device;
+pub mod frozen;
 pub mod fused;
 pub mod import;
 pub mod layers;

@@ -142,7 +142,7 @@ pub struct ResNet {
     pub(crate) layer4: Vec<Block>,
     pub(crate) pooled: bool,
     /// Whether activations are bf16.
-    short: bool,
+    pub(crate) short: bool,
 }
 
 impl ResNet {

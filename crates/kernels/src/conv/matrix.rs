@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::amx::{self, BLOCK, Finish, Outer, Product, Shifted, TILE};
 use super::unfold::{Correlation, Pairs, Rows, STEP, STRIP, apart};
-use super::{After, Conv, Input, pack};
+use super::{After, Conv, Group, Groups, Input, pack};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::norm::{self, Moments};
@@ -124,7 +124,7 @@ impl Layout {
         Self { strips: rows.strips(), kernel_rows: rows.kernel_rows(), rows, targets }
     }
 
-    /// Multiplies the images with `panels`, on a thread whose buffer for this layout is given.
+    /// Multiplies the images with `panels`, on a thread whose buffer is given.
     ///
     /// # Safety
     ///
@@ -134,10 +134,13 @@ impl Layout {
         images: &[bf16],
         panels: &Panels,
         channels: usize,
-        buffer: &mut Option<Buffer<bf16>>,
+        buffer: &mut Buffer<bf16>,
         mut finish: Finish<'_>,
     ) {
-        let buffer = buffer.get_or_insert_with(|| Buffer::any(self.rows.len()));
+        if buffer.len() < self.rows.len() {
+            *buffer = Buffer::any(self.rows.len());
+        }
+        let buffer = &mut buffer[..self.rows.len()];
         // SAFETY: AMX comes with the features named.
         unsafe { amx::fill_rows(&self.rows, images, buffer) };
         let product = Product {
@@ -155,105 +158,61 @@ impl Layout {
     }
 }
 
-/// [`super::forward`].
-///
-/// # Safety
-///
-/// The machine has AMX.
-pub(super) unsafe fn forward(
-    isa: Isa,
-    conv: &Conv,
-    input: Input<'_, bf16>,
-    weights: &[f32],
-    after: After<'_, bf16>,
-    output: &mut [bf16],
-) -> Option<Moments> {
-    let correlation = outward(conv);
-    let place: Vec<_> =
-        (0..conv.kernel * conv.kernel).map(|tap| Some([tap / conv.kernel, tap % conv.kernel])).collect();
-    // SAFETY: as the caller vouches.
-    let panels = unsafe { Panels::new(conv, weights, &correlation, conv.outputs, &place, false) };
-    let groups = Groups::new(conv.batch, PIXELS.div_ceil(correlation.pixels()));
-    let layouts = groups.sizes().map(|images| {
-        Layout::new(correlation, images, |image, y, x| image * correlation.pixels() + y * correlation.out[1] + x)
-    });
-    let moments: Vec<Option<Moments>> = groups
-        .split(output, conv.out_image())
-        .into_par_iter()
-        .map_init(
-            || (Buffers::default(), Buffer::any(0)),
-            |(buffers, made), (group, output)| {
-                let input = input.values(isa, group.values(conv.in_image()), made);
-                let layout = &layouts[group.size];
-                let pixels = group.images.len() * correlation.pixels();
-                let mut moments = Shifted::new(conv.outputs);
-                let finish = match &after {
-                    After::Moments => Finish::Moments { output, moments: &mut moments },
-                    After::Normalise { channels, residual, relu } => {
-                        let residual = residual.map(|residual| &residual[group.values(conv.out_image())]);
-                        Finish::Normalise { output, channels, residual, floor: norm::floor(*relu) }
-                    }
-                };
-                let finishes = matches!(after, After::Moments);
-                // SAFETY: as the caller vouches.
-                unsafe { layout.product(input, &panels, conv.outputs, &mut buffers[group.size], finish) };
-                finishes.then(|| moments.moments(pixels, conv.outputs))
-            },
-        )
-        .collect();
-    moments.into_iter().flatten().reduce(|all, next| all.merge(&next))
+/// The groups that a batch is convolved in.
+pub(super) fn groups(conv: &Conv) -> Groups {
+    Groups::new(conv.batch, PIXELS.div_ceil(conv.out_height() * conv.out_width()))
 }
 
-/// Even groups of a batch's images: of one size, or of two next to each other.
-struct Groups {
-    batch: usize,
-    count: usize,
+/// Weights laid out for [`super::forward`], and images in groups.
+pub(super) struct Forward {
+    panels: Panels,
+    outputs: usize,
+    layouts: [Layout; 2],
 }
 
-/// One of them.
-struct Group {
-    images: Range<usize>,
-    /// Which of the sizes it has.
-    size: usize,
-}
-
-impl Group {
-    /// Where its values lie among those of all images, of which each has `image`.
-    fn values(&self, image: usize) -> Range<usize> {
-        self.images.start * image..self.images.end * image
-    }
-}
-
-impl Groups {
-    /// As many as have at most `size` images each.
-    fn new(batch: usize, size: usize) -> Self {
-        Self { batch, count: batch.div_ceil(size.max(1)) }
+impl Forward {
+    /// For groups of the sizes given.
+    ///
+    /// # Safety
+    ///
+    /// The machine has AMX.
+    pub(super) unsafe fn new(conv: &Conv, weights: &[f32], sizes: [usize; 2]) -> Self {
+        let correlation = outward(conv);
+        let place: Vec<_> =
+            (0..conv.kernel * conv.kernel).map(|tap| Some([tap / conv.kernel, tap % conv.kernel])).collect();
+        // SAFETY: as the caller vouches.
+        let panels = unsafe { Panels::new(conv, weights, &correlation, conv.outputs, &place, false) };
+        let layouts = sizes.map(|images| {
+            Layout::new(correlation, images, |image, y, x| image * correlation.pixels() + y * correlation.out[1] + x)
+        });
+        Self { panels, outputs: conv.outputs, layouts }
     }
 
-    fn sizes(&self) -> [usize; 2] {
-        let least = self.batch.checked_div(self.count).unwrap_or(0);
-        [least, least + 1]
-    }
-
-    fn get(&self, index: usize) -> Group {
-        let at = |index: usize| index * self.batch / self.count;
-        let images = at(index)..at(index + 1);
-        Group { size: images.len() - self.sizes()[0], images }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Group> + '_ {
-        (0..self.count).map(|index| self.get(index))
-    }
-
-    /// Each with its stretch of `values`, of which an image has `image`.
-    fn split<'a>(&self, mut values: &'a mut [bf16], image: usize) -> Vec<(Group, &'a mut [bf16])> {
-        let mut stretches = Vec::with_capacity(self.count);
-        for group in self.iter() {
-            let (stretch, rest) = values.split_at_mut(group.values(image).len());
-            stretches.push((group, stretch));
-            values = rest;
-        }
-        stretches
+    /// The outputs of a group's images, and their moments if those are taken.
+    ///
+    /// # Safety
+    ///
+    /// The machine has AMX.
+    pub(super) unsafe fn group(
+        &self,
+        group: &Group,
+        images: &[bf16],
+        after: After<'_, bf16>,
+        buffer: &mut Buffer<bf16>,
+        output: &mut [bf16],
+    ) -> Option<Moments> {
+        let pixels = output.len() / self.outputs;
+        let mut moments = matches!(after, After::Moments).then(|| Shifted::new(self.outputs));
+        let finish = match (&mut moments, after) {
+            (_, After::Normalise { channels, residual, relu }) => {
+                Finish::Normalise { output, channels, residual, floor: norm::floor(relu) }
+            }
+            (Some(moments), After::Moments) => Finish::Moments { output, moments },
+            (None, After::Moments) => unreachable!("they are there when they are taken"),
+        };
+        // SAFETY: as the caller vouches.
+        unsafe { self.layouts[group.size].product(images, &self.panels, self.outputs, buffer, finish) };
+        moments.map(|moments| moments.moments(pixels, self.outputs))
     }
 }
 
@@ -284,12 +243,12 @@ pub(super) unsafe fn backward(
     let into_input = added.map(|added| unsafe { InputGradient::new(conv, weights, groups.sizes(), added) });
     let mut all = Buffer::any(conv.batch * conv.out_image());
     groups.split(&mut all, conv.out_image()).into_par_iter().zip(results).for_each_init(
-        || InputGradient::buffers(&into_input),
-        |buffers, ((group, stretch), (_, result))| {
+        || Buffer::any(0),
+        |buffer, ((group, stretch), (_, result))| {
             gradient(group.images.clone(), stretch);
             if let Some(into_input) = &into_input {
                 // SAFETY: as the caller vouches.
-                unsafe { into_input.group(&group, stretch, result, buffers) };
+                unsafe { into_input.group(&group, stretch, result, buffer) };
             }
         },
     );
@@ -323,9 +282,6 @@ struct InputGradient<'a> {
     added: Option<&'a [bf16]>,
 }
 
-/// A thread's buffer for each of two sizes of groups.
-type Buffers = [Option<Buffer<bf16>>; 2];
-
 impl<'a> InputGradient<'a> {
     /// # Safety
     ///
@@ -344,23 +300,18 @@ impl<'a> InputGradient<'a> {
         Self { conv, phases: phases(conv).map(phase).collect(), added }
     }
 
-    /// Those of a thread, one a phase.
-    fn buffers(this: &Option<Self>) -> Vec<Buffers> {
-        this.iter().flat_map(|this| this.phases.iter().map(|_| Default::default())).collect()
-    }
-
     /// That of a group's images, given the gradient of its outputs.
     ///
     /// # Safety
     ///
     /// The machine has AMX.
-    unsafe fn group(&self, group: &Group, gradient: &[bf16], result: &mut [bf16], buffers: &mut [Buffers]) {
+    unsafe fn group(&self, group: &Group, gradient: &[bf16], result: &mut [bf16], buffer: &mut Buffer<bf16>) {
         let added = self.added.map(|added| &added[group.values(self.conv.in_image())]);
-        for ((panels, layouts), buffers) in self.phases.iter().zip(buffers) {
+        for (panels, layouts) in &self.phases {
             let finish = Finish::Store { output: result, added };
             // SAFETY: as the caller vouches.
             unsafe {
-                layouts[group.size].product(gradient, panels, self.conv.inputs, &mut buffers[group.size], finish);
+                layouts[group.size].product(gradient, panels, self.conv.inputs, buffer, finish);
             }
         }
     }

@@ -1,0 +1,54 @@
+//! Pooling of single images, channels last, for evaluation.
+
+use crate::buffer::Buffer;
+use crate::element::Element;
+
+/// Rows and columns that [`max`] makes of so many.
+pub fn max_size(size: usize) -> usize {
+    size.div_ceil(2)
+}
+
+/// The largest values in windows of 3 × 3, 2 apart, the first one centred on the first pixel: ResNet's, whose windows see of
+/// the image's edge only what is inside. `images` are square, `size` pixels wide.
+///
+/// # Panics
+///
+/// If they are no whole images.
+pub fn max<T: Element>(images: &[T], size: usize, channels: usize) -> Buffer<T> {
+    let (row, image) = (size * channels, size * size * channels);
+    assert!(image > 0 && images.len().is_multiple_of(image), "whole images");
+    let out = max_size(size);
+    let mut pooled = Buffer::any(images.len() / image * out * out * channels);
+    for (index, pooled) in pooled.chunks_exact_mut(channels).enumerate() {
+        let (from, y, x) = (index / (out * out) * image, index / out % out, index % out);
+        let window = |at: usize| (2 * at).saturating_sub(1)..(2 * at + 2).min(size);
+        pooled.copy_from_slice(&images[from + 2 * y * row + 2 * x * channels..][..channels]);
+        for y in window(y) {
+            for x in window(x) {
+                let values = &images[from + y * row + x * channels..][..channels];
+                for (most, value) in pooled.iter_mut().zip(values) {
+                    // What is not a number stays, to be found.
+                    if value.single() > most.single() || value.single().is_nan() {
+                        *most = *value;
+                    }
+                }
+            }
+        }
+    }
+    pooled
+}
+
+/// The mean of an image's pixels, a value a channel.
+///
+/// # Panics
+///
+/// If the image is empty, or no whole pixels.
+pub fn average<T: Element>(image: &[T], to: &mut [f32]) {
+    assert!(!image.is_empty() && image.len().is_multiple_of(to.len()), "whole pixels");
+    to.fill(0.0);
+    for pixel in image.chunks_exact(to.len()) {
+        to.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value.single());
+    }
+    let pixels = (image.len() / to.len()) as f32;
+    to.iter_mut().for_each(|sum| *sum /= pixels);
+}
