@@ -255,7 +255,7 @@ enum Multiply {
     Singles(Singles),
     /// To be multiplied as bf16 in tiles.
     #[cfg(target_arch = "x86_64")]
-    Tiles(matrix::Forward),
+    Tiles(Box<matrix::Forward>),
 }
 
 /// Memory of a thread that convolves, for one convolution after the other.
@@ -295,7 +295,7 @@ impl<T: Element> Prepared<T> {
         if isa.multiplies_bf16() && T::as_bf16(&[]).is_some() {
             let groups = matrix::groups(conv);
             // SAFETY: the instruction set has tiles.
-            let weights = Multiply::Tiles(unsafe { matrix::Forward::new(conv, weights, groups.sizes()) });
+            let weights = Multiply::Tiles(Box::new(unsafe { matrix::Forward::new(conv, weights, groups.sizes()) }));
             return Self { isa, conv: *conv, groups, weights, values: PhantomData };
         }
         let groups = Groups::new(conv.batch, conv.group());
@@ -504,7 +504,7 @@ pub enum OfInput<'a, T> {
 
 /// The gradients of a loss with respect to the weights `[outputs, inputs, kernel, kernel]` and, where
 /// it is wanted, the input, given its gradient with respect to the outputs: `gradient` writes that of a stretch of images,
-/// and is asked for each image once.
+/// and is asked for each image once. `made` is shown the input's gradient of each image once, while it is in the cache.
 ///
 /// # Panics
 ///
@@ -515,6 +515,7 @@ pub fn backward<T: Element>(
     input: Input<'_, T>,
     weights: &[f32],
     gradient: impl Fn(Range<usize>, &mut [T]) + Sync,
+    made: impl Fn(Range<usize>, &[T]) + Sync,
     wanted: Wanted<'_, T>,
 ) -> (Buffer, Option<Buffer<T>>) {
     conv.check(weights);
@@ -533,8 +534,12 @@ pub fn backward<T: Element>(
         let gradient = |images: Range<usize>, to: &mut [half::bf16]| {
             gradient(images, T::from_bf16_mut(to).expect("bf16, as the input is"));
         };
+        let made =
+            |images: Range<usize>, of: &[half::bf16]| made(images, T::from_bf16(of).expect("bf16, as the input is"));
         let of_input = match T::as_bf16_mut(&mut result) {
-            Some(result) if input_gradient => Some((added.and_then(T::as_bf16), result)),
+            Some(result) if input_gradient => {
+                Some(matrix::IntoInput { added: added.and_then(T::as_bf16), result, made: &made })
+            }
             _ => None,
         };
         // SAFETY: the instruction set has tiles.
@@ -564,7 +569,7 @@ pub fn backward<T: Element>(
         .map(|(index, result)| {
             let mut sums = Buffer::zeros(sums_len);
             let (mut inputs, mut gradients) = (padded.zeros(group), padded_gradient.zeros(group));
-            let (mut scratch, mut made, mut from) =
+            let (mut scratch, mut normalised, mut from) =
                 (Buffer::any(0), Buffer::any(0), Buffer::any(group * conv.out_image()));
             let images = lane.min(conv.batch - index * lane);
             for first in (0..images).step_by(group) {
@@ -575,7 +580,7 @@ pub fn backward<T: Element>(
                 padded_gradient.copy(from, conv.out_height(), conv.out_width() * conv.outputs, &mut gradients);
                 if input_gradient {
                     let result = &mut result[first * conv.in_image()..][..images * conv.in_image()];
-                    T::through_singles(result, &mut scratch, |result| {
+                    T::through_singles(&mut *result, &mut scratch, |result| {
                         for (phase, quads) in phases.iter().zip(&quads) {
                             isa.run(Direct {
                                 input: &gradients,
@@ -597,8 +602,9 @@ pub fn backward<T: Element>(
                             sums.for_each(|(result, added)| *result = T::of(*result).single() + added.single());
                         }
                     });
+                    made(at..at + images, result);
                 }
-                let from = input.values(isa, at * conv.in_image()..(at + images) * conv.in_image(), &mut made);
+                let from = input.values(isa, at * conv.in_image()..(at + images) * conv.in_image(), &mut normalised);
                 padded.copy(from, conv.height, conv.width * conv.inputs, &mut inputs);
                 isa.run(WeightGradient {
                     input: &inputs,

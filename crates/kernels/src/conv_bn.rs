@@ -4,6 +4,7 @@
 //! image is in the cache. Activations and their gradients are f32 or bf16; all else is f32.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -11,7 +12,7 @@ use crate::buffer::Buffer;
 use crate::conv::{self, After, Conv, Input, Wanted};
 use crate::element::Element;
 use crate::isa::Isa;
-use crate::norm::{self, Backward, Channels, Cut, Source};
+use crate::norm::{self, Backward, Channels, Cut, Source, Sums};
 
 /// What is added to the variance before its root.
 pub const EPSILON: f64 = 1e-5;
@@ -111,6 +112,8 @@ pub struct Saved<'a, T> {
     pub variance: &'a [f32],
     /// [`Forward::output`], where there was a residual.
     pub output: Option<&'a [T]>,
+    /// [`Gradients::before`] of the convolution after this one, whose input this one's output was left to be made by.
+    pub sums: Option<&'a Sums>,
 }
 
 /// Gradients of a loss with respect to what the operation was made of.
@@ -125,6 +128,9 @@ pub struct Gradients<T> {
     pub beta: Vec<f32>,
     /// The residual's, where there was one with ReLU. Without ReLU it is the output's own gradient.
     pub residual: Option<Buffer<T>>,
+    /// Where the input was [`Input::Convolved`] and its gradient wanted: what the convolution before has to know of the
+    /// whole batch, summed while each image's gradient was in the cache.
+    pub before: Option<Sums>,
 }
 
 /// Gradients of [`forward`], given that with respect to its output.
@@ -147,39 +153,67 @@ pub fn backward<T: Element>(
     let channels = Channels::new(mean, variance, parameters.gamma, parameters.beta, EPSILON);
     let output = saved.output.filter(|_| relu);
 
+    let (sums, passed) = match saved.sums {
+        Some(sums) if output.is_none() => (sums.clone(), None),
+        _ => sums_of(isa, conv, &channels, gradient, convolved, output, relu),
+    };
+
+    let pixels = conv.batch * conv.out_height() * conv.out_width();
+    let coefficients = Backward::new(&channels, &sums.gradient, &sums.product, pixels);
+    let cut_again = relu && passed.is_none();
+    let from = passed.as_deref().unwrap_or(gradient);
+    let through = |images: Range<usize>, to: &mut [T]| {
+        let at = images.start * image..images.end * image;
+        norm::gradient(isa, &channels, &coefficients, &from[at.clone()], &convolved[at], cut_again, to);
+    };
+    // An image's sums do not depend on which others are worked on with it.
+    let each: Vec<OnceLock<Sums>> = (0..conv.batch).map(|_| OnceLock::new()).collect();
+    let made = |images: Range<usize>, of_input: &[T]| {
+        let Input::Convolved(values, channels) = saved.input else { return };
+        for (index, gradient) in images.zip(of_input.chunks_exact(conv.in_image())) {
+            let values = &values[index * conv.in_image()..][..conv.in_image()];
+            let sums = norm::gradient_sums(isa, channels, gradient, values, Cut::Normalised, &mut []);
+            each[index].get_or_init(|| sums);
+        }
+    };
+    let (weights, input) = conv::backward(isa, conv, saved.input, parameters.weights, through, made, wanted);
+    let single = |sums: Vec<f64>| sums.into_iter().map(|sum| sum as f32).collect();
+    let before = each.into_iter().map(OnceLock::into_inner).collect::<Option<Vec<Sums>>>();
+    Gradients {
+        input,
+        weights,
+        gamma: single(sums.product),
+        beta: single(sums.gradient),
+        residual: passed,
+        before: before.filter(|each| !each.is_empty()).map(|each| Sums::all(each, conv.inputs)),
+    }
+}
+
+/// What has to be known of the whole batch, and where there are `output`s, the gradient that passes their ReLU.
+fn sums_of<T: Element>(
+    isa: Isa,
+    conv: &Conv,
+    channels: &Channels,
+    gradient: &[T],
+    convolved: &[T],
+    output: Option<&[T]>,
+    relu: bool,
+) -> (Sums, Option<Buffer<T>>) {
+    let image = conv.out_image();
     let mut passed = output.map(|output| Buffer::any(output.len()));
     let stretches: Vec<&mut [T]> = match &mut passed {
         Some(passed) => passed.chunks_mut(image).collect(),
         None => (0..conv.batch).map(|_| [].as_mut_slice()).collect(),
     };
-    let sums: Vec<(Vec<f64>, Vec<f64>)> = stretches
-        .into_par_iter()
-        .enumerate()
-        .map(|(index, passed)| {
-            let at = index * image..(index + 1) * image;
-            let cut = match output {
-                Some(output) => Cut::Output(&output[at.clone()]),
-                None if relu => Cut::Normalised,
-                None => Cut::Nothing,
-            };
-            norm::gradient_sums(isa, &channels, &gradient[at.clone()], &convolved[at], cut, passed)
-        })
-        .collect();
-    let (mut beta, mut gamma) = (vec![0.0; conv.outputs], vec![0.0; conv.outputs]);
-    for (sums, products) in &sums {
-        beta.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
-        gamma.iter_mut().zip(products).for_each(|(all, product)| *all += product);
-    }
-
-    let pixels = conv.batch * conv.out_height() * conv.out_width();
-    let coefficients = Backward::new(&channels, &beta, &gamma, pixels);
-    let cut_again = relu && passed.is_none();
-    let from = passed.as_deref().unwrap_or(gradient);
-    let before = |images: Range<usize>, to: &mut [T]| {
-        let at = images.start * image..images.end * image;
-        norm::gradient(isa, &channels, &coefficients, &from[at.clone()], &convolved[at], cut_again, to);
-    };
-    let (weights, input) = conv::backward(isa, conv, saved.input, parameters.weights, before, wanted);
-    let single = |sums: Vec<f64>| sums.into_iter().map(|sum| sum as f32).collect();
-    Gradients { input, weights, gamma: single(gamma), beta: single(beta), residual: passed }
+    let each = stretches.into_par_iter().enumerate().map(|(index, passed)| {
+        let at = index * image..(index + 1) * image;
+        let cut = match output {
+            Some(output) => Cut::Output(&output[at.clone()]),
+            None if relu => Cut::Normalised,
+            None => Cut::Nothing,
+        };
+        norm::gradient_sums(isa, channels, &gradient[at.clone()], &convolved[at], cut, passed)
+    });
+    let sums = Sums::all(each.collect(), conv.outputs);
+    (sums, passed)
 }

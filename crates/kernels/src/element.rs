@@ -23,6 +23,9 @@ pub trait Element: Copy + Default + Send + Sync + sealed::Sealed + 'static {
     fn as_bf16_mut(values: &mut [Self]) -> Option<&mut [bf16]>;
 
     /// A slice of bf16 as one of this type, if it is that.
+    fn from_bf16(values: &[bf16]) -> Option<&[Self]>;
+
+    /// The same, to be written.
     fn from_bf16_mut(values: &mut [bf16]) -> Option<&mut [Self]>;
 }
 
@@ -52,6 +55,10 @@ impl Element for f32 {
     }
 
     fn as_bf16_mut(_: &mut [Self]) -> Option<&mut [bf16]> {
+        None
+    }
+
+    fn from_bf16(_: &[bf16]) -> Option<&[Self]> {
         None
     }
 
@@ -89,6 +96,10 @@ impl Element for bf16 {
     }
 
     fn as_bf16_mut(values: &mut [Self]) -> Option<&mut [bf16]> {
+        Some(values)
+    }
+
+    fn from_bf16(values: &[bf16]) -> Option<&[Self]> {
         Some(values)
     }
 

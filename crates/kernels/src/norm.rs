@@ -246,8 +246,28 @@ pub enum Cut<'a, T> {
     Output(&'a [T]),
 }
 
-/// For each channel the sum of the gradient, as far as it passes, and of its product with the normalised
-/// value before γ and β; both are what batch normalisation's backward pass has to know of the whole batch.
+/// What batch normalisation's backward pass has to know of the whole batch, a value a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sums {
+    /// Sum of the gradient, as far as it passes ReLU: β's gradient.
+    pub gradient: Vec<f64>,
+    /// Sum of its product with the normalised value before γ and β: γ's gradient.
+    pub product: Vec<f64>,
+}
+
+impl Sums {
+    /// Those of parts together, added in their order.
+    pub(crate) fn all(parts: Vec<Self>, channels: usize) -> Self {
+        let mut all = Self { gradient: vec![0.0; channels], product: vec![0.0; channels] };
+        for part in &parts {
+            all.gradient.iter_mut().zip(&part.gradient).for_each(|(all, sum)| *all += sum);
+            all.product.iter_mut().zip(&part.product).for_each(|(all, product)| *all += product);
+        }
+        all
+    }
+}
+
+/// The [`Sums`] of some pixels.
 ///
 /// `gradient` and `convolved` are `[pixels, channels]`; where `cut` has outputs, the gradient that passes is
 /// written to `passed`, which is then as long.
@@ -258,13 +278,13 @@ pub fn gradient_sums<T: Element>(
     convolved: &[T],
     cut: Cut<'_, T>,
     passed: &mut [T],
-) -> (Vec<f64>, Vec<f64>) {
+) -> Sums {
     assert_eq!(gradient.len(), convolved.len());
     if let Cut::Output(output) = cut {
         assert_eq!([output.len(), passed.len()], [gradient.len(); 2]);
     }
     let (sums, products) = isa.run(GradientSums { channels, gradient, convolved, cut, passed });
-    (channels.folded(&sums), channels.folded(&products))
+    Sums { gradient: channels.folded(&sums), product: channels.folded(&products) }
 }
 
 struct GradientSums<'a, T> {

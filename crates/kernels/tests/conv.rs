@@ -1,6 +1,7 @@
 //! Convolution and the fused operation against plain loops in f64, on every instruction set of the machine.
 
 use std::ops::Range;
+use std::sync::Mutex;
 
 use half::bf16;
 use proptest::prelude::*;
@@ -119,15 +120,28 @@ fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
         let (found, _) = conv::forward(isa, conv, Input::Ready(&input), &weights, After::Moments);
         assert_sums(&format!("{isa} output"), &found, &output.0, &output.1, area * conv.inputs);
         check_prepared(isa, conv, &input, &weights);
+        // What is shown of the input's gradient.
+        let shown = Mutex::new(vec![None; conv.batch]);
+        let show = |images: Range<usize>, of: &[T]| {
+            assert_eq!(of.len(), images.len() * conv.in_image());
+            for (index, of) in images.zip(of.chunks(conv.in_image())) {
+                let before = shown.lock().expect("no panic")[index].replace(of.to_vec());
+                assert!(before.is_none(), "{isa}: image {index} is shown twice");
+            }
+        };
+        let unseen = |_: Range<usize>, _: &[T]| ();
         let (of_weights, of_input) = conv::backward(
             isa,
             conv,
             Input::Ready(&input),
             &weights,
             write,
+            show,
             Wanted { input: OfInput::Wanted, weights: None },
         );
         let of_input = of_input.expect("asked for");
+        let shown: Option<Vec<Vec<T>>> = shown.into_inner().expect("no panic").into_iter().collect();
+        assert!(shown.expect("every image").concat() == *of_input, "{isa}");
         assert_sums(&format!("{isa} input"), &of_input, &input_gradient.0, &input_gradient.1, area * conv.outputs);
         assert_sums(&format!("{isa} weights"), &of_weights, &weight_gradient.0, &weight_gradient.1, pixels);
         let (alone, none) = conv::backward(
@@ -136,13 +150,14 @@ fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
             Input::Ready(&input),
             &weights,
             write,
+            unseen,
             Wanted { input: OfInput::Unwanted, weights: None },
         );
         assert!(none.is_none() && *alone == *of_weights);
         // With what is added: the same as adding afterwards, so that the order of two parts does not matter.
         let added: Vec<T> = stored(4, input.len());
         let wanted = Wanted { input: OfInput::Added(&added), weights: Some(&weights) };
-        let (of_weights, both) = conv::backward(isa, conv, Input::Ready(&input), &weights, write, wanted);
+        let (of_weights, both) = conv::backward(isa, conv, Input::Ready(&input), &weights, write, unseen, wanted);
         let both = both.expect("wanted");
         let after = of_input.iter().zip(&added).map(|(own, add)| T::of(own.single() + add.single()));
         assert!(both.iter().copied().eq(after), "{isa} both");
@@ -287,6 +302,7 @@ fn fused_gradients_are_finite_differences_of_the_plain_loop() {
                 mean: &found.mean,
                 variance: &found.variance,
                 output: residual.map(|_| &**made(&found.output)),
+                sums: None,
             };
             let gradients = conv_bn::backward(
                 isa,
@@ -411,6 +427,7 @@ fn fused_in_bf16_is_fused_in_f32_but_for_rounding() {
                 mean: &forward.mean,
                 variance: &forward.variance,
                 output: residual.as_ref().map(|_| &**made(&forward.output)),
+                sums: None,
             };
             let found = conv_bn::backward(
                 isa,
@@ -500,6 +517,7 @@ fn threads_do_not_matter<T: Element>() {
                 mean: &forward.mean,
                 variance: &forward.variance,
                 output: Some(made(&forward.output)),
+                sums: None,
             };
             let found = conv_bn::backward(
                 isa,
@@ -532,7 +550,7 @@ fn left_to_the_next_convolution_is_made_before_it() {
 fn left_to_the_next<T: Element + PartialEq>() {
     let first = same(9, [8, 7], [5, 20], 3, 2);
     let second = same(9, [4, 4], [20, 33], 3, 1);
-    let input: Vec<T> = stored(1, first.batch * first.in_image());
+    let input_of_first: Vec<T> = stored(1, first.batch * first.in_image());
     let weights = [noise(2, 20 * 45), noise(3, 33 * 180)];
     let [gamma, beta] = [noise(4, 33), noise(5, 33)];
     let gradient: Vec<T> = stored(6, second.batch * second.out_image());
@@ -541,17 +559,31 @@ fn left_to_the_next<T: Element + PartialEq>() {
     let parameters = parameters.map(|(weights, of)| Parameters { weights, gamma: &gamma[..of], beta: &beta[..of] });
     for isa in Isa::available() {
         let here = Then::Here { residual: None, relu: true };
-        let whole = conv_bn::forward(isa, &first, Input::Ready(&input), parameters[0], here);
-        let left = conv_bn::forward(isa, &first, Input::Ready(&input), parameters[0], Then::Next);
+        let whole = conv_bn::forward(isa, &first, Input::Ready(&input_of_first), parameters[0], here);
+        let left = conv_bn::forward(isa, &first, Input::Ready(&input_of_first), parameters[0], Then::Next);
         assert!(left.output.is_none() && *left.convolved == *whole.convolved, "{isa}");
         let channels = Channels::new(&left.mean, &left.variance, parameters[0].gamma, parameters[0].beta, EPSILON);
         let results = [Input::Ready(made(&whole.output)), Input::Convolved(&left.convolved, &channels)].map(|input| {
             let forward = conv_bn::forward(isa, &second, input, parameters[1], here);
             let (convolved, output) = (&*forward.convolved, None);
-            let saved = Saved { input, convolved, mean: &forward.mean, variance: &forward.variance, output };
+            let saved =
+                Saved { input, convolved, mean: &forward.mean, variance: &forward.variance, output, sums: None };
             let wanted = Wanted { input: OfInput::Wanted, weights: None };
             let found = conv_bn::backward(isa, &second, parameters[1], saved, true, &gradient, wanted);
-            (singles(made(&forward.output)), singles(&found.input.expect("wanted")), found.weights.to_vec())
+            assert_eq!(found.before.is_some(), matches!(input, Input::Convolved(..)));
+            let of_input = found.input.expect("wanted");
+            if let Some(sums) = &found.before {
+                // The first one's sums, come from the second, are those that it finds itself.
+                let [given, own] = [Some(sums), None].map(|sums| {
+                    let (convolved, mean, variance) = (&*left.convolved, &left.mean, &left.variance);
+                    let saved =
+                        Saved { input: Input::Ready(&input_of_first), convolved, mean, variance, output: None, sums };
+                    let found = conv_bn::backward(isa, &first, parameters[0], saved, true, &of_input, wanted);
+                    (singles(&found.input.expect("wanted")), found.weights.to_vec(), found.gamma, found.beta)
+                });
+                assert!(given == own, "{isa}");
+            }
+            (singles(made(&forward.output)), singles(&of_input), found.weights.to_vec())
         });
         assert!(results[0] == results[1], "{isa}");
     }
@@ -588,6 +620,7 @@ fn what_a_buffer_held_before_does_not_matter() {
                         mean: &forward.mean,
                         variance: &forward.variance,
                         output: None,
+                        sums: None,
                     };
                     let wanted = Wanted { input: OfInput::Wanted, weights: None };
                     let found = conv_bn::backward(isa, &conv, parameters, saved, true, &gradient, wanted);

@@ -13,7 +13,7 @@ fn check_max<T: Element>(images: usize, size: usize, channels: usize) {
     let pixels: Vec<T> = values(images * size * size * channels);
     let found = pool::max(&pixels, size, channels);
     let out = pool::max_size(size);
-    assert_eq!((out, found.len()), ((size + 1) / 2, images * out * out * channels));
+    assert_eq!((out, found.len()), (size.div_ceil(2), images * out * out * channels));
     for (at, found) in found.iter().enumerate() {
         let (channel, x, y) = (at % channels, at / channels % out, at / channels / out % out);
         let image = at / (channels * out * out);

@@ -15,7 +15,7 @@ use selfsame_kernels::conv::{Conv, Input, OfInput, Wanted};
 use selfsame_kernels::conv_bn::{self, EPSILON, Parameters, Saved, Then};
 use selfsame_kernels::element::Element;
 use selfsame_kernels::isa::Isa;
-use selfsame_kernels::norm::Channels;
+use selfsame_kernels::norm::{Channels, Sums};
 
 /// A tensor that may be missing.
 #[derive(ExtensionType)]
@@ -208,14 +208,19 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
         // passing.
         let state = &ops.state;
         registered::forget(ops.node.id);
+        let sums = sums::take(ops.node.id);
         let x = &ops.parents[0];
         let there = x.as_ref().filter(|x| registered::is(x.id));
         let added = [there.map(|x| grads.consume::<Flex>(x)), grads.remove(&state.weight)];
         let wanted = x.is_some();
-        let gradients = match state.inputs[0].dtype() {
-            DType::BF16 => backward::<bf16>(state, gradient, wanted, added),
-            _ => backward::<f32>(state, gradient, wanted, added),
+        let (gradients, before) = match state.inputs[0].dtype() {
+            DType::BF16 => backward::<bf16>(state, gradient, wanted, added, sums),
+            _ => backward::<f32>(state, gradient, wanted, added, sums),
         };
+        // What was left to be made here has no other use, so that this gradient of it is the whole one.
+        if let (Some(x), Some(before)) = (x, before) {
+            sums::note(x.id, before);
+        }
         for (parent, gradient) in ops.parents.iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(parent.id, gradient);
@@ -263,13 +268,44 @@ mod registered {
     }
 }
 
-/// The gradients of input, where it is wanted, weight, γ, β and residual.
+/// What one backward step has summed for the next, in the backward pass that is under way on this thread.
+mod sums {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+
+    use burn::backend::autodiff::NodeId;
+    use selfsame_kernels::norm::Sums;
+
+    /// Many more than wait at a time: mostly the next step takes them.
+    const MOST: usize = 64;
+
+    thread_local! {
+        static SUMS: RefCell<VecDeque<(NodeId, Sums)>> = const { RefCell::new(VecDeque::new()) };
+    }
+
+    pub fn note(node: NodeId, sums: Sums) {
+        SUMS.with_borrow_mut(|all| {
+            all.truncate(MOST - 1);
+            all.push_front((node, sums));
+        });
+    }
+
+    pub fn take(node: NodeId) -> Option<Sums> {
+        SUMS.with_borrow_mut(|all| {
+            let at = all.iter().position(|(other, _)| *other == node)?;
+            all.remove(at).map(|(_, sums)| sums)
+        })
+    }
+}
+
+/// The gradients of input, where it is wanted, weight, γ, β and residual, and the sums for the step before.
 fn backward<T: Stored>(
     state: &State,
     gradient: FlexTensor,
     wanted: bool,
     added: [Option<FlexTensor>; 2],
-) -> [Option<FlexTensor>; 5] {
+    sums: Option<Sums>,
+) -> ([Option<FlexTensor>; 5], Option<Sums>) {
     let State { inputs: [x, weight, gamma, beta], before, convolved, mean, variance, output, options, .. } = state;
     let conv = convolution(x, weight, *options);
     let parameters = Parameters { weights: values(weight), gamma: values(gamma), beta: values(beta) };
@@ -280,6 +316,7 @@ fn backward<T: Stored>(
         mean: values(mean),
         variance: values(variance),
         output: output.as_ref().map(values),
+        sums: sums.as_ref(),
     };
     let [added, of_weights] = added.map(|added| added.map(|added| added.to_contiguous()));
     let of_input = match (wanted, &added) {
@@ -289,14 +326,15 @@ fn backward<T: Stored>(
     };
     let wanted = Wanted { input: of_input, weights: of_weights.as_ref().map(values) };
     let found = conv_bn::backward(Isa::best(), &conv, parameters, saved, options.activate, values(&gradient), wanted);
-    [
+    let gradients = [
         found.input.map(|input| tensor(input, x.shape())),
         Some(tensor(found.weights, weight.shape())),
         Some(small(found.gamma, gamma.shape())),
         Some(small(found.beta, beta.shape())),
         // Without ReLU the residual's gradient is the output's.
         Some(found.residual.map_or(gradient, |residual| tensor(residual, output_shape(&conv)))),
-    ]
+    ];
+    (gradients, found.before)
 }
 
 fn train<const N: usize, C: CheckpointStrategy>(

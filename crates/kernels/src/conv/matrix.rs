@@ -25,6 +25,9 @@ const RANGE: usize = 128;
 /// Positions of a lane of images, whose sums are kept apart so that lanes can be computed side by side.
 const LANE: usize = 4096;
 
+/// Bytes of the weights' sums up to which both gradients are made of a group in turn.
+const BOTH: usize = 256 << 10;
+
 /// Lanes at most.
 const LANES: usize = 32;
 
@@ -216,6 +219,16 @@ impl Forward {
     }
 }
 
+/// What becomes of the input's gradient.
+pub(super) struct IntoInput<'a, F> {
+    /// What is added to it, if anything is.
+    pub added: Option<&'a [bf16]>,
+    /// Where it goes.
+    pub result: &'a mut [bf16],
+    /// What is shown each group's, with its images.
+    pub made: &'a F,
+}
+
 /// [`super::backward`], with the place for the input's gradient where it is wanted.
 ///
 /// # Safety
@@ -227,44 +240,85 @@ pub(super) unsafe fn backward(
     input: Input<'_, bf16>,
     weights: &[f32],
     gradient: &(impl Fn(Range<usize>, &mut [bf16]) + Sync),
-    of_input: Option<(Option<&[bf16]>, &mut [bf16])>,
+    of_input: Option<IntoInput<'_, impl Fn(Range<usize>, &[bf16]) + Sync>>,
     of_weights: Option<&[f32]>,
 ) -> Buffer {
     let pixels = conv.out_height() * conv.out_width();
-    // The gradient that convolution sees is made while a group's images are laid out for their own, and kept: making both
-    // gradients of a group in turn would spare memory two passes, but the weights and sums that each needs drive out the
-    // other's, which costs more.
-    let groups = Groups::new(conv.batch, PIXELS.div_ceil(pixels));
-    let (added, results) = match of_input {
-        Some((added, result)) => (Some(added), groups.split(result, conv.in_image())),
-        None => (None, groups.iter().map(|group| (group, [].as_mut_slice())).collect()),
+    let positions = Groups::new(conv.batch, POSITIONS.div_ceil(pixels));
+    let into_weights = WeightGradient::new(conv, positions.sizes());
+    let lanes = (conv.batch * pixels).div_ceil(LANE).clamp(1, LANES);
+    let lanes = Groups::new(positions.count, positions.count.div_ceil(lanes));
+    let (wanted, result) = match of_input {
+        Some(IntoInput { added, result, made }) => (Some((added, made)), Some(result)),
+        None => (None, None),
     };
     // SAFETY: as the caller vouches.
-    let into_input = added.map(|added| unsafe { InputGradient::new(conv, weights, groups.sizes(), added) });
+    let into_input =
+        |sizes| wanted.map(|(added, made)| (unsafe { InputGradient::new(conv, weights, sizes, added) }, made));
+
+    // While the sums and weights that the two gradients need stay in the cache beside each other, both are made of a group's
+    // images in turn, and the gradient that they come from is never stored.
+    if conv.outputs <= RANGE && into_weights.len(conv.outputs) * size_of::<f32>() <= BOTH {
+        let into_input = into_input(positions.sizes());
+        let units: Vec<(Range<usize>, &mut [bf16])> = lanes_of(&lanes, &positions, result, conv.in_image());
+        let sums: Vec<Buffer> = units
+            .into_par_iter()
+            .map(|(lane, mut result)| {
+                let mut sums = into_weights.sums(0..conv.outputs);
+                let (mut from, mut buffer, mut inputs) = (Buffer::any(0), Buffer::any(0), Buffer::any(0));
+                for group in lane.map(|index| positions.get(index)) {
+                    let len = group.values(conv.out_image()).len();
+                    if from.len() < len {
+                        from = Buffer::any(len);
+                    }
+                    let from = &mut from[..len];
+                    gradient(group.images.clone(), from);
+                    if let Some((into_input, made)) = &into_input {
+                        let (own, rest) = result.split_at_mut(group.values(conv.in_image()).len());
+                        // SAFETY: as the caller vouches.
+                        unsafe { into_input.group(&group, from, own, &mut buffer) };
+                        made(group.images.clone(), own);
+                        result = rest;
+                    }
+                    let input = input.values(isa, group.values(conv.in_image()), &mut inputs);
+                    // SAFETY: as the caller vouches.
+                    unsafe { into_weights.add(&group, input, from, &mut sums) };
+                }
+                sums.values
+            })
+            .collect();
+        return unpack(conv, into_weights.pitch, &sums, 1, of_weights);
+    }
+
+    // Otherwise the gradient is kept for the second: each would drive out the other's, which costs more than two passes over
+    // memory.
+    let groups = Groups::new(conv.batch, PIXELS.div_ceil(pixels));
+    let into_input = into_input(groups.sizes());
+    let results = match result {
+        Some(result) => groups.split(result, conv.in_image()),
+        None => groups.iter().map(|group| (group, [].as_mut_slice())).collect(),
+    };
     let mut all = Buffer::any(conv.batch * conv.out_image());
     groups.split(&mut all, conv.out_image()).into_par_iter().zip(results).for_each_init(
         || Buffer::any(0),
         |buffer, ((group, stretch), (_, result))| {
             gradient(group.images.clone(), stretch);
-            if let Some(into_input) = &into_input {
+            if let Some((into_input, made)) = &into_input {
                 // SAFETY: as the caller vouches.
                 unsafe { into_input.group(&group, stretch, result, buffer) };
+                made(group.images.clone(), result);
             }
         },
     );
-    let groups = Groups::new(conv.batch, POSITIONS.div_ceil(pixels));
-    let into_weights = WeightGradient::new(conv, groups.sizes());
-    let lanes = (conv.batch * pixels).div_ceil(LANE).clamp(1, LANES);
-    let lanes = Groups::new(groups.count, groups.count.div_ceil(lanes));
     let ranges = conv.outputs.div_ceil(RANGE);
     let units: Vec<(Range<usize>, usize)> =
         lanes.iter().flat_map(|lane| (0..ranges).map(move |range| (lane.images.clone(), range))).collect();
     let units = units.into_par_iter().map(|(lane, range)| {
         let mut sums = into_weights.sums(range * RANGE..conv.outputs.min((range + 1) * RANGE));
-        let mut made = Buffer::any(0);
-        for group in lane.map(|index| groups.get(index)) {
+        let mut inputs = Buffer::any(0);
+        for group in lane.map(|index| positions.get(index)) {
             let gradient = &all[group.values(conv.out_image())];
-            let input = input.values(isa, group.values(conv.in_image()), &mut made);
+            let input = input.values(isa, group.values(conv.in_image()), &mut inputs);
             // SAFETY: as the caller vouches.
             unsafe { into_weights.add(&group, input, gradient, &mut sums) };
         }
@@ -272,6 +326,29 @@ pub(super) unsafe fn backward(
     });
     let sums: Vec<Buffer> = units.collect();
     unpack(conv, into_weights.pitch, &sums, ranges, of_weights)
+}
+
+/// The lanes of groups, each with its stretch of the input's gradient where that is wanted.
+fn lanes_of<'a>(
+    lanes: &Groups,
+    groups: &Groups,
+    result: Option<&'a mut [bf16]>,
+    image: usize,
+) -> Vec<(Range<usize>, &'a mut [bf16])> {
+    let mut rest = result;
+    let lane = |lane: Group| {
+        let images: usize = lane.images.clone().map(|index| groups.get(index).images.len()).sum();
+        let stretch = match rest.take() {
+            Some(all) => {
+                let (stretch, behind) = all.split_at_mut(images * image);
+                rest = Some(behind);
+                stretch
+            }
+            None => [].as_mut_slice(),
+        };
+        (lane.images, stretch)
+    };
+    lanes.iter().map(lane).collect()
 }
 
 /// How the gradient of the input comes from that of the outputs.
@@ -373,8 +450,13 @@ impl<'a> WeightGradient<'a> {
         Self { conv, pitch: layouts[0].0.pitch, layouts }
     }
 
+    /// How many sums so many channels have.
+    fn len(&self, channels: usize) -> usize {
+        self.conv.kernel * channels.next_multiple_of(BLOCK) * self.pitch
+    }
+
     fn sums(&self, channels: Range<usize>) -> WeightSums {
-        let values = Buffer::any(self.conv.kernel * channels.len().next_multiple_of(BLOCK) * self.pitch);
+        let values = Buffer::any(self.len(channels.len()));
         WeightSums { channels, values, begun: false, buffers: Default::default() }
     }
 

@@ -133,6 +133,7 @@ fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [(f64, 
             mean: &made.mean,
             variance: &made.variance,
             output: None,
+            sums: None,
         };
         let of_input = if input_wanted { OfInput::Wanted } else { OfInput::Unwanted };
         let wanted = Wanted { input: of_input, weights: None };
