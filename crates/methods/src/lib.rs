@@ -27,7 +27,7 @@ use selfsame_nn::layers::Init;
 
 pub use barlow_twins::BarlowTwins;
 pub use byol::Byol;
-pub use config::{METHODS, MethodConfig};
+pub use config::{METHODS, MethodConfig, Setting};
 pub use infonce::InfoNce;
 use losses::Loss;
 pub use mocov2::MocoV2;

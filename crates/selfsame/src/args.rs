@@ -42,6 +42,8 @@ pub enum Command {
     Study(Pretrain),
     /// Train an encoder, without measuring it
     Pretrain(Pretrain),
+    /// List the methods, or the settings of one: keys, values, meanings, recipes
+    Methods(Methods),
     /// Measure a run's encoder on the test split, beside raw pixels and the untrained encoder
     Eval(Eval),
     /// Measure what the theory says of a run's encoder: alignment, divergence, concentration, and bounds on its error
@@ -180,7 +182,8 @@ pub struct Pretrain {
     /// Epochs between kNN measurements on the validation split; 0 for none [default: a tenth of all]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub knn_every: Option<usize>,
-    /// Any setting of config.toml's [method] or [train], such as method.queue=8192; may be given several times
+    /// Any setting of config.toml's [method] or [train], such as method.queue=8192; may be given several times. `selfsame
+    /// methods NAME` lists a method's
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Training")]
     pub set: Vec<String>,
     /// What to do when the outputs collapse: say so, or stop there with exit code 1
@@ -204,6 +207,21 @@ pub struct Pretrain {
     /// Go on with this run, under its own settings
     #[arg(long, value_name = "RUN", help_heading = "Output", conflicts_with_all = SETTINGS)]
     pub resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame methods
+  selfsame methods mocov2")]
+pub struct Methods {
+    /// The one whose settings are asked for
+    #[arg(value_parser = methods(), hide_possible_values = true)]
+    pub method: Option<String>,
+    /// Values of the encoder's representation, which heads follow: 8 times the width of a ResNet-18
+    #[arg(long, default_value_t = 128, value_name = "VALUES", value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    pub dim: usize,
     #[command(flatten)]
     pub output: Json,
 }

@@ -71,7 +71,34 @@ pub fn plan(args: &Pretrain, image_size: u32) -> anyhow::Result<Plan> {
         train: train(args, recipe.map(|recipe| recipe.train)),
         augment: policy(augment.unwrap_or(AUGMENT))?,
     };
+    check_set(args)?;
     with_set(config, &args.set)?.check().map_err(misuse)
+}
+
+/// Refuses two settings of the same thing, of which one would be lost in silence.
+fn check_set(args: &Pretrain) -> anyhow::Result<()> {
+    let options = [
+        ("method.temperature", "--temperature", args.temperature.is_some()),
+        ("train.epochs", "--epochs", args.epochs.is_some()),
+        ("train.batch", "--batch", args.batch.is_some()),
+        ("train.microbatch", "--microbatch", args.microbatch.is_some()),
+        ("train.optimizer", "--optimizer", args.optimizer.is_some()),
+        ("train.learning_rate", "--lr", args.lr.is_some()),
+        ("train.warmup_epochs", "--warmup-epochs", args.warmup_epochs.is_some()),
+        ("train.weight_decay", "--weight-decay", args.weight_decay.is_some()),
+        ("train.clip_norm", "--clip-norm", args.clip_norm.is_some()),
+        ("train.knn_every", "--knn-every", args.knn_every.is_some()),
+    ];
+    let keys: Vec<&str> = args.set.iter().filter_map(|pair| Some(pair.split_once('=')?.0.trim())).collect();
+    for (at, key) in keys.iter().enumerate() {
+        if keys[..at].contains(key) {
+            return Err(misuse(format!("--set {key} is given twice; leave one out")));
+        }
+        if let Some((_, option, _)) = options.iter().find(|(own, _, given)| own == key && *given) {
+            return Err(misuse(format!("--set {key} and {option} set the same; leave one out")));
+        }
+    }
+    Ok(())
 }
 
 fn recipe(name: &str, method: &str) -> anyhow::Result<Recipe> {
@@ -178,7 +205,8 @@ fn train(args: &Pretrain, recipe: Option<TrainConfig>) -> TrainConfig {
         epochs,
         batch,
         learning_rate: args.lr.unwrap_or(rule.learning_rate),
-        warmup_epochs: args.warmup_epochs.unwrap_or(rule.warmup_epochs.min(epochs as f64)),
+        // A recipe's warm-up is of its own epochs; of fewer it is no more than a tenth, as without a recipe.
+        warmup_epochs: args.warmup_epochs.unwrap_or(rule.warmup_epochs.min(epochs as f64 / 10.0)),
         weight_decay: args.weight_decay.unwrap_or(rule.weight_decay),
         clip_norm: args.clip_norm.or(rule.clip_norm),
         knn_every: args.knn_every.unwrap_or(epochs.div_ceil(10)),

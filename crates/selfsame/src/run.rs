@@ -20,7 +20,7 @@ use selfsame::train::{Config, EVENTS_FILE, Plan};
 use sha2::{Digest, Sha256};
 
 use crate::args::CheckpointName;
-use crate::commands::{quoted, typed};
+use crate::commands::{check_out, quoted, typed};
 use crate::misuse;
 use crate::terminal::Terminal;
 
@@ -52,6 +52,7 @@ impl Run {
     /// Claims the folder for a new run; an older run in it stays until [`Run::clear`].
     pub fn create(path: &Path, overwrite: bool) -> anyhow::Result<Self> {
         let shown = path.display();
+        check_out(path)?;
         // Only what lies in a folder that a run has locked before is a run's.
         let ours = path.join(LOCK_FILE).exists();
         if let Some(stranger) = stranger(path, ours).with_context(|| shown.to_string())? {

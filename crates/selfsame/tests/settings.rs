@@ -23,11 +23,11 @@ fn a_recipe_sets_everything_that_is_not_asked_for() {
     assert_eq!(config["train"]["epochs"].as_integer(), Some(6));
     assert_eq!(config["encoder"]["width"].as_integer(), Some(2));
     assert_eq!(config["method"]["output"].as_integer(), Some(6));
-    // The recipe's: its rate of 0.3 for 256 images is in proportion for 12, its warm-up as long as the training at most.
+    // The recipe's: its rate of 0.3 for 256 images is in proportion for 12, its warm-up a tenth of the training at most.
     assert_eq!(config["train"]["optimizer"].as_str(), Some("lars"));
     assert_eq!(config["train"]["trust"].as_float(), Some(0.02));
     assert_eq!(config["train"]["learning_rate"].as_float(), Some(0.3 * (12.0 / 256.0)));
-    assert_eq!(config["train"]["warmup_epochs"].as_float(), Some(6.0));
+    assert_eq!(config["train"]["warmup_epochs"].as_float(), Some(0.6));
     assert_eq!(config["method"]["invariance"].as_float(), Some(25.0));
     assert_eq!(config["method"]["variance"].as_float(), Some(50.0));
     assert_eq!(config["augment"]["crop"]["scale"][0].as_float(), Some(0.2));
@@ -69,8 +69,11 @@ fn refuses_settings_by_what_was_typed() {
         ("--set=method.temperature=0", "method.temperature = 0"),
         ("--set=method.name=byol", "options"),
         ("--set=encoder.width=4", "options"),
-        ("--set=train.epochs=many", "expected a whole number"),
-        ("--set=train.epochs=1.5", "expected a whole number"),
+        ("--set=method.hidden=many", "expected a whole number"),
+        ("--set=method.hidden=1.5", "expected a whole number"),
+        ("--set=method.temperature=0.2 --temperature=0.3", "leave one out"),
+        ("--set=train.learning_rate=0.2 --lr=0.3", "leave one out"),
+        ("--set=train.epsilon=0.2 --set=train.epsilon=0.3", "given twice"),
         ("--recipe=authors --method=byol", "simclr, mocov2, barlow_twins, simsiam"),
         ("--recipe=solo", "solo-learn"),
     ] {
@@ -118,9 +121,17 @@ fn a_collapse_is_told_and_stops_where_that_is_asked_for() {
     assert!(said(&output).contains("--on-collapse"), "{}", said(&output));
     assert!(said(&output).contains("--resume"), "{}", said(&output));
     assert!(stopped.join("checkpoints/last.safetensors").is_file());
-    // Going on is a decision: it has rung, and the training ends where the other one did.
+    // Who asked for it to be stopped is told again; going on is a decision, and the training ends where the other one did.
     let output = run(resume(&stopped));
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("collapsed before"), "{}", said(&output));
+    let output = run(["pretrain".to_owned(), "--json".to_owned(), format!("--resume={}", stopped.display())]);
     assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("warning: this run collapsed before"), "{}", said(&output));
+    assert!(said(&output).contains("going on after step"), "{}", said(&output));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(result["collapse"].as_str().is_some_and(|found| found.contains("have collapsed by step")), "{result}");
+    assert!(result["last"]["train_loss"].is_number(), "{result}");
     let last = |run: &std::path::Path| std::fs::read(run.join("checkpoints/last.safetensors")).unwrap();
     assert!(last(&stopped) == last(&warned));
 }
@@ -143,4 +154,19 @@ fn narrow_outputs_are_no_collapse() {
         let curves = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
         assert!(curves.lines().all(|line| line.contains("output_std") && line.contains("rank_me")), "{curves}");
     }
+}
+
+#[test]
+fn methods_and_their_settings_are_listed() {
+    let all = run(["methods"]);
+    assert!(all.status.success());
+    for method in ["simclr", "rotation", "vicreg"] {
+        assert!(String::from_utf8_lossy(&all.stdout).contains(method));
+    }
+    let one = run(["methods", "mocov2", "--json"]);
+    assert!(one.status.success(), "{}", said(&one));
+    let one: serde_json::Value = serde_json::from_slice(&one.stdout).unwrap();
+    assert_eq!(one["settings"][0]["key"], "temperature");
+    assert_eq!(one["recipes"][0]["recipe"], "authors");
+    assert_eq!(run(["methods", "mocov3"]).status.code(), Some(2));
 }

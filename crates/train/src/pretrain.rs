@@ -322,7 +322,8 @@ fn kept(run: &Path) -> String {
                 state.step
             )
         }
-        _ => "no checkpoint had been written yet".to_owned(),
+        Ok(None) => "no checkpoint had been written yet".to_owned(),
+        Err(_) => "there is no other checkpoint: put the file back, or start the run again".to_owned(),
     }
 }
 

@@ -7,12 +7,25 @@ use selfsame::nn::import::{self, Import};
 use selfsame::nn::layers::Init;
 use selfsame::nn::state::State;
 use selfsame::nn::{EncoderConfig, Stem};
+use selfsame::train::checkpoint::Which;
 
 use crate::misuse;
 use crate::terminal::Terminal;
 
 /// The tensors of the file that `--init` names.
 pub fn read(path: &Path) -> anyhow::Result<Import> {
+    if path.is_dir() {
+        let inside = Which::Last.path(path);
+        let way = if inside.is_file() { format!("; name {}", inside.display()) } else { String::new() };
+        return Err(misuse(format!("--init {}: a folder, not a file of weights{way}", path.display())));
+    }
+    if path.extension().is_some_and(|end| end == "onnx") {
+        return Err(misuse(format!(
+            "--init {}: ONNX holds a network to be run, not named weights to start from; take the .safetensors or .pth \
+             that it was made of",
+            path.display()
+        )));
+    }
     import::read(path).map_err(|error| anyhow::anyhow!("--init {error}"))
 }
 

@@ -8,6 +8,7 @@ mod export;
 mod fetch;
 mod forecast;
 mod init;
+mod methods;
 mod pretrain;
 mod report;
 mod reproduce;
@@ -60,7 +61,7 @@ pub fn quoted(path: &std::path::Path) -> String {
 }
 
 /// Refuses a folder for results that cannot be one, because a file has its name or that of a folder above it.
-fn check_out(out: &std::path::Path) -> anyhow::Result<()> {
+pub fn check_out(out: &std::path::Path) -> anyhow::Result<()> {
     match out.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
         Some(file) => {
             Err(misuse(format!("--out {}: {} is a file; name another folder", out.display(), file.display())))
@@ -83,6 +84,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Study(args) => pretrain::study(&args),
         Command::Pretrain(args) => pretrain::pretrain(&args),
+        Command::Methods(args) => methods::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Certify(args) => certify::run(&args),
         Command::Compare(args) => compare::run(&args),

@@ -10,7 +10,7 @@ use anyhow::Context;
 use selfsame::data::Dataset;
 use selfsame::nn::device;
 use selfsame::report::certificate::CERTIFICATE_FILE;
-use selfsame::report::record::{EVAL_FILE, MAP_FILE, RunRecord, VIEWS_FILE, ViewSheet};
+use selfsame::report::record::{EVAL_FILE, MAP_FILE, METRICS_FILE, MetricPoint, RunRecord, VIEWS_FILE, ViewSheet};
 use selfsame::report::{Sprite, write_json};
 use selfsame::train::checkpoint::{self, Which};
 use selfsame::train::{Outcome, Plan, Progress, TrainError};
@@ -34,7 +34,13 @@ pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     terminal.skipped(&dataset, "in the run's page and run.json");
     terminal.say(&format!("encoder  {}", Which::Last.path(&run.path).display()));
     terminal.say(&format!("report   {}", page.display()));
-    terminal.result(&json!({ "run": shown(&run.path), "report": shown(&page), "seconds": record.seconds }));
+    terminal.result(&json!({
+        "run": shown(&run.path),
+        "report": shown(&page),
+        "seconds": record.seconds,
+        "collapse": record.collapse,
+        "last": last_point(&run),
+    }));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -51,6 +57,8 @@ pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let mut result = eval::to_json(&run, &evaluation, &dataset);
     result["report"] = json!(shown(&page));
     result["seconds"] = json!(record.seconds);
+    result["collapse"] = json!(record.collapse);
+    result["last"] = json!(last_point(&run));
     terminal.result(&result);
     Ok(ExitCode::SUCCESS)
 }
@@ -73,6 +81,17 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
         record.method,
         record.augment
     ));
+
+    // A state that collapsed stays so, and the alarm of before is not heard again.
+    if let Some(sentence) = record.collapse.as_ref().filter(|_| !record.finished) {
+        if args.on_collapse == OnCollapse::Stop {
+            anyhow::bail!(
+                "stopped by --on-collapse: this run collapsed before: {sentence}; start another, or go on with this one \
+                 without that option"
+            );
+        }
+        terminal.status(&format!("warning: this run collapsed before: {sentence}"));
+    }
 
     let [stop, training] = [false, true].map(|on| Arc::new(AtomicBool::new(on)));
     let signals = [Arc::clone(&stop), Arc::clone(&training)];
@@ -98,7 +117,14 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
     let save_every = Duration::from_secs(args.save_every);
     let bar = Bar::new("steps");
     let mut stopped_by = None;
+    let mut first = args.resume.is_some();
     let mut on_step = |progress: &Progress| {
+        if std::mem::take(&mut first) {
+            bar.line(&match progress.step - 1 {
+                0 => format!("no checkpoint had been written yet: from the start, {} steps", progress.steps),
+                done => format!("going on after step {done} of {}", progress.steps),
+            });
+        }
         bar.step(progress);
         if let Some(found) = progress.collapse {
             let sentence = format!("{found}; {}", plan.method.method().against_collapse());
@@ -122,7 +148,7 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
     record.finished = outcome.finished();
     run.write_record(&record)?;
     if let Some(sentence) = stopped_by {
-        anyhow::bail!("stopped by --on-collapse: {sentence}; {way}");
+        anyhow::bail!("stopped by --on-collapse: {sentence}; start another run so, or, all the same, {way}");
     }
     if !outcome.finished() {
         let Outcome { step, steps, .. } = outcome;
@@ -133,8 +159,23 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
         terminal.status(&format!("training is complete; {way}"));
         return Ok(None);
     }
-    terminal.status(&format!("trained {} epochs in {:.0} s", record.epochs, record.seconds));
+    terminal.status(&format!("trained {} epochs in {:.0} s{}", record.epochs, record.seconds, ended(&run)));
     Ok(Some((run, plan, dataset, record)))
+}
+
+/// The last point of the run's curves.
+fn last_point(run: &Run) -> Option<MetricPoint> {
+    let text = std::fs::read_to_string(run.path.join(METRICS_FILE)).ok()?;
+    serde_json::from_str(text.lines().last()?).ok()
+}
+
+/// How a training ended, in words that follow others.
+fn ended(run: &Run) -> String {
+    let Some(point) = last_point(run) else { return String::new() };
+    let knn = point.val_knn_acc1.map(|knn| format!(", kNN {:.1} % on validation images", 100.0 * knn));
+    let rank = point.watched.get("rank_me").map(|rank| format!(", outputs of rank {rank:.1}"));
+    let [knn, rank] = [knn, rank].map(Option::unwrap_or_default);
+    format!(": loss {:.3}{knn}{rank}; the curves are in {METRICS_FILE}", point.train_loss)
 }
 
 fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
@@ -149,9 +190,10 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
     }
     if images < plan.train.batch {
         let batch = plan.train.batch;
-        dataset.notes.push(format!(
-            "A batch of {batch} was asked for; there are {images} training images, so that is its size."
-        ));
+        let note =
+            format!("A batch of {batch} was asked for; there are {images} training images, so that is its size.");
+        terminal.status(&format!("  {note}"));
+        dataset.notes.push(note);
     }
     let sheet = view_sheet(&plan, &dataset)?;
     let weights = |file: &PathBuf| init::fitting(init::read(file)?, file, args.init_partial, &plan.encoder, terminal);
