@@ -560,9 +560,25 @@ fn time(text: &str) -> Result<std::time::Duration, String> {
   selfsame reproduce methods-glyphs
   selfsame --threads 1 reproduce table1 --shard 1/2    and at the same time --shard 2/2
 
-Without --data, CIFAR-10 is looked for in data/cifar10, where `selfsame fetch cifar10` puts it. Run the same command again
-to go on after a stop. A grid is a TOML file of a title, an about, seeds, [all] with options of `selfsame study` that all
-runs share, [[rows]] with those of each row and, if there are any, [[columns]] with those of each column.")]
+Without --data, CIFAR-10 is looked for in data/cifar10, where `selfsame fetch cifar10` puts it.
+The same command goes on after a stop. A grid of your own (all of its format: docs/grids.md):
+
+  title = \"Colour and width\"
+  about = \"SimCLR on glyphs, five epochs\"
+  seeds = [0, 1]
+  [all]                      # options of `selfsame study` that all runs share
+  data = \"glyphs\"
+  epochs = 5
+  [[rows]]                   # those of each row
+  name = \"crop and colour\"
+  augment = \"ad\"
+  [[rows]]
+  name = \"crop\"
+  augment = \"a\"
+  [[columns]]                # those of each column, if there are any
+  width = 4
+  [[columns]]
+  width = 8")]
 pub struct Reproduce {
     /// Experiment of the paper: table1, table2, pairs, losses, maps or all of them; or another grid: methods-glyphs,
     /// methods-cifar10, precision, or a TOML file
