@@ -51,8 +51,14 @@ pub struct Conv {
 /// weight often once it is in the first.
 const PIXELS: usize = 128;
 
-/// Bytes that partial sums of the weights' gradient may take.
-const PARTIAL_SUMS: usize = 64 << 20;
+/// Bytes of sums of weights' gradients that stay in the second-level cache beside what they are added from.
+const SUMS: usize = 640 << 10;
+
+/// Channels whose sums are taken together are whole such ranges: whole blocks on any machine.
+const RANGE: usize = 32;
+
+/// Lanes of images, whose sums are kept apart so that they can be taken side by side, at most.
+const LANES: usize = 32;
 
 impl Conv {
     /// Rows of an output image.
@@ -546,82 +552,202 @@ pub fn backward<T: Element>(
         let of_weights = unsafe { matrix::backward(isa, conv, input, weights, &gradient, of_input, of_weights) };
         return (of_weights, input_gradient.then_some(result));
     }
-    let group = conv.group();
-    let (padded, padded_gradient) = (conv.padded_input(), conv.padded_gradient(isa));
-    let phases = if input_gradient { Phase::all(isa, conv, weights) } else { Vec::new() };
-    let quads: Vec<Vec<Quad>> = phases.iter().map(|phase| phase.quads(conv, &padded_gradient, group)).collect();
+    let backward = SinglesBackward::new(isa, conv, weights, input, added, input_gradient);
+    let of_weights = backward.run(&gradient, &made, &mut result, of_weights);
+    (of_weights, input_gradient.then_some(result))
+}
 
-    let padded_outputs = conv.outputs.next_multiple_of(tile::block(isa, conv.outputs));
-    let sums_len = conv.kernel * conv.kernel * conv.inputs * padded_outputs;
-    let lanes = (PARTIAL_SUMS / (sums_len * size_of::<f32>())).clamp(4, 32);
-    // Images of a lane, the unit of parallel work, in whole groups.
-    let lane = conv.batch.div_ceil(lanes).next_multiple_of(group).max(1);
+/// [`backward`], multiplied as f32.
+struct SinglesBackward<'a, T> {
+    isa: Isa,
+    conv: &'a Conv,
+    input: Input<'a, T>,
+    added: Option<&'a [T]>,
+    input_gradient: bool,
+    padded: Padded,
+    padded_gradient: Padded,
+    phases: Vec<(Phase, Vec<Quad>)>,
+    /// Images that are worked on together.
+    group: usize,
+}
 
-    // A lane without images' gradients has an empty stretch of them.
-    let stretches: Vec<&mut [T]> = if input_gradient {
-        result.chunks_mut(lane * conv.in_image()).collect()
-    } else {
-        (0..conv.batch.div_ceil(lane)).map(|_| [].as_mut_slice()).collect()
-    };
-    let sums: Vec<Buffer> = stretches
-        .into_par_iter()
-        .enumerate()
-        .map(|(index, result)| {
-            let mut sums = Buffer::zeros(sums_len);
-            let (mut inputs, mut gradients) = (padded.zeros(group), padded_gradient.zeros(group));
-            let (mut scratch, mut normalised, mut from) =
-                (Buffer::any(0), Buffer::any(0), Buffer::any(group * conv.out_image()));
-            let images = lane.min(conv.batch - index * lane);
-            for first in (0..images).step_by(group) {
-                let images = group.min(images - first);
-                let at = index * lane + first;
-                let from = &mut from[..images * conv.out_image()];
-                gradient(at..at + images, from);
-                padded_gradient.copy(from, conv.out_height(), conv.out_width() * conv.outputs, &mut gradients);
-                if input_gradient {
-                    let result = &mut result[first * conv.in_image()..][..images * conv.in_image()];
-                    T::through_singles(&mut *result, &mut scratch, |result| {
-                        for (phase, quads) in phases.iter().zip(&quads) {
-                            isa.run(Direct {
-                                input: &gradients,
-                                pixel: conv.outputs,
-                                rows: phase.taps[0],
-                                row: padded_gradient.row(),
-                                segment: phase.taps[1] * conv.outputs,
-                                quads: &quads[..quads.len() / group * images],
-                                weights: &phase.weights.0,
-                                output: result,
-                                channels: conv.inputs,
-                                step: conv.stride * conv.inputs,
-                            });
-                        }
-                        if let Some(added) = added {
-                            let added = &added[at * conv.in_image()..][..result.len()];
-                            // Rounded before, too, so that it is the same whichever of two parts comes first.
-                            let sums = result.iter_mut().zip(added);
-                            sums.for_each(|(result, added)| *result = T::of(*result).single() + added.single());
-                        }
-                    });
-                    made(at..at + images, result);
+/// Inputs and the gradient of outputs of a group of images, in their frames of zeros.
+struct Framed {
+    inputs: Buffer,
+    gradient: Buffer,
+}
+
+impl<'a, T: Element> SinglesBackward<'a, T> {
+    fn new(
+        isa: Isa,
+        conv: &'a Conv,
+        weights: &[f32],
+        input: Input<'a, T>,
+        added: Option<&'a [T]>,
+        input_gradient: bool,
+    ) -> Self {
+        let group = conv.group();
+        let padded_gradient = conv.padded_gradient(isa);
+        let phases = if input_gradient { Phase::all(isa, conv, weights) } else { Vec::new() };
+        let with_quads = |phase: Phase| {
+            let quads = phase.quads(conv, &padded_gradient, group);
+            (phase, quads)
+        };
+        let phases = phases.into_iter().map(with_quads).collect();
+        Self { isa, conv, input, added, input_gradient, padded: conv.padded_input(), padded_gradient, phases, group }
+    }
+
+    /// Writes the input's gradient to `result`, and returns the weights'.
+    fn run(
+        &self,
+        gradient: &(impl Fn(Range<usize>, &mut [T]) + Sync),
+        made: &(impl Fn(Range<usize>, &[T]) + Sync),
+        result: &mut [T],
+        of_weights: Option<&[f32]>,
+    ) -> Buffer {
+        let Self { conv, group, .. } = *self;
+        let rows = conv.kernel * conv.kernel * conv.inputs;
+        let block = tile::block(self.isa, conv.outputs);
+        let padded_outputs = conv.outputs.next_multiple_of(block);
+        let sums_bytes = rows * padded_outputs * size_of::<f32>();
+        if sums_bytes <= SUMS {
+            // Images of a lane, the unit of parallel work, in whole groups.
+            let lane = conv.batch.div_ceil(LANES).next_multiple_of(group).max(1);
+            let sums: Vec<Buffer> = self
+                .stretches(result, lane)
+                .into_par_iter()
+                .enumerate()
+                .map(|(index, mut result)| {
+                    let mut sums = Buffer::zeros(rows * padded_outputs);
+                    let mut framed = self.frames();
+                    let mut scratch = Scratch::default();
+                    let lane = index * lane..((index + 1) * lane).min(conv.batch);
+                    for at in lane.clone().step_by(group) {
+                        let images = at..(at + group).min(lane.end);
+                        let own = result.split_off_mut(..self.values(images.len())).expect("a lane's");
+                        self.frame(images.clone(), gradient, made, own, &mut framed, &mut scratch);
+                        self.weigh(&framed, images.len(), 0..conv.outputs, &mut sums);
+                    }
+                    sums
+                })
+                .collect();
+            return pack::unpack(conv, padded_outputs, &sums, 1, of_weights);
+        }
+        // The sums of all channels would not stay in the cache: frames are kept, and some channels' sums are taken over all of
+        // a lane's images before the next ones'.
+        let framed: Vec<(Framed, usize)> = self
+            .stretches(result, group)
+            .into_par_iter()
+            .enumerate()
+            .map_init(Scratch::default, |scratch, (index, result)| {
+                let mut framed = self.frames();
+                let images = index * group..((index + 1) * group).min(conv.batch);
+                self.frame(images.clone(), gradient, made, result, &mut framed, scratch);
+                (framed, images.len())
+            })
+            .collect();
+        let width = (SUMS / (rows * size_of::<f32>()) / RANGE * RANGE).max(RANGE);
+        let ranges = conv.outputs.div_ceil(width);
+        let lanes = LANES.div_ceil(ranges).min(framed.len()).max(1);
+        let lane = framed.len().div_ceil(lanes).max(1);
+        let units: Vec<(&[(Framed, usize)], usize)> =
+            framed.chunks(lane).flat_map(|lane| (0..ranges).map(move |range| (lane, range))).collect();
+        let sums: Vec<Buffer> = units
+            .into_par_iter()
+            .map(|(lane, range)| {
+                let channels = range * width..((range + 1) * width).min(conv.outputs);
+                let mut sums = Buffer::zeros(rows * channels.len().next_multiple_of(block));
+                for (framed, images) in lane {
+                    self.weigh(framed, *images, channels.clone(), &mut sums);
                 }
-                let from = input.values(isa, at * conv.in_image()..(at + images) * conv.in_image(), &mut normalised);
-                padded.copy(from, conv.height, conv.width * conv.inputs, &mut inputs);
-                isa.run(WeightGradient {
-                    input: &inputs,
-                    input_steps: [padded.image(), conv.stride * padded.row(), conv.stride * conv.inputs, padded.row()],
-                    gradient: &gradients[padded_gradient.at(0, 0)..],
-                    gradient_steps: [padded_gradient.image(), padded_gradient.row(), conv.outputs],
-                    counts: [images, conv.out_height(), conv.out_width()],
-                    rows: conv.kernel,
-                    segment: conv.kernel * conv.inputs,
-                    channels: conv.outputs,
-                    weights: &mut sums,
-                });
-            }
-            sums
-        })
-        .collect();
-    (pack::unpack(conv, padded_outputs, &sums, of_weights), input_gradient.then_some(result))
+                sums
+            })
+            .collect();
+        pack::unpack(conv, width, &sums, ranges, of_weights)
+    }
+
+    /// Values of the input's gradient that so many images have, if it is wanted.
+    fn values(&self, images: usize) -> usize {
+        if self.input_gradient { images * self.conv.in_image() } else { 0 }
+    }
+
+    /// The input's gradient, so many images at a time; empty stretches where it is not wanted.
+    fn stretches<'b>(&self, mut result: &'b mut [T], images: usize) -> Vec<&'b mut [T]> {
+        let batch = self.conv.batch;
+        let stretch = |at: usize| {
+            result.split_off_mut(..self.values(images.min(batch - at))).expect("as long as the batch's images")
+        };
+        (0..batch).step_by(images).map(stretch).collect()
+    }
+
+    fn frames(&self) -> Framed {
+        Framed { inputs: self.padded.zeros(self.group), gradient: self.padded_gradient.zeros(self.group) }
+    }
+
+    /// Frames a group's inputs and gradient, and makes the gradient of the inputs where it is wanted.
+    fn frame(
+        &self,
+        images: Range<usize>,
+        gradient: &impl Fn(Range<usize>, &mut [T]),
+        made: &impl Fn(Range<usize>, &[T]),
+        result: &mut [T],
+        framed: &mut Framed,
+        scratch: &mut Scratch<T>,
+    ) {
+        let Self { conv, padded, padded_gradient, .. } = self;
+        let count = images.len();
+        let Scratch { made: from, singles, .. } = scratch;
+        if from.len() < count * conv.out_image() {
+            *from = Buffer::any(count * conv.out_image());
+        }
+        let from = &mut from[..count * conv.out_image()];
+        gradient(images.clone(), from);
+        padded_gradient.copy(from, conv.out_height(), conv.out_width() * conv.outputs, &mut framed.gradient);
+        if self.input_gradient {
+            T::through_singles(&mut *result, singles, |result| {
+                for (phase, quads) in &self.phases {
+                    self.isa.run(Direct {
+                        input: &framed.gradient,
+                        pixel: conv.outputs,
+                        rows: phase.taps[0],
+                        row: padded_gradient.row(),
+                        segment: phase.taps[1] * conv.outputs,
+                        quads: &quads[..quads.len() / self.group * count],
+                        weights: &phase.weights.0,
+                        output: result,
+                        channels: conv.inputs,
+                        step: conv.stride * conv.inputs,
+                    });
+                }
+                if let Some(added) = self.added {
+                    let added = &added[images.start * conv.in_image()..][..result.len()];
+                    // Rounded before, too, so that it is the same whichever of two parts comes first.
+                    let sums = result.iter_mut().zip(added);
+                    sums.for_each(|(result, added)| *result = T::of(*result).single() + added.single());
+                }
+            });
+            made(images.clone(), result);
+        }
+        let at = images.start * conv.in_image()..images.end * conv.in_image();
+        let values = self.input.values(self.isa, at, &mut scratch.made);
+        padded.copy(values, conv.height, conv.width * conv.inputs, &mut framed.inputs);
+    }
+
+    /// Adds the gradient of some channels' weights over a group of images.
+    fn weigh(&self, framed: &Framed, images: usize, channels: Range<usize>, sums: &mut [f32]) {
+        let Self { conv, padded, padded_gradient, .. } = self;
+        self.isa.run(WeightGradient {
+            input: &framed.inputs,
+            input_steps: [padded.image(), conv.stride * padded.row(), conv.stride * conv.inputs, padded.row()],
+            gradient: &framed.gradient[padded_gradient.at(0, 0) + channels.start..],
+            gradient_steps: [padded_gradient.image(), padded_gradient.row(), conv.outputs],
+            counts: [images, conv.out_height(), conv.out_width()],
+            rows: conv.kernel,
+            segment: conv.kernel * conv.inputs,
+            channels: channels.len(),
+            weights: sums,
+        });
+    }
 }
 
 /// The quads of `images` images of the size given; `place` gives source and target of a pixel.

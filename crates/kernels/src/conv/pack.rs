@@ -93,15 +93,33 @@ fn source(conv: &Conv, first: usize, before: usize) -> usize {
     taps(conv, first).first().map_or(0, |tap| (before * conv.stride + first + conv.padding - tap) / conv.stride)
 }
 
-/// Adds partial sums `[taps, inputs, padded]` in order, brings them into the weights' own, and adds what there is more.
-pub(super) fn unpack(conv: &Conv, padded: usize, sums: &[Buffer], added: Option<&[f32]>) -> Buffer {
+/// Outputs whose weights are unpacked together: values that lie together in the sums.
+const TOGETHER: usize = 16;
+
+/// Adds lanes' sums in order, brings them into the weights' own order, and adds what there is more. Each lane has one of
+/// `[taps, inputs, width]` for every range of `width` channels, rounded up to whole blocks in the last.
+pub(super) fn unpack(conv: &Conv, width: usize, sums: &[Buffer], ranges: usize, added: Option<&[f32]>) -> Buffer {
     let area = conv.kernel * conv.kernel;
-    let mut weights = Buffer::any(conv.outputs * conv.inputs * area);
-    weights.par_chunks_mut(conv.inputs * area).enumerate().for_each(|(output, weights)| {
-        for (at, weight) in weights.iter_mut().enumerate() {
-            let from = ((at % area) * conv.inputs + at / area) * padded + output;
-            let sum: f32 = sums.iter().map(|sums| sums[from]).sum();
-            *weight = sum + added.map_or(0.0, |added| added[output * conv.inputs * area + at]);
+    let len = conv.inputs * area;
+    let mut weights = Buffer::any(conv.outputs * len);
+    weights.par_chunks_mut(TOGETHER * len).enumerate().for_each(|(index, weights)| {
+        let (range, first) = (index * TOGETHER / width, index * TOGETHER % width);
+        let outputs = weights.len() / len;
+        for at in 0..len {
+            let row = at % area * conv.inputs + at / area;
+            let mut all = [0.0f32; TOGETHER];
+            for sums in sums.iter().skip(range).step_by(ranges) {
+                let width = sums.len() / len;
+                let sums = &sums[row * width + first..][..outputs];
+                all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+            }
+            for (output, all) in all[..outputs].iter().enumerate() {
+                weights[output * len + at] = *all;
+            }
+        }
+        if let Some(added) = added {
+            let added = &added[index * TOGETHER * len..];
+            weights.iter_mut().zip(added).for_each(|(weight, added)| *weight += added);
         }
     });
     weights
