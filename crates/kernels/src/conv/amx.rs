@@ -554,6 +554,25 @@ pub(super) unsafe fn spread(weights: &[f32], step: usize, taps: &[(usize, Range<
     }
 }
 
+/// Two rows' weights, `step` apart from the `tap`th on, in turn: a row of a tile of columns.
+///
+/// # Safety
+///
+/// The machine has the features named.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn interleave(rows: [&[f32]; 2], tap: usize, step: usize, to: &mut [bf16; STEP]) {
+    assert!(rows.iter().all(|row| tap + (STRIP - 1) * step < row.len()));
+    let lanes = lanes(step);
+    let in_turn: [u16; STEP] = std::array::from_fn(|at| (at / 2 + at % 2 * STRIP) as u16);
+    // SAFETY: 16 weights from the tap on, `step` apart, are within each row, as asserted; both arrays are 512 bits.
+    unsafe {
+        let [even, odd] = rows.map(|row| _mm512_i32gather_ps::<4>(lanes, row.as_ptr().add(tap).cast()));
+        let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(odd, even));
+        let in_turn = _mm512_loadu_si512(in_turn.as_ptr().cast());
+        _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_permutexvar_epi16(in_turn, both));
+    }
+}
+
 /// Values to places `step` apart.
 ///
 /// # Safety

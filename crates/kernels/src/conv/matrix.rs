@@ -67,6 +67,30 @@ impl Panels {
         let block_len = 2 * STRIP * pitch;
         let mut columns = Buffer::any(channels.div_ceil(BLOCK) * block_len);
         let blocks = columns.par_chunks_mut(block_len.max(1)).enumerate();
+        if transposed && from.is_multiple_of(2) && channels.is_multiple_of(STRIP) {
+            // Two neighbouring outputs' weights are two rows of memory, read once for all taps.
+            let whole = taps.len() * from == pitch;
+            blocks.for_each(|(block, columns)| {
+                let halves = if channels - block * BLOCK < BLOCK { 1 } else { 2 };
+                if !whole || halves == 1 {
+                    columns.fill(bf16::ZERO);
+                }
+                for output in (0..from).step_by(2) {
+                    for half in 0..halves {
+                        let channel = block * BLOCK + half * STRIP;
+                        let row = |output: usize| &weights[(output * conv.inputs + channel) * area..][..STRIP * area];
+                        for (tap, range) in &taps {
+                            let at = range.start + output;
+                            let to = ((at / STEP * 2 + half) * STRIP + at % STEP / 2) * STEP;
+                            let to = columns[to..].first_chunk_mut().expect("a row of a tile");
+                            // SAFETY: AMX comes with the features named.
+                            unsafe { amx::interleave([row(output), row(output + 1)], *tap, area, to) };
+                        }
+                    }
+                }
+            });
+            return Self { columns, steps };
+        }
         blocks.for_each_init(
             || Buffer::<bf16>::zeros(block_len),
             |lines, (block, columns)| {
