@@ -50,6 +50,17 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
     assert_eq!(resumed["test"], study["test"]);
 }
 
+#[test]
+fn an_evaluation_is_written_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    assert!(run(small("pretrain", &out)).status.success());
+    // The map cannot be written, as if a kill had come just then: the run must not count as measured.
+    std::fs::create_dir(out.join("map.json")).unwrap();
+    let output = run(["eval", &out.display().to_string()]);
+    assert!(output.status.code() == Some(1) && !out.join("eval.json").exists(), "{}", said(&output));
+}
+
 /// A flat folder of glyphs as PNG files, one of them cut short.
 fn unlabelled(folder: &Path) {
     std::fs::create_dir(folder).unwrap();

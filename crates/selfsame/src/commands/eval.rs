@@ -32,7 +32,7 @@ pub fn run(args: &Eval) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Evaluates a run's encoder and writes `eval.json` and `map.json`.
+/// Evaluates a run's encoder and writes `map.json` and `eval.json`.
 pub fn measure(
     run: &Run,
     plan: &Plan,
@@ -59,8 +59,9 @@ pub fn measure(
         let start = "with the weights given by --init, before this training";
         evaluation.protocol.push(("Untrained encoder".into(), start.into()));
     }
-    write_json(&run.path.join(EVAL_FILE), &evaluation)?;
+    // The map first: a run that has an evaluation counts as measured, so a kill between the two must not leave that alone.
     write_json(&run.path.join(MAP_FILE), &map)?;
+    write_json(&run.path.join(EVAL_FILE), &evaluation)?;
     Ok(evaluation)
 }
 
