@@ -41,6 +41,6 @@ pub use folder::{Report, ReportError, read, read_certificate, read_evaluation, w
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
 pub use page::{
     number_to, percent, percent_up, render, render_certificate, render_comparison, render_experiment, render_forecast,
-    render_gallery, render_roofline,
+    render_gallery, render_roofline, signed,
 };
 pub use sprite::{Sprite, SpriteError};

@@ -9,7 +9,7 @@ use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, ClassRe
 use selfsame::report::comparison::{COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, FEWEST, Predictor};
 use selfsame::report::record::{RUN_FILE, Scores};
 use selfsame::report::{
-    Report, ReportError, read, read_certificate, render_comparison, wilson, write_atomic, write_json,
+    Report, ReportError, read, read_certificate, render_comparison, signed, wilson, write_atomic, write_json,
 };
 use selfsame::theory::{Quantity, Trust, kendall_tau};
 use serde_json::json;
@@ -362,13 +362,30 @@ fn print(comparison: &Comparison, terminal: &Terminal) {
 
 /// A τ with its interval and the runs it is of.
 fn in_words(tau: &Quantity) -> String {
+    let value = signed(tau.value, 2);
     match &tau.trust {
         Trust::Estimate { low: Some(low), high: Some(high), sample, .. } => {
-            format!("{:.2} ({low:.2} to {high:.2} by {sample} runs)", tau.value)
+            format!("{value} ({} to {} by {sample} runs)", signed(*low, 2), signed(*high, 2))
         }
-        Trust::Estimate { method, sample, .. } => {
-            format!("{:.2} (no interval: {method}, of {sample} runs)", tau.value)
-        }
-        _ => format!("{:.2}", tau.value),
+        Trust::Estimate { method, sample, .. } => format!("{value} (no interval: {method}, of {sample} runs)"),
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minus_is_one() {
+        let trust = |ends: Option<[f64; 2]>| Trust::Estimate {
+            low: ends.map(|e| e[0]),
+            high: ends.map(|e| e[1]),
+            method: "few".into(),
+            sample: 4,
+        };
+        let words = |ends| in_words(&Quantity { value: -0.25, trust: trust(ends) });
+        assert_eq!(words(Some([-0.5, 0.125])), "−0.25 (−0.50 to 0.12 by 4 runs)");
+        assert_eq!(words(None), "−0.25 (no interval: few, of 4 runs)");
     }
 }
