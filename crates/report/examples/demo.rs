@@ -45,6 +45,8 @@ fn run_record(labelled: bool) -> RunRecord {
         selfsame: env!("CARGO_PKG_VERSION").into(),
         burn: "0.0".into(),
         device: "flex".into(),
+        machines: Vec::new(),
+        precision: "f32".into(),
         command: ["selfsame", "study", "--data", "made up", "--augment", "abcde"].map(String::from).into(),
         seed: 7,
         started: "2000-01-01T00:00:00Z".into(),

@@ -33,6 +33,10 @@ pub struct RunRecord {
     pub burn: String,
     /// Device that computed, for example `flex`.
     pub device: String,
+    /// The machines that trained it, one unless it went on elsewhere.
+    pub machines: Vec<String>,
+    /// What activations were stored as, for example `bf16`.
+    pub precision: String,
     /// The command and its arguments.
     pub command: Vec<String>,
     /// Seed of everything random.

@@ -20,12 +20,12 @@ use selfsame::train::{Config, EVENTS_FILE, Plan};
 use sha2::{Digest, Sha256};
 
 use crate::args::CheckpointName;
-use crate::commands::{check_out, quoted, typed};
+use crate::commands::{check_out, machine, quoted, typed};
 use crate::misuse;
 use crate::terminal::Terminal;
 
 pub const CONFIG_FILE: &str = "config.toml";
-const LOCK_FILE: &str = ".lock";
+pub const LOCK_FILE: &str = ".lock";
 const CHECKPOINTS: &str = "checkpoints";
 const CACHE: &str = "cache";
 /// What a run writes anew, and starting over therefore deletes. The cache knows by itself what it is of.
@@ -200,6 +200,12 @@ impl Run {
     }
 }
 
+/// Whether another process holds the folder of a run or of a forecast.
+pub fn in_use(path: &Path) -> bool {
+    let held = |lock: File| matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+    File::open(path.join(LOCK_FILE)).is_ok_and(held)
+}
+
 /// The name of something in `path` that no run writes, if there is any; anything at all unless the folder is `ours`.
 /// Hidden files are what systems and interrupted writes leave behind.
 fn stranger(path: &Path, ours: bool) -> std::io::Result<Option<String>> {
@@ -281,6 +287,8 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
         selfsame: env!("CARGO_PKG_VERSION").into(),
         burn: "0.22".into(),
         device: device.into(),
+        machines: vec![machine()],
+        precision: plan.encoder.precision.to_string(),
         command: typed(),
         seed: plan.seed,
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),

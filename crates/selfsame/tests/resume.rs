@@ -100,6 +100,26 @@ fn weights_for_use_are_those_of_the_state_whatever_a_kill_left() {
 }
 
 #[test]
+fn a_run_names_every_machine_that_trained_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    assert!(run(small("pretrain", &path)).status.success());
+    let file = path.join("run.json");
+    let read = || -> serde_json::Value { serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap() };
+    let mut record = read();
+    let here = record["machines"][0].clone();
+    assert!(record["machines"].as_array().unwrap().len() == 1 && !here.as_str().unwrap().is_empty());
+    let resume = ["pretrain".to_owned(), "--resume".to_owned(), path.display().to_string()];
+    for (finished, machines) in [(true, vec!["elsewhere".into()]), (false, vec!["elsewhere".into(), here])] {
+        record["finished"] = finished.into();
+        record["machines"] = serde_json::json!(["elsewhere"]);
+        std::fs::write(&file, record.to_string()).unwrap();
+        assert!(run(&resume).status.success());
+        assert_eq!(read()["machines"], serde_json::Value::from(machines));
+    }
+}
+
+#[test]
 fn threads_do_not_change_the_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let bytes: Vec<Vec<u8>> = ["1", "2", "3"]

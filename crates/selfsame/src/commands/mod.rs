@@ -32,7 +32,7 @@ pub fn typed() -> Vec<String> {
 }
 
 /// What the figures were made on.
-fn machine() -> String {
+pub fn machine() -> String {
     let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model =
         described.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, m)| m.trim()));

@@ -16,7 +16,7 @@ use selfsame::train::checkpoint::{self, Which};
 use selfsame::train::{Outcome, Plan, Progress, TrainError};
 use serde_json::json;
 
-use super::{INTERRUPTED, eval, init, quoted, report, shown, views};
+use super::{INTERRUPTED, eval, init, machine, quoted, report, shown, views};
 use crate::args::{CheckpointName, OnCollapse, Pretrain};
 use crate::run::{self, Run};
 use crate::terminal::{Bar, Terminal};
@@ -214,8 +214,13 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
 fn resume(args: &Pretrain, path: &std::path::Path, terminal: &Terminal) -> anyhow::Result<Trained> {
     let run = Run::open(path)?;
     let plan = run.plan()?;
-    let record = run.record()?;
+    let mut record = run.record()?;
     let dataset = run.load_own(&plan, args.strict, terminal)?;
+    // At once, since a run that is killed would not say so any more.
+    if !record.finished && !record.machines.contains(&machine()) {
+        record.machines.push(machine());
+        run.write_record(&record)?;
+    }
     Ok((run, plan, dataset, record))
 }
 

@@ -12,9 +12,9 @@ use selfsame::report::{write_atomic, write_json};
 use super::Settings;
 use crate::commands::quoted;
 use crate::misuse;
+use crate::run::LOCK_FILE;
 
 const SETTINGS_FILE: &str = "settings.json";
-const LOCK_FILE: &str = ".lock";
 /// What is computed so far.
 const PARTS: &str = "parts";
 
