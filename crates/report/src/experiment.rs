@@ -27,8 +27,8 @@ pub struct Experiment {
     pub commit: String,
     /// The command, word by word.
     pub command: Vec<String>,
-    /// The machine that the last command ran on.
-    pub machine: String,
+    /// The machines that runs were trained on; none where that was not recorded yet.
+    pub machines: Vec<String>,
     /// Processor threads of a run.
     pub threads: u64,
     /// Runs that it has.
@@ -120,19 +120,23 @@ pub struct Finding {
     pub of: u64,
 }
 
+impl Finding {
+    /// Whether it holds, and beyond the noise of seeds wherever it does. With one seed nothing measured is.
+    pub fn is_clear(&self) -> bool {
+        self.holds > 0 && self.clear == self.holds
+    }
+}
+
 impl Figure {
-    /// As it is printed, with the published figure in brackets.
+    /// The mean as it is printed, with so many decimals, and half of its interval behind a ±.
     pub fn text(&self, digits: usize) -> String {
-        let with = |mean: f64, half: Option<f64>| match half {
-            Some(half) => format!("{mean:.digits$} ±{half:.digits$}"),
-            None => format!("{mean:.digits$}"),
-        };
-        with(self.mean, self.half)
+        let mean = signed(self.mean, digits);
+        self.half.map_or(mean.clone(), |half| format!("{mean} ±{half:.digits$}"))
     }
 }
 
 impl ResultTable {
-    /// The table in Markdown: ours, and below it, where there are any, the published figures.
+    /// The table in Markdown: each column of ours, and to the right of it, where there are any, the published figures.
     ///
     /// ```
     /// use selfsame_report::experiment::{Figure, ResultColumn, ResultRow, ResultTable};
@@ -145,6 +149,7 @@ impl ResultTable {
     /// assert_eq!(table.markdown().lines().collect::<Vec<_>>(), lines);
     /// ```
     pub fn markdown(&self) -> String {
+        let digits = self.published_digits();
         let published: Vec<bool> = (0..self.columns.len()).map(|column| self.has_published(column)).collect();
         let mut head = vec![String::new()];
         for (column, published) in self.columns.iter().zip(&published) {
@@ -157,12 +162,21 @@ impl ResultTable {
             for ((column, figure), published) in self.columns.iter().zip(&row.figures).zip(&published) {
                 let text = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
                 line.push(text(figure.as_ref().map(|figure| figure.text(column.digits))));
-                let theirs = || text(figure.as_ref().and_then(|figure| Some(published_text(figure.published?))));
+                let theirs =
+                    || text(figure.as_ref().and_then(|figure| Some(published_text(figure.published?, digits))));
                 line.extend(published.then(theirs));
             }
             lines.push(line);
         }
         markdown(&lines)
+    }
+
+    /// Decimals that the figures were published with: a table gives all of them the same, and as numbers, 83.0 has lost
+    /// what 86.2 still has.
+    pub(crate) fn published_digits(&self) -> usize {
+        let figures = self.rows.iter().flat_map(|row| row.figures.iter().flatten());
+        let published = figures.filter_map(|figure| figure.published);
+        published.map(|(mean, half)| decimals(mean).max(half.map_or(0, decimals))).max().unwrap_or(0)
     }
 
     /// Whether a figure of the column has a published one beside it.
@@ -172,9 +186,15 @@ impl ResultTable {
     }
 }
 
-/// A published figure, with the digits it was published with.
-pub(crate) fn published_text((mean, half): (f64, Option<f64>)) -> String {
-    half.map_or_else(|| format!("{mean}"), |half| format!("{mean:.2} ±{half:.2}"))
+/// A published figure with the decimals of its table.
+pub(crate) fn published_text((mean, half): (f64, Option<f64>), digits: usize) -> String {
+    let mean = signed(mean, digits);
+    half.map_or(mean.clone(), |half| format!("{mean} ±{half:.digits$}"))
+}
+
+/// Decimals that a number needs to be told from all others.
+fn decimals(value: f64) -> usize {
+    value.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len())
 }
 
 impl Experiment {
@@ -238,4 +258,26 @@ fn markdown(lines: &[Vec<String>]) -> String {
     });
     let rule = format!("| {} |\n", rule.collect::<Vec<_>>().join(" | "));
     lines.first().map(line).unwrap_or_default() + &rule + &lines[1..].iter().map(line).collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_printed_with_a_minus_and_published_ones_with_their_digits() {
+        let figure = |mean: f64, published| Some(Figure { mean, published, ..Figure::default() });
+        assert_eq!(Figure { mean: -1.25, half: Some(0.5), ..Figure::default() }.text(1), "−1.2 ±0.5");
+        let row = |published| ResultRow { name: "a".into(), figures: vec![figure(-1.0, Some(published))] };
+        let table = |published: [(f64, Option<f64>); 2]| ResultTable {
+            columns: vec![ResultColumn { name: "x".into(), digits: 1, ..ResultColumn::default() }],
+            rows: published.map(row).into(),
+            ..ResultTable::default()
+        };
+        let text = table([(83.0, None), (86.2, None)]).markdown();
+        assert!(text.contains("| −1.0 |      83.0 |") && text.contains("|      86.2 |"), "{text}");
+        let text = table([(83.5, Some(0.1)), (82.0, Some(0.59))]).markdown();
+        assert!(text.contains("| 83.50 ±0.10 |") && text.contains("| 82.00 ±0.59 |"), "{text}");
+        assert!(table([(83.0, None), (86.0, None)]).markdown().contains("|        83 |"));
+    }
 }

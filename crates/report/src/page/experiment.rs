@@ -5,30 +5,31 @@ use maud::{Markup, html};
 use super::chart::{Axis, Dot, WIDTH, round, scatter};
 use super::format::{NONE, counted, duration};
 use super::{Section, document, map, protocol};
-use crate::experiment::{Experiment, Figure, ResultColumn, ResultRow, ResultTable, published_text};
+use crate::experiment::{Experiment, Figure, Finding, ResultColumn, ResultRow, ResultTable, published_text};
 
 /// Draws an experiment as one HTML page. Works for one that is under way: what is not there yet is left out.
 pub fn render_experiment(experiment: &Experiment) -> String {
-    let mut sections: Vec<Section> = Vec::new();
-    for (at, table) in experiment.tables.iter().enumerate() {
-        sections.push(results(table, at));
-    }
+    let mut sections = vec![results(&experiment.tables)];
     sections.extend(maps(experiment));
     sections.push(again(experiment));
     document(&experiment.title, &experiment.selfsame, header(experiment), &sections, None)
 }
 
 fn header(experiment: &Experiment) -> Markup {
-    let findings: Vec<_> = experiment.tables.iter().flat_map(|table| &table.findings).collect();
+    let several = experiment.tables.len() > 1;
+    let of = |table: &ResultTable| if several { format!(" on {}", table.name) } else { String::new() };
+    let findings: Vec<(String, &Finding)> = experiment
+        .tables
+        .iter()
+        .flat_map(|table| table.findings.iter().map(move |finding| (finding.claim.clone() + &of(table), finding)))
+        .collect();
     html! {
         p.eyebrow { (experiment.title) }
         @match findings.as_slice() {
             [] => h1.verdict { (counted(experiment.done, "run", "runs")) @if experiment.done < experiment.runs { " of " (experiment.runs) } "." },
-            findings => {
-                @for (at, finding) in findings.iter().enumerate() {
-                    @if at == 0 { h1.verdict { (finding.claim) ": " strong.trained { "holds in " (finding.holds) " of " (finding.of) } "." } }
-                    @else { p.judgement { (finding.claim) ": " strong { "holds in " (finding.holds) " of " (finding.of) } "." } }
-                }
+            [(claim, first), others @ ..] => {
+                h1.verdict { (claim) ": " strong.trained[first.is_clear()] { (outcome(first)) } "." }
+                @for (claim, finding) in others { p.judgement { (claim) ": " strong { (outcome(finding)) } "." } }
             }
         }
         p.judgement { (experiment.about) }
@@ -38,10 +39,32 @@ fn header(experiment: &Experiment) -> Markup {
     }
 }
 
-/// Anchors of the tables.
-const ANCHORS: [&str; 4] = ["results", "results-2", "results-3", "results-4"];
+/// What became of a claim, in a few words.
+fn outcome(finding: &Finding) -> String {
+    let Finding { holds, clear, of, .. } = finding;
+    let held = format!("holds in {holds} of {of}");
+    match (of, holds, clear) {
+        (0, ..) => "no run to tell by yet".to_owned(),
+        (_, 0, _) => held,
+        (.., 0) => held + ", no further than chance may go",
+        _ if finding.is_clear() => held + ", beyond chance",
+        _ => format!("{held}, beyond chance in {clear}"),
+    }
+}
 
-fn results(table: &ResultTable, at: usize) -> Section {
+fn results(tables: &[ResultTable]) -> Section {
+    let body = html! {
+        @for (number, table) in (1..).zip(tables) {
+            div id={ "results-" (number) } {
+                @if tables.len() > 1 { h3 { (table.name) } }
+                (results_of(table))
+            }
+        }
+    };
+    Section { id: "results", short: "Results", title: "What came out", body }
+}
+
+fn results_of(table: &ResultTable) -> Markup {
     let drawn: Vec<usize> = (0..table.columns.len()).filter(|&at| table.columns[at].drawn).collect();
     let figures: Vec<&Figure> = drawn.iter().flat_map(|&at| own(table, at)).collect();
     let ends = |figure: &&Figure| [-1.0, 1.0].map(|side| figure.mean + side * figure.half.unwrap_or(0.0));
@@ -49,34 +72,43 @@ fn results(table: &ResultTable, at: usize) -> Section {
     let axes =
         Axis::fit(figures.iter().flat_map(ends), if theirs.is_some() { 3 } else { 5 }).map(|ours| (ours, theirs));
     let published = axes.as_ref().is_some_and(|(_, theirs)| theirs.is_some());
-    let body = html! {
+    let digits = table.published_digits();
+    html! {
         @if !table.name.is_empty() { p.lead { "Images: " (table.name) ". Means over seeds; the line through a dot is its 95% interval." @if published { " Hollow, with an axis of their own: the published figures." } } }
         @else { p.lead { "Means over seeds; the line through a dot is its 95% interval." } }
         @if let Some((ours, theirs)) = &axes {
             div.scatters {
-                @for &at in &drawn { (dots(&table.columns[at], &table.rows, at, ours, theirs.as_ref())) }
+                @for &at in &drawn { (dots(table, at, ours, theirs.as_ref())) }
                 @for &at in &drawn { @if table.columns[at].agreement.is_some() && !published { (against_first(table, &drawn, at)) } }
             }
         }
-        div.scroll.card.results-table tabindex="0" role="region" aria-label="Table of results" { (grid(table)) }
+        div.scroll.card.results-table tabindex="0" role="region" aria-label="Table of results" { (grid(table, digits)) }
         @if let Some(source) = &table.source { p.quiet { "Small: the published figure. " (source) "." } }
         @if !table.findings.is_empty() {
             ul.ledger {
                 @for finding in &table.findings {
                     li {
-                        @if finding.of == 0 { span.state { "open" } }
-                        @else if finding.holds == finding.of { span.state.holds { "holds" } }
-                        @else if finding.holds == 0 { span.state.fails { "does not hold" } }
-                        @else { span.state { "holds in " (finding.holds) " of " (finding.of) } }
+                        (state(finding))
                         div { b { (finding.claim) } p { (finding.verdict) "." } }
                     }
                 }
             }
         }
         @for agreement in table.columns.iter().filter_map(ResultColumn::agreement) { p.quiet { (agreement) } }
-    };
-    let title = "What came out";
-    Section { id: ANCHORS[at.min(ANCHORS.len() - 1)], short: "Results", title, body }
+    }
+}
+
+/// A claim's mark: green only where it holds everywhere, and beyond chance.
+fn state(finding: &Finding) -> Markup {
+    html! {
+        @match (finding.holds, finding.of) {
+            (_, 0) => span.state { "open" },
+            (0, _) => span.state.fails { "does not hold" },
+            (holds, of) if holds < of => span.state { "holds in " (holds) " of " (of) },
+            _ if finding.is_clear() => span.state.holds { "holds" },
+            _ => span.state { "holds in the means" },
+        }
+    }
 }
 
 fn own(table: &ResultTable, column: usize) -> impl Iterator<Item = &Figure> {
@@ -84,9 +116,10 @@ fn own(table: &ResultTable, column: usize) -> impl Iterator<Item = &Figure> {
 }
 
 /// The rows of a column as dots, each with its interval; to the right of them, where there are any, the published ones.
-fn dots(column: &ResultColumn, rows: &[ResultRow], at: usize, ours: &Axis, theirs: Option<&Axis>) -> Markup {
+fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> Markup {
     const STEP: f64 = 22.0;
     const LETTER: f64 = 5.6;
+    let (column, rows, digits) = (&table.columns[at], &table.rows, table.published_digits());
     let longest = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
     let left = (12.0 + LETTER * longest as f64).clamp(40.0, 0.4 * WIDTH);
     let bottom = 8.0 + STEP * rows.len() as f64;
@@ -122,7 +155,7 @@ fn dots(column: &ResultColumn, rows: &[ResultRow], at: usize, ours: &Axis, their
                     text x=(left) y=(y + 4.0) text-anchor="end" { (name(&row.name)) }
                     @if let Some(figure) = row.figures.get(at).and_then(Option::as_ref) {
                         g.result {
-                            title { (row.name) ": " (figure.text(column.digits)) @if let Some(published) = figure.published { ", published " (published_text(published)) } }
+                            title { (row.name) ": " (figure.text(column.digits)) @if let Some(published) = figure.published { ", published " (published_text(published, digits)) } }
                             @if let (Some(axis), Some((published, _))) = (theirs, figure.published) { circle.published cx=(other(axis, published)) cy=(y) r="4" {} }
                             @if let Some(half) = figure.half { path.line d={ "M" (own(figure.mean - half)) " " (y) "H" (own(figure.mean + half)) } {} }
                             circle.dot cx=(own(figure.mean)) cy=(y) r="4.5" {}
@@ -150,7 +183,7 @@ fn against_first(table: &ResultTable, drawn: &[usize], at: usize) -> Markup {
     scatter(heading, &alternative, over, &dots, &|_, label| label.to_owned())
 }
 
-fn grid(table: &ResultTable) -> Markup {
+fn grid(table: &ResultTable, digits: usize) -> Markup {
     html! {
         table {
             thead { tr { th scope="col" { "" } @for column in &table.columns { th scope="col" { (column.name) } } } }
@@ -163,7 +196,7 @@ fn grid(table: &ResultTable) -> Markup {
                                 @match figure {
                                     Some(figure) => {
                                         b { (figure.text(column.digits)) }
-                                        @if let Some(published) = figure.published { small { (published_text(published)) } }
+                                        @if let Some(published) = figure.published { small { (published_text(published, digits)) } }
                                     }
                                     None => (NONE),
                                 }
@@ -193,11 +226,15 @@ fn again(experiment: &Experiment) -> Section {
         true => counted(experiment.runs, "run", "runs"),
         false => format!("{} of {} runs", experiment.done, experiment.runs),
     };
+    let machines = match experiment.machines.as_slice() {
+        [] => "not recorded".to_owned(),
+        machines => machines.join("; "),
+    };
     let rows = [
         ("Runs", runs),
         ("Training took, in all", duration(experiment.seconds)),
         ("Threads", experiment.threads.to_string()),
-        ("Machine", experiment.machine.clone()),
+        ("Trained on", machines),
         ("The first began", experiment.started.clone()),
         ("selfsame", format!("{}, commit {}", experiment.selfsame, experiment.commit)),
     ];
@@ -207,4 +244,86 @@ fn again(experiment: &Experiment) -> Section {
         table.protocol { tbody { @for (name, value) in &rows { tr { th scope="row" { (name) } td { (value) } } } } }
     };
     Section { id: "protocol", short: "Protocol", title: "How to do it again", body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding([holds, clear, of]: [u64; 3]) -> Finding {
+        Finding { claim: "More is better".into(), verdict: "so".into(), holds, clear, of }
+    }
+
+    fn page(sets: &[&str], findings: &[[u64; 3]]) -> String {
+        let figure = Figure { mean: 50.0, half: Some(1.0), seeds: 3, published: Some((83.0, None)) };
+        let table = |name: &&str| ResultTable {
+            name: (*name).into(),
+            source: Some("slides".into()),
+            columns: vec![ResultColumn { name: "x".into(), digits: 1, drawn: true, ..ResultColumn::default() }],
+            rows: vec![
+                ResultRow {
+                    name: "a".into(),
+                    figures: vec![Some(Figure { published: Some((86.2, None)), ..figure.clone() })],
+                },
+                ResultRow { name: "b".into(), figures: vec![Some(figure.clone())] },
+            ],
+            findings: findings.iter().copied().map(finding).collect(),
+        };
+        let machines = vec!["first".to_owned(), "second".to_owned()];
+        let tables = sets.iter().map(table).collect();
+        render_experiment(&Experiment { title: "T".into(), machines, tables, ..Experiment::default() })
+    }
+
+    #[test]
+    fn green_is_what_leaves_chance_behind_wherever_it_holds() {
+        let headline = |counts: [u64; 3]| {
+            let page = page(&["s"], &[counts]);
+            let from = page.find("<h1").unwrap();
+            page[from..from + page[from..].find("</h1>").unwrap()].to_owned()
+        };
+        for (counts, words, green) in [
+            ([2, 2, 2], "holds in 2 of 2, beyond chance<", true),
+            ([1, 1, 2], "holds in 1 of 2, beyond chance<", true),
+            ([2, 1, 2], "holds in 2 of 2, beyond chance in 1<", false),
+            ([2, 0, 2], "holds in 2 of 2, no further than chance may go<", false),
+            ([0, 0, 2], "holds in 0 of 2<", false),
+            ([0, 0, 0], "no run to tell by yet<", false),
+        ] {
+            let headline = headline(counts);
+            assert!(headline.contains(words) && headline.contains("trained") == green, "{headline}");
+        }
+        for (counts, mark) in [
+            ([2, 2, 2], "<span class=\"state holds\">holds</span>"),
+            ([2, 1, 2], "<span class=\"state\">holds in the means</span>"),
+            ([1, 1, 2], "<span class=\"state\">holds in 1 of 2</span>"),
+            ([0, 0, 2], "<span class=\"state fails\">does not hold</span>"),
+            ([0, 0, 0], "<span class=\"state\">open</span>"),
+        ] {
+            assert!(page(&["s"], &[counts]).contains(mark), "{mark}");
+        }
+    }
+
+    #[test]
+    fn several_sets_are_named_and_every_anchor_stands_once() {
+        let sets = ["one", "two", "three", "four", "five", "six"];
+        assert!(!page(&["one"], &[[1, 1, 1]]).contains("More is better on"));
+        let page = page(&sets, &[[1, 1, 1], [1, 0, 1]]);
+        for (number, set) in (1..).zip(sets) {
+            assert_eq!(page.matches(&format!("More is better on {set}: ")).count(), 2, "{set}");
+            assert_eq!(page.matches(&format!("id=\"results-{number}\"")).count(), 1, "{set}");
+        }
+        let mut anchors: Vec<&str> =
+            page.split(" id=\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+        let all = anchors.len();
+        anchors.sort_unstable();
+        anchors.dedup();
+        assert_eq!(anchors.len(), all);
+    }
+
+    #[test]
+    fn published_figures_keep_their_digits_and_machines_are_named() {
+        let page = page(&["one"], &[]);
+        assert!(page.contains("<small>83.0</small>") && page.contains("published 86.2"), "{page}");
+        assert!(page.contains("first; second"));
+    }
 }

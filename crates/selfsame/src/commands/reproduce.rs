@@ -190,7 +190,7 @@ impl Work<'_> {
             selfsame: env!("CARGO_PKG_VERSION").to_owned(),
             commit: env!("SELFSAME_COMMIT").to_owned(),
             command: typed(),
-            machine: machine(),
+            machines: vec![machine()],
             threads: self.threads.unwrap_or_else(rayon::current_num_threads) as u64,
             runs: cells.len() as u64,
             done: outcomes.len() as u64,
