@@ -27,6 +27,9 @@ pub const GRIDS: [(&str, &str); 3] = [
     ("precision", include_str!("../grids/precision.toml")),
 ];
 
+/// The option of runs and forecasts that changes their images.
+const IMAGE_SIZE: &str = "image-size";
+
 /// An experiment: each row's settings with each column's, on each set of images, once for each seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -81,6 +84,26 @@ pub enum Measure {
     /// The kNN accuracy on validation images at each quarter of the training, that on test images at its end, and the
     /// rank of the outputs.
     Along,
+}
+
+/// Parts of the training after which [`Measure::Along`] shows the kNN accuracy.
+pub const QUARTERS: u64 = 4;
+/// What a forecast's columns are called, but for the distance that each is of.
+pub const FORECAST_COLUMN: &str = "1 − σ % at ";
+
+impl Measure {
+    /// What its columns are called.
+    fn columns(self) -> Vec<String> {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        match self {
+            Self::Everything => own(&["kNN %", "gain %", "linear %", "centre %", "rank", "output rank", "seconds"]),
+            Self::Error => own(&["kNN error %"]),
+            Self::Along => {
+                let quarters = (1..=QUARTERS).map(|quarter| format!("after {quarter}/{QUARTERS}"));
+                quarters.chain(own(&["test", "output rank"])).collect()
+            }
+        }
+    }
 }
 
 /// Images that a table is of, and what was published of them.
@@ -203,7 +226,8 @@ impl Grid {
         };
         let grid: Self = toml::from_str(&text).map_err(|e| misuse(format!("{name}: {e}")))?;
         let refuse = |cause: String| misuse(format!("{name}: {cause}"));
-        let grid = grid.at(scale).map_err(refuse)?.on(data).with(with).map_err(refuse)?;
+        let sets = grid.sets.clone();
+        let grid = grid.at(scale).map_err(refuse)?.on(data, &sets).with(with).map_err(refuse)?;
         grid.cells().map_err(refuse)?;
         grid.check_claims().map_err(refuse)?;
         Ok(grid)
@@ -243,19 +267,19 @@ impl Grid {
         Ok(self)
     }
 
-    /// The grid on other images, where it or the scale names any: a single table, which keeps the published figures of the
-    /// first set beside it.
-    fn on(mut self, data: Option<&str>) -> Self {
+    /// The grid on other images, where it or the scale names any: a single table, which has beside it what was published
+    /// of the set, among all that there are `sets` of, that the images are called after.
+    fn on(mut self, data: Option<&str>, sets: &[Set]) -> Self {
         if let Some(data) = data {
             self.all.insert("data".to_owned(), data.into());
         }
-        if let Some(data) = self.all.get("data").and_then(toml::Value::as_str) {
-            self.sets.truncate(1);
-            for set in &mut self.sets {
-                let stem = Path::new(data).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-                set.name = stem.unwrap_or_else(|| data.to_owned());
-                data.clone_into(&mut set.data);
-            }
+        if let Some(data) = self.all.get("data").and_then(toml::Value::as_str)
+            && !self.sets.is_empty()
+        {
+            let stem = Path::new(data).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            let name = stem.unwrap_or_else(|| data.to_owned());
+            let published = namesake(&name, sets).and_then(|set| set.published.clone());
+            self.sets = vec![Set { name, data: data.to_owned(), published }];
         }
         self
     }
@@ -285,6 +309,11 @@ impl Grid {
     /// Names of the columns of settings: one that is empty, where there are none.
     pub fn column_names(&self) -> Vec<String> {
         if self.columns.is_empty() { vec![String::new()] } else { self.columns.iter().map(label).collect() }
+    }
+
+    /// Names of the columns that its runs fill.
+    pub fn measured_names(&self) -> Vec<String> {
+        if self.columns.is_empty() { self.measure.columns() } else { self.column_names() }
     }
 
     /// Its runs: all cells with the first seed, then with the second, so that an interrupted table is a whole one of
@@ -339,25 +368,46 @@ impl Grid {
         Ok(options)
     }
 
-    /// The command that makes the forecast of the rows' views, but for its folder.
+    /// The command that makes the forecast of the rows' views, but for its folder: of the images that the runs are of.
     pub fn forecast_options(&self) -> Option<Result<Vec<String>, String>> {
-        let forecast = self.forecast.as_ref()?;
-        let mut settings = Table::new();
-        let own = self.sets.first().map(|set| set.data.as_str().into());
-        if let Some(data) = own.or_else(|| self.all.get("data").cloned()) {
-            settings.insert("data".to_owned(), data);
-        }
-        settings.extend(forecast.clone());
+        let mut settings = self.forecast_settings()?;
         let policies = self.rows.iter().filter_map(|row| row.get("augment").cloned()).collect();
         settings.insert("policies".to_owned(), toml::Value::Array(policies));
         let words = settings.iter().map(|(key, value)| option(key, value)).collect::<Result<Vec<_>, _>>();
         Some(words.map(|words| words.concat()))
     }
 
-    /// That the claims are about rows there are, and published figures as many as cells.
+    /// The side of the forecast's images, where one is named.
+    pub fn forecast_size(&self) -> Option<i64> {
+        self.forecast_settings()?.get(IMAGE_SIZE)?.as_integer()
+    }
+
+    fn forecast_settings(&self) -> Option<Table> {
+        let forecast = self.forecast.as_ref()?;
+        let mut settings = Table::new();
+        let own = self.sets.first().map(|set| set.data.as_str().into());
+        if let Some(data) = own.or_else(|| self.all.get("data").cloned()) {
+            settings.insert("data".to_owned(), data);
+        }
+        let size = |options: &Table| options.get(IMAGE_SIZE).map(|size| (IMAGE_SIZE.to_owned(), size.clone()));
+        settings.extend(size(&self.all));
+        settings.extend(forecast.clone());
+        settings.extend(size(&self.with));
+        Some(settings)
+    }
+
+    /// That the claims are about rows and columns there are, and published figures no more than cells.
     fn check_claims(&self) -> Result<(), String> {
-        let rows = self.row_names();
+        let (rows, columns) = (self.row_names(), self.measured_names());
+        let is_forecast = |name: &str| self.forecast.is_some() && name.starts_with(FORECAST_COLUMN);
         for claim in &self.claims {
+            if let Some(absent) = claim.columns.iter().find(|name| !columns.contains(name) && !is_forecast(name)) {
+                return Err(format!(
+                    "the claim {:?} looks into {absent}, which no column is called; there are {}",
+                    claim.says,
+                    columns.join(", ")
+                ));
+            }
             if let Some(absent) = claim.rows.iter().find(|row| !rows.contains(row)) {
                 return Err(format!("the claim {:?} is about {absent}, which no row is called", claim.says));
             }
@@ -385,9 +435,24 @@ impl Grid {
                     set.name
                 ));
             }
+            if let Some(longest) = published.values.iter().map(Vec::len).max().filter(|&many| many > columns.len()) {
+                return Err(format!(
+                    "the published figures of {} are for {longest} columns, and there are {}",
+                    set.name,
+                    columns.len()
+                ));
+            }
         }
         Ok(())
     }
+}
+
+/// The set whose name the images' name contains, by letters and digits alone; of several the longest, since cifar100
+/// contains cifar10.
+fn namesake<'a>(images: &str, sets: &'a [Set]) -> Option<&'a Set> {
+    let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+    let named = |set: &&Set| !plain(&set.name).is_empty() && plain(images).contains(&plain(&set.name));
+    sets.iter().filter(named).max_by_key(|set| plain(&set.name).len())
 }
 
 /// A row's name, or its settings.
@@ -472,8 +537,39 @@ mod tests {
         let cells = grid.cells().unwrap();
         assert_eq!(cells.len(), 60);
         assert!(cells.iter().all(|cell| cell.options.contains(&"--data=photos".to_owned())));
-        assert!(grid.sets[0].published.is_some());
+        assert_eq!(grid.sets[0].published, None);
         assert_eq!(cells[0].name(), "photos-a-b-c-d-e-SimCLR-seed0");
+    }
+
+    #[test]
+    fn images_have_what_was_published_of_the_set_they_are_called_after() {
+        let source = |data: &str| {
+            let [set] = <[Set; 1]>::try_from(Grid::read("table1", None, Some(data), &[]).unwrap().sets).unwrap();
+            set.published.map(|published| published.source)
+        };
+        for data in ["cifar10.tar", "data/CIFAR-10", "there/cifar_10-jpeg"] {
+            assert!(source(data).unwrap().contains("CIFAR-10,"), "{data}");
+        }
+        // Though the small scale alone would not take it.
+        assert!(source("cifar100.tar").unwrap().contains("CIFAR-100,"));
+        assert_eq!(source("cifar10/photos"), None);
+        assert_eq!(source("glyphs"), None);
+    }
+
+    #[test]
+    fn a_forecast_is_of_the_images_that_the_runs_are_of() {
+        let with = |text: &str| [setting(text).unwrap()];
+        let sizes = |scale: &str, with: &[(String, toml::Value)]| {
+            let grid = Grid::read("pairs", Some(scale), None, with).unwrap();
+            let options = grid.forecast_options().unwrap().unwrap();
+            let sizes: Vec<String> = options.into_iter().filter(|option| option.contains("image-size")).collect();
+            assert_eq!(grid.forecast_size().is_some(), !sizes.is_empty());
+            sizes
+        };
+        assert_eq!(sizes("small", &[]), ["--image-size=16"]);
+        assert_eq!(sizes("small", &with("image-size=24")), ["--image-size=24"]);
+        assert_eq!(sizes("smoke", &with("image-size=24")), ["--image-size=24"]);
+        assert!(sizes("paper", &with("epochs=3")).is_empty());
     }
 
     #[test]
@@ -551,6 +647,16 @@ mod tests {
         assert!(published("[[[1.0]], [[2.0, 0.1]]]").is_ok());
         assert!(published("[[[1.0]], [[2.0, 0.1]], [[1.0]]]").is_err());
         assert!(published("[[[]]]").is_err());
+        let eight = vec!["[1.0]"; 8].join(", ");
+        assert!(published(&format!("[[{eight}]]")).unwrap_err().contains("for 8 columns, and there are 7"));
+        let column = |name: &str, more: &str| {
+            claims(&format!("{more}claims = [{{ says = 'x', kind = 'best', rows = ['a'], columns = ['{name}'] }}]"))
+        };
+        assert!(column("rank", "").is_ok());
+        assert!(column("Rank", "").unwrap_err().contains("looks into Rank"));
+        assert!(column("rank", "columns = [{ epochs = 1 }]\n").is_err());
+        assert!(column("1", "columns = [{ epochs = 1 }]\n").is_ok());
+        assert!(column("1 − σ % at 41", "").is_err() && column("1 − σ % at 41", "forecast = {}\n").is_ok());
     }
 
     #[test]

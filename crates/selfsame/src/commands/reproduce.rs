@@ -107,7 +107,7 @@ impl Work<'_> {
         if let Some(options) = self.grid.forecast_options()
             // One of the parts makes it, so that none is made twice.
             && self.shard.0 == 1
-            && results::forecast(&folder)?.is_none()
+            && results::forecast(&folder, self.grid)?.is_none()
         {
             bar.line("the forecast of the rows' views");
             let mut command = self.command("forecast")?;
@@ -183,7 +183,7 @@ impl Work<'_> {
         let cells = grid.cells().map_err(misuse)?;
         let outcomes: Vec<Outcome> =
             cells.iter().map(|cell| outcome(cell, out)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
-        let forecast = results::forecast(&out.join("forecast"))?;
+        let forecast = results::forecast(&out.join("forecast"), grid)?;
         let experiment = Experiment {
             title: grid.title.clone(),
             about: grid.about.clone(),

@@ -36,6 +36,9 @@ pub struct Outcome {
     pub collapse: Option<String>,
     /// Epochs of training.
     pub epochs: u64,
+    /// The machines that it was trained on, and what activations were stored as; empty where that was not recorded.
+    pub machines: Vec<String>,
+    pub precision: String,
     /// Seconds of training.
     pub seconds: f64,
     /// When it began.
@@ -55,7 +58,8 @@ fn damaged(run: &Path, name: &str) -> String {
     format!("{}: damaged; delete it, and run the grid again", run.join(name).display())
 }
 
-/// What came of a cell, if its run is complete.
+/// What came of a cell, if its run is complete: an evaluation of other weights than the last, such as
+/// `eval --checkpoint best` leaves behind, is none.
 pub fn outcome(cell: &Cell, out: &Path) -> anyhow::Result<Option<Outcome>> {
     let run = cell.run(out);
     let (Some(record), Some(evaluation)) = (read_own(&run, RUN_FILE)?, read_own(&run, EVAL_FILE)?) else {
@@ -71,6 +75,10 @@ pub fn outcome(cell: &Cell, out: &Path) -> anyhow::Result<Option<Outcome>> {
     };
     let metrics = read_own(&run, METRICS_FILE)?.unwrap_or_default();
     let points: Vec<MetricPoint> = metrics.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let last = points.last().map(|point| point.step);
+    if evaluation.step.zip(last).is_some_and(|(measured, last)| measured != last) {
+        return Ok(None);
+    }
     let watched = |name: &str| points.last().and_then(|point| point.watched.get(name).copied());
     Ok(Some(Outcome {
         set: cell.set.clone(),
@@ -88,6 +96,8 @@ pub fn outcome(cell: &Cell, out: &Path) -> anyhow::Result<Option<Outcome>> {
         output_std: watched("output_std"),
         collapse: record.collapse,
         epochs: record.epochs,
+        machines: record.machines,
+        precision: record.precision,
         seconds: record.seconds,
         started: record.started,
     }))

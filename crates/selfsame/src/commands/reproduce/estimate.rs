@@ -66,13 +66,7 @@ pub fn estimate(
         measured.insert(kind.clone(), measure.cost(cell, terminal)?);
     }
     bar.finish();
-    let cost = |cell: &Cell| {
-        let [corner, row, column] = needed(cell).map(|kind| measured[&kind]);
-        // What is timed can seem shorter than it is.
-        let training = (row.training + column.training - corner.training).max(0.5 * row.training.min(column.training));
-        Cost { training, measuring: corner.measuring }
-    };
-    let costs: Vec<Cost> = left.iter().map(|cell| cost(cell)).collect();
+    let costs: Vec<Cost> = left.iter().map(|cell| cost(needed(cell).map(|kind| measured[&kind]))).collect();
     let seconds: f64 = costs.iter().map(|cost| cost.training + cost.measuring).sum();
     let threads = threads.unwrap_or_else(rayon::current_num_threads);
     let of = if shard.1 > 1 { format!(" of part {}/{}", shard.0, shard.1) } else { String::new() };
@@ -89,7 +83,7 @@ pub fn estimate(
             kinds.len()
         ));
     }
-    if grid.forecast.is_some() && results::forecast(&out.join("forecast"))?.is_none() {
+    if grid.forecast.is_some() && results::forecast(&out.join("forecast"), grid)?.is_none() {
         terminal.say("  the forecast comes on top");
     }
     Ok(json!({
@@ -103,6 +97,17 @@ pub fn estimate(
             "run": cell.name(), "training_seconds": cost.training, "measuring_seconds": cost.measuring
         })).collect::<Vec<_>>(),
     }))
+}
+
+/// What a run takes, by what was timed: the first row's run in the first column, its own row's there, and the first row's
+/// in its own column.
+fn cost(timed: [Cost; 3]) -> Cost {
+    let both = |of: fn(Cost) -> f64| {
+        let [corner, row, column] = timed.map(of);
+        // What is timed can seem shorter than it is.
+        (row + column - corner).max(0.5 * row.min(column))
+    };
+    Cost { training: both(|cost| cost.training), measuring: both(|cost| cost.measuring) }
 }
 
 /// What is kept from one kind of run to the next.
@@ -151,4 +156,19 @@ fn evaluation(plan: &Plan, dataset: &Dataset, on: &str) -> anyhow::Result<f64> {
     };
     evaluate(&subject, &mut |_| ())?;
     Ok(start.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_takes_what_its_row_and_its_column_add() {
+        let timed = |training, measuring| Cost { training, measuring };
+        let [corner, row, column] = [timed(10.0, 3.0), timed(14.0, 9.0), timed(20.0, 3.0)];
+        let found = cost([corner, row, column]);
+        assert_eq!([found.training, found.measuring], [24.0, 9.0]);
+        let found = cost([timed(10.0, 3.0), timed(4.0, 3.0), timed(5.0, 3.0)]);
+        assert_eq!([found.training, found.measuring], [2.0, 3.0]);
+    }
 }

@@ -6,10 +6,10 @@ use anyhow::Context;
 use selfsame::augment::Policy;
 use selfsame::report::experiment::{Figure, Finding, ResultColumn, ResultRow, ResultTable};
 use selfsame::report::forecast::{FORECAST_FILE, Forecast};
-use selfsame::report::{MeanInterval, mean_interval};
+use selfsame::report::{MeanInterval, mean_interval, signed};
 use selfsame::theory::kendall_tau;
 
-use crate::grid::{Claim, ClaimKind, Grid, Measure, Outcome, Set};
+use crate::grid::{Claim, ClaimKind, FORECAST_COLUMN, Grid, Measure, Outcome, QUARTERS, Set};
 
 /// A column's figures by row and seed, before they are means.
 struct Column {
@@ -34,17 +34,17 @@ pub fn tables(grid: &Grid, outcomes: &[Outcome], forecast: Option<&Forecast>) ->
     grid.sets().iter().map(|set| table(grid, set, outcomes, forecast)).collect()
 }
 
-/// The forecast that was made of the rows' views, if it is complete.
-pub fn forecast(folder: &Path) -> anyhow::Result<Option<Forecast>> {
+/// The forecast that was made of the rows' views, if it is complete, and of images as large as those of the runs.
+pub fn forecast(folder: &Path, grid: &Grid) -> anyhow::Result<Option<Forecast>> {
     let path = folder.join(FORECAST_FILE);
-    match std::fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        text => {
-            let text = text.with_context(|| path.display().to_string())?;
-            let damaged = || format!("{}: damaged; delete its folder, and run the grid again", path.display());
-            serde_json::from_slice(&text).map(Some).with_context(damaged)
-        }
-    }
+    let text = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.with_context(|| path.display().to_string())?,
+    };
+    let damaged = || format!("{}: damaged; delete its folder, and run the grid again", path.display());
+    let found: Forecast = serde_json::from_slice(&text).with_context(damaged)?;
+    let as_large = grid.forecast_size().is_none_or(|size| size == i64::from(found.image_size));
+    Ok(as_large.then_some(found))
 }
 
 fn table(grid: &Grid, set: &Set, outcomes: &[Outcome], forecast: Option<&Forecast>) -> ResultTable {
@@ -117,7 +117,7 @@ fn measured(grid: &Grid, set: &Set, outcomes: &[&Outcome], rows: &[String]) -> V
                 with("centre %", 1, &percent(|o| o.centre_acc1)),
                 undrawn(beside(with("rank", 1, &|o| o.rankme), &|o| o.untrained_rankme)),
                 undrawn(with("output rank", 1, &|o| o.output_rank_me)),
-                undrawn(with("seconds", 0, &|o| Some(o.seconds))),
+                Column { smaller_is_better: true, ..undrawn(with("seconds", 0, &|o| Some(o.seconds))) },
             ],
             Measure::Error => {
                 let error = with("kNN error %", 1, &percent(|o| 1.0 - o.knn_acc1));
@@ -145,9 +145,6 @@ fn measured(grid: &Grid, set: &Set, outcomes: &[&Outcome], rows: &[String]) -> V
     columns
 }
 
-/// Parts of the training after which the kNN accuracy is shown.
-const QUARTERS: u64 = 4;
-
 /// The kNN accuracy on validation images after so many quarters of the training: what was measured nearest to there.
 fn along(outcome: &Outcome, quarter: u64) -> Option<f64> {
     let wanted = outcome.epochs as f64 * quarter as f64 / QUARTERS as f64;
@@ -170,7 +167,7 @@ fn forecast_columns(grid: &Grid, forecast: &Forecast) -> Vec<Column> {
         let figures: Vec<Option<(f64, Option<f64>)>> = grid.rows.iter().map(figure).collect();
         Column {
             name: format!(
-                "1 − σ % at {:.0}",
+                "{FORECAST_COLUMN}{:.0}",
                 forecast.deltas.get(delta).map_or(f64::NAN, |found| found.levels.unwrap_or(found.delta))
             ),
             digits: 1,
@@ -277,7 +274,7 @@ fn standing(claim: &Claim, column: &Column, rows: &[String]) -> Option<Standing>
             let order: Vec<usize> = claim.rows.iter().map(at).collect::<Option<_>>()?;
             let steps = order.windows(2).map(|pair| gain(column, pair[0], pair[1])).collect::<Option<Vec<_>>>()?;
             let wrong = |(step, pair): (&Gain, &[String])| match -step.mean {
-                behind if behind > 0.0 => Some(format!("{} is {behind:.1} behind {}", pair[0], pair[1])),
+                behind if behind > 0.0 => Some(format!("{} is {} behind {}", pair[0], signed(behind, 1), pair[1])),
                 0.0 => Some(format!("{} is level with {}", pair[0], pair[1])),
                 _ => None,
             };
@@ -287,19 +284,21 @@ fn standing(claim: &Claim, column: &Column, rows: &[String]) -> Option<Standing>
         ClaimKind::LargestStep => {
             let (to, from) = (at(first)?, at(rest.first()?)?);
             let claimed = gain(column, to, from)?;
-            let mut wrong = Vec::new();
+            let (mut wrong, mut clear) = (Vec::new(), claimed.clear);
             // Rows are the best first, so that each is a step above the next.
             for lower in 1..rows.len() {
                 if (lower - 1, lower) == (to, from) {
                     continue;
                 }
-                let other = gain(column, lower - 1, lower)?;
-                if other.mean >= claimed.mean {
+                let further = contrast(column, &[(to, 1.0), (from, -1.0), (lower - 1, -1.0), (lower, 1.0)])?;
+                clear &= further.clear;
+                if further.mean <= 0.0 {
                     let [name, from] = [&rows[lower - 1], &rows[lower]];
-                    wrong.push(format!("{name} over {from} gains {:.1}, this {:.1}", other.mean, claimed.mean));
+                    let [other, own] = [claimed.mean - further.mean, claimed.mean].map(|mean| signed(mean, 1));
+                    wrong.push(format!("{name} over {from} gains {other}, this {own}"));
                 }
             }
-            Some(stands(wrong, claimed.clear))
+            Some(stands(wrong, clear))
         }
         ClaimKind::Best | ClaimKind::Worst => {
             let own = at(first)?;
@@ -313,9 +312,10 @@ fn standing(claim: &Claim, column: &Column, rows: &[String]) -> Option<Standing>
                 }
             }
             let furthest = passed.iter().max_by(|a, b| a.0.total_cmp(&b.0));
-            let wrong = furthest.map(|(by, row)| {
+            let wrong = furthest.map(|&(by, row)| {
                 let end = if claim.kind == ClaimKind::Best { "ahead" } else { "below" };
-                format!("{} of {} are {end} or level, {row} the most, by {by:.1}", passed.len(), rows.len() - 1)
+                let (of, by) = (rows.len() - 1, signed(by, 1));
+                format!("{} of {of} are {end} or level, {row} the most, by {by}", passed.len())
             });
             Some(stands(wrong.into_iter().collect(), clear))
         }
@@ -326,22 +326,31 @@ fn stands(wrong: Vec<String>, clear: bool) -> Standing {
     if wrong.is_empty() { Standing::Holds { clear } } else { Standing::Fails(wrong.join("; ")) }
 }
 
-/// By how much a row is better than another.
+/// By how much a row is better than another, or a step further than another.
 struct Gain {
     mean: f64,
-    /// Whether that is beyond the noise: of seeds, by the 95 % interval of the differences, seed by seed; of a figure
-    /// with an interval of its own, where the two do not meet.
+    /// Whether that is beyond the noise: of seeds, by the 95 % interval of the differences, seed by seed; of figures with
+    /// intervals of their own, where it is more than all of these together.
     clear: bool,
 }
 
 fn gain(column: &Column, better: usize, worse: usize) -> Option<Gain> {
+    contrast(column, &[(better, 1.0), (worse, -1.0)])
+}
+
+/// A sum of rows, each so many times, over the seeds that all of them have.
+fn contrast(column: &Column, terms: &[(usize, f64)]) -> Option<Gain> {
     let sign = if column.smaller_is_better { -1.0 } else { 1.0 };
-    let [of, than] = [better, worse].map(|row| &column.samples[row]);
-    let other = |seed: u64| than.iter().find(|sample| sample.0 == seed).map(|sample| sample.1);
-    let differences: Vec<f64> = of.iter().filter_map(|(seed, value)| Some(sign * (value - other(*seed)?))).collect();
-    let MeanInterval { mean, half } = mean_interval(&differences)?;
-    let apart = column.halves[better].zip(column.halves[worse]).map(|(a, b)| a + b);
-    Some(Gain { mean, clear: half.or(apart).is_some_and(|half| mean > half) })
+    let mut times = vec![0.0; column.samples.len()];
+    terms.iter().for_each(|&(row, weight)| times[row] += sign * weight);
+    let taken: Vec<(usize, f64)> = times.into_iter().enumerate().filter(|&(_, times)| times != 0.0).collect();
+    let value =
+        |row: usize, seed: u64| column.samples[row].iter().find(|sample| sample.0 == seed).map(|sample| sample.1);
+    let with = |seed: u64| taken.iter().map(|&(row, times)| Some(times * value(row, seed)?)).sum::<Option<f64>>();
+    let seeds = column.samples[taken.first()?.0].iter().map(|sample| sample.0);
+    let MeanInterval { mean, half } = mean_interval(&seeds.filter_map(with).collect::<Vec<_>>())?;
+    let own = taken.iter().map(|&(row, times)| Some(times.abs() * column.halves[row]?)).sum::<Option<f64>>();
+    Some(Gain { mean, clear: half.or(own).is_some_and(|half| mean > half) })
 }
 
 #[cfg(test)]
@@ -406,6 +415,42 @@ mod tests {
         assert!(found.verdict.contains("1 of 2 are ahead or level, best the most, by 1.0"), "{}", found.verdict);
         let found = verdict(ClaimKind::Worst, &["best"], &[small_then_large()]);
         assert!(found.verdict.contains("2 of 2 are below or level, worst the most, by 21.0"), "{}", found.verdict);
+    }
+
+    #[test]
+    fn the_largest_step_is_clear_only_against_every_other() {
+        let claimed = |samples: &[&[f64]]| verdict(ClaimKind::LargestStep, &["best", "middle"], &[column(samples)]);
+        // Steps of 10, 11 and 12 with each seed, beside one of 2 and beside one that is hardly smaller.
+        let found = claimed(&[&[32.0, 33.0, 34.1], &[22.0, 22.0, 22.0], &[20.0, 20.0, 20.0]]);
+        assert_eq!((found.holds, found.clear), (1, 1));
+        let found = claimed(&[&[32.0, 33.0, 34.1], &[22.0, 22.0, 22.0], &[11.0, 12.0, 11.5]]);
+        assert_eq!((found.holds, found.clear), (1, 0));
+        // The same seeds that gain here gain there: it is the difference that counts, not whether intervals meet.
+        let found = claimed(&[&[60.0, 80.0, 100.1], &[32.0, 42.0, 52.0], &[10.0, 10.0, 10.0]]);
+        assert_eq!((found.holds, found.clear), (1, 1));
+        let found = claimed(&[&[32.0], &[22.0], &[20.0]]);
+        assert_eq!((found.holds, found.clear), (1, 0));
+        // A step that is behind says so with a minus.
+        let found = claimed(&[&[20.0], &[22.0], &[20.0]]);
+        assert!(found.verdict.contains("gains 2.0, this −2.0"), "{}", found.verdict);
+        // Of figures with intervals of their own, the middle row's counts twice.
+        let with = |half: f64| Column { halves: vec![Some(half); 3], ..column(&[&[30.0], &[20.0], &[18.0]]) };
+        let clear = |half: f64| verdict(ClaimKind::LargestStep, &["best", "middle"], &[with(half)]).clear;
+        assert_eq!([clear(1.9), clear(2.1)], [1, 0]);
+    }
+
+    #[test]
+    fn columns_are_called_what_claims_call_them() {
+        for text in ["", "measure = 'error'", "measure = 'along'", "columns = [{ name = 'x' }, { epochs = 2 }]"] {
+            let grid: Grid =
+                toml::from_str(&format!("title = ''\nabout = ''\nrows = [{{ epochs = 1 }}]\n{text}")).unwrap();
+            let [table] = <[ResultTable; 1]>::try_from(tables(&grid, &[], None)).unwrap();
+            let names: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+            assert_eq!(names, grid.measured_names());
+            let smaller = table.columns.iter().filter(|column| column.smaller_is_better);
+            assert!(smaller.map(|column| column.name.as_str()).all(|name| ["seconds", "kNN error %"].contains(&name)));
+            assert!(table.columns.iter().all(|column| column.name != "seconds" || column.smaller_is_better));
+        }
     }
 
     #[test]
