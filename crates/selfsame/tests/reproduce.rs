@@ -3,8 +3,12 @@
 #[allow(dead_code, reason = "a grid has its own small settings")]
 mod common;
 
-use std::path::Path;
-use std::process::Stdio;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, SystemTime};
 
 use common::{run, said};
 use serde_json::Value;
@@ -50,6 +54,12 @@ fn shards_make_the_table_of_one_process_and_a_stopped_cell_goes_on() {
     assert!(output.status.success(), "{}", said(&output));
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(printed["outcomes"].as_array().unwrap().len(), 4);
+    let machines = printed["machines"].as_array().unwrap();
+    assert!(machines.len() == 1 && !machines[0].as_str().unwrap().is_empty());
+    for outcome in printed["outcomes"].as_array().unwrap() {
+        assert_eq!(outcome["machines"], printed["machines"]);
+        assert!(["bf16", "f32"].contains(&outcome["precision"].as_str().unwrap()));
+    }
     assert!(std::fs::read_to_string(whole.join("table.md")).unwrap().contains("| long queue "));
 
     let output = reproduce(&grid, &shared, &["--shard", "2/2"]);
@@ -66,8 +76,137 @@ fn shards_make_the_table_of_one_process_and_a_stopped_cell_goes_on() {
     let output = reproduce(&grid, &shared, &[]);
     assert!(output.status.success() && !said(&output).contains("run 1 of"), "{}", said(&output));
     std::fs::write(&grid, GRID.replace("epochs = 2", "epochs = 3")).unwrap();
-    let output = reproduce(&grid, &shared, &[]);
-    assert!(output.status.code() == Some(2) && said(&output).contains("--out"), "{}", said(&output));
+    for dry in [&[][..], &["--dry-run"]] {
+        let output = reproduce(&grid, &shared, dry);
+        assert!(output.status.code() == Some(2) && said(&output).contains("--out"), "{}", said(&output));
+    }
+}
+
+/// A command that goes on while the test does something.
+fn start(grid: &Path, out: &Path) -> Child {
+    let [grid, out] = [grid, out].map(|path| path.display().to_string());
+    let mut command = common::selfsame(["reproduce", &grid, "--out", &out]);
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until a line of what it says contains `words`; what it says after that comes back once it has ended.
+fn until(child: &mut Child, words: &str) -> std::thread::JoinHandle<String> {
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains(words)), "it never said {words}");
+    std::thread::spawn(move || lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Every file below a folder, with what is in it and when it was written.
+fn files(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
+    let mut found = BTreeMap::new();
+    for entry in folder.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let written = path.metadata().unwrap().modified().unwrap();
+            found.insert(path.clone(), (std::fs::read(&path).unwrap(), written));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_command_that_is_killed_goes_on_and_every_cell_is_done_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let grid = folder.path().join("small.toml");
+    let text = GRID.replace("[0, 1]", "[0]").replace("epochs = 2", "epochs = 60");
+    let set = "[[rows]]\nmethod = 'byol'\n[[sets]]\nname = 'Glyphs'\ndata = 'glyphs'\n\
+               [sets.published]\nsource = 'nobody'\nvalues = [[[83.0]], [[86.5]], [[-1.5]]]\n";
+    std::fs::write(&grid, text + set).unwrap();
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
+    let output = reproduce(&grid, &whole, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let table = std::fs::read_to_string(whole.join("table.md")).unwrap();
+    assert!(table.contains("|      83.0 |") && table.contains("|      −1.5 |") && table.contains("nobody"), "{table}");
+
+    let [first, second] = ["Glyphs-simclr-seed0", "Glyphs-long-queue-seed0"].map(|name| killed.join("runs").join(name));
+    let mut child = start(&grid, &killed);
+    while !second.join("config.toml").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its second run");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!second.join("eval.json").exists(), "the run was over before the kill");
+    let done = files(&first);
+    let output = reproduce(&grid, &killed, &[]);
+    let words = said(&output);
+    assert!(output.status.success() && !words.contains("failed") && !words.contains("run 1 of 3"), "{words}");
+    assert!(words.contains("run 2 of 3") && words.contains("run 3 of 3"), "{words}");
+    assert!(files(&first) == done, "what was done has been touched");
+    assert_eq!(results(&killed), results(&whole));
+    let metrics = std::fs::read_to_string(second.join("metrics.jsonl")).unwrap();
+    let step = |line: &str| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64().unwrap();
+    assert!(metrics.lines().map(step).is_sorted_by(|a, b| a < b), "a step is there twice");
+}
+
+#[test]
+fn what_another_process_holds_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (grid, out) = (folder.path().join("small.toml"), folder.path().join("out"));
+    std::fs::write(&grid, GRID.replace("[0, 1]", "[0]")).unwrap();
+    let output = reproduce(&grid, &out, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let whole = results(&out);
+    let locked = |path: PathBuf| {
+        let file = File::create(path).unwrap();
+        file.lock().unwrap();
+        file
+    };
+
+    // A run, such as one whose parent was killed.
+    let cell = out.join("runs/simclr-seed0");
+    std::fs::remove_file(cell.join("eval.json")).unwrap();
+    let lock = locked(cell.join(".lock"));
+    if cfg!(unix) {
+        let mut child = start(&grid, &out);
+        let rest = until(&mut child, "waiting until it ends");
+        let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(interrupted.success());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert!(rest.join().unwrap().contains("goes on"));
+    }
+    let mut child = start(&grid, &out);
+    let rest = until(&mut child, "waiting until it ends");
+    assert!(!cell.join("eval.json").exists());
+    drop(lock);
+    assert!(child.wait().unwrap().success());
+    assert!(!rest.join().unwrap().contains("failed"));
+    assert_eq!(results(&out), whole);
+
+    // The writing of tables, by another part that ends at the same time.
+    std::fs::remove_file(out.join("table.md")).unwrap();
+    let lock = locked(out.join(".lock"));
+    let mut child = start(&grid, &out);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(child.try_wait().unwrap().is_none() && !out.join("table.md").exists());
+    drop(lock);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && out.join("table.md").exists(), "{}", said(&output));
+}
+
+#[test]
+fn an_evaluation_of_other_weights_is_not_what_came_of_a_cell() {
+    let folder = tempfile::tempdir().unwrap();
+    let (grid, out) = (folder.path().join("small.toml"), folder.path().join("out"));
+    std::fs::write(&grid, GRID.replace("[0, 1]", "[0]")).unwrap();
+    assert!(reproduce(&grid, &out, &[]).status.success());
+    let whole = results(&out);
+    // As `eval --checkpoint best` leaves it.
+    let path = out.join("runs/simclr-seed0/eval.json");
+    let mut evaluation: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    evaluation["step"] = (evaluation["step"].as_u64().unwrap() - 1).into();
+    evaluation["test"]["knn_acc1"] = 0.0.into();
+    std::fs::write(&path, evaluation.to_string()).unwrap();
+    let output = reproduce(&grid, &out, &[]);
+    assert!(output.status.success() && said(&output).contains("run 1 of 2"), "{}", said(&output));
+    assert_eq!(results(&out), whole);
 }
 
 #[test]
@@ -158,14 +297,26 @@ fn smoke_makes_every_experiment() {
         assert!(std::fs::read_to_string(out.join(name).join("report.html")).unwrap().contains("</html>"));
         std::fs::read_to_string(out.join(name).join("table.md")).unwrap()
     });
-    assert!(tables[0].contains("| a b c d e ") && tables[0].contains("89.76 ±0.12"), "{}", tables[0]);
-    assert!(tables[0].contains("τ with the published order"), "{}", tables[0]);
+    // What was published is of other images.
+    assert!(tables[0].contains("| a b c d e ") && !tables[0].to_lowercase().contains("published:"), "{}", tables[0]);
     assert!(tables[2].contains("1 − σ % at") && tables[2].contains("τ with the measured order"), "{}", tables[2]);
-    assert!(tables[3].contains("after 1/4") && tables[3].contains("slides of Huang"), "{}", tables[3]);
+    assert!(tables[3].contains("after 1/4") && !tables[3].contains("slides of Huang"), "{}", tables[3]);
+    let words = found["experiments"][2]["forecast"].as_array().unwrap();
+    assert!(words.windows(2).any(|pair| pair[0] == "--image-size" && pair[1] == "16"), "{words:?}");
     let maps = std::fs::read_to_string(out.join("maps/report.html")).unwrap();
     assert!(maps.contains("Untrained") && maps.contains("colour only"));
 
     // Nothing is left to do.
     let output = reproduce(Path::new("all"), &out, &["--scale", "smoke", "--dry-run"]);
     assert!(said(&output).contains("table1: 20 runs, 20 done"), "{}", said(&output));
+
+    // A forecast of images of another size is made again.
+    let path = out.join("pairs/forecast/forecast.json");
+    let mut forecast: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    forecast["image_size"] = 32.into();
+    std::fs::write(&path, forecast.to_string()).unwrap();
+    let output = reproduce(Path::new("pairs"), &out.join("pairs"), &["--scale", "smoke"]);
+    assert!(output.status.success() && said(&output).contains("the forecast of"), "{}", said(&output));
+    let again: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(again["image_size"], 16);
 }

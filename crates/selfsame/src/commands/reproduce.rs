@@ -4,7 +4,7 @@ mod estimate;
 mod results;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -15,13 +15,15 @@ use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use indicatif::HumanDuration;
 use selfsame::report::experiment::{EXPERIMENT_FILE, EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment};
+use selfsame::report::forecast::FORECAST_FILE;
 use selfsame::report::{render_experiment, write_atomic, write_json};
 use serde_json::{Value, json};
 
-use super::{INTERRUPTED, machine, quoted, shown, typed};
+use super::{INTERRUPTED, quoted, shown, typed};
 use crate::args::{Args, Command as Verb, Pretrain, Reproduce};
 use crate::grid::{self, Cell, EXPERIMENTS, Grid, Outcome, outcome};
 use crate::misuse;
+use crate::run::{LOCK_FILE, in_use};
 use crate::terminal::{Bar, Terminal};
 
 const GRID_FILE: &str = "grid.toml";
@@ -53,6 +55,7 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     if args.dry_run {
         let mut all = Vec::new();
         for (name, grid) in names.iter().zip(&grids) {
+            holds(&out(name), grid)?;
             all.push(estimate::estimate(name, grid, &out(name), args.shard, threads, &terminal)?);
         }
         terminal.result(&json!({ "experiments": all }));
@@ -103,26 +106,15 @@ impl Work<'_> {
         let mine: Vec<&Cell> = part(&cells, self.shard).collect();
         let (mut failed, mut took) = (Vec::new(), Vec::new());
         let bar = Bar::new("runs");
-        let folder = self.out.join("forecast");
-        if let Some(options) = self.grid.forecast_options()
-            // One of the parts makes it, so that none is made twice.
-            && self.shard.0 == 1
-            && results::forecast(&folder, self.grid)?.is_none()
-        {
-            bar.line("the forecast of the rows' views");
-            let mut command = self.command("forecast")?;
-            command.args(options.map_err(misuse)?).arg("--out").arg(&folder);
-            let ended = follow(command, &self.log("forecast"), &mut |line| bar.set(0, mine.len() as u64, line))?;
-            if self.interrupted.load(Ordering::Relaxed) {
-                bar.line("stopped; the same command goes on");
-                return Ok(None);
-            }
-            if !ended {
-                bar.line(&format!("  failed; {} says why", self.log("forecast").display()));
-                failed.push("forecast".to_owned());
-            }
+        // One of the parts makes the forecast, so that none is made twice.
+        if self.shard.0 == 1 && !self.forecast(&bar, &mut |line| bar.set(0, mine.len() as u64, line))? {
+            bar.line(&format!("  failed; {} says why", self.log("forecast").display()));
+            failed.push("forecast".to_owned());
         }
         for (number, cell) in mine.iter().enumerate() {
+            if self.is_stopped() {
+                break;
+            }
             if outcome(cell, &self.out)?.is_some() {
                 continue;
             }
@@ -132,38 +124,85 @@ impl Work<'_> {
             });
             bar.line(&format!("run {} of {}: {}{estimate}", number + 1, mine.len(), cell.name()));
             let began = Instant::now();
-            let ended = self.train(cell, &mut |line| bar.set(number as u64, mine.len() as u64, line))?;
-            if self.interrupted.load(Ordering::Relaxed) {
-                bar.line("stopped; the same command goes on");
-                return Ok(None);
+            let done = self.train(cell, &bar, &mut |line| bar.set(number as u64, mine.len() as u64, line))?;
+            if self.is_stopped() {
+                break;
             }
-            match outcome(cell, &self.out)? {
-                Some(done) if ended => bar.line(&format!(
+            match done {
+                Some(done) => bar.line(&format!(
                     "  kNN {:.1} %, untrained {:.1} %",
                     100.0 * done.knn_acc1,
                     100.0 * done.untrained_knn_acc1
                 )),
-                _ => {
+                None => {
                     bar.line(&format!("  failed; {} says why", self.log(&cell.name()).display()));
                     failed.push(cell.name());
                 }
             }
             took.push(began.elapsed());
         }
+        if self.is_stopped() {
+            bar.line("stopped; the same command goes on");
+            return Ok(None);
+        }
         bar.finish();
         Ok(Some(failed))
     }
 
-    /// Trains and measures a cell in a process of its own, or goes on with it; whether that succeeded.
-    fn train(&self, cell: &Cell, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
-        let run = cell.run(&self.out);
-        let mut command = self.command("study")?;
-        if run.join("config.toml").is_file() {
-            command.arg("--resume").arg(&run);
-        } else {
-            command.args(&cell.options).arg("--out").arg(&run);
+    /// Makes the forecast that the grid asks for, if it does and there is none yet; whether that succeeded, or was
+    /// interrupted.
+    fn forecast(&self, bar: &Bar, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
+        let Some(options) = self.grid.forecast_options() else { return Ok(true) };
+        let folder = self.out.join("forecast");
+        self.wait(&folder, bar);
+        if self.is_stopped() || results::forecast(&folder, self.grid)?.is_some() {
+            return Ok(true);
         }
-        follow(command, &self.log(&cell.name()), on_line)
+        bar.line("the forecast of the rows' views");
+        let mut command = self.command("forecast")?;
+        command.args(options.map_err(misuse)?).arg("--out").arg(&folder);
+        if folder.join(FORECAST_FILE).is_file() {
+            // It is of other images than the runs.
+            command.arg("--overwrite");
+        }
+        Ok(follow(command, &self.log("forecast"), on_line)? || self.is_stopped())
+    }
+
+    /// Trains and measures a cell in a process of its own, or goes on with it; what came of it, if that succeeded.
+    fn train(&self, cell: &Cell, bar: &Bar, on_line: &mut dyn FnMut(String)) -> anyhow::Result<Option<Outcome>> {
+        let run = cell.run(&self.out);
+        loop {
+            // Whoever has it may do it.
+            self.wait(&run, bar);
+            let done = outcome(cell, &self.out)?;
+            if self.is_stopped() || done.is_some() {
+                return Ok(done);
+            }
+            let mut command = self.command("study")?;
+            if run.join("config.toml").is_file() {
+                command.arg("--resume").arg(&run);
+            } else {
+                command.args(&cell.options).arg("--out").arg(&run);
+            }
+            let ended = follow(command, &self.log(&cell.name()), on_line)?;
+            if ended || self.is_stopped() || !in_use(&run) {
+                return Ok(outcome(cell, &self.out)?.filter(|_| ended));
+            }
+        }
+    }
+
+    /// Waits until no other process holds the folder, such as a run that has outlived a command which was killed.
+    fn wait(&self, folder: &Path, bar: &Bar) {
+        if in_use(folder) {
+            bar.line(&format!("  {} is in use by another selfsame process; waiting until it ends", folder.display()));
+        }
+        while in_use(folder) && !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 
     /// This program with another command.
@@ -180,17 +219,28 @@ impl Work<'_> {
     /// Writes and says what came of all runs that are complete, whichever process did them.
     fn gather(&self, terminal: &Terminal) -> anyhow::Result<Value> {
         let Work { grid, out, .. } = self;
+        // Of two parts that end together, what stays is what the later one found. A file system without locks is no reason
+        // not to write.
+        let path = out.join(LOCK_FILE);
+        let lock = File::create(&path).with_context(|| path.display().to_string())?;
+        let _ = lock.lock();
         let cells = grid.cells().map_err(misuse)?;
         let outcomes: Vec<Outcome> =
             cells.iter().map(|cell| outcome(cell, out)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
         let forecast = results::forecast(&out.join("forecast"), grid)?;
+        let mut machines: Vec<String> = Vec::new();
+        for machine in outcomes.iter().flat_map(|outcome| &outcome.machines) {
+            if !machines.contains(machine) {
+                machines.push(machine.clone());
+            }
+        }
         let experiment = Experiment {
             title: grid.title.clone(),
             about: grid.about.clone(),
             selfsame: env!("CARGO_PKG_VERSION").to_owned(),
             commit: env!("SELFSAME_COMMIT").to_owned(),
             command: typed(),
-            machines: vec![machine()],
+            machines,
             threads: self.threads.unwrap_or_else(rayon::current_num_threads) as u64,
             runs: cells.len() as u64,
             done: outcomes.len() as u64,
@@ -202,6 +252,9 @@ impl Work<'_> {
         let mut result = serde_json::to_value(&experiment)?;
         result["grid"] = serde_json::to_value(grid)?;
         result["outcomes"] = serde_json::to_value(&outcomes)?;
+        if let Some(forecast) = &forecast {
+            result["forecast"] = serde_json::to_value(&forecast.command)?;
+        }
         write_json(&out.join(EXPERIMENT_FILE), &result)?;
         let text = experiment.markdown();
         write_atomic(&out.join(EXPERIMENT_TABLE), text.as_bytes())?;
@@ -239,13 +292,13 @@ fn study(cell: &Cell) -> anyhow::Result<Pretrain> {
 
 /// Runs a command whose messages go to a file and, line by line, to `on_line`; whether it succeeded.
 fn follow(mut command: Command, path: &Path, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
+    let mut log = File::create(path).with_context(|| path.display().to_string())?;
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", quoted(Path::new(command.get_program()))))?;
-    let mut log = File::create(path).with_context(|| path.display().to_string())?;
     let lines = BufReader::new(child.stderr.take().context("the run's messages")?).lines();
     for line in lines.map_while(Result::ok) {
         writeln!(log, "{line}").with_context(|| path.display().to_string())?;
@@ -258,41 +311,65 @@ fn mean(durations: &[Duration]) -> Option<Duration> {
     (!durations.is_empty()).then(|| durations.iter().sum::<Duration>() / durations.len() as u32)
 }
 
-/// Makes the folder this grid's; another grid's results stay. Processes that start together, each with its shard, write
-/// the same file, so that whichever comes first makes it theirs.
+/// Makes the folder this grid's; another grid's results stay. Processes that start together, each with its shard, want the
+/// same file, so that whichever comes first makes it theirs.
 fn claim(out: &Path, grid: &Grid) -> anyhow::Result<()> {
-    let shown = out.display();
-    let path = out.join(GRID_FILE);
-    let text = toml::to_string(grid).context("the grid as TOML")?;
-    let found = match std::fs::read_to_string(&path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if let Some(name) = stranger(out).with_context(|| shown.to_string())? {
-                return Err(misuse(format!("{shown} holds {name:?}, something else; name another folder with --out")));
-            }
-            std::fs::create_dir_all(out).with_context(|| shown.to_string())?;
-            write_atomic(&path, text.as_bytes())?;
-            // Of another grid that came at the same moment, one has written last.
-            std::fs::read_to_string(&path).with_context(|| path.display().to_string())?
-        }
-        Err(error) => return Err(error).with_context(|| path.display().to_string()),
-    };
-    if found != text {
-        return Err(misuse(format!(
-            "{shown} holds the runs of a grid with other settings; name another folder with --out"
-        )));
+    if !holds(out, grid)? {
+        std::fs::create_dir_all(out).with_context(|| shown(out))?;
+        create(&out.join(GRID_FILE), &text(grid)?)?;
+        // Another grid may have come first.
+        holds(out, grid)?;
     }
     for folder in FOLDERS {
-        std::fs::create_dir_all(out.join(folder)).with_context(|| shown.to_string())?;
+        std::fs::create_dir_all(out.join(folder)).with_context(|| shown(out))?;
     }
     Ok(())
+}
+
+/// Whether the folder is this grid's already; refuses one that holds something else.
+fn holds(out: &Path, grid: &Grid) -> anyhow::Result<bool> {
+    let (path, shown) = (out.join(GRID_FILE), out.display());
+    match std::fs::read_to_string(&path) {
+        Ok(found) if found == text(grid)? => Ok(true),
+        Ok(_) => {
+            Err(misuse(format!("{shown} holds the runs of a grid with other settings; name another folder with --out")))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => match stranger(out).with_context(|| shown.to_string())? {
+            Some(name) => {
+                Err(misuse(format!("{shown} holds {name:?}, something else; name another folder with --out")))
+            }
+            None => Ok(false),
+        },
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
+}
+
+fn text(grid: &Grid) -> anyhow::Result<String> {
+    toml::to_string(grid).context("the grid as TOML")
+}
+
+/// Writes a file, whole or not at all, unless there is one.
+fn create(path: &Path, text: &str) -> anyhow::Result<()> {
+    let failed = || path.display().to_string();
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".grid");
+    // As any other file's: those who share the folder share the runs.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new("."))).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.as_file().sync_all().with_context(failed)?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error).with_context(failed),
+        _ => Ok(()),
+    }
 }
 
 /// The name of something in `out` that no grid makes, if there is any. Hidden files are what systems and writes that are
 /// under way or were interrupted leave.
 fn stranger(out: &Path) -> std::io::Result<Option<String>> {
     let entries = match out.read_dir() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         entries => entries?,
     };
     for entry in entries {
@@ -302,4 +379,20 @@ fn stranger(out: &Path) -> std::io::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_first_makes_the_file_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(GRID_FILE);
+        create(&path, "first").unwrap();
+        create(&path, "second").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(stranger(folder.path()).unwrap(), None);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
 }
