@@ -647,7 +647,7 @@ mod tests {
         assert!(published("[[[1.0]], [[2.0, 0.1]]]").is_ok());
         assert!(published("[[[1.0]], [[2.0, 0.1]], [[1.0]]]").is_err());
         assert!(published("[[[]]]").is_err());
-        let eight = vec!["[1.0]"; 8].join(", ");
+        let eight = ["[1.0]"; 8].join(", ");
         assert!(published(&format!("[[{eight}]]")).unwrap_err().contains("for 8 columns, and there are 7"));
         let column = |name: &str, more: &str| {
             claims(&format!("{more}claims = [{{ says = 'x', kind = 'best', rows = ['a'], columns = ['{name}'] }}]"))

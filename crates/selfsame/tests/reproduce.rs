@@ -243,6 +243,20 @@ fn a_run_that_fails_is_named_and_the_others_count() {
 }
 
 #[test]
+fn a_run_that_has_no_log_is_not_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let (grid, out) = (folder.path().join("small.toml"), folder.path().join("out"));
+    std::fs::write(&grid, GRID.replace("[0, 1]", "[0]")).unwrap();
+    assert!(reproduce(&grid, &out, &["--shard", "2/2"]).status.success());
+    std::fs::create_dir(out.join("logs/simclr-seed0.log")).unwrap();
+    let output = reproduce(&grid, &out, &[]);
+    assert!(output.status.code() == Some(1) && said(&output).contains("simclr-seed0.log"), "{}", said(&output));
+    // Long enough for one that was started to leave something behind.
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!out.join("runs/simclr-seed0").exists());
+}
+
+#[test]
 fn misuse_names_the_grid_and_the_mend() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");

@@ -386,6 +386,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn after_ctrl_c_nothing_is_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let grid = Grid::read("pairs", Some("smoke"), None, &[]).unwrap();
+        claim(folder.path(), &grid).unwrap();
+        let interrupted = AtomicBool::new(true);
+        let work =
+            Work { grid: &grid, out: folder.path().into(), shard: (1, 1), threads: None, interrupted: &interrupted };
+        assert_eq!(work.run_all().unwrap(), None);
+        for started in ["runs", "logs", "forecast"] {
+            assert_eq!(folder.path().join(started).read_dir().unwrap().count(), 0, "{started}");
+        }
+    }
+
+    #[test]
     fn what_comes_first_makes_the_file_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(GRID_FILE);
