@@ -592,7 +592,8 @@ pub struct Reproduce {
     /// An option of `selfsame study` for all runs, whatever the grid says of it; may be given several times
     #[arg(long, value_name = "OPTION=VALUE", value_parser = crate::grid::setting)]
     pub with: Vec<(String, toml::Value)>,
-    /// Folder of the runs, their page (report.html), table (table.md) and result.json [default: runs/ and the grid's name]
+    /// Folder of the runs, their page (report.html), table (table.md) and result.json [default: runs/ and the grid's name,
+    /// and the scale if that is not small]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Do part I of N of the runs, to share them between processes and machines that see the same folder

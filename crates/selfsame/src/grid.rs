@@ -289,6 +289,13 @@ impl Grid {
         if options.iter().any(|(key, _)| key == "data") {
             return Err("images are not an option like others; name them with --data".to_owned());
         }
+        // What tells rows or columns apart would be the same in all of them, and their names would lie.
+        for (key, _) in options {
+            let varies = |of: &[Table]| of.iter().filter(|of| of.contains_key(key)).count() > 1;
+            if varies(&self.rows) || varies(&self.columns) {
+                return Err(format!("its rows or columns differ in {key}, so that it cannot be the same in all runs"));
+            }
+        }
         self.with.extend(options.iter().cloned());
         if !self.with.is_empty() {
             let words: Vec<String> = self.with.iter().map(|(key, value)| format!("{key} = {value}")).collect();
@@ -322,7 +329,10 @@ impl Grid {
         let mut cells: Vec<Cell> = Vec::new();
         let none = [Table::new()];
         let columns = if self.columns.is_empty() { &none[..] } else { &self.columns };
-        for &seed in &self.seeds {
+        for (at, &seed) in self.seeds.iter().enumerate() {
+            if self.seeds[..at].contains(&seed) {
+                return Err(format!("the seed {seed} is named twice"));
+            }
             for set in self.sets() {
                 for (number, row) in (1..).zip(&self.rows) {
                     for column in columns {

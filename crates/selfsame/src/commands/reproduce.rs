@@ -14,17 +14,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use indicatif::HumanDuration;
+use selfsame::data::DataError;
 use selfsame::report::experiment::{EXPERIMENT_FILE, EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment};
 use selfsame::report::forecast::FORECAST_FILE;
 use selfsame::report::{render_experiment, write_atomic, write_json};
 use serde_json::{Value, json};
 
 use super::{INTERRUPTED, quoted, shown, typed};
-use crate::args::{Args, Command as Verb, Pretrain, Reproduce};
+use crate::args::{Args, Command as Verb, Pretrain, Reproduce, ScaleName};
 use crate::grid::{self, Cell, EXPERIMENTS, Grid, Outcome, outcome};
 use crate::misuse;
 use crate::run::{LOCK_FILE, in_use};
-use crate::terminal::{Bar, Terminal};
+use crate::terminal::{Bar, Terminal, unread};
 
 const GRID_FILE: &str = "grid.toml";
 /// Of the runs, of what each of them said, and of the forecast.
@@ -42,14 +43,23 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     let grids: Vec<Grid> = names.iter().map(read).collect::<Result<_, _>>()?;
     // What no run could take is said before there is a folder.
     for grid in &grids {
-        grid.cells().map_err(misuse)?.iter().try_for_each(|cell| study(cell).map(|_| ()))?;
+        for cell in grid.cells().map_err(misuse)? {
+            let data = study(&cell)?.data;
+            if data != "glyphs" && !Path::new(&data).exists() {
+                return Err(unread(&format!("--data {data}"), &DataError::NotFound { path: data.into() }));
+            }
+        }
     }
     let out = |name: &str| {
         let stem = Path::new(name).file_stem().map_or_else(|| "grid".into(), |stem| stem.to_string_lossy());
         match &args.out {
             Some(out) if args.grid == "all" => out.join(&*stem),
             Some(out) => out.clone(),
-            None => Path::new("runs").join(&*stem),
+            // Scales are experiments of their own, and each has a folder.
+            None => match args.scale {
+                None | Some(ScaleName::Small) => Path::new("runs").join(&*stem),
+                _ => Path::new("runs").join(format!("{stem}-{}", scale.as_deref().unwrap_or_default())),
+            },
         }
     };
     if args.dry_run {
@@ -65,14 +75,22 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     // The run under way hears of it too, saves its state and ends.
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")?;
+    ctrlc::set_handler(move || {
+        if !flag.swap(true, Ordering::Relaxed) {
+            eprintln!("\nstopping as soon as the run under way has saved its state");
+        }
+    })
+    .context("cannot listen for Ctrl-C")?;
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for (name, grid) in names.iter().zip(&grids) {
         let work = Work { grid, out: out(name), shard: args.shard, threads, interrupted: &interrupted };
         claim(&work.out, grid)?;
-        let Some(bad) = work.run_all()? else { return Ok(ExitCode::from(INTERRUPTED)) };
-        failed.extend(bad);
+        let bad = work.run_all()?;
         found.push(work.gather(&terminal)?);
+        match bad {
+            Some(bad) => failed.extend(bad),
+            None => return Ok(ExitCode::from(INTERRUPTED)),
+        }
     }
     let result = match <[Value; 1]>::try_from(found) {
         Ok([one]) => one,
@@ -81,9 +99,19 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     terminal.result(&result);
     match failed.is_empty() {
         true => Ok(ExitCode::SUCCESS),
-        false => anyhow::bail!("{} of the runs failed: {}", failed.len(), failed.join(", ")),
+        false => {
+            let more = failed.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            anyhow::bail!("{} of the runs failed: {}{more}", failed.len(), failed[..failed.len().min(NAMED)].join(", "))
+        }
     }
 }
+
+/// Failures that are named, and after which, if none has succeeded, no more are to be expected of the rest.
+const NAMED: usize = 3;
+
+/// How long a run that has heard Ctrl-C may take to save its state.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Every how manyth cell, from which on, a part of the work is: part I of N.
 fn part(cells: &[Cell], (part, parts): (usize, usize)) -> impl Iterator<Item = &Cell> {
@@ -140,6 +168,10 @@ impl Work<'_> {
                 }
             }
             took.push(began.elapsed());
+            if failed.len() == NAMED && took.len() == NAMED {
+                bar.line("the first runs have all failed, so the others are not begun");
+                break;
+            }
         }
         if self.is_stopped() {
             bar.line("stopped; the same command goes on");
@@ -165,7 +197,7 @@ impl Work<'_> {
             // It is of other images than the runs.
             command.arg("--overwrite");
         }
-        Ok(follow(command, &self.log("forecast"), on_line)? || self.is_stopped())
+        Ok(self.follow(command, &self.log("forecast"), on_line)? || self.is_stopped())
     }
 
     /// Trains and measures a cell in a process of its own, or goes on with it; what came of it, if that succeeded.
@@ -184,7 +216,7 @@ impl Work<'_> {
             } else {
                 command.args(&cell.options).arg("--out").arg(&run);
             }
-            let ended = follow(command, &self.log(&cell.name()), on_line)?;
+            let ended = self.follow(command, &self.log(&cell.name()), on_line)?;
             if ended || self.is_stopped() || !in_use(&run) {
                 return Ok(outcome(cell, &self.out)?.filter(|_| ended));
             }
@@ -199,6 +231,28 @@ impl Work<'_> {
         while in_use(folder) && !self.is_stopped() {
             std::thread::sleep(Duration::from_millis(200));
         }
+    }
+
+    /// Runs a command whose messages go to a file and, line by line, to `on_line`; whether it succeeded.
+    fn follow(&self, mut command: Command, path: &Path, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
+        let mut log = File::create(path).with_context(|| path.display().to_string())?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", quoted(Path::new(command.get_program()))))?;
+        let lines = BufReader::new(child.stderr.take().context("the run's messages")?).lines();
+        let mut stopped = None;
+        for line in lines.map_while(Result::ok) {
+            writeln!(log, "{line}").with_context(|| path.display().to_string())?;
+            on_line(line);
+            // Ctrl-C reaches the run as well, but a signal to this process alone does not; what is lost is made again.
+            if self.is_stopped() && stopped.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                child.kill().with_context(|| shown(path))?;
+            }
+        }
+        Ok(child.wait().with_context(|| shown(path))?.success())
     }
 
     fn is_stopped(&self) -> bool {
@@ -288,23 +342,6 @@ fn study(cell: &Cell) -> anyhow::Result<Pretrain> {
         Verb::Study(args) => Ok(args),
         _ => bail!("{}: no options of a study", cell.name()),
     }
-}
-
-/// Runs a command whose messages go to a file and, line by line, to `on_line`; whether it succeeded.
-fn follow(mut command: Command, path: &Path, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
-    let mut log = File::create(path).with_context(|| path.display().to_string())?;
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start {}", quoted(Path::new(command.get_program()))))?;
-    let lines = BufReader::new(child.stderr.take().context("the run's messages")?).lines();
-    for line in lines.map_while(Result::ok) {
-        writeln!(log, "{line}").with_context(|| path.display().to_string())?;
-        on_line(line);
-    }
-    Ok(child.wait().with_context(|| shown(path))?.success())
 }
 
 fn mean(durations: &[Duration]) -> Option<Duration> {
