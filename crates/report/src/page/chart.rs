@@ -100,6 +100,8 @@ pub(super) fn scatter(
     let right = if dots.iter().any(|dot| dot.label.is_some()) { 34.0 } else { 14.0 };
     let place = |value: f64| round(x.place(value.clamp(x.low, x.high), LEFT + 6.0, WIDTH - right));
     let up = |value: f64| round(y.place(value.clamp(y.low, y.high), HEIGHT - 4.0, 16.0));
+    let at: Vec<[f64; 2]> = dots.iter().map(|dot| [place(dot.x), up(dot.y)]).collect();
+    let labels = labels(&at, &dots.iter().map(|dot| dot.label).collect::<Vec<_>>());
     html! {
         figure.chart {
             figcaption { (heading) }
@@ -112,13 +114,63 @@ pub(super) fn scatter(
                     @for (at, label) in &x.ticks { text x=(place(*at)) y=(HEIGHT + 17.0) text-anchor="middle" { (label) } }
                     text x=(WIDTH - 8.0) y=(HEIGHT + 33.0) text-anchor="end" { (across) }
                 }
-                @for dot in dots {
-                    circle.dot cx=(place(dot.x)) cy=(up(dot.y)) r="4" { title { (dot.title) } }
-                    @if let Some(label) = dot.label { text x=(place(dot.x) + 7.0) y=(up(dot.y) + 4.0) { (label) } }
+                @for (dot, [x, y]) in dots.iter().zip(&at) {
+                    circle.dot cx=(x) cy=(y) r="4" { title { (dot.title) } }
                 }
+                @for (label, Place { x, y, anchor }) in &labels { text x=(x) y=(y) text-anchor=(anchor) { (label) } }
             }
         }
     }
+}
+
+/// Where a label stands.
+struct Place {
+    x: f64,
+    y: f64,
+    anchor: &'static str,
+}
+
+/// Labels beside their dots, each where it covers neither a dot nor an earlier label, if there is such a place near by.
+fn labels<'a>(dots: &[[f64; 2]], labels: &[Option<&'a str>]) -> Vec<(&'a str, Place)> {
+    const LETTER: f64 = 6.5;
+    const HEIGHT: f64 = 11.0;
+    /// From the dot to the label's end, and to its base line.
+    const SPOTS: [(f64, f64, &str); 8] = [
+        (7.0, 4.0, "start"),
+        (-7.0, 4.0, "end"),
+        (5.0, -6.0, "start"),
+        (5.0, 15.0, "start"),
+        (-5.0, -6.0, "end"),
+        (-5.0, 15.0, "end"),
+        (0.0, -8.0, "middle"),
+        (0.0, 17.0, "middle"),
+    ];
+    let mut taken: Vec<[f64; 4]> = dots.iter().map(|[x, y]| [x - 4.0, y - 4.0, x + 4.0, y + 4.0]).collect();
+    let mut placed = Vec::new();
+    for ([x, y], label) in dots.iter().zip(labels) {
+        let Some(label) = label else { continue };
+        let width = LETTER * label.chars().count() as f64;
+        let spot = |(right, down, anchor): (f64, f64, &'static str)| {
+            let place = Place { x: round(x + right), y: round(y + down), anchor };
+            let left = place.x
+                - match anchor {
+                    "start" => 0.0,
+                    "end" => width,
+                    _ => width / 2.0,
+                };
+            let area = [left, place.y - HEIGHT + 2.0, left + width, place.y + 2.0];
+            (place, area)
+        };
+        let free = |area: &[f64; 4]| {
+            let inside = area[0] >= 0.0 && area[2] <= WIDTH && area[1] >= 0.0;
+            inside && !taken.iter().any(|t| area[0] < t[2] && t[0] < area[2] && area[1] < t[3] && t[1] < area[3])
+        };
+        let found = SPOTS.into_iter().map(spot).find(|(_, area)| free(area));
+        let (place, area) = found.unwrap_or_else(|| spot(SPOTS[0]));
+        taken.push(area);
+        placed.push((*label, place));
+    }
+    placed
 }
 
 /// `decimals` tell neighbours apart; very small and very large ranges are written with exponents.
@@ -316,6 +368,32 @@ mod tests {
         assert_eq!(labels(&[-0.1, 0.1]), ["-0.10", "-0.05", "0.00", "0.05", "0.10"]);
         assert_eq!(labels(&[0.0, 3e-4]), ["0", "5e-5", "1e-4", "1.5e-4", "2e-4", "2.5e-4", "3e-4"]);
         assert!(Axis::fit([f64::NAN, f64::INFINITY].into_iter(), 5).is_none());
+    }
+
+    #[test]
+    fn labels_of_neighbours_stand_apart() {
+        let dots = [[100.0, 50.0], [101.0, 52.0], [103.0, 49.0], [250.0, 60.0]];
+        let placed = labels(&dots, &[Some("c, d"), Some("d, e"), Some("b, d"), Some("a, b")]);
+        assert_eq!(placed.iter().map(|(label, _)| *label).collect::<Vec<_>>(), ["c, d", "d, e", "b, d", "a, b"]);
+        // Four letters are 26 wide, ten high.
+        let left = |place: &Place| {
+            place.x
+                - if place.anchor == "end" {
+                    26.0
+                } else if place.anchor == "middle" {
+                    13.0
+                } else {
+                    0.0
+                }
+        };
+        for (at, (_, one)) in placed.iter().enumerate() {
+            for (_, other) in &placed[..at] {
+                let apart = (left(one) - left(other)).abs() >= 26.0 || (one.y - other.y).abs() >= 10.0;
+                assert!(apart, "({}, {}) and ({}, {})", one.x, one.y, other.x, other.y);
+            }
+        }
+        // One that stands alone is where it always was.
+        assert_eq!((placed[3].1.x, placed[3].1.y, placed[3].1.anchor), (257.0, 64.0, "start"));
     }
 
     #[test]
