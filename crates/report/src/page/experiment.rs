@@ -28,7 +28,7 @@ fn header(experiment: &Experiment) -> Markup {
         @match findings.as_slice() {
             [] => h1.verdict { (counted(experiment.done, "run", "runs")) @if experiment.done < experiment.runs { " of " (experiment.runs) } "." },
             [(claim, first), others @ ..] => {
-                h1.verdict { (claim) ": " strong.words.trained[first.is_clear()] { (outcome(first)) } "." }
+                h1.verdict { (claim) ": " strong.phrase.trained[first.is_clear()] { (outcome(first)) } "." }
                 @for (claim, finding) in others { p.judgement { (claim) ": " strong { (outcome(finding)) } "." } }
             }
         }
