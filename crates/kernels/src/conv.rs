@@ -607,8 +607,7 @@ impl<'a, T: Element> SinglesBackward<'a, T> {
     ) -> Buffer {
         let Self { conv, group, .. } = *self;
         let rows = conv.kernel * conv.kernel * conv.inputs;
-        let block = tile::block(self.isa, conv.outputs);
-        let padded_outputs = conv.outputs.next_multiple_of(block);
+        let padded_outputs = conv.outputs.next_multiple_of(tile::block(self.isa, conv.outputs));
         let sums_bytes = rows * padded_outputs * size_of::<f32>();
         if sums_bytes <= SUMS {
             // Images of a lane, the unit of parallel work, in whole groups.
@@ -656,6 +655,8 @@ impl<'a, T: Element> SinglesBackward<'a, T> {
             .into_par_iter()
             .map(|(lane, range)| {
                 let channels = range * width..((range + 1) * width).min(conv.outputs);
+                // The last range may be so narrow that its blocks are, too.
+                let block = tile::block(self.isa, channels.len());
                 let mut sums = Buffer::zeros(rows * channels.len().next_multiple_of(block));
                 for (framed, images) in lane {
                     self.weigh(framed, *images, channels.clone(), &mut sums);

@@ -217,6 +217,9 @@ fn convolution_of_the_shapes_that_encoders_use_and_of_odd_ones() {
         // Weights' sums that are taken of some channels at a time, and a few more.
         same(12, [4, 3], [146, 141], 3, 1),
         same(3, [4, 5], [144, 131], 3, 2),
+        // The last ones few enough to lie otherwise than the others.
+        same(3, [4, 5], [208, 208], 3, 1),
+        same(3, [4, 5], [146, 97], 3, 1),
         Conv { batch: 2, height: 9, width: 8, inputs: 4, outputs: 6, kernel: 3, stride: 3, padding: 0 },
         Conv { batch: 2, height: 9, width: 10, inputs: 2, outputs: 6, kernel: 5, stride: 3, padding: 4 },
         Conv { batch: 1, height: 6, width: 6, inputs: 2, outputs: 3, kernel: 2, stride: 2, padding: 0 },

@@ -139,6 +139,7 @@ impl Work<'_> {
             bar.line(&format!("  failed; {} says why", self.log("forecast").display()));
             failed.push("forecast".to_owned());
         }
+        let before = failed.len();
         for (number, cell) in mine.iter().enumerate() {
             if self.is_stopped() {
                 break;
@@ -168,7 +169,7 @@ impl Work<'_> {
                 }
             }
             took.push(began.elapsed());
-            if failed.len() == NAMED && took.len() == NAMED {
+            if took.len() == NAMED && failed.len() - before == NAMED {
                 bar.line("the first runs have all failed, so the others are not begun");
                 break;
             }
