@@ -1,15 +1,16 @@
 //! 2-D convolution, channels last, of f32 or bf16.
 //!
 //! Where the machine multiplies matrices of bf16 itself, those are made of a few images at a time (`matrix`). Else
-//! everything is multiplied as f32: images are copied into a zero-padded buffer a few at a time; what a row of the kernel sees of it is then
-//! one stretch of memory, and the inner loops (`tile`) run over such stretches. In both cases work is divided by the shape
-//! alone and sums are added in a fixed order, so results do not depend on the number of threads.
+//! everything is multiplied as f32 (`singles`): images are copied into a zero-padded buffer a few at a time; what a row of
+//! the kernel sees of it is then one stretch of memory, and the inner loops (`tile`) run over such stretches. In both cases
+//! work is divided by the shape alone and sums are added in a fixed order, so results do not depend on the number of threads.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod matrix;
 mod pack;
+mod singles;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod unfold;
@@ -23,8 +24,7 @@ use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::isa::Isa;
 use crate::norm::{self, Channels, Moments, Source};
-use pack::{Phase, Weights};
-use tile::{Direct, QUAD, Quad, WeightGradient};
+use singles::Padded;
 
 /// A convolution of a batch of images with square kernels, without bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +46,6 @@ pub struct Conv {
     /// Zeros around the image, in pixels: less than the kernel.
     pub padding: usize,
 }
-
-/// Pixels of output that are worked on together: few enough for the second-level cache, enough to use a
-/// weight often once it is in the first.
-const PIXELS: usize = 128;
-
-/// Bytes of sums of weights' gradients that stay in the second-level cache beside what they are added from.
-const SUMS: usize = 640 << 10;
-
-/// Channels whose sums are taken together are whole such ranges: whole blocks on any machine.
-const RANGE: usize = 32;
-
-/// Lanes of images, whose sums are kept apart so that they can be taken side by side, at most.
-const LANES: usize = 32;
 
 impl Conv {
     /// Rows of an output image.
@@ -90,75 +77,6 @@ impl Conv {
         assert!(self.inputs > 0 && self.outputs > 0, "no channels: {self:?}");
         assert_eq!(weights.len(), self.outputs * self.inputs * self.kernel * self.kernel, "length of the weights");
     }
-
-    /// Images that are worked on together.
-    fn group(&self) -> usize {
-        PIXELS.div_ceil(self.out_height() * self.out_width()).clamp(1, self.batch.max(1))
-    }
-
-    /// The padded input of a group of images.
-    fn padded_input(&self) -> Padded {
-        let (height, width) = (self.height + 2 * self.padding, self.width + 2 * self.padding);
-        Padded { height, width, channels: self.inputs, before: self.padding, slack: QUAD * self.stride * self.inputs }
-    }
-
-    /// The padded gradient of a group of output images, wide enough for every output that an input pixel had
-    /// a part in, or would have had in a larger image.
-    fn padded_gradient(&self, isa: Isa) -> Padded {
-        let before = (self.kernel - 1 - self.padding) / self.stride;
-        let reach = |size: usize, out: usize| before + out.max((size - 1 + self.padding) / self.stride + 1);
-        Padded {
-            height: reach(self.height, self.out_height()),
-            width: reach(self.width, self.out_width()),
-            channels: self.outputs,
-            before,
-            slack: QUAD * self.outputs + tile::block(isa, self.outputs),
-        }
-    }
-}
-
-/// Layout of images with zeros around them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Padded {
-    height: usize,
-    width: usize,
-    channels: usize,
-    /// Zeros above and to the left, in pixels.
-    before: usize,
-    /// Values behind the last image that may be read but are of no consequence.
-    slack: usize,
-}
-
-impl Padded {
-    fn row(&self) -> usize {
-        self.width * self.channels
-    }
-
-    fn image(&self) -> usize {
-        self.height * self.row()
-    }
-
-    /// Values of so many.
-    fn len(&self, images: usize) -> usize {
-        images * self.image() + self.slack
-    }
-
-    fn zeros(&self, images: usize) -> Buffer {
-        Buffer::zeros(self.len(images))
-    }
-
-    /// Where the pixels of a row begin.
-    fn at(&self, image: usize, row: usize) -> usize {
-        image * self.image() + (self.before + row) * self.row() + self.before * self.channels
-    }
-
-    /// Copies images of `height` rows of `width` values in; the zeros around stay.
-    fn copy<T: Element>(&self, images: &[T], height: usize, width: usize, buffer: &mut [f32]) {
-        for (index, row) in images.chunks_exact(width).enumerate() {
-            let at = self.at(index / height, index % height);
-            buffer[at..at + width].iter_mut().zip(row).for_each(|(to, value)| *to = value.single());
-        }
-    }
 }
 
 /// What becomes of a convolution's outputs while they are in the cache.
@@ -175,6 +93,18 @@ pub enum After<'a, T> {
         /// Whether negative outputs are cut off.
         relu: bool,
     },
+}
+
+impl<'a, T> After<'a, T> {
+    /// The same with another form or part of the residual, where there is one.
+    fn residual<U>(self, of: impl FnOnce(&'a [T]) -> &'a [U]) -> After<'a, U> {
+        match self {
+            Self::Moments => After::Moments,
+            Self::Normalise { channels, residual, relu } => {
+                After::Normalise { channels, residual: residual.map(of), relu }
+            }
+        }
+    }
 }
 
 /// What a convolution reads: `[batch, height, width, inputs]`.
@@ -233,12 +163,9 @@ pub fn forward<T: Element>(
     weights: &[f32],
     after: After<'_, T>,
 ) -> (Buffer<T>, Option<Moments>) {
-    assert_eq!(input.stored().len(), conv.batch * conv.in_image(), "length of the input");
     let prepared = Prepared::new(isa, conv, weights);
     let mut output = Buffer::any(conv.batch * conv.out_image());
-    if let After::Normalise { residual: Some(residual), .. } = after {
-        assert_eq!(residual.len(), output.len(), "length of the residual");
-    }
+    prepared.check(input, after, &output);
     let groups = prepared.groups.split(&mut output, conv.out_image()).into_par_iter();
     let moments: Vec<Option<Moments>> = groups
         .map_init(Scratch::default, |scratch, (group, output)| prepared.group(&group, input, after, scratch, output))
@@ -258,7 +185,7 @@ pub struct Prepared<T> {
 /// How [`Prepared`] weights are multiplied with.
 enum Multiply {
     /// To be multiplied as f32.
-    Singles(Singles),
+    Singles(singles::Forward),
     /// To be multiplied as bf16 in tiles.
     #[cfg(target_arch = "x86_64")]
     Tiles(Box<matrix::Forward>),
@@ -304,8 +231,8 @@ impl<T: Element> Prepared<T> {
             let weights = Multiply::Tiles(Box::new(unsafe { matrix::Forward::new(conv, weights, groups.sizes()) }));
             return Self { isa, conv: *conv, groups, weights, values: PhantomData };
         }
-        let groups = Groups::new(conv.batch, conv.group());
-        let weights = Multiply::Singles(Singles::new(isa, conv, weights, groups.sizes()[1]));
+        let groups = singles::groups(conv);
+        let weights = Multiply::Singles(singles::Forward::new(isa, conv, weights, groups.sizes()[1]));
         Self { isa, conv: *conv, groups, weights, values: PhantomData }
     }
 
@@ -320,14 +247,18 @@ impl<T: Element> Prepared<T> {
     ///
     /// If a slice has not the length that the shape says.
     pub fn forward(&self, input: Input<'_, T>, after: After<'_, T>, scratch: &mut Scratch<T>, output: &mut [T]) {
+        self.check(input, after, output);
+        for (group, output) in self.groups.split(output, self.conv.out_image()) {
+            self.group(&group, input, after, scratch, output);
+        }
+    }
+
+    fn check(&self, input: Input<'_, T>, after: After<'_, T>, output: &[T]) {
         let conv = &self.conv;
         assert_eq!(input.stored().len(), conv.batch * conv.in_image(), "length of the input");
         assert_eq!(output.len(), conv.batch * conv.out_image(), "length of the output");
         if let After::Normalise { residual: Some(residual), .. } = after {
             assert_eq!(residual.len(), output.len(), "length of the residual");
-        }
-        for (group, output) in self.groups.split(output, conv.out_image()) {
-            self.group(&group, input, after, scratch, output);
         }
     }
 
@@ -342,96 +273,20 @@ impl<T: Element> Prepared<T> {
     ) -> Option<Moments> {
         let conv = &self.conv;
         let input = input.values(self.isa, group.values(conv.in_image()), &mut scratch.made);
-        let after = match after {
-            After::Moments => After::Moments,
-            After::Normalise { channels, residual, relu } => {
-                let residual = residual.map(|residual| &residual[group.values(conv.out_image())]);
-                After::Normalise { channels, residual, relu }
-            }
-        };
+        let after = after.residual(|residual| &residual[group.values(conv.out_image())]);
         match &self.weights {
             Multiply::Singles(singles) => {
                 singles.group(self.isa, conv, input, after, (&mut scratch.singles, &mut scratch.framed), output)
             }
             #[cfg(target_arch = "x86_64")]
             Multiply::Tiles(tiles) => {
-                let (Some(input), Some(output)) = (T::as_bf16(input), T::as_bf16_mut(output)) else {
-                    unreachable!("tiles are laid out for bf16 alone")
-                };
-                let after = match after {
-                    After::Moments => After::Moments,
-                    After::Normalise { channels, residual, relu } => {
-                        After::Normalise { channels, residual: residual.and_then(T::as_bf16), relu }
-                    }
-                };
+                let short = |values| T::as_bf16(values).expect("tiles are laid out for bf16 alone");
+                let output = T::as_bf16_mut(output).expect("bf16, as the input is");
+                let (input, after) = (short(input), after.residual(short));
                 // SAFETY: only an instruction set with tiles is given this layout.
                 unsafe { tiles.group(group, input, after, &mut scratch.rows, output) }
             }
         }
-    }
-}
-
-/// Weights to be multiplied as f32.
-struct Singles {
-    weights: Weights,
-    padded: Padded,
-    /// Images that `quads` are of.
-    images: usize,
-    quads: Vec<Quad>,
-}
-
-impl Singles {
-    /// For groups of at most so many images.
-    fn new(isa: Isa, conv: &Conv, weights: &[f32], images: usize) -> Self {
-        let padded = conv.padded_input();
-        let quads = quads(images, [conv.out_height(), conv.out_width()], |image, y, x| {
-            let source = image * padded.image() + y * conv.stride * padded.row() + x * conv.stride * conv.inputs;
-            (source, image * conv.out_image() + (y * conv.out_width() + x) * conv.outputs)
-        });
-        Self { weights: Weights::forward(isa, conv, weights), padded, images, quads }
-    }
-
-    fn group<T: Element>(
-        &self,
-        isa: Isa,
-        conv: &Conv,
-        input: &[T],
-        after: After<'_, T>,
-        (scratch, (frame, framed)): (&mut Buffer, &mut (Option<Padded>, Buffer)),
-        output: &mut [T],
-    ) -> Option<Moments> {
-        let images = output.len() / conv.out_image();
-        if *frame != Some(self.padded) || framed.len() < self.padded.len(images) {
-            *framed = self.padded.zeros(self.images);
-            *frame = Some(self.padded);
-        }
-        self.padded.copy(input, conv.height, conv.width * conv.inputs, framed);
-        let mut moments = None;
-        T::through_singles(output, scratch, |output| {
-            isa.run(Direct {
-                input: framed,
-                pixel: conv.stride * conv.inputs,
-                rows: conv.kernel,
-                row: self.padded.row(),
-                segment: conv.kernel * conv.inputs,
-                quads: &self.quads[..self.quads.len() / self.images * images],
-                weights: &self.weights.0,
-                output,
-                channels: conv.outputs,
-                step: conv.outputs,
-            });
-            match after {
-                After::Moments => {
-                    let each = output.chunks_exact(conv.out_image());
-                    let each = each.map(|image| Moments::of(isa, image, conv.outputs));
-                    moments = each.reduce(|all, next| all.merge(&next));
-                }
-                After::Normalise { channels, residual, relu } => {
-                    norm::normalise(isa, channels, Source::InPlace, residual, relu, output);
-                }
-            }
-        });
-        moments
     }
 }
 
@@ -477,15 +332,15 @@ impl Groups {
     }
 
     /// Each with its stretch of `values`, of which an image has `image`.
-    fn split<'a, T>(&self, mut values: &'a mut [T], image: usize) -> Vec<(Group, &'a mut [T])> {
-        let mut stretches = Vec::with_capacity(self.count);
-        for group in self.iter() {
-            let (stretch, rest) = values.split_at_mut(group.values(image).len());
-            stretches.push((group, stretch));
-            values = rest;
-        }
-        stretches
+    fn split<'a, T>(&self, values: &'a mut [T], image: usize) -> Vec<(Group, &'a mut [T])> {
+        let lens = self.iter().map(|group| group.values(image).len());
+        self.iter().zip(stretches(values, lens)).collect()
     }
+}
+
+/// `values` cut into stretches of these lengths.
+fn stretches<T>(mut values: &mut [T], lens: impl Iterator<Item = usize>) -> Vec<&mut [T]> {
+    lens.map(|len| values.split_off_mut(..len).expect("as many values as all of them have")).collect()
 }
 
 /// What [`backward`] is to do.
@@ -552,219 +407,7 @@ pub fn backward<T: Element>(
         let of_weights = unsafe { matrix::backward(isa, conv, input, weights, &gradient, of_input, of_weights) };
         return (of_weights, input_gradient.then_some(result));
     }
-    let backward = SinglesBackward::new(isa, conv, weights, input, added, input_gradient);
+    let backward = singles::Backward::new(isa, conv, weights, input, added, input_gradient);
     let of_weights = backward.run(&gradient, &made, &mut result, of_weights);
     (of_weights, input_gradient.then_some(result))
-}
-
-/// [`backward`], multiplied as f32.
-struct SinglesBackward<'a, T> {
-    isa: Isa,
-    conv: &'a Conv,
-    input: Input<'a, T>,
-    added: Option<&'a [T]>,
-    input_gradient: bool,
-    padded: Padded,
-    padded_gradient: Padded,
-    phases: Vec<(Phase, Vec<Quad>)>,
-    /// Images that are worked on together.
-    group: usize,
-}
-
-/// Inputs and the gradient of outputs of a group of images, in their frames of zeros.
-struct Framed {
-    inputs: Buffer,
-    gradient: Buffer,
-}
-
-impl<'a, T: Element> SinglesBackward<'a, T> {
-    fn new(
-        isa: Isa,
-        conv: &'a Conv,
-        weights: &[f32],
-        input: Input<'a, T>,
-        added: Option<&'a [T]>,
-        input_gradient: bool,
-    ) -> Self {
-        let group = conv.group();
-        let padded_gradient = conv.padded_gradient(isa);
-        let phases = if input_gradient { Phase::all(isa, conv, weights) } else { Vec::new() };
-        let with_quads = |phase: Phase| {
-            let quads = phase.quads(conv, &padded_gradient, group);
-            (phase, quads)
-        };
-        let phases = phases.into_iter().map(with_quads).collect();
-        Self { isa, conv, input, added, input_gradient, padded: conv.padded_input(), padded_gradient, phases, group }
-    }
-
-    /// Writes the input's gradient to `result`, and returns the weights'.
-    fn run(
-        &self,
-        gradient: &(impl Fn(Range<usize>, &mut [T]) + Sync),
-        made: &(impl Fn(Range<usize>, &[T]) + Sync),
-        result: &mut [T],
-        of_weights: Option<&[f32]>,
-    ) -> Buffer {
-        let Self { conv, group, .. } = *self;
-        let rows = conv.kernel * conv.kernel * conv.inputs;
-        let padded_outputs = conv.outputs.next_multiple_of(tile::block(self.isa, conv.outputs));
-        let sums_bytes = rows * padded_outputs * size_of::<f32>();
-        if sums_bytes <= SUMS {
-            // Images of a lane, the unit of parallel work, in whole groups.
-            let lane = conv.batch.div_ceil(LANES).next_multiple_of(group).max(1);
-            let sums: Vec<Buffer> = self
-                .stretches(result, lane)
-                .into_par_iter()
-                .enumerate()
-                .map(|(index, mut result)| {
-                    let mut sums = Buffer::zeros(rows * padded_outputs);
-                    let mut framed = self.frames();
-                    let mut scratch = Scratch::default();
-                    let lane = index * lane..((index + 1) * lane).min(conv.batch);
-                    for at in lane.clone().step_by(group) {
-                        let images = at..(at + group).min(lane.end);
-                        let own = result.split_off_mut(..self.values(images.len())).expect("a lane's");
-                        self.frame(images.clone(), gradient, made, own, &mut framed, &mut scratch);
-                        self.weigh(&framed, images.len(), 0..conv.outputs, &mut sums);
-                    }
-                    sums
-                })
-                .collect();
-            return pack::unpack(conv, padded_outputs, &sums, 1, of_weights);
-        }
-        // The sums of all channels would not stay in the cache: frames are kept, and some channels' sums are taken over all of
-        // a lane's images before the next ones'.
-        let framed: Vec<(Framed, usize)> = self
-            .stretches(result, group)
-            .into_par_iter()
-            .enumerate()
-            .map_init(Scratch::default, |scratch, (index, result)| {
-                let mut framed = self.frames();
-                let images = index * group..((index + 1) * group).min(conv.batch);
-                self.frame(images.clone(), gradient, made, result, &mut framed, scratch);
-                (framed, images.len())
-            })
-            .collect();
-        let width = (SUMS / (rows * size_of::<f32>()) / RANGE * RANGE).max(RANGE);
-        let ranges = conv.outputs.div_ceil(width);
-        let lanes = LANES.div_ceil(ranges).min(framed.len()).max(1);
-        let lane = framed.len().div_ceil(lanes).max(1);
-        let units: Vec<(&[(Framed, usize)], usize)> =
-            framed.chunks(lane).flat_map(|lane| (0..ranges).map(move |range| (lane, range))).collect();
-        let sums: Vec<Buffer> = units
-            .into_par_iter()
-            .map(|(lane, range)| {
-                let channels = range * width..((range + 1) * width).min(conv.outputs);
-                // The last range may be so narrow that its blocks are, too.
-                let block = tile::block(self.isa, channels.len());
-                let mut sums = Buffer::zeros(rows * channels.len().next_multiple_of(block));
-                for (framed, images) in lane {
-                    self.weigh(framed, *images, channels.clone(), &mut sums);
-                }
-                sums
-            })
-            .collect();
-        pack::unpack(conv, width, &sums, ranges, of_weights)
-    }
-
-    /// Values of the input's gradient that so many images have, if it is wanted.
-    fn values(&self, images: usize) -> usize {
-        if self.input_gradient { images * self.conv.in_image() } else { 0 }
-    }
-
-    /// The input's gradient, so many images at a time; empty stretches where it is not wanted.
-    fn stretches<'b>(&self, mut result: &'b mut [T], images: usize) -> Vec<&'b mut [T]> {
-        let batch = self.conv.batch;
-        let stretch = |at: usize| {
-            result.split_off_mut(..self.values(images.min(batch - at))).expect("as long as the batch's images")
-        };
-        (0..batch).step_by(images).map(stretch).collect()
-    }
-
-    fn frames(&self) -> Framed {
-        Framed { inputs: self.padded.zeros(self.group), gradient: self.padded_gradient.zeros(self.group) }
-    }
-
-    /// Frames a group's inputs and gradient, and makes the gradient of the inputs where it is wanted.
-    fn frame(
-        &self,
-        images: Range<usize>,
-        gradient: &impl Fn(Range<usize>, &mut [T]),
-        made: &impl Fn(Range<usize>, &[T]),
-        result: &mut [T],
-        framed: &mut Framed,
-        scratch: &mut Scratch<T>,
-    ) {
-        let Self { conv, padded, padded_gradient, .. } = self;
-        let count = images.len();
-        let Scratch { made: from, singles, .. } = scratch;
-        if from.len() < count * conv.out_image() {
-            *from = Buffer::any(count * conv.out_image());
-        }
-        let from = &mut from[..count * conv.out_image()];
-        gradient(images.clone(), from);
-        padded_gradient.copy(from, conv.out_height(), conv.out_width() * conv.outputs, &mut framed.gradient);
-        if self.input_gradient {
-            T::through_singles(&mut *result, singles, |result| {
-                for (phase, quads) in &self.phases {
-                    self.isa.run(Direct {
-                        input: &framed.gradient,
-                        pixel: conv.outputs,
-                        rows: phase.taps[0],
-                        row: padded_gradient.row(),
-                        segment: phase.taps[1] * conv.outputs,
-                        quads: &quads[..quads.len() / self.group * count],
-                        weights: &phase.weights.0,
-                        output: result,
-                        channels: conv.inputs,
-                        step: conv.stride * conv.inputs,
-                    });
-                }
-                if let Some(added) = self.added {
-                    let added = &added[images.start * conv.in_image()..][..result.len()];
-                    // Rounded before, too, so that it is the same whichever of two parts comes first.
-                    let sums = result.iter_mut().zip(added);
-                    sums.for_each(|(result, added)| *result = T::of(*result).single() + added.single());
-                }
-            });
-            made(images.clone(), result);
-        }
-        let at = images.start * conv.in_image()..images.end * conv.in_image();
-        let values = self.input.values(self.isa, at, &mut scratch.made);
-        padded.copy(values, conv.height, conv.width * conv.inputs, &mut framed.inputs);
-    }
-
-    /// Adds the gradient of some channels' weights over a group of images.
-    fn weigh(&self, framed: &Framed, images: usize, channels: Range<usize>, sums: &mut [f32]) {
-        let Self { conv, padded, padded_gradient, .. } = self;
-        self.isa.run(WeightGradient {
-            input: &framed.inputs,
-            input_steps: [padded.image(), conv.stride * padded.row(), conv.stride * conv.inputs, padded.row()],
-            gradient: &framed.gradient[padded_gradient.at(0, 0) + channels.start..],
-            gradient_steps: [padded_gradient.image(), padded_gradient.row(), conv.outputs],
-            counts: [images, conv.out_height(), conv.out_width()],
-            rows: conv.kernel,
-            segment: conv.kernel * conv.inputs,
-            channels: channels.len(),
-            weights: sums,
-        });
-    }
-}
-
-/// The quads of `images` images of the size given; `place` gives source and target of a pixel.
-fn quads(
-    images: usize,
-    [height, width]: [usize; 2],
-    place: impl Fn(usize, usize, usize) -> (usize, usize),
-) -> Vec<Quad> {
-    let mut quads = Vec::with_capacity(images * height * width.div_ceil(QUAD));
-    for image in 0..images {
-        for y in 0..height {
-            for x in (0..width).step_by(QUAD) {
-                let (source, target) = place(image, y, x);
-                quads.push(Quad { source, target, pixels: QUAD.min(width - x) });
-            }
-        }
-    }
-    quads
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::amx::{self, BLOCK, Finish, Outer, Product, Shifted, TILE};
 use super::unfold::{Correlation, Pairs, Rows, STEP, STRIP, apart};
-use super::{After, Conv, Group, Groups, Input, pack};
+use super::{After, Conv, Group, Groups, Input, pack, stretches};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::norm::{self, Moments};
@@ -272,9 +272,10 @@ pub(super) unsafe fn backward(
     let into_weights = WeightGradient::new(conv, positions.sizes());
     let lanes = (conv.batch * pixels).div_ceil(LANE).clamp(1, LANES);
     let lanes = Groups::new(positions.count, positions.count.div_ceil(lanes));
-    let (wanted, result) = match of_input {
-        Some(IntoInput { added, result, made }) => (Some((added, made)), Some(result)),
-        None => (None, None),
+    // Nothing is written, and no image has values, where the input's gradient is not wanted.
+    let (wanted, result, in_image) = match of_input {
+        Some(IntoInput { added, result, made }) => (Some((added, made)), result, conv.in_image()),
+        None => (None, [].as_mut_slice(), 0),
     };
     // SAFETY: as the caller vouches.
     let into_input =
@@ -284,13 +285,15 @@ pub(super) unsafe fn backward(
     // images in turn, and the gradient that they come from is never stored.
     if conv.outputs <= RANGE && into_weights.len(conv.outputs) * size_of::<f32>() <= BOTH {
         let into_input = into_input(positions.sizes());
-        let units: Vec<(Range<usize>, &mut [bf16])> = lanes_of(&lanes, &positions, result, conv.in_image());
+        let images = |lane: Group| lane.images.map(|index| positions.get(index).images.len()).sum::<usize>();
+        let results = stretches(result, lanes.iter().map(|lane| images(lane) * in_image));
+        let units: Vec<(Group, &mut [bf16])> = lanes.iter().zip(results).collect();
         let sums: Vec<Buffer> = units
             .into_par_iter()
             .map(|(lane, mut result)| {
                 let mut sums = into_weights.sums(0..conv.outputs);
                 let (mut from, mut buffer, mut inputs) = (Buffer::any(0), Buffer::any(0), Buffer::any(0));
-                for group in lane.map(|index| positions.get(index)) {
+                for group in lane.images.map(|index| positions.get(index)) {
                     let len = group.values(conv.out_image()).len();
                     if from.len() < len {
                         from = Buffer::any(len);
@@ -298,11 +301,10 @@ pub(super) unsafe fn backward(
                     let from = &mut from[..len];
                     gradient(group.images.clone(), from);
                     if let Some((into_input, made)) = &into_input {
-                        let (own, rest) = result.split_at_mut(group.values(conv.in_image()).len());
+                        let own = result.split_off_mut(..group.values(in_image).len()).expect("a lane's");
                         // SAFETY: as the caller vouches.
                         unsafe { into_input.group(&group, from, own, &mut buffer) };
                         made(group.images.clone(), own);
-                        result = rest;
                     }
                     let input = input.values(isa, group.values(conv.in_image()), &mut inputs);
                     // SAFETY: as the caller vouches.
@@ -318,10 +320,7 @@ pub(super) unsafe fn backward(
     // memory.
     let groups = Groups::new(conv.batch, PIXELS.div_ceil(pixels));
     let into_input = into_input(groups.sizes());
-    let results = match result {
-        Some(result) => groups.split(result, conv.in_image()),
-        None => groups.iter().map(|group| (group, [].as_mut_slice())).collect(),
-    };
+    let results = groups.split(result, in_image);
     let mut all = Buffer::any(conv.batch * conv.out_image());
     groups.split(&mut all, conv.out_image()).into_par_iter().zip(results).for_each_init(
         || Buffer::any(0),
@@ -350,29 +349,6 @@ pub(super) unsafe fn backward(
     });
     let sums: Vec<Buffer> = units.collect();
     unpack(conv, into_weights.pitch, &sums, ranges, of_weights)
-}
-
-/// The lanes of groups, each with its stretch of the input's gradient where that is wanted.
-fn lanes_of<'a>(
-    lanes: &Groups,
-    groups: &Groups,
-    result: Option<&'a mut [bf16]>,
-    image: usize,
-) -> Vec<(Range<usize>, &'a mut [bf16])> {
-    let mut rest = result;
-    let lane = |lane: Group| {
-        let images: usize = lane.images.clone().map(|index| groups.get(index).images.len()).sum();
-        let stretch = match rest.take() {
-            Some(all) => {
-                let (stretch, behind) = all.split_at_mut(images * image);
-                rest = Some(behind);
-                stretch
-            }
-            None => [].as_mut_slice(),
-        };
-        (lane.images, stretch)
-    };
-    lanes.iter().map(lane).collect()
 }
 
 /// How the gradient of the input comes from that of the outputs.

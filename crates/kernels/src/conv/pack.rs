@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::Conv;
+use super::singles::{Padded, quads};
 use super::tile::{self, Quad};
-use super::{Conv, Padded};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 
@@ -73,7 +74,7 @@ impl Phase {
         let [y0, x0] = self.first;
         let size = [(conv.height - y0).div_ceil(conv.stride), (conv.width - x0).div_ceil(conv.stride)];
         let [top, left] = self.first.map(|first| source(conv, first, gradient.before));
-        super::quads(images, size, |image, y, x| {
+        quads(images, size, |image, y, x| {
             let source = image * gradient.image() + (top + y) * gradient.row() + (left + x) * conv.outputs;
             let pixel = (y0 + y * conv.stride) * conv.width + x0 + x * conv.stride;
             (source, image * conv.in_image() + pixel * conv.inputs)
@@ -104,13 +105,12 @@ pub(super) fn unpack(conv: &Conv, width: usize, sums: &[Buffer], ranges: usize, 
     let mut weights = Buffer::any(conv.outputs * len);
     weights.par_chunks_mut(TOGETHER * len).enumerate().for_each(|(index, weights)| {
         let (range, first) = (index * TOGETHER / width, index * TOGETHER % width);
-        let outputs = weights.len() / len;
+        let (outputs, pitch) = (weights.len() / len, sums.get(range).map_or(0, |sums| sums.len() / len));
         for at in 0..len {
             let row = at % area * conv.inputs + at / area;
             let mut all = [0.0f32; TOGETHER];
             for sums in sums.iter().skip(range).step_by(ranges) {
-                let width = sums.len() / len;
-                let sums = &sums[row * width + first..][..outputs];
+                let sums = &sums[row * pitch + first..][..outputs];
                 all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
             }
             for (output, all) in all[..outputs].iter().enumerate() {
