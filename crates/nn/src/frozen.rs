@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 use selfsame_augment::Normalise;
 use selfsame_kernels::buffer::Buffer;
-use selfsame_kernels::conv::{After, Conv, Input, Prepared, Scratch};
+use selfsame_kernels::conv::{After, Input, Prepared, Scratch};
 use selfsame_kernels::conv_bn::EPSILON;
 use selfsame_kernels::element::Element;
 use selfsame_kernels::isa::Isa;
@@ -131,13 +131,10 @@ struct Folded<T> {
 
 impl<T: Element> Folded<T> {
     fn new(conv: &Conv2d, bn: &BatchNorm, images: usize, size: usize) -> Self {
-        let [outputs, inputs, kernel, _] = conv.weight.dims();
-        let Conv2d { stride, padding, .. } = *conv;
-        let shape = Conv { batch: images, height: size, width: size, inputs, outputs, kernel, stride, padding };
         let statistics = [bn.running_mean.value(), bn.running_var.value(), bn.weight.val(), bn.bias.val()];
         let [mean, variance, gamma, beta] = statistics.map(values);
         Self {
-            conv: Prepared::new(Isa::best(), &shape, &values(conv.weight.val())),
+            conv: Prepared::new(Isa::best(), &conv.on(images, size), &values(conv.weight.val())),
             channels: Channels::new(&mean, &variance, &gamma, &beta, EPSILON),
         }
     }
@@ -157,17 +154,17 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 impl<T: Element> Layer<T> {
     /// What it makes of `x`.
-    fn run(&self, x: Buffer<T>, scratch: &mut Scratch<T>) -> Buffer<T> {
+    fn run(&self, x: &[T], scratch: &mut Scratch<T>) -> Buffer<T> {
         match self {
-            Self::Convolution(conv) => conv.run(&x, None, true, scratch),
-            Self::MaxPool(of) => pool::max(&x, of.size, of.channels),
+            Self::Convolution(conv) => conv.run(x, None, true, scratch),
+            Self::MaxPool(of) => pool::max(x, of.size, of.channels),
             Self::Residual { downsample, convolutions } => {
-                let identity = downsample.as_ref().map(|conv| conv.run(&x, None, false, scratch));
+                let identity = downsample.as_ref().map(|conv| conv.run(x, None, false, scratch));
                 let (last, between) = convolutions.split_last().expect("a block has convolutions");
                 let inner = between.iter().fold(None, |inner: Option<Buffer<T>>, conv| {
-                    Some(conv.run(inner.as_ref().unwrap_or(&x), None, true, scratch))
+                    Some(conv.run(inner.as_deref().unwrap_or(x), None, true, scratch))
                 });
-                last.run(inner.as_ref().unwrap_or(&x), Some(identity.as_ref().unwrap_or(&x)), true, scratch)
+                last.run(inner.as_deref().unwrap_or(x), Some(identity.as_deref().unwrap_or(x)), true, scratch)
             }
         }
     }
@@ -258,11 +255,17 @@ impl<T: Element> Stage<T> {
         let mut all = Buffer::any(images * self.out.values());
         for (x, all) in x.chunks(from.max(1)).zip(all.chunks_mut(to.max(1))) {
             // The last few may be fewer than the weights are laid out for: those behind are of no consequence.
-            let mut few = Buffer::any(from);
-            few[..x.len()].copy_from_slice(x);
-            few[x.len()..].fill(T::default());
-            let made = self.layers.iter().fold(few, |x, layer| layer.run(x, scratch));
-            all.copy_from_slice(&made[..all.len()]);
+            let few = (x.len() < from).then(|| {
+                let mut few = Buffer::zeros(from);
+                few[..x.len()].copy_from_slice(x);
+                few
+            });
+            let x = few.as_deref().unwrap_or(x);
+            let made = self
+                .layers
+                .iter()
+                .fold(None, |made: Option<Buffer<T>>, layer| Some(layer.run(made.as_deref().unwrap_or(x), scratch)));
+            all.copy_from_slice(&made.as_deref().unwrap_or(x)[..all.len()]);
         }
         all
     }

@@ -2,6 +2,10 @@
 
 #![allow(clippy::too_many_arguments, reason = "a backend operation takes every tensor as an argument")]
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
@@ -207,10 +211,10 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
         // What is there already of the gradients of input and weights, from a residual and from another view, is added in
         // passing.
         let state = &ops.state;
-        registered::forget(ops.node.id);
-        let sums = sums::take(ops.node.id);
+        REGISTERED.with_borrow_mut(|nodes| nodes.take(ops.node.id));
+        let sums = SUMMED.with_borrow_mut(|sums| sums.take(ops.node.id));
         let x = &ops.parents[0];
-        let there = x.as_ref().filter(|x| registered::is(x.id));
+        let there = x.as_ref().filter(|x| REGISTERED.with_borrow(|nodes| nodes.has(x.id)));
         let added = [there.map(|x| grads.consume::<Flex>(x)), grads.remove(&state.weight)];
         let wanted = x.is_some();
         let (gradients, before) = match state.inputs[0].dtype() {
@@ -219,82 +223,54 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
         };
         // What was left to be made here has no other use, so that this gradient of it is the whole one.
         if let (Some(x), Some(before)) = (x, before) {
-            sums::note(x.id, before);
+            SUMMED.with_borrow_mut(|sums| sums.note(x.id, before));
         }
         for (parent, gradient) in ops.parents.iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(parent.id, gradient);
                 // Gradients of leaves outlast a backward pass; those of other nodes are of one pass only.
                 if parent.order > 0 {
-                    registered::note(parent.id);
+                    REGISTERED.with_borrow_mut(|nodes| nodes.note(parent.id, ()));
                 }
             }
         }
     }
 }
 
-/// Which nodes have a gradient already in the backward pass that is under way on this thread, as far as it is of this
-/// operation's making: Burn tells that only of a tensor, and a step must not keep one.
+thread_local! {
+    /// Which nodes have a gradient already, as far as it is of this operation's making: Burn tells that only of a tensor,
+    /// and a step must not keep one. A node that is forgotten too early has its gradients added by Burn.
+    static REGISTERED: RefCell<Notes<()>> = const { RefCell::new(Notes::new()) };
+    /// What one backward step has summed for the next. A step whose sums are forgotten takes them itself.
+    static SUMMED: RefCell<Notes<Sums>> = const { RefCell::new(Notes::new()) };
+}
+
+/// What is known of nodes in the backward pass that is under way on this thread, the newest first.
 ///
-/// A node that is forgotten too early has its gradients added by Burn. One that is remembered too long does no harm, for it
-/// takes part in one backward pass only.
-mod registered {
-    use std::cell::RefCell;
-    use std::collections::VecDeque;
+/// A note that stays too long does no harm, for a node takes part in one backward pass only.
+struct Notes<T>(VecDeque<(NodeId, T)>);
 
-    use burn::backend::autodiff::NodeId;
-
+impl<T> Notes<T> {
     /// Many more than gradients that wait for others at a time.
     const MOST: usize = 64;
 
-    thread_local! {
-        static NODES: RefCell<VecDeque<NodeId>> = const { RefCell::new(VecDeque::new()) };
+    const fn new() -> Self {
+        Self(VecDeque::new())
     }
 
-    pub fn is(node: NodeId) -> bool {
-        NODES.with_borrow(|nodes| nodes.contains(&node))
+    fn note(&mut self, node: NodeId, what: T) {
+        self.take(node);
+        self.0.truncate(Self::MOST - 1);
+        self.0.push_front((node, what));
     }
 
-    pub fn note(node: NodeId) {
-        forget(node);
-        NODES.with_borrow_mut(|nodes| {
-            nodes.truncate(MOST - 1);
-            nodes.push_front(node);
-        });
+    fn has(&self, node: NodeId) -> bool {
+        self.0.iter().any(|(other, _)| *other == node)
     }
 
-    pub fn forget(node: NodeId) {
-        NODES.with_borrow_mut(|nodes| nodes.retain(|other| *other != node));
-    }
-}
-
-/// What one backward step has summed for the next, in the backward pass that is under way on this thread.
-mod sums {
-    use std::cell::RefCell;
-    use std::collections::VecDeque;
-
-    use burn::backend::autodiff::NodeId;
-    use selfsame_kernels::norm::Sums;
-
-    /// Many more than wait at a time: mostly the next step takes them.
-    const MOST: usize = 64;
-
-    thread_local! {
-        static SUMS: RefCell<VecDeque<(NodeId, Sums)>> = const { RefCell::new(VecDeque::new()) };
-    }
-
-    pub fn note(node: NodeId, sums: Sums) {
-        SUMS.with_borrow_mut(|all| {
-            all.truncate(MOST - 1);
-            all.push_front((node, sums));
-        });
-    }
-
-    pub fn take(node: NodeId) -> Option<Sums> {
-        SUMS.with_borrow_mut(|all| {
-            let at = all.iter().position(|(other, _)| *other == node)?;
-            all.remove(at).map(|(_, sums)| sums)
-        })
+    fn take(&mut self, node: NodeId) -> Option<T> {
+        let at = self.0.iter().position(|(other, _)| *other == node)?;
+        self.0.remove(at).map(|(_, what)| what)
     }
 }
 

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use selfsame_kernels::conv::Conv;
 
 /// Source of initial weights: a stream of its own, so that the weights depend on the seed alone and not on
 /// the device or on what else has drawn random numbers.
@@ -58,6 +59,13 @@ impl Conv2d {
         let weight =
             init.tensor([output, input, kernel, kernel], |rng| deviation * rng.sample::<f32, _>(StandardNormal));
         Self { weight, stride, padding: kernel / 2 }
+    }
+
+    /// What it computes on so many square images of side `size`.
+    pub(crate) fn on(&self, batch: usize, size: usize) -> Conv {
+        let [outputs, inputs, kernel, _] = self.weight.dims();
+        let Self { stride, padding, .. } = *self;
+        Conv { batch, height: size, width: size, inputs, outputs, kernel, stride, padding }
     }
 }
 

@@ -8,6 +8,7 @@ use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{DType, Device, Tensor};
 use selfsame_kernels::conv::Conv;
 use selfsame_kernels::isa::Isa;
+use selfsame_kernels::pool;
 use serde::{Deserialize, Serialize};
 
 use crate::block::{BlockOperation, conv_bn, is_flex};
@@ -172,16 +173,14 @@ impl ResNet {
     pub fn convolutions(&self, batch: usize, size: usize) -> Vec<(String, Conv)> {
         let mut found = Vec::new();
         let mut add = |name: String, conv: &Conv2d, size: usize| {
-            let [outputs, inputs, kernel, _] = conv.weight.dims();
-            let Conv2d { stride, padding, .. } = *conv;
-            let conv = Conv { batch, height: size, width: size, inputs, outputs, kernel, stride, padding };
+            let conv = conv.on(batch, size);
             let out = conv.out_height();
             found.push((name, conv));
             out
         };
         let mut size = add("conv1".to_owned(), &self.conv1, size);
         if self.pooled {
-            size = size.div_ceil(2);
+            size = pool::max_size(size);
         }
         for (stage, blocks) in (1..).zip([&self.layer1, &self.layer2, &self.layer3, &self.layer4]) {
             for (number, block) in blocks.iter().enumerate() {
