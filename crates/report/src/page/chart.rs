@@ -117,7 +117,7 @@ pub(super) fn scatter(
                 @for (dot, [x, y]) in dots.iter().zip(&at) {
                     circle.dot cx=(x) cy=(y) r="4" { title { (dot.title) } }
                 }
-                @for (label, Place { x, y, anchor }) in &labels { text x=(x) y=(y) text-anchor=(anchor) { (label) } }
+                @for (label, Place { x, y, anchor, .. }) in &labels { text x=(x) y=(y) text-anchor=(anchor) { (label) } }
             }
         }
     }
@@ -128,46 +128,45 @@ struct Place {
     x: f64,
     y: f64,
     anchor: &'static str,
+    /// What it covers: left, top, right and bottom.
+    area: [f64; 4],
 }
 
 /// Labels beside their dots, each where it covers neither a dot nor an earlier label, if there is such a place near by.
 fn labels<'a>(dots: &[[f64; 2]], labels: &[Option<&'a str>]) -> Vec<(&'a str, Place)> {
     const LETTER: f64 = 6.5;
     const HEIGHT: f64 = 11.0;
-    /// From the dot to the label's end, and to its base line.
-    const SPOTS: [(f64, f64, &str); 8] = [
-        (7.0, 4.0, "start"),
-        (-7.0, 4.0, "end"),
-        (5.0, -6.0, "start"),
-        (5.0, 15.0, "start"),
-        (-5.0, -6.0, "end"),
-        (-5.0, 15.0, "end"),
-        (0.0, -8.0, "middle"),
-        (0.0, 17.0, "middle"),
+    /// How SVG calls what of a label lies at its place, and how much of it is to the left of that.
+    const START: (&str, f64) = ("start", 0.0);
+    const MIDDLE: (&str, f64) = ("middle", 0.5);
+    const END: (&str, f64) = ("end", 1.0);
+    /// From the dot to the label's place.
+    const SPOTS: [(f64, f64, (&str, f64)); 8] = [
+        (7.0, 4.0, START),
+        (-7.0, 4.0, END),
+        (5.0, -6.0, START),
+        (5.0, 15.0, START),
+        (-5.0, -6.0, END),
+        (-5.0, 15.0, END),
+        (0.0, -8.0, MIDDLE),
+        (0.0, 17.0, MIDDLE),
     ];
     let mut taken: Vec<[f64; 4]> = dots.iter().map(|[x, y]| [x - 4.0, y - 4.0, x + 4.0, y + 4.0]).collect();
     let mut placed = Vec::new();
     for ([x, y], label) in dots.iter().zip(labels) {
         let Some(label) = label else { continue };
         let width = LETTER * label.chars().count() as f64;
-        let spot = |(right, down, anchor): (f64, f64, &'static str)| {
-            let place = Place { x: round(x + right), y: round(y + down), anchor };
-            let left = place.x
-                - match anchor {
-                    "start" => 0.0,
-                    "end" => width,
-                    _ => width / 2.0,
-                };
-            let area = [left, place.y - HEIGHT + 2.0, left + width, place.y + 2.0];
-            (place, area)
+        let spot = |(right, down, (anchor, before)): (f64, f64, (&'static str, f64))| {
+            let (x, y) = (round(x + right), round(y + down));
+            let left = x - before * width;
+            Place { x, y, anchor, area: [left, y - HEIGHT + 2.0, left + width, y + 2.0] }
         };
-        let free = |area: &[f64; 4]| {
+        let free = |Place { area, .. }: &Place| {
             let inside = area[0] >= 0.0 && area[2] <= WIDTH && area[1] >= 0.0;
             inside && !taken.iter().any(|t| area[0] < t[2] && t[0] < area[2] && area[1] < t[3] && t[1] < area[3])
         };
-        let found = SPOTS.into_iter().map(spot).find(|(_, area)| free(area));
-        let (place, area) = found.unwrap_or_else(|| spot(SPOTS[0]));
-        taken.push(area);
+        let place = SPOTS.into_iter().map(spot).find(free).unwrap_or_else(|| spot(SPOTS[0]));
+        taken.push(place.area);
         placed.push((*label, place));
     }
     placed
@@ -376,16 +375,12 @@ mod tests {
         let placed = labels(&dots, &[Some("c, d"), Some("d, e"), Some("b, d"), Some("a, b")]);
         assert_eq!(placed.iter().map(|(label, _)| *label).collect::<Vec<_>>(), ["c, d", "d, e", "b, d", "a, b"]);
         // Four letters are 26 wide, ten high.
-        let left = |place: &Place| {
-            place.x
-                - if place.anchor == "end" {
-                    26.0
-                } else if place.anchor == "middle" {
-                    13.0
-                } else {
-                    0.0
-                }
+        let before = |place: &Place| match place.anchor {
+            "end" => 26.0,
+            "middle" => 13.0,
+            _ => 0.0,
         };
+        let left = |place: &Place| place.x - before(place);
         for (at, (_, one)) in placed.iter().enumerate() {
             for (_, other) in &placed[..at] {
                 let apart = (left(one) - left(other)).abs() >= 26.0 || (one.y - other.y).abs() >= 10.0;

@@ -72,7 +72,6 @@ fn results_of(table: &ResultTable) -> Markup {
     let axes =
         Axis::fit(figures.iter().flat_map(ends), if theirs.is_some() { 3 } else { 5 }).map(|ours| (ours, theirs));
     let published = axes.as_ref().is_some_and(|(_, theirs)| theirs.is_some());
-    let digits = table.published_digits();
     html! {
         @if !table.name.is_empty() { p.lead { "Images: " (table.name) ". Means over seeds; the line through a dot is its 95% interval." @if published { " Hollow, with an axis of their own: the published figures." } } }
         @else { p.lead { "Means over seeds; the line through a dot is its 95% interval." } }
@@ -82,7 +81,7 @@ fn results_of(table: &ResultTable) -> Markup {
                 @for &at in &drawn { @if table.columns[at].agreement.is_some() && !published { (against_first(table, &drawn, at)) } }
             }
         }
-        div.scroll.card.results-table tabindex="0" role="region" aria-label="Table of results" { (grid(table, digits)) }
+        div.scroll.card.results-table tabindex="0" role="region" aria-label="Table of results" { (grid(table)) }
         @if let Some(source) = &table.source { p.quiet { "Small: the published figure. " (source) "." } }
         @if !table.findings.is_empty() {
             ul.ledger {
@@ -183,7 +182,8 @@ fn against_first(table: &ResultTable, drawn: &[usize], at: usize) -> Markup {
     scatter(heading, &alternative, over, &dots, &|_, label| label.to_owned())
 }
 
-fn grid(table: &ResultTable, digits: usize) -> Markup {
+fn grid(table: &ResultTable) -> Markup {
+    let digits = table.published_digits();
     html! {
         table {
             thead { tr { th scope="col" { "" } @for column in &table.columns { th scope="col" { (column.name) } } } }

@@ -1,6 +1,6 @@
 //! `selfsame pretrain` and `selfsame study`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use selfsame::report::record::{EVAL_FILE, MAP_FILE, METRICS_FILE, MetricPoint, R
 use selfsame::report::{Sprite, write_json};
 use selfsame::train::checkpoint::{self, Which};
 use selfsame::train::{Outcome, Plan, Progress, TrainError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{INTERRUPTED, eval, init, machine, quoted, report, shown, views};
 use crate::args::{CheckpointName, OnCollapse, Pretrain};
@@ -27,26 +27,20 @@ const SHEET: [usize; 2] = [8, 6];
 
 pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
-    let Some((run, _, dataset, record)) = train(args, "pretrain", &terminal)? else {
+    let Some(((run, _, dataset, record), last)) = train(args, "pretrain", &terminal)? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
     let page = report::write(&run)?;
     terminal.skipped(&dataset, "in the run's page and run.json");
     terminal.say(&format!("encoder  {}", Which::Last.path(&run.path).display()));
     terminal.say(&format!("report   {}", page.display()));
-    terminal.result(&json!({
-        "run": shown(&run.path),
-        "report": shown(&page),
-        "seconds": record.seconds,
-        "collapse": record.collapse,
-        "last": last_point(&run),
-    }));
+    terminal.result(&trained(json!({ "run": shown(&run.path) }), &page, &record, last.as_ref()));
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
-    let Some((run, plan, dataset, record)) = train(args, "study", &terminal)? else {
+    let Some(((run, plan, dataset, record), last)) = train(args, "study", &terminal)? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
     let evaluation = eval::measure(&run, &plan, &dataset, CheckpointName::Last, &args.device.device, &terminal)?;
@@ -54,19 +48,23 @@ pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     terminal.skipped(&dataset, "in the run's page and run.json");
     eval::print(&evaluation, &dataset, &terminal);
     terminal.say(&format!("report   {}", page.display()));
-    let mut result = eval::to_json(&run, &evaluation, &dataset);
-    result["report"] = json!(shown(&page));
+    terminal.result(&trained(eval::to_json(&run, &evaluation, &dataset), &page, &record, last.as_ref()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A result for machines, with what is told of every training.
+fn trained(mut result: Value, page: &Path, record: &RunRecord, last: Option<&MetricPoint>) -> Value {
+    result["report"] = json!(shown(page));
     result["seconds"] = json!(record.seconds);
     result["collapse"] = json!(record.collapse);
-    result["last"] = json!(last_point(&run));
-    terminal.result(&result);
-    Ok(ExitCode::SUCCESS)
+    result["last"] = json!(last);
+    result
 }
 
 type Trained = (Run, Plan, Dataset, RunRecord);
 
-/// Starts a run or goes on with one, up to its last epoch; none if it was interrupted.
-fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Option<Trained>> {
+/// Starts a run or goes on with one, up to its last epoch, and the last point of its curves; none if it was interrupted.
+fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Option<(Trained, Option<MetricPoint>)>> {
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let (run, plan, dataset, mut record) = match &args.resume {
         Some(path) => resume(args, path, terminal)?,
@@ -159,8 +157,10 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
         terminal.status(&format!("training is complete; {way}"));
         return Ok(None);
     }
-    terminal.status(&format!("trained {} epochs in {:.0} s{}", record.epochs, record.seconds, ended(&run)));
-    Ok(Some((run, plan, dataset, record)))
+    let last = last_point(&run);
+    let ended = last.as_ref().map(ended).unwrap_or_default();
+    terminal.status(&format!("trained {} epochs in {:.0} s{ended}", record.epochs, record.seconds));
+    Ok(Some(((run, plan, dataset, record), last)))
 }
 
 /// The last point of the run's curves.
@@ -170,8 +170,7 @@ fn last_point(run: &Run) -> Option<MetricPoint> {
 }
 
 /// How a training ended, in words that follow others.
-fn ended(run: &Run) -> String {
-    let Some(point) = last_point(run) else { return String::new() };
+fn ended(point: &MetricPoint) -> String {
     let knn = point.val_knn_acc1.map(|knn| format!(", kNN {:.1} % on validation images", 100.0 * knn));
     let rank = point.watched.get("rank_me").map(|rank| format!(", outputs of rank {rank:.1}"));
     let [knn, rank] = [knn, rank].map(Option::unwrap_or_default);
@@ -211,14 +210,15 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
     Ok((run, plan, dataset, record))
 }
 
-fn resume(args: &Pretrain, path: &std::path::Path, terminal: &Terminal) -> anyhow::Result<Trained> {
+fn resume(args: &Pretrain, path: &Path, terminal: &Terminal) -> anyhow::Result<Trained> {
     let run = Run::open(path)?;
     let plan = run.plan()?;
     let mut record = run.record()?;
     let dataset = run.load_own(&plan, args.strict, terminal)?;
     // At once, since a run that is killed would not say so any more.
-    if !record.finished && !record.machines.contains(&machine()) {
-        record.machines.push(machine());
+    let machine = machine();
+    if !record.finished && !record.machines.contains(&machine) {
+        record.machines.push(machine);
         run.write_record(&record)?;
     }
     Ok((run, plan, dataset, record))

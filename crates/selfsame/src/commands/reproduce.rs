@@ -21,7 +21,7 @@ use selfsame::report::{render_experiment, write_atomic, write_json};
 use serde_json::{Value, json};
 
 use super::{INTERRUPTED, quoted, shown, typed};
-use crate::args::{Args, Command as Verb, Pretrain, Reproduce, ScaleName};
+use crate::args::{Args, Command as Verb, Pretrain, Reproduce};
 use crate::grid::{self, Cell, EXPERIMENTS, Grid, Outcome, outcome};
 use crate::misuse;
 use crate::run::{LOCK_FILE, in_use};
@@ -56,9 +56,9 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
             Some(out) if args.grid == "all" => out.join(&*stem),
             Some(out) => out.clone(),
             // Scales are experiments of their own, and each has a folder.
-            None => match args.scale {
-                None | Some(ScaleName::Small) => Path::new("runs").join(&*stem),
-                _ => Path::new("runs").join(format!("{stem}-{}", scale.as_deref().unwrap_or_default())),
+            None => match scale.as_deref() {
+                None | Some("small") => Path::new("runs").join(&*stem),
+                Some(scale) => Path::new("runs").join(format!("{stem}-{scale}")),
             },
         }
     };
