@@ -157,24 +157,25 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
         terminal.status(&format!("training is complete; {way}"));
         return Ok(None);
     }
-    let last = last_point(&run);
-    let ended = last.as_ref().map(ended).unwrap_or_default();
+    let curves = run.path.join(METRICS_FILE);
+    let last = last_point(&curves);
+    let ended = last.as_ref().map(|last| ended(last, &curves)).unwrap_or_default();
     terminal.status(&format!("trained {} epochs in {:.0} s{ended}", record.epochs, record.seconds));
     Ok(Some(((run, plan, dataset, record), last)))
 }
 
-/// The last point of the run's curves.
-fn last_point(run: &Run) -> Option<MetricPoint> {
-    let text = std::fs::read_to_string(run.path.join(METRICS_FILE)).ok()?;
+/// The last point of a run's curves.
+fn last_point(curves: &Path) -> Option<MetricPoint> {
+    let text = std::fs::read_to_string(curves).ok()?;
     serde_json::from_str(text.lines().last()?).ok()
 }
 
-/// How a training ended, in words that follow others.
-fn ended(point: &MetricPoint) -> String {
+/// How a training ended, in words that follow others; `curves` is where the rest can be read.
+fn ended(point: &MetricPoint, curves: &Path) -> String {
     let knn = point.val_knn_acc1.map(|knn| format!(", kNN {:.1} % on validation images", 100.0 * knn));
     let rank = point.watched.get("rank_me").map(|rank| format!(", outputs of rank {rank:.1}"));
     let [knn, rank] = [knn, rank].map(Option::unwrap_or_default);
-    format!(": loss {:.3}{knn}{rank}; the curves are in {METRICS_FILE}", point.train_loss)
+    format!(": loss {:.3}{knn}{rank}; the curves are in {}", point.train_loss, curves.display())
 }
 
 fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
