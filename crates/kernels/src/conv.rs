@@ -1,9 +1,10 @@
 //! 2-D convolution, channels last, of f32 or bf16.
 //!
 //! Where the machine multiplies matrices of bf16 itself, those are made of a few images at a time (`matrix`). Else
-//! everything is multiplied as f32 (`singles`): images are copied into a zero-padded buffer a few at a time; what a row of
-//! the kernel sees of it is then one stretch of memory, and the inner loops (`tile`) run over such stretches. In both cases
-//! work is divided by the shape alone and sums are added in a fixed order, so results do not depend on the number of threads.
+//! everything is multiplied as f32 (`singles`): images are copied into a zero-padded buffer a few at a time. Kernels of 3×3
+//! that move by one pixel then take 16 products of matrices for 36 (`winograd`); of any others, what a row of the kernel sees
+//! is one stretch of memory, and the inner loops (`tile`) run over such stretches. In all cases work is divided by the shape
+//! alone and sums are added in a fixed order, so results do not depend on the number of threads.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -14,6 +15,7 @@ mod singles;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod unfold;
+mod winograd;
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -199,6 +201,8 @@ pub struct Scratch<T> {
     singles: Buffer,
     /// Inputs in their frames of zeros, and what these were last laid out for.
     framed: (Option<Padded>, Buffer),
+    /// Tiles of inputs and outputs, transformed.
+    tiles: Buffer,
     /// Inputs as rows of a matrix.
     #[cfg(target_arch = "x86_64")]
     rows: Buffer<half::bf16>,
@@ -210,6 +214,7 @@ impl<T: Element> Default for Scratch<T> {
             made: Buffer::any(0),
             singles: Buffer::any(0),
             framed: (None, Buffer::any(0)),
+            tiles: Buffer::any(0),
             #[cfg(target_arch = "x86_64")]
             rows: Buffer::any(0),
         }
@@ -276,7 +281,8 @@ impl<T: Element> Prepared<T> {
         let after = after.residual(|residual| &residual[group.values(conv.out_image())]);
         match &self.weights {
             Multiply::Singles(singles) => {
-                singles.group(self.isa, conv, input, after, (&mut scratch.singles, &mut scratch.framed), output)
+                let Scratch { singles: unrounded, framed, tiles, .. } = scratch;
+                singles.group(self.isa, conv, input, after, (unrounded, framed, tiles), output)
             }
             #[cfg(target_arch = "x86_64")]
             Multiply::Tiles(tiles) => {

@@ -203,6 +203,7 @@ pub(crate) trait Vector: Copy {
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
     unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
     /// self · factor + sum, rounded once where the instruction set can.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
 
@@ -299,7 +300,7 @@ mod x86 {
 
     macro_rules! vector {
         ($register:ty, $lanes:literal, $registers:literal, $zero:ident, $splat:ident, $load:ident, $store:ident,
-         $add:ident, $fma:ident, $words:ty) => {
+         $add:ident, $sub:ident, $fma:ident, $words:ty) => {
             impl Vector for $register {
                 const LANES: usize = $lanes;
                 const REGISTERS: usize = $registers;
@@ -331,6 +332,11 @@ mod x86 {
                     unsafe { $add(self, other) }
                 }
                 #[inline(always)]
+                unsafe fn sub(self, other: Self) -> Self {
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { $sub(self, other) }
+                }
+                #[inline(always)]
                 unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
                     // SAFETY: the caller vouches for the instruction set.
                     unsafe { $fma(self, factor, sum) }
@@ -348,6 +354,7 @@ mod x86 {
         _mm512_loadu_ps,
         _mm512_storeu_ps,
         _mm512_add_ps,
+        _mm512_sub_ps,
         _mm512_fmadd_ps,
         __m512i
     );
@@ -360,6 +367,7 @@ mod x86 {
         _mm256_loadu_ps,
         _mm256_storeu_ps,
         _mm256_add_ps,
+        _mm256_sub_ps,
         _mm256_fmadd_ps,
         __m256i
     );
@@ -451,6 +459,10 @@ impl Vector for Portable {
         Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
     }
     #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] - other.0[i]))
+    }
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i] * factor.0[i] + sum.0[i]))
     }
@@ -526,6 +538,11 @@ mod neon {
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: NEON is part of the architecture.
             unsafe { vaddq_f32(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: NEON is part of the architecture.
+            unsafe { vsubq_f32(self, other) }
         }
         #[inline(always)]
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {

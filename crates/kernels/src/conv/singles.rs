@@ -1,5 +1,5 @@
 //! Convolution multiplied as f32: images are copied into frames of zeros a few at a time, and inner loops run over stretches
-//! of them.
+//! of them, or over their transformed tiles.
 
 use std::ops::Range;
 
@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::pack::{self, Phase, Weights};
 use super::tile::{self, Direct, QUAD, Quad, WeightGradient};
+use super::winograd::{self, OfWeights};
 use super::{After, Conv, Groups, Input, Scratch, stretches};
 use crate::buffer::Buffer;
 use crate::element::Element;
@@ -28,6 +29,9 @@ const LANES: usize = 32;
 
 /// Images that are worked on together.
 fn group(conv: &Conv) -> usize {
+    if conv.is_minimal() {
+        return winograd::group(conv);
+    }
     PIXELS.div_ceil(conv.out_height() * conv.out_width()).clamp(1, conv.batch.max(1))
 }
 
@@ -40,7 +44,8 @@ impl Conv {
     /// The padded input of a group of images.
     fn padded_input(&self) -> Padded {
         let (height, width) = (self.height + 2 * self.padding, self.width + 2 * self.padding);
-        Padded { height, width, channels: self.inputs, before: self.padding, slack: QUAD * self.stride * self.inputs }
+        let slack = QUAD * self.stride * self.inputs;
+        self.framed(Padded { height, width, channels: self.inputs, before: self.padding, slack })
     }
 
     /// The padded gradient of a group of output images, wide enough for every output that an input pixel had
@@ -48,13 +53,22 @@ impl Conv {
     fn padded_gradient(&self, isa: Isa) -> Padded {
         let before = (self.kernel - 1 - self.padding) / self.stride;
         let reach = |size: usize, out: usize| before + out.max((size - 1 + self.padding) / self.stride + 1);
-        Padded {
+        self.framed(Padded {
             height: reach(self.height, self.out_height()),
             width: reach(self.width, self.out_width()),
             channels: self.outputs,
             before,
             slack: QUAD * self.outputs + tile::block(isa, self.outputs),
+        })
+    }
+
+    /// The frame, as far as the last of Winograd's tiles reaches where those are taken.
+    fn framed(&self, padded: Padded) -> Padded {
+        if !self.is_minimal() {
+            return padded;
         }
+        let [height, width] = [padded.height, padded.width].map(|size| size.next_multiple_of(2));
+        Padded { height, width, slack: winograd::LINE, ..padded }
     }
 }
 
@@ -89,7 +103,7 @@ impl Padded {
     }
 
     /// Where the pixels of a row begin.
-    fn at(&self, image: usize, row: usize) -> usize {
+    pub fn at(&self, image: usize, row: usize) -> usize {
         image * self.image() + (self.before + row) * self.row() + self.before * self.channels
     }
 
@@ -104,22 +118,32 @@ impl Padded {
 
 /// Weights laid out for [`super::forward`], and images in groups.
 pub(super) struct Forward {
-    weights: Weights,
     padded: Padded,
-    /// Images that `quads` are of.
+    /// Images of a group, at most.
     images: usize,
-    quads: Vec<Quad>,
+    correlation: Correlation,
+}
+
+/// How images are correlated with kernels.
+enum Correlation {
+    Direct(Weights, Vec<Quad>),
+    Minimal(winograd::Correlation),
 }
 
 impl Forward {
     /// For groups of at most so many images.
     pub fn new(isa: Isa, conv: &Conv, weights: &[f32], images: usize) -> Self {
         let padded = conv.padded_input();
-        let quads = quads(images, [conv.out_height(), conv.out_width()], |image, y, x| {
-            let source = image * padded.image() + y * conv.stride * padded.row() + x * conv.stride * conv.inputs;
-            (source, image * conv.out_image() + (y * conv.out_width() + x) * conv.outputs)
-        });
-        Self { weights: Weights::forward(isa, conv, weights), padded, images, quads }
+        let correlation = if conv.is_minimal() {
+            Correlation::Minimal(winograd::Correlation::forward(isa, conv, weights, &padded, images))
+        } else {
+            let quads = quads(images, [conv.out_height(), conv.out_width()], |image, y, x| {
+                let source = image * padded.image() + y * conv.stride * padded.row() + x * conv.stride * conv.inputs;
+                (source, image * conv.out_image() + (y * conv.out_width() + x) * conv.outputs)
+            });
+            Correlation::Direct(Weights::forward(isa, conv, weights), quads)
+        };
+        Self { padded, images, correlation }
     }
 
     pub fn group<T: Element>(
@@ -128,7 +152,7 @@ impl Forward {
         conv: &Conv,
         input: &[T],
         after: After<'_, T>,
-        (scratch, (frame, framed)): (&mut Buffer, &mut (Option<Padded>, Buffer)),
+        (scratch, (frame, framed), tiles): (&mut Buffer, &mut (Option<Padded>, Buffer), &mut Buffer),
         output: &mut [T],
     ) -> Option<Moments> {
         let images = output.len() / conv.out_image();
@@ -139,18 +163,21 @@ impl Forward {
         self.padded.copy(input, conv.height, conv.width * conv.inputs, framed);
         let mut moments = None;
         T::through_singles(output, scratch, |output| {
-            isa.run(Direct {
-                input: framed,
-                pixel: conv.stride * conv.inputs,
-                rows: conv.kernel,
-                row: self.padded.row(),
-                segment: conv.kernel * conv.inputs,
-                quads: &self.quads[..self.quads.len() / self.images * images],
-                weights: &self.weights.0,
-                output,
-                channels: conv.outputs,
-                step: conv.outputs,
-            });
+            match &self.correlation {
+                Correlation::Direct(weights, quads) => isa.run(Direct {
+                    input: framed,
+                    pixel: conv.stride * conv.inputs,
+                    rows: conv.kernel,
+                    row: self.padded.row(),
+                    segment: conv.kernel * conv.inputs,
+                    quads: &quads[..quads.len() / self.images * images],
+                    weights: &weights.0,
+                    output,
+                    channels: conv.outputs,
+                    step: conv.outputs,
+                }),
+                Correlation::Minimal(correlation) => correlation.run(isa, framed, images, tiles, output),
+            }
             match after {
                 After::Moments => {
                     let each = output.chunks_exact(conv.out_image());
@@ -172,12 +199,20 @@ pub(super) struct Backward<'a, T> {
     conv: &'a Conv,
     input: Input<'a, T>,
     added: Option<&'a [T]>,
-    input_gradient: bool,
     padded: Padded,
     padded_gradient: Padded,
-    phases: Vec<(Phase, Vec<Quad>)>,
+    of_input: OfInput,
+    /// By minimal filtering, where that is how.
+    of_weights: Option<OfWeights>,
     /// Images that are worked on together.
     group: usize,
+}
+
+/// How the gradient of the inputs is made.
+enum OfInput {
+    Unwanted,
+    Direct(Vec<(Phase, Vec<Quad>)>),
+    Minimal(winograd::Correlation),
 }
 
 /// Inputs and the gradient of outputs of a group of images, in their frames of zeros.
@@ -196,14 +231,20 @@ impl<'a, T: Element> Backward<'a, T> {
         input_gradient: bool,
     ) -> Self {
         let group = group(conv);
-        let padded_gradient = conv.padded_gradient(isa);
-        let phases = if input_gradient { Phase::all(isa, conv, weights) } else { Vec::new() };
-        let with_quads = |phase: Phase| {
-            let quads = phase.quads(conv, &padded_gradient, group);
-            (phase, quads)
+        let (padded, padded_gradient) = (conv.padded_input(), conv.padded_gradient(isa));
+        let of_input = if !input_gradient {
+            OfInput::Unwanted
+        } else if conv.is_minimal() {
+            OfInput::Minimal(winograd::Correlation::backward(isa, conv, weights, &padded_gradient, group))
+        } else {
+            let with_quads = |phase: Phase| {
+                let quads = phase.quads(conv, &padded_gradient, group);
+                (phase, quads)
+            };
+            OfInput::Direct(Phase::all(isa, conv, weights).into_iter().map(with_quads).collect())
         };
-        let phases = phases.into_iter().map(with_quads).collect();
-        Self { isa, conv, input, added, input_gradient, padded: conv.padded_input(), padded_gradient, phases, group }
+        let of_weights = conv.is_minimal().then(|| OfWeights::new(isa, conv, [&padded, &padded_gradient], group));
+        Self { isa, conv, input, added, padded, padded_gradient, of_input, of_weights, group }
     }
 
     /// Writes the input's gradient to `result`, and returns the weights'.
@@ -212,34 +253,26 @@ impl<'a, T: Element> Backward<'a, T> {
         gradient: &(impl Fn(Range<usize>, &mut [T]) + Sync),
         made: &(impl Fn(Range<usize>, &[T]) + Sync),
         result: &mut [T],
-        of_weights: Option<&[f32]>,
+        added: Option<&[f32]>,
     ) -> Buffer {
-        let Self { conv, group, .. } = *self;
+        let Self { isa, conv, group, .. } = *self;
+        if let Some(of_weights) = &self.of_weights {
+            if of_weights.sums() * size_of::<f32>() > winograd::SUMS {
+                return of_weights.unpack(&[self.rounds(of_weights, gradient, made, result)], added);
+            }
+            let weigh = |framed: &Framed, images: usize, scratch: &mut Scratch<T>, sums: &mut [f32]| {
+                of_weights.weigh(isa, [&framed.inputs, &framed.gradient], images, &mut scratch.tiles, sums);
+            };
+            return of_weights.unpack(&self.lanes(gradient, made, result, of_weights.sums(), weigh), added);
+        }
         let rows = conv.kernel * conv.kernel * conv.inputs;
-        let padded_outputs = conv.outputs.next_multiple_of(tile::block(self.isa, conv.outputs));
-        let sums_bytes = rows * padded_outputs * size_of::<f32>();
-        if sums_bytes <= SUMS {
-            // Images of a lane, the unit of parallel work, in whole groups.
-            let lane = conv.batch.div_ceil(LANES).next_multiple_of(group).max(1);
-            let sums: Vec<Buffer> = self
-                .stretches(result, lane)
-                .into_par_iter()
-                .enumerate()
-                .map(|(index, mut result)| {
-                    let mut sums = Buffer::zeros(rows * padded_outputs);
-                    let mut framed = self.frames();
-                    let mut scratch = Scratch::default();
-                    let lane = index * lane..((index + 1) * lane).min(conv.batch);
-                    for at in lane.clone().step_by(group) {
-                        let images = at..(at + group).min(lane.end);
-                        let own = result.split_off_mut(..self.values(images.len())).expect("a lane's");
-                        self.frame(images.clone(), gradient, made, own, &mut framed, &mut scratch);
-                        self.weigh(&framed, images.len(), 0..conv.outputs, &mut sums);
-                    }
-                    sums
-                })
-                .collect();
-            return pack::unpack(conv, padded_outputs, &sums, 1, of_weights);
+        let padded_outputs = conv.outputs.next_multiple_of(tile::block(isa, conv.outputs));
+        if rows * padded_outputs * size_of::<f32>() <= SUMS {
+            let weigh = |framed: &Framed, images: usize, _: &mut Scratch<T>, sums: &mut [f32]| {
+                self.weigh(framed, images, 0..conv.outputs, sums);
+            };
+            let sums = self.lanes(gradient, made, result, rows * padded_outputs, weigh);
+            return pack::unpack(conv, padded_outputs, &sums, 1, added);
         }
         // The sums of all channels would not stay in the cache: frames are kept, and some channels' sums are taken over all of
         // a lane's images before the next ones'.
@@ -265,7 +298,7 @@ impl<'a, T: Element> Backward<'a, T> {
             .map(|(lane, range)| {
                 let channels = range * width..((range + 1) * width).min(conv.outputs);
                 // The last range may be so narrow that its blocks are, too.
-                let block = tile::block(self.isa, channels.len());
+                let block = tile::block(isa, channels.len());
                 let mut sums = Buffer::zeros(rows * channels.len().next_multiple_of(block));
                 for (framed, images) in lane {
                     self.weigh(framed, *images, channels.clone(), &mut sums);
@@ -273,12 +306,71 @@ impl<'a, T: Element> Backward<'a, T> {
                 sums
             })
             .collect();
-        pack::unpack(conv, width, &sums, ranges, of_weights)
+        pack::unpack(conv, width, &sums, ranges, added)
+    }
+
+    /// Sums of the weights' gradient, `len` a lane, which stay in the cache while `weigh` adds to them what each group of
+    /// images gives.
+    fn lanes(
+        &self,
+        gradient: &(impl Fn(Range<usize>, &mut [T]) + Sync),
+        made: &(impl Fn(Range<usize>, &[T]) + Sync),
+        result: &mut [T],
+        len: usize,
+        weigh: impl Fn(&Framed, usize, &mut Scratch<T>, &mut [f32]) + Sync,
+    ) -> Vec<Buffer> {
+        let Self { conv, group, .. } = *self;
+        // Images of a lane, the unit of parallel work, in whole groups.
+        let lane = conv.batch.div_ceil(LANES).next_multiple_of(group).max(1);
+        let lanes = self.stretches(result, lane).into_par_iter().enumerate();
+        let sums = lanes.map(|(index, mut result)| {
+            let mut sums = Buffer::zeros(len);
+            let mut framed = self.frames();
+            let mut scratch = Scratch::default();
+            let lane = index * lane..((index + 1) * lane).min(conv.batch);
+            for at in lane.clone().step_by(group) {
+                let images = at..(at + group).min(lane.end);
+                let own = result.split_off_mut(..self.values(images.len())).expect("a lane's");
+                self.frame(images.clone(), gradient, made, own, &mut framed, &mut scratch);
+                weigh(&framed, images.len(), &mut scratch, &mut sums);
+            }
+            sums
+        });
+        sums.collect()
+    }
+
+    /// Sums of the weights' gradient that would not stay in the cache: the transformed tiles of some groups of images are
+    /// kept, and the sums of one position after the other are taken over all of them.
+    fn rounds(
+        &self,
+        of_weights: &OfWeights,
+        gradient: &(impl Fn(Range<usize>, &mut [T]) + Sync),
+        made: &(impl Fn(Range<usize>, &[T]) + Sync),
+        result: &mut [T],
+    ) -> Buffer {
+        let Self { isa, conv, group, .. } = *self;
+        let mut sums = Buffer::zeros(of_weights.sums());
+        let mut groups: Vec<(usize, &mut [T])> = self.stretches(result, group).into_iter().enumerate().collect();
+        for round in groups.chunks_mut(of_weights.round()) {
+            let transformed: Vec<Vec<winograd::Transformed>> = round
+                .par_iter_mut()
+                .map_init(
+                    || (self.frames(), Scratch::default()),
+                    |(framed, scratch), (index, result)| {
+                        let images = *index * group..((*index + 1) * group).min(conv.batch);
+                        self.frame(images.clone(), gradient, made, result, framed, scratch);
+                        of_weights.transformed(isa, [&framed.inputs, &framed.gradient], images.len()).collect()
+                    },
+                )
+                .collect();
+            of_weights.weigh_all(isa, &transformed, &mut sums);
+        }
+        sums
     }
 
     /// Values of the input's gradient that so many images have, if it is wanted.
     fn values(&self, images: usize) -> usize {
-        if self.input_gradient { images * self.conv.in_image() } else { 0 }
+        if matches!(self.of_input, OfInput::Unwanted) { 0 } else { images * self.conv.in_image() }
     }
 
     /// The input's gradient, so many images at a time; empty stretches where it is not wanted.
@@ -303,29 +395,16 @@ impl<'a, T: Element> Backward<'a, T> {
     ) {
         let Self { conv, padded, padded_gradient, .. } = self;
         let count = images.len();
-        let Scratch { made: from, singles, .. } = scratch;
+        let Scratch { made: from, singles, tiles, .. } = scratch;
         if from.len() < count * conv.out_image() {
             *from = Buffer::any(count * conv.out_image());
         }
         let from = &mut from[..count * conv.out_image()];
         gradient(images.clone(), from);
         padded_gradient.copy(from, conv.out_height(), conv.out_width() * conv.outputs, &mut framed.gradient);
-        if self.input_gradient {
+        if !matches!(self.of_input, OfInput::Unwanted) {
             T::through_singles(&mut *result, singles, |result| {
-                for (phase, quads) in &self.phases {
-                    self.isa.run(Direct {
-                        input: &framed.gradient,
-                        pixel: conv.outputs,
-                        rows: phase.taps[0],
-                        row: padded_gradient.row(),
-                        segment: phase.taps[1] * conv.outputs,
-                        quads: &quads[..quads.len() / self.group * count],
-                        weights: &phase.weights.0,
-                        output: result,
-                        channels: conv.inputs,
-                        step: conv.stride * conv.inputs,
-                    });
-                }
+                self.correlate(&framed.gradient, count, tiles, result);
                 if let Some(added) = self.added {
                     let added = &added[images.start * conv.in_image()..][..result.len()];
                     // Rounded before, too, so that it is the same whichever of two parts comes first.
@@ -338,6 +417,31 @@ impl<'a, T: Element> Backward<'a, T> {
         let at = images.start * conv.in_image()..images.end * conv.in_image();
         let values = self.input.values(self.isa, at, &mut scratch.made);
         padded.copy(values, conv.height, conv.width * conv.inputs, &mut framed.inputs);
+    }
+
+    /// Writes the gradient of the inputs of a group of images, if it is wanted.
+    fn correlate(&self, framed: &[f32], images: usize, tiles: &mut Buffer, result: &mut [f32]) {
+        let Self { conv, padded_gradient, .. } = self;
+        match &self.of_input {
+            OfInput::Unwanted => {}
+            OfInput::Direct(phases) => {
+                for (phase, quads) in phases {
+                    self.isa.run(Direct {
+                        input: framed,
+                        pixel: conv.outputs,
+                        rows: phase.taps[0],
+                        row: padded_gradient.row(),
+                        segment: phase.taps[1] * conv.outputs,
+                        quads: &quads[..quads.len() / self.group * images],
+                        weights: &phase.weights.0,
+                        output: &mut *result,
+                        channels: conv.inputs,
+                        step: conv.stride * conv.inputs,
+                    });
+                }
+            }
+            OfInput::Minimal(correlation) => correlation.run(self.isa, framed, images, tiles, result),
+        }
     }
 
     /// Adds the gradient of some channels' weights over a group of images.

@@ -26,7 +26,7 @@ pub(super) fn block(isa: Isa, channels: usize) -> usize {
 
 /// Vectors in a block.
 #[inline(always)]
-fn vectors<V: Vector>(channels: usize) -> usize {
+pub(super) fn vectors<V: Vector>(channels: usize) -> usize {
     match V::LANES {
         16 if channels <= 16 => 1,
         4 if V::REGISTERS == 32 => 4,
@@ -167,7 +167,7 @@ unsafe fn tile<V: Vector, const N: usize, const G: usize>(
 ///
 /// The instruction set of `V` is there, and `to` is valid for `lanes` values, at most the vector's.
 #[inline(always)]
-unsafe fn store<V: Vector>(vector: V, to: *mut f32, lanes: usize) {
+pub(super) unsafe fn store<V: Vector>(vector: V, to: *mut f32, lanes: usize) {
     // SAFETY: as vouched; no vector is longer than the array.
     unsafe {
         if lanes == V::LANES {
