@@ -204,6 +204,7 @@ pub(crate) trait Vector: Copy {
     unsafe fn store(self, to: *mut f32);
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
     /// self · factor + sum, rounded once where the instruction set can.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
 
@@ -300,7 +301,7 @@ mod x86 {
 
     macro_rules! vector {
         ($register:ty, $lanes:literal, $registers:literal, $zero:ident, $splat:ident, $load:ident, $store:ident,
-         $add:ident, $sub:ident, $fma:ident, $words:ty) => {
+         $add:ident, $sub:ident, $mul:ident, $fma:ident, $words:ty) => {
             impl Vector for $register {
                 const LANES: usize = $lanes;
                 const REGISTERS: usize = $registers;
@@ -337,6 +338,11 @@ mod x86 {
                     unsafe { $sub(self, other) }
                 }
                 #[inline(always)]
+                unsafe fn mul(self, other: Self) -> Self {
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { $mul(self, other) }
+                }
+                #[inline(always)]
                 unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
                     // SAFETY: the caller vouches for the instruction set.
                     unsafe { $fma(self, factor, sum) }
@@ -355,6 +361,7 @@ mod x86 {
         _mm512_storeu_ps,
         _mm512_add_ps,
         _mm512_sub_ps,
+        _mm512_mul_ps,
         _mm512_fmadd_ps,
         __m512i
     );
@@ -368,6 +375,7 @@ mod x86 {
         _mm256_storeu_ps,
         _mm256_add_ps,
         _mm256_sub_ps,
+        _mm256_mul_ps,
         _mm256_fmadd_ps,
         __m256i
     );
@@ -463,6 +471,10 @@ impl Vector for Portable {
         Self(std::array::from_fn(|i| self.0[i] - other.0[i]))
     }
     #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] * other.0[i]))
+    }
+    #[inline(always)]
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i] * factor.0[i] + sum.0[i]))
     }
@@ -543,6 +555,11 @@ mod neon {
         unsafe fn sub(self, other: Self) -> Self {
             // SAFETY: NEON is part of the architecture.
             unsafe { vsubq_f32(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            // SAFETY: NEON is part of the architecture.
+            unsafe { vmulq_f32(self, other) }
         }
         #[inline(always)]
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {

@@ -198,11 +198,11 @@ struct Magnitudes {
 }
 
 impl Magnitudes {
-    /// Those of minimal filtering. A result is a sum of products of an input, a weight and powers of two; by the usual model
-    /// each is off by as many factors of at most 1 ± 2⁻²⁴ as there are roundings that it passes. A transform of one axis
-    /// adds twice where it is of 4 inputs to 4 (one addition: once a term), of 3 taps, or of 4 sums, and once where it is of 2
-    /// outputs' gradients; halving is exact. So an input passes 2 in both axes, a weight 4, a gradient of an output 2, and a
-    /// sum of products 4 more; the sum itself, in any order, as many as it has terms.
+    /// Those of minimal filtering. Multiplied out, a result is a sum of products of two values and powers of two, each off by
+    /// a factor of 1 ± 2⁻²⁴ for every rounding that it passes; so the error is at most the roundings' number times the same
+    /// sum of magnitudes, |Aᵀ| (Σ |G| |g| |Gᵀ| ⊙ |Bᵀ| |d| |B|) |A| for outputs. Along each of two axes a value passes one
+    /// addition in Bᵀ and in A, two in G, Gᵀ and Aᵀ; halving is exact. In a sum of n products, in any order, it passes at
+    /// most n roundings. That makes 2 + 4 + n + 4 for a correlation, 2 + 2 + n + 4 for the weights.
     fn minimal(conv: &Conv, input: &[f32], weights: &[f32], gradient: &[f32]) -> Self {
         let Conv { height, width, inputs, outputs, .. } = *conv;
         let back = Conv {
@@ -361,6 +361,7 @@ fn convolution_of_the_shapes_that_encoders_use_and_of_odd_ones() {
         same(1, [7, 9], [64, 20], 1, 1),
         // Minimal filtering: of one pixel, of odd sizes, of paddings of every width.
         same(2, [1, 1], [16, 24], 3, 1),
+        same(0, [4, 4], [16, 16], 3, 1),
         Conv { batch: 3, height: 5, width: 4, inputs: 17, outputs: 19, kernel: 3, stride: 1, padding: 0 },
         Conv { batch: 3, height: 1, width: 5, inputs: 16, outputs: 33, kernel: 3, stride: 1, padding: 2 },
         Conv { batch: 1, height: 3, width: 3, inputs: 29, outputs: 70, kernel: 3, stride: 1, padding: 0 },
@@ -694,9 +695,18 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
 }
 
 fn threads_do_not_matter<T: Element>() {
-    let conv = same(137, [8, 8], [5, 20], 3, 1);
+    for conv in
+        [same(137, [8, 8], [5, 20], 3, 1), same(137, [8, 8], [16, 20], 3, 1), same(150, [8, 8], [130, 129], 3, 1)]
+    {
+        threads_do_not_matter_to::<T>(&conv);
+    }
+}
+
+fn threads_do_not_matter_to<T: Element>(conv: &Conv) {
+    let Conv { inputs, outputs, .. } = *conv;
     let input: Vec<T> = stored(1, conv.batch * conv.in_image());
-    let [weights, gamma, beta] = [(2, 20 * 45), (3, 20), (4, 20)].map(|(seed, len)| noise(seed, len));
+    let lens = [(2, outputs * inputs * 9), (3, outputs), (4, outputs)];
+    let [weights, gamma, beta] = lens.map(|(seed, len)| noise(seed, len));
     let gradient: Vec<T> = stored(5, conv.batch * conv.out_image());
     let parameters = Parameters { weights: &weights, gamma: &gamma, beta: &beta };
     let run = |threads: usize| {
@@ -705,7 +715,7 @@ fn threads_do_not_matter<T: Element>() {
             let isa = Isa::best();
             let forward = conv_bn::forward(
                 isa,
-                &conv,
+                conv,
                 Input::Ready(&input),
                 parameters,
                 Then::Here { residual: Some(&gradient), relu: true },
@@ -720,7 +730,7 @@ fn threads_do_not_matter<T: Element>() {
             };
             let found = conv_bn::backward(
                 isa,
-                &conv,
+                conv,
                 parameters,
                 saved,
                 true,
@@ -800,6 +810,8 @@ fn what_a_buffer_held_before_does_not_matter() {
         same(12, [2, 2], [16, 16], 3, 1),
         same(12, [4, 4], [8, 16], 1, 2),
         same(40, [5, 7], [33, 65], 3, 2),
+        same(40, [5, 7], [33, 65], 3, 1),
+        same(9, [5, 7], [133, 165], 3, 1),
     ] {
         let input: Vec<bf16> = stored(1, conv.batch * conv.in_image());
         let weights = noise(2, conv.outputs * conv.inputs * conv.kernel * conv.kernel);

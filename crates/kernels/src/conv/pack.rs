@@ -95,7 +95,7 @@ fn source(conv: &Conv, first: usize, before: usize) -> usize {
 }
 
 /// Outputs whose weights are unpacked together: values that lie together in the sums.
-pub(super) const TOGETHER: usize = 16;
+const TOGETHER: usize = 16;
 
 /// Adds lanes' sums in order, brings them into the weights' own order, and adds what there is more. Each lane has one of
 /// `[taps, inputs, width]` for every range of `width` channels, rounded up to whole blocks in the last.

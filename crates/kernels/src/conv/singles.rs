@@ -258,12 +258,12 @@ impl<'a, T: Element> Backward<'a, T> {
         let Self { isa, conv, group, .. } = *self;
         if let Some(of_weights) = &self.of_weights {
             if of_weights.sums() * size_of::<f32>() > winograd::SUMS {
-                return of_weights.unpack(&[self.rounds(of_weights, gradient, made, result)], added);
+                return of_weights.unpack(isa, vec![self.rounds(of_weights, gradient, made, result)], added);
             }
             let weigh = |framed: &Framed, images: usize, scratch: &mut Scratch<T>, sums: &mut [f32]| {
                 of_weights.weigh(isa, [&framed.inputs, &framed.gradient], images, &mut scratch.tiles, sums);
             };
-            return of_weights.unpack(&self.lanes(gradient, made, result, of_weights.sums(), weigh), added);
+            return of_weights.unpack(isa, self.lanes(gradient, made, result, of_weights.sums(), weigh), added);
         }
         let rows = conv.kernel * conv.kernel * conv.inputs;
         let padded_outputs = conv.outputs.next_multiple_of(tile::block(isa, conv.outputs));

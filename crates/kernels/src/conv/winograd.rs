@@ -12,12 +12,9 @@
 
 #![allow(clippy::needless_range_loop, reason = "register tiles are unrolled over constant ranges")]
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::Conv;
-use super::pack::TOGETHER;
 use super::singles::Padded;
 use super::tile::{block, store, vectors};
 use crate::buffer::Buffer;
@@ -41,8 +38,14 @@ const BYTES: usize = 1 << 20;
 /// Bytes of the weights' sums that stay there beside what they are added from.
 pub(super) const SUMS: usize = 1 << 20;
 
-/// Fewest and most tiles that are worked on together.
-const TILES: Range<usize> = 32..256;
+/// Fewest and most tiles that are worked on together: enough to use a weight often that comes from the third-level cache.
+const TILES: [usize; 2] = [64, 256];
+
+/// Sums that are added over the lanes together.
+const TOGETHER: usize = 1 << 12;
+
+/// Outputs whose weights are unpacked together: sums that lie together.
+const OUTPUTS: usize = 32;
 
 /// Tiles that are kept transformed at a time where the weights' sums would not stay in the cache.
 const ROUND: usize = 2048;
@@ -59,7 +62,7 @@ impl Conv {
 
 /// Tiles that are worked on together.
 fn chunk(conv: &Conv) -> usize {
-    (BYTES / (size_of::<f32>() * POSITIONS * (conv.inputs + conv.outputs))).clamp(TILES.start, TILES.end)
+    (BYTES / (size_of::<f32>() * POSITIONS * (conv.inputs + conv.outputs))).clamp(TILES[0], TILES[1])
 }
 
 /// Images that are worked on together.
@@ -68,8 +71,8 @@ pub(super) fn group(conv: &Conv) -> usize {
     chunk(conv).div_ceil(tiles).clamp(1, conv.batch.max(1))
 }
 
-/// From a tile's channels to the next one's: an odd number of lines or one more, so that tiles do not compete for a place
-/// in the cache.
+/// From a tile's channels to the next one's: a line more than they take, so that tiles do not compete for the places in the
+/// cache that lines a power of two apart share.
 fn pitch(channels: usize) -> usize {
     channels.next_multiple_of(LINE) + LINE
 }
@@ -166,7 +169,7 @@ impl Correlation {
             let target = ((image * size[0] + y) * size[1] + x) * outputs;
             (image * padded.image() + y * padded.row() + x * inputs, target)
         });
-        let weights = transformed(block(isa, outputs), [inputs, outputs], kernel);
+        let weights = transformed(isa, [inputs, outputs], kernel);
         let (row, width) = (padded.row(), size[1]);
         Self { row, width, channels: [inputs, outputs], weights, images, tiles, chunk: chunk(conv) }
     }
@@ -210,32 +213,138 @@ impl Correlation {
 }
 
 /// G g Gᵀ of every kernel, as `[blocks, POSITIONS, inputs, block]`, zeros behind the last output.
-fn transformed(
-    block: usize,
-    [inputs, outputs]: [usize; 2],
-    kernel: impl Fn(usize, usize) -> [f32; AREA] + Sync,
-) -> Buffer {
+fn transformed(isa: Isa, [inputs, outputs]: [usize; 2], kernel: impl Fn(usize, usize) -> [f32; AREA] + Sync) -> Buffer {
+    let block = block(isa, outputs);
     let mut weights = Buffer::any(outputs.next_multiple_of(block) * POSITIONS * inputs);
     weights.par_chunks_mut(block * POSITIONS * inputs).enumerate().for_each(|(index, weights)| {
-        for from in 0..inputs {
-            for lane in 0..block {
-                let to = index * block + lane;
-                let g = if to < outputs { kernel(from, to) } else { [0.0; AREA] };
-                let axis = |[a, b, c]: [f32; 3]| [a, (a + c + b) * 0.5, (a + c - b) * 0.5, c];
-                let columns: [[f32; 4]; 3] = std::array::from_fn(|x| axis([g[x], g[3 + x], g[6 + x]]));
-                for y in 0..4 {
-                    let row = axis([columns[0][y], columns[1][y], columns[2][y]]);
-                    for x in 0..4 {
-                        weights[((4 * y + x) * inputs + from) * block + lane] = row[x];
-                    }
-                }
-            }
-        }
+        let kernel = |from: usize, lane: usize| {
+            let to = index * block + lane;
+            if to < outputs { kernel(from, to) } else { [0.0; AREA] }
+        };
+        isa.run(OfKernels { kernel, inputs, block, weights });
     });
     weights
 }
 
-/// Sums of the weights' gradient, `[POSITIONS, inputs, outputs rounded up to blocks]`.
+/// Four vectors, `step` values apart.
+///
+/// # Safety
+///
+/// As [`Vector::load`] of each.
+#[inline(always)]
+unsafe fn four<V: Vector>(from: *const f32, step: usize) -> [V; 4] {
+    // SAFETY: as the caller vouches.
+    unsafe { [V::load(from), V::load(from.add(step)), V::load(from.add(2 * step)), V::load(from.add(3 * step))] }
+}
+
+/// Bᵀ along one axis.
+///
+/// # Safety
+///
+/// The instruction set of `V` is there.
+#[inline(always)]
+unsafe fn b_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 4] {
+    // SAFETY: as the caller vouches.
+    unsafe { [a.sub(c), b.add(c), c.sub(b), b.sub(d)] }
+}
+
+/// G along one axis.
+///
+/// # Safety
+///
+/// The instruction set of `V` is there.
+#[inline(always)]
+unsafe fn g<V: Vector>([a, b, c]: [V; 3]) -> [V; 4] {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let (half, ends) = (V::splat(&0.5), a.add(c));
+        [a, ends.add(b).mul(half), ends.sub(b).mul(half), c]
+    }
+}
+
+/// Gᵀ along one axis.
+///
+/// # Safety
+///
+/// The instruction set of `V` is there.
+#[inline(always)]
+unsafe fn g_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 3] {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let half = V::splat(&0.5);
+        let even = b.add(c).mul(half);
+        [a.add(even), b.sub(c).mul(half), even.add(d)]
+    }
+}
+
+/// A along one axis.
+///
+/// # Safety
+///
+/// The instruction set of `V` is there.
+#[inline(always)]
+unsafe fn a<V: Vector>([a, b]: [V; SIDE]) -> [V; 4] {
+    // SAFETY: as the caller vouches.
+    unsafe { [a, a.add(b), a.sub(b), V::zero().sub(b)] }
+}
+
+/// Aᵀ along one axis.
+///
+/// # Safety
+///
+/// The instruction set of `V` is there.
+#[inline(always)]
+unsafe fn a_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; SIDE] {
+    // SAFETY: as the caller vouches.
+    unsafe { [a.add(b).add(c), b.sub(c).sub(d)] }
+}
+
+/// G g Gᵀ of a block of kernels g.
+struct OfKernels<'a, F> {
+    /// That from an input to an output of the block.
+    kernel: F,
+    inputs: usize,
+    block: usize,
+    /// `[POSITIONS, inputs, block]`.
+    weights: &'a mut [f32],
+}
+
+impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for OfKernels<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        assert_eq!(self.block % V::LANES, 0);
+        assert!(POSITIONS * self.inputs * self.block <= self.weights.len());
+        for from in 0..self.inputs {
+            for first in (0..self.block).step_by(V::LANES) {
+                let mut taps = [[0.0f32; LINE]; AREA];
+                for lane in 0..V::LANES {
+                    let kernel = (self.kernel)(from, first + lane);
+                    taps.iter_mut().zip(kernel).for_each(|(lanes, tap)| lanes[lane] = tap);
+                }
+                // SAFETY: no vector is longer than a line, writes stay within the weights by the assertions above, and `run`
+                // is given the instruction set.
+                unsafe {
+                    let mut columns = [[V::zero(); 4]; 3];
+                    for x in 0..3 {
+                        let [a, b, c] = [&taps[x], &taps[3 + x], &taps[6 + x]].map(|lanes| V::load(lanes.as_ptr()));
+                        columns[x] = g([a, b, c]);
+                    }
+                    let to = self.weights.as_mut_ptr().add(from * self.block + first);
+                    for y in 0..4 {
+                        let row = g([columns[0][y], columns[1][y], columns[2][y]]);
+                        for x in 0..4 {
+                            row[x].store(to.add((4 * y + x) * self.inputs * self.block));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How the weights' gradient is summed: as `[POSITIONS, inputs, outputs rounded up to blocks]`.
 pub(super) struct OfWeights {
     rows: [usize; 2],
     channels: [usize; 2],
@@ -285,6 +394,12 @@ impl OfWeights {
         [plane(tiles, pitch(inputs)), tiles * outputs.next_multiple_of(self.block) + LINE]
     }
 
+    /// Values that so many tiles are transformed to.
+    fn values(&self, tiles: usize) -> usize {
+        let [inputs, gradient] = self.planes(tiles);
+        POSITIONS * (inputs + gradient)
+    }
+
     /// The tiles of so many images, in the chunks that they are worked on in.
     fn chunks(&self, images: usize) -> impl Iterator<Item = &[Tile]> {
         self.tiles[..self.tiles.len() / self.images * images].chunks(self.chunk)
@@ -321,8 +436,7 @@ impl OfWeights {
         images: usize,
     ) -> impl Iterator<Item = Transformed> + 'a {
         self.chunks(images).map(move |tiles| {
-            let len: usize = self.planes(tiles.len()).iter().map(|plane| POSITIONS * plane).sum();
-            let mut values = Buffer::any(len);
+            let mut values = Buffer::any(self.values(tiles.len()));
             self.transform(isa, tiles, framed, &mut values);
             Transformed { tiles: tiles.len(), values }
         })
@@ -331,8 +445,7 @@ impl OfWeights {
     /// Adds what a group of images gives.
     pub fn weigh(&self, isa: Isa, framed: [&[f32]; 2], images: usize, scratch: &mut Buffer, sums: &mut [f32]) {
         for tiles in self.chunks(images) {
-            let len: usize = self.planes(tiles.len()).iter().map(|plane| POSITIONS * plane).sum();
-            let values = at_least(scratch, len);
+            let values = at_least(scratch, self.values(tiles.len()));
             self.transform(isa, tiles, framed, values);
             for (position, sums) in sums.chunks_exact_mut(self.position()).enumerate() {
                 self.add(isa, tiles.len(), values, position, 0, sums);
@@ -374,39 +487,76 @@ impl OfWeights {
     }
 
     /// The weights' gradient: lanes' sums, added in order and transformed, and what there is more.
-    pub fn unpack(&self, sums: &[Buffer], added: Option<&[f32]>) -> Buffer {
+    pub fn unpack(&self, isa: Isa, lanes: Vec<Buffer>, added: Option<&[f32]>) -> Buffer {
         let [inputs, outputs] = self.channels;
+        let mut lanes = lanes.into_iter();
+        // Without images there are no lanes.
+        let mut sums = lanes.next().unwrap_or_else(|| Buffer::zeros(self.sums()));
+        let others: Vec<Buffer> = lanes.collect();
+        sums.par_chunks_mut(TOGETHER).enumerate().for_each(|(index, sums)| {
+            for other in &others {
+                let other = &other[index * TOGETHER..];
+                sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+            }
+        });
         let pitch = outputs.next_multiple_of(self.block);
         let mut weights = Buffer::any(outputs * inputs * AREA);
-        weights.par_chunks_mut(TOGETHER * inputs * AREA).enumerate().for_each(|(index, weights)| {
-            let some = weights.len() / (inputs * AREA);
-            for input in 0..inputs {
-                let mut all = [[0.0f32; TOGETHER]; POSITIONS];
-                for sums in sums {
-                    for (position, all) in all.iter_mut().enumerate() {
-                        let sums = &sums[(position * inputs + input) * pitch + index * TOGETHER..][..some];
-                        all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
-                    }
-                }
-                for output in 0..some {
-                    let axis = |s: [f32; 4]| {
-                        let [even, odd] = [(s[1] + s[2]) * 0.5, (s[1] - s[2]) * 0.5];
-                        [s[0] + even, odd, even + s[3]]
-                    };
-                    let columns: [[f32; 3]; 4] =
-                        std::array::from_fn(|x| axis(std::array::from_fn(|y| all[4 * y + x][output])));
-                    for y in 0..3 {
-                        let row = axis(std::array::from_fn(|x| columns[x][y]));
-                        weights[(output * inputs + input) * AREA + 3 * y..][..3].copy_from_slice(&row);
-                    }
-                }
-            }
+        weights.par_chunks_mut(OUTPUTS * inputs * AREA).enumerate().for_each(|(index, weights)| {
+            isa.run(OfSums { sums: &sums, inputs, pitch, first: index * OUTPUTS, weights });
             if let Some(added) = added {
-                let added = &added[index * TOGETHER * inputs * AREA..];
+                let added = &added[index * OUTPUTS * inputs * AREA..];
                 weights.iter_mut().zip(added).for_each(|(weight, added)| *weight += added);
             }
         });
         weights
+    }
+}
+
+/// Gᵀ s G of the sums s of some outputs.
+struct OfSums<'a> {
+    /// `[POSITIONS, inputs, pitch]`.
+    sums: &'a [f32],
+    inputs: usize,
+    pitch: usize,
+    /// The first of the outputs.
+    first: usize,
+    /// `[outputs, inputs, AREA]`.
+    weights: &'a mut [f32],
+}
+
+impl Kernel for OfSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let outputs = self.weights.len() / (self.inputs * AREA);
+        assert!(self.first + outputs.next_multiple_of(V::LANES) <= self.pitch);
+        assert!(POSITIONS * self.inputs * self.pitch <= self.sums.len());
+        for input in 0..self.inputs {
+            for first in (0..outputs).step_by(V::LANES) {
+                let mut taps = [[0.0f32; LINE]; AREA];
+                // SAFETY: reads stay within the sums by the assertions above, no vector is longer than a line, and `run` is
+                // given the instruction set.
+                unsafe {
+                    let from = self.sums.as_ptr().add(input * self.pitch + self.first + first);
+                    let plane = self.inputs * self.pitch;
+                    let mut columns = [[V::zero(); 3]; 4];
+                    for x in 0..4 {
+                        columns[x] = g_transposed(four(from.add(x * plane), 4 * plane));
+                    }
+                    for y in 0..3 {
+                        let row = g_transposed([columns[0][y], columns[1][y], columns[2][y], columns[3][y]]);
+                        for x in 0..3 {
+                            row[x].store(taps[3 * y + x].as_mut_ptr());
+                        }
+                    }
+                }
+                for lane in 0..V::LANES.min(outputs - first) {
+                    let kernel = &mut self.weights[((first + lane) * self.inputs + input) * AREA..][..AREA];
+                    kernel.iter_mut().zip(&taps).for_each(|(weight, lanes)| *weight = lanes[lane]);
+                }
+            }
+        }
     }
 }
 
@@ -441,12 +591,12 @@ impl Kernel for OfInputs<'_> {
                 unsafe {
                     let from = self.framed.as_ptr().add(tile.source + channel);
                     let to = self.values.as_mut_ptr().add(index * self.pitch + channel);
-                    let axis = |[a, b, c, d]: [V; 4]| [a.sub(c), b.add(c), c.sub(b), b.sub(d)];
-                    let columns: [[V; 4]; 4] = std::array::from_fn(|x| {
-                        axis(std::array::from_fn(|y| V::load(from.add(y * self.row + x * self.channels))))
-                    });
+                    let mut columns = [[V::zero(); 4]; 4];
+                    for x in 0..4 {
+                        columns[x] = b_transposed(four(from.add(x * self.channels), self.row));
+                    }
                     for y in 0..4 {
-                        let row = axis(std::array::from_fn(|x| columns[x][y]));
+                        let row = b_transposed([columns[0][y], columns[1][y], columns[2][y], columns[3][y]]);
                         for x in 0..4 {
                             row[x].store(to.add((4 * y + x) * self.plane));
                         }
@@ -490,12 +640,13 @@ impl Kernel for OfGradient<'_> {
                 unsafe {
                     let from = self.framed.as_ptr().add(tile.target + channel);
                     let to = self.values.as_mut_ptr().add((block * self.tiles.len() + index) * self.block + lane);
-                    let axis = |[a, b]: [V; 2]| [a, a.add(b), a.sub(b), V::zero().sub(b)];
-                    let columns: [[V; 4]; 2] = std::array::from_fn(|x| {
-                        axis(std::array::from_fn(|y| V::load(from.add(y * self.row + x * self.channels))))
-                    });
+                    let mut columns = [[V::zero(); 4]; SIDE];
+                    for x in 0..SIDE {
+                        let from = from.add(x * self.channels);
+                        columns[x] = a([V::load(from), V::load(from.add(self.row))]);
+                    }
                     for y in 0..4 {
-                        let row = axis([columns[0][y], columns[1][y]]);
+                        let row = a([columns[0][y], columns[1][y]]);
                         for x in 0..4 {
                             row[x].store(to.add((4 * y + x) * self.plane));
                         }
@@ -540,12 +691,12 @@ impl Kernel for ToOutputs<'_> {
                 unsafe {
                     let from = self.sums.as_ptr().add(index * self.pitch + channel);
                     let to = self.output.as_mut_ptr().add(tile.target + channel);
-                    let axis = |[a, b, c, d]: [V; 4]| [a.add(b).add(c), b.sub(c).sub(d)];
-                    let columns: [[V; SIDE]; 4] = std::array::from_fn(|x| {
-                        axis(std::array::from_fn(|y| V::load(from.add((4 * y + x) * self.plane))))
-                    });
+                    let mut columns = [[V::zero(); SIDE]; 4];
+                    for x in 0..4 {
+                        columns[x] = a_transposed(four(from.add(x * self.plane), 4 * self.plane));
+                    }
                     for y in 0..tile.rows {
-                        let row = axis(std::array::from_fn(|x| columns[x][y]));
+                        let row = a_transposed([columns[0][y], columns[1][y], columns[2][y], columns[3][y]]);
                         for x in 0..tile.columns {
                             store(row[x], to.add((y * self.width + x) * self.channels), lanes);
                         }
