@@ -1,10 +1,10 @@
 //! 2-D convolution, channels last, of f32 or bf16.
 //!
 //! Where the machine multiplies matrices of bf16 itself, those are made of a few images at a time (`matrix`). Else
-//! everything is multiplied as f32 (`singles`): images are copied into a zero-padded buffer a few at a time. Kernels of 3×3
-//! that move by one pixel then take 16 products of matrices for 36 (`winograd`); of any others, what a row of the kernel sees
-//! is one stretch of memory, and the inner loops (`tile`) run over such stretches. In all cases work is divided by the shape
-//! alone and sums are added in a fixed order, so results do not depend on the number of threads.
+//! everything is multiplied as f32 (`singles`): images are copied into a zero-padded buffer a few at a time. Kernels of
+//! 3×3 that move by one pixel then take 16 products of matrices for 36 (`winograd`); of any others, what a row of the
+//! kernel sees is one stretch of memory, and the inner loops (`tile`) run over such stretches. In all cases work is
+//! divided by the shape alone and sums are added in a fixed order, so results do not depend on the number of threads.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;

@@ -75,9 +75,9 @@ fn products(conv: &Conv, mut visit: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// `found` may be off by `roundings` · 2⁻²⁴ of the sum of the terms' magnitudes, each term being rounded at most so often (in
-/// a sum in any order as often as there are terms), with a little for products of such errors; and then by its rounding to what
-/// is stored.
+/// `found` may be off by `roundings` · 2⁻²⁴ of the sum of the terms' magnitudes, each term being rounded at most so
+/// often (in a sum in any order as often as there are terms), with a little for products of such errors; and then by
+/// its rounding to what is stored.
 fn assert_sums<T: Element>(what: &str, found: &[T], sums: &[f64], (magnitudes, roundings): &(Vec<f64>, usize)) {
     assert_eq!(found.len(), sums.len(), "{what}");
     for (index, (found, (&sum, &magnitude))) in found.iter().zip(sums.iter().zip(magnitudes)).enumerate() {
@@ -107,8 +107,8 @@ fn transposed<const N: usize, const M: usize>(m: &[[f64; N]; M]) -> [[f64; M]; N
     std::array::from_fn(|row| std::array::from_fn(|column| m[column][row]))
 }
 
-/// Calls `visit` with every tile of 2×2 outputs of `conv` and the magnitudes of the 4×4 inputs below it, by input, through
-/// their transform.
+/// Calls `visit` with every tile of 2×2 outputs of `conv` and the magnitudes of the 4×4 inputs below it, by input,
+/// through their transform.
 fn minimal_tiles(conv: &Conv, input: &[f32], mut visit: impl FnMut([usize; 3], &[[[f64; 4]; 4]])) {
     for image in 0..conv.batch {
         for y in (0..conv.out_height()).step_by(2) {
@@ -189,8 +189,8 @@ fn minimal_weights(conv: &Conv, input: &[f32], gradient: &[f32]) -> Vec<f64> {
     sums.iter().flat_map(|sums| both_axes(&transposed(&OF_KERNEL), sums)).flatten().collect()
 }
 
-/// What bounds the rounding of a convolution's results: the magnitudes of the terms that are added to a result, and how often
-/// any of them is rounded on its way.
+/// What bounds the rounding of a convolution's results: the magnitudes of the terms that are added to a result, and how
+/// often any of them is rounded on its way.
 struct Magnitudes {
     output: (Vec<f64>, usize),
     input: (Vec<f64>, usize),
@@ -198,11 +198,11 @@ struct Magnitudes {
 }
 
 impl Magnitudes {
-    /// Those of minimal filtering. Multiplied out, a result is a sum of products of two values and powers of two, each off by
-    /// a factor of 1 ± 2⁻²⁴ for every rounding that it passes; so the error is at most the roundings' number times the same
-    /// sum of magnitudes, |Aᵀ| (Σ |G| |g| |Gᵀ| ⊙ |Bᵀ| |d| |B|) |A| for outputs. Along each of two axes a value passes one
-    /// addition in Bᵀ and in A, two in G, Gᵀ and Aᵀ; halving is exact. In a sum of n products, in any order, it passes at
-    /// most n roundings. That makes 2 + 4 + n + 4 for a correlation, 2 + 2 + n + 4 for the weights.
+    /// Those of minimal filtering. Multiplied out, a result is a sum of products of two values and powers of two, each
+    /// off by a factor of 1 ± 2⁻²⁴ for every rounding that it passes; so the error is at most the roundings' number
+    /// times the same sum of magnitudes, |Aᵀ| (Σ |G| |g| |Gᵀ| ⊙ |Bᵀ| |d| |B|) |A| for outputs. Along each of two axes a
+    /// value passes one addition in Bᵀ and in A, two in G, Gᵀ and Aᵀ; halving is exact. In a sum of n products, in any
+    /// order, it passes at most n roundings. That makes 2 + 4 + n + 4 for a correlation, 2 + 2 + n + 4 for the weights.
     fn minimal(conv: &Conv, input: &[f32], weights: &[f32], gradient: &[f32]) -> Self {
         let Conv { height, width, inputs, outputs, .. } = *conv;
         let back = Conv {

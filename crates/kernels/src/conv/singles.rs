@@ -309,8 +309,8 @@ impl<'a, T: Element> Backward<'a, T> {
         pack::unpack(conv, width, &sums, ranges, added)
     }
 
-    /// Sums of the weights' gradient, `len` a lane, which stay in the cache while `weigh` adds to them what each group of
-    /// images gives.
+    /// Sums of the weights' gradient, `len` a lane, which stay in the cache while `weigh` adds to them what each group
+    /// of images gives.
     fn lanes(
         &self,
         gradient: &(impl Fn(Range<usize>, &mut [T]) + Sync),
@@ -339,8 +339,8 @@ impl<'a, T: Element> Backward<'a, T> {
         sums.collect()
     }
 
-    /// Sums of the weights' gradient that would not stay in the cache: the transformed tiles of some groups of images are
-    /// kept, and the sums of one position after the other are taken over all of them.
+    /// Sums of the weights' gradient that would not stay in the cache: the transformed tiles of some groups of images
+    /// are kept, and the sums of one position after the other are taken over all of them.
     fn rounds(
         &self,
         of_weights: &OfWeights,

@@ -1,14 +1,14 @@
 //! Convolution with kernels of 3×3 in steps of one pixel by minimal filtering F(2×2, 3×3).
 //!
 //! A tile of 2×2 outputs is Aᵀ [ Σ (G g Gᵀ) ⊙ (Bᵀ d B) ] A of the 4×4 inputs d below it and the kernel g, summed over
-//! inputs: 16 multiplications where a plain sum takes 36 (S. Winograd, *Arithmetic Complexity of Computations*, 1980). The
-//! sums of all tiles and channels at one of the 16 positions are a product of matrices (A. Lavin and S. Gray, *Fast
-//! Algorithms for Convolutional Neural Networks*, 2016). The gradient of the inputs is the same of the outputs' gradient
-//! with the kernel turned round. That of the weights is Gᵀ [ Σ (A y Aᵀ) ⊙ (Bᵀ d B) ] G, summed over tiles, where y is the
-//! gradient of a tile's outputs.
+//! inputs: 16 multiplications where a plain sum takes 36 (S. Winograd, *Arithmetic Complexity of Computations*, 1980).
+//! The sums of all tiles and channels at one of the 16 positions are a product of matrices (A. Lavin and S. Gray, *Fast
+//! Algorithms for Convolutional Neural Networks*, 2016). The gradient of the inputs is the same of the outputs'
+//! gradient with the kernel turned round. That of the weights is Gᵀ [ Σ (A y Aᵀ) ⊙ (Bᵀ d B) ] G, summed over tiles,
+//! where y is the gradient of a tile's outputs.
 //!
-//! Transforms take whole vectors of channels. What they read beyond the last channel, and make of it, is behind the channels
-//! of a row and is never read.
+//! Transforms take whole vectors of channels. What they read beyond the last channel, and make of it, is behind the
+//! channels of a row and is never read.
 
 #![allow(clippy::needless_range_loop, reason = "register tiles are unrolled over constant ranges")]
 
@@ -38,7 +38,8 @@ const BYTES: usize = 1 << 20;
 /// Bytes of the weights' sums that stay there beside what they are added from.
 pub(super) const SUMS: usize = 1 << 20;
 
-/// Fewest and most tiles that are worked on together: enough to use a weight often that comes from the third-level cache.
+/// Fewest and most tiles that are worked on together: enough to use a weight often that comes from the third-level
+/// cache.
 const TILES: [usize; 2] = [64, 256];
 
 /// Sums that are added over the lanes together.
@@ -71,8 +72,8 @@ pub(super) fn group(conv: &Conv) -> usize {
     chunk(conv).div_ceil(tiles).clamp(1, conv.batch.max(1))
 }
 
-/// From a tile's channels to the next one's: a line more than they take, so that tiles do not compete for the places in the
-/// cache that lines a power of two apart share.
+/// From a tile's channels to the next one's: a line more than they take, so that tiles do not compete for the places in
+/// the cache that lines a power of two apart share.
 fn pitch(channels: usize) -> usize {
     channels.next_multiple_of(LINE) + LINE
 }
@@ -323,8 +324,8 @@ impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for OfKernels<'_, F> {
                     let kernel = (self.kernel)(from, first + lane);
                     taps.iter_mut().zip(kernel).for_each(|(lanes, tap)| lanes[lane] = tap);
                 }
-                // SAFETY: no vector is longer than a line, writes stay within the weights by the assertions above, and `run`
-                // is given the instruction set.
+                // SAFETY: no vector is longer than a line, writes stay within the weights by the assertions above, and
+                // `run` is given the instruction set.
                 unsafe {
                     let mut columns = [[V::zero(); 4]; 3];
                     for x in 0..3 {
@@ -535,8 +536,8 @@ impl Kernel for OfSums<'_> {
         for input in 0..self.inputs {
             for first in (0..outputs).step_by(V::LANES) {
                 let mut taps = [[0.0f32; LINE]; AREA];
-                // SAFETY: reads stay within the sums by the assertions above, no vector is longer than a line, and `run` is
-                // given the instruction set.
+                // SAFETY: reads stay within the sums by the assertions above, no vector is longer than a line, and
+                // `run` is given the instruction set.
                 unsafe {
                     let from = self.sums.as_ptr().add(input * self.pitch + self.first + first);
                     let plane = self.inputs * self.pitch;
@@ -686,8 +687,8 @@ impl Kernel for ToOutputs<'_> {
             assert!(tile.target + (last + 1) * self.channels <= self.output.len());
             for channel in (0..self.channels).step_by(V::LANES) {
                 let lanes = V::LANES.min(self.channels - channel);
-                // SAFETY: reads stay within the planes, and the pixels written are there, by the assertions above, as are
-                // `lanes` of their channels; `run` is given the instruction set.
+                // SAFETY: reads stay within the planes, and the pixels written are there, by the assertions above, as
+                // are `lanes` of their channels; `run` is given the instruction set.
                 unsafe {
                     let from = self.sums.as_ptr().add(index * self.pitch + channel);
                     let to = self.output.as_mut_ptr().add(tile.target + channel);
@@ -760,7 +761,8 @@ impl Product<'_> {
         for block in 0..blocks {
             let mut row = 0;
             while row < self.rows {
-                // Two rows alone would keep few sums under way at a time; the tall tile before gives them some of its own.
+                // Two rows alone would keep few sums under way at a time; the tall tile before gives them some of its
+                // own.
                 let left = self.rows - row;
                 // SAFETY: as the caller vouches; the rows of a tile are there.
                 row += unsafe {
