@@ -1,6 +1,6 @@
 //! Memory for activations and gradients that goes from step to step without going back to the system.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -28,7 +28,7 @@ pub struct Buffer<T = f32> {
 /// The idle buffers, by length in lines.
 #[derive(Default)]
 struct Pool {
-    idle: HashMap<usize, Class>,
+    idle: BTreeMap<usize, Class>,
     idle_lines: usize,
     used_lines: usize,
     most_used: usize,
@@ -65,12 +65,11 @@ impl<T: Element> Buffer<T> {
     pub fn any(len: usize) -> Self {
         let count = (len * size_of::<T>()).div_ceil(LINE);
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.used_lines += count;
+        // A little longer ones serve as well.
+        let found = pool.idle.range_mut(count..=count + count / 2).find_map(|(_, class)| class.buffers.pop());
+        pool.idle_lines -= found.as_ref().map_or(0, Vec::len);
+        pool.used_lines += found.as_ref().map_or(count, Vec::len);
         pool.most_used = pool.most_used.max(pool.used_lines);
-        let found = pool.idle.get_mut(&count).and_then(|class| class.buffers.pop());
-        if found.is_some() {
-            pool.idle_lines -= count;
-        }
         drop(pool);
         Self { lines: found.unwrap_or_else(|| vec![Line([0; LINE]); count]), len, values: PhantomData }
     }
