@@ -30,9 +30,59 @@ pub trait Element: Copy + Default + Send + Sync + sealed::Sealed + 'static {
 }
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for half::bf16 {}
+    #![allow(private_bounds, reason = "nobody else can name the trait")]
+
+    use half::bf16;
+
+    use crate::isa::Vector;
+
+    /// What is of this crate alone.
+    pub trait Sealed: Sized {
+        /// The values of two registers.
+        ///
+        /// # Safety
+        ///
+        /// That of [`Vector`]; as many values are there to be read.
+        unsafe fn load<V: Vector>(from: *const Self) -> [V; 2];
+
+        /// Stores two registers, each value the nearest.
+        ///
+        /// # Safety
+        ///
+        /// That of [`Vector`]; as many values are there to be written.
+        unsafe fn store<V: Vector>(values: [V; 2], to: *mut Self);
+    }
+
+    impl Sealed for f32 {
+        #[inline(always)]
+        unsafe fn load<V: Vector>(from: *const Self) -> [V; 2] {
+            // SAFETY: as the caller vouches.
+            unsafe { [V::load(from), V::load(from.add(V::LANES))] }
+        }
+
+        #[inline(always)]
+        unsafe fn store<V: Vector>([low, high]: [V; 2], to: *mut Self) {
+            // SAFETY: as the caller vouches.
+            unsafe {
+                low.store(to);
+                high.store(to.add(V::LANES));
+            }
+        }
+    }
+
+    impl Sealed for bf16 {
+        #[inline(always)]
+        unsafe fn load<V: Vector>(from: *const Self) -> [V; 2] {
+            // SAFETY: as the caller vouches.
+            unsafe { V::widen(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store<V: Vector>(values: [V; 2], to: *mut Self) {
+            // SAFETY: as the caller vouches.
+            unsafe { V::narrow(values, to) }
+        }
+    }
 }
 
 impl Element for f32 {

@@ -4,6 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
+use half::bf16;
+
+use crate::element::Element;
+
 /// An instruction set that this machine has.
 ///
 /// Only [`Isa::best`], [`Isa::available`] and parsing make one, so holding a value proves that the machine
@@ -106,7 +110,10 @@ impl Isa {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` of this set exists only where the machine was found to have it.
-            Set::Amx | Set::Avx512 => unsafe { x86::avx512(kernel) },
+            Set::Amx => unsafe { x86::amx(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Set::Avx512 => unsafe { x86::avx512(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Set::Avx2 => unsafe { x86::avx2(kernel) },
@@ -185,6 +192,9 @@ pub(crate) trait Kernel {
     fn run<V: Vector>(self) -> Self::Output;
 }
 
+/// The most that [`Vector::LANES`] is.
+pub(crate) const MOST_LANES: usize = 16;
+
 /// A register of `LANES` f32.
 ///
 /// # Safety
@@ -207,6 +217,38 @@ pub(crate) trait Vector: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// self · factor + sum, rounded once where the instruction set can.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
+    /// What is below the floor becomes the floor; not-a-number stays.
+    unsafe fn cut(self, floor: Self) -> Self;
+    /// Itself where `of` is above zero, elsewhere zero.
+    unsafe fn where_positive(self, of: Self) -> Self;
+
+    /// The bf16 of two registers.
+    #[inline(always)]
+    unsafe fn widen(from: *const bf16) -> [Self; 2] {
+        let mut singles = [0.0f32; 2 * MOST_LANES];
+        // SAFETY: the caller vouches for the instruction set and for the lanes of two registers; no two are longer than the
+        // array.
+        unsafe {
+            for (lane, single) in singles[..2 * Self::LANES].iter_mut().enumerate() {
+                *single = (*from.add(lane)).single();
+            }
+            [Self::load(singles.as_ptr()), Self::load(singles[Self::LANES..].as_ptr())]
+        }
+    }
+
+    /// Stores two registers as bf16, each value the nearest.
+    #[inline(always)]
+    unsafe fn narrow(values: [Self; 2], to: *mut bf16) {
+        let mut singles = [0.0f32; 2 * MOST_LANES];
+        // SAFETY: as in `widen`.
+        unsafe {
+            values[0].store(singles.as_mut_ptr());
+            values[1].store(singles[Self::LANES..].as_mut_ptr());
+            for (lane, single) in singles[..2 * Self::LANES].iter().enumerate() {
+                *to.add(lane) = bf16::of(*single);
+            }
+        }
+    }
 
     /// a · b + c of one lane, in loops that the compiler makes vectors of.
     #[inline(always)]
@@ -281,14 +323,24 @@ mod amx {
 mod x86 {
     use std::arch::x86_64::*;
 
+    use half::bf16;
+
     use super::{Kernel, Vector, Words};
+
+    /// # Safety
+    ///
+    /// The machine must have the features named.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    pub(super) unsafe fn amx<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<Amx>()
+    }
 
     /// # Safety
     ///
     /// The machine must have the features named.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(super) unsafe fn avx512<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run::<__m512>()
+        kernel.run::<Avx512>()
     }
 
     /// # Safety
@@ -296,12 +348,36 @@ mod x86 {
     /// The machine must have the features named.
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run::<__m256>()
+        kernel.run::<Avx2>()
+    }
+
+    /// A register of AVX-512 on a machine that also has instructions for bf16.
+    #[derive(Clone, Copy)]
+    pub(super) struct Amx(__m512);
+
+    /// A register of AVX-512.
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx512(__m512);
+
+    /// A register of AVX2.
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx2(__m256);
+
+    #[inline(always)]
+    unsafe fn positive_512(values: __m512, of: __m512) -> __m512 {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(of, _mm512_setzero_ps()), values) }
+    }
+
+    #[inline(always)]
+    unsafe fn positive_256(values: __m256, of: __m256) -> __m256 {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(of, _mm256_setzero_ps()), values) }
     }
 
     macro_rules! vector {
-        ($register:ty, $lanes:literal, $registers:literal, $zero:ident, $splat:ident, $load:ident, $store:ident,
-         $add:ident, $sub:ident, $mul:ident, $fma:ident, $words:ty) => {
+        ($register:ident, $lanes:literal, $registers:literal, $zero:ident, $splat:ident, $load:ident, $store:ident,
+         $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident, $positive:ident, $words:ty $(, $short:item)*) => {
             impl Vector for $register {
                 const LANES: usize = $lanes;
                 const REGISTERS: usize = $registers;
@@ -310,49 +386,61 @@ mod x86 {
                 #[inline(always)]
                 unsafe fn zero() -> Self {
                     // SAFETY: the caller vouches for the instruction set.
-                    unsafe { $zero() }
+                    unsafe { Self($zero()) }
                 }
                 #[inline(always)]
                 unsafe fn splat(from: *const f32) -> Self {
                     // SAFETY: the caller vouches for the instruction set and one value.
-                    unsafe { $splat(*from) }
+                    unsafe { Self($splat(*from)) }
                 }
                 #[inline(always)]
                 unsafe fn load(from: *const f32) -> Self {
                     // SAFETY: the caller vouches for the instruction set and the lanes.
-                    unsafe { $load(from) }
+                    unsafe { Self($load(from)) }
                 }
                 #[inline(always)]
                 unsafe fn store(self, to: *mut f32) {
                     // SAFETY: the caller vouches for the instruction set and the lanes.
-                    unsafe { $store(to, self) }
+                    unsafe { $store(to, self.0) }
                 }
                 #[inline(always)]
                 unsafe fn add(self, other: Self) -> Self {
                     // SAFETY: the caller vouches for the instruction set.
-                    unsafe { $add(self, other) }
+                    unsafe { Self($add(self.0, other.0)) }
                 }
                 #[inline(always)]
                 unsafe fn sub(self, other: Self) -> Self {
                     // SAFETY: the caller vouches for the instruction set.
-                    unsafe { $sub(self, other) }
+                    unsafe { Self($sub(self.0, other.0)) }
                 }
                 #[inline(always)]
                 unsafe fn mul(self, other: Self) -> Self {
                     // SAFETY: the caller vouches for the instruction set.
-                    unsafe { $mul(self, other) }
+                    unsafe { Self($mul(self.0, other.0)) }
                 }
                 #[inline(always)]
                 unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
                     // SAFETY: the caller vouches for the instruction set.
-                    unsafe { $fma(self, factor, sum) }
+                    unsafe { Self($fma(self.0, factor.0, sum.0)) }
                 }
+                #[inline(always)]
+                unsafe fn cut(self, floor: Self) -> Self {
+                    // Of two operands the maximum is the second where one is not a number, and where both are zeros.
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { Self($max(floor.0, self.0)) }
+                }
+                #[inline(always)]
+                unsafe fn where_positive(self, of: Self) -> Self {
+                    // SAFETY: the caller vouches for the instruction set.
+                    unsafe { Self($positive(self.0, of.0)) }
+                }
+                $($short)*
             }
         };
     }
 
     vector!(
-        __m512,
+        Amx,
         16,
         32,
         _mm512_setzero_ps,
@@ -363,10 +451,48 @@ mod x86 {
         _mm512_sub_ps,
         _mm512_mul_ps,
         _mm512_fmadd_ps,
+        _mm512_max_ps,
+        positive_512,
+        __m512i,
+        #[inline(always)]
+        unsafe fn widen(from: *const bf16) -> [Self; 2] {
+            // SAFETY: the caller vouches for the instruction set and 32 values.
+            unsafe {
+                let low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+                let high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.add(16).cast()));
+                [
+                    Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(low))),
+                    Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(high))),
+                ]
+            }
+        },
+        #[inline(always)]
+        unsafe fn narrow([low, high]: [Self; 2], to: *mut bf16) {
+            // SAFETY: the caller vouches for the instruction set and 32 values; both types are of 512 bits.
+            unsafe {
+                let short = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high.0, low.0));
+                _mm512_storeu_si512(to.cast(), short);
+            }
+        }
+    );
+    vector!(
+        Avx512,
+        16,
+        32,
+        _mm512_setzero_ps,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        _mm512_sub_ps,
+        _mm512_mul_ps,
+        _mm512_fmadd_ps,
+        _mm512_max_ps,
+        positive_512,
         __m512i
     );
     vector!(
-        __m256,
+        Avx2,
         8,
         16,
         _mm256_setzero_ps,
@@ -377,6 +503,8 @@ mod x86 {
         _mm256_sub_ps,
         _mm256_mul_ps,
         _mm256_fmadd_ps,
+        _mm256_max_ps,
+        positive_256,
         __m256i
     );
 
@@ -479,6 +607,14 @@ impl Vector for Portable {
         Self(std::array::from_fn(|i| self.0[i] * factor.0[i] + sum.0[i]))
     }
     #[inline(always)]
+    unsafe fn cut(self, floor: Self) -> Self {
+        Self(std::array::from_fn(|i| if self.0[i] < floor.0[i] { floor.0[i] } else { self.0[i] }))
+    }
+    #[inline(always)]
+    unsafe fn where_positive(self, of: Self) -> Self {
+        Self(std::array::from_fn(|i| if of.0[i] > 0.0 { self.0[i] } else { 0.0 }))
+    }
+    #[inline(always)]
     fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
     }
@@ -565,6 +701,16 @@ mod neon {
         unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
             // SAFETY: NEON is part of the architecture.
             unsafe { vfmaq_f32(sum, self, factor) }
+        }
+        #[inline(always)]
+        unsafe fn cut(self, floor: Self) -> Self {
+            // SAFETY: NEON is part of the architecture.
+            unsafe { vbslq_f32(vcltq_f32(self, floor), floor, self) }
+        }
+        #[inline(always)]
+        unsafe fn where_positive(self, of: Self) -> Self {
+            // SAFETY: NEON is part of the architecture.
+            unsafe { vbslq_f32(vcgtzq_f32(of), self, vdupq_n_f32(0.0)) }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Batch normalisation's passes over activations, channels last.
 //!
-//! Coefficients of the channels are repeated to several hundred values, so that the loops are long even
-//! where the channels are few, and column sums are kept for each of those values, so that every sum is short.
+//! Activations are taken as rows of as many values as whole pixels and whole registers have, with coefficients repeated to
+//! as many. Down a block of columns, coefficients and sums stay in registers.
 
 use crate::element::Element;
-use crate::isa::{Isa, Kernel, Vector};
+use crate::isa::{Isa, Kernel, MOST_LANES, Vector};
 
 /// What the passes need to know of each channel, ready for their loops.
 pub struct Channels {
@@ -15,16 +15,77 @@ pub struct Channels {
     shift: Vec<f32>,
 }
 
-/// Values that a loop runs over without a break, at least.
-const STRETCH: usize = 256;
+/// Values that are worked on together, two registers, at most.
+const BLOCK: usize = 2 * MOST_LANES;
 
-/// How many values the coefficients are repeated to.
-fn tile(channels: usize) -> usize {
-    channels * (STRETCH / channels).max(1)
+/// Values whose rows are gone through once for each block of columns, at least: few enough for the first-level cache.
+const STRETCH: usize = 4096;
+
+/// The fewest such rows: enough that what a block begins and ends with does not count.
+const ROWS: usize = 32;
+
+/// Values of a row, to which the coefficients are repeated: the fewest that whole pixels and whole blocks have.
+fn row(channels: usize) -> usize {
+    let common = 1 << channels.trailing_zeros().min(BLOCK.trailing_zeros());
+    channels * (BLOCK / common)
+}
+
+/// Values of a stretch, in whole rows.
+fn stretch(row: usize) -> usize {
+    (STRETCH / row).max(ROWS) * row
 }
 
 fn repeated(values: impl Iterator<Item = f32> + Clone, channels: usize) -> Vec<f32> {
-    values.cycle().take(tile(channels)).collect()
+    values.cycle().take(row(channels)).collect()
+}
+
+/// The values of two registers from `at` on, zeros behind the last.
+#[inline(always)]
+fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
+    #[cold]
+    fn last<T: Element>(values: &[T]) -> [T; BLOCK] {
+        let mut all = [T::default(); BLOCK];
+        all[..values.len()].copy_from_slice(values);
+        all
+    }
+    // SAFETY: kernels run where the instruction set is; no two registers are longer than a block.
+    unsafe {
+        if at + 2 * V::LANES <= values.len() {
+            T::load(values.as_ptr().add(at))
+        } else {
+            T::load(last(&values[at..]).as_ptr())
+        }
+    }
+}
+
+/// Adds two registers of sums to those from `at` on.
+#[inline(always)]
+fn add<V: Vector>(sums: [V; 2], to: &mut [f32], at: usize) {
+    let mut all: [V; 2] = load(to, at);
+    for half in 0..2 {
+        // SAFETY: kernels run where the instruction set is.
+        all[half] = unsafe { all[half].add(sums[half]) };
+    }
+    store(all, to, at);
+}
+
+/// Stores two registers from `at` on, as far as there is room.
+#[inline(always)]
+fn store<V: Vector, T: Element>(registers: [V; 2], to: &mut [T], at: usize) {
+    #[cold]
+    fn last<T: Element>(values: &[T; BLOCK], to: &mut [T]) {
+        to.copy_from_slice(&values[..to.len()]);
+    }
+    // SAFETY: kernels run where the instruction set is; no two registers are longer than a block.
+    unsafe {
+        if at + 2 * V::LANES <= to.len() {
+            T::store(registers, to.as_mut_ptr().add(at));
+        } else {
+            let mut all = [T::default(); BLOCK];
+            T::store(registers, all.as_mut_ptr());
+            last(&all, &mut to[at..]);
+        }
+    }
 }
 
 impl Channels {
@@ -54,13 +115,9 @@ impl Channels {
             None => std::array::from_fn(|lane| values.get(first + lane).copied().unwrap_or_default()),
         })
     }
-
-    /// Sums of the repeated coefficients, added to one a channel.
-    fn folded(&self, sums: &[f32]) -> Vec<f64> {
-        fold(sums, self.count)
-    }
 }
 
+/// Sums of a row's columns, added to one a channel.
 fn fold(sums: &[f32], channels: usize) -> Vec<f64> {
     let mut folded = vec![0.0; channels];
     for sums in sums.chunks_exact(channels) {
@@ -81,10 +138,20 @@ impl Moments {
     /// Those of `values`, `[pixels, channels]`, in two passes.
     pub fn of(isa: Isa, values: &[f32], channels: usize) -> Self {
         let count = (values.len() / channels) as f64;
-        let mut mean = fold(&isa.run(Deviations { values, from: &vec![0.0; tile(channels)], square: false }), channels);
+        let whole = values.len() / row(channels) * row(channels);
+        let deviations = |from: &[f32], square: bool| {
+            // Behind the last values nothing deviates.
+            let mut last = from.to_vec();
+            last[..values.len() - whole].copy_from_slice(&values[whole..]);
+            let sums = [&values[..whole], &last].map(|values| isa.run(Deviations { values, from, square }));
+            let [mut all, last] = sums.map(|sums| fold(&sums, channels));
+            all.iter_mut().zip(last).for_each(|(all, last)| *all += last);
+            all
+        };
+        let mut mean = deviations(&vec![0.0; row(channels)], false);
         mean.iter_mut().for_each(|mean| *mean /= count.max(1.0));
         let from = repeated(mean.iter().map(|&mean| mean as f32), channels);
-        let squares = fold(&isa.run(Deviations { values, from: &from, square: true }), channels);
+        let squares = deviations(&from, true);
         Self { count, mean, squares }
     }
 
@@ -118,7 +185,7 @@ impl Moments {
     }
 }
 
-/// Sums of `values − from`, or of its squares, for each of the repeated coefficients.
+/// Sums of `values`, or of the squares of their distances to `from`, for each column of whole rows.
 struct Deviations<'a> {
     values: &'a [f32],
     from: &'a [f32],
@@ -130,19 +197,31 @@ impl Kernel for Deviations<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Vec<f32> {
-        let mut sums = vec![0.0f32; self.from.len()];
-        for values in self.values.chunks(self.from.len()) {
-            let terms = sums.iter_mut().zip(values).zip(self.from);
-            if self.square {
-                terms.for_each(|((sum, value), from)| {
-                    let deviation = value - from;
-                    *sum = V::multiply_add(deviation, deviation, *sum);
-                });
-            } else {
-                terms.for_each(|((sum, value), _)| *sum += value);
+        let mut all = vec![0.0f32; self.from.len()];
+        let row = self.from.len();
+        for start in (0..self.values.len()).step_by(stretch(row)) {
+            let end = self.values.len().min(start + stretch(row));
+            for column in (0..row).step_by(2 * V::LANES) {
+                let from: [V; 2] = load(self.from, column);
+                // SAFETY: kernels run where the instruction set is.
+                unsafe {
+                    let mut sums = [V::zero(); 2];
+                    for at in (start + column..end).step_by(row) {
+                        let values: [V; 2] = load(self.values, at);
+                        for half in 0..2 {
+                            sums[half] = if self.square {
+                                let deviation = values[half].sub(from[half]);
+                                deviation.mul_add(deviation, sums[half])
+                            } else {
+                                sums[half].add(values[half])
+                            };
+                        }
+                    }
+                    add(sums, &mut all, column);
+                }
             }
         }
-        sums
+        all
     }
 }
 
@@ -192,47 +271,37 @@ impl<T: Element, U: Element> Kernel for Normalise<'_, T, U> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Channels { mean, scale, shift, .. } = self.channels;
-        let tile = mean.len();
-        let floor = self.floor;
-        let normal = |value: f32, mean: f32, scale: f32, shift: f32| V::multiply_add(value - mean, scale, shift);
-        for (index, to) in self.to.chunks_mut(tile).enumerate() {
-            let at = index * tile..index * tile + to.len();
-            let coefficients = mean.iter().zip(scale).zip(shift);
-            match (&self.from, self.residual) {
-                (Source::From(from), None) => {
-                    let values = to.iter_mut().zip(&from[at]);
-                    values.zip(coefficients).for_each(|((to, from), ((mean, scale), shift))| {
-                        *to = U::of(cut(normal(from.single(), *mean, *scale, *shift), floor));
-                    });
-                }
-                (Source::From(from), Some(residual)) => {
-                    let values = to.iter_mut().zip(&from[at.clone()]).zip(&residual[at]);
-                    values.zip(coefficients).for_each(|(((to, from), residual), ((mean, scale), shift))| {
-                        let value = normal(from.single(), *mean, *scale, *shift) + residual.single();
-                        *to = U::of(cut(value, floor));
-                    });
-                }
-                (Source::InPlace, None) => {
-                    to.iter_mut().zip(coefficients).for_each(|(to, ((mean, scale), shift))| {
-                        *to = U::of(cut(normal(to.single(), *mean, *scale, *shift), floor));
-                    });
-                }
-                (Source::InPlace, Some(residual)) => {
-                    let values = to.iter_mut().zip(&residual[at]);
-                    values.zip(coefficients).for_each(|((to, residual), ((mean, scale), shift))| {
-                        let value = normal(to.single(), *mean, *scale, *shift) + residual.single();
-                        *to = U::of(cut(value, floor));
-                    });
+        // SAFETY: kernels run where the instruction set is.
+        unsafe {
+            let floor = V::splat(&self.floor);
+            let row = mean.len();
+            for start in (0..self.to.len()).step_by(stretch(row)) {
+                let end = self.to.len().min(start + stretch(row));
+                for column in (0..row).step_by(2 * V::LANES) {
+                    let [mean, scale, shift]: [[V; 2]; 3] = [mean, scale, shift].map(|values| load(values, column));
+                    for at in (start + column..end).step_by(row) {
+                        let mut values: [V; 2] = match self.from {
+                            Source::From(from) => load(from, at),
+                            Source::InPlace => load(self.to, at),
+                        };
+                        for half in 0..2 {
+                            values[half] = values[half].sub(mean[half]).mul_add(scale[half], shift[half]);
+                        }
+                        if let Some(residual) = self.residual {
+                            let residual: [V; 2] = load(residual, at);
+                            for half in 0..2 {
+                                values[half] = values[half].add(residual[half]);
+                            }
+                        }
+                        for value in &mut values {
+                            *value = value.cut(floor);
+                        }
+                        store(values, self.to, at);
+                    }
                 }
             }
         }
     }
-}
-
-/// The value, or the floor if the value is below it; not-a-number stays.
-#[inline(always)]
-pub(crate) fn cut(value: f32, floor: f32) -> f32 {
-    if value < floor { floor } else { value }
 }
 
 /// What cut the outputs off at zero, and so decides where their gradient passes.
@@ -284,7 +353,9 @@ pub fn gradient_sums<T: Element>(
         assert_eq!([output.len(), passed.len()], [gradient.len(); 2]);
     }
     let (sums, products) = isa.run(GradientSums { channels, gradient, convolved, cut, passed });
-    Sums { gradient: channels.folded(&sums), product: channels.folded(&products) }
+    let [gradient, mut product] = [sums, products].map(|sums| fold(&sums, channels.count));
+    product.iter_mut().zip(&channels.inverse).for_each(|(product, inverse)| *product *= f64::from(*inverse));
+    Sums { gradient, product }
 }
 
 struct GradientSums<'a, T> {
@@ -300,48 +371,49 @@ impl<T: Element> Kernel for GradientSums<'_, T> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> (Vec<f32>, Vec<f32>) {
-        let Channels { mean, inverse, scale, shift, .. } = self.channels;
-        let tile = mean.len();
-        let (mut sums, mut products) = (vec![0.0f32; tile], vec![0.0f32; tile]);
-        let stretches = self.gradient.chunks(tile).zip(self.convolved.chunks(tile));
-        for (index, (gradient, convolved)) in stretches.enumerate() {
-            let at = index * tile..index * tile + gradient.len();
-            let sums = sums.iter_mut().zip(&mut products);
-            let values = gradient.iter().zip(convolved);
-            let coefficients = mean.iter().zip(inverse);
-            match self.cut {
-                Cut::Nothing => {
-                    sums.zip(values).zip(coefficients).for_each(
-                        |(((sum, product), (gradient, value)), (mean, inverse))| {
-                            let (gradient, value) = (gradient.single(), value.single());
-                            *sum += gradient;
-                            *product = V::multiply_add(gradient, (value - mean) * inverse, *product);
-                        },
-                    );
-                }
-                Cut::Normalised => sums.zip(values).zip(coefficients).zip(scale.iter().zip(shift)).for_each(
-                    |((((sum, product), (gradient, value)), (mean, inverse)), (scale, shift))| {
-                        let value = value.single();
-                        let kept = V::multiply_add(value - mean, *scale, *shift) > 0.0;
-                        let gradient = if kept { gradient.single() } else { 0.0 };
-                        *sum += gradient;
-                        *product = V::multiply_add(gradient, (value - mean) * inverse, *product);
-                    },
-                ),
-                Cut::Output(output) => {
-                    let outputs = output[at.clone()].iter().zip(&mut self.passed[at]);
-                    sums.zip(values).zip(coefficients).zip(outputs).for_each(
-                        |((((sum, product), (gradient, value)), (mean, inverse)), (output, passed))| {
-                            let gradient = if output.single() > 0.0 { gradient.single() } else { 0.0 };
-                            *passed = T::of(gradient);
-                            *sum += gradient;
-                            *product = V::multiply_add(gradient, (value.single() - mean) * inverse, *product);
-                        },
-                    );
+        let Channels { mean, scale, shift, .. } = self.channels;
+        let mut all = (vec![0.0f32; mean.len()], vec![0.0f32; mean.len()]);
+        let row = mean.len();
+        for start in (0..self.gradient.len()).step_by(stretch(row)) {
+            let end = self.gradient.len().min(start + stretch(row));
+            for column in (0..row).step_by(2 * V::LANES) {
+                let [mean, scale, shift]: [[V; 2]; 3] = [mean, scale, shift].map(|values| load(values, column));
+                // SAFETY: kernels run where the instruction set is.
+                unsafe {
+                    let (mut sums, mut products) = ([V::zero(); 2], [V::zero(); 2]);
+                    for at in (start + column..end).step_by(row) {
+                        let mut gradient: [V; 2] = load(self.gradient, at);
+                        let mut deviation: [V; 2] = load(self.convolved, at);
+                        for half in 0..2 {
+                            deviation[half] = deviation[half].sub(mean[half]);
+                        }
+                        match self.cut {
+                            Cut::Nothing => {}
+                            Cut::Normalised => {
+                                for half in 0..2 {
+                                    let normal = deviation[half].mul_add(scale[half], shift[half]);
+                                    gradient[half] = gradient[half].where_positive(normal);
+                                }
+                            }
+                            Cut::Output(output) => {
+                                let output: [V; 2] = load(output, at);
+                                for half in 0..2 {
+                                    gradient[half] = gradient[half].where_positive(output[half]);
+                                }
+                                store(gradient, self.passed, at);
+                            }
+                        }
+                        for half in 0..2 {
+                            sums[half] = sums[half].add(gradient[half]);
+                            products[half] = gradient[half].mul_add(deviation[half], products[half]);
+                        }
+                    }
+                    add(sums, &mut all.0, column);
+                    add(products, &mut all.1, column);
                 }
             }
         }
-        (sums, products)
+        all
     }
 }
 
@@ -395,28 +467,29 @@ impl<T: Element> Kernel for Gradient<'_, T> {
     fn run<V: Vector>(self) {
         let Channels { mean, scale, shift, .. } = self.channels;
         let Backward { slope, offset } = self.backward;
-        let tile = mean.len();
-        let stretches = self.gradient.chunks(tile).zip(self.convolved.chunks(tile));
-        for (to, (gradient, convolved)) in self.to.chunks_mut(tile).zip(stretches) {
-            let values = to.iter_mut().zip(gradient).zip(convolved);
-            let coefficients = mean.iter().zip(scale).zip(shift).zip(slope.iter().zip(offset));
-            if self.again {
-                values.zip(coefficients).for_each(
-                    |(((to, gradient), value), (((mean, scale), shift), (slope, offset)))| {
-                        let value = value.single();
-                        let kept = V::multiply_add(value - mean, *scale, *shift) > 0.0;
-                        let gradient = if kept { gradient.single() } else { 0.0 };
-                        let rest = V::multiply_add(value - mean, *slope, *offset);
-                        *to = T::of(V::multiply_add(gradient, *scale, rest));
-                    },
-                );
-            } else {
-                values.zip(coefficients).for_each(
-                    |(((to, gradient), value), (((mean, scale), _), (slope, offset)))| {
-                        let rest = V::multiply_add(value.single() - mean, *slope, *offset);
-                        *to = T::of(V::multiply_add(gradient.single(), *scale, rest));
-                    },
-                );
+        let row = mean.len();
+        for start in (0..self.to.len()).step_by(stretch(row)) {
+            let end = self.to.len().min(start + stretch(row));
+            for column in (0..row).step_by(2 * V::LANES) {
+                let [mean, scale, shift, slope, offset]: [[V; 2]; 5] =
+                    [mean, scale, shift, slope, offset].map(|values| load(values, column));
+                for at in (start + column..end).step_by(row) {
+                    let mut gradient: [V; 2] = load(self.gradient, at);
+                    let value: [V; 2] = load(self.convolved, at);
+                    for half in 0..2 {
+                        // SAFETY: kernels run where the instruction set is.
+                        unsafe {
+                            let deviation = value[half].sub(mean[half]);
+                            if self.again {
+                                let normal = deviation.mul_add(scale[half], shift[half]);
+                                gradient[half] = gradient[half].where_positive(normal);
+                            }
+                            let rest = deviation.mul_add(slope[half], offset[half]);
+                            gradient[half] = gradient[half].mul_add(scale[half], rest);
+                        }
+                    }
+                    store(gradient, self.to, at);
+                }
             }
         }
     }

@@ -221,7 +221,7 @@ impl Pair {
         Self(_mm512_fmadd_ps(self.0, by.0, add.0), _mm512_fmadd_ps(self.1, by.1, add.1))
     }
 
-    /// As [`norm::cut`](crate::norm): of two operands `max` gives the second where it is not a number, and where both are
+    /// As [`Vector::cut`](crate::isa::Vector::cut): of two operands `max` gives the second where it is not a number, and where both are
     /// zeros.
     #[target_feature(enable = "avx512f")]
     #[inline]
