@@ -371,7 +371,8 @@ pub enum OfInput<'a, T> {
 
 /// The gradients of a loss with respect to the weights `[outputs, inputs, kernel, kernel]` and, where
 /// it is wanted, the input, given its gradient with respect to the outputs: `gradient` writes that of a stretch of images,
-/// and is asked for each image once. `made` is shown the input's gradient of each image once, while it is in the cache.
+/// and is asked for each image once. `made` is handed the input's gradient of each image once, while it is in the cache, and may
+/// change it.
 ///
 /// # Panics
 ///
@@ -382,7 +383,7 @@ pub fn backward<T: Element>(
     input: Input<'_, T>,
     weights: &[f32],
     gradient: impl Fn(Range<usize>, &mut [T]) + Sync,
-    made: impl Fn(Range<usize>, &[T]) + Sync,
+    made: impl Fn(Range<usize>, &mut [T]) + Sync,
     wanted: Wanted<'_, T>,
 ) -> (Buffer, Option<Buffer<T>>) {
     conv.check(weights);
@@ -401,8 +402,9 @@ pub fn backward<T: Element>(
         let gradient = |images: Range<usize>, to: &mut [half::bf16]| {
             gradient(images, T::from_bf16_mut(to).expect("bf16, as the input is"));
         };
-        let made =
-            |images: Range<usize>, of: &[half::bf16]| made(images, T::from_bf16(of).expect("bf16, as the input is"));
+        let made = |images: Range<usize>, of: &mut [half::bf16]| {
+            made(images, T::from_bf16_mut(of).expect("bf16, as the input is"));
+        };
         let of_input = match T::as_bf16_mut(&mut result) {
             Some(result) if input_gradient => {
                 Some(matrix::IntoInput { added: added.and_then(T::as_bf16), result, made: &made })

@@ -112,8 +112,12 @@ pub struct Saved<'a, T> {
     pub variance: &'a [f32],
     /// [`Forward::output`], where there was a residual.
     pub output: Option<&'a [T]>,
-    /// [`Gradients::before`] of the convolution after this one, whose input this one's output was left to be made by.
+    /// [`Gradients::before`] of the convolution that made the gradient of this one's output; where there is an output, that
+    /// gradient has passed its ReLU then.
     pub sums: Option<&'a Sums>,
+    /// Where the input is [`Input::Ready`], an earlier operation's output behind ReLU, and its gradient whole with what is
+    /// made here: what that one has convolved, and how it was normalised.
+    pub origin: Option<(&'a [T], &'a Channels)>,
 }
 
 /// Gradients of a loss with respect to what the operation was made of.
@@ -128,8 +132,9 @@ pub struct Gradients<T> {
     pub beta: Vec<f32>,
     /// The residual's, where there was one with ReLU. Without ReLU it is the output's own gradient.
     pub residual: Option<Buffer<T>>,
-    /// Where the input was [`Input::Convolved`] and its gradient wanted: what the convolution before has to know of the
-    /// whole batch, summed while each image's gradient was in the cache.
+    /// Where the input was [`Input::Convolved`] or has an [origin](Saved::origin), and its gradient was wanted: what the
+    /// convolution before has to know of the whole batch, summed while each image's gradient was in the cache. With an origin
+    /// the input's gradient is as far as it passes ReLU.
     pub before: Option<Sums>,
 }
 
@@ -148,19 +153,23 @@ pub fn backward<T: Element>(
     wanted: Wanted<'_, T>,
 ) -> Gradients<T> {
     let Saved { convolved, mean, variance, .. } = saved;
+    assert!(
+        saved.origin.is_none_or(|(convolved, _)| convolved.len() == conv.batch * conv.in_image()),
+        "length of the origin"
+    );
     let image = conv.out_image();
     assert_eq!([gradient.len(), convolved.len()], [conv.batch * image; 2], "length of the outputs");
     let channels = Channels::new(mean, variance, parameters.gamma, parameters.beta, EPSILON);
     let output = saved.output.filter(|_| relu);
 
     let (sums, passed) = match saved.sums {
-        Some(sums) if output.is_none() => (sums.clone(), None),
-        _ => sums_of(isa, conv, &channels, gradient, convolved, output, relu),
+        Some(sums) => (sums.clone(), None),
+        None => sums_of(isa, conv, &channels, gradient, convolved, output, relu),
     };
 
     let pixels = conv.batch * conv.out_height() * conv.out_width();
     let coefficients = Backward::new(&channels, &sums.gradient, &sums.product, pixels);
-    let cut_again = relu && passed.is_none();
+    let cut_again = relu && output.is_none();
     let from = passed.as_deref().unwrap_or(gradient);
     let through = |images: Range<usize>, to: &mut [T]| {
         let at = images.start * image..images.end * image;
@@ -168,11 +177,16 @@ pub fn backward<T: Element>(
     };
     // An image's sums do not depend on which others are worked on with it.
     let each: Vec<OnceLock<Sums>> = (0..conv.batch).map(|_| OnceLock::new()).collect();
-    let made = |images: Range<usize>, of_input: &[T]| {
-        let Input::Convolved(values, channels) = saved.input else { return };
-        for (index, gradient) in images.zip(of_input.chunks_exact(conv.in_image())) {
-            let values = &values[index * conv.in_image()..][..conv.in_image()];
-            let sums = norm::gradient_sums(isa, channels, gradient, values, Cut::Normalised, &mut []);
+    let made = |images: Range<usize>, of_input: &mut [T]| {
+        let (convolved, channels, output) = match (saved.input, saved.origin) {
+            (Input::Convolved(values, channels), _) => (values, channels, None),
+            (Input::Ready(output), Some((convolved, channels))) => (convolved, channels, Some(output)),
+            (Input::Ready(_), None) => return,
+        };
+        for (index, gradient) in images.zip(of_input.chunks_exact_mut(conv.in_image())) {
+            let at = index * conv.in_image()..(index + 1) * conv.in_image();
+            let cut = output.map_or(Cut::Normalised, |output| Cut::Output(&output[at.clone()]));
+            let sums = norm::gradient_sums(isa, channels, Source::InPlace, &convolved[at], cut, gradient);
             each[index].get_or_init(|| sums);
         }
     };
@@ -212,7 +226,7 @@ fn sums_of<T: Element>(
             None if relu => Cut::Normalised,
             None => Cut::Nothing,
         };
-        norm::gradient_sums(isa, channels, &gradient[at.clone()], &convolved[at], cut, passed)
+        norm::gradient_sums(isa, channels, Source::From(&gradient[at.clone()]), &convolved[at], cut, passed)
     });
     let sums = Sums::all(each.collect(), conv.outputs);
     (sums, passed)

@@ -225,7 +225,8 @@ impl Kernel for Deviations<'_> {
     }
 }
 
-/// Where the values to be normalised are.
+/// Where the values that a pass begins with are.
+#[derive(Clone, Copy)]
 pub enum Source<'a, T> {
     /// In the place where the results go.
     InPlace,
@@ -339,18 +340,22 @@ impl Sums {
 /// The [`Sums`] of some pixels.
 ///
 /// `gradient` and `convolved` are `[pixels, channels]`; where `cut` has outputs, the gradient that passes is
-/// written to `passed`, which is then as long.
+/// written to `passed`, which is then as long, and where the gradient may be already.
 pub fn gradient_sums<T: Element>(
     isa: Isa,
     channels: &Channels,
-    gradient: &[T],
+    gradient: Source<'_, T>,
     convolved: &[T],
     cut: Cut<'_, T>,
     passed: &mut [T],
 ) -> Sums {
-    assert_eq!(gradient.len(), convolved.len());
+    if let Source::From(gradient) = gradient {
+        assert_eq!(gradient.len(), convolved.len());
+    } else {
+        assert_eq!(passed.len(), convolved.len());
+    }
     if let Cut::Output(output) = cut {
-        assert_eq!([output.len(), passed.len()], [gradient.len(); 2]);
+        assert_eq!([output.len(), passed.len()], [convolved.len(); 2]);
     }
     let (sums, products) = isa.run(GradientSums { channels, gradient, convolved, cut, passed });
     let [gradient, mut product] = [sums, products].map(|sums| fold(&sums, channels.count));
@@ -360,7 +365,7 @@ pub fn gradient_sums<T: Element>(
 
 struct GradientSums<'a, T> {
     channels: &'a Channels,
-    gradient: &'a [T],
+    gradient: Source<'a, T>,
     convolved: &'a [T],
     cut: Cut<'a, T>,
     passed: &'a mut [T],
@@ -374,15 +379,18 @@ impl<T: Element> Kernel for GradientSums<'_, T> {
         let Channels { mean, scale, shift, .. } = self.channels;
         let mut all = (vec![0.0f32; mean.len()], vec![0.0f32; mean.len()]);
         let row = mean.len();
-        for start in (0..self.gradient.len()).step_by(stretch(row)) {
-            let end = self.gradient.len().min(start + stretch(row));
+        for start in (0..self.convolved.len()).step_by(stretch(row)) {
+            let end = self.convolved.len().min(start + stretch(row));
             for column in (0..row).step_by(2 * V::LANES) {
                 let [mean, scale, shift]: [[V; 2]; 3] = [mean, scale, shift].map(|values| load(values, column));
                 // SAFETY: kernels run where the instruction set is.
                 unsafe {
                     let (mut sums, mut products) = ([V::zero(); 2], [V::zero(); 2]);
                     for at in (start + column..end).step_by(row) {
-                        let mut gradient: [V; 2] = load(self.gradient, at);
+                        let mut gradient: [V; 2] = match self.gradient {
+                            Source::From(gradient) => load(gradient, at),
+                            Source::InPlace => load(self.passed, at),
+                        };
                         let mut deviation: [V; 2] = load(self.convolved, at);
                         for half in 0..2 {
                             deviation[half] = deviation[half].sub(mean[half]);

@@ -268,14 +268,14 @@ fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
         check_prepared(isa, conv, &input, &weights);
         // What is shown of the input's gradient.
         let shown = Mutex::new(vec![None; conv.batch]);
-        let show = |images: Range<usize>, of: &[T]| {
+        let show = |images: Range<usize>, of: &mut [T]| {
             assert_eq!(of.len(), images.len() * conv.in_image());
             for (index, of) in images.zip(of.chunks(conv.in_image())) {
                 let before = shown.lock().expect("no panic")[index].replace(of.to_vec());
                 assert!(before.is_none(), "{isa}: image {index} is shown twice");
             }
         };
-        let unseen = |_: Range<usize>, _: &[T]| ();
+        let unseen = |_: Range<usize>, _: &mut [T]| ();
         let (of_weights, of_input) = conv::backward(
             isa,
             conv,
@@ -503,6 +503,7 @@ fn fused_gradients_are_finite_differences_of_the_plain_loop() {
                 variance: &found.variance,
                 output: residual.map(|_| &**made(&found.output)),
                 sums: None,
+                origin: None,
             };
             let gradients = conv_bn::backward(
                 isa,
@@ -628,6 +629,7 @@ fn fused_in_bf16_is_fused_in_f32_but_for_rounding() {
                 variance: &forward.variance,
                 output: residual.as_ref().map(|_| &**made(&forward.output)),
                 sums: None,
+                origin: None,
             };
             let found = conv_bn::backward(
                 isa,
@@ -727,6 +729,7 @@ fn threads_do_not_matter_to<T: Element>(conv: &Conv) {
                 variance: &forward.variance,
                 output: Some(made(&forward.output)),
                 sums: None,
+                origin: None,
             };
             let found = conv_bn::backward(
                 isa,
@@ -775,8 +778,15 @@ fn left_to_the_next<T: Element + PartialEq>() {
         let results = [Input::Ready(made(&whole.output)), Input::Convolved(&left.convolved, &channels)].map(|input| {
             let forward = conv_bn::forward(isa, &second, input, parameters[1], here);
             let (convolved, output) = (&*forward.convolved, None);
-            let saved =
-                Saved { input, convolved, mean: &forward.mean, variance: &forward.variance, output, sums: None };
+            let saved = Saved {
+                input,
+                convolved,
+                mean: &forward.mean,
+                variance: &forward.variance,
+                output,
+                sums: None,
+                origin: None,
+            };
             let wanted = Wanted { input: OfInput::Wanted, weights: None };
             let found = conv_bn::backward(isa, &second, parameters[1], saved, true, &gradient, wanted);
             assert_eq!(found.before.is_some(), matches!(input, Input::Convolved(..)));
@@ -785,8 +795,15 @@ fn left_to_the_next<T: Element + PartialEq>() {
                 // The first one's sums, come from the second, are those that it finds itself.
                 let [given, own] = [Some(sums), None].map(|sums| {
                     let (convolved, mean, variance) = (&*left.convolved, &left.mean, &left.variance);
-                    let saved =
-                        Saved { input: Input::Ready(&input_of_first), convolved, mean, variance, output: None, sums };
+                    let saved = Saved {
+                        input: Input::Ready(&input_of_first),
+                        convolved,
+                        mean,
+                        variance,
+                        output: None,
+                        sums,
+                        origin: None,
+                    };
                     let found = conv_bn::backward(isa, &first, parameters[0], saved, true, &of_input, wanted);
                     (singles(&found.input.expect("wanted")), found.weights.to_vec(), found.gamma, found.beta)
                 });
@@ -795,6 +812,67 @@ fn left_to_the_next<T: Element + PartialEq>() {
             (singles(made(&forward.output)), singles(&of_input), found.weights.to_vec())
         });
         assert!(results[0] == results[1], "{isa}");
+    }
+}
+
+/// The sums that a convolution takes for the one whose output behind ReLU it reads, and the gradient that it lets pass, are
+/// those which that one finds itself.
+#[test]
+fn sums_for_what_made_the_input_are_its_own() {
+    sums_for_the_origin::<f32>();
+    sums_for_the_origin::<bf16>();
+}
+
+fn sums_for_the_origin<T: Element + PartialEq>() {
+    let first = same(9, [8, 7], [5, 20], 3, 2);
+    let second = same(9, [4, 4], [20, 33], 3, 1);
+    let input: Vec<T> = stored(1, first.batch * first.in_image());
+    let [residual, gradient] = [(6, first.batch * first.out_image()), (7, second.batch * second.out_image())]
+        .map(|(seed, len)| stored::<T>(seed, len));
+    let (weights, [gamma, beta]) = ([noise(2, 20 * 45), noise(3, 33 * 180)], [noise(4, 33), noise(5, 33)]);
+    let parameters = [(&weights[0], 20), (&weights[1], 33)].map(|(weights, of)| Parameters {
+        weights,
+        gamma: &gamma[..of],
+        beta: &beta[..of],
+    });
+    let wanted = Wanted { input: OfInput::Wanted, weights: None };
+    for isa in Isa::available() {
+        for residual in [None, Some(&*residual)] {
+            let then = Then::Here { residual, relu: true };
+            let made_of = conv_bn::forward(isa, &first, Input::Ready(&input), parameters[0], then);
+            let output = made(&made_of.output);
+            let channels =
+                Channels::new(&made_of.mean, &made_of.variance, parameters[0].gamma, parameters[0].beta, EPSILON);
+            let here = Then::Here { residual: None, relu: true };
+            let forward = conv_bn::forward(isa, &second, Input::Ready(output), parameters[1], here);
+            let results = [None, Some((&*made_of.convolved, &channels))].map(|origin| {
+                let saved = Saved {
+                    input: Input::Ready(output),
+                    convolved: &forward.convolved,
+                    mean: &forward.mean,
+                    variance: &forward.variance,
+                    output: None,
+                    sums: None,
+                    origin,
+                };
+                let found = conv_bn::backward(isa, &second, parameters[1], saved, true, &gradient, wanted);
+                assert_eq!(found.before.is_some(), origin.is_some());
+                let of_output = found.input.expect("wanted");
+                let saved = Saved {
+                    input: Input::Ready(&input),
+                    convolved: &made_of.convolved,
+                    mean: &made_of.mean,
+                    variance: &made_of.variance,
+                    output: residual.map(|_| &**output),
+                    sums: found.before.as_ref(),
+                    origin: None,
+                };
+                let own = conv_bn::backward(isa, &first, parameters[0], saved, true, &of_output, wanted);
+                let of_residual = residual.map(|_| singles(own.residual.as_deref().unwrap_or(&of_output)));
+                (singles(&own.input.expect("wanted")), own.weights.to_vec(), own.gamma, own.beta, of_residual)
+            });
+            assert!(results[0] == results[1], "{isa}");
+        }
     }
 }
 
@@ -832,6 +910,7 @@ fn what_a_buffer_held_before_does_not_matter() {
                         variance: &forward.variance,
                         output: None,
                         sums: None,
+                        origin: None,
                     };
                     let wanted = Wanted { input: OfInput::Wanted, weights: None };
                     let found = conv_bn::backward(isa, &conv, parameters, saved, true, &gradient, wanted);

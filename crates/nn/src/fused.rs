@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -196,11 +197,28 @@ struct State {
     weight: FloatTensor<Autodiff<Flex>>,
     inputs: [FlexTensor; 4],
     before: Option<FlexTensor>,
-    convolved: FlexTensor,
-    mean: FlexTensor,
-    variance: FlexTensor,
+    convolved: Arc<Convolved>,
+    /// What the input was made of, if it is an output behind ReLU.
+    origin: Option<Arc<Convolved>>,
     output: Option<FlexTensor>,
     options: Options,
+}
+
+/// A convolution's own outputs, and how they are normalised.
+#[derive(Debug)]
+struct Convolved {
+    values: FlexTensor,
+    mean: FlexTensor,
+    variance: FlexTensor,
+    gamma: FlexTensor,
+    beta: FlexTensor,
+}
+
+impl Convolved {
+    fn channels(&self) -> Channels {
+        let Self { mean, variance, gamma, beta, .. } = self;
+        Channels::new(values(mean), values(variance), values(gamma), values(beta), EPSILON)
+    }
 }
 
 impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
@@ -213,17 +231,17 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
         let state = &ops.state;
         REGISTERED.with_borrow_mut(|nodes| nodes.take(ops.node.id));
         let sums = SUMMED.with_borrow_mut(|sums| sums.take(ops.node.id));
+        let sums = sums.filter(|(_, of)| *of == place(&gradient)).map(|(sums, _)| sums);
         let x = &ops.parents[0];
-        let there = x.as_ref().filter(|x| REGISTERED.with_borrow(|nodes| nodes.has(x.id)));
+        let there = x.as_ref().filter(|x| REGISTERED.with_borrow(|nodes| nodes.get(x.id).is_some()));
         let added = [there.map(|x| grads.consume::<Flex>(x)), grads.remove(&state.weight)];
         let wanted = x.is_some();
         let (gradients, before) = match state.inputs[0].dtype() {
             DType::BF16 => backward::<bf16>(state, gradient, wanted, added, sums),
             _ => backward::<f32>(state, gradient, wanted, added, sums),
         };
-        // What was left to be made here has no other use, so that this gradient of it is the whole one.
-        if let (Some(x), Some(before)) = (x, before) {
-            SUMMED.with_borrow_mut(|sums| sums.note(x.id, before));
+        if let (Some(x), [Some(gradient), ..], Some(before)) = (x, &gradients, before) {
+            SUMMED.with_borrow_mut(|sums| sums.note(x.id, (before, place(gradient))));
         }
         for (parent, gradient) in ops.parents.iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
@@ -241,11 +259,19 @@ thread_local! {
     /// Which nodes have a gradient already, as far as it is of this operation's making: Burn tells that only of a tensor,
     /// and a step must not keep one. A node that is forgotten too early has its gradients added by Burn.
     static REGISTERED: RefCell<Notes<()>> = const { RefCell::new(Notes::new()) };
-    /// What one backward step has summed for the next. A step whose sums are forgotten takes them itself.
-    static SUMMED: RefCell<Notes<Sums>> = const { RefCell::new(Notes::new()) };
+    /// What one backward step has summed for the next, and where the gradient lies that it has summed. A step whose sums are
+    /// forgotten, or whose gradient has become another since by a use that was not known of, takes them itself.
+    static SUMMED: RefCell<Notes<(Sums, usize)>> = const { RefCell::new(Notes::new()) };
+    /// What outputs behind ReLU were made of, for the operations that read them. It stays with the graph.
+    static ORIGINS: RefCell<Notes<Weak<Convolved>>> = const { RefCell::new(Notes::new()) };
 }
 
-/// What is known of nodes in the backward pass that is under way on this thread, the newest first.
+/// Where a tensor's bytes lie.
+fn place(tensor: &FlexTensor) -> usize {
+    tensor.bytes().as_ptr() as usize
+}
+
+/// What is known of nodes in the pass that is under way on this thread, the newest first.
 ///
 /// A note that stays too long does no harm, for a node takes part in one backward pass only.
 struct Notes<T>(VecDeque<(NodeId, T)>);
@@ -264,8 +290,8 @@ impl<T> Notes<T> {
         self.0.push_front((node, what));
     }
 
-    fn has(&self, node: NodeId) -> bool {
-        self.0.iter().any(|(other, _)| *other == node)
+    fn get(&self, node: NodeId) -> Option<&T> {
+        self.0.iter().find(|(other, _)| *other == node).map(|(_, what)| what)
     }
 
     fn take(&mut self, node: NodeId) -> Option<T> {
@@ -282,17 +308,21 @@ fn backward<T: Stored>(
     added: [Option<FlexTensor>; 2],
     sums: Option<Sums>,
 ) -> ([Option<FlexTensor>; 5], Option<Sums>) {
-    let State { inputs: [x, weight, gamma, beta], before, convolved, mean, variance, output, options, .. } = state;
+    let State { inputs: [x, weight, gamma, beta], before, convolved, origin, output, options, .. } = state;
     let conv = convolution(x, weight, *options);
     let parameters = Parameters { weights: values(weight), gamma: values(gamma), beta: values(beta) };
     let before = before.as_ref().map(channels);
+    // Blocks use what they read twice: with the second gradient it is whole. Were there a third, all would be done again.
+    let origin = origin.as_ref().filter(|_| added[0].is_some());
+    let of_origin = origin.map(|origin| origin.channels());
     let saved = Saved {
         input: input::<T>(x, &before),
-        convolved: values(convolved),
-        mean: values(mean),
-        variance: values(variance),
+        convolved: values(&convolved.values),
+        mean: values(&convolved.mean),
+        variance: values(&convolved.variance),
         output: output.as_ref().map(values),
         sums: sums.as_ref(),
+        origin: origin.zip(of_origin.as_ref()).map(|(origin, channels)| (values(&origin.values), channels)),
     };
     let [added, of_weights] = added.map(|added| added.map(|added| added.to_contiguous()));
     let of_input = match (wanted, &added) {
@@ -307,7 +337,7 @@ fn backward<T: Stored>(
         Some(tensor(found.weights, weight.shape())),
         Some(small(found.gamma, gamma.shape())),
         Some(small(found.beta, beta.shape())),
-        // Without ReLU the residual's gradient is the output's.
+        // Without ReLU, or when it has passed that already, the output's gradient is the residual's.
         Some(found.residual.map_or(gradient, |residual| tensor(residual, output_shape(&conv)))),
     ];
     (gradients, found.before)
@@ -322,13 +352,21 @@ fn train<const N: usize, C: CheckpointStrategy>(
     options: Options,
 ) -> Normalised<Autodiff<Flex, C>> {
     let kept = residual.is_some();
+    let origin = ORIGINS.with_borrow(|origins| origins.get(nodes[0].id()).and_then(Weak::upgrade));
     let (Normalised { output, mean, variance }, convolved) = forward(inputs.clone(), before.clone(), residual, options);
     let statistics = [mean.clone(), variance.clone()].map(Autodiff::<Flex, C>::from_inner);
     let output = match ConvBnBackward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
             let kept = kept.then(|| output.clone());
-            let state = State { weight: of_weight, inputs, before, convolved, mean, variance, output: kept, options };
-            prep.finish(state, output)
+            let [gamma, beta] = [&inputs[2], &inputs[3]].map(FlexTensor::clone);
+            let convolved = Arc::new(Convolved { values: convolved, mean, variance, gamma, beta });
+            let noted = Arc::downgrade(&convolved);
+            let state = State { weight: of_weight, inputs, before, convolved, origin, output: kept, options };
+            let output = prep.finish(state, output);
+            if options.activate && !options.left {
+                ORIGINS.with_borrow_mut(|origins| origins.note(output.node().id(), noted));
+            }
+            output
         }
         OpsKind::UnTracked(prep) => prep.finish(output),
     };

@@ -523,7 +523,24 @@ pub(super) unsafe fn fill_rows(rows: &Rows, images: &[bf16], to: &mut [bf16]) {
 /// The machine has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn fill_pairs(pairs: &Pairs, images: &[bf16], to: &mut [bf16]) {
-    pairs.fill(images, to);
+    // SAFETY: as the caller vouches.
+    pairs.fill(images, to, |even, odd, to| unsafe { in_turn(even, odd, to) });
+}
+
+/// Values of two strips in turn.
+///
+/// # Safety
+///
+/// The machine has the features named.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[inline]
+unsafe fn in_turn(even: &[bf16; STRIP], odd: &[bf16; STRIP], to: &mut [bf16; STEP]) {
+    // SAFETY: both strips are 256 bits, together 512.
+    unsafe {
+        let [even, odd] = [even, odd].map(|strip| _mm256_loadu_si256(strip.as_ptr().cast()));
+        let odd = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(odd));
+        _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_or_si512(_mm512_cvtepu16_epi32(even), odd));
+    }
 }
 
 /// Of weights `step` apart, those of each tap to its range.

@@ -249,7 +249,7 @@ pub(super) struct IntoInput<'a, F> {
     pub added: Option<&'a [bf16]>,
     /// Where it goes.
     pub result: &'a mut [bf16],
-    /// What is shown each group's, with its images.
+    /// What is handed each group's, with its images.
     pub made: &'a F,
 }
 
@@ -264,7 +264,7 @@ pub(super) unsafe fn backward(
     input: Input<'_, bf16>,
     weights: &[f32],
     gradient: &(impl Fn(Range<usize>, &mut [bf16]) + Sync),
-    of_input: Option<IntoInput<'_, impl Fn(Range<usize>, &[bf16]) + Sync>>,
+    of_input: Option<IntoInput<'_, impl Fn(Range<usize>, &mut [bf16]) + Sync>>,
     of_weights: Option<&[f32]>,
 ) -> Buffer {
     let pixels = conv.out_height() * conv.out_width();

@@ -251,7 +251,7 @@ impl<'a, T: Element> Backward<'a, T> {
     pub fn run(
         &self,
         gradient: &(impl Fn(Range<usize>, &mut [T]) + Sync),
-        made: &(impl Fn(Range<usize>, &[T]) + Sync),
+        made: &(impl Fn(Range<usize>, &mut [T]) + Sync),
         result: &mut [T],
         added: Option<&[f32]>,
     ) -> Buffer {
@@ -314,7 +314,7 @@ impl<'a, T: Element> Backward<'a, T> {
     fn lanes(
         &self,
         gradient: &(impl Fn(Range<usize>, &mut [T]) + Sync),
-        made: &(impl Fn(Range<usize>, &[T]) + Sync),
+        made: &(impl Fn(Range<usize>, &mut [T]) + Sync),
         result: &mut [T],
         len: usize,
         weigh: impl Fn(&Framed, usize, &mut Scratch<T>, &mut [f32]) + Sync,
@@ -345,7 +345,7 @@ impl<'a, T: Element> Backward<'a, T> {
         &self,
         of_weights: &OfWeights,
         gradient: &(impl Fn(Range<usize>, &mut [T]) + Sync),
-        made: &(impl Fn(Range<usize>, &[T]) + Sync),
+        made: &(impl Fn(Range<usize>, &mut [T]) + Sync),
         result: &mut [T],
     ) -> Buffer {
         let Self { isa, conv, group, .. } = *self;
@@ -388,7 +388,7 @@ impl<'a, T: Element> Backward<'a, T> {
         &self,
         images: Range<usize>,
         gradient: &impl Fn(Range<usize>, &mut [T]),
-        made: &impl Fn(Range<usize>, &[T]),
+        made: &impl Fn(Range<usize>, &mut [T]),
         result: &mut [T],
         framed: &mut Framed,
         scratch: &mut Scratch<T>,

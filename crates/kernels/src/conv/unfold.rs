@@ -217,9 +217,14 @@ impl Pairs {
         (0..self.correlation.kernel[0]).map(|at| self.correlation.slot(at) * row).collect()
     }
 
-    /// Lays out `images`, with zeros for what is outside of them.
+    /// Lays out `images`, with zeros for what is outside of them. `in_turn` writes the values of two strips in turn.
     #[inline(always)]
-    pub(super) fn fill(&self, images: &[bf16], to: &mut [bf16]) {
+    pub(super) fn fill(
+        &self,
+        images: &[bf16],
+        to: &mut [bf16],
+        in_turn: impl Fn(&[bf16; STRIP], &[bf16; STRIP], &mut [bf16; STEP]),
+    ) {
         let Correlation { size, channels, kernel, .. } = self.correlation;
         let row_len = size[1] * channels;
         let zeros = vec![bf16::ZERO; channels];
@@ -241,7 +246,7 @@ impl Pairs {
                     };
                     for x in (0..self.width).step_by(2) {
                         let to = &mut to[x * self.pitch + 2 * column * channels..][..2 * channels];
-                        interleave(seen(x), seen(x + 1), to);
+                        interleave(seen(x), seen(x + 1), to, &in_turn);
                     }
                 }
             }
@@ -265,16 +270,18 @@ impl Pairs {
     }
 }
 
-/// The values of two pixels in turn; mostly there are a multiple of 16, whose loop has a length that the compiler knows.
+/// The values of two pixels in turn.
 #[inline(always)]
-fn interleave(a: &[bf16], b: &[bf16], to: &mut [bf16]) {
-    const LANES: usize = 16;
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let (whole, rest) = to.split_at_mut(2 * LANES * a.len());
-    for ((to, a), b) in whole.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().zip(a).zip(b) {
-        for lane in 0..LANES {
-            (to[2 * lane], to[2 * lane + 1]) = (a[lane], b[lane]);
-        }
+fn interleave(
+    a: &[bf16],
+    b: &[bf16],
+    to: &mut [bf16],
+    in_turn: impl Fn(&[bf16; STRIP], &[bf16; STRIP], &mut [bf16; STEP]),
+) {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks());
+    let (whole, rest) = to.split_at_mut(STEP * a.len());
+    for ((to, a), b) in whole.as_chunks_mut().0.iter_mut().zip(a).zip(b) {
+        in_turn(a, b, to);
     }
     for ((to, a), b) in rest.as_chunks_mut::<2>().0.iter_mut().zip(a_rest).zip(b_rest) {
         *to = [*a, *b];

@@ -134,6 +134,7 @@ fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [(f64, 
             variance: &made.variance,
             output: None,
             sums: None,
+            origin: None,
         };
         let of_input = if input_wanted { OfInput::Wanted } else { OfInput::Unwanted };
         let wanted = Wanted { input: of_input, weights: None };
