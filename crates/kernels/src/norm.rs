@@ -165,6 +165,18 @@ impl Moments {
         Self { count: pixels, mean, squares }
     }
 
+    /// Those of pixels of `channels` each that were taken for one.
+    pub(crate) fn joined(self, channels: usize) -> Self {
+        let mut pixels = self.mean.chunks_exact(channels).zip(self.squares.chunks_exact(channels));
+        let first = pixels.next();
+        let of = |(mean, squares): (&[f64], &[f64])| Self {
+            count: self.count,
+            mean: mean.to_vec(),
+            squares: squares.to_vec(),
+        };
+        pixels.fold(first.map(of).expect("at least one pixel"), |all, next| all.merge(&of(next)))
+    }
+
     /// Those of both samples together (Chan, Golub and LeVeque 1979).
     pub fn merge(mut self, other: &Self) -> Self {
         let count = self.count + other.count;

@@ -6,16 +6,13 @@ use std::ops::Range;
 
 use half::bf16;
 
-use super::unfold::{Pairs, Rows, STEP, STRIP};
+use super::unfold::{BLOCK, Pairs, Rows, STEP, STRIP};
 use crate::element::Element;
 use crate::norm::{Channels, Moments};
 use crate::tiles::{Tiles, turned};
 
-/// Columns that are computed together: of two tiles.
-pub(super) const BLOCK: usize = 2 * STRIP;
-
 /// Steps of positions that a gradient of weights is summed over at a time.
-const STRETCH: usize = 16;
+const STRETCH: usize = 8;
 
 /// Values of a tile.
 pub(super) const TILE: usize = STRIP * STEP;
@@ -527,19 +524,25 @@ pub(super) unsafe fn fill_pairs(pairs: &Pairs, images: &[bf16], to: &mut [bf16])
     pairs.fill(images, to, |even, odd, to| unsafe { in_turn(even, odd, to) });
 }
 
-/// Values of two strips in turn.
+/// The values of two equally long slices in turn.
 ///
 /// # Safety
 ///
 /// The machine has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 #[inline]
-unsafe fn in_turn(even: &[bf16; STRIP], odd: &[bf16; STRIP], to: &mut [bf16; STEP]) {
-    // SAFETY: both strips are 256 bits, together 512.
-    unsafe {
-        let [even, odd] = [even, odd].map(|strip| _mm256_loadu_si256(strip.as_ptr().cast()));
-        let odd = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(odd));
-        _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_or_si512(_mm512_cvtepu16_epi32(even), odd));
+unsafe fn in_turn(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
+    assert!(even.len() == odd.len() && to.len() == 2 * even.len());
+    for at in (0..even.len()).step_by(STRIP) {
+        let count = STRIP.min(even.len() - at);
+        let mask = ((1u32 << count) - 1) as __mmask16;
+        // SAFETY: the masks keep to the slices, which are as long as asserted.
+        unsafe {
+            let low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even.as_ptr().add(at).cast()));
+            let high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, odd.as_ptr().add(at).cast()));
+            let pairs = _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
+            _mm512_mask_storeu_epi32(to.as_mut_ptr().add(2 * at).cast(), mask, pairs);
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use half::bf16;
 use rayon::prelude::*;
 
-use super::amx::{self, BLOCK, Finish, Outer, Product, Shifted, TILE};
-use super::unfold::{Correlation, Pairs, Rows, STEP, STRIP, apart};
+use super::amx::{self, Finish, Outer, Product, Shifted, TILE};
+use super::unfold::{BLOCK, Correlation, Pairs, Rows, STEP, STRIP, apart};
 use super::{After, Conv, Group, Groups, Input, pack, stretches};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
@@ -38,8 +38,9 @@ struct Panels {
 }
 
 impl Panels {
-    /// From the channels of `correlation`'s source to `channels`. Of the weights' taps each goes to the kernel's row and
-    /// column that `place` says. `transposed` are weights from outputs to inputs.
+    /// From the channels of `correlation`'s source to `channels` of each of the pixels that it has
+    /// [joined](Correlation::joined). Of the weights' taps each goes to the kernel's row and column that `place` says of the
+    /// first of them. `transposed` are weights from outputs to inputs.
     ///
     /// # Safety
     ///
@@ -48,11 +49,13 @@ impl Panels {
         conv: &Conv,
         weights: &[f32],
         correlation: &Correlation,
-        channels: usize,
+        [pixels, channels]: [usize; 2],
         place: &[Option<[usize; 2]>],
         transposed: bool,
     ) -> Self {
         let area = place.len();
+        // From what a pixel sees to what the next one of those joined sees.
+        let next = correlation.stride[1] / pixels * correlation.channels;
         let (from, rows) = (correlation.channels, correlation.kernel[0]);
         let steps = correlation.segment().div_ceil(STEP);
         // Where in a channel's row of stretches each tap begins.
@@ -65,9 +68,10 @@ impl Panels {
             .collect();
         let pitch = rows * steps * STEP;
         let block_len = 2 * STRIP * pitch;
-        let mut columns = Buffer::any(channels.div_ceil(BLOCK) * block_len);
+        let all = pixels * channels;
+        let mut columns = Buffer::any(all.div_ceil(BLOCK) * block_len);
         let blocks = columns.par_chunks_mut(block_len.max(1)).enumerate();
-        if transposed && from.is_multiple_of(2) && channels.is_multiple_of(STRIP) {
+        if transposed && pixels == 1 && from.is_multiple_of(2) && channels.is_multiple_of(STRIP) {
             // Two neighbouring outputs' weights are two rows of memory, read once for all taps.
             let whole = taps.len() * from == pitch;
             blocks.for_each(|(block, columns)| {
@@ -94,18 +98,20 @@ impl Panels {
         blocks.for_each_init(
             || Buffer::<bf16>::zeros(block_len),
             |lines, (block, columns)| {
-                let channels = block * BLOCK..channels.min((block + 1) * BLOCK);
-                for (lane, channel) in channels.clone().enumerate() {
+                let lanes = block * BLOCK..all.min((block + 1) * BLOCK);
+                for (lane, at) in lanes.clone().enumerate() {
+                    let (pixel, channel) = (at / channels, at % channels);
                     // A channel's weights: together, or one of each of the other side's.
                     let (weights, step) = match transposed {
                         false => (&weights[channel * from * area..][..from * area], area),
                         true => (&weights[channel * area..], conv.inputs * area),
                     };
+                    let line = &mut lines[lane * pitch + pixel * next..(lane + 1) * pitch];
                     // SAFETY: AMX comes with the features named.
-                    unsafe { amx::spread(weights, step, &taps, &mut lines[lane * pitch..][..pitch]) };
+                    unsafe { amx::spread(weights, step, &taps, line) };
                 }
                 // What an earlier, wider block has left.
-                lines[channels.len() * pitch..].fill(bf16::ZERO);
+                lines[lanes.len() * pitch..].fill(bf16::ZERO);
                 for (at, tile) in columns.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
                     let (step, half) = (at / 2, at % 2);
                     // SAFETY: AMX comes with the features named.
@@ -123,7 +129,7 @@ fn outward(conv: &Conv) -> Correlation {
         size: [conv.height, conv.width],
         channels: conv.inputs,
         kernel: [conv.kernel; 2],
-        stride: conv.stride,
+        stride: [conv.stride; 2],
         start: [-(conv.padding as isize); 2],
         out: [conv.out_height(), conv.out_width()],
     }
@@ -193,7 +199,8 @@ pub(super) fn groups(conv: &Conv) -> Groups {
 /// Weights laid out for [`super::forward`], and images in groups.
 pub(super) struct Forward {
     panels: Panels,
-    outputs: usize,
+    /// Output pixels taken for one, and channels of each.
+    outputs: [usize; 2],
     layouts: [Layout; 2],
 }
 
@@ -204,15 +211,16 @@ impl Forward {
     ///
     /// The machine has AMX.
     pub(super) unsafe fn new(conv: &Conv, weights: &[f32], sizes: [usize; 2]) -> Self {
-        let correlation = outward(conv);
+        let outputs = [outward(conv).together(conv.outputs), conv.outputs];
+        let correlation = outward(conv).joined(outputs[0]);
         let place: Vec<_> =
             (0..conv.kernel * conv.kernel).map(|tap| Some([tap / conv.kernel, tap % conv.kernel])).collect();
         // SAFETY: as the caller vouches.
-        let panels = unsafe { Panels::new(conv, weights, &correlation, conv.outputs, &place, false) };
+        let panels = unsafe { Panels::new(conv, weights, &correlation, outputs, &place, false) };
         let layouts = sizes.map(|images| {
             Layout::new(correlation, images, |image, y, x| image * correlation.pixels() + y * correlation.out[1] + x)
         });
-        Self { panels, outputs: conv.outputs, layouts }
+        Self { panels, outputs, layouts }
     }
 
     /// The outputs of a group's images, and their moments if those are taken.
@@ -228,8 +236,10 @@ impl Forward {
         buffer: &mut Buffer<bf16>,
         output: &mut [bf16],
     ) -> Option<Moments> {
-        let pixels = output.len() / self.outputs;
-        let mut moments = matches!(after, After::Moments).then(|| Shifted::new(self.outputs));
+        let [together, channels] = self.outputs;
+        let all = together * channels;
+        let pixels = output.len() / all;
+        let mut moments = matches!(after, After::Moments).then(|| Shifted::new(all));
         let finish = match (&mut moments, after) {
             (_, After::Normalise { channels, residual, relu }) => {
                 Finish::Normalise { output, channels, residual, floor: norm::floor(relu) }
@@ -238,8 +248,8 @@ impl Forward {
             (None, After::Moments) => unreachable!("they are there when they are taken"),
         };
         // SAFETY: as the caller vouches.
-        unsafe { self.layouts[group.size].product(images, &self.panels, self.outputs, buffer, finish) };
-        moments.map(|moments| moments.moments(pixels, self.outputs))
+        unsafe { self.layouts[group.size].product(images, &self.panels, all, buffer, finish) };
+        moments.map(|moments| moments.moments(pixels, all).joined(channels))
     }
 }
 
@@ -283,7 +293,8 @@ pub(super) unsafe fn backward(
 
     // While the sums and weights that the two gradients need stay in the cache beside each other, both are made of a group's
     // images in turn, and the gradient that they come from is never stored.
-    if conv.outputs <= RANGE && into_weights.len(conv.outputs) * size_of::<f32>() <= BOTH {
+    let outputs = into_weights.outputs;
+    if outputs <= RANGE && into_weights.len(outputs) * size_of::<f32>() <= BOTH {
         let into_input = into_input(positions.sizes());
         let images = |lane: Group| lane.images.map(|index| positions.get(index).images.len()).sum::<usize>();
         let results = stretches(result, lanes.iter().map(|lane| images(lane) * in_image));
@@ -291,7 +302,7 @@ pub(super) unsafe fn backward(
         let sums: Vec<Buffer> = units
             .into_par_iter()
             .map(|(lane, mut result)| {
-                let mut sums = into_weights.sums(0..conv.outputs);
+                let mut sums = into_weights.sums(0..outputs);
                 let (mut from, mut buffer, mut inputs) = (Buffer::any(0), Buffer::any(0), Buffer::any(0));
                 for group in lane.images.map(|index| positions.get(index)) {
                     let len = group.values(conv.out_image()).len();
@@ -313,7 +324,7 @@ pub(super) unsafe fn backward(
                 sums.values
             })
             .collect();
-        return unpack(conv, into_weights.pitch, &sums, 1, of_weights);
+        return unpack(&into_weights, &sums, 1, of_weights);
     }
 
     // Otherwise the gradient is kept for the second: each would drive out the other's, which costs more than two passes over
@@ -333,11 +344,11 @@ pub(super) unsafe fn backward(
             }
         },
     );
-    let ranges = conv.outputs.div_ceil(RANGE);
+    let ranges = outputs.div_ceil(RANGE);
     let units: Vec<(Range<usize>, usize)> =
         lanes.iter().flat_map(|lane| (0..ranges).map(move |range| (lane.images.clone(), range))).collect();
     let units = units.into_par_iter().map(|(lane, range)| {
-        let mut sums = into_weights.sums(range * RANGE..conv.outputs.min((range + 1) * RANGE));
+        let mut sums = into_weights.sums(range * RANGE..outputs.min((range + 1) * RANGE));
         let mut inputs = Buffer::any(0);
         for group in lane.map(|index| positions.get(index)) {
             let gradient = &all[group.values(conv.out_image())];
@@ -348,12 +359,14 @@ pub(super) unsafe fn backward(
         sums.values
     });
     let sums: Vec<Buffer> = units.collect();
-    unpack(conv, into_weights.pitch, &sums, ranges, of_weights)
+    unpack(&into_weights, &sums, ranges, of_weights)
 }
 
 /// How the gradient of the input comes from that of the outputs.
 struct InputGradient<'a> {
     conv: &'a Conv,
+    /// Input pixels taken for one.
+    together: usize,
     phases: Vec<(Panels, [Layout; 2])>,
     /// What is added to it.
     added: Option<&'a [bf16]>,
@@ -364,17 +377,24 @@ impl<'a> InputGradient<'a> {
     ///
     /// The machine has AMX.
     unsafe fn new(conv: &'a Conv, weights: &[f32], sizes: [usize; 2], added: Option<&'a [bf16]>) -> Self {
+        // Only of one phase are neighbouring pixels neighbours in memory.
+        let together = match conv.stride {
+            1 => phases(conv).map(|(_, correlation, _)| correlation.together(conv.inputs)).min().unwrap_or(1),
+            _ => 1,
+        };
         let phase = |(first, correlation, place): ([usize; 2], Correlation, Vec<_>)| {
+            let correlation = correlation.joined(together);
             // SAFETY: as the caller vouches.
-            let panels = unsafe { Panels::new(conv, weights, &correlation, conv.inputs, &place, true) };
+            let panels = unsafe { Panels::new(conv, weights, &correlation, [together, conv.inputs], &place, true) };
+            let width = conv.width / together;
             let layouts = sizes.map(|images| {
                 Layout::new(correlation, images, |image, y, x| {
-                    (image * conv.height + first[0] + y * conv.stride) * conv.width + first[1] + x * conv.stride
+                    (image * conv.height + first[0] + y * conv.stride) * width + first[1] + x * conv.stride
                 })
             });
             (panels, layouts)
         };
-        Self { conv, phases: phases(conv).map(phase).collect(), added }
+        Self { conv, together, phases: phases(conv).map(phase).collect(), added }
     }
 
     /// That of a group's images, given the gradient of its outputs.
@@ -388,7 +408,7 @@ impl<'a> InputGradient<'a> {
             let finish = Finish::Store { output: result, added };
             // SAFETY: as the caller vouches.
             unsafe {
-                layouts[group.size].product(gradient, panels, self.conv.inputs, buffer, finish);
+                layouts[group.size].product(gradient, panels, self.together * self.conv.inputs, buffer, finish);
             }
         }
     }
@@ -415,7 +435,7 @@ fn phases(conv: &Conv) -> impl Iterator<Item = ([usize; 2], Correlation, Vec<Opt
             size: [conv.out_height(), conv.out_width()],
             channels: conv.outputs,
             kernel: [rows.len(), columns.len()],
-            stride: 1,
+            stride: [1; 2],
             start: [top, left],
             out: [(conv.height - first[0]).div_ceil(conv.stride), (conv.width - first[1]).div_ceil(conv.stride)],
         };
@@ -426,6 +446,9 @@ fn phases(conv: &Conv) -> impl Iterator<Item = ([usize; 2], Correlation, Vec<Opt
 /// How the gradient of the weights comes from that of the outputs.
 struct WeightGradient<'a> {
     conv: &'a Conv,
+    /// Output pixels taken for one, and the channels that they have together.
+    together: usize,
+    outputs: usize,
     layouts: [(Pairs, Vec<Option<u32>>); 2],
     pitch: usize,
 }
@@ -442,12 +465,13 @@ struct WeightSums {
 
 impl<'a> WeightGradient<'a> {
     fn new(conv: &'a Conv, sizes: [usize; 2]) -> Self {
+        let together = outward(conv).together(conv.outputs);
         let layouts = sizes.map(|images| {
-            let pairs = Pairs::new(outward(conv), images);
+            let pairs = Pairs::new(outward(conv).joined(together), images);
             let pixels = pairs.pixels();
             (pairs, pixels)
         });
-        Self { conv, pitch: layouts[0].0.pitch, layouts }
+        Self { conv, together, outputs: together * conv.outputs, pitch: layouts[0].0.pitch, layouts }
     }
 
     /// How many sums so many channels have.
@@ -472,7 +496,7 @@ impl<'a> WeightGradient<'a> {
         let gradient_pitch = apart(positions, STEP);
         let (inputs, turned) = to.buffers[group.size]
             .get_or_insert_with(|| (Buffer::any(pairs.len()), Buffer::any(channels * gradient_pitch)));
-        turn(self.conv, pixels, gradient, &to.channels, turned, gradient_pitch);
+        turn(self.outputs, pixels, gradient, &to.channels, turned, gradient_pitch);
         // SAFETY: as the caller vouches.
         unsafe {
             amx::fill_pairs(pairs, input, inputs);
@@ -493,9 +517,16 @@ impl<'a> WeightGradient<'a> {
     }
 }
 
-/// Brings a range of the gradient's channels from `[images, pixels, channels]` into `[channels, positions]`, rows `pitch`
+/// Brings a range of the gradient's channels from `[images, pixels, outputs]` into `[channels, positions]`, rows `pitch`
 /// apart and zeros where there is no pixel.
-fn turn(conv: &Conv, pixels: &[Option<u32>], gradient: &[bf16], range: &Range<usize>, to: &mut [bf16], pitch: usize) {
+fn turn(
+    outputs: usize,
+    pixels: &[Option<u32>],
+    gradient: &[bf16],
+    range: &Range<usize>,
+    to: &mut [bf16],
+    pitch: usize,
+) {
     let zeros = [bf16::ZERO; STRIP];
     for channel in range.clone().step_by(STRIP) {
         let lanes = STRIP.min(range.end - channel);
@@ -505,7 +536,7 @@ fn turn(conv: &Conv, pixels: &[Option<u32>], gradient: &[bf16], range: &Range<us
             let mut from = [zeros.as_ptr(); STEP];
             for ((from, tail), pixel) in from.iter_mut().zip(&mut tail).zip(pixels) {
                 let Some(pixel) = pixel else { continue };
-                let values = &gradient[*pixel as usize * conv.outputs + channel..];
+                let values = &gradient[*pixel as usize * outputs + channel..];
                 *from = match values.first_chunk::<STRIP>() {
                     Some(values) => values.as_ptr(),
                     // The last of all pixels: what follows its channels is not there to be read.
@@ -522,11 +553,12 @@ fn turn(conv: &Conv, pixels: &[Option<u32>], gradient: &[bf16], range: &Range<us
     }
 }
 
-/// Adds the lanes' sums, `[kernel rows, channels of the range, pitch]` of each range of each lane, and brings them into the
-/// weights' own order.
-fn unpack(conv: &Conv, pitch: usize, sums: &[Buffer], ranges: usize, added: Option<&[f32]>) -> Buffer {
-    let Conv { inputs, kernel, .. } = *conv;
-    let mut weights = Buffer::any(conv.outputs * inputs * kernel * kernel);
+/// Adds the lanes' sums, `[kernel rows, channels of the range, pitch]` of each range of each lane, and those of the pixels that
+/// were taken for one, and brings them into the weights' own order.
+fn unpack(of: &WeightGradient<'_>, sums: &[Buffer], ranges: usize, added: Option<&[f32]>) -> Buffer {
+    let WeightGradient { conv, together, pitch, .. } = *of;
+    let Conv { inputs, outputs, kernel, stride, .. } = *conv;
+    let mut weights = Buffer::any(outputs * inputs * kernel * kernel);
     let len = inputs * kernel * kernel;
     weights.par_chunks_mut(len).enumerate().for_each(|(output, weights)| {
         let (range, channel) = (output / RANGE, output % RANGE);
@@ -535,8 +567,11 @@ fn unpack(conv: &Conv, pitch: usize, sums: &[Buffer], ranges: usize, added: Opti
             all.fill(0.0);
             for sums in sums.iter().skip(range).step_by(ranges) {
                 let channels = sums.len() / (kernel * pitch);
-                let sums = &sums[(row * channels + channel) * pitch..][..kernel * inputs];
-                all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+                for pixel in 0..together {
+                    let line = row * channels + pixel * outputs + channel;
+                    let sums = &sums[line * pitch + pixel * stride * inputs..][..kernel * inputs];
+                    all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+                }
             }
             for (column, all) in all.chunks_exact(inputs).enumerate() {
                 // SAFETY: AMX comes with the features named.

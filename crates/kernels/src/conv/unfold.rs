@@ -1,5 +1,7 @@
 //! Images laid out so that what neighbouring outputs see of them lies in rows of a matrix.
 
+use std::ops::Range;
+
 use half::bf16;
 
 /// Rows of a matrix that are multiplied together.
@@ -7,6 +9,9 @@ pub(super) const STRIP: usize = 16;
 
 /// Values of a row of a matrix that are multiplied together.
 pub(super) const STEP: usize = 32;
+
+/// Values of two strips.
+pub(super) const BLOCK: usize = 2 * STRIP;
 
 /// Which source pixels a correlation reads: output pixel (y, x) sees at (row, column) of its kernel the source pixel
 /// (start + stride · y + row, start + stride · x + column), or zeros where there is none.
@@ -18,13 +23,40 @@ pub(super) struct Correlation {
     pub channels: usize,
     /// Rows and columns of the kernel.
     pub kernel: [usize; 2],
-    pub stride: usize,
+    /// From an output row to the next, and from an output column to the next.
+    pub stride: [usize; 2],
     pub start: [isize; 2],
     /// Rows and columns of an output image.
     pub out: [usize; 2],
 }
 
 impl Correlation {
+    /// How many neighbouring output pixels, of `channels` each, are best taken for one: so few channels as narrow convolutions
+    /// have fill a block of columns only together. Rows of whole strips stay such.
+    pub(super) fn together(&self, channels: usize) -> usize {
+        let width = self.out[1];
+        let fits = |pixels: usize| {
+            let strips = !width.is_multiple_of(STRIP) || width.is_multiple_of(pixels * STRIP);
+            pixels * channels <= BLOCK && width.is_multiple_of(pixels) && strips
+        };
+        let mut pixels = 1;
+        while fits(2 * pixels) {
+            pixels *= 2;
+        }
+        pixels
+    }
+
+    /// With so many neighbouring output pixels taken for one, which sees what each of them sees.
+    pub(super) fn joined(self, pixels: usize) -> Self {
+        let ([rows, columns], [down, right], [height, width]) = (self.kernel, self.stride, self.out);
+        Self {
+            kernel: [rows, columns + (pixels - 1) * right],
+            stride: [down, pixels * right],
+            out: [height, width / pixels],
+            ..self
+        }
+    }
+
     /// Values of a source image.
     pub(super) fn image(&self) -> usize {
         self.size[0] * self.size[1] * self.channels
@@ -42,15 +74,15 @@ impl Correlation {
 
     /// Source rows from the first that is seen to the last.
     fn rows(&self) -> usize {
-        if self.out[0] == 0 { 0 } else { (self.out[0] - 1) * self.stride + self.kernel[0] }
+        if self.out[0] == 0 { 0 } else { (self.out[0] - 1) * self.stride[0] + self.kernel[0] }
     }
 
     /// Rows are sorted by their remainder, so that those which neighbouring output rows see are neighbours: the place of
     /// the row `row` after the first.
     fn slot(&self, row: usize) -> usize {
         let before: usize =
-            (0..row % self.stride).map(|phase| (self.rows().saturating_sub(phase)).div_ceil(self.stride)).sum();
-        before + row / self.stride
+            (0..row % self.stride[0]).map(|phase| (self.rows().saturating_sub(phase)).div_ceil(self.stride[0])).sum();
+        before + row / self.stride[0]
     }
 
     /// Every slot, and the source row in it where it is in the image.
@@ -62,16 +94,16 @@ impl Correlation {
     }
 
     /// The output columns of which column `column` of the kernel sees a pixel of the image.
-    fn columns_inside(&self, column: usize) -> std::ops::Range<usize> {
+    fn columns_inside(&self, column: usize) -> Range<usize> {
         let first = self.start[1] + column as isize;
-        let columns_before = |source: isize| (source - first).max(0).unsigned_abs().div_ceil(self.stride);
+        let columns_before = |source: isize| (source - first).max(0).unsigned_abs().div_ceil(self.stride[1]);
         let from = columns_before(0);
         from..columns_before(self.size[1] as isize).min(self.out[1]).max(from)
     }
 
     /// The source column that output column `x` sees at column `column` of the kernel; it must be inside.
     fn source_column(&self, x: usize, column: usize) -> usize {
-        (self.start[1] + (x * self.stride + column) as isize) as usize
+        (self.start[1] + (x * self.stride[1] + column) as isize) as usize
     }
 }
 
@@ -102,7 +134,7 @@ impl Rows {
             let pixel = apart(correlation.segment(), STEP);
             (pixel, out[1] * pixel)
         } else {
-            (stride * channels, ((out[1].max(1) - 1) * stride + kernel[1]) * channels)
+            (stride[1] * channels, ((out[1].max(1) - 1) * stride[1] + kernel[1]) * channels)
         };
         Self { correlation, images, pixel, pitch, unfolded }
     }
@@ -217,18 +249,16 @@ impl Pairs {
         (0..self.correlation.kernel[0]).map(|at| self.correlation.slot(at) * row).collect()
     }
 
-    /// Lays out `images`, with zeros for what is outside of them. `in_turn` writes the values of two strips in turn.
+    /// Lays out `images`, with zeros for what is outside of them. `in_turn` writes the values of two equally
+    /// long slices in turn.
     #[inline(always)]
-    pub(super) fn fill(
-        &self,
-        images: &[bf16],
-        to: &mut [bf16],
-        in_turn: impl Fn(&[bf16; STRIP], &[bf16; STRIP], &mut [bf16; STEP]),
-    ) {
+    pub(super) fn fill(&self, images: &[bf16], to: &mut [bf16], in_turn: impl Fn(&[bf16], &[bf16], &mut [bf16])) {
         let Correlation { size, channels, kernel, .. } = self.correlation;
         let row_len = size[1] * channels;
         let zeros = vec![bf16::ZERO; channels];
         let row_pitch = self.width * self.pitch;
+        let segment = self.correlation.segment();
+        let whole = self.whole_pairs();
         for (slot, source) in self.correlation.slots() {
             let rows = &mut to[slot * self.images * row_pitch..][..self.images * row_pitch];
             let Some(row) = source else {
@@ -238,15 +268,20 @@ impl Pairs {
             let rows = rows.chunks_exact_mut(row_pitch.max(1));
             for (to, values) in rows.zip(images.chunks_exact(self.correlation.image())) {
                 let from = &values[row * row_len..][..row_len];
+                // What pixels see lies together where all of it is in the image.
+                for x in whole.clone().step_by(2) {
+                    let seen = |x: usize| &from[self.correlation.source_column(x, 0) * channels..][..segment];
+                    in_turn(seen(x), seen(x + 1), &mut to[x * self.pitch..][..2 * segment]);
+                }
                 for column in 0..kernel[1] {
                     let inside = self.correlation.columns_inside(column);
                     let seen = |x: usize| match inside.contains(&x) {
                         true => &from[self.correlation.source_column(x, column) * channels..][..channels],
                         false => &zeros,
                     };
-                    for x in (0..self.width).step_by(2) {
+                    for x in (0..whole.start).chain(whole.end..self.width).step_by(2) {
                         let to = &mut to[x * self.pitch + 2 * column * channels..][..2 * channels];
-                        interleave(seen(x), seen(x + 1), to, &in_turn);
+                        in_turn(seen(x), seen(x + 1), to);
                     }
                 }
             }
@@ -254,6 +289,14 @@ impl Pairs {
         // Behind the last row come positions that fill a step up, times zero.
         let end = self.correlation.rows() * self.images * row_pitch;
         to[end..].fill(bf16::ZERO);
+    }
+
+    /// The output columns, from an even one on and an even number of them, that see only what is in the image.
+    fn whole_pairs(&self) -> Range<usize> {
+        let Some(last) = self.correlation.kernel[1].checked_sub(1) else { return 0..0 };
+        let from = self.correlation.columns_inside(0).start.next_multiple_of(2).min(self.width);
+        let to = self.correlation.columns_inside(last).end / 2 * 2;
+        from..to.max(from)
     }
 
     /// Which pixel of the group's output images each position is.
@@ -267,23 +310,5 @@ impl Pairs {
             }
         }
         pixels
-    }
-}
-
-/// The values of two pixels in turn.
-#[inline(always)]
-fn interleave(
-    a: &[bf16],
-    b: &[bf16],
-    to: &mut [bf16],
-    in_turn: impl Fn(&[bf16; STRIP], &[bf16; STRIP], &mut [bf16; STEP]),
-) {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks());
-    let (whole, rest) = to.split_at_mut(STEP * a.len());
-    for ((to, a), b) in whole.as_chunks_mut().0.iter_mut().zip(a).zip(b) {
-        in_turn(a, b, to);
-    }
-    for ((to, a), b) in rest.as_chunks_mut::<2>().0.iter_mut().zip(a_rest).zip(b_rest) {
-        *to = [*a, *b];
     }
 }
