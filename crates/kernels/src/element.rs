@@ -3,6 +3,7 @@
 use half::bf16;
 
 use crate::buffer::Buffer;
+use crate::isa::compiled;
 
 /// A stored value; sums and statistics of them are f32 or wider.
 pub trait Element: Copy + Default + Send + Sync + sealed::Sealed + 'static {
@@ -27,6 +28,18 @@ pub trait Element: Copy + Default + Send + Sync + sealed::Sealed + 'static {
 
     /// The same, to be written.
     fn from_bf16_mut(values: &mut [bf16]) -> Option<&mut [Self]>;
+}
+
+compiled! {
+    /// Rounds values to bf16.
+    ///
+    /// # Panics
+    ///
+    /// If the slices' lengths differ.
+    pub fn narrow(isa: Isa, from: &[f32], to: &mut [bf16]) {
+        assert_eq!(from.len(), to.len());
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = bf16::of(*from));
+    }
 }
 
 mod sealed {

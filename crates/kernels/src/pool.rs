@@ -1,4 +1,4 @@
-//! Pooling of single images, channels last, for evaluation.
+//! Pooling of single images, channels last.
 
 use crate::buffer::Buffer;
 use crate::element::Element;
@@ -51,4 +51,17 @@ pub fn average<T: Element>(image: &[T], to: &mut [f32]) {
     }
     let pixels = (image.len() / to.len()) as f32;
     to.iter_mut().for_each(|sum| *sum /= pixels);
+}
+
+/// The gradient of an image, given that of its [`average`]: an equal part for every pixel.
+///
+/// # Panics
+///
+/// As [`average`].
+pub fn average_back<T: Element>(gradient: &[f32], image: &mut [T]) {
+    assert!(!image.is_empty() && image.len().is_multiple_of(gradient.len()), "whole pixels");
+    let pixels = (image.len() / gradient.len()) as f32;
+    let (first, rest) = image.split_at_mut(gradient.len());
+    first.iter_mut().zip(gradient).for_each(|(to, sum)| *to = T::of(sum / pixels));
+    rest.chunks_exact_mut(first.len()).for_each(|pixel| pixel.copy_from_slice(first));
 }

@@ -6,6 +6,7 @@
 pub mod block;
 pub mod descent;
 pub mod device;
+mod ends;
 pub mod frozen;
 pub mod fused;
 pub mod import;

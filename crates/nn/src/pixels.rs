@@ -1,7 +1,9 @@
 //! From stored pixels to an encoder's input.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
+use rayon::prelude::*;
 use selfsame_augment::{Isa, Normalise};
+use selfsame_kernels::buffer::Buffer;
 
 /// Normalises `images`, RGB bytes of square images of side `size` one after the other, by ImageNet's mean and
 /// deviation, to `[images, size, size, 3]`.
@@ -9,9 +11,12 @@ use selfsame_augment::{Isa, Normalise};
 /// # Panics
 /// If the number of bytes is no multiple of `size² · 3`.
 pub fn normalise(images: &[u8], size: usize, device: &Device) -> Tensor<4> {
-    assert_eq!(images.len() % (size * size * 3), 0, "whole images");
-    let mut values = vec![0.0; images.len()];
-    Normalise::IMAGENET.apply(Isa::best(), images, &mut values);
-    let count = images.len() / (size * size * 3);
-    Tensor::from_data(TensorData::new(values, [count, size, size, 3]), device)
+    let image = size * size * 3;
+    assert_eq!(images.len() % image, 0, "whole images");
+    let mut values = Buffer::<f32>::any(images.len());
+    let pairs = values.par_chunks_mut(image).zip(images.par_chunks(image));
+    pairs.for_each(|(values, image)| Normalise::IMAGENET.apply(Isa::best(), image, values));
+    let bytes = Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Native);
+    let shape = [images.len() / image, size, size, 3];
+    Tensor::from_data(TensorData::from_bytes(bytes, shape, DType::F32), device)
 }

@@ -5,13 +5,14 @@ use std::fmt;
 use burn::module::Module;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 use selfsame_kernels::conv::Conv;
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pool;
 use serde::{Deserialize, Serialize};
 
 use crate::block::{BlockOperation, conv_bn, is_flex};
+use crate::ends::{average, short};
 use crate::layers::{BatchNorm, Conv2d, Init};
 
 /// Which residual network.
@@ -155,7 +156,7 @@ impl ResNet {
     /// [`forward`](Self::forward) on the implementation of the block operation given: [`conv_bn`], or the
     /// [`reference`](crate::block::reference) to compare it with.
     pub fn forward_with(&self, conv_bn: BlockOperation, images: Tensor<4>) -> Tensor<2> {
-        let images = if self.short && is_flex(&images.device()) { images.cast(DType::BF16) } else { images };
+        let images = if self.short { short(images) } else { images };
         let mut x = conv_bn(&[(&self.conv1, &self.bn1)], images, None, true);
         if self.pooled {
             let options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
@@ -164,9 +165,7 @@ impl ResNet {
         for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten() {
             x = block.forward(conv_bn, x);
         }
-        let [batch, height, width, channels] = x.dims();
-        let x = if x.dtype() == DType::BF16 { x.cast(DType::F32) } else { x };
-        x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels])
+        average(x)
     }
 
     /// Its convolutions on a batch of square images of side `size`, in order, each with its name: what it has to compute.
