@@ -28,6 +28,10 @@ use crate::isa::Isa;
 use crate::norm::{self, Channels, Moments, Source};
 use singles::Padded;
 
+/// Units that a thread takes on without asking whether another one is idle, where beginning costs it some memory: what is
+/// left of them when the others are done is time that those wait.
+const AT_ONCE: usize = 8;
+
 /// A convolution of a batch of images with square kernels, without bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv {
@@ -168,7 +172,7 @@ pub fn forward<T: Element>(
     let prepared = Prepared::new(isa, conv, weights);
     let mut output = Buffer::any(conv.batch * conv.out_image());
     prepared.check(input, after, &output);
-    let groups = prepared.groups.split(&mut output, conv.out_image()).into_par_iter();
+    let groups = prepared.groups.split(&mut output, conv.out_image()).into_par_iter().with_max_len(AT_ONCE);
     let moments: Vec<Option<Moments>> = groups
         .map_init(Scratch::default, |scratch, (group, output)| prepared.group(&group, input, after, scratch, output))
         .collect();

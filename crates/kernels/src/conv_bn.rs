@@ -73,7 +73,7 @@ pub fn forward<T: Element>(
     let Then::Here { residual, relu } = then else { return Forward { output: None, convolved, mean, variance } };
     let coefficients = Channels::new(&mean, &variance, parameters.gamma, parameters.beta, EPSILON);
     let mut output = Buffer::any(convolved.len());
-    output.par_chunks_mut(image).enumerate().for_each(|(index, output)| {
+    output.par_chunks_mut(image).with_max_len(1).enumerate().for_each(|(index, output)| {
         let at = index * image..(index + 1) * image;
         let residual = residual.map(|residual| &residual[at.clone()]);
         norm::normalise(isa, &coefficients, Source::From(&convolved[at.clone()]), residual, relu, output);
@@ -219,7 +219,7 @@ fn sums_of<T: Element>(
         Some(passed) => passed.chunks_mut(image).collect(),
         None => (0..conv.batch).map(|_| [].as_mut_slice()).collect(),
     };
-    let each = stretches.into_par_iter().enumerate().map(|(index, passed)| {
+    let each = stretches.into_par_iter().with_max_len(1).enumerate().map(|(index, passed)| {
         let at = index * image..(index + 1) * image;
         let cut = match output {
             Some(output) => Cut::Output(&output[at.clone()]),

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::amx::{self, Finish, Outer, Product, Shifted, TILE};
 use super::unfold::{BLOCK, Correlation, Pairs, Rows, STEP, STRIP, apart};
-use super::{After, Conv, Group, Groups, Input, pack, stretches};
+use super::{AT_ONCE, After, Conv, Group, Groups, Input, pack, stretches};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::norm::{self, Moments};
@@ -301,6 +301,7 @@ pub(super) unsafe fn backward(
         let units: Vec<(Group, &mut [bf16])> = lanes.iter().zip(results).collect();
         let sums: Vec<Buffer> = units
             .into_par_iter()
+            .with_max_len(1)
             .map(|(lane, mut result)| {
                 let mut sums = into_weights.sums(0..outputs);
                 let (mut from, mut buffer, mut inputs) = (Buffer::any(0), Buffer::any(0), Buffer::any(0));
@@ -333,7 +334,8 @@ pub(super) unsafe fn backward(
     let into_input = into_input(groups.sizes());
     let results = groups.split(result, in_image);
     let mut all = Buffer::any(conv.batch * conv.out_image());
-    groups.split(&mut all, conv.out_image()).into_par_iter().zip(results).for_each_init(
+    let groups = groups.split(&mut all, conv.out_image()).into_par_iter().with_max_len(AT_ONCE);
+    groups.zip(results).for_each_init(
         || Buffer::any(0),
         |buffer, ((group, stretch), (_, result))| {
             gradient(group.images.clone(), stretch);
@@ -347,7 +349,7 @@ pub(super) unsafe fn backward(
     let ranges = outputs.div_ceil(RANGE);
     let units: Vec<(Range<usize>, usize)> =
         lanes.iter().flat_map(|lane| (0..ranges).map(move |range| (lane.images.clone(), range))).collect();
-    let units = units.into_par_iter().map(|(lane, range)| {
+    let units = units.into_par_iter().with_max_len(1).map(|(lane, range)| {
         let mut sums = into_weights.sums(range * RANGE..outputs.min((range + 1) * RANGE));
         let mut inputs = Buffer::any(0);
         for group in lane.map(|index| positions.get(index)) {
@@ -528,18 +530,18 @@ fn turn(
     pitch: usize,
 ) {
     let zeros = [bf16::ZERO; STRIP];
+    // Of the last channels, where they fill no strip, what pixels have that no whole strip follows; zeros behind them.
+    let mut tails = [zeros; STEP];
     for channel in range.clone().step_by(STRIP) {
         let lanes = STRIP.min(range.end - channel);
         let to = &mut to[(channel - range.start) * pitch..];
         for (step, pixels) in pixels.chunks(STEP).enumerate() {
-            let mut tail = [[bf16::ZERO; STRIP]; STEP];
             let mut from = [zeros.as_ptr(); STEP];
-            for ((from, tail), pixel) in from.iter_mut().zip(&mut tail).zip(pixels) {
+            for ((from, tail), pixel) in from.iter_mut().zip(&mut tails).zip(pixels) {
                 let Some(pixel) = pixel else { continue };
                 let values = &gradient[*pixel as usize * outputs + channel..];
                 *from = match values.first_chunk::<STRIP>() {
                     Some(values) => values.as_ptr(),
-                    // The last of all pixels: what follows its channels is not there to be read.
                     None => {
                         tail[..lanes].copy_from_slice(&values[..lanes]);
                         tail.as_ptr()

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::pack::{self, Phase, Weights};
 use super::tile::{self, Direct, QUAD, Quad, WeightGradient};
 use super::winograd::{self, OfWeights};
-use super::{After, Conv, Groups, Input, Scratch, stretches};
+use super::{AT_ONCE, After, Conv, Groups, Input, Scratch, stretches};
 use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::isa::Isa;
@@ -279,6 +279,7 @@ impl<'a, T: Element> Backward<'a, T> {
         let framed: Vec<(Framed, usize)> = self
             .stretches(result, group)
             .into_par_iter()
+            .with_max_len(AT_ONCE)
             .enumerate()
             .map_init(Scratch::default, |scratch, (index, result)| {
                 let mut framed = self.frames();
@@ -295,6 +296,7 @@ impl<'a, T: Element> Backward<'a, T> {
             framed.chunks(lane).flat_map(|lane| (0..ranges).map(move |range| (lane, range))).collect();
         let sums: Vec<Buffer> = units
             .into_par_iter()
+            .with_max_len(1)
             .map(|(lane, range)| {
                 let channels = range * width..((range + 1) * width).min(conv.outputs);
                 // The last range may be so narrow that its blocks are, too.
@@ -322,7 +324,7 @@ impl<'a, T: Element> Backward<'a, T> {
         let Self { conv, group, .. } = *self;
         // Images of a lane, the unit of parallel work, in whole groups.
         let lane = conv.batch.div_ceil(LANES).next_multiple_of(group).max(1);
-        let lanes = self.stretches(result, lane).into_par_iter().enumerate();
+        let lanes = self.stretches(result, lane).into_par_iter().with_max_len(1).enumerate();
         let sums = lanes.map(|(index, mut result)| {
             let mut sums = Buffer::zeros(len);
             let mut framed = self.frames();
