@@ -74,6 +74,21 @@ impl Conv {
         self.height * self.width * self.inputs
     }
 
+    /// Floating-point operations of each of its passes as `isa` computes it in f32 or, where `short`, in bf16: a product and
+    /// a sum each count as one. Of minimal filtering, 16 products where plain sums have 36, its transforms do not count.
+    ///
+    /// ```
+    /// use selfsame_kernels::conv::Conv;
+    /// use selfsame_kernels::isa::Isa;
+    ///
+    /// let conv = Conv { batch: 1, height: 8, width: 8, inputs: 16, outputs: 32, kernel: 3, stride: 1, padding: 1 };
+    /// assert_eq!(conv.operations(Isa::available()[0], false), 2.0 * 8.0 * 8.0 * 16.0 * 32.0 * 9.0 / 2.25);
+    /// ```
+    pub fn operations(&self, isa: Isa, short: bool) -> f64 {
+        let plain = 2.0 * (self.batch * self.out_image() * self.inputs * self.kernel * self.kernel) as f64;
+        if self.is_minimal() && !(short && isa.multiplies_bf16()) { plain * 16.0 / 36.0 } else { plain }
+    }
+
     fn check(&self, weights: &[f32]) {
         assert!(self.kernel > 0 && self.stride > 0 && self.padding < self.kernel, "impossible {self:?}");
         assert!(

@@ -142,7 +142,7 @@ fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [(f64, 
     };
     let size = size_of::<T>() as f64;
     let [inputs, outputs] = [input.len(), gradient.len()].map(|len| size * len as f64);
-    let products = 2.0 * (gradient.len() * conv.inputs * conv.kernel * conv.kernel) as f64;
+    let products = conv.operations(isa, T::as_bf16(&[]).is_some());
     let both = if input_wanted { 2.0 } else { 1.0 };
     let weight_bytes = 4.0 * weights.len() as f64;
     [
