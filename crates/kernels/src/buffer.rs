@@ -48,13 +48,21 @@ impl Pool {
     /// no more than half above the most that was in use at a time.
     fn shrink(&mut self) {
         while self.idle_lines > 0 && self.used_lines + self.idle_lines > self.most_used + self.most_used / 2 {
-            let oldest =
-                self.idle.iter().filter(|(_, class)| !class.buffers.is_empty()).min_by_key(|(_, class)| class.last);
+            let oldest = self.idle.iter().min_by_key(|(_, class)| class.last);
             let Some(count) = oldest.map(|(&count, _)| count) else { return };
-            if self.idle.get_mut(&count).and_then(|class| class.buffers.pop()).is_some() {
-                self.idle_lines -= count;
-            }
+            drop(self.take(count));
         }
+    }
+
+    /// An idle buffer of that length, if there is one; no class stays empty.
+    fn take(&mut self, length: usize) -> Option<Vec<Line>> {
+        let class = self.idle.get_mut(&length)?;
+        let found = class.buffers.pop();
+        if class.buffers.is_empty() {
+            self.idle.remove(&length);
+        }
+        self.idle_lines -= found.as_ref().map_or(0, Vec::len);
+        found
     }
 }
 
@@ -66,8 +74,8 @@ impl<T: Element> Buffer<T> {
         let count = (len * size_of::<T>()).div_ceil(LINE);
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         // A little longer ones serve as well.
-        let found = pool.idle.range_mut(count..=count + count / 2).find_map(|(_, class)| class.buffers.pop());
-        pool.idle_lines -= found.as_ref().map_or(0, Vec::len);
+        let length = pool.idle.range(count..=count + count / 2).next().map(|(&length, _)| length);
+        let found = length.and_then(|length| pool.take(length));
         pool.used_lines += found.as_ref().map_or(count, Vec::len);
         pool.most_used = pool.most_used.max(pool.used_lines);
         drop(pool);

@@ -58,7 +58,7 @@ mod sealed {
         /// That of [`Vector`]; as many values are there to be read.
         unsafe fn load<V: Vector>(from: *const Self) -> [V; 2];
 
-        /// Stores two registers, each value the nearest.
+        /// Stores two registers, each value the nearest; in bf16 those below the least normal number may become zero.
         ///
         /// # Safety
         ///

@@ -236,7 +236,7 @@ pub(crate) trait Vector: Copy {
         }
     }
 
-    /// Stores two registers as bf16, each value the nearest.
+    /// Stores two registers as bf16, each value the nearest; those below the least normal number may become zero.
     #[inline(always)]
     unsafe fn narrow(values: [Self; 2], to: *mut bf16) {
         let mut singles = [0.0f32; 2 * MOST_LANES];

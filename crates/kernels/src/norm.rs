@@ -40,15 +40,19 @@ fn repeated(values: impl Iterator<Item = f32> + Clone, channels: usize) -> Vec<f
 }
 
 /// The values of two registers from `at` on, zeros behind the last.
+///
+/// # Safety
+///
+/// The instruction set of `V` is there.
 #[inline(always)]
-fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
+unsafe fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
     #[cold]
     fn last<T: Element>(values: &[T]) -> [T; BLOCK] {
         let mut all = [T::default(); BLOCK];
         all[..values.len()].copy_from_slice(values);
         all
     }
-    // SAFETY: kernels run where the instruction set is; no two registers are longer than a block.
+    // SAFETY: as the caller vouches; no two registers are longer than a block.
     unsafe {
         if at + 2 * V::LANES <= values.len() {
             T::load(values.as_ptr().add(at))
@@ -59,24 +63,34 @@ fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
 }
 
 /// Adds two registers of sums to those from `at` on.
+///
+/// # Safety
+///
+/// The instruction set of `V` is there.
 #[inline(always)]
-fn add<V: Vector>(sums: [V; 2], to: &mut [f32], at: usize) {
-    let mut all: [V; 2] = load(to, at);
-    for half in 0..2 {
-        // SAFETY: kernels run where the instruction set is.
-        all[half] = unsafe { all[half].add(sums[half]) };
+unsafe fn add<V: Vector>(sums: [V; 2], to: &mut [f32], at: usize) {
+    // SAFETY: as the caller vouches.
+    unsafe {
+        let mut all: [V; 2] = load(to, at);
+        for half in 0..2 {
+            all[half] = all[half].add(sums[half]);
+        }
+        store(all, to, at);
     }
-    store(all, to, at);
 }
 
 /// Stores two registers from `at` on, as far as there is room.
+///
+/// # Safety
+///
+/// The instruction set of `V` is there.
 #[inline(always)]
-fn store<V: Vector, T: Element>(registers: [V; 2], to: &mut [T], at: usize) {
+unsafe fn store<V: Vector, T: Element>(registers: [V; 2], to: &mut [T], at: usize) {
     #[cold]
     fn last<T: Element>(values: &[T; BLOCK], to: &mut [T]) {
         to.copy_from_slice(&values[..to.len()]);
     }
-    // SAFETY: kernels run where the instruction set is; no two registers are longer than a block.
+    // SAFETY: as the caller vouches; no two registers are longer than a block.
     unsafe {
         if at + 2 * V::LANES <= to.len() {
             T::store(registers, to.as_mut_ptr().add(at));
@@ -108,12 +122,9 @@ impl Channels {
         }
     }
 
-    /// Mean, scale and shift of `N` channels from `first` on, where there are so many.
-    pub(crate) fn block<const N: usize>(&self, first: usize) -> [[f32; N]; 3] {
-        [&self.mean, &self.scale, &self.shift].map(|values| match values.get(first..).and_then(<[f32]>::first_chunk) {
-            Some(block) => *block,
-            None => std::array::from_fn(|lane| values.get(first + lane).copied().unwrap_or_default()),
-        })
+    /// Mean, scale and shift of a block of the repeated channels.
+    pub(crate) fn block(&self, first: usize) -> [&[f32; BLOCK]; 3] {
+        [&self.mean, &self.scale, &self.shift].map(|values| values[first..].first_chunk().expect("whole blocks"))
     }
 }
 
@@ -214,9 +225,9 @@ impl Kernel for Deviations<'_> {
         for start in (0..self.values.len()).step_by(stretch(row)) {
             let end = self.values.len().min(start + stretch(row));
             for column in (0..row).step_by(2 * V::LANES) {
-                let from: [V; 2] = load(self.from, column);
                 // SAFETY: kernels run where the instruction set is.
                 unsafe {
+                    let from: [V; 2] = load(self.from, column);
                     let mut sums = [V::zero(); 2];
                     for at in (start + column..end).step_by(row) {
                         let values: [V; 2] = load(self.values, at);
@@ -394,9 +405,9 @@ impl<T: Element> Kernel for GradientSums<'_, T> {
         for start in (0..self.convolved.len()).step_by(stretch(row)) {
             let end = self.convolved.len().min(start + stretch(row));
             for column in (0..row).step_by(2 * V::LANES) {
-                let [mean, scale, shift]: [[V; 2]; 3] = [mean, scale, shift].map(|values| load(values, column));
                 // SAFETY: kernels run where the instruction set is.
                 unsafe {
+                    let [mean, scale, shift]: [[V; 2]; 3] = [mean, scale, shift].map(|values| load(values, column));
                     let (mut sums, mut products) = ([V::zero(); 2], [V::zero(); 2]);
                     for at in (start + column..end).step_by(row) {
                         let mut gradient: [V; 2] = match self.gradient {
@@ -491,14 +502,14 @@ impl<T: Element> Kernel for Gradient<'_, T> {
         for start in (0..self.to.len()).step_by(stretch(row)) {
             let end = self.to.len().min(start + stretch(row));
             for column in (0..row).step_by(2 * V::LANES) {
-                let [mean, scale, shift, slope, offset]: [[V; 2]; 5] =
-                    [mean, scale, shift, slope, offset].map(|values| load(values, column));
-                for at in (start + column..end).step_by(row) {
-                    let mut gradient: [V; 2] = load(self.gradient, at);
-                    let value: [V; 2] = load(self.convolved, at);
-                    for half in 0..2 {
-                        // SAFETY: kernels run where the instruction set is.
-                        unsafe {
+                // SAFETY: kernels run where the instruction set is.
+                unsafe {
+                    let [mean, scale, shift, slope, offset]: [[V; 2]; 5] =
+                        [mean, scale, shift, slope, offset].map(|values| load(values, column));
+                    for at in (start + column..end).step_by(row) {
+                        let mut gradient: [V; 2] = load(self.gradient, at);
+                        let value: [V; 2] = load(self.convolved, at);
+                        for half in 0..2 {
                             let deviation = value[half].sub(mean[half]);
                             if self.again {
                                 let normal = deviation.mul_add(scale[half], shift[half]);
@@ -507,8 +518,8 @@ impl<T: Element> Kernel for Gradient<'_, T> {
                             let rest = deviation.mul_add(slope[half], offset[half]);
                             gradient[half] = gradient[half].mul_add(scale[half], rest);
                         }
+                        store(gradient, self.to, at);
                     }
-                    store(gradient, self.to, at);
                 }
             }
         }

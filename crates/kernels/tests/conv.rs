@@ -876,6 +876,24 @@ fn sums_for_the_origin<T: Element + PartialEq>() {
     }
 }
 
+/// A scratch that has served images of 8 × 8 serves those of 7 × 7, whose frame is as large where it is of whole tiles.
+#[test]
+fn a_scratch_serves_one_size_after_the_other() {
+    let [large, small] = [8, 7].map(|side| same(2, [side, side], [16, 16], 3, 1));
+    let weights = short(2, 16 * 144);
+    for isa in Isa::available() {
+        let mut scratch = Scratch::default();
+        let [mut first, mut second] = [&large, &small].map(|conv| vec![0.0f32; conv.batch * conv.out_image()]);
+        let prepared = Prepared::new(isa, &large, &weights);
+        prepared.forward(Input::Ready(&noise(1, first.len())), After::Moments, &mut scratch, &mut first);
+        let input = noise(3, second.len());
+        let prepared = Prepared::new(isa, &small, &weights);
+        prepared.forward(Input::Ready(&input), After::Moments, &mut scratch, &mut second);
+        let (alone, _) = conv::forward(isa, &small, Input::Ready(&input), &weights, After::Moments);
+        assert!(*second == *alone, "{isa}");
+    }
+}
+
 /// Buffers come with what an earlier owner left in them: nothing of that may be seen.
 #[test]
 fn what_a_buffer_held_before_does_not_matter() {

@@ -71,6 +71,7 @@ impl Ends for Flex {
 
 fn average_of<T: Stored>(x: &FlexTensor) -> FlexTensor {
     let [batch, height, width, channels] = x.shape().dims();
+    assert!(height * width * channels > 0, "images without pixels have no mean");
     let mut means = Buffer::any(batch * channels);
     let images = values::<T>(x).par_chunks((height * width * channels).max(1));
     means.par_chunks_mut(channels.max(1)).zip(images).for_each(|(means, image)| pool::average(image, means));

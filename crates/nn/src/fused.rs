@@ -12,7 +12,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, ExtensionType, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Shape};
+use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use half::bf16;
 use selfsame_kernels::buffer::Buffer;
@@ -240,8 +240,11 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
             DType::BF16 => backward::<bf16>(state, gradient, wanted, added, sums),
             _ => backward::<f32>(state, gradient, wanted, added, sums),
         };
-        if let (Some(x), [Some(gradient), ..], Some(before)) = (x, &gradients, before) {
-            SUMMED.with_borrow_mut(|sums| sums.note(x.id, (before, place(gradient))));
+        if let (Some(x), [Some(gradient), ..]) = (x, &gradients) {
+            SUMMED.with_borrow_mut(|sums| match before {
+                Some(before) => sums.note(x.id, (before, place(gradient))),
+                None => drop(sums.take(x.id)),
+            });
         }
         for (parent, gradient) in ops.parents.iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
@@ -266,14 +269,15 @@ thread_local! {
     static ORIGINS: RefCell<Notes<Weak<Convolved>>> = const { RefCell::new(Notes::new()) };
 }
 
-/// Where a tensor's bytes lie.
+/// Where a tensor's bytes lie. Those of [`tensor`] are copied when another writes to them.
 fn place(tensor: &FlexTensor) -> usize {
     tensor.bytes().as_ptr() as usize
 }
 
 /// What is known of nodes in the pass that is under way on this thread, the newest first.
 ///
-/// A note that stays too long does no harm, for a node takes part in one backward pass only.
+/// A step takes part in one backward pass only, and a note that stays too long does no harm. What a graph has kept of Burn's
+/// making, and a second pass reaches without that step, must not be read by this operation in both.
 struct Notes<T>(VecDeque<(NodeId, T)>);
 
 impl<T> Notes<T> {
@@ -453,11 +457,14 @@ pub(crate) fn values<T: Stored>(tensor: &FlexTensor) -> &[T] {
 
 /// A large tensor, whose memory goes back to the pool with its last user.
 pub(crate) fn tensor<T: Stored>(buffer: Buffer<T>, shape: Shape) -> FlexTensor {
-    let shared = bytes::Bytes::from_owner(buffer);
-    let bytes = burn::tensor::Bytes::from_shared(shared, burn::tensor::AllocationProperty::Native);
-    FlexTensor::new(bytes, Layout::contiguous(shape), T::dtype())
+    FlexTensor::new(bytes(buffer), Layout::contiguous(shape), T::dtype())
+}
+
+/// A buffer as Burn takes it, without a copy.
+pub(crate) fn bytes<T: Stored>(buffer: Buffer<T>) -> Bytes {
+    Bytes::from_shared(bytes::Bytes::from_owner(buffer), AllocationProperty::Native)
 }
 
 fn small(values: Vec<f32>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(burn::tensor::Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
 }

@@ -1,9 +1,11 @@
 //! From stored pixels to an encoder's input.
 
-use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use rayon::prelude::*;
 use selfsame_augment::{Isa, Normalise};
 use selfsame_kernels::buffer::Buffer;
+
+use crate::fused::bytes;
 
 /// Normalises `images`, RGB bytes of square images of side `size` one after the other, by ImageNet's mean and
 /// deviation, to `[images, size, size, 3]`.
@@ -16,7 +18,6 @@ pub fn normalise(images: &[u8], size: usize, device: &Device) -> Tensor<4> {
     let mut values = Buffer::<f32>::any(images.len());
     let pairs = values.par_chunks_mut(image).zip(images.par_chunks(image));
     pairs.for_each(|(values, image)| Normalise::IMAGENET.apply(Isa::best(), image, values));
-    let bytes = Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Native);
     let shape = [images.len() / image, size, size, 3];
-    Tensor::from_data(TensorData::from_bytes(bytes, shape, DType::F32), device)
+    Tensor::from_data(TensorData::from_bytes(bytes(values), shape, DType::F32), device)
 }

@@ -122,7 +122,7 @@ impl Finish<'_> {
                     b.put(squares);
                 }
                 Self::Normalise { output, channels: of, residual, floor } => {
-                    let [mean, scale, shift] = of.block::<BLOCK>(first).map(|values| Pair::load(&values));
+                    let [mean, scale, shift] = of.block(first).map(|values| Pair::load(values));
                     for (at, sums) in rows {
                         let mut values = Pair::load(sums).subtract(mean).multiply_add(scale, shift);
                         if let Some(residual) = residual {

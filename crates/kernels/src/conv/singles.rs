@@ -45,7 +45,8 @@ impl Conv {
     fn padded_input(&self) -> Padded {
         let (height, width) = (self.height + 2 * self.padding, self.width + 2 * self.padding);
         let slack = QUAD * self.stride * self.inputs;
-        self.framed(Padded { height, width, channels: self.inputs, before: self.padding, slack })
+        let size = [self.height, self.width];
+        self.framed(Padded { size, height, width, channels: self.inputs, before: self.padding, slack })
     }
 
     /// The padded gradient of a group of output images, wide enough for every output that an input pixel had
@@ -54,6 +55,7 @@ impl Conv {
         let before = (self.kernel - 1 - self.padding) / self.stride;
         let reach = |size: usize, out: usize| before + out.max((size - 1 + self.padding) / self.stride + 1);
         self.framed(Padded {
+            size: [self.out_height(), self.out_width()],
             height: reach(self.height, self.out_height()),
             width: reach(self.width, self.out_width()),
             channels: self.outputs,
@@ -75,6 +77,9 @@ impl Conv {
 /// Layout of images with zeros around them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Padded {
+    /// Rows and columns of an image.
+    size: [usize; 2],
+    /// Rows and columns with the zeros.
     height: usize,
     width: usize,
     channels: usize,
@@ -107,8 +112,9 @@ impl Padded {
         image * self.image() + (self.before + row) * self.row() + self.before * self.channels
     }
 
-    /// Copies images of `height` rows of `width` values in; the zeros around stay.
-    fn copy<T: Element>(&self, images: &[T], height: usize, width: usize, buffer: &mut [f32]) {
+    /// Copies images in; the zeros around stay.
+    fn copy<T: Element>(&self, images: &[T], buffer: &mut [f32]) {
+        let [height, width] = [self.size[0], self.size[1] * self.channels];
         for (index, row) in images.chunks_exact(width).enumerate() {
             let at = self.at(index / height, index % height);
             buffer[at..at + width].iter_mut().zip(row).for_each(|(to, value)| *to = value.single());
@@ -160,7 +166,7 @@ impl Forward {
             *framed = self.padded.zeros(self.images);
             *frame = Some(self.padded);
         }
-        self.padded.copy(input, conv.height, conv.width * conv.inputs, framed);
+        self.padded.copy(input, framed);
         let mut moments = None;
         T::through_singles(output, scratch, |output| {
             match &self.correlation {
@@ -403,7 +409,7 @@ impl<'a, T: Element> Backward<'a, T> {
         }
         let from = &mut from[..count * conv.out_image()];
         gradient(images.clone(), from);
-        padded_gradient.copy(from, conv.out_height(), conv.out_width() * conv.outputs, &mut framed.gradient);
+        padded_gradient.copy(from, &mut framed.gradient);
         if !matches!(self.of_input, OfInput::Unwanted) {
             T::through_singles(&mut *result, singles, |result| {
                 self.correlate(&framed.gradient, count, tiles, result);
@@ -418,7 +424,7 @@ impl<'a, T: Element> Backward<'a, T> {
         }
         let at = images.start * conv.in_image()..images.end * conv.in_image();
         let values = self.input.values(self.isa, at, &mut scratch.made);
-        padded.copy(values, conv.height, conv.width * conv.inputs, &mut framed.inputs);
+        padded.copy(values, &mut framed.inputs);
     }
 
     /// Writes the gradient of the inputs of a group of images, if it is wanted.

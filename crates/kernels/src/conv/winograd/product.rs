@@ -58,13 +58,14 @@ impl Product<'_> {
         for block in 0..blocks {
             let mut row = 0;
             while row < self.rows {
-                // Two rows alone would keep few sums under way at a time; the tall tile before gives them some of its
-                // own.
+                // Two rows alone would keep few sums under way at a time: where tiles of four come out even, they are taken.
                 let left = self.rows - row;
                 // SAFETY: as the caller vouches; the rows of a tile are there.
                 row += unsafe {
                     match left {
-                        _ if left >= M && left != M + 2 => self.tile::<V, N, M>(row, block, blocks),
+                        _ if left >= M && !(left == M + 2 && left.is_multiple_of(4)) => {
+                            self.tile::<V, N, M>(row, block, blocks)
+                        }
                         4.. => self.tile::<V, N, 4>(row, block, blocks),
                         2.. => self.tile::<V, N, 2>(row, block, blocks),
                         _ => self.tile::<V, N, 1>(row, block, blocks),
