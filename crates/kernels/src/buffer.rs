@@ -44,8 +44,8 @@ struct Class {
 }
 
 impl Pool {
-    /// Gives memory back to the system, of the lengths that were not in use for longest, until all buffers together take
-    /// no more than half above the most that was in use at a time.
+    /// Gives memory back to the system, of the lengths that were not in use for longest, until all buffers together
+    /// take no more than half above the most that was in use at a time.
     fn shrink(&mut self) {
         while self.idle_lines > 0 && self.used_lines + self.idle_lines > self.most_used + self.most_used / 2 {
             let oldest = self.idle.iter().min_by_key(|(_, class)| class.last);
@@ -121,8 +121,8 @@ impl<T: Element> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the lines are initialised, contiguous, without padding and aligned for any element; they hold at least
-        // `len` values, and any bits are a value.
+        // SAFETY: the lines are initialised, contiguous, without padding and aligned for any element; they hold at
+        // least `len` values, and any bits are a value.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 }

@@ -10,6 +10,8 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod matrix;
+#[cfg(target_arch = "x86_64")]
+mod order;
 mod pack;
 mod singles;
 mod tile;
@@ -28,8 +30,8 @@ use crate::isa::Isa;
 use crate::norm::{self, Channels, Moments, Source};
 use singles::Padded;
 
-/// Units that a thread takes on without asking whether another one is idle, where beginning costs it some memory: what is
-/// left of them when the others are done is time that those wait.
+/// Units that a thread takes on without asking whether another one is idle, where beginning costs it some memory: what
+/// is left of them when the others are done is time that those wait.
 const AT_ONCE: usize = 8;
 
 /// A convolution of a batch of images with square kernels, without bias.
@@ -74,8 +76,9 @@ impl Conv {
         self.height * self.width * self.inputs
     }
 
-    /// Floating-point operations of each of its passes as `isa` computes it in f32 or, where `short`, in bf16: a product and
-    /// a sum each count as one. Of minimal filtering, 16 products where plain sums have 36, its transforms do not count.
+    /// Floating-point operations of each of its passes as `isa` computes it in f32 or, where `short`, in bf16: a
+    /// product and a sum each count as one. Of minimal filtering, 16 products where plain sums have 36, its transforms
+    /// do not count.
     ///
     /// ```
     /// use selfsame_kernels::conv::Conv;
@@ -171,8 +174,8 @@ impl<'a, T: Element> Input<'a, T> {
     }
 }
 
-/// The outputs, `[batch, out_height, out_width, outputs]`, of the input `[batch, height, width, inputs]` and the weights
-/// `[outputs, inputs, kernel, kernel]`, and their moments if those are taken and there are outputs.
+/// The outputs, `[batch, out_height, out_width, outputs]`, of the input `[batch, height, width, inputs]` and the
+/// weights `[outputs, inputs, kernel, kernel]`, and their moments if those are taken and there are outputs.
 ///
 /// # Panics
 ///
@@ -388,9 +391,9 @@ pub enum OfInput<'a, T> {
     Added(&'a [T]),
 }
 
-/// The gradients of a loss with respect to the weights `[outputs, inputs, kernel, kernel]` and, where
-/// it is wanted, the input, given its gradient with respect to the outputs: `gradient` writes that of a stretch of images,
-/// and is asked for each image once. `made` is handed the input's gradient of each image once, while it is in the cache, and may
+/// The gradients of a loss with respect to the weights `[outputs, inputs, kernel, kernel]` and, where it is wanted, the
+/// input, given its gradient with respect to the outputs: `gradient` writes that of a stretch of images, and is asked
+/// for each image once. `made` is handed the input's gradient of each image once, while it is in the cache, and may
 /// change it.
 ///
 /// # Panics

@@ -112,11 +112,11 @@ pub struct Saved<'a, T> {
     pub variance: &'a [f32],
     /// [`Forward::output`], where there was a residual.
     pub output: Option<&'a [T]>,
-    /// [`Gradients::before`] of the convolution that made the gradient of this one's output; where there is an output, that
-    /// gradient has passed its ReLU then.
+    /// [`Gradients::before`] of the convolution that made the gradient of this one's output; where there is an output,
+    /// that gradient has passed its ReLU then.
     pub sums: Option<&'a Sums>,
-    /// Where the input is [`Input::Ready`], an earlier operation's output behind ReLU, and its gradient whole with what is
-    /// made here: what that one has convolved, and how it was normalised.
+    /// Where the input is [`Input::Ready`], an earlier operation's output behind ReLU, and its gradient whole with what
+    /// is made here: what that one has convolved, and how it was normalised.
     pub origin: Option<(&'a [T], &'a Channels)>,
 }
 
@@ -132,9 +132,9 @@ pub struct Gradients<T> {
     pub beta: Vec<f32>,
     /// The residual's, where there was one with ReLU. Without ReLU it is the output's own gradient.
     pub residual: Option<Buffer<T>>,
-    /// Where the input was [`Input::Convolved`] or has an [origin](Saved::origin), and its gradient was wanted: what the
-    /// convolution before has to know of the whole batch, summed while each image's gradient was in the cache. With an origin
-    /// the input's gradient is as far as it passes ReLU.
+    /// Where the input was [`Input::Convolved`] or has an [origin](Saved::origin), and its gradient was wanted: what
+    /// the convolution before has to know of the whole batch, summed while each image's gradient was in the cache. With
+    /// an origin the input's gradient is as far as it passes ReLU.
     pub before: Option<Sums>,
 }
 

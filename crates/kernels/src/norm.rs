@@ -1,7 +1,7 @@
 //! Batch normalisation's passes over activations, channels last.
 //!
-//! Activations are taken as rows of as many values as whole pixels and whole registers have, with coefficients repeated to
-//! as many. Down a block of columns, coefficients and sums stay in registers.
+//! Activations are taken as rows of as many values as whole pixels and whole registers have, with coefficients repeated
+//! to as many. Down a block of columns, coefficients and sums stay in registers.
 
 use crate::element::Element;
 use crate::isa::{Isa, Kernel, MOST_LANES, Vector};

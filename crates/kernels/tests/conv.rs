@@ -557,8 +557,8 @@ fn evaluation_with_the_batch_statistics_is_training() {
                 let statistics = [trained.mean.as_slice(), &trained.variance];
                 let evaluated = conv_bn::evaluate(isa, &conv, &input, parameters, statistics, residual, true);
                 assert!(**made(&trained.output) == *evaluated, "{isa}");
-                // What passes through bf16 is rounded once in evaluation, twice in training, of values below 8, say; sums
-                // of 27 terms below 27 are off by some 2⁻¹⁵.
+                // What passes through bf16 is rounded once in evaluation, twice in training, of values below 8, say;
+                // sums of 27 terms below 27 are off by some 2⁻¹⁵.
                 let shorter = conv_bn::evaluate(isa, &conv, &narrow, parameters, statistics, narrow_residual, true);
                 let twice = conv_bn::forward(
                     isa,
@@ -815,8 +815,8 @@ fn left_to_the_next<T: Element + PartialEq>() {
     }
 }
 
-/// The sums that a convolution takes for the one whose output behind ReLU it reads, and the gradient that it lets pass, are
-/// those which that one finds itself.
+/// The sums that a convolution takes for the one whose output behind ReLU it reads, and the gradient that it lets pass,
+/// are those which that one finds itself.
 #[test]
 fn sums_for_what_made_the_input_are_its_own() {
     sums_for_the_origin::<f32>();

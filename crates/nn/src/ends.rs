@@ -1,5 +1,5 @@
-//! What comes before the first convolution and after the last on CPUs: images rounded to bf16, and the mean of each image's
-//! pixels. Burn's own operations do the same on one thread, in four passes over memory of the system's.
+//! What comes before the first convolution and after the last on CPUs: images rounded to bf16, and the mean of each
+//! image's pixels. Burn's own operations do the same on one thread, in four passes over memory of the system's.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -182,7 +182,8 @@ mod tests {
                         x.mean_dim(1).reshape([batch, channels])
                     },
                 );
-                // Sums of up to 35 values below 1/2 in another order, and a gradient that is rounded to bf16 where x was.
+                // Sums of up to 35 values below 1/2 in another order, and a gradient that is rounded to bf16 where x
+                // was.
                 let bounds = [35.0 * 2f32.powi(-25), if dtype == DType::BF16 { 2f32.powi(-9) } else { 2f32.powi(-22) }];
                 for ((found, expected), bound) in found.iter().zip(&expected).zip(bounds) {
                     assert_eq!(found.len(), expected.len());

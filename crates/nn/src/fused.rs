@@ -51,16 +51,16 @@ pub struct Options {
     pub padding: usize,
     /// Whether negative outputs are cut off.
     pub activate: bool,
-    /// In training: whether the output is the convolution's own, which the next one normalises and cuts off at zero as it
-    /// reads it. The gradient of the output is that of what the next one makes of it, all the same.
+    /// In training: whether the output is the convolution's own, which the next one normalises and cuts off at zero as
+    /// it reads it. The gradient of the output is that of what the next one makes of it, all the same.
     pub left: bool,
 }
 
 /// The operation as backends have it; shapes as in [`conv_bn`](crate::block::conv_bn).
 #[backend_extension(Flex, Autodiff)]
 pub trait ConvBn: Backend {
-    /// With the batch's own statistics. Where `x` was [left](Options::left) by an earlier one, `before` has that one's mean,
-    /// variance, γ and β, `[4, channels]`.
+    /// With the batch's own statistics. Where `x` was [left](Options::left) by an earlier one, `before` has that one's
+    /// mean, variance, γ and β, `[4, channels]`.
     fn conv_bn_train(
         x: FloatTensor<Self>,
         #[extension_type] before: Maybe<Self>,
@@ -192,8 +192,9 @@ struct ConvBnBackward;
 /// What the backward step keeps: all tensors contiguous.
 #[derive(Clone, Debug)]
 struct State {
-    /// The weight as the graph knows it, to find what is there of its gradient. Of the input, which is another step's output,
-    /// it must not be kept: steps that refer to each other's outputs keep a graph that everyone else has dropped.
+    /// The weight as the graph knows it, to find what is there of its gradient. Of the input, which is another step's
+    /// output, it must not be kept: steps that refer to each other's outputs keep a graph that everyone else has
+    /// dropped.
     weight: FloatTensor<Autodiff<Flex>>,
     inputs: [FlexTensor; 4],
     before: Option<FlexTensor>,
@@ -226,8 +227,8 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
 
     fn backward(self, ops: Ops<State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
-        // What is there already of the gradients of input and weights, from a residual and from another view, is added in
-        // passing.
+        // What is there already of the gradients of input and weights, from a residual and from another view, is added
+        // in passing.
         let state = &ops.state;
         REGISTERED.with_borrow_mut(|nodes| nodes.take(ops.node.id));
         let sums = SUMMED.with_borrow_mut(|sums| sums.take(ops.node.id));
@@ -259,11 +260,12 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
 }
 
 thread_local! {
-    /// Which nodes have a gradient already, as far as it is of this operation's making: Burn tells that only of a tensor,
-    /// and a step must not keep one. A node that is forgotten too early has its gradients added by Burn.
+    /// Which nodes have a gradient already, as far as it is of this operation's making: Burn tells that only of a
+    /// tensor, and a step must not keep one. A node that is forgotten too early has its gradients added by Burn.
     static REGISTERED: RefCell<Notes<()>> = const { RefCell::new(Notes::new()) };
-    /// What one backward step has summed for the next, and where the gradient lies that it has summed. A step whose sums are
-    /// forgotten, or whose gradient has become another since by a use that was not known of, takes them itself.
+    /// What one backward step has summed for the next, and where the gradient lies that it has summed. A step whose
+    /// sums are forgotten, or whose gradient has become another since by a use that was not known of, takes them
+    /// itself.
     static SUMMED: RefCell<Notes<(Sums, usize)>> = const { RefCell::new(Notes::new()) };
     /// What outputs behind ReLU were made of, for the operations that read them. It stays with the graph.
     static ORIGINS: RefCell<Notes<Weak<Convolved>>> = const { RefCell::new(Notes::new()) };
@@ -276,8 +278,8 @@ fn place(tensor: &FlexTensor) -> usize {
 
 /// What is known of nodes in the pass that is under way on this thread, the newest first.
 ///
-/// A step takes part in one backward pass only, and a note that stays too long does no harm. What a graph has kept of Burn's
-/// making, and a second pass reaches without that step, must not be read by this operation in both.
+/// A step takes part in one backward pass only, and a note that stays too long does no harm. What a graph has kept of
+/// Burn's making, and a second pass reaches without that step, must not be read by this operation in both.
 struct Notes<T>(VecDeque<(NodeId, T)>);
 
 impl<T> Notes<T> {
@@ -316,7 +318,8 @@ fn backward<T: Stored>(
     let conv = convolution(x, weight, *options);
     let parameters = Parameters { weights: values(weight), gamma: values(gamma), beta: values(beta) };
     let before = before.as_ref().map(channels);
-    // Blocks use what they read twice: with the second gradient it is whole. Were there a third, all would be done again.
+    // Blocks use what they read twice: with the second gradient it is whole. Were there a third, all would be done
+    // again.
     let origin = origin.as_ref().filter(|_| added[0].is_some());
     let of_origin = origin.map(|origin| origin.channels());
     let saved = Saved {

@@ -168,7 +168,8 @@ impl ResNet {
         average(x)
     }
 
-    /// Its convolutions on a batch of square images of side `size`, in order, each with its name: what it has to compute.
+    /// Its convolutions on a batch of square images of side `size`, in order, each with its name: what it has to
+    /// compute.
     pub fn convolutions(&self, batch: usize, size: usize) -> Vec<(String, Conv)> {
         let mut found = Vec::new();
         let mut add = |name: String, conv: &Conv2d, size: usize| {

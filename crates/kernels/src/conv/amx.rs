@@ -2,14 +2,12 @@
 
 use std::arch::asm;
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 use half::bf16;
 
-use super::unfold::{BLOCK, Pairs, Rows, STEP, STRIP};
-use crate::element::Element;
+use super::unfold::{BLOCK, STEP, STRIP};
 use crate::norm::{Channels, Moments};
-use crate::tiles::{Tiles, turned};
+use crate::tiles::Tiles;
 
 /// Steps of positions that a gradient of weights is summed over at a time.
 const STRETCH: usize = 8;
@@ -78,8 +76,8 @@ impl Shifted {
 }
 
 impl Finish<'_> {
-    /// Takes the sums of a block of channels from `first` on, of the pixels at `targets`; `start` says that no pixels came
-    /// before.
+    /// Takes the sums of a block of channels from `first` on, of the pixels at `targets`; `start` says that no pixels
+    /// came before.
     ///
     /// # Safety
     ///
@@ -218,8 +216,8 @@ impl Pair {
         Self(_mm512_fmadd_ps(self.0, by.0, add.0), _mm512_fmadd_ps(self.1, by.1, add.1))
     }
 
-    /// As [`Vector::cut`](crate::isa::Vector::cut): of two operands `max` gives the second where it is not a number, and where both are
-    /// zeros.
+    /// As [`Vector::cut`](crate::isa::Vector::cut): of two operands `max` gives the second where it is not a number,
+    /// and where both are zeros.
     #[target_feature(enable = "avx512f")]
     #[inline]
     unsafe fn cut(self, floor: f32) -> Self {
@@ -466,160 +464,4 @@ pub(super) unsafe fn outer(outer: Outer<'_>) {
             }
         }
     }
-}
-
-/// 16 channels of 32 positions, each at its pointer, to 16 rows of 32 values, `pitch` apart.
-///
-/// # Safety
-///
-/// The machine has the features named; 16 values follow each pointer, and 15 · `pitch` + 32 `to`.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch: usize) {
-    let rows = turned(std::array::from_fn(|pair| {
-        // SAFETY: the caller vouches for 16 values.
-        let [even, odd] =
-            unsafe { [0, 1].map(|at| _mm512_cvtepu16_epi32(_mm256_loadu_si256(from[2 * pair + at].cast()))) };
-        _mm512_or_si512(even, _mm512_slli_epi32::<16>(odd))
-    }));
-    for (row, values) in rows.into_iter().enumerate() {
-        // SAFETY: the caller vouches for 32 values of each of 16 rows.
-        unsafe { _mm512_storeu_si512(to.add(row * pitch).cast(), values) };
-    }
-}
-
-/// 32 values of each of 16 channels, rows `pitch` apart, to a tile of columns: 16 pairs of values of 16 channels.
-///
-/// # Safety
-///
-/// The machine has the features named.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(super) unsafe fn column_tile(from: &[bf16], pitch: usize, to: &mut [bf16; TILE]) {
-    assert!((STRIP - 1) * pitch + STEP <= from.len());
-    // SAFETY: 32 values follow each row's first, as asserted.
-    let pairs = turned(std::array::from_fn(|row| unsafe { _mm512_loadu_si512(from.as_ptr().add(row * pitch).cast()) }));
-    for (to, pairs) in to.as_chunks_mut::<STEP>().0.iter_mut().zip(pairs) {
-        // SAFETY: 32 values are a register.
-        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), pairs) };
-    }
-}
-
-/// [`Rows::fill`], compiled for the machine.
-///
-/// # Safety
-///
-/// The machine has the features named.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(super) unsafe fn fill_rows(rows: &Rows, images: &[bf16], to: &mut [bf16]) {
-    rows.fill(images, to);
-}
-
-/// [`Pairs::fill`], compiled for the machine.
-///
-/// # Safety
-///
-/// The machine has the features named.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(super) unsafe fn fill_pairs(pairs: &Pairs, images: &[bf16], to: &mut [bf16]) {
-    // SAFETY: as the caller vouches.
-    pairs.fill(images, to, |even, odd, to| unsafe { in_turn(even, odd, to) });
-}
-
-/// The values of two equally long slices in turn.
-///
-/// # Safety
-///
-/// The machine has the features named.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-#[inline]
-unsafe fn in_turn(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
-    assert!(even.len() == odd.len() && to.len() == 2 * even.len());
-    for at in (0..even.len()).step_by(STRIP) {
-        let count = STRIP.min(even.len() - at);
-        let mask = ((1u32 << count) - 1) as __mmask16;
-        // SAFETY: the masks keep to the slices, which are as long as asserted.
-        unsafe {
-            let low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even.as_ptr().add(at).cast()));
-            let high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, odd.as_ptr().add(at).cast()));
-            let pairs = _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
-            _mm512_mask_storeu_epi32(to.as_mut_ptr().add(2 * at).cast(), mask, pairs);
-        }
-    }
-}
-
-/// Of weights `step` apart, those of each tap to its range.
-///
-/// # Safety
-///
-/// The machine has the features named.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-pub(super) unsafe fn spread(weights: &[f32], step: usize, taps: &[(usize, Range<usize>)], to: &mut [bf16]) {
-    let lanes = lanes(step);
-    for (tap, range) in taps {
-        let to = &mut to[range.clone()];
-        assert!(to.is_empty() || tap + (to.len() - 1) * step < weights.len());
-        let (whole, rest) = to.as_chunks_mut::<STRIP>();
-        for (at, to) in whole.iter_mut().enumerate() {
-            // SAFETY: 16 weights from this one on, `step` apart, are within the slice, as asserted; 16 bf16 fill half a
-            // register.
-            unsafe {
-                let from = weights.as_ptr().add(tap + at * STRIP * step);
-                let values = _mm512_cvtneps_pbh(_mm512_i32gather_ps::<4>(lanes, from.cast()));
-                *to = std::mem::transmute::<__m256bh, [bf16; STRIP]>(values);
-            }
-        }
-        let first = whole.len() * STRIP;
-        for (at, to) in rest.iter_mut().enumerate() {
-            *to = bf16::of(weights[tap + (first + at) * step]);
-        }
-    }
-}
-
-/// Two rows' weights, `step` apart from the `tap`th on, in turn: a row of a tile of columns.
-///
-/// # Safety
-///
-/// The machine has the features named.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-pub(super) unsafe fn interleave(rows: [&[f32]; 2], tap: usize, step: usize, to: &mut [bf16; STEP]) {
-    assert!(rows.iter().all(|row| tap + (STRIP - 1) * step < row.len()));
-    let lanes = lanes(step);
-    let in_turn: [u16; STEP] = std::array::from_fn(|at| (at / 2 + at % 2 * STRIP) as u16);
-    // SAFETY: 16 weights from the tap on, `step` apart, are within each row, as asserted; both arrays are 512 bits.
-    unsafe {
-        let [even, odd] = rows.map(|row| _mm512_i32gather_ps::<4>(lanes, row.as_ptr().add(tap).cast()));
-        let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(odd, even));
-        let in_turn = _mm512_loadu_si512(in_turn.as_ptr().cast());
-        _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_permutexvar_epi16(in_turn, both));
-    }
-}
-
-/// Values to places `step` apart.
-///
-/// # Safety
-///
-/// The machine has the features named.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(super) unsafe fn gather_back(values: &[f32], to: &mut [f32], step: usize) {
-    assert!(values.is_empty() || (values.len() - 1) * step < to.len());
-    let lanes = lanes(step);
-    let (whole, rest) = values.as_chunks::<STRIP>();
-    for (at, values) in whole.iter().enumerate() {
-        // SAFETY: 16 places from this one on, `step` apart, are within the slice, as asserted.
-        unsafe {
-            let to = to.as_mut_ptr().add(at * STRIP * step);
-            _mm512_i32scatter_ps::<4>(to.cast(), lanes, _mm512_loadu_ps(values.as_ptr()));
-        }
-    }
-    for (at, value) in rest.iter().enumerate() {
-        to[(whole.len() * STRIP + at) * step] = *value;
-    }
-}
-
-/// 0, `step`, …, 15 · `step`.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn lanes(step: usize) -> __m512i {
-    let step = i32::try_from(16 * step).expect("weights that memory holds") / 16;
-    let numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    _mm512_mullo_epi32(numbers, _mm512_set1_epi32(step))
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::amx::{self, Finish, Outer, Product, Shifted, TILE};
 use super::unfold::{BLOCK, Correlation, Pairs, Rows, STEP, STRIP, apart};
-use super::{AT_ONCE, After, Conv, Group, Groups, Input, pack, stretches};
+use super::{AT_ONCE, After, Conv, Group, Groups, Input, order, pack, stretches};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::norm::{self, Moments};
@@ -15,8 +15,8 @@ use crate::norm::{self, Moments};
 /// Output pixels of a group of images: enough to use weights often while they are in the cache.
 const PIXELS: usize = 256;
 
-/// Output pixels of a group in the backward pass: fewer, and reading and writing the weights' sums would take longer than
-/// the products; more, and a group would not stay in the cache.
+/// Output pixels of a group in the backward pass: fewer, and reading and writing the weights' sums would take longer
+/// than the products; more, and a group would not stay in the cache.
 const POSITIONS: usize = 512;
 
 /// Channels that the weights' gradient is computed for at a time: what keeps partial sums within the cache.
@@ -31,7 +31,8 @@ const BOTH: usize = 256 << 10;
 /// Lanes at most.
 const LANES: usize = 32;
 
-/// Weights as the tiles' columns: `[blocks, kernel rows, steps, 2, 16 pairs, 16 columns, 2]`, zeros where there are none.
+/// Weights as the tiles' columns: `[blocks, kernel rows, steps, 2, 16 pairs, 16 columns, 2]`, zeros where there are
+/// none.
 struct Panels {
     columns: Buffer<bf16>,
     steps: usize,
@@ -39,8 +40,8 @@ struct Panels {
 
 impl Panels {
     /// From the channels of `correlation`'s source to `channels` of each of the pixels that it has
-    /// [joined](Correlation::joined). Of the weights' taps each goes to the kernel's row and column that `place` says of the
-    /// first of them. `transposed` are weights from outputs to inputs.
+    /// [joined](Correlation::joined). Of the weights' taps each goes to the kernel's row and column that `place` says
+    /// of the first of them. `transposed` are weights from outputs to inputs.
     ///
     /// # Safety
     ///
@@ -88,7 +89,7 @@ impl Panels {
                             let to = ((at / STEP * 2 + half) * STRIP + at % STEP / 2) * STEP;
                             let to = columns[to..].first_chunk_mut().expect("a row of a tile");
                             // SAFETY: AMX comes with the features named.
-                            unsafe { amx::interleave([row(output), row(output + 1)], *tap, area, to) };
+                            unsafe { order::interleave([row(output), row(output + 1)], *tap, area, to) };
                         }
                     }
                 }
@@ -108,14 +109,14 @@ impl Panels {
                     };
                     let line = &mut lines[lane * pitch + pixel * next..(lane + 1) * pitch];
                     // SAFETY: AMX comes with the features named.
-                    unsafe { amx::spread(weights, step, &taps, line) };
+                    unsafe { order::spread(weights, step, &taps, line) };
                 }
                 // What an earlier, wider block has left.
                 lines[lanes.len() * pitch..].fill(bf16::ZERO);
                 for (at, tile) in columns.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
                     let (step, half) = (at / 2, at % 2);
                     // SAFETY: AMX comes with the features named.
-                    unsafe { amx::column_tile(&lines[half * STRIP * pitch + step * STEP..], pitch, tile) };
+                    unsafe { order::column_tile(&lines[half * STRIP * pitch + step * STEP..], pitch, tile) };
                 }
             },
         );
@@ -175,7 +176,7 @@ impl Layout {
         }
         let buffer = &mut buffer[..self.rows.len()];
         // SAFETY: AMX comes with the features named.
-        unsafe { amx::fill_rows(&self.rows, images, buffer) };
+        unsafe { order::fill_rows(&self.rows, images, buffer) };
         let product = Product {
             rows: buffer,
             strips: &self.strips,
@@ -291,8 +292,8 @@ pub(super) unsafe fn backward(
     let into_input =
         |sizes| wanted.map(|(added, made)| (unsafe { InputGradient::new(conv, weights, sizes, added) }, made));
 
-    // While the sums and weights that the two gradients need stay in the cache beside each other, both are made of a group's
-    // images in turn, and the gradient that they come from is never stored.
+    // While the sums and weights that the two gradients need stay in the cache beside each other, both are made of a
+    // group's images in turn, and the gradient that they come from is never stored.
     let outputs = into_weights.outputs;
     if outputs <= RANGE && into_weights.len(outputs) * size_of::<f32>() <= BOTH {
         let into_input = into_input(positions.sizes());
@@ -328,8 +329,8 @@ pub(super) unsafe fn backward(
         return unpack(&into_weights, &sums, 1, of_weights);
     }
 
-    // Otherwise the gradient is kept for the second: each would drive out the other's, which costs more than two passes over
-    // memory.
+    // Otherwise the gradient is kept for the second: each would drive out the other's, which costs more than two passes
+    // over memory.
     let groups = Groups::new(conv.batch, PIXELS.div_ceil(pixels));
     let into_input = into_input(groups.sizes());
     let results = groups.split(result, in_image);
@@ -501,7 +502,7 @@ impl<'a> WeightGradient<'a> {
         turn(self.outputs, pixels, gradient, &to.channels, turned, gradient_pitch);
         // SAFETY: as the caller vouches.
         unsafe {
-            amx::fill_pairs(pairs, input, inputs);
+            order::fill_pairs(pairs, input, inputs);
             amx::outer(Outer {
                 gradient: turned,
                 gradient_pitch,
@@ -519,8 +520,8 @@ impl<'a> WeightGradient<'a> {
     }
 }
 
-/// Brings a range of the gradient's channels from `[images, pixels, outputs]` into `[channels, positions]`, rows `pitch`
-/// apart and zeros where there is no pixel.
+/// Brings a range of the gradient's channels from `[images, pixels, outputs]` into `[channels, positions]`, rows
+/// `pitch` apart and zeros where there is no pixel.
 fn turn(
     outputs: usize,
     pixels: &[Option<u32>],
@@ -550,23 +551,23 @@ fn turn(
             }
             assert!((STRIP - 1) * pitch + (step + 1) * STEP <= to.len());
             // SAFETY: AMX comes with the features named; 16 values follow each pointer, and the assertion is for `to`.
-            unsafe { amx::transpose(&from, to[step * STEP..].as_mut_ptr(), pitch) };
+            unsafe { order::transpose(&from, to[step * STEP..].as_mut_ptr(), pitch) };
         }
     }
 }
 
-/// Adds the lanes' sums, `[kernel rows, channels of the range, pitch]` of each range of each lane, and those of the pixels that
-/// were taken for one, and brings them into the weights' own order.
+/// Adds the lanes' sums, `[kernel rows, channels of the range, pitch]` of each range of each lane, and those of the
+/// pixels that were taken for one, and brings them into the weights' own order.
 fn unpack(of: &WeightGradient<'_>, sums: &[Buffer], ranges: usize, added: Option<&[f32]>) -> Buffer {
     let WeightGradient { conv, together, pitch, .. } = *of;
     let Conv { inputs, outputs, kernel, stride, .. } = *conv;
     let mut weights = Buffer::any(outputs * inputs * kernel * kernel);
     let len = inputs * kernel * kernel;
+    let turn = order::Turn::new(kernel * kernel, inputs);
     weights.par_chunks_mut(len).enumerate().for_each(|(output, weights)| {
         let (range, channel) = (output / RANGE, output % RANGE);
-        let mut all = vec![0.0; kernel * inputs];
-        for row in 0..kernel {
-            all.fill(0.0);
+        let mut all = vec![0.0; kernel * kernel * inputs];
+        for (row, all) in all.chunks_exact_mut(kernel * inputs).enumerate() {
             for sums in sums.iter().skip(range).step_by(ranges) {
                 let channels = sums.len() / (kernel * pitch);
                 for pixel in 0..together {
@@ -575,11 +576,9 @@ fn unpack(of: &WeightGradient<'_>, sums: &[Buffer], ranges: usize, added: Option
                     all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
                 }
             }
-            for (column, all) in all.chunks_exact(inputs).enumerate() {
-                // SAFETY: AMX comes with the features named.
-                unsafe { amx::gather_back(all, &mut weights[row * kernel + column..], kernel * kernel) };
-            }
         }
+        // SAFETY: AMX comes with the features named.
+        unsafe { turn.run(&all, weights) };
         if let Some(added) = added {
             weights.iter_mut().zip(&added[output * len..]).for_each(|(weight, added)| *weight += added);
         }

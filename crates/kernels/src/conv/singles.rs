@@ -1,5 +1,5 @@
-//! Convolution multiplied as f32: images are copied into frames of zeros a few at a time, and inner loops run over stretches
-//! of them, or over their transformed tiles.
+//! Convolution multiplied as f32: images are copied into frames of zeros a few at a time, and inner loops run over
+//! stretches of them, or over their transformed tiles.
 
 use std::ops::Range;
 
@@ -280,8 +280,8 @@ impl<'a, T: Element> Backward<'a, T> {
             let sums = self.lanes(gradient, made, result, rows * padded_outputs, weigh);
             return pack::unpack(conv, padded_outputs, &sums, 1, added);
         }
-        // The sums of all channels would not stay in the cache: frames are kept, and some channels' sums are taken over all of
-        // a lane's images before the next ones'.
+        // The sums of all channels would not stay in the cache: frames are kept, and some channels' sums are taken over
+        // all of a lane's images before the next ones'.
         let framed: Vec<(Framed, usize)> = self
             .stretches(result, group)
             .into_par_iter()

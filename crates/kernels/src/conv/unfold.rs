@@ -31,8 +31,8 @@ pub(super) struct Correlation {
 }
 
 impl Correlation {
-    /// How many neighbouring output pixels, of `channels` each, are best taken for one: so few channels as narrow convolutions
-    /// have fill a block of columns only together. Rows of whole strips stay such.
+    /// How many neighbouring output pixels, of `channels` each, are best taken for one: so few channels as narrow
+    /// convolutions have fill a block of columns only together. Rows of whole strips stay such.
     pub(super) fn together(&self, channels: usize) -> usize {
         let width = self.out[1];
         let fits = |pixels: usize| {
@@ -77,8 +77,8 @@ impl Correlation {
         if self.out[0] == 0 { 0 } else { (self.out[0] - 1) * self.stride[0] + self.kernel[0] }
     }
 
-    /// Rows are sorted by their remainder, so that those which neighbouring output rows see are neighbours: the place of
-    /// the row `row` after the first.
+    /// Rows are sorted by their remainder, so that those which neighbouring output rows see are neighbours: the place
+    /// of the row `row` after the first.
     fn slot(&self, row: usize) -> usize {
         let before: usize =
             (0..row % self.stride[0]).map(|phase| (self.rows().saturating_sub(phase)).div_ceil(self.stride[0])).sum();
@@ -113,8 +113,8 @@ pub(super) fn apart(len: usize, line: usize) -> usize {
     (len.div_ceil(line) | 1) * line
 }
 
-/// A group of images as rows of a matrix: of every output pixel, in the order of output row, image and column, what each
-/// row of the kernel sees is one stretch of memory, and pixels lie evenly apart, at least [`STRIP`] by [`STRIP`].
+/// A group of images as rows of a matrix: of every output pixel, in the order of output row, image and column, what
+/// each row of the kernel sees is one stretch of memory, and pixels lie evenly apart, at least [`STRIP`] by [`STRIP`].
 pub(super) struct Rows {
     correlation: Correlation,
     images: usize,
@@ -213,8 +213,8 @@ impl Rows {
     }
 }
 
-/// A group of images as columns of a matrix, two rows interleaved: of every two neighbouring output pixels, in the order
-/// of output row, image and column, what each row of the kernel sees, value by value of both.
+/// A group of images as columns of a matrix, two rows interleaved: of every two neighbouring output pixels, in the
+/// order of output row, image and column, what each row of the kernel sees, value by value of both.
 pub(super) struct Pairs {
     correlation: Correlation,
     images: usize,

@@ -58,7 +58,8 @@ impl Product<'_> {
         for block in 0..blocks {
             let mut row = 0;
             while row < self.rows {
-                // Two rows alone would keep few sums under way at a time: where tiles of four come out even, they are taken.
+                // Two rows alone would keep few sums under way at a time: where tiles of four come out even, they are
+                // taken.
                 let left = self.rows - row;
                 // SAFETY: as the caller vouches; the rows of a tile are there.
                 row += unsafe {

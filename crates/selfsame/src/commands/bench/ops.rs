@@ -113,7 +113,8 @@ fn kinds(config: &EncoderConfig, views: usize, size: usize) -> Vec<(String, Conv
     kinds
 }
 
-/// Seconds, floating-point operations and bytes of a convolution with batch normalisation and ReLU, forward and backward.
+/// Seconds, floating-point operations and bytes of a convolution with batch normalisation and ReLU, forward and
+/// backward.
 fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [(f64, f64, f64); 2] {
     let value = |i: usize| ((i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1 << 24) as f32) - 0.5;
     let values = |len: usize| -> Vec<f32> { (0..len).map(value).collect() };
