@@ -82,6 +82,14 @@ impl<T: Element> Buffer<T> {
         Self { lines: found.unwrap_or_else(|| vec![Line([0; LINE]); count]), len, values: PhantomData }
     }
 
+    /// The first `len` of its values, or, where it is shorter, of a new one in its place: memory that is used again.
+    pub fn at_least(&mut self, len: usize) -> &mut [T] {
+        if self.len < len {
+            *self = Self::any(len);
+        }
+        &mut self[..len]
+    }
+
     /// Overwrites what idle buffers hold, for tests of who reads it.
     #[doc(hidden)]
     pub fn overwrite_idle(value: f32) {

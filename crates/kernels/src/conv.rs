@@ -163,10 +163,7 @@ impl<'a, T: Element> Input<'a, T> {
         match self {
             Self::Ready(values) => &values[at],
             Self::Convolved(values, channels) => {
-                if scratch.len() < at.len() {
-                    *scratch = Buffer::any(at.len());
-                }
-                let scratch = &mut scratch[..at.len()];
+                let scratch = scratch.at_least(at.len());
                 norm::normalise(isa, channels, Source::From(&values[at]), None, true, scratch);
                 scratch
             }

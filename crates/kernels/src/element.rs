@@ -146,10 +146,7 @@ impl Element for bf16 {
     }
 
     fn through_singles(to: &mut [Self], scratch: &mut Buffer<f32>, write: impl FnOnce(&mut [f32])) {
-        if scratch.len() < to.len() {
-            *scratch = Buffer::any(to.len());
-        }
-        let singles = &mut scratch[..to.len()];
+        let singles = scratch.at_least(to.len());
         write(singles);
         to.iter_mut().zip(singles).for_each(|(to, single)| *to = Self::of(*single));
     }

@@ -36,6 +36,8 @@ const LANES: usize = 32;
 struct Panels {
     columns: Buffer<bf16>,
     steps: usize,
+    /// Columns that are no zeros behind the last: channels of all pixels that are taken for one.
+    channels: usize,
 }
 
 impl Panels {
@@ -94,7 +96,7 @@ impl Panels {
                     }
                 }
             });
-            return Self { columns, steps };
+            return Self { columns, steps, channels: all };
         }
         blocks.for_each_init(
             || Buffer::<bf16>::zeros(block_len),
@@ -120,7 +122,7 @@ impl Panels {
                 }
             },
         );
-        Self { columns, steps }
+        Self { columns, steps, channels: all }
     }
 }
 
@@ -163,18 +165,8 @@ impl Layout {
     /// # Safety
     ///
     /// The machine has AMX.
-    unsafe fn product(
-        &self,
-        images: &[bf16],
-        panels: &Panels,
-        channels: usize,
-        buffer: &mut Buffer<bf16>,
-        mut finish: Finish<'_>,
-    ) {
-        if buffer.len() < self.rows.len() {
-            *buffer = Buffer::any(self.rows.len());
-        }
-        let buffer = &mut buffer[..self.rows.len()];
+    unsafe fn product(&self, images: &[bf16], panels: &Panels, buffer: &mut Buffer<bf16>, mut finish: Finish<'_>) {
+        let buffer = buffer.at_least(self.rows.len());
         // SAFETY: AMX comes with the features named.
         unsafe { order::fill_rows(&self.rows, images, buffer) };
         let product = Product {
@@ -184,7 +176,7 @@ impl Layout {
             kernel_rows: &self.kernel_rows,
             steps: panels.steps,
             columns: &panels.columns,
-            channels,
+            channels: panels.channels,
             targets: &self.targets,
         };
         // SAFETY: as the caller vouches.
@@ -200,8 +192,7 @@ pub(super) fn groups(conv: &Conv) -> Groups {
 /// Weights laid out for [`super::forward`], and images in groups.
 pub(super) struct Forward {
     panels: Panels,
-    /// Output pixels taken for one, and channels of each.
-    outputs: [usize; 2],
+    outputs: usize,
     layouts: [Layout; 2],
 }
 
@@ -212,16 +203,16 @@ impl Forward {
     ///
     /// The machine has AMX.
     pub(super) unsafe fn new(conv: &Conv, weights: &[f32], sizes: [usize; 2]) -> Self {
-        let outputs = [outward(conv).together(conv.outputs), conv.outputs];
-        let correlation = outward(conv).joined(outputs[0]);
+        let together = outward(conv).together(conv.outputs);
+        let correlation = outward(conv).joined(together);
         let place: Vec<_> =
             (0..conv.kernel * conv.kernel).map(|tap| Some([tap / conv.kernel, tap % conv.kernel])).collect();
         // SAFETY: as the caller vouches.
-        let panels = unsafe { Panels::new(conv, weights, &correlation, outputs, &place, false) };
+        let panels = unsafe { Panels::new(conv, weights, &correlation, [together, conv.outputs], &place, false) };
         let layouts = sizes.map(|images| {
             Layout::new(correlation, images, |image, y, x| image * correlation.pixels() + y * correlation.out[1] + x)
         });
-        Self { panels, outputs, layouts }
+        Self { panels, outputs: conv.outputs, layouts }
     }
 
     /// The outputs of a group's images, and their moments if those are taken.
@@ -237,8 +228,7 @@ impl Forward {
         buffer: &mut Buffer<bf16>,
         output: &mut [bf16],
     ) -> Option<Moments> {
-        let [together, channels] = self.outputs;
-        let all = together * channels;
+        let all = self.panels.channels;
         let pixels = output.len() / all;
         let mut moments = matches!(after, After::Moments).then(|| Shifted::new(all));
         let finish = match (&mut moments, after) {
@@ -249,8 +239,8 @@ impl Forward {
             (None, After::Moments) => unreachable!("they are there when they are taken"),
         };
         // SAFETY: as the caller vouches.
-        unsafe { self.layouts[group.size].product(images, &self.panels, all, buffer, finish) };
-        moments.map(|moments| moments.moments(pixels, all).joined(channels))
+        unsafe { self.layouts[group.size].product(images, &self.panels, buffer, finish) };
+        moments.map(|moments| moments.moments(pixels, all).joined(self.outputs))
     }
 }
 
@@ -307,11 +297,7 @@ pub(super) unsafe fn backward(
                 let mut sums = into_weights.sums(0..outputs);
                 let (mut from, mut buffer, mut inputs) = (Buffer::any(0), Buffer::any(0), Buffer::any(0));
                 for group in lane.images.map(|index| positions.get(index)) {
-                    let len = group.values(conv.out_image()).len();
-                    if from.len() < len {
-                        from = Buffer::any(len);
-                    }
-                    let from = &mut from[..len];
+                    let from = from.at_least(group.values(conv.out_image()).len());
                     gradient(group.images.clone(), from);
                     if let Some((into_input, made)) = &into_input {
                         let own = result.split_off_mut(..group.values(in_image).len()).expect("a lane's");
@@ -368,8 +354,6 @@ pub(super) unsafe fn backward(
 /// How the gradient of the input comes from that of the outputs.
 struct InputGradient<'a> {
     conv: &'a Conv,
-    /// Input pixels taken for one.
-    together: usize,
     phases: Vec<(Panels, [Layout; 2])>,
     /// What is added to it.
     added: Option<&'a [bf16]>,
@@ -380,12 +364,9 @@ impl<'a> InputGradient<'a> {
     ///
     /// The machine has AMX.
     unsafe fn new(conv: &'a Conv, weights: &[f32], sizes: [usize; 2], added: Option<&'a [bf16]>) -> Self {
-        // Only of one phase are neighbouring pixels neighbours in memory.
-        let together = match conv.stride {
-            1 => phases(conv).map(|(_, correlation, _)| correlation.together(conv.inputs)).min().unwrap_or(1),
-            _ => 1,
-        };
         let phase = |(first, correlation, place): ([usize; 2], Correlation, Vec<_>)| {
+            // Only where there is one phase are its neighbouring pixels neighbours in memory.
+            let together = if conv.stride == 1 { correlation.together(conv.inputs) } else { 1 };
             let correlation = correlation.joined(together);
             // SAFETY: as the caller vouches.
             let panels = unsafe { Panels::new(conv, weights, &correlation, [together, conv.inputs], &place, true) };
@@ -397,7 +378,7 @@ impl<'a> InputGradient<'a> {
             });
             (panels, layouts)
         };
-        Self { conv, together, phases: phases(conv).map(phase).collect(), added }
+        Self { conv, phases: phases(conv).map(phase).collect(), added }
     }
 
     /// That of a group's images, given the gradient of its outputs.
@@ -411,7 +392,7 @@ impl<'a> InputGradient<'a> {
             let finish = Finish::Store { output: result, added };
             // SAFETY: as the caller vouches.
             unsafe {
-                layouts[group.size].product(gradient, panels, self.together * self.conv.inputs, buffer, finish);
+                layouts[group.size].product(gradient, panels, buffer, finish);
             }
         }
     }

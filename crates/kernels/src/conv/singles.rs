@@ -404,10 +404,7 @@ impl<'a, T: Element> Backward<'a, T> {
         let Self { conv, padded, padded_gradient, .. } = self;
         let count = images.len();
         let Scratch { made: from, singles, tiles, .. } = scratch;
-        if from.len() < count * conv.out_image() {
-            *from = Buffer::any(count * conv.out_image());
-        }
-        let from = &mut from[..count * conv.out_image()];
+        let from = from.at_least(count * conv.out_image());
         gradient(images.clone(), from);
         padded_gradient.copy(from, &mut framed.gradient);
         if !matches!(self.of_input, OfInput::Unwanted) {

@@ -5,7 +5,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "register tiles are unrolled over constant ranges")]
 
-use crate::isa::{Isa, Kernel, Vector};
+use crate::isa::{Isa, Kernel, MOST_LANES, Vector};
 
 /// Neighbouring pixels of one row that are computed together.
 pub(super) const QUAD: usize = 4;
@@ -173,7 +173,7 @@ pub(super) unsafe fn store<V: Vector>(vector: V, to: *mut f32, lanes: usize) {
         if lanes == V::LANES {
             vector.store(to);
         } else {
-            let mut all = [0.0f32; 16];
+            let mut all = [0.0f32; MOST_LANES];
             vector.store(all.as_mut_ptr());
             std::ptr::copy_nonoverlapping(all.as_ptr(), to, lanes);
         }

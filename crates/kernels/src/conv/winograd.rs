@@ -115,14 +115,6 @@ fn tiles(
     tiles
 }
 
-/// `scratch`, of at least so many values.
-fn at_least(scratch: &mut Buffer, len: usize) -> &mut [f32] {
-    if scratch.len() < len {
-        *scratch = Buffer::any(len);
-    }
-    &mut scratch[..len]
-}
-
 /// A correlation of framed images with kernels of 3×3.
 pub(super) struct Correlation {
     /// From row to row of a framed image.
@@ -184,7 +176,7 @@ impl Correlation {
         let block = block(isa, outputs);
         let [from, to] = [pitch(inputs), outputs.next_multiple_of(block)];
         let most = [plane(self.chunk, from), plane(self.chunk, to)].map(|plane| POSITIONS * plane);
-        let (values, sums) = at_least(scratch, most[0] + most[1]).split_at_mut(most[0]);
+        let (values, sums) = scratch.at_least(most[0] + most[1]).split_at_mut(most[0]);
         for tiles in self.tiles[..self.tiles.len() / self.images * images].chunks(self.chunk) {
             let planes = [plane(tiles.len(), from), plane(tiles.len(), to)];
             let row = self.row;
@@ -331,7 +323,7 @@ impl OfWeights {
     /// Adds what a group of images gives.
     pub fn weigh(&self, isa: Isa, framed: [&[f32]; 2], images: usize, scratch: &mut Buffer, sums: &mut [f32]) {
         for tiles in self.chunks(images) {
-            let values = at_least(scratch, self.values(tiles.len()));
+            let values = scratch.at_least(self.values(tiles.len()));
             self.transform(isa, tiles, framed, values);
             for (position, sums) in sums.chunks_exact_mut(self.position()).enumerate() {
                 self.add(isa, tiles.len(), values, position, 0, sums);

@@ -118,21 +118,30 @@ macro_rules! vector {
     };
 }
 
-vector!(
+macro_rules! vector_512 {
+    ($register:ident $(, $short:item)*) => {
+        vector!(
+            $register,
+            16,
+            32,
+            _mm512_setzero_ps,
+            _mm512_set1_ps,
+            _mm512_loadu_ps,
+            _mm512_storeu_ps,
+            _mm512_add_ps,
+            _mm512_sub_ps,
+            _mm512_mul_ps,
+            _mm512_fmadd_ps,
+            _mm512_max_ps,
+            positive_512,
+            __m512i
+            $(, $short)*
+        );
+    };
+}
+
+vector_512!(
     Amx,
-    16,
-    32,
-    _mm512_setzero_ps,
-    _mm512_set1_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_add_ps,
-    _mm512_sub_ps,
-    _mm512_mul_ps,
-    _mm512_fmadd_ps,
-    _mm512_max_ps,
-    positive_512,
-    __m512i,
     #[inline(always)]
     unsafe fn widen(from: *const bf16) -> [Self; 2] {
         // SAFETY: the caller vouches for the instruction set and 32 values.
@@ -154,22 +163,7 @@ vector!(
         }
     }
 );
-vector!(
-    Avx512,
-    16,
-    32,
-    _mm512_setzero_ps,
-    _mm512_set1_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_add_ps,
-    _mm512_sub_ps,
-    _mm512_mul_ps,
-    _mm512_fmadd_ps,
-    _mm512_max_ps,
-    positive_512,
-    __m512i
-);
+vector_512!(Avx512);
 vector!(
     Avx2,
     8,

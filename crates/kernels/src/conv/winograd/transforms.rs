@@ -2,9 +2,9 @@
 
 #![allow(clippy::needless_range_loop, reason = "register tiles are unrolled over constant ranges")]
 
-use super::{AREA, LINE, POSITIONS, SIDE, Tile};
+use super::{AREA, POSITIONS, SIDE, Tile};
 use crate::conv::tile::store;
-use crate::isa::{Kernel, Vector};
+use crate::isa::{Kernel, MOST_LANES, Vector};
 
 /// Four vectors, `step` values apart.
 ///
@@ -98,12 +98,12 @@ impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for OfKernels<'_, F> {
         assert!(POSITIONS * self.inputs * self.block <= self.weights.len());
         for from in 0..self.inputs {
             for first in (0..self.block).step_by(V::LANES) {
-                let mut taps = [[0.0f32; LINE]; AREA];
+                let mut taps = [[0.0f32; MOST_LANES]; AREA];
                 for lane in 0..V::LANES {
                     let kernel = (self.kernel)(from, first + lane);
                     taps.iter_mut().zip(kernel).for_each(|(lanes, tap)| lanes[lane] = tap);
                 }
-                // SAFETY: no vector is longer than a line, writes stay within the weights by the assertions above, and
+                // SAFETY: no vector is longer than the array, writes stay within the weights by the assertions above, and
                 // `run` is given the instruction set.
                 unsafe {
                     let mut columns = [[V::zero(); 4]; 3];
@@ -146,8 +146,8 @@ impl Kernel for OfSums<'_> {
         assert!(POSITIONS * self.inputs * self.pitch <= self.sums.len());
         for input in 0..self.inputs {
             for first in (0..outputs).step_by(V::LANES) {
-                let mut taps = [[0.0f32; LINE]; AREA];
-                // SAFETY: reads stay within the sums by the assertions above, no vector is longer than a line, and
+                let mut taps = [[0.0f32; MOST_LANES]; AREA];
+                // SAFETY: reads stay within the sums by the assertions above, no vector is longer than the array, and
                 // `run` is given the instruction set.
                 unsafe {
                     let from = self.sums.as_ptr().add(input * self.pitch + self.first + first);
