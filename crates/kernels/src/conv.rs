@@ -9,14 +9,14 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
+mod frame;
+#[cfg(target_arch = "x86_64")]
 mod matrix;
 #[cfg(target_arch = "x86_64")]
 mod order;
 mod pack;
 mod singles;
 mod tile;
-#[cfg(target_arch = "x86_64")]
-mod unfold;
 mod winograd;
 
 use std::marker::PhantomData;

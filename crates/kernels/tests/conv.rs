@@ -368,6 +368,16 @@ fn convolution_of_the_shapes_that_encoders_use_and_of_odd_ones() {
         same(2, [17, 39], [21, 40], 3, 1),
         same(5, [7, 3], [40, 17], 3, 1),
         same(0, [4, 4], [2, 2], 3, 1),
+        // Rows of whole strips for tiles: kernels that see some pixels only, steps of few and of many channels.
+        same(2, [32, 32], [32, 48], 1, 2),
+        same(3, [16, 16], [64, 40], 3, 1),
+        same(3, [5, 16], [128, 40], 3, 1),
+        same(1, [1, 16], [192, 40], 3, 1),
+        same(2, [6, 32], [96, 17], 3, 2),
+        same(1, [48, 48], [3, 20], 3, 1),
+        // Images side by side, with steps of many channels.
+        same(9, [4, 4], [224, 40], 3, 1),
+        same(5, [3, 8], [160, 24], 3, 2),
         // Weights' sums that are taken of some channels at a time, and a few more.
         same(12, [4, 3], [146, 141], 3, 1),
         same(3, [4, 5], [144, 131], 3, 2),

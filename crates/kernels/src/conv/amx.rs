@@ -2,10 +2,12 @@
 
 use std::arch::asm;
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use half::bf16;
 
-use super::unfold::{BLOCK, STEP, STRIP};
+use super::frame::{BLOCK, FEW, STEP, STRIP, Two};
+use crate::buffer::Buffer;
 use crate::norm::{Channels, Moments};
 use crate::tiles::Tiles;
 
@@ -15,29 +17,73 @@ const STRETCH: usize = 8;
 /// Values of a tile.
 pub(super) const TILE: usize = STRIP * STEP;
 
-/// Sums of two strips of rows and a block of columns.
-#[repr(C, align(64))]
-pub(super) struct Sums(pub [[f32; BLOCK]; 2 * STRIP]);
+/// Sums of two strips of rows, or a block of channels, and a block of columns.
+pub(super) type Sums = [[f32; BLOCK]; BLOCK];
 
-impl Sums {
-    pub(super) fn zeros() -> Self {
-        Self([[0.0; BLOCK]; 2 * STRIP])
+/// Those that are taken in turn.
+#[repr(C, align(64))]
+struct Both([Sums; 2]);
+
+/// Values as sums, as far as they are whole.
+pub(super) fn sums_mut(values: &mut [f32]) -> &mut [Sums] {
+    values.as_chunks_mut::<BLOCK>().0.as_chunks_mut::<BLOCK>().0
+}
+
+/// Steps that are multiplied one after the other, of rows that lie evenly apart: all of them, or, where their columns
+/// would not stay in the first-level cache from one pair of strips to the next, so many of each part of the kernel
+/// before those that follow.
+#[derive(Clone, Copy)]
+pub(super) struct Steps {
+    /// Parts of the kernel.
+    parts: usize,
+    /// Steps of each.
+    each: usize,
+    /// How many of them at a time.
+    chunk: usize,
+}
+
+impl Steps {
+    /// Steps at a time of more: half of the cache for their columns.
+    const CHUNK: usize = 12;
+
+    pub(super) fn new(parts: usize, each: usize) -> Self {
+        let chunk = if parts * each <= FEW { each } else { Self::CHUNK / parts };
+        Self { parts, each, chunk: chunk.clamp(1, each.max(1)) }
+    }
+
+    /// Those of a part that are taken in turn `turn`.
+    fn of_turn(&self, turn: usize) -> Range<usize> {
+        turn * self.chunk..self.each.min((turn + 1) * self.chunk)
+    }
+
+    fn turns(&self) -> usize {
+        self.each.div_ceil(self.chunk).max(1)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.parts * self.each
+    }
+
+    /// When it is the turn of the step that is number `at` of those of all parts.
+    pub(super) fn place(&self, at: usize) -> usize {
+        let (part, at) = (at / self.each, at % self.each);
+        let turn = self.of_turn(at / self.chunk);
+        self.parts * turn.start + part * turn.len() + at - turn.start
     }
 }
 
 /// Rows times columns: every pixel of the strips with every channel.
 pub(super) struct Product<'a> {
-    /// The rows, as `unfold::Rows` lays them out.
+    /// The rows, as `frame::Rows` lays them out.
     pub rows: &'a [bf16],
-    /// Where each strip begins.
-    pub strips: &'a [usize],
+    /// The strips.
+    pub twos: &'a [Two],
     /// From a row to the next.
-    pub pixel: usize,
-    /// Where the stretches of a row begin.
-    pub kernel_rows: &'a [usize],
-    /// Steps of a stretch.
-    pub steps: usize,
-    /// `[blocks, stretches, steps, 2, 16 pairs, 16 columns, 2]`.
+    pub step: usize,
+    /// How far from a row each part of the kernel begins.
+    pub parts: &'a [usize],
+    pub steps: Steps,
+    /// `[blocks, steps, 2, 16 pairs, 16 columns, 2]`.
     pub columns: &'a [bf16],
     pub channels: usize,
     /// Which pixel of the output each row is.
@@ -86,7 +132,7 @@ impl Finish<'_> {
     #[inline]
     unsafe fn take(&mut self, channels: usize, first: usize, targets: &[u32], start: bool, sums: &Sums) {
         let lanes = Lanes::new(channels - first);
-        let rows = targets.iter().map(|&target| target as usize * channels + first).zip(&sums.0);
+        let rows = targets.iter().map(|&target| target as usize * channels + first).zip(sums);
         // SAFETY: as the caller vouches; `Lanes` keep to the channels there are.
         unsafe {
             match self {
@@ -104,7 +150,7 @@ impl Finish<'_> {
                     }
                     let from = block(&mut moments.from, first);
                     if start {
-                        *from = sums.0[0];
+                        *from = sums[0];
                     }
                     let from = Pair::load(from);
                     let (all, squares) = (block(&mut moments.sums, first), block(&mut moments.squares, first));
@@ -250,6 +296,60 @@ unsafe fn widen(values: __m512i) -> Pair {
     Pair(upper(_mm512_castsi512_si256(values)), upper(_mm512_extracti64x4_epi64::<1>(values)))
 }
 
+/// An instruction for the second of two tiles of columns; none where there is one only.
+macro_rules! of_two {
+    (1, $instruction:literal) => {
+        ""
+    };
+    (2, $instruction:literal) => {
+        $instruction
+    };
+}
+
+/// Begins the sums.
+macro_rules! zero {
+    (1) => {
+        "tilezero tmm0\n tilezero tmm2"
+    };
+    (2) => {
+        "tilezero tmm0\n tilezero tmm1\n tilezero tmm2\n tilezero tmm3"
+    };
+}
+
+/// Takes the sums up again; `n` is from a row to the next.
+macro_rules! load {
+    (1) => {
+        "tileloadd tmm0, [{sums} + {n}]\n tileloadd tmm2, [{sums} + {n} + 2048]"
+    };
+    (2) => {
+        concat!(
+            "tileloadd tmm0, [{sums} + {n}]\n tileloadd tmm2, [{sums} + {n} + 2048]\n",
+            "tileloadd tmm1, [{sums} + {n} + 64]\n tileloadd tmm3, [{sums} + {n} + 2112]"
+        )
+    };
+}
+
+/// Brings nearer, for each part of the kernel, 4 lines of the next turn's columns and 8 of the next strips' sums.
+macro_rules! ahead {
+    () => {
+        concat!(
+            "mov {n}, {left}\n shl {n}, 8\n",
+            "prefetcht1 [{ahead} + {n} - 256]\n prefetcht1 [{ahead} + {n} - 192]\n",
+            "prefetcht1 [{ahead} + {n} - 128]\n prefetcht1 [{ahead} + {n} - 64]\n",
+            "lea {n}, [{sums} + 2 * {n} + 3584]\n",
+            "prefetcht0 [{n}]\n prefetcht0 [{n} + 64]\n prefetcht0 [{n} + 128]\n prefetcht0 [{n} + 192]\n",
+            "prefetcht0 [{n} + 256]\n prefetcht0 [{n} + 320]\n prefetcht0 [{n} + 384]\n prefetcht0 [{n} + 448]"
+        )
+    };
+}
+
+/// Brings nothing nearer.
+macro_rules! nothing_ahead {
+    () => {
+        "/* {ahead} */"
+    };
+}
+
 /// Multiplies, and hands the sums to `finish`.
 ///
 /// # Safety
@@ -257,124 +357,134 @@ unsafe fn widen(values: __m512i) -> Pair {
 /// The machine has the features named, and tiles of bf16.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
-    let Product { rows, strips, pixel, kernel_rows, steps, columns, channels, targets } = *product;
+    let Product { rows, twos, step, parts, steps, columns, channels, targets } = *product;
     let blocks = channels.div_ceil(BLOCK);
-    let block_len = kernel_rows.len() * steps * 2 * TILE;
-    assert!(columns.len() >= blocks * block_len);
-    assert_eq!(strips.len(), targets.len().div_ceil(STRIP));
-    let furthest = kernel_rows.iter().max().map_or(0, |row| row + (STRIP - 1) * pixel + steps * STEP);
-    assert!(strips.iter().all(|strip| strip + furthest <= rows.len()));
-    let offsets: Vec<usize> = kernel_rows.iter().map(|row| row * size_of::<bf16>()).collect();
+    let block_len = steps.len() * 2 * TILE;
+    assert!(columns.len() >= blocks * block_len && parts.len() == steps.parts);
+    let furthest = parts.iter().max().map_or(0, |part| part + (STRIP - 1) * step + steps.each * STEP);
+    assert!(twos.iter().flat_map(|two| two.strips).all(|strip| strip + furthest <= rows.len()));
+    assert!(twos.iter().all(|two| two.targets.len() <= 2 * STRIP && two.parts.end <= parts.len()));
     // What a block has given is finished only when the next is under way, so that the processor can do both at once.
-    let mut both = [Sums::zeros(), Sums::zeros()];
-    let (mut turn, mut last) = (false, None::<(usize, &[u32], bool)>);
+    // Where sums are taken up again, each pair of strips has its own.
+    let several = steps.turns() > 1;
+    let mut both = Both([[[0.0; BLOCK]; BLOCK]; 2]);
+    let mut all = (several && twos.len() > 1).then(|| Buffer::any(twos.len() * BLOCK * BLOCK));
+    let in_turn = all.is_none();
+    let sums = all.as_deref_mut().map_or(&mut both.0[..], sums_mut);
+    let mut last = None::<(usize, usize, usize)>;
     // SAFETY: as the caller vouches.
     let _tiles = unsafe { Tiles::begin() };
     for block in 0..blocks {
-        let columns = columns[block * block_len..].as_ptr();
-        for (pair, (strips, targets)) in strips.chunks(2).zip(targets.chunks(2 * STRIP)).enumerate() {
-            let first = rows[strips[0]..].as_ptr();
-            let second = rows[strips[strips.len() - 1]..].as_ptr();
-            turn = !turn;
-            let [a, b] = &mut both;
-            let (sums, done) = if turn { (a, b) } else { (b, a) };
-            // The second tile of columns is left out where a block has one only.
-            macro_rules! multiply {
-                ([$($zero:literal)*], $load:literal, $second:literal, $fourth:literal, [$($store:literal)*]) => {
-                    asm!(
-                        "tilezero tmm0",
-                        "tilezero tmm2",
-                        $($zero,)*
-                        "test {left}, {left}",
-                        "jz 4f",
-                        "2:",
-                        "mov {p}, [{offsets}]",
-                        "lea {q}, [{second} + {p}]",
-                        "add {p}, {first}",
-                        "mov {n}, {steps}",
-                        "3:",
-                        "tileloadd tmm4, [{p} + {pixel}]",
-                        "tileloadd tmm6, [{columns} + {line}]",
-                        "tdpbf16ps tmm0, tmm4, tmm6",
-                        $load,
-                        $second,
-                        "tileloadd tmm5, [{q} + {pixel}]",
-                        "tdpbf16ps tmm2, tmm5, tmm6",
-                        $fourth,
-                        "add {p}, 64",
-                        "add {q}, 64",
-                        "add {columns}, 2048",
-                        "dec {n}",
-                        "jnz 3b",
-                        "add {offsets}, 8",
-                        "dec {left}",
-                        "jnz 2b",
-                        "4:",
-                        "mov {n}, 128",
-                        "tilestored [{sums} + {n}], tmm0",
-                        "tilestored [{sums} + {n} + 2048], tmm2",
-                        $($store,)*
-                        first = in(reg) first,
-                        second = in(reg) second,
-                        offsets = inout(reg) offsets.as_ptr() => _,
-                        left = inout(reg) if steps == 0 { 0 } else { offsets.len() } => _,
-                        steps = in(reg) steps,
-                        pixel = in(reg) pixel * size_of::<bf16>(),
-                        columns = inout(reg) columns => _,
-                        line = in(reg) 64usize,
-                        sums = in(reg) &raw mut *sums,
-                        p = out(reg) _,
-                        q = out(reg) _,
-                        n = out(reg) _,
-                        out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                        out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                        options(nostack)
-                    )
-                };
-            }
-            // SAFETY: the assertions keep every row of both strips within `rows`, and `block_len` values follow
-            // `columns`; the sums hold 32 rows of 128 bytes.
-            unsafe {
-                if channels - block * BLOCK <= STRIP {
-                    multiply!([], "", "", "", []);
-                } else {
-                    multiply!(
-                        ["tilezero tmm1" "tilezero tmm3"],
-                        "tileloadd tmm7, [{columns} + {line} + 1024]",
-                        "tdpbf16ps tmm1, tmm4, tmm7",
-                        "tdpbf16ps tmm3, tmm5, tmm7",
-                        ["tilestored [{sums} + {n} + 64], tmm1" "tilestored [{sums} + {n} + 2112], tmm3"]
-                    );
+        for turn in 0..steps.turns() {
+            let now = steps.of_turn(turn);
+            let columns = &columns[block * block_len + steps.parts * now.start * 2 * TILE..];
+            for (index, two) in twos.iter().enumerate() {
+                let at = if in_turn { (block * twos.len() + index) % 2 } else { index };
+                let [first, second] = two.strips.map(|strip| rows[strip + now.start * STEP..].as_ptr());
+                let parts = &parts[two.parts.clone()];
+                let columns = columns[two.parts.start * now.len() * 2 * TILE..].as_ptr();
+                // The next turn's columns are brought nearer, by each pair of strips a part of them.
+                let ahead = columns.wrapping_add(parts.len() * (now.len() * 2 * TILE + index * TILE / 4));
+                macro_rules! multiply {
+                    ($tiles:tt, $begin:ident, $ahead:ident) => {
+                        asm!(
+                            "mov {n}, 128",
+                            $begin!($tiles),
+                            "test {left}, {left}",
+                            "jz 4f",
+                            "2:",
+                            $ahead!(),
+                            "mov {p}, [{parts}]",
+                            "lea {q}, [{second} + 2 * {p}]",
+                            "lea {p}, [{first} + 2 * {p}]",
+                            "mov {n}, {steps}",
+                            "3:",
+                            "tileloadd tmm4, [{p} + {step}]",
+                            "tileloadd tmm6, [{columns} + {line}]",
+                            "tdpbf16ps tmm0, tmm4, tmm6",
+                            of_two!($tiles, "tileloadd tmm7, [{columns} + {line} + 1024]"),
+                            of_two!($tiles, "tdpbf16ps tmm1, tmm4, tmm7"),
+                            "tileloadd tmm5, [{q} + {step}]",
+                            "tdpbf16ps tmm2, tmm5, tmm6",
+                            of_two!($tiles, "tdpbf16ps tmm3, tmm5, tmm7"),
+                            "add {p}, 64",
+                            "add {q}, 64",
+                            "add {columns}, 2048",
+                            "dec {n}",
+                            "jnz 3b",
+                            "add {parts}, 8",
+                            "dec {left}",
+                            "jnz 2b",
+                            "4:",
+                            "mov {n}, 128",
+                            "tilestored [{sums} + {n}], tmm0",
+                            "tilestored [{sums} + {n} + 2048], tmm2",
+                            of_two!($tiles, "tilestored [{sums} + {n} + 64], tmm1"),
+                            of_two!($tiles, "tilestored [{sums} + {n} + 2112], tmm3"),
+                            first = in(reg) first,
+                            second = in(reg) second,
+                            parts = inout(reg) parts.as_ptr() => _,
+                            left = inout(reg) if now.is_empty() { 0 } else { parts.len() } => _,
+                            steps = in(reg) now.len(),
+                            step = in(reg) step * size_of::<bf16>(),
+                            columns = inout(reg) columns => _,
+                            ahead = in(reg) ahead,
+                            line = in(reg) 64usize,
+                            sums = in(reg) &raw mut sums[at],
+                            p = out(reg) _,
+                            q = out(reg) _,
+                            n = out(reg) _,
+                            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                            options(nostack)
+                        )
+                    };
                 }
-            }
-            if let Some((first, targets, start)) = last.replace((block * BLOCK, targets, pair == 0)) {
-                // SAFETY: as the caller vouches.
-                unsafe { finish.take(channels, first, targets, start, done) };
+                // SAFETY: the assertions keep every row of both strips within `rows`, and as many columns as the parts
+                // have steps follow `columns`; the sums hold 32 rows of 128 bytes. Prefetching reads nothing.
+                unsafe {
+                    match (channels - block * BLOCK > STRIP, turn, several) {
+                        (false, 0, false) => multiply!(1, zero, nothing_ahead),
+                        (false, 0, true) => multiply!(1, zero, ahead),
+                        (false, _, _) => multiply!(1, load, ahead),
+                        (true, 0, false) => multiply!(2, zero, nothing_ahead),
+                        (true, 0, true) => multiply!(2, zero, ahead),
+                        (true, _, _) => multiply!(2, load, ahead),
+                    }
+                }
+                let done = (turn + 1 == steps.turns()).then_some((block, index, at));
+                if let Some((block, index, at)) = std::mem::replace(&mut last, done) {
+                    let targets = &targets[twos[index].targets.clone()];
+                    // SAFETY: as the caller vouches.
+                    unsafe { finish.take(channels, block * BLOCK, targets, index == 0, &sums[at]) };
+                }
             }
         }
     }
-    if let Some((first, targets, start)) = last {
+    if let Some((block, index, at)) = last {
+        let targets = &targets[twos[index].targets.clone()];
         // SAFETY: as the caller vouches.
-        unsafe { finish.take(channels, first, targets, start, &both[usize::from(!turn)]) };
+        unsafe { finish.take(channels, block * BLOCK, targets, index == 0, &sums[at]) };
     }
 }
 
-/// The gradient of weights over some positions: for every row of the kernel, channel and value that the row sees, the
+/// The gradient of weights over some positions: for every part of the kernel, channel and value that the part sees, the
 /// sum over positions of gradient × input.
 pub(super) struct Outer<'a> {
     /// `[channels, positions]`, channels in whole blocks and `gradient_pitch` apart, positions in whole steps.
     pub gradient: &'a [bf16],
     pub gradient_pitch: usize,
-    pub channels: usize,
-    pub positions: usize,
-    /// The inputs, as `unfold::Pairs` lays them out, and its `segment` and `pitch`.
+    /// The inputs, as `frame::Pairs` lays them out, and how far apart positions are in it.
     pub pairs: &'a [bf16],
-    pub segment: usize,
-    pub pitch: usize,
-    /// Where each row of the kernel begins in them.
-    pub kernel_rows: &'a [usize],
-    /// `[kernel rows, channels, pitch]`.
-    pub sums: &'a mut [f32],
+    pub step: usize,
+    /// Where each step of positions begins in them, in pairs.
+    pub steps: &'a [usize],
+    /// How far from a position each part of the kernel begins, in pairs, and which steps see more than zeros.
+    pub parts: &'a [(usize, Range<usize>)],
+    /// Blocks of values of each part.
+    pub blocks: usize,
+    /// `[blocks, blocks of channels, parts]`.
+    pub sums: &'a mut [Sums],
     /// Whether the sums begin here, whatever they were.
     pub first: bool,
 }
@@ -386,81 +496,98 @@ pub(super) struct Outer<'a> {
 /// As [`product`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn outer(outer: Outer<'_>) {
-    let Outer { gradient, gradient_pitch, channels, positions, pairs, segment, pitch, kernel_rows, sums, first: begin } =
-        outer;
-    let steps = positions / STEP;
-    if steps == 0 || channels == 0 {
+    let Outer { gradient, gradient_pitch, pairs, step, steps, parts, blocks, sums, first: begin } = outer;
+    if sums.is_empty() {
         return;
     }
-    assert!(positions.is_multiple_of(STEP) && segment.is_multiple_of(BLOCK) && channels.is_multiple_of(BLOCK));
-    assert!(positions <= gradient_pitch && segment <= pitch);
-    assert!((channels - 1) * gradient_pitch + positions <= gradient.len());
-    assert!(kernel_rows.len() * channels * pitch <= sums.len());
-    assert!(kernel_rows.iter().all(|row| row + positions * pitch <= pairs.len()));
+    let channels = sums.len() / (blocks * parts.len());
+    assert_eq!(sums.len(), blocks * channels * parts.len());
+    assert!(steps.len() * STEP <= gradient_pitch);
+    assert!((channels * BLOCK - 1) * gradient_pitch + steps.len() * STEP <= gradient.len());
+    let furthest =
+        parts.iter().map(|(part, _)| part).max().map_or(0, |part| part + (STRIP - 1) * step + blocks * BLOCK);
+    assert!(steps.iter().all(|at| 2 * (at + furthest) <= pairs.len()));
+    assert!(parts.iter().all(|(_, seen)| seen.end <= steps.len()));
     // SAFETY: as the caller vouches.
     let _tiles = unsafe { Tiles::begin() };
     // What is multiplied together of a stretch of positions stays in the first-level cache.
-    let stretches = (0..steps).step_by(STRETCH).map(|at| (at, STRETCH.min(steps - at)));
-    let blocks = stretches.flat_map(|stretch| (0..segment).step_by(BLOCK).map(move |value| (stretch, value)));
-    for ((start, steps), value) in blocks {
+    for start in (0..steps.len()).step_by(STRETCH) {
         let begin = begin && start == 0;
-        let start = start * STEP;
-        for (row, from) in kernel_rows.iter().enumerate() {
-            for channel in (0..channels).step_by(BLOCK) {
-                let first = gradient[channel * gradient_pitch + start..].as_ptr();
-                let second = gradient[(channel + STRIP) * gradient_pitch + start..].as_ptr();
-                let inputs = pairs[from + start * pitch + 2 * value..].as_ptr();
-                let sums = sums[(row * channels + channel) * pitch + value..].as_mut_ptr();
-                // SAFETY: as asserted, there are `positions` gradients of each of 32 channels, 32 pairs of inputs from
-                // `value` on of every two positions, and 32 sums in each of 32 rows at `sums`.
-                unsafe {
-                    asm!(
-                        "test {begin}, {begin}",
-                        "jnz 3f",
-                        "tileloadd tmm0, [{sums} + {pitch}]",
-                        "tileloadd tmm1, [{sums} + {pitch} + 64]",
-                        "tileloadd tmm2, [{lower} + {pitch}]",
-                        "tileloadd tmm3, [{lower} + {pitch} + 64]",
-                        "jmp 2f",
-                        "3:",
-                        "tilezero tmm0",
-                        "tilezero tmm1",
-                        "tilezero tmm2",
-                        "tilezero tmm3",
-                        "2:",
-                        "tileloadd tmm4, [{first} + {line}]",
-                        "tileloadd tmm6, [{inputs} + {pitch}]",
-                        "tdpbf16ps tmm0, tmm4, tmm6",
-                        "tileloadd tmm7, [{inputs} + {pitch} + 64]",
-                        "tdpbf16ps tmm1, tmm4, tmm7",
-                        "tileloadd tmm5, [{second} + {line}]",
-                        "tdpbf16ps tmm2, tmm5, tmm6",
-                        "tdpbf16ps tmm3, tmm5, tmm7",
-                        "add {first}, 64",
-                        "add {second}, 64",
-                        "add {inputs}, {step}",
-                        "dec {n}",
-                        "jnz 2b",
-                        "tilestored [{sums} + {pitch}], tmm0",
-                        "tilestored [{sums} + {pitch} + 64], tmm1",
-                        "tilestored [{lower} + {pitch}], tmm2",
-                        "tilestored [{lower} + {pitch} + 64], tmm3",
-                        begin = in(reg) usize::from(begin),
-                        first = inout(reg) first => _,
-                        second = inout(reg) second => _,
-                        inputs = inout(reg) inputs => _,
-                        // A row of sums is as long as a row of pairs of bf16.
-                        pitch = in(reg) pitch * size_of::<f32>(),
-                        line = in(reg) gradient_pitch * size_of::<bf16>(),
-                        step = in(reg) STRIP * pitch * size_of::<f32>(),
-                        n = inout(reg) steps => _,
-                        sums = in(reg) sums,
-                        lower = in(reg) sums.add(STRIP * pitch),
-                        out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                        out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                        options(nostack)
-                    );
-                }
+        for (at, sums) in sums.iter_mut().enumerate() {
+            let (part, seen) = &parts[at % parts.len()];
+            let (value, channel) = (at / parts.len() / channels * BLOCK, at / parts.len() % channels * BLOCK);
+            let from = seen.start.clamp(start, steps.len().min(start + STRETCH));
+            let to = seen.end.clamp(from, steps.len().min(start + STRETCH));
+            let first = gradient[channel * gradient_pitch + from * STEP..].as_ptr();
+            let second = gradient[(channel + STRIP) * gradient_pitch + from * STEP..].as_ptr();
+            let inputs = pairs[2 * (part + value)..].as_ptr();
+            // SAFETY: as asserted, there are gradients of 32 channels at all steps, and 32 pairs of inputs from `value`
+            // on of all their positions; the sums are 32 rows of 128 bytes. Prefetching reads nothing.
+            unsafe {
+                asm!(
+                    "mov {p}, 128",
+                    "test {begin}, {begin}",
+                    "jnz 3f",
+                    "tileloadd tmm0, [{sums} + {p}]",
+                    "tileloadd tmm1, [{sums} + {p} + 64]",
+                    "tileloadd tmm2, [{sums} + {p} + 2048]",
+                    "tileloadd tmm3, [{sums} + {p} + 2112]",
+                    "jmp 2f",
+                    "3:",
+                    "tilezero tmm0",
+                    "tilezero tmm1",
+                    "tilezero tmm2",
+                    "tilezero tmm3",
+                    "2:",
+                    "test {n}, {n}",
+                    "jz 4f",
+                    "5:",
+                    "mov {p}, {n}",
+                    "shl {p}, 9",
+                    "add {p}, {sums}",
+                    "prefetcht0 [{p} + 3584]",
+                    "prefetcht0 [{p} + 3648]",
+                    "prefetcht0 [{p} + 3712]",
+                    "prefetcht0 [{p} + 3776]",
+                    "prefetcht0 [{p} + 3840]",
+                    "prefetcht0 [{p} + 3904]",
+                    "prefetcht0 [{p} + 3968]",
+                    "prefetcht0 [{p} + 4032]",
+                    "mov {p}, [{steps}]",
+                    "lea {p}, [{inputs} + 4 * {p}]",
+                    "tileloadd tmm4, [{first} + {line}]",
+                    "tileloadd tmm6, [{p} + {step}]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tileloadd tmm7, [{p} + {step} + 64]",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tileloadd tmm5, [{second} + {line}]",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    "add {first}, 64",
+                    "add {second}, 64",
+                    "add {steps}, 8",
+                    "dec {n}",
+                    "jnz 5b",
+                    "4:",
+                    "mov {p}, 128",
+                    "tilestored [{sums} + {p}], tmm0",
+                    "tilestored [{sums} + {p} + 64], tmm1",
+                    "tilestored [{sums} + {p} + 2048], tmm2",
+                    "tilestored [{sums} + {p} + 2112], tmm3",
+                    begin = in(reg) usize::from(begin),
+                    first = inout(reg) first => _,
+                    second = inout(reg) second => _,
+                    steps = inout(reg) steps[from..].as_ptr() => _,
+                    inputs = in(reg) inputs,
+                    step = in(reg) step * 2 * size_of::<bf16>(),
+                    line = in(reg) gradient_pitch * size_of::<bf16>(),
+                    n = inout(reg) to - from => _,
+                    sums = in(reg) &raw mut *sums,
+                    p = out(reg) _,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack)
+                );
             }
         }
     }

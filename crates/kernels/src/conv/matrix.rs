@@ -5,8 +5,8 @@ use std::ops::Range;
 use half::bf16;
 use rayon::prelude::*;
 
-use super::amx::{self, Finish, Outer, Product, Shifted, TILE};
-use super::unfold::{BLOCK, Correlation, Pairs, Rows, STEP, STRIP, apart};
+use super::amx::{self, Finish, Outer, Product, Shifted, Steps, TILE};
+use super::frame::{BLOCK, Correlation, Pairs, Rows, STEP, STRIP, Two, apart};
 use super::{AT_ONCE, After, Conv, Group, Groups, Input, order, pack, stretches};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
@@ -31,11 +31,10 @@ const BOTH: usize = 256 << 10;
 /// Lanes at most.
 const LANES: usize = 32;
 
-/// Weights as the tiles' columns: `[blocks, kernel rows, steps, 2, 16 pairs, 16 columns, 2]`, zeros where there are
-/// none.
+/// Weights as the tiles' columns: `[blocks, steps, 2, 16 pairs, 16 columns, 2]`, zeros where there are none.
 struct Panels {
     columns: Buffer<bf16>,
-    steps: usize,
+    steps: Steps,
     /// Columns that are no zeros behind the last: channels of all pixels that are taken for one.
     channels: usize,
 }
@@ -57,19 +56,19 @@ impl Panels {
         transposed: bool,
     ) -> Self {
         let area = place.len();
+        let from = correlation.channels;
+        let [parts, len] = correlation.parts();
+        let steps = Steps::new(parts, len / STEP);
         // From what a pixel sees to what the next one of those joined sees.
-        let next = correlation.stride[1] / pixels * correlation.channels;
-        let (from, rows) = (correlation.channels, correlation.kernel[0]);
-        let steps = correlation.segment().div_ceil(STEP);
-        // Where in a channel's row of stretches each tap begins.
+        let next = correlation.tap([0, correlation.stride[1] / pixels]);
+        // Where among the values of all parts each tap begins.
         let taps: Vec<(usize, Range<usize>)> = (0..area)
             .filter_map(|tap| {
-                let [row, column] = place[tap]?;
-                let at = row * steps * STEP + column * from;
+                let at = correlation.tap(place[tap]?);
                 Some((tap, at..at + from))
             })
             .collect();
-        let pitch = rows * steps * STEP;
+        let pitch = parts * len;
         let block_len = 2 * STRIP * pitch;
         let all = pixels * channels;
         let mut columns = Buffer::any(all.div_ceil(BLOCK) * block_len);
@@ -88,7 +87,7 @@ impl Panels {
                         let row = |output: usize| &weights[(output * conv.inputs + channel) * area..][..STRIP * area];
                         for (tap, range) in &taps {
                             let at = range.start + output;
-                            let to = ((at / STEP * 2 + half) * STRIP + at % STEP / 2) * STEP;
+                            let to = ((steps.place(at / STEP) * 2 + half) * STRIP + at % STEP / 2) * STEP;
                             let to = columns[to..].first_chunk_mut().expect("a row of a tile");
                             // SAFETY: AMX comes with the features named.
                             unsafe { order::interleave([row(output), row(output + 1)], *tap, area, to) };
@@ -115,10 +114,13 @@ impl Panels {
                 }
                 // What an earlier, wider block has left.
                 lines[lanes.len() * pitch..].fill(bf16::ZERO);
-                for (at, tile) in columns.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
-                    let (step, half) = (at / 2, at % 2);
-                    // SAFETY: AMX comes with the features named.
-                    unsafe { order::column_tile(&lines[half * STRIP * pitch + step * STEP..], pitch, tile) };
+                let tiles = columns.as_chunks_mut::<TILE>().0;
+                for step in 0..steps.len() {
+                    for half in 0..2 {
+                        let tile = &mut tiles[2 * steps.place(step) + half];
+                        // SAFETY: AMX comes with the features named.
+                        unsafe { order::column_tile(&lines[half * STRIP * pitch + step * STEP..], pitch, tile) };
+                    }
                 }
             },
         );
@@ -141,23 +143,17 @@ fn outward(conv: &Conv) -> Correlation {
 /// A group's layout, and where each of its pixels goes; groups have one of two sizes.
 struct Layout {
     rows: Rows,
-    strips: Vec<usize>,
-    kernel_rows: Vec<usize>,
+    twos: Vec<Two>,
+    parts: Vec<usize>,
     targets: Vec<u32>,
 }
 
 impl Layout {
     /// `target` gives the pixel of a group's images that an output pixel (image, y, x) is.
-    fn new(correlation: Correlation, images: usize, target: impl Fn(usize, usize, usize) -> usize) -> Self {
+    fn new(correlation: Correlation, images: usize, target: impl Fn([usize; 3]) -> usize) -> Self {
         let rows = Rows::new(correlation, images);
-        let [height, width] = correlation.out;
-        let mut targets = Vec::with_capacity(rows.pixels());
-        for y in 0..height {
-            for image in 0..images {
-                targets.extend((0..width).map(|x| target(image, y, x) as u32));
-            }
-        }
-        Self { strips: rows.strips(), kernel_rows: rows.kernel_rows(), rows, targets }
+        let targets = rows.pixels().map(|pixel| target(pixel) as u32).collect();
+        Self { twos: rows.twos(), parts: rows.parts(), targets, rows }
     }
 
     /// Multiplies the images with `panels`, on a thread whose buffer is given.
@@ -171,9 +167,9 @@ impl Layout {
         unsafe { order::fill_rows(&self.rows, images, buffer) };
         let product = Product {
             rows: buffer,
-            strips: &self.strips,
-            pixel: self.rows.pixel,
-            kernel_rows: &self.kernel_rows,
+            twos: &self.twos,
+            step: self.rows.step,
+            parts: &self.parts,
             steps: panels.steps,
             columns: &panels.columns,
             channels: panels.channels,
@@ -210,7 +206,7 @@ impl Forward {
         // SAFETY: as the caller vouches.
         let panels = unsafe { Panels::new(conv, weights, &correlation, [together, conv.outputs], &place, false) };
         let layouts = sizes.map(|images| {
-            Layout::new(correlation, images, |image, y, x| image * correlation.pixels() + y * correlation.out[1] + x)
+            Layout::new(correlation, images, |[image, y, x]| image * correlation.pixels() + y * correlation.out[1] + x)
         });
         Self { panels, outputs: conv.outputs, layouts }
     }
@@ -269,7 +265,7 @@ pub(super) unsafe fn backward(
     of_weights: Option<&[f32]>,
 ) -> Buffer {
     let pixels = conv.out_height() * conv.out_width();
-    let positions = Groups::new(conv.batch, POSITIONS.div_ceil(pixels));
+    let positions = Groups::new(conv.batch, POSITIONS.div_ceil(pixels).next_multiple_of(2));
     let into_weights = WeightGradient::new(conv, positions.sizes());
     let lanes = (conv.batch * pixels).div_ceil(LANE).clamp(1, LANES);
     let lanes = Groups::new(positions.count, positions.count.div_ceil(lanes));
@@ -372,7 +368,7 @@ impl<'a> InputGradient<'a> {
             let panels = unsafe { Panels::new(conv, weights, &correlation, [together, conv.inputs], &place, true) };
             let width = conv.width / together;
             let layouts = sizes.map(|images| {
-                Layout::new(correlation, images, |image, y, x| {
+                Layout::new(correlation, images, |[image, y, x]| {
                     (image * conv.height + first[0] + y * conv.stride) * width + first[1] + x * conv.stride
                 })
             });
@@ -433,14 +429,22 @@ struct WeightGradient<'a> {
     /// Output pixels taken for one, and the channels that they have together.
     together: usize,
     outputs: usize,
-    layouts: [(Pairs, Vec<Option<u32>>); 2],
-    pitch: usize,
+    correlation: Correlation,
+    layouts: [PairLayout; 2],
+}
+
+/// Layout of a group whose weights' gradient is made.
+struct PairLayout {
+    pairs: Pairs,
+    steps: Vec<usize>,
+    parts: Vec<(usize, Range<usize>)>,
+    pixels: Vec<Option<u32>>,
 }
 
 /// The gradient of the weights of some channels over the images so far.
 struct WeightSums {
     channels: Range<usize>,
-    /// `[kernel rows, channels in whole blocks, pitch]`.
+    /// `[blocks of values, blocks of channels, parts of the kernel, 32 channels, 32 values]`.
     values: Buffer,
     begun: bool,
     /// Inputs and gradients, for each size of groups.
@@ -450,17 +454,18 @@ struct WeightSums {
 impl<'a> WeightGradient<'a> {
     fn new(conv: &'a Conv, sizes: [usize; 2]) -> Self {
         let together = outward(conv).together(conv.outputs);
+        let correlation = outward(conv).joined(together);
         let layouts = sizes.map(|images| {
-            let pairs = Pairs::new(outward(conv).joined(together), images);
-            let pixels = pairs.pixels();
-            (pairs, pixels)
+            let pairs = Pairs::new(correlation, images);
+            PairLayout { steps: pairs.steps(), parts: pairs.parts(), pixels: pairs.pixels(), pairs }
         });
-        Self { conv, together, outputs: together * conv.outputs, pitch: layouts[0].0.pitch, layouts }
+        Self { conv, together, outputs: together * conv.outputs, correlation, layouts }
     }
 
     /// How many sums so many channels have.
     fn len(&self, channels: usize) -> usize {
-        self.conv.kernel * channels.next_multiple_of(BLOCK) * self.pitch
+        let [parts, len] = self.correlation.parts();
+        parts * channels.next_multiple_of(BLOCK) * len
     }
 
     fn sums(&self, channels: Range<usize>) -> WeightSums {
@@ -474,12 +479,11 @@ impl<'a> WeightGradient<'a> {
     ///
     /// The machine has AMX.
     unsafe fn add(&self, group: &Group, input: &[bf16], gradient: &[bf16], to: &mut WeightSums) {
-        let (pairs, pixels) = &self.layouts[group.size];
+        let PairLayout { pairs, steps, parts, pixels } = &self.layouts[group.size];
         let channels = to.channels.len().next_multiple_of(BLOCK);
-        let positions = pairs.positions();
-        let gradient_pitch = apart(positions, STEP);
+        let gradient_pitch = apart(pixels.len(), STEP);
         let (inputs, turned) = to.buffers[group.size]
-            .get_or_insert_with(|| (Buffer::any(pairs.len()), Buffer::any(channels * gradient_pitch)));
+            .get_or_insert_with(|| (Buffer::zeros(pairs.len()), Buffer::any(channels * gradient_pitch)));
         turn(self.outputs, pixels, gradient, &to.channels, turned, gradient_pitch);
         // SAFETY: as the caller vouches.
         unsafe {
@@ -487,17 +491,40 @@ impl<'a> WeightGradient<'a> {
             amx::outer(Outer {
                 gradient: turned,
                 gradient_pitch,
-                channels,
-                positions,
                 pairs: inputs,
-                segment: pairs.segment,
-                pitch: pairs.pitch,
-                kernel_rows: &pairs.kernel_rows(),
-                sums: &mut to.values,
+                step: pairs.step,
+                steps,
+                parts,
+                blocks: self.correlation.parts()[1] / BLOCK,
+                sums: amx::sums_mut(&mut to.values),
                 first: !to.begun,
             });
         }
         to.begun = true;
+    }
+
+    /// Adds what the sums of a range of channels have of one of them to `[kernel², inputs]`.
+    fn gather(&self, sums: &[f32], channel: usize, to: &mut [f32]) {
+        let Conv { inputs, outputs, kernel, stride, .. } = *self.conv;
+        let [parts, len] = self.correlation.parts();
+        let squares = sums.as_chunks::<BLOCK>().0.as_chunks::<BLOCK>().0;
+        let channels = squares.len() / (parts * len / BLOCK);
+        for (tap, to) in to.chunks_exact_mut(inputs).enumerate() {
+            for pixel in 0..self.together {
+                let lane = pixel * outputs + channel;
+                let at = self.correlation.tap([tap / kernel, tap % kernel + pixel * stride]);
+                let (part, at) = (at / len, at % len);
+                let mut done = 0;
+                while done < inputs {
+                    let (block, value) = ((at + done) / BLOCK, (at + done) % BLOCK);
+                    let square = &squares[(block * channels + lane / BLOCK) * parts + part];
+                    let sums = &square[lane % BLOCK][value..];
+                    let count = sums.len().min(inputs - done);
+                    to[done..done + count].iter_mut().zip(sums).for_each(|(to, sum)| *to += sum);
+                    done += count;
+                }
+            }
+        }
     }
 }
 
@@ -537,26 +564,18 @@ fn turn(
     }
 }
 
-/// Adds the lanes' sums, `[kernel rows, channels of the range, pitch]` of each range of each lane, and those of the
-/// pixels that were taken for one, and brings them into the weights' own order.
+/// Adds the lanes' sums, of each range of each lane, and those of the pixels that were taken for one, and brings them
+/// into the weights' own order.
 fn unpack(of: &WeightGradient<'_>, sums: &[Buffer], ranges: usize, added: Option<&[f32]>) -> Buffer {
-    let WeightGradient { conv, together, pitch, .. } = *of;
-    let Conv { inputs, outputs, kernel, stride, .. } = *conv;
+    let Conv { inputs, outputs, kernel, .. } = *of.conv;
     let mut weights = Buffer::any(outputs * inputs * kernel * kernel);
     let len = inputs * kernel * kernel;
     let turn = order::Turn::new(kernel * kernel, inputs);
     weights.par_chunks_mut(len).enumerate().for_each(|(output, weights)| {
         let (range, channel) = (output / RANGE, output % RANGE);
         let mut all = vec![0.0; kernel * kernel * inputs];
-        for (row, all) in all.chunks_exact_mut(kernel * inputs).enumerate() {
-            for sums in sums.iter().skip(range).step_by(ranges) {
-                let channels = sums.len() / (kernel * pitch);
-                for pixel in 0..together {
-                    let line = row * channels + pixel * outputs + channel;
-                    let sums = &sums[line * pitch + pixel * stride * inputs..][..kernel * inputs];
-                    all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
-                }
-            }
+        for sums in sums.iter().skip(range).step_by(ranges) {
+            of.gather(sums, channel, &mut all);
         }
         // SAFETY: AMX comes with the features named.
         unsafe { turn.run(&all, weights) };

@@ -6,7 +6,7 @@ use std::ops::Range;
 use half::bf16;
 
 use super::amx::TILE;
-use super::unfold::{Pairs, Rows, STEP, STRIP};
+use super::frame::{Pairs, Rows, STEP, STRIP};
 use crate::element::Element;
 use crate::tiles::turned;
 
