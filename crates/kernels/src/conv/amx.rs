@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use half::bf16;
 
-use super::frame::{BLOCK, FEW, STEP, STRIP, Two};
+use super::frame::{BLOCK, STEP, STRIP, Two};
 use crate::buffer::Buffer;
 use crate::norm::{Channels, Moments};
 use crate::tiles::Tiles;
@@ -43,11 +43,14 @@ pub(super) struct Steps {
 }
 
 impl Steps {
+    /// Steps whose columns, 2 KiB each, the first-level cache holds from one pair of strips to the next, with the rows.
+    const FEW: usize = 18;
+
     /// Steps at a time of more: half of the cache for their columns.
     const CHUNK: usize = 12;
 
     pub(super) fn new(parts: usize, each: usize) -> Self {
-        let chunk = if parts * each <= FEW { each } else { Self::CHUNK / parts };
+        let chunk = if parts * each <= Self::FEW { each } else { Self::CHUNK / parts };
         Self { parts, each, chunk: chunk.clamp(1, each.max(1)) }
     }
 

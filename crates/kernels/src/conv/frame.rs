@@ -16,9 +16,6 @@ pub(super) const STEP: usize = 32;
 /// Values of two strips.
 pub(super) const BLOCK: usize = 2 * STRIP;
 
-/// Steps whose columns, 2 KiB each, the first-level cache holds from one pair of strips to the next, with the rows.
-pub(super) const FEW: usize = 18;
-
 /// Which source pixels a correlation reads: output pixel (y, x) sees at (row, column) of its kernel the source pixel
 /// (start + stride · y + row, start + stride · x + column), or zeros where there is none.
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +73,7 @@ impl Correlation {
     /// Whether each tap of the kernel is taken by itself, its channels filled up to whole steps. Else what a row of the
     /// kernel sees is taken as one stretch, which wastes less where channels are few, but needs rows of whole strips.
     pub(super) fn by_tap(&self) -> bool {
-        let many = self.channels.is_multiple_of(STEP) && self.kernel[0] * self.kernel[1] * self.channels > FEW * STEP;
-        many || !self.out[1].is_multiple_of(STRIP)
+        self.channels.is_multiple_of(STEP) || !self.out[1].is_multiple_of(STRIP)
     }
 
     /// How many parts of the kernel are taken one after the other, and how many values each has, in whole steps.
@@ -200,8 +196,7 @@ impl Frame {
         let Correlation { size, channels, .. } = self.correlation;
         let [rows, columns] = &self.slots;
         // What follows each other in the image and in the frame alike is put at once.
-        let follow =
-            self.side == 1 && self.pitch == channels && columns.iter().enumerate().all(|(at, slot)| slot.0 == at);
+        let follow = self.side == 1 && self.pitch == channels && self.correlation.sorted_by(1) == 1;
         let before = columns.iter().take_while(|(_, column)| column.is_none()).count();
         let inside = columns.iter().filter_map(|&(_, column)| column);
         let (first, inside) = (inside.clone().next().unwrap_or(0), inside.count());

@@ -1,6 +1,7 @@
 //! Convolution of bf16 as products of matrices in tiles.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use half::bf16;
 use rayon::prelude::*;
@@ -305,7 +306,7 @@ pub(super) unsafe fn backward(
                     // SAFETY: as the caller vouches.
                     unsafe { into_weights.add(&group, input, from, &mut sums) };
                 }
-                sums.values
+                into_weights.done(sums)
             })
             .collect();
         return unpack(&into_weights, &sums, 1, of_weights);
@@ -341,7 +342,7 @@ pub(super) unsafe fn backward(
             // SAFETY: as the caller vouches.
             unsafe { into_weights.add(&group, input, gradient, &mut sums) };
         }
-        sums.values
+        into_weights.done(sums)
     });
     let sums: Vec<Buffer> = units.collect();
     unpack(&into_weights, &sums, ranges, of_weights)
@@ -431,7 +432,12 @@ struct WeightGradient<'a> {
     outputs: usize,
     correlation: Correlation,
     layouts: [PairLayout; 2],
+    /// Memory of sums that are done.
+    idle: Mutex<Vec<Laid>>,
 }
+
+/// Inputs and gradients of a group laid out, for each size of groups; inputs in frames of zeros that stay.
+type Laid = [Option<(Buffer<bf16>, Buffer<bf16>)>; 2];
 
 /// Layout of a group whose weights' gradient is made.
 struct PairLayout {
@@ -447,8 +453,7 @@ struct WeightSums {
     /// `[blocks of values, blocks of channels, parts of the kernel, 32 channels, 32 values]`.
     values: Buffer,
     begun: bool,
-    /// Inputs and gradients, for each size of groups.
-    buffers: [Option<(Buffer<bf16>, Buffer<bf16>)>; 2],
+    laid: Laid,
 }
 
 impl<'a> WeightGradient<'a> {
@@ -459,7 +464,7 @@ impl<'a> WeightGradient<'a> {
             let pairs = Pairs::new(correlation, images);
             PairLayout { steps: pairs.steps(), parts: pairs.parts(), pixels: pairs.pixels(), pairs }
         });
-        Self { conv, together, outputs: together * conv.outputs, correlation, layouts }
+        Self { conv, together, outputs: together * conv.outputs, correlation, layouts, idle: Mutex::default() }
     }
 
     /// How many sums so many channels have.
@@ -470,7 +475,14 @@ impl<'a> WeightGradient<'a> {
 
     fn sums(&self, channels: Range<usize>) -> WeightSums {
         let values = Buffer::any(self.len(channels.len()));
-        WeightSums { channels, values, begun: false, buffers: Default::default() }
+        let laid = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        WeightSums { channels, values, begun: false, laid: laid.unwrap_or_default() }
+    }
+
+    /// The sums, when no group is left.
+    fn done(&self, sums: WeightSums) -> Buffer {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sums.laid);
+        sums.values
     }
 
     /// Adds that of a group, given its input and the gradient of its outputs.
@@ -480,9 +492,9 @@ impl<'a> WeightGradient<'a> {
     /// The machine has AMX.
     unsafe fn add(&self, group: &Group, input: &[bf16], gradient: &[bf16], to: &mut WeightSums) {
         let PairLayout { pairs, steps, parts, pixels } = &self.layouts[group.size];
-        let channels = to.channels.len().next_multiple_of(BLOCK);
+        let channels = self.outputs.min(RANGE).next_multiple_of(BLOCK);
         let gradient_pitch = apart(pixels.len(), STEP);
-        let (inputs, turned) = to.buffers[group.size]
+        let (inputs, turned) = to.laid[group.size]
             .get_or_insert_with(|| (Buffer::zeros(pairs.len()), Buffer::any(channels * gradient_pitch)));
         turn(self.outputs, pixels, gradient, &to.channels, turned, gradient_pitch);
         // SAFETY: as the caller vouches.
