@@ -26,8 +26,11 @@ const RANGE: usize = 128;
 /// Positions of a lane of images, whose sums are kept apart so that lanes can be computed side by side.
 const LANE: usize = 4096;
 
+/// Lanes of so few positions at most: of more positions, lanes twice as long have fewer sums to be written and added.
+const SHORT_LANES: usize = 8;
+
 /// Bytes of the weights' sums up to which both gradients are made of a group in turn.
-const BOTH: usize = 256 << 10;
+const BOTH: usize = 640 << 10;
 
 /// Lanes at most.
 const LANES: usize = 32;
@@ -268,7 +271,8 @@ pub(super) unsafe fn backward(
     let pixels = conv.out_height() * conv.out_width();
     let positions = Groups::new(conv.batch, POSITIONS.div_ceil(pixels).next_multiple_of(2));
     let into_weights = WeightGradient::new(conv, positions.sizes());
-    let lanes = (conv.batch * pixels).div_ceil(LANE).clamp(1, LANES);
+    let lanes = (conv.batch * pixels).div_ceil(LANE);
+    let lanes = lanes.div_ceil(2).max(lanes.min(SHORT_LANES)).clamp(1, LANES);
     let lanes = Groups::new(positions.count, positions.count.div_ceil(lanes));
     // Nothing is written, and no image has values, where the input's gradient is not wanted.
     let (wanted, result, in_image) = match of_input {
