@@ -918,6 +918,13 @@ fn what_a_buffer_held_before_does_not_matter() {
         same(40, [5, 7], [33, 65], 3, 2),
         same(40, [5, 7], [33, 65], 3, 1),
         same(9, [5, 7], [133, 165], 3, 1),
+        // Rows of whole strips, and pixels that no tap sees.
+        same(3, [32, 32], [16, 40], 1, 2),
+        same(3, [32, 32], [32, 20], 1, 2),
+        same(3, [32, 32], [5, 40], 3, 2),
+        same(1, [16, 16], [160, 20], 3, 1),
+        same(5, [8, 8], [224, 40], 3, 1),
+        same(3, [9, 9], [3, 5], 2, 3),
     ] {
         let input: Vec<bf16> = stored(1, conv.batch * conv.in_image());
         let weights = noise(2, conv.outputs * conv.inputs * conv.kernel * conv.kernel);

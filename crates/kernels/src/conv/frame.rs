@@ -111,10 +111,12 @@ impl Correlation {
         if axis == 1 && !self.by_tap() { 1 } else { self.stride[axis] }
     }
 
-    /// Every slot that is seen, and the source row or column in it where it is in the image.
+    /// Every slot that is seen, and the source row or column in it where it is in the image. The last step of a stretch
+    /// sees, times zero, what follows it, which may be any slot.
     fn slots(&self, axis: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
-        let seen = (0..self.seen(axis)).filter(move |at| at % self.sorted_by(axis) < self.kernel[axis]);
-        seen.map(move |at| {
+        let by_tap = self.by_tap();
+        let seen = move |at: &usize| !by_tap || at % self.stride[axis] < self.kernel[axis];
+        (0..self.seen(axis)).filter(seen).map(move |at| {
             let source = usize::try_from(self.start[axis] + at as isize).ok().filter(|&at| at < self.size[axis]);
             (self.slot(axis, at), source)
         })
