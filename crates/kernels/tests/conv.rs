@@ -375,6 +375,15 @@ fn convolution_of_the_shapes_that_encoders_use_and_of_odd_ones() {
         same(1, [1, 16], [192, 40], 3, 1),
         same(2, [6, 32], [96, 17], 3, 2),
         same(1, [48, 48], [3, 20], 3, 1),
+        // Turns of several steps, the last one short; rows of a strip and a few pixels.
+        same(2, [16, 16], [208, 40], 3, 1),
+        same(1, [1, 16], [208, 40], 3, 1),
+        same(2, [4, 4], [640, 33], 1, 1),
+        same(2, [28, 28], [3, 16], 3, 1),
+        same(3, [28, 28], [1, 20], 3, 1),
+        same(3, [20, 28], [16, 16], 3, 1),
+        same(1, [21, 21], [3, 9], 7, 2),
+        same(1, [66, 32], [96, 40], 3, 1),
         // Images side by side, with steps of many channels.
         same(9, [4, 4], [224, 40], 3, 1),
         same(5, [3, 8], [160, 24], 3, 2),
@@ -707,9 +716,12 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
 }
 
 fn threads_do_not_matter<T: Element>() {
-    for conv in
-        [same(137, [8, 8], [5, 20], 3, 1), same(137, [8, 8], [16, 20], 3, 1), same(150, [8, 8], [130, 129], 3, 1)]
-    {
+    for conv in [
+        same(137, [8, 8], [5, 20], 3, 1),
+        same(137, [8, 8], [16, 20], 3, 1),
+        same(150, [8, 8], [130, 129], 3, 1),
+        same(70, [32, 32], [16, 32], 3, 2),
+    ] {
         threads_do_not_matter_to::<T>(&conv);
     }
 }
@@ -925,6 +937,9 @@ fn what_a_buffer_held_before_does_not_matter() {
         same(1, [16, 16], [160, 20], 3, 1),
         same(5, [8, 8], [224, 40], 3, 1),
         same(3, [9, 9], [3, 5], 2, 3),
+        same(3, [28, 28], [3, 16], 3, 1),
+        same(3, [28, 28], [16, 16], 3, 1),
+        same(1, [21, 21], [3, 9], 7, 2),
     ] {
         let input: Vec<bf16> = stored(1, conv.batch * conv.in_image());
         let weights = noise(2, conv.outputs * conv.inputs * conv.kernel * conv.kernel);

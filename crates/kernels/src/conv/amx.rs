@@ -14,6 +14,9 @@ use crate::tiles::Tiles;
 /// Steps of positions that a gradient of weights is summed over at a time.
 const STRETCH: usize = 8;
 
+/// Pairs of strips whose sums are kept from turn to turn: more would not stay in the second-level cache.
+const KEPT: usize = 64;
+
 /// Values of a tile.
 pub(super) const TILE: usize = STRIP * STEP;
 
@@ -125,6 +128,28 @@ impl Shifted {
 }
 
 impl Finish<'_> {
+    /// [Takes](Self::take) the sums of two strips, a first one of fewer rows than it could have by itself.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::take`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    #[inline]
+    unsafe fn take_two(&mut self, channels: usize, first: usize, two: &Two, targets: &[u32], sums: &Sums) {
+        let targets = &targets[two.targets.clone()];
+        let start = two.targets.start == 0;
+        // SAFETY: as the caller vouches.
+        unsafe {
+            if two.first == STRIP {
+                self.take(channels, first, targets, start, sums);
+            } else {
+                let (one, other) = targets.split_at(two.first);
+                self.take(channels, first, one, start, sums);
+                self.take(channels, first, other, false, &sums[STRIP..]);
+            }
+        }
+    }
+
     /// Takes the sums of a block of channels from `first` on, of the pixels at `targets`; `start` says that no pixels
     /// came before.
     ///
@@ -133,7 +158,7 @@ impl Finish<'_> {
     /// The machine has the features named.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     #[inline]
-    unsafe fn take(&mut self, channels: usize, first: usize, targets: &[u32], start: bool, sums: &Sums) {
+    unsafe fn take(&mut self, channels: usize, first: usize, targets: &[u32], start: bool, sums: &[[f32; BLOCK]]) {
         let lanes = Lanes::new(channels - first);
         let rows = targets.iter().map(|&target| target as usize * channels + first).zip(sums);
         // SAFETY: as the caller vouches; `Lanes` keep to the channels there are.
@@ -367,22 +392,24 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     let furthest = parts.iter().max().map_or(0, |part| part + (STRIP - 1) * step + steps.each * STEP);
     assert!(twos.iter().flat_map(|two| two.strips).all(|strip| strip + furthest <= rows.len()));
     assert!(twos.iter().all(|two| two.targets.len() <= 2 * STRIP && two.parts.end <= parts.len()));
-    // What a block has given is finished only when the next is under way, so that the processor can do both at once.
-    // Where sums are taken up again, each pair of strips has its own.
-    let several = steps.turns() > 1;
+    // What a pair of strips has given is finished only when the next is under way, so that the processor can do both at
+    // once: there is a place more than are in use. Where sums are taken up again, some pairs take all turns together.
+    let turns = steps.turns();
+    let kept = if turns > 1 { twos.len().clamp(1, KEPT) } else { 1 };
     let mut both = Both([[[0.0; BLOCK]; BLOCK]; 2]);
-    let mut all = (several && twos.len() > 1).then(|| Buffer::any(twos.len() * BLOCK * BLOCK));
-    let in_turn = all.is_none();
+    let mut all = (kept > 1).then(|| Buffer::any((kept + 1) * BLOCK * BLOCK));
     let sums = all.as_deref_mut().map_or(&mut both.0[..], sums_mut);
-    let mut last = None::<(usize, usize, usize)>;
+    let mut last = None::<(usize, &Two, usize)>;
     // SAFETY: as the caller vouches.
     let _tiles = unsafe { Tiles::begin() };
-    for block in 0..blocks {
-        for turn in 0..steps.turns() {
+    let together = (0..blocks).flat_map(|block| twos.chunks(kept).map(move |twos| (block, twos)));
+    for (block, twos) in together {
+        let free = last.map_or(0, |(_, _, at)| at + 1);
+        for turn in 0..turns {
             let now = steps.of_turn(turn);
             let columns = &columns[block * block_len + steps.parts * now.start * 2 * TILE..];
             for (index, two) in twos.iter().enumerate() {
-                let at = if in_turn { (block * twos.len() + index) % 2 } else { index };
+                let at = if free + index < sums.len() { free + index } else { free + index - sums.len() };
                 let [first, second] = two.strips.map(|strip| rows[strip + now.start * STEP..].as_ptr());
                 let parts = &parts[two.parts.clone()];
                 let columns = columns[two.parts.start * now.len() * 2 * TILE..].as_ptr();
@@ -446,7 +473,7 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
                 // SAFETY: the assertions keep every row of both strips within `rows`, and as many columns as the parts
                 // have steps follow `columns`; the sums hold 32 rows of 128 bytes. Prefetching reads nothing.
                 unsafe {
-                    match (channels - block * BLOCK > STRIP, turn, several) {
+                    match (channels - block * BLOCK > STRIP, turn, turns > 1) {
                         (false, 0, false) => multiply!(1, zero, nothing_ahead),
                         (false, 0, true) => multiply!(1, zero, ahead),
                         (false, _, _) => multiply!(1, load, ahead),
@@ -455,19 +482,17 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
                         (true, _, _) => multiply!(2, load, ahead),
                     }
                 }
-                let done = (turn + 1 == steps.turns()).then_some((block, index, at));
-                if let Some((block, index, at)) = std::mem::replace(&mut last, done) {
-                    let targets = &targets[twos[index].targets.clone()];
+                let done = (turn + 1 == turns).then_some((block, two, at));
+                if let Some((block, two, at)) = std::mem::replace(&mut last, done) {
                     // SAFETY: as the caller vouches.
-                    unsafe { finish.take(channels, block * BLOCK, targets, index == 0, &sums[at]) };
+                    unsafe { finish.take_two(channels, block * BLOCK, two, targets, &sums[at]) };
                 }
             }
         }
     }
-    if let Some((block, index, at)) = last {
-        let targets = &targets[twos[index].targets.clone()];
+    if let Some((block, two, at)) = last {
         // SAFETY: as the caller vouches.
-        unsafe { finish.take(channels, block * BLOCK, targets, index == 0, &sums[at]) };
+        unsafe { finish.take_two(channels, block * BLOCK, two, targets, &sums[at]) };
     }
 }
 

@@ -1,7 +1,9 @@
 //! Images laid out so that what neighbouring outputs see of them are rows of a matrix, or columns.
 //!
-//! A tile has 16 of either, evenly apart. Where rows of outputs are whole strips of 16, those follow each other; else
-//! images lie side by side, pixel by pixel, and neighbours are the same pixel of one image and the next.
+//! A tile has 16 of either, evenly apart. Images lie side by side, pixel by pixel, so that neighbours are the same pixel
+//! of one image and the next, and then the next pixel: however short a row, together they fill strips of 16, and what a
+//! tap of the kernel sees is a shift of all. Where channels are few, images follow each other instead, and what a row of
+//! the kernel sees is one stretch.
 
 use std::ops::Range;
 
@@ -71,18 +73,18 @@ impl Correlation {
     }
 
     /// Whether each tap of the kernel is taken by itself, its channels filled up to whole steps. Else what a row of the
-    /// kernel sees is taken as one stretch, which wastes less where channels are few, but needs rows of whole strips.
+    /// kernel sees is taken as one stretch, each image's rows filled up to whole strips: where channels are few, less.
     pub(super) fn by_tap(&self) -> bool {
-        self.channels.is_multiple_of(STEP) || !self.out[1].is_multiple_of(STRIP)
+        let ([_, columns], [_, width]) = (self.kernel, self.out);
+        let taps = width * columns * self.channels.next_multiple_of(STEP);
+        let stretch = width.next_multiple_of(STRIP) * (columns * self.channels).next_multiple_of(STEP);
+        self.channels.is_multiple_of(STEP) || taps <= stretch
     }
 
     /// How many parts of the kernel are taken one after the other, and how many values each has, in whole steps.
     pub(super) fn parts(&self) -> [usize; 2] {
-        let [rows, columns] = self.kernel;
-        match self.by_tap() {
-            true => [rows * columns, self.channels.next_multiple_of(STEP)],
-            false => [rows * columns.min(1), (columns * self.channels).next_multiple_of(STEP)],
-        }
+        let len = if self.by_tap() { self.channels } else { self.kernel[1] * self.channels };
+        [self.kernel[0] * self.parts_of_row(), len.next_multiple_of(STEP)]
     }
 
     /// Where among the values of all parts those of a tap begin.
@@ -111,15 +113,20 @@ impl Correlation {
         if axis == 1 && !self.by_tap() { 1 } else { self.stride[axis] }
     }
 
-    /// Every slot that is seen, and the source row or column in it where it is in the image. The last step of a stretch
-    /// sees, times zero, what follows it, which may be any slot.
+    /// Every slot that is read, and the source row or column in it where it is in the image and seen by a tap. By tap
+    /// only what taps see is read; the last step of a stretch reads, times zero, what follows it.
     fn slots(&self, axis: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
         let by_tap = self.by_tap();
-        let seen = move |at: &usize| !by_tap || at % self.stride[axis] < self.kernel[axis];
-        (0..self.seen(axis)).filter(seen).map(move |at| {
-            let source = usize::try_from(self.start[axis] + at as isize).ok().filter(|&at| at < self.size[axis]);
-            (self.slot(axis, at), source)
+        let seen = move |at: usize| at % self.sorted_by(axis) < self.kernel[axis];
+        (0..self.seen(axis)).filter(move |&at| !by_tap || seen(at)).map(move |at| {
+            let source = usize::try_from(self.start[axis] + at as isize).ok();
+            (self.slot(axis, at), source.filter(|&source| source < self.size[axis] && seen(at)))
         })
+    }
+
+    /// The parts that a row of the kernel has.
+    fn parts_of_row(&self) -> usize {
+        if self.by_tap() { self.kernel[1] } else { self.kernel[1].min(1) }
     }
 
     /// The rows of the kernel of which output row `y` sees a row of the image.
@@ -145,11 +152,11 @@ struct Frame {
 }
 
 impl Frame {
-    /// `line` values are a line of the cache.
-    fn new(correlation: Correlation, units: usize, line: usize) -> Self {
+    /// `cache_line` values are a line of the cache.
+    fn new(correlation: Correlation, units: usize, cache_line: usize) -> Self {
         let channels = correlation.channels;
         let (side, pitch) = match correlation.by_tap() {
-            true => (units.max(1), apart(channels.next_multiple_of(STEP), line)),
+            true => (units.max(1), apart(channels.next_multiple_of(STEP), cache_line)),
             false => (1, channels),
         };
         let slots = [0, 1].map(|axis| correlation.slots(axis).collect());
@@ -175,19 +182,19 @@ impl Frame {
 
     /// How far from an output position what each [part](Correlation::parts) of the kernel sees begins.
     fn parts(&self) -> Vec<usize> {
-        let [rows, columns] = self.correlation.kernel;
-        let columns = if self.correlation.by_tap() { columns } else { columns.min(1) };
+        let (rows, columns) = (self.correlation.kernel[0], self.correlation.parts_of_row());
         let slot = |axis, at| self.correlation.slot(axis, at);
         (0..rows).flat_map(|row| (0..columns).map(move |column| self.at(0, slot(0, row), slot(1, column)))).collect()
     }
 
-    /// Every row of output positions that follow each other evenly: its output row, and its first unit.
-    fn lines(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+    /// Every run of output positions that follow each other evenly, and may be a strip: its output row, and its first
+    /// unit.
+    fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         (0..self.correlation.out[0]).flat_map(|y| (0..self.units).step_by(self.side).map(move |unit| (y, unit)))
     }
 
-    /// Positions of such a row.
-    fn line(&self) -> usize {
+    /// Positions of a run.
+    fn run(&self) -> usize {
         self.correlation.out[1] * self.side
     }
 
@@ -203,19 +210,19 @@ impl Frame {
         let inside = columns.iter().filter_map(|&(_, column)| column);
         let (first, inside) = (inside.clone().next().unwrap_or(0), inside.count());
         let seen = self.correlation.seen(1);
-        let line = seen * self.side * self.pitch;
+        let row_len = seen * self.side * self.pitch;
         let frame = self.at(self.side, 0, 0);
         let [from, to] = [before, before + inside].map(|column| column * channels);
         for &(slot, row) in rows {
-            let line = |around: usize| around * frame + slot * line..around * frame + (slot + 1) * line;
+            let place = |around: usize| around * frame + slot * row_len..around * frame + (slot + 1) * row_len;
             let Some(row) = row else {
-                (0..self.units / self.side).for_each(|around| put(line(around), None));
+                (0..self.units / self.side).for_each(|around| put(place(around), None));
                 continue;
             };
             let row = row * size[1] * channels;
             if follow {
                 for unit in 0..self.units {
-                    let Range { start, end } = line(unit);
+                    let Range { start, end } = place(unit);
                     put(start..start + from, None);
                     put(start + from..start + to, Some((unit, row + first * channels)));
                     put(start + to..end, None);
@@ -223,7 +230,7 @@ impl Frame {
                 continue;
             }
             for unit in 0..self.units {
-                let start = line(unit / self.side).start + unit % self.side * self.pitch;
+                let start = place(unit / self.side).start + unit % self.side * self.pitch;
                 for &(slot, column) in columns {
                     let start = start + slot * self.side * self.pitch;
                     let end = start + channels;
@@ -237,19 +244,21 @@ impl Frame {
     }
 }
 
-/// At least `len`, an odd number of cache lines of `line` values where they are many: rows that far apart do not compete
-/// for the same few places in the cache, as they would a power of two apart.
-pub(super) fn apart(len: usize, line: usize) -> usize {
-    let lines = len.div_ceil(line);
-    if lines < 4 { lines * line } else { (lines | 1) * line }
+/// At least `len`, an odd number of cache lines of so many values where they are many: rows that far apart do not
+/// compete for the same few places in the cache, as they would a power of two apart.
+pub(super) fn apart(len: usize, cache_line: usize) -> usize {
+    let lines = len.div_ceil(cache_line);
+    if lines < 4 { lines * cache_line } else { (lines | 1) * cache_line }
 }
 
 /// Two strips of rows, or one twice, that are multiplied together.
 pub(super) struct Two {
     /// Where each begins.
     pub strips: [usize; 2],
-    /// Which of the output pixels their rows are.
+    /// Which of the output pixels their rows are: of the first strip, then of the second.
     pub targets: Range<usize>,
+    /// Rows of the first.
+    pub first: usize,
     /// The parts of the kernel that see more than zeros.
     pub parts: Range<usize>,
 }
@@ -285,41 +294,38 @@ impl Rows {
     pub(super) fn pixels(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
         let side = self.frame.side;
         self.frame
-            .lines()
-            .flat_map(move |(y, unit)| (0..self.frame.line()).map(move |at| [unit + at % side, y, at / side]))
+            .runs()
+            .flat_map(move |(y, unit)| (0..self.frame.run()).map(move |at| [unit + at % side, y, at / side]))
     }
 
     /// All strips by twos.
     pub(super) fn twos(&self) -> Vec<Two> {
-        let line = self.frame.line();
+        let Frame { correlation, .. } = &self.frame;
+        let run = self.frame.run();
         // Where nothing is seen, nothing is laid out.
-        let nothing = self.frame.correlation.kernel.contains(&0);
-        let strips: Vec<(usize, usize, usize)> = self
-            .frame
-            .lines()
-            .flat_map(|(y, unit)| {
-                let start = self.frame.at(unit, y, 0);
-                let place = move |at: usize| if nothing { 0 } else { start + at * self.step };
-                (0..line).step_by(STRIP).map(move |at| (place(at), y, STRIP.min(line - at)))
-            })
-            .collect();
-        // Where rows are no whole strips, no two of different rows are taken together: only a last one may be short.
-        let run = if line.is_multiple_of(STRIP) { strips.len() } else { line.div_ceil(STRIP) };
-        let [parts, _] = self.frame.correlation.parts();
-        let [rows, _] = self.frame.correlation.kernel;
+        let nothing = correlation.kernel.contains(&0);
+        let strips = self.frame.runs().flat_map(|(y, unit)| {
+            let start = self.frame.at(unit, y, 0);
+            let place = move |at: usize| if nothing { 0 } else { start + at * self.step };
+            (0..run).step_by(STRIP).map(move |at| (place(at), y, STRIP.min(run - at)))
+        });
+        let strips: Vec<(usize, usize, usize)> = strips.collect();
         let mut done = 0;
-        let twos = strips.chunks(run.max(1)).flat_map(|run| run.chunks(2));
-        twos.map(|two| {
+        let twos = strips.chunks(2).map(|two| {
             let (first, last) = (two[0], two[two.len() - 1]);
             let pixels = two.iter().map(|&(_, _, rows)| rows).sum::<usize>();
-            let seen =
-                two.iter().map(|&(_, y, _)| self.frame.correlation.rows_inside(y)).filter(|seen| !seen.is_empty());
+            let seen = two.iter().map(|&(_, y, _)| correlation.rows_inside(y)).filter(|seen| !seen.is_empty());
             let seen = seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0);
-            let each = parts.checked_div(rows).unwrap_or(0);
+            let each = correlation.parts_of_row();
             done += pixels;
-            Two { strips: [first.0, last.0], targets: done - pixels..done, parts: seen.start * each..seen.end * each }
-        })
-        .collect()
+            Two {
+                strips: [first.0, last.0],
+                targets: done - pixels..done,
+                first: first.2,
+                parts: seen.start * each..seen.end * each,
+            }
+        });
+        twos.collect()
     }
 
     /// Lays out `images`, with zeros for what is outside of them.
@@ -336,7 +342,7 @@ impl Rows {
                 None => to.fill(bf16::ZERO),
             }
         });
-        // A last step reads beyond the last row, times zero.
+        // A last step reads beyond the last row, times zero, and a short strip for rows that nobody wants.
         to[self.frame.len()..].fill(bf16::ZERO);
     }
 }
@@ -367,7 +373,7 @@ impl Pairs {
         let correlation = self.frame.correlation;
         let parts = self.frame.parts();
         let of_row = self.steps().len().checked_div(correlation.out[0]).unwrap_or(0);
-        let each = parts.len().checked_div(correlation.kernel[0]).unwrap_or(0).max(1);
+        let each = correlation.parts_of_row().max(1);
         let seen = |row: usize| {
             let mut inside = (0..correlation.out[0]).filter(|&y| correlation.rows_inside(y).contains(&row));
             let first = inside.next();
@@ -378,23 +384,26 @@ impl Pairs {
 
     /// Where each step of positions begins, in pairs.
     pub(super) fn steps(&self) -> Vec<usize> {
-        let line = self.frame.line();
+        let line = self.frame.run();
         let steps = |(y, unit)| {
             let start = self.frame.at(unit, y, 0);
             (0..line).step_by(STRIP).map(move |at| start + at * self.step)
         };
-        self.frame.lines().flat_map(steps).collect()
+        self.frame.runs().flat_map(steps).collect()
     }
 
     /// Lays out `images`, among zeros that are there. `in_turn` writes the values of two equally long slices in turn.
     #[inline(always)]
     pub(super) fn fill(&self, images: &[bf16], to: &mut [bf16], in_turn: impl Fn(&[bf16], &[bf16], &mut [bf16])) {
         let image = self.frame.correlation.image();
-        let zeros = vec![bf16::ZERO; if self.images.is_multiple_of(2) { 0 } else { image }];
+        let zeros =
+            vec![bf16::ZERO; if self.images.is_multiple_of(2) { 0 } else { image / self.frame.correlation.size[0] }];
         self.frame.fill(|at, from| {
             let Some((unit, from)) = from else { return };
-            let image_of = |index: usize| if index < self.images { &images[index * image..] } else { &zeros };
-            let [first, second] = [2 * unit, 2 * unit + 1].map(|index| &image_of(index)[from..][..at.len()]);
+            let [first, second] = [2 * unit, 2 * unit + 1].map(|index| match index < self.images {
+                true => &images[index * image + from..][..at.len()],
+                false => &zeros[..at.len()],
+            });
             in_turn(first, second, &mut to[2 * at.start..2 * at.end]);
         });
     }
@@ -404,8 +413,8 @@ impl Pairs {
         let [height, width] = self.frame.correlation.out;
         let side = self.frame.side;
         let mut pixels = Vec::new();
-        for (y, unit) in self.frame.lines() {
-            for at in 0..self.frame.line() {
+        for (y, unit) in self.frame.runs() {
+            for at in 0..self.frame.run() {
                 for image in 0..2 {
                     let image = 2 * (unit + at % side) + image;
                     let pixel = (image * height + y) * width + at / side;
@@ -415,5 +424,137 @@ impl Pairs {
             pixels.resize(pixels.len().next_multiple_of(STEP), None);
         }
         pixels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A convolution's correlation, with neighbouring pixels of `outputs` taken for one where that is done.
+    fn correlation(
+        size: [usize; 2],
+        [channels, outputs]: [usize; 2],
+        [kernel, stride]: [usize; 2],
+        padding: usize,
+    ) -> Correlation {
+        let out = size.map(|size| (size + 2 * padding - kernel) / stride + 1);
+        let start = [-(padding as isize); 2];
+        let correlation = Correlation { size, channels, kernel: [kernel; 2], stride: [stride; 2], start, out };
+        correlation.joined(correlation.together(outputs))
+    }
+
+    fn correlations() -> Vec<Correlation> {
+        let mut all = Vec::new();
+        for size in [[1, 1], [4, 4], [5, 8], [3, 16], [6, 28], [2, 32], [9, 33]] {
+            for channels in [[1, 16], [3, 8], [16, 16], [20, 40], [32, 32], [48, 16], [160, 40]] {
+                for (kernel, stride, padding) in [(1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (2, 3, 0), (7, 2, 3)] {
+                    if size.iter().all(|size| size + 2 * padding >= kernel) {
+                        all.push(correlation(size, channels, [kernel, stride], padding));
+                    }
+                }
+            }
+        }
+        // Of a step of two pixels, what its outputs' gradients reach: some input pixels by fewer taps, or none.
+        all.push(Correlation { kernel: [1, 2], start: [0, 0], ..correlation([4, 8], [32, 32], [1, 1], 0) });
+        all.push(Correlation { kernel: [1, 0], start: [0, 0], ..correlation([4, 16], [24, 32], [1, 1], 0) });
+        all
+    }
+
+    /// Small whole numbers, which bf16 has exactly, of a group of images.
+    fn images(correlation: &Correlation, count: usize) -> Vec<bf16> {
+        (0..count * correlation.image()).map(|at| bf16::from_f32((at * 31 % 251 + 1) as f32)).collect()
+    }
+
+    /// What output pixel (image, y, x) sees as value `value` of part `part`: nothing where no weight is.
+    fn seen(of: &Correlation, images: &[bf16], [image, y, x]: [usize; 3], part: usize, value: usize) -> Option<bf16> {
+        let (row, column, channel) = match of.by_tap() {
+            true => (part / of.kernel[1], part % of.kernel[1], value),
+            false => (part, value / of.channels, value % of.channels),
+        };
+        if column >= of.kernel[1] || channel >= of.channels {
+            return None;
+        }
+        let place = |axis: usize, out: usize, at: usize| {
+            let source = usize::try_from(of.start[axis] + (out * of.stride[axis] + at) as isize).ok()?;
+            (source < of.size[axis]).then_some(source)
+        };
+        let pixel = place(0, y, row).zip(place(1, x, column));
+        Some(
+            pixel.map_or(bf16::ZERO, |(y, x)| {
+                images[((image * of.size[0] + y) * of.size[1] + x) * of.channels + channel]
+            }),
+        )
+    }
+
+    #[test]
+    fn rows_are_what_pixels_see() {
+        for of in correlations() {
+            for count in [0, 1, 2, 5] {
+                let images = images(&of, count);
+                let rows = Rows::new(of, count);
+                let mut laid = vec![bf16::NAN; rows.len()];
+                rows.fill(&images, &mut laid);
+                let (parts, pixels, [count, len]) = (rows.parts(), rows.pixels().collect::<Vec<_>>(), of.parts());
+                assert_eq!(parts.len(), count);
+                let twos = rows.twos();
+                let targets: Vec<usize> = twos.iter().flat_map(|two| two.targets.clone()).collect();
+                assert_eq!(targets, (0..pixels.len()).collect::<Vec<_>>(), "{of:?}: every pixel once");
+                for two in &twos {
+                    for (at, target) in two.targets.clone().enumerate() {
+                        let (strip, row) = if at < two.first { (0, at) } else { (1, at - two.first) };
+                        assert!(row < STRIP);
+                        for (part, offset) in parts.iter().enumerate() {
+                            for value in 0..len {
+                                let expected = seen(&of, &images, pixels[target], part, value);
+                                let found = laid[two.strips[strip] + row * rows.step + offset + value];
+                                if two.parts.contains(&part) {
+                                    assert!(found.is_finite() && expected.is_none_or(|value| value == found), "{of:?}");
+                                } else {
+                                    assert!(expected.is_none_or(|value| value == bf16::ZERO), "{of:?}: left out");
+                                }
+                            }
+                        }
+                    }
+                    // Rows that nobody wants are read as well.
+                    let furthest = parts.iter().max().map_or(0, |part| part + (STRIP - 1) * rows.step + len);
+                    assert!(two.strips.iter().all(|strip| strip + furthest <= laid.len()), "{of:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pairs_are_what_positions_of_two_images_see() {
+        let in_turn = |even: &[bf16], odd: &[bf16], to: &mut [bf16]| {
+            for (to, (even, odd)) in to.as_chunks_mut::<2>().0.iter_mut().zip(even.iter().zip(odd)) {
+                *to = [*even, *odd];
+            }
+        };
+        for of in correlations().into_iter().filter(|of| !of.kernel.contains(&0)) {
+            for count in [0, 1, 2, 5] {
+                let images = images(&of, count);
+                let pairs = Pairs::new(of, count);
+                let mut laid = vec![bf16::ZERO; pairs.len()];
+                pairs.fill(&images, &mut laid, in_turn);
+                let (pixels, steps, [_, len]) = (pairs.pixels(), pairs.steps(), of.parts());
+                assert_eq!(pixels.len(), steps.len() * STEP);
+                assert_eq!(pixels.iter().flatten().count(), count * of.pixels(), "{of:?}: every pixel");
+                for (part, (offset, range)) in pairs.parts().iter().enumerate() {
+                    for (at, pixel) in pixels.iter().enumerate() {
+                        let (step, row) = (at / STEP, at % STEP / 2);
+                        for value in 0..len {
+                            let found = laid[2 * (steps[step] + row * pairs.step + offset + value) + at % 2];
+                            let Some(pixel) = pixel.map(|pixel| pixel as usize) else { continue };
+                            let [height, width] = of.out;
+                            let pixel = [pixel / (height * width), pixel / width % height, pixel % width];
+                            let Some(expected) = seen(&of, &images, pixel, part, value) else { continue };
+                            let found = if range.contains(&step) { found } else { bf16::ZERO };
+                            assert_eq!(found, expected, "{of:?}");
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -26,11 +26,13 @@ const RANGE: usize = 128;
 /// Positions of a lane of images, whose sums are kept apart so that lanes can be computed side by side.
 const LANE: usize = 4096;
 
-/// Lanes of so few positions at most: of more positions, lanes twice as long have fewer sums to be written and added.
+/// Up to so many lanes each has `LANE` positions; where there would be more, they are twice as long, so that half as many
+/// sums are written and added.
 const SHORT_LANES: usize = 8;
 
-/// Bytes of the weights' sums up to which both gradients are made of a group in turn.
-const BOTH: usize = 640 << 10;
+/// Bytes of the weights' sums up to which both gradients are made of a group in turn; with more than the second of them
+/// only where there are lanes enough to share that work.
+const BOTH: [usize; 2] = [640 << 10, 256 << 10];
 
 /// Lanes at most.
 const LANES: usize = 32;
@@ -286,7 +288,8 @@ pub(super) unsafe fn backward(
     // While the sums and weights that the two gradients need stay in the cache beside each other, both are made of a
     // group's images in turn, and the gradient that they come from is never stored.
     let outputs = into_weights.outputs;
-    if outputs <= RANGE && into_weights.len(outputs) * size_of::<f32>() <= BOTH {
+    let most = BOTH[usize::from(lanes.count < SHORT_LANES)];
+    if outputs <= RANGE && into_weights.len(outputs) * size_of::<f32>() <= most {
         let into_input = into_input(positions.sizes());
         let images = |lane: Group| lane.images.map(|index| positions.get(index).images.len()).sum::<usize>();
         let results = stretches(result, lanes.iter().map(|lane| images(lane) * in_image));
