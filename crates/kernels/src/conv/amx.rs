@@ -395,21 +395,20 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     // What a pair of strips has given is finished only when the next is under way, so that the processor can do both at
     // once: there is a place more than are in use. Where sums are taken up again, some pairs take all turns together.
     let turns = steps.turns();
-    let kept = if turns > 1 { twos.len().clamp(1, KEPT) } else { 1 };
+    let (together, kept) = if turns > 1 { (KEPT, twos.len().min(KEPT)) } else { (usize::MAX, 1) };
     let mut both = Both([[[0.0; BLOCK]; BLOCK]; 2]);
     let mut all = (kept > 1).then(|| Buffer::any((kept + 1) * BLOCK * BLOCK));
     let sums = all.as_deref_mut().map_or(&mut both.0[..], sums_mut);
     let mut last = None::<(usize, &Two, usize)>;
     // SAFETY: as the caller vouches.
     let _tiles = unsafe { Tiles::begin() };
-    let together = (0..blocks).flat_map(|block| twos.chunks(kept).map(move |twos| (block, twos)));
-    for (block, twos) in together {
+    for (block, twos) in (0..blocks).flat_map(|block| twos.chunks(together).map(move |twos| (block, twos))) {
         let free = last.map_or(0, |(_, _, at)| at + 1);
         for turn in 0..turns {
             let now = steps.of_turn(turn);
             let columns = &columns[block * block_len + steps.parts * now.start * 2 * TILE..];
             for (index, two) in twos.iter().enumerate() {
-                let at = if free + index < sums.len() { free + index } else { free + index - sums.len() };
+                let at = (free + index) % sums.len();
                 let [first, second] = two.strips.map(|strip| rows[strip + now.start * STEP..].as_ptr());
                 let parts = &parts[two.parts.clone()];
                 let columns = columns[two.parts.start * now.len() * 2 * TILE..].as_ptr();
