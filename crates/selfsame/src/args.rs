@@ -658,14 +658,14 @@ pub struct BenchTrain {
     /// Steps of which the median counts; two more come before
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub steps: usize,
-    /// A script that trains the same with another program, to be run before and after: it takes --batch and --width and
-    /// prints a line of JSON with `views_per_second`
+    /// A Python script that trains the same, to be run before and after: it takes --batch (images), --width and --steps,
+    /// and prints a line of JSON with `views_per_second`
     #[arg(long, value_name = "SCRIPT")]
     pub against_torch: Option<PathBuf>,
-    /// The Python that runs it, and what it is given besides, such as --peer-args \"--compile\"
+    /// The Python that runs it
     #[arg(long, default_value = "python3", value_name = "PYTHON", requires = "against_torch")]
     pub python: PathBuf,
-    /// What the script is given besides
+    /// What the script is given besides, such as \"--compile\"
     #[arg(long, default_value = "", value_name = "ARGS", allow_hyphen_values = true, requires = "against_torch")]
     pub peer_args: String,
     #[command(flatten)]

@@ -82,7 +82,8 @@ pub fn run(args: &BenchOps) -> anyhow::Result<ExitCode> {
     ));
     terminal.say(&roofline.table());
     terminal.say(&format!(
-        "         a step of {views} views takes {:.0} ms; these operations take {:.0} ms of it, and could take {:.0} ms",
+        "         a step of {views} views takes {:.0} ms; one by one, their inputs in the cache, these operations take \
+         {:.0} ms, and at the limit {:.0} ms",
         1e3 * roofline.step_seconds,
         1e3 * roofline.sum(),
         1e3 * roofline.least()

@@ -48,8 +48,17 @@ pub fn named(args: &BenchEncoder, config: &EncoderConfig, size: u32) -> String {
 /// Steps of training as `pretrain` takes them, in a folder of their own that is deleted.
 pub fn train(args: &BenchTrain, threads: usize) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
-    if args.steps == 0 || args.batch < 2 {
-        return Err(misuse("at least a batch of 2 and one step are needed"));
+    if args.steps == 0 {
+        return Err(misuse("--steps 0: at least one step is needed"));
+    }
+    if args.batch < 2 {
+        return Err(misuse(format!("--batch {}: a step needs at least two images", args.batch)));
+    }
+    if let Some(script) = args.against_torch.as_deref().filter(|script| !script.is_file()) {
+        let script = script.display();
+        return Err(misuse(format!(
+            "--against-torch {script}: there is no such file; bench/simclr.py is one to begin with"
+        )));
     }
     let (dataset, encoder) = encoder(&args.encoder, &terminal)?;
     let batch = args.batch;
@@ -75,8 +84,14 @@ pub fn train(args: &BenchTrain, threads: usize) -> anyhow::Result<ExitCode> {
         "views_per_second": rate,
         "seconds_per_step": seconds,
         "views": views,
+        "batch": batch,
+        "steps": args.steps,
+        "augment": args.augment,
+        "encoder": encoder.architecture,
         "width": encoder.width,
+        "image_size": dataset.image_size,
         "precision": encoder.precision,
+        "device": args.encoder.device.device,
         "isa": Isa::best().name(),
         "threads": threads,
         "data": args.encoder.data,
