@@ -665,7 +665,7 @@ pub struct BenchTrain {
     /// The Python that runs it
     #[arg(long, default_value = "python3", value_name = "PYTHON", requires = "against_torch")]
     pub python: PathBuf,
-    /// What the script is given besides, such as \"--compile\"
+    /// What the script is given besides, such as "--compile"
     #[arg(long, default_value = "", value_name = "ARGS", allow_hyphen_values = true, requires = "against_torch")]
     pub peer_args: String,
     #[command(flatten)]

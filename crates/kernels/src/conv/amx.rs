@@ -128,7 +128,7 @@ impl Shifted {
 }
 
 impl Finish<'_> {
-    /// [Takes](Self::take) the sums of two strips, a first one of fewer rows than it could have by itself.
+    /// [Takes](Self::take) the sums of two strips. Those of the second follow 16 rows, however few the first one has.
     ///
     /// # Safety
     ///
@@ -357,13 +357,20 @@ macro_rules! load {
     };
 }
 
-/// Brings nearer, for each part of the kernel, 4 lines of the next turn's columns and 8 of the next strips' sums.
-macro_rules! ahead {
+/// Stores the sums; `n` becomes what is from a row to the next.
+macro_rules! store {
+    (1) => {
+        "mov {n}, 128\n tilestored [{sums} + {n}], tmm0\n tilestored [{sums} + {n} + 2048], tmm2"
+    };
+    (2) => {
+        concat!(store!(1), "\n tilestored [{sums} + {n} + 64], tmm1\n tilestored [{sums} + {n} + 2112], tmm3")
+    };
+}
+
+/// Brings 8 lines of the sums that follow nearer, of the last ones first as `left` comes down to 1; `n` is 256 · `left`.
+macro_rules! sums_ahead {
     () => {
         concat!(
-            "mov {n}, {left}\n shl {n}, 8\n",
-            "prefetcht1 [{ahead} + {n} - 256]\n prefetcht1 [{ahead} + {n} - 192]\n",
-            "prefetcht1 [{ahead} + {n} - 128]\n prefetcht1 [{ahead} + {n} - 64]\n",
             "lea {n}, [{sums} + 2 * {n} + 3584]\n",
             "prefetcht0 [{n}]\n prefetcht0 [{n} + 64]\n prefetcht0 [{n} + 128]\n prefetcht0 [{n} + 192]\n",
             "prefetcht0 [{n} + 256]\n prefetcht0 [{n} + 320]\n prefetcht0 [{n} + 384]\n prefetcht0 [{n} + 448]"
@@ -371,7 +378,19 @@ macro_rules! ahead {
     };
 }
 
-/// Brings nothing nearer.
+/// Brings nearer, for each part of the kernel, 4 lines of the next turn's columns and 8 of the next strips' sums.
+macro_rules! ahead {
+    () => {
+        concat!(
+            "mov {n}, {left}\n shl {n}, 8\n",
+            "prefetcht1 [{ahead} + {n} - 256]\n prefetcht1 [{ahead} + {n} - 192]\n",
+            "prefetcht1 [{ahead} + {n} - 128]\n prefetcht1 [{ahead} + {n} - 64]\n",
+            sums_ahead!()
+        )
+    };
+}
+
+/// Brings nothing nearer; the operand must be named all the same.
 macro_rules! nothing_ahead {
     () => {
         "/* {ahead} */"
@@ -445,11 +464,7 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
                             "dec {left}",
                             "jnz 2b",
                             "4:",
-                            "mov {n}, 128",
-                            "tilestored [{sums} + {n}], tmm0",
-                            "tilestored [{sums} + {n} + 2048], tmm2",
-                            of_two!($tiles, "tilestored [{sums} + {n} + 64], tmm1"),
-                            of_two!($tiles, "tilestored [{sums} + {n} + 2112], tmm3"),
+                            store!($tiles),
                             first = in(reg) first,
                             second = in(reg) second,
                             parts = inout(reg) parts.as_ptr() => _,
@@ -552,40 +567,26 @@ pub(super) unsafe fn outer(outer: Outer<'_>) {
             // on of all their positions; the sums are 32 rows of 128 bytes. Prefetching reads nothing.
             unsafe {
                 asm!(
-                    "mov {p}, 128",
+                    "mov {n}, 128",
                     "test {begin}, {begin}",
                     "jnz 3f",
-                    "tileloadd tmm0, [{sums} + {p}]",
-                    "tileloadd tmm1, [{sums} + {p} + 64]",
-                    "tileloadd tmm2, [{sums} + {p} + 2048]",
-                    "tileloadd tmm3, [{sums} + {p} + 2112]",
+                    load!(2),
                     "jmp 2f",
                     "3:",
-                    "tilezero tmm0",
-                    "tilezero tmm1",
-                    "tilezero tmm2",
-                    "tilezero tmm3",
+                    zero!(2),
                     "2:",
-                    "test {n}, {n}",
+                    "test {left}, {left}",
                     "jz 4f",
                     "5:",
-                    "mov {p}, {n}",
-                    "shl {p}, 9",
-                    "add {p}, {sums}",
-                    "prefetcht0 [{p} + 3584]",
-                    "prefetcht0 [{p} + 3648]",
-                    "prefetcht0 [{p} + 3712]",
-                    "prefetcht0 [{p} + 3776]",
-                    "prefetcht0 [{p} + 3840]",
-                    "prefetcht0 [{p} + 3904]",
-                    "prefetcht0 [{p} + 3968]",
-                    "prefetcht0 [{p} + 4032]",
-                    "mov {p}, [{steps}]",
-                    "lea {p}, [{inputs} + 4 * {p}]",
+                    "mov {n}, {left}",
+                    "shl {n}, 8",
+                    sums_ahead!(),
+                    "mov {n}, [{steps}]",
+                    "lea {n}, [{inputs} + 4 * {n}]",
                     "tileloadd tmm4, [{first} + {line}]",
-                    "tileloadd tmm6, [{p} + {step}]",
+                    "tileloadd tmm6, [{n} + {step}]",
                     "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tileloadd tmm7, [{p} + {step} + 64]",
+                    "tileloadd tmm7, [{n} + {step} + 64]",
                     "tdpbf16ps tmm1, tmm4, tmm7",
                     "tileloadd tmm5, [{second} + {line}]",
                     "tdpbf16ps tmm2, tmm5, tmm6",
@@ -593,14 +594,10 @@ pub(super) unsafe fn outer(outer: Outer<'_>) {
                     "add {first}, 64",
                     "add {second}, 64",
                     "add {steps}, 8",
-                    "dec {n}",
+                    "dec {left}",
                     "jnz 5b",
                     "4:",
-                    "mov {p}, 128",
-                    "tilestored [{sums} + {p}], tmm0",
-                    "tilestored [{sums} + {p} + 64], tmm1",
-                    "tilestored [{sums} + {p} + 2048], tmm2",
-                    "tilestored [{sums} + {p} + 2112], tmm3",
+                    store!(2),
                     begin = in(reg) usize::from(begin),
                     first = inout(reg) first => _,
                     second = inout(reg) second => _,
@@ -608,9 +605,9 @@ pub(super) unsafe fn outer(outer: Outer<'_>) {
                     inputs = in(reg) inputs,
                     step = in(reg) step * 2 * size_of::<bf16>(),
                     line = in(reg) gradient_pitch * size_of::<bf16>(),
-                    n = inout(reg) to - from => _,
+                    left = inout(reg) to - from => _,
                     sums = in(reg) &raw mut *sums,
-                    p = out(reg) _,
+                    n = out(reg) _,
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                     options(nostack)

@@ -168,6 +168,11 @@ impl Frame {
         self.units * self.correlation.seen(0) * self.correlation.seen(1) * self.pitch
     }
 
+    /// The same with what a strip and a step at the end read beyond them.
+    fn len_read(&self) -> usize {
+        self.len() + STRIP * self.step() + STEP
+    }
+
     /// Where the values of a pixel begin.
     fn at(&self, unit: usize, row: usize, column: usize) -> usize {
         let [rows, columns] = [0, 1].map(|axis| self.correlation.seen(axis));
@@ -196,6 +201,15 @@ impl Frame {
     /// Positions of a run.
     fn run(&self) -> usize {
         self.correlation.out[1] * self.side
+    }
+
+    /// All runs in strips: where each begins, its output row, and its positions.
+    fn strips(&self) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
+        let (run, step) = (self.run(), self.step());
+        self.runs().flat_map(move |(y, unit)| {
+            let start = self.at(unit, y, 0);
+            (0..run).step_by(STRIP).map(move |at| (start + at * step, y, STRIP.min(run - at)))
+        })
     }
 
     /// Calls `put` for every stretch of values that is seen: where it goes, and its unit and where in that its values
@@ -278,11 +292,7 @@ impl Rows {
 
     /// Values that the laid out images take, with what a strip at the end reads beyond them.
     pub(super) fn len(&self) -> usize {
-        self.frame.len() + self.tail()
-    }
-
-    fn tail(&self) -> usize {
-        STRIP * self.step + STEP
+        self.frame.len_read()
     }
 
     /// How far from a row what each part of the kernel sees begins.
@@ -301,15 +311,9 @@ impl Rows {
     /// All strips by twos.
     pub(super) fn twos(&self) -> Vec<Two> {
         let Frame { correlation, .. } = &self.frame;
-        let run = self.frame.run();
+        let strips: Vec<(usize, usize, usize)> = self.frame.strips().collect();
         // Where nothing is seen, nothing is laid out.
-        let nothing = correlation.kernel.contains(&0);
-        let strips = self.frame.runs().flat_map(|(y, unit)| {
-            let start = self.frame.at(unit, y, 0);
-            let place = move |at: usize| if nothing { 0 } else { start + at * self.step };
-            (0..run).step_by(STRIP).map(move |at| (place(at), y, STRIP.min(run - at)))
-        });
-        let strips: Vec<(usize, usize, usize)> = strips.collect();
+        let place = |start: usize| if correlation.kernel.contains(&0) { 0 } else { start };
         let mut done = 0;
         let twos = strips.chunks(2).map(|two| {
             let (first, last) = (two[0], two[two.len() - 1]);
@@ -319,7 +323,7 @@ impl Rows {
             let each = correlation.parts_of_row();
             done += pixels;
             Two {
-                strips: [first.0, last.0],
+                strips: [place(first.0), place(last.0)],
                 targets: done - pixels..done,
                 first: first.2,
                 parts: seen.start * each..seen.end * each,
@@ -365,7 +369,7 @@ impl Pairs {
     /// Values that the laid out images take, with what the last step reads beyond them. Those that
     /// [`fill`](Self::fill) does not write must be zeros.
     pub(super) fn len(&self) -> usize {
-        2 * (self.frame.len() + STRIP * self.step + STEP)
+        2 * self.frame.len_read()
     }
 
     /// How far from a position what each part of the kernel sees begins, in pairs, and which steps see more than zeros.
@@ -384,12 +388,7 @@ impl Pairs {
 
     /// Where each step of positions begins, in pairs.
     pub(super) fn steps(&self) -> Vec<usize> {
-        let line = self.frame.run();
-        let steps = |(y, unit)| {
-            let start = self.frame.at(unit, y, 0);
-            (0..line).step_by(STRIP).map(move |at| start + at * self.step)
-        };
-        self.frame.runs().flat_map(steps).collect()
+        self.frame.strips().map(|(start, ..)| start).collect()
     }
 
     /// Lays out `images`, among zeros that are there. `in_turn` writes the values of two equally long slices in turn.

@@ -65,6 +65,7 @@ impl Panels {
         let from = correlation.channels;
         let [parts, len] = correlation.parts();
         let steps = Steps::new(parts, len / STEP);
+        let places: Vec<usize> = (0..steps.len()).map(|step| steps.place(step)).collect();
         // From what a pixel sees to what the next one of those joined sees.
         let next = correlation.tap([0, correlation.stride[1] / pixels]);
         // Where among the values of all parts each tap begins.
@@ -93,7 +94,7 @@ impl Panels {
                         let row = |output: usize| &weights[(output * conv.inputs + channel) * area..][..STRIP * area];
                         for (tap, range) in &taps {
                             let at = range.start + output;
-                            let to = ((steps.place(at / STEP) * 2 + half) * STRIP + at % STEP / 2) * STEP;
+                            let to = ((places[at / STEP] * 2 + half) * STRIP + at % STEP / 2) * STEP;
                             let to = columns[to..].first_chunk_mut().expect("a row of a tile");
                             // SAFETY: AMX comes with the features named.
                             unsafe { order::interleave([row(output), row(output + 1)], *tap, area, to) };
@@ -121,9 +122,9 @@ impl Panels {
                 // What an earlier, wider block has left.
                 lines[lanes.len() * pitch..].fill(bf16::ZERO);
                 let tiles = columns.as_chunks_mut::<TILE>().0;
-                for step in 0..steps.len() {
+                for (step, place) in places.iter().enumerate() {
                     for half in 0..2 {
-                        let tile = &mut tiles[2 * steps.place(step) + half];
+                        let tile = &mut tiles[2 * place + half];
                         // SAFETY: AMX comes with the features named.
                         unsafe { order::column_tile(&lines[half * STRIP * pitch + step * STEP..], pitch, tile) };
                     }
