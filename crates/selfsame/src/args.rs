@@ -580,8 +580,8 @@ The same command goes on after a stop. A grid of your own (all of its format: do
   [[columns]]
   width = 8")]
 pub struct Reproduce {
-    /// Experiment of the paper: table1, table2, pairs, losses, maps or all of them; or another grid: methods-glyphs,
-    /// methods-cifar10, precision, or a TOML file
+    /// Experiment of the paper: table1, table2, pairs, losses, maps or all of them; or another grid: atlas, crossing,
+    /// methods-glyphs, methods-cifar10, precision, or a TOML file
     pub grid: String,
     /// Size of an experiment of the paper [default: small]
     #[arg(long, value_enum)]

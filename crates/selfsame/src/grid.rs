@@ -21,7 +21,9 @@ pub const EXPERIMENTS: [(&str, &str); 5] = [
 ];
 
 /// The other grids that come with the program.
-pub const GRIDS: [(&str, &str); 3] = [
+pub const GRIDS: [(&str, &str); 5] = [
+    ("atlas", include_str!("../grids/atlas.toml")),
+    ("crossing", include_str!("../grids/crossing.toml")),
     ("methods-glyphs", include_str!("../grids/methods-glyphs.toml")),
     ("methods-cifar10", include_str!("../grids/methods-cifar10.toml")),
     ("precision", include_str!("../grids/precision.toml")),
