@@ -73,7 +73,8 @@ pub struct Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GaussianBlur {
-    /// Standard deviation in pixels of the view, or of a view of side `side`; above 0, at most 1024.
+    /// Standard deviation in pixels of the view, or of a view of side `side`; above 0, at most
+    /// 1024.
     pub sigma: f64,
     /// The side that `sigma` is meant for, where it grows with the view.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,8 +86,8 @@ pub struct GaussianBlur {
 
 /// The drawn parameters of one view: with the image and the side they determine every pixel.
 ///
-/// The steps are made in the order of the fields. A step that the policy lacks and one that chance left out read
-/// alike, which is what makes policies nested: equal draws are equal views.
+/// The steps are made in the order of the fields. A step that the policy lacks and one that chance
+/// left out read alike, which is what makes policies nested: equal draws are equal views.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Draw {
@@ -129,21 +130,27 @@ impl Policy {
         // The positions are part of what a seed means: new steps take words from 19 on.
         Draw {
             jitter: config.jitter.and_then(|step| draw_jitter(&step, key.view, words(0..8))),
-            flip: config.flip.is_some_and(|step| words(8..9).chance(step.probability.of_view(key.view))),
+            flip: config
+                .flip
+                .is_some_and(|step| words(8..9).chance(step.probability.of_view(key.view))),
             vertical_flip: config
                 .vertical_flip
                 .is_some_and(|step| words(9..10).chance(step.probability.of_view(key.view))),
-            grey: config.grey.is_some_and(|step| words(10..11).chance(step.probability.of_view(key.view))),
+            grey: config
+                .grey
+                .is_some_and(|step| words(10..11).chance(step.probability.of_view(key.view))),
             solarise: config
                 .solarise
                 .filter(|step| words(11..12).chance(step.probability.of_view(key.view)))
                 .map(|step| step.threshold),
             blur: config.blur.and_then(|step| draw_blur(&step, key.view, words(12..14))),
-            rotation: config.rotation.and_then(|step| draw_rotation(&step, key.view, words(14..16))),
+            rotation: config
+                .rotation
+                .and_then(|step| draw_rotation(&step, key.view, words(14..16))),
             shift: config.pad_crop.and_then(|step| draw_shift(&step, key.view, words(16..19))),
-            crop: config
-                .crop
-                .and_then(|step| draw_crop(&step, key.view, Words(crop_words), width.max(1), height.max(1))),
+            crop: config.crop.and_then(|step| {
+                draw_crop(&step, key.view, Words(crop_words), width.max(1), height.max(1))
+            }),
             interpolation: config.crop.map_or(Interpolation::default(), |step| step.interpolation),
         }
     }
@@ -187,11 +194,20 @@ fn central_crop([least, largest]: [f64; 2], width: u32, height: u32) -> CropBox 
     } else if ratio > largest {
         box_width = ((full_height * largest).round_ties_even() as u32).clamp(1, width);
     }
-    CropBox { left: (width - box_width) / 2, top: (height - box_height) / 2, width: box_width, height: box_height }
+    CropBox {
+        left: (width - box_width) / 2,
+        top: (height - box_height) / 2,
+        width: box_width,
+        height: box_height,
+    }
 }
 
 /// torchvision's law for `RandomCrop` with padding.
-fn draw_shift(pad_crop: &PadCrop, view: u32, mut words: Words<impl Iterator<Item = u64>>) -> Option<Shift> {
+fn draw_shift(
+    pad_crop: &PadCrop,
+    view: u32,
+    mut words: Words<impl Iterator<Item = u64>>,
+) -> Option<Shift> {
     let applied = words.chance(pad_crop.probability.of_view(view));
     let padding = pad_crop.padding as i32;
     let down = words.up_to(2 * pad_crop.padding) as i32 - padding;
@@ -199,14 +215,22 @@ fn draw_shift(pad_crop: &PadCrop, view: u32, mut words: Words<impl Iterator<Item
     applied.then_some(Shift { right, down, fill: pad_crop.fill })
 }
 
-fn draw_rotation(rotation: &Rotation, view: u32, mut words: Words<impl Iterator<Item = u64>>) -> Option<Turn> {
+fn draw_rotation(
+    rotation: &Rotation,
+    view: u32,
+    mut words: Words<impl Iterator<Item = u64>>,
+) -> Option<Turn> {
     let applied = words.chance(rotation.probability.of_view(view));
     let degrees = words.uniform(rotation.degrees);
     applied.then_some(Turn { degrees, smooth: rotation.smooth })
 }
 
 /// All of it is drawn whether it is used or not: the same key jitters alike at every probability.
-fn draw_jitter(jitter: &Jitter, view: u32, mut words: Words<impl Iterator<Item = u64>>) -> Option<[Adjustment; 4]> {
+fn draw_jitter(
+    jitter: &Jitter,
+    view: u32,
+    mut words: Words<impl Iterator<Item = u64>>,
+) -> Option<[Adjustment; 4]> {
     let applied = words.chance(jitter.probability.of_view(view));
     let mut factor = |amount: f64| {
         let amount = amount * jitter.strength;
@@ -229,15 +253,20 @@ fn draw_jitter(jitter: &Jitter, view: u32, mut words: Words<impl Iterator<Item =
     applied.then_some(adjustments)
 }
 
-fn draw_blur(blur: &Blur, view: u32, mut words: Words<impl Iterator<Item = u64>>) -> Option<GaussianBlur> {
+fn draw_blur(
+    blur: &Blur,
+    view: u32,
+    mut words: Words<impl Iterator<Item = u64>>,
+) -> Option<GaussianBlur> {
     let applied = words.chance(blur.probability.of_view(view));
     let sigma = words.uniform(blur.sigma);
     applied.then_some(GaussianBlur { sigma, side: blur.side, kernel: blur.kernel })
 }
 
 impl ViewKey {
-    /// The random words of the view, from ChaCha8 keyed by it: those of all steps, each at its own place so that no
-    /// step can shift another's, and after them those of the crop, which takes as many as it needs.
+    /// The random words of the view, from ChaCha8 keyed by it: those of all steps, each at its own
+    /// place so that no step can shift another's, and after them those of the crop, which takes as
+    /// many as it needs.
     fn words(&self) -> ([u64; 24], impl Iterator<Item = u64>) {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -291,13 +320,16 @@ impl fmt::Display for Adjustment {
 }
 
 impl fmt::Display for Draw {
-    /// One line, the steps in their order, what is usual left out: bilinear resizing and rotation, black margins, PIL's
-    /// blur. `unchanged` where nothing is left. Numbers are rounded: a draw that is to be replayed to the byte is
-    /// serialised.
+    /// One line, the steps in their order, what is usual left out: bilinear resizing and rotation,
+    /// black margins, PIL's blur. `unchanged` where nothing is left. Numbers are rounded: a draw
+    /// that is to be replayed to the byte is serialised.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut steps = Vec::new();
         if let Some(crop) = self.crop {
-            steps.push(format!("crop {}×{} at ({}, {})", crop.width, crop.height, crop.left, crop.top));
+            steps.push(format!(
+                "crop {}×{} at ({}, {})",
+                crop.width, crop.height, crop.left, crop.top
+            ));
         }
         if self.interpolation == Interpolation::Bicubic {
             steps.push("bicubic".to_owned());
@@ -311,7 +343,11 @@ impl fmt::Display for Draw {
             steps.push(format!("shift ({:+}, {:+}){margin}", shift.right, shift.down));
         }
         if let Some(turn) = self.rotation {
-            steps.push(format!("rotation {:+.1}°{}", turn.degrees, if turn.smooth { "" } else { " nearest" }));
+            steps.push(format!(
+                "rotation {:+.1}°{}",
+                turn.degrees,
+                if turn.smooth { "" } else { " nearest" }
+            ));
         }
         if self.flip {
             steps.push("flip".to_owned());

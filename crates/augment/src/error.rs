@@ -7,13 +7,15 @@ use crate::presets;
 pub enum PolicyError {
     /// The short form held no letter at all.
     #[error(
-        "the policy is empty: write `none` for views that are the image itself, letters of abcde, or a preset: {}",
+        "the policy is empty: write `none` for views that are the image itself, letters of abcde, \
+         or a preset: {}",
         presets::names()
     )]
     Empty,
     /// A character of the short form that is no step.
     #[error(
-        "unknown letter `{letter}` at position {position} of the policy: the letters are a (crop), b (blur), \
+        "unknown letter `{letter}` at position {position} of the policy: the letters are a \
+         (crop), b (blur), \
          c (grey), d (colour jitter) and e (flip); the presets are {}",
         presets::names()
     )]
@@ -24,7 +26,9 @@ pub enum PolicyError {
         position: usize,
     },
     /// A letter written twice.
-    #[error("letter `{letter}` again at position {position} of the policy: each letter may stand once")]
+    #[error(
+        "letter `{letter}` again at position {position} of the policy: each letter may stand once"
+    )]
     RepeatedLetter {
         /// The letter.
         letter: char,
@@ -33,7 +37,8 @@ pub enum PolicyError {
     },
     /// A number that does not follow the letter d.
     #[error(
-        "a number at position {position} of the policy does not follow `d`: only colour jitter takes a strength, \
+        "a number at position {position} of the policy does not follow `d`: only colour jitter \
+         takes a strength, \
          as in `ad0.25`"
     )]
     StrengthWithoutD {
@@ -78,7 +83,8 @@ pub enum PolicyError {
 /// Why pixels cannot be normalised by a mean and a deviation.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
 #[error(
-    "mean {mean} and deviation {deviation} of channel {channel} normalise nothing: on a scale of 0 to 1 the mean is from \
+    "mean {mean} and deviation {deviation} of channel {channel} normalise nothing: on a scale of \
+     0 to 1 the mean is from \
      0 to 1 and the deviation above 0 and at most 1"
 )]
 pub struct NormaliseError {
@@ -103,7 +109,8 @@ pub enum ViewError {
     },
     /// The bytes of the image are not width × height × channels.
     #[error(
-        "an image of {width}×{height} pixels and {channels} channels does not have {bytes} bytes: it needs \
+        "an image of {width}×{height} pixels and {channels} channels does not have {bytes} bytes: \
+         it needs \
          width × height × channels"
     )]
     SourceLength {
@@ -121,7 +128,8 @@ pub enum ViewError {
     EmptyView,
     /// The buffer for the view is not side × side × channels bytes.
     #[error(
-        "a buffer of {bytes} bytes does not hold a view of side {size} and {channels} channels: it needs \
+        "a buffer of {bytes} bytes does not hold a view of side {size} and {channels} channels: \
+         it needs \
          side × side × channels"
     )]
     OutputLength {
@@ -134,7 +142,8 @@ pub enum ViewError {
     },
     /// The crop of a replayed draw is empty or reaches beyond the image.
     #[error(
-        "the crop {crop_width}×{crop_height} at ({left}, {top}) is not inside an image of {width}×{height} pixels: \
+        "the crop {crop_width}×{crop_height} at ({left}, {top}) is not inside an image of \
+         {width}×{height} pixels: \
          replay a draw on an image of the size that it was drawn for"
     )]
     CropOutside {

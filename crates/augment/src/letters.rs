@@ -13,7 +13,8 @@ pub const MAX_STRENGTH: f64 = 2.5;
 impl FromStr for Policy {
     type Err = PolicyError;
 
-    /// Reads what [`Display`](fmt::Display) writes: `none`, letters, a preset's name, or a TOML table in braces.
+    /// Reads what [`Display`](fmt::Display) writes: `none`, letters, a preset's name, or a TOML
+    /// table in braces.
     ///
     /// # Errors
     /// Names what is wrong and, in the short form, where.
@@ -50,9 +51,11 @@ fn parse_letters(text: &str) -> Result<PolicyConfig, PolicyError> {
         if letter == 'd' {
             let after = rest.as_str();
             // No exponent: an `e` after the digits is the flip.
-            let (number, remaining) = after.split_at(after.find(|c| !is_numeric(c)).unwrap_or(after.len()));
+            let (number, remaining) =
+                after.split_at(after.find(|c| !is_numeric(c)).unwrap_or(after.len()));
             if !number.is_empty() {
-                config.jitter = Some(Jitter { strength: parse_strength(number)?, ..Jitter::default() });
+                config.jitter =
+                    Some(Jitter { strength: parse_strength(number)?, ..Jitter::default() });
             }
             rest = remaining.chars();
             position += number.len();
@@ -67,7 +70,9 @@ fn is_numeric(c: char) -> bool {
 
 fn parse_strength(text: &str) -> Result<f64, PolicyError> {
     match text.parse::<f64>() {
-        Ok(strength) if (0.0..=MAX_STRENGTH).contains(&strength) && strength.is_sign_positive() => Ok(strength),
+        Ok(strength) if (0.0..=MAX_STRENGTH).contains(&strength) && strength.is_sign_positive() => {
+            Ok(strength)
+        }
         _ => Err(PolicyError::Strength { text: text.to_owned(), max: MAX_STRENGTH }),
     }
 }

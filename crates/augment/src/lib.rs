@@ -1,17 +1,19 @@
 //! Augmentation for selfsame: policies, and views as pure functions of their key.
 //!
-//! A [`Policy`] says which transforms a view goes through and how strongly: crop → padding crop → rotation → flips →
-//! colour jitter → grey → blur → solarise, each optional, always in that order. [`Policy::view`] turns an image into
-//! the view named by a [`ViewKey`] (seed, image, epoch, view number) and by nothing else: not by the thread, the
-//! instruction set, the order of calls, the platform or what was made before. It is two steps that can be taken apart:
-//! [`Policy::draw`] draws the parameters ([`Draw`], printable and serialisable) and [`Draw::apply`] computes the
+//! A [`Policy`] says which transforms a view goes through and how strongly: crop → padding crop →
+//! rotation → flips → colour jitter → grey → blur → solarise, each optional, always in that order.
+//! [`Policy::view`] turns an image into the view named by a [`ViewKey`] (seed, image, epoch, view
+//! number) and by nothing else: not by the thread, the instruction set, the order of calls, the
+//! platform or what was made before. It is two steps that can be taken apart: [`Policy::draw`]
+//! draws the parameters ([`Draw`], printable and serialisable) and [`Draw::apply`] computes the
 //! pixels, so any view can be replayed and explained. [`Normalise`] then makes floats of the bytes.
 //!
-//! Every transform draws random numbers of its own, so policies are nested ([`Policy::within`]): with the same key,
-//! the draw of `ab` is the draw of `abc` less its grey step.
+//! Every transform draws random numbers of its own, so policies are nested ([`Policy::within`]):
+//! with the same key, the draw of `ab` is the draw of `abc` less its grey step.
 //!
-//! The pixels are those of torchvision's transforms on PIL images, rounding included; only torchvision's own Gaussian
-//! blur, which sums floats in another order, may come out one level apart.
+//! The pixels are those of torchvision's transforms on PIL images, rounding included; only
+//! torchvision's own Gaussian blur, which sums floats in another order, may come out one level
+//! apart.
 //!
 //! ```
 //! use selfsame_augment::{Policy, Scratch, Source, ViewKey};
@@ -47,8 +49,8 @@ pub use error::{NormaliseError, PolicyError, ViewError};
 pub use letters::MAX_STRENGTH;
 pub use normalise::Normalise;
 pub use policy::{
-    Blur, Crop, Fill, Flip, Grey, Interpolation, Jitter, MAX_KERNEL, MAX_PADDING, MAX_SIGMA, PadCrop, Policy,
-    PolicyConfig, Probability, Rotation, Solarise,
+    Blur, Crop, Fill, Flip, Grey, Interpolation, Jitter, MAX_KERNEL, MAX_PADDING, MAX_SIGMA,
+    PadCrop, Policy, PolicyConfig, Probability, Rotation, Solarise,
 };
 pub use presets::PRESETS;
 pub use selfsame_kernels::isa::Isa;

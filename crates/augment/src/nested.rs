@@ -3,16 +3,18 @@
 use crate::policy::{Blur, Crop, Jitter, PadCrop, Policy, Probability, Rotation, Solarise};
 
 impl Policy {
-    /// Whether every draw of this policy is also one of `larger`, view by view of a pair; so the views of an image
-    /// under it are among those under `larger`.
+    /// Whether every draw of this policy is also one of `larger`, view by view of a pair; so the
+    /// views of an image under it are among those under `larger`.
     ///
-    /// That is so where it is so of each step: a step that can be left out can be left out of the larger policy too,
-    /// and one that can be made can be made there with the same parameters. Of jitter, strengths of which one holds
-    /// the other are compared, and leaving it out counts as factors of 1 and a turn of 0, which change nothing. Draws
-    /// at the very end of a range count as reachable.
+    /// That is so where it is so of each step: a step that can be left out can be left out of the
+    /// larger policy too, and one that can be made can be made there with the same parameters. Of
+    /// jitter, strengths of which one holds the other are compared, and leaving it out counts as
+    /// factors of 1 and a turn of 0, which change nothing. Draws at the very end of a range count
+    /// as reachable.
     ///
-    /// The answer is never yes where a view is missing. It may be no for policies whose views are equal for other
-    /// reasons, as where two ranges of `crop.ratio` differ but fit the same boxes into an image.
+    /// The answer is never yes where a view is missing. It may be no for policies whose views are
+    /// equal for other reasons, as where two ranges of `crop.ratio` differ but fit the same boxes
+    /// into an image.
     ///
     /// ```
     /// use selfsame_augment::Policy;
@@ -26,13 +28,19 @@ impl Policy {
     pub fn within(&self, larger: &Policy) -> bool {
         let (small, large) = (self.config(), larger.config());
         // Where there is no crop, the whole image is resized bilinearly.
-        let interpolation = |crop: Option<Crop>| crop.map_or_else(Default::default, |crop| crop.interpolation);
+        let interpolation =
+            |crop: Option<Crop>| crop.map_or_else(Default::default, |crop| crop.interpolation);
         interpolation(small.crop) == interpolation(large.crop)
             && nested(small.crop, large.crop, |step| step.probability, crop_within)
             && nested(small.pad_crop, large.pad_crop, |step| step.probability, pad_crop_within)
             && nested(small.rotation, large.rotation, |step| step.probability, rotation_within)
             && nested(small.flip, large.flip, |step| step.probability, |_, _| true)
-            && nested(small.vertical_flip, large.vertical_flip, |step| step.probability, |_, _| true)
+            && nested(
+                small.vertical_flip,
+                large.vertical_flip,
+                |step| step.probability,
+                |_, _| true,
+            )
             && jitter_nested(small.jitter, large.jitter)
             && nested(small.grey, large.grey, |step| step.probability, |_, _| true)
             && nested(small.blur, large.blur, |step| step.probability, blur_within)
@@ -40,16 +48,21 @@ impl Policy {
     }
 }
 
-/// Whether a step can be left out, and made, of `large` wherever it can of `small`, in both views of a pair.
+/// Whether a step can be left out, and made, of `large` wherever it can of `small`, in both views
+/// of a pair.
 fn nested<T>(
     small: Option<T>,
     large: Option<T>,
     probability: impl Fn(&T) -> Probability,
     parameters_within: impl Fn(&T, &T) -> bool,
 ) -> bool {
-    let inside = small.as_ref().zip(large.as_ref()).is_some_and(|(small, large)| parameters_within(small, large));
+    let inside = small
+        .as_ref()
+        .zip(large.as_ref())
+        .is_some_and(|(small, large)| parameters_within(small, large));
     (0..2).all(|view| {
-        let likely = |step: &Option<T>| step.as_ref().map_or(0.0, |step| probability(step).of_view(view));
+        let likely =
+            |step: &Option<T>| step.as_ref().map_or(0.0, |step| probability(step).of_view(view));
         let (small, large) = (likely(&small), likely(&large));
         (small == 1.0 || large < 1.0) && (small == 0.0 || large > 0.0 && inside)
     })
@@ -84,7 +97,8 @@ fn rotation_within(small: &Rotation, large: &Rotation) -> bool {
 
 fn jitter_within(small: &Jitter, large: &Jitter) -> bool {
     let amounts = |jitter: &Jitter| {
-        [jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue].map(|amount| amount * jitter.strength)
+        [jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue]
+            .map(|amount| amount * jitter.strength)
     };
     amounts(small).iter().zip(amounts(large)).all(|(&small, large)| small <= large)
 }

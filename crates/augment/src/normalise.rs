@@ -5,9 +5,9 @@ use crate::error::NormaliseError;
 
 /// Bytes to floats: (value / 255 − mean) / deviation, channel by channel.
 ///
-/// torchvision's `ToTensor` and `Normalize`, but for rounding: a multiplication and an addition in 32-bit floats give
-/// at most 2⁻²⁰ more or less, with ImageNet's numbers. No step of a policy, since distances between views are exact
-/// only on their bytes.
+/// torchvision's `ToTensor` and `Normalize`, but for rounding: a multiplication and an addition in
+/// 32-bit floats give at most 2⁻²⁰ more or less, with ImageNet's numbers. No step of a policy,
+/// since distances between views are exact only on their bytes.
 ///
 /// ```
 /// use selfsame_augment::{Isa, Normalise};
@@ -25,7 +25,8 @@ pub struct Normalise {
 
 impl Normalise {
     /// Those of ImageNet, which the field uses for everything.
-    pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
+    pub const IMAGENET: Self =
+        Self { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
 
     /// The deviations it divides by, of red, green and blue.
     pub fn deviation(&self) -> [f32; 3] {
@@ -35,8 +36,8 @@ impl Normalise {
     /// By the mean and the deviation of red, green and blue on a scale of 0 to 1.
     ///
     /// # Errors
-    /// A mean that is not from 0 to 1, or a deviation that is not above 0 and at most 1 (nor may it be subnormal, so
-    /// small that a level divided by it is infinite).
+    /// A mean that is not from 0 to 1, or a deviation that is not above 0 and at most 1 (nor may it
+    /// be subnormal, so small that a level divided by it is infinite).
     pub fn new(mean: [f32; 3], deviation: [f32; 3]) -> Result<Self, NormaliseError> {
         for (channel, (mean, deviation)) in mean.into_iter().zip(deviation).enumerate() {
             if !(0.0..=1.0).contains(&mean) || !(f32::MIN_POSITIVE..=1.0).contains(&deviation) {
@@ -52,7 +53,9 @@ impl Normalise {
     /// If the lengths differ or are no multiple of 3.
     pub fn apply(&self, isa: Isa, pixels: &[u8], to: &mut [f32]) {
         let scale = self.deviation.map(|deviation| (1.0 / (255.0 * f64::from(deviation))) as f32);
-        let shift = std::array::from_fn(|c| (-f64::from(self.mean[c]) / f64::from(self.deviation[c])) as f32);
+        let shift = std::array::from_fn(|c| {
+            (-f64::from(self.mean[c]) / f64::from(self.deviation[c])) as f32
+        });
         scale_and_shift(isa, pixels, scale, shift, to);
     }
 }

@@ -11,8 +11,8 @@ pub const MAX_KERNEL: u32 = 255;
 /// The widest margin of a padding crop, in pixels of the view.
 pub const MAX_PADDING: u32 = 1024;
 
-/// What a parameter has to be: the one place that the checks of policies and of draws go by, so that no draw of a
-/// policy is refused.
+/// What a parameter has to be: the one place that the checks of policies and of draws go by, so
+/// that no draw of a policy is refused.
 pub(crate) struct Limit {
     pub(crate) holds: fn(f64) -> bool,
     /// In words, for errors.
@@ -21,22 +21,34 @@ pub(crate) struct Limit {
 
 // Written so that NaN fails every check.
 impl Limit {
-    const PROBABILITY: Self = Self { holds: |v| (0.0..=1.0).contains(&v), needed: "a probability from 0 to 1" };
-    const SHARE: Self = Self { holds: |v| v > 0.0 && v <= 1.0, needed: "a share above 0 and at most 1" };
+    const PROBABILITY: Self =
+        Self { holds: |v| (0.0..=1.0).contains(&v), needed: "a probability from 0 to 1" };
+    const SHARE: Self =
+        Self { holds: |v| v > 0.0 && v <= 1.0, needed: "a share above 0 and at most 1" };
     const RATIO: Self = Self { holds: |v| v > 0.0 && v.is_finite(), needed: "a positive number" };
-    const AMOUNT: Self = Self { holds: |v| v >= 0.0 && v.is_finite(), needed: "a finite number of at least 0" };
-    /// Of an amount times the strength: a factor of 255 lifts even level 1 to white, so no jitter beyond it means
-    /// anything more.
+    const AMOUNT: Self =
+        Self { holds: |v| v >= 0.0 && v.is_finite(), needed: "a finite number of at least 0" };
+    /// Of an amount times the strength: a factor of 255 lifts even level 1 to white, so no jitter
+    /// beyond it means anything more.
     const JITTER: Self = Self { holds: |v| v <= 255.0, needed: "at most 255" };
-    pub(crate) const FACTOR: Self = Self { needed: "a finite factor of at least 0", ..Self::AMOUNT };
-    pub(crate) const HUE: Self =
-        Self { holds: |v| v.abs() <= 0.5, needed: "a turn from -0.5 to 0.5, half a circle each way" };
-    pub(crate) const SHIFT: Self =
-        Self { holds: |v| v.abs() <= f64::from(MAX_PADDING), needed: "at most 1024 pixels each way" };
-    pub(crate) const DEGREES: Self = Self { holds: |v| v.abs() <= 360.0, needed: "an angle from -360 to 360" };
-    pub(crate) const SIGMA: Self =
-        Self { holds: |v| v > 0.0 && v <= MAX_SIGMA, needed: "a deviation above 0 and at most 1024" };
-    pub(crate) const SIDE: Self = Self { holds: |v| v >= 1.0, needed: "the side of a view, at least 1" };
+    pub(crate) const FACTOR: Self =
+        Self { needed: "a finite factor of at least 0", ..Self::AMOUNT };
+    pub(crate) const HUE: Self = Self {
+        holds: |v| v.abs() <= 0.5,
+        needed: "a turn from -0.5 to 0.5, half a circle each way",
+    };
+    pub(crate) const SHIFT: Self = Self {
+        holds: |v| v.abs() <= f64::from(MAX_PADDING),
+        needed: "at most 1024 pixels each way",
+    };
+    pub(crate) const DEGREES: Self =
+        Self { holds: |v| v.abs() <= 360.0, needed: "an angle from -360 to 360" };
+    pub(crate) const SIGMA: Self = Self {
+        holds: |v| v > 0.0 && v <= MAX_SIGMA,
+        needed: "a deviation above 0 and at most 1024",
+    };
+    pub(crate) const SIDE: Self =
+        Self { holds: |v| v >= 1.0, needed: "the side of a view, at least 1" };
     pub(crate) const KERNEL: Self = Self {
         holds: |v| v % 2.0 == 1.0 && v <= f64::from(MAX_KERNEL),
         needed: "an odd number of pixels, at most 255",
@@ -45,7 +57,8 @@ impl Limit {
 
 /// How likely a step is: one number, or two where the first and the second view of a pair differ.
 ///
-/// Views of even number take the first, those of odd number the second; BYOL and Barlow Twins are made that way.
+/// Views of even number take the first, those of odd number the second; BYOL and Barlow Twins are
+/// made that way.
 ///
 /// ```
 /// use selfsame_augment::{Policy, Probability};
@@ -78,7 +91,10 @@ impl From<f64> for Probability {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "a probability, or two: one for the first and one for the second view")]
+#[serde(
+    untagged,
+    expecting = "a probability, or two: one for the first and one for the second view"
+)]
 enum NumberOrPair {
     Number(f64),
     Pair([f64; 2]),
@@ -101,8 +117,9 @@ impl From<Probability> for NumberOrPair {
 
 /// Random resized crop: a box of random area and shape, resized to the view with antialiasing.
 ///
-/// The law is torchvision's `RandomResizedCrop`: ten tries of an area uniform in `scale` and a ratio
-/// log-uniform in `ratio`; if none fits, the largest central box whose ratio is within bounds.
+/// The law is torchvision's `RandomResizedCrop`: ten tries of an area uniform in `scale` and a
+/// ratio log-uniform in `ratio`; if none fits, the largest central box whose ratio is within
+/// bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Crop {
@@ -127,7 +144,8 @@ pub enum Interpolation {
     Bicubic,
 }
 
-/// Padding crop: the view shifted by up to `padding` pixels each way, torchvision's `RandomCrop` with padding.
+/// Padding crop: the view shifted by up to `padding` pixels each way, torchvision's `RandomCrop`
+/// with padding.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PadCrop {
@@ -154,7 +172,8 @@ pub enum Fill {
 
 /// Rotation about the centre by a random angle; what comes in from outside is black.
 ///
-/// torchvision's `RandomRotation`; of right angles all of them at `degrees = [90, 90]` and the like are exact.
+/// torchvision's `RandomRotation`; of right angles all of them at `degrees = [90, 90]` and the like
+/// are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rotation {
@@ -162,7 +181,8 @@ pub struct Rotation {
     pub probability: Probability,
     /// Least and largest angle, counter-clockwise, within −360 and 360; drawn uniformly.
     pub degrees: [f64; 2],
-    /// Whether levels are taken from the four nearest pixels (bilinear) rather than from the nearest one.
+    /// Whether levels are taken from the four nearest pixels (bilinear) rather than from the
+    /// nearest one.
     pub smooth: bool,
 }
 
@@ -177,8 +197,9 @@ pub struct Flip {
 /// Colour jitter: brightness, contrast, saturation and hue changed in random order.
 ///
 /// As in torchvision's `ColorJitter`, an amount v of the first three draws a factor uniform in
-/// [max(0, 1 − v), 1 + v], and one of hue a turn uniform in [−v, v], in circles. The amount v is the
-/// field times `strength`. (The authors' table of strengths jitters every view: `probability = 1`.)
+/// [max(0, 1 − v), 1 + v], and one of hue a turn uniform in [−v, v], in circles. The amount v is
+/// the field times `strength`. (The authors' table of strengths jitters every view: `probability =
+/// 1`.)
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jitter {
@@ -206,17 +227,19 @@ pub struct Grey {
 
 /// Gaussian blur.
 ///
-/// Without `kernel` that of PIL's `GaussianBlur`, which the field's recipes use: three extended box blurs in each
-/// direction. With `kernel` that of torchvision's `GaussianBlur`: a Gaussian cut off at so many pixels.
+/// Without `kernel` that of PIL's `GaussianBlur`, which the field's recipes use: three extended box
+/// blurs in each direction. With `kernel` that of torchvision's `GaussianBlur`: a Gaussian cut off
+/// at so many pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(from = "WrittenBlur")]
 pub struct Blur {
     /// The share of views that are blurred, in [0, 1].
     pub probability: Probability,
-    /// Least and largest standard deviation, drawn uniformly, in pixels; above 0 and at most 1024 ([`MAX_SIGMA`]).
+    /// Least and largest standard deviation, drawn uniformly, in pixels; above 0 and at most 1024
+    /// ([`MAX_SIGMA`]).
     pub sigma: [f64; 2],
-    /// The side of the view that `sigma` is meant for: another view is blurred as much more or less as it is larger
-    /// or smaller. Without it, `sigma` is in pixels of whatever view there is.
+    /// The side of the view that `sigma` is meant for: another view is blurred as much more or less
+    /// as it is larger or smaller. Without it, `sigma` is in pixels of whatever view there is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub side: Option<u32>,
     /// Pixels across the kernel, odd and at most 255 ([`MAX_KERNEL`]).
@@ -224,7 +247,8 @@ pub struct Blur {
     pub kernel: Option<u32>,
 }
 
-/// A blur in a file: a `sigma` that is written without `side` is in pixels, the authors' own is not.
+/// A blur in a file: a `sigma` that is written without `side` is in pixels, the authors' own is
+/// not.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenBlur {
@@ -292,7 +316,14 @@ impl Default for Flip {
 impl Default for Jitter {
     /// The authors' setting: 0.8, 0.8, 0.8 and 0.2 at strength 0.5, in four views of five.
     fn default() -> Self {
-        Self { probability: 0.8.into(), strength: 0.5, brightness: 0.8, contrast: 0.8, saturation: 0.8, hue: 0.2 }
+        Self {
+            probability: 0.8.into(),
+            strength: 0.5,
+            brightness: 0.8,
+            contrast: 0.8,
+            saturation: 0.8,
+            hue: 0.2,
+        }
     }
 }
 
@@ -319,8 +350,8 @@ impl Default for Solarise {
 
 /// The parameters of a policy before they are checked: what a TOML file or a program may write.
 ///
-/// The steps are made in the order of the fields. One that is `None` is left out; the default has no step. Turn it
-/// into a [`Policy`] with `Policy::try_from`.
+/// The steps are made in the order of the fields. One that is `None` is left out; the default has
+/// no step. Turn it into a [`Policy`] with `Policy::try_from`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {
@@ -355,9 +386,9 @@ pub struct PolicyConfig {
 
 /// A checked augmentation policy: no value of this type has a parameter out of its range.
 ///
-/// Written as a preset's name ([`PRESETS`](crate::PRESETS)), or as letters (`a` crop, `b` blur, `c` grey, `d` colour
-/// jitter, `e` flip, in any order; the steps keep theirs), with the authors' settings and, right after `d`, a
-/// strength other than 0.5:
+/// Written as a preset's name ([`PRESETS`](crate::PRESETS)), or as letters (`a` crop, `b` blur, `c`
+/// grey, `d` colour jitter, `e` flip, in any order; the steps keep theirs), with the authors'
+/// settings and, right after `d`, a strength other than 0.5:
 ///
 /// ```
 /// use selfsame_augment::Policy;
@@ -392,7 +423,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads a policy from TOML: a table for each step, with the names of [`PolicyConfig`]'s fields.
+    /// Reads a policy from TOML: a table for each step, with the names of [`PolicyConfig`]'s
+    /// fields.
     ///
     /// # Errors
     /// Text that is not TOML, an unknown field (named), or a parameter out of its range (named).
@@ -425,7 +457,17 @@ impl TryFrom<PolicyConfig> for Policy {
     /// # Errors
     /// Names the first parameter that is out of its range.
     fn try_from(config: PolicyConfig) -> Result<Self, PolicyError> {
-        let PolicyConfig { crop, pad_crop, rotation, flip, vertical_flip, jitter, grey, blur, solarise } = config;
+        let PolicyConfig {
+            crop,
+            pad_crop,
+            rotation,
+            flip,
+            vertical_flip,
+            jitter,
+            grey,
+            blur,
+            solarise,
+        } = config;
         let probabilities = [
             ("crop.probability", crop.map(|step| step.probability)),
             ("pad_crop.probability", pad_crop.map(|step| step.probability)),
@@ -484,7 +526,11 @@ fn check(field: &'static str, value: f64, limit: &Limit) -> Result<(), PolicyErr
     if holds(value) { Ok(()) } else { Err(PolicyError::Number { field, value, needed }) }
 }
 
-fn check_pair(field: &'static str, [low, high]: [f64; 2], limit: &Limit) -> Result<(), PolicyError> {
+fn check_pair(
+    field: &'static str,
+    [low, high]: [f64; 2],
+    limit: &Limit,
+) -> Result<(), PolicyError> {
     let Limit { holds, needed } = *limit;
     let valid = low <= high && holds(low) && holds(high);
     if valid { Ok(()) } else { Err(PolicyError::Range { field, low, high, needed }) }

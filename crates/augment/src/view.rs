@@ -6,7 +6,8 @@ use crate::error::ViewError;
 use crate::pixels::{blur, colour, geometry, resize};
 use crate::policy::{Limit, Policy};
 
-/// An image to make views of: 8 bits a channel, rows from the top, the channels of a pixel side by side.
+/// An image to make views of: 8 bits a channel, rows from the top, the channels of a pixel side by
+/// side.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
     width: u32,
@@ -24,8 +25,8 @@ impl<'a> Source<'a> {
         Self::checked(width, height, 3, pixels)
     }
 
-    /// Borrows an image of a single channel from its width × height bytes. Its views have one channel too: hue,
-    /// saturation and grey leave them as they are, as in torchvision.
+    /// Borrows an image of a single channel from its width × height bytes. Its views have one
+    /// channel too: hue, saturation and grey leave them as they are, as in torchvision.
     ///
     /// # Errors
     /// A side of 0, or another number of bytes.
@@ -33,7 +34,12 @@ impl<'a> Source<'a> {
         Self::checked(width, height, 1, pixels)
     }
 
-    fn checked(width: u32, height: u32, channels: usize, pixels: &'a [u8]) -> Result<Self, ViewError> {
+    fn checked(
+        width: u32,
+        height: u32,
+        channels: usize,
+        pixels: &'a [u8],
+    ) -> Result<Self, ViewError> {
         if width == 0 || height == 0 {
             return Err(ViewError::EmptySource { width, height });
         }
@@ -68,11 +74,11 @@ fn byte_count(width: u32, height: u32, channels: usize) -> Option<usize> {
     usize::try_from(width).ok()?.checked_mul(usize::try_from(height).ok()?)?.checked_mul(channels)
 }
 
-/// Memory for intermediate results, kept from view to view so that it is seldom taken anew (for a crop larger, or a blur
-/// stronger, than all before), and the instruction set to compute with.
+/// Memory for intermediate results, kept from view to view so that it is seldom taken anew (for a
+/// crop larger, or a blur stronger, than all before), and the instruction set to compute with.
 ///
-/// Holds nothing that a view depends on. One for each thread; it grows to a few times the larger of the crop and
-/// the view, a column of either counted as 32 bytes at least.
+/// Holds nothing that a view depends on. One for each thread; it grows to a few times the larger of
+/// the crop and the view, a column of either counted as 32 bytes at least.
 #[derive(Debug, Clone)]
 pub struct Scratch {
     isa: Isa,
@@ -103,10 +109,11 @@ impl Default for Scratch {
 }
 
 impl Policy {
-    /// Writes the view `key` of `source`, `size` × `size` pixels with the source's channels, to `out`.
+    /// Writes the view `key` of `source`, `size` × `size` pixels with the source's channels, to
+    /// `out`.
     ///
-    /// The view depends on nothing but the policy, the key, the source and the size. A policy without
-    /// crop shows the whole image, resized to the square (its shape is not kept).
+    /// The view depends on nothing but the policy, the key, the source and the size. A policy
+    /// without crop shows the whole image, resized to the square (its shape is not kept).
     ///
     /// # Errors
     /// A `size` of 0, or `out` not of size × size × channels bytes.
@@ -123,13 +130,19 @@ impl Policy {
 }
 
 impl Draw {
-    /// Writes the view of `source` that this draw describes, `size` × `size` pixels with the source's channels, to
-    /// `out`.
+    /// Writes the view of `source` that this draw describes, `size` × `size` pixels with the
+    /// source's channels, to `out`.
     ///
     /// # Errors
-    /// A `size` of 0, `out` not of size × size × channels bytes, a crop that is not inside the source, or a
-    /// parameter out of the range given at its field: a draw may come from a file.
-    pub fn apply(&self, source: Source<'_>, size: u32, scratch: &mut Scratch, out: &mut [u8]) -> Result<(), ViewError> {
+    /// A `size` of 0, `out` not of size × size × channels bytes, a crop that is not inside the
+    /// source, or a parameter out of the range given at its field: a draw may come from a file.
+    pub fn apply(
+        &self,
+        source: Source<'_>,
+        size: u32,
+        scratch: &mut Scratch,
+        out: &mut [u8],
+    ) -> Result<(), ViewError> {
         let channels = source.channels;
         if size == 0 {
             return Err(ViewError::EmptyView);
@@ -156,7 +169,9 @@ impl Draw {
             planes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
         }
         if self.vertical_flip {
-            planes.chunks_exact_mut(size * size).for_each(|plane| geometry::reverse_rows(plane, size));
+            planes
+                .chunks_exact_mut(size * size)
+                .for_each(|plane| geometry::reverse_rows(plane, size));
         }
         colour::jitter_and_grey(*isa, planes, channels, self.jitter.as_ref(), self.grey);
         if let Some(parameters) = self.blur {
@@ -203,7 +218,8 @@ fn check(field: &'static str, value: f64, limit: &Limit) -> Result<(), ViewError
 }
 
 fn check_crop(crop: CropBox, whole: CropBox) -> Result<(), ViewError> {
-    let inside = |start: u32, length: u32, full: u32| length > 0 && start <= full && length <= full - start;
+    let inside =
+        |start: u32, length: u32, full: u32| length > 0 && start <= full && length <= full - start;
     if inside(crop.left, crop.width, whole.width) && inside(crop.top, crop.height, whole.height) {
         return Ok(());
     }

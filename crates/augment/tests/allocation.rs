@@ -42,12 +42,18 @@ fn after_the_whole_image_and_the_strongest_blur_no_view_takes_memory() {
                 });
                 assert!(first.count_total > 0, "the counter counts");
                 let later = measure(|| {
-                    for (image, policy) in (0..200).flat_map(|image| policies.iter().map(move |policy| (image, policy)))
+                    for (image, policy) in (0..200)
+                        .flat_map(|image| policies.iter().map(move |policy| (image, policy)))
                     {
                         policy.view(key(image), source, size, &mut scratch, &mut out).unwrap();
                     }
                 });
-                assert_eq!(later.count_total, 0, "{width}×{height} to {size}, {} channels, {isa}", source.channels());
+                assert_eq!(
+                    later.count_total,
+                    0,
+                    "{width}×{height} to {size}, {} channels, {isa}",
+                    source.channels()
+                );
             }
         }
     }

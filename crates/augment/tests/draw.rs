@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use common::{draws as any_draw, numbered};
 use proptest::prelude::*;
 use selfsame_augment::{
-    Adjustment, CropBox, Draw, Fill, GaussianBlur, Interpolation, Policy, PolicyConfig, Shift, Turn, ViewKey,
+    Adjustment, CropBox, Draw, Fill, GaussianBlur, Interpolation, Policy, PolicyConfig, Shift,
+    Turn, ViewKey,
 };
 
 fn policy(text: &str) -> Policy {
@@ -21,20 +22,25 @@ fn key(image: u64) -> ViewKey {
 /// A seed must mean the same for ever, on every platform: these were drawn once and written down.
 #[test]
 fn a_key_means_the_same_for_ever() {
-    let drawn: Vec<String> = (0..3).map(|image| policy("abcde").draw(key(image), 40, 30).to_string()).collect();
+    let drawn: Vec<String> =
+        (0..3).map(|image| policy("abcde").draw(key(image), 40, 30).to_string()).collect();
     assert_eq!(drawn, PINNED);
     assert_eq!(every_step().draw(key(3), 40, 30).to_string(), PINNED_EVERY_STEP);
 }
 
 const PINNED: [&str; 3] = [
-    "crop 12×11 at (26, 8), saturation ×0.924, brightness ×0.885, contrast ×0.692, hue +0.040, grey",
-    "crop 17×13 at (7, 6), contrast ×1.400, brightness ×1.256, saturation ×1.161, hue -0.023, grey, \
+    "crop 12×11 at (26, 8), saturation ×0.924, brightness ×0.885, contrast ×0.692, hue +0.040, \
+     grey",
+    "crop 17×13 at (7, 6), contrast ×1.400, brightness ×1.256, saturation ×1.161, hue -0.023, \
+     grey, \
      blur 1.000 at side 32",
     "crop 31×28 at (2, 0), flip, blur 1.000 at side 32",
 ];
 
-const PINNED_EVERY_STEP: &str = "crop 14×14 at (7, 12), shift (-3, -3), rotation -13.3°, flip, vertical flip, \
-    saturation ×0.865, hue -0.097, contrast ×0.930, brightness ×0.935, grey, blur 0.333, solarise from 128";
+const PINNED_EVERY_STEP: &str = "crop 14×14 at (7, 12), shift (-3, -3), rotation -13.3°, flip, \
+                                 vertical flip, \
+    saturation ×0.865, hue -0.097, contrast ×0.930, brightness ×0.935, grey, blur 0.333, solarise \
+    from 128";
 
 /// All nine steps, each in every view.
 fn every_step() -> Policy {
@@ -73,7 +79,9 @@ fn every_part_of_the_key_counts() {
 #[test]
 fn policies_are_nested() {
     let policy = every_step();
-    for (image, subset) in (0..20).flat_map(|image| (0..1_u32 << 9).map(move |subset| (image, subset))) {
+    for (image, subset) in
+        (0..20).flat_map(|image| (0..1_u32 << 9).map(move |subset| (image, subset)))
+    {
         let full = policy.draw(key(image), 40, 30);
         let config = *policy.config();
         let has = |step: u32| subset >> step & 1 == 1;
@@ -100,13 +108,18 @@ fn policies_are_nested() {
             blur: full.blur.filter(|_| has(7)),
             solarise: full.solarise.filter(|_| has(8)),
         };
-        assert_eq!(Policy::try_from(smaller).unwrap().draw(key(image), 40, 30), expected, "{subset:b}");
+        assert_eq!(
+            Policy::try_from(smaller).unwrap().draw(key(image), 40, 30),
+            expected,
+            "{subset:b}"
+        );
     }
 }
 
 #[test]
 fn a_larger_probability_keeps_the_draws_of_a_smaller() {
-    let likely = Policy::from_toml("[jitter]\nprobability = 0.9\n[flip]\nprobability = 0.9").unwrap();
+    let likely =
+        Policy::from_toml("[jitter]\nprobability = 0.9\n[flip]\nprobability = 0.9").unwrap();
     let rare = Policy::from_toml("[jitter]\nprobability = 0.3\n[flip]\nprobability = 0.3").unwrap();
     let draws = |image| (likely.draw(key(image), 8, 8), rare.draw(key(image), 8, 8));
     for (likely, rare) in (0..500).map(draws) {
@@ -122,11 +135,14 @@ fn crops_keep_to_their_area_and_ratio() {
         let (width, height) = (100, 80);
         let crop = policy.draw(key(image), width, height).crop.unwrap();
         assert!(crop.left + crop.width <= width && crop.top + crop.height <= height);
-        // Each side is within half a pixel of the one drawn, so the drawn area and ratio lie between
-        // those of the box with half a pixel less and more.
+        // Each side is within half a pixel of the one drawn, so the drawn area and ratio lie
+        // between those of the box with half a pixel less and more.
         let [w, h] = [crop.width, crop.height].map(f64::from);
         let full = 100.0 * 80.0;
-        assert!((w + 0.5) * (h + 0.5) >= 0.2 * full && (w - 0.5) * (h - 0.5) <= 0.5 * full, "{crop:?}");
+        assert!(
+            (w + 0.5) * (h + 0.5) >= 0.2 * full && (w - 0.5) * (h - 0.5) <= 0.5 * full,
+            "{crop:?}"
+        );
         assert!((w + 0.5) / (h - 0.5) >= 0.5 && (w - 0.5) / (h + 0.5) <= 2.0, "{crop:?}");
     }
 }
@@ -160,12 +176,15 @@ fn extreme_sides_and_ratios_give_a_box_inside() {
         Policy::from_toml("[crop]\nratio = [1e-320, 1e-320]").unwrap(),
     ];
     for policy in policies {
-        for (width, height) in [(1, 1), (1, u32::MAX), (u32::MAX, 1), (u32::MAX, u32::MAX), (0, 0)] {
+        for (width, height) in [(1, 1), (1, u32::MAX), (u32::MAX, 1), (u32::MAX, u32::MAX), (0, 0)]
+        {
             for image in 0..50 {
                 let crop = policy.draw(key(image), width, height).crop.unwrap();
                 let (width, height) = (width.max(1), height.max(1));
                 assert!(crop.width >= 1 && crop.width <= width && crop.left <= width - crop.width);
-                assert!(crop.height >= 1 && crop.height <= height && crop.top <= height - crop.height);
+                assert!(
+                    crop.height >= 1 && crop.height <= height && crop.top <= height - crop.height
+                );
             }
         }
     }
@@ -173,16 +192,19 @@ fn extreme_sides_and_ratios_give_a_box_inside() {
 
 const DRAWS: u64 = 100_000;
 
-/// What a true law oversteps with probability at most 10⁻⁹ in `count` draws: ln(2 · 10⁹) / 2n = t², by Hoeffding's
-/// inequality for a frequency and by Dvoretzky, Kiefer, Wolfowitz and Massart's for the distance of Kolmogorov and
-/// Smirnov, whether or not the law has ties.
+/// What a true law oversteps with probability at most 10⁻⁹ in `count` draws: ln(2 · 10⁹) / 2n = t²,
+/// by Hoeffding's inequality for a frequency and by Dvoretzky, Kiefer, Wolfowitz and Massart's for
+/// the distance of Kolmogorov and Smirnov, whether or not the law has ties.
 fn tolerance(count: usize) -> f64 {
     (2e9_f64.ln() / (2.0 * count as f64)).sqrt()
 }
 
 fn assert_frequency(count: usize, probability: f64) {
     let frequency = count as f64 / DRAWS as f64;
-    assert!((frequency - probability).abs() < tolerance(DRAWS as usize), "{frequency} instead of {probability}");
+    assert!(
+        (frequency - probability).abs() < tolerance(DRAWS as usize),
+        "{frequency} instead of {probability}"
+    );
 }
 
 fn assert_uniform(mut values: Vec<f64>, low: f64, high: f64) {
@@ -191,7 +213,10 @@ fn assert_uniform(mut values: Vec<f64>, low: f64, high: f64) {
     assert!(values[0] >= low && values[values.len() - 1] <= high);
     for (rank, value) in values.iter().enumerate() {
         let expected = (value - low) / (high - low);
-        assert!((rank as f64 / count - expected).abs() < tolerance + 1.0 / count, "{expected} at rank {rank}");
+        assert!(
+            (rank as f64 / count - expected).abs() < tolerance + 1.0 / count,
+            "{expected} at rank {rank}"
+        );
     }
 }
 
@@ -199,7 +224,8 @@ fn assert_uniform(mut values: Vec<f64>, low: f64, high: f64) {
 fn assert_equally_likely(values: &[i32], low: i32, high: i32) {
     assert!(values.iter().all(|value| (low..=high).contains(value)));
     for most in low..=high {
-        let below = values.iter().filter(|&&value| value <= most).count() as f64 / values.len() as f64;
+        let below =
+            values.iter().filter(|&&value| value <= most).count() as f64 / values.len() as f64;
         let expected = f64::from(most - low + 1) / f64::from(high - low + 1);
         assert!((below - expected).abs() < tolerance(values.len()), "{below} up to {most}");
     }
@@ -229,21 +255,36 @@ const STEPS: [&str; 9] =
 
 /// A policy of all steps, each with its own probability.
 fn probable(probabilities: [impl std::fmt::Debug; 9]) -> Policy {
-    let steps = STEPS.iter().zip(probabilities).map(|(step, p)| format!("{step} = {{ probability = {p:?} }}\n"));
+    let steps = STEPS
+        .iter()
+        .zip(probabilities)
+        .map(|(step, p)| format!("{step} = {{ probability = {p:?} }}\n"));
     Policy::from_toml(&steps.collect::<String>()).unwrap()
 }
 
 #[test]
 fn probabilities_are_met() {
     // The views of a pair differ, and so do their successors, which are alike again.
-    let pairs =
-        [[1.0, 0.3], [0.5, 0.0], [0.9, 0.1], [0.5, 0.5], [0.0, 1.0], [0.8, 0.2], [0.2, 0.7], [1.0, 0.0], [0.0, 0.2]];
+    let pairs = [
+        [1.0, 0.3],
+        [0.5, 0.0],
+        [0.9, 0.1],
+        [0.5, 0.5],
+        [0.0, 1.0],
+        [0.8, 0.2],
+        [0.2, 0.7],
+        [1.0, 0.0],
+        [0.0, 0.2],
+    ];
     let policy = probable(pairs);
     for view in 0..4 {
         let mut counts = [0; 9];
         for image in 0..DRAWS {
             let draw = policy.draw(ViewKey { view, ..key(image) }, 32, 32);
-            counts.iter_mut().zip(made(&draw)).for_each(|(count, made)| *count += usize::from(made));
+            counts
+                .iter_mut()
+                .zip(made(&draw))
+                .for_each(|(count, made)| *count += usize::from(made));
         }
         for (count, pair) in counts.into_iter().zip(pairs) {
             match pair[view as usize % 2] {
@@ -255,7 +296,8 @@ fn probabilities_are_met() {
     }
 }
 
-/// What is drawn does not depend on how often: the law under a probability is that of the views which have the step.
+/// What is drawn does not depend on how often: the law under a probability is that of the views
+/// which have the step.
 #[test]
 fn a_probability_changes_no_law() {
     let (always, half) = (probable([1.0; 9]), probable([0.5; 9]));
@@ -268,16 +310,23 @@ fn a_probability_changes_no_law() {
         assert!(half.blur.is_none() || half.blur == always.blur);
         assert!(half.solarise.is_none() || half.solarise == always.solarise);
     }
-    let crops: Vec<CropBox> = draws(&probable([0.3; 9]), 1 << 24).iter().filter_map(|draw| draw.crop).collect();
+    let crops: Vec<CropBox> =
+        draws(&probable([0.3; 9]), 1 << 24).iter().filter_map(|draw| draw.crop).collect();
     assert_frequency(crops.len(), 0.3);
     let free = f64::from(1 << 24);
-    assert_uniform(crops.iter().map(|crop| f64::from(crop.left) / (free - f64::from(crop.width))).collect(), 0.0, 1.0);
+    assert_uniform(
+        crops.iter().map(|crop| f64::from(crop.left) / (free - f64::from(crop.width))).collect(),
+        0.0,
+        1.0,
+    );
 }
 
 #[test]
 fn jitter_is_uniform_and_in_every_order() {
-    let always = Policy::from_toml("[jitter]\nprobability = 1.0\nstrength = 1.0\nbrightness = 1.5").unwrap();
-    let jitters: Vec<[Adjustment; 4]> = draws(&always, 32).into_iter().map(|draw| draw.jitter.unwrap()).collect();
+    let always =
+        Policy::from_toml("[jitter]\nprobability = 1.0\nstrength = 1.0\nbrightness = 1.5").unwrap();
+    let jitters: Vec<[Adjustment; 4]> =
+        draws(&always, 32).into_iter().map(|draw| draw.jitter.unwrap()).collect();
     let [mut brightness, mut contrast, mut saturation, mut hue] = [const { Vec::new() }; 4];
     let mut orders = HashMap::new();
     for jitter in jitters {
@@ -289,7 +338,8 @@ fn jitter_is_uniform_and_in_every_order() {
                 Adjustment::Hue(turn) => hue.push(turn),
             }
         }
-        *orders.entry(jitter.map(|adjustment| std::mem::discriminant(&adjustment))).or_insert(0) += 1;
+        *orders.entry(jitter.map(|adjustment| std::mem::discriminant(&adjustment))).or_insert(0) +=
+            1;
     }
     assert_uniform(brightness, 0.0, 2.5);
     assert_uniform(contrast, 1.0 - 0.8, 1.8);
@@ -303,7 +353,8 @@ fn jitter_is_uniform_and_in_every_order() {
 fn crops_are_uniform_in_area_and_place_and_log_uniform_in_ratio() {
     // So large that rounding to pixels is far below the tolerance; ranges that always fit.
     let side = 1 << 24;
-    let areas = draws(&Policy::from_toml("[crop]\nscale = [0.1, 0.9]\nratio = [1.0, 1.0]").unwrap(), side);
+    let areas =
+        draws(&Policy::from_toml("[crop]\nscale = [0.1, 0.9]\nratio = [1.0, 1.0]").unwrap(), side);
     let share = |crop: &Draw| {
         let crop = crop.crop.unwrap();
         (f64::from(crop.width) / f64::from(side)) * (f64::from(crop.height) / f64::from(side))
@@ -311,18 +362,29 @@ fn crops_are_uniform_in_area_and_place_and_log_uniform_in_ratio() {
     assert_uniform(areas.iter().map(|draw| share(draw).clamp(0.1, 0.9)).collect(), 0.1, 0.9);
     let place = |start: u32, length: u32| f64::from(start) / f64::from(side - length);
     assert_uniform(
-        areas.iter().map(|draw| draw.crop.unwrap()).map(|crop| place(crop.left, crop.width)).collect(),
+        areas
+            .iter()
+            .map(|draw| draw.crop.unwrap())
+            .map(|crop| place(crop.left, crop.width))
+            .collect(),
         0.0,
         1.0,
     );
     assert_uniform(
-        areas.iter().map(|draw| draw.crop.unwrap()).map(|crop| place(crop.top, crop.height)).collect(),
+        areas
+            .iter()
+            .map(|draw| draw.crop.unwrap())
+            .map(|crop| place(crop.top, crop.height))
+            .collect(),
         0.0,
         1.0,
     );
 
-    let ratios = draws(&Policy::from_toml("[crop]\nscale = [0.1, 0.2]\nratio = [0.25, 4.0]").unwrap(), side);
-    let ratio = |draw: &Draw| draw.crop.map(|crop| (f64::from(crop.width) / f64::from(crop.height)).ln()).unwrap();
+    let ratios =
+        draws(&Policy::from_toml("[crop]\nscale = [0.1, 0.2]\nratio = [0.25, 4.0]").unwrap(), side);
+    let ratio = |draw: &Draw| {
+        draw.crop.map(|crop| (f64::from(crop.width) / f64::from(crop.height)).ln()).unwrap()
+    };
     let (low, high) = (0.25_f64.ln(), 4.0_f64.ln());
     assert_uniform(ratios.iter().map(|draw| ratio(draw).clamp(low, high)).collect(), low, high);
 }
@@ -330,12 +392,17 @@ fn crops_are_uniform_in_area_and_place_and_log_uniform_in_ratio() {
 #[test]
 fn blur_is_uniform() {
     let policy = Policy::from_toml("[blur]\nprobability = 1.0\nsigma = [0.1, 2.0]").unwrap();
-    assert_uniform(draws(&policy, 32).iter().map(|draw| draw.blur.unwrap().sigma).collect(), 0.1, 2.0);
+    assert_uniform(
+        draws(&policy, 32).iter().map(|draw| draw.blur.unwrap().sigma).collect(),
+        0.1,
+        2.0,
+    );
 }
 
 #[test]
 fn rotation_is_uniform() {
-    let policy = Policy::from_toml("rotation = { probability = 1, degrees = [-30, 75.5] }").unwrap();
+    let policy =
+        Policy::from_toml("rotation = { probability = 1, degrees = [-30, 75.5] }").unwrap();
     let turns = draws(&policy, 32).into_iter().map(|draw| draw.rotation.unwrap());
     assert_uniform(turns.map(|turn| turn.degrees).collect(), -30.0, 75.5);
 }
@@ -344,12 +411,24 @@ fn rotation_is_uniform() {
 fn every_shift_is_as_likely() {
     for padding in [1, 4, 28] {
         let policy = Policy::from_toml(&format!("pad_crop = {{ padding = {padding} }}")).unwrap();
-        let shifts: Vec<Shift> = draws(&policy, 32).into_iter().map(|draw| draw.shift.unwrap()).collect();
-        assert_equally_likely(&shifts.iter().map(|shift| shift.right).collect::<Vec<_>>(), -padding, padding);
-        assert_equally_likely(&shifts.iter().map(|shift| shift.down).collect::<Vec<_>>(), -padding, padding);
+        let shifts: Vec<Shift> =
+            draws(&policy, 32).into_iter().map(|draw| draw.shift.unwrap()).collect();
+        assert_equally_likely(
+            &shifts.iter().map(|shift| shift.right).collect::<Vec<_>>(),
+            -padding,
+            padding,
+        );
+        assert_equally_likely(
+            &shifts.iter().map(|shift| shift.down).collect::<Vec<_>>(),
+            -padding,
+            padding,
+        );
     }
     let still = Policy::from_toml("pad_crop = { padding = 0 }").unwrap();
-    assert_eq!(still.draw(key(0), 32, 32).shift, Some(Shift { right: 0, down: 0, fill: Fill::Black }));
+    assert_eq!(
+        still.draw(key(0), 32, 32).shift,
+        Some(Shift { right: 0, down: 0, fill: Fill::Black })
+    );
 }
 
 /// A range of one value gives that value, without a rounding error.
@@ -366,18 +445,23 @@ fn a_range_of_one_value_gives_it() {
         assert_eq!(draw.rotation.unwrap().degrees, 0.1);
         assert_eq!(draw.blur.unwrap().sigma, 0.7);
         for adjustment in draw.jitter.unwrap() {
-            assert_eq!(numbered(adjustment).1, if matches!(adjustment, Adjustment::Hue(_)) { 0.0 } else { 1.0 });
+            assert_eq!(
+                numbered(adjustment).1,
+                if matches!(adjustment, Adjustment::Hue(_)) { 0.0 } else { 1.0 }
+            );
         }
     }
 }
 
-/// Everything that is drawn for a view, each as one of so many equally likely cells: whether each step is made in one
-/// view of two, and the parameters where it is.
+/// Everything that is drawn for a view, each as one of so many equally likely cells: whether each
+/// step is made in one view of two, and the parameters where it is.
 fn cells(always: &Policy, half: &Policy, key: ViewKey) -> Vec<(usize, usize)> {
     let side = 1 << 24;
     let mut cells: Vec<(usize, usize)> =
         made(&half.draw(key, side, side)).into_iter().map(|made| (usize::from(made), 2)).collect();
-    let third = |value: f64, [low, high]: [f64; 2]| (((value - low) / (high - low) * 3.0).clamp(0.0, 2.0) as usize, 3);
+    let third = |value: f64, [low, high]: [f64; 2]| {
+        (((value - low) / (high - low) * 3.0).clamp(0.0, 2.0) as usize, 3)
+    };
     let draw = always.draw(key, side, side);
     let crop = draw.crop.unwrap();
     let [left, top, width, height] = [crop.left, crop.top, crop.width, crop.height].map(f64::from);
@@ -412,7 +496,10 @@ fn assert_independent(pairs: &[[(usize, usize); 2]], name: &str) {
     let expected = 1.0 / counts.len() as f64;
     for (pair, count) in counts.into_iter().enumerate() {
         let frequency = f64::from(count) / pairs.len() as f64;
-        assert!((frequency - expected).abs() < tolerance(pairs.len()), "{name}, cell {pair}: {frequency}");
+        assert!(
+            (frequency - expected).abs() < tolerance(pairs.len()),
+            "{name}, cell {pair}: {frequency}"
+        );
     }
 }
 
@@ -434,9 +521,14 @@ fn all_that_is_drawn_is_independent() {
         |key| ViewKey { seed: key.seed + 1, ..key },
     ];
     for (number, neighbour) in neighbours.into_iter().enumerate() {
-        let others: Vec<_> = (0..DRAWS).map(|image| cells(&always, &half, neighbour(key(image)))).collect();
+        let others: Vec<_> =
+            (0..DRAWS).map(|image| cells(&always, &half, neighbour(key(image)))).collect();
         for drawn in 0..views[0].len() {
-            let pairs: Vec<_> = views.iter().zip(&others).map(|(view, other)| [view[drawn], other[drawn]]).collect();
+            let pairs: Vec<_> = views
+                .iter()
+                .zip(&others)
+                .map(|(view, other)| [view[drawn], other[drawn]])
+                .collect();
             assert_independent(&pairs, &format!("{drawn} of neighbours {number}"));
         }
     }
@@ -464,17 +556,25 @@ fn a_draw_prints_its_steps_in_their_order() {
     };
     assert_eq!(
         draw.to_string(),
-        "crop 21×17 at (5, 9), bicubic, shift (-3, +0) with margin reflect, rotation +12.3°, flip, vertical flip, \
-         hue -0.050, brightness ×1.250, saturation ×0.500, contrast ×2.000, grey, blur 1.500 at side 32 with kernel 23, \
+        "crop 21×17 at (5, 9), bicubic, shift (-3, +0) with margin reflect, rotation +12.3°, \
+         flip, vertical flip, \
+         hue -0.050, brightness ×1.250, saturation ×0.500, contrast ×2.000, grey, blur 1.500 at \
+         side 32 with kernel 23, \
          solarise from 128"
     );
     // What two draws differ in is seen, the usual left out.
-    let shift = |fill| Draw { shift: Some(Shift { right: 1, down: 2, fill }), ..Draw::default() }.to_string();
+    let shift = |fill| {
+        Draw { shift: Some(Shift { right: 1, down: 2, fill }), ..Draw::default() }.to_string()
+    };
     assert_eq!(shift(Fill::Black), "shift (+1, +2)");
     assert_eq!(shift(Fill::Edge), "shift (+1, +2) with margin edge");
-    let rotation = Draw { rotation: Some(Turn { degrees: -7.0, smooth: false }), ..Draw::default() };
+    let rotation =
+        Draw { rotation: Some(Turn { degrees: -7.0, smooth: false }), ..Draw::default() };
     assert_eq!(rotation.to_string(), "rotation -7.0° nearest");
-    assert_eq!(Draw { interpolation: Interpolation::Bicubic, ..Draw::default() }.to_string(), "bicubic");
+    assert_eq!(
+        Draw { interpolation: Interpolation::Bicubic, ..Draw::default() }.to_string(),
+        "bicubic"
+    );
 }
 
 proptest! {
@@ -490,5 +590,10 @@ proptest! {
 
 #[test]
 fn an_unknown_field_of_a_draw_is_named() {
-    assert!(toml::from_str::<Draw>("blurr = 1.0").unwrap_err().to_string().contains("unknown field `blurr`"));
+    assert!(
+        toml::from_str::<Draw>("blurr = 1.0")
+            .unwrap_err()
+            .to_string()
+            .contains("unknown field `blurr`")
+    );
 }

@@ -5,7 +5,8 @@ mod common;
 use common::policies;
 use proptest::prelude::*;
 use selfsame_augment::{
-    Blur, Crop, Flip, Grey, Interpolation, Jitter, PRESETS, Policy, PolicyConfig, PolicyError, Probability, Solarise,
+    Blur, Crop, Flip, Grey, Interpolation, Jitter, PRESETS, Policy, PolicyConfig, PolicyError,
+    Probability, Solarise,
 };
 
 fn parse(text: &str) -> Result<Policy, PolicyError> {
@@ -39,7 +40,12 @@ fn letters_stand_for_the_authors_settings() {
             hue: 0.2,
         }),
         grey: Some(Grey { probability: 0.2.into() }),
-        blur: Some(Blur { probability: 0.5.into(), sigma: [1.0, 1.0], side: Some(32), kernel: None }),
+        blur: Some(Blur {
+            probability: 0.5.into(),
+            sigma: [1.0, 1.0],
+            side: Some(32),
+            kernel: None,
+        }),
         ..PolicyConfig::default()
     };
     assert_eq!(*parse("abcde").unwrap().config(), expected);
@@ -51,7 +57,8 @@ fn letters_stand_for_the_authors_settings() {
     );
 }
 
-/// solo-learn's recipes for CIFAR, number by number (its `scripts/pretrain/cifar/augmentations`), and the authors'.
+/// solo-learn's recipes for CIFAR, number by number (its `scripts/pretrain/cifar/augmentations`),
+/// and the authors'.
 #[test]
 fn presets_have_the_published_numbers() {
     let solo = |least: f64, [brightness, contrast, saturation, hue]: [f64; 4]| PolicyConfig {
@@ -62,20 +69,32 @@ fn presets_have_the_published_numbers() {
             interpolation: Interpolation::Bicubic,
         }),
         flip: Some(Flip { probability: 0.5.into() }),
-        jitter: Some(Jitter { probability: 0.8.into(), strength: 1.0, brightness, contrast, saturation, hue }),
+        jitter: Some(Jitter {
+            probability: 0.8.into(),
+            strength: 1.0,
+            brightness,
+            contrast,
+            saturation,
+            hue,
+        }),
         grey: Some(Grey { probability: 0.2.into() }),
         ..PolicyConfig::default()
     };
     let blur = Some(Blur { probability: 0.5.into(), sigma: [0.1, 2.0], side: None, kernel: None });
     let solarise = |probability| Some(Solarise { probability, threshold: 128 });
-    let second_view =
-        PolicyConfig { solarise: solarise(Probability::of_pair(0.0, 0.2)), ..solo(0.08, [0.4, 0.4, 0.2, 0.1]) };
+    let second_view = PolicyConfig {
+        solarise: solarise(Probability::of_pair(0.0, 0.2)),
+        ..solo(0.08, [0.4, 0.4, 0.2, 0.1])
+    };
     let expected = [
         ("simclr", PolicyConfig { blur, ..solo(0.08, [0.8, 0.8, 0.8, 0.2]) }),
         ("mocov2", PolicyConfig { blur, ..solo(0.08, [0.4, 0.4, 0.4, 0.1]) }),
         ("byol", second_view),
         ("barlow_twins", second_view),
-        ("vicreg", PolicyConfig { solarise: solarise(0.1.into()), ..solo(0.2, [0.4, 0.4, 0.2, 0.1]) }),
+        (
+            "vicreg",
+            PolicyConfig { solarise: solarise(0.1.into()), ..solo(0.2, [0.4, 0.4, 0.2, 0.1]) },
+        ),
         ("authors", *parse("abcde").unwrap().config()),
     ];
     assert_eq!(PRESETS.map(|(name, _)| name), expected.map(|(name, _)| name));
@@ -114,15 +133,24 @@ fn an_empty_policy_is_refused() {
 #[test]
 fn an_unknown_letter_is_named_with_its_position() {
     assert_eq!(parse("abxe").unwrap_err(), PolicyError::UnknownLetter { letter: 'x', position: 3 });
-    assert_eq!(parse("d0.25é").unwrap_err(), PolicyError::UnknownLetter { letter: 'é', position: 6 });
+    assert_eq!(
+        parse("d0.25é").unwrap_err(),
+        PolicyError::UnknownLetter { letter: 'é', position: 6 }
+    );
     assert_eq!(parse("A").unwrap_err(), PolicyError::UnknownLetter { letter: 'A', position: 1 });
     assert!(refusal("abxe").contains("unknown letter `x` at position 3"));
 }
 
 #[test]
 fn a_repeated_letter_is_named_with_its_position() {
-    assert_eq!(parse("abca").unwrap_err(), PolicyError::RepeatedLetter { letter: 'a', position: 4 });
-    assert_eq!(parse("d0.25d").unwrap_err(), PolicyError::RepeatedLetter { letter: 'd', position: 6 });
+    assert_eq!(
+        parse("abca").unwrap_err(),
+        PolicyError::RepeatedLetter { letter: 'a', position: 4 }
+    );
+    assert_eq!(
+        parse("d0.25d").unwrap_err(),
+        PolicyError::RepeatedLetter { letter: 'd', position: 6 }
+    );
 }
 
 #[test]
@@ -152,7 +180,9 @@ fn toml_fills_in_the_authors_settings() {
 
 #[test]
 fn a_probability_is_a_number_or_a_pair() {
-    let solarise = |probability: &str| Policy::from_toml(&format!("solarise = {{ probability = {probability} }}"));
+    let solarise = |probability: &str| {
+        Policy::from_toml(&format!("solarise = {{ probability = {probability} }}"))
+    };
     let read = |text: &str| solarise(text).unwrap().config().solarise.unwrap().probability;
     assert_eq!(read("[0.0, 0.2]"), Probability::of_pair(0.0, 0.2));
     assert_eq!([0, 1, 2, 3].map(|view| read("[0.0, 0.2]").of_view(view)), [0.0, 0.2, 0.0, 0.2]);
@@ -161,33 +191,57 @@ fn a_probability_is_a_number_or_a_pair() {
     assert_eq!(read("[0, 1]"), Probability::of_pair(0.0, 1.0));
 
     let printed = |text: &str| solarise(text).unwrap().to_string();
-    assert_eq!(printed("[0.0, 0.25]"), "{ solarise = { probability = [0.0, 0.25], threshold = 128 } }");
+    assert_eq!(
+        printed("[0.0, 0.25]"),
+        "{ solarise = { probability = [0.0, 0.25], threshold = 128 } }"
+    );
     assert_eq!(printed("[0.25, 0.25]"), "{ solarise = { probability = 0.25, threshold = 128 } }");
 
     for wrong in ["[0.1]", "[0.1, 0.2, 0.3]", "'often'", "true", "{}"] {
         let message = solarise(wrong).unwrap_err().to_string();
-        assert!(message.contains("a probability, or two: one for the first and one for the second view"), "{message}");
+        assert!(
+            message
+                .contains("a probability, or two: one for the first and one for the second view"),
+            "{message}"
+        );
     }
 }
 
 #[test]
 fn a_blur_without_sigma_is_that_of_the_authors() {
-    let read = |text: &str| Policy::from_toml(&format!("blur = {text}")).unwrap().config().blur.unwrap();
+    let read =
+        |text: &str| Policy::from_toml(&format!("blur = {text}")).unwrap().config().blur.unwrap();
     let authors = Blur { probability: 0.5.into(), sigma: [1.0, 1.0], side: Some(32), kernel: None };
     assert_eq!(read("{}"), authors);
     assert_eq!(read("{ side = 64 }"), Blur { side: Some(64), ..authors });
     assert_eq!(read("{ kernel = 23 }"), Blur { kernel: Some(23), ..authors });
     // One that is written is in pixels, unless a side is written too.
     assert_eq!(read("{ sigma = [0.1, 2.0] }"), Blur { sigma: [0.1, 2.0], side: None, ..authors });
-    assert_eq!(read("{ sigma = [0.1, 2.0], side = 224 }"), Blur { sigma: [0.1, 2.0], side: Some(224), ..authors });
+    assert_eq!(
+        read("{ sigma = [0.1, 2.0], side = 224 }"),
+        Blur { sigma: [0.1, 2.0], side: Some(224), ..authors }
+    );
 }
 
 #[test]
 fn toml_refuses_unknown_fields_by_name() {
     assert!(toml_refusal("[crop]\nscales = [0.1, 1.0]").contains("unknown field `scales`"));
     assert!(toml_refusal("[invert]\nprobability = 0.1").contains("unknown field `invert`"));
-    for step in ["crop", "pad_crop", "rotation", "flip", "vertical_flip", "jitter", "grey", "blur", "solarise"] {
-        assert!(toml_refusal(&format!("[{step}]\np = 0.1")).contains("unknown field `p`"), "{step}");
+    for step in [
+        "crop",
+        "pad_crop",
+        "rotation",
+        "flip",
+        "vertical_flip",
+        "jitter",
+        "grey",
+        "blur",
+        "solarise",
+    ] {
+        assert!(
+            toml_refusal(&format!("[{step}]\np = 0.1")).contains("unknown field `p`"),
+            "{step}"
+        );
     }
     assert!(toml_refusal("[crop").contains("cannot read the policy"));
 }
@@ -248,8 +302,14 @@ fn every_parameter_out_of_range_is_refused_by_name() {
 #[test]
 fn values_that_are_no_such_thing_are_refused_by_name() {
     let cases = [
-        ("[crop]\ninterpolation = 'lanczos'", "unknown variant `lanczos`, expected `bilinear` or `bicubic`"),
-        ("[pad_crop]\nfill = 'white'", "unknown variant `white`, expected one of `black`, `edge`, `reflect`"),
+        (
+            "[crop]\ninterpolation = 'lanczos'",
+            "unknown variant `lanczos`, expected `bilinear` or `bicubic`",
+        ),
+        (
+            "[pad_crop]\nfill = 'white'",
+            "unknown variant `white`, expected one of `black`, `edge`, `reflect`",
+        ),
         ("[pad_crop]\npadding = -1", "padding = -1"),
         ("[rotation]\nsmooth = 1", "smooth = 1"),
         ("[rotation]\ndegrees = 15", "degrees = 15"),
@@ -259,7 +319,10 @@ fn values_that_are_no_such_thing_are_refused_by_name() {
     ];
     for (text, named) in cases {
         let message = toml_refusal(text);
-        assert!(message.starts_with("cannot read the policy: ") && message.contains(named), "{text}: {message}");
+        assert!(
+            message.starts_with("cannot read the policy: ") && message.contains(named),
+            "{text}: {message}"
+        );
     }
 }
 

@@ -1,10 +1,11 @@
-//! Views, floats and drawn parameters against torchvision's own: from the files that `fixtures/reference.py` made, and
-//! live where torchvision is installed.
+//! Views, floats and drawn parameters against torchvision's own: from the files that
+//! `fixtures/reference.py` made, and live where torchvision is installed.
 //!
-//! The live test runs that script with the interpreter named in `SELFSAME_PYTHON`, and without that variable with
-//! `python3`, where a torchvision that is missing only skips the test:
-//! `SELFSAME_PYTHON=venv/bin/python cargo test --release -p selfsame-augment --test torchvision`. Its cases are new
-//! every time; the seed that it prints makes them again where it is given in `SELFSAME_SEED`.
+//! The live test runs that script with the interpreter named in `SELFSAME_PYTHON`, and without that
+//! variable with `python3`, where a torchvision that is missing only skips the test:
+//! `SELFSAME_PYTHON=venv/bin/python cargo test --release -p selfsame-augment --test torchvision`.
+//! Its cases are new every time; the seed that it prints makes them again where it is given in
+//! `SELFSAME_SEED`.
 
 mod common;
 
@@ -19,7 +20,9 @@ use common::{draws, numbered};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-use selfsame_augment::{Adjustment, Draw, GaussianBlur, Isa, Normalise, Policy, Scratch, Source, Turn, ViewKey};
+use selfsame_augment::{
+    Adjustment, Draw, GaussianBlur, Isa, Normalise, Policy, Scratch, Source, Turn, ViewKey,
+};
 use serde::{Deserialize, Serialize};
 
 /// What `fixtures/reference.py` says of an image.
@@ -107,8 +110,8 @@ fn steps(draw: &Draw) -> usize {
 /// What a view is to have in common with torchvision's.
 enum Agreement {
     Equal,
-    /// A step by itself is one level apart at most, in less than a tenth of the view's bytes. Views of several steps,
-    /// which may magnify that, are passed over.
+    /// A step by itself is one level apart at most, in less than a tenth of the view's bytes. Views
+    /// of several steps, which may magnify that, are passed over.
     Close,
     Nothing,
 }
@@ -125,49 +128,66 @@ fn compare_views(
         let ours = apply(case.draw, shape.source(pixels), case.size);
         let (view, rest) = theirs.split_at(ours.len());
         theirs = rest;
-        let largest = ours.iter().zip(view).map(|(ours, theirs)| ours.abs_diff(*theirs)).max().unwrap();
+        let largest =
+            ours.iter().zip(view).map(|(ours, theirs)| ours.abs_diff(*theirs)).max().unwrap();
         let apart = ours.iter().zip(view).filter(|(ours, theirs)| ours != theirs).count();
         let agrees = match agreement(shape, case) {
             Agreement::Equal => apart == 0,
             // Sums that lie beside a half are rare, but one pixel is much of a view of a few.
-            Agreement::Close if steps(&case.draw) == 1 => largest <= 1 && apart <= (ours.len() / 10).max(3),
+            Agreement::Close if steps(&case.draw) == 1 => {
+                largest <= 1 && apart <= (ours.len() / 10).max(3)
+            }
             Agreement::Close | Agreement::Nothing => true,
         };
         let told = || serde_json::to_string(case).unwrap();
         let (bytes, Shape { width, height, .. }) = (ours.len(), shape);
-        assert!(agrees, "{apart} of {bytes} bytes are up to {largest} apart: {width}×{height}, {}", told());
+        assert!(
+            agrees,
+            "{apart} of {bytes} bytes are up to {largest} apart: {width}×{height}, {}",
+            told()
+        );
     }
     assert!(theirs.is_empty());
 }
 
-/// torchvision's own blur sums floats in two dimensions at once, which can round to the level beside.
+/// torchvision's own blur sums floats in two dimensions at once, which can round to the level
+/// beside.
 fn sums_floats(draw: &Draw) -> bool {
     draw.blur.is_some_and(|blur| blur.kernel.is_some())
 }
 
-/// A sine's last digit, which differs from one mathematical library to another, can take the pixel in the middle of
-/// an odd view a level down.
+/// A sine's last digit, which differs from one mathematical library to another, can take the pixel
+/// in the middle of an odd view a level down.
 fn takes_sines(draw: &Draw) -> bool {
     draw.rotation.is_some_and(|turn| turn.smooth)
 }
 
-/// Pillow before 13 always resizes the width first. Since then it begins with the height where that shrinks more than
-/// twice as much, and the levels are rounded, and cut where a cubic overshoots, between the two.
+/// Pillow before 13 always resizes the width first. Since then it begins with the height where that
+/// shrinks more than twice as much, and the levels are rounded, and cut where a cubic overshoots,
+/// between the two.
 fn resizes_height_first(shape: Shape, case: &Case) -> bool {
-    let (width, height) = case.draw.crop.map_or((shape.width, shape.height), |crop| (crop.width, crop.height));
+    let (width, height) =
+        case.draw.crop.map_or((shape.width, shape.height), |crop| (crop.width, crop.height));
     height.saturating_sub(case.size) > 2 * width.saturating_sub(case.size)
 }
 
-/// The levels 0 to 255 in each channel, as the documentation of [`Normalise`] has them: within 2⁻²⁰ of torchvision's.
+/// The levels 0 to 255 in each channel, as the documentation of [`Normalise`] has them: within 2⁻²⁰
+/// of torchvision's.
 fn compare_normalised(theirs: &[u8]) {
     let pixels: Vec<u8> = (0..=255).flat_map(|level| [level; 3]).collect();
-    let theirs: Vec<f32> = theirs.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
+    let theirs: Vec<f32> =
+        theirs.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
     assert_eq!(theirs.len(), pixels.len());
     for isa in Isa::available() {
         let mut ours = vec![f32::NAN; pixels.len()];
         Normalise::IMAGENET.apply(isa, &pixels, &mut ours);
         for (i, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
-            assert!((ours - theirs).abs() <= 2_f32.powi(-20), "level {} in channel {}: {ours} {theirs}", i / 3, i % 3);
+            assert!(
+                (ours - theirs).abs() <= 2_f32.powi(-20),
+                "level {} in channel {}: {ours} {theirs}",
+                i / 3,
+                i % 3
+            );
         }
     }
 }
@@ -199,7 +219,8 @@ fn every_transform_equals_torchvision() {
 
 #[test]
 fn every_colour_equals_torchvision() {
-    let pixels: Vec<u8> = (0..1_u32 << 24).flat_map(|rgb| [(rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8]).collect();
+    let pixels: Vec<u8> =
+        (0..1_u32 << 24).flat_map(|rgb| [(rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8]).collect();
     let source = Source::new(4096, 4096, &pixels).unwrap();
     for Checksum { size, draw, adler32: expected } in fixtures().0.every_colour {
         assert_eq!(adler32(&apply(draw, source, size)), expected, "{draw}");
@@ -277,7 +298,10 @@ fn our_laws(count: u64) -> BTreeMap<String, Vec<f64>> {
         jitter = { probability = 0.8 }";
     let sometimes = draws(sometimes, 32, 32);
     let mut law = |name: &str, applied: fn(&Draw) -> bool| {
-        laws.insert(format!("{name}: applied"), sometimes.iter().map(|draw| applied(draw).into()).collect());
+        laws.insert(
+            format!("{name}: applied"),
+            sometimes.iter().map(|draw| applied(draw).into()).collect(),
+        );
     };
     law("flip", |draw| draw.flip);
     law("vertical flip", |draw| draw.vertical_flip);
@@ -289,9 +313,10 @@ fn our_laws(count: u64) -> BTreeMap<String, Vec<f64>> {
 
 /// The test of Kolmogorov and Smirnov for two samples of n, at the edges of the bins.
 ///
-/// Samples of one law are further apart than t with probability at most 2 exp(−n t²) where n is at least 458 (Wei and
-/// Dudley, "Two-sample Dvoretzky–Kiefer–Wolfowitz inequalities", 2012), which is 10⁻⁹ here. That holds for laws with
-/// ties too, and looking at bins can only bring two samples closer.
+/// Samples of one law are further apart than t with probability at most 2 exp(−n t²) where n is at
+/// least 458 (Wei and Dudley, "Two-sample Dvoretzky–Kiefer–Wolfowitz inequalities", 2012), which is
+/// 10⁻⁹ here. That holds for laws with ties too, and looking at bins can only bring two samples
+/// closer.
 fn compare_laws(theirs: &[Law], count: u64) {
     let mut ours = our_laws(count);
     let limit = (2e9_f64.ln() / count as f64).sqrt();
@@ -303,7 +328,8 @@ fn compare_laws(theirs: &[Law], count: u64) {
         let mut differences: Vec<i64> = counts.iter().map(|&count| -(count as i64)).collect();
         for value in values {
             assert!((*low..=*high).contains(&value), "{name}: {value}");
-            // Operation by operation as in reference.py, so that a value on an edge falls to the same side.
+            // Operation by operation as in reference.py, so that a value on an edge falls to the
+            // same side.
             let bin = ((value - low) * bins as f64 / (high - low)) as usize;
             differences[bin.min(bins - 1)] += 1;
         }
@@ -322,23 +348,29 @@ fn parameters_follow_torchvisions_laws() {
     compare_laws(&fixtures().0.laws, 100_000);
 }
 
-/// Any draws, each whole and step by step: the images to make them of, with their pixels, and the views.
+/// Any draws, each whole and step by step: the images to make them of, with their pixels, and the
+/// views.
 fn random_cases(count: u32, seed: u64) -> (Vec<Shape>, Vec<u8>, Vec<Case>) {
     let (mut shapes, mut pixels, mut cases) = (Vec::new(), Vec::new(), Vec::new());
     let strategy = (1..60_u32, 1..60_u32).prop_flat_map(|(w, h)| (Just((w, h)), draws(w, h)));
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut runner =
-        TestRunner::new_with_rng(ProptestConfig::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &key));
+    let mut runner = TestRunner::new_with_rng(
+        ProptestConfig::default(),
+        TestRng::from_seed(RngAlgorithm::ChaCha, &key),
+    );
     for trial in 0..count {
         let ((width, height), mut draw) = strategy.new_tree(&mut runner).unwrap().current();
-        let (size, channels) = (1 + runner.rng().random_range(0..50), if trial % 3 == 0 { 1 } else { 3 });
-        for shape in [Shape { width, height, channels }, Shape { width: size, height: size, channels }] {
+        let (size, channels) =
+            (1 + runner.rng().random_range(0..50), if trial % 3 == 0 { 1 } else { 3 });
+        for shape in
+            [Shape { width, height, channels }, Shape { width: size, height: size, channels }]
+        {
             shapes.push(shape);
             pixels.extend((0..shape.bytes()).map(|_| runner.rng().random::<u8>()));
         }
-        // torchvision mirrors no further than the view reaches, and divides by a deviation in 32-bit floats, which
-        // fails where that is 0 to them.
+        // torchvision mirrors no further than the view reaches, and divides by a deviation in
+        // 32-bit floats, which fails where that is 0 to them.
         if let Some(blur) = &mut draw.blur {
             blur.kernel = blur.kernel.filter(|kernel| kernel / 2 < size);
             blur.sigma = if blur.kernel.is_some() { blur.sigma.max(1e-3) } else { blur.sigma };
@@ -359,7 +391,8 @@ fn random_cases(count: u32, seed: u64) -> (Vec<Shape>, Vec<u8>, Vec<Case>) {
         make(square, Draw { grey: draw.grey, ..none });
         make(square, Draw { blur: draw.blur, ..none });
         make(square, Draw { solarise: draw.solarise, ..none });
-        // The whole view, but for what need not be equal and would be magnified or inverted afterwards.
+        // The whole view, but for what need not be equal and would be magnified or inverted
+        // afterwards.
         let rotation = draw.rotation.map(|turn| Turn { smooth: false, ..turn });
         let blur = draw.blur.map(|blur| GaussianBlur { kernel: None, ..blur });
         make(image, Draw { rotation, blur, ..draw });
@@ -373,7 +406,8 @@ struct Answer {
     laws: Vec<Law>,
 }
 
-/// torchvision takes a minute for 100 000 draws of every parameter, so those are fixtures, and these are fewer.
+/// torchvision takes a minute for 100 000 draws of every parameter, so those are fixtures, and
+/// these are fewer.
 const LIVE_DRAWS: u64 = 5_000;
 
 #[test]
@@ -398,7 +432,9 @@ fn torchvision_live() {
         .output();
     let missing = match &output {
         Err(error) => Some(error.to_string()),
-        Ok(output) if output.status.code() == Some(77) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(output) if output.status.code() == Some(77) => {
+            Some(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
         Ok(_) => None,
     };
     if let Some(reason) = missing {
@@ -406,13 +442,18 @@ fn torchvision_live() {
         fs::remove_dir_all(&folder).unwrap();
         // To the stream itself, since what a passing test prints is not shown.
         let reason = reason.trim();
-        writeln!(std::io::stderr(), "skipped: no live comparison without torchvision in python3 ({reason})").unwrap();
+        writeln!(
+            std::io::stderr(),
+            "skipped: no live comparison without torchvision in python3 ({reason})"
+        )
+        .unwrap();
         return;
     }
     let output = output.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    let answer: Answer = serde_json::from_slice(&fs::read(folder.join("answer.json")).unwrap()).unwrap();
+    let answer: Answer =
+        serde_json::from_slice(&fs::read(folder.join("answer.json")).unwrap()).unwrap();
     println!("{:?}", answer.versions);
     let views = fs::read(folder.join("views.bin")).unwrap();
     let (views, normalised) = views.split_at(views.len() - NORMALISED);
@@ -421,8 +462,12 @@ fn torchvision_live() {
     compare_views(&images, &cases, views, |shape, case| {
         if pillow < 13 && resizes_height_first(shape, case) {
             Agreement::Nothing
-        } else if sums_floats(&case.draw) || takes_sines(&case.draw) || cfg!(not(target_arch = "x86_64")) {
-            // Compilers for other processors may take a product and a sum in one operation, which rounds once.
+        } else if sums_floats(&case.draw)
+            || takes_sines(&case.draw)
+            || cfg!(not(target_arch = "x86_64"))
+        {
+            // Compilers for other processors may take a product and a sum in one operation, which
+            // rounds once.
             Agreement::Close
         } else {
             Agreement::Equal

@@ -8,12 +8,14 @@ use common::{draws, policies};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use selfsame_augment::{
-    Adjustment, CropBox, Draw, Fill, GaussianBlur, Isa, Policy, PolicyConfig, Scratch, Shift, Source, Turn, ViewError,
-    ViewKey,
+    Adjustment, CropBox, Draw, Fill, GaussianBlur, Isa, Policy, PolicyConfig, Scratch, Shift,
+    Source, Turn, ViewError, ViewKey,
 };
 
 fn noise(width: u32, height: u32) -> Vec<u8> {
-    (0..width * height * 3).map(|i| (i.wrapping_add(99).wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    (0..width * height * 3)
+        .map(|i| (i.wrapping_add(99).wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect()
 }
 
 fn apply(draw: Draw, pixels: &[u8], width: u32, height: u32, size: u32) -> Vec<u8> {
@@ -25,7 +27,13 @@ fn apply(draw: Draw, pixels: &[u8], width: u32, height: u32, size: u32) -> Vec<u
 
 fn adjusted(adjustment: Adjustment, pixels: &[u8], size: u32) -> Vec<u8> {
     let nothing = Adjustment::Hue(0.0);
-    apply(Draw { jitter: Some([nothing, adjustment, nothing, nothing]), ..Draw::default() }, pixels, size, size, size)
+    apply(
+        Draw { jitter: Some([nothing, adjustment, nothing, nothing]), ..Draw::default() },
+        pixels,
+        size,
+        size,
+        size,
+    )
 }
 
 fn pixels_at_32(sigma: f64) -> GaussianBlur {
@@ -39,14 +47,23 @@ fn whole(width: u32, height: u32) -> CropBox {
 #[test]
 fn identity_settings_change_nothing() {
     let pixels = noise(19, 19);
-    for adjustment in
-        [Adjustment::Brightness(1.0), Adjustment::Contrast(1.0), Adjustment::Saturation(1.0), Adjustment::Hue(0.0)]
-    {
+    for adjustment in [
+        Adjustment::Brightness(1.0),
+        Adjustment::Contrast(1.0),
+        Adjustment::Saturation(1.0),
+        Adjustment::Hue(0.0),
+    ] {
         assert_eq!(adjusted(adjustment, &pixels, 19), pixels, "{adjustment}");
     }
     assert_eq!(apply(Draw::default(), &pixels, 19, 19, 19), pixels);
-    assert_eq!(apply(Draw { crop: Some(whole(19, 19)), ..Draw::default() }, &pixels, 19, 19, 19), pixels);
-    assert_eq!(apply(Draw { blur: Some(pixels_at_32(1e-6)), ..Draw::default() }, &pixels, 19, 19, 19), pixels);
+    assert_eq!(
+        apply(Draw { crop: Some(whole(19, 19)), ..Draw::default() }, &pixels, 19, 19, 19),
+        pixels
+    );
+    assert_eq!(
+        apply(Draw { blur: Some(pixels_at_32(1e-6)), ..Draw::default() }, &pixels, 19, 19, 19),
+        pixels
+    );
 }
 
 #[test]
@@ -108,7 +125,8 @@ fn a_shift_shows_what_lies_right_and_below() {
 #[test]
 fn a_rotation_is_counter_clockwise() {
     let pixels = [[1; 3], [2; 3], [3; 3], [4; 3]].concat();
-    for (degrees, expected) in [(90.0, [2, 4, 1, 3]), (-90.0, [3, 1, 4, 2]), (180.0, [4, 3, 2, 1])] {
+    for (degrees, expected) in [(90.0, [2, 4, 1, 3]), (-90.0, [3, 1, 4, 2]), (180.0, [4, 3, 2, 1])]
+    {
         let rotation = Some(Turn { degrees, smooth: false });
         let view = apply(Draw { rotation, ..Draw::default() }, &pixels, 2, 2, 2);
         assert_eq!(view, expected.map(|level| [level; 3]).concat(), "{degrees}");
@@ -135,7 +153,9 @@ fn hue_turns_the_primaries_and_spares_grey() {
 #[test]
 fn colour_agrees_with_plain_floats() {
     let pixels = noise(16, 16);
-    let luminance = |p: &[u8]| (0.299 * f64::from(p[0]) + 0.587 * f64::from(p[1]) + 0.114 * f64::from(p[2])).round();
+    let luminance = |p: &[u8]| {
+        (0.299 * f64::from(p[0]) + 0.587 * f64::from(p[1]) + 0.114 * f64::from(p[2])).round()
+    };
     let mean = (pixels.chunks(3).map(luminance).sum::<f64>() / 256.0).round();
     let check = |adjustment: Adjustment, factor: f64, from: &dyn Fn(&[u8]) -> f64| {
         let view = adjusted(adjustment, &pixels, 16);
@@ -143,13 +163,17 @@ fn colour_agrees_with_plain_floats() {
             for (&value, &ours) in pixel.iter().zip(ours) {
                 let blended = from(pixel) + factor * (f64::from(value) - from(pixel));
                 let expected = blended.clamp(0.0, 255.0).floor();
-                assert!((expected - f64::from(ours)).abs() <= 1.0, "{adjustment}: {expected} {ours}");
+                assert!(
+                    (expected - f64::from(ours)).abs() <= 1.0,
+                    "{adjustment}: {expected} {ours}"
+                );
             }
         }
     };
     for factor in [0.0, 0.2, 0.77, 1.5, 3.0, 1e300] {
         check(Adjustment::Brightness(factor), factor, &|_| 0.0);
-        // The luminance of 16-bit weights may round to the neighbouring level: at most (factor + 1) more.
+        // The luminance of 16-bit weights may round to the neighbouring level: at most (factor + 1)
+        // more.
         if factor <= 1.0 {
             check(Adjustment::Contrast(factor), factor, &|_| mean);
             check(Adjustment::Saturation(factor), factor, &luminance);
@@ -168,24 +192,39 @@ fn resizing_agrees_with_plain_floats() {
         let sum: f64 = (0..from).map(shares).sum();
         (0..from).map(|i| shares(i) / sum).collect()
     };
-    for (width, height, size) in
-        [(1, 1, 3), (1, 9, 4), (7, 1, 2), (13, 11, 8), (5, 30, 7), (30, 5, 7), (6, 6, 17), (20, 19, 1)]
-    {
+    for (width, height, size) in [
+        (1, 1, 3),
+        (1, 9, 4),
+        (7, 1, 2),
+        (13, 11, 8),
+        (5, 30, 7),
+        (30, 5, 7),
+        (6, 6, 17),
+        (20, 19, 1),
+    ] {
         let pixels = noise(width, height);
         let view = apply(Draw::default(), &pixels, width, height, size);
         for (x, y) in (0..size).flat_map(|x| (0..size).map(move |y| (x, y))) {
             let (columns, rows) = (weights(width, size, x), weights(height, size, y));
             for channel in 0..3 {
-                let value = |i: usize, j: usize| f64::from(pixels[(j * width as usize + i) * 3 + channel]);
+                let value =
+                    |i: usize, j: usize| f64::from(pixels[(j * width as usize + i) * 3 + channel]);
                 let expected: f64 = rows
                     .iter()
                     .enumerate()
                     .map(|(j, row)| {
-                        row * columns.iter().enumerate().map(|(i, column)| column * value(i, j)).sum::<f64>()
+                        row * columns
+                            .iter()
+                            .enumerate()
+                            .map(|(i, column)| column * value(i, j))
+                            .sum::<f64>()
                     })
                     .sum();
                 let ours = f64::from(view[((y * size + x) * 3) as usize + channel]);
-                assert!((ours - expected).abs() <= 1.0 + 1e-3, "{width}×{height} to {size}: {ours} {expected}");
+                assert!(
+                    (ours - expected).abs() <= 1.0 + 1e-3,
+                    "{width}×{height} to {size}: {ours} {expected}"
+                );
             }
         }
     }
@@ -202,12 +241,16 @@ fn blurring_agrees_with_plain_floats() {
     // The share a of the two outer pixels that gives the box the variance:
     // (Σ d² over the middle + 2a (radius + 1)²) / (2 radius + 1 + 2a).
     let inner = 2.0 * (1..=radius as i32).map(|d| f64::from(d * d)).sum::<f64>();
-    let share = (variance * (2.0 * radius + 1.0) - inner) / (2.0 * ((radius + 1.0).powi(2) - variance));
+    let share =
+        (variance * (2.0 * radius + 1.0) - inner) / (2.0 * ((radius + 1.0).powi(2) - variance));
     let pass = |image: &Vec<f64>, step: (i32, i32)| -> Vec<f64> {
-        let at =
-            |x: i32, y: i32, c: i32| image[((y.clamp(0, size - 1) * size + x.clamp(0, size - 1)) * 3 + c) as usize];
+        let at = |x: i32, y: i32, c: i32| {
+            image[((y.clamp(0, size - 1) * size + x.clamp(0, size - 1)) * 3 + c) as usize]
+        };
         let mut out = Vec::new();
-        for (y, x, c) in (0..size).flat_map(|y| (0..size).flat_map(move |x| (0..3).map(move |c| (y, x, c)))) {
+        for (y, x, c) in
+            (0..size).flat_map(|y| (0..size).flat_map(move |x| (0..3).map(move |c| (y, x, c))))
+        {
             let reach = radius as i32 + 1;
             let sum: f64 = (-reach..=reach)
                 .map(|d| if d.abs() == reach { share } else { 1.0 } * at(x + d * step.0, y + d * step.1, c))
@@ -220,7 +263,13 @@ fn blurring_agrees_with_plain_floats() {
     for step in [(1, 0), (1, 0), (1, 0), (0, 1), (0, 1), (0, 1)] {
         expected = pass(&expected, step);
     }
-    let view = apply(Draw { blur: Some(pixels_at_32(sigma * 32.0 / 24.0)), ..Draw::default() }, &pixels, 24, 24, 24);
+    let view = apply(
+        Draw { blur: Some(pixels_at_32(sigma * 32.0 / 24.0)), ..Draw::default() },
+        &pixels,
+        24,
+        24,
+        24,
+    );
     for (ours, expected) in view.iter().zip(expected) {
         assert!((f64::from(*ours) - expected).abs() <= 3.0 + 1e-3, "{ours} {expected}");
     }
@@ -233,12 +282,14 @@ fn a_blur_means_the_same_at_every_size() {
         (0..size * size * 3).map(|i| if i / 3 % size < size / 2 { 0 } else { 255 }).collect()
     };
     let draw = Draw { blur: Some(pixels_at_32(4.0)), ..Draw::default() };
-    let (small, large) = (apply(draw, &edge(32), 32, 32, 32), apply(draw, &edge(128), 128, 128, 128));
+    let (small, large) =
+        (apply(draw, &edge(32), 32, 32, 32), apply(draw, &edge(128), 128, 128, 128));
     for x in 0..32 {
         // The middle of small pixel x is between pixels 4x + 1 and 4x + 2 of the large.
         let large = (u32::from(large[(4 * x + 1) * 3]) + u32::from(large[(4 * x + 2) * 3])) / 2;
-        // Three passes along the rows round by a half in either view, and so does the mean of two; the
-        // pixel's own extent (variance 1/12 in 16) is worth a quarter of a level. Columns are flat.
+        // Three passes along the rows round by a half in either view, and so does the mean of two;
+        // the pixel's own extent (variance 1/12 in 16) is worth a quarter of a level. Columns are
+        // flat.
         assert!(large.abs_diff(u32::from(small[x * 3])) <= 4, "{x}: {large} {}", small[x * 3]);
     }
 }
@@ -259,7 +310,10 @@ fn what_does_not_fit_is_refused() {
         draw.apply(source, size, &mut Scratch::default(), &mut vec![0; bytes]).unwrap_err()
     };
     assert_eq!(refusal(Draw::default(), 0, 0), ViewError::EmptyView);
-    assert_eq!(refusal(Draw::default(), 2, 13), ViewError::OutputLength { size: 2, channels: 3, bytes: 13 });
+    assert_eq!(
+        refusal(Draw::default(), 2, 13),
+        ViewError::OutputLength { size: 2, channels: 3, bytes: 13 }
+    );
     assert_eq!(
         refusal(Draw::default(), u32::MAX, 0),
         ViewError::OutputLength { size: u32::MAX, channels: 3, bytes: 0 }
@@ -268,7 +322,10 @@ fn what_does_not_fit_is_refused() {
         [[0, 0, 5, 1], [0, 0, 0, 1], [0, 0, 1, 0], [4, 0, 1, 1], [1, u32::MAX, 1, u32::MAX]]
     {
         let crop = Some(CropBox { left, top, width, height });
-        assert!(matches!(refusal(Draw { crop, ..Draw::default() }, 1, 3), ViewError::CropOutside { .. }));
+        assert!(matches!(
+            refusal(Draw { crop, ..Draw::default() }, 1, 3),
+            ViewError::CropOutside { .. }
+        ));
     }
     for sigma in [0.0, -1.0, 1025.0, f64::NAN, f64::INFINITY] {
         let refused = refusal(Draw { blur: Some(pixels_at_32(sigma)), ..Draw::default() }, 1, 3);
@@ -283,9 +340,15 @@ fn what_does_not_fit_is_refused() {
         let refused = refusal(Draw { jitter: Some([adjustment; 4]), ..Draw::default() }, 1, 3);
         assert!(matches!(refused, ViewError::Parameter { .. }));
     }
-    let shift = |right, down| Draw { shift: Some(Shift { right, down, fill: Fill::Edge }), ..Draw::default() };
+    let shift = |right, down| Draw {
+        shift: Some(Shift { right, down, fill: Fill::Edge }),
+        ..Draw::default()
+    };
     let turn = |degrees| Draw { rotation: Some(Turn { degrees, smooth: true }), ..Draw::default() };
-    let blur = |side, kernel| Draw { blur: Some(GaussianBlur { sigma: 1.0, side, kernel }), ..Draw::default() };
+    let blur = |side, kernel| Draw {
+        blur: Some(GaussianBlur { sigma: 1.0, side, kernel }),
+        ..Draw::default()
+    };
     for (draw, named) in [
         (shift(1025, 0), "the draw's shift.right = 1025 is not"),
         (shift(0, i32::MIN), "the draw's shift.down = -2147483648 is not"),
@@ -340,44 +403,49 @@ fn adjustments() -> impl Strategy<Value = Adjustment> {
 
 /// Draws for an image of 8 × 7 pixels, some of them with anything at all in a step or two.
 fn written_draws() -> impl Strategy<Value = Draw> {
-    fn rarely<T: std::fmt::Debug>(values: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
+    fn rarely<T: std::fmt::Debug>(
+        values: impl Strategy<Value = T>,
+    ) -> impl Strategy<Value = Option<T>> {
         prop::option::weighted(0.1, values)
     }
     let small = || prop_oneof![4 => 0..9_u32, 1 => any::<u32>()];
-    let crop = [small(), small(), small(), small()].prop_map(|[left, top, width, height]| CropBox {
-        left,
-        top,
-        width,
-        height,
-    });
-    let shift = any::<(i32, i32)>().prop_map(|(right, down)| Shift { right, down, fill: Fill::Reflect });
-    let rotation = (numbers(), any::<bool>()).prop_map(|(degrees, smooth)| Turn { degrees, smooth });
+    let crop = [small(), small(), small(), small()]
+        .prop_map(|[left, top, width, height]| CropBox { left, top, width, height });
+    let shift =
+        any::<(i32, i32)>().prop_map(|(right, down)| Shift { right, down, fill: Fill::Reflect });
+    let rotation =
+        (numbers(), any::<bool>()).prop_map(|(degrees, smooth)| Turn { degrees, smooth });
     let blur = (numbers(), prop::option::of(small()), prop::option::of(small()))
         .prop_map(|(sigma, side, kernel)| GaussianBlur { sigma, side, kernel });
     let jitter = [adjustments(), adjustments(), adjustments(), adjustments()];
-    (draws(8, 7), rarely(crop), rarely(shift), rarely(rotation), rarely(jitter), rarely(blur)).prop_map(
-        |(draw, crop, shift, rotation, jitter, blur)| Draw {
+    (draws(8, 7), rarely(crop), rarely(shift), rarely(rotation), rarely(jitter), rarely(blur))
+        .prop_map(|(draw, crop, shift, rotation, jitter, blur)| Draw {
             crop: crop.or(draw.crop),
             shift: shift.or(draw.shift),
             rotation: rotation.or(draw.rotation),
             jitter: jitter.or(draw.jitter),
             blur: blur.or(draw.blur),
             ..draw
-        },
-    )
+        })
 }
 
-/// Whether each parameter is in the range that the documentation of its field has, and the crop inside of 8 × 7 pixels.
+/// Whether each parameter is in the range that the documentation of its field has, and the crop
+/// inside of 8 × 7 pixels.
 fn is_sound(draw: &Draw) -> bool {
     let crop = draw.crop.is_none_or(|CropBox { left, top, width, height }| {
-        (1..=8).contains(&width) && left <= 8 - width && (1..=7).contains(&height) && top <= 7 - height
+        (1..=8).contains(&width)
+            && left <= 8 - width
+            && (1..=7).contains(&height)
+            && top <= 7 - height
     });
-    let shift = draw.shift.is_none_or(|shift| shift.right.unsigned_abs() <= 1024 && shift.down.unsigned_abs() <= 1024);
+    let shift = draw.shift.is_none_or(|shift| {
+        shift.right.unsigned_abs() <= 1024 && shift.down.unsigned_abs() <= 1024
+    });
     let rotation = draw.rotation.is_none_or(|turn| -360.0 <= turn.degrees && turn.degrees <= 360.0);
     let jitter = draw.jitter.iter().flatten().all(|&adjustment| match adjustment {
-        Adjustment::Brightness(factor) | Adjustment::Contrast(factor) | Adjustment::Saturation(factor) => {
-            (0.0..f64::INFINITY).contains(&factor)
-        }
+        Adjustment::Brightness(factor)
+        | Adjustment::Contrast(factor)
+        | Adjustment::Saturation(factor) => (0.0..f64::INFINITY).contains(&factor),
         Adjustment::Hue(turn) => (-0.5..=0.5).contains(&turn),
     });
     let blur = draw.blur.is_none_or(|GaussianBlur { sigma, side, kernel }| {
@@ -387,7 +455,8 @@ fn is_sound(draw: &Draw) -> bool {
     crop && shift && rotation && jitter && blur
 }
 
-/// What a file may hold is made where every parameter is in its range, and refused where one is not.
+/// What a file may hold is made where every parameter is in its range, and refused where one is
+/// not.
 #[test]
 fn a_written_draw_is_made_or_refused() {
     let pixels = noise(8, 7);
@@ -395,15 +464,17 @@ fn a_written_draw_is_made_or_refused() {
     let (made, refused) = (Cell::new(0), Cell::new(0));
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     let cases = config.cases.max(256);
-    let tried =
-        TestRunner::new(ProptestConfig { cases, ..config }).run(&(written_draws(), 1..9_u32), |(draw, size)| {
+    let tried = TestRunner::new(ProptestConfig { cases, ..config }).run(
+        &(written_draws(), 1..9_u32),
+        |(draw, size)| {
             let mut view = vec![0; (size * size * 3) as usize];
             let result = draw.apply(source, size, &mut Scratch::default(), &mut view);
             prop_assert_eq!(result.is_ok(), is_sound(&draw), "{:?}", result);
             let count = if result.is_ok() { &made } else { &refused };
             count.set(count.get() + 1);
             Ok(())
-        });
+        },
+    );
     tried.unwrap();
     // Each of the five steps is replaced in a tenth of the cases, and then mostly out of its range.
     let [made, refused] = [made, refused].map(|count| f64::from(count.get()) / f64::from(cases));
@@ -455,7 +526,8 @@ proptest! {
         prop_assert_eq!(made, Ok(()));
     }
 
-    /// Every instruction set, and memory that has seen other sizes, give the bytes of the portable one.
+    /// Every instruction set, and memory that has seen other sizes, give the bytes of the portable
+    /// one.
     #[test]
     fn every_instruction_set_gives_the_same_bytes(
         (width, height, draw) in (1..90_u32, 1..90_u32).prop_flat_map(|(w, h)| (Just(w), Just(h), draws(w, h))),

@@ -2,10 +2,11 @@
 //!
 //! It takes a generated graph instead with
 //! - `random VERTICES DENSITY SEED [THREADS]`: G(n, p), the law of DIMACS's C and sanr graphs;
-//! - `hidden VERTICES DENSITY SIZE SEED [THREADS]`: a clique hidden so that its vertices have the degrees of the others, as
-//!   in the brock graphs (Brockington and Culberson 1996, hiding depth 0);
-//! - `cover VERTICES DENSITY SIZE SEED [THREADS]`: a clique whose size a partition of the complement into cliques proves, as
-//!   in the gen graphs (Sanchis 1992).
+//! - `hidden VERTICES DENSITY SIZE SEED [THREADS]`: a clique hidden so that its vertices have the
+//!   degrees of the others, as in the brock graphs (Brockington and Culberson 1996, hiding depth
+//!   0);
+//! - `cover VERTICES DENSITY SIZE SEED [THREADS]`: a clique whose size a partition of the
+//!   complement into cliques proves, as in the gen graphs (Sanchis 1992).
 
 use std::error::Error;
 use std::fs::File;
@@ -19,32 +20,45 @@ use selfsame_concentration::clique::{Options, maximum_clique};
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    println!("{:<20} {:>6} {:>8} {:>5} {:>5} {:>10}", "graph", "n", "density", "omega", "upper", "seconds");
+    println!(
+        "{:<20} {:>6} {:>8} {:>5} {:>5} {:>10}",
+        "graph", "n", "density", "omega", "upper", "seconds"
+    );
     match arguments.as_slice() {
         ["random", vertices, density, seed, rest @ ..] => {
             let graph = random(vertices.parse()?, density.parse()?, seed.parse()?);
             row(&format!("G({vertices},{density})"), &graph, threads(rest)?);
         }
         [law @ ("hidden" | "cover"), vertices, density, size, seed, rest @ ..] => {
-            let (n, p, size): (usize, f64, usize) = (vertices.parse()?, density.parse()?, size.parse()?);
+            let (n, p, size): (usize, f64, usize) =
+                (vertices.parse()?, density.parse()?, size.parse()?);
             let make = if *law == "hidden" { hidden } else { cover };
-            let graph = make(n, p, size, seed.parse()?).ok_or("no such graph: too large a clique, or too few edges")?;
+            let graph = make(n, p, size, seed.parse()?)
+                .ok_or("no such graph: too large a clique, or too few edges")?;
             row(&format!("{law}({vertices},{density},{size})"), &graph, threads(rest)?);
         }
         [folder, rest @ ..] => {
-            let mut files: Vec<PathBuf> =
-                std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+            let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<_, _>>()?;
             files.retain(|file| file.extension().is_some_and(|extension| extension == "clq"));
             files.sort();
             let mut total = 0.0;
             for file in files {
                 let graph = Graph::read_dimacs(BufReader::new(File::open(&file)?))
                     .map_err(|error| format!("{}: {error}", file.display()))?;
-                total += row(&file.file_stem().unwrap_or_default().to_string_lossy(), &graph, threads(rest)?);
+                total += row(
+                    &file.file_stem().unwrap_or_default().to_string_lossy(),
+                    &graph,
+                    threads(rest)?,
+                );
             }
             println!("{:<48} {total:>10.3}", "total");
         }
-        [] => return Err("give a folder of .clq files, or `random VERTICES DENSITY SEED`; the source has more".into()),
+        [] => return Err(
+            "give a folder of .clq files, or `random VERTICES DENSITY SEED`; the source has more"
+                .into(),
+        ),
     }
     Ok(())
 }
@@ -107,8 +121,8 @@ fn random(n: usize, density: f64, seed: u64) -> Graph {
     graph
 }
 
-/// G(n, p) around a clique of `size`, with such shares of edges between it and the rest, and within the rest, that all
-/// vertices have the same expected degree.
+/// G(n, p) around a clique of `size`, with such shares of edges between it and the rest, and within
+/// the rest, that all vertices have the same expected degree.
 fn hidden(n: usize, density: f64, size: usize, seed: u64) -> Option<Graph> {
     let mut chance = Chance::new(seed);
     let order = chance.order(n);
@@ -133,8 +147,9 @@ fn hidden(n: usize, density: f64, size: usize, seed: u64) -> Option<Graph> {
     Some(graph)
 }
 
-/// The complement of `size` disjoint cliques that cover all vertices, with further edges up to the density that avoid one
-/// vertex of each: those vertices are a clique of the graph, and none is larger.
+/// The complement of `size` disjoint cliques that cover all vertices, with further edges up to the
+/// density that avoid one vertex of each: those vertices are a clique of the graph, and none is
+/// larger.
 fn cover(n: usize, density: f64, size: usize, seed: u64) -> Option<Graph> {
     let mut chance = Chance::new(seed);
     let order = chance.order(n);

@@ -1,6 +1,7 @@
 //! Measures augmented distances: `distance --images 250 --views 16 --dim 3072` of random bytes, or
-//! `distance --data VIEWS --images 500 --views 32 --shape 32x32x3` of a file of views, `[image][view][row][pixel][channel]`,
-//! set after set of so many images. Prints a line of JSON. `--isa`, `--search pruned|dense|auto` and `--threads` choose how.
+//! `distance --data VIEWS --images 500 --views 32 --shape 32x32x3` of a file of views,
+//! `[image][view][row][pixel][channel]`, set after set of so many images. Prints a line of JSON.
+//! `--isa`, `--search pruned|dense|auto` and `--threads` choose how.
 
 use std::time::Instant;
 
@@ -8,9 +9,12 @@ use selfsame_concentration::distance::{Isa, Options, Search, Shape, Views, augme
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let given = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
-    let number = |name: &str, default: usize| given(name).map_or(Ok(default), |value| value.parse());
-    let (images, views, dim) = (number("--images", 250)?, number("--views", 16)?, number("--dim", 3072)?);
+    let given =
+        |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
+    let number =
+        |name: &str, default: usize| given(name).map_or(Ok(default), |value| value.parse());
+    let (images, views, dim) =
+        (number("--images", 250)?, number("--views", 16)?, number("--dim", 3072)?);
     let isa = given("--isa").map_or(Ok(Isa::best()), |name| name.parse())?;
     let search = match given("--search").map(String::as_str) {
         Some("pruned") => Search::Pruned,
@@ -18,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => Search::Auto,
     };
     let shape = match given("--shape") {
-        Some(text) => match text.split('x').map(str::parse).collect::<Result<Vec<usize>, _>>()?[..] {
+        Some(text) => match text.split('x').map(str::parse).collect::<Result<Vec<usize>, _>>()?[..]
+        {
             [width, height, channels] => Shape { width, height, channels },
             _ => return Err("--shape WIDTHxHEIGHTxCHANNELS".into()),
         },
@@ -42,7 +47,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pairs = sets as f64 * (images * images.saturating_sub(1) / 2 * views * views) as f64;
     println!(
         "{{\"work\": \"augmented distance\", \"isa\": \"{isa}\", \"search\": \"{search:?}\", \"threads\": {}, \"sets\": {sets}, \
-         \"images\": {images}, \"views\": {views}, \"dim\": {dim}, \"seconds\": {seconds}, \"sum_of_keys\": {sum}, \
+         \"images\": {images}, \"views\": {views}, \"dim\": {dim}, \"seconds\": \
+         {seconds}, \"sum_of_keys\": {sum}, \
          \"distinct_view_pairs_per_second\": {}}}",
         pool.current_num_threads(),
         pairs / seconds

@@ -5,9 +5,10 @@ use crate::forecast::next;
 /// Rounds after which the assignment is taken as it is.
 const ROUNDS: usize = 100;
 
-/// Lloyd's k-means of rows of `dim` values, from starts of k-means++ (Arthur and Vassilvitskii 2007): each next start is
-/// a row, likely in proportion to its squared distance from the starts so far. Returns a cluster for each row, numbered
-/// by first appearance; clusters that end without rows are not numbered.
+/// Lloyd's k-means of rows of `dim` values, from starts of k-means++ (Arthur and Vassilvitskii
+/// 2007): each next start is a row, likely in proportion to its squared distance from the starts so
+/// far. Returns a cluster for each row, numbered by first appearance; clusters that end without
+/// rows are not numbered.
 ///
 /// A pure function of rows and seed. Distances are summed in f64 in the order of the values.
 ///
@@ -29,7 +30,8 @@ pub fn k_means(values: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<u3
     let mut reach: Vec<f64> = rows.iter().map(|row| squared(row, &centres[0])).collect();
     while centres.len() < clusters {
         // 53 bits are a float in [0, 1).
-        let mut left = (next(&mut state) >> 11) as f64 / (1_u64 << 53) as f64 * reach.iter().sum::<f64>();
+        let mut left =
+            (next(&mut state) >> 11) as f64 / (1_u64 << 53) as f64 * reach.iter().sum::<f64>();
         let reached = reach.iter().position(|&reach| {
             left -= reach;
             left < 0.0
@@ -57,7 +59,8 @@ pub fn k_means(values: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<u3
             }
         }
         for ((centre, sum), count) in centres.iter_mut().zip(sums).zip(counts) {
-            // A centre that lost its rows stays where it is; clusters without rows are numbered away below.
+            // A centre that lost its rows stays where it is; clusters without rows are numbered
+            // away below.
             if count > 0.0 {
                 *centre = sum.into_iter().map(|sum| sum / count).collect();
             }
@@ -70,7 +73,10 @@ pub fn k_means(values: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<u3
 fn assign(rows: &[&[f32]], centres: &[Vec<f64>]) -> Vec<u32> {
     let nearest = |row: &&[f32]| {
         let distances = centres.iter().map(|centre| squared(row, centre));
-        distances.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(centre, _)| centre as u32)
+        distances
+            .enumerate()
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .map_or(0, |(centre, _)| centre as u32)
     };
     rows.iter().map(nearest).collect()
 }
@@ -99,8 +105,9 @@ mod tests {
 
     #[test]
     fn groups_apart_are_found() {
-        let values: Vec<f32> =
-            (0..60).flat_map(|i| [(i % 3) as f32 * 50.0 + i as f32 / 60.0, (i % 3) as f32]).collect();
+        let values: Vec<f32> = (0..60)
+            .flat_map(|i| [(i % 3) as f32 * 50.0 + i as f32 / 60.0, (i % 3) as f32])
+            .collect();
         let labels = k_means(&values, 2, 3, 0);
         assert!((0..60).all(|i| labels[i] == (i % 3) as u32));
     }

@@ -25,7 +25,8 @@ pub enum DimacsError {
     },
     /// A line that is neither comment, problem nor edge.
     #[error(
-        "line {line} begins with `{found}`, but a line is `c COMMENT`, `p edge VERTICES EDGES` or `e VERTEX VERTEX`"
+        "line {line} begins with `{found}`, but a line is `c COMMENT`, `p edge VERTICES EDGES` or \
+         `e VERTEX VERTEX`"
     )]
     Kind {
         /// Where.
@@ -102,8 +103,8 @@ pub struct Dimacs {
 }
 
 impl Dimacs {
-    /// Whether the file has as many edges as it announces; files that give each edge in both directions, or count it
-    /// so, announce twice as many or half.
+    /// Whether the file has as many edges as it announces; files that give each edge in both
+    /// directions, or count it so, announce twice as many or half.
     pub fn is_whole(&self) -> bool {
         let edges = self.graph.edges() as u64;
         [edges, 2 * edges].contains(&self.announced) || self.announced.checked_mul(2) == Some(edges)
@@ -129,15 +130,15 @@ impl Graph {
 }
 
 impl Dimacs {
-    /// Reads a graph in DIMACS ASCII: lines `c COMMENT`, one `p edge VERTICES EDGES` (or `p col`), then
-    /// `e VERTEX VERTEX` with vertices from 1.
+    /// Reads a graph in DIMACS ASCII: lines `c COMMENT`, one `p edge VERTICES EDGES` (or `p col`),
+    /// then `e VERTEX VERTEX` with vertices from 1.
     ///
-    /// An edge may stand more than once, since many published files give both directions; the number of edges announced
-    /// is for [`Dimacs::is_whole`] to compare with those found.
+    /// An edge may stand more than once, since many published files give both directions; the
+    /// number of edges announced is for [`Dimacs::is_whole`] to compare with those found.
     ///
     /// # Errors
-    /// [`DimacsError`] names the line and what is wrong with it. Nothing large is allocated before the number of
-    /// vertices is checked against [`MAX_VERTICES`].
+    /// [`DimacsError`] names the line and what is wrong with it. Nothing large is allocated before
+    /// the number of vertices is checked against [`MAX_VERTICES`].
     pub fn read(mut reader: impl BufRead) -> Result<Self, DimacsError> {
         let mut found: Option<Self> = None;
         let mut text = Vec::new();
@@ -149,12 +150,17 @@ impl Dimacs {
                 .read_until(b'\n', &mut text)
                 .map_err(|source| DimacsError::Read { line, source })?;
             if read == 0 {
-                return found.ok_or(if line == 1 { DimacsError::Empty } else { DimacsError::NoProblem { line } });
+                return found.ok_or(if line == 1 {
+                    DimacsError::Empty
+                } else {
+                    DimacsError::NoProblem { line }
+                });
             }
             if read as u64 > MAX_LINE {
                 return Err(DimacsError::LongLine { line });
             }
-            // Comments are free to be in any encoding; elsewhere a byte that is not ASCII is an error of form.
+            // Comments are free to be in any encoding; elsewhere a byte that is not ASCII is an
+            // error of form.
             let text = String::from_utf8_lossy(&text);
             let mut fields = text.split_ascii_whitespace();
             match fields.next() {
@@ -180,7 +186,10 @@ impl Dimacs {
 }
 
 /// The numbers of vertices and edges of a problem line.
-fn problem<'a>(mut fields: impl Iterator<Item = &'a str>, line: usize) -> Result<(usize, u64), DimacsError> {
+fn problem<'a>(
+    mut fields: impl Iterator<Item = &'a str>,
+    line: usize,
+) -> Result<(usize, u64), DimacsError> {
     let form = DimacsError::Form { line, form: "p edge VERTICES EDGES" };
     let (Some("edge" | "edges" | "col"), Some(vertices), Some(edges), None) =
         (fields.next(), fields.next(), fields.next(), fields.next())

@@ -1,10 +1,12 @@
-//! What distances between labelled images say about an augmentation: concentration within classes, and what is left of
-//! the difference between them, each with the error that comes from having measured some images and not all.
+//! What distances between labelled images say about an augmentation: concentration within classes,
+//! and what is left of the difference between them, each with the error that comes from having
+//! measured some images and not all.
 //!
-//! The error is that of a delete-half jackknife (Shao and Wu 1989): the same measures on random halves of each class's
-//! images, taken without replacement. With half of the images deleted the standard deviation over halves estimates the
-//! standard error of the measure on all of them, for the factor (n − d)/d is 1. A bootstrap would draw images more than
-//! once, and a copy lies at distance 0 from its original: the cliques would come out too large.
+//! The error is that of a delete-half jackknife (Shao and Wu 1989): the same measures on random
+//! halves of each class's images, taken without replacement. With half of the images deleted the
+//! standard deviation over halves estimates the standard error of the measure on all of them, for
+//! the factor (n − d)/d is 1. A bootstrap would draw images more than once, and a copy lies at
+//! distance 0 from its original: the cliques would come out too large.
 
 use std::time::Duration;
 
@@ -16,10 +18,11 @@ use crate::{Graph, pair_index};
 /// Measures of one augmentation on one set of labelled images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measures {
-    /// For each key and each class, bounds of σ(δ) = ω/n: the share of the class in its largest main part.
+    /// For each key and each class, bounds of σ(δ) = ω/n: the share of the class in its largest
+    /// main part.
     pub sigma: Vec<Vec<[f64; 2]>>,
-    /// For each key the same of groups as large as the classes whose images are dealt evenly from all classes: what
-    /// concentration there is without any class.
+    /// For each key the same of groups as large as the classes whose images are dealt evenly from
+    /// all classes: what concentration there is without any class.
     pub mixed: Vec<Vec<[f64; 2]>>,
     /// For each key the share of images with an image of another class within reach.
     pub overlap: Vec<f64>,
@@ -56,8 +59,9 @@ impl Measures {
         let separation = Separation::measure(distances, labels, classes)?;
         let own = members(labels, classes);
         let dealt = deal(&own);
-        let shares =
-            |groups: &[Vec<usize>], key| groups.iter().map(|group| share(distances, group, key, budget)).collect();
+        let shares = |groups: &[Vec<usize>], key| {
+            groups.iter().map(|group| share(distances, group, key, budget)).collect()
+        };
         Ok(Self {
             sigma: keys.iter().map(|&key| shares(&own, key)).collect(),
             mixed: keys.iter().map(|&key| shares(&dealt, key)).collect(),
@@ -89,7 +93,9 @@ impl Measures {
 }
 
 fn mean(shares: &[[f64; 2]]) -> [f64; 2] {
-    [0, 1].map(|side| shares.iter().map(|share| share[side]).sum::<f64>() / shares.len().max(1) as f64)
+    [0, 1].map(|side| {
+        shares.iter().map(|share| share[side]).sum::<f64>() / shares.len().max(1) as f64
+    })
 }
 
 /// Bounds of the share of `group` in its largest main part.
@@ -99,12 +105,15 @@ fn share(distances: &Distances, group: &[usize], key: u64, budget: Option<Durati
     }
     let keys = within(distances, group);
     let graph = Graph::from_threshold(group.len(), &keys, key);
-    let clique = maximum_clique(&graph, &clique::Options { budget, threads: 1, ..clique::Options::default() });
+    let clique = maximum_clique(
+        &graph,
+        &clique::Options { budget, threads: 1, ..clique::Options::default() },
+    );
     [clique.witness.len(), clique.upper].map(|images| images as f64 / group.len() as f64)
 }
 
-/// The middle key of all pairs of images of one class, all classes pooled; of an even number the lower middle. None
-/// where no class has two images.
+/// The middle key of all pairs of images of one class, all classes pooled; of an even number the
+/// lower middle. None where no class has two images.
 ///
 /// ```
 /// use selfsame_concentration::{distance::Distances, forecast::middle_within};
@@ -114,20 +123,27 @@ fn share(distances: &Distances, group: &[usize], key: u64, budget: Option<Durati
 /// assert_eq!(middle_within(&distances, &[0, 1, 2, 3], 4), None);
 /// ```
 pub fn middle_within(distances: &Distances, labels: &[u32], classes: usize) -> Option<u64> {
-    let mut keys: Vec<u64> = members(labels, classes).iter().flat_map(|class| within(distances, class)).collect();
+    let mut keys: Vec<u64> =
+        members(labels, classes).iter().flat_map(|class| within(distances, class)).collect();
     let middle = keys.len().checked_sub(1)? / 2;
     Some(*keys.select_nth_unstable(middle).1)
 }
 
 /// The packed keys of the pairs of some images, ascending.
 pub fn within(distances: &Distances, images: &[usize]) -> Vec<u64> {
-    let pairs = images.iter().enumerate().flat_map(|(at, &i)| images[at + 1..].iter().map(move |&j| (i, j)));
+    let pairs = images
+        .iter()
+        .enumerate()
+        .flat_map(|(at, &i)| images[at + 1..].iter().map(move |&j| (i, j)));
     pairs.map(|(i, j)| distances.keys[pair_index(distances.n, i, j)]).collect()
 }
 
 /// The distances of some images alone, ascending.
 pub fn restrict(distances: &Distances, images: &[usize]) -> Distances {
-    let pairs = images.iter().enumerate().flat_map(|(at, &i)| images[at + 1..].iter().map(move |&j| (i, j)));
+    let pairs = images
+        .iter()
+        .enumerate()
+        .flat_map(|(at, &i)| images[at + 1..].iter().map(move |&j| (i, j)));
     let pairs = pairs.map(|(i, j)| distances.pairs[pair_index(distances.n, i, j)]).collect();
     Distances { n: images.len(), keys: within(distances, images), pairs }
 }
@@ -143,11 +159,13 @@ pub fn members(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
     members
 }
 
-/// Groups as large as the classes, filled in turn from all of them, so that each has every class about evenly.
+/// Groups as large as the classes, filled in turn from all of them, so that each has every class
+/// about evenly.
 fn deal(classes: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let longest = classes.iter().map(Vec::len).max().unwrap_or(0);
-    let in_turn: Vec<usize> =
-        (0..longest).flat_map(|at| classes.iter().filter_map(move |class| class.get(at)).copied()).collect();
+    let in_turn: Vec<usize> = (0..longest)
+        .flat_map(|at| classes.iter().filter_map(move |class| class.get(at)).copied())
+        .collect();
     // Contiguous pieces of that order hold every class; sizes are those of the classes.
     let mut rest = in_turn.as_slice();
     let mut dealt = Vec::with_capacity(classes.len());
@@ -161,8 +179,8 @@ fn deal(classes: &[Vec<usize>]) -> Vec<Vec<usize>> {
     dealt
 }
 
-/// `count` random halves: of each class half of its images (of an odd number the larger half), without replacement;
-/// ascending. A pure function of the labels and the seed.
+/// `count` random halves: of each class half of its images (of an odd number the larger half),
+/// without replacement; ascending. A pure function of the labels and the seed.
 pub fn halves(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<Vec<usize>> {
     let members = members(labels, classes);
     let mut state = seed;
@@ -192,7 +210,8 @@ pub(crate) fn next(state: &mut u64) -> u64 {
     word ^ (word >> 31)
 }
 
-/// The standard error of a measure on all images, from its values on halves of them; 0 of fewer than two.
+/// The standard error of a measure on all images, from its values on halves of them; 0 of fewer
+/// than two.
 ///
 /// ```
 /// assert_eq!(selfsame_concentration::forecast::standard_error(&[1.0, 3.0]), 2f64.sqrt());
@@ -202,7 +221,8 @@ pub fn standard_error(halves: &[f64]) -> f64 {
         return 0.0;
     }
     let mean = halves.iter().sum::<f64>() / halves.len() as f64;
-    (halves.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (halves.len() - 1) as f64).sqrt()
+    (halves.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (halves.len() - 1) as f64)
+        .sqrt()
 }
 
 #[cfg(test)]
@@ -226,9 +246,15 @@ mod tests {
     /// The largest set of images pairwise within reach, by trying all sets.
     fn largest(distances: &Distances, images: &[usize], key: u64) -> usize {
         let fits = |set: u32| {
-            let chosen: Vec<usize> =
-                images.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, &i)| i).collect();
-            let near = chosen.iter().all(|&i| chosen.iter().all(|&j| i == j || distances.key(i, j) <= key));
+            let chosen: Vec<usize> = images
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| set >> at & 1 == 1)
+                .map(|(_, &i)| i)
+                .collect();
+            let near = chosen
+                .iter()
+                .all(|&i| chosen.iter().all(|&j| i == j || distances.key(i, j) <= key));
             if near { chosen.len() } else { 0 }
         };
         (0..1_u32 << images.len()).map(fits).max().unwrap_or(0)
@@ -293,7 +319,8 @@ mod tests {
 
     #[test]
     fn what_is_gathered_is_the_mean_over_classes_and_keys() {
-        // At squared distance 1 half of the first class of two comes together, at 4 all of it; the second at once.
+        // At squared distance 1 half of the first class of two comes together, at 4 all of it; the
+        // second at once.
         let distances = Distances { n: 4, keys: vec![4, 9, 9, 9, 9, 1], pairs: vec![[0, 0]; 6] };
         let measures = Measures::new(&distances, &[0, 0, 1, 1], 2, &[1, 4], None).unwrap();
         assert_eq!(measures.gathered(), [0.875; 2]);
@@ -308,7 +335,12 @@ mod tests {
             .map(|half| half.iter().map(|&image| values[image]).sum::<f64>() / half.len() as f64)
             .collect();
         let expected = standard_error(&values) / 200_f64.sqrt();
-        // The standard deviation of 2000 draws is off by 1/√4000 = 1.6 % (one standard error); four of them are allowed.
-        assert!((standard_error(&means) / expected - 1.0).abs() < 4.0 * 0.016, "{} {expected}", standard_error(&means));
+        // The standard deviation of 2000 draws is off by 1/√4000 = 1.6 % (one standard error); four
+        // of them are allowed.
+        assert!(
+            (standard_error(&means) / expected - 1.0).abs() < 4.0 * 0.016,
+            "{} {expected}",
+            standard_error(&means)
+        );
     }
 }

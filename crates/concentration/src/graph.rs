@@ -2,7 +2,8 @@
 
 use crate::bits;
 
-/// A simple undirected graph of n vertices 0, …, n − 1, each with the set of its neighbours as bits: n²/8 bytes.
+/// A simple undirected graph of n vertices 0, …, n − 1, each with the set of its neighbours as
+/// bits: n²/8 bytes.
 ///
 /// ```
 /// use selfsame_concentration::Graph;
@@ -62,7 +63,11 @@ impl Graph {
     /// # Panics
     /// Where they are the same, or one is not there.
     pub fn add_edge(&mut self, u: usize, v: usize) {
-        assert!(u != v && u < self.vertices && v < self.vertices, "edge {u}-{v} in a graph of {}", self.vertices);
+        assert!(
+            u != v && u < self.vertices && v < self.vertices,
+            "edge {u}-{v} in a graph of {}",
+            self.vertices
+        );
         bits::insert(&mut self.rows[u * self.words..][..self.words], v);
         bits::insert(&mut self.rows[v * self.words..][..self.words], u);
     }

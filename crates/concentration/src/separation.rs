@@ -1,8 +1,8 @@
 //! How far apart classes are beside how far their images are spread: overlap and separation.
 //!
-//! The theory of concentration takes the views of different classes not to meet. Violent augmentations break that (a
-//! constant view makes every augmented distance zero), so what holds within classes is to be read beside what holds
-//! between them.
+//! The theory of concentration takes the views of different classes not to meet. Violent
+//! augmentations break that (a constant view makes every augmented distance zero), so what holds
+//! within classes is to be read beside what holds between them.
 
 use thiserror::Error;
 
@@ -11,12 +11,15 @@ use crate::distance::Distances;
 /// Distances within classes beside those between them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Separation<K = u64> {
-    /// For each image the smallest d_A² to an image of another class; none where there is no other class.
+    /// For each image the smallest d_A² to an image of another class; none where there is no other
+    /// class.
     pub nearest_other: Vec<Option<K>>,
-    /// P[d_A(same class) < d_A(different class)] + ½ P[=] over pairs of either kind: 1 where every pair of a class is
-    /// nearer than any pair of two, ½ where there is no difference. None where either kind has no pair.
+    /// P[d_A(same class) < d_A(different class)] + ½ P[=] over pairs of either kind: 1 where every
+    /// pair of a class is nearer than any pair of two, ½ where there is no difference. None where
+    /// either kind has no pair.
     pub overall: Option<f64>,
-    /// The same for each class: its own pairs against those of one of its images with another class's.
+    /// The same for each class: its own pairs against those of one of its images with another
+    /// class's.
     pub per_class: Vec<Option<f64>>,
     labels: Vec<u32>,
 }
@@ -46,8 +49,8 @@ pub enum SeparationError {
 }
 
 impl<K: Copy + PartialOrd> Separation<K> {
-    /// Measures distances of images with the given labels, each below `classes`. Takes the memory of the distances
-    /// once more, and time for sorting them.
+    /// Measures distances of images with the given labels, each below `classes`. Takes the memory
+    /// of the distances once more, and time for sorting them.
     ///
     /// # Errors
     /// Another number of labels than of images, or a label that is no class.
@@ -63,12 +66,18 @@ impl<K: Copy + PartialOrd> Separation<K> {
     /// assert_eq!(separation.overlap(4), 2.0 / 3.0);
     /// # Ok::<(), selfsame_concentration::separation::SeparationError>(())
     /// ```
-    pub fn measure(distances: &Distances<K>, labels: &[u32], classes: usize) -> Result<Self, SeparationError> {
+    pub fn measure(
+        distances: &Distances<K>,
+        labels: &[u32],
+        classes: usize,
+    ) -> Result<Self, SeparationError> {
         let n = distances.n;
         if labels.len() != n {
             return Err(SeparationError::Count { labels: labels.len(), images: n });
         }
-        if let Some((image, &label)) = labels.iter().enumerate().find(|(_, label)| **label as usize >= classes) {
+        if let Some((image, &label)) =
+            labels.iter().enumerate().find(|(_, label)| **label as usize >= classes)
+        {
             return Err(SeparationError::Label { image, label, classes });
         }
         let mut nearest_other: Vec<Option<K>> = vec![None; n];
@@ -91,7 +100,11 @@ impl<K: Copy + PartialOrd> Separation<K> {
                 }
             }
         }
-        let per_class = same.iter().zip(different).map(|(same, different)| nearer(same.clone(), different)).collect();
+        let per_class = same
+            .iter()
+            .zip(different)
+            .map(|(same, different)| nearer(same.clone(), different))
+            .collect();
         let overall = nearer(same.concat(), all_different);
         Ok(Self { nearest_other, overall, per_class, labels: labels.to_vec() })
     }

@@ -10,7 +10,8 @@ fn solve(graph: &Graph, threads: usize) -> Clique {
     clique
 }
 
-/// ω by trying the vertices in turn: the largest clique in `candidates`, with the highest vertex or without it.
+/// ω by trying the vertices in turn: the largest clique in `candidates`, with the highest vertex or
+/// without it.
 fn enumerate(rows: &[u32], candidates: u32) -> u32 {
     if candidates == 0 {
         return 0;
@@ -25,8 +26,10 @@ fn enumerate(rows: &[u32], candidates: u32) -> u32 {
 
 /// ω by Bron and Kerbosch's enumeration of maximal cliques with Tomita's pivot.
 fn bron_kerbosch(graph: &Graph, size: usize, p: &[usize], x: &[usize]) -> usize {
-    let Some(&pivot) =
-        p.iter().chain(x).max_by_key(|&&u| p.iter().filter(|&&v| v != u && graph.has_edge(u, v)).count())
+    let Some(&pivot) = p
+        .iter()
+        .chain(x)
+        .max_by_key(|&&u| p.iter().filter(|&&v| v != u && graph.has_edge(u, v)).count())
     else {
         return size;
     };
@@ -35,8 +38,9 @@ fn bron_kerbosch(graph: &Graph, size: usize, p: &[usize], x: &[usize]) -> usize 
         if v != pivot && graph.has_edge(pivot, v) {
             continue;
         }
-        let joined =
-            |set: &[usize]| set.iter().copied().filter(|&u| u != v && graph.has_edge(u, v)).collect::<Vec<_>>();
+        let joined = |set: &[usize]| {
+            set.iter().copied().filter(|&u| u != v && graph.has_edge(u, v)).collect::<Vec<_>>()
+        };
         best = best.max(bron_kerbosch(graph, size + 1, &joined(&p), &joined(&x)));
         p.retain(|&u| u != v);
         x.push(v);
@@ -82,7 +86,11 @@ fn graphs_of_a_word_and_more_agree_with_bron_and_kerbosch() {
         let density = random.next() >> 20 & 511;
         let graph = random.graph(n, density);
         let omega = bron_kerbosch(&graph, 0, &(0..n).collect::<Vec<_>>(), &[]);
-        assert_eq!(solve(&graph, 1 + round % 3).upper, omega, "n = {n}, density {density}/1024, round {round}");
+        assert_eq!(
+            solve(&graph, 1 + round % 3).upper,
+            omega,
+            "n = {n}, density {density}/1024, round {round}"
+        );
     }
 }
 
@@ -99,12 +107,13 @@ fn known_graphs() {
     );
     assert_eq!(solve(&parts, 2).upper, 13);
     // The complement of 20 disjoint odd cycles of 5: each adds 2.
-    let cycles = Graph::from_edges(100, (0..100).map(|v| (v, v / 5 * 5 + (v + 1) % 5))).complement();
+    let cycles =
+        Graph::from_edges(100, (0..100).map(|v| (v, v / 5 * 5 + (v + 1) % 5))).complement();
     assert_eq!(solve(&cycles, 2).upper, 40);
 }
 
-/// Complements so sparse that the rules of vertex cover apply: against Bron and Kerbosch on the small, and against the
-/// count of what random trees and cycles leave on the large.
+/// Complements so sparse that the rules of vertex cover apply: against Bron and Kerbosch on the
+/// small, and against the count of what random trees and cycles leave on the large.
 #[test]
 fn very_dense_graphs() {
     let mut random = Xorshift(21);
@@ -123,7 +132,8 @@ fn very_dense_graphs() {
     assert_eq!(solve(&path, 1).upper, 501);
     let star = Graph::from_edges(n, (1..n).map(|v| (0, v))).complement();
     assert_eq!(solve(&star, 1).upper, 1000);
-    // A cubic complement, which no rule of degree two begins to reduce: copies of Petersen's graph, 4 of 10 each.
+    // A cubic complement, which no rule of degree two begins to reduce: copies of Petersen's graph,
+    // 4 of 10 each.
     let petersen = (0..30).flat_map(|block| {
         let edges = (0..5).flat_map(|i| [(i, (i + 1) % 5), (i, i + 5), (i + 5, (i + 2) % 5 + 5)]);
         edges.map(move |(u, v)| (10 * block + u, 10 * block + v))
@@ -172,7 +182,10 @@ fn a_budget_gives_an_interval_with_the_truth_in_it() {
         let budget = Some(std::time::Duration::from_micros(micros));
         let clique = maximum_clique(&graph, &Options { budget, threads: 2, ..Options::default() });
         assert!(verify(&graph, &clique.witness));
-        assert!(clique.witness.len() <= omega && omega <= clique.upper, "{micros}: {clique:?} but {omega}");
+        assert!(
+            clique.witness.len() <= omega && omega <= clique.upper,
+            "{micros}: {clique:?} but {omega}"
+        );
     }
 }
 
@@ -183,7 +196,9 @@ fn a_budget_holds_where_what_prepares_the_search_is_hard_itself() {
     let hard = random.graph(500, 922);
     let sparse = random.graph(1200, 50);
     let pairs = (0..1200).flat_map(|i| (i + 1..1200).map(move |j| (i, j)));
-    let joined = |&(i, j): &(usize, usize)| if j < 500 { !hard.has_edge(i, j) } else { !sparse.has_edge(i, j) };
+    let joined = |&(i, j): &(usize, usize)| {
+        if j < 500 { !hard.has_edge(i, j) } else { !sparse.has_edge(i, j) }
+    };
     let graph = Graph::from_edges(1200, pairs.filter(joined));
     assert!(graph.density() > 0.8, "{}", graph.density());
     let start = std::time::Instant::now();

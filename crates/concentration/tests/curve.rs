@@ -10,18 +10,27 @@ use selfsame_concentration::{Graph, pair_index};
 /// What must hold of every curve, finished or not; `omega[i]` is ω at the distinct key `keys[i]`.
 fn check(curve: &Curve, n: usize, keys: &[u64], omega: &[(u64, usize)]) {
     assert_eq!(curve.points.len(), n);
-    assert!(curve.points.is_sorted_by_key(|point| point.lower) && curve.points.is_sorted_by_key(|point| point.upper));
+    assert!(
+        curve.points.is_sorted_by_key(|point| point.lower)
+            && curve.points.is_sorted_by_key(|point| point.upper)
+    );
     for (index, point) in curve.points.iter().enumerate() {
         assert!(point.lower <= point.upper);
         assert!(point.witness.len() == index + 1 && point.witness.is_sorted());
         assert!(verify(&Graph::from_threshold(n, keys, point.upper), &point.witness));
-        let pairs =
-            point.witness.iter().flat_map(|&i| point.witness.iter().map(move |&j| (i, j))).filter(|(i, j)| i < j);
+        let pairs = point
+            .witness
+            .iter()
+            .flat_map(|&i| point.witness.iter().map(move |&j| (i, j)))
+            .filter(|(i, j)| i < j);
         assert_eq!(pairs.map(|(i, j)| keys[pair_index(n, i, j)]).max().unwrap_or(0), point.upper);
     }
     for &(key, omega) in omega {
         let (lower, upper) = curve.omega_at(key);
-        assert!(lower <= omega && omega <= upper, "ω({key}) = {omega} is not in [{lower}, {upper}]");
+        assert!(
+            lower <= omega && omega <= upper,
+            "ω({key}) = {omega} is not in [{lower}, {upper}]"
+        );
     }
 }
 
@@ -57,7 +66,9 @@ fn grid(n: usize, side: u64, dimension: usize, mut state: u64) -> Vec<u64> {
         (state >> 20) % side
     };
     let points: Vec<Vec<u64>> = (0..n).map(|_| (0..dimension).map(|_| next()).collect()).collect();
-    let square = |i: usize, j: usize| points[i].iter().zip(&points[j]).map(|(a, b)| a.abs_diff(*b).pow(2)).sum();
+    let square = |i: usize, j: usize| {
+        points[i].iter().zip(&points[j]).map(|(a, b)| a.abs_diff(*b).pow(2)).sum()
+    };
     (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).map(|(i, j)| square(i, j)).collect()
 }
 
@@ -90,7 +101,10 @@ fn the_smallest_classes_and_equal_keys() {
     let none = curve(0, &[], None, 0);
     assert!(none.points.is_empty() && none.omega_at(0) == (0, 0) && none.sigma_at(5) == (1.0, 1.0));
     let one = curve(1, &[], None, 0);
-    assert_eq!((one.omega_at(0), one.sigma_at(0), one.points[0].witness.as_slice()), ((1, 1), (1.0, 1.0), &[0][..]));
+    assert_eq!(
+        (one.omega_at(0), one.sigma_at(0), one.points[0].witness.as_slice()),
+        ((1, 1), (1.0, 1.0), &[0][..])
+    );
     let two = curve(2, &[7], None, 0);
     assert_eq!((two.omega_at(6), two.omega_at(7)), ((1, 1), (2, 2)));
     // No pair within reach of a smaller key, all at once at the common one.

@@ -30,7 +30,9 @@ fn each_fault_is_named_with_its_line() {
     for edge in ["e 1", "e 1 2 3", "e -1 2", "e 1 2.0", "e 1 99999999999999999999"] {
         assert_eq!(error(&format!("p edge 3 1\n{edge}\n")), "line 2 is not `e VERTEX VERTEX`");
     }
-    for problem in ["p edge 3", "p edge x 1", "p edge 3 1 1", "p tree 3 1", "p edge -1 1", "p edge 3 y"] {
+    for problem in
+        ["p edge 3", "p edge x 1", "p edge 3 1 1", "p tree 3 1", "p edge -1 1", "p edge 3 y"]
+    {
         assert_eq!(error(problem), "line 1 is not `p edge VERTICES EDGES`");
     }
     let many = "p edge 18446744073709551615 1";
@@ -78,9 +80,14 @@ fn published_graphs_have_their_clique_numbers() {
 #[test]
 fn a_file_cut_off_is_not_whole() {
     let whole = |announced: u64| {
-        let dimacs = Dimacs::read(format!("c\np edge 3 {announced}\ne 1 2\ne 2 1\ne 2 3\n").as_bytes()).unwrap();
+        let dimacs =
+            Dimacs::read(format!("c\np edge 3 {announced}\ne 1 2\ne 2 1\ne 2 3\n").as_bytes())
+                .unwrap();
         assert_eq!((dimacs.announced, dimacs.line, dimacs.graph.edges()), (announced, 2, 2));
         dimacs.is_whole()
     };
-    assert_eq!([0, 1, 2, 3, 4, 5, u64::MAX].map(whole), [false, true, true, false, true, false, false]);
+    assert_eq!(
+        [0, 1, 2, 3, 4, 5, u64::MAX].map(whole),
+        [false, true, true, false, true, false, false]
+    );
 }

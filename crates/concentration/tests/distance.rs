@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use selfsame_concentration::distance::{
-    Embeddings, Isa, Options, Run, Search, Shape, StateError, Views, ViewsError, augmented_distances, cross_distances,
-    embedding_distances,
+    Embeddings, Isa, Options, Run, Search, Shape, StateError, Views, ViewsError,
+    augmented_distances, cross_distances, embedding_distances,
 };
 
 /// Smooth pictures with some noise, or, where `noise` is 255, bytes of no structure.
@@ -45,13 +45,19 @@ fn oracle(a: &[u8], b: &[u8], [of_a, of_b]: [usize; 2], dim: usize) -> (u64, [u1
 
 fn all_options() -> Vec<Options> {
     let searches = [Search::Auto, Search::Pruned, Search::Dense];
-    Isa::available().into_iter().flat_map(|isa| searches.map(|search| Options { isa, search })).collect()
+    Isa::available()
+        .into_iter()
+        .flat_map(|isa| searches.map(|search| Options { isa, search }))
+        .collect()
 }
 
 fn check(images: [usize; 2], views: [usize; 2], shape: Shape, a: &[u8], b: &[u8]) {
     let dim = shape.width * shape.height * shape.channels;
     let (of_a, of_b) = (views[0] * dim, views[1] * dim);
-    let sets = [Views::new(images[0], views[0], shape, a).unwrap(), Views::new(images[1], views[1], shape, b).unwrap()];
+    let sets = [
+        Views::new(images[0], views[0], shape, a).unwrap(),
+        Views::new(images[1], views[1], shape, b).unwrap(),
+    ];
     let image_of_a = |i: usize| &a[i * of_a..][..of_a];
     let image_of_b = |j: usize| &b[j * of_b..][..of_b];
     let within: Vec<(u64, [u16; 2])> = (0..images[0])
@@ -178,7 +184,8 @@ fn a_run_that_was_interrupted_ends_with_the_same_bytes() {
             run.read(&path).unwrap();
         }
         let threads = rayon::ThreadPoolBuilder::new().num_threads(1 + times % 3).build().unwrap();
-        let options = Options { search: [Search::Dense, Search::Pruned][times % 2], ..Options::default() };
+        let options =
+            Options { search: [Search::Dense, Search::Pruned][times % 2], ..Options::default() };
         let _ = threads.install(|| run.advance(&options, &mut |_| ControlFlow::Break(())));
         run.write(&path).unwrap();
         if run.is_finished() {
@@ -207,7 +214,10 @@ fn a_run_that_was_interrupted_ends_with_the_same_bytes() {
     changed[1234] ^= 1;
     let other = Views::new(70, 64, shape, &changed).unwrap();
     assert!(matches!(Run::within(other).read(&path), Err(StateError::OtherInputs { .. })));
-    assert!(matches!(Run::between(views, views).unwrap().read(&path), Err(StateError::OtherInputs { .. })));
+    assert!(matches!(
+        Run::between(views, views).unwrap().read(&path),
+        Err(StateError::OtherInputs { .. })
+    ));
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(Run::within(views).read(&path), Err(StateError::Io { .. })));
 }
@@ -216,11 +226,25 @@ fn a_run_that_was_interrupted_ends_with_the_same_bytes() {
 fn misuse_is_refused() {
     let shape = Shape { width: 2, height: 1, channels: 1 };
     assert_eq!(Views::new(1, 0, shape, &[]).unwrap_err(), ViewsError::Empty { views: 0, dim: 2 });
-    assert_eq!(Views::new(0, 1, Shape { width: 0, ..shape }, &[]).unwrap_err(), ViewsError::Empty { views: 1, dim: 0 });
+    assert_eq!(
+        Views::new(0, 1, Shape { width: 0, ..shape }, &[]).unwrap_err(),
+        ViewsError::Empty { views: 1, dim: 0 }
+    );
     assert_eq!(Views::new(0, 65_537, shape, &[]).unwrap_err(), ViewsError::TooManyViews(65_537));
-    assert!(matches!(Views::new(usize::MAX, 2, shape, &[0]), Err(ViewsError::Length { found: 1, .. })));
-    let (one, other) =
-        (Views::new(1, 1, shape, &[0; 2]).unwrap(), Views::new(1, 1, Shape { width: 1, ..shape }, &[0]).unwrap());
-    assert!(matches!(cross_distances(&one, &other, &Options::default()), Err(ViewsError::Dim { .. })));
-    assert!(matches!(Embeddings::new(1, 1, 1, &[f32::NAN]), Err(ViewsError::NotFinite { at: 0, .. })));
+    assert!(matches!(
+        Views::new(usize::MAX, 2, shape, &[0]),
+        Err(ViewsError::Length { found: 1, .. })
+    ));
+    let (one, other) = (
+        Views::new(1, 1, shape, &[0; 2]).unwrap(),
+        Views::new(1, 1, Shape { width: 1, ..shape }, &[0]).unwrap(),
+    );
+    assert!(matches!(
+        cross_distances(&one, &other, &Options::default()),
+        Err(ViewsError::Dim { .. })
+    ));
+    assert!(matches!(
+        Embeddings::new(1, 1, 1, &[f32::NAN]),
+        Err(ViewsError::NotFinite { at: 0, .. })
+    ));
 }

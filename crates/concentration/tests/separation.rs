@@ -7,14 +7,17 @@ use selfsame_concentration::separation::{Separation, SeparationError};
 /// The definition: every pair of one kind against every pair of the other.
 fn oracle(distances: &Distances, labels: &[u32], class: Option<u32>) -> Option<f64> {
     let pairs = || (0..distances.n).flat_map(|i| (i + 1..distances.n).map(move |j| (i, j)));
-    let of_class = |i: usize, j: usize| class.is_none_or(|class| labels[i] == class || labels[j] == class);
+    let of_class =
+        |i: usize, j: usize| class.is_none_or(|class| labels[i] == class || labels[j] == class);
     let keys = |same: bool| -> Vec<u64> {
         let kind = pairs().filter(|&(i, j)| (labels[i] == labels[j]) == same && of_class(i, j));
         kind.map(|(i, j)| distances.key(j, i)).collect()
     };
     let (same, different) = (keys(true), keys(false));
     let count = (same.len() * different.len()) as f64;
-    let halves = |a: &u64| different.iter().map(|b| if a < b { 2_u64 } else { u64::from(a == b) }).sum::<u64>();
+    let halves = |a: &u64| {
+        different.iter().map(|b| if a < b { 2_u64 } else { u64::from(a == b) }).sum::<u64>()
+    };
     (count > 0.0).then(|| same.iter().map(halves).sum::<u64>() as f64 / (2.0 * count))
 }
 

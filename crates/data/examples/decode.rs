@@ -1,5 +1,5 @@
-//! Milliseconds to decode an image and bring it to a size, by one thread, beside decoding a JPEG whole:
-//! `cargo run --release -p selfsame-data --example decode`.
+//! Milliseconds to decode an image and bring it to a size, by one thread, beside decoding a JPEG
+//! whole: `cargo run --release -p selfsame-data --example decode`.
 
 use std::error::Error;
 use std::fs;
@@ -23,7 +23,9 @@ fn main() -> Outcome<()> {
 
 fn measure() -> Outcome<()> {
     let folder = tempfile::tempdir()?;
-    for (width, height, sizes) in [(500, 375, &[32, 64, 224][..]), (2000, 1500, &[64, 224]), (4000, 3000, &[64, 224])] {
+    for (width, height, sizes) in
+        [(500, 375, &[32, 64, 224][..]), (2000, 1500, &[64, 224]), (4000, 3000, &[64, 224])]
+    {
         let picture = picture(width, height);
         for (name, bytes) in files(&picture, width, height)? {
             let path = folder.path().join(format!("{width}x{height} {name}"));
@@ -36,7 +38,8 @@ fn measure() -> Outcome<()> {
                 let ours = best(|| read(&path, size))? / f64::from(COPIES);
                 print!("   to {size}: {ours:.2} ms");
                 if name.starts_with("jpg") {
-                    let whole = best(|| (0..COPIES).try_for_each(|_| whole(&bytes, width, height, size)))?;
+                    let whole =
+                        best(|| (0..COPIES).try_for_each(|_| whole(&bytes, width, height, size)))?;
                     print!(", whole {:.2} ms", whole / f64::from(COPIES));
                 }
             }
@@ -67,7 +70,8 @@ fn read(path: &Path, size: u32) -> Outcome<()> {
 }
 
 fn whole(bytes: &[u8], width: u32, height: u32, size: u32) -> Outcome<()> {
-    let pixels = JpegDecoder::new(ZCursor::new(bytes)).decode().map_err(|error| format!("{error:?}"))?;
+    let pixels =
+        JpegDecoder::new(ZCursor::new(bytes)).decode().map_err(|error| format!("{error:?}"))?;
     let side = width.min(height);
     let (left, top) = ((width - side) / 2, (height - side) / 2);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
@@ -80,8 +84,10 @@ fn whole(bytes: &[u8], width: u32, height: u32, size: u32) -> Outcome<()> {
 /// Soft shapes under a fine grain, which a JPEG takes about as many bits for as a photograph.
 fn picture(width: u32, height: u32) -> Vec<u8> {
     let pixel = |at: u32| {
-        let (x, y) = (f64::from(at % width) / f64::from(width), f64::from(at / width) / f64::from(width));
-        let shape = (x * 23.0 + (y * 11.0).sin() * 3.0).sin() * (y * 31.0 + (x * 17.0).cos() * 2.0).cos();
+        let (x, y) =
+            (f64::from(at % width) / f64::from(width), f64::from(at / width) / f64::from(width));
+        let shape =
+            (x * 23.0 + (y * 11.0).sin() * 3.0).sin() * (y * 31.0 + (x * 17.0).cos() * 2.0).cos();
         let grain = f64::from(at.wrapping_mul(2_654_435_761) >> 24) / 255.0 - 0.5;
         let light = 128.0 + 70.0 * (shape * 4.0).tanh() + 12.0 * grain;
         [light + 20.0 * x, light, light - 30.0 * y].map(|value| value as u8)

@@ -19,8 +19,8 @@ struct Archive {
     stamp: String,
 }
 
-/// Lists the images of the archive at `path`. Entries that point outside, links, sparse files and sizes beyond the end
-/// of the file are left out by name; nothing is ever written.
+/// Lists the images of the archive at `path`. Entries that point outside, links, sparse files and
+/// sizes beyond the end of the file are left out by name; nothing is ever written.
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
     let length = file.metadata().map_err(DataError::read(path))?.len();
@@ -51,7 +51,9 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         last_end = entry.raw_file_position().saturating_add(entry.size());
         let path_bytes = entry.path_bytes();
         let lossy = String::from_utf8_lossy(&path_bytes).into_owned();
-        let mut skip = |cause: &str| findings.skipped.push(Skipped { name: lossy.clone(), cause: cause.into() });
+        let mut skip = |cause: &str| {
+            findings.skipped.push(Skipped { name: lossy.clone(), cause: cause.into() })
+        };
         if last_end > length {
             skip("the archive ends before the entry does; nothing follows it");
             break;
@@ -60,7 +62,8 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         if kind_of_entry.is_dir() || kind_of_entry.is_pax_global_extensions() {
             continue;
         }
-        let parts: Vec<&str> = lossy.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let parts: Vec<&str> =
+            lossy.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         if lossy.starts_with('/') || parts.contains(&"..") {
             skip("the archive entry points outside the archive");
             continue;
@@ -98,7 +101,10 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     findings.images = found.into_iter().flatten().collect();
     // After the last entry, padded to blocks of 512 bytes, an archive has blocks of zeros.
     if last_end.div_ceil(512).saturating_mul(512) >= length {
-        findings.notes.push(format!("The archive {} has no end mark: it may have been cut short.", path.display()));
+        findings.notes.push(format!(
+            "The archive {} has no end mark: it may have been cut short.",
+            path.display()
+        ));
     }
     let file = Mutex::new(archive.into_inner());
     tree::arrange(path, name, findings, Box::new(Archive { file, ranges, stamp: stamp(path) }))

@@ -36,13 +36,15 @@ pub(crate) enum Part {
 
 /// Where images come from.
 pub(crate) trait Source: Sync {
-    /// Decodes what is needed of one image to bring it to `size`; an error is a plain cause without the image's name.
+    /// Decodes what is needed of one image to bring it to `size`; an error is a plain cause without
+    /// the image's name.
     fn read(&self, item: usize, size: u32) -> Result<RgbImage, String>;
 
     /// Width and height of one image, without decoding it.
     fn dimensions(&self, item: usize) -> Result<(u32, u32), String>;
 
-    /// A text that changes whenever the image may have changed: sizes, modification times, parameters.
+    /// A text that changes whenever the image may have changed: sizes, modification times,
+    /// parameters.
     fn stamp(&self, item: usize) -> String;
 }
 
@@ -53,7 +55,10 @@ impl Catalogue {
             return Err(DataError::NoLabels { set: self.name.clone() });
         }
         if let Some(name) = names.iter().find(|name| !self.classes.contains(name)) {
-            return Err(DataError::UnknownClass { name: name.clone(), known: self.classes.clone() });
+            return Err(DataError::UnknownClass {
+                name: name.clone(),
+                known: self.classes.clone(),
+            });
         }
         let mut kept = Vec::new();
         let renumbered: Vec<Option<u32>> = std::mem::take(&mut self.classes)

@@ -20,12 +20,19 @@ struct Layout {
     test: &'static str,
     class_names: &'static str,
     classes: u32,
-    /// Bytes before the pixels; the last of them is the label used: CIFAR-100 puts its coarse label before the fine.
+    /// Bytes before the pixels; the last of them is the label used: CIFAR-100 puts its coarse label
+    /// before the fine.
     label_bytes: usize,
 }
 
 const CIFAR_10: Layout = Layout {
-    train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
+    train: &[
+        "data_batch_1.bin",
+        "data_batch_2.bin",
+        "data_batch_3.bin",
+        "data_batch_4.bin",
+        "data_batch_5.bin",
+    ],
     test: "test_batch.bin",
     class_names: "batches.meta.txt",
     classes: 10,
@@ -47,11 +54,16 @@ struct Records {
     records: Vec<(usize, u64)>,
 }
 
-/// The folder with the binary files, if `path` is one or holds the one that the official archive unpacks to.
+/// The folder with the binary files, if `path` is one or holds the one that the official archive
+/// unpacks to.
 pub(crate) fn recognise(path: &Path) -> Option<PathBuf> {
     [path.to_owned(), path.join("cifar-10-batches-bin"), path.join("cifar-100-binary")]
         .into_iter()
-        .find(|folder| [CIFAR_10.train[0], CIFAR_10.test, "train.bin"].iter().any(|file| folder.join(file).is_file()))
+        .find(|folder| {
+            [CIFAR_10.train[0], CIFAR_10.test, "train.bin"]
+                .iter()
+                .any(|file| folder.join(file).is_file())
+        })
 }
 
 /// Opens the folder found by [`recognise`].
@@ -59,10 +71,12 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let layout = if path.join(CIFAR_100.train[0]).is_file() { CIFAR_100 } else { CIFAR_10 };
     let mut notes = Vec::new();
     let classes = class_names(path, &layout, &mut notes)?;
-    let mut source = Records { files: Vec::new(), label_bytes: layout.label_bytes, records: Vec::new() };
+    let mut source =
+        Records { files: Vec::new(), label_bytes: layout.label_bytes, records: Vec::new() };
     let mut entries = Vec::new();
     let has_test = path.join(layout.test).is_file();
-    let parts = layout.train.iter().map(|&file| (file, if has_test { Part::Train } else { Part::Whole }));
+    let parts =
+        layout.train.iter().map(|&file| (file, if has_test { Part::Train } else { Part::Whole }));
     for (file_name, part) in parts.chain([(layout.test, Part::Test)]) {
         let file_path = path.join(file_name);
         if !file_path.is_file() {
@@ -81,18 +95,31 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     Ok(Catalogue { name, classes, entries, skipped: Vec::new(), notes, source: Box::new(source) })
 }
 
-fn class_names(path: &Path, layout: &Layout, notes: &mut Vec<String>) -> Result<Vec<String>, DataError> {
+fn class_names(
+    path: &Path,
+    layout: &Layout,
+    notes: &mut Vec<String>,
+) -> Result<Vec<String>, DataError> {
     let path = path.join(layout.class_names);
     let names: Vec<String> = match fs::read(&path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).split_whitespace().map(str::to_owned).collect(),
+        Ok(bytes) => {
+            String::from_utf8_lossy(&bytes).split_whitespace().map(str::to_owned).collect()
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            notes.push(format!("{} is missing: the classes are named by their numbers.", layout.class_names));
+            notes.push(format!(
+                "{} is missing: the classes are named by their numbers.",
+                layout.class_names
+            ));
             (0..layout.classes).map(|class| class.to_string()).collect()
         }
         Err(error) => return Err(DataError::read(&path)(error)),
     };
     if names.len() != layout.classes as usize {
-        let cause = format!("it has {} class names where there are {} classes", names.len(), layout.classes);
+        let cause = format!(
+            "it has {} class names where there are {} classes",
+            names.len(),
+            layout.classes
+        );
         return Err(DataError::format(&path, cause));
     }
     Ok(names)
@@ -104,7 +131,10 @@ fn labels(path: &Path, layout: &Layout) -> Result<Vec<u32>, DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
     let length = file.metadata().map_err(DataError::read(path))?.len();
     if length == 0 || length % record_bytes as u64 != 0 {
-        let cause = format!("its {length} bytes are not a whole number of {record_bytes}-byte records; fetch it again");
+        let cause = format!(
+            "its {length} bytes are not a whole number of {record_bytes}-byte records; fetch it \
+             again"
+        );
         return Err(DataError::format(path, cause));
     }
     let mut reader = BufReader::new(file);
@@ -114,7 +144,8 @@ fn labels(path: &Path, layout: &Layout) -> Result<Vec<u32>, DataError> {
             reader.read_exact(&mut record).map_err(DataError::read(path))?;
             let label = u32::from(record[layout.label_bytes - 1]);
             if label >= layout.classes {
-                let cause = format!("record {index} has label {label}, of {} classes", layout.classes);
+                let cause =
+                    format!("record {index} has label {label}, of {} classes", layout.classes);
                 return Err(DataError::format(path, cause));
             }
             Ok(label)
@@ -128,7 +159,9 @@ impl Source for Records {
         let start = record * (self.label_bytes + 3 * PLANE) as u64 + self.label_bytes as u64;
         let planes = read_range(&self.files[file].0, start, 3 * PLANE as u64)
             .map_err(|error| format!("it cannot be read: {error}"))?;
-        let pixels = (0..PLANE).flat_map(|at| [planes[at], planes[at + PLANE], planes[at + 2 * PLANE]]).collect();
+        let pixels = (0..PLANE)
+            .flat_map(|at| [planes[at], planes[at + PLANE], planes[at + 2 * PLANE]])
+            .collect();
         Ok(RgbImage::whole(SIDE, SIDE, pixels))
     }
 

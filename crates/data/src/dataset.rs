@@ -5,7 +5,8 @@ use selfsame_kernels::map::ReadOnlyMap;
 
 use crate::glyphs::Factors;
 
-/// Images brought to one size, divided into training, validation and test, with what had to be left out.
+/// Images brought to one size, divided into training, validation and test, with what had to be left
+/// out.
 #[derive(Debug)]
 pub struct Dataset {
     /// What the set is called: `glyphs`, or the last part of its path.
@@ -69,16 +70,22 @@ impl Split {
     pub fn image(&self, index: usize) -> ImageRef<'_> {
         let bytes = image_bytes(self.image_size);
         let start = self.slots[index] * bytes;
-        ImageRef { width: self.image_size, height: self.image_size, pixels: &self.pixels[start..start + bytes] }
+        ImageRef {
+            width: self.image_size,
+            height: self.image_size,
+            pixels: &self.pixels[start..start + bytes],
+        }
     }
 
-    /// One label an image, each an index into [`Dataset::classes`]; `None` when the set is unlabelled.
+    /// One label an image, each an index into [`Dataset::classes`]; `None` when the set is
+    /// unlabelled.
     #[must_use]
     pub fn labels(&self) -> Option<&[u32]> {
         self.labels.as_deref()
     }
 
-    /// The name of the image at `index`, unique within the set: its path with `/`, or file and record.
+    /// The name of the image at `index`, unique within the set: its path with `/`, or file and
+    /// record.
     ///
     /// # Panics
     ///
@@ -95,7 +102,8 @@ impl Split {
     }
 }
 
-/// A borrowed image: 8-bit RGB, rows from top to bottom, pixels from left to right, channels interleaved (HWC).
+/// A borrowed image: 8-bit RGB, rows from top to bottom, pixels from left to right, channels
+/// interleaved (HWC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageRef<'a> {
     /// Pixels in a row.

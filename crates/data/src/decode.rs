@@ -22,15 +22,18 @@ pub const MAX_PIXELS: u64 = 64_000_000;
 /// The largest encoded image that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
 
-/// Images above this many pixels are decoded one at a time, so that many cores do not need many times their memory.
+/// Images above this many pixels are decoded one at a time, so that many cores do not need many
+/// times their memory.
 const LARGE_PIXELS: u64 = 16_000_000;
 static LARGE: Mutex<()> = Mutex::new(());
 
-/// How many times the wanted size the shorter side of a reduced JPEG must at least be. The filter of [`fit`] averages
-/// what is left of the difference: for photographs it stays below half a level of 255 in the mean.
+/// How many times the wanted size the shorter side of a reduced JPEG must at least be. The filter
+/// of [`fit`] averages what is left of the difference: for photographs it stays below half a level
+/// of 255 in the mean.
 const REDUCED_AT_LEAST: f64 = 2.5;
 
-/// 8-bit RGB, rows from the top, channels interleaved: an image, or the part of it that [`fit`] reads.
+/// 8-bit RGB, rows from the top, channels interleaved: an image, or the part of it that [`fit`]
+/// reads.
 pub(crate) struct RgbImage {
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -50,7 +53,11 @@ struct Square {
 impl Square {
     fn central(width: u32, height: u32) -> Self {
         let side = width.min(height);
-        Self { left: ((width - side) / 2).into(), top: ((height - side) / 2).into(), side: side.into() }
+        Self {
+            left: ((width - side) / 2).into(),
+            top: ((height - side) / 2).into(),
+            side: side.into(),
+        }
     }
 }
 
@@ -68,7 +75,8 @@ struct Part {
 }
 
 impl Part {
-    /// Of an image of `width`x`height`, decoded at `1 / denominator` of its size, to be brought to `size`.
+    /// Of an image of `width`x`height`, decoded at `1 / denominator` of its size, to be brought to
+    /// `size`.
     fn new(width: u32, height: u32, denominator: u32, size: u32) -> Self {
         let Square { left, top, side } = Square::central(width, height);
         let scale = 1.0 / f64::from(denominator);
@@ -80,17 +88,26 @@ impl Part {
             (start - reach).floor().max(0.0) as u32..end
         };
         let (columns, rows) = (range(left, width), range(top, height));
-        let square = Square { left: left - f64::from(columns.start), top: top - f64::from(rows.start), side };
+        let square = Square {
+            left: left - f64::from(columns.start),
+            top: top - f64::from(rows.start),
+            side,
+        };
         Self { columns, rows, square }
     }
 
     fn image(self, pixels: Vec<u8>) -> RgbImage {
-        RgbImage { width: self.columns.len() as u32, height: self.rows.len() as u32, pixels, square: self.square }
+        RgbImage {
+            width: self.columns.len() as u32,
+            height: self.rows.len() as u32,
+            pixels,
+            square: self.square,
+        }
     }
 }
 
-/// Decodes a JPEG, PNG or WebP, told apart by its first bytes, for [`fit`] to bring to `size`. Grey is replicated,
-/// 16 bits lose their lower byte, transparency is dropped.
+/// Decodes a JPEG, PNG or WebP, told apart by its first bytes, for [`fit`] to bring to `size`. Grey
+/// is replicated, 16 bits lose their lower byte, transparency is dropped.
 pub(crate) fn decode(bytes: &[u8], size: u32) -> Result<RgbImage, String> {
     guarded(|| {
         let (width, height) = dimensions(bytes)?;
@@ -125,7 +142,8 @@ pub(crate) fn dimensions(bytes: &[u8]) -> Result<(u32, u32), String> {
         }
         Format::Png => {
             let mut decoder = png_decoder(bytes);
-            let header = decoder.read_header_info().map_err(|error| format!("damaged PNG: {error}"))?;
+            let header =
+                decoder.read_header_info().map_err(|error| format!("damaged PNG: {error}"))?;
             Ok((header.width, header.height))
         }
         Format::WebP => Ok(webp_decoder(bytes)?.dimensions()),
@@ -135,29 +153,34 @@ pub(crate) fn dimensions(bytes: &[u8]) -> Result<(u32, u32), String> {
     }
     if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(format!(
-            "{width}x{height} is too large: at most {MAX_SIDE} pixels a side and {} megapixels are read",
+            "{width}x{height} is too large: at most {MAX_SIDE} pixels a side and {} megapixels \
+             are read",
             MAX_PIXELS / 1_000_000
         ));
     }
     Ok((width, height))
 }
 
-/// Brings the central square of `image`, and so the shorter side, to `size` with Pillow's antialiased bilinear filter,
-/// whose support grows with the reduction. A square that has the size already is copied.
+/// Brings the central square of `image`, and so the shorter side, to `size` with Pillow's
+/// antialiased bilinear filter, whose support grows with the reduction. A square that has the size
+/// already is copied.
 pub(crate) fn fit(image: &RgbImage, size: u32, out: &mut [u8]) -> Result<(), String> {
     let Square { left, top, side } = image.square;
     if (image.width, image.height) == (size, size) && side == f64::from(size) {
         out.copy_from_slice(&image.pixels);
         return Ok(());
     }
-    let options =
-        ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(left, top, side, side);
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+        .crop(left, top, side, side);
     // Typed, so that only the code for this kind of pixel is compiled.
     let source = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels);
     let source = source.map_err(|error| format!("cannot be resized: {error}"))?;
     let target = TypedImage::<U8x3>::from_buffer(size, size, out);
     let mut target = target.map_err(|error| format!("cannot be resized: {error}"))?;
-    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| format!("cannot be resized: {error}"))
+    Resizer::new()
+        .resize_typed(&source, &mut target, &options)
+        .map_err(|error| format!("cannot be resized: {error}"))
 }
 
 enum Format {
@@ -178,7 +201,8 @@ fn format(bytes: &[u8]) -> Result<Format, String> {
 
 /// A decoder that panics over a damaged file must not take the whole run with it.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err("damaged: the decoder gave up on it".into()))
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err("damaged: the decoder gave up on it".into()))
 }
 
 fn jpeg_decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
@@ -190,15 +214,20 @@ fn jpeg_decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
     JpegDecoder::new_with_options(ZCursor::new(bytes), options)
 }
 
-/// The part of a JPEG that [`fit`] reads, at the smallest scale that serves; `None` if none does or the full decoder
-/// has to look at the file.
+/// The part of a JPEG that [`fit`] reads, at the smallest scale that serves; `None` if none does or
+/// the full decoder has to look at the file.
 fn reduced_jpeg(bytes: &[u8], (width, height): (u32, u32), size: u32) -> Option<RgbImage> {
     let times = f64::from(width.min(height)) / f64::from(size);
     let serves = |&denominator: &u32| times >= REDUCED_AT_LEAST * f64::from(denominator);
     let denominator = [8, 4, 2].into_iter().find(serves)?;
     let part = Part::new(width, height, denominator, size);
     let range = |range: &Range<u32>| range.start as usize..range.end as usize;
-    let pixels = jpeg::decode_part(bytes, 8 / denominator as usize, range(&part.columns), range(&part.rows))?;
+    let pixels = jpeg::decode_part(
+        bytes,
+        8 / denominator as usize,
+        range(&part.columns),
+        range(&part.rows),
+    )?;
     Some(part.image(pixels))
 }
 
@@ -209,9 +238,10 @@ fn jpeg(bytes: &[u8]) -> Result<Vec<u8>, String> {
 
 /// The JPEG up to its end-of-image marker, with a run of one bits before the marker.
 ///
-/// Decoders fill what is missing before an early end-of-image marker with grey, without a word. No JPEG code word
-/// consists of ones only (ITU-T T.81, C.2), so a decoder that still wants data there meets an invalid code and says
-/// so, while one that is done passes over the run as over the usual padding.
+/// Decoders fill what is missing before an early end-of-image marker with grey, without a word. No
+/// JPEG code word consists of ones only (ITU-T T.81, C.2), so a decoder that still wants data there
+/// meets an invalid code and says so, while one that is done passes over the run as over the usual
+/// padding.
 fn jpeg_with_sentinel(bytes: &[u8]) -> Result<Vec<u8>, String> {
     const CUT: &str = "truncated JPEG: it ends before its end-of-image marker";
     let byte = |at: usize| bytes.get(at).copied().ok_or(CUT);
@@ -247,7 +277,8 @@ fn jpeg_with_sentinel(bytes: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
-    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: 64 << 20 });
+    let mut decoder =
+        png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: 64 << 20 });
     decoder.ignore_checksums(false);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
@@ -255,12 +286,14 @@ fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
     decoder
 }
 
-/// Every row is decoded, since only the end of the file shows that none is damaged, but only `part` is kept.
+/// Every row is decoded, since only the end of the file shows that none is damaged, but only `part`
+/// is kept.
 fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
     let damaged = |error: png::DecodingError| format!("damaged PNG: {error}");
     let mut reader = png_decoder(bytes).read_info().map_err(damaged)?;
     let (colour, _) = reader.output_color_type();
-    let kept = part.columns.start as usize * colour.samples()..part.columns.end as usize * colour.samples();
+    let kept = part.columns.start as usize * colour.samples()
+        ..part.columns.end as usize * colour.samples();
     let mut pixels = Vec::with_capacity(part.columns.len() * part.rows.len() * 3);
     let mut keep = |row: u32, samples: &[u8]| {
         if !part.rows.contains(&row) {
@@ -272,16 +305,23 @@ fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
                 pixels.extend(samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]))
             }
             // Grey, alone or with alpha; palettes have been applied.
-            (_, samples) => pixels.extend(samples.chunks_exact(colour.samples()).flat_map(|pixel| [pixel[0]; 3])),
+            (_, samples) => pixels
+                .extend(samples.chunks_exact(colour.samples()).flat_map(|pixel| [pixel[0]; 3])),
         }
     };
     if reader.info().interlaced {
-        let mut whole = vec![0; reader.output_buffer_size().ok_or("too large a PNG for this machine")?];
+        let mut whole =
+            vec![0; reader.output_buffer_size().ok_or("too large a PNG for this machine")?];
         let frame = reader.next_frame(&mut whole).map_err(damaged)?;
-        (0..frame.height).zip(whole.chunks_exact(frame.line_size)).for_each(|(row, samples)| keep(row, samples));
+        (0..frame.height)
+            .zip(whole.chunks_exact(frame.line_size))
+            .for_each(|(row, samples)| keep(row, samples));
     } else {
         for row in 0..reader.info().height {
-            keep(row, reader.next_row().map_err(damaged)?.ok_or("damaged PNG: it lacks rows")?.data());
+            keep(
+                row,
+                reader.next_row().map_err(damaged)?.ok_or("damaged PNG: it lacks rows")?.data(),
+            );
         }
     }
     reader.finish().map_err(damaged)?;
@@ -289,17 +329,20 @@ fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
 }
 
 fn webp_decoder(bytes: &[u8]) -> Result<image_webp::WebPDecoder<Cursor<&[u8]>>, String> {
-    // The length in the header, padded to even, is the whole file's but for the header's own 8 bytes.
+    // The length in the header, padded to even, is the whole file's but for the header's own 8
+    // bytes.
     let length = u64::from(u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])) + 8;
     if length > bytes.len() as u64 {
         return Err(format!("truncated WebP: {} of {length} bytes", bytes.len()));
     }
-    image_webp::WebPDecoder::new(Cursor::new(bytes)).map_err(|error| format!("damaged WebP: {error}"))
+    image_webp::WebPDecoder::new(Cursor::new(bytes))
+        .map_err(|error| format!("damaged WebP: {error}"))
 }
 
 fn webp(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut decoder = webp_decoder(bytes)?;
-    let mut pixels = vec![0; decoder.output_buffer_size().ok_or("too large a WebP for this machine")?];
+    let mut pixels =
+        vec![0; decoder.output_buffer_size().ok_or("too large a WebP for this machine")?];
     decoder.read_image(&mut pixels).map_err(|error| format!("damaged WebP: {error}"))?;
     Ok(if decoder.has_alpha() { without_alpha(&pixels) } else { pixels })
 }
@@ -321,10 +364,16 @@ mod tests {
     /// Smooth in large and rough in small, so that every part of the encoded file matters.
     fn picture(channels: usize) -> Vec<u8> {
         let (width, height) = SIDE;
-        (0..width * height * channels).map(|at| ((at * 7) ^ ((at / width) * 5) ^ (at * at / 31)) as u8).collect()
+        (0..width * height * channels)
+            .map(|at| ((at * 7) ^ ((at / width) * 5) ^ (at * at / 31)) as u8)
+            .collect()
     }
 
-    fn encode_jpeg(configure: impl FnOnce(&mut Encoder<&mut Vec<u8>>), colour: ColorType, channels: usize) -> Vec<u8> {
+    fn encode_jpeg(
+        configure: impl FnOnce(&mut Encoder<&mut Vec<u8>>),
+        colour: ColorType,
+        channels: usize,
+    ) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, 80);
         configure(&mut encoder);
@@ -355,7 +404,8 @@ mod tests {
     const LOSSY_WEBP: &[u8] = include_bytes!("../tests/fixtures/lossy.webp");
 
     fn jpegs() -> Vec<(&'static str, Vec<u8>)> {
-        let rgb = |configure: fn(&mut Encoder<&mut Vec<u8>>)| encode_jpeg(configure, ColorType::Rgb, 3);
+        let rgb =
+            |configure: fn(&mut Encoder<&mut Vec<u8>>)| encode_jpeg(configure, ColorType::Rgb, 3);
         vec![
             ("baseline", rgb(|_| {})),
             ("subsampled", rgb(|encoder| encoder.set_sampling_factor(SamplingFactor::F_2_2))),
@@ -393,47 +443,80 @@ mod tests {
     #[test]
     fn lossless_formats_give_the_pixels_and_lose_only_what_they_should() {
         let rgb = picture(3);
-        assert_eq!(pixels(&encode_png(png::ColorType::Rgb, png::BitDepth::Eight, 3), SMALL).unwrap(), rgb);
+        assert_eq!(
+            pixels(&encode_png(png::ColorType::Rgb, png::BitDepth::Eight, 3), SMALL).unwrap(),
+            rgb
+        );
         assert_eq!(pixels(&encode_webp(image_webp::ColorType::Rgb8, 3), SMALL).unwrap(), rgb);
 
-        let without_fourth: Vec<u8> = picture(4).chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
-        assert_eq!(pixels(&encode_png(png::ColorType::Rgba, png::BitDepth::Eight, 4), SMALL).unwrap(), without_fourth);
-        assert_eq!(pixels(&encode_webp(image_webp::ColorType::Rgba8, 4), SMALL).unwrap(), without_fourth);
+        let without_fourth: Vec<u8> =
+            picture(4).chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
+        assert_eq!(
+            pixels(&encode_png(png::ColorType::Rgba, png::BitDepth::Eight, 4), SMALL).unwrap(),
+            without_fourth
+        );
+        assert_eq!(
+            pixels(&encode_webp(image_webp::ColorType::Rgba8, 4), SMALL).unwrap(),
+            without_fourth
+        );
 
         let replicated: Vec<u8> = picture(1).iter().flat_map(|&grey| [grey; 3]).collect();
-        assert_eq!(pixels(&encode_png(png::ColorType::Grayscale, png::BitDepth::Eight, 1), SMALL).unwrap(), replicated);
+        assert_eq!(
+            pixels(&encode_png(png::ColorType::Grayscale, png::BitDepth::Eight, 1), SMALL).unwrap(),
+            replicated
+        );
 
         let upper: Vec<u8> = picture(6).chunks(2).map(|sample| sample[0]).collect();
-        assert_eq!(pixels(&encode_png(png::ColorType::Rgb, png::BitDepth::Sixteen, 3), SMALL).unwrap(), upper);
+        assert_eq!(
+            pixels(&encode_png(png::ColorType::Rgb, png::BitDepth::Sixteen, 3), SMALL).unwrap(),
+            upper
+        );
     }
 
     #[test]
     fn sixteen_bits_keep_their_upper_byte() {
         // Of other encoders, and interlaced (tests/fixtures/make.py).
-        let upper = |x: usize, y: usize, channel: usize| ((x * 4999 + y * 257 + channel * 21001) % 65536 / 256) as u8;
-        let wanted = |channels: [usize; 3]| -> Vec<u8> {
-            (0..9 * 13).flat_map(|at| channels.map(|channel| upper(at % 13, at / 13, channel))).collect()
+        let upper = |x: usize, y: usize, channel: usize| {
+            ((x * 4999 + y * 257 + channel * 21001) % 65536 / 256) as u8
         };
-        assert_eq!(pixels(include_bytes!("../tests/fixtures/grey16.png"), SMALL).unwrap(), wanted([0; 3]));
-        assert_eq!(pixels(include_bytes!("../tests/fixtures/rgb16.png"), SMALL).unwrap(), wanted([0, 1, 2]));
-        assert_eq!(pixels(include_bytes!("../tests/fixtures/interlaced16.png"), SMALL).unwrap(), wanted([0, 1, 2]));
+        let wanted = |channels: [usize; 3]| -> Vec<u8> {
+            (0..9 * 13)
+                .flat_map(|at| channels.map(|channel| upper(at % 13, at / 13, channel)))
+                .collect()
+        };
+        assert_eq!(
+            pixels(include_bytes!("../tests/fixtures/grey16.png"), SMALL).unwrap(),
+            wanted([0; 3])
+        );
+        assert_eq!(
+            pixels(include_bytes!("../tests/fixtures/rgb16.png"), SMALL).unwrap(),
+            wanted([0, 1, 2])
+        );
+        assert_eq!(
+            pixels(include_bytes!("../tests/fixtures/interlaced16.png"), SMALL).unwrap(),
+            wanted([0, 1, 2])
+        );
 
         use png::ColorType::{Grayscale, GrayscaleAlpha, Rgb, Rgba};
         for (width, height) in [(1, 1), (1, 40), (40, 1), (7, 5), (5, 7)] {
             for (colour, channels) in [(Grayscale, 1), (GrayscaleAlpha, 2), (Rgb, 3), (Rgba, 4)] {
-                let samples: Vec<u16> = (0..width * height * channels).map(|at| (at * 40_503) as u16).collect();
+                let samples: Vec<u16> =
+                    (0..width * height * channels).map(|at| (at * 40_503) as u16).collect();
                 let mut bytes = Vec::new();
                 let mut encoder = png::Encoder::new(&mut bytes, width, height);
                 encoder.set_color(colour);
                 encoder.set_depth(png::BitDepth::Sixteen);
                 let mut writer = encoder.write_header().unwrap();
-                let big_endian: Vec<u8> = samples.iter().flat_map(|sample| sample.to_be_bytes()).collect();
+                let big_endian: Vec<u8> =
+                    samples.iter().flat_map(|sample| sample.to_be_bytes()).collect();
                 writer.write_image_data(&big_endian).unwrap();
                 writer.finish().unwrap();
 
                 let wanted: Vec<u8> = samples
                     .chunks(channels as usize)
-                    .flat_map(|pixel| if channels < 3 { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] })
+                    .flat_map(|pixel| {
+                        if channels < 3 { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] }
+                    })
                     .map(|sample| (sample >> 8) as u8)
                     .collect();
                 let image = RgbImage::whole(width, height, wanted);
@@ -453,19 +536,25 @@ mod tests {
     #[test]
     fn the_part_that_is_kept_is_all_that_fit_reads() {
         for (width, height) in [(1, 1), (1, 50), (37, 21), (64, 64), (90, 200), (333, 100)] {
-            for (denominator, size) in
-                [1, 2, 4, 8].into_iter().flat_map(|by| [1, 2, 7, 20, 64, 100].map(|size| (by, size)))
+            for (denominator, size) in [1, 2, 4, 8]
+                .into_iter()
+                .flat_map(|by| [1, 2, 7, 20, 64, 100].map(|size| (by, size)))
             {
-                let (wide, high) = (u32::div_ceil(width, denominator), u32::div_ceil(height, denominator));
-                let pixels: Vec<u8> =
-                    (0..wide * high * 3).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+                let (wide, high) =
+                    (u32::div_ceil(width, denominator), u32::div_ceil(height, denominator));
+                let pixels: Vec<u8> = (0..wide * high * 3)
+                    .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+                    .collect();
                 let part = Part::new(width, height, denominator, size);
                 let kept = (part.rows.clone()).flat_map(|row| {
-                    &pixels[((row * wide + part.columns.start) * 3) as usize..][..part.columns.len() * 3]
+                    &pixels[((row * wide + part.columns.start) * 3) as usize..]
+                        [..part.columns.len() * 3]
                 });
                 let kept = kept.copied().collect();
-                let (left, top) =
-                    (part.square.left + f64::from(part.columns.start), part.square.top + f64::from(part.rows.start));
+                let (left, top) = (
+                    part.square.left + f64::from(part.columns.start),
+                    part.square.top + f64::from(part.rows.start),
+                );
                 let square = Square { left, top, ..part.square };
                 let central = Square::central(width, height);
                 assert_eq!(left * f64::from(denominator), central.left);
@@ -493,7 +582,8 @@ mod tests {
                 encoder.encode(&picture, width as u16, height as u16, ColorType::Luma).unwrap();
                 let full = jpeg(&bytes).unwrap();
                 for eighths in [1_usize, 2, 4] {
-                    let (wide, high) = ((width * eighths).div_ceil(8), (height * eighths).div_ceil(8));
+                    let (wide, high) =
+                        ((width * eighths).div_ceil(8), (height * eighths).div_ceil(8));
                     let reduced = jpeg::decode_part(&bytes, eighths, 0..wide, 0..high).unwrap();
                     // The DCT to 8 frequencies and the inverse of the lowest, as one linear map.
                     let wave = |pixel: usize, frequency: usize, pixels: usize| {
@@ -502,9 +592,14 @@ mod tests {
                         scale / 2.0 * (angle * std::f64::consts::PI).cos()
                     };
                     let map = |to: usize, from: usize| -> f64 {
-                        (0..eighths).map(|frequency| wave(to, frequency, eighths) * wave(from, frequency, 8)).sum()
+                        (0..eighths)
+                            .map(|frequency| {
+                                wave(to, frequency, eighths) * wave(from, frequency, 8)
+                            })
+                            .sum()
                     };
-                    for (y, x) in (0..height / 8 * eighths).flat_map(|y| (0..width / 8 * eighths).map(move |x| (y, x)))
+                    for (y, x) in (0..height / 8 * eighths)
+                        .flat_map(|y| (0..width / 8 * eighths).map(move |x| (y, x)))
                     {
                         let (mut wanted, mut weights) = (0.0, 0.0);
                         for (v, u) in (0..8).flat_map(|v| (0..8).map(move |u| (v, u))) {
@@ -514,7 +609,8 @@ mod tests {
                             weights += weight.abs();
                         }
                         let found = f64::from(reduced[(y * wide + x) * 3]);
-                        // Both round their pixels; the full decoder computes with 12 fractional bits besides.
+                        // Both round their pixels; the full decoder computes with 12 fractional
+                        // bits besides.
                         assert!(
                             (found - wanted).abs() <= 0.5 + 0.55 * weights,
                             "{found} for {wanted} at {eighths} eighths"
@@ -530,7 +626,8 @@ mod tests {
         let discs: Vec<[f64; 6]> = (0..60_u64)
             .map(|disc| {
                 std::array::from_fn(|at| {
-                    ((disc * 6 + at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / 16_777_216.0
+                    ((disc * 6 + at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64
+                        / 16_777_216.0
                 })
             })
             .collect();
@@ -540,10 +637,14 @@ mod tests {
             for [cx, cy, radius, light, tint, softness] in &discs {
                 let distance = ((x - cx).powi(2) + (y - cy).powi(2)).sqrt() - radius * 0.15;
                 let cover = (0.5 - distance / (0.002 + 0.02 * softness)).clamp(0.0, 1.0);
-                let texture =
-                    12.0 * light * ((x * 300.0 * (1.0 + tint)).sin() + (y * 500.0 * softness + x * 90.0).sin());
+                let texture = 12.0
+                    * light
+                    * ((x * 300.0 * (1.0 + tint)).sin() + (y * 500.0 * softness + x * 90.0).sin());
                 for (channel, value) in colour.iter_mut().enumerate() {
-                    let own = 30.0 + 180.0 * light + 40.0 * (tint - 0.5) * (channel as f64 - 1.0) + texture;
+                    let own = 30.0
+                        + 180.0 * light
+                        + 40.0 * (tint - 0.5) * (channel as f64 - 1.0)
+                        + texture;
                     *value += cover * (own - *value);
                 }
             }
@@ -556,21 +657,31 @@ mod tests {
     fn reduced_jpegs_come_within_half_a_level_of_the_full_ones() {
         for (width, height) in [(500, 375), (331, 500), (403, 401)] {
             let scene = scene(width, height);
-            for (quality, sampling) in
-                [(75, SamplingFactor::F_2_2), (85, SamplingFactor::F_2_1), (92, SamplingFactor::F_1_1)]
-            {
+            for (quality, sampling) in [
+                (75, SamplingFactor::F_2_2),
+                (85, SamplingFactor::F_2_1),
+                (92, SamplingFactor::F_1_1),
+            ] {
                 let mut bytes = Vec::new();
                 let mut encoder = Encoder::new(&mut bytes, quality);
                 encoder.set_sampling_factor(sampling);
                 encoder.encode(&scene, width as u16, height as u16, ColorType::Rgb).unwrap();
                 let full = RgbImage::whole(width as u32, height as u32, jpeg(&bytes).unwrap());
                 let shorter = width.min(height) as u32;
-                assert!(reduced_jpeg(&bytes, (width as u32, height as u32), shorter * 2 / 5 / 2 + 1).is_none());
+                assert!(
+                    reduced_jpeg(&bytes, (width as u32, height as u32), shorter * 2 / 5 / 2 + 1)
+                        .is_none()
+                );
                 for size in [shorter / 5, 48, shorter / 10, 20, shorter / 20, 8] {
-                    let reduced = reduced_jpeg(&bytes, (width as u32, height as u32), size).unwrap();
-                    let differences: Vec<u8> =
-                        fitted(&reduced, size).iter().zip(fitted(&full, size)).map(|(a, b)| a.abs_diff(b)).collect();
-                    let mean = differences.iter().map(|&by| f64::from(by)).sum::<f64>() / differences.len() as f64;
+                    let reduced =
+                        reduced_jpeg(&bytes, (width as u32, height as u32), size).unwrap();
+                    let differences: Vec<u8> = fitted(&reduced, size)
+                        .iter()
+                        .zip(fitted(&full, size))
+                        .map(|(a, b)| a.abs_diff(b))
+                        .collect();
+                    let mean = differences.iter().map(|&by| f64::from(by)).sum::<f64>()
+                        / differences.len() as f64;
                     println!(
                         "{width}x{height} quality {quality} to {size}: mean {mean:.3}, most {:?}",
                         differences.iter().max()
@@ -587,7 +698,11 @@ mod tests {
         for (name, bytes) in jpegs() {
             let reduced = reduced_jpeg(&bytes, whole, SMALL).is_some();
             // The encoder gives each component a scan of its own where tables are its own.
-            assert_eq!(reduced, !["progressive", "own tables", "cmyk", "ycck"].contains(&name), "{name}");
+            assert_eq!(
+                reduced,
+                !["progressive", "own tables", "cmyk", "ycck"].contains(&name),
+                "{name}"
+            );
             assert!(decode(&bytes, SMALL).is_ok());
         }
         let mut random = ChaCha8Rng::seed_from_u64(7);
@@ -596,8 +711,11 @@ mod tests {
             let mut damaged = bytes.clone();
             for _ in 0..random.random_range(1..4) {
                 let at = random.random_range(2..damaged.len());
-                damaged[at] =
-                    if random.random() { random.random() } else { damaged[at] ^ 1 << random.random_range(0..8) };
+                damaged[at] = if random.random() {
+                    random.random()
+                } else {
+                    damaged[at] ^ 1 << random.random_range(0..8)
+                };
             }
             // Damaged headers have been refused before.
             let known = dimensions(&damaged) == Ok(whole);
@@ -614,7 +732,8 @@ mod tests {
 
     #[test]
     fn jpegs_of_every_kind_come_near_their_picture() {
-        let smooth: Vec<u8> = (0..SIDE.1).flat_map(|y| (0..SIDE.0).map(move |x| (x * 3 + y * 4) as u8)).collect();
+        let smooth: Vec<u8> =
+            (0..SIDE.1).flat_map(|y| (0..SIDE.0).map(move |x| (x * 3 + y * 4) as u8)).collect();
         for progressive in [false, true] {
             for interval in [0, 1, 5] {
                 let mut bytes = Vec::new();
@@ -639,20 +758,34 @@ mod tests {
                 let mut bytes = Vec::new();
                 let mut encoder = Encoder::new(&mut bytes, 90);
                 encoder.set_progressive(progressive);
-                encoder.encode(&vec![128; usize::from(size).pow(2) * 3], size, size, ColorType::Rgb).unwrap();
-                assert!(pixels(&bytes, FULL).unwrap().iter().all(|&value| value.abs_diff(128) <= 1));
+                encoder
+                    .encode(&vec![128; usize::from(size).pow(2) * 3], size, size, ColorType::Rgb)
+                    .unwrap();
+                assert!(
+                    pixels(&bytes, FULL).unwrap().iter().all(|&value| value.abs_diff(128) <= 1)
+                );
             }
         }
     }
 
     #[test]
     fn a_file_cut_anywhere_is_an_error_or_the_same_image() {
-        for ((name, bytes), size) in all().into_iter().flat_map(|file| SIZES.map(|size| (file.clone(), size))) {
+        for ((name, bytes), size) in
+            all().into_iter().flat_map(|file| SIZES.map(|size| (file.clone(), size)))
+        {
             let whole = pixels(&bytes, size).unwrap_or_else(|cause| panic!("{name}: {cause}"));
             for length in 0..bytes.len() {
                 if let Ok(cut) = pixels(&bytes[..length], size) {
-                    assert!(cut == whole, "{name} cut to {length} of {} bytes is another image", bytes.len());
-                    assert!(length + 16 > bytes.len(), "{name} cut to {length} of {} bytes", bytes.len());
+                    assert!(
+                        cut == whole,
+                        "{name} cut to {length} of {} bytes is another image",
+                        bytes.len()
+                    );
+                    assert!(
+                        length + 16 > bytes.len(),
+                        "{name} cut to {length} of {} bytes",
+                        bytes.len()
+                    );
                 }
             }
         }
@@ -671,7 +804,11 @@ mod tests {
                     }
                     let closed = [&bytes[..length], &[0xff, 0xd9]].concat();
                     if let Ok(image) = pixels(&closed, size) {
-                        assert!(image == whole, "{name} closed at {length} of {} is another image", bytes.len());
+                        assert!(
+                            image == whole,
+                            "{name} closed at {length} of {} is another image",
+                            bytes.len()
+                        );
                     }
                 }
             }
@@ -680,7 +817,9 @@ mod tests {
 
     #[test]
     fn bytes_after_the_end_do_not_matter() {
-        for ((name, mut bytes), size) in all().into_iter().flat_map(|file| SIZES.map(|size| (file.clone(), size))) {
+        for ((name, mut bytes), size) in
+            all().into_iter().flat_map(|file| SIZES.map(|size| (file.clone(), size)))
+        {
             let whole = pixels(&bytes, size).unwrap();
             bytes.extend(b"\xff\xd8 trailing \xff\xd9");
             assert_eq!(pixels(&bytes, size).as_ref(), Ok(&whole), "{name}");
@@ -697,7 +836,8 @@ mod tests {
                 flipped[at] ^= 0x10;
                 let flipped = pixels(&flipped, size);
                 assert!(
-                    flipped.as_ref().is_err_and(|cause| !cause.is_empty()) || flipped.as_ref() == Ok(&whole),
+                    flipped.as_ref().is_err_and(|cause| !cause.is_empty())
+                        || flipped.as_ref() == Ok(&whole),
                     "{at}"
                 );
             }
@@ -717,7 +857,9 @@ mod tests {
         jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
         assert!(decode(&jpeg, SMALL).is_err_and(|cause| cause.contains("too large")));
         jpeg[frame + 5..frame + 9].copy_from_slice(&[0x3f, 0xff, 0x3f, 0xff]);
-        assert!(decode(&jpeg, SMALL).is_err_and(|cause| cause.contains("16383x16383 is too large")));
+        assert!(
+            decode(&jpeg, SMALL).is_err_and(|cause| cause.contains("16383x16383 is too large"))
+        );
 
         let mut webp = encode_webp(image_webp::ColorType::Rgb8, 3);
         webp[21..25].copy_from_slice(&(0x3ffe_u32 | 0x3ffe << 14).to_le_bytes());
@@ -728,7 +870,9 @@ mod tests {
     /// CRC-32 as PNG defines it, bit by bit.
     fn crc(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(u32::MAX, |crc, &byte| {
-            (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 })
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+                if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 }
+            })
         })
     }
 
@@ -739,7 +883,8 @@ mod tests {
         fit(&image, 4, &mut out).unwrap();
         assert_eq!(out[..], image.pixels[..]);
 
-        // Stripes of one pixel vanish into grey only if the filter covers them; a nearest pixel stays black or white.
+        // Stripes of one pixel vanish into grey only if the filter covers them; a nearest pixel
+        // stays black or white.
         let stripes = (0..64 * 48).flat_map(|at| [if at % 2 == 0 { 0 } else { 255 }; 3]).collect();
         let stripes = RgbImage::whole(64, 48, stripes);
         let mut out = vec![0; 8 * 8 * 3];
@@ -749,19 +894,27 @@ mod tests {
 
     #[test]
     fn fit_is_the_triangle_filter_on_the_shorter_side_and_then_the_centre() {
-        // Sizes at which the centre starts on a whole pixel, so that the oracle can resize first and crop afterwards.
-        for (width, height, size) in [(40, 20, 10), (20, 40, 10), (30, 30, 7), (12, 6, 18), (64, 32, 1)] {
-            let pixels = (0..width * height * 3).map(|at| ((at * 7919) >> 3) as u8 ^ (at as u8)).collect();
+        // Sizes at which the centre starts on a whole pixel, so that the oracle can resize first
+        // and crop afterwards.
+        for (width, height, size) in
+            [(40, 20, 10), (20, 40, 10), (30, 30, 7), (12, 6, 18), (64, 32, 1)]
+        {
+            let pixels =
+                (0..width * height * 3).map(|at| ((at * 7919) >> 3) as u8 ^ (at as u8)).collect();
             let image = RgbImage::whole(width as u32, height as u32, pixels);
             let mut out = vec![0; size * size * 3];
             fit(&image, size as u32, &mut out).unwrap();
 
             let scale = width.min(height) as f64 / size as f64;
-            let (left, top) = ((width - width.min(height)) as f64 / 2.0, (height - width.min(height)) as f64 / 2.0);
+            let (left, top) = (
+                (width - width.min(height)) as f64 / 2.0,
+                (height - width.min(height)) as f64 / 2.0,
+            );
             let weights = |place: usize, offset: f64, length: usize| -> Vec<f64> {
                 let (centre, support) = (offset + (place as f64 + 0.5) * scale, scale.max(1.0));
-                let raw: Vec<f64> =
-                    (0..length).map(|at| (1.0 - (at as f64 + 0.5 - centre).abs() / support).max(0.0)).collect();
+                let raw: Vec<f64> = (0..length)
+                    .map(|at| (1.0 - (at as f64 + 0.5 - centre).abs() / support).max(0.0))
+                    .collect();
                 let sum: f64 = raw.iter().sum();
                 raw.into_iter().map(|weight| weight / sum).collect()
             };
@@ -774,8 +927,12 @@ mod tests {
                         weight * f64::from(image.pixels[pixel * 3 + channel])
                     })
                     .sum();
-                // Each of the two passes rounds to whole levels, the second what the first left: one level at most.
-                assert!((f64::from(value) - wanted).abs() <= 1.1, "{value} for {wanted} in {width}x{height} to {size}");
+                // Each of the two passes rounds to whole levels, the second what the first left:
+                // one level at most.
+                assert!(
+                    (f64::from(value) - wanted).abs() <= 1.1,
+                    "{value} for {wanted} in {width}x{height} to {size}"
+                );
             }
         }
     }

@@ -2,7 +2,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What `--data` understands, for messages that must say it.
-pub(crate) const UNDERSTOOD: &str = "`glyphs`, a folder of class folders, a flat folder of images, a .tar of either \
+pub(crate) const UNDERSTOOD: &str = "`glyphs`, a folder of class folders, a flat folder of \
+                                     images, a .tar of either \
     (JPEG, PNG, WebP), or a folder with the binary files of CIFAR-10, CIFAR-100 or MNIST (IDX)";
 
 /// Why a data set could not be loaded. Each names the file or value and how to mend it.
@@ -76,7 +77,10 @@ pub enum DataError {
         known: Vec<String>,
     },
     /// Classes were asked for, but the set has no labels.
-    #[error("classes were chosen, but the images of {set} have no labels; leave the choice out or use class folders")]
+    #[error(
+        "classes were chosen, but the images of {set} have no labels; leave the choice out or use \
+         class folders"
+    )]
     NoLabels {
         /// The data set.
         set: String,
@@ -111,7 +115,10 @@ pub enum DataError {
         bytes: u64,
     },
     /// The cache of decoded images could not be written or mapped.
-    #[error("cannot keep the decoded images in {path}: {source}; choose another cache folder or make room")]
+    #[error(
+        "cannot keep the decoded images in {path}: {source}; choose another cache folder or make \
+         room"
+    )]
     Cache {
         /// The cache file.
         path: PathBuf,

@@ -32,7 +32,8 @@ pub struct FetchSummary {
     pub resumed: u64,
 }
 
-/// Why a download failed. What had arrived by then is kept for the next try, except after a wrong digest.
+/// Why a download failed. What had arrived by then is kept for the next try, except after a wrong
+/// digest.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
@@ -53,7 +54,10 @@ pub enum FetchError {
         status: u16,
     },
     /// The server could not be reached or the answer broke off.
-    #[error("the download of {address} broke off after {received} bytes ({cause}); run the same command to resume")]
+    #[error(
+        "the download of {address} broke off after {received} bytes ({cause}); run the same \
+         command to resume"
+    )]
     Interrupted {
         /// The file's address.
         address: String,
@@ -62,7 +66,8 @@ pub enum FetchError {
         /// What happened.
         cause: String,
     },
-    /// The bytes are not those of the pinned digest. A download is deleted; a file that was there before is kept.
+    /// The bytes are not those of the pinned digest. A download is deleted; a file that was there
+    /// before is kept.
     #[error("{path} has {kind} {found} instead of {expected}: {mend}")]
     WrongDigest {
         /// The file.
@@ -98,10 +103,12 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
     move |source| FetchError::File { path: path.to_owned(), source }
 }
 
-/// Downloads the set named `set`, one of [`REMOTE_SETS`], into the folder `to`, so that [`load`](crate::load) opens it.
+/// Downloads the set named `set`, one of [`REMOTE_SETS`], into the folder `to`, so that
+/// [`load`](crate::load) opens it.
 ///
-/// Files that are there already are not downloaded again. `mirror` replaces the makers' address; the digests stay.
-/// `progress` is told the file's name, the bytes it has and, if known, the bytes it will have.
+/// Files that are there already are not downloaded again. `mirror` replaces the makers' address;
+/// the digests stay. `progress` is told the file's name, the bytes it has and, if known, the bytes
+/// it will have.
 ///
 /// # Errors
 ///
@@ -128,8 +135,9 @@ pub fn fetch(
     Ok(summary)
 }
 
-/// Downloads `files` from the address `base` into the folder `to`. Each goes to `NAME.part` first, is continued there
-/// by the next call if it breaks off, and gets its name, or is unpacked, once its digest is right.
+/// Downloads `files` from the address `base` into the folder `to`. Each goes to `NAME.part` first,
+/// is continued there by the next call if it breaks off, and gets its name, or is unpacked, once
+/// its digest is right.
 ///
 /// # Errors
 ///
@@ -154,8 +162,8 @@ pub fn fetch_files(
             members => members.iter().map(|member| to.join(base_name(member.path))).collect(),
         };
         let whole = to.join(file.name);
-        let unpacked =
-            !file.members.is_empty() && targets.iter().zip(file.members).all(|(path, member)| is_there(path, member));
+        let unpacked = !file.members.is_empty()
+            && targets.iter().zip(file.members).all(|(path, member)| is_there(path, member));
         if unpacked {
             summary.files.extend(targets);
             continue;
@@ -198,20 +206,27 @@ fn download(
     summary: &mut FetchSummary,
 ) -> Result<(), FetchError> {
     let mut have = fs::metadata(part).map_or(0, |metadata| metadata.len());
-    let interrupted =
-        |received: u64, cause: String| FetchError::Interrupted { address: address.into(), received, cause };
+    let interrupted = |received: u64, cause: String| FetchError::Interrupted {
+        address: address.into(),
+        received,
+        cause,
+    };
     let mut request = agent.get(address);
     if have > 0 {
         request = request.header("Range", format!("bytes={have}-"));
     }
     let response = request.call().map_err(|error| interrupted(have, error.to_string()))?;
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = |name: &str| {
+        response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
     match response.status() {
         StatusCode::OK => have = 0,
         // Another range than the one asked for would be put in the wrong place.
         StatusCode::PARTIAL_CONTENT
-            if header("content-range").is_some_and(|range| range.starts_with(&format!("bytes {have}-"))) => {}
-        // Nothing follows what is there: it is complete, or its digest will be wrong and it starts anew.
+            if header("content-range")
+                .is_some_and(|range| range.starts_with(&format!("bytes {have}-"))) => {}
+        // Nothing follows what is there: it is complete, or its digest will be wrong and it starts
+        // anew.
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
             summary.resumed += have;
             return Ok(());
@@ -220,13 +235,17 @@ fn download(
             fs::remove_file(part).map_err(file_error(part))?;
             return Err(interrupted(0, "the server sent another part than was asked for".into()));
         }
-        status => return Err(FetchError::Status { address: address.into(), status: status.as_u16() }),
+        status => {
+            return Err(FetchError::Status { address: address.into(), status: status.as_u16() });
+        }
     }
     summary.resumed += have;
-    let total =
-        header("content-length").and_then(|length| length.parse::<u64>().ok()).map(|rest| have.saturating_add(rest));
+    let total = header("content-length")
+        .and_then(|length| length.parse::<u64>().ok())
+        .map(|rest| have.saturating_add(rest));
 
-    let open = OpenOptions::new().create(true).write(true).truncate(have == 0).append(have > 0).open(part);
+    let open =
+        OpenOptions::new().create(true).write(true).truncate(have == 0).append(have > 0).open(part);
     let mut file = open.map_err(file_error(part))?;
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; 1 << 16];
@@ -247,12 +266,17 @@ fn download(
         if have > MAX_DOWNLOAD_BYTES {
             drop(file);
             fs::remove_file(part).map_err(file_error(part))?;
-            return Err(interrupted(0, format!("the server sends more than {MAX_DOWNLOAD_BYTES} bytes")));
+            return Err(interrupted(
+                0,
+                format!("the server sends more than {MAX_DOWNLOAD_BYTES} bytes"),
+            ));
         }
     }
     file.sync_all().map_err(file_error(part))?;
     match total {
-        Some(total) if have < total => Err(interrupted(have, format!("{have} of {total} bytes came"))),
+        Some(total) if have < total => {
+            Err(interrupted(have, format!("{have} of {total} bytes came")))
+        }
         _ => Ok(()),
     }
 }
@@ -266,7 +290,13 @@ fn check(path: &Path, digest: Digest<'_>, mend: &'static str) -> Result<(), Fetc
     if found.eq_ignore_ascii_case(expected) {
         return Ok(());
     }
-    Err(FetchError::WrongDigest { path: path.to_owned(), kind, found, expected: expected.to_owned(), mend })
+    Err(FetchError::WrongDigest {
+        path: path.to_owned(),
+        kind,
+        found,
+        expected: expected.to_owned(),
+        mend,
+    })
 }
 
 fn digest_of<D: sha2::digest::Digest>(path: &Path) -> io::Result<String> {
@@ -284,8 +314,9 @@ fn digest_of<D: sha2::digest::Digest>(path: &Path) -> io::Result<String> {
 
 /// Whether an unpacked file is in place: it got its name only when it was whole.
 fn is_there(path: &Path, member: &Member<'_>) -> bool {
-    fs::metadata(path)
-        .is_ok_and(|metadata| metadata.is_file() && member.bytes.is_none_or(|bytes| bytes == metadata.len()))
+    fs::metadata(path).is_ok_and(|metadata| {
+        metadata.is_file() && member.bytes.is_none_or(|bytes| bytes == metadata.len())
+    })
 }
 
 /// Takes the members out of the `.tar.gz` at `archive`; whatever else it holds is not touched.

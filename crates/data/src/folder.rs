@@ -16,7 +16,8 @@ struct Folder {
     files: Vec<PathBuf>,
 }
 
-/// Lists the images below `path`, following links; a link that leads back to its own folder is left out by name.
+/// Lists the images below `path`, following links; a link that leads back to its own folder is left
+/// out by name.
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     fs::read_dir(path).map_err(DataError::read(path))?;
     let (mut files, mut findings, mut empty) = (Vec::new(), Findings::default(), Vec::new());
@@ -24,15 +25,20 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                let name = error.path().map_or_else(|| path.to_string_lossy(), |path| path.to_string_lossy());
-                findings.skipped.push(Skipped { name: name.into_owned(), cause: error.to_string() });
+                let name = error
+                    .path()
+                    .map_or_else(|| path.to_string_lossy(), |path| path.to_string_lossy());
+                findings
+                    .skipped
+                    .push(Skipped { name: name.into_owned(), cause: error.to_string() });
                 continue;
             }
         };
         let relative = entry.path().strip_prefix(path).unwrap_or(entry.path());
         let lossy: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
         if entry.file_type().is_dir() {
-            let is_empty = fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
+            let is_empty =
+                fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
             if is_empty && tree::kind(&lossy) != Kind::Hidden {
                 empty.push(lossy.join("/"));
             }
@@ -42,11 +48,13 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
             Kind::Hidden => {}
             Kind::Other => findings.others += 1,
             Kind::Image => {
-                let mut skip =
-                    |cause: &str| findings.skipped.push(Skipped { name: lossy.join("/"), cause: cause.into() });
+                let mut skip = |cause: &str| {
+                    findings.skipped.push(Skipped { name: lossy.join("/"), cause: cause.into() })
+                };
                 if !entry.file_type().is_file() {
                     skip("it is not a regular file");
-                } else if let Some(components) = relative.iter().map(|part| part.to_str().map(str::to_owned)).collect()
+                } else if let Some(components) =
+                    relative.iter().map(|part| part.to_str().map(str::to_owned)).collect()
                 {
                     findings.images.push(Found { components, item: files.len() });
                     files.push(entry.path().to_owned());
@@ -94,7 +102,8 @@ impl Source for Folder {
 pub(crate) fn stamp(path: &Path) -> String {
     match fs::metadata(path) {
         Ok(metadata) => {
-            let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let modified =
+                metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
             format!("{} {:?}", metadata.len(), modified)
         }
         Err(error) => error.to_string(),

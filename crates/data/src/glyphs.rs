@@ -1,8 +1,9 @@
 //! `glyphs`, the built-in set: the class is a shape, everything else is drawn anew for each image.
 //!
-//! Position, size, rotation, both colours, the gradient of the background and the noise are nuisances, independent of
-//! the class and known exactly ([`Factors`]). Raw pixels therefore say little about the class, while what survives
-//! cropping, flipping and recolouring, the outline, says all.
+//! Position, size, rotation, both colours, the gradient of the background and the noise are
+//! nuisances, independent of the class and known exactly ([`Factors`]). Raw pixels therefore say
+//! little about the class, while what survives cropping, flipping and recolouring, the outline,
+//! says all.
 
 use std::f32::consts::{FRAC_PI_6, TAU};
 
@@ -14,25 +15,37 @@ use crate::decode::RgbImage;
 use crate::outline::Outline;
 
 /// The classes, in the order of their labels.
-pub const GLYPH_CLASSES: [&str; 10] =
-    ["disc", "ring", "square", "triangle", "cross", "star", "crescent", "heart", "arrow", "hourglass"];
+pub const GLYPH_CLASSES: [&str; 10] = [
+    "disc",
+    "ring",
+    "square",
+    "triangle",
+    "cross",
+    "star",
+    "crescent",
+    "heart",
+    "arrow",
+    "hourglass",
+];
 /// Images for training, validation and test before any limit.
 pub const GLYPH_COUNTS: [usize; 3] = [5000, 500, 1000];
 /// Side in pixels unless another is asked for.
 pub const GLYPH_SIZE: u32 = 32;
 
-/// Least difference in luma (of 1) between the shape and any part of the background, so that grey shows it too.
+/// Least difference in luma (of 1) between the shape and any part of the background, so that grey
+/// shows it too.
 const CONTRAST: f32 = 0.2;
 /// Greatest share of another colour at the far end of a background's gradient.
 const BACKGROUND_BLEND: f32 = 0.3;
-/// Middle hues of shapes and of backgrounds on a circle of 6, and how far hues stray from them: about as far as colour
-/// jitter turns them. Were every hue equally likely, an encoder could tell images apart by colour and would have no
-/// need to look at shapes.
+/// Middle hues of shapes and of backgrounds on a circle of 6, and how far hues stray from them:
+/// about as far as colour jitter turns them. Were every hue equally likely, an encoder could tell
+/// images apart by colour and would have no need to look at shapes.
 const WARM: f32 = 0.5;
 const COOL: f32 = 3.5;
 const HUE_RANGE: f32 = 0.3;
 
-/// What one glyph is drawn from. Lengths are fractions of the image's side, the origin is its upper left corner.
+/// What one glyph is drawn from. Lengths are fractions of the image's side, the origin is its upper
+/// left corner.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Factors {
     /// The class, an index into [`GLYPH_CLASSES`] (whatever classes were chosen when loading).
@@ -57,9 +70,9 @@ pub struct Factors {
     pub noise: f32,
 }
 
-/// The factors of image `index` of the set with `seed`: a pure function. Shapes follow one another, so every run of ten
-/// images has every class once; indices 0 to 4999 are the training images, then come validation and test
-/// ([`GLYPH_COUNTS`]).
+/// The factors of image `index` of the set with `seed`: a pure function. Shapes follow one another,
+/// so every run of ten images has every class once; indices 0 to 4999 are the training images, then
+/// come validation and test ([`GLYPH_COUNTS`]).
 ///
 /// ```
 /// let factors = selfsame_data::glyph_factors(0, 7);
@@ -70,15 +83,16 @@ pub fn glyph_factors(seed: u64, index: u64) -> Factors {
     draw_factors(&mut generator(seed, index), index)
 }
 
-/// Draws image `index` of the set with `seed` at `size` x `size`, 8-bit RGB, rows from the top, channels interleaved
-/// (`size · size · 3` bytes): a pure function, the same on every machine.
+/// Draws image `index` of the set with `seed` at `size` x `size`, 8-bit RGB, rows from the top,
+/// channels interleaved (`size · size · 3` bytes): a pure function, the same on every machine.
 #[must_use]
 pub fn glyph_pixels(seed: u64, index: u64, size: u32) -> Vec<u8> {
     let mut random = generator(seed, index);
     let factors = draw_factors(&mut random, index);
     let outline = Outline::new(factors.shape);
     let (sine, cosine) = (libm::sinf(factors.angle), libm::cosf(factors.angle));
-    let (gradient_y, gradient_x) = (libm::sinf(factors.gradient_angle), libm::cosf(factors.gradient_angle));
+    let (gradient_y, gradient_x) =
+        (libm::sinf(factors.gradient_angle), libm::cosf(factors.gradient_angle));
     let gradient_reach = gradient_x.abs() + gradient_y.abs();
     let facing = if factors.mirrored { -1.0 } else { 1.0 };
     let half = factors.scale / 2.0;
@@ -94,9 +108,13 @@ pub fn glyph_pixels(seed: u64, index: u64, size: u32) -> Vec<u8> {
             let coverage = (0.5 - outline.distance(facing * u, v) * half / pixel).clamp(0.0, 1.0);
             let along = 0.5 + ((x - 0.5) * gradient_x + (y - 0.5) * gradient_y) / gradient_reach;
             for channel in 0..3 {
-                let background = mix(factors.background[channel], factors.background_end[channel], along);
-                let colour = background + (f32::from(factors.foreground[channel]) - background) * coverage;
-                pixels.push((colour + factors.noise * bell(&mut random) + 0.5).clamp(0.0, 255.0) as u8);
+                let background =
+                    mix(factors.background[channel], factors.background_end[channel], along);
+                let colour =
+                    background + (f32::from(factors.foreground[channel]) - background) * coverage;
+                pixels.push(
+                    (colour + factors.noise * bell(&mut random) + 0.5).clamp(0.0, 255.0) as u8
+                );
             }
         }
     }
@@ -155,7 +173,8 @@ fn draw_factors(random: &mut ChaCha8Rng, index: u64) -> Factors {
     let background = colour(random, COOL, !bright_shape);
     let other = colour(random, COOL, !bright_shape);
     let blend = random.random_range(0.0..=BACKGROUND_BLEND);
-    let background_end = [0, 1, 2].map(|channel| mix(background[channel], other[channel], blend) as u8);
+    let background_end =
+        [0, 1, 2].map(|channel| mix(background[channel], other[channel], blend) as u8);
     let foreground = contrasting(random, bright_shape, [luma(background), luma(background_end)]);
     Factors {
         shape: (index % GLYPH_CLASSES.len() as u64) as u32,
@@ -175,8 +194,10 @@ fn draw_factors(random: &mut ChaCha8Rng, index: u64) -> Factors {
 fn colour(random: &mut ChaCha8Rng, middle: f32, bright: bool) -> [u8; 3] {
     let hue = middle + random.random_range(-HUE_RANGE..=HUE_RANGE);
     let saturation = random.random_range(0.4f32..=0.8);
-    let value = if bright { random.random_range(0.7f32..=1.0) } else { random.random_range(0.2f32..=0.5) };
-    // Each channel falls off with the distance of the hue from its own: red 0, green 2, blue 4, on a circle of 6.
+    let value =
+        if bright { random.random_range(0.7f32..=1.0) } else { random.random_range(0.2f32..=0.5) };
+    // Each channel falls off with the distance of the hue from its own: red 0, green 2, blue 4, on
+    // a circle of 6.
     [0.0, 2.0, 4.0].map(|own: f32| {
         let distance = (hue - own).abs();
         let share = (2.0 - distance.min(6.0 - distance)).clamp(0.0, 1.0);
@@ -184,7 +205,8 @@ fn colour(random: &mut ChaCha8Rng, middle: f32, bright: bool) -> [u8; 3] {
     })
 }
 
-/// A warm colour that is darker or brighter, by [`CONTRAST`], than the whole background between the two lumas.
+/// A warm colour that is darker or brighter, by [`CONTRAST`], than the whole background between the
+/// two lumas.
 fn contrasting(random: &mut ChaCha8Rng, bright: bool, background: [f32; 2]) -> [u8; 3] {
     let (darkest, brightest) = (background[0].min(background[1]), background[0].max(background[1]));
     for _ in 0..64 {
@@ -198,14 +220,16 @@ fn contrasting(random: &mut ChaCha8Rng, bright: bool, background: [f32; 2]) -> [
 
 /// Rec. 601 luma, of 1.
 fn luma(colour: [u8; 3]) -> f32 {
-    (0.299 * f32::from(colour[0]) + 0.587 * f32::from(colour[1]) + 0.114 * f32::from(colour[2])) / 255.0
+    (0.299 * f32::from(colour[0]) + 0.587 * f32::from(colour[1]) + 0.114 * f32::from(colour[2]))
+        / 255.0
 }
 
 fn mix(from: u8, to: u8, share: f32) -> f32 {
     f32::from(from) + (f32::from(to) - f32::from(from)) * share
 }
 
-/// Mean 0, standard deviation 1, nearly normal: the sum of four bytes, whose variance is 4 · (256² - 1) / 12.
+/// Mean 0, standard deviation 1, nearly normal: the sum of four bytes, whose variance is
+/// 4 · (256² − 1) / 12.
 fn bell(random: &mut ChaCha8Rng) -> f32 {
     let sum: u32 = random.random::<[u8; 4]>().into_iter().map(u32::from).sum();
     (sum as f32 - 510.0) / 147.8
@@ -236,10 +260,12 @@ mod tests {
             assert!(factors.centre.iter().all(|at| (0.125..=0.875).contains(at)));
             let shape = luma(factors.foreground);
             let background = [factors.background, factors.background_end].map(luma);
-            let apart = (background[0].min(background[1]) - shape).max(shape - background[0].max(background[1]));
+            let apart = (background[0].min(background[1]) - shape)
+                .max(shape - background[0].max(background[1]));
             assert!(apart >= CONTRAST, "{factors:?}");
         }
-        // Per class 500 draws; a mean of n draws with deviation s has deviation s/√n, and 5 of those are never passed.
+        // Per class 500 draws; a mean of n draws with deviation s has deviation s/√n, and 5 of
+        // those are never passed.
         let measures: [fn(&Factors) -> f32; 6] = [
             |factors| factors.scale,
             |factors| factors.angle,
@@ -252,20 +278,25 @@ mod tests {
             let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
             let values: Vec<f32> = all.iter().map(measure).collect();
             let whole = mean(&values);
-            let deviation = mean(&values.iter().map(|value| (value - whole).powi(2)).collect::<Vec<_>>()).sqrt();
+            let deviation =
+                mean(&values.iter().map(|value| (value - whole).powi(2)).collect::<Vec<_>>())
+                    .sqrt();
             for class in 0..10 {
                 let of_class: Vec<f32> = values.iter().skip(class).step_by(10).copied().collect();
                 let away = (mean(&of_class) - whole).abs();
-                assert!(away < 5.0 * deviation / 500f32.sqrt(), "measure {number} of class {class}: {away}");
+                assert!(
+                    away < 5.0 * deviation / 500f32.sqrt(),
+                    "measure {number} of class {class}: {away}"
+                );
             }
         }
     }
 
     #[test]
     fn edges_are_smooth_and_sizes_agree() {
-        // Averaging a large drawing over blocks must give the small one: up to the noise, whose mean size is 0.8
-        // deviations (known from 768 values to within 0.1), and at edges up to what a straight edge misses of a corner,
-        // which is below 1 on the average.
+        // Averaging a large drawing over blocks must give the small one: up to the noise, whose
+        // mean size is 0.8 deviations (known from 768 values to within 0.1), and at edges up to
+        // what a straight edge misses of a corner, which is below 1 on the average.
         let index = (0..).find(|&index| glyph_factors(0, index).noise < 5.1).unwrap();
         let (small, large) = (glyph_pixels(0, index, 16), glyph_pixels(0, index, 128));
         let mut differences = 0.0;

@@ -35,8 +35,8 @@ pub(crate) fn recognise(path: &Path) -> bool {
     ["train", "t10k"].iter().any(|part| find(path, part, "images", 3).is_some())
 }
 
-/// Opens a folder with `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte` and their labels, each with or without
-/// `.gz`; a dot may stand for the second hyphen.
+/// Opens a folder with `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte` and their labels,
+/// each with or without `.gz`; a dot may stand for the second hyphen.
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let mut source = Images { parts: Vec::new(), images: Vec::new() };
     let mut entries = Vec::new();
@@ -51,8 +51,11 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
             Some(label_path) => {
                 let (header, labels) = read(&label_path, 1)?;
                 if header[0] != count {
-                    let cause =
-                        format!("it has {} labels for the {count} images of {}", header[0], image_path.display());
+                    let cause = format!(
+                        "it has {} labels for the {count} images of {}",
+                        header[0],
+                        image_path.display()
+                    );
                     return Err(DataError::format(&label_path, cause));
                 }
                 Some(labels)
@@ -60,14 +63,20 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
             None => None,
         };
         if labelled.is_some_and(|before| before != labels.is_some()) {
-            let cause = "one of train and t10k has labels and the other has none; fetch the missing file";
+            let cause =
+                "one of train and t10k has labels and the other has none; fetch the missing file";
             return Err(DataError::Layout { path: path.to_owned(), cause: cause.into() });
         }
         labelled = Some(labels.is_some());
         let file_name = image_path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for image in 0..count as usize {
             let class = labels.as_ref().map_or(0, |labels| u32::from(labels[image]));
-            entries.push(Entry { name: format!("{file_name}[{image}]"), class, part, item: source.images.len() });
+            entries.push(Entry {
+                name: format!("{file_name}[{image}]"),
+                class,
+                part,
+                item: source.images.len(),
+            });
             source.images.push((source.parts.len(), image));
         }
         source.parts.push(Grey { width, height, pixels, stamp: stamp(&image_path) });
@@ -87,7 +96,9 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
 fn find(path: &Path, part: &str, what: &str, dimensions: u8) -> Option<PathBuf> {
     ["-", "."]
         .iter()
-        .flat_map(|dot| ["", ".gz"].map(|gz| path.join(format!("{part}-{what}{dot}idx{dimensions}-ubyte{gz}"))))
+        .flat_map(|dot| {
+            ["", ".gz"].map(|gz| path.join(format!("{part}-{what}{dot}idx{dimensions}-ubyte{gz}")))
+        })
         .find(|file| file.is_file())
 }
 
@@ -97,10 +108,14 @@ fn class_names(path: &Path, count: u32) -> Result<Vec<String>, DataError> {
     match fs::read(&path) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
-            let names: Vec<String> =
-                text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+            let names: Vec<String> = text
+                .lines()
+                .map(|line| line.trim().to_owned())
+                .filter(|line| !line.is_empty())
+                .collect();
             if names.len() < count as usize {
-                let cause = format!("it names {} classes, but labels go up to {}", names.len(), count - 1);
+                let cause =
+                    format!("it names {} classes, but labels go up to {}", names.len(), count - 1);
                 return Err(DataError::format(&path, cause));
             }
             Ok(names)
@@ -136,21 +151,31 @@ fn read(path: &Path, dimensions: usize) -> Result<(Vec<u32>, Vec<u8>), DataError
     let magic = word()?;
     if magic != [0, 0, 8, dimensions as u8] {
         let cause = format!(
-            "it starts with {magic:02x?} instead of [00, 00, 08, {dimensions:02x}]: not an IDX file of {dimensions} \
+            "it starts with {magic:02x?} instead of [00, 00, 08, {dimensions:02x}]: not an IDX \
+             file of {dimensions} \
              dimensions of bytes"
         );
         return Err(DataError::format(path, cause));
     }
-    let header = (0..dimensions).map(|_| word().map(u32::from_be_bytes)).collect::<Result<Vec<_>, _>>()?;
+    let header =
+        (0..dimensions).map(|_| word().map(u32::from_be_bytes)).collect::<Result<Vec<_>, _>>()?;
     let total = header.iter().try_fold(1u64, |total, &size| total.checked_mul(u64::from(size)));
     let total = match total {
         Some(total) if total <= MAX_BYTES => total,
-        _ => return Err(DataError::format(path, format!("sizes {header:?} are more than {MAX_BYTES} bytes together"))),
+        _ => {
+            return Err(DataError::format(
+                path,
+                format!("sizes {header:?} are more than {MAX_BYTES} bytes together"),
+            ));
+        }
     };
     if let [_, height, width] = header[..] {
         let pixels = u64::from(height) * u64::from(width);
         if pixels == 0 || height > MAX_SIDE || width > MAX_SIDE || pixels > MAX_PIXELS {
-            return Err(DataError::format(path, format!("images of {width}x{height} cannot be read")));
+            return Err(DataError::format(
+                path,
+                format!("images of {width}x{height} cannot be read"),
+            ));
         }
     }
 
@@ -158,8 +183,10 @@ fn read(path: &Path, dimensions: usize) -> Result<(Vec<u32>, Vec<u8>), DataError
     let mut bytes = Vec::new();
     reader.take(total + 1).read_to_end(&mut bytes).map_err(truncated)?;
     if bytes.len() as u64 != total {
-        let has = if bytes.len() as u64 > total { "more".to_owned() } else { bytes.len().to_string() };
-        let cause = format!("its header {header:?} means {total} bytes, but it has {has}; fetch it again");
+        let has =
+            if bytes.len() as u64 > total { "more".to_owned() } else { bytes.len().to_string() };
+        let cause =
+            format!("its header {header:?} means {total} bytes, but it has {has}; fetch it again");
         return Err(DataError::format(path, cause));
     }
     Ok((header, bytes))

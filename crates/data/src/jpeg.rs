@@ -1,11 +1,12 @@
 //! Part of a baseline JPEG at a half, a quarter or an eighth of its size (ITU-T T.81).
 //!
-//! The N×N inverse DCT of a block's lowest coefficients is the block at N eighths of its size, so that most coefficients
-//! and all blocks outside the part need only be stepped over. A component that is sampled more coarsely is transformed
-//! to more pixels instead: all come out at one size.
+//! The N×N inverse DCT of a block's lowest coefficients is the block at N eighths of its size, so
+//! that most coefficients and all blocks outside the part need only be stepped over. A component
+//! that is sampled more coarsely is transformed to more pixels instead: all come out at one size.
 //!
-//! `None` means throughout that the file is not for this decoder, or not whole; the full decoder is then to say which.
-//! So progressive files, CMYK and other rare colours are not known here, and whatever is doubtful is refused.
+//! `None` means throughout that the file is not for this decoder, or not whole; the full decoder is
+//! then to say which. So progressive files, CMYK and other rare colours are not known here, and
+//! whatever is doubtful is refused.
 
 use std::f64::consts::PI;
 use std::ops::Range;
@@ -27,11 +28,18 @@ const ZIGZAG: [usize; 64] = [
 const END_OF_IMAGE: u8 = 0xd9;
 const FIRST_RESTART: u8 = 0xd0;
 
-/// Decodes some columns and rows, neither empty, of the JPEG at `eighths` (1, 2 or 4) eighths of its size to RGB. The
-/// last column and row of that size may lie over the edge in part.
-pub(crate) fn decode_part(bytes: &[u8], eighths: usize, columns: Range<usize>, rows: Range<usize>) -> Option<Vec<u8>> {
+/// Decodes some columns and rows, neither empty, of the JPEG at `eighths` (1, 2 or 4) eighths of
+/// its size to RGB. The last column and row of that size may lie over the edge in part.
+pub(crate) fn decode_part(
+    bytes: &[u8],
+    eighths: usize,
+    columns: Range<usize>,
+    rows: Range<usize>,
+) -> Option<Vec<u8>> {
     let (mut frame, scan) = Frame::read(bytes, eighths)?;
-    if columns.end > (frame.width * eighths).div_ceil(8) || rows.end > (frame.height * eighths).div_ceil(8) {
+    if columns.end > (frame.width * eighths).div_ceil(8)
+        || rows.end > (frame.height * eighths).div_ceil(8)
+    {
         return None;
     }
     let (mcu_width, mcu_height) = (frame.across * eighths, frame.down * eighths);
@@ -50,20 +58,29 @@ pub(crate) fn decode_part(bytes: &[u8], eighths: usize, columns: Range<usize>, r
         let wanted_rows = rows.start.max(top)..rows.end.min(top + mcu_height);
         for mcu_column in 0..mcus_across {
             let number = mcu_row * mcus_across + mcu_column;
-            if frame.restart_interval > 0 && number > 0 && number.is_multiple_of(frame.restart_interval) {
+            if frame.restart_interval > 0
+                && number > 0
+                && number.is_multiple_of(frame.restart_interval)
+            {
                 let restarts = number / frame.restart_interval - 1;
                 bits.pass_marker(FIRST_RESTART + (restarts % 8) as u8)?;
                 frame.components.iter_mut().for_each(|component| component.last_dc = 0);
             }
             let left = mcu_column * mcu_width;
-            let wanted = !wanted_rows.is_empty() && left < columns.end && left + mcu_width > columns.start;
+            let wanted =
+                !wanted_rows.is_empty() && left < columns.end && left + mcu_width > columns.start;
             for (component, plane) in frame.components.iter_mut().zip(&mut planes) {
                 for place in 0..component.across * component.down {
                     if wanted {
                         let (down, across) = (place / component.across, place % component.across);
-                        let start = down * component.rows * stride + left + across * component.columns;
+                        let start =
+                            down * component.rows * stride + left + across * component.columns;
                         bits.read_block(component, &mut block)?;
-                        block.inverse_dct((component.columns, component.rows), &mut plane[start..], stride);
+                        block.inverse_dct(
+                            (component.columns, component.rows),
+                            &mut plane[start..],
+                            stride,
+                        );
                     } else {
                         bits.pass_block(component)?;
                     }
@@ -89,7 +106,11 @@ fn to_rgb(planes: &[Vec<u8>], stretch: Range<usize>, line: &mut [u8]) {
             for (((pixel, &y), &cb), &cr) in pixels.iter_mut().zip(y).zip(cb).zip(cr) {
                 let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);
                 // 1.402, 0.344136, 0.714136 and 1.772 times 65536.
-                *pixel = [level(y + 91_881 * cr), level(y - 22_554 * cb - 46_802 * cr), level(y + 116_130 * cb)];
+                *pixel = [
+                    level(y + 91_881 * cr),
+                    level(y - 22_554 * cb - 46_802 * cr),
+                    level(y + 116_130 * cb),
+                ];
             }
         }
         planes => {
@@ -138,7 +159,8 @@ struct Tables {
 }
 
 impl Frame {
-    /// Reads the headers of the file, to be decoded at `eighths` eighths of its size; what follows them is the scan.
+    /// Reads the headers of the file, to be decoded at `eighths` eighths of its size; what follows
+    /// them is the scan.
     fn read(bytes: &[u8], eighths: usize) -> Option<(Self, &[u8])> {
         let mut tables = Tables::default();
         let (mut frame, mut restart_interval) = (None, 0);
@@ -155,7 +177,9 @@ impl Frame {
                 0xdb => tables.read_steps(segment)?,
                 0xdd => restart_interval = usize::from(u16::from_be_bytes(*segment.first_chunk()?)),
                 // Adobe's number for YCbCr.
-                0xee if segment.starts_with(b"Adobe") => (segment.get(11) == Some(&1)).then_some(())?,
+                0xee if segment.starts_with(b"Adobe") => {
+                    (segment.get(11) == Some(&1)).then_some(())?
+                }
                 0xe0..=0xef | 0xfe => {}
                 _ => return None,
             }
@@ -165,7 +189,10 @@ impl Frame {
         let [scanned, selectors @ .., 0, 63, 0] = scan else { return None };
         let (components, []) = components.as_chunks::<3>() else { return None };
         let (selectors, []) = selectors.as_chunks::<2>() else { return None };
-        if count != scanned || components.len() != usize::from(*count) || selectors.len() != components.len() {
+        if count != scanned
+            || components.len() != usize::from(*count)
+            || selectors.len() != components.len()
+        {
             return None;
         }
         let blocks = |[_, blocks, _]: &[u8; 3]| match count {
@@ -214,7 +241,8 @@ impl Tables {
         Some(())
     }
 
-    /// A component that has `blocks` across and down in an MCU, which is to become `mcu` pixels across and down.
+    /// A component that has `blocks` across and down in an MCU, which is to become `mcu` pixels
+    /// across and down.
     fn component(
         &self,
         &[id, _, steps]: &[u8; 3],
@@ -226,7 +254,8 @@ impl Tables {
         if id != selected || b"RGB".contains(&id) {
             return None;
         }
-        let size = |mcu: usize, blocks: usize| [1, 2, 4, 8].into_iter().find(|size| size * blocks == mcu);
+        let size =
+            |mcu: usize, blocks: usize| [1, 2, 4, 8].into_iter().find(|size| size * blocks == mcu);
         let (columns, rows) = (size(mcu.0, blocks.0)?, size(mcu.1, blocks.1)?);
         Some(Component {
             across: blocks.0,
@@ -242,7 +271,8 @@ impl Tables {
     }
 }
 
-/// The marker at the start of `bytes`, of which any number of 0xff may stand before, and what follows it.
+/// The marker at the start of `bytes`, of which any number of 0xff may stand before, and what
+/// follows it.
 fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let code = bytes.iter().position(|&byte| byte != 0xff).filter(|&code| code > 0)?;
     Some((bytes[code], &bytes[code + 1..]))
@@ -272,7 +302,8 @@ impl Code {
 struct Huffman {
     /// The code that the next bits start with; its length is zero where it is longer than they are.
     ahead: [Code; 1 << AHEAD],
-    /// For each length, one past the last code of it, and what to add to a code for its place among the symbols.
+    /// For each length, one past the last code of it, and what to add to a code for its place among
+    /// the symbols.
     lengths: [(u32, i32); 17],
     symbols: Vec<u8>,
 }
@@ -281,8 +312,13 @@ impl Huffman {
     /// Reads a table (T.81, B.2.4.2) and builds its codes (C.2); what follows it is given too.
     fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (counts, rest) = bytes.split_first_chunk::<16>()?;
-        let (symbols, rest) = rest.split_at_checked(counts.iter().map(|&count| usize::from(count)).sum())?;
-        let mut table = Self { ahead: [Code::default(); 1 << AHEAD], lengths: [(0, 0); 17], symbols: symbols.to_vec() };
+        let (symbols, rest) =
+            rest.split_at_checked(counts.iter().map(|&count| usize::from(count)).sum())?;
+        let mut table = Self {
+            ahead: [Code::default(); 1 << AHEAD],
+            lengths: [(0, 0); 17],
+            symbols: symbols.to_vec(),
+        };
         let (mut code, mut place) = (0, 0);
         for (length, &count) in (1..).zip(counts) {
             let (first, past) = (code, code + u32::from(count));
@@ -316,7 +352,10 @@ impl Huffman {
         (AHEAD + 1..=16).find_map(|length| {
             let code = (held >> (64 - length)) as u32;
             let (past, shift) = self.lengths[length as usize];
-            (code < past).then(|| Code { symbol: self.symbols[(code as i32 + shift) as usize], length: length as u8 })
+            (code < past).then(|| Code {
+                symbol: self.symbols[(code as i32 + shift) as usize],
+                length: length as u8,
+            })
         })
     }
 }
@@ -326,13 +365,15 @@ struct Bits<'a> {
     bytes: &'a [u8],
     /// The byte that follows those held.
     at: usize,
-    /// The next bits, from the highest down; what lies below `count` of them is no more than looked ahead at.
+    /// The next bits, from the highest down; what lies below `count` of them is no more than looked
+    /// ahead at.
     held: u64,
     count: u32,
 }
 
 impl Bits<'_> {
-    /// Makes sure that more than 32 bits are held, as long as there are any: enough for a code and its value.
+    /// Makes sure that more than 32 bits are held, as long as there are any: enough for a code and
+    /// its value.
     #[inline(always)]
     fn fill(&mut self) {
         if self.count > 32 {
@@ -340,7 +381,8 @@ impl Bits<'_> {
         }
         if let Some(next) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
             let next = u64::from_be_bytes(*next);
-            let holds_ones = (!next).wrapping_sub(0x0101_0101_0101_0101) & next & 0x8080_8080_8080_8080 != 0;
+            let holds_ones =
+                (!next).wrapping_sub(0x0101_0101_0101_0101) & next & 0x8080_8080_8080_8080 != 0;
             if !holds_ones {
                 self.held |= next >> self.count;
                 let whole = (63 - self.count) / 8;
@@ -397,7 +439,9 @@ impl Bits<'_> {
     /// Reads the coefficients that `component` needs and passes over the others.
     fn read_block(&mut self, component: &mut Component, block: &mut Block) -> Option<()> {
         self.read_dc(component)?;
-        let scaled = |value: i32, place: usize| Some((value * i32::from(*component.steps.get(place)?)) as f32);
+        let scaled = |value: i32, place: usize| {
+            Some((value * i32::from(*component.steps.get(place)?)) as f32)
+        };
         block.0 = [0.0; 64];
         block.0[0] = scaled(component.last_dc, 0)?;
         let mut place = 1;
@@ -453,7 +497,8 @@ impl Bits<'_> {
 struct Block([f32; 64]);
 
 impl Block {
-    /// Transforms the lowest coefficients to as many pixels, columns and rows, from the start of `plane` on.
+    /// Transforms the lowest coefficients to as many pixels, columns and rows, from the start of
+    /// `plane` on.
     fn inverse_dct(&self, (columns, rows): (usize, usize), plane: &mut [u8], stride: usize) {
         match columns {
             1 => self.inverse_dct_across::<1>(rows, plane, stride),
@@ -463,7 +508,12 @@ impl Block {
         }
     }
 
-    fn inverse_dct_across<const COLUMNS: usize>(&self, rows: usize, plane: &mut [u8], stride: usize) {
+    fn inverse_dct_across<const COLUMNS: usize>(
+        &self,
+        rows: usize,
+        plane: &mut [u8],
+        stride: usize,
+    ) {
         match rows {
             1 => self.inverse_dct_to::<COLUMNS, 1>(plane, stride),
             2 => self.inverse_dct_to::<COLUMNS, 2>(plane, stride),
@@ -472,13 +522,20 @@ impl Block {
         }
     }
 
-    /// T.81, A.3.3, with `COLUMNS` and `ROWS` for its 8. The order of the sums is fixed, so that every machine gives
-    /// the same.
-    fn inverse_dct_to<const COLUMNS: usize, const ROWS: usize>(&self, plane: &mut [u8], stride: usize) {
-        let (waves_across, waves_down) = (&WAVES[COLUMNS.ilog2() as usize], &WAVES[ROWS.ilog2() as usize]);
+    /// T.81, A.3.3, with `COLUMNS` and `ROWS` for its 8. The order of the sums is fixed, so that
+    /// every machine gives the same.
+    fn inverse_dct_to<const COLUMNS: usize, const ROWS: usize>(
+        &self,
+        plane: &mut [u8],
+        stride: usize,
+    ) {
+        let (waves_across, waves_down) =
+            (&WAVES[COLUMNS.ilog2() as usize], &WAVES[ROWS.ilog2() as usize]);
         let coefficients = self.0.as_chunks::<8>().0;
-        let is_empty = |row: &[f32; 8]| row[..COLUMNS].iter().all(|&coefficient| coefficient == 0.0);
-        let used = coefficients[..ROWS].iter().rposition(|row| !is_empty(row)).map_or(0, |row| row + 1);
+        let is_empty =
+            |row: &[f32; 8]| row[..COLUMNS].iter().all(|&coefficient| coefficient == 0.0);
+        let used =
+            coefficients[..ROWS].iter().rposition(|row| !is_empty(row)).map_or(0, |row| row + 1);
         let mut half = [[0.0; COLUMNS]; ROWS];
         for (half, coefficients) in half.iter_mut().zip(coefficients).take(used) {
             for (coefficient, wave) in coefficients[..COLUMNS].iter().zip(waves_across) {
@@ -523,7 +580,9 @@ mod tests {
     #[test]
     fn the_inverse_dct_is_the_definition() {
         let mut random = ChaCha8Rng::seed_from_u64(0);
-        for (columns, rows) in [1, 2, 4, 8].into_iter().flat_map(|columns| [1, 2, 4, 8].map(|rows| (columns, rows))) {
+        for (columns, rows) in
+            [1, 2, 4, 8].into_iter().flat_map(|columns| [1, 2, 4, 8].map(|rows| (columns, rows)))
+        {
             for last in [1, 3, 10, 64] {
                 let mut block = Block([0.0; 64]);
                 for &place in &ZIGZAG[..last] {
@@ -540,15 +599,24 @@ mod tests {
                     let wave = |pixel: usize, frequency: usize, pixels: usize| {
                         let scale = if frequency == 0 { 0.5_f64.sqrt() } else { 1.0 };
                         scale / 2.0
-                            * (f64::from(2 * pixel as u32 + 1) * frequency as f64 * PI / (2 * pixels) as f64).cos()
+                            * (f64::from(2 * pixel as u32 + 1) * frequency as f64 * PI
+                                / (2 * pixels) as f64)
+                                .cos()
                     };
                     let sum: f64 = (0..rows * columns)
                         .map(|at| (at / columns, at % columns))
-                        .map(|(v, u)| f64::from(block.0[v * 8 + u]) * wave(y - 1, v, rows) * wave(x - 1, u, columns))
+                        .map(|(v, u)| {
+                            f64::from(block.0[v * 8 + u])
+                                * wave(y - 1, v, rows)
+                                * wave(x - 1, u, columns)
+                        })
                         .sum();
                     let wanted = (128.0 + sum).clamp(0.0, 255.0);
                     // Rounding, and what f32 loses of sums below 10,000.
-                    assert!((f64::from(value) - wanted).abs() <= 0.51, "{value} for {wanted} in {columns}x{rows}");
+                    assert!(
+                        (f64::from(value) - wanted).abs() <= 0.51,
+                        "{value} for {wanted} in {columns}x{rows}"
+                    );
                 }
             }
         }
@@ -576,9 +644,15 @@ mod tests {
     #[test]
     fn values_are_extended_to_their_sign() {
         // T.81, table F.1 and F.2: the size, the bits, the value.
-        for (size, raw, value) in
-            [(0, 0, 0), (1, 0, -1), (1, 1, 1), (2, 0, -3), (2, 2, 2), (11, 0, -2047), (15, 16384, 16384)]
-        {
+        for (size, raw, value) in [
+            (0, 0, 0),
+            (1, 0, -1),
+            (1, 1, 1),
+            (2, 0, -3),
+            (2, 2, 2),
+            (11, 0, -2047),
+            (15, 16384, 16384),
+        ] {
             let held = (raw as u64) << (60 - size) | u64::from(u32::MAX);
             let mut bits = Bits { bytes: &[], at: 0, held, count: 64 };
             let code = Code { symbol: 0x30 | size as u8, length: 4 };
@@ -592,10 +666,13 @@ mod tests {
     fn bits_are_read_in_order_past_stuffed_bytes_up_to_a_marker() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
         for length in 0..60 {
-            let data: Vec<u8> =
-                (0..length).map(|_| if random.random_bool(0.2) { 0xff } else { random.random() }).collect();
-            let mut bytes: Vec<u8> =
-                data.iter().flat_map(|&byte| if byte == 0xff { vec![0xff, 0] } else { vec![byte] }).collect();
+            let data: Vec<u8> = (0..length)
+                .map(|_| if random.random_bool(0.2) { 0xff } else { random.random() })
+                .collect();
+            let mut bytes: Vec<u8> = data
+                .iter()
+                .flat_map(|&byte| if byte == 0xff { vec![0xff, 0] } else { vec![byte] })
+                .collect();
             bytes.extend([0xff, 0xff, 0xd3, 0x12]);
             let mut bits = Bits { bytes: &bytes, at: 0, held: 0, count: 0 };
             let mut read = 0;
@@ -619,7 +696,8 @@ mod tests {
     #[test]
     fn a_part_is_that_part_of_the_whole() {
         let (width, height) = (83, 45);
-        let picture: Vec<u8> = (0..width * height * 3).map(|at| ((at * 7) ^ (at / width * 5)) as u8).collect();
+        let picture: Vec<u8> =
+            (0..width * height * 3).map(|at| ((at * 7) ^ (at / width * 5)) as u8).collect();
         use SamplingFactor::{F_1_1, F_1_2, F_1_4, F_2_1, F_2_2, F_2_4, F_4_1, F_4_2};
         for sampling in [F_1_1, F_1_2, F_1_4, F_2_1, F_2_2, F_2_4, F_4_1, F_4_2] {
             for interval in [0, 1, 4] {
@@ -632,15 +710,23 @@ mod tests {
                     let size = ((width * eighths).div_ceil(8), (height * eighths).div_ceil(8));
                     let Some(whole) = decode_part(&bytes, eighths, 0..size.0, 0..size.1) else {
                         // The encoder does not interleave these.
-                        assert!([F_1_4, F_2_4, F_4_1, F_4_2].contains(&sampling), "{sampling:?} at {eighths} eighths");
+                        assert!(
+                            [F_1_4, F_2_4, F_4_1, F_4_2].contains(&sampling),
+                            "{sampling:?} at {eighths} eighths"
+                        );
                         continue;
                     };
-                    for (columns, rows) in
-                        [(0..1, 0..1), (3..9, 2..5), (size.0 - 2..size.0, 1..size.1), (1..size.0, 0..3)]
-                    {
+                    for (columns, rows) in [
+                        (0..1, 0..1),
+                        (3..9, 2..5),
+                        (size.0 - 2..size.0, 1..size.1),
+                        (1..size.0, 0..3),
+                    ] {
                         let wanted: Vec<u8> = rows
                             .clone()
-                            .flat_map(|row| &whole[(row * size.0 + columns.start) * 3..][..columns.len() * 3])
+                            .flat_map(|row| {
+                                &whole[(row * size.0 + columns.start) * 3..][..columns.len() * 3]
+                            })
                             .copied()
                             .collect();
                         assert!(decode_part(&bytes, eighths, columns, rows).unwrap() == wanted);

@@ -9,12 +9,13 @@
 //!
 //! # Large images
 //!
-//! A JPEG whose shorter side is at least 5, 10 or 20 times the image size is decoded at a half, a quarter or an eighth of
-//! its size, and only where the centre needs it. For photographs, the pixels then differ from those of the whole image,
-//! resized, by less than half a level of 255 in the mean. This holds for baseline JPEGs in grey or YCbCr and one
-//! interleaved scan, as cameras and most programs write them. All others are decoded whole, and so are PNG and WebP,
-//! which know no reduced scale and show only at their end that nothing is damaged; of a PNG, only what is needed of each
-//! row is kept. `cargo run --release -p selfsame-data --example decode` measures it.
+//! A JPEG whose shorter side is at least 5, 10 or 20 times the image size is decoded at a half, a
+//! quarter or an eighth of its size, and only where the centre needs it. For photographs, the
+//! pixels then differ from those of the whole image, resized, by less than half a level of 255 in
+//! the mean. This holds for baseline JPEGs in grey or YCbCr and one interleaved scan, as cameras
+//! and most programs write them. All others are decoded whole, and so are PNG and WebP, which know
+//! no reduced scale and show only at their end that nothing is damaged; of a PNG, only what is
+//! needed of each row is kept. `cargo run --release -p selfsame-data --example decode` measures it.
 //!
 //! # Folders
 //!
@@ -25,10 +26,11 @@
 //! | `train/…`, `test/…` and any of the above below | the test part kept, a tenth of training held out for validation |
 //! | also `val/`, `valid/` or `validation/` | kept as validation; as test where there is no `test/` |
 //!
-//! Hidden files are passed over, files with other endings are counted in a note, and every image that cannot be used
-//! is named with its cause in [`Dataset::skipped`]: truncated or damaged as far as its format shows it, or larger than
-//! [`MAX_SIDE`], [`MAX_PIXELS`] or [`MAX_FILE_BYTES`], which is checked before memory is taken. Archives are never
-//! unpacked. The same files give the same data set on every machine, whatever the number of threads.
+//! Hidden files are passed over, files with other endings are counted in a note, and every image
+//! that cannot be used is named with its cause in [`Dataset::skipped`]: truncated or damaged as far
+//! as its format shows it, or larger than [`MAX_SIDE`], [`MAX_PIXELS`] or [`MAX_FILE_BYTES`], which
+//! is checked before memory is taken. Archives are never unpacked. The same files give the same
+//! data set on every machine, whatever the number of threads.
 //!
 //! Nothing is downloaded but by [`fetch`].
 

@@ -11,7 +11,8 @@ use crate::{DataError, Dataset, Skipped, Split, archive, cifar, folder, glyphs, 
 
 /// The largest image size, in pixels a side.
 pub const MAX_IMAGE_SIZE: u32 = 4096;
-/// Sets whose images all have this side or less keep their size by default: STL-10 and anything smaller.
+/// Sets whose images all have this side or less keep their size by default: STL-10 and anything
+/// smaller.
 const OWN_SIZE_UP_TO: u32 = 96;
 /// The default size of all other sets, in pixels a side.
 const DEFAULT_SIZE: u32 = 64;
@@ -21,26 +22,28 @@ const IN_MEMORY_BYTES: u64 = 1 << 30;
 /// How to load a data set.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
-    /// Pixels a side, at most [`MAX_IMAGE_SIZE`]. `None`: 32 for `glyphs`; the shorter side of the images where all
-    /// have the same size and it is at most 96 (CIFAR 32, MNIST 28, STL-10 96); otherwise 64.
+    /// Pixels a side, at most [`MAX_IMAGE_SIZE`]. `None`: 32 for `glyphs`; the shorter side of the
+    /// images where all have the same size and it is at most 96 (CIFAR 32, MNIST 28, STL-10 96);
+    /// otherwise 64.
     pub image_size: Option<u32>,
-    /// Decides which images go to validation and test, where the set leaves that open, which a limit keeps, and what
-    /// `glyphs` draws.
+    /// Decides which images go to validation and test, where the set leaves that open, which a
+    /// limit keeps, and what `glyphs` draws.
     pub seed: u64,
-    /// At most this many images for training and validation together, and at most as many for test, evenly over the
-    /// classes. `None`: all.
+    /// At most this many images for training and validation together, and at most as many for test,
+    /// evenly over the classes. `None`: all.
     pub limit: Option<usize>,
     /// Only these classes, in the order of the set. `None`: all.
     pub classes: Option<Vec<String>>,
     /// Whether the first image that cannot be used is an error, rather than left out and counted.
     pub strict: bool,
-    /// A folder for the decoded images when they take more than 1 GiB; they are then mapped, not held in memory, and
-    /// found again by the next run with the same images and options. `None`: always in memory.
+    /// A folder for the decoded images when they take more than 1 GiB; they are then mapped, not
+    /// held in memory, and found again by the next run with the same images and options. `None`:
+    /// always in memory.
     pub cache: Option<PathBuf>,
 }
 
-/// Loads the data set that `spec` names: `glyphs`, a folder of class folders or of images, a `.tar` of either, or a
-/// folder with the binary files of CIFAR-10, CIFAR-100 or the MNIST family (IDX).
+/// Loads the data set that `spec` names: `glyphs`, a folder of class folders or of images, a `.tar`
+/// of either, or a folder with the binary files of CIFAR-10, CIFAR-100 or the MNIST family (IDX).
 ///
 /// `progress` is told from one thread how many images are done, of how many.
 ///
@@ -58,7 +61,11 @@ pub struct LoadOptions {
 /// assert_eq!(set.train.image(0).pixels.len(), 32 * 32 * 3);
 /// # Ok::<(), selfsame_data::DataError>(())
 /// ```
-pub fn load(spec: &str, options: &LoadOptions, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Dataset, DataError> {
+pub fn load(
+    spec: &str,
+    options: &LoadOptions,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Dataset, DataError> {
     load_within(spec, options, progress, IN_MEMORY_BYTES)
 }
 
@@ -77,22 +84,30 @@ fn load_within(
     } else {
         open(Path::new(spec))?
     };
-    if let (true, Some(Skipped { name, cause })) = (options.strict, catalogue.skipped.first().cloned()) {
+    if let (true, Some(Skipped { name, cause })) =
+        (options.strict, catalogue.skipped.first().cloned())
+    {
         return Err(DataError::Damaged { name, cause });
     }
     if catalogue.entries.is_empty() {
         return Err(match catalogue.skipped.first().cloned() {
-            Some(Skipped { name, cause }) => {
-                DataError::AllDamaged { set: spec.to_owned(), count: catalogue.skipped.len(), name, cause }
+            Some(Skipped { name, cause }) => DataError::AllDamaged {
+                set: spec.to_owned(),
+                count: catalogue.skipped.len(),
+                name,
+                cause,
+            },
+            None => {
+                DataError::NotADataSet { path: spec.into(), cause: "it holds no images".into() }
             }
-            None => DataError::NotADataSet { path: spec.into(), cause: "it holds no images".into() },
         });
     }
     if let Some(classes) = &options.classes {
         catalogue.keep_classes(classes)?;
     }
 
-    let Splits { train, validation, test, notes } = splits::split(&catalogue.entries, options.seed, options.limit);
+    let Splits { train, validation, test, notes } =
+        splits::split(&catalogue.entries, options.seed, options.limit);
     if train.is_empty() {
         let cause = format!(
             "{} for validation and {} for test leave none; raise the limit or add images",
@@ -102,19 +117,33 @@ fn load_within(
         return Err(DataError::NothingToTrain { set: spec.to_owned(), cause });
     }
     catalogue.notes.extend(notes);
-    let chosen: Vec<&Entry> =
-        [&train, &validation, &test].into_iter().flatten().map(|&index| &catalogue.entries[index]).collect();
+    let chosen: Vec<&Entry> = [&train, &validation, &test]
+        .into_iter()
+        .flatten()
+        .map(|&index| &catalogue.entries[index])
+        .collect();
     let size = match options.image_size {
         Some(size) => size,
         None => own_size(&chosen, catalogue.source.as_ref(), &mut catalogue.notes),
     };
-    let job = Job { entries: chosen, source: catalogue.source.as_ref(), size, strict: options.strict, progress };
+    let job = Job {
+        entries: chosen,
+        source: catalogue.source.as_ref(),
+        size,
+        strict: options.strict,
+        progress,
+    };
     let stored = job.run(in_memory, options.cache.as_deref())?;
 
     let failed = store::skipped(&job.entries, &stored.failed);
     if let (true, Some(first)) = (failed.len() == job.entries.len(), failed.first().cloned()) {
         let Skipped { name, cause } = first;
-        return Err(DataError::AllDamaged { set: spec.to_owned(), count: failed.len(), name, cause });
+        return Err(DataError::AllDamaged {
+            set: spec.to_owned(),
+            count: failed.len(),
+            name,
+            cause,
+        });
     }
     catalogue.skipped.extend(failed);
     let mut usable = vec![true; job.entries.len()];
@@ -125,20 +154,26 @@ fn load_within(
     let split = |slots: std::ops::Range<usize>| {
         let slots: Vec<usize> = slots.filter(|&slot| usable[slot]).collect();
         let entry = |&slot: &usize| job.entries[slot];
-        let factors =
-            slots.iter().filter(|_| built_in).map(|slot| glyph_factors(options.seed, entry(slot).item as u64));
+        let factors = slots
+            .iter()
+            .filter(|_| built_in)
+            .map(|slot| glyph_factors(options.seed, entry(slot).item as u64));
         Split {
             image_size: size,
             names: slots.iter().map(|slot| entry(slot).name.clone()).collect(),
-            labels: (!catalogue.classes.is_empty()).then(|| slots.iter().map(|slot| entry(slot).class).collect()),
+            labels: (!catalogue.classes.is_empty())
+                .then(|| slots.iter().map(|slot| entry(slot).class).collect()),
             factors: factors.collect(),
             pixels: Arc::clone(&pixels),
             slots,
         }
     };
     let (first_validation, first_test) = (train.len(), train.len() + validation.len());
-    let (train, validation, test) =
-        (split(0..first_validation), split(first_validation..first_test), split(first_test..job.entries.len()));
+    let (train, validation, test) = (
+        split(0..first_validation),
+        split(first_validation..first_test),
+        split(first_test..job.entries.len()),
+    );
     if train.is_empty() {
         let cause = format!("all {first_validation} training images are damaged");
         return Err(DataError::NothingToTrain { set: spec.to_owned(), cause });
@@ -162,7 +197,8 @@ fn open(path: &Path) -> Result<Catalogue, DataError> {
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar")) {
             archive::open(path, name)
         } else {
-            let cause = "it is a file other than a .tar; unpack it, or uncompress a .tar.gz to a .tar, and give that";
+            let cause = "it is a file other than a .tar; unpack it, or uncompress a .tar.gz to a \
+                         .tar, and give that";
             Err(DataError::NotADataSet { path: path.to_owned(), cause: cause.into() })
         }
     } else {
@@ -177,12 +213,15 @@ fn own_size(entries: &[&Entry], source: &dyn Source, notes: &mut Vec<String>) ->
     let Some((width, height)) = first else { return DEFAULT_SIZE };
     let shorter = width.min(height);
     let agree = shorter <= OWN_SIZE_UP_TO
-        && entries.par_iter().all(|entry| dimensions(entry).is_none_or(|own| own == (width, height)));
+        && entries
+            .par_iter()
+            .all(|entry| dimensions(entry).is_none_or(|own| own == (width, height)));
     if agree {
         return shorter;
     }
     notes.push(format!(
-        "The images are brought to {DEFAULT_SIZE}x{DEFAULT_SIZE}, since they are of several sizes or large; choose an \
+        "The images are brought to {DEFAULT_SIZE}x{DEFAULT_SIZE}, since they are of several sizes \
+         or large; choose an \
          image size for another."
     ));
     DEFAULT_SIZE
@@ -199,7 +238,11 @@ mod tests {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, 16, 16);
         encoder.set_color(png::ColorType::Rgb);
-        encoder.write_header().unwrap().write_image_data(&glyphs::glyph_pixels(0, index, 16)).unwrap();
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(&glyphs::glyph_pixels(0, index, 16))
+            .unwrap();
         bytes
     }
 
@@ -224,7 +267,12 @@ mod tests {
         let reports = Mutex::new(Vec::new());
         let load = |options: &LoadOptions| {
             reports.lock().unwrap().clear();
-            load_within(spec, options, &|done, total| reports.lock().unwrap().push((done, total)), 1000)
+            load_within(
+                spec,
+                options,
+                &|done, total| reports.lock().unwrap().push((done, total)),
+                1000,
+            )
         };
 
         let in_memory = super::load(spec, &options, &|_, _| {}).unwrap();
@@ -249,7 +297,10 @@ mod tests {
         let after = load(&options).unwrap();
         assert_eq!(reports.lock().unwrap().len(), 3);
         assert_ne!(pixels(&after), pixels(&first));
-        assert_eq!(load(&LoadOptions { image_size: Some(20), ..options.clone() }).unwrap().image_size, 20);
+        assert_eq!(
+            load(&LoadOptions { image_size: Some(20), ..options.clone() }).unwrap().image_size,
+            20
+        );
         assert_eq!(reports.lock().unwrap().len(), 3);
         let mut cut = fs::read(cache.join("images.cache")).unwrap();
         cut.truncate(cut.len() / 2);
@@ -260,13 +311,15 @@ mod tests {
         }
 
         fs::write(folder.path().join("file"), "").unwrap();
-        let nowhere = LoadOptions { cache: Some(folder.path().join("file")), ..LoadOptions::default() };
+        let nowhere =
+            LoadOptions { cache: Some(folder.path().join("file")), ..LoadOptions::default() };
         assert!(matches!(load(&nowhere).unwrap_err(), DataError::Cache { .. }));
     }
 
     #[test]
     fn glyphs_come_in_their_parts_with_their_factors() {
-        let set = load("glyphs", &LoadOptions { seed: 5, ..LoadOptions::default() }, &|_, _| {}).unwrap();
+        let set =
+            load("glyphs", &LoadOptions { seed: 5, ..LoadOptions::default() }, &|_, _| {}).unwrap();
         assert_eq!([set.train.len(), set.validation.len(), set.test.len()], glyphs::GLYPH_COUNTS);
         for (split, start) in [(&set.train, 0), (&set.validation, 5000), (&set.test, 5500)] {
             for index in [0, 7, split.len() - 1] {

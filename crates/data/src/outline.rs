@@ -22,13 +22,16 @@ impl Outline {
             4 => {
                 let (arm, end) = (CROSS_ARM, 0.98);
                 let quarter = [[arm, -arm], [end, -arm], [end, arm]];
-                let turn = |[x, y]: [f32; 2], times: usize| (0..times).fold([x, y], |[x, y], _| [-y, x]);
+                let turn =
+                    |[x, y]: [f32; 2], times: usize| (0..times).fold([x, y], |[x, y], _| [-y, x]);
                 (0..4).flat_map(|times| quarter.map(|corner| turn(corner, times))).collect()
             }
             5 => (0..10)
                 .map(|corner| {
-                    let (radius, angle) =
-                        (if corner % 2 == 0 { 1.0 } else { 0.42 }, corner as f32 * PI / 5.0 - FRAC_PI_2);
+                    let (radius, angle) = (
+                        if corner % 2 == 0 { 1.0 } else { 0.42 },
+                        corner as f32 * PI / 5.0 - FRAC_PI_2,
+                    );
                     [radius * libm::cosf(angle), radius * libm::sinf(angle) + 0.06]
                 })
                 .collect(),
@@ -36,8 +39,23 @@ impl Outline {
                 let (tip, side) = ([0.0, 0.95], HEART * std::f32::consts::SQRT_2);
                 vec![tip, [-side, tip[1] - side], [0.0, tip[1] - 2.0 * side], [side, tip[1] - side]]
             }
-            8 => vec![[-1.0, -0.27], [0.05, -0.27], [0.05, -0.8], [1.0, 0.0], [0.05, 0.8], [0.05, 0.27], [-1.0, 0.27]],
-            9 => vec![[-0.8, -0.95], [0.8, -0.95], [0.12, 0.0], [0.8, 0.95], [-0.8, 0.95], [-0.12, 0.0]],
+            8 => vec![
+                [-1.0, -0.27],
+                [0.05, -0.27],
+                [0.05, -0.8],
+                [1.0, 0.0],
+                [0.05, 0.8],
+                [0.05, 0.27],
+                [-1.0, 0.27],
+            ],
+            9 => vec![
+                [-0.8, -0.95],
+                [0.8, -0.95],
+                [0.12, 0.0],
+                [0.8, 0.95],
+                [-0.8, 0.95],
+                [-0.12, 0.0],
+            ],
             _ => Vec::new(),
         };
         Self { shape, corners }
@@ -53,21 +71,24 @@ impl Outline {
                 // The upper sides' midpoints are the centres of the half discs.
                 let [[_, tip], [side, upper], ..] = self.corners[..] else { return f32::INFINITY };
                 let middle = [side / 2.0, upper + (upper - tip) / 2.0];
-                let discs = disc(x, y, middle, HEART).min(disc(x, y, [-middle[0], middle[1]], HEART));
+                let discs =
+                    disc(x, y, middle, HEART).min(disc(x, y, [-middle[0], middle[1]], HEART));
                 discs.min(self.polygon(x, y))
             }
             _ => self.polygon(x, y),
         }
     }
 
-    /// Distance to the nearest side, negative where a ray to the right crosses an odd number of sides.
+    /// Distance to the nearest side, negative where a ray to the right crosses an odd number of
+    /// sides.
     fn polygon(&self, x: f32, y: f32) -> f32 {
         let (mut nearest, mut inside) = (f32::INFINITY, false);
         let mut from = self.corners[self.corners.len() - 1];
         for &to in &self.corners {
             let (side_x, side_y) = (to[0] - from[0], to[1] - from[1]);
             let (dx, dy) = (x - from[0], y - from[1]);
-            let along = ((dx * side_x + dy * side_y) / (side_x * side_x + side_y * side_y)).clamp(0.0, 1.0);
+            let along =
+                ((dx * side_x + dy * side_y) / (side_x * side_x + side_y * side_y)).clamp(0.0, 1.0);
             let (away_x, away_y) = (dx - along * side_x, dy - along * side_y);
             nearest = nearest.min(away_x * away_x + away_y * away_y);
             if (from[1] > y) != (to[1] > y) && x < from[0] + side_x * (y - from[1]) / side_y {
@@ -103,7 +124,8 @@ mod tests {
             let half_angle = (chord / radius).acos();
             radius * radius * (half_angle - half_angle.sin() * half_angle.cos())
         };
-        // Two discs of radii 0.95 and 0.72 at distance 0.48: where they cross, measured from the larger's centre.
+        // Two discs of radii 0.95 and 0.72 at distance 0.48: where they cross, measured from the
+        // larger's centre.
         let cross = (0.48f32.powi(2) + 0.95f32.powi(2) - 0.72f32.powi(2)) / (2.0 * 0.48);
         let lens = segment(0.95, cross) + segment(0.72, 0.48 - cross);
         let star = 10.0 * 0.5 * 0.42 * (PI / 5.0).sin();
@@ -123,8 +145,13 @@ mod tests {
             let outline = Outline::new(shape as u32);
             let inside = grid().filter(|&(x, y)| outline.distance(x, y) < 0.0).count();
             let area = inside as f32 * (2.2 / STEPS as f32).powi(2);
-            // A perimeter of at most 9 crosses so many cells of 0.0055 a side, each half right on average.
-            assert!((area - wanted).abs() < 0.02, "{}: {area} instead of {wanted}", GLYPH_CLASSES[shape]);
+            // A perimeter of at most 9 crosses so many cells of 0.0055 a side, each half right on
+            // average.
+            assert!(
+                (area - wanted).abs() < 0.02,
+                "{}: {area} instead of {wanted}",
+                GLYPH_CLASSES[shape]
+            );
         }
     }
 

@@ -20,7 +20,8 @@ pub struct RemoteFile<'a> {
     pub name: &'a str,
     /// What its bytes must hash to.
     pub digest: Digest<'a>,
-    /// The files to take out of it, if it is a `.tar.gz`; all others in it are left. Empty: it is kept as it is.
+    /// The files to take out of it, if it is a `.tar.gz`; all others in it are left. Empty: it is
+    /// kept as it is.
     pub members: &'a [Member<'a>],
 }
 
@@ -29,7 +30,8 @@ pub struct RemoteFile<'a> {
 pub enum Digest<'a> {
     /// SHA-256.
     Sha256(&'a str),
-    /// MD5: guards against accidents, not against attackers; used where the makers publish nothing better.
+    /// MD5: guards against accidents, not against attackers; used where the makers publish nothing
+    /// better.
     Md5(&'a str),
 }
 
@@ -49,7 +51,9 @@ pub const REMOTE_SETS: &[RemoteSet] = &[
         base: "https://www.cs.toronto.edu/~kriz",
         files: &[RemoteFile {
             name: "cifar-10-binary.tar.gz",
-            digest: Digest::Sha256("c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),
+            digest: Digest::Sha256(
+                "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            ),
             members: &[
                 Member { path: "cifar-10-batches-bin/batches.meta.txt", bytes: None },
                 Member { path: "cifar-10-batches-bin/data_batch_1.bin", bytes: Some(30_730_000) },
@@ -67,7 +71,9 @@ pub const REMOTE_SETS: &[RemoteSet] = &[
         base: "https://www.cs.toronto.edu/~kriz",
         files: &[RemoteFile {
             name: "cifar-100-binary.tar.gz",
-            digest: Digest::Sha256("58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"),
+            digest: Digest::Sha256(
+                "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+            ),
             members: &[
                 Member { path: "cifar-100-binary/fine_label_names.txt", bytes: None },
                 Member { path: "cifar-100-binary/coarse_label_names.txt", bytes: None },

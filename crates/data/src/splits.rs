@@ -12,15 +12,19 @@ pub(crate) struct Splits {
     pub(crate) notes: Vec<String>,
 }
 
-/// Divides the entries and takes at most `limit` of training and validation together and at most `limit` of test.
+/// Divides the entries and takes at most `limit` of training and validation together and at most
+/// `limit` of test.
 ///
-/// Within each class the images stand in an order drawn from the seed and are dealt like cards: where the set has no
-/// test part, the second of every ten goes there; of the others, the second of every nine (of every ten, where there is
-/// one) is for validation, unless the set has a validation part. A limit takes the first of every class, then the second
-/// of every class, and so on; so a smaller limit takes a part of what a larger one takes, and no image changes sides.
+/// Within each class the images stand in an order drawn from the seed and are dealt like cards:
+/// where the set has no test part, the second of every ten goes there; of the others, the second of
+/// every nine (of every ten, where there is one) is for validation, unless the set has a validation
+/// part. A limit takes the first of every class, then the second of every class, and so on; so a
+/// smaller limit takes a part of what a larger one takes, and no image changes sides.
 pub(crate) fn split(entries: &[Entry], seed: u64, limit: Option<usize>) -> Splits {
     let part_of = |index: usize| entries[index].part;
-    let of = |part: Part| (0..entries.len()).filter(move |&index| part_of(index) == part).collect::<Vec<_>>();
+    let of = |part: Part| {
+        (0..entries.len()).filter(move |&index| part_of(index) == part).collect::<Vec<_>>()
+    };
     let (whole, train, mut validation, mut test) =
         (of(Part::Whole), of(Part::Train), of(Part::Validation), of(Part::Test));
     let order = Order::new(entries, seed);
@@ -28,7 +32,10 @@ pub(crate) fn split(entries: &[Entry], seed: u64, limit: Option<usize>) -> Split
 
     if test.is_empty() && !validation.is_empty() {
         test = std::mem::take(&mut validation);
-        notes.push("The set's own validation part is used as the test part, since it has no other.".to_owned());
+        notes.push(
+            "The set's own validation part is used as the test part, since it has no other."
+                .to_owned(),
+        );
     }
     let undivided = !whole.is_empty();
     let (mut pool, every) = if undivided {
@@ -52,13 +59,15 @@ pub(crate) fn split(entries: &[Entry], seed: u64, limit: Option<usize>) -> Split
     }
 
     notes.push(if undivided {
-        "The set has no parts of its own: of every ten images of a class, by seed, eight are for training, one for \
+        "The set has no parts of its own: of every ten images of a class, by seed, eight are for \
+         training, one for \
          validation and one for test."
             .to_owned()
     } else if own_validation {
         "Training, validation and test are the set's own parts.".to_owned()
     } else {
-        "Training and test are the set's own parts; every tenth training image of a class, by seed, is held out for \
+        "Training and test are the set's own parts; every tenth training image of a class, by \
+         seed, is held out for \
          validation."
             .to_owned()
     });
@@ -76,8 +85,8 @@ fn share(limit: usize, part: usize, total: usize) -> usize {
     rounded.max(usize::from(limit > 1)).min(part)
 }
 
-/// The drawn order of the images: by the hash of seed and name, so that it depends on nothing else, neither on the
-/// other images nor on where the set lies.
+/// The drawn order of the images: by the hash of seed and name, so that it depends on nothing else,
+/// neither on the other images nor on where the set lies.
 struct Order<'a> {
     entries: &'a [Entry],
     keys: Vec<[u8; 16]>,
@@ -86,7 +95,8 @@ struct Order<'a> {
 impl<'a> Order<'a> {
     fn new(entries: &'a [Entry], seed: u64) -> Self {
         let key = |entry: &Entry| {
-            let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(&entry.name).finalize();
+            let digest =
+                Sha256::new().chain_update(seed.to_le_bytes()).chain_update(&entry.name).finalize();
             std::array::from_fn(|byte| digest[byte])
         };
         Self { entries, keys: entries.iter().map(key).collect() }
@@ -98,7 +108,8 @@ impl<'a> Order<'a> {
         let mut rank = 0;
         let mut ranked = Vec::with_capacity(indices.len());
         for (position, &index) in indices.iter().enumerate() {
-            let same = position > 0 && self.entries[indices[position - 1]].class == self.entries[index].class;
+            let same = position > 0
+                && self.entries[indices[position - 1]].class == self.entries[index].class;
             rank = if same { rank + 1 } else { 0 };
             ranked.push((rank, index));
         }
@@ -107,8 +118,10 @@ impl<'a> Order<'a> {
 
     /// Those that stay, and the second of every `every` of each class.
     fn deal(&self, indices: Vec<usize>, every: usize) -> (Vec<usize>, Vec<usize>) {
-        let (dealt, rest): (Vec<_>, Vec<_>) = self.ranked(indices).into_iter().partition(|(rank, _)| rank % every == 1);
-        let indices = |ranked: Vec<(usize, usize)>| ranked.into_iter().map(|(_, index)| index).collect();
+        let (dealt, rest): (Vec<_>, Vec<_>) =
+            self.ranked(indices).into_iter().partition(|(rank, _)| rank % every == 1);
+        let indices =
+            |ranked: Vec<(usize, usize)>| ranked.into_iter().map(|(_, index)| index).collect();
         (indices(rest), indices(dealt))
     }
 
@@ -129,8 +142,12 @@ mod tests {
     use super::*;
 
     fn entries(parts: &[(Part, u32)]) -> Vec<Entry> {
-        let entry =
-            |(item, &(part, class)): (usize, &(Part, u32))| Entry { name: format!("{item}"), class, part, item };
+        let entry = |(item, &(part, class)): (usize, &(Part, u32))| Entry {
+            name: format!("{item}"),
+            class,
+            part,
+            item,
+        };
         parts.iter().enumerate().map(entry).collect()
     }
 
@@ -169,7 +186,8 @@ mod tests {
         let entries = entries(&(0..300).map(|item| (Part::Whole, item % 30)).collect::<Vec<_>>());
         let splits = split(&entries, 9, None);
         for held_out in [&splits.validation, &splits.test] {
-            let classes: BTreeSet<u32> = held_out.iter().map(|&index| entries[index].class).collect();
+            let classes: BTreeSet<u32> =
+                held_out.iter().map(|&index| entries[index].class).collect();
             assert_eq!((held_out.len(), classes.len()), (30, 30));
         }
         let one = super::split(&entries[..1], 9, None);

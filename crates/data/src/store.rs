@@ -37,8 +37,9 @@ pub(crate) struct Stored {
 }
 
 impl Job<'_> {
-    /// Decodes into memory or, where the images take more than `in_memory` bytes and a `cache` folder is given, into
-    /// the cache file there, which is taken as it is if it was made from the same images in the same way.
+    /// Decodes into memory or, where the images take more than `in_memory` bytes and a `cache`
+    /// folder is given, into the cache file there, which is taken as it is if it was made from the
+    /// same images in the same way.
     pub(crate) fn run(&self, in_memory: u64, cache: Option<&Path>) -> Result<Stored, DataError> {
         let bytes = self.entries.len() as u64 * image_bytes(self.size) as u64;
         match cache {
@@ -48,7 +49,8 @@ impl Job<'_> {
     }
 
     fn to_memory(&self, bytes: u64) -> Result<Stored, DataError> {
-        let too_large = || DataError::TooLarge { count: self.entries.len(), size: self.size, bytes };
+        let too_large =
+            || DataError::TooLarge { count: self.entries.len(), size: self.size, bytes };
         let length = usize::try_from(bytes).map_err(|_| too_large())?;
         let mut pixels = Vec::new();
         pixels.try_reserve_exact(length).map_err(|_| too_large())?;
@@ -72,8 +74,10 @@ impl Job<'_> {
         }
 
         self.write_cache(&path, &key, bytes)?;
-        open_cache(&path, &key, bytes, self.entries.len())
-            .ok_or_else(|| DataError::Cache { path, source: io::Error::other("it cannot be read back") })
+        open_cache(&path, &key, bytes, self.entries.len()).ok_or_else(|| DataError::Cache {
+            path,
+            source: io::Error::other("it cannot be read back"),
+        })
     }
 
     fn write_cache(&self, path: &Path, key: &[u8; 32], bytes: u64) -> Result<(), DataError> {
@@ -92,13 +96,15 @@ impl Job<'_> {
             file.write_all(&batch).map_err(failed_to_write)?;
         }
         for (slot, cause) in failed {
-            writeln!(file, "{slot} {}", cause.replace(['\n', '\r'], " ")).map_err(failed_to_write)?;
+            writeln!(file, "{slot} {}", cause.replace(['\n', '\r'], " "))
+                .map_err(failed_to_write)?;
         }
         let file = file.into_inner().map_err(|error| failed_to_write(error.into_error()))?;
         file.commit().map_err(failed_to_write)
     }
 
-    /// Decodes the entries from `start` on into `target`, in parallel; the outcome does not depend on the threads.
+    /// Decodes the entries from `start` on into `target`, in parallel; the outcome does not depend
+    /// on the threads.
     fn decode_batch(
         &self,
         start: usize,
@@ -141,7 +147,8 @@ impl Job<'_> {
     }
 }
 
-/// The cache at `path`, if there is one and it is whole and has this key. Any other is as good as none.
+/// The cache at `path`, if there is one and it is whole and has this key. Any other is as good as
+/// none.
 fn open_cache(path: &Path, key: &[u8; 32], bytes: u64, entries: usize) -> Option<Stored> {
     let mut file = File::open(path).ok()?;
     let mut header = [0; HEADER_BYTES];
@@ -149,7 +156,8 @@ fn open_cache(path: &Path, key: &[u8; 32], bytes: u64, entries: usize) -> Option
     if header[..] != [&MAGIC[..], key, &bytes.to_le_bytes()].concat() {
         return None;
     }
-    // The map's contract holds: only `write_cache` writes this file, under another name, before it is renamed.
+    // The map's contract holds: only `write_cache` writes this file, under another name, before it
+    // is renamed.
     let map = ReadOnlyMap::new(&file).ok()?;
     let end = HEADER_BYTES.checked_add(usize::try_from(bytes).ok()?)?;
     let footer = std::str::from_utf8(map.get(end..)?).ok()?;
@@ -166,5 +174,8 @@ fn open_cache(path: &Path, key: &[u8; 32], bytes: u64, entries: usize) -> Option
 
 /// The skipped images' names and causes.
 pub(crate) fn skipped(entries: &[&Entry], failed: &[(usize, String)]) -> Vec<Skipped> {
-    failed.iter().map(|(slot, cause)| Skipped { name: entries[*slot].name.clone(), cause: cause.clone() }).collect()
+    failed
+        .iter()
+        .map(|(slot, cause)| Skipped { name: entries[*slot].name.clone(), cause: cause.clone() })
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! Trees of images, in a folder or an archive: which files are images, which folders are splits and which are classes.
+//! Trees of images, in a folder or an archive: which files are images, which folders are splits and
+//! which are classes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,9 +38,16 @@ pub(crate) fn kind<S: AsRef<str>>(components: &[S]) -> Kind {
     if components.iter().any(|part| part.as_ref().starts_with('.') || part.as_ref() == "__MACOSX") {
         return Kind::Hidden;
     }
-    let extension = components.last().and_then(|name| name.as_ref().rsplit_once('.')).map(|(_, extension)| extension);
+    let extension = components
+        .last()
+        .and_then(|name| name.as_ref().rsplit_once('.'))
+        .map(|(_, extension)| extension);
     match extension {
-        Some(extension) if ["jpg", "jpeg", "png", "webp"].iter().any(|known| extension.eq_ignore_ascii_case(known)) => {
+        Some(extension)
+            if ["jpg", "jpeg", "png", "webp"]
+                .iter()
+                .any(|known| extension.eq_ignore_ascii_case(known)) =>
+        {
             Kind::Image
         }
         _ => Kind::Other,
@@ -58,7 +66,8 @@ pub(crate) fn arrange(
     if others > 0 {
         notes.push(format!("Files that are not named as images were left alone: {others}."));
     }
-    let mut tree = Catalogue { name, classes: Vec::new(), entries: Vec::new(), skipped, notes, source };
+    let mut tree =
+        Catalogue { name, classes: Vec::new(), entries: Vec::new(), skipped, notes, source };
     let depth = wrapping_depth(&found);
     let divided = divided(&found, depth);
 
@@ -68,13 +77,18 @@ pub(crate) fn arrange(
         let inside = &image.components[depth..];
         match (divided, part_named(&inside[0])) {
             (Division::None, _) => placed.push((Part::Whole, depth, image)),
-            (Division::TrainOnly, Some(_)) if inside.len() > 1 => placed.push((Part::Whole, depth + 1, image)),
-            (Division::Parts, Some(part)) if inside.len() > 1 => placed.push((part, depth + 1, image)),
+            (Division::TrainOnly, Some(_)) if inside.len() > 1 => {
+                placed.push((Part::Whole, depth + 1, image))
+            }
+            (Division::Parts, Some(part)) if inside.len() > 1 => {
+                placed.push((part, depth + 1, image))
+            }
             _ => leave_out(&mut tree, &image, "it lies outside the folders train, val and test"),
         }
     }
     if divided == Division::Parts && !placed.iter().any(|(part, ..)| *part == Part::Train) {
-        let cause = "there are images to validate or test with, but no folder train with images to learn from";
+        let cause = "there are images to validate or test with, but no folder train with images \
+                     to learn from";
         return Err(DataError::Layout { path: path.to_owned(), cause: cause.into() });
     }
 
@@ -84,7 +98,8 @@ pub(crate) fn arrange(
         *labelled.entry(*part).or_default() |= image.components.len() > depth + 1;
     }
     if labelled.values().any(|&with| with) && labelled.values().any(|&with| !with) {
-        let cause = "some of train, val and test have class folders and others have none; give all of them class \
+        let cause = "some of train, val and test have class folders and others have none; give \
+                     all of them class \
                      folders, or none, or load the folder train alone";
         return Err(DataError::Layout { path: path.to_owned(), cause: cause.into() });
     }
@@ -97,16 +112,20 @@ pub(crate) fn arrange(
         for (_, _, image) in stray {
             leave_out(&mut tree, &image, "it lies beside the class folders");
         }
-        let classes: BTreeSet<String> = placed.iter().filter_map(|(_, depth, image)| class_of(*depth, image)).collect();
+        let classes: BTreeSet<String> =
+            placed.iter().filter_map(|(_, depth, image)| class_of(*depth, image)).collect();
         tree.classes = classes.into_iter().collect();
     }
     // As when a flat folder was packed with its name: one class says nothing.
     if let [class] = tree.classes.as_slice() {
-        tree.notes.push(format!("All images lie in one folder, {class}, so they count as unlabelled."));
+        tree.notes
+            .push(format!("All images lie in one folder, {class}, so they count as unlabelled."));
         tree.classes.clear();
     }
     for (part, depth, image) in placed {
-        let class = class_of(depth, &image).and_then(|class| tree.classes.binary_search(&class).ok()).unwrap_or(0);
+        let class = class_of(depth, &image)
+            .and_then(|class| tree.classes.binary_search(&class).ok())
+            .unwrap_or(0);
         let name = image.components.join("/");
         tree.entries.push(Entry { name, class: class as u32, part, item: image.item });
     }
@@ -125,15 +144,23 @@ enum Division {
     Parts,
 }
 
-/// Whether the folders at `depth` are splits. `train` may also be a class, so it needs company, or to stand alone.
+/// Whether the folders at `depth` are splits. `train` may also be a class, so it needs company, or
+/// to stand alone.
 fn divided(found: &[Found], depth: usize) -> Division {
-    let folders = found.iter().filter(|image| image.components.len() > depth + 1).map(|image| &image.components[depth]);
+    let folders = found
+        .iter()
+        .filter(|image| image.components.len() > depth + 1)
+        .map(|image| &image.components[depth]);
     let folders: BTreeSet<&String> = folders.collect();
     let parts: BTreeSet<Part> = folders.iter().filter_map(|name| part_named(name)).collect();
     match (parts.contains(&Part::Train), parts.len(), folders.len()) {
         (true, 1, 1) => Division::TrainOnly,
         (true, 2.., _) => Division::Parts,
-        (false, 1.., all) if folders.iter().filter(|name| part_named(name).is_some()).count() == all => Division::Parts,
+        (false, 1.., all)
+            if folders.iter().filter(|name| part_named(name).is_some()).count() == all =>
+        {
+            Division::Parts
+        }
         _ => Division::None,
     }
 }
@@ -147,14 +174,16 @@ fn part_named(folder: &str) -> Option<Part> {
     }
 }
 
-/// How many folders at the top merely wrap everything, as in an archive of one folder: each holds all images, none of
-/// them directly, and is no split.
+/// How many folders at the top merely wrap everything, as in an archive of one folder: each holds
+/// all images, none of them directly, and is no split.
 fn wrapping_depth(found: &[Found]) -> usize {
     let Some(first) = found.first() else { return 0 };
     let wraps = |depth: usize| {
         let folder = &first.components[depth];
         part_named(folder).is_none()
-            && found.iter().all(|image| image.components.len() > depth + 2 && image.components[depth] == *folder)
+            && found.iter().all(|image| {
+                image.components.len() > depth + 2 && image.components[depth] == *folder
+            })
     };
     (0..first.components.len().saturating_sub(2)).take_while(|&depth| wraps(depth)).count()
 }

@@ -35,8 +35,11 @@ impl Server {
         let address = format!("http://{}/sets", listener.local_addr().unwrap());
         let files: HashMap<String, Vec<u8>> =
             files.into_iter().map(|(name, bytes)| (format!("/sets/{name}"), bytes)).collect();
-        let server =
-            Self { address, manner: Arc::new(Mutex::new(Manner::Proper)), requests: Arc::new(Mutex::new(Vec::new())) };
+        let server = Self {
+            address,
+            manner: Arc::new(Mutex::new(Manner::Proper)),
+            requests: Arc::new(Mutex::new(Vec::new())),
+        };
         let (manner, requests) = (Arc::clone(&server.manner), Arc::clone(&server.requests));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -79,25 +82,35 @@ fn answer(
     }
     requests.lock().unwrap().push(range.clone());
     let Some(bytes) = files.get(&path) else {
-        return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return write!(
+            stream,
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
     };
-    let start: usize = range.map_or(0, |range| range["bytes=".len()..].trim_end_matches('-').parse().unwrap());
+    let start: usize =
+        range.map_or(0, |range| range["bytes=".len()..].trim_end_matches('-').parse().unwrap());
     let (status, sent) = match (start, manner) {
         (0, _) | (_, Manner::IgnoresRange) => ("200 OK".to_owned(), &bytes[..]),
         (start, _) if start >= bytes.len() => {
             return write!(
                 stream,
-                "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\nConnection: \
+                 close\r\n\r\n"
             );
         }
         (start, _) => {
             let from = if manner == Manner::WrongRange { 0 } else { start };
             let end = bytes.len();
-            let range = format!("206 Partial Content\r\nContent-Range: bytes {from}-{}/{end}", end - 1);
+            let range =
+                format!("206 Partial Content\r\nContent-Range: bytes {from}-{}/{end}", end - 1);
             (range, &bytes[from..])
         }
     };
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", sent.len())?;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        sent.len()
+    )?;
     match manner {
         Manner::Cuts(after) => stream.write_all(&sent[..after.min(sent.len())]),
         _ => stream.write_all(sent),
@@ -113,7 +126,12 @@ fn body() -> Vec<u8> {
 }
 
 fn get(server: &Server, digest: Digest<'_>, to: &Path) -> Result<FetchSummary, FetchError> {
-    fetch_files(&server.address, &[RemoteFile { name: "file.bin", digest, members: &[] }], to, &|_, _, _| {})
+    fetch_files(
+        &server.address,
+        &[RemoteFile { name: "file.bin", digest, members: &[] }],
+        to,
+        &|_, _, _| {},
+    )
 }
 
 #[test]
@@ -136,8 +154,13 @@ fn a_file_comes_once_and_whole() {
     assert!(seen.is_sorted());
     assert_eq!(server.requests(), [None]);
 
-    let again = get(&server, Digest::Md5(&hex(md5::Md5::digest(body()))), &to.path().join("new")).unwrap();
-    assert_eq!((again.downloaded, server.requests().len()), (0, 0), "what is there is not asked for");
+    let again =
+        get(&server, Digest::Md5(&hex(md5::Md5::digest(body()))), &to.path().join("new")).unwrap();
+    assert_eq!(
+        (again.downloaded, server.requests().len()),
+        (0, 0),
+        "what is there is not asked for"
+    );
 }
 
 #[test]
@@ -148,7 +171,10 @@ fn a_cut_download_resumes_where_it_stopped() {
     server.behave(Manner::Cuts(100_000));
     for received in [100_000, 200_000] {
         let error = get(&server, Digest::Sha256(&sha), to.path()).unwrap_err();
-        assert!(matches!(&error, FetchError::Interrupted { received: bytes, .. } if *bytes == received), "{error}");
+        assert!(
+            matches!(&error, FetchError::Interrupted { received: bytes, .. } if *bytes == received),
+            "{error}"
+        );
         assert!(error.to_string().contains("resume"));
         assert!(!to.path().join("file.bin").exists());
     }
@@ -194,12 +220,18 @@ fn wrong_digests_missing_files_and_silent_servers_are_told_apart() {
     let to = tempfile::tempdir().unwrap();
     let sha = hex(sha2::Sha256::digest("something else"));
     let error = get(&server, Digest::Sha256(&sha), to.path()).unwrap_err();
-    assert!(matches!(error, FetchError::WrongDigest { .. }) && error.to_string().contains(&sha), "{error}");
+    assert!(
+        matches!(error, FetchError::WrongDigest { .. }) && error.to_string().contains(&sha),
+        "{error}"
+    );
     assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0, "nothing stays");
 
     // A file that was there before is not ours to delete.
     fs::write(to.path().join("file.bin"), "mine").unwrap();
-    assert!(matches!(get(&server, Digest::Md5(&sha), to.path()), Err(FetchError::WrongDigest { .. })));
+    assert!(matches!(
+        get(&server, Digest::Md5(&sha), to.path()),
+        Err(FetchError::WrongDigest { .. })
+    ));
     assert_eq!(fs::read(to.path().join("file.bin")).unwrap(), b"mine");
 
     let absent = RemoteFile { name: "absent.bin", digest: Digest::Md5("00"), members: &[] };
@@ -209,7 +241,8 @@ fn wrong_digests_missing_files_and_silent_servers_are_told_apart() {
     assert!(matches!(error, FetchError::Interrupted { received: 0, .. }), "{error}");
     let error = fetch("imagenet", to.path(), None, &|_, _, _| {}).unwrap_err().to_string();
     assert!(error.contains("cifar10, cifar100, fashion-mnist"), "{error}");
-    let error = fetch("fashion-mnist", to.path(), Some(&server.address), &|_, _, _| {}).unwrap_err();
+    let error =
+        fetch("fashion-mnist", to.path(), Some(&server.address), &|_, _, _| {}).unwrap_err();
     assert!(matches!(error, FetchError::Status { .. }), "the mirror is asked: {error}");
 }
 
@@ -247,7 +280,8 @@ fn archives_are_unpacked_safely_and_only_once() {
     let above = tempfile::tempdir().unwrap();
     let to = above.path().join("a/b");
     get("whole.tar.gz", &whole, &to).unwrap();
-    let mut there: Vec<_> = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut there: Vec<_> =
+        fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     there.sort();
     assert_eq!(there, ["batches.meta.txt", "data_batch_1.bin"]);
     assert_eq!(fs::read_dir(above.path()).unwrap().count(), 1, "nothing outside");
@@ -277,7 +311,10 @@ fn archives_without_what_they_should_hold_are_errors() {
         }
         builder.into_inner().unwrap().finish().unwrap()
     };
-    let members = [Member { path: "set/data.bin", bytes: Some(100) }, Member { path: "set/names.txt", bytes: None }];
+    let members = [
+        Member { path: "set/data.bin", bytes: Some(100) },
+        Member { path: "set/names.txt", bytes: None },
+    ];
     let cases = [
         (archive(&[("set/data.bin", 100)]), "lacks set/names.txt"),
         (archive(&[("set/data.bin", 99), ("set/names.txt", 9)]), "expected size"),
@@ -288,8 +325,11 @@ fn archives_without_what_they_should_hold_are_errors() {
         let sha = hex(sha2::Sha256::digest(&bytes));
         let server = Server::new([("set.tar.gz", bytes)]);
         let to = tempfile::tempdir().unwrap();
-        let file = RemoteFile { name: "set.tar.gz", digest: Digest::Sha256(&sha), members: &members };
-        let error = fetch_files(&server.address, &[file], to.path(), &|_, _, _| {}).unwrap_err().to_string();
+        let file =
+            RemoteFile { name: "set.tar.gz", digest: Digest::Sha256(&sha), members: &members };
+        let error = fetch_files(&server.address, &[file], to.path(), &|_, _, _| {})
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(wanted), "{error}");
     }
 }

@@ -12,7 +12,11 @@ use selfsame_data::{DataError, LoadOptions};
 fn write_classes(folder: &Path, prefix: &str, per_class: usize) {
     for (number, class) in ["ant", "bee", "cow"].into_iter().enumerate() {
         for image in 0..per_class {
-            write(folder, &format!("{prefix}{class}/{image:03}.png"), png(number * 1000 + image, 8));
+            write(
+                folder,
+                &format!("{prefix}{class}/{image:03}.png"),
+                png(number * 1000 + image, 8),
+            );
         }
     }
 }
@@ -53,7 +57,10 @@ fn class_folders_are_divided_by_class_and_seed() {
     assert_eq!((sizes(&set), set.image_size), ([120, 15, 15], 8));
     for (split, each) in [(&set.train, 40), (&set.validation, 5), (&set.test, 5)] {
         for class in 0..3 {
-            assert_eq!(split.labels().unwrap().iter().filter(|&&label| label == class).count(), each);
+            assert_eq!(
+                split.labels().unwrap().iter().filter(|&&label| label == class).count(),
+                each
+            );
         }
     }
     let all = contents(&set);
@@ -85,7 +92,8 @@ fn an_archive_is_the_folder_whatever_the_order_and_wrapping() {
     fs::write(&archive, tar_of(&files)).unwrap();
     assert!(contents(&load_plainly(&archive)) == contents(&set));
 
-    let wrapped: Vec<_> = files.into_iter().map(|(name, bytes)| (format!("./wrapper/{name}"), bytes)).collect();
+    let wrapped: Vec<_> =
+        files.into_iter().map(|(name, bytes)| (format!("./wrapper/{name}"), bytes)).collect();
     fs::write(&archive, tar_of(&wrapped)).unwrap();
     let unwrapped = load_plainly(&archive);
     assert_eq!((unwrapped.classes, unwrapped.test.len()), (set.classes, 15));
@@ -95,7 +103,9 @@ fn an_archive_is_the_folder_whatever_the_order_and_wrapping() {
 fn limits_are_even_nested_and_never_move_an_image() {
     let folder = tempfile::tempdir().unwrap();
     write_classes(folder.path(), "", 40);
-    let limited = |limit| load(folder.path(), &LoadOptions { limit: Some(limit), ..LoadOptions::default() }).unwrap();
+    let limited = |limit| {
+        load(folder.path(), &LoadOptions { limit: Some(limit), ..LoadOptions::default() }).unwrap()
+    };
     let whole: BTreeSet<_> = contents(&load_plainly(folder.path())).into_iter().collect();
     let mut smaller = BTreeSet::new();
     for limit in [1, 2, 5, 9, 30, 31, 60, 1000] {
@@ -109,9 +119,13 @@ fn limits_are_even_nested_and_never_move_an_image() {
         for split in [&set.train, &set.validation] {
             split.labels().unwrap().iter().for_each(|&label| per_class[label as usize] += 1);
         }
-        assert!(per_class.iter().max().unwrap() - per_class.iter().min().unwrap() <= 1, "{per_class:?}");
+        assert!(
+            per_class.iter().max().unwrap() - per_class.iter().min().unwrap() <= 1,
+            "{per_class:?}"
+        );
     }
-    let error = load(folder.path(), &LoadOptions { limit: Some(0), ..LoadOptions::default() }).unwrap_err();
+    let error =
+        load(folder.path(), &LoadOptions { limit: Some(0), ..LoadOptions::default() }).unwrap_err();
     assert!(matches!(error, DataError::NothingToTrain { .. }));
 }
 
@@ -153,11 +167,16 @@ fn flat_folders_are_unlabelled_of_any_size_and_format() {
     }
     write(folder.path(), "readme.txt", "no image");
     let set = load_plainly(folder.path());
-    assert!(set.classes.is_empty() && set.train.labels().is_none() && set.skipped.is_empty(), "{:?}", set.skipped);
+    assert!(
+        set.classes.is_empty() && set.train.labels().is_none() && set.skipped.is_empty(),
+        "{:?}",
+        set.skipped
+    );
     assert_eq!((sizes(&set).iter().sum::<usize>(), set.image_size), (31, 64));
     assert!(set.notes.iter().any(|note| note.contains("left alone: 1")), "{:?}", set.notes);
     assert!(set.notes.iter().any(|note| note.contains("64x64")));
-    let small = load(folder.path(), &LoadOptions { image_size: Some(7), ..LoadOptions::default() }).unwrap();
+    let small = load(folder.path(), &LoadOptions { image_size: Some(7), ..LoadOptions::default() })
+        .unwrap();
     assert_eq!(small.train.image(0).pixels.len(), 7 * 7 * 3);
 
     let classes = LoadOptions { classes: Some(vec!["a".into()]), ..LoadOptions::default() };
@@ -175,7 +194,8 @@ fn parts_are_honoured() {
     write_classes(folder.path(), "Test/", 3);
     let set = load_plainly(folder.path());
     assert_eq!(sizes(&set), [60, 12, 9]);
-    let limited = load(folder.path(), &LoadOptions { limit: Some(36), ..LoadOptions::default() }).unwrap();
+    let limited =
+        load(folder.path(), &LoadOptions { limit: Some(36), ..LoadOptions::default() }).unwrap();
     assert_eq!(sizes(&limited), [30, 6, 9]);
 
     // Images beside the parts and beside the classes are named, not guessed at.
@@ -189,9 +209,19 @@ fn parts_are_honoured() {
 
     let odd = tempfile::tempdir().unwrap();
     write_classes(odd.path(), "test/", 3);
-    assert!(load(odd.path(), &LoadOptions::default()).unwrap_err().to_string().contains("no folder train"));
+    assert!(
+        load(odd.path(), &LoadOptions::default())
+            .unwrap_err()
+            .to_string()
+            .contains("no folder train")
+    );
     write(odd.path(), "train/flat.png", png(0, 8));
-    assert!(load(odd.path(), &LoadOptions::default()).unwrap_err().to_string().contains("have class folders"));
+    assert!(
+        load(odd.path(), &LoadOptions::default())
+            .unwrap_err()
+            .to_string()
+            .contains("have class folders")
+    );
 
     let vehicles = tempfile::tempdir().unwrap();
     for class in ["bus", "train"] {
@@ -211,9 +241,11 @@ fn what_is_no_data_set_is_explained() {
     write(folder.path(), "notes.txt", "text");
     assert!(error(folder.path()).contains("no images"));
     assert!(error(&folder.path().join("notes.txt")).contains("other than a .tar"));
-    for (bytes, wanted) in
-        [("", "no images"), ("no archive, but longer than nothing", "tar"), (&"x".repeat(2000), "tar")]
-    {
+    for (bytes, wanted) in [
+        ("", "no images"),
+        ("no archive, but longer than nothing", "tar"),
+        (&"x".repeat(2000), "tar"),
+    ] {
         write(folder.path(), "bad.tar", bytes);
         assert!(error(&folder.path().join("bad.tar")).contains(wanted));
     }
@@ -234,7 +266,8 @@ fn what_is_no_data_set_is_explained() {
 fn hostile_archive_entries_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hostile.tar");
-    let good: Vec<_> = (0..12).map(|number| (format!("{}/{number}.png", number % 2), png(number, 8))).collect();
+    let good: Vec<_> =
+        (0..12).map(|number| (format!("{}/{number}.png", number % 2), png(number, 8))).collect();
     let mut files = good.clone();
     for name in ["/absolute/1.png", "../above/1.png", "a/../../b/1.png", "a/.."] {
         files.push((name.to_owned(), png(1, 8)));
@@ -243,7 +276,9 @@ fn hostile_archive_entries_are_refused_by_name() {
     let mut bytes = tar_of(&files);
     bytes.truncate(bytes.len() - 1024);
     let mut builder = tar::Builder::new(bytes);
-    for (kind, name) in [(tar::EntryType::Symlink, "0/soft.png"), (tar::EntryType::Link, "0/hard.png")] {
+    for (kind, name) in
+        [(tar::EntryType::Symlink, "0/soft.png"), (tar::EntryType::Link, "0/hard.png")]
+    {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_size(0);
@@ -269,8 +304,15 @@ fn hostile_archive_entries_are_refused_by_name() {
         assert_eq!(sizes(&set).iter().sum::<usize>(), 12);
         let names: Vec<&str> = set.skipped.iter().map(|skipped| skipped.name.as_str()).collect();
         assert_eq!(names.len(), 9, "{:?}", set.skipped);
-        for wanted in ["/absolute/1.png", "../above/1.png", "a/..", "0/0.png", "0/soft.png", "0/hard.png", "1/huge.png"]
-        {
+        for wanted in [
+            "/absolute/1.png",
+            "../above/1.png",
+            "a/..",
+            "0/0.png",
+            "0/soft.png",
+            "0/hard.png",
+            "1/huge.png",
+        ] {
             assert!(names.contains(&wanted), "{wanted} in {names:?}");
         }
         // Of two with one name the later counts, as when unpacking.
@@ -283,13 +325,15 @@ fn hostile_archive_entries_are_refused_by_name() {
 fn archives_cut_or_damaged_anywhere_never_panic_and_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.tar");
-    let files: Vec<_> = (0..6).map(|number| (format!("{}/{number}.png", number % 2), png(number, 6))).collect();
+    let files: Vec<_> =
+        (0..6).map(|number| (format!("{}/{number}.png", number % 2), png(number, 6))).collect();
     let bytes = tar_of(&files);
     for length in (0..bytes.len() - 1024).step_by(64) {
         fs::write(&path, &bytes[..length]).unwrap();
         match load(&path, &LoadOptions::default()) {
             Ok(set) => {
-                let said = !set.skipped.is_empty() || set.notes.iter().any(|note| note.contains("cut short"));
+                let said = !set.skipped.is_empty()
+                    || set.notes.iter().any(|note| note.contains("cut short"));
                 assert!(said, "cut to {length} of {} without a word", bytes.len());
             }
             Err(error) => assert!(error.to_string().contains("cut.tar")),

@@ -30,7 +30,11 @@ fn write_cifar_10(folder: &Path) {
         write(folder, &format!("data_batch_{batch}.bin"), cifar(20, 1, 10));
     }
     write(folder, "test_batch.bin", cifar(10, 1, 10));
-    write(folder, "batches.meta.txt", "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n");
+    write(
+        folder,
+        "batches.meta.txt",
+        "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n",
+    );
 }
 
 fn error_of(folder: &Path) -> String {
@@ -44,10 +48,14 @@ fn cifar_10_is_read_as_its_authors_lay_it_out() {
     let set = load_plainly(folder.path());
     assert_eq!((set.classes.len(), set.classes[9].as_str(), set.image_size), (10, "truck", 32));
     assert_eq!(sizes(&set), [90, 10, 10]);
-    let index = (0..set.test.len()).find(|&index| set.test.name(index) == "test_batch.bin[3]").unwrap();
+    let index =
+        (0..set.test.len()).find(|&index| set.test.name(index) == "test_batch.bin[3]").unwrap();
     let image = set.test.image(index);
     for at in 0..1024 {
-        assert_eq!(image.pixels[at * 3..][..3], [sample(3, 0, at), sample(3, 1, at), sample(3, 2, at)]);
+        assert_eq!(
+            image.pixels[at * 3..][..3],
+            [sample(3, 0, at), sample(3, 1, at), sample(3, 2, at)]
+        );
     }
     // The first label byte of this test's files is one more than the image's number.
     assert_eq!(set.test.labels().unwrap()[index], 4);
@@ -69,7 +77,10 @@ fn cifar_100_uses_the_fine_labels() {
     assert_eq!(sizes(&set), [200, 100, 100]);
     for index in 0..100 {
         assert_eq!(set.test.name(index), format!("test.bin[{index}]"));
-        assert_eq!(set.classes[set.test.labels().unwrap()[index] as usize], format!("fine_{index}"));
+        assert_eq!(
+            set.classes[set.test.labels().unwrap()[index] as usize],
+            format!("fine_{index}")
+        );
     }
 }
 
@@ -97,7 +108,9 @@ fn broken_cifar_files_are_named() {
     let set = load_plainly(folder.path());
     assert_eq!(set.classes[3], "3");
     assert!(
-        ["data_batch_2.bin", "batches.meta.txt"].iter().all(|name| set.notes.iter().any(|note| note.contains(name)))
+        ["data_batch_2.bin", "batches.meta.txt"]
+            .iter()
+            .all(|name| set.notes.iter().any(|note| note.contains(name)))
     );
 }
 
@@ -130,7 +143,8 @@ fn idx_is_read_plain_and_gzipped() {
     let set = load_plainly(folder.path());
     assert_eq!((sizes(&set), set.image_size, set.classes.len()), ([30, 10, 20], 5, 10));
     for index in 0..20 {
-        let wanted: Vec<u8> = (index * 25..(index + 1) * 25).flat_map(|at| [(at * 3) as u8; 3]).collect();
+        let wanted: Vec<u8> =
+            (index * 25..(index + 1) * 25).flat_map(|at| [(at * 3) as u8; 3]).collect();
         assert_eq!(set.test.image(index).pixels, wanted);
         assert_eq!(set.test.labels().unwrap()[index], index as u32 % 10);
     }
@@ -145,7 +159,11 @@ fn broken_idx_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let good = idx(&[20, 5, 5], (0..500).map(|at| at as u8));
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("t10k-images.idx3-ubyte", good[..good.len() - 1].to_vec(), "means 500 bytes, but it has 499"),
+        (
+            "t10k-images.idx3-ubyte",
+            good[..good.len() - 1].to_vec(),
+            "means 500 bytes, but it has 499",
+        ),
         ("t10k-images.idx3-ubyte", [&good[..], &[0]].concat(), "but it has more"),
         ("t10k-images.idx3-ubyte", good[..9].to_vec(), "truncated"),
         ("t10k-images.idx3-ubyte", idx(&[20], [0; 20]), "not an IDX file of 3"),
@@ -162,7 +180,10 @@ fn broken_idx_files_are_named() {
         write_idx(folder.path());
         write(folder.path(), name, bytes);
         let error = error_of(folder.path());
-        assert!(error.contains(wanted) && error.contains("idx"), "{name}: {error} instead of {wanted}");
+        assert!(
+            error.contains(wanted) && error.contains("idx"),
+            "{name}: {error} instead of {wanted}"
+        );
     }
     write_idx(folder.path());
     std::fs::remove_file(folder.path().join("train-labels-idx1-ubyte")).unwrap();

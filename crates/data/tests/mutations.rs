@@ -1,4 +1,5 @@
-//! A thousand damaged images in one folder: none may end the program, and each is either decoded or named.
+//! A thousand damaged images in one folder: none may end the program, and each is either decoded or
+//! named.
 
 mod common;
 
@@ -54,7 +55,9 @@ fn a_thousand_mutated_images_are_each_kept_or_named() {
     println!("{kept} of 1000 mutated images were decoded, {} named", set.skipped.len());
     assert_eq!(kept + set.skipped.len(), 1000);
     assert!(set.skipped.len() > 500, "most damage shows");
-    assert!(set.skipped.iter().all(|skipped| !skipped.cause.is_empty() && skipped.name.contains('/')));
+    assert!(
+        set.skipped.iter().all(|skipped| !skipped.cause.is_empty() && skipped.name.contains('/'))
+    );
 
     // JPEGs are decoded at a reduced scale for this, and are no more forgiven for it.
     let small = LoadOptions { image_size: Some(2), ..LoadOptions::default() };

@@ -4,9 +4,9 @@ use rayon::prelude::*;
 
 use crate::{Error, Rows, labels};
 
-/// The centres μ_k of classes, and the classifier G_f(x) = argmin_k ‖f(x) − μ_k‖ they define (Huang,
-/// Yi, Zhao and Jiang, "Towards the Generalization of Contrastive Self-Supervised Learning", ICLR
-/// 2023).
+/// The centres μ_k of classes, and the classifier G_f(x) = argmin_k ‖f(x) − μ_k‖ they define
+/// (Huang, Yi, Zhao and Jiang, "Towards the Generalization of Contrastive Self-Supervised
+/// Learning", ICLR 2023).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Centres {
     /// The classes that have rows, ascending: those that can be predicted.
@@ -40,7 +40,12 @@ pub struct Centres {
 /// assert_eq!(centres.predict(&Features::new(2, 1, vec![5.0, 6.0])?)?, [0, 2]);
 /// # Ok::<(), selfsame_eval::Error>(())
 /// ```
-pub fn fit(views: &dyn Rows, labels: &[u32], weights: &[f64], classes: usize) -> Result<Centres, Error> {
+pub fn fit(
+    views: &dyn Rows,
+    labels: &[u32],
+    weights: &[f64],
+    classes: usize,
+) -> Result<Centres, Error> {
     let (rows, dim) = (views.rows(), views.dim());
     if rows == 0 {
         return Err(Error::TooFewRows { set: "view", found: 0, needed: 1 });
@@ -85,12 +90,14 @@ impl Centres {
         Some(&self.values[slot * self.dim..][..self.dim])
     }
 
-    /// The products μ_k·μ_ℓ of the centres of two classes, each pair once: the divergence of Huang et al. (ICLR 2023),
-    /// smaller is better.
+    /// The products μ_k·μ_ℓ of the centres of two classes, each pair once: the divergence of Huang
+    /// et al. (ICLR 2023), smaller is better.
     pub fn products(&self) -> impl Iterator<Item = f64> {
         let centres = || self.values.chunks_exact(self.dim);
         let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
-        centres().enumerate().flat_map(move |(k, first)| centres().take(k).map(move |second| product(first, second)))
+        centres()
+            .enumerate()
+            .flat_map(move |(k, first)| centres().take(k).map(move |second| product(first, second)))
     }
 
     /// The class whose centre is nearest to each row, the lower of two equally near.
@@ -204,7 +211,10 @@ mod tests {
         let few = fit(&views, &[0, 1], &[1.0], 2).unwrap_err();
         assert_eq!(few, Error::Count { set: "view", of: "weights", rows: 2, given: 1 });
         for weight in [0.0, -1.0, f64::INFINITY] {
-            assert_eq!(fit(&views, &[0, 1], &[1.0, weight], 2).unwrap_err(), Error::Weight { row: 1, weight });
+            assert_eq!(
+                fit(&views, &[0, 1], &[1.0, weight], 2).unwrap_err(),
+                Error::Weight { row: 1, weight }
+            );
         }
         let centres = fit(&views, &[0, 1], &[1.0; 2], 2).unwrap();
         let narrow = centres.predict(&random(1, 2, 0)).unwrap_err();

@@ -9,12 +9,14 @@ use crate::{Error, Features};
 /// Images that pass the encoder together on other devices than the processor.
 const BATCH: usize = 256;
 
-/// Runs `encoder`, in evaluation mode, on square RGB images of side `size`, and returns a row an image.
+/// Runs `encoder`, in evaluation mode, on square RGB images of side `size`, and returns a row an
+/// image.
 ///
 /// `done` is told, from time to time, how many images are through.
 ///
 /// # Errors
-/// [`Error::NotFinite`] if the encoder returns a value that is infinite or not a number, with the image's row.
+/// [`Error::NotFinite`] if the encoder returns a value that is infinite or not a number, with the
+/// image's row.
 ///
 /// # Panics
 /// If an image does not hold `size² · 3` bytes.
@@ -32,7 +34,8 @@ pub fn embed(
         let features = match &frozen {
             Some(frozen) => frozen.embed(batch),
             None => {
-                let features = encoder.forward(pixels::normalise(&batch.concat(), size, device)).into_data();
+                let features =
+                    encoder.forward(pixels::normalise(&batch.concat(), size, device)).into_data();
                 features.convert::<f32>().try_into_vec().expect("the data was converted to f32")
             }
         };

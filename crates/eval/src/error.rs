@@ -62,7 +62,8 @@ pub enum Error {
         given: usize,
     },
     /// A label outside `0..classes`.
-    #[error("{set} row {row} has label {label}, but the labels of {classes} classes end at {}", classes - 1)]
+    #[error("{set} row {row} has label {label}, but the labels of {classes} classes end at \
+             {}", classes - 1)]
     Label {
         /// Which rows.
         set: &'static str,
@@ -112,7 +113,10 @@ pub enum Error {
     #[error("the kNN temperature must be positive and finite, not {0}")]
     Temperature(f64),
     /// A covariance matrix larger than this crate decomposes.
-    #[error("{dim} values a row are too many for an eigendecomposition, which takes at most {}", crate::MAX_DIM)]
+    #[error(
+        "{dim} values a row are too many for an eigendecomposition, which takes at most {}",
+        crate::MAX_DIM
+    )]
     TooWide {
         /// The dimension.
         dim: usize,

@@ -1,4 +1,5 @@
-//! The whole evaluation of a trained encoder, beside its baselines: raw pixels and the encoder before training.
+//! The whole evaluation of a trained encoder, beside its baselines: raw pixels and the encoder
+//! before training.
 
 use std::borrow::Cow;
 
@@ -15,7 +16,8 @@ use selfsame_report::record::{EmbeddingMap, Evaluation, Geometry, MapImage, Proj
 use crate::knn::{self, KnnOptions};
 use crate::probe::PathPoint;
 use crate::{
-    Error, Features, MAX_DIM, Normalised, Pixels, Rows, ViewSets, accuracy, centre, embed, geometry, pca, probe,
+    Error, Features, MAX_DIM, Normalised, Pixels, Rows, ViewSets, accuracy, centre, embed,
+    geometry, pca, probe,
 };
 
 /// Views drawn of an image for class centres and alignment, beside the image itself.
@@ -26,8 +28,8 @@ const CENTRE_IMAGES: [usize; 2] = [2000, 20];
 const ALIGNMENT_IMAGES: usize = 500;
 const GEOMETRY_IMAGES: usize = 5000;
 const MAP_IMAGES: usize = 600;
-/// Side of the map's thumbnails and of images as raw pixels, at most: nearest neighbours and a linear probe look at
-/// colours and coarse layout, and more values would cost more than they tell.
+/// Side of the map's thumbnails and of images as raw pixels, at most: nearest neighbours and a
+/// linear probe look at colours and coarse layout, and more values would cost more than they tell.
 const SMALL_SIDE: u32 = 32;
 
 /// What an evaluation needs.
@@ -46,14 +48,18 @@ pub struct Subject<'a> {
     pub device: &'a Device,
 }
 
-/// Measures the trained encoder, the untrained one and raw pixels on the test split, and maps its embeddings.
+/// Measures the trained encoder, the untrained one and raw pixels on the test split, and maps its
+/// embeddings.
 ///
-/// Without labels, all that needs them is left out, and [`Evaluation::left_out`] says so. `status` is told what is
-/// under way.
+/// Without labels, all that needs them is left out, and [`Evaluation::left_out`] says so. `status`
+/// is told what is under way.
 ///
 /// # Errors
 /// As the measures: mostly [`Error::NotFinite`], for an encoder whose outputs are no numbers.
-pub fn evaluate(subject: &Subject<'_>, status: &mut dyn FnMut(&str)) -> Result<(Evaluation, EmbeddingMap), Error> {
+pub fn evaluate(
+    subject: &Subject<'_>,
+    status: &mut dyn FnMut(&str),
+) -> Result<(Evaluation, EmbeddingMap), Error> {
     let Subject { dataset, .. } = subject;
     let mut evaluation = Evaluation {
         split: "test".into(),
@@ -72,29 +78,40 @@ pub fn evaluate(subject: &Subject<'_>, status: &mut dyn FnMut(&str)) -> Result<(
             status(&format!("embedding {} {part} images with the {name} encoder", images.len()));
             embed(encoder, &images, dataset.image_size as usize, subject.device, &mut |_| ())
         };
-        Ok([part(&dataset.train, "training")?, part(&dataset.validation, "validation")?, part(&dataset.test, "test")?])
+        Ok([
+            part(&dataset.train, "training")?,
+            part(&dataset.validation, "validation")?,
+            part(&dataset.test, "test")?,
+        ])
     };
     let trained = embedded(subject.trained, "trained")?;
     let untrained = embedded(subject.untrained, "untrained")?;
 
     if dataset.classes.is_empty() {
         evaluation.left_out.push(
-            "The images have no labels, so kNN, linear probe and nearest centre, which need them, were left out; \
+            "The images have no labels, so kNN, linear probe and nearest centre, which need them, \
+             were left out; \
              alignment, uniformity and effective rank do not."
                 .into(),
         );
     } else if dataset.classes.len() == 1 {
-        evaluation.left_out.push("There is a single class, so there is nothing to tell apart.".into());
+        evaluation
+            .left_out
+            .push("There is a single class, so there is nothing to tell apart.".into());
     } else if dataset.train.is_empty() || dataset.validation.is_empty() {
-        evaluation.left_out.push("kNN, linear probe and nearest centre need training and validation images.".into());
+        evaluation.left_out.push(
+            "kNN, linear probe and nearest centre need training and validation images.".into(),
+        );
     } else {
         let views = ViewSet::for_centres(subject);
         status("kNN, linear probe and nearest centre of the trained encoder");
         let of_views = views.embed(subject.trained)?;
-        let (test, probe) = scores(dataset, trained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
+        let (test, probe) =
+            scores(dataset, trained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
         status("the same of the untrained encoder");
         let of_views = views.embed(subject.untrained)?;
-        let (before, probe_before) = scores(dataset, untrained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
+        let (before, probe_before) =
+            scores(dataset, untrained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
         status("the same of raw pixels");
         let splits = [&dataset.train, &dataset.validation, &dataset.test];
         let raw = splits.map(|split| shrink(&images(split), dataset.image_size, SMALL_SIDE));
@@ -116,8 +133,8 @@ pub fn evaluate(subject: &Subject<'_>, status: &mut dyn FnMut(&str)) -> Result<(
     Ok((evaluation, map))
 }
 
-/// Accuracies on the test split of one representation, given for the train, validation and test split and for
-/// the views that centres are made of; and how the linear probe's fit went.
+/// Accuracies on the test split of one representation, given for the train, validation and test
+/// split and for the views that centres are made of; and how the linear probe's fit went.
 fn scores(
     dataset: &Dataset,
     [train, validation, test]: [&dyn Rows; 3],
@@ -140,14 +157,21 @@ fn scores(
 }
 
 /// How the numbers were made, for the reader.
-fn protocol(dataset: &Dataset, views: &ViewSet<'_>, probes: [PathPoint; 3]) -> Vec<(String, String)> {
+fn protocol(
+    dataset: &Dataset,
+    views: &ViewSet<'_>,
+    probes: [PathPoint; 3],
+) -> Vec<(String, String)> {
     let KnnOptions { k, temperature } = KnnOptions::default();
     let [trained, untrained, raw] = probes.map(|p| {
         let end = if p.converged { "" } else { ", stopped before convergence" };
         format!("{:e} ({} iterations{end})", p.lambda, p.iterations)
     });
     [
-        ("kNN", format!("cosine, k = {}, weights exp(s / {temperature})", k.min(dataset.train.len()))),
+        (
+            "kNN",
+            format!("cosine, k = {}, weights exp(s / {temperature})", k.min(dataset.train.len())),
+        ),
         ("Linear probe", "logistic regression to convergence on standardised features".to_owned()),
         (
             "Probe's L2 strength",
@@ -155,7 +179,10 @@ fn protocol(dataset: &Dataset, views: &ViewSet<'_>, probes: [PathPoint; 3]) -> V
         ),
         (
             "Nearest centre",
-            format!("of {} training images, each with {VIEWS} views, features normalised", views.chosen.len()),
+            format!(
+                "of {} training images, each with {VIEWS} views, features normalised",
+                views.chosen.len()
+            ),
         ),
         ("Raw pixels", format!("at {0} × {0}", dataset.image_size.min(SMALL_SIDE))),
     ]
@@ -198,7 +225,8 @@ pub fn shrink<'a>(images: &[&'a [u8]], side: u32, most: u32) -> Vec<Cow<'a, [u8]
 fn shape(subject: &Subject<'_>, encoder: &ResNet, test: &Features) -> Result<Geometry, Error> {
     let chosen = sample(test.rows(), ALIGNMENT_IMAGES);
     let alignment_over = Some([chosen.len() as u64, ViewSet::PER_IMAGE as u64]);
-    let features = ViewSet::new(subject, &subject.dataset.test, chosen, u64::MAX - 1).embed(encoder)?;
+    let features =
+        ViewSet::new(subject, &subject.dataset.test, chosen, u64::MAX - 1).embed(encoder)?;
     let some = rows(test, &sample(test.rows(), GEOMETRY_IMAGES))?;
     Ok(Geometry {
         alignment_over,
@@ -225,7 +253,10 @@ fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<Em
         split: "test".into(),
         images: chosen
             .iter()
-            .map(|&i| MapImage { name: test.name(i).to_owned(), label: test.labels().map(|labels| labels[i]) })
+            .map(|&i| MapImage {
+                name: test.name(i).to_owned(),
+                label: test.labels().map(|labels| labels[i]),
+            })
             .collect(),
         trained: project(trained)?,
         untrained: Some(project(untrained)?),
@@ -233,10 +264,12 @@ fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<Em
     })
 }
 
-/// At most `most` of `count` indices, ascending: always the same random ones, since a regular choice could fall in
-/// step with a regular order of classes.
+/// At most `most` of `count` indices, ascending: always the same random ones, since a regular
+/// choice could fall in step with a regular order of classes.
 pub fn sample(count: usize, most: usize) -> Vec<usize> {
-    let mut chosen = rand::seq::index::sample(&mut ChaCha8Rng::seed_from_u64(0), count, count.min(most)).into_vec();
+    let mut chosen =
+        rand::seq::index::sample(&mut ChaCha8Rng::seed_from_u64(0), count, count.min(most))
+            .into_vec();
     chosen.sort_unstable();
     chosen
 }
@@ -246,8 +279,9 @@ fn rows(features: &Features, chosen: &[usize]) -> Result<Features, Error> {
     Features::new(chosen.len(), features.dim(), values)
 }
 
-/// Images, each followed by its views: A_M(x) of the theory, the image itself included. They are drawn when they are
-/// needed, a block at a time, since all of them together may be larger than memory.
+/// Images, each followed by its views: A_M(x) of the theory, the image itself included. They are
+/// drawn when they are needed, a block at a time, since all of them together may be larger than
+/// memory.
 struct ViewSet<'a> {
     subject: &'a Subject<'a>,
     split: &'a Split,
@@ -272,16 +306,22 @@ impl<'a> ViewSet<'a> {
         for (i, &label) in labels.iter().enumerate() {
             members[label as usize].push(i);
         }
-        let chosen = members.iter().flat_map(|of| sample(of.len(), most).into_iter().map(|i| of[i])).collect();
+        let chosen = members
+            .iter()
+            .flat_map(|of| sample(of.len(), most).into_iter().map(|i| of[i]))
+            .collect();
         Self::new(subject, split, chosen, u64::MAX)
     }
 
     fn new(subject: &'a Subject<'a>, split: &'a Split, chosen: Vec<usize>, epoch: u64) -> Self {
-        let labels = split.labels().map(|labels| chosen.iter().flat_map(|&i| [labels[i]; Self::PER_IMAGE]).collect());
+        let labels = split
+            .labels()
+            .map(|labels| chosen.iter().flat_map(|&i| [labels[i]; Self::PER_IMAGE]).collect());
         Self { subject, split, chosen, epoch, labels: labels.unwrap_or_default() }
     }
 
-    /// The bytes of some of its images and their views, one view after the other, and the length of a view.
+    /// The bytes of some of its images and their views, one view after the other, and the length of
+    /// a view.
     fn draw(&self, chosen: &[usize]) -> (Vec<u8>, usize) {
         let Subject { policy, seed, dataset, .. } = *self.subject;
         let sets = ViewSets { policy, seed, epoch: self.epoch, views: VIEWS, original: true };
@@ -307,7 +347,10 @@ impl<'a> ViewSet<'a> {
         let blocks = self.chosen.chunks(Self::BLOCK).flat_map(|block| {
             let (bytes, length) = self.draw(block);
             let views: Vec<&[u8]> = bytes.chunks_exact(length).collect();
-            shrink(&views, side, SMALL_SIDE).into_iter().map(|image| Cow::Owned(image.into_owned())).collect::<Vec<_>>()
+            shrink(&views, side, SMALL_SIDE)
+                .into_iter()
+                .map(|image| Cow::Owned(image.into_owned()))
+                .collect::<Vec<_>>()
         });
         blocks.collect()
     }

@@ -8,8 +8,8 @@ use crate::{Error, matrix};
 ///
 /// Measures read rows in blocks, so a matrix may be stored as it likes: as `f32` ([`Features`]), as
 /// the bytes of images that lie in memory already ([`Pixels`]), or as a function of another matrix
-/// ([`Normalised`]). Every value must be finite: the types of this crate see to it, an implementation
-/// elsewhere has to.
+/// ([`Normalised`]). Every value must be finite: the types of this crate see to it, an
+/// implementation elsewhere has to.
 pub trait Rows: Sync {
     /// Number of rows.
     fn rows(&self) -> usize;
@@ -17,7 +17,8 @@ pub trait Rows: Sync {
     /// Values a row, at least 1.
     fn dim(&self) -> usize;
 
-    /// Writes row `row` (below [`rows`](Self::rows)) into `into`, which holds [`dim`](Self::dim) values.
+    /// Writes row `row` (below [`rows`](Self::rows)) into `into`, which holds [`dim`](Self::dim)
+    /// values.
     fn read(&self, row: usize, into: &mut [f32]);
 }
 
@@ -230,7 +231,9 @@ impl Rows for Standardised<'_> {
     fn read(&self, row: usize, into: &mut [f32]) {
         self.rows.read(row, into);
         // Halving is exact and keeps the difference of two values near f32::MAX from overflowing.
-        for ((value, half_mean), double_scale) in into.iter_mut().zip(&self.half_mean).zip(&self.double_scale) {
+        for ((value, half_mean), double_scale) in
+            into.iter_mut().zip(&self.half_mean).zip(&self.double_scale)
+        {
             *value = (0.5 * *value - half_mean) * double_scale;
         }
     }
@@ -246,7 +249,11 @@ pub(crate) fn column_variances(rows: &dyn Rows, means: &[f64]) -> Vec<f64> {
     column_sums(rows, |column, value| (value - means[column]).powi(2), rows.rows())
 }
 
-fn column_sums(rows: &dyn Rows, term: impl Fn(usize, f64) -> f64 + Sync, divisor: usize) -> Vec<f64> {
+fn column_sums(
+    rows: &dyn Rows,
+    term: impl Fn(usize, f64) -> f64 + Sync,
+    divisor: usize,
+) -> Vec<f64> {
     let dim = rows.dim();
     let parts: Vec<Vec<f64>> = matrix::chunks(rows.rows(), dim)
         .into_par_iter()
@@ -279,19 +286,28 @@ mod tests {
     #[test]
     fn construction_is_checked() {
         assert_eq!(Features::new(2, 0, vec![]), Err(Error::ZeroDim));
-        assert_eq!(Features::new(2, 2, vec![0.0; 3]), Err(Error::Shape { rows: 2, dim: 2, values: 3 }));
+        assert_eq!(
+            Features::new(2, 2, vec![0.0; 3]),
+            Err(Error::Shape { rows: 2, dim: 2, values: 3 })
+        );
         let overflow = Features::new(usize::MAX, 2, vec![0.0; 2]);
         assert_eq!(overflow, Err(Error::Shape { rows: usize::MAX, dim: 2, values: 2 }));
         let infinite = Features::new(2, 2, vec![0.0, 1.0, 2.0, f32::INFINITY]);
         assert_eq!(infinite, Err(Error::NotFinite { row: 1, column: 1, value: f32::INFINITY }));
         let error = Features::new(3, 2, vec![0.0, 1.0, 2.0, 3.0, f32::NAN, 5.0]).unwrap_err();
-        assert_eq!(error.to_string(), "row 2 holds NaN in column 0: every feature must be a finite number");
+        assert_eq!(
+            error.to_string(),
+            "row 2 holds NaN in column 0: every feature must be a finite number"
+        );
         assert_eq!(Features::new(0, 2, vec![]).unwrap().rows(), 0);
     }
 
     #[test]
     fn pixels_are_checked() {
-        assert_eq!(Pixels::new(vec![]).unwrap_err(), Error::TooFewRows { set: "pixel", found: 0, needed: 1 });
+        assert_eq!(
+            Pixels::new(vec![]).unwrap_err(),
+            Error::TooFewRows { set: "pixel", found: 0, needed: 1 }
+        );
         assert_eq!(Pixels::new(vec![&[]]).unwrap_err(), Error::ZeroDim);
         let uneven = Pixels::new(vec![&[1, 2], &[1, 2, 3]]).unwrap_err();
         assert_eq!(uneven, Error::RowLength { row: 1, values: 3, dim: 2 });

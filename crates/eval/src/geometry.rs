@@ -6,10 +6,11 @@ use selfsame_theory::{Views, measure};
 use crate::features::{Features, Normalised};
 use crate::{Error, Rows, matrix};
 
-/// Alignment loss E over images of E ‖f(x₁) − f(x₂)‖² of M = `views_per_image` views an image, those of an image in
-/// consecutive rows, x₁ and x₂ drawn independently of them, so possibly equal (Wang and Isola, "Understanding Contrastive
-/// Representation Learning through Alignment and Uniformity on the Hypersphere", ICML 2020, with α = 2; Huang et al., ICLR
-/// 2023): smaller is better.
+/// Alignment loss E over images of E ‖f(x₁) − f(x₂)‖² of M = `views_per_image` views an image,
+/// those of an image in consecutive rows, x₁ and x₂ drawn independently of them, so possibly equal
+/// (Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
+/// Uniformity on the Hypersphere", ICML 2020, with α = 2; Huang et al., ICLR 2023): smaller is
+/// better.
 ///
 /// Rows are taken as they are; for the InfoNCE family pass [`Normalised`] ones.
 ///
@@ -28,7 +29,11 @@ pub fn alignment(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error>
 }
 
 /// What the theory measures of rows that are `views_per_image` views of each image.
-fn of_views<T>(rows: &dyn Rows, views_per_image: usize, of: impl FnOnce(&Views<'_>) -> T) -> Result<T, Error> {
+fn of_views<T>(
+    rows: &dyn Rows,
+    views_per_image: usize,
+    of: impl FnOnce(&Views<'_>) -> T,
+) -> Result<T, Error> {
     let (count, dim) = (rows.rows(), rows.dim());
     if count == 0 {
         return Err(Error::TooFewRows { set: "view", found: 0, needed: 1 });
@@ -41,13 +46,13 @@ fn of_views<T>(rows: &dyn Rows, views_per_image: usize, of: impl FnOnce(&Views<'
     Ok(of(&Views::new(count / views_per_image, views_per_image, dim, &values)?))
 }
 
-/// Uniformity loss log E exp(−2 ‖x − y‖²) over the pairs of distinct rows (Wang and Isola, ICML 2020,
-/// with t = 2), smaller is better: 0 where all rows coincide, near −4 for directions spread evenly
-/// over a sphere of many dimensions.
+/// Uniformity loss log E exp(−2 ‖x − y‖²) over the pairs of distinct rows (Wang and Isola, ICML
+/// 2020, with t = 2), smaller is better: 0 where all rows coincide, near −4 for directions spread
+/// evenly over a sphere of many dimensions.
 ///
-/// It is defined on the sphere, so rows are ℓ2-normalised first; a row of zeros stays at the origin.
-/// No pair lies further apart than 2, so no exponential underflows and plain f64 sums serve. Time
-/// grows with rows² × dim (10⁴ × 512: a second), memory does not.
+/// It is defined on the sphere, so rows are ℓ2-normalised first; a row of zeros stays at the
+/// origin. No pair lies further apart than 2, so no exponential underflows and plain f64 sums
+/// serve. Time grows with rows² × dim (10⁴ × 512: a second), memory does not.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] for fewer than two rows.
@@ -72,7 +77,9 @@ pub fn uniformity(rows: &dyn Rows) -> Result<f64, Error> {
             let (y, y_norms) = read(second);
             let mut products = vec![0.0; x_norms.len() * y_norms.len()];
             matrix::product_transposed(&mut products, &x, &y, dim);
-            for (i, (products, x_norm)) in products.chunks_exact(y_norms.len()).zip(&x_norms).enumerate() {
+            for (i, (products, x_norm)) in
+                products.chunks_exact(y_norms.len()).zip(&x_norms).enumerate()
+            {
                 let skip = if first == second { i + 1 } else { 0 };
                 for (product, y_norm) in products.iter().zip(&y_norms).skip(skip) {
                     sum += (-2.0 * (x_norm + y_norm - 2.0 * product).max(0.0)).exp();
@@ -87,8 +94,9 @@ pub fn uniformity(rows: &dyn Rows) -> Result<f64, Error> {
     Ok((sums.iter().sum::<f64>() / pairs).ln())
 }
 
-/// The largest distance between two views of each of the images that M = `views_per_image` consecutive rows are views
-/// of. The share of images where it is above ε is R_ε of Huang et al. (ICLR 2023), on the finite view sets.
+/// The largest distance between two views of each of the images that M = `views_per_image`
+/// consecutive rows are views of. The share of images where it is above ε is R_ε of Huang et al.
+/// (ICLR 2023), on the finite view sets.
 ///
 /// Rows are taken as they are; distances in f64.
 ///
@@ -106,28 +114,32 @@ pub fn diameters(views: &dyn Rows, views_per_image: usize) -> Result<Vec<f64>, E
     of_views(views, views_per_image, |views| measure::diameters(views).of_image)
 }
 
-/// Effective rank of the features, RankMe (Garrido, Balestriero, Najman and LeCun, "RankMe: Assessing
-/// the Downstream Performance of Pretrained Self-Supervised Representations by Their Rank", ICML
-/// 2023, equation 1): exp(−Σ p log p) with p = σ / Σσ + 10⁻⁷ over the min(rows, dim) singular values σ
-/// of the matrix, which is not centred. Between 1 and min(rows, dim); 0 where every row is zero.
+/// Effective rank of the features, RankMe (Garrido, Balestriero, Najman and LeCun, "RankMe:
+/// Assessing the Downstream Performance of Pretrained Self-Supervised Representations by Their
+/// Rank", ICML 2023, equation 1): exp(−Σ p log p) with p = σ / Σσ + 10⁻⁷ over the min(rows, dim)
+/// singular values σ of the matrix, which is not centred. Between 1 and min(rows, dim); 0 where
+/// every row is zero.
 ///
-/// The singular values are square roots of eigenvalues of XᵀX (or XXᵀ, where that is smaller) in f64: those below
-/// 10⁻⁸ of the largest are noise of about that size, which moves the result by less than 10⁻³.
+/// The singular values are square roots of eigenvalues of XᵀX (or XXᵀ, where that is smaller) in
+/// f64: those below 10⁻⁸ of the largest are noise of about that size, which moves the result by
+/// less than 10⁻³.
 ///
 /// # Errors
-/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row and as many rows.
+/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row and as many
+/// rows.
 pub fn rank_me(rows: &dyn Rows) -> Result<f64, Error> {
     let singular: Vec<f64> = spectrum(rows)?.into_iter().map(f64::sqrt).collect();
     Ok(effective_rank(&singular))
 }
 
-/// The exponent α with which the eigenvalues of the features' covariance fall, λ_i ∝ i^−α: αReQ (Agrawal, Mondal,
-/// Ghosh and Richards, "α-ReQ: Assessing Representation Quality in Self-Supervised Learning by Measuring
-/// Eigenspectrum Decay", NeurIPS 2022). Around 1 is held to be good; larger, and few directions carry everything;
-/// smaller, and noise counts as much as signal.
+/// The exponent α with which the eigenvalues of the features' covariance fall, λ_i ∝ i^−α: αReQ
+/// (Agrawal, Mondal, Ghosh and Richards, "α-ReQ: Assessing Representation Quality in
+/// Self-Supervised Learning by Measuring Eigenspectrum Decay", NeurIPS 2022). Around 1 is held to
+/// be good; larger, and few directions carry everything; smaller, and noise counts as much as
+/// signal.
 ///
-/// The line is fitted to log λ over log i by least squares, over all eigenvalues above 10⁻⁹ of the largest: those
-/// below are noise of the arithmetic. None where fewer than two are.
+/// The line is fitted to log λ over log i by least squares, over all eigenvalues above 10⁻⁹ of the
+/// largest: those below are noise of the arithmetic. None where fewer than two are.
 ///
 /// # Errors
 /// As [`rank_me`].
@@ -151,23 +163,26 @@ pub fn alpha_req(rows: &dyn Rows) -> Result<Option<f64>, Error> {
     if points.len() < 2 {
         return Ok(None);
     }
-    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
+    let mean =
+        |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
     let (x, y) = (mean(&|point| point.0), mean(&|point| point.1));
     let slope = mean(&|point| (point.0 - x) * (point.1 - y)) / mean(&|point| (point.0 - x).powi(2));
     Ok(Some(-slope))
 }
 
-/// LiDAR (Thilak, Huang, Saremi, Dinh, Goh, Nakkiran, Susskind and Littwin, "LiDAR: Sensing Linear Probing Performance in
-/// Joint Embedding SSL Architectures", ICLR 2024): the effective rank of what tells images apart, in units of what views
-/// of one image differ by. M = `views_per_image` consecutive rows are the views of an image.
+/// LiDAR (Thilak, Huang, Saremi, Dinh, Goh, Nakkiran, Susskind and Littwin, "LiDAR: Sensing Linear
+/// Probing Performance in Joint Embedding SSL Architectures", ICLR 2024): the effective rank of
+/// what tells images apart, in units of what views of one image differ by. M = `views_per_image`
+/// consecutive rows are the views of an image.
 ///
-/// With Σ_b the covariance of the mean views and Σ_w that of views about their image's mean plus δI, δ = 10⁻⁴, it is
-/// exp(−Σ p log p) with p = λ/Σλ + 10⁻⁷ over the eigenvalues λ of Σ_w^−½ Σ_b Σ_w^−½. Between 1 and the dimension; 0 where
-/// all images have one mean.
+/// With Σ_b the covariance of the mean views and Σ_w that of views about their image's mean plus
+/// δI, δ = 10⁻⁴, it is exp(−Σ p log p) with p = λ/Σλ + 10⁻⁷ over the eigenvalues λ of Σ_w^−½ Σ_b
+/// Σ_w^−½. Between 1 and the dimension; 0 where all images have one mean.
 ///
 /// # Errors
-/// [`Error::Views`] where the rows are not whole images of at least two views, [`Error::TooFewRows`] without rows,
-/// [`Error::TooWide`] above 4,096 values a row, [`Error::Eigen`].
+/// [`Error::Views`] where the rows are not whole images of at least two views,
+/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row,
+/// [`Error::Eigen`].
 pub fn lidar(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
     const RIDGE: f64 = 1e-4;
     let (rows, dim) = (views.rows(), views.dim());
@@ -186,12 +201,17 @@ pub fn lidar(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
     let mut means = vec![0.0; images * dim];
     means.par_chunks_mut(dim).enumerate().for_each(|(image, mean)| {
         for row in image * views_per_image..(image + 1) * views_per_image {
-            mean.iter_mut().zip(read(row)).for_each(|(mean, value)| *mean += value / views_per_image as f64);
+            mean.iter_mut()
+                .zip(read(row))
+                .for_each(|(mean, value)| *mean += value / views_per_image as f64);
         }
     });
     let mut within = matrix::moments(rows, dim, &|row, wide| {
         let mean = &means[row / views_per_image * dim..][..dim];
-        wide.iter_mut().zip(read(row)).zip(mean).for_each(|((wide, value), mean)| *wide = value - mean);
+        wide.iter_mut()
+            .zip(read(row))
+            .zip(mean)
+            .for_each(|((wide, value), mean)| *wide = value - mean);
     })?;
     within.iter_mut().for_each(|sum| *sum /= rows as f64);
 
@@ -199,7 +219,9 @@ pub fn lidar(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
     for mean in means.chunks_exact(dim) {
         centre.iter_mut().zip(mean).for_each(|(centre, mean)| *centre += mean / images as f64);
     }
-    means.chunks_exact_mut(dim).for_each(|mean| mean.iter_mut().zip(&centre).for_each(|(mean, c)| *mean -= c));
+    means
+        .chunks_exact_mut(dim)
+        .for_each(|mean| mean.iter_mut().zip(&centre).for_each(|(mean, c)| *mean -= c));
     // Rows e_i/√(λ_i + δ): Σ_w^−½ but for a rotation, which eigenvalues do not see.
     let whitening: Vec<f64> = matrix::leading_eigenpairs(&within, dim, dim)?
         .into_iter()
@@ -210,8 +232,11 @@ pub fn lidar(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
         .collect();
     let mut whitened = vec![0.0; images * dim];
     matrix::product_transposed(&mut whitened, &means, &whitening, dim);
-    let between = matrix::moments(images, dim, &|row, wide| wide.copy_from_slice(&whitened[row * dim..][..dim]))?;
-    let eigenvalues: Vec<f64> = matrix::eigenvalues(&between, dim)?.into_iter().map(|value| value.max(0.0)).collect();
+    let between = matrix::moments(images, dim, &|row, wide| {
+        wide.copy_from_slice(&whitened[row * dim..][..dim])
+    })?;
+    let eigenvalues: Vec<f64> =
+        matrix::eigenvalues(&between, dim)?.into_iter().map(|value| value.max(0.0)).collect();
     Ok(effective_rank(&eigenvalues))
 }
 
@@ -239,7 +264,10 @@ fn spectrum(rows: &dyn Rows) -> Result<Vec<f64>, Error> {
         let mut values = vec![0.0; count * dim];
         matrix::read_block(rows, 0..count, &mut values);
         let transposed = (0..count * dim).map(|at| values[at % count * dim + at / count]).collect();
-        matrix::eigenvalues(&matrix::second_moments(&Features::new(dim, count, transposed)?)?, count)?
+        matrix::eigenvalues(
+            &matrix::second_moments(&Features::new(dim, count, transposed)?)?,
+            count,
+        )?
     } else {
         matrix::eigenvalues(&matrix::second_moments(rows)?, dim)?
     };
@@ -336,8 +364,9 @@ mod tests {
 
     #[test]
     fn effective_rank_has_its_closed_forms() {
-        let rank_of =
-            |shares: &[f64]| (-shares.iter().map(|share| (share + 1e-7) * (share + 1e-7).ln()).sum::<f64>()).exp();
+        let rank_of = |shares: &[f64]| {
+            (-shares.iter().map(|share| (share + 1e-7) * (share + 1e-7).ln()).sum::<f64>()).exp()
+        };
         assert!((rank_me(&identity(5)).unwrap() - rank_of(&[0.2; 5])).abs() < 1e-12);
         let diagonal = Features::new(4, 2, vec![3.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]).unwrap();
         assert!((rank_me(&diagonal).unwrap() - rank_of(&[0.75, 0.25])).abs() < 1e-12);
@@ -401,11 +430,13 @@ mod tests {
                     let angle = 0.5 * (2.0 * a[p][q]).atan2(a[q][q] - a[p][p]);
                     let (sin, cos) = angle.sin_cos();
                     for row in a.iter_mut().chain(&mut vectors) {
-                        (row[p], row[q]) = (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
+                        (row[p], row[q]) =
+                            (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
                     }
                     let (above, below) = a.split_at_mut(q);
                     for (first, second) in above[p].iter_mut().zip(&mut below[0]) {
-                        (*first, *second) = (cos * *first - sin * *second, sin * *first + cos * *second);
+                        (*first, *second) =
+                            (cos * *first - sin * *second, sin * *first + cos * *second);
                     }
                 }
             }
@@ -443,26 +474,33 @@ mod tests {
             let total: f64 = eigenvalues.iter().sum();
             let share = |value: &f64| (value / total).max(0.0) + 1e-7;
             let expected = (-eigenvalues.iter().map(|value| share(value) * share(value).ln()).sum::<f64>()).exp();
-            // Σ_w is no worse conditioned than 1/δ times its largest eigenvalue, below 10⁵: of 16 digits 10 are left.
+            // Σ_w is no worse conditioned than 1/δ times its largest eigenvalue, below 10⁵: of 16
+            // digits 10 are left.
             let found = lidar(&features, views).unwrap();
-            prop_assert!((found - expected).abs() < 1e-6 * expected, "{} and not {}", found, expected);
+            prop_assert!((found - expected).abs() < 1e-6 * expected, "{} and not \
+                {}", found, expected);
         }
     }
 
     #[test]
     fn lidar_has_its_closed_form() {
-        // Means ±1 and ±2 along two axes, views ⅛ either side along the first: λ = ½/(1/64 + δ) and 2/δ.
+        // Means ±1 and ±2 along two axes, views ⅛ either side along the first: λ = ½/(1/64 + δ) and
+        // 2/δ.
         let means = [[1.0_f32, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]];
         let views = means.iter().flat_map(|[x, y]| [x + 0.125, *y, x - 0.125, *y]).collect();
         let found = lidar(&Features::new(8, 2, views).unwrap(), 2).unwrap();
         let values = [0.5 / (0.125 * 0.125 + 1e-4), 2.0 / 1e-4];
         let share = |value: f64| value / (values[0] + values[1]) + 1e-7;
-        let expected = (-values.iter().map(|&value| share(value) * share(value).ln()).sum::<f64>()).exp();
+        let expected =
+            (-values.iter().map(|&value| share(value) * share(value).ln()).sum::<f64>()).exp();
         assert!((found - expected).abs() < 1e-9, "{found} and not {expected}");
         assert_eq!(lidar(&Features::new(4, 1, vec![1.0, 2.0, 2.0, 1.0]).unwrap(), 2), Ok(0.0));
         assert_eq!(lidar(&random(3, 2, 0), 1), Err(Error::Views { rows: 3, views_per_image: 1 }));
         assert_eq!(lidar(&random(3, 2, 0), 2), Err(Error::Views { rows: 3, views_per_image: 2 }));
-        assert_eq!(lidar(&random(0, 2, 0), 2), Err(Error::TooFewRows { set: "view", found: 0, needed: 2 }));
+        assert_eq!(
+            lidar(&random(0, 2, 0), 2),
+            Err(Error::TooFewRows { set: "view", found: 0, needed: 2 })
+        );
     }
 
     #[test]
@@ -475,9 +513,15 @@ mod tests {
     #[test]
     fn misuse_is_refused() {
         let (none, three) = (random(0, 2, 0), random(3, 2, 0));
-        assert_eq!(alignment(&none, 2), Err(Error::TooFewRows { set: "view", found: 0, needed: 1 }));
+        assert_eq!(
+            alignment(&none, 2),
+            Err(Error::TooFewRows { set: "view", found: 0, needed: 1 })
+        );
         for views_per_image in [0, 2] {
-            assert_eq!(alignment(&three, views_per_image), Err(Error::Views { rows: 3, views_per_image }));
+            assert_eq!(
+                alignment(&three, views_per_image),
+                Err(Error::Views { rows: 3, views_per_image })
+            );
         }
         let one = uniformity(&random(1, 2, 0));
         assert_eq!(one, Err(Error::TooFewRows { set: "feature", found: 1, needed: 2 }));

@@ -58,7 +58,10 @@ impl Nearest {
         for (offset, &similarity) in similarities.iter().enumerate() {
             if similarity > self.floor {
                 // Adding 0 turns −0 into 0, which are equal similarities but not equal bits.
-                self.candidates.push(Neighbour { similarity: similarity + 0.0, index: (first_index + offset) as u32 });
+                self.candidates.push(Neighbour {
+                    similarity: similarity + 0.0,
+                    index: (first_index + offset) as u32,
+                });
                 if self.candidates.len() == 2 * k {
                     self.prune(k);
                 }
@@ -75,16 +78,18 @@ impl Nearest {
     }
 }
 
-/// Classifies each query by a vote of its k most similar training rows, as in Wu, Xiong, Yu and Lin,
-/// "Unsupervised Feature Learning via Non-Parametric Instance Discrimination" (CVPR 2018), section 3.4.
+/// Classifies each query by a vote of its k most similar training rows, as in Wu, Xiong, Yu and
+/// Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination" (CVPR 2018),
+/// section 3.4.
 ///
 /// The similarity s is the cosine (rows need not be normalised; a row of zeros has similarity 0 to
 /// all), a neighbour's vote weighs exp(s / T), and the class with the largest sum wins. Neighbours
-/// are taken by similarity, then by lower index; classes with equal sums by lower class. Similarities
-/// are f32 products of rows normalised in f64; the sums are f64.
+/// are taken by similarity, then by lower index; classes with equal sums by lower class.
+/// Similarities are f32 products of rows normalised in f64; the sums are f64.
 ///
 /// Returns a class for each query. `labels` holds one label below `classes` a training row. Time
-/// grows with queries × train × dim; beside the inputs it takes some 100 MB, and up to 10 MB a thread.
+/// grows with queries × train × dim; beside the inputs it takes some 100 MB, and up to 10 MB a
+/// thread.
 ///
 /// # Errors
 /// [`Error::Neighbours`] and [`Error::Temperature`] for the options, [`Error::TooFewRows`] without
@@ -122,29 +127,41 @@ pub fn classify(
     labels::check("train", labels, train.rows(), classes)?;
 
     let k = options.k.min(train.rows());
-    let group = matrix::block_rows(CANDIDATE_BYTES, 2 * k, size_of::<Neighbour>(), queries.rows().max(1));
+    let group =
+        matrix::block_rows(CANDIDATE_BYTES, 2 * k, size_of::<Neighbour>(), queries.rows().max(1));
     let mut predicted = Vec::with_capacity(queries.rows());
     for start in (0..queries.rows()).step_by(group) {
         let range = start..queries.rows().min(start + group);
         let neighbours = nearest(&Normalised(train), &Normalised(queries), range, k);
-        let vote = |neighbours: &Vec<Neighbour>| vote(neighbours, labels, classes, options.temperature);
+        let vote =
+            |neighbours: &Vec<Neighbour>| vote(neighbours, labels, classes, options.temperature);
         predicted.par_extend(neighbours.par_iter().map(vote));
     }
     Ok(predicted)
 }
 
 /// The k training rows with the largest dot product with each query of `range`, best first.
-fn nearest(train: &dyn Rows, queries: &dyn Rows, range: Range<usize>, k: usize) -> Vec<Vec<Neighbour>> {
+fn nearest(
+    train: &dyn Rows,
+    queries: &dyn Rows,
+    range: Range<usize>,
+    k: usize,
+) -> Vec<Vec<Neighbour>> {
     let dim = train.dim();
     let train_step = matrix::block_rows(32 << 20, dim, 4, TRAIN_BLOCK);
     let query_step = matrix::block_rows(8 << 20, dim, 4, QUERY_BLOCK);
-    let mut found: Vec<Nearest> =
-        range.clone().map(|_| Nearest { candidates: Vec::with_capacity(2 * k), floor: f32::NEG_INFINITY }).collect();
+    let mut found: Vec<Nearest> = range
+        .clone()
+        .map(|_| Nearest { candidates: Vec::with_capacity(2 * k), floor: f32::NEG_INFINITY })
+        .collect();
     let mut train_block = vec![0.0; train_step.min(train.rows()) * dim];
     for start in (0..train.rows()).step_by(train_step) {
         let count = train_step.min(train.rows() - start);
         let train_block = &mut train_block[..count * dim];
-        train_block.par_chunks_mut(dim).enumerate().for_each(|(offset, row)| train.read(start + offset, row));
+        train_block
+            .par_chunks_mut(dim)
+            .enumerate()
+            .for_each(|(offset, row)| train.read(start + offset, row));
         let train_block = &*train_block;
         let buffers = || (vec![0.0; query_step * dim], vec![0.0; query_step * count]);
         let tasks = found.par_chunks_mut(query_step).enumerate();
@@ -201,13 +218,20 @@ mod tests {
     }
 
     /// The definition, in f64.
-    fn oracle(train: &Features, labels: &[u32], classes: usize, query: &[f32], options: &KnnOptions) -> Answer {
+    fn oracle(
+        train: &Features,
+        labels: &[u32],
+        classes: usize,
+        query: &[f32],
+        options: &KnnOptions,
+    ) -> Answer {
         let norm = |row: &[f32]| row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let cosine = |row: &[f32]| {
             let dot: f64 = row.iter().zip(query).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
             if dot == 0.0 { 0.0 } else { dot / (norm(row) * norm(query)) }
         };
-        let mut order: Vec<(f64, usize)> = (0..train.rows()).map(|row| (cosine(train.row(row)), row)).collect();
+        let mut order: Vec<(f64, usize)> =
+            (0..train.rows()).map(|row| (cosine(train.row(row)), row)).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let mut votes = vec![0.0; classes];
         for &(similarity, row) in order.iter().take(options.k) {
@@ -248,8 +272,8 @@ mod tests {
             prop_assert_eq!(found.len(), queries.rows());
             for (row, &class) in found.iter().enumerate() {
                 let expected = oracle(&train, &labels, classes, queries.row(row), &options);
-                // Sums of equal weights in another order differ in the last bits: there alone may the
-                // winner differ, which k = 1 never allows.
+                // Sums of equal weights in another order differ in the last bits: there alone may
+                // the winner differ, which k = 1 never allows.
                 let close = k > 1 && expected.margin < 1.0 + 1e-13;
                 prop_assert!(class == expected.class || close, "row {}", row);
             }
@@ -265,9 +289,10 @@ mod tests {
             let found = classify(&train, &labels, 3, &queries, &options).unwrap();
             for (row, &class) in found.iter().enumerate() {
                 let expected = oracle(&train, &labels, 3, queries.row(row), &options);
-                // A row normalised in f64 and rounded to f32, then multiplied in f32, gives a cosine off
-                // by at most (dim + 3)·2⁻²⁴: two neighbours may change places within twice that, and two
-                // sums of weights within twice that over T (times 2 for exp x ≈ 1 + x).
+                // A row normalised in f64 and rounded to f32, then multiplied in f32, gives a
+                // cosine off by at most (dim + 3)·2⁻²⁴: two neighbours may change places within
+                // twice that, and two sums of weights within twice that over T (times 2 for exp x ≈
+                // 1 + x).
                 let error = (dim as f64 + 3.0) * 2_f64.powi(-24);
                 let close = expected.gap < 2.0 * error || expected.margin < 1.0 + 4.0 * error / options.temperature;
                 prop_assert!(class == expected.class || close, "row {}", row);
@@ -284,7 +309,9 @@ mod tests {
         for (some, all) in some.iter().zip(&all) {
             assert_eq!(all.len(), 5000);
             assert!(all.is_sorted_by(|a, b| a.order(b) == Ordering::Less));
-            let same = |(a, b): (&Neighbour, &Neighbour)| a.index == b.index && a.similarity == b.similarity;
+            let same = |(a, b): (&Neighbour, &Neighbour)| {
+                a.index == b.index && a.similarity == b.similarity
+            };
             assert!(some.len() == 37 && some.iter().zip(all).all(same));
         }
         let (mut x, mut y) = (vec![0.0; 33], vec![0.0; 33]);
@@ -305,7 +332,8 @@ mod tests {
         for neighbours in nearest(&Normalised(&train), &Normalised(&queries), 0..3, 3000) {
             let mut similarity = [None; 103];
             for neighbour in neighbours {
-                let first = similarity[neighbour.index as usize % 103].get_or_insert(neighbour.similarity);
+                let first =
+                    similarity[neighbour.index as usize % 103].get_or_insert(neighbour.similarity);
                 assert_eq!(*first, neighbour.similarity);
             }
         }
@@ -343,7 +371,10 @@ mod tests {
         let run = |options: KnnOptions| classify(&rows, &[0, 1], 2, &rows, &options);
         assert_eq!(run(KnnOptions { k: 0, ..options }), Err(Error::Neighbours));
         for temperature in [0.0, -1.0, f64::INFINITY] {
-            assert_eq!(run(KnnOptions { temperature, ..options }), Err(Error::Temperature(temperature)));
+            assert_eq!(
+                run(KnnOptions { temperature, ..options }),
+                Err(Error::Temperature(temperature))
+            );
         }
         assert!(run(KnnOptions { temperature: f64::NAN, ..options }).is_err());
         let narrow = classify(&rows, &[0, 1], 2, &random(1, 2, 0), &options);

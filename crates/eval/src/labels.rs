@@ -4,7 +4,12 @@ use crate::Error;
 pub const MAX_CLASSES: usize = 1 << 20;
 
 /// Refuses labels that are not one a row or not below `classes`.
-pub(crate) fn check(set: &'static str, labels: &[u32], rows: usize, classes: usize) -> Result<(), Error> {
+pub(crate) fn check(
+    set: &'static str,
+    labels: &[u32],
+    rows: usize,
+    classes: usize,
+) -> Result<(), Error> {
     if classes == 0 || classes > MAX_CLASSES {
         return Err(Error::Classes { classes });
     }
@@ -43,7 +48,8 @@ pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64, Error> {
         let (rows, given) = (labels.len(), predicted.len());
         return Err(Error::Count { set: "labelled", of: "predictions", rows, given });
     }
-    let right = predicted.iter().zip(labels).filter(|(predicted, label)| predicted == label).count();
+    let right =
+        predicted.iter().zip(labels).filter(|(predicted, label)| predicted == label).count();
     Ok(right as f64 / labels.len() as f64)
 }
 
@@ -58,7 +64,10 @@ mod tests {
         let few = check("train", &[0], 2, 3);
         assert_eq!(few, Err(Error::Count { set: "train", of: "labels", rows: 2, given: 1 }));
         let error = check("train", &[0, 2, 3], 3, 3).unwrap_err();
-        assert_eq!(error.to_string(), "train row 2 has label 3, but the labels of 3 classes end at 2");
+        assert_eq!(
+            error.to_string(),
+            "train row 2 has label 3, but the labels of 3 classes end at 2"
+        );
         assert_eq!(check("train", &[0, 2, 1], 3, 3), Ok(()));
         assert_eq!(present_and_absent(&[4, 1, 1], 5), (vec![1, 4], vec![0, 2, 3]));
     }

@@ -1,7 +1,7 @@
 //! L-BFGS with a fixed preconditioner, for smooth convex functions.
 //!
-//! Written here because the kept crates (argmin among them) start every direction from a multiple of
-//! the identity: on raw pixels, whose covariance has a condition number of some 10⁵, that takes
+//! Written here because the kept crates (argmin among them) start every direction from a multiple
+//! of the identity: on raw pixels, whose covariance has a condition number of some 10⁵, that takes
 //! hundreds of passes over the data where a preconditioned start takes tens.
 
 use std::collections::VecDeque;
@@ -43,7 +43,12 @@ pub(crate) fn gradient_norm(function: &impl Convex, gradient: &[f64]) -> f64 {
 
 /// Moves `x` to the minimum: until [`gradient_norm`] is at most `target` (`converged`), or
 /// `max_iterations` are spent, or no step along a descent direction helps (not `converged`).
-pub(crate) fn minimise(function: &impl Convex, x: &mut [f64], target: f64, max_iterations: usize) -> Outcome {
+pub(crate) fn minimise(
+    function: &impl Convex,
+    x: &mut [f64],
+    target: f64,
+    max_iterations: usize,
+) -> Outcome {
     let mut gradient = vec![0.0; x.len()];
     let mut value = function.evaluate(x, &mut gradient);
     let mut history = History::default();
@@ -85,8 +90,8 @@ impl History {
         }
     }
 
-    /// −H·gradient by the two-loop recursion (Nocedal and Wright, "Numerical Optimization", algorithm
-    /// 7.4), H starting from the preconditioner scaled by sᵀy / yᵀPy of the last pair.
+    /// −H·gradient by the two-loop recursion (Nocedal and Wright, "Numerical Optimization",
+    /// algorithm 7.4), H starting from the preconditioner scaled by sᵀy / yᵀPy of the last pair.
     fn direction(&self, function: &impl Convex, gradient: &[f64]) -> Vec<f64> {
         let mut direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
         let mut shares = Vec::with_capacity(HISTORY);
@@ -116,7 +121,13 @@ struct Point {
 
 /// A point along `direction` that satisfies the strong Wolfe conditions, or none within
 /// [`LINE_EVALUATIONS`]: the bracket doubles until the slope turns, then halves.
-fn line_search(function: &impl Convex, x: &[f64], direction: &[f64], value: f64, gradient: &[f64]) -> Option<Point> {
+fn line_search(
+    function: &impl Convex,
+    x: &[f64],
+    direction: &[f64],
+    value: f64,
+    gradient: &[f64],
+) -> Option<Point> {
     let slope = dot(direction, gradient);
     let (mut low, mut high, mut step) = (0.0, f64::INFINITY, 1.0);
     for _ in 0..LINE_EVALUATIONS {
@@ -215,7 +226,13 @@ mod tests {
     fn stopping_early_is_told() {
         let function = Quadratic { curvature: vec![1.0, 100.0], preconditioned: false };
         let mut x = vec![5.0, 5.0];
-        assert_eq!(minimise(&function, &mut x, 0.0, 1), Outcome { iterations: 1, converged: false });
-        assert_eq!(minimise(&function, &mut [0.0, 1.0], 0.0, 5), Outcome { iterations: 0, converged: true });
+        assert_eq!(
+            minimise(&function, &mut x, 0.0, 1),
+            Outcome { iterations: 1, converged: false }
+        );
+        assert_eq!(
+            minimise(&function, &mut [0.0, 1.0], 0.0, 5),
+            Outcome { iterations: 0, converged: true }
+        );
     }
 }

@@ -8,8 +8,8 @@
 //! - [`geometry`]: alignment, uniformity and effective rank, which need no labels;
 //! - [`pca`]: two coordinates a row, for a map.
 //!
-//! Labels are `u32` below a number of classes. Results are deterministic: they depend neither on the
-//! number of threads nor on their scheduling.
+//! Labels are `u32` below a number of classes. Results are deterministic: they depend neither on
+//! the number of threads nor on their scheduling.
 
 pub mod centre;
 mod embed;

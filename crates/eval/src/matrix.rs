@@ -11,8 +11,9 @@ use rayon::prelude::*;
 
 use crate::{Error, Rows};
 
-/// The most values a row of which eigenvalues are taken ([`geometry::rank_me`](crate::geometry::rank_me),
-/// [`pca`](crate::pca)): their dim × dim second moments then fill 134 MB.
+/// The most values a row of which eigenvalues are taken
+/// ([`geometry::rank_me`](crate::geometry::rank_me), [`pca`](crate::pca)): their dim × dim second
+/// moments then fill 134 MB.
 pub const MAX_DIM: usize = 4096;
 
 /// How many rows of `dim` values of `size` bytes fill `bytes`, within `1..=most`.
@@ -49,7 +50,12 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
 }
 
 /// `out` (m × n) = `a` (m × k) · `b` (n × k)ᵀ, all row-major.
-pub(crate) fn product_transposed<T: faer::traits::ComplexField>(out: &mut [T], a: &[T], b: &[T], k: usize) {
+pub(crate) fn product_transposed<T: faer::traits::ComplexField>(
+    out: &mut [T],
+    a: &[T],
+    b: &[T],
+    k: usize,
+) {
     let (m, n) = (a.len() / k, b.len() / k);
     let (a, b) = (MatRef::from_row_major_slice(a, m, k), MatRef::from_row_major_slice(b, n, k));
     let out = MatMut::from_row_major_slice_mut(out, m, n);
@@ -64,7 +70,8 @@ pub(crate) fn transposed_product(out: &mut [f32], a: &[f32], b: &[f32], k: usize
     matmul(out, Accum::Replace, a.transpose(), b, 1.0, Par::Seq);
 }
 
-/// Σ x xᵀ over the rows x in f64, dim × dim and column-major; only the lower triangle is meaningful.
+/// Σ x xᵀ over the rows x in f64, dim × dim and column-major; only the lower triangle is
+/// meaningful.
 ///
 /// # Errors
 /// [`Error::TooWide`] above [`MAX_DIM`].
@@ -81,7 +88,11 @@ pub(crate) fn second_moments(rows: &dyn Rows) -> Result<Vec<f64>, Error> {
 ///
 /// # Errors
 /// [`Error::TooWide`] above [`MAX_DIM`].
-pub(crate) fn moments(count: usize, dim: usize, read: &(dyn Fn(usize, &mut [f64]) + Sync)) -> Result<Vec<f64>, Error> {
+pub(crate) fn moments(
+    count: usize,
+    dim: usize,
+    read: &(dyn Fn(usize, &mut [f64]) + Sync),
+) -> Result<Vec<f64>, Error> {
     const PANEL: usize = 128;
     if dim > MAX_DIM {
         return Err(Error::TooWide { dim });
@@ -108,16 +119,22 @@ pub(crate) fn moments(count: usize, dim: usize, read: &(dyn Fn(usize, &mut [f64]
 /// The eigenvalues of what [`second_moments`] returned, largest first.
 pub(crate) fn eigenvalues(moments: &[f64], dim: usize) -> Result<Vec<f64>, Error> {
     let moments = MatRef::from_column_major_slice(moments, dim, dim);
-    let mut values = moments.self_adjoint_eigenvalues(Side::Lower).map_err(|_| Error::Eigen { dim })?;
+    let mut values =
+        moments.self_adjoint_eigenvalues(Side::Lower).map_err(|_| Error::Eigen { dim })?;
     values.reverse();
     Ok(values)
 }
 
-/// The `count` largest eigenvalues of what [`second_moments`] returned, largest first, each with its
-/// unit eigenvector.
-pub(crate) fn leading_eigenpairs(moments: &[f64], dim: usize, count: usize) -> Result<Vec<(f64, Vec<f64>)>, Error> {
+/// The `count` largest eigenvalues of what [`second_moments`] returned, largest first, each with
+/// its unit eigenvector.
+pub(crate) fn leading_eigenpairs(
+    moments: &[f64],
+    dim: usize,
+    count: usize,
+) -> Result<Vec<(f64, Vec<f64>)>, Error> {
     let moments = MatRef::from_column_major_slice(moments, dim, dim);
-    let decomposition = moments.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Eigen { dim })?;
+    let decomposition =
+        moments.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Eigen { dim })?;
     let (values, vectors) = (decomposition.S().column_vector(), decomposition.U());
     let pair = |column: usize| (values[column], vectors.col(column).iter().copied().collect());
     Ok((dim.saturating_sub(count)..dim).rev().map(pair).collect())
@@ -167,7 +184,10 @@ mod tests {
             for (i, j) in (0..dim).flat_map(|i| (0..=i).map(move |j| (i, j))) {
                 let value = |row: usize, column: usize| f64::from(features.row(row)[column]);
                 let expected: f64 = (0..rows).map(|row| value(row, i) * value(row, j)).sum();
-                assert!((moments[j * dim + i] - expected).abs() < 1e-11, "{rows} × {dim} at {i}, {j}");
+                assert!(
+                    (moments[j * dim + i] - expected).abs() < 1e-11,
+                    "{rows} × {dim} at {i}, {j}"
+                );
             }
         }
     }
@@ -179,8 +199,12 @@ mod tests {
         let entry = |i: usize, j: usize| moments[i.min(j) * 20 + i.max(j)];
         let values = eigenvalues(&moments, 20).unwrap();
         assert!(values.is_sorted_by(|a, b| a >= b));
-        assert!((values.iter().sum::<f64>() - (0..20).map(|i| entry(i, i)).sum::<f64>()).abs() < 1e-10);
-        for (index, (value, vector)) in leading_eigenpairs(&moments, 20, 2).unwrap().into_iter().enumerate() {
+        assert!(
+            (values.iter().sum::<f64>() - (0..20).map(|i| entry(i, i)).sum::<f64>()).abs() < 1e-10
+        );
+        for (index, (value, vector)) in
+            leading_eigenpairs(&moments, 20, 2).unwrap().into_iter().enumerate()
+        {
             assert!((value - values[index]).abs() < 1e-10);
             for i in 0..20 {
                 let product: f64 = (0..20).map(|j| entry(i, j) * vector[j]).sum();

@@ -11,8 +11,8 @@ use crate::{Error, Rows, matrix};
 pub struct Pca {
     /// Both coordinates of each row, about the mean of all rows.
     pub coordinates: Vec<[f64; 2]>,
-    /// The share of the total variance along each component, as fractions of 1; zeros where all rows
-    /// coincide.
+    /// The share of the total variance along each component, as fractions of 1; zeros where all
+    /// rows coincide.
     pub explained: [f64; 2],
 }
 
@@ -20,8 +20,8 @@ pub struct Pca {
 ///
 /// A component's sign, which the definition leaves open, makes positive the coordinate of the row
 /// furthest from the mean along it (the first such row, where several are equally far up to
-/// rounding). Where there is no second component (one column, or all rows on a line) its coordinates
-/// are 0. Sums and eigenvectors are f64, the centred rows f32.
+/// rounding). Where there is no second component (one column, or all rows on a line) its
+/// coordinates are 0. Sums and eigenvectors are f64, the centred rows f32.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row.
@@ -46,7 +46,9 @@ pub fn project(rows: &dyn Rows) -> Result<Pca, Error> {
     let total: f64 = (0..dim).map(|column| moments[column * dim + column]).sum();
     let mut coordinates = vec![[0.0; 2]; rows.rows()];
     let mut explained = [0.0; 2];
-    for (component, (variance, direction)) in matrix::leading_eigenpairs(&moments, dim, 2)?.into_iter().enumerate() {
+    for (component, (variance, direction)) in
+        matrix::leading_eigenpairs(&moments, dim, 2)?.into_iter().enumerate()
+    {
         // Below this an eigenvalue is rounding, and its eigenvector any direction at all.
         if variance <= total * 1e-12 {
             break;
@@ -56,7 +58,8 @@ pub fn project(rows: &dyn Rows) -> Result<Pca, Error> {
             centred.read(index, row);
             row.iter().zip(&direction).map(|(&value, direction)| f64::from(value) * direction).sum()
         };
-        let along: Vec<f64> = (0..rows.rows()).into_par_iter().map_init(|| vec![0.0; dim], along).collect();
+        let along: Vec<f64> =
+            (0..rows.rows()).into_par_iter().map_init(|| vec![0.0; dim], along).collect();
         let sign = sign(&along);
         coordinates.iter_mut().zip(along).for_each(|(to, along)| to[component] = sign * along);
     }
@@ -115,7 +118,8 @@ mod tests {
             for component in 0..2 {
                 let reach = |sign: f64| pca.coordinates.iter().map(|c| sign * c[component]).fold(0.0, f64::max);
                 // Within rounding (see `sign`) the first of the two would decide.
-                prop_assert!(reach(1.0) >= reach(-1.0) * (1.0 - 1e-6), "{} {}", reach(1.0), reach(-1.0));
+                prop_assert!(reach(1.0) >= reach(-1.0) * (1.0 - 1e-6), "{} \
+                    {}", reach(1.0), reach(-1.0));
             }
         }
     }
@@ -128,7 +132,10 @@ mod tests {
         assert_eq!(single, Pca { coordinates: vec![[0.0; 2]], explained: [0.0; 2] });
         // Symmetric about its mean: the first of the two furthest rows is the positive one.
         let line = project(&Features::new(3, 1, vec![-4.0, 0.0, 4.0]).unwrap()).unwrap();
-        assert_eq!(line, Pca { coordinates: vec![[4.0, 0.0], [0.0, 0.0], [-4.0, 0.0]], explained: [1.0, 0.0] });
+        assert_eq!(
+            line,
+            Pca { coordinates: vec![[4.0, 0.0], [0.0, 0.0], [-4.0, 0.0]], explained: [1.0, 0.0] }
+        );
     }
 
     #[test]
@@ -139,7 +146,10 @@ mod tests {
 
     #[test]
     fn misuse_is_refused() {
-        assert_eq!(project(&random(0, 2, 0)), Err(Error::TooFewRows { set: "feature", found: 0, needed: 1 }));
+        assert_eq!(
+            project(&random(0, 2, 0)),
+            Err(Error::TooFewRows { set: "feature", found: 0, needed: 1 })
+        );
         assert_eq!(project(&random(1, 4097, 0)), Err(Error::TooWide { dim: 4097 }));
     }
 }

@@ -28,8 +28,8 @@ pub struct PathPoint {
     pub lambda: f64,
     /// L-BFGS iterations from the previous, stronger fit.
     pub iterations: usize,
-    /// Whether the gradient fell to a ten-thousandth of its size at zero weights; otherwise the fit was
-    /// stopped before (at 500 iterations, or where f32 products left no descent to follow).
+    /// Whether the gradient fell to a ten-thousandth of its size at zero weights; otherwise the fit
+    /// was stopped before (at 500 iterations, or where f32 products left no descent to follow).
     pub converged: bool,
     /// Accuracy on the validation rows, as a fraction of 1.
     pub validation_accuracy: f64,
@@ -66,11 +66,11 @@ pub struct Probe {
 /// the fit does not change when a feature is shifted or scaled. A feature that is constant over the
 /// training rows, up to f32 rounding of its mean, is left out.
 ///
-/// Each strength starts from the solution of the stronger one and is minimised by L-BFGS on all rows.
-/// The preconditioner is the upper bound ½ ZᵀZ/n + λI of the Hessian (Böhning, "Multinomial logistic
-/// regression algorithm", Ann. Inst. Statist. Math. 1992) up to 4,096 features and eight a row, none beyond; it
-/// changes the way to the minimum, not the minimum. The result does not depend on the number of
-/// threads.
+/// Each strength starts from the solution of the stronger one and is minimised by L-BFGS on all
+/// rows. The preconditioner is the upper bound ½ ZᵀZ/n + λI of the Hessian (Böhning, "Multinomial
+/// logistic regression algorithm", Ann. Inst. Statist. Math. 1992) up to 4,096 features and eight a
+/// row, none beyond; it changes the way to the minimum, not the minimum. The result does not depend
+/// on the number of threads.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without training or validation rows, [`Error::Dim`] where the matrices
@@ -93,7 +93,9 @@ pub fn fit(
     validation_labels: &[u32],
     classes: usize,
 ) -> Result<Probe, Error> {
-    for (set, rows, labels) in [("train", train, train_labels), ("validation", validation, validation_labels)] {
+    for (set, rows, labels) in
+        [("train", train, train_labels), ("validation", validation, validation_labels)]
+    {
         if rows.rows() == 0 {
             return Err(Error::TooFewRows { set, found: 0, needed: 1 });
         }
@@ -105,15 +107,23 @@ pub fn fit(
 
     let (mean, scale) = standardisation(train);
     let (present, absent) = labels::present_and_absent(train_labels, classes);
-    let targets: Vec<u32> =
-        train_labels.iter().map(|label| present.partition_point(|class| class < label) as u32).collect();
+    let targets: Vec<u32> = train_labels
+        .iter()
+        .map(|label| present.partition_point(|class| class < label) as u32)
+        .collect();
     let features = Standardised::new(train, &mean, &scale);
-    // With far fewer rows than features a step without it is so cheap that factoring it would take longer.
+    // With far fewer rows than features a step without it is so cheap that factoring it would take
+    // longer.
     let worth = train.dim() <= matrix::MAX_DIM && train.dim() <= 8 * train.rows();
     let moments = worth.then(|| matrix::second_moments(&features)).transpose()?;
 
-    let mut objective =
-        Objective { rows: &features, targets: &targets, classes: present.len(), lambda: 0.0, curvature: None };
+    let mut objective = Objective {
+        rows: &features,
+        targets: &targets,
+        classes: present.len(),
+        lambda: 0.0,
+        curvature: None,
+    };
     let split = present.len() * train.dim();
     let mut parameters = vec![0.0; split + present.len()];
     let mut first_gradient = parameters.clone();
@@ -122,12 +132,14 @@ pub fn fit(
     let mut path = Vec::with_capacity(LAMBDAS.len());
     for lambda in LAMBDAS {
         objective.lambda = lambda;
-        objective.curvature = moments.as_deref().and_then(|moments| curvature_bound(moments, train, lambda));
+        objective.curvature =
+            moments.as_deref().and_then(|moments| curvature_bound(moments, train, lambda));
         let target = TOLERANCE * lbfgs::gradient_norm(&objective, &first_gradient);
         let outcome = lbfgs::minimise(&objective, &mut parameters, target, MAX_ITERATIONS);
 
         let (weights, bias) = parameters.split_at(split);
-        let predicted = predict(&Standardised::new(validation, &mean, &scale), weights, bias, &present);
+        let predicted =
+            predict(&Standardised::new(validation, &mean, &scale), weights, bias, &present);
         let point = PathPoint {
             lambda,
             iterations: outcome.iterations,
@@ -135,7 +147,10 @@ pub fn fit(
             validation_accuracy: accuracy(&predicted, validation_labels)?,
         };
         path.push(point);
-        if best.as_ref().is_none_or(|(best, _)| point.validation_accuracy > best.validation_accuracy) {
+        if best
+            .as_ref()
+            .is_none_or(|(best, _)| point.validation_accuracy > best.validation_accuracy)
+        {
             best = Some((point, parameters.clone()));
         }
     }
@@ -151,7 +166,11 @@ impl Probe {
     /// [`Error::Dim`] where the rows are not as wide as those fitted.
     pub fn predict(&self, rows: &dyn Rows) -> Result<Vec<u32>, Error> {
         if rows.dim() != self.mean.len() {
-            return Err(Error::Dim { set: "queries", found: rows.dim(), expected: self.mean.len() });
+            return Err(Error::Dim {
+                set: "queries",
+                found: rows.dim(),
+                expected: self.mean.len(),
+            });
         }
         let rows = Standardised::new(rows, &self.mean, &self.scale);
         Ok(predict(&rows, &self.weights, &self.bias, &self.classes))
@@ -165,7 +184,8 @@ fn standardisation(rows: &dyn Rows) -> (Vec<f32>, Vec<f32>) {
         let deviation = variance.sqrt();
         // Twice the inverse must exist as well, see `Standardised`.
         let inverse = deviation.recip() as f32;
-        let constant = deviation <= f64::from(f32::EPSILON) * mean.abs() || !(2.0 * inverse).is_finite();
+        let constant =
+            deviation <= f64::from(f32::EPSILON) * mean.abs() || !(2.0 * inverse).is_finite();
         if constant { 0.0 } else { inverse }
     };
     let scales = means.iter().zip(column_variances(rows, &means)).map(scale).collect();
@@ -194,7 +214,8 @@ fn predict(rows: &dyn Rows, weights: &[f64], bias: &[f64], classes: &[u32]) -> V
         matrix::product_transposed(&mut scores, &z, &weights, dim);
         for (predicted, scores) in predicted.iter_mut().zip(scores.chunks_exact(bias.len())) {
             let score = |class: usize| f64::from(scores[class]) + bias[class];
-            let best = (1..bias.len()).fold(0, |best, class| if score(class) > score(best) { class } else { best });
+            let best = (1..bias.len())
+                .fold(0, |best, class| if score(class) > score(best) { class } else { best });
             *predicted = classes[best];
         }
     });
@@ -239,14 +260,23 @@ impl Convex for Objective<'_> {
     fn precondition(&self, vector: &mut [f64]) {
         let Some(curvature) = &self.curvature else { return };
         let (weights, bias) = vector.split_at_mut(self.classes * self.rows.dim());
-        curvature.solve_in_place(MatMut::from_column_major_slice_mut(weights, self.rows.dim(), self.classes));
+        curvature.solve_in_place(MatMut::from_column_major_slice_mut(
+            weights,
+            self.rows.dim(),
+            self.classes,
+        ));
         bias.iter_mut().for_each(|bias| *bias *= 2.0);
     }
 }
 
 impl Objective<'_> {
     /// The sums over the rows of `chunk` of the cross-entropy and of its gradient.
-    fn evaluate_chunk(&self, chunk: Range<usize>, weights: &[f32], bias: &[f64]) -> (f64, Vec<f64>) {
+    fn evaluate_chunk(
+        &self,
+        chunk: Range<usize>,
+        weights: &[f32],
+        bias: &[f64],
+    ) -> (f64, Vec<f64>) {
         let (dim, classes) = (self.rows.dim(), self.classes);
         let step = matrix::block_rows(BLOCK_BYTES, dim, 4, 1024);
         let (mut z, mut scores) = (vec![0.0; step * dim], vec![0.0; step * classes]);
@@ -264,20 +294,25 @@ impl Objective<'_> {
                     *residual = f64::from(score) + bias;
                 }
                 loss += cross_entropy(&mut residual, target as usize);
-                for ((score, residual), sum) in scores.iter_mut().zip(&residual).zip(&mut *bias_gradient) {
+                for ((score, residual), sum) in
+                    scores.iter_mut().zip(&residual).zip(&mut *bias_gradient)
+                {
                     *score = *residual as f32;
                     *sum += residual;
                 }
             }
             matrix::transposed_product(&mut block_gradient, scores, z, count);
-            weight_gradient.iter_mut().zip(&block_gradient).for_each(|(sum, &part)| *sum += f64::from(part));
+            weight_gradient
+                .iter_mut()
+                .zip(&block_gradient)
+                .for_each(|(sum, &part)| *sum += f64::from(part));
         }
         (loss, gradient)
     }
 }
 
-/// Returns −log softmax(scores)\[target\] and turns the scores into its gradient. The target's own term
-/// is kept apart, so that neither loses its digits as the probability of the target nears 1.
+/// Returns −log softmax(scores)\[target\] and turns the scores into its gradient. The target's own
+/// term is kept apart, so that neither loses its digits as the probability of the target nears 1.
 fn cross_entropy(scores: &mut [f64], target: usize) -> f64 {
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let lead = largest - scores[target];
@@ -303,19 +338,37 @@ mod tests {
     use crate::Features;
     use crate::testing::{in_pool, labels, random};
 
-    fn objective<'a>(rows: &'a Features, targets: &'a [u32], classes: usize, lambda: f64) -> Objective<'a> {
+    fn objective<'a>(
+        rows: &'a Features,
+        targets: &'a [u32],
+        classes: usize,
+        lambda: f64,
+    ) -> Objective<'a> {
         let moments = matrix::second_moments(rows).unwrap();
-        Objective { rows, targets, classes, lambda, curvature: curvature_bound(&moments, rows, lambda) }
+        Objective {
+            rows,
+            targets,
+            classes,
+            lambda,
+            curvature: curvature_bound(&moments, rows, lambda),
+        }
     }
 
     /// The objective by its definition, in f64.
-    fn oracle(rows: &Features, targets: &[u32], classes: usize, lambda: f64, parameters: &[f64]) -> f64 {
+    fn oracle(
+        rows: &Features,
+        targets: &[u32],
+        classes: usize,
+        lambda: f64,
+        parameters: &[f64],
+    ) -> f64 {
         let (weights, bias) = parameters.split_at(classes * rows.dim());
         let mut sum = 0.0;
         for (row, &target) in targets.iter().enumerate() {
             let score = |class: usize| {
                 let weights = &weights[class * rows.dim()..][..rows.dim()];
-                bias[class] + weights.iter().zip(rows.row(row)).map(|(w, &x)| w * f64::from(x)).sum::<f64>()
+                bias[class]
+                    + weights.iter().zip(rows.row(row)).map(|(w, &x)| w * f64::from(x)).sum::<f64>()
             };
             let total: f64 = (0..classes).map(|class| score(class).exp()).sum();
             sum += total.ln() - score(target as usize);
@@ -323,14 +376,22 @@ mod tests {
         sum / rows.rows() as f64 + 0.5 * lambda * weights.iter().map(|w| w * w).sum::<f64>()
     }
 
-    fn oracle_gradient(rows: &Features, targets: &[u32], classes: usize, lambda: f64, at: &[f64]) -> Vec<f64> {
+    fn oracle_gradient(
+        rows: &Features,
+        targets: &[u32],
+        classes: usize,
+        lambda: f64,
+        at: &[f64],
+    ) -> Vec<f64> {
         const STEP: f64 = 1e-5;
         let value = |index: usize, step: f64| {
             let mut moved = at.to_vec();
             moved[index] += step;
             oracle(rows, targets, classes, lambda, &moved)
         };
-        (0..at.len()).map(|index| (value(index, STEP) - value(index, -STEP)) / (2.0 * STEP)).collect()
+        (0..at.len())
+            .map(|index| (value(index, STEP) - value(index, -STEP)) / (2.0 * STEP))
+            .collect()
     }
 
     fn parameters(count: usize, seed: u64) -> Vec<f64> {
@@ -348,8 +409,8 @@ mod tests {
             let at = parameters(classes * (dim + 1), !seed);
             let mut gradient = vec![0.0; at.len()];
             let value = objective(&features, &targets, classes, 0.3).evaluate(&at, &mut gradient);
-            // f32 scores of magnitude below 12 are off by at most 12 · 14 · 2⁻²⁴ = 1e-5, as are their
-            // softmax and what is linear in it; the differences add some 1e-10.
+            // f32 scores of magnitude below 12 are off by at most 12 · 14 · 2⁻²⁴ = 1e-5, as are
+            // their softmax and what is linear in it; the differences add some 1e-10.
             prop_assert!((value - oracle(&features, &targets, classes, 0.3, &at)).abs() < 1e-5);
             for (found, expected) in gradient.iter().zip(oracle_gradient(&features, &targets, classes, 0.3, &at)) {
                 prop_assert!((found - expected).abs() < 1e-5, "{} {}", found, expected);
@@ -379,7 +440,9 @@ mod tests {
         let loss = cross_entropy(&mut gradient, 0);
         // −log(1 / (1 + e⁻⁵⁰)) = e⁻⁵⁰ up to a relative e⁻⁵⁰, where 1 − p would be 0 in f64.
         let expected = (-50_f64).exp();
-        assert!((loss / expected - 1.0).abs() < 1e-14 && (gradient[0] / -expected - 1.0).abs() < 1e-14);
+        assert!(
+            (loss / expected - 1.0).abs() < 1e-14 && (gradient[0] / -expected - 1.0).abs() < 1e-14
+        );
     }
 
     #[test]
@@ -426,7 +489,8 @@ mod tests {
 
     #[test]
     fn separable_classes_are_separated_with_finite_weights() {
-        let train = Features::new(6, 2, vec![0., 0., 0., 1., 5., 0., 5., 1., 0., 9., 1., 9.]).unwrap();
+        let train =
+            Features::new(6, 2, vec![0., 0., 0., 1., 5., 0., 5., 1., 0., 9., 1., 9.]).unwrap();
         let truth = [0, 0, 1, 1, 2, 2];
         let probe = fit(&train, &truth, &train, &truth, 3).unwrap();
         assert!(probe.path.iter().all(|point| point.converged), "{:?}", probe.path);
@@ -481,12 +545,18 @@ mod tests {
     fn shifting_and_scaling_features_changes_nothing() {
         let (rows, truth) = (random(50, 3, 3), labels(50, 2, 4));
         let fit_scaled = |factors: [f32; 3]| {
-            let values = rows.values().iter().enumerate().map(|(at, &value)| value * factors[at % 3]).collect();
+            let values = rows
+                .values()
+                .iter()
+                .enumerate()
+                .map(|(at, &value)| value * factors[at % 3])
+                .collect();
             let rows = Features::new(50, 3, values).unwrap();
             fit(&rows, &truth, &rows, &truth, 2).unwrap()
         };
         // Powers of two scale without rounding, so that the fits agree to the bit.
-        let (plain, scaled) = (fit_scaled([1.0; 3]), fit_scaled([2_f32.powi(100), 2_f32.powi(-100), -4.0]));
+        let (plain, scaled) =
+            (fit_scaled([1.0; 3]), fit_scaled([2_f32.powi(100), 2_f32.powi(-100), -4.0]));
         assert_eq!(plain.path, scaled.path);
         assert_eq!(plain.weights[..2], scaled.weights[..2]);
         assert_eq!(plain.weights[2], -scaled.weights[2]);
@@ -501,15 +571,21 @@ mod tests {
         assert_eq!(once.chosen.lambda, twice.chosen.lambda);
         assert_eq!(once.predict(&rows).unwrap(), twice.predict(&rows).unwrap());
         // Both lie within the tolerance of one minimum.
-        let largest = once.weights.iter().fold(0.0_f64, |largest, weight| largest.max(weight.abs()));
-        assert!(once.weights.iter().zip(&twice.weights).all(|(a, b)| (a - b).abs() < 1e-2 * largest));
+        let largest =
+            once.weights.iter().fold(0.0_f64, |largest, weight| largest.max(weight.abs()));
+        assert!(
+            once.weights.iter().zip(&twice.weights).all(|(a, b)| (a - b).abs() < 1e-2 * largest)
+        );
     }
 
     #[test]
     fn contradicting_rows_end_at_even_odds() {
         let rows = Features::new(4, 1, vec![1.0, 1.0, -1.0, -1.0]).unwrap();
         let probe = fit(&rows, &[0, 1, 0, 1], &rows, &[0, 1, 0, 1], 2).unwrap();
-        assert!(probe.chosen.converged && probe.weights.iter().chain(&probe.bias).all(|&weight| weight == 0.0));
+        assert!(
+            probe.chosen.converged
+                && probe.weights.iter().chain(&probe.bias).all(|&weight| weight == 0.0)
+        );
         assert_eq!(probe.predict(&rows).unwrap(), [0; 4]);
     }
 
@@ -527,7 +603,9 @@ mod tests {
         for largest in [f32::MAX, 1e38] {
             let train = Features::new(4, 1, vec![-largest, -largest, largest, largest]).unwrap();
             let probe = fit(&train, &[0, 0, 1, 1], &train, &[0, 0, 1, 1], 2).unwrap();
-            assert!(probe.chosen.converged && probe.weights.iter().all(|weight| weight.is_finite()));
+            assert!(
+                probe.chosen.converged && probe.weights.iter().all(|weight| weight.is_finite())
+            );
             assert_eq!(probe.predict(&train).unwrap(), [0, 0, 1, 1]);
         }
     }

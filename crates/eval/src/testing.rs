@@ -22,7 +22,10 @@ pub(crate) fn random(rows: usize, dim: usize, seed: u64) -> Features {
 /// Labels uniform in `0..classes`.
 pub(crate) fn labels(rows: usize, classes: usize, seed: u64) -> Vec<u32> {
     let mut next = uniform(seed ^ 0x5eed);
-    (0..rows).map(|_| ((next() + 1.0) * 0.5 * classes as f32) as u32).map(|c| c.min(classes as u32 - 1)).collect()
+    (0..rows)
+        .map(|_| ((next() + 1.0) * 0.5 * classes as f32) as u32)
+        .map(|c| c.min(classes as u32 - 1))
+        .collect()
 }
 
 /// What `run` returns on a pool of `threads` threads.

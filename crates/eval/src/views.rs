@@ -23,8 +23,8 @@ impl ViewSets<'_> {
         self.views + usize::from(self.original)
     }
 
-    /// The views of these images of `split`, each of the image's own size: image after image, view after view, RGB
-    /// bytes in rows. The images of a split are all of one size.
+    /// The views of these images of `split`, each of the image's own size: image after image, view
+    /// after view, RGB bytes in rows. The images of a split are all of one size.
     ///
     /// # Panics
     /// Where an index is not one of the split.
@@ -34,7 +34,8 @@ impl ViewSets<'_> {
         let own = bytes.par_chunks_exact_mut((self.each() * size).max(1)).zip(images);
         own.for_each_init(Scratch::default, |scratch, (views, &index)| {
             let image = split.image(index);
-            let source = Source::new(image.width, image.height, image.pixels).expect("a split holds whole images");
+            let source = Source::new(image.width, image.height, image.pixels)
+                .expect("a split holds whole images");
             let mut views = views.chunks_exact_mut(size);
             if self.original
                 && let Some(first) = views.next()
@@ -42,8 +43,15 @@ impl ViewSets<'_> {
                 first.copy_from_slice(image.pixels);
             }
             for (view, into) in views.enumerate() {
-                let key = ViewKey { seed: self.seed, image: index as u64, epoch: self.epoch, view: view as u32 };
-                self.policy.view(key, source, image.width, scratch, into).expect("the view has the size of the image");
+                let key = ViewKey {
+                    seed: self.seed,
+                    image: index as u64,
+                    epoch: self.epoch,
+                    view: view as u32,
+                };
+                self.policy
+                    .view(key, source, image.width, scratch, into)
+                    .expect("the view has the size of the image");
             }
         });
         bytes

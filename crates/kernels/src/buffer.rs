@@ -1,4 +1,5 @@
-//! Memory for activations and gradients that goes from step to step without going back to the system.
+//! Memory for activations and gradients that goes from step to step without going back to the
+//! system.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -15,10 +16,11 @@ struct Line([u8; LINE]);
 /// Bytes of a line.
 const LINE: usize = 64;
 
-/// A slice of f32 or bf16 that begins on a cache line and returns to a pool of the process when dropped.
+/// A slice of f32 or bf16 that begins on a cache line and returns to a pool of the process when
+/// dropped.
 ///
-/// Fresh memory costs a page fault every 4 KiB, more than a pass over it; a training step asks for the same
-/// sizes again and again.
+/// Fresh memory costs a page fault every 4 KiB, more than a pass over it; a training step asks for
+/// the same sizes again and again.
 pub struct Buffer<T = f32> {
     lines: Vec<Line>,
     len: usize,
@@ -44,10 +46,12 @@ struct Class {
 }
 
 impl Pool {
-    /// Gives memory back to the system, of the lengths that were not in use for longest, until all buffers together
-    /// take no more than half above the most that was in use at a time.
+    /// Gives memory back to the system, of the lengths that were not in use for longest, until all
+    /// buffers together take no more than half above the most that was in use at a time.
     fn shrink(&mut self) {
-        while self.idle_lines > 0 && self.used_lines + self.idle_lines > self.most_used + self.most_used / 2 {
+        while self.idle_lines > 0
+            && self.used_lines + self.idle_lines > self.most_used + self.most_used / 2
+        {
             let oldest = self.idle.iter().min_by_key(|(_, class)| class.last);
             let Some(count) = oldest.map(|(&count, _)| count) else { return };
             drop(self.take(count));
@@ -79,10 +83,15 @@ impl<T: Element> Buffer<T> {
         pool.used_lines += found.as_ref().map_or(count, Vec::len);
         pool.most_used = pool.most_used.max(pool.used_lines);
         drop(pool);
-        Self { lines: found.unwrap_or_else(|| vec![Line([0; LINE]); count]), len, values: PhantomData }
+        Self {
+            lines: found.unwrap_or_else(|| vec![Line([0; LINE]); count]),
+            len,
+            values: PhantomData,
+        }
     }
 
-    /// The first `len` of its values, or, where it is shorter, of a new one in its place: memory that is used again.
+    /// The first `len` of its values, or, where it is shorter, of a new one in its place: memory
+    /// that is used again.
     pub fn at_least(&mut self, len: usize) -> &mut [T] {
         if self.len < len {
             *self = Self::any(len);
@@ -96,7 +105,11 @@ impl<T: Element> Buffer<T> {
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         for class in pool.idle.values_mut() {
             for line in class.buffers.iter_mut().flatten() {
-                line.0.as_chunks_mut::<4>().0.iter_mut().for_each(|bytes| *bytes = value.to_ne_bytes());
+                line.0
+                    .as_chunks_mut::<4>()
+                    .0
+                    .iter_mut()
+                    .for_each(|bytes| *bytes = value.to_ne_bytes());
             }
         }
     }
@@ -129,8 +142,8 @@ impl<T: Element> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the lines are initialised, contiguous, without padding and aligned for any element; they hold at
-        // least `len` values, and any bits are a value.
+        // SAFETY: the lines are initialised, contiguous, without padding and aligned for any
+        // element; they hold at least `len` values, and any bits are a value.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 }

@@ -1,10 +1,12 @@
 //! 2-D convolution, channels last, of f32 or bf16.
 //!
-//! Where the machine multiplies matrices of bf16 itself, those are made of a few images at a time (`matrix`). Else
-//! everything is multiplied as f32 (`singles`): images are copied into a zero-padded buffer a few at a time. Kernels of
-//! 3×3 that move by one pixel then take 16 products of matrices for 36 (`winograd`); of any others, what a row of the
-//! kernel sees is one stretch of memory, and the inner loops (`tile`) run over such stretches. In all cases work is
-//! divided by the shape alone and sums are added in a fixed order, so results do not depend on the number of threads.
+//! Where the machine multiplies matrices of bf16 itself, those are made of a few images at a time
+//! (`matrix`). Else everything is multiplied as f32 (`singles`): images are copied into a
+//! zero-padded buffer a few at a time. Kernels of 3×3 that move by one pixel then take 16 products
+//! of matrices for 36 (`winograd`); of any others, what a row of the kernel sees is one stretch of
+//! memory, and the inner loops (`tile`) run over such stretches. In all cases work is divided by
+//! the shape alone and sums are added in a fixed order, so results do not depend on the number of
+//! threads.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -30,8 +32,8 @@ use crate::isa::Isa;
 use crate::norm::{self, Channels, Moments, Source};
 use singles::Padded;
 
-/// Units that a thread takes on without asking whether another one is idle, where beginning costs it some memory: what
-/// is left of them when the others are done is time that those wait.
+/// Units that a thread takes on without asking whether another one is idle, where beginning costs
+/// it some memory: what is left of them when the others are done is time that those wait.
 const AT_ONCE: usize = 8;
 
 /// A convolution of a batch of images with square kernels, without bias.
@@ -76,9 +78,9 @@ impl Conv {
         self.height * self.width * self.inputs
     }
 
-    /// Floating-point operations of each of its passes as `isa` computes it in f32 or, where `short`, in bf16: a
-    /// product and a sum each count as one. Of minimal filtering, 16 products where plain sums have 36, its transforms
-    /// do not count.
+    /// Floating-point operations of each of its passes as `isa` computes it in f32 or, where
+    /// `short`, in bf16: a product and a sum each count as one. Of minimal filtering, 16 products
+    /// where plain sums have 36, its transforms do not count.
     ///
     /// ```
     /// use selfsame_kernels::conv::Conv;
@@ -88,18 +90,31 @@ impl Conv {
     /// assert_eq!(conv.operations(Isa::available()[0], false), 2.0 * 8.0 * 8.0 * 16.0 * 32.0 * 9.0 / 2.25);
     /// ```
     pub fn operations(&self, isa: Isa, short: bool) -> f64 {
-        let plain = 2.0 * (self.batch * self.out_image() * self.inputs * self.kernel * self.kernel) as f64;
-        if self.is_minimal() && !(short && isa.multiplies_bf16()) { plain * 16.0 / 36.0 } else { plain }
+        let plain =
+            2.0 * (self.batch * self.out_image() * self.inputs * self.kernel * self.kernel) as f64;
+        if self.is_minimal() && !(short && isa.multiplies_bf16()) {
+            plain * 16.0 / 36.0
+        } else {
+            plain
+        }
     }
 
     fn check(&self, weights: &[f32]) {
-        assert!(self.kernel > 0 && self.stride > 0 && self.padding < self.kernel, "impossible {self:?}");
         assert!(
-            self.height + 2 * self.padding >= self.kernel && self.width + 2 * self.padding >= self.kernel,
+            self.kernel > 0 && self.stride > 0 && self.padding < self.kernel,
+            "impossible {self:?}"
+        );
+        assert!(
+            self.height + 2 * self.padding >= self.kernel
+                && self.width + 2 * self.padding >= self.kernel,
             "kernel larger than the padded image: {self:?}"
         );
         assert!(self.inputs > 0 && self.outputs > 0, "no channels: {self:?}");
-        assert_eq!(weights.len(), self.outputs * self.inputs * self.kernel * self.kernel, "length of the weights");
+        assert_eq!(
+            weights.len(),
+            self.outputs * self.inputs * self.kernel * self.kernel,
+            "length of the weights"
+        );
     }
 }
 
@@ -108,7 +123,8 @@ impl Conv {
 pub enum After<'a, T> {
     /// Their moments are taken, before they are rounded.
     Moments,
-    /// They are normalised, a residual is added where there is one, and ReLU comes last where it is asked for.
+    /// They are normalised, a residual is added where there is one, and ReLU comes last where it is
+    /// asked for.
     Normalise {
         /// How.
         channels: &'a Channels,
@@ -171,8 +187,9 @@ impl<'a, T: Element> Input<'a, T> {
     }
 }
 
-/// The outputs, `[batch, out_height, out_width, outputs]`, of the input `[batch, height, width, inputs]` and the
-/// weights `[outputs, inputs, kernel, kernel]`, and their moments if those are taken and there are outputs.
+/// The outputs, `[batch, out_height, out_width, outputs]`, of the input `[batch, height, width,
+/// inputs]` and the weights `[outputs, inputs, kernel, kernel]`, and their moments if those are
+/// taken and there are outputs.
 ///
 /// # Panics
 ///
@@ -187,14 +204,18 @@ pub fn forward<T: Element>(
     let prepared = Prepared::new(isa, conv, weights);
     let mut output = Buffer::any(conv.batch * conv.out_image());
     prepared.check(input, after, &output);
-    let groups = prepared.groups.split(&mut output, conv.out_image()).into_par_iter().with_max_len(AT_ONCE);
+    let groups =
+        prepared.groups.split(&mut output, conv.out_image()).into_par_iter().with_max_len(AT_ONCE);
     let moments: Vec<Option<Moments>> = groups
-        .map_init(Scratch::default, |scratch, (group, output)| prepared.group(&group, input, after, scratch, output))
+        .map_init(Scratch::default, |scratch, (group, output)| {
+            prepared.group(&group, input, after, scratch, output)
+        })
         .collect();
     (output, moments.into_iter().flatten().reduce(|all, next| all.merge(&next)))
 }
 
-/// A convolution with its weights laid out as the instruction set reads them, for whoever uses them again and again.
+/// A convolution with its weights laid out as the instruction set reads them, for whoever uses them
+/// again and again.
 pub struct Prepared<T> {
     isa: Isa,
     conv: Conv,
@@ -252,11 +273,14 @@ impl<T: Element> Prepared<T> {
         if isa.multiplies_bf16() && T::as_bf16(&[]).is_some() {
             let groups = matrix::groups(conv);
             // SAFETY: the instruction set has tiles.
-            let weights = Multiply::Tiles(Box::new(unsafe { matrix::Forward::new(conv, weights, groups.sizes()) }));
+            let weights = Multiply::Tiles(Box::new(unsafe {
+                matrix::Forward::new(conv, weights, groups.sizes())
+            }));
             return Self { isa, conv: *conv, groups, weights, values: PhantomData };
         }
         let groups = singles::groups(conv);
-        let weights = Multiply::Singles(singles::Forward::new(isa, conv, weights, groups.sizes()[1]));
+        let weights =
+            Multiply::Singles(singles::Forward::new(isa, conv, weights, groups.sizes()[1]));
         Self { isa, conv: *conv, groups, weights, values: PhantomData }
     }
 
@@ -270,7 +294,13 @@ impl<T: Element> Prepared<T> {
     /// # Panics
     ///
     /// If a slice has not the length that the shape says.
-    pub fn forward(&self, input: Input<'_, T>, after: After<'_, T>, scratch: &mut Scratch<T>, output: &mut [T]) {
+    pub fn forward(
+        &self,
+        input: Input<'_, T>,
+        after: After<'_, T>,
+        scratch: &mut Scratch<T>,
+        output: &mut [T],
+    ) {
         self.check(input, after, output);
         for (group, output) in self.groups.split(output, self.conv.out_image()) {
             self.group(&group, input, after, scratch, output);
@@ -365,7 +395,8 @@ impl Groups {
 
 /// `values` cut into stretches of these lengths.
 fn stretches<T>(mut values: &mut [T], lens: impl Iterator<Item = usize>) -> Vec<&mut [T]> {
-    lens.map(|len| values.split_off_mut(..len).expect("as many values as all of them have")).collect()
+    lens.map(|len| values.split_off_mut(..len).expect("as many values as all of them have"))
+        .collect()
 }
 
 /// What [`backward`] is to do.
@@ -388,10 +419,10 @@ pub enum OfInput<'a, T> {
     Added(&'a [T]),
 }
 
-/// The gradients of a loss with respect to the weights `[outputs, inputs, kernel, kernel]` and, where it is wanted, the
-/// input, given its gradient with respect to the outputs: `gradient` writes that of a stretch of images, and is asked
-/// for each image once. `made` is handed the input's gradient of each image once, while it is in the cache, and may
-/// change it.
+/// The gradients of a loss with respect to the weights `[outputs, inputs, kernel, kernel]` and,
+/// where it is wanted, the input, given its gradient with respect to the outputs: `gradient` writes
+/// that of a stretch of images, and is asked for each image once. `made` is handed the input's
+/// gradient of each image once, while it is in the cache, and may change it.
 ///
 /// # Panics
 ///
@@ -413,8 +444,14 @@ pub fn backward<T: Element>(
         OfInput::Wanted => (true, None),
         OfInput::Added(added) => (true, Some(added)),
     };
-    assert!(added.is_none_or(|added| added.len() == input.stored().len()), "length of the input's gradient so far");
-    assert!(of_weights.is_none_or(|added| added.len() == weights.len()), "length of the weights' gradient so far");
+    assert!(
+        added.is_none_or(|added| added.len() == input.stored().len()),
+        "length of the input's gradient so far"
+    );
+    assert!(
+        of_weights.is_none_or(|added| added.len() == weights.len()),
+        "length of the weights' gradient so far"
+    );
     let mut result = Buffer::any(if input_gradient { input.stored().len() } else { 0 });
     #[cfg(target_arch = "x86_64")]
     if let (true, Some(input)) = (isa.multiplies_bf16(), input.as_bf16()) {
@@ -431,7 +468,8 @@ pub fn backward<T: Element>(
             _ => None,
         };
         // SAFETY: the instruction set has tiles.
-        let of_weights = unsafe { matrix::backward(isa, conv, input, weights, &gradient, of_input, of_weights) };
+        let of_weights =
+            unsafe { matrix::backward(isa, conv, input, weights, &gradient, of_input, of_weights) };
         return (of_weights, input_gradient.then_some(result));
     }
     let backward = singles::Backward::new(isa, conv, weights, input, added, input_gradient);

@@ -1,7 +1,9 @@
-//! Convolution, batch normalisation, an optional residual and ReLU as one operation, forward and backward.
+//! Convolution, batch normalisation, an optional residual and ReLU as one operation, forward and
+//! backward.
 //!
-//! relu(γ (conv(x) − mean) / √(variance + ε) + β + residual). The statistics are gathered while a convolved
-//! image is in the cache. Activations and their gradients are f32 or bf16; all else is f32.
+//! relu(γ (conv(x) − mean) / √(variance + ε) + β + residual). The statistics are gathered while a
+//! convolved image is in the cache. Activations and their gradients are f32 or bf16; all else is
+//! f32.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -43,9 +45,11 @@ pub struct Forward<T> {
 /// What comes after normalisation.
 #[derive(Clone, Copy)]
 pub enum Then<'a, T> {
-    /// Nothing more: the output is made by the next convolution, which reads [`Input::Convolved`]. ReLU belongs to it.
+    /// Nothing more: the output is made by the next convolution, which reads [`Input::Convolved`].
+    /// ReLU belongs to it.
     Next,
-    /// A residual of the output's shape is added where there is one, and ReLU comes last where it is asked for.
+    /// A residual of the output's shape is added where there is one, and ReLU comes last where it
+    /// is asked for.
     Here {
         /// What is added.
         residual: Option<&'a [T]>,
@@ -68,15 +72,26 @@ pub fn forward<T: Element>(
 ) -> Forward<T> {
     let (image, channels) = (conv.out_image(), conv.outputs);
     let (convolved, moments) = conv::forward(isa, conv, input, parameters.weights, After::Moments);
-    let (mean, variance) =
-        moments.map_or_else(|| (vec![0.0; channels], vec![0.0; channels]), |moments| moments.mean_and_variance());
-    let Then::Here { residual, relu } = then else { return Forward { output: None, convolved, mean, variance } };
+    let (mean, variance) = moments.map_or_else(
+        || (vec![0.0; channels], vec![0.0; channels]),
+        |moments| moments.mean_and_variance(),
+    );
+    let Then::Here { residual, relu } = then else {
+        return Forward { output: None, convolved, mean, variance };
+    };
     let coefficients = Channels::new(&mean, &variance, parameters.gamma, parameters.beta, EPSILON);
     let mut output = Buffer::any(convolved.len());
     output.par_chunks_mut(image).with_max_len(1).enumerate().for_each(|(index, output)| {
         let at = index * image..(index + 1) * image;
         let residual = residual.map(|residual| &residual[at.clone()]);
-        norm::normalise(isa, &coefficients, Source::From(&convolved[at.clone()]), residual, relu, output);
+        norm::normalise(
+            isa,
+            &coefficients,
+            Source::From(&convolved[at.clone()]),
+            residual,
+            relu,
+            output,
+        );
     });
     Forward { output: Some(output), convolved, mean, variance }
 }
@@ -96,7 +111,14 @@ pub fn evaluate<T: Element>(
     relu: bool,
 ) -> Buffer<T> {
     let channels = &Channels::new(mean, variance, parameters.gamma, parameters.beta, EPSILON);
-    conv::forward(isa, conv, Input::Ready(input), parameters.weights, After::Normalise { channels, residual, relu }).0
+    conv::forward(
+        isa,
+        conv,
+        Input::Ready(input),
+        parameters.weights,
+        After::Normalise { channels, residual, relu },
+    )
+    .0
 }
 
 /// What [`backward`] needs of the forward pass.
@@ -112,11 +134,12 @@ pub struct Saved<'a, T> {
     pub variance: &'a [f32],
     /// [`Forward::output`], where there was a residual.
     pub output: Option<&'a [T]>,
-    /// [`Gradients::before`] of the convolution that made the gradient of this one's output; where there is an output,
-    /// that gradient has passed its ReLU then.
+    /// [`Gradients::before`] of the convolution that made the gradient of this one's output; where
+    /// there is an output, that gradient has passed its ReLU then.
     pub sums: Option<&'a Sums>,
-    /// Where the input is [`Input::Ready`], an earlier operation's output behind ReLU, and its gradient whole with what
-    /// is made here: what that one has convolved, and how it was normalised.
+    /// Where the input is [`Input::Ready`], an earlier operation's output behind ReLU, and its
+    /// gradient whole with what is made here: what that one has convolved, and how it was
+    /// normalised.
     pub origin: Option<(&'a [T], &'a Channels)>,
 }
 
@@ -132,9 +155,10 @@ pub struct Gradients<T> {
     pub beta: Vec<f32>,
     /// The residual's, where there was one with ReLU. Without ReLU it is the output's own gradient.
     pub residual: Option<Buffer<T>>,
-    /// Where the input was [`Input::Convolved`] or has an [origin](Saved::origin), and its gradient was wanted: what
-    /// the convolution before has to know of the whole batch, summed while each image's gradient was in the cache. With
-    /// an origin the input's gradient is as far as it passes ReLU.
+    /// Where the input was [`Input::Convolved`] or has an [origin](Saved::origin), and its gradient
+    /// was wanted: what the convolution before has to know of the whole batch, summed while each
+    /// image's gradient was in the cache. With an origin the input's gradient is as far as it
+    /// passes ReLU.
     pub before: Option<Sums>,
 }
 
@@ -173,24 +197,36 @@ pub fn backward<T: Element>(
     let from = passed.as_deref().unwrap_or(gradient);
     let through = |images: Range<usize>, to: &mut [T]| {
         let at = images.start * image..images.end * image;
-        norm::gradient(isa, &channels, &coefficients, &from[at.clone()], &convolved[at], cut_again, to);
+        norm::gradient(
+            isa,
+            &channels,
+            &coefficients,
+            &from[at.clone()],
+            &convolved[at],
+            cut_again,
+            to,
+        );
     };
     // An image's sums do not depend on which others are worked on with it.
     let each: Vec<OnceLock<Sums>> = (0..conv.batch).map(|_| OnceLock::new()).collect();
     let made = |images: Range<usize>, of_input: &mut [T]| {
         let (convolved, channels, output) = match (saved.input, saved.origin) {
             (Input::Convolved(values, channels), _) => (values, channels, None),
-            (Input::Ready(output), Some((convolved, channels))) => (convolved, channels, Some(output)),
+            (Input::Ready(output), Some((convolved, channels))) => {
+                (convolved, channels, Some(output))
+            }
             (Input::Ready(_), None) => return,
         };
         for (index, gradient) in images.zip(of_input.chunks_exact_mut(conv.in_image())) {
             let at = index * conv.in_image()..(index + 1) * conv.in_image();
             let cut = output.map_or(Cut::Normalised, |output| Cut::Output(&output[at.clone()]));
-            let sums = norm::gradient_sums(isa, channels, Source::InPlace, &convolved[at], cut, gradient);
+            let sums =
+                norm::gradient_sums(isa, channels, Source::InPlace, &convolved[at], cut, gradient);
             each[index].get_or_init(|| sums);
         }
     };
-    let (weights, input) = conv::backward(isa, conv, saved.input, parameters.weights, through, made, wanted);
+    let (weights, input) =
+        conv::backward(isa, conv, saved.input, parameters.weights, through, made, wanted);
     let single = |sums: Vec<f64>| sums.into_iter().map(|sum| sum as f32).collect();
     let before = each.into_iter().map(OnceLock::into_inner).collect::<Option<Vec<Sums>>>();
     Gradients {
@@ -203,7 +239,8 @@ pub fn backward<T: Element>(
     }
 }
 
-/// What has to be known of the whole batch, and where there are `output`s, the gradient that passes their ReLU.
+/// What has to be known of the whole batch, and where there are `output`s, the gradient that passes
+/// their ReLU.
 fn sums_of<T: Element>(
     isa: Isa,
     conv: &Conv,
@@ -226,7 +263,14 @@ fn sums_of<T: Element>(
             None if relu => Cut::Normalised,
             None => Cut::Nothing,
         };
-        norm::gradient_sums(isa, channels, Source::From(&gradient[at.clone()]), &convolved[at], cut, passed)
+        norm::gradient_sums(
+            isa,
+            channels,
+            Source::From(&gradient[at.clone()]),
+            &convolved[at],
+            cut,
+            passed,
+        )
     });
     let sums = Sums::all(each.collect(), conv.outputs);
     (sums, passed)

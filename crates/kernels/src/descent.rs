@@ -43,16 +43,27 @@ pub struct AdamW {
 /// # Panics
 ///
 /// If the slices are of different lengths.
-pub fn sgd(isa: Isa, rule: &Sgd, weights: &[f32], gradient: &[f32], velocity: Option<&[f32]>) -> [Buffer; 2] {
+pub fn sgd(
+    isa: Isa,
+    rule: &Sgd,
+    weights: &[f32],
+    gradient: &[f32],
+    velocity: Option<&[f32]>,
+) -> [Buffer; 2] {
     let len = weights.len();
-    assert!(gradient.len() == len && velocity.is_none_or(|velocity| velocity.len() == len), "values a weight");
+    assert!(
+        gradient.len() == len && velocity.is_none_or(|velocity| velocity.len() == len),
+        "values a weight"
+    );
     let [mut moved, mut moving] = [(); 2].map(|()| Buffer::any(len));
     let stretches = moved.par_chunks_mut(STRETCH).zip(moving.par_chunks_mut(STRETCH)).enumerate();
     stretches.for_each(|(index, (moved, moving))| {
         let at = index * STRETCH..index * STRETCH + moved.len();
         let (weights, gradient) = (&weights[at.clone()], &gradient[at.clone()]);
         match velocity {
-            Some(velocity) => sgd_stretch(isa, rule, weights, gradient, &velocity[at], moved, moving),
+            Some(velocity) => {
+                sgd_stretch(isa, rule, weights, gradient, &velocity[at], moved, moving)
+            }
             None => sgd_first(isa, rule, weights, gradient, moved, moving),
         }
     });
@@ -98,17 +109,30 @@ compiled! {
 /// # Panics
 ///
 /// If the slices are of different lengths.
-pub fn adamw(isa: Isa, rule: &AdamW, weights: &[f32], gradient: &[f32], moments: [&[f32]; 2]) -> [Buffer; 3] {
+pub fn adamw(
+    isa: Isa,
+    rule: &AdamW,
+    weights: &[f32],
+    gradient: &[f32],
+    moments: [&[f32]; 2],
+) -> [Buffer; 3] {
     let len = weights.len();
-    assert!(gradient.len() == len && moments.iter().all(|moment| moment.len() == len), "values a weight");
+    assert!(
+        gradient.len() == len && moments.iter().all(|moment| moment.len() == len),
+        "values a weight"
+    );
     let [mut moved, mut first, mut second] = [(); 3].map(|()| Buffer::any(len));
     let moving = first.par_chunks_mut(STRETCH).zip(second.par_chunks_mut(STRETCH));
-    moved.par_chunks_mut(STRETCH).zip(moving).enumerate().for_each(|(index, (moved, (first, second)))| {
-        let at = index * STRETCH..index * STRETCH + moved.len();
-        let [old_first, old_second] = moments.map(|moment| &moment[at.clone()]);
-        let (weights, gradient) = (&weights[at.clone()], &gradient[at.clone()]);
-        adamw_stretch(isa, rule, weights, gradient, old_first, old_second, moved, first, second);
-    });
+    moved.par_chunks_mut(STRETCH).zip(moving).enumerate().for_each(
+        |(index, (moved, (first, second)))| {
+            let at = index * STRETCH..index * STRETCH + moved.len();
+            let [old_first, old_second] = moments.map(|moment| &moment[at.clone()]);
+            let (weights, gradient) = (&weights[at.clone()], &gradient[at.clone()]);
+            adamw_stretch(
+                isa, rule, weights, gradient, old_first, old_second, moved, first, second,
+            );
+        },
+    );
     [moved, first, second]
 }
 

@@ -1,8 +1,8 @@
 //! Squared Euclidean distances: of bytes, exact in integers, and of floats.
 //!
-//! [`squared`] and [`squared_f32`] take one pair of vectors, [`Packed`] the products of two blocks of byte vectors, of
-//! which [`lower`] keeps the least distances, and [`squared_short`] those of two blocks of short float vectors, from which
-//! bounds are made.
+//! [`squared`] and [`squared_f32`] take one pair of vectors, [`Packed`] the products of two blocks
+//! of byte vectors, of which [`lower`] keeps the least distances, and [`squared_short`] those of
+//! two blocks of short float vectors, from which bounds are made.
 
 use crate::isa::{Isa, Kernel, Vector, compiled};
 
@@ -13,8 +13,8 @@ mod quads;
 
 pub use dense::{LONGEST, Packed, ROWS};
 
-/// Values summed in 32 bits at a time. A product of bytes is at most 255² = 65,025, so that a signed sum holds 33,025
-/// of them: half of the power of two below leaves no doubt.
+/// Values summed in 32 bits at a time. A product of bytes is at most 255² = 65,025, so that a
+/// signed sum holds 33,025 of them: half of the power of two below leaves no doubt.
 const SAFE: usize = 1 << 14;
 
 compiled! {
@@ -54,8 +54,10 @@ compiled! {
 macro_rules! lower {
     ($name:ident, $key:ty, $bits:literal) => {
         compiled! {
-            #[doc = concat!("Takes what is nearer: where `norm` + `norms[i]` − 2 · `products[i]`, a squared distance below 2^", $bits, ", is")]
-            #[doc = concat!("less than `least[i]`, that becomes it and `which[i]` becomes `mark`. Norms and products count modulo 2^", $bits, ".")]
+            #[doc = concat!("Takes what is nearer: where `norm` + `norms[i]` − 2 · `products[i]`, \
+                             a squared distance below 2^", $bits, ", is")]
+            #[doc = concat!("less than `least[i]`, that becomes it and `which[i]` becomes `mark`. \
+                             Norms and products count modulo 2^", $bits, ".")]
             ///
             /// # Panics
             ///
@@ -70,7 +72,8 @@ macro_rules! lower {
                 which: &mut [u32],
             ) {
                 let count = norms.len();
-                assert!([products.len(), least.len(), which.len()] == [count; 3], "as many of each");
+                assert!([products.len(), least.len(), which.len()] == [count; 3], "as many of \
+                    each");
                 let distances = norms.iter().zip(products);
                 for ((&norms, &product), (least, which)) in distances.zip(least.iter_mut().zip(which)) {
                     let distance = norm.wrapping_add(norms).wrapping_sub(product.wrapping_mul(2));
@@ -87,14 +90,16 @@ lower!(lower, u32, 32);
 lower!(lower_wide, u64, 64);
 
 compiled! {
-    /// Weighted sums of rows: row f of `to` is the sum over y of `weights[f * rows + y]` times row y of `from`, each of
-    /// `row` values. Each sum goes over the rows in their order, its products rounded before they are added.
+    /// Weighted sums of rows: row f of `to` is the sum over y of `weights[f * rows + y]` times row
+    /// y of `from`, each of `row` values. Each sum goes over the rows in their order, its products
+    /// rounded before they are added.
     ///
     /// # Panics
     ///
     /// If `from` or `to` is no whole number of rows or `weights` is not of their product.
     pub fn weighted_rows(isa: Isa, from: &[u8], row: usize, weights: &[f64], to: &mut [f64]) {
-        assert!(row > 0 && from.len().is_multiple_of(row) && to.len().is_multiple_of(row), "whole rows");
+        assert!(row > 0 && from.len().is_multiple_of(row) && to.len().is_multiple_of(row), "whole \
+            rows");
         let rows = from.len() / row;
         assert_eq!(weights.len(), rows * (to.len() / row), "a weight for each row of either");
         to.fill(0.0);
@@ -109,10 +114,11 @@ compiled! {
     }
 }
 
-/// ‖a − b‖² in f32: sums of as many parts as a block of registers has lanes, whose number is the instruction set's.
+/// ‖a − b‖² in f32: sums of as many parts as a block of registers has lanes, whose number is the
+/// instruction set's.
 ///
-/// With n values and u = 2⁻²⁴ the relative error is at most (n + 8)·u / (1 − (n + 8)·u), as every summand is
-/// non-negative; it is far less for large n, where each part sums only a share.
+/// With n values and u = 2⁻²⁴ the relative error is at most (n + 8)·u / (1 − (n + 8)·u), as every
+/// summand is non-negative; it is far less for large n, where each part sums only a share.
 ///
 /// # Panics
 ///
@@ -133,8 +139,8 @@ impl Kernel for Single<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) -> f32 {
         let Self { a, b } = self;
-        // SAFETY: run from `Isa::run`, so the instruction set is there; every load is of V::LANES values of a slice,
-        // and the lanes fit the array, of which there are sixteen at most.
+        // SAFETY: run from `Isa::run`, so the instruction set is there; every load is of V::LANES
+        // values of a slice, and the lanes fit the array, of which there are sixteen at most.
         unsafe {
             let minus = [-1.0];
             let minus = V::splat(minus.as_ptr());
@@ -143,7 +149,8 @@ impl Kernel for Single<'_> {
             for start in (0..whole).step_by(4 * V::LANES) {
                 for (part, sum) in sums.iter_mut().enumerate() {
                     let at = start + part * V::LANES;
-                    let difference = V::load(b.as_ptr().add(at)).mul_add(minus, V::load(a.as_ptr().add(at)));
+                    let difference =
+                        V::load(b.as_ptr().add(at)).mul_add(minus, V::load(a.as_ptr().add(at)));
                     *sum = difference.mul_add(difference, *sum);
                 }
             }
@@ -162,15 +169,26 @@ impl Kernel for Single<'_> {
 /// Columns of [`squared_short`] come in multiples of so many.
 pub const SHORT_COLUMNS: usize = 16;
 
-/// The squared distances of short float vectors: `out[r * columns + c]` is ‖from_r − to_c‖² in f32. Row r of `from`
-/// is one vector, of `dim` values; `to` is transposed: its column c is a vector, so that it has `dim` rows of
-/// `columns` values. A sum has `dim` summands, in their order: its relative error is as that of [`squared_f32`].
+/// The squared distances of short float vectors: `out[r * columns + c]` is ‖from_r − to_c‖² in f32.
+/// Row r of `from` is one vector, of `dim` values; `to` is transposed: its column c is a vector, so
+/// that it has `dim` rows of `columns` values. A sum has `dim` summands, in their order: its
+/// relative error is as that of [`squared_f32`].
 ///
 /// # Panics
 ///
 /// If `columns` is no multiple of [`SHORT_COLUMNS`], or a length does not fit the rest.
-pub fn squared_short(isa: Isa, from: &[f32], to: &[f32], dim: usize, columns: usize, out: &mut [f32]) {
-    assert!(columns.is_multiple_of(SHORT_COLUMNS) && dim > 0 && from.len().is_multiple_of(dim), "whole vectors");
+pub fn squared_short(
+    isa: Isa,
+    from: &[f32],
+    to: &[f32],
+    dim: usize,
+    columns: usize,
+    out: &mut [f32],
+) {
+    assert!(
+        columns.is_multiple_of(SHORT_COLUMNS) && dim > 0 && from.len().is_multiple_of(dim),
+        "whole vectors"
+    );
     assert_eq!(to.len(), dim * columns, "a column a vector");
     assert_eq!(out.len(), from.len() / dim * columns, "a value a pair");
     isa.run(Short { from, to, dim, columns, out });
@@ -193,8 +211,9 @@ impl Kernel for Short<'_> {
         let rows = from.len() / dim;
         for first in (0..rows).step_by(4) {
             for column in (0..columns).step_by(V::LANES) {
-                // SAFETY: run from `Isa::run`, so the instruction set is there. Rows are clamped to the last;
-                // `columns` is a multiple of the lanes, so a load or store of column `column` stays in its row.
+                // SAFETY: run from `Isa::run`, so the instruction set is there. Rows are clamped to
+                // the last; `columns` is a multiple of the lanes, so a load or store of column
+                // `column` stays in its row.
                 unsafe {
                     let row = |r: usize| (first + r).min(rows - 1);
                     let mut sums = [V::zero(); 4];

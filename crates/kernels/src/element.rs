@@ -13,8 +13,8 @@ pub trait Element: Copy + Default + Send + Sync + sealed::Sealed + 'static {
     /// The nearest value to `single`, the even one of two.
     fn of(single: f32) -> Self;
 
-    /// Lets `write` fill as many f32 as `to` has values, in `to` itself where it can, in `scratch` where it cannot, and
-    /// stores them.
+    /// Lets `write` fill as many f32 as `to` has values, in `to` itself where it can, in `scratch`
+    /// where it cannot, and stores them.
     fn through_singles(to: &mut [Self], scratch: &mut Buffer<f32>, write: impl FnOnce(&mut [f32]));
 
     /// The slice, if its values are bf16.
@@ -58,7 +58,8 @@ mod sealed {
         /// That of [`Vector`]; as many values are there to be read.
         unsafe fn load<V: Vector>(from: *const Self) -> [V; 2];
 
-        /// Stores two registers, each value the nearest; in bf16 those below the least normal number may become zero.
+        /// Stores two registers, each value the nearest; in bf16 those below the least normal
+        /// number may become zero.
         ///
         /// # Safety
         ///
@@ -174,14 +175,27 @@ mod tests {
 
     #[test]
     fn rounding_is_that_of_the_library() {
-        let special =
-            [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN_POSITIVE, 1e-40, -1e-45];
+        let special = [
+            0.0,
+            -0.0,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+            f32::MAX,
+            f32::MIN_POSITIVE,
+            1e-40,
+            -1e-45,
+        ];
         let bits = (0..=u32::MAX).step_by(9_973).map(f32::from_bits);
         // Halfway between two values, and next to it.
-        let ties =
-            (0x3f80..0x3f90u32).flat_map(|high| [0x7fff, 0x8000, 0x8001].map(|low| f32::from_bits(high << 16 | low)));
+        let ties = (0x3f80..0x3f90u32)
+            .flat_map(|high| [0x7fff, 0x8000, 0x8001].map(|low| f32::from_bits(high << 16 | low)));
         for single in special.into_iter().chain(bits).chain(ties) {
-            assert_eq!(<bf16 as Element>::of(single).to_bits(), bf16::from_f32(single).to_bits(), "{single:e}");
+            assert_eq!(
+                <bf16 as Element>::of(single).to_bits(),
+                bf16::from_f32(single).to_bits(),
+                "{single:e}"
+            );
         }
         for bits in 0..=u16::MAX {
             let value = bf16::from_bits(bits);

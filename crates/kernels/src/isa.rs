@@ -1,4 +1,5 @@
-//! The instruction set, chosen once at run time as a value, and the vectors that kernels are written over.
+//! The instruction set, chosen once at run time as a value, and the vectors that kernels are
+//! written over.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +11,8 @@ use crate::element::Element;
 
 /// An instruction set that this machine has.
 ///
-/// Only [`Isa::best`], [`Isa::available`] and parsing make one, so holding a value proves that the machine
-/// can run it.
+/// Only [`Isa::best`], [`Isa::available`] and parsing make one, so holding a value proves that the
+/// machine can run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(pub(crate) Set);
 
@@ -49,7 +50,8 @@ impl Isa {
     ///
     /// # Errors
     ///
-    /// The one that is the best already, by an earlier call of this or of [`best`](Self::best), if it is another.
+    /// The one that is the best already, by an earlier call of this or of [`best`](Self::best), if
+    /// it is another.
     pub fn force(self) -> Result<(), Self> {
         let best = *BEST.get_or_init(|| self);
         if best == self { Ok(()) } else { Err(best) }
@@ -142,11 +144,13 @@ impl FromStr for Isa {
     }
 }
 
-/// Defines a function of plain Rust that is compiled for every instruction set: the compiler makes the vectors.
+/// Defines a function of plain Rust that is compiled for every instruction set: the compiler makes
+/// the vectors.
 ///
-/// Its first argument is the [`Isa`] to run on, the only one that the body does not see. For integers, and for floats
-/// where a product is not added in one operation, which Rust never does by itself, the result is the same for every
-/// instruction set. What the body calls in a loop is to be `#[inline(always)]`, or it is compiled without vectors.
+/// Its first argument is the [`Isa`] to run on, the only one that the body does not see. For
+/// integers, and for floats where a product is not added in one operation, which Rust never does by
+/// itself, the result is the same for every instruction set. What the body calls in a loop is to be
+/// `#[inline(always)]`, or it is compiled without vectors.
 macro_rules! compiled {
     ($(#[$attribute:meta])* $visibility:vis fn $name:ident(
         $isa:ident: Isa, $($argument:ident: $type:ty),* $(,)?
@@ -187,8 +191,8 @@ pub(crate) use compiled;
 pub(crate) trait Kernel {
     type Output;
 
-    /// The computation. Implementations are `#[inline(always)]`, and so is what they call, so that all of it
-    /// is compiled with the features of the caller in [`Isa::run`].
+    /// The computation. Implementations are `#[inline(always)]`, and so is what they call, so that
+    /// all of it is compiled with the features of the caller in [`Isa::run`].
     fn run<V: Vector>(self) -> Self::Output;
 }
 
@@ -226,8 +230,8 @@ pub(crate) trait Vector: Copy {
     #[inline(always)]
     unsafe fn widen(from: *const bf16) -> [Self; 2] {
         let mut singles = [0.0f32; 2 * MOST_LANES];
-        // SAFETY: the caller vouches for the instruction set and for the lanes of two registers; no two are longer than
-        // the array.
+        // SAFETY: the caller vouches for the instruction set and for the lanes of two registers; no
+        // two are longer than the array.
         unsafe {
             for (lane, single) in singles[..2 * Self::LANES].iter_mut().enumerate() {
                 *single = (*from.add(lane)).single();
@@ -236,7 +240,8 @@ pub(crate) trait Vector: Copy {
         }
     }
 
-    /// Stores two registers as bf16, each value the nearest; those below the least normal number may become zero.
+    /// Stores two registers as bf16, each value the nearest; those below the least normal number
+    /// may become zero.
     #[inline(always)]
     unsafe fn narrow(values: [Self; 2], to: *mut bf16) {
         let mut singles = [0.0f32; 2 * MOST_LANES];
@@ -279,12 +284,14 @@ mod amx {
     use std::arch::x86_64::{__cpuid, __cpuid_count};
     use std::sync::OnceLock;
 
-    /// Whether the processor has tiles, products of bytes and of bf16 in them, and AVX-512 for bf16, and the system
-    /// lends them to this process. Asked once; threads that exist already have them, too.
+    /// Whether the processor has tiles, products of bytes and of bf16 in them, and AVX-512 for
+    /// bf16, and the system lends them to this process. Asked once; threads that exist already have
+    /// them, too.
     pub(super) fn lent() -> bool {
         static LENT: OnceLock<bool> = OnceLock::new();
         *LENT.get_or_init(|| {
-            // Leaf 7, EDX: 22 products of bf16, 24 tiles, 25 products of bytes (Intel's manual, volume 2A, CPUID).
+            // Leaf 7, EDX: 22 products of bf16, 24 tiles, 25 products of bytes (Intel's manual,
+            // volume 2A, CPUID).
             const NEEDED: u32 = 1 << 22 | 1 << 24 | 1 << 25;
             let tiles = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & NEEDED == NEEDED;
             tiles && is_x86_feature_detected!("avx512bf16") && permitted()
@@ -298,7 +305,8 @@ mod amx {
         const REQUEST_PERMISSION: usize = 0x1023;
         const TILE_DATA: usize = 18;
         let failed: usize;
-        // SAFETY: the call changes nothing but what the process may use; a system call overwrites rcx and r11.
+        // SAFETY: the call changes nothing but what the process may use; a system call overwrites
+        // rcx and r11.
         unsafe {
             std::arch::asm!(
                 "syscall",
@@ -342,7 +350,8 @@ impl Vector for Portable {
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for four values; an array of f32 needs no more alignment than one.
+        // SAFETY: the caller vouches for four values; an array of f32 needs no more alignment than
+        // one.
         Self(unsafe { *from.cast() })
     }
     #[inline(always)]
@@ -390,7 +399,8 @@ impl Words for [u16; 8] {
     }
     #[inline(always)]
     unsafe fn load(from: *const u16) -> Self {
-        // SAFETY: the caller vouches for eight values; an array of them needs no more alignment than one.
+        // SAFETY: the caller vouches for eight values; an array of them needs no more alignment
+        // than one.
         unsafe { *from.cast() }
     }
     #[inline(always)]

@@ -6,16 +6,17 @@ use std::ops::Deref;
 
 use memmap2::{Mmap, MmapOptions};
 
-/// A whole file, mapped read-only and private into memory: a `&[u8]` whose pages are read when touched and may be
-/// dropped by the system when memory is short.
+/// A whole file, mapped read-only and private into memory: a `&[u8]` whose pages are read when
+/// touched and may be dropped by the system when memory is short.
 ///
 /// # Contract
 ///
-/// Nobody may shorten or write to the file while it is mapped. No system lets a process enforce this upon others, so
-/// map only files that this program wrote itself under a temporary name, renamed into place and never touches again
-/// (replacing them by another rename is fine: the mapping keeps the old file). Breaking the contract can end the
-/// process (`SIGBUS` on a shortened file) or let bytes change under a shared reference. A file that users edit is to
-/// be read, not mapped.
+/// Nobody may shorten or write to the file while it is mapped. No system lets a process enforce
+/// this upon others, so map only files that this program wrote itself under a temporary name,
+/// renamed into place and never touches again (replacing them by another rename is fine: the
+/// mapping keeps the old file). Breaking the contract can end the process (`SIGBUS` on a shortened
+/// file) or let bytes change under a shared reference. A file that users edit is to be read, not
+/// mapped.
 ///
 /// ```
 /// let path = std::env::temp_dir().join(format!("selfsame-map-{}", std::process::id()));
@@ -30,14 +31,16 @@ use memmap2::{Mmap, MmapOptions};
 pub struct ReadOnlyMap(Mmap);
 
 impl ReadOnlyMap {
-    /// Maps the whole of `file`, which may be closed afterwards. The type's contract holds from here on.
+    /// Maps the whole of `file`, which may be closed afterwards. The type's contract holds from
+    /// here on.
     ///
     /// # Errors
     ///
     /// What the system says: no permission, not a regular file, or larger than the address space.
     pub fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: the mapping is private and never writable through this type, and its lifetime is that of the slices
-        // handed out. That the file keeps its length and bytes is the caller's part, stated as the type's contract.
+        // SAFETY: the mapping is private and never writable through this type, and its lifetime is
+        // that of the slices handed out. That the file keeps its length and bytes is the caller's
+        // part, stated as the type's contract.
         let map = unsafe { MmapOptions::new().map_copy_read_only(file)? };
         Ok(Self(map))
     }

@@ -1,7 +1,8 @@
 //! Batch normalisation's passes over activations, channels last.
 //!
-//! Activations are taken as rows of as many values as whole pixels and whole registers have, with coefficients repeated
-//! to as many. Down a block of columns, coefficients and sums stay in registers.
+//! Activations are taken as rows of as many values as whole pixels and whole registers have, with
+//! coefficients repeated to as many. Down a block of columns, coefficients and sums stay in
+//! registers.
 
 use crate::element::Element;
 use crate::isa::{Isa, Kernel, MOST_LANES, Vector};
@@ -18,13 +19,15 @@ pub struct Channels {
 /// Values that are worked on together, two registers, at most.
 const BLOCK: usize = 2 * MOST_LANES;
 
-/// Values whose rows are gone through once for each block of columns, at least: few enough for the first-level cache.
+/// Values whose rows are gone through once for each block of columns, at least: few enough for the
+/// first-level cache.
 const STRETCH: usize = 4096;
 
 /// The fewest such rows: enough that what a block begins and ends with does not count.
 const ROWS: usize = 32;
 
-/// Values of a row, to which the coefficients are repeated: the fewest that whole pixels and whole blocks have.
+/// Values of a row, to which the coefficients are repeated: the fewest that whole pixels and whole
+/// blocks have.
 fn row(channels: usize) -> usize {
     let common = 1 << channels.trailing_zeros().min(BLOCK.trailing_zeros());
     channels * (BLOCK / common)
@@ -110,8 +113,12 @@ impl Channels {
     /// If the slices' lengths differ or are zero.
     pub fn new(mean: &[f32], variance: &[f32], gamma: &[f32], beta: &[f32], epsilon: f64) -> Self {
         let count = mean.len();
-        assert!(count > 0 && [variance.len(), gamma.len(), beta.len()] == [count; 3], "one value a channel");
-        let inverse = variance.iter().map(|&variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32);
+        assert!(
+            count > 0 && [variance.len(), gamma.len(), beta.len()] == [count; 3],
+            "one value a channel"
+        );
+        let inverse =
+            variance.iter().map(|&variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32);
         let scale = inverse.clone().zip(gamma).map(|(inverse, &gamma)| inverse * gamma);
         Self {
             count,
@@ -124,7 +131,8 @@ impl Channels {
 
     /// Mean, scale and shift of a block of the repeated channels.
     pub(crate) fn block(&self, first: usize) -> [&[f32; BLOCK]; 3] {
-        [&self.mean, &self.scale, &self.shift].map(|values| values[first..].first_chunk().expect("whole blocks"))
+        [&self.mean, &self.scale, &self.shift]
+            .map(|values| values[first..].first_chunk().expect("whole blocks"))
     }
 }
 
@@ -154,7 +162,8 @@ impl Moments {
             // Behind the last values nothing deviates.
             let mut last = from.to_vec();
             last[..values.len() - whole].copy_from_slice(&values[whole..]);
-            let sums = [&values[..whole], &last].map(|values| isa.run(Deviations { values, from, square }));
+            let sums = [&values[..whole], &last]
+                .map(|values| isa.run(Deviations { values, from, square }));
             let [mut all, last] = sums.map(|sums| fold(&sums, channels));
             all.iter_mut().zip(last).for_each(|(all, last)| *all += last);
             all
@@ -166,13 +175,19 @@ impl Moments {
         Self { count, mean, squares }
     }
 
-    /// Those of `count` pixels, of which the sums of deviations from `from` and of their squares are known.
+    /// Those of `count` pixels, of which the sums of deviations from `from` and of their squares
+    /// are known.
     pub(crate) fn shifted(count: usize, from: &[f32], sums: &[f32], squares: &[f32]) -> Self {
         let pixels = count as f64;
-        let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
+        let wide =
+            |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
         let (from, sums, squares) = (wide(from), wide(sums), wide(squares));
         let mean = from.iter().zip(&sums).map(|(from, sum)| from + sum / pixels).collect();
-        let squares = squares.iter().zip(&sums).map(|(square, sum)| (square - sum * sum / pixels).max(0.0)).collect();
+        let squares = squares
+            .iter()
+            .zip(&sums)
+            .map(|(square, sum)| (square - sum * sum / pixels).max(0.0))
+            .collect();
         Self { count: pixels, mean, squares }
     }
 
@@ -195,7 +210,8 @@ impl Moments {
             for channel in 0..self.mean.len() {
                 let delta = other.mean[channel] - self.mean[channel];
                 self.mean[channel] += delta * other.count / count;
-                self.squares[channel] += other.squares[channel] + delta * delta * self.count * other.count / count;
+                self.squares[channel] +=
+                    other.squares[channel] + delta * delta * self.count * other.count / count;
             }
         }
         Self { count, ..self }
@@ -262,8 +278,8 @@ pub(crate) fn floor(relu: bool) -> f32 {
     if relu { 0.0 } else { f32::NEG_INFINITY }
 }
 
-/// Writes γ (x − mean) / √(variance + ε) + β, plus the residual where there is one, cut off at zero where
-/// `relu` says so. All slices are `[pixels, channels]` and equally long.
+/// Writes γ (x − mean) / √(variance + ε) + β, plus the residual where there is one, cut off at zero
+/// where `relu` says so. All slices are `[pixels, channels]` and equally long.
 pub fn normalise<T: Element, U: Element>(
     isa: Isa,
     channels: &Channels,
@@ -302,14 +318,16 @@ impl<T: Element, U: Element> Kernel for Normalise<'_, T, U> {
             for start in (0..self.to.len()).step_by(stretch(row)) {
                 let end = self.to.len().min(start + stretch(row));
                 for column in (0..row).step_by(2 * V::LANES) {
-                    let [mean, scale, shift]: [[V; 2]; 3] = [mean, scale, shift].map(|values| load(values, column));
+                    let [mean, scale, shift]: [[V; 2]; 3] =
+                        [mean, scale, shift].map(|values| load(values, column));
                     for at in (start + column..end).step_by(row) {
                         let mut values: [V; 2] = match self.from {
                             Source::From(from) => load(from, at),
                             Source::InPlace => load(self.to, at),
                         };
                         for half in 0..2 {
-                            values[half] = values[half].sub(mean[half]).mul_add(scale[half], shift[half]);
+                            values[half] =
+                                values[half].sub(mean[half]).mul_add(scale[half], shift[half]);
                         }
                         if let Some(residual) = self.residual {
                             let residual: [V; 2] = load(residual, at);
@@ -362,8 +380,8 @@ impl Sums {
 
 /// The [`Sums`] of some pixels.
 ///
-/// `gradient` and `convolved` are `[pixels, channels]`; where `cut` has outputs, the gradient that passes is
-/// written to `passed`, which is then as long, and where the gradient may be already.
+/// `gradient` and `convolved` are `[pixels, channels]`; where `cut` has outputs, the gradient that
+/// passes is written to `passed`, which is then as long, and where the gradient may be already.
 pub fn gradient_sums<T: Element>(
     isa: Isa,
     channels: &Channels,
@@ -382,7 +400,10 @@ pub fn gradient_sums<T: Element>(
     }
     let (sums, products) = isa.run(GradientSums { channels, gradient, convolved, cut, passed });
     let [gradient, mut product] = [sums, products].map(|sums| fold(&sums, channels.count));
-    product.iter_mut().zip(&channels.inverse).for_each(|(product, inverse)| *product *= f64::from(*inverse));
+    product
+        .iter_mut()
+        .zip(&channels.inverse)
+        .for_each(|(product, inverse)| *product *= f64::from(*inverse));
     Sums { gradient, product }
 }
 
@@ -407,7 +428,8 @@ impl<T: Element> Kernel for GradientSums<'_, T> {
             for column in (0..row).step_by(2 * V::LANES) {
                 // SAFETY: kernels run where the instruction set is.
                 unsafe {
-                    let [mean, scale, shift]: [[V; 2]; 3] = [mean, scale, shift].map(|values| load(values, column));
+                    let [mean, scale, shift]: [[V; 2]; 3] =
+                        [mean, scale, shift].map(|values| load(values, column));
                     let (mut sums, mut products) = ([V::zero(); 2], [V::zero(); 2]);
                     for at in (start + column..end).step_by(row) {
                         let mut gradient: [V; 2] = match self.gradient {
@@ -436,7 +458,8 @@ impl<T: Element> Kernel for GradientSums<'_, T> {
                         }
                         for half in 0..2 {
                             sums[half] = sums[half].add(gradient[half]);
-                            products[half] = gradient[half].mul_add(deviation[half], products[half]);
+                            products[half] =
+                                gradient[half].mul_add(deviation[half], products[half]);
                         }
                     }
                     add(sums, &mut all.0, column);
@@ -448,7 +471,8 @@ impl<T: Element> Kernel for GradientSums<'_, T> {
     }
 }
 
-/// The sums of [`gradient_sums`] over a whole batch as coefficients of the gradient before normalisation.
+/// The sums of [`gradient_sums`] over a whole batch as coefficients of the gradient before
+/// normalisation.
 pub struct Backward {
     slope: Vec<f32>,
     offset: Vec<f32>,
@@ -458,7 +482,9 @@ impl Backward {
     /// `sums` and `products` over `pixels` pixels.
     pub fn new(channels: &Channels, sums: &[f64], products: &[f64], pixels: usize) -> Self {
         let count = channels.count;
-        let of = |channel: usize| (f64::from(channels.scale[channel]), f64::from(channels.inverse[channel]));
+        let of = |channel: usize| {
+            (f64::from(channels.scale[channel]), f64::from(channels.inverse[channel]))
+        };
         let pixels = pixels.max(1) as f64;
         let slope = (0..count).map(|c| (-of(c).0 * of(c).1 * products[c] / pixels) as f32);
         let offset = (0..count).map(|c| (-of(c).0 * sums[c] / pixels) as f32);
@@ -466,9 +492,9 @@ impl Backward {
     }
 }
 
-/// Writes the gradient before normalisation, γ/σ (g − mean of g − x̂ · mean of g x̂), with g the gradient that
-/// passes and x̂ the normalised value before γ and β. All slices are `[pixels, channels]`. `again` says that
-/// `gradient` has yet to be cut by the ReLU of the normalised value.
+/// Writes the gradient before normalisation, γ/σ (g − mean of g − x̂ · mean of g x̂), with g the
+/// gradient that passes and x̂ the normalised value before γ and β. All slices are `[pixels,
+/// channels]`. `again` says that `gradient` has yet to be cut by the ReLU of the normalised value.
 pub fn gradient<T: Element>(
     isa: Isa,
     channels: &Channels,

@@ -7,8 +7,9 @@ use crate::isa::{Isa, Kernel, Vector};
 /// How long is measured.
 const TIME: Duration = Duration::from_millis(50);
 
-/// Floating-point operations a second of this thread, a product and a sum each counting as one, where nothing leaves the
-/// registers: of bf16 in tiles if they are asked for and `isa` has them, otherwise of f32.
+/// Floating-point operations a second of this thread, a product and a sum each counting as one,
+/// where nothing leaves the registers: of bf16 in tiles if they are asked for and `isa` has them,
+/// otherwise of f32.
 ///
 /// ```
 /// use selfsame_kernels::isa::Isa;

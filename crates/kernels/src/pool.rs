@@ -8,8 +8,9 @@ pub fn max_size(size: usize) -> usize {
     size.div_ceil(2)
 }
 
-/// The largest values in windows of 3 × 3, 2 apart, the first one centred on the first pixel: ResNet's, whose windows
-/// see of the image's edge only what is inside. `images` are square, `size` pixels wide.
+/// The largest values in windows of 3 × 3, 2 apart, the first one centred on the first pixel:
+/// ResNet's, whose windows see of the image's edge only what is inside. `images` are square, `size`
+/// pixels wide.
 ///
 /// # Panics
 ///

@@ -39,7 +39,9 @@ impl Tiles {
     /// The machine has tiles and the system lends them.
     pub(crate) unsafe fn begin() -> Self {
         // SAFETY: the caller vouches for the tiles; the shapes are as the manual wants them.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly, preserves_flags)) };
+        unsafe {
+            asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly, preserves_flags))
+        };
         Self(())
     }
 }

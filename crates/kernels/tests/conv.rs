@@ -1,4 +1,5 @@
-//! Convolution and the fused operation against plain loops in f64, on every instruction set of the machine.
+//! Convolution and the fused operation against plain loops in f64, on every instruction set of the
+//! machine.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -16,7 +17,8 @@ use selfsame_kernels::norm::Channels;
 fn noise(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((state >> 40) as f32) / (1u32 << 23) as f32 - 1.0
     };
     (0..len).map(|_| next()).collect()
@@ -46,16 +48,19 @@ fn rounding<T: Element>() -> f64 {
     if T::as_bf16(&[]).is_some() { 2f64.powi(-8) } else { 0.0 }
 }
 
-/// Calls `visit` with the positions of output, input and weight of every product in the convolution.
+/// Calls `visit` with the positions of output, input and weight of every product in the
+/// convolution.
 fn products(conv: &Conv, mut visit: impl FnMut(usize, usize, usize)) {
     let Conv { batch, height, width, inputs, outputs, kernel, stride, padding } = *conv;
     for image in 0..batch {
         for y in 0..conv.out_height() {
             for x in 0..conv.out_width() {
-                for (row, column) in (0..kernel).flat_map(|row| (0..kernel).map(move |column| (row, column))) {
+                for (row, column) in
+                    (0..kernel).flat_map(|row| (0..kernel).map(move |column| (row, column)))
+                {
                     let (from_y, from_x) = (y * stride + row, x * stride + column);
-                    let inside =
-                        (padding..padding + height).contains(&from_y) && (padding..padding + width).contains(&from_x);
+                    let inside = (padding..padding + height).contains(&from_y)
+                        && (padding..padding + width).contains(&from_x);
                     if !inside {
                         continue;
                     }
@@ -63,7 +68,8 @@ fn products(conv: &Conv, mut visit: impl FnMut(usize, usize, usize)) {
                     for output in 0..outputs {
                         for input in 0..inputs {
                             visit(
-                                ((image * conv.out_height() + y) * conv.out_width() + x) * outputs + output,
+                                ((image * conv.out_height() + y) * conv.out_width() + x) * outputs
+                                    + output,
                                 pixel * inputs + input,
                                 ((output * inputs + input) * kernel + row) * kernel + column,
                             );
@@ -75,21 +81,34 @@ fn products(conv: &Conv, mut visit: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// `found` may be off by `roundings` · 2⁻²⁴ of the sum of the terms' magnitudes, each term being rounded at most so
-/// often (in a sum in any order as often as there are terms), with a little for products of such errors; and then by
-/// its rounding to what is stored.
-fn assert_sums<T: Element>(what: &str, found: &[T], sums: &[f64], (magnitudes, roundings): &(Vec<f64>, usize)) {
+/// `found` may be off by `roundings` · 2⁻²⁴ of the sum of the terms' magnitudes, each term being
+/// rounded at most so often (in a sum in any order as often as there are terms), with a little for
+/// products of such errors; and then by its rounding to what is stored.
+fn assert_sums<T: Element>(
+    what: &str,
+    found: &[T],
+    sums: &[f64],
+    (magnitudes, roundings): &(Vec<f64>, usize),
+) {
     assert_eq!(found.len(), sums.len(), "{what}");
-    for (index, (found, (&sum, &magnitude))) in found.iter().zip(sums.iter().zip(magnitudes)).enumerate() {
+    for (index, (found, (&sum, &magnitude))) in
+        found.iter().zip(sums.iter().zip(magnitudes)).enumerate()
+    {
         let bound = (roundings + 1) as f64 * 2f64.powi(-24) * magnitude;
         let bound = bound + (sum.abs() + bound) * rounding::<T>();
         let found = found.single();
-        assert!((f64::from(found) - sum).abs() <= bound, "{what} {index}: {found} for {sum}, bound {bound:e}");
+        assert!(
+            (f64::from(found) - sum).abs() <= bound,
+            "{what} {index}: {found} for {sum}, bound {bound:e}"
+        );
     }
 }
 
 /// m x mᵀ.
-fn both_axes<const N: usize, const M: usize>(m: &[[f64; N]; M], x: &[[f64; N]; N]) -> [[f64; M]; M] {
+fn both_axes<const N: usize, const M: usize>(
+    m: &[[f64; N]; M],
+    x: &[[f64; N]; N],
+) -> [[f64; M]; M] {
     let entry = |row: usize, column: usize| {
         let terms = (0..N).flat_map(|a| (0..N).map(move |b| (a, b)));
         terms.map(|(a, b)| m[row][a] * x[a][b] * m[column][b]).sum()
@@ -100,21 +119,23 @@ fn both_axes<const N: usize, const M: usize>(m: &[[f64; N]; M], x: &[[f64; N]; N
 /// Magnitudes of Winograd's transforms: |Bᵀ| of inputs, |G| of kernels, |Aᵀ| of sums.
 const OF_INPUTS: [[f64; 4]; 4] =
     [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]];
-const OF_KERNEL: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0.0, 0.0, 1.0]];
+const OF_KERNEL: [[f64; 3]; 4] =
+    [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0.0, 0.0, 1.0]];
 const OF_SUMS: [[f64; 4]; 2] = [[1.0, 1.0, 1.0, 0.0], [0.0, 1.0, 1.0, 1.0]];
 
 fn transposed<const N: usize, const M: usize>(m: &[[f64; N]; M]) -> [[f64; M]; N] {
     std::array::from_fn(|row| std::array::from_fn(|column| m[column][row]))
 }
 
-/// Calls `visit` with every tile of 2×2 outputs of `conv` and the magnitudes of the 4×4 inputs below it, by input,
-/// through their transform.
+/// Calls `visit` with every tile of 2×2 outputs of `conv` and the magnitudes of the 4×4 inputs
+/// below it, by input, through their transform.
 fn minimal_tiles(conv: &Conv, input: &[f32], mut visit: impl FnMut([usize; 3], &[[[f64; 4]; 4]])) {
     for image in 0..conv.batch {
         for y in (0..conv.out_height()).step_by(2) {
             for x in (0..conv.out_width()).step_by(2) {
                 let value = |row: usize, column: usize, channel: usize| {
-                    let [row, column] = [y + row, x + column].map(|at| at.checked_sub(conv.padding));
+                    let [row, column] =
+                        [y + row, x + column].map(|at| at.checked_sub(conv.padding));
                     match (row, column) {
                         (Some(row), Some(column)) if row < conv.height && column < conv.width => {
                             let pixel = (image * conv.height + row) * conv.width + column;
@@ -124,7 +145,9 @@ fn minimal_tiles(conv: &Conv, input: &[f32], mut visit: impl FnMut([usize; 3], &
                     }
                 };
                 let inputs = (0..conv.inputs).map(|channel| {
-                    let d = std::array::from_fn(|row| std::array::from_fn(|column| value(row, column, channel)));
+                    let d = std::array::from_fn(|row| {
+                        std::array::from_fn(|column| value(row, column, channel))
+                    });
                     both_axes(&OF_INPUTS, &d)
                 });
                 visit([image, y, x], &inputs.collect::<Vec<_>>());
@@ -133,8 +156,12 @@ fn minimal_tiles(conv: &Conv, input: &[f32], mut visit: impl FnMut([usize; 3], &
     }
 }
 
-/// Positions, among all outputs but for their channel, of the outputs that a tile at `[image, y, x]` has.
-fn minimal_outputs(conv: &Conv, [image, y, x]: [usize; 3]) -> impl Iterator<Item = (usize, [usize; 2])> {
+/// Positions, among all outputs but for their channel, of the outputs that a tile at `[image, y,
+/// x]` has.
+fn minimal_outputs(
+    conv: &Conv,
+    [image, y, x]: [usize; 3],
+) -> impl Iterator<Item = (usize, [usize; 2])> {
     let [height, width] = [conv.out_height(), conv.out_width()];
     let all = [[0, 0], [0, 1], [1, 0], [1, 1]].into_iter();
     let there = all.filter(move |[row, column]| y + row < height && x + column < width);
@@ -142,13 +169,21 @@ fn minimal_outputs(conv: &Conv, [image, y, x]: [usize; 3]) -> impl Iterator<Item
 }
 
 /// |Aᵀ| (Σ |G| |g| |Gᵀ| ⊙ |Bᵀ| |d| |B|) |A| for every output: the magnitudes of all terms that minimal filtering adds.
-fn minimal_output(conv: &Conv, input: &[f32], kernel: impl Fn(usize, usize, usize) -> f32) -> Vec<f64> {
+fn minimal_output(
+    conv: &Conv,
+    input: &[f32],
+    kernel: impl Fn(usize, usize, usize) -> f32,
+) -> Vec<f64> {
     let kernel = &kernel;
     let kernels: Vec<[[f64; 4]; 4]> = (0..conv.outputs)
         .flat_map(|to| (0..conv.inputs).map(move |from| (to, from)))
         .map(|(to, from)| {
-            let tap = |row: usize, column: usize| f64::from(kernel(to, from, 3 * row + column).abs());
-            both_axes(&OF_KERNEL, &std::array::from_fn(|row| std::array::from_fn(|column| tap(row, column))))
+            let tap =
+                |row: usize, column: usize| f64::from(kernel(to, from, 3 * row + column).abs());
+            both_axes(
+                &OF_KERNEL,
+                &std::array::from_fn(|row| std::array::from_fn(|column| tap(row, column))),
+            )
         })
         .collect();
     let mut output = vec![0.0; conv.batch * conv.out_image()];
@@ -189,8 +224,8 @@ fn minimal_weights(conv: &Conv, input: &[f32], gradient: &[f32]) -> Vec<f64> {
     sums.iter().flat_map(|sums| both_axes(&transposed(&OF_KERNEL), sums)).flatten().collect()
 }
 
-/// What bounds the rounding of a convolution's results: the magnitudes of the terms that are added to a result, and how
-/// often any of them is rounded on its way.
+/// What bounds the rounding of a convolution's results: the magnitudes of the terms that are added
+/// to a result, and how often any of them is rounded on its way.
 struct Magnitudes {
     output: (Vec<f64>, usize),
     input: (Vec<f64>, usize),
@@ -198,11 +233,13 @@ struct Magnitudes {
 }
 
 impl Magnitudes {
-    /// Those of minimal filtering. Multiplied out, a result is a sum of products of two values and powers of two, each
-    /// off by a factor of 1 ± 2⁻²⁴ for every rounding that it passes; so the error is at most the roundings' number
-    /// times the same sum of magnitudes, |Aᵀ| (Σ |G| |g| |Gᵀ| ⊙ |Bᵀ| |d| |B|) |A| for outputs. Along each of two axes a
-    /// value passes one addition in Bᵀ and in A, two in G, Gᵀ and Aᵀ; halving is exact. In a sum of n products, in any
-    /// order, it passes at most n roundings. That makes 2 + 4 + n + 4 for a correlation, 2 + 2 + n + 4 for the weights.
+    /// Those of minimal filtering. Multiplied out, a result is a sum of products of two values and
+    /// powers of two, each off by a factor of 1 ± 2⁻²⁴ for every rounding that it passes; so the
+    /// error is at most the roundings' number times the same sum of magnitudes, |Aᵀ| (Σ |G| |g|
+    /// |Gᵀ| ⊙ |Bᵀ| |d| |B|) |A| for outputs. Along each of two axes a value passes one addition in
+    /// Bᵀ and in A, two in G, Gᵀ and Aᵀ; halving is exact. In a sum of n products, in any order, it
+    /// passes at most n roundings. That makes 2 + 4 + n + 4 for a correlation, 2 + 2 + n + 4 for
+    /// the weights.
     fn minimal(conv: &Conv, input: &[f32], weights: &[f32], gradient: &[f32]) -> Self {
         let Conv { height, width, inputs, outputs, .. } = *conv;
         let back = Conv {
@@ -216,9 +253,16 @@ impl Magnitudes {
         assert_eq!([back.out_height(), back.out_width()], [height, width]);
         let tiles = conv.batch * conv.out_height().div_ceil(2) * conv.out_width().div_ceil(2);
         Self {
-            output: (minimal_output(conv, input, |to, from, tap| weights[(to * inputs + from) * 9 + tap]), inputs + 10),
+            output: (
+                minimal_output(conv, input, |to, from, tap| {
+                    weights[(to * inputs + from) * 9 + tap]
+                }),
+                inputs + 10,
+            ),
             input: (
-                minimal_output(&back, gradient, |to, from, tap| weights[(from * inputs + to) * 9 + 8 - tap]),
+                minimal_output(&back, gradient, |to, from, tap| {
+                    weights[(from * inputs + to) * 9 + 8 - tap]
+                }),
                 outputs + 10,
             ),
             weights: (minimal_weights(conv, input, gradient), tiles + 8),
@@ -258,7 +302,9 @@ fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
     };
     let minimal = conv.is_minimal().then(|| Magnitudes::minimal(conv, &wide.0, &weights, &wide.1));
     let write = |images: Range<usize>, to: &mut [T]| {
-        to.copy_from_slice(&gradient[images.start * conv.out_image()..images.end * conv.out_image()]);
+        to.copy_from_slice(
+            &gradient[images.start * conv.out_image()..images.end * conv.out_image()],
+        );
     };
     for isa in Isa::available() {
         let in_tiles = isa.multiplies_bf16() && T::as_bf16(&[]).is_some();
@@ -286,7 +332,8 @@ fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
             Wanted { input: OfInput::Wanted, weights: None },
         );
         let of_input = of_input.expect("asked for");
-        let shown: Option<Vec<Vec<T>>> = shown.into_inner().expect("no panic").into_iter().collect();
+        let shown: Option<Vec<Vec<T>>> =
+            shown.into_inner().expect("no panic").into_iter().collect();
         assert!(shown.expect("every image").concat() == *of_input, "{isa}");
         assert_sums(&format!("{isa} input"), &of_input, &input_gradient.0, &of.input);
         assert_sums(&format!("{isa} weights"), &of_weights, &weight_gradient.0, &of.weights);
@@ -300,22 +347,29 @@ fn check_convolution_of<T: Element + PartialEq>(conv: &Conv) {
             Wanted { input: OfInput::Unwanted, weights: None },
         );
         assert!(none.is_none() && *alone == *of_weights);
-        // With what is added: the same as adding afterwards, so that the order of two parts does not matter.
+        // With what is added: the same as adding afterwards, so that the order of two parts does
+        // not matter.
         let added: Vec<T> = stored(4, input.len());
         let wanted = Wanted { input: OfInput::Added(&added), weights: Some(&weights) };
-        let (of_weights, both) = conv::backward(isa, conv, Input::Ready(&input), &weights, write, unseen, wanted);
+        let (of_weights, both) =
+            conv::backward(isa, conv, Input::Ready(&input), &weights, write, unseen, wanted);
         let both = both.expect("wanted");
-        let after = of_input.iter().zip(&added).map(|(own, add)| T::of(own.single() + add.single()));
+        let after =
+            of_input.iter().zip(&added).map(|(own, add)| T::of(own.single() + add.single()));
         assert!(both.iter().copied().eq(after), "{isa} both");
-        let with_weights: Vec<f64> =
-            weight_gradient.0.iter().zip(&weights).map(|(sum, add)| sum + f64::from(*add)).collect();
+        let with_weights: Vec<f64> = weight_gradient
+            .0
+            .iter()
+            .zip(&weights)
+            .map(|(sum, add)| sum + f64::from(*add))
+            .collect();
         let of = (of.weights.0.iter().map(|magnitude| magnitude + 1.0).collect(), of.weights.1);
         assert_sums(&format!("{isa} weights, both"), &of_weights, &with_weights, &of);
     }
 }
 
-/// Laid out once and used by one thread, twice, weights give the very values that [`conv::forward`] gives, also after a
-/// scratch has served another convolution.
+/// Laid out once and used by one thread, twice, weights give the very values that [`conv::forward`]
+/// gives, also after a scratch has served another convolution.
 fn check_prepared<T: Element + PartialEq>(isa: Isa, conv: &Conv, input: &[T], weights: &[f32]) {
     let per_channel = |seed: u64| short(seed, conv.outputs);
     let [gamma, beta, mean] = [5, 6, 7].map(per_channel);
@@ -324,14 +378,28 @@ fn check_prepared<T: Element + PartialEq>(isa: Isa, conv: &Conv, input: &[T], we
     let after = After::Normalise { channels: &channels, residual: Some(&residual), relu: true };
     let (expected, _) = conv::forward(isa, conv, Input::Ready(input), weights, after);
     let prepared = Prepared::<T>::new(isa, conv, weights);
-    let other = Conv { batch: 1, height: 5, width: 3, inputs: 2, outputs: 3, kernel: 3, stride: 1, padding: 1 };
+    let other = Conv {
+        batch: 1,
+        height: 5,
+        width: 3,
+        inputs: 2,
+        outputs: 3,
+        kernel: 3,
+        stride: 1,
+        padding: 1,
+    };
     let mut scratch = Scratch::default();
     for _ in 0..2 {
         let mut found = vec![T::of(f32::NAN); residual.len()];
         prepared.forward(Input::Ready(input), after, &mut scratch, &mut found);
         assert!(found.iter().eq(expected.iter()), "{isa} {conv:?}");
         let ones = Prepared::<T>::new(isa, &other, &[1.0; 54]);
-        ones.forward(Input::Ready(&[T::of(9.0); 30]), After::Moments, &mut scratch, &mut [T::default(); 45]);
+        ones.forward(
+            Input::Ready(&[T::of(9.0); 30]),
+            After::Moments,
+            &mut scratch,
+            &mut [T::default(); 45],
+        );
     }
 }
 
@@ -362,13 +430,41 @@ fn convolution_of_the_shapes_that_encoders_use_and_of_odd_ones() {
         // Minimal filtering: of one pixel, of odd sizes, of paddings of every width.
         same(2, [1, 1], [16, 24], 3, 1),
         same(0, [4, 4], [16, 16], 3, 1),
-        Conv { batch: 3, height: 5, width: 4, inputs: 17, outputs: 19, kernel: 3, stride: 1, padding: 0 },
-        Conv { batch: 3, height: 1, width: 5, inputs: 16, outputs: 33, kernel: 3, stride: 1, padding: 2 },
-        Conv { batch: 1, height: 3, width: 3, inputs: 29, outputs: 70, kernel: 3, stride: 1, padding: 0 },
+        Conv {
+            batch: 3,
+            height: 5,
+            width: 4,
+            inputs: 17,
+            outputs: 19,
+            kernel: 3,
+            stride: 1,
+            padding: 0,
+        },
+        Conv {
+            batch: 3,
+            height: 1,
+            width: 5,
+            inputs: 16,
+            outputs: 33,
+            kernel: 3,
+            stride: 1,
+            padding: 2,
+        },
+        Conv {
+            batch: 1,
+            height: 3,
+            width: 3,
+            inputs: 29,
+            outputs: 70,
+            kernel: 3,
+            stride: 1,
+            padding: 0,
+        },
         same(2, [17, 39], [21, 40], 3, 1),
         same(5, [7, 3], [40, 17], 3, 1),
         same(0, [4, 4], [2, 2], 3, 1),
-        // Rows of whole strips for tiles: kernels that see some pixels only, steps of few and of many channels.
+        // Rows of whole strips for tiles: kernels that see some pixels only, steps of few and of
+        // many channels.
         same(2, [32, 32], [32, 48], 1, 2),
         same(3, [16, 16], [64, 40], 3, 1),
         same(3, [5, 16], [128, 40], 3, 1),
@@ -393,10 +489,46 @@ fn convolution_of_the_shapes_that_encoders_use_and_of_odd_ones() {
         // The last ones few enough to lie otherwise than the others.
         same(3, [4, 5], [208, 208], 3, 1),
         same(3, [4, 5], [146, 97], 3, 1),
-        Conv { batch: 2, height: 9, width: 8, inputs: 4, outputs: 6, kernel: 3, stride: 3, padding: 0 },
-        Conv { batch: 2, height: 9, width: 10, inputs: 2, outputs: 6, kernel: 5, stride: 3, padding: 4 },
-        Conv { batch: 1, height: 6, width: 6, inputs: 2, outputs: 3, kernel: 2, stride: 2, padding: 0 },
-        Conv { batch: 1, height: 7, width: 7, inputs: 2, outputs: 3, kernel: 2, stride: 4, padding: 1 },
+        Conv {
+            batch: 2,
+            height: 9,
+            width: 8,
+            inputs: 4,
+            outputs: 6,
+            kernel: 3,
+            stride: 3,
+            padding: 0,
+        },
+        Conv {
+            batch: 2,
+            height: 9,
+            width: 10,
+            inputs: 2,
+            outputs: 6,
+            kernel: 5,
+            stride: 3,
+            padding: 4,
+        },
+        Conv {
+            batch: 1,
+            height: 6,
+            width: 6,
+            inputs: 2,
+            outputs: 3,
+            kernel: 2,
+            stride: 2,
+            padding: 0,
+        },
+        Conv {
+            batch: 1,
+            height: 7,
+            width: 7,
+            inputs: 2,
+            outputs: 3,
+            kernel: 2,
+            stride: 4,
+            padding: 1,
+        },
     ] {
         check_convolution(&conv);
     }
@@ -449,9 +581,11 @@ fn minimal_filtering_of_a_layer_is_little_less_precise_than_plain_sums() {
     for isa in Isa::available() {
         let (found, _) = conv::forward(isa, &conv, Input::Ready(&input), &weights, After::Moments);
         let off = found.iter().zip(&exact).zip(&magnitudes);
-        let off = off.map(|((&found, exact), magnitude)| (f64::from(found) - exact).abs() / magnitude);
+        let off =
+            off.map(|((&found, exact), magnitude)| (f64::from(found) - exact).abs() / magnitude);
         let most = off.fold(0.0, f64::max) * 2f64.powi(24);
-        // 1.8 was measured; plain sums of 64 · 9 products may be off by 576 of these parts of their magnitudes.
+        // 1.8 was measured; plain sums of 64 · 9 products may be off by 576 of these parts of their
+        // magnitudes.
         assert!(most < 4.0, "{isa}: off by {most} · 2⁻²⁴ of the magnitudes");
     }
 }
@@ -501,10 +635,12 @@ fn fused_gradients_are_finite_differences_of_the_plain_loop() {
             conv.outputs,
             conv.batch * conv.out_image(),
         ];
-        let values: Vec<Vec<f32>> = lens.iter().enumerate().map(|(seed, &len)| noise(seed as u64 + 5, len)).collect();
+        let values: Vec<Vec<f32>> =
+            lens.iter().enumerate().map(|(seed, &len)| noise(seed as u64 + 5, len)).collect();
         let residual = with_residual.then_some(values[4].as_slice());
         let gradient = noise(11, lens[4]);
-        let wide: Vec<Vec<f64>> = values.iter().map(|values| values.iter().map(|&v| f64::from(v)).collect()).collect();
+        let wide: Vec<Vec<f64>> =
+            values.iter().map(|values| values.iter().map(|&v| f64::from(v)).collect()).collect();
         let loss = |wide: &[Vec<f64>]| -> f64 {
             let zeros = vec![0.0; lens[4]];
             let residual = if with_residual { &wide[4] } else { &zeros };
@@ -513,8 +649,13 @@ fn fused_gradients_are_finite_differences_of_the_plain_loop() {
         };
         let parameters = Parameters { weights: &values[1], gamma: &values[2], beta: &values[3] };
         for isa in Isa::available() {
-            let found =
-                conv_bn::forward(isa, &conv, Input::Ready(&values[0]), parameters, Then::Here { residual, relu });
+            let found = conv_bn::forward(
+                isa,
+                &conv,
+                Input::Ready(&values[0]),
+                parameters,
+                Then::Here { residual, relu },
+            );
             let saved = Saved {
                 input: Input::Ready(&values[0]),
                 convolved: &found.convolved,
@@ -547,7 +688,8 @@ fn fused_gradients_are_finite_differences_of_the_plain_loop() {
                         loss(&moved)
                     };
                     let slope = (moved(step) - moved(-step)) / (2.0 * step);
-                    // The differences' own error is about 1e-9; the rest is f32 in sums of some hundred terms.
+                    // The differences' own error is about 1e-9; the rest is f32 in sums of some
+                    // hundred terms.
                     let bound = 1e-4 * (1.0 + slope.abs());
                     assert!(
                         (f64::from(found) - slope).abs() < bound,
@@ -568,17 +710,34 @@ fn evaluation_with_the_batch_statistics_is_training() {
         let parameters = Parameters { weights: &weights, gamma: &gamma, beta: &beta };
         let input: Vec<f32> = short(1, conv.batch * conv.in_image());
         let residual: Vec<f32> = short(5, conv.batch * conv.out_image());
-        let [narrow, narrow_residual] = [&input, &residual].map(|v| v.iter().map(|&v| bf16::of(v)).collect::<Vec<_>>());
+        let [narrow, narrow_residual] =
+            [&input, &residual].map(|v| v.iter().map(|&v| bf16::of(v)).collect::<Vec<_>>());
         for isa in Isa::available() {
-            for (residual, narrow_residual) in [(Some(&*residual), Some(&*narrow_residual)), (None, None)] {
-                let trained =
-                    conv_bn::forward(isa, &conv, Input::Ready(&input), parameters, Then::Here { residual, relu: true });
+            for (residual, narrow_residual) in
+                [(Some(&*residual), Some(&*narrow_residual)), (None, None)]
+            {
+                let trained = conv_bn::forward(
+                    isa,
+                    &conv,
+                    Input::Ready(&input),
+                    parameters,
+                    Then::Here { residual, relu: true },
+                );
                 let statistics = [trained.mean.as_slice(), &trained.variance];
-                let evaluated = conv_bn::evaluate(isa, &conv, &input, parameters, statistics, residual, true);
+                let evaluated =
+                    conv_bn::evaluate(isa, &conv, &input, parameters, statistics, residual, true);
                 assert!(**made(&trained.output) == *evaluated, "{isa}");
-                // What passes through bf16 is rounded once in evaluation, twice in training, of values below 8, say;
-                // sums of 27 terms below 27 are off by some 2⁻¹⁵.
-                let shorter = conv_bn::evaluate(isa, &conv, &narrow, parameters, statistics, narrow_residual, true);
+                // What passes through bf16 is rounded once in evaluation, twice in training, of
+                // values below 8, say; sums of 27 terms below 27 are off by some 2⁻¹⁵.
+                let shorter = conv_bn::evaluate(
+                    isa,
+                    &conv,
+                    &narrow,
+                    parameters,
+                    statistics,
+                    narrow_residual,
+                    true,
+                );
                 let twice = conv_bn::forward(
                     isa,
                     &conv,
@@ -586,11 +745,19 @@ fn evaluation_with_the_batch_statistics_is_training() {
                     parameters,
                     Then::Here { residual: narrow_residual, relu: true },
                 );
-                for ((found, twice), &expected) in shorter.iter().zip(&**made(&twice.output)).zip(&*evaluated) {
+                for ((found, twice), &expected) in
+                    shorter.iter().zip(&**made(&twice.output)).zip(&*evaluated)
+                {
                     let bound = expected.abs() * 2f32.powi(-8) + 2f32.powi(-13);
-                    assert!((found.single() - expected).abs() <= bound, "{isa}: {found} for {expected}");
+                    assert!(
+                        (found.single() - expected).abs() <= bound,
+                        "{isa}: {found} for {expected}"
+                    );
                     let bound = expected.abs() * 2f32.powi(-8) + 8.0 * 2f32.powi(-8);
-                    assert!((twice.single() - expected).abs() <= bound, "{isa}: {twice} for {expected}");
+                    assert!(
+                        (twice.single() - expected).abs() <= bound,
+                        "{isa}: {twice} for {expected}"
+                    );
                 }
             }
         }
@@ -600,12 +767,15 @@ fn evaluation_with_the_batch_statistics_is_training() {
 /// Root of the mean squared difference over that of the second.
 fn distance(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
-    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
-    let difference = square(&mut found.iter().zip(expected).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+    let square =
+        |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+    let difference =
+        square(&mut found.iter().zip(expected).map(|(a, b)| f64::from(*a) - f64::from(*b)));
     (difference / square(&mut expected.iter().map(|b| f64::from(*b))).max(f64::MIN_POSITIVE)).sqrt()
 }
 
-/// The operation in bf16, on every instruction set, against itself in f32, which finite differences vouch for.
+/// The operation in bf16, on every instruction set, against itself in f32, which finite differences
+/// vouch for.
 #[test]
 fn fused_in_bf16_is_fused_in_f32_but_for_rounding() {
     for (conv, relu, with_residual) in [
@@ -671,13 +841,23 @@ fn fused_in_bf16_is_fused_in_f32_but_for_rounding() {
             all.extend(found.residual.map(|residual| singles(&residual)));
             all
         }
-        let expected = all::<f32>(Isa::available()[0], &conv, parameters, relu, &input, residual.as_deref(), &gradient);
+        let expected = all::<f32>(
+            Isa::available()[0],
+            &conv,
+            parameters,
+            relu,
+            &input,
+            residual.as_deref(),
+            &gradient,
+        );
         for isa in Isa::available() {
-            let found = all::<bf16>(isa, &conv, parameters, relu, &input, residual.as_deref(), &gradient);
+            let found =
+                all::<bf16>(isa, &conv, parameters, relu, &input, residual.as_deref(), &gradient);
             for (which, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                // Statistics come from f32 sums of the same values. What is stored is rounded by up to 2⁻⁸ of itself a
-                // time, as are the convolved values that the backward pass starts from, and where those are next to
-                // zero ReLU decides otherwise for one value in some hundred, which then is wrong by all of itself.
+                // Statistics come from f32 sums of the same values. What is stored is rounded by up
+                // to 2⁻⁸ of itself a time, as are the convolved values that the backward pass
+                // starts from, and where those are next to zero ReLU decides otherwise for one
+                // value in some hundred, which then is wrong by all of itself.
                 let bound = if (1..=2).contains(&which) { 1e-5 } else { 0.05 };
                 let off = distance(found, expected);
                 assert!(off <= bound, "{isa} {conv:?} {which}: off by {off:e}");
@@ -695,15 +875,23 @@ fn statistics_survive_a_mean_far_from_zero() {
 fn statistics_survive<T: Element>(spread: f32) {
     // Every input is 1000 plus noise, so that sums of squares would lose the variance in f32.
     let conv = same(7, [9, 9], [1, 2], 1, 1);
-    let input: Vec<T> =
-        noise(1, conv.batch * conv.in_image()).iter().map(|value| T::of(1000.0 + spread * value)).collect();
-    let mean = input.iter().map(|&value| f64::from(value.single())).sum::<f64>() / input.len() as f64;
+    let input: Vec<T> = noise(1, conv.batch * conv.in_image())
+        .iter()
+        .map(|value| T::of(1000.0 + spread * value))
+        .collect();
+    let mean =
+        input.iter().map(|&value| f64::from(value.single())).sum::<f64>() / input.len() as f64;
     let square = |value: &T| (f64::from(value.single()) - mean).powi(2);
     let variance = input.iter().map(square).sum::<f64>() / input.len() as f64;
     let parameters = Parameters { weights: &[1.0, 1.0], gamma: &[1.0, 1.0], beta: &[0.0, 0.0] };
     for isa in Isa::available() {
-        let found =
-            conv_bn::forward(isa, &conv, Input::Ready(&input), parameters, Then::Here { residual: None, relu: false });
+        let found = conv_bn::forward(
+            isa,
+            &conv,
+            Input::Ready(&input),
+            parameters,
+            Then::Here { residual: None, relu: false },
+        );
         assert!((f64::from(found.mean[0]) - mean).abs() <= mean * 2f64.powi(-23), "{isa}");
         assert!((f64::from(found.variance[1]) - variance).abs() <= variance * 1e-5, "{isa}");
     }
@@ -763,7 +951,9 @@ fn threads_do_not_matter_to<T: Element>(conv: &Conv) {
                 Wanted { input: OfInput::Wanted, weights: None },
             );
             let mut all = singles(made(&forward.output));
-            all.extend(forward.mean.iter().chain(&forward.variance).chain(&found.gamma).chain(&found.beta));
+            all.extend(
+                forward.mean.iter().chain(&forward.variance).chain(&found.gamma).chain(&found.beta),
+            );
             all.extend(singles(&found.input.expect("asked for")).iter().chain(&*found.weights));
             all.iter().map(|value| value.to_bits()).collect::<Vec<u32>>()
         })
@@ -774,7 +964,8 @@ fn threads_do_not_matter_to<T: Element>(conv: &Conv) {
     }
 }
 
-/// A convolution of what an earlier one has left to it, against the same of what that one would have made.
+/// A convolution of what an earlier one has left to it, against the same of what that one would
+/// have made.
 #[test]
 fn left_to_the_next_convolution_is_made_before_it() {
     left_to_the_next::<f32>();
@@ -788,57 +979,96 @@ fn left_to_the_next<T: Element + PartialEq>() {
     let weights = [noise(2, 20 * 45), noise(3, 33 * 180)];
     let [gamma, beta] = [noise(4, 33), noise(5, 33)];
     let gradient: Vec<T> = stored(6, second.batch * second.out_image());
-    let parameters = [&weights[0], &weights[1]]
-        .map(|weights| (weights.as_slice(), weights.len() / if weights.len() == 900 { 45 } else { 180 }));
-    let parameters = parameters.map(|(weights, of)| Parameters { weights, gamma: &gamma[..of], beta: &beta[..of] });
+    let parameters = [&weights[0], &weights[1]].map(|weights| {
+        (weights.as_slice(), weights.len() / if weights.len() == 900 { 45 } else { 180 })
+    });
+    let parameters = parameters.map(|(weights, of)| Parameters {
+        weights,
+        gamma: &gamma[..of],
+        beta: &beta[..of],
+    });
     for isa in Isa::available() {
         let here = Then::Here { residual: None, relu: true };
-        let whole = conv_bn::forward(isa, &first, Input::Ready(&input_of_first), parameters[0], here);
-        let left = conv_bn::forward(isa, &first, Input::Ready(&input_of_first), parameters[0], Then::Next);
+        let whole =
+            conv_bn::forward(isa, &first, Input::Ready(&input_of_first), parameters[0], here);
+        let left =
+            conv_bn::forward(isa, &first, Input::Ready(&input_of_first), parameters[0], Then::Next);
         assert!(left.output.is_none() && *left.convolved == *whole.convolved, "{isa}");
-        let channels = Channels::new(&left.mean, &left.variance, parameters[0].gamma, parameters[0].beta, EPSILON);
-        let results = [Input::Ready(made(&whole.output)), Input::Convolved(&left.convolved, &channels)].map(|input| {
-            let forward = conv_bn::forward(isa, &second, input, parameters[1], here);
-            let (convolved, output) = (&*forward.convolved, None);
-            let saved = Saved {
-                input,
-                convolved,
-                mean: &forward.mean,
-                variance: &forward.variance,
-                output,
-                sums: None,
-                origin: None,
-            };
-            let wanted = Wanted { input: OfInput::Wanted, weights: None };
-            let found = conv_bn::backward(isa, &second, parameters[1], saved, true, &gradient, wanted);
-            assert_eq!(found.before.is_some(), matches!(input, Input::Convolved(..)));
-            let of_input = found.input.expect("wanted");
-            if let Some(sums) = &found.before {
-                // The first one's sums, come from the second, are those that it finds itself.
-                let [given, own] = [Some(sums), None].map(|sums| {
-                    let (convolved, mean, variance) = (&*left.convolved, &left.mean, &left.variance);
+        let channels = Channels::new(
+            &left.mean,
+            &left.variance,
+            parameters[0].gamma,
+            parameters[0].beta,
+            EPSILON,
+        );
+        let results =
+            [Input::Ready(made(&whole.output)), Input::Convolved(&left.convolved, &channels)].map(
+                |input| {
+                    let forward = conv_bn::forward(isa, &second, input, parameters[1], here);
+                    let (convolved, output) = (&*forward.convolved, None);
                     let saved = Saved {
-                        input: Input::Ready(&input_of_first),
+                        input,
                         convolved,
-                        mean,
-                        variance,
-                        output: None,
-                        sums,
+                        mean: &forward.mean,
+                        variance: &forward.variance,
+                        output,
+                        sums: None,
                         origin: None,
                     };
-                    let found = conv_bn::backward(isa, &first, parameters[0], saved, true, &of_input, wanted);
-                    (singles(&found.input.expect("wanted")), found.weights.to_vec(), found.gamma, found.beta)
-                });
-                assert!(given == own, "{isa}");
-            }
-            (singles(made(&forward.output)), singles(&of_input), found.weights.to_vec())
-        });
+                    let wanted = Wanted { input: OfInput::Wanted, weights: None };
+                    let found = conv_bn::backward(
+                        isa,
+                        &second,
+                        parameters[1],
+                        saved,
+                        true,
+                        &gradient,
+                        wanted,
+                    );
+                    assert_eq!(found.before.is_some(), matches!(input, Input::Convolved(..)));
+                    let of_input = found.input.expect("wanted");
+                    if let Some(sums) = &found.before {
+                        // The first one's sums, come from the second, are those that it finds
+                        // itself.
+                        let [given, own] = [Some(sums), None].map(|sums| {
+                            let (convolved, mean, variance) =
+                                (&*left.convolved, &left.mean, &left.variance);
+                            let saved = Saved {
+                                input: Input::Ready(&input_of_first),
+                                convolved,
+                                mean,
+                                variance,
+                                output: None,
+                                sums,
+                                origin: None,
+                            };
+                            let found = conv_bn::backward(
+                                isa,
+                                &first,
+                                parameters[0],
+                                saved,
+                                true,
+                                &of_input,
+                                wanted,
+                            );
+                            (
+                                singles(&found.input.expect("wanted")),
+                                found.weights.to_vec(),
+                                found.gamma,
+                                found.beta,
+                            )
+                        });
+                        assert!(given == own, "{isa}");
+                    }
+                    (singles(made(&forward.output)), singles(&of_input), found.weights.to_vec())
+                },
+            );
         assert!(results[0] == results[1], "{isa}");
     }
 }
 
-/// The sums that a convolution takes for the one whose output behind ReLU it reads, and the gradient that it lets pass,
-/// are those which that one finds itself.
+/// The sums that a convolution takes for the one whose output behind ReLU it reads, and the
+/// gradient that it lets pass, are those which that one finds itself.
 #[test]
 fn sums_for_what_made_the_input_are_its_own() {
     sums_for_the_origin::<f32>();
@@ -849,9 +1079,11 @@ fn sums_for_the_origin<T: Element + PartialEq>() {
     let first = same(9, [8, 7], [5, 20], 3, 2);
     let second = same(9, [4, 4], [20, 33], 3, 1);
     let input: Vec<T> = stored(1, first.batch * first.in_image());
-    let [residual, gradient] = [(6, first.batch * first.out_image()), (7, second.batch * second.out_image())]
-        .map(|(seed, len)| stored::<T>(seed, len));
-    let (weights, [gamma, beta]) = ([noise(2, 20 * 45), noise(3, 33 * 180)], [noise(4, 33), noise(5, 33)]);
+    let [residual, gradient] =
+        [(6, first.batch * first.out_image()), (7, second.batch * second.out_image())]
+            .map(|(seed, len)| stored::<T>(seed, len));
+    let (weights, [gamma, beta]) =
+        ([noise(2, 20 * 45), noise(3, 33 * 180)], [noise(4, 33), noise(5, 33)]);
     let parameters = [(&weights[0], 20), (&weights[1], 33)].map(|(weights, of)| Parameters {
         weights,
         gamma: &gamma[..of],
@@ -863,8 +1095,13 @@ fn sums_for_the_origin<T: Element + PartialEq>() {
             let then = Then::Here { residual, relu: true };
             let made_of = conv_bn::forward(isa, &first, Input::Ready(&input), parameters[0], then);
             let output = made(&made_of.output);
-            let channels =
-                Channels::new(&made_of.mean, &made_of.variance, parameters[0].gamma, parameters[0].beta, EPSILON);
+            let channels = Channels::new(
+                &made_of.mean,
+                &made_of.variance,
+                parameters[0].gamma,
+                parameters[0].beta,
+                EPSILON,
+            );
             let here = Then::Here { residual: None, relu: true };
             let forward = conv_bn::forward(isa, &second, Input::Ready(output), parameters[1], here);
             let results = [None, Some((&*made_of.convolved, &channels))].map(|origin| {
@@ -877,7 +1114,8 @@ fn sums_for_the_origin<T: Element + PartialEq>() {
                     sums: None,
                     origin,
                 };
-                let found = conv_bn::backward(isa, &second, parameters[1], saved, true, &gradient, wanted);
+                let found =
+                    conv_bn::backward(isa, &second, parameters[1], saved, true, &gradient, wanted);
                 assert_eq!(found.before.is_some(), origin.is_some());
                 let of_output = found.input.expect("wanted");
                 let saved = Saved {
@@ -889,25 +1127,40 @@ fn sums_for_the_origin<T: Element + PartialEq>() {
                     sums: found.before.as_ref(),
                     origin: None,
                 };
-                let own = conv_bn::backward(isa, &first, parameters[0], saved, true, &of_output, wanted);
-                let of_residual = residual.map(|_| singles(own.residual.as_deref().unwrap_or(&of_output)));
-                (singles(&own.input.expect("wanted")), own.weights.to_vec(), own.gamma, own.beta, of_residual)
+                let own =
+                    conv_bn::backward(isa, &first, parameters[0], saved, true, &of_output, wanted);
+                let of_residual =
+                    residual.map(|_| singles(own.residual.as_deref().unwrap_or(&of_output)));
+                (
+                    singles(&own.input.expect("wanted")),
+                    own.weights.to_vec(),
+                    own.gamma,
+                    own.beta,
+                    of_residual,
+                )
             });
             assert!(results[0] == results[1], "{isa}");
         }
     }
 }
 
-/// A scratch that has served images of 8 × 8 serves those of 7 × 7, whose frame is as large where it is of whole tiles.
+/// A scratch that has served images of 8 × 8 serves those of 7 × 7, whose frame is as large where
+/// it is of whole tiles.
 #[test]
 fn a_scratch_serves_one_size_after_the_other() {
     let [large, small] = [8, 7].map(|side| same(2, [side, side], [16, 16], 3, 1));
     let weights = short(2, 16 * 144);
     for isa in Isa::available() {
         let mut scratch = Scratch::default();
-        let [mut first, mut second] = [&large, &small].map(|conv| vec![0.0f32; conv.batch * conv.out_image()]);
+        let [mut first, mut second] =
+            [&large, &small].map(|conv| vec![0.0f32; conv.batch * conv.out_image()]);
         let prepared = Prepared::new(isa, &large, &weights);
-        prepared.forward(Input::Ready(&noise(1, first.len())), After::Moments, &mut scratch, &mut first);
+        prepared.forward(
+            Input::Ready(&noise(1, first.len())),
+            After::Moments,
+            &mut scratch,
+            &mut first,
+        );
         let input = noise(3, second.len());
         let prepared = Prepared::new(isa, &small, &weights);
         prepared.forward(Input::Ready(&input), After::Moments, &mut scratch, &mut second);
@@ -952,7 +1205,8 @@ fn what_a_buffer_held_before_does_not_matter() {
                 // Every length that is in use, several times.
                 for _ in 0..2 {
                     let here = Then::Here { residual: None, relu: true };
-                    let forward = conv_bn::forward(isa, &conv, Input::Ready(&input), parameters, here);
+                    let forward =
+                        conv_bn::forward(isa, &conv, Input::Ready(&input), parameters, here);
                     let saved = Saved {
                         input: Input::Ready(&input),
                         convolved: &forward.convolved,
@@ -963,14 +1217,28 @@ fn what_a_buffer_held_before_does_not_matter() {
                         origin: None,
                     };
                     let wanted = Wanted { input: OfInput::Wanted, weights: None };
-                    let found = conv_bn::backward(isa, &conv, parameters, saved, true, &gradient, wanted);
+                    let found =
+                        conv_bn::backward(isa, &conv, parameters, saved, true, &gradient, wanted);
                     let mut all = singles(made(&forward.output));
-                    all.extend(forward.mean.iter().chain(&forward.variance).chain(&found.gamma).chain(&found.beta));
-                    all.extend(singles(&found.input.expect("wanted")).iter().chain(&*found.weights));
+                    all.extend(
+                        forward
+                            .mean
+                            .iter()
+                            .chain(&forward.variance)
+                            .chain(&found.gamma)
+                            .chain(&found.beta),
+                    );
+                    all.extend(
+                        singles(&found.input.expect("wanted")).iter().chain(&*found.weights),
+                    );
                     let bits: Vec<u32> = all.iter().map(|value| value.to_bits()).collect();
                     let expected = first.get_or_insert_with(|| bits.clone());
                     let differ = bits.iter().zip(&*expected).filter(|(a, b)| a != b).count();
-                    assert!(differ == 0, "{isa} {conv:?}: {differ} of {} differ after {held}", bits.len());
+                    assert!(
+                        differ == 0,
+                        "{isa} {conv:?}: {differ} of {} differ after {held}",
+                        bits.len()
+                    );
                     Buffer::<f32>::overwrite_idle(held);
                 }
             }

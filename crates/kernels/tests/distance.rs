@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use selfsame_kernels::distance::{
-    LONGEST, Packed, ROWS, SHORT_COLUMNS, lower, lower_wide, squared, squared_f32, squared_norm, squared_short,
-    weighted_rows,
+    LONGEST, Packed, ROWS, SHORT_COLUMNS, lower, lower_wide, squared, squared_f32, squared_norm,
+    squared_short, weighted_rows,
 };
 use selfsame_kernels::isa::Isa;
 
@@ -37,7 +37,9 @@ fn products(isa: Isa, a: &[u8], b: &[u8], dim: usize, longest: usize) -> Vec<u64
         let mut out = vec![u32::MAX; ROWS * packed.stride()];
         for (block, a) in a.chunks(ROWS * dim).enumerate() {
             packed.dots(a, dim, part.clone(), columns, &mut out);
-            for (row, products) in (block * ROWS..rows).zip(out.chunks_exact(packed.stride().max(1))) {
+            for (row, products) in
+                (block * ROWS..rows).zip(out.chunks_exact(packed.stride().max(1)))
+            {
                 for (sum, &product) in sums[row * columns..][..columns].iter_mut().zip(products) {
                     *sum += u64::from(product);
                 }
@@ -53,7 +55,11 @@ fn check_bytes(isa: Isa, a: &[u8], b: &[u8], dim: usize, longest: usize) {
     for (r, a) in a.chunks_exact(dim).enumerate() {
         assert_eq!(squared_norm(isa, a), product(a, a), "{isa}, {dim} values");
         for (c, b) in b.chunks_exact(dim).enumerate() {
-            assert_eq!(found[r * columns + c], product(a, b), "{isa}, {dim} values, row {r}, column {c}");
+            assert_eq!(
+                found[r * columns + c],
+                product(a, b),
+                "{isa}, {dim} values, row {r}, column {c}"
+            );
             assert_eq!(squared(isa, a, b), oracle(a, b), "{isa}, {dim} values");
         }
     }
@@ -144,7 +150,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// Sums go on from one stretch of values to the next, for every row and column of the registers.
+    /// Sums go on from one stretch of values to the next, for every row and column of the
+    /// registers.
     #[test]
     fn deep_products_are_exact(dim in 900..3200_usize, seed in any::<u64>()) {
         for isa in Isa::available() {

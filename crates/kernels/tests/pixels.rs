@@ -1,10 +1,11 @@
-//! Pixel kernels against plain loops, for every instruction set of this machine, at odd sizes and in spare memory.
+//! Pixel kernels against plain loops, for every instruction set of this machine, at odd sizes and
+//! in spare memory.
 
 use proptest::prelude::*;
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pixels::{
-    BITS, Recolour, Window, box_rows, convolve, interleave, luminance_sum, recolour, scale_and_shift, split,
-    split_transposed, transpose, weigh_rows,
+    BITS, Recolour, Window, box_rows, convolve, interleave, luminance_sum, recolour,
+    scale_and_shift, split, split_transposed, transpose, weigh_rows,
 };
 
 fn bytes(length: usize, seed: u64) -> Vec<u8> {
@@ -133,9 +134,9 @@ proptest! {
         }
     }
 
-    /// In either direction each of n products loses less than 2⁻⁷ of a level, and ⌊n / 2⌋ of those are given back: the
-    /// sums are off by at most (n + 1) / 128 levels, and a level may be the next one where its sum is that near to a
-    /// half.
+    /// In either direction each of n products loses less than 2⁻⁷ of a level, and ⌊n / 2⌋ of those
+    /// are given back: the sums are off by at most (n + 1) / 128 levels, and a level may be the
+    /// next one where its sum is that near to a half.
     #[test]
     fn convolutions_are_rounded_sums(
         [rows, row, reach] in [1..30_usize, 1..80_usize, 0..12_usize],
@@ -171,7 +172,8 @@ proptest! {
                 }
                 let error = (kernel.len() + 1) as f64 / 128.0 + 1e-9;
                 let [low, high] = [sum - error, sum + error].map(|sum| (sum + 0.5).floor().clamp(0.0, 255.0));
-                prop_assert!((low..=high).contains(&f64::from(byte)), "{} {}: {} for {}", isa, i, byte, sum);
+                prop_assert!((low..=high).contains(&f64::from(byte)), "{} {}: {} for \
+                    {}", isa, i, byte, sum);
             }
             results.push(plane);
         }
@@ -192,7 +194,8 @@ proptest! {
                 expected[c * count + i] = value;
             }
         }
-        // Of a single plane those that need no colour, which are the same for each of three equal values.
+        // Of a single plane those that need no colour, which are the same for each of three equal
+        // values.
         let plain = |change: &&Recolour| matches!(change, Recolour::Blend { .. } | Recolour::Solarise(_));
         let plain: Vec<Recolour> = changes.iter().filter(plain).copied().collect();
         let single: Vec<u8> = planes.iter().map(|&value| plain.iter().fold([value; 3], changed)[0]).collect();
@@ -226,14 +229,15 @@ proptest! {
     }
 }
 
-/// A change of one pixel with Pillow's arithmetic: 32-bit floats where its C has `float`, 64-bit ones where a constant
-/// or a function makes them `double`.
+/// A change of one pixel with Pillow's arithmetic: 32-bit floats where its C has `float`, 64-bit
+/// ones where a constant or a function makes them `double`.
 fn changed([red, green, blue]: [u8; 3], change: &Recolour) -> [u8; 3] {
     let [r, g, b] = [red, green, blue].map(u32::from);
     let luminance = ((19595 * r + 38470 * g + 7471 * b + 0x8000) >> 16) as u8;
     // A cast to a byte cuts to 0 and 255.
-    let blended =
-        |from: u8, factor: f32, value: u8| (f32::from(from) + factor * (f32::from(value) - f32::from(from))) as u8;
+    let blended = |from: u8, factor: f32, value: u8| {
+        (f32::from(from) + factor * (f32::from(value) - f32::from(from))) as u8
+    };
     let pixel = [red, green, blue];
     match *change {
         Recolour::Blend { from, factor } => pixel.map(|value| blended(from, factor, value)),
@@ -243,7 +247,9 @@ fn changed([red, green, blue]: [u8; 3], change: &Recolour) -> [u8; 3] {
             from_hsv([hue.wrapping_add(turn), saturation, value])
         }
         Recolour::Grey => [luminance; 3],
-        Recolour::Solarise(threshold) => pixel.map(|value| if value < threshold { value } else { 255 - value }),
+        Recolour::Solarise(threshold) => {
+            pixel.map(|value| if value < threshold { value } else { 255 - value })
+        }
     }
 }
 
@@ -255,7 +261,8 @@ fn to_hsv([red, green, blue]: [u8; 3]) -> [u8; 3] {
     }
     let spread = f32::from(most - least);
     let saturation = spread / f32::from(most);
-    let [far_red, far_green, far_blue] = [red, green, blue].map(|value| f32::from(most - value) / spread);
+    let [far_red, far_green, far_blue] =
+        [red, green, blue].map(|value| f32::from(most - value) / spread);
     let sixths = if red == most {
         far_blue - far_green
     } else if green == most {
@@ -291,12 +298,14 @@ fn from_hsv([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
 /// Every colour there is, for each level of red turned by another part of the circle.
 #[test]
 fn every_hue_is_turned_as_by_pillow() {
-    let rest: Vec<[u8; 2]> = (0..=255).flat_map(|green| (0..=255).map(move |blue| [green, blue])).collect();
+    let rest: Vec<[u8; 2]> =
+        (0..=255).flat_map(|green| (0..=255).map(move |blue| [green, blue])).collect();
     for red in 0..=255_u8 {
         let turn = Recolour::TurnHue(red.wrapping_mul(37).wrapping_add(11));
         let pixels: Vec<[u8; 3]> = rest.iter().map(|&[green, blue]| [red, green, blue]).collect();
-        let planes =
-            |pixels: &[[u8; 3]]| -> Vec<u8> { (0..3).flat_map(|c| pixels.iter().map(move |pixel| pixel[c])).collect() };
+        let planes = |pixels: &[[u8; 3]]| -> Vec<u8> {
+            (0..3).flat_map(|c| pixels.iter().map(move |pixel| pixel[c])).collect()
+        };
         let turned: Vec<[u8; 3]> = pixels.iter().map(|&pixel| changed(pixel, &turn)).collect();
         let expected = planes(&turned);
         for isa in Isa::available() {

@@ -52,8 +52,10 @@ fn the_mean_of_pixels() {
     let mut found = [0.0; 5];
     pool::average(&image, &mut found);
     for (channel, found) in found.iter().enumerate() {
-        let sum: f64 = image.iter().skip(channel).step_by(5).map(|value| f64::from(value.to_f32())).sum();
-        // Six terms of at most 8, each addition off by half a unit in the last place of at most 48, then a quotient.
+        let sum: f64 =
+            image.iter().skip(channel).step_by(5).map(|value| f64::from(value.to_f32())).sum();
+        // Six terms of at most 8, each addition off by half a unit in the last place of at most 48,
+        // then a quotient.
         assert!((f64::from(*found) - sum / 6.0).abs() <= 8.0 * f64::from(f32::EPSILON) * 8.0);
     }
 }

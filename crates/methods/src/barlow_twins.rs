@@ -7,7 +7,8 @@ use crate::losses::{Loss, barlow_twins};
 use crate::settings::{at_least_zero, positive, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// Barlow Twins (Zbontar et al. 2021): makes the cross-correlation matrix of two views' outputs the identity.
+/// Barlow Twins (Zbontar et al. 2021): makes the cross-correlation matrix of two views' outputs the
+/// identity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BarlowTwins {

@@ -7,8 +7,9 @@ use crate::losses::{Loss, negative_cosine};
 use crate::settings::{momentum, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// BYOL (Grill et al. 2020): predicts, from one view, what a slow copy of the networks makes of the other.
-/// The loss is the paper's: the squared distance of the two, normalised, summed over both views.
+/// BYOL (Grill et al. 2020): predicts, from one view, what a slow copy of the networks makes of the
+/// other. The loss is the paper's: the squared distance of the two, normalised, summed over both
+/// views.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Byol {
@@ -52,7 +53,8 @@ impl Method for Byol {
         let [p1, p2, t1, t2] = embeddings else { unreachable!("two predictions and two targets") };
         let of = |p: &Tensor<2>, t: &Tensor<2>| negative_cosine(p.clone(), t.clone().detach());
         let loss = Loss::mean(of(p1, t2), of(p2, t1));
-        // Squared distances of normalised rows, 2 − 2·cos, summed over both sides: the paper's equation 2.
+        // Squared distances of normalised rows, 2 − 2·cos, summed over both sides: the paper's
+        // equation 2.
         Loss { value: loss.value.mul_scalar(4.0).add_scalar(4.0), ..loss }
     }
 
@@ -61,7 +63,8 @@ impl Method for Byol {
     }
 
     fn against_collapse(&self) -> &'static str {
-        "without negatives, only the predictor and the slow copy hold the outputs apart: try a lower --lr or a higher \
+        "without negatives, only the predictor and the slow copy hold the outputs apart: try a \
+         lower --lr or a higher \
          --set method.momentum"
     }
 }

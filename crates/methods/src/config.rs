@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    BarlowTwins, Byol, InfoNce, Method, MocoV2, RevisedInfoNce, Rotation, SimClr, SimSiam, SimpleContrastive, Spectral,
-    TSimClr, VicReg,
+    BarlowTwins, Byol, InfoNce, Method, MocoV2, RevisedInfoNce, Rotation, SimClr, SimSiam,
+    SimpleContrastive, Spectral, TSimClr, VicReg,
 };
 
 /// The methods there are, by name, each with what it is.
@@ -22,10 +22,17 @@ pub const METHODS: [(&str, &str); 12] = [
     ("rotation", "Gidaris et al. 2018: which quarter turn was made"),
 ];
 
-/// What settings of methods mean, by their keys in `config.toml`, in the order in which they are told.
+/// What settings of methods mean, by their keys in `config.toml`, in the order in which they are
+/// told.
 const MEANINGS: [(&str, &str); 19] = [
-    ("temperature", "temperature of the loss, above 0; smaller ones look at the nearest negatives alone"),
-    ("temperature_end", "temperature at the end, reached along a half cosine; unset, it does not change"),
+    (
+        "temperature",
+        "temperature of the loss, above 0; smaller ones look at the nearest negatives alone",
+    ),
+    (
+        "temperature_end",
+        "temperature at the end, reached along a half cosine; unset, it does not change",
+    ),
     ("degrees_of_freedom", "degrees of freedom of Student's t; fewer have heavier tails"),
     ("lambda", "weight of what holds the outputs apart beside what draws views together"),
     ("scale", "what the loss is multiplied by"),
@@ -33,12 +40,19 @@ const MEANINGS: [(&str, &str); 19] = [
     ("variance", "weight of outputs that vary too little"),
     ("covariance", "weight of outputs that vary together"),
     ("radius", "length that longer outputs are shortened to"),
-    ("negatives", "other images that an image is told from at a step; all of the batch where that has fewer"),
+    (
+        "negatives",
+        "other images that an image is told from at a step; all of the batch where that has fewer",
+    ),
     ("momentum", "share of the slow copy that stays at a step, from 0 to 1"),
     ("momentum_end", "the same at the end, reached along a half cosine; unset, it does not change"),
     ("queue", "earlier embeddings that are kept as negatives"),
     ("symmetric", "whether each view is both query and key, at twice the cost of a step"),
-    ("splits", "parts of a batch that batch normalisation sees apart, as on so many machines; parts keep two images"),
+    (
+        "splits",
+        "parts of a batch that batch normalisation sees apart, as on so many machines; parts keep \
+         two images",
+    ),
     ("layers", "linear maps in the projector, 2 or more"),
     ("hidden", "width of the heads' hidden layers"),
     ("output", "number of values the loss compares"),
@@ -197,7 +211,11 @@ mod tests {
             let values = serde_json::to_value(config).unwrap();
             for key in values.as_object().unwrap().keys().filter(|key| *key != "name") {
                 let found = settings.iter().find(|setting| setting.key == key);
-                assert_eq!(found.and_then(|setting| setting.value.as_ref()), Some(&values[key]), "{name}: {key}");
+                assert_eq!(
+                    found.and_then(|setting| setting.value.as_ref()),
+                    Some(&values[key]),
+                    "{name}: {key}"
+                );
             }
             told.extend(settings.iter().map(|setting| setting.key));
         }

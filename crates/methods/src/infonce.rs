@@ -8,8 +8,8 @@ use crate::losses::{Loss, info_nce_sampled};
 use crate::settings::{temperature, width};
 use crate::{ConfigError, Method, Networks, Step, need};
 
-/// InfoNCE with a chosen number of negatives for each image: with one, and a temperature of 1, the form that the theory
-/// of Huang et al. (ICLR 2023) speaks of.
+/// InfoNCE with a chosen number of negatives for each image: with one, and a temperature of 1, the
+/// form that the theory of Huang et al. (ICLR 2023) speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InfoNce {
@@ -43,7 +43,8 @@ impl Method for InfoNce {
     }
 
     fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss {
-        // The images stand in random order, so that any shift gives random negatives; new ones at every step.
+        // The images stand in random order, so that any shift gives random negatives; new ones at
+        // every step.
         let [batch, _] = embeddings[0].dims();
         let others = batch - 1;
         let shifts = index::sample(&mut step.random(), others, self.negatives.min(others));

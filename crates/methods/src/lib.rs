@@ -1,7 +1,7 @@
 //! Contrastive methods, and the losses they minimise.
 //!
-//! A [`Method`] says which [`Networks`] it needs, what it compares and what it minimises; a queue or a momentum
-//! encoder belongs to it. A [loss](losses) is a pure function of embeddings.
+//! A [`Method`] says which [`Networks`] it needs, what it compares and what it minimises; a queue
+//! or a momentum encoder belongs to it. A [loss](losses) is a pure function of embeddings.
 
 mod barlow_twins;
 mod byol;
@@ -42,7 +42,8 @@ pub use spectral::Spectral;
 pub use t_simclr::TSimClr;
 pub use vicreg::VicReg;
 
-/// A way to train an encoder without labels. Its settings are its own fields; what is trained is in [`Networks`].
+/// A way to train an encoder without labels. Its settings are its own fields; what is trained is in
+/// [`Networks`].
 pub trait Method {
     /// Checks every setting.
     ///
@@ -60,8 +61,9 @@ pub trait Method {
 
     /// What the loss compares: one row for each image in every tensor.
     ///
-    /// `views` are [`Method::views`] tensors `[images, height, width, 3]` of normalised pixels, row i of each a view of
-    /// image i. Nothing but batch normalisation may make a row depend on other rows; here it sees all views as one.
+    /// `views` are [`Method::views`] tensors `[images, height, width, 3]` of normalised pixels, row
+    /// i of each a view of image i. Nothing but batch normalisation may make a row depend on other
+    /// rows; here it sees all views as one.
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
         networks.project_together(views)
     }
@@ -69,8 +71,8 @@ pub trait Method {
     /// The loss of a batch, from what [`Method::embed`] made of it.
     fn loss(&self, networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss;
 
-    /// The two embeddings of each image that are drawn together, to watch for collapse; none where there is no such
-    /// pair.
+    /// The two embeddings of each image that are drawn together, to watch for collapse; none where
+    /// there is no such pair.
     fn pair<'a>(&self, embeddings: &'a [Tensor<2>]) -> Option<[&'a Tensor<2>; 2]> {
         Some([&embeddings[0], &embeddings[1]])
     }
@@ -80,15 +82,15 @@ pub trait Method {
         "a lower --lr, a longer --warmup-epochs or a larger --batch usually mends that"
     }
 
-    /// What changes besides the optimizer's step, after it: a momentum encoder, a queue. `embeddings` carry no
-    /// gradients.
+    /// What changes besides the optimizer's step, after it: a momentum encoder, a queue.
+    /// `embeddings` carry no gradients.
     fn after_step(&self, networks: Networks, _embeddings: &[Tensor<2>], _step: &Step) -> Networks {
         networks
     }
 }
 
-/// Which step of a training it is: all that schedules and chance in a method depend on, so that a resumed training
-/// goes on as if it had not stopped.
+/// Which step of a training it is: all that schedules and chance in a method depend on, so that a
+/// resumed training goes on as if it had not stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Steps taken before.

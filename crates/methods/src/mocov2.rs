@@ -9,8 +9,8 @@ use crate::losses::{Loss, info_nce, normalise};
 use crate::settings::{momentum, temperature, width};
 use crate::{Branch, ConfigError, Method, Networks, Step, need};
 
-/// MoCo v2 (He et al. 2020; Chen et al. 2020): tells what a slow copy of the networks makes of an image's other view
-/// from what it made of the images of earlier batches.
+/// MoCo v2 (He et al. 2020; Chen et al. 2020): tells what a slow copy of the networks makes of an
+/// image's other view from what it made of the images of earlier batches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MocoV2 {
@@ -28,9 +28,10 @@ pub struct MocoV2 {
     pub queue: usize,
     /// Whether each view is both query and key, at twice the cost of a step.
     pub symmetric: bool,
-    /// Parts of a batch that batch normalisation sees apart, as if each lay on a machine of its own; fewer where a part
-    /// would have less than two images. The slow copy sees the images in another order, so that a part's statistics
-    /// give nothing away. Running statistics move once a batch, by the mean of the parts.
+    /// Parts of a batch that batch normalisation sees apart, as if each lay on a machine of its
+    /// own; fewer where a part would have less than two images. The slow copy sees the images in
+    /// another order, so that a part's statistics give nothing away. Running statistics move once a
+    /// batch, by the mean of the parts.
     pub splits: usize,
     /// Width of the head's hidden layer.
     pub hidden: usize,
@@ -39,7 +40,8 @@ pub struct MocoV2 {
 }
 
 impl MocoV2 {
-    /// For an encoder of so many values: the CIFAR settings of the authors' demonstration, symmetric.
+    /// For an encoder of so many values: the CIFAR settings of the authors' demonstration,
+    /// symmetric.
     pub(crate) fn sensible(dim: usize) -> Self {
         Self {
             temperature: 0.1,
@@ -84,14 +86,20 @@ impl Method for MocoV2 {
     fn check(&self) -> Result<(), ConfigError> {
         temperature(self.temperature, self.temperature_end)?;
         momentum(self.momentum, self.momentum_end)?;
-        need("method.queue", self.queue, (1..=1 << 24).contains(&self.queue), "1 to 16777216 embeddings")?;
+        need(
+            "method.queue",
+            self.queue,
+            (1..=1 << 24).contains(&self.queue),
+            "1 to 16777216 embeddings",
+        )?;
         need("method.splits", self.splits, (1..=1024).contains(&self.splits), "1 to 1024 parts")?;
         width("method.hidden", self.hidden)?;
         width("method.output", self.output)
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        let networks = Networks::new(encoder, &[self.hidden, self.output], Norms::None, init).with_momentum();
+        let networks =
+            Networks::new(encoder, &[self.hidden, self.output], Norms::None, init).with_momentum();
         // Random directions until there are earlier batches.
         let queue = normalise(init.normal([self.queue, self.output]));
         Networks { queue: Some(Param::from_tensor(queue).no_grad()), ..networks }
@@ -102,7 +110,8 @@ impl Method for MocoV2 {
         let [count, ..] = views[0].dims();
         let mut order: Vec<usize> = (0..count).collect();
         order.shuffle(&mut step.random());
-        let query = |view: &Tensor<4>| self.split_forward(networks, Networks::project, view.clone());
+        let query =
+            |view: &Tensor<4>| self.split_forward(networks, Networks::project, view.clone());
         let key = |view: &Tensor<4>| self.keys(slow, view.clone(), &order);
         match self.symmetric {
             true => vec![query(&views[0]), query(&views[1]), key(&views[0]), key(&views[1])],
@@ -112,7 +121,8 @@ impl Method for MocoV2 {
 
     fn loss(&self, networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss {
         let queue = networks.queue.as_ref().expect("MoCo has a queue").val();
-        let temperature = step.anneal(self.temperature, self.temperature_end.unwrap_or(self.temperature));
+        let temperature =
+            step.anneal(self.temperature, self.temperature_end.unwrap_or(self.temperature));
         let of = |query: &Tensor<2>, key: &Tensor<2>| {
             info_nce(query.clone(), key.clone().detach(), queue.clone(), temperature)
         };
@@ -124,7 +134,8 @@ impl Method for MocoV2 {
     }
 
     fn after_step(&self, networks: Networks, embeddings: &[Tensor<2>], step: &Step) -> Networks {
-        let networks = networks.follow(step.anneal(self.momentum, self.momentum_end.unwrap_or(self.momentum)));
+        let networks =
+            networks.follow(step.anneal(self.momentum, self.momentum_end.unwrap_or(self.momentum)));
         let keys = &embeddings[embeddings.len() / 2..];
         let queue = networks.queue.map(|queue| {
             queue.map(|queue| {

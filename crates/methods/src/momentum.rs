@@ -7,8 +7,9 @@ use burn::tensor::Tensor;
 use selfsame_nn::descent;
 use selfsame_nn::state::{self, MapNamed, VisitNamed};
 
-/// Moves the trained weights of `slow` towards those of `fast`: `momentum` · slow + (1 − `momentum`) · fast. Running
-/// statistics are those that the slow network gathers itself, as in the authors' implementations.
+/// Moves the trained weights of `slow` towards those of `fast`: `momentum` · slow + (1 −
+/// `momentum`) · fast. Running statistics are those that the slow network gathers itself, as in the
+/// authors' implementations.
 pub(crate) fn follow<M: Module>(slow: M, fast: &M, momentum: f64) -> M {
     let mut weights = Weights::default();
     state::visit(fast, &mut weights);

@@ -38,7 +38,12 @@ impl Branch {
 
 impl Networks {
     /// An encoder with a projector whose linear maps have `widths` values each.
-    pub(crate) fn new(encoder: &EncoderConfig, widths: &[usize], norms: Norms, init: &mut Init<'_>) -> Self {
+    pub(crate) fn new(
+        encoder: &EncoderConfig,
+        widths: &[usize],
+        norms: Norms,
+        init: &mut Init<'_>,
+    ) -> Self {
         let backbone = encoder.init(init);
         let projector = Mlp::new(&[&[encoder.dim()], widths].concat(), norms, init);
         Self { backbone, projector, predictor: None, momentum: None, queue: None }
@@ -47,7 +52,10 @@ impl Networks {
     /// Adds a slow copy, equal for now.
     pub(crate) fn with_momentum(self) -> Self {
         // By way of `valid`, which gives the copy running statistics of its own.
-        let branch = Branch { backbone: self.backbone.valid().train(), projector: self.projector.valid().train() };
+        let branch = Branch {
+            backbone: self.backbone.valid().train(),
+            projector: self.projector.valid().train(),
+        };
         Self { momentum: Some(branch.no_grad()), ..self }
     }
 
@@ -65,7 +73,8 @@ impl Networks {
         self.projector.forward(self.backbone.forward(images))
     }
 
-    /// Backbone and projector of all views together, so that batch normalisation sees them as one; cut up again.
+    /// Backbone and projector of all views together, so that batch normalisation sees them as one;
+    /// cut up again.
     pub(crate) fn project_together(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
         let z = self.project(Tensor::cat(views.to_vec(), 0));
         let [rows, _] = z.dims();

@@ -7,8 +7,8 @@ use crate::losses::{Loss, revised_infonce};
 use crate::settings::{at_least_zero, temperature, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// The revised InfoNCE of Huang et al. (talk on "Towards the Generalization of Contrastive Self-Supervised Learning",
-/// ICLR 2023): alignment and divergence, each with a weight of its own.
+/// The revised InfoNCE of Huang et al. (talk on "Towards the Generalization of Contrastive
+/// Self-Supervised Learning", ICLR 2023): alignment and divergence, each with a weight of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RevisedInfoNce {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::losses::{Loss, cross_entropy};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// Rotation prediction (Gidaris et al. 2018), a pretext task: tells which of four quarter turns an image was given. It
-/// has no settings.
+/// Rotation prediction (Gidaris et al. 2018), a pretext task: tells which of four quarter turns an
+/// image was given. It has no settings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {}
@@ -66,7 +66,8 @@ mod tests {
         let image = Tensor::<4>::from_data(data.clone(), &device);
         let once = quarter_turn(image.clone());
         // What was at the right of the top row is at its left.
-        let corner: Vec<f32> = once.clone().slice([0..1, 0..1, 0..1, 0..2]).into_data().try_into_vec().unwrap();
+        let corner: Vec<f32> =
+            once.clone().slice([0..1, 0..1, 0..1, 0..2]).into_data().try_into_vec().unwrap();
         assert_eq!(corner, [4.0, 5.0]);
         assert_ne!(once.clone().into_data(), data);
         assert_eq!(quarter_turn(quarter_turn(quarter_turn(once))).into_data(), data);

@@ -16,7 +16,12 @@ pub struct ConfigError {
 ///
 /// # Errors
 /// [`ConfigError`], made of the other arguments.
-pub fn need(field: &'static str, value: impl Display, holds: bool, need: &'static str) -> Result<(), ConfigError> {
+pub fn need(
+    field: &'static str,
+    value: impl Display,
+    holds: bool,
+    need: &'static str,
+) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(ConfigError { field, value: value.to_string(), need }) }
 }
 

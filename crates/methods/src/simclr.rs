@@ -7,7 +7,8 @@ use crate::losses::{Loss, nt_xent};
 use crate::settings::{temperature, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// SimCLR (Chen et al. 2020): tells each image's two views from those of all other images of the batch.
+/// SimCLR (Chen et al. 2020): tells each image's two views from those of all other images of the
+/// batch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimClr {
@@ -41,7 +42,8 @@ impl Method for SimClr {
     }
 
     fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss {
-        let temperature = step.anneal(self.temperature, self.temperature_end.unwrap_or(self.temperature));
+        let temperature =
+            step.anneal(self.temperature, self.temperature_end.unwrap_or(self.temperature));
         nt_xent(embeddings[0].clone(), embeddings[1].clone(), temperature)
     }
 }

@@ -7,8 +7,9 @@ use crate::losses::{Loss, simple_contrastive};
 use crate::settings::{at_least_zero, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// The simple contrastive loss of Huang et al. (ICLR 2023): InfoNCE at infinite temperature. It only centres the
-/// outputs, which may all lie on two opposite points: here for the collapse it shows.
+/// The simple contrastive loss of Huang et al. (ICLR 2023): InfoNCE at infinite temperature. It
+/// only centres the outputs, which may all lie on two opposite points: here for the collapse it
+/// shows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimpleContrastive {
@@ -43,6 +44,7 @@ impl Method for SimpleContrastive {
     }
 
     fn against_collapse(&self) -> &'static str {
-        "this loss asks for no more than centred outputs; --method simclr or revised_infonce spreads them"
+        "this loss asks for no more than centred outputs; --method simclr or revised_infonce \
+         spreads them"
     }
 }

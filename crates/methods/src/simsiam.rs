@@ -47,12 +47,18 @@ impl Method for SimSiam {
     }
 
     fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        let [z1, z2, p1, p2] = embeddings else { unreachable!("two projections and two predictions") };
-        Loss::mean(negative_cosine(p1.clone(), z2.clone().detach()), negative_cosine(p2.clone(), z1.clone().detach()))
+        let [z1, z2, p1, p2] = embeddings else {
+            unreachable!("two projections and two predictions")
+        };
+        Loss::mean(
+            negative_cosine(p1.clone(), z2.clone().detach()),
+            negative_cosine(p2.clone(), z1.clone().detach()),
+        )
     }
 
     fn against_collapse(&self) -> &'static str {
-        "without negatives, only the predictor and its learning rate hold the outputs apart: try a lower --lr, a \
+        "without negatives, only the predictor and its learning rate hold the outputs apart: try \
+         a lower --lr, a \
          smaller --set method.bottleneck or a longer --warmup-epochs"
     }
 }

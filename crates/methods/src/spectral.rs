@@ -7,13 +7,13 @@ use crate::losses::{Loss, shorten, spectral};
 use crate::settings::{positive, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// Spectral contrastive learning (HaoChen et al. 2021): its minimum is a factor of the augmentation graph's adjacency
-/// matrix.
+/// Spectral contrastive learning (HaoChen et al. 2021): its minimum is a factor of the augmentation
+/// graph's adjacency matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spectral {
-    /// Outputs longer than this are shortened to it: 1 in the authors' runs on CIFAR-10, √10 on ImageNet. Their code
-    /// divides the loss by its square.
+    /// Outputs longer than this are shortened to it: 1 in the authors' runs on CIFAR-10, √10 on
+    /// ImageNet. Their code divides the loss by its square.
     pub radius: f64,
     /// Width of the head's hidden layer.
     pub hidden: usize,

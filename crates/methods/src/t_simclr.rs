@@ -7,8 +7,8 @@ use crate::losses::{Loss, t_simclr};
 use crate::settings::{positive, temperature, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// t-SimCLR (Hu et al. 2023): SimCLR with the heavy tails of Student's t and outputs that are not normalised, as t-SNE
-/// has them.
+/// t-SimCLR (Hu et al. 2023): SimCLR with the heavy tails of Student's t and outputs that are not
+/// normalised, as t-SNE has them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TSimClr {
@@ -42,6 +42,11 @@ impl Method for TSimClr {
     }
 
     fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        t_simclr(embeddings[0].clone(), embeddings[1].clone(), self.temperature, self.degrees_of_freedom)
+        t_simclr(
+            embeddings[0].clone(),
+            embeddings[1].clone(),
+            self.temperature,
+            self.degrees_of_freedom,
+        )
     }
 }

@@ -48,8 +48,11 @@ impl Method for VicReg {
     }
 
     fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        let weights =
-            VicRegWeights { invariance: self.invariance, variance: self.variance, covariance: self.covariance };
+        let weights = VicRegWeights {
+            invariance: self.invariance,
+            variance: self.variance,
+            covariance: self.covariance,
+        };
         vicreg(embeddings[0].clone(), embeddings[1].clone(), weights)
     }
 }

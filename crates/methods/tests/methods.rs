@@ -1,4 +1,5 @@
-//! What makes each method itself: what it holds still, what it compares with what, and which setting goes where.
+//! What makes each method itself: what it holds still, what it compares with what, and which
+//! setting goes where.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -7,21 +8,27 @@ use selfsame_methods::*;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem, state};
 
-const STEPS: [Step; 2] = [Step { number: 0, steps: 10, seed: 5 }, Step { number: 5, steps: 10, seed: 5 }];
+const STEPS: [Step; 2] =
+    [Step { number: 0, steps: 10, seed: 5 }, Step { number: 5, steps: 10, seed: 5 }];
 
 fn device() -> Device {
     Device::flex().autodiff()
 }
 
 fn networks(method: &dyn Method) -> Networks {
-    let encoder =
-        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2, precision: Precision::F32 };
+    let encoder = EncoderConfig {
+        architecture: Architecture::ResNet18,
+        stem: Stem::Cifar,
+        width: 2,
+        precision: Precision::F32,
+    };
     method.networks(&encoder, &mut Init::new(1, &device()))
 }
 
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-2.0..2.0)).collect();
+    let values: Vec<f32> =
+        (0..shape.iter().product()).map(|_| rng.random_range(-2.0..2.0)).collect();
     Tensor::from_data(TensorData::new(values, shape), &device())
 }
 
@@ -51,8 +58,8 @@ fn moco(splits: usize, symmetric: bool) -> MocoV2 {
     }
 }
 
-/// Of leaves in the place of embeddings, those that are predicted from have a gradient, and those that are held still
-/// none.
+/// Of leaves in the place of embeddings, those that are predicted from have a gradient, and those
+/// that are held still none.
 #[test]
 fn targets_receive_no_gradient() {
     let simsiam = SimSiam { layers: 2, output: 6, bottleneck: 3 };
@@ -64,10 +71,12 @@ fn targets_receive_no_gradient() {
         (&moco(1, false), &[true, false]),
     ];
     for (case, (method, expected)) in cases.into_iter().enumerate() {
-        let leaves: Vec<_> = embeddings(expected.len(), 5, 6).into_iter().map(|leaf| leaf.require_grad()).collect();
+        let leaves: Vec<_> =
+            embeddings(expected.len(), 5, 6).into_iter().map(|leaf| leaf.require_grad()).collect();
         let mut gradients = method.loss(&networks(method), &leaves, &STEPS[0]).value.backward();
-        let moved =
-            |leaf: &Tensor<2>| leaf.grad_remove(&mut gradients).is_some_and(|g| host(g).iter().any(|v| *v != 0.0));
+        let moved = |leaf: &Tensor<2>| {
+            leaf.grad_remove(&mut gradients).is_some_and(|g| host(g).iter().any(|v| *v != 0.0))
+        };
         assert_eq!(leaves.iter().map(moved).collect::<Vec<_>>(), expected, "case {case}");
     }
 }
@@ -86,9 +95,10 @@ fn mocos_keys_are_those_of_their_own_images() {
     for step in &STEPS {
         let found = method.embed(&networks, &views, step);
         for (view, keys) in views.iter().zip(&found[2..]) {
-            let (expected, keys) = (host(normalise(slow.forward(view.clone()))), host(keys.clone()));
-            // Batch statistics do not see the order but for rounding, which 18 layers magnify to some 1e-5; keys of
-            // other images are much farther away.
+            let (expected, keys) =
+                (host(normalise(slow.forward(view.clone()))), host(keys.clone()));
+            // Batch statistics do not see the order but for rounding, which 18 layers magnify to
+            // some 1e-5; keys of other images are much farther away.
             assert!(largest_difference(&keys, &expected) < 1e-4, "{step:?}");
             let rotated = [&expected[6..], &expected[..6]].concat();
             assert!(largest_difference(&keys, &rotated) > 1e-2, "keys that tell images apart");
@@ -108,7 +118,8 @@ fn mocos_parts_are_seen_apart_and_keys_in_another_order() {
         let query = |half| networks.projector.forward(networks.backbone.forward(half));
         let queries = Tensor::cat(halves(view).into_iter().map(query).collect(), 0);
         assert_eq!(host(found[i].clone()), host(queries));
-        let unshuffled = Tensor::cat(halves(view).into_iter().map(|half| slow.forward(half)).collect(), 0);
+        let unshuffled =
+            Tensor::cat(halves(view).into_iter().map(|half| slow.forward(half)).collect(), 0);
         let [keys, unshuffled] = [found[2 + i].clone(), normalise(unshuffled)].map(host);
         assert!(largest_difference(&keys, &unshuffled) > 1e-3, "other images' statistics");
     }
@@ -133,19 +144,33 @@ fn every_setting_goes_where_it_belongs() {
     let t = |i: usize| e[i].clone();
     for (step, (at_0_3, rising)) in STEPS.iter().zip([(0.3, 0.3), (0.3, 0.55)]) {
         let heads = (8, 6);
-        let simclr = SimClr { temperature: 0.3, temperature_end: Some(0.8), hidden: heads.0, output: heads.1 };
+        let simclr = SimClr {
+            temperature: 0.3,
+            temperature_end: Some(0.8),
+            hidden: heads.0,
+            output: heads.1,
+        };
         let still = SimClr { temperature_end: None, ..simclr };
         let moco = moco(1, true);
         let queue = networks(&moco).queue.unwrap().val();
         let barlow = BarlowTwins { lambda: 0.02, scale: 0.3, hidden: heads.0, output: heads.1 };
         let simsiam = SimSiam { layers: 2, output: 6, bottleneck: 3 };
         let byol = Byol { momentum: 0.9, hidden: heads.0, output: heads.1 };
-        let vicreg_ = VicReg { invariance: 3.0, variance: 5.0, covariance: 7.0, hidden: heads.0, output: heads.1 };
+        let vicreg_ = VicReg {
+            invariance: 3.0,
+            variance: 5.0,
+            covariance: 7.0,
+            hidden: heads.0,
+            output: heads.1,
+        };
         let weights = VicRegWeights { invariance: 3.0, variance: 5.0, covariance: 7.0 };
         let spectral_ = Spectral { radius: 0.5, hidden: heads.0, output: heads.1 };
-        let revised = RevisedInfoNce { lambda: 0.3, temperature: 0.7, hidden: heads.0, output: heads.1 };
-        let all_negatives = InfoNce { negatives: 9, temperature: 0.7, hidden: heads.0, output: heads.1 };
-        let t_simclr_ = TSimClr { temperature: 3.0, degrees_of_freedom: 2.0, hidden: heads.0, output: heads.1 };
+        let revised =
+            RevisedInfoNce { lambda: 0.3, temperature: 0.7, hidden: heads.0, output: heads.1 };
+        let all_negatives =
+            InfoNce { negatives: 9, temperature: 0.7, hidden: heads.0, output: heads.1 };
+        let t_simclr_ =
+            TSimClr { temperature: 3.0, degrees_of_freedom: 2.0, hidden: heads.0, output: heads.1 };
         let simple = SimpleContrastive { lambda: 0.3, hidden: heads.0, output: heads.1 };
         let half = |a: Loss, b: Loss| (value(&a) + value(&b)) / 2.0;
         let cases: [(&dyn Method, &[usize], f64); 12] = [
@@ -154,11 +179,18 @@ fn every_setting_goes_where_it_belongs() {
             (
                 &moco,
                 &[0, 1, 2, 3],
-                half(info_nce(t(0), t(3), queue.clone(), rising), info_nce(t(1), t(2), queue, rising)),
+                half(
+                    info_nce(t(0), t(3), queue.clone(), rising),
+                    info_nce(t(1), t(2), queue, rising),
+                ),
             ),
             (&barlow, &[0, 1], 0.3 * value(&barlow_twins(t(0), t(1), 0.02))),
             // Projections, then predictions.
-            (&simsiam, &[0, 1, 2, 3], half(negative_cosine(t(2), t(1)), negative_cosine(t(3), t(0)))),
+            (
+                &simsiam,
+                &[0, 1, 2, 3],
+                half(negative_cosine(t(2), t(1)), negative_cosine(t(3), t(0))),
+            ),
             // Predictions, then targets.
             (&byol, &[0, 1, 2, 3], squared_distance(t(0), t(3)) + squared_distance(t(1), t(2))),
             (&vicreg_, &[0, 1], value(&vicreg(t(0), t(1), weights))),
@@ -172,12 +204,16 @@ fn every_setting_goes_where_it_belongs() {
             let arguments: Vec<_> = arguments.iter().map(|&i| t(i)).collect();
             let found = value(&method.loss(&networks(method), &arguments, step));
             // The same sums in f32, in another order at most.
-            assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "case {case}: {found} and {expected}");
+            assert!(
+                (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
+                "case {case}: {found} and {expected}"
+            );
         }
     }
 }
 
-/// Mean squared distance of normalised rows in f64: equation 2 of BYOL's paper, and solo-learn's 2 − 2·cos.
+/// Mean squared distance of normalised rows in f64: equation 2 of BYOL's paper, and solo-learn's 2
+/// − 2·cos.
 fn squared_distance(a: Tensor<2>, b: Tensor<2>) -> f64 {
     let [rows, dim] = a.dims();
     let [a, b] = [a, b].map(host);
@@ -186,33 +222,44 @@ fn squared_distance(a: Tensor<2>, b: Tensor<2>) -> f64 {
         row.iter().map(|v| f64::from(*v) / length).collect::<Vec<_>>()
     };
     let pairs = a.chunks(dim).zip(b.chunks(dim));
-    let distance = |(a, b): (&[f32], &[f32])| unit(a).iter().zip(unit(b)).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    let distance = |(a, b): (&[f32], &[f32])| {
+        unit(a).iter().zip(unit(b)).map(|(a, b)| (a - b).powi(2)).sum::<f64>()
+    };
     pairs.map(distance).sum::<f64>() / rows as f64
 }
 
-/// solo-learn's VICReg weighs the shortfall of each view by itself: its weights 25, 25, 1 are 25, 50, 1 of ours.
+/// solo-learn's VICReg weighs the shortfall of each view by itself: its weights 25, 25, 1 are 25,
+/// 50, 1 of ours.
 #[test]
 fn vicregs_variance_of_solo_learn_weighs_twice() {
     let (rows, dim) = (5, 6);
     // Rows that vary less than 1, so that there is a shortfall.
     let [first, second] = [0, 1].map(|seed| random([rows, dim], seed).mul_scalar(0.4));
-    let [a, b] = [&first, &second].map(|t| host(t.clone()).iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
+    let [a, b] = [&first, &second]
+        .map(|t| host(t.clone()).iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
     let column = |z: &[f64], j: usize| {
         let mean = (0..rows).map(|i| z[i * dim + j]).sum::<f64>() / rows as f64;
         (0..rows).map(|i| z[i * dim + j] - mean).collect::<Vec<_>>()
     };
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let covariance = |z: &[f64], i, j| product(&column(z, i), &column(z, j)) / (rows - 1) as f64;
-    let shortfall =
-        |z: &[f64]| (0..dim).map(|j| (1.0 - (covariance(z, j, j) + 1e-4).sqrt()).max(0.0)).sum::<f64>() / dim as f64;
+    let shortfall = |z: &[f64]| {
+        (0..dim).map(|j| (1.0 - (covariance(z, j, j) + 1e-4).sqrt()).max(0.0)).sum::<f64>()
+            / dim as f64
+    };
     let redundancy = |z: &[f64]| {
         let pairs = (0..dim * dim).filter(|k| k / dim != k % dim);
         pairs.map(|k| covariance(z, k / dim, k % dim).powi(2)).sum::<f64>() / dim as f64
     };
-    let invariance = a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / (rows * dim) as f64;
+    let invariance =
+        a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / (rows * dim) as f64;
     assert!(shortfall(&a) > 0.1);
-    let expected = 25.0 * invariance + 25.0 * (shortfall(&a) + shortfall(&b)) + redundancy(&a) + redundancy(&b);
-    let method = VicReg { invariance: 25.0, variance: 50.0, covariance: 1.0, hidden: 8, output: dim };
+    let expected = 25.0 * invariance
+        + 25.0 * (shortfall(&a) + shortfall(&b))
+        + redundancy(&a)
+        + redundancy(&b);
+    let method =
+        VicReg { invariance: 25.0, variance: 50.0, covariance: 1.0, hidden: 8, output: dim };
     let found = value(&method.loss(&networks(&method), &[first, second], &STEPS[0]));
     assert!((found - expected).abs() < 1e-5 * expected, "{found} and {expected}");
 }

@@ -1,4 +1,5 @@
-//! NT-Xent against the formula's own double loop in f64, and its gradient against finite differences.
+//! NT-Xent against the formula's own double loop in f64, and its gradient against finite
+//! differences.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
@@ -14,12 +15,14 @@ fn oracle(rows: &[Vec<f64>], temperature: f64) -> f64 {
             row.iter().map(|v| if norm > 0.0 { v / norm } else { 0.0 }).collect()
         })
         .collect();
-    let similarity = |i: usize, k: usize| z[i].iter().zip(&z[k]).map(|(a, b)| a * b).sum::<f64>() / temperature;
+    let similarity =
+        |i: usize, k: usize| z[i].iter().zip(&z[k]).map(|(a, b)| a * b).sum::<f64>() / temperature;
     let mut total = 0.0;
     for i in 0..n {
         let positive = similarity(i, (i + n / 2) % n);
         // Relative to the positive, so that small temperatures do not overflow.
-        let sum: f64 = (0..n).filter(|&k| k != i).map(|k| (similarity(i, k) - positive).exp()).sum();
+        let sum: f64 =
+            (0..n).filter(|&k| k != i).map(|k| (similarity(i, k) - positive).exp()).sum();
         total += sum.ln();
     }
     total / n as f64
@@ -33,11 +36,15 @@ fn tensor(rows: &[Vec<f64>], device: &Device) -> Tensor<2> {
 fn ours(rows: &[Vec<f64>], temperature: f64) -> f64 {
     let device = Device::flex();
     let (first, second) = rows.split_at(rows.len() / 2);
-    f64::from(nt_xent(tensor(first, &device), tensor(second, &device), temperature).value.into_scalar::<f32>())
+    f64::from(
+        nt_xent(tensor(first, &device), tensor(second, &device), temperature)
+            .value
+            .into_scalar::<f32>(),
+    )
 }
 
-/// f32 values of the similarities carry an error of some dim · 2⁻²⁴, which the temperature divides; the loss is
-/// 2-Lipschitz in them. The logarithm's own rounding is relative to the loss.
+/// f32 values of the similarities carry an error of some dim · 2⁻²⁴, which the temperature divides;
+/// the loss is 2-Lipschitz in them. The logarithm's own rounding is relative to the loss.
 fn tolerance(dim: usize, temperature: f64, loss: f64) -> f64 {
     let unit = 2f64.powi(-24);
     2.0 * (dim as f64 + 4.0) * unit / temperature + 16.0 * unit * loss.abs() + 1e-7
@@ -45,10 +52,14 @@ fn tolerance(dim: usize, temperature: f64, loss: f64) -> f64 {
 
 fn check(rows: &[Vec<f64>], temperature: f64) {
     // The oracle sees the values as f32 holds them.
-    let rows: Vec<Vec<f64>> = rows.iter().map(|r| r.iter().map(|&v| f64::from(v as f32)).collect()).collect();
+    let rows: Vec<Vec<f64>> =
+        rows.iter().map(|r| r.iter().map(|&v| f64::from(v as f32)).collect()).collect();
     let (expected, found) = (oracle(&rows, temperature), ours(&rows, temperature));
     let allowed = tolerance(rows[0].len(), temperature, expected);
-    assert!((expected - found).abs() <= allowed, "expected {expected}, found {found}, allowed {allowed}");
+    assert!(
+        (expected - found).abs() <= allowed,
+        "expected {expected}, found {found}, allowed {allowed}"
+    );
 }
 
 proptest! {
@@ -84,17 +95,22 @@ fn holds_at_the_edges() {
 fn gradient_equals_finite_differences_of_the_oracle() {
     use rand::{RngExt, SeedableRng};
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
-    for (batch, dim, temperature, scale) in [(1, 3, 0.5, 1.0), (2, 3, 0.5, 1.0), (5, 7, 0.1, 1.0), (3, 4, 1.0, 1e4)] {
+    for (batch, dim, temperature, scale) in
+        [(1, 3, 0.5, 1.0), (2, 3, 0.5, 1.0), (5, 7, 0.1, 1.0), (3, 4, 1.0, 1e4)]
+    {
         let rows: Vec<Vec<f64>> = (0..2 * batch)
             .map(|_| (0..dim).map(|_| f64::from(rng.random_range(-1f32..1.0)) * scale).collect())
             .collect();
         let device = Device::flex().autodiff();
         let (first, second) = rows.split_at(batch);
-        let (a, b) = (tensor(first, &device).require_grad(), tensor(second, &device).require_grad());
+        let (a, b) =
+            (tensor(first, &device).require_grad(), tensor(second, &device).require_grad());
         let mut gradients = nt_xent(a.clone(), b.clone(), temperature).value.backward();
         let found: Vec<f64> = [a, b]
             .into_iter()
-            .flat_map(|t| t.grad_remove(&mut gradients).unwrap().into_data().try_into_vec::<f32>().unwrap())
+            .flat_map(|t| {
+                t.grad_remove(&mut gradients).unwrap().into_data().try_into_vec::<f32>().unwrap()
+            })
             .map(f64::from)
             .collect();
         let step = 1e-5 * scale;
@@ -109,7 +125,8 @@ fn gradient_equals_finite_differences_of_the_oracle() {
             .collect();
         let norm = expected.iter().map(|g| g * g).sum::<f64>().sqrt();
         let error = expected.iter().zip(&found).map(|(e, f)| (e - f).powi(2)).sum::<f64>().sqrt();
-        // Central differences err by step² relative, f32 by about 2⁻²⁴ times the terms of a row's sum over T.
+        // Central differences err by step² relative, f32 by about 2⁻²⁴ times the terms of a row's
+        // sum over T.
         let allowed = norm * 1e-5 + (batch * dim) as f64 * 2f64.powi(-22) / (temperature * scale);
         assert!(error <= allowed, "batch {batch}: error {error} of {norm}, allowed {allowed}");
         assert!(found.iter().all(|g| g.is_finite()));
@@ -122,6 +139,7 @@ fn gradient_of_a_zero_row_is_finite() {
     let a = Tensor::<2>::from_floats([[0.0, 0.0], [1.0, 0.0]], &device).require_grad();
     let b = Tensor::<2>::from_floats([[1.0, 1.0], [1.0, 0.5]], &device);
     let mut gradients = nt_xent(a.clone(), b, 0.5).value.backward();
-    let gradient = a.grad_remove(&mut gradients).unwrap().into_data().try_into_vec::<f32>().unwrap();
+    let gradient =
+        a.grad_remove(&mut gradients).unwrap().into_data().try_into_vec::<f32>().unwrap();
     assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
 }

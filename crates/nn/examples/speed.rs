@@ -1,5 +1,5 @@
-//! Views per second of a ResNet-18 on 32×32 images: training (forward and backward) and inference, by the
-//! fused operation and by its reference in turns.
+//! Views per second of a ResNet-18 on 32×32 images: training (forward and backward) and inference,
+//! by the fused operation and by its reference in turns.
 //!
 //! `cargo run --release -p selfsame-nn --example speed -- [WIDTH] [BATCH]`, by default 16 and 256.
 
@@ -14,16 +14,23 @@ use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNet, Stem};
 const TURNS: usize = 4;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().expect("a whole number"));
+    let mut arguments =
+        std::env::args().skip(1).map(|argument| argument.parse().expect("a whole number"));
     let (width, batch) = (arguments.next().unwrap_or(16), arguments.next().unwrap_or(256));
-    let config =
-        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width, precision: Precision::F32 };
+    let config = EncoderConfig {
+        architecture: Architecture::ResNet18,
+        stem: Stem::Cifar,
+        width,
+        precision: Precision::F32,
+    };
     for (name, device) in [("training", Device::flex().autodiff()), ("inference", Device::flex())] {
         let network = config.init(&mut Init::new(0, &device));
         let images = Tensor::<4>::random([batch, 32, 32, 3], Distribution::Default, &device);
         let mut fastest = [f64::INFINITY; 2];
         for turn in 0..=TURNS {
-            for (operation, fastest) in [conv_bn as BlockOperation, reference].into_iter().zip(&mut fastest) {
+            for (operation, fastest) in
+                [conv_bn as BlockOperation, reference].into_iter().zip(&mut fastest)
+            {
                 let start = Instant::now();
                 step(&network, operation, images.clone());
                 if turn > 0 {
@@ -32,7 +39,10 @@ fn main() {
             }
         }
         let [fused, reference] = fastest.map(|seconds| batch as f64 / seconds);
-        println!("{name}: fused {fused:.0} views/s, reference {reference:.0} views/s, ratio {:.1}", fused / reference);
+        println!(
+            "{name}: fused {fused:.0} views/s, reference {reference:.0} views/s, ratio {:.1}",
+            fused / reference
+        );
     }
 }
 

@@ -1,5 +1,5 @@
-//! The operation encoders are made of: convolutions with batch normalisation and ReLU between them, and an optional
-//! residual before the last ReLU, as one.
+//! The operation encoders are made of: convolutions with batch normalisation and ReLU between them,
+//! and an optional residual before the last ReLU, as one.
 
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::activation::relu;
@@ -16,20 +16,27 @@ pub type Layer<'a> = (&'a Conv2d, &'a BatchNorm);
 /// Signature of [`conv_bn`] and [`reference()`].
 pub type BlockOperation = fn(&[Layer<'_>], Tensor<4>, Option<Tensor<4>>, bool) -> Tensor<4>;
 
-/// `activate(bn(conv(x)) + residual)`, channels last; with several layers, `relu(bn(conv(x)))` of each but the last comes
-/// before.
+/// `activate(bn(conv(x)) + residual)`, channels last; with several layers, `relu(bn(conv(x)))` of
+/// each but the last comes before.
 ///
-/// `x` is `[batch, height, width, in]`; the result, and `residual` where there is one, are
-/// `[batch, ⌈height / stride⌉, ⌈width / stride⌉, out]`, with the product of the strides. On an autodiff device batch
-/// normalisation uses the batch's own statistics and moves the running ones; elsewhere it uses the running ones.
+/// `x` is `[batch, height, width, in]`; the result, and `residual` where there is one, are `[batch,
+/// ⌈height / stride⌉, ⌈width / stride⌉, out]`, with the product of the strides. On an autodiff
+/// device batch normalisation uses the batch's own statistics and moves the running ones; elsewhere
+/// it uses the running ones.
 ///
-/// On Flex each layer is one fused operation, whose activations are bf16 where `x` is, and f32 otherwise; in bf16 what lies
-/// between two layers is never stored. Elsewhere it is [`reference()`].
+/// On Flex each layer is one fused operation, whose activations are bf16 where `x` is, and f32
+/// otherwise; in bf16 what lies between two layers is never stored. Elsewhere it is
+/// [`reference()`].
 ///
 /// # Panics
 ///
 /// Without layers.
-pub fn conv_bn(layers: &[Layer<'_>], x: Tensor<4>, residual: Option<Tensor<4>>, activate: bool) -> Tensor<4> {
+pub fn conv_bn(
+    layers: &[Layer<'_>],
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    activate: bool,
+) -> Tensor<4> {
     let device = x.device();
     if !is_flex(&device) || !matches!(x.dtype(), DType::F32 | DType::BF16) {
         return reference(layers, x, residual, activate);
@@ -40,12 +47,14 @@ pub fn conv_bn(layers: &[Layer<'_>], x: Tensor<4>, residual: Option<Tensor<4>>, 
         return evaluate(last, x, residual, activate);
     }
     let left = x.dtype() == DType::BF16;
-    let (x, before) = between.iter().fold((x, None), |(x, before), layer| train(layer, x, before, None, true, left));
+    let (x, before) = between
+        .iter()
+        .fold((x, None), |(x, before), layer| train(layer, x, before, None, true, left));
     train(last, x, before, residual, activate, false).0
 }
 
-/// A layer with the batch's own statistics. What is `left` to the next layer comes with mean, variance, γ and β, for the
-/// next one's `before`.
+/// A layer with the batch's own statistics. What is `left` to the next layer comes with mean,
+/// variance, γ and β, for the next one's `before`.
 fn train(
     (conv, bn): &Layer<'_>,
     x: Tensor<4>,
@@ -55,17 +64,28 @@ fn train(
     left: bool,
 ) -> (Tensor<4>, Option<Tensor<2>>) {
     let options = Options { stride: conv.stride, padding: conv.padding, activate, left };
-    let parameters =
-        [conv.weight.val().into_dispatch(), bn.weight.val().into_dispatch(), bn.bias.val().into_dispatch()];
+    let parameters = [
+        conv.weight.val().into_dispatch(),
+        bn.weight.val().into_dispatch(),
+        bn.bias.val().into_dispatch(),
+    ];
     let [weight, gamma, beta] = parameters;
     let maybe = |tensor: Option<_>| tensor.map_or(Maybe::None, Maybe::Some);
     let before = maybe(before.map(Tensor::into_dispatch));
     let residual = maybe(residual.map(Tensor::into_dispatch));
-    let Normalised { output, mean, variance } =
-        <Dispatch as ConvBn>::conv_bn_train(x.into_dispatch(), before, weight, gamma, beta, residual, options);
+    let Normalised { output, mean, variance } = <Dispatch as ConvBn>::conv_bn_train(
+        x.into_dispatch(),
+        before,
+        weight,
+        gamma,
+        beta,
+        residual,
+        options,
+    );
     let (mean, variance) = (Tensor::from_dispatch(mean), Tensor::from_dispatch(variance));
     let next = left.then(|| {
-        let rows = [mean.clone(), variance.clone(), bn.weight.val().detach(), bn.bias.val().detach()];
+        let rows =
+            [mean.clone(), variance.clone(), bn.weight.val().detach(), bn.bias.val().detach()];
         Tensor::stack::<2>(rows.to_vec(), 0)
     });
     let output = Tensor::<4>::from_dispatch(output);
@@ -75,13 +95,20 @@ fn train(
 }
 
 /// A layer with the running statistics.
-fn evaluate((conv, bn): &Layer<'_>, x: Tensor<4>, residual: Option<Tensor<4>>, activate: bool) -> Tensor<4> {
+fn evaluate(
+    (conv, bn): &Layer<'_>,
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    activate: bool,
+) -> Tensor<4> {
     let options = Options { stride: conv.stride, padding: conv.padding, activate, left: false };
     let [x, weight] = [x, conv.weight.val()].map(Tensor::into_dispatch);
     let [gamma, beta] = [bn.weight.val(), bn.bias.val()].map(Tensor::into_dispatch);
-    let [mean, variance] = [&bn.running_mean, &bn.running_var].map(|running| running.value().into_dispatch());
+    let [mean, variance] =
+        [&bn.running_mean, &bn.running_var].map(|running| running.value().into_dispatch());
     let residual = residual.map_or(Maybe::None, |residual| Maybe::Some(residual.into_dispatch()));
-    let output = Dispatch::conv_bn_evaluate(x, weight, gamma, beta, mean, variance, residual, options);
+    let output =
+        Dispatch::conv_bn_evaluate(x, weight, gamma, beta, mean, variance, residual, options);
     Tensor::from_dispatch(output)
 }
 
@@ -89,13 +116,18 @@ pub(crate) fn is_flex(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
-/// [`conv_bn`] composed of Burn's own operations, for any device: slower, and what the fused one is tested
-/// against.
+/// [`conv_bn`] composed of Burn's own operations, for any device: slower, and what the fused one is
+/// tested against.
 ///
 /// # Panics
 ///
 /// Without layers.
-pub fn reference(layers: &[Layer<'_>], x: Tensor<4>, residual: Option<Tensor<4>>, activate: bool) -> Tensor<4> {
+pub fn reference(
+    layers: &[Layer<'_>],
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    activate: bool,
+) -> Tensor<4> {
     let (last, between) = layers.split_last().expect("at least one layer");
     let x = between.iter().fold(x, |x, layer| relu(plain(layer, x)));
     let mut y = plain(last, x);

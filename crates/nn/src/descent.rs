@@ -55,12 +55,22 @@ pub trait Descent: Backend {
 }
 
 impl Descent for Flex {
-    fn sgd(weights: FlexTensor, gradient: FlexTensor, velocity: Maybe<Self>, rule: Sgd) -> Moved<Self> {
+    fn sgd(
+        weights: FlexTensor,
+        gradient: FlexTensor,
+        velocity: Maybe<Self>,
+        rule: Sgd,
+    ) -> Moved<Self> {
         let [weights, gradient] = [weights, gradient].map(|tensor| tensor.to_contiguous());
         let velocity = contiguous(velocity);
         let shape = weights.shape();
-        let moved =
-            descent::sgd(Isa::best(), &rule, values(&weights), values(&gradient), velocity.as_ref().map(values));
+        let moved = descent::sgd(
+            Isa::best(),
+            &rule,
+            values(&weights),
+            values(&gradient),
+            velocity.as_ref().map(values),
+        );
         let [weights, velocity] = moved.map(|buffer| tensor(buffer, shape.clone()));
         Moved { weights, velocity }
     }
@@ -76,7 +86,8 @@ impl Descent for Flex {
             [weights, gradient, first, second].map(|tensor| tensor.to_contiguous());
         let shape = weights.shape();
         let moments = [values(&first), values(&second)];
-        let moved = descent::adamw(Isa::best(), &rule, values(&weights), values(&gradient), moments);
+        let moved =
+            descent::adamw(Isa::best(), &rule, values(&weights), values(&gradient), moments);
         let [weights, first, second] = moved.map(|buffer| tensor(buffer, shape.clone()));
         Adapted { weights, first, second }
     }
@@ -87,13 +98,23 @@ impl Descent for Flex {
     }
 }
 
-/// One step of stochastic gradient descent on flat tensors outside of any graph: the weights and their new velocity, which
-/// the gradient begins where there is none.
-pub fn sgd(weights: Tensor<1>, gradient: Tensor<1>, velocity: Option<Tensor<1>>, rule: Sgd) -> (Tensor<1>, Tensor<1>) {
+/// One step of stochastic gradient descent on flat tensors outside of any graph: the weights and
+/// their new velocity, which the gradient begins where there is none.
+pub fn sgd(
+    weights: Tensor<1>,
+    gradient: Tensor<1>,
+    velocity: Option<Tensor<1>>,
+    rule: Sgd,
+) -> (Tensor<1>, Tensor<1>) {
     if is_flex(&weights.device()) && weights.dtype() == DType::F32 {
-        let velocity = velocity.map_or(Maybe::None, |velocity| Maybe::Some(velocity.into_dispatch()));
-        let Moved { weights, velocity } =
-            <Dispatch as Descent>::sgd(weights.into_dispatch(), gradient.into_dispatch(), velocity, rule);
+        let velocity =
+            velocity.map_or(Maybe::None, |velocity| Maybe::Some(velocity.into_dispatch()));
+        let Moved { weights, velocity } = <Dispatch as Descent>::sgd(
+            weights.into_dispatch(),
+            gradient.into_dispatch(),
+            velocity,
+            rule,
+        );
         return (Tensor::from_dispatch(weights), Tensor::from_dispatch(velocity));
     }
     let gradient = gradient + weights.clone().mul_scalar(rule.decay);
@@ -104,7 +125,8 @@ pub fn sgd(weights: Tensor<1>, gradient: Tensor<1>, velocity: Option<Tensor<1>>,
     (weights - velocity.clone().mul_scalar(rule.rate), velocity)
 }
 
-/// One step of AdamW on flat tensors outside of any graph: the weights and their new moments, which begin at zero.
+/// One step of AdamW on flat tensors outside of any graph: the weights and their new moments, which
+/// begin at zero.
 pub fn adamw(
     weights: Tensor<1>,
     gradient: Tensor<1>,
@@ -113,8 +135,10 @@ pub fn adamw(
 ) -> (Tensor<1>, [Tensor<1>; 2]) {
     let [first, second] = moments.map(|moment| moment.unwrap_or_else(|| gradient.zeros_like()));
     if is_flex(&weights.device()) && weights.dtype() == DType::F32 {
-        let [weights, gradient, first, second] = [weights, gradient, first, second].map(Tensor::into_dispatch);
-        let Adapted { weights, first, second } = <Dispatch as Descent>::adamw(weights, gradient, first, second, rule);
+        let [weights, gradient, first, second] =
+            [weights, gradient, first, second].map(Tensor::into_dispatch);
+        let Adapted { weights, first, second } =
+            <Dispatch as Descent>::adamw(weights, gradient, first, second, rule);
         return (Tensor::from_dispatch(weights), [first, second].map(Tensor::from_dispatch));
     }
     let squared = gradient.clone() * gradient.clone();
@@ -125,11 +149,15 @@ pub fn adamw(
     (weights.mul_scalar(rule.kept) - step.mul_scalar(rule.rate), [first, second])
 }
 
-/// Tensors outside of any graph: `kept` · slow + (1 − `kept`) · fast, the weights of a slow copy that follows fast ones of
-/// the same shape.
+/// Tensors outside of any graph: `kept` · slow + (1 − `kept`) · fast, the weights of a slow copy
+/// that follows fast ones of the same shape.
 pub fn follow<const D: usize>(slow: Tensor<D>, fast: Tensor<D>, kept: f64) -> Tensor<D> {
     if is_flex(&slow.device()) && slow.dtype() == DType::F32 {
-        return Tensor::from_dispatch(<Dispatch as Descent>::follow(slow.into_dispatch(), fast.into_dispatch(), kept));
+        return Tensor::from_dispatch(<Dispatch as Descent>::follow(
+            slow.into_dispatch(),
+            fast.into_dispatch(),
+            kept,
+        ));
     }
     slow.mul_scalar(kept) + fast.mul_scalar(1.0 - kept)
 }

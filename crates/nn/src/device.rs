@@ -13,8 +13,8 @@ pub enum DeviceError {
     NotBuilt(String),
 }
 
-/// The device called `name`: `flex` is the processor and always there, the others come with the cargo feature of
-/// the same name.
+/// The device called `name`: `flex` is the processor and always there, the others come with the
+/// cargo feature of the same name.
 ///
 /// ```
 /// assert!(selfsame_nn::device::by_name("flex").is_ok());
@@ -37,7 +37,9 @@ pub fn by_name(name: &str) -> Result<Device, DeviceError> {
         #[cfg(feature = "rocm")]
         "rocm" => Ok(Device::rocm(0)),
         #[allow(unreachable_patterns, reason = "what this build has is matched above")]
-        "vulkan" | "metal" | "webgpu" | "cuda" | "rocm" => Err(DeviceError::NotBuilt(name.to_owned())),
+        "vulkan" | "metal" | "webgpu" | "cuda" | "rocm" => {
+            Err(DeviceError::NotBuilt(name.to_owned()))
+        }
         _ => Err(DeviceError::Unknown(name.to_owned())),
     }
 }

@@ -1,5 +1,6 @@
-//! What comes before the first convolution and after the last on CPUs: images rounded to bf16, and the mean of each
-//! image's pixels. Burn's own operations do the same on one thread, in four passes over memory of the system's.
+//! What comes before the first convolution and after the last on CPUs: images rounded to bf16, and
+//! the mean of each image's pixels. Burn's own operations do the same on one thread, in four passes
+//! over memory of the system's.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -31,7 +32,8 @@ pub(crate) fn short(x: Tensor<4>) -> Tensor<4> {
     }
 }
 
-/// The mean of each image's pixels: `[batch, height, width, channels]` to `[batch, channels]`, in f32.
+/// The mean of each image's pixels: `[batch, height, width, channels]` to `[batch, channels]`, in
+/// f32.
 pub(crate) fn average(x: Tensor<4>) -> Tensor<2> {
     if is_flex(&x.device()) && matches!(x.dtype(), DType::F32 | DType::BF16) {
         return Tensor::from_dispatch(<Dispatch as Ends>::average(x.into_dispatch()));
@@ -74,7 +76,10 @@ fn average_of<T: Stored>(x: &FlexTensor) -> FlexTensor {
     assert!(height * width * channels > 0, "images without pixels have no mean");
     let mut means = Buffer::any(batch * channels);
     let images = values::<T>(x).par_chunks((height * width * channels).max(1));
-    means.par_chunks_mut(channels.max(1)).zip(images).for_each(|(means, image)| pool::average(image, means));
+    means
+        .par_chunks_mut(channels.max(1))
+        .zip(images)
+        .for_each(|(means, image)| pool::average(image, means));
     tensor(means, Shape::new([batch, channels]))
 }
 
@@ -84,7 +89,10 @@ fn average_back<T: Stored>(gradient: &FlexTensor, shape: Shape) -> FlexTensor {
     let image = height * width * channels;
     let mut images = Buffer::<T>::any(batch * image);
     let means = values::<f32>(gradient).par_chunks(channels.max(1));
-    images.par_chunks_mut(image.max(1)).zip(means).for_each(|(image, means)| pool::average_back(means, image));
+    images
+        .par_chunks_mut(image.max(1))
+        .zip(means)
+        .for_each(|(image, means)| pool::average_back(means, image));
     tensor(images, shape)
 }
 
@@ -96,7 +104,12 @@ impl<C: CheckpointStrategy> Ends for Autodiff<Flex, C> {
         impl Backward<Flex, 1> for Short {
             type State = ();
 
-            fn backward(self, ops: Ops<(), 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+            fn backward(
+                self,
+                ops: Ops<(), 1>,
+                grads: &mut Gradients,
+                _checkpointer: &mut Checkpointer,
+            ) {
                 unary::<Flex, _>(ops.parents, ops.node, grads, |gradient| {
                     Flex::float_cast(gradient, DType::F32.into())
                 });
@@ -114,7 +127,12 @@ impl<C: CheckpointStrategy> Ends for Autodiff<Flex, C> {
         impl Backward<Flex, 1> for Average {
             type State = (Shape, DType);
 
-            fn backward(self, ops: Ops<(Shape, DType), 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+            fn backward(
+                self,
+                ops: Ops<(Shape, DType), 1>,
+                grads: &mut Gradients,
+                _checkpointer: &mut Checkpointer,
+            ) {
                 let (shape, dtype) = ops.state;
                 unary::<Flex, _>(ops.parents, ops.node, grads, |gradient| {
                     let gradient = gradient.to_contiguous();
@@ -143,7 +161,8 @@ mod tests {
 
     fn noise(shape: [usize; 4], device: &Device) -> Tensor<4> {
         let count: usize = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect();
+        let values: Vec<f32> =
+            (0..count).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect();
         Tensor::from_data(TensorData::new(values, shape), device)
     }
 
@@ -182,13 +201,19 @@ mod tests {
                         x.mean_dim(1).reshape([batch, channels])
                     },
                 );
-                // Sums of up to 35 values below 1/2 in another order, and a gradient that is rounded to bf16 where x
-                // was.
-                let bounds = [35.0 * 2f32.powi(-25), if dtype == DType::BF16 { 2f32.powi(-9) } else { 2f32.powi(-22) }];
+                // Sums of up to 35 values below 1/2 in another order, and a gradient that is
+                // rounded to bf16 where x was.
+                let bounds = [
+                    35.0 * 2f32.powi(-25),
+                    if dtype == DType::BF16 { 2f32.powi(-9) } else { 2f32.powi(-22) },
+                ];
                 for ((found, expected), bound) in found.iter().zip(&expected).zip(bounds) {
                     assert_eq!(found.len(), expected.len());
                     for (found, expected) in found.iter().zip(expected) {
-                        assert!((found - expected).abs() <= bound, "{shape:?}, {dtype:?}: {found} for {expected}");
+                        assert!(
+                            (found - expected).abs() <= bound,
+                            "{shape:?}, {dtype:?}: {found} for {expected}"
+                        );
                     }
                 }
             }

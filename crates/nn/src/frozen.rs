@@ -1,5 +1,6 @@
-//! An encoder as it embeds on the processor: weights laid out once, the running statistics folded into a scale and a shift,
-//! and a few images taken through several layers at a time, so that what lies between them stays in the cache.
+//! An encoder as it embeds on the processor: weights laid out once, the running statistics folded
+//! into a scale and a shift, and a few images taken through several layers at a time, so that what
+//! lies between them stays in the cache.
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -16,8 +17,8 @@ use crate::block::is_flex;
 use crate::layers::{BatchNorm, Conv2d};
 use crate::resnet::{Block, ResNet};
 
-/// Output pixels that a stage works on at a time: few enough for what lies between its layers to stay in the second-level
-/// cache, enough to use its weights often.
+/// Output pixels that a stage works on at a time: few enough for what lies between its layers to
+/// stay in the second-level cache, enough to use its weights often.
 const PIXELS: usize = 1024;
 
 /// Images that a thread takes through all stages at a time, at most.
@@ -51,8 +52,8 @@ enum Stored {
 }
 
 impl Frozen {
-    /// For square images of side `size`, with the weights and statistics that the encoder has now; none if they are on
-    /// another device than the processor.
+    /// For square images of side `size`, with the weights and statistics that the encoder has now;
+    /// none if they are on another device than the processor.
     pub fn new(encoder: &ResNet, size: usize) -> Option<Self> {
         if !is_flex(&encoder.conv1.weight.val().device()) {
             return None;
@@ -131,7 +132,8 @@ struct Folded<T> {
 
 impl<T: Element> Folded<T> {
     fn new(conv: &Conv2d, bn: &BatchNorm, images: usize, size: usize) -> Self {
-        let statistics = [bn.running_mean.value(), bn.running_var.value(), bn.weight.val(), bn.bias.val()];
+        let statistics =
+            [bn.running_mean.value(), bn.running_var.value(), bn.weight.val(), bn.bias.val()];
         let [mean, variance, gamma, beta] = statistics.map(values);
         Self {
             conv: Prepared::new(Isa::best(), &conv.on(images, size), &values(conv.weight.val())),
@@ -139,7 +141,13 @@ impl<T: Element> Folded<T> {
         }
     }
 
-    fn run(&self, input: &[T], residual: Option<&[T]>, relu: bool, scratch: &mut Scratch<T>) -> Buffer<T> {
+    fn run(
+        &self,
+        input: &[T],
+        residual: Option<&[T]>,
+        relu: bool,
+        scratch: &mut Scratch<T>,
+    ) -> Buffer<T> {
         let conv = self.conv.conv();
         let mut output = Buffer::any(conv.batch * conv.out_image());
         let after = After::Normalise { channels: &self.channels, residual, relu };
@@ -164,7 +172,12 @@ impl<T: Element> Layer<T> {
                 let inner = between.iter().fold(None, |inner: Option<Buffer<T>>, conv| {
                     Some(conv.run(inner.as_deref().unwrap_or(x), None, true, scratch))
                 });
-                last.run(inner.as_deref().unwrap_or(x), Some(identity.as_deref().unwrap_or(x)), true, scratch)
+                last.run(
+                    inner.as_deref().unwrap_or(x),
+                    Some(identity.as_deref().unwrap_or(x)),
+                    true,
+                    scratch,
+                )
             }
         }
     }
@@ -175,8 +188,9 @@ impl<T: Element> Network<T> {
         let image = Activations { size, channels: 3 };
         let mut at = image;
         let mut stages = Vec::new();
-        for (number, blocks) in
-            [&encoder.layer1, &encoder.layer2, &encoder.layer3, &encoder.layer4].into_iter().enumerate()
+        for (number, blocks) in [&encoder.layer1, &encoder.layer2, &encoder.layer3, &encoder.layer4]
+            .into_iter()
+            .enumerate()
         {
             let in_image = at.values();
             // A stage's resolution is that of its last layers, and nowhere higher but in its first.
@@ -218,8 +232,11 @@ impl<T: Element> Network<T> {
 
     fn embed(&self, images: &[&[u8]]) -> Vec<f32> {
         let mut features = vec![0.0; images.len() * self.dim];
-        let chunks = images.par_chunks(self.images).zip(features.par_chunks_mut(self.images * self.dim));
-        chunks.for_each_init(Scratch::default, |scratch, (images, features)| self.chunk(images, scratch, features));
+        let chunks =
+            images.par_chunks(self.images).zip(features.par_chunks_mut(self.images * self.dim));
+        chunks.for_each_init(Scratch::default, |scratch, (images, features)| {
+            self.chunk(images, scratch, features)
+        });
         features
     }
 
@@ -230,7 +247,9 @@ impl<T: Element> Network<T> {
             x = stage.run(&x, images.len(), scratch);
         }
         let last = self.stages.last().map_or(0, |stage| stage.out.values());
-        for (image, features) in x.chunks_exact(last.max(1)).zip(features.chunks_exact_mut(self.dim)) {
+        for (image, features) in
+            x.chunks_exact(last.max(1)).zip(features.chunks_exact_mut(self.dim))
+        {
             pool::average(image, features);
         }
     }
@@ -254,17 +273,17 @@ impl<T: Element> Stage<T> {
         let (from, to) = (self.images * self.in_image, self.images * self.out.values());
         let mut all = Buffer::any(images * self.out.values());
         for (x, all) in x.chunks(from.max(1)).zip(all.chunks_mut(to.max(1))) {
-            // The last few may be fewer than the weights are laid out for: those behind are of no consequence.
+            // The last few may be fewer than the weights are laid out for: those behind are of no
+            // consequence.
             let few = (x.len() < from).then(|| {
                 let mut few = Buffer::zeros(from);
                 few[..x.len()].copy_from_slice(x);
                 few
             });
             let x = few.as_deref().unwrap_or(x);
-            let made = self
-                .layers
-                .iter()
-                .fold(None, |made: Option<Buffer<T>>, layer| Some(layer.run(made.as_deref().unwrap_or(x), scratch)));
+            let made = self.layers.iter().fold(None, |made: Option<Buffer<T>>, layer| {
+                Some(layer.run(made.as_deref().unwrap_or(x), scratch))
+            });
             all.copy_from_slice(&made.as_deref().unwrap_or(x)[..all.len()]);
         }
         all

@@ -1,6 +1,10 @@
-//! [`conv_bn`](crate::block::conv_bn) on CPUs: the kernels of `selfsame_kernels` as a Burn backend extension.
+//! [`conv_bn`](crate::block::conv_bn) on CPUs: the kernels of `selfsame_kernels` as a Burn backend
+//! extension.
 
-#![allow(clippy::too_many_arguments, reason = "a backend operation takes every tensor as an argument")]
+#![allow(
+    clippy::too_many_arguments,
+    reason = "a backend operation takes every tensor as an argument"
+)]
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,7 +15,9 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend, Backend, ExtensionType, Flex, TensorMetadata, backend_extension};
+use burn::backend::{
+    Autodiff, AutodiffBackend, Backend, ExtensionType, Flex, TensorMetadata, backend_extension,
+};
 use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use half::bf16;
@@ -51,16 +57,17 @@ pub struct Options {
     pub padding: usize,
     /// Whether negative outputs are cut off.
     pub activate: bool,
-    /// In training: whether the output is the convolution's own, which the next one normalises and cuts off at zero as
-    /// it reads it. The gradient of the output is that of what the next one makes of it, all the same.
+    /// In training: whether the output is the convolution's own, which the next one normalises and
+    /// cuts off at zero as it reads it. The gradient of the output is that of what the next one
+    /// makes of it, all the same.
     pub left: bool,
 }
 
 /// The operation as backends have it; shapes as in [`conv_bn`](crate::block::conv_bn).
 #[backend_extension(Flex, Autodiff)]
 pub trait ConvBn: Backend {
-    /// With the batch's own statistics. Where `x` was [left](Options::left) by an earlier one, `before` has that one's
-    /// mean, variance, γ and β, `[4, channels]`.
+    /// With the batch's own statistics. Where `x` was [left](Options::left) by an earlier one,
+    /// `before` has that one's mean, variance, γ and β, `[4, channels]`.
     fn conv_bn_train(
         x: FloatTensor<Self>,
         #[extension_type] before: Maybe<Self>,
@@ -112,7 +119,9 @@ impl ConvBn for Flex {
             [x, weight, gamma, beta, mean, variance].map(|tensor| tensor.to_contiguous());
         let residual = contiguous(residual);
         match x.dtype() {
-            DType::BF16 => evaluate::<bf16>(x, [weight, gamma, beta, mean, variance], residual, options),
+            DType::BF16 => {
+                evaluate::<bf16>(x, [weight, gamma, beta, mean, variance], residual, options)
+            }
             _ => evaluate::<f32>(x, [weight, gamma, beta, mean, variance], residual, options),
         }
     }
@@ -125,7 +134,8 @@ fn evaluate<T: Stored>(
     options: Options,
 ) -> FlexTensor {
     let conv = convolution(&x, &weight, options);
-    let parameters = Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
+    let parameters =
+        Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
     let output = conv_bn::evaluate::<T>(
         Isa::best(),
         &conv,
@@ -159,7 +169,14 @@ impl<C: CheckpointStrategy> ConvBn for Autodiff<Flex, C> {
             Maybe::Some(residual) => {
                 let [a, b, c, d] = nodes;
                 let nodes = [a, b, c, d, residual.node()];
-                train::<5, C>(nodes, of_weight, inputs, before, Some(residual.primitive().to_contiguous()), options)
+                train::<5, C>(
+                    nodes,
+                    of_weight,
+                    inputs,
+                    before,
+                    Some(residual.primitive().to_contiguous()),
+                    options,
+                )
             }
             Maybe::None => train::<4, C>(nodes, of_weight, inputs, before, None, options),
         }
@@ -181,7 +198,9 @@ impl<C: CheckpointStrategy> ConvBn for Autodiff<Flex, C> {
         };
         let [x, weight, gamma, beta, mean, variance] =
             [x, weight, gamma, beta, mean, variance].map(|tensor| tensor.into_primitive());
-        Self::from_inner(Flex::conv_bn_evaluate(x, weight, gamma, beta, mean, variance, residual, options))
+        Self::from_inner(Flex::conv_bn_evaluate(
+            x, weight, gamma, beta, mean, variance, residual, options,
+        ))
     }
 }
 
@@ -192,9 +211,9 @@ struct ConvBnBackward;
 /// What the backward step keeps: all tensors contiguous.
 #[derive(Clone, Debug)]
 struct State {
-    /// The weight as the graph knows it, to find what is there of its gradient. Of the input, which is another step's
-    /// output, it must not be kept: steps that refer to each other's outputs keep a graph that everyone else has
-    /// dropped.
+    /// The weight as the graph knows it, to find what is there of its gradient. Of the input, which
+    /// is another step's output, it must not be kept: steps that refer to each other's outputs keep
+    /// a graph that everyone else has dropped.
     weight: FloatTensor<Autodiff<Flex>>,
     inputs: [FlexTensor; 4],
     before: Option<FlexTensor>,
@@ -227,14 +246,15 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
 
     fn backward(self, ops: Ops<State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
-        // What is there already of the gradients of input and weights, from a residual and from another view, is added
-        // in passing.
+        // What is there already of the gradients of input and weights, from a residual and from
+        // another view, is added in passing.
         let state = &ops.state;
         REGISTERED.with_borrow_mut(|nodes| nodes.take(ops.node.id));
         let sums = SUMMED.with_borrow_mut(|sums| sums.take(ops.node.id));
         let sums = sums.filter(|(_, of)| *of == place(&gradient)).map(|(sums, _)| sums);
         let x = &ops.parents[0];
-        let there = x.as_ref().filter(|x| REGISTERED.with_borrow(|nodes| nodes.get(x.id).is_some()));
+        let there =
+            x.as_ref().filter(|x| REGISTERED.with_borrow(|nodes| nodes.get(x.id).is_some()));
         let added = [there.map(|x| grads.consume::<Flex>(x)), grads.remove(&state.weight)];
         let wanted = x.is_some();
         let (gradients, before) = match state.inputs[0].dtype() {
@@ -250,7 +270,8 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
         for (parent, gradient) in ops.parents.iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(parent.id, gradient);
-                // Gradients of leaves outlast a backward pass; those of other nodes are of one pass only.
+                // Gradients of leaves outlast a backward pass; those of other nodes are of one pass
+                // only.
                 if parent.order > 0 {
                     REGISTERED.with_borrow_mut(|nodes| nodes.note(parent.id, ()));
                 }
@@ -260,14 +281,16 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
 }
 
 thread_local! {
-    /// Which nodes have a gradient already, as far as it is of this operation's making: Burn tells that only of a
-    /// tensor, and a step must not keep one. A node that is forgotten too early has its gradients added by Burn.
+    /// Which nodes have a gradient already, as far as it is of this operation's making: Burn tells
+    /// that only of a tensor, and a step must not keep one. A node that is forgotten too early has
+    /// its gradients added by Burn.
     static REGISTERED: RefCell<Notes<()>> = const { RefCell::new(Notes::new()) };
-    /// What one backward step has summed for the next, and where the gradient lies that it has summed. A step whose
-    /// sums are forgotten, or whose gradient has become another since by a use that was not known of, takes them
-    /// itself.
+    /// What one backward step has summed for the next, and where the gradient lies that it has
+    /// summed. A step whose sums are forgotten, or whose gradient has become another since by a use
+    /// that was not known of, takes them itself.
     static SUMMED: RefCell<Notes<(Sums, usize)>> = const { RefCell::new(Notes::new()) };
-    /// What outputs behind ReLU were made of, for the operations that read them. It stays with the graph.
+    /// What outputs behind ReLU were made of, for the operations that read them. It stays with the
+    /// graph.
     static ORIGINS: RefCell<Notes<Weak<Convolved>>> = const { RefCell::new(Notes::new()) };
 }
 
@@ -278,8 +301,9 @@ fn place(tensor: &FlexTensor) -> usize {
 
 /// What is known of nodes in the pass that is under way on this thread, the newest first.
 ///
-/// A step takes part in one backward pass only, and a note that stays too long does no harm. What a graph has kept of
-/// Burn's making, and a second pass reaches without that step, must not be read by this operation in both.
+/// A step takes part in one backward pass only, and a note that stays too long does no harm. What a
+/// graph has kept of Burn's making, and a second pass reaches without that step, must not be read
+/// by this operation in both.
 struct Notes<T>(VecDeque<(NodeId, T)>);
 
 impl<T> Notes<T> {
@@ -306,7 +330,8 @@ impl<T> Notes<T> {
     }
 }
 
-/// The gradients of input, where it is wanted, weight, γ, β and residual, and the sums for the step before.
+/// The gradients of input, where it is wanted, weight, γ, β and residual, and the sums for the step
+/// before.
 fn backward<T: Stored>(
     state: &State,
     gradient: FlexTensor,
@@ -314,12 +339,15 @@ fn backward<T: Stored>(
     added: [Option<FlexTensor>; 2],
     sums: Option<Sums>,
 ) -> ([Option<FlexTensor>; 5], Option<Sums>) {
-    let State { inputs: [x, weight, gamma, beta], before, convolved, origin, output, options, .. } = state;
+    let State {
+        inputs: [x, weight, gamma, beta], before, convolved, origin, output, options, ..
+    } = state;
     let conv = convolution(x, weight, *options);
-    let parameters = Parameters { weights: values(weight), gamma: values(gamma), beta: values(beta) };
+    let parameters =
+        Parameters { weights: values(weight), gamma: values(gamma), beta: values(beta) };
     let before = before.as_ref().map(channels);
-    // Blocks use what they read twice: with the second gradient it is whole. Were there a third, all would be done
-    // again.
+    // Blocks use what they read twice: with the second gradient it is whole. Were there a third,
+    // all would be done again.
     let origin = origin.as_ref().filter(|_| added[0].is_some());
     let of_origin = origin.map(|origin| origin.channels());
     let saved = Saved {
@@ -329,7 +357,9 @@ fn backward<T: Stored>(
         variance: values(&convolved.variance),
         output: output.as_ref().map(values),
         sums: sums.as_ref(),
-        origin: origin.zip(of_origin.as_ref()).map(|(origin, channels)| (values(&origin.values), channels)),
+        origin: origin
+            .zip(of_origin.as_ref())
+            .map(|(origin, channels)| (values(&origin.values), channels)),
     };
     let [added, of_weights] = added.map(|added| added.map(|added| added.to_contiguous()));
     let of_input = match (wanted, &added) {
@@ -338,13 +368,22 @@ fn backward<T: Stored>(
         (true, Some(added)) => OfInput::Added(values(added)),
     };
     let wanted = Wanted { input: of_input, weights: of_weights.as_ref().map(values) };
-    let found = conv_bn::backward(Isa::best(), &conv, parameters, saved, options.activate, values(&gradient), wanted);
+    let found = conv_bn::backward(
+        Isa::best(),
+        &conv,
+        parameters,
+        saved,
+        options.activate,
+        values(&gradient),
+        wanted,
+    );
     let gradients = [
         found.input.map(|input| tensor(input, x.shape())),
         Some(tensor(found.weights, weight.shape())),
         Some(small(found.gamma, gamma.shape())),
         Some(small(found.beta, beta.shape())),
-        // Without ReLU, or when it has passed that already, the output's gradient is the residual's.
+        // Without ReLU, or when it has passed that already, the output's gradient is the
+        // residual's.
         Some(found.residual.map_or(gradient, |residual| tensor(residual, output_shape(&conv)))),
     ];
     (gradients, found.before)
@@ -360,7 +399,8 @@ fn train<const N: usize, C: CheckpointStrategy>(
 ) -> Normalised<Autodiff<Flex, C>> {
     let kept = residual.is_some();
     let origin = ORIGINS.with_borrow(|origins| origins.get(nodes[0].id()).and_then(Weak::upgrade));
-    let (Normalised { output, mean, variance }, convolved) = forward(inputs.clone(), before.clone(), residual, options);
+    let (Normalised { output, mean, variance }, convolved) =
+        forward(inputs.clone(), before.clone(), residual, options);
     let statistics = [mean.clone(), variance.clone()].map(Autodiff::<Flex, C>::from_inner);
     let output = match ConvBnBackward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
@@ -368,7 +408,15 @@ fn train<const N: usize, C: CheckpointStrategy>(
             let [gamma, beta] = [&inputs[2], &inputs[3]].map(FlexTensor::clone);
             let convolved = Arc::new(Convolved { values: convolved, mean, variance, gamma, beta });
             let noted = Arc::downgrade(&convolved);
-            let state = State { weight: of_weight, inputs, before, convolved, origin, output: kept, options };
+            let state = State {
+                weight: of_weight,
+                inputs,
+                before,
+                convolved,
+                origin,
+                output: kept,
+                options,
+            };
             let output = prep.finish(state, output);
             if options.activate && !options.left {
                 ORIGINS.with_borrow_mut(|origins| origins.note(output.node().id(), noted));
@@ -415,7 +463,8 @@ fn forward_of<T: Stored>(
     options: Options,
 ) -> (Normalised<Flex>, FlexTensor) {
     let conv = convolution(&x, &weight, options);
-    let parameters = Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
+    let parameters =
+        Parameters { weights: values(&weight), gamma: values(&gamma), beta: values(&beta) };
     let before = before.as_ref().map(channels);
     let then = match options.left {
         true => Then::Next,
@@ -433,8 +482,18 @@ fn forward_of<T: Stored>(
 }
 
 fn convolution(x: &FlexTensor, weight: &FlexTensor, options: Options) -> Conv {
-    let ([batch, height, width, inputs], [outputs, _, kernel, _]) = (x.shape().dims(), weight.shape().dims());
-    Conv { batch, height, width, inputs, outputs, kernel, stride: options.stride, padding: options.padding }
+    let ([batch, height, width, inputs], [outputs, _, kernel, _]) =
+        (x.shape().dims(), weight.shape().dims());
+    Conv {
+        batch,
+        height,
+        width,
+        inputs,
+        outputs,
+        kernel,
+        stride: options.stride,
+        padding: options.padding,
+    }
 }
 
 fn output_shape(conv: &Conv) -> Shape {

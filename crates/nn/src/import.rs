@@ -1,12 +1,14 @@
-//! Encoders from elsewhere: state dicts of torchvision, lightly, solo-learn, MoCo and selfsame itself.
+//! Encoders from elsewhere: state dicts of torchvision, lightly, solo-learn, MoCo and selfsame
+//! itself.
 //!
-//! A file is a safetensors file or what `torch.save` writes; of a pickle only the tensors' descriptions are read, and
-//! nothing in it is ever executed. The encoder is found by its first convolution, the only one of three input channels,
-//! and its tensors are given torchvision's names, which are ours:
+//! A file is a safetensors file or what `torch.save` writes; of a pickle only the tensors'
+//! descriptions are read, and nothing in it is ever executed. The encoder is found by its first
+//! convolution, the only one of three input channels, and its tensors are given torchvision's
+//! names, which are ours:
 //!
 //! - whatever stands before them is dropped: `state_dict.`, `module.encoder_q.`, `backbone.`, …;
-//! - where layers are numbered, as in `nn.Sequential(*resnet.children())`, the six numbers that have tensors are the
-//!   two of the stem and the four stages;
+//! - where layers are numbered, as in `nn.Sequential(*resnet.children())`, the six numbers that
+//!   have tensors are the two of the stem and the four stages;
 //! - `shortcut` is `downsample` (lightly's ResNet);
 //! - `num_batches_tracked` is left out.
 
@@ -26,8 +28,8 @@ use crate::state::{self, Mismatch, State, Values};
 
 /// Children of a residual network that have tensors, in order.
 const LAYERS: [&str; 6] = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"];
-/// The largest `data.pkl` that is read: descriptions of some ten thousand tensors, where a ResNet-50 with its optimizer's
-/// history has a thousand. Each of its bytes may take 240 in memory.
+/// The largest `data.pkl` that is read: descriptions of some ten thousand tensors, where a
+/// ResNet-50 with its optimizer's history has a thousand. Each of its bytes may take 240 in memory.
 const LARGEST_PICKLE: u64 = 2 << 20;
 /// Names that an error or a table gives of a list before it says how many more there are.
 const NAMED: usize = 4;
@@ -41,11 +43,13 @@ pub struct Import {
     pub network: String,
     /// The file's other tensors, by its own names: heads, other networks, histories of optimizers.
     pub others: Vec<String>,
-    /// Whether the network computes something else than its tensors say: the layers of lightly's own ResNet in an
-    /// `nn.Sequential` have no ReLU after the stem, since lightly calls that one as a function.
+    /// Whether the network computes something else than its tensors say: the layers of lightly's
+    /// own ResNet in an `nn.Sequential` have no ReLU after the stem, since lightly calls that one
+    /// as a function.
     pub lacks_relu: bool,
-    /// Whether the file looks like one of solo-learn's for CIFAR: their 3×3 stem pads by 2, ours by 1, and their pixels
-    /// are normalised by CIFAR's statistics. No tensor says so; what stands beside the encoder does.
+    /// Whether the file looks like one of solo-learn's for CIFAR: their 3×3 stem pads by 2, ours by
+    /// 1, and their pixels are normalised by CIFAR's statistics. No tensor says so; what stands
+    /// beside the encoder does.
     pub pads_by_two: bool,
 }
 
@@ -60,8 +64,11 @@ pub enum ImportError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Neither a whole safetensors file nor a whole PyTorch checkpoint, or one with parts that no encoder has.
-    #[error("{}: {cause}; if it is damaged, fetch it again, and if it is something else than safetensors or a PyTorch checkpoint of plain tensors, save it with torch.save(model.state_dict(), …)", path.display())]
+    /// Neither a whole safetensors file nor a whole PyTorch checkpoint, or one with parts that no
+    /// encoder has.
+    #[error("{}: {cause}; if it is damaged, fetch it again, and if it is something else than \
+             safetensors or a PyTorch checkpoint of plain tensors, save it with \
+             torch.save(model.state_dict(), …)", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -69,7 +76,8 @@ pub enum ImportError {
         cause: String,
     },
     /// No convolution of three input channels by a name that a residual network gives its first.
-    #[error("{}: no residual network (no conv1.weight or 0.weight of three input channels, but {}); save one with torch.save(resnet.state_dict(), …)", path.display(), some(names))]
+    #[error("{}: no residual network (no conv1.weight or 0.weight of three input channels, but \
+             {}); save one with torch.save(resnet.state_dict(), …)", path.display(), some(names))]
     NoEncoder {
         /// The file.
         path: PathBuf,
@@ -77,7 +85,8 @@ pub enum ImportError {
         names: Vec<String>,
     },
     /// Several networks, of which none is the obvious one.
-    #[error("{}: several encoders ({}); save the one that is meant on its own", path.display(), some(networks))]
+    #[error("{}: several encoders ({}); save the one that is meant on its \
+             own", path.display(), some(networks))]
     SeveralEncoders {
         /// The file.
         path: PathBuf,
@@ -85,7 +94,8 @@ pub enum ImportError {
         networks: Vec<String>,
     },
     /// Tensors larger than the file that is said to hold them.
-    #[error("{}: its encoder claims {claimed} bytes, and the file has {length}; save it with torch.save(model.state_dict(), …)", path.display())]
+    #[error("{}: its encoder claims {claimed} bytes, and the file has {length}; save it with \
+             torch.save(model.state_dict(), …)", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -95,7 +105,8 @@ pub enum ImportError {
         length: u64,
     },
     /// A tensor whose values are no floats.
-    #[error("{}: {name} holds {found} values, not floats; save the network in float32", path.display())]
+    #[error("{}: {name} holds {found} values, not floats; save the network in \
+             float32", path.display())]
     ValueType {
         /// The file.
         path: PathBuf,
@@ -105,7 +116,8 @@ pub enum ImportError {
         found: String,
     },
     /// A weight that is infinite or not a number.
-    #[error("{}: {name} holds {value}; use a checkpoint from before training diverged", path.display())]
+    #[error("{}: {name} holds {value}; use a checkpoint from before training \
+             diverged", path.display())]
     NotFinite {
         /// The file.
         path: PathBuf,
@@ -124,8 +136,8 @@ struct Header {
 
 /// Reads the encoder that the file holds. Values become 32-bit floats.
 ///
-/// Of several networks the one that is trained is taken: not a momentum encoder, a teacher, a target or a moving
-/// average.
+/// Of several networks the one that is trained is taken: not a momentum encoder, a teacher, a
+/// target or a moving average.
 ///
 /// # Errors
 /// [`ImportError`], which names the file.
@@ -148,7 +160,10 @@ struct Header {
 /// ```
 pub fn read(path: &Path) -> Result<Import, ImportError> {
     let io = |source| ImportError::Io { path: path.to_owned(), source };
-    let damaged = |cause: &dyn fmt::Display| ImportError::Damaged { path: path.to_owned(), cause: cause.to_string() };
+    let damaged = |cause: &dyn fmt::Display| ImportError::Damaged {
+        path: path.to_owned(),
+        cause: cause.to_string(),
+    };
     let mut file = File::open(path).map_err(io)?;
     let length = file.metadata().map_err(io)?.len();
     let mut head = Vec::new();
@@ -164,7 +179,8 @@ pub fn read(path: &Path) -> Result<Import, ImportError> {
         });
         take(path, length, headers.collect(), |name| {
             let view = &views[name];
-            floats(view.dtype(), view.data()).ok_or_else(|| value_type(path, name, &format_args!("{:?}", view.dtype())))
+            floats(view.dtype(), view.data())
+                .ok_or_else(|| value_type(path, name, &format_args!("{:?}", view.dtype())))
         })
     } else {
         if head.starts_with(b"PK") {
@@ -172,7 +188,10 @@ pub fn read(path: &Path) -> Result<Import, ImportError> {
         }
         let tensors = PytorchReader::new(path).map_err(|e| damaged(&e))?.into_tensors();
         let headers = tensors.iter().map(|(name, tensor)| {
-            (name.clone(), Header { shape: tensor.shape().to_vec(), bytes: tensor.byte_len() as u64 })
+            (
+                name.clone(),
+                Header { shape: tensor.shape().to_vec(), bytes: tensor.byte_len() as u64 },
+            )
         });
         take(path, length, headers.collect(), |name| {
             let tensor = &tensors[name];
@@ -189,9 +208,9 @@ pub fn read(path: &Path) -> Result<Import, ImportError> {
     }
 }
 
-/// Refuses a zip file that a reader would make out of all proportion larger in memory: torch.save stores its entries as
-/// they are, and its pickle describes tensors and does not hold them. (A checkpoint of PyTorch before 1.6 is no zip file;
-/// what it takes is bounded by its own length.)
+/// Refuses a zip file that a reader would make out of all proportion larger in memory: torch.save
+/// stores its entries as they are, and its pickle describes tensors and does not hold them. (A
+/// checkpoint of PyTorch before 1.6 is no zip file; what it takes is bounded by its own length.)
 fn check_entries(file: &File, length: u64) -> Result<(), String> {
     let mut archive = ZipArchive::new(file).map_err(|e| e.to_string())?;
     for index in 0..archive.len() {
@@ -205,7 +224,9 @@ fn check_entries(file: &File, length: u64) -> Result<(), String> {
             return Err(format!("its {name} claims {size} bytes, and the file has {length}"));
         }
         if name.ends_with("data.pkl") && size > LARGEST_PICKLE {
-            return Err(format!("its {name} has {size} bytes, and no more than {LARGEST_PICKLE} are read"));
+            return Err(format!(
+                "its {name} has {size} bytes, and no more than {LARGEST_PICKLE} are read"
+            ));
         }
     }
     Ok(())
@@ -221,7 +242,8 @@ fn take(
     let network = network(path, &headers)?;
     let (ours, lacks_relu) = names(&network, headers.keys());
     // A view may repeat its storage, so a small file can claim any size.
-    let claimed = ours.keys().fold(0, |sum: u64, theirs| sum.saturating_add(headers[*theirs].bytes));
+    let claimed =
+        ours.keys().fold(0, |sum: u64, theirs| sum.saturating_add(headers[*theirs].bytes));
     if claimed > length {
         return Err(ImportError::TooLarge { path: path.to_owned(), claimed, length });
     }
@@ -229,11 +251,17 @@ fn take(
     for (theirs, ours) in &ours {
         let values = values(theirs)?;
         if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(ImportError::NotFinite { path: path.to_owned(), name: (*theirs).to_owned(), value });
+            return Err(ImportError::NotFinite {
+                path: path.to_owned(),
+                name: (*theirs).to_owned(),
+                value,
+            });
         }
         state.insert(ours.clone(), Values { shape: headers[*theirs].shape.clone(), values });
     }
-    let left = |name: &&String| !ours.contains_key(name.as_str()) && !name.ends_with("num_batches_tracked");
+    let left = |name: &&String| {
+        !ours.contains_key(name.as_str()) && !name.ends_with("num_batches_tracked")
+    };
     let others: Vec<String> = headers.keys().filter(left).cloned().collect();
     let pads_by_two = pads_by_two(&network, &state, &others);
     Ok(Import { state, network, others, lacks_relu, pads_by_two })
@@ -241,10 +269,13 @@ fn take(
 
 /// Whether a small stem stands among what solo-learn calls its networks.
 fn pads_by_two(network: &str, state: &State, others: &[String]) -> bool {
-    let small = state.get("conv1.weight").is_some_and(|stem| matches!(stem.shape[..], [_, _, 3, 3]));
+    let small =
+        state.get("conv1.weight").is_some_and(|stem| matches!(stem.shape[..], [_, _, 3, 3]));
     let theirs = |name: &String| {
         let name = name.strip_prefix("state_dict.").unwrap_or(name);
-        ["classifier.", "projector.", "predictor.", "momentum_"].iter().any(|start| name.starts_with(start))
+        ["classifier.", "projector.", "predictor.", "momentum_"]
+            .iter()
+            .any(|start| name.starts_with(start))
     };
     small && network == "state_dict.backbone." && others.iter().any(theirs)
 }
@@ -258,36 +289,43 @@ fn network(path: &Path, headers: &BTreeMap<String, Header>) -> Result<String, Im
     };
     let found: Vec<String> = first.filter_map(|(name, _)| before(name)).collect();
     // In a network of width 3 the blocks of the first stage have three input channels too.
-    let inside = |name: &String| found.iter().any(|outer| outer != name && name.starts_with(outer.as_str()));
+    let inside =
+        |name: &String| found.iter().any(|outer| outer != name && name.starts_with(outer.as_str()));
     let mut networks: Vec<String> = found.iter().filter(|name| !inside(name)).cloned().collect();
     if networks.len() > 1 {
         networks.retain(|network| !network.split('.').any(is_average));
     }
     match <[String; 1]>::try_from(networks) {
         Ok([network]) => Ok(network),
-        Err(_) if found.is_empty() => {
-            Err(ImportError::NoEncoder { path: path.to_owned(), names: headers.keys().cloned().collect() })
-        }
+        Err(_) if found.is_empty() => Err(ImportError::NoEncoder {
+            path: path.to_owned(),
+            names: headers.keys().cloned().collect(),
+        }),
         Err(_) => Err(ImportError::SeveralEncoders { path: path.to_owned(), networks: found }),
     }
 }
 
 /// Whether a part of a name says that the network follows another one.
 fn is_average(part: &str) -> bool {
-    let says = ["momentum", "teacher", "target", "encoder_k"].iter().any(|word| part.contains(word));
+    let says =
+        ["momentum", "teacher", "target", "encoder_k"].iter().any(|word| part.contains(word));
     says || part.split('_').any(|word| word == "ema")
 }
 
-/// The encoder's tensors, the file's names to ours; and whether the numbers of its layers leave no place for a ReLU
-/// after the stem.
-fn names<'a>(network: &str, names: impl Iterator<Item = &'a String>) -> (BTreeMap<&'a str, String>, bool) {
+/// The encoder's tensors, the file's names to ours; and whether the numbers of its layers leave no
+/// place for a ReLU after the stem.
+fn names<'a>(
+    network: &str,
+    names: impl Iterator<Item = &'a String>,
+) -> (BTreeMap<&'a str, String>, bool) {
     let within: Vec<(&str, &str, &str)> = names
         .filter_map(|name| {
             let (layer, rest) = name.strip_prefix(network)?.split_once('.')?;
             Some((name.as_str(), layer, rest))
         })
         .collect();
-    let mut numbers: Vec<u32> = within.iter().filter_map(|(_, layer, _)| layer.parse().ok()).collect();
+    let mut numbers: Vec<u32> =
+        within.iter().filter_map(|(_, layer, _)| layer.parse().ok()).collect();
     numbers.sort_unstable();
     numbers.dedup();
     let layer_of = |layer: &str| match layer.parse() {
@@ -299,8 +337,10 @@ fn names<'a>(network: &str, names: impl Iterator<Item = &'a String>) -> (BTreeMa
         .into_iter()
         .filter(|(.., rest)| !rest.ends_with("num_batches_tracked"))
         .filter_map(|(name, layer, rest)| {
-            let rest: Vec<&str> =
-                rest.split('.').map(|part| if part == "shortcut" { "downsample" } else { part }).collect();
+            let rest: Vec<&str> = rest
+                .split('.')
+                .map(|part| if part == "shortcut" { "downsample" } else { part })
+                .collect();
             Some((name, format!("{}.{}", layer_of(layer)?, rest.join("."))))
         })
         .collect();
@@ -311,7 +351,9 @@ fn names<'a>(network: &str, names: impl Iterator<Item = &'a String>) -> (BTreeMa
 fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     Some(match dtype {
         Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        Dtype::BF16 => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::BF16 => {
+            bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
+        }
         Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
         Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
         _ => return None,
@@ -319,11 +361,16 @@ fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
 }
 
 fn value_type(path: &Path, name: &str, found: &dyn fmt::Display) -> ImportError {
-    ImportError::ValueType { path: path.to_owned(), name: name.to_owned(), found: found.to_string() }
+    ImportError::ValueType {
+        path: path.to_owned(),
+        name: name.to_owned(),
+        found: found.to_string(),
+    }
 }
 
 impl Import {
-    /// The encoder that these tensors are of, as far as their names and shapes say; none if it is none of ours.
+    /// The encoder that these tensors are of, as far as their names and shapes say; none if it is
+    /// none of ours.
     pub fn encoder(&self) -> Option<EncoderConfig> {
         let stem = self.state.get("conv1.weight")?;
         let (width, stem) = match stem.shape[..] {
@@ -332,7 +379,11 @@ impl Import {
             _ => return None,
         };
         let blocks = |stage: usize| {
-            (0..).take_while(|block| self.state.contains_key(&format!("layer{stage}.{block}.conv1.weight"))).count()
+            (0..)
+                .take_while(|block| {
+                    self.state.contains_key(&format!("layer{stage}.{block}.conv1.weight"))
+                })
+                .count()
         };
         let bottleneck = self.state.contains_key("layer1.0.conv3.weight");
         let architecture = match ([1, 2, 3, 4].map(blocks), bottleneck) {
@@ -347,7 +398,9 @@ impl Import {
     /// Compares the tensors with those of an encoder, by name and shape.
     pub fn fit(&self, encoder: &ResNet) -> Fit {
         let wanted = state::read(encoder);
-        let same = |name: &&String| self.state.get(*name).is_some_and(|found| found.shape == wanted[*name].shape);
+        let same = |name: &&String| {
+            self.state.get(*name).is_some_and(|found| found.shape == wanted[*name].shape)
+        };
         Fit {
             matched: wanted.keys().filter(same).cloned().collect(),
             mismatch: Mismatch::between(&wanted, &self.state),
@@ -377,9 +430,9 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Whether the file gives every tensor of the encoder and none besides, and nothing about it says that its network
-    /// computes something else. Padding and the statistics that pixels are normalised by are in no tensor: of a 3×3 stem
-    /// this is no more than what is known.
+    /// Whether the file gives every tensor of the encoder and none besides, and nothing about it
+    /// says that its network computes something else. Padding and the statistics that pixels are
+    /// normalised by are in no tensor: of a 3×3 stem this is no more than what is known.
     pub fn is_whole(&self) -> bool {
         self.tensors_fit() && !self.lacks_relu && !self.pads_by_two
     }
@@ -393,8 +446,10 @@ impl Fit {
 impl fmt::Display for Fit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Mismatch { missing, unexpected, shapes } = &self.mismatch;
-        let shapes: Vec<String> =
-            shapes.iter().map(|(name, want, found)| format!("{name} (file {found:?}, encoder {want:?})")).collect();
+        let shapes: Vec<String> = shapes
+            .iter()
+            .map(|(name, want, found)| format!("{name} (file {found:?}, encoder {want:?})"))
+            .collect();
         writeln!(f, "  {:5}  matched", self.matched.len())?;
         for (what, names) in [
             ("of another shape", &shapes),
@@ -409,19 +464,22 @@ impl fmt::Display for Fit {
         if self.lacks_relu {
             writeln!(
                 f,
-                "  the file's network has no ReLU after its stem, and the encoder has one: their features differ"
+                "  the file's network has no ReLU after its stem, and the encoder has one: their \
+                 features differ"
             )?;
         }
         if self.pads_by_two {
             writeln!(
                 f,
-                "  the file looks like solo-learn's, whose stem pads by 2 and whose pixels have CIFAR's statistics; the \
+                "  the file looks like solo-learn's, whose stem pads by 2 and whose pixels have \
+                 CIFAR's statistics; the \
                  encoder pads by 1 and takes ImageNet's: their features differ"
             )?;
         } else if self.small_stem {
             writeln!(
                 f,
-                "  no tensor says how a 3×3 stem pads and what pixels are normalised by; the encoder pads by 1 and takes \
+                "  no tensor says how a 3×3 stem pads and what pixels are normalised by; the \
+                 encoder pads by 1 and takes \
                  ImageNet's statistics"
             )?;
         }
@@ -435,8 +493,11 @@ fn some(names: &[String]) -> String {
     let short = |name: &String| -> String {
         name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
     };
-    let first: Vec<String> =
-        names.iter().take(NAMED).map(|name| if name.is_empty() { "\"\"".to_owned() } else { short(name) }).collect();
+    let first: Vec<String> = names
+        .iter()
+        .take(NAMED)
+        .map(|name| if name.is_empty() { "\"\"".to_owned() } else { short(name) })
+        .collect();
     match (first.is_empty(), names.len().saturating_sub(NAMED)) {
         (true, _) => "nothing".to_owned(),
         (_, 0) => first.join(", "),

@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use selfsame_kernels::conv::Conv;
 
-/// Source of initial weights: a stream of its own, so that the weights depend on the seed alone and not on
-/// the device or on what else has drawn random numbers.
+/// Source of initial weights: a stream of its own, so that the weights depend on the seed alone and
+/// not on the device or on what else has drawn random numbers.
 pub struct Init<'a> {
     device: &'a Device,
     rng: ChaCha8Rng,
@@ -32,7 +32,8 @@ impl<'a> Init<'a> {
 
     /// A tensor of values drawn from the normal distribution of mean 0 and deviation 1.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| self.rng.sample(StandardNormal)).collect();
+        let values: Vec<f32> =
+            (0..shape.iter().product()).map(|_| self.rng.sample(StandardNormal)).collect();
         Tensor::from_data(TensorData::new(values, shape), self.device)
     }
 
@@ -53,11 +54,19 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// Weights drawn from N(0, 2 / (kernel² · out)): He et al. 2015 in its fan-out form, as in torchvision's ResNet.
-    pub fn new(input: usize, output: usize, kernel: usize, stride: usize, init: &mut Init<'_>) -> Self {
+    /// Weights drawn from N(0, 2 / (kernel² · out)): He et al. 2015 in its fan-out form, as in
+    /// torchvision's ResNet.
+    pub fn new(
+        input: usize,
+        output: usize,
+        kernel: usize,
+        stride: usize,
+        init: &mut Init<'_>,
+    ) -> Self {
         let deviation = (2.0 / (kernel * kernel * output) as f32).sqrt();
-        let weight =
-            init.tensor([output, input, kernel, kernel], |rng| deviation * rng.sample::<f32, _>(StandardNormal));
+        let weight = init.tensor([output, input, kernel, kernel], |rng| {
+            deviation * rng.sample::<f32, _>(StandardNormal)
+        });
         Self { weight, stride, padding: kernel / 2 }
     }
 
@@ -69,10 +78,11 @@ impl Conv2d {
     }
 }
 
-/// Batch normalisation over every dimension but the channels (Ioffe and Szegedy 2015), with ε = 1e-5.
+/// Batch normalisation over every dimension but the channels (Ioffe and Szegedy 2015), with ε =
+/// 1e-5.
 ///
-/// On an autodiff device it normalises with the batch's own statistics and moves the running ones towards
-/// them; elsewhere it uses the running ones.
+/// On an autodiff device it normalises with the batch's own statistics and moves the running ones
+/// towards them; elsewhere it uses the running ones.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
     /// Scale γ, `[channels]`.
@@ -114,11 +124,13 @@ impl BatchNorm {
         batch.output
     }
 
-    /// Moves the running statistics towards those of a batch of `samples` values a channel, whose biased
-    /// variance is given. The unbiased one is kept, as PyTorch does.
+    /// Moves the running statistics towards those of a batch of `samples` values a channel, whose
+    /// biased variance is given. The unbiased one is kept, as PyTorch does.
     pub(crate) fn observe(&self, mean: Tensor<1>, variance: Tensor<1>, samples: usize) {
         let unbiased = samples as f64 / (samples as f64 - 1.0).max(1.0);
-        for (running, batch) in [(&self.running_mean, mean), (&self.running_var, variance.mul_scalar(unbiased))] {
+        for (running, batch) in
+            [(&self.running_mean, mean), (&self.running_var, variance.mul_scalar(unbiased))]
+        {
             let kept = running.value_sync().mul_scalar(1.0 - Self::MOMENTUM);
             running.update((kept + batch.detach().mul_scalar(Self::MOMENTUM)).detach());
         }

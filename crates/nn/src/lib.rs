@@ -1,7 +1,8 @@
 //! Encoders and heads of selfsame, on Burn.
 //!
-//! Every layer keeps PyTorch's names and shapes, so a module's [`state`] is a torchvision state dict:
-//! `conv1.weight`, `layer2.0.downsample.1.running_var`, … No renaming and no transposing happens anywhere.
+//! Every layer keeps PyTorch's names and shapes, so a module's [`state`] is a torchvision state
+//! dict: `conv1.weight`, `layer2.0.downsample.1.running_var`, … No renaming and no transposing
+//! happens anywhere.
 
 pub mod block;
 pub mod descent;

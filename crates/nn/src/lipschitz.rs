@@ -8,22 +8,25 @@ use crate::layers::{BatchNorm, Conv2d};
 use crate::resnet::{Block, ResNet};
 
 impl ResNet {
-    /// A number L with ‖f(x) − f(y)‖ ≤ L·‖x − y‖ for all images x and y of side `size`, RGB bytes as real numbers, f in
-    /// evaluation mode: the product of the layers' operator norms, from above. It is far above the smallest such number,
-    /// and the farther the deeper the network.
+    /// A number L with ‖f(x) − f(y)‖ ≤ L·‖x − y‖ for all images x and y of side `size`, RGB bytes
+    /// as real numbers, f in evaluation mode: the product of the layers' operator norms, from
+    /// above. It is far above the smallest such number, and the farther the deeper the network.
     ///
-    /// A convolution with the batch normalisation after it is Σ over kernel places of a shift, of norm 1 at most, and a
-    /// matrix between channels; the norms of those matrices add up. ReLU has 1, a residual block the sum of branch and
-    /// shortcut, the mean over n places 1/√n, and a 3 × 3 maximum of stride 2 has 2, since no value is seen by more
-    /// than four of them.
+    /// A convolution with the batch normalisation after it is Σ over kernel places of a shift, of
+    /// norm 1 at most, and a matrix between channels; the norms of those matrices add up. ReLU has
+    /// 1, a residual block the sum of branch and shortcut, the mean over n places 1/√n, and a 3 × 3
+    /// maximum of stride 2 has 2, since no value is seen by more than four of them.
     pub fn lipschitz(&self, size: usize) -> f64 {
-        let pixels = Normalise::IMAGENET.deviation().map(|deviation| 1.0 / (255.0 * f64::from(deviation)));
+        let pixels =
+            Normalise::IMAGENET.deviation().map(|deviation| 1.0 / (255.0 * f64::from(deviation)));
         let pixels = pixels.into_iter().fold(0.0, f64::max);
         let halves = |size: usize, times: usize| (0..times).fold(size, |size, _| size.div_ceil(2));
         // Halved by the stem of large images, twice, and by three of the stages.
         let side = halves(size, if self.pooled { 5 } else { 3 }) as f64;
-        let blocks =
-            [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten().map(Block::lipschitz);
+        let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
+            .into_iter()
+            .flatten()
+            .map(Block::lipschitz);
         let pooling = if self.pooled { 2.0 } else { 1.0 };
         chain([pixels, conv_bn(&self.conv1, &self.bn1), pooling, chain(blocks), 1.0 / side])
     }
@@ -31,8 +34,10 @@ impl ResNet {
 
 impl Block {
     fn lipschitz(&self) -> f64 {
-        let third = self.conv3.as_ref().zip(self.bn3.as_ref()).map_or(1.0, |(conv, bn)| conv_bn(conv, bn));
-        let branch = chain([conv_bn(&self.conv1, &self.bn1), conv_bn(&self.conv2, &self.bn2), third]);
+        let third =
+            self.conv3.as_ref().zip(self.bn3.as_ref()).map_or(1.0, |(conv, bn)| conv_bn(conv, bn));
+        let branch =
+            chain([conv_bn(&self.conv1, &self.bn1), conv_bn(&self.conv2, &self.bn2), third]);
         residual(self.downsample.as_ref().map_or(1.0, |(conv, bn)| conv_bn(conv, bn)), branch)
     }
 }
@@ -42,7 +47,8 @@ fn conv_bn(conv: &Conv2d, bn: &BatchNorm) -> f64 {
     let [output, input, height, width] = conv.weight.dims();
     let weights = values(conv.weight.val());
     let (gamma, variance) = (values(bn.weight.val()), values(bn.running_var.value()));
-    let scale: Vec<f64> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + BatchNorm::EPSILON).sqrt()).collect();
+    let scale: Vec<f64> =
+        gamma.iter().zip(&variance).map(|(g, v)| g / (v + BatchNorm::EPSILON).sqrt()).collect();
     let places = height * width;
     let matrix = |place: usize| -> Vec<f64> {
         (0..output * input).map(|at| scale[at / input] * weights[at * places + place]).collect()
@@ -54,8 +60,9 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().convert::<f64>().try_into_vec().expect("the data was converted to f64")
 }
 
-/// The largest singular value of a matrix of rows of `columns` values, from above: with the Gram matrix B of its shorter
-/// side, σ⁸ = λ(B)⁴ ≤ ‖B⁴‖, at most the sixteenth root of that side too large.
+/// The largest singular value of a matrix of rows of `columns` values, from above: with the Gram
+/// matrix B of its shorter side, σ⁸ = λ(B)⁴ ≤ ‖B⁴‖, at most the sixteenth root of that side too
+/// large.
 fn spectral_norm(matrix: &[f64], columns: usize) -> f64 {
     let rows = matrix.len() / columns;
     let side = rows.min(columns);
@@ -68,7 +75,8 @@ fn spectral_norm(matrix: &[f64], columns: usize) -> f64 {
     if rows <= columns {
         for i in 0..rows {
             for j in 0..rows {
-                gram[i * side + j] = row(i).iter().zip(row(j)).map(|(a, b)| a / largest * (b / largest)).sum();
+                gram[i * side + j] =
+                    row(i).iter().zip(row(j)).map(|(a, b)| a / largest * (b / largest)).sum();
             }
         }
     } else {
@@ -110,11 +118,16 @@ mod tests {
         let mut vector: Vec<f64> = (0..columns).map(|i| (i as f64 + 1.0).sin()).collect();
         let mut norm = 0.0;
         for _ in 0..2000 {
-            let image: Vec<f64> =
-                matrix.chunks_exact(columns).map(|row| row.iter().zip(&vector).map(|(a, b)| a * b).sum()).collect();
+            let image: Vec<f64> = matrix
+                .chunks_exact(columns)
+                .map(|row| row.iter().zip(&vector).map(|(a, b)| a * b).sum())
+                .collect();
             norm = image.iter().map(|v| v * v).sum::<f64>().sqrt();
             let mut back = vec![0.0; columns];
-            matrix.chunks_exact(columns).zip(&image).for_each(|(row, &factor)| add(&mut back, factor, row));
+            matrix
+                .chunks_exact(columns)
+                .zip(&image)
+                .for_each(|(row, &factor)| add(&mut back, factor, row));
             let length = back.iter().map(|v| v * v).sum::<f64>().sqrt();
             vector = back.iter().map(|v| v / length).collect();
         }
@@ -124,10 +137,14 @@ mod tests {
     #[test]
     fn a_spectral_norm_is_bounded_closely_from_above() {
         for (rows, columns) in [(1, 1), (3, 7), (7, 3), (20, 20)] {
-            let matrix: Vec<f64> = (0..rows * columns).map(|i| ((i * i + 3) as f64).sin() * 1e-3).collect();
+            let matrix: Vec<f64> =
+                (0..rows * columns).map(|i| ((i * i + 3) as f64).sin() * 1e-3).collect();
             let (bound, true_norm) = (spectral_norm(&matrix, columns), power(&matrix, columns));
             let most = (rows.min(columns) as f64).powf(1.0 / 16.0) * (1.0 + 1e-8);
-            assert!(bound >= true_norm && bound <= most * true_norm, "{rows} × {columns}: {bound}, {true_norm}");
+            assert!(
+                bound >= true_norm && bound <= most * true_norm,
+                "{rows} × {columns}: {bound}, {true_norm}"
+            );
         }
         assert_eq!(spectral_norm(&[0.0; 6], 3), 0.0);
     }
@@ -143,7 +160,8 @@ mod tests {
             let bound = encoder.lipschitz(size);
             assert!(bound.is_finite() && bound > 0.0);
             let length = size * size * 3;
-            let image = |seed: usize| (0..length).map(move |i| ((i * (seed + 7) + i * i) % 256) as u8);
+            let image =
+                |seed: usize| (0..length).map(move |i| ((i * (seed + 7) + i * i) % 256) as u8);
             for seed in 0..8 {
                 let x: Vec<u8> = image(seed).collect();
                 // Another image, and the same with one byte changed: distances of both kinds.
@@ -151,11 +169,20 @@ mod tests {
                 let mut near = x.clone();
                 near[seed * 11] ^= 1;
                 for y in [far, near] {
-                    let embedded = encoder.forward(pixels::normalise(&[x.clone(), y.clone()].concat(), size, &device));
+                    let embedded = encoder.forward(pixels::normalise(
+                        &[x.clone(), y.clone()].concat(),
+                        size,
+                        &device,
+                    ));
                     let embedded = values(embedded);
                     let (a, b) = embedded.split_at(embedded.len() / 2);
                     let after = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
-                    let before = x.iter().zip(&y).map(|(&a, &b)| f64::from(a.abs_diff(b)).powi(2)).sum::<f64>().sqrt();
+                    let before = x
+                        .iter()
+                        .zip(&y)
+                        .map(|(&a, &b)| f64::from(a.abs_diff(b)).powi(2))
+                        .sum::<f64>()
+                        .sqrt();
                     assert!(after <= bound * before, "{after} after {before}, {bound}");
                 }
             }
@@ -164,15 +191,21 @@ mod tests {
 
     #[test]
     fn a_mean_of_equal_pixels_attains_its_norm() {
-        // With the identity in the middle of a kernel a convolution changes nothing: its norm is 1, times |γ|/√(var + ε).
+        // With the identity in the middle of a kernel a convolution changes nothing: its norm is 1,
+        // times |γ|/√(var + ε).
         let device = device::by_name("flex").expect("the processor");
         let mut init = Init::new(0, &device);
         let mut conv = Conv2d::new(2, 2, 3, 1, &mut init);
         let mut weights = vec![0.0_f32; 36];
         (weights[4], weights[31]) = (1.0, 1.0);
-        conv.weight = conv.weight.map(|_| Tensor::from_data(TensorData::new(weights.clone(), [2, 2, 3, 3]), &device));
+        conv.weight = conv
+            .weight
+            .map(|_| Tensor::from_data(TensorData::new(weights.clone(), [2, 2, 3, 3]), &device));
         let bound = conv_bn(&conv, &BatchNorm::new(2, &mut init));
         let exact = 1.0 / (1.0 + BatchNorm::EPSILON).sqrt();
-        assert!(bound >= exact && bound <= exact * 2_f64.powf(1.0 / 16.0) * (1.0 + 1e-8), "{bound}");
+        assert!(
+            bound >= exact && bound <= exact * 2_f64.powf(1.0 / 16.0) * (1.0 + 1e-8),
+            "{bound}"
+        );
     }
 }

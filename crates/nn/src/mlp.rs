@@ -33,7 +33,8 @@ impl Mlp {
     /// With fewer than two sizes.
     pub fn new(sizes: &[usize], norms: Norms, init: &mut Init<'_>) -> Self {
         assert!(sizes.len() > 1, "a map has an input and an output");
-        let layers: Vec<Linear> = sizes.windows(2).map(|pair| Linear::new(pair[0], pair[1], init)).collect();
+        let layers: Vec<Linear> =
+            sizes.windows(2).map(|pair| Linear::new(pair[0], pair[1], init)).collect();
         let normed = match norms {
             Norms::None => 0,
             Norms::Hidden => layers.len() - 1,

@@ -18,11 +18,12 @@ const UINT8: i64 = 2;
 
 /// An encoder in evaluation mode as the bytes of an ONNX file, which needs nothing around it:
 ///
-/// - input `images`, `uint8 [batch, height, width, 3]`: RGB pixels, brought to the size of training by the caller;
+/// - input `images`, `uint8 [batch, height, width, 3]`: RGB pixels, brought to the size of training
+///   by the caller;
 /// - output `embeddings`, `float [batch, dim]`.
 ///
-/// Normalising by ImageNet's statistics is the graph's first step. Batch and size are free. `metadata` is stored with
-/// the model, for people.
+/// Normalising by ImageNet's statistics is the graph's first step. Batch and size are free.
+/// `metadata` is stored with the model, for people.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -36,18 +37,33 @@ const UINT8: i64 = 2;
 /// ```
 pub fn model(encoder: &ResNet, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let state = state::read(encoder);
-    let mut graph = Graph { state: &state, message: Message::default().bytes(2, "encoder"), nodes: 0, channels: 0 };
+    let mut graph = Graph {
+        state: &state,
+        message: Message::default().bytes(2, "encoder"),
+        nodes: 0,
+        channels: 0,
+    };
     let mut x = graph.stem();
     for stage in 1..=4 {
-        let is_block = |block: &usize| state.contains_key(&format!("layer{stage}.{block}.conv1.weight"));
+        let is_block =
+            |block: &usize| state.contains_key(&format!("layer{stage}.{block}.conv1.weight"));
         for block in (0..).take_while(is_block) {
-            x = graph.block(&format!("layer{stage}.{block}"), if stage > 1 && block == 0 { 2 } else { 1 }, x);
+            x = graph.block(
+                &format!("layer{stage}.{block}"),
+                if stage > 1 && block == 0 { 2 } else { 1 },
+                x,
+            );
         }
     }
     let pooled = graph.node("GlobalAveragePool", &[&x], &[]);
     graph.add("Flatten", &[&pooled], "embeddings", &[integer("axis", 1)]);
     let dim = graph.channels.to_string();
-    let input = value("images", UINT8, &["batch", "height", "width", "3"], "RGB pixels of the size of training");
+    let input = value(
+        "images",
+        UINT8,
+        &["batch", "height", "width", "3"],
+        "RGB pixels of the size of training",
+    );
     let output = value("embeddings", FLOAT, &["batch", &dim], "the encoder's representation");
     let graph = graph.message.bytes(11, input).bytes(12, output);
     let model = Message::default()
@@ -76,7 +92,9 @@ impl Graph<'_> {
         let [mut low, mut high] = [[0.0; 3]; 2];
         Normalise::IMAGENET.apply(Isa::best(), &[0; 3], &mut low);
         Normalise::IMAGENET.apply(Isa::best(), &[255; 3], &mut high);
-        let scale = std::array::from_fn::<_, 3, _>(|c| ((f64::from(high[c]) - f64::from(low[c])) / 255.0) as f32);
+        let scale = std::array::from_fn::<_, 3, _>(|c| {
+            ((f64::from(high[c]) - f64::from(low[c])) / 255.0) as f32
+        });
         self.initializer("scale", &Values { shape: vec![3], values: scale.to_vec() });
         self.initializer("shift", &Values { shape: vec![3], values: low.to_vec() });
         let mut x = self.node("Cast", &["images"], &[integer("to", FLOAT)]);
@@ -87,8 +105,11 @@ impl Graph<'_> {
         x = self.conv_bn("conv1", "bn1", if for_large { 2 } else { 1 }, &x);
         x = self.node("Relu", &[&x], &[]);
         if for_large {
-            let window =
-                [integers("kernel_shape", &[3, 3]), integers("strides", &[2, 2]), integers("pads", &[1, 1, 1, 1])];
+            let window = [
+                integers("kernel_shape", &[3, 3]),
+                integers("strides", &[2, 2]),
+                integers("pads", &[1, 1, 1, 1]),
+            ];
             x = self.node("MaxPool", &[&x], &window);
         }
         x
@@ -127,7 +148,8 @@ impl Graph<'_> {
             integers("pads", &[kernel / 2; 4]),
         ];
         let y = self.node("Conv", &[x, &weight], &window);
-        let inputs = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{bn}.{part}"));
+        let inputs =
+            ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{bn}.{part}"));
         for name in &inputs {
             self.initializer(name, &state[name]);
         }
@@ -183,5 +205,8 @@ fn value(name: &str, kind: i64, sizes: &[&str], meaning: &str) -> Message {
     };
     let shape = sizes.iter().map(size).fold(Message::default(), |shape, size| shape.bytes(1, size));
     let tensor = Message::default().int(1, kind).bytes(2, shape);
-    Message::default().bytes(1, name).bytes(2, Message::default().bytes(1, tensor)).bytes(3, meaning)
+    Message::default()
+        .bytes(1, name)
+        .bytes(2, Message::default().bytes(1, tensor))
+        .bytes(3, meaning)
 }

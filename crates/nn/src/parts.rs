@@ -8,8 +8,9 @@ use burn::tensor::Tensor;
 
 use crate::state::{self, MapNamed, VisitNamed};
 
-/// The rows of a batch of `count` in at most `most` parts of even size, in order. No part has fewer than two rows, since
-/// batch normalisation over one row alone leaves nothing of it; only a batch of one is such a part.
+/// The rows of a batch of `count` in at most `most` parts of even size, in order. No part has fewer
+/// than two rows, since batch normalisation over one row alone leaves nothing of it; only a batch
+/// of one is such a part.
 ///
 /// ```
 /// use selfsame_nn::parts::even;
@@ -24,9 +25,14 @@ pub fn even(count: usize, most: usize) -> Vec<Range<usize>> {
 
 /// What `pass` gives for each of `parts`, in order.
 ///
-/// The running statistics of `module` move once, towards the mean of what the parts saw, each weighted by its rows:
-/// passed without this, the last parts would count the most, and a batch in eight parts as much as eight batches.
-pub fn in_turn<M: Module, T>(module: &M, parts: &[Range<usize>], mut pass: impl FnMut(Range<usize>) -> T) -> Vec<T> {
+/// The running statistics of `module` move once, towards the mean of what the parts saw, each
+/// weighted by its rows: passed without this, the last parts would count the most, and a batch in
+/// eight parts as much as eight batches.
+pub fn in_turn<M: Module, T>(
+    module: &M,
+    parts: &[Range<usize>],
+    mut pass: impl FnMut(Range<usize>) -> T,
+) -> Vec<T> {
     let before = Statistics::of(module);
     let mut mean = before.clone();
     let mut rows = 0;
@@ -97,7 +103,10 @@ mod tests {
         for count in 2..=70 {
             for most in 1..=16 {
                 let parts = even(count, most);
-                assert_eq!(parts.iter().cloned().flatten().collect::<Vec<_>>(), (0..count).collect::<Vec<_>>());
+                assert_eq!(
+                    parts.iter().cloned().flatten().collect::<Vec<_>>(),
+                    (0..count).collect::<Vec<_>>()
+                );
                 let lengths = parts.iter().map(ExactSizeIterator::len);
                 let (least, largest) = (lengths.clone().min().unwrap(), lengths.max().unwrap());
                 assert!(least >= 2 && largest - least <= 1, "{count} in {most}: {parts:?}");
@@ -112,18 +121,23 @@ mod tests {
     #[test]
     fn running_statistics_move_once_by_the_mean_of_the_parts() {
         let device = Device::flex().autodiff();
-        let norms: Vec<BatchNorm> = (0..2).map(|_| BatchNorm::new(1, &mut Init::new(0, &device))).collect();
+        let norms: Vec<BatchNorm> =
+            (0..2).map(|_| BatchNorm::new(1, &mut Init::new(0, &device))).collect();
         let values = [1.0f32, 3.0, 2.0, 4.0, 9.0];
         let rows = Tensor::<2>::from_data(TensorData::new(values.to_vec(), [5, 1]), &device);
         // An earlier batch, so that the statistics are no round numbers; of the other one too.
         norms.iter().for_each(|norm| drop(norm.forward(rows.clone().mul_scalar(0.3))));
         let before = state::read(&norms);
-        let outputs = in_turn(&norms, &even(5, 2), |part| norms[0].forward(rows.clone().slice([part])));
+        let outputs =
+            in_turn(&norms, &even(5, 2), |part| norms[0].forward(rows.clone().slice([part])));
         assert_eq!(outputs.iter().map(|rows| rows.dims()[0]).collect::<Vec<_>>(), [2, 3]);
         let after = state::read(&norms);
         // Means 2 of two rows and 5 of three, unbiased variances 2 and 13.
-        for (name, seen) in [("running_mean", 0.4 * 2.0 + 0.6 * 5.0), ("running_var", 0.4 * 2.0 + 0.6 * 13.0)] {
-            let [old, new] = [&before, &after].map(|state| f64::from(state[&format!("0.{name}")].values[0]));
+        for (name, seen) in
+            [("running_mean", 0.4 * 2.0 + 0.6 * 5.0), ("running_var", 0.4 * 2.0 + 0.6 * 13.0)]
+        {
+            let [old, new] =
+                [&before, &after].map(|state| f64::from(state[&format!("0.{name}")].values[0]));
             // Some ten roundings of values below 10.
             assert!((new - (0.9 * old + 0.1 * seen)).abs() < 1e-5, "{name}: {old} to {new}");
             let name = format!("1.{name}");

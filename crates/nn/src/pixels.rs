@@ -7,8 +7,8 @@ use selfsame_kernels::buffer::Buffer;
 
 use crate::fused::bytes;
 
-/// Normalises `images`, RGB bytes of square images of side `size` one after the other, by ImageNet's mean and
-/// deviation, to `[images, size, size, 3]`.
+/// Normalises `images`, RGB bytes of square images of side `size` one after the other, by
+/// ImageNet's mean and deviation, to `[images, size, size, 3]`.
 ///
 /// # Panics
 /// If the number of bytes is no multiple of `size² · 3`.

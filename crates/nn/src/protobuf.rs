@@ -1,8 +1,8 @@
-//! Protocol-buffer messages, written by field number: all that ONNX files and event files need of the
-//! encoding.
+//! Protocol-buffer messages, written by field number: all that ONNX files and event files need of
+//! the encoding.
 //!
-//! <https://protobuf.dev/programming-guides/encoding/>. The crates with generated types bring a runtime,
-//! and types for all of ONNX or TensorFlow, for what are a few kinds of field here.
+//! <https://protobuf.dev/programming-guides/encoding/>. The crates with generated types bring a
+//! runtime, and types for all of ONNX or TensorFlow, for what are a few kinds of field here.
 
 /// A message under construction.
 #[derive(Clone, Debug, Default)]
@@ -68,14 +68,21 @@ mod tests {
 
     #[test]
     fn fields_are_encoded_as_the_documentation_says() {
-        // The guide's own examples: 150 in field 1, "testing" in field 2, and the first within field 3.
+        // The guide's own examples: 150 in field 1, "testing" in field 2, and the first within
+        // field 3.
         let number = Message::default().int(1, 150);
         assert_eq!(number.clone().into_bytes(), [0x08, 0x96, 0x01]);
         let text = Message::default().bytes(2, "testing");
         assert_eq!(text.into_bytes(), [0x12, 0x07, 0x74, 0x65, 0x73, 0x74, 0x69, 0x6e, 0x67]);
-        assert_eq!(Message::default().bytes(3, number).into_bytes(), [0x1a, 0x03, 0x08, 0x96, 0x01]);
+        assert_eq!(
+            Message::default().bytes(3, number).into_bytes(),
+            [0x1a, 0x03, 0x08, 0x96, 0x01]
+        );
         // Field 20 needs two bytes for its tag, −2 ten for its value.
-        assert_eq!(Message::default().ints(20, [7, 7]).into_bytes(), [0xa0, 0x01, 7, 0xa0, 0x01, 7]);
+        assert_eq!(
+            Message::default().ints(20, [7, 7]).into_bytes(),
+            [0xa0, 0x01, 7, 0xa0, 0x01, 7]
+        );
         let negative = [[0x08, 0xfe].as_slice(), &[0xff; 8], &[0x01]].concat();
         assert_eq!(Message::default().int(1, -2).into_bytes(), negative);
         assert_eq!(Message::default().float(2, 1.0).into_bytes(), [0x15, 0, 0, 0x80, 0x3f]);

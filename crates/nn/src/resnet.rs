@@ -47,19 +47,22 @@ impl Architecture {
 pub enum Stem {
     /// One 3×3 convolution of stride 1: for images of about 32 pixels.
     Cifar,
-    /// A 7×7 convolution of stride 2 and a 3×3 maximum pooling of stride 2: for images of about 224 pixels.
+    /// A 7×7 convolution of stride 2 and a 3×3 maximum pooling of stride 2: for images of about 224
+    /// pixels.
     ImageNet,
 }
 
-/// What activations and their gradients are stored as; weights, statistics and sums are f32 in any case.
+/// What activations and their gradients are stored as; weights, statistics and sums are f32 in any
+/// case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32 bits, 24 of them for the fraction.
     #[default]
     F32,
-    /// The upper 16 bits of an f32, 8 of them for the fraction: half of the memory, and where the processor multiplies
-    /// matrices of them itself (AMX) many times the speed. On the processor only; other devices use f32.
+    /// The upper 16 bits of an f32, 8 of them for the fraction: half of the memory, and where the
+    /// processor multiplies matrices of them itself (AMX) many times the speed. On the processor
+    /// only; other devices use f32.
     Bf16,
 }
 
@@ -153,8 +156,8 @@ impl ResNet {
         self.forward_with(conv_bn, images)
     }
 
-    /// [`forward`](Self::forward) on the implementation of the block operation given: [`conv_bn`], or the
-    /// [`reference`](crate::block::reference) to compare it with.
+    /// [`forward`](Self::forward) on the implementation of the block operation given: [`conv_bn`],
+    /// or the [`reference`](crate::block::reference) to compare it with.
     pub fn forward_with(&self, conv_bn: BlockOperation, images: Tensor<4>) -> Tensor<2> {
         let images = if self.short { short(images) } else { images };
         let mut x = conv_bn(&[(&self.conv1, &self.bn1)], images, None, true);
@@ -162,14 +165,15 @@ impl ResNet {
             let options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
             x = max_pool2d(x.permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1]);
         }
-        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten() {
+        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten()
+        {
             x = block.forward(conv_bn, x);
         }
         average(x)
     }
 
-    /// Its convolutions on a batch of square images of side `size`, in order, each with its name: what it has to
-    /// compute.
+    /// Its convolutions on a batch of square images of side `size`, in order, each with its name:
+    /// what it has to compute.
     pub fn convolutions(&self, batch: usize, size: usize) -> Vec<(String, Conv)> {
         let mut found = Vec::new();
         let mut add = |name: String, conv: &Conv2d, size: usize| {
@@ -199,8 +203,8 @@ impl ResNet {
     }
 }
 
-/// A basic block (two 3×3 convolutions) or, with `conv3`, a bottleneck (1×1, 3×3, 1×1; the stride on the 3×3,
-/// as in torchvision).
+/// A basic block (two 3×3 convolutions) or, with `conv3`, a bottleneck (1×1, 3×3, 1×1; the stride
+/// on the 3×3, as in torchvision).
 #[derive(Module, Debug)]
 pub(crate) struct Block {
     pub(crate) conv1: Conv2d,
@@ -213,7 +217,13 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    fn new(architecture: Architecture, input: usize, inner: usize, stride: usize, init: &mut Init<'_>) -> Self {
+    fn new(
+        architecture: Architecture,
+        input: usize,
+        inner: usize,
+        stride: usize,
+        init: &mut Init<'_>,
+    ) -> Self {
         let output = inner * architecture.expansion();
         let bottleneck = architecture == Architecture::ResNet50;
         let (kernel, first, second) = if bottleneck { (1, 1, stride) } else { (3, stride, 1) };
@@ -224,8 +234,9 @@ impl Block {
             bn2: BatchNorm::new(inner, init),
             conv3: bottleneck.then(|| Conv2d::new(inner, output, 1, 1, init)),
             bn3: bottleneck.then(|| BatchNorm::new(output, init)),
-            downsample: (stride != 1 || input != output)
-                .then(|| (Conv2d::new(input, output, 1, stride, init), BatchNorm::new(output, init))),
+            downsample: (stride != 1 || input != output).then(|| {
+                (Conv2d::new(input, output, 1, stride, init), BatchNorm::new(output, init))
+            }),
         }
     }
 

@@ -13,7 +13,11 @@ use sha2::{Digest, Sha256};
 
 /// The number of trained values of a module: all but batch normalisation's running statistics.
 pub fn parameters<M: Module>(module: &M) -> usize {
-    read(module).iter().filter(|(name, _)| !is_statistic(name)).map(|(_, values)| values.values.len()).sum()
+    read(module)
+        .iter()
+        .filter(|(name, _)| !is_statistic(name))
+        .map(|(_, values)| values.values.len())
+        .sum()
 }
 
 /// Whether a tensor of this name is one of batch normalisation's running statistics.
@@ -106,7 +110,14 @@ impl<T: MapNamed> ModuleMapper for Walk<'_, T> {
 /// Copies a tensor to the host.
 pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Values {
     let shape = tensor.dims().to_vec();
-    Values { shape, values: tensor.into_data().convert::<f32>().try_into_vec().expect("the data was converted to f32") }
+    Values {
+        shape,
+        values: tensor
+            .into_data()
+            .convert::<f32>()
+            .try_into_vec()
+            .expect("the data was converted to f32"),
+    }
 }
 
 /// Copies host values to the device of `like`, without its gradient.
@@ -117,7 +128,8 @@ pub fn to_device<const D: usize>(values: &Values, like: &Tensor<D>) -> Tensor<D>
 /// Puts `state` into a freshly made module.
 ///
 /// # Errors
-/// [`Mismatch`] names every tensor that is missing, left over, or of another shape; nothing is loaded then.
+/// [`Mismatch`] names every tensor that is missing, left over, or of another shape; nothing is
+/// loaded then.
 pub fn load<M: Module>(module: M, state: &State) -> Result<M, Mismatch> {
     let mismatch = Mismatch::between(&read(&module), state);
     if !mismatch.is_empty() {
@@ -157,7 +169,9 @@ impl Mismatch {
             unexpected: found.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect(),
             shapes: wanted
                 .iter()
-                .filter_map(|(name, want)| Some((name.clone(), want.shape.clone(), found.get(name)?.shape.clone())))
+                .filter_map(|(name, want)| {
+                    Some((name.clone(), want.shape.clone(), found.get(name)?.shape.clone()))
+                })
                 .filter(|(_, want, found)| want != found)
                 .collect(),
         }
@@ -203,7 +217,8 @@ pub enum FileError {
         source: std::io::Error,
     },
     /// The bytes are no intact safetensors file of f32 values.
-    #[error("{}: damaged or no safetensors file ({cause}); use another checkpoint of the run, or train again", path.display())]
+    #[error("{}: damaged or no safetensors file ({cause}); use another checkpoint of the run, or \
+             train again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -212,33 +227,42 @@ pub enum FileError {
     },
 }
 
-/// Key, in a file's header, of the metadata as one JSON object. The header's own keys are written in random order, so
-/// several of them would make two files of the same content differ.
+/// Key, in a file's header, of the metadata as one JSON object. The header's own keys are written
+/// in random order, so several of them would make two files of the same content differ.
 const METADATA: &str = "selfsame";
 /// Key, in the metadata, of the SHA-256 over all that the file holds.
 const DIGEST: &str = "sha256";
 
-/// Writes tensors and text metadata as a safetensors file: to a temporary file, synced, then renamed, so that
-/// the old file stays whole until the new one is.
+/// Writes tensors and text metadata as a safetensors file: to a temporary file, synced, then
+/// renamed, so that the old file stays whole until the new one is.
 ///
 /// # Errors
 /// [`FileError::Io`], the old file intact.
-pub fn write_file(path: &Path, state: &State, metadata: &BTreeMap<String, String>) -> Result<(), FileError> {
+pub fn write_file(
+    path: &Path,
+    state: &State,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), FileError> {
     let io = |source| FileError::Io { path: path.to_owned(), source };
     let bytes: Vec<(&String, &[usize], Vec<u8>)> = state
         .iter()
-        .map(|(name, t)| (name, t.shape.as_slice(), t.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .map(|(name, t)| {
+            (name, t.shape.as_slice(), t.values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        })
         .collect();
     let views = bytes
         .iter()
-        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
+        .map(|(name, shape, bytes)| {
+            Ok((*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?))
+        })
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| io(std::io::Error::other(e)))?;
     let mut signed = metadata.clone();
     signed.insert(DIGEST.to_owned(), digest(state, metadata));
     let json = serde_json::to_string(&signed).map_err(|e| io(e.into()))?;
     let header = std::collections::HashMap::from([(METADATA.to_owned(), json)]);
-    let content = safetensors::serialize(views, Some(header)).map_err(|e| io(std::io::Error::other(e)))?;
+    let content =
+        safetensors::serialize(views, Some(header)).map_err(|e| io(std::io::Error::other(e)))?;
     let mut file = AtomicWriteFile::open(path).map_err(io)?;
     file.write_all(&content).map_err(io)?;
     file.commit().map_err(io)
@@ -247,23 +271,26 @@ pub fn write_file(path: &Path, state: &State, metadata: &BTreeMap<String, String
 /// Reads what [`write_file`] wrote.
 ///
 /// # Errors
-/// [`FileError::Io`], or [`FileError::Damaged`] for anything that is not, to the bit, what was written. A file
-/// without our metadata, from elsewhere, is only checked for its form.
+/// [`FileError::Io`], or [`FileError::Damaged`] for anything that is not, to the bit, what was
+/// written. A file without our metadata, from elsewhere, is only checked for its form.
 pub fn read_file(path: &Path) -> Result<(State, BTreeMap<String, String>), FileError> {
     let damaged = |cause: String| FileError::Damaged { path: path.to_owned(), cause };
-    let content = std::fs::read(path).map_err(|source| FileError::Io { path: path.to_owned(), source })?;
+    let content =
+        std::fs::read(path).map_err(|source| FileError::Io { path: path.to_owned(), source })?;
     let (_, header) = SafeTensors::read_metadata(&content).map_err(|e| damaged(e.to_string()))?;
-    let signed: Option<BTreeMap<String, String>> = match header.metadata().as_ref().and_then(|m| m.get(METADATA)) {
-        Some(json) => Some(serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?),
-        None => None,
-    };
+    let signed: Option<BTreeMap<String, String>> =
+        match header.metadata().as_ref().and_then(|m| m.get(METADATA)) {
+            Some(json) => Some(serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?),
+            None => None,
+        };
     let tensors = SafeTensors::deserialize(&content).map_err(|e| damaged(e.to_string()))?;
     let mut state = State::new();
     for (name, view) in tensors.tensors() {
         if view.dtype() != Dtype::F32 {
             return Err(damaged(format!("{name} holds {:?} values, not F32", view.dtype())));
         }
-        let values = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let values =
+            view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         state.insert(name, Values { shape: view.shape().to_vec(), values });
     }
     let Some(mut metadata) = signed else { return Ok((state, BTreeMap::new())) };
@@ -273,7 +300,8 @@ pub fn read_file(path: &Path) -> Result<(State, BTreeMap<String, String>), FileE
     Ok((state, metadata))
 }
 
-/// SHA-256 over names, shapes, values and metadata, each with its length so that none can pass for another.
+/// SHA-256 over names, shapes, values and metadata, each with its length so that none can pass for
+/// another.
 pub fn digest(state: &State, metadata: &BTreeMap<String, String>) -> String {
     let mut hasher = Sha256::new();
     let text = |hasher: &mut Sha256, s: &str| {
@@ -335,10 +363,13 @@ mod tests {
                 std::fs::write(&path, &bad).unwrap();
                 match read_file(&path) {
                     Err(FileError::Damaged { path: named, .. }) => assert_eq!(named, path),
-                    // Only a flip in the header's own key is left, which makes the file, to a reader, one from
-                    // elsewhere. The tensors are whole.
+                    // Only a flip in the header's own key is left, which makes the file, to a
+                    // reader, one from elsewhere. The tensors are whole.
                     Ok((read, metadata)) => {
-                        assert!(read == state && metadata.is_empty(), "bit {bit} of byte {at}: {metadata:?}");
+                        assert!(
+                            read == state && metadata.is_empty(),
+                            "bit {bit} of byte {at}: {metadata:?}"
+                        );
                     }
                     Err(other) => panic!("bit {bit} of byte {at}: {other}"),
                 }
@@ -359,7 +390,8 @@ mod tests {
         let mismatch = load(linear(2), &state).unwrap_err();
         assert_eq!(
             mismatch.to_string(),
-            "other shape: weight (model [2, 3], file [3, 2]); missing from the file: bias; unknown to the model: offset"
+            "other shape: weight (model [2, 3], file [3, 2]); missing from the file: bias; \
+             unknown to the model: offset"
         );
     }
 }

@@ -10,7 +10,8 @@ use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNet, Stem};
 fn noise<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((state >> 40) as f32) / (1u32 << 23) as f32 - 1.0
     };
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| next()).collect();
@@ -25,14 +26,17 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 fn distance(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let square = |value: f64| value * value;
-    let difference: f64 = found.iter().zip(expected).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
+    let difference: f64 =
+        found.iter().zip(expected).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
     let norm: f64 = expected.iter().map(|b| square(f64::from(*b))).sum();
     (difference / norm.max(f64::MIN_POSITIVE)).sqrt()
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
+    };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
@@ -50,9 +54,10 @@ fn rounded<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     tensor.cast(DType::BF16).cast(DType::F32)
 }
 
-/// Output, running statistics and gradients (input, weight, γ, β, residual) by `operation` on activations of `dtype`, all of
-/// whose inputs, and the gradient of the output, are values of bf16; the weights are not. Outputs that a rounding may move
-/// across ReLU's corner have no part in the loss, for their gradients are there or are not.
+/// Output, running statistics and gradients (input, weight, γ, β, residual) by `operation` on
+/// activations of `dtype`, all of whose inputs, and the gradient of the output, are values of bf16;
+/// the weights are not. Outputs that a rounding may move across ReLU's corner have no part in the
+/// loss, for their gradients are there or are not.
 fn run_rounded(operation: BlockOperation, case: &Case, dtype: DType) -> Vec<Vec<f32>> {
     let device = Device::flex().autodiff();
     let mut init = Init::new(3, &device);
@@ -67,7 +72,9 @@ fn run_rounded(operation: BlockOperation, case: &Case, dtype: DType) -> Vec<Vec<
     let mut weights = rounded(noise(8, out, &device));
     if case.activate {
         // Values of up to 8 that are off by 2⁻⁸ of themselves.
-        let before = reference(&[(&conv, &bn.clone().fork(&device))], x.clone(), residual.clone(), false).detach();
+        let before =
+            reference(&[(&conv, &bn.clone().fork(&device))], x.clone(), residual.clone(), false)
+                .detach();
         weights = weights.mask_fill(before.abs().lower_elem(8.0 / 256.0), 0.0);
     }
     let seen = residual.clone().map(|residual| residual.cast(dtype));
@@ -84,7 +91,10 @@ fn run_rounded(operation: BlockOperation, case: &Case, dtype: DType) -> Vec<Vec<
         values(bn.weight.val().grad(&gradients).expect("γ takes part")),
         values(bn.bias.val().grad(&gradients).expect("β takes part")),
     ];
-    all.extend(residual.map(|residual| values(residual.grad(&gradients).expect("the residual takes part"))));
+    all.extend(
+        residual
+            .map(|residual| values(residual.grad(&gradients).expect("the residual takes part"))),
+    );
     all
 }
 
@@ -101,7 +111,8 @@ fn run(operation: BlockOperation, case: &Case, permuted: bool) -> Vec<Vec<f32>> 
     let x = if permuted {
         let planes: Tensor<4> = noise(4, case.input, &device.clone().inner()).permute([0, 3, 1, 2]);
         let planes = values(planes);
-        Tensor::<4>::from_data(TensorData::new(planes, [batch, input, height, width]), &device).require_grad()
+        Tensor::<4>::from_data(TensorData::new(planes, [batch, input, height, width]), &device)
+            .require_grad()
     } else {
         noise(4, case.input, &device).require_grad()
     };
@@ -123,13 +134,22 @@ fn run(operation: BlockOperation, case: &Case, permuted: bool) -> Vec<Vec<f32>> 
         values(bn.weight.val().grad(&gradients).expect("γ takes part")),
         values(bn.bias.val().grad(&gradients).expect("β takes part")),
     ];
-    all.extend(residual.map(|residual| values(residual.grad(&gradients).expect("the residual takes part"))));
+    all.extend(
+        residual
+            .map(|residual| values(residual.grad(&gradients).expect("the residual takes part"))),
+    );
     all
 }
 
 fn cases() -> Vec<Case> {
-    let case =
-        |input, output, kernel, stride, residual, activate| Case { input, output, kernel, stride, residual, activate };
+    let case = |input, output, kernel, stride, residual, activate| Case {
+        input,
+        output,
+        kernel,
+        stride,
+        residual,
+        activate,
+    };
     vec![
         case([4, 8, 8, 16], 16, 3, 1, true, true),
         case([4, 8, 8, 16], 32, 3, 2, false, true),
@@ -148,8 +168,9 @@ fn fused_is_the_reference_with_all_gradients() {
         let [fused, expected] = [conv_bn, reference].map(|operation| run(operation, &case, false));
         assert_eq!(fused.len(), expected.len());
         for (which, (fused, expected)) in fused.iter().zip(&expected).enumerate() {
-            // Both round sums of up to about a thousand f32 terms: √1000 · 2⁻²⁴ ≈ 2e-6 each, and the gradients
-            // of the input and weight, which are differences from two means, amplify that a few times.
+            // Both round sums of up to about a thousand f32 terms: √1000 · 2⁻²⁴ ≈ 2e-6 each, and
+            // the gradients of the input and weight, which are differences from two means, amplify
+            // that a few times.
             let distance = distance(fused, expected);
             assert!(distance < 2e-5, "{shape:?}: result {which} is {distance:e} off");
         }
@@ -158,17 +179,23 @@ fn fused_is_the_reference_with_all_gradients() {
 
 #[test]
 fn bf16_is_the_reference_up_to_its_rounding() {
-    for case in cases().into_iter().flat_map(|case| [Case { activate: false, ..case }, Case { activate: true, ..case }])
+    for case in cases()
+        .into_iter()
+        .flat_map(|case| [Case { activate: false, ..case }, Case { activate: true, ..case }])
     {
         let found = run_rounded(conv_bn, &case, DType::BF16);
         let expected = run_rounded(reference, &case, DType::F32);
         assert_eq!(found.len(), expected.len());
         for (which, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            // Four roundings, each of at most 2⁻⁹ of a value: of the weights, of the convolved values, of their gradients and
-            // of the result.
+            // Four roundings, each of at most 2⁻⁹ of a value: of the weights, of the convolved
+            // values, of their gradients and of the result.
             let distance = distance(found, expected);
             let shape = case.input;
-            assert!(distance < 4.0 / 512.0, "{shape:?}, ReLU {}: result {which} is {distance:e} off", case.activate);
+            assert!(
+                distance < 4.0 / 512.0,
+                "{shape:?}, ReLU {}: result {which} is {distance:e} off",
+                case.activate
+            );
         }
     }
 }
@@ -181,8 +208,8 @@ fn what_is_left_to_the_next_layer_is_the_reference_up_to_its_rounding() {
         ([2, 9, 9, 5], vec![7, 7, 28], vec![1, 3, 1], [1, 2]),
         ([1, 5, 11, 1], vec![3, 2], vec![3, 3], [1, 1]),
     ] {
-        let [found, expected] =
-            [(conv_bn as BlockOperation, DType::BF16), (reference, DType::F32)].map(|(operation, dtype)| {
+        let [found, expected] = [(conv_bn as BlockOperation, DType::BF16), (reference, DType::F32)]
+            .map(|(operation, dtype)| {
                 let device = Device::flex().autodiff();
                 let mut init = Init::new(3, &device);
                 let mut inputs = shape[3];
@@ -191,7 +218,8 @@ fn what_is_left_to_the_next_layer_is_the_reference_up_to_its_rounding() {
                     let stride = strides.get(layers.len()).copied().unwrap_or(1);
                     let conv = Conv2d::new(inputs, outputs, kernel, stride, &mut init);
                     let mut bn = BatchNorm::new(outputs, &mut init);
-                    // Far from ReLU's corner, on either side of it, where a rounding makes no gradient come or go.
+                    // Far from ReLU's corner, on either side of it, where a rounding makes no
+                    // gradient come or go.
                     bn.weight = Param::from_tensor(noise(seed, [outputs], &device) * 0.15);
                     bn.bias = Param::from_tensor(noise(seed, [outputs], &device).sign() * -0.7);
                     layers.push((conv, bn));
@@ -207,18 +235,24 @@ fn what_is_left_to_the_next_layer_is_the_reference_up_to_its_rounding() {
                 for (conv, bn) in &layers {
                     all.push(values(bn.running_mean.value_sync()));
                     all.push(values(bn.running_var.value_sync()));
-                    all.push(values(conv.weight.val().grad(&gradients).expect("weights take part")));
+                    all.push(values(
+                        conv.weight.val().grad(&gradients).expect("weights take part"),
+                    ));
                     all.push(values(bn.weight.val().grad(&gradients).expect("γ takes part")));
                     all.push(values(bn.bias.val().grad(&gradients).expect("β takes part")));
                 }
                 all
             });
         for (which, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            // The shifts of 0.7 are some twelve times the deviations of 0.15 / √3 at most, of which values are rounded as
-            // much the worse. Gradients of shifts that only another normalisation sees are nought.
+            // The shifts of 0.7 are some twelve times the deviations of 0.15 / √3 at most, of which
+            // values are rounded as much the worse. Gradients of shifts that only another
+            // normalisation sees are nought.
             let distance = distance(found, expected);
             let nought = expected.iter().all(|value| value.abs() < 1e-3);
-            assert!(nought || distance < 12.0 * 4.0 / 512.0, "{shape:?}: result {which} is {distance:e} off");
+            assert!(
+                nought || distance < 12.0 * 4.0 / 512.0,
+                "{shape:?}: result {which} is {distance:e} off"
+            );
         }
     }
 }
@@ -234,15 +268,25 @@ enum Origin {
     Own,
 }
 
-/// Gradients of a graph in which `operation` takes its weights in two passes and a tensor in several places; in f32 with ReLU,
-/// which makes differences of roundings large.
-fn run_shared(operation: BlockOperation, dtype: DType, activate: bool, origin: Origin) -> Vec<Vec<f32>> {
+/// Gradients of a graph in which `operation` takes its weights in two passes and a tensor in
+/// several places; in f32 with ReLU, which makes differences of roundings large.
+fn run_shared(
+    operation: BlockOperation,
+    dtype: DType,
+    activate: bool,
+    origin: Origin,
+) -> Vec<Vec<f32>> {
     let device = Device::flex().autodiff();
     let mut init = Init::new(3, &device);
     let shape = [4, 8, 8, 16];
-    let mut layer = |kernel, stride| (Conv2d::new(16, 16, kernel, stride, &mut init), BatchNorm::new(16, &mut init));
-    let (before, first, second, shortcut, halved) = (layer(3, 1), layer(3, 1), layer(3, 1), layer(1, 1), layer(3, 2));
-    let leaves = [4, 5].map(|seed| noise(seed, shape, &device).cast(DType::BF16).cast(dtype).detach().require_grad());
+    let mut layer = |kernel, stride| {
+        (Conv2d::new(16, 16, kernel, stride, &mut init), BatchNorm::new(16, &mut init))
+    };
+    let (before, first, second, shortcut, halved) =
+        (layer(3, 1), layer(3, 1), layer(3, 1), layer(1, 1), layer(3, 2));
+    let leaves = [4, 5].map(|seed| {
+        noise(seed, shape, &device).cast(DType::BF16).cast(dtype).detach().require_grad()
+    });
     let mut outputs = Vec::new();
     for leaf in &leaves {
         let x = match origin {
@@ -252,7 +296,8 @@ fn run_shared(operation: BlockOperation, dtype: DType, activate: bool, origin: O
         };
         let y = operation(&[(&first.0, &first.1)], x.clone(), None, activate);
         let y = operation(&[(&second.0, &second.1)], y, Some(x.clone()), activate);
-        // As in a block that halves the image, and what no block does: the same tensor as input and residual.
+        // As in a block that halves the image, and what no block does: the same tensor as input and
+        // residual.
         let z = operation(&[(&shortcut.0, &shortcut.1)], x.clone(), Some(x.clone()), false);
         let half = operation(&[(&halved.0, &halved.1)], x.clone(), None, activate);
         outputs.extend([y, z, half, x.tanh()]);
@@ -262,10 +307,13 @@ fn run_shared(operation: BlockOperation, dtype: DType, activate: bool, origin: O
         (output.clone() * rounded(noise(seed, output.dims(), &device))).sum()
     });
     let gradients = terms.reduce(|all, term| all + term).expect("terms").backward();
-    let mut all: Vec<_> =
-        leaves.iter().map(|leaf| values(leaf.grad(&gradients).expect("leaves take part").cast(DType::F32))).collect();
-    let layers =
-        [&first, &second, &shortcut, &halved].into_iter().chain(matches!(origin, Origin::Own).then_some(&before));
+    let mut all: Vec<_> = leaves
+        .iter()
+        .map(|leaf| values(leaf.grad(&gradients).expect("leaves take part").cast(DType::F32)))
+        .collect();
+    let layers = [&first, &second, &shortcut, &halved]
+        .into_iter()
+        .chain(matches!(origin, Origin::Own).then_some(&before));
     for (conv, bn) in layers {
         all.push(values(conv.weight.val().grad(&gradients).expect("weights take part")));
         all.push(values(bn.weight.val().grad(&gradients).expect("γ takes part")));
@@ -277,14 +325,20 @@ fn run_shared(operation: BlockOperation, dtype: DType, activate: bool, origin: O
 #[test]
 fn what_is_used_several_times_has_the_sum_of_gradients() {
     for origin in [Origin::Leaf, Origin::Burn, Origin::Own] {
-        // As above; in bf16 of at most three operations in a row, and of sums of up to five gradients.
-        for (dtype, activate, bound) in [(DType::F32, true, 2e-5), (DType::BF16, false, 3.0 * 4.0 / 512.0)] {
+        // As above; in bf16 of at most three operations in a row, and of sums of up to five
+        // gradients.
+        for (dtype, activate, bound) in
+            [(DType::F32, true, 2e-5), (DType::BF16, false, 3.0 * 4.0 / 512.0)]
+        {
             let expected = run_shared(reference, DType::F32, activate, origin);
             let found = run_shared(conv_bn, dtype, activate, origin);
             assert_eq!(found.len(), expected.len());
             for (which, (found, expected)) in found.iter().zip(&expected).enumerate() {
                 let distance = distance(found, expected);
-                assert!(distance < bound, "{origin:?}, {dtype:?}: gradient {which} is {distance:e} off");
+                assert!(
+                    distance < bound,
+                    "{origin:?}, {dtype:?}: gradient {which} is {distance:e} off"
+                );
             }
         }
     }
@@ -310,7 +364,12 @@ fn fused_evaluation_is_the_reference() {
         let out = [batch, height.div_ceil(case.stride), width.div_ceil(case.stride), case.output];
         let [fused, expected] = [conv_bn, reference].map(|operation| {
             let residual = case.residual.then(|| noise(7, out, &device));
-            values(operation(&[(&conv, &bn)], noise(4, case.input, &device), residual, case.activate))
+            values(operation(
+                &[(&conv, &bn)],
+                noise(4, case.input, &device),
+                residual,
+                case.activate,
+            ))
         });
         // As above, without gradients.
         assert!(distance(&fused, &expected) < 5e-6, "{:?}", case.input);
@@ -320,8 +379,12 @@ fn fused_evaluation_is_the_reference() {
 #[test]
 fn whole_network_gradients_point_where_the_reference_points() {
     let device = Device::flex().autodiff();
-    let config =
-        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 8, precision: Precision::F32 };
+    let config = EncoderConfig {
+        architecture: Architecture::ResNet18,
+        stem: Stem::Cifar,
+        width: 8,
+        precision: Precision::F32,
+    };
     let [fused, expected] = [conv_bn as BlockOperation, reference].map(|operation| {
         let network = config.init(&mut Init::new(1, &device));
         let images = noise(2, [16, 16, 16, 3], &device);
@@ -347,7 +410,9 @@ impl ModuleVisitor for Collect<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         // Running statistics are visited too; they are no parameters.
         if param.val().is_require_grad() {
-            self.all.extend(values(param.val().grad(self.gradients).expect("every parameter takes part")));
+            self.all.extend(values(
+                param.val().grad(self.gradients).expect("every parameter takes part"),
+            ));
         }
     }
 }
@@ -376,8 +441,8 @@ fn networks_have_the_published_numbers_of_parameters() {
         (Architecture::ResNet34, Stem::ImageNet, 21_284_672),
         (Architecture::ResNet50, Stem::ImageNet, 23_508_032),
     ] {
-        let network =
-            EncoderConfig { architecture, stem, width: 64, precision: Precision::F32 }.init(&mut Init::new(0, &device));
+        let network = EncoderConfig { architecture, stem, width: 64, precision: Precision::F32 }
+            .init(&mut Init::new(0, &device));
         assert_eq!(parameters(&network), count, "{architecture:?}, {stem:?}");
     }
 }
@@ -391,8 +456,8 @@ enum Loss {
     Sum,
 }
 
-/// Gradients of all parameters, by name, of a step on two views of `images` images each; each pixel is off by a random
-/// value of `noisy` at most.
+/// Gradients of all parameters, by name, of a step on two views of `images` images each; each pixel
+/// is off by a random value of `noisy` at most.
 fn step(
     operation: BlockOperation,
     loss: Loss,
@@ -402,7 +467,8 @@ fn step(
     noisy: f64,
 ) -> Vec<(String, Vec<f32>)> {
     let device = Device::flex().autodiff();
-    let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width, precision };
+    let config =
+        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width, precision };
     let network = config.init(&mut Init::new(1, &device));
     let [one, other] = [3, 4].map(|view| {
         let noise = |seed| noise(seed, [images, 32, 32, 3], &device);
@@ -416,7 +482,9 @@ fn step(
     let likeness = z.clone().matmul(z.transpose()) / 0.5 - itself;
     let chances = burn::tensor::activation::log_softmax(likeness, 1);
     let pairs: Vec<f32> = (0..4 * images * images)
-        .map(|at| if (at / (2 * images) + images) % (2 * images) == at % (2 * images) { 1.0 } else { 0.0 })
+        .map(|at| {
+            if (at / (2 * images) + images) % (2 * images) == at % (2 * images) { 1.0 } else { 0.0 }
+        })
         .collect();
     let pairs = Tensor::<2>::from_data(TensorData::new(pairs, [2 * images; 2]), &device);
     let contrastive = (chances * pairs).sum().neg().div_scalar((2 * images) as f64);
@@ -444,7 +512,8 @@ impl ModuleVisitor for Layers<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if param.val().is_require_grad() {
-            let gradient = values(param.val().grad(self.gradients).expect("every parameter takes part"));
+            let gradient =
+                values(param.val().grad(self.gradients).expect("every parameter takes part"));
             self.all.push((self.path.join("."), gradient));
         }
     }
@@ -462,8 +531,8 @@ fn a_step_in_bf16_points_where_one_in_f32_points() {
             let layers = step(operation, loss, 16, precision, 8, noisy);
             layers.into_iter().flat_map(|(_, values)| values).collect()
         };
-        // Without ReLU; there the normalisations that follow make a shift or scale no difference, so that only weights of
-        // convolutions have gradients to speak of, layer by layer.
+        // Without ReLU; there the normalisations that follow make a shift or scale no difference,
+        // so that only weights of convolutions have gradients to speak of, layer by layer.
         let short = step(linear, loss, 16, Precision::Bf16, 8, 0.0);
         let long = step(linear, loss, 16, Precision::F32, 8, 0.0);
         for ((name, short), (_, long)) in short.iter().zip(&long) {
@@ -472,16 +541,21 @@ fn a_step_in_bf16_points_where_one_in_f32_points() {
                 assert!(cosine > 0.998, "{loss:?}, {name}: cosine {cosine}");
             }
         }
-        let cosine_linear = cosine(&all(linear, Precision::Bf16, 0.0), &all(linear, Precision::F32, 0.0));
+        let cosine_linear =
+            cosine(&all(linear, Precision::Bf16, 0.0), &all(linear, Precision::F32, 0.0));
         assert!(cosine_linear > 0.999, "{loss:?}: cosine {cosine_linear}");
-        // With ReLU a value that a rounding moves across nought has its gradient or not: about 2⁻⁸ of all values a layer,
-        // which is √2⁻⁸ = 1/16 of the gradient's length, and 17 layers of that are √17/16 = 1/4: a cosine of about
-        // 1 − 1/32 where every layer's values were off by as much as one rounding makes them, and less where errors of
-        // layers before come to that. Changes of an image's pixels by as little do the same in f32.
+        // With ReLU a value that a rounding moves across nought has its gradient or not: about 2⁻⁸
+        // of all values a layer, which is √2⁻⁸ = 1/16 of the gradient's length, and 17 layers of
+        // that are √17/16 = 1/4: a cosine of about 1 − 1/32 where every layer's values were off by
+        // as much as one rounding makes them, and less where errors of layers before come to that.
+        // Changes of an image's pixels by as little do the same in f32.
         let exact = all(conv_bn, Precision::F32, 0.0);
         let noisy = cosine(&all(conv_bn, Precision::F32, 1.0 / 256.0), &exact);
         let cosine = cosine(&all(conv_bn, Precision::Bf16, 0.0), &exact);
-        assert!(cosine > 0.93 && noisy < 0.98, "{loss:?}: cosine {cosine}, of f32 with noise {noisy}");
+        assert!(
+            cosine > 0.93 && noisy < 0.98,
+            "{loss:?}: cosine {cosine}, of f32 with noise {noisy}"
+        );
     }
 }
 
@@ -495,10 +569,15 @@ fn features_in_bf16_are_those_of_f32() {
     ] {
         let [short, long] = [Precision::Bf16, Precision::F32].map(|precision| {
             let config = EncoderConfig { architecture, stem, width, precision };
-            values(config.init(&mut Init::new(1, &device)).forward(noise(2, [16, size, size, 3], &device)))
+            values(config.init(&mut Init::new(1, &device)).forward(noise(
+                2,
+                [16, size, size, 3],
+                &device,
+            )))
         });
         let dim = short.len() / 16;
-        let least = short.chunks(dim).zip(long.chunks(dim)).map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
+        let least =
+            short.chunks(dim).zip(long.chunks(dim)).map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
         assert!(least > 0.999, "{architecture:?}, {stem:?}: cosine {least}");
     }
 }

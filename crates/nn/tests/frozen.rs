@@ -22,26 +22,38 @@ fn check(config: EncoderConfig, size: usize, count: usize) {
         encoder.forward(pixels::normalise(&images.concat(), size, &training));
     }
     let encoder = encoder.valid();
-    let expected: Vec<f32> =
-        encoder.forward(pixels::normalise(&images.concat(), size, &device)).into_data().try_into_vec().expect("f32");
+    let expected: Vec<f32> = encoder
+        .forward(pixels::normalise(&images.concat(), size, &device))
+        .into_data()
+        .try_into_vec()
+        .expect("f32");
     let frozen = Frozen::new(&encoder, size).expect("the processor");
     let slices: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
     let found = frozen.embed(&slices);
     assert_eq!(found.len(), count * config.dim());
-    // Both convolve with the same kernels; they differ by the order in which pixels are averaged, of which there are few.
+    // Both convolve with the same kernels; they differ by the order in which pixels are averaged,
+    // of which there are few.
     let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     assert!(largest > 0.01, "the encoder says nothing");
     for (found, expected) in found.iter().zip(&expected) {
-        assert!((found - expected).abs() <= 64.0 * f32::EPSILON * largest, "{config:?}: {found} for {expected}");
+        assert!(
+            (found - expected).abs() <= 64.0 * f32::EPSILON * largest,
+            "{config:?}: {found} for {expected}"
+        );
     }
     assert!(frozen.embed(&[]).is_empty());
-    assert_eq!(frozen.embed(&slices[..1]), found[..config.dim()], "an image's values depend on no other image");
+    assert_eq!(
+        frozen.embed(&slices[..1]),
+        found[..config.dim()],
+        "an image's values depend on no other image"
+    );
 }
 
 #[test]
 fn every_encoder_at_odd_sizes() {
     for precision in [Precision::F32, Precision::Bf16] {
-        let config = |architecture, stem, width| EncoderConfig { architecture, stem, width, precision };
+        let config =
+            |architecture, stem, width| EncoderConfig { architecture, stem, width, precision };
         check(config(Architecture::ResNet18, Stem::Cifar, 8), 16, 67);
         check(config(Architecture::ResNet18, Stem::Cifar, 5), 9, 5);
         check(config(Architecture::ResNet34, Stem::ImageNet, 4), 37, 3);

@@ -1,4 +1,5 @@
-//! Files from elsewhere: those of `fixtures/reference.py`, other spellings of the same names, and damaged ones.
+//! Files from elsewhere: those of `fixtures/reference.py`, other spellings of the same names, and
+//! damaged ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,8 +10,12 @@ use selfsame_nn::layers::Init;
 use selfsame_nn::state::{self, State, Values};
 use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, pixels};
 
-const RESNET18: EncoderConfig =
-    EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::ImageNet, width: 2, precision: Precision::F32 };
+const RESNET18: EncoderConfig = EncoderConfig {
+    architecture: Architecture::ResNet18,
+    stem: Stem::ImageNet,
+    width: 2,
+    precision: Precision::F32,
+};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -33,7 +38,9 @@ fn features(file: &str, network: &str, config: &EncoderConfig, size: usize) -> [
     let fit = import.fit(&fresh);
     assert!(fit.is_whole() && fit.matched.len() == import.state.len(), "{fit}");
     let loaded = state::load(fresh, &import.state).unwrap();
-    let found = state::to_host(loaded.forward(pixels::normalise(&images(3, size), size, &Device::flex()))).values;
+    let found =
+        state::to_host(loaded.forward(pixels::normalise(&images(3, size), size, &Device::flex())))
+            .values;
     let text = std::fs::read_to_string(fixture("features.json")).unwrap();
     let answers: serde_json::Value = serde_json::from_str(&text).unwrap();
     let name = file.split('.').next().unwrap();
@@ -44,14 +51,16 @@ fn features(file: &str, network: &str, config: &EncoderConfig, size: usize) -> [
 #[test]
 fn features_are_those_of_the_library_the_file_is_from() {
     let lightly = EncoderConfig { stem: Stem::Cifar, ..RESNET18 };
-    for (file, network, config, size) in
-        [("torchvision.pth", "", &RESNET18, 64), ("lightly.ckpt", "state_dict.backbone.", &lightly, 32)]
-    {
+    for (file, network, config, size) in [
+        ("torchvision.pth", "", &RESNET18, 64),
+        ("lightly.ckpt", "state_dict.backbone.", &lightly, 32),
+    ] {
         let [found, expected] = features(file, network, config, size);
         assert_eq!(found.len(), expected.len());
         assert!(expected.iter().any(|value| *value > 0.3), "features that say something");
         let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        // Values near 1 after 18 layers of f32: some 1e-6 is rounding, and a wrong ε or padding moves far more.
+        // Values near 1 after 18 layers of f32: some 1e-6 is rounding, and a wrong ε or padding
+        // moves far more.
         assert!(worst < 1e-5, "{file}: {worst}");
         println!("{file}: largest difference {worst:.1e}");
     }
@@ -71,10 +80,15 @@ fn what_belongs_to_no_encoder_is_listed() {
 }
 
 /// Writes a state under other names, and reads it as an import.
-fn renamed(state: &State, rename: impl Fn(&str) -> Vec<String>) -> Result<import::Import, ImportError> {
+fn renamed(
+    state: &State,
+    rename: impl Fn(&str) -> Vec<String>,
+) -> Result<import::Import, ImportError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("renamed.safetensors");
-    let names = state.iter().flat_map(|(name, values)| rename(name).into_iter().map(|name| (name, values.clone())));
+    let names = state
+        .iter()
+        .flat_map(|(name, values)| rename(name).into_iter().map(|name| (name, values.clone())));
     state::write_file(&path, &names.collect(), &BTreeMap::new()).unwrap();
     import::read(&path)
 }
@@ -95,10 +109,15 @@ fn every_spelling_of_the_names_is_read() {
     let spellings: [(&str, Rename<'_>); 9] = [
         ("", &|name| vec![name.to_owned()]),
         ("module.", &|name| vec![format!("module.{name}")]),
-        ("backbone.", &|name| vec![format!("backbone.{name}"), format!("momentum_backbone.{name}")]),
+        ("backbone.", &|name| {
+            vec![format!("backbone.{name}"), format!("momentum_backbone.{name}")]
+        }),
         ("encoder.", &|name| vec![format!("encoder.{name}")]),
         ("state_dict.module.encoder_q.", &|name| {
-            vec![format!("state_dict.module.encoder_q.{name}"), format!("state_dict.module.encoder_k.{name}")]
+            vec![
+                format!("state_dict.module.encoder_q.{name}"),
+                format!("state_dict.module.encoder_k.{name}"),
+            ]
         }),
         ("module.base_encoder.", &|name| {
             vec![format!("module.base_encoder.{name}"), format!("module.momentum_encoder.{name}")]
@@ -109,13 +128,17 @@ fn every_spelling_of_the_names_is_read() {
         }),
         ("f.", &|name| vec![format!("f.{}", numbered(name, &without_pool))]),
         ("backbone.", &|name| {
-            vec![format!("backbone.{}", numbered(name, &functions).replace("downsample", "shortcut"))]
+            vec![format!(
+                "backbone.{}",
+                numbered(name, &functions).replace("downsample", "shortcut")
+            )]
         }),
     ];
     for (case, (network, rename)) in spellings.iter().enumerate() {
         let import = renamed(&original, rename).unwrap();
         assert_eq!((&import.state, import.network.as_str()), (&original, *network), "case {case}");
-        // Only where the layers are numbered without a place for it is the ReLU after the stem missing.
+        // Only where the layers are numbered without a place for it is the ReLU after the stem
+        // missing.
         assert_eq!(import.fit(&encoder(&RESNET18)).is_whole(), case != 8, "case {case}");
     }
 }
@@ -132,7 +155,8 @@ fn every_encoder_is_recognised() {
     for architecture in [Architecture::ResNet18, Architecture::ResNet34, Architecture::ResNet50] {
         for stem in [Stem::Cifar, Stem::ImageNet] {
             let config = EncoderConfig { architecture, stem, width: 4, precision: Precision::F32 };
-            let import = renamed(&state::read(&encoder(&config)), |name| vec![name.to_owned()]).unwrap();
+            let import =
+                renamed(&state::read(&encoder(&config)), |name| vec![name.to_owned()]).unwrap();
             assert_eq!(import.encoder(), Some(config));
         }
     }
@@ -142,7 +166,9 @@ fn every_encoder_is_recognised() {
 fn the_table_says_what_does_not_fit() {
     let mut import = import::read(&fixture("torchvision.pth")).unwrap();
     import.state.remove("bn1.bias");
-    import.state.insert("layer4.2.conv1.weight".to_owned(), Values { shape: vec![1], values: vec![0.0] });
+    import
+        .state
+        .insert("layer4.2.conv1.weight".to_owned(), Values { shape: vec![1], values: vec![0.0] });
     let fit = import.fit(&encoder(&EncoderConfig { stem: Stem::Cifar, ..RESNET18 }));
     assert!(!fit.is_whole());
     assert_eq!(
@@ -159,7 +185,10 @@ fn the_table_says_what_does_not_fit() {
 #[test]
 fn a_call_in_a_pickle_is_not_executed() {
     let error = import::read(&fixture("call.pth")).unwrap_err();
-    assert!(matches!(error, ImportError::NoEncoder { .. } | ImportError::Damaged { .. }), "{error}");
+    assert!(
+        matches!(error, ImportError::NoEncoder { .. } | ImportError::Damaged { .. }),
+        "{error}"
+    );
     assert!(error.to_string().contains("call.pth"));
     // `executed` is what the command would have written, into the folder of the test.
     assert!(!Path::new("executed").exists());
@@ -201,33 +230,53 @@ fn solo_learns_small_stem_is_not_whole() {
         let fit = import.unwrap().fit(&encoder(&config));
         assert!(fit.tensors_fit() && fit.is_whole() == whole, "{beside}: {fit}");
         assert_eq!(fit.to_string().contains("pads by 2"), !whole, "{fit}");
-        assert_eq!(fit.to_string().contains("no tensor says"), whole && config.stem == Stem::Cifar, "{fit}");
+        assert_eq!(
+            fit.to_string().contains("no tensor says"),
+            whole && config.stem == Stem::Cifar,
+            "{fit}"
+        );
     }
 }
 
 #[test]
 fn errors_name_the_file_and_the_mend() {
     let folder = tempfile::tempdir().unwrap();
-    let stem =
-        |value: f32| State::from([("0.weight".to_owned(), Values { shape: vec![1, 3, 1, 1], values: vec![value; 3] })]);
-    let none =
-        renamed(&State::from([("a".to_owned(), Values { shape: vec![1], values: vec![0.0] })]), |n| vec![n.into()]);
+    let stem = |value: f32| {
+        State::from([(
+            "0.weight".to_owned(),
+            Values { shape: vec![1, 3, 1, 1], values: vec![value; 3] },
+        )])
+    };
+    let none = renamed(
+        &State::from([("a".to_owned(), Values { shape: vec![1], values: vec![0.0] })]),
+        |n| vec![n.into()],
+    );
     assert!(matches!(none.unwrap_err(), ImportError::NoEncoder { names, .. } if names == ["a"]));
-    let two = renamed(&stem(1.0), |name| vec![format!("left.{name}"), format!("right.{name}")]).unwrap_err();
+    let two = renamed(&stem(1.0), |name| vec![format!("left.{name}"), format!("right.{name}")])
+        .unwrap_err();
     assert!(two.to_string().contains("several encoders (left., right.); save the one"), "{two}");
     let nan = renamed(&stem(f32::NAN), |name| vec![name.to_owned()]).unwrap_err();
     assert!(nan.to_string().contains("0.weight holds NaN"), "{nan}");
     let missing = import::read(&folder.path().join("none.pth")).unwrap_err();
-    assert!(matches!(missing, ImportError::Io { .. }) && missing.to_string().contains("none.pth"), "{missing}");
-    for content in [&b""[..], b"PK\x03\x04", b"\xff\xff\xff\xff\xff\xff\xff\xff{", b"not a checkpoint at all"] {
+    assert!(
+        matches!(missing, ImportError::Io { .. }) && missing.to_string().contains("none.pth"),
+        "{missing}"
+    );
+    for content in
+        [&b""[..], b"PK\x03\x04", b"\xff\xff\xff\xff\xff\xff\xff\xff{", b"not a checkpoint at all"]
+    {
         let path = folder.path().join("bad.pth");
         std::fs::write(&path, content).unwrap();
         let error = import::read(&path).unwrap_err();
-        assert!(matches!(error, ImportError::Damaged { .. }) && error.to_string().contains("bad.pth"), "{error}");
+        assert!(
+            matches!(error, ImportError::Damaged { .. }) && error.to_string().contains("bad.pth"),
+            "{error}"
+        );
     }
 }
 
-/// A hostile checkpoint may be refused or read; it may not end the process, nor take memory that it does not have.
+/// A hostile checkpoint may be refused or read; it may not end the process, nor take memory that it
+/// does not have.
 #[test]
 fn no_damage_leads_to_a_panic_or_to_much_memory() {
     let folder = tempfile::tempdir().unwrap();
@@ -240,10 +289,13 @@ fn no_damage_leads_to_a_panic_or_to_much_memory() {
         let path = folder.path().join(format!("damaged-{name}"));
         let mut state = 1_u64;
         let mut random = |below: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize % below
         };
-        // The names lie first, in a pickle or a header, and a directory last: both are struck often.
+        // The names lie first, in a pickle or a header, and a directory last: both are struck
+        // often.
         let names = 64..22_000;
         let mut outcomes = BTreeSet::new();
         for round in 0..500 {
@@ -266,7 +318,9 @@ fn no_damage_leads_to_a_panic_or_to_much_memory() {
             let memory = allocation_counter::measure(|| result = Some(import::read(&path)));
             assert!(memory.bytes_max < 16 << 20, "round {round} took {} bytes", memory.bytes_max);
             match result.unwrap() {
-                Ok(import) => outcomes.insert(if import.state == whole { "whole" } else { "changed" }),
+                Ok(import) => {
+                    outcomes.insert(if import.state == whole { "whole" } else { "changed" })
+                }
                 Err(error) => {
                     assert!(error.to_string().contains(name), "{error}");
                     outcomes.insert("refused")

@@ -1,17 +1,20 @@
 //! Writes a made-up run folder and its page, to look at the page without training anything.
 //!
-//! usage: cargo run --release -p selfsame-report --example demo -- DIR [labelled|unlabelled|unevaluated]
+//! usage: cargo run --release -p selfsame-report --example demo -- DIR
+//! [labelled|unlabelled|unevaluated]
 
 use std::f64::consts::TAU;
 use std::path::PathBuf;
 
 use selfsame_report::record::{
-    DatasetRecord, EVAL_FILE, EmbeddingMap, EncoderRecord, Evaluation, Geometry, MAP_FILE, METRICS_FILE, MapImage,
-    MetricPoint, PAGE_FILE, Projection, RUN_FILE, RunRecord, Scores, Skipped, VIEWS_FILE, ViewSheet,
+    DatasetRecord, EVAL_FILE, EmbeddingMap, EncoderRecord, Evaluation, Geometry, MAP_FILE,
+    METRICS_FILE, MapImage, MetricPoint, PAGE_FILE, Projection, RUN_FILE, RunRecord, Scores,
+    Skipped, VIEWS_FILE, ViewSheet,
 };
 use selfsame_report::{Sprite, read, render, write_atomic, write_json};
 
-const CLASSES: [&str; 10] = ["disc", "ring", "square", "frame", "bar", "post", "cross", "saltire", "half", "checker"];
+const CLASSES: [&str; 10] =
+    ["disc", "ring", "square", "frame", "bar", "post", "cross", "saltire", "half", "checker"];
 const SIDE: usize = 32;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +25,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&run)?;
 
     write_json(&run.join(RUN_FILE), &run_record(labelled))?;
-    let lines: Result<Vec<String>, _> = metrics(labelled).iter().map(serde_json::to_string).collect();
+    let lines: Result<Vec<String>, _> =
+        metrics(labelled).iter().map(serde_json::to_string).collect();
     write_atomic(&run.join(METRICS_FILE), (lines?.join("\n") + "\n").as_bytes())?;
     if kind != "unevaluated" {
         write_json(&run.join(EVAL_FILE), &evaluation(labelled))?;
@@ -47,7 +51,9 @@ fn run_record(labelled: bool) -> RunRecord {
         device: "flex".into(),
         machines: Vec::new(),
         precision: "f32".into(),
-        command: ["selfsame", "study", "--data", "made up", "--augment", "abcde"].map(String::from).into(),
+        command: ["selfsame", "study", "--data", "made up", "--augment", "abcde"]
+            .map(String::from)
+            .into(),
         seed: 7,
         started: "2000-01-01T00:00:00Z".into(),
         seconds: 161.4,
@@ -60,7 +66,9 @@ fn run_record(labelled: bool) -> RunRecord {
             train: 4000,
             validation: 500,
             test: 1000,
-            skipped: skipped.map(|(name, cause)| Skipped { name: name.into(), cause: cause.into() }).into(),
+            skipped: skipped
+                .map(|(name, cause)| Skipped { name: name.into(), cause: cause.into() })
+                .into(),
             notes: vec!["Nothing here was measured: every number on this page is made up.".into()],
             digest: String::new(),
         },
@@ -101,9 +109,11 @@ fn metrics(labelled: bool) -> Vec<MetricPoint> {
 }
 
 fn evaluation(labelled: bool) -> Evaluation {
-    let scores =
-        |knn, linear, centre| labelled.then_some(Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre });
-    let over = Geometry { alignment_over: Some([500, 5]), images: Some(1000), ..Geometry::default() };
+    let scores = |knn, linear, centre| {
+        labelled.then_some(Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre })
+    };
+    let over =
+        Geometry { alignment_over: Some([500, 5]), images: Some(1000), ..Geometry::default() };
     Evaluation {
         split: "test".into(),
         classes: if labelled { 10 } else { 0 },
@@ -113,7 +123,12 @@ fn evaluation(labelled: bool) -> Evaluation {
         test: scores(0.713, 0.764, 0.662),
         untrained: scores(0.301, 0.418, 0.243),
         pixels: scores(0.222, 0.305, 0.187),
-        geometry: Some(Geometry { alignment: Some(0.214), uniformity: Some(-3.42), rankme: Some(143.2), ..over }),
+        geometry: Some(Geometry {
+            alignment: Some(0.214),
+            uniformity: Some(-3.42),
+            rankme: Some(143.2),
+            ..over
+        }),
         untrained_geometry: Some(Geometry {
             alignment: Some(0.031),
             uniformity: Some(-0.24),
@@ -123,7 +138,10 @@ fn evaluation(labelled: bool) -> Evaluation {
         left_out: if labelled {
             Vec::new()
         } else {
-            vec!["kNN, linear probe and nearest centre need labels, and these images have none.".into()]
+            vec![
+                "kNN, linear probe and nearest centre need labels, and these images have none."
+                    .into(),
+            ]
         },
         protocol: vec![("kNN".into(), "k = 200, temperature 0.1, cosine".into())],
     }
@@ -137,7 +155,10 @@ fn map(labelled: bool) -> Result<EmbeddingMap, Box<dyn std::error::Error>> {
             .map(|i| {
                 let angle = TAU * class(i) as f64 / 10.0;
                 let radius = apart * if class(i).is_multiple_of(2) { 1.0 } else { 0.55 };
-                [radius * angle.cos() + spread * random.normal(), radius * angle.sin() + spread * random.normal()]
+                [
+                    radius * angle.cos() + spread * random.normal(),
+                    radius * angle.sin() + spread * random.normal(),
+                ]
             })
             .collect()
     };
@@ -174,7 +195,8 @@ fn views() -> Result<ViewSheet, Box<dyn std::error::Error>> {
 fn picture(class: usize, random: &mut Random) -> Vec<u8> {
     let colour = |random: &mut Random| [0; 3].map(|_: u8| 40.0 + 190.0 * random.unit());
     let (ink, ground) = (colour(random), colour(random));
-    let (cx, cy, r) = (12.0 + 8.0 * random.unit(), 12.0 + 8.0 * random.unit(), 6.0 + 5.0 * random.unit());
+    let (cx, cy, r) =
+        (12.0 + 8.0 * random.unit(), 12.0 + 8.0 * random.unit(), 6.0 + 5.0 * random.unit());
     let mut pixels = Vec::with_capacity(SIDE * SIDE * 3);
     for at in 0..SIDE * SIDE {
         let (x, y) = (((at % SIDE) as f64 - cx) / r, ((at / SIDE) as f64 - cy) / r);

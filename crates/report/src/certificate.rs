@@ -1,8 +1,8 @@
 //! What `selfsame certify` found: its record (`certificate.json`).
 //!
-//! Each number is a [`Quantity`], which says what it is worth: exact of the images and views that were measured, an
-//! estimate for others of their kind, a proved bound, or an assumption. What could not be computed is absent, and
-//! [`CertificateRecord::left_out`] says why.
+//! Each number is a [`Quantity`], which says what it is worth: exact of the images and views that
+//! were measured, an estimate for others of their kind, a proved bound, or an assumption. What
+//! could not be computed is absent, and [`CertificateRecord::left_out`] says why.
 
 use selfsame_theory::Quantity;
 use selfsame_theory::bounds::certificate::{Certificate, Form};
@@ -12,13 +12,14 @@ use crate::sprite::Sprite;
 
 /// Name of the file that holds a [`CertificateRecord`].
 pub const CERTIFICATE_FILE: &str = "certificate.json";
-/// The share of the middle class that δ brings together where one number of σ stands for its curve, and of the images that
-/// ε leaves spread where one does for R_ε.
+/// The share of the middle class that δ brings together where one number of σ stands for its curve,
+/// and of the images that ε leaves spread where one does for R_ε.
 pub const LEVEL: f64 = 0.5;
 /// Images of each class in [`CertificateRecord::examples`].
 pub const EXAMPLES: usize = 4;
 
-/// The finite world of some images and their views, measured, and what is proved of it. (`certificate.json`)
+/// The finite world of some images and their views, measured, and what is proved of it.
+/// (`certificate.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CertificateRecord {
@@ -66,54 +67,64 @@ pub struct CertificateRecord {
     pub bounds: Vec<ErrorBound>,
     /// The strongest form again, were one factor perfect and all else as it is.
     pub what_if: Vec<WhatIf>,
-    /// The InfoNCE loss in its parts, and what it says of the divergence; none where an image has one view.
+    /// The InfoNCE loss in its parts, and what it says of the divergence; none where an image has
+    /// one view.
     pub infonce: Option<InfoNceRecord>,
     /// The cross-correlation matrix, and what it says of the divergence.
     pub correlation: Option<CorrelationRecord>,
-    /// Measures that need neither labels nor theory: uniformity, RankMe, αReQ, LiDAR. RankMe and αReQ are of the embeddings
-    /// as the encoder gives them, which is how their authors define them; while a run trains, `metrics.jsonl` has both of
-    /// embeddings of length 1, and the two are not to be compared.
+    /// Measures that need neither labels nor theory: uniformity, RankMe, αReQ, LiDAR. RankMe and
+    /// αReQ are of the embeddings as the encoder gives them, which is how their authors define
+    /// them; while a run trains, `metrics.jsonl` has both of embeddings of length 1, and the two
+    /// are not to be compared.
     pub geometry: Vec<Named>,
     /// The Lipschitz constant of the encoder, as far as it was seen; none without pixels.
     pub lipschitz: Option<Quantity>,
-    /// The same from above among images whose outputs are no shorter than the shortest measured, as the product of its
-    /// layers' norms; none where there is no encoder.
+    /// The same from above among images whose outputs are no shorter than the shortest measured, as
+    /// the product of its layers' norms; none where there is no encoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lipschitz_bound: Option<Quantity>,
     /// What the theory takes for granted, and whether it holds here.
     pub assumptions: Vec<Assumption>,
     /// What could not be computed and why, a sentence each.
     pub left_out: Vec<String>,
-    /// [`EXAMPLES`] images of each class, class after class; none without pixels, or with very many classes.
+    /// [`EXAMPLES`] images of each class, class after class; none without pixels, or with very many
+    /// classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub examples: Option<Sprite>,
 }
 
 impl CertificateRecord {
-    /// The strongest bound on the error of the nearest-centre classifier; none where there is no bound.
+    /// The strongest bound on the error of the nearest-centre classifier; none where there is no
+    /// bound.
     pub fn best_bound(&self) -> Option<&Quantity> {
         let all = self.bounds.iter().flat_map(|bound| [&bound.whole, &bound.by_class]);
         all.min_by(|a, b| a.value.total_cmp(&b.value))
     }
 
-    /// The factor to change first to improve the bound: the one that, were it perfect, would help most; none where nothing is
-    /// left to gain, or not by one factor alone. Of a vacuous bound it is the one that would come nearest.
+    /// The factor to change first to improve the bound: the one that, were it perfect, would help
+    /// most; none where nothing is left to gain, or not by one factor alone. Of a vacuous bound it
+    /// is the one that would come nearest.
     pub fn first(&self) -> Option<&WhatIf> {
         let own = self.best_bound().map_or(1.0, |bound| bound.value);
-        let order =
-            |a: &&WhatIf, b: &&WhatIf| a.bound.value.total_cmp(&b.bound.value).then(b.slack.total_cmp(&a.slack));
+        let order = |a: &&WhatIf, b: &&WhatIf| {
+            a.bound.value.total_cmp(&b.bound.value).then(b.slack.total_cmp(&a.slack))
+        };
         self.what_if.iter().min_by(order).filter(|best| own >= 1.0 || best.bound.value < own)
     }
 
     /// A number of [`geometry`](Self::geometry) or [`errors`](Self::errors), by its name.
     pub fn named(&self, name: &str) -> Option<&Quantity> {
-        self.geometry.iter().chain(&self.errors).find(|named| named.name == name).map(|named| &named.quantity)
+        self.geometry
+            .iter()
+            .chain(&self.errors)
+            .find(|named| named.name == name)
+            .map(|named| &named.quantity)
     }
 }
 
-/// The least that the largest product of `classes` unit vectors of `dim` values can be: −1/(K − 1), the corners of a
-/// simplex, where K ≤ d + 1; 0, axes in both directions, up to K = 2d (Rankin 1955). Beyond, it is above 0, and nobody knows
-/// how much: 0 is a limit that is not reached.
+/// The least that the largest product of `classes` unit vectors of `dim` values can be: −1/(K − 1),
+/// the corners of a simplex, where K ≤ d + 1; 0, axes in both directions, up to K = 2d (Rankin
+/// 1955). Beyond, it is above 0, and nobody knows how much: 0 is a limit that is not reached.
 pub fn least_product(classes: usize, dim: usize) -> f64 {
     if classes <= dim.saturating_add(1) { -1.0 / (classes.max(2) as f64 - 1.0) } else { 0.0 }
 }
@@ -146,10 +157,12 @@ pub struct ClassRecord {
     pub certificate: Option<Certificate>,
     /// σ at [`ConcentrationRecord::delta`]; none without pixels.
     pub sigma: Option<Quantity>,
-    /// How often two of its images lie nearer than one of them and another class's; none without pixels.
+    /// How often two of its images lie nearer than one of them and another class's; none without
+    /// pixels.
     pub separation: Option<Quantity>,
-    /// σ(δ): entry k − 1 holds the bounds of the smallest δ at which k images lie pairwise within reach, equal where it
-    /// is exact, and the largest distance that f puts between the closest views of those images.
+    /// σ(δ): entry k − 1 holds the bounds of the smallest δ at which k images lie pairwise within
+    /// reach, equal where it is exact, and the largest distance that f puts between the closest
+    /// views of those images.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub curve: Vec<[f64; 3]>,
 }
@@ -157,23 +170,26 @@ pub struct ClassRecord {
 /// How alike the views of an image are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlignmentRecord {
-    /// L_align of the finite world: of all views here, the image itself among them, a view paired with itself included.
+    /// L_align of the finite world: of all views here, the image itself among them, a view paired
+    /// with itself included.
     pub finite: Quantity,
-    /// The same for two views that the policy draws independently, from those beside the image itself, which is the first
-    /// and was not drawn; none with fewer than two of them.
+    /// The same for two views that the policy draws independently, from those beside the image
+    /// itself, which is the first and was not drawn; none with fewer than two of them.
     pub unbiased: Option<Quantity>,
     /// What it would be were the two views those of independent images: 2(1 − ‖E f‖²).
     pub chance: Quantity,
     /// The median of the view diameters: half of the images have no two views further apart.
     pub median_diameter: Quantity,
-    /// R_ε over ε: (ε, share of images with two views more than ε apart), at most some thousand points.
+    /// R_ε over ε: (ε, share of images with two views more than ε apart), at most some thousand
+    /// points.
     pub curve: Vec<[f64; 2]>,
     /// R_ε at some ε: as measured, and what the alignment proves of it.
     pub spread: Vec<Spread>,
 }
 
 impl AlignmentRecord {
-    /// What stands for L_align: that of views drawn, and where too few are for it, that of the views here.
+    /// What stands for L_align: that of views drawn, and where too few are for it, that of the
+    /// views here.
     pub fn best(&self) -> &Quantity {
         self.unbiased.as_ref().unwrap_or(&self.finite)
     }
@@ -186,22 +202,23 @@ pub struct Spread {
     pub epsilon: f64,
     /// R_ε of the views drawn.
     pub outside: Quantity,
-    /// The same for other images of their kind, and as many views; the interval allows for ε having been chosen by these.
+    /// The same for other images of their kind, and as many views; the interval allows for ε having
+    /// been chosen by these.
     pub outside_interval: Quantity,
     /// The same of the first half of the views: how much it still grows with their number.
     pub outside_of_half: Quantity,
     /// What L_align proves of it: M·L_align/ε², at most 1.
     pub bound: Quantity,
-    /// log₁₀ of what theorem 2 of the paper says, for the constants named there and L_align of views drawn; none without
-    /// pixels, or with fewer than two views drawn of each image.
+    /// log₁₀ of what theorem 2 of the paper says, for the constants named there and L_align of
+    /// views drawn; none without pixels, or with fewer than two views drawn of each image.
     pub log10_published: Option<Quantity>,
 }
 
 /// How near the images of a class are in pixels, by their nearest views.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConcentrationRecord {
-    /// The δ of the numbers below: where the main part of the middle class holds [`LEVEL`] of it. A bound from above where
-    /// the proof of its curve ran out of time.
+    /// The δ of the numbers below: where the main part of the middle class holds [`LEVEL`] of it. A
+    /// bound from above where the proof of its curve ran out of time.
     pub delta: Quantity,
     /// The same as the root mean square difference of a colour channel, in levels of 255.
     pub levels: Quantity,
@@ -240,8 +257,8 @@ pub struct DivergenceRecord {
     pub products: Vec<f64>,
 }
 
-/// Two classes, and bounds on the product of their centres. Products lie between −1 and 1; a bound of 1 or more is
-/// vacuous.
+/// Two classes, and bounds on the product of their centres. Products lie between −1 and 1; a bound
+/// of 1 or more is vacuous.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     /// Positions in [`CertificateRecord::classes`].
@@ -263,7 +280,8 @@ pub struct LossPair {
     pub pairwise: Quantity,
 }
 
-/// A product of two centres of standardised embeddings, and bounds on it; none of them can exceed ‖μ_k‖‖μ_ℓ‖.
+/// A product of two centres of standardised embeddings, and bounds on it; none of them can exceed
+/// ‖μ_k‖‖μ_ℓ‖.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CorrelationPair {
     /// μ_k·μ_ℓ.
@@ -300,7 +318,8 @@ pub struct WhatIf {
     pub perfect: String,
     /// The strongest bound then.
     pub bound: Quantity,
-    /// By how much the condition with one δ and one ε holds then, in units of r²; negative by how much it fails.
+    /// By how much the condition with one δ and one ε holds then, in units of r²; negative by how
+    /// much it fails.
     pub slack: f64,
 }
 

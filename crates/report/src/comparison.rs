@@ -12,7 +12,8 @@ pub const COMPARISON_PAGE: &str = "compare.html";
 /// Runs it takes for τ to have an interval, and for a predictor to be named.
 pub const FEWEST: usize = 5;
 
-/// Runs beside each other, and how well each measure predicts how accurate they are. (`compare.json`)
+/// Runs beside each other, and how well each measure predicts how accurate they are.
+/// (`compare.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Comparison {
@@ -24,9 +25,11 @@ pub struct Comparison {
     pub delta: Option<f64>,
     /// The ε that R_ε is taken at in all runs; none where no run has one.
     pub epsilon: Option<f64>,
-    /// Names of the accuracies, in the order of [`ComparedRun::accuracies`] and [`Predictor::taus`].
+    /// Names of the accuracies, in the order of [`ComparedRun::accuracies`] and
+    /// [`Predictor::taus`].
     pub accuracies: Vec<String>,
-    /// Which of them the page is about: the first that half of the runs have and any predictor orders, where there is one.
+    /// Which of them the page is about: the first that half of the runs have and any predictor
+    /// orders, where there is one.
     pub leading: usize,
     /// What may predict them, in the order of [`ComparedRun::values`].
     pub predictors: Vec<Predictor>,
@@ -40,25 +43,35 @@ impl Comparison {
     /// Runs that have the [leading](Self::leading) accuracy and something that may predict it.
     pub fn complete(&self) -> usize {
         let complete = |run: &&ComparedRun| {
-            run.accuracies.get(self.leading).is_some_and(Option::is_some) && run.values.iter().any(Option::is_some)
+            run.accuracies.get(self.leading).is_some_and(Option::is_some)
+                && run.values.iter().any(Option::is_some)
         };
         self.runs.iter().filter(complete).count()
     }
 
-    /// Why no measure orders the runs by the [leading](Self::leading) accuracy, in a sentence; none where one does.
+    /// Why no measure orders the runs by the [leading](Self::leading) accuracy, in a sentence; none
+    /// where one does.
     pub fn nothing(&self) -> Option<String> {
-        let ordered = |predictor: &Predictor| predictor.taus.get(self.leading).is_some_and(Option::is_some);
+        let ordered =
+            |predictor: &Predictor| predictor.taus.get(self.leading).is_some_and(Option::is_some);
         if self.predictors.iter().any(ordered) {
             return None;
         }
         let accuracy = |run: &ComparedRun| Some(run.accuracies.get(self.leading)?.as_ref()?.value);
-        let known: Vec<(&ComparedRun, f64)> = self.runs.iter().filter_map(|run| Some((run, accuracy(run)?))).collect();
+        let known: Vec<(&ComparedRun, f64)> =
+            self.runs.iter().filter_map(|run| Some((run, accuracy(run)?))).collect();
         let name = self.accuracies.get(self.leading).map_or("", String::as_str);
-        let measured = known.iter().filter(|(run, _)| run.values.iter().any(Option::is_some)).count();
+        let measured =
+            known.iter().filter(|(run, _)| run.values.iter().any(Option::is_some)).count();
         let why = match known[..] {
-            [] => "no run has an accuracy; `selfsame eval` and `selfsame certify` measure them.".to_owned(),
-            [(run, _)] => format!("only {} has an accuracy ({name}), and it takes two runs.", run.run),
-            _ if measured < 2 => "it takes two runs that have both an accuracy and a certificate.".to_owned(),
+            [] => "no run has an accuracy; `selfsame eval` and `selfsame certify` measure them."
+                .to_owned(),
+            [(run, _)] => {
+                format!("only {} has an accuracy ({name}), and it takes two runs.", run.run)
+            }
+            _ if measured < 2 => {
+                "it takes two runs that have both an accuracy and a certificate.".to_owned()
+            }
             [(_, first), ..] if known.iter().all(|(_, value)| *value == first) => format!(
                 "all {} runs have the same {name} accuracy, {}, so there is no order to predict.",
                 known.len(),
@@ -79,8 +92,8 @@ pub struct Predictor {
     pub meaning: String,
     /// Whether theory or its authors say that larger is better.
     pub larger_is_better: bool,
-    /// Kendall's τ with each accuracy over the runs that have both, positive where the better value goes with the larger
-    /// accuracy; none where nothing is ordered.
+    /// Kendall's τ with each accuracy over the runs that have both, positive where the better value
+    /// goes with the larger accuracy; none where nothing is ordered.
     pub taus: Vec<Option<Quantity>>,
 }
 

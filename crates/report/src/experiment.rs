@@ -96,7 +96,8 @@ pub struct ResultRow {
 pub struct Figure {
     /// The mean.
     pub mean: f64,
-    /// Half of its 95 % interval over seeds (Student's t), or of the one that the measure itself gives; none for one seed.
+    /// Half of its 95 % interval over seeds (Student's t), or of the one that the measure itself
+    /// gives; none for one seed.
     pub half: Option<f64>,
     /// Seeds it is over.
     pub seeds: u64,
@@ -121,7 +122,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether it holds, and beyond the noise of seeds wherever it does. With one seed nothing measured is.
+    /// Whether it holds, and beyond the noise of seeds wherever it does. With one seed nothing
+    /// measured is.
     pub fn is_clear(&self) -> bool {
         self.holds > 0 && self.clear == self.holds
     }
@@ -136,7 +138,8 @@ impl Figure {
 }
 
 impl ResultTable {
-    /// The table in Markdown: each column of ours, and to the right of it, where there are any, the published figures.
+    /// The table in Markdown: each column of ours, and to the right of it, where there are any, the
+    /// published figures.
     ///
     /// ```
     /// use selfsame_report::experiment::{Figure, ResultColumn, ResultRow, ResultTable};
@@ -150,7 +153,8 @@ impl ResultTable {
     /// ```
     pub fn markdown(&self) -> String {
         let digits = self.published_digits();
-        let published: Vec<bool> = (0..self.columns.len()).map(|column| self.has_published(column)).collect();
+        let published: Vec<bool> =
+            (0..self.columns.len()).map(|column| self.has_published(column)).collect();
         let mut head = vec![String::new()];
         for (column, published) in self.columns.iter().zip(&published) {
             head.push(column.name.clone());
@@ -159,11 +163,18 @@ impl ResultTable {
         let mut lines = vec![head];
         for row in &self.rows {
             let mut line = vec![row.name.clone()];
-            for ((column, figure), published) in self.columns.iter().zip(&row.figures).zip(&published) {
+            for ((column, figure), published) in
+                self.columns.iter().zip(&row.figures).zip(&published)
+            {
                 let text = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
                 line.push(text(figure.as_ref().map(|figure| figure.text(column.digits))));
-                let theirs =
-                    || text(figure.as_ref().and_then(|figure| Some(published_text(figure.published?, digits))));
+                let theirs = || {
+                    text(
+                        figure
+                            .as_ref()
+                            .and_then(|figure| Some(published_text(figure.published?, digits))),
+                    )
+                };
                 line.extend(published.then(theirs));
             }
             lines.push(line);
@@ -171,12 +182,15 @@ impl ResultTable {
         markdown(&lines)
     }
 
-    /// Decimals that the figures were published with: a table gives all of them the same, and as numbers, 83.0 has lost
-    /// what 86.2 still has.
+    /// Decimals that the figures were published with: a table gives all of them the same, and as
+    /// numbers, 83.0 has lost what 86.2 still has.
     pub(crate) fn published_digits(&self) -> usize {
         let figures = self.rows.iter().flat_map(|row| row.figures.iter().flatten());
         let published = figures.filter_map(|figure| figure.published);
-        published.map(|(mean, half)| decimals(mean).max(half.map_or(0, decimals))).max().unwrap_or(0)
+        published
+            .map(|(mean, half)| decimals(mean).max(half.map_or(0, decimals)))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Whether a figure of the column has a published one beside it.
@@ -210,7 +224,8 @@ impl Experiment {
             if let Some(source) = &table.source {
                 text += &format!("\nPublished: {source}.\n");
             }
-            let agreements: Vec<String> = table.columns.iter().filter_map(ResultColumn::agreement).collect();
+            let agreements: Vec<String> =
+                table.columns.iter().filter_map(ResultColumn::agreement).collect();
             if !agreements.is_empty() || !table.findings.is_empty() {
                 text += "\n";
             }
@@ -236,20 +251,28 @@ impl ResultColumn {
             }
             _ => String::new(),
         };
-        Some(format!("{}: Kendall's τ with {} is {}{interval}.", self.name, self.against, signed(*value, 2)))
+        Some(format!(
+            "{}: Kendall's τ with {} is {}{interval}.",
+            self.name,
+            self.against,
+            signed(*value, 2)
+        ))
     }
 }
 
 /// Lines of cells as a table, the first line its head, all columns but the first to the right.
 fn markdown(lines: &[Vec<String>]) -> String {
     let columns = lines.first().map_or(0, Vec::len);
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3);
+    let width = |column: usize| {
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |line: &Vec<String>| {
-        let cells = line.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
-            0 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
+        let cells =
+            line.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            });
         format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
     };
     let rule = widths.iter().enumerate().map(|(column, &width)| match column {
@@ -257,7 +280,9 @@ fn markdown(lines: &[Vec<String>]) -> String {
         _ => format!("{}:", "-".repeat(width - 1)),
     });
     let rule = format!("| {} |\n", rule.collect::<Vec<_>>().join(" | "));
-    lines.first().map(line).unwrap_or_default() + &rule + &lines[1..].iter().map(line).collect::<String>()
+    lines.first().map(line).unwrap_or_default()
+        + &rule
+        + &lines[1..].iter().map(line).collect::<String>()
 }
 
 #[cfg(test)]
@@ -267,8 +292,14 @@ mod tests {
     #[test]
     fn figures_are_printed_with_a_minus_and_published_ones_with_their_digits() {
         let figure = |mean: f64, published| Some(Figure { mean, published, ..Figure::default() });
-        assert_eq!(Figure { mean: -1.25, half: Some(0.5), ..Figure::default() }.text(1), "−1.2 ±0.5");
-        let row = |published| ResultRow { name: "a".into(), figures: vec![figure(-1.0, Some(published))] };
+        assert_eq!(
+            Figure { mean: -1.25, half: Some(0.5), ..Figure::default() }.text(1),
+            "−1.2 ±0.5"
+        );
+        let row = |published| ResultRow {
+            name: "a".into(),
+            figures: vec![figure(-1.0, Some(published))],
+        };
         let table = |published: [(f64, Option<f64>); 2]| ResultTable {
             columns: vec![ResultColumn { name: "x".into(), digits: 1, ..ResultColumn::default() }],
             rows: published.map(row).into(),

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 
 use crate::certificate::{CERTIFICATE_FILE, CertificateRecord};
 use crate::record::{
-    EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord, VIEWS_FILE,
-    ViewSheet,
+    EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord,
+    VIEWS_FILE, ViewSheet,
 };
 use crate::sprite::SpriteError;
 
@@ -56,7 +56,8 @@ pub enum ReportError {
         source: io::Error,
     },
     /// A file is too large to be a record.
-    #[error("{} has {bytes} bytes, more than any record ({MAX_RECORD_BYTES}): is it another file?", path.display())]
+    #[error("{} has {bytes} bytes, more than any record ({MAX_RECORD_BYTES}): is it another \
+             file?", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -64,7 +65,8 @@ pub enum ReportError {
         bytes: u64,
     },
     /// A file is not the JSON it should be.
-    #[error("{} is damaged: {source}; the command that wrote it can write it again", path.display())]
+    #[error("{} is damaged: {source}; the command that wrote it can write it \
+             again", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -72,7 +74,8 @@ pub enum ReportError {
         source: serde_json::Error,
     },
     /// A certificate without what every certificate has.
-    #[error("{} is damaged: it does not say {lacks}, as every certificate does; `selfsame certify` can write it again", path.display())]
+    #[error("{} is damaged: it does not say {lacks}, as every certificate does; `selfsame \
+             certify` can write it again", path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
@@ -80,7 +83,8 @@ pub enum ReportError {
         lacks: &'static str,
     },
     /// A line of `metrics.jsonl` is damaged.
-    #[error("{}, line {line}, is damaged: {source}; remove that line to read the rest", path.display())]
+    #[error("{}, line {line}, is damaged: {source}; remove that line to read the \
+             rest", path.display())]
     Metrics {
         /// The file.
         path: PathBuf,
@@ -120,7 +124,8 @@ pub enum ReportError {
 /// The folder is no run, or a record is unreadable, too large or damaged; the file is named.
 pub fn read(run: &Path) -> Result<Report, ReportError> {
     let mut warnings = Vec::new();
-    let record = read_json(&run.join(RUN_FILE))?.ok_or_else(|| ReportError::NotARun { run: run.into() })?;
+    let record =
+        read_json(&run.join(RUN_FILE))?.ok_or_else(|| ReportError::NotARun { run: run.into() })?;
     let metrics = read_metrics(&run.join(METRICS_FILE), &mut warnings)?;
     let evaluation = read_evaluation(run)?;
 
@@ -143,8 +148,8 @@ pub fn read(run: &Path) -> Result<Report, ReportError> {
 /// # Errors
 /// The file could not be written; a previous one is intact.
 pub fn write_json<T: Serialize>(path: &Path, record: &T) -> Result<(), ReportError> {
-    let mut json =
-        serde_json::to_vec_pretty(record).map_err(|source| ReportError::Json { path: path.into(), source })?;
+    let mut json = serde_json::to_vec_pretty(record)
+        .map_err(|source| ReportError::Json { path: path.into(), source })?;
     json.push(b'\n');
     write_atomic(path, &json)
 }
@@ -198,7 +203,9 @@ pub fn read_certificate(path: &Path) -> Result<Option<CertificateRecord>, Report
             return Err(ReportError::Certificate { path: path.into(), lacks });
         }
     }
-    if let Some(examples) = certificate.as_ref().and_then(|certificate| certificate.examples.as_ref()) {
+    if let Some(examples) =
+        certificate.as_ref().and_then(|certificate| certificate.examples.as_ref())
+    {
         examples.check().map_err(|source| ReportError::Sprite { path: path.into(), source })?;
     }
     Ok(certificate)
@@ -216,8 +223,9 @@ fn read_metrics(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<MetricPoi
                 by_step.insert(point.step, point);
             }
             // A whole line ends in a line feed, so only a cut-off one can lack it.
-            Err(_) if !line.ends_with(b"\n") => warnings
-                .push(format!("The last line of {METRICS_FILE} was cut off, as by a crash; it is left out here.")),
+            Err(_) if !line.ends_with(b"\n") => warnings.push(format!(
+                "The last line of {METRICS_FILE} was cut off, as by a crash; it is left out here."
+            )),
             Err(source) => {
                 return Err(ReportError::Metrics { path: path.into(), line: index + 1, source });
             }
@@ -236,7 +244,9 @@ fn check_map(map: &EmbeddingMap, path: &Path) -> Result<(), ReportError> {
         }
     }
     match &map.thumbs {
-        Some(thumbs) => thumbs.check().map_err(|source| ReportError::Sprite { path: path.into(), source }),
+        Some(thumbs) => {
+            thumbs.check().map_err(|source| ReportError::Sprite { path: path.into(), source })
+        }
         None => Ok(()),
     }
 }

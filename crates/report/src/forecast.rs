@@ -1,7 +1,9 @@
-//! What `selfsame forecast` found: its record (`forecast.json`), its table, and what its page shows.
+//! What `selfsame forecast` found: its record (`forecast.json`), its table, and what its page
+//! shows.
 //!
-//! Each number says what it is: [`Kind::Exact`] of the images and views that were measured, a proved [`Kind::Bound`] with
-//! its [`Side`] where time ran out, or [`Kind::Assumed`] where classes are clusters. Intervals are always estimates.
+//! Each number says what it is: [`Kind::Exact`] of the images and views that were measured, a
+//! proved [`Kind::Bound`] with its [`Side`] where time ran out, or [`Kind::Assumed`] where classes
+//! are clusters. Intervals are always estimates.
 
 use std::fmt::Write as _;
 
@@ -51,8 +53,8 @@ pub struct Measured {
     /// Where it is only bounded, from which side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Side>,
-    /// The ends of the 95 % interval, an estimate: 1.96 standard errors of a delete-half jackknife over images, within
-    /// the range that the number can have. None of too few images of a class.
+    /// The ends of the 95 % interval, an estimate: 1.96 standard errors of a delete-half jackknife
+    /// over images, within the range that the number can have. None of too few images of a class.
     pub interval: Option<[f64; 2]>,
 }
 
@@ -63,8 +65,8 @@ pub struct Delta {
     pub share: f64,
     /// The distance, of pixels or of embeddings.
     pub delta: f64,
-    /// The same as a difference of one colour channel of one pixel, root mean square, in levels of 255; none for
-    /// embeddings.
+    /// The same as a difference of one colour channel of one pixel, root mean square, in levels of
+    /// 255; none for embeddings.
     pub levels: Option<f64>,
 }
 
@@ -79,13 +81,14 @@ pub struct ClassForecast {
     pub sigma: Vec<[f64; 2]>,
     /// Separation of this class from the others; none with a single class.
     pub separation: Option<f64>,
-    /// For k = 1, 2, … images the smallest distance at which so many lie pairwise within reach: bounds, equal where
-    /// exact.
+    /// For k = 1, 2, … images the smallest distance at which so many lie pairwise within reach:
+    /// bounds, equal where exact.
     pub curve: Vec<[f64; 2]>,
-    /// Positions in [`Forecast::images`] of a largest main part at the last distance of [`Forecast::deltas`].
+    /// Positions in [`Forecast::images`] of a largest main part at the last distance of
+    /// [`Forecast::deltas`].
     pub main_part: Vec<usize>,
-    /// The tenth of the class outside of its tightest nine tenths, the most distant first. It is never empty, and wrong
-    /// labels may be among it.
+    /// The tenth of the class outside of its tightest nine tenths, the most distant first. It is
+    /// never empty, and wrong labels may be among it.
     pub unusual: Vec<usize>,
 }
 
@@ -111,7 +114,8 @@ pub struct PolicyForecast {
     pub steps: Vec<String>,
     /// It in full, as TOML.
     pub toml: String,
-    /// Place in the ranking, from 1; policies that nothing tells apart share one. 0 of images as they are.
+    /// Place in the ranking, from 1; policies that nothing tells apart share one. 0 of images as
+    /// they are.
     pub rank: usize,
     /// What the ranking goes by: see [`Forecast::order`].
     pub score: Measured,
@@ -181,7 +185,8 @@ pub struct Forecast {
     pub order: String,
     /// The recommendation, a few sentences.
     pub advice: Vec<String>,
-    /// The policies recommended, positions in [`Forecast::policies`]: one, or those that these images cannot tell apart.
+    /// The policies recommended, positions in [`Forecast::policies`]: one, or those that these
+    /// images cannot tell apart.
     pub recommended: Vec<usize>,
     /// The distances that policies are compared at: eighths of D, the last of them D itself.
     pub deltas: Vec<Delta>,
@@ -214,8 +219,8 @@ impl Forecast {
         self.shown.iter().filter_map(|&at| Some((at, self.deltas.get(at)?)))
     }
 
-    /// The ranking as a table in Markdown: score, what it is made of, and σ and overlap at two distances, each with its
-    /// interval.
+    /// The ranking as a table in Markdown: score, what it is made of, and σ and overlap at two
+    /// distances, each with its interval.
     pub fn table(&self) -> String {
         let mut head = String::from("| rank | augmentation | score | gathered | separation |");
         for (_, delta) in self.columns() {
@@ -227,12 +232,15 @@ impl Forecast {
         for policy in self.policies.iter().chain(&self.baseline) {
             let name = policy.name.replace('|', "\\|");
             let rank = if policy.rank > 0 { policy.rank.to_string() } else { "–".into() };
-            let does = if policy.rank > 0 { policy.steps.join(", ") } else { "images as they are".into() };
+            let does =
+                if policy.rank > 0 { policy.steps.join(", ") } else { "images as they are".into() };
             let separation = policy.separation.as_ref().map_or_else(|| "–".to_owned(), cell);
             let (score, gathered) = (cell(&policy.score), cell(&policy.gathered));
-            let _ = write!(table, "| {rank} | {name}: {does} | {score} | {gathered} | {separation} |");
+            let _ =
+                write!(table, "| {rank} | {name}: {does} | {score} | {gathered} | {separation} |");
             for (at, _) in self.columns() {
-                let value = |values: &[Measured]| values.get(at).map_or_else(|| "–".to_owned(), cell);
+                let value =
+                    |values: &[Measured]| values.get(at).map_or_else(|| "–".to_owned(), cell);
                 let _ = write!(table, " {} | {} |", value(&policy.sigma), value(&policy.overlap));
             }
             table.push('\n');
@@ -241,10 +249,12 @@ impl Forecast {
         for advice in &self.advice {
             let _ = writeln!(table, "{advice}");
         }
-        let kind = if self.assumed { "classes assumed" } else { "values exact of these images and views" };
+        let kind =
+            if self.assumed { "classes assumed" } else { "values exact of these images and views" };
         let _ = writeln!(
             table,
-            "\n{}: {} images of {} classes, {} views each{}; {}; intervals (95 %) estimated by a delete-half jackknife \
+            "\n{}: {} images of {} classes, {} views each{}; {}; intervals (95 %) estimated by a \
+             delete-half jackknife \
              over images; {kind}.",
             self.dataset,
             self.images.len(),
@@ -288,7 +298,12 @@ mod tests {
 
     #[test]
     fn a_bound_says_on_which_side_it_lies() {
-        let measured = |bound| Measured { value: 0.25, kind: Kind::Bound, bound, interval: Some([-0.0001, 0.5]) };
+        let measured = |bound| Measured {
+            value: 0.25,
+            kind: Kind::Bound,
+            bound,
+            interval: Some([-0.0001, 0.5]),
+        };
         assert_eq!(cell(&measured(Some(Side::Lower))), "≥ 0.250 (0.000 to 0.500)");
         assert_eq!(cell(&measured(Some(Side::Upper))), "≤ 0.250 (0.000 to 0.500)");
         assert_eq!(cell(&Measured { value: 0.25, ..Measured::default() }), "0.250");
@@ -296,7 +311,11 @@ mod tests {
 
     #[test]
     fn the_table_holds_images_as_they_are_without_a_rank() {
-        let policy = |name: &str, rank| PolicyForecast { name: name.into(), rank, ..PolicyForecast::default() };
+        let policy = |name: &str, rank| PolicyForecast {
+            name: name.into(),
+            rank,
+            ..PolicyForecast::default()
+        };
         let forecast = Forecast {
             deltas: vec![Delta { share: 0.5, delta: 8.0, levels: Some(4.0) }, Delta::default()],
             shown: vec![0],

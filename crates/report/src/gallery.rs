@@ -63,7 +63,8 @@ pub struct Step {
 pub struct View {
     /// The view, the only tile.
     pub picture: Sprite,
-    /// The part of the image that it shows: left, top, width and height as shares of the image's. None for all of it.
+    /// The part of the image that it shows: left, top, width and height as shares of the image's.
+    /// None for all of it.
     pub part: Option<[f64; 4]>,
     /// What was done, in order, in a few words each.
     pub changes: Vec<String>,

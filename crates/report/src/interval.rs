@@ -30,9 +30,9 @@ pub fn wilson(share: f64, n: u64) -> Interval {
     Interval { low: (centre - half).clamp(0.0, 1.0), high: (centre + half).clamp(0.0, 1.0) }
 }
 
-/// The 95 % band around a share of `n` independent cases that lie above some limit (Dvoretzky, Kiefer and Wolfowitz 1956,
-/// with the constant of Massart 1990): it holds at every limit at once, and so at one that was chosen by the same cases,
-/// where [`wilson`] would not.
+/// The 95 % band around a share of `n` independent cases that lie above some limit (Dvoretzky,
+/// Kiefer and Wolfowitz 1956, with the constant of Massart 1990): it holds at every limit at once,
+/// and so at one that was chosen by the same cases, where [`wilson`] would not.
 ///
 /// ```
 /// let band = selfsame_report::band(0.5, 200);
@@ -55,8 +55,8 @@ pub struct MeanInterval {
     pub half: Option<f64>,
 }
 
-/// The mean of independent values and its 95 % interval by Student's t (1908), which supposes that they are normal.
-/// None without values.
+/// The mean of independent values and its 95 % interval by Student's t (1908), which supposes that
+/// they are normal. None without values.
 ///
 /// ```
 /// let found = selfsame_report::mean_interval(&[1.0, 2.0, 3.0]).unwrap();
@@ -70,7 +70,8 @@ pub fn mean_interval(values: &[f64]) -> Option<MeanInterval> {
     }
     let mean = values.iter().sum::<f64>() / n as f64;
     let half = (n > 1).then(|| {
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+        let variance =
+            values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
         student_975(n - 1) * (variance / n as f64).sqrt()
     });
     Some(MeanInterval { mean, half })
@@ -79,11 +80,13 @@ pub fn mean_interval(values: &[f64]) -> Option<MeanInterval> {
 /// The 97.5th percentile of Student's t.
 fn student_975(degrees: usize) -> f64 {
     // Printed in every table, to three decimals.
-    const FIRST: [f64; 10] = [12.706, 4.3027, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+    const FIRST: [f64; 10] =
+        [12.706, 4.3027, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
     if let Some(&known) = FIRST.get(degrees - 1) {
         return known;
     }
-    // Cornish and Fisher's expansion around the normal percentile; 0.0002 off at eleven degrees, less beyond.
+    // Cornish and Fisher's expansion around the normal percentile; 0.0002 off at eleven degrees,
+    // less beyond.
     const Z: f64 = 1.959_963_984_540_054;
     let v = degrees as f64;
     let first = (Z.powi(3) + Z) / 4.0;
@@ -101,9 +104,12 @@ mod tests {
     /// method 3, printed to four decimals.
     #[test]
     fn published_values() {
-        for (hits, n, low, high) in
-            [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
-        {
+        for (hits, n, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
             let found = wilson(f64::from(hits) / n as f64, n);
             assert!((found.low - low).abs() <= 5.1e-5, "{hits}/{n}: {found:?}");
             assert!((found.high - high).abs() <= 5.1e-5, "{hits}/{n}: {found:?}");
@@ -113,24 +119,37 @@ mod tests {
     /// NIST/SEMATECH e-Handbook of Statistical Methods, table 1.3.6.7.2.
     #[test]
     fn students_percentiles() {
-        for (degrees, printed) in
-            [(1, 12.706), (2, 4.303), (10, 2.228), (11, 2.201), (20, 2.086), (60, 2.0), (100, 1.984)]
-        {
-            assert!((student_975(degrees) - printed).abs() < 6e-4, "{degrees}: {}", student_975(degrees));
+        for (degrees, printed) in [
+            (1, 12.706),
+            (2, 4.303),
+            (10, 2.228),
+            (11, 2.201),
+            (20, 2.086),
+            (60, 2.0),
+            (100, 1.984),
+        ] {
+            assert!(
+                (student_975(degrees) - printed).abs() < 6e-4,
+                "{degrees}: {}",
+                student_975(degrees)
+            );
         }
         assert_eq!(mean_interval(&[]), None);
         assert_eq!(mean_interval(&[3.0]), Some(MeanInterval { mean: 3.0, half: None }));
         assert_eq!(mean_interval(&[3.0, 3.0]), Some(MeanInterval { mean: 3.0, half: Some(0.0) }));
     }
 
-    /// Of uniform cases the share above a limit is 1 less the limit; the band must hold it at all limits together.
+    /// Of uniform cases the share above a limit is 1 less the limit; the band must hold it at all
+    /// limits together.
     #[test]
     fn the_band_holds_everywhere_at_once() {
         let (n, rounds) = (40, 4000);
         let mut state = 1_u64;
         // Knuth's MMIX generator; its upper bits are good.
         let mut uniform = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 11) as f64 / (1_u64 << 53) as f64
         };
         let mut held = 0;

@@ -2,11 +2,12 @@
 //!
 //! A run is a folder of small JSON records ([`record`]): what was asked for (`run.json`), how
 //! training went (`metrics.jsonl`), what the evaluation found (`eval.json`), a map of the
-//! embeddings (`map.json`), what the theory says (`certificate.json`) and a sheet of augmented views (`views.json`). The stages of a run write
-//! them with [`write_json`]; [`read`] takes whatever is there, and [`render`] makes the page.
-//! [`render_gallery`] makes the page of a [`gallery::Gallery`], which needs no run.
-//! [`render_forecast`] that of a [`forecast::Forecast`], [`render_certificate`] that of a certificate that belongs to no run,
-//! [`render_comparison`] that of a [`comparison::Comparison`] of runs, [`render_experiment`] that of an
+//! embeddings (`map.json`), what the theory says (`certificate.json`) and a sheet of augmented
+//! views (`views.json`). The stages of a run write them with [`write_json`]; [`read`] takes
+//! whatever is there, and [`render`] makes the page. [`render_gallery`] makes the page of a
+//! [`gallery::Gallery`], which needs no run. [`render_forecast`] that of a [`forecast::Forecast`],
+//! [`render_certificate`] that of a certificate that belongs to no run, [`render_comparison`] that
+//! of a [`comparison::Comparison`] of runs, [`render_experiment`] that of an
 //! [`experiment::Experiment`] of many, [`render_roofline`] that of a [`roofline::Roofline`].
 //!
 //! ```
@@ -37,10 +38,12 @@ pub mod record;
 pub mod roofline;
 mod sprite;
 
-pub use folder::{Report, ReportError, read, read_certificate, read_evaluation, write_atomic, write_json};
+pub use folder::{
+    Report, ReportError, read, read_certificate, read_evaluation, write_atomic, write_json,
+};
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
 pub use page::{
-    number_to, percent, percent_up, render, render_certificate, render_comparison, render_experiment, render_forecast,
-    render_gallery, render_roofline, signed,
+    number_to, percent, percent_up, render, render_certificate, render_comparison,
+    render_experiment, render_forecast, render_gallery, render_roofline, signed,
 };
 pub use sprite::{Sprite, SpriteError};

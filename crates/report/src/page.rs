@@ -1,5 +1,5 @@
-//! The pages: a headline, then sections. That of a run is drawn from its records, one section a file of `page/`; the
-//! gallery of views is `gallery.rs`, the forecast `forecast.rs`.
+//! The pages: a headline, then sections. That of a run is drawn from its records, one section a
+//! file of `page/`; the gallery of views is `gallery.rs`, the forecast `forecast.rs`.
 //!
 //! A new section is a file with `fn section(&Report) -> Option<Section>` and a line in [`render`].
 //! Text goes through maud, which escapes it; data for the script goes through [`format::script`].
@@ -46,10 +46,13 @@ struct Section {
 }
 
 /// Two overlapping circles, two views of one thing: the mark, and the icon of the browser's tab.
-const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Cg fill='%230f766e' fill-opacity='.62'%3E%3Ccircle cx='12' cy='16' r='10'/%3E%3Ccircle cx='20' cy='16' r='10'/%3E%3C/g%3E%3C/svg%3E";
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 \
+                    32'%3E%3Cg fill='%230f766e' fill-opacity='.62'%3E%3Ccircle cx='12' cy='16' \
+                    r='10'/%3E%3Ccircle cx='20' cy='16' r='10'/%3E%3C/g%3E%3C/svg%3E";
 
 /// The page could fetch nothing even if some text slipped through the escaping.
-const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src \
+                      'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// Draws a run as one HTML page that needs no other file and no network.
 ///
@@ -71,7 +74,13 @@ pub fn render(report: &Report) -> String {
     .collect();
 
     let script = include_str!("page/script.js");
-    document(&headline::title(report), &report.run.selfsame, headline::header(report), &sections, Some(script))
+    document(
+        &headline::title(report),
+        &report.run.selfsame,
+        headline::header(report),
+        &sections,
+        Some(script),
+    )
 }
 
 /// Draws a certificate as a page of its own, for encoders and embeddings that no run made.
@@ -97,7 +106,8 @@ pub fn render_certificate(record: &CertificateRecord) -> String {
 
 /// Where a tile stands in its sheet, as the style of an element that is as large as the tile.
 fn tile(sheet: &Sprite, tile: usize) -> String {
-    let shift = |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
+    let shift =
+        |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
     let columns = sheet.columns.max(1);
     format!(
         "background-size:{}% {}%;background-position:{:.4}% {:.4}%",
@@ -108,8 +118,15 @@ fn tile(sheet: &Sprite, tile: usize) -> String {
     )
 }
 
-/// What all pages share: one file that loads nothing. `version` is that of the selfsame that made it.
-fn document(title: &str, version: &str, header: Markup, sections: &[Section], script: Option<&str>) -> String {
+/// What all pages share: one file that loads nothing. `version` is that of the selfsame that made
+/// it.
+fn document(
+    title: &str,
+    version: &str,
+    header: Markup,
+    sections: &[Section],
+    script: Option<&str>,
+) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -148,7 +165,9 @@ fn document(title: &str, version: &str, header: Markup, sections: &[Section], sc
                 }
                 footer {
                     div.wrap {
-                        p { "Made by selfsame " (version) ". This page is one file: it loads nothing from anywhere, so it can be sent, archived or printed as it is." }
+                        p { "Made by selfsame " (version) ". This page is one file: it loads \
+                                                           nothing from anywhere, so it can be \
+                                                           sent, archived or printed as it is." }
                     }
                 }
                 @if let Some(script) = script { script { (PreEscaped(script)) } }

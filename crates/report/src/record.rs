@@ -136,9 +136,10 @@ pub struct MetricPoint {
     /// kNN accuracy on the validation split, on the steps that measured it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_knn_acc1: Option<f64>,
-    /// What else was watched, by name: `loss_…`, the parts of the loss, unweighted; `output_std`, the root of the
-    /// total variance of the batch's normalised outputs; their `alignment`, `uniformity`, `rank_me`, `alpha_req` and
-    /// `r_epsilon`; the `divergence` of the classes, on the steps that measured the kNN.
+    /// What else was watched, by name: `loss_…`, the parts of the loss, unweighted; `output_std`,
+    /// the root of the total variance of the batch's normalised outputs; their `alignment`,
+    /// `uniformity`, `rank_me`, `alpha_req` and `r_epsilon`; the `divergence` of the classes, on
+    /// the steps that measured the kNN.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub watched: BTreeMap<String, f64>,
 }
@@ -263,7 +264,9 @@ fn nulls_are_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[f64; 2],
     Ok(pair.map(|value| value.unwrap_or(f64::NAN)))
 }
 
-fn null_points_are_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<[f64; 2]>, D::Error> {
+fn null_points_are_nan<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<[f64; 2]>, D::Error> {
     let points = <Vec<[Option<f64>; 2]>>::deserialize(deserializer)?;
     Ok(points.into_iter().map(|point| point.map(|value| value.unwrap_or(f64::NAN))).collect())
 }

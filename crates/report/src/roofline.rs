@@ -7,7 +7,8 @@ pub const ROOFLINE_FILE: &str = "roofline.json";
 /// Name of its page.
 pub const ROOFLINE_PAGE: &str = "roofline.html";
 
-/// The operations of a step of training, each beside what the machine can do at best (Williams et al. 2009).
+/// The operations of a step of training, each beside what the machine can do at best (Williams et
+/// al. 2009).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Roofline {
@@ -59,15 +60,20 @@ impl Operation {
 }
 
 impl Roofline {
-    /// The least seconds that an operation can take on this machine, and whether memory sets that limit.
+    /// The least seconds that an operation can take on this machine, and whether memory sets that
+    /// limit.
     pub fn limit(&self, operation: &Operation) -> (f64, bool) {
-        let (compute, memory) = (operation.operations / self.peak_operations, operation.bytes / self.peak_bytes);
+        let (compute, memory) =
+            (operation.operations / self.peak_operations, operation.bytes / self.peak_bytes);
         (compute.max(memory), memory > compute)
     }
 
     /// The least seconds that all operations of a step can take.
     pub fn least(&self) -> f64 {
-        self.operations.iter().map(|operation| operation.times as f64 * self.limit(operation).0).sum()
+        self.operations
+            .iter()
+            .map(|operation| operation.times as f64 * self.limit(operation).0)
+            .sum()
     }
 
     /// Seconds of all operations of a step.
@@ -87,7 +93,8 @@ impl Roofline {
     /// ```
     pub fn table(&self) -> String {
         let mut text = String::from(
-            "| operation | times | ms a step | GFLOP/s | of compute | GB/s | of memory | limit | of the limit |\n\
+            "| operation | times | ms a step | GFLOP/s | of compute | GB/s | of memory | limit | \
+             of the limit |\n\
              |---|---:|---:|---:|---:|---:|---:|---|---:|\n",
         );
         for operation in &self.operations {

@@ -33,7 +33,8 @@ pub struct Sprite {
 pub enum SpriteError {
     /// No image, no column, or no pixel.
     #[error(
-        "a sprite needs at least one image, one column and one pixel: {tiles} images of {width}x{height} in {columns} columns"
+        "a sprite needs at least one image, one column and one pixel: {tiles} images of \
+         {width}x{height} in {columns} columns"
     )]
     Empty {
         /// Images given.
@@ -60,7 +61,9 @@ pub enum SpriteError {
         height: u32,
     },
     /// The picture would be too large for a page.
-    #[error("{tiles} images of {width}x{height} are too many for one page: take fewer or smaller ones")]
+    #[error(
+        "{tiles} images of {width}x{height} are too many for one page: take fewer or smaller ones"
+    )]
     TooLarge {
         /// Images given.
         tiles: usize,
@@ -90,7 +93,12 @@ impl Sprite {
     /// assert_eq!((sprite.tiles, sprite.columns), (2, 2));
     /// # Ok::<(), selfsame_report::SpriteError>(())
     /// ```
-    pub fn lossless(width: u32, height: u32, images: &[&[u8]], columns: u32) -> Result<Self, SpriteError> {
+    pub fn lossless(
+        width: u32,
+        height: u32,
+        images: &[&[u8]],
+        columns: u32,
+    ) -> Result<Self, SpriteError> {
         let sheet = Sheet::of(width, height, images, columns)?;
         let mut picture = Vec::new();
         let mut encoder = png::Encoder::new(&mut picture, sheet.width, sheet.height);
@@ -109,9 +117,15 @@ impl Sprite {
     ///
     /// # Errors
     /// As there; and a sheet may have at most 65,535 pixels a side.
-    pub fn thumbnails(width: u32, height: u32, images: &[&[u8]], columns: u32) -> Result<Self, SpriteError> {
+    pub fn thumbnails(
+        width: u32,
+        height: u32,
+        images: &[&[u8]],
+        columns: u32,
+    ) -> Result<Self, SpriteError> {
         let sheet = Sheet::of(width, height, images, columns)?;
-        let (Ok(across), Ok(down)) = (u16::try_from(sheet.width), u16::try_from(sheet.height)) else {
+        let (Ok(across), Ok(down)) = (u16::try_from(sheet.width), u16::try_from(sheet.height))
+        else {
             return Err(SpriteError::TooLarge { tiles: images.len(), width, height });
         };
         let mut picture = Vec::new();
@@ -148,7 +162,11 @@ impl Sprite {
 
     /// The picture as a `data:` address.
     pub(crate) fn data_uri(&self) -> String {
-        format!("data:{};base64,{}", self.media_type().unwrap_or("image/png"), BASE64.encode(&self.picture))
+        format!(
+            "data:{};base64,{}",
+            self.media_type().unwrap_or("image/png"),
+            BASE64.encode(&self.picture)
+        )
     }
 }
 
@@ -169,8 +187,11 @@ impl Sheet {
         let columns = u64::from(columns).min(tiles as u64);
         let sheet_width = columns.checked_mul(width.into());
         let sheet_height = (tiles as u64).div_ceil(columns).checked_mul(height.into());
-        let bytes = sheet_width.zip(sheet_height).and_then(|(w, h)| w.checked_mul(h)?.checked_mul(3));
-        let (Some(sheet_width), Some(sheet_height), Some(..=MAX_BYTES)) = (sheet_width, sheet_height, bytes) else {
+        let bytes =
+            sheet_width.zip(sheet_height).and_then(|(w, h)| w.checked_mul(h)?.checked_mul(3));
+        let (Some(sheet_width), Some(sheet_height), Some(..=MAX_BYTES)) =
+            (sheet_width, sheet_height, bytes)
+        else {
             return Err(SpriteError::TooLarge { tiles, width, height });
         };
 
@@ -179,7 +200,13 @@ impl Sheet {
         let mut pixels = vec![0; sheet_row * sheet_height as usize];
         for (index, image) in images.iter().enumerate() {
             if image.len() != expected {
-                return Err(SpriteError::Bytes { index, found: image.len(), expected, width, height });
+                return Err(SpriteError::Bytes {
+                    index,
+                    found: image.len(),
+                    expected,
+                    width,
+                    height,
+                });
             }
             let (row, column) = (index / columns as usize, index % columns as usize);
             for (y, line) in image.chunks_exact(tile_row).enumerate() {
@@ -188,7 +215,12 @@ impl Sheet {
             }
         }
         // Both fit: their product is at most MAX_BYTES.
-        Ok(Self { width: sheet_width as u32, height: sheet_height as u32, columns: columns as u32, pixels })
+        Ok(Self {
+            width: sheet_width as u32,
+            height: sheet_height as u32,
+            columns: columns as u32,
+            pixels,
+        })
     }
 }
 
@@ -206,7 +238,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn pixels(sprite: &Sprite) -> Vec<u8> {
-        let mut reader = png::Decoder::new(std::io::Cursor::new(&sprite.picture)).read_info().unwrap();
+        let mut reader =
+            png::Decoder::new(std::io::Cursor::new(&sprite.picture)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         reader.next_frame(&mut pixels).unwrap();
         pixels
@@ -240,13 +273,22 @@ mod tests {
     #[test]
     fn refusals() {
         assert!(matches!(Sprite::lossless(1, 1, &[], 1), Err(SpriteError::Empty { tiles: 0, .. })));
-        assert!(matches!(Sprite::lossless(0, 1, &[&[]], 1), Err(SpriteError::Empty { width: 0, .. })));
-        assert!(matches!(Sprite::lossless(1, 1, &[&[1, 2, 3]], 0), Err(SpriteError::Empty { columns: 0, .. })));
+        assert!(matches!(
+            Sprite::lossless(0, 1, &[&[]], 1),
+            Err(SpriteError::Empty { width: 0, .. })
+        ));
+        assert!(matches!(
+            Sprite::lossless(1, 1, &[&[1, 2, 3]], 0),
+            Err(SpriteError::Empty { columns: 0, .. })
+        ));
         assert!(matches!(
             Sprite::lossless(1, 1, &[&[1, 2, 3], &[1, 2]], 1),
             Err(SpriteError::Bytes { index: 1, found: 2, expected: 3, .. })
         ));
-        assert!(matches!(Sprite::lossless(u32::MAX, u32::MAX, &[&[]], 9), Err(SpriteError::TooLarge { .. })));
+        assert!(matches!(
+            Sprite::lossless(u32::MAX, u32::MAX, &[&[]], 9),
+            Err(SpriteError::TooLarge { .. })
+        ));
 
         assert!(matches!(
             Sprite::thumbnails(1, 70_000, &[&[0; 210_000]], 1),
@@ -258,7 +300,10 @@ mod tests {
             Sprite { tiles: 0, ..good.clone() }.check().unwrap_err().to_string().split(':').next(),
             Some("a sprite needs at least one image, one column and one pixel")
         );
-        assert_eq!(Sprite { picture: b"<svg>".into(), ..good }.check(), Err(SpriteError::NoPicture));
+        assert_eq!(
+            Sprite { picture: b"<svg>".into(), ..good }.check(),
+            Err(SpriteError::NoPicture)
+        );
     }
 
     #[test]

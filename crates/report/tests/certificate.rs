@@ -5,7 +5,9 @@ use std::fs;
 use selfsame_report::certificate::*;
 use selfsame_report::comparison::{ComparedRun, Comparison, Predictor};
 use selfsame_report::record::{RUN_FILE, RunRecord};
-use selfsame_report::{Report, ReportError, Sprite, read, render, render_certificate, render_comparison, write_json};
+use selfsame_report::{
+    Report, ReportError, Sprite, read, render, render_certificate, render_comparison, write_json,
+};
 use selfsame_theory::bounds::certificate::{Certificate, Form};
 use selfsame_theory::{Quantity, Trust};
 
@@ -20,7 +22,8 @@ fn bound(value: f64) -> Quantity {
 }
 
 fn estimate(value: f64, low: f64, high: f64) -> Quantity {
-    let trust = Trust::Estimate { low: Some(low), high: Some(high), method: "halves".into(), sample: 40 };
+    let trust =
+        Trust::Estimate { low: Some(low), high: Some(high), method: "halves".into(), sample: 40 };
     Quantity { value, trust }
 }
 
@@ -30,8 +33,14 @@ fn assumed(value: f64, that: &str) -> Quantity {
 
 /// A certificate with every part, its two classes and all texts called `text`.
 fn whole(text: &str) -> CertificateRecord {
-    let certificate =
-        Certificate { delta: 2.0, epsilon: 0.25, sigma: 0.75, outside: 0.125, error: 0.375, slack: 0.0625 };
+    let certificate = Certificate {
+        delta: 2.0,
+        epsilon: 0.25,
+        sigma: 0.75,
+        outside: 0.125,
+        error: 0.375,
+        slack: 0.0625,
+    };
     let class = |_| ClassRecord {
         name: text.into(),
         images: 8,
@@ -45,8 +54,12 @@ fn whole(text: &str) -> CertificateRecord {
         curve: vec![[0.0, 0.0, 0.0], [2.0, 2.0, 0.125]],
     };
     let named = |name: &str, quantity| Named { name: name.into(), quantity };
-    let error =
-        |form, whole, by_class| ErrorBound { form, whole: bound(whole), certificate, by_class: bound(by_class) };
+    let error = |form, whole, by_class| ErrorBound {
+        form,
+        whole: bound(whole),
+        certificate,
+        by_class: bound(by_class),
+    };
     let pair = CorrelationPair {
         product: exact(-0.5),
         most: exact(7.0),
@@ -159,13 +172,16 @@ fn page(record: CertificateRecord) -> String {
 
 /// Tags close in order, and nothing is loaded or no number.
 fn check(page: &str) {
-    for forbidden in ["src=\"http", "href=\"http", "NaN", ">inf", "∞", "<script>alert", "<img", "<!--"] {
+    for forbidden in
+        ["src=\"http", "href=\"http", "NaN", ">inf", "∞", "<script>alert", "<img", "<!--"]
+    {
         assert!(!page.contains(forbidden), "page contains {forbidden}");
     }
     let (mut open, mut rest) = (Vec::new(), page);
     while let Some(at) = rest.find('<') {
         rest = &rest[at + 1..];
-        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || "/!".contains(*c)).collect();
+        let name: String =
+            rest.chars().take_while(|c| c.is_alphanumeric() || "/!".contains(*c)).collect();
         if let Some(name) = name.strip_prefix('/') {
             assert_eq!(open.pop().as_deref(), Some(name), "closing tag out of order");
         } else if !["meta", "link", "!DOCTYPE"].contains(&name.as_str()) {
@@ -185,7 +201,11 @@ fn what_was_found_is_on_the_page() {
     // The concentration, were it perfect, would help most; no other dial is marked.
     let marked = text.split("first, for the bound").next().unwrap();
     assert_eq!(text.matches("first, for the bound").count(), 1);
-    assert!(marked.ends_with("Concentration <span class=\"badge\">"), "{}", &marked[marked.len() - 60..]);
+    assert!(
+        marked.ends_with("Concentration <span class=\"badge\">"),
+        "{}",
+        &marked[marked.len() - 60..]
+    );
     for part in [
         "id=\"factors\"",
         "id=\"bounds\"",
@@ -218,11 +238,16 @@ fn what_was_found_is_on_the_page() {
 fn no_factor_is_first_where_none_alone_improves_the_bound() {
     let with = |own: f64, perfect: f64| {
         let mut record = whole("ring");
-        record.bounds.iter_mut().for_each(|found| (found.whole, found.by_class) = (bound(own), bound(own)));
+        record
+            .bounds
+            .iter_mut()
+            .for_each(|found| (found.whole, found.by_class) = (bound(own), bound(own)));
         record.what_if.iter_mut().for_each(|what_if| what_if.bound.value = perfect);
         record
     };
-    assert!(with(0.5, 0.5).first().is_none() && !page(with(0.5, 0.5)).contains("first, for the bound"));
+    assert!(
+        with(0.5, 0.5).first().is_none() && !page(with(0.5, 0.5)).contains("first, for the bound")
+    );
     assert!(with(0.0, 0.0).first().is_none());
     assert!(with(0.5, 0.25).first().is_some());
     // Of a vacuous bound it is the one that comes nearest.
@@ -235,7 +260,11 @@ fn hostile_text_stays_text() {
         check(&text);
     }
     let scripts = |page: &str| page.matches("<script").count();
-    assert_eq!(scripts(&page(whole(HOSTILE))), scripts(&page(whole("ring"))), "no script but the page's own");
+    assert_eq!(
+        scripts(&page(whole(HOSTILE))),
+        scripts(&page(whole("ring"))),
+        "no script but the page's own"
+    );
 }
 
 #[test]
@@ -257,7 +286,11 @@ fn what_is_missing_is_left_out() {
         ..whole("ring")
     });
     check(&some);
-    assert!(some.contains("Not measured") && !some.contains("first, for the bound") && some.contains("12.5%"));
+    assert!(
+        some.contains("Not measured")
+            && !some.contains("first, for the bound")
+            && some.contains("12.5%")
+    );
     // Of a single class nothing is held against another.
     let mut single = whole("ring");
     single.classes.truncate(1);
@@ -265,7 +298,9 @@ fn what_is_missing_is_left_out() {
     single.concentration.as_mut().unwrap().separation_interval = None;
     let single = page(single);
     check(&single);
-    assert!(single.contains("it takes two to point") && !single.contains("two closest class centres"));
+    assert!(
+        single.contains("it takes two to point") && !single.contains("two closest class centres")
+    );
     // Records that do not fit together, and numbers beyond all measure.
     let mut odd = whole("ring");
     odd.classes.truncate(1);
@@ -287,12 +322,17 @@ fn a_damaged_certificate_is_named() {
     for keep in [0, 1, good.len() / 3, good.len() - 3] {
         fs::write(&path, &good[..keep]).unwrap();
         let error = read(folder.path()).unwrap_err();
-        assert!(matches!(error, ReportError::Json { .. }) && error.to_string().contains(CERTIFICATE_FILE), "{error}");
+        assert!(
+            matches!(error, ReportError::Json { .. })
+                && error.to_string().contains(CERTIFICATE_FILE),
+            "{error}"
+        );
     }
     fs::write(&path, "{\"a\":1}").unwrap();
     let error = read(folder.path()).unwrap_err();
     assert!(
-        matches!(error, ReportError::Certificate { .. }) && error.to_string().contains(CERTIFICATE_FILE),
+        matches!(error, ReportError::Certificate { .. })
+            && error.to_string().contains(CERTIFICATE_FILE),
         "{error}"
     );
     let mut record = whole("ring");
@@ -352,7 +392,10 @@ fn a_comparison_is_a_page_whatever_it_holds() {
     let mut few = of("x");
     few.runs.truncate(4);
     let few = render_comparison(&few);
-    assert!(few.contains("too few to say") && !few.contains("orders these runs"), "no predictor is named");
+    assert!(
+        few.contains("too few to say") && !few.contains("orders these runs"),
+        "no predictor is named"
+    );
     let nothing = render_comparison(&Comparison::default());
     check(&nothing);
     assert!(nothing.contains("nothing to compare yet: no run has an accuracy"));

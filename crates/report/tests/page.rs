@@ -7,7 +7,8 @@ use selfsame_report::forecast::{ClassForecast, Delta, Forecast, PolicyForecast, 
 use selfsame_report::gallery::{Gallery, Original, PolicyViews, Step, View};
 use selfsame_report::record::*;
 use selfsame_report::{
-    Report, ReportError, Sprite, SpriteError, read, render, render_gallery, wilson, write_atomic, write_json,
+    Report, ReportError, Sprite, SpriteError, read, render, render_gallery, wilson, write_atomic,
+    write_json,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;<!--";
@@ -20,10 +21,18 @@ fn sprite(tiles: usize) -> Sprite {
 fn whole(images: usize) -> Report {
     let image = |i| MapImage { name: format!("test/{i}.png"), label: Some(i as u32 % 2) };
     let points = |scale: f64| (0..images).map(|i| [scale * i as f64, (i * i % 7) as f64]).collect();
-    let scores = |knn, linear, centre| Some(Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre });
+    let scores = |knn, linear, centre| {
+        Some(Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre })
+    };
     let over = Geometry { alignment_over: Some([40, 5]), images: Some(99), ..Geometry::default() };
-    let geometry =
-        |rankme| Some(Geometry { alignment: Some(0.25), uniformity: Some(-2.5), rankme: Some(rankme), ..over });
+    let geometry = |rankme| {
+        Some(Geometry {
+            alignment: Some(0.25),
+            uniformity: Some(-2.5),
+            rankme: Some(rankme),
+            ..over
+        })
+    };
     let metric = |step: u64| MetricPoint {
         step,
         epoch: step as f64 / 10.0,
@@ -100,7 +109,9 @@ fn write_run(folder: &Path, report: &Report) {
 fn check_page(page: &str) {
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
     assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
-    for forbidden in ["src=\"http", "href=\"http", "@import", "url(http", "url(//", "NaN", ">inf", "\"inf", "∞"] {
+    for forbidden in
+        ["src=\"http", "href=\"http", "@import", "url(http", "url(//", "NaN", ">inf", "\"inf", "∞"]
+    {
         assert!(!page.contains(forbidden), "page contains {forbidden}");
     }
     let void = ["meta", "link", "br", "hr", "img", "input", "!DOCTYPE"];
@@ -108,7 +119,8 @@ fn check_page(page: &str) {
     let mut rest = page;
     while let Some(at) = rest.find('<') {
         rest = &rest[at + 1..];
-        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || "/!".contains(*c)).collect();
+        let name: String =
+            rest.chars().take_while(|c| c.is_alphanumeric() || "/!".contains(*c)).collect();
         if let Some(name) = name.strip_prefix('/') {
             assert_eq!(open.pop().as_deref(), Some(name), "closing tag out of order");
         } else if !void.contains(&name.as_str()) {
@@ -127,7 +139,8 @@ fn records_survive_the_folder() {
     let report = whole(20);
     write_run(folder.path(), &report);
     assert_eq!(read(folder.path()).unwrap(), report);
-    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 5, "no temporary file stays: {left:?}");
 }
 
@@ -174,7 +187,9 @@ fn every_number_is_on_the_page() {
 #[test]
 fn verdict_is_honest() {
     let mut report = whole(4);
-    let knn = |report: &mut Report, share| report.evaluation.as_mut().unwrap().test.as_mut().unwrap().knn_acc1 = share;
+    let knn = |report: &mut Report, share| {
+        report.evaluation.as_mut().unwrap().test.as_mut().unwrap().knn_acc1 = share
+    };
     knn(&mut report, 0.31);
     assert!(render(&report).contains("this may be chance"));
     knn(&mut report, 0.25);
@@ -233,7 +248,11 @@ fn missing_pieces_are_said() {
     let page = render(&read(folder.path()).unwrap());
     check_page(&page);
     assert!(page.contains("has not been evaluated yet") && page.contains("not finished"));
-    assert!(!page.contains("id=\"results\"") && !page.contains("id=\"map\"") && !page.contains("id=\"training\""));
+    assert!(
+        !page.contains("id=\"results\"")
+            && !page.contains("id=\"map\"")
+            && !page.contains("id=\"training\"")
+    );
 
     let pretrained = Report { evaluation: None, map: None, ..whole(0) };
     let page = render(&pretrained);
@@ -259,9 +278,14 @@ fn unlabelled_images_get_what_needs_no_label() {
 
     let page = render(&report);
     check_page(&page);
-    for text in
-        ["143", "Accuracy needs labels", "kNN needs labels, and these", "Alignment", "without labels", "After training"]
-    {
+    for text in [
+        "143",
+        "Accuracy needs labels",
+        "kNN needs labels, and these",
+        "Alignment",
+        "without labels",
+        "After training",
+    ] {
         assert!(page.contains(text), "{text}");
     }
     for text in ["Linear probe", "Validation accuracy", "class=\"legend\"", "true classes"] {
@@ -292,7 +316,8 @@ fn torn_and_damaged_metrics() {
     // Killed after step 2, resumed from step 1: the later record counts.
     fs::write(&path, b"{\"step\":1,\"train_loss\":9}\n{\"step\":2,\"train_loss\":8}\n{\"step\":2,\"train_loss\":7}\n")
         .unwrap();
-    let losses: Vec<f64> = read(folder.path()).unwrap().metrics.iter().map(|point| point.train_loss).collect();
+    let losses: Vec<f64> =
+        read(folder.path()).unwrap().metrics.iter().map(|point| point.train_loss).collect();
     assert_eq!(losses, [9.0, 7.0]);
 }
 
@@ -307,7 +332,10 @@ fn damaged_records_are_named() {
         for keep in [0, 1, good.len() / 3, good.len() - 3] {
             fs::write(&path, &good[..keep]).unwrap();
             let error = read(folder.path()).unwrap_err();
-            assert!(matches!(error, ReportError::Json { .. }) && error.to_string().contains(file), "{error}");
+            assert!(
+                matches!(error, ReportError::Json { .. }) && error.to_string().contains(file),
+                "{error}"
+            );
         }
         fs::write(&path, good).unwrap();
     }
@@ -316,7 +344,10 @@ fn damaged_records_are_named() {
     map.trained.points.pop();
     write_json(&folder.path().join(MAP_FILE), &map).unwrap();
     let error = read(folder.path()).unwrap_err();
-    assert!(matches!(error, ReportError::Map { which: "trained", points: 3, images: 4, .. }), "{error}");
+    assert!(
+        matches!(error, ReportError::Map { which: "trained", points: 3, images: 4, .. }),
+        "{error}"
+    );
 
     let mut map = whole(4).map.unwrap();
     map.thumbs.as_mut().unwrap().picture = b"<svg onload=alert(1)>".into();
@@ -382,7 +413,12 @@ fn large_runs_stay_modest() {
     }
     let point = report.metrics[0].clone();
     report.metrics = (0..100_000)
-        .map(|step| MetricPoint { step, epoch: step as f64 / 1000.0, train_loss: (step % 97) as f64, ..point.clone() })
+        .map(|step| MetricPoint {
+            step,
+            epoch: step as f64 / 1000.0,
+            train_loss: (step % 97) as f64,
+            ..point.clone()
+        })
         .collect();
     let page = render(&report);
     check_page(&page);
@@ -409,12 +445,22 @@ fn a_failed_write_leaves_the_old_file() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
 }
 
-/// Two images in two views under a policy whose second view differs, and under one that does nothing.
+/// Two images in two views under a policy whose second view differs, and under one that does
+/// nothing.
 fn gallery(text: &str) -> Gallery {
     let picture = Sprite::lossless(1, 1, &[&[9; 3]], 1).unwrap();
-    let view = |part| View { picture: picture.clone(), part, changes: vec!["crop 12%".into(), text.into()] };
+    let view = |part| View {
+        picture: picture.clone(),
+        part,
+        changes: vec!["crop 12%".into(), text.into()],
+    };
     let views = vec![vec![view(Some([0.125, 0.25, 0.5, 0.0625])), view(None)]; 2];
-    let step = Step { name: text.into(), effect: text.into(), probability: [0.0, 0.2], range: text.into() };
+    let step = Step {
+        name: text.into(),
+        effect: text.into(),
+        probability: [0.0, 0.2],
+        range: text.into(),
+    };
     Gallery {
         selfsame: text.into(),
         command: vec!["selfsame".into(), text.into()],
@@ -426,7 +472,12 @@ fn gallery(text: &str) -> Gallery {
             Original { name: "second".into(), class: None, picture },
         ],
         policies: vec![
-            PolicyViews { name: text.into(), toml: text.into(), steps: vec![step], views: views.clone() },
+            PolicyViews {
+                name: text.into(),
+                toml: text.into(),
+                steps: vec![step],
+                views: views.clone(),
+            },
             PolicyViews { name: "none".into(), views, ..Default::default() },
         ],
     }
@@ -439,7 +490,14 @@ fn a_gallery_shows_every_view_with_what_was_drawn() {
     assert_eq!(page, render_gallery(&gallery("words")));
     assert_eq!((page.matches("<article").count(), page.matches("<img").count()), (2, 8));
     assert_eq!(page.matches("left:12.50%;top:25.00%;width:50.00%;height:6.25%").count(), 4);
-    for part in ["crop 12%", "words", "first view never, second 20%", "32 × 32", "seed 42", "selfsame words"] {
+    for part in [
+        "crop 12%",
+        "words",
+        "first view never, second 20%",
+        "32 × 32",
+        "seed 42",
+        "selfsame words",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     // Only the first policy's views say which of a pair they are.
@@ -464,8 +522,13 @@ fn a_gallery_escapes_and_takes_what_does_not_fit() {
 fn a_forecast_of_nothing_and_a_hostile_one_are_pages() {
     check_page(&selfsame_report::render_forecast(&Forecast::default()));
     let evil = "<script>alert(1)</script>\"'&";
-    let class =
-        ClassForecast { name: evil.into(), images: 2, unusual: vec![0, 9], main_part: vec![7], ..Default::default() };
+    let class = ClassForecast {
+        name: evil.into(),
+        images: 2,
+        unusual: vec![0, 9],
+        main_part: vec![7],
+        ..Default::default()
+    };
     let policy = PolicyForecast {
         name: evil.into(),
         steps: vec![evil.into()],

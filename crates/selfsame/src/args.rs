@@ -25,7 +25,8 @@ use selfsame::train::RECIPES;
   selfsame export runs/photos --format onnx  take the encoder elsewhere"
 )]
 pub struct Args {
-    /// Processor threads; all cores by default, but one for `bench augment`. Results do not depend on it
+    /// Processor threads; all cores by default, but one for `bench augment`. Results do not depend
+    /// on it
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
     /// Instruction set: amx, avx512, avx2, neon or portable [default: the fastest of this machine]
@@ -46,7 +47,8 @@ pub enum Command {
     Methods(Methods),
     /// Measure a run's encoder on the test split, beside raw pixels and the untrained encoder
     Eval(Eval),
-    /// Measure what the theory says of a run's encoder: alignment, divergence, concentration, and bounds on its error
+    /// Measure what the theory says of a run's encoder: alignment, divergence, concentration, and
+    /// bounds on its error
     Certify(Certify),
     /// Hold certified runs against each other: which measure predicts their accuracies?
     Compare(Compare),
@@ -60,7 +62,8 @@ pub enum Command {
     Report(Report),
     /// Write a page of images and their views, with what chance drew for each
     Views(Views),
-    /// Rank augmentations before training, by how they draw the images of a class together, and write a page
+    /// Rank augmentations before training, by how they draw the images of a class together, and
+    /// write a page
     Forecast(Forecast),
     /// Find a maximum clique of a graph in a DIMACS file, exactly
     Clique(Clique),
@@ -125,8 +128,8 @@ pub struct Pretrain {
     #[arg(long, help_heading = "Images")]
     pub strict: bool,
 
-    /// Published settings to start from, all of them, in place of the defaults below: authors (Huang et al. 2023) or
-    /// solo-learn, both for CIFAR-10; other options still count
+    /// Published settings to start from, all of them, in place of the defaults below: authors
+    /// (Huang et al. 2023) or solo-learn, both for CIFAR-10; other options still count
     #[arg(long, value_name = "NAME", value_parser = recipes(), hide_possible_values = true, help_heading = "Training")]
     pub recipe: Option<String>,
     #[arg(long, value_name = "POLICY", help_heading = "Training", help = format!("{} [default: abcde]", augment_help()))]
@@ -145,7 +148,8 @@ pub struct Pretrain {
     /// First layers of the encoder [default: cifar up to 96 pixels, otherwise imagenet]
     #[arg(long, value_enum, help_heading = "Training")]
     pub stem: Option<StemName>,
-    /// Weights to start from: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame, as .safetensors or .pth
+    /// Weights to start from: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame, as
+    /// .safetensors or .pth
     #[arg(long, value_name = "FILE", help_heading = "Training")]
     pub init: Option<PathBuf>,
     /// Take what fits of --init, and leave the rest as it is without
@@ -160,8 +164,8 @@ pub struct Pretrain {
     /// Images a step, each in two views [default: 128]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub batch: Option<usize>,
-    /// Images that pass the networks at a time, to save memory; the gradient stays that of the whole batch, but that
-    /// batch normalisation sees N images at a time [default: the batch]
+    /// Images that pass the networks at a time, to save memory; the gradient stays that of the
+    /// whole batch, but that batch normalisation sees N images at a time [default: the batch]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub microbatch: Option<usize>,
     /// Rule that moves the weights [default: adamw]
@@ -179,15 +183,22 @@ pub struct Pretrain {
     /// Scale gradients down to this length where they are longer
     #[arg(long, allow_negative_numbers = true, value_name = "LENGTH", help_heading = "Training")]
     pub clip_norm: Option<f64>,
-    /// Epochs between kNN measurements on the validation split; 0 for none [default: a tenth of all]
+    /// Epochs between kNN measurements on the validation split; 0 for none [default: a tenth of
+    /// all]
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub knn_every: Option<usize>,
-    /// Any setting of config.toml's [method] or [train], such as method.queue=8192; may be given several times. `selfsame
-    /// methods NAME` lists a method's
+    /// Any setting of config.toml's [method] or [train], such as method.queue=8192; may be given
+    /// several times. `selfsame methods NAME` lists a method's
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Training")]
     pub set: Vec<String>,
     /// What to do when the outputs collapse: say so, or stop there with exit code 1
-    #[arg(long, value_enum, default_value = "warn", value_name = "WHAT", help_heading = "Training")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "warn",
+        value_name = "WHAT",
+        help_heading = "Training"
+    )]
     pub on_collapse: OnCollapse,
     /// Seed of everything random
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
@@ -254,8 +265,8 @@ them there is no error bound.")]
 pub struct Certify {
     /// Folder of the run, which has its own encoder, images and policy
     pub run: Option<PathBuf>,
-    /// Weights of an encoder in place of a run: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame, as
-    /// .safetensors or .pth
+    /// Weights of an encoder in place of a run: a ResNet of torchvision, lightly, solo-learn, MoCo
+    /// or selfsame, as .safetensors or .pth
     #[arg(long, value_name = "FILE", help_heading = "An encoder from elsewhere", requires = "data", conflicts_with_all = ["run", "embeddings", "checkpoint"])]
     pub init: Option<PathBuf>,
     /// Take what fits of --init, and leave the rest as it is without
@@ -280,12 +291,18 @@ pub struct Certify {
     #[arg(long, value_name = "N", help_heading = "An encoder from elsewhere")]
     pub limit: Option<usize>,
     /// Take these classes only, by name, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "An encoder from elsewhere")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAME,…",
+        help_heading = "An encoder from elsewhere"
+    )]
     pub classes: Option<Vec<String>>,
     #[arg(long, value_name = "POLICY", help_heading = "An encoder from elsewhere", help = augment_help() + " [default: abcde]")]
     pub augment: Option<String>,
-    /// Embeddings of any encoder in place of a run: a .npy of images × values or of images × views × values, each image's
-    /// original first; or a .npz with `embeddings` and, if there are any, `labels`
+    /// Embeddings of any encoder in place of a run: a .npy of images × values or of images × views
+    /// × values, each image's original first; or a .npz with `embeddings` and, if there are any,
+    /// `labels`
     #[arg(long, value_name = "FILE", help_heading = "Embeddings from elsewhere", conflicts_with_all = ["run", "split", "per_class", "views", "budget", "checkpoint", "device"])]
     pub embeddings: Option<PathBuf>,
     /// The class of each of their images: a .npy of whole numbers
@@ -294,8 +311,8 @@ pub struct Certify {
     /// Take embeddings that repeat an earlier row, as copies of an image do, and note them
     #[arg(long, help_heading = "Embeddings from elsewhere")]
     pub allow_repeats: bool,
-    /// Folder for certificate.json and report.html where there is no run [default: certificates/ and the name of the
-    /// file]
+    /// Folder for certificate.json and report.html where there is no run [default: certificates/
+    /// and the name of the file]
     #[arg(long, value_name = "DIR", conflicts_with = "run")]
     pub out: Option<PathBuf>,
     /// Which images
@@ -307,14 +324,15 @@ pub struct Certify {
     /// Views of each image, beside the image itself
     #[arg(long, default_value_t = 16, value_name = "M")]
     pub views: usize,
-    /// Time that the proof of each curve of concentration may take, as 60s or 1.5m; what is not proved by then is a bound
-    /// [default: none up to 100 images a class, otherwise 10s]
+    /// Time that the proof of each curve of concentration may take, as 60s or 1.5m; what is not
+    /// proved by then is a bound [default: none up to 100 images a class, otherwise 10s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub budget: Option<std::time::Duration>,
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_enum, default_value = "last")]
     pub checkpoint: CheckpointName,
-    /// Seed of the views, and of what is estimated by drawing; the same for all runs, so that they can be compared
+    /// Seed of the views, and of what is estimated by drawing; the same for all runs, so that they
+    /// can be compared
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
     #[command(flatten)]
@@ -352,7 +370,8 @@ pub struct Compare {
 pub struct Embed {
     /// Folder of the run
     pub run: PathBuf,
-    /// File to write, .npy or .csv; beside an .npy, a .csv of the same name says which image each row is
+    /// File to write, .npy or .csv; beside an .npy, a .csv of the same name says which image each
+    /// row is
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
     /// Images to embed [default: the run's own]
@@ -444,8 +463,8 @@ pub struct Views {
     /// Side of the views, in pixels [default: that of the images]
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<u32>,
-    /// Images, taken from the training split; of a large set only some are read, so that with another N the same
-    /// image may have other views
+    /// Images, taken from the training split; of a large set only some are read, so that with
+    /// another N the same image may have other views
     #[arg(long, default_value_t = 8, value_name = "N")]
     pub images: usize,
     /// Views of each image
@@ -492,17 +511,19 @@ pub struct Forecast {
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
-    /// Measure distances between embeddings of this run's encoder, brought to length 1, rather than between pixels
+    /// Measure distances between embeddings of this run's encoder, brought to length 1, rather than
+    /// between pixels
     #[arg(long, value_name = "RUN")]
     pub encoder: Option<PathBuf>,
-    /// Take K clusters of the encoder's embeddings for classes; all that depends on them is then assumed
+    /// Take K clusters of the encoder's embeddings for classes; all that depends on them is then
+    /// assumed
     #[arg(long, value_name = "K", requires = "encoder")]
     pub clusters: Option<usize>,
     /// Compare pixels even with --encoder, which then only makes the clusters
     #[arg(long, requires = "clusters")]
     pub pixels: bool,
-    /// Time that the proof of each curve may take, as 60s or 1.5m; what is not proved by then is an interval [default: none
-    /// up to 100 images a class, otherwise 10s]
+    /// Time that the proof of each curve may take, as 60s or 1.5m; what is not proved by then is an
+    /// interval [default: none up to 100 images a class, otherwise 10s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub budget: Option<std::time::Duration>,
     /// Seed of everything random
@@ -580,8 +601,8 @@ The same command goes on after a stop. A grid of your own (all of its format: do
   [[columns]]
   width = 8")]
 pub struct Reproduce {
-    /// Experiment of the paper: table1, table2, pairs, losses, maps or all of them; or another grid: atlas, crossing,
-    /// methods-glyphs, methods-cifar10, precision, or a TOML file
+    /// Experiment of the paper: table1, table2, pairs, losses, maps or all of them; or another
+    /// grid: atlas, crossing, methods-glyphs, methods-cifar10, precision, or a TOML file
     pub grid: String,
     /// Size of an experiment of the paper [default: small]
     #[arg(long, value_enum)]
@@ -589,17 +610,20 @@ pub struct Reproduce {
     /// Images, in place of those that the grid names
     #[arg(long)]
     pub data: Option<String>,
-    /// An option of `selfsame study` for all runs, whatever the grid says of it; may be given several times
+    /// An option of `selfsame study` for all runs, whatever the grid says of it; may be given
+    /// several times
     #[arg(long, value_name = "OPTION=VALUE", value_parser = crate::grid::setting)]
     pub with: Vec<(String, toml::Value)>,
-    /// Folder of the runs, their page (report.html), table (table.md) and result.json [default: runs/ and the grid's name,
-    /// and the scale if that is not small]
+    /// Folder of the runs, their page (report.html), table (table.md) and result.json [default:
+    /// runs/ and the grid's name, and the scale if that is not small]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Do part I of N of the runs, to share them between processes and machines that see the same folder
+    /// Do part I of N of the runs, to share them between processes and machines that see the same
+    /// folder
     #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = shard)]
     pub shard: (usize, usize),
-    /// Say how many runs are left and, from a few steps of each kind, how long they will take on this machine
+    /// Say how many runs are left and, from a few steps of each kind, how long they will take on
+    /// this machine
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -618,7 +642,9 @@ pub enum ScaleName {
 }
 
 fn shard(text: &str) -> Result<(usize, usize), String> {
-    let numbers = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    let numbers = text
+        .split_once('/')
+        .and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
     match numbers {
         Some((part, parts)) if (1..=parts).contains(&part) => Ok((part, parts)),
         _ => Err("write it as 1/4 for the first of four parts".to_owned()),
@@ -628,15 +654,18 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 /// What can be measured.
 #[derive(Subcommand, Debug)]
 pub enum Bench {
-    /// Views a second on one core, or on as many as --threads says: cropped, jittered, blurred and normalised to floats
+    /// Views a second on one core, or on as many as --threads says: cropped, jittered, blurred and
+    /// normalised to floats
     Augment(BenchAugment),
-    /// View pairs compared a second: augmented distances of random bytes, or of the images of a data set
+    /// View pairs compared a second: augmented distances of random bytes, or of the images of a
+    /// data set
     Distance(BenchDistance),
     /// Views trained on a second: whole steps, from drawing the views to moving the weights
     Train(BenchTrain),
     /// Images embedded a second by a random encoder
     Embed(BenchEmbed),
-    /// How near this machine's limits each operation of a training step comes, as a table and a page
+    /// How near this machine's limits each operation of a training step comes, as a table and a
+    /// page
     Ops(BenchOps),
 }
 
@@ -658,15 +687,21 @@ pub struct BenchTrain {
     /// Steps of which the median counts; two more come before
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub steps: usize,
-    /// A Python script that trains the same, to be run before and after: it takes --batch (images), --width and --steps,
-    /// and prints a line of JSON with `views_per_second`
+    /// A Python script that trains the same, to be run before and after: it takes --batch (images),
+    /// --width and --steps, and prints a line of JSON with `views_per_second`
     #[arg(long, value_name = "SCRIPT")]
     pub against_torch: Option<PathBuf>,
     /// The Python that runs it
     #[arg(long, default_value = "python3", value_name = "PYTHON", requires = "against_torch")]
     pub python: PathBuf,
     /// What the script is given besides, such as "--compile"
-    #[arg(long, default_value = "", value_name = "ARGS", allow_hyphen_values = true, requires = "against_torch")]
+    #[arg(
+        long,
+        default_value = "",
+        value_name = "ARGS",
+        allow_hyphen_values = true,
+        requires = "against_torch"
+    )]
     pub peer_args: String,
     #[command(flatten)]
     pub output: Json,
@@ -750,7 +785,8 @@ pub struct BenchDistance {
     /// Random bytes of a view
     #[arg(long, default_value_t = 3072, value_name = "N", conflicts_with = "data")]
     pub dim: usize,
-    /// Compare views of these images in place of random bytes, within each class; what it takes, `study` explains
+    /// Compare views of these images in place of random bytes, within each class; what it takes,
+    /// `study` explains
     #[arg(long)]
     pub data: Option<String>,
     #[arg(long, default_value = "abcde", value_name = "POLICY", requires = "data", help = augment_help())]
@@ -796,8 +832,8 @@ pub fn policy_names() -> String {
 
 #[derive(Group, Debug)]
 pub struct DeviceArg {
-    /// Where to compute: flex (the processor) or, if built with that feature, vulkan, metal, webgpu,
-    /// cuda, rocm
+    /// Where to compute: flex (the processor) or, if built with that feature, vulkan, metal,
+    /// webgpu, cuda, rocm
     #[arg(long, default_value = "flex", value_name = "NAME")]
     pub device: String,
 }

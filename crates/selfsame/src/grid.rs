@@ -32,7 +32,8 @@ pub const GRIDS: [(&str, &str); 5] = [
 /// The option of runs and forecasts that changes their images.
 const IMAGE_SIZE: &str = "image-size";
 
-/// An experiment: each row's settings with each column's, on each set of images, once for each seed.
+/// An experiment: each row's settings with each column's, on each set of images, once for each
+/// seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Grid {
@@ -52,7 +53,8 @@ pub struct Grid {
     /// Options of `selfsame study`, without their dashes, that all cells share.
     #[serde(default)]
     pub all: Table,
-    /// Options of `selfsame forecast`: it is run of the rows' views, and its figures become columns.
+    /// Options of `selfsame forecast`: it is run of the rows' views, and its figures become
+    /// columns.
     #[serde(default)]
     pub forecast: Option<Table>,
     /// Options of each row, and where they say too little, its `name`.
@@ -83,8 +85,8 @@ pub enum Measure {
     Everything,
     /// The kNN error alone.
     Error,
-    /// The kNN accuracy on validation images at each quarter of the training, that on test images at its end, and the
-    /// rank of the outputs.
+    /// The kNN accuracy on validation images at each quarter of the training, that on test images
+    /// at its end, and the rank of the outputs.
     Along,
 }
 
@@ -98,7 +100,9 @@ impl Measure {
     fn columns(self) -> Vec<String> {
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         match self {
-            Self::Everything => own(&["kNN %", "gain %", "linear %", "centre %", "rank", "output rank", "seconds"]),
+            Self::Everything => {
+                own(&["kNN %", "gain %", "linear %", "centre %", "rank", "output rank", "seconds"])
+            }
             Self::Error => own(&["kNN error %"]),
             Self::Along => {
                 let quarters = (1..=QUARTERS).map(|quarter| format!("after {quarter}/{QUARTERS}"));
@@ -193,7 +197,8 @@ impl Cell {
     /// A name that no other cell of the grid has, good for a folder.
     pub fn name(&self) -> String {
         let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
-        let parts = [&self.set, &self.row, &self.column].into_iter().filter(|part| !part.is_empty());
+        let parts =
+            [&self.set, &self.row, &self.column].into_iter().filter(|part| !part.is_empty());
         let words: Vec<String> = parts.map(|part| part.chars().map(plain).collect()).collect();
         format!("{}-seed{}", words.join("-"), self.seed)
     }
@@ -205,7 +210,8 @@ impl Cell {
 }
 
 impl Grid {
-    /// A grid that comes with the program, or the file of one, at a scale, on other images and with other options.
+    /// A grid that comes with the program, or the file of one, at a scale, on other images and with
+    /// other options.
     pub fn read(
         name: &str,
         scale: Option<&str>,
@@ -240,14 +246,17 @@ impl Grid {
         let scales = std::mem::take(&mut self.scales);
         if scales.is_empty() {
             return match scale {
-                Some(scale) => Err(format!("has no scales, so none is called {scale}; leave out --scale")),
+                Some(scale) => {
+                    Err(format!("has no scales, so none is called {scale}; leave out --scale"))
+                }
                 None => Ok(self),
             };
         }
         let name = scale.unwrap_or("small");
         let names: Vec<&str> = scales.keys().map(String::as_str).collect();
-        let scale =
-            scales.get(name).ok_or_else(|| format!("no scale is called {name}; it has {}", names.join(", ")))?;
+        let scale = scales
+            .get(name)
+            .ok_or_else(|| format!("no scale is called {name}; it has {}", names.join(", ")))?;
         self.about = format!("{} {}", self.about, scale.about);
         self.seeds.clone_from(&scale.seeds);
         self.all.extend(scale.all.clone());
@@ -257,11 +266,17 @@ impl Grid {
         for column in &scale.columns {
             let name = label(column);
             let own = self.columns.iter_mut().find(|own| label(own) == name);
-            let own = own.ok_or_else(|| format!("a column of the scale is called {name}, and none of the grid is"))?;
+            let own = own.ok_or_else(|| {
+                format!("a column of the scale is called {name}, and none of the grid is")
+            })?;
             own.extend(column.clone());
         }
-        if let Some(absent) = scale.sets.iter().find(|name| !self.sets.iter().any(|set| set.name == **name)) {
-            return Err(format!("the scale {name} names the set {absent}, which the grid does not have"));
+        if let Some(absent) =
+            scale.sets.iter().find(|name| !self.sets.iter().any(|set| set.name == **name))
+        {
+            return Err(format!(
+                "the scale {name} names the set {absent}, which the grid does not have"
+            ));
         }
         if !scale.sets.is_empty() {
             self.sets.retain(|set| scale.sets.contains(&set.name));
@@ -269,8 +284,9 @@ impl Grid {
         Ok(self)
     }
 
-    /// The grid on other images, where it or the scale names any: a single table, which has beside it what was published
-    /// of the set, among all that there are `sets` of, that the images are called after.
+    /// The grid on other images, where it or the scale names any: a single table, which has beside
+    /// it what was published of the set, among all that there are `sets` of, that the images are
+    /// called after.
     fn on(mut self, data: Option<&str>, sets: &[Set]) -> Self {
         if let Some(data) = data {
             self.all.insert("data".to_owned(), data.into());
@@ -291,16 +307,20 @@ impl Grid {
         if options.iter().any(|(key, _)| key == "data") {
             return Err("images are not an option like others; name them with --data".to_owned());
         }
-        // What tells rows or columns apart would be the same in all of them, and their names would lie.
+        // What tells rows or columns apart would be the same in all of them, and their names would
+        // lie.
         for (key, _) in options {
             let varies = |of: &[Table]| of.iter().filter(|of| of.contains_key(key)).count() > 1;
             if varies(&self.rows) || varies(&self.columns) {
-                return Err(format!("its rows or columns differ in {key}, so that it cannot be the same in all runs"));
+                return Err(format!(
+                    "its rows or columns differ in {key}, so that it cannot be the same in all runs"
+                ));
             }
         }
         self.with.extend(options.iter().cloned());
         if !self.with.is_empty() {
-            let words: Vec<String> = self.with.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+            let words: Vec<String> =
+                self.with.iter().map(|(key, value)| format!("{key} = {value}")).collect();
             self.about = format!("{} Here with {}.", self.about, words.join(", "));
         }
         Ok(self)
@@ -317,7 +337,11 @@ impl Grid {
 
     /// Names of the columns of settings: one that is empty, where there are none.
     pub fn column_names(&self) -> Vec<String> {
-        if self.columns.is_empty() { vec![String::new()] } else { self.columns.iter().map(label).collect() }
+        if self.columns.is_empty() {
+            vec![String::new()]
+        } else {
+            self.columns.iter().map(label).collect()
+        }
     }
 
     /// Names of the columns that its runs fill.
@@ -325,8 +349,8 @@ impl Grid {
         if self.columns.is_empty() { self.measure.columns() } else { self.column_names() }
     }
 
-    /// Its runs: all cells with the first seed, then with the second, so that an interrupted table is a whole one of
-    /// fewer seeds.
+    /// Its runs: all cells with the first seed, then with the second, so that an interrupted table
+    /// is a whole one of fewer seeds.
     pub fn cells(&self) -> Result<Vec<Cell>, String> {
         let mut cells: Vec<Cell> = Vec::new();
         let none = [Table::new()];
@@ -349,7 +373,8 @@ impl Grid {
                         };
                         if cells.iter().any(|other| other.name() == cell.name()) {
                             return Err(refuse(
-                                "it cannot be told from another; give both a name of their own".to_owned(),
+                                "it cannot be told from another; give both a name of their own"
+                                    .to_owned(),
                             ));
                         }
                         cells.push(cell);
@@ -363,7 +388,13 @@ impl Grid {
         }
     }
 
-    fn options(&self, set: &Set, row: &Table, column: &Table, seed: u64) -> Result<Vec<String>, String> {
+    fn options(
+        &self,
+        set: &Set,
+        row: &Table,
+        column: &Table,
+        seed: u64,
+    ) -> Result<Vec<String>, String> {
         let mut settings = self.all.clone();
         if !set.data.is_empty() {
             settings.insert("data".to_owned(), set.data.clone().into());
@@ -380,12 +411,14 @@ impl Grid {
         Ok(options)
     }
 
-    /// The command that makes the forecast of the rows' views, but for its folder: of the images that the runs are of.
+    /// The command that makes the forecast of the rows' views, but for its folder: of the images
+    /// that the runs are of.
     pub fn forecast_options(&self) -> Option<Result<Vec<String>, String>> {
         let mut settings = self.forecast_settings()?;
         let policies = self.rows.iter().filter_map(|row| row.get("augment").cloned()).collect();
         settings.insert("policies".to_owned(), toml::Value::Array(policies));
-        let words = settings.iter().map(|(key, value)| option(key, value)).collect::<Result<Vec<_>, _>>();
+        let words =
+            settings.iter().map(|(key, value)| option(key, value)).collect::<Result<Vec<_>, _>>();
         Some(words.map(|words| words.concat()))
     }
 
@@ -401,19 +434,24 @@ impl Grid {
         if let Some(data) = own.or_else(|| self.all.get("data").cloned()) {
             settings.insert("data".to_owned(), data);
         }
-        let size = |options: &Table| options.get(IMAGE_SIZE).map(|size| (IMAGE_SIZE.to_owned(), size.clone()));
+        let size = |options: &Table| {
+            options.get(IMAGE_SIZE).map(|size| (IMAGE_SIZE.to_owned(), size.clone()))
+        };
         settings.extend(size(&self.all));
         settings.extend(forecast.clone());
         settings.extend(size(&self.with));
         Some(settings)
     }
 
-    /// That the claims are about rows and columns there are, and published figures no more than cells.
+    /// That the claims are about rows and columns there are, and published figures no more than
+    /// cells.
     fn check_claims(&self) -> Result<(), String> {
         let (rows, columns) = (self.row_names(), self.measured_names());
         let is_forecast = |name: &str| self.forecast.is_some() && name.starts_with(FORECAST_COLUMN);
         for claim in &self.claims {
-            if let Some(absent) = claim.columns.iter().find(|name| !columns.contains(name) && !is_forecast(name)) {
+            if let Some(absent) =
+                claim.columns.iter().find(|name| !columns.contains(name) && !is_forecast(name))
+            {
                 return Err(format!(
                     "the claim {:?} looks into {absent}, which no column is called; there are {}",
                     claim.says,
@@ -421,7 +459,10 @@ impl Grid {
                 ));
             }
             if let Some(absent) = claim.rows.iter().find(|row| !rows.contains(row)) {
-                return Err(format!("the claim {:?} is about {absent}, which no row is called", claim.says));
+                return Err(format!(
+                    "the claim {:?} is about {absent}, which no row is called",
+                    claim.says
+                ));
             }
             let enough = match claim.kind {
                 ClaimKind::Order => claim.rows.len() >= 2,
@@ -439,15 +480,21 @@ impl Grid {
         }
         for set in &self.sets {
             let Some(published) = &set.published else { continue };
-            let figure = |figure: &Vec<f64>| (1..=2).contains(&figure.len()) && figure.iter().all(|v| v.is_finite());
-            if published.values.len() > rows.len() || !published.values.iter().flatten().all(figure) {
+            let figure = |figure: &Vec<f64>| {
+                (1..=2).contains(&figure.len()) && figure.iter().all(|v| v.is_finite())
+            };
+            if published.values.len() > rows.len() || !published.values.iter().flatten().all(figure)
+            {
                 return Err(format!(
-                    "the published figures of {} are to be [figure] or [figure, ±], row by row, for at most as many rows \
+                    "the published figures of {} are to be [figure] or [figure, ±], row by row, \
+                     for at most as many rows \
                      as there are",
                     set.name
                 ));
             }
-            if let Some(longest) = published.values.iter().map(Vec::len).max().filter(|&many| many > columns.len()) {
+            if let Some(longest) =
+                published.values.iter().map(Vec::len).max().filter(|&many| many > columns.len())
+            {
                 return Err(format!(
                     "the published figures of {} are for {longest} columns, and there are {}",
                     set.name,
@@ -459,17 +506,21 @@ impl Grid {
     }
 }
 
-/// The set whose name the images' name contains, by letters and digits alone; of several the longest, since cifar100
-/// contains cifar10.
+/// The set whose name the images' name contains, by letters and digits alone; of several the
+/// longest, since cifar100 contains cifar10.
 fn namesake<'a>(images: &str, sets: &'a [Set]) -> Option<&'a Set> {
-    let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
-    let named = |set: &&Set| !plain(&set.name).is_empty() && plain(images).contains(&plain(&set.name));
+    let plain = |name: &str| {
+        name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase()
+    };
+    let named =
+        |set: &&Set| !plain(&set.name).is_empty() && plain(images).contains(&plain(&set.name));
     sets.iter().filter(named).max_by_key(|set| plain(&set.name).len())
 }
 
 /// A row's name, or its settings.
 fn label(row: &Table) -> String {
-    let word = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let word =
+        |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match row.get("name") {
         Some(name) => word(name),
         None => row.values().map(word).collect::<Vec<_>>().join(" "),
@@ -478,8 +529,11 @@ fn label(row: &Table) -> String {
 
 /// An option as the command line gives it: `epochs=3`.
 pub fn setting(text: &str) -> Result<(String, toml::Value), String> {
-    let (key, word) = text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write it as epochs=3")?;
-    let value = toml::from_str::<Table>(&format!("value = {word}")).ok().and_then(|mut table| table.remove("value"));
+    let (key, word) =
+        text.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or("write it as epochs=3")?;
+    let value = toml::from_str::<Table>(&format!("value = {word}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"));
     Ok((key.trim_start_matches('-').to_owned(), value.unwrap_or_else(|| word.into())))
 }
 
@@ -503,10 +557,15 @@ mod tests {
 
     #[test]
     fn own_grids_make_sense() {
-        for (name, _) in GRIDS {
-            let rows = if name == "precision" { 2 } else { 12 };
+        for (name, rows, seeds) in [
+            ("atlas", 24, 2),
+            ("crossing", 20, 1),
+            ("methods-glyphs", 12, 3),
+            ("methods-cifar10", 12, 3),
+            ("precision", 2, 3),
+        ] {
             let cells = Grid::read(name, None, None, &[]).unwrap().cells().unwrap();
-            assert_eq!(cells.len(), 3 * rows, "{name}");
+            assert_eq!(cells.len(), seeds * rows, "{name}");
             assert!(cells[0].options.contains(&"--method=simclr".to_owned()), "{:?}", cells[0]);
             assert!(cells[..rows].iter().all(|cell| cell.seed == 0));
         }
@@ -515,13 +574,21 @@ mod tests {
     #[test]
     fn experiments_have_the_papers_sizes() {
         // Sets, rows and columns at the paper's scale; the others have one set.
-        for (name, cells, sets) in
-            [("table1", 20, 2), ("table2", 16, 2), ("pairs", 10, 1), ("losses", 4, 1), ("maps", 2, 1)]
-        {
+        for (name, cells, sets) in [
+            ("table1", 20, 2),
+            ("table2", 16, 2),
+            ("pairs", 10, 1),
+            ("losses", 4, 1),
+            ("maps", 2, 1),
+        ] {
             for scale in ["paper", "small", "smoke"] {
                 let grid = Grid::read(name, Some(scale), None, &[]).unwrap();
                 let sets = if scale == "paper" { sets } else { 1 };
-                assert_eq!(grid.cells().unwrap().len(), cells * sets * grid.seeds.len(), "{name} {scale}");
+                assert_eq!(
+                    grid.cells().unwrap().len(),
+                    cells * sets * grid.seeds.len(),
+                    "{name} {scale}"
+                );
             }
         }
         let paper = Grid::read("table1", Some("paper"), None, &[]).unwrap();
@@ -556,7 +623,9 @@ mod tests {
     #[test]
     fn images_have_what_was_published_of_the_set_they_are_called_after() {
         let source = |data: &str| {
-            let [set] = <[Set; 1]>::try_from(Grid::read("table1", None, Some(data), &[]).unwrap().sets).unwrap();
+            let [set] =
+                <[Set; 1]>::try_from(Grid::read("table1", None, Some(data), &[]).unwrap().sets)
+                    .unwrap();
             set.published.map(|published| published.source)
         };
         for data in ["cifar10.tar", "data/CIFAR-10", "there/cifar_10-jpeg"] {
@@ -574,7 +643,8 @@ mod tests {
         let sizes = |scale: &str, with: &[(String, toml::Value)]| {
             let grid = Grid::read("pairs", Some(scale), None, with).unwrap();
             let options = grid.forecast_options().unwrap().unwrap();
-            let sizes: Vec<String> = options.into_iter().filter(|option| option.contains("image-size")).collect();
+            let sizes: Vec<String> =
+                options.into_iter().filter(|option| option.contains("image-size")).collect();
             assert_eq!(grid.forecast_size().is_some(), !sizes.is_empty());
             sizes
         };
@@ -601,7 +671,12 @@ mod tests {
 
     #[test]
     fn scales_are_for_those_that_have_them() {
-        assert!(Grid::read("methods-glyphs", Some("small"), None, &[]).unwrap_err().to_string().contains("no scales"));
+        assert!(
+            Grid::read("methods-glyphs", Some("small"), None, &[])
+                .unwrap_err()
+                .to_string()
+                .contains("no scales")
+        );
         let error = Grid::read("tables", None, None, &[]).unwrap_err().to_string();
         assert!(error.contains("table1") && error.contains("precision"), "{error}");
     }
@@ -609,15 +684,20 @@ mod tests {
     #[test]
     fn settings_become_options_and_rows_get_names() {
         let grid: Grid = toml::from_str(
-            "title = 't'\nabout = 'a'\nseeds = [3]\n[all]\nepochs = 2\nstrict = true\n[[rows]]\nname = 'MoCo, long queue'\n\
-             method = 'mocov2'\nset = ['method.queue=8192', 'method.splits=1']\n[[rows]]\nepochs = 4\ntemperature = 0.5\nstrict = false",
+            "title = 't'\nabout = 'a'\nseeds = [3]\n[all]\nepochs = 2\nstrict = \
+             true\n[[rows]]\nname = 'MoCo, long queue'\n\
+             method = 'mocov2'\nset = ['method.queue=8192', 'method.splits=1']\n[[rows]]\nepochs \
+             = 4\ntemperature = 0.5\nstrict = false",
         )
         .unwrap();
         let cells = grid.cells().unwrap();
         assert_eq!(cells[0].name(), "MoCo--long-queue-seed3");
         let set = ["--set=method.queue=8192", "--set=method.splits=1"];
         // By the names of the options.
-        assert_eq!(cells[0].options, ["--seed=3", "--epochs=2", "--method=mocov2", set[0], set[1], "--strict"]);
+        assert_eq!(
+            cells[0].options,
+            ["--seed=3", "--epochs=2", "--method=mocov2", set[0], set[1], "--strict"]
+        );
         assert_eq!(cells[1].row, "4 false 0.5");
         assert_eq!(cells[1].options, ["--seed=3", "--epochs=4", "--temperature=0.5"]);
     }
@@ -625,67 +705,103 @@ mod tests {
     #[test]
     fn columns_are_crossed_with_rows_and_rows_have_the_last_word() {
         let grid: Grid = toml::from_str(
-            "title = ''\nabout = ''\nseeds = [0, 1]\nall = { epochs = 1, lr = 1 }\nrows = [{ augment = 'a' }, { augment = 'ab', lr = 3 }]\n\
+            "title = ''\nabout = ''\nseeds = [0, 1]\nall = { epochs = 1, lr = 1 }\nrows = \
+             [{ augment = 'a' }, { augment = 'ab', lr = 3 }]\n\
              columns = [{ method = 'simclr', lr = 2 }, { method = 'byol' }]",
         )
         .unwrap();
         let cells = grid.cells().unwrap();
         assert_eq!(cells.len(), 8);
         assert_eq!(cells[0].name(), "a-2-simclr-seed0");
-        assert_eq!(cells[2].options, ["--seed=0", "--augment=ab", "--epochs=1", "--lr=3", "--method=simclr"]);
+        assert_eq!(
+            cells[2].options,
+            ["--seed=0", "--augment=ab", "--epochs=1", "--lr=3", "--method=simclr"]
+        );
         assert!(cells[4..].iter().all(|cell| cell.seed == 1));
     }
 
     #[test]
     fn refuses_what_makes_no_table() {
-        let grid = |text: &str| toml::from_str::<Grid>(&format!("title = ''\nabout = ''\n{text}")).unwrap();
+        let grid = |text: &str| {
+            toml::from_str::<Grid>(&format!("title = ''\nabout = ''\n{text}")).unwrap()
+        };
         let cells = |text: &str| grid(text).cells().unwrap_err();
         assert!(cells("seeds = []\nrows = [{}]").contains("a seed"));
-        assert!(cells("seeds = [1]\nrows = [{ method = 'a' }, { method = 'a' }]").contains("row 2"));
+        assert!(
+            cells("seeds = [1]\nrows = [{ method = 'a' }, { method = 'a' }]").contains("row 2")
+        );
         assert!(cells("seeds = [1]\nrows = [{ out = 'a' }]").contains("out"));
         assert!(cells("seeds = [1]\nrows = [{ lr = { a = 1 } }]").contains("lr"));
-        let claims =
-            |text: &str| grid(&format!("rows = [{{ method = 'a' }}, {{ method = 'b' }}]\n{text}")).check_claims();
-        let claim =
-            |kind: &str, rows: &str| claims(&format!("claims = [{{ says = 'x', kind = '{kind}', rows = {rows} }}]"));
+        let claims = |text: &str| {
+            grid(&format!("rows = [{{ method = 'a' }}, {{ method = 'b' }}]\n{text}")).check_claims()
+        };
+        let claim = |kind: &str, rows: &str| {
+            claims(&format!("claims = [{{ says = 'x', kind = '{kind}', rows = {rows} }}]"))
+        };
         assert!(claim("order", "['a', 'c']").unwrap_err().contains("about c"));
         assert!(claim("order", "['a']").unwrap_err().contains("two rows or more"));
         assert!(claim("largest-step", "['a']").unwrap_err().contains("two rows"));
         assert!(claim("best", "['a', 'b']").unwrap_err().contains("one row"));
         assert!(claim("worst", "['b']").is_ok());
         let published = |values: &str| {
-            claims(&format!("sets = [{{ name = 's', data = 'd', published = {{ source = '', values = {values} }} }}]"))
+            claims(&format!(
+                "sets = [{{ name = 's', data = 'd', published = {{ source = '', values = {values} \
+                 }} }}]"
+            ))
         };
         assert!(published("[[[1.0]], [[2.0, 0.1]]]").is_ok());
         assert!(published("[[[1.0]], [[2.0, 0.1]], [[1.0]]]").is_err());
         assert!(published("[[[]]]").is_err());
         let eight = ["[1.0]"; 8].join(", ");
-        assert!(published(&format!("[[{eight}]]")).unwrap_err().contains("for 8 columns, and there are 7"));
+        assert!(
+            published(&format!("[[{eight}]]"))
+                .unwrap_err()
+                .contains("for 8 columns, and there are 7")
+        );
         let column = |name: &str, more: &str| {
-            claims(&format!("{more}claims = [{{ says = 'x', kind = 'best', rows = ['a'], columns = ['{name}'] }}]"))
+            claims(&format!(
+                "{more}claims = [{{ says = 'x', kind = 'best', rows = ['a'], columns = ['{name}'] \
+                 }}]"
+            ))
         };
         assert!(column("rank", "").is_ok());
         assert!(column("Rank", "").unwrap_err().contains("looks into Rank"));
         assert!(column("rank", "columns = [{ epochs = 1 }]\n").is_err());
         assert!(column("1", "columns = [{ epochs = 1 }]\n").is_ok());
-        assert!(column("1 − σ % at 41", "").is_err() && column("1 − σ % at 41", "forecast = {}\n").is_ok());
+        assert!(
+            column("1 − σ % at 41", "").is_err()
+                && column("1 − σ % at 41", "forecast = {}\n").is_ok()
+        );
     }
 
     #[test]
     fn a_scale_overrides_and_names_what_it_cuts() {
         let text = "title = ''\nabout = 'All.'\nall = { epochs = 9 }\nrows = [{ method = 'a' }]\n\
-                    [scales.small]\nabout = 'Cut.'\nseeds = [4]\nall = { epochs = 1 }\n[scales.paper]\nabout = ''\nseeds = [1]";
+                    [scales.small]\nabout = 'Cut.'\nseeds = [4]\nall = \
+                    { epochs = 1 }\n[scales.paper]\nabout = ''\nseeds = [1]";
         let grid = |scale| toml::from_str::<Grid>(text).unwrap().at(scale);
         let small = grid(None).unwrap();
         assert_eq!(small.about, "All. Cut.");
         assert_eq!(small.cells().unwrap()[0].options, ["--seed=4", "--epochs=1", "--method=a"]);
-        assert_eq!(grid(Some("paper")).unwrap().cells().unwrap()[0].options, ["--seed=1", "--epochs=9", "--method=a"]);
+        assert_eq!(
+            grid(Some("paper")).unwrap().cells().unwrap()[0].options,
+            ["--seed=1", "--epochs=9", "--method=a"]
+        );
         assert!(grid(Some("smoke")).unwrap_err().contains("paper, small"));
-        let text = "title = ''\nabout = ''\nrows = [{ augment = 'a' }]\ncolumns = [{ name = 'x', method = 'mocov2' }]\n\
-                    [scales.small]\nabout = ''\nseeds = [1]\ncolumns = [{ name = 'x', set = 'method.splits=2' }]";
+        let text = "title = ''\nabout = ''\nrows = [{ augment = 'a' }]\ncolumns = \
+                    [{ name = 'x', method = 'mocov2' }]\n\
+                    [scales.small]\nabout = ''\nseeds = [1]\ncolumns = \
+                    [{ name = 'x', set = 'method.splits=2' }]";
         let read = |text: &str| toml::from_str::<Grid>(text).unwrap().at(None);
         let options = &read(text).unwrap().cells().unwrap()[0].options;
-        assert_eq!(*options, ["--seed=1", "--augment=a", "--method=mocov2", "--set=method.splits=2"]);
-        assert!(read(&text.replace("name = 'x', set", "name = 'y', set")).unwrap_err().contains("called y"));
+        assert_eq!(
+            *options,
+            ["--seed=1", "--augment=a", "--method=mocov2", "--set=method.splits=2"]
+        );
+        assert!(
+            read(&text.replace("name = 'x', set", "name = 'y', set"))
+                .unwrap_err()
+                .contains("called y")
+        );
     }
 }

@@ -1,11 +1,12 @@
 //! Contrastive self-supervised learning that tells you how well the representation will generalise.
 //!
-//! This is the facade over the crates that do the work, one a stage; the command line in the same package is built
-//! on nothing else:
+//! This is the facade over the crates that do the work, one a stage; the command line in the same
+//! package is built on nothing else:
 //!
 //! - [`data`]: images, from many formats, as three splits;
 //! - [`augment`]: views of an image as pure functions of their key;
-//! - [`concentration`]: how an augmentation gathers a class: exact distances, maximum cliques, forecasts;
+//! - [`concentration`]: how an augmentation gathers a class: exact distances, maximum cliques,
+//!   forecasts;
 //! - [`nn`]: encoders on Burn;
 //! - [`methods`]: what is minimised;
 //! - [`train`]: the loop, its checkpoints and logs;

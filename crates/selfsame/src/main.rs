@@ -39,8 +39,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// What happened and its causes, on one line: some errors name their cause themselves, and some are drawn over several
-/// lines.
+/// What happened and its causes, on one line: some errors name their cause themselves, and some are
+/// drawn over several lines.
 fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {

@@ -12,13 +12,14 @@ use selfsame::train::{Config, DataConfig, EPSILON, OptimizerKind, Plan, Recipe, 
 use crate::args::{EncoderName, OptimizerName, PrecisionName, Pretrain, StemName, policy_names};
 use crate::misuse;
 
-/// Images up to this side keep the CIFAR stem by default: at its quarter of the resolution the ImageNet stem would
-/// leave a 96-pixel image a last stage of 3 × 3.
+/// Images up to this side keep the CIFAR stem by default: at its quarter of the resolution the
+/// ImageNet stem would leave a 96-pixel image a last stage of 3 × 3.
 const CIFAR_STEM_UP_TO: u32 = 96;
 /// The policy, where none is asked for.
 pub const AUGMENT: &str = "abcde";
 
-/// The policy that `--augment` names: letters, a published policy, a TOML file, or a TOML table in braces.
+/// The policy that `--augment` names: letters, a published policy, a TOML file, or a TOML table in
+/// braces.
 pub fn policy(text: &str) -> anyhow::Result<Policy> {
     let misread = |cause: &dyn Display| misuse(format!("--augment {text}: {cause}"));
     if Path::new(text).extension().is_some_and(|end| end == "toml") {
@@ -27,7 +28,8 @@ pub fn policy(text: &str) -> anyhow::Result<Policy> {
     }
     text.parse().map_err(|e| match e {
         PolicyError::UnknownLetter { .. } if is_name(text) => misread(&format_args!(
-            "no policy is called that; known are {}, `none`, letters of a crop, b blur, c grey, d colour, e flip, and \
+            "no policy is called that; known are {}, `none`, letters of a crop, b blur, c grey, d \
+             colour, e flip, and \
              files whose names end in .toml",
             policy_names()
         )),
@@ -35,7 +37,8 @@ pub fn policy(text: &str) -> anyhow::Result<Policy> {
     })
 }
 
-/// Whether a text that is no policy was meant as a name rather than as letters: a slip among letters is a single one.
+/// Whether a text that is no policy was meant as a name rather than as letters: a slip among
+/// letters is a single one.
 fn is_name(text: &str) -> bool {
     text.chars().filter(|c| !"abcde.-".contains(*c) && !c.is_ascii_digit()).count() > 1
 }
@@ -65,7 +68,12 @@ pub fn plan(args: &Pretrain, image_size: u32) -> anyhow::Result<Plan> {
     let config = Config {
         seed: args.seed,
         init: None,
-        data: DataConfig { source: source(&args.data), image_size, limit: args.limit, classes: args.classes.clone() },
+        data: DataConfig {
+            source: source(&args.data),
+            image_size,
+            limit: args.limit,
+            classes: args.classes.clone(),
+        },
         encoder,
         method: with_temperature(method, args.temperature)?,
         train: train(args, recipe.map(|recipe| recipe.train)),
@@ -89,7 +97,8 @@ fn check_set(args: &Pretrain) -> anyhow::Result<()> {
         ("train.clip_norm", "--clip-norm", args.clip_norm.is_some()),
         ("train.knn_every", "--knn-every", args.knn_every.is_some()),
     ];
-    let keys: Vec<&str> = args.set.iter().filter_map(|pair| Some(pair.split_once('=')?.0.trim())).collect();
+    let keys: Vec<&str> =
+        args.set.iter().filter_map(|pair| Some(pair.split_once('=')?.0.trim())).collect();
     for (at, key) in keys.iter().enumerate() {
         if keys[..at].contains(key) {
             return Err(misuse(format!("--set {key} is given twice; leave one out")));
@@ -104,12 +113,17 @@ fn check_set(args: &Pretrain) -> anyhow::Result<()> {
 fn recipe(name: &str, method: &str) -> anyhow::Result<Recipe> {
     selfsame::train::recipe(name, method).ok_or_else(|| {
         let has = |(method, _): &(&'static str, _)| selfsame::train::recipe(name, method).is_some();
-        let those: Vec<&str> = METHODS.iter().filter(|method| has(method)).map(|(method, _)| *method).collect();
+        let those: Vec<&str> =
+            METHODS.iter().filter(|method| has(method)).map(|(method, _)| *method).collect();
         misuse(format!("--recipe {name} has no {method}; it has {}", those.join(", ")))
     })
 }
 
-fn encoder(args: &Pretrain, recipe: Option<&Recipe>, image_size: u32) -> anyhow::Result<EncoderConfig> {
+fn encoder(
+    args: &Pretrain,
+    recipe: Option<&Recipe>,
+    image_size: u32,
+) -> anyhow::Result<EncoderConfig> {
     // Ten shapes need no more, and the first thing a newcomer runs should not take longer.
     let sensible = if args.data == "glyphs" { 8 } else { 16 };
     let otherwise = EncoderConfig {
@@ -169,8 +183,9 @@ fn train(args: &Pretrain, recipe: Option<TrainConfig>) -> TrainConfig {
         OptimizerName::Lars => OptimizerKind::Lars,
         OptimizerName::Adamw => OptimizerKind::AdamW,
     });
-    // The rule and what belongs to it: a recipe's, unless another rule is asked for. Rates that hold for one batch size
-    // hold for another in proportion (Goyal et al. 2017); Adam sets its own scale.
+    // The rule and what belongs to it: a recipe's, unless another rule is asked for. Rates that
+    // hold for one batch size hold for another in proportion (Goyal et al. 2017); Adam sets its own
+    // scale.
     let rule = match recipe.filter(|recipe| asked.is_none_or(|asked| asked == recipe.optimizer)) {
         Some(recipe) => {
             let share = batch as f64 / recipe.batch as f64;
@@ -205,7 +220,8 @@ fn train(args: &Pretrain, recipe: Option<TrainConfig>) -> TrainConfig {
         epochs,
         batch,
         learning_rate: args.lr.unwrap_or(rule.learning_rate),
-        // A recipe's warm-up is of its own epochs; of fewer it is no more than a tenth, as without a recipe.
+        // A recipe's warm-up is of its own epochs; of fewer it is no more than a tenth, as without
+        // a recipe.
         warmup_epochs: args.warmup_epochs.unwrap_or(rule.warmup_epochs.min(epochs as f64 / 10.0)),
         weight_decay: args.weight_decay.unwrap_or(rule.weight_decay),
         clip_norm: args.clip_norm.or(rule.clip_norm),
@@ -215,14 +231,19 @@ fn train(args: &Pretrain, recipe: Option<TrainConfig>) -> TrainConfig {
     }
 }
 
-fn with_temperature(method: MethodConfig, temperature: Option<f64>) -> anyhow::Result<MethodConfig> {
+fn with_temperature(
+    method: MethodConfig,
+    temperature: Option<f64>,
+) -> anyhow::Result<MethodConfig> {
     let Some(temperature) = temperature else { return Ok(method) };
     let mut settings = toml::Table::try_from(method)?;
     match settings.get_mut("temperature") {
         Some(own) => *own = temperature.into(),
         None => {
             let name = method.name();
-            return Err(misuse(format!("--temperature {temperature}: {name} has no temperature; leave it out")));
+            return Err(misuse(format!(
+                "--temperature {temperature}: {name} has no temperature; leave it out"
+            )));
         }
     }
     Ok(settings.try_into()?)
@@ -235,8 +256,16 @@ fn with_set(config: Config, pairs: &[String]) -> anyhow::Result<Config> {
         let refuse = |cause: &dyn Display| misuse(format!("--set {pair}: {cause}"));
         let (key, value) = pair.split_once('=').ok_or_else(|| refuse(&"write it as key=value"))?;
         let (section, field) = match key.trim().split_once('.') {
-            Some((section @ ("method" | "train"), field)) if (section, field) != ("method", "name") => (section, field),
-            _ => return Err(refuse(&"keys are those of method. and train. in config.toml; the rest has options")),
+            Some((section @ ("method" | "train"), field))
+                if (section, field) != ("method", "name") =>
+            {
+                (section, field)
+            }
+            _ => {
+                return Err(refuse(
+                    &"keys are those of method. and train. in config.toml; the rest has options",
+                ));
+            }
         };
         let mut first = None;
         let read = readings(value.trim()).into_iter().find_map(|value| {
@@ -252,13 +281,21 @@ fn with_set(config: Config, pairs: &[String]) -> anyhow::Result<Config> {
 
 /// A refusal without Rust's names of types.
 fn in_words(message: &str) -> String {
-    message.replace("expected f64", "expected a number").replace("expected usize", "expected a whole number")
+    message
+        .replace("expected f64", "expected a number")
+        .replace("expected usize", "expected a whole number")
 }
 
 /// What a text can mean: a TOML value, a whole number for one with a fraction, a plain word.
 fn readings(text: &str) -> Vec<toml::Value> {
-    let parsed = format!("value = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
-    let whole = parsed.as_ref().and_then(toml::Value::as_integer).map(|whole| toml::Value::Float(whole as f64));
+    let parsed = format!("value = {text}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"));
+    let whole = parsed
+        .as_ref()
+        .and_then(toml::Value::as_integer)
+        .map(|whole| toml::Value::Float(whole as f64));
     let word = toml::Value::String(text.to_owned());
     [parsed, whole, Some(word)].into_iter().flatten().collect()
 }
@@ -272,7 +309,9 @@ fn source(data: &str) -> String {
 /// The run's folder: what `--out` says, or `runs/` and the name of the images.
 pub fn out(args: &Pretrain) -> PathBuf {
     args.out.clone().unwrap_or_else(|| {
-        let name = Path::new(&args.data).file_stem().map_or("images".into(), |name| name.to_string_lossy());
+        let name = Path::new(&args.data)
+            .file_stem()
+            .map_or("images".into(), |name| name.to_string_lossy());
         Path::new("runs").join(&*name)
     })
 }

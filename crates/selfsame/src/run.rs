@@ -11,8 +11,8 @@ use selfsame::nn::layers::Init;
 use selfsame::nn::state;
 use selfsame::report::certificate::CERTIFICATE_FILE;
 use selfsame::report::record::{
-    DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE, RunRecord, Skipped,
-    VIEWS_FILE,
+    DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE,
+    RunRecord, Skipped, VIEWS_FILE,
 };
 use selfsame::report::{write_atomic, write_json};
 use selfsame::train::checkpoint::{self, Which};
@@ -28,7 +28,8 @@ pub const CONFIG_FILE: &str = "config.toml";
 pub const LOCK_FILE: &str = ".lock";
 const CHECKPOINTS: &str = "checkpoints";
 const CACHE: &str = "cache";
-/// What a run writes anew, and starting over therefore deletes. The cache knows by itself what it is of.
+/// What a run writes anew, and starting over therefore deletes. The cache knows by itself what it
+/// is of.
 const OWN: [&str; 10] = [
     CONFIG_FILE,
     RUN_FILE,
@@ -64,7 +65,8 @@ impl Run {
         if path.join(CONFIG_FILE).exists() && !overwrite {
             let way = quoted(path);
             return Err(misuse(format!(
-                "{shown} holds a run already; go on with `--resume {way}`, start again with --overwrite, or name \
+                "{shown} holds a run already; go on with `--resume {way}`, start again with \
+                 --overwrite, or name \
                  another folder with --out"
             )));
         }
@@ -72,11 +74,16 @@ impl Run {
         Self::lock(path)
     }
 
-    /// Deletes an older run, its configuration first, so that what is left of it after a kill is no run.
+    /// Deletes an older run, its configuration first, so that what is left of it after a kill is no
+    /// run.
     pub fn clear(&self) -> anyhow::Result<()> {
         for name in OWN {
             let entry = self.path.join(name);
-            let removed = if entry.is_dir() { std::fs::remove_dir_all(&entry) } else { std::fs::remove_file(&entry) };
+            let removed = if entry.is_dir() {
+                std::fs::remove_dir_all(&entry)
+            } else {
+                std::fs::remove_file(&entry)
+            };
             match removed {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| entry.display().to_string());
@@ -92,7 +99,8 @@ impl Run {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if !path.join(CONFIG_FILE).is_file() {
             return Err(misuse(format!(
-                "{} is not the folder of a run (it has no {CONFIG_FILE}); name one that `selfsame study` or `pretrain` made",
+                "{} is not the folder of a run (it has no {CONFIG_FILE}); name one that `selfsame \
+                 study` or `pretrain` made",
                 path.display()
             )));
         }
@@ -120,8 +128,8 @@ impl Run {
         let path = self.path.join(CONFIG_FILE);
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let shown = path.display();
-        let config: Config =
-            toml::from_str(&text).with_context(|| format!("{shown} is damaged; mend it, or start a new run"))?;
+        let config: Config = toml::from_str(&text)
+            .with_context(|| format!("{shown} is damaged; mend it, or start a new run"))?;
         config.check().with_context(|| format!("{shown} is damaged; mend it, or start a new run"))
     }
 
@@ -131,7 +139,13 @@ impl Run {
     }
 
     /// Images brought to the size that the run's configuration names.
-    pub fn load(&self, plan: &Plan, source: &str, strict: bool, terminal: &Terminal) -> anyhow::Result<Dataset> {
+    pub fn load(
+        &self,
+        plan: &Plan,
+        source: &str,
+        strict: bool,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Dataset> {
         let options = LoadOptions {
             image_size: Some(plan.data.image_size),
             seed: plan.seed,
@@ -143,14 +157,20 @@ impl Run {
         terminal.load(source, &options)
     }
 
-    /// The run's own images, once they are seen to be those it began with: others could be split otherwise, and
-    /// images that were trained on would be measured as if they had not been.
-    pub fn load_own(&self, plan: &Plan, strict: bool, terminal: &Terminal) -> anyhow::Result<Dataset> {
+    /// The run's own images, once they are seen to be those it began with: others could be split
+    /// otherwise, and images that were trained on would be measured as if they had not been.
+    pub fn load_own(
+        &self,
+        plan: &Plan,
+        strict: bool,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Dataset> {
         let source = &plan.data.source;
         let dataset = self.load(plan, source, strict, terminal)?;
         if digest(&dataset) != self.record()?.dataset.digest {
             return Err(misuse(format!(
-                "the images of {source} have changed since this run began; put them back, or start a new run"
+                "the images of {source} have changed since this run began; put them back, or \
+                 start a new run"
             )));
         }
         Ok(dataset)
@@ -165,7 +185,9 @@ impl Run {
         .path(&self.path);
         if !path.is_file() {
             let way = match which {
-                CheckpointName::Last => format!("train it with `selfsame pretrain --resume {}`", self.path.display()),
+                CheckpointName::Last => {
+                    format!("train it with `selfsame pretrain --resume {}`", self.path.display())
+                }
                 CheckpointName::Best => "use --checkpoint last".to_owned(),
             };
             return Err(misuse(format!("{} does not exist; {way}", path.display())));
@@ -174,11 +196,17 @@ impl Run {
     }
 
     /// The run's encoder, and the steps it took.
-    pub fn trained(&self, plan: &Plan, which: CheckpointName, device: &Device) -> anyhow::Result<(ResNet, u64)> {
+    pub fn trained(
+        &self,
+        plan: &Plan,
+        which: CheckpointName,
+        device: &Device,
+    ) -> anyhow::Result<(ResNet, u64)> {
         let path = self.weights(which)?;
         let (weights, step) = checkpoint::load_backbone(&path)?;
-        let encoder = state::load(plan.encoder.init(&mut Init::new(plan.seed, device)), &weights)
-            .with_context(|| format!("{}: does not fit the run's encoder", path.display()))?;
+        let encoder =
+            state::load(plan.encoder.init(&mut Init::new(plan.seed, device)), &weights)
+                .with_context(|| format!("{}: does not fit the run's encoder", path.display()))?;
         Ok((encoder, step))
     }
 
@@ -186,7 +214,8 @@ impl Run {
     pub fn untrained(&self, plan: &Plan, device: &Device) -> anyhow::Result<ResNet> {
         let encoder = plan.encoder.init(&mut Init::new(plan.seed, device));
         let start = checkpoint::initial(state::read(&encoder), &self.path, plan.init.as_deref())?;
-        state::load(encoder, &start).context("the weights that --init gave do not fit the run's encoder")
+        state::load(encoder, &start)
+            .context("the weights that --init gave do not fit the run's encoder")
     }
 
     pub fn write_record(&self, record: &RunRecord) -> anyhow::Result<()> {
@@ -196,7 +225,8 @@ impl Run {
     pub fn record(&self) -> anyhow::Result<RunRecord> {
         let path = self.path.join(RUN_FILE);
         let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        serde_json::from_slice(&text).with_context(|| format!("{} is damaged; start a new run", path.display()))
+        serde_json::from_slice(&text)
+            .with_context(|| format!("{} is damaged; start a new run", path.display()))
     }
 }
 
@@ -206,8 +236,8 @@ pub fn in_use(path: &Path) -> bool {
     File::open(path.join(LOCK_FILE)).is_ok_and(held)
 }
 
-/// The name of something in `path` that no run writes, if there is any; anything at all unless the folder is `ours`.
-/// Hidden files are what systems and interrupted writes leave behind.
+/// The name of something in `path` that no run writes, if there is any; anything at all unless the
+/// folder is `ours`. Hidden files are what systems and interrupted writes leave behind.
 fn stranger(path: &Path, ours: bool) -> std::io::Result<Option<String>> {
     let entries = match path.read_dir() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -223,7 +253,8 @@ fn stranger(path: &Path, ours: bool) -> std::io::Result<Option<String>> {
     Ok(None)
 }
 
-/// SHA-256 over the labels and pixels of all three splits: what makes two readings of a set the same.
+/// SHA-256 over the labels and pixels of all three splits: what makes two readings of a set the
+/// same.
 pub fn digest(dataset: &Dataset) -> String {
     let mut hasher = Sha256::new();
     for split in [&dataset.train, &dataset.validation, &dataset.test] {
@@ -252,7 +283,8 @@ fn hex(hasher: Sha256) -> String {
 /// The settings of a plan's method in a line.
 fn settings(plan: &Plan) -> String {
     let table = toml::Table::try_from(plan.method).unwrap_or_default();
-    let settings = table.iter().filter(|(key, _)| *key != "name").map(|(key, value)| format!("{key} {value}"));
+    let settings =
+        table.iter().filter(|(key, _)| *key != "name").map(|(key, value)| format!("{key} {value}"));
     settings.collect::<Vec<_>>().join(", ")
 }
 
@@ -260,7 +292,9 @@ fn settings(plan: &Plan) -> String {
 pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
     let train = &plan.train;
     let encoder = plan.encoder.init(&mut Init::new(plan.seed, &Device::flex()));
-    let name = serde_json::to_value(plan.encoder.architecture).ok().and_then(|v| v.as_str().map(str::to_owned));
+    let name = serde_json::to_value(plan.encoder.architecture)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned));
     let mut protocol = vec![
         ("Encoder stem", format!("{:?}, width {}", plan.encoder.stem, plan.encoder.width)),
         ("Activations", plan.encoder.precision.to_string()),
@@ -278,7 +312,10 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
         protocol.insert(1, ("Method's settings", settings));
     }
     if let Some(microbatch) = train.microbatch {
-        protocol.push(("Microbatch", format!("{microbatch} images; batch normalisation sees one at a time")));
+        protocol.push((
+            "Microbatch",
+            format!("{microbatch} images; batch normalisation sees one at a time"),
+        ));
     }
     if let Some(clip) = train.clip_norm {
         protocol.push(("Gradient clipping", format!("to length {clip}")));
@@ -302,7 +339,11 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str) -> RunRecord {
             train: dataset.train.len() as u64,
             validation: dataset.validation.len() as u64,
             test: dataset.test.len() as u64,
-            skipped: dataset.skipped.iter().map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() }).collect(),
+            skipped: dataset
+                .skipped
+                .iter()
+                .map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() })
+                .collect(),
             notes: dataset.notes.clone(),
             digest: digest(dataset),
         },

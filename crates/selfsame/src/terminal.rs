@@ -80,7 +80,11 @@ impl Terminal {
         if skipped.is_empty() {
             return;
         }
-        self.status(&format!("left out {} image{}:", skipped.len(), if skipped.len() == 1 { "" } else { "s" }));
+        self.status(&format!(
+            "left out {} image{}:",
+            skipped.len(),
+            if skipped.len() == 1 { "" } else { "s" }
+        ));
         for image in skipped.iter().take(NAMED) {
             self.status(&format!("  {}: {}", image.name, image.cause));
         }
@@ -90,7 +94,8 @@ impl Terminal {
     }
 }
 
-/// Why the images that `named` stands for could not be loaded: a failure where they are at fault, otherwise misuse.
+/// Why the images that `named` stands for could not be loaded: a failure where they are at fault,
+/// otherwise misuse.
 pub fn unread(named: &str, error: &DataError) -> anyhow::Error {
     match error {
         DataError::Read { .. }

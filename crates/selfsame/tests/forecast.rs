@@ -1,4 +1,5 @@
-//! The forecast: its numbers are those of plain loops, it resumes to the byte, and it refuses what it cannot measure.
+//! The forecast: its numbers are those of plain loops, it resumes to the byte, and it refuses what
+//! it cannot measure.
 
 mod common;
 
@@ -21,8 +22,11 @@ fn classes(folder: &Path, images: &[usize]) -> PathBuf {
         fs::create_dir_all(&folder).unwrap();
         for image in 0..images {
             let index = (10 * image + class) as u64;
-            let mut encoder =
-                png::Encoder::new(File::create(folder.join(format!("{image:02}.png"))).unwrap(), SIDE, SIDE);
+            let mut encoder = png::Encoder::new(
+                File::create(folder.join(format!("{image:02}.png"))).unwrap(),
+                SIDE,
+                SIDE,
+            );
             encoder.set_color(png::ColorType::Rgb);
             let pixels = selfsame::data::glyph_pixels(1, index, SIDE);
             encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
@@ -50,10 +54,14 @@ fn forecast(data: &Path, out: &Path, more: &str) -> Value {
 /// All files of a folder but the hidden ones: the lock, and what a kill left of a write.
 fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let hidden = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+    };
     let files = entries.filter(|path| path.is_file() && !hidden(path));
     let mut files: Vec<_> = files
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
+        .map(|path| {
+            (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap())
+        })
         .collect();
     files.sort();
     files
@@ -94,9 +102,12 @@ fn distances_and_spread_are_those_of_plain_loops() {
             [vec![pixels.to_vec()], (0..3).map(view).collect()].concat()
         })
         .collect();
-    let squared = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum::<u64>();
-    let nearest =
-        |i: usize, j: usize| views[i].iter().flat_map(|a| views[j].iter().map(move |b| squared(a, b))).min().unwrap();
+    let squared = |a: &[u8], b: &[u8]| {
+        a.iter().zip(b).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum::<u64>()
+    };
+    let nearest = |i: usize, j: usize| {
+        views[i].iter().flat_map(|a| views[j].iter().map(move |b| squared(a, b))).min().unwrap()
+    };
 
     let file = out.join("distances-00-ad.npy");
     let matrix = npyz::NpyFile::new(File::open(file).unwrap()).unwrap();
@@ -109,7 +120,8 @@ fn distances_and_spread_are_those_of_plain_loops() {
         }
     }
 
-    // D: the middle distance of two images of one class as they are; of twelve pairs the lower middle.
+    // D: the middle distance of two images of one class as they are; of twelve pairs the lower
+    // middle.
     let class_of = |image: usize| images[image].1;
     let pairs = || (0..8).flat_map(|i| (i + 1..8).map(move |j| (i, j)));
     let mut own: Vec<u64> = pairs()
@@ -122,15 +134,20 @@ fn distances_and_spread_are_those_of_plain_loops() {
     let found = result["deltas"][7]["delta"].as_f64().unwrap();
     assert!((found - (middle as f64).sqrt()).abs() < 1e-9, "{found} {middle}");
 
-    // The largest sets of each class whose images all lie within reach, by trying all of the sixteen.
+    // The largest sets of each class whose images all lie within reach, by trying all of the
+    // sixteen.
     let sigma = |k: u64| {
         let near = |i: usize, j: usize| i == j || 64 * nearest(i, j) <= k * k * middle;
         let largest = |class: u64| {
             let own: Vec<usize> = (0..8).filter(|&i| class_of(i) == class).collect();
-            let chosen =
-                |set: u32| -> Vec<usize> { (0..own.len()).filter(|at| set >> at & 1 == 1).map(|at| own[at]).collect() };
+            let chosen = |set: u32| -> Vec<usize> {
+                (0..own.len()).filter(|at| set >> at & 1 == 1).map(|at| own[at]).collect()
+            };
             let sets = (1_u32..16).map(chosen);
-            sets.filter(|set| set.iter().all(|&i| set.iter().all(|&j| near(i, j)))).map(|set| set.len()).max().unwrap()
+            sets.filter(|set| set.iter().all(|&i| set.iter().all(|&j| near(i, j))))
+                .map(|set| set.len())
+                .max()
+                .unwrap()
         };
         (largest(0) + largest(1)) as f64 / 8.0
     };
@@ -145,14 +162,23 @@ fn distances_and_spread_are_those_of_plain_loops() {
     let found = policy["score"]["value"].as_f64().unwrap();
     assert!((found - gathered * (2.0 * separation - 1.0)).abs() < 1e-12, "{found}");
     // Of four images a class there are no intervals, and nothing is recommended.
-    assert!(policy["score"]["interval"].is_null() && result["recommended"] == serde_json::json!([]), "{result}");
-    assert!(result["advice"].to_string().contains("too few images of a class"), "{}", result["advice"]);
+    assert!(
+        policy["score"]["interval"].is_null() && result["recommended"] == serde_json::json!([]),
+        "{result}"
+    );
+    assert!(
+        result["advice"].to_string().contains("too few images of a class"),
+        "{}",
+        result["advice"]
+    );
 }
 
 /// The number of each policy and of images as they are, by name.
 fn numbers(result: &Value, of: &str) -> std::collections::BTreeMap<String, Value> {
     let policies = result["policies"].as_array().unwrap().iter().chain([&result["baseline"]]);
-    policies.map(|policy| (policy["name"].as_str().unwrap().to_owned(), policy[of].clone())).collect()
+    policies
+        .map(|policy| (policy["name"].as_str().unwrap().to_owned(), policy[of].clone()))
+        .collect()
 }
 
 #[test]
@@ -161,7 +187,8 @@ fn a_policy_scores_the_same_alone_and_in_any_company() {
     let data = classes(folder.path(), &[24, 24]);
     let scores = |policies: &str| {
         let out = folder.path().join(policies.replace(',', "-"));
-        let result = forecast(&data, &out, &format!("--policies {policies} --per-class 16 --views 4"));
+        let result =
+            forecast(&data, &out, &format!("--policies {policies} --per-class 16 --views 4"));
         (numbers(&result, "score"), numbers(&result, "sigma"), numbers(&result, "overlap"))
     };
     let (all, all_sigma, all_overlap) = scores("a,e,ad,abcde,d0.25");
@@ -170,16 +197,22 @@ fn a_policy_scores_the_same_alone_and_in_any_company() {
     for policies in ["ad", "e,ad", "abcde,d0.25,ad,e,a", "none,ad"] {
         let (some, sigma, overlap) = scores(policies);
         for name in some.keys() {
-            assert_eq!((&some[name], &sigma[name], &overlap[name]), (&all[name], &all_sigma[name], &all_overlap[name]));
+            assert_eq!(
+                (&some[name], &sigma[name], &overlap[name]),
+                (&all[name], &all_sigma[name], &all_overlap[name])
+            );
         }
     }
 }
 
 /// Fails where two folders' files differ, by name and without their bytes.
 fn assert_same(found: &[(String, Vec<u8>)], expected: &[(String, Vec<u8>)]) {
-    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let names = |files: &[(String, Vec<u8>)]| {
+        files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
     assert_eq!(names(found), names(expected));
-    let differ: Vec<&String> = found.iter().zip(expected).filter(|(a, b)| a != b).map(|((name, _), _)| name).collect();
+    let differ: Vec<&String> =
+        found.iter().zip(expected).filter(|(a, b)| a != b).map(|((name, _), _)| name).collect();
     assert!(differ.is_empty(), "{differ:?} differ");
 }
 
@@ -201,7 +234,11 @@ fn a_forecast_that_was_killed_goes_on_to_the_same_bytes() {
     let output = command(&whole).output().unwrap();
     assert!(said(&output).contains("already finished"), "{}", said(&output));
     let whole = results(&whole.join("out"));
-    assert!(whole.iter().any(|(name, _)| name == "report.html") && whole.len() >= 8, "{}", whole.len());
+    assert!(
+        whole.iter().any(|(name, _)| name == "report.html") && whole.len() >= 8,
+        "{}",
+        whole.len()
+    );
 
     let mut killed = 0;
     for wait in [30, 120, 200, 300] {
@@ -228,7 +265,11 @@ fn a_forecast_that_was_killed_goes_on_to_the_same_bytes() {
         fs::write(&part, "[[]]").unwrap();
         let output = command(&broken).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-        assert!(said(&output).contains("remove it") && !said(&output).contains("--overwrite"), "{}", said(&output));
+        assert!(
+            said(&output).contains("remove it") && !said(&output).contains("--overwrite"),
+            "{}",
+            said(&output)
+        );
         fs::remove_file(&part).unwrap();
     }
     let output = command(&broken).output().unwrap();
@@ -252,7 +293,11 @@ fn another_forecast_is_never_written_over_by_chance() {
     assert_eq!(results(&out), before);
     // The same images by another name are the same.
     let output = run(args(&data.join("../photos"), &out, "--policies a --views 2"));
-    assert!(output.status.success() && said(&output).contains("already finished"), "{}", said(&output));
+    assert!(
+        output.status.success() && said(&output).contains("already finished"),
+        "{}",
+        said(&output)
+    );
     forecast(&data, &out, "--policies a --views 3 --overwrite");
     assert_ne!(results(&out), before);
 
@@ -271,9 +316,9 @@ fn what_cannot_be_measured_is_refused_by_name() {
     let refused = |more: &str, names: &[&str]| {
         let output = run(args(&data, &folder.path().join("out"), more));
         assert_eq!(output.status.code(), Some(2), "{more}: {}", said(&output));
-        names
-            .iter()
-            .for_each(|name| assert!(said(&output).contains(name), "{more} does not name {name}: {}", said(&output)));
+        names.iter().for_each(|name| {
+            assert!(said(&output).contains(name), "{more} does not name {name}: {}", said(&output))
+        });
         assert!(!folder.path().join("out").join("forecast.json").exists());
     };
     refused("--policies xyz", &["--policies", "xyz"]);
@@ -315,7 +360,8 @@ fn a_single_class_has_no_separation_and_no_recommendation() {
 fn copies_and_damaged_images_are_listed() {
     let folder = tempfile::tempdir().unwrap();
     let data = classes(folder.path(), &[30, 30]);
-    // One glyph under both labels, three times, so that two of them at least are of the training split.
+    // One glyph under both labels, three times, so that two of them at least are of the training
+    // split.
     for copy in 0..3 {
         fs::copy(data.join("class0/00.png"), data.join(format!("class1/copy{copy}.png"))).unwrap();
     }
@@ -325,22 +371,38 @@ fn copies_and_damaged_images_are_listed() {
     let result = forecast(&data, &out, &format!("{inline} --views 2 --budget 1.5m"));
     assert_eq!(result["policies"].as_array().unwrap().len(), 3);
     assert_eq!(result["budget"], 90.0);
-    assert!(result["skipped"][0]["name"].as_str().unwrap().contains("broken.png"), "{}", result["skipped"]);
+    assert!(
+        result["skipped"][0]["name"].as_str().unwrap().contains("broken.png"),
+        "{}",
+        result["skipped"]
+    );
     assert_eq!(result["all_images"], 63);
 
-    let names: Vec<&str> =
-        result["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = result["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| image["name"].as_str().unwrap())
+        .collect();
     let groups = result["duplicates"].as_array().unwrap();
     assert_eq!(groups.len(), 1, "{groups:?}");
-    let copies: Vec<u64> = groups[0].as_array().unwrap().iter().map(|image| image.as_u64().unwrap()).collect();
+    let copies: Vec<u64> =
+        groups[0].as_array().unwrap().iter().map(|image| image.as_u64().unwrap()).collect();
     assert!(
         copies.len() > 1
-            && copies.iter().all(|&at| names[at as usize].contains("copy") || names[at as usize].contains("00.png"))
+            && copies
+                .iter()
+                .all(|&at| names[at as usize].contains("copy")
+                    || names[at as usize].contains("00.png"))
     );
     for policy in result["policies"].as_array().unwrap() {
         for pair in policy["closest"].as_array().unwrap() {
-            let images: Vec<u64> =
-                pair["images"].as_array().unwrap().iter().map(|image| image.as_u64().unwrap()).collect();
+            let images: Vec<u64> = pair["images"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|image| image.as_u64().unwrap())
+                .collect();
             assert!(!images.iter().all(|image| copies.contains(image)), "{images:?} are copies");
         }
     }
@@ -384,8 +446,12 @@ fn a_clique_is_found_and_a_bad_file_named() {
     let output = run(["clique", file.to_str().unwrap(), "--json", "--budget", "60s"]);
     assert!(output.status.success(), "{}", said(&output));
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&result["omega"], &result["upper"], &result["optimal"]), (&3.into(), &3.into(), &true.into()));
-    let mut witness: Vec<u64> = result["witness"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect();
+    assert_eq!(
+        (&result["omega"], &result["upper"], &result["optimal"]),
+        (&3.into(), &3.into(), &true.into())
+    );
+    let mut witness: Vec<u64> =
+        result["witness"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect();
     witness.sort_unstable();
     assert_eq!(witness, [1, 2, 3]);
 
@@ -397,7 +463,11 @@ fn a_clique_is_found_and_a_bad_file_named() {
         let output = run(["clique", file.to_str().unwrap(), "--json"]);
         assert!(output.status.success(), "{}", said(&output));
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(stderr.contains(&format!("line 1 announces {announced} edges, the file has 4")), warned, "{stderr}");
+        assert_eq!(
+            stderr.contains(&format!("line 1 announces {announced} edges, the file has 4")),
+            warned,
+            "{stderr}"
+        );
     }
     for (content, cause) in [("", "is empty"), ("p edge 4 1\n", "announces 1 edges")] {
         fs::write(&file, content).unwrap();
@@ -411,29 +481,37 @@ fn a_clique_is_found_and_a_bad_file_named() {
     fs::write(&file, "p edge 4 1\ne 1 9\n").unwrap();
     let output = run(["clique", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(said(&output).contains("line 2") && said(&output).contains("triangle.clq"), "{}", said(&output));
+    assert!(
+        said(&output).contains("line 2") && said(&output).contains("triangle.clq"),
+        "{}",
+        said(&output)
+    );
     let output = run(["clique", file.to_str().unwrap(), "--budget", "soon"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
 }
 
 #[test]
 fn the_bench_of_distances_counts_pairs_of_views() {
-    let output = run(["bench", "distance", "--images", "5", "--views", "3", "--dim", "7", "--json"]);
+    let output =
+        run(["bench", "distance", "--images", "5", "--views", "3", "--dim", "7", "--json"]);
     assert!(output.status.success(), "{}", said(&output));
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let pairs = result["distinct_view_pairs_per_second"].as_f64().unwrap() * result["seconds"].as_f64().unwrap();
+    let pairs = result["distinct_view_pairs_per_second"].as_f64().unwrap()
+        * result["seconds"].as_f64().unwrap();
     // Ten pairs of images, nine pairs of views each.
     assert!((pairs - 90.0).abs() < 1e-6, "{pairs}");
     let output = run(["bench", "distance", "--images", "1"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
 
     // Of a data set: within each class, so many images of it.
-    let output = run(["bench", "distance", "--data", "glyphs", "--images", "3", "--views", "2", "--json"]);
+    let output =
+        run(["bench", "distance", "--data", "glyphs", "--images", "3", "--views", "2", "--json"]);
     assert!(output.status.success(), "{}", said(&output));
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     let sets = result["sets"].as_u64().unwrap();
     assert!(sets > 1 && result["images"] == 3 * sets, "{result}");
-    let pairs = result["distinct_view_pairs_per_second"].as_f64().unwrap() * result["seconds"].as_f64().unwrap();
+    let pairs = result["distinct_view_pairs_per_second"].as_f64().unwrap()
+        * result["seconds"].as_f64().unwrap();
     // Three pairs of images a class, four pairs of views each.
     assert!((pairs / (12 * sets) as f64 - 1.0).abs() < 1e-9, "{pairs}");
     let output = run(["bench", "distance", "--data", "glyphs", "--dim", "9"]);

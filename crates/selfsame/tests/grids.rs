@@ -7,13 +7,19 @@ use common::{run, said};
 
 #[test]
 fn the_documented_grid_runs() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/grids.md")).unwrap();
-    let grid = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it shows a grid");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/grids.md"))
+        .unwrap();
+    let grid = page
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("it shows a grid");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("colour.toml");
     // As it stands but for its size.
-    let small =
-        grid.replace("epochs = 5", "epochs = 1\nlimit = 60\nbatch = 16").replace("seeds = [0, 1]", "seeds = [0]");
+    let small = grid
+        .replace("epochs = 5", "epochs = 1\nlimit = 60\nbatch = 16")
+        .replace("seeds = [0, 1]", "seeds = [0]");
     std::fs::write(&file, small).unwrap();
     let out = folder.path().join("runs");
     let output = run([
@@ -31,8 +37,10 @@ fn the_documented_grid_runs() {
     }
 }
 
-const GRID: &str = "title = 'T'\nabout = 'A.'\nseeds = [0]\n[all]\nlimit = 60\nimage-size = 16\nwidth = 2\nbatch = 12\n\
-    epochs = 1\n[[rows]]\nmethod = 'simclr'\n[[rows]]\nmethod = 'byol'\n[[rows]]\nmethod = 'simsiam'\n\
+const GRID: &str = "title = 'T'\nabout = 'A.'\nseeds = [0]\n[all]\nlimit = 60\nimage-size = \
+                    16\nwidth = 2\nbatch = 12\n\
+    epochs = 1\n[[rows]]\nmethod = 'simclr'\n[[rows]]\nmethod = 'byol'\n[[rows]]\nmethod = \
+    'simsiam'\n\
     [[rows]]\nmethod = 'vicreg'\n";
 
 fn reproduce(folder: &std::path::Path, grid: &str, more: &[&str]) -> std::process::Output {

@@ -1,4 +1,5 @@
-//! Damaged checkpoints and wrong requests: one line that names the thing, the right exit code, nothing lost.
+//! Damaged checkpoints and wrong requests: one line that names the thing, the right exit code,
+//! nothing lost.
 
 mod common;
 
@@ -25,7 +26,10 @@ fn a_hundred_mutated_checkpoints_are_each_named() {
     };
     for (file, command) in [
         ("last.safetensors", vec!["eval".to_owned(), shown.clone()]),
-        ("last.state.safetensors", vec!["pretrain".to_owned(), "--resume".to_owned(), shown.clone()]),
+        (
+            "last.state.safetensors",
+            vec!["pretrain".to_owned(), "--resume".to_owned(), shown.clone()],
+        ),
     ] {
         let file = path.join("checkpoints").join(file);
         let good = std::fs::read(&file).unwrap();
@@ -48,8 +52,16 @@ fn a_hundred_mutated_checkpoints_are_each_named() {
             std::fs::write(&file, &bad).unwrap();
             let output = run(&command);
             let text = said(&output);
-            assert_eq!(output.status.code(), Some(1), "mutation {mutation} of {}: {text}", file.display());
-            assert!(text.contains(&file.display().to_string()) && !text.contains("panicked"), "{text}");
+            assert_eq!(
+                output.status.code(),
+                Some(1),
+                "mutation {mutation} of {}: {text}",
+                file.display()
+            );
+            assert!(
+                text.contains(&file.display().to_string()) && !text.contains("panicked"),
+                "{text}"
+            );
         }
         std::fs::write(&file, &good).unwrap();
     }
@@ -67,8 +79,11 @@ fn a_checkpoint_of_another_model_names_every_tensor() {
     let output = run(["eval", &path.display().to_string()]);
     let text = said(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    for part in ["last.safetensors", "conv1.weight (model [3, 3, 3, 3], file [2, 3, 3, 3])", "layer4.1.bn2.running_var"]
-    {
+    for part in [
+        "last.safetensors",
+        "conv1.weight (model [3, 3, 3, 3], file [2, 3, 3, 3])",
+        "layer4.1.bn2.running_var",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
@@ -102,7 +117,10 @@ fn misuse_is_exit_code_2_and_one_line_with_the_mend() {
         assert!(text.contains(names) && !text.contains("panicked"), "{extra:?}: {text}");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         let own = !extra[0].contains("no-such");
-        assert!(!own || errors.lines().filter(|line| line.starts_with("error: ")).count() == 1, "{errors}");
+        assert!(
+            !own || errors.lines().filter(|line| line.starts_with("error: ")).count() == 1,
+            "{errors}"
+        );
         assert!(!own || errors.lines().last().unwrap().starts_with("error: "), "{errors}");
     }
     assert!(!out.join("config.toml").exists(), "nothing that could be resumed was left");
@@ -121,18 +139,33 @@ fn a_run_is_never_written_over_unasked_and_strange_files_never() {
     let again = small("pretrain", &path);
     let output = run(&again);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said(&output).contains("--overwrite") && said(&output).contains("--resume"), "{}", said(&output));
+    assert!(
+        said(&output).contains("--overwrite") && said(&output).contains("--resume"),
+        "{}",
+        said(&output)
+    );
     assert_eq!(std::fs::read(path.join("checkpoints/last.safetensors")).unwrap(), weights);
 
     // A request that fails leaves the old run alone, even where it was to be written over.
-    let output = run(["study", "--data", "/nowhere/at/all", "--overwrite", "--out", &path.display().to_string()]);
+    let output = run([
+        "study",
+        "--data",
+        "/nowhere/at/all",
+        "--overwrite",
+        "--out",
+        &path.display().to_string(),
+    ]);
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(std::fs::read(path.join("checkpoints/last.safetensors")).unwrap(), weights);
     // And what a run did not write is not its own, whatever it is called.
     let other = folder.path().join("other");
     std::fs::create_dir_all(other.join("checkpoints")).unwrap();
     let output = run(["study", "--overwrite", "--out", &other.display().to_string()]);
-    assert!(output.status.code() == Some(2) && said(&output).contains("checkpoints"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("checkpoints"),
+        "{}",
+        said(&output)
+    );
 
     std::fs::write(path.join("thesis.tex"), "years of work").unwrap();
     let mut overwrite = again.clone();

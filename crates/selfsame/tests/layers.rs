@@ -24,15 +24,27 @@ fn crates_depend_on_lower_layers_only() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     folders.sort();
-    assert_eq!(folders, layers.keys().cloned().collect::<Vec<_>>(), "the table and crates/ name the same crates");
+    assert_eq!(
+        folders,
+        layers.keys().cloned().collect::<Vec<_>>(),
+        "the table and crates/ name the same crates"
+    );
 
     for folder in &folders {
-        let text = std::fs::read_to_string(root.join("crates").join(folder).join("Cargo.toml")).unwrap();
+        let text =
+            std::fs::read_to_string(root.join("crates").join(folder).join("Cargo.toml")).unwrap();
         let manifest: toml::Table = text.parse().unwrap();
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            let names = manifest.get(section).and_then(|table| table.as_table()).into_iter().flat_map(|t| t.keys());
+            let names = manifest
+                .get(section)
+                .and_then(|table| table.as_table())
+                .into_iter()
+                .flat_map(|t| t.keys());
             for dependency in names.filter_map(|name| name.strip_prefix("selfsame-")) {
-                assert!(layers[dependency] < layers[folder], "{folder} ({section}) must not depend on {dependency}");
+                assert!(
+                    layers[dependency] < layers[folder],
+                    "{folder} ({section}) must not depend on {dependency}"
+                );
             }
         }
     }

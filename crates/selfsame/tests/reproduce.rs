@@ -15,7 +15,8 @@ use serde_json::Value;
 
 const GRID: &str = "title = 'Small'\nabout = 'For tests.'\nseeds = [0, 1]\n\
     [all]\nlimit = 60\nimage-size = 16\nwidth = 2\nbatch = 12\nepochs = 2\nknn-every = 0\n\
-    [[rows]]\nmethod = 'simclr'\n[[rows]]\nname = 'long queue'\nmethod = 'mocov2'\nset = ['method.queue=64']\n";
+    [[rows]]\nmethod = 'simclr'\n[[rows]]\nname = 'long queue'\nmethod = 'mocov2'\nset = \
+    ['method.queue=64']\n";
 
 fn reproduce(grid: &Path, out: &Path, more: &[&str]) -> std::process::Output {
     let [grid, out] = [grid, out].map(|path| path.display().to_string());
@@ -24,7 +25,8 @@ fn reproduce(grid: &Path, out: &Path, more: &[&str]) -> std::process::Output {
 
 /// All that a table is made of, but for the time it took.
 fn results(out: &Path) -> Value {
-    let mut result: Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).unwrap()).unwrap();
+    let mut result: Value =
+        serde_json::from_slice(&std::fs::read(out.join("result.json")).unwrap()).unwrap();
     for outcome in result["outcomes"].as_array_mut().unwrap() {
         outcome["seconds"] = Value::Null;
         outcome["started"] = Value::Null;
@@ -63,7 +65,11 @@ fn shards_make_the_table_of_one_process_and_a_stopped_cell_goes_on() {
     assert!(std::fs::read_to_string(whole.join("table.md")).unwrap().contains("| long queue "));
 
     let output = reproduce(&grid, &shared, &["--shard", "2/2"]);
-    assert!(output.status.success() && said(&output).contains("2 of 4 runs are done"), "{}", said(&output));
+    assert!(
+        output.status.success() && said(&output).contains("2 of 4 runs are done"),
+        "{}",
+        said(&output)
+    );
     // As a kill leaves a run before its measurement.
     std::fs::remove_file(shared.join("runs/long-queue-seed1/eval.json")).unwrap();
     for part in ["2/2", "1/2"] {
@@ -78,7 +84,11 @@ fn shards_make_the_table_of_one_process_and_a_stopped_cell_goes_on() {
     std::fs::write(&grid, GRID.replace("epochs = 2", "epochs = 3")).unwrap();
     for dry in [&[][..], &["--dry-run"]] {
         let output = reproduce(&grid, &shared, dry);
-        assert!(output.status.code() == Some(2) && said(&output).contains("--out"), "{}", said(&output));
+        assert!(
+            output.status.code() == Some(2) && said(&output).contains("--out"),
+            "{}",
+            said(&output)
+        );
     }
 }
 
@@ -89,7 +99,8 @@ fn start(grid: &Path, out: &Path) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until a line of what it says contains `words`; what it says after that comes back once it has ended.
+/// Waits until a line of what it says contains `words`; what it says after that comes back once it
+/// has ended.
 fn until(child: &mut Child, words: &str) -> std::thread::JoinHandle<String> {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.contains(words)), "it never said {words}");
@@ -123,9 +134,15 @@ fn a_command_that_is_killed_goes_on_and_every_cell_is_done_once() {
     let output = reproduce(&grid, &whole, &[]);
     assert!(output.status.success(), "{}", said(&output));
     let table = std::fs::read_to_string(whole.join("table.md")).unwrap();
-    assert!(table.contains("|      83.0 |") && table.contains("|      −1.5 |") && table.contains("nobody"), "{table}");
+    assert!(
+        table.contains("|      83.0 |")
+            && table.contains("|      −1.5 |")
+            && table.contains("nobody"),
+        "{table}"
+    );
 
-    let [first, second] = ["Glyphs-simclr-seed0", "Glyphs-long-queue-seed0"].map(|name| killed.join("runs").join(name));
+    let [first, second] = ["Glyphs-simclr-seed0", "Glyphs-long-queue-seed0"]
+        .map(|name| killed.join("runs").join(name));
     let mut child = start(&grid, &killed);
     while !second.join("config.toml").exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before its second run");
@@ -137,7 +154,10 @@ fn a_command_that_is_killed_goes_on_and_every_cell_is_done_once() {
     let done = files(&first);
     let output = reproduce(&grid, &killed, &[]);
     let words = said(&output);
-    assert!(output.status.success() && !words.contains("failed") && !words.contains("run 1 of 3"), "{words}");
+    assert!(
+        output.status.success() && !words.contains("failed") && !words.contains("run 1 of 3"),
+        "{words}"
+    );
     assert!(words.contains("run 2 of 3") && words.contains("run 3 of 3"), "{words}");
     assert!(files(&first) == done, "what was done has been touched");
     assert_eq!(results(&killed), results(&whole));
@@ -167,7 +187,10 @@ fn what_another_process_holds_is_waited_for() {
     if cfg!(unix) {
         let mut child = start(&grid, &out);
         let rest = until(&mut child, "waiting until it ends");
-        let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        let interrupted = std::process::Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(interrupted.success());
         assert_eq!(child.wait().unwrap().code(), Some(130));
         assert!(rest.join().unwrap().contains("goes on"));
@@ -218,13 +241,24 @@ fn shards_that_start_together_share_the_folder() {
     for round in 0..10 {
         let out = folder.path().join(format!("out-{round}"));
         let start = |part: &str| {
-            let args = ["reproduce", grid.to_str().unwrap(), "--out", out.to_str().unwrap(), "--shard", part];
+            let args = [
+                "reproduce",
+                grid.to_str().unwrap(),
+                "--out",
+                out.to_str().unwrap(),
+                "--shard",
+                part,
+            ];
             common::selfsame(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
         };
         for child in ["1/2", "2/2"].map(start) {
             let output = child.wait_with_output().unwrap();
             assert_eq!(output.status.code(), Some(1), "round {round}: {}", said(&output));
-            assert!(said(&output).contains("2 of the runs failed"), "round {round}: {}", said(&output));
+            assert!(
+                said(&output).contains("2 of the runs failed"),
+                "round {round}: {}",
+                said(&output)
+            );
         }
     }
 }
@@ -233,12 +267,20 @@ fn shards_that_start_together_share_the_folder() {
 fn a_run_that_fails_is_named_and_the_others_count() {
     let folder = tempfile::tempdir().unwrap();
     let grid = folder.path().join("small.toml");
-    std::fs::write(&grid, GRID.replace("method.queue=64", "method.queue=0").replace("[0, 1]", "[0]")).unwrap();
+    std::fs::write(
+        &grid,
+        GRID.replace("method.queue=64", "method.queue=0").replace("[0, 1]", "[0]"),
+    )
+    .unwrap();
     let out = folder.path().join("out");
     let output = reproduce(&grid, &out, &[]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("1 of the runs failed: long-queue-seed0"), "{}", said(&output));
-    assert!(std::fs::read_to_string(out.join("logs/long-queue-seed0.log")).unwrap().contains("method.queue"));
+    assert!(
+        std::fs::read_to_string(out.join("logs/long-queue-seed0.log"))
+            .unwrap()
+            .contains("method.queue")
+    );
     assert_eq!(results(&out)["outcomes"].as_array().unwrap().len(), 1);
 }
 
@@ -250,7 +292,11 @@ fn a_run_that_has_no_log_is_not_started() {
     assert!(reproduce(&grid, &out, &["--shard", "2/2"]).status.success());
     std::fs::create_dir(out.join("logs/simclr-seed0.log")).unwrap();
     let output = reproduce(&grid, &out, &[]);
-    assert!(output.status.code() == Some(1) && said(&output).contains("simclr-seed0.log"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && said(&output).contains("simclr-seed0.log"),
+        "{}",
+        said(&output)
+    );
     // Long enough for one that was started to leave something behind.
     std::thread::sleep(Duration::from_secs(1));
     assert!(!out.join("runs/simclr-seed0").exists());
@@ -277,10 +323,15 @@ fn misuse_names_the_grid_and_the_mend() {
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("thesis.tex"), "").unwrap();
     let output = reproduce(Path::new("methods-glyphs"), &out, &[]);
-    assert!(output.status.code() == Some(2) && said(&output).contains("something else"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("something else"),
+        "{}",
+        said(&output)
+    );
 }
 
-/// Every experiment of the paper from end to end: whether the machinery works, not how well encoders learn.
+/// Every experiment of the paper from end to end: whether the machinery works, not how well
+/// encoders learn.
 #[test]
 fn smoke_makes_every_experiment() {
     let folder = tempfile::tempdir().unwrap();
@@ -300,7 +351,8 @@ fn smoke_makes_every_experiment() {
         assert_eq!([&one["runs"], &one["done"]], [&Value::from(runs), &Value::from(runs)]);
         let table = &one["tables"][0];
         // Of the untrained encoder not everything is measured.
-        for row in table["rows"].as_array().unwrap().iter().filter(|row| row["name"] != "untrained") {
+        for row in table["rows"].as_array().unwrap().iter().filter(|row| row["name"] != "untrained")
+        {
             assert!(row["figures"].as_array().unwrap().iter().all(Value::is_object), "{row}");
         }
         for finding in table["findings"].as_array().unwrap() {
@@ -308,13 +360,29 @@ fn smoke_makes_every_experiment() {
         }
     }
     let tables = ["table1", "table2", "pairs", "losses", "maps"].map(|name| {
-        assert!(std::fs::read_to_string(out.join(name).join("report.html")).unwrap().contains("</html>"));
+        assert!(
+            std::fs::read_to_string(out.join(name).join("report.html"))
+                .unwrap()
+                .contains("</html>")
+        );
         std::fs::read_to_string(out.join(name).join("table.md")).unwrap()
     });
     // What was published is of other images.
-    assert!(tables[0].contains("| a b c d e ") && !tables[0].to_lowercase().contains("published:"), "{}", tables[0]);
-    assert!(tables[2].contains("1 − σ % at") && tables[2].contains("τ with the measured order"), "{}", tables[2]);
-    assert!(tables[3].contains("after 1/4") && !tables[3].contains("slides of Huang"), "{}", tables[3]);
+    assert!(
+        tables[0].contains("| a b c d e ") && !tables[0].to_lowercase().contains("published:"),
+        "{}",
+        tables[0]
+    );
+    assert!(
+        tables[2].contains("1 − σ % at") && tables[2].contains("τ with the measured order"),
+        "{}",
+        tables[2]
+    );
+    assert!(
+        tables[3].contains("after 1/4") && !tables[3].contains("slides of Huang"),
+        "{}",
+        tables[3]
+    );
     let words = found["experiments"][2]["forecast"].as_array().unwrap();
     assert!(words.windows(2).any(|pair| pair[0] == "--image-size" && pair[1] == "16"), "{words:?}");
     let maps = std::fs::read_to_string(out.join("maps/report.html")).unwrap();
@@ -330,7 +398,11 @@ fn smoke_makes_every_experiment() {
     forecast["image_size"] = 32.into();
     std::fs::write(&path, forecast.to_string()).unwrap();
     let output = reproduce(Path::new("pairs"), &out.join("pairs"), &["--scale", "smoke"]);
-    assert!(output.status.success() && said(&output).contains("the forecast of"), "{}", said(&output));
+    assert!(
+        output.status.success() && said(&output).contains("the forecast of"),
+        "{}",
+        said(&output)
+    );
     let again: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     assert_eq!(again["image_size"], 16);
 }

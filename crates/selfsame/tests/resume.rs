@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::{run, said, selfsame, small};
 
-/// Kills of each method: those that carry a momentum encoder, a queue and schedules from step to step beside the
-/// plainest.
+/// Kills of each method: those that carry a momentum encoder, a queue and schedules from step to
+/// step beside the plainest.
 const KILLS: [(&str, &[&str], u32); 3] = [
     ("simclr", &["method.temperature_end=0.1"], 30),
     ("mocov2", &["method.temperature_end=0.5", "method.momentum_end=1", "method.queue=64"], 12),
@@ -38,7 +38,11 @@ fn kill_and_resume(method: &str, settings: &[&str], wanted: u32) {
     let whole = folder.path().join("whole");
     let start = |out: &Path| {
         let settings = settings.iter().map(|pair| format!("--set={pair}"));
-        small("pretrain", out).into_iter().chain([format!("--method={method}")]).chain(settings).collect::<Vec<_>>()
+        small("pretrain", out)
+            .into_iter()
+            .chain([format!("--method={method}")])
+            .chain(settings)
+            .collect::<Vec<_>>()
     };
     let began = Instant::now();
     let output = run(start(&whole));
@@ -50,16 +54,25 @@ fn kill_and_resume(method: &str, settings: &[&str], wanted: u32) {
     while kills < wanted {
         let killed = folder.path().join(format!("killed-{finished}"));
         loop {
-            // A folder without a configuration was killed before the run began: the same command starts it.
+            // A folder without a configuration was killed before the run began: the same command
+            // starts it.
             let args = match killed.join("config.toml").exists() {
                 true => {
-                    vec!["pretrain".into(), "--resume".into(), killed.display().to_string(), "--save-every=0".into()]
+                    vec![
+                        "pretrain".into(),
+                        "--resume".into(),
+                        killed.display().to_string(),
+                        "--save-every=0".into(),
+                    ]
                 }
                 false => start(&killed),
             };
-            let mut child = selfsame(args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+            let mut child =
+                selfsame(args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
             if kills < wanted {
-                let moment = took.mul_f64((next(&mut state) % 1000) as f64 / 1000.0).max(Duration::from_millis(1));
+                let moment = took
+                    .mul_f64((next(&mut state) % 1000) as f64 / 1000.0)
+                    .max(Duration::from_millis(1));
                 std::thread::sleep(moment);
                 // Killing one that has ended by itself is no kill.
                 if child.try_wait().unwrap().is_none() {
@@ -78,7 +91,9 @@ fn kill_and_resume(method: &str, settings: &[&str], wanted: u32) {
         assert!(std::fs::read(killed.join("checkpoints/best.safetensors")).unwrap() == best);
         let steps = |run: &Path| -> Vec<String> {
             let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-            text.lines().map(|line| line.split(",\"views_per_second").next().unwrap().to_owned()).collect()
+            text.lines()
+                .map(|line| line.split(",\"views_per_second").next().unwrap().to_owned())
+                .collect()
         };
         assert_eq!(steps(&killed), steps(&whole), "the curves are whole, without a step twice");
     }
@@ -105,12 +120,17 @@ fn a_run_names_every_machine_that_trained_it() {
     let path = folder.path().join("run");
     assert!(run(small("pretrain", &path)).status.success());
     let file = path.join("run.json");
-    let read = || -> serde_json::Value { serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap() };
+    let read =
+        || -> serde_json::Value { serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap() };
     let mut record = read();
     let here = record["machines"][0].clone();
-    assert!(record["machines"].as_array().unwrap().len() == 1 && !here.as_str().unwrap().is_empty());
+    assert!(
+        record["machines"].as_array().unwrap().len() == 1 && !here.as_str().unwrap().is_empty()
+    );
     let resume = ["pretrain".to_owned(), "--resume".to_owned(), path.display().to_string()];
-    for (finished, machines) in [(true, vec!["elsewhere".into()]), (false, vec!["elsewhere".into(), here])] {
+    for (finished, machines) in
+        [(true, vec!["elsewhere".into()]), (false, vec!["elsewhere".into(), here])]
+    {
         record["finished"] = finished.into();
         record["machines"] = serde_json::json!(["elsewhere"]);
         std::fs::write(&file, record.to_string()).unwrap();
@@ -143,12 +163,19 @@ fn ctrl_c_saves_says_how_to_go_on_and_loses_nothing() {
     let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
     assert!(run(small("pretrain", &whole)).status.success());
 
-    let mut child = selfsame(small("pretrain", &stopped)).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = selfsame(small("pretrain", &stopped))
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     while !stopped.join("checkpoints/last.state.safetensors").exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it saved");
         std::thread::sleep(Duration::from_millis(2));
     }
-    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let interrupted = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(interrupted.success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));

@@ -14,7 +14,9 @@ fn a_recipe_sets_everything_that_is_not_asked_for() {
     let out = folder.path().join("run");
     let mut args = small("pretrain", &out);
     args.extend(
-        "--recipe=solo-learn --method=vicreg --set=method.output=6 --set=method.hidden=8".split(' ').map(String::from),
+        "--recipe=solo-learn --method=vicreg --set=method.output=6 --set=method.hidden=8"
+            .split(' ')
+            .map(String::from),
     );
     let output = run(&args);
     assert!(output.status.success(), "{}", said(&output));
@@ -23,7 +25,8 @@ fn a_recipe_sets_everything_that_is_not_asked_for() {
     assert_eq!(config["train"]["epochs"].as_integer(), Some(6));
     assert_eq!(config["encoder"]["width"].as_integer(), Some(2));
     assert_eq!(config["method"]["output"].as_integer(), Some(6));
-    // The recipe's: its rate of 0.3 for 256 images is in proportion for 12, its warm-up a tenth of the training at most.
+    // The recipe's: its rate of 0.3 for 256 images is in proportion for 12, its warm-up a tenth of
+    // the training at most.
     assert_eq!(config["train"]["optimizer"].as_str(), Some("lars"));
     assert_eq!(config["train"]["trust"].as_float(), Some(0.02));
     assert_eq!(config["train"]["learning_rate"].as_float(), Some(0.3 * (12.0 / 256.0)));
@@ -50,7 +53,12 @@ fn the_recipes_own_rule_by_name_is_the_recipes() {
     let configs = [&[][..], &["--optimizer=lars"]].map(|more| {
         let out = folder.path().join(more.len().to_string());
         let mut args = small("pretrain", &out);
-        args.extend(["--recipe=solo-learn", "--set=method.hidden=8"].iter().chain(more).map(|arg| (*arg).to_owned()));
+        args.extend(
+            ["--recipe=solo-learn", "--set=method.hidden=8"]
+                .iter()
+                .chain(more)
+                .map(|arg| (*arg).to_owned()),
+        );
         let output = run(&args);
         assert!(output.status.success(), "{}", said(&output));
         config(&out)["train"].clone()
@@ -83,15 +91,19 @@ fn refuses_settings_by_what_was_typed() {
         let output = run(&args);
         assert_eq!(output.status.code(), Some(2), "{typed}: {}", said(&output));
         let typed = typed.split(' ').next().unwrap().split('=').nth(1).unwrap();
-        assert!(said(&output).contains(hint) && said(&output).contains(typed), "{typed}: {}", said(&output));
+        assert!(
+            said(&output).contains(hint) && said(&output).contains(typed),
+            "{typed}: {}",
+            said(&output)
+        );
         assert!(!out.join("config.toml").exists());
     }
 }
 
 /// The simple contrastive loss without its second term: all outputs become one.
 fn collapsing(out: &std::path::Path) -> Vec<String> {
-    let settings =
-        "--method=simple_contrastive --set=method.lambda=0 --lr=0.01 --warmup-epochs=0 --epochs=40 --batch=12";
+    let settings = "--method=simple_contrastive --set=method.lambda=0 --lr=0.01 --warmup-epochs=0 \
+                    --epochs=40 --batch=12";
     let mut args = vec!["pretrain".to_owned(), format!("--out={}", out.display())];
     args.extend("--limit=60 --image-size=16 --width=2 --knn-every=0".split(' ').map(str::to_owned));
     args.extend(settings.split(' ').map(str::to_owned));
@@ -104,12 +116,25 @@ fn a_collapse_is_told_and_stops_where_that_is_asked_for() {
     let [warned, stopped] = ["warned", "stopped"].map(|name| folder.path().join(name));
     let output = run(collapsing(&warned));
     assert!(output.status.success(), "{}", said(&output));
-    assert_eq!(said(&output).matches("warning: the outputs have collapsed by step").count(), 1, "{}", said(&output));
-    assert!(std::fs::read_to_string(warned.join("report.html")).unwrap().contains("have collapsed by step"));
+    assert_eq!(
+        said(&output).matches("warning: the outputs have collapsed by step").count(),
+        1,
+        "{}",
+        said(&output)
+    );
+    assert!(
+        std::fs::read_to_string(warned.join("report.html"))
+            .unwrap()
+            .contains("have collapsed by step")
+    );
 
     // What was noticed in a training that went to its end stops none.
     let resume = |run: &std::path::Path| {
-        ["pretrain".to_owned(), "--on-collapse=stop".to_owned(), format!("--resume={}", run.display())]
+        [
+            "pretrain".to_owned(),
+            "--on-collapse=stop".to_owned(),
+            format!("--resume={}", run.display()),
+        ]
     };
     let output = run(resume(&warned));
     assert!(output.status.success(), "{}", said(&output));
@@ -121,18 +146,27 @@ fn a_collapse_is_told_and_stops_where_that_is_asked_for() {
     assert!(said(&output).contains("--on-collapse"), "{}", said(&output));
     assert!(said(&output).contains("--resume"), "{}", said(&output));
     assert!(stopped.join("checkpoints/last.safetensors").is_file());
-    // Who asked for it to be stopped is told again; going on is a decision, and the training ends where the other one did.
+    // Who asked for it to be stopped is told again; going on is a decision, and the training ends
+    // where the other one did.
     let output = run(resume(&stopped));
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("collapsed before"), "{}", said(&output));
-    let output = run(["pretrain".to_owned(), "--json".to_owned(), format!("--resume={}", stopped.display())]);
+    let output = run([
+        "pretrain".to_owned(),
+        "--json".to_owned(),
+        format!("--resume={}", stopped.display()),
+    ]);
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("warning: this run collapsed before"), "{}", said(&output));
     assert!(said(&output).contains("going on after step"), "{}", said(&output));
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(result["collapse"].as_str().is_some_and(|found| found.contains("have collapsed by step")), "{result}");
+    assert!(
+        result["collapse"].as_str().is_some_and(|found| found.contains("have collapsed by step")),
+        "{result}"
+    );
     assert!(result["last"]["train_loss"].is_number(), "{result}");
-    let last = |run: &std::path::Path| std::fs::read(run.join("checkpoints/last.safetensors")).unwrap();
+    let last =
+        |run: &std::path::Path| std::fs::read(run.join("checkpoints/last.safetensors")).unwrap();
     assert!(last(&stopped) == last(&warned));
 }
 
@@ -140,11 +174,19 @@ fn a_collapse_is_told_and_stops_where_that_is_asked_for() {
 #[test]
 fn narrow_outputs_are_no_collapse() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, more) in [("pair", "--batch=2"), ("narrow", "--set=method.output=2"), ("rotation", "--method=rotation")]
-    {
+    for (name, more) in [
+        ("pair", "--batch=2"),
+        ("narrow", "--set=method.output=2"),
+        ("rotation", "--method=rotation"),
+    ] {
         let out = folder.path().join(name);
-        let mut args = vec!["pretrain".to_owned(), format!("--out={}", out.display()), more.to_owned()];
-        args.extend("--limit=60 --image-size=16 --width=2 --knn-every=0 --epochs=15".split(' ').map(str::to_owned));
+        let mut args =
+            vec!["pretrain".to_owned(), format!("--out={}", out.display()), more.to_owned()];
+        args.extend(
+            "--limit=60 --image-size=16 --width=2 --knn-every=0 --epochs=15"
+                .split(' ')
+                .map(str::to_owned),
+        );
         args.extend(["--on-collapse=stop".to_owned(), "--warmup-epochs=0".to_owned()]);
         if name != "pair" {
             args.push("--batch=12".to_owned());
@@ -152,7 +194,10 @@ fn narrow_outputs_are_no_collapse() {
         let output = run(&args);
         assert!(output.status.success(), "{name}: {}", said(&output));
         let curves = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
-        assert!(curves.lines().all(|line| line.contains("output_std") && line.contains("rank_me")), "{curves}");
+        assert!(
+            curves.lines().all(|line| line.contains("output_std") && line.contains("rank_me")),
+            "{curves}"
+        );
     }
 }
 

@@ -31,7 +31,15 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
             assert!((0.0..=1.0).contains(&share), "{subject}.{score} = {share}");
         }
     }
-    for file in ["config.toml", "run.json", "metrics.jsonl", "views.json", "eval.json", "map.json", "report.html"] {
+    for file in [
+        "config.toml",
+        "run.json",
+        "metrics.jsonl",
+        "views.json",
+        "eval.json",
+        "map.json",
+        "report.html",
+    ] {
         assert!(out.join(file).is_file(), "{file}");
     }
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
@@ -55,10 +63,15 @@ fn an_evaluation_is_written_last() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     assert!(run(small("pretrain", &out)).status.success());
-    // The map cannot be written, as if a kill had come just then: the run must not count as measured.
+    // The map cannot be written, as if a kill had come just then: the run must not count as
+    // measured.
     std::fs::create_dir(out.join("map.json")).unwrap();
     let output = run(["eval", &out.display().to_string()]);
-    assert!(output.status.code() == Some(1) && !out.join("eval.json").exists(), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && !out.join("eval.json").exists(),
+        "{}",
+        said(&output)
+    );
 }
 
 /// A flat folder of glyphs as PNG files, one of them cut short.
@@ -95,12 +108,21 @@ fn without_labels_what_needs_them_is_left_out_in_words() {
     let mut args = small("study", &strict);
     args.extend(["--data".to_owned(), images.display().to_string(), "--strict".to_owned()]);
     let output = run(&args);
-    assert!(output.status.code() == Some(1) && said(&output).contains("17.png"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && said(&output).contains("17.png"),
+        "{}",
+        said(&output)
+    );
 
-    // Other images would be split otherwise: what was trained on could be measured as if it had not been.
+    // Other images would be split otherwise: what was trained on could be measured as if it had not
+    // been.
     std::fs::remove_file(images.join("03.png")).unwrap();
     let output = run(["eval", &out.display().to_string()]);
-    assert!(output.status.code() == Some(2) && said(&output).contains("have changed"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("have changed"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -108,12 +130,22 @@ fn embeddings_go_out_as_npy_and_csv() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     assert!(run(small("pretrain", &out)).status.success());
-    let embed =
-        |to: &Path| vec!["embed".to_owned(), out.display().to_string(), "--to".to_owned(), to.display().to_string()];
+    let embed = |to: &Path| {
+        vec![
+            "embed".to_owned(),
+            out.display().to_string(),
+            "--to".to_owned(),
+            to.display().to_string(),
+        ]
+    };
     let (npy, csv) = (folder.path().join("a.npy"), folder.path().join("b.csv"));
     let result = json(embed(&npy));
     let rows = result["rows"].as_u64().unwrap() as usize;
-    assert_eq!((rows, result["dim"].as_u64()), (120, Some(16)), "60 to train and validate, 60 to test");
+    assert_eq!(
+        (rows, result["dim"].as_u64()),
+        (120, Some(16)),
+        "60 to train and validate, 60 to test"
+    );
     json(embed(&csv));
 
     let array = npyz::NpyFile::new(File::open(&npy).unwrap()).unwrap();
@@ -122,8 +154,10 @@ fn embeddings_go_out_as_npy_and_csv() {
     let table = std::fs::read_to_string(&csv).unwrap();
     let mut lines = table.lines();
     assert!(lines.next().unwrap().starts_with("filename,split,label,embedding_0,"));
-    let from_csv: Vec<f32> =
-        lines.flat_map(|line| line.split(',').skip(3)).map(|field| field.parse().unwrap()).collect();
+    let from_csv: Vec<f32> = lines
+        .flat_map(|line| line.split(',').skip(3))
+        .map(|field| field.parse().unwrap())
+        .collect();
     assert_eq!(from_csv, values, "the same numbers to the bit");
     let names = std::fs::read_to_string(folder.path().join("a.csv")).unwrap();
     assert_eq!(names.lines().count(), 121);
@@ -131,5 +165,9 @@ fn embeddings_go_out_as_npy_and_csv() {
     let output = run(embed(&npy));
     assert_eq!(output.status.code(), Some(2), "not written over unasked: {}", said(&output));
     let output = run(embed(&folder.path().join("c.parquet")));
-    assert!(output.status.code() == Some(2) && said(&output).contains(".npy or .csv"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains(".npy or .csv"),
+        "{}",
+        said(&output)
+    );
 }

@@ -18,7 +18,11 @@ const SIDE: u32 = 20;
 fn write_glyph(path: &Path, index: u64) {
     let mut encoder = png::Encoder::new(File::create(path).unwrap(), SIDE, SIDE);
     encoder.set_color(png::ColorType::Rgb);
-    encoder.write_header().unwrap().write_image_data(&selfsame::data::glyph_pixels(1, index, SIDE)).unwrap();
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(&selfsame::data::glyph_pixels(1, index, SIDE))
+        .unwrap();
 }
 
 /// A flat folder of glyphs as PNG files.
@@ -32,7 +36,12 @@ fn images(folder: &Path, count: u64) -> PathBuf {
 /// `HERE` in `more` stands for the folder of `out`.
 fn args(data: &Path, out: &Path, more: &str) -> Vec<String> {
     let here = out.parent().unwrap().display().to_string();
-    let mut args = vec!["views".to_owned(), data.display().to_string(), "--out".to_owned(), out.display().to_string()];
+    let mut args = vec![
+        "views".to_owned(),
+        data.display().to_string(),
+        "--out".to_owned(),
+        out.display().to_string(),
+    ];
     args.extend(more.split_whitespace().map(|word| word.replace("HERE", &here)));
     args
 }
@@ -86,7 +95,8 @@ fn the_draws_replay_to_the_pixels_shown() {
         for policy in result["policies"].as_array().unwrap() {
             let rules: Policy = from_value(policy["policy"].clone()).unwrap();
             let image = &policy["images"][image];
-            let (_, pixels) = pixels(&fs::read(data.join(image["name"].as_str().unwrap())).unwrap());
+            let (_, pixels) =
+                pixels(&fs::read(data.join(image["name"].as_str().unwrap())).unwrap());
             let source = Source::new(SIDE, SIDE, &pixels).unwrap();
             for (number, view) in image["views"].as_array().unwrap().iter().enumerate() {
                 let key: ViewKey = from_value(view["key"].clone()).unwrap();
@@ -107,7 +117,8 @@ fn the_sheet_of_a_run_holds_the_first_views_of_its_training() {
     let out = folder.path().join("run");
     let output = run(small("pretrain", &out));
     assert!(output.status.success(), "{}", said(&output));
-    let ViewSheet { names, sheet } = serde_json::from_slice(&fs::read(out.join("views.json")).unwrap()).unwrap();
+    let ViewSheet { names, sheet } =
+        serde_json::from_slice(&fs::read(out.join("views.json")).unwrap()).unwrap();
     assert_eq!((names.len(), sheet.columns, sheet.tiles, sheet.width), (8, 7, 56, 16));
     let (width, shown) = pixels(&sheet.picture);
     let tile = |row: usize, column: usize| -> Vec<u8> {
@@ -143,7 +154,8 @@ fn the_same_command_makes_the_same_bytes() {
     assert!(first == again, "neither threads nor the file's name count");
     assert!(first != other);
     assert!(first.len() < 1 << 20, "{} bytes", first.len());
-    let command = "selfsame views glyphs --augment abcde --image-size 32 --size 32 --images 8 --views 6 --seed 0";
+    let command = "selfsame views glyphs --augment abcde --image-size 32 --size 32 --images 8 \
+                   --views 6 --seed 0";
     assert!(first.contains(command), "the page says how it was made");
 }
 
@@ -155,16 +167,24 @@ fn there_is_as_much_as_the_set_has_and_damaged_images_are_named() {
     let output = run(args(&data, &out, "--images 1000 --views 2"));
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("07.png"), "{}", said(&output));
-    // Of 20 unlabelled images the 2nd and the 12th are for test, and of the others the 2nd and the 11th for validation.
+    // Of 20 unlabelled images the 2nd and the 12th are for test, and of the others the 2nd and the
+    // 11th for validation.
     let all = shown(&out).len();
-    assert!(said(&output).contains(&format!("no more than {} training images", all / 2)), "{}", said(&output));
+    assert!(
+        said(&output).contains(&format!("no more than {} training images", all / 2)),
+        "{}",
+        said(&output)
+    );
     assert!((15..=16).contains(&(all / 2)), "{all}");
 
-    // Where most images are for validation, half of twice as many as are asked for would be too few.
+    // Where most images are for validation, half of twice as many as are asked for would be too
+    // few.
     let parts = folder.path().join("parts");
     for (part, count) in [("train", 10), ("val", 40)] {
         fs::create_dir_all(parts.join(part)).unwrap();
-        (0..count).for_each(|index| write_glyph(&parts.join(part).join(format!("{index:02}.png")), index));
+        (0..count).for_each(|index| {
+            write_glyph(&parts.join(part).join(format!("{index:02}.png")), index)
+        });
     }
     let result = views(&parts, &folder.path().join("parts.html"), "--images 8 --views 1");
     assert_eq!(result["policies"][0]["images"].as_array().unwrap().len(), 8);
@@ -176,18 +196,27 @@ fn small_numbers_are_not_shown_as_none() {
     let out = folder.path().join("page.html");
     let rules = "rotation={probability=1,degrees=[-0.004,-0.004]},blur={probability=1,sigma=[0.0012,0.0012]},\
         jitter={probability=1,brightness=0,contrast=0,saturation=0,hue=0.002}";
-    let result = views(Path::new("glyphs"), &out, &format!("--images 1 --views 1 --augment {{{rules}}}"));
+    let result =
+        views(Path::new("glyphs"), &out, &format!("--images 1 --views 1 --augment {{{rules}}}"));
     let page = fs::read_to_string(&out).unwrap();
-    let draw: Draw = from_value(result["policies"][0]["images"][0]["views"][0]["draw"].clone()).unwrap();
+    let draw: Draw =
+        from_value(result["policies"][0]["images"][0]["views"][0]["draw"].clone()).unwrap();
     let turned = draw.jitter.unwrap().into_iter().find_map(|adjustment| match adjustment {
         Adjustment::Hue(turn) => Some(360.0 * turn),
         _ => None,
     });
     // Two digits of what was drawn: at most half a unit of the second of them is lost.
-    let shown =
-        page.split("hue ").find_map(|rest| rest.split_once('°')?.0.replace('−', "-").parse::<f64>().ok()).unwrap();
-    assert!((shown - turned.unwrap()).abs() <= 0.05 * turned.unwrap().abs(), "{shown} for {turned:?}");
-    for caption in ["turn 0.0040° right", "−0.004° counter-clockwise", "blur 0.0012 px", "brightness ×1.00"] {
+    let shown = page
+        .split("hue ")
+        .find_map(|rest| rest.split_once('°')?.0.replace('−', "-").parse::<f64>().ok())
+        .unwrap();
+    assert!(
+        (shown - turned.unwrap()).abs() <= 0.05 * turned.unwrap().abs(),
+        "{shown} for {turned:?}"
+    );
+    for caption in
+        ["turn 0.0040° right", "−0.004° counter-clockwise", "blur 0.0012 px", "brightness ×1.00"]
+    {
         assert!(page.contains(caption), "{caption}");
     }
 }
@@ -196,7 +225,11 @@ fn small_numbers_are_not_shown_as_none() {
 fn large_views_are_shown_small() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("page.html");
-    let result = views(Path::new("glyphs"), &out, "--image-size 120 --size 300 --images 2 --views 1 --augment none");
+    let result = views(
+        Path::new("glyphs"),
+        &out,
+        "--image-size 120 --size 300 --images 2 --views 1 --augment none",
+    );
     assert_eq!((result["image_size"].as_u64(), result["size"].as_u64()), (Some(120), Some(300)));
     assert!(shown(&out).iter().all(|(width, _)| *width == 96));
 }
@@ -215,7 +248,11 @@ fn misuse_is_exit_code_2_and_one_line_with_the_mend() {
         (&data, "--size 4097", "4097"),
         (&data, "--image-size 0", "image size 0"),
         (&data, "--views 18446744073709551615", "lower --images or --views"),
-        (Path::new("/nowhere/at/all"), "--images 2001 --views 1", "2001 views are more than one page shows, 2000"),
+        (
+            Path::new("/nowhere/at/all"),
+            "--images 2001 --views 1",
+            "2001 views are more than one page shows, 2000",
+        ),
         (&data, "--augment abq", "unknown letter `q` at position 3"),
         (&data, "--augment simclrr", "simclr, mocov2, byol"),
         (&data, "--augment mine.tml", ".toml"),
@@ -237,11 +274,19 @@ fn misuse_is_exit_code_2_and_one_line_with_the_mend() {
 
     fs::write(&out, "mine").unwrap();
     let output = run(args(&data, &out, ""));
-    assert!(output.status.code() == Some(2) && said(&output).contains("--overwrite"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("--overwrite"),
+        "{}",
+        said(&output)
+    );
     assert_eq!(fs::read_to_string(&out).unwrap(), "mine");
     assert!(run(args(&data, &out, "--overwrite")).status.success());
     let output = run(args(&data, &folder.path().join("no/such/folder.html"), ""));
-    assert!(output.status.code() == Some(1) && said(&output).contains("folder.html"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && said(&output).contains("folder.html"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]

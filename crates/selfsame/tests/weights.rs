@@ -1,8 +1,9 @@
 //! Weights out and in: the command line, and the libraries of Python on the other side.
 //!
-//! The last test runs `crates/nn/tests/fixtures/reference.py` with the interpreter named in `SELFSAME_PYTHON`, which needs
-//! torch, torchvision, lightly, safetensors, onnx and onnxruntime, and is skipped without that variable:
-//! `SELFSAME_PYTHON=venv/bin/python cargo test --release -p selfsame --test weights -- --nocapture`.
+//! The last test runs `crates/nn/tests/fixtures/reference.py` with the interpreter named in
+//! `SELFSAME_PYTHON`, which needs torch, torchvision, lightly, safetensors, onnx and onnxruntime,
+//! and is skipped without that variable: `SELFSAME_PYTHON=venv/bin/python cargo test --release -p
+//! selfsame --test weights -- --nocapture`.
 
 mod common;
 
@@ -23,13 +24,15 @@ fn random(config: &EncoderConfig, seed: u64) -> ResNet {
     config.init(&mut Init::new(seed, &Device::flex()))
 }
 
-/// The encoder with statistics and scales that no initialisation has, so that none can be left out unnoticed. The scales
-/// are small enough to keep features near 1 through many blocks, as training does.
+/// The encoder with statistics and scales that no initialisation has, so that none can be left out
+/// unnoticed. The scales are small enough to keep features near 1 through many blocks, as training
+/// does.
 fn shaken(config: &EncoderConfig, seed: u64) -> ResNet {
     let mut tensors = state::read(&random(config, seed));
     let mut state = seed;
     let mut uniform = move |low: f32, high: f32| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         low + (high - low) * (state >> 40) as f32 / (1 << 24) as f32
     };
     for (name, tensor) in &mut tensors {
@@ -56,7 +59,8 @@ fn imported(path: &Path, config: &EncoderConfig) -> ResNet {
 
 /// The images that `reference.py` makes by the same rule.
 fn pixels(count: usize, size: usize) -> Vec<Vec<u8>> {
-    let bytes: Vec<u8> = (0..(count * size * size * 3) as u64).map(|i| (i * i * 7 / 11 % 256) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..(count * size * size * 3) as u64).map(|i| (i * i * 7 / 11 % 256) as u8).collect();
     bytes.chunks(size * size * 3).map(<[u8]>::to_vec).collect()
 }
 
@@ -72,7 +76,8 @@ fn difference(what: &str, found: &Features, expected: &serde_json::Value) -> f32
     assert_eq!(found.values().len(), expected.len());
     let largest = expected.iter().copied().fold(0.0, f32::max);
     assert!(largest > 0.1);
-    let difference = found.values().iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let difference =
+        found.values().iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     println!("{what}: largest difference {difference:.1e}, largest feature {largest:.2}");
     difference
 }
@@ -85,36 +90,53 @@ fn a_run_is_exported_in_every_format() {
     let trained = run(small("pretrain", &run_folder));
     assert!(trained.status.success(), "{}", said(&trained));
     let export = |format: &str, more: &[&str]| {
-        let mut args = vec!["export".into(), run_folder.display().to_string(), "--format".into(), format.into()];
+        let mut args = vec![
+            "export".into(),
+            run_folder.display().to_string(),
+            "--format".into(),
+            format.into(),
+        ];
         args.extend(more.iter().map(|arg| (*arg).to_owned()));
         common::selfsame(args).current_dir(folder.path()).output().unwrap()
     };
 
     // Every network, as in the checkpoint, and the encoder alone by names that torchvision knows.
-    for (format, file) in [("safetensors", "run.safetensors"), ("pytorch-names", "run.encoder.safetensors")] {
+    for (format, file) in
+        [("safetensors", "run.safetensors"), ("pytorch-names", "run.encoder.safetensors")]
+    {
         let output = export(format, &["--json"]);
         assert!(output.status.success(), "{}", said(&output));
         let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(result, json!({ "file": file, "dim": 16, "step": 24 }));
     }
-    let (checkpoint, _) = state::read_file(&run_folder.join("checkpoints/last.safetensors")).unwrap();
+    let (checkpoint, _) =
+        state::read_file(&run_folder.join("checkpoints/last.safetensors")).unwrap();
     let (all, metadata) = state::read_file(&at("run.safetensors")).unwrap();
     assert_eq!((all, metadata["step"].as_str()), (checkpoint.clone(), "24"));
     let (encoder, metadata) = state::read_file(&at("run.encoder.safetensors")).unwrap();
     assert_eq!((metadata["image_size"].as_str(), metadata["method"].as_str()), ("16", "simclr"));
     assert!(encoder.contains_key("layer2.0.downsample.1.running_var"));
-    assert!(encoder.iter().all(|(name, values)| checkpoint[&format!("backbone.{name}")] == *values));
+    assert!(
+        encoder.iter().all(|(name, values)| checkpoint[&format!("backbone.{name}")] == *values)
+    );
 
     // The best weights' ONNX is the best weights'.
     let output = export("onnx", &["--checkpoint", "best", "--out", "best.onnx"]);
     assert!(output.status.success(), "{}", said(&output));
-    let config =
-        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2, precision: Precision::F32 };
+    let config = EncoderConfig {
+        architecture: Architecture::ResNet18,
+        stem: Stem::Cifar,
+        width: 2,
+        precision: Precision::F32,
+    };
     let best = imported(&run_folder.join("checkpoints/best.safetensors"), &config);
     let (_, of_best) = state::read_file(&run_folder.join("checkpoints/best.safetensors")).unwrap();
     let metadata = [("step", of_best["step"].as_str()), ("image_size", "16"), ("method", "simclr")];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    assert_eq!(std::fs::read(at("best.onnx")).unwrap(), onnx::model(&best, &BTreeMap::from(metadata)));
+    assert_eq!(
+        std::fs::read(at("best.onnx")).unwrap(),
+        onnx::model(&best, &BTreeMap::from(metadata))
+    );
 
     let again = export("safetensors", &[]);
     assert_eq!(again.status.code(), Some(2), "{}", said(&again));
@@ -127,8 +149,12 @@ fn a_run_is_exported_in_every_format() {
 fn training_starts_from_the_weights_given() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("start.safetensors");
-    let config =
-        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2, precision: Precision::F32 };
+    let config = EncoderConfig {
+        architecture: Architecture::ResNet18,
+        stem: Stem::Cifar,
+        width: 2,
+        precision: Precision::F32,
+    };
     let start = state::read(&shaken(&config, 3));
     state::write_file(&file, &start, &BTreeMap::new()).unwrap();
     let pretrain = |out: &str, more: &[&str]| {
@@ -138,10 +164,12 @@ fn training_starts_from_the_weights_given() {
     };
     let init = ["--init", file.to_str().unwrap()];
 
-    // So low a rate moves no weight by more than a thousandth, and statistics towards the images by a fraction.
+    // So low a rate moves no weight by more than a thousandth, and statistics towards the images by
+    // a fraction.
     let output = pretrain("a", &[&init[..], &["--lr", "1e-6"]].concat());
     assert!(output.status.success() && said(&output).contains("100  matched"), "{}", said(&output));
-    let (trained, _) = state::read_file(&folder.path().join("a/checkpoints/last.safetensors")).unwrap();
+    let (trained, _) =
+        state::read_file(&folder.path().join("a/checkpoints/last.safetensors")).unwrap();
     for (name, values) in start.iter().filter(|(name, _)| !name.contains("running")) {
         let moved = values.values.iter().zip(&trained[&format!("backbone.{name}")].values);
         assert!(moved.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-3, "{name}");
@@ -150,43 +178,68 @@ fn training_starts_from_the_weights_given() {
     // A slow copy starts there too: at such a rate nothing of it has moved.
     let output = pretrain("slow", &[&init[..], &["--lr", "1e-6", "--method", "byol"]].concat());
     assert!(output.status.success(), "{}", said(&output));
-    let (trained, _) = state::read_file(&folder.path().join("slow/checkpoints/last.safetensors")).unwrap();
+    let (trained, _) =
+        state::read_file(&folder.path().join("slow/checkpoints/last.safetensors")).unwrap();
     for (name, values) in start.iter().filter(|(name, _)| !name.contains("running")) {
         let moved = values.values.iter().zip(&trained[&format!("momentum.backbone.{name}")].values);
         assert!(moved.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-3, "{name}");
     }
 
-    // Without the weights it was given, or with others, the run neither starts anew nor is measured beside them.
+    // Without the weights it was given, or with others, the run neither starts anew nor is measured
+    // beside them.
     let given = folder.path().join("a/checkpoints/init.safetensors");
     let eval = || run(["eval".to_owned(), folder.path().join("a").display().to_string()]);
     std::fs::copy(folder.path().join("a/checkpoints/last.safetensors"), &given).unwrap();
-    assert!(eval().status.code() == Some(1) && said(&eval()).contains("not the weights"), "{}", said(&eval()));
+    assert!(
+        eval().status.code() == Some(1) && said(&eval()).contains("not the weights"),
+        "{}",
+        said(&eval())
+    );
     std::fs::remove_file(&given).unwrap();
-    assert!(eval().status.code() == Some(1) && said(&eval()).contains("init.safetensors"), "{}", said(&eval()));
+    assert!(
+        eval().status.code() == Some(1) && said(&eval()).contains("init.safetensors"),
+        "{}",
+        said(&eval())
+    );
 
-    // What does not fit stops before anything is trained, with the options that would fit; unless told otherwise.
+    // What does not fit stops before anything is trained, with the options that would fit; unless
+    // told otherwise.
     let wrong = [&init[..], &["--stem", "imagenet"]].concat();
     let output = pretrain("b", &wrong);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     let said_so = said(&output);
-    assert!(said_so.contains("conv1.weight (file [2, 3, 3, 3], encoder [2, 3, 7, 7])"), "{said_so}");
+    assert!(
+        said_so.contains("conv1.weight (file [2, 3, 3, 3], encoder [2, 3, 7, 7])"),
+        "{said_so}"
+    );
     assert!(said_so.contains("it fits --encoder resnet18 --stem cifar --width 2, or"), "{said_so}");
     assert!(!folder.path().join("b/config.toml").exists());
     let output = pretrain("b", &[&wrong[..], &["--init-partial"]].concat());
     assert!(output.status.success() && said(&output).contains("99  matched"), "{}", said(&output));
     let wider = folder.path().join("wider.safetensors");
-    state::write_file(&wider, &state::read(&random(&EncoderConfig { width: 3, ..config }, 3)), &BTreeMap::new())
-        .unwrap();
+    state::write_file(
+        &wider,
+        &state::read(&random(&EncoderConfig { width: 3, ..config }, 3)),
+        &BTreeMap::new(),
+    )
+    .unwrap();
     let nothing = pretrain("c", &["--init", wider.to_str().unwrap(), "--init-partial"]);
-    assert!(nothing.status.code() == Some(2) && said(&nothing).contains("nothing in it fits"), "{}", said(&nothing));
+    assert!(
+        nothing.status.code() == Some(2) && said(&nothing).contains("nothing in it fits"),
+        "{}",
+        said(&nothing)
+    );
 }
 
 #[test]
 fn features_are_those_of_other_libraries() {
     let Some(python) = std::env::var_os("SELFSAME_PYTHON") else {
         // To the stream itself, since what a passing test prints is not shown.
-        writeln!(std::io::stderr(), "skipped: SELFSAME_PYTHON names no Python with torch, lightly and onnxruntime")
-            .unwrap();
+        writeln!(
+            std::io::stderr(),
+            "skipped: SELFSAME_PYTHON names no Python with torch, lightly and onnxruntime"
+        )
+        .unwrap();
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -210,11 +263,16 @@ fn features_are_those_of_other_libraries() {
     state::write_file(&at("ours.safetensors"), &state::read(&ours), &BTreeMap::new()).unwrap();
     models.insert("ResNet18-as-published".to_owned(), (ours.clone(), 224));
     for (name, (encoder, _)) in &models {
-        std::fs::write(at(&format!("{name}.onnx")), onnx::model(encoder, &BTreeMap::new())).unwrap();
+        std::fs::write(at(&format!("{name}.onnx")), onnx::model(encoder, &BTreeMap::new()))
+            .unwrap();
     }
-    let dataset = load("glyphs", &LoadOptions { limit: Some(3000), ..LoadOptions::default() }, &|_, _| ()).unwrap();
+    let dataset =
+        load("glyphs", &LoadOptions { limit: Some(3000), ..LoadOptions::default() }, &|_, _| ())
+            .unwrap();
     let size = dataset.image_size as usize;
-    let images = |split: &Split| (0..split.len()).map(|i| split.image(i).pixels.to_vec()).collect::<Vec<_>>();
+    let images = |split: &Split| {
+        (0..split.len()).map(|i| split.image(i).pixels.to_vec()).collect::<Vec<_>>()
+    };
     let (train, test) = (images(&dataset.train), images(&dataset.test));
     std::fs::write(at("train.bin"), train.concat()).unwrap();
     std::fs::write(at("test.bin"), test.concat()).unwrap();
@@ -229,7 +287,8 @@ fn features_are_those_of_other_libraries() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nn/tests/fixtures/reference.py");
     let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    let answer: serde_json::Value = serde_json::from_slice(&std::fs::read(at("answer.json")).unwrap()).unwrap();
+    let answer: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(at("answer.json")).unwrap()).unwrap();
 
     // The bound that the formats promise; what f32 leaves open is some 1e-6.
     let bound = 1e-4;
@@ -239,12 +298,19 @@ fn features_are_those_of_other_libraries() {
     assert!(difference("our ResNet-18 in torchvision", &found, &answer["ours"]) < bound);
     for (name, (encoder, size)) in &models {
         let found = features(encoder, &pixels(3, *size), *size);
-        assert!(difference(&format!("{name} in onnxruntime"), &found, &answer["onnx"][name]) < bound);
+        assert!(
+            difference(&format!("{name} in onnxruntime"), &found, &answer["onnx"][name]) < bound
+        );
     }
 
     let truth = dataset.test.labels().unwrap();
     for (name, stem) in [("lightly", Stem::Cifar), ("numbered", Stem::ImageNet)] {
-        let config = EncoderConfig { architecture: Architecture::ResNet18, stem, width, precision: Precision::F32 };
+        let config = EncoderConfig {
+            architecture: Architecture::ResNet18,
+            stem,
+            width,
+            precision: Precision::F32,
+        };
         let encoder = imported(&at(&format!("{name}.ckpt")), &config);
         let [bank, queries] = [&train, &test].map(|images| features(&encoder, images, size));
         let options = knn::KnnOptions { k: 200, temperature: 0.1 };
@@ -252,8 +318,15 @@ fn features_are_those_of_other_libraries() {
         let theirs: Vec<u32> = serde_json::from_value(answer["knn"][name].clone()).unwrap();
         let agreeing = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours == theirs).count();
         let [ours, theirs] = [ours, theirs].map(|predicted| accuracy(&predicted, truth).unwrap());
-        println!("{name}: kNN accuracy {ours:.4} beside lightly's {theirs:.4}; {agreeing} of {} agree", truth.len());
-        // Two classes of almost equal votes may change places by the rounding of features, in one image of a thousand.
-        assert!(agreeing + 2 >= truth.len() && (ours - theirs).abs() <= 2.0 / truth.len() as f64, "{name}");
+        println!(
+            "{name}: kNN accuracy {ours:.4} beside lightly's {theirs:.4}; {agreeing} of {} agree",
+            truth.len()
+        );
+        // Two classes of almost equal votes may change places by the rounding of features, in one
+        // image of a thousand.
+        assert!(
+            agreeing + 2 >= truth.len() && (ours - theirs).abs() <= 2.0 / truth.len() as f64,
+            "{name}"
+        );
     }
 }

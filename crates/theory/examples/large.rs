@@ -54,7 +54,8 @@ fn main() -> Result<(), Error> {
     lap("errors");
     let sampled = measure::infonce_sampled(&views, 1_000_000, 1)?;
     lap("infonce, a million draws");
-    let pairs = infonce::pairwise(sampled.l2.value, &infonce::classes(&alignment, &centres, &labels)?);
+    let pairs =
+        infonce::pairwise(sampled.l2.value, &infonce::classes(&alignment, &centres, &labels)?);
     lap("infonce pairwise bounds");
     let standardised = given.clone().standardised()?;
     lap("standardise");
@@ -62,12 +63,14 @@ fn main() -> Result<(), Error> {
     lap("correlation");
     // A curve of every size, the hardest case for the search.
     let class = |diameters: Vec<f64>| {
-        let part = |images: usize| MainPart { delta: images as f64, images, gap: 0.001 * images as f64 };
+        let part =
+            |images: usize| MainPart { delta: images as f64, images, gap: 0.001 * images as f64 };
         Class { main_parts: (1..=diameters.len()).map(part).collect(), diameters }
     };
     let classes = labels.split(&diameters.of_image)?.into_iter().map(class).collect();
     let world = World::new(1.0, centres.products(), classes)?;
-    let certificates = [Form::Published, Form::Derived, Form::Sharpened].map(|form| world.certify(form));
+    let certificates =
+        [Form::Published, Form::Derived, Form::Sharpened].map(|form| world.certify(form));
     lap("certificates");
     let by_class = world.certify_classes(Form::Sharpened);
     lap("certificates of classes");

@@ -2,12 +2,16 @@ use thiserror::Error;
 
 /// What can be wrong with embeddings, labels and quantities given to a measure or a bound.
 ///
-/// Rows, columns, images and classes count from 0; row `i·M + v` is view v of image i where images have M views.
+/// Rows, columns, images and classes count from 0; row `i·M + v` is view v of image i where images
+/// have M views.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No images, no views, or rows without columns.
-    #[error("{images} images of {views} views of {dim} values hold nothing: each number must be at least 1")]
+    #[error(
+        "{images} images of {views} views of {dim} values hold nothing: each number must be at \
+         least 1"
+    )]
     Empty {
         /// Images announced.
         images: usize,
@@ -30,7 +34,8 @@ pub enum Error {
     },
     /// A NaN, an infinity, or a value whose square would be one.
     #[error(
-        "row {row} (view {view} of image {image}) holds {value} in column {column}: embeddings must be finite numbers below 1e100 in magnitude"
+        "row {row} (view {view} of image {image}) holds {value} in column {column}: embeddings \
+         must be finite numbers below 1e100 in magnitude"
     )]
     NotFinite {
         /// The row.
@@ -45,13 +50,19 @@ pub enum Error {
         value: f64,
     },
     /// A row of zeros, which has no direction.
-    #[error("row {row} is zero and cannot be scaled to the sphere: look for a dead encoder or an empty image")]
+    #[error(
+        "row {row} is zero and cannot be scaled to the sphere: look for a dead encoder or an \
+         empty image"
+    )]
     ZeroRow {
         /// The row.
         row: usize,
     },
     /// A coordinate that is the same in every row, and so cannot be scaled to second moment 1.
-    #[error("column {column} is {value} in every row and cannot be standardised: drop it or look for a collapse")]
+    #[error(
+        "column {column} is {value} in every row and cannot be standardised: drop it or look for \
+         a collapse"
+    )]
     ConstantColumn {
         /// The column.
         column: usize,
@@ -65,7 +76,9 @@ pub enum Error {
         rows: usize,
     },
     /// Two images with the same views, value for value.
-    #[error("image {image} (from row {row}) repeats image {first}, value for value: remove one of them")]
+    #[error(
+        "image {image} (from row {row}) repeats image {first}, value for value: remove one of them"
+    )]
     Duplicate {
         /// The later image.
         image: usize,
@@ -93,7 +106,8 @@ pub enum Error {
         expected: usize,
     },
     /// A label outside `0..classes`.
-    #[error("image {image} has label {label}, but the labels of {classes} classes end at {}", classes - 1)]
+    #[error("image {image} has label {label}, but the labels of {classes} classes end at \
+             {}", classes - 1)]
     Label {
         /// The image.
         image: usize,
@@ -109,7 +123,10 @@ pub enum Error {
         class: usize,
     },
     /// More classes than images can fill, or none.
-    #[error("{classes} classes cannot be filled by {images} images: there must be between 1 and as many as images")]
+    #[error(
+        "{classes} classes cannot be filled by {images} images: there must be between 1 and as \
+         many as images"
+    )]
     Classes {
         /// The number of classes given.
         classes: usize,
@@ -153,7 +170,9 @@ pub enum Error {
         why: &'static str,
     },
     /// Two inputs at distance 0 with different outputs: no Lipschitz constant exists.
-    #[error("pair {pair} has equal inputs and outputs {output} apart: no Lipschitz constant exists")]
+    #[error(
+        "pair {pair} has equal inputs and outputs {output} apart: no Lipschitz constant exists"
+    )]
     NotAFunction {
         /// Which pair.
         pair: usize,
@@ -164,7 +183,12 @@ pub enum Error {
 
 impl Error {
     /// Refuses `value` where `ok` is false.
-    pub(crate) fn range(ok: bool, name: &'static str, value: f64, expected: &'static str) -> Result<(), Self> {
+    pub(crate) fn range(
+        ok: bool,
+        name: &'static str,
+        value: f64,
+        expected: &'static str,
+    ) -> Result<(), Self> {
         if ok { Ok(()) } else { Err(Self::Range { name, value, expected }) }
     }
 }

@@ -11,17 +11,19 @@ pub struct Kendall {
     pub discordant: u64,
 }
 
-/// Kendall's τ-b (Kendall, "The Treatment of Ties in Ranking Problems", Biometrika 1945) of `x` and `y` over the same
-/// cases: (concordant − discordant) / √(pairs untied in x · pairs untied in y).
+/// Kendall's τ-b (Kendall, "The Treatment of Ties in Ranking Problems", Biometrika 1945) of `x` and
+/// `y` over the same cases: (concordant − discordant) / √(pairs untied in x · pairs untied in y).
 ///
-/// The 95 % interval is that of Fieller, Hartley and Pearson ("Tests for rank correlation coefficients I", Biometrika
-/// 1957): artanh τ is nearly normal with variance 0.437/(n − 4), for independent cases, n above ten or so and |τ| below
-/// 0.8. It shrinks to a point as |τ| nears 1. Where all pairs agree, or all disagree, another stands: ⌊n/2⌋ pairs of
-/// different cases are independent, and with a chance p each they all agree with one of p^⌊n/2⌋. So with no more than 2.5 %
-/// unless p ≥ 0.025^(1/⌊n/2⌋), and τ = 2p − 1. A bound that is tighter for a worse order says that a pair which disagrees is
-/// evidence for agreement, and where n is small Fieller's is: of ten cases with one pair in disorder τ would be above 0.88,
-/// of ten in perfect order above −0.04. So no low end is above that of perfect order, and no high end below that of
-/// perfect disorder. That moves ends outwards alone, so that the truth is missed no more often. Where ties alone keep
+/// The 95 % interval is that of Fieller, Hartley and Pearson ("Tests for rank correlation
+/// coefficients I", Biometrika 1957): artanh τ is nearly normal with variance 0.437/(n − 4), for
+/// independent cases, n above ten or so and |τ| below 0.8. It shrinks to a point as |τ| nears 1.
+/// Where all pairs agree, or all disagree, another stands: ⌊n/2⌋ pairs of different cases are
+/// independent, and with a chance p each they all agree with one of p^⌊n/2⌋. So with no more than
+/// 2.5 % unless p ≥ 0.025^(1/⌊n/2⌋), and τ = 2p − 1. A bound that is tighter for a worse order says
+/// that a pair which disagrees is evidence for agreement, and where n is small Fieller's is: of ten
+/// cases with one pair in disorder τ would be above 0.88, of ten in perfect order above −0.04. So
+/// no low end is above that of perfect order, and no high end below that of perfect disorder. That
+/// moves ends outwards alone, so that the truth is missed no more often. Where ties alone keep
 /// pairs from disagreeing, and below five cases, there is no interval. Time grows with n².
 ///
 /// None where either is the same in all cases, and orders nothing.
@@ -59,7 +61,8 @@ pub fn kendall_tau(x: &[f64], y: &[f64]) -> Result<Option<Kendall>, Error> {
     if untied_x == 0 || untied_y == 0 {
         return Ok(None);
     }
-    let value = (concordant as f64 - discordant as f64) / (untied_x as f64 * untied_y as f64).sqrt();
+    let value =
+        (concordant as f64 - discordant as f64) / (untied_x as f64 * untied_y as f64).sqrt();
     let value = value.clamp(-1.0, 1.0);
     let trust = |ends: Option<[f64; 2]>, method: &'static str| {
         let (low, high) = (ends.map(|ends| ends[0]), ends.map(|ends| ends[1]));
@@ -109,7 +112,10 @@ mod tests {
             (-2.0 * (1.0 - radius).ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
         };
         let x: Vec<f64> = (0..n).map(|_| normal()).collect();
-        let y = x.iter().map(|x| correlation * x + (1.0 - correlation * correlation).sqrt() * normal()).collect();
+        let y = x
+            .iter()
+            .map(|x| correlation * x + (1.0 - correlation * correlation).sqrt() * normal())
+            .collect();
         [x, y]
     }
 
@@ -149,11 +155,13 @@ mod tests {
             let [low, high] = ends(&x, &y).map(Option::unwrap);
             held += usize::from(low <= truth && truth <= high);
         }
-        // 95 % of 2000 with a standard deviation of 9.7; the approximation itself may be a point off.
+        // 95 % of 2000 with a standard deviation of 9.7; the approximation itself may be a point
+        // off.
         assert!((1851..=1949).contains(&held), "{held} of {rounds}");
     }
 
-    /// For normal pairs of a correlation so high that perfect order is common: where it is seen, the truth must be within.
+    /// For normal pairs of a correlation so high that perfect order is common: where it is seen,
+    /// the truth must be within.
     #[test]
     fn the_interval_of_perfect_order_fails_as_rarely_as_promised() {
         let mut random = ChaCha8Rng::seed_from_u64(2);
@@ -163,7 +171,9 @@ mod tests {
             for _ in 0..rounds {
                 let [x, y] = pairs(correlation, 6, &mut random);
                 let Kendall { tau, discordant, .. } = kendall_tau(&x, &y).unwrap().unwrap();
-                let Trust::Estimate { low: Some(low), .. } = tau.trust else { panic!("no interval") };
+                let Trust::Estimate { low: Some(low), .. } = tau.trust else {
+                    panic!("no interval")
+                };
                 missed += usize::from(discordant == 0 && low > truth);
             }
             // 2.5 % of 4000 with a standard deviation of 10.
@@ -171,7 +181,8 @@ mod tests {
         }
     }
 
-    /// So few cases of so high a correlation that an order with a pair or two in disorder is common.
+    /// So few cases of so high a correlation that an order with a pair or two in disorder is
+    /// common.
     #[test]
     fn both_ends_miss_as_rarely_as_promised_where_the_order_is_nearly_perfect() {
         let mut random = ChaCha8Rng::seed_from_u64(3);
@@ -185,7 +196,10 @@ mod tests {
                 below += usize::from(high < truth);
             }
             // 2.5 % of 4000 with a standard deviation of 10.
-            assert!(above <= 130 && below <= 130, "{above} and {below} of {rounds} at {correlation} of {n}");
+            assert!(
+                above <= 130 && below <= 130,
+                "{above} and {below} of {rounds} at {correlation} of {n}"
+            );
         }
     }
 
@@ -199,7 +213,10 @@ mod tests {
                 for at in 0..n - 1 - done {
                     y.swap(at, at + 1);
                     let [low, high] = ends(&x, &y).map(Option::unwrap);
-                    assert!(low <= last[0] && high <= last[1], "{n} cases: {low} to {high} after {last:?}");
+                    assert!(
+                        low <= last[0] && high <= last[1],
+                        "{n} cases: {low} to {high} after {last:?}"
+                    );
                     last = [low, high];
                 }
             }
@@ -222,6 +239,9 @@ mod tests {
         let tied = [1.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         assert_eq!((tau(&tied, &tied), ends(&tied, &tied)), (1.0, [None, None]));
         assert_eq!(ends(&x[..4], &x[..4]), [None, None]);
-        assert!(kendall_tau(&[1.0], &[]).is_err() && kendall_tau(&[f64::NAN, 1.0], &[1.0, 2.0]).is_err());
+        assert!(
+            kendall_tau(&[1.0], &[]).is_err()
+                && kendall_tau(&[f64::NAN, 1.0], &[1.0, 2.0]).is_err()
+        );
     }
 }

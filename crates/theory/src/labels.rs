@@ -60,7 +60,8 @@ impl Labels {
     /// [`Error::Count`] unless there is one an image.
     pub fn split(&self, per_image: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
         self.check_images(per_image.len())?;
-        let mut classes: Vec<Vec<f64>> = self.counts.iter().map(|&count| Vec::with_capacity(count)).collect();
+        let mut classes: Vec<Vec<f64>> =
+            self.counts.iter().map(|&count| Vec::with_capacity(count)).collect();
         for (&label, &value) in self.of_image.iter().zip(per_image) {
             classes[label as usize].push(value);
         }
@@ -84,11 +85,20 @@ mod tests {
     #[test]
     fn misuse_is_refused() {
         assert_eq!(Labels::new(vec![], 0), Err(Error::Classes { classes: 0, images: 0 }));
-        assert_eq!(Labels::new(vec![0], usize::MAX), Err(Error::Classes { classes: usize::MAX, images: 1 }));
-        assert_eq!(Labels::new(vec![0, 2], 2), Err(Error::Label { image: 1, label: 2, classes: 2 }));
+        assert_eq!(
+            Labels::new(vec![0], usize::MAX),
+            Err(Error::Classes { classes: usize::MAX, images: 1 })
+        );
+        assert_eq!(
+            Labels::new(vec![0, 2], 2),
+            Err(Error::Label { image: 1, label: 2, classes: 2 })
+        );
         assert_eq!(Labels::new(vec![0, 0], 2), Err(Error::EmptyClass { class: 1 }));
         let labels = Labels::new(vec![1, 0, 1], 2).unwrap();
         assert_eq!(labels.split(&[1.0, 2.0, 3.0]), Ok(vec![vec![2.0], vec![1.0, 3.0]]));
-        assert_eq!(labels.split(&[1.0]), Err(Error::Count { what: "labels", given: 3, expected: 1 }));
+        assert_eq!(
+            labels.split(&[1.0]),
+            Err(Error::Count { what: "labels", given: 3, expected: 1 })
+        );
     }
 }

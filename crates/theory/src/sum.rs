@@ -1,8 +1,9 @@
 //! Sums that lose nothing to their length.
 
-/// A sum that carries along what rounding took from it (Neumaier, "Rundungsfehleranalyse einiger Verfahren zur
-/// Summation endlicher Summen", ZAMM 54, 1974): its error is that of one rounding, whatever the number of terms, as long
-/// as Σ|x| times that number's square stays below 2¹⁰⁶ times |Σx|.
+/// A sum that carries along what rounding took from it (Neumaier, "Rundungsfehleranalyse einiger
+/// Verfahren zur Summation endlicher Summen", ZAMM 54, 1974): its error is that of one rounding,
+/// whatever the number of terms, as long as Σ|x| times that number's square stays below 2¹⁰⁶ times
+/// |Σx|.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sum {
     sum: f64,
@@ -12,7 +13,11 @@ pub(crate) struct Sum {
 impl Sum {
     pub(crate) fn add(&mut self, value: f64) {
         let next = self.sum + value;
-        self.lost += if self.sum.abs() >= value.abs() { (self.sum - next) + value } else { (value - next) + self.sum };
+        self.lost += if self.sum.abs() >= value.abs() {
+            (self.sum - next) + value
+        } else {
+            (value - next) + self.sum
+        };
         self.sum = next;
     }
 
@@ -49,7 +54,8 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 pub(crate) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0_f64; 8];
     let (a_blocks, b_blocks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(a, b)| (a - b).powi(2)).sum();
+    let rest: f64 =
+        a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(a, b)| (a - b).powi(2)).sum();
     for (a, b) in a_blocks.zip(b_blocks) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
             *sum += (a - b) * (a - b);

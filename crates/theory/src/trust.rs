@@ -56,9 +56,9 @@ impl Side {
 }
 
 impl Trust {
-    /// What a bound on `side` is worth whose inputs are worth `inputs`: a [`Trust::Bound`] where all are exact or bounds
-    /// themselves, each on the side that the proof takes it from, and else an assumption, because a proof from an estimate
-    /// proves nothing.
+    /// What a bound on `side` is worth whose inputs are worth `inputs`: a [`Trust::Bound`] where
+    /// all are exact or bounds themselves, each on the side that the proof takes it from, and else
+    /// an assumption, because a proof from an estimate proves nothing.
     ///
     /// ```
     /// use selfsame_theory::{Side, Trust};
@@ -71,9 +71,9 @@ impl Trust {
     pub fn of_bound(side: Side, inputs: &[Trust]) -> Trust {
         let doubt = inputs.iter().find_map(|input| match input {
             Self::Exact | Self::Bound { .. } => None,
-            Self::Estimate { method, .. } => {
-                Some(Self::Assumed { that: format!("an estimate ({method}) is the true value").into() })
-            }
+            Self::Estimate { method, .. } => Some(Self::Assumed {
+                that: format!("an estimate ({method}) is the true value").into(),
+            }),
             Self::Assumed { .. } => Some(input.clone()),
         });
         doubt.unwrap_or(Self::Bound { side })
@@ -90,14 +90,20 @@ impl Trust {
 
 impl fmt::Display for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = |end: &Option<f64>| end.map_or("an unknown end".to_owned(), |end| format!("{end:.4}"));
+        let end =
+            |end: &Option<f64>| end.map_or("an unknown end".to_owned(), |end| format!("{end:.4}"));
         match self {
             Self::Exact => write!(f, "exact"),
             Self::Estimate { low: None, high: None, method, sample } => {
                 write!(f, "estimate without an interval: {method}, from a sample of {sample}")
             }
             Self::Estimate { low, high, method, sample } => {
-                write!(f, "estimate within {} to {} ({method}, from a sample of {sample})", end(low), end(high))
+                write!(
+                    f,
+                    "estimate within {} to {} ({method}, from a sample of {sample})",
+                    end(low),
+                    end(high)
+                )
             }
             Self::Bound { side: Side::AtMost } => write!(f, "bound, at most"),
             Self::Bound { side: Side::AtLeast } => write!(f, "bound, at least"),
@@ -106,8 +112,8 @@ impl fmt::Display for Trust {
     }
 }
 
-/// A number and what stands behind it. In JSON an object with `value` and `trust`, and beside them what the kind of
-/// trust carries.
+/// A number and what stands behind it. In JSON an object with `value` and `trust`, and beside them
+/// what the kind of trust carries.
 ///
 /// ```
 /// use selfsame_theory::Quantity;
@@ -154,7 +160,12 @@ mod tests {
 
     #[test]
     fn every_kind_survives_json() {
-        let estimate = Trust::Estimate { low: Some(0.1), high: None, method: "largest ratio".into(), sample: 7 };
+        let estimate = Trust::Estimate {
+            low: Some(0.1),
+            high: None,
+            method: "largest ratio".into(),
+            sample: 7,
+        };
         let assumed = Trust::Assumed { that: "views of different classes do not meet".into() };
         let [most, least] = [Side::AtMost, Side::AtLeast].map(|side| Trust::Bound { side });
         for trust in [Trust::Exact, most, least, estimate, assumed] {
@@ -166,14 +177,20 @@ mod tests {
 
     #[test]
     fn an_estimate_without_an_interval_says_so() {
-        let trust = |low, high| Trust::Estimate { low, high, method: "halves".into(), sample: 6 }.to_string();
+        let trust = |low, high| {
+            Trust::Estimate { low, high, method: "halves".into(), sample: 6 }.to_string()
+        };
         assert_eq!(trust(None, None), "estimate without an interval: halves, from a sample of 6");
-        assert_eq!(trust(Some(0.5), None), "estimate within 0.5000 to an unknown end (halves, from a sample of 6)");
+        assert_eq!(
+            trust(Some(0.5), None),
+            "estimate within 0.5000 to an unknown end (halves, from a sample of 6)"
+        );
     }
 
     #[test]
     fn a_bound_from_an_estimate_is_an_assumption() {
-        let estimate = Trust::Estimate { low: None, high: None, method: "sampled pairs".into(), sample: 9 };
+        let estimate =
+            Trust::Estimate { low: None, high: None, method: "sampled pairs".into(), sample: 9 };
         let bound = Trust::Bound { side: Side::AtLeast };
         let found = Trust::of_bound(Side::AtLeast, &[bound.clone(), estimate]);
         assert_eq!(found.to_string(), "assumed that an estimate (sampled pairs) is the true value");

@@ -12,8 +12,9 @@ const LARGEST: f64 = 1e100;
 /// A row shorter than this counts as zero: the squares of its values would underflow.
 const SHORTEST: f64 = 1e-100;
 
-/// Embeddings f(x') of all views: images × views × dim values, those of a row together, the views of an image in
-/// consecutive rows and its original first. They stay where they are; a row is read as f64.
+/// Embeddings f(x') of all views: images × views × dim values, those of a row together, the views
+/// of an image in consecutive rows and its original first. They stay where they are; a row is read
+/// as f64.
 ///
 /// ```
 /// use selfsame_theory::Views;
@@ -85,7 +86,12 @@ impl<'a> Views<'a> {
     ///
     /// # Errors
     /// [`Error::Empty`], [`Error::Shape`], or [`Error::NotFinite`] naming the first wrong row.
-    pub fn new(images: usize, views: usize, dim: usize, values: impl Into<Values<'a>>) -> Result<Self, Error> {
+    pub fn new(
+        images: usize,
+        views: usize,
+        dim: usize,
+        values: impl Into<Values<'a>>,
+    ) -> Result<Self, Error> {
         let values = values.into();
         if images == 0 || views == 0 || dim == 0 {
             return Err(Error::Empty { images, views, dim });
@@ -98,14 +104,16 @@ impl<'a> Views<'a> {
         match (0..values.len()).find(|at| !good(at)) {
             Some(at) => {
                 let row = at / dim;
-                let (image, view, column, value) = (row / views, row % views, at % dim, values.get(at));
+                let (image, view, column, value) =
+                    (row / views, row % views, at % dim, values.get(at));
                 Err(Error::NotFinite { row, image, view, column, value })
             }
             None => Ok(Self { images, views, dim, values, form: Form::AsGiven }),
         }
     }
 
-    /// Every row divided by its length, so that ‖f‖ = 1: the form of the InfoNCE family and of the error bound.
+    /// Every row divided by its length, so that ‖f‖ = 1: the form of the InfoNCE family and of the
+    /// error bound.
     ///
     /// # Errors
     /// [`Error::ZeroRow`] naming the first row without a direction.
@@ -120,7 +128,8 @@ impl<'a> Views<'a> {
             }
             largest * row.iter().map(|value| (value / largest).powi(2)).sum::<f64>().sqrt()
         };
-        let lengths: Vec<f64> = (0..self.rows()).into_par_iter().map_init(|| vec![0.0; self.dim], length).collect();
+        let lengths: Vec<f64> =
+            (0..self.rows()).into_par_iter().map_init(|| vec![0.0; self.dim], length).collect();
         if let Some(row) = lengths.iter().position(|&length| length == 0.0) {
             return Err(Error::ZeroRow { row });
         }
@@ -128,7 +137,8 @@ impl<'a> Views<'a> {
         Ok(self)
     }
 
-    /// Every column with mean 0 and second moment 1 over all rows: the form of the cross-correlation losses.
+    /// Every column with mean 0 and second moment 1 over all rows: the form of the
+    /// cross-correlation losses.
     ///
     /// # Errors
     /// [`Error::ConstantColumn`] naming the first column that has no second moment to divide by.
@@ -142,7 +152,8 @@ impl<'a> Views<'a> {
             sums.iter_mut().zip(&row).for_each(|(sum, &value)| sum.add(value));
         }
         let means: Vec<f64> = sums.into_iter().map(|sum| sum.value() / rows).collect();
-        // A mean is off by its last digits, which are not the last ones of a column that varies little.
+        // A mean is off by its last digits, which are not the last ones of a column that varies
+        // little.
         let mut sums = vec![Sum::default(); self.dim];
         let mut squares = vec![Sum::default(); self.dim];
         let mut largest = vec![0.0_f64; self.dim];
@@ -155,14 +166,22 @@ impl<'a> Views<'a> {
                 largest[column] = largest[column].max(value.abs());
             }
         }
-        let deviations: Vec<f64> = squares.into_iter().map(|sum| (sum.value() / rows).sqrt()).collect();
-        // The mean of equal values may be off by a rounding or two, and so may the difference from it.
-        let constant = |column: &usize| deviations[*column] <= (4.0 * f64::EPSILON * largest[*column]).max(SHORTEST);
+        let deviations: Vec<f64> =
+            squares.into_iter().map(|sum| (sum.value() / rows).sqrt()).collect();
+        // The mean of equal values may be off by a rounding or two, and so may the difference from
+        // it.
+        let constant = |column: &usize| {
+            deviations[*column] <= (4.0 * f64::EPSILON * largest[*column]).max(SHORTEST)
+        };
         if let Some(column) = (0..self.dim).find(constant) {
             return Err(Error::ConstantColumn { column, value: means[column] });
         }
         let rests = sums.into_iter().map(|sum| sum.value() / rows).collect();
-        self.form = Form::Standardised { means, rests, factors: deviations.into_iter().map(f64::recip).collect() };
+        self.form = Form::Standardised {
+            means,
+            rests,
+            factors: deviations.into_iter().map(f64::recip).collect(),
+        };
         Ok(self)
     }
 
@@ -171,15 +190,16 @@ impl<'a> Views<'a> {
     /// # Errors
     /// [`Error::Constant`].
     pub fn check_varied(&self) -> Result<(), Error> {
-        match self.rows() > 1 && (1..self.rows()).all(|row| self.equal(0, row * self.dim, self.dim)) {
+        match self.rows() > 1 && (1..self.rows()).all(|row| self.equal(0, row * self.dim, self.dim))
+        {
             true => Err(Error::Constant { rows: self.rows() }),
             false => Ok(()),
         }
     }
 
-    /// The images whose views repeat those of an earlier image, value for value and in the same order, each with the first
-    /// such image: copies of an image, or a sign that different ones were given the same embedding. Views of one image may be
-    /// equal.
+    /// The images whose views repeat those of an earlier image, value for value and in the same
+    /// order, each with the first such image: copies of an image, or a sign that different ones
+    /// were given the same embedding. Views of one image may be equal.
     pub fn repeats(&self) -> Vec<(usize, usize)> {
         let length = self.views * self.dim;
         let digest = |image: usize| {
@@ -194,7 +214,8 @@ impl<'a> Views<'a> {
         let mut repeats = Vec::new();
         for (image, digest) in digests.into_iter().enumerate() {
             let earlier = seen.entry(digest).or_default();
-            match earlier.iter().find(|&&first| self.equal(first * length, image * length, length)) {
+            match earlier.iter().find(|&&first| self.equal(first * length, image * length, length))
+            {
                 Some(&first) => repeats.push((image, first)),
                 None => earlier.push(image),
             }
@@ -202,15 +223,17 @@ impl<'a> Views<'a> {
         repeats
     }
 
-    /// Refuses embeddings that no encoder with different images should give: [all equal](Self::check_varied), or an image's
-    /// views [repeated](Self::repeats) by another image.
+    /// Refuses embeddings that no encoder with different images should give: [all
+    /// equal](Self::check_varied), or an image's views [repeated](Self::repeats) by another image.
     ///
     /// # Errors
     /// [`Error::Constant`], [`Error::Duplicate`] naming the first repetition.
     pub fn check_distinct(&self) -> Result<(), Error> {
         self.check_varied()?;
         match self.repeats().first() {
-            Some(&(image, first)) => Err(Error::Duplicate { image, row: image * self.views, first }),
+            Some(&(image, first)) => {
+                Err(Error::Duplicate { image, row: image * self.views, first })
+            }
             None => Ok(()),
         }
     }
@@ -247,7 +270,9 @@ impl<'a> Views<'a> {
     pub fn read(&self, row: usize, into: &mut [f64]) {
         let range = row * self.dim..(row + 1) * self.dim;
         match self.values {
-            Values::F32(values) => into.iter_mut().zip(&values[range]).for_each(|(into, &value)| *into = value.into()),
+            Values::F32(values) => {
+                into.iter_mut().zip(&values[range]).for_each(|(into, &value)| *into = value.into())
+            }
             Values::F64(values) => into.copy_from_slice(&values[range]),
         }
         match &self.form {
@@ -320,12 +345,20 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert_eq!(Views::new(0, 1, 1, &[0.0_f32; 0]).unwrap_err(), Error::Empty { images: 0, views: 1, dim: 1 });
+        assert_eq!(
+            Views::new(0, 1, 1, &[0.0_f32; 0]).unwrap_err(),
+            Error::Empty { images: 0, views: 1, dim: 1 }
+        );
         let shape = Views::new(usize::MAX, 2, 2, &[0.0_f32; 4]).unwrap_err();
         assert_eq!(shape, Error::Shape { images: usize::MAX, views: 2, dim: 2, values: 4 });
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let error = Views::new(2, 2, 2, &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, bad]).unwrap_err().to_string();
-            assert!(error.starts_with("row 3 (view 1 of image 1)") && error.contains("column 1"), "{error}");
+            let error = Views::new(2, 2, 2, &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, bad])
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.starts_with("row 3 (view 1 of image 1)") && error.contains("column 1"),
+                "{error}"
+            );
         }
         assert!(Views::new(1, 1, 1, Values::F64(&[1e101])).is_err());
         let zero = Views::new(2, 1, 2, &[0.0_f32, 1.0, 0.0, 0.0]).unwrap();
@@ -337,7 +370,8 @@ mod tests {
 
     #[test]
     fn repeated_images_are_named_and_repeated_views_are_not() {
-        let views = |values: &[f32]| Views::new(values.len() / 4, 2, 2, values).unwrap().check_distinct();
+        let views =
+            |values: &[f32]| Views::new(values.len() / 4, 2, 2, values).unwrap().check_distinct();
         assert_eq!(views(&[1.0; 8]), Err(Error::Constant { rows: 4 }));
         let values = [1.0, 0.0, 1.0, 0.0, 2.0, 0.0, 2.0, 1.0, 1.0, -0.0, 1.0, 0.0];
         assert_eq!(views(&values), Err(Error::Duplicate { image: 2, row: 4, first: 0 }));
@@ -359,7 +393,9 @@ mod tests {
         let views = Views::new(10, 2, 3, &values).unwrap().standardised().unwrap();
         let block = views.block(0..20);
         for column in 0..3 {
-            let moment = |power| block.iter().skip(column).step_by(3).map(|v| v.powi(power)).sum::<f64>() / 20.0;
+            let moment = |power| {
+                block.iter().skip(column).step_by(3).map(|v| v.powi(power)).sum::<f64>() / 20.0
+            };
             assert!(moment(1).abs() < 1e-12 && (moment(2) - 1.0).abs() < 1e-12);
         }
         assert!(views.mean_norm2() < 1e-24);

@@ -14,7 +14,8 @@ pub(crate) fn order(images: usize, seed: u64, epoch: u64) -> Vec<usize> {
     order
 }
 
-/// View number `view` of each of `images` in `epoch`, square RGB images of side `size` one after the other.
+/// View number `view` of each of `images` in `epoch`, square RGB images of side `size` one after
+/// the other.
 pub(crate) fn views(
     policy: &Policy,
     split: &Split,
@@ -26,12 +27,16 @@ pub(crate) fn views(
 ) -> Vec<u8> {
     let bytes = size as usize * size as usize * 3;
     let mut out = vec![0; images.len() * bytes];
-    out.par_chunks_mut(bytes).zip(images).for_each_init(Scratch::default, |scratch, (out, &image)| {
-        let pixels = split.image(image);
-        let source = Source::new(pixels.width, pixels.height, pixels.pixels).expect("a split holds whole images");
-        let key = ViewKey { seed, image: image as u64, epoch, view };
-        policy.view(key, source, size, scratch, out).expect("the view was given its size");
-    });
+    out.par_chunks_mut(bytes).zip(images).for_each_init(
+        Scratch::default,
+        |scratch, (out, &image)| {
+            let pixels = split.image(image);
+            let source = Source::new(pixels.width, pixels.height, pixels.pixels)
+                .expect("a split holds whole images");
+            let key = ViewKey { seed, image: image as u64, epoch, view };
+            policy.view(key, source, size, scratch, out).expect("the view was given its size");
+        },
+    );
     out
 }
 

@@ -1,8 +1,8 @@
-//! Checkpoints: `checkpoints/last.safetensors` and `best.safetensors` hold weights for use, `last.state.safetensors`
-//! all that training needs to go on.
+//! Checkpoints: `checkpoints/last.safetensors` and `best.safetensors` hold weights for use,
+//! `last.state.safetensors` all that training needs to go on.
 //!
-//! The state file holds the weights too, so that one rename decides whether a checkpoint exists: a crash between
-//! two files can never pair new weights with an old history.
+//! The state file holds the weights too, so that one rename decides whether a checkpoint exists: a
+//! crash between two files can never pair new weights with an old history.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,8 @@ pub enum CheckpointError {
         cause: String,
     },
     /// The weights to start from are not those of the configuration.
-    #[error("{}: not the weights that this run was given to start from; put them back, or start a new run", path.display())]
+    #[error("{}: not the weights that this run was given to start from; put them back, or start a \
+             new run", path.display())]
     OtherInit {
         /// The file.
         path: PathBuf,
@@ -83,8 +84,10 @@ impl Checkpoint {
                 .map(|(name, values)| (format!("{prefix}{name}"), values.clone()))
                 .collect::<Vec<(String, Values)>>()
         };
-        let content: State =
-            named("weights.", &self.weights).into_iter().chain(named("moments.", &self.moments)).collect();
+        let content: State = named("weights.", &self.weights)
+            .into_iter()
+            .chain(named("moments.", &self.moments))
+            .collect();
         let mut metadata = BTreeMap::from([
             ("step".to_owned(), self.step.to_string()),
             ("seconds".to_owned(), self.seconds.to_string()),
@@ -104,16 +107,24 @@ impl Checkpoint {
     pub fn load(run: &Path) -> Result<Option<Self>, CheckpointError> {
         let path = state_path(run);
         let (content, metadata) = match state::read_file(&path) {
-            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
             other => other?,
         };
         let lacking = |cause: String| CheckpointError::NoState { path: path.clone(), cause };
-        let text = |key: &str| metadata.get(key).ok_or_else(|| lacking(format!("it has no `{key}`")));
-        let number = |key: &str| text(key)?.parse::<f64>().map_err(|e| lacking(format!("`{key}`: {e}")));
+        let text =
+            |key: &str| metadata.get(key).ok_or_else(|| lacking(format!("it has no `{key}`")));
+        let number =
+            |key: &str| text(key)?.parse::<f64>().map_err(|e| lacking(format!("`{key}`: {e}")));
         let mut checkpoint = Self {
             step: text("step")?.parse().map_err(|e| lacking(format!("`step`: {e}")))?,
             seconds: number("seconds")?,
-            best_knn: if metadata.contains_key("best_knn") { Some(number("best_knn")?) } else { None },
+            best_knn: if metadata.contains_key("best_knn") {
+                Some(number("best_knn")?)
+            } else {
+                None
+            },
             config: text("config")?.clone(),
             weights: State::new(),
             moments: State::new(),
@@ -130,8 +141,17 @@ impl Checkpoint {
 }
 
 /// Writes weights for use, with the step they are of.
-pub(crate) fn save_weights(run: &Path, which: Which, weights: &State, step: u64) -> Result<(), FileError> {
-    state::write_file(&which.path(run), weights, &BTreeMap::from([("step".to_owned(), step.to_string())]))
+pub(crate) fn save_weights(
+    run: &Path,
+    which: Which,
+    weights: &State,
+    step: u64,
+) -> Result<(), FileError> {
+    state::write_file(
+        &which.path(run),
+        weights,
+        &BTreeMap::from([("step".to_owned(), step.to_string())]),
+    )
 }
 
 /// Reads an encoder: the tensors under `backbone.`, without that prefix, and the step they are of.
@@ -140,8 +160,9 @@ pub(crate) fn save_weights(run: &Path, which: Which, weights: &State, step: u64)
 /// The file that is missing or damaged.
 pub fn load_backbone(path: &Path) -> Result<(State, u64), FileError> {
     let (weights, metadata) = state::read_file(path)?;
-    let backbone =
-        weights.into_iter().filter_map(|(name, values)| Some((name.strip_prefix("backbone.")?.to_owned(), values)));
+    let backbone = weights
+        .into_iter()
+        .filter_map(|(name, values)| Some((name.strip_prefix("backbone.")?.to_owned(), values)));
     Ok((backbone.collect(), metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0)))
 }
 
@@ -149,22 +170,29 @@ fn init_path(run: &Path) -> PathBuf {
     run.join("checkpoints").join("init.safetensors")
 }
 
-/// Keeps the encoder's weights that a run was given to start from, by the names of its tensors, and gives their digest.
+/// Keeps the encoder's weights that a run was given to start from, by the names of its tensors, and
+/// gives their digest.
 ///
 /// # Errors
 /// The file that could not be written.
 pub fn save_init(run: &Path, encoder: State) -> Result<String, FileError> {
-    let named = encoder.into_iter().map(|(name, values)| (format!("backbone.{name}"), values)).collect();
+    let named =
+        encoder.into_iter().map(|(name, values)| (format!("backbone.{name}"), values)).collect();
     state::write_file(&init_path(run), &named, &BTreeMap::new())?;
     Ok(state::digest(&named, &BTreeMap::new()))
 }
 
-/// The weights a run starts from: `weights`, of an encoder or of networks, but for what [`save_init`] kept for the
-/// encoder, and for a slow copy of it, where the configuration has its digest as `init`.
+/// The weights a run starts from: `weights`, of an encoder or of networks, but for what
+/// [`save_init`] kept for the encoder, and for a slow copy of it, where the configuration has its
+/// digest as `init`.
 ///
 /// # Errors
 /// The file that is missing, damaged, or of another digest.
-pub fn initial(mut weights: State, run: &Path, init: Option<&str>) -> Result<State, CheckpointError> {
+pub fn initial(
+    mut weights: State,
+    run: &Path,
+    init: Option<&str>,
+) -> Result<State, CheckpointError> {
     let Some(init) = init else { return Ok(weights) };
     let path = init_path(run);
     let (given, _) = state::read_file(&path)?;
@@ -173,7 +201,8 @@ pub fn initial(mut weights: State, run: &Path, init: Option<&str>) -> Result<Sta
     }
     for (name, values) in &mut weights {
         // A slow copy's `momentum.backbone.` too; an encoder's own names have no such part.
-        let own = name.find("backbone.").map_or(name.as_str(), |at| &name[at + "backbone.".len()..]);
+        let own =
+            name.find("backbone.").map_or(name.as_str(), |at| &name[at + "backbone.".len()..]);
         if let Some(given) = given.get(&format!("backbone.{own}")) {
             *values = given.clone();
         }

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Seed of the splits, the initial weights, the order of images and the views.
     pub seed: u64,
-    /// Digest of the weights that the encoder starts from, as [`checkpoint::save_init`](crate::checkpoint::save_init) gives
-    /// it; random weights of the seed without it.
+    /// Digest of the weights that the encoder starts from, as
+    /// [`checkpoint::save_init`](crate::checkpoint::save_init) gives it; random weights of the seed
+    /// without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
     /// The images.
@@ -62,18 +63,21 @@ pub struct TrainConfig {
     pub knn_every: usize,
     /// The rule that moves the weights.
     pub optimizer: OptimizerKind,
-    /// What LARS takes part of a layer's weight for a step's length; 0.001, as in its paper, without it.
+    /// What LARS takes part of a layer's weight for a step's length; 0.001, as in its paper,
+    /// without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<f64>,
-    /// Whether LARS's rate for a layer is the lesser of its own and the learning rate, and not their product: LARC,
-    /// solo-learn's `clip_lr`.
+    /// Whether LARS's rate for a layer is the lesser of its own and the learning rate, and not
+    /// their product: LARC, solo-learn's `clip_lr`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trust_capped: bool,
-    /// Images that pass the networks at a time, and one more where one would be left alone; the whole batch without it.
-    /// The gradient is that of the whole batch, but that batch normalisation sees a microbatch at a time.
+    /// Images that pass the networks at a time, and one more where one would be left alone; the
+    /// whole batch without it. The gradient is that of the whole batch, but that batch
+    /// normalisation sees a microbatch at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub microbatch: Option<usize>,
-    /// The curve `r_epsilon` is the share of images whose two outputs, normalised, are farther apart than this.
+    /// The curve `r_epsilon` is the share of images whose two outputs, normalised, are farther
+    /// apart than this.
     pub epsilon: f64,
 }
 
@@ -81,12 +85,14 @@ pub struct TrainConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
-    /// Stochastic gradient descent with momentum 0.9; weight decay on every parameter, as PyTorch does.
+    /// Stochastic gradient descent with momentum 0.9; weight decay on every parameter, as PyTorch
+    /// does.
     Sgd,
     /// LARS (You et al. 2017) with momentum 0.9; biases and batch normalisation take the plain
     /// step, without weight decay.
     Lars,
-    /// AdamW (Loshchilov and Hutter 2019) with β 0.9 and 0.999; decoupled weight decay on every parameter.
+    /// AdamW (Loshchilov and Hutter 2019) with β 0.9 and 0.999; decoupled weight decay on every
+    /// parameter.
     AdamW,
 }
 
@@ -116,7 +122,12 @@ impl Config {
     /// The first that makes no sense, by name.
     pub fn check(self) -> Result<Plan, ConfigError> {
         let (t, e) = (&self.train, &self.encoder);
-        need("data.image_size", self.data.image_size, (8..=1024).contains(&self.data.image_size), "8 to 1024 pixels")?;
+        need(
+            "data.image_size",
+            self.data.image_size,
+            (8..=1024).contains(&self.data.image_size),
+            "8 to 1024 pixels",
+        )?;
         need("encoder.width", e.width, (1..=1024).contains(&e.width), "1 to 1024 channels")?;
         self.method.method().check()?;
         need("train.epochs", t.epochs, (1..=1_000_000).contains(&t.epochs), "1 to 1000000")?;
@@ -126,14 +137,24 @@ impl Config {
             (2..=1 << 20).contains(&t.batch),
             "at least 2, for a batch of one has no negatives",
         )?;
-        need("train.learning_rate", t.learning_rate, positive(t.learning_rate), "a number above 0")?;
+        need(
+            "train.learning_rate",
+            t.learning_rate,
+            positive(t.learning_rate),
+            "a number above 0",
+        )?;
         need(
             "train.warmup_epochs",
             t.warmup_epochs,
             t.warmup_epochs >= 0.0 && t.warmup_epochs <= t.epochs as f64,
             "0 to the number of epochs",
         )?;
-        need("train.weight_decay", t.weight_decay, t.weight_decay == 0.0 || positive(t.weight_decay), "0 or more")?;
+        need(
+            "train.weight_decay",
+            t.weight_decay,
+            t.weight_decay == 0.0 || positive(t.weight_decay),
+            "0 or more",
+        )?;
         if let Some(clip) = t.clip_norm {
             need("train.clip_norm", clip, positive(clip), "a number above 0")?;
         }
@@ -142,7 +163,12 @@ impl Config {
             need("train.trust", trust, positive(trust), "a number above 0")?;
         }
         if let Some(microbatch) = t.microbatch {
-            need("train.microbatch", microbatch, microbatch >= 2, "at least 2, for batch normalisation to see some")?;
+            need(
+                "train.microbatch",
+                microbatch,
+                microbatch >= 2,
+                "at least 2, for batch normalisation to see some",
+            )?;
         }
         Ok(Plan(self))
     }
@@ -161,7 +187,12 @@ mod tests {
         Config {
             seed: 0,
             init: None,
-            data: DataConfig { source: "glyphs".into(), image_size: 32, limit: None, classes: None },
+            data: DataConfig {
+                source: "glyphs".into(),
+                image_size: 32,
+                limit: None,
+                classes: None,
+            },
             encoder: EncoderConfig {
                 architecture: Architecture::ResNet18,
                 stem: Stem::Cifar,
@@ -227,6 +258,8 @@ mod tests {
     fn survives_its_own_toml() {
         let text = toml::to_string(&sensible()).unwrap();
         assert_eq!(toml::from_str::<Config>(&text).unwrap(), sensible(), "{text}");
-        assert!(toml::from_str::<Config>(&text.replace("epochs = 2", "epochs = 2\nepoch = 3")).is_err());
+        assert!(
+            toml::from_str::<Config>(&text.replace("epochs = 2", "epochs = 2\nepoch = 3")).is_err()
+        );
     }
 }

@@ -27,7 +27,11 @@ pub(crate) struct Computed {
 
 impl Computed {
     fn new(loss: Loss, embeddings: Vec<Tensor<2>>, gradients: ByName) -> Self {
-        let terms = loss.terms.into_iter().map(|(name, value)| (name, value.into_scalar::<f64>())).collect();
+        let terms = loss
+            .terms
+            .into_iter()
+            .map(|(name, value)| (name, value.into_scalar::<f64>()))
+            .collect();
         let embeddings = embeddings.into_iter().map(Tensor::detach).collect();
         Self { loss: loss.value.into_scalar(), terms, embeddings, gradients }
     }
@@ -35,11 +39,12 @@ impl Computed {
 
 /// The loss of `views`, [`Method::views`] tensors of a row an image, and its gradient.
 ///
-/// With a `microbatch`, so many images pass the networks at a time, and the gradient is that of the whole batch's loss
-/// all the same (gradient caching: Gao, Zhang, Han and Callan 2021): the embeddings are made first, without a graph,
-/// the loss's gradient with respect to them is kept, and then each microbatch is embedded again to carry its share of
-/// it back to the weights. Batch normalisation sees a microbatch at a time, and its running statistics move once, by the
-/// mean of the microbatches; that alone differs from the whole batch.
+/// With a `microbatch`, so many images pass the networks at a time, and the gradient is that of the
+/// whole batch's loss all the same (gradient caching: Gao, Zhang, Han and Callan 2021): the
+/// embeddings are made first, without a graph, the loss's gradient with respect to them is kept,
+/// and then each microbatch is embedded again to carry its share of it back to the weights. Batch
+/// normalisation sees a microbatch at a time, and its running statistics move once, by the mean of
+/// the microbatches; that alone differs from the whole batch.
 pub(crate) fn compute(
     method: &dyn Method,
     networks: &Networks,
@@ -49,7 +54,9 @@ pub(crate) fn compute(
 ) -> Computed {
     let [images, ..] = views[0].dims();
     match microbatch {
-        Some(size) if size < images => cached(method, networks, views, &microbatches(images, size), step),
+        Some(size) if size < images => {
+            cached(method, networks, views, &microbatches(images, size), step)
+        }
         _ => {
             let embeddings = method.embed(networks, views, step);
             let loss = method.loss(networks, &embeddings, step);
@@ -59,8 +66,8 @@ pub(crate) fn compute(
     }
 }
 
-/// The images of each microbatch: about `size` of them, never one alone. An odd batch in microbatches of two has one of
-/// three.
+/// The images of each microbatch: about `size` of them, never one alone. An odd batch in
+/// microbatches of two has one of three.
 fn microbatches(images: usize, size: usize) -> Vec<Range<usize>> {
     parts::even(images, images.div_ceil(size))
 }
@@ -77,16 +84,22 @@ fn cached(
     microbatches: &[Range<usize>],
     step: &Step,
 ) -> Computed {
-    // Networks of their own, so that running statistics move once, and without gradients, so that no graph is kept.
+    // Networks of their own, so that running statistics move once, and without gradients, so that
+    // no graph is kept.
     let still = networks.valid().train().no_grad();
     let parts: Vec<Vec<Tensor<2>>> =
         microbatches.iter().map(|rows| method.embed(&still, &of(views, rows), step)).collect();
     let leaves: Vec<Tensor<2>> = (0..parts[0].len())
-        .map(|i| Tensor::cat(parts.iter().map(|part| part[i].clone()).collect(), 0).detach().require_grad())
+        .map(|i| {
+            Tensor::cat(parts.iter().map(|part| part[i].clone()).collect(), 0)
+                .detach()
+                .require_grad()
+        })
         .collect();
     let loss = method.loss(networks, &leaves, step);
     let mut of_loss = loss.value.backward();
-    let pulls: Vec<Option<Tensor<2>>> = leaves.iter().map(|leaf| leaf.grad_remove(&mut of_loss)).collect();
+    let pulls: Vec<Option<Tensor<2>>> =
+        leaves.iter().map(|leaf| leaf.grad_remove(&mut of_loss)).collect();
 
     let mut sum = ByName::new();
     parts::in_turn(networks, microbatches, |rows| {
@@ -154,18 +167,22 @@ mod tests {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(9);
         let shape = [IMAGES, 8, 8, 3];
         let mut view = || {
-            let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-2.0..2.0)).collect();
+            let values: Vec<f32> =
+                (0..shape.iter().product()).map(|_| rng.random_range(-2.0..2.0)).collect();
             Tensor::from_data(TensorData::new(values, shape), device)
         };
         (0..count).map(|_| view()).collect()
     }
 
     fn host(gradients: ByName) -> BTreeMap<String, Vec<f64>> {
-        let values = |t: Tensor<1>| t.into_data().try_into_vec::<f32>().unwrap().into_iter().map(f64::from).collect();
+        let values = |t: Tensor<1>| {
+            t.into_data().try_into_vec::<f32>().unwrap().into_iter().map(f64::from).collect()
+        };
         gradients.into_iter().map(|(name, gradient)| (name, values(gradient))).collect()
     }
 
-    /// Gradient caching against one graph over the same microbatches: the chain rule in another order.
+    /// Gradient caching against one graph over the same microbatches: the chain rule in another
+    /// order.
     #[test]
     fn microbatches_give_the_gradient_of_the_whole_batch() {
         let device = Device::flex().autodiff();
@@ -177,19 +194,28 @@ mod tests {
                 let whole = networks(method, &device);
                 let microbatches = microbatches(IMAGES, size);
                 let start = state::read(&whole);
-                // What each microbatch alone makes of the running statistics, weighted by its images.
+                // What each microbatch alone makes of the running statistics, weighted by its
+                // images.
                 let mut statistics: BTreeMap<String, Vec<f64>> = BTreeMap::new();
                 for rows in &microbatches {
                     let alone = networks(method, &device);
                     method.embed(&alone, &of(&views, rows), &STEP);
-                    for (name, values) in state::read(&alone).into_iter().filter(|(name, _)| name.contains("running")) {
+                    for (name, values) in
+                        state::read(&alone).into_iter().filter(|(name, _)| name.contains("running"))
+                    {
                         let share = rows.len() as f64 / IMAGES as f64;
-                        let sum = statistics.entry(name).or_insert_with(|| vec![0.0; values.values.len()]);
-                        sum.iter_mut().zip(values.values).for_each(|(sum, value)| *sum += share * f64::from(value));
+                        let sum = statistics
+                            .entry(name)
+                            .or_insert_with(|| vec![0.0; values.values.len()]);
+                        sum.iter_mut()
+                            .zip(values.values)
+                            .for_each(|(sum, value)| *sum += share * f64::from(value));
                     }
                 }
-                let parts: Vec<_> =
-                    microbatches.iter().map(|rows| method.embed(&whole, &of(&views, rows), &STEP)).collect();
+                let parts: Vec<_> = microbatches
+                    .iter()
+                    .map(|rows| method.embed(&whole, &of(&views, rows), &STEP))
+                    .collect();
                 let embeddings: Vec<_> = (0..parts[0].len())
                     .map(|i| Tensor::cat(parts.iter().map(|part| part[i].clone()).collect(), 0))
                     .collect();
@@ -199,19 +225,33 @@ mod tests {
                 let small = networks(method, &device);
                 let found = compute(method, &small, &views, &STEP, Some(size));
                 let loss: f64 = loss.value.into_scalar();
-                assert!((found.loss - loss).abs() <= 1e-6 * loss.abs(), "{name} {size}: {} and {loss}", found.loss);
-                let found = host(found.gradients);
-                assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{name} {size}");
-                let norm = |of: &mut dyn Iterator<Item = f64>| of.map(|v| v * v).sum::<f64>().sqrt();
-                let length = norm(&mut expected.values().flatten().copied());
-                let apart = norm(
-                    &mut expected
-                        .iter()
-                        .flat_map(|(name, e)| e.iter().zip(&found[name]).map(|(e, f)| e - f).collect::<Vec<f64>>()),
+                assert!(
+                    (found.loss - loss).abs() <= 1e-6 * loss.abs(),
+                    "{name} {size}: {} and {loss}",
+                    found.loss
                 );
-                println!("{name} in microbatches of {size}: {:.1e} of the gradient's length", apart / length);
-                assert!(length > 0.0 && apart < 1e-5 * length, "{name} {size}: {apart} of {length}");
-                // Running statistics have moved once, by the mean of what the microbatches saw; weights not at all.
+                let found = host(found.gradients);
+                assert_eq!(
+                    found.keys().collect::<Vec<_>>(),
+                    expected.keys().collect::<Vec<_>>(),
+                    "{name} {size}"
+                );
+                let norm =
+                    |of: &mut dyn Iterator<Item = f64>| of.map(|v| v * v).sum::<f64>().sqrt();
+                let length = norm(&mut expected.values().flatten().copied());
+                let apart = norm(&mut expected.iter().flat_map(|(name, e)| {
+                    e.iter().zip(&found[name]).map(|(e, f)| e - f).collect::<Vec<f64>>()
+                }));
+                println!(
+                    "{name} in microbatches of {size}: {:.1e} of the gradient's length",
+                    apart / length
+                );
+                assert!(
+                    length > 0.0 && apart < 1e-5 * length,
+                    "{name} {size}: {apart} of {length}"
+                );
+                // Running statistics have moved once, by the mean of what the microbatches saw;
+                // weights not at all.
                 let mut moved = 0;
                 for (tensor, values) in state::read(&small) {
                     let Some(expected) = statistics.get(&tensor) else {
@@ -221,7 +261,10 @@ mod tests {
                     for (found, expected) in values.values.iter().zip(expected) {
                         // Some ten roundings.
                         let bound = 1e-6 * (1.0 + expected.abs());
-                        assert!((f64::from(*found) - expected).abs() < bound, "{name} {size}: {tensor}");
+                        assert!(
+                            (f64::from(*found) - expected).abs() < bound,
+                            "{name} {size}: {tensor}"
+                        );
                     }
                     moved += usize::from(values != start[&tensor]);
                 }
@@ -249,8 +292,9 @@ mod tests {
         let device = Device::flex().autodiff();
         let config = MethodConfig::by_name("simclr", 16).unwrap();
         let (method, views) = (config.method(), views(2, &device));
-        let [whole, large] = [None, Some(IMAGES)]
-            .map(|size| host(compute(method, &networks(method, &device), &views, &STEP, size).gradients));
+        let [whole, large] = [None, Some(IMAGES)].map(|size| {
+            host(compute(method, &networks(method, &device), &views, &STEP, size).gradients)
+        });
         assert_eq!(whole, large);
     }
 
@@ -262,12 +306,17 @@ mod tests {
             let method = config.method();
             let networks = networks(method, &device);
             let found = compute(method, &networks, &views(method.views(), &device), &STEP, None);
-            let still =
-                |name: &str| name.starts_with("momentum.") || name.starts_with("queue") || name.contains("running_");
-            let expected: Vec<String> = state::read(&networks).into_keys().filter(|name| !still(name)).collect();
+            let still = |name: &str| {
+                name.starts_with("momentum.")
+                    || name.starts_with("queue")
+                    || name.contains("running_")
+            };
+            let expected: Vec<String> =
+                state::read(&networks).into_keys().filter(|name| !still(name)).collect();
             assert_eq!(found.gradients.keys().cloned().collect::<Vec<_>>(), expected, "{name}");
             assert!(
-                found.loss.is_finite() && host(found.gradients).values().flatten().all(|g| g.is_finite()),
+                found.loss.is_finite()
+                    && host(found.gradients).values().flatten().all(|g| g.is_finite()),
                 "{name}"
             );
         }
@@ -299,12 +348,20 @@ mod tests {
                 _ => 1.0 - 0.01 * 0.5 * (1.0 + (std::f64::consts::PI * 0.3).cos()),
             };
             let mut seen = 0;
-            for (slow, values) in before.iter().filter(|(name, _)| name.starts_with("momentum.") && !running(name)) {
+            for (slow, values) in
+                before.iter().filter(|(name, _)| name.starts_with("momentum.") && !running(name))
+            {
                 let fast = &shifted[slow.strip_prefix("momentum.").unwrap()];
-                for ((old, new), fast) in values.values.iter().zip(&after[slow].values).zip(&fast.values) {
+                for ((old, new), fast) in
+                    values.values.iter().zip(&after[slow].values).zip(&fast.values)
+                {
                     let expected = momentum * f64::from(*old) + (1.0 - momentum) * f64::from(*fast);
                     // Two products and a sum of f32.
-                    assert!((f64::from(*new) - expected).abs() <= 2f64.powi(-22) * (1.0 + expected.abs()), "{slow}");
+                    assert!(
+                        (f64::from(*new) - expected).abs()
+                            <= 2f64.powi(-22) * (1.0 + expected.abs()),
+                        "{slow}"
+                    );
                     seen += 1;
                 }
             }
@@ -316,7 +373,11 @@ mod tests {
                     .collect();
                 let queue = &after["queue"].values;
                 assert_eq!(queue[..20 * 128], keys, "the newest keys come first");
-                assert_eq!(queue[20 * 128..], before["queue"].values[..5 * 128], "the oldest drop out");
+                assert_eq!(
+                    queue[20 * 128..],
+                    before["queue"].values[..5 * 128],
+                    "the oldest drop out"
+                );
             }
         }
     }

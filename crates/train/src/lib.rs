@@ -1,7 +1,8 @@
 //! Training: from a checked [`Plan`] and a data set to the checkpoints and logs of a run folder.
 //!
-//! [`pretrain`] is the loop, one function from top to bottom. Everything random in it is a pure function of the
-//! seed and the step, so a [`Checkpoint`] needs no generator's state to go on exactly where it stopped.
+//! [`pretrain`] is the loop, one function from top to bottom. Everything random in it is a pure
+//! function of the seed and the step, so a [`Checkpoint`] needs no generator's state to go on
+//! exactly where it stopped.
 
 mod batch;
 pub mod checkpoint;

@@ -14,8 +14,8 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// Opens the logs of a run that goes on after `step`: points beyond it are dropped, since their steps will be
-    /// taken again. The others come with it.
+    /// Opens the logs of a run that goes on after `step`: points beyond it are dropped, since their
+    /// steps will be taken again. The others come with it.
     pub(crate) fn open(run: &Path, step: u64) -> Result<(Self, Vec<MetricPoint>), ReportError> {
         let path = run.join(METRICS_FILE);
         let text = match std::fs::read_to_string(&path) {
@@ -23,7 +23,8 @@ impl Logs {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(ReportError::Io { path, source }),
         };
-        // The lines are kept as they stand, so that rereading a number can never change its last digit.
+        // The lines are kept as they stand, so that rereading a number can never change its last
+        // digit.
         let (mut lines, mut events, mut points) = (String::new(), tensorboard::start(), Vec::new());
         for line in text.lines() {
             match serde_json::from_str::<MetricPoint>(line) {
@@ -73,7 +74,9 @@ impl Appended {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), ReportError> {
-        self.file.write_all(bytes).map_err(|source| ReportError::Io { path: self.path.clone(), source })
+        self.file
+            .write_all(bytes)
+            .map_err(|source| ReportError::Io { path: self.path.clone(), source })
     }
 
     fn sync(&self) -> Result<(), ReportError> {

@@ -28,24 +28,38 @@ pub(crate) struct Optimizer {
 impl Optimizer {
     /// With no history, or with that of a checkpoint.
     pub(crate) fn new(config: &TrainConfig, moments: &State, device: &Device) -> Self {
-        let to_tensor = |v: &Values| Tensor::from_data(TensorData::new(v.values.clone(), [v.values.len()]), device);
+        let to_tensor = |v: &Values| {
+            Tensor::from_data(TensorData::new(v.values.clone(), [v.values.len()]), device)
+        };
         Self {
             kind: config.optimizer,
             weight_decay: config.weight_decay,
             clip_norm: config.clip_norm,
             trust: config.trust.unwrap_or(TRUST),
             trust_capped: config.trust_capped,
-            moments: moments.iter().map(|(name, values)| (name.clone(), to_tensor(values))).collect(),
+            moments: moments
+                .iter()
+                .map(|(name, values)| (name.clone(), to_tensor(values)))
+                .collect(),
         }
     }
 
     /// Its history, for a checkpoint.
     pub(crate) fn moments(&self) -> State {
-        self.moments.iter().map(|(name, tensor)| (name.clone(), state::to_host(tensor.clone()))).collect()
+        self.moments
+            .iter()
+            .map(|(name, tensor)| (name.clone(), state::to_host(tensor.clone())))
+            .collect()
     }
 
     /// One step, the `number`th (from 1).
-    pub(crate) fn step<M: Module>(&mut self, module: M, mut gradients: ByName, learning_rate: f64, number: u64) -> M {
+    pub(crate) fn step<M: Module>(
+        &mut self,
+        module: M,
+        mut gradients: ByName,
+        learning_rate: f64,
+        number: u64,
+    ) -> M {
         if let Some(longest) = self.clip_norm {
             clip(&mut gradients, longest);
         }
@@ -65,8 +79,10 @@ impl Optimizer {
         match self.kind {
             OptimizerKind::Sgd => self.descend(name, weight, gradient, self.weight_decay, rate),
             OptimizerKind::Lars => {
-                // What the network scales and shifts by has no direction to be trusted: the plain step.
-                let gradient = if matrix { self.trusted(&weight, gradient, rate) } else { gradient };
+                // What the network scales and shifts by has no direction to be trusted: the plain
+                // step.
+                let gradient =
+                    if matrix { self.trusted(&weight, gradient, rate) } else { gradient };
                 self.descend(name, weight, gradient, 0.0, rate)
             }
             OptimizerKind::AdamW => {
@@ -87,7 +103,14 @@ impl Optimizer {
         }
     }
 
-    fn descend(&mut self, name: &str, weight: Tensor<1>, gradient: Tensor<1>, decay: f64, rate: f64) -> Tensor<1> {
+    fn descend(
+        &mut self,
+        name: &str,
+        weight: Tensor<1>,
+        gradient: Tensor<1>,
+        decay: f64,
+        rate: f64,
+    ) -> Tensor<1> {
         let key = format!("velocity.{name}");
         let rule = Sgd { rate: rate as f32, momentum: MOMENTUM as f32, decay: decay as f32 };
         let (weight, velocity) = descent::sgd(weight, gradient, self.moments.remove(&key), rule);
@@ -95,9 +118,9 @@ impl Optimizer {
         weight
     }
 
-    /// LARS's local rate: the decayed gradient scaled to the trusted part of the weight's length; unscaled where
-    /// either has none. Capped, what `rate` times it comes to
-    /// is the lesser of the two rates.
+    /// LARS's local rate: the decayed gradient scaled to the trusted part of the weight's length;
+    /// unscaled where either has none. Capped, what `rate` times it comes to is the lesser of the
+    /// two rates.
     fn trusted(&self, weight: &Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
         let lengths = (length(weight), length(&gradient));
         let decayed = gradient + weight.clone().mul_scalar(self.weight_decay);
@@ -112,8 +135,8 @@ impl Optimizer {
 }
 
 fn length(x: &Tensor<1>) -> f64 {
-    // A product rather than a sum of squares: of many values, Burn's sum depends in its last digits on which thread comes
-    // first.
+    // A product rather than a sum of squares: of many values, Burn's sum depends in its last digits
+    // on which thread comes first.
     let count = x.shape().num_elements();
     x.clone().reshape([1, count]).matmul(x.clone().reshape([count, 1])).sqrt().into_scalar::<f64>()
 }
@@ -142,7 +165,14 @@ impl MapNamed for Stepper<'_> {
         param.map(|weight| {
             let shape = weight.dims();
             let weight = flat(weight.inner());
-            let moved = self.optimizer.update(name, weight, gradient, D > 1, self.learning_rate, self.number);
+            let moved = self.optimizer.update(
+                name,
+                weight,
+                gradient,
+                D > 1,
+                self.learning_rate,
+                self.number,
+            );
             Tensor::from_inner(moved.reshape(shape)).require_grad()
         })
     }
@@ -168,18 +198,31 @@ mod tests {
     }
 
     impl Oracle {
-        fn step(&mut self, config: &TrainConfig, gradient: &[f64], rate: f64, matrix: bool, t: i32) {
-            let (kind, decay, trust) = (config.optimizer, config.weight_decay, config.trust.unwrap_or(0.001));
+        fn step(
+            &mut self,
+            config: &TrainConfig,
+            gradient: &[f64],
+            rate: f64,
+            matrix: bool,
+            t: i32,
+        ) {
+            let (kind, decay, trust) =
+                (config.optimizer, config.weight_decay, config.trust.unwrap_or(0.001));
             let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
             let (w, g) = (norm(&self.weights), norm(gradient));
             for (i, &gradient) in gradient.iter().enumerate() {
                 match kind {
                     OptimizerKind::Sgd | OptimizerKind::Lars => {
                         let plain = kind == OptimizerKind::Lars && !matrix;
-                        let mut d = if plain { gradient } else { gradient + decay * self.weights[i] };
+                        let mut d =
+                            if plain { gradient } else { gradient + decay * self.weights[i] };
                         if kind == OptimizerKind::Lars && matrix && w > 0.0 && g > 0.0 {
                             let local = trust * w / (g + decay * w);
-                            d *= if config.trust_capped { f64::min(local / rate, 1.0) } else { local };
+                            d *= if config.trust_capped {
+                                f64::min(local / rate, 1.0)
+                            } else {
+                                local
+                            };
                         }
                         self.first[i] = if t == 1 { d } else { 0.9 * self.first[i] + d };
                         self.weights[i] -= rate * self.first[i];
@@ -189,7 +232,8 @@ mod tests {
                         self.second[i] = 0.999 * self.second[i] + 0.001 * gradient * gradient;
                         let m = self.first[i] / (1.0 - 0.9f64.powi(t));
                         let v = self.second[i] / (1.0 - 0.999f64.powi(t));
-                        self.weights[i] -= rate * decay * self.weights[i] + rate * m / (v.sqrt() + 1e-8);
+                        self.weights[i] -=
+                            rate * decay * self.weights[i] + rate * m / (v.sqrt() + 1e-8);
                     }
                 }
             }
@@ -218,9 +262,15 @@ mod tests {
     fn every_rule_follows_its_paper_and_its_checkpoint() {
         let device = Device::flex().autodiff();
         let x = [[0.5f64, -1.0, 2.0], [1.5, 0.25, -0.5]];
-        let rules = [OptimizerKind::Sgd, OptimizerKind::Lars, OptimizerKind::AdamW].map(|kind| config(kind, None));
-        // The weights are about as long as 1 and the gradients as 10: a cap of 0.05 binds for the second alone.
-        let capped = [0.02, 20.0].map(|trust| TrainConfig { trust: Some(trust), trust_capped: true, ..rules[1] });
+        let rules = [OptimizerKind::Sgd, OptimizerKind::Lars, OptimizerKind::AdamW]
+            .map(|kind| config(kind, None));
+        // The weights are about as long as 1 and the gradients as 10: a cap of 0.05 binds for the
+        // second alone.
+        let capped = [0.02, 20.0].map(|trust| TrainConfig {
+            trust: Some(trust),
+            trust_capped: true,
+            ..rules[1]
+        });
         for rule in rules.into_iter().chain(capped) {
             let kind = rule.optimizer;
             let mut linear = Linear::new(3, 2, &mut Init::new(1, &device));
@@ -242,7 +292,8 @@ mod tests {
                 let (mut dw, mut db) = (vec![0.0; 6], vec![0.0; 2]);
                 for row in x {
                     for o in 0..2 {
-                        let y = bias.weights[o] + (0..3).map(|i| row[i] * weight.weights[3 * o + i]).sum::<f64>();
+                        let y = bias.weights[o]
+                            + (0..3).map(|i| row[i] * weight.weights[3 * o + i]).sum::<f64>();
                         db[o] += 2.0 * y;
                         (0..3).for_each(|i| dw[3 * o + i] += 2.0 * y * row[i]);
                     }
@@ -251,9 +302,13 @@ mod tests {
                 bias.step(&rule, &db, 0.05, false, t as i32);
                 for (name, oracle) in [("weight", &weight), ("bias", &bias)] {
                     for (found, expected) in values(&linear, name).iter().zip(&oracle.weights) {
-                        // Five steps of some ten f32 operations on values around 1; Adam's first step divides by
-                        // the gradient's size, which magnifies its relative error of 2⁻²² by at most the rate.
-                        assert!((found - expected).abs() < 2e-6 * (1.0 + expected.abs()), "{kind:?} {name} step {t}");
+                        // Five steps of some ten f32 operations on values around 1; Adam's first
+                        // step divides by the gradient's size, which magnifies its relative error
+                        // of 2⁻²² by at most the rate.
+                        assert!(
+                            (found - expected).abs() < 2e-6 * (1.0 + expected.abs()),
+                            "{kind:?} {name} step {t}"
+                        );
                     }
                 }
             }

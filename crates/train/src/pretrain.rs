@@ -45,12 +45,13 @@ pub struct Progress {
     pub views_per_second: f64,
     /// Estimated time to the end.
     pub left: Duration,
-    /// That the outputs have collapsed, at the step at which it was noticed; not while the learning rate still rises.
+    /// That the outputs have collapsed, at the step at which it was noticed; not while the learning
+    /// rate still rises.
     pub collapse: Option<Collapse>,
 }
 
-/// Where training ended: after all steps, or after the one that was under way when it was asked to stop. The state
-/// of that step is saved.
+/// Where training ended: after all steps, or after the one that was under way when it was asked to
+/// stop. The state of that step is saved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     /// Steps taken.
@@ -72,7 +73,10 @@ impl Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// Fewer images than a batch of two.
-    #[error("{images} training images are too few: at least 2 are needed; check --data, --limit and --classes")]
+    #[error(
+        "{images} training images are too few: at least 2 are needed; check --data, --limit and \
+         --classes"
+    )]
     TooFewImages {
         /// Training images there are.
         images: usize,
@@ -95,7 +99,8 @@ pub enum TrainError {
         kept: String,
     },
     /// The state on disk is of another configuration.
-    #[error("{} was written under another configuration than the run's config.toml; train again with --overwrite", path.display())]
+    #[error("{} was written under another configuration than the run's config.toml; train again \
+             with --overwrite", path.display())]
     OtherConfig {
         /// The state file.
         path: PathBuf,
@@ -124,12 +129,14 @@ pub enum TrainError {
     Knn(#[from] selfsame_eval::Error),
 }
 
-/// Trains `plan` on the train split, writing checkpoints and logs into the folder `run`, which exists.
+/// Trains `plan` on the train split, writing checkpoints and logs into the folder `run`, which
+/// exists.
 ///
-/// Where `run` holds a state already, training goes on from it, and the final weights are the same bytes as
-/// without the interruption, on the same device and machine. Setting `stop` lets the step under way finish, saves, and
-/// returns. `on_step` is called after every step. A checkpoint is written when `save_every` has passed since the last one, when
-/// the validation kNN has improved, and at the end.
+/// Where `run` holds a state already, training goes on from it, and the final weights are the same
+/// bytes as without the interruption, on the same device and machine. Setting `stop` lets the step
+/// under way finish, saves, and returns. `on_step` is called after every step. A checkpoint is
+/// written when `save_every` has passed since the last one, when the validation kNN has improved,
+/// and at the end.
 ///
 /// # Errors
 /// [`TrainError`]; the last checkpoint is intact whatever happens.
@@ -164,7 +171,8 @@ pub fn pretrain(
         }
         Some(state) => {
             // A kill between the state's rename and that of the weights for use left those behind.
-            checkpoint::save_weights(run, Which::Last, &state.weights, state.step).map_err(|e| failed(e.into()))?;
+            checkpoint::save_weights(run, Which::Last, &state.weights, state.step)
+                .map_err(|e| failed(e.into()))?;
             state
         }
         None => Checkpoint {
@@ -172,7 +180,8 @@ pub fn pretrain(
             seconds: 0.0,
             best_knn: None,
             config,
-            weights: checkpoint::initial(state::read(&networks), run, plan.init.as_deref()).map_err(failed)?,
+            weights: checkpoint::initial(state::read(&networks), run, plan.init.as_deref())
+                .map_err(failed)?,
             moments: State::new(),
         },
     };
@@ -181,7 +190,11 @@ pub fn pretrain(
     let mut optimizer = Optimizer::new(&plan.train, &saved.moments, &plain);
     let (mut logs, logged) = Logs::open(run, saved.step)?;
     let past_warmup = |done: u64| done as f64 >= warmup + 1.0;
-    let earlier = logged.into_iter().filter(|point| past_warmup(point.step)).map(|point| point.watched).collect();
+    let earlier = logged
+        .into_iter()
+        .filter(|point| past_warmup(point.step))
+        .map(|point| point.watched)
+        .collect();
     let (mut knn, mut alarm) = (None, Alarm::after(earlier));
     let (began, first_step, seconds_before) = (Instant::now(), saved.step, saved.seconds);
     let mut last_save = Instant::now();
@@ -202,7 +215,8 @@ pub fn pretrain(
 
         let rate = learning_rate(plan.train.learning_rate, step, warmup, steps);
         let this = Step { number: step, steps, seed: plan.seed };
-        // On this thread, not on one of the pool's: Burn keeps running statistics by thread and averages over threads.
+        // On this thread, not on one of the pool's: Burn keeps running statistics by thread and
+        // averages over threads.
         let computed = compute(method, &networks, &images, &this, plan.train.microbatch);
         let loss = computed.loss;
         if !loss.is_finite() {
@@ -220,11 +234,13 @@ pub fn pretrain(
 
         let done = step + 1;
         let epoch_ended = done.is_multiple_of(steps_per_epoch);
-        let measured = epoch_ended && is_due(epoch + 1, plan.train.knn_every, plan.train.epochs as u64);
+        let measured =
+            epoch_ended && is_due(epoch + 1, plan.train.knn_every, plan.train.epochs as u64);
         if measured {
             check_finite(&state::read(&networks), done, rate, run)?;
         }
-        let measurement = if measured { online(&networks.backbone, dataset, &plain)? } else { None };
+        let measurement =
+            if measured { online(&networks.backbone, dataset, &plain)? } else { None };
         knn = measurement.map(|(knn, _)| knn).or(knn);
 
         let elapsed = began.elapsed().as_secs_f64();
@@ -234,8 +250,11 @@ pub fn pretrain(
             epoch: epoch + 1,
             loss,
             knn,
-            views_per_second: ((done - first_step) * (method.views() * batch) as u64) as f64 / elapsed,
-            left: Duration::from_secs_f64(elapsed / (done - first_step) as f64 * (steps - done) as f64),
+            views_per_second: ((done - first_step) * (method.views() * batch) as u64) as f64
+                / elapsed,
+            left: Duration::from_secs_f64(
+                elapsed / (done - first_step) as f64 * (steps - done) as f64,
+            ),
             collapse: None,
         };
         if done.is_multiple_of(LOG_EVERY) || measurement.is_some() || done == steps || done == 1 {
@@ -249,8 +268,13 @@ pub fn pretrain(
             if past_warmup(done) {
                 progress.collapse = alarm.look(done, &watched, rows.min(dim));
             }
-            watched.extend(measurement.and_then(|(_, divergence)| Some(("divergence".to_owned(), divergence?))));
-            watched.extend(computed.terms.iter().map(|(name, value)| (format!("loss_{name}"), *value)));
+            watched.extend(
+                measurement
+                    .and_then(|(_, divergence)| Some(("divergence".to_owned(), divergence?))),
+            );
+            watched.extend(
+                computed.terms.iter().map(|(name, value)| (format!("loss_{name}"), *value)),
+            );
             watched.retain(|_, value| value.is_finite());
             logs.add(&MetricPoint {
                 step: done,
@@ -265,11 +289,13 @@ pub fn pretrain(
         on_step(&progress);
 
         let stopping = stop.load(Ordering::Relaxed);
-        let improved = measurement.is_some_and(|(found, _)| saved.best_knn.is_none_or(|best| found > best));
+        let improved =
+            measurement.is_some_and(|(found, _)| saved.best_knn.is_none_or(|best| found > best));
         if stopping || improved || done == steps || last_save.elapsed() >= save_every {
             let weights = state::read(&networks);
             check_finite(&weights, done, rate, run)?;
-            // The curves first: after a power cut they may be ahead of the state, which cuts them back, never behind.
+            // The curves first: after a power cut they may be ahead of the state, which cuts them
+            // back, never behind.
             logs.sync()?;
             saved = Checkpoint {
                 step: done,
@@ -279,9 +305,11 @@ pub fn pretrain(
                 moments: optimizer.moments(),
                 ..saved
             };
-            // The best weights first: were the state first, a crash between the two would lose them.
+            // The best weights first: were the state first, a crash between the two would lose
+            // them.
             if improved {
-                checkpoint::save_weights(run, Which::Best, &saved.weights, done).map_err(|e| failed(e.into()))?;
+                checkpoint::save_weights(run, Which::Best, &saved.weights, done)
+                    .map_err(|e| failed(e.into()))?;
             }
             saved.save(run).map_err(failed)?;
             last_save = Instant::now();
@@ -298,7 +326,12 @@ fn is_due(epoch: u64, every: usize, epochs: u64) -> bool {
 }
 
 /// Refuses weights that are infinite or not a number, naming the first.
-fn check_finite(weights: &State, step: u64, learning_rate: f64, run: &Path) -> Result<(), TrainError> {
+fn check_finite(
+    weights: &State,
+    step: u64,
+    learning_rate: f64,
+    run: &Path,
+) -> Result<(), TrainError> {
     let bad = |tensor: &state::Values| tensor.values.iter().find(|v| !v.is_finite()).copied();
     match weights.iter().find_map(|(name, tensor)| Some((name, bad(tensor)?))) {
         None => Ok(()),
@@ -323,13 +356,19 @@ fn kept(run: &Path) -> String {
             )
         }
         Ok(None) => "no checkpoint had been written yet".to_owned(),
-        Err(_) => "there is no other checkpoint: put the file back, or start the run again".to_owned(),
+        Err(_) => {
+            "there is no other checkpoint: put the file back, or start the run again".to_owned()
+        }
     }
 }
 
-/// kNN accuracy of images spread evenly over the validation split among such of the train split, and the divergence of
-/// the latter's classes; none without labels.
-fn online(backbone: &ResNet, dataset: &Dataset, device: &Device) -> Result<Option<(f64, Option<f64>)>, TrainError> {
+/// kNN accuracy of images spread evenly over the validation split among such of the train split,
+/// and the divergence of the latter's classes; none without labels.
+fn online(
+    backbone: &ResNet,
+    dataset: &Dataset,
+    device: &Device,
+) -> Result<Option<(f64, Option<f64>)>, TrainError> {
     if dataset.classes.is_empty() || dataset.validation.is_empty() {
         return Ok(None);
     }
@@ -343,7 +382,8 @@ fn online(backbone: &ResNet, dataset: &Dataset, device: &Device) -> Result<Optio
     };
     let (train, labels) = part(&dataset.train, ONLINE_IMAGES[0])?;
     let (validation, truth) = part(&dataset.validation, ONLINE_IMAGES[1])?;
-    let predicted = knn::classify(&train, &labels, dataset.classes.len(), &validation, &KnnOptions::default())?;
+    let predicted =
+        knn::classify(&train, &labels, dataset.classes.len(), &validation, &KnnOptions::default())?;
     let divergence = watch::divergence(&train, &labels, dataset.classes.len())?;
     Ok(Some((accuracy(&predicted, &truth)?, divergence)))
 }

@@ -5,7 +5,11 @@ use crate::config::{OptimizerKind, TrainConfig};
 
 /// The recipes there are, each with its source.
 pub const RECIPES: [(&str, &str); 2] = [
-    ("authors", "Huang et al. (ICLR 2023), on CIFAR-10 with lightly 1.0: simclr, mocov2, simsiam, barlow_twins"),
+    (
+        "authors",
+        "Huang et al. (ICLR 2023), on CIFAR-10 with lightly 1.0: simclr, mocov2, simsiam, \
+         barlow_twins",
+    ),
     ("solo-learn", "da Costa et al. (JMLR 2022), for CIFAR-10: these, byol and vicreg"),
 ];
 
@@ -25,16 +29,18 @@ pub struct Recipe {
 /// The recipe of a name of [`RECIPES`] for a method; none where it has none for that method.
 ///
 /// What differs from the sources:
-/// - all: a SimCLR step passes both views together, so that batch normalisation sees them as one; the sources pass each
-///   by itself.
-/// - `authors`: their encoder, the layers of lightly's ResNet in a sequence, has no ReLU after its stem. Their cosine
-///   steps once an epoch, ours at every step. Their MoCo puts the first view's keys into the queue before the second
-///   view's loss, ours both after the step. They took the best epoch by the test images, which is left to them.
-/// - `solo-learn`: its stem pads by 2 and its pixels are normalised by CIFAR's mean and deviation; ours pads by 1 and
-///   takes ImageNet's. Its warm-up starts at 3e-5 and not near 0. Its MoCo keeps a queue of 32,768 for each view and
-///   compares a query with the other view's; ours is one queue of as many for both, so 16,384 images deep. Its SimSiam
-///   keeps the predictor's learning rate, ours lowers it too; the last layer of its projector neither scales nor shifts.
-///   It trains a classifier beside the encoder, whose gradient the encoder does not see, and in 16-bit floats.
+/// - all: a SimCLR step passes both views together, so that batch normalisation sees them as one;
+///   the sources pass each by itself.
+/// - `authors`: their encoder, the layers of lightly's ResNet in a sequence, has no ReLU after its
+///   stem. Their cosine steps once an epoch, ours at every step. Their MoCo puts the first view's
+///   keys into the queue before the second view's loss, ours both after the step. They took the
+///   best epoch by the test images, which is left to them.
+/// - `solo-learn`: its stem pads by 2 and its pixels are normalised by CIFAR's mean and deviation;
+///   ours pads by 1 and takes ImageNet's. Its warm-up starts at 3e-5 and not near 0. Its MoCo keeps
+///   a queue of 32,768 for each view and compares a query with the other view's; ours is one queue
+///   of as many for both, so 16,384 images deep. Its SimSiam keeps the predictor's learning rate,
+///   ours lowers it too; the last layer of its projector neither scales nor shifts. It trains a
+///   classifier beside the encoder, whose gradient the encoder does not see, and in 16-bit floats.
 ///
 /// ```
 /// let recipe = selfsame_train::recipe("authors", "simclr").unwrap();
@@ -49,8 +55,12 @@ pub fn recipe(name: &str, method: &str) -> Option<Recipe> {
     }
 }
 
-const ENCODER: EncoderConfig =
-    EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 64, precision: Precision::F32 };
+const ENCODER: EncoderConfig = EncoderConfig {
+    architecture: Architecture::ResNet18,
+    stem: Stem::Cifar,
+    width: 64,
+    precision: Precision::F32,
+};
 
 /// SGD over a half cosine, without warm-up: that of the authors' runs.
 const SGD: TrainConfig = TrainConfig {
@@ -71,27 +81,36 @@ const SGD: TrainConfig = TrainConfig {
 /// A quarter of the largest distance between normalised outputs.
 pub const EPSILON: f64 = 0.5;
 
-/// From the training script of each method in the repository of the paper, github.com/huang-research-group/contrastive2021,
-/// on lightly 1.0.8.
+/// From the training script of each method in the repository of the paper,
+/// github.com/huang-research-group/contrastive2021, on lightly 1.0.8.
 fn authors(method: &str) -> Option<Recipe> {
     let (learning_rate, method) = match method {
         "simclr" => {
-            let simclr = SimClr { temperature: 0.5, temperature_end: None, hidden: 512, output: 128 };
+            let simclr =
+                SimClr { temperature: 0.5, temperature_end: None, hidden: 512, output: 128 };
             (0.06, MethodConfig::SimClr(simclr))
         }
         "mocov2" => (0.08, MethodConfig::by_name("mocov2", 512)?),
-        "simsiam" => (0.05, MethodConfig::SimSiam(SimSiam { layers: 2, output: 2048, bottleneck: 512 })),
+        "simsiam" => {
+            (0.05, MethodConfig::SimSiam(SimSiam { layers: 2, output: 2048, bottleneck: 512 }))
+        }
         "barlow_twins" => {
             let barlow = BarlowTwins { lambda: 5e-3, scale: 1.0, hidden: 2048, output: 2048 };
             (0.11, MethodConfig::BarlowTwins(barlow))
         }
         _ => return None,
     };
-    Some(Recipe { encoder: ENCODER, method, train: TrainConfig { learning_rate, ..SGD }, augment: "authors" })
+    Some(Recipe {
+        encoder: ENCODER,
+        method,
+        train: TrainConfig { learning_rate, ..SGD },
+        augment: "authors",
+    })
 }
 
-/// From `scripts/pretrain/cifar/*.yaml` of github.com/vturrisi/solo-learn, each at the revision named. What they leave out
-/// is the default of its code: warm-up over 10 epochs, momentum 0.9, and Barlow Twins' λ of 0.0051.
+/// From `scripts/pretrain/cifar/*.yaml` of github.com/vturrisi/solo-learn, each at the revision
+/// named. What they leave out is the default of its code: warm-up over 10 epochs, momentum 0.9, and
+/// Barlow Twins' λ of 0.0051.
 fn solo_learn(method: &str) -> Option<Recipe> {
     let common = TrainConfig { epochs: 1000, batch: 256, warmup_epochs: 10.0, ..SGD };
     let sgd = |learning_rate, weight_decay| TrainConfig { learning_rate, weight_decay, ..common };
@@ -104,7 +123,8 @@ fn solo_learn(method: &str) -> Option<Recipe> {
     let (train, augment, method) = match method {
         // simclr.yaml and augmentations/symmetric.yaml, 07f8c3b.
         "simclr" => {
-            let simclr = SimClr { temperature: 0.2, temperature_end: None, hidden: 2048, output: 256 };
+            let simclr =
+                SimClr { temperature: 0.2, temperature_end: None, hidden: 2048, output: 256 };
             (lars(0.4, 1e-4), "simclr", MethodConfig::SimClr(simclr))
         }
         // mocov2plus.yaml and augmentations/symmetric_weak.yaml, 1df0b89.
@@ -140,7 +160,13 @@ fn solo_learn(method: &str) -> Option<Recipe> {
         // vicreg.yaml, 1df0b89.
         "vicreg" => {
             // Their `var_loss_weight` of 25 weighs the sum over both views, ours the mean.
-            let vicreg = VicReg { invariance: 25.0, variance: 50.0, covariance: 1.0, hidden: 2048, output: 2048 };
+            let vicreg = VicReg {
+                invariance: 25.0,
+                variance: 50.0,
+                covariance: 1.0,
+                hidden: 2048,
+                output: 2048,
+            };
             (lars(0.3, 1e-4), "vicreg", MethodConfig::VicReg(vicreg))
         }
         _ => return None,
@@ -162,17 +188,32 @@ mod tests {
         let authors = (512, 800, 0.0, "authors");
         let solo = |augment| (256, 1000, 10.0, augment);
         let table = [
-            ("authors", authors, 0.06, 5e-4, sgd, "name = 'simclr'\ntemperature = 0.5\nhidden = 512\noutput = 128"),
+            (
+                "authors",
+                authors,
+                0.06,
+                5e-4,
+                sgd,
+                "name = 'simclr'\ntemperature = 0.5\nhidden = 512\noutput = 128",
+            ),
             (
                 "authors",
                 authors,
                 0.08,
                 5e-4,
                 sgd,
-                "name = 'mocov2'\ntemperature = 0.1\nmomentum = 0.99\nqueue = 4096\nsymmetric = true\nsplits = 8\n\
+                "name = 'mocov2'\ntemperature = 0.1\nmomentum = 0.99\nqueue = 4096\nsymmetric = \
+                 true\nsplits = 8\n\
                  hidden = 512\noutput = 128",
             ),
-            ("authors", authors, 0.05, 5e-4, sgd, "name = 'simsiam'\nlayers = 2\noutput = 2048\nbottleneck = 512"),
+            (
+                "authors",
+                authors,
+                0.05,
+                5e-4,
+                sgd,
+                "name = 'simsiam'\nlayers = 2\noutput = 2048\nbottleneck = 512",
+            ),
             (
                 "authors",
                 authors,
@@ -195,7 +236,8 @@ mod tests {
                 0.3,
                 1e-4,
                 sgd,
-                "name = 'mocov2'\ntemperature = 0.2\nmomentum = 0.99\nmomentum_end = 0.999\nqueue = 32768\n\
+                "name = 'mocov2'\ntemperature = 0.2\nmomentum = 0.99\nmomentum_end = 0.999\nqueue \
+                 = 32768\n\
                  symmetric = true\nsplits = 1\nhidden = 2048\noutput = 256",
             ),
             (
@@ -228,13 +270,23 @@ mod tests {
                 0.3,
                 1e-4,
                 lars,
-                "name = 'vicreg'\ninvariance = 25.0\nvariance = 50.0\ncovariance = 1.0\nhidden = 2048\noutput = 2048",
+                "name = 'vicreg'\ninvariance = 25.0\nvariance = 50.0\ncovariance = 1.0\nhidden = \
+                 2048\noutput = 2048",
             ),
         ];
-        for (name, (batch, epochs, warmup_epochs, augment), learning_rate, weight_decay, rule, method) in table {
+        for (
+            name,
+            (batch, epochs, warmup_epochs, augment),
+            learning_rate,
+            weight_decay,
+            rule,
+            method,
+        ) in table
+        {
             let expected: MethodConfig = toml::from_str(method).unwrap();
             let train = format!(
-                "batch = {batch}\nepochs = {epochs}\nwarmup_epochs = {warmup_epochs:?}\nweight_decay = {weight_decay:?}\n\
+                "batch = {batch}\nepochs = {epochs}\nwarmup_epochs = \
+                 {warmup_epochs:?}\nweight_decay = {weight_decay:?}\n\
                  learning_rate = {learning_rate:?}\nknn_every = 0\nepsilon = 0.5\n{rule}"
             );
             let found = recipe(name, expected.name()).unwrap();
@@ -248,22 +300,42 @@ mod tests {
             };
             assert_eq!(found.encoder, encoder);
         }
-        let all = METHODS.map(|(method, _)| RECIPES.map(|(name, _)| recipe(name, method))).into_iter().flatten();
+        let all = METHODS
+            .map(|(method, _)| RECIPES.map(|(name, _)| recipe(name, method)))
+            .into_iter()
+            .flatten();
         assert_eq!(all.flatten().count(), table.len(), "a line each");
     }
 
     /// Each recipe's own word on which methods it has, and settings that pass every check.
     #[test]
     fn each_recipe_makes_sense_and_has_what_it_says() {
-        let has = |name| METHODS.map(|(method, _)| method).into_iter().filter(move |m| recipe(name, m).is_some());
-        assert_eq!(has("authors").collect::<Vec<_>>(), ["simclr", "mocov2", "barlow_twins", "simsiam"]);
+        let has = |name| {
+            METHODS.map(|(method, _)| method).into_iter().filter(move |m| recipe(name, m).is_some())
+        };
+        assert_eq!(
+            has("authors").collect::<Vec<_>>(),
+            ["simclr", "mocov2", "barlow_twins", "simsiam"]
+        );
         assert_eq!(has("solo-learn").count(), 6);
         for (name, _) in RECIPES {
             for method in has(name) {
                 let Recipe { encoder, method, train, augment } = recipe(name, method).unwrap();
-                let data = DataConfig { source: "cifar10".into(), image_size: 32, limit: None, classes: None };
-                let config =
-                    Config { seed: 0, init: None, data, encoder, method, train, augment: augment.parse().unwrap() };
+                let data = DataConfig {
+                    source: "cifar10".into(),
+                    image_size: 32,
+                    limit: None,
+                    classes: None,
+                };
+                let config = Config {
+                    seed: 0,
+                    init: None,
+                    data,
+                    encoder,
+                    method,
+                    train,
+                    augment: augment.parse().unwrap(),
+                };
                 config.check().unwrap();
             }
         }

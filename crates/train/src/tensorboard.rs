@@ -1,5 +1,5 @@
-//! The few bytes of TensorBoard's event format that scalar curves need: the crates for it are unmaintained or bring a
-//! protobuf runtime and an image stack along.
+//! The few bytes of TensorBoard's event format that scalar curves need: the crates for it are
+//! unmaintained or bring a protobuf runtime and an image stack along.
 
 use selfsame_nn::protobuf::Message;
 use selfsame_report::record::MetricPoint;
@@ -22,9 +22,14 @@ pub(crate) fn point(point: &MetricPoint) -> Vec<u8> {
         ("val_knn_acc1", point.val_knn_acc1),
     ];
     let event = |(tag, value): (&str, Option<f64>)| {
-        // Summary.Value { tag = 1, simple_value = 2 } in Summary.value = 1 in Event.summary = 5; Event.step = 2
+        // Summary.Value { tag = 1, simple_value = 2 } in Summary.value = 1 in Event.summary = 5;
+        // Event.step = 2
         let scalar = Message::default().bytes(1, tag).float(2, value? as f32);
-        Some(record(Message::default().int(2, point.step as i64).bytes(5, Message::default().bytes(1, scalar))))
+        Some(record(
+            Message::default()
+                .int(2, point.step as i64)
+                .bytes(5, Message::default().bytes(1, scalar)),
+        ))
     };
     let watched = point.watched.iter().map(|(name, value)| (name.as_str(), Some(*value)));
     scalars.into_iter().chain(watched).filter_map(event).flatten().collect()
@@ -34,7 +39,9 @@ pub(crate) fn point(point: &MetricPoint) -> Vec<u8> {
 fn record(event: Message) -> Vec<u8> {
     let data = event.into_bytes();
     let length = (data.len() as u64).to_le_bytes();
-    let masked = |bytes: &[u8]| crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes();
+    let masked = |bytes: &[u8]| {
+        crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+    };
     [&length[..], &masked(&length), &data, &masked(&data)].concat()
 }
 

@@ -9,36 +9,45 @@ use selfsame_nn::state;
 
 /// Outputs whose deviation is below this are as good as one point.
 const LEAST_STD: f64 = 0.05;
-/// Outputs of an effective rank below this use fewer than two directions: two opposite points and some noise, as the
-/// simple contrastive loss leaves them.
+/// Outputs of an effective rank below this use fewer than two directions: two opposite points and
+/// some noise, as the simple contrastive loss leaves them.
 const LEAST_RANK: f64 = 2.0;
-/// Directions that outputs must be able to take for [`LEAST_RANK`] to say anything: two images never take more than two.
+/// Directions that outputs must be able to take for [`LEAST_RANK`] to say anything: two images
+/// never take more than two.
 const DIRECTIONS: usize = 4;
-/// Images whose effective rank is measured: the eigenvalues of more would take longer than the step.
+/// Images whose effective rank is measured: the eigenvalues of more would take longer than the
+/// step.
 const RANKED: usize = 512;
 /// Logged steps in a row that must look so: a step's batch may be an odd one.
 const IN_A_ROW: usize = 5;
 
-/// Measures of the two outputs of each image of a batch, normalised, by the names they are logged under: those of
-/// [`spread`] over all of them; `alignment` of [`geometry`]; `r_epsilon`, the share of images whose two outputs are more
-/// than `epsilon` apart, a lower estimate of the R_ε of Huang et al. (ICLR 2023), whose supremum is over all views.
+/// Measures of the two outputs of each image of a batch, normalised, by the names they are logged
+/// under: those of [`spread`] over all of them; `alignment` of [`geometry`]; `r_epsilon`, the share
+/// of images whose two outputs are more than `epsilon` apart, a lower estimate of the R_ε of Huang
+/// et al. (ICLR 2023), whose supremum is over all views.
 ///
 /// # Errors
 /// For outputs that are no numbers.
 pub(crate) fn outputs(pair: [&Tensor<2>; 2], epsilon: f64) -> Result<BTreeMap<String, f64>, Error> {
     let [images, dim] = pair[0].dims();
     let [first, second] = pair.map(|side| state::to_host(side.clone()).values);
-    let views = first.chunks_exact(dim).zip(second.chunks_exact(dim)).flat_map(|(a, b)| [a, b].concat()).collect();
+    let views = first
+        .chunks_exact(dim)
+        .zip(second.chunks_exact(dim))
+        .flat_map(|(a, b)| [a, b].concat())
+        .collect();
     let views = Features::new(2 * images, dim, views)?;
     let mut found = spread(&views, &first)?;
     let rows = Normalised(&views);
-    let apart = geometry::diameters(&rows, 2)?.into_iter().filter(|diameter| *diameter > epsilon).count();
+    let apart =
+        geometry::diameters(&rows, 2)?.into_iter().filter(|diameter| *diameter > epsilon).count();
     found.insert("alignment".to_owned(), geometry::alignment(&rows, 2)?);
     found.insert("r_epsilon".to_owned(), apart as f64 / images as f64);
     Ok(found)
 }
 
-/// Measures of the encoder's representations, a row an image: what there is to watch where a method compares no two.
+/// Measures of the encoder's representations, a row an image: what there is to watch where a method
+/// compares no two.
 ///
 /// # Errors
 /// For representations that are no numbers.
@@ -48,8 +57,9 @@ pub(crate) fn representations(rows: Tensor<2>) -> Result<BTreeMap<String, f64>, 
     spread(&Features::new(images, dim, values.clone())?, &values)
 }
 
-/// Of all rows, normalised, `output_std`, the root of their total variance, from 0 where all coincide to 1, and
-/// `uniformity`; of `first`, a row an image, `rank_me` and `alpha_req`, by as many of them as [`RANKED`], evenly chosen.
+/// Of all rows, normalised, `output_std`, the root of their total variance, from 0 where all
+/// coincide to 1, and `uniformity`; of `first`, a row an image, `rank_me` and `alpha_req`, by as
+/// many of them as [`RANKED`], evenly chosen.
 fn spread(all: &Features, first: &[f32]) -> Result<BTreeMap<String, f64>, Error> {
     let (rows, dim) = (Normalised(all), all.dim());
     // All rows as views of one image: twice their variance.
@@ -58,7 +68,8 @@ fn spread(all: &Features, first: &[f32]) -> Result<BTreeMap<String, f64>, Error>
         images if images.min(dim) > RANKED => sample(images, RANKED),
         images => (0..images).collect(),
     };
-    let values = chosen.iter().flat_map(|&image| &first[image * dim..(image + 1) * dim]).copied().collect();
+    let values =
+        chosen.iter().flat_map(|&image| &first[image * dim..(image + 1) * dim]).copied().collect();
     let chosen = Features::new(chosen.len(), dim, values)?;
     let mut found = vec![
         ("output_std", variance.sqrt()),
@@ -69,9 +80,13 @@ fn spread(all: &Features, first: &[f32]) -> Result<BTreeMap<String, f64>, Error>
     Ok(found.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// The largest product of two classes' centres, of the normalised features: the divergence of Huang et al. (ICLR 2023).
-/// None for fewer than two classes.
-pub(crate) fn divergence(features: &Features, labels: &[u32], classes: usize) -> Result<Option<f64>, Error> {
+/// The largest product of two classes' centres, of the normalised features: the divergence of Huang
+/// et al. (ICLR 2023). None for fewer than two classes.
+pub(crate) fn divergence(
+    features: &Features,
+    labels: &[u32],
+    classes: usize,
+) -> Result<Option<f64>, Error> {
     let centres = centre::fit(&Normalised(features), labels, &vec![1.0; labels.len()], classes)?;
     Ok(centres.products().reduce(f64::max))
 }
@@ -89,14 +104,19 @@ pub struct Collapse {
 
 impl fmt::Display for Collapse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the outputs have collapsed by step {}: their deviation is {:.3}", self.step, self.output_std)?;
+        write!(
+            f,
+            "the outputs have collapsed by step {}: their deviation is {:.3}",
+            self.step, self.output_std
+        )?;
         self.rank_me.map_or(Ok(()), |rank| write!(f, ", their effective rank (RankMe) {rank:.2}"))
     }
 }
 
 /// Notices a collapse, once.
 pub(crate) struct Alarm {
-    /// What was found at logged steps before this process, which count as if there had been no break.
+    /// What was found at logged steps before this process, which count as if there had been no
+    /// break.
     earlier: Vec<BTreeMap<String, f64>>,
     /// Logged steps in a row that looked like a collapse.
     seen: usize,
@@ -108,20 +128,30 @@ impl Alarm {
         Self { earlier, seen: 0 }
     }
 
-    /// Takes what [`outputs`] found at a step, of outputs that can take up to `directions`; answers at the one that
-    /// makes it sure.
-    pub(crate) fn look(&mut self, step: u64, found: &BTreeMap<String, f64>, directions: usize) -> Option<Collapse> {
+    /// Takes what [`outputs`] found at a step, of outputs that can take up to `directions`; answers
+    /// at the one that makes it sure.
+    pub(crate) fn look(
+        &mut self,
+        step: u64,
+        found: &BTreeMap<String, f64>,
+        directions: usize,
+    ) -> Option<Collapse> {
         for earlier in std::mem::take(&mut self.earlier) {
             self.count(&earlier, directions);
         }
         self.count(found, directions);
-        let collapse = Collapse { step, output_std: *found.get("output_std")?, rank_me: found.get("rank_me").copied() };
+        let collapse = Collapse {
+            step,
+            output_std: *found.get("output_std")?,
+            rank_me: found.get("rank_me").copied(),
+        };
         (self.seen == IN_A_ROW).then_some(collapse)
     }
 
     fn count(&mut self, found: &BTreeMap<String, f64>, directions: usize) {
         let below = |name, least| found.get(name).is_some_and(|value| *value < least);
-        let looks_so = below("output_std", LEAST_STD) || directions >= DIRECTIONS && below("rank_me", LEAST_RANK);
+        let looks_so = below("output_std", LEAST_STD)
+            || directions >= DIRECTIONS && below("rank_me", LEAST_RANK);
         self.seen = if looks_so { self.seen + 1 } else { 0 };
     }
 }
@@ -134,7 +164,8 @@ mod tests {
     #[test]
     fn tells_collapse_from_spread() {
         let device = Device::flex();
-        let spread = Tensor::<2>::from_floats([[2.0, 0.0], [0.0, 5.0], [-1.0, 0.0], [0.0, -9.0]], &device);
+        let spread =
+            Tensor::<2>::from_floats([[2.0, 0.0], [0.0, 5.0], [-1.0, 0.0], [0.0, -9.0]], &device);
         let found = outputs([&spread, &spread], 0.5).unwrap();
         assert!((found["output_std"] - 1.0).abs() < 1e-12 && found["alignment"] == 0.0);
         assert!((found["rank_me"] - 2.0).abs() < 1e-5);
@@ -146,7 +177,10 @@ mod tests {
         // Two opposite points are spread, but of rank 1.
         let opposite = Tensor::<2>::from_floats([[3.0, 4.0], [-3.0, -4.0]], &device);
         let found = outputs([&opposite, &opposite], 0.5).unwrap();
-        assert!((found["output_std"] - 1.0).abs() < 1e-6 && (found["rank_me"] - 1.0).abs() < 1e-5, "{found:?}");
+        assert!(
+            (found["output_std"] - 1.0).abs() < 1e-6 && (found["rank_me"] - 1.0).abs() < 1e-5,
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -158,14 +192,19 @@ mod tests {
         let second = [[7.0, 0.0], [angle.cos(), angle.sin()], [0.0, 1.0], [-2.0, 0.0]];
         let second = Tensor::<2>::from_floats(second, &device);
         for (epsilon, share) in [(0.4, 0.75), (0.6, 0.5), (1.5, 0.25), (2.1, 0.0)] {
-            assert_eq!(outputs([&first, &second], epsilon).unwrap()["r_epsilon"], share, "{epsilon}");
+            assert_eq!(
+                outputs([&first, &second], epsilon).unwrap()["r_epsilon"],
+                share,
+                "{epsilon}"
+            );
         }
     }
 
     #[test]
     fn divergence_is_that_of_the_closest_classes() {
         let features = Features::new(4, 2, vec![2.0, 0.0, 0.0, 3.0, 0.0, 5.0, -1.0, 0.0]).unwrap();
-        // Classes at (1, 0), (0, 1) and (−1, 0); the third and the first are opposite, the others orthogonal.
+        // Classes at (1, 0), (0, 1) and (−1, 0); the third and the first are opposite, the others
+        // orthogonal.
         assert_eq!(divergence(&features, &[0, 1, 1, 2], 3).unwrap(), Some(0.0));
         assert_eq!(divergence(&features, &[0, 0, 0, 0], 1).unwrap(), None);
     }
@@ -173,10 +212,13 @@ mod tests {
     #[test]
     fn a_batch_too_large_for_its_rank_is_sampled() {
         let device = Device::flex();
-        // Two opposite points, as far apart as can be: only the rank tells, beyond 512 images and values too.
+        // Two opposite points, as far apart as can be: only the rank tells, beyond 512 images and
+        // values too.
         let row = Tensor::<2>::ones([1, 600], &device);
-        let rows =
-            Tensor::cat((0..600).map(|i| row.clone().mul_scalar(if i % 2 == 0 { 1.0 } else { -1.0 })).collect(), 0);
+        let rows = Tensor::cat(
+            (0..600).map(|i| row.clone().mul_scalar(if i % 2 == 0 { 1.0 } else { -1.0 })).collect(),
+            0,
+        );
         let found = outputs([&rows, &rows], 0.5).unwrap();
         assert!(found["output_std"] > 0.99 && (found["rank_me"] - 1.0).abs() < 1e-3, "{found:?}");
         let alone = representations(rows).unwrap();
@@ -189,15 +231,25 @@ mod tests {
 
     #[test]
     fn the_alarm_rings_once_after_steps_in_a_row() {
-        let course: Vec<_> =
-            [(0.01, 9.0); 4].into_iter().chain([(0.5, 9.0)]).chain([(0.9, 1.0); 9]).map(|(s, r)| point(s, r)).collect();
+        let course: Vec<_> = [(0.01, 9.0); 4]
+            .into_iter()
+            .chain([(0.5, 9.0)])
+            .chain([(0.9, 1.0); 9])
+            .map(|(s, r)| point(s, r))
+            .collect();
         // Wherever a kill breaks the course, it is one.
         for broken in 0..course.len() {
             let mut alarm = Alarm::after(course[..broken].to_vec());
-            let rung: Vec<_> =
-                (broken..).zip(&course[broken..]).filter_map(|(i, p)| alarm.look(i as u64 + 1, p, 4)).collect();
+            let rung: Vec<_> = (broken..)
+                .zip(&course[broken..])
+                .filter_map(|(i, p)| alarm.look(i as u64 + 1, p, 4))
+                .collect();
             match broken {
-                0..10 => assert_eq!(rung, [Collapse { step: 10, output_std: 0.9, rank_me: Some(1.0) }], "{broken}"),
+                0..10 => assert_eq!(
+                    rung,
+                    [Collapse { step: 10, output_std: 0.9, rank_me: Some(1.0) }],
+                    "{broken}"
+                ),
                 _ => assert_eq!(rung, [], "{broken}: it has rung before"),
             }
             assert!(rung.iter().all(|collapse| collapse.to_string().contains("step 10")));

@@ -1,10 +1,11 @@
 //! Gaussian blur, in two ways.
 //!
-//! PIL makes it of three extended box blurs along the rows, then three along the columns, in 24-bit fixed point with
-//! 8 bits between passes. The extended box is that of Gwosdek, Grewenig, Bruhn and Weickert, "Theoretical
-//! foundations of Gaussian convolution by extended box filtering" (SSVM 2011): full weight for the 2l + 1 pixels in
-//! the middle and a fraction for the two beyond, so that any variance can be met exactly. torchvision samples the
-//! Gaussian at whole pixels and convolves in floats; here that is done in 16-bit fixed point.
+//! PIL makes it of three extended box blurs along the rows, then three along the columns, in 24-bit
+//! fixed point with 8 bits between passes. The extended box is that of Gwosdek, Grewenig, Bruhn and
+//! Weickert, "Theoretical foundations of Gaussian convolution by extended box filtering" (SSVM
+//! 2011): full weight for the 2l + 1 pixels in the middle and a fraction for the two beyond, so
+//! that any variance can be met exactly. torchvision samples the Gaussian at whole pixels and
+//! convolves in floats; here that is done in 16-bit fixed point.
 
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pixels::{box_rows, convolve, transpose};
@@ -25,8 +26,15 @@ pub(crate) struct Scratch {
 }
 
 /// Blurs the square planes of side `size`.
-pub(crate) fn gaussian(isa: Isa, planes: &mut [u8], size: usize, blur: GaussianBlur, scratch: &mut Scratch) {
-    // Beyond these nothing more can be seen: one leaves every level as it is, the other makes a plane flat.
+pub(crate) fn gaussian(
+    isa: Isa,
+    planes: &mut [u8],
+    size: usize,
+    blur: GaussianBlur,
+    scratch: &mut Scratch,
+) {
+    // Beyond these nothing more can be seen: one leaves every level as it is, the other makes a
+    // plane flat.
     let sigma = blur.sigma * blur.side.map_or(1.0, |side| size as f64 / f64::from(side));
     let sigma = sigma.clamp(1e-6, 1e5);
     match blur.kernel {
@@ -41,8 +49,9 @@ pub(crate) fn gaussian(isa: Isa, planes: &mut [u8], size: usize, blur: GaussianB
     }
 }
 
-/// torchvision's kernel, from its middle on, in 2⁻¹⁶: the density at whole pixels, divided by the sum of all. Weights
-/// too small for that are left out, and the middle takes up what rounding leaves, so that a plain area stays as it is.
+/// torchvision's kernel, from its middle on, in 2⁻¹⁶: the density at whole pixels, divided by the
+/// sum of all. Weights too small for that are left out, and the middle takes up what rounding
+/// leaves, so that a plain area stays as it is.
 fn set_kernel(kernel: &mut Vec<u16>, densities: &mut Vec<f32>, taps: usize, sigma: f32) {
     densities.clear();
     densities.extend((0..=taps / 2).map(|i| {
@@ -53,7 +62,9 @@ fn set_kernel(kernel: &mut Vec<u16>, densities: &mut Vec<f32>, taps: usize, sigm
     let weight = |density: f32| (density / sum * 65536.0).round() as u16;
     kernel.clear();
     kernel.push(0);
-    kernel.extend(densities[1..].iter().map(|&density| weight(density)).take_while(|&weight| weight > 0));
+    kernel.extend(
+        densities[1..].iter().map(|&density| weight(density)).take_while(|&weight| weight > 0),
+    );
     let sides = 2 * kernel.iter().map(|&weight| u32::from(weight)).sum::<u32>();
     kernel[0] = (65536 - sides).min(65535) as u16;
 }
@@ -67,7 +78,8 @@ fn pil(isa: Isa, planes: &mut [u8], size: usize, sigma: f64, scratch: &mut Scrat
     // All planes side by side, so that whole rows of all of them add up at once.
     let row = planes.len() / size;
     let (plane, square) = (size * size, [size, size]);
-    let mut blur = |from: &[u8], to: &mut [u8]| box_rows(isa, from, row, radius, [full, edge], to, sums);
+    let mut blur =
+        |from: &[u8], to: &mut [u8]| box_rows(isa, from, row, radius, [full, edge], to, sums);
 
     // Columns of the transposed planes are rows.
     for (c, plane) in planes.chunks_exact(plane).enumerate() {

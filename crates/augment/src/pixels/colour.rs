@@ -1,12 +1,13 @@
-//! Changes of colour: torchvision's functions on PIL images, which blend in 32-bit floats and cut the fraction off.
+//! Changes of colour: torchvision's functions on PIL images, which blend in 32-bit floats and cut
+//! the fraction off.
 
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pixels::{Recolour, luminance_sum, recolour};
 
 use crate::draw::Adjustment;
 
-/// Jitters, then greys. A contrast needs the mean of the view as it then is; between two of them every change is
-/// made in one sweep.
+/// Jitters, then greys. A contrast needs the mean of the view as it then is; between two of them
+/// every change is made in one sweep.
 pub(crate) fn jitter_and_grey(
     isa: Isa,
     planes: &mut [u8],
@@ -19,8 +20,8 @@ pub(crate) fn jitter_and_grey(
     let mut count = 0;
     for adjustment in jitter.into_iter().flatten() {
         changes[count] = match *adjustment {
-            // Nothing would change, but that a hue goes through HSV, which loses a little: torchvision's jitter
-            // without hue does not, and a turn of exactly 0 is that.
+            // Nothing would change, but that a hue goes through HSV, which loses a little:
+            // torchvision's jitter without hue does not, and a turn of exactly 0 is that.
             Adjustment::Brightness(1.0)
             | Adjustment::Contrast(1.0)
             | Adjustment::Saturation(1.0)
@@ -30,10 +31,14 @@ pub(crate) fn jitter_and_grey(
             Adjustment::Contrast(factor) => {
                 recolour(isa, planes, channels, &changes[..count]);
                 count = 0;
-                Recolour::Blend { from: mean_luminance(isa, planes, channels), factor: single(factor) }
+                Recolour::Blend {
+                    from: mean_luminance(isa, planes, channels),
+                    factor: single(factor),
+                }
             }
             Adjustment::Saturation(factor) => Recolour::Saturate(single(factor)),
-            // The cast to i8 and on is torchvision's: the hue wraps at 256, though its circle has 255 parts.
+            // The cast to i8 and on is torchvision's: the hue wraps at 256, though its circle has
+            // 255 parts.
             Adjustment::Hue(turn) => Recolour::TurnHue((turn * 255.0) as i8 as u8),
         };
         count += 1;

@@ -19,14 +19,16 @@ pub(crate) fn shift(planes: &mut [u8], size: usize, shift: Shift, moved: &mut Ve
         };
         Some(inside as usize)
     };
-    gather(planes, size, moved, |x, y, plane| match (source(x, shift.right), source(y, shift.down)) {
-        (Some(x), Some(y)) => plane[y * size + x],
-        _ => 0,
+    gather(planes, size, moved, |x, y, plane| {
+        match (source(x, shift.right), source(y, shift.down)) {
+            (Some(x), Some(y)) => plane[y * size + x],
+            _ => 0,
+        }
     });
 }
 
-/// Rotates about the centre as PIL does: by multiples of a right angle exactly, otherwise the point that a pixel's
-/// centre comes from decides.
+/// Rotates about the centre as PIL does: by multiples of a right angle exactly, otherwise the point
+/// that a pixel's centre comes from decides.
 pub(crate) fn rotate(planes: &mut [u8], size: usize, turn: Turn, moved: &mut Vec<u8>) {
     let degrees = turn.degrees.rem_euclid(360.0);
     let last = size - 1;
@@ -67,8 +69,8 @@ pub(crate) fn rotate(planes: &mut [u8], size: usize, turn: Turn, moved: &mut Vec
     }
 }
 
-/// A number from −1 to 1 rounded as Python's `round(value, 15)` does: by its exact digits, of which the product with
-/// 10¹⁵ loses some.
+/// A number from −1 to 1 rounded as Python's `round(value, 15)` does: by its exact digits, of which
+/// the product with 10¹⁵ loses some.
 fn to_15_decimals(value: f64) -> f64 {
     let product = value.abs() * 1e15;
     let lost = libm::fma(value.abs(), 1e15, -product);
@@ -78,7 +80,8 @@ fn to_15_decimals(value: f64) -> f64 {
     ((below + f64::from(up)) / 1e15).copysign(value)
 }
 
-/// The level at a point, from the four pixels about it, cut to an integer; black outside of the plane.
+/// The level at a point, from the four pixels about it, cut to an integer; black outside of the
+/// plane.
 fn bilinear(plane: &[u8], size: usize, x: f64, y: f64) -> u8 {
     let side = size as f64;
     if !(0.0..side).contains(&x) || !(0.0..side).contains(&y) {
@@ -100,7 +103,12 @@ fn bilinear(plane: &[u8], size: usize, x: f64, y: f64) -> u8 {
 }
 
 /// Sets every pixel (x, y) of each plane to what `from` makes of the plane as it was.
-fn gather(planes: &mut [u8], size: usize, moved: &mut Vec<u8>, from: impl Fn(usize, usize, &[u8]) -> u8) {
+fn gather(
+    planes: &mut [u8],
+    size: usize,
+    moved: &mut Vec<u8>,
+    from: impl Fn(usize, usize, &[u8]) -> u8,
+) {
     moved.clear();
     moved.extend_from_slice(planes);
     for (plane, old) in planes.chunks_exact_mut(size * size).zip(moved.chunks_exact(size * size)) {

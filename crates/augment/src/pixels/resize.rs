@@ -1,9 +1,9 @@
-//! Antialiased resizing as Pillow does it, one direction after the other, weights in 22-bit fixed point, 8 bits
-//! between the two.
+//! Antialiased resizing as Pillow does it, one direction after the other, weights in 22-bit fixed
+//! point, 8 bits between the two.
 //!
-//! The crate `fast_image_resize` was tried first. Its 16-bit weights and its order of directions give at most one
-//! level of difference from Pillow, but 0.15 levels on average and 0.26 on the worst of 400 shapes, and it allocates
-//! for every output pixel. This one equals Pillow.
+//! The crate `fast_image_resize` was tried first. Its 16-bit weights and its order of directions
+//! give at most one level of difference from Pillow, but 0.15 levels on average and 0.26 on the
+//! worst of 400 shapes, and it allocates for every output pixel. This one equals Pillow.
 
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pixels::{BITS, Window, split, split_transposed, transpose, weigh_rows};
@@ -22,8 +22,8 @@ pub(crate) struct Scratch {
     sums: Vec<i32>,
 }
 
-/// Writes the part `crop` of `source`, which holds it, as `size` × `size` planes. The pixels outside of the crop
-/// have no influence.
+/// Writes the part `crop` of `source`, which holds it, as `size` × `size` planes. The pixels
+/// outside of the crop have no influence.
 pub(crate) fn resize(
     isa: Isa,
     source: Source<'_>,
@@ -35,7 +35,8 @@ pub(crate) fn resize(
 ) {
     let channels = source.channels();
     let Scratch { filter, band, columns, narrow, rows, sums } = scratch;
-    let [left, top, width, height] = [crop.left, crop.top, crop.width, crop.height].map(|side| side as usize);
+    let [left, top, width, height] =
+        [crop.left, crop.top, crop.width, crop.height].map(|side| side as usize);
     let stride = channels * source.width() as usize;
     let pixels = &source.pixels()[top * stride + channels * left..];
     let square = size * size;
@@ -50,19 +51,21 @@ pub(crate) fn resize(
         grow(to, size * row);
         weigh_rows(isa, from, stride, row, (&filter.windows, &filter.weights), to, sums);
     };
-    let mut transpose_channels = |from: &[u8], stride: usize, height: usize, columns: &mut Vec<u8>| {
-        let row = stretches(channels * height);
-        grow(columns, width * row);
-        match channels {
-            1 => transpose(isa, from, stride, [height, width], columns, row),
-            _ => split_transposed(isa, from, stride, [height, width], columns, row, band),
-        }
-        row
-    };
+    let mut transpose_channels =
+        |from: &[u8], stride: usize, height: usize, columns: &mut Vec<u8>| {
+            let row = stretches(channels * height);
+            grow(columns, width * row);
+            match channels {
+                1 => transpose(isa, from, stride, [height, width], columns, row),
+                _ => split_transposed(isa, from, stride, [height, width], columns, row, band),
+            }
+            row
+        };
 
-    // Pillow's order since version 13. Before, it was always the width first, which can be some levels apart: what
-    // a cubic overshoots is cut between the two.
-    let shrinks_mostly_in_height = height > size && (height - size) > 2 * width.saturating_sub(size);
+    // Pillow's order since version 13. Before, it was always the width first, which can be some
+    // levels apart: what a cubic overshoots is cut between the two.
+    let shrinks_mostly_in_height =
+        height > size && (height - size) > 2 * width.saturating_sub(size);
     if shrinks_mostly_in_height {
         resample(pixels, stride, channels * width, height, rows);
         let row = transpose_channels(rows, channels * width, size, columns);
@@ -96,9 +99,9 @@ pub(crate) fn resize(
     }
 }
 
-/// A row of so many bytes as long as it is kept: loops over whole stretches have no ends to see to, and with an odd
-/// number of them the rows of a column do not compete for the same lines of the cache. What fills it up is computed
-/// with and never read.
+/// A row of so many bytes as long as it is kept: loops over whole stretches have no ends to see to,
+/// and with an odd number of them the rows of a column do not compete for the same lines of the
+/// cache. What fills it up is computed with and never read.
 fn stretches(row: usize) -> usize {
     row.next_multiple_of(32) | 32
 }
@@ -125,11 +128,13 @@ struct Filter {
 }
 
 impl Filter {
-    /// The filter's half width is one input pixel (two for cubics) where the image grows, and as many output pixels,
-    /// measured on the input, where it shrinks.
+    /// The filter's half width is one input pixel (two for cubics) where the image grows, and as
+    /// many output pixels, measured on the input, where it shrinks.
     fn set(&mut self, interpolation: Interpolation, from: usize, to: usize) {
         match interpolation {
-            Interpolation::Bilinear => self.set_to(from, to, 1.0, |x| if x < 1.0 { 1.0 - x } else { 0.0 }),
+            Interpolation::Bilinear => {
+                self.set_to(from, to, 1.0, |x| if x < 1.0 { 1.0 - x } else { 0.0 })
+            }
             Interpolation::Bicubic => self.set_to(from, to, 2.0, |x| {
                 const A: f64 = -0.5;
                 if x < 1.0 {

@@ -1,16 +1,19 @@
 //! How many vertices of a set a clique can have at most: colouring, and conflicts between colours.
 //!
-//! The question at a node of the search is which vertices of a set P must be branched on in order to find a clique of
-//! more than k vertices. Vertices that k colours suffice for need no branch: such a clique would have two of one
-//! colour. What is left after colouring is taken in, one vertex at a time, by two arguments:
+//! The question at a node of the search is which vertices of a set P must be branched on in order
+//! to find a clique of more than k vertices. Vertices that k colours suffice for need no branch:
+//! such a clique would have two of one colour. What is left after colouring is taken in, one vertex
+//! at a time, by two arguments:
 //!
-//! - Recolouring (Tomita's Re-NUMBER): a vertex that conflicts with one vertex of a colour takes its place where that
-//!   one fits elsewhere.
-//! - Conflicts (Li and Quan's MaxSAT reasoning, AAAI 2010). Every colour is a soft clause, "one of its vertices is in
-//!   the clique", and so is the new vertex. Unit propagation shows that some of these clauses cannot hold all at once;
-//!   then one of them fails, and k + 1 clauses still give no clique of more than k. Every clause of the conflict gets
-//!   a spare literal, of which one may be true, so that it can take part in later conflicts (Fu and Malik's relaxation;
-//!   Li, Fang and Xu, "Combining MaxSAT Reasoning and Incremental Upper Bound for the Maximum Clique Problem", 2013).
+//! - Recolouring (Tomita's Re-NUMBER): a vertex that conflicts with one vertex of a colour takes
+//!   its place where that one fits elsewhere.
+//! - Conflicts (Li and Quan's MaxSAT reasoning, AAAI 2010). Every colour is a soft clause, "one of
+//!   its vertices is in the clique", and so is the new vertex. Unit propagation shows that some of
+//!   these clauses cannot hold all at once; then one of them fails, and k + 1 clauses still give no
+//!   clique of more than k. Every clause of the conflict gets a spare literal, of which one may be
+//!   true, so that it can take part in later conflicts (Fu and Malik's relaxation; Li, Fang and Xu,
+//!   "Combining MaxSAT Reasoning and Incremental Upper Bound for the Maximum Clique Problem",
+//!   2013).
 
 use crate::{Graph, bits};
 
@@ -18,8 +21,8 @@ const NONE: u32 = u32::MAX;
 
 /// Working memory of the bound, and the clauses of the present node.
 ///
-/// A clause is a colour class or a single vertex taken in later; a group is a conflict found before, each of whose
-/// clauses has a spare literal.
+/// A clause is a colour class or a single vertex taken in later; a group is a conflict found
+/// before, each of whose clauses has a spare literal.
 #[derive(Default)]
 pub(crate) struct Bound {
     words: usize,
@@ -64,9 +67,15 @@ impl Bound {
         }
     }
 
-    /// The vertices of `set` to branch on, ascending, in order to find a clique of more than `most` in it: no clique of
-    /// more than `most` lies in the others.
-    pub(crate) fn branches(&mut self, graph: &Graph, set: &[u64], most: usize, branches: &mut Vec<u32>) {
+    /// The vertices of `set` to branch on, ascending, in order to find a clique of more than `most`
+    /// in it: no clique of more than `most` lies in the others.
+    pub(crate) fn branches(
+        &mut self,
+        graph: &Graph,
+        set: &[u64],
+        most: usize,
+        branches: &mut Vec<u32>,
+    ) {
         branches.clear();
         self.rest.copy_from_slice(set);
         if !self.colour(graph, most) {
@@ -88,7 +97,8 @@ impl Bound {
         branches.retain(|&v| !self.conflict(graph, v as usize));
     }
 
-    /// Colours `rest` greedily with `most` colours, in order of the vertices; false if nothing is left.
+    /// Colours `rest` greedily with `most` colours, in order of the vertices; false if nothing is
+    /// left.
     fn colour(&mut self, graph: &Graph, most: usize) -> bool {
         let words = self.words;
         if self.classes.len() < most * words {
@@ -136,7 +146,11 @@ impl Bound {
             if let Some(u) = conflict {
                 let other = graph.row(u);
                 let free = (0..self.clauses).find(|&free| {
-                    free != class && self.classes[free * words..][..words].iter().zip(other).all(|(a, b)| a & b == 0)
+                    free != class
+                        && self.classes[free * words..][..words]
+                            .iter()
+                            .zip(other)
+                            .all(|(a, b)| a & b == 0)
                 });
                 let Some(free) = free else { continue };
                 bits::remove(&mut self.classes[class * words..][..words], u);
@@ -166,7 +180,8 @@ impl Bound {
         bits::for_each(&self.coloured, |v| self.open[self.class_of[v] as usize] += 1);
     }
 
-    /// Takes `v` in as a clause of its own if a conflict among the clauses then follows; false if none is found.
+    /// Takes `v` in as a clause of its own if a conflict among the clauses then follows; false if
+    /// none is found.
     fn conflict(&mut self, graph: &Graph, v: usize) -> bool {
         let words = self.words;
         let clause = self.clauses;
@@ -223,7 +238,9 @@ impl Bound {
                 .zip(&self.alive)
                 .enumerate()
                 .find(|(_, (members, alive))| *members & *alive != 0)
-                .map(|(index, (members, alive))| index * 64 + (members & alive).trailing_zeros() as usize);
+                .map(|(index, (members, alive))| {
+                    index * 64 + (members & alive).trailing_zeros() as usize
+                });
             if let Some(v) = literal {
                 bits::remove(&mut self.alive, v);
                 self.reason[v] = NONE;
@@ -242,7 +259,8 @@ impl Bound {
                         self.open[other] -= 1;
                         if self.open[other] <= 1 && !self.satisfied[other] {
                             if self.open[other] == 0 {
-                                // What else this word loses has lost its bit and no entry on the trail yet.
+                                // What else this word loses has lost its bit and no entry on the
+                                // trail yet.
                                 while gone != 0 {
                                     let u = index * 64 + gone.trailing_zeros() as usize;
                                     gone &= gone - 1;
@@ -257,7 +275,8 @@ impl Bound {
                     }
                 }
             } else {
-                let mut free = self.groups_of[clause].iter().filter(|&&g| self.user[g as usize] == NONE);
+                let mut free =
+                    self.groups_of[clause].iter().filter(|&&g| self.user[g as usize] == NONE);
                 let group = *free.next().expect("an open clause has a literal");
                 self.user[group as usize] = clause as u32;
                 self.group_trail.push(group);
@@ -266,9 +285,12 @@ impl Bound {
                     let other = other as usize;
                     if self.open[other] <= 1 && !self.satisfied[other] {
                         if self.open[other] == 0 {
-                            // The members not yet reached are counted too, for undoing is by whole groups.
-                            let after =
-                                self.members[group as usize].iter().skip_while(|&&m| m as usize != other).skip(1);
+                            // The members not yet reached are counted too, for undoing is by whole
+                            // groups.
+                            let after = self.members[group as usize]
+                                .iter()
+                                .skip_while(|&&m| m as usize != other)
+                                .skip(1);
                             for &member in after {
                                 self.open[member as usize] -= 1;
                             }
@@ -282,7 +304,8 @@ impl Bound {
         None
     }
 
-    /// The clauses from which it follows that `empty` has no literal left, itself included, into `core`.
+    /// The clauses from which it follows that `empty` has no literal left, itself included, into
+    /// `core`.
     fn explain(&mut self, empty: usize) {
         let words = self.words;
         self.core.clear();
@@ -422,7 +445,10 @@ mod tests {
                     assert!(bits::contains(&rest, v as usize));
                     bits::remove(&mut rest, v as usize);
                 }
-                assert!(enumerate(&graph, rest[0]) <= most, "{graph:?} {set:#x} {most} {branches:?}");
+                assert!(
+                    enumerate(&graph, rest[0]) <= most,
+                    "{graph:?} {set:#x} {most} {branches:?}"
+                );
                 assert!(!branches.is_empty() || omega <= most);
                 taken_in += bound.groups;
                 bound.groups = 0;

@@ -1,8 +1,9 @@
 //! Very dense graphs, by way of the vertex cover of their complement.
 //!
-//! A clique is an independent set of the complement, what a vertex cover of it leaves. Where the complement is sparse,
-//! most of it is decided by rules of small degree (Chen, Kanj and Jia, "Vertex Cover: Further Observations and Further
-//! Improvements", J. Algorithms 2001), and what remains often falls into components, each of which is searched alone.
+//! A clique is an independent set of the complement, what a vertex cover of it leaves. Where the
+//! complement is sparse, most of it is decided by rules of small degree (Chen, Kanj and Jia,
+//! "Vertex Cover: Further Observations and Further Improvements", J. Algorithms 2001), and what
+//! remains often falls into components, each of which is searched alone.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +16,8 @@ const SPARSE: usize = 8;
 enum Step {
     /// The vertex is in some largest independent set.
     Take(u32),
-    /// A vertex and its two neighbours, not joined to each other, became one vertex that bears the first one's name:
-    /// it stands for both neighbours, and its absence for the vertex.
+    /// A vertex and its two neighbours, not joined to each other, became one vertex that bears the
+    /// first one's name: it stands for both neighbours, and its absence for the vertex.
     Fold(u32, u32, u32),
 }
 
@@ -35,7 +36,8 @@ impl Kernel {
             return None;
         }
         let complement = graph.complement();
-        let strangers = (0..n).map(|v| complement.neighbours(v).map(|u| u as u32).collect()).collect();
+        let strangers =
+            (0..n).map(|v| complement.neighbours(v).map(|u| u as u32).collect()).collect();
         let mut kernel = Self { strangers, present: vec![true; n], steps: Vec::new() };
         kernel.reduce();
         Some(kernel)
@@ -61,7 +63,8 @@ impl Kernel {
                     self.steps.push(Step::Fold(v, u, w));
                     queue.insert(v);
                 }
-                // No neighbour, one, or two that exclude each other: taking the vertex costs nothing.
+                // No neighbour, one, or two that exclude each other: taking the vertex costs
+                // nothing.
                 [] | [_] | [_, _] => {
                     for u in near {
                         self.delete(u, &mut queue);
@@ -83,7 +86,8 @@ impl Kernel {
         }
     }
 
-    /// The components of the reduced complement: their vertices, and the graph that a clique of is to be found in.
+    /// The components of the reduced complement: their vertices, and the graph that a clique of is
+    /// to be found in.
     pub(super) fn components(&self) -> Vec<(Vec<u32>, Graph)> {
         let mut seen = vec![false; self.present.len()];
         let mut components = Vec::new();
@@ -102,7 +106,8 @@ impl Kernel {
                 }
             }
             vertices.sort_unstable();
-            let place = |u: u32| vertices.binary_search(&u).expect("neighbours are of one component");
+            let place =
+                |u: u32| vertices.binary_search(&u).expect("neighbours are of one component");
             let edges = vertices
                 .iter()
                 .enumerate()
@@ -137,11 +142,11 @@ impl Kernel {
     }
 }
 
-/// A vertex cover of `graph` of at most twice the smallest one's size: the ends of a maximal matching, taken greedily
-/// in order of the edges. The vertices are ascending.
+/// A vertex cover of `graph` of at most twice the smallest one's size: the ends of a maximal
+/// matching, taken greedily in order of the edges. The vertices are ascending.
 ///
-/// What a cover of the complement leaves is a clique, but without a guarantee: twice the smallest cover may be
-/// everything. It is here to be compared with the exact answer.
+/// What a cover of the complement leaves is a clique, but without a guarantee: twice the smallest
+/// cover may be everything. It is here to be compared with the exact answer.
 ///
 /// ```
 /// use selfsame_concentration::{Graph, clique};

@@ -24,7 +24,8 @@ impl Random {
     }
 }
 
-/// The state of a dynamic local search: a clique, and for every vertex how many of the clique it is not joined to.
+/// The state of a dynamic local search: a clique, and for every vertex how many of the clique it is
+/// not joined to.
 struct Walk<'a> {
     graph: &'a Graph,
     /// The vertices that each one is not joined to.
@@ -101,13 +102,20 @@ impl Walk<'_> {
     }
 }
 
-/// A large clique of `graph`, by dynamic local search (Pullan and Hoos, "Dynamic Local Search for the Maximum Clique
-/// Problem", JAIR 2006): add vertices while any fits, swap while nothing fits, and start again near the last clique,
-/// avoiding vertices by a penalty for every other clique they were in at its end, which fades and is now and then
-/// forgotten.
+/// A large clique of `graph`, by dynamic local search (Pullan and Hoos, "Dynamic Local Search for
+/// the Maximum Clique Problem", JAIR 2006): add vertices while any fits, swap while nothing fits,
+/// and start again near the last clique, avoiding vertices by a penalty for every other clique they
+/// were in at its end, which fades and is now and then forgotten.
 ///
-/// The same arguments give the same clique. It stops after `steps` moves, or when a clique of `enough` is found.
-pub(crate) fn search(graph: &Graph, start: &[usize], steps: usize, enough: usize, seed: u64) -> Vec<usize> {
+/// The same arguments give the same clique. It stops after `steps` moves, or when a clique of
+/// `enough` is found.
+pub(crate) fn search(
+    graph: &Graph,
+    start: &[usize],
+    steps: usize,
+    enough: usize,
+    seed: u64,
+) -> Vec<usize> {
     let (n, words) = (graph.vertices(), graph.words());
     let mut best = start.to_vec();
     if n == 0 || best.len() >= enough {
@@ -162,7 +170,8 @@ pub(crate) fn search(graph: &Graph, start: &[usize], steps: usize, enough: usize
         if taken >= steps {
             return best;
         }
-        // Penalties lead to cliques hidden among vertices of low degree; without them those of high degree are found.
+        // Penalties lead to cliques hidden among vertices of low degree; without them those of high
+        // degree are found.
         if round % 2 == 1 {
             bits::for_each(&walk.clique.clone(), |v| walk.penalty[v] += 1);
             if round % 4 == 1 {
@@ -175,7 +184,8 @@ pub(crate) fn search(graph: &Graph, start: &[usize], steps: usize, enough: usize
         let v = random.below(n);
         if !bits::contains(&walk.clique, v) {
             let row = walk.graph.row(v);
-            let out: Vec<usize> = bits::iter(&walk.clique).filter(|&u| !bits::contains(row, u)).collect();
+            let out: Vec<usize> =
+                bits::iter(&walk.clique).filter(|&u| !bits::contains(row, u)).collect();
             for u in out {
                 walk.remove(u);
             }

@@ -1,9 +1,10 @@
 //! Exact maximum cliques.
 //!
-//! A local search gives a large clique; the vertices that no larger one can contain are taken away; what is left is
-//! split into tasks at the top of a branch and bound, which threads work through. Bounds come from colouring and from
-//! conflicts between colours (`bound.rs`). A graph whose complement is sparse is first reduced by rules for the vertex
-//! cover of the complement, and falls into its components (`kernel.rs`).
+//! A local search gives a large clique; the vertices that no larger one can contain are taken away;
+//! what is left is split into tasks at the top of a branch and bound, which threads work through.
+//! Bounds come from colouring and from conflicts between colours (`bound.rs`). A graph whose
+//! complement is sparse is first reduced by rules for the vertex cover of the complement, and falls
+//! into its components (`kernel.rs`).
 
 mod bound;
 mod kernel;
@@ -59,8 +60,8 @@ impl Clique {
     }
 }
 
-/// Whether the vertices are there, all different, and pairwise joined: tested pair by pair, sharing nothing with the
-/// search.
+/// Whether the vertices are there, all different, and pairwise joined: tested pair by pair, sharing
+/// nothing with the search.
 ///
 /// ```
 /// use selfsame_concentration::{Graph, clique};
@@ -70,15 +71,18 @@ impl Clique {
 /// ```
 pub fn verify(graph: &Graph, witness: &[usize]) -> bool {
     witness.iter().all(|&v| v < graph.vertices())
-        && witness.iter().enumerate().all(|(i, &u)| witness[..i].iter().all(|&v| u != v && graph.has_edge(u, v)))
+        && witness
+            .iter()
+            .enumerate()
+            .all(|(i, &u)| witness[..i].iter().all(|&v| u != v && graph.has_edge(u, v)))
 }
 
 /// A maximum clique of `graph`, or within a budget of time a clique and an upper bound.
 ///
-/// Where the search finishes, the answer, witness included, depends on the graph, `known` and `upper` alone, not on
-/// threads or time: the local search is seeded; tasks of the exact search are numbered, among cliques of one size that
-/// of the first task wins, and its task is searched once more from a fixed bound, so that what other threads found
-/// meanwhile plays no part.
+/// Where the search finishes, the answer, witness included, depends on the graph, `known` and
+/// `upper` alone, not on threads or time: the local search is seeded; tasks of the exact search are
+/// numbered, among cliques of one size that of the first task wins, and its task is searched once
+/// more from a fixed bound, so that what other threads found meanwhile plays no part.
 ///
 /// # Panics
 /// Where `known` is no clique of the graph.
@@ -108,7 +112,8 @@ pub fn maximum_clique(graph: &Graph, options: &Options) -> Clique {
                 chosen.extend(part.witness.iter().map(|&v| vertices[v]));
             }
             let witness = kernel.lift(chosen);
-            let witness = if witness.len() <= options.known.len() { options.known.clone() } else { witness };
+            let witness =
+                if witness.len() <= options.known.len() { options.known.clone() } else { witness };
             Clique { witness, upper: upper.min(most) }
         }
     };
@@ -118,7 +123,13 @@ pub fn maximum_clique(graph: &Graph, options: &Options) -> Clique {
 }
 
 /// The search in the whole of a graph, for cliques of at most `most` vertices.
-fn whole(graph: &Graph, known: &[usize], most: usize, threads: usize, deadline: Option<Instant>) -> Clique {
+fn whole(
+    graph: &Graph,
+    known: &[usize],
+    most: usize,
+    threads: usize,
+    deadline: Option<Instant>,
+) -> Clique {
     let n = graph.vertices();
     let all = bits::full(n);
     let mut order = degeneracy(graph, &all);
@@ -148,12 +159,14 @@ fn whole(graph: &Graph, known: &[usize], most: usize, threads: usize, deadline: 
     Clique { witness, upper }
 }
 
-/// From this density on, the largest sets of vertices without an edge are mostly small and soon found.
+/// From this density on, the largest sets of vertices without an edge are mostly small and soon
+/// found.
 const DENSE: f64 = 0.8;
 
-/// How many sets without an edge the vertices fall into when the largest is taken out time and again, which no clique
-/// exceeds: a clique has one vertex of each. Where a graph was made of such sets this finds them, where colouring vertex
-/// by vertex does not. Once the time is up, every vertex that is left counts as a set.
+/// How many sets without an edge the vertices fall into when the largest is taken out time and
+/// again, which no clique exceeds: a clique has one vertex of each. Where a graph was made of such
+/// sets this finds them, where colouring vertex by vertex does not. Once the time is up, every
+/// vertex that is left counts as a set.
 fn partition(graph: &Graph, deadline: Option<Instant>) -> usize {
     let complement = graph.complement();
     let mut left: Vec<u32> = (0..graph.vertices() as u32).collect();
@@ -198,12 +211,15 @@ mod tests {
 
     #[test]
     fn a_partition_finds_the_sets_a_graph_was_made_of() {
-        // Sets {i, i + 20, …, i + 120} have no edge, and one in fifteen is missing between others: what is not one of
-        // these sets, or a part of it, has fewer than seven vertices. The first twenty are a clique.
+        // Sets {i, i + 20, …, i + 120} have no edge, and one in fifteen is missing between others:
+        // what is not one of these sets, or a part of it, has fewer than seven vertices. The first
+        // twenty are a clique.
         let (n, sets) = (140, 20);
         let missing = testing::graph(&mut Random::new(2), n, 1024 / 15);
         let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
-        let joined = |&(i, j): &(usize, usize)| i % sets != j % sets && (!missing.has_edge(i, j) || j < sets);
+        let joined = |&(i, j): &(usize, usize)| {
+            i % sets != j % sets && (!missing.has_edge(i, j) || j < sets)
+        };
         let graph = Graph::from_edges(n, pairs.filter(joined));
         assert_eq!(partition(&graph, None), sets);
         assert_eq!(maximum_clique(&graph, &Options::default()).omega(), Some(sets));

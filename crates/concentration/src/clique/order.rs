@@ -2,8 +2,9 @@
 
 use crate::{Graph, bits};
 
-/// The vertices of the k-core: what remains of `within` when vertices with fewer than `degree` neighbours in it are
-/// taken away until there is none. A clique of degree + 1 vertices lies within it.
+/// The vertices of the k-core: what remains of `within` when vertices with fewer than `degree`
+/// neighbours in it are taken away until there is none. A clique of degree + 1 vertices lies within
+/// it.
 pub(crate) fn core(graph: &Graph, within: &mut [u64], degree: usize) {
     if degree == 0 {
         return;
@@ -27,11 +28,12 @@ pub(crate) fn core(graph: &Graph, within: &mut [u64], degree: usize) {
     }
 }
 
-/// The vertices of `within` in the order of the search: the densest part first, and last the vertex of least degree,
-/// before it the one of least degree among the others, and so on (the min-width or degeneracy order).
+/// The vertices of `within` in the order of the search: the densest part first, and last the vertex
+/// of least degree, before it the one of least degree among the others, and so on (the min-width or
+/// degeneracy order).
 ///
-/// Among vertices of equal degree the one whose neighbours have the smallest sum of degrees is taken first, then the
-/// highest index, as in Tomita's MCR and its descendants.
+/// Among vertices of equal degree the one whose neighbours have the smallest sum of degrees is
+/// taken first, then the highest index, as in Tomita's MCR and its descendants.
 pub(crate) fn degeneracy(graph: &Graph, within: &[u64]) -> Vec<u32> {
     let n = graph.vertices();
     let mut left = within.to_vec();
@@ -45,7 +47,10 @@ pub(crate) fn degeneracy(graph: &Graph, within: &[u64]) -> Vec<u32> {
     });
     let mut order = Vec::with_capacity(bits::count(within));
     while let Some(least) = bits::iter(&left).map(|v| (degree[v], support[v])).min() {
-        let v = bits::iter(&left).filter(|&v| (degree[v], support[v]) == least).last().expect("one is the least");
+        let v = bits::iter(&left)
+            .filter(|&v| (degree[v], support[v]) == least)
+            .last()
+            .expect("one is the least");
         bits::remove(&mut left, v);
         order.push(v as u32);
         bits::intersect(&mut common, graph.row(v), &left);

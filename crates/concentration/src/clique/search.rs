@@ -11,8 +11,8 @@ const NODES_A_LOOK: u64 = 64;
 
 /// The largest clique known to all threads, as its size and the task that found it.
 ///
-/// Of cliques of one size that of the lowest task counts as larger, so which task wins does not depend on which is
-/// first to finish.
+/// Of cliques of one size that of the lowest task counts as larger, so which task wins does not
+/// depend on which is first to finish.
 pub(crate) struct Incumbent(AtomicU64);
 
 impl Incumbent {
@@ -20,7 +20,8 @@ impl Incumbent {
         Self(AtomicU64::new(pack(size, 0)))
     }
 
-    /// The size that a clique found by `task` must exceed. Tasks count from 1; 0 is what was known before.
+    /// The size that a clique found by `task` must exceed. Tasks count from 1; 0 is what was known
+    /// before.
     #[inline(always)]
     pub(crate) fn bound(&self, task: u32) -> usize {
         let packed = self.0.load(Ordering::Relaxed);

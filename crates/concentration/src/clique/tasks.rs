@@ -8,7 +8,8 @@ use super::bound::{self, Bound};
 use super::{End, Incumbent, Limit, Search, core, degeneracy};
 use crate::{Graph, bits};
 
-/// A task with more vertices than this is split once more, unless there are plenty of tasks already.
+/// A task with more vertices than this is split once more, unless there are plenty of tasks
+/// already.
 const SPLIT: usize = 128;
 const PLENTY: usize = 4096;
 
@@ -19,7 +20,8 @@ struct Task {
 }
 
 impl Task {
-    /// The tasks that this one falls into, if cliques of more than `least` vertices are wanted: the largest first.
+    /// The tasks that this one falls into, if cliques of more than `least` vertices are wanted: the
+    /// largest first.
     fn split(&self, graph: &Graph, bound: &mut Bound, least: usize) -> Vec<Self> {
         let mut branches = Vec::new();
         bound.branches(graph, &self.set, least.saturating_sub(self.clique.len()), &mut branches);
@@ -37,7 +39,8 @@ impl Task {
         tasks
     }
 
-    /// Searches for cliques larger than the incumbent's; the largest found, and how the search ended.
+    /// Searches for cliques larger than the incumbent's; the largest found, and how the search
+    /// ended.
     fn search(
         &self,
         graph: &Graph,
@@ -51,7 +54,8 @@ impl Task {
         let mut set = self.set.clone();
         let most = least.saturating_sub(self.clique.len());
         core(graph, &mut set, most);
-        // Most tasks are over in the order given; a better order is only worth its time for the others.
+        // Most tasks are over in the order given; a better order is only worth its time for the
+        // others.
         let mut branches = Vec::new();
         bound.branches(graph, &set, most, &mut branches);
         if self.clique.len() > least {
@@ -71,10 +75,12 @@ impl Task {
     }
 }
 
-/// A clique of more than `least` vertices, the largest if there is time, and an upper bound: `upper`, or less.
+/// A clique of more than `least` vertices, the largest if there is time, and an upper bound:
+/// `upper`, or less.
 ///
-/// Which tasks there are depends on the graph and `least` alone, and the larger come first: they are the ones to share
-/// out early, and that one of the first wins among equals costs least where the others are small.
+/// Which tasks there are depends on the graph and `least` alone, and the larger come first: they
+/// are the ones to share out early, and that one of the first wins among equals costs least where
+/// the others are small.
 pub(super) fn solve(
     graph: &Graph,
     least: usize,
@@ -111,7 +117,8 @@ pub(super) fn solve(
                 unfinished.lock().expect("no thread panics").push(index);
                 continue;
             }
-            let (found, end) = task.search(graph, &mut bound, &incumbent, index as u32 + 1, false, limit());
+            let (found, end) =
+                task.search(graph, &mut bound, &incumbent, index as u32 + 1, false, limit());
             let mut largest = largest.lock().expect("no thread panics");
             if found.len() > largest.len() {
                 *largest = found;
@@ -131,12 +138,14 @@ pub(super) fn solve(
     let (size, number) = incumbent.best();
     let mut largest = largest.into_inner().expect("no thread panics");
     let unfinished = unfinished.into_inner().expect("no thread panics");
-    let open =
-        unfinished.iter().map(|&index| tasks[index].clique.len() + bound::colours_within(graph, &tasks[index].set));
+    let open = unfinished
+        .iter()
+        .map(|&index| tasks[index].clique.len() + bound::colours_within(graph, &tasks[index].set));
     let upper = open.max().unwrap_or(0).clamp(size, upper);
     if size > least && unfinished.is_empty() {
         let again = Incumbent::new(size - 1);
-        let (found, end) = tasks[number as usize - 1].search(graph, &mut bound, &again, 1, true, limit());
+        let (found, end) =
+            tasks[number as usize - 1].search(graph, &mut bound, &again, 1, true, limit());
         if end == End::First {
             largest = found;
         }
@@ -151,7 +160,8 @@ mod tests {
     use super::super::verify;
     use super::*;
 
-    /// From every lower bound that is not too high: what the local search leaves is seldom more than the last step.
+    /// From every lower bound that is not too high: what the local search leaves is seldom more
+    /// than the last step.
     #[test]
     fn the_search_alone_agrees_with_enumeration() {
         let mut random = Random::new(2);
@@ -170,7 +180,8 @@ mod tests {
         }
     }
 
-    /// Large enough that tasks are split twice, from far below ω, so that threads find cliques in any order.
+    /// Large enough that tasks are split twice, from far below ω, so that threads find cliques in
+    /// any order.
     #[test]
     fn the_witness_does_not_depend_on_threads() {
         let mut random = Random::new(3);

@@ -1,8 +1,9 @@
 //! Proofs that no clique of k images exists at a smaller threshold.
 //!
-//! A clique has one last pair, in order of rank. So if no pair before rank r is the last of a clique of k images there
-//! is none before r; and whether a pair u, v is the last of such a clique is a question about the common neighbours of
-//! u and v in the graph up to it: do they hold a clique of k − 2? Most pairs are answered by degrees or by colours.
+//! A clique has one last pair, in order of rank. So if no pair before rank r is the last of a
+//! clique of k images there is none before r; and whether a pair u, v is the last of such a clique
+//! is a question about the common neighbours of u and v in the graph up to it: do they hold a
+//! clique of k − 2? Most pairs are answered by degrees or by colours.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +14,8 @@ use super::peel::Found;
 use crate::clique::{Bound, End, Incumbent, Limit, Search, colours, core, degeneracy};
 use crate::{Graph, bits};
 
-/// Pairs looked at between two mergers of what was found, and the most mergers a round: each begins with a new graph.
+/// Pairs looked at between two mergers of what was found, and the most mergers a round: each begins
+/// with a new graph.
 const CHUNK: usize = 512;
 const CHUNKS: usize = 256;
 /// Thresholds at which the whole graph is coloured where proofs are missing.
@@ -32,8 +34,8 @@ enum Answer {
     Open(u32),
 }
 
-/// For each size the rank of the first pair that may be the last of a clique of that size; none where no pair before
-/// the known clique's last is.
+/// For each size the rank of the first pair that may be the last of a clique of that size; none
+/// where no pair before the known clique's last is.
 pub(super) fn certify(
     pairs: &Pairs,
     found: &mut Found<'_>,
@@ -77,7 +79,12 @@ pub(super) fn certify(
 }
 
 /// The ranks that [`certify`] returns, from what is known of each pair.
-fn first_open(pairs: &Pairs, found: &Found<'_>, at_most: &[u32], coloured: bool) -> Vec<Option<usize>> {
+fn first_open(
+    pairs: &Pairs,
+    found: &Found<'_>,
+    at_most: &[u32],
+    coloured: bool,
+) -> Vec<Option<usize>> {
     let sizes = found.cliques.len();
     let mut first = vec![None; sizes];
     let mut omega = usize::from(sizes > 0);
@@ -85,7 +92,8 @@ fn first_open(pairs: &Pairs, found: &Found<'_>, at_most: &[u32], coloured: bool)
     let (mut graph, mut present) = (Graph::new(sizes), 0);
     let stride = sizes.div_ceil(COLOURED);
     for (rank, &size) in at_most.iter().enumerate() {
-        // Where proofs are missing, colours of the whole graph before each known threshold bound ω up to there.
+        // Where proofs are missing, colours of the whole graph before each known threshold bound ω
+        // up to there.
         while coloured && next < sizes && found.cliques[next].rank <= Some(rank) {
             next += 1;
             let ahead = next.next_multiple_of(stride).min(sizes - 1);
@@ -155,10 +163,19 @@ fn look<'a>(
     answers.into_iter().map(|answer| answer.expect("every pair is looked at")).collect()
 }
 
-/// Whether the pair of this rank is the last of a clique of more than `size` images; `graph` holds the pairs up to it.
-fn pair(pairs: &Pairs, graph: &Graph, bound: &mut Bound, rank: usize, size: usize, limit: Limit<'_>) -> Answer {
+/// Whether the pair of this rank is the last of a clique of more than `size` images; `graph` holds
+/// the pairs up to it.
+fn pair(
+    pairs: &Pairs,
+    graph: &Graph,
+    bound: &mut Bound,
+    rank: usize,
+    size: usize,
+    limit: Limit<'_>,
+) -> Answer {
     let (_, u, v) = pairs.sorted[rank];
-    // Two of the clique are u and v; the size is at least theirs, for the first pair is among the known cliques.
+    // Two of the clique are u and v; the size is at least theirs, for the first pair is among the
+    // known cliques.
     let most = size - 2;
     let mut common = vec![0; graph.words()];
     bits::intersect(&mut common, graph.row(u as usize), graph.row(v as usize));

@@ -1,11 +1,13 @@
 //! σ(δ): the largest main part of a class at every distance.
 //!
-//! Given keys of the pairs of n images (squared augmented distances), ω(δ) is the clique number of the graph of the
-//! pairs with a key of at most δ, and σ(δ) = ω(δ)/n. It is a staircase: for every k there is a smallest key t(k) at
-//! which k images lie pairwise within reach, and those n numbers are the whole curve.
+//! Given keys of the pairs of n images (squared augmented distances), ω(δ) is the clique number of
+//! the graph of the pairs with a key of at most δ, and σ(δ) = ω(δ)/n. It is a staircase: for every
+//! k there is a smallest key t(k) at which k images lie pairwise within reach, and those n numbers
+//! are the whole curve.
 //!
-//! An upper bound of t(k) is a clique, which peeling and local search find (`peel.rs`). A lower bound is a proof, pair
-//! by pair in order of their keys, that the pair is in no clique of k vertices with the pairs before it (`certify.rs`).
+//! An upper bound of t(k) is a clique, which peeling and local search find (`peel.rs`). A lower
+//! bound is a proof, pair by pair in order of their keys, that the pair is in no clique of k
+//! vertices with the pairs before it (`certify.rs`).
 
 mod certify;
 mod peel;
@@ -14,11 +16,12 @@ use std::time::{Duration, Instant};
 
 use crate::graph::pairs;
 
-/// The pairs of `images` in order of their keys, which every step counts by: a pair's place is its rank, a graph "up to
-/// rank r" has the pairs of rank 0 to r, and two pairs never enter at once. The pair that completes a clique is then
-/// unique; its key is the threshold.
+/// The pairs of `images` in order of their keys, which every step counts by: a pair's place is its
+/// rank, a graph "up to rank r" has the pairs of rank 0 to r, and two pairs never enter at once.
+/// The pair that completes a clique is then unique; its key is the threshold.
 ///
-/// Images are numbered anew, the one closest to all others first: that is a good order to colour them in.
+/// Images are numbered anew, the one closest to all others first: that is a good order to colour
+/// them in.
 struct Pairs {
     images: usize,
     /// By new number: the image.
@@ -88,8 +91,8 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// Bounds of ω(key), the number of images in the largest main part at that key: (lower, upper), equal where it is
-    /// known.
+    /// Bounds of ω(key), the number of images in the largest main part at that key: (lower, upper),
+    /// equal where it is known.
     pub fn omega_at(&self, key: u64) -> (usize, usize) {
         let lower = self.points.partition_point(|point| point.upper <= key);
         (lower, self.points.partition_point(|point| point.lower <= key))
@@ -110,12 +113,14 @@ impl Curve {
 
 /// The curve σ(δ) of a class of `images` images, from the keys of its pairs.
 ///
-/// `keys` is the packed strict upper triangle ([`crate::pair_index`]). `budget` is the time after which proofs stop;
-/// what is not proved by then is an interval; sorting and peeling, which grow with n² log n and n³ and take about a
-/// second for a thousand images, are done in any case. `threads` is 0 for as many as the machine runs at once.
+/// `keys` is the packed strict upper triangle ([`crate::pair_index`]). `budget` is the time after
+/// which proofs stop; what is not proved by then is an interval; sorting and peeling, which grow
+/// with n² log n and n³ and take about a second for a thousand images, are done in any case.
+/// `threads` is 0 for as many as the machine runs at once.
 ///
-/// Without a limit of time the keys of all points become exact, which may take beyond any patience; the result then
-/// depends on the keys alone. With one, exact keys are exact and the witnesses may vary between runs.
+/// Without a limit of time the keys of all points become exact, which may take beyond any patience;
+/// the result then depends on the keys alone. With one, exact keys are exact and the witnesses may
+/// vary between runs.
 ///
 /// # Panics
 /// Where `keys` does not hold n(n − 1)/2 of them.
@@ -149,7 +154,8 @@ pub fn curve(images: usize, keys: &[u64], budget: Option<Duration>, threads: usi
             Some(rank) if index > 0 => pairs.sorted[rank].0.min(upper),
             _ => upper,
         };
-        let mut witness: Vec<usize> = clique.images.iter().map(|&image| pairs.label[image]).collect();
+        let mut witness: Vec<usize> =
+            clique.images.iter().map(|&image| pairs.label[image]).collect();
         witness.sort_unstable();
         Point { lower, upper, witness }
     });

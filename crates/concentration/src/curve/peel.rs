@@ -26,7 +26,9 @@ impl<'a> Found<'a> {
     /// All images peeled one by one, and the first pair: of two images no clique comes earlier.
     pub(super) fn new(pairs: &'a Pairs) -> Self {
         let all: Vec<usize> = (0..pairs.images).collect();
-        let cliques = (1..=pairs.images).map(|_| Ranked { images: Vec::new(), rank: Some(usize::MAX) }).collect();
+        let cliques = (1..=pairs.images)
+            .map(|_| Ranked { images: Vec::new(), rank: Some(usize::MAX) })
+            .collect();
         let mut found = Self { pairs, cliques };
         found.offer(all);
         if let Some(&(_, u, v)) = pairs.sorted.first() {
@@ -35,8 +37,9 @@ impl<'a> Found<'a> {
         found
     }
 
-    /// Takes a clique in, and what is left of it when images are peeled off one by one: of the two images of the last
-    /// pair, the one whose other pairs come later. It stops where a clique as good is known.
+    /// Takes a clique in, and what is left of it when images are peeled off one by one: of the two
+    /// images of the last pair, the one whose other pairs come later. It stops where a clique as
+    /// good is known.
     pub(super) fn offer(&mut self, mut images: Vec<usize>) {
         images.sort_unstable();
         while !images.is_empty() {
@@ -64,7 +67,10 @@ impl<'a> Found<'a> {
 
     /// The last pair of some images: its rank and its two images.
     fn last(&self, images: &[usize]) -> Option<(usize, usize, usize)> {
-        let pairs = images.iter().enumerate().flat_map(|(place, &u)| images[..place].iter().map(move |&v| (u, v)));
+        let pairs = images
+            .iter()
+            .enumerate()
+            .flat_map(|(place, &u)| images[..place].iter().map(move |&v| (u, v)));
         pairs.map(|(u, v)| (self.pairs.rank(u, v), u, v)).max()
     }
 
@@ -104,7 +110,10 @@ impl<'a> Found<'a> {
     /// The graph of the pairs before `rank`.
     pub(super) fn graph(&self, rank: usize) -> Graph {
         let pairs = &self.pairs.sorted[..rank];
-        Graph::from_edges(self.pairs.images, pairs.iter().map(|&(_, u, v)| (u as usize, v as usize)))
+        Graph::from_edges(
+            self.pairs.images,
+            pairs.iter().map(|&(_, u, v)| (u as usize, v as usize)),
+        )
     }
 
     /// The size of the largest clique known with pairs of at most `rank`.

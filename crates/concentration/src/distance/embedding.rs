@@ -20,10 +20,17 @@ impl<'a> Embeddings<'a> {
     /// Borrows `images` × `views` embeddings of `dim` values.
     ///
     /// # Errors
-    /// No views or values, more than 65,536 views, another number of values, or one that is not finite.
-    pub fn new(images: usize, views: usize, dim: usize, values: &'a [f32]) -> Result<Self, ViewsError> {
+    /// No views or values, more than 65,536 views, another number of values, or one that is not
+    /// finite.
+    pub fn new(
+        images: usize,
+        views: usize,
+        dim: usize,
+        values: &'a [f32],
+    ) -> Result<Self, ViewsError> {
         check(images, views, dim, values.len())?;
-        if let Some((at, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+        if let Some((at, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite())
+        {
             return Err(ViewsError::NotFinite { at, value });
         }
         Ok(Self { images, views, dim, values })
@@ -34,11 +41,12 @@ impl<'a> Embeddings<'a> {
     }
 }
 
-/// Squared distances of the nearest embeddings of all image pairs i < j, in f32; the search of `options` is not used.
+/// Squared distances of the nearest embeddings of all image pairs i < j, in f32; the search of
+/// `options` is not used.
 ///
-/// A key is off by at most (dim + 8)·2⁻²⁴ of itself, as long as no square underflows or overflows (one that overflows
-/// is infinite). Of views with equal computed distances the first stands. On one instruction set the answer is always
-/// the same; another sums in another order.
+/// A key is off by at most (dim + 8)·2⁻²⁴ of itself, as long as no square underflows or overflows
+/// (one that overflows is infinite). Of views with equal computed distances the first stands. On
+/// one instruction set the answer is always the same; another sums in another order.
 pub fn embedding_distances(embeddings: &Embeddings<'_>, options: &Options) -> Distances<f32> {
     let mut run = Run::of_embeddings(*embeddings);
     let _ = run.advance(options, &mut |_| ControlFlow::Continue(()));

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use selfsame_kernels::distance::{
-    LONGEST, Packed, ROWS, SHORT_COLUMNS, lower, lower_wide, squared, squared_f32, squared_norm, squared_short,
+    LONGEST, Packed, ROWS, SHORT_COLUMNS, lower, lower_wide, squared, squared_f32, squared_norm,
+    squared_short,
 };
 use selfsame_kernels::isa::Isa;
 
@@ -32,12 +33,14 @@ pub(super) struct Dense {
 impl Dense {
     /// Measures the views of one set, or of two.
     pub(super) fn new(isa: Isa, sets: &[Views<'_>]) -> Self {
-        let norms = |set: &Views<'_>| set.bytes.par_chunks_exact(set.dim).map(|view| squared_norm(isa, view)).collect();
+        let norms = |set: &Views<'_>| {
+            set.bytes.par_chunks_exact(set.dim).map(|view| squared_norm(isa, view)).collect()
+        };
         Self { norms: sets.iter().map(norms).collect() }
     }
 
-    /// The nearest views of each image of the first range of `tile` and each of the second, row by row; in a `triangle`
-    /// those of pairs i < j only.
+    /// The nearest views of each image of the first range of `tile` and each of the second, row by
+    /// row; in a `triangle` those of pairs i < j only.
     pub(super) fn nearest(
         &self,
         isa: Isa,
@@ -47,12 +50,17 @@ impl Dense {
         scratch: &mut Scratch,
     ) -> Vec<Nearest> {
         let norms = [&self.norms[0], &self.norms[self.norms.len() - 1]];
-        let norms =
-            [0, 1].map(|side| &norms[side][tile[side].start * sets[side].views..tile[side].end * sets[side].views]);
+        let norms = [0, 1].map(|side| {
+            &norms[side][tile[side].start * sets[side].views..tile[side].end * sets[side].views]
+        });
         let tile = DenseTile { isa, sets, norms, tile, triangle };
         let packed = &mut scratch.packed;
         packed.resize_with(parts(sets[0].dim).count(), || Packed::new(isa));
-        if sets[0].dim <= LONGEST { tile.nearest::<u32>(packed) } else { tile.nearest::<u64>(packed) }
+        if sets[0].dim <= LONGEST {
+            tile.nearest::<u32>(packed)
+        } else {
+            tile.nearest::<u64>(packed)
+        }
     }
 }
 
@@ -61,10 +69,18 @@ trait Key: Copy + Ord + Into<u64> {
     const MOST: Self;
     /// A number modulo what fits.
     fn wrap(number: u64) -> Self;
-    /// The products of `a` with the first `columns` vectors packed, whose parts follow one another, at the places that
-    /// [`Packed::dots`] gives them.
+    /// The products of `a` with the first `columns` vectors packed, whose parts follow one another,
+    /// at the places that [`Packed::dots`] gives them.
     fn products(packed: &mut [Packed], a: &[u8], dim: usize, columns: usize, out: &mut [Self]);
-    fn lower(isa: Isa, norm: Self, norms: &[Self], products: &[Self], mark: u32, least: &mut [Self], which: &mut [u32]);
+    fn lower(
+        isa: Isa,
+        norm: Self,
+        norms: &[Self],
+        products: &[Self],
+        mark: u32,
+        least: &mut [Self],
+        which: &mut [u32],
+    );
 }
 
 impl Key for u32 {
@@ -136,15 +152,25 @@ struct DenseTile<'a> {
 
 impl DenseTile<'_> {
     fn nearest<K: Key>(&self, packed: &mut [Packed]) -> Vec<Nearest> {
-        let Self { isa, sets: [a, b], norms: [row_norms, column_norms], tile: [rows, columns], triangle } = self;
+        let Self {
+            isa,
+            sets: [a, b],
+            norms: [row_norms, column_norms],
+            tile: [rows, columns],
+            triangle,
+        } = self;
         let mut nearest = vec![NONE; rows.len() * columns.len()];
-        // Views of the rows' images are lanes, a block at a time, and each view of the columns' images is held against
-        // all of them at once.
+        // Views of the rows' images are lanes, a block at a time, and each view of the columns'
+        // images is held against all of them at once.
         for (block, lanes) in a.block(rows.clone()).chunks(BLOCK * a.dim).enumerate() {
-            packed.iter_mut().zip(parts(a.dim)).for_each(|(packed, part)| packed.fill(lanes, a.dim, part));
+            packed
+                .iter_mut()
+                .zip(parts(a.dim))
+                .for_each(|(packed, part)| packed.fill(lanes, a.dim, part));
             let first = block * BLOCK;
             let lanes = lanes.len() / a.dim;
-            let norms: Vec<K> = row_norms[first..first + lanes].iter().map(|&norm| K::wrap(norm)).collect();
+            let norms: Vec<K> =
+                row_norms[first..first + lanes].iter().map(|&norm| K::wrap(norm)).collect();
             let image = |lane: usize| rows.start + (first + lane) / a.views;
             let stride = packed[0].stride();
             let mut products = vec![K::wrap(0); ROWS * stride];
@@ -153,7 +179,11 @@ impl DenseTile<'_> {
                 let views = chunk * ROWS..chunk * ROWS + of_columns.len() / b.dim;
                 // Lanes of images before the last one that this chunk has views of.
                 let last = columns.start + (views.end - 1) / b.views;
-                let needed = if *triangle { (0..lanes).take_while(|&lane| image(lane) < last).count() } else { lanes };
+                let needed = if *triangle {
+                    (0..lanes).take_while(|&lane| image(lane) < last).count()
+                } else {
+                    lanes
+                };
                 if needed == 0 {
                     continue;
                 }
@@ -162,7 +192,15 @@ impl DenseTile<'_> {
                     let (column, v) = (at / b.views, at % b.views);
                     let products = &products[..needed];
                     let (least, which) = (&mut least[..needed], &mut which[..needed]);
-                    K::lower(*isa, K::wrap(column_norms[at]), &norms[..needed], products, v as u32, least, which);
+                    K::lower(
+                        *isa,
+                        K::wrap(column_norms[at]),
+                        &norms[..needed],
+                        products,
+                        v as u32,
+                        least,
+                        which,
+                    );
                     if v + 1 < b.views {
                         continue;
                     }
@@ -181,7 +219,8 @@ impl DenseTile<'_> {
     }
 }
 
-/// The least of the bounds, of which there are whole registers: a least of each lane first, which are vectors.
+/// The least of the bounds, of which there are whole registers: a least of each lane first, which
+/// are vectors.
 fn smallest(bounds: &[f32]) -> f32 {
     let mut lanes = [f32::INFINITY; SHORT_COLUMNS];
     for bounds in bounds.as_chunks::<SHORT_COLUMNS>().0 {
@@ -254,9 +293,11 @@ impl Pruning {
             if nearest != NONE && least > coarse_limit(nearest.0) {
                 continue;
             }
-            // The views of the smallest bound are likely near: their distance makes the first limit a low one.
+            // The views of the smallest bound are likely near: their distance makes the first limit
+            // a low one.
             let at = bounds.iter().position(|&bound| bound == least).unwrap_or(0);
-            nearest = nearest.min(exact([(first + at / padded) as u16, (at % padded).min(b.views - 1) as u16]));
+            nearest = nearest
+                .min(exact([(first + at / padded) as u16, (at % padded).min(b.views - 1) as u16]));
             let limit = coarse_limit(nearest.0);
             candidates.clear();
             for (at, bounds) in bounds.as_chunks::<SHORT_COLUMNS>().0.iter().enumerate() {

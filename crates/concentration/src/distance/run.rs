@@ -8,15 +8,16 @@ use super::embedding::Embeddings;
 use super::nearest::{Dense, NONE, Nearest, Pruning, Scratch};
 use super::views::{Views, ViewsError};
 
-/// Views along the sides of a tile, the unit of progress, as far as its images allow. It is longer than wide because what
-/// is prepared of its rows serves all of its columns.
+/// Views along the sides of a tile, the unit of progress, as far as its images allow. It is longer
+/// than wide because what is prepared of its rows serves all of its columns.
 const TILE: [usize; 2] = [256, 1024];
 
 /// Images of a set, and views of each, that are looked at to choose a search.
 const SAMPLE: [usize; 2] = [5, 64];
 
-/// The share of distances computed in full from which computing all products is faster, as measured: a product costs the
-/// less of a distance the better the instruction set is at many products.
+/// The share of distances computed in full from which computing all products is faster, as
+/// measured: a product costs the less of a distance the better the instruction set is at many
+/// products.
 fn dense_share(isa: Isa) -> f64 {
     match isa.name() {
         "amx" => 0.01,
@@ -37,8 +38,8 @@ pub enum Search {
     Dense,
 }
 
-/// How to compute, none of which changes a distance between bytes. The threads are those of the rayon pool that the
-/// call is made in.
+/// How to compute, none of which changes a distance between bytes. The threads are those of the
+/// rayon pool that the call is made in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// The instruction set.
@@ -129,7 +130,11 @@ pub fn augmented_distances(views: &Views<'_>, options: &Options) -> Distances {
 ///
 /// # Errors
 /// Views of different length.
-pub fn cross_distances(rows: &Views<'_>, columns: &Views<'_>, options: &Options) -> Result<Rectangle, ViewsError> {
+pub fn cross_distances(
+    rows: &Views<'_>,
+    columns: &Views<'_>,
+    options: &Options,
+) -> Result<Rectangle, ViewsError> {
     let mut run = Run::between(*rows, *columns)?;
     let _ = run.advance(options, &mut |_| ControlFlow::Continue(()));
     Ok(Rectangle { rows: rows.images, columns: columns.images, keys: run.keys, pairs: run.pairs })
@@ -141,7 +146,8 @@ pub(super) enum Source<'a> {
     Floats([Embeddings<'a>; 2]),
 }
 
-/// A computation that can stop between tiles, be written to a file and go on later, to the same bytes.
+/// A computation that can stop between tiles, be written to a file and go on later, to the same
+/// bytes.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -201,7 +207,9 @@ impl<'a> Run<'a> {
         };
         let [rows, columns] = images;
         let [height, width] = TILE.map(|side| (side / views).clamp(1, side / 4));
-        let blocks = |images: usize, size: usize| (0..images).step_by(size).map(move |at| at..images.min(at + size));
+        let blocks = |images: usize, size: usize| {
+            (0..images).step_by(size).map(move |at| at..images.min(at + size))
+        };
         let row = |rows: Range<usize>| {
             let needed = move |columns: &Range<usize>| !triangle || columns.end > rows.start + 1;
             let rows = rows.clone();
@@ -227,8 +235,8 @@ impl<'a> Run<'a> {
         self.done.iter().all(|&done| done)
     }
 
-    /// d_A² in the order of [`Distances`] or [`Rectangle`], `u64::MAX` for pairs of tiles not computed yet; of
-    /// embeddings the bits of an f32.
+    /// d_A² in the order of [`Distances`] or [`Rectangle`], `u64::MAX` for pairs of tiles not
+    /// computed yet; of embeddings the bits of an f32.
     pub fn keys(&self) -> &[u64] {
         &self.keys
     }
@@ -238,7 +246,8 @@ impl<'a> Run<'a> {
         &self.pairs
     }
 
-    /// Computes the tiles that are missing, until `progress`, which is told now and then, breaks off.
+    /// Computes the tiles that are missing, until `progress`, which is told now and then, breaks
+    /// off.
     pub fn advance(
         &mut self,
         options: &Options,
@@ -291,9 +300,14 @@ impl<'a> Run<'a> {
         if self.triangle { i * n - i * (i + 1) / 2 + (j - i - 1) } else { i * n + j }
     }
 
-    fn image_pairs(&self, [rows, columns]: &[Range<usize>; 2]) -> impl Iterator<Item = [usize; 2]> + use<> {
+    fn image_pairs(
+        &self,
+        [rows, columns]: &[Range<usize>; 2],
+    ) -> impl Iterator<Item = [usize; 2]> + use<> {
         let (triangle, columns) = (self.triangle, columns.clone());
-        rows.clone().flat_map(move |i| columns.clone().filter(move |&j| !triangle || i < j).map(move |j| [i, j]))
+        rows.clone().flat_map(move |i| {
+            columns.clone().filter(move |&j| !triangle || i < j).map(move |j| [i, j])
+        })
     }
 
     /// The search, where there is a choice the faster one.
@@ -323,12 +337,19 @@ impl<'a> Run<'a> {
             let (views, bytes) = (views[side], &bytes[side][..]);
             Views { images: bytes.len() / (views * sets[side].dim), views, bytes, ..sets[side] }
         });
-        let pairs = (0..samples[0].images).flat_map(|i| (0..samples[1].images).map(move |j| [i, j]));
+        let pairs =
+            (0..samples[0].images).flat_map(|i| (0..samples[1].images).map(move |j| [i, j]));
         let pairs: Vec<[usize; 2]> = pairs.filter(|[i, j]| !self.triangle || i < j).collect();
-        let pruning = Pruning::new(options.isa, if self.triangle { &samples[..1] } else { &samples });
+        let pruning =
+            Pruning::new(options.isa, if self.triangle { &samples[..1] } else { &samples });
         let full = |&pair: &[usize; 2]| {
             let mut scratch = Scratch::default();
-            pruning.nearest(options.isa, [&samples[0], &samples[1]], std::iter::once(pair), &mut scratch);
+            pruning.nearest(
+                options.isa,
+                [&samples[0], &samples[1]],
+                std::iter::once(pair),
+                &mut scratch,
+            );
             scratch.full
         };
         let full = pairs.par_iter().map(full).sum::<u64>() as f64;
@@ -336,15 +357,25 @@ impl<'a> Run<'a> {
         if full <= dense_share(options.isa) * all { pruned() } else { dense() }
     }
 
-    fn tile(&self, isa: Isa, tile: &[Range<usize>; 2], way: &Way<'_>, scratch: &mut Scratch) -> Vec<Nearest> {
+    fn tile(
+        &self,
+        isa: Isa,
+        tile: &[Range<usize>; 2],
+        way: &Way<'_>,
+        scratch: &mut Scratch,
+    ) -> Vec<Nearest> {
         let pairs = self.image_pairs(tile);
         match way {
-            Way::Floats([a, b]) => pairs.map(|[i, j]| super::embedding::nearest(isa, [a, b], [i, j])).collect(),
+            Way::Floats([a, b]) => {
+                pairs.map(|[i, j]| super::embedding::nearest(isa, [a, b], [i, j])).collect()
+            }
             Way::Pruned([a, b], pruning) => pruning.nearest(isa, [a, b], pairs, scratch),
             Way::Dense(sets, dense) => {
                 let [rows, columns] = tile;
                 let all = dense.nearest(isa, sets.each_ref(), tile.clone(), self.triangle, scratch);
-                pairs.map(|[i, j]| all[(i - rows.start) * columns.len() + (j - columns.start)]).collect()
+                pairs
+                    .map(|[i, j]| all[(i - rows.start) * columns.len() + (j - columns.start)])
+                    .collect()
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Short vectors whose distances bound those of views from below; the derivation is in the module above.
+//! Short vectors whose distances bound those of views from below; the derivation is in the module
+//! above.
 
 use rayon::prelude::*;
 use selfsame_kernels::distance::{SHORT_COLUMNS, squared_norm, weighted_rows};
@@ -31,7 +32,8 @@ pub(super) struct Basis {
 pub(super) struct Sketches {
     /// `[view of all][COARSE]`.
     pub(super) coarse: Vec<f32>,
-    /// For each image `[COARSE][padded views]`, the same numbers transposed; what pads them is infinite.
+    /// For each image `[COARSE][padded views]`, the same numbers transposed; what pads them is
+    /// infinite.
     pub(super) transposed: Vec<f32>,
     /// `[view of all][FINE]`.
     pub(super) fine: Vec<f32>,
@@ -94,12 +96,14 @@ impl Basis {
         let mut rows = vec![0.0; self.rows.len() / height * width * channels];
         weighted_rows(isa, view, width * channels, &self.rows, &mut rows);
         let frequencies = self.columns.len() / width;
-        let mut all =
-            Vec::with_capacity(rows.len() / (width * channels) * frequencies * self.channels.len() / channels);
+        let mut all = Vec::with_capacity(
+            rows.len() / (width * channels) * frequencies * self.channels.len() / channels,
+        );
         let mut sums = vec![[0.0; FREQUENCIES]; channels];
         for row in rows.chunks_exact(width * channels) {
             sums.fill([0.0; FREQUENCIES]);
-            // All frequencies at once, which are vectors; each sum goes over the columns in their order.
+            // All frequencies at once, which are vectors; each sum goes over the columns in their
+            // order.
             for (values, weights) in row.chunks_exact(channels).zip(&self.columns_at) {
                 for (sums, value) in sums.iter_mut().zip(values) {
                     for (sum, weight) in sums.iter_mut().zip(weights) {
@@ -108,7 +112,8 @@ impl Basis {
                 }
             }
             for f in 0..frequencies {
-                let mixed = |mix: &[f64]| mix.iter().zip(&sums).map(|(a, sums)| a * sums[f]).sum::<f64>();
+                let mixed =
+                    |mix: &[f64]| mix.iter().zip(&sums).map(|(a, sums)| a * sums[f]).sum::<f64>();
                 all.extend(self.channels.chunks_exact(channels).map(mixed));
             }
         }
@@ -130,7 +135,9 @@ impl Basis {
             fill(fine, &chosen, norm);
         });
         let mut transposed = vec![f32::INFINITY; set.images * COARSE * padded];
-        let images = transposed.par_chunks_exact_mut(COARSE * padded).zip(coarse.par_chunks_exact(set.views * COARSE));
+        let images = transposed
+            .par_chunks_exact_mut(COARSE * padded)
+            .zip(coarse.par_chunks_exact(set.views * COARSE));
         images.for_each(|(transposed, coarse)| {
             for (view, coarse) in coarse.chunks_exact(COARSE).enumerate() {
                 for (i, &value) in coarse.iter().enumerate() {
@@ -141,7 +148,8 @@ impl Basis {
         Sketches { coarse, transposed, fine, padded }
     }
 
-    /// The largest f32 sum of squares that sketches of `size` values may have at squared distance `key`.
+    /// The largest f32 sum of squares that sketches of `size` values may have at squared distance
+    /// `key`.
     pub(super) fn limit(&self, size: usize) -> impl Fn(u64) -> f32 + use<> {
         let Shape { width, height, channels } = self.shape;
         let unit = f64::EPSILON / 2.0;
@@ -149,7 +157,9 @@ impl Basis {
         let norm = 255.0 * (width as f64 * height as f64 * channels as f64).sqrt();
         let k = (size - 1) as f64;
         let coefficient = (height + width + channels + 128) as f64 * unit * 1.01 * norm;
-        let squares = 2.0 * k.sqrt() * norm * coefficient + k * coefficient.powi(2) + (k + 2.0) * unit * norm * norm;
+        let squares = 2.0 * k.sqrt() * norm * coefficient
+            + k * coefficient.powi(2)
+            + (k + 2.0) * unit * norm * norm;
         let error = k.sqrt() * coefficient + squares.sqrt();
         let error = 2.0 * (error + single * (norm + error));
         let factor = 1.0 + (k + 9.0) * single;

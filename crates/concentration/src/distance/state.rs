@@ -1,4 +1,5 @@
-//! A run's file: magic, digest of the inputs, a byte a tile, keys, pairs, and a digest of all of it.
+//! A run's file: magic, digest of the inputs, a byte a tile, keys, pairs, and a digest of all of
+//! it.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ pub enum StateError {
         source: std::io::Error,
     },
     /// It is no such file, or not as it was written.
-    #[error("{}: not a whole file of distances ({cause}); remove it to start again", path.display())]
+    #[error("{}: not a whole file of distances ({cause}); remove it to start \
+             again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -49,7 +51,8 @@ impl Run<'_> {
     fn hash_inputs(&self) -> [u8; DIGEST] {
         let mut hash = Sha256::new();
         hash.update([u8::from(self.triangle)]);
-        let mut numbers = |numbers: [usize; 5]| numbers.map(|number| hash.update((number as u64).to_le_bytes()));
+        let mut numbers =
+            |numbers: [usize; 5]| numbers.map(|number| hash.update((number as u64).to_le_bytes()));
         match &self.source {
             Source::Bytes(sets) => {
                 for set in sets {
@@ -98,7 +101,8 @@ impl Run<'_> {
     /// A file that cannot be read, is damaged, or is of other views. The run is then as it was.
     pub fn read(&mut self, path: &Path) -> Result<(), StateError> {
         let io = |source| StateError::Io { path: path.to_owned(), source };
-        let damaged = |cause: &str| StateError::Damaged { path: path.to_owned(), cause: cause.to_owned() };
+        let damaged =
+            |cause: &str| StateError::Damaged { path: path.to_owned(), cause: cause.to_owned() };
         let length = std::fs::metadata(path).map_err(io)?.len();
         // A file of another set has another length, mostly; its head says which of the two it is.
         if length > 1 << 40 || length < (MAGIC.len() + 2 * DIGEST) as u64 {
@@ -117,8 +121,12 @@ impl Run<'_> {
             return Err(damaged(&format!("{length} bytes, not {}", self.file_length())));
         }
         let content = std::fs::read(path).map_err(io)?;
-        let Some((content, digest)) = content.split_last_chunk::<DIGEST>() else { return Err(damaged("too short")) };
-        if content.len() + DIGEST != self.file_length() || Sha256::digest(content).as_slice() != digest {
+        let Some((content, digest)) = content.split_last_chunk::<DIGEST>() else {
+            return Err(damaged("too short"));
+        };
+        if content.len() + DIGEST != self.file_length()
+            || Sha256::digest(content).as_slice() != digest
+        {
             return Err(damaged("its digest differs"));
         }
         let (done, rest) = content[head.len()..].split_at(self.done.len());
@@ -126,7 +134,14 @@ impl Run<'_> {
         self.done = done.iter().map(|&done| done == 1).collect();
         self.keys = keys.as_chunks().0.iter().map(|&key| u64::from_le_bytes(key)).collect();
         let view = |at: &[u8; 2]| u16::from_le_bytes(*at);
-        self.pairs = pairs.as_chunks::<2>().0.as_chunks::<2>().0.iter().map(|[u, v]| [view(u), view(v)]).collect();
+        self.pairs = pairs
+            .as_chunks::<2>()
+            .0
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|[u, v]| [view(u), view(v)])
+            .collect();
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 use thiserror::Error;
 
-/// Sides of a view: rows from the top, the channels of a pixel side by side. What has no such sides is a row of its
-/// length with one channel; the distances are the same, found more slowly.
+/// Sides of a view: rows from the top, the channels of a pixel side by side. What has no such sides
+/// is a row of its length with one channel; the distances are the same, found more slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Pixels in a row.
@@ -67,7 +67,12 @@ pub enum ViewsError {
     },
 }
 
-pub(super) fn check(images: usize, views: usize, dim: usize, found: usize) -> Result<(), ViewsError> {
+pub(super) fn check(
+    images: usize,
+    views: usize,
+    dim: usize,
+    found: usize,
+) -> Result<(), ViewsError> {
     if views == 0 || dim == 0 {
         return Err(ViewsError::Empty { views, dim });
     }
@@ -85,7 +90,12 @@ impl<'a> Views<'a> {
     ///
     /// # Errors
     /// No views, an empty shape, more than 65,536 views, or another number of bytes.
-    pub fn new(images: usize, views: usize, shape: Shape, bytes: &'a [u8]) -> Result<Self, ViewsError> {
+    pub fn new(
+        images: usize,
+        views: usize,
+        shape: Shape,
+        bytes: &'a [u8],
+    ) -> Result<Self, ViewsError> {
         let Shape { width, height, channels } = shape;
         let dim = width.saturating_mul(height).saturating_mul(channels);
         check(images, views, dim, bytes.len())?;

@@ -15,7 +15,9 @@ pub(crate) fn jpeg(number: usize, side: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 85);
     encoder.set_progressive(number % 4 == 3);
-    encoder.encode(&picture(number, side), side as u16, side as u16, jpeg_encoder::ColorType::Rgb).unwrap();
+    encoder
+        .encode(&picture(number, side), side as u16, side as u16, jpeg_encoder::ColorType::Rgb)
+        .unwrap();
     bytes
 }
 
@@ -30,7 +32,9 @@ pub(crate) fn png(number: usize, side: usize) -> Vec<u8> {
 pub(crate) fn webp(number: usize, side: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder = image_webp::WebPEncoder::new(&mut bytes);
-    encoder.encode(&picture(number, side), side as u32, side as u32, image_webp::ColorType::Rgb8).unwrap();
+    encoder
+        .encode(&picture(number, side), side as u32, side as u32, image_webp::ColorType::Rgb8)
+        .unwrap();
     bytes
 }
 
@@ -56,7 +60,8 @@ pub(crate) fn contents(set: &Dataset) -> Vec<(char, String, Option<String>, Vec<
         .into_iter()
         .flat_map(|(letter, split)| {
             (0..split.len()).map(move |index| {
-                let class = split.labels().map(|labels| set.classes[labels[index] as usize].clone());
+                let class =
+                    split.labels().map(|labels| set.classes[labels[index] as usize].clone());
                 (letter, split.name(index).to_owned(), class, split.image(index).pixels.to_vec())
             })
         })

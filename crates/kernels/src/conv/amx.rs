@@ -14,7 +14,8 @@ use crate::tiles::Tiles;
 /// Steps of positions that a gradient of weights is summed over at a time.
 const STRETCH: usize = 8;
 
-/// Pairs of strips whose sums are kept from turn to turn: more would not stay in the second-level cache.
+/// Pairs of strips whose sums are kept from turn to turn: more would not stay in the second-level
+/// cache.
 const KEPT: usize = 64;
 
 /// Values of a tile.
@@ -32,9 +33,9 @@ pub(super) fn sums_mut(values: &mut [f32]) -> &mut [Sums] {
     values.as_chunks_mut::<BLOCK>().0.as_chunks_mut::<BLOCK>().0
 }
 
-/// Steps that are multiplied one after the other, of rows that lie evenly apart: all of them, or, where their columns
-/// would not stay in the first-level cache from one pair of strips to the next, so many of each part of the kernel
-/// before those that follow.
+/// Steps that are multiplied one after the other, of rows that lie evenly apart: all of them, or,
+/// where their columns would not stay in the first-level cache from one pair of strips to the next,
+/// so many of each part of the kernel before those that follow.
 #[derive(Clone, Copy)]
 pub(super) struct Steps {
     /// Parts of the kernel.
@@ -46,7 +47,8 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Steps whose columns, 2 KiB each, the first-level cache holds from one pair of strips to the next, with the rows.
+    /// Steps whose columns, 2 KiB each, the first-level cache holds from one pair of strips to the
+    /// next, with the rows.
     const FEW: usize = 18;
 
     /// Steps at a time of more: half of the cache for their columns.
@@ -103,10 +105,16 @@ pub(super) enum Finish<'a> {
     /// They are stored, and their moments taken before they are rounded.
     Moments { output: &'a mut [bf16], moments: &'a mut Shifted },
     /// They are normalised, a residual is added, and what is below the floor is cut off.
-    Normalise { output: &'a mut [bf16], channels: &'a Channels, residual: Option<&'a [bf16]>, floor: f32 },
+    Normalise {
+        output: &'a mut [bf16],
+        channels: &'a Channels,
+        residual: Option<&'a [bf16]>,
+        floor: f32,
+    },
 }
 
-/// Sums of deviations from a pixel's values, and of their squares, a value a channel in whole blocks.
+/// Sums of deviations from a pixel's values, and of their squares, a value a channel in whole
+/// blocks.
 ///
 /// Deviations from a value of the sample lose no digits to a mean far from zero, and take one pass.
 pub(super) struct Shifted {
@@ -123,19 +131,32 @@ impl Shifted {
 
     /// The moments of `count` pixels.
     pub(super) fn moments(&self, count: usize, channels: usize) -> Moments {
-        Moments::shifted(count, &self.from[..channels], &self.sums[..channels], &self.squares[..channels])
+        Moments::shifted(
+            count,
+            &self.from[..channels],
+            &self.sums[..channels],
+            &self.squares[..channels],
+        )
     }
 }
 
 impl Finish<'_> {
-    /// [Takes](Self::take) the sums of two strips. Those of the second follow 16 rows, however few the first one has.
+    /// [Takes](Self::take) the sums of two strips. Those of the second follow 16 rows, however few
+    /// the first one has.
     ///
     /// # Safety
     ///
     /// As [`Self::take`].
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     #[inline]
-    unsafe fn take_two(&mut self, channels: usize, first: usize, two: &Two, targets: &[u32], sums: &Sums) {
+    unsafe fn take_two(
+        &mut self,
+        channels: usize,
+        first: usize,
+        two: &Two,
+        targets: &[u32],
+        sums: &Sums,
+    ) {
         let targets = &targets[two.targets.clone()];
         let start = two.targets.start == 0;
         // SAFETY: as the caller vouches.
@@ -150,15 +171,22 @@ impl Finish<'_> {
         }
     }
 
-    /// Takes the sums of a block of channels from `first` on, of the pixels at `targets`; `start` says that no pixels
-    /// came before.
+    /// Takes the sums of a block of channels from `first` on, of the pixels at `targets`; `start`
+    /// says that no pixels came before.
     ///
     /// # Safety
     ///
     /// The machine has the features named.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     #[inline]
-    unsafe fn take(&mut self, channels: usize, first: usize, targets: &[u32], start: bool, sums: &[[f32; BLOCK]]) {
+    unsafe fn take(
+        &mut self,
+        channels: usize,
+        first: usize,
+        targets: &[u32],
+        start: bool,
+        sums: &[[f32; BLOCK]],
+    ) {
         let lanes = Lanes::new(channels - first);
         let rows = targets.iter().map(|&target| target as usize * channels + first).zip(sums);
         // SAFETY: as the caller vouches; `Lanes` keep to the channels there are.
@@ -168,7 +196,8 @@ impl Finish<'_> {
                     rows.for_each(|(at, sums)| lanes.store(output, at, narrow(Pair::load(sums))));
                 }
                 Self::Store { output, added: Some(added) } => rows.for_each(|(at, sums)| {
-                    // Rounded before, too, so that it is the same whichever of two parts comes first.
+                    // Rounded before, too, so that it is the same whichever of two parts comes
+                    // first.
                     let sums = widen(narrow(Pair::load(sums)));
                     lanes.store(output, at, narrow(sums.add(lanes.load(added, at))));
                 }),
@@ -181,7 +210,8 @@ impl Finish<'_> {
                         *from = sums[0];
                     }
                     let from = Pair::load(from);
-                    let (all, squares) = (block(&mut moments.sums, first), block(&mut moments.squares, first));
+                    let (all, squares) =
+                        (block(&mut moments.sums, first), block(&mut moments.squares, first));
                     let [mut a, mut b] = [&*all, &*squares].map(|values| Pair::load(values));
                     for (at, sums) in rows {
                         let sums = Pair::load(sums);
@@ -259,7 +289,9 @@ impl Pair {
     #[inline]
     unsafe fn load(values: &[f32; BLOCK]) -> Self {
         // SAFETY: both halves are 16 f32.
-        unsafe { Self(_mm512_loadu_ps(values.as_ptr()), _mm512_loadu_ps(values.as_ptr().add(STRIP))) }
+        unsafe {
+            Self(_mm512_loadu_ps(values.as_ptr()), _mm512_loadu_ps(values.as_ptr().add(STRIP)))
+        }
     }
 
     #[target_feature(enable = "avx512f")]
@@ -290,8 +322,8 @@ impl Pair {
         Self(_mm512_fmadd_ps(self.0, by.0, add.0), _mm512_fmadd_ps(self.1, by.1, add.1))
     }
 
-    /// As [`Vector::cut`](crate::isa::Vector::cut): of two operands `max` gives the second where it is not a number,
-    /// and where both are zeros.
+    /// As [`Vector::cut`](crate::isa::Vector::cut): of two operands `max` gives the second where it
+    /// is not a number, and where both are zeros.
     #[target_feature(enable = "avx512f")]
     #[inline]
     unsafe fn cut(self, floor: f32) -> Self {
@@ -363,22 +395,29 @@ macro_rules! store {
         "mov {n}, 128\n tilestored [{sums} + {n}], tmm0\n tilestored [{sums} + {n} + 2048], tmm2"
     };
     (2) => {
-        concat!(store!(1), "\n tilestored [{sums} + {n} + 64], tmm1\n tilestored [{sums} + {n} + 2112], tmm3")
-    };
-}
-
-/// Brings 8 lines of the sums that follow nearer, of the last ones first as `left` comes down to 1; `n` is 256 · `left`.
-macro_rules! sums_ahead {
-    () => {
         concat!(
-            "lea {n}, [{sums} + 2 * {n} + 3584]\n",
-            "prefetcht0 [{n}]\n prefetcht0 [{n} + 64]\n prefetcht0 [{n} + 128]\n prefetcht0 [{n} + 192]\n",
-            "prefetcht0 [{n} + 256]\n prefetcht0 [{n} + 320]\n prefetcht0 [{n} + 384]\n prefetcht0 [{n} + 448]"
+            store!(1),
+            "\n tilestored [{sums} + {n} + 64], tmm1\n tilestored [{sums} + {n} + 2112], tmm3"
         )
     };
 }
 
-/// Brings nearer, for each part of the kernel, 4 lines of the next turn's columns and 8 of the next strips' sums.
+/// Brings 8 lines of the sums that follow nearer, of the last ones first as `left` comes down to 1;
+/// `n` is 256 · `left`.
+macro_rules! sums_ahead {
+    () => {
+        concat!(
+            "lea {n}, [{sums} + 2 * {n} + 3584]\n",
+            "prefetcht0 [{n}]\n prefetcht0 [{n} + 64]\n prefetcht0 [{n} + 128]\n prefetcht0 [{n} \
+             + 192]\n",
+            "prefetcht0 [{n} + 256]\n prefetcht0 [{n} + 320]\n prefetcht0 [{n} + 384]\n \
+             prefetcht0 [{n} + 448]"
+        )
+    };
+}
+
+/// Brings nearer, for each part of the kernel, 4 lines of the next turn's columns and 8 of the next
+/// strips' sums.
 macro_rules! ahead {
     () => {
         concat!(
@@ -408,11 +447,13 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     let blocks = channels.div_ceil(BLOCK);
     let block_len = steps.len() * 2 * TILE;
     assert!(columns.len() >= blocks * block_len && parts.len() == steps.parts);
-    let furthest = parts.iter().max().map_or(0, |part| part + (STRIP - 1) * step + steps.each * STEP);
+    let furthest =
+        parts.iter().max().map_or(0, |part| part + (STRIP - 1) * step + steps.each * STEP);
     assert!(twos.iter().flat_map(|two| two.strips).all(|strip| strip + furthest <= rows.len()));
     assert!(twos.iter().all(|two| two.targets.len() <= 2 * STRIP && two.parts.end <= parts.len()));
-    // What a pair of strips has given is finished only when the next is under way, so that the processor can do both at
-    // once: there is a place more than are in use. Where sums are taken up again, some pairs take all turns together.
+    // What a pair of strips has given is finished only when the next is under way, so that the
+    // processor can do both at once: there is a place more than are in use. Where sums are taken up
+    // again, some pairs take all turns together.
     let turns = steps.turns();
     let (together, kept) = if turns > 1 { (KEPT, twos.len().min(KEPT)) } else { (usize::MAX, 1) };
     let mut both = Both([[[0.0; BLOCK]; BLOCK]; 2]);
@@ -421,18 +462,23 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     let mut last = None::<(usize, &Two, usize)>;
     // SAFETY: as the caller vouches.
     let _tiles = unsafe { Tiles::begin() };
-    for (block, twos) in (0..blocks).flat_map(|block| twos.chunks(together).map(move |twos| (block, twos))) {
+    for (block, twos) in
+        (0..blocks).flat_map(|block| twos.chunks(together).map(move |twos| (block, twos)))
+    {
         let free = last.map_or(0, |(_, _, at)| at + 1);
         for turn in 0..turns {
             let now = steps.of_turn(turn);
             let columns = &columns[block * block_len + steps.parts * now.start * 2 * TILE..];
             for (index, two) in twos.iter().enumerate() {
                 let at = (free + index) % sums.len();
-                let [first, second] = two.strips.map(|strip| rows[strip + now.start * STEP..].as_ptr());
+                let [first, second] =
+                    two.strips.map(|strip| rows[strip + now.start * STEP..].as_ptr());
                 let parts = &parts[two.parts.clone()];
                 let columns = columns[two.parts.start * now.len() * 2 * TILE..].as_ptr();
-                // The next turn's columns are brought nearer, by each pair of strips a part of them.
-                let ahead = columns.wrapping_add(parts.len() * (now.len() * 2 * TILE + index * TILE / 4));
+                // The next turn's columns are brought nearer, by each pair of strips a part of
+                // them.
+                let ahead =
+                    columns.wrapping_add(parts.len() * (now.len() * 2 * TILE + index * TILE / 4));
                 macro_rules! multiply {
                     ($tiles:tt, $begin:ident, $ahead:ident) => {
                         asm!(
@@ -484,8 +530,9 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
                         )
                     };
                 }
-                // SAFETY: the assertions keep every row of both strips within `rows`, and as many columns as the parts
-                // have steps follow `columns`; the sums hold 32 rows of 128 bytes. Prefetching reads nothing.
+                // SAFETY: the assertions keep every row of both strips within `rows`, and as many
+                // columns as the parts have steps follow `columns`; the sums hold 32 rows of 128
+                // bytes. Prefetching reads nothing.
                 unsafe {
                     match (channels - block * BLOCK > STRIP, turn, turns > 1) {
                         (false, 0, false) => multiply!(1, zero, nothing_ahead),
@@ -510,10 +557,11 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     }
 }
 
-/// The gradient of weights over some positions: for every part of the kernel, channel and value that the part sees, the
-/// sum over positions of gradient × input.
+/// The gradient of weights over some positions: for every part of the kernel, channel and value
+/// that the part sees, the sum over positions of gradient × input.
 pub(super) struct Outer<'a> {
-    /// `[channels, positions]`, channels in whole blocks and `gradient_pitch` apart, positions in whole steps.
+    /// `[channels, positions]`, channels in whole blocks and `gradient_pitch` apart, positions in
+    /// whole steps.
     pub gradient: &'a [bf16],
     pub gradient_pitch: usize,
     /// The inputs, as `frame::Pairs` lays them out, and how far apart positions are in it.
@@ -521,7 +569,8 @@ pub(super) struct Outer<'a> {
     pub step: usize,
     /// Where each step of positions begins in them, in pairs.
     pub steps: &'a [usize],
-    /// How far from a position each part of the kernel begins, in pairs, and which steps see more than zeros.
+    /// How far from a position each part of the kernel begins, in pairs, and which steps see more
+    /// than zeros.
     pub parts: &'a [(usize, Range<usize>)],
     /// Blocks of values of each part.
     pub blocks: usize,
@@ -538,7 +587,8 @@ pub(super) struct Outer<'a> {
 /// As [`product`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn outer(outer: Outer<'_>) {
-    let Outer { gradient, gradient_pitch, pairs, step, steps, parts, blocks, sums, first: begin } = outer;
+    let Outer { gradient, gradient_pitch, pairs, step, steps, parts, blocks, sums, first: begin } =
+        outer;
     if sums.is_empty() {
         return;
     }
@@ -546,8 +596,11 @@ pub(super) unsafe fn outer(outer: Outer<'_>) {
     assert_eq!(sums.len(), blocks * channels * parts.len());
     assert!(steps.len() * STEP <= gradient_pitch);
     assert!((channels * BLOCK - 1) * gradient_pitch + steps.len() * STEP <= gradient.len());
-    let furthest =
-        parts.iter().map(|(part, _)| part).max().map_or(0, |part| part + (STRIP - 1) * step + blocks * BLOCK);
+    let furthest = parts
+        .iter()
+        .map(|(part, _)| part)
+        .max()
+        .map_or(0, |part| part + (STRIP - 1) * step + blocks * BLOCK);
     assert!(steps.iter().all(|at| 2 * (at + furthest) <= pairs.len()));
     assert!(parts.iter().all(|(_, seen)| seen.end <= steps.len()));
     // SAFETY: as the caller vouches.
@@ -557,14 +610,16 @@ pub(super) unsafe fn outer(outer: Outer<'_>) {
         let begin = begin && start == 0;
         for (at, sums) in sums.iter_mut().enumerate() {
             let (part, seen) = &parts[at % parts.len()];
-            let (value, channel) = (at / parts.len() / channels * BLOCK, at / parts.len() % channels * BLOCK);
+            let (value, channel) =
+                (at / parts.len() / channels * BLOCK, at / parts.len() % channels * BLOCK);
             let from = seen.start.clamp(start, steps.len().min(start + STRETCH));
             let to = seen.end.clamp(from, steps.len().min(start + STRETCH));
             let first = gradient[channel * gradient_pitch + from * STEP..].as_ptr();
             let second = gradient[(channel + STRIP) * gradient_pitch + from * STEP..].as_ptr();
             let inputs = pairs[2 * (part + value)..].as_ptr();
-            // SAFETY: as asserted, there are gradients of 32 channels at all steps, and 32 pairs of inputs from `value`
-            // on of all their positions; the sums are 32 rows of 128 bytes. Prefetching reads nothing.
+            // SAFETY: as asserted, there are gradients of 32 channels at all steps, and 32 pairs of
+            // inputs from `value` on of all their positions; the sums are 32 rows of 128 bytes.
+            // Prefetching reads nothing.
             unsafe {
                 asm!(
                     "mov {n}, 128",

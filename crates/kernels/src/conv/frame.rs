@@ -1,9 +1,10 @@
 //! Images laid out so that what neighbouring outputs see of them are rows of a matrix, or columns.
 //!
-//! A tile has 16 of either, evenly apart. Images lie side by side, pixel by pixel, so that neighbours are the same pixel
-//! of one image and the next, and then the next pixel: however short a row, together they fill strips of 16, and what a
-//! tap of the kernel sees is a shift of all. Where channels are few, images follow each other instead, and what a row of
-//! the kernel sees is one stretch.
+//! A tile has 16 of either, evenly apart. Images lie side by side, pixel by pixel, so that
+//! neighbours are the same pixel of one image and the next, and then the next pixel: however short
+//! a row, together they fill strips of 16, and what a tap of the kernel sees is a shift of all.
+//! Where channels are few, images follow each other instead, and what a row of the kernel sees is
+//! one stretch.
 
 use std::ops::Range;
 
@@ -18,8 +19,9 @@ pub(super) const STEP: usize = 32;
 /// Values of two strips.
 pub(super) const BLOCK: usize = 2 * STRIP;
 
-/// Which source pixels a correlation reads: output pixel (y, x) sees at (row, column) of its kernel the source pixel
-/// (start + stride · y + row, start + stride · x + column), or zeros where there is none.
+/// Which source pixels a correlation reads: output pixel (y, x) sees at (row, column) of its kernel
+/// the source pixel (start + stride · y + row, start + stride · x + column), or zeros where there
+/// is none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Correlation {
     /// Rows and columns of a source image.
@@ -36,8 +38,9 @@ pub(super) struct Correlation {
 }
 
 impl Correlation {
-    /// How many neighbouring output pixels, of `channels` each, are best taken for one: so few channels as narrow
-    /// convolutions have fill a block of columns only together. Rows of whole strips stay such.
+    /// How many neighbouring output pixels, of `channels` each, are best taken for one: so few
+    /// channels as narrow convolutions have fill a block of columns only together. Rows of whole
+    /// strips stay such.
     pub(super) fn together(&self, channels: usize) -> usize {
         let width = self.out[1];
         let fits = |pixels: usize| {
@@ -53,7 +56,8 @@ impl Correlation {
 
     /// With so many neighbouring output pixels taken for one, which sees what each of them sees.
     pub(super) fn joined(self, pixels: usize) -> Self {
-        let ([rows, columns], [down, right], [height, width]) = (self.kernel, self.stride, self.out);
+        let ([rows, columns], [down, right], [height, width]) =
+            (self.kernel, self.stride, self.out);
         Self {
             kernel: [rows, columns + (pixels - 1) * right],
             stride: [down, pixels * right],
@@ -72,16 +76,19 @@ impl Correlation {
         self.out[0] * self.out[1]
     }
 
-    /// Whether each tap of the kernel is taken by itself, its channels filled up to whole steps. Else what a row of the
-    /// kernel sees is taken as one stretch, each image's rows filled up to whole strips: where channels are few, less.
+    /// Whether each tap of the kernel is taken by itself, its channels filled up to whole steps.
+    /// Else what a row of the kernel sees is taken as one stretch, each image's rows filled up to
+    /// whole strips: where channels are few, less.
     pub(super) fn by_tap(&self) -> bool {
         let ([_, columns], [_, width]) = (self.kernel, self.out);
         let taps = width * columns * self.channels.next_multiple_of(STEP);
-        let stretch = width.next_multiple_of(STRIP) * (columns * self.channels).next_multiple_of(STEP);
+        let stretch =
+            width.next_multiple_of(STRIP) * (columns * self.channels).next_multiple_of(STEP);
         self.channels.is_multiple_of(STEP) || taps <= stretch
     }
 
-    /// How many parts of the kernel are taken one after the other, and how many values each has, in whole steps.
+    /// How many parts of the kernel are taken one after the other, and how many values each has, in
+    /// whole steps.
     pub(super) fn parts(&self) -> [usize; 2] {
         let len = if self.by_tap() { self.channels } else { self.kernel[1] * self.channels };
         [self.kernel[0] * self.parts_of_row(), len.next_multiple_of(STEP)]
@@ -98,14 +105,20 @@ impl Correlation {
 
     /// Source rows, or columns, from the first that is seen to the last.
     fn seen(&self, axis: usize) -> usize {
-        if self.out[axis] == 0 { 0 } else { (self.out[axis] - 1) * self.stride[axis] + self.kernel[axis] }
+        if self.out[axis] == 0 {
+            0
+        } else {
+            (self.out[axis] - 1) * self.stride[axis] + self.kernel[axis]
+        }
     }
 
-    /// Rows, and columns, are sorted by their remainder, so that those which neighbouring outputs see are neighbours:
-    /// the place of the one `at` after the first.
+    /// Rows, and columns, are sorted by their remainder, so that those which neighbouring outputs
+    /// see are neighbours: the place of the one `at` after the first.
     fn slot(&self, axis: usize, at: usize) -> usize {
         let stride = self.sorted_by(axis);
-        let before: usize = (0..at % stride).map(|phase| self.seen(axis).saturating_sub(phase).div_ceil(stride)).sum();
+        let before: usize = (0..at % stride)
+            .map(|phase| self.seen(axis).saturating_sub(phase).div_ceil(stride))
+            .sum();
         before + at / stride
     }
 
@@ -113,8 +126,9 @@ impl Correlation {
         if axis == 1 && !self.by_tap() { 1 } else { self.stride[axis] }
     }
 
-    /// Every slot that is read, and the source row or column in it where it is in the image and seen by a tap. By tap
-    /// only what taps see is read; the last step of a stretch reads, times zero, what follows it.
+    /// Every slot that is read, and the source row or column in it where it is in the image and
+    /// seen by a tap. By tap only what taps see is read; the last step of a stretch reads, times
+    /// zero, what follows it.
     fn slots(&self, axis: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
         let by_tap = self.by_tap();
         let seen = move |at: usize| at % self.sorted_by(axis) < self.kernel[axis];
@@ -137,8 +151,8 @@ impl Correlation {
     }
 }
 
-/// Images, or pairs of them, laid out in frames of zeros: of all, or of one after the other, `[rows, columns, side by
-/// side, pitch]`, where neighbouring output columns see neighbours.
+/// Images, or pairs of them, laid out in frames of zeros: of all, or of one after the other,
+/// `[rows, columns, side by side, pitch]`, where neighbouring output columns see neighbours.
 struct Frame {
     correlation: Correlation,
     /// Images or pairs.
@@ -180,22 +194,29 @@ impl Frame {
         (((around * rows + row) * columns + column) * self.side + beside) * self.pitch
     }
 
-    /// From an output position to the next: of a unit to the one beside it, and of the last to the next column.
+    /// From an output position to the next: of a unit to the one beside it, and of the last to the
+    /// next column.
     fn step(&self) -> usize {
         if self.correlation.by_tap() { self.pitch } else { self.correlation.stride[1] * self.pitch }
     }
 
-    /// How far from an output position what each [part](Correlation::parts) of the kernel sees begins.
+    /// How far from an output position what each [part](Correlation::parts) of the kernel sees
+    /// begins.
     fn parts(&self) -> Vec<usize> {
         let (rows, columns) = (self.correlation.kernel[0], self.correlation.parts_of_row());
         let slot = |axis, at| self.correlation.slot(axis, at);
-        (0..rows).flat_map(|row| (0..columns).map(move |column| self.at(0, slot(0, row), slot(1, column)))).collect()
+        (0..rows)
+            .flat_map(|row| {
+                (0..columns).map(move |column| self.at(0, slot(0, row), slot(1, column)))
+            })
+            .collect()
     }
 
-    /// Every run of output positions that follow each other evenly, and may be a strip: its output row, and its first
-    /// unit.
+    /// Every run of output positions that follow each other evenly, and may be a strip: its output
+    /// row, and its first unit.
     fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        (0..self.correlation.out[0]).flat_map(|y| (0..self.units).step_by(self.side).map(move |unit| (y, unit)))
+        (0..self.correlation.out[0])
+            .flat_map(|y| (0..self.units).step_by(self.side).map(move |unit| (y, unit)))
     }
 
     /// Positions of a run.
@@ -212,8 +233,8 @@ impl Frame {
         })
     }
 
-    /// Calls `put` for every stretch of values that is seen: where it goes, and its unit and where in that its values
-    /// begin, or nothing where it is outside of the image.
+    /// Calls `put` for every stretch of values that is seen: where it goes, and its unit and where
+    /// in that its values begin, or nothing where it is outside of the image.
     #[inline(always)]
     fn fill(&self, mut put: impl FnMut(Range<usize>, Option<(usize, usize)>)) {
         let Correlation { size, channels, .. } = self.correlation;
@@ -228,7 +249,9 @@ impl Frame {
         let frame = self.at(self.side, 0, 0);
         let [from, to] = [before, before + inside].map(|column| column * channels);
         for &(slot, row) in rows {
-            let place = |around: usize| around * frame + slot * row_len..around * frame + (slot + 1) * row_len;
+            let place = |around: usize| {
+                around * frame + slot * row_len..around * frame + (slot + 1) * row_len
+            };
             let Some(row) = row else {
                 (0..self.units / self.side).for_each(|around| put(place(around), None));
                 continue;
@@ -258,8 +281,9 @@ impl Frame {
     }
 }
 
-/// At least `len`, an odd number of cache lines of so many values where they are many: rows that far apart do not
-/// compete for the same few places in the cache, as they would a power of two apart.
+/// At least `len`, an odd number of cache lines of so many values where they are many: rows that
+/// far apart do not compete for the same few places in the cache, as they would a power of two
+/// apart.
 pub(super) fn apart(len: usize, cache_line: usize) -> usize {
     let lines = len.div_ceil(cache_line);
     if lines < 4 { lines * cache_line } else { (lines | 1) * cache_line }
@@ -277,7 +301,8 @@ pub(super) struct Two {
     pub parts: Range<usize>,
 }
 
-/// A group of images as rows of a matrix, [`STRIP`] by [`STRIP`]: of every output pixel what it sees.
+/// A group of images as rows of a matrix, [`STRIP`] by [`STRIP`]: of every output pixel what it
+/// sees.
 pub(super) struct Rows {
     frame: Frame,
     /// Values from a row to the next.
@@ -303,9 +328,9 @@ impl Rows {
     /// The images and output pixels, (image, y, x), in the order of the strips' rows.
     pub(super) fn pixels(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
         let side = self.frame.side;
-        self.frame
-            .runs()
-            .flat_map(move |(y, unit)| (0..self.frame.run()).map(move |at| [unit + at % side, y, at / side]))
+        self.frame.runs().flat_map(move |(y, unit)| {
+            (0..self.frame.run()).map(move |at| [unit + at % side, y, at / side])
+        })
     }
 
     /// All strips by twos.
@@ -318,7 +343,10 @@ impl Rows {
         let twos = strips.chunks(2).map(|two| {
             let (first, last) = (two[0], two[two.len() - 1]);
             let pixels = two.iter().map(|&(_, _, rows)| rows).sum::<usize>();
-            let seen = two.iter().map(|&(_, y, _)| correlation.rows_inside(y)).filter(|seen| !seen.is_empty());
+            let seen = two
+                .iter()
+                .map(|&(_, y, _)| correlation.rows_inside(y))
+                .filter(|seen| !seen.is_empty());
             let seen = seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0);
             let each = correlation.parts_of_row();
             done += pixels;
@@ -342,17 +370,20 @@ impl Rows {
         self.frame.fill(|at, from| {
             let to = &mut to[at];
             match from {
-                Some((unit, from)) => to.copy_from_slice(&images[unit * image + from..][..to.len()]),
+                Some((unit, from)) => {
+                    to.copy_from_slice(&images[unit * image + from..][..to.len()])
+                }
                 None => to.fill(bf16::ZERO),
             }
         });
-        // A last step reads beyond the last row, times zero, and a short strip for rows that nobody wants.
+        // A last step reads beyond the last row, times zero, and a short strip for rows that nobody
+        // wants.
         to[self.frame.len()..].fill(bf16::ZERO);
     }
 }
 
-/// A group of images by twos as columns of a matrix: of every output position of both, what it sees, value by value of
-/// the one and the other.
+/// A group of images by twos as columns of a matrix: of every output position of both, what it
+/// sees, value by value of the one and the other.
 pub(super) struct Pairs {
     frame: Frame,
     images: usize,
@@ -372,16 +403,20 @@ impl Pairs {
         2 * self.frame.len_read()
     }
 
-    /// How far from a position what each part of the kernel sees begins, in pairs, and which steps see more than zeros.
+    /// How far from a position what each part of the kernel sees begins, in pairs, and which steps
+    /// see more than zeros.
     pub(super) fn parts(&self) -> Vec<(usize, Range<usize>)> {
         let correlation = self.frame.correlation;
         let parts = self.frame.parts();
         let of_row = self.steps().len().checked_div(correlation.out[0]).unwrap_or(0);
         let each = correlation.parts_of_row().max(1);
         let seen = |row: usize| {
-            let mut inside = (0..correlation.out[0]).filter(|&y| correlation.rows_inside(y).contains(&row));
+            let mut inside =
+                (0..correlation.out[0]).filter(|&y| correlation.rows_inside(y).contains(&row));
             let first = inside.next();
-            first.map_or(0..0, |first| first * of_row..(inside.next_back().unwrap_or(first) + 1) * of_row)
+            first.map_or(0..0, |first| {
+                first * of_row..(inside.next_back().unwrap_or(first) + 1) * of_row
+            })
         };
         parts.into_iter().enumerate().map(|(part, at)| (at, seen(part / each))).collect()
     }
@@ -391,12 +426,24 @@ impl Pairs {
         self.frame.strips().map(|(start, ..)| start).collect()
     }
 
-    /// Lays out `images`, among zeros that are there. `in_turn` writes the values of two equally long slices in turn.
+    /// Lays out `images`, among zeros that are there. `in_turn` writes the values of two equally
+    /// long slices in turn.
     #[inline(always)]
-    pub(super) fn fill(&self, images: &[bf16], to: &mut [bf16], in_turn: impl Fn(&[bf16], &[bf16], &mut [bf16])) {
+    pub(super) fn fill(
+        &self,
+        images: &[bf16],
+        to: &mut [bf16],
+        in_turn: impl Fn(&[bf16], &[bf16], &mut [bf16]),
+    ) {
         let image = self.frame.correlation.image();
-        let zeros =
-            vec![bf16::ZERO; if self.images.is_multiple_of(2) { 0 } else { image / self.frame.correlation.size[0] }];
+        let zeros = vec![
+            bf16::ZERO;
+            if self.images.is_multiple_of(2) {
+                0
+            } else {
+                image / self.frame.correlation.size[0]
+            }
+        ];
         self.frame.fill(|at, from| {
             let Some((unit, from)) = from else { return };
             let [first, second] = [2 * unit, 2 * unit + 1].map(|index| match index < self.images {
@@ -430,7 +477,8 @@ impl Pairs {
 mod tests {
     use super::*;
 
-    /// A convolution's correlation, with neighbouring pixels of `outputs` taken for one where that is done.
+    /// A convolution's correlation, with neighbouring pixels of `outputs` taken for one where that
+    /// is done.
     fn correlation(
         size: [usize; 2],
         [channels, outputs]: [usize; 2],
@@ -439,7 +487,8 @@ mod tests {
     ) -> Correlation {
         let out = size.map(|size| (size + 2 * padding - kernel) / stride + 1);
         let start = [-(padding as isize); 2];
-        let correlation = Correlation { size, channels, kernel: [kernel; 2], stride: [stride; 2], start, out };
+        let correlation =
+            Correlation { size, channels, kernel: [kernel; 2], stride: [stride; 2], start, out };
         correlation.joined(correlation.together(outputs))
     }
 
@@ -447,26 +496,46 @@ mod tests {
         let mut all = Vec::new();
         for size in [[1, 1], [4, 4], [5, 8], [3, 16], [6, 28], [2, 32], [9, 33]] {
             for channels in [[1, 16], [3, 8], [16, 16], [20, 40], [32, 32], [48, 16], [160, 40]] {
-                for (kernel, stride, padding) in [(1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (2, 3, 0), (7, 2, 3)] {
+                for (kernel, stride, padding) in
+                    [(1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (2, 3, 0), (7, 2, 3)]
+                {
                     if size.iter().all(|size| size + 2 * padding >= kernel) {
                         all.push(correlation(size, channels, [kernel, stride], padding));
                     }
                 }
             }
         }
-        // Of a step of two pixels, what its outputs' gradients reach: some input pixels by fewer taps, or none.
-        all.push(Correlation { kernel: [1, 2], start: [0, 0], ..correlation([4, 8], [32, 32], [1, 1], 0) });
-        all.push(Correlation { kernel: [1, 0], start: [0, 0], ..correlation([4, 16], [24, 32], [1, 1], 0) });
+        // Of a step of two pixels, what its outputs' gradients reach: some input pixels by fewer
+        // taps, or none.
+        all.push(Correlation {
+            kernel: [1, 2],
+            start: [0, 0],
+            ..correlation([4, 8], [32, 32], [1, 1], 0)
+        });
+        all.push(Correlation {
+            kernel: [1, 0],
+            start: [0, 0],
+            ..correlation([4, 16], [24, 32], [1, 1], 0)
+        });
         all
     }
 
     /// Small whole numbers, which bf16 has exactly, of a group of images.
     fn images(correlation: &Correlation, count: usize) -> Vec<bf16> {
-        (0..count * correlation.image()).map(|at| bf16::from_f32((at * 31 % 251 + 1) as f32)).collect()
+        (0..count * correlation.image())
+            .map(|at| bf16::from_f32((at * 31 % 251 + 1) as f32))
+            .collect()
     }
 
-    /// What output pixel (image, y, x) sees as value `value` of part `part`: nothing where no weight is.
-    fn seen(of: &Correlation, images: &[bf16], [image, y, x]: [usize; 3], part: usize, value: usize) -> Option<bf16> {
+    /// What output pixel (image, y, x) sees as value `value` of part `part`: nothing where no
+    /// weight is.
+    fn seen(
+        of: &Correlation,
+        images: &[bf16],
+        [image, y, x]: [usize; 3],
+        part: usize,
+        value: usize,
+    ) -> Option<bf16> {
         let (row, column, channel) = match of.by_tap() {
             true => (part / of.kernel[1], part % of.kernel[1], value),
             false => (part, value / of.channels, value % of.channels),
@@ -475,15 +544,14 @@ mod tests {
             return None;
         }
         let place = |axis: usize, out: usize, at: usize| {
-            let source = usize::try_from(of.start[axis] + (out * of.stride[axis] + at) as isize).ok()?;
+            let source =
+                usize::try_from(of.start[axis] + (out * of.stride[axis] + at) as isize).ok()?;
             (source < of.size[axis]).then_some(source)
         };
         let pixel = place(0, y, row).zip(place(1, x, column));
-        Some(
-            pixel.map_or(bf16::ZERO, |(y, x)| {
-                images[((image * of.size[0] + y) * of.size[1] + x) * of.channels + channel]
-            }),
-        )
+        Some(pixel.map_or(bf16::ZERO, |(y, x)| {
+            images[((image * of.size[0] + y) * of.size[1] + x) * of.channels + channel]
+        }))
     }
 
     #[test]
@@ -494,30 +562,48 @@ mod tests {
                 let rows = Rows::new(of, count);
                 let mut laid = vec![bf16::NAN; rows.len()];
                 rows.fill(&images, &mut laid);
-                let (parts, pixels, [count, len]) = (rows.parts(), rows.pixels().collect::<Vec<_>>(), of.parts());
+                let (parts, pixels, [count, len]) =
+                    (rows.parts(), rows.pixels().collect::<Vec<_>>(), of.parts());
                 assert_eq!(parts.len(), count);
                 let twos = rows.twos();
                 let targets: Vec<usize> = twos.iter().flat_map(|two| two.targets.clone()).collect();
-                assert_eq!(targets, (0..pixels.len()).collect::<Vec<_>>(), "{of:?}: every pixel once");
+                assert_eq!(
+                    targets,
+                    (0..pixels.len()).collect::<Vec<_>>(),
+                    "{of:?}: every pixel once"
+                );
                 for two in &twos {
                     for (at, target) in two.targets.clone().enumerate() {
-                        let (strip, row) = if at < two.first { (0, at) } else { (1, at - two.first) };
+                        let (strip, row) =
+                            if at < two.first { (0, at) } else { (1, at - two.first) };
                         assert!(row < STRIP);
                         for (part, offset) in parts.iter().enumerate() {
                             for value in 0..len {
                                 let expected = seen(&of, &images, pixels[target], part, value);
-                                let found = laid[two.strips[strip] + row * rows.step + offset + value];
+                                let found =
+                                    laid[two.strips[strip] + row * rows.step + offset + value];
                                 if two.parts.contains(&part) {
-                                    assert!(found.is_finite() && expected.is_none_or(|value| value == found), "{of:?}");
+                                    assert!(
+                                        found.is_finite()
+                                            && expected.is_none_or(|value| value == found),
+                                        "{of:?}"
+                                    );
                                 } else {
-                                    assert!(expected.is_none_or(|value| value == bf16::ZERO), "{of:?}: left out");
+                                    assert!(
+                                        expected.is_none_or(|value| value == bf16::ZERO),
+                                        "{of:?}: left out"
+                                    );
                                 }
                             }
                         }
                     }
                     // Rows that nobody wants are read as well.
-                    let furthest = parts.iter().max().map_or(0, |part| part + (STRIP - 1) * rows.step + len);
-                    assert!(two.strips.iter().all(|strip| strip + furthest <= laid.len()), "{of:?}");
+                    let furthest =
+                        parts.iter().max().map_or(0, |part| part + (STRIP - 1) * rows.step + len);
+                    assert!(
+                        two.strips.iter().all(|strip| strip + furthest <= laid.len()),
+                        "{of:?}"
+                    );
                 }
             }
         }
@@ -526,7 +612,8 @@ mod tests {
     #[test]
     fn pairs_are_what_positions_of_two_images_see() {
         let in_turn = |even: &[bf16], odd: &[bf16], to: &mut [bf16]| {
-            for (to, (even, odd)) in to.as_chunks_mut::<2>().0.iter_mut().zip(even.iter().zip(odd)) {
+            for (to, (even, odd)) in to.as_chunks_mut::<2>().0.iter_mut().zip(even.iter().zip(odd))
+            {
                 *to = [*even, *odd];
             }
         };
@@ -538,16 +625,24 @@ mod tests {
                 pairs.fill(&images, &mut laid, in_turn);
                 let (pixels, steps, [_, len]) = (pairs.pixels(), pairs.steps(), of.parts());
                 assert_eq!(pixels.len(), steps.len() * STEP);
-                assert_eq!(pixels.iter().flatten().count(), count * of.pixels(), "{of:?}: every pixel");
+                assert_eq!(
+                    pixels.iter().flatten().count(),
+                    count * of.pixels(),
+                    "{of:?}: every pixel"
+                );
                 for (part, (offset, range)) in pairs.parts().iter().enumerate() {
                     for (at, pixel) in pixels.iter().enumerate() {
                         let (step, row) = (at / STEP, at % STEP / 2);
                         for value in 0..len {
-                            let found = laid[2 * (steps[step] + row * pairs.step + offset + value) + at % 2];
+                            let found = laid
+                                [2 * (steps[step] + row * pairs.step + offset + value) + at % 2];
                             let Some(pixel) = pixel.map(|pixel| pixel as usize) else { continue };
                             let [height, width] = of.out;
-                            let pixel = [pixel / (height * width), pixel / width % height, pixel % width];
-                            let Some(expected) = seen(&of, &images, pixel, part, value) else { continue };
+                            let pixel =
+                                [pixel / (height * width), pixel / width % height, pixel % width];
+                            let Some(expected) = seen(&of, &images, pixel, part, value) else {
+                                continue;
+                            };
                             let found = if range.contains(&step) { found } else { bf16::ZERO };
                             assert_eq!(found, expected, "{of:?}");
                         }

@@ -16,28 +16,31 @@ use crate::norm::{self, Moments};
 /// Output pixels of a group of images: enough to use weights often while they are in the cache.
 const PIXELS: usize = 256;
 
-/// Output pixels of a group in the backward pass: fewer, and reading and writing the weights' sums would take longer
-/// than the products; more, and a group would not stay in the cache.
+/// Output pixels of a group in the backward pass: fewer, and reading and writing the weights' sums
+/// would take longer than the products; more, and a group would not stay in the cache.
 const POSITIONS: usize = 512;
 
-/// Channels that the weights' gradient is computed for at a time: what keeps partial sums within the cache.
+/// Channels that the weights' gradient is computed for at a time: what keeps partial sums within
+/// the cache.
 const RANGE: usize = 128;
 
-/// Positions of a lane of images, whose sums are kept apart so that lanes can be computed side by side.
+/// Positions of a lane of images, whose sums are kept apart so that lanes can be computed side by
+/// side.
 const LANE: usize = 4096;
 
-/// Up to so many lanes each has `LANE` positions; where there would be more, they are twice as long, so that half as many
-/// sums are written and added.
+/// Up to so many lanes each has `LANE` positions; where there would be more, they are twice as
+/// long, so that half as many sums are written and added.
 const SHORT_LANES: usize = 8;
 
-/// Bytes of the weights' sums up to which both gradients are made of a group in turn; with more than the second of them
-/// only where there are lanes enough to share that work.
+/// Bytes of the weights' sums up to which both gradients are made of a group in turn; with more
+/// than the second of them only where there are lanes enough to share that work.
 const BOTH: [usize; 2] = [640 << 10, 256 << 10];
 
 /// Lanes at most.
 const LANES: usize = 32;
 
-/// Weights as the tiles' columns: `[blocks, steps, 2, 16 pairs, 16 columns, 2]`, zeros where there are none.
+/// Weights as the tiles' columns: `[blocks, steps, 2, 16 pairs, 16 columns, 2]`, zeros where there
+/// are none.
 struct Panels {
     columns: Buffer<bf16>,
     steps: Steps,
@@ -47,8 +50,8 @@ struct Panels {
 
 impl Panels {
     /// From the channels of `correlation`'s source to `channels` of each of the pixels that it has
-    /// [joined](Correlation::joined). Of the weights' taps each goes to the kernel's row and column that `place` says
-    /// of the first of them. `transposed` are weights from outputs to inputs.
+    /// [joined](Correlation::joined). Of the weights' taps each goes to the kernel's row and column
+    /// that `place` says of the first of them. `transposed` are weights from outputs to inputs.
     ///
     /// # Safety
     ///
@@ -91,13 +94,18 @@ impl Panels {
                 for output in (0..from).step_by(2) {
                     for half in 0..halves {
                         let channel = block * BLOCK + half * STRIP;
-                        let row = |output: usize| &weights[(output * conv.inputs + channel) * area..][..STRIP * area];
+                        let row = |output: usize| {
+                            &weights[(output * conv.inputs + channel) * area..][..STRIP * area]
+                        };
                         for (tap, range) in &taps {
                             let at = range.start + output;
-                            let to = ((places[at / STEP] * 2 + half) * STRIP + at % STEP / 2) * STEP;
+                            let to =
+                                ((places[at / STEP] * 2 + half) * STRIP + at % STEP / 2) * STEP;
                             let to = columns[to..].first_chunk_mut().expect("a row of a tile");
                             // SAFETY: AMX comes with the features named.
-                            unsafe { order::interleave([row(output), row(output + 1)], *tap, area, to) };
+                            unsafe {
+                                order::interleave([row(output), row(output + 1)], *tap, area, to)
+                            };
                         }
                     }
                 }
@@ -126,7 +134,13 @@ impl Panels {
                     for half in 0..2 {
                         let tile = &mut tiles[2 * place + half];
                         // SAFETY: AMX comes with the features named.
-                        unsafe { order::column_tile(&lines[half * STRIP * pitch + step * STEP..], pitch, tile) };
+                        unsafe {
+                            order::column_tile(
+                                &lines[half * STRIP * pitch + step * STEP..],
+                                pitch,
+                                tile,
+                            )
+                        };
                     }
                 }
             },
@@ -168,7 +182,13 @@ impl Layout {
     /// # Safety
     ///
     /// The machine has AMX.
-    unsafe fn product(&self, images: &[bf16], panels: &Panels, buffer: &mut Buffer<bf16>, mut finish: Finish<'_>) {
+    unsafe fn product(
+        &self,
+        images: &[bf16],
+        panels: &Panels,
+        buffer: &mut Buffer<bf16>,
+        mut finish: Finish<'_>,
+    ) {
         let buffer = buffer.at_least(self.rows.len());
         // SAFETY: AMX comes with the features named.
         unsafe { order::fill_rows(&self.rows, images, buffer) };
@@ -208,12 +228,17 @@ impl Forward {
     pub(super) unsafe fn new(conv: &Conv, weights: &[f32], sizes: [usize; 2]) -> Self {
         let together = outward(conv).together(conv.outputs);
         let correlation = outward(conv).joined(together);
-        let place: Vec<_> =
-            (0..conv.kernel * conv.kernel).map(|tap| Some([tap / conv.kernel, tap % conv.kernel])).collect();
+        let place: Vec<_> = (0..conv.kernel * conv.kernel)
+            .map(|tap| Some([tap / conv.kernel, tap % conv.kernel]))
+            .collect();
         // SAFETY: as the caller vouches.
-        let panels = unsafe { Panels::new(conv, weights, &correlation, [together, conv.outputs], &place, false) };
+        let panels = unsafe {
+            Panels::new(conv, weights, &correlation, [together, conv.outputs], &place, false)
+        };
         let layouts = sizes.map(|images| {
-            Layout::new(correlation, images, |[image, y, x]| image * correlation.pixels() + y * correlation.out[1] + x)
+            Layout::new(correlation, images, |[image, y, x]| {
+                image * correlation.pixels() + y * correlation.out[1] + x
+            })
         });
         Self { panels, outputs: conv.outputs, layouts }
     }
@@ -283,16 +308,20 @@ pub(super) unsafe fn backward(
         None => (None, [].as_mut_slice(), 0),
     };
     // SAFETY: as the caller vouches.
-    let into_input =
-        |sizes| wanted.map(|(added, made)| (unsafe { InputGradient::new(conv, weights, sizes, added) }, made));
+    let into_input = |sizes| {
+        wanted
+            .map(|(added, made)| (unsafe { InputGradient::new(conv, weights, sizes, added) }, made))
+    };
 
-    // While the sums and weights that the two gradients need stay in the cache beside each other, both are made of a
-    // group's images in turn, and the gradient that they come from is never stored.
+    // While the sums and weights that the two gradients need stay in the cache beside each other,
+    // both are made of a group's images in turn, and the gradient that they come from is never
+    // stored.
     let outputs = into_weights.outputs;
     let most = BOTH[usize::from(lanes.count < SHORT_LANES)];
     if outputs <= RANGE && into_weights.len(outputs) * size_of::<f32>() <= most {
         let into_input = into_input(positions.sizes());
-        let images = |lane: Group| lane.images.map(|index| positions.get(index).images.len()).sum::<usize>();
+        let images =
+            |lane: Group| lane.images.map(|index| positions.get(index).images.len()).sum::<usize>();
         let results = stretches(result, lanes.iter().map(|lane| images(lane) * in_image));
         let units: Vec<(Group, &mut [bf16])> = lanes.iter().zip(results).collect();
         let sums: Vec<Buffer> = units
@@ -300,12 +329,14 @@ pub(super) unsafe fn backward(
             .with_max_len(1)
             .map(|(lane, mut result)| {
                 let mut sums = into_weights.sums(0..outputs);
-                let (mut from, mut buffer, mut inputs) = (Buffer::any(0), Buffer::any(0), Buffer::any(0));
+                let (mut from, mut buffer, mut inputs) =
+                    (Buffer::any(0), Buffer::any(0), Buffer::any(0));
                 for group in lane.images.map(|index| positions.get(index)) {
                     let from = from.at_least(group.values(conv.out_image()).len());
                     gradient(group.images.clone(), from);
                     if let Some((into_input, made)) = &into_input {
-                        let own = result.split_off_mut(..group.values(in_image).len()).expect("a lane's");
+                        let own =
+                            result.split_off_mut(..group.values(in_image).len()).expect("a lane's");
                         // SAFETY: as the caller vouches.
                         unsafe { into_input.group(&group, from, own, &mut buffer) };
                         made(group.images.clone(), own);
@@ -320,8 +351,8 @@ pub(super) unsafe fn backward(
         return unpack(&into_weights, &sums, 1, of_weights);
     }
 
-    // Otherwise the gradient is kept for the second: each would drive out the other's, which costs more than two passes
-    // over memory.
+    // Otherwise the gradient is kept for the second: each would drive out the other's, which costs
+    // more than two passes over memory.
     let groups = Groups::new(conv.batch, PIXELS.div_ceil(pixels));
     let into_input = into_input(groups.sizes());
     let results = groups.split(result, in_image);
@@ -339,8 +370,10 @@ pub(super) unsafe fn backward(
         },
     );
     let ranges = outputs.div_ceil(RANGE);
-    let units: Vec<(Range<usize>, usize)> =
-        lanes.iter().flat_map(|lane| (0..ranges).map(move |range| (lane.images.clone(), range))).collect();
+    let units: Vec<(Range<usize>, usize)> = lanes
+        .iter()
+        .flat_map(|lane| (0..ranges).map(move |range| (lane.images.clone(), range)))
+        .collect();
     let units = units.into_par_iter().with_max_len(1).map(|(lane, range)| {
         let mut sums = into_weights.sums(range * RANGE..outputs.min((range + 1) * RANGE));
         let mut inputs = Buffer::any(0);
@@ -368,17 +401,26 @@ impl<'a> InputGradient<'a> {
     /// # Safety
     ///
     /// The machine has AMX.
-    unsafe fn new(conv: &'a Conv, weights: &[f32], sizes: [usize; 2], added: Option<&'a [bf16]>) -> Self {
+    unsafe fn new(
+        conv: &'a Conv,
+        weights: &[f32],
+        sizes: [usize; 2],
+        added: Option<&'a [bf16]>,
+    ) -> Self {
         let phase = |(first, correlation, place): ([usize; 2], Correlation, Vec<_>)| {
             // Only where there is one phase are its neighbouring pixels neighbours in memory.
             let together = if conv.stride == 1 { correlation.together(conv.inputs) } else { 1 };
             let correlation = correlation.joined(together);
             // SAFETY: as the caller vouches.
-            let panels = unsafe { Panels::new(conv, weights, &correlation, [together, conv.inputs], &place, true) };
+            let panels = unsafe {
+                Panels::new(conv, weights, &correlation, [together, conv.inputs], &place, true)
+            };
             let width = conv.width / together;
             let layouts = sizes.map(|images| {
                 Layout::new(correlation, images, |[image, y, x]| {
-                    (image * conv.height + first[0] + y * conv.stride) * width + first[1] + x * conv.stride
+                    (image * conv.height + first[0] + y * conv.stride) * width
+                        + first[1]
+                        + x * conv.stride
                 })
             });
             (panels, layouts)
@@ -391,7 +433,13 @@ impl<'a> InputGradient<'a> {
     /// # Safety
     ///
     /// The machine has AMX.
-    unsafe fn group(&self, group: &Group, gradient: &[bf16], result: &mut [bf16], buffer: &mut Buffer<bf16>) {
+    unsafe fn group(
+        &self,
+        group: &Group,
+        gradient: &[bf16],
+        result: &mut [bf16],
+        buffer: &mut Buffer<bf16>,
+    ) {
         let added = self.added.map(|added| &added[group.values(self.conv.in_image())]);
         for (panels, layouts) in &self.phases {
             let finish = Finish::Store { output: result, added };
@@ -403,17 +451,22 @@ impl<'a> InputGradient<'a> {
     }
 }
 
-/// The input pixels that lie alike towards the steps of the kernel, `stride`² phases, each with its first pixel, the
-/// correlation of the outputs' gradient that its own is, and where in it the weights' taps go. The same taps reach all
-/// pixels of a phase, the last tap from the first of the outputs.
-fn phases(conv: &Conv) -> impl Iterator<Item = ([usize; 2], Correlation, Vec<Option<[usize; 2]>>)> + '_ {
+/// The input pixels that lie alike towards the steps of the kernel, `stride`² phases, each with its
+/// first pixel, the correlation of the outputs' gradient that its own is, and where in it the
+/// weights' taps go. The same taps reach all pixels of a phase, the last tap from the first of the
+/// outputs.
+fn phases(
+    conv: &Conv,
+) -> impl Iterator<Item = ([usize; 2], Correlation, Vec<Option<[usize; 2]>>)> + '_ {
     let axis = |first: usize| -> (Vec<usize>, isize) {
         let taps = pack::taps(conv, first);
-        let start =
-            taps.first().map_or(0, |&tap| ((first + conv.padding) as isize - tap as isize) / conv.stride as isize);
+        let start = taps.first().map_or(0, |&tap| {
+            ((first + conv.padding) as isize - tap as isize) / conv.stride as isize
+        });
         (taps, start)
     };
-    let firsts = (0..conv.stride.min(conv.height)).flat_map(|y| (0..conv.stride.min(conv.width)).map(move |x| [y, x]));
+    let firsts = (0..conv.stride.min(conv.height))
+        .flat_map(|y| (0..conv.stride.min(conv.width)).map(move |x| [y, x]));
     firsts.map(move |first| {
         let [(rows, top), (columns, left)] = first.map(axis);
         let place = (0..conv.kernel * conv.kernel).map(|tap| {
@@ -426,7 +479,10 @@ fn phases(conv: &Conv) -> impl Iterator<Item = ([usize; 2], Correlation, Vec<Opt
             kernel: [rows.len(), columns.len()],
             stride: [1; 2],
             start: [top, left],
-            out: [(conv.height - first[0]).div_ceil(conv.stride), (conv.width - first[1]).div_ceil(conv.stride)],
+            out: [
+                (conv.height - first[0]).div_ceil(conv.stride),
+                (conv.width - first[1]).div_ceil(conv.stride),
+            ],
         };
         (first, correlation, place.collect())
     })
@@ -444,7 +500,8 @@ struct WeightGradient<'a> {
     idle: Mutex<Vec<Laid>>,
 }
 
-/// Inputs and gradients of a group laid out, for each size of groups; inputs in frames of zeros that stay.
+/// Inputs and gradients of a group laid out, for each size of groups; inputs in frames of zeros
+/// that stay.
 type Laid = [Option<(Buffer<bf16>, Buffer<bf16>)>; 2];
 
 /// Layout of a group whose weights' gradient is made.
@@ -472,7 +529,14 @@ impl<'a> WeightGradient<'a> {
             let pairs = Pairs::new(correlation, images);
             PairLayout { steps: pairs.steps(), parts: pairs.parts(), pixels: pairs.pixels(), pairs }
         });
-        Self { conv, together, outputs: together * conv.outputs, correlation, layouts, idle: Mutex::default() }
+        Self {
+            conv,
+            together,
+            outputs: together * conv.outputs,
+            correlation,
+            layouts,
+            idle: Mutex::default(),
+        }
     }
 
     /// How many sums so many channels have.
@@ -502,8 +566,9 @@ impl<'a> WeightGradient<'a> {
         let PairLayout { pairs, steps, parts, pixels } = &self.layouts[group.size];
         let channels = self.outputs.min(RANGE).next_multiple_of(BLOCK);
         let gradient_pitch = apart(pixels.len(), STEP);
-        let (inputs, turned) = to.laid[group.size]
-            .get_or_insert_with(|| (Buffer::zeros(pairs.len()), Buffer::any(channels * gradient_pitch)));
+        let (inputs, turned) = to.laid[group.size].get_or_insert_with(|| {
+            (Buffer::zeros(pairs.len()), Buffer::any(channels * gradient_pitch))
+        });
         turn(self.outputs, pixels, gradient, &to.channels, turned, gradient_pitch);
         // SAFETY: as the caller vouches.
         unsafe {
@@ -548,8 +613,8 @@ impl<'a> WeightGradient<'a> {
     }
 }
 
-/// Brings a range of the gradient's channels from `[images, pixels, outputs]` into `[channels, positions]`, rows
-/// `pitch` apart and zeros where there is no pixel.
+/// Brings a range of the gradient's channels from `[images, pixels, outputs]` into `[channels,
+/// positions]`, rows `pitch` apart and zeros where there is no pixel.
 fn turn(
     outputs: usize,
     pixels: &[Option<u32>],
@@ -559,7 +624,8 @@ fn turn(
     pitch: usize,
 ) {
     let zeros = [bf16::ZERO; STRIP];
-    // Of the last channels, where they fill no strip, what pixels have that no whole strip follows; zeros behind them.
+    // Of the last channels, where they fill no strip, what pixels have that no whole strip follows;
+    // zeros behind them.
     let mut tails = [zeros; STEP];
     for channel in range.clone().step_by(STRIP) {
         let lanes = STRIP.min(range.end - channel);
@@ -578,15 +644,21 @@ fn turn(
                 };
             }
             assert!((STRIP - 1) * pitch + (step + 1) * STEP <= to.len());
-            // SAFETY: AMX comes with the features named; 16 values follow each pointer, and the assertion is for `to`.
+            // SAFETY: AMX comes with the features named; 16 values follow each pointer, and the
+            // assertion is for `to`.
             unsafe { order::transpose(&from, to[step * STEP..].as_mut_ptr(), pitch) };
         }
     }
 }
 
-/// Adds the lanes' sums, of each range of each lane, and those of the pixels that were taken for one, and brings them
-/// into the weights' own order.
-fn unpack(of: &WeightGradient<'_>, sums: &[Buffer], ranges: usize, added: Option<&[f32]>) -> Buffer {
+/// Adds the lanes' sums, of each range of each lane, and those of the pixels that were taken for
+/// one, and brings them into the weights' own order.
+fn unpack(
+    of: &WeightGradient<'_>,
+    sums: &[Buffer],
+    ranges: usize,
+    added: Option<&[f32]>,
+) -> Buffer {
     let Conv { inputs, outputs, kernel, .. } = *of.conv;
     let mut weights = Buffer::any(outputs * inputs * kernel * kernel);
     let len = inputs * kernel * kernel;
@@ -600,7 +672,10 @@ fn unpack(of: &WeightGradient<'_>, sums: &[Buffer], ranges: usize, added: Option
         // SAFETY: AMX comes with the features named.
         unsafe { turn.run(&all, weights) };
         if let Some(added) = added {
-            weights.iter_mut().zip(&added[output * len..]).for_each(|(weight, added)| *weight += added);
+            weights
+                .iter_mut()
+                .zip(&added[output * len..])
+                .for_each(|(weight, added)| *weight += added);
         }
     });
     weights

@@ -19,8 +19,9 @@ use crate::tiles::turned;
 pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch: usize) {
     let rows = turned(std::array::from_fn(|pair| {
         // SAFETY: the caller vouches for 16 values.
-        let [even, odd] =
-            unsafe { [0, 1].map(|at| _mm512_cvtepu16_epi32(_mm256_loadu_si256(from[2 * pair + at].cast()))) };
+        let [even, odd] = unsafe {
+            [0, 1].map(|at| _mm512_cvtepu16_epi32(_mm256_loadu_si256(from[2 * pair + at].cast())))
+        };
         _mm512_or_si512(even, _mm512_slli_epi32::<16>(odd))
     }));
     for (row, values) in rows.into_iter().enumerate() {
@@ -29,7 +30,8 @@ pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch:
     }
 }
 
-/// 32 values of each of 16 channels, rows `pitch` apart, to a tile of columns: 16 pairs of values of 16 channels.
+/// 32 values of each of 16 channels, rows `pitch` apart, to a tile of columns: 16 pairs of values
+/// of 16 channels.
 ///
 /// # Safety
 ///
@@ -38,7 +40,9 @@ pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch:
 pub(super) unsafe fn column_tile(from: &[bf16], pitch: usize, to: &mut [bf16; TILE]) {
     assert!((STRIP - 1) * pitch + STEP <= from.len());
     // SAFETY: 32 values follow each row's first, as asserted.
-    let pairs = turned(std::array::from_fn(|row| unsafe { _mm512_loadu_si512(from.as_ptr().add(row * pitch).cast()) }));
+    let pairs = turned(std::array::from_fn(|row| unsafe {
+        _mm512_loadu_si512(from.as_ptr().add(row * pitch).cast())
+    }));
     for (to, pairs) in to.as_chunks_mut::<STEP>().0.iter_mut().zip(pairs) {
         // SAFETY: 32 values are a register.
         unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), pairs) };
@@ -80,8 +84,10 @@ unsafe fn in_turn(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
         let mask = ((1u32 << count) - 1) as __mmask16;
         // SAFETY: the masks keep to the slices, which are as long as asserted.
         unsafe {
-            let low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even.as_ptr().add(at).cast()));
-            let high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, odd.as_ptr().add(at).cast()));
+            let low =
+                _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even.as_ptr().add(at).cast()));
+            let high =
+                _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, odd.as_ptr().add(at).cast()));
             let pairs = _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
             _mm512_mask_storeu_epi32(to.as_mut_ptr().add(2 * at).cast(), mask, pairs);
         }
@@ -94,15 +100,20 @@ unsafe fn in_turn(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
 ///
 /// The machine has the features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-pub(super) unsafe fn spread(weights: &[f32], step: usize, taps: &[(usize, Range<usize>)], to: &mut [bf16]) {
+pub(super) unsafe fn spread(
+    weights: &[f32],
+    step: usize,
+    taps: &[(usize, Range<usize>)],
+    to: &mut [bf16],
+) {
     let lanes = lanes(step);
     for (tap, range) in taps {
         let to = &mut to[range.clone()];
         assert!(to.is_empty() || tap + (to.len() - 1) * step < weights.len());
         let (whole, rest) = to.as_chunks_mut::<STRIP>();
         for (at, to) in whole.iter_mut().enumerate() {
-            // SAFETY: 16 weights from this one on, `step` apart, are within the slice, as asserted; 16 bf16 fill half a
-            // register.
+            // SAFETY: 16 weights from this one on, `step` apart, are within the slice, as asserted;
+            // 16 bf16 fill half a register.
             unsafe {
                 let from = weights.as_ptr().add(tap + at * STRIP * step);
                 let values = _mm512_cvtneps_pbh(_mm512_i32gather_ps::<4>(lanes, from.cast()));
@@ -126,9 +137,11 @@ pub(super) unsafe fn interleave(rows: [&[f32]; 2], tap: usize, step: usize, to: 
     assert!(rows.iter().all(|row| tap + (STRIP - 1) * step < row.len()));
     let lanes = lanes(step);
     let in_turn: [u16; STEP] = std::array::from_fn(|at| (at / 2 + at % 2 * STRIP) as u16);
-    // SAFETY: 16 weights from the tap on, `step` apart, are within each row, as asserted; both arrays are 512 bits.
+    // SAFETY: 16 weights from the tap on, `step` apart, are within each row, as asserted; both
+    // arrays are 512 bits.
     unsafe {
-        let [even, odd] = rows.map(|row| _mm512_i32gather_ps::<4>(lanes, row.as_ptr().add(tap).cast()));
+        let [even, odd] =
+            rows.map(|row| _mm512_i32gather_ps::<4>(lanes, row.as_ptr().add(tap).cast()));
         let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(odd, even));
         let in_turn = _mm512_loadu_si512(in_turn.as_ptr().cast());
         _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_permutexvar_epi16(in_turn, both));
@@ -145,7 +158,10 @@ pub(super) struct Turn {
 
 impl Turn {
     pub(super) fn new(lines: usize, columns: usize) -> Self {
-        assert!(i32::try_from(lines * columns + STRIP).is_ok(), "a matrix that places of 32 bits reach");
+        assert!(
+            i32::try_from(lines * columns + STRIP).is_ok(),
+            "a matrix that places of 32 bits reach"
+        );
         let mut turn = Self { lines, columns, places: Vec::new() };
         turn.places = (0..STRIP * lines).map(|at| turn.place(at) as i32).collect();
         turn
@@ -168,11 +184,12 @@ impl Turn {
         for (strip, to) in strips.enumerate() {
             let places = self.places.as_chunks::<STRIP>().0;
             for (places, to) in places.iter().zip(to.as_chunks_mut::<STRIP>().0) {
-                // SAFETY: arrays of 16 are a register; from a strip's first column on there are 16, and the furthest
-                // place is that of the last of them in the last line.
+                // SAFETY: arrays of 16 are a register; from a strip's first column on there are 16,
+                // and the furthest place is that of the last of them in the last line.
                 unsafe {
                     let places = _mm512_loadu_si512(places.as_ptr().cast());
-                    let values = _mm512_i32gather_ps::<4>(places, matrix.as_ptr().add(strip * STRIP));
+                    let values =
+                        _mm512_i32gather_ps::<4>(places, matrix.as_ptr().add(strip * STRIP));
                     _mm512_storeu_ps(to.as_mut_ptr(), values);
                 }
             }

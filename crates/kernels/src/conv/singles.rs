@@ -1,5 +1,5 @@
-//! Convolution multiplied as f32: images are copied into frames of zeros a few at a time, and inner loops run over
-//! stretches of them, or over their transformed tiles.
+//! Convolution multiplied as f32: images are copied into frames of zeros a few at a time, and inner
+//! loops run over stretches of them, or over their transformed tiles.
 
 use std::ops::Range;
 
@@ -14,11 +14,12 @@ use crate::element::Element;
 use crate::isa::Isa;
 use crate::norm::{self, Moments, Source};
 
-/// Pixels of output that are worked on together: few enough for the second-level cache, enough to use a
-/// weight often once it is in the first.
+/// Pixels of output that are worked on together: few enough for the second-level cache, enough to
+/// use a weight often once it is in the first.
 const PIXELS: usize = 128;
 
-/// Bytes of sums of weights' gradients that stay in the second-level cache beside what they are added from.
+/// Bytes of sums of weights' gradients that stay in the second-level cache beside what they are
+/// added from.
 const SUMS: usize = 640 << 10;
 
 /// Channels whose sums are taken together are whole such ranges: whole blocks on any machine.
@@ -46,14 +47,22 @@ impl Conv {
         let (height, width) = (self.height + 2 * self.padding, self.width + 2 * self.padding);
         let slack = QUAD * self.stride * self.inputs;
         let size = [self.height, self.width];
-        self.framed(Padded { size, height, width, channels: self.inputs, before: self.padding, slack })
+        self.framed(Padded {
+            size,
+            height,
+            width,
+            channels: self.inputs,
+            before: self.padding,
+            slack,
+        })
     }
 
-    /// The padded gradient of a group of output images, wide enough for every output that an input pixel had
-    /// a part in, or would have had in a larger image.
+    /// The padded gradient of a group of output images, wide enough for every output that an input
+    /// pixel had a part in, or would have had in a larger image.
     fn padded_gradient(&self, isa: Isa) -> Padded {
         let before = (self.kernel - 1 - self.padding) / self.stride;
-        let reach = |size: usize, out: usize| before + out.max((size - 1 + self.padding) / self.stride + 1);
+        let reach =
+            |size: usize, out: usize| before + out.max((size - 1 + self.padding) / self.stride + 1);
         self.framed(Padded {
             size: [self.out_height(), self.out_width()],
             height: reach(self.height, self.out_height()),
@@ -141,10 +150,14 @@ impl Forward {
     pub fn new(isa: Isa, conv: &Conv, weights: &[f32], images: usize) -> Self {
         let padded = conv.padded_input();
         let correlation = if conv.is_minimal() {
-            Correlation::Minimal(winograd::Correlation::forward(isa, conv, weights, &padded, images))
+            Correlation::Minimal(winograd::Correlation::forward(
+                isa, conv, weights, &padded, images,
+            ))
         } else {
             let quads = quads(images, [conv.out_height(), conv.out_width()], |image, y, x| {
-                let source = image * padded.image() + y * conv.stride * padded.row() + x * conv.stride * conv.inputs;
+                let source = image * padded.image()
+                    + y * conv.stride * padded.row()
+                    + x * conv.stride * conv.inputs;
                 (source, image * conv.out_image() + (y * conv.out_width() + x) * conv.outputs)
             });
             Correlation::Direct(Weights::forward(isa, conv, weights), quads)
@@ -158,7 +171,11 @@ impl Forward {
         conv: &Conv,
         input: &[T],
         after: After<'_, T>,
-        (scratch, (frame, framed), tiles): (&mut Buffer, &mut (Option<Padded>, Buffer), &mut Buffer),
+        (scratch, (frame, framed), tiles): (
+            &mut Buffer,
+            &mut (Option<Padded>, Buffer),
+            &mut Buffer,
+        ),
         output: &mut [T],
     ) -> Option<Moments> {
         let images = output.len() / conv.out_image();
@@ -182,7 +199,9 @@ impl Forward {
                     channels: conv.outputs,
                     step: conv.outputs,
                 }),
-                Correlation::Minimal(correlation) => correlation.run(isa, framed, images, tiles, output),
+                Correlation::Minimal(correlation) => {
+                    correlation.run(isa, framed, images, tiles, output)
+                }
             }
             match after {
                 After::Moments => {
@@ -241,7 +260,13 @@ impl<'a, T: Element> Backward<'a, T> {
         let of_input = if !input_gradient {
             OfInput::Unwanted
         } else if conv.is_minimal() {
-            OfInput::Minimal(winograd::Correlation::backward(isa, conv, weights, &padded_gradient, group))
+            OfInput::Minimal(winograd::Correlation::backward(
+                isa,
+                conv,
+                weights,
+                &padded_gradient,
+                group,
+            ))
         } else {
             let with_quads = |phase: Phase| {
                 let quads = phase.quads(conv, &padded_gradient, group);
@@ -249,7 +274,9 @@ impl<'a, T: Element> Backward<'a, T> {
             };
             OfInput::Direct(Phase::all(isa, conv, weights).into_iter().map(with_quads).collect())
         };
-        let of_weights = conv.is_minimal().then(|| OfWeights::new(isa, conv, [&padded, &padded_gradient], group));
+        let of_weights = conv
+            .is_minimal()
+            .then(|| OfWeights::new(isa, conv, [&padded, &padded_gradient], group));
         Self { isa, conv, input, added, padded, padded_gradient, of_input, of_weights, group }
     }
 
@@ -264,12 +291,27 @@ impl<'a, T: Element> Backward<'a, T> {
         let Self { isa, conv, group, .. } = *self;
         if let Some(of_weights) = &self.of_weights {
             if of_weights.sums() * size_of::<f32>() > winograd::SUMS {
-                return of_weights.unpack(isa, vec![self.rounds(of_weights, gradient, made, result)], added);
+                return of_weights.unpack(
+                    isa,
+                    vec![self.rounds(of_weights, gradient, made, result)],
+                    added,
+                );
             }
-            let weigh = |framed: &Framed, images: usize, scratch: &mut Scratch<T>, sums: &mut [f32]| {
-                of_weights.weigh(isa, [&framed.inputs, &framed.gradient], images, &mut scratch.tiles, sums);
-            };
-            return of_weights.unpack(isa, self.lanes(gradient, made, result, of_weights.sums(), weigh), added);
+            let weigh =
+                |framed: &Framed, images: usize, scratch: &mut Scratch<T>, sums: &mut [f32]| {
+                    of_weights.weigh(
+                        isa,
+                        [&framed.inputs, &framed.gradient],
+                        images,
+                        &mut scratch.tiles,
+                        sums,
+                    );
+                };
+            return of_weights.unpack(
+                isa,
+                self.lanes(gradient, made, result, of_weights.sums(), weigh),
+                added,
+            );
         }
         let rows = conv.kernel * conv.kernel * conv.inputs;
         let padded_outputs = conv.outputs.next_multiple_of(tile::block(isa, conv.outputs));
@@ -280,8 +322,8 @@ impl<'a, T: Element> Backward<'a, T> {
             let sums = self.lanes(gradient, made, result, rows * padded_outputs, weigh);
             return pack::unpack(conv, padded_outputs, &sums, 1, added);
         }
-        // The sums of all channels would not stay in the cache: frames are kept, and some channels' sums are taken over
-        // all of a lane's images before the next ones'.
+        // The sums of all channels would not stay in the cache: frames are kept, and some channels'
+        // sums are taken over all of a lane's images before the next ones'.
         let framed: Vec<(Framed, usize)> = self
             .stretches(result, group)
             .into_par_iter()
@@ -298,8 +340,10 @@ impl<'a, T: Element> Backward<'a, T> {
         let ranges = conv.outputs.div_ceil(width);
         let lanes = LANES.div_ceil(ranges).min(framed.len()).max(1);
         let lane = framed.len().div_ceil(lanes).max(1);
-        let units: Vec<(&[(Framed, usize)], usize)> =
-            framed.chunks(lane).flat_map(|lane| (0..ranges).map(move |range| (lane, range))).collect();
+        let units: Vec<(&[(Framed, usize)], usize)> = framed
+            .chunks(lane)
+            .flat_map(|lane| (0..ranges).map(move |range| (lane, range)))
+            .collect();
         let sums: Vec<Buffer> = units
             .into_par_iter()
             .with_max_len(1)
@@ -317,8 +361,8 @@ impl<'a, T: Element> Backward<'a, T> {
         pack::unpack(conv, width, &sums, ranges, added)
     }
 
-    /// Sums of the weights' gradient, `len` a lane, which stay in the cache while `weigh` adds to them what each group
-    /// of images gives.
+    /// Sums of the weights' gradient, `len` a lane, which stay in the cache while `weigh` adds to
+    /// them what each group of images gives.
     fn lanes(
         &self,
         gradient: &(impl Fn(Range<usize>, &mut [T]) + Sync),
@@ -347,8 +391,9 @@ impl<'a, T: Element> Backward<'a, T> {
         sums.collect()
     }
 
-    /// Sums of the weights' gradient that would not stay in the cache: the transformed tiles of some groups of images
-    /// are kept, and the sums of one position after the other are taken over all of them.
+    /// Sums of the weights' gradient that would not stay in the cache: the transformed tiles of
+    /// some groups of images are kept, and the sums of one position after the other are taken over
+    /// all of them.
     fn rounds(
         &self,
         of_weights: &OfWeights,
@@ -358,7 +403,8 @@ impl<'a, T: Element> Backward<'a, T> {
     ) -> Buffer {
         let Self { isa, conv, group, .. } = *self;
         let mut sums = Buffer::zeros(of_weights.sums());
-        let mut groups: Vec<(usize, &mut [T])> = self.stretches(result, group).into_iter().enumerate().collect();
+        let mut groups: Vec<(usize, &mut [T])> =
+            self.stretches(result, group).into_iter().enumerate().collect();
         for round in groups.chunks_mut(of_weights.round()) {
             let transformed: Vec<Vec<winograd::Transformed>> = round
                 .par_iter_mut()
@@ -367,7 +413,9 @@ impl<'a, T: Element> Backward<'a, T> {
                     |(framed, scratch), (index, result)| {
                         let images = *index * group..((*index + 1) * group).min(conv.batch);
                         self.frame(images.clone(), gradient, made, result, framed, scratch);
-                        of_weights.transformed(isa, [&framed.inputs, &framed.gradient], images.len()).collect()
+                        of_weights
+                            .transformed(isa, [&framed.inputs, &framed.gradient], images.len())
+                            .collect()
                     },
                 )
                 .collect();
@@ -388,10 +436,14 @@ impl<'a, T: Element> Backward<'a, T> {
     }
 
     fn frames(&self) -> Framed {
-        Framed { inputs: self.padded.zeros(self.group), gradient: self.padded_gradient.zeros(self.group) }
+        Framed {
+            inputs: self.padded.zeros(self.group),
+            gradient: self.padded_gradient.zeros(self.group),
+        }
     }
 
-    /// Frames a group's inputs and gradient, and makes the gradient of the inputs where it is wanted.
+    /// Frames a group's inputs and gradient, and makes the gradient of the inputs where it is
+    /// wanted.
     fn frame(
         &self,
         images: Range<usize>,
@@ -412,9 +464,12 @@ impl<'a, T: Element> Backward<'a, T> {
                 self.correlate(&framed.gradient, count, tiles, result);
                 if let Some(added) = self.added {
                     let added = &added[images.start * conv.in_image()..][..result.len()];
-                    // Rounded before, too, so that it is the same whichever of two parts comes first.
+                    // Rounded before, too, so that it is the same whichever of two parts comes
+                    // first.
                     let sums = result.iter_mut().zip(added);
-                    sums.for_each(|(result, added)| *result = T::of(*result).single() + added.single());
+                    sums.for_each(|(result, added)| {
+                        *result = T::of(*result).single() + added.single()
+                    });
                 }
             });
             made(images.clone(), result);
@@ -445,7 +500,9 @@ impl<'a, T: Element> Backward<'a, T> {
                     });
                 }
             }
-            OfInput::Minimal(correlation) => correlation.run(self.isa, framed, images, tiles, result),
+            OfInput::Minimal(correlation) => {
+                correlation.run(self.isa, framed, images, tiles, result)
+            }
         }
     }
 
@@ -454,7 +511,12 @@ impl<'a, T: Element> Backward<'a, T> {
         let Self { conv, padded, padded_gradient, .. } = self;
         self.isa.run(WeightGradient {
             input: &framed.inputs,
-            input_steps: [padded.image(), conv.stride * padded.row(), conv.stride * conv.inputs, padded.row()],
+            input_steps: [
+                padded.image(),
+                conv.stride * padded.row(),
+                conv.stride * conv.inputs,
+                padded.row(),
+            ],
             gradient: &framed.gradient[padded_gradient.at(0, 0) + channels.start..],
             gradient_steps: [padded_gradient.image(), padded_gradient.row(), conv.outputs],
             counts: [images, conv.out_height(), conv.out_width()],

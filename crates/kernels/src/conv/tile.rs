@@ -1,7 +1,8 @@
 //! The two inner loops of convolution, over register tiles.
 //!
-//! Both multiply scalars of one operand, spread over a vector, with vectors of the other, and keep a tile of
-//! sums in registers: [`Direct`] a tile of pixels × channels, [`WeightGradient`] one of weights × channels.
+//! Both multiply scalars of one operand, spread over a vector, with vectors of the other, and keep
+//! a tile of sums in registers: [`Direct`] a tile of pixels × channels, [`WeightGradient`] one of
+//! weights × channels.
 
 #![allow(clippy::needless_range_loop, reason = "register tiles are unrolled over constant ranges")]
 
@@ -45,8 +46,8 @@ pub(super) struct Quad {
     pub pixels: usize,
 }
 
-/// Correlation of an image with weights, pixel by pixel: an output is the sum over `rows` stretches of
-/// `segment` neighbouring inputs, `row` apart, each times its own weight.
+/// Correlation of an image with weights, pixel by pixel: an output is the sum over `rows` stretches
+/// of `segment` neighbouring inputs, `row` apart, each times its own weight.
 pub(super) struct Direct<'a> {
     pub input: &'a [f32],
     /// From the inputs of a pixel to those of the next.
@@ -70,12 +71,17 @@ impl Kernel for Direct<'_> {
     fn run<V: Vector>(self) {
         let block = V::LANES * vectors::<V>(self.channels);
         let reach = (QUAD - 1) * self.pixel + self.rows.saturating_sub(1) * self.row + self.segment;
-        assert!(self.weights.len() >= self.channels.div_ceil(block) * self.rows * self.segment * block);
+        assert!(
+            self.weights.len() >= self.channels.div_ceil(block) * self.rows * self.segment * block
+        );
         for quad in self.quads {
             assert!((1..=QUAD).contains(&quad.pixels) && quad.source + reach <= self.input.len());
-            assert!(quad.target + (quad.pixels - 1) * self.step + self.channels <= self.output.len());
+            assert!(
+                quad.target + (quad.pixels - 1) * self.step + self.channels <= self.output.len()
+            );
         }
-        // SAFETY: the assertions above are the contract of `tiles`, and `run` is given the instruction set.
+        // SAFETY: the assertions above are the contract of `tiles`, and `run` is given the
+        // instruction set.
         unsafe {
             match (vectors::<V>(self.channels), V::REGISTERS) {
                 (1, _) => self.tiles::<V, 1, 4>(),
@@ -90,8 +96,8 @@ impl Kernel for Direct<'_> {
 impl Direct<'_> {
     /// # Safety
     ///
-    /// The instruction set of `V` is there; `N` is `vectors::<V>(channels)`; the weights have every block, and
-    /// every quad lies within input and output.
+    /// The instruction set of `V` is there; `N` is `vectors::<V>(channels)`; the weights have every
+    /// block, and every quad lies within input and output.
     #[inline(always)]
     unsafe fn tiles<V: Vector, const N: usize, const G: usize>(mut self) {
         let block = N * V::LANES;
@@ -123,11 +129,13 @@ unsafe fn tile<V: Vector, const N: usize, const G: usize>(
     first: usize,
 ) {
     let (input, pixel) = (conv.input.as_ptr(), conv.pixel);
-    // SAFETY: reads stay within `reach` of a quad's source and within the block's weights, as vouched.
+    // SAFETY: reads stay within `reach` of a quad's source and within the block's weights, as
+    // vouched.
     let sums = unsafe {
         let mut sums = [[[V::zero(); N]; QUAD]; G];
         for row in 0..conv.rows {
-            let sources: [*const f32; G] = std::array::from_fn(|g| input.add(quads[g].source + row * conv.row));
+            let sources: [*const f32; G] =
+                std::array::from_fn(|g| input.add(quads[g].source + row * conv.row));
             for at in 0..conv.segment {
                 let weight: [V; N] = std::array::from_fn(|n| V::load(weights.add(n * V::LANES)));
                 weights = weights.add(N * V::LANES);
@@ -154,7 +162,13 @@ unsafe fn tile<V: Vector, const N: usize, const G: usize>(
                 if channel < conv.channels {
                     let lanes = V::LANES.min(conv.channels - channel);
                     // SAFETY: the pixel is there and `lanes` of its channels are.
-                    unsafe { store(sums[g][p][n], output.add(quads[g].target + p * conv.step + channel), lanes) };
+                    unsafe {
+                        store(
+                            sums[g][p][n],
+                            output.add(quads[g].target + p * conv.step + channel),
+                            lanes,
+                        )
+                    };
                 }
             }
         }
@@ -180,12 +194,13 @@ pub(super) unsafe fn store<V: Vector>(vector: V, to: *mut f32, lanes: usize) {
     }
 }
 
-/// Adds the gradient of the weights over some images: for every stretch of inputs that a row of the kernel
-/// sees, the sum over output pixels of input × gradient.
+/// Adds the gradient of the weights over some images: for every stretch of inputs that a row of the
+/// kernel sees, the sum over output pixels of input × gradient.
 pub(super) struct WeightGradient<'a> {
     /// The padded inputs.
     pub input: &'a [f32],
-    /// From image to image, output row to output row, output pixel to output pixel, kernel row to kernel row.
+    /// From image to image, output row to output row, output pixel to output pixel, kernel row to
+    /// kernel row.
     pub input_steps: [usize; 4],
     /// The gradient of the outputs, from the first pixel on.
     pub gradient: &'a [f32],
@@ -211,12 +226,18 @@ impl Kernel for WeightGradient<'_> {
             return;
         }
         let padded = self.channels.next_multiple_of(V::LANES * vectors::<V>(self.channels));
-        let last = |steps: &[usize]| -> usize { steps.iter().zip(self.counts).map(|(s, n)| s * (n - 1)).sum() };
+        let last = |steps: &[usize]| -> usize {
+            steps.iter().zip(self.counts).map(|(s, n)| s * (n - 1)).sum()
+        };
         let [.., kernel_row] = self.input_steps;
-        assert!(last(&self.input_steps[..3]) + (self.rows - 1) * kernel_row + self.segment <= self.input.len());
+        assert!(
+            last(&self.input_steps[..3]) + (self.rows - 1) * kernel_row + self.segment
+                <= self.input.len()
+        );
         assert!(last(&self.gradient_steps) + padded <= self.gradient.len());
         assert!(self.rows * self.segment * padded <= self.weights.len());
-        // SAFETY: the assertions above are the contract of `tiles`, and `run` is given the instruction set.
+        // SAFETY: the assertions above are the contract of `tiles`, and `run` is given the
+        // instruction set.
         unsafe {
             match (vectors::<V>(self.channels), V::REGISTERS) {
                 (1, _) => self.tiles::<V, 1, 16>(padded),
@@ -231,14 +252,15 @@ impl Kernel for WeightGradient<'_> {
 impl WeightGradient<'_> {
     /// # Safety
     ///
-    /// The instruction set of `V` is there; inputs, gradients (in whole blocks) and weights reach as far as
-    /// the counts and steps say; `padded` is a multiple of `N` vectors.
+    /// The instruction set of `V` is there; inputs, gradients (in whole blocks) and weights reach
+    /// as far as the counts and steps say; `padded` is a multiple of `N` vectors.
     #[inline(always)]
     unsafe fn tiles<V: Vector, const N: usize, const M: usize>(&mut self, padded: usize) {
         for row in 0..self.rows {
             for block in (0..padded).step_by(N * V::LANES) {
                 let mut at = 0;
-                // SAFETY: as the caller vouches; `at` plus the tile's height stays within the segment.
+                // SAFETY: as the caller vouches; `at` plus the tile's height stays within the
+                // segment.
                 unsafe {
                     while at + M <= self.segment {
                         self.tile::<V, N, M>(row, at, block, padded);
@@ -259,7 +281,8 @@ impl WeightGradient<'_> {
 
     /// # Safety
     ///
-    /// As [`Self::tiles`], and `at + M` is within the segment, `block` plus `N` vectors within `padded`.
+    /// As [`Self::tiles`], and `at + M` is within the segment, `block` plus `N` vectors within
+    /// `padded`.
     #[inline(always)]
     unsafe fn tile<V: Vector, const N: usize, const M: usize>(
         &mut self,
@@ -276,11 +299,17 @@ impl WeightGradient<'_> {
             let mut sums = [[V::zero(); N]; M];
             for image in 0..images {
                 for y in 0..height {
-                    let mut input =
-                        self.input.as_ptr().add(image * input_image + y * input_row + row * kernel_row + at);
-                    let mut gradient = self.gradient.as_ptr().add(image * gradient_image + y * gradient_row + block);
+                    let mut input = self
+                        .input
+                        .as_ptr()
+                        .add(image * input_image + y * input_row + row * kernel_row + at);
+                    let mut gradient = self
+                        .gradient
+                        .as_ptr()
+                        .add(image * gradient_image + y * gradient_row + block);
                     for _ in 0..width {
-                        let factor: [V; N] = std::array::from_fn(|n| V::load(gradient.add(n * V::LANES)));
+                        let factor: [V; N] =
+                            std::array::from_fn(|n| V::load(gradient.add(n * V::LANES)));
                         for m in 0..M {
                             let value = V::splat(input.add(m));
                             for n in 0..N {
@@ -294,8 +323,10 @@ impl WeightGradient<'_> {
             }
             for m in 0..M {
                 for n in 0..N {
-                    let weight =
-                        self.weights.as_mut_ptr().add((row * self.segment + at + m) * padded + block + n * V::LANES);
+                    let weight = self
+                        .weights
+                        .as_mut_ptr()
+                        .add((row * self.segment + at + m) * padded + block + n * V::LANES);
                     V::load(weight).add(sums[m][n]).store(weight);
                 }
             }

@@ -1,14 +1,15 @@
 //! Convolution with kernels of 3×3 in steps of one pixel by minimal filtering F(2×2, 3×3).
 //!
-//! A tile of 2×2 outputs is Aᵀ [ Σ (G g Gᵀ) ⊙ (Bᵀ d B) ] A of the 4×4 inputs d below it and the kernel g, summed over
-//! inputs: 16 multiplications where a plain sum takes 36 (S. Winograd, *Arithmetic Complexity of Computations*, 1980).
-//! The sums of all tiles and channels at one of the 16 positions are a product of matrices (A. Lavin and S. Gray, *Fast
-//! Algorithms for Convolutional Neural Networks*, 2016). The gradient of the inputs is the same of the outputs'
-//! gradient with the kernel turned round. That of the weights is Gᵀ [ Σ (A y Aᵀ) ⊙ (Bᵀ d B) ] G, summed over tiles,
-//! where y is the gradient of a tile's outputs.
+//! A tile of 2×2 outputs is Aᵀ [ Σ (G g Gᵀ) ⊙ (Bᵀ d B) ] A of the 4×4 inputs d below it and the
+//! kernel g, summed over inputs: 16 multiplications where a plain sum takes 36 (S. Winograd,
+//! *Arithmetic Complexity of Computations*, 1980). The sums of all tiles and channels at one of the
+//! 16 positions are a product of matrices (A. Lavin and S. Gray, *Fast Algorithms for Convolutional
+//! Neural Networks*, 2016). The gradient of the inputs is the same of the outputs' gradient with
+//! the kernel turned round. That of the weights is Gᵀ [ Σ (A y Aᵀ) ⊙ (Bᵀ d B) ] G, summed over
+//! tiles, where y is the gradient of a tile's outputs.
 //!
-//! Transforms take whole vectors of channels. What they read beyond the last channel, and make of it, is behind the
-//! channels of a row and is never read.
+//! Transforms take whole vectors of channels. What they read beyond the last channel, and make of
+//! it, is behind the channels of a row and is never read.
 
 mod product;
 mod transforms;
@@ -41,8 +42,8 @@ const BYTES: usize = 1 << 20;
 /// Bytes of the weights' sums that stay there beside what they are added from.
 pub(super) const SUMS: usize = 1 << 20;
 
-/// Fewest and most tiles that are worked on together: enough to use a weight often that comes from the third-level
-/// cache.
+/// Fewest and most tiles that are worked on together: enough to use a weight often that comes from
+/// the third-level cache.
 const TILES: [usize; 2] = [64, 256];
 
 /// Sums that are added over the lanes together.
@@ -58,7 +59,8 @@ const ROUND: usize = 2048;
 const LEAST: usize = 16;
 
 impl Conv {
-    /// Whether it is computed by Winograd's minimal filtering where there are no tiles to multiply in.
+    /// Whether it is computed by Winograd's minimal filtering where there are no tiles to multiply
+    /// in.
     pub fn is_minimal(&self) -> bool {
         self.kernel == 3 && self.stride == 1 && self.inputs.min(self.outputs) >= LEAST
     }
@@ -66,7 +68,8 @@ impl Conv {
 
 /// Tiles that are worked on together.
 fn chunk(conv: &Conv) -> usize {
-    (BYTES / (size_of::<f32>() * POSITIONS * (conv.inputs + conv.outputs))).clamp(TILES[0], TILES[1])
+    (BYTES / (size_of::<f32>() * POSITIONS * (conv.inputs + conv.outputs)))
+        .clamp(TILES[0], TILES[1])
 }
 
 /// Images that are worked on together.
@@ -75,8 +78,8 @@ pub(super) fn group(conv: &Conv) -> usize {
     chunk(conv).div_ceil(tiles).clamp(1, conv.batch.max(1))
 }
 
-/// From a tile's channels to the next one's: a line more than they take, so that tiles do not compete for the places in
-/// the cache that lines a power of two apart share.
+/// From a tile's channels to the next one's: a line more than they take, so that tiles do not
+/// compete for the places in the cache that lines a power of two apart share.
 fn pitch(channels: usize) -> usize {
     channels.next_multiple_of(LINE) + LINE
 }
@@ -97,7 +100,8 @@ struct Tile {
     columns: usize,
 }
 
-/// Those of `images` images of the size given; `place` gives source and target of the pixel that a tile begins with.
+/// Those of `images` images of the size given; `place` gives source and target of the pixel that a
+/// tile begins with.
 fn tiles(
     images: usize,
     [height, width]: [usize; 2],
@@ -108,7 +112,12 @@ fn tiles(
         for y in (0..height).step_by(SIDE) {
             for x in (0..width).step_by(SIDE) {
                 let (source, target) = place(image, y, x);
-                tiles.push(Tile { source, target, rows: SIDE.min(height - y), columns: SIDE.min(width - x) });
+                tiles.push(Tile {
+                    source,
+                    target,
+                    rows: SIDE.min(height - y),
+                    columns: SIDE.min(width - x),
+                });
             }
         }
     }
@@ -139,11 +148,25 @@ impl Correlation {
             let at = (to * conv.inputs + from) * AREA;
             std::array::from_fn(|tap| weights[at + tap])
         };
-        Self::new(isa, conv, channels, [conv.out_height(), conv.out_width()], kernel, padded, images)
+        Self::new(
+            isa,
+            conv,
+            channels,
+            [conv.out_height(), conv.out_width()],
+            kernel,
+            padded,
+            images,
+        )
     }
 
     /// That of the outputs' gradient, whose sums are the inputs'.
-    pub fn backward(isa: Isa, conv: &Conv, weights: &[f32], padded: &Padded, images: usize) -> Self {
+    pub fn backward(
+        isa: Isa,
+        conv: &Conv,
+        weights: &[f32],
+        padded: &Padded,
+        images: usize,
+    ) -> Self {
         let channels = [conv.outputs, conv.inputs];
         let turned = |from: usize, to: usize| {
             let at = (from * conv.inputs + to) * AREA;
@@ -171,7 +194,14 @@ impl Correlation {
     }
 
     /// Writes the outputs of framed images.
-    pub fn run(&self, isa: Isa, framed: &[f32], images: usize, scratch: &mut Buffer, output: &mut [f32]) {
+    pub fn run(
+        &self,
+        isa: Isa,
+        framed: &[f32],
+        images: usize,
+        scratch: &mut Buffer,
+        output: &mut [f32],
+    ) {
         let [inputs, outputs] = self.channels;
         let block = block(isa, outputs);
         let [from, to] = [pitch(inputs), outputs.next_multiple_of(block)];
@@ -180,7 +210,15 @@ impl Correlation {
         for tiles in self.tiles[..self.tiles.len() / self.images * images].chunks(self.chunk) {
             let planes = [plane(tiles.len(), from), plane(tiles.len(), to)];
             let row = self.row;
-            isa.run(OfInputs { framed, row, channels: inputs, tiles, values, pitch: from, plane: planes[0] });
+            isa.run(OfInputs {
+                framed,
+                row,
+                channels: inputs,
+                tiles,
+                values,
+                pitch: from,
+                plane: planes[0],
+            });
             for position in 0..POSITIONS {
                 isa.run(Product {
                     left: &values[position * planes[0]..],
@@ -209,7 +247,11 @@ impl Correlation {
 }
 
 /// G g Gᵀ of every kernel, as `[blocks, POSITIONS, inputs, block]`, zeros behind the last output.
-fn transformed(isa: Isa, [inputs, outputs]: [usize; 2], kernel: impl Fn(usize, usize) -> [f32; AREA] + Sync) -> Buffer {
+fn transformed(
+    isa: Isa,
+    [inputs, outputs]: [usize; 2],
+    kernel: impl Fn(usize, usize) -> [f32; AREA] + Sync,
+) -> Buffer {
     let block = block(isa, outputs);
     let mut weights = Buffer::any(outputs.next_multiple_of(block) * POSITIONS * inputs);
     weights.par_chunks_mut(block * POSITIONS * inputs).enumerate().for_each(|(index, weights)| {
@@ -233,7 +275,8 @@ pub(super) struct OfWeights {
     chunk: usize,
 }
 
-/// Some tiles' inputs, `[POSITIONS, tiles, inputs]`, and gradient, `[POSITIONS, blocks, tiles, block]`.
+/// Some tiles' inputs, `[POSITIONS, tiles, inputs]`, and gradient, `[POSITIONS, blocks, tiles,
+/// block]`.
 pub(super) struct Transformed {
     tiles: usize,
     values: Buffer,
@@ -283,7 +326,13 @@ impl OfWeights {
         self.tiles[..self.tiles.len() / self.images * images].chunks(self.chunk)
     }
 
-    fn transform(&self, isa: Isa, tiles: &[Tile], [inputs, gradient]: [&[f32]; 2], values: &mut [f32]) {
+    fn transform(
+        &self,
+        isa: Isa,
+        tiles: &[Tile],
+        [inputs, gradient]: [&[f32]; 2],
+        values: &mut [f32],
+    ) {
         let planes = self.planes(tiles.len());
         let (of_inputs, of_gradient) = values.split_at_mut(POSITIONS * planes[0]);
         isa.run(OfInputs {
@@ -321,7 +370,14 @@ impl OfWeights {
     }
 
     /// Adds what a group of images gives.
-    pub fn weigh(&self, isa: Isa, framed: [&[f32]; 2], images: usize, scratch: &mut Buffer, sums: &mut [f32]) {
+    pub fn weigh(
+        &self,
+        isa: Isa,
+        framed: [&[f32]; 2],
+        images: usize,
+        scratch: &mut Buffer,
+        sums: &mut [f32],
+    ) {
         for tiles in self.chunks(images) {
             let values = scratch.at_least(self.values(tiles.len()));
             self.transform(isa, tiles, framed, values);
@@ -337,7 +393,9 @@ impl OfWeights {
         let pitch = self.channels[1].next_multiple_of(self.block);
         let positions = sums.par_chunks_exact_mut(self.position()).enumerate();
         let halves = positions.flat_map(|(position, sums)| {
-            sums.par_chunks_mut(half * pitch).enumerate().map(move |(index, sums)| (position, index * half, sums))
+            sums.par_chunks_mut(half * pitch)
+                .enumerate()
+                .map(move |(index, sums)| (position, index * half, sums))
         });
         halves.for_each(|(position, first, sums)| {
             for Transformed { tiles, values } in transformed.iter().flatten() {
@@ -347,7 +405,15 @@ impl OfWeights {
     }
 
     /// Adds to the sums at a position, from the input `first` on, as many as there are.
-    fn add(&self, isa: Isa, tiles: usize, values: &[f32], position: usize, first: usize, sums: &mut [f32]) {
+    fn add(
+        &self,
+        isa: Isa,
+        tiles: usize,
+        values: &[f32],
+        position: usize,
+        first: usize,
+        sums: &mut [f32],
+    ) {
         let [inputs, outputs] = self.channels;
         let planes = self.planes(tiles);
         isa.run(Product {

@@ -1,9 +1,10 @@
 //! Products of two blocks of byte vectors, exact in integers.
 //!
-//! One block, the columns, is packed once and multiplied with many others. Where the machine multiplies bytes, in AMX
-//! tiles or with AVX-512 VNNI, it stays bytes, four values of a vector beside each other (`quads`). Elsewhere bytes are
-//! widened to 16 bits, two values beside each other (`pairs`): AVX2's own instruction for bytes keeps sums of two products
-//! in 16 bits, which two bytes above 128 overflow.
+//! One block, the columns, is packed once and multiplied with many others. Where the machine
+//! multiplies bytes, in AMX tiles or with AVX-512 VNNI, it stays bytes, four values of a vector
+//! beside each other (`quads`). Elsewhere bytes are widened to 16 bits, two values beside each
+//! other (`pairs`): AVX2's own instruction for bytes keeps sums of two products in 16 bits, which
+//! two bytes above 128 overflow.
 
 use super::pairs;
 #[cfg(target_arch = "x86_64")]
@@ -26,13 +27,15 @@ pub const LONGEST: usize = 1 << 16;
 #[repr(C, align(64))]
 pub(super) struct Line(pub(super) [u8; 64]);
 
-/// Byte vectors packed for [`Packed::dots`], and the memory for it, which is kept from one filling to the next.
+/// Byte vectors packed for [`Packed::dots`], and the memory for it, which is kept from one filling
+/// to the next.
 #[derive(Debug, Clone)]
 pub struct Packed {
     isa: Isa,
     dim: usize,
     columns: usize,
-    /// Panel after panel; of each, values in their order, those of its 16 columns beside each other.
+    /// Panel after panel; of each, values in their order, those of its 16 columns beside each
+    /// other.
     panels: Vec<Line>,
     rows: Vec<Line>,
 }
@@ -43,14 +46,19 @@ impl Packed {
         Self { isa, dim: 1, columns: 0, panels: Vec::new(), rows: Vec::new() }
     }
 
-    /// Takes the values `part` of each of the vectors in `b`, each of `dim` bytes, in place of what was there.
+    /// Takes the values `part` of each of the vectors in `b`, each of `dim` bytes, in place of what
+    /// was there.
     ///
     /// # Panics
     ///
-    /// If `b` is no whole number of vectors, or `part` is empty, not within them or longer than [`LONGEST`].
+    /// If `b` is no whole number of vectors, or `part` is empty, not within them or longer than
+    /// [`LONGEST`].
     pub fn fill(&mut self, b: &[u8], dim: usize, part: std::ops::Range<usize>) {
         assert!(dim > 0 && b.len().is_multiple_of(dim), "whole vectors");
-        assert!(part.start < part.end && part.end <= dim && part.len() <= LONGEST, "a part of the values");
+        assert!(
+            part.start < part.end && part.end <= dim && part.len() <= LONGEST,
+            "a part of the values"
+        );
         (self.dim, self.columns) = (part.len(), b.len() / dim);
         let panels = self.columns.next_multiple_of(COLUMNS) / PANEL;
         #[cfg(target_arch = "x86_64")]
@@ -60,23 +68,37 @@ impl Packed {
         pairs::pack_columns(b, dim, part, panels, &mut self.panels);
     }
 
-    /// From one row of products to the next: the columns, and some to spare. An odd number of cache lines, so that the
-    /// rows of a tile do not fall into the same few sets of the cache.
+    /// From one row of products to the next: the columns, and some to spare. An odd number of cache
+    /// lines, so that the rows of a tile do not fall into the same few sets of the cache.
     pub fn stride(&self) -> usize {
         self.columns.next_multiple_of(COLUMNS) + PANEL
     }
 
-    /// The products a_r · b_c over the part that was packed, at `out[r * stride + c]`, of all rows of `a`, at most
-    /// [`ROWS`] vectors of `dim` bytes of which the values `part` count, with the first `columns` columns. Other places
-    /// of the first [`ROWS`] rows of `out` may hold anything afterwards.
+    /// The products a_r · b_c over the part that was packed, at `out[r * stride + c]`, of all rows
+    /// of `a`, at most [`ROWS`] vectors of `dim` bytes of which the values `part` count, with the
+    /// first `columns` columns. Other places of the first [`ROWS`] rows of `out` may hold anything
+    /// afterwards.
     ///
     /// # Panics
     ///
     /// If a length does not fit the others.
-    pub fn dots(&mut self, a: &[u8], dim: usize, part: std::ops::Range<usize>, columns: usize, out: &mut [u32]) {
-        assert!(dim > 0 && a.len().is_multiple_of(dim) && a.len() / dim <= ROWS, "whole vectors, and not too many");
+    pub fn dots(
+        &mut self,
+        a: &[u8],
+        dim: usize,
+        part: std::ops::Range<usize>,
+        columns: usize,
+        out: &mut [u32],
+    ) {
+        assert!(
+            dim > 0 && a.len().is_multiple_of(dim) && a.len() / dim <= ROWS,
+            "whole vectors, and not too many"
+        );
         assert!(part.len() == self.dim && part.end <= dim, "the part that was packed");
-        assert!(columns <= self.columns && out.len() == ROWS * self.stride(), "the columns packed, and their place");
+        assert!(
+            columns <= self.columns && out.len() == ROWS * self.stride(),
+            "the columns packed, and their place"
+        );
         if columns == 0 {
             return;
         }
@@ -84,7 +106,17 @@ impl Packed {
         let panels = columns.next_multiple_of(COLUMNS) / PANEL;
         #[cfg(target_arch = "x86_64")]
         if quads::has(self.isa) {
-            return quads::dots(self.isa, a, dim, part, &mut self.rows, &self.panels, panels, stride, out);
+            return quads::dots(
+                self.isa,
+                a,
+                dim,
+                part,
+                &mut self.rows,
+                &self.panels,
+                panels,
+                stride,
+                out,
+            );
         }
         pairs::dots(self.isa, a, dim, part, &mut self.rows, &self.panels, panels, stride, out);
     }

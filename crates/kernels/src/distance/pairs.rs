@@ -1,6 +1,6 @@
-//! Products of bytes widened to 16 bits: every instruction set here multiplies two neighbours of a vector and adds both
-//! products in one instruction. A register holds two neighbouring values of each of its lanes' columns; a row's two values
-//! are broadcast to all lanes.
+//! Products of bytes widened to 16 bits: every instruction set here multiplies two neighbours of a
+//! vector and adds both products in one instruction. A register holds two neighbouring values of
+//! each of its lanes' columns; a row's two values are broadcast to all lanes.
 
 use std::ops::Range;
 
@@ -16,8 +16,15 @@ const STEPS: usize = DEPTH / 2;
 /// Values of the rows of a group in a line: those of so many steps.
 const LINE_STEPS: usize = 32 / (2 * GROUP);
 
-/// A line a step: two values of each column, an odd one at the end with a zero beside it. Missing columns are zeros.
-pub(super) fn pack_columns(b: &[u8], dim: usize, part: Range<usize>, panels: usize, to: &mut Vec<Line>) {
+/// A line a step: two values of each column, an odd one at the end with a zero beside it. Missing
+/// columns are zeros.
+pub(super) fn pack_columns(
+    b: &[u8],
+    dim: usize,
+    part: Range<usize>,
+    panels: usize,
+    to: &mut Vec<Line>,
+) {
     let steps = part.len().div_ceil(2);
     to.clear();
     to.resize(panels * steps, Line([0; 64]));
@@ -48,7 +55,10 @@ fn pack_rows(a: &[u8], dim: usize, part: Range<usize>, to: &mut Vec<Line>) -> us
     lines
 }
 
-#[expect(clippy::too_many_arguments, reason = "the two blocks, their packed forms and the place of the products")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the two blocks, their packed forms and the place of the products"
+)]
 pub(super) fn dots(
     isa: Isa,
     a: &[u8],
@@ -68,7 +78,8 @@ pub(super) fn dots(
         for panel in 0..panels {
             let columns = &columns[panel * steps + first..][..count];
             for group in 0..groups {
-                let rows = &rows[group * lines + first / LINE_STEPS..][..count.div_ceil(LINE_STEPS)];
+                let rows =
+                    &rows[group * lines + first / LINE_STEPS..][..count.div_ceil(LINE_STEPS)];
                 let mut sums = [[0; PANEL]; GROUP];
                 micro(isa, rows, columns, &mut sums);
                 for (row, sums) in (group * GROUP..).zip(&sums) {
@@ -89,8 +100,9 @@ fn micro(isa: Isa, rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GR
     debug_assert_eq!(rows.len(), columns.len().div_ceil(LINE_STEPS));
     match isa.0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: an `Isa` of these sets exists only where the machine was found to have AVX2; the rows have as many steps
-        // as there are columns' lines. (AVX-512 without VNNI is rare enough to do with AVX2.)
+        // SAFETY: an `Isa` of these sets exists only where the machine was found to have AVX2; the
+        // rows have as many steps as there are columns' lines. (AVX-512 without VNNI is rare enough
+        // to do with AVX2.)
         Set::Amx | Set::Avx512 | Set::Avx2 => unsafe { x86::avx2(rows, columns, sums) },
         _ => portable(rows, columns, sums),
     }
@@ -101,7 +113,8 @@ fn portable(rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
     for (rows, columns) in steps.zip(columns) {
         for (sums, row) in sums.iter_mut().zip(rows.as_chunks::<4>().0) {
             for (sum, column) in sums.iter_mut().zip(columns.0.as_chunks::<4>().0) {
-                *sum += i32::from(row[0]) * i32::from(column[0]) + i32::from(row[2]) * i32::from(column[2]);
+                *sum += i32::from(row[0]) * i32::from(column[0])
+                    + i32::from(row[2]) * i32::from(column[2]);
             }
         }
     }
@@ -120,7 +133,8 @@ mod x86 {
     ///
     /// # Safety
     ///
-    /// The machine must have the features named, and `rows` a quarter as many lines as `columns`, rounded up.
+    /// The machine must have the features named, and `rows` a quarter as many lines as `columns`,
+    /// rounded up.
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2(rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
         let mut totals = [[_mm256_setzero_si256(); REGISTERS]; GROUP];
@@ -131,7 +145,8 @@ mod x86 {
                 unsafe { _mm256_load_si256(columns.0.as_ptr().cast::<__m256i>().add(register)) }
             });
             for (row, totals) in totals.iter_mut().enumerate() {
-                // SAFETY: a step of the rows has GROUP pairs, and there are as many steps as columns' lines.
+                // SAFETY: a step of the rows has GROUP pairs, and there are as many steps as
+                // columns' lines.
                 let pair = _mm256_set1_epi32(unsafe { *rows.add(step * GROUP + row) });
                 for (total, column) in totals.iter_mut().zip(columns) {
                     *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pair, column));
@@ -141,7 +156,9 @@ mod x86 {
         for (sums, totals) in sums.iter_mut().zip(totals) {
             for (register, total) in totals.into_iter().enumerate() {
                 // SAFETY: a row has PANEL sums, which are REGISTERS registers.
-                unsafe { _mm256_storeu_si256(sums.as_mut_ptr().add(register * LANES).cast(), total) };
+                unsafe {
+                    _mm256_storeu_si256(sums.as_mut_ptr().add(register * LANES).cast(), total)
+                };
             }
         }
     }

@@ -1,9 +1,10 @@
-//! Products of bytes as they are, where the machine multiplies four neighbours of a vector and adds all of them to a
-//! 32-bit sum: AMX in tiles of 16 × 16 sums, AVX-512 VNNI in registers of 16.
+//! Products of bytes as they are, where the machine multiplies four neighbours of a vector and adds
+//! all of them to a 32-bit sum: AMX in tiles of 16 × 16 sums, AVX-512 VNNI in registers of 16.
 //!
-//! A tile of columns is 16 lines, each of four values of every column of a panel; a tile of rows is 16 lines, each of 64
-//! values of a row. VNNI reads the same lines, but one of its factors has a sign: it takes b − 128, and 128·Σa is added
-//! afterwards. All sums wrap at 2³², which their true values do not reach.
+//! A tile of columns is 16 lines, each of four values of every column of a panel; a tile of rows is
+//! 16 lines, each of 64 values of a row. VNNI reads the same lines, but one of its factors has a
+//! sign: it takes b − 128, and 128·Σa is added afterwards. All sums wrap at 2³², which their true
+//! values do not reach.
 
 use std::ops::Range;
 
@@ -25,7 +26,14 @@ const STEP: usize = 64;
 const TILE: usize = 16;
 
 /// Steps of 64 values, those at the end filled up with zeros. Missing columns are zeros.
-pub(super) fn pack(isa: Isa, b: &[u8], dim: usize, part: Range<usize>, panels: usize, to: &mut Vec<Line>) {
+pub(super) fn pack(
+    isa: Isa,
+    b: &[u8],
+    dim: usize,
+    part: Range<usize>,
+    panels: usize,
+    to: &mut Vec<Line>,
+) {
     let flip = if isa.0 == Set::Amx { 0 } else { 0x80 };
     let steps = part.len().div_ceil(STEP);
     to.clear();
@@ -33,10 +41,12 @@ pub(super) fn pack(isa: Isa, b: &[u8], dim: usize, part: Range<usize>, panels: u
     for (panel, b) in b.chunks(TILE * dim).enumerate() {
         for step in 0..steps {
             let values = part.start + step * STEP..part.end.min(part.start + (step + 1) * STEP);
-            let lines = (&mut to[(panel * steps + step) * TILE..][..TILE]).try_into().expect("a tile of lines");
+            let lines = (&mut to[(panel * steps + step) * TILE..][..TILE])
+                .try_into()
+                .expect("a tile of lines");
             if values.len() == STEP && b.len() == TILE * dim {
-                // SAFETY: `has` found AVX-512, of which AMX is an addition; there are 16 vectors of `dim` bytes
-                // and 64 values from `values.start` on in each.
+                // SAFETY: `has` found AVX-512, of which AMX is an addition; there are 16 vectors of
+                // `dim` bytes and 64 values from `values.start` on in each.
                 unsafe { x86::transpose(b.as_ptr().add(values.start), dim, flip, lines) };
             } else {
                 for (column, from) in b.chunks_exact(dim).enumerate() {
@@ -49,7 +59,10 @@ pub(super) fn pack(isa: Isa, b: &[u8], dim: usize, part: Range<usize>, panels: u
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the two blocks, their packed forms and the place of the products")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the two blocks, their packed forms and the place of the products"
+)]
 pub(super) fn dots(
     isa: Isa,
     a: &[u8],
@@ -63,7 +76,8 @@ pub(super) fn dots(
 ) {
     let steps = part.len().div_ceil(STEP);
     let mut sums = [0_u32; ROWS];
-    // Rows that are left from before have places that nobody reads; those of this call are written whole.
+    // Rows that are left from before have places that nobody reads; those of this call are written
+    // whole.
     rows.resize(ROWS * steps, Line([0; 64]));
     for (row, from) in a.chunks_exact(dim).enumerate() {
         let from = &from[part.clone()];
@@ -82,11 +96,17 @@ pub(super) fn dots(
         }
     }
     let product = x86::Product { rows, columns, steps, panels, stride };
-    assert!(rows.len() == 2 * steps * TILE && columns.len() >= panels * steps * TILE, "whole tiles");
-    assert!(panels.is_multiple_of(2) && stride >= panels * TILE && out.len() == ROWS * stride, "a place a sum");
+    assert!(
+        rows.len() == 2 * steps * TILE && columns.len() >= panels * steps * TILE,
+        "whole tiles"
+    );
+    assert!(
+        panels.is_multiple_of(2) && stride >= panels * TILE && out.len() == ROWS * stride,
+        "a place a sum"
+    );
     if isa.0 == Set::Amx {
-        // SAFETY: an `Isa` of this set exists only where the machine has AMX and the kernel lends it; lengths were
-        // checked above.
+        // SAFETY: an `Isa` of this set exists only where the machine has AMX and the kernel lends
+        // it; lengths were checked above.
         unsafe { x86::amx(&product, out) };
     } else {
         // SAFETY: `has` found VNNI; lengths as above.
@@ -121,16 +141,19 @@ mod x86 {
         /// The tiles of a stretch of steps: two of rows, and two panels'.
         fn tiles(&self, first: usize, panel: usize) -> [*const Line; 4] {
             let rows = [0, self.steps].map(|tile| self.rows[(tile + first) * TILE..].as_ptr());
-            let columns = [0, 1].map(|at| self.columns[((panel + at) * self.steps + first) * TILE..].as_ptr());
+            let columns = [0, 1]
+                .map(|at| self.columns[((panel + at) * self.steps + first) * TILE..].as_ptr());
             [rows[0], rows[1], columns[0], columns[1]]
         }
     }
 
-    /// 64 values of each of 16 vectors to 16 lines of four values of all of them: a transposed matrix of 16 × 16 words.
+    /// 64 values of each of 16 vectors to 16 lines of four values of all of them: a transposed
+    /// matrix of 16 × 16 words.
     ///
     /// # Safety
     ///
-    /// The machine must have the features named; at `from`, and `dim` bytes further for each vector, are 64 bytes.
+    /// The machine must have the features named; at `from`, and `dim` bytes further for each
+    /// vector, are 64 bytes.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(super) unsafe fn transpose(from: *const u8, dim: usize, flip: u8, to: &mut [Line; TILE]) {
         let flip = _mm512_set1_epi8(flip.cast_signed());
@@ -146,9 +169,9 @@ mod x86 {
 
     /// # Safety
     ///
-    /// The machine must have AMX for bytes, and the process the right to use it; `rows` must hold two tiles a step,
-    /// `columns` one a step of every panel, `panels` be even, and `out` hold 32 rows of `stride`, at least as many as the
-    /// panels' columns.
+    /// The machine must have AMX for bytes, and the process the right to use it; `rows` must hold
+    /// two tiles a step, `columns` one a step of every panel, `panels` be even, and `out` hold 32
+    /// rows of `stride`, at least as many as the panels' columns.
     pub(super) unsafe fn amx(product: &Product<'_>, out: &mut [u32]) {
         let Product { steps, panels, stride, .. } = *product;
         // SAFETY: the caller vouches for AMX.
@@ -158,8 +181,8 @@ mod x86 {
             for panel in (0..panels).step_by(2) {
                 let [rows, next_rows, columns, next_columns] = product.tiles(first, panel);
                 let sums = out[panel * TILE..].as_mut_ptr();
-                // SAFETY: `count` tiles of 1,024 bytes follow each pointer to tiles, and at `sums` are 32 rows of 32 sums,
-                // `pitch` bytes apart, all within `out`.
+                // SAFETY: `count` tiles of 1,024 bytes follow each pointer to tiles, and at `sums`
+                // are 32 rows of 32 sums, `pitch` bytes apart, all within `out`.
                 unsafe {
                     asm!(
                         "test {first}, {first}",
@@ -231,13 +254,16 @@ mod x86 {
                     let row = group % half * GROUP;
                     let mut sums = [[_mm512_setzero_si512(); 2]; GROUP];
                     for quad in 0..count * TILE {
-                        // SAFETY: `count` tiles of 16 lines follow each pointer; a line is a register, and of a row
-                        // 16 quads.
+                        // SAFETY: `count` tiles of 16 lines follow each pointer; a line is a
+                        // register, and of a row 16 quads.
                         unsafe {
-                            let columns = [columns, next_columns].map(|at| _mm512_load_si512(at.add(quad).cast()));
+                            let columns = [columns, next_columns]
+                                .map(|at| _mm512_load_si512(at.add(quad).cast()));
                             let of_step = rows.add(quad / TILE * TILE + row);
                             for (line, sums) in sums.iter_mut().enumerate() {
-                                let values = _mm512_set1_epi32(*of_step.add(line).cast::<i32>().add(quad % TILE));
+                                let values = _mm512_set1_epi32(
+                                    *of_step.add(line).cast::<i32>().add(quad % TILE),
+                                );
                                 for (sum, column) in sums.iter_mut().zip(columns) {
                                     *sum = _mm512_dpbusd_epi32(*sum, values, column);
                                 }
@@ -245,12 +271,16 @@ mod x86 {
                         }
                     }
                     for (line, sums) in sums.into_iter().enumerate() {
-                        let out = &mut out[(group * GROUP + line) * stride + panel * TILE..][..2 * TILE];
+                        let out =
+                            &mut out[(group * GROUP + line) * stride + panel * TILE..][..2 * TILE];
                         for (out, mut sum) in out.as_chunks_mut::<TILE>().0.iter_mut().zip(sums) {
                             // SAFETY: 16 sums are a register.
                             unsafe {
                                 if first > 0 {
-                                    sum = _mm512_add_epi32(sum, _mm512_loadu_si512(out.as_ptr().cast()));
+                                    sum = _mm512_add_epi32(
+                                        sum,
+                                        _mm512_loadu_si512(out.as_ptr().cast()),
+                                    );
                                 }
                                 _mm512_storeu_si512(out.as_mut_ptr().cast(), sum);
                             }

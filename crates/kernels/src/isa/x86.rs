@@ -45,7 +45,9 @@ pub(super) struct Avx2(__m256);
 #[inline(always)]
 unsafe fn positive_512(values: __m512, of: __m512) -> __m512 {
     // SAFETY: the caller vouches for the instruction set.
-    unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(of, _mm512_setzero_ps()), values) }
+    unsafe {
+        _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(of, _mm512_setzero_ps()), values)
+    }
 }
 
 #[inline(always)]
@@ -104,8 +106,8 @@ macro_rules! vector {
             }
             #[inline(always)]
             unsafe fn cut(self, floor: Self) -> Self {
-                // Of two operands the maximum is the second where one is not a number, and where both are zeros.
-                // SAFETY: the caller vouches for the instruction set.
+                // Of two operands the maximum is the second where one is not a number, and where
+                // both are zeros. SAFETY: the caller vouches for the instruction set.
                 unsafe { Self($max(floor.0, self.0)) }
             }
             #[inline(always)]
@@ -156,9 +158,11 @@ vector_512!(
     },
     #[inline(always)]
     unsafe fn narrow([low, high]: [Self; 2], to: *mut bf16) {
-        // SAFETY: the caller vouches for the instruction set and 32 values; both types are of 512 bits.
+        // SAFETY: the caller vouches for the instruction set and 32 values; both types are of 512
+        // bits.
         unsafe {
-            let short = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high.0, low.0));
+            let short =
+                std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high.0, low.0));
             _mm512_storeu_si512(to.cast(), short);
         }
     }
@@ -215,5 +219,21 @@ macro_rules! words {
     };
 }
 
-words!(__m512i, 32, _mm512_set1_epi16, _mm512_loadu_si512, _mm512_storeu_si512, _mm512_add_epi16, _mm512_mulhi_epu16);
-words!(__m256i, 16, _mm256_set1_epi16, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_add_epi16, _mm256_mulhi_epu16);
+words!(
+    __m512i,
+    32,
+    _mm512_set1_epi16,
+    _mm512_loadu_si512,
+    _mm512_storeu_si512,
+    _mm512_add_epi16,
+    _mm512_mulhi_epu16
+);
+words!(
+    __m256i,
+    16,
+    _mm256_set1_epi16,
+    _mm256_loadu_si256,
+    _mm256_storeu_si256,
+    _mm256_add_epi16,
+    _mm256_mulhi_epu16
+);

@@ -3,14 +3,15 @@
 use crate::isa::{Isa, Kernel, Vector, Words, compiled};
 
 compiled! {
-    /// Averages rows: each byte of `to` is the sum of the bytes of `from` up to `radius` rows above and below, times
-    /// `full`, and of those one row further, times `edge`, in units of 2^-24 and rounded to the nearest. Beyond the
-    /// first and the last row they repeat. `sums` is memory for intermediate results.
+    /// Averages rows: each byte of `to` is the sum of the bytes of `from` up to `radius` rows above
+    /// and below, times `full`, and of those one row further, times `edge`, in units of 2^-24 and
+    /// rounded to the nearest. Beyond the first and the last row they repeat. `sums` is memory for
+    /// intermediate results.
     ///
     /// # Panics
     ///
-    /// If the lengths of `from` and `to` differ, are no multiple of `row` or zero, the weights add up to more than one,
-    /// or the radius is above a million.
+    /// If the lengths of `from` and `to` differ, are no multiple of `row` or zero, the weights add
+    /// up to more than one, or the radius is above a million.
     pub fn box_rows(
         isa: Isa,
         from: &[u8],
@@ -68,18 +69,19 @@ const PART: u32 = 7;
 /// Registers that sums are kept in at a time.
 const REGISTERS: usize = 4;
 
-/// Convolves a plane with a symmetric kernel across its rows and along them, in 16-bit fixed point; beyond an edge the
-/// plane is mirrored, its outermost bytes not repeated. `kernel` has the weight of the middle, then those of the pixels
-/// one, two, … away on either side, in units of 2^-16. `memory` is for intermediate results.
+/// Convolves a plane with a symmetric kernel across its rows and along them, in 16-bit fixed point;
+/// beyond an edge the plane is mirrored, its outermost bytes not repeated. `kernel` has the weight
+/// of the middle, then those of the pixels one, two, … away on either side, in units of 2^-16.
+/// `memory` is for intermediate results.
 ///
-/// What is cut off a product is less than 2^-7 of a level, and half of that is given back: with n weights the sums are
-/// off by at most (n + 1) / 128 levels before they are rounded to one. Plain areas stay as they are, up to 62 weights
-/// that add up to one.
+/// What is cut off a product is less than 2^-7 of a level, and half of that is given back: with n
+/// weights the sums are off by at most (n + 1) / 128 levels before they are rounded to one. Plain
+/// areas stay as they are, up to 62 weights that add up to one.
 ///
 /// # Panics
 ///
-/// If the plane is empty or no whole number of rows of `row` bytes, or `kernel` has no weight, more than 128, or some
-/// that, all but the first counted twice, add up to more than one.
+/// If the plane is empty or no whole number of rows of `row` bytes, or `kernel` has no weight, more
+/// than 128, or some that, all but the first counted twice, add up to more than one.
 pub fn convolve(isa: Isa, plane: &mut [u8], row: usize, kernel: &[u16], memory: &mut Vec<u16>) {
     assert!(!plane.is_empty() && row > 0 && plane.len().is_multiple_of(row), "whole rows");
     let [middle, ref sides @ ..] = *kernel else { panic!("a kernel has a middle") };
@@ -103,7 +105,8 @@ impl Kernel for Convolution<'_> {
         let Self { plane, row, kernel, memory } = self;
         let rows = plane.len() / row;
         let reach = kernel.len() - 1;
-        // Rows in whole blocks, those above and below with them, and one more with room for what lies beyond its ends.
+        // Rows in whole blocks, those above and below with them, and one more with room for what
+        // lies beyond its ends.
         let wide = row.next_multiple_of(REGISTERS * V::Words::LANES);
         let tall = (rows + 2 * reach) * wide;
         let needed = tall + wide + 2 * reach;
@@ -133,17 +136,21 @@ impl Kernel for Convolution<'_> {
     }
 }
 
-/// Sets each value of `to` to a sum of values of `from`, `stride` apart, of which the first begins there, each times
-/// its weight of `kernel`. The two values on either side of the middle are added first: two levels fill 16 bits.
+/// Sets each value of `to` to a sum of values of `from`, `stride` apart, of which the first begins
+/// there, each times its weight of `kernel`. The two values on either side of the middle are added
+/// first: two levels fill 16 bits.
 #[inline(always)]
 fn weigh<W: Words>(from: &[u16], stride: usize, kernel: &[u16], to: &mut [u16]) {
     let block = REGISTERS * W::LANES;
     let reach = kernel.len() - 1;
     let needed = (2 * reach).checked_mul(stride).and_then(|start| start.checked_add(to.len()));
-    assert!(to.len().is_multiple_of(block) && needed.is_some_and(|needed| needed <= from.len()), "whole blocks");
+    assert!(
+        to.len().is_multiple_of(block) && needed.is_some_and(|needed| needed <= from.len()),
+        "whole blocks"
+    );
     for start in (0..to.len()).step_by(block) {
-        // SAFETY: inside of a kernel's run; every block of `to`, and of `from` up to twice the reach on, was just
-        // seen to be there.
+        // SAFETY: inside of a kernel's run; every block of `to`, and of `from` up to twice the
+        // reach on, was just seen to be there.
         unsafe {
             let middle = from.as_ptr().add(start + reach * stride);
             let weight = W::splat(kernel[0]);
@@ -156,7 +163,8 @@ fn weigh<W: Words>(from: &[u16], stride: usize, kernel: &[u16], to: &mut [u16]) 
                 let weight = W::splat(weight);
                 let (before, after) = (middle.sub(away * stride), middle.add(away * stride));
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    let pair = W::load(before.add(r * W::LANES)).add(W::load(after.add(r * W::LANES)));
+                    let pair =
+                        W::load(before.add(r * W::LANES)).add(W::load(after.add(r * W::LANES)));
                     *sum = sum.add(pair.high_product(weight));
                 }
             }

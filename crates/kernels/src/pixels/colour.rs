@@ -1,4 +1,5 @@
-//! Changes of colour, pixel by pixel, with the arithmetic of Pillow's C: floats that are cut, not rounded.
+//! Changes of colour, pixel by pixel, with the arithmetic of Pillow's C: floats that are cut, not
+//! rounded.
 
 use crate::isa::compiled;
 
@@ -14,7 +15,8 @@ pub enum Recolour {
     },
     /// As `Blend` from the pixel's own luminance. Three channels only.
     Saturate(f32),
-    /// The hue turned by so many 255ths of the circle, wrapping at 256, by way of 8-bit HSV. Three channels only.
+    /// The hue turned by so many 255ths of the circle, wrapping at 256, by way of 8-bit HSV. Three
+    /// channels only.
     TurnHue(u8),
     /// Each channel to the luminance. Three channels only.
     Grey,
@@ -25,17 +27,18 @@ pub enum Recolour {
 /// Pixels that go through all changes before the next ones, as floats in the fastest cache.
 const PIECE: usize = 512;
 
-/// Levels of so many pixels in one channel: integers from 0 to 255. What a shorter piece leaves free is computed with
-/// and not read.
+/// Levels of so many pixels in one channel: integers from 0 to 255. What a shorter piece leaves
+/// free is computed with and not read.
 type Levels = [f32; PIECE];
 
 compiled! {
-    /// Makes the changes one after the other to the three planes that `planes` holds, or to a single one.
+    /// Makes the changes one after the other to the three planes that `planes` holds, or to a
+    /// single one.
     ///
     /// # Panics
     ///
-    /// If `channels` is neither 1 nor 3, or `planes` no multiple of it, or one plane is given a change of three, or a
-    /// factor is negative or not finite.
+    /// If `channels` is neither 1 nor 3, or `planes` no multiple of it, or one plane is given a
+    /// change of three, or a factor is negative or not finite.
     pub fn recolour(isa: Isa, planes: &mut [u8], channels: usize, changes: &[Recolour]) {
         assert!(planes.len().is_multiple_of(channels), "planes of one length");
         if changes.is_empty() {
@@ -150,7 +153,8 @@ compiled! {
 }
 
 compiled! {
-    /// Writes `value · scale + shift` of each interleaved value, with the scale and shift of its channel.
+    /// Writes `value · scale + shift` of each interleaved value, with the scale and shift of its
+    /// channel.
     ///
     /// # Panics
     ///
@@ -243,11 +247,11 @@ fn grey([red, green, blue]: &mut [Levels; 3]) {
     }
 }
 
-/// Pillow's way to HSV and back, each of them with 8 bits. Where Pillow's 64-bit floats are not followed, a test of
-/// all inputs shows that the levels are the same.
+/// Pillow's way to HSV and back, each of them with 8 bits. Where Pillow's 64-bit floats are not
+/// followed, a test of all inputs shows that the levels are the same.
 ///
-/// Three loops rather than one: what follows from what in a single one is too long a chain for a processor to have
-/// several of them under way.
+/// Three loops rather than one: what follows from what in a single one is too long a chain for a
+/// processor to have several of them under way.
 #[inline(always)]
 fn turn_hue([reds, greens, blues]: &mut [Levels; 3], turn: u8) {
     let mut hues: Levels = [0.0; PIECE];
@@ -257,8 +261,9 @@ fn turn_hue([reds, greens, blues]: &mut [Levels; 3], turn: u8) {
         let (red, green, blue) = (reds[i], greens[i], blues[i]);
         let most = larger(larger(red, green), blue);
         let spread = most - smaller(smaller(red, green), blue);
-        // The hue in sixths of the circle: that of the largest channel, less how far the one before it in the circle
-        // is from it, and more how far the one after it. One of the two is as far as can be.
+        // The hue in sixths of the circle: that of the largest channel, less how far the one before
+        // it in the circle is from it, and more how far the one after it. One of the two is as far
+        // as can be.
         let (middle, before, after) = if red == most {
             (0.0, green, blue)
         } else if green == most {
@@ -273,8 +278,8 @@ fn turn_hue([reds, greens, blues]: &mut [Levels; 3], turn: u8) {
     }
     let turn = f32::from(turn);
     for hue in &mut hues {
-        // In parts of the circle. Its 255ths are counted as its 256ths less itself, which is exact where it matters:
-        // at the edge between two levels.
+        // In parts of the circle. Its 255ths are counted as its 256ths less itself, which is exact
+        // where it matters: at the edge between two levels.
         let part = *hue / 6.0;
         let part = if part < 0.0 { part + 1.0 } else { part };
         let shifted = part * 256.0;
@@ -282,8 +287,9 @@ fn turn_hue([reds, greens, blues]: &mut [Levels; 3], turn: u8) {
         let level = if shifted - level < part { level - 1.0 } else { level } + turn;
         *hue = 6.0 * if level >= 256.0 { level - 256.0 } else { level };
     }
-    // Each channel falls short of the largest by the saturation where the hue is far from the channel's own, and by
-    // none where it is near; in units of a 255th of a sixth, of which the circle has 1530.
+    // Each channel falls short of the largest by the saturation where the hue is far from the
+    // channel's own, and by none where it is near; in units of a 255th of a sixth, of which the
+    // circle has 1530.
     for i in 0..PIECE {
         let (hue, most) = (hues[i], largest[i]);
         let reach = most * whole(spreads[i] / larger(most, 1.0) * 255.0);

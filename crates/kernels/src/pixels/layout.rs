@@ -13,19 +13,30 @@ const BAND: usize = 32;
 /// Pixels that are split into channels at a time, so that no row ends in a loop of single pixels.
 const STRETCH: usize = 32;
 
-/// Writes the transpose of `from` to `to`: `from` has `shape[0]` rows of `shape[1]` bytes, `from_stride` apart; the
-/// rows of `to` are `to_stride` apart. What lies between rows stays as it is.
+/// Writes the transpose of `from` to `to`: `from` has `shape[0]` rows of `shape[1]` bytes,
+/// `from_stride` apart; the rows of `to` are `to_stride` apart. What lies between rows stays as it
+/// is.
 ///
 /// # Panics
 ///
 /// If a slice is too short, or a stride below its row.
-pub fn transpose(isa: Isa, from: &[u8], from_stride: usize, shape: [usize; 2], to: &mut [u8], to_stride: usize) {
+pub fn transpose(
+    isa: Isa,
+    from: &[u8],
+    from_stride: usize,
+    shape: [usize; 2],
+    to: &mut [u8],
+    to_stride: usize,
+) {
     let [rows, columns] = shape;
     if rows == 0 || columns == 0 {
         return;
     }
     assert!(from_stride >= columns && to_stride >= rows, "strides hold their rows");
-    assert!(holds(from.len(), rows, from_stride, columns) && holds(to.len(), columns, to_stride, rows), "whole");
+    assert!(
+        holds(from.len(), rows, from_stride, columns) && holds(to.len(), columns, to_stride, rows),
+        "whole"
+    );
     if rows < BLOCK[0] || columns < BLOCK[1] {
         for y in 0..rows {
             for x in 0..columns {
@@ -35,10 +46,15 @@ pub fn transpose(isa: Isa, from: &[u8], from_stride: usize, shape: [usize; 2], t
         return;
     }
     #[cfg(target_arch = "x86_64")]
-    if matches!(isa.0, Set::Avx2 | Set::Avx512 | Set::Amx) && rows >= avx2::BLOCK[0] && columns >= avx2::BLOCK[1] {
-        // SAFETY: the slices were just seen to hold both shapes, and an `Isa` of these sets exists only where the
-        // machine has AVX2.
-        return unsafe { avx2::transpose(from.as_ptr(), from_stride, shape, to.as_mut_ptr(), to_stride) };
+    if matches!(isa.0, Set::Avx2 | Set::Avx512 | Set::Amx)
+        && rows >= avx2::BLOCK[0]
+        && columns >= avx2::BLOCK[1]
+    {
+        // SAFETY: the slices were just seen to hold both shapes, and an `Isa` of these sets exists
+        // only where the machine has AVX2.
+        return unsafe {
+            avx2::transpose(from.as_ptr(), from_stride, shape, to.as_mut_ptr(), to_stride)
+        };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = isa; // one way for all
@@ -50,23 +66,33 @@ pub fn transpose(isa: Isa, from: &[u8], from_stride: usize, shape: [usize; 2], t
             // SAFETY: the block lies within both shapes, and the slices were seen to hold them.
             unsafe {
                 let from = from.as_ptr().add(y * from_stride + x);
-                transpose_block(from, from_stride, to.as_mut_ptr().add(x * to_stride + y), to_stride);
+                transpose_block(
+                    from,
+                    from_stride,
+                    to.as_mut_ptr().add(x * to_stride + y),
+                    to_stride,
+                );
             }
         }
     }
 }
 
-/// Whether so many bytes hold `rows` rows of `row` bytes, `stride` apart. Products beyond memory do not wrap.
+/// Whether so many bytes hold `rows` rows of `row` bytes, `stride` apart. Products beyond memory do
+/// not wrap.
 #[inline(always)]
 fn holds(bytes: usize, rows: usize, stride: usize, row: usize) -> bool {
-    (rows - 1).checked_mul(stride).and_then(|start| start.checked_add(row)).is_some_and(|end| end <= bytes)
+    (rows - 1)
+        .checked_mul(stride)
+        .and_then(|start| start.checked_add(row))
+        .is_some_and(|end| end <= bytes)
 }
 
 /// Eight rows of sixteen bytes to sixteen rows of eight.
 ///
 /// # Safety
 ///
-/// Eight rows of `from`, `from_stride` apart, can be read, and sixteen of `to`, `to_stride` apart, written.
+/// Eight rows of `from`, `from_stride` apart, can be read, and sixteen of `to`, `to_stride` apart,
+/// written.
 #[inline(always)]
 unsafe fn transpose_block(from: *const u8, from_stride: usize, to: *mut u8, to_stride: usize) {
     let mut rows = [[0; 16]; 8];
@@ -80,7 +106,8 @@ unsafe fn transpose_block(from: *const u8, from_stride: usize, to: *mut u8, to_s
     }
 }
 
-/// Rows far apart are woven together byte by byte, three times; every machine of this kind has the instructions.
+/// Rows far apart are woven together byte by byte, three times; every machine of this kind has the
+/// instructions.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
@@ -109,7 +136,9 @@ fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
     let half = |start: usize| -> [u64; 8] {
         let word = |y: usize| *rows[y][start..].first_chunk::<8>().expect("half a row");
         let mut words = std::array::from_fn(|y| u64::from_le_bytes(word(y)));
-        for (distance, mask) in [(4, 0xffff_ffff_u64), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff)] {
+        for (distance, mask) in
+            [(4, 0xffff_ffff_u64), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff)]
+        {
             let bits = 8 * distance as u32;
             for upper in (0..8).filter(|y| y & distance == 0) {
                 let swapped = ((words[upper] >> bits) ^ words[upper + distance]) & mask;
@@ -149,7 +178,14 @@ mod avx2 {
             for x in (0..columns).step_by(BLOCK[1]) {
                 let x = x.min(columns - BLOCK[1]);
                 // SAFETY: the block lies within both shapes.
-                unsafe { block(from.add(y * from_stride + x), from_stride, to.add(x * to_stride + y), to_stride) };
+                unsafe {
+                    block(
+                        from.add(y * from_stride + x),
+                        from_stride,
+                        to.add(x * to_stride + y),
+                        to_stride,
+                    )
+                };
             }
         }
     }
@@ -172,27 +208,32 @@ mod avx2 {
                 rows[2 * i + 1] = _mm256_unpackhi_epi8(old[i], old[i + 8]);
             }
         }
-        // Either half of a register is woven by itself: column x is in one and column x + 16 in the other.
+        // Either half of a register is woven by itself: column x is in one and column x + 16 in the
+        // other.
         for (x, row) in rows.into_iter().enumerate() {
             // SAFETY: as above.
             unsafe {
                 _mm_storeu_si128(to.add(x * to_stride).cast(), _mm256_castsi256_si128(row));
-                _mm_storeu_si128(to.add((x + 16) * to_stride).cast(), _mm256_extracti128_si256::<1>(row));
+                _mm_storeu_si128(
+                    to.add((x + 16) * to_stride).cast(),
+                    _mm256_extracti128_si256::<1>(row),
+                );
             }
         }
     }
 }
 
 compiled! {
-    /// Splits interleaved RGB into planes, one after the other in `planes`. `from` has as many rows as `shape[0]`, of
-    /// `shape[1]` pixels, `from_stride` bytes apart.
+    /// Splits interleaved RGB into planes, one after the other in `planes`. `from` has as many rows
+    /// as `shape[0]`, of `shape[1]` pixels, `from_stride` bytes apart.
     ///
     /// # Panics
     ///
     /// If `from` is too short, `from_stride` below a row or `planes` not of the shape.
     pub fn split(isa: Isa, from: &[u8], from_stride: usize, shape: [usize; 2], planes: &mut [u8]) {
         let [rows, columns] = shape;
-        assert!(from_stride >= 3 * columns && planes.len() == 3 * rows * columns, "planes of the shape");
+        assert!(from_stride >= 3 * columns && planes.len() == 3 * rows * columns, "planes of the \
+            shape");
         let (red, rest) = planes.split_at_mut(rows * columns);
         let (green, blue) = rest.split_at_mut(rows * columns);
         for y in 0..rows {
@@ -205,14 +246,15 @@ compiled! {
 
 #[inline(always)]
 fn split_row(row: &[[u8; 3]], red: &mut [u8], green: &mut [u8], blue: &mut [u8]) {
-    let (red, green, blue) = (&mut red[..row.len()], &mut green[..row.len()], &mut blue[..row.len()]);
+    let (red, green, blue) =
+        (&mut red[..row.len()], &mut green[..row.len()], &mut blue[..row.len()]);
     for x in 0..row.len() {
         [red[x], green[x], blue[x]] = row[x];
     }
 }
 
-/// Splits interleaved RGB into planes, transposed: column x of channel c is written to
-/// `to[x · to_stride + c · shape[0]..]`, `shape[0]` bytes. `from` has `shape[0]` rows of `shape[1]` pixels,
+/// Splits interleaved RGB into planes, transposed: column x of channel c is written to `to[x ·
+/// to_stride + c · shape[0]..]`, `shape[0]` bytes. `from` has `shape[0]` rows of `shape[1]` pixels,
 /// `from_stride` bytes apart. `band` is memory for intermediate results.
 ///
 /// # Panics
@@ -240,7 +282,8 @@ pub fn split_transposed(
     }
     let (padded, planes) = band[..needed].split_at_mut(3 * wide);
     for top in (0..rows).step_by(BAND) {
-        // The last band overlaps the one before, where there is one: whole blocks are faster than their rests.
+        // The last band overlaps the one before, where there is one: whole blocks are faster than
+        // their rests.
         let top = top.min(rows.saturating_sub(BAND));
         let height = BAND.min(rows);
         split_band(isa, &from[top * from_stride..], from_stride, [height, columns], planes, padded);
@@ -287,7 +330,8 @@ compiled! {
     ///
     /// If the lengths differ or are no multiple of 3.
     pub fn interleave(isa: Isa, planes: &[u8], to: &mut [u8]) {
-        assert!(planes.len() == to.len() && to.len().is_multiple_of(3), "planes of one length fill the pixels");
+        assert!(planes.len() == to.len() && to.len().is_multiple_of(3), "planes of one length \
+            fill the pixels");
         let count = to.len() / 3;
         let (red, rest) = planes.split_at(count);
         let (green, blue) = rest.split_at(count);

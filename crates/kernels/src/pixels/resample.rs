@@ -2,8 +2,8 @@
 
 use crate::isa::compiled;
 
-/// Fractional bits of a weight. Weights that add up to one in 2^-BITS, with negative ones of at most a quarter of
-/// that, keep every sum within 32 bits.
+/// Fractional bits of a weight. Weights that add up to one in 2^-BITS, with negative ones of at
+/// most a quarter of that, keep every sum within 32 bits.
 pub const BITS: u32 = 22;
 
 /// Rows that are added in registers; more are added in memory.
@@ -14,15 +14,16 @@ const MOST: usize = 8;
 pub struct Window {
     /// The first of them.
     pub start: usize,
-    /// How many there are, at least one. As many weights are taken, after those of the windows before.
+    /// How many there are, at least one. As many weights are taken, after those of the windows
+    /// before.
     pub count: usize,
 }
 
 compiled! {
-    /// Writes one row of `row` bytes for each window of the filter to `to`, one after the other: the bytes of its rows
-    /// of `from`, `stride` bytes apart, each times its weight in units of 2^-BITS, added, rounded to the nearest level
-    /// and cut to 0 and 255. The filter is its windows and the weights of all of them. `sums` is memory for
-    /// intermediate results.
+    /// Writes one row of `row` bytes for each window of the filter to `to`, one after the other:
+    /// the bytes of its rows of `from`, `stride` bytes apart, each times its weight in units of
+    /// 2^-BITS, added, rounded to the nearest level and cut to 0 and 255. The filter is its windows
+    /// and the weights of all of them. `sums` is memory for intermediate results.
     ///
     /// # Panics
     ///

@@ -7,12 +7,13 @@ const EPSILON: f64 = 1e-5;
 
 /// The loss of Barlow Twins (Zbontar et al. 2021, equations 1 and 2).
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i. Columns are standardised over the batch,
-/// each by its own mean and deviation; C = firstᵀ·second / batch is their cross-correlation. The terms are
-/// "on_diagonal", Σ_i (1 − C_ii)², and "off_diagonal", Σ_{i≠j} C_ij²; the value is on_diagonal + `lambda`·off_diagonal.
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i. Columns are
+/// standardised over the batch, each by its own mean and deviation; C = firstᵀ·second / batch is
+/// their cross-correlation. The terms are "on_diagonal", Σ_i (1 − C_ii)², and "off_diagonal",
+/// Σ_{i≠j} C_ij²; the value is on_diagonal + `lambda`·off_diagonal.
 ///
-/// The variance is the mean of squares, as equation 2 has it; 1e-5 is added to it, as by the batch normalisation of
-/// the authors' code. A constant column thus correlates with nothing.
+/// The variance is the mean of squares, as equation 2 has it; 1e-5 is added to it, as by the batch
+/// normalisation of the authors' code. A constant column thus correlates with nothing.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -29,9 +30,11 @@ const EPSILON: f64 = 1e-5;
 pub fn barlow_twins(first: Tensor<2>, second: Tensor<2>, lambda: f64) -> Loss {
     assert_eq!(first.dims(), second.dims(), "both views of every image");
     let [batch, dim] = first.dims();
-    let correlation = standardise(first).transpose().matmul(standardise(second)).div_scalar(batch as f64);
+    let correlation =
+        standardise(first).transpose().matmul(standardise(second)).div_scalar(batch as f64);
     let diagonal = diagonal(dim, &correlation.device());
-    let short_of_one = correlation.clone().sub_scalar(1.0).mask_fill(diagonal.clone().bool_not(), 0.0);
+    let short_of_one =
+        correlation.clone().sub_scalar(1.0).mask_fill(diagonal.clone().bool_not(), 0.0);
     let on_diagonal = total(short_of_one.powi_scalar(2));
     let off_diagonal = total(correlation.mask_fill(diagonal, 0.0).powi_scalar(2));
     Loss::weighted([("on_diagonal", on_diagonal, 1.0), ("off_diagonal", off_diagonal, lambda)])

@@ -2,9 +2,11 @@ use burn::tensor::{Int, Tensor, activation::log_softmax};
 
 use super::Loss;
 
-/// Cross entropy of a classification: the mean over rows of −log softmax(logits)\[target\], in nats.
+/// Cross entropy of a classification: the mean over rows of −log softmax(logits)\[target\], in
+/// nats.
 ///
-/// `logits` is `[rows, classes]`, `targets` the class of each row, each below `classes`. It has no terms.
+/// `logits` is `[rows, classes]`, `targets` the class of each row, each below `classes`. It has no
+/// terms.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

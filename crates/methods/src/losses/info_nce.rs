@@ -6,11 +6,11 @@ use super::normalise::normalise;
 
 /// InfoNCE against a queue of negatives: the loss of MoCo (He et al. 2020, equation 1).
 ///
-/// `queries` and `keys` are `[batch, dim]`, row i of each a view of image i; `negatives` is `[count, dim]`, shared by
-/// all queries. With all rows normalised it is the mean over i of
-/// −log(exp(q_i·k_i / T) / (exp(q_i·k_i / T) + Σ_m exp(q_i·n_m / T))), in nats. Its terms are "alignment", the mean of
-/// −q_i·k_i / T, and "divergence", the mean of the denominator's logarithm. Keys and negatives
-/// receive gradients as well: MoCo detaches both.
+/// `queries` and `keys` are `[batch, dim]`, row i of each a view of image i; `negatives` is
+/// `[count, dim]`, shared by all queries. With all rows normalised it is the mean over i of
+/// −log(exp(q_i·k_i / T) / (exp(q_i·k_i / T) + Σ_m exp(q_i·n_m / T))), in nats. Its terms are
+/// "alignment", the mean of −q_i·k_i / T, and "divergence", the mean of the denominator's
+/// logarithm. Keys and negatives receive gradients as well: MoCo detaches both.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -23,8 +23,14 @@ use super::normalise::normalise;
 /// ```
 ///
 /// # Panics
-/// If `queries` and `keys` differ in shape, `negatives` differs in width, or there are no negatives.
-pub fn info_nce(queries: Tensor<2>, keys: Tensor<2>, negatives: Tensor<2>, temperature: f64) -> Loss {
+/// If `queries` and `keys` differ in shape, `negatives` differs in width, or there are no
+/// negatives.
+pub fn info_nce(
+    queries: Tensor<2>,
+    keys: Tensor<2>,
+    negatives: Tensor<2>,
+    temperature: f64,
+) -> Loss {
     assert_eq!(queries.dims(), keys.dims(), "a key for every query");
     let [count, dim] = negatives.dims();
     assert_eq!(queries.dims()[1], dim, "negatives as wide as queries");
@@ -35,23 +41,35 @@ pub fn info_nce(queries: Tensor<2>, keys: Tensor<2>, negatives: Tensor<2>, tempe
     contrast(positives.div_scalar(temperature), similarities.div_scalar(temperature))
 }
 
-/// InfoNCE with chosen negatives of the batch: for every s of `shifts`, row (i + s) mod batch of `second` is a negative
-/// of row i of `first`, whose positive is row i of `second`.
+/// InfoNCE with chosen negatives of the batch: for every s of `shifts`, row (i + s) mod batch of
+/// `second` is a negative of row i of `first`, whose positive is row i of `second`.
 ///
-/// Otherwise as [`info_nce`], with the same terms. With one shift and T = 1 it estimates the loss that Huang et al.
-/// (2023) bound, which holds one negative against each positive.
+/// Otherwise as [`info_nce`], with the same terms. With one shift and T = 1 it estimates the loss
+/// that Huang et al. (2023) bound, which holds one negative against each positive.
 ///
 /// # Panics
 /// If the shapes differ, `shifts` is empty, or a shift lies outside 1..batch.
-pub fn info_nce_sampled(first: Tensor<2>, second: Tensor<2>, shifts: &[usize], temperature: f64) -> Loss {
+pub fn info_nce_sampled(
+    first: Tensor<2>,
+    second: Tensor<2>,
+    shifts: &[usize],
+    temperature: f64,
+) -> Loss {
     assert_eq!(first.dims(), second.dims(), "both views of every image");
     let [batch, _] = first.dims();
     assert!(!shifts.is_empty(), "at least one shift");
-    assert!(shifts.iter().all(|shift| (1..batch).contains(shift)), "shifts {shifts:?} within 1..{batch}");
+    assert!(
+        shifts.iter().all(|shift| (1..batch).contains(shift)),
+        "shifts {shifts:?} within 1..{batch}"
+    );
     let (first, second) = (normalise(first), normalise(second));
     let positives = (first.clone() * second.clone()).sum_dim(1);
-    let columns: Vec<i64> = (0..batch).flat_map(|i| shifts.iter().map(move |s| ((i + s) % batch) as i64)).collect();
-    let columns = Tensor::<2, Int>::from_data(TensorData::new(columns, [batch, shifts.len()]), &first.device());
+    let columns: Vec<i64> =
+        (0..batch).flat_map(|i| shifts.iter().map(move |s| ((i + s) % batch) as i64)).collect();
+    let columns = Tensor::<2, Int>::from_data(
+        TensorData::new(columns, [batch, shifts.len()]),
+        &first.device(),
+    );
     let similarities = first.matmul(second.transpose()).gather(1, columns);
     contrast(positives.div_scalar(temperature), similarities.div_scalar(temperature))
 }

@@ -1,7 +1,7 @@
 //! Losses: pure functions from embeddings to one number and the parts it is made of.
 //!
-//! Embeddings are `[batch, dim]`, row i of the first and row i of the second being two views of image i. What a loss
-//! wants normalised, it normalises itself.
+//! Embeddings are `[batch, dim]`, row i of the first and row i of the second being two views of
+//! image i. What a loss wants normalised, it normalises itself.
 
 mod barlow_twins;
 mod contrast;
@@ -42,21 +42,30 @@ pub struct Loss {
 impl Loss {
     /// The sum of terms, each times its weight.
     pub(crate) fn weighted<const N: usize>(terms: [(&'static str, Tensor<1>, f64); N]) -> Self {
-        let value = terms.iter().map(|(_, term, weight)| term.clone().mul_scalar(*weight)).reduce(|a, b| a + b);
+        let value = terms
+            .iter()
+            .map(|(_, term, weight)| term.clone().mul_scalar(*weight))
+            .reduce(|a, b| a + b);
         let terms = terms.into_iter().map(|(name, term, _)| (name, term)).collect();
         Self { value: value.expect("a loss has a term"), terms }
     }
 
-    /// Half of one and half of the other, which have the same terms: what methods do that compare both ways.
+    /// Half of one and half of the other, which have the same terms: what methods do that compare
+    /// both ways.
     pub(crate) fn mean(one: Self, other: Self) -> Self {
         let half = |a: Tensor<1>, b: Tensor<1>| (a + b).mul_scalar(0.5);
-        let terms = one.terms.into_iter().zip(other.terms).map(|((name, a), (_, b))| (name, half(a, b))).collect();
+        let terms = one
+            .terms
+            .into_iter()
+            .zip(other.terms)
+            .map(|((name, a), (_, b))| (name, half(a, b)))
+            .collect();
         Self { value: half(one.value, other.value), terms }
     }
 }
 
-/// The sum of a matrix, row by row: Burn's own sum of so many values as a large matrix has depends, in its last digits, on
-/// which thread comes first.
+/// The sum of a matrix, row by row: Burn's own sum of so many values as a large matrix has depends,
+/// in its last digits, on which thread comes first.
 fn total(matrix: Tensor<2>) -> Tensor<1> {
     matrix.sum_dim(1).sum()
 }

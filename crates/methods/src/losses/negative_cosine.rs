@@ -3,11 +3,12 @@ use burn::tensor::Tensor;
 use super::Loss;
 use super::normalise::normalise;
 
-/// Mean of −cos over rows: the loss of SimSiam (Chen and He 2021, equation 1) and, as 2 + 2 times it summed over
-/// both views, that of BYOL (Grill et al. 2020, equation 2).
+/// Mean of −cos over rows: the loss of SimSiam (Chen and He 2021, equation 1) and, as 2 + 2 times
+/// it summed over both views, that of BYOL (Grill et al. 2020, equation 2).
 ///
-/// `prediction` and `target` are `[batch, dim]`; they need not be normalised, and the cosine with a row of zeros is 0.
-/// Both receive a gradient: the methods detach the target. Its one term, "alignment", is the value itself.
+/// `prediction` and `target` are `[batch, dim]`; they need not be normalised, and the cosine with a
+/// row of zeros is 0. Both receive a gradient: the methods detach the target. Its one term,
+/// "alignment", is the value itself.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

@@ -1,6 +1,7 @@
 use burn::tensor::Tensor;
 
-/// Rows brought to Euclidean norm 1, whatever their magnitude; a row of zeros stays, with a finite gradient.
+/// Rows brought to Euclidean norm 1, whatever their magnitude; a row of zeros stays, with a finite
+/// gradient.
 pub fn normalise(rows: Tensor<2>) -> Tensor<2> {
     // Scaled by the largest entry first, so that the squares can neither overflow nor vanish.
     let largest = one_for_zero(rows.clone().detach().abs().max_dim(1));
@@ -13,8 +14,10 @@ pub fn normalise(rows: Tensor<2>) -> Tensor<2> {
 pub fn shorten(rows: Tensor<2>, longest: f64) -> Tensor<2> {
     let largest = one_for_zero(rows.clone().detach().abs().max_dim(1));
     let scaled = rows.clone().detach() / largest.clone();
-    // Compared in units of the largest entry, as in `normalise`: squares of 1e30 have no place in an f32.
-    let too_long = scaled.powi_scalar(2).sum_dim(1).sqrt().greater(largest.recip().mul_scalar(longest));
+    // Compared in units of the largest entry, as in `normalise`: squares of 1e30 have no place in
+    // an f32.
+    let too_long =
+        scaled.powi_scalar(2).sum_dim(1).sqrt().greater(largest.recip().mul_scalar(longest));
     let dims = rows.dims();
     rows.clone().mask_where(too_long.expand(dims), normalise(rows).mul_scalar(longest))
 }

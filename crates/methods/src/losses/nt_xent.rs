@@ -6,10 +6,11 @@ use super::normalise::normalise;
 
 /// Normalised temperature-scaled cross entropy: the loss of SimCLR (Chen et al. 2020, equation 1).
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be normalised. With
-/// z the 2·batch normalised rows and j the row that views the same image as row i, it is the mean over i of
-/// −log(exp(z_i·z_j / T) / Σ_{k≠i} exp(z_i·z_k / T)), in nats. A row of zeros counts as orthogonal to all.
-/// Its terms are "alignment", the mean of −z_i·z_j / T, and "divergence", the mean of log Σ_{k≠i} exp(z_i·z_k / T).
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be
+/// normalised. With z the 2·batch normalised rows and j the row that views the same image as row i,
+/// it is the mean over i of −log(exp(z_i·z_j / T) / Σ_{k≠i} exp(z_i·z_k / T)), in nats. A row of
+/// zeros counts as orthogonal to all. Its terms are "alignment", the mean of −z_i·z_j / T, and
+/// "divergence", the mean of log Σ_{k≠i} exp(z_i·z_k / T).
 ///
 /// The temperature T is positive; the smaller, the more the nearest wrong images weigh.
 ///
@@ -32,5 +33,8 @@ pub fn nt_xent(first: Tensor<2>, second: Tensor<2>, temperature: f64) -> Loss {
     let positives = (first.clone() * second.clone()).sum_dim(1).repeat(&[2, 1]);
     let z = Tensor::cat(vec![first, second], 0);
     let similarities = z.clone().matmul(z.transpose());
-    contrast(positives.div_scalar(temperature), without_own_image(similarities.div_scalar(temperature)))
+    contrast(
+        positives.div_scalar(temperature),
+        without_own_image(similarities.div_scalar(temperature)),
+    )
 }

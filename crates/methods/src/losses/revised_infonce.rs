@@ -4,12 +4,13 @@ use super::Loss;
 use super::contrast::{log_sum_exp, without_own_image};
 use super::normalise::normalise;
 
-/// InfoNCE with its two factors weighted apart, after Huang et al. 2023: alignment, and divergence times `lambda`.
+/// InfoNCE with its two factors weighted apart, after Huang et al. 2023: alignment, and divergence
+/// times `lambda`.
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be normalised. With z the
-/// 2·batch normalised rows, the terms are "alignment", the mean over images of the squared distance of the two views,
-/// and "divergence", the mean over i of log Σ_k exp(z_i·z_k / T), k running over the rows of both views that view
-/// another image than row i does.
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be
+/// normalised. With z the 2·batch normalised rows, the terms are "alignment", the mean over images
+/// of the squared distance of the two views, and "divergence", the mean over i of log Σ_k
+/// exp(z_i·z_k / T), k running over the rows of both views that view another image than row i does.
 ///
 /// # Panics
 /// If the shapes differ or the batch is smaller than 2.

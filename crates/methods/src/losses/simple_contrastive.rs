@@ -4,13 +4,13 @@ use super::contrast::own_image;
 use super::normalise::normalise;
 use super::{Loss, total};
 
-/// The simple contrastive loss, InfoNCE's limit at high temperature (Huang et al. 2023): it centres the embeddings and
-/// lets them collapse onto two opposite points.
+/// The simple contrastive loss, InfoNCE's limit at high temperature (Huang et al. 2023): it centres
+/// the embeddings and lets them collapse onto two opposite points.
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be normalised. With z the
-/// 2·batch normalised rows, the terms are "alignment", the mean of −z_i·z_j over the pairs that view the same image,
-/// and "divergence", the mean of z_i·z_k over those that view different ones, among the rows of both views; the value
-/// is alignment + `lambda`·divergence.
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be
+/// normalised. With z the 2·batch normalised rows, the terms are "alignment", the mean of −z_i·z_j
+/// over the pairs that view the same image, and "divergence", the mean of z_i·z_k over those that
+/// view different ones, among the rows of both views; the value is alignment + `lambda`·divergence.
 ///
 /// # Panics
 /// If the shapes differ or the batch is smaller than 2.
@@ -23,6 +23,7 @@ pub fn simple_contrastive(first: Tensor<2>, second: Tensor<2>, lambda: f64) -> L
     let z = Tensor::cat(vec![first, second], 0);
     let similarities = z.clone().matmul(z.transpose());
     let own = own_image(batch, &similarities.device());
-    let divergence = total(similarities.mask_fill(own, 0.0)).div_scalar((4 * batch * (batch - 1)) as f64);
+    let divergence =
+        total(similarities.mask_fill(own, 0.0)).div_scalar((4 * batch * (batch - 1)) as f64);
     Loss::weighted([("alignment", alignment, 1.0), ("divergence", divergence, lambda)])
 }

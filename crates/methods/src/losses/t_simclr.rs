@@ -3,17 +3,20 @@ use burn::tensor::Tensor;
 use super::Loss;
 use super::contrast::{log_sum_exp, without_own_image};
 
-/// The loss of t-SimCLR (Hu et al. 2023): what t-SNE minimises, the views of an image being the neighbours.
+/// The loss of t-SimCLR (Hu et al. 2023): what t-SNE minimises, the views of an image being the
+/// neighbours.
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i, taken as they are. With z their 2·batch
-/// rows, j the row that views the same image as row i, ν the degrees of freedom, T the temperature and Student's
-/// kernel κ(a, b) = (1 + ‖a − b‖² / (T·ν))^(−(ν + 1) / 2), it is the mean over i of
-/// −log(κ(z_i, z_j) / Σ_{k≠l} κ(z_k, z_l)), in nats. Unlike NT-Xent's, the sum runs over all pairs of rows. The terms
-/// are "alignment", the mean of −log κ(z_i, z_j), and "divergence", the logarithm of the sum; the value is their sum.
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i, taken as they are.
+/// With z their 2·batch rows, j the row that views the same image as row i, ν the degrees of
+/// freedom, T the temperature and Student's kernel κ(a, b) = (1 + ‖a − b‖² / (T·ν))^(−(ν + 1) / 2),
+/// it is the mean over i of −log(κ(z_i, z_j) / Σ_{k≠l} κ(z_k, z_l)), in nats. Unlike NT-Xent's, the
+/// sum runs over all pairs of rows. The terms are "alignment", the mean of −log κ(z_i, z_j), and
+/// "divergence", the logarithm of the sum; the value is their sum.
 ///
-/// Distances between different images are computed from inner products, in time and memory of (2·batch)² and not dim
-/// times that. They carry f32's rounding of the rows' squared distances from their mean: where that is not small beside
-/// T·ν, as with rows of length 1e4, different images at the same place are taken for apart.
+/// Distances between different images are computed from inner products, in time and memory of
+/// (2·batch)² and not dim times that. They carry f32's rounding of the rows' squared distances from
+/// their mean: where that is not small beside T·ν, as with rows of length 1e4, different images at
+/// the same place are taken for apart.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -27,14 +30,21 @@ use super::contrast::{log_sum_exp, without_own_image};
 ///
 /// # Panics
 /// If the shapes differ.
-pub fn t_simclr(first: Tensor<2>, second: Tensor<2>, temperature: f64, degrees_of_freedom: f64) -> Loss {
+pub fn t_simclr(
+    first: Tensor<2>,
+    second: Tensor<2>,
+    temperature: f64,
+    degrees_of_freedom: f64,
+) -> Loss {
     assert_eq!(first.dims(), second.dims(), "both views of every image");
     let log_kernel = |squared_distances: Tensor<2>| {
         let log = squared_distances.div_scalar(temperature * degrees_of_freedom).log1p();
         log.mul_scalar(-(degrees_of_freedom + 1.0) / 2.0)
     };
-    let positives = log_kernel((first.clone() - second.clone()).powi_scalar(2).sum_dim(1).repeat(&[2, 1]));
-    let negatives = without_own_image(log_kernel(squared_distances(Tensor::cat(vec![first, second], 0))));
+    let positives =
+        log_kernel((first.clone() - second.clone()).powi_scalar(2).sum_dim(1).repeat(&[2, 1]));
+    let negatives =
+        without_own_image(log_kernel(squared_distances(Tensor::cat(vec![first, second], 0))));
     let each_row = log_sum_exp(Tensor::cat(vec![positives.clone(), negatives], 1));
     let alignment = -positives.mean();
     let divergence = log_sum_exp(each_row.transpose()).mean();

@@ -18,13 +18,15 @@ pub struct VicRegWeights {
 
 /// The loss of VICReg (Bardes et al. 2022, equations 1 to 6).
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i. The value is the weighted sum of the terms
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i. The value is the
+/// weighted sum of the terms
 /// - "invariance", the mean over rows and columns of (first − second)²;
 /// - "variance", the mean over both views and all columns of max(0, 1 − √(var + 1e-4));
 /// - "covariance", Σ_{i≠j} cov_ij² / dim, summed over both views,
 ///
-/// with variances and covariances over the batch, divided by batch − 1. The weights published with the paper belong
-/// to this form, that of the authors' code; the paper's text has `dim` times the invariance and twice the variance.
+/// with variances and covariances over the batch, divided by batch − 1. The weights published with
+/// the paper belong to this form, that of the authors' code; the paper's text has `dim` times the
+/// invariance and twice the variance.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

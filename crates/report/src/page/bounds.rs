@@ -1,4 +1,5 @@
-//! What is proved of the error, beside what was measured; what stands in the way; what the proofs take for granted.
+//! What is proved of the error, beside what was measured; what stands in the way; what the proofs
+//! take for granted.
 
 use maud::{Markup, html};
 use selfsame_theory::bounds::certificate::Form;
@@ -61,17 +62,30 @@ fn errors(record: &CertificateRecord) -> Markup {
         let (name, meaning) = match bound.form {
             Form::Derived => ("derived", "As the printed proof gives it."),
             Form::Published => ("published", "As the theorem is printed."),
-            Form::Sharpened => ("sharpened", "The same facts, with nothing thrown away after them."),
+            Form::Sharpened => {
+                ("sharpened", "The same facts, with nothing thrown away after them.")
+            }
         };
-        let whole = Row { name: format!("bound, {name}"), meaning, quantity: &bound.whole, bound: true };
+        let whole =
+            Row { name: format!("bound, {name}"), meaning, quantity: &bound.whole, bound: true };
         let meaning = "The same with distances chosen for each class by itself.";
-        [whole, Row { name: format!("bound, {name}, class by class"), meaning, quantity: &bound.by_class, bound: true }]
+        [
+            whole,
+            Row {
+                name: format!("bound, {name}, class by class"),
+                meaning,
+                quantity: &bound.by_class,
+                bound: true,
+            },
+        ]
     });
     html! {
         div.scroll.card tabindex="0" role="region" aria-label="Table of errors and bounds" {
             table.errors {
-                caption { "Errors measured" @if !record.bounds.is_empty() { ", and bounds on the first two of them" } }
-                thead { tr { th scope="col" { "Error" } th scope="col" { "Share wrong" } td {} th scope="col" { "Meaning" } } }
+                caption { "Errors measured" @if !record.bounds.is_empty() { ", and bounds on the \
+                    first two of them" } }
+                thead { tr { th scope="col" { "Error" } th scope="col" { "Share \
+                    wrong" } td {} th scope="col" { "Meaning" } } }
                 tbody {
                     @for row in measured.chain(bounds) {
                         tr {
@@ -89,12 +103,18 @@ fn errors(record: &CertificateRecord) -> Markup {
 
 fn meaning(name: &str) -> &'static str {
     match name {
-        "nearest centre" => "Images that lie nearer to the centre of another class. This is what the bounds are about.",
+        "nearest centre" => {
+            "Images that lie nearer to the centre of another class. This is what the bounds are \
+             about."
+        }
         "nearest centre, any view" => "Images of which any view does. The bounds cover this, too.",
         "nearest centre, others of their kind" => {
-            "The first for images that the centres are not made of: each is left out of its own centre."
+            "The first for images that the centres are not made of: each is left out of its own \
+             centre."
         }
-        "nearest centre of training images" => "Centres of training images, tried on the test split.",
+        "nearest centre of training images" => {
+            "Centres of training images, tried on the test split."
+        }
         "kNN" => "The vote of the most similar training images.",
         "linear probe" => "One linear layer fitted with all training labels.",
         _ => "",
@@ -117,19 +137,30 @@ fn letters() -> Markup {
         ("f", "The encoder: what it makes of an image or a view, a point on a sphere of radius 1."),
         (
             "δ",
-            "A distance between images in pixels. Two images are within δ if some view of one is that near to some view of the other.",
+            "A distance between images in pixels. Two images are within δ if some view of one is \
+             that near to some view of the other.",
         ),
-        ("σ", "The share of a class in its main part: the most of its images that are all within δ of one another."),
-        ("ε", "A distance between embeddings. The views of an image are aligned if no two of them are further apart."),
+        (
+            "σ",
+            "The share of a class in its main part: the most of its images that are all within δ \
+             of one another.",
+        ),
+        (
+            "ε",
+            "A distance between embeddings. The views of an image are aligned if no two of them \
+             are further apart.",
+        ),
         ("R_ε", "The share of images that are not so aligned."),
         (
             "μ",
-            "The centre of a class: the mean of the embeddings of all its views. μ·μ is the product of two of them, Δ_μ what the shortest lacks of length 1, squared.",
+            "The centre of a class: the mean of the embeddings of all its views. μ·μ is the \
+             product of two of them, Δ_μ what the shortest lacks of length 1, squared.",
         ),
         ("p", "The share of all images that a class has; min p is that of the smallest."),
         (
             "ρ",
-            "What the theorem adds up: images outside of the main parts, images not aligned, and how far the others can be from their centre. The smaller, the better.",
+            "What the theorem adds up: images outside of the main parts, images not aligned, and \
+             how far the others can be from their centre. The smaller, the better.",
         ),
     ];
     html! {
@@ -145,7 +176,9 @@ fn of_classes(record: &CertificateRecord) -> Markup {
         Some(quantity) => html! { td title=(quantity.trust) { (text(quantity)) } },
         None => html! { td { (NONE) } },
     };
-    let bound = |bound: &Quantity| if bound.value < 1.0 { percent_up(bound.value) } else { "vacuous".into() };
+    let bound = |bound: &Quantity| {
+        if bound.value < 1.0 { percent_up(bound.value) } else { "vacuous".into() }
+    };
     let plain = |quantity: &Quantity| number(quantity.value);
     html! {
         @if !record.classes.is_empty() {
@@ -173,7 +206,10 @@ fn of_classes(record: &CertificateRecord) -> Markup {
                         }
                     }
                 }
-                p.quiet { "Error: exact share of the class that goes to another centre. Bound: proved, by the sharpened form with a δ and an ε of the class's own. σ: share of the class in its main part at the common δ. L_align: over all views here, the image itself among them." }
+                p.quiet { "Error: exact share of the class that goes to another centre. Bound: \
+                           proved, by the sharpened form with a δ and an ε of the class's own. σ: \
+                           share of the class in its main part at the common δ. L_align: over all \
+                           views here, the image itself among them." }
             }
         }
     }
@@ -198,14 +234,22 @@ fn divergence(record: &CertificateRecord) -> Markup {
     html! {
         details {
             summary { "What the losses prove of the divergence" }
-            @if let Some(loss) = loss { p { "InfoNCE at temperature 1 is L₁ + L₂: L₁ = " (value(&loss.l1)) " is alignment, L₂ = " (value(&loss.l2)) " pushes the centres of classes apart. A product is at most 1, so a bound of 1 or more is vacuous: true of any encoder." } }
+            @if let Some(loss) = loss { p { "InfoNCE at temperature 1 is L₁ + L₂: L₁ \
+                                             = " (value(&loss.l1)) " is alignment, L₂ \
+                                                 = " (value(&loss.l2)) " pushes the centres of \
+                                                     classes apart. A product is at most 1, so a \
+                                                     bound of 1 or more is vacuous: true of any \
+                                                     encoder." } }
             table { tbody {
-                @if let Some(mean) = &found.mean { tr { th scope="row" { "mean product of two centres, as measured" } td { (value(mean)) } } }
+                @if let Some(mean) = &found.mean { tr { th scope="row" { "mean product of two \
+                    centres, as measured" } td { (value(mean)) } } }
                 @for (what, quantity) in average {
-                    @if let Some(quantity) = quantity { tr { th scope="row" { "mean product of two centres, " (what) } (cell(quantity, 1.0)) } }
+                    @if let Some(quantity) = quantity { tr { th scope="row" { "mean product of \
+                        two centres, " (what) } (cell(quantity, 1.0)) } }
                 }
             } }
-            div.scroll tabindex="0" role="region" aria-label="Table of bounds on the closest classes" {
+            div.scroll tabindex="0" role="region" aria-label="Table of bounds on the closest \
+                classes" {
                 table {
                     thead { tr { th scope="col" { "Classes" } th scope="col" { "Loss" } th scope="col" { "Product" } th scope="col" { "Published bound" } th scope="col" { "Sharper" } th scope="col" { "Sharpest" } } }
                     tbody {
@@ -225,7 +269,8 @@ fn divergence(record: &CertificateRecord) -> Markup {
                     }
                 }
             }
-            p.quiet { "Cross-correlation standardises every coordinate, so its products are larger: they are vacuous from ‖μ_k‖‖μ_ℓ‖ on." }
+            p.quiet { "Cross-correlation standardises every coordinate, so its products are \
+                       larger: they are vacuous from ‖μ_k‖‖μ_ℓ‖ on." }
         }
     }
 }
@@ -234,29 +279,46 @@ fn checks(record: &CertificateRecord) -> Markup {
     html! {
         details {
             summary { "Further measures and checks" }
-            p.quiet { "Of the " (counted(record.images as u64, "image", "images")) " certified: LiDAR of all their views, uniformity, RankMe and αReQ of the images themselves. RankMe and αReQ are of embeddings as the encoder gives them; the curves of training show them of embeddings of length 1, so these two do not go on from there." }
+            p.quiet { "Of the " (counted(record.images as u64, "image", "images")) " certified: \
+                LiDAR of all their views, uniformity, RankMe and αReQ of the images themselves. \
+                RankMe and αReQ are of embeddings as the encoder gives them; the curves of \
+                training show them of embeddings of length 1, so these two do not go on from \
+                there." }
             table { tbody {
                 @for named in &record.geometry { tr { th scope="row" { (named.name) } td { (value(&named.quantity)) } } }
-                @if let Some(ratio) = &record.lipschitz { tr { th scope="row" { "largest ratio of distances after and before the encoder" } td { (value(ratio)) } } }
-                @if let Some(bound) = &record.lipschitz_bound { tr { th scope="row" { "the same of all images whose outputs are no shorter than the shortest here, proved layer by layer: at most" } td { (value(bound)) } } }
+                @if let Some(ratio) = &record.lipschitz { tr { th scope="row" { "largest ratio of \
+                    distances after and before the encoder" } td { (value(ratio)) } } }
+                @if let Some(bound) = &record.lipschitz_bound { tr { th scope="row" { "the same \
+                    of all images whose outputs are no shorter than the shortest here, proved \
+                    layer by layer: at most" } td { (value(bound)) } } }
                 @if let Some(found) = &record.alignment {
                     @for spread in &found.spread {
-                        tr { th scope="row" { "R_ε at ε = " (number(spread.epsilon)) } td { (share(&spread.outside)) } }
-                        tr { th scope="row" { "the same, for other images" } td { (share(&spread.outside_interval)) } }
-                        tr { th scope="row" { "the same, from alignment: at most" } td { @if spread.bound.value >= 1.0 { "vacuous" } @else { (share(&spread.bound)) } } }
+                        tr { th scope="row" { "R_ε at ε \
+                                               = " (number(spread.epsilon)) } td { (share(&spread.outside)) } }
+                        tr { th scope="row" { "the same, for other \
+                                               images" } td { (share(&spread.outside_interval)) } }
+                        tr { th scope="row" { "the same, from alignment: at \
+                                               most" } td { @if spread.bound.value >= 1.0 { "vacuous" } @else { (share(&spread.bound)) } } }
                         @if let Some(published) = &spread.log10_published {
-                            tr { th scope="row" { "the same, by theorem 2 of the paper: at most" } td title=(published.trust) { @if published.value >= 0.0 { "vacuous: 10 to the " (number(published.value)) } @else { (percent_up(10f64.powf(published.value))) } } }
+                            tr { th scope="row" { "the same, by theorem 2 of the paper: at \
+                                                   most" } td title=(published.trust) { @if published.value >= 0.0 { "vacuous: 10 to the " (number(published.value)) } @else { (percent_up(10f64.powf(published.value))) } } }
                         }
                     }
                 }
                 @if let Some(found) = &record.correlation {
-                    @if let Some(l1) = &found.l1 { tr { th scope="row" { "cross-correlation: L₁ = Σ(1 − C_ii)²" } td { (value(l1)) } } }
-                    tr { th scope="row" { "cross-correlation: L₂ = ‖C − I‖², of " (found.dim) " coordinates" } td { (value(&found.l2)) } }
-                    tr { th scope="row" { "check: L_align = 2(d − tr C), off by" } td { (value(&found.trace_residual)) } }
-                    @if let Some(residual) = &found.gram_residual { tr { th scope="row" { "check: the Gram identity, off by" } td { (value(residual)) } } }
+                    @if let Some(l1) = &found.l1 { tr { th scope="row" { "cross-correlation: L₁ = \
+                        Σ(1 − C_ii)²" } td { (value(l1)) } } }
+                    tr { th scope="row" { "cross-correlation: L₂ = ‖C − I‖², of " (found.dim) " \
+                        coordinates" } td { (value(&found.l2)) } }
+                    tr { th scope="row" { "check: L_align = 2(d − tr C), off \
+                                           by" } td { (value(&found.trace_residual)) } }
+                    @if let Some(residual) = &found.gram_residual { tr { th scope="row" { "check: \
+                        the Gram identity, off by" } td { (value(residual)) } } }
                     @if let (Some(average), Some(bound)) = (&found.average, &found.average_bound) {
-                        tr { th scope="row" { "root mean square of μ·μ + 1 over pairs" } td { (value(average)) } }
-                        tr { th scope="row" { "the same, proved to be at most" } td { (value(bound)) } }
+                        tr { th scope="row" { "root mean square of μ·μ + 1 over \
+                                               pairs" } td { (value(average)) } }
+                        tr { th scope="row" { "the same, proved to be at \
+                                               most" } td { (value(bound)) } }
                     }
                 }
             } }

@@ -1,9 +1,9 @@
 //! What the charts share: axes with readable ticks, and the line chart with its readout.
 //!
 //! Charts are drawn here rather than by a plotting crate because their colours must be variables of
-//! the page's style sheet, so that one picture serves light, dark and print; such crates write fixed
-//! colours. A chart is [`WIDTH`] units wide, about a phone's width, so its text stays readable
-//! there; wide screens put two beside each other.
+//! the page's style sheet, so that one picture serves light, dark and print; such crates write
+//! fixed colours. A chart is [`WIDTH`] units wide, about a phone's width, so its text stays
+//! readable there; wide screens put two beside each other.
 
 use std::fmt::Write as _;
 
@@ -37,7 +37,8 @@ impl Axis {
     /// if nothing is drawable.
     pub(super) fn fit(values: impl Iterator<Item = f64>, wanted: usize) -> Option<Self> {
         let drawable = values.filter(|value| value.abs() < DRAWABLE);
-        let (low, high) = drawable.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let (low, high) =
+            drawable.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         if low > high {
             return None;
         }
@@ -54,15 +55,20 @@ impl Axis {
         let exponents = !(1e-3..1e6).contains(&low.abs().max(high.abs()));
         let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
         // An end that is a tick may miss it by a rounding error.
-        let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
+        let (first, last) =
+            ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
         let ticks = (first..=last).take(2 * wanted + 2);
-        let ticks = ticks.map(|k| k as f64 * step).map(|at| (at, tick_label(at, decimals, exponents))).collect();
+        let ticks = ticks
+            .map(|k| k as f64 * step)
+            .map(|at| (at, tick_label(at, decimals, exponents)))
+            .collect();
         Some(Self { low, high, ticks })
     }
 
     /// All shares, 0 to 1, in percent.
     pub(super) fn shares() -> Self {
-        let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| (share, format!("{:.0}%", 100.0 * share)));
+        let ticks =
+            [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| (share, format!("{:.0}%", 100.0 * share)));
         Self { low: 0.0, high: 1.0, ticks: ticks.into() }
     }
 
@@ -82,7 +88,8 @@ pub(super) struct Dot<'a> {
     pub(super) label: Option<&'a str>,
 }
 
-/// Dots over two axes, across that of `across`; `tick` writes the ticks of the other from their values and labels.
+/// Dots over two axes, across that of `across`; `tick` writes the ticks of the other from their
+/// values and labels.
 pub(super) fn scatter(
     heading: Markup,
     alternative: &str,
@@ -92,7 +99,8 @@ pub(super) fn scatter(
 ) -> Markup {
     const HEIGHT: f64 = 170.0;
     const LEFT: f64 = 48.0;
-    let (Some(x), Some(y)) = (Axis::fit(dots.iter().map(|dot| dot.x), 4), Axis::fit(dots.iter().map(|dot| dot.y), 4))
+    let (Some(x), Some(y)) =
+        (Axis::fit(dots.iter().map(|dot| dot.x), 4), Axis::fit(dots.iter().map(|dot| dot.y), 4))
     else {
         return html! {};
     };
@@ -132,7 +140,8 @@ struct Place {
     area: [f64; 4],
 }
 
-/// Labels beside their dots, each where it covers neither a dot nor an earlier label, if there is such a place near by.
+/// Labels beside their dots, each where it covers neither a dot nor an earlier label, if there is
+/// such a place near by.
 fn labels<'a>(dots: &[[f64; 2]], labels: &[Option<&'a str>]) -> Vec<(&'a str, Place)> {
     const LETTER: f64 = 6.5;
     const HEIGHT: f64 = 11.0;
@@ -151,7 +160,8 @@ fn labels<'a>(dots: &[[f64; 2]], labels: &[Option<&'a str>]) -> Vec<(&'a str, Pl
         (0.0, -8.0, MIDDLE),
         (0.0, 17.0, MIDDLE),
     ];
-    let mut taken: Vec<[f64; 4]> = dots.iter().map(|[x, y]| [x - 4.0, y - 4.0, x + 4.0, y + 4.0]).collect();
+    let mut taken: Vec<[f64; 4]> =
+        dots.iter().map(|[x, y]| [x - 4.0, y - 4.0, x + 4.0, y + 4.0]).collect();
     let mut placed = Vec::new();
     for ([x, y], label) in dots.iter().zip(labels) {
         let Some(label) = label else { continue };
@@ -163,7 +173,10 @@ fn labels<'a>(dots: &[[f64; 2]], labels: &[Option<&'a str>]) -> Vec<(&'a str, Pl
         };
         let free = |Place { area, .. }: &Place| {
             let inside = area[0] >= 0.0 && area[2] <= WIDTH && area[1] >= 0.0;
-            inside && !taken.iter().any(|t| area[0] < t[2] && t[0] < area[2] && area[1] < t[3] && t[1] < area[3])
+            inside
+                && !taken
+                    .iter()
+                    .any(|t| area[0] < t[2] && t[0] < area[2] && area[1] < t[3] && t[1] < area[3])
         };
         let place = SPOTS.into_iter().map(spot).find(free).unwrap_or_else(|| spot(SPOTS[0]));
         taken.push(place.area);
@@ -244,7 +257,8 @@ impl LineChart<'_> {
                 }
                 div.plot {
                     svg viewBox={ "0 0 " (WIDTH) " " (bottom + BELOW) } role="img"
-                        aria-label={ (self.title) ", " (drawn.len()) " points; the last: " (last) } {
+                        aria-label={ (self.title) ", " (drawn.len()) " points; the \
+                            last: " (last) } {
                         (self.axes(bottom))
                         @if group_size(self.points.len()) > 1 { path.band d=(band(&groups, &place)) {} }
                         path.line d=(line(&groups, &place)) {}
@@ -299,12 +313,15 @@ pub(super) fn group_size(points: usize) -> usize {
     points.div_ceil(MAX_POINTS).max(1)
 }
 
-/// Gathers points into at most [`MAX_POINTS`] groups of neighbours; a group without a drawable value is a
-/// gap.
+/// Gathers points into at most [`MAX_POINTS`] groups of neighbours; a group without a drawable
+/// value is a gap.
 fn gather(points: &[(f64, f64)]) -> Vec<Option<Group>> {
     let group = |chunk: &[(f64, f64)]| {
-        let drawable: Vec<_> =
-            chunk.iter().filter(|(x, y)| x.abs() < DRAWABLE && y.abs() < DRAWABLE).copied().collect();
+        let drawable: Vec<_> = chunk
+            .iter()
+            .filter(|(x, y)| x.abs() < DRAWABLE && y.abs() < DRAWABLE)
+            .copied()
+            .collect();
         let n = drawable.len() as f64;
         (!drawable.is_empty()).then(|| Group {
             x: drawable.iter().map(|(x, _)| x / n).sum(),
@@ -373,7 +390,10 @@ mod tests {
     fn labels_of_neighbours_stand_apart() {
         let dots = [[100.0, 50.0], [101.0, 52.0], [103.0, 49.0], [250.0, 60.0]];
         let placed = labels(&dots, &[Some("c, d"), Some("d, e"), Some("b, d"), Some("a, b")]);
-        assert_eq!(placed.iter().map(|(label, _)| *label).collect::<Vec<_>>(), ["c, d", "d, e", "b, d", "a, b"]);
+        assert_eq!(
+            placed.iter().map(|(label, _)| *label).collect::<Vec<_>>(),
+            ["c, d", "d, e", "b, d", "a, b"]
+        );
         // Four letters are 26 wide, ten high.
         let before = |place: &Place| match place.anchor {
             "end" => 26.0,
@@ -383,7 +403,8 @@ mod tests {
         let left = |place: &Place| place.x - before(place);
         for (at, (_, one)) in placed.iter().enumerate() {
             for (_, other) in &placed[..at] {
-                let apart = (left(one) - left(other)).abs() >= 26.0 || (one.y - other.y).abs() >= 10.0;
+                let apart =
+                    (left(one) - left(other)).abs() >= 26.0 || (one.y - other.y).abs() >= 10.0;
                 assert!(apart, "({}, {}) and ({}, {})", one.x, one.y, other.x, other.y);
             }
         }
@@ -400,7 +421,8 @@ mod tests {
 
     #[test]
     fn groups_keep_extremes() {
-        let points: Vec<(f64, f64)> = (0..100_000).map(|i| (i as f64, if i == 777 { 9.0 } else { 1.0 })).collect();
+        let points: Vec<(f64, f64)> =
+            (0..100_000).map(|i| (i as f64, if i == 777 { 9.0 } else { 1.0 })).collect();
         let groups = gather(&points);
         assert!(groups.len() <= MAX_POINTS);
         assert_eq!(groups.iter().flatten().map(|group| group.high).fold(0.0, f64::max), 9.0);

@@ -11,20 +11,25 @@ use crate::record::MetricPoint;
 pub(super) fn section(report: &Report) -> Option<Section> {
     let metrics = &report.metrics;
     let last = metrics.last()?;
-    let strange: Vec<&MetricPoint> = metrics.iter().filter(|point| !point.train_loss.is_finite()).collect();
+    let strange: Vec<&MetricPoint> =
+        metrics.iter().filter(|point| !point.train_loss.is_finite()).collect();
     let charts = [loss(report), accuracy(report), rate(report), speed(report)];
     let body = html! {
         p.lead {
             (counted(last.step, "step", "steps")) " over " (number(last.epoch))
-            " of " (counted(report.run.epochs, "epoch", "epochs")) ". Point at a curve, or reach it by keyboard and use the arrow keys, to read it."
+            " of " (counted(report.run.epochs, "epoch", "epochs")) ". Point at a curve, or reach \
+                it by keyboard and use the arrow keys, to read it."
             @let size = group_size(metrics.len());
             @if size > 1 { " Lines are means of " (size) " records each, bands their range." }
         }
         @if let Some(first) = strange.first() {
             p.warning role="note" {
-                "The loss was not a number on " (counted(strange.len() as u64, "logged step", "logged steps"))
-                ", first on step " (count(first.step)) ", where the learning rate was " (number(first.learning_rate))
-                ". A smaller learning rate, a longer warm-up or gradient clipping usually mend that."
+                "The loss was not a number on " (counted(strange.len() as u64, "logged \
+                    step", "logged steps"))
+                ", first on step " (count(first.step)) ", where the learning rate \
+                                                        was " (number(first.learning_rate))
+                ". A smaller learning rate, a longer warm-up or gradient clipping usually mend \
+                 that."
             }
         }
         @if let Some(collapse) = &report.run.collapse {
@@ -34,7 +39,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         @let watched: Vec<Markup> = WATCHED.iter().filter_map(|watched| watch(report, watched)).collect();
         @if !watched.is_empty() {
             h3 { "What the outputs looked like" }
-            p { "The vectors that the loss compares, brought to length 1, of one batch at a time. They tell early whether training collapses." }
+            p { "The vectors that the loss compares, brought to length 1, of one batch at a time. \
+                 They tell early whether training collapses." }
             div.charts { @for chart in &watched { (chart) } }
         }
     };
@@ -79,7 +85,8 @@ fn draw(report: &Report, curve: Curve<'_>) -> Option<Markup> {
 fn loss(report: &Report) -> Option<Markup> {
     let curve = Curve {
         title: "Training loss",
-        caption: html! { "What training makes smaller: how hard the encoder finds its task. Should fall." },
+        caption: html! { "What training makes smaller: how hard the encoder finds its task. \
+        Should fall." },
         of: &|point| Some(point.train_loss),
         words: &|loss| format!("loss {}", number(loss)),
         ticks: 5,
@@ -93,10 +100,12 @@ fn loss(report: &Report) -> Option<Markup> {
 
 fn accuracy(report: &Report) -> Option<Markup> {
     let classes = report.run.dataset.classes.len();
-    let reference = (classes > 1).then(|| Reference { at: 1.0 / classes as f64, label: "guessing".into() });
+    let reference =
+        (classes > 1).then(|| Reference { at: 1.0 / classes as f64, label: "guessing".into() });
     let curve = Curve {
         title: "Validation accuracy (kNN)",
-        caption: html! { "Whether the task teaches something useful: classes named by nearest neighbours, on images held back from training. Should rise." },
+        caption: html! { "Whether the task teaches something useful: classes named by nearest \
+        neighbours, on images held back from training. Should rise." },
         of: &|point| point.val_knn_acc1,
         words: &|share| format!("{} right", percent(share)),
         ticks: 5,
@@ -110,12 +119,17 @@ fn accuracy(report: &Report) -> Option<Markup> {
 
 /// What a batch's outputs are watched for: name in the records, title, caption.
 const WATCHED: [(&str, &str, &str); 7] = [
-    ("output_std", "Spread", "Their deviation: 1 is as spread as can be, 0 is a single point, which means collapse."),
+    (
+        "output_std",
+        "Spread",
+        "Their deviation: 1 is as spread as can be, 0 is a single point, which means collapse.",
+    ),
     ("rank_me", "Effective rank (RankMe)", "How many directions they use. Near 1 means collapse."),
     (
         "alignment",
         "Alignment",
-        "Squared distance of two views of an image, from 0 to 4. Should fall, unless all falls together.",
+        "Squared distance of two views of an image, from 0 to 4. Should fall, unless all falls \
+         together.",
     ),
     ("uniformity", "Uniformity", "How evenly they fill the sphere. Lower is more even."),
     (
@@ -126,7 +140,8 @@ const WATCHED: [(&str, &str, &str); 7] = [
     (
         "divergence",
         "Divergence of classes",
-        "Largest product of two classes' centres, in the encoder's own output. Lower is clearer apart.",
+        "Largest product of two classes' centres, in the encoder's own output. Lower is clearer \
+         apart.",
     ),
     (
         "alpha_req",

@@ -19,7 +19,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         p.lead {
             (counted(total, "image", "images"))
             @if !dataset.name.is_empty() { " of " b { (dataset.name) } }
-            @if dataset.image_size > 0 { ", brought to " (dataset.image_size) " × " (dataset.image_size) " pixels" }
+            @if dataset.image_size > 0 { ", brought to " (dataset.image_size) " \
+                × " (dataset.image_size) " pixels" }
             @if dataset.classes.is_empty() { ", without labels" }
             @else { ", in " (counted(dataset.classes.len() as u64, "class", "classes")) }
             "."
@@ -70,7 +71,8 @@ fn classes(names: &[String]) -> Markup {
 pub(super) fn skipped(skipped: &[Skipped], file: &str) -> Markup {
     html! {
         details.warning open[skipped.len() <= FEW] {
-            summary { (counted(skipped.len() as u64, "image was left out", "images were left out")) }
+            summary { (counted(skipped.len() as u64, "image was left out", "images were left \
+                out")) }
             ul.skipped {
                 @for image in skipped.iter().take(MAX_LISTED) { li { code { (image.name) } " " (image.cause) } }
             }

@@ -1,13 +1,17 @@
-//! The page of an experiment: what became of its claims, its tables beside the published ones, and maps.
+//! The page of an experiment: what became of its claims, its tables beside the published ones, and
+//! maps.
 
 use maud::{Markup, html};
 
 use super::chart::{Axis, Dot, WIDTH, round, scatter};
 use super::format::{NONE, counted, duration};
 use super::{Section, document, map, protocol};
-use crate::experiment::{Experiment, Figure, Finding, ResultColumn, ResultRow, ResultTable, published_text};
+use crate::experiment::{
+    Experiment, Figure, Finding, ResultColumn, ResultRow, ResultTable, published_text,
+};
 
-/// Draws an experiment as one HTML page. Works for one that is under way: what is not there yet is left out.
+/// Draws an experiment as one HTML page. Works for one that is under way: what is not there yet is
+/// left out.
 pub fn render_experiment(experiment: &Experiment) -> String {
     let mut sections = vec![results(&experiment.tables)];
     sections.extend(maps(experiment));
@@ -17,11 +21,14 @@ pub fn render_experiment(experiment: &Experiment) -> String {
 
 fn header(experiment: &Experiment) -> Markup {
     let several = experiment.tables.len() > 1;
-    let of = |table: &ResultTable| if several { format!(" on {}", table.name) } else { String::new() };
+    let of =
+        |table: &ResultTable| if several { format!(" on {}", table.name) } else { String::new() };
     let findings: Vec<(String, &Finding)> = experiment
         .tables
         .iter()
-        .flat_map(|table| table.findings.iter().map(move |finding| (finding.claim.clone() + &of(table), finding)))
+        .flat_map(|table| {
+            table.findings.iter().map(move |finding| (finding.claim.clone() + &of(table), finding))
+        })
         .collect();
     html! {
         p.eyebrow { (experiment.title) }
@@ -34,7 +41,8 @@ fn header(experiment: &Experiment) -> Markup {
         }
         p.judgement { (experiment.about) }
         @if experiment.done < experiment.runs {
-            p.warning role="note" { (experiment.done) " of " (counted(experiment.runs, "run is", "runs are")) " complete; the same command goes on." }
+            p.warning role="note" { (experiment.done) " of " (counted(experiment.runs, "run \
+                is", "runs are")) " complete; the same command goes on." }
         }
     }
 }
@@ -65,15 +73,22 @@ fn results(tables: &[ResultTable]) -> Section {
 }
 
 fn results_of(table: &ResultTable) -> Markup {
-    let drawn: Vec<usize> = (0..table.columns.len()).filter(|&at| table.columns[at].drawn).collect();
+    let drawn: Vec<usize> =
+        (0..table.columns.len()).filter(|&at| table.columns[at].drawn).collect();
     let figures: Vec<&Figure> = drawn.iter().flat_map(|&at| own(table, at)).collect();
-    let ends = |figure: &&Figure| [-1.0, 1.0].map(|side| figure.mean + side * figure.half.unwrap_or(0.0));
-    let theirs = Axis::fit(figures.iter().filter_map(|figure| figure.published).map(|published| published.0), 3);
-    let axes =
-        Axis::fit(figures.iter().flat_map(ends), if theirs.is_some() { 3 } else { 5 }).map(|ours| (ours, theirs));
+    let ends =
+        |figure: &&Figure| [-1.0, 1.0].map(|side| figure.mean + side * figure.half.unwrap_or(0.0));
+    let theirs = Axis::fit(
+        figures.iter().filter_map(|figure| figure.published).map(|published| published.0),
+        3,
+    );
+    let axes = Axis::fit(figures.iter().flat_map(ends), if theirs.is_some() { 3 } else { 5 })
+        .map(|ours| (ours, theirs));
     let published = axes.as_ref().is_some_and(|(_, theirs)| theirs.is_some());
     html! {
-        @if !table.name.is_empty() { p.lead { "Images: " (table.name) ". Means over seeds; the line through a dot is its 95% interval." @if published { " Hollow, with an axis of their own: the published figures." } } }
+        @if !table.name.is_empty() { p.lead { "Images: " (table.name) ". Means over seeds; the \
+            line through a dot is its 95% interval." @if published { " Hollow, with an axis of \
+                their own: the published figures." } } }
         @else { p.lead { "Means over seeds; the line through a dot is its 95% interval." } }
         @if let Some((ours, theirs)) = &axes {
             div.scatters {
@@ -81,8 +96,10 @@ fn results_of(table: &ResultTable) -> Markup {
                 @for &at in &drawn { @if table.columns[at].agreement.is_some() && !published { (against_first(table, &drawn, at)) } }
             }
         }
-        div.scroll.card.results-table tabindex="0" role="region" aria-label="Table of results" { (grid(table)) }
-        @if let Some(source) = &table.source { p.quiet { "Small: the published figure. " (source) "." } }
+        div.scroll.card.results-table tabindex="0" role="region" aria-label="Table of \
+            results" { (grid(table)) }
+        @if let Some(source) = &table.source { p.quiet { "Small: the published \
+                                                          figure. " (source) "." } }
         @if !table.findings.is_empty() {
             ul.ledger {
                 @for finding in &table.findings {
@@ -114,7 +131,8 @@ fn own(table: &ResultTable, column: usize) -> impl Iterator<Item = &Figure> {
     table.rows.iter().filter_map(move |row| row.figures.get(column)?.as_ref())
 }
 
-/// The rows of a column as dots, each with its interval; to the right of them, where there are any, the published ones.
+/// The rows of a column as dots, each with its interval; to the right of them, where there are any,
+/// the published ones.
 fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> Markup {
     const STEP: f64 = 22.0;
     const LETTER: f64 = 5.6;
@@ -126,7 +144,9 @@ fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> M
     let own = |value: f64| round(ours.place(value, left + 12.0, end - 14.0));
     let other = |axis: &Axis, value: f64| round(axis.place(value, end + 12.0, WIDTH - 14.0));
     let name = |name: &str| match ((left - 12.0) / LETTER) as usize {
-        fits if name.chars().count() > fits => name.chars().take(fits.saturating_sub(1)).chain(['…']).collect(),
+        fits if name.chars().count() > fits => {
+            name.chars().take(fits.saturating_sub(1)).chain(['…']).collect()
+        }
         _ => name.to_owned(),
     };
     let ticks = |axis: &Axis, across: &dyn Fn(f64) -> f64| {
@@ -139,7 +159,8 @@ fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> M
     };
     html! {
         figure.chart {
-            figcaption { h3 { (column.name) } @if column.smaller_is_better { p { "Smaller is better." } } }
+            figcaption { h3 { (column.name) } @if column.smaller_is_better { p { "Smaller is \
+                better." } } }
             svg viewBox={ "0 0 " (WIDTH) " " (bottom + if theirs.is_some() { 36.0 } else { 22.0 }) } role="img" aria-label={ (column.name) ": " (rows.len()) " rows, in the table below" } {
                 g.axes {
                     (ticks(ours, &own))
@@ -169,7 +190,9 @@ fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> M
 /// What was measured over what was forecast, row by row.
 fn against_first(table: &ResultTable, drawn: &[usize], at: usize) -> Markup {
     let Some(&first) = drawn.first().filter(|&&first| first != at) else { return html! {} };
-    let value = |row: &ResultRow, at: usize| row.figures.get(at).and_then(Option::as_ref).map(|figure| figure.mean);
+    let value = |row: &ResultRow, at: usize| {
+        row.figures.get(at).and_then(Option::as_ref).map(|figure| figure.mean)
+    };
     let mut dots = Vec::new();
     for row in &table.rows {
         if let (Some(x), Some(y)) = (value(row, at), value(row, first)) {
@@ -178,7 +201,8 @@ fn against_first(table: &ResultTable, drawn: &[usize], at: usize) -> Markup {
     }
     let [over, measured] = [at, first].map(|at| &table.columns[at].name);
     let alternative = format!("{measured} over {over}");
-    let heading = html! { h3 { (alternative) } p { "To the left the forecast is better, below what was measured." } };
+    let heading = html! { h3 { (alternative) } p { "To the left the forecast is better, below \
+    what was measured." } };
     scatter(heading, &alternative, over, &dots, &|_, label| label.to_owned())
 }
 
@@ -212,7 +236,8 @@ fn grid(table: &ResultTable) -> Markup {
 fn maps(experiment: &Experiment) -> Option<Section> {
     let (_, first) = experiment.maps.first()?;
     let body = html! {
-        p.lead { "Each point is a test image; colours are the true classes, which training never saw. The first encoder is as it was before training." }
+        p.lead { "Each point is a test image; colours are the true classes, which training never \
+                  saw. The first encoder is as it was before training." }
         div.pair {
             @if let Some(untrained) = &first.untrained { (map::panel("Untrained", first, untrained)) }
             @for (name, own) in &experiment.maps { (map::panel(name, own, &own.trained)) }
@@ -239,7 +264,8 @@ fn again(experiment: &Experiment) -> Section {
         ("selfsame", format!("{}, commit {}", experiment.selfsame, experiment.commit)),
     ];
     let body = html! {
-        p.lead { "A run that is complete is not done again; one that was stopped goes on. " code { "result.json" } " has every figure, seed by seed." }
+        p.lead { "A run that is complete is not done again; one that was stopped goes \
+                  on. " code { "result.json" } " has every figure, seed by seed." }
         (protocol::command(&experiment.command))
         table.protocol { tbody { @for (name, value) in &rows { tr { th scope="row" { (name) } td { (value) } } } } }
     };
@@ -255,11 +281,17 @@ mod tests {
     }
 
     fn page(sets: &[&str], findings: &[[u64; 3]]) -> String {
-        let figure = Figure { mean: 50.0, half: Some(1.0), seeds: 3, published: Some((83.0, None)) };
+        let figure =
+            Figure { mean: 50.0, half: Some(1.0), seeds: 3, published: Some((83.0, None)) };
         let table = |name: &&str| ResultTable {
             name: (*name).into(),
             source: Some("slides".into()),
-            columns: vec![ResultColumn { name: "x".into(), digits: 1, drawn: true, ..ResultColumn::default() }],
+            columns: vec![ResultColumn {
+                name: "x".into(),
+                digits: 1,
+                drawn: true,
+                ..ResultColumn::default()
+            }],
             rows: vec![
                 ResultRow {
                     name: "a".into(),
@@ -271,7 +303,12 @@ mod tests {
         };
         let machines = vec!["first".to_owned(), "second".to_owned()];
         let tables = sets.iter().map(table).collect();
-        render_experiment(&Experiment { title: "T".into(), machines, tables, ..Experiment::default() })
+        render_experiment(&Experiment {
+            title: "T".into(),
+            machines,
+            tables,
+            ..Experiment::default()
+        })
     }
 
     #[test]
@@ -290,7 +327,10 @@ mod tests {
             ([0, 0, 0], "no run to tell by yet<", false),
         ] {
             let headline = headline(counts);
-            assert!(headline.contains(words) && headline.contains("trained") == green, "{headline}");
+            assert!(
+                headline.contains(words) && headline.contains("trained") == green,
+                "{headline}"
+            );
         }
         for (counts, mark) in [
             ([2, 2, 2], "<span class=\"state holds\">holds</span>"),

@@ -1,4 +1,5 @@
-//! The three factors of generalisation: alignment, divergence, concentration; what each is here, and what moves it.
+//! The three factors of generalisation: alignment, divergence, concentration; what each is here,
+//! and what moves it.
 
 use maud::{Markup, html};
 
@@ -18,11 +19,13 @@ const SHOWN: usize = 5;
 pub(super) fn section(record: &CertificateRecord) -> Section {
     let body = html! {
         p.lead {
-            "The theory (Huang et al. 2023) reduces generalisation to three factors. Together they decide what can be "
+            "The theory (Huang et al. 2023) reduces generalisation to three factors. Together \
+             they decide what can be "
             "proved of the classifier that gives an image to the nearest class centre. Measured on "
             (counted(record.images as u64, "image", "images"))
             @if !record.split.is_empty() { " of the " (record.split) " split" }
-            @if !record.classes.is_empty() { " from " (counted(record.classes.len() as u64, "class", "classes")) }
+            @if !record.classes.is_empty() { " \
+                                              from " (counted(record.classes.len() as u64, "class", "classes")) }
             @if record.views > 1 { ", each with " (record.views) " views, itself among them" }
             @if !record.policy.is_empty() { " (" code { (record.policy) } ")" }
             "."
@@ -64,10 +67,12 @@ impl Dial<'_> {
                 h3 { (self.factor) @if first { " " span.badge { "first, for the bound" } } }
                 p.question { (self.question) }
                 svg viewBox="0 0 160 98" role="img" aria-label={ (self.factor) ": " @match good { Some(good) => { (percent(good)) " of the way from the worst to the best" } None => "not measured" } } {
-                    path.track d={ "M" (x - RADIUS) " " (y) "A" (RADIUS) " " (RADIUS) " 0 0 1 " (x + RADIUS) " " (y) } {}
+                    path.track d={ "M" (x - RADIUS) " " (y) "A" (RADIUS) " " (RADIUS) " 0 0 \
+                        1 " (x + RADIUS) " " (y) } {}
                     @if let Some(good) = good {
                         @let (end_x, end_y) = at(good, RADIUS);
-                        path.level d={ "M" (x - RADIUS) " " (y) "A" (RADIUS) " " (RADIUS) " 0 0 1 " (end_x) " " (end_y) } {}
+                        path.level d={ "M" (x - RADIUS) " " (y) "A" (RADIUS) " " (RADIUS) " 0 0 \
+                            1 " (end_x) " " (end_y) } {}
                         @let (tip_x, tip_y) = at(good, RADIUS - 12.0);
                         path.needle d={ "M" (x) " " (y) "L" (tip_x) " " (tip_y) } {}
                         circle.hub cx=(x) cy=(y) r="4" {}
@@ -107,13 +112,17 @@ fn alignment(record: &CertificateRecord) -> Markup {
             finding: html! {
                 @match found {
                     Some(found) => {
-                        "The mean squared distance between two views of an image; of two different images it is "
+                        "The mean squared distance between two views of an image; of two \
+                         different images it is "
                         (number(found.chance.value)) ". Smaller is better. "
                         @if found.unbiased.is_some() {
-                            "It is over the " (record.views - 1) " views drawn of each image; with the image itself among them, and "
-                            "each also paired with itself, as the bounds take it, it is " (number(found.finite.value)) "."
+                            "It is over the " (record.views - 1) " views drawn of each image; \
+                                with the image itself among them, and "
+                            "each also paired with itself, as the bounds take it, it \
+                             is " (number(found.finite.value)) "."
                         } @else {
-                            "It is over the two views here, each also paired with itself; what it is of views drawn takes two or "
+                            "It is over the two views here, each also paired with itself; what it \
+                             is of views drawn takes two or "
                             "more of them beside the image itself."
                         }
                     }
@@ -143,18 +152,24 @@ fn divergence(record: &CertificateRecord) -> Markup {
             ends: ["one point", "far apart"],
             finding: html! {
                 @match found {
-                    Some(_) if largest.is_none() => "There is a single class, and it takes two to point in different directions."
+                    Some(_) if largest.is_none() => "There is a single class, and it takes two to \
+                                                     point in different directions."
                     Some(found) => {
                         "The product of the two closest class centres, between −1 and 1; "
-                        @if classes > 2 * dim { (classes) " classes in " (dim) " dimensions never come down to " (number(best)) }
-                        @else { (classes) " classes as far apart as " (dim) " dimensions allow have " (number(best)) }
-                        @if let Some(mean) = &found.mean { ". The mean over pairs is " (number(mean.value)) }
-                        ". The shortest centre is Δ_μ = " (number(found.shortfall.value)) " short of length 1, squared. Smaller is better."
+                        @if classes > 2 * dim { (classes) " classes in " (dim) " dimensions never \
+                            come down to " (number(best)) }
+                        @else { (classes) " classes as far apart as " (dim) " dimensions allow \
+                            have " (number(best)) }
+                        @if let Some(mean) = &found.mean { ". The mean over pairs \
+                                                            is " (number(mean.value)) }
+                        ". The shortest centre is Δ_μ = " (number(found.shortfall.value)) " short \
+                            of length 1, squared. Smaller is better."
                     }
                     None => (unmeasured()),
                 }
             },
-            moves: "more negatives or a larger batch, a lower temperature, decorrelating the coordinates.",
+            moves: "more negatives or a larger batch, a lower temperature, decorrelating the \
+                    coordinates.",
         },
     )
 }
@@ -177,31 +192,46 @@ fn concentration(record: &CertificateRecord) -> Markup {
             finding: html! {
                 @match found {
                     Some(found) => {
-                        @if classes > 1 { "How often two images of one class have nearer views than two of different classes. " }
-                        @else { "There is a single class, so nothing can be nearer than another class. " }
+                        @if classes > 1 { "How often two images of one class have nearer views \
+                                           than two of different classes. " }
+                        @else { "There is a single class, so nothing can be nearer than another \
+                                 class. " }
                         "Within δ = " (number_to(found.levels.value, found.levels.trust.side())) "/255 a channel, σ: " (share_in_words(&found.sigma))
-                        " of every class, and " (share_in_words(&found.mean_sigma)) " on average, lies together"
-                        @if classes > 1 { "; at that distance " (percent(found.overlap.value)) " of the images also have one of another class near" }
-                        ". It is a matter of pixels and of the augmentation alone: no training changes it."
+                        " of every class, and " (share_in_words(&found.mean_sigma)) " on average, \
+                            lies together"
+                        @if classes > 1 { "; at that distance " (percent(found.overlap.value)) " \
+                            of the images also have one of another class near" }
+                        ". It is a matter of pixels and of the augmentation alone: no training \
+                         changes it."
                     }
                     None => (unmeasured()),
                 }
             },
-            moves: "the augmentation: richer views bring a class together, until nothing is left to tell classes apart. The command selfsame forecast finds the balance.",
+            moves: "the augmentation: richer views bring a class together, until nothing is left \
+                    to tell classes apart. The command selfsame forecast finds the balance.",
         },
     )
 }
 
 fn spread(record: &CertificateRecord) -> Markup {
     let Some(found) = &record.alignment else { return html! {} };
-    let points: Vec<(f64, f64)> = found.curve.iter().map(|&[epsilon, outside]| (epsilon, outside)).collect();
-    let Some(x) = Axis::fit(points.iter().map(|point| point.0).chain([0.0]), 5) else { return html! {} };
+    let points: Vec<(f64, f64)> =
+        found.curve.iter().map(|&[epsilon, outside]| (epsilon, outside)).collect();
+    let Some(x) = Axis::fit(points.iter().map(|point| point.0).chain([0.0]), 5) else {
+        return html! {};
+    };
     let readout = |epsilon: f64, outside: f64| {
-        format!("ε = {}: {} of the images have two views further apart", number(epsilon), percent(outside))
+        format!(
+            "ε = {}: {} of the images have two views further apart",
+            number(epsilon),
+            percent(outside)
+        )
     };
     LineChart {
         title: "R_ε: images whose views are spread",
-        caption: html! { "Share of images with two views more than ε apart; on the sphere, opposite points are 2 apart. The sooner it falls, the better the views are aligned." },
+        caption: html! { "Share of images with two views more than ε apart; on the sphere, \
+        opposite points are 2 apart. The sooner it falls, the better the views \
+        are aligned." },
         x_label: "distance ε of embeddings",
         x,
         y: Axis::shares(),
@@ -225,9 +255,13 @@ fn heat(record: &CertificateRecord) -> Markup {
     let left = if names { 92.0 } else { 8.0 };
     let cell = (SIDE - left - 8.0) / k as f64;
     let place = |at: usize, start: f64| round(start + at as f64 * cell);
-    let off_diagonal = || (0..k * k).filter(|at| at / k != at % k).map(|at| products[at]).filter(|p| p.is_finite());
-    let (low, high) = off_diagonal().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p), h.max(p)));
-    let fullness = |product: f64| if high > low { 0.06 + 0.94 * (product - low) / (high - low) } else { 0.5 };
+    let off_diagonal = || {
+        (0..k * k).filter(|at| at / k != at % k).map(|at| products[at]).filter(|p| p.is_finite())
+    };
+    let (low, high) =
+        off_diagonal().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p), h.max(p)));
+    let fullness =
+        |product: f64| if high > low { 0.06 + 0.94 * (product - low) / (high - low) } else { 0.5 };
     let short = |name: &str| -> String {
         let cut: String = name.chars().take(13).collect();
         if cut.len() < name.len() { cut + "…" } else { cut }
@@ -236,10 +270,13 @@ fn heat(record: &CertificateRecord) -> Markup {
         figure.chart {
             figcaption {
                 h3 { "Divergence of every two classes" }
-                p { "Products of class centres, from " (number(low)) ", empty, to " (number(high)) ", full: the fuller, the closer. Columns are the classes in the order of the rows." }
+                p { "Products of class centres, from " (number(low)) ", empty, \
+                    to " (number(high)) ", full: the fuller, the closer. Columns are the classes \
+                                         in the order of the rows." }
             }
             svg.heat viewBox={ "0 0 " (SIDE) " " (round(cell * k as f64 + 12.0)) } role="img"
-                aria-label={ "Products of the centres of " (k) " classes; the closest pairs are named below" } {
+                aria-label={ "Products of the centres of " (k) " classes; the closest pairs are \
+                    named below" } {
                 @for a in 0..k {
                     @if names { text x=(left - 6.0) y=(place(a, 8.0) + cell / 2.0 + 3.5) text-anchor="end" { (short(&record.classes[a].name)) } }
                     @for b in 0..k {
@@ -247,7 +284,8 @@ fn heat(record: &CertificateRecord) -> Markup {
                         @if a != b && product.is_finite() {
                             rect x=(place(b, left)) y=(place(a, 4.0)) width=(round(cell - 1.0)) height=(round(cell - 1.0))
                                 fill-opacity=(format!("{:.3}", fullness(product))) {
-                                title { (record.classes[a].name) " and " (record.classes[b].name) ": " (number(product)) }
+                                title { (record.classes[a].name) " \
+                                    and " (record.classes[b].name) ": " (number(product)) }
                             }
                         }
                     }
@@ -258,7 +296,9 @@ fn heat(record: &CertificateRecord) -> Markup {
 }
 
 fn closest(record: &CertificateRecord) -> Markup {
-    let Some(found) = record.divergence.as_ref().filter(|found| !found.closest.is_empty()) else { return html! {} };
+    let Some(found) = record.divergence.as_ref().filter(|found| !found.closest.is_empty()) else {
+        return html! {};
+    };
     let name = |class: usize| record.classes.get(class).map_or("", |class| class.name.as_str());
     html! {
         h3 { "The closest classes" }

@@ -1,4 +1,5 @@
-//! The page of a forecast: what to take, the ranking, the curves, what is unusual, the nearest views, how to do it again.
+//! The page of a forecast: what to take, the ranking, the curves, what is unusual, the nearest
+//! views, how to do it again.
 
 use std::fmt::Write as _;
 
@@ -7,12 +8,15 @@ use maud::{Markup, html};
 use super::chart::{Axis, WIDTH, round};
 use super::format::{count, counted, number, percent, sentence_list, signed};
 use super::{Section, dataset, document, protocol};
-use crate::forecast::{ClassForecast, Closest, Delta, Forecast, Measured, PolicyForecast, distance, sign};
+use crate::forecast::{
+    ClassForecast, Closest, Delta, Forecast, Measured, PolicyForecast, distance, sign,
+};
 use crate::sprite::Sprite;
 
 /// Colours that tell lines apart; further lines begin again.
 const COLOURS: usize = 10;
-/// Lines of one kind of dash: half of the colours, so that colours that are alike differ in their dashes.
+/// Lines of one kind of dash: half of the colours, so that colours that are alike differ in their
+/// dashes.
 const DASHED: usize = 5;
 /// Groups of copies that are shown.
 const GROUPS: usize = 40;
@@ -24,7 +28,8 @@ const LEFT: f64 = 44.0;
 const RIGHT: f64 = WIDTH - 8.0;
 const TOP: f64 = 12.0;
 
-/// Draws a forecast as one HTML page that needs no other file and no network. The same forecast gives the same bytes.
+/// Draws a forecast as one HTML page that needs no other file and no network. The same forecast
+/// gives the same bytes.
 ///
 /// All text is escaped. Works for any record: what is missing is left out.
 pub fn render_forecast(forecast: &Forecast) -> String {
@@ -56,16 +61,20 @@ fn header(forecast: &Forecast) -> Markup {
         h1.verdict { (prose(first)) }
         @for sentence in rest { p.judgement { (prose(sentence)) } }
         ul.facts {
-            li { (counted(forecast.images.len() as u64, "image", "images")) " of " (counted(forecast.classes.len() as u64, "class", "classes")) }
+            li { (counted(forecast.images.len() as u64, "image", "images")) " \
+                of " (counted(forecast.classes.len() as u64, "class", "classes")) }
             @if let Some(from) = taken_from(forecast) { li { (from) } }
-            li { (counted(forecast.views as u64, "view", "views")) " of each" @if forecast.original { " beside the image itself" } }
+            li { (counted(forecast.views as u64, "view", "views")) " of \
+                each" @if forecast.original { " beside the image itself" } }
             li { (forecast.space) }
             li { "seed " (forecast.seed) }
             @if forecast.assumed { li.warn { "classes are assumed" } }
         }
         @for note in &forecast.notes { p.warning role="note" { (prose(note)) } }
         @if !forecast.duplicates.is_empty() {
-            p.warning role="note" { (counted(forecast.duplicates.len() as u64, "image is", "images are")) " there more than once: see " a href="#copies" { "copies" } "." }
+            p.warning role="note" { (counted(forecast.duplicates.len() as u64, "image \
+                is", "images are")) " there more than once: \
+                                     see " a href="#copies" { "copies" } "." }
         }
         @if !forecast.skipped.is_empty() { (dataset::skipped(&forecast.skipped, crate::forecast::FORECAST_FILE)) }
     }
@@ -73,7 +82,8 @@ fn header(forecast: &Forecast) -> Markup {
 
 /// Where the images measured are taken from.
 fn taken_from(forecast: &Forecast) -> Option<String> {
-    let [measured, training, all] = [forecast.images.len(), forecast.training_images, forecast.all_images];
+    let [measured, training, all] =
+        [forecast.images.len(), forecast.training_images, forecast.all_images];
     let [training, all] = [training, all].map(|images| count(images as u64));
     match (measured, forecast.training_images) {
         (_, 0) => None,
@@ -97,10 +107,12 @@ fn prose(text: &str) -> Markup {
 fn ranking(forecast: &Forecast) -> Section {
     let rows = || forecast.policies.iter().chain(&forecast.baseline);
     let scores = rows().flat_map(|policy| policy.score.interval.unwrap_or([policy.score.value; 2]));
-    let ends = scores.fold([0.0, 0.0], |[least, most]: [f64; 2], score| [least.min(score), most.max(score)]);
+    let ends = scores
+        .fold([0.0, 0.0], |[least, most]: [f64; 2], score| [least.min(score), most.max(score)]);
     let columns: Vec<(usize, &Delta)> = forecast.columns().collect();
     let body = html! {
-        p.lead { (forecast.order) @if forecast.halves > 0 { " Policies share a rank where the interval of the difference to the best of the rank holds 0." } }
+        p.lead { (forecast.order) @if forecast.halves > 0 { " Policies share a rank where the \
+            interval of the difference to the best of the rank holds 0." } }
         p.hint { "The table goes on to the right: scroll it." }
         div.scroll.card tabindex="0" role="region" aria-label="Table of policies" {
             table.ranking {
@@ -138,24 +150,36 @@ fn ranking(forecast: &Forecast) -> Section {
             }
         }
         dl.meanings {
-            div { dt { "Gathered" } dd { "σ averaged over eight distances. σ is the share of a class in its largest main part, whose images all lie within the distance of one another by their nearest views; mean over the classes. Larger is better, unless nothing is left of the images." } }
-            div { dt { "Separation" } dd { "How often two images of one class lie nearer than two of different classes. At 0.5 the nearest views tell nothing of classes." } }
-            div { dt { "Overlap" } dd { "The share of images with an image of another class within the distance." } }
+            div { dt { "Gathered" } dd { "σ averaged over eight distances. σ is the share of a \
+                                          class in its largest main part, whose images all lie \
+                                          within the distance of one another by their nearest \
+                                          views; mean over the classes. Larger is better, unless \
+                                          nothing is left of the images." } }
+            div { dt { "Separation" } dd { "How often two images of one class lie nearer than two \
+                                            of different classes. At 0.5 the nearest views tell \
+                                            nothing of classes." } }
+            div { dt { "Overlap" } dd { "The share of images with an image of another class \
+                                         within the distance." } }
         }
         p.quiet {
             "Values are " (kind(forecast)) ". "
             @if forecast.halves > 0 {
                 "Small: the 95% interval, an estimate from " (forecast.halves)
-                " random halves of each class's images: where the value would likely lie with other images. "
+                " random halves of each class's images: where the value would likely lie with \
+                 other images. "
             } @else {
                 "There are no intervals: most classes have too few images for them. "
             }
             @if let Some(middle) = forecast.deltas.last() {
-                "The middle distance D of two images of a class as they are is " (distance(middle)) " (δ = " (number(middle.delta)) "); the eight distances are its eighths."
-                @for (_, delta) in &columns { " " (distance(delta)) " is " (percent(delta.share)) " of it." }
+                "The middle distance D of two images of a class as they are \
+                 is " (distance(middle)) " (δ = " (number(middle.delta)) "); the eight distances \
+                     are its eighths."
+                @for (_, delta) in &columns { " " (distance(delta)) " \
+                    is " (percent(delta.share)) " of it." }
             }
             @if forecast.deltas.iter().any(|delta| delta.levels.is_some()) {
-                " Distances are shown as the root mean square difference of one colour channel of one pixel, in levels of 255."
+                " Distances are shown as the root mean square difference of one colour channel of \
+                 one pixel, in levels of 255."
             }
         }
     };
@@ -164,11 +188,18 @@ fn ranking(forecast: &Forecast) -> Section {
 
 fn kind(forecast: &Forecast) -> &'static str {
     let bounded = |policy: &PolicyForecast| {
-        policy.sigma.iter().chain([&policy.score, &policy.gathered]).any(|value| value.bound.is_some())
+        policy
+            .sigma
+            .iter()
+            .chain([&policy.score, &policy.gathered])
+            .any(|value| value.bound.is_some())
     };
     match forecast.policies.iter().chain(&forecast.baseline).any(bounded) {
         _ if forecast.assumed => "assumed, for they rest on classes that are clusters",
-        true => "exact of these images and views, but that ≥ and ≤ mark proved bounds where time ran out",
+        true => {
+            "exact of these images and views, but that ≥ and ≤ mark proved bounds where time ran \
+             out"
+        }
         false => "exact of these images and views",
     }
 }
@@ -183,7 +214,8 @@ fn cell(measured: Option<&Measured>) -> Markup {
 fn value(measured: &Measured) -> Markup {
     html! {
         b { (sign(measured)) (signed(measured.value, 3)) }
-        @if let Some([low, high]) = measured.interval { small { (signed(low, 3)) " to " (signed(high, 3)) } }
+        @if let Some([low, high]) = measured.interval { small { (signed(low, 3)) " \
+            to " (signed(high, 3)) } }
     }
 }
 
@@ -211,20 +243,30 @@ struct Line {
 }
 
 fn curves(forecast: &Forecast) -> Option<Section> {
-    let scale =
-        forecast.deltas.first().and_then(|d| Some(d.levels? / d.delta)).filter(|s| s.is_finite()).unwrap_or(1.0);
+    let scale = forecast
+        .deltas
+        .first()
+        .and_then(|d| Some(d.levels? / d.delta))
+        .filter(|s| s.is_finite())
+        .unwrap_or(1.0);
     let line = |name: &str, points, at| Line { name: name.to_owned(), points, style: style(at) };
     let policies = forecast.policies.iter().enumerate();
-    let mut policies: Vec<Line> =
-        policies.map(|(at, policy)| line(&policy.name, average(&policy.classes, scale), at)).collect();
+    let mut policies: Vec<Line> = policies
+        .map(|(at, policy)| line(&policy.name, average(&policy.classes, scale), at))
+        .collect();
     if let Some(baseline) = &forecast.baseline {
         let points = average(&baseline.classes, scale);
         let style = "--c:var(--soft);stroke-dasharray:1 3".into();
-        policies.push(Line { name: format!("{}: images as they are", baseline.name), points, style });
+        policies.push(Line {
+            name: format!("{}: images as they are", baseline.name),
+            points,
+            style,
+        });
     }
     let chosen = chosen(forecast)?;
     let classes = chosen.classes.iter().enumerate();
-    let classes: Vec<Line> = classes.map(|(at, class)| line(&class.name, steps(class, scale), at)).collect();
+    let classes: Vec<Line> =
+        classes.map(|(at, class)| line(&class.name, steps(class, scale), at)).collect();
     let marks: Vec<f64> = forecast.columns().map(|(_, delta)| delta.delta * scale).collect();
     let label = if forecast.deltas.iter().any(|d| d.levels.is_some()) {
         "distance δ, levels of 255 a channel"
@@ -232,10 +274,13 @@ fn curves(forecast: &Forecast) -> Option<Section> {
         "distance δ"
     };
     let body = html! {
-        p.lead { "σ(δ): the share of a class that a distance δ holds together. The further to the upper left, the more an augmentation concentrates. Dotted: the distances of the table." }
+        p.lead { "σ(δ): the share of a class that a distance δ holds together. The further to the \
+                  upper left, the more an augmentation concentrates. Dotted: the distances of the \
+                  table." }
         div.charts {
             (chart("Policies", html! { "Mean over the classes" }, label, &policies, &marks))
-            (chart("Classes", html! { "Each class under " code { (chosen.name) } }, label, &classes, &marks))
+            (chart("Classes", html! { "Each class \
+                                       under " code { (chosen.name) } }, label, &classes, &marks))
         }
     };
     Some(Section { id: "curves", short: "Curves", title: "How classes come together", body })
@@ -244,10 +289,16 @@ fn curves(forecast: &Forecast) -> Option<Section> {
 /// The steps of σ(δ) of a class, at the distances that are reached for certain.
 fn steps(class: &ClassForecast, scale: f64) -> Vec<(f64, f64)> {
     let n = class.curve.len() as f64;
-    class.curve.iter().enumerate().map(|(at, [_, upper])| (upper * scale, (at + 1) as f64 / n)).collect()
+    class
+        .curve
+        .iter()
+        .enumerate()
+        .map(|(at, [_, upper])| (upper * scale, (at + 1) as f64 / n))
+        .collect()
 }
 
-/// The mean of the classes' σ at each distance where one of them changes, thinned to what a chart shows.
+/// The mean of the classes' σ at each distance where one of them changes, thinned to what a chart
+/// shows.
 fn average(classes: &[ClassForecast], scale: f64) -> Vec<(f64, f64)> {
     let steps: Vec<Vec<(f64, f64)>> =
         classes.iter().map(|class| steps(class, scale)).filter(|s| !s.is_empty()).collect();
@@ -266,7 +317,8 @@ fn average(classes: &[ClassForecast], scale: f64) -> Vec<(f64, f64)> {
 }
 
 fn chart(title: &str, caption: Markup, label: &str, lines: &[Line], marks: &[f64]) -> Markup {
-    let Some(x) = Axis::fit(lines.iter().flat_map(|line| &line.points).map(|point| point.0), 5) else {
+    let Some(x) = Axis::fit(lines.iter().flat_map(|line| &line.points).map(|point| point.0), 5)
+    else {
         return html! {};
     };
     let y = Axis::shares();
@@ -308,7 +360,8 @@ fn chart(title: &str, caption: Markup, label: &str, lines: &[Line], marks: &[f64
                 }
                 ul.key {
                     @for line in lines {
-                        li { svg viewBox="0 0 32 10" aria-hidden="true" { path.sigma d="M1 5H31" style=(line.style) {} } (line.name) }
+                        li { svg viewBox="0 0 32 10" aria-hidden="true" { path.sigma d="M1 \
+                            5H31" style=(line.style) {} } (line.name) }
                     }
                 }
             }
@@ -329,10 +382,13 @@ fn style(at: usize) -> String {
 fn classes(forecast: &Forecast) -> Option<Section> {
     let chosen = chosen(forecast)?;
     let thumbs = forecast.thumbs.as_ref()?;
-    let (column, at) = forecast.columns().last().map(|(at, delta)| (at, distance(delta))).unwrap_or_default();
+    let (column, at) =
+        forecast.columns().last().map(|(at, delta)| (at, distance(delta))).unwrap_or_default();
     let body = html! {
         p.lead {
-            "Under " code { (chosen.name) } ": a largest main part of each class at " (at) ", and the images outside of the tightest nine tenths of the class, the most distant first. A tenth of each class is always listed; "
+            "Under " code { (chosen.name) } ": a largest main part of each class at " (at) ", and \
+                the images outside of the tightest nine tenths of the class, the most distant \
+                first. A tenth of each class is always listed; "
             b { "wrong labels may be among them" } ", and damaged images."
         }
         div.parts style={ "--sheet:url(" (thumbs.data_uri()) ")" } {
@@ -342,7 +398,8 @@ fn classes(forecast: &Forecast) -> Option<Section> {
                     p.quiet {
                         (counted(class.images as u64, "image", "images"))
                         @if let Some([low, _]) = class.sigma.get(column) { ", σ " (percent(*low)) }
-                        @if let Some(separation) = class.separation { ", separation " (format!("{separation:.3}")) }
+                        @if let Some(separation) = class.separation { ", \
+                            separation " (format!("{separation:.3}")) }
                     }
                     h4 { "Main part: " (count(class.main_part.len() as u64)) }
                     (strip(forecast, thumbs, &class.main_part))
@@ -374,7 +431,9 @@ fn copies(forecast: &Forecast) -> Option<Section> {
     };
     let body = html! {
         p.lead {
-            "Images measured whose pixels are the same. They count as often as they are there, lie at distance 0 of one another and so raise σ; they are left out of the nearest views."
+            "Images measured whose pixels are the same. They count as often as they are there, \
+             lie at distance 0 of one another and so raise σ; they are left out of the nearest \
+             views."
         }
         div.parts style={ "--sheet:url(" (thumbs.data_uri()) ")" } {
             @for group in groups.iter().take(GROUPS) {
@@ -388,7 +447,8 @@ fn copies(forecast: &Forecast) -> Option<Section> {
                 }
             }
         }
-        @if groups.len() > GROUPS { p.quiet { "And " (count((groups.len() - GROUPS) as u64)) " groups more, in " code { "forecast.json" } "." } }
+        @if groups.len() > GROUPS { p.quiet { "And " (count((groups.len() - GROUPS) as u64)) " \
+            groups more, in " code { "forecast.json" } "." } }
     };
     Some(Section { id: "copies", short: "Copies", title: "The same image more than once", body })
 }
@@ -401,7 +461,8 @@ fn strip(forecast: &Forecast, thumbs: &Sprite, images: &[usize]) -> Markup {
                 @let name = forecast.images.get(image).map_or("", |image| image.name.as_str());
                 i role="img" style=(super::tile(thumbs, image)) title=(name) aria-label=(name) {}
             }
-            @if images.len() > SHOWN { span { "and " (count((images.len() - SHOWN) as u64)) " more" } }
+            @if images.len() > SHOWN { span { "and " (count((images.len() - SHOWN) as u64)) " \
+                more" } }
         }
     }
 }
@@ -410,9 +471,12 @@ fn closest(forecast: &Forecast) -> Option<Section> {
     if forecast.policies.iter().all(|policy| policy.closest.is_empty()) {
         return None;
     }
-    let scale = forecast.deltas.first().and_then(|d| Some(d.levels? / d.delta)).filter(|s| s.is_finite());
+    let scale =
+        forecast.deltas.first().and_then(|d| Some(d.levels? / d.delta)).filter(|s| s.is_finite());
     let body = html! {
-        p.lead { "Of each class the two different images whose views come nearest: outside the images, between them the two views. Where you cannot tell what the views show, too much was taken away." }
+        p.lead { "Of each class the two different images whose views come nearest: outside the \
+                  images, between them the two views. Where you cannot tell what the views show, \
+                  too much was taken away." }
         @for policy in &forecast.policies {
             h3 { code { (policy.name) } @if !policy.steps.is_empty() { ": " (policy.steps.join(", ")) } }
             div.closest {
@@ -424,9 +488,15 @@ fn closest(forecast: &Forecast) -> Option<Section> {
 }
 
 fn figure(forecast: &Forecast, pair: &Closest, scale: Option<f64>) -> Markup {
-    let names = pair.images.map(|image| forecast.images.get(image).map_or("", |image| image.name.as_str()));
-    let class = forecast.images.get(pair.images[0]).and_then(|image| forecast.classes.get(image.class as usize));
-    let view = |view: Option<u32>| view.map_or("the image itself".to_owned(), |view| format!("view {}", view + 1));
+    let names =
+        pair.images.map(|image| forecast.images.get(image).map_or("", |image| image.name.as_str()));
+    let class = forecast
+        .images
+        .get(pair.images[0])
+        .and_then(|image| forecast.classes.get(image.class as usize));
+    let view = |view: Option<u32>| {
+        view.map_or("the image itself".to_owned(), |view| format!("view {}", view + 1))
+    };
     let views = [0, 1].map(|of| format!("{}, {}", names[of], view(pair.views[of])));
     let labels = [names[0], &views[0], &views[1], names[1]];
     html! {
@@ -445,8 +515,9 @@ fn figure(forecast: &Forecast, pair: &Closest, scale: Option<f64>) -> Markup {
 }
 
 fn again(forecast: &Forecast) -> Section {
-    let budget =
-        forecast.budget.map_or("as long as they take".to_owned(), |seconds| format!("{} s each", number(seconds)));
+    let budget = forecast
+        .budget
+        .map_or("as long as they take".to_owned(), |seconds| format!("{} s each", number(seconds)));
     let files = forecast.policies.iter().filter(|policy| policy.name.ends_with(".toml"));
     let files: Vec<String> = files.map(|policy| policy.name.clone()).collect();
     let rows = [
@@ -458,7 +529,9 @@ fn again(forecast: &Forecast) -> Section {
         ("selfsame", forecast.selfsame.clone()),
     ];
     let body = html! {
-        p.lead { "Views are pure functions of the seed, and distances between bytes are exact, so this command finds the same again. " code { "forecast.json" } " has every number." }
+        p.lead { "Views are pure functions of the seed, and distances between bytes are exact, so \
+                  this command finds the same again. " code { "forecast.json" } " has every \
+                      number." }
         (protocol::command(&forecast.command))
         @if !files.is_empty() { p { "It needs " (sentence_list(&files)) ", as shown below." } }
         details {
@@ -466,7 +539,8 @@ fn again(forecast: &Forecast) -> Section {
             table.protocol { tbody { @for (name, value) in &rows { tr { th scope="row" { (name) } td { (value) } } } } }
         }
         @for policy in &forecast.policies {
-            details { summary { "The policy " (policy.name) " in full (TOML)" } pre tabindex="0" { code { (policy.toml) } } }
+            details { summary { "The policy " (policy.name) " in full \
+                (TOML)" } pre tabindex="0" { code { (policy.toml) } } }
         }
     };
     Section { id: "protocol", short: "Protocol", title: "How to do it again", body }

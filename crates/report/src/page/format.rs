@@ -7,7 +7,8 @@ use serde::Serialize;
 /// Stands for a number that is none.
 pub(super) const NONE: &str = "–";
 
-/// A number below this is what rounding left of a 0: no quantity on a page is that small and means anything.
+/// A number below this is what rounding left of a 0: no quantity on a page is that small and means
+/// anything.
 const NOISE: f64 = 1e-12;
 
 /// A share as a percentage with one decimal: `0.713` is `71.3%`.
@@ -25,9 +26,11 @@ pub(super) fn percent_to(share: f64, side: Option<Side>) -> String {
     percent(outward(share, 1e-3, side))
 }
 
-/// A whole number of `unit`, on the side of `value` that it bounds; the value itself where it bounds none.
+/// A whole number of `unit`, on the side of `value` that it bounds; the value itself where it
+/// bounds none.
 fn outward(value: f64, unit: f64, side: Option<Side>) -> f64 {
-    // What is a whole number but for rounding, and what bounds add for that (10⁻¹⁰ and some), stays one.
+    // What is a whole number but for rounding, and what bounds add for that (10⁻¹⁰ and some), stays
+    // one.
     const SLACK: f64 = 1e-5;
     let units = value / unit;
     let rounded = match side {
@@ -100,7 +103,8 @@ fn size_text(size: f64) -> String {
     }
     let decimals = (3 - size.log10().floor() as i32).clamp(0, 6) as usize;
     let text = format!("{size:.decimals$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     text.to_owned()
 }
 
@@ -147,20 +151,64 @@ mod tests {
         assert_eq!(percent(f64::NAN), NONE);
         assert_eq!([0, 999, 1000, 1234567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(counted(1, "image", "images"), "1 image");
-        let numbers = [-4e-16, 4.8123, -2.5, 512.04, 0.05, 12345.6, 1e-9, 1e300, 999.99, f64::INFINITY];
-        let texts = ["0", "4.812", "−2.5", "512", "0.05", "12,346", "1.00e-9", "1.00e300", "1000", NONE];
+        let numbers =
+            [-4e-16, 4.8123, -2.5, 512.04, 0.05, 12345.6, 1e-9, 1e300, 999.99, f64::INFINITY];
+        let texts =
+            ["0", "4.812", "−2.5", "512", "0.05", "12,346", "1.00e-9", "1.00e300", "1000", NONE];
         assert_eq!(numbers.map(number), texts);
         let (up, down) = (Some(Side::AtMost), Some(Side::AtLeast));
-        assert_eq!([0.0704, 0.1, 0.1 + 1e-11, 0.10001].map(percent_up), ["7.1%", "10.0%", "10.0%", "10.1%"]);
-        assert_eq!([0.4379, 0.7, 0.99999].map(|share| percent_to(share, down)), ["43.7%", "70.0%", "99.9%"]);
-        let numbers = [0.0, 0.34561, -0.34569, -1.0 + 1e-10, 1234.1, 9.99901, 1.2341e9, -1.2349e9, 1e-9, 1e300];
-        let texts = ["0", "0.3457", "−0.3456", "−1", "1,235", "10", "1.24e9", "−1.23e9", "1.00e-9", "1.00e300"];
+        assert_eq!(
+            [0.0704, 0.1, 0.1 + 1e-11, 0.10001].map(percent_up),
+            ["7.1%", "10.0%", "10.0%", "10.1%"]
+        );
+        assert_eq!(
+            [0.4379, 0.7, 0.99999].map(|share| percent_to(share, down)),
+            ["43.7%", "70.0%", "99.9%"]
+        );
+        let numbers = [
+            0.0,
+            0.34561,
+            -0.34569,
+            -1.0 + 1e-10,
+            1234.1,
+            9.99901,
+            1.2341e9,
+            -1.2349e9,
+            1e-9,
+            1e300,
+        ];
+        let texts = [
+            "0",
+            "0.3457",
+            "−0.3456",
+            "−1",
+            "1,235",
+            "10",
+            "1.24e9",
+            "−1.23e9",
+            "1.00e-9",
+            "1.00e300",
+        ];
         assert_eq!(numbers.map(|value| number_to(value, up)), texts);
-        let texts = ["0", "0.3456", "−0.3457", "−1", "1,234", "9.999", "1.23e9", "−1.24e9", "1.00e-9", "1.00e300"];
+        let texts = [
+            "0",
+            "0.3456",
+            "−0.3457",
+            "−1",
+            "1,234",
+            "9.999",
+            "1.23e9",
+            "−1.24e9",
+            "1.00e-9",
+            "1.00e300",
+        ];
         assert_eq!(numbers.map(|value| number_to(value, down)), texts);
         assert_eq!([-1234.4, -0.0].map(number), ["−1,234", "0"]);
         assert_eq!([-1.25, -0.04, 3.0].map(|value| signed(value, 1)), ["−1.2", "0.0", "3.0"]);
-        assert_eq!([3.21, 161.0, 7260.0, -1.0].map(duration), ["3.2 s", "2 min 41 s", "2 h 1 min", NONE]);
+        assert_eq!(
+            [3.21, 161.0, 7260.0, -1.0].map(duration),
+            ["3.2 s", "2 min 41 s", "2 h 1 min", NONE]
+        );
         assert_eq!(sentence_list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
     }
 

@@ -1,4 +1,5 @@
-//! The gallery of views: each image beside its views, then what the policies do, then how to make the page again.
+//! The gallery of views: each image beside its views, then what the policies do, then how to make
+//! the page again.
 
 use maud::{Markup, html};
 
@@ -10,21 +11,30 @@ use crate::gallery::{Gallery, Original, PolicyViews, Step, View};
 /// Pictures up to this side are shown pixel by pixel.
 const PIXELS_UP_TO: u32 = 48;
 
-/// Draws a gallery as one HTML page that needs no other file and no network. The same gallery gives the same bytes.
+/// Draws a gallery as one HTML page that needs no other file and no network. The same gallery gives
+/// the same bytes.
 ///
 /// All text is escaped. Views beyond the number of images are left out.
 pub fn render_gallery(gallery: &Gallery) -> String {
     let sections = [views(gallery), augmentation(gallery), again(gallery)];
-    document(&format!("Views of {}", gallery.dataset), &gallery.selfsame, header(gallery), &sections, None)
+    document(
+        &format!("Views of {}", gallery.dataset),
+        &gallery.selfsame,
+        header(gallery),
+        &sections,
+        None,
+    )
 }
 
 fn header(gallery: &Gallery) -> Markup {
     let names: Vec<String> = gallery.policies.iter().map(|policy| policy.name.clone()).collect();
     html! {
         p.eyebrow { "Views of " (gallery.dataset) }
-        h1.verdict { "Training asks for one answer to all views of an image, and for other answers to other images." }
+        h1.verdict { "Training asks for one answer to all views of an image, and for other \
+                      answers to other images." }
         p.judgement {
-            "So whatever the changes destroy, the encoder learns to ignore. Look whether you can still tell which "
+            "So whatever the changes destroy, the encoder learns to ignore. Look whether you can \
+             still tell which "
             "image a view is of, and whether what you care about survives."
         }
         ul.facts {
@@ -41,13 +51,16 @@ fn views(gallery: &Gallery) -> Section {
     let body = html! {
         p.lead {
             "Under each view stands what chance drew for it, in the order in which it was done"
-            @if shown.any(|view| view.part.is_some()) { ", and the part of the image that it was cut from" }
+            @if shown.any(|view| view.part.is_some()) { ", and the part of the image that it was \
+                                                         cut from" }
             "."
             @if gallery.policies.len() > 1 {
-                " All policies make their views under the same keys, so that what they have in common is drawn alike."
+                " All policies make their views under the same keys, so that what they have in \
+                 common is drawn alike."
             }
             @if gallery.policies.iter().any(paired) {
-                " Where the first view of a pair is made otherwise than the second, each says which it is."
+                " Where the first view of a pair is made otherwise than the second, each says \
+                 which it is."
             }
         }
         div.gallery {
@@ -93,7 +106,8 @@ fn view(number: usize, view: &View, paired: bool) -> Markup {
                     }
                 }
                 p {
-                    b { (number + 1) } @if paired { @if number.is_multiple_of(2) { " first" } @else { " second" } }
+                    b { (number + 1) } @if paired { @if number.is_multiple_of(2) { " \
+                        first" } @else { " second" } }
                     @if let Some(change) = view.changes.first() { br; (change) }
                 }
             }
@@ -109,7 +123,8 @@ fn rendering(picture: &Sprite) -> &'static str {
 
 fn augmentation(gallery: &Gallery) -> Section {
     let body = html! {
-        p.lead { "A view goes through these steps from top to bottom. Chance decides anew for each view whether a step is made, and how strongly." }
+        p.lead { "A view goes through these steps from top to bottom. Chance decides anew for \
+                  each view whether a step is made, and how strongly." }
         @for policy in &gallery.policies {
             @if gallery.policies.len() > 1 { h3 { code { (policy.name) } } }
             @if policy.steps.is_empty() {
@@ -117,7 +132,8 @@ fn augmentation(gallery: &Gallery) -> Section {
             } @else { (steps(&policy.steps)) }
             details {
                 summary { "All of it as TOML, to be changed" }
-                p.quiet { "Saved to a file whose name ends in .toml, it can be given to --augment." }
+                p.quiet { "Saved to a file whose name ends in .toml, it can be given to \
+                           --augment." }
                 pre tabindex="0" { code { (policy.toml) } }
             }
         }
@@ -128,7 +144,8 @@ fn augmentation(gallery: &Gallery) -> Section {
 fn steps(steps: &[Step]) -> Markup {
     html! {
         table.steps {
-            thead { tr { th scope="col" { "Step" } th scope="col" { "How often" } th scope="col" { "How much" } } }
+            thead { tr { th scope="col" { "Step" } th scope="col" { "How \
+                often" } th scope="col" { "How much" } } }
             tbody {
                 @for step in steps {
                     tr {
@@ -153,13 +170,19 @@ fn frequency([first, second]: [f64; 2]) -> String {
         1.0 => "always".to_owned(),
         share => format!("{}%", number(100.0 * share)),
     };
-    if first == second { words(first) } else { format!("first view {}, second {}", words(first), words(second)) }
+    if first == second {
+        words(first)
+    } else {
+        format!("first view {}, second {}", words(first), words(second))
+    }
 }
 
 fn again(gallery: &Gallery) -> Section {
     let body = html! {
         p.lead {
-            "A view is a pure function of seed, image, epoch and view number, so this command makes the same page of the same images, byte for byte. These are views of epoch 0, and view 1 is number 0. With "
+            "A view is a pure function of seed, image, epoch and view number, so this command \
+             makes the same page of the same images, byte for byte. These are views of epoch 0, \
+             and view 1 is number 0. With "
             code { "--json" } " it also prints the key and every drawn parameter of each view."
         }
         (protocol::command(&gallery.command))

@@ -56,18 +56,23 @@ fn verdict(report: &Report) -> Markup {
 
 /// The best of the two things to beat, with its name; none where neither was measured.
 fn baseline(evaluation: &Evaluation) -> Option<(&'static str, f64)> {
-    let named = [("the untrained encoder", &evaluation.untrained), ("raw pixels", &evaluation.pixels)];
-    let scores = named.into_iter().filter_map(|(name, scores)| Some((name, scores.as_ref()?.knn_acc1)));
+    let named =
+        [("the untrained encoder", &evaluation.untrained), ("raw pixels", &evaluation.pixels)];
+    let scores =
+        named.into_iter().filter_map(|(name, scores)| Some((name, scores.as_ref()?.knn_acc1)));
     scores.filter(|(_, score)| score.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 fn measured(evaluation: &Evaluation, trained: &Scores) -> Markup {
-    let knn = |scores: &Option<Scores>| scores.map(|scores| scores.knn_acc1).filter(|score| score.is_finite());
+    let knn = |scores: &Option<Scores>| {
+        scores.map(|scores| scores.knn_acc1).filter(|score| score.is_finite())
+    };
     let (untrained, pixels) = (knn(&evaluation.untrained), knn(&evaluation.pixels));
     let n = evaluation.images;
     html! {
         h1.verdict {
-            "On " (counted(n, "test image", "test images")) " the trained encoder’s nearest neighbours are right "
+            "On " (counted(n, "test image", "test images")) " the trained encoder’s nearest \
+                neighbours are right "
             strong.trained { (percent(trained.knn_acc1)) } " of the time"
             @match (pixels, untrained) {
                 (Some(pixels), Some(untrained)) => {
@@ -87,68 +92,87 @@ fn measured(evaluation: &Evaluation, trained: &Scores) -> Markup {
 
 fn judgement(evaluation: &Evaluation, trained: f64) -> Markup {
     let Some((name, score)) = baseline(evaluation) else {
-        return html! { "Neither raw pixels nor the untrained encoder was measured, so there is nothing to compare this with." };
+        return html! { "Neither raw pixels nor the untrained encoder was measured, so there is \
+        nothing to compare this with." };
     };
     let n = evaluation.images;
     let points = 100.0 * (trained - score);
     if points <= 0.0 {
         return html! {
-            "That is no better than " (name) " (" (format!("{points:+.1}")) " points): training has not paid off here. "
+            "That is no better than " (name) " (" (format!("{points:+.1}")) " points): training \
+                has not paid off here. "
             "Longer training, a larger batch or a richer augmentation are the usual first steps."
         };
     }
     if wilson(trained, n).low > wilson(score, n).high {
         html! {
-            "Training without a single label put it " strong { (format!("{points:.1}")) " points" } " ahead of "
-            (name) ", the better of the two baselines, and far enough that the 95% intervals do not overlap."
+            "Training without a single label put it " strong { (format!("{points:.1}")) " \
+                points" } " ahead of "
+            (name) ", the better of the two baselines, and far enough that the 95% intervals do \
+                    not overlap."
         }
     } else {
         html! {
-            "It is " (format!("{points:.1}")) " points ahead of " (name) ", but the 95% intervals overlap: with "
+            "It is " (format!("{points:.1}")) " points ahead of " (name) ", but the 95% intervals \
+                overlap: with "
             (counted(n, "test image", "test images")) " this may be chance."
         }
     }
 }
 
 fn unlabelled(evaluation: &Evaluation) -> Markup {
-    let rank = |geometry: &Option<crate::record::Geometry>| geometry.and_then(|g| g.rankme).filter(|r| r.is_finite());
+    let rank = |geometry: &Option<crate::record::Geometry>| {
+        geometry.and_then(|g| g.rankme).filter(|r| r.is_finite())
+    };
     html! {
         h1.verdict {
             @match (rank(&evaluation.geometry), rank(&evaluation.untrained_geometry)) {
                 (Some(after), Some(before)) => {
-                    "The trained encoder spreads these images over about " strong.trained { (format!("{after:.0}")) }
-                    " effective dimensions; before training it was " strong.untrained { (format!("{before:.0}")) } "."
+                    "The trained encoder spreads these images over \
+                     about " strong.trained { (format!("{after:.0}")) }
+                    " effective dimensions; before training it \
+                     was " strong.untrained { (format!("{before:.0}")) } "."
                 }
                 (Some(after), None) => {
-                    "The trained encoder spreads these images over about " strong.trained { (format!("{after:.0}")) }
+                    "The trained encoder spreads these images over \
+                     about " strong.trained { (format!("{after:.0}")) }
                     " effective dimensions."
                 }
                 _ => { "The encoder is trained; its accuracy could not be measured." }
             }
         }
         p.judgement {
-            "Accuracy needs labels, and there are none to measure it with. The map below shows what the encoder holds to be alike."
+            "Accuracy needs labels, and there are none to measure it with. The map below shows \
+             what the encoder holds to be alike."
         }
     }
 }
 
 fn unevaluated(report: &Report) -> Markup {
-    let latest = report.metrics.iter().rev().find_map(|point| point.val_knn_acc1.filter(|share| share.is_finite()));
+    let latest = report
+        .metrics
+        .iter()
+        .rev()
+        .find_map(|point| point.val_knn_acc1.filter(|share| share.is_finite()));
     let validation = report.run.dataset.validation;
     html! {
         h1.verdict {
             @match latest {
                 Some(share) => {
-                    @if validation > 0 { "On " (counted(validation, "validation image", "validation images")) }
+                    @if validation > 0 { "On " (counted(validation, "validation \
+                        image", "validation images")) }
                     @else { "On the validation images" }
-                    " the encoder’s nearest neighbours are right " strong.trained { (percent(share)) } " of the time so far."
+                    " the encoder’s nearest neighbours are \
+                     right " strong.trained { (percent(share)) } " of the time so far."
                 }
                 None => { "This encoder has not been evaluated yet." }
             }
         }
         p.judgement {
-            @if report.run.finished { "Training is finished. " } @else { "Training has not reached its last epoch. " }
-            "What the encoder is worth on test images, beside raw pixels and the untrained encoder, is measured by "
+            @if report.run.finished { "Training is finished. " } @else { "Training has not \
+                reached its last epoch. " }
+            "What the encoder is worth on test images, beside raw pixels and the untrained \
+             encoder, is measured by "
             code { "selfsame eval" } "."
         }
     }

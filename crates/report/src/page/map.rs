@@ -60,8 +60,13 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             .into_iter()
             .filter_map(|(title, panel)| Some((title, panel?)))
             .collect();
-    let places: Vec<Vec<Option<(f64, f64)>>> = panels.iter().map(|(_, panel)| places(panel, &drawn)).collect();
-    let missing = places.iter().map(|panel| panel.iter().filter(|place| place.is_none()).count()).max().unwrap_or(0);
+    let places: Vec<Vec<Option<(f64, f64)>>> =
+        panels.iter().map(|(_, panel)| places(panel, &drawn)).collect();
+    let missing = places
+        .iter()
+        .map(|panel| panel.iter().filter(|place| place.is_none()).count())
+        .max()
+        .unwrap_or(0);
 
     let thumbs = map.thumbs.as_ref();
     let style = thumbs.map(|thumbs| format!("--thumbs:url({})", thumbs.data_uri()));
@@ -69,7 +74,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         p.lead {
             "Each point is an image; images that the encoder holds to be alike lie close together. "
             @if labelled { "Colours are the true classes, which training never saw. " }
-            "Point at one to see it" @if panels.len() > 1 { ", and where it lies in the other map" } "."
+            "Point at one to see it" @if panels.len() > 1 { ", and where it lies in the other \
+                map" } "."
         }
         div.map style=[style] {
             @if labelled { (legend(&classes)) }
@@ -85,7 +91,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             @if stride > 1 { " of " (count(map.images.len() as u64)) ", evenly picked," }
             @if !map.split.is_empty() { " of the " (map.split) " split" }
             ". A plane cannot show all dimensions: classes that overlap here may still be apart."
-            @if missing > 0 { " " (counted(missing as u64, "point has", "points have")) " no finite place and cannot be drawn." }
+            @if missing > 0 { " " (counted(missing as u64, "point has", "points have")) " no \
+                finite place and cannot be drawn." }
         }
     };
     Some(Section { id: "map", short: "Map", title: "What it holds to be alike", body })
@@ -93,7 +100,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
 
 /// A map by itself, to stand beside those of other encoders.
 pub(super) fn panel(title: &str, map: &EmbeddingMap, projection: &Projection) -> Markup {
-    let drawn: Vec<usize> = (0..map.images.len()).step_by(map.images.len().div_ceil(MAX_POINTS).max(1)).collect();
+    let drawn: Vec<usize> =
+        (0..map.images.len()).step_by(map.images.len().div_ceil(MAX_POINTS).max(1)).collect();
     let classes = classes(map, &drawn, &DatasetRecord::default());
     figure(title, projection, &places(projection, &drawn), &classes, &map.method)
 }
@@ -101,7 +109,9 @@ pub(super) fn panel(title: &str, map: &EmbeddingMap, projection: &Projection) ->
 fn class_name(label: Option<u32>, dataset: &DatasetRecord) -> String {
     match label {
         None => "no label".into(),
-        Some(label) => dataset.classes.get(label as usize).cloned().unwrap_or_else(|| format!("class {label}")),
+        Some(label) => {
+            dataset.classes.get(label as usize).cloned().unwrap_or_else(|| format!("class {label}"))
+        }
     }
 }
 
@@ -118,7 +128,13 @@ fn classes(map: &EmbeddingMap, drawn: &[usize], dataset: &DatasetRecord) -> Vec<
 fn places(panel: &Projection, drawn: &[usize]) -> Vec<Option<(f64, f64)>> {
     let points: Vec<Option<[f64; 2]>> = drawn
         .iter()
-        .map(|&index| panel.points.get(index).copied().filter(|point| point.iter().all(|v| v.abs() < DRAWABLE)))
+        .map(|&index| {
+            panel
+                .points
+                .get(index)
+                .copied()
+                .filter(|point| point.iter().all(|v| v.abs() < DRAWABLE))
+        })
         .collect();
     let range = |axis: usize| {
         let values = points.iter().flatten().map(|point| point[axis]);
@@ -135,7 +151,13 @@ fn places(panel: &Projection, drawn: &[usize]) -> Vec<Option<(f64, f64)>> {
     points.into_iter().map(|point| point.map(place)).collect()
 }
 
-fn figure(title: &str, panel: &Projection, places: &[Option<(f64, f64)>], classes: &[Class], method: &str) -> Markup {
+fn figure(
+    title: &str,
+    panel: &Projection,
+    places: &[Option<(f64, f64)>],
+    classes: &[Class],
+    method: &str,
+) -> Markup {
     let [first, second] = panel.explained;
     html! {
         figure.chart {
@@ -144,7 +166,8 @@ fn figure(title: &str, panel: &Projection, places: &[Option<(f64, f64)>], classe
                 p {
                     (method.to_uppercase())
                     @if first.is_finite() && second.is_finite() {
-                        ": the two axes carry " (percent(first)) " and " (percent(second)) " of the variance"
+                        ": the two axes carry " (percent(first)) " and " (percent(second)) " of \
+                            the variance"
                     }
                 }
             }
@@ -176,7 +199,8 @@ fn markers(class: &Class, places: &[Option<(f64, f64)>]) -> String {
     path
 }
 
-/// A marker around the current point: circle, square, triangle or diamond, a shape every ten classes.
+/// A marker around the current point: circle, square, triangle or diamond, a shape every ten
+/// classes.
 fn shape(label: Option<u32>) -> &'static str {
     match label.unwrap_or(0) / COLOURS % 4 {
         0 => "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
@@ -192,7 +216,8 @@ fn legend(classes: &[Class]) -> Markup {
             @for (i, class) in classes.iter().enumerate() {
                 button type="button" data-class=(i) aria-pressed="false" title=(class.name) {
                     svg viewBox="-6 -6 12 12" aria-hidden="true" {
-                        path style={ "--c:" (colour(class.label)) } d={ "M0 0" (shape(class.label)) } {}
+                        path style={ "--c:" (colour(class.label)) } d={ "M0 \
+                            0" (shape(class.label)) } {}
                     }
                     span { (class.name) }
                 }
@@ -201,7 +226,12 @@ fn legend(classes: &[Class]) -> Markup {
     }
 }
 
-fn data<'a>(map: &'a EmbeddingMap, drawn: &[usize], classes: &[Class], places: &[Vec<Option<(f64, f64)>>]) -> Data<'a> {
+fn data<'a>(
+    map: &'a EmbeddingMap,
+    drawn: &[usize],
+    classes: &[Class],
+    places: &[Vec<Option<(f64, f64)>>],
+) -> Data<'a> {
     let mut class = vec![None; drawn.len()];
     for (i, members) in classes.iter().map(|class| &class.members).enumerate() {
         members.iter().for_each(|&member| class[member] = Some(i));
@@ -211,7 +241,8 @@ fn data<'a>(map: &'a EmbeddingMap, drawn: &[usize], classes: &[Class], places: &
     };
     let tiles = map.thumbs.as_ref().map_or(0, |thumbs| thumbs.tiles as usize);
     let side = |of: fn(&Sprite) -> u32| map.thumbs.as_ref().map_or(0, of);
-    let name = |&index: &usize| map.images.get(index).map_or("", |image: &MapImage| image.name.as_str());
+    let name =
+        |&index: &usize| map.images.get(index).map_or("", |image: &MapImage| image.name.as_str());
     Data {
         panels: places.iter().map(flat).collect(),
         names: drawn.iter().map(name).collect(),

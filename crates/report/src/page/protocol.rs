@@ -25,7 +25,9 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         ("Burn", run.burn.clone()),
     ];
     let evaluation = report.evaluation.iter().flat_map(|evaluation| &evaluation.protocol);
-    rows.extend(run.protocol.iter().chain(evaluation).map(|(name, value)| (name.as_str(), value.clone())));
+    rows.extend(
+        run.protocol.iter().chain(evaluation).map(|(name, value)| (name.as_str(), value.clone())),
+    );
 
     let body = html! {
         p.lead { "What it takes to do this again and get the same numbers." }
@@ -37,7 +39,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             }
         }
         @if !run.policy.is_empty() {
-            details { summary { "The augmentation in full (TOML)" } pre tabindex="0" { code { (run.policy) } } }
+            details { summary { "The augmentation in full \
+                                 (TOML)" } pre tabindex="0" { code { (run.policy) } } }
         }
     };
     Some(Section { id: "protocol", short: "Protocol", title: "How to do it again", body })
@@ -51,7 +54,11 @@ pub(super) fn command(words: &[String]) -> Markup {
 
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%\\".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +67,9 @@ mod tests {
 
     #[test]
     fn words_survive_a_shell() {
-        assert_eq!(["--data", "a b", "it's", ""].map(quoted), ["--data", "'a b'", r"'it'\''s'", "''"]);
+        assert_eq!(
+            ["--data", "a b", "it's", ""].map(quoted),
+            ["--data", "'a b'", r"'it'\''s'", "''"]
+        );
     }
 }

@@ -41,7 +41,11 @@ pub(super) fn share_in_words(quantity: &Quantity) -> String {
 }
 
 /// A bound is rounded to its own side, so that what is read is one too.
-fn shown(Quantity { value, trust }: &Quantity, side: Option<Side>, text: fn(f64, Option<Side>) -> String) -> Markup {
+fn shown(
+    Quantity { value, trust }: &Quantity,
+    side: Option<Side>,
+    text: fn(f64, Option<Side>) -> String,
+) -> Markup {
     html! {
         span.quantity title=(trust) {
             b { (text(*value, side)) }
@@ -61,10 +65,13 @@ fn shown(Quantity { value, trust }: &Quantity, side: Option<Side>, text: fn(f64,
 pub(super) fn legend() -> Markup {
     html! {
         p.quiet {
-            b { "exact" } ": computed from the images and views measured, true of them up to rounding. "
+            b { "exact" } ": computed from the images and views measured, true of them up to \
+                           rounding. "
             b { "estimate" } ": what others of their kind would give, with its 95% interval. "
-            b { "bound" } ": proved; the truth is at most, or at least, that, and it is rounded to that side. "
-            b { "assumed" } ": true only if something is that was not proved; point at it to see what."
+            b { "bound" } ": proved; the truth is at most, or at least, that, and it is rounded \
+                           to that side. "
+            b { "assumed" } ": true only if something is that was not proved; point at it to see \
+                             what."
         }
     }
 }

@@ -18,17 +18,22 @@ struct Measure {
 const MEASURES: [Measure; 3] = [
     Measure {
         name: "Nearest neighbours (kNN)",
-        meaning: "A test image takes the vote of the training images most like it. Nothing further is trained, so it shows whether images of one class already lie together.",
+        meaning: "A test image takes the vote of the training images most like it. Nothing \
+                  further is trained, so it shows whether images of one class already lie \
+                  together.",
         of: |scores| scores.knn_acc1,
     },
     Measure {
         name: "Linear probe",
-        meaning: "One linear layer is fitted to the frozen representation with all training labels. It shows whether the classes can be told apart at all by straight cuts.",
+        meaning: "One linear layer is fitted to the frozen representation with all training \
+                  labels. It shows whether the classes can be told apart at all by straight cuts.",
         of: |scores| scores.linear_acc1,
     },
     Measure {
         name: "Nearest centre",
-        meaning: "Each class is summed up by the mean of its images, and a test image takes the class whose mean is nearest. Strict: it works only if every class is one compact cloud.",
+        meaning: "Each class is summed up by the mean of its images, and a test image takes the \
+                  class whose mean is nearest. Strict: it works only if every class is one \
+                  compact cloud.",
         of: |scores| scores.centre_acc1,
     },
 ];
@@ -49,13 +54,17 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     let labelled = representations(evaluation).iter().any(|(_, _, scores)| scores.is_some());
     let body = html! {
         @if let Some((here, there)) = others {
-            p.warning role="note" { "This is of the weights after step " (count(here)) ", what the theory says below of those after step " (count(there)) "." }
+            p.warning role="note" { "This is of the weights after step " (count(here)) ", what \
+                the theory says below of those after step " (count(there)) "." }
         }
         @if labelled {
             p.lead {
-                "Three ways to ask the same question: is the class of an image plain from its representation? "
-                "Measured on " (counted(evaluation.images, "image", "images")) " that were never trained on"
-                @if evaluation.classes > 0 { ", from " (counted(evaluation.classes, "class", "classes")) }
+                "Three ways to ask the same question: is the class of an image plain from its \
+                 representation? "
+                "Measured on " (counted(evaluation.images, "image", "images")) " that were never \
+                    trained on"
+                @if evaluation.classes > 0 { ", \
+                                              from " (counted(evaluation.classes, "class", "classes")) }
                 "."
             }
             div.pair {
@@ -72,7 +81,12 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         }
         @if evaluation.geometry.is_some() || evaluation.untrained_geometry.is_some() { (geometry(report, evaluation)) }
     };
-    Some(Section { id: "results", short: "Results", title: "What the representation is worth", body })
+    Some(Section {
+        id: "results",
+        short: "Results",
+        title: "What the representation is worth",
+        body,
+    })
 }
 
 /// Accuracy of always naming the commonest class, and its name.
@@ -97,7 +111,8 @@ fn picture(evaluation: &Evaluation) -> Markup {
     html! {
         figure.chart {
             svg.scores viewBox={ "0 0 " (WIDTH) " " (bottom + 30.0) } role="img"
-                aria-label="Accuracies with their 95% intervals; the same numbers stand in the table" {
+                aria-label="Accuracies with their 95% intervals; the same numbers stand in the \
+                            table" {
                 g.axes {
                     @for (at, label) in &axis.ticks {
                         line x1=(across(*at)) x2=(across(*at)) y1=(TOP) y2=(bottom) {}
@@ -131,7 +146,8 @@ fn picture(evaluation: &Evaluation) -> Markup {
             ul.key {
                 @for (style, name, scores) in representations(evaluation) {
                     @if scores.is_some() {
-                        li { svg class=(style) viewBox="-7 -7 14 14" aria-hidden="true" { (symbol(style)) } (name) }
+                        li { svg class=(style) viewBox="-7 -7 14 \
+                                                        14" aria-hidden="true" { (symbol(style)) } (name) }
                     }
                 }
             }
@@ -176,8 +192,10 @@ fn table(evaluation: &Evaluation) -> Markup {
                 }
             }
             p.quiet {
-                "Small: the 95% interval (Wilson), where the accuracy would likely lie with other test images. "
-                b { "Nothing was selected on the test split" } ": whatever had to be chosen was chosen on validation images."
+                "Small: the 95% interval (Wilson), where the accuracy would likely lie with other \
+                 test images. "
+                b { "Nothing was selected on the test split" } ": whatever had to be chosen was \
+                    chosen on validation images."
             }
         }
     }
@@ -203,37 +221,50 @@ fn geometry(report: &Report, evaluation: &Evaluation) -> Markup {
     // What is certified is measured on other images, so that numbers of the same name differ.
     let measured = evaluation.geometry.or(evaluation.untrained_geometry).unwrap_or_default();
     let pairs = measured.alignment_over.map_or(String::new(), |[images, views]| {
-        format!(" Over {} and {views} views of each, itself among them.", counted(images, "test image", "test images"))
+        format!(
+            " Over {} and {views} views of each, itself among them.",
+            counted(images, "test image", "test images")
+        )
     });
-    let over = measured
-        .images
-        .map_or(String::new(), |images| format!(" Over {}.", counted(images, "test image", "test images")));
+    let over = measured.images.map_or(String::new(), |images| {
+        format!(" Over {}.", counted(images, "test image", "test images"))
+    });
     let rows: [(&str, String, Pick); 3] = [
         (
             "Alignment",
             format!(
-                "Mean squared distance between two views of one image; 0 means the encoder cannot tell them apart. Smaller is better.{pairs}"
+                "Mean squared distance between two views of one image; 0 means the encoder cannot \
+                 tell them apart. Smaller is better.{pairs}"
             ),
             |g| g.alignment,
         ),
         (
             "Uniformity",
             format!(
-                "How evenly the images fill the sphere of representations; more negative is more even. Smaller is better.{over}"
+                "How evenly the images fill the sphere of representations; more negative is more \
+                 even. Smaller is better.{over}"
             ),
             |g| g.uniformity,
         ),
         (
             "RankMe",
-            format!("How many dimensions are really in use. Near 1 the representation has collapsed.{dimension}{over}"),
+            format!(
+                "How many dimensions are really in use. Near 1 the representation has \
+                 collapsed.{dimension}{over}"
+            ),
             |g| g.rankme,
         ),
     ];
-    let value = |geometry: Option<&Geometry>, of: Pick| geometry.and_then(of).map_or(NONE.to_string(), number);
+    let value = |geometry: Option<&Geometry>, of: Pick| {
+        geometry.and_then(of).map_or(NONE.to_string(), number)
+    };
     html! {
         h3 { "Without labels" }
-        p.lead { "Shape of the representation alone. Alignment and uniformity pull against each other: only both together mean something."
-            @if report.certificate.is_some() { " What the theory says below measures some of these again, on the images that it names, so that they differ." }
+        p.lead { "Shape of the representation alone. Alignment and uniformity pull against each \
+                  other: only both together mean something."
+            @if report.certificate.is_some() { " What the theory says below measures some of \
+                                                these again, on the images that it names, so that \
+                                                they differ." }
         }
         div.scroll.card tabindex="0" role="region" aria-label="Table of measures without labels" {
             table.geometry {

@@ -1,4 +1,5 @@
-//! The page of a roofline: operations by what they compute a byte and a second, under what the machine can do.
+//! The page of a roofline: operations by what they compute a byte and a second, under what the
+//! machine can do.
 
 use maud::{Markup, html};
 
@@ -17,11 +18,17 @@ fn header(roofline: &Roofline) -> Markup {
     let milliseconds = |seconds: f64| format!("{:.0} ms", 1e3 * seconds);
     html! {
         p.eyebrow { (roofline.subject) }
-        h1.verdict { "A step of " (counted(roofline.views, "view", "views")) " takes " strong.trained { (milliseconds(roofline.step_seconds)) } "; its operations could take " strong { (milliseconds(roofline.least())) } "." }
+        h1.verdict { "A step of " (counted(roofline.views, "view", "views")) " \
+            takes " strong.trained { (milliseconds(roofline.step_seconds)) } "; its operations \
+                could take " strong { (milliseconds(roofline.least())) } "." }
         p.judgement {
             (roofline.machine) ", " (counted(roofline.threads, "thread", "threads")) ", " (roofline.isa) ": at best "
-            (rate(roofline.peak_operations)) "FLOP/s from registers, and " (rate(roofline.peak_bytes)) "B/s from memory to memory. "
-            "Measured one by one, the operations below take " (milliseconds(roofline.sum())) "; what a step takes beyond is everything else: views, heads, loss, and passing things on."
+            (rate(roofline.peak_operations)) "FLOP/s from registers, \
+                                              and " (rate(roofline.peak_bytes)) "B/s from memory \
+                                                  to memory. "
+            "Measured one by one, the operations below take " (milliseconds(roofline.sum())) "; \
+                what a step takes beyond is everything else: views, heads, loss, and passing \
+                things on."
         }
     }
 }
@@ -39,17 +46,21 @@ fn rate(value: f64) -> String {
 fn picture(roofline: &Roofline) -> Section {
     const LEFT: f64 = 56.0;
     const HEIGHT: f64 = 250.0;
-    let drawable =
-        |operation: &&Operation| operation.seconds > 0.0 && operation.operations > 0.0 && operation.bytes > 0.0;
+    let drawable = |operation: &&Operation| {
+        operation.seconds > 0.0 && operation.operations > 0.0 && operation.bytes > 0.0
+    };
     let operations: Vec<&Operation> = roofline.operations.iter().filter(drawable).collect();
     let ends = |values: Vec<f64>| {
-        let (low, high) = values.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), &v| (low.min(v), high.max(v)));
+        let (low, high) = values
+            .iter()
+            .fold((f64::INFINITY, 0.0_f64), |(low, high), &v| (low.min(v), high.max(v)));
         (low.log10().floor() as i32, high.log10().ceil() as i32)
     };
     let attained = |operation: &Operation| operation.operations / operation.seconds;
     let ridge = roofline.peak_operations / roofline.peak_bytes;
     let across = ends(operations.iter().map(|o| o.intensity()).chain([ridge]).collect());
-    let up = ends(operations.iter().map(|o| attained(o)).chain([roofline.peak_operations]).collect());
+    let up =
+        ends(operations.iter().map(|o| attained(o)).chain([roofline.peak_operations]).collect());
     let x = |value: f64| {
         let share = (value.log10() - f64::from(across.0)) / f64::from((across.1 - across.0).max(1));
         round(LEFT + share * (WIDTH - 12.0 - LEFT))
@@ -69,9 +80,12 @@ fn picture(roofline: &Roofline) -> Section {
         round(WIDTH - 12.0)
     );
     let body = html! {
-        p.lead { "Each dot is an operation: to the right it computes more for every byte it must move, higher up it computes faster. The line is what the machine can do: memory on the slope, arithmetic on the flat." }
+        p.lead { "Each dot is an operation: to the right it computes more for every byte it must \
+                  move, higher up it computes faster. The line is what the machine can do: memory \
+                  on the slope, arithmetic on the flat." }
         figure.chart.roofline {
-            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 36.0) } role="img" aria-label="Operations under the roofline" {
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 36.0) } role="img" aria-label="Operations \
+                under the roofline" {
                 g.axes {
                     @for power in up.0..=up.1 {
                         @let value = 10_f64.powi(power);
@@ -98,7 +112,9 @@ fn table(roofline: &Roofline) -> Section {
     let body = html! {
         div.scroll.card tabindex="0" role="region" aria-label="Table of operations" {
             table {
-                thead { tr { @for head in ["Operation", "Times", "ms a step", "FLOP/s", "B/s", "Limit", "Of the limit"] { th scope="col" { (head) } } } }
+                thead { tr { @for head in ["Operation", "Times", "ms a \
+                    step", "FLOP/s", "B/s", "Limit", "Of the \
+                                                      limit"] { th scope="col" { (head) } } } }
                 tbody {
                     @for operation in &roofline.operations {
                         @let (least, memory) = roofline.limit(operation);
@@ -115,14 +131,17 @@ fn table(roofline: &Roofline) -> Section {
                 }
             }
         }
-        p.quiet { "Bytes are what an operation reads and writes, each once: what it moves more often, because a cache is too small, is its own loss, and what stays in one may come faster than memory gives it." }
+        p.quiet { "Bytes are what an operation reads and writes, each once: what it moves more \
+                   often, because a cache is too small, is its own loss, and what stays in one \
+                   may come faster than memory gives it." }
     };
     Section { id: "operations", short: "Operations", title: "Operation by operation", body }
 }
 
 fn again(roofline: &Roofline) -> Section {
     let body = html! {
-        p.lead { "Medians of several rounds; other work on the machine makes them worse, never better." }
+        p.lead { "Medians of several rounds; other work on the machine makes them worse, never \
+                  better." }
         (protocol::command(&roofline.command))
     };
     Section { id: "protocol", short: "Protocol", title: "How to do it again", body }

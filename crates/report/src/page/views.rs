@@ -16,12 +16,17 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     let columns = sheet.columns.min(MAX_COLUMNS);
     let body = html! {
         p.lead {
-            "The first picture of each row is an image as it is; the others are views of it, changed at random"
-            @if !report.run.augment.is_empty() { " by the augmentation " code { (report.run.augment) } }
-            ". Training asked for one answer to a whole row and different answers to different rows, so whatever these changes destroy, the encoder learns to ignore."
+            "The first picture of each row is an image as it is; the others are views of it, \
+             changed at random"
+            @if !report.run.augment.is_empty() { " by the \
+                                                  augmentation " code { (report.run.augment) } }
+            ". Training asked for one answer to a whole row and different answers to different \
+             rows, so whatever these changes destroy, the encoder learns to ignore."
         }
         div.sheet style={ "--sheet:url(" (sheet.data_uri()) ");--columns:" (columns) ";--tile:" (sheet.width) "px" }
-            role="img" aria-label={ (rows) " images, each followed by " (columns.saturating_sub(1)) " augmented views of it" } {
+            role="img" aria-label={ (rows) " images, each followed \
+                                            by " (columns.saturating_sub(1)) " augmented views of \
+                                                it" } {
             span.head { "image" }
             @if columns > 1 { span.head.rest { "views" } }
             @for row in 0..rows {
@@ -34,12 +39,18 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             }
         }
     };
-    Some(Section { id: "views", short: "Views", title: "What it was asked to see as the same", body })
+    Some(Section {
+        id: "views",
+        short: "Views",
+        title: "What it was asked to see as the same",
+        body,
+    })
 }
 
 fn tile(sheet: &Sprite, row: u32, column: u32, name: &str) -> Markup {
     // A background of the whole sheet, scaled so that one tile fills the box, then shifted to it.
-    let shift = |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
+    let shift =
+        |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
     let style = format!(
         "background-size:{}% {}%;background-position:{:.4}% {:.4}%",
         u64::from(sheet.columns) * 100,

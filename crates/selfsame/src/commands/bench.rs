@@ -29,7 +29,8 @@ pub fn run(args: &Bench, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Images of a thread to go round: as many as the peers' benchmark has of large ones, and no more than fit this many bytes.
+/// Images of a thread to go round: as many as the peers' benchmark has of large ones, and no more
+/// than fit this many bytes.
 const IMAGES: usize = 16;
 const IMAGE_BYTES: usize = 256 << 20;
 
@@ -48,7 +49,9 @@ fn augment(args: &BenchAugment, threads: usize) -> anyhow::Result<ExitCode> {
     }
     let BenchAugment { source, size, .. } = *args;
     if !(1..=16_384).contains(&source) || !(1..=16_384).contains(&size) {
-        return Err(misuse(format!("--source {source} and --size {size}: both sides are to be from 1 to 16384")));
+        return Err(misuse(format!(
+            "--source {source} and --size {size}: both sides are to be from 1 to 16384"
+        )));
     }
     let stretch = Duration::from_secs_f64(args.seconds) / STRETCHES;
     let rates: Vec<f64> = std::thread::scope(|scope| {
@@ -59,7 +62,10 @@ fn augment(args: &BenchAugment, threads: usize) -> anyhow::Result<ExitCode> {
     let rate = rates.iter().sum::<f64>() / threads as f64;
     let cores = match threads {
         1 => format!("{rate:.0} views a second on one core"),
-        _ => format!("{:.0} views a second on {threads} cores, {rate:.0} on each", rate * threads as f64),
+        _ => format!(
+            "{:.0} views a second on {threads} cores, {rate:.0} on each",
+            rate * threads as f64
+        ),
     };
     terminal.say(&format!("augment  {cores}: {source}×{source} pixels to {size}×{size}, {isa}"));
     terminal.say(&format!("         {policy}, normalised to floats"));
@@ -75,8 +81,8 @@ fn augment(args: &BenchAugment, threads: usize) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The policy that augmentation libraries are commonly compared by: MoCo v2's with bilinear crops, and a Gaussian of a
-/// tenth of the side.
+/// The policy that augmentation libraries are commonly compared by: MoCo v2's with bilinear crops,
+/// and a Gaussian of a tenth of the side.
 fn everyones(size: u32) -> anyhow::Result<Policy> {
     Ok(Policy::try_from(PolicyConfig {
         crop: Some(Crop::default()),
@@ -100,7 +106,8 @@ fn everyones(size: u32) -> anyhow::Result<Policy> {
     })?)
 }
 
-/// Views of noise, ready for an encoder, that one thread makes in a second. The sides are within reason.
+/// Views of noise, ready for an encoder, that one thread makes in a second. The sides are within
+/// reason.
 fn views_per_second(policy: &Policy, side: u32, size: u32, isa: Isa, stretch: Duration) -> f64 {
     let bytes = (side * side * 3) as usize;
     let noise = |i: usize| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8;
@@ -112,7 +119,9 @@ fn views_per_second(policy: &Policy, side: u32, size: u32, isa: Isa, stretch: Du
     let mut make = images.map(|(pixels, image)| {
         let source = Source::new(side, side, pixels).expect("the bytes are those of the sides");
         let key = ViewKey { seed: 0, image, epoch: 0, view: 0 };
-        policy.view(key, source, size, &mut scratch, &mut view).expect("the buffer has the size of the view");
+        policy
+            .view(key, source, size, &mut scratch, &mut view)
+            .expect("the buffer has the size of the view");
         Normalise::IMAGENET.apply(isa, &view, &mut floats);
         std::hint::black_box(&mut floats);
     });
@@ -140,27 +149,36 @@ const ROUND: Duration = Duration::from_secs(1);
 /// Views may take this many bytes.
 const VIEW_BYTES: usize = 1 << 33;
 
-/// Augmented distances within sets of views: of random bytes, on which no bound can save work, the hardest case; or of
-/// each class of a data set.
+/// Augmented distances within sets of views: of random bytes, on which no bound can save work, the
+/// hardest case; or of each class of a data set.
 fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let BenchDistance { images, views, .. } = *args;
     if images < 2 || !(1..=1 << 16).contains(&views) || args.dim == 0 {
         let given = format!("--images {images} --views {views} --dim {}", args.dim);
-        return Err(misuse(format!("{given}: at least 2 images, 1 to 65536 views and 1 byte are needed")));
+        return Err(misuse(format!(
+            "{given}: at least 2 images, 1 to 65536 views and 1 byte are needed"
+        )));
     }
     let isa = Isa::best();
     let (shape, sets, left_out) = match &args.data {
         Some(data) => drawn(args, &terminal.load(data, &LoadOptions::default())?)?,
-        None => (Shape { width: args.dim, height: 1, channels: 1 }, vec![random(args)?], Vec::new()),
+        None => {
+            (Shape { width: args.dim, height: 1, channels: 1 }, vec![random(args)?], Vec::new())
+        }
     };
     if !left_out.is_empty() {
         let these = left_out.join(", ");
-        terminal.status(&format!("left out, since a distance takes two training images of a class: {these}"));
+        terminal.status(&format!(
+            "left out, since a distance takes two training images of a class: {these}"
+        ));
     }
     let dim = shape.width * shape.height * shape.channels;
     let images: Vec<usize> = sets.iter().map(|bytes| bytes.len() / (views * dim)).collect();
-    let pairs = images.iter().map(|&n| n as f64 * (n - 1) as f64 / 2.0 * (views as f64).powi(2)).sum::<f64>();
+    let pairs = images
+        .iter()
+        .map(|&n| n as f64 * (n - 1) as f64 / 2.0 * (views as f64).powi(2))
+        .sum::<f64>();
     let sets = sets
         .iter()
         .zip(&images)
@@ -173,9 +191,9 @@ fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
         let (start, mut passes) = (Instant::now(), 0.0);
         while passes == 0.0 || start.elapsed() < ROUND {
             for views in &sets {
-                std::hint::black_box(
-                    pool.install(|| augmented_distances(views, &Options { isa, search: Search::Auto })),
-                );
+                std::hint::black_box(pool.install(|| {
+                    augmented_distances(views, &Options { isa, search: Search::Auto })
+                }));
             }
             passes += 1.0;
         }
@@ -193,7 +211,11 @@ fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
         counted(images, "image"),
         counted(sets.len(), "set"),
     ));
-    terminal.say(&format!("         {} each of {} {of} bytes, {isa}", counted(views, "view"), apart(dim as u64)));
+    terminal.say(&format!(
+        "         {} each of {} {of} bytes, {isa}",
+        counted(views, "view"),
+        apart(dim as u64)
+    ));
     terminal.result(&json!({
         "work": "augmented distance",
         "distinct_view_pairs_per_second": rate,
@@ -213,7 +235,8 @@ fn distance(args: &BenchDistance, threads: usize) -> anyhow::Result<ExitCode> {
 /// A number with its thousands set apart.
 fn apart(number: u64) -> String {
     let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
     groups.join(",")
 }
 
@@ -222,9 +245,12 @@ fn counted(number: usize, one: &str) -> String {
     format!("{} {one}{}", apart(number as u64), if number == 1 { "" } else { "s" })
 }
 
-/// The shape of views, those of the images of each class of the training split, or of all without labels, and the names
-/// of the classes with too few images.
-fn drawn(args: &BenchDistance, dataset: &Dataset) -> anyhow::Result<(Shape, Vec<Vec<u8>>, Vec<String>)> {
+/// The shape of views, those of the images of each class of the training split, or of all without
+/// labels, and the names of the classes with too few images.
+fn drawn(
+    args: &BenchDistance,
+    dataset: &Dataset,
+) -> anyhow::Result<(Shape, Vec<Vec<u8>>, Vec<String>)> {
     let policy = resolve::policy(&args.augment)?;
     let split = &dataset.train;
     let side = dataset.image_size as usize;
@@ -240,11 +266,17 @@ fn drawn(args: &BenchDistance, dataset: &Dataset) -> anyhow::Result<(Shape, Vec<
     let left_out: Vec<String> = dataset.classes.iter().zip(&sets).filter_map(few).collect();
     sets.retain(|images| images.len() > 1);
     if sets.is_empty() {
-        return Err(misuse(format!("no class of {} has two training images, and a distance takes two", dataset.name)));
+        return Err(misuse(format!(
+            "no class of {} has two training images, and a distance takes two",
+            dataset.name
+        )));
     }
     let bytes = sets.iter().map(Vec::len).sum::<usize>() * args.views * side * side * 3;
     if bytes > VIEW_BYTES {
-        return Err(misuse(format!("--images {} --views {} are more than 8 GB of views", args.images, args.views)));
+        return Err(misuse(format!(
+            "--images {} --views {} are more than 8 GB of views",
+            args.images, args.views
+        )));
     }
     let draw = ViewSets { policy: &policy, seed: 0, epoch: 0, views: args.views, original: false };
     let drawn = sets.iter().map(|images| draw.draw(split, images)).collect();
@@ -254,7 +286,10 @@ fn drawn(args: &BenchDistance, dataset: &Dataset) -> anyhow::Result<(Shape, Vec<
 /// Views of random bytes.
 fn random(args: &BenchDistance) -> anyhow::Result<Vec<u8>> {
     let BenchDistance { images, views, dim, .. } = *args;
-    let count = images.checked_mul(views).and_then(|views| views.checked_mul(dim)).filter(|&all| all <= VIEW_BYTES);
+    let count = images
+        .checked_mul(views)
+        .and_then(|views| views.checked_mul(dim))
+        .filter(|&all| all <= VIEW_BYTES);
     let Some(count) = count else {
         return Err(misuse(format!(
             "--images {images} --views {views} --dim {dim} are more than 8 GB of views; take less"

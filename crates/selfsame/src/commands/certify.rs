@@ -11,7 +11,9 @@ use selfsame::nn::layers::Init;
 use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, device, state};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, Named};
 use selfsame::report::record::PAGE_FILE;
-use selfsame::report::{read_certificate, read_evaluation, render_certificate, wilson, write_atomic, write_json};
+use selfsame::report::{
+    read_certificate, read_evaluation, render_certificate, wilson, write_atomic, write_json,
+};
 use selfsame::theory::bounds::lipschitz;
 use selfsame::theory::{Error, Quantity, Trust};
 use serde_json::json;
@@ -42,7 +44,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (None, Some(file), _) => of_weights(args, file, &terminal),
         (None, None, Some(file)) => of_embeddings(args, file, &terminal),
         (None, None, None) => Err(misuse(
-            "there is nothing to certify: name the folder of a run, --init and --data for weights from elsewhere, or \
+            "there is nothing to certify: name the folder of a run, --init and --data for weights \
+             from elsewhere, or \
              --embeddings for what an encoder made",
         )),
     }
@@ -57,8 +60,8 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The certificate, but for the command and for what is known of the weights alone. Calls `under_way` once nothing that
-    /// was asked for stands in the way.
+    /// The certificate, but for the command and for what is known of the weights alone. Calls
+    /// `under_way` once nothing that was asked for stands in the way.
     fn certified(
         &self,
         args: &Args,
@@ -79,7 +82,8 @@ impl Subject<'_> {
         if let Some(labels) = split.labels() {
             let of_chosen: Vec<u32> = chosen.iter().map(|&index| labels[index]).collect();
             let (labels, classes) = present(&of_chosen, &dataset.classes)?;
-            sample.pixels = Some(views.pixels(&labels, args.budget, Parameters::of(policy.config()))?);
+            sample.pixels =
+                Some(views.pixels(&labels, args.budget, Parameters::of(policy.config()))?);
             (sample.labels, sample.classes) = (Some(labels), classes);
         }
         drop(views);
@@ -87,7 +91,9 @@ impl Subject<'_> {
         let named = |error: anyhow::Error| match error.downcast_ref::<Error>() {
             Some(Error::ZeroRow { row } | Error::NotFinite { row, .. }) => {
                 let image = split.name(chosen[row / sample.views]).to_owned();
-                error.context(format!("the encoder's output for a view of {image} cannot be measured"))
+                error.context(format!(
+                    "the encoder's output for a view of {image} cannot be measured"
+                ))
             }
             _ => error,
         };
@@ -107,10 +113,15 @@ impl Subject<'_> {
     }
 }
 
-/// A Lipschitz constant of the encoder with its outputs brought to length 1, none of which was shorter than the shortest
-/// seen; none where that is 0.
-fn proved_lipschitz(encoder: &ResNet, size: usize, sample: &Sample) -> anyhow::Result<Option<Quantity>> {
-    let length = |row: &[f32]| row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+/// A Lipschitz constant of the encoder with its outputs brought to length 1, none of which was
+/// shorter than the shortest seen; none where that is 0.
+fn proved_lipschitz(
+    encoder: &ResNet,
+    size: usize,
+    sample: &Sample,
+) -> anyhow::Result<Option<Quantity>> {
+    let length =
+        |row: &[f32]| row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
     let shortest = sample.values.chunks_exact(sample.dim).map(length).fold(f64::INFINITY, f64::min);
     if !(shortest > 0.0 && shortest.is_finite()) {
         return Ok(None);
@@ -125,9 +136,11 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let (encoder, step) = run.trained(&plan, args.checkpoint, &device)?;
     let dataset = run.load_own(&plan, false, terminal)?;
-    let subject = Subject { encoder: &encoder, device: &device, dataset: &dataset, policy: &plan.augment };
+    let subject =
+        Subject { encoder: &encoder, device: &device, dataset: &dataset, policy: &plan.augment };
     let command = command(args, &[shown(path)]);
-    let measured = subject.certified(args, terminal, || announce(&run.path, &command, Some(step), terminal))?;
+    let measured = subject
+        .certified(args, terminal, || announce(&run.path, &command, Some(step), terminal))?;
     let mut record = CertificateRecord {
         command,
         subject: shown(&run.path),
@@ -158,14 +171,19 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     let (out, policy) = (out(args, file)?, resolve::policy(augment)?);
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let import = init::read(file)?;
-    let otherwise = EncoderConfig { precision: Precision::fastest(&device), ..import.encoder().unwrap_or(PUBLISHED) };
+    let otherwise = EncoderConfig {
+        precision: Precision::fastest(&device),
+        ..import.encoder().unwrap_or(PUBLISHED)
+    };
     let config = resolve::encoder_or(args.encoder, args.stem, args.width, otherwise);
     let tensors = init::fitting(import, file, args.init_partial, &config, terminal)?;
     let encoder = config.init(&mut Init::new(args.seed, &device));
     let mut all = state::read(&encoder);
     let weights = match all.len() - tensors.len() {
         0 => "those of the file".to_owned(),
-        others => format!("{} tensors of the file, and {others} as before any training", tensors.len()),
+        others => {
+            format!("{} tensors of the file, and {others} as before any training", tensors.len())
+        }
     };
     all.extend(tensors);
     let encoder = state::load(encoder, &all).context("the tensors that fit do not load")?;
@@ -178,19 +196,30 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         ..LoadOptions::default()
     };
     let dataset = terminal.load(data, &options)?;
-    let subject = Subject { encoder: &encoder, device: &device, dataset: &dataset, policy: &policy };
+    let subject =
+        Subject { encoder: &encoder, device: &device, dataset: &dataset, policy: &policy };
     let mut words = vec!["--init".to_owned(), shown(file)];
     words.extend(args.init_partial.then(|| "--init-partial".to_owned()));
     words.extend(init::options(&config).split(' ').map(str::to_owned));
-    words.extend(["--data".into(), data.into(), "--image-size".into(), dataset.image_size.to_string()]);
+    words.extend([
+        "--data".into(),
+        data.into(),
+        "--image-size".into(),
+        dataset.image_size.to_string(),
+    ]);
     words.extend(args.limit.iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]));
-    words.extend(args.classes.iter().flat_map(|classes| ["--classes".to_owned(), classes.join(",")]));
+    words.extend(
+        args.classes.iter().flat_map(|classes| ["--classes".to_owned(), classes.join(",")]),
+    );
     words.extend(["--augment".into(), augment.into()]);
     let command = command(args, &words);
-    let measured = subject.certified(args, terminal, || announce(&out, &command, None, terminal))?;
+    let measured =
+        subject.certified(args, terminal, || announce(&out, &command, None, terminal))?;
     let mut record = CertificateRecord { command, subject: shown(file), weights, ..measured };
-    let skipped =
-        dataset.skipped.iter().map(|image| format!("The image {} was left out: {}.", image.name, image.cause));
+    let skipped = dataset
+        .skipped
+        .iter()
+        .map(|image| format!("The image {} was left out: {}.", image.name, image.cause));
     record.left_out.extend(skipped);
     terminal.skipped(&dataset, "in certificate.json and its page");
     write_alone(record, &out, terminal)
@@ -208,13 +237,19 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
     let named = || file.display().to_string();
     let world = World::new(&sample, &mut status).with_context(named)?;
     announce(&out, &command, None, terminal);
-    let record = words::with_words(measure::numbers(&world, &mut status).with_context(named)?, &world);
     let record =
-        CertificateRecord { command, subject: shown(file), left_out: [record.left_out, notes].concat(), ..record };
+        words::with_words(measure::numbers(&world, &mut status).with_context(named)?, &world);
+    let record = CertificateRecord {
+        command,
+        subject: shown(file),
+        left_out: [record.left_out, notes].concat(),
+        ..record
+    };
     write_alone(record, &out, terminal)
 }
 
-/// Where the certificate of what no run made is written: what `--out` says, or `certificates/` and the name of the file.
+/// Where the certificate of what no run made is written: what `--out` says, or `certificates/` and
+/// the name of the file.
 fn out(args: &Args, file: &Path) -> anyhow::Result<PathBuf> {
     let out = args.out.clone().unwrap_or_else(|| {
         let name = file.file_stem().map_or("certificate".into(), |name| name.to_string_lossy());
@@ -222,12 +257,19 @@ fn out(args: &Args, file: &Path) -> anyhow::Result<PathBuf> {
     });
     check_out(&out)?;
     match out.join(CONFIG_FILE).exists() {
-        true => Err(misuse(format!("--out {}: that is the folder of a run; choose another", out.display()))),
+        true => Err(misuse(format!(
+            "--out {}: that is the folder of a run; choose another",
+            out.display()
+        ))),
         false => Ok(out),
     }
 }
 
-fn write_alone(record: CertificateRecord, out: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+fn write_alone(
+    record: CertificateRecord,
+    out: &Path,
+    terminal: &Terminal,
+) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     write_json(&out.join(CERTIFICATE_FILE), &record)?;
     let page = out.join(PAGE_FILE);
@@ -239,15 +281,16 @@ fn write_alone(record: CertificateRecord, out: &Path, terminal: &Terminal) -> an
 fn check_classes(classes: usize) -> anyhow::Result<()> {
     match classes > MOST_CLASSES {
         true => Err(misuse(format!(
-            "{classes} classes: at most {MOST_CLASSES} can be certified, for the centres of every two are compared; take \
+            "{classes} classes: at most {MOST_CLASSES} can be certified, for the centres of every \
+             two are compared; take \
              the images of some of them"
         ))),
         false => Ok(()),
     }
 }
 
-/// Says which certificate is about to be replaced, as long as it can still be kept: one of the same command and weights is
-/// only made again.
+/// Says which certificate is about to be replaced, as long as it can still be kept: one of the same
+/// command and weights is only made again.
 fn announce(folder: &Path, command: &[String], step: Option<u64>, terminal: &Terminal) {
     let path = folder.join(CERTIFICATE_FILE);
     // A damaged one is no loss.
@@ -262,7 +305,9 @@ fn announce(folder: &Path, command: &[String], step: Option<u64>, terminal: &Ter
         shown(folder),
         date.map_or(String::new(), |date| format!(", of {}", date.strftime("%Y-%m-%d %H:%M UTC"))),
         old.command.join(" "),
-        old.step.filter(|_| old.step != step).map_or(String::new(), |old| format!(" (weights after step {old})")),
+        old.step
+            .filter(|_| old.step != step)
+            .map_or(String::new(), |old| format!(" (weights after step {old})")),
     ));
 }
 
@@ -276,7 +321,8 @@ fn finish(record: CertificateRecord, page: &Path, terminal: &Terminal) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses options of another subject, in words that the parser does not have, and numbers that nothing can be measured with.
+/// Refuses options of another subject, in words that the parser does not have, and numbers that
+/// nothing can be measured with.
 fn check(args: &Args) -> anyhow::Result<()> {
     let of_init = [
         ("--init-partial", args.init_partial),
@@ -292,41 +338,59 @@ fn check(args: &Args) -> anyhow::Result<()> {
     if let Some((name, _)) = of_init.iter().find(|(_, given)| *given && args.init.is_none()) {
         let why = match (&args.run, &args.embeddings) {
             (Some(run), _) => {
-                format!("the run {} has its own encoder, images and policy; leave it out", run.display())
+                format!(
+                    "the run {} has its own encoder, images and policy; leave it out",
+                    run.display()
+                )
             }
-            (None, Some(file)) => format!("{} holds embeddings already; leave it out", file.display()),
+            (None, Some(file)) => {
+                format!("{} holds embeddings already; leave it out", file.display())
+            }
             (None, None) => "name the weights with --init".into(),
         };
         return Err(misuse(format!("{name} is of encoders from elsewhere (--init): {why}")));
     }
-    let of_embeddings = [("--labels", args.labels.is_some()), ("--allow-repeats", args.allow_repeats)];
-    if let Some((name, _)) = of_embeddings.iter().find(|(_, given)| *given && args.embeddings.is_none()) {
+    let of_embeddings =
+        [("--labels", args.labels.is_some()), ("--allow-repeats", args.allow_repeats)];
+    if let Some((name, _)) =
+        of_embeddings.iter().find(|(_, given)| *given && args.embeddings.is_none())
+    {
         return Err(misuse(format!(
-            "{name} is of embeddings from elsewhere: name them with --embeddings, or leave it out; images have the classes of \
+            "{name} is of embeddings from elsewhere: name them with --embeddings, or leave it \
+             out; images have the classes of \
              their data set, and may repeat"
         )));
     }
     if args.per_class < 2 {
-        return Err(misuse(format!("--per-class {}: distances need at least 2 images of a class", args.per_class)));
+        return Err(misuse(format!(
+            "--per-class {}: distances need at least 2 images of a class",
+            args.per_class
+        )));
     }
     if args.views == 0 || args.views > 65_535 {
-        return Err(misuse(format!("--views {}: choose from 1 to 65535, beside the image itself", args.views)));
+        return Err(misuse(format!(
+            "--views {}: choose from 1 to 65535, beside the image itself",
+            args.views
+        )));
     }
     Ok(())
 }
 
-/// Errors that `selfsame eval` measured of the weights of this step, with the interval for others of their kind; or why
-/// there are none.
+/// Errors that `selfsame eval` measured of the weights of this step, with the interval for others
+/// of their kind; or why there are none.
 fn evaluated(run: &Run, step: u64) -> anyhow::Result<Result<Vec<Named>, String>> {
     let way = quoted(&run.path);
     // That alone: an older certificate there may be damaged, and is about to be replaced.
     let Some(evaluation) = read_evaluation(&run.path)? else {
-        return Ok(Err(format!("The accuracies of `selfsame eval {way}` were not measured yet, so none stand here.")));
+        return Ok(Err(format!(
+            "The accuracies of `selfsame eval {way}` were not measured yet, so none stand here."
+        )));
     };
     let Some(scores) = evaluation.test else { return Ok(Ok(Vec::new())) };
     if evaluation.step != Some(step) {
         return Ok(Err(format!(
-            "The accuracies of `selfsame eval {way}` are not of these weights, which are those after step {step}, so they \
+            "The accuracies of `selfsame eval {way}` are not of these weights, which are those \
+             after step {step}, so they \
              do not stand here; measure the same --checkpoint with both."
         )));
     }
@@ -353,10 +417,19 @@ fn command(args: &Args, of: &[String]) -> Vec<String> {
     let mut words: Vec<String> = ["selfsame", "certify"].map(str::to_owned).into();
     words.extend_from_slice(of);
     if args.embeddings.is_none() {
-        words.extend(["--split".into(), args.split.name().into(), "--per-class".into(), args.per_class.to_string()]);
+        words.extend([
+            "--split".into(),
+            args.split.name().into(),
+            "--per-class".into(),
+            args.per_class.to_string(),
+        ]);
         words.extend(["--views".into(), args.views.to_string()]);
     }
-    words.extend(args.budget.iter().flat_map(|time| ["--budget".to_owned(), format!("{}s", time.as_secs_f64())]));
+    words.extend(
+        args.budget
+            .iter()
+            .flat_map(|time| ["--budget".to_owned(), format!("{}s", time.as_secs_f64())]),
+    );
     if matches!(args.checkpoint, CheckpointName::Best) {
         words.extend(["--checkpoint", "best"].map(str::to_owned));
     }

@@ -29,10 +29,12 @@ pub fn run(args: &Clique, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     if !dimacs.is_whole() {
         let edges = graph.edges();
         terminal.status(&format!(
-            "warning: {shown}: line {line} announces {announced} edges, the file has {edges}: is it cut off?"
+            "warning: {shown}: line {line} announces {announced} edges, the file has {edges}: is \
+             it cut off?"
         ));
     }
-    let options = Options { budget: args.budget, threads: threads.unwrap_or(0), ..Options::default() };
+    let options =
+        Options { budget: args.budget, threads: threads.unwrap_or(0), ..Options::default() };
     let start = Instant::now();
     let clique = maximum_clique(graph, &options);
     let seconds = start.elapsed().as_secs_f64();
@@ -41,7 +43,11 @@ pub fn run(args: &Clique, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     let witness: Vec<usize> = clique.witness.iter().map(|vertex| vertex + 1).collect();
     let size = match clique.omega() {
         Some(omega) => format!("{omega} vertices, and no clique is larger"),
-        None => format!("{} vertices; none has more than {}, but the time ran out", witness.len(), clique.upper),
+        None => format!(
+            "{} vertices; none has more than {}, but the time ran out",
+            witness.len(),
+            clique.upper
+        ),
     };
     terminal.say(&format!(
         "clique   {size}: {:.3} s for {} vertices, {} edges",

@@ -6,10 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, ClassRecord, LEVEL};
-use selfsame::report::comparison::{COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, FEWEST, Predictor};
+use selfsame::report::comparison::{
+    COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, FEWEST, Predictor,
+};
 use selfsame::report::record::{RUN_FILE, Scores};
 use selfsame::report::{
-    Report, ReportError, read, read_certificate, render_comparison, signed, wilson, write_atomic, write_json,
+    Report, ReportError, read, read_certificate, render_comparison, signed, wilson, write_atomic,
+    write_json,
 };
 use selfsame::theory::{Quantity, Trust, kendall_tau};
 use serde_json::json;
@@ -38,10 +41,16 @@ struct Common {
 }
 
 /// A measure: its name, what it is, whether larger is better, and where it is found.
-type Measure = (&'static str, &'static str, bool, fn(&CertificateRecord, Common) -> Option<Quantity>);
+type Measure =
+    (&'static str, &'static str, bool, fn(&CertificateRecord, Common) -> Option<Quantity>);
 
 const MEASURES: [Measure; 10] = [
-    ("σ", "The share of a class that δ brings together before training, mean over classes.", true, sigma),
+    (
+        "σ",
+        "The share of a class that δ brings together before training, mean over classes.",
+        true,
+        sigma,
+    ),
     (
         "separation",
         "How often two images of a class have nearer views than two of different classes.",
@@ -69,7 +78,8 @@ const MEASURES: [Measure; 10] = [
     }),
     (
         "|αReQ − 1|",
-        "Decay of the spectrum, as its distance from 1, which is held to be best (Agrawal et al. 2022).",
+        "Decay of the spectrum, as its distance from 1, which is held to be best (Agrawal et al. \
+         2022).",
         false,
         |record, _| {
             let alpha = record.named("αReQ")?;
@@ -92,7 +102,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     check_out(&args.out)?;
     let files = [args.out.join(COMPARISON_FILE), args.out.join(COMPARISON_PAGE)];
     if let Some(file) = files.iter().find(|file| file.exists() && !args.overwrite) {
-        return Err(misuse(format!("{} exists already; name another folder with --out, or --overwrite", shown(file))));
+        return Err(misuse(format!(
+            "{} exists already; name another folder with --out, or --overwrite",
+            shown(file)
+        )));
     }
     check_folders(&args.runs)?;
     let reports = args.runs.iter().map(|path| Ok((path.as_path(), read_any(path)?)));
@@ -109,19 +122,27 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses what is no folder, and a folder that is named twice, which would count as two runs that agree.
+/// Refuses what is no folder, and a folder that is named twice, which would count as two runs that
+/// agree.
 fn check_folders(runs: &[PathBuf]) -> anyhow::Result<()> {
     let mut seen: HashMap<PathBuf, &Path> = HashMap::new();
     for run in runs {
         if !run.is_dir() {
             return Err(misuse(match run.exists() {
                 true => format!("{} is a file; name the folder that it lies in", shown(run)),
-                false => format!("{} does not exist; name the folder of a run, or of a certificate", shown(run)),
+                false => format!(
+                    "{} does not exist; name the folder of a run, or of a certificate",
+                    shown(run)
+                ),
             }));
         }
         let same = seen.insert(run.canonicalize().with_context(|| shown(run))?, run);
         if let Some(same) = same {
-            return Err(misuse(format!("{} and {} are the same folder; name each run once", shown(same), shown(run))));
+            return Err(misuse(format!(
+                "{} and {} are the same folder; name each run once",
+                shown(same),
+                shown(run)
+            )));
         }
     }
     Ok(())
@@ -137,7 +158,8 @@ fn read_any(path: &Path) -> anyhow::Result<Report> {
         Some(_) => Ok(Report { certificate, ..Report::default() }),
         None => read(path).map_err(|error| match error {
             ReportError::NotARun { .. } => misuse(format!(
-                "{} holds neither a run ({RUN_FILE}) nor a certificate ({CERTIFICATE_FILE}); name a folder that \
+                "{} holds neither a run ({RUN_FILE}) nor a certificate ({CERTIFICATE_FILE}); name \
+                 a folder that \
                  `selfsame study`, `pretrain` or `certify` wrote",
                 shown(path)
             )),
@@ -149,21 +171,30 @@ fn read_any(path: &Path) -> anyhow::Result<Report> {
 fn compare(reports: &[(&Path, Report)]) -> anyhow::Result<Comparison> {
     let certificates: Vec<&CertificateRecord> =
         reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
-    let common = Common { delta: middle(&certificates, half_together), epsilon: middle(&certificates, half_spread) };
-    let mut runs: Vec<ComparedRun> = reports.iter().map(|(path, report)| compared(path, report, common)).collect();
+    let common = Common {
+        delta: middle(&certificates, half_together),
+        epsilon: middle(&certificates, half_spread),
+    };
+    let mut runs: Vec<ComparedRun> =
+        reports.iter().map(|(path, report)| compared(path, report, common)).collect();
     let predictor = |(at, &(name, meaning, larger_is_better, _)): (usize, &Measure)| {
         let taus = (0..ACCURACIES.len()).map(|accuracy| tau(&runs, at, accuracy, larger_is_better));
         let taus = taus.collect::<anyhow::Result<_>>()?;
         Ok(Predictor { name: name.into(), meaning: meaning.into(), larger_is_better, taus })
     };
-    let predictors: Vec<Predictor> = MEASURES.iter().enumerate().map(predictor).collect::<anyhow::Result<_>>()?;
+    let predictors: Vec<Predictor> =
+        MEASURES.iter().enumerate().map(predictor).collect::<anyhow::Result<_>>()?;
     let ordered = |&at: &usize| predictors.iter().any(|predictor| predictor.taus[at].is_some());
     let known = |at: usize| runs.iter().filter(|run| run.accuracies[at].is_some()).count();
     let accuracies = || 0..ACCURACIES.len();
     let most = accuracies().filter(ordered).find(|&at| 2 * known(at) >= runs.len());
-    let leading = most.or_else(|| accuracies().find(ordered)).or_else(|| accuracies().find(|&at| known(at) > 0));
+    let leading = most
+        .or_else(|| accuracies().find(ordered))
+        .or_else(|| accuracies().find(|&at| known(at) > 0));
     let leading = leading.unwrap_or(0);
-    let by = |run: &ComparedRun| run.accuracies[leading].as_ref().map_or(f64::NEG_INFINITY, |accuracy| accuracy.value);
+    let by = |run: &ComparedRun| {
+        run.accuracies[leading].as_ref().map_or(f64::NEG_INFINITY, |accuracy| accuracy.value)
+    };
     runs.sort_by(|a, b| by(b).total_cmp(&by(a)));
     let comparison = Comparison {
         selfsame: env!("CARGO_PKG_VERSION").into(),
@@ -180,7 +211,10 @@ fn compare(reports: &[(&Path, Report)]) -> anyhow::Result<Comparison> {
 }
 
 /// The middle of a number over runs; of an even number the lower.
-fn middle(records: &[&CertificateRecord], of: fn(&CertificateRecord) -> Option<f64>) -> Option<f64> {
+fn middle(
+    records: &[&CertificateRecord],
+    of: fn(&CertificateRecord) -> Option<f64>,
+) -> Option<f64> {
     let mut values: Vec<f64> = records.iter().filter_map(|record| of(record)).collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len().checked_sub(1)? / 2).copied()
@@ -201,9 +235,14 @@ fn half_spread(record: &CertificateRecord) -> Option<f64> {
 fn sigma(record: &CertificateRecord, common: Common) -> Option<Quantity> {
     let delta = common.delta?;
     record.concentration.as_ref()?;
-    let omega = |class: &ClassRecord, side: usize| class.curve.iter().filter(|point| point[side] <= delta).count();
+    let omega = |class: &ClassRecord, side: usize| {
+        class.curve.iter().filter(|point| point[side] <= delta).count()
+    };
     let share = |side: usize| {
-        let shares = record.classes.iter().map(|class| omega(class, side) as f64 / class.curve.len().max(1) as f64);
+        let shares = record
+            .classes
+            .iter()
+            .map(|class| omega(class, side) as f64 / class.curve.len().max(1) as f64);
         shares.sum::<f64>() / record.classes.len().max(1) as f64
     };
     // The first entry of a point bounds its δ from below, the second from above.
@@ -216,7 +255,9 @@ fn outside(record: &CertificateRecord, common: Common) -> Option<Quantity> {
     let epsilon = common.epsilon?;
     let curve = &record.alignment.as_ref()?.curve;
     // The first point is the smallest diameter of all, whatever is left out between the others.
-    let Some(&[at, value]) = curve.iter().rfind(|point| point[0] <= epsilon) else { return Some(Quantity::exact(1.0)) };
+    let Some(&[at, value]) = curve.iter().rfind(|point| point[0] <= epsilon) else {
+        return Some(Quantity::exact(1.0));
+    };
     let known = at == epsilon || curve.len() == record.images;
     Some(if known { Quantity::exact(value) } else { Quantity::at_most(value) })
 }
@@ -232,18 +273,21 @@ fn same_weights(report: &Report) -> bool {
 fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
     let certificate = report.certificate.as_ref();
     let evaluation = report.evaluation.as_ref().filter(|_| same_weights(report));
-    let scores = evaluation.and_then(|evaluation| Some((evaluation.test.as_ref()?, evaluation.images)));
+    let scores =
+        evaluation.and_then(|evaluation| Some((evaluation.test.as_ref()?, evaluation.images)));
     let evaluated = |of: fn(&Scores) -> f64| {
         let (scores, images) = scores?;
         let value = of(scores);
         let interval = wilson(value, images);
         let (low, high) = (Some(interval.low), Some(interval.high));
-        let trust = Trust::Estimate { low, high, method: "Wilson, 95 %".into(), sample: images as usize };
+        let trust =
+            Trust::Estimate { low, high, method: "Wilson, 95 %".into(), sample: images as usize };
         value.is_finite().then_some(Quantity { value, trust })
     };
     // What the certificate was written beside is of its own weights.
-    let accuracy =
-        |&(_, of, error): &Accuracy| of.and_then(evaluated).or_else(|| certificate?.named(error).map(accuracy_of));
+    let accuracy = |&(_, of, error): &Accuracy| {
+        of.and_then(evaluated).or_else(|| certificate?.named(error).map(accuracy_of))
+    };
     ComparedRun {
         run: shown(path),
         method: report.run.method.clone(),
@@ -262,16 +306,20 @@ fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
 /// The accuracy that an error leaves.
 fn accuracy_of(error: &Quantity) -> Quantity {
     let trust = match error.trust.clone() {
-        Trust::Estimate { low, high, method, sample } => {
-            Trust::Estimate { low: high.map(|high| 1.0 - high), high: low.map(|low| 1.0 - low), method, sample }
-        }
+        Trust::Estimate { low, high, method, sample } => Trust::Estimate {
+            low: high.map(|high| 1.0 - high),
+            high: low.map(|low| 1.0 - low),
+            method,
+            sample,
+        },
         Trust::Bound { side } => Trust::Bound { side: side.opposite() },
         trust => trust,
     };
     Quantity { value: 1.0 - error.value, trust }
 }
 
-/// Kendall's τ between a measure, turned so that larger is better, and an accuracy, over the runs that have both.
+/// Kendall's τ between a measure, turned so that larger is better, and an accuracy, over the runs
+/// that have both.
 fn tau(
     runs: &[ComparedRun],
     measure: usize,
@@ -279,9 +327,9 @@ fn tau(
     larger_is_better: bool,
 ) -> anyhow::Result<Option<Quantity>> {
     let sign = if larger_is_better { 1.0 } else { -1.0 };
-    let both = runs
-        .iter()
-        .filter_map(|run| Some((sign * run.values[measure].as_ref()?.value, run.accuracies[accuracy].as_ref()?.value)));
+    let both = runs.iter().filter_map(|run| {
+        Some((sign * run.values[measure].as_ref()?.value, run.accuracies[accuracy].as_ref()?.value))
+    });
     let (x, y): (Vec<f64>, Vec<f64>) = both.unzip();
     Ok(kendall_tau(&x, &y)?.map(|found| found.tau))
 }
@@ -296,13 +344,16 @@ fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<String> {
         }
         if !same_weights(report) {
             notes.push(format!(
-                "{way} was evaluated and certified at different steps of its training, so the evaluation does not count; \
+                "{way} was evaluated and certified at different steps of its training, so the \
+                 evaluation does not count; \
                  measure the same --checkpoint with both."
             ));
         }
         let is_run = !report.run.method.is_empty();
         if is_run && report.evaluation.as_ref().is_none_or(|evaluation| evaluation.test.is_none()) {
-            notes.push(format!("{way} has no accuracies; `selfsame eval {way}` measures them, if there are labels."));
+            notes.push(format!(
+                "{way} has no accuracies; `selfsame eval {way}` measures them, if there are labels."
+            ));
         }
     }
     let certified: Vec<&CertificateRecord> =
@@ -313,7 +364,11 @@ fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<String> {
         known.next().is_some_and(|first| known.any(|other| other != first))
     };
     if certified.iter().any(|record| record.digest.is_empty()) {
-        notes.push("Certificates of embeddings do not say of which images: see to it that all are of the same.".into());
+        notes.push(
+            "Certificates of embeddings do not say of which images: see to it that all are \
+                    of the same."
+                .into(),
+        );
     }
     for (what, of) in [
         ("different images", (|record| record.digest.clone()) as fn(&CertificateRecord) -> String),
@@ -323,16 +378,20 @@ fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<String> {
         ("views of different seeds", |record| record.seed.to_string()),
     ] {
         if differ(of) {
-            notes.push(format!("The certificates are of {what}: their measures are not quite comparable."));
+            notes.push(format!(
+                "The certificates are of {what}: their measures are not quite comparable."
+            ));
         }
     }
     if complete < 10 {
         notes.push(format!(
-            "Intervals of τ are rough below 10 runs, and there are none below {FEWEST}; these are {complete}."
+            "Intervals of τ are rough below 10 runs, and there are none below {FEWEST}; these are \
+             {complete}."
         ));
     }
     notes.push(
-        "Intervals of τ take the runs to be independent, which those of one method or one data set are not quite."
+        "Intervals of τ take the runs to be independent, which those of one method or one data \
+         set are not quite."
             .into(),
     );
     notes
@@ -340,9 +399,12 @@ fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<String> {
 
 fn print(comparison: &Comparison, terminal: &Terminal) {
     let share = |quantity: &Option<Quantity>| {
-        quantity.as_ref().map_or("–".to_owned(), |quantity| format!("{:.1} %", 100.0 * quantity.value))
+        quantity
+            .as_ref()
+            .map_or("–".to_owned(), |quantity| format!("{:.1} %", 100.0 * quantity.value))
     };
-    terminal.say(&comparison.accuracies.iter().map(|name| format!("{name:>26}")).collect::<String>());
+    terminal
+        .say(&comparison.accuracies.iter().map(|name| format!("{name:>26}")).collect::<String>());
     for run in &comparison.runs {
         let accuracies: Vec<String> =
             run.accuracies.iter().map(|accuracy| format!("{:>26}", share(accuracy))).collect();
@@ -353,7 +415,10 @@ fn print(comparison: &Comparison, terminal: &Terminal) {
     }
     for predictor in &comparison.predictors {
         let tau = predictor.taus[comparison.leading].as_ref().map_or("–".to_owned(), in_words);
-        terminal.say(&format!("τ with {}, {:<18} {tau}", comparison.accuracies[comparison.leading], predictor.name));
+        terminal.say(&format!(
+            "τ with {}, {:<18} {tau}",
+            comparison.accuracies[comparison.leading], predictor.name
+        ));
     }
     for note in &comparison.notes {
         terminal.say(note);
@@ -367,7 +432,9 @@ fn in_words(tau: &Quantity) -> String {
         Trust::Estimate { low: Some(low), high: Some(high), sample, .. } => {
             format!("{value} ({} to {} by {sample} runs)", signed(*low, 2), signed(*high, 2))
         }
-        Trust::Estimate { method, sample, .. } => format!("{value} (no interval: {method}, of {sample} runs)"),
+        Trust::Estimate { method, sample, .. } => {
+            format!("{value} (no interval: {method}, of {sample} runs)")
+        }
         _ => value,
     }
 }

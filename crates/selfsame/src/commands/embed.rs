@@ -23,12 +23,20 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     let as_csv = match end.as_deref() {
         Some("csv") => true,
         Some("npy") => false,
-        _ => return Err(misuse(format!("--to {}: the name must end in .npy or .csv", args.to.display()))),
+        _ => {
+            return Err(misuse(format!(
+                "--to {}: the name must end in .npy or .csv",
+                args.to.display()
+            )));
+        }
     };
     let names = args.to.with_extension("csv");
     for path in [&args.to, &names] {
         if path.exists() && !args.overwrite {
-            return Err(misuse(format!("{} exists already; choose another name, or --overwrite", path.display())));
+            return Err(misuse(format!(
+                "{} exists already; choose another name, or --overwrite",
+                path.display()
+            )));
         }
     }
     let device = device::by_name(&args.device.device).map_err(misuse)?;
@@ -56,8 +64,10 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     .filter(|(name, ..)| args.split == SplitName::All || args.split == *name)
     .map(|(_, name, split)| (name, split))
     .collect();
-    let rows: Vec<(&str, &Split, usize)> =
-        splits.iter().flat_map(|&(name, split)| (0..split.len()).map(move |i| (name, split, i))).collect();
+    let rows: Vec<(&str, &Split, usize)> = splits
+        .iter()
+        .flat_map(|&(name, split)| (0..split.len()).map(move |i| (name, split, i)))
+        .collect();
     let images: Vec<&[u8]> = rows.iter().map(|(_, split, i)| split.image(*i).pixels).collect();
 
     let bar = Bar::new("images");
@@ -67,7 +77,8 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     })?;
     bar.finish();
 
-    // The names users know: lightly's filename and embedding_i, and what else says which image it is.
+    // The names users know: lightly's filename and embedding_i, and what else says which image it
+    // is.
     let dim = features.dim();
     let mut table = String::from("filename,split,label");
     if as_csv {
@@ -90,7 +101,11 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     if !as_csv {
         let mut bytes = Vec::new();
         let shape = [features.rows() as u64, dim as u64];
-        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&shape)
+            .writer(&mut bytes)
+            .begin_nd()?;
         writer.extend(features.values().iter().copied())?;
         writer.finish().context("the .npy file")?;
         write_atomic(&args.to, &bytes)?;
@@ -103,5 +118,9 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
 
 /// A CSV field, quoted where it must be (RFC 4180).
 fn quoted(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }

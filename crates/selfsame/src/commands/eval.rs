@@ -21,7 +21,8 @@ pub fn run(args: &Eval) -> anyhow::Result<ExitCode> {
     let run = Run::open(&args.run)?;
     let plan = run.plan()?;
     let dataset = run.load_own(&plan, false, &terminal)?;
-    let evaluation = measure(&run, &plan, &dataset, args.checkpoint, &args.device.device, &terminal)?;
+    let evaluation =
+        measure(&run, &plan, &dataset, args.checkpoint, &args.device.device, &terminal)?;
     report::write(&run)?;
     if !run.record()?.finished {
         terminal.status("training has not finished: these are the weights of the last checkpoint");
@@ -59,7 +60,8 @@ pub fn measure(
         let start = "with the weights given by --init, before this training";
         evaluation.protocol.push(("Untrained encoder".into(), start.into()));
     }
-    // The map first: a run that has an evaluation counts as measured, so a kill between the two must not leave that alone.
+    // The map first: a run that has an evaluation counts as measured, so a kill between the two
+    // must not leave that alone.
     write_json(&run.path.join(MAP_FILE), &map)?;
     write_json(&run.path.join(EVAL_FILE), &evaluation)?;
     Ok(evaluation)
@@ -69,7 +71,8 @@ pub fn measure(
 pub fn print(evaluation: &Evaluation, dataset: &Dataset, terminal: &Terminal) {
     let row = |name: &str, scores: &Option<Scores>| {
         if let Some(s) = scores {
-            let [knn, linear, centre] = [s.knn_acc1, s.linear_acc1, s.centre_acc1].map(|share| 100.0 * share);
+            let [knn, linear, centre] =
+                [s.knn_acc1, s.linear_acc1, s.centre_acc1].map(|share| 100.0 * share);
             terminal.say(&format!("{name:<18}{knn:>8.1} %{linear:>10.1} %{centre:>10.1} %"));
         }
     };

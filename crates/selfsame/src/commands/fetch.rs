@@ -19,6 +19,8 @@ pub fn run(args: &Fetch) -> anyhow::Result<ExitCode> {
     terminal.say(&format!("{} is complete in {}; study it with:", args.set, args.to.display()));
     terminal.say(&format!("  selfsame study --data {}", args.to.display()));
     let files: Vec<String> = summary.files.iter().map(|file| shown(file)).collect();
-    terminal.result(&json!({ "files": files, "downloaded": summary.downloaded, "resumed": summary.resumed }));
+    terminal.result(
+        &json!({ "files": files, "downloaded": summary.downloaded, "resumed": summary.resumed }),
+    );
     Ok(ExitCode::SUCCESS)
 }

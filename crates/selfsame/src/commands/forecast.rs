@@ -12,7 +12,9 @@ use indicatif::HumanDuration;
 use selfsame::augment::Policy;
 use selfsame::concentration::cluster::k_means;
 use selfsame::concentration::curve::{Curve, curve};
-use selfsame::concentration::distance::{Distances, Embeddings, Options, Run as DistanceRun, Shape, Views};
+use selfsame::concentration::distance::{
+    Distances, Embeddings, Options, Run as DistanceRun, Shape, Views,
+};
 use selfsame::concentration::forecast::{members, middle_within, within};
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::eval::{ViewSets, embed};
@@ -43,8 +45,8 @@ const PAIRS: [&str; 10] = ["ab", "ac", "ad", "ae", "bc", "bd", "be", "cd", "ce",
 /// Distances that take longer are saved as often, so that a crash costs no more.
 const SAVE_EVERY: Duration = Duration::from_secs(20);
 
-/// What a forecast is determined by, in its folder: another run of the same goes on. How the images and the encoder were
-/// named is there for people; what they are, their digests say.
+/// What a forecast is determined by, in its folder: another run of the same goes on. How the images
+/// and the encoder were named is there for people; what they are, their digests say.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
     selfsame: String,
@@ -79,7 +81,10 @@ impl Settings {
                 ("--views", settings.views.to_string()),
                 ("--no-original", switch(!settings.original)),
                 ("--image-size", settings.image_size.to_string()),
-                ("--encoder", optional(settings.encoder.clone().filter(|_| self.weights != now.weights))),
+                (
+                    "--encoder",
+                    optional(settings.encoder.clone().filter(|_| self.weights != now.weights)),
+                ),
                 ("--clusters", optional(settings.clusters.map(|clusters| clusters.to_string()))),
                 ("--pixels", switch(settings.pixels && settings.clusters.is_some())),
                 ("--budget", optional(settings.budget.map(|seconds| format!("{seconds}s")))),
@@ -91,7 +96,11 @@ impl Settings {
             .filter(|((_, was), (_, is))| was != is)
             .map(|((name, was), (_, is))| format!("{name} was {was}, is {is}"))
             .collect();
-        let policies = self.policies.iter().zip(&now.policies).filter(|((a, was), (b, is))| a == b && was != is);
+        let policies = self
+            .policies
+            .iter()
+            .zip(&now.policies)
+            .filter(|((a, was), (b, is))| a == b && was != is);
         differences.extend(policies.map(|((name, _), _)| format!("the policy {name} has changed")));
         if self.weights != now.weights && self.encoder == now.encoder {
             differences.push("the weights of --encoder have changed".into());
@@ -126,7 +135,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let policies = policies(&args.policies)?;
     check(args)?;
-    let encoder = args.encoder.as_deref().map(|path| open_encoder(path, &args.device.device)).transpose()?;
+    let encoder =
+        args.encoder.as_deref().map(|path| open_encoder(path, &args.device.device)).transpose()?;
     let image_size = args.image_size.or(encoder.as_ref().map(|encoder| encoder.size));
     if let (Some(encoder), Some(size)) = (&encoder, args.image_size)
         && encoder.size != size
@@ -137,19 +147,25 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             encoder.shown
         )));
     }
-    let dataset = terminal.load(&args.data, &LoadOptions { image_size, seed: args.seed, ..LoadOptions::default() })?;
+    let dataset = terminal
+        .load(&args.data, &LoadOptions { image_size, seed: args.seed, ..LoadOptions::default() })?;
     let probe = probe(args, &dataset, encoder.as_ref(), &terminal)?;
-    let bytes = probe.images.len() as u128 * (args.views as u128 + 1) * u128::from(dataset.image_size).pow(2) * 3;
+    let bytes = probe.images.len() as u128
+        * (args.views as u128 + 1)
+        * u128::from(dataset.image_size).pow(2)
+        * 3;
     if bytes > VIEW_BYTES as u128 {
         return Err(misuse(format!(
-            "{} images of {} views of {} pixels are {} GB; lower --per-class, --views or --image-size",
+            "{} images of {} views of {} pixels are {} GB; lower --per-class, --views or \
+             --image-size",
             probe.images.len(),
             args.views,
             dataset.image_size,
             bytes >> 30
         )));
     }
-    let largest = members(&probe.labels, probe.classes.len()).iter().map(Vec::len).max().unwrap_or(0);
+    let largest =
+        members(&probe.labels, probe.classes.len()).iter().map(Vec::len).max().unwrap_or(0);
     let settings = Settings {
         selfsame: env!("CARGO_PKG_VERSION").into(),
         data: args.data.clone(),
@@ -177,19 +193,29 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         });
     }
 
-    let work =
-        Work { dataset: &dataset, probe: &probe, settings: &settings, encoder: encoder.as_ref(), folder: &folder };
+    let work = Work {
+        dataset: &dataset,
+        probe: &probe,
+        settings: &settings,
+        encoder: encoder.as_ref(),
+        folder: &folder,
+    };
     let Some(baseline) = work.policy("images", NONE, &none(), &stop)? else {
         return Ok(stopped(&folder, &terminal));
     };
-    let middle = middle_within(&baseline.distances, &probe.labels, probe.classes.len()).context("a class of two")?;
+    let middle = middle_within(&baseline.distances, &probe.labels, probe.classes.len())
+        .context("a class of two")?;
     if middle == 0 {
         return Err(misuse(match settings.pixels {
             true => {
-                "at least half of all pairs of images of one class are the same image twice, pixel by pixel, so that                      there is no distance to compare policies at; leave the copies out"
+                "at least half of all pairs of images of one class are the same image twice, \
+                 pixel by pixel, so that                      there is no distance to compare \
+                 policies at; leave the copies out"
             }
             false => {
-                "the encoder gives at least half of all pairs of images of one class the same embedding, so that there                       is no distance to compare policies at; has it collapsed?"
+                "the encoder gives at least half of all pairs of images of one class the same \
+                 embedding, so that there                       is no distance to compare \
+                 policies at; has it collapsed?"
             }
         }));
     }
@@ -221,7 +247,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     write_atomic(&folder.path.join(PAGE_FILE), render_forecast(&forecast).as_bytes())?;
 
     for policy in forecast.policies.iter().chain(&forecast.baseline) {
-        let separation = policy.separation.map_or("–".to_owned(), |separation| format!("{:.3}", separation.value));
+        let separation = policy
+            .separation
+            .map_or("–".to_owned(), |separation| format!("{:.3}", separation.value));
         terminal.say(&format!(
             "{:>3}  {:<12}  score {:.3}  gathered {:.3}  separation {separation}",
             if policy.rank > 0 { policy.rank.to_string() } else { "–".into() },
@@ -258,11 +286,13 @@ fn part(number: usize) -> String {
 }
 
 fn stopped(folder: &Folder, terminal: &Terminal) -> ExitCode {
-    terminal.status(&format!("stopped; the same command goes on from here: {}", folder.path.display()));
+    terminal
+        .status(&format!("stopped; the same command goes on from here: {}", folder.path.display()));
     ExitCode::from(super::INTERRUPTED)
 }
 
-/// The policies by name, `pairs` spelt out, each once. What does nothing is none of them: it is measured in any case.
+/// The policies by name, `pairs` spelt out, each once. What does nothing is none of them: it is
+/// measured in any case.
 fn policies(lists: &[String]) -> anyhow::Result<Vec<(String, Policy)>> {
     let mut names = Vec::new();
     for list in lists {
@@ -275,20 +305,23 @@ fn policies(lists: &[String]) -> anyhow::Result<Vec<(String, Policy)>> {
     }
     let mut policies: Vec<(String, Policy)> = Vec::new();
     for name in names {
-        let policy = resolve::policy(name).map_err(|e| misuse(e.to_string().replacen("--augment", "--policies", 1)))?;
+        let policy = resolve::policy(name)
+            .map_err(|e| misuse(e.to_string().replacen("--augment", "--policies", 1)))?;
         if policies.iter().all(|(known, _)| known != name) && policy != none() {
             policies.push((name.to_owned(), policy));
         }
     }
     if policies.is_empty() {
         return Err(misuse(
-            "--policies none: images as they are stand beside the policies in any case; name one, such as ab",
+            "--policies none: images as they are stand beside the policies in any case; name one, \
+             such as ab",
         ));
     }
     Ok(policies)
 }
 
-/// A list cut at its commas, but for those within braces, brackets and quotes within them: inline TOML has its own.
+/// A list cut at its commas, but for those within braces, brackets and quotes within them: inline
+/// TOML has its own.
 fn at_commas(list: &str) -> anyhow::Result<Vec<&str>> {
     let (mut items, mut start) = (Vec::new(), 0);
     let (mut depth, mut quote) = (0_usize, None);
@@ -309,33 +342,44 @@ fn at_commas(list: &str) -> anyhow::Result<Vec<&str>> {
     let open = depth > 0 || quote.is_some();
     let items: Vec<&str> = items.into_iter().map(str::trim).collect();
     match items.last() {
-        Some(last) if open => Err(misuse(format!("--policies {last}: a brace, a bracket or a quote is not closed"))),
-        _ if items.contains(&"") => Err(misuse(format!("--policies {list}: a policy is missing beside a comma"))),
+        Some(last) if open => {
+            Err(misuse(format!("--policies {last}: a brace, a bracket or a quote is not closed")))
+        }
+        _ if items.contains(&"") => {
+            Err(misuse(format!("--policies {list}: a policy is missing beside a comma")))
+        }
         _ => Ok(items),
     }
 }
 
 fn check(args: &Args) -> anyhow::Result<()> {
     if args.per_class < 2 {
-        return Err(misuse(format!("--per-class {}: distances need at least 2 images of a class", args.per_class)));
+        return Err(misuse(format!(
+            "--per-class {}: distances need at least 2 images of a class",
+            args.per_class
+        )));
     }
     if args.views == 0 {
-        return Err(misuse("--views 0: without a view all policies are the same; at least 1 is needed"));
+        return Err(misuse(
+            "--views 0: without a view all policies are the same; at least 1 is needed",
+        ));
     }
     if args.views > 65_535 {
         return Err(misuse(format!("--views {} are more than 65535", args.views)));
     }
     match args.clusters {
-        Some(clusters) if clusters < 2 => {
-            Err(misuse(format!("--clusters {clusters}: nothing can be told apart; at least 2 are needed")))
-        }
+        Some(clusters) if clusters < 2 => Err(misuse(format!(
+            "--clusters {clusters}: nothing can be told apart; at least 2 are needed"
+        ))),
         _ => Ok(()),
     }
 }
 
 fn out(args: &Args) -> PathBuf {
     args.out.clone().unwrap_or_else(|| {
-        let name = Path::new(&args.data).file_stem().map_or("images".into(), |name| name.to_string_lossy());
+        let name = Path::new(&args.data)
+            .file_stem()
+            .map_or("images".into(), |name| name.to_string_lossy());
         Path::new("forecasts").join(&*name)
     })
 }
@@ -351,15 +395,22 @@ fn open_encoder(path: &Path, device: &str) -> anyhow::Result<Encoder> {
     Ok(Encoder { shown: shown(path), network, size: plan.data.image_size, device, weights })
 }
 
-/// The images to measure: at most `--per-class` of each class, spread over the training split by the seed.
-fn probe(args: &Args, dataset: &Dataset, encoder: Option<&Encoder>, terminal: &Terminal) -> anyhow::Result<Probe> {
+/// The images to measure: at most `--per-class` of each class, spread over the training split by
+/// the seed.
+fn probe(
+    args: &Args,
+    dataset: &Dataset,
+    encoder: Option<&Encoder>,
+    terminal: &Terminal,
+) -> anyhow::Result<Probe> {
     let split = &dataset.train;
     let mut notes = Vec::new();
     let (all, classes): (Vec<u32>, Vec<String>) = match (args.clusters, split.labels()) {
         (None, Some(labels)) => (labels.to_vec(), dataset.classes.clone()),
         (None, None) => {
             return Err(misuse(format!(
-                "{} has no labels, which the classes of a forecast come from; put images into class folders, or let \
+                "{} has no labels, which the classes of a forecast come from; put images into \
+                 class folders, or let \
                  clusters stand in for them: --encoder RUN --clusters K",
                 dataset.name
             )));
@@ -378,7 +429,8 @@ fn probe(args: &Args, dataset: &Dataset, encoder: Option<&Encoder>, terminal: &T
             let labels = k_means(&features.1, features.0, clusters, args.seed);
             let found = labels.iter().max().map_or(0, |&label| label as usize + 1);
             notes.push(format!(
-                "The classes are {found} clusters of embeddings of {}, not labels: all that rests on them is assumed.",
+                "The classes are {found} clusters of embeddings of {}, not labels: all that rests \
+                 on them is assumed.",
                 encoder.shown
             ));
             (labels, (1..=found).map(|number| format!("cluster {number}")).collect())
@@ -390,7 +442,9 @@ fn probe(args: &Args, dataset: &Dataset, encoder: Option<&Encoder>, terminal: &T
     for (class, name) in classes.iter().enumerate() {
         let mut own: Vec<usize> = (0..split.len()).filter(|&i| all[i] as usize == class).collect();
         // In an order that neither the files nor the other classes decide.
-        own.sort_by_key(|&i| Sha256::digest([args.seed.to_le_bytes(), (i as u64).to_le_bytes()].concat()));
+        own.sort_by_key(|&i| {
+            Sha256::digest([args.seed.to_le_bytes(), (i as u64).to_le_bytes()].concat())
+        });
         own.truncate(args.per_class);
         own.sort_unstable();
         if own.len() < 2 {
@@ -400,20 +454,31 @@ fn probe(args: &Args, dataset: &Dataset, encoder: Option<&Encoder>, terminal: &T
         let number = names.len() as u32;
         names.push(name.clone());
         labels.extend(vec![number; own.len()]);
-        images.extend(own.iter().map(|&i| ProbeImage { name: split.name(i).to_owned(), index: i, class: number }));
+        images.extend(own.iter().map(|&i| ProbeImage {
+            name: split.name(i).to_owned(),
+            index: i,
+            class: number,
+        }));
     }
     if names.is_empty() {
         return Err(misuse(format!(
-            "no class of {} has two training images, and a distance takes two; give it more images a class",
+            "no class of {} has two training images, and a distance takes two; give it more \
+             images a class",
             dataset.name
         )));
     }
     if !few.is_empty() {
-        notes
-            .push(format!("Left out, since a class needs two training images to have a distance: {}.", few.join(", ")));
+        notes.push(format!(
+            "Left out, since a class needs two training images to have a distance: {}.",
+            few.join(", ")
+        ));
     }
     if names.len() == 1 {
-        notes.push("There is a single class, so that nothing says what is left of differences between classes.".into());
+        notes.push(
+            "There is a single class, so that nothing says what is left of differences \
+                    between classes."
+                .into(),
+        );
     }
     for note in &notes {
         terminal.status(note);
@@ -422,12 +487,17 @@ fn probe(args: &Args, dataset: &Dataset, encoder: Option<&Encoder>, terminal: &T
 }
 
 /// Length and values of the embeddings of images, each brought to length 1.
-fn embedded(encoder: &Encoder, images: &[&[u8]], what: &'static str) -> anyhow::Result<(usize, Vec<f32>)> {
+fn embedded(
+    encoder: &Encoder,
+    images: &[&[u8]],
+    what: &'static str,
+) -> anyhow::Result<(usize, Vec<f32>)> {
     let bar = Bar::new(what);
     let total = images.len() as u64;
-    let features = embed(&encoder.network, images, encoder.size as usize, &encoder.device, &mut |done| {
-        bar.set(done as u64, total, String::new());
-    })?;
+    let features =
+        embed(&encoder.network, images, encoder.size as usize, &encoder.device, &mut |done| {
+            bar.set(done as u64, total, String::new());
+        })?;
     bar.finish();
     let dim = features.dim();
     let mut values = features.into_values();
@@ -518,9 +588,14 @@ impl Work<'_> {
             let stretch = Instant::now();
             let _ = run.advance(&Options::default(), &mut |progress| {
                 let spent = start.elapsed().as_secs_f64();
-                let left = spent / progress.done.max(1) as f64 * (progress.total - progress.done) as f64;
+                let left =
+                    spent / progress.done.max(1) as f64 * (progress.total - progress.done) as f64;
                 let left = HumanDuration(Duration::from_secs_f64(left));
-                bar.set(progress.done as u64, progress.total as u64, format!("{name}: {left} left"));
+                bar.set(
+                    progress.done as u64,
+                    progress.total as u64,
+                    format!("{name}: {left} left"),
+                );
                 match stop.load(Ordering::SeqCst) || stretch.elapsed() > SAVE_EVERY {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
@@ -534,7 +609,8 @@ impl Work<'_> {
         }
         bar.finish();
         let images = self.probe.images.len();
-        let distances = Distances { n: images, keys: run.keys().to_vec(), pairs: run.pairs().to_vec() };
+        let distances =
+            Distances { n: images, keys: run.keys().to_vec(), pairs: run.pairs().to_vec() };
         let classes = members(&self.probe.labels, self.probe.classes.len());
         if let Some(curves) = self.folder.curves(part, &classes)? {
             return Ok(Some(PolicyMeasured { distances, curves, dim }));
@@ -542,13 +618,22 @@ impl Work<'_> {
         let bar = Bar::new("curves");
         let mut curves = Vec::with_capacity(classes.len());
         for (class, own) in classes.iter().enumerate() {
-            bar.set(class as u64, classes.len() as u64, format!("{name}: {}", self.probe.classes[class]));
+            bar.set(
+                class as u64,
+                classes.len() as u64,
+                format!("{name}: {}", self.probe.classes[class]),
+            );
             if stop.load(Ordering::SeqCst) {
                 bar.finish();
                 return Ok(None);
             }
             let budget = self.settings.budget.map(Duration::from_secs_f64);
-            curves.push(curve(own.len(), &within(&distances, own), budget, rayon::current_num_threads()));
+            curves.push(curve(
+                own.len(),
+                &within(&distances, own),
+                budget,
+                rayon::current_num_threads(),
+            ));
         }
         bar.finish();
         // The curves last: where they are, all of the policy is.
@@ -583,14 +668,24 @@ mod tests {
         let spelt = Settings { data: "./photos/".into(), ..was.clone() };
         assert!(was.differences(&spelt).is_empty());
         let other = Settings { views: 3, budget: Some(5.0), digest: "cd".into(), ..was.clone() };
-        let expected = ["--views was 2, is 3", "--budget was none, is 5s", "the images of --data have changed"];
+        let expected = [
+            "--views was 2, is 3",
+            "--budget was none, is 5s",
+            "the images of --data have changed",
+        ];
         assert_eq!(was.differences(&other), expected);
         let other = Settings { policies: vec![("a".into(), "[flip]".into())], ..was.clone() };
         assert_eq!(was.differences(&other), ["the policy a has changed"]);
-        let encoder =
-            |weights: &str| Settings { encoder: Some("runs/a".into()), weights: Some(weights.into()), ..was.clone() };
+        let encoder = |weights: &str| Settings {
+            encoder: Some("runs/a".into()),
+            weights: Some(weights.into()),
+            ..was.clone()
+        };
         assert_eq!(was.differences(&encoder("1")), ["--encoder was none, is runs/a"]);
-        assert_eq!(encoder("1").differences(&encoder("2")), ["the weights of --encoder have changed"]);
+        assert_eq!(
+            encoder("1").differences(&encoder("2")),
+            ["the weights of --encoder have changed"]
+        );
     }
 
     #[test]

@@ -32,7 +32,8 @@ fn all(terminal: &Terminal) -> Value {
             terminal.say(&format!("{:<20}recipes: {}", "", recipes.join(", ")));
         }
     }
-    let each = METHODS.map(|(name, what)| json!({ "method": name, "what": what, "recipes": recipes(name) }));
+    let each = METHODS
+        .map(|(name, what)| json!({ "method": name, "what": what, "recipes": recipes(name) }));
     json!({ "methods": each })
 }
 
@@ -40,24 +41,36 @@ fn all(terminal: &Terminal) -> Value {
 fn one(name: &str, dim: usize, terminal: &Terminal) -> Value {
     let what = METHODS.iter().find(|(own, _)| own == &name).map_or("", |(_, what)| what);
     terminal.say(&format!("{name}: {what}"));
-    let default = MethodConfig::by_name(name, dim).map(|method| method.settings()).unwrap_or_default();
-    let recipes: Vec<(&str, Vec<Setting>)> =
-        recipes(name).into_iter().filter_map(|named| Some((named, recipe(named, name)?.method.settings()))).collect();
+    let default =
+        MethodConfig::by_name(name, dim).map(|method| method.settings()).unwrap_or_default();
+    let recipes: Vec<(&str, Vec<Setting>)> = recipes(name)
+        .into_iter()
+        .filter_map(|named| Some((named, recipe(named, name)?.method.settings())))
+        .collect();
     if default.is_empty() {
         terminal.say("It has no settings.");
     } else {
-        terminal.say(&format!("Set with --set method.KEY=VALUE; values for an encoder of {dim}:\n"));
+        terminal
+            .say(&format!("Set with --set method.KEY=VALUE; values for an encoder of {dim}:\n"));
     }
-    let text = |value: &Option<Value>| value.as_ref().map_or_else(|| "unset".to_owned(), Value::to_string);
+    let text =
+        |value: &Option<Value>| value.as_ref().map_or_else(|| "unset".to_owned(), Value::to_string);
     for setting in &default {
         let of = |(named, settings): &(&str, Vec<Setting>)| {
             let own = settings.iter().find(|own| own.key == setting.key)?;
             (own.value != setting.value).then(|| format!("{named}: {}", text(&own.value)))
         };
         let others: Vec<String> = recipes.iter().filter_map(of).collect();
-        let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
-        terminal.say(&format!("{:<20}{:<10}{}{others}", setting.key, text(&setting.value), setting.meaning));
+        let others =
+            if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
+        terminal.say(&format!(
+            "{:<20}{:<10}{}{others}",
+            setting.key,
+            text(&setting.value),
+            setting.meaning
+        ));
     }
-    let recipes: Vec<Value> = recipes.iter().map(|(name, all)| json!({ "recipe": name, "settings": all })).collect();
+    let recipes: Vec<Value> =
+        recipes.iter().map(|(name, all)| json!({ "recipe": name, "settings": all })).collect();
     json!({ "method": name, "what": what, "dim": dim, "settings": default, "recipes": recipes })
 }

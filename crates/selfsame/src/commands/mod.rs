@@ -34,8 +34,9 @@ pub fn typed() -> Vec<String> {
 /// What the figures were made on.
 pub fn machine() -> String {
     let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        described.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, m)| m.trim()));
+    let model = described
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, m)| m.trim()));
     let kind = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
     model.map_or(kind.clone(), |model| format!("{model}, {kind}"))
 }
@@ -49,7 +50,9 @@ fn shown(path: &std::path::Path) -> String {
 fn weights(which: CheckpointName, step: u64) -> String {
     match which {
         CheckpointName::Last => format!("the last, of step {step}"),
-        CheckpointName::Best => format!("those with the best kNN accuracy on the validation split, of step {step}"),
+        CheckpointName::Best => {
+            format!("those with the best kNN accuracy on the validation split, of step {step}")
+        }
     }
 }
 
@@ -60,12 +63,15 @@ pub fn quoted(path: &std::path::Path) -> String {
     if plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
-/// Refuses a folder for results that cannot be one, because a file has its name or that of a folder above it.
+/// Refuses a folder for results that cannot be one, because a file has its name or that of a folder
+/// above it.
 pub fn check_out(out: &std::path::Path) -> anyhow::Result<()> {
     match out.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
-        Some(file) => {
-            Err(misuse(format!("--out {}: {} is a file; name another folder", out.display(), file.display())))
-        }
+        Some(file) => Err(misuse(format!(
+            "--out {}: {} is a file; name another folder",
+            out.display(),
+            file.display()
+        ))),
         None => Ok(()),
     }
 }
@@ -74,8 +80,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.threads == Some(0) {
         return Err(misuse("--threads 0 makes no sense: at least 1 is needed"));
     }
-    // This thread is one of the pool: many operations take microseconds, less than it takes to wake another and wait for it.
-    rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0)).use_current_thread().build_global()?;
+    // This thread is one of the pool: many operations take microseconds, less than it takes to wake
+    // another and wait for it.
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(args.threads.unwrap_or(0))
+        .use_current_thread()
+        .build_global()?;
     if let Some(name) = &args.isa {
         let isa: Isa = name.parse().map_err(|e| misuse(format!("--isa: {e}")))?;
         isa.force().map_err(|best| misuse(format!("--isa {name}: {best} is in use already")))?;

@@ -10,7 +10,9 @@ use anyhow::Context;
 use selfsame::data::Dataset;
 use selfsame::nn::device;
 use selfsame::report::certificate::CERTIFICATE_FILE;
-use selfsame::report::record::{EVAL_FILE, MAP_FILE, METRICS_FILE, MetricPoint, RunRecord, VIEWS_FILE, ViewSheet};
+use selfsame::report::record::{
+    EVAL_FILE, MAP_FILE, METRICS_FILE, MetricPoint, RunRecord, VIEWS_FILE, ViewSheet,
+};
 use selfsame::report::{Sprite, write_json};
 use selfsame::train::checkpoint::{self, Which};
 use selfsame::train::{Outcome, Plan, Progress, TrainError};
@@ -43,17 +45,28 @@ pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let Some(((run, plan, dataset, record), last)) = train(args, "study", &terminal)? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    let evaluation = eval::measure(&run, &plan, &dataset, CheckpointName::Last, &args.device.device, &terminal)?;
+    let evaluation =
+        eval::measure(&run, &plan, &dataset, CheckpointName::Last, &args.device.device, &terminal)?;
     let page = report::write(&run)?;
     terminal.skipped(&dataset, "in the run's page and run.json");
     eval::print(&evaluation, &dataset, &terminal);
     terminal.say(&format!("report   {}", page.display()));
-    terminal.result(&trained(eval::to_json(&run, &evaluation, &dataset), &page, &record, last.as_ref()));
+    terminal.result(&trained(
+        eval::to_json(&run, &evaluation, &dataset),
+        &page,
+        &record,
+        last.as_ref(),
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
 /// A result for machines, with what is told of every training.
-fn trained(mut result: Value, page: &Path, record: &RunRecord, last: Option<&MetricPoint>) -> Value {
+fn trained(
+    mut result: Value,
+    page: &Path,
+    record: &RunRecord,
+    last: Option<&MetricPoint>,
+) -> Value {
     result["report"] = json!(shown(page));
     result["seconds"] = json!(record.seconds);
     result["collapse"] = json!(record.collapse);
@@ -63,8 +76,13 @@ fn trained(mut result: Value, page: &Path, record: &RunRecord, last: Option<&Met
 
 type Trained = (Run, Plan, Dataset, RunRecord);
 
-/// Starts a run or goes on with one, up to its last epoch, and the last point of its curves; none if it was interrupted.
-fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Option<(Trained, Option<MetricPoint>)>> {
+/// Starts a run or goes on with one, up to its last epoch, and the last point of its curves; none
+/// if it was interrupted.
+fn train(
+    args: &Pretrain,
+    verb: &str,
+    terminal: &Terminal,
+) -> anyhow::Result<Option<(Trained, Option<MetricPoint>)>> {
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let (run, plan, dataset, mut record) = match &args.resume {
         Some(path) => resume(args, path, terminal)?,
@@ -84,7 +102,8 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
     if let Some(sentence) = record.collapse.as_ref().filter(|_| !record.finished) {
         if args.on_collapse == OnCollapse::Stop {
             anyhow::bail!(
-                "stopped by --on-collapse: this run collapsed before: {sentence}; start another, or go on with this one \
+                "stopped by --on-collapse: this run collapsed before: {sentence}; start another, \
+                 or go on with this one \
                  without that option"
             );
         }
@@ -119,7 +138,10 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
     let mut on_step = |progress: &Progress| {
         if std::mem::take(&mut first) {
             bar.line(&match progress.step - 1 {
-                0 => format!("no checkpoint had been written yet: from the start, {} steps", progress.steps),
+                0 => format!(
+                    "no checkpoint had been written yet: from the start, {} steps",
+                    progress.steps
+                ),
                 done => format!("going on after step {done} of {}", progress.steps),
             });
         }
@@ -132,13 +154,21 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
                 stop.store(true, Ordering::Relaxed);
                 stopped_by = Some(sentence.clone());
             }
-            // At once, before the state is saved: a run that is killed goes on beyond this step, and would not know.
-            // Should that fail, the record is written again at the end.
+            // At once, before the state is saved: a run that is killed goes on beyond this step,
+            // and would not know. Should that fail, the record is written again at the end.
             record.collapse = Some(sentence);
             let _ = run.write_record(&record);
         }
     };
-    let outcome = selfsame::train::pretrain(&plan, &dataset, &device, &run.path, save_every, &stop, &mut on_step);
+    let outcome = selfsame::train::pretrain(
+        &plan,
+        &dataset,
+        &device,
+        &run.path,
+        save_every,
+        &stop,
+        &mut on_step,
+    );
     bar.finish();
     training.store(false, Ordering::Relaxed);
     let outcome = outcome?;
@@ -146,7 +176,9 @@ fn train(args: &Pretrain, verb: &str, terminal: &Terminal) -> anyhow::Result<Opt
     record.finished = outcome.finished();
     run.write_record(&record)?;
     if let Some(sentence) = stopped_by {
-        anyhow::bail!("stopped by --on-collapse: {sentence}; start another run so, or, all the same, {way}");
+        anyhow::bail!(
+            "stopped by --on-collapse: {sentence}; start another run so, or, all the same, {way}"
+        );
     }
     if !outcome.finished() {
         let Outcome { step, steps, .. } = outcome;
@@ -172,14 +204,16 @@ fn last_point(curves: &Path) -> Option<MetricPoint> {
 
 /// How a training ended, in words that follow others; `curves` is where the rest can be read.
 fn ended(point: &MetricPoint, curves: &Path) -> String {
-    let knn = point.val_knn_acc1.map(|knn| format!(", kNN {:.1} % on validation images", 100.0 * knn));
+    let knn =
+        point.val_knn_acc1.map(|knn| format!(", kNN {:.1} % on validation images", 100.0 * knn));
     let rank = point.watched.get("rank_me").map(|rank| format!(", outputs of rank {rank:.1}"));
     let [knn, rank] = [knn, rank].map(Option::unwrap_or_default);
     format!(": loss {:.3}{knn}{rank}; the curves are in {}", point.train_loss, curves.display())
 }
 
 fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
-    // Settings are checked before images are read, with the size that is still open set to any that is fine.
+    // Settings are checked before images are read, with the size that is still open set to any that
+    // is fine.
     resolve::plan(args, args.image_size.unwrap_or(32))?;
     let run = Run::create(&resolve::out(args), args.overwrite)?;
     let mut dataset = terminal.load(&args.data, &resolve::images(args, Some(run.cache())))?;
@@ -190,13 +224,17 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
     }
     if images < plan.train.batch {
         let batch = plan.train.batch;
-        let note =
-            format!("A batch of {batch} was asked for; there are {images} training images, so that is its size.");
+        let note = format!(
+            "A batch of {batch} was asked for; there are {images} training images, so that is its \
+             size."
+        );
         terminal.status(&format!("  {note}"));
         dataset.notes.push(note);
     }
     let sheet = view_sheet(&plan, &dataset)?;
-    let weights = |file: &PathBuf| init::fitting(init::read(file)?, file, args.init_partial, &plan.encoder, terminal);
+    let weights = |file: &PathBuf| {
+        init::fitting(init::read(file)?, file, args.init_partial, &plan.encoder, terminal)
+    };
     let init = args.init.as_ref().map(weights).transpose()?;
     run.clear()?;
     let mut record = run::record(&plan, &dataset, &args.device.device);

@@ -15,7 +15,9 @@ use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use indicatif::HumanDuration;
 use selfsame::data::DataError;
-use selfsame::report::experiment::{EXPERIMENT_FILE, EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment};
+use selfsame::report::experiment::{
+    EXPERIMENT_FILE, EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment,
+};
 use selfsame::report::forecast::FORECAST_FILE;
 use selfsame::report::{render_experiment, write_atomic, write_json};
 use serde_json::{Value, json};
@@ -46,12 +48,17 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
         for cell in grid.cells().map_err(misuse)? {
             let data = study(&cell)?.data;
             if data != "glyphs" && !Path::new(&data).exists() {
-                return Err(unread(&format!("--data {data}"), &DataError::NotFound { path: data.into() }));
+                return Err(unread(
+                    &format!("--data {data}"),
+                    &DataError::NotFound { path: data.into() },
+                ));
             }
         }
     }
     let out = |name: &str| {
-        let stem = Path::new(name).file_stem().map_or_else(|| "grid".into(), |stem| stem.to_string_lossy());
+        let stem = Path::new(name)
+            .file_stem()
+            .map_or_else(|| "grid".into(), |stem| stem.to_string_lossy());
         match &args.out {
             Some(out) if args.grid == "all" => out.join(&*stem),
             Some(out) => out.clone(),
@@ -83,7 +90,8 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     .context("cannot listen for Ctrl-C")?;
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for (name, grid) in names.iter().zip(&grids) {
-        let work = Work { grid, out: out(name), shard: args.shard, threads, interrupted: &interrupted };
+        let work =
+            Work { grid, out: out(name), shard: args.shard, threads, interrupted: &interrupted };
         claim(&work.out, grid)?;
         let bad = work.run_all()?;
         found.push(work.gather(&terminal)?);
@@ -102,12 +110,17 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
         false => {
             let more = failed.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            anyhow::bail!("{} of the runs failed: {}{more}", failed.len(), failed[..failed.len().min(NAMED)].join(", "))
+            anyhow::bail!(
+                "{} of the runs failed: {}{more}",
+                failed.len(),
+                failed[..failed.len().min(NAMED)].join(", ")
+            )
         }
     }
 }
 
-/// Failures that are named, and after which, if none has succeeded, no more are to be expected of the rest.
+/// Failures that are named, and after which, if none has succeeded, no more are to be expected of
+/// the rest.
 const NAMED: usize = 3;
 
 /// How long a run that has heard Ctrl-C may take to save its state.
@@ -135,7 +148,9 @@ impl Work<'_> {
         let (mut failed, mut took) = (Vec::new(), Vec::new());
         let bar = Bar::new("runs");
         // One of the parts makes the forecast, so that none is made twice.
-        if self.shard.0 == 1 && !self.forecast(&bar, &mut |line| bar.set(0, mine.len() as u64, line))? {
+        if self.shard.0 == 1
+            && !self.forecast(&bar, &mut |line| bar.set(0, mine.len() as u64, line))?
+        {
             bar.line(&format!("  failed; {} says why", self.log("forecast").display()));
             failed.push("forecast".to_owned());
         }
@@ -153,7 +168,8 @@ impl Work<'_> {
             });
             bar.line(&format!("run {} of {}: {}{estimate}", number + 1, mine.len(), cell.name()));
             let began = Instant::now();
-            let done = self.train(cell, &bar, &mut |line| bar.set(number as u64, mine.len() as u64, line))?;
+            let done = self
+                .train(cell, &bar, &mut |line| bar.set(number as u64, mine.len() as u64, line))?;
             if self.is_stopped() {
                 break;
             }
@@ -182,8 +198,8 @@ impl Work<'_> {
         Ok(Some(failed))
     }
 
-    /// Makes the forecast that the grid asks for, if it does and there is none yet; whether that succeeded, or was
-    /// interrupted.
+    /// Makes the forecast that the grid asks for, if it does and there is none yet; whether that
+    /// succeeded, or was interrupted.
     fn forecast(&self, bar: &Bar, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
         let Some(options) = self.grid.forecast_options() else { return Ok(true) };
         let folder = self.out.join("forecast");
@@ -201,8 +217,14 @@ impl Work<'_> {
         Ok(self.follow(command, &self.log("forecast"), on_line)? || self.is_stopped())
     }
 
-    /// Trains and measures a cell in a process of its own, or goes on with it; what came of it, if that succeeded.
-    fn train(&self, cell: &Cell, bar: &Bar, on_line: &mut dyn FnMut(String)) -> anyhow::Result<Option<Outcome>> {
+    /// Trains and measures a cell in a process of its own, or goes on with it; what came of it, if
+    /// that succeeded.
+    fn train(
+        &self,
+        cell: &Cell,
+        bar: &Bar,
+        on_line: &mut dyn FnMut(String),
+    ) -> anyhow::Result<Option<Outcome>> {
         let run = cell.run(&self.out);
         loop {
             // Whoever has it may do it.
@@ -224,31 +246,44 @@ impl Work<'_> {
         }
     }
 
-    /// Waits until no other process holds the folder, such as a run that has outlived a command which was killed.
+    /// Waits until no other process holds the folder, such as a run that has outlived a command
+    /// which was killed.
     fn wait(&self, folder: &Path, bar: &Bar) {
         if in_use(folder) {
-            bar.line(&format!("  {} is in use by another selfsame process; waiting until it ends", folder.display()));
+            bar.line(&format!(
+                "  {} is in use by another selfsame process; waiting until it ends",
+                folder.display()
+            ));
         }
         while in_use(folder) && !self.is_stopped() {
             std::thread::sleep(Duration::from_millis(200));
         }
     }
 
-    /// Runs a command whose messages go to a file and, line by line, to `on_line`; whether it succeeded.
-    fn follow(&self, mut command: Command, path: &Path, on_line: &mut dyn FnMut(String)) -> anyhow::Result<bool> {
+    /// Runs a command whose messages go to a file and, line by line, to `on_line`; whether it
+    /// succeeded.
+    fn follow(
+        &self,
+        mut command: Command,
+        path: &Path,
+        on_line: &mut dyn FnMut(String),
+    ) -> anyhow::Result<bool> {
         let mut log = File::create(path).with_context(|| path.display().to_string())?;
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start {}", quoted(Path::new(command.get_program()))))?;
+            .with_context(|| {
+                format!("cannot start {}", quoted(Path::new(command.get_program())))
+            })?;
         let lines = BufReader::new(child.stderr.take().context("the run's messages")?).lines();
         let mut stopped = None;
         for line in lines.map_while(Result::ok) {
             writeln!(log, "{line}").with_context(|| path.display().to_string())?;
             on_line(line);
-            // Ctrl-C reaches the run as well, but a signal to this process alone does not; what is lost is made again.
+            // Ctrl-C reaches the run as well, but a signal to this process alone does not; what is
+            // lost is made again.
             if self.is_stopped() && stopped.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
                 child.kill().with_context(|| shown(path))?;
             }
@@ -274,14 +309,19 @@ impl Work<'_> {
     /// Writes and says what came of all runs that are complete, whichever process did them.
     fn gather(&self, terminal: &Terminal) -> anyhow::Result<Value> {
         let Work { grid, out, .. } = self;
-        // Of two parts that end together, what stays is what the later one found. A file system without locks is no reason
-        // not to write.
+        // Of two parts that end together, what stays is what the later one found. A file system
+        // without locks is no reason not to write.
         let path = out.join(LOCK_FILE);
         let lock = File::create(&path).with_context(|| path.display().to_string())?;
         let _ = lock.lock();
         let cells = grid.cells().map_err(misuse)?;
-        let outcomes: Vec<Outcome> =
-            cells.iter().map(|cell| outcome(cell, out)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        let outcomes: Vec<Outcome> = cells
+            .iter()
+            .map(|cell| outcome(cell, out))
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect();
         let forecast = results::forecast(&out.join("forecast"), grid)?;
         let mut machines: Vec<String> = Vec::new();
         for machine in outcomes.iter().flat_map(|outcome| &outcome.machines) {
@@ -299,7 +339,11 @@ impl Work<'_> {
             threads: self.threads.unwrap_or_else(rayon::current_num_threads) as u64,
             runs: cells.len() as u64,
             done: outcomes.len() as u64,
-            started: outcomes.iter().map(|outcome| outcome.started.clone()).min().unwrap_or_default(),
+            started: outcomes
+                .iter()
+                .map(|outcome| outcome.started.clone())
+                .min()
+                .unwrap_or_default(),
             seconds: outcomes.iter().map(|outcome| outcome.seconds).sum(),
             tables: results::tables(grid, &outcomes, forecast.as_ref()),
             maps: if grid.maps { self.maps(&cells)? } else { Vec::new() },
@@ -324,7 +368,10 @@ impl Work<'_> {
     }
 
     /// The maps of the first seed's runs, row by row.
-    fn maps(&self, cells: &[Cell]) -> anyhow::Result<Vec<(String, selfsame::report::record::EmbeddingMap)>> {
+    fn maps(
+        &self,
+        cells: &[Cell],
+    ) -> anyhow::Result<Vec<(String, selfsame::report::record::EmbeddingMap)>> {
         let mut maps = Vec::new();
         let first = self.grid.seeds.first();
         for cell in cells.iter().filter(|cell| Some(&cell.seed) == first) {
@@ -338,8 +385,10 @@ impl Work<'_> {
 
 /// The options of a cell, read as `study` reads them.
 fn study(cell: &Cell) -> anyhow::Result<Pretrain> {
-    let words = ["selfsame", "study"].into_iter().map(str::to_owned).chain(cell.options.iter().cloned());
-    match Args::try_parse_from(words).map_err(|e| misuse(format!("{}: {e}", cell.name())))?.command {
+    let words =
+        ["selfsame", "study"].into_iter().map(str::to_owned).chain(cell.options.iter().cloned());
+    match Args::try_parse_from(words).map_err(|e| misuse(format!("{}: {e}", cell.name())))?.command
+    {
         Verb::Study(args) => Ok(args),
         _ => bail!("{}: no options of a study", cell.name()),
     }
@@ -349,8 +398,8 @@ fn mean(durations: &[Duration]) -> Option<Duration> {
     (!durations.is_empty()).then(|| durations.iter().sum::<Duration>() / durations.len() as u32)
 }
 
-/// Makes the folder this grid's; another grid's results stay. Processes that start together, each with its shard, want the
-/// same file, so that whichever comes first makes it theirs.
+/// Makes the folder this grid's; another grid's results stay. Processes that start together, each
+/// with its shard, want the same file, so that whichever comes first makes it theirs.
 fn claim(out: &Path, grid: &Grid) -> anyhow::Result<()> {
     if !holds(out, grid)? {
         std::fs::create_dir_all(out).with_context(|| shown(out))?;
@@ -369,15 +418,17 @@ fn holds(out: &Path, grid: &Grid) -> anyhow::Result<bool> {
     let (path, shown) = (out.join(GRID_FILE), out.display());
     match std::fs::read_to_string(&path) {
         Ok(found) if found == text(grid)? => Ok(true),
-        Ok(_) => {
-            Err(misuse(format!("{shown} holds the runs of a grid with other settings; name another folder with --out")))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => match stranger(out).with_context(|| shown.to_string())? {
-            Some(name) => {
-                Err(misuse(format!("{shown} holds {name:?}, something else; name another folder with --out")))
+        Ok(_) => Err(misuse(format!(
+            "{shown} holds the runs of a grid with other settings; name another folder with --out"
+        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            match stranger(out).with_context(|| shown.to_string())? {
+                Some(name) => Err(misuse(format!(
+                    "{shown} holds {name:?}, something else; name another folder with --out"
+                ))),
+                None => Ok(false),
             }
-            None => Ok(false),
-        },
+        }
         Err(error) => Err(error).with_context(|| path.display().to_string()),
     }
 }
@@ -394,17 +445,20 @@ fn create(path: &Path, text: &str) -> anyhow::Result<()> {
     // As any other file's: those who share the folder share the runs.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new("."))).with_context(failed)?;
+    let mut file =
+        builder.tempfile_in(path.parent().unwrap_or(Path::new("."))).with_context(failed)?;
     file.write_all(text.as_bytes()).with_context(failed)?;
     file.as_file().sync_all().with_context(failed)?;
     match file.persist_noclobber(path) {
-        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error).with_context(failed),
+        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => {
+            Err(error.error).with_context(failed)
+        }
         _ => Ok(()),
     }
 }
 
-/// The name of something in `out` that no grid makes, if there is any. Hidden files are what systems and writes that are
-/// under way or were interrupted leave.
+/// The name of something in `out` that no grid makes, if there is any. Hidden files are what
+/// systems and writes that are under way or were interrupted leave.
 fn stranger(out: &Path) -> std::io::Result<Option<String>> {
     let entries = match out.read_dir() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -429,8 +483,13 @@ mod tests {
         let grid = Grid::read("pairs", Some("smoke"), None, &[]).unwrap();
         claim(folder.path(), &grid).unwrap();
         let interrupted = AtomicBool::new(true);
-        let work =
-            Work { grid: &grid, out: folder.path().into(), shard: (1, 1), threads: None, interrupted: &interrupted };
+        let work = Work {
+            grid: &grid,
+            out: folder.path().into(),
+            shard: (1, 1),
+            threads: None,
+            interrupted: &interrupted,
+        };
         assert_eq!(work.run_all().unwrap(), None);
         for started in ["runs", "logs", "forecast"] {
             assert_eq!(folder.path().join(started).read_dir().unwrap().count(), 0, "{started}");

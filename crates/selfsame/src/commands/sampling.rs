@@ -8,8 +8,8 @@ pub const VIEW_BYTES: usize = 16 << 30;
 pub const HALVES: usize = 40;
 /// Standard errors on either side that hold 95 % of a normal distribution.
 pub const SIDE: f64 = 1.96;
-/// What one clique of a half may take where curves have a limit: a clique is then nearly always found, and only its proof
-/// missing.
+/// What one clique of a half may take where curves have a limit: a clique is then nearly always
+/// found, and only its proof missing.
 pub const HALF_BUDGET: Duration = Duration::from_millis(100);
 
 /// Up to this many images a class the proof of a curve takes as long as it takes.

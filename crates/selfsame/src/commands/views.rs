@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use rayon::prelude::*;
 use selfsame::augment::{
-    Adjustment, Blur, Crop, CropBox, Draw, Fill, GaussianBlur, Interpolation, Jitter, PadCrop, Policy, PolicyConfig,
-    Probability, Rotation, Scratch, Shift, Solarise, Source, ViewKey,
+    Adjustment, Blur, Crop, CropBox, Draw, Fill, GaussianBlur, Interpolation, Jitter, PadCrop,
+    Policy, PolicyConfig, Probability, Rotation, Scratch, Shift, Solarise, Source, ViewKey,
 };
 use selfsame::data::{DataError, Dataset, LoadOptions, MAX_IMAGE_SIZE, Split, load};
 use selfsame::eval::{sample, shrink};
@@ -25,26 +25,41 @@ const MAX_VIEWS: usize = 2000;
 
 pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
-    let policies = args.augment.iter().map(|text| resolve::policy(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let policies = args
+        .augment
+        .iter()
+        .map(|text| resolve::policy(text))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     check(args)?;
     if args.out.exists() && !args.overwrite {
         let out = args.out.display();
-        return Err(misuse(format!("{out} exists already; choose another name with --out, or --overwrite")));
+        return Err(misuse(format!(
+            "{out} exists already; choose another name with --out, or --overwrite"
+        )));
     }
     let dataset = read(args)?;
     let split = &dataset.train;
     if split.len() < args.images {
-        terminal.status(&format!("{} has no more than {} training images", dataset.name, split.len()));
+        terminal.status(&format!(
+            "{} has no more than {} training images",
+            dataset.name,
+            split.len()
+        ));
     }
     if let Some(first) = dataset.skipped.first() {
         let count = dataset.skipped.len();
-        terminal.status(&format!("left out {count} of {}; the first, {}: {}", dataset.name, first.name, first.cause));
+        terminal.status(&format!(
+            "left out {count} of {}; the first, {}: {}",
+            dataset.name, first.name, first.cause
+        ));
     }
 
     let chosen = sample(split.len(), args.images);
     let sizes = Sizes { image: dataset.image_size, view: args.size.unwrap_or(dataset.image_size) };
-    let drawn: Vec<Vec<Drawn>> =
-        policies.iter().map(|policy| draw(policy, split, &chosen, args.views, args.seed, sizes.view)).collect();
+    let drawn: Vec<Vec<Drawn>> = policies
+        .iter()
+        .map(|policy| draw(policy, split, &chosen, args.views, args.seed, sizes.view))
+        .collect();
 
     let mut gallery = Gallery {
         selfsame: env!("CARGO_PKG_VERSION").into(),
@@ -56,7 +71,8 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
         policies: Vec::new(),
     };
     for ((name, policy), drawn) in args.augment.iter().zip(&policies).zip(&drawn) {
-        let views = drawn.iter().map(|drawn| view(drawn, policy, sizes)).collect::<Result<Vec<_>, _>>()?;
+        let views =
+            drawn.iter().map(|drawn| view(drawn, policy, sizes)).collect::<Result<Vec<_>, _>>()?;
         gallery.policies.push(PolicyViews {
             name: name.clone(),
             toml: policy.to_toml(),
@@ -69,8 +85,13 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
 
     let json = |Drawn { key, draw, .. }: &Drawn| json!({ "key": key, "draw": draw });
     let images = |drawn: &[Drawn]| -> Vec<Value> {
-        let views = drawn.chunks(args.views).map(|views| views.iter().map(json).collect::<Vec<_>>());
-        chosen.iter().zip(views).map(|(&i, views)| json!({ "name": split.name(i), "views": views })).collect()
+        let views =
+            drawn.chunks(args.views).map(|views| views.iter().map(json).collect::<Vec<_>>());
+        chosen
+            .iter()
+            .zip(views)
+            .map(|(&i, views)| json!({ "name": split.name(i), "views": views }))
+            .collect()
     };
     let policies: Vec<Value> = (args.augment.iter().zip(&policies).zip(&drawn))
         .map(|((name, policy), drawn)| json!({ "augment": name, "policy": policy, "images": images(drawn) }))
@@ -101,7 +122,9 @@ fn check(args: &Views) -> anyhow::Result<()> {
     let count = args.images.saturating_mul(args.views).saturating_mul(args.augment.len());
     if count > MAX_VIEWS {
         let mend = "lower --images or --views";
-        return Err(misuse(format!("{count} views are more than one page shows, {MAX_VIEWS}: {mend}")));
+        return Err(misuse(format!(
+            "{count} views are more than one page shows, {MAX_VIEWS}: {mend}"
+        )));
     }
     match args.size {
         Some(size) if !(1..=MAX_IMAGE_SIZE).contains(&size) => {
@@ -114,7 +137,12 @@ fn check(args: &Views) -> anyhow::Result<()> {
 /// The images, of a large set only as many as the page may need.
 fn read(args: &Views) -> anyhow::Result<Dataset> {
     let load = |limit| {
-        let options = LoadOptions { image_size: args.image_size, seed: args.seed, limit, ..LoadOptions::default() };
+        let options = LoadOptions {
+            image_size: args.image_size,
+            seed: args.seed,
+            limit,
+            ..LoadOptions::default()
+        };
         load(&args.data, &options, &|_, _| {})
     };
     // At least half of them are for training.
@@ -139,14 +167,23 @@ pub fn picture_side(size: u32) -> u32 {
 }
 
 /// The first `views` views of each of the images in epoch 0, of side `size`, image by image.
-pub fn draw(policy: &Policy, split: &Split, images: &[usize], views: usize, seed: u64, size: u32) -> Vec<Drawn> {
-    let of_image =
-        |&image: &usize| (0..views as u32).map(move |view| ViewKey { seed, image: image as u64, epoch: 0, view });
+pub fn draw(
+    policy: &Policy,
+    split: &Split,
+    images: &[usize],
+    views: usize,
+    seed: u64,
+    size: u32,
+) -> Vec<Drawn> {
+    let of_image = |&image: &usize| {
+        (0..views as u32).map(move |view| ViewKey { seed, image: image as u64, epoch: 0, view })
+    };
     let keys: Vec<ViewKey> = images.iter().flat_map(of_image).collect();
     let buffers = || (Scratch::default(), vec![0; size as usize * size as usize * 3]);
     let drawn = |(scratch, view): &mut (Scratch, Vec<u8>), key: ViewKey| {
         let image = split.image(key.image as usize);
-        let source = Source::new(image.width, image.height, image.pixels).expect("a split holds whole images");
+        let source = Source::new(image.width, image.height, image.pixels)
+            .expect("a split holds whole images");
         let draw = policy.draw(key, image.width, image.height);
         draw.apply(source, size, scratch, view).expect("the buffer has the size of the view");
         Drawn { key, draw, picture: picture(view, size) }
@@ -173,7 +210,11 @@ fn originals(dataset: &Dataset, chosen: &[usize]) -> Result<Vec<Original>, Sprit
     chosen.iter().map(original).collect()
 }
 
-fn view(Drawn { draw, picture, .. }: &Drawn, policy: &Policy, sizes: Sizes) -> Result<View, SpriteError> {
+fn view(
+    Drawn { draw, picture, .. }: &Drawn,
+    policy: &Policy,
+    sizes: Sizes,
+) -> Result<View, SpriteError> {
     let share = |length: u32| f64::from(length) / f64::from(sizes.image);
     Ok(View {
         picture: sprite(picture, sizes.view)?,
@@ -201,7 +242,18 @@ fn command(args: &Views, sizes: Sizes) -> Vec<String> {
 
 /// What was done to a view, in order; `cropped` says whether its policy has that step.
 fn changes(draw: &Draw, cropped: bool, sizes: Sizes) -> Vec<String> {
-    let Draw { crop, interpolation: _, shift, rotation, flip, vertical_flip, jitter, grey, blur, solarise } = *draw;
+    let Draw {
+        crop,
+        interpolation: _,
+        shift,
+        rotation,
+        flip,
+        vertical_flip,
+        jitter,
+        grey,
+        blur,
+        solarise,
+    } = *draw;
     let mut changes = Vec::new();
     match crop {
         Some(CropBox { width, height, .. }) => {
@@ -216,8 +268,13 @@ fn changes(draw: &Draw, cropped: bool, sizes: Sizes) -> Vec<String> {
             0 => None,
             by => Some(format!("{} {}", by.abs(), if by > 0 { forth } else { back })),
         };
-        let ways: Vec<String> = [way(right, "right", "left"), way(down, "down", "up")].into_iter().flatten().collect();
-        changes.push(if ways.is_empty() { "shift 0".to_owned() } else { format!("shift {}", ways.join(", ")) });
+        let ways: Vec<String> =
+            [way(right, "right", "left"), way(down, "down", "up")].into_iter().flatten().collect();
+        changes.push(if ways.is_empty() {
+            "shift 0".to_owned()
+        } else {
+            format!("shift {}", ways.join(", "))
+        });
     }
     if let Some(turn) = rotation {
         let way = if turn.degrees < 0.0 { "right" } else { "left" };
@@ -246,7 +303,17 @@ fn changes(draw: &Draw, cropped: bool, sizes: Sizes) -> Vec<String> {
 
 /// The steps of a policy in words, for views of side `size`.
 fn steps(config: &PolicyConfig, size: u32) -> Vec<Step> {
-    let PolicyConfig { crop, pad_crop, rotation, flip, vertical_flip, jitter, grey, blur, solarise } = *config;
+    let PolicyConfig {
+        crop,
+        pad_crop,
+        rotation,
+        flip,
+        vertical_flip,
+        jitter,
+        grey,
+        blur,
+        solarise,
+    } = *config;
     let step = |name: &str, effect: &str, probability: Probability, range: String| Step {
         name: name.to_owned(),
         effect: effect.to_owned(),
@@ -260,8 +327,14 @@ fn steps(config: &PolicyConfig, size: u32) -> Vec<Step> {
                 Interpolation::Bicubic => "bicubic",
             };
             let area = span(scale.map(|share| 100.0 * share));
-            let range = format!("{area}% of the area; width over height {}; {smoothed}", span(ratio));
-            step("crop", "Cuts out a part at a random place and brings it to the size of a view", probability, range)
+            let range =
+                format!("{area}% of the area; width over height {}; {smoothed}", span(ratio));
+            step(
+                "crop",
+                "Cuts out a part at a random place and brings it to the size of a view",
+                probability,
+                range,
+            )
         }),
         pad_crop.map(|PadCrop { probability, padding, fill }| {
             let margin = match fill {
@@ -278,14 +351,17 @@ fn steps(config: &PolicyConfig, size: u32) -> Vec<Step> {
             step("rotation", "Turns the view about its centre", probability, range)
         }),
         flip.map(|flip| step("flip", "Swaps left and right", flip.probability, String::new())),
-        vertical_flip.map(|flip| step("vertical flip", "Swaps top and bottom", flip.probability, String::new())),
+        vertical_flip.map(|flip| {
+            step("vertical flip", "Swaps top and bottom", flip.probability, String::new())
+        }),
         jitter.map(|jitter| {
             let effect = "Changes brightness, contrast, saturation and hue, in random order";
             step("colour jitter", effect, jitter.probability, jitter_range(&jitter))
         }),
         grey.map(|grey| step("grey", "Takes all colour away", grey.probability, String::new())),
         blur.map(|Blur { probability, sigma, side, kernel }| {
-            let mut range = format!("Gaussian, σ {} px", span(sigma.map(|sigma| sigma * growth(side, size))));
+            let mut range =
+                format!("Gaussian, σ {} px", span(sigma.map(|sigma| sigma * growth(side, size))));
             if let Some(side) = side.filter(|side| *side != size) {
                 range += &format!(" ({} at side {side})", span(sigma));
             }
@@ -295,7 +371,12 @@ fn steps(config: &PolicyConfig, size: u32) -> Vec<Step> {
             step("blur", "Softens the view", probability, range)
         }),
         solarise.map(|Solarise { probability, threshold }| {
-            step("solarise", "Inverts light tones", probability, format!("from level {threshold} of 255"))
+            step(
+                "solarise",
+                "Inverts light tones",
+                probability,
+                format!("from level {threshold} of 255"),
+            )
         }),
     ]
     .into_iter()
@@ -313,7 +394,8 @@ fn jitter_range(jitter: &Jitter) -> String {
     // Those of equal range are told together.
     for (i, factor) in factors.iter().enumerate() {
         if !factors[..i].contains(factor) {
-            let alike: Vec<&str> = (i..3).filter(|&k| factors[k] == *factor).map(|k| names[k]).collect();
+            let alike: Vec<&str> =
+                (i..3).filter(|&k| factors[k] == *factor).map(|k| names[k]).collect();
             parts.push(format!("{} {factor}", alike.join(", ")));
         }
     }
@@ -333,7 +415,11 @@ fn span([low, high]: [f64; 2]) -> String {
 /// A number with two decimals at most, but for a small one, as [`digits`] has it.
 fn plain(value: f64) -> String {
     let text = digits(value, 2);
-    if text.contains('e') { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+    if text.contains('e') {
+        text
+    } else {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
 }
 
 /// A number with so many decimals, or with more where fewer than two of its digits would show.

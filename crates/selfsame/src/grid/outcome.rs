@@ -36,7 +36,8 @@ pub struct Outcome {
     pub collapse: Option<String>,
     /// Epochs of training.
     pub epochs: u64,
-    /// The machines that it was trained on, and what activations were stored as; empty where that was not recorded.
+    /// The machines that it was trained on, and what activations were stored as; empty where that
+    /// was not recorded.
     pub machines: Vec<String>,
     pub precision: String,
     /// Seconds of training.
@@ -58,23 +59,30 @@ fn damaged(run: &Path, name: &str) -> String {
     format!("{}: damaged; delete it, and run the grid again", run.join(name).display())
 }
 
-/// What came of a cell, if its run is complete: an evaluation of other weights than the last, such as
-/// `eval --checkpoint best` leaves behind, is none.
+/// What came of a cell, if its run is complete: an evaluation of other weights than the last, such
+/// as `eval --checkpoint best` leaves behind, is none.
 pub fn outcome(cell: &Cell, out: &Path) -> anyhow::Result<Option<Outcome>> {
     let run = cell.run(out);
-    let (Some(record), Some(evaluation)) = (read_own(&run, RUN_FILE)?, read_own(&run, EVAL_FILE)?) else {
+    let (Some(record), Some(evaluation)) = (read_own(&run, RUN_FILE)?, read_own(&run, EVAL_FILE)?)
+    else {
         return Ok(None);
     };
-    let record: RunRecord = serde_json::from_str(&record).with_context(|| damaged(&run, RUN_FILE))?;
-    let evaluation: Evaluation = serde_json::from_str(&evaluation).with_context(|| damaged(&run, EVAL_FILE))?;
+    let record: RunRecord =
+        serde_json::from_str(&record).with_context(|| damaged(&run, RUN_FILE))?;
+    let evaluation: Evaluation =
+        serde_json::from_str(&evaluation).with_context(|| damaged(&run, EVAL_FILE))?;
     if !record.finished {
         return Ok(None);
     }
     let (Some(test), Some(untrained)) = (evaluation.test, evaluation.untrained) else {
-        anyhow::bail!("{}: its images have no labels, so there is nothing for a table", run.display());
+        anyhow::bail!(
+            "{}: its images have no labels, so there is nothing for a table",
+            run.display()
+        );
     };
     let metrics = read_own(&run, METRICS_FILE)?.unwrap_or_default();
-    let points: Vec<MetricPoint> = metrics.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let points: Vec<MetricPoint> =
+        metrics.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let last = points.last().map(|point| point.step);
     if evaluation.step.zip(last).is_some_and(|(measured, last)| measured != last) {
         return Ok(None);
@@ -89,7 +97,10 @@ pub fn outcome(cell: &Cell, out: &Path) -> anyhow::Result<Option<Outcome>> {
         linear_acc1: test.linear_acc1,
         centre_acc1: test.centre_acc1,
         untrained_knn_acc1: untrained.knn_acc1,
-        val_knn_acc1: points.iter().filter_map(|point| Some((point.epoch, point.val_knn_acc1?))).collect(),
+        val_knn_acc1: points
+            .iter()
+            .filter_map(|point| Some((point.epoch, point.val_knn_acc1?)))
+            .collect(),
         rankme: evaluation.geometry.and_then(|g| g.rankme),
         untrained_rankme: evaluation.untrained_geometry.and_then(|g| g.rankme),
         output_rank_me: watched("rank_me"),

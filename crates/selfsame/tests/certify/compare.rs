@@ -15,7 +15,8 @@ use crate::embeddings::{file, npy, record, rows};
 use crate::{certify, two_classes_of};
 
 fn compare(runs: &[PathBuf], out: &Path, more: &[&str]) -> std::process::Output {
-    let mut args = ["compare", "--json", "--out", &out.display().to_string()].map(str::to_owned).to_vec();
+    let mut args =
+        ["compare", "--json", "--out", &out.display().to_string()].map(str::to_owned).to_vec();
     args.extend(runs.iter().map(|path| path.display().to_string()));
     args.extend(more.iter().map(|word| (*word).to_owned()));
     run(args)
@@ -42,33 +43,54 @@ fn certificates_of_embeddings_are_compared_by_their_own_errors() {
     let output = compare(&folders, &out("all"), &[]);
     assert!(output.status.success(), "{}", said(&output));
     let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((found.accuracies[found.leading].as_str(), found.complete()), ("nearest centre, left out", 6));
+    assert_eq!(
+        (found.accuracies[found.leading].as_str(), found.complete()),
+        ("nearest centre, left out", 6)
+    );
     assert_eq!(found.command[..2], ["selfsame", "compare"]);
     for run in &found.runs {
-        let record = read_certificate(&Path::new(&run.run).join("certificate.json")).unwrap().unwrap();
+        let record =
+            read_certificate(&Path::new(&run.run).join("certificate.json")).unwrap().unwrap();
         let error = record.named("nearest centre, others of their kind").unwrap().value;
-        assert!(run.accuracies[0].is_none() && run.accuracies[3].as_ref().unwrap().value == 1.0 - error);
+        assert!(
+            run.accuracies[0].is_none() && run.accuracies[3].as_ref().unwrap().value == 1.0 - error
+        );
     }
-    assert!(found.notes.iter().any(|note| note.contains("take the runs to be independent")), "{:?}", found.notes);
+    assert!(
+        found.notes.iter().any(|note| note.contains("take the runs to be independent")),
+        "{:?}",
+        found.notes
+    );
     assert!(found.predictors.iter().any(|predictor| predictor.name == "|αReQ − 1|"));
-    let divergence = found.predictors.iter().find(|predictor| predictor.name == "divergence").unwrap();
+    let divergence =
+        found.predictors.iter().find(|predictor| predictor.name == "divergence").unwrap();
     assert!(divergence.taus[3].as_ref().unwrap().value > 0.5 && divergence.taus[0].is_none());
-    assert!(found.notes.iter().any(|note| note.contains("do not say of which images")), "{:?}", found.notes);
+    assert!(
+        found.notes.iter().any(|note| note.contains("do not say of which images")),
+        "{:?}",
+        found.notes
+    );
     assert!(!found.notes.iter().any(|note| note.contains("selfsame eval")), "{:?}", found.notes);
 }
 
 #[test]
 fn measures_and_their_order_are_those_of_the_runs() {
     let folder = tempfile::tempdir().unwrap();
-    let runs: Vec<PathBuf> = [("a", "--augment a"), ("b", "--augment ad --lr 0.01"), ("c", "--augment e --seed 1")]
-        .map(|(name, more)| two_classes_of(folder.path(), name, more))
-        .into();
-    let records: Vec<_> = runs.iter().map(|path| certify(path, "--per-class 5 --views 2")).collect();
+    let runs: Vec<PathBuf> =
+        [("a", "--augment a"), ("b", "--augment ad --lr 0.01"), ("c", "--augment e --seed 1")]
+            .map(|(name, more)| two_classes_of(folder.path(), name, more))
+            .into();
+    let records: Vec<_> =
+        runs.iter().map(|path| certify(path, "--per-class 5 --views 2")).collect();
     let out = folder.path().join("out");
     let output = compare(&runs, &out, &[]);
     assert!(output.status.success(), "{}", said(&output));
     let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(serde_json::from_slice::<Comparison>(&std::fs::read(out.join("compare.json")).unwrap()).unwrap(), found);
+    assert_eq!(
+        serde_json::from_slice::<Comparison>(&std::fs::read(out.join("compare.json")).unwrap())
+            .unwrap(),
+        found
+    );
     assert!(std::fs::read_to_string(out.join("compare.html")).unwrap().contains("Kendall’s τ"));
 
     let mut deltas: Vec<f64> =
@@ -77,20 +99,26 @@ fn measures_and_their_order_are_those_of_the_runs() {
     assert_eq!(found.delta, Some(deltas[1]));
     // ε is where half of the images of the middle run are spread.
     let curve = |record: &CertificateRecord| record.alignment.as_ref().unwrap().curve.clone();
-    let mut halves: Vec<f64> =
-        records.iter().map(|record| curve(record).iter().find(|point| point[1] <= 0.5).unwrap()[0]).collect();
+    let mut halves: Vec<f64> = records
+        .iter()
+        .map(|record| curve(record).iter().find(|point| point[1] <= 0.5).unwrap()[0])
+        .collect();
     halves.sort_by(f64::total_cmp);
     assert_eq!(found.epsilon, Some(halves[1]));
-    let column = |name: &str| found.predictors.iter().position(|predictor| predictor.name == name).unwrap();
+    let column =
+        |name: &str| found.predictors.iter().position(|predictor| predictor.name == name).unwrap();
     for (path, record) in runs.iter().zip(&records) {
         let shown = path.display().to_string();
         let row = found.runs.iter().find(|run| run.run == shown).unwrap();
         let value = |name: &str| row.values[column(name)].as_ref().unwrap().value;
-        let within = |curve: &Vec<[f64; 3]>| curve.iter().filter(|point| point[1] <= deltas[1]).count() as f64 / 5.0;
+        let within = |curve: &Vec<[f64; 3]>| {
+            curve.iter().filter(|point| point[1] <= deltas[1]).count() as f64 / 5.0
+        };
         let sigma = record.classes.iter().map(|class| within(&class.curve)).sum::<f64>() / 2.0;
         assert!((value("σ") - sigma).abs() < 1e-12);
         // Of ten images every diameter is on the curve.
-        let outside = curve(record).iter().rfind(|point| point[0] <= halves[1]).map_or(1.0, |point| point[1]);
+        let outside =
+            curve(record).iter().rfind(|point| point[0] <= halves[1]).map_or(1.0, |point| point[1]);
         assert_eq!(row.values[column("R_ε")], Some(Quantity::exact(outside)));
         assert_eq!(value("|αReQ − 1|"), (record.named("αReQ").unwrap().value - 1.0).abs());
         assert_eq!(value("L_align"), record.alignment.as_ref().unwrap().best().value);
@@ -100,34 +128,50 @@ fn measures_and_their_order_are_those_of_the_runs() {
         assert_eq!(row.accuracies[0].as_ref().unwrap().value, knn);
     }
     // τ-b by its definition, for a measure of which smaller is better.
-    let align: Vec<f64> = found.runs.iter().map(|run| -run.values[column("L_align")].as_ref().unwrap().value).collect();
-    let knn: Vec<f64> = found.runs.iter().map(|run| run.accuracies[0].as_ref().unwrap().value).collect();
+    let align: Vec<f64> = found
+        .runs
+        .iter()
+        .map(|run| -run.values[column("L_align")].as_ref().unwrap().value)
+        .collect();
+    let knn: Vec<f64> =
+        found.runs.iter().map(|run| run.accuracies[0].as_ref().unwrap().value).collect();
     let sign = |a: f64, b: f64| if a == b { 0.0 } else { (a - b).signum() };
     let pairs = [(0, 1), (0, 2), (1, 2)];
     let sum = |of: &dyn Fn(usize, usize) -> f64| pairs.iter().map(|&(i, j)| of(i, j)).sum::<f64>();
     let concordant = sum(&|i, j| sign(align[i], align[j]) * sign(knn[i], knn[j]));
-    let untied = sum(&|i, j| sign(align[i], align[j]).abs()) * sum(&|i, j| sign(knn[i], knn[j]).abs());
+    let untied =
+        sum(&|i, j| sign(align[i], align[j]).abs()) * sum(&|i, j| sign(knn[i], knn[j]).abs());
     match &found.predictors[column("L_align")].taus[0] {
         Some(tau) => {
             assert!((tau.value - concordant / untied.sqrt()).abs() < 1e-12);
-            assert!(matches!(tau.trust, Trust::Estimate { low: None, sample: 3, .. }), "no interval of three runs");
+            assert!(
+                matches!(tau.trust, Trust::Estimate { low: None, sample: 3, .. }),
+                "no interval of three runs"
+            );
         }
         None => assert_eq!(untied, 0.0),
     }
 
     // What is there is not written over unasked, and one run is no comparison.
-    for (runs, more, code) in
-        [(&runs[..], &[][..], 2), (&runs[..], &["--overwrite"], 0), (&runs[..1], &["--overwrite"], 2)]
-    {
+    for (runs, more, code) in [
+        (&runs[..], &[][..], 2),
+        (&runs[..], &["--overwrite"], 0),
+        (&runs[..1], &["--overwrite"], 2),
+    ] {
         let output = compare(runs, &out, more);
         assert_eq!(output.status.code(), Some(code), "{}", said(&output));
     }
     let missing = [runs.clone(), vec![folder.path().join("nowhere")]].concat();
     let output = compare(&missing, &out, &["--overwrite"]);
-    assert!(output.status.code() == Some(2) && said(&output).contains("nowhere does not exist"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("nowhere does not exist"),
+        "{}",
+        said(&output)
+    );
     // Accuracies of other weights do not count; the certificate's own do.
     let path = runs[0].join("eval.json");
-    let mut evaluation: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut evaluation: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     (evaluation["step"], evaluation["test"]["knn_acc1"]) = (1.into(), 0.125.into());
     std::fs::write(&path, evaluation.to_string()).unwrap();
     let output = compare(&runs, &out, &["--overwrite"]);
@@ -140,13 +184,19 @@ fn measures_and_their_order_are_those_of_the_runs() {
     std::fs::remove_file(runs[2].join("certificate.json")).unwrap();
     let output = compare(&runs, &out, &["--overwrite"]);
     let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(found.notes.iter().any(|note| note.contains("has no certificate")), "{:?}", found.notes);
+    assert!(
+        found.notes.iter().any(|note| note.contains("has no certificate")),
+        "{:?}",
+        found.notes
+    );
     assert_eq!((found.complete(), found.runs.len()), (2, 3));
-    assert!(std::fs::read_to_string(out.join("compare.html")).unwrap().contains("2 of 3 runs compared"));
+    assert!(
+        std::fs::read_to_string(out.join("compare.html")).unwrap().contains("2 of 3 runs compared")
+    );
 }
 
-/// A certificate of embeddings with what a comparison looks at: δ, σ's bounds for k images of each class, R_ε, αReQ, and
-/// the errors of kNN, where it is known, and of nearest centre.
+/// A certificate of embeddings with what a comparison looks at: δ, σ's bounds for k images of each
+/// class, R_ε, αReQ, and the errors of kNN, where it is known, and of nearest centre.
 fn crafted(
     delta: f64,
     curve: [[f64; 2]; 4],
@@ -204,8 +254,9 @@ fn crafted(
     }
 }
 
-/// Where a curve was not proved to its end, or not written down whole, what it gives at the common distance is a bound on a
-/// known side; and the accuracy that leads is one that half of the runs have.
+/// Where a curve was not proved to its end, or not written down whole, what it gives at the common
+/// distance is a bound on a known side; and the accuracy that leads is one that half of the runs
+/// have.
 #[test]
 fn what_is_not_known_exactly_is_a_bound() {
     let folder = tempfile::tempdir().unwrap();
@@ -228,15 +279,20 @@ fn what_is_not_known_exactly_is_a_bound() {
         let output = compare(&runs, &folder.path().join("out"), more);
         assert!(output.status.success(), "{}", said(&output));
         let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
-        let name = |run: &ComparedRun| Path::new(&run.run).file_name().unwrap().display().to_string();
+        let name =
+            |run: &ComparedRun| Path::new(&run.run).file_name().unwrap().display().to_string();
         let order: String = found.runs.iter().map(name).collect();
         (found, order)
     };
     // kNN is known of one run only, and so orders nothing.
     let (found, order) = compared([Some(0.25), None, None, None], &[]);
     assert_eq!((found.delta, found.epsilon), (Some(2.5), Some(0.4)));
-    assert_eq!((found.accuracies[found.leading].as_str(), order.as_str()), ("nearest centre, left out", "bacd"));
-    let column = |name: &str| found.predictors.iter().position(|predictor| predictor.name == name).unwrap();
+    assert_eq!(
+        (found.accuracies[found.leading].as_str(), order.as_str()),
+        ("nearest centre, left out", "bacd")
+    );
+    let column =
+        |name: &str| found.predictors.iter().position(|predictor| predictor.name == name).unwrap();
     let values = |name: &str| {
         let value = |run: &ComparedRun| run.values[column(name)].clone().unwrap();
         found.runs.iter().map(value).collect::<Vec<Quantity>>()
@@ -249,7 +305,10 @@ fn what_is_not_known_exactly_is_a_bound() {
         assert!((found.value - expected).abs() < 1e-12, "{found}");
     }
     // The nearer to 1, the more accurate here.
-    assert_eq!(found.predictors[column("|αReQ − 1|")].taus[found.leading].as_ref().unwrap().value, 1.0);
+    assert_eq!(
+        found.predictors[column("|αReQ − 1|")].taus[found.leading].as_ref().unwrap().value,
+        1.0
+    );
     // Two of four are half: kNN leads, and what has none comes last.
     let (found, order) = compared([Some(0.25), Some(0.5), None, None], &["--overwrite"]);
     assert_eq!((found.accuracies[found.leading].as_str(), &order[..2]), ("kNN", "ab"));
@@ -276,7 +335,10 @@ fn what_cannot_be_compared_is_said() {
         let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
         let said = found.nothing().unwrap();
         assert!(said.contains(why), "{said}");
-        assert!(std::fs::read_to_string(at("out").join("compare.html")).unwrap().contains(&said), "{said}");
+        assert!(
+            std::fs::read_to_string(at("out").join("compare.html")).unwrap().contains(&said),
+            "{said}"
+        );
     }
 
     std::fs::create_dir(at("empty")).unwrap();
@@ -294,8 +356,16 @@ fn what_cannot_be_compared_is_said() {
         ("cut", 1, "certificate.json is damaged"),
     ] {
         let output = compare(&[at("a"), at(other)], &at("out"), &["--overwrite"]);
-        assert!(output.status.code() == Some(code) && said(&output).contains(cause), "{other}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(code) && said(&output).contains(cause),
+            "{other}: {}",
+            said(&output)
+        );
     }
     let output = compare(&[at("a"), at("b")], &at("f.npy"), &[]);
-    assert!(output.status.code() == Some(2) && said(&output).contains("f.npy is a file"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("f.npy is a file"),
+        "{}",
+        said(&output)
+    );
 }

@@ -1,4 +1,5 @@
-//! Certificates of embeddings that another program wrote: the numbers, and what is wrong is named with its row.
+//! Certificates of embeddings that another program wrote: the numbers, and what is wrong is named
+//! with its row.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,17 @@ use half::f16;
 use npyz::WriterBuilder as _;
 use selfsame::report::certificate::CertificateRecord;
 
-pub fn npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
+pub fn npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(
+    shape: &[u64],
+    values: &[T],
+) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd().unwrap();
+    let mut writer = npyz::WriteOptions::new()
+        .default_dtype()
+        .shape(shape)
+        .writer(&mut bytes)
+        .begin_nd()
+        .unwrap();
     writer.extend(values.iter().copied()).unwrap();
     writer.finish().unwrap();
     bytes
@@ -57,14 +66,25 @@ fn what_can_be_computed_is_and_the_rest_says_why_not() {
     let given: Vec<i32> = (0..count as i32).map(|row| 7 + 4 * (row % 2)).collect();
     let labels = file(folder.path(), "l.npy", &npy(&[count as u64], &given));
     let [embeddings, labels] = [&embeddings, &labels].map(|path| path.display().to_string());
-    let found = record(&["--embeddings", &embeddings, "--labels", &labels], &folder.path().join("out"));
+    let found =
+        record(&["--embeddings", &embeddings, "--labels", &labels], &folder.path().join("out"));
 
     assert_eq!((found.images, found.views, found.dim), (count, 1, dim));
-    assert_eq!(found.classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["7", "11"]);
-    assert!(found.infonce.is_none() && found.named("nearest centre, any view").is_none(), "they take two views");
+    assert_eq!(
+        found.classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(),
+        ["7", "11"]
+    );
+    assert!(
+        found.infonce.is_none() && found.named("nearest centre, any view").is_none(),
+        "they take two views"
+    );
     assert!(found.alignment.is_none() && found.concentration.is_none() && found.bounds.is_empty());
     for why in ["one view", "no pixels"] {
-        assert!(found.left_out.iter().any(|sentence| sentence.contains(why)), "{why}: {:?}", found.left_out);
+        assert!(
+            found.left_out.iter().any(|sentence| sentence.contains(why)),
+            "{why}: {:?}",
+            found.left_out
+        );
     }
     let unit = |row: usize| -> Vec<f64> {
         let row: Vec<f64> = values[row * dim..][..dim].iter().map(|&value| value.into()).collect();
@@ -72,13 +92,17 @@ fn what_can_be_computed_is_and_the_rest_says_why_not() {
         row.iter().map(|value| value / length).collect()
     };
     let centre = |class: usize| -> Vec<f64> {
-        let mean = |column: usize| (class..count).step_by(2).map(|row| unit(row)[column]).sum::<f64>() / 20.0;
+        let mean = |column: usize| {
+            (class..count).step_by(2).map(|row| unit(row)[column]).sum::<f64>() / 20.0
+        };
         (0..dim).map(mean).collect()
     };
     let product: f64 = centre(0).iter().zip(centre(1)).map(|(a, b)| a * b).sum();
     assert!((found.divergence.unwrap().largest.unwrap().value - product).abs() < 1e-12);
     let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-    let wrong = |row: &usize| apart(&unit(*row), &centre(*row % 2)) > apart(&unit(*row), &centre(1 - *row % 2));
+    let wrong = |row: &usize| {
+        apart(&unit(*row), &centre(*row % 2)) > apart(&unit(*row), &centre(1 - *row % 2))
+    };
     let error = (0..count).filter(wrong).count() as f64 / count as f64;
     let nearest = found.errors.iter().find(|named| named.name == "nearest centre").unwrap();
     assert!((nearest.quantity.value - error).abs() < 1e-12);
@@ -107,16 +131,23 @@ fn views_archives_and_other_widths_are_read() {
     assert_eq!(of_wide.alignment, found.alignment);
     assert!(of_wide.left_out.iter().any(|sentence| sentence.contains("rounded to 32 bits")));
 
-    // Column by column, as NumPy writes a transposed array, and in 16 bits, which are few but exact as 32.
+    // Column by column, as NumPy writes a transposed array, and in 16 bits, which are few but exact
+    // as 32.
     let header = "{'descr': '<f4', 'fortran_order': True, 'shape': (10, 4, 6), }\n";
-    let mut columns = [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
-    for (value, view, image) in (0..6).flat_map(|v| (0..4).flat_map(move |m| (0..10).map(move |n| (v, m, n)))) {
+    let mut columns =
+        [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()]
+            .concat();
+    for (value, view, image) in
+        (0..6).flat_map(|v| (0..4).flat_map(move |m| (0..10).map(move |n| (v, m, n))))
+    {
         columns.extend(values[(image * 4 + view) * 6 + value].to_le_bytes());
     }
     let columns = file(folder.path(), "columns.npy", &columns).display().to_string();
     assert_eq!(record(&["--embeddings", &columns], &out).alignment, found.alignment);
     let header = "{'descr': '<f2', 'fortran_order': False, 'shape': (10, 4, 6), }\n";
-    let mut half = [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
+    let mut half =
+        [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()]
+            .concat();
     half.extend(values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()));
     let as_single: Vec<f32> = values.iter().map(|&value| f16::from_f32(value).to_f32()).collect();
     let of = |name, bytes: &[u8]| {
@@ -135,32 +166,48 @@ fn views_archives_and_other_widths_are_read() {
             archive.start_file(name, options).unwrap();
             archive.write_all(bytes).unwrap();
         }
-        let path = file(folder.path(), "both.npz", archive.finish().unwrap().get_ref()).display().to_string();
+        let path = file(folder.path(), "both.npz", archive.finish().unwrap().get_ref())
+            .display()
+            .to_string();
         let of_archive = record(&["--embeddings", &path], &out);
         assert_eq!((of_archive.classes.len(), &of_archive.alignment), (2, &found.alignment));
         let both = certify(&["--embeddings", &path, "--labels", &column], &out);
-        assert!(both.status.code() == Some(2) && said(&both).contains("holds labels already"), "{}", said(&both));
+        assert!(
+            both.status.code() == Some(2) && said(&both).contains("holds labels already"),
+            "{}",
+            said(&both)
+        );
     }
 }
 
 #[test]
 fn wide_embeddings_say_what_they_lack() {
     let folder = tempfile::tempdir().unwrap();
-    let (out, path) = (folder.path().join("out"), file(folder.path(), "f.npy", &npy(&[3, 4100], &rows(3, 4100))));
+    let (out, path) =
+        (folder.path().join("out"), file(folder.path(), "f.npy", &npy(&[3, 4100], &rows(3, 4100))));
     let found = record(&["--embeddings", &path.display().to_string(), "--seed", "4"], &out);
     assert!(found.named("RankMe").is_none() && found.named("uniformity").is_some());
-    assert!(found.left_out.iter().any(|sentence| sentence.contains("RankMe, αReQ and LiDAR")), "{:?}", found.left_out);
+    assert!(
+        found.left_out.iter().any(|sentence| sentence.contains("RankMe, αReQ and LiDAR")),
+        "{:?}",
+        found.left_out
+    );
     // The command says all that decides the record.
     let written = std::fs::read(out.join("certificate.json")).unwrap();
     assert!(run(&found.command[1..]).status.success());
     assert_eq!(std::fs::read(out.join("certificate.json")).unwrap(), written);
     assert!(found.command.join(" ").contains("--seed 4 --out "), "{:?}", found.command);
     // What is refused replaces nothing, and does not say that it will.
-    let zero = file(folder.path(), "zero.npy", &npy(&[2, 2], &[0.0_f32, 0.0, 1.0, 2.0])).display().to_string();
+    let zero = file(folder.path(), "zero.npy", &npy(&[2, 2], &[0.0_f32, 0.0, 1.0, 2.0]))
+        .display()
+        .to_string();
     let text = said(&certify(&["--embeddings", &zero], &out));
     assert!(text.contains("row 0 is zero") && !text.contains("replace"), "{text}");
     let text = said(&certify(&["--embeddings", &path.display().to_string()], &out));
-    assert!(text.contains("exit Some(0)") && text.contains("this will replace the certificate"), "{text}");
+    assert!(
+        text.contains("exit Some(0)") && text.contains("this will replace the certificate"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -174,13 +221,15 @@ fn what_is_wrong_is_named() {
         npy(&[10, 3], &values)
     };
     let good = npy(&[10, 3], &values);
-    // The format as NumPy documents it: magic, version, length of the header, the header, the values.
+    // The format as NumPy documents it: magic, version, length of the header, the header, the
+    // values.
     let raw = |header: &str| {
         let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let length = (header.len() as u16).to_le_bytes();
         [&b"\x93NUMPY\x01\x00"[..], &length, header.as_bytes(), &values].concat()
     };
-    let huge = raw("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 99999999999), }\n");
+    let huge =
+        raw("{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999, 99999999999), }\n");
     for (name, bytes, cause) in [
         ("nan.npy", changed(16..17, &[f32::NAN]), "row 5 (view 0 of image 5)"),
         ("infinite.npy", changed(0..1, &[f32::INFINITY]), "row 0"),
@@ -193,7 +242,11 @@ fn what_is_wrong_is_named() {
         ("constant.npy", npy(&[4, 3], &[0.5_f32; 12]), "all 4 rows equal row 0"),
         ("flat.npy", npy(&[30], &values), "shape [30] holds no embeddings"),
         ("none.npy", npy::<f32>(&[0, 3], &[]), "is empty (its shape is [0, 3])"),
-        ("large.npy", npy(&[2, 2], &[1.0, 2.0, 3.0, 1e50]), "row 1 holds 1e50 in column 1: values are taken as 32-bit"),
+        (
+            "large.npy",
+            npy(&[2, 2], &[1.0, 2.0, 3.0, 1e50]),
+            "row 1 holds 1e50 in column 1: values are taken as 32-bit",
+        ),
         ("whole.npy", npy(&[2, 2], &[1_i64, 2, 3, 4]), "not 16-, 32- or 64-bit floats"),
         ("huge.npy", huge, "cut short"),
         ("short.npy", good[..good.len() - 1].to_vec(), "cut short"),
@@ -206,13 +259,20 @@ fn what_is_wrong_is_named() {
         let output = certify(&["--embeddings", &path], &out);
         let text = said(&output);
         assert_eq!(output.status.code(), Some(1), "{name}: {text}");
-        assert!(text.contains(cause) && text.contains(name) && !text.contains("panicked"), "{name}: {text}");
+        assert!(
+            text.contains(cause) && text.contains(name) && !text.contains("panicked"),
+            "{name}: {text}"
+        );
     }
     let good = file(folder.path(), "good.npy", &good).display().to_string();
     for (name, bytes, cause) in [
         ("few.npy", npy(&[9], &[1_i64; 9]), "9 labels for 10 images; row 9 has no label"),
         ("many.npy", npy(&[11], &[1_i64; 11]), "11 labels for 10 images; row 10 has no image"),
-        ("negative.npy", npy(&[10], &[0_i64, 1, 2, 3, -1, 5, 6, 7, 8, 9]), "row 4 is negative (-1)"),
+        (
+            "negative.npy",
+            npy(&[10], &[0_i64, 1, 2, 3, -1, 5, 6, 7, 8, 9]),
+            "row 4 is negative (-1)",
+        ),
         ("floats.npy", npy(&[10], &[0.5_f32; 10]), "not whole numbers"),
         ("square.npy", npy(&[2, 5], &[1_i64; 10]), "one whole number an image"),
     ] {
@@ -220,18 +280,29 @@ fn what_is_wrong_is_named() {
         let output = certify(&["--embeddings", &good, "--labels", &path], &out);
         let text = said(&output);
         assert_eq!(output.status.code(), Some(1), "{name}: {text}");
-        assert!(text.contains(cause) && text.contains(name) && !text.contains("panicked"), "{name}: {text}");
+        assert!(
+            text.contains(cause) && text.contains(name) && !text.contains("panicked"),
+            "{name}: {text}"
+        );
     }
     // What grows with the square of the classes is refused before it is made.
     let distinct: Vec<f32> = (1..=4001 * 3).map(|value| value as f32).collect();
-    let many = file(folder.path(), "classes.npy", &npy(&[4001, 3], &distinct)).display().to_string();
+    let many =
+        file(folder.path(), "classes.npy", &npy(&[4001, 3], &distinct)).display().to_string();
     let labels: Vec<u16> = (0..4001).collect();
     let labels = file(folder.path(), "labels.npy", &npy(&[4001], &labels)).display().to_string();
     let output = certify(&["--embeddings", &many, "--labels", &labels], &out);
-    assert!(output.status.code() == Some(2) && said(&output).contains("at most 4000"), "{}", said(&output));
-    for args in
-        [&["--embeddings", "x.parquet"][..], &["--embeddings", &good, "--views", "3"], &["--labels", &good], &[]]
-    {
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("at most 4000"),
+        "{}",
+        said(&output)
+    );
+    for args in [
+        &["--embeddings", "x.parquet"][..],
+        &["--embeddings", &good, "--views", "3"],
+        &["--labels", &good],
+        &[],
+    ] {
         let output = certify(args, &out);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", said(&output));
     }
@@ -248,23 +319,36 @@ fn repeats_are_named_and_taken_where_that_is_asked_for() {
     }
     let path = file(folder.path(), "copies.npy", &npy(&[30, 3], &values)).display().to_string();
     let text = said(&certify(&["--embeddings", &path], &out));
-    for part in
-        ["12 of 30 images repeat", "row 15 repeats row 0, row 16", "row 24 repeats row 9, and 2 more", "--allow-rep"]
-    {
+    for part in [
+        "12 of 30 images repeat",
+        "row 15 repeats row 0, row 16",
+        "row 24 repeats row 9, and 2 more",
+        "--allow-rep",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let found = record(&["--embeddings", &path, "--allow-repeats"], &out);
-    let noted =
-        |note: &String| note.contains("12 of 30 images repeat") && note.contains("the first: row 15 repeats row 0");
+    let noted = |note: &String| {
+        note.contains("12 of 30 images repeat") && note.contains("the first: row 15 repeats row 0")
+    };
     assert!(found.left_out.iter().any(noted) && found.images == 30, "{:?}", found.left_out);
     assert!(found.command.contains(&"--allow-repeats".to_owned()), "{:?}", found.command);
-    let views = file(folder.path(), "views.npy", &npy(&[10, 3, 3], &[&rows(30, 3)[..81], &rows(30, 3)[..9]].concat()));
+    let views = file(
+        folder.path(),
+        "views.npy",
+        &npy(&[10, 3, 3], &[&rows(30, 3)[..81], &rows(30, 3)[..9]].concat()),
+    );
     let text = said(&certify(&["--embeddings", &views.display().to_string()], &out));
     assert!(text.contains("image 9 (from row 27) repeats image 0 (from row 0)"), "{text}");
     // Copies of one row alone say nothing of anything.
-    let constant = file(folder.path(), "constant.npy", &npy(&[4, 3], &[0.5_f32; 12])).display().to_string();
+    let constant =
+        file(folder.path(), "constant.npy", &npy(&[4, 3], &[0.5_f32; 12])).display().to_string();
     let output = certify(&["--embeddings", &constant, "--allow-repeats"], &out);
-    assert!(output.status.code() == Some(1) && said(&output).contains("all 4 rows equal row 0"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && said(&output).contains("all 4 rows equal row 0"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -286,15 +370,29 @@ fn options_that_do_not_apply_are_refused() {
     ] {
         let args = args.replace("GOOD", &good);
         // The folder of a run is where its certificate goes.
-        let out = if args.starts_with("run") { Vec::new() } else { vec!["--out".into(), out.display().to_string()] };
-        let output =
-            run(["certify"].map(str::to_owned).into_iter().chain(args.split(' ').map(str::to_owned)).chain(out));
+        let out = if args.starts_with("run") {
+            Vec::new()
+        } else {
+            vec!["--out".into(), out.display().to_string()]
+        };
+        let output = run(["certify"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(args.split(' ').map(str::to_owned))
+            .chain(out));
         let text = said(&output);
         assert!(output.status.code() == Some(2) && text.contains(cause), "{args}: {text}");
     }
     let output = certify(&["--embeddings", &good], Path::new(&good));
-    assert!(output.status.code() == Some(2) && said(&output).contains("good.npy is a file"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("good.npy is a file"),
+        "{}",
+        said(&output)
+    );
     let text = said(&run(["certify"]));
-    assert!(text.contains("exit Some(2)") && text.contains("--embeddings") && text.contains("--init"), "{text}");
+    assert!(
+        text.contains("exit Some(2)") && text.contains("--embeddings") && text.contains("--init"),
+        "{text}"
+    );
     assert!(!out.exists(), "nothing was written");
 }

@@ -1,4 +1,5 @@
-//! Certificates: their numbers are those of plain loops over the definitions, and what cannot be measured is refused.
+//! Certificates: their numbers are those of plain loops over the definitions, and what cannot be
+//! measured is refused.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -78,7 +79,10 @@ impl Plain {
         let labels = dataset.test.labels().unwrap();
         let chosen = (0..2).flat_map(|class| {
             let own: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class).collect();
-            selfsame::eval::sample(own.len(), IMAGES).into_iter().map(|at| own[at]).collect::<Vec<_>>()
+            selfsame::eval::sample(own.len(), IMAGES)
+                .into_iter()
+                .map(|at| own[at])
+                .collect::<Vec<_>>()
         });
         let views = |index: usize| {
             let image = dataset.test.image(index);
@@ -86,7 +90,9 @@ impl Plain {
                 let key = ViewKey { seed: 7, image: index as u64, epoch: u64::MAX - 2, view };
                 let mut into = vec![0; image.pixels.len()];
                 let source = Source::new(image.width, image.height, image.pixels).unwrap();
-                plan.augment.view(key, source, image.width, &mut Scratch::default(), &mut into).unwrap();
+                plan.augment
+                    .view(key, source, image.width, &mut Scratch::default(), &mut into)
+                    .unwrap();
                 into
             };
             [vec![image.pixels.to_vec()], (0..VIEWS as u32 - 1).map(view).collect()].concat()
@@ -94,12 +100,18 @@ impl Plain {
         let pixels: Vec<Vec<Vec<u8>>> = chosen.map(views).collect();
 
         let device = device::by_name("flex").unwrap();
-        let (weights, _) = checkpoint::load_backbone(&checkpoint::Which::Last.path(run_folder)).unwrap();
-        let encoder = state::load(plan.encoder.init(&mut Init::new(plan.seed, &device)), &weights).unwrap();
+        let (weights, _) =
+            checkpoint::load_backbone(&checkpoint::Which::Last.path(run_folder)).unwrap();
+        let encoder =
+            state::load(plan.encoder.init(&mut Init::new(plan.seed, &device)), &weights).unwrap();
         let all: Vec<&[u8]> = pixels.iter().flatten().map(Vec::as_slice).collect();
-        let features = embed(&encoder, &all, dataset.image_size as usize, &device, &mut |_| ()).unwrap();
-        let row = |row: usize| -> Vec<f64> { features.row(row).iter().map(|&value| value.into()).collect() };
-        let raw = (0..2 * IMAGES).map(|image| (0..VIEWS).map(|view| row(image * VIEWS + view)).collect());
+        let features =
+            embed(&encoder, &all, dataset.image_size as usize, &device, &mut |_| ()).unwrap();
+        let row = |row: usize| -> Vec<f64> {
+            features.row(row).iter().map(|&value| value.into()).collect()
+        };
+        let raw =
+            (0..2 * IMAGES).map(|image| (0..VIEWS).map(|view| row(image * VIEWS + view)).collect());
         let raw: Vec<Vec<Vec<f64>>> = raw.collect();
         let normalised = |row: &Vec<f64>| -> Vec<f64> {
             let length = dot(row, row).sqrt();
@@ -114,7 +126,8 @@ impl Plain {
         let all: Vec<&Vec<f64>> = self.raw.iter().flatten().collect();
         let scales = (0..all[0].len()).map(|column| {
             let mean = all.iter().map(|row| row[column]).sum::<f64>() / all.len() as f64;
-            let square = all.iter().map(|row| (row[column] - mean).powi(2)).sum::<f64>() / all.len() as f64;
+            let square =
+                all.iter().map(|row| (row[column] - mean).powi(2)).sum::<f64>() / all.len() as f64;
             (mean, square.sqrt(), all.iter().any(|row| row[column] != all[0][column]))
         });
         let scales: Vec<(f64, f64, bool)> = scales.collect();
@@ -125,11 +138,17 @@ impl Plain {
         self.raw.iter().map(|views| views.iter().map(row).collect()).collect()
     }
 
-    /// The squared distance of the nearest views of two images, and how far apart f puts the first such pair.
+    /// The squared distance of the nearest views of two images, and how far apart f puts the first
+    /// such pair.
     fn nearest(&self, i: usize, j: usize) -> (u64, f64) {
-        let squared = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum::<u64>();
+        let squared = |a: &[u8], b: &[u8]| {
+            a.iter().zip(b).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum::<u64>()
+        };
         let pairs = (0..VIEWS).flat_map(|u| (0..VIEWS).map(move |v| (u, v)));
-        let (key, u, v) = pairs.map(|(u, v)| (squared(&self.pixels[i][u], &self.pixels[j][v]), u, v)).min().unwrap();
+        let (key, u, v) = pairs
+            .map(|(u, v)| (squared(&self.pixels[i][u], &self.pixels[j][v]), u, v))
+            .min()
+            .unwrap();
         (key, apart(&self.rows[i][u], &self.rows[j][v]).sqrt())
     }
 
@@ -145,7 +164,9 @@ impl Plain {
 
 fn mean<'a>(rows: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
     let rows: Vec<&Vec<f64>> = rows.collect();
-    (0..rows[0].len()).map(|column| rows.iter().map(|row| row[column]).sum::<f64>() / rows.len() as f64).collect()
+    (0..rows[0].len())
+        .map(|column| rows.iter().map(|row| row[column]).sum::<f64>() / rows.len() as f64)
+        .collect()
 }
 
 /// ‖a − b‖².
@@ -157,14 +178,14 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Some hundred sums of numbers of size 1 are off by less than 10⁻¹³, and roots of small ones by its root at most where
-/// they are compared.
+/// Some hundred sums of numbers of size 1 are off by less than 10⁻¹³, and roots of small ones by
+/// its root at most where they are compared.
 fn close(found: &Quantity, expected: f64) {
     assert!((found.value - expected).abs() < 1e-10, "{found} and not {expected}");
 }
 
-/// A bound from above adds what rounding may do to it: some 10⁻¹⁰ over the weight of a pair, ¼ here, times what a logarithm
-/// or a root makes of it.
+/// A bound from above adds what rounding may do to it: some 10⁻¹⁰ over the weight of a pair, ¼
+/// here, times what a logarithm or a root makes of it.
 fn just_above(found: &Quantity, expected: f64) {
     let apart = found.value - expected;
     assert!(apart > -1e-10 && apart < 1e-6 * expected.abs().max(1.0), "{found} and not {expected}");
@@ -185,7 +206,8 @@ fn numbers_are_those_of_plain_loops() {
     let images = 0..2 * IMAGES;
     let align = images.clone().map(|image| {
         let views = &plain.rows[image];
-        views.iter().flat_map(|a| views.iter().map(move |b| apart(a, b))).sum::<f64>() / (VIEWS * VIEWS) as f64
+        views.iter().flat_map(|a| views.iter().map(move |b| apart(a, b))).sum::<f64>()
+            / (VIEWS * VIEWS) as f64
     });
     let align = align.sum::<f64>() / (2 * IMAGES) as f64;
     let found = record.alignment.as_ref().unwrap();
@@ -197,8 +219,10 @@ fn numbers_are_those_of_plain_loops() {
     });
     let unbiased = found.unbiased.as_ref().unwrap();
     close(unbiased, drawn.sum::<f64>() / (2 * IMAGES * (VIEWS - 1) * (VIEWS - 2)) as f64);
-    assert!(matches!(unbiased.trust, Trust::Estimate { low: Some(low), high: Some(high), sample, .. }
-        if low < unbiased.value && high > unbiased.value && sample == 2 * IMAGES));
+    assert!(
+        matches!(unbiased.trust, Trust::Estimate { low: Some(low), high: Some(high), sample, .. }
+        if low < unbiased.value && high > unbiased.value && sample == 2 * IMAGES)
+    );
     let diameters: Vec<f64> = images.clone().map(|image| plain.diameter(image)).collect();
     let mut sorted = diameters.clone();
     sorted.sort_by(f64::total_cmp);
@@ -210,19 +234,31 @@ fn numbers_are_those_of_plain_loops() {
     for spread in &found.spread {
         let bound = (VIEWS as f64 * align / spread.epsilon.powi(2)).min(1.0);
         just_above(&spread.bound, bound);
-        // The published theorem speaks of two views drawn, which L_align of the views here is below.
+        // The published theorem speaks of two views drawn, which L_align of the views here is
+        // below.
         let Trust::Estimate { high: Some(high), .. } = unbiased.trust else { panic!("{unbiased}") };
         let published = spread.log10_published.as_ref().unwrap().trust.to_string();
-        assert!(published.contains(&format!("upper end of its 95 % interval, {high:.4}")), "{published}");
+        assert!(
+            published.contains(&format!("upper end of its 95 % interval, {high:.4}")),
+            "{published}"
+        );
         let half = (40.0_f64.ln() / (4 * IMAGES) as f64).sqrt();
-        let ends = [spread.outside.value - half, spread.outside.value + half].map(|end| end.clamp(0.0, 1.0));
+        let ends = [spread.outside.value - half, spread.outside.value + half]
+            .map(|end| end.clamp(0.0, 1.0));
         match &spread.outside_interval.trust {
             Trust::Estimate { low: Some(low), high: Some(high), sample, .. } => {
-                assert!((low - ends[0]).abs() < 1e-12 && (high - ends[1]).abs() < 1e-12 && *sample == 2 * IMAGES);
+                assert!(
+                    (low - ends[0]).abs() < 1e-12
+                        && (high - ends[1]).abs() < 1e-12
+                        && *sample == 2 * IMAGES
+                );
             }
             trust => panic!("{trust}"),
         }
-        assert!(spread.outside.value <= spread.bound.value && spread.outside_of_half.value <= spread.outside.value);
+        assert!(
+            spread.outside.value <= spread.bound.value
+                && spread.outside_of_half.value <= spread.outside.value
+        );
     }
 
     let centres = [plain.centre(0), plain.centre(1)];
@@ -235,10 +271,14 @@ fn numbers_are_those_of_plain_loops() {
     close(&divergence.shortfall, 1.0 - products[0].min(products[3]));
     let wrong = |image: usize, view: usize| {
         let own = image / IMAGES;
-        apart(&plain.rows[image][view], &centres[own]) > apart(&plain.rows[image][view], &centres[1 - own])
+        apart(&plain.rows[image][view], &centres[own])
+            > apart(&plain.rows[image][view], &centres[1 - own])
     };
     let share = |count: usize| count as f64 / (2 * IMAGES) as f64;
-    close(record.named("nearest centre").unwrap(), share(images.clone().filter(|&image| wrong(image, 0)).count()));
+    close(
+        record.named("nearest centre").unwrap(),
+        share(images.clone().filter(|&image| wrong(image, 0)).count()),
+    );
     let any = images.clone().filter(|&image| (0..VIEWS).any(|view| wrong(image, view))).count();
     close(record.named("nearest centre, any view").unwrap(), share(any));
 
@@ -247,7 +287,10 @@ fn numbers_are_those_of_plain_loops() {
     for views in &plain.rows {
         for first in views {
             for second in views {
-                l2 += all.iter().map(|other| (dot(first, second).exp() + dot(first, other).exp()).ln()).sum::<f64>();
+                l2 += all
+                    .iter()
+                    .map(|other| (dot(first, second).exp() + dot(first, other).exp()).ln())
+                    .sum::<f64>();
             }
         }
     }
@@ -261,14 +304,18 @@ fn numbers_are_those_of_plain_loops() {
     let other = |total: f64, a: f64| (total.exp() - a.exp()).ln().max(-1.0);
     let agreement = [0, 1].map(|class| {
         let own = plain.rows[class * IMAGES..(class + 1) * IMAGES].iter();
-        let of_image =
-            |views: &Vec<Vec<f64>>| views.iter().flat_map(|a| views.iter().map(move |b| dot(a, b))).sum::<f64>();
+        let of_image = |views: &Vec<Vec<f64>>| {
+            views.iter().flat_map(|a| views.iter().map(move |b| dot(a, b))).sum::<f64>()
+        };
         own.map(of_image).sum::<f64>() / (IMAGES * VIEWS * VIEWS) as f64
     });
     let diagonal = 0.25 * (soft(agreement[0], products[0]) + soft(agreement[1], products[3]));
     let middle = 0.5 * (agreement[0] + agreement[1]);
     just_above(infonce.average.as_ref().unwrap(), other((l2 - diagonal) / 0.5, middle));
-    just_above(infonce.label_free.as_ref().unwrap(), other((l2 - 0.5 * soft(middle, 0.0)) / 0.5, middle));
+    just_above(
+        infonce.label_free.as_ref().unwrap(),
+        other((l2 - 0.5 * soft(middle, 0.0)) / 0.5, middle),
+    );
     let whole = mean(plain.rows.iter().flatten());
     just_above(infonce.from_mean.as_ref().unwrap(), dot(&whole, &whole) / 0.5);
     let pair = &divergence.closest[0];
@@ -277,26 +324,34 @@ fn numbers_are_those_of_plain_loops() {
     let ([a, b], c) = (agreement.map(f64::exp), ((l2 - diagonal) / 0.25).exp());
     let root = -0.5 * (a + b) + (0.25 * (a - b).powi(2) + c).sqrt();
     just_above(&of_loss.pairwise, root.ln().max(-1.0));
-    let published = diameters.iter().copied().filter(|&diameter| diameter <= 1.0).chain([1.0]).map(|epsilon| {
-        let outside = share(diameters.iter().filter(|&&diameter| diameter > epsilon + 1e-10).count());
-        other((l2 + (2.0 - epsilon) * outside) / 0.25, 1.0 - epsilon)
-    });
+    let published =
+        diameters.iter().copied().filter(|&diameter| diameter <= 1.0).chain([1.0]).map(|epsilon| {
+            let outside =
+                share(diameters.iter().filter(|&&diameter| diameter > epsilon + 1e-10).count());
+            other((l2 + (2.0 - epsilon) * outside) / 0.25, 1.0 - epsilon)
+        });
     just_above(&of_loss.published, published.fold(f64::INFINITY, f64::min));
 
     let correlation = record.correlation.as_ref().unwrap();
-    assert!(correlation.trace_residual.value < 1e-10 && correlation.gram_residual.as_ref().unwrap().value < 1e-10);
+    assert!(
+        correlation.trace_residual.value < 1e-10
+            && correlation.gram_residual.as_ref().unwrap().value < 1e-10
+    );
     let rows = plain.standardised();
     let d = rows[0][0].len();
     assert_eq!((correlation.dim, correlation.constant), (d, record.dim - d));
     let means: Vec<Vec<f64>> = rows.iter().map(|views| mean(views.iter())).collect();
-    let centres = [0, 1].map(|class| mean(rows[class * IMAGES..(class + 1) * IMAGES].iter().flatten()));
+    let centres =
+        [0, 1].map(|class| mean(rows[class * IMAGES..(class + 1) * IMAGES].iter().flatten()));
     let (mut sums, mut trace) = ([0.0; 3], 0.0);
     for (i, j) in (0..d * d).map(|at| (at / d, at % d)) {
         let identity = f64::from(u8::from(i == j));
         let moment = means.iter().map(|mean| mean[i] * mean[j]).sum::<f64>() / (2 * IMAGES) as f64;
         let between = 0.5 * (centres[0][i] * centres[0][j] + centres[1][i] * centres[1][j]);
         trace += identity * moment;
-        for (sum, term) in sums.iter_mut().zip([identity * (1.0 - moment), moment - identity, moment - between]) {
+        for (sum, term) in
+            sums.iter_mut().zip([identity * (1.0 - moment), moment - identity, moment - between])
+        {
             *sum += term * term;
         }
     }
@@ -308,20 +363,28 @@ fn numbers_are_those_of_plain_loops() {
         (correlation.within.as_ref().unwrap(), within),
     ] {
         // Sums of d² products.
-        assert!((found.value - expected).abs() < 1e-9 * expected.max(1.0), "{found} and not {expected}");
+        assert!(
+            (found.value - expected).abs() < 1e-9 * expected.max(1.0),
+            "{found} and not {expected}"
+        );
     }
     let product = |a: usize, b: usize| dot(&centres[a], &centres[b]);
     let of_correlation = pair.correlation.as_ref().unwrap();
-    for (found, expected) in
-        [(&of_correlation.product, product(0, 1)), (&of_correlation.most, (product(0, 0) * product(1, 1)).sqrt())]
-    {
-        assert!((found.value - expected).abs() < 1e-9 * expected.abs().max(1.0), "{found} and not {expected}");
+    for (found, expected) in [
+        (&of_correlation.product, product(0, 1)),
+        (&of_correlation.most, (product(0, 0) * product(1, 1)).sqrt()),
+    ] {
+        assert!(
+            (found.value - expected).abs() < 1e-9 * expected.abs().max(1.0),
+            "{found} and not {expected}"
+        );
     }
     let (lacking, between) = (d as f64 - 2.0, (l2.sqrt() + within.sqrt()).powi(2));
     just_above(&of_correlation.published, (8.0 * (l2 + within - 0.5 * lacking)).max(0.0).sqrt());
     just_above(&of_correlation.sharper, ((between - lacking) / 0.5).max(0.0).sqrt());
     just_above(&of_correlation.centred, ((between - lacking - 1.0) / 0.5).max(0.0).sqrt() - 1.0);
-    let diagonal = [0, 1].map(|class| (0.5 * product(class, class) - 0.5).powi(2)).iter().sum::<f64>();
+    let diagonal =
+        [0, 1].map(|class| (0.5 * product(class, class) - 0.5).powi(2)).iter().sum::<f64>();
     close(correlation.average.as_ref().unwrap(), (product(0, 1) + 1.0).abs());
     let average = ((between - lacking - 1.0 - diagonal) / 0.5).max(0.0).sqrt();
     just_above(correlation.average_bound.as_ref().unwrap(), average);
@@ -336,12 +399,16 @@ fn main_parts_and_bounds_are_those_of_all_subsets() {
     let mut classes = Vec::new();
     for (class, found) in record.classes.iter().enumerate() {
         let own: Vec<usize> = (class * IMAGES..(class + 1) * IMAGES).collect();
-        let subsets = (1_u32..1 << IMAGES)
-            .map(|set| (0..IMAGES).filter(|at| set >> at & 1 == 1).map(|at| own[at]).collect::<Vec<usize>>());
+        let subsets = (1_u32..1 << IMAGES).map(|set| {
+            (0..IMAGES).filter(|at| set >> at & 1 == 1).map(|at| own[at]).collect::<Vec<usize>>()
+        });
         let mut parts: Vec<MainPart> = Vec::new();
         for size in 1..=IMAGES {
             let reach = |set: &Vec<usize>| {
-                let pairs = set.iter().enumerate().flat_map(|(at, &i)| set[at + 1..].iter().map(move |&j| (i, j)));
+                let pairs = set
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(at, &i)| set[at + 1..].iter().map(move |&j| (i, j)));
                 let nearest: Vec<(u64, f64)> = pairs.map(|(i, j)| plain.nearest(i, j)).collect();
                 let key = nearest.iter().map(|nearest| nearest.0).max().unwrap_or(0);
                 (key, nearest.iter().map(|nearest| nearest.1).fold(0.0, f64::max))
@@ -352,7 +419,11 @@ fn main_parts_and_bounds_are_those_of_all_subsets() {
             let [lower, upper, gap] = found.curve[size - 1];
             assert_eq!([lower, upper], [(key as f64).sqrt(); 2], "{size} images of class {class}");
             // Of several such sets any will do.
-            let ties: Vec<f64> = reached.iter().filter(|reached| reached.0 == key).map(|reached| reached.1).collect();
+            let ties: Vec<f64> = reached
+                .iter()
+                .filter(|reached| reached.0 == key)
+                .map(|reached| reached.1)
+                .collect();
             assert!(ties.iter().any(|tie| (tie - gap).abs() < 1e-10), "{gap} is none of {ties:?}");
             parts.pop_if(|part| part.delta == upper);
             parts.push(MainPart { delta: upper, images: size, gap });
@@ -360,24 +431,32 @@ fn main_parts_and_bounds_are_those_of_all_subsets() {
         let diameters = own.iter().map(|&image| plain.diameter(image)).collect();
         classes.push(Class { main_parts: parts, diameters });
     }
-    let products: Vec<f64> = (0..4).map(|at| dot(&plain.centre(at / 2), &plain.centre(at % 2))).collect();
+    let products: Vec<f64> =
+        (0..4).map(|at| dot(&plain.centre(at / 2), &plain.centre(at % 2))).collect();
     let world = World::new(1.0, &products, classes.clone()).unwrap();
-    for (bound, form) in record.bounds.iter().zip([Form::Derived, Form::Published, Form::Sharpened]) {
+    for (bound, form) in record.bounds.iter().zip([Form::Derived, Form::Published, Form::Sharpened])
+    {
         assert_eq!(bound.form, form);
         let expected = world.certify(form);
         close(&bound.whole, expected.bound());
         assert!(
-            (bound.certificate.slack - expected.slack).abs() < 1e-9 && bound.whole.trust.side() == Some(Side::AtMost)
+            (bound.certificate.slack - expected.slack).abs() < 1e-9
+                && bound.whole.trust.side() == Some(Side::AtMost)
         );
         close(&bound.by_class, world.certify_classes(form).error);
     }
     let error = record.named("nearest centre, any view").unwrap().value;
     assert!(record.best_bound().unwrap().value >= error, "a bound below the error is none");
 
-    // Were one factor perfect: no spread of views, centres in opposite directions, one view that a class shares.
-    let aligned = classes.iter().map(|class| Class { diameters: vec![0.0; IMAGES], ..class.clone() }).collect();
+    // Were one factor perfect: no spread of views, centres in opposite directions, one view that a
+    // class shares.
+    let aligned = classes
+        .iter()
+        .map(|class| Class { diameters: vec![0.0; IMAGES], ..class.clone() })
+        .collect();
     let shared = vec![MainPart { delta: 0.0, images: IMAGES, gap: 0.0 }];
-    let concentrated = classes.iter().map(|class| Class { main_parts: shared.clone(), ..class.clone() }).collect();
+    let concentrated =
+        classes.iter().map(|class| Class { main_parts: shared.clone(), ..class.clone() }).collect();
     let off = -(products[0] * products[3]).sqrt();
     let worlds = [
         ("alignment", World::new(1.0, &products, aligned).unwrap()),
@@ -389,7 +468,12 @@ fn main_parts_and_bounds_are_those_of_all_subsets() {
         let whole = world.certify(Form::Sharpened);
         assert_eq!(found.factor, factor);
         close(&found.bound, world.certify_classes(Form::Sharpened).error.min(whole.bound()));
-        assert!((found.slack - whole.slack).abs() < 1e-9, "{factor}: {} and not {}", found.slack, whole.slack);
+        assert!(
+            (found.slack - whole.slack).abs() < 1e-9,
+            "{factor}: {} and not {}",
+            found.slack,
+            whole.slack
+        );
     }
 
     // How often two images of a class are nearer than two of different ones.
@@ -399,7 +483,9 @@ fn main_parts_and_bounds_are_those_of_all_subsets() {
         chosen.map(|(i, j)| plain.nearest(i, j).0).collect::<Vec<u64>>()
     };
     let (same, different) = (pairs(true), pairs(false));
-    let won = |a: &u64| different.iter().map(|b| if a == b { 0.5 } else { f64::from(u8::from(a < b)) }).sum::<f64>();
+    let won = |a: &u64| {
+        different.iter().map(|b| if a == b { 0.5 } else { f64::from(u8::from(a < b)) }).sum::<f64>()
+    };
     let separation = same.iter().map(won).sum::<f64>() / (same.len() * different.len()) as f64;
     let concentration = record.concentration.as_ref().unwrap();
     close(concentration.separation.as_ref().unwrap(), separation);
@@ -431,44 +517,70 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     ] {
         let output = run(["certify", &shown].iter().chain(more));
         let text = said(&output);
-        assert!(output.status.code() == Some(2) && text.contains(cause) && !text.contains("panicked"), "{text}");
+        assert!(
+            output.status.code() == Some(2) && text.contains(cause) && !text.contains("panicked"),
+            "{text}"
+        );
     }
     let output = run(["certify", &folder.path().display().to_string()]);
-    assert!(output.status.code() == Some(2) && said(&output).contains("not the folder of a run"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(2) && said(&output).contains("not the folder of a run"),
+        "{}",
+        said(&output)
+    );
 
     // Other splits, and another number of images a class than there is.
     let record = certify(&out, "--split train --per-class 1000 --views 1");
     assert_eq!((record.split.as_str(), record.views), ("train", 2));
     let alignment = record.alignment.as_ref().unwrap();
     assert_eq!(alignment.unbiased, None, "one view drawn is no pair");
-    assert!(!alignment.spread.is_empty() && alignment.spread.iter().all(|spread| spread.log10_published.is_none()));
+    assert!(
+        !alignment.spread.is_empty()
+            && alignment.spread.iter().all(|spread| spread.log10_published.is_none())
+    );
     assert!(record.images < 60, "validation images are not among them: {}", record.images);
     // Accuracies of other weights do not stand beside it.
     let probe = |record: &CertificateRecord| record.named("linear probe").is_some();
     assert!(probe(&record));
     let path = out.join(EVAL_FILE);
-    let mut evaluation: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut evaluation: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     assert_eq!(evaluation["step"].as_u64(), record.step);
     evaluation["step"] = 1.into();
     std::fs::write(&path, evaluation.to_string()).unwrap();
     let record = certify(&out, "--per-class 5 --views 2");
-    assert!(!probe(&record) && record.left_out.iter().any(|sentence| sentence.contains("not of these weights")));
-    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("weights after step 1"));
+    assert!(
+        !probe(&record)
+            && record.left_out.iter().any(|sentence| sentence.contains("not of these weights"))
+    );
+    assert!(
+        std::fs::read_to_string(out.join("report.html")).unwrap().contains("weights after step 1")
+    );
     // Halves of three images say nothing of others.
     let record = certify(&out, "--per-class 3 --views 2");
     let found = record.concentration.unwrap();
-    for found in [found.sigma_interval, found.mean_sigma_interval, found.separation_interval.unwrap()] {
+    for found in
+        [found.sigma_interval, found.mean_sigma_interval, found.separation_interval.unwrap()]
+    {
         assert!(matches!(found.trust, Trust::Estimate { low: None, high: None, .. }), "{found}");
     }
-    assert!(record.left_out.iter().any(|sentence| sentence.contains("only where every class has 4")));
+    assert!(
+        record.left_out.iter().any(|sentence| sentence.contains("only where every class has 4"))
+    );
     // Of one class nothing can be taken for another.
     let single = folder.path().join("single");
     let mut args = small("pretrain", &single);
     args.extend(["--classes", "ring"].map(str::to_owned));
     assert!(run(&args).status.success());
     let record = certify(&single, "--per-class 12");
-    assert!(record.verdict[0].contains("single class") && record.divergence.unwrap().closest.is_empty());
-    assert!(record.left_out.iter().any(|sentence| sentence.contains("single class")), "{:?}", record.left_out);
+    assert!(
+        record.verdict[0].contains("single class") && record.divergence.unwrap().closest.is_empty()
+    );
+    assert!(
+        record.left_out.iter().any(|sentence| sentence.contains("single class")),
+        "{:?}",
+        record.left_out
+    );
 
     // Without labels what needs none is measured.
     let photos = folder.path().join("photos");
@@ -477,18 +589,39 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
         let file = std::fs::File::create(photos.join(format!("{index}.png"))).unwrap();
         let mut encoder = png::Encoder::new(file, 16, 16);
         encoder.set_color(png::ColorType::Rgb);
-        encoder.write_header().unwrap().write_image_data(&selfsame::data::glyph_pixels(1, index, 16)).unwrap();
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(&selfsame::data::glyph_pixels(1, index, 16))
+            .unwrap();
     }
     let unlabelled = folder.path().join("unlabelled");
     let mut args = small("pretrain", &unlabelled);
     args.extend(["--data".to_owned(), photos.display().to_string()]);
     assert!(run(&args).status.success());
     let record = certify(&unlabelled, "--split train --per-class 12");
-    assert!(record.images == 12 && record.alignment.is_some() && record.classes.is_empty() && record.bounds.is_empty());
-    assert!(record.left_out[0].contains("no labels") && record.verdict[0].contains("Without labels"));
-    assert!(record.left_out[0].contains("concentration") && record.left_out[0].contains("Lipschitz"));
-    let finding = &record.assumptions.iter().find(|assumption| assumption.name.contains("Lipschitz")).unwrap().finding;
-    assert!(finding.contains("there are no labels") && !finding.contains("takes pixels"), "{finding}");
+    assert!(
+        record.images == 12
+            && record.alignment.is_some()
+            && record.classes.is_empty()
+            && record.bounds.is_empty()
+    );
+    assert!(
+        record.left_out[0].contains("no labels") && record.verdict[0].contains("Without labels")
+    );
+    assert!(
+        record.left_out[0].contains("concentration") && record.left_out[0].contains("Lipschitz")
+    );
+    let finding = &record
+        .assumptions
+        .iter()
+        .find(|assumption| assumption.name.contains("Lipschitz"))
+        .unwrap()
+        .finding;
+    assert!(
+        finding.contains("there are no labels") && !finding.contains("takes pixels"),
+        "{finding}"
+    );
 
     // Starting over deletes the certificate of the run before.
     let mut args = small("pretrain", &out);
@@ -505,10 +638,12 @@ fn stripes(folder: &Path) -> PathBuf {
             let of_class = data.join(split).join(["across", "down"][class]);
             std::fs::create_dir_all(&of_class).unwrap();
             for image in 0..images {
-                // Around the circle of colours whose luma, 0.299 R + 0.587 G + 0.114 B, is 150 but for rounding.
+                // Around the circle of colours whose luma, 0.299 R + 0.587 G + 0.114 B, is 150 but
+                // for rounding.
                 let turn = f64::from(image) * 2.399_963 + f64::from(split == "test");
                 let (a, b) = (50.0 * turn.cos(), 50.0 * turn.sin());
-                let colour = [a, b, -(0.299 * a + 0.587 * b) / 0.114].map(|value| (value / 4.0 + 150.0).round() as u8);
+                let colour = [a, b, -(0.299 * a + 0.587 * b) / 0.114]
+                    .map(|value| (value / 4.0 + 150.0).round() as u8);
                 let pixel = |at: u32| {
                     let place = if class == 0 { at / SIDE } else { at % SIDE };
                     if place / 4 % 2 == 0 { colour } else { [40; 3] }
@@ -524,13 +659,14 @@ fn stripes(folder: &Path) -> PathBuf {
     data
 }
 
-/// Where the augmentation gathers each class (all its images share a grey view, or nearly), and the encoder is trained to
-/// see no more than that, the theorem says something of a real run.
+/// Where the augmentation gathers each class (all its images share a grey view, or nearly), and the
+/// encoder is trained to see no more than that, the theorem says something of a real run.
 #[test]
 fn a_class_that_shares_views_and_an_encoder_that_aligns_them_have_a_bound() {
     let folder = tempfile::tempdir().unwrap();
     let (data, out) = (stripes(folder.path()), folder.path().join("run"));
-    let settings = "--method simple_contrastive --width 4 --batch 50 --epochs 120 --save-every 1000";
+    let settings =
+        "--method simple_contrastive --width 4 --batch 50 --epochs 120 --save-every 1000";
     let mut args = vec!["pretrain".to_owned(), "--data".into(), data.display().to_string()];
     args.extend(["--out".into(), out.display().to_string(), "--augment".into()]);
     args.push("{ grey = { probability = 0.5 } }".into());
@@ -539,9 +675,16 @@ fn a_class_that_shares_views_and_an_encoder_that_aligns_them_have_a_bound() {
     assert!(output.status.success(), "{}", said(&output));
 
     let record = certify(&out, "--per-class 20");
-    let (bound, error) = (record.best_bound().unwrap().value, record.named("nearest centre, any view").unwrap().value);
+    let (bound, error) = (
+        record.best_bound().unwrap().value,
+        record.named("nearest centre, any view").unwrap().value,
+    );
     assert!(bound < 1.0 && bound >= error, "{bound} and {error}: {:?}", record.obstacles);
     assert!(record.verdict[0].contains("that is proved"), "{:?}", record.verdict);
-    assert_eq!(record.advice.is_empty(), bound == 0.0, "advice only where there is something to gain");
+    assert_eq!(
+        record.advice.is_empty(),
+        bound == 0.0,
+        "advice only where there is something to gain"
+    );
     assert!(record.concentration.unwrap().sigma.value > 0.4);
 }

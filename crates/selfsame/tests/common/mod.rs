@@ -17,7 +17,8 @@ pub fn run<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Outp
 
 /// Arguments of a training so small that it ends within seconds.
 pub fn small(verb: &str, out: &Path) -> Vec<String> {
-    let settings = "--limit 60 --image-size 16 --width 2 --batch 12 --epochs 6 --knn-every 2 --save-every 0";
+    let settings =
+        "--limit 60 --image-size 16 --width 2 --batch 12 --epochs 6 --knn-every 2 --save-every 0";
     let mut args = vec![verb.to_owned(), "--out".to_owned(), out.display().to_string()];
     args.extend(settings.split(' ').map(str::to_owned));
     args

@@ -46,8 +46,8 @@ pub struct Found {
     pub room: f64,
 }
 
-/// All bounds in one world, and whether the step of the printed proof, f(x)·μ ≥ 1 − ρ with R_ε/p, fails there although
-/// the printed condition holds.
+/// All bounds in one world, and whether the step of the printed proof, f(x)·μ ≥ 1 − ρ with R_ε/p,
+/// fails there although the printed condition holds.
 pub struct Checked {
     pub found: Vec<Found>,
     pub printed_step_fails: bool,
@@ -82,7 +82,8 @@ fn on_sphere(world: &World, views: &Views<'_>, labels: &Labels, found: &mut Vec<
     let alignment = measure::alignment(views);
     let diameters = measure::diameters(views);
     let per_class = labels.split(&diameters.of_image).expect("labels fit");
-    let witnesses: Vec<Vec<Witness>> = (0..world.classes).map(|class| world.main_parts(class, &rows)).collect();
+    let witnesses: Vec<Vec<Witness>> =
+        (0..world.classes).map(|class| world.main_parts(class, &rows)).collect();
     let margins = margins(world, &rows, &centres);
     let mut printed_step_fails = false;
 
@@ -95,19 +96,37 @@ fn on_sphere(world: &World, views: &Views<'_>, labels: &Labels, found: &mut Vec<
             Some(constant) => MainPart { gap: constant * witness.part.delta, ..witness.part },
             None => witness.part,
         };
-        let class =
-            |k: usize| Class { main_parts: witnesses[k].iter().map(part).collect(), diameters: per_class[k].clone() };
+        let class = |k: usize| Class {
+            main_parts: witnesses[k].iter().map(part).collect(),
+            diameters: per_class[k].clone(),
+        };
         let classes = (0..world.classes).map(class).collect();
-        let certified = certificate::World::new(1.0, centres.products(), classes).expect("a finite world");
+        let certified =
+            certificate::World::new(1.0, centres.products(), classes).expect("a finite world");
         for (index, form) in FORMS.into_iter().enumerate() {
             let certificate = certified.certify(form);
             let room = room(&certificate, &margins.concat());
-            found.push(Found { name: 3 * source + index, informative: !certificate.vacuous(), room });
+            found.push(Found {
+                name: 3 * source + index,
+                informative: !certificate.vacuous(),
+                room,
+            });
             if form == Form::Published && certificate.holds() && source == 0 && world.classes > 1 {
-                printed_step_fails = step_fails(world, &rows, &centres, &witnesses, &diameters.of_image, &certificate);
+                printed_step_fails = step_fails(
+                    world,
+                    &rows,
+                    &centres,
+                    &witnesses,
+                    &diameters.of_image,
+                    &certificate,
+                );
             }
             let by_class = certified.certify_classes(form);
-            let of_classes = by_class.classes.iter().zip(&margins).map(|(class, margins)| self::room(class, margins));
+            let of_classes = by_class
+                .classes
+                .iter()
+                .zip(&margins)
+                .map(|(class, margins)| self::room(class, margins));
             let any = by_class.classes.iter().any(|class| !class.vacuous());
             let room = of_classes.fold(f64::INFINITY, f64::min);
             found.push(Found { name: 6 + 3 * source + index, informative: any, room });
@@ -116,9 +135,11 @@ fn on_sphere(world: &World, views: &Views<'_>, labels: &Labels, found: &mut Vec<
 
     for &epsilon in diameters.sorted().iter().filter(|epsilon| **epsilon > 1e-6) {
         // Just below a diameter R_ε is largest beside ε.
-        let bound = spread::finite(alignment.finite, world.views, epsilon * (1.0 - 1e-9)).expect("in range");
+        let bound = spread::finite(alignment.finite, world.views, epsilon * (1.0 - 1e-9))
+            .expect("in range");
         // No share is above 1, though all images may be outside.
-        let room = if bound < 1.0 { bound - diameters.share_above(epsilon * (1.0 - 1e-9)) } else { 1.0 };
+        let room =
+            if bound < 1.0 { bound - diameters.share_above(epsilon * (1.0 - 1e-9)) } else { 1.0 };
         found.push(Found { name: 12, informative: bound < 1.0, room });
     }
 
@@ -135,8 +156,11 @@ fn on_sphere(world: &World, views: &Views<'_>, labels: &Labels, found: &mut Vec<
     }
     if let Some(truth) = centres.mean_divergence() {
         let average = infonce::average(l2, &classes).expect("two classes");
-        let free = infonce::label_free(l2, alignment.finite, p).expect("in range").expect("two classes");
-        let alone = infonce::average_from_mean(views.mean_norm2(), p).expect("in range").expect("two classes");
+        let free =
+            infonce::label_free(l2, alignment.finite, p).expect("in range").expect("two classes");
+        let alone = infonce::average_from_mean(views.mean_norm2(), p)
+            .expect("in range")
+            .expect("two classes");
         for (name, bound) in [(15, average), (16, free), (17, alone)] {
             found.push(Found { name, informative: bound < 1.0, room: bound - truth });
         }
@@ -148,7 +172,8 @@ fn of_correlation(views: &Views<'_>, labels: &Labels, found: &mut Vec<Found>) {
     let (d, k) = (views.dim(), labels.classes());
     let correlation = measure::correlation(views).expect("standardised");
     let centres = measure::centres(views, labels).expect("labels fit");
-    let (l2, within) = (correlation.l2(), correlation.within_classes(&centres).expect("as wide").within);
+    let (l2, within) =
+        (correlation.l2(), correlation.within_classes(&centres).expect("as wide").within);
     let world = cross_correlation::Measured::new(l2, within, d, k).expect("in range");
     let p = centres.masses();
     for (i, j) in pairs(k) {
@@ -163,14 +188,21 @@ fn of_correlation(views: &Views<'_>, labels: &Labels, found: &mut Vec<Found>) {
             found.push(Found { name, informative: bound < d as f64, room: bound - truth });
         }
     }
-    let classes: Vec<(f64, f64)> = (0..k).map(|class| (p[class], centres.product(class, class))).collect();
+    let classes: Vec<(f64, f64)> =
+        (0..k).map(|class| (p[class], centres.product(class, class))).collect();
     if let Some(bound) = world.average(&classes).expect("as many") {
         let weight = 1.0 - p.iter().map(|p| p * p).sum::<f64>();
-        let square = |(i, j): (usize, usize)| p[i] * p[j] * (centres.product(i, j) + 1.0).powi(2) / weight;
+        let square =
+            |(i, j): (usize, usize)| p[i] * p[j] * (centres.product(i, j) + 1.0).powi(2) / weight;
         let truth: f64 = pairs(k).map(square).sum();
-        found.push(Found { name: 21, informative: bound < d as f64 + 1.0, room: bound - truth.sqrt() });
+        found.push(Found {
+            name: 21,
+            informative: bound < d as f64 + 1.0,
+            room: bound - truth.sqrt(),
+        });
     }
-    let room = 2.0 * (d as f64 * correlation.l1()).sqrt() - measure::alignment(views).finite + 1e-10 * d as f64;
+    let room = 2.0 * (d as f64 * correlation.l1()).sqrt() - measure::alignment(views).finite
+        + 1e-10 * d as f64;
     found.push(Found { name: 22, informative: true, room });
 }
 
@@ -178,8 +210,8 @@ fn pairs(classes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..classes * classes).map(move |at| (at / classes, at % classes)).filter(|(k, l)| k != l)
 }
 
-/// Of each image, class by class: by how much its worst view is nearer to its own centre than to another, as a difference of
-/// products.
+/// Of each image, class by class: by how much its worst view is nearer to its own centre than to
+/// another, as a difference of products.
 fn margins(world: &World, rows: &[Vec<f64>], centres: &Centres) -> Vec<Vec<f64>> {
     let score = |row: &[f64], k: usize| dot(row, centres.centre(k)) - 0.5 * centres.product(k, k);
     let of_view = |row: &[f64], own: usize| {
@@ -191,11 +223,13 @@ fn margins(world: &World, rows: &[Vec<f64>], centres: &Centres) -> Vec<Vec<f64>>
         let views = &rows[image * world.views..(image + 1) * world.views];
         views.iter().map(|row| of_view(row, own)).fold(f64::INFINITY, f64::min)
     };
-    (0..world.classes).map(|class| world.members(class).into_iter().map(of_image).collect()).collect()
+    (0..world.classes)
+        .map(|class| world.members(class).into_iter().map(of_image).collect())
+        .collect()
 }
 
-/// The margin of the worst image that the certificate does not give up: not positive is a violation. Without a
-/// certificate, 2 and what the condition lacks, for a search to shrink.
+/// The margin of the worst image that the certificate does not give up: not positive is a
+/// violation. Without a certificate, 2 and what the condition lacks, for a search to shrink.
 fn room(certificate: &Certificate, margins: &[f64]) -> f64 {
     if !certificate.holds() {
         return 2.0 - certificate.slack;
@@ -217,16 +251,21 @@ fn step_fails(
     certificate: &Certificate,
 ) -> bool {
     let least_mass = centres.masses().iter().copied().fold(1.0, f64::min);
-    let parts: Vec<&Witness> =
-        witnesses.iter().filter_map(|steps| steps.iter().rfind(|step| step.part.delta <= certificate.delta)).collect();
+    let parts: Vec<&Witness> = witnesses
+        .iter()
+        .filter_map(|steps| steps.iter().rfind(|step| step.part.delta <= certificate.delta))
+        .collect();
     let gap = parts.iter().map(|witness| witness.part.gap).fold(0.0, f64::max);
     let rho = 2.0 * (1.0 - certificate.sigma)
         + certificate.outside / least_mass
         + certificate.sigma * (gap + 2.0 * certificate.epsilon);
     let good = |image: &&usize| diameters[**image] <= certificate.epsilon;
     parts.iter().enumerate().any(|(class, witness)| {
-        let products =
-            witness.images.iter().filter(good).map(|image| dot(&rows[image * world.views], centres.centre(class)));
+        let products = witness
+            .images
+            .iter()
+            .filter(good)
+            .map(|image| dot(&rows[image * world.views], centres.centre(class)));
         products.fold(f64::INFINITY, f64::min) < 1.0 - rho - 1e-9
     })
 }

@@ -1,7 +1,8 @@
-//! An adversarial search: small finite worlds, each changed step by step towards the violation of one bound, and every
-//! bound held against the exact value in all of them.
+//! An adversarial search: small finite worlds, each changed step by step towards the violation of
+//! one bound, and every bound held against the exact value in all of them.
 //!
-//! `cargo run --release -p selfsame-theory --example worlds -- 1000000 1 > docs/results/worlds.json`
+//! `cargo run --release -p selfsame-theory --example worlds -- 1000000 1 >
+//! docs/results/worlds.json`
 
 #[path = "check.rs"]
 mod check;
@@ -50,7 +51,12 @@ fn smaller(a: Option<World>, b: Option<World>) -> Option<World> {
 impl Outcome {
     fn none() -> Self {
         let tally = Tally { least_room: f64::MAX, ..Tally::default() };
-        Self { tallies: vec![tally; NAMES.len()], worlds: 0, printed_step_fails: 0, smallest_failing_step: None }
+        Self {
+            tallies: vec![tally; NAMES.len()],
+            worlds: 0,
+            printed_step_fails: 0,
+            smallest_failing_step: None,
+        }
     }
 
     fn merged(mut self, other: Self) -> Self {
@@ -59,11 +65,13 @@ impl Outcome {
             tally.informative += other.informative;
             tally.violations += other.violations;
             tally.least_room = tally.least_room.min(other.least_room);
-            tally.smallest_violation = smaller(tally.smallest_violation.take(), other.smallest_violation);
+            tally.smallest_violation =
+                smaller(tally.smallest_violation.take(), other.smallest_violation);
         }
         self.worlds += other.worlds;
         self.printed_step_fails += other.printed_step_fails;
-        self.smallest_failing_step = smaller(self.smallest_failing_step, other.smallest_failing_step);
+        self.smallest_failing_step =
+            smaller(self.smallest_failing_step, other.smallest_failing_step);
         self
     }
 
@@ -74,7 +82,8 @@ impl Outcome {
         self.worlds += 1;
         if checked.printed_step_fails {
             self.printed_step_fails += 1;
-            self.smallest_failing_step = smaller(self.smallest_failing_step.take(), Some(world.clone()));
+            self.smallest_failing_step =
+                smaller(self.smallest_failing_step.take(), Some(world.clone()));
         }
         for found in checked.found {
             let tally = &mut self.tallies[found.name];
@@ -84,7 +93,8 @@ impl Outcome {
             // A NaN is a violation too.
             if found.room <= 0.0 || found.room.is_nan() {
                 tally.violations += 1;
-                tally.smallest_violation = smaller(tally.smallest_violation.take(), Some(world.clone()));
+                tally.smallest_violation =
+                    smaller(tally.smallest_violation.take(), Some(world.clone()));
             }
             if found.name == target {
                 distance = distance.min(found.room);
@@ -94,7 +104,8 @@ impl Outcome {
     }
 }
 
-/// A random world and its successors, each kept where it is nearer to violating the chain's own bound.
+/// A random world and its successors, each kept where it is nearer to violating the chain's own
+/// bound.
 fn chain(seed: u64, index: u64) -> Outcome {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(index);
@@ -113,12 +124,16 @@ fn chain(seed: u64, index: u64) -> Outcome {
 }
 
 fn main() {
-    let mut arguments =
-        std::env::args().skip(1).map(|argument| argument.parse::<u64>().expect("worlds and a seed: two numbers"));
+    let mut arguments = std::env::args()
+        .skip(1)
+        .map(|argument| argument.parse::<u64>().expect("worlds and a seed: two numbers"));
     let (worlds, seed) = (arguments.next().unwrap_or(10_000), arguments.next().unwrap_or(1));
     let start = Instant::now();
     let chains = worlds.div_ceil(STEPS as u64);
-    let outcome = (0..chains).into_par_iter().map(|index| chain(seed, index)).reduce(Outcome::none, Outcome::merged);
+    let outcome = (0..chains)
+        .into_par_iter()
+        .map(|index| chain(seed, index))
+        .reduce(Outcome::none, Outcome::merged);
     let bound = |(name, tally): (&&str, &Tally)| {
         let record = json!({
             "comparisons": tally.comparisons,
@@ -129,9 +144,11 @@ fn main() {
         });
         ((*name).to_owned(), record)
     };
-    let bounds: serde_json::Map<String, Value> = NAMES.iter().zip(&outcome.tallies).map(bound).collect();
+    let bounds: serde_json::Map<String, Value> =
+        NAMES.iter().zip(&outcome.tallies).map(bound).collect();
     let record = json!({
-        "command": format!("cargo run --release -p selfsame-theory --example worlds -- {worlds} {seed}"),
+        "command": format!("cargo run --release -p selfsame-theory --example worlds -- {worlds} \
+                            {seed}"),
         "seed": seed,
         "worlds": outcome.worlds,
         "steps_of_a_chain": STEPS,
@@ -139,7 +156,8 @@ fn main() {
         "threads": rayon::current_num_threads(),
         "bounds": bounds,
         "printed_step_fails": {
-            "what": "f(x)·μ < 1 − ρ with R_ε/p, for an x of a main part and of S_ε, where the printed condition holds",
+            "what": "f(x)·μ < 1 − ρ with R_ε/p, for an x of a main part and of S_ε, where the \
+                     printed condition holds",
             "worlds": outcome.printed_step_fails,
             "smallest": outcome.smallest_failing_step,
         },

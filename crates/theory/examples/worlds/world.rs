@@ -1,4 +1,5 @@
-//! Small finite worlds: images with pixels, views, embeddings and classes, made to be hard on bounds.
+//! Small finite worlds: images with pixels, views, embeddings and classes, made to be hard on
+//! bounds.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -53,11 +54,15 @@ impl World {
         let (pixel_dim, dim) = (random.random_range(1..4), random.random_range(1..6));
         let unbalanced = random.random_bool(0.4);
         let common = random.random_range(1..=MOST_IN_CLASS);
-        let size = |random: &mut ChaCha8Rng| if unbalanced { random.random_range(1..=MOST_IN_CLASS) } else { common };
+        let size = |random: &mut ChaCha8Rng| {
+            if unbalanced { random.random_range(1..=MOST_IN_CLASS) } else { common }
+        };
         let counts: Vec<usize> = (0..classes).map(|_| size(random)).collect();
         let kind = random.random_range(0..7);
-        // Noise stays above 10⁻³ of the centres, so that standardised coordinates keep twelve digits.
-        let (image_noise, view_noise) = (magnitude(random, -3.0, 0.0), magnitude(random, -3.0, 0.0));
+        // Noise stays above 10⁻³ of the centres, so that standardised coordinates keep twelve
+        // digits.
+        let (image_noise, view_noise) =
+            (magnitude(random, -3.0, 0.0), magnitude(random, -3.0, 0.0));
         let flipped = random.random_range(0.0..0.6);
         let common_centre = vector(random, dim);
         let map: Vec<Vec<f64>> = (0..pixel_dim).map(|_| vector(random, dim)).collect();
@@ -78,18 +83,31 @@ impl World {
                 let turned = kind == 4 && random.random_bool(flipped);
                 let base = add(&centre, &vector(random, dim), image_noise);
                 for view in 0..views {
-                    let moved =
-                        if view == 0 { pixel.clone() } else { add(&pixel, &vector(random, pixel_dim), view_noise) };
+                    let moved = if view == 0 {
+                        pixel.clone()
+                    } else {
+                        add(&pixel, &vector(random, pixel_dim), view_noise)
+                    };
                     let embedding = match kind {
                         0 => vector(random, dim),
                         // A smooth encoder: linear in the pixels, about a point off the origin.
-                        6 => moved.iter().zip(&map).fold(common_centre.clone(), |sum, (x, row)| add(&sum, row, *x)),
+                        6 => moved
+                            .iter()
+                            .zip(&map)
+                            .fold(common_centre.clone(), |sum, (x, row)| add(&sum, row, *x)),
                         _ => {
-                            let sign =
-                                if turned || kind == 5 && random.random_bool(0.5 * flipped) { -1.0 } else { 1.0 };
-                            // Views that lie further apart put the image outside S_ε for an ε that keeps the others.
+                            let sign = if turned || kind == 5 && random.random_bool(0.5 * flipped) {
+                                -1.0
+                            } else {
+                                1.0
+                            };
+                            // Views that lie further apart put the image outside S_ε for an ε that
+                            // keeps the others.
                             let noise = if turned { 3.0 * view_noise } else { view_noise };
-                            add(&base, &vector(random, dim), noise).iter().map(|v| sign * v).collect()
+                            add(&base, &vector(random, dim), noise)
+                                .iter()
+                                .map(|v| sign * v)
+                                .collect()
                         }
                     };
                     world.pixels.push(moved);
@@ -161,7 +179,8 @@ impl World {
         best
     }
 
-    /// The steps of σ(δ) of a class, by going through all its subsets; `rows` are the embeddings that gaps are measured on.
+    /// The steps of σ(δ) of a class, by going through all its subsets; `rows` are the embeddings
+    /// that gaps are measured on.
     pub fn main_parts(&self, class: usize, rows: &[Vec<f64>]) -> Vec<Witness> {
         let members = self.members(class);
         let n = members.len();
@@ -171,7 +190,8 @@ impl World {
             let pair = (pixels, distance(&rows[first], &rows[second]));
             (apart[i * n + j], apart[j * n + i]) = (pair, pair);
         }
-        // The largest d_A and gap within each subset: those of the rest, and those of its first image to the rest.
+        // The largest d_A and gap within each subset: those of the rest, and those of its first
+        // image to the rest.
         let mut within = vec![(0.0_f64, 0.0_f64); 1 << n];
         for subset in 1_usize..1 << n {
             let first = subset.trailing_zeros() as usize;
@@ -186,23 +206,32 @@ impl World {
         let mut steps: Vec<Witness> = Vec::new();
         for size in 1..=n {
             let of_size = (1_usize..1 << n).filter(|subset| subset.count_ones() as usize == size);
-            let best =
-                of_size.min_by(|&a, &b| within[a].0.total_cmp(&within[b].0).then(within[a].1.total_cmp(&within[b].1)));
+            let best = of_size.min_by(|&a, &b| {
+                within[a].0.total_cmp(&within[b].0).then(within[a].1.total_cmp(&within[b].1))
+            });
             let Some(best) = best else { continue };
             let part = MainPart { delta: within[best].0, images: size, gap: within[best].1 };
             if steps.last().is_some_and(|last| last.part.delta == part.delta) {
                 steps.pop();
             }
-            steps.push(Witness { part, images: (0..n).filter(|i| best >> i & 1 == 1).map(|i| members[i]).collect() });
+            steps.push(Witness {
+                part,
+                images: (0..n).filter(|i| best >> i & 1 == 1).map(|i| members[i]).collect(),
+            });
         }
         steps
     }
 
-    /// The largest ratio of distances over all pairs of views: the Lipschitz constant on the finite world, or none.
+    /// The largest ratio of distances over all pairs of views: the Lipschitz constant on the finite
+    /// world, or none.
     pub fn lipschitz(&self, rows: &[Vec<f64>]) -> Option<f64> {
         let pairs = (0..rows.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
-        let distances = pairs.map(|(i, j)| (distance(&self.pixels[i], &self.pixels[j]), distance(&rows[i], &rows[j])));
-        selfsame_theory::bounds::lipschitz::largest_ratio(distances).ok().map(|largest| largest.value)
+        let distances = pairs.map(|(i, j)| {
+            (distance(&self.pixels[i], &self.pixels[j]), distance(&rows[i], &rows[j]))
+        });
+        selfsame_theory::bounds::lipschitz::largest_ratio(distances)
+            .ok()
+            .map(|largest| largest.value)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The error bound: when the nearest-centre classifier is right on all but a share (1 − σ) + R_ε of the images.
+//! The error bound: when the nearest-centre classifier is right on all but a share (1 − σ) + R_ε of
+//! the images.
 
 use std::fmt;
 
@@ -12,8 +13,8 @@ use crate::{Error, Quantity, Trust};
 mod need;
 mod search;
 
-/// By how much a condition must hold to count: far above the rounding of products of some thousand values (10⁻¹³), far
-/// below anything that matters. In units of r².
+/// By how much a condition must hold to count: far above the rounding of products of some thousand
+/// values (10⁻¹³), far below anything that matters. In units of r².
 pub const MARGIN: f64 = 1e-10;
 
 /// One step of a class's σ(δ): from this δ on its main part may hold this many images.
@@ -23,8 +24,8 @@ pub struct MainPart {
     pub delta: f64,
     /// Images of the main part.
     pub images: usize,
-    /// How far apart f may put the closest views of two of its images: L·δ for an L-Lipschitz f, or what is sharper and
-    /// needs no L, the largest such distance measured over its pairs.
+    /// How far apart f may put the closest views of two of its images: L·δ for an L-Lipschitz f, or
+    /// what is sharper and needs no L, the largest such distance measured over its pairs.
     pub gap: f64,
 }
 
@@ -41,8 +42,8 @@ pub struct Class {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
-    /// The theorem as printed: ρ = 2(1 − σ) + R_ε/p + σ(Lδ + 2ε)/r. Its printed proof needs 2R_ε/p, but the statement is
-    /// true: `docs/theory.md` proves it another way.
+    /// The theorem as printed: ρ = 2(1 − σ) + R_ε/p + σ(Lδ + 2ε)/r. Its printed proof needs 2R_ε/p,
+    /// but the statement is true: `docs/theory.md` proves it another way.
     Published,
     /// The same with 2R_ε/p, as the printed proof gives it. Never stronger than `Published`.
     Derived,
@@ -61,8 +62,8 @@ pub struct Certificate {
     pub sigma: f64,
     /// R_ε: the share of images (of one class: of its images) that are not in S_ε.
     pub outside: f64,
-    /// What the error is at most if the condition holds: (1 − σ) + R_ε, as one division of whole numbers, so that it is
-    /// never below an error that is one.
+    /// What the error is at most if the condition holds: (1 − σ) + R_ε, as one division of whole
+    /// numbers, so that it is never below an error that is one.
     pub error: f64,
     /// How much room the condition leaves, in units of r²: negative by how much it fails.
     pub slack: f64,
@@ -86,16 +87,25 @@ impl Certificate {
 
     /// The bound and what it is worth, where the gaps of the main parts are worth `gaps`.
     pub fn quantity(&self, gaps: &Trust) -> Quantity {
-        Quantity { value: self.bound(), trust: Trust::of_bound(crate::Side::AtMost, std::slice::from_ref(gaps)) }
+        Quantity {
+            value: self.bound(),
+            trust: Trust::of_bound(crate::Side::AtMost, std::slice::from_ref(gaps)),
+        }
     }
 }
 
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { delta, epsilon, sigma, outside, error, slack } = self;
-        let at = format!("at δ = {delta:.4}, ε = {epsilon:.4}, where σ = {sigma:.4} and R_ε = {outside:.4}");
+        let at = format!(
+            "at δ = {delta:.4}, ε = {epsilon:.4}, where σ = {sigma:.4} and R_ε = {outside:.4}"
+        );
         if !self.holds() {
-            write!(f, "vacuous: no δ and ε meet the condition, which fails by {:.4} r² {at}", -slack)
+            write!(
+                f,
+                "vacuous: no δ and ε meet the condition, which fails by {:.4} r² {at}",
+                -slack
+            )
         } else if self.vacuous() {
             write!(f, "vacuous: the condition holds only where the bound is {error:.4} {at}")
         } else {
@@ -109,7 +119,8 @@ impl fmt::Display for Certificate {
 pub struct ByClass {
     /// That of each class: `error` bounds the share of its own images.
     pub classes: Vec<Certificate>,
-    /// Σ p_k times the bound of class k, those without a certificate counting fully: a bound on the error of all.
+    /// Σ p_k times the bound of class k, those without a certificate counting fully: a bound on the
+    /// error of all.
     pub error: f64,
 }
 
@@ -133,21 +144,33 @@ struct Side {
 }
 
 impl World {
-    /// A world of embeddings of length `radius`, with `products` all μ_k·μ_ℓ, K × K, of its K `classes`.
+    /// A world of embeddings of length `radius`, with `products` all μ_k·μ_ℓ, K × K, of its K
+    /// `classes`.
     ///
     /// # Errors
-    /// [`Error::Count`], [`Error::EmptyClass`], [`Error::Range`] for a number that no such world has, [`Error::MainPart`]
-    /// where δ or the number of images does not rise from one main part to the next.
+    /// [`Error::Count`], [`Error::EmptyClass`], [`Error::Range`] for a number that no such world
+    /// has, [`Error::MainPart`] where δ or the number of images does not rise from one main part to
+    /// the next.
     pub fn new(radius: f64, products: &[f64], classes: Vec<Class>) -> Result<Self, Error> {
         Error::range(radius > 0.0 && radius.is_finite(), "radius", radius, "positive and finite")?;
         let k = classes.len();
         if k == 0 || products.len() != k * k {
-            return Err(Error::Count { what: "products of centres", given: products.len(), expected: (k * k).max(1) });
+            return Err(Error::Count {
+                what: "products of centres",
+                given: products.len(),
+                expected: (k * k).max(1),
+            });
         }
-        let products: Vec<f64> = products.iter().map(|product| product / (radius * radius)).collect();
+        let products: Vec<f64> =
+            products.iter().map(|product| product / (radius * radius)).collect();
         for &product in &products {
             // No mean of vectors of length r is longer than r.
-            Error::range(product.abs() <= 1.0 + 1e-6, "product of centres over r²", product, "within −1 and 1")?;
+            Error::range(
+                product.abs() <= 1.0 + 1e-6,
+                "product of centres over r²",
+                product,
+                "within −1 and 1",
+            )?;
         }
         let images: usize = classes.iter().map(|class| class.diameters.len()).sum();
         let mut all = Vec::with_capacity(images);
@@ -155,7 +178,8 @@ impl World {
         for (index, class) in classes.into_iter().enumerate() {
             check(index, &class)?;
             let mass = class.diameters.len() as f64 / images as f64;
-            let diameters = Diameters::new(class.diameters.iter().map(|diameter| diameter / radius).collect());
+            let diameters =
+                Diameters::new(class.diameters.iter().map(|diameter| diameter / radius).collect());
             all.extend(diameters.sorted().iter().map(|&diameter| (diameter, index)));
             let over_r = |part: &MainPart| MainPart { gap: part.gap / radius, ..*part };
             let main_parts = class.main_parts.iter().map(over_r).collect();
@@ -166,14 +190,17 @@ impl World {
         Ok(Self { need: Need::new(&products, k), classes: sides, diameters: all, radius })
     }
 
-    /// The smallest (1 − σ) + R_ε whose condition holds for every class, over the δ at which σ rises and the ε at which
-    /// R_ε falls; where none holds, the δ and ε that fail by least.
+    /// The smallest (1 − σ) + R_ε whose condition holds for every class, over the δ at which σ
+    /// rises and the ε at which R_ε falls; where none holds, the δ and ε that fail by least.
     ///
-    /// A bound on Err(G_f), and on the share of images of which any view is classified wrongly. Time grows with the
-    /// steps of σ times the images, for `Sharpened` times the classes.
+    /// A bound on Err(G_f), and on the share of images of which any view is classified wrongly.
+    /// Time grows with the steps of σ times the images, for `Sharpened` times the classes.
     pub fn certify(&self, form: Form) -> Certificate {
         let levels = search::levels(&self.classes);
-        let best = levels.par_iter().map(|level| self.best_epsilon(form, level)).reduce_with(search::better);
+        let best = levels
+            .par_iter()
+            .map(|level| self.best_epsilon(form, level))
+            .reduce_with(search::better);
         // Every class has a main part, so there is a level: the largest first δ.
         let best = best.unwrap_or(Certificate {
             delta: 0.0,
@@ -186,8 +213,8 @@ impl World {
         Certificate { epsilon: best.epsilon * self.radius, ..best }
     }
 
-    /// The same for each class by itself: the smallest share of class k that may be classified wrongly, with δ, ε and
-    /// the share outside S_ε all its own.
+    /// The same for each class by itself: the smallest share of class k that may be classified
+    /// wrongly, with δ, ε and the share outside S_ε all its own.
     ///
     /// That no class must wait for another makes this the strongest bound here.
     pub fn certify_classes(&self, form: Form) -> ByClass {
@@ -206,10 +233,14 @@ impl World {
             let best = side.main_parts.iter().filter_map(at).reduce(search::better);
             best.map(|best| Certificate { epsilon: best.epsilon * self.radius, ..best })
         };
-        let classes: Vec<Certificate> = (0..self.classes.len()).into_par_iter().filter_map(best).collect();
+        let classes: Vec<Certificate> =
+            (0..self.classes.len()).into_par_iter().filter_map(best).collect();
         // A share of n images times n is a whole number again.
-        let given_up = |(class, side): (&Certificate, &Side)| (class.bound() * side.diameters.len() as f64).round();
-        let error = classes.iter().zip(&self.classes).map(given_up).sum::<f64>() / self.diameters.len() as f64;
+        let given_up = |(class, side): (&Certificate, &Side)| {
+            (class.bound() * side.diameters.len() as f64).round()
+        };
+        let error = classes.iter().zip(&self.classes).map(given_up).sum::<f64>()
+            / self.diameters.len() as f64;
         ByClass { classes, error }
     }
 
@@ -217,14 +248,16 @@ impl World {
     fn best_epsilon(&self, form: Form, level: &search::Level) -> Certificate {
         let parts: Vec<&MainPart> =
             self.classes.iter().zip(&level.parts).map(|(side, &at)| &side.main_parts[at]).collect();
-        let shares: Vec<f64> = self.classes.iter().zip(&parts).map(|(side, part)| side.share(part)).collect();
+        let shares: Vec<f64> =
+            self.classes.iter().zip(&parts).map(|(side, part)| side.share(part)).collect();
         let gap = parts.iter().map(|part| part.gap).fold(0.0, f64::max);
         let sigma = shares.iter().copied().fold(1.0, f64::min);
         let least = (0..parts.len()).min_by(|&a, &b| shares[a].total_cmp(&shares[b])).unwrap_or(0);
         let (held, of) = (parts[least].images, self.classes[least].diameters.len());
         let least_mass = self.classes.iter().map(|side| side.mass).fold(1.0, f64::min);
         let images = self.diameters.len();
-        let mut outside: Vec<usize> = self.classes.iter().map(|side| side.diameters.len()).collect();
+        let mut outside: Vec<usize> =
+            self.classes.iter().map(|side| side.diameters.len()).collect();
         let mut best: Option<Certificate> = None;
         for at in 0..images {
             let (epsilon, class) = self.diameters[at];
@@ -236,7 +269,8 @@ impl World {
             let share = above as f64 / images as f64;
             let slack = match form {
                 Form::Published | Form::Derived => {
-                    let slack = |k| self.slack(form, k, sigma, share / least_mass, gap + 2.0 * epsilon);
+                    let slack =
+                        |k| self.slack(form, k, sigma, share / least_mass, gap + 2.0 * epsilon);
                     slack(self.need.hardest_printed())
                 }
                 Form::Sharpened => {
@@ -248,16 +282,18 @@ impl World {
                 }
             };
             let error = ((of - held) * images + above * of) as f64 / (of * images) as f64;
-            let found = Certificate { delta: level.delta, epsilon, sigma, outside: share, error, slack };
+            let found =
+                Certificate { delta: level.delta, epsilon, sigma, outside: share, error, slack };
             best = Some(best.map_or(found, |best| search::better(best, found)));
         }
         best.expect("a class has images")
     }
 
-    /// By how much f(x)·μ_k is above what is needed, for the x of class k in its main part and in S_ε, over r².
+    /// By how much f(x)·μ_k is above what is needed, for the x of class k in its main part and in
+    /// S_ε, over r².
     ///
-    /// `sigma` is the share of the class in the main part, `outside` at least its share outside S_ε, `distance` what two
-    /// views of two such images are apart at most: gap + 2ε.
+    /// `sigma` is the share of the class in the main part, `outside` at least its share outside
+    /// S_ε, `distance` what two views of two such images are apart at most: gap + 2ε.
     fn slack(&self, form: Form, k: usize, sigma: f64, outside: f64, distance: f64) -> f64 {
         let floor = match form {
             Form::Published => 1.0 - (2.0 * (1.0 - sigma) + outside + sigma * distance),
@@ -279,15 +315,22 @@ fn check(index: usize, class: &Class) -> Result<(), Error> {
         return Err(Error::EmptyClass { class: index });
     }
     for &diameter in &class.diameters {
-        Error::range(diameter >= 0.0 && diameter.is_finite(), "view diameter", diameter, "0 or more, and finite")?;
+        Error::range(
+            diameter >= 0.0 && diameter.is_finite(),
+            "view diameter",
+            diameter,
+            "0 or more, and finite",
+        )?;
     }
-    let refuse = |at: usize, why: &'static str| Err(Error::MainPart { class: index, index: at, why });
+    let refuse =
+        |at: usize, why: &'static str| Err(Error::MainPart { class: index, index: at, why });
     if class.main_parts.is_empty() {
         return refuse(0, "a class has at least the main part of one image at δ = 0");
     }
     for (at, part) in class.main_parts.iter().enumerate() {
         let before = at.checked_sub(1).map(|before| &class.main_parts[before]);
-        if !(part.delta >= 0.0 && part.delta.is_finite() && part.gap >= 0.0 && part.gap.is_finite()) {
+        if !(part.delta >= 0.0 && part.delta.is_finite() && part.gap >= 0.0 && part.gap.is_finite())
+        {
             return refuse(at, "δ and the gap must be 0 or more, and finite");
         }
         if part.images == 0 || part.images > class.diameters.len() {

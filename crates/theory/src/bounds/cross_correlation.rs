@@ -1,16 +1,20 @@
-//! Divergence from the cross-correlation losses, E f_i = 0 and E f_i² = 1: how small ‖C − I‖² must make μ_k·μ_ℓ.
+//! Divergence from the cross-correlation losses, E f_i = 0 and E f_i² = 1: how small ‖C − I‖² must
+//! make μ_k·μ_ℓ.
 //!
-//! With B = Σ p_k μ_k μ_kᵀ, the identity ‖B − I‖² = Σ_{k,ℓ} (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K turns a bound on
-//! ‖B − I‖ ≤ √L_2 + √τ', τ' = ‖C − B‖², into one on the products. Products are in units of r² = d here.
+//! With B = Σ p_k μ_k μ_kᵀ, the identity ‖B − I‖² = Σ_{k,ℓ} (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K
+//! turns a bound on ‖B − I‖ ≤ √L_2 + √τ', τ' = ‖C − B‖², into one on the products. Products are in
+//! units of r² = d here.
 //!
-//! Each norm, and the products in the end, are raised by [`MARGIN`]·d, so that no rounding takes a bound below the products
-//! measured beside it. That suffices for N images and K classes of d values up to 200,000 each. With u = 2⁻⁵³, to first
-//! order, and in the Frobenius norm:
-//! - C is a mean of N products whose factors have second moments of at most 1, so each entry is off by (N + 4)u, and its
-//!   norm by (N + 4)u·d; B likewise by (K + 8)u·d, for Σ p_k μ_k μ_kᵀ has a trace of at most d;
-//! - the entries √(p_k p_ℓ) μ_k·μ_ℓ are off by (d + 8)u √(p_k p_ℓ)‖μ_k‖‖μ_ℓ‖, all together by (d + 8)u·d, for the same reason;
-//! - coordinates have a mean of 0 to within 4u of their deviation, so Σ p_k μ_k is off by 4u√d, which moves the products
-//!   by 8u√d ‖μ_k‖, and the entries together by 8u·d.
+//! Each norm, and the products in the end, are raised by [`MARGIN`]·d, so that no rounding takes a
+//! bound below the products measured beside it. That suffices for N images and K classes of d
+//! values up to 200,000 each. With u = 2⁻⁵³, to first order, and in the Frobenius norm:
+//! - C is a mean of N products whose factors have second moments of at most 1, so each entry is off
+//!   by (N + 4)u, and its norm by (N + 4)u·d; B likewise by (K + 8)u·d, for Σ p_k μ_k μ_kᵀ has a
+//!   trace of at most d;
+//! - the entries √(p_k p_ℓ) μ_k·μ_ℓ are off by (d + 8)u √(p_k p_ℓ)‖μ_k‖‖μ_ℓ‖, all together by (d +
+//!   8)u·d, for the same reason;
+//! - coordinates have a mean of 0 to within 4u of their deviation, so Σ p_k μ_k is off by 4u√d,
+//!   which moves the products by 8u√d ‖μ_k‖, and the entries together by 8u·d.
 //!
 //! No identity here needs second moments of exactly 1.
 
@@ -60,8 +64,11 @@ impl Measured {
     /// # Errors
     /// [`Error::Range`] for a mass outside (0, 1].
     pub fn published(&self, masses: [f64; 2]) -> Result<f64, Error> {
-        let twice =
-            2.0 * [self.l2, self.within].map(|norm2| (norm2.sqrt() + self.rounding()).powi(2)).iter().sum::<f64>();
+        let twice = 2.0
+            * [self.l2, self.within]
+                .map(|norm2| (norm2.sqrt() + self.rounding()).powi(2))
+                .iter()
+                .sum::<f64>();
         Ok(self.root(twice - (self.dim - self.classes), weight(masses)?))
     }
 
@@ -74,11 +81,13 @@ impl Measured {
         Ok(self.root(self.between() - (self.dim - self.classes), 2.0 * weight(masses)?))
     }
 
-    /// μ_k·μ_ℓ ≤ √(((√L_2 + √τ')² − (d − K + 1)) / (2 p_k p_ℓ)) − 1, never weaker than [`sharper`](Self::sharper).
+    /// μ_k·μ_ℓ ≤ √(((√L_2 + √τ')² − (d − K + 1)) / (2 p_k p_ℓ)) − 1, never weaker than
+    /// [`sharper`](Self::sharper).
     ///
-    /// Coordinates of mean 0 make Σ p_k μ_k = 0, so the Gram matrix (√(p_k p_ℓ) μ_k·μ_ℓ) has the null vector u = (√p_k).
-    /// Less I − uuᵀ it still has, and the identity becomes ‖B − I‖² = Σ p_k p_ℓ (μ_k·μ_ℓ + 1)² (off the diagonal) + … +
-    /// d − K + 1: the products are pulled to −1, those of the simplex, not to 0.
+    /// Coordinates of mean 0 make Σ p_k μ_k = 0, so the Gram matrix (√(p_k p_ℓ) μ_k·μ_ℓ) has the
+    /// null vector u = (√p_k). Less I − uuᵀ it still has, and the identity becomes ‖B − I‖² = Σ p_k
+    /// p_ℓ (μ_k·μ_ℓ + 1)² (off the diagonal) + … + d − K + 1: the products are pulled to −1, those
+    /// of the simplex, not to 0.
     ///
     /// # Errors
     /// As [`published`](Self::published).
@@ -87,10 +96,11 @@ impl Measured {
         Ok(self.root(room, 2.0 * weight(masses)?) - 1.0)
     }
 
-    /// A bound on the root of the mean of (μ_k·μ_ℓ + 1)² over pairs of different classes, weighted by p_k p_ℓ: the
-    /// informative one. None for a single class.
+    /// A bound on the root of the mean of (μ_k·μ_ℓ + 1)² over pairs of different classes, weighted
+    /// by p_k p_ℓ: the informative one. None for a single class.
     ///
-    /// `classes` holds p_k and ‖μ_k‖² of each, which take their part of the sum: p_k‖μ_k‖² − (1 − p_k) on the diagonal.
+    /// `classes` holds p_k and ‖μ_k‖² of each, which take their part of the sum: p_k‖μ_k‖² − (1 −
+    /// p_k) on the diagonal.
     ///
     /// # Errors
     /// [`Error::Count`] unless there are K of them, [`Error::Range`] for a mass outside (0, 1].
@@ -102,7 +112,8 @@ impl Measured {
         for &(mass, _) in classes {
             weight([mass, 1.0])?;
         }
-        let diagonal: f64 = classes.iter().map(|(mass, norm2)| (mass * norm2 - (1.0 - mass)).powi(2)).sum();
+        let diagonal: f64 =
+            classes.iter().map(|(mass, norm2)| (mass * norm2 - (1.0 - mass)).powi(2)).sum();
         let pairs: f64 = classes.iter().map(|(mass, _)| mass * (1.0 - mass)).sum();
         let least = (diagonal.sqrt() - self.rounding()).max(0.0).powi(2);
         let room = self.between() - (self.dim - self.classes + 1.0) - least;
@@ -121,14 +132,18 @@ fn weight(masses: [f64; 2]) -> Result<f64, Error> {
 mod tests {
     use super::*;
 
-    /// One coordinate, two classes of one point each: ±1. C = 1, and the product −1 is met by the centred bound alone.
+    /// One coordinate, two classes of one point each: ±1. C = 1, and the product −1 is met by the
+    /// centred bound alone.
     #[test]
     fn two_points() {
         let world = Measured::new(0.0, 0.0, 1, 2).unwrap();
         let masses = [0.5, 0.5];
         let average = world.average(&[(0.5, 1.0), (0.5, 1.0)]).unwrap().unwrap();
-        let found = [world.published(masses), world.sharper(masses), world.centred(masses)].map(Result::unwrap);
-        for (bound, exact) in found.into_iter().zip([2.0, 2.0_f64.sqrt(), -1.0]).chain([(average, 0.0)]) {
+        let found = [world.published(masses), world.sharper(masses), world.centred(masses)]
+            .map(Result::unwrap);
+        for (bound, exact) in
+            found.into_iter().zip([2.0, 2.0_f64.sqrt(), -1.0]).chain([(average, 0.0)])
+        {
             assert_above(bound, exact, 1, 0.25);
         }
     }
@@ -139,7 +154,8 @@ mod tests {
         assert!(bound > exact && bound < exact + margin, "{bound} and not {exact}");
     }
 
-    /// K equal classes collapsed to the simplex in d = K − 1 coordinates: ‖μ‖² = K − 1, products −1, C = I.
+    /// K equal classes collapsed to the simplex in d = K − 1 coordinates: ‖μ‖² = K − 1, products
+    /// −1, C = I.
     #[test]
     fn simplex() {
         for k in 2..9_usize {
@@ -155,8 +171,11 @@ mod tests {
         for (l2, within) in [(0.3, 0.1), (8.0, 5.0), (100.0, 3.0), (600.0, 590.0)] {
             let world = Measured::new(l2, within, 12, 4).unwrap();
             let masses = [0.1, 0.25];
-            let (published, sharper, centred) =
-                (world.published(masses).unwrap(), world.sharper(masses).unwrap(), world.centred(masses).unwrap());
+            let (published, sharper, centred) = (
+                world.published(masses).unwrap(),
+                world.sharper(masses).unwrap(),
+                world.centred(masses).unwrap(),
+            );
             assert!(sharper <= published && centred <= sharper, "{published} {sharper} {centred}");
         }
     }

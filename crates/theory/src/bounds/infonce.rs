@@ -1,21 +1,25 @@
 //! Divergence from the InfoNCE loss, ‖f‖ = 1: how small L_2 must make μ_k·μ_ℓ.
 //!
-//! Throughout, log-sum-exp s(a, b) = log(e^a + e^b) is jointly convex, rises in both arguments and changes by no more
-//! than its first argument does. Every bound is an upper bound on products that Cauchy keeps within −1 and 1; one above 1
-//! says nothing.
+//! Throughout, log-sum-exp s(a, b) = log(e^a + e^b) is jointly convex, rises in both arguments and
+//! changes by no more than its first argument does. Every bound is an upper bound on products that
+//! Cauchy keeps within −1 and 1; one above 1 says nothing.
 //!
-//! Each adds [`MARGIN`] to the loss that it is made from, and to what comes of it, so that no rounding takes it below the
-//! products measured beside it. That suffices for embeddings of d values and M views with 5d + 2M up to 900,000. With
-//! u = 2⁻⁵³, to first order, and whatever the order of the sums:
+//! Each adds [`MARGIN`] to the loss that it is made from, and to what comes of it, so that no
+//! rounding takes it below the products measured beside it. That suffices for embeddings of d
+//! values and M views with 5d + 2M up to 900,000. With u = 2⁻⁵³, to first order, and whatever the
+//! order of the sums:
 //! - a row's length is 1 to within (d/2 + 5)u, and a product of two rows is off by d·u;
-//! - L_2 is off by (d + 16)u: s moves by no more than the products do, and exponentials and logarithms of numbers of size
-//!   1 take the rest;
-//! - ā_k is off by (2d + M + 16)u, half of it for the squared distances, half for rows not quite of length 1;
-//! - ‖μ_k‖² and μ_k·μ_ℓ are off by (d + 4)u, and the masses of all pairs together weigh 1 to within 4u.
+//! - L_2 is off by (d + 16)u: s moves by no more than the products do, and exponentials and
+//!   logarithms of numbers of size 1 take the rest;
+//! - ā_k is off by (2d + M + 16)u, half of it for the squared distances, half for rows not quite of
+//!   length 1;
+//! - ‖μ_k‖² and μ_k·μ_ℓ are off by (d + 4)u, and the masses of all pairs together weigh 1 to within
+//!   4u.
 //!
-//! The s of both Jensen sides are off by no more than their arguments, so all this is worth at most (5d + 2M + 48)u of L_2,
-//! ā outside of the sum included: lowering it by c in log(e^X − e^ā) raises that by no more than X + c in place of X. What
-//! the logarithm does to it is then done to the margin as well.
+//! The s of both Jensen sides are off by no more than their arguments, so all this is worth at most
+//! (5d + 2M + 48)u of L_2, ā outside of the sum included: lowering it by c in log(e^X − e^ā) raises
+//! that by no more than X + c in place of X. What the logarithm does to it is then done to the
+//! margin as well.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,9 +43,17 @@ pub struct Class {
 ///
 /// # Errors
 /// [`Error::Count`] where alignment, centres and labels are not of one world.
-pub fn classes(alignment: &Alignment, centres: &Centres, labels: &Labels) -> Result<Vec<Class>, Error> {
+pub fn classes(
+    alignment: &Alignment,
+    centres: &Centres,
+    labels: &Labels,
+) -> Result<Vec<Class>, Error> {
     if centres.classes() != labels.classes() {
-        return Err(Error::Count { what: "centres", given: centres.classes(), expected: labels.classes() });
+        return Err(Error::Count {
+            what: "centres",
+            given: centres.classes(),
+            expected: labels.classes(),
+        });
     }
     let of_classes = alignment.of_classes(labels)?;
     let class = |(k, align): (usize, f64)| Class {
@@ -63,15 +75,16 @@ fn other_term(total: f64, a: f64) -> f64 {
     if total <= a { f64::NEG_INFINITY } else { total + (-(a - total).exp_m1()).ln() }
 }
 
-/// Above the rounding of a bound and of the product that it is of. No product of unit vectors is below −1, so no bound
-/// need be; an infinite one would not survive JSON either.
+/// Above the rounding of a bound and of the product that it is of. No product of unit vectors is
+/// below −1, so no bound need be; an infinite one would not survive JSON either.
 fn rounded_up(bound: f64) -> f64 {
     // A bound far above 1 is the logarithm of what it was made from, good to some 4u of itself.
     let bound = bound.max(-1.0);
     bound + MARGIN * bound.abs().max(1.0)
 }
 
-/// τ = (2 − ε) R_ε, sufficient in [`published`] for ε ≤ 1: off a share R_ε of the images f₁·f₂ ≥ 1 − ε, and on it ≥ −1.
+/// τ = (2 − ε) R_ε, sufficient in [`published`] for ε ≤ 1: off a share R_ε of the images f₁·f₂ ≥ 1
+/// − ε, and on it ≥ −1.
 ///
 /// # Errors
 /// [`Error::Range`] unless 0 ≤ ε ≤ 1 and 0 ≤ R_ε ≤ 1.
@@ -81,9 +94,11 @@ pub fn tau(epsilon: f64, outside: f64) -> Result<f64, Error> {
     Ok((2.0 - epsilon) * outside)
 }
 
-/// μ_k·μ_ℓ ≤ log(exp((L_2 + τ)/(p_k p_ℓ)) − exp(1 − ε)), Huang et al. (ICLR 2023), with [`tau`], which they do not print.
+/// μ_k·μ_ℓ ≤ log(exp((L_2 + τ)/(p_k p_ℓ)) − exp(1 − ε)), Huang et al. (ICLR 2023), with [`tau`],
+/// which they do not print.
 ///
-/// It never comes below log(16 − e) > 2.5, since p_k p_ℓ ≤ ¼ and L_2 ≥ log 2: it says which way L_2 pulls, and no more.
+/// It never comes below log(16 − e) > 2.5, since p_k p_ℓ ≤ ¼ and L_2 ≥ log 2: it says which way L_2
+/// pulls, and no more.
 ///
 /// # Errors
 /// As [`tau`], and [`Error::Range`] for a mass outside (0, 1].
@@ -112,19 +127,25 @@ pub fn published(l2: f64, masses: [f64; 2], epsilon: f64, outside: f64) -> Resul
 /// As [`published`].
 pub fn published_best(l2: f64, masses: [f64; 2], diameters: &Diameters) -> Result<f64, Error> {
     // ε = 1 is there for where no diameter is that small.
-    let candidates = diameters.sorted().iter().copied().filter(|&epsilon| epsilon <= 1.0).chain([1.0]);
-    let bounds = candidates.map(|epsilon| published(l2, masses, epsilon, diameters.share_above(epsilon)));
+    let candidates =
+        diameters.sorted().iter().copied().filter(|&epsilon| epsilon <= 1.0).chain([1.0]);
+    let bounds =
+        candidates.map(|epsilon| published(l2, masses, epsilon, diameters.share_above(epsilon)));
     bounds.reduce(|best, bound| Ok(best?.min(bound?))).unwrap_or(Ok(f64::MAX))
 }
 
 /// A bound on every μ_k·μ_ℓ, k ≠ ℓ, without τ: K × K, with ‖μ_k‖² on the diagonal.
 ///
-/// L_2 ≥ Σ p_i p_j s(ā_i, μ_i·μ_j) by Jensen. Of that sum the two terms of k and ℓ are kept, and in the others μ_i·μ_j is
-/// replaced by −‖μ_i‖‖μ_j‖ off the diagonal; with A = e^{ā_k}, A' = e^{ā_ℓ} the two give (A + x)(A' + x) ≤ e^X for
-/// x = e^{μ_k·μ_ℓ}, a quadratic.
+/// L_2 ≥ Σ p_i p_j s(ā_i, μ_i·μ_j) by Jensen. Of that sum the two terms of k and ℓ are kept, and in
+/// the others μ_i·μ_j is replaced by −‖μ_i‖‖μ_j‖ off the diagonal; with A = e^{ā_k}, A' = e^{ā_ℓ}
+/// the two give (A + x)(A' + x) ≤ e^X for x = e^{μ_k·μ_ℓ}, a quadratic.
 pub fn pairwise(l2: f64, classes: &[Class]) -> Vec<f64> {
     let term = |i: usize, j: usize| {
-        let product = if i == j { classes[i].norm2 } else { -(classes[i].norm2 * classes[j].norm2).max(0.0).sqrt() };
+        let product = if i == j {
+            classes[i].norm2
+        } else {
+            -(classes[i].norm2 * classes[j].norm2).max(0.0).sqrt()
+        };
         classes[i].mass * classes[j].mass * log_sum(classes[i].agreement, product)
     };
     let k = classes.len();
@@ -146,16 +167,18 @@ fn product_root(room: f64, a: f64, b: f64) -> f64 {
     if room <= a + b {
         return f64::NEG_INFINITY;
     }
-    // All over e^{room/2}, because e^room may overflow, and in the form of the root that does not cancel.
+    // All over e^{room/2}, because e^room may overflow, and in the form of the root that does not
+    // cancel.
     let excess = -(a + b - room).exp_m1();
     let (a, b) = ((a - 0.5 * room).exp(), (b - 0.5 * room).exp());
     0.5 * room + (2.0 * excess / (a + b + ((a - b).powi(2) + 4.0).sqrt())).ln()
 }
 
-/// A bound on the mean of μ_k·μ_ℓ over pairs of different classes, weighted by p_k p_ℓ: the informative one.
+/// A bound on the mean of μ_k·μ_ℓ over pairs of different classes, weighted by p_k p_ℓ: the
+/// informative one.
 ///
-/// With w = 1 − Σ p_k² the weight of those pairs and ā the mean of ā_k over them, Jensen on the pairs together gives
-/// L_2 ≥ Σ p_k² s(ā_k, ‖μ_k‖²) + w s(ā, mean).
+/// With w = 1 − Σ p_k² the weight of those pairs and ā the mean of ā_k over them, Jensen on the
+/// pairs together gives L_2 ≥ Σ p_k² s(ā_k, ‖μ_k‖²) + w s(ā, mean).
 ///
 /// None for a single class.
 pub fn average(l2: f64, classes: &[Class]) -> Option<f64> {
@@ -163,21 +186,26 @@ pub fn average(l2: f64, classes: &[Class]) -> Option<f64> {
     if classes.len() < 2 || weight <= 0.0 {
         return None;
     }
-    let agreement = sum(classes.iter().map(|class| class.mass * (1.0 - class.mass) * class.agreement)) / weight;
-    let diagonal = sum(classes.iter().map(|class| class.mass.powi(2) * log_sum(class.agreement, class.norm2)));
+    let agreement =
+        sum(classes.iter().map(|class| class.mass * (1.0 - class.mass) * class.agreement)) / weight;
+    let diagonal =
+        sum(classes.iter().map(|class| class.mass.powi(2) * log_sum(class.agreement, class.norm2)));
     Some(rounded_up(other_term((l2 - diagonal + MARGIN) / weight, agreement)))
 }
 
-/// The same bound from what needs no label: L_2, the alignment of all images and the masses that classes would have.
+/// The same bound from what needs no label: L_2, the alignment of all images and the masses that
+/// classes would have.
 ///
-/// ‖μ_k‖² ≥ 0 takes the place of the centres. How the agreement is spread over classes is unknown: its mean over the
-/// diagonal, Σ p_k² ā_k / Σ p_k², lies between the values that fill the smallest or the largest classes first, and the
-/// worst of those is taken. For equal masses both are the mean over all images, and nothing is lost.
+/// ‖μ_k‖² ≥ 0 takes the place of the centres. How the agreement is spread over classes is unknown:
+/// its mean over the diagonal, Σ p_k² ā_k / Σ p_k², lies between the values that fill the smallest
+/// or the largest classes first, and the worst of those is taken. For equal masses both are the
+/// mean over all images, and nothing is lost.
 ///
 /// None for a single class.
 ///
 /// # Errors
-/// [`Error::Range`] for an alignment outside 0 to 2, and for masses that are not positive with sum 1.
+/// [`Error::Range`] for an alignment outside 0 to 2, and for masses that are not positive with sum
+/// 1.
 pub fn label_free(l2: f64, alignment: f64, masses: &[f64]) -> Result<Option<f64>, Error> {
     // For independent views of an image E f₁·f₂ = ‖E f‖² ≥ 0, so L_align ≤ 2.
     Error::range((0.0..=2.0 + 1e-9).contains(&alignment), "L_align", alignment, "between 0 and 2")?;
@@ -192,8 +220,8 @@ pub fn label_free(l2: f64, alignment: f64, masses: &[f64]) -> Result<Option<f64>
     ascending.sort_by(f64::total_cmp);
     let least = filled(agreement, ascending.iter().copied()) / diagonal;
     let most = filled(agreement, ascending.iter().rev().copied()) / diagonal;
-    // The least that L_2 could be with this mean: convex in the unknown agreement, stationary where both differences
-    // agreement − product are equal.
+    // The least that L_2 could be with this mean: convex in the unknown agreement, stationary where
+    // both differences agreement − product are equal.
     let least_loss = |product: f64| {
         let on_diagonal = (agreement - weight * product).clamp(least.min(most), most.max(least));
         let off_diagonal = (agreement - diagonal * on_diagonal) / weight;
@@ -204,7 +232,8 @@ pub fn label_free(l2: f64, alignment: f64, masses: &[f64]) -> Result<Option<f64>
     while least_loss(high) <= l2 && high < 1e6 {
         high *= 2.0;
     }
-    // It rises with the mean; fifty halvings of an interval leave nothing of it, and the upper end is kept.
+    // It rises with the mean; fifty halvings of an interval leave nothing of it, and the upper end
+    // is kept.
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
         if least_loss(middle) <= l2 { low = middle } else { high = middle }
@@ -223,8 +252,9 @@ fn filled(agreement: f64, masses: impl Iterator<Item = f64>) -> f64 {
     sum(terms)
 }
 
-/// The same mean from ‖E f‖², which is Σ p_k p_ℓ μ_k·μ_ℓ over all pairs: at most ‖E f‖²/w, whatever the labels. It needs
-/// no loss, and where masses are unequal it is never weaker than [`label_free`].
+/// The same mean from ‖E f‖², which is Σ p_k p_ℓ μ_k·μ_ℓ over all pairs: at most ‖E f‖²/w, whatever
+/// the labels. It needs no loss, and where masses are unequal it is never weaker than
+/// [`label_free`].
 ///
 /// None for a single class.
 ///
@@ -236,8 +266,8 @@ pub fn average_from_mean(mean_norm2: f64, masses: &[f64]) -> Result<Option<f64>,
     Ok((masses.len() > 1 && weight > 0.0).then(|| rounded_up((mean_norm2 + MARGIN) / weight)))
 }
 
-/// 1 − Σ p_k², the weight of the pairs of different classes: as Σ p_k (1 − p_k), which cancels nothing where one class is
-/// nearly all.
+/// 1 − Σ p_k², the weight of the pairs of different classes: as Σ p_k (1 − p_k), which cancels
+/// nothing where one class is nearly all.
 fn off_diagonal(masses: impl Iterator<Item = f64>) -> f64 {
     sum(masses.map(|mass| mass * (1.0 - mass)))
 }
@@ -264,7 +294,8 @@ mod tests {
         (0.5 * (2.0 * E).ln() + 0.5 * (E + 1.0 / E).ln(), [class, class])
     }
 
-    /// Jensen loses nothing where every image is its class's centre, so there the bounds are the truth.
+    /// Jensen loses nothing where every image is its class's centre, so there the bounds are the
+    /// truth.
     #[test]
     fn points_are_met_exactly() {
         let (l2, classes) = antipodal();
@@ -324,7 +355,8 @@ mod tests {
             let l2 = mass * log_sum(agreement, 0.0) + (1.0 - mass) * log_sum(agreement, product);
             let classes = vec![Class { mass, agreement, norm2: 0.0 }; k];
             let free = label_free(l2, 2.0 - 2.0 * agreement, &vec![mass; k]).unwrap().unwrap();
-            // Equal but for what halving leaves, and the margin over a weight of at least ½, times 1 + e^{ā − product}, 7.7.
+            // Equal but for what halving leaves, and the margin over a weight of at least ½, times
+            // 1 + e^{ā − product}, 7.7.
             prop_assert!((free - average(l2, &classes).unwrap()).abs() < 1e-11);
             prop_assert!(free > product && free < product + 18.0 * MARGIN, "{}", free);
         }
@@ -339,7 +371,10 @@ mod tests {
         assert_eq!(pairwise(-5.0, &[class, rest])[1], rounded_up(-1.0));
         assert!(published(1.0, [1e-9, 1e-9], 0.5, 0.5).unwrap().is_finite());
         assert!(label_free(1e3, 0.5, &[0.5, 0.5]).unwrap().unwrap().is_finite());
-        assert_eq!((average(1.0, &[]), average(1.0, &[Class { mass: 1.0, ..class }])), (None, None));
+        assert_eq!(
+            (average(1.0, &[]), average(1.0, &[Class { mass: 1.0, ..class }])),
+            (None, None)
+        );
         assert_eq!(label_free(1.0, 0.0, &[1.0]), Ok(None));
     }
 

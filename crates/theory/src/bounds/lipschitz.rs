@@ -28,15 +28,21 @@ pub fn residual(shortcut: f64, branch: f64) -> f64 {
 /// # Errors
 /// [`Error::Range`] unless it is positive and finite.
 pub fn normalised(shortest: f64) -> Result<f64, Error> {
-    Error::range(shortest > 0.0 && shortest.is_finite(), "shortest output", shortest, "positive and finite")?;
+    Error::range(
+        shortest > 0.0 && shortest.is_finite(),
+        "shortest output",
+        shortest,
+        "positive and finite",
+    )?;
     Ok(shortest.recip())
 }
 
-/// The largest ratio of distances (input, output) over pairs: an estimate from below, since pairs not seen may exceed it.
+/// The largest ratio of distances (input, output) over pairs: an estimate from below, since pairs
+/// not seen may exceed it.
 ///
 /// # Errors
-/// [`Error::NotAFunction`] for a pair of equal inputs with different outputs, [`Error::Range`] for a
-/// distance that is none, [`Error::Count`] without pairs.
+/// [`Error::NotAFunction`] for a pair of equal inputs with different outputs, [`Error::Range`] for
+/// a distance that is none, [`Error::Count`] without pairs.
 ///
 /// ```
 /// use selfsame_theory::bounds::lipschitz::largest_ratio;
@@ -48,7 +54,12 @@ pub fn largest_ratio(pairs: impl IntoIterator<Item = (f64, f64)>) -> Result<Quan
     let (mut largest, mut sample) = (0.0_f64, 0);
     for (pair, (input, output)) in pairs.into_iter().enumerate() {
         for (name, distance) in [("distance of inputs", input), ("distance of outputs", output)] {
-            Error::range(distance >= 0.0 && distance.is_finite(), name, distance, "0 or more, and finite")?;
+            Error::range(
+                distance >= 0.0 && distance.is_finite(),
+                name,
+                distance,
+                "0 or more, and finite",
+            )?;
         }
         if input > 0.0 {
             largest = largest.max(output / input);
@@ -60,7 +71,12 @@ pub fn largest_ratio(pairs: impl IntoIterator<Item = (f64, f64)>) -> Result<Quan
     if sample == 0 {
         return Err(Error::Count { what: "pairs", given: 0, expected: 1 });
     }
-    let trust = Trust::Estimate { low: Some(largest), high: None, method: "largest measured ratio".into(), sample };
+    let trust = Trust::Estimate {
+        low: Some(largest),
+        high: None,
+        method: "largest measured ratio".into(),
+        sample,
+    };
     Ok(Quantity { value: largest, trust })
 }
 
@@ -95,7 +111,10 @@ mod tests {
 
     #[test]
     fn misuse_is_refused() {
-        assert_eq!(largest_ratio([(1.0, 1.0), (0.0, 0.5)]), Err(Error::NotAFunction { pair: 1, output: 0.5 }));
+        assert_eq!(
+            largest_ratio([(1.0, 1.0), (0.0, 0.5)]),
+            Err(Error::NotAFunction { pair: 1, output: 0.5 })
+        );
         assert!(largest_ratio([]).is_err() && largest_ratio([(f64::NAN, 1.0)]).is_err());
         assert!(normalised(0.0).is_err());
     }

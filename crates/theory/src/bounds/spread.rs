@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::certificate::MARGIN;
 use crate::Error;
 
-/// R_ε ≤ M · L_align / ε² for M views an image, exact of the finite world: an image whose two views are more than ε apart
-/// has an alignment above ε²/M (the other views do least between the two), and Markov's inequality counts such images.
+/// R_ε ≤ M · L_align / ε² for M views an image, exact of the finite world: an image whose two views
+/// are more than ε apart has an alignment above ε²/M (the other views do least between the two),
+/// and Markov's inequality counts such images.
 ///
-/// Raised by [`MARGIN`] of itself: sums of squared differences of d values and M views are off by (2d + M + 16)·2⁻⁵³ of
-/// themselves, and so are ε² and the squared diameters it is held against.
+/// Raised by [`MARGIN`] of itself: sums of squared differences of d values and M views are off by
+/// (2d + M + 16)·2⁻⁵³ of themselves, and so are ε² and the squared diameters it is held against.
 ///
 /// # Errors
 /// [`Error::Range`] for an ε that is not positive, a negative alignment, or no views.
@@ -29,8 +30,9 @@ pub fn finite(alignment: f64, views: usize, epsilon: f64) -> Result<f64, Error> 
     Ok((views as f64 * alignment / epsilon / epsilon * (1.0 + MARGIN)).min(1.0))
 }
 
-/// The transformations that views are made by, as theorem 2 of Huang et al. (ICLR 2023) has them: half of the time one
-/// of `discrete` ones, half of the time one with `continuous` parameters in [0, 1]ⁿ.
+/// The transformations that views are made by, as theorem 2 of Huang et al. (ICLR 2023) has them:
+/// half of the time one of `discrete` ones, half of the time one with `continuous` parameters in
+/// [0, 1]ⁿ.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Transformations {
     /// m, how many discrete transformations there are.
@@ -62,9 +64,10 @@ impl Rate {
 }
 
 impl Transformations {
-    /// η(ε) = inf over 0 < h < ε/(2√n L M) of 4 max(1, m² h^{2n}) / (h^{2n} (ε − 2√n L M h)), as printed, but for h up to
-    /// 1 only: a cell is no larger than [0, 1]ⁿ, and without discrete transformations the printed formula would go on to
-    /// gain by larger h. `lipschitz` is L, of the encoder.
+    /// η(ε) = inf over 0 < h < ε/(2√n L M) of 4 max(1, m² h^{2n}) / (h^{2n} (ε − 2√n L M h)), as
+    /// printed, but for h up to 1 only: a cell is no larger than [0, 1]ⁿ, and without discrete
+    /// transformations the printed formula would go on to gain by larger h. `lipschitz` is L, of
+    /// the encoder.
     ///
     /// # Errors
     /// [`Error::Range`] for an ε that is not positive, or a negative or infinite constant.
@@ -76,9 +79,11 @@ impl Transformations {
             return Ok(Rate { ln_eta: at(1.0), h: 1.0 });
         }
         let limit = if slope > 0.0 { (epsilon / slope).min(1.0) } else { 1.0 };
-        // Where h^{2n} decides, h^{2n}(ε − slope·h) is largest at 2nε/((2n + 1) slope); from m h^n = 1 on only the second
-        // factor is left, which falls. So the infimum is at one of the two, or at 1.
-        let interior = if slope > 0.0 { 2.0 * n / (2.0 * n + 1.0) * (epsilon / slope) } else { 1.0 };
+        // Where h^{2n} decides, h^{2n}(ε − slope·h) is largest at 2nε/((2n + 1) slope); from m h^n
+        // = 1 on only the second factor is left, which falls. So the infimum is at one of the two,
+        // or at 1.
+        let interior =
+            if slope > 0.0 { 2.0 * n / (2.0 * n + 1.0) * (epsilon / slope) } else { 1.0 };
         let kink = (-f64::from(self.discrete.max(1)).ln() / n).exp();
         let h = interior.min(kink).min(1.0).min(limit);
         Ok(Rate { ln_eta: at(h), h })
@@ -95,20 +100,27 @@ impl Transformations {
         Ok(slope)
     }
 
-    /// log of 4 max(1, m² h^{2n}) / (h^{2n} (ε − slope·h)); ∞ where the last factor is not positive.
+    /// log of 4 max(1, m² h^{2n}) / (h^{2n} (ε − slope·h)); ∞ where the last factor is not
+    /// positive.
     fn ln_rate(&self, epsilon: f64, slope: f64, h: f64) -> f64 {
         let room = epsilon - slope * h;
         if room <= 0.0 {
             return f64::INFINITY;
         }
-        let (ln_m, ln_cells) = (f64::from(self.discrete).ln(), -f64::from(self.continuous) * h.ln());
+        let (ln_m, ln_cells) =
+            (f64::from(self.discrete).ln(), -f64::from(self.continuous) * h.ln());
         // ln 0 = −∞ is below any number of cells.
         4.0_f64.ln() + 2.0 * ln_m.max(ln_cells) - room.ln()
     }
 }
 
 fn check_alignment(alignment: f64) -> Result<(), Error> {
-    Error::range(alignment >= 0.0 && alignment.is_finite(), "L_align", alignment, "0 or more, and finite")
+    Error::range(
+        alignment >= 0.0 && alignment.is_finite(),
+        "L_align",
+        alignment,
+        "0 or more, and finite",
+    )
 }
 
 #[cfg(test)]
@@ -138,15 +150,18 @@ mod tests {
             let set = Transformations { discrete, continuous, lipschitz: motion };
             let found = set.published(epsilon, lipschitz).unwrap();
             let grid = oracle(set, epsilon, lipschitz);
-            // The grid is within 1/20,000 of the best h, beside which the rate changes by a factor of (1 + 1/20,000)^{2n}.
-            prop_assert!(found.ln_eta <= grid + 1e-9 && grid <= found.ln_eta + 1e-2, "{} {}", found.ln_eta, grid);
+            // The grid is within 1/20,000 of the best h, beside which the rate changes by a factor
+            // of (1 + 1/20,000)^{2n}.
+            prop_assert!(found.ln_eta <= grid + 1e-9 && grid <= found.ln_eta + 1e-2, "{} \
+                {}", found.ln_eta, grid);
         }
     }
 
     #[test]
     fn without_one_kind_of_transformation() {
         let none = Transformations { discrete: 0, continuous: 0, lipschitz: 1.0 };
-        // max(1, 0) = 1: 4/ε, though views that are their images have an alignment of 0 and R_ε = 0 by it.
+        // max(1, 0) = 1: 4/ε, though views that are their images have an alignment of 0 and R_ε = 0
+        // by it.
         assert!((none.published(0.5, 1.0).unwrap().ln_eta - 8.0_f64.ln()).abs() < 1e-15);
         // 4 m²/ε.
         let discrete = Transformations { discrete: 3, ..none };
@@ -154,7 +169,10 @@ mod tests {
         // n = 1, slope 2: h = 2/3 · ε/2, 4/(h²(ε − 2h)).
         let continuous = Transformations { continuous: 1, ..none };
         let (found, h) = (continuous.published(0.6, 1.0).unwrap(), 0.2_f64);
-        assert!((found.h - h).abs() < 1e-15 && (found.ln_eta - (4.0 / (h * h * 0.2)).ln()).abs() < 1e-13);
+        assert!(
+            (found.h - h).abs() < 1e-15
+                && (found.ln_eta - (4.0 / (h * h * 0.2)).ln()).abs() < 1e-13
+        );
         // A constant encoder: h = 1.
         assert_eq!(continuous.published(0.6, 0.0).unwrap().h, 1.0);
     }
@@ -183,6 +201,10 @@ mod tests {
         assert!(set.published(0.0, 1.0).is_err() && set.published(f64::NAN, 1.0).is_err());
         assert!(set.published(0.1, -1.0).is_err() && set.published(0.1, f64::INFINITY).is_err());
         assert!(Transformations { lipschitz: 1e300, ..set }.published(0.1, 1e300).is_err());
-        assert!(finite(-0.1, 2, 0.1).is_err() && finite(0.1, 0, 0.1).is_err() && finite(0.1, 2, 0.0).is_err());
+        assert!(
+            finite(-0.1, 2, 0.1).is_err()
+                && finite(0.1, 0, 0.1).is_err()
+                && finite(0.1, 2, 0.0).is_err()
+        );
     }
 }

@@ -3,7 +3,8 @@ use rayon::prelude::*;
 use crate::sum::{mean, squared_distance};
 use crate::{Error, Labels, Views};
 
-/// How far apart two views of an image lie: L_align = E_x E ‖f(x₁) − f(x₂)‖², x₁ and x₂ independent in A(x).
+/// How far apart two views of an image lie: L_align = E_x E ‖f(x₁) − f(x₂)‖², x₁ and x₂ independent
+/// in A(x).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alignment {
     /// Of each image, over its M views, x₁ and x₂ possibly equal.
@@ -14,8 +15,8 @@ pub struct Alignment {
 
 /// Alignment of each image and of all (Huang et al., ICLR 2023).
 ///
-/// Per image it is 2(mean ‖f‖² − ‖mean f‖²), computed as twice the mean of ‖f − mean f‖², which is the same number
-/// without the cancellation.
+/// Per image it is 2(mean ‖f‖² − ‖mean f‖²), computed as twice the mean of ‖f − mean f‖², which is
+/// the same number without the cancellation.
 ///
 /// ```
 /// use selfsame_theory::{Views, measure};
@@ -34,7 +35,8 @@ pub fn alignment(views: &Views<'_>) -> Alignment {
             centre.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
         }
         centre.iter_mut().for_each(|sum| *sum /= m as f64);
-        let squares: f64 = block.chunks_exact(views.dim()).map(|row| squared_distance(row, &centre)).sum();
+        let squares: f64 =
+            block.chunks_exact(views.dim()).map(|row| squared_distance(row, &centre)).sum();
         2.0 * squares / m as f64
     };
     let of_image: Vec<f64> = (0..views.images()).into_par_iter().map(of_image).collect();

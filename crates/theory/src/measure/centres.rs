@@ -8,7 +8,8 @@ use crate::{Error, Labels, Views};
 /// Rows classified together: enough to fill a register tile, few enough to stay in a cache.
 const BLOCK: usize = 128;
 
-/// The class centres μ_k = E over x in C_k and x' in A(x) of f(x'), and what the theory asks of them.
+/// The class centres μ_k = E over x in C_k and x' in A(x) of f(x'), and what the theory asks of
+/// them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Centres {
     dim: usize,
@@ -17,16 +18,16 @@ pub struct Centres {
     masses: Vec<f64>,
 }
 
-/// The error of the nearest-centre classifier G_f(x) = argmin_k ‖f(x) − μ_k‖, the linear one with rows μ_k and biases
-/// −½‖μ_k‖².
+/// The error of the nearest-centre classifier G_f(x) = argmin_k ‖f(x) − μ_k‖, the linear one with
+/// rows μ_k and biases −½‖μ_k‖².
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errors {
     /// Of each class: the share of its images whose original (view 0) goes to another class.
     pub of_class: Vec<f64>,
     /// Err(G_f): the same of all images.
     pub overall: f64,
-    /// The share of images of which any view goes to another class. The error bound covers this too: its proof uses of x
-    /// only that it is one of its own views.
+    /// The share of images of which any view goes to another class. The error bound covers this
+    /// too: its proof uses of x only that it is one of its own views.
     pub any_view: f64,
 }
 
@@ -56,9 +57,11 @@ pub fn centres(views: &Views<'_>, labels: &Labels) -> Result<Centres, Error> {
         }
     }
     let weight = |class: usize| (labels.counts()[class] * views.views()) as f64;
-    let values: Vec<f64> = sums.into_iter().enumerate().map(|(at, sum)| sum.value() / weight(at / dim)).collect();
+    let values: Vec<f64> =
+        sums.into_iter().enumerate().map(|(at, sum)| sum.value() / weight(at / dim)).collect();
     let centre = |class: usize| &values[class * dim..][..dim];
-    let products = (0..classes * classes).map(|at| dot(centre(at / classes), centre(at % classes))).collect();
+    let products =
+        (0..classes * classes).map(|at| dot(centre(at / classes), centre(at % classes))).collect();
     Ok(Centres { dim, products, masses: labels.masses(), values })
 }
 
@@ -101,22 +104,32 @@ impl Centres {
         1.0 - norms.fold(f64::INFINITY, f64::min) / (radius * radius)
     }
 
-    /// The mean of μ_k·μ_ℓ over pairs of different classes, weighted by p_k p_ℓ; none for a single class.
+    /// The mean of μ_k·μ_ℓ over pairs of different classes, weighted by p_k p_ℓ; none for a single
+    /// class.
     pub fn mean_divergence(&self) -> Option<f64> {
-        let pairs =
-            || (0..self.products.len()).map(|at| (at / self.classes(), at % self.classes())).filter(|(k, l)| k != l);
+        let pairs = || {
+            (0..self.products.len())
+                .map(|at| (at / self.classes(), at % self.classes()))
+                .filter(|(k, l)| k != l)
+        };
         let weight = sum(pairs().map(|(k, l)| self.masses[k] * self.masses[l]));
-        let weighted = sum(pairs().map(|(k, l)| self.masses[k] * self.masses[l] * self.product(k, l)));
+        let weighted =
+            sum(pairs().map(|(k, l)| self.masses[k] * self.masses[l] * self.product(k, l)));
         (self.classes() > 1).then(|| weighted / weight)
     }
 
-    /// The class of each row, the lowest of equally near ones. Time grows with rows × classes × dim.
+    /// The class of each row, the lowest of equally near ones. Time grows with rows × classes ×
+    /// dim.
     ///
     /// # Errors
     /// [`Error::Count`] where the rows are not as wide as the centres.
     pub fn classify(&self, views: &Views<'_>) -> Result<Vec<u32>, Error> {
         if views.dim() != self.dim {
-            return Err(Error::Count { what: "values a row", given: views.dim(), expected: self.dim });
+            return Err(Error::Count {
+                what: "values a row",
+                given: views.dim(),
+                expected: self.dim,
+            });
         }
         let (classes, dim) = (self.classes(), self.dim);
         let biases: Vec<f64> = (0..classes).map(|k| 0.5 * self.product(k, k)).collect();
@@ -150,29 +163,44 @@ impl Centres {
     pub fn errors(&self, views: &Views<'_>, labels: &Labels) -> Result<Errors, Error> {
         views.check_labels(labels)?;
         if labels.classes() != self.classes() {
-            return Err(Error::Count { what: "classes", given: labels.classes(), expected: self.classes() });
+            return Err(Error::Count {
+                what: "classes",
+                given: labels.classes(),
+                expected: self.classes(),
+            });
         }
         let predicted = self.classify(views)?;
         let mut wrong = vec![0_usize; self.classes()];
         let mut any_view = 0_usize;
-        for (&label, predicted) in labels.of_image().iter().zip(predicted.chunks_exact(views.views())) {
+        for (&label, predicted) in
+            labels.of_image().iter().zip(predicted.chunks_exact(views.views()))
+        {
             wrong[label as usize] += usize::from(predicted[0] != label);
             any_view += usize::from(predicted.iter().any(|&class| class != label));
         }
-        let of_class = wrong.iter().zip(labels.counts()).map(|(&wrong, &count)| wrong as f64 / count as f64).collect();
+        let of_class = wrong
+            .iter()
+            .zip(labels.counts())
+            .map(|(&wrong, &count)| wrong as f64 / count as f64)
+            .collect();
         let images = views.images() as f64;
         let overall = wrong.iter().sum::<usize>() as f64 / images;
         Ok(Errors { of_class, overall, any_view: any_view as f64 / images })
     }
 
-    /// The error on images that the centres were not made of, as far as these can tell, and how many images that rests
-    /// on: the original of each is classified with its own views left out of the centre of its class. Of many values and
-    /// few images a centre remembers its images, so that [`errors`](Self::errors) may be 0 where this is chance. Images
-    /// alone in their class are passed over; none where all are.
+    /// The error on images that the centres were not made of, as far as these can tell, and how
+    /// many images that rests on: the original of each is classified with its own views left out of
+    /// the centre of its class. Of many values and few images a centre remembers its images, so
+    /// that [`errors`](Self::errors) may be 0 where this is chance. Images alone in their class are
+    /// passed over; none where all are.
     ///
     /// # Errors
     /// As [`errors`](Self::errors).
-    pub fn error_left_out(&self, views: &Views<'_>, labels: &Labels) -> Result<Option<(f64, usize)>, Error> {
+    pub fn error_left_out(
+        &self,
+        views: &Views<'_>,
+        labels: &Labels,
+    ) -> Result<Option<(f64, usize)>, Error> {
         views.check_labels(labels)?;
         if labels.classes() != self.classes() || views.dim() != self.dim {
             let [given, expected] = [labels.classes(), self.classes()];
@@ -184,18 +212,22 @@ impl Centres {
             if count < 2.0 {
                 return None;
             }
-            let (mut original, mut row, mut mean) = (vec![0.0; self.dim], vec![0.0; self.dim], vec![0.0; self.dim]);
+            let (mut original, mut row, mut mean) =
+                (vec![0.0; self.dim], vec![0.0; self.dim], vec![0.0; self.dim]);
             views.read(image * m, &mut original);
             for view in 0..m {
                 views.read(image * m + view, &mut row);
                 mean.iter_mut().zip(&row).for_each(|(mean, value)| *mean += value / m as f64);
             }
             let own = self.centre(label as usize).iter().zip(&mean);
-            let without: Vec<f64> = own.map(|(centre, mean)| (count * centre - mean) / (count - 1.0)).collect();
+            let without: Vec<f64> =
+                own.map(|(centre, mean)| (count * centre - mean) / (count - 1.0)).collect();
             let least = squared_distance(&original, &without);
             let other = |class: u32| squared_distance(&original, self.centre(class as usize));
             // Of equally near centres the lowest class counts.
-            let nearer = |class: u32| if class < label { other(class) <= least } else { other(class) < least };
+            let nearer = |class: u32| {
+                if class < label { other(class) <= least } else { other(class) < least }
+            };
             Some((0..self.classes() as u32).any(|class| class != label && nearer(class)))
         };
         let found: Vec<bool> = labels.of_image().par_iter().enumerate().filter_map(wrong).collect();
@@ -278,7 +310,8 @@ mod tests {
     fn simplex() {
         for k in 2..7 {
             let scale = (k as f64 / (k as f64 - 1.0)).sqrt();
-            let value = |at: usize| scale * (f64::from(u8::from(at / k == at % k)) - 1.0 / k as f64);
+            let value =
+                |at: usize| scale * (f64::from(u8::from(at / k == at % k)) - 1.0 / k as f64);
             let values: Vec<f64> = (0..k * k).map(value).collect();
             let views = Views::new(k, 1, k, Values::F64(&values)).unwrap().on_sphere().unwrap();
             let labels = Labels::new((0..k as u32).collect(), k).unwrap();
@@ -302,7 +335,10 @@ mod tests {
         let found = centres(&views, &labels).unwrap();
         assert_eq!(found.mean_divergence(), None);
         let wide = Views::new(1, 1, 2, &[0.0_f32, 1.0]).unwrap();
-        assert_eq!(found.classify(&wide), Err(Error::Count { what: "values a row", given: 2, expected: 1 }));
+        assert_eq!(
+            found.classify(&wide),
+            Err(Error::Count { what: "values a row", given: 2, expected: 1 })
+        );
         assert!(found.errors(&views, &Labels::new(vec![0, 1], 2).unwrap()).is_err());
     }
 }

@@ -13,7 +13,8 @@ const PANEL: usize = 128;
 
 /// The cross-correlation matrix C_ij = E f_i(x₁) f_j(x₂), x₁ and x₂ independent views of one image.
 ///
-/// On the finite world it is E over images of m mᵀ with m the mean view, hence symmetric and positive semidefinite.
+/// On the finite world it is E over images of m mᵀ with m the mean view, hence symmetric and
+/// positive semidefinite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Correlation {
     dim: usize,
@@ -32,7 +33,8 @@ pub struct Within {
 /// The cross-correlation matrix of standardised embeddings. Time grows with images × dim².
 ///
 /// # Errors
-/// [`Error::Form`] unless the views were [standardised](Views::standardised), [`Error::TooWide`] above 8,192 values a row.
+/// [`Error::Form`] unless the views were [standardised](Views::standardised), [`Error::TooWide`]
+/// above 8,192 values a row.
 pub fn correlation(views: &Views<'_>) -> Result<Correlation, Error> {
     views.check_standardised()?;
     let (images, dim) = (views.images(), views.dim());
@@ -49,7 +51,14 @@ fn second_moments(rows: &[f64], dim: usize, scale: f64) -> Vec<f64> {
     moments.par_chunks_mut(PANEL * dim).enumerate().for_each(|(panel, out)| {
         let width = out.len() / dim;
         let out = MatMut::from_row_major_slice_mut(out, width, dim);
-        matmul(out, Accum::Replace, rows.subcols(panel * PANEL, width).transpose(), rows, scale, Par::Seq);
+        matmul(
+            out,
+            Accum::Replace,
+            rows.subcols(panel * PANEL, width).transpose(),
+            rows,
+            scale,
+            Par::Seq,
+        );
     });
     moments
 }
@@ -101,12 +110,19 @@ impl Correlation {
     /// [`Error::Count`] where the centres are not as wide as the matrix.
     pub fn within_classes(&self, centres: &Centres) -> Result<Within, Error> {
         if centres.centre(0).len() != self.dim {
-            return Err(Error::Count { what: "values a centre", given: centres.centre(0).len(), expected: self.dim });
+            return Err(Error::Count {
+                what: "values a centre",
+                given: centres.centre(0).len(),
+                expected: self.dim,
+            });
         }
-        let weighted = |k: usize| centres.centre(k).iter().map(move |value| value * centres.masses()[k].sqrt());
+        let weighted = |k: usize| {
+            centres.centre(k).iter().map(move |value| value * centres.masses()[k].sqrt())
+        };
         let rows: Vec<f64> = (0..centres.classes()).flat_map(weighted).collect();
         let between = second_moments(&rows, self.dim, 1.0);
-        let within = sum(self.values.iter().zip(&between).map(|(all, between)| (all - between).powi(2)));
+        let within =
+            sum(self.values.iter().zip(&between).map(|(all, between)| (all - between).powi(2)));
         Ok(Within { within, from_identity: self.off_identity(&between) })
     }
 }

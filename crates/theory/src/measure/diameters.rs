@@ -3,7 +3,8 @@ use rayon::prelude::*;
 use crate::Views;
 use crate::sum::squared_distance;
 
-/// How far apart the two views of each image lie that lie furthest apart, and with it R_ε for every ε.
+/// How far apart the two views of each image lie that lie furthest apart, and with it R_ε for every
+/// ε.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diameters {
     /// The largest ‖f(x₁) − f(x₂)‖ over the views of each image.
@@ -11,7 +12,8 @@ pub struct Diameters {
     sorted: Vec<f64>,
 }
 
-/// View diameters of all images: x is in S_ε where its diameter is at most ε (Huang et al., ICLR 2023).
+/// View diameters of all images: x is in S_ε where its diameter is at most ε (Huang et al., ICLR
+/// 2023).
 ///
 /// Seen as an estimate for an infinite A they are one-sided: more views can only raise them.
 ///

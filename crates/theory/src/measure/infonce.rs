@@ -7,23 +7,24 @@ use rayon::prelude::*;
 use crate::sum::{Sum, dot, mean, sum};
 use crate::{Error, Quantity, Trust, Views, measure};
 
-/// The most rows all pairs of which are visited: as f64 of 512 values they fill 134 MB, and two cores take minutes.
+/// The most rows all pairs of which are visited: as f64 of 512 values they fill 134 MB, and two
+/// cores take minutes.
 const MOST_ROWS: usize = 32_768;
 /// Rows of either side of a block of products.
 const BLOCK: usize = 128;
 /// Products of factors that grow side by side.
 const LANES: usize = 8;
-/// Factors of each before the logarithm of all is taken. A factor lies between 2/e and 2e, so the product of all stays
-/// within 10^±290.
+/// Factors of each before the logarithm of all is taken. A factor lies between 2/e and 2e, so the
+/// product of all stays within 10^±290.
 const FACTORS: usize = 48;
 /// Draws that share a stream of random numbers.
 const DRAWS: usize = 4096;
 
-/// The InfoNCE loss with one negative at temperature 1, L = E −log(e^{f₁·f₂} / (e^{f₁·f₂} + e^{f₁·f⁻})), in its two
-/// parts: L = L_1 + L_2 (Huang et al., ICLR 2023).
+/// The InfoNCE loss with one negative at temperature 1, L = E −log(e^{f₁·f₂} / (e^{f₁·f₂} +
+/// e^{f₁·f⁻})), in its two parts: L = L_1 + L_2 (Huang et al., ICLR 2023).
 ///
-/// f₁ and f₂ are independent views of an image, f⁻ a view of an independent image, which may be the same one: so the
-/// parts are those of the finite world, and the identity is exact there.
+/// f₁ and f₂ are independent views of an image, f⁻ a view of an independent image, which may be the
+/// same one: so the parts are those of the finite world, and the identity is exact there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InfoNce {
     /// L_1 = E −f₁·f₂ = ½ L_align − 1.
@@ -42,7 +43,8 @@ impl InfoNce {
 /// Exact InfoNCE of the finite world: all N·M × M × N·M triples. Time grows with (N·M)² (d + M).
 ///
 /// # Errors
-/// [`Error::Form`] unless the views are [on the sphere](Views::on_sphere), [`Error::TooManyRows`] above 32,768 rows.
+/// [`Error::Form`] unless the views are [on the sphere](Views::on_sphere), [`Error::TooManyRows`]
+/// above 32,768 rows.
 ///
 /// ```
 /// use selfsame_theory::{Views, measure};
@@ -65,15 +67,22 @@ pub fn infonce(views: &Views<'_>) -> Result<InfoNce, Error> {
     let row = |index: usize| &all[index * dim..][..dim];
     let of_block = |start: usize| {
         let end = rows.min(start + BLOCK);
-        let positives =
-            |index: usize| (index / m * m..index / m * m + m).map(|other| dot(row(index), row(other)).exp()).collect();
+        let positives = |index: usize| {
+            (index / m * m..index / m * m + m)
+                .map(|other| dot(row(index), row(other)).exp())
+                .collect()
+        };
         let positives: Vec<Vec<f64>> = (start..end).map(positives).collect();
         let mut sums = vec![Sum::default(); end - start];
         let mut products = vec![0.0; (end - start) * BLOCK.min(rows)];
         let left = MatRef::from_row_major_slice(&all[start * dim..end * dim], end - start, dim);
         for other in (0..rows).step_by(BLOCK) {
             let other_end = rows.min(other + BLOCK);
-            let right = MatRef::from_row_major_slice(&all[other * dim..other_end * dim], other_end - other, dim);
+            let right = MatRef::from_row_major_slice(
+                &all[other * dim..other_end * dim],
+                other_end - other,
+                dim,
+            );
             let products = &mut products[..(end - start) * (other_end - other)];
             let out = MatMut::from_row_major_slice_mut(products, end - start, other_end - other);
             matmul(out, Accum::Replace, left, right.transpose(), 1.0, Par::Seq);
@@ -91,8 +100,9 @@ pub fn infonce(views: &Views<'_>) -> Result<InfoNce, Error> {
     Ok(InfoNce { l1: l1(views), l2: Quantity::exact(l2) })
 }
 
-/// e^x of products of unit vectors, by the series around 0: where |x| ≤ 1 what is left out of it is below 10⁻¹⁷, and the
-/// compiler can take all at once, which it cannot in the library's exponential.
+/// e^x of products of unit vectors, by the series around 0: where |x| ≤ 1 what is left out of it is
+/// below 10⁻¹⁷, and the compiler can take all at once, which it cannot in the library's
+/// exponential.
 fn exp_of_products(x: [f64; LANES]) -> [f64; LANES] {
     const TERMS: usize = 19;
     let mut sums = [1.0_f64; LANES];
@@ -103,8 +113,9 @@ fn exp_of_products(x: [f64; LANES]) -> [f64; LANES] {
     sums
 }
 
-/// Adds log(p + e^x) of all pairs of a positive p = e^{f₁·f₂} and a product x = f₁·f⁻, with one logarithm for many; so many
-/// products at a time that the compiler can keep them in vector registers.
+/// Adds log(p + e^x) of all pairs of a positive p = e^{f₁·f₂} and a product x = f₁·f⁻, with one
+/// logarithm for many; so many products at a time that the compiler can keep them in vector
+/// registers.
 fn add_logarithms(sum: &mut Sum, positives: &[f64], products: &[f64]) {
     let (mut lanes, mut factors) = ([1.0_f64; LANES], 0);
     let (blocks, rest) = products.as_chunks::<LANES>();
@@ -116,7 +127,10 @@ fn add_logarithms(sum: &mut Sum, positives: &[f64], products: &[f64]) {
                 (lanes, factors) = ([1.0; LANES], 0);
             }
             for positive in positives {
-                lanes.iter_mut().zip(&negatives).for_each(|(product, negative)| *product *= positive + negative);
+                lanes
+                    .iter_mut()
+                    .zip(&negatives)
+                    .for_each(|(product, negative)| *product *= positive + negative);
             }
             factors += positives.len();
         }
@@ -129,15 +143,18 @@ fn add_logarithms(sum: &mut Sum, positives: &[f64], products: &[f64]) {
     }
 }
 
-/// InfoNCE with L_1 exact and L_2 estimated from `draws` independent triples, for worlds too large for [`infonce`].
+/// InfoNCE with L_1 exact and L_2 estimated from `draws` independent triples, for worlds too large
+/// for [`infonce`].
 ///
-/// The interval is the empirical Bernstein bound of Maurer and Pontil ("Empirical Bernstein Bounds and Sample Variance
-/// Penalization", COLT 2009, theorem 4, both sides) on values that lie between log(2/e) and log(2e): whatever their
-/// distribution, it holds L_2 of the finite world with a probability of at least 95 %. A million draws of 512 values take
-/// about two seconds and leave some 10⁻³.
+/// The interval is the empirical Bernstein bound of Maurer and Pontil ("Empirical Bernstein Bounds
+/// and Sample Variance Penalization", COLT 2009, theorem 4, both sides) on values that lie between
+/// log(2/e) and log(2e): whatever their distribution, it holds L_2 of the finite world with a
+/// probability of at least 95 %. A million draws of 512 values take about two seconds and leave
+/// some 10⁻³.
 ///
 /// # Errors
-/// [`Error::Form`] unless the views are [on the sphere](Views::on_sphere), [`Error::Range`] for fewer than two draws.
+/// [`Error::Form`] unless the views are [on the sphere](Views::on_sphere), [`Error::Range`] for
+/// fewer than two draws.
 pub fn infonce_sampled(views: &Views<'_>, draws: usize, seed: u64) -> Result<InfoNce, Error> {
     views.check_sphere()?;
     Error::range(draws > 1, "draws", draws as f64, "at least 2")?;
@@ -156,7 +173,8 @@ pub fn infonce_sampled(views: &Views<'_>, draws: usize, seed: u64) -> Result<Inf
         };
         (index * DRAWS..draws.min((index + 1) * DRAWS)).map(draw).collect::<Vec<f64>>()
     };
-    let values: Vec<f64> = (0..draws.div_ceil(DRAWS)).into_par_iter().flat_map_iter(chunk).collect();
+    let values: Vec<f64> =
+        (0..draws.div_ceil(DRAWS)).into_par_iter().flat_map_iter(chunk).collect();
     let (n, value) = (draws as f64, mean(&values));
     let variance = sum(values.iter().map(|drawn| (drawn - value).powi(2))) / (n - 1.0);
     // Each side fails with probability 0.025; the values span an interval of length 2.
@@ -186,7 +204,8 @@ mod tests {
     fn oracle(views: &Views<'_>) -> f64 {
         let (rows, m, dim) = (views.rows(), views.views(), views.dim());
         let all = views.block(0..rows);
-        let product = |a: usize, b: usize| (0..dim).map(|i| all[a * dim + i] * all[b * dim + i]).sum::<f64>();
+        let product =
+            |a: usize, b: usize| (0..dim).map(|i| all[a * dim + i] * all[b * dim + i]).sum::<f64>();
         let mut loss = Sum::default();
         for first in 0..rows {
             for second in first / m * m..first / m * m + m {
@@ -242,10 +261,13 @@ mod tests {
         for seed in 0..100 {
             let found = infonce_sampled(&views, 20_000, seed).unwrap();
             assert_eq!(found.l1, exact.l1);
-            let Trust::Estimate { low: Some(low), high: Some(high), sample: 20_000, .. } = found.l2.trust else {
+            let Trust::Estimate { low: Some(low), high: Some(high), sample: 20_000, .. } =
+                found.l2.trust
+            else {
                 panic!("no interval: {:?}", found.l2)
             };
-            // With 95 % promised and a bound that keeps more, a hundred seeds that never fail are what to expect.
+            // With 95 % promised and a bound that keeps more, a hundred seeds that never fail are
+            // what to expect.
             assert!(low < exact.l2.value && exact.l2.value < high, "seed {seed}: {:?}", found.l2);
             widths.push(high - low);
         }
@@ -259,7 +281,10 @@ mod tests {
         assert!(matches!(infonce(&views), Err(Error::Form { .. })));
         let many = vec![1.0_f32; MOST_ROWS + 1];
         let many = Views::new(many.len(), 1, 1, &many).unwrap().on_sphere().unwrap();
-        assert_eq!(infonce(&many), Err(Error::TooManyRows { rows: MOST_ROWS + 1, most: MOST_ROWS }));
+        assert_eq!(
+            infonce(&many),
+            Err(Error::TooManyRows { rows: MOST_ROWS + 1, most: MOST_ROWS })
+        );
         assert!(infonce_sampled(&many, 1, 0).is_err());
     }
 }

@@ -32,10 +32,13 @@ impl Kernel for Product<'_> {
         let block = V::LANES * vectors::<V>(self.columns);
         let blocks = self.columns.div_ceil(block);
         assert!(self.rows > 0 && self.depth > 0 && blocks > 0);
-        assert!((self.rows - 1) * self.left_row + (self.depth - 1) * self.left_step < self.left.len());
+        assert!(
+            (self.rows - 1) * self.left_row + (self.depth - 1) * self.left_step < self.left.len()
+        );
         assert!((blocks - 1) * self.right_block + self.depth * block <= self.right.len());
         assert!(self.rows * blocks * block <= self.sums.len());
-        // SAFETY: the assertions above are the contract of `tiles`, and `run` is given the instruction set.
+        // SAFETY: the assertions above are the contract of `tiles`, and `run` is given the
+        // instruction set.
         unsafe {
             match (vectors::<V>(self.columns), V::REGISTERS) {
                 (1, _) => self.tiles::<V, 1, 12>(),
@@ -50,16 +53,16 @@ impl Kernel for Product<'_> {
 impl Product<'_> {
     /// # Safety
     ///
-    /// The instruction set of `V` is there; `N` is `vectors::<V>(columns)`; left, right and sums reach as far as rows,
-    /// depth and whole blocks say.
+    /// The instruction set of `V` is there; `N` is `vectors::<V>(columns)`; left, right and sums
+    /// reach as far as rows, depth and whole blocks say.
     #[inline(always)]
     unsafe fn tiles<V: Vector, const N: usize, const M: usize>(mut self) {
         let blocks = self.columns.div_ceil(N * V::LANES);
         for block in 0..blocks {
             let mut row = 0;
             while row < self.rows {
-                // Two rows alone would keep few sums under way at a time: where tiles of four come out even, they are
-                // taken.
+                // Two rows alone would keep few sums under way at a time: where tiles of four come
+                // out even, they are taken.
                 let left = self.rows - row;
                 // SAFETY: as the caller vouches; the rows of a tile are there.
                 row += unsafe {
@@ -80,7 +83,8 @@ impl Product<'_> {
     ///
     /// # Safety
     ///
-    /// As [`Self::tiles`], and `row + M` is at most `rows`, `block` less than `blocks`, which is that of `columns`.
+    /// As [`Self::tiles`], and `row + M` is at most `rows`, `block` less than `blocks`, which is
+    /// that of `columns`.
     #[inline(always)]
     unsafe fn tile<V: Vector, const N: usize, const M: usize>(
         &mut self,

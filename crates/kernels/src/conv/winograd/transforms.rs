@@ -14,7 +14,14 @@ use crate::isa::{Kernel, MOST_LANES, Vector};
 #[inline(always)]
 unsafe fn four<V: Vector>(from: *const f32, step: usize) -> [V; 4] {
     // SAFETY: as the caller vouches.
-    unsafe { [V::load(from), V::load(from.add(step)), V::load(from.add(2 * step)), V::load(from.add(3 * step))] }
+    unsafe {
+        [
+            V::load(from),
+            V::load(from.add(step)),
+            V::load(from.add(2 * step)),
+            V::load(from.add(3 * step)),
+        ]
+    }
 }
 
 /// Bᵀ along one axis.
@@ -103,12 +110,13 @@ impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for OfKernels<'_, F> {
                     let kernel = (self.kernel)(from, first + lane);
                     taps.iter_mut().zip(kernel).for_each(|(lanes, tap)| lanes[lane] = tap);
                 }
-                // SAFETY: no vector is longer than the array, writes stay within the weights by the assertions above, and
-                // `run` is given the instruction set.
+                // SAFETY: no vector is longer than the array, writes stay within the weights by the
+                // assertions above, and `run` is given the instruction set.
                 unsafe {
                     let mut columns = [[V::zero(); 4]; 3];
                     for x in 0..3 {
-                        let [a, b, c] = [&taps[x], &taps[3 + x], &taps[6 + x]].map(|lanes| V::load(lanes.as_ptr()));
+                        let [a, b, c] = [&taps[x], &taps[3 + x], &taps[6 + x]]
+                            .map(|lanes| V::load(lanes.as_ptr()));
                         columns[x] = g([a, b, c]);
                     }
                     let to = self.weights.as_mut_ptr().add(from * self.block + first);
@@ -147,8 +155,8 @@ impl Kernel for OfSums<'_> {
         for input in 0..self.inputs {
             for first in (0..outputs).step_by(V::LANES) {
                 let mut taps = [[0.0f32; MOST_LANES]; AREA];
-                // SAFETY: reads stay within the sums by the assertions above, no vector is longer than the array, and
-                // `run` is given the instruction set.
+                // SAFETY: reads stay within the sums by the assertions above, no vector is longer
+                // than the array, and `run` is given the instruction set.
                 unsafe {
                     let from = self.sums.as_ptr().add(input * self.pitch + self.first + first);
                     let plane = self.inputs * self.pitch;
@@ -157,14 +165,20 @@ impl Kernel for OfSums<'_> {
                         columns[x] = g_transposed(four(from.add(x * plane), 4 * plane));
                     }
                     for y in 0..3 {
-                        let row = g_transposed([columns[0][y], columns[1][y], columns[2][y], columns[3][y]]);
+                        let row = g_transposed([
+                            columns[0][y],
+                            columns[1][y],
+                            columns[2][y],
+                            columns[3][y],
+                        ]);
                         for x in 0..3 {
                             row[x].store(taps[3 * y + x].as_mut_ptr());
                         }
                     }
                 }
                 for lane in 0..V::LANES.min(outputs - first) {
-                    let kernel = &mut self.weights[((first + lane) * self.inputs + input) * AREA..][..AREA];
+                    let kernel =
+                        &mut self.weights[((first + lane) * self.inputs + input) * AREA..][..AREA];
                     kernel.iter_mut().zip(&taps).for_each(|(weight, lanes)| *weight = lanes[lane]);
                 }
             }
@@ -198,8 +212,8 @@ impl Kernel for OfInputs<'_> {
         for (index, tile) in self.tiles.iter().enumerate() {
             assert!(tile.source + 3 * self.row + 3 * self.channels + whole <= self.framed.len());
             for channel in (0..self.channels).step_by(V::LANES) {
-                // SAFETY: reads stay within the frame and writes within the planes, by the assertions above; `run` is
-                // given the instruction set.
+                // SAFETY: reads stay within the frame and writes within the planes, by the
+                // assertions above; `run` is given the instruction set.
                 unsafe {
                     let from = self.framed.as_ptr().add(tile.source + channel);
                     let to = self.values.as_mut_ptr().add(index * self.pitch + channel);
@@ -208,7 +222,12 @@ impl Kernel for OfInputs<'_> {
                         columns[x] = b_transposed(four(from.add(x * self.channels), self.row));
                     }
                     for y in 0..4 {
-                        let row = b_transposed([columns[0][y], columns[1][y], columns[2][y], columns[3][y]]);
+                        let row = b_transposed([
+                            columns[0][y],
+                            columns[1][y],
+                            columns[2][y],
+                            columns[3][y],
+                        ]);
                         for x in 0..4 {
                             row[x].store(to.add((4 * y + x) * self.plane));
                         }
@@ -247,11 +266,14 @@ impl Kernel for OfGradient<'_> {
             assert!(tile.target + self.row + self.channels + whole <= self.framed.len());
             for channel in (0..self.channels).step_by(V::LANES) {
                 let (block, lane) = (channel / self.block, channel % self.block);
-                // SAFETY: reads stay within the frame and writes within the planes, by the assertions above; `run` is
-                // given the instruction set.
+                // SAFETY: reads stay within the frame and writes within the planes, by the
+                // assertions above; `run` is given the instruction set.
                 unsafe {
                     let from = self.framed.as_ptr().add(tile.target + channel);
-                    let to = self.values.as_mut_ptr().add((block * self.tiles.len() + index) * self.block + lane);
+                    let to = self
+                        .values
+                        .as_mut_ptr()
+                        .add((block * self.tiles.len() + index) * self.block + lane);
                     let mut columns = [[V::zero(); 4]; SIDE];
                     for x in 0..SIDE {
                         let from = from.add(x * self.channels);
@@ -298,8 +320,9 @@ impl Kernel for ToOutputs<'_> {
             assert!(tile.target + (last + 1) * self.channels <= self.output.len());
             for channel in (0..self.channels).step_by(V::LANES) {
                 let lanes = V::LANES.min(self.channels - channel);
-                // SAFETY: reads stay within the planes, and the pixels written are there, by the assertions above, as
-                // are `lanes` of their channels; `run` is given the instruction set.
+                // SAFETY: reads stay within the planes, and the pixels written are there, by the
+                // assertions above, as are `lanes` of their channels; `run` is given the
+                // instruction set.
                 unsafe {
                     let from = self.sums.as_ptr().add(index * self.pitch + channel);
                     let to = self.output.as_mut_ptr().add(tile.target + channel);
@@ -308,7 +331,12 @@ impl Kernel for ToOutputs<'_> {
                         columns[x] = a_transposed(four(from.add(x * self.plane), 4 * self.plane));
                     }
                     for y in 0..tile.rows {
-                        let row = a_transposed([columns[0][y], columns[1][y], columns[2][y], columns[3][y]]);
+                        let row = a_transposed([
+                            columns[0][y],
+                            columns[1][y],
+                            columns[2][y],
+                            columns[3][y],
+                        ]);
                         for x in 0..tile.columns {
                             store(row[x], to.add((y * self.width + x) * self.channels), lanes);
                         }

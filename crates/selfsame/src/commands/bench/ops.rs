@@ -39,7 +39,11 @@ pub fn run(args: &BenchOps) -> anyhow::Result<ExitCode> {
     }
     let (dataset, config) = encoder(&args.encoder, &terminal)?;
     if dataset.train.len() < args.batch {
-        return Err(misuse(format!("--batch {}: there are {} training images", args.batch, dataset.train.len())));
+        return Err(misuse(format!(
+            "--batch {}: there are {} training images",
+            args.batch,
+            dataset.train.len()
+        )));
     }
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let (isa, threads) = (Isa::best(), rayon::current_num_threads());
@@ -62,7 +66,11 @@ pub fn run(args: &BenchOps) -> anyhow::Result<ExitCode> {
     let kinds = kinds(&config, views, dataset.image_size as usize);
     for (at, (name, conv, times)) in kinds.iter().enumerate() {
         bar.set(at as u64, kinds.len() as u64, name.clone());
-        let both = if short { convolution::<bf16>(isa, conv, at > 0) } else { convolution::<f32>(isa, conv, at > 0) };
+        let both = if short {
+            convolution::<bf16>(isa, conv, at > 0)
+        } else {
+            convolution::<f32>(isa, conv, at > 0)
+        };
         for (pass, (seconds, operations, bytes)) in ["forward", "backward"].into_iter().zip(both) {
             let name = format!("{name}, {pass}");
             roofline.operations.push(Operation { name, times: *times, seconds, operations, bytes });
@@ -70,11 +78,13 @@ pub fn run(args: &BenchOps) -> anyhow::Result<ExitCode> {
     }
     roofline.operations.push(weights_moved(isa, &config));
     bar.set(kinds.len() as u64, kinds.len() as u64, "whole steps".to_owned());
-    let plan = plan_of("simclr", "simclr", &args.encoder.data, args.batch, config, dataset.image_size)?;
+    let plan =
+        plan_of("simclr", "simclr", &args.encoder.data, args.batch, config, dataset.image_size)?;
     (roofline.step_seconds, _) = step_time(&plan, &dataset, "flex", STEPS)?;
     bar.finish();
 
-    terminal.say(&format!("ops      {}, {}, {threads} threads", roofline.subject, roofline.machine));
+    terminal
+        .say(&format!("ops      {}, {}, {threads} threads", roofline.subject, roofline.machine));
     terminal.say(&format!(
         "         at best {:.0} GFLOP/s from registers, {:.1} GB/s from memory to memory",
         roofline.peak_operations / 1e9,
@@ -82,7 +92,8 @@ pub fn run(args: &BenchOps) -> anyhow::Result<ExitCode> {
     ));
     terminal.say(&roofline.table());
     terminal.say(&format!(
-        "         a step of {views} views takes {:.0} ms; one by one, their inputs in the cache, these operations take \
+        "         a step of {views} views takes {:.0} ms; one by one, their inputs in the cache, \
+         these operations take \
          {:.0} ms, and at the limit {:.0} ms",
         1e3 * roofline.step_seconds,
         1e3 * roofline.sum(),
@@ -107,17 +118,22 @@ fn kinds(config: &EncoderConfig, views: usize, size: usize) -> Vec<(String, Conv
             None => {
                 let Conv { inputs, outputs, kernel, stride, height, .. } = conv;
                 let step = if stride > 1 { format!(" by {stride}") } else { String::new() };
-                kinds.push((format!("{kernel}×{kernel}{step}, {inputs} to {outputs} at {height}×{height}"), conv, 1));
+                kinds.push((
+                    format!("{kernel}×{kernel}{step}, {inputs} to {outputs} at {height}×{height}"),
+                    conv,
+                    1,
+                ));
             }
         }
     }
     kinds
 }
 
-/// Seconds, floating-point operations and bytes of a convolution with batch normalisation and ReLU, forward and
-/// backward.
+/// Seconds, floating-point operations and bytes of a convolution with batch normalisation and ReLU,
+/// forward and backward.
 fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [(f64, f64, f64); 2] {
-    let value = |i: usize| ((i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1 << 24) as f32) - 0.5;
+    let value =
+        |i: usize| ((i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1 << 24) as f32) - 0.5;
     let values = |len: usize| -> Vec<f32> { (0..len).map(value).collect() };
     let activations = |len: usize| -> Vec<T> { (0..len).map(|i| T::of(value(i))).collect() };
     let input = activations(conv.batch * conv.in_image());
@@ -150,8 +166,13 @@ fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [(f64, 
     [
         // What it made before the statistics were known is written, and read again.
         (median(&mut || drop(forward())), products, inputs + 3.0 * outputs + weight_bytes),
-        // The gradient is read for its sums and again for what follows from them, with the outputs both times.
-        (median(&mut || drop(backward())), both * products, both * inputs + 4.0 * outputs + 2.0 * weight_bytes),
+        // The gradient is read for its sums and again for what follows from them, with the outputs
+        // both times.
+        (
+            median(&mut || drop(backward())),
+            both * products,
+            both * inputs + 4.0 * outputs + 2.0 * weight_bytes,
+        ),
     ]
 }
 
@@ -164,7 +185,13 @@ fn weights_moved(isa: Isa, config: &EncoderConfig) -> Operation {
     let seconds = median(&mut || drop(descent::sgd(isa, &rule, &values, &values, Some(&values))));
     let count = count as f64;
     // Weights, gradient and velocity in, weights and velocity out; three products and as many sums.
-    Operation { name: "weights moved".to_owned(), times: 1, seconds, operations: 6.0 * count, bytes: 20.0 * count }
+    Operation {
+        name: "weights moved".to_owned(),
+        times: 1,
+        seconds,
+        operations: 6.0 * count,
+        bytes: 20.0 * count,
+    }
 }
 
 /// Bytes a second that are read and written where all threads copy.
@@ -173,7 +200,9 @@ fn bytes_moved(threads: usize) -> f64 {
     let mut to = vec![0_u8; COPIED / 2];
     let piece = (COPIED / 2).div_ceil(threads);
     let seconds = median(&mut || {
-        to.par_chunks_mut(piece).zip(from.par_chunks(piece)).for_each(|(to, from)| to.copy_from_slice(from));
+        to.par_chunks_mut(piece)
+            .zip(from.par_chunks(piece))
+            .for_each(|(to, from)| to.copy_from_slice(from));
         std::hint::black_box(&mut to);
     });
     COPIED as f64 / seconds

@@ -24,7 +24,10 @@ use crate::{misuse, resolve};
 const WARM_UP: usize = 2;
 
 /// The images, and the encoder for them.
-pub fn encoder(args: &BenchEncoder, terminal: &Terminal) -> anyhow::Result<(Dataset, EncoderConfig)> {
+pub fn encoder(
+    args: &BenchEncoder,
+    terminal: &Terminal,
+) -> anyhow::Result<(Dataset, EncoderConfig)> {
     if !(1..=1024).contains(&args.width) {
         return Err(misuse(format!("--width {} is not 1 to 1024 channels", args.width)));
     }
@@ -42,7 +45,12 @@ pub fn encoder(args: &BenchEncoder, terminal: &Terminal) -> anyhow::Result<(Data
 /// What was measured, in words.
 pub fn named(args: &BenchEncoder, config: &EncoderConfig, size: u32) -> String {
     let encoder = format!("{:?} of width {}", config.architecture, config.width);
-    format!("{encoder}, {size}×{size} pixels, {}, {} on {}", config.precision, Isa::best(), args.device.device)
+    format!(
+        "{encoder}, {size}×{size} pixels, {}, {} on {}",
+        config.precision,
+        Isa::best(),
+        args.device.device
+    )
 }
 
 /// Steps of training as `pretrain` takes them, in a folder of their own that is deleted.
@@ -64,19 +72,34 @@ pub fn train(args: &BenchTrain, threads: usize) -> anyhow::Result<ExitCode> {
     let batch = args.batch;
     if dataset.train.len() < batch {
         let images = dataset.train.len();
-        return Err(misuse(format!("--batch {batch}: {} has {images} training images", args.encoder.data)));
+        return Err(misuse(format!(
+            "--batch {batch}: {} has {images} training images",
+            args.encoder.data
+        )));
     }
-    let plan = plan_of(&args.method, &args.augment, &args.encoder.data, batch, encoder, dataset.image_size)?;
+    let plan = plan_of(
+        &args.method,
+        &args.augment,
+        &args.encoder.data,
+        batch,
+        encoder,
+        dataset.image_size,
+    )?;
     let views = plan.method.method().views() * batch;
     let measure = || step_time(&plan, &dataset, &args.encoder.device.device, args.steps);
-    let peer = |script: &Path| peer(script, args).with_context(|| format!("--against-torch {}", script.display()));
+    let peer = |script: &Path| {
+        peer(script, args).with_context(|| format!("--against-torch {}", script.display()))
+    };
     // The peer's both sides of ours, so that a machine that turns slow meanwhile is noticed.
     let before = args.against_torch.as_deref().map(peer).transpose()?;
     let (seconds, _) = measure()?;
     let after = args.against_torch.as_deref().map(peer).transpose()?;
     let rate = views as f64 / seconds;
     let named = named(&args.encoder, &encoder, dataset.image_size);
-    terminal.say(&format!("train    {rate:.0} views a second, {:.1} ms a step of {views} views", seconds * 1e3));
+    terminal.say(&format!(
+        "train    {rate:.0} views a second, {:.1} ms a step of {views} views",
+        seconds * 1e3
+    ));
     terminal.say(&format!("         {}, {named}, {threads} threads", args.method));
     let mut result = json!({
         "work": "train",
@@ -97,9 +120,12 @@ pub fn train(args: &BenchTrain, threads: usize) -> anyhow::Result<ExitCode> {
         "data": args.encoder.data,
     });
     if let (Some(before), Some(after)) = (before, after) {
-        let [first, second] = [&before, &after].map(|peer| peer["views_per_second"].as_f64().unwrap_or(f64::NAN));
+        let [first, second] =
+            [&before, &after].map(|peer| peer["views_per_second"].as_f64().unwrap_or(f64::NAN));
         let ratio = rate / (0.5 * (first + second));
-        terminal.say(&format!("         {ratio:.2} times the peer's {first:.0} before and {second:.0} after"));
+        terminal.say(&format!(
+            "         {ratio:.2} times the peer's {first:.0} before and {second:.0} after"
+        ));
         result["peer"] = json!([before, after]);
         result["ratio"] = json!(ratio);
     }
@@ -116,8 +142,8 @@ pub fn plan_of(
     encoder: EncoderConfig,
     image_size: u32,
 ) -> anyhow::Result<Plan> {
-    let method =
-        MethodConfig::by_name(method, encoder.dim()).ok_or_else(|| misuse(format!("--method {method}: unknown")))?;
+    let method = MethodConfig::by_name(method, encoder.dim())
+        .ok_or_else(|| misuse(format!("--method {method}: unknown")))?;
     let sgd = recipe("authors", "simclr").expect("the authors trained it").train;
     let config = Config {
         seed: 0,
@@ -132,7 +158,12 @@ pub fn plan_of(
 }
 
 /// The median of so many steps, in seconds, and how many the whole training has.
-pub fn step_time(plan: &Plan, dataset: &Dataset, on: &str, count: usize) -> anyhow::Result<(f64, u64)> {
+pub fn step_time(
+    plan: &Plan,
+    dataset: &Dataset,
+    on: &str,
+    count: usize,
+) -> anyhow::Result<(f64, u64)> {
     let device = device::by_name(on).map_err(misuse)?;
     let folder = tempfile::tempdir().context("a folder for the run")?;
     std::fs::create_dir(folder.path().join("checkpoints"))?;
@@ -151,9 +182,15 @@ pub fn step_time(plan: &Plan, dataset: &Dataset, on: &str, count: usize) -> anyh
 /// What the peer's script prints.
 fn peer(script: &Path, args: &BenchTrain) -> anyhow::Result<Value> {
     let mut command = Command::new(&args.python);
-    command.arg(script).args(["--batch", &args.batch.to_string(), "--width", &args.encoder.width.to_string()]);
+    command.arg(script).args([
+        "--batch",
+        &args.batch.to_string(),
+        "--width",
+        &args.encoder.width.to_string(),
+    ]);
     command.args(["--steps", &args.steps.to_string()]).args(args.peer_args.split_whitespace());
-    let output = command.output().with_context(|| format!("{} does not start", args.python.display()))?;
+    let output =
+        command.output().with_context(|| format!("{} does not start", args.python.display()))?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         bail!("it failed: {}", errors.lines().last().unwrap_or("without a word"));
@@ -179,11 +216,18 @@ pub fn embed_images(args: &BenchEmbed, threads: usize) -> anyhow::Result<ExitCod
     }
     let device = device::by_name(&args.encoder.device.device).map_err(misuse)?;
     let encoder = config.init(&mut Init::new(0, &device));
-    let images: Vec<&[u8]> = (0..args.images).map(|i| split.image(i % split.len()).pixels).collect();
+    let images: Vec<&[u8]> =
+        (0..args.images).map(|i| split.image(i % split.len()).pixels).collect();
     let mut rates = Vec::with_capacity(ROUNDS);
     for round in 0..=ROUNDS {
         let start = Instant::now();
-        std::hint::black_box(embed(&encoder, &images, dataset.image_size as usize, &device, &mut |_| ())?);
+        std::hint::black_box(embed(
+            &encoder,
+            &images,
+            dataset.image_size as usize,
+            &device,
+            &mut |_| (),
+        )?);
         // The first takes the memory and warms up.
         if round > 0 {
             rates.push(args.images as f64 / start.elapsed().as_secs_f64());

@@ -32,19 +32,30 @@ const EXAMPLES_UP_TO: usize = 128;
 const MOST_IMAGES: usize = 16_384;
 
 /// Positions in the split of the images measured, in order of their classes.
-pub fn chosen(args: &Args, dataset: &Dataset, split: &Split, name: &str) -> anyhow::Result<Vec<usize>> {
+pub fn chosen(
+    args: &Args,
+    dataset: &Dataset,
+    split: &Split,
+    name: &str,
+) -> anyhow::Result<Vec<usize>> {
     if split.is_empty() {
-        return Err(misuse(format!("the {name} split of {} is empty; choose another --split", dataset.name)));
+        return Err(misuse(format!(
+            "the {name} split of {} is empty; choose another --split",
+            dataset.name
+        )));
     }
     let Some(labels) = split.labels() else { return Ok(choose(split.len(), args.per_class)) };
     let own = members(labels, dataset.classes.len());
     let classes = own.iter().filter(|own| !own.is_empty()).count();
     check_classes(classes)?;
-    let chosen: Vec<usize> =
-        own.iter().flat_map(|own| choose(own.len(), args.per_class).into_iter().map(|at| own[at])).collect();
+    let chosen: Vec<usize> = own
+        .iter()
+        .flat_map(|own| choose(own.len(), args.per_class).into_iter().map(|at| own[at]))
+        .collect();
     match chosen.len() > MOST_IMAGES {
         true => Err(misuse(format!(
-            "--per-class {}: of {} images the distances of every two would fill the memory; at most {MOST_IMAGES} can be \
+            "--per-class {}: of {} images the distances of every two would fill the memory; at \
+             most {MOST_IMAGES} can be \
              measured, so --per-class {} for {classes} classes",
             args.per_class,
             chosen.len(),
@@ -63,16 +74,25 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    pub fn new(args: &Args, policy: &Policy, side: u32, split: &Split, chosen: &[usize]) -> anyhow::Result<Self> {
-        let (images, views, size) = (chosen.len(), args.views + 1, side as usize * side as usize * 3);
+    pub fn new(
+        args: &Args,
+        policy: &Policy,
+        side: u32,
+        split: &Split,
+        chosen: &[usize],
+    ) -> anyhow::Result<Self> {
+        let (images, views, size) =
+            (chosen.len(), args.views + 1, side as usize * side as usize * 3);
         let all = images as u128 * views as u128 * size as u128;
         if all > VIEW_BYTES as u128 {
             return Err(misuse(format!(
-                "{images} images of {views} views of {side} pixels are {} GB; lower --per-class or --views",
+                "{images} images of {views} views of {side} pixels are {} GB; lower --per-class \
+                 or --views",
                 all >> 30
             )));
         }
-        let sets = ViewSets { policy, seed: args.seed, epoch: EPOCH, views: args.views, original: true };
+        let sets =
+            ViewSets { policy, seed: args.seed, epoch: EPOCH, views: args.views, original: true };
         let bytes = sets.draw(split, chosen);
         Ok(Self { bytes, images, views, side: side as usize })
     }
@@ -110,7 +130,12 @@ impl Drawn {
     }
 
     /// Their distances, and how they concentrate within each class.
-    pub fn pixels(&self, labels: &Labels, budget: Option<Duration>, parameters: Parameters) -> anyhow::Result<Pixels> {
+    pub fn pixels(
+        &self,
+        labels: &Labels,
+        budget: Option<Duration>,
+        parameters: Parameters,
+    ) -> anyhow::Result<Pixels> {
         let distances = self.distances()?;
         let own = members(labels.of_image(), labels.classes());
         let largest = own.iter().map(Vec::len).max().unwrap_or(0);
@@ -119,7 +144,12 @@ impl Drawn {
         let mut curves = Vec::with_capacity(own.len());
         for (class, images) in own.iter().enumerate() {
             bar.set(class as u64, own.len() as u64, String::new());
-            curves.push(curve(images.len(), &within(&distances, images), budget, rayon::current_num_threads()));
+            curves.push(curve(
+                images.len(),
+                &within(&distances, images),
+                budget,
+                rayon::current_num_threads(),
+            ));
         }
         bar.finish();
         let dim = self.side * self.side * 3;
@@ -131,8 +161,9 @@ impl Drawn {
         let size = self.side * self.side * 3;
         let of_image = |image: &[u8]| -> Vec<f64> {
             let (first, _) = image.split_at(size);
-            let squared =
-                |view: &[u8]| -> u64 { view.iter().zip(first).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum() };
+            let squared = |view: &[u8]| -> u64 {
+                view.iter().zip(first).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum()
+            };
             image.chunks_exact(size).map(|view| (squared(view) as f64).sqrt()).collect()
         };
         self.bytes.par_chunks_exact(self.views * size).flat_map_iter(of_image).collect()
@@ -141,21 +172,30 @@ impl Drawn {
 
 /// The labels numbered anew, for the classes that have images alone; and the names of those.
 pub fn present(labels: &[u32], names: &[String]) -> Result<(Labels, Vec<String>), Error> {
-    let present: Vec<u32> = (0..names.len() as u32).filter(|class| labels.contains(class)).collect();
+    let present: Vec<u32> =
+        (0..names.len() as u32).filter(|class| labels.contains(class)).collect();
     let number = |label: &u32| present.binary_search(label).map(|at| at as u32).unwrap_or(u32::MAX);
     let labels = Labels::new(labels.iter().map(number).collect(), present.len())?;
     Ok((labels, present.iter().map(|&class| names[class as usize].clone()).collect()))
 }
 
 /// Some images of each class, small.
-pub fn examples(dataset: &Dataset, split: &Split, chosen: &[usize], sample: &Sample) -> anyhow::Result<Option<Sprite>> {
-    let Some(labels) = sample.labels.as_ref().filter(|labels| labels.classes() <= EXAMPLES_UP_TO) else {
+pub fn examples(
+    dataset: &Dataset,
+    split: &Split,
+    chosen: &[usize],
+    sample: &Sample,
+) -> anyhow::Result<Option<Sprite>> {
+    let Some(labels) = sample.labels.as_ref().filter(|labels| labels.classes() <= EXAMPLES_UP_TO)
+    else {
         return Ok(None);
     };
     let own = members(labels.of_image(), labels.classes());
     // A class with fewer images shows some of them twice, so that each class has as many tiles.
-    let of_class = |own: &Vec<usize>| (0..EXAMPLES).map(|at| chosen[own[at % own.len()]]).collect::<Vec<_>>();
-    let images: Vec<&[u8]> = own.iter().flat_map(of_class).map(|index| split.image(index).pixels).collect();
+    let of_class =
+        |own: &Vec<usize>| (0..EXAMPLES).map(|at| chosen[own[at % own.len()]]).collect::<Vec<_>>();
+    let images: Vec<&[u8]> =
+        own.iter().flat_map(of_class).map(|index| split.image(index).pixels).collect();
     let small = shrink(&images, dataset.image_size, EXAMPLE_SIDE);
     let small: Vec<&[u8]> = small.iter().map(|image| &**image).collect();
     let side = dataset.image_size.min(EXAMPLE_SIDE);

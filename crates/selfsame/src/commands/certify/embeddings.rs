@@ -27,8 +27,8 @@ const MOST: u64 = 1 << 33;
 /// How to bring an array into a form that is read.
 const CONVERT: &str = "save it with np.save(file, np.ascontiguousarray(x, dtype=np.float32))";
 
-/// The world of a file of embeddings: images × values, or images × views × values. Labels are those of `--labels`, or of
-/// the archive that the embeddings are in, or none.
+/// The world of a file of embeddings: images × values, or images × views × values. Labels are those
+/// of `--labels`, or of the archive that the embeddings are in, or none.
 pub fn read(path: &Path, args: &Args) -> anyhow::Result<(Sample, Vec<String>)> {
     let (embeddings, in_archive) = open(path, EMBEDDINGS)?;
     let mut notes = Vec::new();
@@ -43,7 +43,10 @@ pub fn read(path: &Path, args: &Args) -> anyhow::Result<(Sample, Vec<String>)> {
     if embeddings.shape().contains(&0) {
         return Err(bad(
             path,
-            format!("the array is empty (its shape is {:?}); save one row or more", embeddings.shape()),
+            format!(
+                "the array is empty (its shape is {:?}); save one row or more",
+                embeddings.shape()
+            ),
         ));
     }
     let values = floats(path, embeddings, &mut notes)?;
@@ -71,7 +74,10 @@ pub fn read(path: &Path, args: &Args) -> anyhow::Result<(Sample, Vec<String>)> {
         }
         None => (None, Vec::new()),
     };
-    Ok((Sample { values, images, views, dim, labels, classes, seed: args.seed, pixels: None }, notes))
+    Ok((
+        Sample { values, images, views, dim, labels, classes, seed: args.seed, pixels: None },
+        notes,
+    ))
 }
 
 /// What to note of images that repeat an earlier one, if any do and they are `allowed`.
@@ -79,7 +85,11 @@ fn repeats(path: &Path, views: &Views<'_>, allowed: bool) -> anyhow::Result<Opti
     let found = views.repeats();
     let named = |&(image, first): &(usize, usize)| match views.views() {
         1 => format!("row {image} repeats row {first}"),
-        each => format!("image {image} (from row {}) repeats image {first} (from row {})", image * each, first * each),
+        each => format!(
+            "image {image} (from row {}) repeats image {first} (from row {})",
+            image * each,
+            first * each
+        ),
     };
     let Some(first) = found.first().map(named) else { return Ok(None) };
     let which = match found.len() {
@@ -87,7 +97,9 @@ fn repeats(path: &Path, views: &Views<'_>, allowed: bool) -> anyhow::Result<Opti
         count => format!("{count} of {} images repeat an earlier one", views.images()),
     };
     if allowed {
-        return Ok(Some(format!("{which}, value for value (the first: {first}); they count like any other.")));
+        return Ok(Some(format!(
+            "{which}, value for value (the first: {first}); they count like any other."
+        )));
     }
     let mut all: Vec<String> = found.iter().take(NAMED).map(named).collect();
     all.extend((found.len() > NAMED).then(|| format!("and {} more", found.len() - NAMED)));
@@ -103,7 +115,9 @@ fn bad(path: &Path, cause: impl std::fmt::Display) -> anyhow::Error {
 /// What ends before it should, or cannot be read.
 fn cut(path: &Path, error: &std::io::Error) -> anyhow::Error {
     match error.kind() {
-        ErrorKind::UnexpectedEof => bad(path, "the array is cut short: the file ends before its last value"),
+        ErrorKind::UnexpectedEof => {
+            bad(path, "the array is cut short: the file ends before its last value")
+        }
         _ => bad(path, format!("the array cannot be read ({error})")),
     }
 }
@@ -119,12 +133,20 @@ fn open(path: &Path, name: &str) -> anyhow::Result<(Array, bool)> {
             Ok((array(path, Box::new(BufReader::new(file)), bytes)?, false))
         }
         Some("npz") => {
-            let missing =
-                || bad(path, format!("no array is called {name}; save it with np.savez(file, embeddings=x, labels=y)"));
+            let missing = || {
+                bad(
+                    path,
+                    format!(
+                        "no array is called {name}; save it with np.savez(file, embeddings=x, \
+                         labels=y)"
+                    ),
+                )
+            };
             Ok((find(path, name)?.ok_or_else(missing)?, true))
         }
         _ => Err(misuse(format!(
-            "{}: embeddings and labels are read from .npy or .npz; write one with np.save or np.savez, from a Parquet \
+            "{}: embeddings and labels are read from .npy or .npz; write one with np.save or \
+             np.savez, from a Parquet \
              file by way of pandas.read_parquet and to_numpy",
             path.display()
         ))),
@@ -134,11 +156,14 @@ fn open(path: &Path, name: &str) -> anyhow::Result<(Array, bool)> {
 /// The array of this name in an archive, if there is one.
 fn find(path: &Path, name: &str) -> anyhow::Result<Option<Array>> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
-    let mut archive = ZipArchive::new(BufReader::new(file))
-        .map_err(|_| bad(path, "this is no archive of NumPy's, or one that is cut short; write it with np.savez"))?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|_| {
+        bad(path, "this is no archive of NumPy's, or one that is cut short; write it with np.savez")
+    })?;
     let entry_name = format!("{name}.npy");
     let Some(index) = archive.index_for_name(&entry_name) else { return Ok(None) };
-    let damaged = |error: &dyn std::fmt::Display| bad(path, format!("{entry_name} in it is damaged ({error})"));
+    let damaged = |error: &dyn std::fmt::Display| {
+        bad(path, format!("{entry_name} in it is damaged ({error})"))
+    };
     let mut entry = archive.by_index(index).map_err(|error| damaged(&error))?;
     let bytes = entry.size();
     if bytes > 8 * MOST {
@@ -154,21 +179,36 @@ fn find(path: &Path, name: &str) -> anyhow::Result<Option<Array>> {
 /// An array whose announced size its `bytes` can hold.
 fn array(path: &Path, mut reader: Box<dyn Read>, bytes: u64) -> anyhow::Result<Array> {
     let mut start = Vec::new();
-    (&mut reader).take(MAGIC.len() as u64).read_to_end(&mut start).map_err(|error| cut(path, &error))?;
+    (&mut reader)
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut start)
+        .map_err(|error| cut(path, &error))?;
     if start != MAGIC {
-        let how = if start.is_empty() { "the file is empty" } else { "it does not begin as one does" };
-        return Err(bad(path, format!("this is no array of NumPy's: {how}; write one with np.save")));
+        let how =
+            if start.is_empty() { "the file is empty" } else { "it does not begin as one does" };
+        return Err(bad(
+            path,
+            format!("this is no array of NumPy's: {how}; write one with np.save"),
+        ));
     }
     let whole: Box<dyn Read> = Box::new(Cursor::new(start).chain(reader));
     let array = NpyFile::new(whole).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => bad(path, "the array is cut short: the file ends within its header"),
+        ErrorKind::UnexpectedEof => {
+            bad(path, "the array is cut short: the file ends within its header")
+        }
         _ => bad(path, format!("the header of the array cannot be read ({error})")),
     })?;
     let each = array.dtype().num_bytes().unwrap_or(1) as u64;
     let claimed = array.shape().iter().try_fold(1_u64, |all, &side| all.checked_mul(side));
-    match claimed.filter(|&values| values <= MOST).and_then(|values| values.checked_mul(each.max(1))) {
+    match claimed
+        .filter(|&values| values <= MOST)
+        .and_then(|values| values.checked_mul(each.max(1)))
+    {
         Some(claimed) if claimed <= bytes => Ok(array),
-        _ => Err(bad(path, format!("the array is cut short: shape {:?} in {bytes} bytes", array.shape()))),
+        _ => Err(bad(
+            path,
+            format!("the array is cut short: shape {:?} in {bytes} bytes", array.shape()),
+        )),
     }
 }
 
@@ -177,7 +217,9 @@ fn floats(path: &Path, array: Array, notes: &mut Vec<String>) -> anyhow::Result<
     let (order, shape) = (array.order(), array.shape().to_vec());
     let cut = |error: std::io::Error| cut(path, &error);
     let array = match array.try_data::<f32>() {
-        Ok(values) => return Ok(by_rows(values.collect::<Result<_, _>>().map_err(cut)?, order, &shape)),
+        Ok(values) => {
+            return Ok(by_rows(values.collect::<Result<_, _>>().map_err(cut)?, order, &shape));
+        }
         Err(array) => array,
     };
     let kind = array.dtype().descr();
@@ -188,9 +230,16 @@ fn floats(path: &Path, array: Array, notes: &mut Vec<String>) -> anyhow::Result<
         return Ok(by_rows(values.collect(), order, &shape));
     }
     let Ok(values) = array.try_data::<f64>() else {
-        return Err(bad(path, format!("its values are {kind}, not 16-, 32- or 64-bit floats; {CONVERT}")));
+        return Err(bad(
+            path,
+            format!("its values are {kind}, not 16-, 32- or 64-bit floats; {CONVERT}"),
+        ));
     };
-    notes.push("The 64-bit values were rounded to 32 bits; all that is called exact is so of the rounded ones.".into());
+    notes.push(
+        "The 64-bit values were rounded to 32 bits; all that is called exact is so of the \
+                rounded ones."
+            .into(),
+    );
     let values: Vec<f64> = by_rows(values.collect::<Result<_, _>>().map_err(cut)?, order, &shape);
     // What was infinite before is refused with all that is not finite.
     let beyond = |value: &f64| value.is_finite() && (*value as f32).is_infinite();
@@ -200,7 +249,8 @@ fn floats(path: &Path, array: Array, notes: &mut Vec<String>) -> anyhow::Result<
         return Err(bad(
             path,
             format!(
-                "row {} holds {:e} in column {}: values are taken as 32-bit floats, which end at 3.4e38; {mend}",
+                "row {} holds {:e} in column {}: values are taken as 32-bit floats, which end at \
+                 3.4e38; {mend}",
                 at / dim,
                 values[at],
                 at % dim
@@ -210,7 +260,8 @@ fn floats(path: &Path, array: Array, notes: &mut Vec<String>) -> anyhow::Result<
     Ok(values.into_iter().map(|value| value as f32).collect())
 }
 
-/// Values in the order of rows, where a file has them in that of columns, as NumPy writes a transposed array.
+/// Values in the order of rows, where a file has them in that of columns, as NumPy writes a
+/// transposed array.
 fn by_rows<T: Copy>(values: Vec<T>, order: Order, shape: &[u64]) -> Vec<T> {
     if order == Order::C {
         return values;
@@ -230,7 +281,10 @@ fn by_rows<T: Copy>(values: Vec<T>, order: Order, shape: &[u64]) -> Vec<T> {
 /// Whole numbers of any width, in one column.
 fn whole(path: &Path, array: Array) -> anyhow::Result<Vec<i64>> {
     if !matches!(array.shape(), [_] | [_, 1]) {
-        return Err(bad(path, format!("labels of shape {:?}; they are one whole number an image", array.shape())));
+        return Err(bad(
+            path,
+            format!("labels of shape {:?}; they are one whole number an image", array.shape()),
+        ));
     }
     let kind = array.dtype().descr();
     macro_rules! any {
@@ -257,12 +311,19 @@ fn whole(path: &Path, array: Array) -> anyhow::Result<Vec<i64>> {
 fn numbered(path: &Path, given: Vec<i64>, images: usize) -> anyhow::Result<(Labels, Vec<String>)> {
     if given.len() != images {
         let (labels, row) = (given.len(), given.len().min(images));
-        let which = if labels < images { format!("row {row} has no label") } else { format!("row {row} has no image") };
+        let which = if labels < images {
+            format!("row {row} has no label")
+        } else {
+            format!("row {row} has no image")
+        };
         return Err(bad(path, format!("{labels} labels for {images} images; {which}")));
     }
     if let Some(row) = given.iter().position(|&label| label < 0) {
         let mend = "leave out images without a label, or all labels";
-        return Err(bad(path, format!("the label in row {row} is negative ({}); {mend}", given[row])));
+        return Err(bad(
+            path,
+            format!("the label in row {row} is negative ({}); {mend}", given[row]),
+        ));
     }
     let mut present = given.clone();
     present.sort_unstable();

@@ -5,8 +5,9 @@ use std::ops::Range;
 use selfsame::concentration::forecast::{Measures, halves, restrict, standard_error};
 use selfsame::eval::{Features, MAX_DIM, Rows, geometry, sample as choose};
 use selfsame::report::certificate::{
-    AlignmentRecord, CertificateRecord, ClassRecord, ConcentrationRecord, CorrelationPair, CorrelationRecord,
-    DivergenceRecord, ErrorBound, InfoNceRecord, LEVEL, LossPair, Named, Pair, Spread, WhatIf,
+    AlignmentRecord, CertificateRecord, ClassRecord, ConcentrationRecord, CorrelationPair,
+    CorrelationRecord, DivergenceRecord, ErrorBound, InfoNceRecord, LEVEL, LossPair, Named, Pair,
+    Spread, WhatIf,
 };
 use selfsame::report::{band, mean_interval, wilson};
 use selfsame::theory::bounds::certificate::Form;
@@ -16,7 +17,9 @@ use selfsame::theory::measure::{self, Alignment, Centres, Diameters, Errors, Inf
 use selfsame::theory::{Error, Labels, Quantity, Side, Trust, Views};
 
 use super::super::sampling::{HALF_BUDGET, HALVES, SIDE};
-use super::world::{Ingredients, Parameters, Pixels, Sample, apart, gaps, points, without_constants};
+use super::world::{
+    Ingredients, Parameters, Pixels, Sample, apart, gaps, points, without_constants,
+};
 
 /// Pairs of classes that are named.
 const CLOSEST: usize = 10;
@@ -24,7 +27,8 @@ const CLOSEST: usize = 10;
 const MATRIX_UP_TO: usize = 128;
 /// Points of R_ε that are written down.
 const SPREAD_POINTS: usize = 2000;
-/// Up to this many multiplications of its products, and up to this many rows, L_2 is computed exactly.
+/// Up to this many multiplications of its products, and up to this many rows, L_2 is computed
+/// exactly.
 const EXACT_WORK: f64 = 2e11;
 const EXACT_ROWS: usize = 20_000;
 /// Triples that L_2 is estimated from otherwise.
@@ -70,7 +74,8 @@ pub struct Measurable<'a> {
 
 impl<'a> World<'a> {
     pub fn new(sample: &'a Sample, status: &mut dyn FnMut(&str)) -> anyhow::Result<Self> {
-        let views = Views::new(sample.images, sample.views, sample.dim, &sample.values)?.on_sphere()?;
+        let views =
+            Views::new(sample.images, sample.views, sample.dim, &sample.values)?.on_sphere()?;
         status("alignment and view diameters");
         let alignment = measure::alignment(&views);
         let diameters = measure::diameters(&views);
@@ -94,19 +99,26 @@ impl<'a> Labelled<'a> {
         let centres = measure::centres(views, labels)?;
         let errors = centres.errors(views, labels)?;
         let left_out = centres.error_left_out(views, labels)?;
-        let Some(pixels) = &sample.pixels else { return Ok(Self { labels, centres, errors, left_out, pixels: None }) };
+        let Some(pixels) = &sample.pixels else {
+            return Ok(Self { labels, centres, errors, left_out, pixels: None });
+        };
         status("concentration, with intervals from halves of the images");
         let gaps = gaps(views, &pixels.distances);
-        let ingredients = Ingredients::new(centres.products(), labels, &diameters.of_image, pixels, &gaps)?;
+        let ingredients =
+            Ingredients::new(centres.products(), labels, &diameters.of_image, pixels, &gaps)?;
         let [least_key, key] = common_keys(pixels);
         let (of_image, classes) = (labels.of_image(), labels.classes());
-        let measures = Measures::new(&pixels.distances, of_image, classes, &[key, 0], pixels.budget)?;
+        let measures =
+            Measures::new(&pixels.distances, of_image, classes, &[key, 0], pixels.budget)?;
         let half = |images: Vec<usize>| {
             let labels: Vec<u32> = images.iter().map(|&image| of_image[image]).collect();
             let budget = pixels.budget.map(|budget| budget.min(HALF_BUDGET));
             Measures::new(&restrict(&pixels.distances, &images), &labels, classes, &[key], budget)
         };
-        let halves = halves(of_image, classes, HALVES, sample.seed).into_iter().map(half).collect::<Result<_, _>>()?;
+        let halves = halves(of_image, classes, HALVES, sample.seed)
+            .into_iter()
+            .map(half)
+            .collect::<Result<_, _>>()?;
         let pixels = Some(Measurable {
             pixels,
             gaps,
@@ -121,8 +133,8 @@ impl<'a> Labelled<'a> {
     }
 }
 
-/// Bounds of the squared δ at which the main part of the middle class holds half of it, from below and from above, equal
-/// where it is exact; of an even number of classes the lower middle.
+/// Bounds of the squared δ at which the main part of the middle class holds half of it, from below
+/// and from above, equal where it is exact; of an even number of classes the lower middle.
 fn common_keys(pixels: &Pixels) -> [u64; 2] {
     let reached = |points: usize| ((LEVEL * points as f64).ceil() as usize).clamp(1, points) - 1;
     let points = || pixels.curves.iter().map(|curve| &curve.points[reached(curve.points.len())]);
@@ -141,30 +153,49 @@ fn between([low, high]: [f64; 2], side: Side) -> Quantity {
 }
 
 /// Everything that is a number, of the record.
-pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Result<CertificateRecord> {
+pub fn numbers(
+    world: &World<'_>,
+    status: &mut dyn FnMut(&str),
+) -> anyhow::Result<CertificateRecord> {
     let World { sample, views, labelled, .. } = world;
-    let infonce = (sample.views > 1).then(|| infonce_loss(views, sample.seed, status)).transpose()?;
+    let infonce =
+        (sample.views > 1).then(|| infonce_loss(views, sample.seed, status)).transpose()?;
     status("the cross-correlation matrix");
     let correlation = CrossCorrelation::new(world)?;
     status("the error bound");
-    let bounds = labelled.as_ref().and_then(|labelled| labelled.pixels.as_ref()).map(bounds).transpose()?;
+    let bounds =
+        labelled.as_ref().and_then(|labelled| labelled.pixels.as_ref()).map(bounds).transpose()?;
     let best = bounds.as_ref().and_then(|bounds| bounds.last());
     status("uniformity and effective rank");
-    let ratio = sample.pixels.as_ref().map(|pixels| largest_ratio(world, pixels)).transpose()?.flatten();
+    let ratio =
+        sample.pixels.as_ref().map(|pixels| largest_ratio(world, pixels)).transpose()?.flatten();
     Ok(CertificateRecord {
         selfsame: env!("CARGO_PKG_VERSION").into(),
         images: sample.images,
         views: sample.views,
         dim: sample.dim,
         seed: sample.seed,
-        classes: labelled.as_ref().map(|labelled| classes(world, labelled)).transpose()?.unwrap_or_default(),
-        alignment: (sample.views > 1).then(|| alignment(world, best, ratio.as_ref())).transpose()?,
-        concentration: labelled.as_ref().and_then(|found| Some(concentration(found.labels, found.pixels.as_ref()?))),
+        classes: labelled
+            .as_ref()
+            .map(|labelled| classes(world, labelled))
+            .transpose()?
+            .unwrap_or_default(),
+        alignment: (sample.views > 1)
+            .then(|| alignment(world, best, ratio.as_ref()))
+            .transpose()?,
+        concentration: labelled
+            .as_ref()
+            .and_then(|found| Some(concentration(found.labels, found.pixels.as_ref()?))),
         divergence: match labelled {
-            Some(labelled) => Some(divergence(world, labelled, infonce.as_ref(), correlation.as_ref())?),
+            Some(labelled) => {
+                Some(divergence(world, labelled, infonce.as_ref(), correlation.as_ref())?)
+            }
             None => None,
         },
-        errors: labelled.as_ref().map(|labelled| errors(labelled, sample.views)).unwrap_or_default(),
+        errors: labelled
+            .as_ref()
+            .map(|labelled| errors(labelled, sample.views))
+            .unwrap_or_default(),
         what_if: labelled
             .as_ref()
             .and_then(|labelled| labelled.pixels.as_ref())
@@ -180,7 +211,11 @@ pub fn numbers(world: &World<'_>, status: &mut dyn FnMut(&str)) -> anyhow::Resul
     })
 }
 
-fn infonce_loss(views: &Views<'_>, seed: u64, status: &mut dyn FnMut(&str)) -> Result<InfoNce, Error> {
+fn infonce_loss(
+    views: &Views<'_>,
+    seed: u64,
+    status: &mut dyn FnMut(&str),
+) -> Result<InfoNce, Error> {
     status("the InfoNCE loss");
     let rows = views.rows();
     match rows <= EXACT_ROWS && (rows as f64).powi(2) * views.dim() as f64 <= EXACT_WORK {
@@ -190,21 +225,27 @@ fn infonce_loss(views: &Views<'_>, seed: u64, status: &mut dyn FnMut(&str)) -> R
 }
 
 fn estimate(value: f64, [low, high]: [f64; 2], method: &'static str, sample: usize) -> Quantity {
-    Quantity { value, trust: Trust::Estimate { low: Some(low), high: Some(high), method: method.into(), sample } }
+    Quantity {
+        value,
+        trust: Trust::Estimate { low: Some(low), high: Some(high), method: method.into(), sample },
+    }
 }
 
-/// L_align of two independent draws. The first view of an image is the image itself, which was not drawn, so it rests on
-/// the others.
+/// L_align of two independent draws. The first view of an image is the image itself, which was not
+/// drawn, so it rests on the others.
 fn of_draws(sample: &Sample) -> Result<Option<Quantity>, Error> {
     let drawn = sample.views - 1;
     if drawn < 2 {
         return Ok(None);
     }
     let values = some_views(sample, 1..sample.views);
-    let found = measure::alignment(&Views::new(sample.images, drawn, sample.dim, &values)?.on_sphere()?);
+    let found =
+        measure::alignment(&Views::new(sample.images, drawn, sample.dim, &values)?.on_sphere()?);
     let correction = drawn as f64 / (drawn as f64 - 1.0);
     let value = correction * found.finite;
-    let half = mean_interval(&found.of_image).and_then(|interval| interval.half).map(|half| half * correction);
+    let half = mean_interval(&found.of_image)
+        .and_then(|interval| interval.half)
+        .map(|half| half * correction);
     let trust = Trust::Estimate {
         low: half.map(|half| (value - half).max(0.0)),
         high: half.map(|half| value + half),
@@ -214,14 +255,19 @@ fn of_draws(sample: &Sample) -> Result<Option<Quantity>, Error> {
     Ok(Some(Quantity { value, trust }))
 }
 
-fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quantity>) -> Result<AlignmentRecord, Error> {
+fn alignment(
+    world: &World<'_>,
+    best: Option<&ErrorBound>,
+    ratio: Option<&Quantity>,
+) -> Result<AlignmentRecord, Error> {
     let World { sample, views, alignment, diameters, .. } = world;
     let sorted = diameters.sorted();
     let median = 0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]);
     let step = sorted.len().div_ceil(SPREAD_POINTS).max(1);
     let kept = (0..sorted.len()).filter(|at| at % step == 0 || at + 1 == sorted.len());
     let curve = kept.map(|at| [sorted[at], diameters.share_above(sorted[at])]).collect();
-    let mut at: Vec<f64> = best.map(|best| best.certificate.epsilon).into_iter().chain([median]).collect();
+    let mut at: Vec<f64> =
+        best.map(|best| best.certificate.epsilon).into_iter().chain([median]).collect();
     at.retain(|&epsilon| epsilon > 0.0);
     at.sort_by(f64::total_cmp);
     at.dedup();
@@ -245,7 +291,10 @@ fn alignment(world: &World<'_>, best: Option<&ErrorBound>, ratio: Option<&Quanti
 /// The embeddings of some views of each image.
 fn some_views(sample: &Sample, views: Range<usize>) -> Vec<f32> {
     let images = sample.values.chunks_exact(sample.views * sample.dim);
-    images.flat_map(|image| &image[views.start * sample.dim..views.end * sample.dim]).copied().collect()
+    images
+        .flat_map(|image| &image[views.start * sample.dim..views.end * sample.dim])
+        .copied()
+        .collect()
 }
 
 /// The view diameters over the first half of the views.
@@ -255,7 +304,8 @@ fn diameters_of_half(sample: &Sample) -> Result<Diameters, Error> {
     Ok(measure::diameters(&Views::new(sample.images, views, sample.dim, &values)?.on_sphere()?))
 }
 
-/// R_ε at one ε; `drawn` is the upper end of L_align of two independent draws, which the published theorem is about.
+/// R_ε at one ε; `drawn` is the upper end of L_align of two independent draws, which the published
+/// theorem is about.
 fn spread_at(
     world: &World<'_>,
     half: &Diameters,
@@ -263,20 +313,25 @@ fn spread_at(
     ratio: Option<&Quantity>,
     drawn: Option<f64>,
 ) -> Result<Spread, Error> {
-    let published = |pixels: &Pixels, ratio: &Quantity, drawn: f64| -> Result<Option<Quantity>, Error> {
-        let Parameters { discrete, continuous } = pixels.parameters;
-        let lipschitz = (pixels.dim as f64).sqrt() * 255.0;
-        let of = spread::Transformations { discrete, continuous, lipschitz };
-        let rate = of.published(epsilon, ratio.value)?;
-        let that = format!(
-            "views are made by {discrete} discrete transformations and {continuous} continuous parameters, a whole turn \
-             of which moves a view no further than two images can be apart, the largest ratio seen is the Lipschitz \
-             constant, and L_align of two views drawn is no more than the upper end of its 95 % interval, {drawn:.4}"
-        );
-        Ok(rate
-            .ln_bound(drawn)?
-            .map(|ln| Quantity { value: ln / std::f64::consts::LN_10, trust: Trust::Assumed { that: that.into() } }))
-    };
+    let published =
+        |pixels: &Pixels, ratio: &Quantity, drawn: f64| -> Result<Option<Quantity>, Error> {
+            let Parameters { discrete, continuous } = pixels.parameters;
+            let lipschitz = (pixels.dim as f64).sqrt() * 255.0;
+            let of = spread::Transformations { discrete, continuous, lipschitz };
+            let rate = of.published(epsilon, ratio.value)?;
+            let that = format!(
+                "views are made by {discrete} discrete transformations and {continuous} continuous \
+             parameters, a whole turn \
+             of which moves a view no further than two images can be apart, the largest ratio \
+             seen is the Lipschitz \
+             constant, and L_align of two views drawn is no more than the upper end of its 95 % \
+             interval, {drawn:.4}"
+            );
+            Ok(rate.ln_bound(drawn)?.map(|ln| Quantity {
+                value: ln / std::f64::consts::LN_10,
+                trust: Trust::Assumed { that: that.into() },
+            }))
+        };
     let outside = world.diameters.share_above(epsilon);
     // The images that are counted have chosen ε.
     let interval = band(outside, world.sample.images as u64);
@@ -290,7 +345,11 @@ fn spread_at(
             world.sample.images,
         ),
         outside_of_half: Quantity::exact(half.share_above(epsilon)),
-        bound: Quantity::at_most(spread::finite(world.alignment.finite, world.sample.views, epsilon)?),
+        bound: Quantity::at_most(spread::finite(
+            world.alignment.finite,
+            world.sample.views,
+            epsilon,
+        )?),
         log10_published: match (&world.sample.pixels, ratio, drawn) {
             (Some(pixels), Some(ratio), Some(drawn)) => published(pixels, ratio, drawn)?,
             _ => None,
@@ -298,11 +357,12 @@ fn spread_at(
     })
 }
 
-/// The largest ratio of the distances after and before the encoder: of each image's views to itself, and of the closest
-/// views of all pairs of images; none where all pixels are equal.
+/// The largest ratio of the distances after and before the encoder: of each image's views to
+/// itself, and of the closest views of all pairs of images; none where all pixels are equal.
 fn largest_ratio(world: &World<'_>, pixels: &Pixels) -> Result<Option<Quantity>, Error> {
     let m = world.sample.views;
-    let within = (0..world.views.rows()).map(|row| (pixels.to_first[row], apart(&world.views, row, row / m * m)));
+    let within = (0..world.views.rows())
+        .map(|row| (pixels.to_first[row], apart(&world.views, row, row / m * m)));
     let between = match world.labelled.as_ref().and_then(|labelled| labelled.pixels.as_ref()) {
         Some(measurable) => measurable.gaps.clone(),
         None => gaps(&world.views, &pixels.distances),
@@ -320,18 +380,25 @@ fn concentration(labels: &Labels, measurable: &Measurable<'_>) -> ConcentrationR
         let value = of(measures);
         let error = SIDE * standard_error(&halves.iter().map(of).collect::<Vec<_>>());
         let (ends, method) = match error > 0.0 && !few {
-            true => {
-                (Some([(value - error).max(0.0), (value + error).min(1.0)]), "delete-half jackknife over images, 95 %")
-            }
+            true => (
+                Some([(value - error).max(0.0), (value + error).min(1.0)]),
+                "delete-half jackknife over images, 95 %",
+            ),
             false if few => (None, "a class has too few images to make halves of"),
             false => (None, "all halves of the images give the same"),
         };
         let (low, high) = (ends.map(|ends| ends[0]), ends.map(|ends| ends[1]));
-        Quantity { value, trust: Trust::Estimate { low, high, method: method.into(), sample: pixels.distances.n } }
+        Quantity {
+            value,
+            trust: Trust::Estimate { low, high, method: method.into(), sample: pixels.distances.n },
+        }
     };
     let delta = between([*least_key, *key].map(|key| (key as f64).sqrt()), Side::AtMost);
     ConcentrationRecord {
-        levels: Quantity { value: delta.value / (pixels.dim as f64).sqrt(), trust: delta.trust.clone() },
+        levels: Quantity {
+            value: delta.value / (pixels.dim as f64).sqrt(),
+            trust: delta.trust.clone(),
+        },
         delta,
         budget: pixels.budget.map(|budget| budget.as_secs_f64()),
         sigma: between(measures.least_sigma(0), Side::AtLeast),
@@ -341,7 +408,9 @@ fn concentration(labels: &Labels, measurable: &Measurable<'_>) -> ConcentrationR
         overlap: Quantity::exact(measures.overlap[0]),
         touching: Quantity::exact(measurable.touching),
         separation: measures.separation.map(Quantity::exact),
-        separation_interval: measures.separation.map(|_| sampled(&|measures| measures.separation.unwrap_or(0.5))),
+        separation_interval: measures
+            .separation
+            .map(|_| sampled(&|measures| measures.separation.unwrap_or(0.5))),
     }
 }
 
@@ -355,8 +424,10 @@ fn classes(world: &World<'_>, labelled: &Labelled<'_>) -> anyhow::Result<Vec<Cla
     let own = selfsame::concentration::forecast::members(labels.of_image(), labels.classes());
     let class = |k: usize| {
         let certificate = certificates.as_ref().map(|certificates| certificates[k]);
-        let sigma = |measurable: &Measurable<'_>| between(measurable.measures.sigma[0][k], Side::AtLeast);
-        let curve = |m: &Measurable<'_>| points(&own[k], &m.pixels.curves[k], world.sample.images, &m.gaps);
+        let sigma =
+            |measurable: &Measurable<'_>| between(measurable.measures.sigma[0][k], Side::AtLeast);
+        let curve =
+            |m: &Measurable<'_>| points(&own[k], &m.pixels.curves[k], world.sample.images, &m.gaps);
         ClassRecord {
             name: world.sample.classes[k].clone(),
             images: labels.counts()[k],
@@ -366,7 +437,9 @@ fn classes(world: &World<'_>, labelled: &Labelled<'_>) -> anyhow::Result<Vec<Cla
             bound: certificate.map(|certificate| certificate.quantity(&Trust::Exact)),
             certificate,
             sigma: pixels.as_ref().map(sigma),
-            separation: pixels.as_ref().and_then(|m| m.measures.class_separation[k].map(Quantity::exact)),
+            separation: pixels
+                .as_ref()
+                .and_then(|m| m.measures.class_separation[k].map(Quantity::exact)),
             curve: pixels.as_ref().map(curve).unwrap_or_default(),
         }
     };
@@ -377,9 +450,16 @@ fn errors(labelled: &Labelled<'_>, views: usize) -> Vec<Named> {
     let Errors { overall, any_view, .. } = labelled.errors;
     let left_out = labelled.left_out.map(|(error, images)| {
         let interval = wilson(error, images as u64);
-        estimate(error, [interval.low, interval.high], "each image left out of its centre; Wilson, 95 %", images)
+        estimate(
+            error,
+            [interval.low, interval.high],
+            "each image left out of its centre; Wilson, 95 %",
+            images,
+        )
     });
-    let named = |(name, quantity): (&str, Option<Quantity>)| quantity.map(|q| Named { name: name.into(), quantity: q });
+    let named = |(name, quantity): (&str, Option<Quantity>)| {
+        quantity.map(|q| Named { name: name.into(), quantity: q })
+    };
     [
         ("nearest centre", Some(Quantity::exact(overall))),
         ("nearest centre, any view", (views > 1).then(|| Quantity::exact(any_view))),
@@ -411,11 +491,13 @@ fn what_if(measurable: &Measurable<'_>, dim: usize) -> Result<Vec<WhatIf>, Error
     let apart = match k {
         _ if k <= dim + 1 => "centres, of the lengths they have, as far apart as can be".to_owned(),
         _ if k <= 2 * dim => format!(
-            "centres, of the lengths they have, at right angles or more, and {k} of them are no further apart in {dim} \
+            "centres, of the lengths they have, at right angles or more, and {k} of them are no \
+             further apart in {dim} \
              dimensions"
         ),
         _ => format!(
-            "centres, of the lengths they have, at right angles, a limit that {k} of them do not reach in {dim} dimensions"
+            "centres, of the lengths they have, at right angles, a limit that {k} of them do not \
+             reach in {dim} dimensions"
         ),
     };
     let worlds = [
@@ -450,7 +532,10 @@ fn divergence(
     let of_loss = match loss {
         Some(loss) => {
             let (l2, trust) = upper(&loss.l2);
-            let pairwise = infonce::pairwise(l2, &infonce::classes(&world.alignment, centres, labelled.labels)?);
+            let pairwise = infonce::pairwise(
+                l2,
+                &infonce::classes(&world.alignment, centres, labelled.labels)?,
+            );
             Some((l2, trust, pairwise))
         }
         None => None,
@@ -467,7 +552,10 @@ fn divergence(
             classes: [a, b],
             product: Quantity::exact(product([a, b])),
             infonce: by_loss([a, b], weights)?,
-            correlation: correlation.map(|correlation| correlation.pair([a, b], weights)).transpose()?.flatten(),
+            correlation: correlation
+                .map(|correlation| correlation.pair([a, b], weights))
+                .transpose()?
+                .flatten(),
         })
     };
     let closest: Vec<Pair> = pairs.iter().map(pair).collect::<Result<_, Error>>()?;
@@ -483,9 +571,10 @@ fn divergence(
 /// An upper end of L_2, and what a bound from it is worth: bounds rise with L_2.
 fn upper(l2: &Quantity) -> (f64, Trust) {
     match &l2.trust {
-        Trust::Estimate { high: Some(high), .. } => {
-            (*high, Trust::Assumed { that: "L_2 lies below the upper end of its 95 % interval".into() })
-        }
+        Trust::Estimate { high: Some(high), .. } => (
+            *high,
+            Trust::Assumed { that: "L_2 lies below the upper end of its 95 % interval".into() },
+        ),
         trust => (l2.value, Trust::of_bound(Side::AtMost, std::slice::from_ref(trust))),
     }
 }
@@ -508,7 +597,8 @@ fn infonce_record(world: &World<'_>, loss: &InfoNce) -> Result<InfoNceRecord, Er
     Ok(InfoNceRecord {
         average: infonce::average(l2, &classes).map(|value| bound(value, &trust)),
         label_free: infonce::label_free(l2, alignment, &masses)?.map(|value| bound(value, &trust)),
-        from_mean: infonce::average_from_mean(world.views.mean_norm2(), &masses)?.map(Quantity::at_most),
+        from_mean: infonce::average_from_mean(world.views.mean_norm2(), &masses)?
+            .map(Quantity::at_most),
         ..record
     })
 }
@@ -543,12 +633,15 @@ impl CrossCorrelation {
             average: None,
             average_bound: None,
         };
-        let Some(labelled) = &world.labelled else { return Ok(Some(Self { record, labelled: None })) };
+        let Some(labelled) = &world.labelled else {
+            return Ok(Some(Self { record, labelled: None }));
+        };
         let centres = measure::centres(&views, labelled.labels)?;
         let (k, masses) = (centres.classes(), centres.masses());
         let Within { within, from_identity } = correlation.within_classes(&centres)?;
         let measured = Measured::new(l2, within, dim, k)?;
-        let of_classes: Vec<(f64, f64)> = (0..k).map(|class| (masses[class], centres.product(class, class))).collect();
+        let of_classes: Vec<(f64, f64)> =
+            (0..k).map(|class| (masses[class], centres.product(class, class))).collect();
         record.gram_residual = Some(Quantity::exact(gram_residual(&centres, from_identity, dim)));
         record.within = Some(Quantity::exact(within));
         record.average = off_simplex(&centres).map(Quantity::exact);
@@ -568,13 +661,15 @@ impl CrossCorrelation {
     }
 }
 
-/// Both sides of ‖Σ p_k μ_k μ_kᵀ − I‖² = Σ (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K, the left one given: their difference over
-/// the larger.
+/// Both sides of ‖Σ p_k μ_k μ_kᵀ − I‖² = Σ (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K, the left one
+/// given: their difference over the larger.
 fn gram_residual(centres: &Centres, left: f64, dim: usize) -> f64 {
     let (k, masses) = (centres.classes(), centres.masses());
-    let gram =
-        |a: usize, b: usize| (masses[a] * masses[b]).sqrt() * centres.product(a, b) - f64::from(u8::from(a == b));
-    let sum: f64 = (0..k).flat_map(|a| (0..k).map(move |b| (a, b))).map(|(a, b)| gram(a, b).powi(2)).sum();
+    let gram = |a: usize, b: usize| {
+        (masses[a] * masses[b]).sqrt() * centres.product(a, b) - f64::from(u8::from(a == b))
+    };
+    let sum: f64 =
+        (0..k).flat_map(|a| (0..k).map(move |b| (a, b))).map(|(a, b)| gram(a, b).powi(2)).sum();
     let right = sum + dim as f64 - k as f64;
     (left - right).abs() / left.max(right).max(1.0)
 }
@@ -584,7 +679,8 @@ fn off_simplex(centres: &Centres) -> Option<f64> {
     let (k, masses) = (centres.classes(), centres.masses());
     let pairs = || (0..k * k).map(|at| (at / k, at % k)).filter(|(a, b)| a != b);
     let weight: f64 = pairs().map(|(a, b)| masses[a] * masses[b]).sum();
-    let total: f64 = pairs().map(|(a, b)| masses[a] * masses[b] * (centres.product(a, b) + 1.0).powi(2)).sum();
+    let total: f64 =
+        pairs().map(|(a, b)| masses[a] * masses[b] * (centres.product(a, b) + 1.0).powi(2)).sum();
     (k > 1).then(|| (total / weight).sqrt())
 }
 
@@ -613,7 +709,10 @@ impl Rows for Borrowed<'_> {
 fn shape(sample: &Sample) -> anyhow::Result<Vec<Named>> {
     let stride = sample.views * sample.dim;
     let originals = |chosen: &[usize]| {
-        let values = chosen.iter().flat_map(|&image| &sample.values[image * stride..][..sample.dim]).copied();
+        let values = chosen
+            .iter()
+            .flat_map(|&image| &sample.values[image * stride..][..sample.dim])
+            .copied();
         Features::new(chosen.len(), sample.dim, values.collect())
     };
     let mut found: Vec<(&str, Quantity)> = Vec::new();
@@ -621,9 +720,12 @@ fn shape(sample: &Sample) -> anyhow::Result<Vec<Named>> {
     if chosen.len() > 1 {
         let value = geometry::uniformity(&originals(&chosen)?)?;
         let trust = match chosen.len() < sample.images {
-            true => {
-                Trust::Estimate { low: None, high: None, method: "a part of the images".into(), sample: chosen.len() }
-            }
+            true => Trust::Estimate {
+                low: None,
+                high: None,
+                method: "a part of the images".into(),
+                sample: chosen.len(),
+            },
             false => Trust::Exact,
         };
         found.push(("uniformity", Quantity { value, trust }));
@@ -635,7 +737,11 @@ fn shape(sample: &Sample) -> anyhow::Result<Vec<Named>> {
             found.push(("αReQ", Quantity::exact(alpha)));
         }
         if sample.views > 1 {
-            let rows = Borrowed { rows: sample.images * sample.views, dim: sample.dim, values: &sample.values };
+            let rows = Borrowed {
+                rows: sample.images * sample.views,
+                dim: sample.dim,
+                values: &sample.values,
+            };
             found.push(("LiDAR", Quantity::exact(geometry::lidar(&rows, sample.views)?)));
         }
     }

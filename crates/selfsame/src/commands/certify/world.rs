@@ -1,4 +1,5 @@
-//! The finite world that a certificate is of: embeddings of all views, labels, and distances of pixels.
+//! The finite world that a certificate is of: embeddings of all views, labels, and distances of
+//! pixels.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -121,7 +122,8 @@ impl Ingredients {
             main_parts: main_parts(&points(own, curve, pixels.distances.n, gaps)),
             diameters,
         };
-        let classes = own.iter().zip(&pixels.curves).zip(labels.split(diameters)?).map(class).collect();
+        let classes =
+            own.iter().zip(&pixels.curves).zip(labels.split(diameters)?).map(class).collect();
         Ok(Self { products: products.to_vec(), classes })
     }
 
@@ -131,11 +133,13 @@ impl Ingredients {
 
     /// The same with all views of an image in one point.
     pub fn aligned(&self) -> Self {
-        let class = |class: &Class| Class { diameters: vec![0.0; class.diameters.len()], ..class.clone() };
+        let class =
+            |class: &Class| Class { diameters: vec![0.0; class.diameters.len()], ..class.clone() };
         Self { classes: self.classes.iter().map(class).collect(), ..self.clone() }
     }
 
-    /// The same with the centres of classes, of the lengths they have, in directions as far apart as `dim` dimensions allow.
+    /// The same with the centres of classes, of the lengths they have, in directions as far apart
+    /// as `dim` dimensions allow.
     pub fn divergent(&self, dim: usize) -> Self {
         let k = self.classes.len();
         let least = least_product(k, dim);
@@ -158,7 +162,9 @@ impl Ingredients {
 
     /// What ρ of the printed theorem is made of at δ and ε: 2(1 − σ), R_ε/min p, σ × gap and 2σε.
     pub fn parts(&self, delta: f64, epsilon: f64, sigma: f64, outside: f64) -> [f64; 4] {
-        let reached = |class: &Class| class.main_parts.iter().rfind(|part| part.delta <= delta).map(|part| part.gap);
+        let reached = |class: &Class| {
+            class.main_parts.iter().rfind(|part| part.delta <= delta).map(|part| part.gap)
+        };
         let gap = self.classes.iter().filter_map(reached).fold(0.0, f64::max);
         let images = |class: &Class| class.diameters.len();
         let all: usize = self.classes.iter().map(images).sum();
@@ -166,13 +172,19 @@ impl Ingredients {
         [2.0 * (1.0 - sigma), outside / least_mass, sigma * gap, 2.0 * sigma * epsilon]
     }
 
-    /// The δ and ε at which ρ is least among those where main parts hold half of every class, and its parts there.
+    /// The δ and ε at which ρ is least among those where main parts hold half of every class, and
+    /// its parts there.
     ///
-    /// Without that limit it would be least, and say nothing, where each main part is a single image.
+    /// Without that limit it would be least, and say nothing, where each main part is a single
+    /// image.
     pub fn least(&self) -> (f64, f64, [f64; 4]) {
-        let diameters = Diameters::new(self.classes.iter().flat_map(|class| class.diameters.clone()).collect());
-        let mut deltas: Vec<f64> =
-            self.classes.iter().flat_map(|class| class.main_parts.iter().map(|part| part.delta)).collect();
+        let diameters =
+            Diameters::new(self.classes.iter().flat_map(|class| class.diameters.clone()).collect());
+        let mut deltas: Vec<f64> = self
+            .classes
+            .iter()
+            .flat_map(|class| class.main_parts.iter().map(|part| part.delta))
+            .collect();
         deltas.sort_by(f64::total_cmp);
         deltas.dedup();
         let sigma = |delta: f64| {
@@ -188,7 +200,8 @@ impl Ingredients {
             values.iter().copied().step_by(step).chain(values.last().copied()).collect()
         };
         let deltas: Vec<(f64, f64)> = deltas.iter().map(|&delta| (delta, sigma(delta))).collect();
-        let half: Vec<f64> = deltas.iter().filter(|(_, sigma)| *sigma >= 0.5).map(|(delta, _)| *delta).collect();
+        let half: Vec<f64> =
+            deltas.iter().filter(|(_, sigma)| *sigma >= 0.5).map(|(delta, _)| *delta).collect();
         let epsilons = some(diameters.sorted());
         let at = |delta: f64| {
             let sigma = sigma(delta);
@@ -202,15 +215,20 @@ impl Ingredients {
     }
 }
 
-/// For k = 1, 2, … images of a class: bounds of the smallest δ at which so many lie pairwise within reach, and the
-/// largest gap between the closest views of those that do at the upper one.
+/// For k = 1, 2, … images of a class: bounds of the smallest δ at which so many lie pairwise within
+/// reach, and the largest gap between the closest views of those that do at the upper one.
 pub fn points(own: &[usize], curve: &Curve, images: usize, gaps: &[f64]) -> Vec<[f64; 3]> {
     let largest = |witness: &[usize]| {
-        let pairs = witness.iter().enumerate().flat_map(|(at, &i)| witness[at + 1..].iter().map(move |&j| (i, j)));
+        let pairs = witness
+            .iter()
+            .enumerate()
+            .flat_map(|(at, &i)| witness[at + 1..].iter().map(move |&j| (i, j)));
         pairs.map(|(i, j)| gaps[pair_index(images, own[i], own[j])]).fold(0.0, f64::max)
     };
     let points = curve.points.iter();
-    points.map(|p| [(p.lower as f64).sqrt(), (p.upper as f64).sqrt(), largest(&p.witness)]).collect()
+    points
+        .map(|p| [(p.lower as f64).sqrt(), (p.upper as f64).sqrt(), largest(&p.witness)])
+        .collect()
 }
 
 /// The steps of a curve: of equal δ the one with most images.
@@ -223,20 +241,26 @@ fn main_parts(points: &[[f64; 3]]) -> Vec<MainPart> {
     parts
 }
 
-/// The embeddings without the coordinates that are the same in all rows, and how many those are: a channel that is
-/// never active has no second moment to be scaled by.
+/// The embeddings without the coordinates that are the same in all rows, and how many those are: a
+/// channel that is never active has no second moment to be scaled by.
 pub fn without_constants(sample: &Sample) -> (Cow<'_, [f32]>, usize) {
     let mut varies = vec![false; sample.dim];
     let first = &sample.values[..sample.dim];
     for row in sample.values.chunks_exact(sample.dim) {
-        varies.iter_mut().zip(row).zip(first).for_each(|((varies, value), first)| *varies |= value != first);
+        varies
+            .iter_mut()
+            .zip(row)
+            .zip(first)
+            .for_each(|((varies, value), first)| *varies |= value != first);
     }
     let kept = varies.iter().filter(|varies| **varies).count();
     if kept == sample.dim {
         return (Cow::Borrowed(&sample.values), kept);
     }
     let rows = sample.values.chunks_exact(sample.dim);
-    let values = rows.flat_map(|row| row.iter().zip(&varies).filter(|(_, varies)| **varies).map(|(value, _)| *value));
+    let values = rows.flat_map(|row| {
+        row.iter().zip(&varies).filter(|(_, varies)| **varies).map(|(value, _)| *value)
+    });
     (Cow::Owned(values.collect()), kept)
 }
 
@@ -246,8 +270,15 @@ mod tests {
 
     #[test]
     fn of_equal_distances_the_largest_main_part_stands() {
-        let parts = main_parts(&[[0.0, 0.0, 0.0], [0.0, 0.0, 0.3], [1.0, 2.0, 0.4], [2.0, 2.0, 0.5], [3.0, 3.0, 0.1]]);
-        let found: Vec<(f64, usize, f64)> = parts.iter().map(|part| (part.delta, part.images, part.gap)).collect();
+        let parts = main_parts(&[
+            [0.0, 0.0, 0.0],
+            [0.0, 0.0, 0.3],
+            [1.0, 2.0, 0.4],
+            [2.0, 2.0, 0.5],
+            [3.0, 3.0, 0.1],
+        ]);
+        let found: Vec<(f64, usize, f64)> =
+            parts.iter().map(|part| (part.delta, part.images, part.gap)).collect();
         assert_eq!(found, [(0.0, 2, 0.3), (2.0, 4, 0.5), (3.0, 5, 0.1)]);
     }
 
@@ -260,7 +291,8 @@ mod tests {
         };
         let classes = vec![class([0.1; 4]), class([0.1, 0.1, 0.1, 0.9])];
         let ingredients = Ingredients { products: vec![1.0, 0.0, 0.0, 1.0], classes };
-        // With all images in main parts: R_ε = 1/8 over a mass of ½ at ε = 0.1, or ε = 0.9 without it.
+        // With all images in main parts: R_ε = 1/8 over a mass of ½ at ε = 0.1, or ε = 0.9 without
+        // it.
         let (delta, epsilon, parts) = ingredients.least();
         assert_eq!((delta, epsilon), (3.0, 0.1));
         for (found, expected) in parts.into_iter().zip([0.0, 0.25, 0.2, 0.2]) {
@@ -270,13 +302,20 @@ mod tests {
 
     #[test]
     fn centres_are_no_further_apart_than_dimensions_allow() {
-        let class = Class { main_parts: vec![MainPart { delta: 0.0, images: 1, gap: 0.0 }], diameters: vec![0.1] };
+        let class = Class {
+            main_parts: vec![MainPart { delta: 0.0, images: 1, gap: 0.0 }],
+            diameters: vec![0.1],
+        };
         let identity = |at: usize| f64::from(u8::from(at.is_multiple_of(5)));
-        let ingredients = Ingredients { products: (0..16).map(identity).collect(), classes: vec![class; 4] };
+        let ingredients =
+            Ingredients { products: (0..16).map(identity).collect(), classes: vec![class; 4] };
         // Four corners of a tetrahedron in space; four axes in the plane; and more than a line has.
         for (dim, expected) in [(3, -1.0 / 3.0), (2, 0.0), (1, 0.0)] {
             let products = ingredients.divergent(dim).products;
-            assert!((products[1] - expected).abs() < 1e-15 && products[0] == 1.0, "{dim}: {products:?}");
+            assert!(
+                (products[1] - expected).abs() < 1e-15 && products[0] == 1.0,
+                "{dim}: {products:?}"
+            );
         }
     }
 

@@ -27,7 +27,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Claims a folder that is new, or holds the beginnings of the same forecast; with `overwrite` any forecast's.
+    /// Claims a folder that is new, or holds the beginnings of the same forecast; with `overwrite`
+    /// any forecast's.
     pub fn claim(path: &Path, settings: &Settings, overwrite: bool) -> anyhow::Result<Self> {
         let shown = path.display();
         let file = path.join(SETTINGS_FILE);
@@ -39,7 +40,8 @@ impl Folder {
             };
             if !differences.is_empty() {
                 return Err(misuse(format!(
-                    "{shown} holds another forecast: {}; start again with --overwrite, or name another folder with --out",
+                    "{shown} holds another forecast: {}; start again with --overwrite, or name \
+                     another folder with --out",
                     differences.join("; ")
                 )));
             }
@@ -63,8 +65,8 @@ impl Folder {
             std::fs::create_dir_all(path.join(PARTS)).with_context(|| shown.to_string())?;
             for entry in std::fs::read_dir(path).with_context(|| shown.to_string())? {
                 let name = entry?.file_name().to_string_lossy().into_owned();
-                let made =
-                    name.ends_with(".npy") || ["forecast.json", "table.md", "report.html"].contains(&name.as_str());
+                let made = name.ends_with(".npy")
+                    || ["forecast.json", "table.md", "report.html"].contains(&name.as_str());
                 if made {
                     std::fs::remove_file(path.join(&name)).with_context(|| name.clone())?;
                 }
@@ -95,8 +97,11 @@ impl Folder {
             return Ok(None);
         }
         let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        let damaged = || format!("{} is damaged; remove it, and its curves are computed again", path.display());
-        let points: Vec<Vec<(u64, u64, Vec<usize>)>> = serde_json::from_slice(&text).with_context(damaged)?;
+        let damaged = || {
+            format!("{} is damaged; remove it, and its curves are computed again", path.display())
+        };
+        let points: Vec<Vec<(u64, u64, Vec<usize>)>> =
+            serde_json::from_slice(&text).with_context(damaged)?;
         let point = |(lower, upper, witness)| Point { lower, upper, witness };
         let curve = |points: Vec<_>| Curve { points: points.into_iter().map(point).collect() };
         let curves: Vec<Curve> = points.into_iter().map(curve).collect();
@@ -112,12 +117,20 @@ impl Folder {
 
     pub fn write_curves(&self, part: &str, curves: &[Curve]) -> anyhow::Result<()> {
         let point = |point: &Point| (point.lower, point.upper, point.witness.clone());
-        let points: Vec<Vec<_>> = curves.iter().map(|curve| curve.points.iter().map(point).collect()).collect();
+        let points: Vec<Vec<_>> =
+            curves.iter().map(|curve| curve.points.iter().map(point).collect()).collect();
         Ok(write_json(&self.curves_file(part), &points)?)
     }
 
-    /// Writes the squared distances of a policy, a square matrix in the order of the images of `forecast.json`.
-    pub fn write_distances(&self, part: &str, name: &str, distances: &Distances, pixels: bool) -> anyhow::Result<()> {
+    /// Writes the squared distances of a policy, a square matrix in the order of the images of
+    /// `forecast.json`.
+    pub fn write_distances(
+        &self,
+        part: &str,
+        name: &str,
+        distances: &Distances,
+        pixels: bool,
+    ) -> anyhow::Result<()> {
         let n = distances.n;
         let value = |at: usize| match (at / n, at % n) {
             (i, j) if i == j => 0.0,
@@ -126,11 +139,17 @@ impl Folder {
         };
         let mut bytes = Vec::new();
         let shape = [n as u64, n as u64];
-        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&shape)
+            .writer(&mut bytes)
+            .begin_nd()?;
         writer.extend((0..n * n).map(value))?;
         writer.finish().context("the .npy file")?;
-        let plain: String =
-            name.chars().map(|c| if c.is_alphanumeric() || ".-_".contains(c) { c } else { '_' }).collect();
+        let plain: String = name
+            .chars()
+            .map(|c| if c.is_alphanumeric() || ".-_".contains(c) { c } else { '_' })
+            .collect();
         let plain: String = plain.chars().take(40).collect();
         Ok(write_atomic(&self.path.join(format!("distances-{part}-{plain}.npy")), &bytes)?)
     }
@@ -143,7 +162,8 @@ fn has_entries(path: &Path) -> std::io::Result<bool> {
         entries => {
             for entry in entries? {
                 let name = entry?.file_name();
-                // A forecast that was killed before it wrote its settings left its empty folder of parts.
+                // A forecast that was killed before it wrote its settings left its empty folder of
+                // parts.
                 if !name.to_string_lossy().starts_with('.') && name != PARTS {
                     return Ok(true);
                 }

@@ -10,7 +10,9 @@ use selfsame::concentration::pair_index;
 use selfsame::data::Dataset;
 use selfsame::eval::shrink;
 use selfsame::report::Sprite;
-use selfsame::report::forecast::{ClassForecast, Closest, Delta, Forecast, Kind, Measured, PolicyForecast, Side};
+use selfsame::report::forecast::{
+    ClassForecast, Closest, Delta, Forecast, Kind, Measured, PolicyForecast, Side,
+};
 use selfsame::report::record::Skipped;
 
 use super::super::sampling::{HALF_BUDGET, HALVES, SIDE};
@@ -19,7 +21,8 @@ use crate::terminal::Bar;
 
 mod advice;
 
-/// Distances that policies are compared at: eighths of D, the middle distance of two images of a class as they are.
+/// Distances that policies are compared at: eighths of D, the middle distance of two images of a
+/// class as they are.
 const EIGHTHS: u64 = 8;
 /// Those of them that the table shows: the half of D and three quarters.
 const SHOWN: [usize; 2] = [3, 5];
@@ -30,13 +33,19 @@ const USUAL: f64 = 0.9;
 /// Side of a picture, at most.
 const PICTURE_SIDE: u32 = 48;
 /// What the ranking goes by.
-const ORDER: &str = "The score is gathered × (2 × separation − 1). Gathered is σ, the share of a class that comes together \
-    within a distance, averaged over eight distances up to D, the middle distance of two images of a class as they are; \
-    2 × separation − 1 is by how much images of one class are nearer more often than images of two. The score is 0 where \
-    views come together because nothing is left of them, and near 0 where they stay apart. It does not depend on which \
+const ORDER: &str = "The score is gathered × (2 × separation − 1). Gathered is σ, the share of a \
+                     class that comes together \
+    within a distance, averaged over eight distances up to D, the middle distance of two images \
+    of a class as they are; \
+    2 × separation − 1 is by how much images of one class are nearer more often than images of \
+    two. The score is 0 where \
+    views come together because nothing is left of them, and near 0 where they stay apart. It \
+    does not depend on which \
     other policies are measured.";
-const SINGLE_ORDER: &str = "With a single class the ranking goes by what is gathered alone: σ, the share of the class that \
-    comes together within a distance, averaged over eight distances up to D, the middle distance of two images as they \
+const SINGLE_ORDER: &str = "With a single class the ranking goes by what is gathered alone: σ, \
+                            the share of the class that \
+    comes together within a distance, averaged over eight distances up to D, the middle distance \
+    of two images as they \
     are. A policy that erases everything would come first.";
 
 /// All there is to rank.
@@ -62,9 +71,17 @@ struct Sampled {
 
 impl Sampled {
     /// A measure with its interval, kept within `range`.
-    fn measured(&self, of: &dyn Fn(&Measures) -> f64, kind: Kind, bound: Option<Side>, range: [f64; 2]) -> Measured {
+    fn measured(
+        &self,
+        of: &dyn Fn(&Measures) -> f64,
+        kind: Kind,
+        bound: Option<Side>,
+        range: [f64; 2],
+    ) -> Measured {
         let value = of(&self.all);
-        let interval = self.error(of).map(|error| [(value - error).max(range[0]), (value + error).min(range[1])]);
+        let interval = self
+            .error(of)
+            .map(|error| [(value - error).max(range[0]), (value + error).min(range[1])]);
         // A main part that was found, but not proved the largest, bounds what is made of it.
         let kind = if bound.is_some() && kind == Kind::Exact { Kind::Bound } else { kind };
         Measured { value, kind, bound, interval }
@@ -72,11 +89,13 @@ impl Sampled {
 
     /// Half of the width of an interval.
     fn error(&self, of: &dyn Fn(&Measures) -> f64) -> Option<f64> {
-        (!self.halves.is_empty()).then(|| SIDE * standard_error(&self.halves.iter().map(of).collect::<Vec<_>>()))
+        (!self.halves.is_empty())
+            .then(|| SIDE * standard_error(&self.halves.iter().map(of).collect::<Vec<_>>()))
     }
 }
 
-/// What is gathered × (2 × separation − 1); without other classes what is gathered, for nothing can be seen to be lost.
+/// What is gathered × (2 × separation − 1); without other classes what is gathered, for nothing can
+/// be seen to be lost.
 fn score(measures: &Measures) -> f64 {
     measures.gathered()[0] * measures.separation.map_or(1.0, |separation| 2.0 * separation - 1.0)
 }
@@ -102,16 +121,20 @@ impl Subject<'_> {
         let (sampled, baseline) = self.sample(&keys)?;
         let mut order: Vec<usize> = (0..self.policies.len()).collect();
         let single = self.probe.classes.len() == 1;
-        order.sort_by(|&a, &b| score(&sampled[b].all).total_cmp(&score(&sampled[a].all)).then(a.cmp(&b)));
+        order.sort_by(|&a, &b| {
+            score(&sampled[b].all).total_cmp(&score(&sampled[a].all)).then(a.cmp(&b))
+        });
 
         let mut policies: Vec<PolicyForecast> = Vec::with_capacity(order.len());
         let mut head = order[0];
         for (place, &number) in order.iter().enumerate() {
             let behind = |of: usize| self.difference(&sampled[of], &sampled[number]);
-            // A rank is shared with the best policy of it as long as the interval of the difference holds 0; without
-            // intervals nothing tells policies apart.
+            // A rank is shared with the best policy of it as long as the interval of the difference
+            // holds 0; without intervals nothing tells policies apart.
             let rank = match policies.last() {
-                Some(before) if behind(head).interval.is_none_or(|interval| interval[0] <= 0.0) => before.rank,
+                Some(before) if behind(head).interval.is_none_or(|interval| interval[0] <= 0.0) => {
+                    before.rank
+                }
                 _ => {
                     head = number;
                     place + 1
@@ -139,7 +162,9 @@ impl Subject<'_> {
             classes: self.probe.classes.clone(),
             assumed: self.settings.clusters.is_some(),
             space: match &self.settings.encoder {
-                Some(run) if !self.settings.pixels => format!("distances of embeddings of {run}, of length 1"),
+                Some(run) if !self.settings.pixels => {
+                    format!("distances of embeddings of {run}, of length 1")
+                }
                 _ => "distances of pixels".into(),
             },
             dim: self.measured[0].dim,
@@ -163,7 +188,9 @@ impl Subject<'_> {
                 .map(|s| s.len())
                 .iter()
                 .sum(),
-            skipped: skipped.map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() }).collect(),
+            skipped: skipped
+                .map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() })
+                .collect(),
             notes: self.probe.notes.clone(),
             thumbs: self.thumbs()?,
         })
@@ -175,7 +202,8 @@ impl Subject<'_> {
         if self.settings.pixels {
             return (u128::from(middle) * squared / u128::from(EIGHTHS * EIGHTHS)) as u64;
         }
-        let exact = f64::from(f32::from_bits(middle as u32)) * squared as f64 / (EIGHTHS * EIGHTHS) as f64;
+        let exact =
+            f64::from(f32::from_bits(middle as u32)) * squared as f64 / (EIGHTHS * EIGHTHS) as f64;
         let near = exact as f32;
         u64::from(if f64::from(near) > exact { near.next_down() } else { near }.to_bits())
     }
@@ -186,17 +214,28 @@ impl Subject<'_> {
         2 * own.iter().filter(|own| own.len() < FEWEST).count() > own.len()
     }
 
-    /// Measures of every policy, and of images as they are, on the same halves, so that their differences are those of
-    /// policies and not of images.
+    /// Measures of every policy, and of images as they are, on the same halves, so that their
+    /// differences are those of policies and not of images.
     fn sample(&self, keys: &[u64]) -> anyhow::Result<(Vec<Sampled>, Sampled)> {
         let (labels, classes) = (&self.probe.labels, self.probe.classes.len());
-        let budget = self.settings.budget.map(|seconds| Duration::from_secs_f64(seconds).min(HALF_BUDGET));
-        let halves = if self.few() { Vec::new() } else { halves(labels, classes, HALVES, self.settings.seed) };
+        let budget =
+            self.settings.budget.map(|seconds| Duration::from_secs_f64(seconds).min(HALF_BUDGET));
+        let halves = if self.few() {
+            Vec::new()
+        } else {
+            halves(labels, classes, HALVES, self.settings.seed)
+        };
         let bar = Bar::new("policies resampled");
         let sample = |measured: &PolicyMeasured| -> anyhow::Result<Sampled> {
             let half = |images: &Vec<usize>| {
                 let labels: Vec<u32> = images.iter().map(|&image| labels[image]).collect();
-                Measures::new(&restrict(&measured.distances, images), &labels, classes, keys, budget)
+                Measures::new(
+                    &restrict(&measured.distances, images),
+                    &labels,
+                    classes,
+                    keys,
+                    budget,
+                )
             };
             let mut all = Measures::new(&measured.distances, labels, classes, keys, budget)?;
             // The curves had more time.
@@ -221,7 +260,8 @@ impl Subject<'_> {
     /// By how much the score of `first` is above that of `second`, on the same halves.
     fn difference(&self, first: &Sampled, second: &Sampled) -> Measured {
         let value = score(&first.all) - score(&second.all);
-        let halves: Vec<f64> = first.halves.iter().zip(&second.halves).map(|(a, b)| score(a) - score(b)).collect();
+        let halves: Vec<f64> =
+            first.halves.iter().zip(&second.halves).map(|(a, b)| score(a) - score(b)).collect();
         let error = SIDE * standard_error(&halves);
         let exact = [first, second].iter().all(|sampled| score_side(&sampled.all).is_none());
         // A difference of bounds bounds nothing.
@@ -238,7 +278,8 @@ impl Subject<'_> {
     }
 
     fn distance(&self, key: u64) -> f64 {
-        let squared = if self.settings.pixels { key as f64 } else { f64::from(f32::from_bits(key as u32)) };
+        let squared =
+            if self.settings.pixels { key as f64 } else { f64::from(f32::from_bits(key as u32)) };
         squared.sqrt()
     }
 
@@ -259,10 +300,13 @@ impl Subject<'_> {
     ) -> PolicyForecast {
         let all = &sampled.all;
         let sigma = |of: fn(&Measures, usize) -> [f64; 2]| -> Vec<Measured> {
-            let at = |key| sampled.measured(&|m| of(m, key)[0], self.kind(), lower(of(all, key)), [0.0, 1.0]);
+            let at = |key| {
+                sampled.measured(&|m| of(m, key)[0], self.kind(), lower(of(all, key)), [0.0, 1.0])
+            };
             (0..keys.len()).map(at).collect()
         };
-        let exact = |of: &dyn Fn(&Measures) -> f64| sampled.measured(of, self.kind(), None, [0.0, 1.0]);
+        let exact =
+            |of: &dyn Fn(&Measures) -> f64| sampled.measured(of, self.kind(), None, [0.0, 1.0]);
         PolicyForecast {
             name: name.to_owned(),
             steps: steps(policy),
@@ -270,7 +314,12 @@ impl Subject<'_> {
             rank: 0,
             score: sampled.measured(&score, self.kind(), score_side(all), [-1.0, 1.0]),
             behind: None,
-            gathered: sampled.measured(&|m| m.gathered()[0], self.kind(), lower(all.gathered()), [0.0, 1.0]),
+            gathered: sampled.measured(
+                &|m| m.gathered()[0],
+                self.kind(),
+                lower(all.gathered()),
+                [0.0, 1.0],
+            ),
             sigma: sigma(Measures::mean_sigma),
             least_sigma: sigma(Measures::least_sigma),
             mixed_sigma: sigma(Measures::mean_mixed),
@@ -281,20 +330,30 @@ impl Subject<'_> {
         }
     }
 
-    fn classes(&self, measured: &PolicyMeasured, all: &Measures, keys: &[u64]) -> Vec<ClassForecast> {
+    fn classes(
+        &self,
+        measured: &PolicyMeasured,
+        all: &Measures,
+        keys: &[u64],
+    ) -> Vec<ClassForecast> {
         let own = members(&self.probe.labels, self.probe.classes.len());
         let class = |(class, own): (usize, &Vec<usize>)| {
             let curve = &measured.curves[class];
             let main = curve.omega_at(keys[SHOWN[1]]).0;
             let part = |size: usize| -> Vec<usize> {
-                let witness = size.checked_sub(1).map(|at| curve.points[at].witness.as_slice()).unwrap_or_default();
+                let witness = size
+                    .checked_sub(1)
+                    .map(|at| curve.points[at].witness.as_slice())
+                    .unwrap_or_default();
                 witness.iter().map(|&image| own[image]).collect()
             };
             let usual = part((USUAL * own.len() as f64).floor().max(1.0) as usize);
-            let mut unusual: Vec<usize> = own.iter().copied().filter(|image| !usual.contains(image)).collect();
+            let mut unusual: Vec<usize> =
+                own.iter().copied().filter(|image| !usual.contains(image)).collect();
             // By the middle of the distances to what is usual.
             let away = |&image: &usize| {
-                let mut keys: Vec<u64> = usual.iter().map(|&other| measured.distances.key(image, other)).collect();
+                let mut keys: Vec<u64> =
+                    usual.iter().map(|&other| measured.distances.key(image, other)).collect();
                 keys.sort_unstable();
                 keys.get(keys.len() / 2).copied().unwrap_or(0)
             };
@@ -304,7 +363,11 @@ impl Subject<'_> {
                 images: own.len(),
                 sigma: all.sigma.iter().map(|sigma| sigma[class]).collect(),
                 separation: all.class_separation[class],
-                curve: curve.points.iter().map(|p| [p.lower, p.upper].map(|key| self.distance(key))).collect(),
+                curve: curve
+                    .points
+                    .iter()
+                    .map(|p| [p.lower, p.upper].map(|key| self.distance(key)))
+                    .collect(),
                 main_part: part(main),
                 unusual,
             }
@@ -323,7 +386,8 @@ impl Subject<'_> {
         for image in 0..self.probe.images.len() {
             groups.entry(self.pixels(image)).or_default().push(image);
         }
-        let mut groups: Vec<Vec<usize>> = groups.into_values().filter(|group| group.len() > 1).collect();
+        let mut groups: Vec<Vec<usize>> =
+            groups.into_values().filter(|group| group.len() > 1).collect();
         groups.sort();
         groups
     }
@@ -334,9 +398,14 @@ impl Subject<'_> {
         let side = self.dataset.image_size;
         let mut closest = Vec::with_capacity(own.len());
         for own in own {
-            let pairs = own.iter().enumerate().flat_map(|(at, &i)| own[at + 1..].iter().map(move |&j| (i, j)));
+            let pairs = own
+                .iter()
+                .enumerate()
+                .flat_map(|(at, &i)| own[at + 1..].iter().map(move |&j| (i, j)));
             let pairs = pairs.filter(|&(i, j)| self.pixels(i) != self.pixels(j));
-            let Some((i, j)) = pairs.min_by_key(|&(i, j)| measured.distances.key(i, j)) else { continue };
+            let Some((i, j)) = pairs.min_by_key(|&(i, j)| measured.distances.key(i, j)) else {
+                continue;
+            };
             let numbers = measured.distances.pairs[pair_index(measured.distances.n, i, j)];
             // With the image itself among them, it is number 0 and the views begin at 1.
             let shift = u32::from(self.settings.original);
@@ -346,10 +415,21 @@ impl Subject<'_> {
                 let Some(view) = view else { return Ok(pixels.to_vec()) };
                 let mut into = vec![0; pixels.len()];
                 let key = ViewKey { seed: self.settings.seed, image: index as u64, epoch: 0, view };
-                policy.view(key, Source::new(side, side, pixels)?, side, &mut Scratch::default(), &mut into)?;
+                policy.view(
+                    key,
+                    Source::new(side, side, pixels)?,
+                    side,
+                    &mut Scratch::default(),
+                    &mut into,
+                )?;
                 Ok(into)
             };
-            let tiles = [picture(i, None)?, picture(i, views[0])?, picture(j, views[1])?, picture(j, None)?];
+            let tiles = [
+                picture(i, None)?,
+                picture(i, views[0])?,
+                picture(j, views[1])?,
+                picture(j, None)?,
+            ];
             closest.push(Closest {
                 images: [i, j],
                 views,
@@ -368,14 +448,16 @@ impl Subject<'_> {
     }
 
     fn thumbs(&self) -> anyhow::Result<Option<Sprite>> {
-        let images: Vec<&[u8]> = (0..self.probe.images.len()).map(|image| self.pixels(image)).collect();
+        let images: Vec<&[u8]> =
+            (0..self.probe.images.len()).map(|image| self.pixels(image)).collect();
         Ok(Some(self.sprite(&images, 25)?))
     }
 
     /// What makes the forecast again.
     fn command(&self) -> Vec<String> {
         let settings = self.settings;
-        let mut words: Vec<String> = ["selfsame", "forecast", "--data", &settings.data].map(str::to_owned).into();
+        let mut words: Vec<String> =
+            ["selfsame", "forecast", "--data", &settings.data].map(str::to_owned).into();
         let names: Vec<&str> = settings.policies.iter().map(|(name, _)| name.as_str()).collect();
         let given: BTreeMap<&str, String> = [
             ("--policies", names.join(",")),
@@ -392,9 +474,16 @@ impl Subject<'_> {
             ("--out", self.out.clone()),
             ("--budget", settings.budget.map(|budget| budget.to_string())),
         ];
-        words.extend(optional.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten());
+        words.extend(
+            optional
+                .into_iter()
+                .filter_map(|(name, value)| Some([name.to_owned(), value?]))
+                .flatten(),
+        );
         words.extend((!settings.original).then(|| "--no-original".to_owned()));
-        words.extend((settings.pixels && settings.clusters.is_some()).then(|| "--pixels".to_owned()));
+        words.extend(
+            (settings.pixels && settings.clusters.is_some()).then(|| "--pixels".to_owned()),
+        );
         words
     }
 }

@@ -48,12 +48,16 @@ pub fn estimate(
             left.push(*cell);
         }
     }
-    // Seeds cost the same, so one run of each kind is looked at; and of these but a row and a column, since what a row
-    // adds to a step, mostly its views, it adds in every column.
+    // Seeds cost the same, so one run of each kind is looked at; and of these but a row and a
+    // column, since what a row adds to a step, mostly its views, it adds in every column.
     let needed = |cell: &Cell| {
         let first = cells.iter().find(|other| other.set == cell.set).expect("its own set");
         let kind = |row: &str, column: &str| [&cell.set, row, column].map(str::to_owned);
-        [kind(&first.row, &first.column), kind(&cell.row, &first.column), kind(&first.row, &cell.column)]
+        [
+            kind(&first.row, &first.column),
+            kind(&cell.row, &first.column),
+            kind(&first.row, &cell.column),
+        ]
     };
     let kinds: BTreeSet<Kind> = left.iter().flat_map(|cell| needed(cell)).collect();
     let mut measured: BTreeMap<Kind, Cost> = BTreeMap::new();
@@ -66,7 +70,8 @@ pub fn estimate(
         measured.insert(kind.clone(), measure.cost(cell, terminal)?);
     }
     bar.finish();
-    let costs: Vec<Cost> = left.iter().map(|cell| cost(needed(cell).map(|kind| measured[&kind]))).collect();
+    let costs: Vec<Cost> =
+        left.iter().map(|cell| cost(needed(cell).map(|kind| measured[&kind]))).collect();
     let seconds: f64 = costs.iter().map(|cost| cost.training + cost.measuring).sum();
     let threads = threads.unwrap_or_else(rayon::current_num_threads);
     let of = if shard.1 > 1 { format!(" of part {}/{}", shard.0, shard.1) } else { String::new() };
@@ -75,9 +80,11 @@ pub fn estimate(
     terminal.say(&format!("{name}: {} runs{of}{done_words}", mine.len()));
     if !left.is_empty() {
         let time = HumanDuration(Duration::from_secs_f64(seconds));
-        let threads_words = if threads == 1 { "one thread".to_owned() } else { format!("{threads} threads") };
+        let threads_words =
+            if threads == 1 { "one thread".to_owned() } else { format!("{threads} threads") };
         terminal.say(&format!(
-            "  the {} left take about {time} on {threads_words} of this machine: {STEPS} steps of {} kinds of run were \
+            "  the {} left take about {time} on {threads_words} of this machine: {STEPS} steps of \
+             {} kinds of run were \
              timed, and one evaluation",
             left.len(),
             kinds.len()
@@ -99,8 +106,8 @@ pub fn estimate(
     }))
 }
 
-/// What a run takes, by what was timed: the first row's run in the first column, its own row's there, and the first row's
-/// in its own column.
+/// What a run takes, by what was timed: the first row's run in the first column, its own row's
+/// there, and the first row's in its own column.
 fn cost(timed: [Cost; 3]) -> Cost {
     let both = |of: fn(Cost) -> f64| {
         let [corner, row, column] = timed.map(of);
@@ -121,7 +128,8 @@ struct Measure {
 impl Measure {
     fn cost(&mut self, cell: &Cell, terminal: &Terminal) -> anyhow::Result<Cost> {
         let args = study(cell)?;
-        let asked = format!("{:?}", (&args.data, args.image_size, args.limit, &args.classes, args.seed));
+        let asked =
+            format!("{:?}", (&args.data, args.image_size, args.limit, &args.classes, args.seed));
         if self.images.as_ref().is_none_or(|(found, _)| *found != asked) {
             self.images = Some((asked, terminal.load(&args.data, &resolve::images(&args, None))?));
         }

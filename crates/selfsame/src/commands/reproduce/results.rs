@@ -25,7 +25,8 @@ struct Column {
     published: Vec<Option<(f64, Option<f64>)>>,
     /// Whether it was known before training.
     forecast: bool,
-    /// The same of the first row's encoders as they were before training, by seed, where that was measured.
+    /// The same of the first row's encoders as they were before training, by seed, where that was
+    /// measured.
     untrained: Vec<(u64, f64)>,
 }
 
@@ -34,14 +35,16 @@ pub fn tables(grid: &Grid, outcomes: &[Outcome], forecast: Option<&Forecast>) ->
     grid.sets().iter().map(|set| table(grid, set, outcomes, forecast)).collect()
 }
 
-/// The forecast that was made of the rows' views, if it is complete, and of images as large as those of the runs.
+/// The forecast that was made of the rows' views, if it is complete, and of images as large as
+/// those of the runs.
 pub fn forecast(folder: &Path, grid: &Grid) -> anyhow::Result<Option<Forecast>> {
     let path = folder.join(FORECAST_FILE);
     let text = match std::fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         text => text.with_context(|| path.display().to_string())?,
     };
-    let damaged = || format!("{}: damaged; delete its folder, and run the grid again", path.display());
+    let damaged =
+        || format!("{}: damaged; delete its folder, and run the grid again", path.display());
     let found: Forecast = serde_json::from_slice(&text).with_context(damaged)?;
     let as_large = grid.forecast_size().is_none_or(|size| size == i64::from(found.image_size));
     Ok(as_large.then_some(found))
@@ -69,7 +72,11 @@ fn table(grid: &Grid, set: &Set, outcomes: &[Outcome], forecast: Option<&Forecas
     ResultTable {
         name: set.name.clone(),
         source: set.published.as_ref().map(|published| published.source.clone()),
-        rows: rows.iter().enumerate().map(|(at, name)| ResultRow { name: name.clone(), figures: row(at) }).collect(),
+        rows: rows
+            .iter()
+            .enumerate()
+            .map(|(at, name)| ResultRow { name: name.clone(), figures: row(at) })
+            .collect(),
         columns: drawn,
         findings,
     }
@@ -79,7 +86,8 @@ fn table(grid: &Grid, set: &Set, outcomes: &[Outcome], forecast: Option<&Forecas
 fn measured(grid: &Grid, set: &Set, outcomes: &[&Outcome], rows: &[String]) -> Vec<Column> {
     let samples = |column: &str, value: &dyn Fn(&Outcome) -> Option<f64>| -> Vec<Vec<(u64, f64)>> {
         let of = |row: &String| {
-            let own = outcomes.iter().filter(|outcome| outcome.row == *row && outcome.column == column);
+            let own =
+                outcomes.iter().filter(|outcome| outcome.row == *row && outcome.column == column);
             own.filter_map(|outcome| Some((outcome.seed, value(outcome)?))).collect()
         };
         rows.iter().map(of).collect()
@@ -106,7 +114,9 @@ fn measured(grid: &Grid, set: &Set, outcomes: &[&Outcome], rows: &[String]) -> V
         let undrawn = |column: Column| Column { drawn: false, ..column };
         let first = || outcomes.iter().filter(|outcome| rows.first() == Some(&outcome.row));
         let beside = |column: Column, before: &dyn Fn(&Outcome) -> Option<f64>| Column {
-            untrained: first().filter_map(|outcome| Some((outcome.seed, before(outcome)?))).collect(),
+            untrained: first()
+                .filter_map(|outcome| Some((outcome.seed, before(outcome)?)))
+                .collect(),
             ..column
         };
         match grid.measure {
@@ -117,7 +127,10 @@ fn measured(grid: &Grid, set: &Set, outcomes: &[&Outcome], rows: &[String]) -> V
                 with("centre %", 1, &percent(|o| o.centre_acc1)),
                 undrawn(beside(with("rank", 1, &|o| o.rankme), &|o| o.untrained_rankme)),
                 undrawn(with("output rank", 1, &|o| o.output_rank_me)),
-                Column { smaller_is_better: true, ..undrawn(with("seconds", 0, &|o| Some(o.seconds))) },
+                Column {
+                    smaller_is_better: true,
+                    ..undrawn(with("seconds", 0, &|o| Some(o.seconds)))
+                },
             ],
             Measure::Error => {
                 let error = with("kNN error %", 1, &percent(|o| 1.0 - o.knn_acc1));
@@ -138,17 +151,22 @@ fn measured(grid: &Grid, set: &Set, outcomes: &[&Outcome], rows: &[String]) -> V
     };
     for (at, column) in columns.iter_mut().enumerate() {
         for row in 0..rows.len() {
-            let found = set.published.as_ref().and_then(|published| published.values.get(row)?.get(at));
+            let found =
+                set.published.as_ref().and_then(|published| published.values.get(row)?.get(at));
             column.published[row] = found.map(|figure| (figure[0], figure.get(1).copied()));
         }
     }
     columns
 }
 
-/// The kNN accuracy on validation images after so many quarters of the training: what was measured nearest to there.
+/// The kNN accuracy on validation images after so many quarters of the training: what was measured
+/// nearest to there.
 fn along(outcome: &Outcome, quarter: u64) -> Option<f64> {
     let wanted = outcome.epochs as f64 * quarter as f64 / QUARTERS as f64;
-    let nearest = outcome.val_knn_acc1.iter().min_by(|a, b| (a.0 - wanted).abs().total_cmp(&(b.0 - wanted).abs()))?;
+    let nearest = outcome
+        .val_knn_acc1
+        .iter()
+        .min_by(|a, b| (a.0 - wanted).abs().total_cmp(&(b.0 - wanted).abs()))?;
     // Half an epoch off is rounding, more is another quarter's.
     ((nearest.0 - wanted).abs() <= 0.5).then_some(nearest.1)
 }
@@ -162,18 +180,27 @@ fn forecast_columns(grid: &Grid, forecast: &Forecast) -> Vec<Column> {
     let column = |delta: usize| {
         let figure = |row: &toml::Table| {
             let sigma = of(row)?.sigma.get(delta)?;
-            Some((100.0 * (1.0 - sigma.value), sigma.interval.map(|[low, high]| 50.0 * (high - low))))
+            Some((
+                100.0 * (1.0 - sigma.value),
+                sigma.interval.map(|[low, high]| 50.0 * (high - low)),
+            ))
         };
         let figures: Vec<Option<(f64, Option<f64>)>> = grid.rows.iter().map(figure).collect();
         Column {
             name: format!(
                 "{FORECAST_COLUMN}{:.0}",
-                forecast.deltas.get(delta).map_or(f64::NAN, |found| found.levels.unwrap_or(found.delta))
+                forecast
+                    .deltas
+                    .get(delta)
+                    .map_or(f64::NAN, |found| found.levels.unwrap_or(found.delta))
             ),
             digits: 1,
             smaller_is_better: true,
             drawn: true,
-            samples: figures.iter().map(|figure| figure.iter().map(|figure| (0, figure.0)).collect()).collect(),
+            samples: figures
+                .iter()
+                .map(|figure| figure.iter().map(|figure| (0, figure.0)).collect())
+                .collect(),
             halves: figures.iter().map(|figure| figure.and_then(|figure| figure.1)).collect(),
             published: vec![None; grid.rows.len()],
             forecast: true,
@@ -199,17 +226,27 @@ fn figure(column: &Column, row: usize) -> Option<Figure> {
     Some(Figure { mean, half, seeds, published: column.published[row] })
 }
 
-/// The column as it is shown, with Kendall's τ between its order of the rows and the published one; of a forecast, that of
-/// what was measured.
+/// The column as it is shown, with Kendall's τ between its order of the rows and the published one;
+/// of a forecast, that of what was measured.
 fn agreement(column: &Column, all: &[Column]) -> ResultColumn {
     let against: (Vec<Option<f64>>, &str) = if column.forecast {
         let measured = all.iter().find(|other| !other.forecast);
-        (measured.map(|m| m.samples.iter().map(|s| mean(s)).collect()).unwrap_or_default(), "the measured order")
+        (
+            measured.map(|m| m.samples.iter().map(|s| mean(s)).collect()).unwrap_or_default(),
+            "the measured order",
+        )
     } else {
-        (column.published.iter().map(|figure| figure.map(|figure| figure.0)).collect(), "the published order")
+        (
+            column.published.iter().map(|figure| figure.map(|figure| figure.0)).collect(),
+            "the published order",
+        )
     };
-    let pairs: Vec<(f64, f64)> =
-        column.samples.iter().zip(&against.0).filter_map(|(s, t)| Some((mean(s)?, (*t)?))).collect();
+    let pairs: Vec<(f64, f64)> = column
+        .samples
+        .iter()
+        .zip(&against.0)
+        .filter_map(|(s, t)| Some((mean(s)?, (*t)?)))
+        .collect();
     let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
     let tau = kendall_tau(&ours, &theirs).ok().flatten().map(|found| found.tau);
     ResultColumn {
@@ -232,7 +269,9 @@ enum Standing {
 
 /// What became of a claim, column by column.
 fn finding(claim: &Claim, columns: &[Column], rows: &[String]) -> Finding {
-    let named = |column: &&Column| claim.columns.is_empty() && column.drawn || claim.columns.contains(&column.name);
+    let named = |column: &&Column| {
+        claim.columns.is_empty() && column.drawn || claim.columns.contains(&column.name)
+    };
     let mut finding = Finding { claim: claim.says.clone(), ..Finding::default() };
     let (mut unclear, mut fails) = (Vec::new(), Vec::new());
     for column in columns.iter().filter(named) {
@@ -272,13 +311,19 @@ fn standing(claim: &Claim, column: &Column, rows: &[String]) -> Option<Standing>
     match claim.kind {
         ClaimKind::Order => {
             let order: Vec<usize> = claim.rows.iter().map(at).collect::<Option<_>>()?;
-            let steps = order.windows(2).map(|pair| gain(column, pair[0], pair[1])).collect::<Option<Vec<_>>>()?;
+            let steps = order
+                .windows(2)
+                .map(|pair| gain(column, pair[0], pair[1]))
+                .collect::<Option<Vec<_>>>()?;
             let wrong = |(step, pair): (&Gain, &[String])| match -step.mean {
-                behind if behind > 0.0 => Some(format!("{} is {} behind {}", pair[0], signed(behind, 1), pair[1])),
+                behind if behind > 0.0 => {
+                    Some(format!("{} is {} behind {}", pair[0], signed(behind, 1), pair[1]))
+                }
                 0.0 => Some(format!("{} is level with {}", pair[0], pair[1])),
                 _ => None,
             };
-            let wrong: Vec<String> = steps.iter().zip(claim.rows.windows(2)).filter_map(wrong).collect();
+            let wrong: Vec<String> =
+                steps.iter().zip(claim.rows.windows(2)).filter_map(wrong).collect();
             Some(stands(wrong, steps.iter().all(|step| step.clear)))
         }
         ClaimKind::LargestStep => {
@@ -290,11 +335,13 @@ fn standing(claim: &Claim, column: &Column, rows: &[String]) -> Option<Standing>
                 if (lower - 1, lower) == (to, from) {
                     continue;
                 }
-                let further = contrast(column, &[(to, 1.0), (from, -1.0), (lower - 1, -1.0), (lower, 1.0)])?;
+                let further =
+                    contrast(column, &[(to, 1.0), (from, -1.0), (lower - 1, -1.0), (lower, 1.0)])?;
                 clear &= further.clear;
                 if further.mean <= 0.0 {
                     let [name, from] = [&rows[lower - 1], &rows[lower]];
-                    let [other, own] = [claimed.mean - further.mean, claimed.mean].map(|mean| signed(mean, 1));
+                    let [other, own] =
+                        [claimed.mean - further.mean, claimed.mean].map(|mean| signed(mean, 1));
                     wrong.push(format!("{name} over {from} gains {other}, this {own}"));
                 }
             }
@@ -304,7 +351,8 @@ fn standing(claim: &Claim, column: &Column, rows: &[String]) -> Option<Standing>
             let own = at(first)?;
             let (mut passed, mut clear) = (Vec::new(), true);
             for other in (0..rows.len()).filter(|&other| other != own) {
-                let (better, worse) = if claim.kind == ClaimKind::Best { (own, other) } else { (other, own) };
+                let (better, worse) =
+                    if claim.kind == ClaimKind::Best { (own, other) } else { (other, own) };
                 let gain = gain(column, better, worse)?;
                 clear &= gain.clear;
                 if gain.mean <= 0.0 {
@@ -329,8 +377,8 @@ fn stands(wrong: Vec<String>, clear: bool) -> Standing {
 /// By how much a row is better than another, or a step further than another.
 struct Gain {
     mean: f64,
-    /// Whether that is beyond the noise: of seeds, by the 95 % interval of the differences, seed by seed; of figures with
-    /// intervals of their own, where it is more than all of these together.
+    /// Whether that is beyond the noise: of seeds, by the 95 % interval of the differences, seed by
+    /// seed; of figures with intervals of their own, where it is more than all of these together.
     clear: bool,
 }
 
@@ -343,13 +391,20 @@ fn contrast(column: &Column, terms: &[(usize, f64)]) -> Option<Gain> {
     let sign = if column.smaller_is_better { -1.0 } else { 1.0 };
     let mut times = vec![0.0; column.samples.len()];
     terms.iter().for_each(|&(row, weight)| times[row] += sign * weight);
-    let taken: Vec<(usize, f64)> = times.into_iter().enumerate().filter(|&(_, times)| times != 0.0).collect();
-    let value =
-        |row: usize, seed: u64| column.samples[row].iter().find(|sample| sample.0 == seed).map(|sample| sample.1);
-    let with = |seed: u64| taken.iter().map(|&(row, times)| Some(times * value(row, seed)?)).sum::<Option<f64>>();
+    let taken: Vec<(usize, f64)> =
+        times.into_iter().enumerate().filter(|&(_, times)| times != 0.0).collect();
+    let value = |row: usize, seed: u64| {
+        column.samples[row].iter().find(|sample| sample.0 == seed).map(|sample| sample.1)
+    };
+    let with = |seed: u64| {
+        taken.iter().map(|&(row, times)| Some(times * value(row, seed)?)).sum::<Option<f64>>()
+    };
     let seeds = column.samples[taken.first()?.0].iter().map(|sample| sample.0);
     let MeanInterval { mean, half } = mean_interval(&seeds.filter_map(with).collect::<Vec<_>>())?;
-    let own = taken.iter().map(|&(row, times)| Some(times.abs() * column.halves[row]?)).sum::<Option<f64>>();
+    let own = taken
+        .iter()
+        .map(|&(row, times)| Some(times.abs() * column.halves[row]?))
+        .sum::<Option<f64>>();
     Some(Gain { mean, clear: half.or(own).is_some_and(|half| mean > half) })
 }
 
@@ -375,7 +430,12 @@ mod tests {
     fn verdict(kind: ClaimKind, of: &[&str], columns: &[Column]) -> Finding {
         let rows = ["best", "middle", "worst"].map(str::to_owned);
         let own = |row: &&str| (*row).to_owned();
-        let claim = Claim { says: "so".to_owned(), kind, rows: of.iter().map(own).collect(), columns: Vec::new() };
+        let claim = Claim {
+            says: "so".to_owned(),
+            kind,
+            rows: of.iter().map(own).collect(),
+            columns: Vec::new(),
+        };
         finding(&claim, columns, &rows)
     }
 
@@ -388,13 +448,23 @@ mod tests {
         let wrong = || column(&[&[35.0], &[20.0], &[21.5]]);
         let found = verdict(ClaimKind::Order, &order, &[clear(), barely(), wrong()]);
         assert_eq!((found.holds, found.clear, found.of), (2, 1, 3));
-        assert!(found.verdict.contains("not in x (middle is 1.5 behind worst)"), "{}", found.verdict);
+        assert!(
+            found.verdict.contains("not in x (middle is 1.5 behind worst)"),
+            "{}",
+            found.verdict
+        );
         // Where less is better it is the other way round.
         let turned = |column: Column| Column { smaller_is_better: true, ..column };
-        assert_eq!(verdict(ClaimKind::Order, &["worst", "middle", "best"], &[turned(clear())]).holds, 1);
+        assert_eq!(
+            verdict(ClaimKind::Order, &["worst", "middle", "best"], &[turned(clear())]).holds,
+            1
+        );
         assert_eq!(verdict(ClaimKind::Order, &order, &[turned(clear())]).holds, 0);
         // A tie is no order, and a row without runs no verdict.
-        assert_eq!(verdict(ClaimKind::Order, &order, &[column(&[&[2.0], &[2.0], &[1.0]])]).holds, 0);
+        assert_eq!(
+            verdict(ClaimKind::Order, &order, &[column(&[&[2.0], &[2.0], &[1.0]])]).holds,
+            0
+        );
         let found = verdict(ClaimKind::Order, &order, &[column(&[&[2.0], &[], &[1.0]])]);
         assert_eq!((found.of, found.verdict.as_str()), (0, "no run to tell by yet"));
     }
@@ -402,7 +472,10 @@ mod tests {
     #[test]
     fn the_largest_step_and_the_ends_are_found() {
         let small_then_large = || column(&[&[31.0], &[30.0], &[10.0]]);
-        assert_eq!(verdict(ClaimKind::LargestStep, &["middle", "worst"], &[small_then_large()]).holds, 1);
+        assert_eq!(
+            verdict(ClaimKind::LargestStep, &["middle", "worst"], &[small_then_large()]).holds,
+            1
+        );
         let found = verdict(ClaimKind::LargestStep, &["best", "middle"], &[small_then_large()]);
         assert!(
             found.holds == 0 && found.verdict.contains("middle over worst gains 20.0, this 1.0"),
@@ -412,20 +485,32 @@ mod tests {
         assert_eq!(verdict(ClaimKind::Best, &["best"], &[small_then_large()]).holds, 1);
         assert_eq!(verdict(ClaimKind::Worst, &["worst"], &[small_then_large()]).holds, 1);
         let found = verdict(ClaimKind::Best, &["middle"], &[small_then_large()]);
-        assert!(found.verdict.contains("1 of 2 are ahead or level, best the most, by 1.0"), "{}", found.verdict);
+        assert!(
+            found.verdict.contains("1 of 2 are ahead or level, best the most, by 1.0"),
+            "{}",
+            found.verdict
+        );
         let found = verdict(ClaimKind::Worst, &["best"], &[small_then_large()]);
-        assert!(found.verdict.contains("2 of 2 are below or level, worst the most, by 21.0"), "{}", found.verdict);
+        assert!(
+            found.verdict.contains("2 of 2 are below or level, worst the most, by 21.0"),
+            "{}",
+            found.verdict
+        );
     }
 
     #[test]
     fn the_largest_step_is_clear_only_against_every_other() {
-        let claimed = |samples: &[&[f64]]| verdict(ClaimKind::LargestStep, &["best", "middle"], &[column(samples)]);
-        // Steps of 10, 11 and 12 with each seed, beside one of 2 and beside one that is hardly smaller.
+        let claimed = |samples: &[&[f64]]| {
+            verdict(ClaimKind::LargestStep, &["best", "middle"], &[column(samples)])
+        };
+        // Steps of 10, 11 and 12 with each seed, beside one of 2 and beside one that is hardly
+        // smaller.
         let found = claimed(&[&[32.0, 33.0, 34.1], &[22.0, 22.0, 22.0], &[20.0, 20.0, 20.0]]);
         assert_eq!((found.holds, found.clear), (1, 1));
         let found = claimed(&[&[32.0, 33.0, 34.1], &[22.0, 22.0, 22.0], &[11.0, 12.0, 11.5]]);
         assert_eq!((found.holds, found.clear), (1, 0));
-        // The same seeds that gain here gain there: it is the difference that counts, not whether intervals meet.
+        // The same seeds that gain here gain there: it is the difference that counts, not whether
+        // intervals meet.
         let found = claimed(&[&[60.0, 80.0, 100.1], &[32.0, 42.0, 52.0], &[10.0, 10.0, 10.0]]);
         assert_eq!((found.holds, found.clear), (1, 1));
         let found = claimed(&[&[32.0], &[22.0], &[20.0]]);
@@ -434,29 +519,56 @@ mod tests {
         let found = claimed(&[&[20.0], &[22.0], &[20.0]]);
         assert!(found.verdict.contains("gains 2.0, this −2.0"), "{}", found.verdict);
         // Of figures with intervals of their own, the middle row's counts twice.
-        let with = |half: f64| Column { halves: vec![Some(half); 3], ..column(&[&[30.0], &[20.0], &[18.0]]) };
-        let clear = |half: f64| verdict(ClaimKind::LargestStep, &["best", "middle"], &[with(half)]).clear;
+        let with = |half: f64| Column {
+            halves: vec![Some(half); 3],
+            ..column(&[&[30.0], &[20.0], &[18.0]])
+        };
+        let clear =
+            |half: f64| verdict(ClaimKind::LargestStep, &["best", "middle"], &[with(half)]).clear;
         assert_eq!([clear(1.9), clear(2.1)], [1, 0]);
     }
 
     #[test]
     fn columns_are_called_what_claims_call_them() {
-        for text in ["", "measure = 'error'", "measure = 'along'", "columns = [{ name = 'x' }, { epochs = 2 }]"] {
-            let grid: Grid =
-                toml::from_str(&format!("title = ''\nabout = ''\nrows = [{{ epochs = 1 }}]\n{text}")).unwrap();
+        for text in [
+            "",
+            "measure = 'error'",
+            "measure = 'along'",
+            "columns = [{ name = 'x' }, { epochs = 2 }]",
+        ] {
+            let grid: Grid = toml::from_str(&format!(
+                "title = ''\nabout = ''\nrows = [{{ epochs = 1 }}]\n{text}"
+            ))
+            .unwrap();
             let [table] = <[ResultTable; 1]>::try_from(tables(&grid, &[], None)).unwrap();
-            let names: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+            let names: Vec<String> =
+                table.columns.iter().map(|column| column.name.clone()).collect();
             assert_eq!(names, grid.measured_names());
             let smaller = table.columns.iter().filter(|column| column.smaller_is_better);
-            assert!(smaller.map(|column| column.name.as_str()).all(|name| ["seconds", "kNN error %"].contains(&name)));
-            assert!(table.columns.iter().all(|column| column.name != "seconds" || column.smaller_is_better));
+            assert!(
+                smaller
+                    .map(|column| column.name.as_str())
+                    .all(|name| ["seconds", "kNN error %"].contains(&name))
+            );
+            assert!(
+                table
+                    .columns
+                    .iter()
+                    .all(|column| column.name != "seconds" || column.smaller_is_better)
+            );
         }
     }
 
     #[test]
     fn figures_with_intervals_of_their_own_are_clear_where_these_do_not_meet() {
-        let with = |half: f64| Column { halves: vec![Some(half); 3], ..column(&[&[30.0], &[20.0], &[10.0]]) };
-        assert_eq!(verdict(ClaimKind::Order, &["best", "middle", "worst"], &[with(4.9), with(5.1)]).clear, 1);
+        let with = |half: f64| Column {
+            halves: vec![Some(half); 3],
+            ..column(&[&[30.0], &[20.0], &[10.0]])
+        };
+        assert_eq!(
+            verdict(ClaimKind::Order, &["best", "middle", "worst"], &[with(4.9), with(5.1)]).clear,
+            1
+        );
     }
 
     #[test]
@@ -473,7 +585,10 @@ mod tests {
         let points = [(2.0, 0.1), (4.0, 0.2), (6.0, 0.3), (8.0, 0.4)].to_vec();
         let outcome = |val_knn_acc1| Outcome { epochs: 8, val_knn_acc1, ..Outcome::default() };
         let whole = outcome(points);
-        assert_eq!((1..=4).map(|quarter| along(&whole, quarter)).collect::<Vec<_>>(), [0.1, 0.2, 0.3, 0.4].map(Some));
+        assert_eq!(
+            (1..=4).map(|quarter| along(&whole, quarter)).collect::<Vec<_>>(),
+            [0.1, 0.2, 0.3, 0.4].map(Some)
+        );
         assert_eq!(along(&outcome(vec![(8.0, 0.4)]), 2), None);
     }
 }

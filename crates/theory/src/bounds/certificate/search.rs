@@ -8,10 +8,11 @@ pub(super) struct Level {
     pub(super) parts: Vec<usize>,
 }
 
-/// The levels at which the smallest share of a class in its main part rises, by rising δ. Before the first of them some
-/// class has no main part at all.
+/// The levels at which the smallest share of a class in its main part rises, by rising δ. Before
+/// the first of them some class has no main part at all.
 pub(super) fn levels(classes: &[Side]) -> Vec<Level> {
-    let mut deltas: Vec<f64> = classes.iter().flat_map(|side| side.main_parts.iter().map(|part| part.delta)).collect();
+    let mut deltas: Vec<f64> =
+        classes.iter().flat_map(|side| side.main_parts.iter().map(|part| part.delta)).collect();
     deltas.sort_by(f64::total_cmp);
     deltas.dedup();
     let mut reached = vec![0; classes.len()];
@@ -19,13 +20,18 @@ pub(super) fn levels(classes: &[Side]) -> Vec<Level> {
     let mut least = 0.0;
     for delta in deltas {
         for (reached, side) in reached.iter_mut().zip(classes) {
-            *reached += usize::from(side.main_parts.get(*reached).is_some_and(|part| part.delta <= delta));
+            *reached +=
+                usize::from(side.main_parts.get(*reached).is_some_and(|part| part.delta <= delta));
         }
         if reached.contains(&0) {
             continue;
         }
         let parts: Vec<usize> = reached.iter().map(|reached| reached - 1).collect();
-        let share = classes.iter().zip(&parts).map(|(side, &at)| side.share(&side.main_parts[at])).fold(1.0, f64::min);
+        let share = classes
+            .iter()
+            .zip(&parts)
+            .map(|(side, &at)| side.share(&side.main_parts[at]))
+            .fold(1.0, f64::min);
         if share > least {
             least = share;
             levels.push(Level { delta, parts });

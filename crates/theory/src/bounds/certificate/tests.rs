@@ -5,7 +5,8 @@ use super::*;
 const FORMS: [Form; 3] = [Form::Published, Form::Derived, Form::Sharpened];
 
 fn class(parts: &[(f64, usize, f64)], diameters: &[f64]) -> Class {
-    let main_parts = parts.iter().map(|&(delta, images, gap)| MainPart { delta, images, gap }).collect();
+    let main_parts =
+        parts.iter().map(|&(delta, images, gap)| MainPart { delta, images, gap }).collect();
     Class { main_parts, diameters: diameters.to_vec() }
 }
 
@@ -14,14 +15,16 @@ fn point(images: usize) -> Class {
     class(&[(0.0, images, 0.0)], &vec![0.0; images])
 }
 
-/// The example of the authors' talk: σ = 1, δ = ε = R_ε = 0, so ρ = Δ_μ = 0 and the condition is μ_ℓ·μ_k < r².
+/// The example of the authors' talk: σ = 1, δ = ε = R_ε = 0, so ρ = Δ_μ = 0 and the condition is
+/// μ_ℓ·μ_k < r².
 #[test]
 fn any_angle_suffices_for_points() {
     for radius in [1.0, 3.0] {
         for angle in [0.01_f64, 1.0, 3.1] {
             let product = angle.cos() * radius * radius;
             let r2 = radius * radius;
-            let world = World::new(radius, &[r2, product, product, r2], vec![point(3), point(2)]).unwrap();
+            let world =
+                World::new(radius, &[r2, product, product, r2], vec![point(3), point(2)]).unwrap();
             for form in FORMS {
                 let found = world.certify(form);
                 assert_eq!(
@@ -51,14 +54,23 @@ fn equal_centres_certify_nothing() {
 fn two_antipodal_points() {
     let world = World::new(1.0, &[1.0, -1.0, -1.0, 1.0], vec![point(5), point(5)]).unwrap();
     let found = world.certify(Form::Derived);
-    assert!((found.slack - 0.5 * (5.0_f64.sqrt() - 1.0).powi(2)).abs() < 1e-15, "ρ may be up to (√5 − 1)²/2");
+    assert!(
+        (found.slack - 0.5 * (5.0_f64.sqrt() - 1.0).powi(2)).abs() < 1e-15,
+        "ρ may be up to (√5 − 1)²/2"
+    );
     assert_eq!(found.quantity(&Trust::Exact), Quantity::at_most(0.0));
-    let estimate = Trust::Estimate { low: None, high: None, method: "largest measured ratio".into(), sample: 1 };
+    let estimate = Trust::Estimate {
+        low: None,
+        high: None,
+        method: "largest measured ratio".into(),
+        sample: 1,
+    };
     assert!(matches!(found.quantity(&estimate).trust, Trust::Assumed { .. }));
 }
 
-/// A share t of the class sends its views to −f: f·μ = 1 − 2t, so the product that the printed proof passes through,
-/// 1 − R_ε/p = 1 − t, is not reached. What is derived, 1 − 2t, is met with equality.
+/// A share t of the class sends its views to −f: f·μ = 1 − 2t, so the product that the printed
+/// proof passes through, 1 − R_ε/p = 1 − t, is not reached. What is derived, 1 − 2t, is met with
+/// equality.
 #[test]
 fn the_flipped_share_needs_the_two() {
     for (flipped, images) in [(1, 10), (3, 20), (2, 7)] {
@@ -71,8 +83,9 @@ fn the_flipped_share_needs_the_two() {
     }
 }
 
-/// The inequality that the second case of the proof of the printed theorem comes down to (docs/theory.md, section 2):
-/// ρ − b + κ√(b/(1 − b)) ≤ √(2ρ) for ρ above ½, where the printed condition leaves ‖μ‖² no less than 1 − κ².
+/// The inequality that the second case of the proof of the printed theorem comes down to
+/// (docs/theory.md, section 2): ρ − b + κ√(b/(1 − b)) ≤ √(2ρ) for ρ above ½, where the printed
+/// condition leaves ‖μ‖² no less than 1 − κ².
 #[test]
 fn the_second_case_of_the_printed_theorem() {
     let end = 5.0_f64.sqrt() - 1.0;
@@ -98,7 +111,8 @@ fn shares_of_images_are_those_of_counting() {
         let found = world.certify(form);
         assert!(found.holds() && found.error == 0.1, "{form:?}: {found}");
     }
-    // Of 30 images 3 of the first class's 10 and one more: 0.3 + 1/30 is one third but for rounding.
+    // Of 30 images 3 of the first class's 10 and one more: 0.3 + 1/30 is one third but for
+    // rounding.
     let seven = class(&[(0.0, 7, 0.0)], &[0.0; 10]);
     let spread = class(&[(0.0, 20, 0.0)], &[[0.0; 19].as_slice(), &[1.9]].concat());
     let world = World::new(1.0, &[0.16, -0.4, -0.4, 1.0], vec![seven, spread]).unwrap();
@@ -107,7 +121,8 @@ fn shares_of_images_are_those_of_counting() {
 
 #[test]
 fn a_single_class_is_never_wrong_off_the_excluded_share() {
-    let world = World::new(1.0, &[0.5], vec![class(&[(0.0, 2, 0.1)], &[0.0, 0.0, 0.3, 0.4])]).unwrap();
+    let world =
+        World::new(1.0, &[0.5], vec![class(&[(0.0, 2, 0.1)], &[0.0, 0.0, 0.3, 0.4])]).unwrap();
     for form in FORMS {
         assert_eq!(world.certify(form).error, 0.5, "{form:?}");
     }
@@ -115,14 +130,21 @@ fn a_single_class_is_never_wrong_off_the_excluded_share() {
 
 #[test]
 fn misuse_is_refused() {
-    let refused =
-        |radius: f64, products: &[f64], classes: Vec<Class>| World::new(radius, products, classes).unwrap_err();
+    let refused = |radius: f64, products: &[f64], classes: Vec<Class>| {
+        World::new(radius, products, classes).unwrap_err()
+    };
     assert!(matches!(refused(0.0, &[1.0], vec![point(1)]), Error::Range { name: "radius", .. }));
     assert!(matches!(refused(1.0, &[1.0], vec![]), Error::Count { .. }));
-    assert!(matches!(refused(1.0, &[1.0, 0.0], vec![point(1), point(1)]), Error::Count { given: 2, expected: 4, .. }));
+    assert!(matches!(
+        refused(1.0, &[1.0, 0.0], vec![point(1), point(1)]),
+        Error::Count { given: 2, expected: 4, .. }
+    ));
     assert!(matches!(refused(1.0, &[1.1], vec![point(1)]), Error::Range { .. }));
     assert!(matches!(refused(1.0, &[f64::NAN], vec![point(1)]), Error::Range { .. }));
-    assert_eq!(refused(1.0, &[1.0], vec![class(&[(0.0, 1, 0.0)], &[])]), Error::EmptyClass { class: 0 });
+    assert_eq!(
+        refused(1.0, &[1.0], vec![class(&[(0.0, 1, 0.0)], &[])]),
+        Error::EmptyClass { class: 0 }
+    );
     for parts in [
         &[][..],
         &[(0.0, 0, 0.0)],
@@ -135,12 +157,18 @@ fn misuse_is_refused() {
         let error = refused(1.0, &[1.0], vec![class(parts, &[0.0, 0.0])]);
         assert!(matches!(error, Error::MainPart { class: 0, .. }), "{error}");
     }
-    assert!(matches!(refused(1.0, &[1.0], vec![class(&[(0.0, 1, 0.0)], &[f64::NAN])]), Error::Range { .. }));
+    assert!(matches!(
+        refused(1.0, &[1.0], vec![class(&[(0.0, 1, 0.0)], &[f64::NAN])]),
+        Error::Range { .. }
+    ));
 }
 
 /// Random classes with any number of steps.
 fn classes() -> impl Strategy<Value = Vec<Class>> {
-    let class = (prop::collection::vec(0.0..0.4_f64, 1..7), prop::collection::vec((0.01..0.4_f64, 0.0..0.3_f64), 7));
+    let class = (
+        prop::collection::vec(0.0..0.4_f64, 1..7),
+        prop::collection::vec((0.01..0.4_f64, 0.0..0.3_f64), 7),
+    );
     let build = |(diameters, steps): (Vec<f64>, Vec<(f64, f64)>)| {
         let mut delta = 0.0;
         let main_parts = (1..=diameters.len()).zip(steps).map(|(images, (step, gap))| {
@@ -169,7 +197,8 @@ proptest! {
                     classes.iter().map(|class| class.main_parts.iter().rfind(|part| part.delta <= delta)).collect();
                 let Some(parts) = parts else { continue };
                 let sigma = classes.iter().zip(&parts).map(|(class, part)| part.images as f64 / class.diameters.len() as f64).fold(1.0, f64::min);
-                // A later δ of the same σ is not tried: the earlier has no larger one, though a gap may shrink.
+                // A later δ of the same σ is not tried: the earlier has no larger one, though a gap
+                // may shrink.
                 let earlier = classes.iter().flat_map(|class| class.main_parts.iter().map(|part| part.delta)).filter(|d| *d < delta).any(|earlier| {
                     classes.iter().map(|class| class.main_parts.iter().rfind(|part| part.delta <= earlier).map_or(0.0, |part| part.images as f64 / class.diameters.len() as f64)).fold(1.0, f64::min) >= sigma
                 });
@@ -196,14 +225,16 @@ proptest! {
         }
     }
 
-    /// At the same δ and ε each form certifies what the one before it does, and each class by itself at least as much.
+    /// At the same δ and ε each form certifies what the one before it does, and each class by
+    /// itself at least as much.
     #[test]
     fn forms_are_ordered(classes in classes(), off in -1.0..0.9_f64, norm in 0.8..1.0_f64) {
         let k = classes.len();
         let products: Vec<f64> = (0..k * k).map(|at| norm * norm * if at / k == at % k { 1.0 } else { off }).collect();
         let world = World::new(1.0, &products, classes).unwrap();
         let [published, derived, sharpened] = FORMS.map(|form| world.certify(form).bound());
-        prop_assert!(sharpened <= published && published <= derived, "{} {} {}", sharpened, published, derived);
+        prop_assert!(sharpened <= published && published <= derived, "{} {} \
+            {}", sharpened, published, derived);
         for form in FORMS {
             let by_class = world.certify_classes(form).error;
             prop_assert!(by_class <= world.certify(form).bound() + 1e-12);

@@ -11,7 +11,8 @@ const NAMED: usize = 5;
 
 /// The policies to take, positions, and sentences, the first of them the headline.
 ///
-/// `few` is whether most classes have too few images for intervals, `single` whether there is one class.
+/// `few` is whether most classes have too few images for intervals, `single` whether there is one
+/// class.
 pub fn advice(
     policies: &[PolicyForecast],
     baseline: &PolicyForecast,
@@ -29,15 +30,18 @@ pub fn advice(
             false => "No policy is recommended: too few images of a class for an interval.".into(),
         });
         sentences.push(format!(
-            "Most classes have fewer than {FEWEST} images here, and other images may turn the order of the scores; \
+            "Most classes have fewer than {FEWEST} images here, and other images may turn the \
+             order of the scores; \
              --per-class says how many are taken."
         ));
         return (Vec::new(), sentences);
     }
     if single {
-        let first: Vec<&str> = policies.iter().filter(|p| p.rank == 1).map(|p| p.name.as_str()).collect();
+        let first: Vec<&str> =
+            policies.iter().filter(|p| p.rank == 1).map(|p| p.name.as_str()).collect();
         sentences.push(format!(
-            "{} {} most of the class together; whether anything is left of it, one class cannot tell.",
+            "{} {} most of the class together; whether anything is left of it, one class cannot \
+             tell.",
             listed(&first, "and"),
             if first.len() == 1 { "draws" } else { "draw" },
         ));
@@ -47,27 +51,34 @@ pub fn advice(
     let named = |of: &[usize]| of.iter().map(|&at| policies[at].name.as_str()).collect::<Vec<_>>();
     let Some(&best) = told.first() else {
         sentences.push(match alone {
-            true => {
-                "Its nearest views of one class lie no nearer than those of two by more than chance explains.".into()
-            }
+            true => "Its nearest views of one class lie no nearer than those of two by more than \
+                 chance explains."
+                .into(),
             false => "No policy is recommended.".into(),
         });
         if !alone {
-            let none =
-                "Of none do the nearest views of one class lie nearer than those of two by more than chance explains.";
+            let none = "Of none do the nearest views of one class lie nearer than those of two by \
+                        more than chance explains.";
             sentences.push(none.into());
         }
         sentences.push(format!(
-            "Of images as they are, those of one class lie nearer {:.1} % of the time, where chance is 50 %. More images a \
-             class (--per-class) narrow the intervals; embeddings of a trained encoder (--encoder) see more than pixels \
+            "Of images as they are, those of one class lie nearer {:.1} % of the time, where \
+             chance is 50 %. More images a \
+             class (--per-class) narrow the intervals; embeddings of a trained encoder \
+             (--encoder) see more than pixels \
              do.",
             separation(baseline)
         ));
         return (Vec::new(), sentences);
     };
     let (first, name) = (&policies[best], &policies[best].name);
-    let tied: Vec<usize> = told.iter().copied().filter(|&at| policies[at].rank == first.rank).collect();
-    let doing = if first.steps.is_empty() { String::new() } else { format!(" ({})", first.steps.join(", ")) };
+    let tied: Vec<usize> =
+        told.iter().copied().filter(|&at| policies[at].rank == first.rank).collect();
+    let doing = if first.steps.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", first.steps.join(", "))
+    };
     if !alone {
         sentences.push(match tied.len() {
             1 => format!("Take {name}{doing}."),
@@ -80,14 +91,17 @@ pub fn advice(
         _ => format!("{name}{doing} scores highest of them"),
     };
     sentences.push(format!(
-        "{why}: within three quarters of the middle distance of two images of a class it brings {:.0} % of a class together, \
-         and {:.1} % of the time images of one class stay nearer than images of two, where chance is 50 % and images as \
+        "{why}: within three quarters of the middle distance of two images of a class it brings \
+         {:.0} % of a class together, \
+         and {:.1} % of the time images of one class stay nearer than images of two, where chance \
+         is 50 % and images as \
          they are come to {:.1} %.",
         100.0 * first.sigma.get(SHOWN[1]).map_or(0.0, |sigma| sigma.value),
         separation(first),
         separation(baseline)
     ));
-    let barely: Vec<usize> = tied.iter().copied().filter(|&at| begins(&policies[at]) < BARELY).collect();
+    let barely: Vec<usize> =
+        tied.iter().copied().filter(|&at| begins(&policies[at]) < BARELY).collect();
     if !barely.is_empty() {
         sentences.push(format!(
             "Barely above chance (separation whose interval begins under {:.0} %): {}.",
@@ -108,7 +122,8 @@ pub fn advice(
         sentences.push(format!("Images as they are score no lower than {name}."));
     }
     if tied.len() > 1 {
-        let widths = "The intervals of the differences between their scores hold 0; more images a class (--per-class) narrow \
+        let widths = "The intervals of the differences between their scores hold 0; more images a \
+                      class (--per-class) narrow \
             them.";
         sentences.push(widths.into());
     }
@@ -128,7 +143,8 @@ fn separation(policy: &PolicyForecast) -> f64 {
 fn listed(names: &[&str], word: &str) -> String {
     let shown = if names.len() > NAMED { NAMED - 1 } else { names.len() };
     let others = format!("{} others", names.len() - shown);
-    let names: Vec<&str> = names[..shown].iter().copied().chain((shown < names.len()).then_some(&*others)).collect();
+    let names: Vec<&str> =
+        names[..shown].iter().copied().chain((shown < names.len()).then_some(&*others)).collect();
     match names.split_last() {
         None => String::new(),
         Some((one, [])) => (*one).to_owned(),
@@ -150,11 +166,18 @@ mod tests {
             ..Measured::default()
         };
         let score = Measured { value: 1.0 / (rank + 1) as f64, ..Measured::default() };
-        PolicyForecast { name: name.into(), rank, score, separation: Some(separation), ..PolicyForecast::default() }
+        PolicyForecast {
+            name: name.into(),
+            rank,
+            score,
+            separation: Some(separation),
+            ..PolicyForecast::default()
+        }
     }
 
     fn said(policies: &[PolicyForecast]) -> (Vec<usize>, String) {
-        let baseline = PolicyForecast { score: Measured::default(), ..policy("none", 0, 0.55, 0.01) };
+        let baseline =
+            PolicyForecast { score: Measured::default(), ..policy("none", 0, 0.55, 0.01) };
         let (recommended, sentences) = advice(policies, &baseline, false, false);
         (recommended, sentences.join("\n"))
     }
@@ -193,7 +216,10 @@ mod tests {
     #[test]
     fn one_policy_is_not_ranked() {
         let (recommended, said) = said(&[policy("a", 1, 0.6, 0.02)]);
-        assert!(recommended.is_empty() && said.starts_with("Only a was measured; nothing to rank."), "{said}");
+        assert!(
+            recommended.is_empty() && said.starts_with("Only a was measured; nothing to rank."),
+            "{said}"
+        );
         assert!(!said.contains("Take"), "{said}");
     }
 
@@ -201,7 +227,10 @@ mod tests {
     fn few_images_recommend_nothing() {
         let policies = [policy("a", 1, 0.6, 0.02), policy("b", 2, 0.6, 0.02)];
         let (recommended, sentences) = advice(&policies, &policies[0], false, true);
-        assert!(recommended.is_empty() && sentences[0].contains("too few images of a class"), "{sentences:?}");
+        assert!(
+            recommended.is_empty() && sentences[0].contains("too few images of a class"),
+            "{sentences:?}"
+        );
     }
 
     #[test]
