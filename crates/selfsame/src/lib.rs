@@ -1,7 +1,7 @@
-//! Contrastive self-supervised learning that tells you how well the representation will generalise.
+//! Self-supervised representation learning that tells you, before and after training, how well the
+//! representation will generalise.
 //!
-//! This is the facade over the crates that do the work, one a stage; the command line in the same
-//! package is built on nothing else:
+//! The crates that do the work, one a stage, are re-exported here:
 //!
 //! - [`data`]: images, from many formats, as three splits;
 //! - [`augment`]: views of an image as pure functions of their key;
@@ -13,6 +13,12 @@
 //! - [`eval`]: what an encoder is worth;
 //! - [`theory`]: what the embeddings prove of it, and what not;
 //! - [`report`]: the records of a run, and its page.
+
+mod error;
+mod progress;
+
+pub use error::Error;
+pub use progress::Progress;
 
 pub use selfsame_augment as augment;
 pub use selfsame_concentration as concentration;

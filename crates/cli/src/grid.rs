@@ -13,20 +13,20 @@ use crate::misuse;
 
 /// The experiments of the paper, which have scales; `all` stands for these, in this order.
 pub const EXPERIMENTS: [(&str, &str); 5] = [
-    ("table1", include_str!("../grids/table1.toml")),
-    ("table2", include_str!("../grids/table2.toml")),
-    ("pairs", include_str!("../grids/pairs.toml")),
-    ("losses", include_str!("../grids/losses.toml")),
-    ("maps", include_str!("../grids/maps.toml")),
+    ("table1", include_str!("../../selfsame/grids/table1.toml")),
+    ("table2", include_str!("../../selfsame/grids/table2.toml")),
+    ("pairs", include_str!("../../selfsame/grids/pairs.toml")),
+    ("losses", include_str!("../../selfsame/grids/losses.toml")),
+    ("maps", include_str!("../../selfsame/grids/maps.toml")),
 ];
 
 /// The other grids that come with the program.
 pub const GRIDS: [(&str, &str); 5] = [
-    ("atlas", include_str!("../grids/atlas.toml")),
-    ("crossing", include_str!("../grids/crossing.toml")),
-    ("methods-glyphs", include_str!("../grids/methods-glyphs.toml")),
-    ("methods-cifar10", include_str!("../grids/methods-cifar10.toml")),
-    ("precision", include_str!("../grids/precision.toml")),
+    ("atlas", include_str!("../../selfsame/grids/atlas.toml")),
+    ("crossing", include_str!("../../selfsame/grids/crossing.toml")),
+    ("methods-glyphs", include_str!("../../selfsame/grids/methods-glyphs.toml")),
+    ("methods-cifar10", include_str!("../../selfsame/grids/methods-cifar10.toml")),
+    ("precision", include_str!("../../selfsame/grids/precision.toml")),
 ];
 
 /// The option of runs and forecasts that changes their images.
