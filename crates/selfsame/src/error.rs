@@ -69,12 +69,12 @@ impl Error {
     }
 
     /// An option that makes no sense.
-    pub(crate) fn option(name: &'static str, value: impl ToString, cause: impl ToString) -> Self {
+    pub fn option(name: &'static str, value: impl ToString, cause: impl ToString) -> Self {
         Self::Option { name, value: value.to_string(), cause: cause.to_string() }
     }
 
     /// For `map_err` of what reads or writes `path`.
-    pub(crate) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+    pub fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { path, source }
     }
