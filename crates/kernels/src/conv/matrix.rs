@@ -307,10 +307,12 @@ pub(super) unsafe fn backward(
         Some(IntoInput { added, result, made }) => (Some((added, made)), result, conv.in_image()),
         None => (None, [].as_mut_slice(), 0),
     };
-    // SAFETY: as the caller vouches.
     let into_input = |sizes| {
-        wanted
-            .map(|(added, made)| (unsafe { InputGradient::new(conv, weights, sizes, added) }, made))
+        wanted.map(|(added, made)| {
+            // SAFETY: as the caller vouches.
+            let gradient = unsafe { InputGradient::new(conv, weights, sizes, added) };
+            (gradient, made)
+        })
     };
 
     // While the sums and weights that the two gradients need stay in the cache beside each other,
