@@ -1,23 +1,9 @@
 use std::fmt;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+use crate::key::ViewKey;
 use crate::policy::{Blur, Crop, Fill, Interpolation, Jitter, PadCrop, Policy, Rotation};
-
-/// The name of a view: equal keys give equal views, whatever else happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ViewKey {
-    /// The seed of the run.
-    pub seed: u64,
-    /// The image's number in its set.
-    pub image: u64,
-    /// The pass over the set.
-    pub epoch: u64,
-    /// Which view of the image in this pass: 0 and 1 for a pair.
-    pub view: u32,
-}
 
 /// The part of an image that a view shows, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -261,23 +247,6 @@ fn draw_blur(
     let applied = words.chance(blur.probability.of_view(view));
     let sigma = words.uniform(blur.sigma);
     applied.then_some(GaussianBlur { sigma, side: blur.side, kernel: blur.kernel })
-}
-
-impl ViewKey {
-    /// The random words of the view, from ChaCha8 keyed by it: those of all steps, each at its own
-    /// place so that no step can shift another's, and after them those of the crop, which takes as
-    /// many as it needs.
-    fn words(&self) -> ([u64; 24], impl Iterator<Item = u64>) {
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&self.seed.to_le_bytes());
-        seed[8..16].copy_from_slice(&self.image.to_le_bytes());
-        seed[16..24].copy_from_slice(&self.epoch.to_le_bytes());
-        seed[24..28].copy_from_slice(&self.view.to_le_bytes());
-        seed[28..].copy_from_slice(b"view");
-        let mut generator = ChaCha8Rng::from_seed(seed);
-        let steps = std::array::from_fn(|_| generator.next_u64());
-        (steps, std::iter::repeat_with(move || generator.next_u64()))
-    }
 }
 
 /// Random numbers straight from the cipher's words: no library's sampling can change a view.

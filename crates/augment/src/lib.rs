@@ -2,8 +2,8 @@
 //!
 //! A [`Policy`] says which transforms a view goes through and how strongly: crop → padding crop →
 //! rotation → flips → colour jitter → grey → blur → solarise, each optional, always in that order.
-//! [`Policy::view`] turns an image into the view named by a [`ViewKey`] (seed, image, epoch, view
-//! number) and by nothing else: not by the thread, the instruction set, the order of calls, the
+//! [`Policy::view`] turns an image into the view named by a [`ViewKey`] (purpose and epoch, seed,
+//! image, view number) and by nothing else: not by the thread, the instruction set, the order of calls, the
 //! platform or what was made before. It is two steps that can be taken apart: [`Policy::draw`]
 //! draws the parameters ([`Draw`], printable and serialisable) and [`Draw::apply`] computes the
 //! pixels, so any view can be replayed and explained. [`Normalise`] then makes floats of the bytes.
@@ -16,12 +16,12 @@
 //! apart.
 //!
 //! ```
-//! use selfsame_augment::{Policy, Scratch, Source, ViewKey};
+//! use selfsame_augment::{Policy, Purpose, Scratch, Source, ViewKey};
 //!
 //! let policy: Policy = "abcde".parse()?;
 //! let pixels: Vec<u8> = (0..40 * 30 * 3).map(|i| (i % 251) as u8).collect();
 //! let source = Source::new(40, 30, &pixels)?;
-//! let key = ViewKey { seed: 0, image: 17, epoch: 3, view: 1 };
+//! let key = ViewKey::new(Purpose::Training { epoch: 3 }, 0, 17, 1);
 //!
 //! let (mut scratch, mut view) = (Scratch::default(), vec![0; 32 * 32 * 3]);
 //! policy.view(key, source, 32, &mut scratch, &mut view)?;
@@ -36,6 +36,7 @@
 
 mod draw;
 mod error;
+mod key;
 mod letters;
 mod nested;
 mod normalise;
@@ -44,8 +45,9 @@ mod policy;
 mod presets;
 mod view;
 
-pub use draw::{Adjustment, CropBox, Draw, GaussianBlur, Shift, Turn, ViewKey};
+pub use draw::{Adjustment, CropBox, Draw, GaussianBlur, Shift, Turn};
 pub use error::{NormaliseError, PolicyError, ViewError};
+pub use key::{Purpose, ViewKey};
 pub use letters::MAX_STRENGTH;
 pub use normalise::Normalise;
 pub use policy::{

@@ -1,8 +1,9 @@
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pixels::interleave;
 
-use crate::draw::{Adjustment, CropBox, Draw, GaussianBlur, Shift, Turn, ViewKey};
+use crate::draw::{Adjustment, CropBox, Draw, GaussianBlur, Shift, Turn};
 use crate::error::ViewError;
+use crate::key::ViewKey;
 use crate::pixels::{blur, colour, geometry, resize};
 use crate::policy::{Limit, Policy};
 

@@ -1,7 +1,7 @@
 //! That a view takes no memory of its own.
 
 use allocation_counter::measure;
-use selfsame_augment::{Draw, Isa, Policy, Scratch, Source, ViewKey};
+use selfsame_augment::{Draw, Isa, Policy, Purpose, Scratch, Source, ViewKey};
 
 /// Deviation of a blur, at most.
 const STRONGEST: f64 = 9.0;
@@ -25,7 +25,7 @@ fn every_step(blur: &str) -> Policy {
 #[test]
 fn after_the_whole_image_and_the_strongest_blur_no_view_takes_memory() {
     let policies = [every_step(""), every_step(", kernel = 23")];
-    let key = |image| ViewKey { seed: 3, image, epoch: 0, view: 0 };
+    let key = |image| ViewKey::new(Purpose::Training { epoch: 0 }, 3, image, 0);
     for (width, height, size) in [(90, 70, 48), (90, 90, 32), (31, 31, 30), (20, 30, 48)] {
         let pixels: Vec<u8> = (0..width * height * 3).map(|i| (i % 251) as u8).collect();
         let grey = Source::grey(width, height, &pixels[..(width * height) as usize]).unwrap();

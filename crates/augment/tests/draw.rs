@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use common::{draws as any_draw, numbered};
 use proptest::prelude::*;
 use selfsame_augment::{
-    Adjustment, CropBox, Draw, Fill, GaussianBlur, Interpolation, Policy, PolicyConfig, Shift,
-    Turn, ViewKey,
+    Adjustment, CropBox, Draw, Fill, GaussianBlur, Interpolation, Policy, PolicyConfig, Purpose,
+    Shift, Turn, ViewKey,
 };
 
 fn policy(text: &str) -> Policy {
@@ -16,7 +16,22 @@ fn policy(text: &str) -> Policy {
 }
 
 fn key(image: u64) -> ViewKey {
-    ViewKey { seed: 5, image, epoch: 2, view: 1 }
+    numbered_key(image, 1)
+}
+
+fn numbered_key(image: u64, view: u32) -> ViewKey {
+    ViewKey::new(Purpose::Training { epoch: 2 }, 5, image, view)
+}
+
+/// What was drawn before stays as it was: these epochs stand behind every published result.
+#[test]
+fn purposes_keep_their_epochs() {
+    let epoch = |purpose| ViewKey::new(purpose, 1, 2, 3).epoch;
+    assert_eq!(epoch(Purpose::Training { epoch: 7 }), 7);
+    assert_eq!(epoch(Purpose::Forecast), 0);
+    assert_eq!(epoch(Purpose::Centres), 18_446_744_073_709_551_615);
+    assert_eq!(epoch(Purpose::Alignment), 18_446_744_073_709_551_614);
+    assert_eq!(epoch(Purpose::Certificate), 18_446_744_073_709_551_613);
 }
 
 /// A seed must mean the same for ever, on every platform: these were drawn once and written down.
@@ -60,14 +75,14 @@ fn every_step() -> Policy {
 
 #[test]
 fn every_part_of_the_key_counts() {
-    let base = ViewKey { seed: 1, image: 2, epoch: 3, view: 4 };
+    let base = ViewKey::new(Purpose::Training { epoch: 3 }, 1, 2, 4);
     let others = [
-        ViewKey { seed: 2, ..base },
-        ViewKey { image: 3, ..base },
-        ViewKey { epoch: 4, ..base },
-        ViewKey { view: 5, ..base },
-        ViewKey { seed: 1 << 40, ..base },
-        ViewKey { image: 2, seed: 3, epoch: 1, view: 4 },
+        ViewKey::new(Purpose::Training { epoch: 3 }, 2, 2, 4),
+        ViewKey::new(Purpose::Training { epoch: 3 }, 1, 3, 4),
+        ViewKey::new(Purpose::Training { epoch: 4 }, 1, 2, 4),
+        ViewKey::new(Purpose::Training { epoch: 3 }, 1, 2, 5),
+        ViewKey::new(Purpose::Training { epoch: 3 }, 1 << 40, 2, 4),
+        ViewKey::new(Purpose::Training { epoch: 1 }, 3, 2, 4),
     ];
     let policy = policy("ad");
     let drawn = policy.draw(base, 1000, 1000).crop;
@@ -280,7 +295,7 @@ fn probabilities_are_met() {
     for view in 0..4 {
         let mut counts = [0; 9];
         for image in 0..DRAWS {
-            let draw = policy.draw(ViewKey { view, ..key(image) }, 32, 32);
+            let draw = policy.draw(numbered_key(image, view), 32, 32);
             counts
                 .iter_mut()
                 .zip(made(&draw))
@@ -514,15 +529,15 @@ fn all_that_is_drawn_is_independent() {
         }
     }
     // The next image is the next entry of `views`.
-    let neighbours: [fn(ViewKey) -> ViewKey; 4] = [
-        |key| ViewKey { image: key.image + 1, ..key },
-        |key| ViewKey { view: key.view + 1, ..key },
-        |key| ViewKey { epoch: key.epoch + 1, ..key },
-        |key| ViewKey { seed: key.seed + 1, ..key },
+    let neighbours: [fn(u64) -> ViewKey; 4] = [
+        |image| key(image + 1),
+        |image| numbered_key(image, 2),
+        |image| ViewKey::new(Purpose::Training { epoch: 3 }, 5, image, 1),
+        |image| ViewKey::new(Purpose::Training { epoch: 2 }, 6, image, 1),
     ];
     for (number, neighbour) in neighbours.into_iter().enumerate() {
         let others: Vec<_> =
-            (0..DRAWS).map(|image| cells(&always, &half, neighbour(key(image)))).collect();
+            (0..DRAWS).map(|image| cells(&always, &half, neighbour(image))).collect();
         for drawn in 0..views[0].len() {
             let pairs: Vec<_> = views
                 .iter()

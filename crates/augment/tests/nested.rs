@@ -4,7 +4,9 @@ mod common;
 
 use common::{numbered, policies};
 use proptest::prelude::*;
-use selfsame_augment::{Crop, CropBox, Draw, Interpolation, Jitter, Policy, Probability, ViewKey};
+use selfsame_augment::{
+    Crop, CropBox, Draw, Interpolation, Jitter, Policy, Probability, Purpose, ViewKey,
+};
 use serde_json::{Value, json};
 
 const WIDTH: u32 = 40;
@@ -12,7 +14,7 @@ const HEIGHT: u32 = 30;
 
 /// Views of even and of odd number, with their numbers.
 fn draws(policy: &Policy, images: u64) -> impl Iterator<Item = (u32, Draw)> {
-    let key = |image, view| ViewKey { seed: 3, image, epoch: 0, view };
+    let key = |image, view| ViewKey::new(Purpose::Training { epoch: 0 }, 3, image, view);
     (0..images).flat_map(move |image| {
         (0..2).map(move |view| (view, policy.draw(key(image, view), WIDTH, HEIGHT)))
     })

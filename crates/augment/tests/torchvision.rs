@@ -21,7 +21,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use selfsame_augment::{
-    Adjustment, Draw, GaussianBlur, Isa, Normalise, Policy, Scratch, Source, Turn, ViewKey,
+    Adjustment, Draw, GaussianBlur, Isa, Normalise, Policy, Purpose, Scratch, Source, Turn, ViewKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -245,7 +245,7 @@ fn our_laws(count: u64) -> BTreeMap<String, Vec<f64>> {
     let mut laws = BTreeMap::new();
     let draws = |toml: &str, width: u32, height: u32| -> Vec<Draw> {
         let policy = Policy::from_toml(toml).unwrap();
-        let key = |image| ViewKey { seed: 1, image, epoch: 0, view: 1 };
+        let key = |image| ViewKey::new(Purpose::Training { epoch: 0 }, 1, image, 1);
         (0..count).map(|image| policy.draw(key(image), width, height)).collect()
     };
 

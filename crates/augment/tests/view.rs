@@ -8,8 +8,8 @@ use common::{draws, policies};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use selfsame_augment::{
-    Adjustment, CropBox, Draw, Fill, GaussianBlur, Isa, Policy, PolicyConfig, Scratch, Shift,
-    Source, Turn, ViewError, ViewKey,
+    Adjustment, CropBox, Draw, Fill, GaussianBlur, Isa, Policy, PolicyConfig, Purpose, Scratch,
+    Shift, Source, Turn, ViewError, ViewKey,
 };
 
 fn noise(width: u32, height: u32) -> Vec<u8> {
@@ -74,7 +74,7 @@ fn the_policies_none_and_d0_show_the_image_itself() {
         let policy: Policy = text.parse().unwrap();
         let mut view = vec![0; pixels.len()];
         for image in 0..20 {
-            let key = ViewKey { seed: 0, image, epoch: 0, view: 0 };
+            let key = ViewKey::new(Purpose::Training { epoch: 0 }, 0, image, 0);
             policy.view(key, source, 32, &mut Scratch::default(), &mut view).unwrap();
             assert_eq!(view, pixels, "{text}");
         }
@@ -370,7 +370,7 @@ fn threads_and_order_do_not_count() {
     let pixels = noise(40, 30);
     let view = |image: u64, scratch: &mut Scratch| {
         let mut view = vec![0; 24 * 24 * 3];
-        let key = ViewKey { seed: 1, image, epoch: 0, view: 0 };
+        let key = ViewKey::new(Purpose::Training { epoch: 0 }, 1, image, 0);
         policy.view(key, Source::new(40, 30, &pixels).unwrap(), 24, scratch, &mut view).unwrap();
         view
     };
@@ -498,7 +498,7 @@ proptest! {
 
         let pixels = noise(width, height);
         let source = Source::new(width, height, &pixels).unwrap();
-        let key = ViewKey { seed, image, epoch: 0, view: 0 };
+        let key = ViewKey::new(Purpose::Training { epoch: 0 }, seed, image, 0);
         let length = (size * size * 3) as usize;
         let (mut first, mut second) = (vec![0; length], vec![255; length]);
         let mut scratch = Scratch::default();
@@ -520,7 +520,7 @@ proptest! {
     fn no_draw_of_a_policy_is_refused(policy in policies(), (seed, view) in any::<(u64, u32)>(), size in 1..9_u32) {
         let pixels = noise(8, 7);
         let mut out = vec![0; (size * size * 3) as usize];
-        let key = ViewKey { seed, image: 0, epoch: 0, view };
+        let key = ViewKey::new(Purpose::Training { epoch: 0 }, seed, 0, view);
         prop_assert!(is_sound(&policy.draw(key, 8, 7)));
         let made = policy.view(key, Source::new(8, 7, &pixels).unwrap(), size, &mut Scratch::default(), &mut out);
         prop_assert_eq!(made, Ok(()));

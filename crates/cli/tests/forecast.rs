@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{run, said, selfsame, small};
-use selfsame::augment::{Policy, Scratch, Source, ViewKey};
+use selfsame::augment::{Policy, Purpose, Scratch, Source, ViewKey};
 use serde_json::Value;
 
 /// Side of the images.
@@ -94,7 +94,7 @@ fn distances_and_spread_are_those_of_plain_loops() {
             let pixels = dataset.train.image(index).pixels;
             let view = |view| {
                 let mut into = vec![0; pixels.len()];
-                let key = ViewKey { seed: 7, image: index as u64, epoch: 0, view };
+                let key = ViewKey::new(Purpose::Forecast, 7, index as u64, view);
                 let source = Source::new(SIDE, SIDE, pixels).unwrap();
                 policy.view(key, source, SIDE, &mut Scratch::default(), &mut into).unwrap();
                 into

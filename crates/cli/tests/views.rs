@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use common::{run, said, small};
-use selfsame::augment::{Adjustment, Draw, PRESETS, Policy, Scratch, Source, ViewKey};
+use selfsame::augment::{Adjustment, Draw, PRESETS, Policy, Purpose, Scratch, Source, ViewKey};
 use selfsame::data::{LoadOptions, load};
 use selfsame::report::Sprite;
 use selfsame::report::record::ViewSheet;
@@ -134,7 +134,7 @@ fn the_sheet_of_a_run_holds_the_first_views_of_its_training() {
         assert_eq!(tile(row, 0), split.image(image).pixels);
         let source = Source::new(16, 16, split.image(image).pixels).unwrap();
         for view in 0..6 {
-            let key = ViewKey { seed: 0, image: image as u64, epoch: 0, view };
+            let key = ViewKey::new(Purpose::Training { epoch: 0 }, 0, image as u64, view);
             let mut pixels = vec![0; 16 * 16 * 3];
             policy.view(key, source, 16, &mut Scratch::default(), &mut pixels).unwrap();
             assert!(tile(row, 1 + view as usize) == pixels, "{name} {key:?}");

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use selfsame_augment::{Policy, Scratch, Source, ViewKey};
+use selfsame_augment::{Policy, Purpose, Scratch, Source, ViewKey};
 use selfsame_data::{Dataset, Split};
 use selfsame_nn::ResNet;
 use selfsame_report::Sprite;
@@ -211,7 +211,7 @@ pub fn shrink<'a>(images: &[&'a [u8]], side: u32, most: u32) -> Vec<Cow<'a, [u8]
         return images.iter().map(|&image| Cow::Borrowed(image)).collect();
     }
     let whole: Policy = "none".parse().expect("`none` is a policy");
-    let key = ViewKey { seed: 0, image: 0, epoch: 0, view: 0 };
+    let key = ViewKey::new(Purpose::Training { epoch: 0 }, 0, 0, 0);
     let resize = |scratch: &mut Scratch, &image: &&[u8]| {
         let mut out = vec![0; (most * most * 3) as usize];
         let source = Source::new(side, side, image).expect("a split holds whole images");
@@ -226,7 +226,7 @@ fn shape(subject: &Subject<'_>, encoder: &ResNet, test: &Features) -> Result<Geo
     let chosen = sample(test.rows(), ALIGNMENT_IMAGES);
     let alignment_over = Some([chosen.len() as u64, ViewSet::PER_IMAGE as u64]);
     let features =
-        ViewSet::new(subject, &subject.dataset.test, chosen, u64::MAX - 1).embed(encoder)?;
+        ViewSet::new(subject, &subject.dataset.test, chosen, Purpose::Alignment).embed(encoder)?;
     let some = rows(test, &sample(test.rows(), GEOMETRY_IMAGES))?;
     Ok(Geometry {
         alignment_over,
@@ -286,8 +286,7 @@ struct ViewSet<'a> {
     subject: &'a Subject<'a>,
     split: &'a Split,
     chosen: Vec<usize>,
-    /// Keeps these views apart from those of training and from each other.
-    epoch: u64,
+    purpose: Purpose,
     /// One a view; empty without labels.
     labels: Vec<u32>,
 }
@@ -310,21 +309,26 @@ impl<'a> ViewSet<'a> {
             .iter()
             .flat_map(|of| sample(of.len(), most).into_iter().map(|i| of[i]))
             .collect();
-        Self::new(subject, split, chosen, u64::MAX)
+        Self::new(subject, split, chosen, Purpose::Centres)
     }
 
-    fn new(subject: &'a Subject<'a>, split: &'a Split, chosen: Vec<usize>, epoch: u64) -> Self {
+    fn new(
+        subject: &'a Subject<'a>,
+        split: &'a Split,
+        chosen: Vec<usize>,
+        purpose: Purpose,
+    ) -> Self {
         let labels = split
             .labels()
             .map(|labels| chosen.iter().flat_map(|&i| [labels[i]; Self::PER_IMAGE]).collect());
-        Self { subject, split, chosen, epoch, labels: labels.unwrap_or_default() }
+        Self { subject, split, chosen, purpose, labels: labels.unwrap_or_default() }
     }
 
     /// The bytes of some of its images and their views, one view after the other, and the length of
     /// a view.
     fn draw(&self, chosen: &[usize]) -> (Vec<u8>, usize) {
         let Subject { policy, seed, dataset, .. } = *self.subject;
-        let sets = ViewSets { policy, seed, epoch: self.epoch, views: VIEWS, original: true };
+        let sets = ViewSets { policy, purpose: self.purpose, seed, views: VIEWS, original: true };
         (sets.draw(self.split, chosen), dataset.image_size.pow(2) as usize * 3)
     }
 

@@ -1,5 +1,5 @@
 use rayon::prelude::*;
-use selfsame_augment::{Policy, Scratch, Source, ViewKey};
+use selfsame_augment::{Policy, Purpose, Scratch, Source, ViewKey};
 use selfsame_data::Split;
 
 /// How the views of a set of images are drawn: A_M(x) of the theory, once and for all.
@@ -7,10 +7,10 @@ use selfsame_data::Split;
 pub struct ViewSets<'a> {
     /// What draws them.
     pub policy: &'a Policy,
+    /// What the views are for, which keeps them apart from all others.
+    pub purpose: Purpose,
     /// The seed of the run.
     pub seed: u64,
-    /// Keeps these views apart from those of training and from other sets.
-    pub epoch: u64,
     /// Views drawn of an image.
     pub views: usize,
     /// Whether an image is one of its own views, the first.
@@ -43,12 +43,7 @@ impl ViewSets<'_> {
                 first.copy_from_slice(image.pixels);
             }
             for (view, into) in views.enumerate() {
-                let key = ViewKey {
-                    seed: self.seed,
-                    image: index as u64,
-                    epoch: self.epoch,
-                    view: view as u32,
-                };
+                let key = ViewKey::new(self.purpose, self.seed, index as u64, view as u32);
                 self.policy
                     .view(key, source, image.width, scratch, into)
                     .expect("the view has the size of the image");

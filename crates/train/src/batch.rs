@@ -2,7 +2,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use selfsame_augment::{Policy, Scratch, Source, ViewKey};
+use selfsame_augment::{Policy, Purpose, Scratch, Source, ViewKey};
 use selfsame_data::Split;
 
 /// The order of `images` images in an epoch: a pure function of seed and epoch.
@@ -33,7 +33,7 @@ pub(crate) fn views(
             let pixels = split.image(image);
             let source = Source::new(pixels.width, pixels.height, pixels.pixels)
                 .expect("a split holds whole images");
-            let key = ViewKey { seed, image: image as u64, epoch, view };
+            let key = ViewKey::new(Purpose::Training { epoch }, seed, image as u64, view);
             policy.view(key, source, size, scratch, out).expect("the view was given its size");
         },
     );

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use selfsame::augment::{
-    Blur, Crop, Flip, Grey, Isa, Jitter, Normalise, Policy, PolicyConfig, Scratch, Source, ViewKey,
+    Blur, Crop, Flip, Grey, Isa, Jitter, Normalise, Policy, PolicyConfig, Purpose, Scratch, Source,
+    ViewKey,
 };
 use selfsame::concentration::distance::{Options, Search, Shape, Views, augmented_distances};
 use selfsame::data::{Dataset, LoadOptions};
@@ -118,7 +119,7 @@ fn views_per_second(policy: &Policy, side: u32, size: u32, isa: Isa, stretch: Du
     let images = pixels.chunks_exact(bytes).cycle().zip(0..);
     let mut make = images.map(|(pixels, image)| {
         let source = Source::new(side, side, pixels).expect("the bytes are those of the sides");
-        let key = ViewKey { seed: 0, image, epoch: 0, view: 0 };
+        let key = ViewKey::new(Purpose::Training { epoch: 0 }, 0, image, 0);
         policy
             .view(key, source, size, &mut scratch, &mut view)
             .expect("the buffer has the size of the view");
@@ -278,7 +279,13 @@ fn drawn(
             args.images, args.views
         )));
     }
-    let draw = ViewSets { policy: &policy, seed: 0, epoch: 0, views: args.views, original: false };
+    let draw = ViewSets {
+        policy: &policy,
+        purpose: Purpose::Forecast,
+        seed: 0,
+        views: args.views,
+        original: false,
+    };
     let drawn = sets.iter().map(|images| draw.draw(split, images)).collect();
     Ok((Shape { width: side, height: side, channels: 3 }, drawn, left_out))
 }

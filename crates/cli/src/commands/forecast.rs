@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::HumanDuration;
-use selfsame::augment::Policy;
+use selfsame::augment::{Policy, Purpose};
 use selfsame::concentration::cluster::k_means;
 use selfsame::concentration::curve::{Curve, curve};
 use selfsame::concentration::distance::{
@@ -553,7 +553,7 @@ impl Work<'_> {
         if *policy == none() {
             (views, original) = (0, true);
         }
-        let sets = ViewSets { policy, seed, epoch: 0, views, original };
+        let sets = ViewSets { policy, purpose: Purpose::Forecast, seed, views, original };
         let chosen: Vec<usize> = self.probe.images.iter().map(|image| image.index).collect();
         let bytes = sets.draw(&self.dataset.train, &chosen);
         let (images, views) = (chosen.len(), sets.each());

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use rayon::prelude::*;
 use selfsame::augment::{
     Adjustment, Blur, Crop, CropBox, Draw, Fill, GaussianBlur, Interpolation, Jitter, PadCrop,
-    Policy, PolicyConfig, Probability, Rotation, Scratch, Shift, Solarise, Source, ViewKey,
+    Policy, PolicyConfig, Probability, Purpose, Rotation, Scratch, Shift, Solarise, Source,
+    ViewKey,
 };
 use selfsame::data::{DataError, Dataset, LoadOptions, MAX_IMAGE_SIZE, Split, load};
 use selfsame::eval::{sample, shrink};
@@ -166,7 +167,7 @@ pub fn picture_side(size: u32) -> u32 {
     size.min(PICTURE_SIDE)
 }
 
-/// The first `views` views of each of the images in epoch 0, of side `size`, image by image.
+/// The first `views` views of each of the images in epoch 0 of training, of side `size`, image by image.
 pub fn draw(
     policy: &Policy,
     split: &Split,
@@ -176,7 +177,8 @@ pub fn draw(
     size: u32,
 ) -> Vec<Drawn> {
     let of_image = |&image: &usize| {
-        (0..views as u32).map(move |view| ViewKey { seed, image: image as u64, epoch: 0, view })
+        (0..views as u32)
+            .map(move |view| ViewKey::new(Purpose::Training { epoch: 0 }, seed, image as u64, view))
     };
     let keys: Vec<ViewKey> = images.iter().flat_map(of_image).collect();
     let buffers = || (Scratch::default(), vec![0; size as usize * size as usize * 3]);

@@ -10,7 +10,7 @@ mod init;
 use std::path::{Path, PathBuf};
 
 use common::{run, said, small};
-use selfsame::augment::{Scratch, Source, ViewKey};
+use selfsame::augment::{Purpose, Scratch, Source, ViewKey};
 use selfsame::data::{LoadOptions, load};
 use selfsame::eval::embed;
 use selfsame::nn::layers::Init;
@@ -87,7 +87,7 @@ impl Plain {
         let views = |index: usize| {
             let image = dataset.test.image(index);
             let view = |view| {
-                let key = ViewKey { seed: 7, image: index as u64, epoch: u64::MAX - 2, view };
+                let key = ViewKey::new(Purpose::Certificate, 7, index as u64, view);
                 let mut into = vec![0; image.pixels.len()];
                 let source = Source::new(image.width, image.height, image.pixels).unwrap();
                 plan.augment

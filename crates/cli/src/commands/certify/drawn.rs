@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use rayon::prelude::*;
-use selfsame::augment::Policy;
+use selfsame::augment::{Policy, Purpose};
 use selfsame::concentration::curve::curve;
 use selfsame::concentration::distance::{Distances, Options, Run as DistanceRun, Shape, Views};
 use selfsame::concentration::forecast::{members, within};
@@ -23,8 +23,6 @@ use crate::args::Certify as Args;
 use crate::misuse;
 use crate::terminal::Bar;
 
-/// Keeps these views apart from those of training, evaluation and forecasts.
-const EPOCH: u64 = u64::MAX - 2;
 /// Side of an example image at most, and up to how many classes there are any.
 const EXAMPLE_SIDE: u32 = 48;
 const EXAMPLES_UP_TO: usize = 128;
@@ -91,8 +89,13 @@ impl Drawn {
                 all >> 30
             )));
         }
-        let sets =
-            ViewSets { policy, seed: args.seed, epoch: EPOCH, views: args.views, original: true };
+        let sets = ViewSets {
+            policy,
+            purpose: Purpose::Certificate,
+            seed: args.seed,
+            views: args.views,
+            original: true,
+        };
         let bytes = sets.draw(split, chosen);
         Ok(Self { bytes, images, views, side: side as usize })
     }

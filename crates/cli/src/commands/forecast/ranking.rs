@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use rayon::prelude::*;
-use selfsame::augment::{Policy, Scratch, Source, ViewKey};
+use selfsame::augment::{Policy, Purpose, Scratch, Source, ViewKey};
 use selfsame::concentration::forecast::{Measures, halves, members, restrict, standard_error};
 use selfsame::concentration::pair_index;
 use selfsame::data::Dataset;
@@ -414,7 +414,7 @@ impl Subject<'_> {
                 let (index, pixels) = (self.probe.images[image].index, self.pixels(image));
                 let Some(view) = view else { return Ok(pixels.to_vec()) };
                 let mut into = vec![0; pixels.len()];
-                let key = ViewKey { seed: self.settings.seed, image: index as u64, epoch: 0, view };
+                let key = ViewKey::new(Purpose::Forecast, self.settings.seed, index as u64, view);
                 policy.view(
                     key,
                     Source::new(side, side, pixels)?,

@@ -1,0 +1,90 @@
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+/// What a view is drawn for.
+///
+/// Views for different purposes must be independent of each other: an encoder should not be
+/// measured on the views that it was trained on, and a certificate should not count the views that
+/// an evaluation has already looked at. Each purpose therefore draws in an epoch of its own. Those
+/// apart from training count down from the last epoch of all, which no training reaches.
+///
+/// [`Purpose::Forecast`] is the one exception, and says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Training, and the pictures that show what training sees.
+    Training {
+        /// The pass over the training set, counted from 0.
+        epoch: u64,
+    },
+    /// The distances behind a forecast.
+    ///
+    /// A forecast asks what training would see, before there is any encoder to measure, so it draws
+    /// the views of training's epoch 0.
+    Forecast,
+    /// The centres of the classes in an evaluation, which are means over views of training images.
+    Centres,
+    /// The alignment measured by an evaluation, over views of test images.
+    ///
+    /// Apart from [`Purpose::Centres`] because an image's number is its position in its split:
+    /// image 3 of the test split must not share its crops with image 3 of the training split.
+    Alignment,
+    /// A certificate's measurements.
+    ///
+    /// Apart from those of the evaluation because both may look at the test split, and a
+    /// certificate's bounds hold for views that nothing before it has seen.
+    Certificate,
+}
+
+impl Purpose {
+    /// The epoch that the views are drawn in.
+    ///
+    /// These numbers are part of every published result: a change here changes every view.
+    const fn epoch(self) -> u64 {
+        match self {
+            Self::Training { epoch } => epoch,
+            Self::Forecast => 0,
+            Self::Centres => u64::MAX,
+            Self::Alignment => u64::MAX - 1,
+            Self::Certificate => u64::MAX - 2,
+        }
+    }
+}
+
+/// The name of a view: equal keys give equal views, whatever else happens.
+///
+/// A key is made by [`ViewKey::new`], so that every view has a [`Purpose`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ViewKey {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The image's number in its split.
+    pub image: u64,
+    /// The pass over the split, or the epoch reserved for the view's purpose.
+    pub epoch: u64,
+    /// Which view of the image in this pass: 0 and 1 for a pair.
+    pub view: u32,
+}
+
+impl ViewKey {
+    /// View number `view` of image number `image` under a run's `seed`.
+    pub const fn new(purpose: Purpose, seed: u64, image: u64, view: u32) -> Self {
+        Self { seed, image, epoch: purpose.epoch(), view }
+    }
+
+    /// The random words of the view, from ChaCha8 keyed by it: those of all steps, each at its own
+    /// place so that no step can shift another's, and after them those of the crop, which takes as
+    /// many as it needs.
+    pub(crate) fn words(&self) -> ([u64; 24], impl Iterator<Item = u64>) {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.seed.to_le_bytes());
+        seed[8..16].copy_from_slice(&self.image.to_le_bytes());
+        seed[16..24].copy_from_slice(&self.epoch.to_le_bytes());
+        seed[24..28].copy_from_slice(&self.view.to_le_bytes());
+        seed[28..].copy_from_slice(b"view");
+        let mut generator = ChaCha8Rng::from_seed(seed);
+        let steps = std::array::from_fn(|_| generator.next_u64());
+        (steps, std::iter::repeat_with(move || generator.next_u64()))
+    }
+}
