@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use burn::tensor::Device;
-use selfsame::data::{Dataset, LoadOptions, Split};
+use selfsame::data::{Dataset, LoadOptions};
+use selfsame::digest;
 use selfsame::nn::ResNet;
 use selfsame::nn::layers::Init;
 use selfsame::nn::state;
@@ -17,7 +18,6 @@ use selfsame::report::record::{
 use selfsame::report::{write_atomic, write_json};
 use selfsame::train::checkpoint::{self, Which};
 use selfsame::train::{Config, EVENTS_FILE, Plan};
-use sha2::{Digest, Sha256};
 
 use crate::args::CheckpointName;
 use crate::commands::{check_out, machine, quoted, typed};
@@ -251,33 +251,6 @@ fn stranger(path: &Path, ours: bool) -> std::io::Result<Option<String>> {
         }
     }
     Ok(None)
-}
-
-/// SHA-256 over the labels and pixels of all three splits: what makes two readings of a set the
-/// same.
-pub fn digest(dataset: &Dataset) -> String {
-    let mut hasher = Sha256::new();
-    for split in [&dataset.train, &dataset.validation, &dataset.test] {
-        hasher.update((split.len() as u64).to_le_bytes());
-        (0..split.len()).for_each(|image| hash_image(&mut hasher, split, image));
-    }
-    hex(hasher)
-}
-
-/// SHA-256 over the labels and pixels of some images of a split, in this order.
-pub fn digest_of(split: &Split, images: &[usize]) -> String {
-    let mut hasher = Sha256::new();
-    images.iter().for_each(|&image| hash_image(&mut hasher, split, image));
-    hex(hasher)
-}
-
-fn hash_image(hasher: &mut Sha256, split: &Split, image: usize) {
-    hasher.update(split.labels().map_or(u32::MAX, |labels| labels[image]).to_le_bytes());
-    hasher.update(split.image(image).pixels);
-}
-
-fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The settings of a plan's method in a line.

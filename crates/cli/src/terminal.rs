@@ -2,13 +2,16 @@
 
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use selfsame::data::{DataError, Dataset, LoadOptions, load};
 use selfsame::train::Progress;
 
+use crate::commands::INTERRUPTED;
 use crate::misuse;
 
 /// Time between two lines of progress where the output is no terminal.
@@ -108,20 +111,83 @@ pub fn unread(named: &str, error: &DataError) -> anyhow::Error {
     }
 }
 
+/// Shows what a verb of the library tells while it works, and asks it to stop at Ctrl-C.
+#[derive(Default)]
+pub struct Live {
+    /// The stage under way, and when it began.
+    stage: Option<(Bar, Instant)>,
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Live {
+    /// The first Ctrl-C, or a polite kill, prints `stopping` and asks the verb to stop; the second
+    /// ends the program at once. For verbs that save their work; without it, Ctrl-C ends it.
+    pub fn stoppable(stopping: &'static str) -> anyhow::Result<Self> {
+        let live = Self::default();
+        let stop = Arc::clone(&live.stop);
+        ctrlc::set_handler(move || {
+            if stop.swap(true, Ordering::SeqCst) {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+            eprintln!("\n{stopping}");
+        })
+        .context("cannot listen for Ctrl-C")?;
+        Ok(live)
+    }
+}
+
+impl selfsame::Progress for Live {
+    fn note(&mut self, note: &str) {
+        match &self.stage {
+            Some((bar, _)) => bar.line(note),
+            None => eprintln!("{note}"),
+        }
+    }
+
+    fn advance(&mut self, unit: &str, done: u64, total: u64, detail: &str) {
+        if self.stage.as_ref().is_none_or(|(bar, _)| bar.what != unit) {
+            self.finish();
+            self.stage = Some((Bar::new(unit), Instant::now()));
+        }
+        let Some((bar, start)) = &self.stage else { return };
+        let spent = start.elapsed();
+        let message = match done {
+            0 => detail.to_owned(),
+            done => {
+                let left = spent.mul_f64(total.saturating_sub(done) as f64 / done as f64);
+                format!("{detail}  {} left", HumanDuration(left)).trim_start().to_owned()
+            }
+        };
+        bar.set(done, total, message);
+    }
+
+    fn finish(&mut self) {
+        if let Some((bar, _)) = self.stage.take() {
+            bar.finish();
+        }
+    }
+
+    fn stop(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
 /// Progress of one stage: a bar on a terminal, a line now and then elsewhere.
 pub struct Bar {
-    what: &'static str,
+    what: String,
     bar: Option<ProgressBar>,
     last_line: Cell<Instant>,
 }
 
 impl Bar {
-    pub fn new(what: &'static str) -> Self {
+    pub fn new(what: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {prefix}  {msg}");
-            ProgressBar::new(0).with_style(style.expect("the template is valid")).with_prefix(what)
+            ProgressBar::new(0)
+                .with_style(style.expect("the template is valid"))
+                .with_prefix(what.to_owned())
         });
-        Self { what, bar, last_line: Cell::new(Instant::now()) }
+        Self { what: what.to_owned(), bar, last_line: Cell::new(Instant::now()) }
     }
 
     pub fn set(&self, done: u64, total: u64, message: String) {

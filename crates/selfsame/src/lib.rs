@@ -14,9 +14,12 @@
 //! - [`theory`]: what the embeddings prove of it, and what not;
 //! - [`report`]: the records of a run, and its page.
 
+mod digest;
 mod error;
 mod progress;
+pub mod sampling;
 
+pub use digest::{digest, digest_of};
 pub use error::Error;
 pub use progress::Progress;
 

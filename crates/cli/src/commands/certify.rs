@@ -7,6 +7,7 @@ use anyhow::Context;
 use burn::tensor::Device;
 use selfsame::augment::Policy;
 use selfsame::data::{Dataset, LoadOptions};
+use selfsame::digest_of;
 use selfsame::nn::layers::Init;
 use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, device, state};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, Named};
@@ -23,7 +24,7 @@ use self::measure::World;
 use self::world::{Parameters, Sample};
 use super::{check_out, init, quoted, report, shown, weights};
 use crate::args::{Certify as Args, CheckpointName, OneSplit};
-use crate::run::{CONFIG_FILE, Run, digest_of};
+use crate::run::{CONFIG_FILE, Run};
 use crate::terminal::Terminal;
 use crate::{misuse, resolve};
 

@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use selfsame::concentration::distance::{
 };
 use selfsame::concentration::forecast::{members, middle_within, within};
 use selfsame::data::{Dataset, LoadOptions};
+use selfsame::digest;
 use selfsame::eval::{ViewSets, embed};
 use selfsame::nn::{ResNet, device};
 use selfsame::report::forecast::{FORECAST_FILE, Forecast, ProbeImage, TABLE_FILE};
@@ -28,12 +28,12 @@ use sha2::{Digest, Sha256};
 
 use self::folder::Folder;
 use self::ranking::Subject;
-use super::sampling::{self, VIEW_BYTES};
 use super::shown;
 use crate::args::{CheckpointName, Forecast as Args};
-use crate::run::{Run, digest};
-use crate::terminal::{Bar, Terminal};
+use crate::run::Run;
+use crate::terminal::{Bar, Live, Terminal};
 use crate::{misuse, resolve};
+use selfsame::sampling::{self, VIEW_BYTES};
 
 mod folder;
 mod ranking;
@@ -183,7 +183,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         seed: args.seed,
     };
     let folder = Folder::claim(&out(args), &settings, args.overwrite)?;
-    let stop = stop_on_ctrl_c()?;
+    let live =
+        Live::stoppable("stopping as soon as what is under way is saved; again to stop at once")?;
+    let stop = live.stop;
     terminal.skipped(&dataset, "in the forecast's page and forecast.json");
     if folder.goes_on {
         let there = (0..policies.len()).filter(|number| folder.has(&part(*number))).count();
@@ -508,20 +510,6 @@ fn embedded(
         }
     }
     Ok((dim, values))
-}
-
-/// A flag that the first Ctrl-C, or a polite kill, sets.
-fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(i32::from(super::INTERRUPTED));
-        }
-        eprintln!("stopping as soon as what is under way is saved; again to stop at once");
-    })
-    .context("the handler of Ctrl-C")?;
-    Ok(stop)
 }
 
 /// Distances of a policy and the curves of its classes.

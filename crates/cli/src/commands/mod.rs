@@ -12,7 +12,6 @@ mod methods;
 mod pretrain;
 mod report;
 mod reproduce;
-mod sampling;
 mod views;
 
 use std::process::ExitCode;
@@ -23,7 +22,7 @@ use crate::args::{Args, CheckpointName, Command};
 use crate::misuse;
 
 /// Exit code of a process that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// The command as it was typed, whatever file the program lies in.
 pub fn typed() -> Vec<String> {

@@ -16,12 +16,12 @@ use selfsame::report::Sprite;
 use selfsame::report::certificate::EXAMPLES;
 use selfsame::theory::{Error, Labels};
 
-use super::super::sampling::{self, VIEW_BYTES};
 use super::check_classes;
 use super::world::{Parameters, Pixels, Sample};
 use crate::args::Certify as Args;
 use crate::misuse;
 use crate::terminal::Bar;
+use selfsame::sampling::{self, VIEW_BYTES};
 
 /// Side of an example image at most, and up to how many classes there are any.
 const EXAMPLE_SIDE: u32 = 48;

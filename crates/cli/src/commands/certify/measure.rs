@@ -16,10 +16,10 @@ use selfsame::theory::bounds::{infonce, lipschitz, spread};
 use selfsame::theory::measure::{self, Alignment, Centres, Diameters, Errors, InfoNce, Within};
 use selfsame::theory::{Error, Labels, Quantity, Side, Trust, Views};
 
-use super::super::sampling::{HALF_BUDGET, HALVES, SIDE};
 use super::world::{
     Ingredients, Parameters, Pixels, Sample, apart, gaps, points, without_constants,
 };
+use selfsame::sampling::{HALF_BUDGET, HALVES, SIDE};
 
 /// Pairs of classes that are named.
 const CLOSEST: usize = 10;

@@ -15,9 +15,9 @@ use selfsame::report::forecast::{
 };
 use selfsame::report::record::Skipped;
 
-use super::super::sampling::{HALF_BUDGET, HALVES, SIDE};
 use super::{NONE, PolicyMeasured, Probe, Settings};
 use crate::terminal::Bar;
+use selfsame::sampling::{HALF_BUDGET, HALVES, SIDE};
 
 mod advice;
 

@@ -1,0 +1,43 @@
+//! Fingerprints of images, by which records know what they are of.
+
+use selfsame_data::{Dataset, Split};
+use sha2::{Digest, Sha256};
+
+/// SHA-256, in hexadecimal, of the labels and pixels of all three splits: two readings of a data
+/// set are the same where their digests are.
+///
+/// ```
+/// use selfsame::data::{LoadOptions, load};
+///
+/// let options = LoadOptions { limit: Some(20), ..LoadOptions::default() };
+/// let [once, again] = [0, 1].map(|_| load("glyphs", &options, &|_, _| {}).unwrap());
+/// assert_eq!(selfsame::digest(&once), selfsame::digest(&again));
+/// ```
+pub fn digest(dataset: &Dataset) -> String {
+    let mut hasher = Sha256::new();
+    for split in [&dataset.train, &dataset.validation, &dataset.test] {
+        hasher.update((split.len() as u64).to_le_bytes());
+        (0..split.len()).for_each(|image| hash_image(&mut hasher, split, image));
+    }
+    hex(&hasher.finalize())
+}
+
+/// SHA-256, in hexadecimal, of the labels and pixels of some images of a split, in this order.
+///
+/// # Panics
+/// Where an index is not one of the split.
+pub fn digest_of(split: &Split, images: &[usize]) -> String {
+    let mut hasher = Sha256::new();
+    images.iter().for_each(|&image| hash_image(&mut hasher, split, image));
+    hex(&hasher.finalize())
+}
+
+fn hash_image(hasher: &mut Sha256, split: &Split, image: usize) {
+    hasher.update(split.labels().map_or(u32::MAX, |labels| labels[image]).to_le_bytes());
+    hasher.update(split.image(image).pixels);
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,24 @@
+//! How much [`forecast`](crate::concentration::forecast) and `certify` take on, and how both make their intervals.
+
+use std::time::Duration;
+
+/// Bytes that all views of a set of images may take in memory.
+pub const VIEW_BYTES: usize = 16 << 30;
+/// Random halves of the images that an interval is estimated from.
+pub const HALVES: usize = 40;
+/// Half of the width of a 95 % interval, in standard errors.
+pub const SIDE: f64 = 1.96;
+/// Time for one clique of a half, where the proofs of curves are limited at all: the largest clique
+/// is nearly always found by then, and only the proof that it is the largest is missing.
+pub const HALF_BUDGET: Duration = Duration::from_millis(100);
+
+/// Images of a class up to which the proof of its curve is not limited in time.
+const UNLIMITED_UP_TO: usize = 100;
+/// Time for the proof of a curve of a larger class.
+const BUDGET: Duration = Duration::from_secs(10);
+
+/// Time for the proof of each curve: what was asked for, and otherwise what suits the `largest`
+/// number of images of a class. None is unlimited.
+pub fn budget(asked: Option<Duration>, largest: usize) -> Option<Duration> {
+    asked.or((largest > UNLIMITED_UP_TO).then_some(BUDGET))
+}
