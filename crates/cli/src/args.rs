@@ -8,6 +8,7 @@ use selfsame::augment::PRESETS;
 use selfsame::data::REMOTE_SETS;
 use selfsame::methods::METHODS;
 use selfsame::train::RECIPES;
+use selfsame::train::checkpoint::Which;
 
 /// Contrastive self-supervised learning that tells you how well the representation will generalise.
 #[derive(Parser, Debug)]
@@ -888,6 +889,15 @@ pub enum OnCollapse {
 pub enum CheckpointName {
     Last,
     Best,
+}
+
+impl From<CheckpointName> for Which {
+    fn from(name: CheckpointName) -> Self {
+        match name {
+            CheckpointName::Last => Self::Last,
+            CheckpointName::Best => Self::Best,
+        }
+    }
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]

@@ -3,8 +3,8 @@
 mod args;
 mod commands;
 mod grid;
+mod mend;
 mod resolve;
-mod run;
 mod terminal;
 
 use std::process::ExitCode;
@@ -33,8 +33,11 @@ fn main() -> ExitCode {
     match commands::run(args) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
-            ExitCode::from(if error.is::<Misuse>() { 2 } else { 1 })
+            let of_library = error.downcast_ref::<selfsame::Error>();
+            let mend = of_library.and_then(mend::mend).map(|mend| format!("; {mend}"));
+            eprintln!("error: {}{}", one_line(&error), mend.unwrap_or_default());
+            let misuse = error.is::<Misuse>() || of_library.is_some_and(|e| e.is_misuse());
+            ExitCode::from(if misuse { 2 } else { 1 })
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use selfsame::data::{DataError, Dataset, LoadOptions, load};
+use selfsame::data::{DataError, Dataset, LoadOptions};
 use selfsame::train::Progress;
 
 use crate::commands::INTERRUPTED;
@@ -51,30 +51,9 @@ impl Terminal {
         eprintln!("{line}");
     }
 
-    /// Loads images, showing how far it is, and says what was left out.
+    /// Loads images, showing how far it is.
     pub fn load(&self, source: &str, options: &LoadOptions) -> anyhow::Result<Dataset> {
-        let bar = Mutex::new(Bar::new("images"));
-        let dataset = load(source, options, &|done, total| {
-            bar.lock().expect("no progress panics").set(done as u64, total as u64, String::new());
-        })
-        .map_err(|e| unread(&format!("--data {source}"), &e))?;
-        bar.into_inner().expect("no progress panics").finish();
-        let kind = match dataset.classes.len() {
-            0 => "unlabelled".to_owned(),
-            n => format!("{n} classes"),
-        };
-        self.status(&format!(
-            "{}: {} training, {} validation and {} test images of {} pixels, {kind}",
-            dataset.name,
-            dataset.train.len(),
-            dataset.validation.len(),
-            dataset.test.len(),
-            dataset.image_size
-        ));
-        for note in &dataset.notes {
-            self.status(&format!("  {note}"));
-        }
-        Ok(dataset)
+        Ok(selfsame::load(source, options, &mut Live::default())?)
     }
 
     /// Says which images were left out, and why, the first of them; `all` is where all are named.

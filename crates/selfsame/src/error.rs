@@ -2,6 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use selfsame_data::DataError;
+use selfsame_methods::ConfigError;
+use selfsame_nn::device::DeviceError;
+use selfsame_nn::state::{FileError, Mismatch};
+use selfsame_report::ReportError;
+use selfsame_train::{CheckpointError, TrainError};
+
 /// What kept a verb from being done: the cause, in words that name the thing and its value.
 ///
 /// The words speak of files and of fields of the options, never of flags: the command line adds how
@@ -27,6 +34,40 @@ pub enum Error {
     #[error("{} is not the folder of a run", path.display())]
     NotARun {
         /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds a run already.
+    #[error("{} holds a run already", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder of a new run holds something that no run wrote.
+    #[error("{} holds {entry:?}, which no run wrote", path.display())]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+        /// The name of the entry.
+        entry: String,
+    },
+    /// A folder was asked for where a file lies.
+    #[error("{}: {} is a file", path.display(), file.display())]
+    NotAFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The file: the folder itself, or one above it.
+        file: PathBuf,
+    },
+    /// The images of a run are no longer those it began with.
+    #[error("the images of {source_name} have changed since this run began")]
+    ImagesChanged {
+        /// Where the images come from, as in the run's configuration.
+        source_name: String,
+    },
+    /// The run has no such weights yet.
+    #[error("{} does not exist", path.display())]
+    NoWeights {
+        /// The file that would hold them.
         path: PathBuf,
     },
     /// Another process works in the folder.
@@ -57,15 +98,72 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The images could not be loaded.
+    #[error("{name}: {source}")]
+    Data {
+        /// The data set, as it was asked for.
+        name: String,
+        /// Why.
+        source: DataError,
+    },
+    /// The weights in a file are not those of the network.
+    #[error("{}: does not fit the encoder: {mismatch}", path.display())]
+    WrongWeights {
+        /// The file.
+        path: PathBuf,
+        /// Every tensor that differs.
+        mismatch: Mismatch,
+    },
+    /// A setting that makes no sense.
+    #[error(transparent)]
+    Setting(#[from] ConfigError),
+    /// The device is unknown, or not in this build.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A file of weights could not be read or written.
+    #[error(transparent)]
+    Weights(#[from] FileError),
+    /// A checkpoint could not be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A record could not be read or written.
+    #[error(transparent)]
+    Record(#[from] ReportError),
+    /// Training could not go on.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A measure could not be taken.
+    #[error(transparent)]
+    Measure(#[from] selfsame_eval::Error),
 }
 
 impl Error {
     /// Whether what was asked for is at fault, rather than the machine, a file or the work itself.
     pub fn is_misuse(&self) -> bool {
-        matches!(
-            self,
-            Self::Option { .. } | Self::NotARun { .. } | Self::InUse { .. } | Self::Exists { .. }
-        )
+        match self {
+            Self::Option { .. }
+            | Self::NotARun { .. }
+            | Self::RunExists { .. }
+            | Self::NotOurs { .. }
+            | Self::NotAFolder { .. }
+            | Self::ImagesChanged { .. }
+            | Self::NoWeights { .. }
+            | Self::InUse { .. }
+            | Self::Exists { .. }
+            | Self::Setting(_)
+            | Self::Device(_)
+            | Self::Train(TrainError::TooFewImages { .. }) => true,
+            Self::Data { source, .. } => !matches!(
+                source,
+                DataError::Read { .. }
+                    | DataError::Damaged { .. }
+                    | DataError::AllDamaged { .. }
+                    | DataError::TooLarge { .. }
+                    | DataError::Format { .. }
+                    | DataError::Cache { .. }
+            ),
+            _ => false,
+        }
     }
 
     /// An option that makes no sense.

@@ -16,12 +16,16 @@
 
 mod digest;
 mod error;
+mod images;
 mod progress;
+mod run;
 pub mod sampling;
 
 pub use digest::{digest, digest_of};
 pub use error::Error;
+pub use images::load;
 pub use progress::Progress;
+pub use run::{Run, check_folder, in_use, machine, record};
 
 pub use selfsame_augment as augment;
 pub use selfsame_concentration as concentration;

@@ -3,7 +3,7 @@
 /// Listens to a verb that works: what it notices, how far it is; and says whether it should stop.
 ///
 /// Every verb takes one. `()` listens to nothing and never stops; the command line prints lines and
-/// bars. A verb calls it from the thread that called the verb.
+/// bars. It may be called from several threads, but never from two at once.
 ///
 /// ```
 /// use selfsame::Progress;
@@ -23,7 +23,7 @@
 /// notes.advance("images", 1, 2, "");
 /// assert_eq!(notes.0, ["reading images"]);
 /// ```
-pub trait Progress {
+pub trait Progress: Send {
     /// A sentence about what is under way, or about something that the user should know.
     fn note(&mut self, _note: &str) {}
 
@@ -36,7 +36,8 @@ pub trait Progress {
     fn finish(&mut self) {}
 
     /// Whether to stop as soon as nothing is lost by it. A verb that stops returns
-    /// [`Error::Stopped`](crate::Error::Stopped), and the same call goes on later.
+    /// [`Error::Stopped`](crate::Error::Stopped), and the same call goes on later. Stages that
+    /// cannot stop never ask.
     fn stop(&self) -> bool {
         false
     }

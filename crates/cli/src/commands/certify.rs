@@ -7,7 +7,6 @@ use anyhow::Context;
 use burn::tensor::Device;
 use selfsame::augment::Policy;
 use selfsame::data::{Dataset, LoadOptions};
-use selfsame::digest_of;
 use selfsame::nn::layers::Init;
 use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, device, state};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, Named};
@@ -17,15 +16,15 @@ use selfsame::report::{
 };
 use selfsame::theory::bounds::lipschitz;
 use selfsame::theory::{Error, Quantity, Trust};
+use selfsame::{Run, digest_of};
 use serde_json::json;
 
 use self::drawn::{Drawn, chosen, examples, present};
 use self::measure::World;
 use self::world::{Parameters, Sample};
-use super::{check_out, init, quoted, report, shown, weights};
+use super::{init, quoted, report, shown, weights};
 use crate::args::{Certify as Args, CheckpointName, OneSplit};
-use crate::run::{CONFIG_FILE, Run};
-use crate::terminal::Terminal;
+use crate::terminal::{Live, Terminal};
 use crate::{misuse, resolve};
 
 mod drawn;
@@ -135,16 +134,16 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     let run = Run::open(path)?;
     let plan = run.plan()?;
     let device = device::by_name(&args.device.device).map_err(misuse)?;
-    let (encoder, step) = run.trained(&plan, args.checkpoint, &device)?;
-    let dataset = run.load_own(&plan, false, terminal)?;
+    let (encoder, step) = run.trained(&plan, args.checkpoint.into(), &device)?;
+    let dataset = run.images(&plan, false, &mut Live::default())?;
     let subject =
         Subject { encoder: &encoder, device: &device, dataset: &dataset, policy: &plan.augment };
     let command = command(args, &[shown(path)]);
     let measured = subject
-        .certified(args, terminal, || announce(&run.path, &command, Some(step), terminal))?;
+        .certified(args, terminal, || announce(run.path(), &command, Some(step), terminal))?;
     let mut record = CertificateRecord {
         command,
-        subject: shown(&run.path),
+        subject: shown(run.path()),
         weights: weights(args.checkpoint, step),
         step: Some(step),
         ..measured
@@ -153,7 +152,7 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
         Ok(errors) => record.errors.extend(errors),
         Err(why) => record.left_out.push(why),
     }
-    write_json(&run.path.join(CERTIFICATE_FILE), &record)?;
+    write_json(&run.path().join(CERTIFICATE_FILE), &record)?;
     let page = report::write(&run)?;
     terminal.skipped(&dataset, "in the run's page and run.json");
     finish(record, &page, terminal)
@@ -256,8 +255,8 @@ fn out(args: &Args, file: &Path) -> anyhow::Result<PathBuf> {
         let name = file.file_stem().map_or("certificate".into(), |name| name.to_string_lossy());
         Path::new("certificates").join(&*name)
     });
-    check_out(&out)?;
-    match out.join(CONFIG_FILE).exists() {
+    selfsame::check_folder(&out)?;
+    match out.join(Run::CONFIG_FILE).exists() {
         true => Err(misuse(format!(
             "--out {}: that is the folder of a run; choose another",
             out.display()
@@ -380,9 +379,9 @@ fn check(args: &Args) -> anyhow::Result<()> {
 /// Errors that `selfsame eval` measured of the weights of this step, with the interval for others
 /// of their kind; or why there are none.
 fn evaluated(run: &Run, step: u64) -> anyhow::Result<Result<Vec<Named>, String>> {
-    let way = quoted(&run.path);
+    let way = quoted(run.path());
     // That alone: an older certificate there may be damaged, and is about to be replaced.
-    let Some(evaluation) = read_evaluation(&run.path)? else {
+    let Some(evaluation) = read_evaluation(run.path())? else {
         return Ok(Err(format!(
             "The accuracies of `selfsame eval {way}` were not measured yet, so none stand here."
         )));

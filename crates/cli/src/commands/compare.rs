@@ -17,7 +17,7 @@ use selfsame::report::{
 use selfsame::theory::{Quantity, Trust, kendall_tau};
 use serde_json::json;
 
-use super::{check_out, quoted, shown, typed};
+use super::{quoted, shown, typed};
 use crate::args::Compare as Args;
 use crate::misuse;
 use crate::terminal::Terminal;
@@ -99,7 +99,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.runs.len() < 2 {
         return Err(misuse("a comparison takes at least two runs"));
     }
-    check_out(&args.out)?;
+    selfsame::check_folder(&args.out)?;
     let files = [args.out.join(COMPARISON_FILE), args.out.join(COMPARISON_PAGE)];
     if let Some(file) = files.iter().find(|file| file.exists() && !args.overwrite) {
         return Err(misuse(format!(

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use npyz::WriterBuilder;
+use selfsame::Run;
 use selfsame::data::Split;
 use selfsame::eval::embed;
 use selfsame::nn::device;
@@ -13,8 +14,7 @@ use serde_json::json;
 
 use super::shown;
 use crate::args::{Embed, SplitName};
-use crate::run::Run;
-use crate::terminal::{Bar, Terminal};
+use crate::terminal::{Bar, Live, Terminal};
 use crate::{misuse, resolve};
 
 pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
@@ -50,10 +50,10 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
         (config.data.limit, config.data.classes) = (None, None);
     }
     let plan = config.check()?;
-    let (encoder, _) = run.trained(&plan, args.checkpoint, &device)?;
+    let (encoder, _) = run.trained(&plan, args.checkpoint.into(), &device)?;
     let dataset = match &args.data {
-        Some(source) => run.load(&plan, source, false, &terminal)?,
-        None => run.load_own(&plan, false, &terminal)?,
+        Some(source) => run.other_images(&plan, source, false, &mut Live::default())?,
+        None => run.images(&plan, false, &mut Live::default())?,
     };
     let splits: Vec<(&str, &Split)> = [
         (SplitName::Train, "train", &dataset.train),

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use selfsame::Run;
 use selfsame::data::Dataset;
 use selfsame::eval::{Subject, evaluate};
 use selfsame::nn::device;
@@ -13,14 +14,13 @@ use serde_json::{Value, json};
 use super::{report, shown, weights};
 use crate::args::{CheckpointName, Eval};
 use crate::misuse;
-use crate::run::Run;
-use crate::terminal::Terminal;
+use crate::terminal::{Live, Terminal};
 
 pub fn run(args: &Eval) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let run = Run::open(&args.run)?;
     let plan = run.plan()?;
-    let dataset = run.load_own(&plan, false, &terminal)?;
+    let dataset = run.images(&plan, false, &mut Live::default())?;
     let evaluation =
         measure(&run, &plan, &dataset, args.checkpoint, &args.device.device, &terminal)?;
     report::write(&run)?;
@@ -43,7 +43,7 @@ pub fn measure(
     terminal: &Terminal,
 ) -> anyhow::Result<Evaluation> {
     let device = device::by_name(device_name).map_err(misuse)?;
-    let (trained, step) = run.trained(plan, which, &device)?;
+    let (trained, step) = run.trained(plan, which.into(), &device)?;
     let untrained = run.untrained(plan, &device)?;
     let subject = Subject {
         dataset,
@@ -62,8 +62,8 @@ pub fn measure(
     }
     // The map first: a run that has an evaluation counts as measured, so a kill between the two
     // must not leave that alone.
-    write_json(&run.path.join(MAP_FILE), &map)?;
-    write_json(&run.path.join(EVAL_FILE), &evaluation)?;
+    write_json(&run.path().join(MAP_FILE), &map)?;
+    write_json(&run.path().join(EVAL_FILE), &evaluation)?;
     Ok(evaluation)
 }
 
@@ -96,7 +96,7 @@ pub fn print(evaluation: &Evaluation, dataset: &Dataset, terminal: &Terminal) {
 /// The evaluation for machines: `test`, `pixels` and `untrained`, accuracies as fractions of 1.
 pub fn to_json(run: &Run, evaluation: &Evaluation, dataset: &Dataset) -> Value {
     let mut value = serde_json::to_value(evaluation).unwrap_or_default();
-    value["run"] = json!(shown(&run.path));
+    value["run"] = json!(shown(run.path()));
     value["skipped"] = json!(dataset.skipped.len());
     value
 }

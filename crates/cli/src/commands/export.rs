@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use burn::tensor::Device;
+use selfsame::Run;
 use selfsame::nn::{onnx, state};
 use selfsame::report::write_atomic;
 use serde_json::json;
@@ -12,7 +13,6 @@ use serde_json::json;
 use super::shown;
 use crate::args::{Export, ExportFormat};
 use crate::misuse;
-use crate::run::Run;
 use crate::terminal::Terminal;
 
 pub fn run(args: &Export) -> anyhow::Result<ExitCode> {
@@ -29,7 +29,7 @@ pub fn run(args: &Export) -> anyhow::Result<ExitCode> {
         )));
     }
     let plan = run.plan()?;
-    let (encoder, step) = run.trained(&plan, args.checkpoint, &Device::flex())?;
+    let (encoder, step) = run.trained(&plan, args.checkpoint.into(), &Device::flex())?;
     let metadata = BTreeMap::from([
         ("step".to_owned(), step.to_string()),
         ("image_size".to_owned(), plan.data.image_size.to_string()),
@@ -37,7 +37,7 @@ pub fn run(args: &Export) -> anyhow::Result<ExitCode> {
     ]);
     let what = match args.format {
         ExportFormat::Safetensors => {
-            let (weights, _) = state::read_file(&run.weights(args.checkpoint)?)?;
+            let (weights, _) = state::read_file(&run.weights(args.checkpoint.into())?)?;
             state::write_file(&out, &weights, &metadata)?;
             "all networks of the run"
         }

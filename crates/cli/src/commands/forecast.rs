@@ -16,12 +16,13 @@ use selfsame::concentration::distance::{
 };
 use selfsame::concentration::forecast::{members, middle_within, within};
 use selfsame::data::{Dataset, LoadOptions};
-use selfsame::digest;
 use selfsame::eval::{ViewSets, embed};
 use selfsame::nn::{ResNet, device};
 use selfsame::report::forecast::{FORECAST_FILE, Forecast, ProbeImage, TABLE_FILE};
 use selfsame::report::record::PAGE_FILE;
 use selfsame::report::{render_forecast, write_atomic, write_json};
+use selfsame::train::checkpoint::Which;
+use selfsame::{Run, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -29,8 +30,7 @@ use sha2::{Digest, Sha256};
 use self::folder::Folder;
 use self::ranking::Subject;
 use super::shown;
-use crate::args::{CheckpointName, Forecast as Args};
-use crate::run::Run;
+use crate::args::Forecast as Args;
 use crate::terminal::{Bar, Live, Terminal};
 use crate::{misuse, resolve};
 use selfsame::sampling::{self, VIEW_BYTES};
@@ -390,8 +390,8 @@ fn open_encoder(path: &Path, device: &str) -> anyhow::Result<Encoder> {
     let device = device::by_name(device).map_err(misuse)?;
     let run = Run::open(path)?;
     let plan = run.plan()?;
-    let (network, _) = run.trained(&plan, CheckpointName::Last, &device)?;
-    let file = run.weights(CheckpointName::Last)?;
+    let (network, _) = run.trained(&plan, Which::Last, &device)?;
+    let file = run.weights(Which::Last)?;
     let weights = Sha256::digest(std::fs::read(&file).with_context(|| file.display().to_string())?);
     let weights = weights.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Encoder { shown: shown(path), network, size: plan.data.image_size, device, weights })

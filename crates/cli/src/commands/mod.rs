@@ -30,16 +30,6 @@ pub fn typed() -> Vec<String> {
     std::iter::once("selfsame".to_owned()).chain(words).collect()
 }
 
-/// What the figures were made on.
-pub fn machine() -> String {
-    let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = described
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, m)| m.trim()));
-    let kind = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
-    model.map_or(kind.clone(), |model| format!("{model}, {kind}"))
-}
-
 /// A path for people and JSON, whatever bytes it is made of.
 fn shown(path: &std::path::Path) -> String {
     path.display().to_string()
@@ -60,19 +50,6 @@ pub fn quoted(path: &std::path::Path) -> String {
     let path = shown(path);
     let plain = path.chars().all(|c| c.is_alphanumeric() || "/\\._-:+@%".contains(c));
     if plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
-}
-
-/// Refuses a folder for results that cannot be one, because a file has its name or that of a folder
-/// above it.
-pub fn check_out(out: &std::path::Path) -> anyhow::Result<()> {
-    match out.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
-        Some(file) => Err(misuse(format!(
-            "--out {}: {} is a file; name another folder",
-            out.display(),
-            file.display()
-        ))),
-        None => Ok(()),
-    }
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {

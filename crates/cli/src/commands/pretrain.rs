@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use selfsame::Run;
 use selfsame::data::Dataset;
 use selfsame::nn::device;
 use selfsame::report::certificate::CERTIFICATE_FILE;
@@ -18,10 +19,9 @@ use selfsame::train::checkpoint::{self, Which};
 use selfsame::train::{Outcome, Plan, Progress, TrainError};
 use serde_json::{Value, json};
 
-use super::{INTERRUPTED, eval, init, machine, quoted, report, shown, views};
+use super::{INTERRUPTED, eval, init, quoted, report, shown, typed, views};
 use crate::args::{CheckpointName, OnCollapse, Pretrain};
-use crate::run::{self, Run};
-use crate::terminal::{Bar, Terminal};
+use crate::terminal::{Bar, Live, Terminal};
 use crate::{misuse, resolve};
 
 /// Images and views of each on the sheet of views.
@@ -34,9 +34,9 @@ pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     };
     let page = report::write(&run)?;
     terminal.skipped(&dataset, "in the run's page and run.json");
-    terminal.say(&format!("encoder  {}", Which::Last.path(&run.path).display()));
+    terminal.say(&format!("encoder  {}", Which::Last.path(run.path()).display()));
     terminal.say(&format!("report   {}", page.display()));
-    terminal.result(&trained(json!({ "run": shown(&run.path) }), &page, &record, last.as_ref()));
+    terminal.result(&trained(json!({ "run": shown(run.path()) }), &page, &record, last.as_ref()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,7 +85,7 @@ fn train(
 ) -> anyhow::Result<Option<(Trained, Option<MetricPoint>)>> {
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let (run, plan, dataset, mut record) = match &args.resume {
-        Some(path) => resume(args, path, terminal)?,
+        Some(path) => resume(args, path)?,
         None => start(args, terminal)?,
     };
     terminal.status(&format!(
@@ -112,7 +112,7 @@ fn train(
 
     let [stop, training] = [false, true].map(|on| Arc::new(AtomicBool::new(on)));
     let signals = [Arc::clone(&stop), Arc::clone(&training)];
-    let way = format!("go on with: selfsame {verb} --resume {}", quoted(&run.path));
+    let way = format!("go on with: selfsame {verb} --resume {}", quoted(run.path()));
     let way_on = way.clone();
     ctrlc::set_handler(move || {
         let [stop, training] = &signals;
@@ -128,7 +128,7 @@ fn train(
     // Whatever was measured before is not of the weights that are about to be made.
     if !record.finished {
         for name in [EVAL_FILE, MAP_FILE, CERTIFICATE_FILE] {
-            let _ = std::fs::remove_file(run.path.join(name));
+            let _ = std::fs::remove_file(run.path().join(name));
         }
     }
     let save_every = Duration::from_secs(args.save_every);
@@ -164,7 +164,7 @@ fn train(
         &plan,
         &dataset,
         &device,
-        &run.path,
+        run.path(),
         save_every,
         &stop,
         &mut on_step,
@@ -189,7 +189,7 @@ fn train(
         terminal.status(&format!("training is complete; {way}"));
         return Ok(None);
     }
-    let curves = run.path.join(METRICS_FILE);
+    let curves = run.path().join(METRICS_FILE);
     let last = last_point(&curves);
     let ended = last.as_ref().map(|last| ended(last, &curves)).unwrap_or_default();
     terminal.status(&format!("trained {} epochs in {:.0} s{ended}", record.epochs, record.seconds));
@@ -237,25 +237,25 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
     };
     let init = args.init.as_ref().map(weights).transpose()?;
     run.clear()?;
-    let mut record = run::record(&plan, &dataset, &args.device.device);
+    let mut record = selfsame::record(&plan, &dataset, &args.device.device, typed());
     if let (Some(weights), Some(file)) = (init, &args.init) {
-        plan = plan.starting_from(checkpoint::save_init(&run.path, weights)?);
+        plan = plan.starting_from(checkpoint::save_init(run.path(), weights)?);
         record.protocol.push(("Initial weights".to_owned(), shown(file)));
     }
     run.write_record(&record)?;
-    write_json(&run.path.join(VIEWS_FILE), &sheet)?;
+    write_json(&run.path().join(VIEWS_FILE), &sheet)?;
     // Last, since a folder with a configuration is one that can be resumed.
-    run.write_config(&plan)?;
+    run.write_plan(&plan)?;
     Ok((run, plan, dataset, record))
 }
 
-fn resume(args: &Pretrain, path: &Path, terminal: &Terminal) -> anyhow::Result<Trained> {
+fn resume(args: &Pretrain, path: &Path) -> anyhow::Result<Trained> {
     let run = Run::open(path)?;
     let plan = run.plan()?;
     let mut record = run.record()?;
-    let dataset = run.load_own(&plan, args.strict, terminal)?;
+    let dataset = run.images(&plan, args.strict, &mut Live::default())?;
     // At once, since a run that is killed would not say so any more.
-    let machine = machine();
+    let machine = selfsame::machine();
     if !record.finished && !record.machines.contains(&machine) {
         record.machines.push(machine);
         run.write_record(&record)?;

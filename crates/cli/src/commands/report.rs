@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use selfsame::Run;
 use selfsame::report::record::PAGE_FILE;
 use selfsame::report::{read, render, write_atomic};
 use serde_json::json;
 
 use super::shown;
 use crate::args::Report;
-use crate::run::Run;
 use crate::terminal::Terminal;
 
 pub fn run(args: &Report) -> anyhow::Result<ExitCode> {
@@ -22,7 +22,7 @@ pub fn run(args: &Report) -> anyhow::Result<ExitCode> {
 
 /// Writes the run's page from its records.
 pub fn write(run: &Run) -> anyhow::Result<PathBuf> {
-    let page = run.path.join(PAGE_FILE);
-    write_atomic(&page, render(&read(&run.path)?).as_bytes())?;
+    let page = run.path().join(PAGE_FILE);
+    write_atomic(&page, render(&read(run.path())?).as_bytes())?;
     Ok(page)
 }

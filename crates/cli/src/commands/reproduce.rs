@@ -20,13 +20,13 @@ use selfsame::report::experiment::{
 };
 use selfsame::report::forecast::FORECAST_FILE;
 use selfsame::report::{render_experiment, write_atomic, write_json};
+use selfsame::{Run, in_use};
 use serde_json::{Value, json};
 
 use super::{INTERRUPTED, quoted, shown, typed};
 use crate::args::{Args, Command as Verb, Pretrain, Reproduce};
 use crate::grid::{self, Cell, EXPERIMENTS, Grid, Outcome, outcome};
 use crate::misuse;
-use crate::run::{LOCK_FILE, in_use};
 use crate::terminal::{Bar, Terminal, unread};
 
 const GRID_FILE: &str = "grid.toml";
@@ -311,7 +311,7 @@ impl Work<'_> {
         let Work { grid, out, .. } = self;
         // Of two parts that end together, what stays is what the later one found. A file system
         // without locks is no reason not to write.
-        let path = out.join(LOCK_FILE);
+        let path = out.join(Run::LOCK_FILE);
         let lock = File::create(&path).with_context(|| path.display().to_string())?;
         let _ = lock.lock();
         let cells = grid.cells().map_err(misuse)?;

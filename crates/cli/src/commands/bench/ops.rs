@@ -20,7 +20,7 @@ use selfsame_kernels::peak;
 use super::middle;
 use super::train::{encoder, named, plan_of, step_time};
 use crate::args::BenchOps;
-use crate::commands::{machine, typed};
+use crate::commands::typed;
 use crate::misuse;
 use crate::terminal::{Bar, Terminal};
 
@@ -54,7 +54,7 @@ pub fn run(args: &BenchOps) -> anyhow::Result<ExitCode> {
     let mut roofline = Roofline {
         selfsame: env!("CARGO_PKG_VERSION").to_owned(),
         command: typed(),
-        machine: machine(),
+        machine: selfsame::machine(),
         isa: isa.to_string(),
         threads: threads as u64,
         subject: named(&args.encoder, &config, dataset.image_size),

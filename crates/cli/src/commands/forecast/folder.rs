@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use npyz::WriterBuilder;
+use selfsame::Run;
 use selfsame::concentration::curve::{Curve, Point};
 use selfsame::concentration::distance::Distances;
 use selfsame::report::{write_atomic, write_json};
@@ -12,7 +13,6 @@ use selfsame::report::{write_atomic, write_json};
 use super::Settings;
 use crate::commands::quoted;
 use crate::misuse;
-use crate::run::LOCK_FILE;
 
 const SETTINGS_FILE: &str = "settings.json";
 /// What is computed so far.
@@ -53,7 +53,7 @@ impl Folder {
             )));
         }
         std::fs::create_dir_all(path.join(PARTS)).with_context(|| shown.to_string())?;
-        let lock_file = path.join(LOCK_FILE);
+        let lock_file = path.join(Run::LOCK_FILE);
         let lock = File::create(&lock_file).with_context(|| lock_file.display().to_string())?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             return Err(misuse(format!("{shown} is in use by another selfsame process")));

@@ -1,0 +1,372 @@
+//! The folder of a run: its lock, configuration, records, images and weights.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use selfsame_data::{Dataset, LoadOptions};
+use selfsame_nn::layers::Init;
+use selfsame_nn::{ResNet, state};
+use selfsame_report::certificate::CERTIFICATE_FILE;
+use selfsame_report::record::{
+    DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE,
+    RunRecord, Skipped, VIEWS_FILE,
+};
+use selfsame_report::{write_atomic, write_json};
+use selfsame_train::checkpoint::{self, Which};
+use selfsame_train::{Config, EVENTS_FILE, Plan};
+
+use crate::{Error, Progress, digest, load};
+
+const CONFIG_FILE: &str = "config.toml";
+const LOCK_FILE: &str = ".lock";
+const CHECKPOINTS: &str = "checkpoints";
+const CACHE: &str = "cache";
+/// What a run writes, and what starting over therefore deletes. The cache stays: it knows by itself
+/// which images it holds.
+const WRITTEN: [&str; 10] = [
+    CONFIG_FILE,
+    RUN_FILE,
+    METRICS_FILE,
+    EVENTS_FILE,
+    CHECKPOINTS,
+    EVAL_FILE,
+    CERTIFICATE_FILE,
+    MAP_FILE,
+    VIEWS_FILE,
+    PAGE_FILE,
+];
+
+/// A run's folder, which this process alone holds.
+///
+/// A folder is a run once it has a `config.toml`. ARCHITECTURE.md lists the other files.
+#[derive(Debug)]
+pub struct Run {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Run {
+    /// Name of the file that makes a folder a run.
+    pub const CONFIG_FILE: &str = CONFIG_FILE;
+    /// Name of the file that is locked while a process works in a folder.
+    pub const LOCK_FILE: &str = LOCK_FILE;
+
+    /// Claims the folder for a new run. An older run in it stays until [`Run::clear`].
+    ///
+    /// # Errors
+    /// The folder holds a run and `overwrite` is false, it holds files that no run wrote, or another
+    /// process works in it.
+    pub fn create(path: &Path, overwrite: bool) -> Result<Self, Error> {
+        check_folder(path)?;
+        // Only in a folder that a run has locked before can the files be a run's.
+        let ours = path.join(LOCK_FILE).exists();
+        if let Some(entry) = foreign_entry(path, ours).map_err(Error::file(path))? {
+            return Err(Error::NotOurs { path: path.to_owned(), entry });
+        }
+        // A run that was killed before it wrote its configuration holds nothing worth keeping.
+        if path.join(CONFIG_FILE).exists() && !overwrite {
+            return Err(Error::RunExists { path: path.to_owned() });
+        }
+        std::fs::create_dir_all(path).map_err(Error::file(path))?;
+        Self::lock(path)
+    }
+
+    /// Opens a run's folder.
+    ///
+    /// # Errors
+    /// The folder is no run, or another process works in it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if !path.join(CONFIG_FILE).is_file() {
+            return Err(Error::NotARun { path: path.to_owned() });
+        }
+        Self::lock(path)
+    }
+
+    fn lock(path: &Path) -> Result<Self, Error> {
+        let file = path.join(LOCK_FILE);
+        let lock = File::create(&file).map_err(Error::file(&file))?;
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
+            // A file system without locks is no reason not to work.
+            _ => Ok(Self { path: path.to_owned(), _lock: lock }),
+        }
+    }
+
+    /// Deletes an older run. Its configuration goes first, so that a kill leaves no half of a run.
+    ///
+    /// # Errors
+    /// A file could not be deleted.
+    pub fn clear(&self) -> Result<(), Error> {
+        for name in WRITTEN {
+            let entry = self.path.join(name);
+            let removed = if entry.is_dir() {
+                std::fs::remove_dir_all(&entry)
+            } else {
+                std::fs::remove_file(&entry)
+            };
+            match removed {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::file(&entry)(error));
+                }
+                _ => {}
+            }
+        }
+        let checkpoints = self.path.join(CHECKPOINTS);
+        std::fs::create_dir_all(&checkpoints).map_err(Error::file(&checkpoints))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where decoded images are kept when they are too many for memory.
+    pub fn cache(&self) -> PathBuf {
+        self.path.join(CACHE)
+    }
+
+    /// Writes `config.toml`, which makes the folder a run.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn write_plan(&self, plan: &Plan) -> Result<(), Error> {
+        let text = toml::to_string(&**plan).expect("a configuration is plain tables");
+        Ok(write_atomic(&self.path.join(CONFIG_FILE), text.as_bytes())?)
+    }
+
+    /// The settings in `config.toml`.
+    ///
+    /// # Errors
+    /// The file is unreadable, or a setting makes no sense.
+    pub fn plan(&self) -> Result<Plan, Error> {
+        let path = self.path.join(CONFIG_FILE);
+        let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+        let damaged = |cause: String| Error::Damaged { path: path.clone(), cause };
+        let config: Config = toml::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+        config.check().map_err(|e| damaged(e.to_string()))
+    }
+
+    /// Writes `run.json`.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn write_record(&self, record: &RunRecord) -> Result<(), Error> {
+        Ok(write_json(&self.path.join(RUN_FILE), record)?)
+    }
+
+    /// What `run.json` holds.
+    ///
+    /// # Errors
+    /// The file is unreadable or damaged.
+    pub fn record(&self) -> Result<RunRecord, Error> {
+        let path = self.path.join(RUN_FILE);
+        let text = std::fs::read(&path).map_err(Error::file(&path))?;
+        serde_json::from_slice(&text).map_err(|e| Error::Damaged { path, cause: e.to_string() })
+    }
+
+    /// The images that the run was trained on.
+    ///
+    /// # Errors
+    /// The images cannot be loaded, or differ from those the run began with: others might be split
+    /// otherwise, and images that were trained on would be measured as if they were new.
+    pub fn images(
+        &self,
+        plan: &Plan,
+        strict: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Dataset, Error> {
+        let source = &plan.data.source;
+        let dataset = self.other_images(plan, source, strict, progress)?;
+        if digest(&dataset) != self.record()?.dataset.digest {
+            return Err(Error::ImagesChanged { source_name: source.clone() });
+        }
+        Ok(dataset)
+    }
+
+    /// The images of `data`, brought to the size that the run's encoder sees.
+    ///
+    /// # Errors
+    /// [`Error::Data`].
+    pub fn other_images(
+        &self,
+        plan: &Plan,
+        data: &str,
+        strict: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Dataset, Error> {
+        let options = LoadOptions {
+            image_size: Some(plan.data.image_size),
+            seed: plan.seed,
+            limit: plan.data.limit,
+            classes: plan.data.classes.clone(),
+            strict,
+            cache: Some(self.cache()),
+        };
+        load(data, &options, progress)
+    }
+
+    /// The file of the run's weights.
+    ///
+    /// # Errors
+    /// [`Error::NoWeights`] before the first checkpoint, or, for the best, without a kNN accuracy to
+    /// tell them by.
+    pub fn weights(&self, which: Which) -> Result<PathBuf, Error> {
+        let path = which.path(&self.path);
+        if path.is_file() { Ok(path) } else { Err(Error::NoWeights { path }) }
+    }
+
+    /// The run's trained encoder, and the number of steps it was trained for.
+    ///
+    /// # Errors
+    /// The weights are missing, damaged or of another encoder.
+    pub fn trained(
+        &self,
+        plan: &Plan,
+        which: Which,
+        device: &Device,
+    ) -> Result<(ResNet, u64), Error> {
+        let path = self.weights(which)?;
+        let (weights, step) = checkpoint::load_backbone(&path)?;
+        let encoder = plan.encoder.init(&mut Init::new(plan.seed, device));
+        let encoder = state::load(encoder, &weights)
+            .map_err(|mismatch| Error::WrongWeights { path, mismatch })?;
+        Ok((encoder, step))
+    }
+
+    /// The same encoder with the weights that training started from.
+    ///
+    /// # Errors
+    /// The weights that the run was given to start from are missing, damaged or of another encoder.
+    pub fn untrained(&self, plan: &Plan, device: &Device) -> Result<ResNet, Error> {
+        let encoder = plan.encoder.init(&mut Init::new(plan.seed, device));
+        let start = checkpoint::initial(state::read(&encoder), &self.path, plan.init.as_deref())?;
+        state::load(encoder, &start)
+            .map_err(|mismatch| Error::WrongWeights { path: self.path.clone(), mismatch })
+    }
+}
+
+/// Whether another process works in the folder of a run or of a forecast.
+pub fn in_use(path: &Path) -> bool {
+    let held = |lock: File| matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+    File::open(path.join(LOCK_FILE)).is_ok_and(held)
+}
+
+/// Refuses a path that cannot become a folder, because it or a path above it is a file.
+///
+/// # Errors
+/// [`Error::NotAFolder`].
+pub fn check_folder(path: &Path) -> Result<(), Error> {
+    match path.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
+        Some(file) => Err(Error::NotAFolder { path: path.to_owned(), file: file.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// The name of something in `path` that no run writes, if there is any; of anything at all unless
+/// the folder is `ours`. Hidden files do not count: systems and interrupted writes leave them.
+fn foreign_entry(path: &Path, ours: bool) -> std::io::Result<Option<String>> {
+    let entries = match path.read_dir() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let known = ours && (name == CACHE || WRITTEN.contains(&name.as_str()));
+        if !known && !name.starts_with('.') {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// The machine in words: its processor where the system names it, its system and architecture.
+pub fn machine() -> String {
+    let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = described
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, m)| m.trim()));
+    let kind = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+    model.map_or(kind.clone(), |model| format!("{model}, {kind}"))
+}
+
+/// The method's settings on one line.
+fn settings(plan: &Plan) -> String {
+    let table = toml::Table::try_from(plan.method).unwrap_or_default();
+    let settings =
+        table.iter().filter(|(key, _)| *key != "name").map(|(key, value)| format!("{key} {value}"));
+    settings.collect::<Vec<_>>().join(", ")
+}
+
+/// What `run.json` says before training. `device` and `command` are kept as they are given.
+pub fn record(plan: &Plan, dataset: &Dataset, device: &str, command: Vec<String>) -> RunRecord {
+    let train = &plan.train;
+    let encoder = plan.encoder.init(&mut Init::new(plan.seed, &Device::flex()));
+    let name = serde_json::to_value(plan.encoder.architecture)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned));
+    let mut protocol = vec![
+        ("Encoder stem", format!("{:?}, width {}", plan.encoder.stem, plan.encoder.width)),
+        ("Activations", plan.encoder.precision.to_string()),
+        (
+            "Optimizer",
+            format!(
+                "{:?}, learning rate {:.3e}, weight decay {:.1e}",
+                train.optimizer, train.learning_rate, train.weight_decay
+            ),
+        ),
+        ("Schedule", format!("{} warm-up epochs, then a half cosine", train.warmup_epochs)),
+    ];
+    let settings = settings(plan);
+    if !settings.is_empty() {
+        protocol.insert(1, ("Method's settings", settings));
+    }
+    if let Some(microbatch) = train.microbatch {
+        protocol.push((
+            "Microbatch",
+            format!("{microbatch} images; batch normalisation sees one at a time"),
+        ));
+    }
+    if let Some(clip) = train.clip_norm {
+        protocol.push(("Gradient clipping", format!("to length {clip}")));
+    }
+    RunRecord {
+        selfsame: env!("CARGO_PKG_VERSION").into(),
+        burn: "0.22".into(),
+        device: device.into(),
+        machines: vec![machine()],
+        precision: plan.encoder.precision.to_string(),
+        command,
+        seed: plan.seed,
+        started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        seconds: 0.0,
+        finished: false,
+        collapse: None,
+        dataset: DatasetRecord {
+            name: dataset.name.clone(),
+            classes: dataset.classes.clone(),
+            image_size: dataset.image_size,
+            train: dataset.train.len() as u64,
+            validation: dataset.validation.len() as u64,
+            test: dataset.test.len() as u64,
+            skipped: dataset
+                .skipped
+                .iter()
+                .map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() })
+                .collect(),
+            notes: dataset.notes.clone(),
+            digest: digest(dataset),
+        },
+        encoder: EncoderRecord {
+            name: name.unwrap_or_default(),
+            parameters: state::parameters(&encoder) as u64,
+            dimension: plan.encoder.dim() as u64,
+        },
+        method: plan.method.name().into(),
+        augment: plan.augment.to_string(),
+        policy: plan.augment.to_toml(),
+        epochs: train.epochs as u64,
+        batch: train.batch as u64,
+        protocol: protocol.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
