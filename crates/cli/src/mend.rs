@@ -1,13 +1,26 @@
-//! What to do about an error of the library, in the words of the command line.
+//! Errors of the library in the words of the command line: what was typed, and what to do.
 
 use std::path::Path;
 
 use selfsame::data::DataError;
+use selfsame::init::InitError;
+use selfsame::nn::{EncoderConfig, Stem};
 use selfsame::train::TrainError;
 use selfsame::train::checkpoint::Which;
 use selfsame::{Error, Run};
 
 use crate::commands::quoted;
+
+/// What happened, with options as they are typed.
+pub fn say(error: &Error) -> String {
+    match error {
+        Error::Option { name, .. } => {
+            format!("--{}", error.to_string().replacen(name, &name.replace('_', "-"), 1))
+        }
+        Error::Init(error) => format!("--init {error}"),
+        error => error.to_string(),
+    }
+}
 
 /// How to mend what the error tells of, with the flags that do; none where the error says all.
 pub fn mend(error: &Error) -> Option<String> {
@@ -25,6 +38,7 @@ pub fn mend(error: &Error) -> Option<String> {
         Error::ImagesChanged { .. } => Some("put them back, or start a new run".to_owned()),
         Error::NoWeights { path } => Some(weights(path)),
         Error::Damaged { path, .. } => damaged(path),
+        Error::Init(error) => init(error),
         Error::Data { source: DataError::NothingToTrain { .. }, .. } => {
             Some("check --limit and --classes".to_owned())
         }
@@ -52,4 +66,39 @@ fn damaged(path: &Path) -> Option<String> {
         "run.json" => Some("start a new run".to_owned()),
         _ => None,
     }
+}
+
+/// What to start from in place of weights that cannot be taken.
+fn init(error: &InitError) -> Option<String> {
+    match error {
+        InitError::Folder { weights, .. } => {
+            weights.as_ref().map(|file| format!("name {}", file.display()))
+        }
+        InitError::Onnx { .. } => {
+            Some("take the .safetensors or .pth that it was made of".to_owned())
+        }
+        InitError::OtherNetwork { .. } => {
+            Some("start from them all the same with --init-partial".to_owned())
+        }
+        InitError::Unfit { encoder, held, .. } => {
+            let way = match held {
+                Some(held) if encoder_flags(held) != encoder_flags(encoder) => {
+                    format!("it fits {}", encoder_flags(held))
+                }
+                _ => "name another file".to_owned(),
+            };
+            Some(format!("{way}, or take what matches with --init-partial"))
+        }
+        _ => None,
+    }
+}
+
+/// An encoder as it is asked for.
+pub fn encoder_flags(encoder: &EncoderConfig) -> String {
+    let stem = match encoder.stem {
+        Stem::Cifar => "cifar",
+        Stem::ImageNet => "imagenet",
+    };
+    let architecture = format!("{:?}", encoder.architecture).to_lowercase();
+    format!("--encoder {architecture} --stem {stem} --width {}", encoder.width)
 }

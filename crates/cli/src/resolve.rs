@@ -3,13 +3,12 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use selfsame::augment::{Policy, PolicyError};
 use selfsame::data::LoadOptions;
 use selfsame::methods::{METHODS, MethodConfig};
 use selfsame::nn::{Architecture, EncoderConfig, Precision, Stem, device};
 use selfsame::train::{Config, DataConfig, EPSILON, OptimizerKind, Plan, Recipe, TrainConfig};
 
-use crate::args::{EncoderName, OptimizerName, PrecisionName, Pretrain, StemName, policy_names};
+use crate::args::{EncoderName, OptimizerName, PrecisionName, Pretrain, StemName};
 use crate::misuse;
 
 /// Images up to this side keep the CIFAR stem by default: at its quarter of the resolution the
@@ -17,31 +16,6 @@ use crate::misuse;
 const CIFAR_STEM_UP_TO: u32 = 96;
 /// The policy, where none is asked for.
 pub const AUGMENT: &str = "abcde";
-
-/// The policy that `--augment` names: letters, a published policy, a TOML file, or a TOML table in
-/// braces.
-pub fn policy(text: &str) -> anyhow::Result<Policy> {
-    let misread = |cause: &dyn Display| misuse(format!("--augment {text}: {cause}"));
-    if Path::new(text).extension().is_some_and(|end| end == "toml") {
-        let toml = std::fs::read_to_string(text).map_err(|e| misread(&e))?;
-        return Policy::from_toml(&toml).map_err(|e| misread(&e));
-    }
-    text.parse().map_err(|e| match e {
-        PolicyError::UnknownLetter { .. } if is_name(text) => misread(&format_args!(
-            "no policy is called that; known are {}, `none`, letters of a crop, b blur, c grey, d \
-             colour, e flip, and \
-             files whose names end in .toml",
-            policy_names()
-        )),
-        e => misread(&e),
-    })
-}
-
-/// Whether a text that is no policy was meant as a name rather than as letters: a slip among
-/// letters is a single one.
-fn is_name(text: &str) -> bool {
-    text.chars().filter(|c| !"abcde.-".contains(*c) && !c.is_ascii_digit()).count() > 1
-}
 
 /// How the images of a run are read; decoded ones that are too many for memory are kept in `cache`.
 pub fn images(args: &Pretrain, cache: Option<PathBuf>) -> LoadOptions {
@@ -77,7 +51,7 @@ pub fn plan(args: &Pretrain, image_size: u32) -> anyhow::Result<Plan> {
         encoder,
         method: with_temperature(method, args.temperature)?,
         train: train(args, recipe.map(|recipe| recipe.train)),
-        augment: policy(augment.unwrap_or(AUGMENT))?,
+        augment: selfsame::policy(augment.unwrap_or(AUGMENT))?,
     };
     check_set(args)?;
     with_set(config, &args.set)?.check().map_err(misuse)

@@ -9,6 +9,8 @@ use selfsame_nn::state::{FileError, Mismatch};
 use selfsame_report::ReportError;
 use selfsame_train::{CheckpointError, TrainError};
 
+use crate::init::InitError;
+
 /// What kept a verb from being done: the cause, in words that name the thing and its value.
 ///
 /// The words speak of files and of fields of the options, never of flags: the command line adds how
@@ -114,6 +116,9 @@ pub enum Error {
         /// Every tensor that differs.
         mismatch: Mismatch,
     },
+    /// The weights to start from cannot be taken.
+    #[error(transparent)]
+    Init(#[from] InitError),
     /// A setting that makes no sense.
     #[error(transparent)]
     Setting(#[from] ConfigError),
@@ -162,6 +167,7 @@ impl Error {
                     | DataError::Format { .. }
                     | DataError::Cache { .. }
             ),
+            Self::Init(error) => error.is_misuse(),
             _ => false,
         }
     }

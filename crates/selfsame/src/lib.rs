@@ -17,6 +17,8 @@
 mod digest;
 mod error;
 mod images;
+pub mod init;
+mod policy;
 mod progress;
 mod run;
 pub mod sampling;
@@ -24,6 +26,7 @@ pub mod sampling;
 pub use digest::{digest, digest_of};
 pub use error::Error;
 pub use images::load;
+pub use policy::policy;
 pub use progress::Progress;
 pub use run::{Run, check_folder, in_use, machine, record};
 

@@ -17,8 +17,8 @@ use serde_json::json;
 
 pub use self::train::step_time;
 use crate::args::{Bench, BenchAugment, BenchDistance};
+use crate::misuse;
 use crate::terminal::Terminal;
-use crate::{misuse, resolve};
 
 pub fn run(args: &Bench, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     match args {
@@ -41,7 +41,7 @@ const STRETCHES: u32 = 40;
 fn augment(args: &BenchAugment, threads: usize) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let policy = match &args.augment {
-        Some(text) => resolve::policy(text)?,
+        Some(text) => selfsame::policy(text)?,
         None => everyones(args.size)?,
     };
     let isa = Isa::best();
@@ -252,7 +252,7 @@ fn drawn(
     args: &BenchDistance,
     dataset: &Dataset,
 ) -> anyhow::Result<(Shape, Vec<Vec<u8>>, Vec<String>)> {
-    let policy = resolve::policy(&args.augment)?;
+    let policy = selfsame::policy(&args.augment)?;
     let split = &dataset.train;
     let side = dataset.image_size as usize;
     let classes = dataset.classes.len().max(1);

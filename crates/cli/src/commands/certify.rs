@@ -7,6 +7,7 @@ use anyhow::Context;
 use burn::tensor::Device;
 use selfsame::augment::Policy;
 use selfsame::data::{Dataset, LoadOptions};
+use selfsame::init;
 use selfsame::nn::layers::Init;
 use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, device, state};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, Named};
@@ -22,8 +23,9 @@ use serde_json::json;
 use self::drawn::{Drawn, chosen, examples, present};
 use self::measure::World;
 use self::world::{Parameters, Sample};
-use super::{init, quoted, report, shown, weights};
+use super::{quoted, report, shown, weights};
 use crate::args::{Certify as Args, CheckpointName, OneSplit};
+use crate::mend::encoder_flags;
 use crate::terminal::{Live, Terminal};
 use crate::{misuse, resolve};
 
@@ -168,15 +170,16 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         precision: Precision::F32,
     };
     let augment = args.augment.as_deref().unwrap_or(resolve::AUGMENT);
-    let (out, policy) = (out(args, file)?, resolve::policy(augment)?);
+    let (out, policy) = (out(args, file)?, selfsame::policy(augment)?);
     let device = device::by_name(&args.device.device).map_err(misuse)?;
-    let import = init::read(file)?;
+    let import = init::read(file).map_err(selfsame::Error::from)?;
     let otherwise = EncoderConfig {
         precision: Precision::fastest(&device),
         ..import.encoder().unwrap_or(PUBLISHED)
     };
     let config = resolve::encoder_or(args.encoder, args.stem, args.width, otherwise);
-    let tensors = init::fitting(import, file, args.init_partial, &config, terminal)?;
+    let tensors = init::fitting(import, file, args.init_partial, &config, &mut Live::default())
+        .map_err(selfsame::Error::from)?;
     let encoder = config.init(&mut Init::new(args.seed, &device));
     let mut all = state::read(&encoder);
     let weights = match all.len() - tensors.len() {
@@ -200,7 +203,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         Subject { encoder: &encoder, device: &device, dataset: &dataset, policy: &policy };
     let mut words = vec!["--init".to_owned(), shown(file)];
     words.extend(args.init_partial.then(|| "--init-partial".to_owned()));
-    words.extend(init::options(&config).split(' ').map(str::to_owned));
+    words.extend(encoder_flags(&config).split(' ').map(str::to_owned));
     words.extend([
         "--data".into(),
         data.into(),

@@ -31,8 +31,8 @@ use self::folder::Folder;
 use self::ranking::Subject;
 use super::shown;
 use crate::args::Forecast as Args;
+use crate::misuse;
 use crate::terminal::{Bar, Live, Terminal};
-use crate::{misuse, resolve};
 use selfsame::sampling::{self, VIEW_BYTES};
 
 mod folder;
@@ -307,7 +307,7 @@ fn policies(lists: &[String]) -> anyhow::Result<Vec<(String, Policy)>> {
     }
     let mut policies: Vec<(String, Policy)> = Vec::new();
     for name in names {
-        let policy = resolve::policy(name)
+        let policy = selfsame::policy(name)
             .map_err(|e| misuse(e.to_string().replacen("--augment", "--policies", 1)))?;
         if policies.iter().all(|(known, _)| known != name) && policy != none() {
             policies.push((name.to_owned(), policy));

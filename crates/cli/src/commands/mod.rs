@@ -7,7 +7,6 @@ mod eval;
 mod export;
 mod fetch;
 mod forecast;
-mod init;
 mod methods;
 mod pretrain;
 mod report;

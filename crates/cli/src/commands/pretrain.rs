@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use selfsame::Run;
 use selfsame::data::Dataset;
+use selfsame::init;
 use selfsame::nn::device;
 use selfsame::report::certificate::CERTIFICATE_FILE;
 use selfsame::report::record::{
@@ -19,7 +20,7 @@ use selfsame::train::checkpoint::{self, Which};
 use selfsame::train::{Outcome, Plan, Progress, TrainError};
 use serde_json::{Value, json};
 
-use super::{INTERRUPTED, eval, init, quoted, report, shown, typed, views};
+use super::{INTERRUPTED, eval, quoted, report, shown, typed, views};
 use crate::args::{CheckpointName, OnCollapse, Pretrain};
 use crate::terminal::{Bar, Live, Terminal};
 use crate::{misuse, resolve};
@@ -232,8 +233,9 @@ fn start(args: &Pretrain, terminal: &Terminal) -> anyhow::Result<Trained> {
         dataset.notes.push(note);
     }
     let sheet = view_sheet(&plan, &dataset)?;
-    let weights = |file: &PathBuf| {
-        init::fitting(init::read(file)?, file, args.init_partial, &plan.encoder, terminal)
+    let weights = |file: &PathBuf| -> Result<_, selfsame::Error> {
+        let import = init::read(file)?;
+        Ok(init::fitting(import, file, args.init_partial, &plan.encoder, &mut Live::default())?)
     };
     let init = args.init.as_ref().map(weights).transpose()?;
     run.clear()?;

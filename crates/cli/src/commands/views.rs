@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 
 use super::shown;
 use crate::args::Views;
+use crate::misuse;
 use crate::terminal::{Terminal, unread};
-use crate::{misuse, resolve};
 
 /// Side of a picture on a page, at most: what keeps a page of photographs below 2 MB.
 const PICTURE_SIDE: u32 = 96;
@@ -26,11 +26,8 @@ const MAX_VIEWS: usize = 2000;
 
 pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
-    let policies = args
-        .augment
-        .iter()
-        .map(|text| resolve::policy(text))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let policies =
+        args.augment.iter().map(|text| selfsame::policy(text)).collect::<Result<Vec<_>, _>>()?;
     check(args)?;
     if args.out.exists() && !args.overwrite {
         let out = args.out.display();

@@ -152,7 +152,7 @@ pub fn plan_of(
         encoder,
         method,
         train: TrainConfig { epochs: 1_000_000, batch, learning_rate: 1e-3, ..sgd },
-        augment: resolve::policy(augment)?,
+        augment: selfsame::policy(augment)?,
     };
     config.check().map_err(misuse)
 }

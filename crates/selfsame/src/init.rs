@@ -1,0 +1,137 @@
+//! Weights from elsewhere, for an encoder to start from or to be measured with.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use selfsame_nn::EncoderConfig;
+use selfsame_nn::import::{self, Fit, Import, ImportError};
+use selfsame_nn::layers::Init;
+use selfsame_nn::state::State;
+use selfsame_train::checkpoint::Which;
+
+use crate::Progress;
+
+/// Why a file gives no weights to start from.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// A folder in place of a file.
+    #[error("{}: a folder, not a file of weights", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The file of weights in it, if it is the folder of a run.
+        weights: Option<PathBuf>,
+    },
+    /// An ONNX file, which holds a network to be run rather than named weights.
+    #[error("{}: ONNX holds a network to be run, not named weights to start from", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file gave no encoder.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The tensors fit, but the file's network computes something else with them.
+    #[error(
+        "{}: its tensors fit, but its network computes something else with them, as said above",
+        path.display()
+    )]
+    OtherNetwork {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The tensors do not fit the encoder.
+    #[error("{} does not fit the encoder ({})", path.display(), describe(encoder))]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// The encoder that was asked for.
+        encoder: EncoderConfig,
+        /// The encoder that the file holds, where its tensors tell.
+        held: Option<EncoderConfig>,
+    },
+    /// Not one tensor fits the encoder.
+    #[error("{}: nothing in it fits the encoder ({})", path.display(), describe(encoder))]
+    NothingFits {
+        /// The file.
+        path: PathBuf,
+        /// The encoder that was asked for.
+        encoder: EncoderConfig,
+    },
+}
+
+impl InitError {
+    /// Whether another file or encoder should have been asked for, rather than the file mended.
+    pub fn is_misuse(&self) -> bool {
+        !matches!(self, Self::Import(_))
+    }
+}
+
+/// The encoder that a file holds: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame,
+/// as `.safetensors` or `.pth`.
+///
+/// # Errors
+/// [`InitError`], where the file holds no encoder.
+pub fn read(path: &Path) -> Result<Import, InitError> {
+    if path.is_dir() {
+        let weights = Some(Which::Last.path(path)).filter(|file| file.is_file());
+        return Err(InitError::Folder { path: path.to_owned(), weights });
+    }
+    if path.extension().is_some_and(|end| end == "onnx") {
+        return Err(InitError::Onnx { path: path.to_owned() });
+    }
+    Ok(import::read(path)?)
+}
+
+/// The tensors of `import`, which came from `path`, that the encoder can take, by its own names.
+/// Tells `progress` what matched.
+///
+/// # Errors
+/// [`InitError`], where the tensors do not fit and `partial` is false, or none fits at all.
+pub fn fitting(
+    import: Import,
+    path: &Path,
+    partial: bool,
+    encoder: &EncoderConfig,
+    progress: &mut dyn Progress,
+) -> Result<State, InitError> {
+    let fit = import.fit(&encoder.init(&mut Init::new(0, &Device::flex())));
+    let network =
+        if import.network.is_empty() { String::new() } else { format!(" ({})", import.network) };
+    progress.note(&format!(
+        "tensors of {}{network}:\n{}",
+        path.display(),
+        fit.to_string().trim_end()
+    ));
+    check(&fit, &import, path, partial, encoder)?;
+    let matched = |name: &String| fit.matched.binary_search(name).is_ok();
+    Ok(import.state.into_iter().filter(|(name, _)| matched(name)).collect())
+}
+
+fn check(
+    fit: &Fit,
+    import: &Import,
+    path: &Path,
+    partial: bool,
+    encoder: &EncoderConfig,
+) -> Result<(), InitError> {
+    let (path, encoder) = (path.to_owned(), *encoder);
+    if fit.tensors_fit() && !fit.is_whole() && !partial {
+        return Err(InitError::OtherNetwork { path });
+    }
+    if !fit.is_whole() && !partial {
+        return Err(InitError::Unfit { path, encoder, held: import.encoder() });
+    }
+    if fit.matched.is_empty() {
+        return Err(InitError::NothingFits { path, encoder });
+    }
+    Ok(())
+}
+
+/// An encoder in words: `resnet18, cifar stem, width 16`.
+fn describe(encoder: &EncoderConfig) -> String {
+    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+    let (architecture, stem) = (name(&encoder.architecture), name(&encoder.stem));
+    format!("{architecture}, {stem} stem, width {}", encoder.width)
+}
