@@ -131,6 +131,26 @@ pub(crate) fn decode(bytes: &[u8], size: u32) -> Result<RgbImage, String> {
     })
 }
 
+/// The square RGB image that training sees of one image file: `bytes` of a JPEG, PNG or WebP,
+/// decoded, its shorter side brought to `size` pixels and its centre kept. Returns
+/// `size × size × 3` bytes, row by row.
+///
+/// # Errors
+/// What is wrong with the file, in words.
+///
+/// ```
+/// let error = selfsame_data::decode_image(b"no image", 32).unwrap_err();
+/// assert!(error.contains("first bytes"));
+/// ```
+pub fn decode_image(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
+    if !(1..=crate::MAX_IMAGE_SIZE).contains(&size) {
+        return Err(format!("a side of {size} pixels; it is 1 to {}", crate::MAX_IMAGE_SIZE));
+    }
+    let mut pixels = vec![0; size as usize * size as usize * 3];
+    fit(&decode(bytes, size)?, size, &mut pixels)?;
+    Ok(pixels)
+}
+
 /// Width and height from the header alone, checked against [`MAX_SIDE`] and [`MAX_PIXELS`].
 pub(crate) fn dimensions(bytes: &[u8]) -> Result<(u32, u32), String> {
     let (width, height) = guarded(|| match format(bytes)? {

@@ -53,7 +53,7 @@ mod store;
 mod tree;
 
 pub use dataset::{Dataset, ImageRef, Skipped, Split};
-pub use decode::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE};
+pub use decode::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, decode_image};
 pub use error::DataError;
 pub use fetch::{FetchError, FetchSummary, fetch, fetch_files};
 pub use glyphs::{Factors, GLYPH_CLASSES, GLYPH_COUNTS, GLYPH_SIZE, glyph_factors, glyph_pixels};
