@@ -95,10 +95,17 @@ fn init(error: &InitError) -> Option<String> {
 
 /// An encoder as it is asked for.
 pub fn encoder_flags(encoder: &EncoderConfig) -> String {
-    let stem = match encoder.stem {
-        Stem::Cifar => "cifar",
-        Stem::ImageNet => "imagenet",
-    };
-    let architecture = format!("{:?}", encoder.architecture).to_lowercase();
-    format!("--encoder {architecture} --stem {stem} --width {}", encoder.width)
+    let (name, width) = (encoder.name(), encoder.width());
+    match encoder {
+        EncoderConfig::ResNet(config) => {
+            let stem = match config.stem {
+                Stem::Cifar => "cifar",
+                Stem::ImageNet => "imagenet",
+            };
+            format!("--encoder {name} --stem {stem} --width {width}")
+        }
+        EncoderConfig::Mlp(config) => {
+            format!("--encoder {name} --width {width} --image-size {}", config.image_size)
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use selfsame::data::LoadOptions;
 use selfsame::methods::{METHODS, MethodConfig};
-use selfsame::nn::{Architecture, EncoderConfig, Precision, Stem, device};
+use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem, device};
 use selfsame::train::{Config, DataConfig, EPSILON, OptimizerKind, Plan, Recipe, TrainConfig};
 
 use crate::args::{EncoderName, OptimizerName, PrecisionName, Pretrain, StemName};
@@ -100,7 +100,7 @@ fn encoder(
 ) -> anyhow::Result<EncoderConfig> {
     // Ten shapes need no more, and the first thing a newcomer runs should not take longer.
     let sensible = if args.data == "glyphs" { 8 } else { 16 };
-    let otherwise = EncoderConfig {
+    let otherwise = ResNetConfig {
         architecture: recipe.map_or(Architecture::ResNet18, |recipe| recipe.encoder.architecture),
         // By the images and not by the recipe, whose images are small.
         stem: stem(image_size),
@@ -115,14 +115,15 @@ pub fn encoder_or(
     name: Option<EncoderName>,
     stem: Option<StemName>,
     width: Option<usize>,
-    otherwise: EncoderConfig,
+    otherwise: ResNetConfig,
 ) -> EncoderConfig {
     let stem = stem.map_or(otherwise.stem, |stem| match stem {
         StemName::Cifar => Stem::Cifar,
         StemName::Imagenet => Stem::ImageNet,
     });
     let architecture = name.map_or(otherwise.architecture, architecture);
-    EncoderConfig { architecture, stem, width: width.unwrap_or(otherwise.width), ..otherwise }
+    let width = width.unwrap_or(otherwise.width);
+    ResNetConfig { architecture, stem, width, ..otherwise }.into()
 }
 
 /// The precision asked for, or the faster one on the device.

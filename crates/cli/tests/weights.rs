@@ -17,17 +17,19 @@ use common::{run, said, small};
 use selfsame::data::{LoadOptions, Split, load};
 use selfsame::eval::{Features, accuracy, embed, knn};
 use selfsame::nn::layers::Init;
-use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, import, onnx, state};
+use selfsame::nn::{
+    Architecture, Backbone, EncoderConfig, Precision, ResNetConfig, Stem, import, onnx, state,
+};
 use serde_json::json;
 
-fn random(config: &EncoderConfig, seed: u64) -> ResNet {
-    config.init(&mut Init::new(seed, &Device::flex()))
+fn random(config: &ResNetConfig, seed: u64) -> Backbone {
+    EncoderConfig::from(*config).init(&mut Init::new(seed, &Device::flex()))
 }
 
 /// The encoder with statistics and scales that no initialisation has, so that none can be left out
 /// unnoticed. The scales are small enough to keep features near 1 through many blocks, as training
 /// does.
-fn shaken(config: &EncoderConfig, seed: u64) -> ResNet {
+fn shaken(config: &ResNetConfig, seed: u64) -> Backbone {
     let mut tensors = state::read(&random(config, seed));
     let mut state = seed;
     let mut uniform = move |low: f32, high: f32| {
@@ -49,9 +51,9 @@ fn shaken(config: &EncoderConfig, seed: u64) -> ResNet {
 }
 
 /// The encoder of a file, which must fit whole.
-fn imported(path: &Path, config: &EncoderConfig) -> ResNet {
+fn imported(path: &Path, config: &ResNetConfig) -> Backbone {
     let import = import::read(path).unwrap();
-    assert_eq!(import.encoder().as_ref(), Some(config));
+    assert_eq!(import.encoder().as_ref(), Some(&(*config).into()));
     let fit = import.fit(&random(config, 1));
     assert!(fit.is_whole(), "{fit}");
     state::load(random(config, 1), &import.state).unwrap()
@@ -64,7 +66,7 @@ fn pixels(count: usize, size: usize) -> Vec<Vec<u8>> {
     bytes.chunks(size * size * 3).map(<[u8]>::to_vec).collect()
 }
 
-fn features(encoder: &ResNet, images: &[impl AsRef<[u8]>], size: usize) -> Features {
+fn features(encoder: &Backbone, images: &[impl AsRef<[u8]>], size: usize) -> Features {
     let images: Vec<&[u8]> = images.iter().map(AsRef::as_ref).collect();
     embed(encoder, &images, size, &Device::flex(), &mut |_| ()).unwrap()
 }
@@ -123,7 +125,7 @@ fn a_run_is_exported_in_every_format() {
     // The best weights' ONNX is the best weights'.
     let output = export("onnx", &["--checkpoint", "best", "--out", "best.onnx"]);
     assert!(output.status.success(), "{}", said(&output));
-    let config = EncoderConfig {
+    let config = ResNetConfig {
         architecture: Architecture::ResNet18,
         stem: Stem::Cifar,
         width: 2,
@@ -149,7 +151,7 @@ fn a_run_is_exported_in_every_format() {
 fn training_starts_from_the_weights_given() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("start.safetensors");
-    let config = EncoderConfig {
+    let config = ResNetConfig {
         architecture: Architecture::ResNet18,
         stem: Stem::Cifar,
         width: 2,
@@ -219,7 +221,7 @@ fn training_starts_from_the_weights_given() {
     let wider = folder.path().join("wider.safetensors");
     state::write_file(
         &wider,
-        &state::read(&random(&EncoderConfig { width: 3, ..config }, 3)),
+        &state::read(&random(&ResNetConfig { width: 3, ..config }, 3)),
         &BTreeMap::new(),
     )
     .unwrap();
@@ -249,11 +251,11 @@ fn features_are_those_of_other_libraries() {
     let mut models = BTreeMap::new();
     for architecture in [Architecture::ResNet18, Architecture::ResNet34, Architecture::ResNet50] {
         for (stem, size) in [(Stem::Cifar, 32), (Stem::ImageNet, 64)] {
-            let config = EncoderConfig { architecture, stem, width: 8, precision: Precision::F32 };
+            let config = ResNetConfig { architecture, stem, width: 8, precision: Precision::F32 };
             models.insert(format!("{architecture:?}-{stem:?}"), (shaken(&config, 9), size));
         }
     }
-    let full = EncoderConfig {
+    let full = ResNetConfig {
         architecture: Architecture::ResNet18,
         stem: Stem::ImageNet,
         width: 64,
@@ -305,7 +307,7 @@ fn features_are_those_of_other_libraries() {
 
     let truth = dataset.test.labels().unwrap();
     for (name, stem) in [("lightly", Stem::Cifar), ("numbered", Stem::ImageNet)] {
-        let config = EncoderConfig {
+        let config = ResNetConfig {
             architecture: Architecture::ResNet18,
             stem,
             width,

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use selfsame_nn::frozen::Frozen;
-use selfsame_nn::{ResNet, pixels};
+use selfsame_nn::{Backbone, pixels};
 
 use crate::{Error, Features};
 
@@ -21,7 +21,7 @@ const BATCH: usize = 256;
 /// # Panics
 /// If an image does not hold `size² · 3` bytes.
 pub fn embed(
-    encoder: &ResNet,
+    encoder: &Backbone,
     images: &[&[u8]],
     size: usize,
     device: &Device,

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use selfsame_augment::{Policy, Purpose, Scratch, Source, ViewKey};
 use selfsame_data::{Dataset, Split};
-use selfsame_nn::ResNet;
+use selfsame_nn::Backbone;
 use selfsame_report::Sprite;
 use selfsame_report::record::{EmbeddingMap, Evaluation, Geometry, MapImage, Projection, Scores};
 
@@ -41,9 +41,9 @@ pub struct Subject<'a> {
     /// Seed of the views.
     pub seed: u64,
     /// The encoder, in evaluation mode.
-    pub trained: &'a ResNet,
+    pub trained: &'a Backbone,
     /// The same encoder with its initial weights.
-    pub untrained: &'a ResNet,
+    pub untrained: &'a Backbone,
     /// Where both live.
     pub device: &'a Device,
 }
@@ -72,7 +72,7 @@ pub fn evaluate(
         return Ok((evaluation, EmbeddingMap::default()));
     }
 
-    let mut embedded = |encoder: &ResNet, name: &str| -> Result<[Features; 3], Error> {
+    let mut embedded = |encoder: &Backbone, name: &str| -> Result<[Features; 3], Error> {
         let mut part = |split: &Split, part: &str| {
             let images = images(split);
             status(&format!("embedding {} {part} images with the {name} encoder", images.len()));
@@ -222,7 +222,7 @@ pub fn shrink<'a>(images: &[&'a [u8]], side: u32, most: u32) -> Vec<Cow<'a, [u8]
 }
 
 /// Label-free measures of an encoder on the test split.
-fn shape(subject: &Subject<'_>, encoder: &ResNet, test: &Features) -> Result<Geometry, Error> {
+fn shape(subject: &Subject<'_>, encoder: &Backbone, test: &Features) -> Result<Geometry, Error> {
     let chosen = sample(test.rows(), ALIGNMENT_IMAGES);
     let alignment_over = Some([chosen.len() as u64, ViewSet::PER_IMAGE as u64]);
     let features =
@@ -332,7 +332,7 @@ impl<'a> ViewSet<'a> {
         (sets.draw(self.split, chosen), dataset.image_size.pow(2) as usize * 3)
     }
 
-    fn embed(&self, encoder: &ResNet) -> Result<Features, Error> {
+    fn embed(&self, encoder: &Backbone) -> Result<Features, Error> {
         let size = self.subject.dataset.image_size as usize;
         let (mut values, mut dim) = (Vec::new(), 1);
         for block in self.chosen.chunks(Self::BLOCK) {

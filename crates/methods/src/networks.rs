@@ -1,7 +1,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
-use selfsame_nn::{EncoderConfig, Mlp, Norms, ResNet};
+use selfsame_nn::{Backbone, EncoderConfig, Mlp, Norms};
 
 use crate::momentum;
 
@@ -9,7 +9,7 @@ use crate::momentum;
 #[derive(Module, Debug)]
 pub struct Networks {
     /// The encoder that is kept.
-    pub backbone: ResNet,
+    pub backbone: Backbone,
     /// The head that only the loss sees.
     pub projector: Mlp,
     /// A second head, of one side of the comparison.
@@ -24,7 +24,7 @@ pub struct Networks {
 #[derive(Module, Debug)]
 pub struct Branch {
     /// The encoder.
-    pub backbone: ResNet,
+    pub backbone: Backbone,
     /// Its head.
     pub projector: Mlp,
 }

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use selfsame_methods::losses::*;
 use selfsame_methods::*;
 use selfsame_nn::layers::Init;
-use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem, state};
+use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem, state};
 
 const STEPS: [Step; 2] =
     [Step { number: 0, steps: 10, seed: 5 }, Step { number: 5, steps: 10, seed: 5 }];
@@ -16,12 +16,12 @@ fn device() -> Device {
 }
 
 fn networks(method: &dyn Method) -> Networks {
-    let encoder = EncoderConfig {
+    let encoder = EncoderConfig::ResNet(ResNetConfig {
         architecture: Architecture::ResNet18,
         stem: Stem::Cifar,
         width: 2,
         precision: Precision::F32,
-    };
+    });
     method.networks(&encoder, &mut Init::new(1, &device()))
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Distribution, Tensor};
 use selfsame_nn::block::{BlockOperation, conv_bn, reference};
 use selfsame_nn::layers::Init;
-use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNet, Stem};
+use selfsame_nn::{Architecture, Precision, ResNet, ResNetConfig, Stem};
 
 /// Turns of which the fastest counts, after one that does not.
 const TURNS: usize = 4;
@@ -17,7 +17,7 @@ fn main() {
     let mut arguments =
         std::env::args().skip(1).map(|argument| argument.parse().expect("a whole number"));
     let (width, batch) = (arguments.next().unwrap_or(16), arguments.next().unwrap_or(256));
-    let config = EncoderConfig {
+    let config = ResNetConfig {
         architecture: Architecture::ResNet18,
         stem: Stem::Cifar,
         width,

@@ -6,15 +6,17 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 use selfsame_augment::Normalise;
 use selfsame_kernels::buffer::Buffer;
-use selfsame_kernels::conv::{After, Input, Prepared, Scratch};
+use selfsame_kernels::conv::{After, Conv, Input, Prepared, Scratch};
 use selfsame_kernels::conv_bn::EPSILON;
 use selfsame_kernels::element::Element;
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::norm::Channels;
 use selfsame_kernels::pool;
 
+use crate::backbone::Backbone;
 use crate::block::is_flex;
-use crate::layers::{BatchNorm, Conv2d};
+use crate::layers::{BatchNorm, Conv2d, Linear};
+use crate::mlp::Mlp;
 use crate::resnet::{Block, ResNet};
 
 /// Output pixels that a stage works on at a time: few enough for what lies between its layers to
@@ -29,15 +31,15 @@ const IMAGES: usize = 64;
 /// ```
 /// use selfsame_nn::frozen::Frozen;
 /// use selfsame_nn::layers::Init;
-/// use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem, device};
+/// use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem, device};
 ///
 /// let device = device::by_name("flex")?;
-/// let config = EncoderConfig {
+/// let config = EncoderConfig::from(ResNetConfig {
 ///     architecture: Architecture::ResNet18,
 ///     stem: Stem::Cifar,
 ///     width: 4,
 ///     precision: Precision::F32,
-/// };
+/// });
 /// let encoder = config.init(&mut Init::new(0, &device));
 /// let frozen = Frozen::new(&encoder, 8).expect("the processor");
 /// let image = [128; 8 * 8 * 3];
@@ -54,13 +56,17 @@ enum Stored {
 impl Frozen {
     /// For square images of side `size`, with the weights and statistics that the encoder has now;
     /// none if they are on another device than the processor.
-    pub fn new(encoder: &ResNet, size: usize) -> Option<Self> {
-        if !is_flex(&encoder.conv1.weight.val().device()) {
+    ///
+    /// # Panics
+    /// If the encoder takes only images of another size.
+    pub fn new(encoder: &Backbone, size: usize) -> Option<Self> {
+        if !is_flex(&encoder.device()) {
             return None;
         }
-        Some(Self(match encoder.short {
-            true => Stored::Shorts(Network::new(encoder, size)),
-            false => Stored::Singles(Network::new(encoder, size)),
+        Some(Self(match encoder {
+            Backbone::ResNet(resnet) if resnet.short => Stored::Shorts(Network::new(resnet, size)),
+            Backbone::ResNet(resnet) => Stored::Singles(Network::new(resnet, size)),
+            Backbone::Mlp(mlp) => Stored::Singles(Network::perceptron(mlp, size)),
         }))
     }
 
@@ -137,6 +143,31 @@ impl<T: Element> Folded<T> {
         let [mean, variance, gamma, beta] = statistics.map(values);
         Self {
             conv: Prepared::new(Isa::best(), &conv.on(images, size), &values(conv.weight.val())),
+            channels: Channels::new(&mean, &variance, &gamma, &beta, EPSILON),
+        }
+    }
+
+    /// A linear map of so many images at a time, as a convolution of images of one pixel.
+    fn linear(linear: &Linear, bn: &BatchNorm, images: usize) -> Self {
+        let [outputs, inputs] = linear.weight.dims();
+        let conv = Conv {
+            batch: images,
+            height: 1,
+            width: 1,
+            inputs,
+            outputs,
+            kernel: 1,
+            stride: 1,
+            padding: 0,
+        };
+        let statistics =
+            [bn.running_mean.value(), bn.running_var.value(), bn.weight.val(), bn.bias.val()];
+        let [mean, variance, gamma, beta] = statistics.map(values);
+        // A bias only moves the mean.
+        let biases = values(linear.bias.val());
+        let mean: Vec<f32> = mean.iter().zip(&biases).map(|(mean, bias)| mean - bias).collect();
+        Self {
+            conv: Prepared::new(Isa::best(), &conv, &values(linear.weight.val())),
             channels: Channels::new(&mean, &variance, &gamma, &beta, EPSILON),
         }
     }
@@ -228,6 +259,24 @@ impl<T: Element> Network<T> {
         }
         let images = stages.iter().map(|stage| stage.images).max().unwrap_or(1);
         Self { size, dim: at.channels, images, stages }
+    }
+
+    /// A multilayer perceptron takes an image for one pixel of as many channels as it has values.
+    fn perceptron(mlp: &Mlp, size: usize) -> Self {
+        let folded = mlp.layers.iter().zip(&mlp.norms);
+        let layers: Vec<Folded<T>> =
+            folded.map(|(linear, bn)| Folded::linear(linear, bn, IMAGES)).collect();
+        let [first, last] = [&layers[0], &layers[layers.len() - 1]].map(|layer| layer.conv.conv());
+        let in_image = size * size * 3;
+        assert_eq!(in_image, first.inputs, "the encoder was built for images of another size");
+        let dim = last.outputs;
+        let stage = Stage {
+            images: IMAGES,
+            layers: layers.into_iter().map(Layer::Convolution).collect(),
+            in_image,
+            out: Activations { size: 1, channels: dim },
+        };
+        Self { size, dim, images: IMAGES, stages: vec![stage] }
     }
 
     fn embed(&self, images: &[&[u8]]) -> Vec<f32> {

@@ -23,7 +23,8 @@ use pytorch_reader::{DType, PytorchReader};
 use safetensors::{Dtype, SafeTensors};
 use zip::{CompressionMethod, ZipArchive};
 
-use crate::resnet::{Architecture, EncoderConfig, Precision, ResNet, Stem};
+use crate::backbone::{Backbone, EncoderConfig};
+use crate::resnet::{Architecture, Precision, ResNetConfig, Stem};
 use crate::state::{self, Mismatch, State, Values};
 
 /// Children of a residual network that have tensors, in order.
@@ -145,9 +146,14 @@ struct Header {
 /// ```
 /// use std::collections::BTreeMap;
 /// use selfsame_nn::layers::Init;
-/// use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem, import, state};
+/// use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem, import, state};
 ///
-/// let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2, precision: Precision::F32 };
+/// let config = EncoderConfig::from(ResNetConfig {
+///     architecture: Architecture::ResNet18,
+///     stem: Stem::Cifar,
+///     width: 2,
+///     precision: Precision::F32,
+/// });
 /// let encoder = config.init(&mut Init::new(0, &burn::tensor::Device::flex()));
 /// let file = std::env::temp_dir().join(format!("selfsame-doc-{}.safetensors", std::process::id()));
 /// state::write_file(&file, &state::read(&encoder), &BTreeMap::new())?;
@@ -392,11 +398,11 @@ impl Import {
             ([3, 4, 6, 3], true) => Architecture::ResNet50,
             _ => return None,
         };
-        Some(EncoderConfig { architecture, stem, width, precision: Precision::F32 })
+        Some(ResNetConfig { architecture, stem, width, precision: Precision::F32 }.into())
     }
 
     /// Compares the tensors with those of an encoder, by name and shape.
-    pub fn fit(&self, encoder: &ResNet) -> Fit {
+    pub fn fit(&self, encoder: &Backbone) -> Fit {
         let wanted = state::read(encoder);
         let same = |name: &&String| {
             self.state.get(*name).is_some_and(|found| found.shape == wanted[*name].shape)
@@ -407,7 +413,9 @@ impl Import {
             others: self.others.clone(),
             lacks_relu: self.lacks_relu,
             pads_by_two: self.pads_by_two,
-            small_stem: self.encoder().is_some_and(|encoder| encoder.stem == Stem::Cifar),
+            small_stem: self.encoder().is_some_and(
+                |encoder| matches!(encoder, EncoderConfig::ResNet(config) if config.stem == Stem::Cifar),
+            ),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! dict: `conv1.weight`, `layer2.0.downsample.1.running_var`, … No renaming and no transposing
 //! happens anywhere.
 
+mod backbone;
 pub mod block;
 pub mod descent;
 pub mod device;
@@ -21,5 +22,6 @@ pub mod protobuf;
 pub mod resnet;
 pub mod state;
 
+pub use backbone::{Backbone, EncoderConfig, MlpConfig};
 pub use mlp::{Mlp, Norms};
-pub use resnet::{Architecture, EncoderConfig, Precision, ResNet, Stem};
+pub use resnet::{Architecture, Precision, ResNet, ResNetConfig, Stem};

@@ -4,10 +4,12 @@ use burn::tensor::Tensor;
 use selfsame_augment::Normalise;
 use selfsame_theory::bounds::lipschitz::{chain, residual};
 
+use crate::backbone::Backbone;
 use crate::layers::{BatchNorm, Conv2d};
+use crate::mlp::Mlp;
 use crate::resnet::{Block, ResNet};
 
-impl ResNet {
+impl Backbone {
     /// A number L with ‖f(x) − f(y)‖ ≤ L·‖x − y‖ for all images x and y of side `size`, RGB bytes
     /// as real numbers, f in evaluation mode: the product of the layers' operator norms, from
     /// above. It is far above the smallest such number, and the farther the deeper the network.
@@ -16,10 +18,22 @@ impl ResNet {
     /// norm 1 at most, and a matrix between channels; the norms of those matrices add up. ReLU has
     /// 1, a residual block the sum of branch and shortcut, the mean over n places 1/√n, and a 3 × 3
     /// maximum of stride 2 has 2, since no value is seen by more than four of them.
+    ///
+    /// A linear map with the batch normalisation after it has the norm of one matrix.
     pub fn lipschitz(&self, size: usize) -> f64 {
         let pixels =
             Normalise::IMAGENET.deviation().map(|deviation| 1.0 / (255.0 * f64::from(deviation)));
         let pixels = pixels.into_iter().fold(0.0, f64::max);
+        match self {
+            Self::ResNet(resnet) => resnet.lipschitz(pixels, size),
+            Self::Mlp(mlp) => chain([pixels, perceptron(mlp)]),
+        }
+    }
+}
+
+impl ResNet {
+    /// That of the network on pixels whose normalisation has the constant `pixels`.
+    fn lipschitz(&self, pixels: f64, size: usize) -> f64 {
         let halves = |size: usize, times: usize| (0..times).fold(size, |size, _| size.div_ceil(2));
         // Halved by the stem of large images, twice, and by three of the stages.
         let side = halves(size, if self.pooled { 5 } else { 3 }) as f64;
@@ -42,13 +56,28 @@ impl Block {
     }
 }
 
+/// That of linear maps, each with its batch normalisation and ReLU.
+fn perceptron(mlp: &Mlp) -> f64 {
+    chain(mlp.layers.iter().zip(&mlp.norms).map(|(linear, bn)| {
+        let [_, inputs] = linear.weight.dims();
+        let mut weights = values(linear.weight.val());
+        for (row, scale) in weights.chunks_exact_mut(inputs).zip(scales(bn)) {
+            row.iter_mut().for_each(|weight| *weight *= scale);
+        }
+        spectral_norm(&weights, inputs)
+    }))
+}
+
+/// What batch normalisation multiplies each channel by: γ/√(σ² + ε).
+fn scales(bn: &BatchNorm) -> Vec<f64> {
+    let (gamma, variance) = (values(bn.weight.val()), values(bn.running_var.value()));
+    gamma.iter().zip(&variance).map(|(g, v)| g / (v + BatchNorm::EPSILON).sqrt()).collect()
+}
+
 /// That of a convolution and its batch normalisation, whatever the size of the image.
 fn conv_bn(conv: &Conv2d, bn: &BatchNorm) -> f64 {
     let [output, input, height, width] = conv.weight.dims();
-    let weights = values(conv.weight.val());
-    let (gamma, variance) = (values(bn.weight.val()), values(bn.running_var.value()));
-    let scale: Vec<f64> =
-        gamma.iter().zip(&variance).map(|(g, v)| g / (v + BatchNorm::EPSILON).sqrt()).collect();
+    let (weights, scale) = (values(conv.weight.val()), scales(bn));
     let places = height * width;
     let matrix = |place: usize| -> Vec<f64> {
         (0..output * input).map(|at| scale[at / input] * weights[at * places + place]).collect()
@@ -111,7 +140,9 @@ mod tests {
 
     use super::*;
     use crate::layers::Init;
-    use crate::{Architecture, EncoderConfig, Precision, Stem, device, pixels};
+    use crate::{
+        Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, device, pixels,
+    };
 
     /// The largest singular value by power iteration, which comes from below.
     fn power(matrix: &[f64], columns: usize) -> f64 {
@@ -152,11 +183,16 @@ mod tests {
     #[test]
     fn no_pair_of_images_is_further_apart_than_proved() {
         let device = device::by_name("flex").expect("the processor");
-        for (stem, architecture, size) in
-            [(Stem::Cifar, Architecture::ResNet18, 9), (Stem::ImageNet, Architecture::ResNet50, 33)]
-        {
-            let encoder = EncoderConfig { architecture, stem, width: 4, precision: Precision::F32 }
-                .init(&mut Init::new(3, &device));
+        let resnet = |stem, architecture| {
+            let config = ResNetConfig { architecture, stem, width: 4, precision: Precision::F32 };
+            EncoderConfig::from(config)
+        };
+        for (config, size) in [
+            (resnet(Stem::Cifar, Architecture::ResNet18), 9),
+            (resnet(Stem::ImageNet, Architecture::ResNet50), 33),
+            (MlpConfig { width: 24, image_size: 9 }.into(), 9),
+        ] {
+            let encoder = config.init(&mut Init::new(3, &device));
             let bound = encoder.lipschitz(size);
             assert!(bound.is_finite() && bound > 0.0);
             let length = size * size * 3;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use selfsame_augment::{Isa, Normalise};
 
+use crate::backbone::Backbone;
 use crate::layers::BatchNorm;
 use crate::protobuf::Message;
-use crate::resnet::ResNet;
 use crate::state::{self, State, Values};
 
 /// The version of the format, and of its operators: those of 2020, which every runtime reads.
@@ -22,46 +22,37 @@ const UINT8: i64 = 2;
 ///   by the caller;
 /// - output `embeddings`, `float [batch, dim]`.
 ///
-/// Normalising by ImageNet's statistics is the graph's first step. Batch and size are free.
+/// Normalising by ImageNet's statistics is the graph's first step. The batch is free, and so is
+/// the size where the encoder takes any.
 /// `metadata` is stored with the model, for people.
 ///
 /// ```
 /// use std::collections::BTreeMap;
 /// use selfsame_nn::layers::Init;
-/// use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem, onnx};
+/// use selfsame_nn::{EncoderConfig, MlpConfig, onnx};
 ///
-/// let config = EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width: 2, precision: Precision::F32 };
+/// let config = EncoderConfig::from(MlpConfig { width: 2, image_size: 32 });
 /// let encoder = config.init(&mut Init::new(0, &burn::tensor::Device::flex()));
 /// let file = onnx::model(&encoder, &BTreeMap::from([("image_size".to_owned(), "32".to_owned())]));
 /// assert!(file.windows(10).any(|bytes| bytes == b"embeddings"));
 /// ```
-pub fn model(encoder: &ResNet, metadata: &BTreeMap<String, String>) -> Vec<u8> {
+pub fn model(encoder: &Backbone, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let state = state::read(encoder);
-    let mut graph = Graph {
-        state: &state,
-        message: Message::default().bytes(2, "encoder"),
-        nodes: 0,
-        channels: 0,
-    };
-    let mut x = graph.stem();
-    for stage in 1..=4 {
-        let is_block =
-            |block: &usize| state.contains_key(&format!("layer{stage}.{block}.conv1.weight"));
-        for block in (0..).take_while(is_block) {
-            x = graph.block(
-                &format!("layer{stage}.{block}"),
-                if stage > 1 && block == 0 { 2 } else { 1 },
-                x,
-            );
-        }
+    let mut graph =
+        Graph { state: &state, message: Message::default().bytes(2, "encoder"), nodes: 0 };
+    match encoder {
+        Backbone::ResNet(_) => graph.resnet(),
+        Backbone::Mlp(_) => graph.perceptron(),
     }
-    let pooled = graph.node("GlobalAveragePool", &[&x], &[]);
-    graph.add("Flatten", &[&pooled], "embeddings", &[integer("axis", 1)]);
-    let dim = graph.channels.to_string();
+    let dim = encoder.dim().to_string();
+    let [height, width] = match encoder.image_size() {
+        Some(size) => [size.to_string(), size.to_string()],
+        None => ["height".to_owned(), "width".to_owned()],
+    };
     let input = value(
         "images",
         UINT8,
-        &["batch", "height", "width", "3"],
+        &["batch", &height, &width, "3"],
         "RGB pixels of the size of training",
     );
     let output = value("embeddings", FLOAT, &["batch", &dim], "the encoder's representation");
@@ -81,13 +72,50 @@ struct Graph<'a> {
     state: &'a State,
     message: Message,
     nodes: usize,
-    /// Of the last convolution.
-    channels: usize,
 }
 
 impl Graph<'_> {
-    /// From bytes, channels last, to the input of the first block.
-    fn stem(&mut self) -> String {
+    /// A residual network, from bytes to embeddings.
+    fn resnet(&mut self) {
+        let mut x = self.stem();
+        for stage in 1..=4 {
+            let named = |block: usize| format!("layer{stage}.{block}");
+            for block in 0.. {
+                if !self.state.contains_key(&format!("{}.conv1.weight", named(block))) {
+                    break;
+                }
+                x = self.block(&named(block), if stage > 1 && block == 0 { 2 } else { 1 }, x);
+            }
+        }
+        let pooled = self.node("GlobalAveragePool", &[&x], &[]);
+        self.add("Flatten", &[&pooled], "embeddings", &[integer("axis", 1)]);
+    }
+
+    /// A multilayer perceptron, from bytes to embeddings.
+    fn perceptron(&mut self) {
+        let pixels = self.normalised();
+        let mut x = self.node("Flatten", &[&pixels], &[integer("axis", 1)]);
+        let layers = self
+            .state
+            .keys()
+            .filter(|name| name.starts_with("layers.") && name.ends_with(".weight"));
+        let layers = layers.count();
+        for layer in 0..layers {
+            let [weight, bias] = ["weight", "bias"].map(|part| format!("layers.{layer}.{part}"));
+            for name in [&weight, &bias] {
+                self.initializer(name, &self.state[name]);
+            }
+            x = self.node("Gemm", &[&x, &weight, &bias], &[integer("transB", 1)]);
+            x = self.batch_norm(&format!("norms.{layer}"), &x);
+            if layer + 1 < layers {
+                x = self.node("Relu", &[&x], &[]);
+            }
+        }
+        self.add("Relu", &[&x], "embeddings", &[]);
+    }
+
+    /// From bytes to normalised pixels, channels last.
+    fn normalised(&mut self) -> String {
         // Two ends of a straight line say all of it.
         let [mut low, mut high] = [[0.0; 3]; 2];
         Normalise::IMAGENET.apply(Isa::best(), &[0; 3], &mut low);
@@ -99,8 +127,13 @@ impl Graph<'_> {
         self.initializer("shift", &Values { shape: vec![3], values: low.to_vec() });
         let mut x = self.node("Cast", &["images"], &[integer("to", FLOAT)]);
         x = self.node("Mul", &[&x, "scale"], &[]);
-        x = self.node("Add", &[&x, "shift"], &[]);
-        x = self.node("Transpose", &[&x], &[integers("perm", &[0, 3, 1, 2])]);
+        self.node("Add", &[&x, "shift"], &[])
+    }
+
+    /// From bytes, channels last, to the input of the first block.
+    fn stem(&mut self) -> String {
+        let pixels = self.normalised();
+        let mut x = self.node("Transpose", &[&pixels], &[integers("perm", &[0, 3, 1, 2])]);
         let for_large = self.state["conv1.weight"].shape[2] == 7;
         x = self.conv_bn("conv1", "bn1", if for_large { 2 } else { 1 }, &x);
         x = self.node("Relu", &[&x], &[]);
@@ -140,7 +173,6 @@ impl Graph<'_> {
         let state = self.state;
         let weight = format!("{conv}.weight");
         let kernel = state[&weight].shape[2] as i64;
-        self.channels = state[&weight].shape[0];
         self.initializer(&weight, &state[&weight]);
         let window = [
             integers("kernel_shape", &[kernel; 2]),
@@ -148,14 +180,19 @@ impl Graph<'_> {
             integers("pads", &[kernel / 2; 4]),
         ];
         let y = self.node("Conv", &[x, &weight], &window);
+        self.batch_norm(bn, &y)
+    }
+
+    /// Batch normalisation with the running statistics.
+    fn batch_norm(&mut self, bn: &str, x: &str) -> String {
         let inputs =
             ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{bn}.{part}"));
         for name in &inputs {
-            self.initializer(name, &state[name]);
+            self.initializer(name, &self.state[name]);
         }
         let [weight, bias, mean, variance] = &inputs;
         let epsilon = attribute("epsilon", 1).float(2, BatchNorm::EPSILON as f32);
-        self.node("BatchNormalization", &[&y, weight, bias, mean, variance], &[epsilon])
+        self.node("BatchNormalization", &[x, weight, bias, mean, variance], &[epsilon])
     }
 
     /// Adds a node and names what it makes.

@@ -16,8 +16,7 @@ use crate::ends::{average, short};
 use crate::layers::{BatchNorm, Conv2d, Init};
 
 /// Which residual network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// 2, 2, 2, 2 basic blocks.
     ResNet18,
@@ -32,6 +31,15 @@ impl Architecture {
         match self {
             Self::ResNet18 => [2, 2, 2, 2],
             Self::ResNet34 | Self::ResNet50 => [3, 4, 6, 3],
+        }
+    }
+
+    /// `resnet18`, `resnet34` or `resnet50`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ResNet18 => "resnet18",
+            Self::ResNet34 => "resnet34",
+            Self::ResNet50 => "resnet50",
         }
     }
 
@@ -82,21 +90,20 @@ impl fmt::Display for Precision {
     }
 }
 
-/// What an encoder is built from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EncoderConfig {
+/// What a residual network is built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResNetConfig {
     /// The network.
     pub architecture: Architecture,
     /// Its first layers.
     pub stem: Stem,
     /// Channels of the first stage; 64 is the published width.
     pub width: usize,
-    /// What its activations are.
-    #[serde(default)]
+    /// What its activations are stored as.
     pub precision: Precision,
 }
 
-impl EncoderConfig {
+impl ResNetConfig {
     /// Number of values in the representation of an image.
     pub fn dim(&self) -> usize {
         8 * self.width * self.architecture.expansion()
@@ -159,6 +166,16 @@ impl ResNet {
     /// [`forward`](Self::forward) on the implementation of the block operation given: [`conv_bn`],
     /// or the [`reference`](crate::block::reference) to compare it with.
     pub fn forward_with(&self, conv_bn: BlockOperation, images: Tensor<4>) -> Tensor<2> {
+        average(self.maps_with(conv_bn, images))
+    }
+
+    /// Features before the pooling: `[batch, height, width, 3]`, normalised pixels, to `[batch,
+    /// height', width', dim]`, in the precision of its activations.
+    pub fn maps(&self, images: Tensor<4>) -> Tensor<4> {
+        self.maps_with(conv_bn, images)
+    }
+
+    fn maps_with(&self, conv_bn: BlockOperation, images: Tensor<4>) -> Tensor<4> {
         let images = if self.short { short(images) } else { images };
         let mut x = conv_bn(&[(&self.conv1, &self.bn1)], images, None, true);
         if self.pooled {
@@ -169,7 +186,13 @@ impl ResNet {
         {
             x = block.forward(conv_bn, x);
         }
-        average(x)
+        x
+    }
+
+    /// Number of values in the representation of an image.
+    pub fn dim(&self) -> usize {
+        let last = self.layer4.last().expect("every stage has a block");
+        last.conv3.as_ref().unwrap_or(&last.conv2).weight.dims()[0]
     }
 
     /// Its convolutions on a batch of square images of side `size`, in order, each with its name:

@@ -74,18 +74,40 @@ pub fn map<M: Module>(module: M, mapper: &mut impl MapNamed) -> M {
 }
 
 /// Burn's walk through a module, which tells the parts of names one by one.
+///
+/// The variant of an enum is no part of a name: `Backbone::ResNet`'s tensors are named as those of
+/// a field of type `ResNet`.
 struct Walk<'a, T> {
     path: Vec<String>,
     inner: &'a mut T,
 }
 
-impl<T: VisitNamed> ModuleVisitor for Walk<'_, T> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
+impl<T> Walk<'_, T> {
+    fn enter(&mut self, name: &str, container: &str) {
+        if !is_enum(container) {
+            self.path.push(name.to_owned());
+        }
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+    fn exit(&mut self, container: &str) {
+        if !is_enum(container) {
+            self.path.pop();
+        }
+    }
+}
+
+/// Whether a container, as Burn's derived modules name it, is an enum.
+fn is_enum(container: &str) -> bool {
+    container.starts_with("Enum:")
+}
+
+impl<T: VisitNamed> ModuleVisitor for Walk<'_, T> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.exit(container);
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -94,12 +116,12 @@ impl<T: VisitNamed> ModuleVisitor for Walk<'_, T> {
 }
 
 impl<T: MapNamed> ModuleMapper for Walk<'_, T> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.enter(name, container);
     }
 
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container: &str) {
+        self.exit(container);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {

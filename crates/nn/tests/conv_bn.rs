@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use selfsame_nn::block::{BlockOperation, conv_bn, reference};
 use selfsame_nn::layers::{BatchNorm, Conv2d, Init};
-use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNet, Stem};
+use selfsame_nn::{Architecture, Precision, ResNet, ResNetConfig, Stem};
 
 /// Values in ±1 from a small generator, so that a shape and a seed say everything.
 fn noise<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -379,7 +379,7 @@ fn fused_evaluation_is_the_reference() {
 #[test]
 fn whole_network_gradients_point_where_the_reference_points() {
     let device = Device::flex().autodiff();
-    let config = EncoderConfig {
+    let config = ResNetConfig {
         architecture: Architecture::ResNet18,
         stem: Stem::Cifar,
         width: 8,
@@ -441,7 +441,7 @@ fn networks_have_the_published_numbers_of_parameters() {
         (Architecture::ResNet34, Stem::ImageNet, 21_284_672),
         (Architecture::ResNet50, Stem::ImageNet, 23_508_032),
     ] {
-        let network = EncoderConfig { architecture, stem, width: 64, precision: Precision::F32 }
+        let network = ResNetConfig { architecture, stem, width: 64, precision: Precision::F32 }
             .init(&mut Init::new(0, &device));
         assert_eq!(parameters(&network), count, "{architecture:?}, {stem:?}");
     }
@@ -468,7 +468,7 @@ fn step(
 ) -> Vec<(String, Vec<f32>)> {
     let device = Device::flex().autodiff();
     let config =
-        EncoderConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width, precision };
+        ResNetConfig { architecture: Architecture::ResNet18, stem: Stem::Cifar, width, precision };
     let network = config.init(&mut Init::new(1, &device));
     let [one, other] = [3, 4].map(|view| {
         let noise = |seed| noise(seed, [images, 32, 32, 3], &device);
@@ -568,7 +568,7 @@ fn features_in_bf16_are_those_of_f32() {
         (Architecture::ResNet18, Stem::ImageNet, 64, 16),
     ] {
         let [short, long] = [Precision::Bf16, Precision::F32].map(|precision| {
-            let config = EncoderConfig { architecture, stem, width, precision };
+            let config = ResNetConfig { architecture, stem, width, precision };
             values(config.init(&mut Init::new(1, &device)).forward(noise(
                 2,
                 [16, size, size, 3],

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use selfsame_nn::frozen::Frozen;
 use selfsame_nn::layers::Init;
-use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem, pixels};
+use selfsame_nn::{Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, pixels};
 
 fn images(count: usize, size: usize) -> Vec<Vec<u8>> {
     let byte = |image: usize, at: usize| ((image * 131 + at * at * 17 + at * 29) % 251) as u8;
@@ -32,7 +32,8 @@ fn check(config: EncoderConfig, size: usize, count: usize) {
     let found = frozen.embed(&slices);
     assert_eq!(found.len(), count * config.dim());
     // Both convolve with the same kernels; they differ by the order in which pixels are averaged,
-    // of which there are few.
+    // of which there are few, or in which a perceptron's products are summed, of which there are
+    // some hundred.
     let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     assert!(largest > 0.01, "the encoder says nothing");
     for (found, expected) in found.iter().zip(&expected) {
@@ -52,12 +53,14 @@ fn check(config: EncoderConfig, size: usize, count: usize) {
 #[test]
 fn every_encoder_at_odd_sizes() {
     for precision in [Precision::F32, Precision::Bf16] {
-        let config =
-            |architecture, stem, width| EncoderConfig { architecture, stem, width, precision };
+        let config = |architecture, stem, width| {
+            ResNetConfig { architecture, stem, width, precision }.into()
+        };
         check(config(Architecture::ResNet18, Stem::Cifar, 8), 16, 67);
         check(config(Architecture::ResNet18, Stem::Cifar, 5), 9, 5);
         check(config(Architecture::ResNet34, Stem::ImageNet, 4), 37, 3);
         check(config(Architecture::ResNet50, Stem::Cifar, 4), 8, 3);
         check(config(Architecture::ResNet50, Stem::ImageNet, 3), 64, 2);
     }
+    check(MlpConfig { width: 40, image_size: 9 }.into(), 9, 67);
 }

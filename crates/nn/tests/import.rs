@@ -8,9 +8,9 @@ use burn::tensor::Device;
 use selfsame_nn::import::{self, ImportError};
 use selfsame_nn::layers::Init;
 use selfsame_nn::state::{self, State, Values};
-use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, pixels};
+use selfsame_nn::{Architecture, Backbone, EncoderConfig, Precision, ResNetConfig, Stem, pixels};
 
-const RESNET18: EncoderConfig = EncoderConfig {
+const RESNET18: ResNetConfig = ResNetConfig {
     architecture: Architecture::ResNet18,
     stem: Stem::ImageNet,
     width: 2,
@@ -21,8 +21,8 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-fn encoder(config: &EncoderConfig) -> ResNet {
-    config.init(&mut Init::new(5, &Device::flex()))
+fn encoder(config: &ResNetConfig) -> Backbone {
+    EncoderConfig::from(*config).init(&mut Init::new(5, &Device::flex()))
 }
 
 /// The bytes that `reference.py` makes by the same rule.
@@ -31,9 +31,9 @@ fn images(count: usize, size: usize) -> Vec<u8> {
 }
 
 /// The features that an imported file gives, and those it should.
-fn features(file: &str, network: &str, config: &EncoderConfig, size: usize) -> [Vec<f32>; 2] {
+fn features(file: &str, network: &str, config: &ResNetConfig, size: usize) -> [Vec<f32>; 2] {
     let import = import::read(&fixture(file)).unwrap();
-    assert_eq!((import.encoder(), import.network.as_str()), (Some(*config), network));
+    assert_eq!((import.encoder(), import.network.as_str()), (Some((*config).into()), network));
     let fresh = encoder(config);
     let fit = import.fit(&fresh);
     assert!(fit.is_whole() && fit.matched.len() == import.state.len(), "{fit}");
@@ -50,7 +50,7 @@ fn features(file: &str, network: &str, config: &EncoderConfig, size: usize) -> [
 
 #[test]
 fn features_are_those_of_the_library_the_file_is_from() {
-    let lightly = EncoderConfig { stem: Stem::Cifar, ..RESNET18 };
+    let lightly = ResNetConfig { stem: Stem::Cifar, ..RESNET18 };
     for (file, network, config, size) in [
         ("torchvision.pth", "", &RESNET18, 64),
         ("lightly.ckpt", "state_dict.backbone.", &lightly, 32),
@@ -145,7 +145,7 @@ fn every_spelling_of_the_names_is_read() {
 
 #[test]
 fn a_width_of_three_is_no_input() {
-    let config = EncoderConfig { width: 3, ..RESNET18 };
+    let config = ResNetConfig { width: 3, ..RESNET18 };
     let original = state::read(&encoder(&config));
     assert_eq!(renamed(&original, |name| vec![format!("net.{name}")]).unwrap().network, "net.");
 }
@@ -154,10 +154,10 @@ fn a_width_of_three_is_no_input() {
 fn every_encoder_is_recognised() {
     for architecture in [Architecture::ResNet18, Architecture::ResNet34, Architecture::ResNet50] {
         for stem in [Stem::Cifar, Stem::ImageNet] {
-            let config = EncoderConfig { architecture, stem, width: 4, precision: Precision::F32 };
+            let config = ResNetConfig { architecture, stem, width: 4, precision: Precision::F32 };
             let import =
                 renamed(&state::read(&encoder(&config)), |name| vec![name.to_owned()]).unwrap();
-            assert_eq!(import.encoder(), Some(config));
+            assert_eq!(import.encoder(), Some(config.into()));
         }
     }
 }
@@ -169,7 +169,7 @@ fn the_table_says_what_does_not_fit() {
     import
         .state
         .insert("layer4.2.conv1.weight".to_owned(), Values { shape: vec![1], values: vec![0.0] });
-    let fit = import.fit(&encoder(&EncoderConfig { stem: Stem::Cifar, ..RESNET18 }));
+    let fit = import.fit(&encoder(&ResNetConfig { stem: Stem::Cifar, ..RESNET18 }));
     assert!(!fit.is_whole());
     assert_eq!(
         fit.to_string(),
@@ -213,7 +213,7 @@ fn a_pickle_larger_than_its_file_is_refused_before_it_is_read() {
 /// The same tensors in solo-learn's checkpoint, which computes something else.
 #[test]
 fn solo_learns_small_stem_is_not_whole() {
-    let config = EncoderConfig { stem: Stem::Cifar, ..RESNET18 };
+    let config = ResNetConfig { stem: Stem::Cifar, ..RESNET18 };
     for (config, beside, whole) in [
         (config, "classifier.weight", false),
         (config, "momentum_backbone.bn1.weight", false),

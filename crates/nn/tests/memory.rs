@@ -6,14 +6,14 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 use selfsame_nn::block::{BlockOperation, conv_bn, reference};
 use selfsame_nn::layers::Init;
-use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNet, Stem};
+use selfsame_nn::{Architecture, Precision, ResNet, ResNetConfig, Stem};
 
 /// Bytes that the process's memory grows by in ten steps, after as many that warm it up; `dropped`
 /// graphs are built and dropped without a backward pass before each step's own, which moves the
 /// weights.
 fn growth(operation: BlockOperation, precision: Precision, dropped: usize) -> i64 {
     let device = Device::flex().autodiff();
-    let config = EncoderConfig {
+    let config = ResNetConfig {
         architecture: Architecture::ResNet18,
         stem: Stem::Cifar,
         width: 8,

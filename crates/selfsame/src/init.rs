@@ -42,7 +42,7 @@ pub enum InitError {
         path: PathBuf,
     },
     /// The tensors do not fit the encoder.
-    #[error("{} does not fit the encoder ({})", path.display(), describe(encoder))]
+    #[error("{} does not fit the encoder ({encoder})", path.display())]
     Unfit {
         /// The file.
         path: PathBuf,
@@ -52,7 +52,7 @@ pub enum InitError {
         held: Option<EncoderConfig>,
     },
     /// Not one tensor fits the encoder.
-    #[error("{}: nothing in it fits the encoder ({})", path.display(), describe(encoder))]
+    #[error("{}: nothing in it fits the encoder ({encoder})", path.display())]
     NothingFits {
         /// The file.
         path: PathBuf,
@@ -127,11 +127,4 @@ fn check(
         return Err(InitError::NothingFits { path, encoder });
     }
     Ok(())
-}
-
-/// An encoder in words: `resnet18, cifar stem, width 16`.
-fn describe(encoder: &EncoderConfig) -> String {
-    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
-    let (architecture, stem) = (name(&encoder.architecture), name(&encoder.stem));
-    format!("{architecture}, {stem} stem, width {}", encoder.width)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use selfsame_data::{Dataset, LoadOptions};
 use selfsame_nn::layers::Init;
-use selfsame_nn::{ResNet, state};
+use selfsame_nn::{Backbone, EncoderConfig, state};
 use selfsame_report::certificate::CERTIFICATE_FILE;
 use selfsame_report::record::{
     DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE,
@@ -225,7 +225,7 @@ impl Run {
         plan: &Plan,
         which: Which,
         device: &Device,
-    ) -> Result<(ResNet, u64), Error> {
+    ) -> Result<(Backbone, u64), Error> {
         let path = self.weights(which)?;
         let (weights, step) = checkpoint::load_backbone(&path)?;
         let encoder = plan.encoder.init(&mut Init::new(plan.seed, device));
@@ -238,7 +238,7 @@ impl Run {
     ///
     /// # Errors
     /// The weights that the run was given to start from are missing, damaged or of another encoder.
-    pub fn untrained(&self, plan: &Plan, device: &Device) -> Result<ResNet, Error> {
+    pub fn untrained(&self, plan: &Plan, device: &Device) -> Result<Backbone, Error> {
         let encoder = plan.encoder.init(&mut Init::new(plan.seed, device));
         let start = checkpoint::initial(state::read(&encoder), &self.path, plan.init.as_deref())?;
         state::load(encoder, &start)
@@ -302,12 +302,16 @@ fn settings(plan: &Plan) -> String {
 pub fn record(plan: &Plan, dataset: &Dataset, device: &str, command: Vec<String>) -> RunRecord {
     let train = &plan.train;
     let encoder = plan.encoder.init(&mut Init::new(plan.seed, &Device::flex()));
-    let name = serde_json::to_value(plan.encoder.architecture)
-        .ok()
-        .and_then(|v| v.as_str().map(str::to_owned));
     let mut protocol = vec![
-        ("Encoder stem", format!("{:?}, width {}", plan.encoder.stem, plan.encoder.width)),
-        ("Activations", plan.encoder.precision.to_string()),
+        match plan.encoder {
+            EncoderConfig::ResNet(config) => {
+                ("Encoder stem", format!("{:?}, width {}", config.stem, config.width))
+            }
+            EncoderConfig::Mlp(config) => {
+                ("Encoder layers", format!("2 of width {}", config.width))
+            }
+        },
+        ("Activations", plan.encoder.precision().to_string()),
         (
             "Optimizer",
             format!(
@@ -335,7 +339,7 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str, command: Vec<String>
         burn: "0.22".into(),
         device: device.into(),
         machines: vec![machine()],
-        precision: plan.encoder.precision.to_string(),
+        precision: plan.encoder.precision().to_string(),
         command,
         seed: plan.seed,
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -358,7 +362,7 @@ pub fn record(plan: &Plan, dataset: &Dataset, device: &str, command: Vec<String>
             digest: digest(dataset),
         },
         encoder: EncoderRecord {
-            name: name.unwrap_or_default(),
+            name: plan.encoder.name().into(),
             parameters: state::parameters(&encoder) as u64,
             dimension: plan.encoder.dim() as u64,
         },

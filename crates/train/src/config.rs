@@ -1,6 +1,6 @@
 use selfsame_augment::Policy;
 use selfsame_methods::{ConfigError, MethodConfig, need};
-use selfsame_nn::EncoderConfig;
+use selfsame_nn::{EncoderConfig, MlpConfig, ResNetConfig};
 use serde::{Deserialize, Serialize};
 
 /// Everything a run is determined by, as it stands in the run's `config.toml`.
@@ -128,7 +128,20 @@ impl Config {
             (8..=1024).contains(&self.data.image_size),
             "8 to 1024 pixels",
         )?;
-        need("encoder.width", e.width, (1..=1024).contains(&e.width), "1 to 1024 channels")?;
+        match e {
+            EncoderConfig::ResNet(ResNetConfig { width, .. }) => {
+                need("encoder.width", width, (1..=1024).contains(width), "1 to 1024 channels")?;
+            }
+            EncoderConfig::Mlp(MlpConfig { width, image_size }) => {
+                need("encoder.width", width, (1..=4096).contains(width), "1 to 4096 units")?;
+                need(
+                    "encoder.image_size",
+                    image_size,
+                    *image_size == self.data.image_size as usize,
+                    "data.image_size, since a perceptron takes images of one size",
+                )?;
+            }
+        }
         self.method.method().check()?;
         need("train.epochs", t.epochs, (1..=1_000_000).contains(&t.epochs), "1 to 1000000")?;
         need(
@@ -183,6 +196,11 @@ mod tests {
     use super::*;
     use selfsame_nn::{Architecture, Precision, Stem};
 
+    fn resnet(width: usize) -> EncoderConfig {
+        let (architecture, stem) = (Architecture::ResNet18, Stem::Cifar);
+        ResNetConfig { architecture, stem, width, precision: Precision::F32 }.into()
+    }
+
     fn sensible() -> Config {
         Config {
             seed: 0,
@@ -193,12 +211,7 @@ mod tests {
                 limit: None,
                 classes: None,
             },
-            encoder: EncoderConfig {
-                architecture: Architecture::ResNet18,
-                stem: Stem::Cifar,
-                width: 16,
-                precision: Precision::F32,
-            },
+            encoder: resnet(16),
             method: MethodConfig::by_name("simclr", 8).unwrap(),
             train: TrainConfig {
                 epochs: 2,
@@ -231,7 +244,9 @@ mod tests {
         type Spoil = fn(&mut Config);
         let cases: Vec<(&str, Spoil)> = vec![
             ("data.image_size", |c| c.data.image_size = 7),
-            ("encoder.width", |c| c.encoder.width = 0),
+            ("encoder.width", |c| c.encoder = resnet(0)),
+            ("encoder.width", |c| c.encoder = MlpConfig { width: 4097, image_size: 32 }.into()),
+            ("encoder.image_size", |c| c.encoder = MlpConfig { width: 8, image_size: 33 }.into()),
             ("method.temperature", |c| simclr(c).temperature = f64::NAN),
             ("method.temperature_end", |c| simclr(c).temperature_end = Some(0.0)),
             ("method.hidden", |c| simclr(c).hidden = 0),
@@ -261,5 +276,21 @@ mod tests {
         assert!(
             toml::from_str::<Config>(&text.replace("epochs = 2", "epochs = 2\nepoch = 3")).is_err()
         );
+        let section = "[encoder]\narchitecture = \"resnet18\"\nstem = \"cifar\"\nwidth = 16\n\
+                       precision = \"f32\"\n";
+        assert!(text.contains(section), "{text}");
+
+        let mlp = MlpConfig { width: 24, image_size: 32 }.into();
+        let mlp = toml::to_string(&Config { encoder: mlp, ..sensible() }).unwrap();
+        let read = |text: &str| toml::from_str::<Config>(text);
+        assert_eq!(read(&mlp).unwrap().encoder.dim(), 24, "{mlp}");
+        for (text, what) in [
+            (mlp.replace("width = 24", "width = 24\nstem = \"cifar\""), "an mlp has no `stem`"),
+            (mlp.replace("width = 24\nimage_size = 32", "width = 24"), "needs its `image_size`"),
+            (text.replace("stem = \"cifar\"\n", ""), "needs its `stem`"),
+        ] {
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.contains(what), "{error} for\n{text}");
+        }
     }
 }

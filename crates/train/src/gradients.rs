@@ -148,18 +148,18 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use selfsame_methods::{METHODS, MethodConfig};
     use selfsame_nn::layers::Init;
-    use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem};
+    use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem};
 
     const STEP: Step = Step { number: 3, steps: 10, seed: 5 };
     const IMAGES: usize = 10;
 
     fn networks(method: &dyn Method, device: &Device) -> Networks {
-        let encoder = EncoderConfig {
+        let encoder = EncoderConfig::ResNet(ResNetConfig {
             architecture: Architecture::ResNet18,
             stem: Stem::Cifar,
             width: 2,
             precision: Precision::F32,
-        };
+        });
         method.networks(&encoder, &mut Init::new(1, device))
     }
 

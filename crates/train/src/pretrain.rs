@@ -10,7 +10,7 @@ use selfsame_eval::{Features, accuracy, embed, sample};
 use selfsame_methods::Step;
 use selfsame_nn::layers::Init;
 use selfsame_nn::state::{self, State};
-use selfsame_nn::{ResNet, pixels};
+use selfsame_nn::{Backbone, pixels};
 use selfsame_report::ReportError;
 use selfsame_report::record::MetricPoint;
 
@@ -365,7 +365,7 @@ fn kept(run: &Path) -> String {
 /// kNN accuracy of images spread evenly over the validation split among such of the train split,
 /// and the divergence of the latter's classes; none without labels.
 fn online(
-    backbone: &ResNet,
+    backbone: &Backbone,
     dataset: &Dataset,
     device: &Device,
 ) -> Result<Option<(f64, Option<f64>)>, TrainError> {

@@ -1,5 +1,5 @@
 use selfsame_methods::{BarlowTwins, Byol, MethodConfig, MocoV2, SimClr, SimSiam, VicReg};
-use selfsame_nn::{Architecture, EncoderConfig, Precision, Stem};
+use selfsame_nn::{Architecture, Precision, ResNetConfig, Stem};
 
 use crate::config::{OptimizerKind, TrainConfig};
 
@@ -17,7 +17,7 @@ pub const RECIPES: [(&str, &str); 2] = [
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     /// The encoder.
-    pub encoder: EncoderConfig,
+    pub encoder: ResNetConfig,
     /// The method and its settings.
     pub method: MethodConfig,
     /// The training, without kNN between epochs.
@@ -55,7 +55,7 @@ pub fn recipe(name: &str, method: &str) -> Option<Recipe> {
     }
 }
 
-const ENCODER: EncoderConfig = EncoderConfig {
+const ENCODER: ResNetConfig = ResNetConfig {
     architecture: Architecture::ResNet18,
     stem: Stem::Cifar,
     width: 64,
@@ -292,7 +292,7 @@ mod tests {
             let found = recipe(name, expected.name()).unwrap();
             assert_eq!((found.method, found.augment), (expected, augment), "{name}");
             assert_eq!(found.train, toml::from_str(&train).unwrap(), "{name} {method}");
-            let encoder = EncoderConfig {
+            let encoder = ResNetConfig {
                 architecture: Architecture::ResNet18,
                 stem: Stem::Cifar,
                 width: 64,
@@ -331,7 +331,7 @@ mod tests {
                     seed: 0,
                     init: None,
                     data,
-                    encoder,
+                    encoder: encoder.into(),
                     method,
                     train,
                     augment: augment.parse().unwrap(),

@@ -9,7 +9,9 @@ use selfsame::augment::Policy;
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::init;
 use selfsame::nn::layers::Init;
-use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNet, Stem, device, state};
+use selfsame::nn::{
+    Architecture, Backbone, EncoderConfig, Precision, ResNetConfig, Stem, device, state,
+};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, Named};
 use selfsame::report::record::PAGE_FILE;
 use selfsame::report::{
@@ -55,7 +57,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// An encoder, and what it is certified on.
 struct Subject<'a> {
-    encoder: &'a ResNet,
+    encoder: &'a Backbone,
     device: &'a Device,
     dataset: &'a Dataset,
     policy: &'a Policy,
@@ -118,7 +120,7 @@ impl Subject<'_> {
 /// A Lipschitz constant of the encoder with its outputs brought to length 1, none of which was
 /// shorter than the shortest seen; none where that is 0.
 fn proved_lipschitz(
-    encoder: &ResNet,
+    encoder: &Backbone,
     size: usize,
     sample: &Sample,
 ) -> anyhow::Result<Option<Quantity>> {
@@ -163,7 +165,7 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
 /// The certificate of an encoder that no run made, in a folder of its own.
 fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     /// The published one, where the file does not say what it is of.
-    const PUBLISHED: EncoderConfig = EncoderConfig {
+    const PUBLISHED: ResNetConfig = ResNetConfig {
         architecture: Architecture::ResNet18,
         stem: Stem::ImageNet,
         width: 64,
@@ -173,10 +175,11 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     let (out, policy) = (out(args, file)?, selfsame::policy(augment)?);
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let import = init::read(file).map_err(selfsame::Error::from)?;
-    let otherwise = EncoderConfig {
-        precision: Precision::fastest(&device),
-        ..import.encoder().unwrap_or(PUBLISHED)
+    let found = match import.encoder() {
+        Some(EncoderConfig::ResNet(found)) => found,
+        _ => PUBLISHED,
     };
+    let otherwise = ResNetConfig { precision: Precision::fastest(&device), ..found };
     let config = resolve::encoder_or(args.encoder, args.stem, args.width, otherwise);
     let tensors = init::fitting(import, file, args.init_partial, &config, &mut Live::default())
         .map_err(selfsame::Error::from)?;

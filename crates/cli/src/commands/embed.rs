@@ -8,7 +8,7 @@ use npyz::WriterBuilder;
 use selfsame::Run;
 use selfsame::data::Split;
 use selfsame::eval::embed;
-use selfsame::nn::device;
+use selfsame::nn::{EncoderConfig, device};
 use selfsame::report::write_atomic;
 use serde_json::json;
 
@@ -42,8 +42,8 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let run = Run::open(&args.run)?;
     let mut config = (*run.plan()?).clone();
-    if let Some(name) = args.precision {
-        config.encoder.precision = resolve::precision(name, &args.device.device)?;
+    if let (Some(name), EncoderConfig::ResNet(encoder)) = (args.precision, &mut config.encoder) {
+        encoder.precision = resolve::precision(name, &args.device.device)?;
     }
     if args.data.is_some() {
         // Another set has its own classes, and all of it is wanted.

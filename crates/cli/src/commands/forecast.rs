@@ -17,7 +17,7 @@ use selfsame::concentration::distance::{
 use selfsame::concentration::forecast::{members, middle_within, within};
 use selfsame::data::{Dataset, LoadOptions};
 use selfsame::eval::{ViewSets, embed};
-use selfsame::nn::{ResNet, device};
+use selfsame::nn::{Backbone, device};
 use selfsame::report::forecast::{FORECAST_FILE, Forecast, ProbeImage, TABLE_FILE};
 use selfsame::report::record::PAGE_FILE;
 use selfsame::report::{render_forecast, write_atomic, write_json};
@@ -116,7 +116,7 @@ impl Settings {
 /// An encoder of a run, ready.
 struct Encoder {
     shown: String,
-    network: ResNet,
+    network: Backbone,
     size: u32,
     device: burn::tensor::Device,
     /// SHA-256 of the file of its weights.

@@ -94,7 +94,7 @@ fn train(
         record.encoder.name,
         record.encoder.parameters,
         record.encoder.dimension,
-        plan.encoder.precision,
+        plan.encoder.precision(),
         record.method,
         record.augment
     ));

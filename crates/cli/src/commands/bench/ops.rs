@@ -48,7 +48,7 @@ pub fn run(args: &BenchOps) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let (isa, threads) = (Isa::best(), rayon::current_num_threads());
     let views = 2 * args.batch;
-    let short = config.precision == Precision::Bf16;
+    let short = config.precision() == Precision::Bf16;
     let bar = Bar::new("operations");
     bar.set(0, 1, "the machine".to_owned());
     let mut roofline = Roofline {

@@ -11,7 +11,7 @@ use selfsame::data::{Dataset, LoadOptions};
 use selfsame::eval::embed;
 use selfsame::methods::MethodConfig;
 use selfsame::nn::layers::Init;
-use selfsame::nn::{EncoderConfig, device};
+use selfsame::nn::{EncoderConfig, ResNetConfig, device};
 use selfsame::train::{Config, DataConfig, Plan, TrainConfig, pretrain, recipe};
 use serde_json::{Value, json};
 
@@ -33,21 +33,25 @@ pub fn encoder(
     }
     let options = LoadOptions { image_size: args.image_size, ..LoadOptions::default() };
     let dataset = terminal.load(&args.data, &options)?;
-    let config = EncoderConfig {
+    let config = ResNetConfig {
         architecture: resolve::architecture(args.encoder),
         stem: resolve::stem(dataset.image_size),
         width: args.width,
         precision: resolve::precision(args.precision, &args.device.device)?,
     };
-    Ok((dataset, config))
+    Ok((dataset, config.into()))
 }
 
 /// What was measured, in words.
 pub fn named(args: &BenchEncoder, config: &EncoderConfig, size: u32) -> String {
-    let encoder = format!("{:?} of width {}", config.architecture, config.width);
+    let encoder = match config {
+        EncoderConfig::ResNet(resnet) => format!("{:?}", resnet.architecture),
+        EncoderConfig::Mlp(_) => "MLP".to_owned(),
+    };
     format!(
-        "{encoder}, {size}×{size} pixels, {}, {} on {}",
-        config.precision,
+        "{encoder} of width {}, {size}×{size} pixels, {}, {} on {}",
+        config.width(),
+        config.precision(),
         Isa::best(),
         args.device.device
     )
@@ -110,10 +114,10 @@ pub fn train(args: &BenchTrain, threads: usize) -> anyhow::Result<ExitCode> {
         "batch": batch,
         "steps": args.steps,
         "augment": args.augment,
-        "encoder": encoder.architecture,
-        "width": encoder.width,
+        "encoder": encoder.name(),
+        "width": encoder.width(),
         "image_size": dataset.image_size,
-        "precision": encoder.precision,
+        "precision": encoder.precision(),
         "device": args.encoder.device.device,
         "isa": Isa::best().name(),
         "threads": threads,
@@ -240,8 +244,8 @@ pub fn embed_images(args: &BenchEmbed, threads: usize) -> anyhow::Result<ExitCod
         "work": "embed",
         "images_per_second": rate,
         "images": args.images,
-        "width": config.width,
-        "precision": config.precision,
+        "width": config.width(),
+        "precision": config.precision(),
         "isa": Isa::best().name(),
         "threads": threads,
         "data": args.encoder.data,

@@ -11,7 +11,7 @@ use selfsame::concentration::distance::{Distances, Options, Run as DistanceRun, 
 use selfsame::concentration::forecast::{members, within};
 use selfsame::data::{Dataset, Split};
 use selfsame::eval::{ViewSets, embed, sample as choose, shrink};
-use selfsame::nn::ResNet;
+use selfsame::nn::Backbone;
 use selfsame::report::Sprite;
 use selfsame::report::certificate::EXAMPLES;
 use selfsame::theory::{Error, Labels};
@@ -113,7 +113,12 @@ impl Drawn {
     }
 
     /// Their embeddings.
-    pub fn embedded(&self, seed: u64, encoder: &ResNet, device: &Device) -> anyhow::Result<Sample> {
+    pub fn embedded(
+        &self,
+        seed: u64,
+        encoder: &Backbone,
+        device: &Device,
+    ) -> anyhow::Result<Sample> {
         let each: Vec<&[u8]> = self.bytes.chunks_exact(self.side * self.side * 3).collect();
         let bar = Bar::new("views embedded");
         let features = embed(encoder, &each, self.side, device, &mut |done| {
