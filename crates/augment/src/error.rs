@@ -99,30 +99,6 @@ pub struct NormaliseError {
 /// Why a view could not be made.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum ViewError {
-    /// An image without pixels.
-    #[error("an image of {width}×{height} pixels has no views: both sides must be at least 1")]
-    EmptySource {
-        /// Pixels in a row.
-        width: u32,
-        /// Rows.
-        height: u32,
-    },
-    /// The bytes of the image are not width × height × channels.
-    #[error(
-        "an image of {width}×{height} pixels and {channels} channels does not have {bytes} bytes: \
-         it needs \
-         width × height × channels"
-    )]
-    SourceLength {
-        /// Pixels in a row.
-        width: u32,
-        /// Rows.
-        height: u32,
-        /// Bytes a pixel.
-        channels: usize,
-        /// The length given.
-        bytes: usize,
-    },
     /// A view without pixels was asked for.
     #[error("a view of side 0 was asked for: the side must be at least 1")]
     EmptyView,

@@ -16,20 +16,20 @@
 //! apart.
 //!
 //! ```
-//! use selfsame_augment::{Policy, Purpose, Scratch, Source, ViewKey};
+//! use selfsame_augment::{Image, Policy, Purpose, Scratch, ViewKey};
 //!
 //! let policy: Policy = "abcde".parse()?;
 //! let pixels: Vec<u8> = (0..40 * 30 * 3).map(|i| (i % 251) as u8).collect();
-//! let source = Source::new(40, 30, &pixels)?;
+//! let image = Image::rgb(40, 30, &pixels)?;
 //! let key = ViewKey::new(Purpose::Training { epoch: 3 }, 0, 17, 1);
 //!
 //! let (mut scratch, mut view) = (Scratch::default(), vec![0; 32 * 32 * 3]);
-//! policy.view(key, source, 32, &mut scratch, &mut view)?;
+//! policy.view(key, image, 32, &mut scratch, &mut view)?;
 //!
 //! let draw = policy.draw(key, 40, 30);
 //! println!("{draw}"); // for example: crop 21×17 at (5, 9), flip, blur 1.000
 //! let mut again = vec![0; 32 * 32 * 3];
-//! draw.apply(source, 32, &mut scratch, &mut again)?;
+//! draw.apply(image, 32, &mut scratch, &mut again)?;
 //! assert_eq!(view, again);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -43,6 +43,7 @@ mod normalise;
 mod pixels;
 mod policy;
 mod presets;
+mod sets;
 mod view;
 
 pub use draw::{Adjustment, CropBox, Draw, GaussianBlur, Shift, Turn};
@@ -56,4 +57,6 @@ pub use policy::{
 };
 pub use presets::PRESETS;
 pub use selfsame_kernels::isa::Isa;
-pub use view::{Scratch, Source};
+pub use selfsame_kernels::pixels::{Image, ImageError};
+pub use sets::{ViewSets, resize};
+pub use view::Scratch;

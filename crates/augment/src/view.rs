@@ -1,75 +1,11 @@
 use selfsame_kernels::isa::Isa;
-use selfsame_kernels::pixels::interleave;
+use selfsame_kernels::pixels::{Image, interleave};
 
 use crate::draw::{Adjustment, CropBox, Draw, GaussianBlur, Shift, Turn};
 use crate::error::ViewError;
 use crate::key::ViewKey;
 use crate::pixels::{blur, colour, geometry, resize};
 use crate::policy::{Limit, Policy};
-
-/// An image to make views of: 8 bits a channel, rows from the top, the channels of a pixel side by
-/// side.
-#[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
-    width: u32,
-    height: u32,
-    channels: usize,
-    pixels: &'a [u8],
-}
-
-impl<'a> Source<'a> {
-    /// Borrows an RGB image of `width` × `height` pixels from its width × height × 3 bytes.
-    ///
-    /// # Errors
-    /// A side of 0, or another number of bytes.
-    pub fn new(width: u32, height: u32, pixels: &'a [u8]) -> Result<Self, ViewError> {
-        Self::checked(width, height, 3, pixels)
-    }
-
-    /// Borrows an image of a single channel from its width × height bytes. Its views have one
-    /// channel too: hue, saturation and grey leave them as they are, as in torchvision.
-    ///
-    /// # Errors
-    /// A side of 0, or another number of bytes.
-    pub fn grey(width: u32, height: u32, pixels: &'a [u8]) -> Result<Self, ViewError> {
-        Self::checked(width, height, 1, pixels)
-    }
-
-    fn checked(
-        width: u32,
-        height: u32,
-        channels: usize,
-        pixels: &'a [u8],
-    ) -> Result<Self, ViewError> {
-        if width == 0 || height == 0 {
-            return Err(ViewError::EmptySource { width, height });
-        }
-        if byte_count(width, height, channels) != Some(pixels.len()) {
-            return Err(ViewError::SourceLength { width, height, channels, bytes: pixels.len() });
-        }
-        Ok(Self { width, height, channels, pixels })
-    }
-
-    /// Pixels in a row.
-    pub fn width(&self) -> u32 {
-        self.width
-    }
-
-    /// Rows.
-    pub fn height(&self) -> u32 {
-        self.height
-    }
-
-    /// Bytes a pixel: 3 for RGB, or 1.
-    pub fn channels(&self) -> usize {
-        self.channels
-    }
-
-    /// The bytes: row by row, all channels of each pixel.
-    pub fn pixels(&self) -> &'a [u8] {
-        self.pixels
-    }
-}
 
 fn byte_count(width: u32, height: u32, channels: usize) -> Option<usize> {
     usize::try_from(width).ok()?.checked_mul(usize::try_from(height).ok()?)?.checked_mul(channels)
@@ -110,10 +46,9 @@ impl Default for Scratch {
 }
 
 impl Policy {
-    /// Writes the view `key` of `source`, `size` × `size` pixels with the source's channels, to
-    /// `out`.
+    /// Writes the view `key` of `image`, `size` × `size` pixels with the image's channels, to `out`.
     ///
-    /// The view depends on nothing but the policy, the key, the source and the size. A policy
+    /// The view depends on nothing but the policy, the key, the image and the size. A policy
     /// without crop shows the whole image, resized to the square (its shape is not kept).
     ///
     /// # Errors
@@ -121,45 +56,56 @@ impl Policy {
     pub fn view(
         &self,
         key: ViewKey,
-        source: Source<'_>,
+        image: Image<'_>,
         size: u32,
         scratch: &mut Scratch,
         out: &mut [u8],
     ) -> Result<(), ViewError> {
-        self.draw(key, source.width, source.height).apply(source, size, scratch, out)
+        self.draw(key, image.width(), image.height()).apply(image, size, scratch, out)
     }
 }
 
 impl Draw {
-    /// Writes the view of `source` that this draw describes, `size` × `size` pixels with the
-    /// source's channels, to `out`.
+    /// Writes the view of `image` that this draw describes, `size` × `size` pixels with the
+    /// image's channels, to `out`.
     ///
     /// # Errors
     /// A `size` of 0, `out` not of size × size × channels bytes, a crop that is not inside the
-    /// source, or a parameter out of the range given at its field: a draw may come from a file.
+    /// image, or a parameter out of the range given at its field: a draw may come from a file.
     pub fn apply(
         &self,
-        source: Source<'_>,
+        image: Image<'_>,
         size: u32,
         scratch: &mut Scratch,
         out: &mut [u8],
     ) -> Result<(), ViewError> {
-        let channels = source.channels;
+        let channels = image.channels();
         if size == 0 {
             return Err(ViewError::EmptyView);
         }
         if byte_count(size, size, channels) != Some(out.len()) {
             return Err(ViewError::OutputLength { size, channels, bytes: out.len() });
         }
-        let whole = CropBox { left: 0, top: 0, width: source.width, height: source.height };
-        let crop = self.crop.unwrap_or(whole);
-        check_crop(crop, whole)?;
+        let whole = whole(image);
+        check_crop(self.crop.unwrap_or(whole), whole)?;
         self.check_parameters()?;
+        self.paint(image, size as usize, scratch, out);
+        Ok(())
+    }
 
-        let size = size as usize;
+    /// [`apply`](Self::apply) without its checks, for a draw that a policy made of this image.
+    pub(crate) fn paint(
+        &self,
+        image: Image<'_>,
+        size: usize,
+        scratch: &mut Scratch,
+        out: &mut [u8],
+    ) {
+        let channels = image.channels();
+        let crop = self.crop.unwrap_or(whole(image));
         let Scratch { isa, planes, moved, resize, blur } = scratch;
         planes.resize(out.len(), 0);
-        resize::resize(*isa, source, crop, self.interpolation, size, planes, resize);
+        resize::resize(*isa, image, crop, self.interpolation, size, planes, resize);
         if let Some(shift) = self.shift {
             geometry::shift(planes, size, shift, moved);
         }
@@ -185,7 +131,6 @@ impl Draw {
             1 => out.copy_from_slice(planes),
             _ => interleave(*isa, planes, out),
         }
-        Ok(())
     }
 
     fn check_parameters(&self) -> Result<(), ViewError> {
@@ -211,6 +156,10 @@ impl Draw {
         }
         Ok(())
     }
+}
+
+fn whole(image: Image<'_>) -> CropBox {
+    CropBox { left: 0, top: 0, width: image.width(), height: image.height() }
 }
 
 fn check(field: &'static str, value: f64, limit: &Limit) -> Result<(), ViewError> {

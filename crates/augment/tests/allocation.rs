@@ -1,7 +1,7 @@
 //! That a view takes no memory of its own.
 
 use allocation_counter::measure;
-use selfsame_augment::{Draw, Isa, Policy, Purpose, Scratch, Source, ViewKey};
+use selfsame_augment::{Draw, Image, Isa, Policy, Purpose, Scratch, ViewKey};
 
 /// Deviation of a blur, at most.
 const STRONGEST: f64 = 9.0;
@@ -28,8 +28,8 @@ fn after_the_whole_image_and_the_strongest_blur_no_view_takes_memory() {
     let key = |image| ViewKey::new(Purpose::Training { epoch: 0 }, 3, image, 0);
     for (width, height, size) in [(90, 70, 48), (90, 90, 32), (31, 31, 30), (20, 30, 48)] {
         let pixels: Vec<u8> = (0..width * height * 3).map(|i| (i % 251) as u8).collect();
-        let grey = Source::grey(width, height, &pixels[..(width * height) as usize]).unwrap();
-        for source in [Source::new(width, height, &pixels).unwrap(), grey] {
+        let grey = Image::grey(width, height, &pixels[..(width * height) as usize]).unwrap();
+        for source in [Image::rgb(width, height, &pixels).unwrap(), grey] {
             for isa in Isa::available() {
                 let mut scratch = Scratch::new(isa);
                 let mut out = vec![0; size as usize * size as usize * source.channels()];

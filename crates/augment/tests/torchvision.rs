@@ -21,7 +21,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use selfsame_augment::{
-    Adjustment, Draw, GaussianBlur, Isa, Normalise, Policy, Purpose, Scratch, Source, Turn, ViewKey,
+    Adjustment, Draw, GaussianBlur, Image, Isa, Normalise, Policy, Purpose, Scratch, Turn, ViewKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,10 +38,10 @@ impl Shape {
         (self.width * self.height * self.channels) as usize
     }
 
-    fn source(self, pixels: &[u8]) -> Source<'_> {
+    fn source(self, pixels: &[u8]) -> Image<'_> {
         match self.channels {
-            1 => Source::grey(self.width, self.height, pixels).unwrap(),
-            _ => Source::new(self.width, self.height, pixels).unwrap(),
+            1 => Image::grey(self.width, self.height, pixels).unwrap(),
+            _ => Image::rgb(self.width, self.height, pixels).unwrap(),
         }
     }
 }
@@ -85,7 +85,7 @@ fn fixtures() -> (Fixtures, &'static [u8]) {
     )
 }
 
-fn apply(draw: Draw, source: Source<'_>, size: u32) -> Vec<u8> {
+fn apply(draw: Draw, source: Image<'_>, size: u32) -> Vec<u8> {
     let mut view = vec![0; size as usize * size as usize * source.channels()];
     draw.apply(source, size, &mut Scratch::default(), &mut view).unwrap();
     view
@@ -221,7 +221,7 @@ fn every_transform_equals_torchvision() {
 fn every_colour_equals_torchvision() {
     let pixels: Vec<u8> =
         (0..1_u32 << 24).flat_map(|rgb| [(rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8]).collect();
-    let source = Source::new(4096, 4096, &pixels).unwrap();
+    let source = Image::rgb(4096, 4096, &pixels).unwrap();
     for Checksum { size, draw, adler32: expected } in fixtures().0.every_colour {
         assert_eq!(adler32(&apply(draw, source, size)), expected, "{draw}");
     }

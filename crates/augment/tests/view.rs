@@ -8,8 +8,8 @@ use common::{draws, policies};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use selfsame_augment::{
-    Adjustment, CropBox, Draw, Fill, GaussianBlur, Isa, Policy, PolicyConfig, Purpose, Scratch,
-    Shift, Source, Turn, ViewError, ViewKey,
+    Adjustment, CropBox, Draw, Fill, GaussianBlur, Image, Isa, Policy, PolicyConfig, Purpose,
+    Scratch, Shift, Turn, ViewError, ViewKey, ViewSets, resize,
 };
 
 fn noise(width: u32, height: u32) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn noise(width: u32, height: u32) -> Vec<u8> {
 
 fn apply(draw: Draw, pixels: &[u8], width: u32, height: u32, size: u32) -> Vec<u8> {
     let mut view = vec![0; (size * size * 3) as usize];
-    let source = Source::new(width, height, pixels).unwrap();
+    let source = Image::rgb(width, height, pixels).unwrap();
     draw.apply(source, size, &mut Scratch::default(), &mut view).unwrap();
     view
 }
@@ -69,7 +69,7 @@ fn identity_settings_change_nothing() {
 #[test]
 fn the_policies_none_and_d0_show_the_image_itself() {
     let pixels = noise(32, 32);
-    let source = Source::new(32, 32, &pixels).unwrap();
+    let source = Image::rgb(32, 32, &pixels).unwrap();
     for text in ["none", "d0"] {
         let policy: Policy = text.parse().unwrap();
         let mut view = vec![0; pixels.len()];
@@ -296,16 +296,16 @@ fn a_blur_means_the_same_at_every_size() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    assert_eq!(Source::new(0, 3, &[]).unwrap_err(), ViewError::EmptySource { width: 0, height: 3 });
+    assert_eq!(Image::rgb(0, 3, &[]).unwrap_err(), ImageError::Empty { width: 0, height: 3 });
     assert_eq!(
-        Source::new(2, 1, &[0; 5]).unwrap_err(),
-        ViewError::SourceLength { width: 2, height: 1, channels: 3, bytes: 5 }
+        Image::rgb(2, 1, &[0; 5]).unwrap_err(),
+        ImageError::Length { width: 2, height: 1, channels: 3, bytes: 5 }
     );
-    let huge = ViewError::SourceLength { width: u32::MAX, height: u32::MAX, channels: 3, bytes: 0 };
-    assert_eq!(Source::new(u32::MAX, u32::MAX, &[]).unwrap_err(), huge);
+    let huge = ImageError::Length { width: u32::MAX, height: u32::MAX, channels: 3, bytes: 0 };
+    assert_eq!(Image::rgb(u32::MAX, u32::MAX, &[]).unwrap_err(), huge);
 
     let pixels = noise(4, 4);
-    let source = Source::new(4, 4, &pixels).unwrap();
+    let source = Image::rgb(4, 4, &pixels).unwrap();
     let refusal = |draw: Draw, size: u32, bytes: usize| {
         draw.apply(source, size, &mut Scratch::default(), &mut vec![0; bytes]).unwrap_err()
     };
@@ -371,7 +371,7 @@ fn threads_and_order_do_not_count() {
     let view = |image: u64, scratch: &mut Scratch| {
         let mut view = vec![0; 24 * 24 * 3];
         let key = ViewKey::new(Purpose::Training { epoch: 0 }, 1, image, 0);
-        policy.view(key, Source::new(40, 30, &pixels).unwrap(), 24, scratch, &mut view).unwrap();
+        policy.view(key, Image::rgb(40, 30, &pixels).unwrap(), 24, scratch, &mut view).unwrap();
         view
     };
     let alone: Vec<Vec<u8>> = (0..64).map(|image| view(image, &mut Scratch::default())).collect();
@@ -460,7 +460,7 @@ fn is_sound(draw: &Draw) -> bool {
 #[test]
 fn a_written_draw_is_made_or_refused() {
     let pixels = noise(8, 7);
-    let source = Source::new(8, 7, &pixels).unwrap();
+    let source = Image::rgb(8, 7, &pixels).unwrap();
     let (made, refused) = (Cell::new(0), Cell::new(0));
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     let cases = config.cases.max(256);
@@ -497,7 +497,7 @@ proptest! {
         let policy = Policy::try_from(config).unwrap();
 
         let pixels = noise(width, height);
-        let source = Source::new(width, height, &pixels).unwrap();
+        let source = Image::rgb(width, height, &pixels).unwrap();
         let key = ViewKey::new(Purpose::Training { epoch: 0 }, seed, image, 0);
         let length = (size * size * 3) as usize;
         let (mut first, mut second) = (vec![0; length], vec![255; length]);
@@ -522,7 +522,7 @@ proptest! {
         let mut out = vec![0; (size * size * 3) as usize];
         let key = ViewKey::new(Purpose::Training { epoch: 0 }, seed, 0, view);
         prop_assert!(is_sound(&policy.draw(key, 8, 7)));
-        let made = policy.view(key, Source::new(8, 7, &pixels).unwrap(), size, &mut Scratch::default(), &mut out);
+        let made = policy.view(key, Image::rgb(8, 7, &pixels).unwrap(), size, &mut Scratch::default(), &mut out);
         prop_assert_eq!(made, Ok(()));
     }
 
@@ -535,7 +535,7 @@ proptest! {
         channels in prop_oneof![Just(1), Just(3)],
     ) {
         let pixels = &noise(width, height)[..(width * height * channels) as usize];
-        let source = if channels == 1 { Source::grey(width, height, pixels) } else { Source::new(width, height, pixels) };
+        let source = if channels == 1 { Image::grey(width, height, pixels) } else { Image::rgb(width, height, pixels) };
         let source = source.unwrap();
         let view = |isa| {
             let mut view = vec![0; (size * size * channels) as usize];
@@ -562,8 +562,8 @@ proptest! {
         let mut one = vec![0; (size * size) as usize];
         let mut three = vec![0; (size * size * 3) as usize];
         let mut scratch = Scratch::default();
-        draw.apply(Source::grey(width, height, grey).unwrap(), size, &mut scratch, &mut one).unwrap();
-        draw.apply(Source::new(width, height, &tripled).unwrap(), size, &mut scratch, &mut three).unwrap();
+        draw.apply(Image::grey(width, height, grey).unwrap(), size, &mut scratch, &mut one).unwrap();
+        draw.apply(Image::rgb(width, height, &tripled).unwrap(), size, &mut scratch, &mut three).unwrap();
         let one: Vec<u8> = one.iter().flat_map(|&value| [value; 3]).collect();
         prop_assert_eq!(one, three);
     }
@@ -588,4 +588,34 @@ proptest! {
             prop_assert_eq!(&make(turn(degrees), &pixels), &pixels);
         }
     }
+}
+
+/// Sets of views are the views of each key, in the order of images and numbers.
+#[test]
+fn sets_hold_the_views_of_their_keys() {
+    let policy: Policy = "abcde".parse().unwrap();
+    let pixels = noise(16, 24);
+    let images =
+        [(5, Image::square(16, &pixels)), (9, Image::rgb(8, 16, &pixels[..8 * 16 * 3]).unwrap())];
+    let purpose = Purpose::Alignment;
+    for (original, size) in [(true, 16), (false, 11), (true, 11)] {
+        let sets = ViewSets { policy: &policy, purpose, seed: 4, views: 2..5, original };
+        let mut expected = Vec::new();
+        for (number, image) in images {
+            if original {
+                expected.extend(resize(image, size, &mut Scratch::default()));
+            }
+            for view in 2..5 {
+                let mut out = vec![0; (size * size * 3) as usize];
+                let key = ViewKey::new(purpose, 4, number, view);
+                policy.view(key, image, size, &mut Scratch::default(), &mut out).unwrap();
+                expected.extend(out);
+            }
+        }
+        assert_eq!(sets.each(), 3 + usize::from(original));
+        assert!(sets.draw(&images, size) == expected, "{original} {size}");
+    }
+    let sets = ViewSets { policy: &policy, purpose, seed: 4, views: 0..1, original: true };
+    assert_eq!(sets.draw(&images[..1], 16)[..16 * 16 * 3], *images[0].1.pixels());
+    assert!(sets.draw(&images, 0).is_empty() && sets.draw(&[], 16).is_empty());
 }

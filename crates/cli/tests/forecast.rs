@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{run, said, selfsame, small};
-use selfsame::augment::{Policy, Purpose, Scratch, Source, ViewKey};
+use selfsame::augment::{Image, Policy, Purpose, Scratch, ViewKey};
 use serde_json::Value;
 
 /// Side of the images.
@@ -91,11 +91,11 @@ fn distances_and_spread_are_those_of_plain_loops() {
         .iter()
         .map(|&(index, class)| {
             assert_eq!(u64::from(dataset.train.labels().unwrap()[index]), class);
-            let pixels = dataset.train.image(index).pixels;
+            let pixels = dataset.train.image(index).pixels();
             let view = |view| {
                 let mut into = vec![0; pixels.len()];
                 let key = ViewKey::new(Purpose::Forecast, 7, index as u64, view);
-                let source = Source::new(SIDE, SIDE, pixels).unwrap();
+                let source = Image::rgb(SIDE, SIDE, pixels).unwrap();
                 policy.view(key, source, SIDE, &mut Scratch::default(), &mut into).unwrap();
                 into
             };

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use common::{run, said, small};
-use selfsame::augment::{Adjustment, Draw, PRESETS, Policy, Purpose, Scratch, Source, ViewKey};
+use selfsame::augment::{Adjustment, Draw, Image, PRESETS, Policy, Purpose, Scratch, ViewKey};
 use selfsame::data::{LoadOptions, load};
 use selfsame::report::Sprite;
 use selfsame::report::record::ViewSheet;
@@ -97,7 +97,7 @@ fn the_draws_replay_to_the_pixels_shown() {
             let image = &policy["images"][image];
             let (_, pixels) =
                 pixels(&fs::read(data.join(image["name"].as_str().unwrap())).unwrap());
-            let source = Source::new(SIDE, SIDE, &pixels).unwrap();
+            let source = Image::rgb(SIDE, SIDE, &pixels).unwrap();
             for (number, view) in image["views"].as_array().unwrap().iter().enumerate() {
                 let key: ViewKey = from_value(view["key"].clone()).unwrap();
                 let draw: Draw = from_value(view["draw"].clone()).unwrap();
@@ -131,8 +131,8 @@ fn the_sheet_of_a_run_holds_the_first_views_of_its_training() {
     let policy: Policy = "abcde".parse().unwrap();
     for (row, name) in names.iter().enumerate() {
         let image = (0..split.len()).find(|&i| split.name(i) == name).unwrap();
-        assert_eq!(tile(row, 0), split.image(image).pixels);
-        let source = Source::new(16, 16, split.image(image).pixels).unwrap();
+        assert_eq!(tile(row, 0), split.image(image).pixels());
+        let source = split.image(image);
         for view in 0..6 {
             let key = ViewKey::new(Purpose::Training { epoch: 0 }, 0, image as u64, view);
             let mut pixels = vec![0; 16 * 16 * 3];

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use burn::tensor::Device;
 use common::{run, said, small};
-use selfsame::data::{LoadOptions, Split, load};
+use selfsame::data::{Image, LoadOptions, Split, load};
 use selfsame::eval::{Features, accuracy, embed, knn};
 use selfsame::nn::layers::Init;
 use selfsame::nn::{
@@ -67,8 +67,9 @@ fn pixels(count: usize, size: usize) -> Vec<Vec<u8>> {
 }
 
 fn features(encoder: &Backbone, images: &[impl AsRef<[u8]>], size: usize) -> Features {
-    let images: Vec<&[u8]> = images.iter().map(AsRef::as_ref).collect();
-    embed(encoder, &images, size, &Device::flex(), &mut |_| ()).unwrap()
+    let images: Vec<Image<'_>> =
+        images.iter().map(|image| Image::square(size as u32, image.as_ref())).collect();
+    embed(encoder, &images, &Device::flex(), &mut |_| ()).unwrap()
 }
 
 /// The largest difference, after a look at whether there is anything to differ in.
@@ -273,7 +274,7 @@ fn features_are_those_of_other_libraries() {
             .unwrap();
     let size = dataset.image_size as usize;
     let images = |split: &Split| {
-        (0..split.len()).map(|i| split.image(i).pixels.to_vec()).collect::<Vec<_>>()
+        (0..split.len()).map(|i| split.image(i).pixels().to_vec()).collect::<Vec<_>>()
     };
     let (train, test) = (images(&dataset.train), images(&dataset.test));
     std::fs::write(at("train.bin"), train.concat()).unwrap();

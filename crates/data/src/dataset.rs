@@ -2,6 +2,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use selfsame_kernels::map::ReadOnlyMap;
+use selfsame_kernels::pixels::Image;
 
 use crate::glyphs::Factors;
 
@@ -67,14 +68,19 @@ impl Split {
     ///
     /// If `index` is not below [`len`](Self::len).
     #[must_use]
-    pub fn image(&self, index: usize) -> ImageRef<'_> {
-        let bytes = image_bytes(self.image_size);
-        let start = self.slots[index] * bytes;
-        ImageRef {
-            width: self.image_size,
-            height: self.image_size,
-            pixels: &self.pixels[start..start + bytes],
-        }
+    pub fn image(&self, index: usize) -> Image<'_> {
+        let start = self.slots[index] * image_bytes(self.image_size);
+        Image::square(self.image_size, &self.pixels[start..])
+    }
+
+    /// The images at `indices`, each with its index, which is its number in the key of a view.
+    ///
+    /// # Panics
+    ///
+    /// If an index is not below [`len`](Self::len).
+    #[must_use]
+    pub fn numbered(&self, indices: &[usize]) -> Vec<(u64, Image<'_>)> {
+        indices.iter().map(|&index| (index as u64, self.image(index))).collect()
     }
 
     /// One label an image, each an index into [`Dataset::classes`]; `None` when the set is
@@ -100,18 +106,6 @@ impl Split {
     pub fn factors(&self, index: usize) -> Option<&Factors> {
         self.factors.get(index)
     }
-}
-
-/// A borrowed image: 8-bit RGB, rows from top to bottom, pixels from left to right, channels
-/// interleaved (HWC).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImageRef<'a> {
-    /// Pixels in a row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// `height · width · 3` bytes.
-    pub pixels: &'a [u8],
 }
 
 /// The decoded images of all splits, one after the other.

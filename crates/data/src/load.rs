@@ -58,7 +58,7 @@ pub struct LoadOptions {
 /// let options = LoadOptions { limit: Some(100), ..LoadOptions::default() };
 /// let set = load("glyphs", &options, &|_done, _total| {})?;
 /// assert_eq!(set.train.len() + set.validation.len(), 100);
-/// assert_eq!(set.train.image(0).pixels.len(), 32 * 32 * 3);
+/// assert_eq!(set.train.image(0).pixels().len(), 32 * 32 * 3);
 /// # Ok::<(), selfsame_data::DataError>(())
 /// ```
 pub fn load(
@@ -249,7 +249,7 @@ mod tests {
     fn pixels(set: &Dataset) -> Vec<&[u8]> {
         [&set.train, &set.validation, &set.test]
             .into_iter()
-            .flat_map(|split| (0..split.len()).map(|index| split.image(index).pixels))
+            .flat_map(|split| (0..split.len()).map(|index| split.image(index).pixels()))
             .collect()
     }
 
@@ -324,7 +324,7 @@ mod tests {
         for (split, start) in [(&set.train, 0), (&set.validation, 5000), (&set.test, 5500)] {
             for index in [0, 7, split.len() - 1] {
                 let item = (start + index) as u64;
-                assert_eq!(split.image(index).pixels, glyphs::glyph_pixels(5, item, 32));
+                assert_eq!(split.image(index).pixels(), glyphs::glyph_pixels(5, item, 32));
                 assert_eq!(split.factors(index), Some(&glyph_factors(5, item)));
                 assert_eq!(u64::from(split.labels().unwrap()[index]), item % 10);
             }

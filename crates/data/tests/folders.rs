@@ -177,7 +177,7 @@ fn flat_folders_are_unlabelled_of_any_size_and_format() {
     assert!(set.notes.iter().any(|note| note.contains("64x64")));
     let small = load(folder.path(), &LoadOptions { image_size: Some(7), ..LoadOptions::default() })
         .unwrap();
-    assert_eq!(small.train.image(0).pixels.len(), 7 * 7 * 3);
+    assert_eq!(small.train.image(0).pixels().len(), 7 * 7 * 3);
 
     let classes = LoadOptions { classes: Some(vec!["a".into()]), ..LoadOptions::default() };
     assert!(matches!(load(folder.path(), &classes).unwrap_err(), DataError::NoLabels { .. }));

@@ -53,7 +53,7 @@ fn cifar_10_is_read_as_its_authors_lay_it_out() {
     let image = set.test.image(index);
     for at in 0..1024 {
         assert_eq!(
-            image.pixels[at * 3..][..3],
+            image.pixels()[at * 3..][..3],
             [sample(3, 0, at), sample(3, 1, at), sample(3, 2, at)]
         );
     }
@@ -145,7 +145,7 @@ fn idx_is_read_plain_and_gzipped() {
     for index in 0..20 {
         let wanted: Vec<u8> =
             (index * 25..(index + 1) * 25).flat_map(|at| [(at * 3) as u8; 3]).collect();
-        assert_eq!(set.test.image(index).pixels, wanted);
+        assert_eq!(set.test.image(index).pixels(), wanted);
         assert_eq!(set.test.labels().unwrap()[index], index as u32 % 10);
     }
     write(folder.path(), "classes.txt", "T-shirt/top\nTrouser\nc\nd\ne\nf\ng\nh\ni\nAnkle boot\n");

@@ -1,6 +1,7 @@
 //! From images to features: the one measure that runs an encoder.
 
 use burn::tensor::Device;
+use selfsame_augment::Image;
 use selfsame_nn::frozen::Frozen;
 use selfsame_nn::{Backbone, pixels};
 
@@ -9,8 +10,7 @@ use crate::{Error, Features};
 /// Images that pass the encoder together on other devices than the processor.
 const BATCH: usize = 256;
 
-/// Runs `encoder`, in evaluation mode, on square RGB images of side `size`, and returns a row an
-/// image.
+/// Runs `encoder`, in evaluation mode, on square RGB images of one size, and returns a row an image.
 ///
 /// `done` is told, from time to time, how many images are through.
 ///
@@ -19,14 +19,19 @@ const BATCH: usize = 256;
 /// image's row.
 ///
 /// # Panics
-/// If an image does not hold `size² · 3` bytes.
+/// If an image is not square, not RGB or not of the size of the first.
 pub fn embed(
     encoder: &Backbone,
-    images: &[&[u8]],
-    size: usize,
+    images: &[Image<'_>],
     device: &Device,
     done: &mut dyn FnMut(usize),
 ) -> Result<Features, Error> {
+    let size = images.first().map_or(1, Image::width);
+    for image in images {
+        let shape = (image.width(), image.height(), image.channels());
+        assert_eq!(shape, (size, size, 3), "images to embed are square, RGB and of one size");
+    }
+    let (size, images) = (size as usize, images.iter().map(Image::pixels).collect::<Vec<_>>());
     let frozen = Frozen::new(encoder, size);
     let batch = frozen.as_ref().map_or(BATCH, Frozen::batch);
     let (mut values, mut through) = (Vec::new(), 0);

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use selfsame_augment::{Policy, Purpose, Scratch, Source, ViewKey};
+use selfsame_augment::{Image, Policy, Purpose, Scratch, ViewSets, resize};
 use selfsame_data::{Dataset, Split};
 use selfsame_nn::Backbone;
 use selfsame_report::Sprite;
@@ -16,8 +16,8 @@ use selfsame_report::record::{EmbeddingMap, Evaluation, Geometry, MapImage, Proj
 use crate::knn::{self, KnnOptions};
 use crate::probe::PathPoint;
 use crate::{
-    Error, Features, MAX_DIM, Normalised, Pixels, Rows, ViewSets, accuracy, centre, embed,
-    geometry, pca, probe,
+    Error, Features, MAX_DIM, Normalised, Pixels, Rows, accuracy, centre, embed, geometry, pca,
+    probe,
 };
 
 /// Views drawn of an image for class centres and alignment, beside the image itself.
@@ -76,7 +76,7 @@ pub fn evaluate(
         let mut part = |split: &Split, part: &str| {
             let images = images(split);
             status(&format!("embedding {} {part} images with the {name} encoder", images.len()));
-            embed(encoder, &images, dataset.image_size as usize, subject.device, &mut |_| ())
+            embed(encoder, &images, subject.device, &mut |_| ())
         };
         Ok([
             part(&dataset.train, "training")?,
@@ -114,7 +114,7 @@ pub fn evaluate(
             scores(dataset, untrained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
         status("the same of raw pixels");
         let splits = [&dataset.train, &dataset.validation, &dataset.test];
-        let raw = splits.map(|split| shrink(&images(split), dataset.image_size, SMALL_SIDE));
+        let raw = splits.map(|split| shrink(&images(split), SMALL_SIDE));
         let raw_views = views.small();
         let [train, validation, measured] = raw.each_ref().map(|images| pixels(images));
         let (of_pixels, probe_pixels) =
@@ -197,28 +197,21 @@ fn majority(dataset: &Dataset) -> f64 {
     (0..dataset.classes.len()).map(count).max().unwrap_or(0) as f64 / labels.len() as f64
 }
 
-fn images(split: &Split) -> Vec<&[u8]> {
-    (0..split.len()).map(|i| split.image(i).pixels).collect()
+fn images(split: &Split) -> Vec<Image<'_>> {
+    (0..split.len()).map(|i| split.image(i)).collect()
 }
 
 fn pixels<'a>(images: &'a [Cow<'_, [u8]>]) -> Result<Pixels<'a>, Error> {
     Pixels::new(images.iter().map(|image| &**image).collect())
 }
 
-/// Square RGB images of side `side`, brought to side `most` where they are larger.
-pub fn shrink<'a>(images: &[&'a [u8]], side: u32, most: u32) -> Vec<Cow<'a, [u8]>> {
-    if side <= most {
-        return images.iter().map(|&image| Cow::Borrowed(image)).collect();
-    }
-    let whole: Policy = "none".parse().expect("`none` is a policy");
-    let key = ViewKey::new(Purpose::Training { epoch: 0 }, 0, 0, 0);
-    let resize = |scratch: &mut Scratch, &image: &&[u8]| {
-        let mut out = vec![0; (most * most * 3) as usize];
-        let source = Source::new(side, side, image).expect("a split holds whole images");
-        whole.view(key, source, most, scratch, &mut out).expect("the image has its size");
-        Cow::Owned(out)
+/// The pixels of `images`, those wider than `most` resized to squares of that side.
+pub fn shrink<'a>(images: &[Image<'a>], most: u32) -> Vec<Cow<'a, [u8]>> {
+    let shrink = |scratch: &mut Scratch, image: &Image<'a>| match image.width() <= most {
+        true => Cow::Borrowed(image.pixels()),
+        false => Cow::Owned(resize(*image, most, scratch)),
     };
-    images.par_iter().map_init(Scratch::default, resize).collect()
+    images.par_iter().map_init(Scratch::default, shrink).collect()
 }
 
 /// Label-free measures of an encoder on the test split.
@@ -244,8 +237,8 @@ fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<Em
         Ok(Projection { explained: pca.explained, points: pca.coordinates })
     };
     let test = &dataset.test;
-    let shown: Vec<&[u8]> = chosen.iter().map(|&i| test.image(i).pixels).collect();
-    let tiles = shrink(&shown, dataset.image_size, SMALL_SIDE);
+    let shown: Vec<Image<'_>> = chosen.iter().map(|&i| test.image(i)).collect();
+    let tiles = shrink(&shown, SMALL_SIDE);
     let tiles: Vec<&[u8]> = tiles.iter().map(|tile| &**tile).collect();
     let side = dataset.image_size.min(SMALL_SIDE);
     Ok(EmbeddingMap {
@@ -324,21 +317,20 @@ impl<'a> ViewSet<'a> {
         Self { subject, split, chosen, purpose, labels: labels.unwrap_or_default() }
     }
 
-    /// The bytes of some of its images and their views, one view after the other, and the length of
-    /// a view.
-    fn draw(&self, chosen: &[usize]) -> (Vec<u8>, usize) {
+    /// Some of its images, each followed by its views, all one after the other.
+    fn draw(&self, chosen: &[usize]) -> Vec<u8> {
         let Subject { policy, seed, dataset, .. } = *self.subject;
-        let sets = ViewSets { policy, purpose: self.purpose, seed, views: VIEWS, original: true };
-        (sets.draw(self.split, chosen), dataset.image_size.pow(2) as usize * 3)
+        let views = 0..VIEWS as u32;
+        let sets = ViewSets { policy, purpose: self.purpose, seed, views, original: true };
+        sets.draw(&self.split.numbered(chosen), dataset.image_size)
     }
 
     fn embed(&self, encoder: &Backbone) -> Result<Features, Error> {
-        let size = self.subject.dataset.image_size as usize;
         let (mut values, mut dim) = (Vec::new(), 1);
         for block in self.chosen.chunks(Self::BLOCK) {
-            let (bytes, length) = self.draw(block);
-            let views: Vec<&[u8]> = bytes.chunks_exact(length).collect();
-            let features = embed(encoder, &views, size, self.subject.device, &mut |_| ())?;
+            let bytes = self.draw(block);
+            let views = Image::squares(self.subject.dataset.image_size, &bytes);
+            let features = embed(encoder, &views, self.subject.device, &mut |_| ())?;
             dim = features.dim();
             values.extend(features.into_values());
         }
@@ -347,11 +339,10 @@ impl<'a> ViewSet<'a> {
 
     /// Its views as raw pixels.
     fn small(&self) -> Vec<Cow<'static, [u8]>> {
-        let side = self.subject.dataset.image_size;
         let blocks = self.chosen.chunks(Self::BLOCK).flat_map(|block| {
-            let (bytes, length) = self.draw(block);
-            let views: Vec<&[u8]> = bytes.chunks_exact(length).collect();
-            shrink(&views, side, SMALL_SIDE)
+            let bytes = self.draw(block);
+            let views = Image::squares(self.subject.dataset.image_size, &bytes);
+            shrink(&views, SMALL_SIDE)
                 .into_iter()
                 .map(|image| Cow::Owned(image.into_owned()))
                 .collect::<Vec<_>>()

@@ -25,7 +25,6 @@ pub mod pca;
 pub mod probe;
 #[cfg(test)]
 mod testing;
-mod views;
 
 pub use embed::embed;
 pub use error::Error;
@@ -33,4 +32,3 @@ pub use evaluate::{Subject, evaluate, sample, shrink};
 pub use features::{Features, Normalised, Pixels, Rows};
 pub use labels::{MAX_CLASSES, accuracy};
 pub use matrix::MAX_DIM;
-pub use views::ViewSets;

@@ -34,7 +34,7 @@ pub fn digest_of(split: &Split, images: &[usize]) -> String {
 
 fn hash_image(hasher: &mut Sha256, split: &Split, image: usize) {
     hasher.update(split.labels().map_or(u32::MAX, |labels| labels[image]).to_le_bytes());
-    hasher.update(split.image(image).pixels);
+    hasher.update(split.image(image).pixels());
 }
 
 /// Bytes as hexadecimal digits.

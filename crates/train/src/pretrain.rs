@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::Device;
+use selfsame_augment::{Image, Purpose, ViewSets};
 use selfsame_data::{Dataset, Split};
 use selfsame_eval::knn::{self, KnnOptions};
 use selfsame_eval::{Features, accuracy, embed, sample};
@@ -14,7 +15,7 @@ use selfsame_nn::{Backbone, pixels};
 use selfsame_report::ReportError;
 use selfsame_report::record::MetricPoint;
 
-use crate::batch::{order, views};
+use crate::batch::order;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Which};
 use crate::config::Plan;
 use crate::gradients::compute;
@@ -208,9 +209,16 @@ pub fn pretrain(
         }
         let start = (step % steps_per_epoch) as usize * batch;
         let chosen = &permutation.1[start..start + batch];
+        let chosen = dataset.train.numbered(chosen);
         let images: Vec<_> = (0..method.views() as u32)
-            .map(|view| views(&plan.augment, &dataset.train, chosen, size, plan.seed, epoch, view))
-            .map(|bytes| pixels::normalise(&bytes, size as usize, &training))
+            .map(|view| ViewSets {
+                policy: &plan.augment,
+                purpose: Purpose::Training { epoch },
+                seed: plan.seed,
+                views: view..view + 1,
+                original: false,
+            })
+            .map(|sets| pixels::normalise(&sets.draw(&chosen, size), size as usize, &training))
             .collect();
 
         let rate = learning_rate(plan.train.learning_rate, step, warmup, steps);
@@ -375,9 +383,9 @@ fn online(
     let encoder = backbone.valid();
     let part = |split: &Split, most: usize| -> Result<(Features, Vec<u32>), TrainError> {
         let chosen = sample(split.len(), most);
-        let images: Vec<&[u8]> = chosen.iter().map(|&i| split.image(i).pixels).collect();
+        let images: Vec<Image<'_>> = chosen.iter().map(|&i| split.image(i)).collect();
         let labels = split.labels().unwrap_or_default();
-        let features = embed(&encoder, &images, dataset.image_size as usize, device, &mut |_| ())?;
+        let features = embed(&encoder, &images, device, &mut |_| ())?;
         Ok((features, chosen.iter().map(|&i| labels[i]).collect()))
     };
     let (train, labels) = part(&dataset.train, ONLINE_IMAGES[0])?;

@@ -6,11 +6,12 @@
 //! worst of 400 shapes, and it allocates for every output pixel. This one equals Pillow.
 
 use selfsame_kernels::isa::Isa;
-use selfsame_kernels::pixels::{BITS, Window, split, split_transposed, transpose, weigh_rows};
+use selfsame_kernels::pixels::{
+    BITS, Image, Window, split, split_transposed, transpose, weigh_rows,
+};
 
 use crate::draw::CropBox;
 use crate::policy::Interpolation;
-use crate::view::Source;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scratch {
@@ -22,23 +23,23 @@ pub(crate) struct Scratch {
     sums: Vec<i32>,
 }
 
-/// Writes the part `crop` of `source`, which holds it, as `size` × `size` planes. The pixels
+/// Writes the part `crop` of `image`, which holds it, as `size` × `size` planes. The pixels
 /// outside of the crop have no influence.
 pub(crate) fn resize(
     isa: Isa,
-    source: Source<'_>,
+    image: Image<'_>,
     crop: CropBox,
     interpolation: Interpolation,
     size: usize,
     planes: &mut [u8],
     scratch: &mut Scratch,
 ) {
-    let channels = source.channels();
+    let channels = image.channels();
     let Scratch { filter, band, columns, narrow, rows, sums } = scratch;
     let [left, top, width, height] =
         [crop.left, crop.top, crop.width, crop.height].map(|side| side as usize);
-    let stride = channels * source.width() as usize;
-    let pixels = &source.pixels()[top * stride + channels * left..];
+    let stride = channels * image.width() as usize;
+    let pixels = &image.pixels()[top * stride + channels * left..];
     let square = size * size;
     if [width, height] == [size; 2] {
         return match channels {

@@ -7,12 +7,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use selfsame::augment::{
-    Blur, Crop, Flip, Grey, Isa, Jitter, Normalise, Policy, PolicyConfig, Purpose, Scratch, Source,
-    ViewKey,
+    Blur, Crop, Flip, Grey, Image, Isa, Jitter, Normalise, Policy, PolicyConfig, Purpose, Scratch,
+    ViewKey, ViewSets,
 };
 use selfsame::concentration::distance::{Options, Search, Shape, Views, augmented_distances};
 use selfsame::data::{Dataset, LoadOptions};
-use selfsame::eval::ViewSets;
 use serde_json::json;
 
 pub use self::train::step_time;
@@ -118,7 +117,7 @@ fn views_per_second(policy: &Policy, side: u32, size: u32, isa: Isa, stretch: Du
     let mut scratch = Scratch::new(isa);
     let images = pixels.chunks_exact(bytes).cycle().zip(0..);
     let mut make = images.map(|(pixels, image)| {
-        let source = Source::new(side, side, pixels).expect("the bytes are those of the sides");
+        let source = Image::rgb(side, side, pixels).expect("the bytes are those of the sides");
         let key = ViewKey::new(Purpose::Training { epoch: 0 }, 0, image, 0);
         policy
             .view(key, source, size, &mut scratch, &mut view)
@@ -283,10 +282,11 @@ fn drawn(
         policy: &policy,
         purpose: Purpose::Forecast,
         seed: 0,
-        views: args.views,
+        views: 0..args.views as u32,
         original: false,
     };
-    let drawn = sets.iter().map(|images| draw.draw(split, images)).collect();
+    let drawn =
+        sets.iter().map(|images| draw.draw(&split.numbered(images), dataset.image_size)).collect();
     Ok((Shape { width: side, height: side, channels: 3 }, drawn, left_out))
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use npyz::WriterBuilder;
 use selfsame::Run;
-use selfsame::data::Split;
+use selfsame::data::{Image, Split};
 use selfsame::eval::embed;
 use selfsame::nn::{EncoderConfig, device};
 use selfsame::report::write_atomic;
@@ -68,11 +68,11 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
         .iter()
         .flat_map(|&(name, split)| (0..split.len()).map(move |i| (name, split, i)))
         .collect();
-    let images: Vec<&[u8]> = rows.iter().map(|(_, split, i)| split.image(*i).pixels).collect();
+    let images: Vec<Image<'_>> = rows.iter().map(|(_, split, i)| split.image(*i)).collect();
 
     let bar = Bar::new("images");
     let total = images.len() as u64;
-    let features = embed(&encoder, &images, dataset.image_size as usize, &device, &mut |done| {
+    let features = embed(&encoder, &images, &device, &mut |done| {
         bar.set(done as u64, total, String::new());
     })?;
     bar.finish();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::HumanDuration;
-use selfsame::augment::{Policy, Purpose};
+use selfsame::augment::{Image, Policy, Purpose, ViewSets};
 use selfsame::concentration::cluster::k_means;
 use selfsame::concentration::curve::{Curve, curve};
 use selfsame::concentration::distance::{
@@ -16,7 +16,7 @@ use selfsame::concentration::distance::{
 };
 use selfsame::concentration::forecast::{members, middle_within, within};
 use selfsame::data::{Dataset, LoadOptions};
-use selfsame::eval::{ViewSets, embed};
+use selfsame::eval::embed;
 use selfsame::nn::{Backbone, device};
 use selfsame::report::forecast::{FORECAST_FILE, Forecast, ProbeImage, TABLE_FILE};
 use selfsame::report::record::PAGE_FILE;
@@ -426,7 +426,7 @@ fn probe(
                 )));
             }
             let encoder = encoder.context("--clusters without --encoder")?;
-            let images: Vec<&[u8]> = (0..split.len()).map(|i| split.image(i).pixels).collect();
+            let images: Vec<Image<'_>> = (0..split.len()).map(|i| split.image(i)).collect();
             let features = embedded(encoder, &images, "images clustered")?;
             let labels = k_means(&features.1, features.0, clusters, args.seed);
             let found = labels.iter().max().map_or(0, |&label| label as usize + 1);
@@ -491,15 +491,14 @@ fn probe(
 /// Length and values of the embeddings of images, each brought to length 1.
 fn embedded(
     encoder: &Encoder,
-    images: &[&[u8]],
+    images: &[Image<'_>],
     what: &'static str,
 ) -> anyhow::Result<(usize, Vec<f32>)> {
     let bar = Bar::new(what);
     let total = images.len() as u64;
-    let features =
-        embed(&encoder.network, images, encoder.size as usize, &encoder.device, &mut |done| {
-            bar.set(done as u64, total, String::new());
-        })?;
+    let features = embed(&encoder.network, images, &encoder.device, &mut |done| {
+        bar.set(done as u64, total, String::new());
+    })?;
     bar.finish();
     let dim = features.dim();
     let mut values = features.into_values();
@@ -541,9 +540,10 @@ impl Work<'_> {
         if *policy == none() {
             (views, original) = (0, true);
         }
-        let sets = ViewSets { policy, purpose: Purpose::Forecast, seed, views, original };
+        let sets =
+            ViewSets { policy, purpose: Purpose::Forecast, seed, views: 0..views as u32, original };
         let chosen: Vec<usize> = self.probe.images.iter().map(|image| image.index).collect();
-        let bytes = sets.draw(&self.dataset.train, &chosen);
+        let bytes = sets.draw(&self.dataset.train.numbered(&chosen), self.dataset.image_size);
         let (images, views) = (chosen.len(), sets.each());
         let side = self.dataset.image_size as usize;
         if self.settings.pixels {
@@ -552,7 +552,7 @@ impl Work<'_> {
             return self.measure(part, name, run, side * side * 3, stop);
         }
         let encoder = self.encoder.context("distances of embeddings without --encoder")?;
-        let each: Vec<&[u8]> = bytes.chunks_exact(side * side * 3).collect();
+        let each = Image::squares(self.dataset.image_size, &bytes);
         let (dim, values) = embedded(encoder, &each, "views embedded")?;
         let run = DistanceRun::of_embeddings(Embeddings::new(images, views, dim, &values)?);
         self.measure(part, name, run, dim, stop)

@@ -270,8 +270,8 @@ fn view_sheet(plan: &Plan, dataset: &Dataset) -> anyhow::Result<ViewSheet> {
     let (split, size) = (&dataset.train, dataset.image_size);
     let [images, views] = SHEET;
     let chosen = selfsame::eval::sample(split.len(), images);
-    let originals = chosen.iter().map(|&i| views::picture(split.image(i).pixels, size));
-    let drawn = views::draw(&plan.augment, split, &chosen, views, plan.seed, size);
+    let originals = chosen.iter().map(|&i| views::picture(split.image(i)));
+    let drawn = views::draw(&plan.augment, split, &chosen, views, plan.seed, size)?;
     let mut tiles = Vec::new();
     for (original, views) in originals.zip(drawn.chunks(views)) {
         tiles.push(original);

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use rayon::prelude::*;
 use selfsame::augment::{
-    Adjustment, Blur, Crop, CropBox, Draw, Fill, GaussianBlur, Interpolation, Jitter, PadCrop,
-    Policy, PolicyConfig, Probability, Purpose, Rotation, Scratch, Shift, Solarise, Source,
+    Adjustment, Blur, Crop, CropBox, Draw, Fill, GaussianBlur, Image, Interpolation, Jitter,
+    PadCrop, Policy, PolicyConfig, Probability, Purpose, Rotation, Scratch, Shift, Solarise,
     ViewKey,
 };
 use selfsame::data::{DataError, Dataset, LoadOptions, MAX_IMAGE_SIZE, Split, load};
@@ -54,10 +54,10 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
 
     let chosen = sample(split.len(), args.images);
     let sizes = Sizes { image: dataset.image_size, view: args.size.unwrap_or(dataset.image_size) };
-    let drawn: Vec<Vec<Drawn>> = policies
+    let drawn = policies
         .iter()
         .map(|policy| draw(policy, split, &chosen, args.views, args.seed, sizes.view))
-        .collect();
+        .collect::<anyhow::Result<Vec<Vec<Drawn>>>>()?;
 
     let mut gallery = Gallery {
         selfsame: env!("CARGO_PKG_VERSION").into(),
@@ -172,7 +172,7 @@ pub fn draw(
     views: usize,
     seed: u64,
     size: u32,
-) -> Vec<Drawn> {
+) -> anyhow::Result<Vec<Drawn>> {
     let of_image = |&image: &usize| {
         (0..views as u32)
             .map(move |view| ViewKey::new(Purpose::Training { epoch: 0 }, seed, image as u64, view))
@@ -181,18 +181,16 @@ pub fn draw(
     let buffers = || (Scratch::default(), vec![0; size as usize * size as usize * 3]);
     let drawn = |(scratch, view): &mut (Scratch, Vec<u8>), key: ViewKey| {
         let image = split.image(key.image as usize);
-        let source = Source::new(image.width, image.height, image.pixels)
-            .expect("a split holds whole images");
-        let draw = policy.draw(key, image.width, image.height);
-        draw.apply(source, size, scratch, view).expect("the buffer has the size of the view");
-        Drawn { key, draw, picture: picture(view, size) }
+        let draw = policy.draw(key, image.width(), image.height());
+        draw.apply(image, size, scratch, view)?;
+        Ok(Drawn { key, draw, picture: picture(Image::rgb(size, size, view)?) })
     };
     keys.into_par_iter().map_init(buffers, drawn).collect()
 }
 
-/// A square of side `size`, brought to [`picture_side`].
-pub fn picture(pixels: &[u8], size: u32) -> Vec<u8> {
-    shrink(&[pixels], size, PICTURE_SIDE).remove(0).into_owned()
+/// An image, brought to [`picture_side`].
+pub fn picture(image: Image<'_>) -> Vec<u8> {
+    shrink(&[image], PICTURE_SIDE).remove(0).into_owned()
 }
 
 fn sprite(picture: &[u8], size: u32) -> Result<Sprite, SpriteError> {
@@ -203,7 +201,7 @@ fn originals(dataset: &Dataset, chosen: &[usize]) -> Result<Vec<Original>, Sprit
     let (split, size) = (&dataset.train, dataset.image_size);
     let original = |&i: &usize| {
         let class = split.labels().map(|labels| dataset.classes[labels[i] as usize].clone());
-        let picture = sprite(&picture(split.image(i).pixels, size), size)?;
+        let picture = sprite(&picture(split.image(i)), size)?;
         Ok(Original { name: split.name(i).to_owned(), class, picture })
     };
     chosen.iter().map(original).collect()

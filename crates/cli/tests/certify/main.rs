@@ -10,7 +10,7 @@ mod init;
 use std::path::{Path, PathBuf};
 
 use common::{run, said, small};
-use selfsame::augment::{Purpose, Scratch, Source, ViewKey};
+use selfsame::augment::{Image, Purpose, Scratch, ViewKey};
 use selfsame::data::{LoadOptions, load};
 use selfsame::eval::embed;
 use selfsame::nn::layers::Init;
@@ -88,14 +88,13 @@ impl Plain {
             let image = dataset.test.image(index);
             let view = |view| {
                 let key = ViewKey::new(Purpose::Certificate, 7, index as u64, view);
-                let mut into = vec![0; image.pixels.len()];
-                let source = Source::new(image.width, image.height, image.pixels).unwrap();
+                let mut into = vec![0; image.pixels().len()];
                 plan.augment
-                    .view(key, source, image.width, &mut Scratch::default(), &mut into)
+                    .view(key, image, image.width(), &mut Scratch::default(), &mut into)
                     .unwrap();
                 into
             };
-            [vec![image.pixels.to_vec()], (0..VIEWS as u32 - 1).map(view).collect()].concat()
+            [vec![image.pixels().to_vec()], (0..VIEWS as u32 - 1).map(view).collect()].concat()
         };
         let pixels: Vec<Vec<Vec<u8>>> = chosen.map(views).collect();
 
@@ -104,9 +103,9 @@ impl Plain {
             checkpoint::load_backbone(&checkpoint::Which::Last.path(run_folder)).unwrap();
         let encoder =
             state::load(plan.encoder.init(&mut Init::new(plan.seed, &device)), &weights).unwrap();
-        let all: Vec<&[u8]> = pixels.iter().flatten().map(Vec::as_slice).collect();
-        let features =
-            embed(&encoder, &all, dataset.image_size as usize, &device, &mut |_| ()).unwrap();
+        let all: Vec<Image<'_>> =
+            pixels.iter().flatten().map(|view| Image::square(dataset.image_size, view)).collect();
+        let features = embed(&encoder, &all, &device, &mut |_| ()).unwrap();
         let row = |row: usize| -> Vec<f64> {
             features.row(row).iter().map(|&value| value.into()).collect()
         };

@@ -62,7 +62,7 @@ pub(crate) fn contents(set: &Dataset) -> Vec<(char, String, Option<String>, Vec<
             (0..split.len()).map(move |index| {
                 let class =
                     split.labels().map(|labels| set.classes[labels[index] as usize].clone());
-                (letter, split.name(index).to_owned(), class, split.image(index).pixels.to_vec())
+                (letter, split.name(index).to_owned(), class, split.image(index).pixels().to_vec())
             })
         })
         .collect()

@@ -7,10 +7,12 @@
 
 mod blur;
 mod colour;
+mod image;
 mod layout;
 mod resample;
 
 pub use blur::{box_rows, convolve};
 pub use colour::{Recolour, luminance_sum, recolour, scale_and_shift};
+pub use image::{Image, ImageError};
 pub use layout::{interleave, split, split_transposed, transpose};
 pub use resample::{BITS, Window, weigh_rows};

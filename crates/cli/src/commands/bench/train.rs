@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use selfsame::augment::Isa;
-use selfsame::data::{Dataset, LoadOptions};
+use selfsame::data::{Dataset, Image, LoadOptions};
 use selfsame::eval::embed;
 use selfsame::methods::MethodConfig;
 use selfsame::nn::layers::Init;
@@ -220,18 +220,11 @@ pub fn embed_images(args: &BenchEmbed, threads: usize) -> anyhow::Result<ExitCod
     }
     let device = device::by_name(&args.encoder.device.device).map_err(misuse)?;
     let encoder = config.init(&mut Init::new(0, &device));
-    let images: Vec<&[u8]> =
-        (0..args.images).map(|i| split.image(i % split.len()).pixels).collect();
+    let images: Vec<Image<'_>> = (0..args.images).map(|i| split.image(i % split.len())).collect();
     let mut rates = Vec::with_capacity(ROUNDS);
     for round in 0..=ROUNDS {
         let start = Instant::now();
-        std::hint::black_box(embed(
-            &encoder,
-            &images,
-            dataset.image_size as usize,
-            &device,
-            &mut |_| (),
-        )?);
+        std::hint::black_box(embed(&encoder, &images, &device, &mut |_| ())?);
         // The first takes the memory and warms up.
         if round > 0 {
             rates.push(args.images as f64 / start.elapsed().as_secs_f64());

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use rayon::prelude::*;
-use selfsame::augment::{Policy, Purpose};
+use selfsame::augment::{Image, Policy, Purpose, ViewSets};
 use selfsame::concentration::curve::curve;
 use selfsame::concentration::distance::{Distances, Options, Run as DistanceRun, Shape, Views};
 use selfsame::concentration::forecast::{members, within};
 use selfsame::data::{Dataset, Split};
-use selfsame::eval::{ViewSets, embed, sample as choose, shrink};
+use selfsame::eval::{embed, sample as choose, shrink};
 use selfsame::nn::Backbone;
 use selfsame::report::Sprite;
 use selfsame::report::certificate::EXAMPLES;
@@ -93,10 +93,10 @@ impl Drawn {
             policy,
             purpose: Purpose::Certificate,
             seed: args.seed,
-            views: args.views,
+            views: 0..args.views as u32,
             original: true,
         };
-        let bytes = sets.draw(split, chosen);
+        let bytes = sets.draw(&split.numbered(chosen), side);
         Ok(Self { bytes, images, views, side: side as usize })
     }
 
@@ -119,9 +119,9 @@ impl Drawn {
         encoder: &Backbone,
         device: &Device,
     ) -> anyhow::Result<Sample> {
-        let each: Vec<&[u8]> = self.bytes.chunks_exact(self.side * self.side * 3).collect();
+        let each = Image::squares(self.side as u32, &self.bytes);
         let bar = Bar::new("views embedded");
-        let features = embed(encoder, &each, self.side, device, &mut |done| {
+        let features = embed(encoder, &each, device, &mut |done| {
             bar.set(done as u64, each.len() as u64, String::new());
         })?;
         bar.finish();
@@ -202,9 +202,9 @@ pub fn examples(
     // A class with fewer images shows some of them twice, so that each class has as many tiles.
     let of_class =
         |own: &Vec<usize>| (0..EXAMPLES).map(|at| chosen[own[at % own.len()]]).collect::<Vec<_>>();
-    let images: Vec<&[u8]> =
-        own.iter().flat_map(of_class).map(|index| split.image(index).pixels).collect();
-    let small = shrink(&images, dataset.image_size, EXAMPLE_SIDE);
+    let images: Vec<Image<'_>> =
+        own.iter().flat_map(of_class).map(|index| split.image(index)).collect();
+    let small = shrink(&images, EXAMPLE_SIDE);
     let small: Vec<&[u8]> = small.iter().map(|image| &**image).collect();
     let side = dataset.image_size.min(EXAMPLE_SIDE);
     Ok(Some(Sprite::thumbnails(side, side, &small, 5 * EXAMPLES as u32)?))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use rayon::prelude::*;
-use selfsame::augment::{Policy, Purpose, Scratch, Source, ViewKey};
+use selfsame::augment::{Image, Policy, Purpose, ViewSets};
 use selfsame::concentration::forecast::{Measures, halves, members, restrict, standard_error};
 use selfsame::concentration::pair_index;
 use selfsame::data::Dataset;
@@ -375,16 +375,16 @@ impl Subject<'_> {
         own.iter().enumerate().map(class).collect()
     }
 
-    /// The pixels of an image measured.
-    fn pixels(&self, image: usize) -> &[u8] {
-        self.dataset.train.image(self.probe.images[image].index).pixels
+    /// An image that is measured.
+    fn image(&self, image: usize) -> Image<'_> {
+        self.dataset.train.image(self.probe.images[image].index)
     }
 
     /// Images of the same pixels, group by group.
     fn duplicates(&self) -> Vec<Vec<usize>> {
         let mut groups: HashMap<&[u8], Vec<usize>> = HashMap::new();
         for image in 0..self.probe.images.len() {
-            groups.entry(self.pixels(image)).or_default().push(image);
+            groups.entry(self.image(image).pixels()).or_default().push(image);
         }
         let mut groups: Vec<Vec<usize>> =
             groups.into_values().filter(|group| group.len() > 1).collect();
@@ -402,7 +402,7 @@ impl Subject<'_> {
                 .iter()
                 .enumerate()
                 .flat_map(|(at, &i)| own[at + 1..].iter().map(move |&j| (i, j)));
-            let pairs = pairs.filter(|&(i, j)| self.pixels(i) != self.pixels(j));
+            let pairs = pairs.filter(|&(i, j)| self.image(i).pixels() != self.image(j).pixels());
             let Some((i, j)) = pairs.min_by_key(|&(i, j)| measured.distances.key(i, j)) else {
                 continue;
             };
@@ -410,46 +410,41 @@ impl Subject<'_> {
             // With the image itself among them, it is number 0 and the views begin at 1.
             let shift = u32::from(self.settings.original);
             let views = numbers.map(|number| u32::from(number).checked_sub(shift));
-            let picture = |image: usize, view: Option<u32>| -> anyhow::Result<Vec<u8>> {
-                let (index, pixels) = (self.probe.images[image].index, self.pixels(image));
-                let Some(view) = view else { return Ok(pixels.to_vec()) };
-                let mut into = vec![0; pixels.len()];
-                let key = ViewKey::new(Purpose::Forecast, self.settings.seed, index as u64, view);
-                policy.view(
-                    key,
-                    Source::new(side, side, pixels)?,
-                    side,
-                    &mut Scratch::default(),
-                    &mut into,
-                )?;
-                Ok(into)
+            let picture = |image: usize, view: Option<u32>| -> Vec<u8> {
+                let (index, image) = (self.probe.images[image].index as u64, self.image(image));
+                let Some(view) = view else { return image.pixels().to_vec() };
+                let sets = ViewSets {
+                    policy,
+                    purpose: Purpose::Forecast,
+                    seed: self.settings.seed,
+                    views: view..view + 1,
+                    original: false,
+                };
+                sets.draw(&[(index, image)], side)
             };
-            let tiles = [
-                picture(i, None)?,
-                picture(i, views[0])?,
-                picture(j, views[1])?,
-                picture(j, None)?,
-            ];
+            let tiles =
+                [picture(i, None), picture(i, views[0]), picture(j, views[1]), picture(j, None)];
+            let tiles = tiles.each_ref().map(|pixels| Image::square(side, pixels));
             closest.push(Closest {
                 images: [i, j],
                 views,
                 delta: self.distance(measured.distances.key(i, j)),
-                picture: self.sprite(&tiles.each_ref().map(Vec::as_slice), 4)?,
+                picture: self.sprite(&tiles, 4)?,
             });
         }
         Ok(closest)
     }
 
-    fn sprite(&self, images: &[&[u8]], columns: u32) -> anyhow::Result<Sprite> {
-        let small = shrink(images, self.dataset.image_size, PICTURE_SIDE);
+    fn sprite(&self, images: &[Image<'_>], columns: u32) -> anyhow::Result<Sprite> {
+        let small = shrink(images, PICTURE_SIDE);
         let side = self.dataset.image_size.min(PICTURE_SIDE);
         let small: Vec<&[u8]> = small.iter().map(|image| &**image).collect();
         Ok(Sprite::thumbnails(side, side, &small, columns)?)
     }
 
     fn thumbs(&self) -> anyhow::Result<Option<Sprite>> {
-        let images: Vec<&[u8]> =
-            (0..self.probe.images.len()).map(|image| self.pixels(image)).collect();
+        let images: Vec<Image<'_>> =
+            (0..self.probe.images.len()).map(|image| self.image(image)).collect();
         Ok(Some(self.sprite(&images, 25)?))
     }
 

@@ -1,0 +1,84 @@
+use std::ops::Range;
+
+use rayon::prelude::*;
+use selfsame_kernels::pixels::Image;
+
+use crate::draw::Draw;
+use crate::key::{Purpose, ViewKey};
+use crate::policy::Policy;
+use crate::view::Scratch;
+
+/// The views of a set of images, for one purpose: what training steps on, and A(x) in the theory,
+/// the set of views that alignment, certificates and forecasts look at.
+///
+/// ```
+/// use selfsame_augment::{Image, Policy, Purpose, ViewSets};
+///
+/// let policy: Policy = "abcde".parse()?;
+/// let pixels = [128; 2 * 8 * 8 * 3];
+/// let images = [(17, Image::square(8, &pixels)), (18, Image::square(8, &pixels[8 * 8 * 3..]))];
+///
+/// let sets =
+///     ViewSets { policy: &policy, purpose: Purpose::Forecast, seed: 0, views: 0..4, original: true };
+/// assert_eq!(sets.each(), 5);
+/// assert_eq!(sets.draw(&images, 8).len(), 2 * 5 * 8 * 8 * 3);
+/// # Ok::<(), selfsame_augment::PolicyError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ViewSets<'a> {
+    /// How a view is drawn.
+    pub policy: &'a Policy,
+    /// What the views are for.
+    pub purpose: Purpose,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The numbers of the views that are drawn of each image.
+    pub views: Range<u32>,
+    /// Whether each image itself, resized to the size of a view, stands before its views.
+    pub original: bool,
+}
+
+impl ViewSets<'_> {
+    /// Views of an image, with the image itself where it is one of them.
+    pub fn each(&self) -> usize {
+        self.views.len() + usize::from(self.original)
+    }
+
+    /// The views of `images`, each given with its number in its split: image after image, view
+    /// after view, each of `size` × `size` pixels with the channels of the images.
+    ///
+    /// # Panics
+    /// If the images differ in their channels.
+    pub fn draw(&self, images: &[(u64, Image<'_>)], size: u32) -> Vec<u8> {
+        let channels = images.first().map_or(1, |(_, image)| image.channels());
+        assert!(images.iter().all(|(_, image)| image.channels() == channels), "channels differ");
+        let size = size as usize;
+        let length = size * size * channels;
+        let mut bytes = vec![0; images.len() * self.each() * length];
+        let sets = bytes.par_chunks_exact_mut((self.each() * length).max(1)).zip(images);
+        sets.for_each_init(Scratch::default, |scratch, (set, &(number, image))| {
+            let mut outs = set.chunks_exact_mut(length);
+            if self.original
+                && let Some(out) = outs.next()
+            {
+                Draw::default().paint(image, size, scratch, out);
+            }
+            for (view, out) in self.views.clone().zip(outs) {
+                let key = ViewKey::new(self.purpose, self.seed, number, view);
+                let draw = self.policy.draw(key, image.width(), image.height());
+                draw.paint(image, size, scratch, out);
+            }
+        });
+        bytes
+    }
+}
+
+/// The whole of `image`, resized to `size` × `size` pixels (its shape is not kept).
+pub fn resize(image: Image<'_>, size: u32, scratch: &mut Scratch) -> Vec<u8> {
+    let size = size as usize;
+    let mut out = vec![0; size * size * image.channels()];
+    if size > 0 {
+        Draw::default().paint(image, size, scratch, &mut out);
+    }
+    out
+}

@@ -1,0 +1,130 @@
+use thiserror::Error;
+
+/// A borrowed image whose sides and bytes are known to agree: 8 bits a channel, rows from top to
+/// bottom, pixels from left to right, the channels of a pixel side by side (HWC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Image<'a> {
+    width: u32,
+    height: u32,
+    channels: usize,
+    pixels: &'a [u8],
+}
+
+/// Why bytes are not an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ImageError {
+    /// An image without pixels.
+    #[error("an image of {width}×{height} pixels is empty: both sides must be at least 1")]
+    Empty {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// The bytes are not width × height × channels.
+    #[error(
+        "an image of {width}×{height} pixels and {channels} channels does not have {bytes} bytes: \
+         it needs width × height × channels"
+    )]
+    Length {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// Bytes a pixel.
+        channels: usize,
+        /// The length given.
+        bytes: usize,
+    },
+}
+
+impl<'a> Image<'a> {
+    /// Borrows an RGB image of `width` × `height` pixels from its width × height × 3 bytes.
+    ///
+    /// # Errors
+    /// A side of 0, or another number of bytes.
+    pub fn rgb(width: u32, height: u32, pixels: &'a [u8]) -> Result<Self, ImageError> {
+        Self::checked(width, height, 3, pixels)
+    }
+
+    /// Borrows an image of a single channel from its width × height bytes.
+    ///
+    /// # Errors
+    /// A side of 0, or another number of bytes.
+    pub fn grey(width: u32, height: u32, pixels: &'a [u8]) -> Result<Self, ImageError> {
+        Self::checked(width, height, 1, pixels)
+    }
+
+    /// The square RGB image of side `side` that `pixels` begins with.
+    ///
+    /// # Panics
+    /// If `side` is 0, or there are fewer than side² × 3 bytes.
+    pub fn square(side: u32, pixels: &'a [u8]) -> Self {
+        assert!(side > 0, "an image of side 0 is empty");
+        let length = side as usize * side as usize * 3;
+        Self { width: side, height: side, channels: 3, pixels: &pixels[..length] }
+    }
+
+    /// The square RGB images of side `side` that lie one after the other in `pixels`.
+    ///
+    /// # Panics
+    /// If `side` is 0.
+    pub fn squares(side: u32, pixels: &'a [u8]) -> Vec<Self> {
+        let images = pixels.chunks_exact(side as usize * side as usize * 3);
+        images.map(|pixels| Self::square(side, pixels)).collect()
+    }
+
+    fn checked(
+        width: u32,
+        height: u32,
+        channels: usize,
+        pixels: &'a [u8],
+    ) -> Result<Self, ImageError> {
+        if width == 0 || height == 0 {
+            return Err(ImageError::Empty { width, height });
+        }
+        let length = u128::from(width) * u128::from(height) * channels as u128;
+        if length != pixels.len() as u128 {
+            return Err(ImageError::Length { width, height, channels, bytes: pixels.len() });
+        }
+        Ok(Self { width, height, channels, pixels })
+    }
+
+    /// Pixels in a row.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Bytes a pixel: 3 for RGB, or 1.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The bytes: row by row, all channels of each pixel.
+    pub fn pixels(&self) -> &'a [u8] {
+        self.pixels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        assert_eq!(Image::rgb(0, 3, &[]), Err(ImageError::Empty { width: 0, height: 3 }));
+        assert_eq!(
+            Image::rgb(2, 1, &[0; 5]),
+            Err(ImageError::Length { width: 2, height: 1, channels: 3, bytes: 5 })
+        );
+        let huge = ImageError::Length { width: u32::MAX, height: u32::MAX, channels: 3, bytes: 0 };
+        assert_eq!(Image::rgb(u32::MAX, u32::MAX, &[]), Err(huge));
+        assert_eq!(Image::grey(2, 1, &[1, 2]).map(|image| image.pixels()), Ok(&[1, 2][..]));
+        assert_eq!(Image::square(1, &[1, 2, 3, 4]), Image::rgb(1, 1, &[1, 2, 3]).unwrap());
+    }
+}
