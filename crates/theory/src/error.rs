@@ -75,18 +75,6 @@ pub enum Error {
         /// How many rows there are.
         rows: usize,
     },
-    /// Two images with the same views, value for value.
-    #[error(
-        "image {image} (from row {row}) repeats image {first}, value for value: remove one of them"
-    )]
-    Duplicate {
-        /// The later image.
-        image: usize,
-        /// Its first row.
-        row: usize,
-        /// The earlier one.
-        first: usize,
-    },
     /// A measure of the sphere given other rows, or one of standardised coordinates.
     #[error("this is defined for {needed} embeddings: call `{call}` first")]
     Form {
