@@ -1,6 +1,6 @@
 //! Classes for images without labels: clusters of their embeddings.
 
-use crate::forecast::next;
+use selfsame_kernels::random::SplitMix64;
 
 /// Rounds after which the assignment is taken as it is.
 const ROUNDS: usize = 100;
@@ -25,13 +25,13 @@ pub fn k_means(values: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<u3
     assert!((1..=rows.len()).contains(&clusters), "{clusters} clusters of {} rows", rows.len());
     let wide = |row: &[f32]| -> Vec<f64> { row.iter().map(|&value| f64::from(value)).collect() };
 
-    let mut state = seed;
-    let mut centres = vec![wide(rows[(next(&mut state) % rows.len() as u64) as usize])];
+    let mut random = SplitMix64::new(seed);
+    let mut centres = vec![wide(rows[(random.word() % rows.len() as u64) as usize])];
     let mut reach: Vec<f64> = rows.iter().map(|row| squared(row, &centres[0])).collect();
     while centres.len() < clusters {
         // 53 bits are a float in [0, 1).
         let mut left =
-            (next(&mut state) >> 11) as f64 / (1_u64 << 53) as f64 * reach.iter().sum::<f64>();
+            (random.word() >> 11) as f64 / (1_u64 << 53) as f64 * reach.iter().sum::<f64>();
         let reached = reach.iter().position(|&reach| {
             left -= reach;
             left < 0.0

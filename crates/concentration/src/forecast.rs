@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use selfsame_kernels::random::SplitMix64;
+
 use crate::clique::{self, maximum_clique};
 use crate::distance::Distances;
 use crate::separation::{Separation, SeparationError};
@@ -39,10 +41,10 @@ impl Measures {
     /// Labels that do not fit the distances.
     ///
     /// ```
-    /// use selfsame_concentration::{distance::Distances, forecast::Measures};
+    /// use selfsame_concentration::{distance::{Distances, Metric}, forecast::Measures};
     ///
     /// // Images 0 and 1 of one class, 2 and 3 of another, at squared distance 1 within and 4 between classes.
-    /// let distances = Distances { n: 4, keys: vec![1, 4, 4, 4, 4, 1], pairs: vec![[0, 0]; 6] };
+    /// let distances = Distances { n: 4, metric: Metric::Bytes, keys: vec![1, 4, 4, 4, 4, 1], pairs: vec![[0, 0]; 6] };
     /// let measures = Measures::new(&distances, &[0, 0, 1, 1], 2, &[1, 4], None)?;
     /// assert_eq!(measures.mean_sigma(0), [1.0, 1.0]);
     /// assert_eq!(measures.mean_mixed(0), [0.5, 0.5]);
@@ -116,9 +118,9 @@ fn share(distances: &Distances, group: &[usize], key: u64, budget: Option<Durati
 /// lower middle. None where no class has two images.
 ///
 /// ```
-/// use selfsame_concentration::{distance::Distances, forecast::middle_within};
+/// use selfsame_concentration::{distance::{Distances, Metric}, forecast::middle_within};
 ///
-/// let distances = Distances { n: 4, keys: vec![1, 4, 9, 5, 6, 7], pairs: vec![[0, 0]; 6] };
+/// let distances = Distances { n: 4, metric: Metric::Bytes, keys: vec![1, 4, 9, 5, 6, 7], pairs: vec![[0, 0]; 6] };
 /// assert_eq!(middle_within(&distances, &[0, 0, 0, 1], 2), Some(4));
 /// assert_eq!(middle_within(&distances, &[0, 1, 2, 3], 4), None);
 /// ```
@@ -145,7 +147,8 @@ pub fn restrict(distances: &Distances, images: &[usize]) -> Distances {
         .enumerate()
         .flat_map(|(at, &i)| images[at + 1..].iter().map(move |&j| (i, j)));
     let pairs = pairs.map(|(i, j)| distances.pairs[pair_index(distances.n, i, j)]).collect();
-    Distances { n: images.len(), keys: within(distances, images), pairs }
+    let keys = within(distances, images);
+    Distances { n: images.len(), metric: distances.metric, keys, pairs }
 }
 
 /// The images of each class, ascending.
@@ -183,14 +186,14 @@ fn deal(classes: &[Vec<usize>]) -> Vec<Vec<usize>> {
 /// without replacement; ascending. A pure function of the labels and the seed.
 pub fn halves(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<Vec<usize>> {
     let members = members(labels, classes);
-    let mut state = seed;
+    let mut random = SplitMix64::new(seed);
     let half = |_| {
         let mut half: Vec<usize> = Vec::new();
         for class in &members {
             let mut class = class.clone();
             let keep = class.len().div_ceil(2);
             for at in 0..keep {
-                let pick = at + (next(&mut state) % (class.len() - at) as u64) as usize;
+                let pick = at + (random.word() % (class.len() - at) as u64) as usize;
                 class.swap(at, pick);
             }
             half.extend(&class[..keep]);
@@ -199,15 +202,6 @@ pub fn halves(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<Ve
         half
     };
     (0..count).map(half).collect()
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014).
-pub(crate) fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut word = *state;
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 /// The standard error of a measure on all images, from its values on halves of them; 0 of fewer
@@ -229,6 +223,8 @@ pub fn standard_error(halves: &[f64]) -> f64 {
 mod tests {
     use proptest::prelude::*;
 
+    use crate::distance::Metric;
+
     use super::*;
 
     /// Distances of points of a plane.
@@ -240,7 +236,7 @@ mod tests {
             a.0.abs_diff(b.0).pow(2) + a.1.abs_diff(b.1).pow(2)
         };
         let keys: Vec<u64> = pairs.map(key).collect();
-        Distances { n, pairs: vec![[0, 0]; keys.len()], keys }
+        Distances { n, metric: Metric::Bytes, pairs: vec![[0, 0]; keys.len()], keys }
     }
 
     /// The largest set of images pairwise within reach, by trying all sets.
@@ -321,7 +317,12 @@ mod tests {
     fn what_is_gathered_is_the_mean_over_classes_and_keys() {
         // At squared distance 1 half of the first class of two comes together, at 4 all of it; the
         // second at once.
-        let distances = Distances { n: 4, keys: vec![4, 9, 9, 9, 9, 1], pairs: vec![[0, 0]; 6] };
+        let distances = Distances {
+            n: 4,
+            metric: Metric::Bytes,
+            keys: vec![4, 9, 9, 9, 9, 1],
+            pairs: vec![[0, 0]; 6],
+        };
         let measures = Measures::new(&distances, &[0, 0, 1, 1], 2, &[1, 4], None).unwrap();
         assert_eq!(measures.gathered(), [0.875; 2]);
     }

@@ -10,10 +10,10 @@ use crate::distance::Distances;
 
 /// Distances within classes beside those between them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Separation<K = u64> {
+pub struct Separation {
     /// For each image the smallest d_A² to an image of another class; none where there is no other
     /// class.
-    pub nearest_other: Vec<Option<K>>,
+    pub nearest_other: Vec<Option<u64>>,
     /// P[d_A(same class) < d_A(different class)] + ½ P[=] over pairs of either kind: 1 where every
     /// pair of a class is nearer than any pair of two, ½ where there is no difference. None where
     /// either kind has no pair.
@@ -21,7 +21,6 @@ pub struct Separation<K = u64> {
     /// The same for each class: its own pairs against those of one of its images with another
     /// class's.
     pub per_class: Vec<Option<f64>>,
-    labels: Vec<u32>,
 }
 
 /// Labels that do not fit the distances.
@@ -48,7 +47,7 @@ pub enum SeparationError {
     },
 }
 
-impl<K: Copy + PartialOrd> Separation<K> {
+impl Separation {
     /// Measures distances of images with the given labels, each below `classes`. Takes the memory
     /// of the distances once more, and time for sorting them.
     ///
@@ -56,10 +55,10 @@ impl<K: Copy + PartialOrd> Separation<K> {
     /// Another number of labels than of images, or a label that is no class.
     ///
     /// ```
-    /// use selfsame_concentration::{distance::Distances, separation::Separation};
+    /// use selfsame_concentration::{distance::{Distances, Metric}, separation::Separation};
     ///
     /// // Images 0 and 1 of one class, 2 of another: d_A² of the pairs (0, 1), (0, 2), (1, 2).
-    /// let distances = Distances { n: 3, keys: vec![4_u64, 4, 9], pairs: vec![[0, 0]; 3] };
+    /// let distances = Distances { n: 3, metric: Metric::Bytes, keys: vec![4, 4, 9], pairs: vec![[0, 0]; 3] };
     /// let separation = Separation::measure(&distances, &[0, 0, 1], 2)?;
     /// assert_eq!(separation.overall, Some(0.75)); // once equal, once nearer
     /// assert_eq!(separation.nearest_other, [Some(4), Some(9), Some(4)]);
@@ -67,7 +66,7 @@ impl<K: Copy + PartialOrd> Separation<K> {
     /// # Ok::<(), selfsame_concentration::separation::SeparationError>(())
     /// ```
     pub fn measure(
-        distances: &Distances<K>,
+        distances: &Distances,
         labels: &[u32],
         classes: usize,
     ) -> Result<Self, SeparationError> {
@@ -80,7 +79,7 @@ impl<K: Copy + PartialOrd> Separation<K> {
         {
             return Err(SeparationError::Label { image, label, classes });
         }
-        let mut nearest_other: Vec<Option<K>> = vec![None; n];
+        let mut nearest_other: Vec<Option<u64>> = vec![None; n];
         let (mut same, mut different) = (vec![Vec::new(); classes], vec![Vec::new(); classes]);
         let mut all_different = Vec::new();
         let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| [i, j]));
@@ -106,38 +105,23 @@ impl<K: Copy + PartialOrd> Separation<K> {
             .map(|(same, different)| nearer(same.clone(), different))
             .collect();
         let overall = nearer(same.concat(), all_different);
-        Ok(Self { nearest_other, overall, per_class, labels: labels.to_vec() })
+        Ok(Self { nearest_other, overall, per_class })
     }
 
     /// The share of images with an image of another class within d_A² ≤ `key`; of no images, 0.
-    pub fn overlap(&self, key: K) -> f64 {
-        share(self.nearest_other.iter(), key)
+    pub fn overlap(&self, key: u64) -> f64 {
+        let near = self.nearest_other.iter().filter(|nearest| nearest.is_some_and(|n| n <= key));
+        near.count() as f64 / self.nearest_other.len().max(1) as f64
     }
-
-    /// [`Separation::overlap`] among the images of one class.
-    pub fn overlap_of_class(&self, class: u32, key: K) -> f64 {
-        let own = self.nearest_other.iter().zip(&self.labels).filter(|(_, label)| **label == class);
-        share(own.map(|(nearest, _)| nearest), key)
-    }
-}
-
-fn share<'a, K: PartialOrd + 'a>(nearest: impl Iterator<Item = &'a Option<K>>, key: K) -> f64 {
-    let (mut count, mut within) = (0_u64, 0_u64);
-    for nearest in nearest {
-        count += 1;
-        within += u64::from(nearest.as_ref().is_some_and(|nearest| *nearest <= key));
-    }
-    if count == 0 { 0.0 } else { within as f64 / count as f64 }
 }
 
 /// P[a < b] + ½ P[a = b], counted in integers.
-fn nearer<K: Copy + PartialOrd>(mut a: Vec<K>, mut b: Vec<K>) -> Option<f64> {
+fn nearer(mut a: Vec<u64>, mut b: Vec<u64>) -> Option<f64> {
     if a.is_empty() || b.is_empty() {
         return None;
     }
-    let order = |x: &K, y: &K| x.partial_cmp(y).unwrap_or(std::cmp::Ordering::Equal);
-    a.sort_unstable_by(order);
-    b.sort_unstable_by(order);
+    a.sort_unstable();
+    b.sort_unstable();
     // For each a, twice the b above it and once those equal: both ends move on with a.
     let (mut below, mut not_above, mut halves) = (0, 0, 0_u128);
     for value in &a {

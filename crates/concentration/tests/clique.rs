@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use selfsame_concentration::Graph;
-use selfsame_concentration::clique::{Clique, Options, matching_cover, maximum_clique, verify};
+use selfsame_concentration::clique::{Clique, Options, maximum_clique, verify};
 
 fn solve(graph: &Graph, threads: usize) -> Clique {
     let clique = maximum_clique(graph, &Options { threads, ..Options::default() });
@@ -139,21 +139,6 @@ fn very_dense_graphs() {
         edges.map(move |(u, v)| (10 * block + u, 10 * block + v))
     });
     assert_eq!(solve(&Graph::from_edges(300, petersen).complement(), 1).upper, 120);
-}
-
-#[test]
-fn the_cover_of_a_matching_covers_and_is_at_most_twice_the_smallest() {
-    let mut random = Xorshift(5);
-    for _ in 0..300 {
-        let n = (random.next() >> 20) as usize % 40;
-        let density = (random.next() >> 20) % 1024;
-        let graph = random.graph(n, density);
-        let cover = matching_cover(&graph);
-        let covered = |v: usize| cover.binary_search(&v).is_ok();
-        assert!((0..n).all(|u| graph.neighbours(u).all(|v| covered(u) || covered(v))));
-        // The smallest cover leaves a largest independent set.
-        assert!(cover.len() <= 2 * (n - solve(&graph.complement(), 1).upper));
-    }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use selfsame_concentration::distance::{
-    Embeddings, Isa, Options, Run, Search, Shape, StateError, Views, ViewsError,
-    augmented_distances, cross_distances, embedding_distances,
+    Embeddings, Isa, Metric, Options, Run, Search, Shape, StateError, Views, ViewsError,
+    augmented_distances,
 };
 
 /// Smooth pictures with some noise, or, where `noise` is 255, bytes of no structure.
@@ -29,12 +29,11 @@ fn pictures(images: usize, views: usize, shape: Shape, noise: u64, seed: u64) ->
     bytes
 }
 
-fn oracle(a: &[u8], b: &[u8], [of_a, of_b]: [usize; 2], dim: usize) -> (u64, [u16; 2]) {
+fn oracle(a: &[u8], b: &[u8], dim: usize) -> (u64, [u16; 2]) {
     let mut nearest = (u64::MAX, [0, 0]);
-    for u in 0..of_a {
-        for v in 0..of_b {
-            let pixels = a[u * dim..][..dim].iter().zip(&b[v * dim..][..dim]);
-            let key = pixels.map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum();
+    for (u, a) in a.chunks_exact(dim).enumerate() {
+        for (v, b) in b.chunks_exact(dim).enumerate() {
+            let key = a.iter().zip(b).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum();
             if key < nearest.0 {
                 nearest = (key, [u as u16, v as u16]);
             }
@@ -51,30 +50,19 @@ fn all_options() -> Vec<Options> {
         .collect()
 }
 
-fn check(images: [usize; 2], views: [usize; 2], shape: Shape, a: &[u8], b: &[u8]) {
+fn check(images: usize, views: usize, shape: Shape, bytes: &[u8]) {
     let dim = shape.width * shape.height * shape.channels;
-    let (of_a, of_b) = (views[0] * dim, views[1] * dim);
-    let sets = [
-        Views::new(images[0], views[0], shape, a).unwrap(),
-        Views::new(images[1], views[1], shape, b).unwrap(),
-    ];
-    let image_of_a = |i: usize| &a[i * of_a..][..of_a];
-    let image_of_b = |j: usize| &b[j * of_b..][..of_b];
-    let within: Vec<(u64, [u16; 2])> = (0..images[0])
-        .flat_map(|i| (i + 1..images[0]).map(move |j| [i, j]))
-        .map(|[i, j]| oracle(image_of_a(i), image_of_a(j), [views[0]; 2], dim))
-        .collect();
-    let across: Vec<(u64, [u16; 2])> = (0..images[0])
-        .flat_map(|i| (0..images[1]).map(move |j| [i, j]))
-        .map(|[i, j]| oracle(image_of_a(i), image_of_b(j), views, dim))
+    let set = Views::new(images, views, shape, bytes).unwrap();
+    let image = |i: usize| &bytes[i * views * dim..][..views * dim];
+    let expected: Vec<(u64, [u16; 2])> = (0..images)
+        .flat_map(|i| (i + 1..images).map(move |j| [i, j]))
+        .map(|[i, j]| oracle(image(i), image(j), dim))
         .collect();
     for options in all_options() {
-        let found = augmented_distances(&sets[0], &options);
+        let found = augmented_distances(&set, &options);
+        assert_eq!((found.n, found.metric), (images, Metric::Bytes));
         let found: Vec<(u64, [u16; 2])> = found.keys.into_iter().zip(found.pairs).collect();
-        assert_eq!(found, within, "{options:?}, {shape:?}");
-        let found = cross_distances(&sets[0], &sets[1], &options).unwrap();
-        let found: Vec<(u64, [u16; 2])> = found.keys.into_iter().zip(found.pairs).collect();
-        assert_eq!(found, across, "{options:?}, {shape:?}");
+        assert_eq!(found, expected, "{options:?}, {shape:?}");
     }
 }
 
@@ -83,14 +71,12 @@ proptest! {
 
     #[test]
     fn every_path_finds_the_nearest_views(
-        images in [0..12_usize, 0..7_usize], views in [1..36_usize, 1..20_usize],
+        images in 0..12_usize, views in 1..36_usize,
         sides in [1..13_usize, 1..13_usize, 1..5_usize],
         noise in prop::sample::select(vec![0_u64, 1, 9, 255]), seed in any::<u64>(),
     ) {
         let shape = Shape { width: sides[0], height: sides[1], channels: sides[2] };
-        let a = pictures(images[0], views[0], shape, noise, seed);
-        let b = pictures(images[1], views[1], shape, noise, !seed);
-        check(images, views, shape, &a, &b);
+        check(images, views, shape, &pictures(images, views, shape, noise, seed));
     }
 
     #[test]
@@ -100,7 +86,7 @@ proptest! {
         // Values of 0 or 1 in a few places: many pairs of views are equally far.
         let shape = Shape { width: dim, height: 1, channels: 1 };
         let bits: Vec<u8> = pictures(images, views, shape, 255, seed).iter().map(|byte| byte & 1).collect();
-        check([images; 2], [views; 2], shape, &bits, &bits);
+        check(images, views, shape, &bits);
     }
 
     #[test]
@@ -133,14 +119,17 @@ proptest! {
         // A difference, its square and at most dim + 8 sums round, none of them negative.
         let relative = (dim as f64 + 8.0) * 2_f64.powi(-24) * 1.01;
         for isa in Isa::available() {
-            let found = embedding_distances(&embeddings, &Options { isa, ..Options::default() });
+            let mut run = Run::of_embeddings(embeddings);
+            let options = Options { isa, ..Options::default() };
+            let _ = run.advance(&options, &mut |_| ControlFlow::Continue(()));
+            let found = run.into_distances();
+            prop_assert_eq!(found.metric, Metric::Floats);
             for i in 0..images {
                 for j in i + 1..images {
                     let all = (0..views).flat_map(|u| (0..views).map(move |v| [u, v]));
                     let least = all.map(|pair| squared(i, j, pair)).fold(f64::INFINITY, f64::min);
-                    let at = found.index(i, j);
-                    prop_assert!((f64::from(found.keys[at]) - least).abs() <= relative * least);
-                    let attained = squared(i, j, found.pairs[at].map(usize::from));
+                    prop_assert!((found.squared(i, j) - least).abs() <= relative * least);
+                    let attained = squared(i, j, found.views(i, j).map(usize::from));
                     prop_assert!(attained <= least * (1.0 + 2.1 * relative));
                 }
             }
@@ -153,11 +142,13 @@ fn long_and_extreme_views_are_exact() {
     for (width, height, channels) in [(1, 1, 1), (33_027, 1, 1), (66_053, 1, 1), (149, 151, 3)] {
         let shape = Shape { width, height, channels };
         let dim = width * height * channels;
-        let mut bytes = vec![255; 4 * dim];
-        check([2, 2], [2, 2], shape, &bytes, &vec![0; 4 * dim]);
-        check([4, 1], [1, 4], shape, &bytes, &bytes);
+        // Four views of 255 everywhere before four of 0, then one value of the first changed.
+        let mut bytes = [vec![255; 4 * dim], vec![0; 4 * dim]].concat();
+        check(4, 2, shape, &bytes);
+        check(2, 4, shape, &bytes);
         bytes[dim - 1] = 0;
-        check([2, 2], [2, 2], shape, &vec![0; 4 * dim], &bytes);
+        check(4, 2, shape, &bytes);
+        check(8, 1, shape, &bytes);
     }
 }
 
@@ -165,7 +156,7 @@ fn long_and_extreme_views_are_exact() {
 fn many_views_go_through_several_blocks() {
     let shape = Shape { width: 3, height: 3, channels: 1 };
     let bytes = pictures(3, 300, shape, 20, 7);
-    check([3, 3], [300, 300], shape, &bytes, &bytes);
+    check(3, 300, shape, &bytes);
 }
 
 #[test]
@@ -179,7 +170,7 @@ fn a_run_that_was_interrupted_ends_with_the_same_bytes() {
     let mut times = 0;
     let done = loop {
         times += 1;
-        let mut run = Run::within(views);
+        let mut run = Run::of_views(views);
         if path.exists() {
             run.read(&path).unwrap();
         }
@@ -193,7 +184,7 @@ fn a_run_that_was_interrupted_ends_with_the_same_bytes() {
         }
     };
     assert!(times > 2, "it was to be interrupted");
-    assert_eq!((done.keys(), done.pairs()), (&whole.keys[..], &whole.pairs[..]));
+    assert_eq!(done.into_distances(), whole);
 
     // Every bit counts, and so does every byte of length.
     let good = std::fs::read(&path).unwrap();
@@ -201,25 +192,21 @@ fn a_run_that_was_interrupted_ends_with_the_same_bytes() {
         let mut bad = good.clone();
         bad[at] ^= 4;
         std::fs::write(&path, bad).unwrap();
-        let error = Run::within(views).read(&path).unwrap_err();
+        let error = Run::of_views(views).read(&path).unwrap_err();
         let other = (16..48).contains(&at);
         assert_eq!(matches!(error, StateError::OtherInputs { .. }), other, "byte {at}: {error}");
     }
     for length in [0, 47, 100, good.len() - 1] {
         std::fs::write(&path, &good[..length]).unwrap();
-        assert!(matches!(Run::within(views).read(&path), Err(StateError::Damaged { .. })));
+        assert!(matches!(Run::of_views(views).read(&path), Err(StateError::Damaged { .. })));
     }
     std::fs::write(&path, &good).unwrap();
     let mut changed = bytes.clone();
     changed[1234] ^= 1;
     let other = Views::new(70, 64, shape, &changed).unwrap();
-    assert!(matches!(Run::within(other).read(&path), Err(StateError::OtherInputs { .. })));
-    assert!(matches!(
-        Run::between(views, views).unwrap().read(&path),
-        Err(StateError::OtherInputs { .. })
-    ));
+    assert!(matches!(Run::of_views(other).read(&path), Err(StateError::OtherInputs { .. })));
     std::fs::remove_file(&path).unwrap();
-    assert!(matches!(Run::within(views).read(&path), Err(StateError::Io { .. })));
+    assert!(matches!(Run::of_views(views).read(&path), Err(StateError::Io { .. })));
 }
 
 #[test]
@@ -234,14 +221,6 @@ fn misuse_is_refused() {
     assert!(matches!(
         Views::new(usize::MAX, 2, shape, &[0]),
         Err(ViewsError::Length { found: 1, .. })
-    ));
-    let (one, other) = (
-        Views::new(1, 1, shape, &[0; 2]).unwrap(),
-        Views::new(1, 1, Shape { width: 1, ..shape }, &[0]).unwrap(),
-    );
-    assert!(matches!(
-        cross_distances(&one, &other, &Options::default()),
-        Err(ViewsError::Dim { .. })
     ));
     assert!(matches!(
         Embeddings::new(1, 1, 1, &[f32::NAN]),

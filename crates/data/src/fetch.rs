@@ -309,7 +309,7 @@ fn digest_of<D: sha2::digest::Digest>(path: &Path) -> io::Result<String> {
             count => hash.update(&buffer[..count]),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(hash.finalize()))
 }
 
 /// Whether an unpacked file is in place: it got its name only when it was whole.

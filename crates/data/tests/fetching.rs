@@ -117,10 +117,6 @@ fn answer(
     }
 }
 
-fn hex(digest: impl AsRef<[u8]>) -> String {
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn body() -> Vec<u8> {
     (0..300_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
@@ -137,7 +133,7 @@ fn get(server: &Server, digest: Digest<'_>, to: &Path) -> Result<FetchSummary, F
 #[test]
 fn a_file_comes_once_and_whole() {
     let server = Server::new([("file.bin", body())]);
-    let sha = hex(sha2::Sha256::digest(body()));
+    let sha = hex::encode(sha2::Sha256::digest(body()));
     let to = tempfile::tempdir().unwrap();
     let seen = Mutex::new(Vec::new());
     let file = RemoteFile { name: "file.bin", digest: Digest::Sha256(&sha), members: &[] };
@@ -155,7 +151,8 @@ fn a_file_comes_once_and_whole() {
     assert_eq!(server.requests(), [None]);
 
     let again =
-        get(&server, Digest::Md5(&hex(md5::Md5::digest(body()))), &to.path().join("new")).unwrap();
+        get(&server, Digest::Md5(&hex::encode(md5::Md5::digest(body()))), &to.path().join("new"))
+            .unwrap();
     assert_eq!(
         (again.downloaded, server.requests().len()),
         (0, 0),
@@ -166,7 +163,7 @@ fn a_file_comes_once_and_whole() {
 #[test]
 fn a_cut_download_resumes_where_it_stopped() {
     let server = Server::new([("file.bin", body())]);
-    let sha = hex(sha2::Sha256::digest(body()));
+    let sha = hex::encode(sha2::Sha256::digest(body()));
     let to = tempfile::tempdir().unwrap();
     server.behave(Manner::Cuts(100_000));
     for received in [100_000, 200_000] {
@@ -190,7 +187,7 @@ fn a_cut_download_resumes_where_it_stopped() {
 #[test]
 fn servers_without_ranges_start_anew_and_wrong_ranges_are_refused() {
     let server = Server::new([("file.bin", body())]);
-    let sha = hex(sha2::Sha256::digest(body()));
+    let sha = hex::encode(sha2::Sha256::digest(body()));
     let to = tempfile::tempdir().unwrap();
     write_part(to.path(), &body()[..1234]);
     server.behave(Manner::WrongRange);
@@ -218,7 +215,7 @@ fn write_part(folder: &Path, bytes: &[u8]) {
 fn wrong_digests_missing_files_and_silent_servers_are_told_apart() {
     let server = Server::new([("file.bin", body())]);
     let to = tempfile::tempdir().unwrap();
-    let sha = hex(sha2::Sha256::digest("something else"));
+    let sha = hex::encode(sha2::Sha256::digest("something else"));
     let error = get(&server, Digest::Sha256(&sha), to.path()).unwrap_err();
     assert!(
         matches!(error, FetchError::WrongDigest { .. }) && error.to_string().contains(&sha),
@@ -273,7 +270,7 @@ fn archives_are_unpacked_safely_and_only_once() {
     ];
     let server = Server::new([("whole.tar.gz", whole.clone())]);
     let get = |name: &str, bytes: &[u8], to: &Path| {
-        let sha = hex(sha2::Sha256::digest(bytes));
+        let sha = hex::encode(sha2::Sha256::digest(bytes));
         let file = RemoteFile { name, digest: Digest::Sha256(&sha), members: &members };
         fetch_files(&server.address, &[file], to, &|_, _, _| {})
     };
@@ -322,7 +319,7 @@ fn archives_without_what_they_should_hold_are_errors() {
         (body(), "cannot unpack"),
     ];
     for (bytes, wanted) in cases {
-        let sha = hex(sha2::Sha256::digest(&bytes));
+        let sha = hex::encode(sha2::Sha256::digest(&bytes));
         let server = Server::new([("set.tar.gz", bytes)]);
         let to = tempfile::tempdir().unwrap();
         let file =

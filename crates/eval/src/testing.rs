@@ -1,16 +1,13 @@
 //! Inputs for tests.
 
+use selfsame_kernels::random::SplitMix64;
+
 use crate::Features;
 
-/// A stream of uniform values in [−1, 1), by splitmix64.
-fn uniform(mut state: u64) -> impl FnMut() -> f32 {
-    move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-    }
+/// A stream of uniform values in [−1, 1).
+fn uniform(seed: u64) -> impl FnMut() -> f32 {
+    let mut random = SplitMix64::new(seed);
+    move || (random.word() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
 }
 
 /// Rows uniform in [−1, 1).

@@ -12,5 +12,6 @@ pub mod norm;
 pub mod peak;
 pub mod pixels;
 pub mod pool;
+pub mod random;
 #[cfg(target_arch = "x86_64")]
 mod tiles;

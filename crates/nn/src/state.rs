@@ -1,7 +1,6 @@
 //! A module's tensors by name, and the safetensors files that hold them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -342,10 +341,7 @@ pub fn digest(state: &State, metadata: &BTreeMap<String, String>) -> String {
         text(&mut hasher, key);
         text(&mut hasher, value);
     }
-    hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::encode(hasher.finalize())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::f64::consts::TAU;
 use std::path::PathBuf;
 
+use selfsame_kernels::random::SplitMix64;
 use selfsame_report::record::{
     DatasetRecord, EVAL_FILE, EmbeddingMap, EncoderRecord, Evaluation, Geometry, MAP_FILE,
     METRICS_FILE, MapImage, MetricPoint, PAGE_FILE, Projection, RUN_FILE, RunRecord, Scores,
@@ -86,7 +87,7 @@ fn run_record(labelled: bool) -> RunRecord {
 }
 
 fn metrics(labelled: bool) -> Vec<MetricPoint> {
-    let mut random = Random(1);
+    let mut random = Random(SplitMix64::new(1));
     (0..=800)
         .map(|step| {
             let t = step as f64 / 800.0;
@@ -148,7 +149,7 @@ fn evaluation(labelled: bool) -> Evaluation {
 }
 
 fn map(labelled: bool) -> Result<EmbeddingMap, Box<dyn std::error::Error>> {
-    let mut random = Random(2);
+    let mut random = Random(SplitMix64::new(2));
     let class = |i: usize| i % CLASSES.len();
     let mut points = |spread: f64, apart: f64| -> Vec<[f64; 2]> {
         (0..400)
@@ -164,7 +165,7 @@ fn map(labelled: bool) -> Result<EmbeddingMap, Box<dyn std::error::Error>> {
     };
     let trained = Projection { explained: [0.231, 0.142], points: points(0.13, 1.0) };
     let untrained = Projection { explained: [0.612, 0.113], points: points(0.4, 0.15) };
-    let mut random = Random(3);
+    let mut random = Random(SplitMix64::new(3));
     let images: Vec<Vec<u8>> = (0..400).map(|i| picture(class(i), &mut random)).collect();
     let tiles: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
     let image = |i| MapImage {
@@ -182,7 +183,7 @@ fn map(labelled: bool) -> Result<EmbeddingMap, Box<dyn std::error::Error>> {
 }
 
 fn views() -> Result<ViewSheet, Box<dyn std::error::Error>> {
-    let mut random = Random(4);
+    let mut random = Random(SplitMix64::new(4));
     let images: Vec<Vec<u8>> = (0..6 * 9).map(|i| picture(i / 9, &mut random)).collect();
     let tiles: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
     Ok(ViewSheet {
@@ -219,15 +220,12 @@ fn picture(class: usize, random: &mut Random) -> Vec<u8> {
     pixels
 }
 
-/// splitmix64: enough for made-up data, and the page's crate needs no generator otherwise.
-struct Random(u64);
+/// Uniform and normal numbers for made-up data.
+struct Random(SplitMix64);
 
 impl Random {
     fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        (self.0.word() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Nearly normal: twelve uniforms.

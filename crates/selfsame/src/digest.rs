@@ -19,7 +19,7 @@ pub fn digest(dataset: &Dataset) -> String {
         hasher.update((split.len() as u64).to_le_bytes());
         (0..split.len()).for_each(|image| hash_image(&mut hasher, split, image));
     }
-    hex(&hasher.finalize())
+    hex::encode(hasher.finalize())
 }
 
 /// SHA-256, in hexadecimal, of the labels and pixels of some images of a split, in this order.
@@ -29,15 +29,10 @@ pub fn digest(dataset: &Dataset) -> String {
 pub fn digest_of(split: &Split, images: &[usize]) -> String {
     let mut hasher = Sha256::new();
     images.iter().for_each(|&image| hash_image(&mut hasher, split, image));
-    hex(&hasher.finalize())
+    hex::encode(hasher.finalize())
 }
 
 fn hash_image(hasher: &mut Sha256, split: &Split, image: usize) {
     hasher.update(split.labels().map_or(u32::MAX, |labels| labels[image]).to_le_bytes());
     hasher.update(split.image(image).pixels());
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -12,6 +12,7 @@ use selfsame::augment::{
 };
 use selfsame::concentration::distance::{Options, Search, Shape, Views, augmented_distances};
 use selfsame::data::{Dataset, LoadOptions};
+use selfsame_kernels::random::SplitMix64;
 use serde_json::json;
 
 pub use self::train::step_time;
@@ -146,8 +147,8 @@ fn middle(mut values: Vec<f64>) -> f64 {
 /// Rounds of which the median counts, and how long one takes at least.
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(1);
-/// Views may take this many bytes.
-const VIEW_BYTES: usize = 1 << 33;
+/// All views of a benchmark may take this many bytes.
+const BENCH_BYTES: usize = 1 << 33;
 
 /// Augmented distances within sets of views: of random bytes, on which no bound can save work, the
 /// hardest case; or of each class of a data set.
@@ -272,7 +273,7 @@ fn drawn(
         )));
     }
     let bytes = sets.iter().map(Vec::len).sum::<usize>() * args.views * side * side * 3;
-    if bytes > VIEW_BYTES {
+    if bytes > BENCH_BYTES {
         return Err(misuse(format!(
             "--images {} --views {} are more than 8 GB of views",
             args.images, args.views
@@ -296,21 +297,14 @@ fn random(args: &BenchDistance) -> anyhow::Result<Vec<u8>> {
     let count = images
         .checked_mul(views)
         .and_then(|views| views.checked_mul(dim))
-        .filter(|&all| all <= VIEW_BYTES);
+        .filter(|&all| all <= BENCH_BYTES);
     let Some(count) = count else {
         return Err(misuse(format!(
             "--images {images} --views {views} --dim {dim} are more than 8 GB of views; take less"
         )));
     };
-    Ok((0..count as u64).map(|at| (mixed(at) >> 56) as u8).collect())
-}
-
-/// The finish of SplitMix64.
-fn mixed(at: u64) -> u64 {
-    let mut word = at.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
+    let mut random = SplitMix64::new(0);
+    Ok((0..count).map(|_| (random.word() >> 56) as u8).collect())
 }
 
 #[cfg(test)]

@@ -392,8 +392,8 @@ fn open_encoder(path: &Path, device: &str) -> anyhow::Result<Encoder> {
     let plan = run.plan()?;
     let (network, _) = run.trained(&plan, Which::Last, &device)?;
     let file = run.weights(Which::Last)?;
-    let weights = Sha256::digest(std::fs::read(&file).with_context(|| file.display().to_string())?);
-    let weights = weights.iter().map(|byte| format!("{byte:02x}")).collect();
+    let weights = std::fs::read(&file).with_context(|| file.display().to_string())?;
+    let weights = hex::encode(Sha256::digest(weights));
     Ok(Encoder { shown: shown(path), network, size: plan.data.image_size, device, weights })
 }
 
@@ -548,7 +548,7 @@ impl Work<'_> {
         let side = self.dataset.image_size as usize;
         if self.settings.pixels {
             let shape = Shape { width: side, height: side, channels: 3 };
-            let run = DistanceRun::within(Views::new(images, views, shape, &bytes)?);
+            let run = DistanceRun::of_views(Views::new(images, views, shape, &bytes)?);
             return self.measure(part, name, run, side * side * 3, stop);
         }
         let encoder = self.encoder.context("distances of embeddings without --encoder")?;
@@ -596,9 +596,7 @@ impl Work<'_> {
             }
         }
         bar.finish();
-        let images = self.probe.images.len();
-        let distances =
-            Distances { n: images, keys: run.keys().to_vec(), pairs: run.pairs().to_vec() };
+        let distances = run.into_distances();
         let classes = members(&self.probe.labels, self.probe.classes.len());
         if let Some(curves) = self.folder.curves(part, &classes)? {
             return Ok(Some(PolicyMeasured { distances, curves, dim }));
@@ -625,7 +623,7 @@ impl Work<'_> {
         }
         bar.finish();
         // The curves last: where they are, all of the policy is.
-        self.folder.write_distances(part, name, &distances, self.settings.pixels)?;
+        self.folder.write_distances(part, name, &distances)?;
         self.folder.write_curves(part, &curves)?;
         Ok(Some(PolicyMeasured { distances, curves, dim }))
     }

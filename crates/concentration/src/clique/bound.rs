@@ -422,19 +422,19 @@ fn only_common(a: &[u64], b: &[u64]) -> Option<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::local::Random;
     use super::super::testing::{enumerate, graph};
     use super::*;
+    use selfsame_kernels::random::SplitMix64;
 
     #[test]
     fn what_needs_no_branch_holds_no_larger_clique() {
-        let mut random = Random::new(1);
+        let mut random = SplitMix64::new(1);
         let (mut taken_in, mut branches) = (0, Vec::new());
         for _ in 0..20_000 {
             let n = 1 + random.below(28);
             let density = random.below(1025);
             let graph = graph(&mut random, n, density);
-            let set = bits::full(n)[0] & (random.next() | random.next());
+            let set = bits::full(n)[0] & (random.word() | random.word());
             let omega = enumerate(&graph, set);
             let mut bound = Bound::new(&graph);
             // One below ω, ω, and what only colours need.

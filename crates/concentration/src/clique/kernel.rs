@@ -141,28 +141,3 @@ impl Kernel {
         (0..chosen.len()).filter(|&v| chosen[v]).collect()
     }
 }
-
-/// A vertex cover of `graph` of at most twice the smallest one's size: the ends of a maximal
-/// matching, taken greedily in order of the edges. The vertices are ascending.
-///
-/// What a cover of the complement leaves is a clique, but without a guarantee: twice the smallest
-/// cover may be everything. It is here to be compared with the exact answer.
-///
-/// ```
-/// use selfsame_concentration::{Graph, clique};
-///
-/// let path = Graph::from_edges(4, [(0, 1), (1, 2), (2, 3)]);
-/// assert_eq!(clique::matching_cover(&path), [0, 1, 2, 3]);
-/// ```
-pub fn matching_cover(graph: &Graph) -> Vec<usize> {
-    let mut covered = vec![false; graph.vertices()];
-    for u in 0..graph.vertices() {
-        if !covered[u]
-            && let Some(v) = graph.neighbours(u).find(|&v| !covered[v])
-        {
-            covered[u] = true;
-            covered[v] = true;
-        }
-    }
-    (0..covered.len()).filter(|&v| covered[v]).collect()
-}

@@ -1,28 +1,8 @@
 //! Large cliques by local search: the lower bound that the exact search starts from.
 
+use selfsame_kernels::random::SplitMix64;
+
 use crate::{Graph, bits};
-
-/// A sequence of random numbers (SplitMix64).
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `n`; its bias of n/2⁶⁴ does not matter here.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
-    }
-}
 
 /// The state of a dynamic local search: a clique, and for every vertex how many of the clique it is
 /// not joined to.
@@ -80,7 +60,7 @@ impl Walk<'_> {
     }
 
     /// A vertex of least penalty, at random, among those of `from` not yet used.
-    fn choose(&self, from: &[u64], random: &mut Random) -> Option<usize> {
+    fn choose(&self, from: &[u64], random: &mut SplitMix64) -> Option<usize> {
         let (mut least, mut ties, mut chosen) = (u32::MAX, 0, None);
         for (index, (&word, &used)) in from.iter().zip(&self.used).enumerate() {
             let mut rest = word & !used;
@@ -122,7 +102,7 @@ pub(crate) fn search(
         return best;
     }
     let strangers = graph.complement();
-    let mut random = Random::new(seed);
+    let mut random = SplitMix64::new(seed);
     let mut walk = Walk {
         graph,
         strangers: &strangers,

@@ -19,8 +19,6 @@ use std::time::{Duration, Instant};
 
 use crate::{Graph, bits};
 
-pub use kernel::matching_cover;
-
 pub(crate) use bound::{Bound, colours};
 pub(crate) use local::search as local_search;
 pub(crate) use order::{core, degeneracy};
@@ -196,12 +194,12 @@ fn first_moves(n: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::local::Random;
     use super::*;
+    use selfsame_kernels::random::SplitMix64;
 
     #[test]
     fn no_clique_exceeds_a_partition() {
-        let mut random = Random::new(1);
+        let mut random = SplitMix64::new(1);
         for seed in 0..200 {
             let graph = testing::graph(&mut random, 1 + seed % 30, 512 + seed % 512);
             let omega = testing::enumerate(&graph, u64::MAX >> (64 - graph.vertices()));
@@ -215,7 +213,7 @@ mod tests {
         // what is not one of these sets, or a part of it, has fewer than seven vertices. The first
         // twenty are a clique.
         let (n, sets) = (140, 20);
-        let missing = testing::graph(&mut Random::new(2), n, 1024 / 15);
+        let missing = testing::graph(&mut SplitMix64::new(2), n, 1024 / 15);
         let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
         let joined = |&(i, j): &(usize, usize)| {
             i % sets != j % sets && (!missing.has_edge(i, j) || j < sets)

@@ -155,16 +155,16 @@ pub(super) fn solve(
 
 #[cfg(test)]
 mod tests {
-    use super::super::local::Random;
     use super::super::testing::{enumerate, graph};
     use super::super::verify;
     use super::*;
+    use selfsame_kernels::random::SplitMix64;
 
     /// From every lower bound that is not too high: what the local search leaves is seldom more
     /// than the last step.
     #[test]
     fn the_search_alone_agrees_with_enumeration() {
-        let mut random = Random::new(2);
+        let mut random = SplitMix64::new(2);
         for _ in 0..20_000 {
             let n = 1 + random.below(26);
             let density = random.below(1025);
@@ -184,7 +184,7 @@ mod tests {
     /// any order.
     #[test]
     fn the_witness_does_not_depend_on_threads() {
-        let mut random = Random::new(3);
+        let mut random = SplitMix64::new(3);
         for (n, density) in [(150, 600), (200, 500), (300, 300)] {
             let graph = graph(&mut random, n, density);
             let alone = solve(&graph, 1, n, 1, None);

@@ -1,10 +1,10 @@
 //! What the tests of this module share.
 
-use super::local::Random;
 use crate::Graph;
+use selfsame_kernels::random::SplitMix64;
 
 /// G(n, p) with p in 1024ths.
-pub(super) fn graph(random: &mut Random, n: usize, density: usize) -> Graph {
+pub(super) fn graph(random: &mut SplitMix64, n: usize, density: usize) -> Graph {
     let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
     Graph::from_edges(n, pairs.filter(|_| random.below(1024) < density).collect::<Vec<_>>())
 }

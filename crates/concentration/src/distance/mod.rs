@@ -36,6 +36,7 @@
 //! products are computed: for a tile of image pairs at a time, of which only the least distances so
 //! far are kept.
 
+mod distances;
 mod embedding;
 mod nearest;
 mod run;
@@ -43,10 +44,9 @@ mod sketch;
 mod state;
 mod views;
 
-pub use embedding::{Embeddings, embedding_distances};
-pub use run::{
-    Distances, Options, Progress, Rectangle, Run, Search, augmented_distances, cross_distances,
-};
+pub use distances::{Distances, Metric};
+pub use embedding::Embeddings;
+pub use run::{Options, Progress, Run, Search, augmented_distances};
 pub use selfsame_kernels::isa::Isa;
 pub use state::StateError;
 pub use views::{Shape, Views, ViewsError};

@@ -26,41 +26,33 @@ const BOUND_ROWS: usize = 64;
 
 /// The search that computes all products: for views of which bounds exclude little.
 pub(super) struct Dense {
-    /// ‖v‖² of every view, of one set or of two.
-    norms: Vec<Vec<u64>>,
+    /// ‖v‖² of every view.
+    norms: Vec<u64>,
 }
 
 impl Dense {
-    /// Measures the views of one set, or of two.
-    pub(super) fn new(isa: Isa, sets: &[Views<'_>]) -> Self {
-        let norms = |set: &Views<'_>| {
-            set.bytes.par_chunks_exact(set.dim).map(|view| squared_norm(isa, view)).collect()
-        };
-        Self { norms: sets.iter().map(norms).collect() }
+    /// Measures the views.
+    pub(super) fn new(isa: Isa, set: &Views<'_>) -> Self {
+        let views = set.bytes.par_chunks_exact(set.dim);
+        Self { norms: views.map(|view| squared_norm(isa, view)).collect() }
     }
 
-    /// The nearest views of each image of the first range of `tile` and each of the second, row by
-    /// row; in a `triangle` those of pairs i < j only.
+    /// The nearest views of each image i of the first range of `tile` and each image j of the
+    /// second, row by row, where i < j.
     pub(super) fn nearest(
         &self,
         isa: Isa,
-        sets: [&Views<'_>; 2],
+        set: &Views<'_>,
         tile: [Range<usize>; 2],
-        triangle: bool,
         scratch: &mut Scratch,
     ) -> Vec<Nearest> {
-        let norms = [&self.norms[0], &self.norms[self.norms.len() - 1]];
-        let norms = [0, 1].map(|side| {
-            &norms[side][tile[side].start * sets[side].views..tile[side].end * sets[side].views]
-        });
-        let tile = DenseTile { isa, sets, norms, tile, triangle };
+        let norms = tile
+            .each_ref()
+            .map(|images| &self.norms[images.start * set.views..images.end * set.views]);
+        let tile = DenseTile { isa, set, norms, tile };
         let packed = &mut scratch.packed;
-        packed.resize_with(parts(sets[0].dim).count(), || Packed::new(isa));
-        if sets[0].dim <= LONGEST {
-            tile.nearest::<u32>(packed)
-        } else {
-            tile.nearest::<u64>(packed)
-        }
+        packed.resize_with(parts(set.dim).count(), || Packed::new(isa));
+        if set.dim <= LONGEST { tile.nearest::<u32>(packed) } else { tile.nearest::<u64>(packed) }
     }
 }
 
@@ -143,53 +135,43 @@ fn parts(dim: usize) -> impl Iterator<Item = Range<usize>> {
 
 struct DenseTile<'a> {
     isa: Isa,
-    sets: [&'a Views<'a>; 2],
+    set: &'a Views<'a>,
     /// Of the views of the tile.
     norms: [&'a [u64]; 2],
     tile: [Range<usize>; 2],
-    triangle: bool,
 }
 
 impl DenseTile<'_> {
     fn nearest<K: Key>(&self, packed: &mut [Packed]) -> Vec<Nearest> {
-        let Self {
-            isa,
-            sets: [a, b],
-            norms: [row_norms, column_norms],
-            tile: [rows, columns],
-            triangle,
-        } = self;
+        let Self { isa, set, norms: [row_norms, column_norms], tile: [rows, columns] } = self;
         let mut nearest = vec![NONE; rows.len() * columns.len()];
         // Views of the rows' images are lanes, a block at a time, and each view of the columns'
         // images is held against all of them at once.
-        for (block, lanes) in a.block(rows.clone()).chunks(BLOCK * a.dim).enumerate() {
+        for (block, lanes) in set.block(rows.clone()).chunks(BLOCK * set.dim).enumerate() {
             packed
                 .iter_mut()
-                .zip(parts(a.dim))
-                .for_each(|(packed, part)| packed.fill(lanes, a.dim, part));
+                .zip(parts(set.dim))
+                .for_each(|(packed, part)| packed.fill(lanes, set.dim, part));
             let first = block * BLOCK;
-            let lanes = lanes.len() / a.dim;
+            let lanes = lanes.len() / set.dim;
             let norms: Vec<K> =
                 row_norms[first..first + lanes].iter().map(|&norm| K::wrap(norm)).collect();
-            let image = |lane: usize| rows.start + (first + lane) / a.views;
+            let image = |lane: usize| rows.start + (first + lane) / set.views;
             let stride = packed[0].stride();
             let mut products = vec![K::wrap(0); ROWS * stride];
             let (mut least, mut which) = (vec![K::MOST; lanes], vec![u32::MAX; lanes]);
-            for (chunk, of_columns) in b.block(columns.clone()).chunks(ROWS * b.dim).enumerate() {
-                let views = chunk * ROWS..chunk * ROWS + of_columns.len() / b.dim;
+            for (chunk, of_columns) in set.block(columns.clone()).chunks(ROWS * set.dim).enumerate()
+            {
+                let views = chunk * ROWS..chunk * ROWS + of_columns.len() / set.dim;
                 // Lanes of images before the last one that this chunk has views of.
-                let last = columns.start + (views.end - 1) / b.views;
-                let needed = if *triangle {
-                    (0..lanes).take_while(|&lane| image(lane) < last).count()
-                } else {
-                    lanes
-                };
+                let last = columns.start + (views.end - 1) / set.views;
+                let needed = (0..lanes).take_while(|&lane| image(lane) < last).count();
                 if needed == 0 {
                     continue;
                 }
-                K::products(packed, of_columns, a.dim, needed, &mut products);
+                K::products(packed, of_columns, set.dim, needed, &mut products);
                 for (at, products) in views.zip(products.chunks_exact(stride)) {
-                    let (column, v) = (at / b.views, at % b.views);
+                    let (column, v) = (at / set.views, at % set.views);
                     let products = &products[..needed];
                     let (least, which) = (&mut least[..needed], &mut which[..needed]);
                     K::lower(
@@ -201,12 +183,12 @@ impl DenseTile<'_> {
                         least,
                         which,
                     );
-                    if v + 1 < b.views {
+                    if v + 1 < set.views {
                         continue;
                     }
                     for (lane, (least, which)) in least.iter_mut().zip(which).enumerate() {
-                        let (row, u) = ((first + lane) / a.views, (first + lane) % a.views);
-                        if !triangle || rows.start + row < columns.start + column {
+                        let (row, u) = ((first + lane) / set.views, (first + lane) % set.views);
+                        if rows.start + row < columns.start + column {
                             let nearest = &mut nearest[row * columns.len() + column];
                             *nearest = (*nearest).min(((*least).into(), [u as u16, *which as u16]));
                         }
@@ -234,7 +216,7 @@ fn smallest(bounds: &[f32]) -> f32 {
 /// The search that bounds shorten.
 pub(super) struct Pruning {
     basis: Basis,
-    sketches: Vec<Sketches>,
+    sketches: Sketches,
 }
 
 /// Memory of a search.
@@ -248,45 +230,45 @@ pub(super) struct Scratch {
 }
 
 impl Pruning {
-    /// Sketches the views of one set, or of two.
-    pub(super) fn new(isa: Isa, sets: &[Views<'_>]) -> Self {
-        let basis = Basis::new(isa, sets);
-        let sketches = sets.iter().map(|set| basis.sketch(isa, set)).collect();
+    /// Sketches the views.
+    pub(super) fn new(isa: Isa, set: &Views<'_>) -> Self {
+        let basis = Basis::new(isa, set);
+        let sketches = basis.sketch(isa, set);
         Self { basis, sketches }
     }
 
-    /// The nearest views of each image pair (i of `a`, j of `b`) named.
+    /// The nearest views of each image pair named.
     pub(super) fn nearest(
         &self,
         isa: Isa,
-        [a, b]: [&Views<'_>; 2],
+        set: &Views<'_>,
         pairs: impl Iterator<Item = [usize; 2]>,
         scratch: &mut Scratch,
     ) -> Vec<Nearest> {
         let (coarse, fine) = (self.basis.limit(COARSE), self.basis.limit(FINE));
-        pairs.map(|[i, j]| self.pair(isa, [a, b], [i, j], (&coarse, &fine), scratch)).collect()
+        pairs.map(|[i, j]| self.pair(isa, set, [i, j], (&coarse, &fine), scratch)).collect()
     }
 
     fn pair(
         &self,
         isa: Isa,
-        [a, b]: [&Views<'_>; 2],
+        set: &Views<'_>,
         [i, j]: [usize; 2],
         (coarse_limit, fine_limit): (impl Fn(u64) -> f32, impl Fn(u64) -> f32),
         scratch: &mut Scratch,
     ) -> Nearest {
-        let (of_a, of_b) = (&self.sketches[0], &self.sketches[self.sketches.len() - 1]);
-        let padded = of_b.padded;
-        let columns = &of_b.transposed[j * COARSE * padded..][..COARSE * padded];
+        let Sketches { padded, coarse, fine, transposed } = &self.sketches;
+        let padded = *padded;
+        let columns = &transposed[j * COARSE * padded..][..COARSE * padded];
         let Scratch { bounds, candidates, full, .. } = scratch;
         let mut exact = |[u, v]: [u16; 2]| {
             *full += 1;
-            (squared(isa, a.view(i, usize::from(u)), b.view(j, usize::from(v))), [u, v])
+            (squared(isa, set.view(i, usize::from(u)), set.view(j, usize::from(v))), [u, v])
         };
         let mut nearest = NONE;
-        for first in (0..a.views).step_by(BOUND_ROWS) {
-            let rows = BOUND_ROWS.min(a.views - first);
-            let from = &of_a.coarse[(i * a.views + first) * COARSE..][..rows * COARSE];
+        for first in (0..set.views).step_by(BOUND_ROWS) {
+            let rows = BOUND_ROWS.min(set.views - first);
+            let from = &coarse[(i * set.views + first) * COARSE..][..rows * COARSE];
             bounds.resize(rows * padded, 0.0);
             squared_short(isa, from, columns, COARSE, padded, bounds);
             let least = smallest(bounds);
@@ -296,8 +278,10 @@ impl Pruning {
             // The views of the smallest bound are likely near: their distance makes the first limit
             // a low one.
             let at = bounds.iter().position(|&bound| bound == least).unwrap_or(0);
-            nearest = nearest
-                .min(exact([(first + at / padded) as u16, (at % padded).min(b.views - 1) as u16]));
+            nearest = nearest.min(exact([
+                (first + at / padded) as u16,
+                (at % padded).min(set.views - 1) as u16,
+            ]));
             let limit = coarse_limit(nearest.0);
             candidates.clear();
             for (at, bounds) in bounds.as_chunks::<SHORT_COLUMNS>().0.iter().enumerate() {
@@ -307,8 +291,8 @@ impl Pruning {
                 for (lane, _) in bounds.iter().enumerate().filter(|(_, bound)| **bound <= limit) {
                     let at = at * bounds.len() + lane;
                     let (u, v) = (first + at / padded, at % padded);
-                    let row = &of_a.fine[(i * a.views + u) * FINE..][..FINE];
-                    let column = &of_b.fine[(j * b.views + v) * FINE..][..FINE];
+                    let row = &fine[(i * set.views + u) * FINE..][..FINE];
+                    let column = &fine[(j * set.views + v) * FINE..][..FINE];
                     candidates.push((squared_f32(isa, row, column), [u as u16, v as u16]));
                 }
             }

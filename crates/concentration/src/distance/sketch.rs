@@ -53,9 +53,9 @@ fn cosines(side: usize, count: usize) -> Vec<f64> {
 }
 
 impl Basis {
-    /// The basis for one or two sets of views of one shape.
-    pub(super) fn new(isa: Isa, sets: &[Views<'_>]) -> Self {
-        let shape = sets[0].shape;
+    /// The basis for a set of views.
+    pub(super) fn new(isa: Isa, set: &Views<'_>) -> Self {
+        let shape = set.shape;
         let Shape { width, height, channels } = shape;
         let columns = cosines(width, width.min(FREQUENCIES));
         let at = |x| std::array::from_fn(|f| columns.get(f * width + x).copied().unwrap_or(0.0));
@@ -69,18 +69,16 @@ impl Basis {
         };
         let mut sums: Vec<[f64; 2]> = Vec::new();
         let mut count = 0.0;
-        for set in sets {
-            let views = set.images * set.views;
-            let step = views.div_ceil(SAMPLE).max(1);
-            let sample: Vec<usize> = (0..views).step_by(step).collect();
-            let found: Vec<Vec<f64>> =
-                sample.par_iter().map(|&view| basis.coefficients(isa, set.view(0, view))).collect();
-            for coefficients in found {
-                count += 1.0;
-                sums.resize(coefficients.len(), [0.0; 2]);
-                for (sum, value) in sums.iter_mut().zip(coefficients) {
-                    *sum = [sum[0] + value, sum[1] + value * value];
-                }
+        let views = set.images * set.views;
+        let step = views.div_ceil(SAMPLE).max(1);
+        let sample: Vec<usize> = (0..views).step_by(step).collect();
+        let found: Vec<Vec<f64>> =
+            sample.par_iter().map(|&view| basis.coefficients(isa, set.view(0, view))).collect();
+        for coefficients in found {
+            count += 1.0;
+            sums.resize(coefficients.len(), [0.0; 2]);
+            for (sum, value) in sums.iter_mut().zip(coefficients) {
+                *sum = [sum[0] + value, sum[1] + value * value];
             }
         }
         let variance = |at: &usize| sums[*at][1] - sums[*at][0] * sums[*at][0] / count;

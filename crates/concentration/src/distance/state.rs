@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::run::{Run, Source};
+use super::views::Shape;
 
 const MAGIC: &[u8; 16] = b"selfsame dist 2\n";
 const DIGEST: usize = 32;
@@ -50,20 +51,20 @@ impl Run<'_> {
 
     fn hash_inputs(&self) -> [u8; DIGEST] {
         let mut hash = Sha256::new();
-        hash.update([u8::from(self.triangle)]);
+        // The format had room for two sets of views: that there is one, and its shape in the place
+        // of the second's.
+        hash.update([1]);
         let mut numbers =
             |numbers: [usize; 5]| numbers.map(|number| hash.update((number as u64).to_le_bytes()));
         match &self.source {
-            Source::Bytes(sets) => {
-                for set in sets {
-                    let shape = set.shape;
-                    numbers([set.images, set.views, shape.width, shape.height, shape.channels]);
-                }
-                for set in &sets[..if self.triangle { 1 } else { 2 }] {
-                    hash.update(set.bytes);
-                }
+            Source::Bytes(set) => {
+                let Shape { width, height, channels } = set.shape;
+                let shape = [set.images, set.views, width, height, channels];
+                numbers(shape);
+                numbers(shape);
+                hash.update(set.bytes);
             }
-            Source::Floats([set, _]) => {
+            Source::Floats(set) => {
                 numbers([set.images, set.views, set.dim, 0, 4]);
                 for value in set.values {
                     hash.update(value.to_le_bytes());

@@ -57,14 +57,6 @@ pub enum ViewsError {
         /// What it is.
         value: f32,
     },
-    /// Two sets that differ in the size of a view.
-    #[error("views of one set have {rows} values, of the other {columns}")]
-    Dim {
-        /// Values a view of the first.
-        rows: usize,
-        /// Values a view of the second.
-        columns: usize,
-    },
 }
 
 pub(super) fn check(

@@ -102,14 +102,15 @@ impl Drawn {
 
     fn distances(&self) -> anyhow::Result<Distances> {
         let shape = Shape { width: self.side, height: self.side, channels: 3 };
-        let mut run = DistanceRun::within(Views::new(self.images, self.views, shape, &self.bytes)?);
+        let mut run =
+            DistanceRun::of_views(Views::new(self.images, self.views, shape, &self.bytes)?);
         let bar = Bar::new("tiles of distances");
         let _ = run.advance(&Options::default(), &mut |progress| {
             bar.set(progress.done as u64, progress.total as u64, String::new());
             ControlFlow::Continue(())
         });
         bar.finish();
-        Ok(Distances { n: self.images, keys: run.keys().to_vec(), pairs: run.pairs().to_vec() })
+        Ok(run.into_distances())
     }
 
     /// Their embeddings.

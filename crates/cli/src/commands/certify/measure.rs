@@ -367,7 +367,8 @@ fn largest_ratio(world: &World<'_>, pixels: &Pixels) -> Result<Option<Quantity>,
         Some(measurable) => measurable.gaps.clone(),
         None => gaps(&world.views, &pixels.distances),
     };
-    let between = pixels.distances.keys.iter().map(|&key| (key as f64).sqrt()).zip(between);
+    let metric = pixels.distances.metric;
+    let between = pixels.distances.keys.iter().map(|&key| metric.distance(key)).zip(between);
     // The same pixels in another batch may differ in the last digit of their embeddings.
     let mut pairs = within.chain(between).filter(|(input, _)| *input > 0.0).peekable();
     pairs.peek().is_some().then(|| lipschitz::largest_ratio(pairs)).transpose()
@@ -393,7 +394,8 @@ fn concentration(labels: &Labels, measurable: &Measurable<'_>) -> ConcentrationR
             trust: Trust::Estimate { low, high, method: method.into(), sample: pixels.distances.n },
         }
     };
-    let delta = between([*least_key, *key].map(|key| (key as f64).sqrt()), Side::AtMost);
+    let delta =
+        between([*least_key, *key].map(|key| pixels.distances.metric.distance(key)), Side::AtMost);
     ConcentrationRecord {
         levels: Quantity {
             value: delta.value / (pixels.dim as f64).sqrt(),

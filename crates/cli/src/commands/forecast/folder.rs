@@ -129,13 +129,11 @@ impl Folder {
         part: &str,
         name: &str,
         distances: &Distances,
-        pixels: bool,
     ) -> anyhow::Result<()> {
         let n = distances.n;
         let value = |at: usize| match (at / n, at % n) {
             (i, j) if i == j => 0.0,
-            (i, j) if pixels => distances.key(i, j) as f64,
-            (i, j) => f64::from(f32::from_bits(distances.key(i, j) as u32)),
+            (i, j) => distances.squared(i, j),
         };
         let mut bytes = Vec::new();
         let shape = [n as u64, n as u64];

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 use selfsame::augment::{Image, Policy, Purpose, ViewSets};
+use selfsame::concentration::distance::Metric;
 use selfsame::concentration::forecast::{Measures, halves, members, restrict, standard_error};
-use selfsame::concentration::pair_index;
 use selfsame::data::Dataset;
 use selfsame::eval::shrink;
 use selfsame::report::Sprite;
@@ -23,7 +23,7 @@ mod advice;
 
 /// Distances that policies are compared at: eighths of D, the middle distance of two images of a
 /// class as they are.
-const EIGHTHS: u64 = 8;
+const EIGHTHS: u32 = 8;
 /// Those of them that the table shows: the half of D and three quarters.
 const SHOWN: [usize; 2] = [3, 5];
 /// Images that most classes need for halves of them to say anything.
@@ -117,7 +117,8 @@ fn lower([low, high]: [f64; 2]) -> Option<Side> {
 impl Subject<'_> {
     /// The forecast.
     pub fn forecast(&self) -> anyhow::Result<Forecast> {
-        let keys: Vec<u64> = (1..=EIGHTHS).map(|k| self.eighths(k)).collect();
+        let share = |k| self.metric().share_of(self.middle, k, EIGHTHS);
+        let keys: Vec<u64> = (1..=EIGHTHS).map(share).collect();
         let (sampled, baseline) = self.sample(&keys)?;
         let mut order: Vec<usize> = (0..self.policies.len()).collect();
         let single = self.probe.classes.len() == 1;
@@ -162,7 +163,7 @@ impl Subject<'_> {
             classes: self.probe.classes.clone(),
             assumed: self.settings.clusters.is_some(),
             space: match &self.settings.encoder {
-                Some(run) if !self.settings.pixels => {
+                Some(run) if self.metric() == Metric::Floats => {
                     format!("distances of embeddings of {run}, of length 1")
                 }
                 _ => "distances of pixels".into(),
@@ -194,18 +195,6 @@ impl Subject<'_> {
             notes: self.probe.notes.clone(),
             thumbs: self.thumbs()?,
         })
-    }
-
-    /// The largest key within k eighths of D. Distances are roots of keys.
-    fn eighths(&self, k: u64) -> u64 {
-        let (squared, middle) = (u128::from(k * k), self.middle);
-        if self.settings.pixels {
-            return (u128::from(middle) * squared / u128::from(EIGHTHS * EIGHTHS)) as u64;
-        }
-        let exact =
-            f64::from(f32::from_bits(middle as u32)) * squared as f64 / (EIGHTHS * EIGHTHS) as f64;
-        let near = exact as f32;
-        u64::from(if f64::from(near) > exact { near.next_down() } else { near }.to_bits())
     }
 
     /// Whether most classes have too few images for halves of them to say anything.
@@ -277,15 +266,14 @@ impl Subject<'_> {
         if self.settings.clusters.is_some() { Kind::Assumed } else { Kind::Exact }
     }
 
-    fn distance(&self, key: u64) -> f64 {
-        let squared =
-            if self.settings.pixels { key as f64 } else { f64::from(f32::from_bits(key as u32)) };
-        squared.sqrt()
+    fn metric(&self) -> Metric {
+        self.baseline.distances.metric
     }
 
     fn delta(&self, key: u64, at: usize) -> Delta {
-        let delta = self.distance(key);
-        let levels = self.settings.pixels.then(|| delta / (self.measured[0].dim as f64).sqrt());
+        let delta = self.metric().distance(key);
+        let levels =
+            (self.metric() == Metric::Bytes).then(|| delta / (self.measured[0].dim as f64).sqrt());
         Delta { share: (at + 1) as f64 / EIGHTHS as f64, delta, levels }
     }
 
@@ -366,7 +354,7 @@ impl Subject<'_> {
                 curve: curve
                     .points
                     .iter()
-                    .map(|p| [p.lower, p.upper].map(|key| self.distance(key)))
+                    .map(|p| [p.lower, p.upper].map(|key| self.metric().distance(key)))
                     .collect(),
                 main_part: part(main),
                 unusual,
@@ -406,7 +394,7 @@ impl Subject<'_> {
             let Some((i, j)) = pairs.min_by_key(|&(i, j)| measured.distances.key(i, j)) else {
                 continue;
             };
-            let numbers = measured.distances.pairs[pair_index(measured.distances.n, i, j)];
+            let numbers = measured.distances.views(i, j);
             // With the image itself among them, it is number 0 and the views begin at 1.
             let shift = u32::from(self.settings.original);
             let views = numbers.map(|number| u32::from(number).checked_sub(shift));
@@ -428,7 +416,7 @@ impl Subject<'_> {
             closest.push(Closest {
                 images: [i, j],
                 views,
-                delta: self.distance(measured.distances.key(i, j)),
+                delta: measured.distances.distance(i, j),
                 picture: self.sprite(&tiles, 4)?,
             });
         }
