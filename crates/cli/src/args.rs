@@ -613,7 +613,7 @@ pub struct Reproduce {
     pub data: Option<String>,
     /// An option of `selfsame study` for all runs, whatever the grid says of it; may be given
     /// several times
-    #[arg(long, value_name = "OPTION=VALUE", value_parser = crate::grid::setting)]
+    #[arg(long, value_name = "OPTION=VALUE", value_parser = selfsame::grid::setting)]
     pub with: Vec<(String, toml::Value)>,
     /// Folder of the runs, their page (report.html), table (table.md) and result.json [default:
     /// runs/ and the grid's name, and the scale if that is not small]

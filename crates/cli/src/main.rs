@@ -2,7 +2,6 @@
 
 mod args;
 mod commands;
-mod grid;
 mod mend;
 mod resolve;
 mod terminal;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use selfsame::data::DataError;
+use selfsame::grid::GridError;
 use selfsame::init::InitError;
 use selfsame::nn::{EncoderConfig, Stem};
 use selfsame::train::TrainError;
@@ -18,6 +19,7 @@ pub fn say(error: &Error) -> String {
             format!("--{}", error.to_string().replacen(name, &name.replace('_', "-"), 1))
         }
         Error::Init(error) => format!("--init {error}"),
+        Error::Peer { .. } | Error::NoPeer { .. } => format!("--against-torch {error}"),
         error => error.to_string(),
     }
 }
@@ -33,18 +35,32 @@ pub fn mend(error: &Error) -> Option<String> {
              --out",
             quoted(path)
         )),
+        Error::OtherGrid { .. } | Error::NoGrid { .. } => {
+            Some("name another folder with --out".to_owned())
+        }
+        Error::Grid { cause, .. } => grid(cause),
         Error::NotOurs { .. } => Some("name another folder with --out".to_owned()),
         Error::NotAFolder { .. } => Some("name another folder with --out".to_owned()),
         Error::ImagesChanged { .. } => Some("put them back, or start a new run".to_owned()),
         Error::NoWeights { path } => Some(weights(path)),
         Error::Damaged { path, .. } => damaged(path),
         Error::Init(error) => init(error),
+        Error::NoPeer { .. } => Some("bench/simclr.py is one to begin with".to_owned()),
         Error::Data { source: DataError::NothingToTrain { .. }, .. } => {
             Some("check --limit and --classes".to_owned())
         }
         Error::Train(TrainError::TooFewImages { .. }) => {
             Some("check --data, --limit and --classes".to_owned())
         }
+        _ => None,
+    }
+}
+
+/// What to do about a grid that cannot be run.
+fn grid(cause: &GridError) -> Option<String> {
+    match cause {
+        GridError::DataOption => Some("name them with --data".to_owned()),
+        GridError::NoScales { .. } => Some("leave out --scale".to_owned()),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! What came of an experiment of many runs: its record (`result.json`), and its tables in Markdown.
 
+use std::fmt;
+
 use selfsame_theory::Quantity;
 use serde::{Deserialize, Serialize};
 
@@ -41,9 +43,66 @@ pub struct Experiment {
     pub seconds: f64,
     /// The tables, one for each set of images.
     pub tables: Vec<ResultTable>,
+    /// The grid that it ran: its fields are those of a grid's TOML file.
+    pub grid: serde_json::Value,
+    /// What came of each run that is complete.
+    pub outcomes: Vec<Outcome>,
+    /// The command of the forecast, word by word, where the grid has one and it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Vec<String>>,
+    /// Names of the runs that failed just now; `forecast` for the forecast. They are in no file:
+    /// whoever runs the grid again tries them again.
+    #[serde(skip)]
+    pub failed: Vec<String>,
     /// Where encoders put the test images, each with its name. Only the page has them.
     #[serde(skip)]
     pub maps: Vec<(String, EmbeddingMap)>,
+}
+
+/// What came of one run of an experiment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outcome {
+    /// Name of its set of images; empty where the experiment has one without a name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub set: String,
+    /// Its row.
+    pub row: String,
+    /// Its column; empty where the columns are what was measured.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub column: String,
+    /// Its seed.
+    pub seed: u64,
+    /// kNN accuracy on the test split after training, as a fraction of 1.
+    pub knn_acc1: f64,
+    /// The same of a linear probe.
+    pub linear_acc1: f64,
+    /// The same of the nearest class centre.
+    pub centre_acc1: f64,
+    /// kNN accuracy on the test split before training.
+    pub untrained_knn_acc1: f64,
+    /// kNN accuracies on the validation split, each with the epoch after which it was measured.
+    pub val_knn_acc1: Vec<(f64, f64)>,
+    /// Effective rank of the test images' embeddings after training.
+    pub rankme: Option<f64>,
+    /// The same before training.
+    pub untrained_rankme: Option<f64>,
+    /// Effective rank of the outputs of the last batch.
+    pub output_rank_me: Option<f64>,
+    /// Standard deviation of the outputs of the last batch.
+    pub output_std: Option<f64>,
+    /// When and how the outputs collapsed, if they did.
+    pub collapse: Option<String>,
+    /// Epochs of training.
+    pub epochs: u64,
+    /// The machines that it was trained on; empty where that was not recorded.
+    pub machines: Vec<String>,
+    /// What activations were stored as; empty where that was not recorded.
+    pub precision: String,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// When it began.
+    pub started: String,
 }
 
 /// A table of the experiment.
@@ -76,8 +135,27 @@ pub struct ResultColumn {
     pub drawn: bool,
     /// Kendall's τ between our order of the rows and another: see [`against`](Self::against).
     pub agreement: Option<Quantity>,
-    /// What that is: the published order, or that of the measured column.
-    pub against: String,
+    /// The other order; none where there is no agreement.
+    pub against: Option<Order>,
+}
+
+/// An order of rows that a column's order is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// That of the published figures.
+    Published,
+    /// That of the first measured column, for a column that was known before training.
+    Measured,
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Published => "the published order",
+            Self::Measured => "the measured order",
+        })
+    }
 }
 
 /// A row.
@@ -105,20 +183,112 @@ pub struct Figure {
     pub published: Option<(f64, Option<f64>)>,
 }
 
-/// What became of a claim.
+/// What became of a claim, over the columns in which it was judged.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Finding {
-    /// The claim.
+    /// The claim, in the words of the grid.
     pub claim: String,
-    /// The verdict, in words.
-    pub verdict: String,
     /// Columns in which it holds in the means.
     pub holds: u64,
-    /// Of those, in which it is beyond the noise of seeds.
+    /// Of those, the ones in which it holds beyond the noise of seeds.
     pub clear: u64,
-    /// Columns that it was looked for in.
+    /// Columns in which it could be judged.
     pub of: u64,
+    /// Names of the columns in which it holds, but no further than chance may go.
+    pub unclear: Vec<String>,
+    /// Columns in which it does not hold.
+    pub fails: Vec<Failure>,
+}
+
+/// A column in which a claim does not hold.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Failure {
+    /// Name of the column.
+    pub column: String,
+    /// What contradicts the claim there.
+    pub gaps: Vec<Gap>,
+}
+
+/// A difference between means that contradicts a claim. All are in the unit of the column, and
+/// positive where the row named first is the better one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Gap {
+    /// A row does not come before another, as an order says.
+    Behind {
+        /// The row that should be better.
+        row: String,
+        /// The row that should be worse.
+        other: String,
+        /// By how much `other` is better; 0 where both are level.
+        by: f64,
+    },
+    /// Another step between neighbouring rows gains at least as much as the one that should gain
+    /// most.
+    LargerStep {
+        /// The upper row of the other step.
+        row: String,
+        /// The row below it.
+        over: String,
+        /// What the other step gains.
+        gains: f64,
+        /// What the claimed step gains.
+        claimed: f64,
+    },
+    /// Rows are as good as the one that should be best, or better.
+    NotBest {
+        /// How many rows.
+        rows: u64,
+        /// Out of how many.
+        of: u64,
+        /// The best of them.
+        furthest: String,
+        /// By how much that one is ahead.
+        by: f64,
+    },
+    /// Rows are as bad as the one that should be worst, or worse.
+    NotWorst {
+        /// How many rows.
+        rows: u64,
+        /// Out of how many.
+        of: u64,
+        /// The worst of them.
+        furthest: String,
+        /// By how much that one is below.
+        by: f64,
+    },
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Behind { row, other, by: 0.0 } => write!(f, "{row} is level with {other}"),
+            Self::Behind { row, other, by } => {
+                write!(f, "{row} is {} behind {other}", signed(*by, 1))
+            }
+            Self::LargerStep { row, over, gains, claimed } => {
+                let [gains, claimed] = [gains, claimed].map(|gain| signed(*gain, 1));
+                write!(f, "{row} over {over} gains {gains}, this {claimed}")
+            }
+            Self::NotBest { rows, of, furthest, by } => {
+                let by = signed(*by, 1);
+                write!(f, "{rows} of {of} are ahead or level, {furthest} the most, by {by}")
+            }
+            Self::NotWorst { rows, of, furthest, by } => {
+                let by = signed(*by, 1);
+                write!(f, "{rows} of {of} are below or level, {furthest} the most, by {by}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gaps: Vec<String> = self.gaps.iter().map(Gap::to_string).collect();
+        write!(f, "{} ({})", self.column, gaps.join("; "))
+    }
 }
 
 impl Finding {
@@ -126,6 +296,39 @@ impl Finding {
     /// measured is.
     pub fn is_clear(&self) -> bool {
         self.holds > 0 && self.clear == self.holds
+    }
+
+    /// What became of the claim, in words.
+    ///
+    /// ```
+    /// use selfsame_report::experiment::{Failure, Finding, Gap};
+    ///
+    /// let gap = Gap::Behind { row: "a b".into(), other: "a".into(), by: 0.5 };
+    /// let finding = Finding {
+    ///     claim: "More is better".into(),
+    ///     holds: 1,
+    ///     of: 2,
+    ///     unclear: vec!["MoCo".into()],
+    ///     fails: vec![Failure { column: "SimSiam".into(), gaps: vec![gap] }],
+    ///     ..Finding::default()
+    /// };
+    /// let words = "holds in 1 of 2, no further than chance may go in MoCo; not in SimSiam (a b is \
+    ///              0.5 behind a)";
+    /// assert_eq!(finding.verdict(), words);
+    /// ```
+    pub fn verdict(&self) -> String {
+        if self.of == 0 {
+            return "no run to tell by yet".to_owned();
+        }
+        let mut words = format!("holds in {} of {}", self.holds, self.of);
+        if !self.unclear.is_empty() {
+            words += &format!(", no further than chance may go in {}", self.unclear.join(", "));
+        }
+        if !self.fails.is_empty() {
+            let fails: Vec<String> = self.fails.iter().map(Failure::to_string).collect();
+            words += &format!("; not in {}", fails.join(", "));
+        }
+        words
     }
 }
 
@@ -230,7 +433,7 @@ impl Experiment {
                 text += "\n";
             }
             for finding in &table.findings {
-                text += &format!("- **{}**: {}\n", finding.claim, finding.verdict);
+                text += &format!("- **{}**: {}\n", finding.claim, finding.verdict());
             }
             for agreement in agreements {
                 text += &format!("- {agreement}\n");
@@ -245,18 +448,14 @@ impl ResultColumn {
     pub fn agreement(&self) -> Option<String> {
         use selfsame_theory::Trust;
         let Quantity { value, trust } = self.agreement.as_ref()?;
+        let order = self.against?;
         let interval = match trust {
             Trust::Estimate { low: Some(low), high: Some(high), .. } => {
                 format!(" (95 %: {} to {})", signed(*low, 2), signed(*high, 2))
             }
             _ => String::new(),
         };
-        Some(format!(
-            "{}: Kendall's τ with {} is {}{interval}.",
-            self.name,
-            self.against,
-            signed(*value, 2)
-        ))
+        Some(format!("{}: Kendall's τ with {order} is {}{interval}.", self.name, signed(*value, 2)))
     }
 }
 

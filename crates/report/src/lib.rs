@@ -43,7 +43,7 @@ pub use folder::{
 };
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
 pub use page::{
-    number_to, percent, percent_up, render, render_certificate, render_comparison,
+    about, counted, number_to, percent, percent_up, render, render_certificate, render_comparison,
     render_experiment, render_forecast, render_gallery, render_roofline, signed,
 };
 pub use sprite::{Sprite, SpriteError};

@@ -27,7 +27,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 pub use self::comparison::render_comparison;
 pub use self::experiment::render_experiment;
 pub use self::forecast::render_forecast;
-pub use self::format::{number_to, percent, percent_up, signed};
+pub use self::format::{about, counted, number_to, percent, percent_up, signed};
 pub use self::gallery::render_gallery;
 pub use self::roofline::render_roofline;
 use crate::certificate::CertificateRecord;

@@ -81,6 +81,22 @@ impl Roofline {
         self.operations.iter().map(|operation| operation.times as f64 * operation.seconds).sum()
     }
 
+    /// The machine, the operations as a table, and what a step comes to, for a terminal.
+    pub fn text(&self) -> String {
+        let Self { subject, machine, threads, views, .. } = self;
+        let [compute, memory] = [self.peak_operations, self.peak_bytes].map(|peak| peak / 1e9);
+        let [step, sum, least] = [self.step_seconds, self.sum(), self.least()].map(|s| 1e3 * s);
+        format!(
+            "ops      {subject}, {machine}, {threads} threads\n\
+             \x20        at best {compute:.0} GFLOP/s from registers, {memory:.1} GB/s from memory \
+             to memory\n\
+             {}\n\
+             \x20        a step of {views} views takes {step:.0} ms; one by one, their inputs in \
+             the cache, these operations take {sum:.0} ms, and at the limit {least:.0} ms",
+            self.table()
+        )
+    }
+
     /// The operations as a table in Markdown, with each one's share of its limit.
     ///
     /// ```

@@ -9,6 +9,7 @@ use selfsame_nn::state::{FileError, Mismatch};
 use selfsame_report::ReportError;
 use selfsame_train::{CheckpointError, TrainError};
 
+use crate::grid::GridError;
 use crate::init::InitError;
 
 /// What kept a verb from being done: the cause, in words that name the thing and its value.
@@ -32,6 +33,56 @@ pub enum Error {
     /// call goes on.
     #[error("stopped")]
     Stopped,
+    /// A grid that is none, or not one that can be run as asked.
+    #[error("{name}: {cause}")]
+    Grid {
+        /// The grid's name, or its file.
+        name: String,
+        /// What is wrong with it.
+        cause: GridError,
+    },
+    /// The folder holds the runs of another grid.
+    #[error("{} holds the runs of a grid with other settings", path.display())]
+    OtherGrid {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder of a grid holds something that no grid wrote.
+    #[error("{} holds {entry:?}, something else", path.display())]
+    NoGrid {
+        /// The folder.
+        path: PathBuf,
+        /// The name of the entry.
+        entry: String,
+    },
+    /// A program does not start.
+    #[error("cannot start {}: {source}", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The program that a bench compares with does not measure.
+    #[error("{}: {cause}", script.display())]
+    Peer {
+        /// Its script.
+        script: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The script of that program is not there.
+    #[error("{}: there is no such file", script.display())]
+    NoPeer {
+        /// The script.
+        script: PathBuf,
+    },
+    /// The images of a run have no labels, and accuracies are asked for.
+    #[error("{}: its images have no labels, so there is nothing for a table", run.display())]
+    Unlabelled {
+        /// The folder of the run.
+        run: PathBuf,
+    },
     /// The folder holds no run.
     #[error("{} is not the folder of a run", path.display())]
     NotARun {
@@ -147,6 +198,10 @@ impl Error {
     pub fn is_misuse(&self) -> bool {
         match self {
             Self::Option { .. }
+            | Self::Grid { .. }
+            | Self::OtherGrid { .. }
+            | Self::NoGrid { .. }
+            | Self::NoPeer { .. }
             | Self::NotARun { .. }
             | Self::RunExists { .. }
             | Self::NotOurs { .. }

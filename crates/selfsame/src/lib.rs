@@ -14,12 +14,15 @@
 //! - [`theory`]: what the embeddings prove of it, and what not;
 //! - [`report`]: the records of a run, and its page.
 
+pub mod bench;
 mod digest;
 mod error;
+pub mod grid;
 mod images;
 pub mod init;
 mod policy;
 mod progress;
+pub mod reproduce;
 mod run;
 pub mod sampling;
 
@@ -28,6 +31,7 @@ pub use error::Error;
 pub use images::load;
 pub use policy::policy;
 pub use progress::Progress;
+pub use reproduce::{ReproduceOptions, reproduce};
 pub use run::{Run, check_folder, in_use, machine, record};
 
 pub use selfsame_augment as augment;

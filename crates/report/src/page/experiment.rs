@@ -105,7 +105,7 @@ fn results_of(table: &ResultTable) -> Markup {
                 @for finding in &table.findings {
                     li {
                         (state(finding))
-                        div { b { (finding.claim) } p { (finding.verdict) "." } }
+                        div { b { (finding.claim) } p { (finding.verdict()) "." } }
                     }
                 }
             }
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     fn finding([holds, clear, of]: [u64; 3]) -> Finding {
-        Finding { claim: "More is better".into(), verdict: "so".into(), holds, clear, of }
+        Finding { claim: "More is better".into(), holds, clear, of, ..Finding::default() }
     }
 
     fn page(sets: &[&str], findings: &[[u64; 3]]) -> String {

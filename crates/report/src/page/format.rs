@@ -63,7 +63,7 @@ pub(super) fn count(n: u64) -> String {
 }
 
 /// A count with its noun: `1 image`, `2 images`.
-pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
+pub fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
@@ -106,6 +106,31 @@ fn size_text(size: f64) -> String {
     let text =
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     text.to_owned()
+}
+
+/// A time span in rough words, for what is only estimated: `3 hours`, `90 minutes`.
+///
+/// The unit is the largest of which there are one and a half.
+///
+/// ```
+/// use selfsame_report::about;
+///
+/// assert_eq!([1.2, 80.0, 100.0, 5400.0].map(about), ["1 second", "80 seconds", "2 minutes", "2 hours"]);
+/// ```
+pub fn about(seconds: f64) -> String {
+    const UNITS: [(f64, &str); 5] = [
+        (604_800.0, "week"),
+        (86_400.0, "day"),
+        (3600.0, "hour"),
+        (60.0, "minute"),
+        (1.0, "second"),
+    ];
+    let &(unit, name) =
+        UNITS.iter().find(|(unit, _)| seconds >= 1.5 * unit).unwrap_or(&(1.0, "second"));
+    match (seconds / unit).round() {
+        1.0 => format!("1 {name}"),
+        many => format!("{many} {name}s"),
+    }
 }
 
 /// A time span in words: `2 min 41 s`.

@@ -1,7 +1,6 @@
 //! How long a grid will take on this machine, from a few steps of each kind of its runs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
@@ -12,11 +11,13 @@ use selfsame::nn::layers::Init;
 use selfsame::train::Plan;
 use serde_json::{Value, json};
 
-use super::{part, results, study};
-use crate::commands::bench::step_time;
-use crate::grid::{Cell, Grid, outcome};
+use selfsame::grid::{Cell, Grid};
+use selfsame::reproduce::ReproduceOptions;
+
+use super::study;
 use crate::terminal::{Bar, Terminal};
 use crate::{misuse, resolve};
+use selfsame::bench::step_time;
 
 /// Steps of which the median counts.
 const STEPS: usize = 3;
@@ -33,18 +34,18 @@ struct Cost {
 
 /// Says, and returns for machines, how many runs are left and how long they take.
 pub fn estimate(
-    name: &str,
     grid: &Grid,
-    out: &Path,
-    shard: (usize, usize),
-    threads: Option<usize>,
+    options: &ReproduceOptions,
     terminal: &Terminal,
 ) -> anyhow::Result<Value> {
     let cells = grid.cells().map_err(misuse)?;
-    let mine: Vec<&Cell> = part(&cells, shard).collect();
+    let ReproduceOptions { out, shard, threads, .. } = options;
+    let name = &grid.name;
+    selfsame::reproduce::holds(out, grid)?;
+    let mine: Vec<&Cell> = cells.iter().skip(shard.0 - 1).step_by(shard.1).collect();
     let mut left = Vec::new();
     for cell in &mine {
-        if outcome(cell, out)?.is_none() {
+        if cell.outcome(out)?.is_none() {
             left.push(*cell);
         }
     }
@@ -90,7 +91,9 @@ pub fn estimate(
             kinds.len()
         ));
     }
-    if grid.forecast.is_some() && results::forecast(&out.join("forecast"), grid)?.is_none() {
+    if grid.forecast.is_some()
+        && selfsame::reproduce::forecast(&out.join("forecast"), grid)?.is_none()
+    {
         terminal.say("  the forecast comes on top");
     }
     Ok(json!({

@@ -1,0 +1,401 @@
+//! Steps of training, and images embedded.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use selfsame_augment::Isa;
+use selfsame_data::{Dataset, Image, LoadOptions};
+use selfsame_methods::MethodConfig;
+use selfsame_nn::layers::Init;
+use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem, device};
+use selfsame_train::{Config, DataConfig, Plan, TrainConfig, pretrain, recipe};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::median;
+use crate::{Error, Progress};
+
+/// Steps before those that count: they take the memory and warm up.
+const WARM_UP: usize = 2;
+/// Rounds of embedding of which the median counts.
+const ROUNDS: usize = 5;
+/// Widest first stage of an encoder, in channels.
+const WIDEST: usize = 1024;
+
+/// The encoder, and the images for it.
+#[derive(Clone, Debug)]
+pub struct EncoderOptions {
+    /// Images, as [`crate::load`] takes them.
+    pub data: String,
+    /// Side that images are brought to, in pixels; without one, their own up to 96, otherwise 64.
+    pub image_size: Option<u32>,
+    /// The encoder's architecture.
+    pub architecture: Architecture,
+    /// Channels of its first stage, from 1 to 1024.
+    pub width: usize,
+    /// What activations are stored as; without a choice, the faster one on the device.
+    pub precision: Option<Precision>,
+    /// Where to compute.
+    pub device: String,
+}
+
+impl Default for EncoderOptions {
+    fn default() -> Self {
+        Self {
+            data: "glyphs".to_owned(),
+            image_size: None,
+            architecture: Architecture::ResNet18,
+            width: 64,
+            precision: None,
+            device: "flex".to_owned(),
+        }
+    }
+}
+
+impl EncoderOptions {
+    /// Loads the images, and settles the encoder for their size.
+    pub(super) fn load(
+        &self,
+        progress: &mut dyn Progress,
+    ) -> Result<(Dataset, EncoderConfig), Error> {
+        if !(1..=WIDEST).contains(&self.width) {
+            return Err(Error::option("width", self.width, "not 1 to 1024 channels"));
+        }
+        let device = device::by_name(&self.device)?;
+        let images = LoadOptions { image_size: self.image_size, ..LoadOptions::default() };
+        let dataset = crate::load(&self.data, &images, progress)?;
+        let config = ResNetConfig {
+            architecture: self.architecture,
+            stem: stem(dataset.image_size),
+            width: self.width,
+            precision: self.precision.unwrap_or_else(|| Precision::fastest(&device)),
+        };
+        Ok((dataset, config.into()))
+    }
+
+    /// What is measured, in words.
+    pub(super) fn subject(&self, config: &EncoderConfig, image_size: u32) -> String {
+        let Self { architecture, width, device, .. } = self;
+        let (precision, isa) = (config.precision(), Isa::best());
+        let pixels = format!("{image_size}×{image_size} pixels");
+        format!("{architecture:?} of width {width}, {pixels}, {precision}, {isa} on {device}")
+    }
+}
+
+/// The first layers that suit images of a size.
+fn stem(image_size: u32) -> Stem {
+    if image_size <= 96 { Stem::Cifar } else { Stem::ImageNet }
+}
+
+/// What to train.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    /// The encoder, and the images for it.
+    pub encoder: EncoderOptions,
+    /// Images a step, each in as many views as the method takes.
+    pub batch: usize,
+    /// The method.
+    pub method: String,
+    /// The policy that draws the views, as [`crate::policy`] reads it.
+    pub augment: String,
+    /// Steps of which the median counts; two more come before.
+    pub steps: usize,
+    /// Another program to compare with.
+    pub peer: Option<Peer>,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            encoder: EncoderOptions::default(),
+            batch: 64,
+            method: "simclr".to_owned(),
+            augment: "simclr".to_owned(),
+            steps: 10,
+            peer: None,
+        }
+    }
+}
+
+/// A Python script that trains the same. It takes `--batch` (images), `--width` and `--steps`, and
+/// prints a line of JSON with `views_per_second`.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The script.
+    pub script: PathBuf,
+    /// The Python that runs it.
+    pub python: PathBuf,
+    /// Further arguments.
+    pub args: Vec<String>,
+}
+
+/// How fast training is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "work", rename = "train")]
+pub struct TrainBench {
+    /// The method.
+    pub method: String,
+    /// Views trained on in a second.
+    pub views_per_second: f64,
+    /// Seconds a step, in the median.
+    pub seconds_per_step: f64,
+    /// Views a step.
+    pub views: usize,
+    /// Images a step.
+    pub batch: usize,
+    /// Steps of which the median counts.
+    pub steps: usize,
+    /// The policy.
+    pub augment: String,
+    /// The encoder's architecture.
+    pub encoder: String,
+    /// Channels of its first stage.
+    pub width: usize,
+    /// Side of the images, in pixels.
+    pub image_size: u32,
+    /// What activations were stored as.
+    pub precision: Precision,
+    /// Where it was computed.
+    pub device: String,
+    /// The instruction set.
+    pub isa: String,
+    /// Threads.
+    pub threads: usize,
+    /// The images.
+    pub data: String,
+    /// What the peer printed before our steps and after them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<[Value; 2]>,
+    /// Our rate over the mean of the peer's two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+    /// What was measured, in words.
+    #[serde(skip)]
+    pub subject: String,
+}
+
+impl TrainBench {
+    /// The peer's views a second, before our steps and after them.
+    pub fn peer_rates(&self) -> Option<[f64; 2]> {
+        Some(self.peer.as_ref()?.each_ref().map(rate_of))
+    }
+}
+
+/// Measures steps of training as [`pretrain`](crate::train::pretrain) takes them, in a folder of
+/// their own that is deleted.
+///
+/// # Errors
+/// The options make no sense, the images cannot be read, or the peer fails.
+pub fn train(options: &TrainOptions, progress: &mut dyn Progress) -> Result<TrainBench, Error> {
+    let TrainOptions { batch, steps, .. } = *options;
+    if steps == 0 {
+        return Err(Error::option("steps", steps, "at least one step is needed"));
+    }
+    if batch < 2 {
+        return Err(Error::option("batch", batch, "a step needs at least two images"));
+    }
+    if let Some(peer) = options.peer.as_ref().filter(|peer| !peer.script.is_file()) {
+        return Err(Error::NoPeer { script: peer.script.clone() });
+    }
+    let (dataset, encoder) = options.encoder.load(progress)?;
+    check_batch(batch, &dataset)?;
+    let plan = endless_plan(options, encoder, dataset.image_size)?;
+    let views = plan.method.method().views() * batch;
+    let ask = || options.peer.as_ref().map(|peer| peer.run(options)).transpose();
+    // Before and after, so that a machine that becomes slow meanwhile is noticed.
+    let before = ask()?;
+    let (seconds, _) = step_time(&plan, &dataset, &options.encoder.device, steps)?;
+    let after = ask()?;
+    let rate = views as f64 / seconds;
+    let peer = before.zip(after).map(|(before, after)| [before, after]);
+    let ratio = peer.as_ref().map(|peer| {
+        let [before, after] = peer.each_ref().map(rate_of);
+        rate / (0.5 * (before + after))
+    });
+    Ok(TrainBench {
+        method: options.method.clone(),
+        views_per_second: rate,
+        seconds_per_step: seconds,
+        views,
+        batch,
+        steps,
+        augment: options.augment.clone(),
+        encoder: encoder.name().to_owned(),
+        width: encoder.width(),
+        image_size: dataset.image_size,
+        precision: encoder.precision(),
+        device: options.encoder.device.clone(),
+        isa: Isa::best().name().to_owned(),
+        threads: rayon::current_num_threads(),
+        data: options.encoder.data.clone(),
+        subject: options.encoder.subject(&encoder, dataset.image_size),
+        peer,
+        ratio,
+    })
+}
+
+/// Refuses a batch of more images than there are to train on.
+pub(super) fn check_batch(batch: usize, dataset: &Dataset) -> Result<(), Error> {
+    match dataset.train.len() {
+        images if images < batch => {
+            let cause = format!("{} has {images} training images", dataset.name);
+            Err(Error::option("batch", batch, cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A training that is longer than any bench.
+pub(super) fn endless_plan(
+    options: &TrainOptions,
+    encoder: EncoderConfig,
+    image_size: u32,
+) -> Result<Plan, Error> {
+    let method = MethodConfig::by_name(&options.method, encoder.dim())
+        .ok_or_else(|| Error::option("method", &options.method, "unknown"))?;
+    let sgd = recipe("authors", "simclr").expect("the authors trained it").train;
+    let source = options.encoder.data.clone();
+    let config = Config {
+        seed: 0,
+        init: None,
+        data: DataConfig { source, image_size, limit: None, classes: None },
+        encoder,
+        method,
+        train: TrainConfig { epochs: 1_000_000, batch: options.batch, learning_rate: 1e-3, ..sgd },
+        augment: crate::policy(&options.augment)?,
+    };
+    Ok(config.check()?)
+}
+
+/// Seconds of a step, as the median of `count`, and how many steps the whole training has.
+pub fn step_time(
+    plan: &Plan,
+    dataset: &Dataset,
+    on: &str,
+    count: usize,
+) -> Result<(f64, u64), Error> {
+    let device = device::by_name(on)?;
+    let folder = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
+    let checkpoints = folder.path().join("checkpoints");
+    std::fs::create_dir(&checkpoints).map_err(Error::file(&checkpoints))?;
+    let stop = AtomicBool::new(false);
+    let (mut last, mut times) = (Instant::now(), Vec::with_capacity(WARM_UP + count));
+    let mut steps = 0;
+    pretrain(plan, dataset, &device, folder.path(), Duration::MAX, &stop, &mut |step| {
+        steps = step.steps;
+        times.push(last.elapsed().as_secs_f64());
+        last = Instant::now();
+        stop.store(times.len() >= WARM_UP + count, Ordering::Relaxed);
+    })?;
+    // A training can have fewer steps than are asked for.
+    Ok((median(times.split_off(WARM_UP.min(times.len() - 1))), steps))
+}
+
+impl Peer {
+    /// What the script prints.
+    fn run(&self, options: &TrainOptions) -> Result<Value, Error> {
+        let failed = |cause: String| Error::Peer { script: self.script.clone(), cause };
+        let settings = [
+            ("--batch", options.batch),
+            ("--width", options.encoder.width),
+            ("--steps", options.steps),
+        ];
+        let mut command = Command::new(&self.python);
+        command.arg(&self.script);
+        for (name, value) in settings {
+            command.arg(name).arg(value.to_string());
+        }
+        let output = command.args(&self.args).output();
+        let output = output.map_err(|e| failed(format!("{}: {e}", self.python.display())))?;
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            let last = errors.lines().last().unwrap_or("without a word");
+            return Err(failed(format!("it failed: {last}")));
+        }
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let record = printed.lines().rev().find_map(|line| serde_json::from_str(line).ok());
+        record
+            .filter(|record: &Value| record["views_per_second"].is_number())
+            .ok_or_else(|| failed("it printed no line of JSON with `views_per_second`".to_owned()))
+    }
+}
+
+/// The views a second that a peer printed.
+fn rate_of(peer: &Value) -> f64 {
+    peer["views_per_second"].as_f64().unwrap_or(f64::NAN)
+}
+
+/// What to embed.
+#[derive(Clone, Debug)]
+pub struct EmbedOptions {
+    /// The encoder, and the images for it.
+    pub encoder: EncoderOptions,
+    /// Images to embed; a smaller set is gone through several times.
+    pub images: usize,
+}
+
+impl Default for EmbedOptions {
+    fn default() -> Self {
+        Self { encoder: EncoderOptions::default(), images: 2000 }
+    }
+}
+
+/// How fast images are embedded.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "work", rename = "embed")]
+pub struct EmbedBench {
+    /// Images embedded in a second.
+    pub images_per_second: f64,
+    /// Images of a round.
+    pub images: usize,
+    /// Channels of the encoder's first stage.
+    pub width: usize,
+    /// What activations were stored as.
+    pub precision: Precision,
+    /// The instruction set.
+    pub isa: String,
+    /// Threads.
+    pub threads: usize,
+    /// The images.
+    pub data: String,
+    /// What was measured, in words.
+    #[serde(skip)]
+    pub subject: String,
+}
+
+/// Measures images through a random encoder, as embedding and every measure of a run take them.
+///
+/// # Errors
+/// The options make no sense, or the images cannot be read.
+pub fn embed(options: &EmbedOptions, progress: &mut dyn Progress) -> Result<EmbedBench, Error> {
+    let (dataset, config) = options.encoder.load(progress)?;
+    let split = &dataset.train;
+    if options.images == 0 || split.is_empty() {
+        return Err(Error::option("images", options.images, "at least one image is needed"));
+    }
+    let device = device::by_name(&options.encoder.device)?;
+    let encoder = config.init(&mut Init::new(0, &device));
+    let images: Vec<Image<'_>> =
+        (0..options.images).map(|i| split.image(i % split.len())).collect();
+    let mut rates = Vec::with_capacity(ROUNDS);
+    for round in 0..=ROUNDS {
+        let start = Instant::now();
+        let embedded = selfsame_eval::embed(&encoder, &images, &device, &mut |_| ())?;
+        std::hint::black_box(embedded);
+        if round > 0 {
+            rates.push(options.images as f64 / start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(EmbedBench {
+        images_per_second: median(rates),
+        images: options.images,
+        width: config.width(),
+        precision: config.precision(),
+        isa: Isa::best().name().to_owned(),
+        threads: rayon::current_num_threads(),
+        data: options.encoder.data.clone(),
+        subject: options.encoder.subject(&config, dataset.image_size),
+    })
+}

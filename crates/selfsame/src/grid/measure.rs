@@ -1,0 +1,167 @@
+//! What the columns of a table show where a grid has rows alone.
+
+use selfsame_report::experiment::Outcome;
+use serde::{Deserialize, Serialize};
+
+/// What the columns show of each row where a grid has no columns of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Every accuracy, the ranks and the time.
+    #[default]
+    Everything,
+    /// The kNN error alone.
+    Error,
+    /// The kNN accuracy on validation images after each quarter of the training, that on test
+    /// images at its end, and the rank of the outputs.
+    Along,
+}
+
+/// Parts of the training after which [`Measure::Along`] shows the kNN accuracy.
+const QUARTERS: u64 = 4;
+
+/// How the name of a forecast's column begins; the distance that it is of follows.
+pub(crate) const FORECAST_COLUMN: &str = "1 − σ % at ";
+
+/// A column that runs fill.
+pub(crate) struct Measured {
+    pub name: String,
+    /// Decimals of its figures.
+    pub digits: usize,
+    pub smaller_is_better: bool,
+    /// Whether its figures may be drawn beside those of the other columns: all are accuracies, or
+    /// errors.
+    pub drawn: bool,
+    pub value: Value,
+    /// The same before training, where that is measured.
+    pub untrained: Option<Reading>,
+}
+
+/// A figure of a run, where it has been measured.
+pub(crate) type Reading = fn(&Outcome) -> Option<f64>;
+
+/// What a column reads from a run.
+pub(crate) enum Value {
+    /// One figure.
+    Of(Reading),
+    /// The validation kNN accuracy after so many quarters of the training.
+    After(u64),
+}
+
+impl Value {
+    pub fn read(&self, outcome: &Outcome) -> Option<f64> {
+        match self {
+            Self::Of(reading) => reading(outcome),
+            Self::After(quarter) => along(outcome, *quarter).map(|accuracy| 100.0 * accuracy),
+        }
+    }
+}
+
+impl Measured {
+    /// A column of percentages.
+    pub fn new(name: &str, reading: Reading) -> Self {
+        Self {
+            name: name.to_owned(),
+            digits: 1,
+            smaller_is_better: false,
+            drawn: true,
+            value: Value::Of(reading),
+            untrained: None,
+        }
+    }
+
+    /// The kNN accuracy on test images.
+    pub fn knn(name: &str) -> Self {
+        Self::new(name, |run| Some(100.0 * run.knn_acc1))
+    }
+
+    fn after(quarter: u64) -> Self {
+        let column = Self::knn(&format!("after {quarter}/{QUARTERS}"));
+        Self { value: Value::After(quarter), ..column }
+    }
+
+    fn output_rank() -> Self {
+        Self::new("output rank", |run| run.output_rank_me).undrawn()
+    }
+
+    fn beside(self, untrained: Reading) -> Self {
+        Self { untrained: Some(untrained), ..self }
+    }
+
+    fn undrawn(self) -> Self {
+        Self { drawn: false, ..self }
+    }
+}
+
+impl Measure {
+    /// Its columns.
+    pub(crate) fn columns(self) -> Vec<Measured> {
+        match self {
+            Self::Everything => vec![
+                Measured::knn("kNN %").beside(|run| Some(100.0 * run.untrained_knn_acc1)),
+                Measured::new("gain %", |run| {
+                    Some(100.0 * (run.knn_acc1 - run.untrained_knn_acc1))
+                })
+                .undrawn(),
+                Measured::new("linear %", |run| Some(100.0 * run.linear_acc1)),
+                Measured::new("centre %", |run| Some(100.0 * run.centre_acc1)),
+                Measured::new("rank", |run| run.rankme)
+                    .beside(|run| run.untrained_rankme)
+                    .undrawn(),
+                Measured::output_rank(),
+                Measured {
+                    digits: 0,
+                    smaller_is_better: true,
+                    ..Measured::new("seconds", |run| Some(run.seconds)).undrawn()
+                },
+            ],
+            Self::Error => vec![Measured {
+                smaller_is_better: true,
+                ..Measured::new("kNN error %", |run| Some(100.0 * (1.0 - run.knn_acc1)))
+            }],
+            Self::Along => {
+                let quarters = (1..=QUARTERS).map(Measured::after);
+                quarters.chain([Measured::knn("test"), Measured::output_rank()]).collect()
+            }
+        }
+    }
+}
+
+/// The kNN accuracy on validation images after so many quarters of the training: what was measured
+/// nearest to that epoch.
+fn along(outcome: &Outcome, quarter: u64) -> Option<f64> {
+    let wanted = outcome.epochs as f64 * quarter as f64 / QUARTERS as f64;
+    let nearest = outcome
+        .val_knn_acc1
+        .iter()
+        .min_by(|a, b| (a.0 - wanted).abs().total_cmp(&(b.0 - wanted).abs()))?;
+    // Up to half an epoch is rounding; more belongs to another quarter.
+    ((nearest.0 - wanted).abs() <= 0.5).then_some(nearest.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quarters_are_what_was_measured_there() {
+        let points = [(2.0, 0.1), (4.0, 0.2), (6.0, 0.3), (8.0, 0.4)].to_vec();
+        let outcome = |val_knn_acc1| Outcome { epochs: 8, val_knn_acc1, ..Outcome::default() };
+        let whole = outcome(points);
+        assert_eq!(
+            (1..=4).map(|quarter| along(&whole, quarter)).collect::<Vec<_>>(),
+            [0.1, 0.2, 0.3, 0.4].map(Some)
+        );
+        assert_eq!(along(&outcome(vec![(8.0, 0.4)]), 2), None);
+    }
+
+    #[test]
+    fn smaller_is_better_for_times_and_errors() {
+        for measure in [Measure::Everything, Measure::Error, Measure::Along] {
+            for column in measure.columns() {
+                let smaller = ["seconds", "kNN error %"].contains(&column.name.as_str());
+                assert_eq!(column.smaller_is_better, smaller, "{}", column.name);
+            }
+        }
+    }
+}

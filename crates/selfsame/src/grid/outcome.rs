@@ -1,0 +1,93 @@
+//! What came of the runs of a grid, from the records in their folders.
+
+use std::path::Path;
+
+use selfsame_report::experiment::Outcome;
+use selfsame_report::record::{
+    EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord,
+};
+use serde::de::DeserializeOwned;
+
+use super::Cell;
+use crate::Error;
+
+impl Cell {
+    /// What came of it, where `out` is the folder of the grid; none until its run is complete. An
+    /// evaluation of other weights than the last, such as that of the best checkpoint, does not
+    /// count.
+    ///
+    /// # Errors
+    /// A record is unreadable or damaged, or the images have no labels, so that there is nothing
+    /// for a table.
+    pub fn outcome(&self, out: &Path) -> Result<Option<Outcome>, Error> {
+        let run = self.run(out);
+        let (Some(record), Some(evaluation)) = (
+            record::<RunRecord>(&run.join(RUN_FILE))?,
+            record::<Evaluation>(&run.join(EVAL_FILE))?,
+        ) else {
+            return Ok(None);
+        };
+        if !record.finished {
+            return Ok(None);
+        }
+        let (Some(test), Some(untrained)) = (evaluation.test, evaluation.untrained) else {
+            return Err(Error::Unlabelled { run });
+        };
+        let metrics = text(&run.join(METRICS_FILE))?.unwrap_or_default();
+        let points: Vec<MetricPoint> =
+            metrics.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let last = points.last();
+        let steps = evaluation.step.zip(last.map(|point| point.step));
+        if steps.is_some_and(|(measured, trained)| measured != trained) {
+            return Ok(None);
+        }
+        let watched = |name: &str| last.and_then(|point| point.watched.get(name).copied());
+        let validation = points.iter().filter_map(|point| Some((point.epoch, point.val_knn_acc1?)));
+        Ok(Some(Outcome {
+            set: self.set.clone(),
+            row: self.row.clone(),
+            column: self.column.clone(),
+            seed: self.seed,
+            knn_acc1: test.knn_acc1,
+            linear_acc1: test.linear_acc1,
+            centre_acc1: test.centre_acc1,
+            untrained_knn_acc1: untrained.knn_acc1,
+            val_knn_acc1: validation.collect(),
+            rankme: evaluation.geometry.and_then(|geometry| geometry.rankme),
+            untrained_rankme: evaluation.untrained_geometry.and_then(|geometry| geometry.rankme),
+            output_rank_me: watched("rank_me"),
+            output_std: watched("output_std"),
+            collapse: record.collapse,
+            epochs: record.epochs,
+            machines: record.machines,
+            precision: record.precision,
+            seconds: record.seconds,
+            started: record.started,
+        }))
+    }
+
+    /// Where its encoder puts the test images, where `out` is the folder of the grid; none until
+    /// that is measured.
+    ///
+    /// # Errors
+    /// The record is unreadable or damaged.
+    pub fn map(&self, out: &Path) -> Result<Option<EmbeddingMap>, Error> {
+        record(&self.run(out).join(MAP_FILE))
+    }
+}
+
+/// A record, if the file is there.
+pub(crate) fn record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    let Some(text) = text(path)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|error| Error::Damaged {
+        path: path.to_owned(),
+        cause: format!("damaged ({error})"),
+    })
+}
+
+fn text(path: &Path) -> Result<Option<String>, Error> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        text => text.map(Some).map_err(Error::file(path)),
+    }
+}

@@ -1,0 +1,327 @@
+//! Running a grid: every cell a run in a folder of its own, and the tables of what came out.
+//!
+//! Whatever is complete is not done again, so that the same call goes on after a stop, and several
+//! processes can share a folder, each doing a shard of the cells.
+
+mod claims;
+mod folder;
+mod process;
+mod tables;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use selfsame_report::experiment::{
+    EXPERIMENT_FILE, EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment, Outcome,
+};
+use selfsame_report::forecast::{FORECAST_FILE, Forecast};
+use selfsame_report::record::EmbeddingMap;
+use selfsame_report::{about, render_experiment, write_atomic, write_json};
+
+#[doc(hidden)]
+pub use self::folder::holds;
+use self::process::Stage;
+use crate::grid::{Cell, Grid, read_record};
+use crate::{Error, Progress, Run, in_use};
+
+/// After so many failures, if no run has succeeded, the rest is not begun.
+const FAILURES: usize = 3;
+
+/// Time between two looks at a folder that another process holds.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How a grid is run.
+#[derive(Clone, Debug)]
+pub struct ReproduceOptions {
+    /// Folder of the grid: its runs, their logs, the forecast, and the tables.
+    pub out: PathBuf,
+    /// Part I of N of the cells: every Nth, from the Ith on, counted from 1.
+    pub shard: (usize, usize),
+    /// The program `selfsame`, which is started anew for each cell.
+    pub program: PathBuf,
+    /// Processor threads of that program; its own choice without any.
+    pub threads: Option<usize>,
+    /// The command that asked for it, word by word, for the record.
+    pub command: Vec<String>,
+    /// The commit that the program was built from, for the record.
+    pub commit: String,
+}
+
+/// Does the runs of a grid that are not done yet, and makes the tables of all that are: as
+/// `result.json`, `table.md` and `report.html` in [`ReproduceOptions::out`].
+///
+/// A run that fails does not end the others; [`Experiment::failed`] names it, and its log says why.
+/// A run that another process holds is waited for.
+///
+/// # Errors
+/// The grid makes no sense, the folder holds something else, or a file could not be read or
+/// written. [`Error::Stopped`], once the tables of what is done so far are written.
+pub fn reproduce(
+    grid: &Grid,
+    options: &ReproduceOptions,
+    progress: &mut dyn Progress,
+) -> Result<Experiment, Error> {
+    let cells = cells(grid)?;
+    folder::claim(&options.out, grid)?;
+    let failed = Work { grid, options, cells: &cells, progress: &mut *progress }.run_all();
+    progress.finish();
+    let failed = match failed {
+        Err(Error::Stopped) => None,
+        failed => Some(failed?),
+    };
+    let experiment = results(grid, options)?;
+    match failed {
+        Some(failed) => Ok(Experiment { failed, ..experiment }),
+        None => Err(Error::Stopped),
+    }
+}
+
+/// Writes the tables of all runs that are complete, whichever process did them, and starts none.
+///
+/// # Errors
+/// A record is damaged, or a file could not be read or written.
+pub fn results(grid: &Grid, options: &ReproduceOptions) -> Result<Experiment, Error> {
+    let out = &options.out;
+    // Of two shards that end together, the later one's tables have to stay. A file system without
+    // locks is no reason not to write.
+    let path = out.join(Run::LOCK_FILE);
+    let lock = File::create(&path).map_err(Error::file(&path))?;
+    let _ = lock.lock();
+    let cells = cells(grid)?;
+    let outcomes = cells.iter().filter_map(|cell| cell.outcome(out).transpose());
+    let outcomes: Vec<Outcome> = outcomes.collect::<Result<_, _>>()?;
+    let forecast = forecast(&out.join("forecast"), grid)?;
+    let experiment = Experiment {
+        title: grid.title.clone(),
+        about: grid.about.clone(),
+        selfsame: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: options.commit.clone(),
+        command: options.command.clone(),
+        machines: machines(&outcomes),
+        threads: options.threads.unwrap_or_else(rayon::current_num_threads) as u64,
+        runs: cells.len() as u64,
+        done: outcomes.len() as u64,
+        started: outcomes.iter().map(|run| run.started.clone()).min().unwrap_or_default(),
+        seconds: outcomes.iter().map(|run| run.seconds).sum(),
+        tables: tables::tables(grid, &outcomes, forecast.as_ref()),
+        maps: if grid.maps { maps(grid, &cells, out)? } else { Vec::new() },
+        grid: serde_json::to_value(grid).expect("a grid is plain tables"),
+        forecast: forecast.map(|forecast| forecast.command),
+        outcomes,
+        failed: Vec::new(),
+    };
+    // Its keys in alphabetical order.
+    let record = serde_json::to_value(&experiment).expect("an experiment is plain values");
+    write_json(&out.join(EXPERIMENT_FILE), &record)?;
+    write_atomic(&out.join(EXPERIMENT_TABLE), experiment.markdown().as_bytes())?;
+    write_atomic(&out.join(EXPERIMENT_PAGE), render_experiment(&experiment).as_bytes())?;
+    Ok(experiment)
+}
+
+fn cells(grid: &Grid) -> Result<Vec<Cell>, Error> {
+    grid.cells().map_err(|cause| Error::Grid { name: grid.name.clone(), cause })
+}
+
+/// Part I of N of the cells.
+fn shard(cells: &[Cell], (part, parts): (usize, usize)) -> impl Iterator<Item = &Cell> {
+    cells.iter().skip(part - 1).step_by(parts)
+}
+
+/// The machines that the runs were trained on, in the order of the runs.
+fn machines(outcomes: &[Outcome]) -> Vec<String> {
+    let mut machines: Vec<String> = Vec::new();
+    for machine in outcomes.iter().flat_map(|outcome| &outcome.machines) {
+        if !machines.contains(machine) {
+            machines.push(machine.clone());
+        }
+    }
+    machines
+}
+
+/// The maps of the first seed's runs, each with the name of its row.
+fn maps(grid: &Grid, cells: &[Cell], out: &Path) -> Result<Vec<(String, EmbeddingMap)>, Error> {
+    let first = cells.iter().filter(|cell| Some(&cell.seed) == grid.seeds.first());
+    let maps = first.filter_map(|cell| Some((cell.row.clone(), cell.map(out).transpose()?)));
+    maps.map(|(row, map)| Ok((row, map?))).collect()
+}
+
+#[doc(hidden)]
+/// The forecast of the rows' policies, if it is complete, and of images as large as the runs'.
+pub fn forecast(folder: &Path, grid: &Grid) -> Result<Option<Forecast>, Error> {
+    let forecast: Option<Forecast> = read_record(&folder.join(FORECAST_FILE))?;
+    let size = grid.forecast_size();
+    Ok(forecast.filter(|forecast| size.is_none_or(|size| size == i64::from(forecast.image_size))))
+}
+
+/// The runs of a grid, or a shard of them, under way.
+struct Work<'a> {
+    grid: &'a Grid,
+    options: &'a ReproduceOptions,
+    cells: &'a [Cell],
+    progress: &'a mut dyn Progress,
+}
+
+impl Work<'_> {
+    /// Does what is not done yet, and returns the names of what failed.
+    fn run_all(mut self) -> Result<Vec<String>, Error> {
+        let cells: Vec<&Cell> = shard(self.cells, self.options.shard).collect();
+        let total = cells.len() as u64;
+        let mut failed = Vec::new();
+        // One of the shards makes the forecast, so that it is not made twice.
+        if self.options.shard.0 == 1 && !self.forecast(Stage { done: 0, total })? {
+            self.failure("forecast");
+            failed.push("forecast".to_owned());
+        }
+        let before = failed.len();
+        let (start, mut begun) = (Instant::now(), 0);
+        for (number, cell) in cells.iter().enumerate() {
+            self.check_stop()?;
+            if cell.outcome(&self.options.out)?.is_some() {
+                continue;
+            }
+            let left = match begun {
+                0 => String::new(),
+                begun => {
+                    let each = start.elapsed().as_secs_f64() / f64::from(begun);
+                    format!(", about {} left", about(each * (cells.len() - number) as f64))
+                }
+            };
+            let position = format!("run {} of {total}", number + 1);
+            self.progress.note(&format!("{position}: {}{left}", cell.name()));
+            match self.train(cell, Stage { done: number as u64, total })? {
+                Some(outcome) => self.progress.note(&format!(
+                    "  kNN {:.1} %, untrained {:.1} %",
+                    100.0 * outcome.knn_acc1,
+                    100.0 * outcome.untrained_knn_acc1
+                )),
+                None => {
+                    self.failure(&cell.name());
+                    failed.push(cell.name());
+                }
+            }
+            begun += 1;
+            if begun as usize == FAILURES && failed.len() - before == FAILURES {
+                self.progress.note("the first runs have all failed, so the others are not begun");
+                break;
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Makes the forecast that the grid asks for, unless there is one; whether it is there then.
+    fn forecast(&mut self, stage: Stage) -> Result<bool, Error> {
+        let Some(words) = self.grid.forecast_words() else { return Ok(true) };
+        let words = words.map_err(|cause| Error::Grid { name: self.grid.name.clone(), cause })?;
+        let folder = self.options.out.join("forecast");
+        self.wait(&folder)?;
+        if forecast(&folder, self.grid)?.is_some() {
+            return Ok(true);
+        }
+        self.progress.note("the forecast of the rows' views");
+        let mut command = self.command("forecast");
+        command.args(words).arg("--out").arg(&folder);
+        if folder.join(FORECAST_FILE).is_file() {
+            // It is of other images than the runs.
+            command.arg("--overwrite");
+        }
+        process::follow(command, &self.log("forecast"), stage, self.progress)
+    }
+
+    /// Trains and measures a cell, or goes on with it; none if that fails.
+    fn train(&mut self, cell: &Cell, stage: Stage) -> Result<Option<Outcome>, Error> {
+        let out = &self.options.out;
+        let run = cell.run(out);
+        loop {
+            // Whoever holds the folder may do the run.
+            self.wait(&run)?;
+            if let Some(outcome) = cell.outcome(out)? {
+                return Ok(Some(outcome));
+            }
+            let mut command = self.command("study");
+            if run.join(Run::CONFIG_FILE).is_file() {
+                command.arg("--resume").arg(&run);
+            } else {
+                command.args(&cell.words).arg("--out").arg(&run);
+            }
+            let log = self.log(&cell.name());
+            let succeeded = process::follow(command, &log, stage, self.progress)?;
+            if succeeded {
+                return cell.outcome(out);
+            }
+            if !in_use(&run) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits until no other process holds the folder, such as a run that has outlived the program
+    /// that started it.
+    fn wait(&mut self, folder: &Path) -> Result<(), Error> {
+        if in_use(folder) {
+            self.progress.note(&format!(
+                "  {} is in use by another selfsame process; waiting until it ends",
+                folder.display()
+            ));
+        }
+        while in_use(folder) {
+            self.check_stop()?;
+            std::thread::sleep(LOOK_EVERY);
+        }
+        self.check_stop()
+    }
+
+    fn check_stop(&self) -> Result<(), Error> {
+        if self.progress.stop() { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    fn failure(&mut self, name: &str) {
+        self.progress.note(&format!("  failed; {} says why", self.log(name).display()));
+    }
+
+    /// The program with another verb.
+    fn command(&self, verb: &str) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.options.program);
+        command.args(self.options.threads.map(|n| format!("--threads={n}"))).arg(verb);
+        command
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.options.out.join("logs").join(format!("{name}.log"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grid::GridOptions;
+
+    /// Wants everything to stop.
+    struct Stop;
+
+    impl Progress for Stop {
+        fn stop(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn after_ctrl_c_nothing_is_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let scale = GridOptions { scale: Some("smoke".to_owned()), ..GridOptions::default() };
+        let grid = Grid::read("pairs", &scale).unwrap();
+        let options = ReproduceOptions {
+            out: folder.path().into(),
+            shard: (1, 1),
+            program: PathBuf::from("selfsame"),
+            threads: None,
+            command: Vec::new(),
+            commit: String::new(),
+        };
+        assert!(matches!(reproduce(&grid, &options, &mut Stop), Err(Error::Stopped)));
+        for started in ["runs", "logs", "forecast"] {
+            assert_eq!(folder.path().join(started).read_dir().unwrap().count(), 0, "{started}");
+        }
+        assert!(folder.path().join("table.md").is_file());
+    }
+}

@@ -1,0 +1,106 @@
+//! The folder of a grid.
+
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use crate::Error;
+use crate::grid::{Grid, GridError};
+
+/// Holds the grid, so that no other is run in the same folder.
+const GRID_FILE: &str = "grid.toml";
+/// Folders of the runs, of their logs, and of the forecast.
+const FOLDERS: [&str; 3] = ["runs", "logs", "forecast"];
+
+/// Makes the folder this grid's. Processes that start together, each with its shard, write the same
+/// file; the first one's stays.
+///
+/// # Errors
+/// The folder holds another grid's runs or something else, or cannot be written.
+pub(super) fn claim(out: &Path, grid: &Grid) -> Result<(), Error> {
+    if !holds(out, grid)? {
+        std::fs::create_dir_all(out).map_err(Error::file(out))?;
+        create(&out.join(GRID_FILE), &text(grid)?)?;
+        // Another grid may have come first.
+        holds(out, grid)?;
+    }
+    for folder in FOLDERS {
+        let folder = out.join(folder);
+        std::fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
+    }
+    Ok(())
+}
+
+/// Whether the folder is this grid's already.
+///
+/// # Errors
+/// The folder holds another grid's runs or something else.
+pub fn holds(out: &Path, grid: &Grid) -> Result<bool, Error> {
+    let path = out.join(GRID_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(held) if held == text(grid)? => Ok(true),
+        Ok(_) => Err(Error::OtherGrid { path: out.to_owned() }),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            match foreign_entry(out).map_err(Error::file(out))? {
+                Some(entry) => Err(Error::NoGrid { path: out.to_owned(), entry }),
+                None => Ok(false),
+            }
+        }
+        Err(error) => Err(Error::file(&path)(error)),
+    }
+}
+
+fn text(grid: &Grid) -> Result<String, Error> {
+    let refuse = |cause| Error::Grid { name: grid.name.clone(), cause: GridError::Write(cause) };
+    toml::to_string(grid).map_err(refuse)
+}
+
+/// Writes a file, whole or not at all, unless there is one.
+fn create(path: &Path, text: &str) -> Result<(), Error> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".grid");
+    // The permissions of any other file: those who share the folder share the runs.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let write = || {
+        let mut file = builder.tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(path) {
+            Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
+            _ => Ok(()),
+        }
+    };
+    write().map_err(Error::file(path))
+}
+
+/// The name of something in `out` that no grid writes, if there is any. Hidden files are what
+/// systems leave, and writes that are under way or were interrupted.
+fn foreign_entry(out: &Path) -> std::io::Result<Option<String>> {
+    let entries = match out.read_dir() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != GRID_FILE && !FOLDERS.contains(&name.as_str()) && !name.starts_with('.') {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_to_write_the_grid_makes_the_folder_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(GRID_FILE);
+        create(&path, "first").unwrap();
+        create(&path, "second").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(foreign_entry(folder.path()).unwrap(), None);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,245 @@
+//! From the runs of a grid to its tables.
+
+use selfsame_augment::Policy;
+use selfsame_report::experiment::{Figure, Order, Outcome, ResultColumn, ResultRow, ResultTable};
+use selfsame_report::forecast::Forecast;
+use selfsame_report::{MeanInterval, mean_interval};
+use selfsame_theory::kendall_tau;
+
+use super::claims::finding;
+use crate::grid::{FORECAST_COLUMN, Grid, Measure, Measured, Set};
+
+/// A column's figures by row and seed, before they become means.
+pub(super) struct Column {
+    pub name: String,
+    /// Decimals of its figures.
+    pub digits: usize,
+    pub smaller_is_better: bool,
+    /// Whether its figures may be drawn beside those of the other columns.
+    pub drawn: bool,
+    /// By row: seed and figure of each complete run.
+    pub samples: Vec<Vec<(u64, f64)>>,
+    /// By row, for figures that come from no seeds: half of their 95 % interval.
+    pub halves: Vec<Option<f64>>,
+    /// By row: the published figure, and what stands behind its ±.
+    pub published: Vec<Option<(f64, Option<f64>)>>,
+    /// Whether it was known before training.
+    pub forecast: bool,
+    /// Seed and figure of the first row's encoders before training, where that was measured.
+    pub untrained: Vec<(u64, f64)>,
+}
+
+/// The tables of all complete runs, one a set of images.
+pub(super) fn tables(
+    grid: &Grid,
+    outcomes: &[Outcome],
+    forecast: Option<&Forecast>,
+) -> Vec<ResultTable> {
+    grid.sets().iter().map(|set| table(grid, set, outcomes, forecast)).collect()
+}
+
+fn table(grid: &Grid, set: &Set, outcomes: &[Outcome], forecast: Option<&Forecast>) -> ResultTable {
+    let runs: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.set == set.name).collect();
+    let mut rows = grid.row_names();
+    let mut columns = measured(grid, &runs, &rows);
+    publish(&mut columns, set);
+    if let Some(forecast) = forecast {
+        columns.extend(forecast_columns(grid, forecast));
+    }
+    let findings = grid.claims.iter().map(|claim| finding(claim, &columns, &rows)).collect();
+    let heads = columns.iter().map(|column| head(column, &columns)).collect();
+    // Before training, all rows that share an encoder have the same one.
+    if grid.measure == Measure::Everything && grid.columns.is_empty() {
+        for column in &mut columns {
+            column.samples.push(std::mem::take(&mut column.untrained));
+            column.halves.push(None);
+            column.published.push(None);
+        }
+        rows.push("untrained".to_owned());
+    }
+    let figures = |row: usize| columns.iter().map(|column| figure(column, row)).collect();
+    ResultTable {
+        name: set.name.clone(),
+        source: set.published.as_ref().map(|published| published.source.clone()),
+        columns: heads,
+        rows: rows
+            .into_iter()
+            .enumerate()
+            .map(|(at, name)| ResultRow { name, figures: figures(at) })
+            .collect(),
+        findings,
+    }
+}
+
+/// What was measured of the runs.
+fn measured(grid: &Grid, runs: &[&Outcome], rows: &[String]) -> Vec<Column> {
+    // Columns of the grid's own show one figure of the runs in that column; without any, all runs
+    // are in the one column that has no name.
+    if grid.columns.is_empty() {
+        let columns = grid.measure.columns();
+        columns.into_iter().map(|column| filled(column, "", runs, rows)).collect()
+    } else {
+        let names = grid.measured_names();
+        names.iter().map(|name| filled(Measured::knn(name), name, runs, rows)).collect()
+    }
+}
+
+/// A column with the figures of the runs that the grid has in its column `name`.
+fn filled(column: Measured, name: &str, runs: &[&Outcome], rows: &[String]) -> Column {
+    let samples = |row: &String| -> Vec<(u64, f64)> {
+        let runs = runs.iter().filter(|run| run.row == *row && run.column == name);
+        runs.filter_map(|run| Some((run.seed, column.value.read(run)?))).collect()
+    };
+    let first = runs.iter().filter(|run| rows.first() == Some(&run.row));
+    let untrained = column.untrained.map_or_else(Vec::new, |untrained| {
+        first.filter_map(|run| Some((run.seed, untrained(run)?))).collect()
+    });
+    Column {
+        samples: rows.iter().map(samples).collect(),
+        halves: vec![None; rows.len()],
+        published: vec![None; rows.len()],
+        forecast: false,
+        untrained,
+        name: column.name,
+        digits: column.digits,
+        smaller_is_better: column.smaller_is_better,
+        drawn: column.drawn,
+    }
+}
+
+/// Puts what was published of the set into the columns.
+fn publish(columns: &mut [Column], set: &Set) {
+    let Some(published) = &set.published else { return };
+    for (at, column) in columns.iter_mut().enumerate() {
+        for (row, place) in column.published.iter_mut().enumerate() {
+            let figure = published.values.get(row).and_then(|row| row.get(at));
+            *place = figure.map(|figure| (figure[0], figure.get(1).copied()));
+        }
+    }
+}
+
+/// 1 − σ at each distance that the forecast shows, by row.
+fn forecast_columns(grid: &Grid, forecast: &Forecast) -> Vec<Column> {
+    forecast.shown.iter().map(|&delta| forecast_column(grid, forecast, delta)).collect()
+}
+
+fn forecast_column(grid: &Grid, forecast: &Forecast, delta: usize) -> Column {
+    let policy_of = |row: &toml::Table| {
+        let policy: Policy = row.get("augment")?.as_str()?.parse().ok()?;
+        forecast.policies.iter().find(|forecast| forecast.name == policy.to_string())
+    };
+    let figure = |row: &toml::Table| {
+        let sigma = policy_of(row)?.sigma.get(delta)?;
+        let half = sigma.interval.map(|[low, high]| 50.0 * (high - low));
+        Some((100.0 * (1.0 - sigma.value), half))
+    };
+    let figures: Vec<Option<(f64, Option<f64>)>> = grid.rows.iter().map(figure).collect();
+    let distance = forecast.deltas.get(delta).map_or(f64::NAN, |at| at.levels.unwrap_or(at.delta));
+    Column {
+        name: format!("{FORECAST_COLUMN}{distance:.0}"),
+        digits: 1,
+        smaller_is_better: true,
+        drawn: true,
+        samples: figures
+            .iter()
+            .map(|figure| figure.iter().map(|(value, _)| (0, *value)).collect())
+            .collect(),
+        halves: figures.iter().map(|figure| figure.and_then(|(_, half)| half)).collect(),
+        published: vec![None; grid.rows.len()],
+        forecast: true,
+        untrained: Vec::new(),
+    }
+}
+
+fn values(samples: &[(u64, f64)]) -> Vec<f64> {
+    samples.iter().map(|(_, value)| *value).collect()
+}
+
+fn mean(samples: &[(u64, f64)]) -> Option<f64> {
+    mean_interval(&values(samples)).map(|interval| interval.mean)
+}
+
+fn figure(column: &Column, row: usize) -> Option<Figure> {
+    let samples = column.samples.get(row)?;
+    let MeanInterval { mean, half } = mean_interval(&values(samples))?;
+    Some(Figure {
+        mean,
+        half: half.or(column.halves[row]),
+        seeds: if column.forecast { 0 } else { samples.len() as u64 },
+        published: column.published[row],
+    })
+}
+
+/// The column as it is shown, with Kendall's τ between its order of the rows and the published one;
+/// for a forecast, between its order and that of the first measured column.
+fn head(column: &Column, columns: &[Column]) -> ResultColumn {
+    let means = |column: &Column| column.samples.iter().map(|samples| mean(samples)).collect();
+    let (theirs, order): (Vec<Option<f64>>, Order) = if column.forecast {
+        let measured = columns.iter().find(|other| !other.forecast);
+        (measured.map(means).unwrap_or_default(), Order::Measured)
+    } else {
+        let published = column.published.iter().map(|figure| figure.map(|(value, _)| value));
+        (published.collect(), Order::Published)
+    };
+    let pairs = means(column).into_iter().zip(theirs).filter_map(|(a, b)| a.zip(b));
+    let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    let agreement = kendall_tau(&ours, &theirs).ok().flatten().map(|kendall| kendall.tau);
+    ResultColumn {
+        name: column.name.clone(),
+        digits: column.digits,
+        smaller_is_better: column.smaller_is_better,
+        drawn: column.drawn,
+        against: agreement.is_some().then_some(order),
+        agreement,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A column with these figures by row and seed.
+    pub fn column(samples: &[&[f64]]) -> Column {
+        let seeds = |values: &&[f64]| (0..).zip(values.iter().copied()).collect();
+        Column {
+            name: "x".to_owned(),
+            digits: 1,
+            smaller_is_better: false,
+            drawn: true,
+            samples: samples.iter().map(seeds).collect(),
+            halves: vec![None; samples.len()],
+            published: vec![None; samples.len()],
+            forecast: false,
+            untrained: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn columns_are_called_what_claims_call_them() {
+        for text in [
+            "",
+            "measure = 'error'",
+            "measure = 'along'",
+            "columns = [{ name = 'x' }, { epochs = 2 }]",
+        ] {
+            let grid: Grid = toml::from_str(&format!(
+                "title = ''\nabout = ''\nrows = [{{ epochs = 1 }}]\n{text}"
+            ))
+            .unwrap();
+            let [table] = <[ResultTable; 1]>::try_from(tables(&grid, &[], None)).unwrap();
+            let names: Vec<String> =
+                table.columns.iter().map(|column| column.name.clone()).collect();
+            assert_eq!(names, grid.measured_names());
+        }
+    }
+
+    #[test]
+    fn agreement_is_with_the_published_order() {
+        let published = [3.0, 2.0, 1.0].map(|value| Some((value, None))).to_vec();
+        let ours = Column { published, ..column(&[&[30.0], &[10.0], &[20.0]]) };
+        let shown = head(&ours, &[]);
+        assert!((shown.agreement.unwrap().value - 1.0 / 3.0).abs() < 1e-12);
+        assert_eq!(shown.against, Some(Order::Published));
+        assert_eq!(head(&column(&[&[1.0], &[2.0], &[3.0]]), &[]).agreement, None);
+    }
+}
