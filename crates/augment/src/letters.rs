@@ -1,11 +1,13 @@
-//! The short form of a policy, as in `abcd0.25e`.
+//! Policies as users write them: letters, as in `abcd0.25e`, or the name of a published policy.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::PolicyError;
-use crate::policy::{Jitter, Policy, PolicyConfig};
-use crate::presets::{PRESETS, preset};
+use crate::policy::{
+    Blur, Crop, Flip, Grey, Interpolation, Jitter, Policy, PolicyConfig, Probability, Solarise,
+};
+use crate::presets::PRESETS;
 
 /// The largest strength after `d`: with a hue of 0.2 it turns by 0.5, which is half a circle.
 pub const MAX_STRENGTH: f64 = 2.5;
@@ -75,6 +77,55 @@ fn parse_strength(text: &str) -> Result<f64, PolicyError> {
         }
         _ => Err(PolicyError::Strength { text: text.to_owned(), max: MAX_STRENGTH }),
     }
+}
+
+/// The published policy of this name: see [`PRESETS`].
+fn preset(name: &str) -> Option<PolicyConfig> {
+    let solo = |[brightness, contrast, saturation, hue]: [f64; 4]| PolicyConfig {
+        crop: Some(Crop { interpolation: Interpolation::Bicubic, ..Crop::default() }),
+        flip: Some(Flip::default()),
+        jitter: Some(Jitter {
+            probability: 0.8.into(),
+            strength: 1.0,
+            brightness,
+            contrast,
+            saturation,
+            hue,
+        }),
+        grey: Some(Grey::default()),
+        ..PolicyConfig::default()
+    };
+    let blur = Some(Blur { probability: 0.5.into(), sigma: [0.1, 2.0], side: None, kernel: None });
+    let solarise = |probability| Some(Solarise { probability, threshold: 128 });
+    Some(match name {
+        "simclr" => PolicyConfig { blur, ..solo([0.8, 0.8, 0.8, 0.2]) },
+        "mocov2" => PolicyConfig { blur, ..solo([0.4, 0.4, 0.4, 0.1]) },
+        "byol" | "barlow_twins" => PolicyConfig {
+            solarise: solarise(Probability::of_pair(0.0, 0.2)),
+            ..solo([0.4, 0.4, 0.2, 0.1])
+        },
+        "vicreg" => {
+            let crop = Crop {
+                scale: [0.2, 1.0],
+                interpolation: Interpolation::Bicubic,
+                ..Crop::default()
+            };
+            PolicyConfig {
+                crop: Some(crop),
+                solarise: solarise(0.1.into()),
+                ..solo([0.4, 0.4, 0.2, 0.1])
+            }
+        }
+        "authors" => PolicyConfig {
+            crop: Some(Crop::default()),
+            flip: Some(Flip::default()),
+            jitter: Some(Jitter::default()),
+            grey: Some(Grey::default()),
+            blur: Some(Blur::default()),
+            ..PolicyConfig::default()
+        },
+        _ => return None,
+    })
 }
 
 impl fmt::Display for Policy {

@@ -1,7 +1,7 @@
 //! What a reader finds before any image is decoded.
 
 use crate::decode::RgbImage;
-use crate::{DataError, Skipped};
+use crate::error::DataError;
 
 /// Everything known of a set before its images are decoded.
 pub(crate) struct Catalogue {
@@ -13,6 +13,15 @@ pub(crate) struct Catalogue {
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) notes: Vec<String>,
     pub(crate) source: Box<dyn Source>,
+}
+
+/// An image or archive entry that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Skipped {
+    /// Its name within the set, as a path with `/`.
+    pub name: String,
+    /// Why it could not be used.
+    pub cause: String,
 }
 
 pub(crate) struct Entry {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use selfsame_kernels::map::ReadOnlyMap;
 use selfsame_kernels::pixels::Image;
 
+use crate::catalogue::Skipped;
 use crate::glyphs::Factors;
 
 /// Images brought to one size, divided into training, validation and test, with what had to be left
@@ -26,15 +27,6 @@ pub struct Dataset {
     pub skipped: Vec<Skipped>,
     /// How the splits were made and what else the user should know, in plain sentences.
     pub notes: Vec<String>,
-}
-
-/// An image or archive entry that was left out.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Skipped {
-    /// Its name within the set, as a path with `/`.
-    pub name: String,
-    /// Why it could not be used.
-    pub cause: String,
 }
 
 /// One of the three parts of a [`Dataset`].

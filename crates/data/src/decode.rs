@@ -15,6 +15,8 @@ use zune_jpeg::JpegDecoder;
 
 use crate::jpeg;
 
+/// The largest image size of a data set, in pixels a side.
+pub const MAX_IMAGE_SIZE: u32 = 4096;
 /// The longest side that is decoded, in pixels.
 pub const MAX_SIDE: u32 = 16_384;
 /// The largest image that is decoded, in pixels.
@@ -143,8 +145,8 @@ pub(crate) fn decode(bytes: &[u8], size: u32) -> Result<RgbImage, String> {
 /// assert!(error.contains("first bytes"));
 /// ```
 pub fn decode_image(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
-    if !(1..=crate::MAX_IMAGE_SIZE).contains(&size) {
-        return Err(format!("a side of {size} pixels; it is 1 to {}", crate::MAX_IMAGE_SIZE));
+    if !(1..=MAX_IMAGE_SIZE).contains(&size) {
+        return Err(format!("a side of {size} pixels; it is 1 to {MAX_IMAGE_SIZE}"));
     }
     let mut pixels = vec![0; size as usize * size as usize * 3];
     fit(&decode(bytes, size)?, size, &mut pixels)?;

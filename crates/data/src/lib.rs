@@ -52,11 +52,12 @@ mod splits;
 mod store;
 mod tree;
 
-pub use dataset::{Dataset, Skipped, Split};
-pub use decode::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, decode_image};
+pub use catalogue::Skipped;
+pub use dataset::{Dataset, Split};
+pub use decode::{MAX_FILE_BYTES, MAX_IMAGE_SIZE, MAX_PIXELS, MAX_SIDE, decode_image};
 pub use error::DataError;
 pub use fetch::{FetchError, FetchSummary, fetch, fetch_files};
 pub use glyphs::{Factors, GLYPH_CLASSES, GLYPH_COUNTS, GLYPH_SIZE, glyph_factors, glyph_pixels};
-pub use load::{LoadOptions, MAX_IMAGE_SIZE, load};
+pub use load::{LoadOptions, load};
 pub use remote::{Digest, Member, REMOTE_SETS, RemoteFile, RemoteSet};
 pub use selfsame_kernels::pixels::Image;

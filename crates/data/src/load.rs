@@ -1,16 +1,18 @@
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::catalogue::{Catalogue, Entry, Source};
+use crate::decode::MAX_IMAGE_SIZE;
 use crate::glyphs::{GLYPH_SIZE, glyph_factors};
 use crate::splits::{self, Splits};
 use crate::store::{self, Job};
 use crate::{DataError, Dataset, Skipped, Split, archive, cifar, folder, glyphs, idx};
 
-/// The largest image size, in pixels a side.
-pub const MAX_IMAGE_SIZE: u32 = 4096;
+/// The name of the built-in set.
+const GLYPHS: &str = "glyphs";
 /// Sets whose images all have this side or less keep their size by default: STL-10 and anything
 /// smaller.
 const OWN_SIZE_UP_TO: u32 = 96;
@@ -78,34 +80,7 @@ fn load_within(
     if let Some(size) = options.image_size.filter(|size| !(1..=MAX_IMAGE_SIZE).contains(size)) {
         return Err(DataError::ImageSize { size, max: MAX_IMAGE_SIZE });
     }
-    let built_in = spec == "glyphs";
-    let mut catalogue = if built_in {
-        glyphs::open(options.seed, options.image_size.unwrap_or(GLYPH_SIZE))
-    } else {
-        open(Path::new(spec))?
-    };
-    if let (true, Some(Skipped { name, cause })) =
-        (options.strict, catalogue.skipped.first().cloned())
-    {
-        return Err(DataError::Damaged { name, cause });
-    }
-    if catalogue.entries.is_empty() {
-        return Err(match catalogue.skipped.first().cloned() {
-            Some(Skipped { name, cause }) => DataError::AllDamaged {
-                set: spec.to_owned(),
-                count: catalogue.skipped.len(),
-                name,
-                cause,
-            },
-            None => {
-                DataError::NotADataSet { path: spec.into(), cause: "it holds no images".into() }
-            }
-        });
-    }
-    if let Some(classes) = &options.classes {
-        catalogue.keep_classes(classes)?;
-    }
-
+    let mut catalogue = catalogue(spec, options)?;
     let Splits { train, validation, test, notes } =
         splits::split(&catalogue.entries, options.seed, options.limit);
     if train.is_empty() {
@@ -134,29 +109,25 @@ fn load_within(
         progress,
     };
     let stored = job.run(in_memory, options.cache.as_deref())?;
-
     let failed = store::skipped(&job.entries, &stored.failed);
-    if let (true, Some(first)) = (failed.len() == job.entries.len(), failed.first().cloned()) {
-        let Skipped { name, cause } = first;
-        return Err(DataError::AllDamaged {
-            set: spec.to_owned(),
-            count: failed.len(),
-            name,
-            cause,
-        });
+    if failed.len() == job.entries.len()
+        && let Some(error) = all_damaged(spec, &failed)
+    {
+        return Err(error);
     }
     catalogue.skipped.extend(failed);
+
     let mut usable = vec![true; job.entries.len()];
     for (slot, _) in &stored.failed {
         usable[*slot] = false;
     }
     let pixels = Arc::new(stored.pixels);
-    let split = |slots: std::ops::Range<usize>| {
+    let split = |slots: Range<usize>| {
         let slots: Vec<usize> = slots.filter(|&slot| usable[slot]).collect();
         let entry = |&slot: &usize| job.entries[slot];
         let factors = slots
             .iter()
-            .filter(|_| built_in)
+            .filter(|_| spec == GLYPHS)
             .map(|slot| glyph_factors(options.seed, entry(slot).item as u64));
         Split {
             image_size: size,
@@ -180,6 +151,34 @@ fn load_within(
     }
     let Catalogue { name, classes, skipped, notes, .. } = catalogue;
     Ok(Dataset { name, classes, image_size: size, train, validation, test, skipped, notes })
+}
+
+/// What `spec` names, before any image is decoded: at least one image, of the classes asked for.
+fn catalogue(spec: &str, options: &LoadOptions) -> Result<Catalogue, DataError> {
+    let mut catalogue = match spec {
+        GLYPHS => glyphs::open(options.seed, options.image_size.unwrap_or(GLYPH_SIZE)),
+        path => open(Path::new(path))?,
+    };
+    if let (true, Some(Skipped { name, cause })) =
+        (options.strict, catalogue.skipped.first().cloned())
+    {
+        return Err(DataError::Damaged { name, cause });
+    }
+    if catalogue.entries.is_empty() {
+        let empty =
+            || DataError::NotADataSet { path: spec.into(), cause: "it holds no images".into() };
+        return Err(all_damaged(spec, &catalogue.skipped).unwrap_or_else(empty));
+    }
+    if let Some(classes) = &options.classes {
+        catalogue.keep_classes(classes)?;
+    }
+    Ok(catalogue)
+}
+
+/// The error that no image could be used; none where none was left out.
+fn all_damaged(spec: &str, skipped: &[Skipped]) -> Option<DataError> {
+    let Skipped { name, cause } = skipped.first()?.clone();
+    Some(DataError::AllDamaged { set: spec.to_owned(), count: skipped.len(), name, cause })
 }
 
 fn open(path: &Path) -> Result<Catalogue, DataError> {

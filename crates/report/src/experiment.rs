@@ -5,7 +5,7 @@ use std::fmt;
 use selfsame_theory::Quantity;
 use serde::{Deserialize, Serialize};
 
-use crate::page::signed;
+use crate::format::signed;
 use crate::record::EmbeddingMap;
 
 /// Name of the file that holds an [`Experiment`].

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::page::signed;
+use crate::format::signed;
 use crate::record::Skipped;
 use crate::sprite::Sprite;
 

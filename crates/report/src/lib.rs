@@ -31,6 +31,7 @@ pub mod comparison;
 pub mod experiment;
 mod folder;
 pub mod forecast;
+mod format;
 pub mod gallery;
 mod interval;
 mod page;
@@ -41,9 +42,10 @@ mod sprite;
 pub use folder::{
     Report, ReportError, read, read_certificate, read_evaluation, write_atomic, write_json,
 };
+pub use format::{about, counted, number_to, percent, percent_up, signed};
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
 pub use page::{
-    about, counted, number_to, percent, percent_up, render, render_certificate, render_comparison,
-    render_experiment, render_forecast, render_gallery, render_roofline, signed,
+    render, render_certificate, render_comparison, render_experiment, render_forecast,
+    render_gallery, render_roofline,
 };
 pub use sprite::{Sprite, SpriteError};

@@ -2,7 +2,7 @@
 //! file of `page/`; the gallery of views is `gallery.rs`, the forecast `forecast.rs`.
 //!
 //! A new section is a file with `fn section(&Report) -> Option<Section>` and a line in [`render`].
-//! Text goes through maud, which escapes it; data for the script goes through [`format::script`].
+//! Text goes through maud, which escapes it; data for the script goes through [`crate::format::script`].
 
 mod bounds;
 mod chart;
@@ -12,7 +12,6 @@ mod dataset;
 mod experiment;
 mod factors;
 mod forecast;
-mod format;
 mod gallery;
 mod headline;
 mod map;
@@ -27,7 +26,6 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 pub use self::comparison::render_comparison;
 pub use self::experiment::render_experiment;
 pub use self::forecast::render_forecast;
-pub use self::format::{about, counted, number_to, percent, percent_up, signed};
 pub use self::gallery::render_gallery;
 pub use self::roofline::render_roofline;
 use crate::certificate::CertificateRecord;

@@ -6,9 +6,9 @@ use selfsame_theory::bounds::certificate::Form;
 use selfsame_theory::{Quantity, Side};
 
 use super::Section;
-use super::format::{NONE, count, counted, number, number_to, percent, percent_up};
 use super::quantity::{self, at_most, share, value};
 use crate::certificate::{Assumption, CertificateRecord, LossPair, Pair};
+use crate::format::{NONE, count, counted, number, number_to, percent, percent_up};
 
 /// Pairs of classes in the table.
 const PAIRS: usize = 3;

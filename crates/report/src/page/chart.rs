@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 use serde::Serialize;
 
-use super::format;
+use crate::format;
 
 /// Width of a chart in its own units.
 pub(super) const WIDTH: f64 = 360.0;

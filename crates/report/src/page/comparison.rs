@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use selfsame_theory::{Quantity, Trust};
 
 use super::chart::{Dot, round, scatter};
-use super::format::{NONE, counted, number, percent, percent_up, sentence_list, signed};
 use super::{Section, document, protocol, quantity};
 use crate::comparison::{ComparedRun, Comparison, FEWEST, Predictor};
+use crate::format::{NONE, counted, number, percent, percent_up, sentence_list, signed};
 
 /// Draws a comparison of runs as one HTML page. Works for any record: what is missing is left out.
 pub fn render_comparison(comparison: &Comparison) -> String {

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::Section;
 use super::chart::{Axis, LineChart, Reference, group_size};
-use super::format::{count, counted, number, percent};
 use crate::Report;
+use crate::format::{count, counted, number, percent};
 use crate::record::MetricPoint;
 
 pub(super) fn section(report: &Report) -> Option<Section> {

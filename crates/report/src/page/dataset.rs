@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::Section;
-use super::format::{count, counted, sentence_list};
 use crate::Report;
+use crate::format::{count, counted, sentence_list};
 use crate::record::{DatasetRecord, RUN_FILE, Skipped};
 
 /// Class names and skipped images listed at most; `run.json` has them all.

@@ -4,11 +4,11 @@
 use maud::{Markup, html};
 
 use super::chart::{Axis, Dot, WIDTH, round, scatter};
-use super::format::{NONE, counted, duration};
 use super::{Section, document, map, protocol};
 use crate::experiment::{
     Experiment, Figure, Finding, ResultColumn, ResultRow, ResultTable, published_text,
 };
+use crate::format::{NONE, counted, duration};
 
 /// Draws an experiment as one HTML page. Works for one that is under way: what is not there yet is
 /// left out.

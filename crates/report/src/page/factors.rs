@@ -5,9 +5,9 @@ use maud::{Markup, html};
 
 use super::Section;
 use super::chart::{Axis, LineChart, round};
-use super::format::{NONE, counted, number, number_to, percent};
 use super::quantity::{self, share_in_words, value};
 use crate::certificate::{CertificateRecord, EXAMPLES, Pair, least_product};
+use crate::format::{NONE, counted, number, number_to, percent};
 use crate::sprite::Sprite;
 
 /// Up to this many classes the heat map is drawn, and up to this many it has names.

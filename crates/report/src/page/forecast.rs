@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 
 use super::chart::{Axis, WIDTH, round};
-use super::format::{count, counted, number, percent, sentence_list, signed};
 use super::{Section, dataset, document, protocol};
 use crate::forecast::{
     ClassForecast, Closest, Delta, Forecast, Measured, PolicyForecast, distance, sign,
 };
+use crate::format::{count, counted, number, percent, sentence_list, signed};
 use crate::sprite::Sprite;
 
 /// Colours that tell lines apart; further lines begin again.

@@ -3,9 +3,9 @@
 
 use maud::{Markup, html};
 
-use super::format::{counted, number, sentence_list};
 use super::{Section, document, protocol};
 use crate::Sprite;
+use crate::format::{counted, number, sentence_list};
 use crate::gallery::{Gallery, Original, PolicyViews, Step, View};
 
 /// Pictures up to this side are shown pixel by pixel.

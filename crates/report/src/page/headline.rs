@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::format::{counted, duration, percent};
+use crate::format::{counted, duration, percent};
 use crate::record::{Evaluation, Scores};
 use crate::{Report, wilson};
 

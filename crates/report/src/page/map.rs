@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Section;
 use super::chart::round;
-use super::format::{count, counted, percent, script};
+use crate::format::{count, counted, percent, script};
 use crate::record::{DatasetRecord, EmbeddingMap, MapImage, Projection};
 use crate::{Report, Sprite};
 

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::Section;
-use super::format::{count, duration};
 use super::headline::method_name;
 use crate::Report;
+use crate::format::{count, duration};
 
 pub(super) fn section(report: &Report) -> Option<Section> {
     let run = &report.run;

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use selfsame_theory::{Quantity, Side, Trust};
 
-use super::format::{number_to, percent_to};
+use crate::format::{number_to, percent_to};
 
 /// A word for what a number is worth.
 pub(super) fn kind(trust: &Trust) -> &'static str {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::Section;
 use super::chart::{Axis, WIDTH, round};
-use super::format::{NONE, count, counted, number, percent};
+use crate::format::{NONE, count, counted, number, percent};
 use crate::record::{Evaluation, Geometry, Scores};
 use crate::{Report, wilson};
 

@@ -4,8 +4,8 @@
 use maud::{Markup, html};
 
 use super::chart::{WIDTH, round};
-use super::format::{counted, percent};
 use super::{Section, document, protocol};
+use crate::format::{counted, percent};
 use crate::roofline::{Operation, Roofline};
 
 /// Draws a roofline as one HTML page.

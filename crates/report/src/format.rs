@@ -5,7 +5,7 @@ use selfsame_theory::Side;
 use serde::Serialize;
 
 /// Stands for a number that is none.
-pub(super) const NONE: &str = "–";
+pub(crate) const NONE: &str = "–";
 
 /// A number below this is what rounding left of a 0: no quantity on a page is that small and means
 /// anything.
@@ -22,7 +22,7 @@ pub fn percent_up(share: f64) -> String {
 }
 
 /// A share as a percentage, rounded to the side that it bounds.
-pub(super) fn percent_to(share: f64, side: Option<Side>) -> String {
+pub(crate) fn percent_to(share: f64, side: Option<Side>) -> String {
     percent(outward(share, 1e-3, side))
 }
 
@@ -50,7 +50,7 @@ pub fn signed(value: f64, decimals: usize) -> String {
 }
 
 /// A count with its thousands set apart: `12,500`.
-pub(super) fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -68,7 +68,7 @@ pub fn counted(n: u64, one: &str, many: &str) -> String {
 }
 
 /// A number with about four significant digits.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     number_to(value, None)
 }
 
@@ -134,7 +134,7 @@ pub fn about(seconds: f64) -> String {
 }
 
 /// A time span in words: `2 min 41 s`.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return NONE.into();
     }
@@ -150,7 +150,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// Names joined as in a sentence: `a, b and c`.
-pub(super) fn sentence_list(words: &[String]) -> String {
+pub(crate) fn sentence_list(words: &[String]) -> String {
     match words {
         [] => String::new(),
         [one] => one.clone(),
@@ -159,7 +159,7 @@ pub(super) fn sentence_list(words: &[String]) -> String {
 }
 
 /// Data as JSON that may stand inside a `<script>`: no `<` can end or open anything there.
-pub(super) fn script<T: Serialize>(data: &T) -> PreEscaped<String> {
+pub(crate) fn script<T: Serialize>(data: &T) -> PreEscaped<String> {
     // Numbers, strings and lists of them cannot fail; should one ever, the page loses a readout.
     let json = serde_json::to_string(data).unwrap_or_else(|_| "null".into());
     PreEscaped(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
