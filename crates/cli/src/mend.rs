@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use selfsame::data::DataError;
+use selfsame::forecast::Difference;
 use selfsame::grid::GridError;
 use selfsame::init::InitError;
 use selfsame::nn::{EncoderConfig, Stem};
@@ -15,12 +16,32 @@ use crate::commands::quoted;
 /// What happened, with options as they are typed.
 pub fn say(error: &Error) -> String {
     match error {
-        Error::Option { name, .. } => {
-            format!("--{}", error.to_string().replacen(name, &name.replace('_', "-"), 1))
+        Error::Option { name, value, cause } => format!("{} {value}: {cause}", flag(name)),
+        Error::OtherForecast { path, differences } => {
+            let clauses: Vec<String> = differences.iter().map(difference).collect();
+            format!("{} holds another forecast: {}", path.display(), clauses.join("; "))
         }
         Error::Init(error) => format!("--init {error}"),
         Error::Peer { .. } | Error::NoPeer { .. } => format!("--against-torch {error}"),
         error => error.to_string(),
+    }
+}
+
+/// The flag of an option's field.
+fn flag(field: &str) -> String {
+    format!("--{}", field.replace('_', "-"))
+}
+
+fn difference(difference: &Difference) -> String {
+    match difference {
+        Difference::Option { name: "selfsame", .. } | Difference::Content(_) => {
+            difference.to_string()
+        }
+        // The flag says the opposite of the field.
+        Difference::Option { name: "original", was, is } => {
+            format!("--no-original was {is}, is {was}")
+        }
+        Difference::Option { name, was, is } => format!("{} was {was}, is {is}", flag(name)),
     }
 }
 
@@ -46,6 +67,16 @@ pub fn mend(error: &Error) -> Option<String> {
         Error::Damaged { path, .. } => damaged(path),
         Error::Init(error) => init(error),
         Error::NoPeer { .. } => Some("bench/simclr.py is one to begin with".to_owned()),
+        Error::OtherForecast { .. } => {
+            Some("start again with --overwrite, or name another folder with --out".to_owned())
+        }
+        Error::NoClasses { .. } => Some(
+            "put the images into class folders, or let clusters stand in for classes: --encoder \
+             RUN --clusters K"
+                .to_owned(),
+        ),
+        Error::CrowdedPage { .. } => Some("lower --images or --views".to_owned()),
+        Error::TooManyViews { .. } => Some("lower --per-class, --views or --image-size".to_owned()),
         Error::Data { source: DataError::NothingToTrain { .. }, .. } => {
             Some("check --limit and --classes".to_owned())
         }

@@ -95,7 +95,7 @@ pub fn unread(named: &str, error: &DataError) -> anyhow::Error {
 pub struct Live {
     /// The stage under way, and when it began.
     stage: Option<(Bar, Instant)>,
-    pub stop: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Live {

@@ -244,7 +244,7 @@ fn misuse_is_exit_code_2_and_one_line_with_the_mend() {
     for (data, more, names) in [
         (data.as_path(), "--images 0", "--images 0"),
         (&data, "--views 0", "--views 0"),
-        (&data, "--size 0", "--size 0 is not between 1 and 4096"),
+        (&data, "--size 0", "--size 0: not between 1 and 4096"),
         (&data, "--size 4097", "4097"),
         (&data, "--image-size 0", "image size 0"),
         (&data, "--views 18446744073709551615", "lower --images or --views"),

@@ -1,71 +1,104 @@
-//! What `selfsame forecast` found: its record (`forecast.json`), its table, and what its page
-//! shows.
+//! The record of a forecast (`forecast.json`), its table, and what its page shows.
 //!
-//! Each number says what it is: [`Kind::Exact`] of the images and views that were measured, a
-//! proved [`Kind::Bound`] with its [`Side`] where time ran out, or [`Kind::Assumed`] where classes
-//! are clusters. Intervals are always estimates.
+//! Each number is a [`Measured`]: what it is of the images that were measured, as a [`Quantity`],
+//! and an interval for other images of their kind.
 
 use std::fmt::Write as _;
 
+use selfsame_theory::{Quantity, Side, Trust};
 use serde::{Deserialize, Serialize};
 
 use crate::format::signed;
 use crate::record::Skipped;
 use crate::sprite::Sprite;
 
+mod words;
+
 /// Name of the file that holds a [`Forecast`].
 pub const FORECAST_FILE: &str = "forecast.json";
 /// Name of the file that holds [`Forecast::table`].
 pub const TABLE_FILE: &str = "table.md";
+/// A separation is barely above chance, which is ½, where its interval begins below this.
+pub const BARELY: f64 = 0.52;
 
-/// What a number is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Exact, of the images and views that were measured.
-    #[default]
-    Exact,
-    /// Estimated from a sample.
-    Estimate,
-    /// Proved: the truth is not beyond it.
-    Bound,
-    /// It rests on classes that were made up.
-    Assumed,
-}
-
-/// On which side of the truth a proved bound lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    /// The truth is this or more.
-    Lower,
-    /// The truth is this or less.
-    Upper,
-}
-
-/// A number of the images measured, and where it would likely lie for others of their kind.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+/// A number of the images measured, and where it would likely lie for other images of their kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// The number.
-    pub value: f64,
-    /// What it is.
-    pub kind: Kind,
-    /// Where it is only bounded, from which side.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bound: Option<Side>,
-    /// The ends of the 95 % interval, an estimate: 1.96 standard errors of a delete-half jackknife
-    /// over images, within the range that the number can have. None of too few images of a class.
+    /// The number, and what it is worth for the images and views that were measured: exact, a bound
+    /// where a proof ran out of time, or assumed where clusters stand for classes.
+    #[serde(flatten)]
+    pub quantity: Quantity,
+    /// The ends of the 95 % interval for other images, an estimate: 1.96 standard errors of a
+    /// delete-half jackknife over images on either side, within the range of the number. None where
+    /// classes have too few images.
     pub interval: Option<[f64; 2]>,
 }
 
-/// A distance that all policies are compared at.
+impl Measured {
+    /// The number alone.
+    pub fn value(&self) -> f64 {
+        self.quantity.value
+    }
+}
+
+impl Default for Measured {
+    /// An exact 0.
+    fn default() -> Self {
+        Self { quantity: Quantity::exact(0.0), interval: None }
+    }
+}
+
+/// What policies are ranked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Score {
+    /// gathered × (2 × separation − 1).
+    #[default]
+    GatheredAndSeparated,
+    /// gathered alone: with a single class there is no separation.
+    Gathered,
+}
+
+/// What follows from a forecast for the choice of a policy. Policies are positions in
+/// [`Forecast::policies`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Advice {
+    /// Nothing is recommended: most classes have too few images for intervals.
+    TooFewImages {
+        /// Images that a class needs.
+        needed: usize,
+    },
+    /// Nothing is recommended: with a single class nothing shows what a policy destroys.
+    SingleClass {
+        /// The policies that gather most of the class.
+        first: Vec<usize>,
+    },
+    /// Nothing is recommended: no policy separates classes by more than chance explains.
+    Chance,
+    /// Some policies separate classes by more than chance explains, and these score highest.
+    Best {
+        /// The best of them first, then those that these images cannot tell from it.
+        best: Vec<usize>,
+        /// Those of the best whose separation is barely above chance: its interval begins below
+        /// [`BARELY`].
+        barely: Vec<usize>,
+        /// The policies whose separation may be chance. None of them is recommended, whatever its
+        /// score.
+        chance: Vec<usize>,
+        /// Whether images as they are score as high as the best policy, or higher.
+        baseline_as_good: bool,
+    },
+}
+
+/// A distance at which all policies are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Delta {
-    /// Its share of D, the middle distance of two images of one class as they are.
+    /// Its share of D, the median distance between two images of one class as they are.
     pub share: f64,
     /// The distance, of pixels or of embeddings.
     pub delta: f64,
-    /// The same as a difference of one colour channel of one pixel, root mean square, in levels of
+    /// The same as the root mean square difference of a colour channel of a pixel, in levels of
     /// 255; none for embeddings.
     pub levels: Option<f64>,
 }
@@ -81,14 +114,13 @@ pub struct ClassForecast {
     pub sigma: Vec<[f64; 2]>,
     /// Separation of this class from the others; none with a single class.
     pub separation: Option<f64>,
-    /// For k = 1, 2, … images the smallest distance at which so many lie pairwise within reach:
-    /// bounds, equal where exact.
+    /// For k = 1, 2, … images the smallest distance at which k of them lie pairwise within reach:
+    /// its bounds, equal where it is exact.
     pub curve: Vec<[f64; 2]>,
-    /// Positions in [`Forecast::images`] of a largest main part at the last distance of
-    /// [`Forecast::deltas`].
+    /// A largest main part at the last of [`Forecast::shown`]: positions in [`Forecast::images`].
     pub main_part: Vec<usize>,
-    /// The tenth of the class outside of its tightest nine tenths, the most distant first. It is
-    /// never empty, and wrong labels may be among it.
+    /// The images outside the tightest nine tenths of the class, the most distant first. Wrong
+    /// labels may be among them.
     pub unusual: Vec<usize>,
 }
 
@@ -97,7 +129,7 @@ pub struct ClassForecast {
 pub struct Closest {
     /// Positions in [`Forecast::images`].
     pub images: [usize; 2],
-    /// Numbers of the views; none for the image itself.
+    /// Which of their views; none is the image itself.
     pub views: [Option<u32>; 2],
     /// Their distance.
     pub delta: f64,
@@ -105,29 +137,29 @@ pub struct Closest {
     pub picture: Sprite,
 }
 
-/// What is forecast of one policy.
+/// The forecast of one policy.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PolicyForecast {
     /// What it is called.
     pub name: String,
-    /// What it does to an image, a word or two a step.
+    /// What it does to an image, step by step, in a word or two each.
     pub steps: Vec<String>,
-    /// It in full, as TOML.
+    /// The whole policy as TOML.
     pub toml: String,
-    /// Place in the ranking, from 1; policies that nothing tells apart share one. 0 of images as
-    /// they are.
+    /// Place in the ranking, from 1; policies that nothing tells apart share one. 0 for images as
+    /// they are, which are not ranked.
     pub rank: usize,
-    /// What the ranking goes by: see [`Forecast::order`].
+    /// What policies are ranked by, higher is better: see [`Forecast::order`].
     pub score: Measured,
-    /// Score of the best policy less this one's, on the same images; none for the best.
+    /// The score of the best policy minus this one's, on the same images; none for the best.
     pub behind: Option<Measured>,
     /// σ averaged over the classes and over all of [`Forecast::deltas`].
     pub gathered: Measured,
     /// σ at each of [`Forecast::deltas`], averaged over the classes.
     pub sigma: Vec<Measured>,
-    /// The same of the class that is gathered the least, the σ of the theory.
+    /// σ of the class that is gathered least, at each of them: the σ of the theory.
     pub least_sigma: Vec<Measured>,
-    /// The same of groups dealt from all classes.
+    /// σ of groups dealt from all classes, at each of them.
     pub mixed_sigma: Vec<Measured>,
     /// Share of images with an image of another class within each of [`Forecast::deltas`].
     pub overlap: Vec<Measured>,
@@ -150,12 +182,13 @@ pub struct ProbeImage {
     pub class: u32,
 }
 
-/// A ranking of augmentation policies, and all it rests on. (`forecast.json`)
+/// A ranking of augmentation policies, and everything it rests on. (`forecast.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Forecast {
     /// Version of selfsame.
     pub selfsame: String,
-    /// The command, word by word, that makes the same forecast again.
+    /// The command, word by word, that makes the same forecast again; empty where no command made
+    /// it.
     pub command: Vec<String>,
     /// Name of the data set.
     pub dataset: String,
@@ -165,9 +198,9 @@ pub struct Forecast {
     pub classes: Vec<String>,
     /// Whether the classes are clusters and not labels.
     pub assumed: bool,
-    /// What distances are of: `pixels`, or embeddings of which run.
+    /// What distances are between: pixels, or the embeddings of which encoder.
     pub space: String,
-    /// Numbers of a view there.
+    /// Values that a view has there.
     pub dim: usize,
     /// Side of the images in pixels.
     pub image_size: u32,
@@ -177,30 +210,30 @@ pub struct Forecast {
     pub views: usize,
     /// Whether the image itself counts among its views.
     pub original: bool,
-    /// Halves of the images that intervals come from.
+    /// Random halves of the images that intervals are estimated from; 0 without intervals.
     pub halves: usize,
-    /// Seconds that the proof of each curve might take.
+    /// Seconds that the proof of each curve might take; none is unlimited.
     pub budget: Option<f64>,
-    /// What the ranking goes by, a sentence.
-    pub order: String,
-    /// The recommendation, a few sentences.
-    pub advice: Vec<String>,
-    /// The policies recommended, positions in [`Forecast::policies`]: one, or those that these
-    /// images cannot tell apart.
+    /// What policies are ranked by.
+    pub order: Score,
+    /// What follows for the choice of a policy; none where nothing was measured.
+    pub advice: Option<Advice>,
+    /// The policies recommended, positions in [`Forecast::policies`]: one, those that these images
+    /// cannot tell apart, or none. A policy that was measured alone is not recommended.
     pub recommended: Vec<usize>,
-    /// The distances that policies are compared at: eighths of D, the last of them D itself.
+    /// The distances at which policies are compared: eighths of D, the last of them D itself.
     pub deltas: Vec<Delta>,
-    /// Those that the table shows, positions in [`Forecast::deltas`].
+    /// Those that the table shows: positions in [`Forecast::deltas`].
     pub shown: Vec<usize>,
     /// The policies, the best first.
     pub policies: Vec<PolicyForecast>,
-    /// Images as they are, not ranked: what the policies stand beside.
+    /// Images as they are, without any policy, for comparison.
     pub baseline: Option<PolicyForecast>,
     /// The images measured.
     pub images: Vec<ProbeImage>,
-    /// Those of them whose pixels are the same, group by group: positions in [`Forecast::images`].
+    /// Groups of images with the same pixels: positions in [`Forecast::images`].
     pub duplicates: Vec<Vec<usize>>,
-    /// Images of the training split, which those measured are taken from.
+    /// Images of the training split, from which those measured are taken.
     pub training_images: usize,
     /// Images of all splits.
     pub all_images: usize,
@@ -208,7 +241,7 @@ pub struct Forecast {
     pub skipped: Vec<Skipped>,
     /// What else a reader should know, a sentence each.
     pub notes: Vec<String>,
-    /// The images in small: tile i shows image i.
+    /// Small pictures of the images: tile i shows image i.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbs: Option<Sprite>,
 }
@@ -245,9 +278,9 @@ impl Forecast {
             }
             table.push('\n');
         }
-        let _ = write!(table, "\n{}\n\n", self.order);
-        for advice in &self.advice {
-            let _ = writeln!(table, "{advice}");
+        let _ = write!(table, "\n{}\n\n", self.order.meaning());
+        for sentence in self.sentences() {
+            let _ = writeln!(table, "{sentence}");
         }
         let kind =
             if self.assumed { "classes assumed" } else { "values exact of these images and views" };
@@ -276,7 +309,7 @@ pub(crate) fn distance(delta: &Delta) -> String {
 }
 
 fn cell(measured: &Measured) -> String {
-    let value = format!("{}{}", sign(measured), signed(measured.value, 3));
+    let value = format!("{}{}", sign(measured), signed(measured.value(), 3));
     match measured.interval.map(|ends| ends.map(|end| signed(end, 3))) {
         Some([low, high]) => format!("{value} ({low} to {high})"),
         None => value,
@@ -285,10 +318,10 @@ fn cell(measured: &Measured) -> String {
 
 /// What stands before a value that is only bounded.
 pub(crate) fn sign(measured: &Measured) -> &'static str {
-    match measured.bound {
-        Some(Side::Lower) => "≥ ",
-        Some(Side::Upper) => "≤ ",
-        None => "",
+    match measured.quantity.trust {
+        Trust::Bound { side: Side::AtLeast } => "≥ ",
+        Trust::Bound { side: Side::AtMost } => "≤ ",
+        _ => "",
     }
 }
 
@@ -298,15 +331,20 @@ mod tests {
 
     #[test]
     fn a_bound_says_on_which_side_it_lies() {
-        let measured = |bound| Measured {
-            value: 0.25,
-            kind: Kind::Bound,
-            bound,
-            interval: Some([-0.0001, 0.5]),
-        };
-        assert_eq!(cell(&measured(Some(Side::Lower))), "≥ 0.250 (0.000 to 0.500)");
-        assert_eq!(cell(&measured(Some(Side::Upper))), "≤ 0.250 (0.000 to 0.500)");
-        assert_eq!(cell(&Measured { value: 0.25, ..Measured::default() }), "0.250");
+        let measured = |quantity| Measured { quantity, interval: Some([-0.0001, 0.5]) };
+        assert_eq!(cell(&measured(Quantity::at_least(0.25))), "≥ 0.250 (0.000 to 0.500)");
+        assert_eq!(cell(&measured(Quantity::at_most(0.25))), "≤ 0.250 (0.000 to 0.500)");
+        assert_eq!(cell(&Measured { quantity: Quantity::exact(0.25), interval: None }), "0.250");
+    }
+
+    #[test]
+    fn a_number_survives_json_beside_what_it_is_worth() {
+        let measured =
+            Measured { quantity: Quantity::at_least(0.25), interval: Some([0.125, 0.5]) };
+        let json = serde_json::to_string(&measured).unwrap();
+        let expected = r#"{"value":0.25,"trust":"bound","side":"at_least","interval":[0.125,0.5]}"#;
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_str::<Measured>(&json).unwrap(), measured);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use selfsame_report::forecast::{ClassForecast, Delta, Forecast, PolicyForecast, ProbeImage};
+use selfsame_report::forecast::{
+    Advice, ClassForecast, Delta, Forecast, PolicyForecast, ProbeImage,
+};
 use selfsame_report::gallery::{Gallery, Original, PolicyViews, Step, View};
 use selfsame_report::record::*;
 use selfsame_report::{
@@ -539,7 +541,7 @@ fn a_forecast_of_nothing_and_a_hostile_one_are_pages() {
     let forecast = Forecast {
         dataset: evil.into(),
         classes: vec![evil.into()],
-        advice: vec![evil.into(), evil.into()],
+        advice: Some(Advice::SingleClass { first: vec![0, 9] }),
         notes: vec![evil.into()],
         deltas: vec![Delta { share: f64::NAN, delta: 0.0, levels: Some(f64::INFINITY) }],
         shown: vec![0, 9],

@@ -2,15 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use selfsame_augment::ViewError;
+use selfsame_concentration::distance::{StateError, ViewsError};
+use selfsame_concentration::separation::SeparationError;
 use selfsame_data::DataError;
 use selfsame_methods::ConfigError;
 use selfsame_nn::device::DeviceError;
 use selfsame_nn::state::{FileError, Mismatch};
-use selfsame_report::ReportError;
+use selfsame_report::{ReportError, SpriteError};
 use selfsame_train::{CheckpointError, TrainError};
 
+use crate::forecast::Difference;
 use crate::grid::GridError;
 use crate::init::InitError;
+use crate::sampling::VIEW_BYTES;
 
 /// What kept a verb from being done: the cause, in words that name the thing and its value.
 ///
@@ -123,6 +128,53 @@ pub enum Error {
         /// The file that would hold them.
         path: PathBuf,
     },
+    /// The folder holds another forecast than the one that was asked for.
+    #[error("{} holds another forecast: {}", path.display(), listed(differences))]
+    OtherForecast {
+        /// The folder.
+        path: PathBuf,
+        /// How they differ.
+        differences: Vec<Difference>,
+    },
+    /// The images have no labels, and the verb needs classes.
+    #[error("{name} has no labels, and classes are needed")]
+    NoClasses {
+        /// The data set.
+        name: String,
+    },
+    /// The images are such that the verb has nothing to measure.
+    #[error("{name}: {cause}")]
+    Images {
+        /// The data set.
+        name: String,
+        /// Why.
+        cause: String,
+    },
+    /// All views together need more memory than they may take.
+    #[error(
+        "{images} images of {views} views of {image_size} pixels are {} GB, and at most {} GB are \
+         measured",
+        bytes >> 30,
+        VIEW_BYTES >> 30
+    )]
+    TooManyViews {
+        /// Images.
+        images: usize,
+        /// Views of each.
+        views: usize,
+        /// Side of a view in pixels.
+        image_size: u32,
+        /// What they take.
+        bytes: u128,
+    },
+    /// A page shows only so many views.
+    #[error("{views} views are more than one page shows, {most}")]
+    CrowdedPage {
+        /// Views asked for.
+        views: usize,
+        /// Views that a page shows.
+        most: usize,
+    },
     /// Another process works in the folder.
     #[error("{} is in use by another selfsame process", path.display())]
     InUse {
@@ -191,6 +243,21 @@ pub enum Error {
     /// A measure could not be taken.
     #[error(transparent)]
     Measure(#[from] selfsame_eval::Error),
+    /// Views that have no distances.
+    #[error(transparent)]
+    Views(#[from] ViewsError),
+    /// A file of distances could not be used.
+    #[error(transparent)]
+    Distances(#[from] StateError),
+    /// Labels that are not those of the distances.
+    #[error(transparent)]
+    Separation(#[from] SeparationError),
+    /// A view could not be made.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// A picture for a page could not be made.
+    #[error(transparent)]
+    Picture(#[from] SpriteError),
 }
 
 impl Error {
@@ -209,6 +276,11 @@ impl Error {
             | Self::ImagesChanged { .. }
             | Self::NoWeights { .. }
             | Self::InUse { .. }
+            | Self::OtherForecast { .. }
+            | Self::NoClasses { .. }
+            | Self::Images { .. }
+            | Self::TooManyViews { .. }
+            | Self::CrowdedPage { .. }
             | Self::Exists { .. }
             | Self::Setting(_)
             | Self::Device(_)
@@ -237,4 +309,8 @@ impl Error {
         let path = path.to_owned();
         move |source| Self::File { path, source }
     }
+}
+
+fn listed(differences: &[Difference]) -> String {
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

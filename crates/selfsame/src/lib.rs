@@ -17,6 +17,7 @@
 pub mod bench;
 mod digest;
 mod error;
+pub mod forecast;
 pub mod grid;
 mod images;
 pub mod init;
@@ -25,14 +26,17 @@ mod progress;
 pub mod reproduce;
 mod run;
 pub mod sampling;
+pub mod views;
 
 pub use digest::{digest, digest_of};
 pub use error::Error;
+pub use forecast::{ForecastOptions, forecast};
 pub use images::load;
 pub use policy::policy;
 pub use progress::Progress;
 pub use reproduce::{ReproduceOptions, reproduce};
 pub use run::{Run, check_folder, in_use, machine, record};
+pub use views::{ViewsOptions, views};
 
 pub use selfsame_augment as augment;
 pub use selfsame_concentration as concentration;

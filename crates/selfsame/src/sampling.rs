@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Error;
+
 /// Bytes that all views of a set of images may take in memory.
 pub const VIEW_BYTES: usize = 16 << 30;
 /// Random halves of the images that an interval is estimated from.
@@ -21,4 +23,17 @@ const BUDGET: Duration = Duration::from_secs(10);
 /// number of images of a class. None is unlimited.
 pub fn budget(asked: Option<Duration>, largest: usize) -> Option<Duration> {
     asked.or((largest > UNLIMITED_UP_TO).then_some(BUDGET))
+}
+
+/// Refuses views that need more memory than [`VIEW_BYTES`]: so many `views` of each of so many
+/// `images`, squares of side `image_size`.
+///
+/// # Errors
+/// [`Error::TooManyViews`].
+pub fn check_views(images: usize, views: usize, image_size: u32) -> Result<(), Error> {
+    let bytes = images as u128 * views as u128 * u128::from(image_size).pow(2) * 3;
+    match bytes > VIEW_BYTES as u128 {
+        true => Err(Error::TooManyViews { images, views, image_size, bytes }),
+        false => Ok(()),
+    }
 }

@@ -18,9 +18,10 @@ use selfsame::report::record::{
 use selfsame::report::{Sprite, write_json};
 use selfsame::train::checkpoint::{self, Which};
 use selfsame::train::{Outcome, Plan, Progress, TrainError};
+use selfsame::views;
 use serde_json::{Value, json};
 
-use super::{INTERRUPTED, eval, quoted, report, shown, typed, views};
+use super::{INTERRUPTED, eval, quoted, report, shown, typed};
 use crate::args::{CheckpointName, OnCollapse, Pretrain};
 use crate::terminal::{Bar, Live, Terminal};
 use crate::{misuse, resolve};

@@ -52,7 +52,8 @@ fn chosen(forecast: &Forecast) -> Option<&PolicyForecast> {
 }
 
 fn header(forecast: &Forecast) -> Markup {
-    let (first, rest) = match forecast.advice.split_first() {
+    let advice = forecast.sentences();
+    let (first, rest) = match advice.split_first() {
         Some((first, rest)) => (first.as_str(), rest),
         None => ("Nothing could be forecast.", &[][..]),
     };
@@ -74,7 +75,7 @@ fn header(forecast: &Forecast) -> Markup {
         @if !forecast.duplicates.is_empty() {
             p.warning role="note" { (counted(forecast.duplicates.len() as u64, "image \
                 is", "images are")) " there more than once: \
-                                     see " a href="#copies" { "copies" } "." }
+    see " a href="#copies" { "copies" } "." }
         }
         @if !forecast.skipped.is_empty() { (dataset::skipped(&forecast.skipped, crate::forecast::FORECAST_FILE)) }
     }
@@ -106,12 +107,13 @@ fn prose(text: &str) -> Markup {
 
 fn ranking(forecast: &Forecast) -> Section {
     let rows = || forecast.policies.iter().chain(&forecast.baseline);
-    let scores = rows().flat_map(|policy| policy.score.interval.unwrap_or([policy.score.value; 2]));
+    let scores =
+        rows().flat_map(|policy| policy.score.interval.unwrap_or([policy.score.value(); 2]));
     let ends = scores
         .fold([0.0, 0.0], |[least, most]: [f64; 2], score| [least.min(score), most.max(score)]);
     let columns: Vec<(usize, &Delta)> = forecast.columns().collect();
     let body = html! {
-        p.lead { (forecast.order) @if forecast.halves > 0 { " Policies share a rank where the \
+        p.lead { (forecast.order.meaning()) @if forecast.halves > 0 { " Policies share a rank where the \
             interval of the difference to the best of the rank holds 0." } }
         p.hint { "The table goes on to the right: scroll it." }
         div.scroll.card tabindex="0" role="region" aria-label="Table of policies" {
@@ -192,7 +194,7 @@ fn kind(forecast: &Forecast) -> &'static str {
             .sigma
             .iter()
             .chain([&policy.score, &policy.gathered])
-            .any(|value| value.bound.is_some())
+            .any(|value| value.quantity.trust.side().is_some())
     };
     match forecast.policies.iter().chain(&forecast.baseline).any(bounded) {
         _ if forecast.assumed => "assumed, for they rest on classes that are clusters",
@@ -213,7 +215,7 @@ fn cell(measured: Option<&Measured>) -> Markup {
 
 fn value(measured: &Measured) -> Markup {
     html! {
-        b { (sign(measured)) (signed(measured.value, 3)) }
+        b { (sign(measured)) (signed(measured.value(), 3)) }
         @if let Some([low, high]) = measured.interval { small { (signed(low, 3)) " \
             to " (signed(high, 3)) } }
     }
@@ -221,8 +223,8 @@ fn value(measured: &Measured) -> Markup {
 
 /// A score and its interval, drawn between the ends that all policies share.
 fn whisker(score: &Measured, [least, most]: [f64; 2]) -> Markup {
-    let [low, high] = score.interval.unwrap_or([score.value; 2]);
-    if ![low, high, score.value].iter().all(|value| value.is_finite()) || most <= least {
+    let [low, high] = score.interval.unwrap_or([score.value(); 2]);
+    if ![low, high, score.value()].iter().all(|value| value.is_finite()) || most <= least {
         return html! {};
     }
     let at = |value: f64| round(4.0 + 112.0 * (value - least) / (most - least));
@@ -230,7 +232,7 @@ fn whisker(score: &Measured, [least, most]: [f64; 2]) -> Markup {
         svg.whisker viewBox="0 0 120 12" aria-hidden="true" {
             path.zero d={ "M" (at(0.0)) " 0V12" } {}
             path d={ "M" (at(low)) " 6H" (at(high)) } {}
-            circle cx=(at(score.value)) cy="6" r="3.5" {}
+            circle cx=(at(score.value())) cy="6" r="3.5" {}
         }
     }
 }

@@ -131,7 +131,7 @@ fn forecast_column(grid: &Grid, forecast: &Forecast, delta: usize) -> Column {
     let figure = |row: &toml::Table| {
         let sigma = policy_of(row)?.sigma.get(delta)?;
         let half = sigma.interval.map(|[low, high]| 50.0 * (high - low));
-        Some((100.0 * (1.0 - sigma.value), half))
+        Some((100.0 * (1.0 - sigma.value()), half))
     };
     let figures: Vec<Option<(f64, Option<f64>)>> = grid.rows.iter().map(figure).collect();
     let distance = forecast.deltas.get(delta).map_or(f64::NAN, |at| at.levels.unwrap_or(at.delta));

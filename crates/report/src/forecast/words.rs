@@ -1,0 +1,268 @@
+//! A forecast in sentences: which policies to take, and what speaks against them.
+
+use super::{Advice, BARELY, Forecast, PolicyForecast, Score};
+
+/// Policies that a sentence names one by one; of more it counts the rest.
+const NAMED: usize = 5;
+
+impl Score {
+    /// How the score is computed and what it means, in sentences.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::GatheredAndSeparated => {
+                "The score is gathered × (2 × separation − 1). Gathered is σ, the share of a class \
+                 that comes together within a distance, averaged over eight distances up to D, the \
+                 middle distance of two images of a class as they are; 2 × separation − 1 is by \
+                 how much images of one class are nearer more often than images of two. The score \
+                 is 0 where views come together because nothing is left of them, and near 0 where \
+                 they stay apart. It does not depend on which other policies are measured."
+            }
+            Self::Gathered => {
+                "With a single class the ranking goes by what is gathered alone: σ, the share of \
+                 the class that comes together within a distance, averaged over eight distances up \
+                 to D, the middle distance of two images as they are. A policy that erases \
+                 everything would come first."
+            }
+        }
+    }
+}
+
+impl Forecast {
+    /// [`Forecast::advice`] in sentences, the first of them the headline; empty where there is
+    /// none.
+    pub fn sentences(&self) -> Vec<String> {
+        let Some(advice) = &self.advice else { return Vec::new() };
+        let mut sentences = Vec::new();
+        let alone = self.policies.len() == 1;
+        if alone {
+            let name = &self.policies[0].name;
+            sentences.push(format!("Only {name} was measured; nothing to rank."));
+        }
+        sentences.extend(match advice {
+            Advice::TooFewImages { needed } => too_few_images(*needed, alone),
+            Advice::SingleClass { first } => vec![self.single_class(first)],
+            Advice::Chance => self.chance(alone),
+            Advice::Best { best, barely, chance, baseline_as_good } => {
+                let Some(first) = best.first().and_then(|&at| self.policies.get(at)) else {
+                    return sentences;
+                };
+                let mut said = self.best(first, best, alone);
+                said.extend(self.doubts(barely, chance, alone));
+                if *baseline_as_good {
+                    said.push(format!("Images as they are score no lower than {}.", first.name));
+                }
+                if best.len() > 1 {
+                    said.push(
+                        "The intervals of the differences between their scores hold 0; more \
+                         images a class (--per-class) narrow them."
+                            .into(),
+                    );
+                }
+                said
+            }
+        });
+        sentences
+    }
+
+    fn single_class(&self, first: &[usize]) -> String {
+        let verb = if first.len() == 1 { "draws" } else { "draw" };
+        format!(
+            "{} {verb} most of the class together; whether anything is left of it, one class \
+             cannot tell.",
+            self.listed(first, "and")
+        )
+    }
+
+    fn chance(&self, alone: bool) -> Vec<String> {
+        let mut said: Vec<String> = match alone {
+            true => vec![
+                "Its nearest views of one class lie no nearer than those of two by more than \
+                 chance explains."
+                    .into(),
+            ],
+            false => vec![
+                "No policy is recommended.".into(),
+                "With none of them do the nearest views of one class lie nearer than those of two \
+                 by more than chance explains."
+                    .into(),
+            ],
+        };
+        said.push(format!(
+            "Of images as they are, those of one class lie nearer {:.1} % of the time, where \
+             chance is 50 %. More images a class (--per-class) narrow the intervals; embeddings of \
+             a trained encoder (--encoder) see more than pixels do.",
+            self.baseline_separation()
+        ));
+        said
+    }
+
+    /// What to take and why.
+    fn best(&self, first: &PolicyForecast, best: &[usize], alone: bool) -> Vec<String> {
+        let name = &first.name;
+        let steps = match first.steps.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", first.steps.join(", ")),
+        };
+        let mut said = Vec::new();
+        if !alone {
+            said.push(match best.len() {
+                1 => format!("Take {name}{steps}."),
+                _ => format!("{}: these images cannot tell them apart.", self.listed(best, "or")),
+            });
+        }
+        let why = match best.len() {
+            1 if alone => format!("What {name}{steps} does"),
+            1 => format!("Why {name}"),
+            _ => format!("{name}{steps} scores highest of them"),
+        };
+        let sigma = self.shown.last().and_then(|&at| first.sigma.get(at));
+        said.push(format!(
+            "{why}: within three quarters of the middle distance of two images of a class it \
+             brings {:.0} % of a class together, and {:.1} % of the time images of one class stay \
+             nearer than images of two, where chance is 50 % and images as they are come to \
+             {:.1} %.",
+            100.0 * sigma.map_or(0.0, |sigma| sigma.value()),
+            separation(first),
+            self.baseline_separation()
+        ));
+        said
+    }
+
+    /// The policies whose separation is little or nothing.
+    fn doubts(&self, barely: &[usize], chance: &[usize], alone: bool) -> Vec<String> {
+        let mut said = Vec::new();
+        if !barely.is_empty() {
+            said.push(format!(
+                "Barely above chance (separation whose interval begins under {:.0} %): {}.",
+                100.0 * BARELY,
+                self.names(barely).join(", ")
+            ));
+        }
+        if !chance.is_empty() {
+            let verdict = match alone {
+                true => "Not told from chance",
+                false => "Not to be taken, whatever the score, where separation may be chance",
+            };
+            said.push(format!("{verdict}: {}.", self.names(chance).join(", ")));
+        }
+        said
+    }
+
+    fn names(&self, policies: &[usize]) -> Vec<&str> {
+        policies.iter().filter_map(|&at| Some(self.policies.get(at)?.name.as_str())).collect()
+    }
+
+    /// Names in a row, the last after `word`, which is `and` or `or`; not too many.
+    fn listed(&self, policies: &[usize], word: &str) -> String {
+        listed(&self.names(policies), word)
+    }
+
+    /// In per cent.
+    fn baseline_separation(&self) -> f64 {
+        self.baseline.as_ref().map_or(50.0, separation)
+    }
+}
+
+fn too_few_images(needed: usize, alone: bool) -> Vec<String> {
+    let verdict = match alone {
+        true => "There are too few images of a class for an interval.",
+        false => "No policy is recommended: too few images of a class for an interval.",
+    };
+    let why = format!(
+        "Most classes have fewer than {needed} images here, and other images may turn the order of \
+         the scores; --per-class says how many are taken."
+    );
+    vec![verdict.into(), why]
+}
+
+/// In per cent.
+fn separation(policy: &PolicyForecast) -> f64 {
+    100.0 * policy.separation.as_ref().map_or(0.5, |separation| separation.value())
+}
+
+fn listed(names: &[&str], word: &str) -> String {
+    let shown = if names.len() > NAMED { NAMED - 1 } else { names.len() };
+    let others = format!("{} others", names.len() - shown);
+    let names: Vec<&str> =
+        names[..shown].iter().copied().chain((shown < names.len()).then_some(&*others)).collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((one, [])) => (*one).to_owned(),
+        Some((last, first)) => format!("{} {word} {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use selfsame_theory::Quantity;
+
+    use super::super::Measured;
+    use super::*;
+
+    /// Policies of these names and separations, beside images as they are with 0.55.
+    fn forecast(policies: &[(&str, f64)], advice: Advice) -> Forecast {
+        let policy = |&(name, separation): &(&str, f64)| PolicyForecast {
+            name: name.into(),
+            separation: Some(Measured { quantity: Quantity::exact(separation), interval: None }),
+            ..PolicyForecast::default()
+        };
+        Forecast {
+            policies: policies.iter().map(policy).collect(),
+            baseline: Some(policy(&("none", 0.55))),
+            advice: Some(advice),
+            ..Forecast::default()
+        }
+    }
+
+    #[test]
+    fn what_is_named_is_true_of_each() {
+        let advice = Advice::Best {
+            best: vec![0, 2],
+            barely: vec![2],
+            chance: vec![1, 3],
+            baseline_as_good: true,
+        };
+        let said =
+            forecast(&[("a", 0.6), ("b", 0.505), ("c", 0.53), ("d", 0.49)], advice).sentences();
+        assert_eq!(said[0], "a or c: these images cannot tell them apart.");
+        let said = said.join("\n");
+        assert!(said.contains("60.0 % of the time") && said.contains("come to 55.0 %"), "{said}");
+        assert!(said.contains("begins under 52 %): c."), "{said}");
+        assert!(said.contains("may be chance: b, d."), "{said}");
+        assert!(said.contains("no lower than a."), "{said}");
+    }
+
+    #[test]
+    fn one_policy_is_taken_of_several_and_none_of_one() {
+        let best = |chance| Advice::Best {
+            best: vec![0],
+            barely: vec![],
+            chance,
+            baseline_as_good: false,
+        };
+        let said = forecast(&[("b", 0.6), ("a", 0.51)], best(vec![1])).sentences();
+        assert_eq!(said[0], "Take b.");
+        let said = forecast(&[("a", 0.6)], best(vec![])).sentences().join("\n");
+        assert!(said.starts_with("Only a was measured; nothing to rank."), "{said}");
+        assert!(!said.contains("Take"), "{said}");
+    }
+
+    #[test]
+    fn a_reason_is_given_where_nothing_is_recommended() {
+        let two = [("a", 0.6), ("b", 0.5)];
+        let few = forecast(&two, Advice::TooFewImages { needed: 10 }).sentences();
+        assert!(few[0].contains("too few images of a class"), "{few:?}");
+        let chance = forecast(&two, Advice::Chance).sentences();
+        assert!(chance[0] == "No policy is recommended.", "{chance:?}");
+        assert!(chance[1].starts_with("With none of them"), "{chance:?}");
+        let single = forecast(&two, Advice::SingleClass { first: vec![0, 1] }).sentences();
+        assert!(single[0].starts_with("a and b draw most of the class together"), "{single:?}");
+    }
+
+    #[test]
+    fn many_names_are_cut_short() {
+        assert_eq!(listed(&["a"], "or"), "a");
+        assert_eq!(listed(&["a", "b", "c"], "or"), "a, b or c");
+        assert_eq!(listed(&["a", "b", "c", "d", "e", "f"], "or"), "a, b, c, d or 2 others");
+    }
+}

@@ -1,0 +1,311 @@
+//! Which augmentation will gather the classes: a ranking of policies before any training.
+//!
+//! Of a few images of each class and the views that each policy makes of them, it measures how many
+//! of a class come together within a distance (σ(δ) of the theory) and whether images of one class
+//! still lie nearer than images of two. Intervals come from random halves of the images.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+use jiff::SignedDuration;
+use selfsame_augment::Policy;
+use selfsame_concentration::forecast::{members, middle_within};
+use selfsame_data::Dataset;
+use selfsame_nn::Backbone;
+use selfsame_report::forecast::{FORECAST_FILE, Forecast, TABLE_FILE};
+use selfsame_report::record::PAGE_FILE;
+use selfsame_report::{render_forecast, write_atomic, write_json};
+use selfsame_train::checkpoint::Which;
+use sha2::{Digest, Sha256};
+
+use self::folder::Folder;
+use self::measure::Work;
+use self::probe::Probe;
+use self::ranking::Subject;
+pub use self::settings::Difference;
+use self::settings::Settings;
+use crate::{Error, Progress, Run, digest, sampling};
+
+mod advice;
+mod folder;
+mod measure;
+mod pictures;
+mod probe;
+mod ranking;
+mod score;
+mod settings;
+
+/// The name of the policy that does nothing: images as they are.
+const NONE: &str = "none";
+/// The views of an image are numbered in 16 bits.
+const MAX_VIEWS: usize = 65_535;
+/// A policy that takes longer is followed by how long the others will take.
+const LONG: Duration = Duration::from_secs(2);
+
+/// How [`forecast`] measures, and where it keeps its work.
+#[derive(Debug, Clone)]
+pub struct ForecastOptions {
+    /// Images of each class that are measured, at most. The fewer, the wider the intervals.
+    pub per_class: usize,
+    /// Views drawn of each image, 1 to 65 535.
+    pub views: usize,
+    /// Whether an image counts among its own views.
+    pub original: bool,
+    /// Distances are measured between embeddings of this encoder, brought to length 1. Without one,
+    /// they are measured between pixels.
+    pub encoder: Option<Encoder>,
+    /// So many clusters of the encoder's embeddings stand for the classes, whose labels are then
+    /// not looked at. Whatever depends on them is assumed.
+    pub clusters: Option<usize>,
+    /// Distances are measured between pixels although there is an encoder, which then only makes
+    /// the clusters.
+    pub pixels: bool,
+    /// Time for the proof of each curve; what is not proved by then is a bound. None depends on the
+    /// size of the classes: no limit for up to 100 images, and 10 s for more.
+    pub budget: Option<Duration>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// The folder that keeps the work under way, the distances and the results: the page, the
+    /// record and the table. The same forecast goes on there. None writes nothing.
+    pub out: Option<PathBuf>,
+    /// Whether the folder may hold another forecast, which is then deleted.
+    pub overwrite: bool,
+    /// The command, word by word, that makes the same forecast again, for its page; may be empty.
+    pub command: Vec<String>,
+}
+
+impl Default for ForecastOptions {
+    fn default() -> Self {
+        Self {
+            per_class: 50,
+            views: 16,
+            original: true,
+            encoder: None,
+            clusters: None,
+            pixels: false,
+            budget: None,
+            seed: 0,
+            out: None,
+            overwrite: false,
+            command: Vec::new(),
+        }
+    }
+}
+
+impl ForecastOptions {
+    /// Refuses options that make no sense, whatever the images. [`forecast`] does so itself; a
+    /// caller that has to read many images may want to know before.
+    ///
+    /// # Errors
+    /// [`Error::Option`].
+    pub fn check(&self) -> Result<(), Error> {
+        let Self { per_class, views, clusters, encoder, .. } = self;
+        if *per_class < 2 {
+            let cause = "distances need at least 2 images of a class";
+            return Err(Error::option("per_class", per_class, cause));
+        }
+        if *views == 0 {
+            let cause = "without a view all policies are the same; at least 1 is needed";
+            return Err(Error::option("views", views, cause));
+        }
+        if *views > MAX_VIEWS {
+            return Err(Error::option("views", views, format!("more than {MAX_VIEWS}")));
+        }
+        match clusters {
+            Some(clusters) if *clusters < 2 => {
+                let cause = "nothing can be told apart; at least 2 are needed";
+                Err(Error::option("clusters", clusters, cause))
+            }
+            Some(clusters) if encoder.is_none() => {
+                let cause = "clusters are made of an encoder's embeddings, and there is none";
+                Err(Error::option("clusters", clusters, cause))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A trained encoder, and what a record says of it.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    /// What it is called, such as the folder of its run.
+    pub name: String,
+    /// The network.
+    pub network: Backbone,
+    /// Side of the images that it sees, in pixels.
+    pub image_size: u32,
+    /// Where it computes.
+    pub device: Device,
+    /// Tells its weights from others, such as by their SHA-256.
+    pub digest: String,
+}
+
+impl Encoder {
+    /// The encoder of a run's folder, with the weights of its last checkpoint.
+    ///
+    /// # Errors
+    /// The folder is no run, another process works in it, or it holds no weights.
+    pub fn of_run(path: &Path, device: &Device) -> Result<Self, Error> {
+        let run = Run::open(path)?;
+        let plan = run.plan()?;
+        let (network, _) = run.trained(&plan, Which::Last, device)?;
+        let file = run.weights(Which::Last)?;
+        let weights = std::fs::read(&file).map_err(Error::file(&file))?;
+        Ok(Self {
+            name: path.display().to_string(),
+            network,
+            image_size: plan.data.image_size,
+            device: device.clone(),
+            digest: hex::encode(Sha256::digest(weights)),
+        })
+    }
+}
+
+/// Ranks augmentation policies by how well they gather the classes of `dataset` and keep them
+/// apart, each by its name. Images are taken from the training split. Images as they are, the policy
+/// `none`, are measured in any case and stand beside the others.
+///
+/// All numbers are exact of the images and views measured, except where a proof runs out of its
+/// time; see [`Measured`](selfsame_report::forecast::Measured). A policy's score depends on no other
+/// policy. Huang et al. (ICLR 2023) define σ(δ) and the augmented distance.
+///
+/// # Errors
+/// Options that make no sense, images without classes or all alike, a folder of something else, and
+/// failures to read or write. [`Error::Stopped`] where `progress` asks to stop; what is done by then
+/// is kept in [`ForecastOptions::out`].
+///
+/// ```
+/// use selfsame::data::LoadOptions;
+/// use selfsame::{ForecastOptions, forecast};
+///
+/// let glyphs = LoadOptions { limit: Some(100), ..LoadOptions::default() };
+/// let glyphs = selfsame::load("glyphs", &glyphs, &mut ())?;
+/// let policies = ["a", "e"].map(|name| (name.to_owned(), name.parse().unwrap()));
+/// let options = ForecastOptions { per_class: 4, views: 2, ..ForecastOptions::default() };
+///
+/// let forecast = forecast(&glyphs, &policies, &options, &mut ())?;
+/// assert!(forecast.policies[0].score.value() >= forecast.policies[1].score.value());
+/// # Ok::<(), selfsame::Error>(())
+/// ```
+pub fn forecast(
+    dataset: &Dataset,
+    policies: &[(String, Policy)],
+    options: &ForecastOptions,
+    progress: &mut dyn Progress,
+) -> Result<Forecast, Error> {
+    options.check()?;
+    if policies.is_empty() {
+        return Err(Error::option("policies", "[]", "at least one is needed"));
+    }
+    check_size(dataset, options.encoder.as_ref())?;
+    let probe = Probe::new(dataset, options, progress)?;
+    sampling::check_views(probe.images.len(), options.views + 1, dataset.image_size)?;
+    let settings = settings(dataset, policies, options, &probe);
+    let folder = match &options.out {
+        Some(path) => Some(Folder::claim(path, &settings, options.overwrite)?),
+        None => None,
+    };
+    if let Some(folder) = folder.as_ref().filter(|folder| folder.goes_on) {
+        progress.note(&folder.state_of(policies.len()));
+    }
+
+    let encoder = options.encoder.as_ref();
+    let work =
+        Work { dataset, probe: &probe, settings: &settings, encoder, folder: folder.as_ref() };
+    let baseline = work.policy("images", NONE, &none()?, progress)?;
+    let middle = middle_within(&baseline.distances, &probe.labels, probe.classes.len());
+    let middle =
+        middle.filter(|&middle| middle > 0).ok_or_else(|| all_alike(dataset, &settings))?;
+    let mut measured = Vec::with_capacity(policies.len());
+    for (number, (name, policy)) in policies.iter().enumerate() {
+        let start = Instant::now();
+        measured.push(work.policy(&part(number), name, policy, progress)?);
+        let others = start.elapsed() * (policies.len() - number - 1) as u32;
+        if start.elapsed() > LONG && !others.is_zero() {
+            let others = SignedDuration::from_secs(others.as_secs() as i64);
+            progress.note(&format!("{name} done, about {others:#} left"));
+        }
+    }
+
+    let subject = Subject {
+        dataset,
+        probe: &probe,
+        settings: &settings,
+        policies,
+        measured: &measured,
+        baseline: &baseline,
+        middle,
+    };
+    let forecast = Forecast { command: options.command.clone(), ..subject.forecast(progress)? };
+    if let Some(folder) = &folder {
+        write_json(&folder.path.join(FORECAST_FILE), &forecast)?;
+        write_atomic(&folder.path.join(TABLE_FILE), forecast.table().as_bytes())?;
+        write_atomic(&folder.path.join(PAGE_FILE), render_forecast(&forecast).as_bytes())?;
+    }
+    Ok(forecast)
+}
+
+/// The policy that does nothing.
+fn none() -> Result<Policy, Error> {
+    NONE.parse().map_err(|error| Error::option("policies", NONE, error))
+}
+
+/// The names of the files of a policy begin with this.
+fn part(number: usize) -> String {
+    format!("{number:02}")
+}
+
+/// Refuses an encoder of images of another size.
+fn check_size(dataset: &Dataset, encoder: Option<&Encoder>) -> Result<(), Error> {
+    match encoder {
+        Some(encoder) if encoder.image_size != dataset.image_size => {
+            let cause =
+                format!("the encoder of {} sees {} pixels", encoder.name, encoder.image_size);
+            Err(Error::option("image_size", dataset.image_size, cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn settings(
+    dataset: &Dataset,
+    policies: &[(String, Policy)],
+    options: &ForecastOptions,
+    probe: &Probe,
+) -> Settings {
+    let largest =
+        members(&probe.labels, probe.classes.len()).iter().map(Vec::len).max().unwrap_or(0);
+    let encoder = options.encoder.as_ref();
+    Settings {
+        selfsame: env!("CARGO_PKG_VERSION").into(),
+        data: dataset.name.clone(),
+        digest: digest(dataset),
+        policies: policies.iter().map(|(name, policy)| (name.clone(), policy.to_toml())).collect(),
+        per_class: options.per_class,
+        views: options.views,
+        original: options.original,
+        image_size: dataset.image_size,
+        encoder: encoder.map(|encoder| encoder.name.clone()),
+        weights: encoder.map(|encoder| encoder.digest.clone()),
+        clusters: options.clusters,
+        pixels: options.pixels || encoder.is_none(),
+        budget: sampling::budget(options.budget, largest).map(|time| time.as_secs_f64()),
+        seed: options.seed,
+    }
+}
+
+/// There is no distance to compare policies at, because most images of a class are one.
+fn all_alike(dataset: &Dataset, settings: &Settings) -> Error {
+    let cause = match settings.pixels {
+        true => {
+            "at least half of all pairs of images of one class are the same image twice, pixel by \
+             pixel, so that there is no distance to compare policies at; leave the copies out"
+        }
+        false => {
+            "the encoder gives at least half of all pairs of images of one class the same \
+             embedding, so that there is no distance to compare policies at; has it collapsed?"
+        }
+    };
+    Error::Images { name: dataset.name.clone(), cause: cause.into() }
+}

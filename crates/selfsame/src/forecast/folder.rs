@@ -1,0 +1,186 @@
+//! The folder of a forecast: its settings, the work under way, and the results.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use npyz::WriterBuilder;
+use selfsame_concentration::curve::{Curve, Point};
+use selfsame_concentration::distance::Distances;
+use selfsame_report::forecast::{FORECAST_FILE, TABLE_FILE};
+use selfsame_report::record::PAGE_FILE;
+use selfsame_report::{write_atomic, write_json};
+
+use super::part;
+use super::settings::{Difference, Settings};
+use crate::{Error, Run};
+
+const SETTINGS_FILE: &str = "settings.json";
+/// The folder of the work under way: two files for each policy, distances and curves.
+const PARTS: &str = "parts";
+
+/// A forecast's folder, held by this process alone.
+pub struct Folder {
+    pub path: PathBuf,
+    /// Whether it held the same forecast, begun or finished.
+    pub goes_on: bool,
+    _lock: File,
+}
+
+impl Folder {
+    /// Claims a folder that is new or holds the same forecast; with `overwrite` any forecast's.
+    pub fn claim(path: &Path, settings: &Settings, overwrite: bool) -> Result<Self, Error> {
+        let file = path.join(SETTINGS_FILE);
+        let known = file.exists();
+        if known && !overwrite {
+            same_forecast(path, &file, settings)?;
+        }
+        if let Some(entry) = stranger(path).map_err(Error::file(path))?.filter(|_| !known) {
+            return Err(Error::NotOurs { path: path.to_owned(), entry });
+        }
+        let parts = path.join(PARTS);
+        std::fs::create_dir_all(&parts).map_err(Error::file(&parts))?;
+        let lock_file = path.join(Run::LOCK_FILE);
+        let lock = File::create(&lock_file).map_err(Error::file(&lock_file))?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            return Err(Error::InUse { path: path.to_owned() });
+        }
+        if known && overwrite {
+            clear(path).map_err(Error::file(path))?;
+        }
+        write_json(&file, settings)?;
+        Ok(Self { path: path.to_owned(), goes_on: known && !overwrite, _lock: lock })
+    }
+
+    /// How far the forecast in the folder is, in a sentence.
+    pub fn state_of(&self, policies: usize) -> String {
+        let done = (0..policies).filter(|&number| self.curves_file(&part(number)).exists()).count();
+        match done == policies && self.path.join(PAGE_FILE).exists() {
+            true => "already finished: the page is written again".to_owned(),
+            false => format!("going on: {done} of {policies} policies are there"),
+        }
+    }
+
+    /// The file of the distances of a policy, complete or not.
+    pub fn state(&self, part: &str) -> PathBuf {
+        self.path.join(PARTS).join(format!("{part}.distances"))
+    }
+
+    fn curves_file(&self, part: &str) -> PathBuf {
+        self.path.join(PARTS).join(format!("{part}.curves.json"))
+    }
+
+    /// The curves of a policy for classes of these images, if they are there.
+    pub fn curves(&self, part: &str, classes: &[Vec<usize>]) -> Result<Option<Vec<Curve>>, Error> {
+        let path = self.curves_file(part);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read(&path).map_err(Error::file(&path))?;
+        let damaged = || Error::Damaged {
+            path: path.clone(),
+            cause: "damaged; remove it, and its curves are computed again".into(),
+        };
+        let points: Vec<Vec<(u64, u64, Vec<usize>)>> =
+            serde_json::from_slice(&text).map_err(|_| damaged())?;
+        let point = |(lower, upper, witness)| Point { lower, upper, witness };
+        let curve = |points: Vec<_>| Curve { points: points.into_iter().map(point).collect() };
+        let curves: Vec<Curve> = points.into_iter().map(curve).collect();
+        let fits = |(curve, own): (&Curve, &Vec<usize>)| {
+            let known = |point: &Point| point.witness.iter().all(|&image| image < own.len());
+            curve.points.len() == own.len() && curve.points.iter().all(known)
+        };
+        if curves.len() != classes.len() || !curves.iter().zip(classes).all(fits) {
+            return Err(damaged());
+        }
+        Ok(Some(curves))
+    }
+
+    /// Writes the curves of a policy.
+    pub fn write_curves(&self, part: &str, curves: &[Curve]) -> Result<(), Error> {
+        let point = |point: &Point| (point.lower, point.upper, point.witness.clone());
+        let points: Vec<Vec<_>> =
+            curves.iter().map(|curve| curve.points.iter().map(point).collect()).collect();
+        Ok(write_json(&self.curves_file(part), &points)?)
+    }
+
+    /// Writes the squared distances of a policy to `distances-PART-NAME.npy`: a square matrix in
+    /// the order of the images of `forecast.json`.
+    pub fn write_distances(
+        &self,
+        part: &str,
+        name: &str,
+        distances: &Distances,
+    ) -> Result<(), Error> {
+        let name: String = name
+            .chars()
+            .map(|c| if c.is_alphanumeric() || ".-_".contains(c) { c } else { '_' })
+            .take(40)
+            .collect();
+        let path = self.path.join(format!("distances-{part}-{name}.npy"));
+        let bytes = matrix(distances).map_err(Error::file(&path))?;
+        Ok(write_atomic(&path, &bytes)?)
+    }
+}
+
+/// Squared distances as a square matrix in NumPy's format.
+fn matrix(distances: &Distances) -> io::Result<Vec<u8>> {
+    let n = distances.n;
+    let value = |at: usize| match (at / n, at % n) {
+        (i, j) if i == j => 0.0,
+        (i, j) => distances.squared(i, j),
+    };
+    let mut bytes = Vec::new();
+    let shape = [n as u64, n as u64];
+    let mut writer =
+        npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
+    writer.extend((0..n * n).map(value))?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// Refuses a folder with the settings of another forecast.
+fn same_forecast(path: &Path, file: &Path, settings: &Settings) -> Result<(), Error> {
+    let text = std::fs::read(file).map_err(Error::file(file))?;
+    let differences = match serde_json::from_slice::<Settings>(&text) {
+        Ok(other) => other.differences(settings),
+        Err(_) => {
+            let what = format!("{SETTINGS_FILE} is damaged, or of another selfsame");
+            vec![Difference::Content(what)]
+        }
+    };
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(Error::OtherForecast { path: path.to_owned(), differences }),
+    }
+}
+
+/// Deletes a forecast's files but for its settings, without which the rest would be nobody's.
+fn clear(path: &Path) -> io::Result<()> {
+    std::fs::remove_dir_all(path.join(PARTS))?;
+    std::fs::create_dir_all(path.join(PARTS))?;
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".npy") || [FORECAST_FILE, TABLE_FILE, PAGE_FILE].contains(&&*name) {
+            std::fs::remove_file(path.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The name of something in a folder that no forecast wrote, if there is anything. Hidden files are
+/// what systems leave behind, and a forecast that was killed before it wrote its settings leaves an
+/// empty folder of parts.
+fn stranger(path: &Path) -> io::Result<Option<String>> {
+    let entries = match path.read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && name != PARTS {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,101 @@
+//! The pictures of a forecast's page: all images, copies, and the nearest views.
+
+use std::collections::HashMap;
+
+use selfsame_augment::{Image, Policy, Purpose, ViewSets};
+use selfsame_eval::shrink;
+use selfsame_report::Sprite;
+use selfsame_report::forecast::Closest;
+
+use super::measure::PolicyMeasured;
+use super::ranking::Subject;
+use crate::Error;
+
+/// Side of a picture, at most.
+const SIDE: u32 = 48;
+/// Pictures side by side on the sheet of all images.
+const COLUMNS: u32 = 25;
+
+impl Subject<'_> {
+    /// An image that is measured.
+    fn image(&self, image: usize) -> Image<'_> {
+        self.dataset.train.image(self.probe.images[image].index)
+    }
+
+    /// Groups of images with the same pixels.
+    pub fn duplicates(&self) -> Vec<Vec<usize>> {
+        let mut groups: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        for image in 0..self.probe.images.len() {
+            groups.entry(self.image(image).pixels()).or_default().push(image);
+        }
+        let mut groups: Vec<Vec<usize>> =
+            groups.into_values().filter(|group| group.len() > 1).collect();
+        groups.sort();
+        groups
+    }
+
+    /// The nearest pair of different images of each class, with its pictures.
+    pub fn closest(
+        &self,
+        policy: &Policy,
+        measured: &PolicyMeasured,
+    ) -> Result<Vec<Closest>, Error> {
+        let distances = &measured.distances;
+        let mut closest = Vec::new();
+        for class in self.members() {
+            let pairs = class
+                .iter()
+                .enumerate()
+                .flat_map(|(at, &i)| class[at + 1..].iter().map(move |&j| (i, j)));
+            let pairs = pairs.filter(|&(i, j)| self.image(i).pixels() != self.image(j).pixels());
+            let Some((i, j)) = pairs.min_by_key(|&(i, j)| distances.key(i, j)) else { continue };
+            let numbers = distances.views(i, j);
+            // The image itself, where it is among its views, is number 0, and the others follow.
+            let first = u32::from(self.settings.original);
+            let views = numbers.map(|number| u32::from(number).checked_sub(first));
+            let tiles = [
+                self.picture(policy, i, None),
+                self.picture(policy, i, views[0]),
+                self.picture(policy, j, views[1]),
+                self.picture(policy, j, None),
+            ];
+            let side = self.dataset.image_size;
+            let tiles = tiles.each_ref().map(|pixels| Image::square(side, pixels));
+            closest.push(Closest {
+                images: [i, j],
+                views,
+                delta: distances.distance(i, j),
+                picture: self.sprite(&tiles, 4)?,
+            });
+        }
+        Ok(closest)
+    }
+
+    /// The pixels of a view of an image, or of the image itself.
+    fn picture(&self, policy: &Policy, image: usize, view: Option<u32>) -> Vec<u8> {
+        let (number, image) = (self.probe.images[image].index as u64, self.image(image));
+        let Some(view) = view else { return image.pixels().to_vec() };
+        let sets = ViewSets {
+            policy,
+            purpose: Purpose::Forecast,
+            seed: self.settings.seed,
+            views: view..view + 1,
+            original: false,
+        };
+        sets.draw(&[(number, image)], self.dataset.image_size)
+    }
+
+    fn sprite(&self, images: &[Image<'_>], columns: u32) -> Result<Sprite, Error> {
+        let small = shrink(images, SIDE);
+        let side = self.dataset.image_size.min(SIDE);
+        let small: Vec<&[u8]> = small.iter().map(|image| &**image).collect();
+        Ok(Sprite::thumbnails(side, side, &small, columns)?)
+    }
+
+    /// All images in small.
+    pub fn thumbs(&self) -> Result<Sprite, Error> {
+        let images: Vec<Image<'_>> =
+            (0..self.probe.images.len()).map(|image| self.image(image)).collect();
+        self.sprite(&images, COLUMNS)
+    }
+}

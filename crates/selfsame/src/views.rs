@@ -1,0 +1,269 @@
+//! What augmentation policies do to images: a gallery of views.
+
+use rayon::prelude::*;
+use selfsame_augment::{Draw, Image, Policy, Purpose, Scratch, ViewKey};
+use selfsame_data::{Dataset, MAX_IMAGE_SIZE, Split};
+use selfsame_eval::{sample, shrink};
+use selfsame_report::gallery::{Gallery, Original, PolicyViews, View};
+use selfsame_report::{Sprite, SpriteError, render_gallery};
+use serde::Serialize;
+
+use crate::{Error, Progress};
+
+mod words;
+
+/// Side of a picture on the page, at most: it keeps a page of photographs below 2 MB.
+const PICTURE_SIDE: u32 = 96;
+/// Views on a page, at most.
+const MAX_VIEWS: usize = 2000;
+
+/// Which [`views`] are drawn.
+#[derive(Debug, Clone)]
+pub struct ViewsOptions {
+    /// Images of the training split, chosen at random; at least 1.
+    pub images: usize,
+    /// Views of each image by each policy, at least 1.
+    pub views: usize,
+    /// Side of the views in pixels; none for that of the images.
+    pub size: Option<u32>,
+    /// Seed of the views.
+    pub seed: u64,
+    /// The command, word by word, that makes the same page again; may be empty.
+    pub command: Vec<String>,
+}
+
+impl Default for ViewsOptions {
+    fn default() -> Self {
+        Self { images: 8, views: 6, size: None, seed: 0, command: Vec::new() }
+    }
+}
+
+impl ViewsOptions {
+    /// Refuses options that make no sense for so many policies, whatever the images. [`views`] does
+    /// so itself; a caller that has to read many images may want to know before.
+    ///
+    /// # Errors
+    /// [`Error::Option`] and [`Error::CrowdedPage`].
+    pub fn check(&self, policies: usize) -> Result<(), Error> {
+        for (name, number) in [("images", self.images), ("views", self.views)] {
+            if number == 0 {
+                let cause = "nothing would be left to see; at least 1 is needed";
+                return Err(Error::option(name, number, cause));
+            }
+        }
+        let count = self.images.saturating_mul(self.views).saturating_mul(policies);
+        if count > MAX_VIEWS {
+            return Err(Error::CrowdedPage { views: count, most: MAX_VIEWS });
+        }
+        match self.size {
+            Some(size) if !(1..=MAX_IMAGE_SIZE).contains(&size) => {
+                Err(Error::option("size", size, format!("not between 1 and {MAX_IMAGE_SIZE}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A few images and the views that each policy makes of them.
+#[derive(Debug, Clone, Serialize)]
+pub struct ViewsRecord {
+    /// Name of the data set.
+    pub dataset: String,
+    /// Side of the images in pixels.
+    pub image_size: u32,
+    /// Side of the views in pixels.
+    pub size: u32,
+    /// The policies, each with views of the same images under the same keys.
+    pub policies: Vec<DrawnPolicy>,
+    /// The pictures and words of the page.
+    #[serde(skip)]
+    pub gallery: Gallery,
+}
+
+impl ViewsRecord {
+    /// The page: HTML that needs no other file.
+    pub fn page(&self) -> String {
+        render_gallery(&self.gallery)
+    }
+}
+
+/// A policy and the views it makes.
+#[derive(Debug, Clone, Serialize)]
+pub struct DrawnPolicy {
+    /// What it is called.
+    pub augment: String,
+    /// The policy.
+    pub policy: Policy,
+    /// Its views, image by image.
+    pub images: Vec<DrawnImage>,
+}
+
+/// The views of one image.
+#[derive(Debug, Clone, Serialize)]
+pub struct DrawnImage {
+    /// The image's name in the data set.
+    pub name: String,
+    /// Its views.
+    pub views: Vec<DrawnView>,
+}
+
+/// A view as the numbers that make it again: `draw.apply(…)` of the same image gives its pixels, and
+/// `policy.draw(key, …)` gives the draw.
+#[derive(Debug, Clone, Serialize)]
+pub struct DrawnView {
+    /// The key of its random numbers.
+    pub key: ViewKey,
+    /// What was drawn.
+    pub draw: Draw,
+}
+
+/// Shows what policies, each given by its name, do to a few training images of `dataset`. The views
+/// are the first that training would see.
+///
+/// # Errors
+/// Options that make no sense: see [`ViewsOptions::check`].
+///
+/// ```
+/// use selfsame::data::LoadOptions;
+/// use selfsame::{ViewsOptions, views};
+///
+/// let glyphs = LoadOptions { limit: Some(40), ..LoadOptions::default() };
+/// let glyphs = selfsame::load("glyphs", &glyphs, &mut ())?;
+/// let policies = [("simclr".to_owned(), "simclr".parse().unwrap())];
+///
+/// let record = views(&glyphs, &policies, &ViewsOptions::default(), &mut ())?;
+/// let first = &record.policies[0].images[0].views[0];
+/// println!("{}", first.draw); // for example: crop 21×17 at (5, 9), flip, blur 1.000
+/// assert!(record.page().starts_with("<!DOCTYPE html>"));
+/// # Ok::<(), selfsame::Error>(())
+/// ```
+pub fn views(
+    dataset: &Dataset,
+    policies: &[(String, Policy)],
+    options: &ViewsOptions,
+    progress: &mut dyn Progress,
+) -> Result<ViewsRecord, Error> {
+    options.check(policies.len())?;
+    let split = &dataset.train;
+    if split.len() < options.images {
+        let (name, images) = (&dataset.name, split.len());
+        progress.note(&format!("{name} has no more than {images} training images"));
+    }
+    let chosen = sample(split.len(), options.images);
+    let sizes =
+        Sizes { image: dataset.image_size, view: options.size.unwrap_or(dataset.image_size) };
+
+    let mut record = ViewsRecord {
+        dataset: dataset.name.clone(),
+        image_size: sizes.image,
+        size: sizes.view,
+        policies: Vec::with_capacity(policies.len()),
+        gallery: Gallery {
+            selfsame: env!("CARGO_PKG_VERSION").into(),
+            command: options.command.clone(),
+            dataset: dataset.name.clone(),
+            seed: options.seed,
+            side: sizes.view,
+            images: originals(dataset, &chosen)?,
+            policies: Vec::with_capacity(policies.len()),
+        },
+    };
+    for (name, policy) in policies {
+        let drawn = draw(policy, split, &chosen, options.views, options.seed, sizes.view)?;
+        let shown = drawn
+            .iter()
+            .map(|drawn| shown(drawn, policy, sizes))
+            .collect::<Result<Vec<View>, _>>()?;
+        record.gallery.policies.push(PolicyViews {
+            name: name.clone(),
+            toml: policy.to_toml(),
+            steps: words::steps(policy.config(), sizes.view),
+            views: shown.chunks(options.views).map(<[View]>::to_vec).collect(),
+        });
+        let images = chosen.iter().zip(drawn.chunks(options.views));
+        let images = images.map(|(&image, drawn)| DrawnImage {
+            name: split.name(image).to_owned(),
+            views: drawn.iter().map(|drawn| drawn.view.clone()).collect(),
+        });
+        record.policies.push(DrawnPolicy {
+            augment: name.clone(),
+            policy: *policy,
+            images: images.collect(),
+        });
+    }
+    Ok(record)
+}
+
+/// Sides in pixels.
+#[derive(Clone, Copy)]
+struct Sizes {
+    image: u32,
+    view: u32,
+}
+
+/// A view and its picture, of [`picture_side`].
+pub struct Drawn {
+    view: DrawnView,
+    /// The pixels of its picture.
+    pub picture: Vec<u8>,
+}
+
+/// Side of the picture of something of side `size`.
+pub fn picture_side(size: u32) -> u32 {
+    size.min(PICTURE_SIDE)
+}
+
+/// The first `views` views of each of the images in the first epoch of training, of side `size`,
+/// image by image.
+pub fn draw(
+    policy: &Policy,
+    split: &Split,
+    images: &[usize],
+    views: usize,
+    seed: u64,
+    size: u32,
+) -> Result<Vec<Drawn>, Error> {
+    let of_image = |&image: &usize| {
+        (0..views as u32)
+            .map(move |view| ViewKey::new(Purpose::Training { epoch: 0 }, seed, image as u64, view))
+    };
+    let keys: Vec<ViewKey> = images.iter().flat_map(of_image).collect();
+    let buffers = || (Scratch::default(), vec![0; size as usize * size as usize * 3]);
+    let drawn = |(scratch, pixels): &mut (Scratch, Vec<u8>), key: ViewKey| {
+        let image = split.image(key.image as usize);
+        let draw = policy.draw(key, image.width(), image.height());
+        draw.apply(image, size, scratch, pixels)?;
+        Ok(Drawn { view: DrawnView { key, draw }, picture: picture(Image::square(size, pixels)) })
+    };
+    keys.into_par_iter().map_init(buffers, drawn).collect()
+}
+
+/// An image, brought to [`picture_side`].
+pub fn picture(image: Image<'_>) -> Vec<u8> {
+    shrink(&[image], PICTURE_SIDE).remove(0).into_owned()
+}
+
+fn sprite(picture: &[u8], size: u32) -> Result<Sprite, SpriteError> {
+    Sprite::lossless(picture_side(size), picture_side(size), &[picture], 1)
+}
+
+fn originals(dataset: &Dataset, chosen: &[usize]) -> Result<Vec<Original>, SpriteError> {
+    let (split, size) = (&dataset.train, dataset.image_size);
+    let original = |&i: &usize| {
+        let class = split.labels().map(|labels| dataset.classes[labels[i] as usize].clone());
+        let picture = sprite(&picture(split.image(i)), size)?;
+        Ok(Original { name: split.name(i).to_owned(), class, picture })
+    };
+    chosen.iter().map(original).collect()
+}
+
+/// A view as the page shows it.
+fn shown(drawn: &Drawn, policy: &Policy, sizes: Sizes) -> Result<View, SpriteError> {
+    let draw = &drawn.view.draw;
+    let share = |length: u32| f64::from(length) / f64::from(sizes.image);
+    Ok(View {
+        picture: sprite(&drawn.picture, sizes.view)?,
+        part: draw.crop.map(|part| [part.left, part.top, part.width, part.height].map(share)),
+        changes: words::changes(draw, policy.config().crop.is_some(), sizes),
+    })
+}

@@ -1,0 +1,23 @@
+//! The examples run.
+
+#[path = "../examples/clique.rs"]
+mod clique;
+#[path = "../examples/forecast.rs"]
+mod forecast;
+#[path = "../examples/views.rs"]
+mod views;
+
+#[test]
+fn clique_runs() {
+    clique::main().unwrap();
+}
+
+#[test]
+fn forecast_runs() {
+    forecast::main().unwrap();
+}
+
+#[test]
+fn views_runs() {
+    views::main().unwrap();
+}
