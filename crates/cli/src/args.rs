@@ -143,7 +143,8 @@ pub struct Pretrain {
     /// Encoder [default: resnet18]
     #[arg(long, value_enum, help_heading = "Training")]
     pub encoder: Option<EncoderName>,
-    /// Channels of the encoder's first stage; 64 is the published width [default: 16; 8 for glyphs]
+    /// Channels of the encoder's first stage; 64 is the published width. Units of a hidden layer of
+    /// an mlp [default: 16; 8 for glyphs; 512 for an mlp]
     #[arg(long, value_name = "CHANNELS", help_heading = "Training")]
     pub width: Option<usize>,
     /// First layers of the encoder [default: cifar up to 96 pixels, otherwise imagenet]
@@ -864,6 +865,7 @@ pub enum EncoderName {
     Resnet18,
     Resnet34,
     Resnet50,
+    Mlp,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]

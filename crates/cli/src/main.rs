@@ -3,8 +3,9 @@
 mod args;
 mod commands;
 mod mend;
-mod resolve;
+mod options;
 mod terminal;
+mod words;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ use selfsame::train::TrainError;
 use selfsame::train::checkpoint::Which;
 use selfsame::{Error, Run};
 
-use crate::commands::quoted;
+use crate::words::quoted;
 
 /// What happened, with options as they are typed.
 pub fn say(error: &Error) -> String {
@@ -65,6 +65,17 @@ pub fn mend(error: &Error) -> Option<String> {
         Error::ImagesChanged { .. } => Some("put them back, or start a new run".to_owned()),
         Error::NoWeights { path } => Some(weights(path)),
         Error::Damaged { path, .. } => damaged(path),
+        Error::Exists { .. } => Some("choose another name, or --overwrite".to_owned()),
+        Error::Collapsed { before: true, .. } => Some(
+            "stopped by --on-collapse: start another run, or go on with this one without that \
+             option"
+                .to_owned(),
+        ),
+        Error::Collapsed { path, .. } => Some(format!(
+            "stopped by --on-collapse: start another run so, or, all the same, go on with \
+             --resume {}",
+            quoted(path)
+        )),
         Error::Init(error) => init(error),
         Error::NoPeer { .. } => Some("bench/simclr.py is one to begin with".to_owned()),
         Error::OtherForecast { .. } => {

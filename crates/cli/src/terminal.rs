@@ -2,18 +2,20 @@
 
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use selfsame::Run;
 use selfsame::data::{DataError, Dataset, LoadOptions};
-use selfsame::train::Progress;
 
-use crate::commands::INTERRUPTED;
 use crate::misuse;
 
+/// Exit code of a process that Ctrl-C ended.
+pub const INTERRUPTED: u8 = 130;
 /// Time between two lines of progress where the output is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Images left out that are named one by one; the run's page has them all.
@@ -93,19 +95,48 @@ pub fn unread(named: &str, error: &DataError) -> anyhow::Error {
 /// Shows what a verb of the library tells while it works, and asks it to stop at Ctrl-C.
 #[derive(Default)]
 pub struct Live {
-    /// The stage under way, and when it began.
-    stage: Option<(Bar, Instant)>,
+    stage: Option<Stage>,
+    /// Whether Ctrl-C was pressed.
     stop: Arc<AtomicBool>,
+    /// Whether the stage under way asks now and then whether to stop.
+    asks: Arc<AtomicBool>,
+}
+
+/// A stage under way.
+struct Stage {
+    bar: Bar,
+    start: Instant,
+    /// Units that were done before it started.
+    before: u64,
 }
 
 impl Live {
-    /// The first Ctrl-C, or a polite kill, prints `stopping` and asks the verb to stop; the second
-    /// ends the program at once. For verbs that save their work; without it, Ctrl-C ends it.
+    /// For a verb that saves its work: the first Ctrl-C prints `stopping` and asks the verb to
+    /// stop, the second ends the program at once.
     pub fn stoppable(stopping: &'static str) -> anyhow::Result<Self> {
+        let live = Self::listening(stopping, || None)?;
+        live.asks.store(true, Ordering::SeqCst);
+        Ok(live)
+    }
+
+    /// For a verb that trains `run`, where `way` says how to go on with it. Stages that cannot stop
+    /// end at the first Ctrl-C.
+    pub fn of_run(run: PathBuf, way: String) -> anyhow::Result<Self> {
+        let stopping = "finishing this step and saving; once more to end at once";
+        let is_run = move || run.join(Run::CONFIG_FILE).is_file();
+        Self::listening(stopping, move || is_run().then(|| way.clone()))
+    }
+
+    fn listening(
+        stopping: &'static str,
+        way_on: impl Fn() -> Option<String> + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let live = Self::default();
-        let stop = Arc::clone(&live.stop);
+        let (stop, asks) = (Arc::clone(&live.stop), Arc::clone(&live.asks));
         ctrlc::set_handler(move || {
-            if stop.swap(true, Ordering::SeqCst) {
+            if stop.swap(true, Ordering::SeqCst) || !asks.load(Ordering::SeqCst) {
+                let way = way_on().map(|way| format!("; {way}")).unwrap_or_default();
+                eprintln!("\nstopped{way}");
                 std::process::exit(i32::from(INTERRUPTED));
             }
             eprintln!("\n{stopping}");
@@ -118,22 +149,25 @@ impl Live {
 impl selfsame::Progress for Live {
     fn note(&mut self, note: &str) {
         match &self.stage {
-            Some((bar, _)) => bar.line(note),
+            Some(stage) => stage.bar.line(note),
             None => eprintln!("{note}"),
         }
     }
 
     fn advance(&mut self, unit: &str, done: u64, total: u64, detail: &str) {
-        if self.stage.as_ref().is_none_or(|(bar, _)| bar.what != unit) {
-            self.finish();
-            self.stage = Some((Bar::new(unit), Instant::now()));
+        if self.stage.as_ref().is_none_or(|stage| stage.bar.what != unit) {
+            if let Some(stage) = self.stage.take() {
+                stage.bar.finish();
+            }
+            let start = Instant::now();
+            self.stage = Some(Stage { bar: Bar::new(unit), start, before: done });
         }
-        let Some((bar, start)) = &self.stage else { return };
+        let Some(Stage { bar, start, before }) = &self.stage else { return };
         let spent = start.elapsed();
-        let message = match done {
+        let message = match done.saturating_sub(*before) {
             0 => detail.to_owned(),
-            done => {
-                let left = spent.mul_f64(total.saturating_sub(done) as f64 / done as f64);
+            taken => {
+                let left = spent.mul_f64(total.saturating_sub(done) as f64 / taken as f64);
                 format!("{detail}  {} left", HumanDuration(left)).trim_start().to_owned()
             }
         };
@@ -141,12 +175,14 @@ impl selfsame::Progress for Live {
     }
 
     fn finish(&mut self) {
-        if let Some((bar, _)) = self.stage.take() {
-            bar.finish();
+        self.asks.store(false, Ordering::SeqCst);
+        if let Some(stage) = self.stage.take() {
+            stage.bar.finish();
         }
     }
 
     fn stop(&self) -> bool {
+        self.asks.store(true, Ordering::SeqCst);
         self.stop.load(Ordering::SeqCst)
     }
 }
@@ -178,19 +214,6 @@ impl Bar {
             self.last_line.set(Instant::now());
             eprintln!("{done}/{total} {}  {message}", self.what);
         }
-    }
-
-    /// Shows a step of training.
-    pub fn step(&self, progress: &Progress) {
-        let knn = progress.knn.map(|knn| format!("  kNN {:.1} %", 100.0 * knn)).unwrap_or_default();
-        let message = format!(
-            "epoch {}  loss {:.3}{knn}  {:.0} views/s  {} left",
-            progress.epoch,
-            progress.loss,
-            progress.views_per_second,
-            HumanDuration(progress.left)
-        );
-        self.set(progress.step, progress.steps, message);
     }
 
     /// A line that stays, above the bar.

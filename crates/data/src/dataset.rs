@@ -5,6 +5,8 @@ use selfsame_kernels::map::ReadOnlyMap;
 use selfsame_kernels::pixels::Image;
 
 use crate::catalogue::Skipped;
+use crate::decode::MAX_IMAGE_SIZE;
+use crate::error::DataError;
 use crate::glyphs::Factors;
 
 /// Images brought to one size, divided into training, validation and test, with what had to be left
@@ -29,6 +31,42 @@ pub struct Dataset {
     pub notes: Vec<String>,
 }
 
+impl Dataset {
+    /// The split of this name.
+    pub fn split(&self, name: SplitName) -> &Split {
+        match name {
+            SplitName::Train => &self.train,
+            SplitName::Validation => &self.validation,
+            SplitName::Test => &self.test,
+        }
+    }
+}
+
+/// Which of the three parts of a [`Dataset`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SplitName {
+    /// [`Dataset::train`].
+    Train,
+    /// [`Dataset::validation`].
+    Validation,
+    /// [`Dataset::test`].
+    Test,
+}
+
+impl SplitName {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// `train`, `validation` or `test`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
 /// One of the three parts of a [`Dataset`].
 #[derive(Debug)]
 pub struct Split {
@@ -42,6 +80,53 @@ pub struct Split {
 }
 
 impl Split {
+    /// Images in memory: `pixels` holds square RGB images of side `image_size`, one after the other,
+    /// row by row. Each is named by its number.
+    ///
+    /// ```
+    /// use selfsame_data::Split;
+    ///
+    /// let two_grey_images = Split::new(8, vec![128; 2 * 8 * 8 * 3], Some(vec![0, 1]))?;
+    /// assert_eq!(two_grey_images.len(), 2);
+    /// # Ok::<(), selfsame_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The size is none, or there are not whole images and a label each.
+    pub fn new(
+        image_size: u32,
+        pixels: Vec<u8>,
+        labels: Option<Vec<u32>>,
+    ) -> Result<Self, DataError> {
+        if !(1..=MAX_IMAGE_SIZE).contains(&image_size) {
+            return Err(DataError::ImageSize { size: image_size, max: MAX_IMAGE_SIZE });
+        }
+        let (bytes, length) = (pixels.len(), image_bytes(image_size));
+        if !bytes.is_multiple_of(length) {
+            let cause = format!("{bytes} bytes are no whole RGB images of {image_size} pixels");
+            return Err(DataError::InMemory { cause });
+        }
+        let images = bytes / length;
+        if let Some(labels) = labels.as_ref().filter(|labels| labels.len() != images) {
+            let cause = format!("{images} images have {} labels", labels.len());
+            return Err(DataError::InMemory { cause });
+        }
+        Ok(Self {
+            image_size,
+            pixels: Arc::new(Pixels::Memory(pixels)),
+            slots: (0..images).collect(),
+            names: (0..images).map(|image| image.to_string()).collect(),
+            labels,
+            factors: Vec::new(),
+        })
+    }
+
+    /// Side of every image in pixels.
+    #[must_use]
+    pub fn image_size(&self) -> u32 {
+        self.image_size
+    }
+
     /// The number of images.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -101,6 +101,12 @@ pub enum DataError {
         /// The largest accepted.
         max: u32,
     },
+    /// Images in memory that do not fit together.
+    #[error("images in memory: {cause}")]
+    InMemory {
+        /// What does not fit.
+        cause: String,
+    },
     /// The decoded images do not fit into memory.
     #[error(
         "{count} images of {size}x{size} need {bytes} bytes, more than the memory gives: \

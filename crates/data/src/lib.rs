@@ -53,7 +53,7 @@ mod store;
 mod tree;
 
 pub use catalogue::Skipped;
-pub use dataset::{Dataset, Split};
+pub use dataset::{Dataset, Split, SplitName};
 pub use decode::{MAX_FILE_BYTES, MAX_IMAGE_SIZE, MAX_PIXELS, MAX_SIDE, decode_image};
 pub use error::DataError;
 pub use fetch::{FetchError, FetchSummary, fetch, fetch_files};

@@ -38,6 +38,7 @@ mod page;
 pub mod record;
 pub mod roofline;
 mod sprite;
+mod table;
 
 pub use folder::{
     Report, ReportError, read, read_certificate, read_evaluation, write_atomic, write_json,
@@ -49,3 +50,4 @@ pub use page::{
     render_gallery, render_roofline,
 };
 pub use sprite::{Sprite, SpriteError};
+pub use table::evaluation_lines;

@@ -116,6 +116,16 @@ pub enum Error {
         /// The file: the folder itself, or one above it.
         file: PathBuf,
     },
+    /// The outputs collapsed, and training was to stop there.
+    #[error("{}{sentence}", if *before { "this run collapsed before: " } else { "" })]
+    Collapsed {
+        /// The folder of the run.
+        path: PathBuf,
+        /// When, and what usually mends it.
+        sentence: String,
+        /// Whether an earlier part of the run collapsed, so that no step was taken now.
+        before: bool,
+    },
     /// The images of a run are no longer those it began with.
     #[error("the images of {source_name} have changed since this run began")]
     ImagesChanged {

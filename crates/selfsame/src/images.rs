@@ -6,6 +6,9 @@ use selfsame_data::{Dataset, LoadOptions};
 
 use crate::{Error, Progress};
 
+/// Images left out that are named one by one; the run's page has them all.
+const NAMED: usize = 10;
+
 /// Loads the images that `data` names (`glyphs`, a folder, a tar file, …) and tells `progress` how
 /// far it is, what the set holds and how it was split.
 ///
@@ -49,4 +52,20 @@ pub fn load(
         progress.note(&format!("  {note}"));
     }
     Ok(dataset)
+}
+
+/// Says which images were left out, and why, the first of them; `all` is where all are named.
+pub(crate) fn note_skipped(dataset: &Dataset, all: &str, progress: &mut dyn Progress) {
+    let skipped = &dataset.skipped;
+    if skipped.is_empty() {
+        return;
+    }
+    let images = if skipped.len() == 1 { "image" } else { "images" };
+    progress.note(&format!("left out {} {images}:", skipped.len()));
+    for image in skipped.iter().take(NAMED) {
+        progress.note(&format!("  {}: {}", image.name, image.cause));
+    }
+    if skipped.len() > NAMED {
+        progress.note(&format!("  … and {} more, all named {all}", skipped.len() - NAMED));
+    }
 }

@@ -16,26 +16,41 @@
 
 pub mod bench;
 mod digest;
+mod embed;
 mod error;
+mod evaluate;
+mod export;
 pub mod forecast;
 pub mod grid;
 mod images;
 pub mod init;
+mod page;
 mod policy;
+mod pretrain;
 mod progress;
 pub mod reproduce;
 mod run;
 pub mod sampling;
+mod study;
 pub mod views;
 
 pub use digest::{digest, digest_of};
+pub use embed::{EmbedOptions, Embedded, EmbeddedImage, embed};
 pub use error::Error;
+pub use evaluate::{EvaluateOptions, evaluate};
+pub use export::{ExportFormat, ExportOptions, Exported, export};
 pub use forecast::{ForecastOptions, forecast};
 pub use images::load;
+pub use page::{report, write_page};
 pub use policy::policy;
+pub use pretrain::{
+    EncoderKind, Images, MethodChoice, OnCollapse, PretrainOptions, Pretrained, ResumeOptions,
+    pretrain, resume,
+};
 pub use progress::Progress;
 pub use reproduce::{ReproduceOptions, reproduce};
-pub use run::{Run, check_folder, in_use, machine, record};
+pub use run::{Run, check_folder, in_use, machine};
+pub use study::{Study, StudyOptions, resume_study, study};
 pub use views::{ViewsOptions, views};
 
 pub use selfsame_augment as augment;

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use selfsame_data::{Dataset, LoadOptions};
@@ -176,34 +177,45 @@ impl Run {
         strict: bool,
         progress: &mut dyn Progress,
     ) -> Result<Dataset, Error> {
-        let source = &plan.data.source;
-        let dataset = self.other_images(plan, source, strict, progress)?;
-        if digest(&dataset) != self.record()?.dataset.digest {
-            return Err(Error::ImagesChanged { source_name: source.clone() });
-        }
+        let dataset = load(&plan.data.source, &self.load_options(plan, strict), progress)?;
+        self.check_images(&dataset, plan)?;
         Ok(dataset)
     }
 
-    /// The images of `data`, brought to the size that the run's encoder sees.
-    ///
-    /// # Errors
-    /// [`Error::Data`].
-    pub fn other_images(
+    /// The images that the run was trained on, where they may be in memory.
+    pub(crate) fn images_or(
         &self,
+        in_memory: Option<Arc<Dataset>>,
         plan: &Plan,
-        data: &str,
         strict: bool,
         progress: &mut dyn Progress,
-    ) -> Result<Dataset, Error> {
-        let options = LoadOptions {
+    ) -> Result<Arc<Dataset>, Error> {
+        match in_memory {
+            Some(dataset) => {
+                self.check_images(&dataset, plan)?;
+                Ok(dataset)
+            }
+            None => self.images(plan, strict, progress).map(Arc::new),
+        }
+    }
+
+    fn check_images(&self, dataset: &Dataset, plan: &Plan) -> Result<(), Error> {
+        match digest(dataset) == self.record()?.dataset.digest {
+            true => Ok(()),
+            false => Err(Error::ImagesChanged { source_name: plan.data.source.clone() }),
+        }
+    }
+
+    /// How images are read for the run: at the size that its encoder sees.
+    pub(crate) fn load_options(&self, plan: &Plan, strict: bool) -> LoadOptions {
+        LoadOptions {
             image_size: Some(plan.data.image_size),
             seed: plan.seed,
             limit: plan.data.limit,
             classes: plan.data.classes.clone(),
             strict,
             cache: Some(self.cache()),
-        };
-        load(data, &options, progress)
+        }
     }
 
     /// The file of the run's weights.
@@ -243,6 +255,16 @@ impl Run {
         let start = checkpoint::initial(state::read(&encoder), &self.path, plan.init.as_deref())?;
         state::load(encoder, &start)
             .map_err(|mismatch| Error::WrongWeights { path: self.path.clone(), mismatch })
+    }
+}
+
+/// Which weights of a run, in words for its records.
+pub(crate) fn describe_weights(which: Which, step: u64) -> String {
+    match which {
+        Which::Last => format!("the last, of step {step}"),
+        Which::Best => {
+            format!("those with the best kNN accuracy on the validation split, of step {step}")
+        }
     }
 }
 
@@ -299,7 +321,12 @@ fn settings(plan: &Plan) -> String {
 }
 
 /// What `run.json` says before training. `device` and `command` are kept as they are given.
-pub fn record(plan: &Plan, dataset: &Dataset, device: &str, command: Vec<String>) -> RunRecord {
+pub(crate) fn record(
+    plan: &Plan,
+    dataset: &Dataset,
+    device: &str,
+    command: Vec<String>,
+) -> RunRecord {
     let train = &plan.train;
     let encoder = plan.encoder.init(&mut Init::new(plan.seed, &Device::flex()));
     let mut protocol = vec![

@@ -4,6 +4,8 @@
 mod clique;
 #[path = "../examples/forecast.rs"]
 mod forecast;
+#[path = "../examples/train.rs"]
+mod train;
 #[path = "../examples/views.rs"]
 mod views;
 
@@ -15,6 +17,11 @@ fn clique_runs() {
 #[test]
 fn forecast_runs() {
     forecast::main().unwrap();
+}
+
+#[test]
+fn train_runs() {
+    train::main().unwrap();
 }
 
 #[test]

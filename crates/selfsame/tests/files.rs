@@ -8,8 +8,7 @@ type Module = Vec<String>;
 
 /// Circles that are still there: crate, module above, and the modules of the circle. Shorten this
 /// list; nothing may be added to it.
-const CIRCLES: [&str; 6] = [
-    "cli: commands, mend, terminal",
+const CIRCLES: [&str; 5] = [
     "kernels: buffer, element, isa",
     "kernels conv: pack, singles, winograd",
     "kernels distance: dense, pairs, quads",
@@ -21,10 +20,9 @@ const CIRCLES: [&str; 6] = [
 const LONGEST: usize = 100;
 
 /// Functions that are still longer. Shorten this list; nothing may be added to it.
-const LONG: [&str; 7] = [
+const LONG: [&str; 6] = [
     "cli: advice",
     "cli: run",
-    "cli: train",
     "kernels: backward",
     "kernels: product",
     "train: every_number_is_that_of_its_source",

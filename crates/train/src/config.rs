@@ -121,70 +121,82 @@ impl Config {
     /// # Errors
     /// The first that makes no sense, by name.
     pub fn check(self) -> Result<Plan, ConfigError> {
-        let (t, e) = (&self.train, &self.encoder);
-        need(
-            "data.image_size",
-            self.data.image_size,
-            (8..=1024).contains(&self.data.image_size),
-            "8 to 1024 pixels",
-        )?;
-        match e {
-            EncoderConfig::ResNet(ResNetConfig { width, .. }) => {
-                need("encoder.width", width, (1..=1024).contains(width), "1 to 1024 channels")?;
-            }
-            EncoderConfig::Mlp(MlpConfig { width, image_size }) => {
-                need("encoder.width", width, (1..=4096).contains(width), "1 to 4096 units")?;
-                need(
-                    "encoder.image_size",
-                    image_size,
-                    *image_size == self.data.image_size as usize,
-                    "data.image_size, since a perceptron takes images of one size",
-                )?;
-            }
-        }
-        self.method.method().check()?;
-        need("train.epochs", t.epochs, (1..=1_000_000).contains(&t.epochs), "1 to 1000000")?;
-        need(
-            "train.batch",
-            t.batch,
-            (2..=1 << 20).contains(&t.batch),
-            "at least 2, for a batch of one has no negatives",
-        )?;
-        need(
-            "train.learning_rate",
-            t.learning_rate,
-            positive(t.learning_rate),
-            "a number above 0",
-        )?;
-        need(
-            "train.warmup_epochs",
-            t.warmup_epochs,
-            t.warmup_epochs >= 0.0 && t.warmup_epochs <= t.epochs as f64,
-            "0 to the number of epochs",
-        )?;
-        need(
-            "train.weight_decay",
-            t.weight_decay,
-            t.weight_decay == 0.0 || positive(t.weight_decay),
-            "0 or more",
-        )?;
-        if let Some(clip) = t.clip_norm {
-            need("train.clip_norm", clip, positive(clip), "a number above 0")?;
-        }
-        need("train.epsilon", t.epsilon, positive(t.epsilon), "a number above 0")?;
-        if let Some(trust) = t.trust {
-            need("train.trust", trust, positive(trust), "a number above 0")?;
-        }
-        if let Some(microbatch) = t.microbatch {
+        check_image_size(self.data.image_size)?;
+        check_settings(&self.encoder, &self.method, &self.train)?;
+        if let EncoderConfig::Mlp(MlpConfig { image_size, .. }) = self.encoder {
             need(
-                "train.microbatch",
-                microbatch,
-                microbatch >= 2,
-                "at least 2, for batch normalisation to see some",
+                "encoder.image_size",
+                image_size,
+                image_size == self.data.image_size as usize,
+                "data.image_size, since a perceptron takes images of one size",
             )?;
         }
         Ok(Plan(self))
     }
+}
+
+/// Checks the side of the images, in pixels.
+///
+/// # Errors
+/// No encoder takes images of this size.
+pub fn check_image_size(image_size: u32) -> Result<(), ConfigError> {
+    need("data.image_size", image_size, (8..=1024).contains(&image_size), "8 to 1024 pixels")
+}
+
+/// Checks every setting that makes sense, or none, whatever the images are.
+///
+/// # Errors
+/// The first that makes no sense, by name.
+pub fn check_settings(
+    encoder: &EncoderConfig,
+    method: &MethodConfig,
+    t: &TrainConfig,
+) -> Result<(), ConfigError> {
+    match encoder {
+        EncoderConfig::ResNet(ResNetConfig { width, .. }) => {
+            need("encoder.width", width, (1..=1024).contains(width), "1 to 1024 channels")?;
+        }
+        EncoderConfig::Mlp(MlpConfig { width, .. }) => {
+            need("encoder.width", width, (1..=4096).contains(width), "1 to 4096 units")?;
+        }
+    }
+    method.method().check()?;
+    need("train.epochs", t.epochs, (1..=1_000_000).contains(&t.epochs), "1 to 1000000")?;
+    need(
+        "train.batch",
+        t.batch,
+        (2..=1 << 20).contains(&t.batch),
+        "at least 2, for a batch of one has no negatives",
+    )?;
+    need("train.learning_rate", t.learning_rate, positive(t.learning_rate), "a number above 0")?;
+    need(
+        "train.warmup_epochs",
+        t.warmup_epochs,
+        t.warmup_epochs >= 0.0 && t.warmup_epochs <= t.epochs as f64,
+        "0 to the number of epochs",
+    )?;
+    need(
+        "train.weight_decay",
+        t.weight_decay,
+        t.weight_decay == 0.0 || positive(t.weight_decay),
+        "0 or more",
+    )?;
+    if let Some(clip) = t.clip_norm {
+        need("train.clip_norm", clip, positive(clip), "a number above 0")?;
+    }
+    need("train.epsilon", t.epsilon, positive(t.epsilon), "a number above 0")?;
+    if let Some(trust) = t.trust {
+        need("train.trust", trust, positive(trust), "a number above 0")?;
+    }
+    if let Some(microbatch) = t.microbatch {
+        need(
+            "train.microbatch",
+            microbatch,
+            microbatch >= 2,
+            "at least 2, for batch normalisation to see some",
+        )?;
+    }
+    Ok(())
 }
 
 fn positive(x: f64) -> bool {

@@ -17,7 +17,9 @@ mod tensorboard;
 mod watch;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use config::{Config, DataConfig, OptimizerKind, Plan, TrainConfig};
+pub use config::{
+    Config, DataConfig, OptimizerKind, Plan, TrainConfig, check_image_size, check_settings,
+};
 pub use pretrain::{Outcome, Progress, TrainError, pretrain};
 pub use recipe::{EPSILON, RECIPES, Recipe, recipe};
 pub use tensorboard::EVENTS_FILE;

@@ -12,9 +12,7 @@ use selfsame::report::{counted, render_roofline, write_atomic, write_json};
 use super::typed;
 use crate::args::{
     Bench, BenchAugment, BenchDistance, BenchEmbed, BenchEncoder, BenchOps, BenchTrain,
-    PrecisionName,
 };
-use crate::resolve;
 use crate::terminal::{Live, Terminal};
 
 pub fn run(args: &Bench, threads: Option<usize>) -> anyhow::Result<ExitCode> {
@@ -143,13 +141,9 @@ fn encoder(args: &BenchEncoder) -> EncoderOptions {
     EncoderOptions {
         data: args.data.clone(),
         image_size: args.image_size,
-        architecture: resolve::architecture(args.encoder),
+        encoder: args.encoder.into(),
         width: args.width,
-        precision: match args.precision {
-            PrecisionName::Auto => None,
-            PrecisionName::Bf16 => Some(selfsame::nn::Precision::Bf16),
-            PrecisionName::F32 => Some(selfsame::nn::Precision::F32),
-        },
+        precision: args.precision.asked(),
         device: args.device.device.clone(),
     }
 }

@@ -25,11 +25,11 @@ use serde_json::json;
 use self::drawn::{Drawn, chosen, examples, present};
 use self::measure::World;
 use self::world::{Parameters, Sample};
-use super::{quoted, report, shown, weights};
+use super::{quoted, shown, weights};
 use crate::args::{Certify as Args, CheckpointName, OneSplit};
 use crate::mend::encoder_flags;
 use crate::terminal::{Live, Terminal};
-use crate::{misuse, resolve};
+use crate::{misuse, options};
 
 mod drawn;
 mod embeddings;
@@ -157,7 +157,7 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
         Err(why) => record.left_out.push(why),
     }
     write_json(&run.path().join(CERTIFICATE_FILE), &record)?;
-    let page = report::write(&run)?;
+    let page = selfsame::write_page(&run)?;
     terminal.skipped(&dataset, "in the run's page and run.json");
     finish(record, &page, terminal)
 }
@@ -171,7 +171,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         width: 64,
         precision: Precision::F32,
     };
-    let augment = args.augment.as_deref().unwrap_or(resolve::AUGMENT);
+    let augment = args.augment.as_deref().unwrap_or(options::AUGMENT);
     let (out, policy) = (out(args, file)?, selfsame::policy(augment)?);
     let device = device::by_name(&args.device.device).map_err(misuse)?;
     let import = init::read(file).map_err(selfsame::Error::from)?;
@@ -180,7 +180,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         _ => PUBLISHED,
     };
     let otherwise = ResNetConfig { precision: Precision::fastest(&device), ..found };
-    let config = resolve::encoder_or(args.encoder, args.stem, args.width, otherwise);
+    let config = options::encoder_or(args.encoder, args.stem, args.width, otherwise)?;
     let tensors = init::fitting(import, file, args.init_partial, &config, &mut Live::default())
         .map_err(selfsame::Error::from)?;
     let encoder = config.init(&mut Init::new(args.seed, &device));

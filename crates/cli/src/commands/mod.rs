@@ -19,20 +19,8 @@ use selfsame::augment::Isa;
 
 use crate::args::{Args, CheckpointName, Command};
 use crate::misuse;
-
-/// Exit code of a process that Ctrl-C ended.
-pub const INTERRUPTED: u8 = 130;
-
-/// The command as it was typed, whatever file the program lies in.
-pub fn typed() -> Vec<String> {
-    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    std::iter::once("selfsame".to_owned()).chain(words).collect()
-}
-
-/// A path for people and JSON, whatever bytes it is made of.
-fn shown(path: &std::path::Path) -> String {
-    path.display().to_string()
-}
+pub use crate::terminal::INTERRUPTED;
+pub use crate::words::{quoted, shown, typed};
 
 /// The weights that were measured, in words.
 fn weights(which: CheckpointName, step: u64) -> String {
@@ -42,13 +30,6 @@ fn weights(which: CheckpointName, step: u64) -> String {
             format!("those with the best kNN accuracy on the validation split, of step {step}")
         }
     }
-}
-
-/// A path as it can be pasted into a shell.
-pub fn quoted(path: &std::path::Path) -> String {
-    let path = shown(path);
-    let plain = path.chars().all(|c| c.is_alphanumeric() || "/\\._-:+@%".contains(c));
-    if plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {

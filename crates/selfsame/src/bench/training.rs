@@ -6,23 +6,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use selfsame_augment::Isa;
-use selfsame_data::{Dataset, Image, LoadOptions};
+use selfsame_data::{Dataset, Image};
 use selfsame_methods::MethodConfig;
 use selfsame_nn::layers::Init;
-use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem, device};
+use selfsame_nn::{EncoderConfig, Precision, device};
 use selfsame_train::{Config, DataConfig, Plan, TrainConfig, pretrain, recipe};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::median;
+use crate::pretrain::{EncoderKind, PretrainOptions, Settings};
 use crate::{Error, Progress};
 
 /// Steps before those that count: they take the memory and warm up.
 const WARM_UP: usize = 2;
 /// Rounds of embedding of which the median counts.
 const ROUNDS: usize = 5;
-/// Widest first stage of an encoder, in channels.
-const WIDEST: usize = 1024;
 
 /// The encoder, and the images for it.
 #[derive(Clone, Debug)]
@@ -31,9 +30,9 @@ pub struct EncoderOptions {
     pub data: String,
     /// Side that images are brought to, in pixels; without one, their own up to 96, otherwise 64.
     pub image_size: Option<u32>,
-    /// The encoder's architecture.
-    pub architecture: Architecture,
-    /// Channels of its first stage, from 1 to 1024.
+    /// The encoder.
+    pub encoder: EncoderKind,
+    /// Channels of its first stage, or units of its hidden layers.
     pub width: usize,
     /// What activations are stored as; without a choice, the faster one on the device.
     pub precision: Option<Precision>,
@@ -46,7 +45,7 @@ impl Default for EncoderOptions {
         Self {
             data: "glyphs".to_owned(),
             image_size: None,
-            architecture: Architecture::ResNet18,
+            encoder: EncoderKind::ResNet18,
             width: 64,
             precision: None,
             device: "flex".to_owned(),
@@ -60,33 +59,27 @@ impl EncoderOptions {
         &self,
         progress: &mut dyn Progress,
     ) -> Result<(Dataset, EncoderConfig), Error> {
-        if !(1..=WIDEST).contains(&self.width) {
-            return Err(Error::option("width", self.width, "not 1 to 1024 channels"));
-        }
-        let device = device::by_name(&self.device)?;
-        let images = LoadOptions { image_size: self.image_size, ..LoadOptions::default() };
-        let dataset = crate::load(&self.data, &images, progress)?;
-        let config = ResNetConfig {
-            architecture: self.architecture,
-            stem: stem(dataset.image_size),
-            width: self.width,
-            precision: self.precision.unwrap_or_else(|| Precision::fastest(&device)),
+        let options = PretrainOptions {
+            encoder: Some(self.encoder),
+            width: Some(self.width),
+            precision: self.precision,
+            device: self.device.clone(),
+            image_size: self.image_size,
+            ..PretrainOptions::default()
         };
-        Ok((dataset, config.into()))
+        let settings = Settings::of(&options)?;
+        let dataset = crate::load(&self.data, &options.load_options(None), progress)?;
+        let plan = settings.plan(dataset.image_size)?;
+        Ok((dataset, plan.encoder))
     }
 
     /// What is measured, in words.
     pub(super) fn subject(&self, config: &EncoderConfig, image_size: u32) -> String {
-        let Self { architecture, width, device, .. } = self;
+        let Self { encoder, width, device, .. } = self;
         let (precision, isa) = (config.precision(), Isa::best());
         let pixels = format!("{image_size}×{image_size} pixels");
-        format!("{architecture:?} of width {width}, {pixels}, {precision}, {isa} on {device}")
+        format!("{encoder:?} of width {width}, {pixels}, {precision}, {isa} on {device}")
     }
-}
-
-/// The first layers that suit images of a size.
-fn stem(image_size: u32) -> Stem {
-    if image_size <= 96 { Stem::Cifar } else { Stem::ImageNet }
 }
 
 /// What to train.

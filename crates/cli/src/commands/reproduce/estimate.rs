@@ -16,7 +16,7 @@ use selfsame::reproduce::ReproduceOptions;
 
 use super::study;
 use crate::terminal::{Bar, Terminal};
-use crate::{misuse, resolve};
+use crate::{misuse, options};
 use selfsame::bench::step_time;
 
 /// Steps of which the median counts.
@@ -131,13 +131,14 @@ struct Measure {
 impl Measure {
     fn cost(&mut self, cell: &Cell, terminal: &Terminal) -> anyhow::Result<Cost> {
         let args = study(cell)?;
+        let options = options::pretrain(&args)?;
         let asked =
             format!("{:?}", (&args.data, args.image_size, args.limit, &args.classes, args.seed));
         if self.images.as_ref().is_none_or(|(found, _)| *found != asked) {
-            self.images = Some((asked, terminal.load(&args.data, &resolve::images(&args, None))?));
+            self.images = Some((asked, terminal.load(&args.data, &options.load_options(None))?));
         }
         let (asked, dataset) = self.images.as_ref().expect("just read");
-        let plan = resolve::plan(&args, dataset.image_size)?;
+        let plan = options.plan(dataset.image_size)?;
         let (step, steps) = step_time(&plan, dataset, &args.device.device, STEPS)?;
         let kind = format!("{asked} {:?}", plan.encoder);
         let measuring = match self.measuring.get(&kind) {

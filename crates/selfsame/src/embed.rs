@@ -1,0 +1,228 @@
+//! Embeddings of images by a run's encoder.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use npyz::WriterBuilder;
+use selfsame_data::{Dataset, Image, Split, SplitName};
+use selfsame_eval::{Features, embed as embed_images};
+use selfsame_nn::{EncoderConfig, Precision};
+use selfsame_report::write_atomic;
+use selfsame_train::checkpoint::Which;
+
+use crate::images::note_skipped;
+use crate::{Error, Images, Progress, Run};
+
+/// What to embed, and where to put the embeddings.
+#[derive(Clone, Debug)]
+pub struct EmbedOptions {
+    /// Images to embed. Without them: the run's own.
+    pub data: Option<Images>,
+    /// Which split of them. Without it: all three.
+    pub split: Option<SplitName>,
+    /// Which weights.
+    pub weights: Which,
+    /// What activations are stored as; a perceptron's are f32. Without it: as in training.
+    pub precision: Option<Precision>,
+    /// File to write, whose name ends in `.npy` or `.csv`. Beside an `.npy`, a `.csv` of the same
+    /// name says which image each row is. Without it, nothing is written.
+    pub to: Option<PathBuf>,
+    /// Whether files that exist are written over.
+    pub overwrite: bool,
+    /// Where to compute.
+    pub device: Device,
+}
+
+impl Default for EmbedOptions {
+    fn default() -> Self {
+        Self {
+            data: None,
+            split: None,
+            weights: Which::Last,
+            precision: None,
+            to: None,
+            overwrite: false,
+            device: Device::flex(),
+        }
+    }
+}
+
+/// Images and their embeddings, row by row.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    /// The images.
+    pub images: Vec<EmbeddedImage>,
+    /// Their embeddings: a row an image.
+    pub features: Features,
+    /// The file that says which image each row is, where one was written.
+    pub names: Option<PathBuf>,
+}
+
+/// An image that was embedded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddedImage {
+    /// Its name within the set.
+    pub name: String,
+    /// The split it belongs to.
+    pub split: SplitName,
+    /// The name of its class, where it has one.
+    pub class: Option<String>,
+}
+
+/// Embeds images with a run's encoder, and writes the embeddings where that is asked for.
+///
+/// # Errors
+/// The folder is no run, its weights are missing, the images cannot be loaded, or a file exists or
+/// cannot be written.
+///
+/// ```no_run
+/// use selfsame::EmbedOptions;
+///
+/// let options = EmbedOptions { data: Some("more-photos/".into()), ..EmbedOptions::default() };
+/// let embedded = selfsame::embed("runs/photos".as_ref(), &options, &mut ())?;
+/// println!("{}: {:?}", embedded.images[0].name, embedded.features.row(0));
+/// # Ok::<(), selfsame::Error>(())
+/// ```
+pub fn embed(
+    run: &Path,
+    options: &EmbedOptions,
+    progress: &mut dyn Progress,
+) -> Result<Embedded, Error> {
+    let files = match &options.to {
+        Some(to) => Some(Files::new(to, options.overwrite)?),
+        None => None,
+    };
+    let run = Run::open(run)?;
+    let mut config = (*run.plan()?).clone();
+    if let (Some(precision), EncoderConfig::ResNet(encoder)) =
+        (options.precision, &mut config.encoder)
+    {
+        encoder.precision = precision;
+    }
+    if options.data.is_some() {
+        // Another set has its own classes, and all of it is wanted.
+        (config.data.limit, config.data.classes) = (None, None);
+    }
+    let plan = config.check()?;
+    let (encoder, _) = run.trained(&plan, options.weights, &options.device)?;
+    let dataset = match &options.data {
+        Some(data) => data.get(&run.load_options(&plan, false), progress)?,
+        None => run.images(&plan, false, progress)?.into(),
+    };
+
+    let rows = rows(&dataset, options.split);
+    let images: Vec<Image<'_>> = rows.iter().map(|(_, split, i)| split.image(*i)).collect();
+    let total = images.len() as u64;
+    let features = embed_images(&encoder, &images, &options.device, &mut |done| {
+        progress.advance("images", done as u64, total, "");
+    })?;
+    progress.finish();
+    let images = rows.iter().map(|&(name, split, i)| EmbeddedImage {
+        name: split.name(i).to_owned(),
+        split: name,
+        class: split.labels().map(|labels| dataset.classes[labels[i] as usize].clone()),
+    });
+    let mut embedded = Embedded { images: images.collect(), features, names: None };
+    if let Some(files) = files {
+        files.write(&embedded)?;
+        embedded.names = Some(files.names);
+    }
+    note_skipped(&dataset, "in the run's page and run.json", progress);
+    Ok(embedded)
+}
+
+/// The images of the splits asked for, each by its split and its place there.
+fn rows(dataset: &Dataset, wanted: Option<SplitName>) -> Vec<(SplitName, &Split, usize)> {
+    [
+        (SplitName::Train, &dataset.train),
+        (SplitName::Validation, &dataset.validation),
+        (SplitName::Test, &dataset.test),
+    ]
+    .into_iter()
+    .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name))
+    .flat_map(|(name, split)| (0..split.len()).map(move |i| (name, split, i)))
+    .collect()
+}
+
+/// The files that embeddings go to.
+struct Files {
+    /// The matrix, where it has a file of its own.
+    npy: Option<PathBuf>,
+    /// The table of images, with the embeddings unless these are in a file of their own.
+    names: PathBuf,
+}
+
+impl Files {
+    fn new(to: &Path, overwrite: bool) -> Result<Self, Error> {
+        let end = to.extension().map(|end| end.to_string_lossy().to_lowercase());
+        let npy = match end.as_deref() {
+            Some("csv") => None,
+            Some("npy") => Some(to.to_owned()),
+            _ => {
+                let cause = "the name must end in .npy or .csv";
+                return Err(Error::option("to", to.display(), cause));
+            }
+        };
+        let names = to.with_extension("csv");
+        for path in [to, &names] {
+            if path.exists() && !overwrite {
+                return Err(Error::Exists { path: path.to_owned() });
+            }
+        }
+        Ok(Self { npy, names })
+    }
+
+    fn write(&self, embedded: &Embedded) -> Result<(), Error> {
+        write_atomic(&self.names, table(embedded, self.npy.is_none()).as_bytes())?;
+        if let Some(npy) = &self.npy {
+            let bytes = matrix(&embedded.features).map_err(Error::file(npy))?;
+            write_atomic(npy, &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// A line an image as CSV, with its embedding or without. Columns have lightly's names, `filename`
+/// and `embedding_0`, which users know.
+fn table(embedded: &Embedded, with_values: bool) -> String {
+    let mut table = String::from("filename,split,label");
+    if with_values {
+        for i in 0..embedded.features.dim() {
+            let _ = write!(table, ",embedding_{i}");
+        }
+    }
+    table.push('\n');
+    for (row, image) in embedded.images.iter().enumerate() {
+        let label = image.class.as_deref().unwrap_or_default();
+        let _ = write!(table, "{},{},{}", field(&image.name), image.split.name(), field(label));
+        if with_values {
+            for value in embedded.features.row(row) {
+                let _ = write!(table, ",{value}");
+            }
+        }
+        table.push('\n');
+    }
+    table
+}
+
+/// A CSV field, quoted where it must be (RFC 4180).
+fn field(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+/// A matrix as the bytes of an `.npy` file.
+fn matrix(features: &Features) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let shape = [features.rows() as u64, features.dim() as u64];
+    let mut writer =
+        npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
+    writer.extend(features.values().iter().copied())?;
+    writer.finish()?;
+    Ok(bytes)
+}

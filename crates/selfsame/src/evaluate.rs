@@ -1,0 +1,99 @@
+//! Evaluation: what a run's encoder is worth on images it never saw.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use selfsame_data::Dataset;
+use selfsame_eval::{Subject, evaluate as measure_encoders};
+use selfsame_report::record::{EVAL_FILE, Evaluation, MAP_FILE};
+use selfsame_report::write_json;
+use selfsame_train::Plan;
+use selfsame_train::checkpoint::Which;
+
+use crate::images::note_skipped;
+use crate::page::write_page;
+use crate::run::describe_weights;
+use crate::{Error, Progress, Run};
+
+/// What to evaluate of a run.
+#[derive(Clone, Debug)]
+pub struct EvaluateOptions {
+    /// The run's images, where they are in memory. Without them, the run reads them again.
+    pub images: Option<Arc<Dataset>>,
+    /// Which weights.
+    pub weights: Which,
+    /// Where to compute.
+    pub device: Device,
+}
+
+impl Default for EvaluateOptions {
+    fn default() -> Self {
+        Self { images: None, weights: Which::Last, device: Device::flex() }
+    }
+}
+
+/// Measures a run's encoder on the test split, beside raw pixels and the encoder before training,
+/// and writes `eval.json`, `map.json` and the page into the run's folder.
+///
+/// # Errors
+/// The folder is no run, its images have changed, or its weights are missing or damaged.
+///
+/// ```no_run
+/// let evaluation =
+///     selfsame::evaluate("runs/photos".as_ref(), &selfsame::EvaluateOptions::default(), &mut ())?;
+/// if let (Some(trained), Some(pixels)) = (evaluation.test, evaluation.pixels) {
+///     println!("kNN {:.3}, of raw pixels {:.3}", trained.knn_acc1, pixels.knn_acc1);
+/// }
+/// # Ok::<(), selfsame::Error>(())
+/// ```
+pub fn evaluate(
+    run: &Path,
+    options: &EvaluateOptions,
+    progress: &mut dyn Progress,
+) -> Result<Evaluation, Error> {
+    let run = Run::open(run)?;
+    let plan = run.plan()?;
+    let dataset = run.images_or(options.images.clone(), &plan, false, progress)?;
+    let evaluation =
+        evaluate_run(&run, &plan, &dataset, options.weights, &options.device, progress)?;
+    write_page(&run)?;
+    if !run.record()?.finished {
+        progress.note("training has not finished: these are the weights of the last checkpoint");
+    }
+    note_skipped(&dataset, "in the run's page and run.json", progress);
+    Ok(evaluation)
+}
+
+/// Measures the encoder of a run that is held, and writes `map.json` and `eval.json`.
+pub(crate) fn evaluate_run(
+    run: &Run,
+    plan: &Plan,
+    dataset: &Dataset,
+    weights: Which,
+    device: &Device,
+    progress: &mut dyn Progress,
+) -> Result<Evaluation, Error> {
+    let (trained, step) = run.trained(plan, weights, device)?;
+    let untrained = run.untrained(plan, device)?;
+    let subject = Subject {
+        dataset,
+        policy: &plan.augment,
+        seed: plan.seed,
+        trained: &trained,
+        untrained: &untrained,
+        device,
+    };
+    let (mut evaluation, map) = measure_encoders(&subject, &mut |line| progress.note(line))?;
+    evaluation.step = Some(step);
+    evaluation.protocol.push(("Weights measured".into(), describe_weights(weights, step)));
+    if plan.init.is_some() {
+        let start = "with the weights that it was given to start from, before this training";
+        evaluation.protocol.push(("Untrained encoder".into(), start.into()));
+    }
+    // The map first: a run that has an evaluation counts as measured, so a kill between the two
+    // must not leave the evaluation alone.
+    write_json(&run.path().join(MAP_FILE), &map)?;
+    write_json(&run.path().join(EVAL_FILE), &evaluation)?;
+    Ok(evaluation)
+}

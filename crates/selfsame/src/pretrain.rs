@@ -1,0 +1,374 @@
+//! Training: starting a run and going on with one.
+
+mod options;
+mod settings;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use burn::tensor::Device;
+use selfsame_augment::{Purpose, ViewSets};
+use selfsame_data::{Dataset, Image};
+use selfsame_eval::{sample, shrink};
+use selfsame_nn::device;
+use selfsame_report::certificate::CERTIFICATE_FILE;
+use selfsame_report::record::{
+    EVAL_FILE, MAP_FILE, METRICS_FILE, MetricPoint, RunRecord, VIEWS_FILE, ViewSheet,
+};
+use selfsame_report::{Sprite, percent, write_json};
+use selfsame_train::{Plan, TrainError, checkpoint};
+
+pub use self::options::{
+    EncoderKind, Images, MethodChoice, OnCollapse, PretrainOptions, ResumeOptions,
+};
+pub(crate) use self::settings::Settings;
+use crate::images::note_skipped;
+use crate::page::write_page;
+use crate::run::{machine, record};
+use crate::{Error, Progress, Run, init};
+
+/// Images on the sheet of views, and views of each.
+const SHEET: (usize, u32) = (8, 6);
+/// Side of a picture on the sheet, at most.
+const PICTURE_SIDE: u32 = 96;
+
+/// A run that was trained to its last epoch.
+#[derive(Clone, Debug)]
+pub struct Pretrained {
+    /// The folder of the run.
+    pub run: PathBuf,
+    /// The page made of its records.
+    pub report: PathBuf,
+    /// What was asked for, on what machine and what images.
+    pub record: RunRecord,
+    /// The last point of the curves.
+    pub last: Option<MetricPoint>,
+}
+
+/// Trains an encoder, without measuring it, and writes the page of the run.
+///
+/// The folder of the run holds all that [`resume`] needs to go on after a stop, a kill or a crash;
+/// the final weights are the same bytes as without the interruption.
+///
+/// # Errors
+/// An option that makes no sense, images or a folder that cannot be used, a training that diverges,
+/// [`Error::Collapsed`], [`Error::Stopped`].
+///
+/// ```
+/// use selfsame::PretrainOptions;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let options = PretrainOptions {
+///     limit: Some(20),
+///     image_size: Some(8),
+///     width: Some(1),
+///     epochs: Some(1),
+///     out: Some(folder.path().join("run")),
+///     ..PretrainOptions::default()
+/// };
+/// let trained = selfsame::pretrain(&options, &mut ())?;
+/// assert!(trained.record.finished && trained.report.is_file());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn pretrain(
+    options: &PretrainOptions,
+    progress: &mut dyn Progress,
+) -> Result<Pretrained, Error> {
+    let training = Training::start(options, progress)?;
+    training.train(progress)?.finish(progress)
+}
+
+/// Goes on with a run, under its own settings, up to its last epoch, and writes its page.
+///
+/// # Errors
+/// As [`pretrain`]; the folder is no run, or its images have changed.
+pub fn resume(
+    run: &Path,
+    options: &ResumeOptions,
+    progress: &mut dyn Progress,
+) -> Result<Pretrained, Error> {
+    let training = Training::resume(run, options, progress)?;
+    training.train(progress)?.finish(progress)
+}
+
+/// A run that is ready to be trained.
+pub(crate) struct Training {
+    run: Run,
+    plan: Plan,
+    dataset: Arc<Dataset>,
+    record: RunRecord,
+    device: Device,
+    on_collapse: OnCollapse,
+    save_every: Duration,
+    resumed: bool,
+}
+
+/// A run that was trained to its end, still held.
+pub(crate) struct Trained {
+    pub run: Run,
+    pub plan: Plan,
+    pub dataset: Arc<Dataset>,
+    pub record: RunRecord,
+    pub device: Device,
+    pub last: Option<MetricPoint>,
+}
+
+impl Trained {
+    /// Writes the page and lets go of the run.
+    pub(crate) fn finish(self, progress: &mut dyn Progress) -> Result<Pretrained, Error> {
+        let report = write_page(&self.run)?;
+        note_skipped(&self.dataset, "in the run's page and run.json", progress);
+        let run = self.run.path().to_owned();
+        Ok(Pretrained { run, report, record: self.record, last: self.last })
+    }
+}
+
+impl Training {
+    /// Claims the folder of a new run and writes all that training goes by.
+    pub(crate) fn start(
+        options: &PretrainOptions,
+        progress: &mut dyn Progress,
+    ) -> Result<Self, Error> {
+        // Settings are checked before images are read, as far as these do not matter.
+        let settings = Settings::of(options)?;
+        let device = device::by_name(&options.device)?;
+        let run = Run::create(&options.folder(), options.overwrite)?;
+        let dataset = options.data.get(&options.load_options(Some(run.cache())), progress)?;
+        let mut plan = settings.plan(dataset.image_size)?;
+        let images = dataset.train.len();
+        if images < 2 {
+            return Err(TrainError::TooFewImages { images }.into());
+        }
+        let sheet = view_sheet(&plan, &dataset)?;
+        let weights = match &options.init {
+            Some(file) => {
+                let import = init::read(file)?;
+                let partial = options.init_partial;
+                Some((file, init::fitting(import, file, partial, &plan.encoder, progress)?))
+            }
+            None => None,
+        };
+
+        run.clear()?;
+        let mut record = record(&plan, &dataset, &options.device, options.command.clone());
+        if images < plan.train.batch {
+            let note = format!(
+                "A batch of {} was asked for; there are {images} training images, so that is its \
+                 size.",
+                plan.train.batch
+            );
+            progress.note(&format!("  {note}"));
+            record.dataset.notes.push(note);
+        }
+        if let Some((file, weights)) = weights {
+            plan = plan.starting_from(checkpoint::save_init(run.path(), weights)?);
+            record.protocol.push(("Initial weights".to_owned(), file.display().to_string()));
+        }
+        run.write_record(&record)?;
+        write_json(&run.path().join(VIEWS_FILE), &sheet)?;
+        // Last, since a folder with a configuration is one that can be resumed.
+        run.write_plan(&plan)?;
+        Ok(Self {
+            run,
+            plan,
+            dataset,
+            record,
+            device,
+            on_collapse: options.on_collapse,
+            save_every: Duration::from_secs(options.save_every),
+            resumed: false,
+        })
+    }
+
+    /// Opens the folder of a run to go on with.
+    pub(crate) fn resume(
+        path: &Path,
+        options: &ResumeOptions,
+        progress: &mut dyn Progress,
+    ) -> Result<Self, Error> {
+        let device = device::by_name(&options.device)?;
+        let run = Run::open(path)?;
+        let plan = run.plan()?;
+        let mut record = run.record()?;
+        let images = options.images.clone();
+        let dataset = run.images_or(images, &plan, options.strict, progress)?;
+        // At once, since a run that is killed could not say so any more.
+        let machine = machine();
+        if !record.finished && !record.machines.contains(&machine) {
+            record.machines.push(machine);
+            run.write_record(&record)?;
+        }
+        Ok(Self {
+            run,
+            plan,
+            dataset,
+            record,
+            device,
+            on_collapse: options.on_collapse,
+            save_every: Duration::from_secs(options.save_every),
+            resumed: true,
+        })
+    }
+
+    /// Trains up to the last epoch.
+    pub(crate) fn train(mut self, progress: &mut dyn Progress) -> Result<Trained, Error> {
+        self.announce(progress)?;
+        // Whatever was measured before is not of the weights that are about to come.
+        if !self.record.finished {
+            for name in [EVAL_FILE, MAP_FILE, CERTIFICATE_FILE] {
+                let _ = std::fs::remove_file(self.run.path().join(name));
+            }
+        }
+        let stopped_by = self.take_steps(progress)?;
+        if let Some(sentence) = stopped_by {
+            let path = self.run.path().to_owned();
+            return Err(Error::Collapsed { path, sentence, before: false });
+        }
+        if progress.stop() {
+            progress.finish();
+            progress.note("training is complete");
+            return Err(Error::Stopped);
+        }
+        progress.finish();
+
+        let curves = self.run.path().join(METRICS_FILE);
+        let last = last_point(&curves);
+        let end = last.as_ref().map(|last| end(last, &curves)).unwrap_or_default();
+        progress.note(&format!(
+            "trained {} epochs in {:.0} s{end}",
+            self.record.epochs, self.record.seconds
+        ));
+        let Self { run, plan, dataset, record, device, .. } = self;
+        Ok(Trained { run, plan, dataset, record, device, last })
+    }
+
+    /// Says what is trained, and refuses a run that collapsed where that is asked for.
+    fn announce(&self, progress: &mut dyn Progress) -> Result<(), Error> {
+        let record = &self.record;
+        progress.note(&format!(
+            "training {} ({} parameters, {} values an image, {}) with {} on views {}",
+            record.encoder.name,
+            record.encoder.parameters,
+            record.encoder.dimension,
+            record.precision,
+            record.method,
+            record.augment
+        ));
+        // Outputs that collapsed stay so, and the alarm of before is not heard again.
+        if let Some(sentence) = record.collapse.as_ref().filter(|_| !record.finished) {
+            if self.on_collapse == OnCollapse::Stop {
+                let path = self.run.path().to_owned();
+                return Err(Error::Collapsed { path, sentence: sentence.clone(), before: true });
+            }
+            progress.note(&format!("warning: this run collapsed before: {sentence}"));
+        }
+        Ok(())
+    }
+
+    /// Takes the steps that are left, and keeps the record up to date. Returns the collapse that
+    /// training was stopped by, if there was one.
+    fn take_steps(&mut self, progress: &mut dyn Progress) -> Result<Option<String>, Error> {
+        let Self { run, plan, record, .. } = self;
+        let stop = AtomicBool::new(progress.stop());
+        let mut stopped_by = None;
+        let mut first = self.resumed;
+        let mut on_step = |step: &selfsame_train::Progress| {
+            if std::mem::take(&mut first) {
+                progress.note(&match step.step - 1 {
+                    0 => format!(
+                        "no checkpoint had been written yet: from the start, {} steps",
+                        step.steps
+                    ),
+                    done => format!("going on after step {done} of {}", step.steps),
+                });
+            }
+            progress.advance("steps", step.step, step.steps, &detail(step));
+            if let Some(collapse) = step.collapse {
+                let sentence = format!("{collapse}; {}", plan.method.method().against_collapse());
+                progress.note(&format!("warning: {sentence}"));
+                // What has taken its last step is not stopped.
+                if self.on_collapse == OnCollapse::Stop && step.step < step.steps {
+                    stop.store(true, Ordering::Relaxed);
+                    stopped_by = Some(sentence.clone());
+                }
+                // At once, before the state is saved: a run that is killed goes on beyond this step
+                // and would not know. Should this fail, the record is written again at the end.
+                record.collapse = Some(sentence);
+                let _ = run.write_record(record);
+            }
+            if progress.stop() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        };
+        let outcome = selfsame_train::pretrain(
+            plan,
+            &self.dataset,
+            &self.device,
+            run.path(),
+            self.save_every,
+            &stop,
+            &mut on_step,
+        );
+        progress.finish();
+        let outcome = outcome?;
+        record.seconds = outcome.seconds;
+        record.finished = outcome.finished();
+        run.write_record(record)?;
+        if stopped_by.is_none() && !outcome.finished() {
+            progress.note(&format!("stopped after step {} of {}", outcome.step, outcome.steps));
+            return Err(Error::Stopped);
+        }
+        Ok(stopped_by)
+    }
+}
+
+/// What there is to say of a step of training.
+fn detail(step: &selfsame_train::Progress) -> String {
+    let knn = step.knn.map(|knn| format!("  kNN {}", percent(knn))).unwrap_or_default();
+    format!(
+        "epoch {}  loss {:.3}{knn}  {:.0} views/s",
+        step.epoch, step.loss, step.views_per_second
+    )
+}
+
+/// The last point of a run's curves.
+fn last_point(curves: &Path) -> Option<MetricPoint> {
+    let text = std::fs::read_to_string(curves).ok()?;
+    serde_json::from_str(text.lines().last()?).ok()
+}
+
+/// How training ended, to follow other words. `curves` is where the rest can be read.
+fn end(point: &MetricPoint, curves: &Path) -> String {
+    let knn = point
+        .val_knn_acc1
+        .map(|knn| format!(", kNN {} on validation images", percent(knn)))
+        .unwrap_or_default();
+    let rank = point
+        .watched
+        .get("rank_me")
+        .map(|rank| format!(", outputs of rank {rank:.1}"))
+        .unwrap_or_default();
+    format!(": loss {:.3}{knn}{rank}; the curves are in {}", point.train_loss, curves.display())
+}
+
+/// A few training images, chosen at random, each beside the views that training sees of it first.
+fn view_sheet(plan: &Plan, dataset: &Dataset) -> Result<ViewSheet, Error> {
+    let (split, size) = (&dataset.train, dataset.image_size);
+    let (images, views) = SHEET;
+    let chosen = sample(split.len(), images);
+    let sets = ViewSets {
+        policy: &plan.augment,
+        purpose: Purpose::Training { epoch: 0 },
+        seed: plan.seed,
+        views: 0..views,
+        original: true,
+    };
+    let bytes = sets.draw(&split.numbered(&chosen), size);
+    let pictures = shrink(&Image::squares(size, &bytes), PICTURE_SIDE);
+    let tiles: Vec<&[u8]> = pictures.iter().map(|picture| &**picture).collect();
+    let side = size.min(PICTURE_SIDE);
+    let sheet = Sprite::lossless(side, side, &tiles, views + 1)?;
+    Ok(ViewSheet { names: chosen.iter().map(|&i| split.name(i).to_owned()).collect(), sheet })
+}

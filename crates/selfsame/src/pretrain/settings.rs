@@ -1,0 +1,322 @@
+//! From what was asked for to a checked plan.
+
+use std::fmt::Display;
+
+use selfsame_augment::Policy;
+use selfsame_methods::{METHODS, MethodConfig};
+use selfsame_nn::{Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, device};
+use selfsame_train::{
+    Config, DataConfig, EPSILON, OptimizerKind, Plan, Recipe, TrainConfig, check_image_size,
+    check_settings,
+};
+use serde::{Deserialize, Serialize};
+
+use super::options::{EncoderKind, MethodChoice, PretrainOptions};
+use crate::Error;
+
+/// Images up to this side keep the CIFAR stem by default: at its quarter of the resolution the
+/// ImageNet stem would leave a 96-pixel image a last stage of 3 × 3.
+const CIFAR_STEM_UP_TO: u32 = 96;
+/// Units of a perceptron's hidden layers, where no number is asked for.
+const PERCEPTRON_WIDTH: usize = 512;
+/// The policy, where none is asked for.
+pub(crate) const AUGMENT: &str = "abcde";
+
+/// Everything that determines a run, checked, but for the size of its images, which is only known
+/// once they are read.
+pub(crate) struct Settings {
+    seed: u64,
+    source: String,
+    limit: Option<usize>,
+    classes: Option<Vec<String>>,
+    /// The encoder, whose stem or number of inputs [`Settings::plan`] still has to fill in.
+    encoder: EncoderConfig,
+    /// The stem that was asked for.
+    stem: Option<Stem>,
+    method: MethodConfig,
+    train: TrainConfig,
+    augment: Policy,
+}
+
+impl Settings {
+    /// Resolves what was asked for.
+    ///
+    /// # Errors
+    /// The first option that makes no sense.
+    pub(crate) fn of(options: &PretrainOptions) -> Result<Self, Error> {
+        if let Some(size) = options.image_size {
+            check_image_size(size)?;
+        }
+        let recipe =
+            options.recipe.as_deref().map(|name| recipe(name, &options.method)).transpose()?;
+        let encoder = encoder(options, recipe.as_ref())?;
+        let method = match (&recipe, &options.method) {
+            (_, MethodChoice::Settings(settings)) => *settings,
+            (Some(recipe), MethodChoice::Named(_)) => recipe.method,
+            (None, MethodChoice::Named(name)) => MethodConfig::by_name(name, encoder.dim())
+                .ok_or_else(|| Error::option("method", name, "no method is called that"))?,
+        };
+        let method = with_temperature(method, options.temperature)?;
+        let train = train(options, recipe.as_ref().map(|recipe| recipe.train));
+        check_set(options)?;
+        let Sections { method, train } = with_set(Sections { method, train }, &options.set)?;
+        check_settings(&encoder, &method, &train)?;
+        let augment = match (&options.augment, recipe) {
+            (Some(policy), _) => *policy,
+            (None, Some(recipe)) => crate::policy(recipe.augment)?,
+            (None, None) => crate::policy(AUGMENT)?,
+        };
+        Ok(Self {
+            seed: options.seed,
+            source: options.data.absolute(),
+            limit: options.limit,
+            classes: options.classes.clone(),
+            encoder,
+            stem: options.stem,
+            method,
+            train,
+            augment,
+        })
+    }
+
+    /// The plan for images of this size.
+    ///
+    /// # Errors
+    /// No encoder takes images of this size.
+    pub(crate) fn plan(self, image_size: u32) -> Result<Plan, Error> {
+        let config = Config {
+            seed: self.seed,
+            init: None,
+            data: DataConfig {
+                source: self.source,
+                image_size,
+                limit: self.limit,
+                classes: self.classes,
+            },
+            encoder: match self.encoder {
+                EncoderConfig::ResNet(encoder) => {
+                    // By the images and not by a recipe, whose images are small.
+                    let stem = self.stem.unwrap_or_else(|| default_stem(image_size));
+                    ResNetConfig { stem, ..encoder }.into()
+                }
+                EncoderConfig::Mlp(encoder) => {
+                    MlpConfig { image_size: image_size as usize, ..encoder }.into()
+                }
+            },
+            method: self.method,
+            train: self.train,
+            augment: self.augment,
+        };
+        Ok(config.check()?)
+    }
+}
+
+impl PretrainOptions {
+    /// The plan for images of side `image_size`, in pixels: every setting as training goes by it.
+    ///
+    /// # Errors
+    /// The first option that makes no sense.
+    pub fn plan(&self, image_size: u32) -> Result<Plan, Error> {
+        Settings::of(self)?.plan(image_size)
+    }
+}
+
+/// Refuses two settings of the same thing, of which one would be lost in silence.
+fn check_set(options: &PretrainOptions) -> Result<(), Error> {
+    let fields = [
+        ("method.temperature", "temperature", options.temperature.is_some()),
+        ("train.epochs", "epochs", options.epochs.is_some()),
+        ("train.batch", "batch", options.batch.is_some()),
+        ("train.microbatch", "microbatch", options.microbatch.is_some()),
+        ("train.optimizer", "optimizer", options.optimizer.is_some()),
+        ("train.learning_rate", "lr", options.lr.is_some()),
+        ("train.warmup_epochs", "warmup-epochs", options.warmup_epochs.is_some()),
+        ("train.weight_decay", "weight-decay", options.weight_decay.is_some()),
+        ("train.clip_norm", "clip-norm", options.clip_norm.is_some()),
+        ("train.knn_every", "knn-every", options.knn_every.is_some()),
+    ];
+    let keys: Vec<&str> =
+        options.set.iter().filter_map(|pair| Some(pair.split_once('=')?.0.trim())).collect();
+    for (at, key) in keys.iter().enumerate() {
+        if keys[..at].contains(key) {
+            return Err(Error::option("set", key, "it is given twice; leave one out"));
+        }
+        if let Some((_, field, _)) = fields.iter().find(|(name, _, given)| name == key && *given) {
+            let cause = format!("{field} sets the same; leave one out");
+            return Err(Error::option("set", key, cause));
+        }
+    }
+    Ok(())
+}
+
+fn recipe(name: &str, method: &MethodChoice) -> Result<Recipe, Error> {
+    let method = method.name();
+    selfsame_train::recipe(name, method).ok_or_else(|| {
+        let has = |(method, _): &(&'static str, _)| selfsame_train::recipe(name, method).is_some();
+        let those: Vec<&str> =
+            METHODS.iter().filter(|method| has(method)).map(|(method, _)| *method).collect();
+        let cause = format!("it has no {method}; it has {}", those.join(", "));
+        Error::option("recipe", name, cause)
+    })
+}
+
+/// The encoder, as far as the size of the images does not matter.
+fn encoder(options: &PretrainOptions, recipe: Option<&Recipe>) -> Result<EncoderConfig, Error> {
+    let device = device::by_name(&options.device)?;
+    let precision = options.precision.unwrap_or_else(|| Precision::fastest(&device));
+    let recipe = recipe.map(|recipe| recipe.encoder);
+    let architecture = match options.encoder {
+        Some(EncoderKind::ResNet18) => Architecture::ResNet18,
+        Some(EncoderKind::ResNet34) => Architecture::ResNet34,
+        Some(EncoderKind::ResNet50) => Architecture::ResNet50,
+        Some(EncoderKind::Mlp) => return perceptron(options),
+        None => recipe.map_or(Architecture::ResNet18, |recipe| recipe.architecture),
+    };
+    // Ten shapes need no more, and the first thing a newcomer runs should not take longer.
+    let sensible = if options.data.are_glyphs() { 8 } else { 16 };
+    let width = options.width.unwrap_or(recipe.map_or(sensible, |recipe| recipe.width));
+    Ok(ResNetConfig { architecture, stem: Stem::Cifar, width, precision }.into())
+}
+
+fn perceptron(options: &PretrainOptions) -> Result<EncoderConfig, Error> {
+    if let Some(stem) = options.stem {
+        let stem = format!("{stem:?}").to_lowercase();
+        return Err(Error::option("stem", stem, "a multilayer perceptron has none"));
+    }
+    if let Some(precision @ Precision::Bf16) = options.precision {
+        let cause = "activations of a multilayer perceptron are f32";
+        return Err(Error::option("precision", precision, cause));
+    }
+    let width = options.width.unwrap_or(PERCEPTRON_WIDTH);
+    Ok(MlpConfig { width, image_size: 0 }.into())
+}
+
+/// The first layers that suit images of a size, in pixels.
+fn default_stem(image_size: u32) -> Stem {
+    if image_size <= CIFAR_STEM_UP_TO { Stem::Cifar } else { Stem::ImageNet }
+}
+
+fn train(options: &PretrainOptions, recipe: Option<TrainConfig>) -> TrainConfig {
+    let batch = options.batch.unwrap_or(recipe.map_or(128, |recipe| recipe.batch));
+    let epochs = options.epochs.unwrap_or(recipe.map_or(25, |recipe| recipe.epochs));
+    // The rule and what belongs to it: the recipe's, unless another rule is asked for. Learning
+    // rates for one batch size hold for another in proportion (Goyal et al. 2017); Adam sets its own
+    // scale.
+    let asked = options.optimizer;
+    let rule = match recipe.filter(|recipe| asked.is_none_or(|asked| asked == recipe.optimizer)) {
+        Some(recipe) => {
+            let share = batch as f64 / recipe.batch as f64;
+            TrainConfig { learning_rate: recipe.learning_rate * share, ..recipe }
+        }
+        None => {
+            let share = batch as f64 / 256.0;
+            let optimizer = asked.unwrap_or(OptimizerKind::AdamW);
+            let (learning_rate, weight_decay) = match optimizer {
+                OptimizerKind::Sgd => (0.3 * share, 5e-4),
+                OptimizerKind::Lars => (1.0 * share, 1e-6),
+                OptimizerKind::AdamW => (3e-3, 1e-2),
+            };
+            let warmup_epochs = (epochs as f64 / 10.0).min(10.0);
+            TrainConfig {
+                epochs,
+                batch,
+                learning_rate,
+                warmup_epochs,
+                weight_decay,
+                clip_norm: None,
+                knn_every: 0,
+                optimizer,
+                trust: None,
+                trust_capped: false,
+                microbatch: None,
+                epsilon: EPSILON,
+            }
+        }
+    };
+    TrainConfig {
+        epochs,
+        batch,
+        learning_rate: options.lr.unwrap_or(rule.learning_rate),
+        // A recipe's warm-up belongs to its number of epochs. Of fewer epochs it takes no more than
+        // a tenth, as without a recipe.
+        warmup_epochs: options
+            .warmup_epochs
+            .unwrap_or(rule.warmup_epochs.min(epochs as f64 / 10.0)),
+        weight_decay: options.weight_decay.unwrap_or(rule.weight_decay),
+        clip_norm: options.clip_norm.or(rule.clip_norm),
+        knn_every: options.knn_every.unwrap_or(epochs.div_ceil(10)),
+        microbatch: options.microbatch,
+        ..rule
+    }
+}
+
+fn with_temperature(method: MethodConfig, temperature: Option<f64>) -> Result<MethodConfig, Error> {
+    let Some(temperature) = temperature else { return Ok(method) };
+    let refuse = |cause: &dyn Display| Error::option("temperature", temperature, cause);
+    let mut settings = toml::Table::try_from(method).map_err(|e| refuse(&e))?;
+    match settings.get_mut("temperature") {
+        Some(setting) => *setting = temperature.into(),
+        None => return Err(refuse(&format_args!("{} has no temperature", method.name()))),
+    }
+    settings.try_into().map_err(|e| refuse(&e))
+}
+
+/// The sections of `config.toml` that `set` reaches.
+#[derive(Serialize, Deserialize)]
+struct Sections {
+    method: MethodConfig,
+    train: TrainConfig,
+}
+
+/// The sections with what `set` was given, in order.
+fn with_set(sections: Sections, pairs: &[String]) -> Result<Sections, Error> {
+    let mut table = toml::Table::try_from(&sections).expect("settings are plain tables");
+    for pair in pairs {
+        let refuse = |cause: &dyn Display| Error::option("set", pair, cause);
+        let (key, value) = pair.split_once('=').ok_or_else(|| refuse(&"write it as key=value"))?;
+        let (section, field) = match key.trim().split_once('.') {
+            Some((section @ ("method" | "train"), field))
+                if (section, field) != ("method", "name") =>
+            {
+                (section, field)
+            }
+            _ => {
+                return Err(refuse(
+                    &"keys are those of method. and train. in config.toml; the rest has options",
+                ));
+            }
+        };
+        let mut first = None;
+        let read = readings(value.trim()).into_iter().find_map(|value| {
+            let mut table = table.clone();
+            table.get_mut(section)?.as_table_mut()?.insert(field.to_owned(), value);
+            let read: Result<Sections, _> = table.clone().try_into();
+            read.map_err(|e| first.get_or_insert(in_words(e.message())).clone()).ok().map(|_| table)
+        });
+        table = read.ok_or_else(|| refuse(&first.unwrap_or_default()))?;
+    }
+    table
+        .try_into()
+        .map_err(|e: toml::de::Error| Error::option("set", pairs.join(" "), e.message()))
+}
+
+/// A refusal without Rust's names of types.
+fn in_words(message: &str) -> String {
+    message
+        .replace("expected f64", "expected a number")
+        .replace("expected usize", "expected a whole number")
+}
+
+/// What a text can mean: a TOML value, a whole number for one with a fraction, a plain word.
+fn readings(text: &str) -> Vec<toml::Value> {
+    let parsed = format!("value = {text}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"));
+    let whole = parsed
+        .as_ref()
+        .and_then(toml::Value::as_integer)
+        .map(|whole| toml::Value::Float(whole as f64));
+    let word = toml::Value::String(text.to_owned());
+    [parsed, whole, Some(word)].into_iter().flatten().collect()
+}
