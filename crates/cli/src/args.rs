@@ -928,13 +928,12 @@ pub enum OneSplit {
     Test,
 }
 
-impl OneSplit {
-    /// As it is typed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Validation => "validation",
-            Self::Test => "test",
+impl From<OneSplit> for selfsame::data::SplitName {
+    fn from(split: OneSplit) -> Self {
+        match split {
+            OneSplit::Train => Self::Train,
+            OneSplit::Validation => Self::Validation,
+            OneSplit::Test => Self::Test,
         }
     }
 }

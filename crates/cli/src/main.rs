@@ -34,20 +34,20 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let of_library = error.downcast_ref::<selfsame::Error>();
-            let said = of_library.map(mend::say).unwrap_or_default();
             let mend = of_library.and_then(mend::mend).map(|mend| format!("; {mend}"));
-            eprintln!("error: {}{}", one_line(said, &error), mend.unwrap_or_default());
+            eprintln!("error: {}{}", one_line(&error), mend.unwrap_or_default());
             let misuse = error.is::<Misuse>() || of_library.is_some_and(|e| e.is_misuse());
             ExitCode::from(if misuse { 2 } else { 1 })
         }
     }
 }
 
-/// What happened and its causes, after what is said of it already, on one line: some errors name
-/// their cause themselves, and some are drawn over several lines.
-fn one_line(said: String, error: &anyhow::Error) -> String {
-    let mut text = said;
-    for cause in error.chain().map(ToString::to_string) {
+/// What happened and its causes on one line: some errors name their cause themselves, and some are
+/// drawn over several lines.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.downcast_ref().map_or_else(|| cause.to_string(), mend::say);
         if !text.contains(&cause) {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }

@@ -9,7 +9,7 @@ use selfsame::init::InitError;
 use selfsame::nn::{EncoderConfig, Stem};
 use selfsame::train::TrainError;
 use selfsame::train::checkpoint::Which;
-use selfsame::{Error, Run};
+use selfsame::{CompareError, Error, Run};
 
 use crate::words::quoted;
 
@@ -60,6 +60,11 @@ pub fn mend(error: &Error) -> Option<String> {
             Some("name another folder with --out".to_owned())
         }
         Error::Grid { cause, .. } => grid(cause),
+        Error::Option { name: "split", .. } => Some("choose another".to_owned()),
+        Error::Repeats { .. } => {
+            Some("leave them out, or take them as they are with --allow-repeats".to_owned())
+        }
+        Error::TooManyClasses { .. } => Some("take the images of some of them".to_owned()),
         Error::NotOurs { .. } => Some("name another folder with --out".to_owned()),
         Error::NotAFolder { .. } => Some("name another folder with --out".to_owned()),
         Error::ImagesChanged { .. } => Some("put them back, or start a new run".to_owned()),
@@ -88,6 +93,7 @@ pub fn mend(error: &Error) -> Option<String> {
         ),
         Error::CrowdedPage { .. } => Some("lower --images or --views".to_owned()),
         Error::TooManyViews { .. } => Some("lower --per-class, --views or --image-size".to_owned()),
+        Error::Compare(error) => compare(error).map(str::to_owned),
         Error::Data { source: DataError::NothingToTrain { .. }, .. } => {
             Some("check --limit and --classes".to_owned())
         }
@@ -146,6 +152,19 @@ fn init(error: &InitError) -> Option<String> {
                 _ => "name another file".to_owned(),
             };
             Some(format!("{way}, or take what matches with --init-partial"))
+        }
+        _ => None,
+    }
+}
+
+/// What to compare instead.
+fn compare(error: &CompareError) -> Option<&'static str> {
+    match error {
+        CompareError::File { .. } => Some("name the folder that it lies in"),
+        CompareError::Missing { .. } => Some("name the folder of a run, or of a certificate"),
+        CompareError::Same { .. } => Some("name each run once"),
+        CompareError::Nothing { .. } => {
+            Some("name a folder that `selfsame study`, `pretrain` or `certify` wrote")
         }
         _ => None,
     }

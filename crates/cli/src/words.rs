@@ -15,7 +15,5 @@ pub fn shown(path: &Path) -> String {
 
 /// A path as it can be pasted into a shell.
 pub fn quoted(path: &Path) -> String {
-    let path = shown(path);
-    let plain = path.chars().all(|c| c.is_alphanumeric() || "/\\._-:+@%".contains(c));
-    if plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+    selfsame::report::quoted(&shown(path))
 }

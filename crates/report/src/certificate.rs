@@ -1,8 +1,11 @@
-//! What `selfsame certify` found: its record (`certificate.json`).
+//! The record of a certificate (`certificate.json`).
 //!
-//! Each number is a [`Quantity`], which says what it is worth: exact of the images and views that
-//! were measured, an estimate for others of their kind, a proved bound, or an assumption. What
-//! could not be computed is absent, and [`CertificateRecord::left_out`] says why.
+//! Each number is a [`Quantity`], which says what it is worth: exact for the images and views that
+//! were measured, an estimate for others of their kind, a proved bound, or an assumption. A number
+//! that could not be computed is absent, and [`CertificateRecord::left_out`] says why. Verdict,
+//! obstacles, advice and assumptions are values; [`words`] turns them into sentences.
+
+pub mod words;
 
 use selfsame_theory::Quantity;
 use selfsame_theory::bounds::certificate::{Certificate, Form};
@@ -47,12 +50,13 @@ pub struct CertificateRecord {
     pub views: usize,
     /// Values of an embedding, d.
     pub dim: usize,
-    /// The result in sentences, the first the shortest.
-    pub verdict: Vec<String>,
-    /// What stands in the way of a better bound, a sentence each.
-    pub obstacles: Vec<String>,
-    /// What to change first to improve the bound, which is not the accuracy.
-    pub advice: Vec<String>,
+    /// The result; none before anything was certified.
+    pub verdict: Option<Verdict>,
+    /// What stands in the way of a better bound; none where there is no bound.
+    pub obstacles: Option<Obstacles>,
+    /// What to change first to improve the bound, which is not the accuracy; none where nothing is
+    /// left to gain.
+    pub advice: Option<Advice>,
     /// The classes; empty without labels.
     pub classes: Vec<ClassRecord>,
     /// How alike the views of an image are; none where an image has one view.
@@ -85,8 +89,8 @@ pub struct CertificateRecord {
     pub lipschitz_bound: Option<Quantity>,
     /// What the theory takes for granted, and whether it holds here.
     pub assumptions: Vec<Assumption>,
-    /// What could not be computed and why, a sentence each.
-    pub left_out: Vec<String>,
+    /// What could not be computed and why, and what else to know about the input.
+    pub left_out: Vec<LeftOut>,
     /// [`EXAMPLES`] images of each class, class after class; none without pixels, or with very many
     /// classes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -309,18 +313,112 @@ pub struct ErrorBound {
     pub by_class: Quantity,
 }
 
-/// The strongest bound in another world.
+/// The strongest bound in a world where one factor is perfect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WhatIf {
-    /// The factor: `alignment`, `divergence` or `concentration`.
-    pub factor: String,
-    /// What is taken to be perfect.
-    pub perfect: String,
-    /// The strongest bound then.
+    /// The factor.
+    pub factor: Factor,
+    /// The strongest bound then; its [`Trust`](selfsame_theory::Trust) says what is assumed.
     pub bound: Quantity,
     /// By how much the condition with one δ and one ε holds then, in units of r²; negative by how
     /// much it fails.
     pub slack: f64,
+}
+
+/// One of the three factors of generalisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Factor {
+    /// The views of an image lie together.
+    Alignment,
+    /// The centres of classes lie apart.
+    Divergence,
+    /// The images of a class share near views.
+    Concentration,
+}
+
+impl Factor {
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alignment => "alignment",
+            Self::Divergence => "divergence",
+            Self::Concentration => "concentration",
+        }
+    }
+}
+
+/// The result of a certificate. Its numbers are in [`CertificateRecord::errors`] and
+/// [`CertificateRecord::bounds`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The nearest-centre error is proved to be below 100 %.
+    Proved,
+    /// The bound is 100 % or more, which is true of any encoder.
+    Vacuous,
+    /// There are labels but no pixels, so there is an error but no bound.
+    NoPixels,
+    /// No image can be mistaken for one of another class.
+    SingleClass,
+    /// Without labels there is no error to bound.
+    NoLabels,
+}
+
+/// Why the theorem, as it is printed, holds or not: its condition is ρ < [`allowed`](Self::allowed).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Obstacles {
+    /// What ρ must stay below, given the centres; 0 where the centres alone forbid any ρ.
+    pub allowed: f64,
+    /// Whether the condition holds at the δ and ε below. Where it holds nowhere, ρ is at its least
+    /// with half of every class or more in main parts.
+    pub holds: bool,
+    /// δ, a distance in pixels.
+    pub delta: f64,
+    /// ε, a distance of embeddings.
+    pub epsilon: f64,
+    /// What ρ is the sum of.
+    pub rho: Rho,
+}
+
+/// The parts of ρ, which bounds how far from its centre a class can be.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Rho {
+    /// 2(1 − σ): images outside the main parts.
+    pub unconcentrated: f64,
+    /// R_ε / min p: images whose views are spread.
+    pub unaligned: f64,
+    /// σ × gap: closest views that f puts apart.
+    pub gap: f64,
+    /// 2σε: the spread of the views of all other images.
+    pub spread: f64,
+}
+
+impl Rho {
+    /// ρ.
+    pub fn total(&self) -> f64 {
+        self.unconcentrated + self.unaligned + self.gap + self.spread
+    }
+}
+
+/// What to change first to improve the bound.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "advice", rename_all = "snake_case")]
+pub enum Advice {
+    /// The factor that, were it perfect, would improve the bound most.
+    Improve {
+        /// That factor.
+        factor: Factor,
+        /// The bound as it is.
+        from: f64,
+        /// The bound were the factor perfect; 1 where it would still be vacuous.
+        to: f64,
+    },
+    /// No factor, were it alone perfect, would improve the bound.
+    NoneAlone {
+        /// The bound as it is.
+        bound: f64,
+    },
 }
 
 /// InfoNCE at temperature 1 with one negative, L = L_1 + L_2.
@@ -363,13 +461,82 @@ pub struct CorrelationRecord {
     pub average_bound: Option<Quantity>,
 }
 
-/// Something the theory takes for granted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Something that the theory takes for granted, and whether it holds here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assumption {
-    /// What it is.
-    pub name: String,
+    /// What is taken for granted.
+    pub premise: Premise,
     /// Whether it holds here; none where it cannot be known, or nothing here needs it.
     pub holds: Option<bool>,
-    /// What was found, in a sentence or two.
-    pub finding: String,
+}
+
+/// A premise of the theory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Premise {
+    /// No view of an image equals a view of an image of another class.
+    ClassesDoNotMeet,
+    /// All embeddings have the same length.
+    SameLength,
+    /// An image is one of its own views.
+    ImageAmongItsViews,
+    /// The encoder is Lipschitz.
+    Lipschitz,
+    /// The views measured are all there could be.
+    AllViews,
+}
+
+/// What a certificate does not tell and why, or what it had to put up with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum LeftOut {
+    /// Concentration has no intervals, which come from halves of the images: this class has too few.
+    FewImages {
+        /// The class with the fewest images.
+        class: String,
+        /// Its images.
+        images: usize,
+        /// Images of every class that intervals take.
+        needed: usize,
+    },
+    /// No labels, so no classes and nothing that is about them.
+    NoLabels,
+    /// A single class, so nothing that holds one class against another.
+    SingleClass,
+    /// One view an image, so nothing that compares views.
+    SingleView,
+    /// No pixels, so nothing that measures distances of images.
+    NoPixels,
+    /// Embeddings with too many values for the matrix behind RankMe, αReQ and LiDAR.
+    TooWide {
+        /// The most values.
+        most: usize,
+    },
+    /// No cross-correlation matrix: no coordinate varies, or too many do.
+    NoCorrelation {
+        /// The most coordinates.
+        most: usize,
+    },
+    /// Coordinates without variance, which cross-correlation cannot scale.
+    ConstantCoordinates,
+    /// The run has not been evaluated, so accuracies are not in the record.
+    NotEvaluated,
+    /// The evaluation of the run is of other weights.
+    OtherWeights,
+    /// An image that could not be read.
+    Image {
+        /// Its name.
+        name: String,
+        /// Why.
+        cause: String,
+    },
+    /// 64-bit embeddings were rounded to 32 bits.
+    Rounded,
+    /// Images whose embeddings repeat those of an earlier image, value for value.
+    Repeats {
+        /// How many.
+        count: usize,
+        /// The first of them, and the image it repeats.
+        first: [usize; 2],
+    },
 }

@@ -1,9 +1,9 @@
-//! What `selfsame compare` found: its record (`compare.json`).
+//! The record of a comparison of runs (`compare.json`). [`words`] turns it into sentences.
+
+pub mod words;
 
 use selfsame_theory::Quantity;
 use serde::{Deserialize, Serialize};
-
-use crate::percent;
 
 /// Name of the file that holds a [`Comparison`].
 pub const COMPARISON_FILE: &str = "compare.json";
@@ -35,8 +35,60 @@ pub struct Comparison {
     pub predictors: Vec<Predictor>,
     /// The runs, the most accurate first.
     pub runs: Vec<ComparedRun>,
-    /// What a reader should know, a sentence each.
-    pub notes: Vec<String>,
+    /// What a reader should know.
+    pub notes: Vec<Note>,
+}
+
+/// Something to know when reading a comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "note", rename_all = "snake_case")]
+pub enum Note {
+    /// A run without a certificate has no measures.
+    NoCertificate {
+        /// Its folder.
+        run: String,
+    },
+    /// Evaluation and certificate of a run are of different steps of its training, so the evaluation
+    /// does not count.
+    DifferentSteps {
+        /// Its folder.
+        run: String,
+    },
+    /// A run without accuracies.
+    NoAccuracies {
+        /// Its folder.
+        run: String,
+    },
+    /// Certificates of embeddings do not tell which images they are of.
+    UnknownImages,
+    /// The certificates measured different things.
+    Differ {
+        /// In what they differ.
+        aspect: Aspect,
+    },
+    /// So few runs that the intervals of τ are rough.
+    FewRuns {
+        /// Runs with both an accuracy and a measure.
+        complete: usize,
+    },
+    /// The intervals of τ take the runs to be independent.
+    Dependent,
+}
+
+/// In what certificates can differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aspect {
+    /// Their images.
+    Images,
+    /// The split that the images are of.
+    Splits,
+    /// The number of images.
+    ImageCounts,
+    /// The number of views of an image.
+    ViewCounts,
+    /// The seed of the views.
+    Seeds,
 }
 
 impl Comparison {
@@ -47,39 +99,6 @@ impl Comparison {
                 && run.values.iter().any(Option::is_some)
         };
         self.runs.iter().filter(complete).count()
-    }
-
-    /// Why no measure orders the runs by the [leading](Self::leading) accuracy, in a sentence; none
-    /// where one does.
-    pub fn nothing(&self) -> Option<String> {
-        let ordered =
-            |predictor: &Predictor| predictor.taus.get(self.leading).is_some_and(Option::is_some);
-        if self.predictors.iter().any(ordered) {
-            return None;
-        }
-        let accuracy = |run: &ComparedRun| Some(run.accuracies.get(self.leading)?.as_ref()?.value);
-        let known: Vec<(&ComparedRun, f64)> =
-            self.runs.iter().filter_map(|run| Some((run, accuracy(run)?))).collect();
-        let name = self.accuracies.get(self.leading).map_or("", String::as_str);
-        let measured =
-            known.iter().filter(|(run, _)| run.values.iter().any(Option::is_some)).count();
-        let why = match known[..] {
-            [] => "no run has an accuracy; `selfsame eval` and `selfsame certify` measure them."
-                .to_owned(),
-            [(run, _)] => {
-                format!("only {} has an accuracy ({name}), and it takes two runs.", run.run)
-            }
-            _ if measured < 2 => {
-                "it takes two runs that have both an accuracy and a certificate.".to_owned()
-            }
-            [(_, first), ..] if known.iter().all(|(_, value)| *value == first) => format!(
-                "all {} runs have the same {name} accuracy, {}, so there is no order to predict.",
-                known.len(),
-                percent(first)
-            ),
-            _ => "each measure is the same in all runs.".to_owned(),
-        };
-        Some(format!("There is nothing to compare yet: {why}"))
     }
 }
 

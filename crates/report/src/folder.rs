@@ -73,6 +73,13 @@ pub enum ReportError {
         /// The cause, with line and column.
         source: serde_json::Error,
     },
+    /// A certificate that an earlier version wrote, with sentences where there are values now.
+    #[error("{} was written by an earlier version of selfsame and is not read any more; \
+             `selfsame certify` can write it again", path.display())]
+    Outdated {
+        /// The file.
+        path: PathBuf,
+    },
     /// A certificate without what every certificate has.
     #[error("{} is damaged: it does not say {lacks}, as every certificate does; `selfsame \
              certify` can write it again", path.display())]
@@ -189,9 +196,14 @@ pub fn read_evaluation(run: &Path) -> Result<Option<Evaluation>, ReportError> {
 /// Reads a certificate; none where there is no such file.
 ///
 /// # Errors
-/// The file is unreadable, too large or damaged.
+/// The file is unreadable, too large, damaged, or of a version before verdicts were values.
 pub fn read_certificate(path: &Path) -> Result<Option<CertificateRecord>, ReportError> {
-    let certificate: Option<CertificateRecord> = read_json(path)?;
+    let certificate: Option<CertificateRecord> = match read_json(path) {
+        Err(ReportError::Json { .. }) if has_sentences(path)? => {
+            return Err(ReportError::Outdated { path: path.into() });
+        }
+        read => read?,
+    };
     if let Some(found) = &certificate {
         let lacking = [
             ("which version of selfsame wrote it", found.selfsame.is_empty()),
@@ -209,6 +221,13 @@ pub fn read_certificate(path: &Path) -> Result<Option<CertificateRecord>, Report
         examples.check().map_err(|source| ReportError::Sprite { path: path.into(), source })?;
     }
     Ok(certificate)
+}
+
+/// Whether a certificate has sentences for a verdict, as it had in earlier versions.
+fn has_sentences(path: &Path) -> Result<bool, ReportError> {
+    let bytes = read_bytes(path)?.unwrap_or_default();
+    let json: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+    Ok(json.is_some_and(|json| json["verdict"].is_array()))
 }
 
 fn read_metrics(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<MetricPoint>, ReportError> {

@@ -37,6 +37,7 @@ mod interval;
 mod page;
 pub mod record;
 pub mod roofline;
+mod shell;
 mod sprite;
 mod table;
 
@@ -49,5 +50,6 @@ pub use page::{
     render, render_certificate, render_comparison, render_experiment, render_forecast,
     render_gallery, render_roofline,
 };
+pub use shell::quoted;
 pub use sprite::{Sprite, SpriteError};
 pub use table::evaluation_lines;

@@ -28,7 +28,7 @@ pub use self::experiment::render_experiment;
 pub use self::forecast::render_forecast;
 pub use self::gallery::render_gallery;
 pub use self::roofline::render_roofline;
-use crate::certificate::CertificateRecord;
+use crate::certificate::{CertificateRecord, words};
 use crate::{Report, Sprite};
 
 /// One part of the page, with its place in the navigation.
@@ -90,16 +90,22 @@ pub fn render_certificate(record: &CertificateRecord) -> String {
     let again = Section { id: "protocol", short: "Protocol", title: "How to do it again", body };
     let sections = [factors::section(record), bounds::section(record), again];
     let title = format!("Certificate of {}", record.subject);
-    let (first, rest) = match record.verdict.split_first() {
-        Some((first, rest)) => (first.as_str(), rest),
-        None => ("Nothing was certified.", &[][..]),
-    };
     let header = html! {
         p.eyebrow { (title) }
-        h1.verdict { (first) }
-        @for sentence in rest { p.judgement { (sentence) } }
+        @for (at, sentence) in words::verdict(record).iter().enumerate() {
+            @if at == 0 { h1.verdict { (sentence) } } @else { p.judgement { (sentence) } }
+        }
     };
     document(&title, &record.selfsame, header, &sections, Some(include_str!("page/script.js")))
+}
+
+/// Sentences in a row, the first in bold.
+fn bold_first(sentences: &[String]) -> Markup {
+    html! {
+        @for (at, sentence) in sentences.iter().enumerate() {
+            @if at == 0 { b { (sentence) } } @else { " " (sentence) }
+        }
+    }
 }
 
 /// Where a tile stands in its sheet, as the style of an element that is as large as the tile.

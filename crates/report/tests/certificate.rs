@@ -3,7 +3,7 @@
 use std::fs;
 
 use selfsame_report::certificate::*;
-use selfsame_report::comparison::{ComparedRun, Comparison, Predictor};
+use selfsame_report::comparison::{Aspect, ComparedRun, Comparison, Note, Predictor};
 use selfsame_report::record::{RUN_FILE, RunRecord};
 use selfsame_report::{
     Report, ReportError, Sprite, read, render, render_certificate, render_comparison, write_json,
@@ -80,9 +80,15 @@ fn whole(text: &str) -> CertificateRecord {
         images: 16,
         views: 5,
         dim: 8,
-        verdict: vec![text.into(), text.into()],
-        obstacles: vec![text.into()],
-        advice: vec![text.into(), text.into()],
+        verdict: Some(Verdict::Proved),
+        obstacles: Some(Obstacles {
+            allowed: 0.25,
+            holds: false,
+            delta: 2.0,
+            epsilon: 0.25,
+            rho: Rho { unconcentrated: 0.5, unaligned: 0.25, gap: 0.125, spread: 0.125 },
+        }),
+        advice: Some(Advice::Improve { factor: Factor::Concentration, from: 0.3125, to: 0.05 }),
         classes: [0, 1].map(class).into(),
         alignment: Some(AlignmentRecord {
             finite: exact(0.2),
@@ -126,15 +132,10 @@ fn whole(text: &str) -> CertificateRecord {
         }),
         errors: vec![named("nearest centre", exact(0.125)), named(text, estimate(0.2, 0.1, 0.3))],
         bounds: vec![error(Form::Derived, 1.0, 0.6875), error(Form::Sharpened, 0.375, 0.3125)],
-        what_if: ["alignment", "divergence", "concentration"]
+        what_if: [Factor::Alignment, Factor::Divergence, Factor::Concentration]
             .into_iter()
             .zip([0.3, 0.28, 0.05])
-            .map(|(factor, value)| WhatIf {
-                factor: factor.into(),
-                perfect: text.into(),
-                bound: assumed(value, text),
-                slack: 0.1,
-            })
+            .map(|(factor, value)| WhatIf { factor, bound: assumed(value, text), slack: 0.1 })
             .collect(),
         infonce: Some(InfoNceRecord {
             l1: exact(-0.9),
@@ -158,10 +159,22 @@ fn whole(text: &str) -> CertificateRecord {
         geometry: vec![named("RankMe", exact(6.2)), named(text, exact(1.1))],
         lipschitz: Some(estimate(0.004, 0.004, 0.004)),
         lipschitz_bound: Some(bound(1.5011e9)),
-        assumptions: [Some(true), Some(false), None]
-            .map(|holds| Assumption { name: text.into(), holds, finding: text.into() })
-            .into(),
-        left_out: vec![text.into()],
+        assumptions: [
+            (Premise::ClassesDoNotMeet, Some(false)),
+            (Premise::SameLength, Some(true)),
+            (Premise::ImageAmongItsViews, Some(true)),
+            (Premise::Lipschitz, None),
+            (Premise::AllViews, None),
+        ]
+        .map(|(premise, holds)| Assumption { premise, holds })
+        .into(),
+        left_out: vec![
+            LeftOut::FewImages { class: text.into(), images: 3, needed: 4 },
+            LeftOut::NotEvaluated,
+            LeftOut::OtherWeights,
+            LeftOut::Image { name: text.into(), cause: text.into() },
+            LeftOut::Repeats { count: 2, first: [5, 1] },
+        ],
         examples: Some(Sprite::lossless(2, 2, &[&[120; 12][..]; 2 * EXAMPLES], 4).unwrap()),
     }
 }
@@ -220,6 +233,17 @@ fn what_was_found_is_on_the_page() {
         "7.501/255",
         "<b>vacuous</b>",
         "<b>0.25</b> <small class=\"estimate\">estimate, 0.22 to 0.28</small>",
+        "Nearest centre gets at most 31.3% of these 16 images wrong: that is proved.",
+        "be below 0.2500. That follows from the two closest centres, ring and ring",
+        "ρ is 1.000 (δ = 2.0, ε = 0.250)",
+        "The largest is that for images outside of the main parts, 2(1 − σ).",
+        "2 of 2 classes have a bound below 100%",
+        "Were the concentration perfect (ring), the bound would be 5.0%.",
+        "change the concentration first: alone it could bring the bound from 31.3% down to 5.0%.",
+        "ring has 3 of the images: concentration has an interval only where every class has 4",
+        "The accuracies of `selfsame eval ring` were not measured yet",
+        "2 of 16 images repeat an earlier one, value for value (the first: image 5 (from row 25) \
+         repeats image 1 (from row 5))",
         "vacuous: 10 to the 41.5",
         "does not hold",
         "class=\"state open\">open<",
@@ -328,6 +352,14 @@ fn a_damaged_certificate_is_named() {
             "{error}"
         );
     }
+    // Before verdicts were values they were sentences.
+    fs::write(&path, "{\"selfsame\":\"0.1.0\",\"verdict\":[\"Nothing is proved.\"]}").unwrap();
+    let error = read(folder.path()).unwrap_err();
+    assert!(
+        matches!(error, ReportError::Outdated { .. })
+            && error.to_string().contains("`selfsame certify` can write it again"),
+        "{error}"
+    );
     fs::write(&path, "{\"a\":1}").unwrap();
     let error = read(folder.path()).unwrap_err();
     assert!(
@@ -373,7 +405,15 @@ fn a_comparison_is_a_page_whatever_it_holds() {
                 predictor("none", None),
             ],
             runs: (0..5).map(run).collect(),
-            notes: vec![text.into()],
+            notes: vec![
+                Note::NoCertificate { run: text.into() },
+                Note::DifferentSteps { run: text.into() },
+                Note::NoAccuracies { run: text.into() },
+                Note::UnknownImages,
+                Note::Differ { aspect: Aspect::Seeds },
+                Note::FewRuns { complete: 5 },
+                Note::Dependent,
+            ],
         }
     };
     let page = render_comparison(&of("x"));
@@ -384,6 +424,9 @@ fn a_comparison_is_a_page_whatever_it_holds() {
         "−0.50",
         "leaves out 0, but",
         "best of 2 measures",
+        "x has no certificate; `selfsame certify x` makes it.",
+        "The certificates are of views of different seeds",
+        "there are none below 5; these are 5.",
         "vacuous",
     ] {
         assert!(page.contains(text), "{text}");

@@ -9,6 +9,7 @@ use selfsame_data::DataError;
 use selfsame_methods::ConfigError;
 use selfsame_nn::device::DeviceError;
 use selfsame_nn::state::{FileError, Mismatch};
+use selfsame_report::certificate::words;
 use selfsame_report::{ReportError, SpriteError};
 use selfsame_train::{CheckpointError, TrainError};
 
@@ -16,6 +17,10 @@ use crate::forecast::Difference;
 use crate::grid::GridError;
 use crate::init::InitError;
 use crate::sampling::VIEW_BYTES;
+
+mod compare;
+
+pub use compare::CompareError;
 
 /// What kept a verb from being done: the cause, in words that name the thing and its value.
 ///
@@ -232,6 +237,9 @@ pub enum Error {
     /// The weights to start from cannot be taken.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// The folders cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     /// A setting that makes no sense.
     #[error(transparent)]
     Setting(#[from] ConfigError),
@@ -268,6 +276,38 @@ pub enum Error {
     /// A picture for a page could not be made.
     #[error(transparent)]
     Picture(#[from] SpriteError),
+    /// The theory cannot be applied.
+    #[error(transparent)]
+    Theory(#[from] selfsame_theory::Error),
+    /// The encoder's output for an image cannot be measured.
+    #[error("the encoder's output for a view of {image} cannot be measured: {source}")]
+    Output {
+        /// The image's name in its data set.
+        image: String,
+        /// What is wrong with the output.
+        source: selfsame_theory::Error,
+    },
+    /// Embeddings that repeat those of an earlier image, value for value.
+    #[error("{}, value for value: {}", words::repeats(repeats.len(), *images), some_repeats(repeats, *views))]
+    Repeats {
+        /// Images in all.
+        images: usize,
+        /// Views of each.
+        views: usize,
+        /// The images that repeat another, each with the first that it repeats.
+        repeats: Vec<(usize, usize)>,
+    },
+    /// More classes than a certificate compares.
+    #[error(
+        "{classes} classes: at most {most} can be certified, for the centres of every two are \
+         compared"
+    )]
+    TooManyClasses {
+        /// Classes of the images measured.
+        classes: usize,
+        /// The most that are compared.
+        most: usize,
+    },
 }
 
 impl Error {
@@ -292,6 +332,8 @@ impl Error {
             | Self::TooManyViews { .. }
             | Self::CrowdedPage { .. }
             | Self::Exists { .. }
+            | Self::TooManyClasses { .. }
+            | Self::Compare(_)
             | Self::Setting(_)
             | Self::Device(_)
             | Self::Train(TrainError::TooFewImages { .. }) => true,
@@ -323,4 +365,16 @@ impl Error {
 
 fn listed(differences: &[Difference]) -> String {
     differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// The first few repeats, and how many more there are.
+fn some_repeats(repeats: &[(usize, usize)], views: usize) -> String {
+    const NAMED: usize = 10;
+    let named =
+        repeats.iter().take(NAMED).map(|&(image, first)| words::repeat(image, first, views));
+    let mut named: Vec<String> = named.collect();
+    if repeats.len() > NAMED {
+        named.push(format!("and {} more", repeats.len() - NAMED));
+    }
+    named.join(", ")
 }

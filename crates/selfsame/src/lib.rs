@@ -15,6 +15,8 @@
 //! - [`report`]: the records of a run, and its page.
 
 pub mod bench;
+mod certify;
+mod compare;
 mod digest;
 mod embed;
 mod error;
@@ -34,9 +36,13 @@ pub mod sampling;
 mod study;
 pub mod views;
 
+pub use certify::{
+    CertifyInput, CertifyOptions, Embeddings, certify, read_embeddings, write_certificate,
+};
+pub use compare::{compare, write_comparison};
 pub use digest::{digest, digest_of};
 pub use embed::{EmbedOptions, Embedded, EmbeddedImage, embed};
-pub use error::Error;
+pub use error::{CompareError, Error};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use export::{ExportFormat, ExportOptions, Exported, export};
 pub use forecast::{ForecastOptions, forecast};

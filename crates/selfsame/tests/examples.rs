@@ -1,5 +1,7 @@
 //! The examples run.
 
+#[path = "../examples/certify.rs"]
+mod certify;
 #[path = "../examples/clique.rs"]
 mod clique;
 #[path = "../examples/forecast.rs"]
@@ -8,6 +10,11 @@ mod forecast;
 mod train;
 #[path = "../examples/views.rs"]
 mod views;
+
+#[test]
+fn certify_runs() {
+    certify::main().unwrap();
+}
 
 #[test]
 fn clique_runs() {

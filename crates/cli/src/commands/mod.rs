@@ -17,20 +17,10 @@ use std::process::ExitCode;
 
 use selfsame::augment::Isa;
 
-use crate::args::{Args, CheckpointName, Command};
+use crate::args::{Args, Command};
 use crate::misuse;
 pub use crate::terminal::INTERRUPTED;
 pub use crate::words::{quoted, shown, typed};
-
-/// The weights that were measured, in words.
-fn weights(which: CheckpointName, step: u64) -> String {
-    match which {
-        CheckpointName::Last => format!("the last, of step {step}"),
-        CheckpointName::Best => {
-            format!("those with the best kNN accuracy on the validation split, of step {step}")
-        }
-    }
-}
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.threads == Some(0) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use selfsame::report::certificate::{
     AlignmentRecord, CERTIFICATE_FILE, CertificateRecord, ClassRecord, ConcentrationRecord, Named,
 };
-use selfsame::report::comparison::{ComparedRun, Comparison};
+use selfsame::report::comparison::{ComparedRun, Comparison, Note, words};
 use selfsame::report::record::Evaluation;
 use selfsame::report::{read_certificate, write_json};
 use selfsame::theory::{Quantity, Trust};
@@ -56,21 +56,14 @@ fn certificates_of_embeddings_are_compared_by_their_own_errors() {
             run.accuracies[0].is_none() && run.accuracies[3].as_ref().unwrap().value == 1.0 - error
         );
     }
-    assert!(
-        found.notes.iter().any(|note| note.contains("take the runs to be independent")),
-        "{:?}",
-        found.notes
-    );
+    assert!(found.notes.contains(&Note::Dependent), "{:?}", found.notes);
     assert!(found.predictors.iter().any(|predictor| predictor.name == "|αReQ − 1|"));
     let divergence =
         found.predictors.iter().find(|predictor| predictor.name == "divergence").unwrap();
     assert!(divergence.taus[3].as_ref().unwrap().value > 0.5 && divergence.taus[0].is_none());
-    assert!(
-        found.notes.iter().any(|note| note.contains("do not say of which images")),
-        "{:?}",
-        found.notes
-    );
-    assert!(!found.notes.iter().any(|note| note.contains("selfsame eval")), "{:?}", found.notes);
+    assert!(found.notes.contains(&Note::UnknownImages), "{:?}", found.notes);
+    let of_eval = |note: &Note| words::note(note).contains("selfsame eval");
+    assert!(!found.notes.iter().any(of_eval), "{:?}", found.notes);
 }
 
 #[test]
@@ -176,7 +169,9 @@ fn measures_and_their_order_are_those_of_the_runs() {
     std::fs::write(&path, evaluation.to_string()).unwrap();
     let output = compare(&runs, &out, &["--overwrite"]);
     let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(found.notes.iter().any(|note| note.contains("different steps")), "{:?}", found.notes);
+    let shown = |run: &PathBuf| run.display().to_string();
+    let note = Note::DifferentSteps { run: shown(&runs[0]) };
+    assert!(found.notes.contains(&note), "{:?}", found.notes);
     let knn = |run: &ComparedRun| run.accuracies[0].as_ref().unwrap().value;
     let row = found.runs.iter().find(|run| run.run == runs[0].display().to_string()).unwrap();
     assert!((knn(row) - (1.0 - records[0].named("kNN").unwrap().value)).abs() < 1e-12);
@@ -184,11 +179,8 @@ fn measures_and_their_order_are_those_of_the_runs() {
     std::fs::remove_file(runs[2].join("certificate.json")).unwrap();
     let output = compare(&runs, &out, &["--overwrite"]);
     let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(
-        found.notes.iter().any(|note| note.contains("has no certificate")),
-        "{:?}",
-        found.notes
-    );
+    let note = Note::NoCertificate { run: shown(&runs[2]) };
+    assert!(found.notes.contains(&note), "{:?}", found.notes);
     assert_eq!((found.complete(), found.runs.len()), (2, 3));
     assert!(
         std::fs::read_to_string(out.join("compare.html")).unwrap().contains("2 of 3 runs compared")
@@ -333,7 +325,7 @@ fn what_cannot_be_compared_is_said() {
         let runs: Vec<PathBuf> = [&["a"], others].concat().into_iter().map(at).collect();
         let output = compare(&runs, &at("out"), &["--overwrite"]);
         let found: Comparison = serde_json::from_slice(&output.stdout).unwrap();
-        let said = found.nothing().unwrap();
+        let said = words::nothing(&found).unwrap();
         assert!(said.contains(why), "{said}");
         assert!(
             std::fs::read_to_string(at("out").join("compare.html")).unwrap().contains(&said),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::{run, said};
 use half::f16;
 use npyz::WriterBuilder as _;
-use selfsame::report::certificate::CertificateRecord;
+use selfsame::report::certificate::{CertificateRecord, LeftOut, words};
 
 pub fn npy<T: npyz::Serialize + npyz::AutoSerialize + Copy>(
     shape: &[u64],
@@ -79,12 +79,8 @@ fn what_can_be_computed_is_and_the_rest_says_why_not() {
         "they take two views"
     );
     assert!(found.alignment.is_none() && found.concentration.is_none() && found.bounds.is_empty());
-    for why in ["one view", "no pixels"] {
-        assert!(
-            found.left_out.iter().any(|sentence| sentence.contains(why)),
-            "{why}: {:?}",
-            found.left_out
-        );
+    for why in [LeftOut::SingleView, LeftOut::NoPixels] {
+        assert!(found.left_out.contains(&why), "{why:?}: {:?}", found.left_out);
     }
     let unit = |row: usize| -> Vec<f64> {
         let row: Vec<f64> = values[row * dim..][..dim].iter().map(|&value| value.into()).collect();
@@ -120,7 +116,7 @@ fn views_archives_and_other_widths_are_read() {
     let found = record(&["--embeddings", &embeddings], &out);
     assert_eq!((found.images, found.views), (10, 4));
     assert!(found.classes.is_empty() && found.divergence.is_none());
-    assert!(found.left_out.iter().any(|sentence| sentence.contains("no labels")));
+    assert!(found.left_out.contains(&LeftOut::NoLabels));
     assert!(found.geometry.iter().any(|named| named.name == "LiDAR"));
     let correlation = found.correlation.as_ref().unwrap();
     assert!(correlation.trace_residual.value < 1e-10 && found.alignment.is_some());
@@ -129,7 +125,7 @@ fn views_archives_and_other_widths_are_read() {
     let wide = file(folder.path(), "wide.npy", &npy(&[10, 4, 6], &wide)).display().to_string();
     let of_wide = record(&["--embeddings", &wide], &out);
     assert_eq!(of_wide.alignment, found.alignment);
-    assert!(of_wide.left_out.iter().any(|sentence| sentence.contains("rounded to 32 bits")));
+    assert!(of_wide.left_out.contains(&LeftOut::Rounded));
 
     // Column by column, as NumPy writes a transposed array, and in 16 bits, which are few but exact
     // as 32.
@@ -187,11 +183,8 @@ fn wide_embeddings_say_what_they_lack() {
         (folder.path().join("out"), file(folder.path(), "f.npy", &npy(&[3, 4100], &rows(3, 4100))));
     let found = record(&["--embeddings", &path.display().to_string(), "--seed", "4"], &out);
     assert!(found.named("RankMe").is_none() && found.named("uniformity").is_some());
-    assert!(
-        found.left_out.iter().any(|sentence| sentence.contains("RankMe, αReQ and LiDAR")),
-        "{:?}",
-        found.left_out
-    );
+    let left_out = words::left_out(&found);
+    assert!(left_out.iter().any(|why| why.contains("RankMe, αReQ and LiDAR")), "{left_out:?}");
     // The command says all that decides the record.
     let written = std::fs::read(out.join("certificate.json")).unwrap();
     assert!(run(&found.command[1..]).status.success());
@@ -331,7 +324,8 @@ fn repeats_are_named_and_taken_where_that_is_asked_for() {
     let noted = |note: &String| {
         note.contains("12 of 30 images repeat") && note.contains("the first: row 15 repeats row 0")
     };
-    assert!(found.left_out.iter().any(noted) && found.images == 30, "{:?}", found.left_out);
+    assert!(words::left_out(&found).iter().any(noted) && found.images == 30);
+    assert!(found.left_out.contains(&LeftOut::Repeats { count: 12, first: [15, 0] }));
     assert!(found.command.contains(&"--allow-repeats".to_owned()), "{:?}", found.command);
     let views = file(
         folder.path(),

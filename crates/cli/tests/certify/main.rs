@@ -15,7 +15,9 @@ use selfsame::data::{LoadOptions, load};
 use selfsame::eval::embed;
 use selfsame::nn::layers::Init;
 use selfsame::nn::{device, state};
-use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord};
+use selfsame::report::certificate::{
+    CERTIFICATE_FILE, CertificateRecord, Factor, LeftOut, Premise, Verdict, words,
+};
 use selfsame::report::read_certificate;
 use selfsame::report::record::EVAL_FILE;
 use selfsame::theory::bounds::certificate::{Class, Form, MainPart, World};
@@ -458,9 +460,12 @@ fn main_parts_and_bounds_are_those_of_all_subsets() {
         classes.iter().map(|class| Class { main_parts: shared.clone(), ..class.clone() }).collect();
     let off = -(products[0] * products[3]).sqrt();
     let worlds = [
-        ("alignment", World::new(1.0, &products, aligned).unwrap()),
-        ("divergence", World::new(1.0, &[products[0], off, off, products[3]], classes).unwrap()),
-        ("concentration", World::new(1.0, &products, concentrated).unwrap()),
+        (Factor::Alignment, World::new(1.0, &products, aligned).unwrap()),
+        (
+            Factor::Divergence,
+            World::new(1.0, &[products[0], off, off, products[3]], classes).unwrap(),
+        ),
+        (Factor::Concentration, World::new(1.0, &products, concentrated).unwrap()),
     ];
     assert_eq!(record.what_if.len(), worlds.len());
     for (found, (factor, world)) in record.what_if.iter().zip(worlds) {
@@ -469,7 +474,7 @@ fn main_parts_and_bounds_are_those_of_all_subsets() {
         close(&found.bound, world.certify_classes(Form::Sharpened).error.min(whole.bound()));
         assert!(
             (found.slack - whole.slack).abs() < 1e-9,
-            "{factor}: {} and not {}",
+            "{factor:?}: {} and not {}",
             found.slack,
             whole.slack
         );
@@ -550,22 +555,21 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     let record = certify(&out, "--per-class 5 --views 2");
     assert!(
         !probe(&record)
-            && record.left_out.iter().any(|sentence| sentence.contains("not of these weights"))
+            && words::left_out(&record).iter().any(|why| why.contains("not of these weights"))
     );
     assert!(
         std::fs::read_to_string(out.join("report.html")).unwrap().contains("weights after step 1")
     );
     // Halves of three images say nothing of others.
     let record = certify(&out, "--per-class 3 --views 2");
-    let found = record.concentration.unwrap();
+    let found = record.concentration.clone().unwrap();
     for found in
         [found.sigma_interval, found.mean_sigma_interval, found.separation_interval.unwrap()]
     {
         assert!(matches!(found.trust, Trust::Estimate { low: None, high: None, .. }), "{found}");
     }
-    assert!(
-        record.left_out.iter().any(|sentence| sentence.contains("only where every class has 4"))
-    );
+    let few = LeftOut::FewImages { class: "ring".into(), images: 3, needed: 4 };
+    assert!(record.left_out.contains(&few), "{:?}", record.left_out);
     // Of one class nothing can be taken for another.
     let single = folder.path().join("single");
     let mut args = small("pretrain", &single);
@@ -573,13 +577,10 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
     assert!(run(&args).status.success());
     let record = certify(&single, "--per-class 12");
     assert!(
-        record.verdict[0].contains("single class") && record.divergence.unwrap().closest.is_empty()
+        record.verdict == Some(Verdict::SingleClass)
+            && record.divergence.unwrap().closest.is_empty()
     );
-    assert!(
-        record.left_out.iter().any(|sentence| sentence.contains("single class")),
-        "{:?}",
-        record.left_out
-    );
+    assert!(record.left_out.contains(&LeftOut::SingleClass), "{:?}", record.left_out);
 
     // Without labels what needs none is measured.
     let photos = folder.path().join("photos");
@@ -605,18 +606,13 @@ fn what_cannot_be_measured_is_refused_or_left_out() {
             && record.classes.is_empty()
             && record.bounds.is_empty()
     );
-    assert!(
-        record.left_out[0].contains("no labels") && record.verdict[0].contains("Without labels")
-    );
-    assert!(
-        record.left_out[0].contains("concentration") && record.left_out[0].contains("Lipschitz")
-    );
-    let finding = &record
-        .assumptions
-        .iter()
-        .find(|assumption| assumption.name.contains("Lipschitz"))
-        .unwrap()
-        .finding;
+    assert_eq!(record.left_out[0], LeftOut::NoLabels);
+    assert_eq!(record.verdict, Some(Verdict::NoLabels));
+    let left_out = &words::left_out(&record)[0];
+    assert!(left_out.contains("no labels") && left_out.contains("Lipschitz"), "{left_out}");
+    let lipschitz =
+        record.assumptions.iter().find(|found| found.premise == Premise::Lipschitz).unwrap();
+    let finding = words::finding(&record, lipschitz);
     assert!(
         finding.contains("there are no labels") && !finding.contains("takes pixels"),
         "{finding}"
@@ -679,9 +675,10 @@ fn a_class_that_shares_views_and_an_encoder_that_aligns_them_have_a_bound() {
         record.named("nearest centre, any view").unwrap().value,
     );
     assert!(bound < 1.0 && bound >= error, "{bound} and {error}: {:?}", record.obstacles);
-    assert!(record.verdict[0].contains("that is proved"), "{:?}", record.verdict);
+    assert_eq!(record.verdict, Some(Verdict::Proved));
+    assert!(words::verdict(&record)[0].contains("that is proved"));
     assert_eq!(
-        record.advice.is_empty(),
+        record.advice.is_none(),
         bound == 0.0,
         "advice only where there is something to gain"
     );

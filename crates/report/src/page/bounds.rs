@@ -7,23 +7,21 @@ use selfsame_theory::{Quantity, Side};
 
 use super::Section;
 use super::quantity::{self, at_most, share, value};
-use crate::certificate::{Assumption, CertificateRecord, LossPair, Pair};
+use crate::certificate::{Assumption, CertificateRecord, LossPair, Pair, words};
 use crate::format::{NONE, count, counted, number, number_to, percent, percent_up};
 
 /// Pairs of classes in the table.
 const PAIRS: usize = 3;
 
 pub(super) fn section(record: &CertificateRecord) -> Section {
-    let (verdict, rest) = match record.verdict.split_first() {
-        Some((verdict, rest)) => (verdict.as_str(), rest),
-        None => ("Nothing was certified.", &[][..]),
-    };
+    let verdict = words::verdict(record);
+    let obstacles = words::obstacles(record);
     let body = html! {
-        p.lead { b { (verdict) } @for sentence in rest { " " (sentence) } }
+        p.lead { (super::bold_first(&verdict)) }
         @if !record.errors.is_empty() || !record.bounds.is_empty() { (errors(record)) }
-        @if !record.obstacles.is_empty() {
+        @if !obstacles.is_empty() {
             h3 { "What stands in the way" }
-            ul.notes { @for sentence in &record.obstacles { li { (sentence) } } }
+            ul.notes { @for sentence in obstacles { li { (sentence) } } }
         }
         (letters())
         (of_classes(record))
@@ -31,12 +29,12 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
         (checks(record))
         @if !record.assumptions.is_empty() {
             h3 { "What the theory takes for granted" }
-            ul.ledger { @for assumption in &record.assumptions { (ledger(assumption)) } }
+            ul.ledger { @for assumption in &record.assumptions { (ledger(record, assumption)) } }
             p.quiet { b { "open" } ": not known here, or not needed by what is proved." }
         }
         @if !record.left_out.is_empty() {
             h3 { "Left out" }
-            ul.notes { @for sentence in &record.left_out { li { (sentence) } } }
+            ul.notes { @for sentence in words::left_out(record) { li { (sentence) } } }
         }
         (quantity::legend())
     };
@@ -326,11 +324,11 @@ fn checks(record: &CertificateRecord) -> Markup {
     }
 }
 
-fn ledger(Assumption { name, holds, finding }: &Assumption) -> Markup {
-    let (class, word) = match holds {
+fn ledger(record: &CertificateRecord, assumption: &Assumption) -> Markup {
+    let (class, word) = match assumption.holds {
         Some(true) => ("holds", "holds"),
         Some(false) => ("fails", "does not hold"),
         None => ("open", "open"),
     };
-    html! { li { span class={ "state " (class) } { (word) } div { b { (name) } p { (finding) } } } }
+    html! { li { span class={ "state " (class) } { (word) } div { b { (words::premise(assumption.premise)) } p { (words::finding(record, assumption)) } } } }
 }

@@ -6,7 +6,7 @@ use selfsame_theory::{Quantity, Trust};
 
 use super::chart::{Dot, round, scatter};
 use super::{Section, document, protocol, quantity};
-use crate::comparison::{ComparedRun, Comparison, FEWEST, Predictor};
+use crate::comparison::{ComparedRun, Comparison, FEWEST, Predictor, words};
 use crate::format::{NONE, counted, number, percent, percent_up, sentence_list, signed};
 
 /// Draws a comparison of runs as one HTML page. Works for any record: what is missing is left out.
@@ -62,9 +62,9 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
                     }
                 }
             }
-            None => { h1.verdict { (comparison.nothing().unwrap_or_default()) } }
+            None => { h1.verdict { (words::nothing(comparison).unwrap_or_default()) } }
         }
-        @for note in &comparison.notes { p.warning role="note" { (note) } }
+        @for note in &comparison.notes { p.warning role="note" { (words::note(note)) } }
     }
 }
 

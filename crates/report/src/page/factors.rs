@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::Section;
 use super::chart::{Axis, LineChart, round};
 use super::quantity::{self, share_in_words, value};
-use crate::certificate::{CertificateRecord, EXAMPLES, Pair, least_product};
+use crate::certificate::{CertificateRecord, EXAMPLES, Factor, Pair, least_product, words};
 use crate::format::{NONE, counted, number, number_to, percent};
 use crate::sprite::Sprite;
 
@@ -32,9 +32,7 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
             @if !record.weights.is_empty() { " Weights: " (record.weights) "." }
         }
         div.dials { (alignment(record)) (divergence(record)) (concentration(record)) }
-        @if !record.advice.is_empty() {
-            p.advice { @for (at, sentence) in record.advice.iter().enumerate() { @if at == 0 { b { (sentence) } } @else { " " (sentence) } } }
-        }
+        @if record.advice.is_some() { p.advice { (super::bold_first(&words::advice(record))) } }
         div.charts { (spread(record)) (heat(record)) }
         (closest(record))
         (quantity::legend())
@@ -44,7 +42,7 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
 
 /// A dial: how good from 0 to 1, where that can be said, and the words around it.
 struct Dial<'a> {
-    factor: &'a str,
+    factor: Factor,
     question: &'a str,
     good: Option<f64>,
     reading: Markup,
@@ -61,12 +59,17 @@ impl Dial<'_> {
             let angle = std::f64::consts::PI * (1.0 - share);
             (round(x + radius * angle.cos()), round(y - radius * angle.sin()))
         };
+        let name = match self.factor {
+            Factor::Alignment => "Alignment",
+            Factor::Divergence => "Divergence",
+            Factor::Concentration => "Concentration",
+        };
         let good = self.good.filter(|good| good.is_finite()).map(|good| good.clamp(0.0, 1.0));
         html! {
             article.dial.card.first[first] {
-                h3 { (self.factor) @if first { " " span.badge { "first, for the bound" } } }
+                h3 { (name) @if first { " " span.badge { "first, for the bound" } } }
                 p.question { (self.question) }
-                svg viewBox="0 0 160 98" role="img" aria-label={ (self.factor) ": " @match good { Some(good) => { (percent(good)) " of the way from the worst to the best" } None => "not measured" } } {
+                svg viewBox="0 0 160 98" role="img" aria-label={ (name) ": " @match good { Some(good) => { (percent(good)) " of the way from the worst to the best" } None => "not measured" } } {
                     path.track d={ "M" (x - RADIUS) " " (y) "A" (RADIUS) " " (RADIUS) " 0 0 \
                         1 " (x + RADIUS) " " (y) } {}
                     @if let Some(good) = good {
@@ -89,7 +92,7 @@ impl Dial<'_> {
 }
 
 fn card(record: &CertificateRecord, dial: &Dial<'_>) -> Markup {
-    dial.card(record.first().is_some_and(|first| first.factor == dial.factor.to_lowercase()))
+    dial.card(record.first().is_some_and(|first| first.factor == dial.factor))
 }
 
 fn unmeasured() -> Markup {
@@ -101,7 +104,7 @@ fn alignment(record: &CertificateRecord) -> Markup {
     card(
         record,
         &Dial {
-            factor: "Alignment",
+            factor: Factor::Alignment,
             question: "Do the views of one image come out alike?",
             good: found.map(|found| 1.0 - found.best().value / found.chance.value),
             reading: html! {
@@ -142,7 +145,7 @@ fn divergence(record: &CertificateRecord) -> Markup {
     card(
         record,
         &Dial {
-            factor: "Divergence",
+            factor: Factor::Divergence,
             question: "Do the classes point in different directions?",
             good: largest.map(|largest| (1.0 - largest.value) / (1.0 - best)),
             reading: html! {
@@ -181,7 +184,7 @@ fn concentration(record: &CertificateRecord) -> Markup {
     card(
         record,
         &Dial {
-            factor: "Concentration",
+            factor: Factor::Concentration,
             question: "Do images of one class share near views, and those of two not?",
             good: separation.map(|separation| 2.0 * separation.value - 1.0),
             reading: html! {

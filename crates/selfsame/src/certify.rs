@@ -1,0 +1,387 @@
+//! Certificates: what the theory measures of an encoder, and what it proves.
+
+mod arrays;
+mod drawn;
+mod facts;
+mod findings;
+mod inputs;
+mod measure;
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use burn::tensor::Device;
+use selfsame_augment::Policy;
+use selfsame_data::{Dataset, SplitName};
+use selfsame_nn::Backbone;
+use selfsame_report::certificate::{CERTIFICATE_FILE, CertificateRecord, LeftOut, Named};
+use selfsame_report::record::PAGE_FILE;
+use selfsame_report::{read_evaluation, render_certificate, wilson, write_atomic, write_json};
+use selfsame_theory::bounds::lipschitz;
+use selfsame_theory::{Labels, Quantity, Trust, Views};
+use selfsame_train::checkpoint::Which;
+
+pub use self::arrays::read_embeddings;
+use self::drawn::{DrawnViews, choose_images, examples, labels_of};
+use self::facts::Facts;
+use self::inputs::{EmbeddedImages, PolicyParameters};
+use crate::images::note_skipped;
+use crate::run::describe_weights;
+use crate::{Error, Progress, Run, digest_of};
+
+/// The most classes. Matrices with a row and a column a class are kept, 128 MB each at that many.
+const MOST_CLASSES: usize = 4000;
+
+/// What is certified.
+#[derive(Debug, Clone, Copy)]
+pub enum CertifyInput<'a> {
+    /// The encoder of a run, on the run's images and views.
+    Run(&'a Run),
+    /// An encoder, whoever trained it.
+    Encoder {
+        /// What the page calls it.
+        name: &'a str,
+        /// The encoder, on [`CertifyOptions::device`].
+        encoder: &'a Backbone,
+        /// The images.
+        dataset: &'a Dataset,
+        /// What draws views of them.
+        policy: &'a Policy,
+    },
+    /// Embeddings, whatever made them. Without pixels there is no bound on the error.
+    Embeddings(&'a Embeddings<'a>),
+}
+
+/// Embeddings of the views of some images.
+///
+/// ```
+/// use selfsame::Embeddings;
+///
+/// // Three images with two views of two values each.
+/// let values = [1.0_f32, 0.0, 0.9, 0.1, 0.8, -0.1, 1.0, 0.2, -1.0, 0.0, -0.9, 0.2];
+/// let embeddings = Embeddings::new(&values[..], 3, 2, 2).labelled(&["cat", "cat", "dog"])?;
+/// assert_eq!(embeddings.classes, ["cat", "dog"]);
+/// # Ok::<(), selfsame::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Embeddings<'a> {
+    /// What the page calls them.
+    pub name: String,
+    /// `[image][view][value]`. The first view of an image is the image itself.
+    pub values: Cow<'a, [f32]>,
+    /// Images.
+    pub images: usize,
+    /// Views of each image.
+    pub views: usize,
+    /// Values of an embedding.
+    pub dim: usize,
+    /// The class of each image.
+    pub labels: Option<Labels>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Whether the values were rounded from 64 bits, which the certificate then says.
+    pub rounded: bool,
+}
+
+impl<'a> Embeddings<'a> {
+    /// Embeddings without labels. [`certify`] checks that there are `images` × `views` × `dim`
+    /// values.
+    pub fn new(values: impl Into<Cow<'a, [f32]>>, images: usize, views: usize, dim: usize) -> Self {
+        Self {
+            name: "embeddings".into(),
+            values: values.into(),
+            images,
+            views,
+            dim,
+            labels: None,
+            classes: Vec::new(),
+            rounded: false,
+        }
+    }
+
+    /// The same with a label an image: numbers or names, in any order and with any gaps. Classes
+    /// are numbered in the order of their labels and named by them.
+    ///
+    /// # Errors
+    /// There are no labels.
+    pub fn labelled<L: Ord + Display>(self, labels: &[L]) -> Result<Self, Error> {
+        let mut present: Vec<&L> = labels.iter().collect();
+        present.sort_unstable();
+        present.dedup();
+        let number = |label: &L| present.binary_search(&label).unwrap_or_default() as u32;
+        let numbers = labels.iter().map(number).collect();
+        Ok(Self {
+            labels: Some(Labels::new(numbers, present.len())?),
+            classes: present.iter().map(ToString::to_string).collect(),
+            ..self
+        })
+    }
+}
+
+/// How to certify. [`Default`] measures 100 test images a class with 16 views each.
+#[derive(Debug, Clone)]
+pub struct CertifyOptions {
+    /// Which images, of an encoder's or run's data set.
+    pub split: SplitName,
+    /// The most images of each class; at least 2.
+    pub per_class: usize,
+    /// Views drawn of each image, beside the image itself; from 1 to 65535.
+    pub views: usize,
+    /// Time that the proof of each class's curve of concentration may take. What is not proved by
+    /// then is a bound. None is unlimited up to 100 images a class, and 10 seconds beyond.
+    pub budget: Option<Duration>,
+    /// Which weights of a run.
+    pub weights: Which,
+    /// Seed of the views, and of estimates by random draws. Certificates to be compared should
+    /// share it.
+    pub seed: u64,
+    /// Whether embeddings may repeat those of an earlier image, as those of a copy do.
+    pub allow_repeats: bool,
+    /// Where the encoder runs.
+    pub device: Device,
+}
+
+impl Default for CertifyOptions {
+    fn default() -> Self {
+        Self {
+            split: SplitName::Test,
+            per_class: 100,
+            views: 16,
+            budget: None,
+            weights: Which::Last,
+            seed: 0,
+            allow_repeats: false,
+            device: Device::flex(),
+        }
+    }
+}
+
+impl CertifyOptions {
+    /// Refuses numbers that nothing can be measured with. [`certify`] does so too; a caller may
+    /// want to know before it loads images.
+    ///
+    /// # Errors
+    /// [`Error::Option`].
+    pub fn check(&self) -> Result<(), Error> {
+        if self.per_class < 2 {
+            let cause = "distances need at least 2 images of a class";
+            return Err(Error::option("per_class", self.per_class, cause));
+        }
+        if self.views == 0 || self.views > 65_535 {
+            let cause = "choose from 1 to 65535, beside the image itself";
+            return Err(Error::option("views", self.views, cause));
+        }
+        Ok(())
+    }
+}
+
+/// Measures a finite world of images, views and embeddings, and proves what the theory of Huang, Yi,
+/// Zhao and Jiang (2023) proves of it: the error of the nearest-centre classifier from above, and
+/// how far apart its classes are.
+///
+/// An encoder's views are drawn for this alone: training, evaluation and forecasts never see them.
+/// The certificate of a run also has the errors that an evaluation of the same weights measured.
+/// [`CertificateRecord::command`] is empty: the record is the same whoever asks for it.
+///
+/// # Errors
+/// Options that make no sense, images that cannot be loaded or are too many, embeddings that are
+/// not finite, zero or all the same, or that repeat each other.
+///
+/// ```
+/// use selfsame::{CertifyInput, CertifyOptions, Embeddings, certify};
+///
+/// let values = [1.0_f32, 0.1, 1.0, 0.2, 1.0, -0.1, 0.1, 1.0, 0.2, 1.0, -0.1, 1.0];
+/// let embeddings = Embeddings::new(&values[..], 6, 1, 2).labelled(&[0, 0, 0, 1, 1, 1])?;
+/// let record =
+///     certify(CertifyInput::Embeddings(&embeddings), &CertifyOptions::default(), &mut ())?;
+/// assert_eq!(record.named("nearest centre").unwrap().value, 0.0);
+/// # Ok::<(), selfsame::Error>(())
+/// ```
+pub fn certify(
+    input: CertifyInput<'_>,
+    options: &CertifyOptions,
+    progress: &mut dyn Progress,
+) -> Result<CertificateRecord, Error> {
+    match input {
+        CertifyInput::Run(run) => certify_run(run, options, progress),
+        CertifyInput::Encoder { name, encoder, dataset, policy } => {
+            options.check()?;
+            let mut record = certify_encoder(encoder, dataset, policy, options, progress)?;
+            record.subject = name.into();
+            record.left_out.extend(dataset.skipped.iter().map(|image| LeftOut::Image {
+                name: image.name.clone(),
+                cause: image.cause.clone(),
+            }));
+            note_skipped(dataset, "in certificate.json and its page", progress);
+            Ok(record)
+        }
+        CertifyInput::Embeddings(embeddings) => certify_embeddings(embeddings, options, progress),
+    }
+}
+
+/// Writes `certificate.json` and its page into a folder, which is made where there is none, and
+/// returns the path of the page.
+///
+/// # Errors
+/// A file cannot be written; what was there before is then intact.
+pub fn write_certificate(folder: &Path, record: &CertificateRecord) -> Result<PathBuf, Error> {
+    std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
+    write_json(&folder.join(CERTIFICATE_FILE), record)?;
+    let page = folder.join(PAGE_FILE);
+    write_atomic(&page, render_certificate(record).as_bytes())?;
+    Ok(page)
+}
+
+fn certify_run(
+    run: &Run,
+    options: &CertifyOptions,
+    progress: &mut dyn Progress,
+) -> Result<CertificateRecord, Error> {
+    options.check()?;
+    let plan = run.plan()?;
+    let (encoder, step) = run.trained(&plan, options.weights, &options.device)?;
+    let dataset = run.images(&plan, false, progress)?;
+    let mut record = certify_encoder(&encoder, &dataset, &plan.augment, options, progress)?;
+    record.subject = run.path().display().to_string();
+    record.weights = describe_weights(options.weights, step);
+    record.step = Some(step);
+    match evaluated_errors(run, step)? {
+        Ok(errors) => record.errors.extend(errors),
+        Err(why) => record.left_out.push(why),
+    }
+    note_skipped(&dataset, "in the run's page and run.json", progress);
+    Ok(record)
+}
+
+/// The errors that an evaluation measured of the weights of this step, with intervals for other
+/// images of their kind; or why there are none.
+fn evaluated_errors(run: &Run, step: u64) -> Result<Result<Vec<Named>, LeftOut>, Error> {
+    // Only the evaluation is read: an older certificate may be damaged, and is about to be replaced.
+    let Some(evaluation) = read_evaluation(run.path())? else {
+        return Ok(Err(LeftOut::NotEvaluated));
+    };
+    let Some(scores) = evaluation.test else { return Ok(Ok(Vec::new())) };
+    if evaluation.step != Some(step) {
+        return Ok(Err(LeftOut::OtherWeights));
+    }
+    let named = [
+        ("nearest centre of training images", scores.centre_acc1),
+        ("kNN", scores.knn_acc1),
+        ("linear probe", scores.linear_acc1),
+    ];
+    let error = |(name, accuracy): (&str, f64)| {
+        let interval = wilson(1.0 - accuracy, evaluation.images);
+        let trust = Trust::Estimate {
+            low: Some(interval.low),
+            high: Some(interval.high),
+            method: "Wilson, 95 %, on the whole test split".into(),
+            sample: evaluation.images as usize,
+        };
+        Named { name: name.into(), quantity: Quantity { value: 1.0 - accuracy, trust } }
+    };
+    Ok(Ok(named.into_iter().filter(|(_, accuracy)| accuracy.is_finite()).map(error).collect()))
+}
+
+/// The certificate of an encoder, without a subject.
+fn certify_encoder(
+    encoder: &Backbone,
+    dataset: &Dataset,
+    policy: &Policy,
+    options: &CertifyOptions,
+    progress: &mut dyn Progress,
+) -> Result<CertificateRecord, Error> {
+    let split = dataset.split(options.split);
+    let chosen = choose_images(dataset, options)?;
+    let views = DrawnViews::new(policy, dataset.image_size, split, &chosen, options)?;
+    let mut embedded = views.embed(encoder, options, progress)?;
+    if let Some((labels, classes)) = labels_of(dataset, split, &chosen)? {
+        let parameters = PolicyParameters::of(policy.config());
+        embedded.pixels = Some(views.pixels(&labels, options.budget, parameters, progress)?);
+        (embedded.labels, embedded.classes) = (Some(labels), classes);
+    }
+    drop(views);
+    // A row of embeddings is a view of an image that has a name.
+    let named = |error: Error| match error {
+        Error::Theory(
+            source @ (selfsame_theory::Error::ZeroRow { row }
+            | selfsame_theory::Error::NotFinite { row, .. }),
+        ) => Error::Output { image: split.name(chosen[row / embedded.views]).to_owned(), source },
+        error => error,
+    };
+    let facts = Facts::new(&embedded, progress).map_err(named)?;
+    let mut record = measure::numbers(&facts, progress)?;
+    progress.note("the norms of the encoder's layers");
+    record.lipschitz_bound = lipschitz_bound(encoder, dataset.image_size as usize, &embedded)?;
+    record.split = options.split.name().into();
+    // Equal digests are what makes two certificates comparable.
+    record.digest = digest_of(split, &chosen);
+    record.policy = policy.to_string();
+    record.examples = examples(dataset, split, &chosen, embedded.labels.as_ref())?;
+    findings::add(&mut record, &facts);
+    Ok(record)
+}
+
+/// A Lipschitz constant of the encoder with its outputs scaled to length 1, among images whose
+/// outputs are no shorter than the shortest here; none where that has length 0.
+fn lipschitz_bound(
+    encoder: &Backbone,
+    side: usize,
+    embedded: &EmbeddedImages<'_>,
+) -> Result<Option<Quantity>, Error> {
+    let length =
+        |row: &[f32]| row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    let rows = embedded.values.chunks_exact(embedded.dim);
+    let shortest = rows.map(length).fold(f64::INFINITY, f64::min);
+    if !(shortest > 0.0 && shortest.is_finite()) {
+        return Ok(None);
+    }
+    let value = encoder.lipschitz(side) * lipschitz::normalised(shortest)?;
+    Ok(Some(Quantity::at_most(value)))
+}
+
+fn certify_embeddings(
+    embeddings: &Embeddings<'_>,
+    options: &CertifyOptions,
+    progress: &mut dyn Progress,
+) -> Result<CertificateRecord, Error> {
+    let &Embeddings { images, views, dim, .. } = embeddings;
+    let rows = Views::new(images, views, dim, &embeddings.values[..])?;
+    rows.check_varied()?;
+    let repeats = rows.repeats();
+    if !repeats.is_empty() && !options.allow_repeats {
+        return Err(Error::Repeats { images, views, repeats });
+    }
+    if let Some(labels) = &embeddings.labels {
+        check_classes(labels.classes())?;
+    }
+    let embedded = EmbeddedImages {
+        values: Cow::Borrowed(&embeddings.values),
+        images,
+        views,
+        dim,
+        labels: embeddings.labels.clone(),
+        classes: embeddings.classes.clone(),
+        seed: options.seed,
+        pixels: None,
+    };
+    let facts = Facts::new(&embedded, progress)?;
+    let mut record = measure::numbers(&facts, progress)?;
+    record.subject.clone_from(&embeddings.name);
+    findings::add(&mut record, &facts);
+    record.left_out.extend(embeddings.rounded.then_some(LeftOut::Rounded));
+    record.left_out.extend(repeats.first().map(|&(image, earlier)| LeftOut::Repeats {
+        count: repeats.len(),
+        first: [image, earlier],
+    }));
+    Ok(record)
+}
+
+/// Refuses so many classes that the matrices of their pairs would fill the memory.
+fn check_classes(classes: usize) -> Result<(), Error> {
+    if classes <= MOST_CLASSES {
+        return Ok(());
+    }
+    Err(Error::TooManyClasses { classes, most: MOST_CLASSES })
+}

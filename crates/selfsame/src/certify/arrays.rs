@@ -1,0 +1,291 @@
+//! Embeddings and labels that another program wrote: NumPy's `.npy`, or `.npz` of both.
+
+use std::fs::File;
+use std::io::{BufReader, Cursor, ErrorKind, Read};
+use std::path::Path;
+
+use half::f16;
+use npyz::{NpyFile, Order};
+use zip::ZipArchive;
+
+use super::Embeddings;
+use crate::Error;
+
+/// Names of the arrays in an archive.
+const EMBEDDINGS: &str = "embeddings";
+const LABELS: &str = "labels";
+/// What every `.npy` begins with.
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// Values that are read at most: an array that claims more is not believed.
+const MOST_VALUES: u64 = 1 << 33;
+/// How to bring an array into a form that can be read.
+const CONVERT: &str = "save it with np.save(file, np.ascontiguousarray(x, dtype=np.float32))";
+
+/// Reads embeddings from a `.npy` of images × values or images × views × values, each image's
+/// original first, or from the array `embeddings` of a `.npz`.
+///
+/// Values are 16-, 32- or 64-bit floats, in row or column order. Labels are whole numbers, one an
+/// image, and need not be consecutive: those of the file `labels`, or of the array `labels` in the
+/// archive, or none.
+///
+/// # Errors
+/// A file that cannot be read, is no such array, or is cut short; labels that are not one an image;
+/// labels both in the archive and in a file of their own.
+pub fn read_embeddings(path: &Path, labels: Option<&Path>) -> Result<Embeddings<'static>, Error> {
+    let (array, in_archive) = open("embeddings", path, EMBEDDINGS)?;
+    let (images, views, dim) = match *array.shape() {
+        [images, dim] => (images as usize, 1, dim as usize),
+        [images, views, dim] => (images as usize, views as usize, dim as usize),
+        ref shape => {
+            let cause = "holds no embeddings; they are images × values, or images × views × values";
+            return Err(damaged(path, format!("an array of shape {shape:?} {cause}")));
+        }
+    };
+    if array.shape().contains(&0) {
+        let shape = array.shape();
+        let cause = format!("the array is empty (its shape is {shape:?}); save one row or more");
+        return Err(damaged(path, cause));
+    }
+    let (values, rounded) = floats(path, array)?;
+    let inside = if in_archive { find(path, LABELS)? } else { None };
+    let array = match (labels, inside) {
+        (Some(file), Some(_)) => {
+            let cause = format!("{} holds {LABELS} already", path.display());
+            return Err(Error::option("labels", file.display(), cause));
+        }
+        (Some(file), None) => Some((file, open("labels", file, LABELS)?.0)),
+        (None, inside) => inside.map(|array| (path, array)),
+    };
+    let embeddings = Embeddings {
+        name: path.display().to_string(),
+        rounded,
+        ..Embeddings::new(values, images, views, dim)
+    };
+    match array {
+        None => Ok(embeddings),
+        Some((path, array)) => {
+            let labels = whole_numbers(path, array)?;
+            check_labels(path, &labels, images)?;
+            embeddings.labelled(&labels)
+        }
+    }
+}
+
+/// Refuses labels that are not one an image, and negative ones, which by custom mean that an image
+/// has none.
+fn check_labels(path: &Path, labels: &[i64], images: usize) -> Result<(), Error> {
+    if labels.len() != images {
+        let row = labels.len().min(images);
+        let lacks = if labels.len() < images { "label" } else { "image" };
+        let cause =
+            format!("{} labels for {images} images; row {row} has no {lacks}", labels.len());
+        return Err(damaged(path, cause));
+    }
+    if let Some(row) = labels.iter().position(|&label| label < 0) {
+        let cause = format!(
+            "the label in row {row} is negative ({}); leave out images without a label, or all \
+             labels",
+            labels[row]
+        );
+        return Err(damaged(path, cause));
+    }
+    Ok(())
+}
+
+fn damaged(path: &Path, cause: impl std::fmt::Display) -> Error {
+    Error::Damaged { path: path.to_owned(), cause: cause.to_string() }
+}
+
+/// An array that ends before it should, or cannot be read.
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            damaged(path, "the array is cut short: the file ends before its last value")
+        }
+        _ => damaged(path, format!("the array cannot be read ({error})")),
+    }
+}
+
+type Array = NpyFile<Box<dyn Read>>;
+
+/// The array of a file, or the one called `name` in an archive; and whether the file is an archive.
+/// `option` is what named the file.
+fn open(option: &'static str, path: &Path, name: &str) -> Result<(Array, bool), Error> {
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("npy") => {
+            let file = File::open(path).map_err(Error::file(path))?;
+            let bytes = file.metadata().map_err(Error::file(path))?.len();
+            Ok((array(path, Box::new(BufReader::new(file)), bytes)?, false))
+        }
+        Some("npz") => {
+            let missing = || {
+                damaged(
+                    path,
+                    format!(
+                        "no array is called {name}; save it with np.savez(file, embeddings=x, \
+                         labels=y)"
+                    ),
+                )
+            };
+            Ok((find(path, name)?.ok_or_else(missing)?, true))
+        }
+        _ => Err(Error::option(
+            option,
+            path.display(),
+            "embeddings and labels are read from .npy or .npz; write one with np.save or \
+             np.savez, from a Parquet file by way of pandas.read_parquet and to_numpy",
+        )),
+    }
+}
+
+/// The array of this name in an archive, if there is one.
+fn find(path: &Path, name: &str) -> Result<Option<Array>, Error> {
+    let file = File::open(path).map_err(Error::file(path))?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|_| {
+        damaged(
+            path,
+            "this is no archive of NumPy's, or one that is cut short; write it with np.savez",
+        )
+    })?;
+    let entry_name = format!("{name}.npy");
+    let Some(index) = archive.index_for_name(&entry_name) else { return Ok(None) };
+    let broken = |error: &dyn std::fmt::Display| {
+        damaged(path, format!("{entry_name} in it is damaged ({error})"))
+    };
+    let mut entry = archive.by_index(index).map_err(|error| broken(&error))?;
+    let bytes = entry.size();
+    if bytes > 8 * MOST_VALUES {
+        return Err(damaged(path, format!("{entry_name} claims {bytes} bytes")));
+    }
+    // An entry borrows from the archive, but an array owns its reader.
+    let mut content = Vec::new();
+    (&mut entry).take(bytes).read_to_end(&mut content).map_err(|error| broken(&error))?;
+    let bytes = content.len() as u64;
+    Ok(Some(array(path, Box::new(Cursor::new(content)), bytes)?))
+}
+
+/// An array of a size that its `bytes` can hold.
+fn array(path: &Path, mut reader: Box<dyn Read>, bytes: u64) -> Result<Array, Error> {
+    let mut start = Vec::new();
+    (&mut reader)
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut start)
+        .map_err(|error| unreadable(path, &error))?;
+    if start != MAGIC {
+        let how =
+            if start.is_empty() { "the file is empty" } else { "it does not begin as one does" };
+        return Err(damaged(
+            path,
+            format!("this is no array of NumPy's: {how}; write one with np.save"),
+        ));
+    }
+    let rewound: Box<dyn Read> = Box::new(Cursor::new(start).chain(reader));
+    let array = NpyFile::new(rewound).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            damaged(path, "the array is cut short: the file ends within its header")
+        }
+        _ => damaged(path, format!("the header of the array cannot be read ({error})")),
+    })?;
+    let each = array.dtype().num_bytes().unwrap_or(1) as u64;
+    let claimed = array.shape().iter().try_fold(1_u64, |all, &side| all.checked_mul(side));
+    match claimed
+        .filter(|&values| values <= MOST_VALUES)
+        .and_then(|values| values.checked_mul(each.max(1)))
+    {
+        Some(claimed) if claimed <= bytes => Ok(array),
+        _ => Err(damaged(
+            path,
+            format!("the array is cut short: shape {:?} in {bytes} bytes", array.shape()),
+        )),
+    }
+}
+
+/// The values as 32-bit floats, row by row, and whether they were rounded to that.
+fn floats(path: &Path, array: Array) -> Result<(Vec<f32>, bool), Error> {
+    let (order, shape) = (array.order(), array.shape().to_vec());
+    let unreadable = |error: std::io::Error| unreadable(path, &error);
+    let array = match array.try_data::<f32>() {
+        Ok(values) => {
+            let values = values.collect::<Result<_, _>>().map_err(unreadable)?;
+            return Ok((by_rows(values, order, &shape), false));
+        }
+        Err(array) => array,
+    };
+    let kind = array.dtype().descr();
+    if matches!(kind.trim_matches('\''), "<f2" | "=f2") {
+        let mut bytes = vec![0; 2 * array.len() as usize];
+        array.into_inner().read_exact(&mut bytes).map_err(unreadable)?;
+        let values = bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32());
+        return Ok((by_rows(values.collect(), order, &shape), false));
+    }
+    let Ok(values) = array.try_data::<f64>() else {
+        let cause = format!("its values are {kind}, not 16-, 32- or 64-bit floats; {CONVERT}");
+        return Err(damaged(path, cause));
+    };
+    let values = values.collect::<Result<_, _>>().map_err(unreadable)?;
+    Ok((rounded(path, by_rows(values, order, &shape), &shape)?, true))
+}
+
+/// 64-bit values as 32-bit ones.
+fn rounded(path: &Path, values: Vec<f64>, shape: &[u64]) -> Result<Vec<f32>, Error> {
+    // Infinities of the file itself are refused later, with all that is not finite.
+    let overflows = |value: &f64| value.is_finite() && (*value as f32).is_infinite();
+    if let Some(at) = values.iter().position(overflows) {
+        let dim = shape.last().map_or(1, |&dim| dim as usize);
+        let cause = format!(
+            "row {} holds {:e} in column {}: values are taken as 32-bit floats, which end at \
+             3.4e38; divide all values by one number, which changes no direction",
+            at / dim,
+            values[at],
+            at % dim
+        );
+        return Err(damaged(path, cause));
+    }
+    Ok(values.into_iter().map(|value| value as f32).collect())
+}
+
+/// Values in row order. A file may have them in column order, as NumPy writes a transposed array.
+fn by_rows<T: Copy>(values: Vec<T>, order: Order, shape: &[u64]) -> Vec<T> {
+    if order == Order::C {
+        return values;
+    }
+    let place = |at: usize| {
+        let (mut rest, mut stride, mut place) = (at, values.len(), 0);
+        for &side in shape.iter().rev() {
+            stride /= side as usize;
+            place += rest % side as usize * stride;
+            rest /= side as usize;
+        }
+        place
+    };
+    (0..values.len()).map(|at| values[place(at)]).collect()
+}
+
+/// Whole numbers of any width, in one column.
+fn whole_numbers(path: &Path, array: Array) -> Result<Vec<i64>, Error> {
+    if !matches!(array.shape(), [_] | [_, 1]) {
+        return Err(damaged(
+            path,
+            format!("labels of shape {:?}; they are one whole number an image", array.shape()),
+        ));
+    }
+    let kind = array.dtype().descr();
+    macro_rules! any {
+        ($array:expr; $($kind:ty)*) => {{
+            let array = $array;
+            $(let array = match array.try_data::<$kind>() {
+                Ok(values) => {
+                    let values: Result<Vec<$kind>, _> = values.collect();
+                    let values = values.map_err(|error| unreadable(path, &error))?;
+                    let beyond = |value| damaged(path, format!("the label {value} is beyond 63 bits"));
+                    return values.into_iter().map(|value| i64::try_from(value).map_err(|_| beyond(value))).collect();
+                }
+                Err(array) => array,
+            };)*
+            drop(array);
+        }};
+    }
+    any!(array; i64 i32 i16 i8 u8 u16 u32 u64);
+    let mend = "number the classes with np.unique(y, return_inverse=True)[1]";
+    Err(damaged(path, format!("the labels are {kind}, not whole numbers; {mend}")))
+}

@@ -1,0 +1,205 @@
+//! The images that are measured, and their views.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use selfsame_augment::{Image, Policy, Purpose, ViewSets};
+use selfsame_concentration::curve::curve;
+use selfsame_concentration::distance::{Distances, Options, Run as DistanceRun, Shape, Views};
+use selfsame_concentration::forecast::{members, within};
+use selfsame_data::{Dataset, Split};
+use selfsame_eval::{embed, sample, shrink};
+use selfsame_nn::Backbone;
+use selfsame_report::Sprite;
+use selfsame_report::certificate::EXAMPLES;
+use selfsame_theory::Labels;
+
+use super::inputs::{EmbeddedImages, Pixels, PolicyParameters};
+use super::{CertifyOptions, check_classes};
+use crate::{Error, Progress, sampling};
+
+/// The longest side of an example image, and the most classes for which there are any.
+const EXAMPLE_SIDE: u32 = 48;
+const EXAMPLES_UP_TO: usize = 128;
+/// The most labelled images: what is kept of every two of them then takes 4 GB.
+const MOST_IMAGES: usize = 16_384;
+
+/// Positions in the split of the images to measure, in the order of their classes.
+pub fn choose_images(dataset: &Dataset, options: &CertifyOptions) -> Result<Vec<usize>, Error> {
+    let (split, per_class) = (dataset.split(options.split), options.per_class);
+    if split.is_empty() {
+        let cause = format!("that split of {} is empty", dataset.name);
+        return Err(Error::option("split", options.split.name(), cause));
+    }
+    let Some(labels) = split.labels() else { return Ok(sample(split.len(), per_class)) };
+    let classes: Vec<Vec<usize>> = members(labels, dataset.classes.len())
+        .into_iter()
+        .filter(|members| !members.is_empty())
+        .collect();
+    check_classes(classes.len())?;
+    let some = |members: &Vec<usize>| -> Vec<usize> {
+        sample(members.len(), per_class).into_iter().map(|at| members[at]).collect()
+    };
+    let chosen: Vec<usize> = classes.iter().flat_map(some).collect();
+    if chosen.len() > MOST_IMAGES {
+        let cause = format!(
+            "the distances of every two of {} images would fill the memory; at most {MOST_IMAGES} \
+             images can be measured, {} of each of {} classes",
+            chosen.len(),
+            MOST_IMAGES / classes.len(),
+            classes.len()
+        );
+        return Err(Error::option("per_class", per_class, cause));
+    }
+    Ok(chosen)
+}
+
+/// The views of the chosen images, the image itself first: `[image][view][row][pixel][channel]`.
+pub struct DrawnViews {
+    bytes: Vec<u8>,
+    images: usize,
+    views: usize,
+    side: u32,
+}
+
+impl DrawnViews {
+    pub fn new(
+        policy: &Policy,
+        side: u32,
+        split: &Split,
+        chosen: &[usize],
+        options: &CertifyOptions,
+    ) -> Result<Self, Error> {
+        let (images, views) = (chosen.len(), options.views + 1);
+        sampling::check_views(images, views, side)?;
+        let sets = ViewSets {
+            policy,
+            seed: options.seed,
+            purpose: Purpose::Certificate,
+            views: 0..options.views as u32,
+            original: true,
+        };
+        let bytes = sets.draw(&split.numbered(chosen), side);
+        Ok(Self { bytes, images, views, side })
+    }
+
+    /// The bytes of a view.
+    fn size(&self) -> usize {
+        (self.side * self.side * 3) as usize
+    }
+
+    /// Embeds all views.
+    pub fn embed(
+        &self,
+        encoder: &Backbone,
+        options: &CertifyOptions,
+        progress: &mut dyn Progress,
+    ) -> Result<EmbeddedImages<'static>, Error> {
+        let views = Image::squares(self.side, &self.bytes);
+        let features = embed(encoder, &views, &options.device, &mut |done| {
+            progress.advance("views embedded", done as u64, views.len() as u64, "");
+        })?;
+        progress.finish();
+        Ok(EmbeddedImages {
+            images: self.images,
+            views: self.views,
+            dim: features.dim(),
+            values: Cow::Owned(features.into_values()),
+            labels: None,
+            classes: Vec::new(),
+            seed: options.seed,
+            pixels: None,
+        })
+    }
+
+    /// The distances of all images, and how the images of each class concentrate.
+    pub fn pixels(
+        &self,
+        labels: &Labels,
+        budget: Option<Duration>,
+        parameters: PolicyParameters,
+        progress: &mut dyn Progress,
+    ) -> Result<Pixels, Error> {
+        let distances = self.distances(progress)?;
+        let classes = members(labels.of_image(), labels.classes());
+        let largest = classes.iter().map(Vec::len).max().unwrap_or(0);
+        let budget = sampling::budget(budget, largest);
+        let mut curves = Vec::with_capacity(classes.len());
+        for (class, images) in classes.iter().enumerate() {
+            progress.advance("curves", class as u64, classes.len() as u64, "");
+            let threads = rayon::current_num_threads();
+            curves.push(curve(images.len(), &within(&distances, images), budget, threads));
+        }
+        progress.finish();
+        let to_original = self.to_original();
+        Ok(Pixels { distances, curves, budget, to_original, dim: self.size(), parameters })
+    }
+
+    /// The distances of the nearest views of every two images.
+    fn distances(&self, progress: &mut dyn Progress) -> Result<Distances, Error> {
+        let side = self.side as usize;
+        let shape = Shape { width: side, height: side, channels: 3 };
+        let mut run =
+            DistanceRun::of_views(Views::new(self.images, self.views, shape, &self.bytes)?);
+        let _ = run.advance(&Options::default(), &mut |tiles| {
+            progress.advance("tiles of distances", tiles.done as u64, tiles.total as u64, "");
+            ControlFlow::Continue(())
+        });
+        progress.finish();
+        Ok(run.into_distances())
+    }
+
+    /// The distance of each view to the image that it was drawn from.
+    fn to_original(&self) -> Vec<f64> {
+        let size = self.size();
+        let distances = |image: &[u8]| -> Vec<f64> {
+            let (original, _) = image.split_at(size);
+            let squared = |view: &[u8]| -> u64 {
+                view.iter().zip(original).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum()
+            };
+            image.chunks_exact(size).map(|view| (squared(view) as f64).sqrt()).collect()
+        };
+        self.bytes.par_chunks_exact(self.views * size).flat_map_iter(distances).collect()
+    }
+}
+
+/// The labels of the chosen images, numbered anew for the classes that have any, and the names of
+/// those classes; none where images have no labels.
+pub fn labels_of(
+    dataset: &Dataset,
+    split: &Split,
+    chosen: &[usize],
+) -> Result<Option<(Labels, Vec<String>)>, Error> {
+    let Some(labels) = split.labels() else { return Ok(None) };
+    let labels: Vec<u32> = chosen.iter().map(|&image| labels[image]).collect();
+    let present: Vec<u32> =
+        (0..dataset.classes.len() as u32).filter(|class| labels.contains(class)).collect();
+    let number = |label: &u32| present.binary_search(label).map_or(u32::MAX, |at| at as u32);
+    let labels = Labels::new(labels.iter().map(number).collect(), present.len())?;
+    let names = present.iter().map(|&class| dataset.classes[class as usize].clone()).collect();
+    Ok(Some((labels, names)))
+}
+
+/// A few small images of each class; none without labels, or with very many classes.
+pub fn examples(
+    dataset: &Dataset,
+    split: &Split,
+    chosen: &[usize],
+    labels: Option<&Labels>,
+) -> Result<Option<Sprite>, Error> {
+    let Some(labels) = labels.filter(|labels| labels.classes() <= EXAMPLES_UP_TO) else {
+        return Ok(None);
+    };
+    // A class with fewer images shows some of them twice, so that each class has as many tiles.
+    let of_class = |members: Vec<usize>| -> Vec<usize> {
+        (0..EXAMPLES).map(|at| chosen[members[at % members.len()]]).collect()
+    };
+    let indices = members(labels.of_image(), labels.classes()).into_iter().flat_map(of_class);
+    let images: Vec<Image<'_>> = indices.map(|index| split.image(index)).collect();
+    let small = shrink(&images, EXAMPLE_SIDE);
+    let small: Vec<&[u8]> = small.iter().map(|image| &**image).collect();
+    let side = dataset.image_size.min(EXAMPLE_SIDE);
+    Ok(Some(Sprite::thumbnails(side, side, &small, 5 * EXAMPLES as u32)?))
+}

@@ -1,0 +1,140 @@
+//! What is computed once and used by several parts of a certificate.
+
+use selfsame_concentration::forecast::{Measures, halves, restrict};
+use selfsame_report::certificate::LEVEL;
+use selfsame_theory::measure::{self, Alignment, Centres, Diameters, Errors};
+use selfsame_theory::{Labels, Views};
+
+use super::inputs::{BoundInputs, EmbeddedImages, Pixels, gaps};
+use crate::sampling::{HALF_BUDGET, HALVES};
+use crate::{Error, Progress};
+
+/// What all embeddings have.
+pub struct Facts<'a> {
+    pub embedded: &'a EmbeddedImages<'a>,
+    /// On the sphere.
+    pub views: Views<'a>,
+    pub alignment: Alignment,
+    pub diameters: Diameters,
+    pub classes: Option<ClassFacts<'a>>,
+}
+
+/// What needs labels.
+pub struct ClassFacts<'a> {
+    pub labels: &'a Labels,
+    pub centres: Centres,
+    pub errors: Errors,
+    /// The error with each image left out of its own centre, and the images that it is of.
+    pub error_left_out: Option<(f64, usize)>,
+    pub pixels: Option<PixelFacts<'a>>,
+}
+
+/// What needs labels and pixels.
+pub struct PixelFacts<'a> {
+    pub pixels: &'a Pixels,
+    /// How far apart f puts the closest views of every two images.
+    pub gaps: Vec<f64>,
+    pub bound_inputs: BoundInputs,
+    /// Bounds from below and above of the squared δ of the numbers shown.
+    pub keys: [u64; 2],
+    pub measures: Measures,
+    /// The same for random halves of the images.
+    pub halves: Vec<Measures>,
+    /// The share of images with a view that equals one of another class.
+    pub touching: f64,
+}
+
+impl<'a> Facts<'a> {
+    pub fn new(
+        embedded: &'a EmbeddedImages<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<Self, Error> {
+        let EmbeddedImages { images, views, dim, values, .. } = embedded;
+        let views = Views::new(*images, *views, *dim, &values[..])?.on_sphere()?;
+        progress.note("alignment and view diameters");
+        let alignment = measure::alignment(&views);
+        let diameters = measure::diameters(&views);
+        let classes = match &embedded.labels {
+            Some(labels) => Some(ClassFacts::new(embedded, &views, &diameters, labels, progress)?),
+            None => None,
+        };
+        Ok(Self { embedded, views, alignment, diameters, classes })
+    }
+
+    /// What needs labels and pixels, where there are both.
+    pub fn pixels(&self) -> Option<&PixelFacts<'a>> {
+        self.classes.as_ref()?.pixels.as_ref()
+    }
+}
+
+impl<'a> ClassFacts<'a> {
+    fn new(
+        embedded: &'a EmbeddedImages<'_>,
+        views: &Views<'_>,
+        diameters: &Diameters,
+        labels: &'a Labels,
+        progress: &mut dyn Progress,
+    ) -> Result<Self, Error> {
+        progress.note("class centres");
+        let centres = measure::centres(views, labels)?;
+        let errors = centres.errors(views, labels)?;
+        let error_left_out = centres.error_left_out(views, labels)?;
+        let pixels = match &embedded.pixels {
+            Some(pixels) => {
+                progress.note("concentration, with intervals from halves of the images");
+                let gaps = gaps(views, &pixels.distances);
+                let bound_inputs = BoundInputs::new(
+                    centres.products(),
+                    labels,
+                    &diameters.of_image,
+                    pixels,
+                    &gaps,
+                )?;
+                Some(PixelFacts::new(pixels, labels, gaps, bound_inputs, embedded.seed)?)
+            }
+            None => None,
+        };
+        Ok(Self { labels, centres, errors, error_left_out, pixels })
+    }
+}
+
+impl<'a> PixelFacts<'a> {
+    fn new(
+        pixels: &'a Pixels,
+        labels: &Labels,
+        gaps: Vec<f64>,
+        bound_inputs: BoundInputs,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let keys = common_keys(pixels);
+        let (of_image, classes) = (labels.of_image(), labels.classes());
+        // At key 0 are the images with a view that equals one of another image.
+        let measures =
+            Measures::new(&pixels.distances, of_image, classes, &[keys[1], 0], pixels.budget)?;
+        let half = |images: Vec<usize>| {
+            let labels: Vec<u32> = images.iter().map(|&image| of_image[image]).collect();
+            let distances = restrict(&pixels.distances, &images);
+            let budget = pixels.budget.map(|budget| budget.min(HALF_BUDGET));
+            Measures::new(&distances, &labels, classes, &[keys[1]], budget)
+        };
+        let halves = halves(of_image, classes, HALVES, seed)
+            .into_iter()
+            .map(half)
+            .collect::<Result<_, _>>()?;
+        let touching = measures.overlap[1];
+        Ok(Self { pixels, gaps, bound_inputs, keys, measures, halves, touching })
+    }
+}
+
+/// Bounds from below and above of the squared δ at which the main part of the middle class holds
+/// half of it, equal where the δ is exact. Of an even number of classes the lower middle counts.
+fn common_keys(pixels: &Pixels) -> [u64; 2] {
+    let half = |points: usize| ((LEVEL * points as f64).ceil() as usize).clamp(1, points) - 1;
+    let points = || pixels.curves.iter().map(|curve| &curve.points[half(curve.points.len())]);
+    let middle = |mut keys: Vec<u64>| {
+        keys.sort_unstable();
+        keys[(keys.len() - 1) / 2]
+    };
+    [points().map(|point| point.lower).collect(), points().map(|point| point.upper).collect()]
+        .map(middle)
+}

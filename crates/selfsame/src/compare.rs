@@ -1,0 +1,370 @@
+//! Comparisons of runs: which measure predicts how accurate they are.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use selfsame_report::certificate::{CERTIFICATE_FILE, CertificateRecord, ClassRecord, LEVEL};
+use selfsame_report::comparison::{
+    Aspect, COMPARISON_FILE, COMPARISON_PAGE, ComparedRun, Comparison, Note, Predictor,
+};
+use selfsame_report::record::{RUN_FILE, Scores};
+use selfsame_report::{
+    Report, ReportError, read, read_certificate, render_comparison, wilson, write_atomic,
+    write_json,
+};
+use selfsame_theory::{Quantity, Trust, kendall_tau};
+
+use crate::{CompareError, Error};
+
+/// An accuracy: its name, its place in an evaluation, and the name of its error in a certificate.
+type Accuracy = (&'static str, Option<fn(&Scores) -> f64>, &'static str);
+
+const ACCURACIES: [Accuracy; 4] = [
+    ("kNN", Some(|scores| scores.knn_acc1), "kNN"),
+    ("linear probe", Some(|scores| scores.linear_acc1), "linear probe"),
+    ("nearest centre", Some(|scores| scores.centre_acc1), "nearest centre of training images"),
+    // Of the images that were certified, so embeddings have it too.
+    ("nearest centre, left out", None, "nearest centre, others of their kind"),
+];
+
+/// Runs below which the intervals of τ are rough.
+const RELIABLE: usize = 10;
+
+/// The distances at which all runs are compared.
+#[derive(Debug, Clone, Copy)]
+struct Common {
+    delta: Option<f64>,
+    epsilon: Option<f64>,
+}
+
+/// A measure: its name, its meaning, whether larger is better, and its place in a certificate.
+type Measure =
+    (&'static str, &'static str, bool, fn(&CertificateRecord, Common) -> Option<Quantity>);
+
+const MEASURES: [Measure; 10] = [
+    (
+        "σ",
+        "The share of a class that δ brings together before training, mean over classes.",
+        true,
+        sigma,
+    ),
+    (
+        "separation",
+        "How often two images of a class have nearer views than two of different classes.",
+        true,
+        |record, _| record.concentration.as_ref()?.separation.clone(),
+    ),
+    ("L_align", "Mean squared distance of two views of an image.", false, |record, _| {
+        Some(record.alignment.as_ref()?.best().clone())
+    }),
+    ("R_ε", "The share of images with two views more than ε apart.", false, outside),
+    ("divergence", "Mean product of the centres of two classes.", false, |record, _| {
+        record.divergence.as_ref()?.mean.clone()
+    }),
+    ("largest divergence", "Product of the two closest centres.", false, |record, _| {
+        record.divergence.as_ref()?.largest.clone()
+    }),
+    (
+        "uniformity",
+        "Logarithm of the mean Gaussian potential of two images (Wang & Isola 2020).",
+        false,
+        |record, _| record.named("uniformity").cloned(),
+    ),
+    ("RankMe", "Effective rank of the embeddings (Garrido et al. 2023).", true, |record, _| {
+        record.named("RankMe").cloned()
+    }),
+    (
+        "|αReQ − 1|",
+        "Decay of the spectrum, as its distance from 1, which is held to be best (Agrawal et al. \
+         2022).",
+        false,
+        |record, _| {
+            let alpha = record.named("αReQ")?;
+            Some(Quantity { value: (alpha.value - 1.0).abs(), trust: alpha.trust.clone() })
+        },
+    ),
+    (
+        "LiDAR",
+        "Effective rank of what tells images apart but not their views (Thilak et al. 2024).",
+        true,
+        |record, _| record.named("LiDAR").cloned(),
+    ),
+];
+
+/// Holds certified runs against each other: how well does each measure of their certificates predict
+/// their accuracies? Kendall's τ of every measure with every accuracy, over the runs that have both.
+///
+/// A folder is that of a run, or of a certificate that no run has. Its records are read, and nothing
+/// is measured anew. [`Comparison::command`] is empty.
+///
+/// # Errors
+/// [`CompareError`], or a record that cannot be read.
+pub fn compare(folders: &[PathBuf]) -> Result<Comparison, Error> {
+    if folders.len() < 2 {
+        return Err(CompareError::TooFew.into());
+    }
+    check_folders(folders)?;
+    let reports: Vec<(&Path, Report)> = folders
+        .iter()
+        .map(|path| Ok((path.as_path(), read_records(path)?)))
+        .collect::<Result<_, Error>>()?;
+    let certificates: Vec<&CertificateRecord> =
+        reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
+    let common = Common {
+        delta: middle(&certificates, half_together),
+        epsilon: middle(&certificates, half_spread),
+    };
+    let mut runs: Vec<ComparedRun> =
+        reports.iter().map(|(path, report)| compared(path, report, common)).collect();
+    let predictors = predictors(&runs)?;
+    let leading = leading(&runs, &predictors);
+    let by = |run: &ComparedRun| {
+        run.accuracies[leading].as_ref().map_or(f64::NEG_INFINITY, |accuracy| accuracy.value)
+    };
+    runs.sort_by(|a, b| by(b).total_cmp(&by(a)));
+    let mut comparison = Comparison {
+        selfsame: env!("CARGO_PKG_VERSION").into(),
+        command: Vec::new(),
+        delta: common.delta,
+        epsilon: common.epsilon,
+        accuracies: ACCURACIES.map(|(name, ..)| name.to_owned()).into(),
+        leading,
+        predictors,
+        notes: Vec::new(),
+        runs,
+    };
+    comparison.notes = notes(&reports, comparison.complete());
+    Ok(comparison)
+}
+
+/// Writes `compare.json` and its page into a folder, which is made where there is none, and returns
+/// the path of the page.
+///
+/// # Errors
+/// A file cannot be written; what was there before is then intact.
+pub fn write_comparison(folder: &Path, comparison: &Comparison) -> Result<PathBuf, Error> {
+    std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
+    write_json(&folder.join(COMPARISON_FILE), comparison)?;
+    let page = folder.join(COMPARISON_PAGE);
+    write_atomic(&page, render_comparison(comparison).as_bytes())?;
+    Ok(page)
+}
+
+fn check_folders(folders: &[PathBuf]) -> Result<(), Error> {
+    let mut seen: HashMap<PathBuf, &PathBuf> = HashMap::new();
+    for folder in folders {
+        let path = folder.clone();
+        if !folder.exists() {
+            return Err(CompareError::Missing { path }.into());
+        }
+        if !folder.is_dir() {
+            return Err(CompareError::File { path }.into());
+        }
+        let canonical = folder.canonicalize().map_err(Error::file(folder))?;
+        if let Some(first) = seen.insert(canonical, folder) {
+            return Err(CompareError::Same { first: first.clone(), second: path }.into());
+        }
+    }
+    Ok(())
+}
+
+/// The records of a run, or the certificate that a folder without a run holds.
+fn read_records(folder: &Path) -> Result<Report, Error> {
+    if !folder.join(RUN_FILE).exists() {
+        let certificate = read_certificate(&folder.join(CERTIFICATE_FILE))?;
+        if certificate.is_some() {
+            return Ok(Report { certificate, ..Report::default() });
+        }
+    }
+    read(folder).map_err(|error| match error {
+        ReportError::NotARun { run } => CompareError::Nothing { path: run }.into(),
+        error => error.into(),
+    })
+}
+
+/// Each measure with its τ for each accuracy.
+fn predictors(runs: &[ComparedRun]) -> Result<Vec<Predictor>, Error> {
+    let predictor = |(at, &(name, meaning, larger_is_better, _)): (usize, &Measure)| {
+        let taus = (0..ACCURACIES.len()).map(|accuracy| tau(runs, at, accuracy, larger_is_better));
+        let taus = taus.collect::<Result<_, _>>()?;
+        Ok(Predictor { name: name.into(), meaning: meaning.into(), larger_is_better, taus })
+    };
+    MEASURES.iter().enumerate().map(predictor).collect()
+}
+
+/// The accuracy that the page is about: the first that half of the runs have and that a measure
+/// orders; where there is none, the first that a measure orders, or else that a run has.
+fn leading(runs: &[ComparedRun], predictors: &[Predictor]) -> usize {
+    let ordered = |&at: &usize| predictors.iter().any(|predictor| predictor.taus[at].is_some());
+    let known = |at: usize| runs.iter().filter(|run| run.accuracies[at].is_some()).count();
+    let all = || 0..ACCURACIES.len();
+    let most = all().filter(ordered).find(|&at| 2 * known(at) >= runs.len());
+    most.or_else(|| all().find(ordered)).or_else(|| all().find(|&at| known(at) > 0)).unwrap_or(0)
+}
+
+/// The median of a number over certificates; of an even number of them the lower one.
+fn middle(
+    records: &[&CertificateRecord],
+    of: fn(&CertificateRecord) -> Option<f64>,
+) -> Option<f64> {
+    let mut values: Vec<f64> = records.iter().filter_map(|record| of(record)).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().checked_sub(1)? / 2).copied()
+}
+
+/// The δ at which the middle class comes half together, or a bound on it.
+fn half_together(record: &CertificateRecord) -> Option<f64> {
+    Some(record.concentration.as_ref()?.delta.value)
+}
+
+/// The ε at which half of the images are spread.
+fn half_spread(record: &CertificateRecord) -> Option<f64> {
+    let curve = &record.alignment.as_ref()?.curve;
+    curve.iter().find(|point| point[1] <= LEVEL).map(|point| point[0])
+}
+
+/// σ at the common δ, mean over classes.
+fn sigma(record: &CertificateRecord, common: Common) -> Option<Quantity> {
+    let delta = common.delta?;
+    record.concentration.as_ref()?;
+    let omega = |class: &ClassRecord, side: usize| {
+        class.curve.iter().filter(|point| point[side] <= delta).count()
+    };
+    let share = |side: usize| {
+        let shares = record
+            .classes
+            .iter()
+            .map(|class| omega(class, side) as f64 / class.curve.len().max(1) as f64);
+        shares.sum::<f64>() / record.classes.len().max(1) as f64
+    };
+    // The first entry of a point bounds its δ from below, the second from above.
+    let (low, high) = (share(1), share(0));
+    Some(if low < high { Quantity::at_least(low) } else { Quantity::exact(low) })
+}
+
+/// R_ε at the common ε.
+fn outside(record: &CertificateRecord, common: Common) -> Option<Quantity> {
+    let epsilon = common.epsilon?;
+    let curve = &record.alignment.as_ref()?.curve;
+    // The first point is the smallest diameter of all, whatever is left out between the others.
+    let Some(&[at, value]) = curve.iter().rfind(|point| point[0] <= epsilon) else {
+        return Some(Quantity::exact(1.0));
+    };
+    let known = at == epsilon || curve.len() == record.images;
+    Some(if known { Quantity::exact(value) } else { Quantity::at_most(value) })
+}
+
+/// Whether evaluation and certificate, where there are both, are of the same weights.
+fn same_weights(report: &Report) -> bool {
+    match (&report.evaluation, &report.certificate) {
+        (Some(evaluation), Some(certificate)) => evaluation.step == certificate.step,
+        _ => true,
+    }
+}
+
+/// A run's accuracies and measures, at the common distances.
+fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
+    let certificate = report.certificate.as_ref();
+    let evaluation = report.evaluation.as_ref().filter(|_| same_weights(report));
+    let scores =
+        evaluation.and_then(|evaluation| Some((evaluation.test.as_ref()?, evaluation.images)));
+    let evaluated = |of: fn(&Scores) -> f64| {
+        let (scores, images) = scores?;
+        let value = of(scores);
+        let interval = wilson(value, images);
+        let (low, high) = (Some(interval.low), Some(interval.high));
+        let trust =
+            Trust::Estimate { low, high, method: "Wilson, 95 %".into(), sample: images as usize };
+        value.is_finite().then_some(Quantity { value, trust })
+    };
+    // The errors in a certificate are of the same weights as its measures.
+    let accuracy = |&(_, of, error): &Accuracy| {
+        of.and_then(evaluated).or_else(|| certificate?.named(error).map(accuracy_of))
+    };
+    ComparedRun {
+        run: path.display().to_string(),
+        method: report.run.method.clone(),
+        augment: match certificate {
+            Some(certificate) if report.run.augment.is_empty() => certificate.policy.clone(),
+            _ => report.run.augment.clone(),
+        },
+        epochs: report.run.epochs,
+        seed: report.run.seed,
+        accuracies: ACCURACIES.iter().map(accuracy).collect(),
+        values: MEASURES.iter().map(|(.., of)| of(certificate?, common)).collect(),
+        bound: certificate.and_then(|certificate| certificate.best_bound().cloned()),
+    }
+}
+
+/// 1 − error.
+fn accuracy_of(error: &Quantity) -> Quantity {
+    let trust = match error.trust.clone() {
+        Trust::Estimate { low, high, method, sample } => Trust::Estimate {
+            low: high.map(|high| 1.0 - high),
+            high: low.map(|low| 1.0 - low),
+            method,
+            sample,
+        },
+        Trust::Bound { side } => Trust::Bound { side: side.opposite() },
+        trust => trust,
+    };
+    Quantity { value: 1.0 - error.value, trust }
+}
+
+/// Kendall's τ between a measure, turned so that larger is better, and an accuracy, over the runs
+/// that have both.
+fn tau(
+    runs: &[ComparedRun],
+    measure: usize,
+    accuracy: usize,
+    larger_is_better: bool,
+) -> Result<Option<Quantity>, Error> {
+    let sign = if larger_is_better { 1.0 } else { -1.0 };
+    let both = runs.iter().filter_map(|run| {
+        Some((sign * run.values[measure].as_ref()?.value, run.accuracies[accuracy].as_ref()?.value))
+    });
+    let (x, y): (Vec<f64>, Vec<f64>) = both.unzip();
+    Ok(kendall_tau(&x, &y)?.map(|found| found.tau))
+}
+
+/// What a reader should know of the comparison, in which `complete` runs have all it takes.
+fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for (path, report) in reports {
+        let run = path.display().to_string();
+        if report.certificate.is_none() {
+            notes.push(Note::NoCertificate { run: run.clone() });
+        }
+        if !same_weights(report) {
+            notes.push(Note::DifferentSteps { run: run.clone() });
+        }
+        let is_run = !report.run.method.is_empty();
+        if is_run && report.evaluation.as_ref().is_none_or(|evaluation| evaluation.test.is_none()) {
+            notes.push(Note::NoAccuracies { run });
+        }
+    }
+    let certified: Vec<&CertificateRecord> =
+        reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
+    // What embeddings do not know is empty.
+    let differ = |text: fn(&CertificateRecord) -> String| {
+        let mut known = certified.iter().map(|record| text(record)).filter(|text| !text.is_empty());
+        known.next().is_some_and(|first| known.any(|other| other != first))
+    };
+    if certified.iter().any(|record| record.digest.is_empty()) {
+        notes.push(Note::UnknownImages);
+    }
+    let aspects = [
+        (Aspect::Images, differ(|record| record.digest.clone())),
+        (Aspect::Splits, differ(|record| record.split.clone())),
+        (Aspect::ImageCounts, differ(|record| record.images.to_string())),
+        (Aspect::ViewCounts, differ(|record| record.views.to_string())),
+        (Aspect::Seeds, differ(|record| record.seed.to_string())),
+    ];
+    let differing = aspects.into_iter().filter(|(_, differ)| *differ);
+    notes.extend(differing.map(|(aspect, _)| Note::Differ { aspect }));
+    if complete < RELIABLE {
+        notes.push(Note::FewRuns { complete });
+    }
+    notes.push(Note::Dependent);
+    notes
+}

@@ -1,0 +1,42 @@
+use std::path::PathBuf;
+
+use selfsame_report::certificate::CERTIFICATE_FILE;
+use selfsame_report::record::RUN_FILE;
+
+/// Why folders cannot be compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompareError {
+    /// Fewer than two folders.
+    #[error("a comparison takes at least two runs")]
+    TooFew,
+    /// A file in place of a folder.
+    #[error("{} is a file", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing lies there.
+    #[error("{} does not exist", path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder that is named twice, and would count as two runs that agree.
+    #[error("{} and {} are the same folder", first.display(), second.display())]
+    Same {
+        /// The folder.
+        first: PathBuf,
+        /// The same by another name.
+        second: PathBuf,
+    },
+    /// A folder without records.
+    #[error(
+        "{} holds neither a run ({RUN_FILE}) nor a certificate ({CERTIFICATE_FILE})",
+        path.display()
+    )]
+    Nothing {
+        /// The folder.
+        path: PathBuf,
+    },
+}
