@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem, device};
+use selfsame::nn::{Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, device};
 use selfsame::train::OptimizerKind;
 use selfsame::{EncoderKind, OnCollapse, PretrainOptions, ResumeOptions};
 
@@ -62,27 +62,45 @@ pub fn resume(args: &args::Pretrain) -> ResumeOptions {
     }
 }
 
+/// The residual network that a file of weights is taken for, if it does not say what it holds.
+pub const PUBLISHED: ResNetConfig = ResNetConfig {
+    architecture: Architecture::ResNet18,
+    stem: Stem::ImageNet,
+    width: 64,
+    precision: Precision::F32,
+};
+
 /// The folder of a new run.
 pub fn folder(args: &args::Pretrain) -> PathBuf {
     let (data, out) = (args.data.as_str().into(), args.out.clone());
     PretrainOptions { data, out, ..PretrainOptions::default() }.folder()
 }
 
-/// What is asked for of a residual network, and the rest as `otherwise`.
+/// What is asked for of the encoder in a file, and the rest as in the file, which holds `found`.
 pub fn encoder_or(
     name: Option<EncoderName>,
     stem: Option<StemName>,
     width: Option<usize>,
-    otherwise: ResNetConfig,
+    found: EncoderConfig,
 ) -> anyhow::Result<EncoderConfig> {
-    let architecture = match name {
-        None => otherwise.architecture,
-        Some(EncoderName::Resnet18) => Architecture::ResNet18,
-        Some(EncoderName::Resnet34) => Architecture::ResNet34,
-        Some(EncoderName::Resnet50) => Architecture::ResNet50,
-        Some(EncoderName::Mlp) => {
-            return Err(misuse("--encoder mlp: files of weights hold residual networks only"));
+    let architecture = match (name, found) {
+        (None | Some(EncoderName::Mlp), EncoderConfig::Mlp(found)) => {
+            if stem.is_some() {
+                return Err(misuse("--stem: a multilayer perceptron has none"));
+            }
+            return Ok(MlpConfig { width: width.unwrap_or(found.width), ..found }.into());
         }
+        (None, EncoderConfig::ResNet(found)) => found.architecture,
+        (Some(EncoderName::Resnet18), _) => Architecture::ResNet18,
+        (Some(EncoderName::Resnet34), _) => Architecture::ResNet34,
+        (Some(EncoderName::Resnet50), _) => Architecture::ResNet50,
+        (Some(EncoderName::Mlp), EncoderConfig::ResNet(_)) => {
+            return Err(misuse("--encoder mlp: the file holds a residual network"));
+        }
+    };
+    let otherwise = match found {
+        EncoderConfig::ResNet(found) => found,
+        EncoderConfig::Mlp(_) => PUBLISHED,
     };
     let stem = stem.map_or(otherwise.stem, Stem::from);
     let width = width.unwrap_or(otherwise.width);

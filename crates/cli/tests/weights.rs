@@ -18,18 +18,20 @@ use selfsame::data::{Image, LoadOptions, Split, load};
 use selfsame::eval::{Features, accuracy, embed, knn};
 use selfsame::nn::layers::Init;
 use selfsame::nn::{
-    Architecture, Backbone, EncoderConfig, Precision, ResNetConfig, Stem, import, onnx, state,
+    Architecture, Backbone, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, import, onnx,
+    state,
 };
 use serde_json::json;
 
-fn random(config: &ResNetConfig, seed: u64) -> Backbone {
-    EncoderConfig::from(*config).init(&mut Init::new(seed, &Device::flex()))
+fn random(config: impl Into<EncoderConfig>, seed: u64) -> Backbone {
+    config.into().init(&mut Init::new(seed, &Device::flex()))
 }
 
 /// The encoder with statistics and scales that no initialisation has, so that none can be left out
 /// unnoticed. The scales are small enough to keep features near 1 through many blocks, as training
 /// does.
-fn shaken(config: &ResNetConfig, seed: u64) -> Backbone {
+fn shaken(config: impl Into<EncoderConfig>, seed: u64) -> Backbone {
+    let config = config.into();
     let mut tensors = state::read(&random(config, seed));
     let mut state = seed;
     let mut uniform = move |low: f32, high: f32| {
@@ -54,9 +56,9 @@ fn shaken(config: &ResNetConfig, seed: u64) -> Backbone {
 fn imported(path: &Path, config: &ResNetConfig) -> Backbone {
     let import = import::read(path).unwrap();
     assert_eq!(import.encoder().as_ref(), Some(&(*config).into()));
-    let fit = import.fit(&random(config, 1));
+    let fit = import.fit(&random(*config, 1));
     assert!(fit.is_whole(), "{fit}");
-    state::load(random(config, 1), &import.state).unwrap()
+    state::load(random(*config, 1), &import.state).unwrap()
 }
 
 /// The images that `reference.py` makes by the same rule.
@@ -158,7 +160,7 @@ fn training_starts_from_the_weights_given() {
         width: 2,
         precision: Precision::F32,
     };
-    let start = state::read(&shaken(&config, 3));
+    let start = state::read(&shaken(config, 3));
     state::write_file(&file, &start, &BTreeMap::new()).unwrap();
     let pretrain = |out: &str, more: &[&str]| {
         let mut args = small("pretrain", &folder.path().join(out));
@@ -222,7 +224,7 @@ fn training_starts_from_the_weights_given() {
     let wider = folder.path().join("wider.safetensors");
     state::write_file(
         &wider,
-        &state::read(&random(&ResNetConfig { width: 3, ..config }, 3)),
+        &state::read(&random(ResNetConfig { width: 3, ..config }, 3)),
         &BTreeMap::new(),
     )
     .unwrap();
@@ -253,16 +255,18 @@ fn features_are_those_of_other_libraries() {
     for architecture in [Architecture::ResNet18, Architecture::ResNet34, Architecture::ResNet50] {
         for (stem, size) in [(Stem::Cifar, 32), (Stem::ImageNet, 64)] {
             let config = ResNetConfig { architecture, stem, width: 8, precision: Precision::F32 };
-            models.insert(format!("{architecture:?}-{stem:?}"), (shaken(&config, 9), size));
+            models.insert(format!("{architecture:?}-{stem:?}"), (shaken(config, 9), size));
         }
     }
+    let mlp = MlpConfig { width: 48, image_size: 32 };
+    models.insert("mlp".to_owned(), (shaken(mlp, 9), 32));
     let full = ResNetConfig {
         architecture: Architecture::ResNet18,
         stem: Stem::ImageNet,
         width: 64,
         precision: Precision::F32,
     };
-    let ours = shaken(&full, 9);
+    let ours = shaken(full, 9);
     state::write_file(&at("ours.safetensors"), &state::read(&ours), &BTreeMap::new()).unwrap();
     models.insert("ResNet18-as-published".to_owned(), (ours.clone(), 224));
     for (name, (encoder, _)) in &models {

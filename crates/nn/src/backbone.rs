@@ -14,7 +14,7 @@ use crate::mlp::{Mlp, Norms};
 use crate::resnet::{Architecture, Precision, ResNet, ResNetConfig, Stem};
 
 /// Hidden layers of an encoder that is a multilayer perceptron.
-const HIDDEN_LAYERS: usize = 2;
+pub(crate) const HIDDEN_LAYERS: usize = 2;
 
 /// What an encoder is built from.
 ///

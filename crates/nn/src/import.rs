@@ -11,6 +11,9 @@
 //!   have tensors are the two of the stem and the four stages;
 //! - `shortcut` is `downsample` (lightly's ResNet);
 //! - `num_batches_tracked` is left out.
+//!
+//! A file without such a convolution may hold a perceptron of selfsame, whose first tensor is
+//! `layers.0.weight`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,12 +26,14 @@ use pytorch_reader::{DType, PytorchReader};
 use safetensors::{Dtype, SafeTensors};
 use zip::{CompressionMethod, ZipArchive};
 
-use crate::backbone::{Backbone, EncoderConfig};
+use crate::backbone::{Backbone, EncoderConfig, HIDDEN_LAYERS, MlpConfig};
 use crate::resnet::{Architecture, Precision, ResNetConfig, Stem};
 use crate::state::{self, Mismatch, State, Values};
 
 /// Children of a residual network that have tensors, in order.
 const LAYERS: [&str; 6] = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"];
+/// Children of a perceptron.
+const PERCEPTRON: [&str; 2] = ["layers", "norms"];
 /// The largest `data.pkl` that is read: descriptions of some ten thousand tensors, where a
 /// ResNet-50 with its optimizer's history has a thousand. Each of its bytes may take 240 in memory.
 const LARGEST_PICKLE: u64 = 2 << 20;
@@ -76,9 +81,11 @@ pub enum ImportError {
         /// What is wrong with it.
         cause: String,
     },
-    /// No convolution of three input channels by a name that a residual network gives its first.
+    /// No convolution of three input channels by a name that a residual network gives its first,
+    /// and no perceptron of selfsame.
     #[error("{}: no residual network (no conv1.weight or 0.weight of three input channels, but \
-             {}); save one with torch.save(resnet.state_dict(), …)", path.display(), some(names))]
+             {}) and no perceptron of selfsame (no layers.0.weight of square images); save a \
+             residual network with torch.save(resnet.state_dict(), …)", path.display(), some(names))]
     NoEncoder {
         /// The file.
         path: PathBuf,
@@ -245,8 +252,8 @@ fn take(
     headers: BTreeMap<String, Header>,
     mut values: impl FnMut(&str) -> Result<Vec<f32>, ImportError>,
 ) -> Result<Import, ImportError> {
-    let network = network(path, &headers)?;
-    let (ours, lacks_relu) = names(&network, headers.keys());
+    let (network, layers) = network(path, &headers)?;
+    let (ours, lacks_relu) = names(&network, layers, headers.keys());
     // A view may repeat its storage, so a small file can claim any size.
     let claimed =
         ours.keys().fold(0, |sum: u64, theirs| sum.saturating_add(headers[*theirs].bytes));
@@ -286,8 +293,11 @@ fn pads_by_two(network: &str, state: &State, others: &[String]) -> bool {
     small && network == "state_dict.backbone." && others.iter().any(theirs)
 }
 
-/// What stands before the names of the one encoder that is trained.
-fn network(path: &Path, headers: &BTreeMap<String, Header>) -> Result<String, ImportError> {
+/// What stands before the names of the one encoder that is trained, and its children.
+fn network(
+    path: &Path,
+    headers: &BTreeMap<String, Header>,
+) -> Result<(String, &'static [&'static str]), ImportError> {
     let first = headers.iter().filter(|(_, header)| matches!(header.shape[..], [_, 3, _, _]));
     let before = |name: &str| {
         let before = name.strip_suffix("conv1.weight").or_else(|| name.strip_suffix("0.weight"))?;
@@ -302,13 +312,33 @@ fn network(path: &Path, headers: &BTreeMap<String, Header>) -> Result<String, Im
         networks.retain(|network| !network.split('.').any(is_average));
     }
     match <[String; 1]>::try_from(networks) {
-        Ok([network]) => Ok(network),
-        Err(_) if found.is_empty() => Err(ImportError::NoEncoder {
-            path: path.to_owned(),
-            names: headers.keys().cloned().collect(),
-        }),
+        Ok([network]) => Ok((network, &LAYERS)),
+        Err(_) if found.is_empty() => match perceptron(headers) {
+            Some(before) => Ok((before.to_owned(), &PERCEPTRON)),
+            None => Err(ImportError::NoEncoder {
+                path: path.to_owned(),
+                names: headers.keys().cloned().collect(),
+            }),
+        },
         Err(_) => Err(ImportError::SeveralEncoders { path: path.to_owned(), networks: found }),
     }
+}
+
+/// What stands before the names of a perceptron: no other program writes those names, and selfsame
+/// writes them with and without `backbone.`.
+fn perceptron(headers: &BTreeMap<String, Header>) -> Option<&'static str> {
+    ["backbone.", ""].into_iter().find(|before| {
+        let first = headers.get(&format!("{before}layers.0.weight"));
+        first.is_some_and(|first| mlp_config(&first.shape).is_some())
+            && headers.contains_key(&format!("{before}norms.0.running_mean"))
+    })
+}
+
+/// The perceptron whose first weight has this shape; none if its inputs are no square image's.
+fn mlp_config(first: &[usize]) -> Option<MlpConfig> {
+    let &[width, inputs] = first else { return None };
+    let image_size = (inputs / 3).isqrt();
+    (inputs > 0 && 3 * image_size * image_size == inputs).then_some(MlpConfig { width, image_size })
 }
 
 /// Whether a part of a name says that the network follows another one.
@@ -322,6 +352,7 @@ fn is_average(part: &str) -> bool {
 /// place for a ReLU after the stem.
 fn names<'a>(
     network: &str,
+    layers: &[&'static str],
     names: impl Iterator<Item = &'a String>,
 ) -> (BTreeMap<&'a str, String>, bool) {
     let within: Vec<(&str, &str, &str)> = names
@@ -335,8 +366,8 @@ fn names<'a>(
     numbers.sort_unstable();
     numbers.dedup();
     let layer_of = |layer: &str| match layer.parse() {
-        Ok(number) => LAYERS.get(numbers.binary_search(&number).ok()?).copied(),
-        Err(_) => LAYERS.into_iter().find(|known| *known == layer),
+        Ok(number) => layers.get(numbers.binary_search(&number).ok()?).copied(),
+        Err(_) => layers.iter().copied().find(|known| *known == layer),
     };
     let lacks_relu = matches!(numbers[..], [_, norm, stage, ..] if stage == norm.saturating_add(1));
     let ours = within
@@ -378,6 +409,11 @@ impl Import {
     /// The encoder that these tensors are of, as far as their names and shapes say; none if it is
     /// none of ours.
     pub fn encoder(&self) -> Option<EncoderConfig> {
+        if let Some(first) = self.state.get("layers.0.weight") {
+            let config = EncoderConfig::from(mlp_config(&first.shape)?);
+            let layers = self.state.keys().filter(|name| name.ends_with("running_mean")).count();
+            return (layers == HIDDEN_LAYERS).then_some(config);
+        }
         let stem = self.state.get("conv1.weight")?;
         let (width, stem) = match stem.shape[..] {
             [width, _, 3, 3] => (width, Stem::Cifar),

@@ -1,10 +1,13 @@
 //! What every encoder offers, whichever network it is.
 
+use std::collections::BTreeMap;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use selfsame_nn::layers::Init;
 use selfsame_nn::{
-    Architecture, Backbone, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, pixels, state,
+    Architecture, Backbone, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, onnx, pixels,
+    state,
 };
 
 const RESNET: EncoderConfig = EncoderConfig::ResNet(ResNetConfig {
@@ -142,4 +145,62 @@ fn a_perceptron_refuses_images_of_another_size() {
         &Device::flex(),
     );
     trained(MLP).forward(larger);
+}
+
+/// The fields of a protobuf message: number, and bytes or a varint's value.
+fn fields(mut message: &[u8]) -> Vec<(u64, &[u8], u64)> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let length = bytes.iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+        let (varint, rest) = bytes.split_at(length);
+        *bytes = rest;
+        varint.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f))
+    }
+    let mut fields = Vec::new();
+    while !message.is_empty() {
+        let tag = varint(&mut message);
+        match tag & 7 {
+            0 => fields.push((tag >> 3, &[][..], varint(&mut message))),
+            kind => {
+                let length = if kind == 5 { 4 } else { varint(&mut message) as usize };
+                let (bytes, rest) = message.split_at(length);
+                message = rest;
+                fields.push((tag >> 3, bytes, 0));
+            }
+        }
+    }
+    fields
+}
+
+/// The fields of one number that hold bytes.
+fn all(message: &[u8], number: u64) -> Vec<&[u8]> {
+    fields(message).into_iter().filter(|field| field.0 == number).map(|field| field.1).collect()
+}
+
+fn text(message: &[u8], number: u64) -> String {
+    String::from_utf8(all(message, number)[0].to_vec()).unwrap()
+}
+
+#[test]
+fn a_perceptron_in_onnx_is_two_products_each_normalised() {
+    let file = onnx::model(&trained(MLP), &BTreeMap::new());
+    let graph = all(&file, 7)[0];
+    let operators: Vec<String> = all(graph, 1).iter().map(|node| text(node, 4)).collect();
+    let layer = ["Gemm", "BatchNormalization", "Relu"];
+    assert_eq!(operators, [&["Cast", "Mul", "Add", "Flatten"][..], &layer, &layer].concat());
+    // Each node reads what was there before it, and the last one makes the output.
+    let mut known: Vec<String> = all(graph, 5).iter().map(|tensor| text(tensor, 8)).collect();
+    assert_eq!(known.len(), 2 + 2 * 6, "scale, shift, and what two layers have: {known:?}");
+    known.push("images".to_owned());
+    for node in all(graph, 1) {
+        for input in all(node, 1) {
+            let input = std::str::from_utf8(input).unwrap();
+            assert!(known.iter().any(|name| name == input), "{input} is none of {known:?}");
+        }
+        known.push(text(node, 2));
+    }
+    assert_eq!(known.last().unwrap(), "embeddings");
+    // The input says that images have one size.
+    let shape = all(all(all(all(graph, 11)[0], 2)[0], 1)[0], 2)[0];
+    let sizes: Vec<u64> = all(shape, 1).iter().map(|size| fields(size)[0].2).collect();
+    assert_eq!(sizes[1..], [8, 8, 3]);
 }

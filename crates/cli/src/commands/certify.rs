@@ -7,7 +7,7 @@ use anyhow::Context;
 use selfsame::data::LoadOptions;
 use selfsame::init;
 use selfsame::nn::layers::Init;
-use selfsame::nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem, device, state};
+use selfsame::nn::{EncoderConfig, Precision, device, state};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, words};
 use selfsame::report::{read_certificate, write_json};
 use selfsame::train::checkpoint;
@@ -65,23 +65,15 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
 
 /// The certificate of an encoder that no run made, in a folder of its own.
 fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
-    /// The published encoder, where the file does not say which it holds.
-    const PUBLISHED: ResNetConfig = ResNetConfig {
-        architecture: Architecture::ResNet18,
-        stem: Stem::ImageNet,
-        width: 64,
-        precision: Precision::F32,
-    };
     let options = certify_options(args)?;
     let augment = args.augment.as_deref().unwrap_or(options::AUGMENT);
     let (out, policy) = (out(args, file)?, selfsame::policy(augment)?);
     let import = init::read(file).map_err(selfsame::Error::from)?;
-    let found = match import.encoder() {
-        Some(EncoderConfig::ResNet(found)) => found,
-        _ => PUBLISHED,
-    };
-    let otherwise = ResNetConfig { precision: Precision::fastest(&options.device), ..found };
-    let config = options::encoder_or(args.encoder, args.stem, args.width, otherwise)?;
+    let found = import.encoder().unwrap_or(options::PUBLISHED.into());
+    let mut config = options::encoder_or(args.encoder, args.stem, args.width, found)?;
+    if let EncoderConfig::ResNet(config) = &mut config {
+        config.precision = Precision::fastest(&options.device);
+    }
     let tensors = init::fitting(import, file, args.init_partial, &config, &mut Live::default())
         .map_err(selfsame::Error::from)?;
     let encoder = config.init(&mut Init::new(args.seed, &options.device));
@@ -94,9 +86,17 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     };
     all.extend(tensors);
     let encoder = state::load(encoder, &all).context("the tensors that fit do not load")?;
+    let own_size = encoder.image_size().map(|size| size as u32);
+    if let (Some(asked), Some(own)) = (args.image_size, own_size)
+        && asked != own
+    {
+        return Err(misuse(format!(
+            "--image-size {asked}: the encoder takes images of {own} pixels; leave it out"
+        )));
+    }
     let data = args.data.as_deref().unwrap_or_default();
     let load = LoadOptions {
-        image_size: args.image_size,
+        image_size: args.image_size.or(own_size),
         seed: args.seed,
         limit: args.limit,
         classes: args.classes.clone(),
@@ -106,8 +106,11 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     let mut words = vec!["--init".to_owned(), shown(file)];
     words.extend(args.init_partial.then(|| "--init-partial".to_owned()));
     words.extend(encoder_flags(&config).split(' ').map(str::to_owned));
-    words.extend(["--data", data, "--image-size"].map(str::to_owned));
-    words.push(dataset.image_size.to_string());
+    words.extend(["--data", data].map(str::to_owned));
+    // An encoder of images of one size has said it already.
+    if own_size.is_none() {
+        words.extend(["--image-size".to_owned(), dataset.image_size.to_string()]);
+    }
     words.extend(args.limit.iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]));
     words.extend(
         args.classes.iter().flat_map(|classes| ["--classes".to_owned(), classes.join(",")]),

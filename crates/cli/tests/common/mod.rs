@@ -16,6 +16,7 @@ pub fn run<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Outp
 }
 
 /// Arguments of a training so small that it ends within seconds.
+#[allow(dead_code, reason = "each file of tests is a crate, and not every one trains this")]
 pub fn small(verb: &str, out: &Path) -> Vec<String> {
     let settings =
         "--limit 60 --image-size 16 --width 2 --batch 12 --epochs 6 --knn-every 2 --save-every 0";
