@@ -365,7 +365,8 @@ pub enum Verdict {
     NoLabels,
 }
 
-/// Why the theorem, as it is printed, holds or not: its condition is ρ < [`allowed`](Self::allowed).
+/// Why the theorem, as it is printed, holds or not: its condition is ρ <
+/// [`allowed`](Self::allowed).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Obstacles {
     /// What ρ must stay below, given the centres; 0 where the centres alone forbid any ρ.
@@ -490,7 +491,8 @@ pub enum Premise {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum LeftOut {
-    /// Concentration has no intervals, which come from halves of the images: this class has too few.
+    /// Concentration has no intervals, which come from halves of the images: this class has too
+    /// few.
     FewImages {
         /// The class with the fewest images.
         class: String,

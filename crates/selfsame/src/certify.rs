@@ -177,9 +177,9 @@ impl CertifyOptions {
     }
 }
 
-/// Measures a finite world of images, views and embeddings, and proves what the theory of Huang, Yi,
-/// Zhao and Jiang (2023) proves of it: the error of the nearest-centre classifier from above, and
-/// how far apart its classes are.
+/// Measures a finite world of images, views and embeddings, and proves what the theory of Huang,
+/// Yi, Zhao and Jiang (2023) proves of it: the error of the nearest-centre classifier from above,
+/// and how far apart its classes are.
 ///
 /// An encoder's views are drawn for this alone: training, evaluation and forecasts never see them.
 /// The certificate of a run also has the errors that an evaluation of the same weights measured.
@@ -258,7 +258,8 @@ fn certify_run(
 /// The errors that an evaluation measured of the weights of this step, with intervals for other
 /// images of their kind; or why there are none.
 fn evaluated_errors(run: &Run, step: u64) -> Result<Result<Vec<Named>, LeftOut>, Error> {
-    // Only the evaluation is read: an older certificate may be damaged, and is about to be replaced.
+    // Only the evaluation is read: an older certificate may be damaged, and is about to be
+    // replaced.
     let Some(evaluation) = read_evaluation(run.path())? else {
         return Ok(Err(LeftOut::NotEvaluated));
     };

@@ -91,11 +91,12 @@ const MEASURES: [Measure; 10] = [
     ),
 ];
 
-/// Holds certified runs against each other: how well does each measure of their certificates predict
-/// their accuracies? Kendall's τ of every measure with every accuracy, over the runs that have both.
+/// Holds certified runs against each other: how well does each measure of their certificates
+/// predict their accuracies? Kendall's τ of every measure with every accuracy, over the runs that
+/// have both.
 ///
-/// A folder is that of a run, or of a certificate that no run has. Its records are read, and nothing
-/// is measured anew. [`Comparison::command`] is empty.
+/// A folder is that of a run, or of a certificate that no run has. Its records are read, and
+/// nothing is measured anew. [`Comparison::command`] is empty.
 ///
 /// # Errors
 /// [`CompareError`], or a record that cannot be read.

@@ -288,7 +288,11 @@ pub enum Error {
         source: selfsame_theory::Error,
     },
     /// Embeddings that repeat those of an earlier image, value for value.
-    #[error("{}, value for value: {}", words::repeats(repeats.len(), *images), some_repeats(repeats, *views))]
+    #[error(
+        "{}, value for value: {}",
+        words::repeats(repeats.len(), *images),
+        some_repeats(repeats, *views)
+    )]
     Repeats {
         /// Images in all.
         images: usize,

@@ -15,18 +15,24 @@ pub struct Kendall {
 /// `y` over the same cases: (concordant − discordant) / √(pairs untied in x · pairs untied in y).
 ///
 /// The 95 % interval is that of Fieller, Hartley and Pearson ("Tests for rank correlation
-/// coefficients I", Biometrika 1957): artanh τ is nearly normal with variance 0.437/(n − 4), for
-/// independent cases, n above ten or so and |τ| below 0.8. It shrinks to a point as |τ| nears 1.
-/// Where all pairs agree, or all disagree, another stands: ⌊n/2⌋ pairs of different cases are
-/// independent, and with a chance p each they all agree with one of p^⌊n/2⌋. So with no more than
-/// 2.5 % unless p ≥ 0.025^(1/⌊n/2⌋), and τ = 2p − 1. A bound that is tighter for a worse order says
-/// that a pair which disagrees is evidence for agreement, and where n is small Fieller's is: of ten
-/// cases with one pair in disorder τ would be above 0.88, of ten in perfect order above −0.04. So
-/// no low end is above that of perfect order, and no high end below that of perfect disorder. That
-/// moves ends outwards alone, so that the truth is missed no more often. Where ties alone keep
-/// pairs from disagreeing, and below five cases, there is no interval. Time grows with n².
+/// coefficients I", Biometrika 1957): for independent cases, n above ten or so and |τ| below 0.8,
+/// artanh τ is nearly normal with variance 0.437/(n − 4).
 ///
-/// None where either is the same in all cases, and orders nothing.
+/// That interval shrinks to a point as |τ| nears 1. Where all pairs agree, or all disagree, another
+/// takes its place. ⌊n/2⌋ pairs of different cases are independent; if each agrees with probability
+/// p, all of them do with probability p^⌊n/2⌋. That is at least 2.5 % only for
+/// p ≥ 0.025^(1/⌊n/2⌋), and τ = 2p − 1.
+///
+/// For small n the two contradict each other: of ten cases with one pair in disorder τ would be
+/// above 0.88 by Fieller's, of ten in perfect order above −0.04 by the other, as if a pair that
+/// disagrees were evidence for agreement. So no low end is above that of perfect order, and no high
+/// end below that of perfect disorder. This only moves ends outwards, so the truth is missed no
+/// more often.
+///
+/// Where only ties keep pairs from disagreeing, and below five cases, there is no interval. Time
+/// grows with n².
+///
+/// None where x or y is the same in all cases, and so orders nothing.
 ///
 /// # Errors
 /// [`Error::Count`] unless they are as many, and [`Error::Range`] for a NaN.

@@ -1,9 +1,8 @@
-//! Sums that lose nothing to their length.
+//! Sums whose rounding error does not grow with their length.
 
-/// A sum that carries along what rounding took from it (Neumaier, "Rundungsfehleranalyse einiger
-/// Verfahren zur Summation endlicher Summen", ZAMM 54, 1974): its error is that of one rounding,
-/// whatever the number of terms, as long as Σ|x| times that number's square stays below 2¹⁰⁶ times
-/// |Σx|.
+/// A compensated sum: it keeps what rounding takes away, and adds it at the end (Neumaier,
+/// "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen", ZAMM 54, 1974). Its
+/// error is that of a single rounding for any number n of terms with n² Σ|x| < 2¹⁰⁶ |Σx|.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sum {
     sum: f64,
@@ -32,7 +31,7 @@ pub(crate) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
     sum.value()
 }
 
-/// The mean; 0 of nothing.
+/// The mean; 0 where there are no values.
 pub(crate) fn mean(values: &[f64]) -> f64 {
     sum(values.iter().copied()) / values.len().max(1) as f64
 }

@@ -1,4 +1,4 @@
-//! What a number is worth: measured, estimated, proved or supposed.
+//! What a number is worth: whether it was computed, estimated, proved or assumed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "trust", rename_all = "snake_case")]
 pub enum Trust {
-    /// Computed from the finite sample, of which it is true up to rounding.
+    /// Computed from the finite sample, and true of it up to rounding.
     Exact,
-    /// Says something of what the sample was drawn from.
+    /// An estimate for the population that the sample was drawn from.
     Estimate {
         /// The lower end of the interval; none where nothing is known on that side.
         low: Option<f64>,
@@ -24,12 +24,12 @@ pub enum Trust {
     },
     /// Proved of the finite sample, from exact inputs.
     Bound {
-        /// On which side of it the truth is.
+        /// On which side of the bound the truth is.
         side: Side,
     },
-    /// True if something that was not checked is.
+    /// True only if an assumption is, which was not checked.
     Assumed {
-        /// What that is.
+        /// The assumption.
         that: Cow<'static, str>,
     },
 }
@@ -45,7 +45,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// That of the bound that one becomes by a change of sign, as an error's does for an accuracy.
+    /// The side after a change of sign, as from an error to an accuracy.
     #[must_use]
     pub fn opposite(self) -> Self {
         match self {
@@ -79,7 +79,7 @@ impl Trust {
         doubt.unwrap_or(Self::Bound { side })
     }
 
-    /// The side of a bound; none of what is none.
+    /// The side of a bound; none for other kinds.
     pub fn side(&self) -> Option<Side> {
         match self {
             Self::Bound { side } => Some(*side),

@@ -12,9 +12,8 @@ const LARGEST: f64 = 1e100;
 /// A row shorter than this counts as zero: the squares of its values would underflow.
 const SHORTEST: f64 = 1e-100;
 
-/// Embeddings f(x') of all views: images × views × dim values, those of a row together, the views
-/// of an image in consecutive rows and its original first. They stay where they are; a row is read
-/// as f64.
+/// Embeddings f(x') of all views: images × views × dim values, row after row. The views of an image
+/// are consecutive rows, its original first. The values are borrowed, and a row is read as f64.
 ///
 /// ```
 /// use selfsame_theory::Views;
@@ -67,13 +66,13 @@ impl Values<'_> {
     }
 }
 
-/// What is done to a row as it is read.
+/// The transformation of a row when it is read.
 #[derive(Debug, Clone)]
 enum Form {
     AsGiven,
     /// Each row times its own factor.
     Sphere(Vec<f64>),
-    /// Each column less its mean, and less what is then left of one, times its own factor.
+    /// Each column minus its mean, minus the mean that rounding leaves after that, times a factor.
     Standardised {
         means: Vec<f64>,
         rests: Vec<f64>,
@@ -121,7 +120,8 @@ impl<'a> Views<'a> {
         self.form = Form::AsGiven;
         let length = |row: &mut Vec<f64>, index: usize| {
             self.read(index, row);
-            // Squares of values that may be huge or tiny: relative to the largest they are neither.
+            // Values may be so huge or tiny that their squares overflow or underflow; relative to
+            // the largest they do not.
             let largest = row.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
             if largest < SHORTEST {
                 return 0.0;
@@ -152,8 +152,8 @@ impl<'a> Views<'a> {
             sums.iter_mut().zip(&row).for_each(|(sum, &value)| sum.add(value));
         }
         let means: Vec<f64> = sums.into_iter().map(|sum| sum.value() / rows).collect();
-        // A mean is off by its last digits, which are not the last ones of a column that varies
-        // little.
+        // The rounding error of a mean is in its last digits. In a column that varies little these
+        // digits matter, so a second pass corrects them.
         let mut sums = vec![Sum::default(); self.dim];
         let mut squares = vec![Sum::default(); self.dim];
         let mut largest = vec![0.0_f64; self.dim];
@@ -168,8 +168,7 @@ impl<'a> Views<'a> {
         }
         let deviations: Vec<f64> =
             squares.into_iter().map(|sum| (sum.value() / rows).sqrt()).collect();
-        // The mean of equal values may be off by a rounding or two, and so may the difference from
-        // it.
+        // The mean of equal values may be off by a rounding or two, and so may differences from it.
         let constant = |column: &usize| {
             deviations[*column] <= (4.0 * f64::EPSILON * largest[*column]).max(SHORTEST)
         };
@@ -185,7 +184,7 @@ impl<'a> Views<'a> {
         Ok(self)
     }
 
-    /// Refuses rows that are all equal, which say nothing of any image.
+    /// Refuses rows that are all equal, which tell nothing about images.
     ///
     /// # Errors
     /// [`Error::Constant`].
@@ -198,8 +197,9 @@ impl<'a> Views<'a> {
     }
 
     /// The images whose views repeat those of an earlier image, value for value and in the same
-    /// order, each with the first such image: copies of an image, or a sign that different ones
-    /// were given the same embedding. Views of one image may be equal.
+    /// order, each with the first image that it repeats. They are copies of that image, or a sign
+    /// that different images were given the same embedding. Views of one image may equal each
+    /// other.
     pub fn repeats(&self) -> Vec<(usize, usize)> {
         let length = self.views * self.dim;
         let digest = |image: usize| {
@@ -223,7 +223,7 @@ impl<'a> Views<'a> {
         repeats
     }
 
-    /// Whether the values from `a` and those from `b` are the same, `length` of them.
+    /// Whether `length` values from position `a` on equal those from `b` on.
     fn equal(&self, a: usize, b: usize, length: usize) -> bool {
         (0..length).all(|i| self.values.get(a + i) == self.values.get(b + i))
     }

@@ -277,8 +277,11 @@ fn whole_numbers(path: &Path, array: Array) -> Result<Vec<i64>, Error> {
                 Ok(values) => {
                     let values: Result<Vec<$kind>, _> = values.collect();
                     let values = values.map_err(|error| unreadable(path, &error))?;
-                    let beyond = |value| damaged(path, format!("the label {value} is beyond 63 bits"));
-                    return values.into_iter().map(|value| i64::try_from(value).map_err(|_| beyond(value))).collect();
+                    let beyond = |value| {
+                        damaged(path, format!("the label {value} is beyond 63 bits"))
+                    };
+                    let labels = values.into_iter();
+                    return labels.map(|v| i64::try_from(v).map_err(|_| beyond(v))).collect();
                 }
                 Err(array) => array,
             };)*

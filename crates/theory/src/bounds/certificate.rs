@@ -1,5 +1,5 @@
-//! The error bound: when the nearest-centre classifier is right on all but a share (1 − σ) + R_ε of
-//! the images.
+//! The error bound: a condition under which the nearest-centre classifier is wrong on at most a
+//! share (1 − σ) + R_ε of the images.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ use crate::{Error, Quantity, Trust};
 mod need;
 mod search;
 
-/// By how much a condition must hold to count: far above the rounding of products of some thousand
-/// values (10⁻¹³), far below anything that matters. In units of r².
+/// The margin by which a condition must hold to count, in units of r². It is far above the rounding
+/// error of products of some thousand values (10⁻¹³), and far below anything that matters.
 pub const MARGIN: f64 = 1e-10;
 
 /// One step of a class's σ(δ): from this δ on its main part may hold this many images.
@@ -24,8 +24,9 @@ pub struct MainPart {
     pub delta: f64,
     /// Images of the main part.
     pub images: usize,
-    /// How far apart f may put the closest views of two of its images: L·δ for an L-Lipschitz f, or
-    /// what is sharper and needs no L, the largest such distance measured over its pairs.
+    /// The largest distance that f may put between the closest views of two of its images. For an
+    /// L-Lipschitz f that is L·δ. The largest distance measured over its pairs is sharper, and
+    /// needs no L.
     pub gap: f64,
 }
 
@@ -38,34 +39,38 @@ pub struct Class {
     pub diameters: Vec<f64>,
 }
 
-/// Which proof decides that images are classified rightly.
+/// The proof by which images are classified correctly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
-    /// The theorem as printed: ρ = 2(1 − σ) + R_ε/p + σ(Lδ + 2ε)/r. Its printed proof needs 2R_ε/p,
-    /// but the statement is true: `docs/theory.md` proves it another way.
+    /// The theorem as printed: ρ = 2(1 − σ) + R_ε/p + σ(Lδ + 2ε)/r. The printed proof needs 2R_ε/p,
+    /// but the statement is true: `docs/theory.md` has another proof.
     Published,
-    /// The same with 2R_ε/p, as the printed proof gives it. Never stronger than `Published`.
+    /// The theorem with 2R_ε/p, which is what the printed proof shows. Never stronger than
+    /// `Published`.
     Derived,
-    /// The cap: three lower bounds on f(x)·μ, and the worst point of the sphere that they leave.
+    /// The spherical cap: three lower bounds on f(x)·μ, and the worst point of the sphere that all
+    /// three allow.
     Sharpened,
 }
 
-/// The best choice of δ and ε found, and what it proves. `holds` says whether it proves anything.
+/// The best δ and ε, and what they prove. [`holds`](Self::holds) says whether they prove anything.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// δ, in the units of d_A.
     pub delta: f64,
     /// ε, a distance of embeddings.
     pub epsilon: f64,
-    /// σ: the smallest share of a class that is in its main part; of one class, its share.
+    /// σ: the smallest share of a class in its main part. In the certificate of one class: the
+    /// share of that class.
     pub sigma: f64,
-    /// R_ε: the share of images (of one class: of its images) that are not in S_ε.
+    /// R_ε: the share of images that are not in S_ε. In the certificate of one class: of its
+    /// images.
     pub outside: f64,
-    /// What the error is at most if the condition holds: (1 − σ) + R_ε, as one division of whole
-    /// numbers, so that it is never below an error that is one.
+    /// The bound on the error if the condition holds: (1 − σ) + R_ε. It is computed as one division
+    /// of whole numbers, as errors are, so that rounding never puts it below an equal error.
     pub error: f64,
-    /// How much room the condition leaves, in units of r²: negative by how much it fails.
+    /// The margin by which the condition holds, in units of r²; negative where it fails.
     pub slack: f64,
 }
 
@@ -85,7 +90,7 @@ impl Certificate {
         if self.vacuous() { 1.0 } else { self.error }
     }
 
-    /// The bound and what it is worth, where the gaps of the main parts are worth `gaps`.
+    /// The bound and its trust, given the trust in the gaps of the main parts.
     pub fn quantity(&self, gaps: &Trust) -> Quantity {
         Quantity {
             value: self.bound(),
@@ -114,29 +119,29 @@ impl fmt::Display for Certificate {
     }
 }
 
-/// Certificates of each class by itself, with its own δ and ε.
+/// A certificate for each class, each with a δ and an ε of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ByClass {
-    /// That of each class: `error` bounds the share of its own images.
+    /// One a class; `error` bounds the share of its images.
     pub classes: Vec<Certificate>,
-    /// Σ p_k times the bound of class k, those without a certificate counting fully: a bound on the
-    /// error of all.
+    /// A bound on the error over all images: Σ p_k times the bound of class k, which is 1 where its
+    /// certificate is vacuous.
     pub error: f64,
 }
 
 /// A finite world as the bound sees it.
 #[derive(Debug, Clone)]
 pub struct World {
-    classes: Vec<Side>,
-    /// Every image's diameter over r, ascending, with its class.
+    classes: Vec<ScaledClass>,
+    /// The diameter of every image divided by r, with its class, in ascending order.
     diameters: Vec<(f64, usize)>,
     radius: f64,
     need: Need,
 }
 
-/// A class, lengths over r.
+/// A class, with lengths divided by r.
 #[derive(Debug, Clone)]
-struct Side {
+struct ScaledClass {
     main_parts: Vec<MainPart>,
     diameters: Vec<f64>,
     mass: f64,
@@ -174,7 +179,7 @@ impl World {
         }
         let images: usize = classes.iter().map(|class| class.diameters.len()).sum();
         let mut all = Vec::with_capacity(images);
-        let mut sides = Vec::with_capacity(k);
+        let mut scaled = Vec::with_capacity(k);
         for (index, class) in classes.into_iter().enumerate() {
             check(index, &class)?;
             let mass = class.diameters.len() as f64 / images as f64;
@@ -184,17 +189,23 @@ impl World {
             let over_r = |part: &MainPart| MainPart { gap: part.gap / radius, ..*part };
             let main_parts = class.main_parts.iter().map(over_r).collect();
             let norm2 = products[index * k + index];
-            sides.push(Side { main_parts, diameters: diameters.sorted().to_vec(), mass, norm2 });
+            scaled.push(ScaledClass {
+                main_parts,
+                diameters: diameters.sorted().to_vec(),
+                mass,
+                norm2,
+            });
         }
         all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        Ok(Self { need: Need::new(&products, k), classes: sides, diameters: all, radius })
+        Ok(Self { need: Need::new(&products, k), classes: scaled, diameters: all, radius })
     }
 
-    /// The smallest (1 − σ) + R_ε whose condition holds for every class, over the δ at which σ
-    /// rises and the ε at which R_ε falls; where none holds, the δ and ε that fail by least.
+    /// The smallest (1 − σ) + R_ε for which the condition holds in every class, over the δ at which
+    /// σ rises and the ε at which R_ε falls. Where it holds nowhere: the δ and ε at which it fails
+    /// by the least.
     ///
-    /// A bound on Err(G_f), and on the share of images of which any view is classified wrongly.
-    /// Time grows with the steps of σ times the images, for `Sharpened` times the classes.
+    /// It bounds Err(G_f), and also the share of images with any view that is classified wrongly.
+    /// Time grows with the steps of σ times the images; for `Sharpened`, times the classes too.
     pub fn certify(&self, form: Form) -> Certificate {
         let levels = search::levels(&self.classes);
         let best = levels
@@ -213,10 +224,10 @@ impl World {
         Certificate { epsilon: best.epsilon * self.radius, ..best }
     }
 
-    /// The same for each class by itself: the smallest share of class k that may be classified
-    /// wrongly, with δ, ε and the share outside S_ε all its own.
+    /// For each class the smallest share that may be classified wrongly, with its own δ, its own ε
+    /// and its own share outside S_ε.
     ///
-    /// That no class must wait for another makes this the strongest bound here.
+    /// No class is held back by a δ or ε that suits another, so this is the strongest bound here.
     pub fn certify_classes(&self, form: Form) -> ByClass {
         let best = |k: usize| {
             let side = &self.classes[k];
@@ -235,11 +246,11 @@ impl World {
         };
         let classes: Vec<Certificate> =
             (0..self.classes.len()).into_par_iter().filter_map(best).collect();
-        // A share of n images times n is a whole number again.
-        let given_up = |(class, side): (&Certificate, &Side)| {
+        // A share of n images times n is a whole number but for rounding.
+        let wrong_at_most = |(class, side): (&Certificate, &ScaledClass)| {
             (class.bound() * side.diameters.len() as f64).round()
         };
-        let error = classes.iter().zip(&self.classes).map(given_up).sum::<f64>()
+        let error = classes.iter().zip(&self.classes).map(wrong_at_most).sum::<f64>()
             / self.diameters.len() as f64;
         ByClass { classes, error }
     }
@@ -289,11 +300,11 @@ impl World {
         best.expect("a class has images")
     }
 
-    /// By how much f(x)·μ_k is above what is needed, for the x of class k in its main part and in
-    /// S_ε, over r².
+    /// By how much f(x)·μ_k exceeds what is needed, in units of r², for every x of class k that is
+    /// in its main part and in S_ε.
     ///
-    /// `sigma` is the share of the class in the main part, `outside` at least its share outside
-    /// S_ε, `distance` what two views of two such images are apart at most: gap + 2ε.
+    /// `sigma` is the share of the class in the main part. `outside` is its share outside S_ε, or
+    /// more. `distance` is the largest distance of two views of two such images: gap + 2ε.
     fn slack(&self, form: Form, k: usize, sigma: f64, outside: f64, distance: f64) -> f64 {
         let floor = match form {
             Form::Published => 1.0 - (2.0 * (1.0 - sigma) + outside + sigma * distance),
@@ -304,7 +315,7 @@ impl World {
     }
 }
 
-impl Side {
+impl ScaledClass {
     fn share(&self, part: &MainPart) -> f64 {
         part.images as f64 / self.diameters.len() as f64
     }

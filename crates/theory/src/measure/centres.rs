@@ -22,12 +22,13 @@ pub struct Centres {
 /// rows μ_k and biases −½‖μ_k‖².
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errors {
-    /// Of each class: the share of its images whose original (view 0) goes to another class.
+    /// For each class, the share of its images whose original (view 0) is assigned to another
+    /// class.
     pub of_class: Vec<f64>,
-    /// Err(G_f): the same of all images.
+    /// Err(G_f): that share over all images.
     pub overall: f64,
-    /// The share of images of which any view goes to another class. The error bound covers this
-    /// too: its proof uses of x only that it is one of its own views.
+    /// The share of images with any view that is assigned to another class. The error bound covers
+    /// this too: all its proof uses about x is that x is one of its own views.
     pub any_view: f64,
 }
 
@@ -84,7 +85,8 @@ impl Centres {
         &self.values[k * self.dim..][..self.dim]
     }
 
-    /// All μ_k·μ_ℓ, K × K: the divergence off the diagonal, smaller is better, and ‖μ_k‖² on it.
+    /// All μ_k·μ_ℓ, K × K: ‖μ_k‖² on the diagonal, and off it the divergence, of which smaller is
+    /// better.
     pub fn products(&self) -> &[f64] {
         &self.products
     }
@@ -118,8 +120,8 @@ impl Centres {
         (self.classes() > 1).then(|| weighted / weight)
     }
 
-    /// The class of each row, the lowest of equally near ones. Time grows with rows × classes ×
-    /// dim.
+    /// The class with the nearest centre for each row; of equally near ones the lowest. Time grows
+    /// with rows × classes × dim.
     ///
     /// # Errors
     /// [`Error::Count`] where the rows are not as wide as the centres.
@@ -188,11 +190,13 @@ impl Centres {
         Ok(Errors { of_class, overall, any_view: any_view as f64 / images })
     }
 
-    /// The error on images that the centres were not made of, as far as these can tell, and how
-    /// many images that rests on: the original of each is classified with its own views left out of
-    /// the centre of its class. Of many values and few images a centre remembers its images, so
-    /// that [`errors`](Self::errors) may be 0 where this is chance. Images alone in their class are
-    /// passed over; none where all are.
+    /// An estimate of the error on images that the centres were not computed from, and the number
+    /// of images behind it. Each original is classified with its own views left out of the centre
+    /// of its class.
+    ///
+    /// In many dimensions, a centre of few images remembers them: [`errors`](Self::errors) may then
+    /// be 0 while this error is that of chance. Images that are alone in their class are skipped;
+    /// none where all are.
     ///
     /// # Errors
     /// As [`errors`](Self::errors).

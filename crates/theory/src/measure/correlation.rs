@@ -6,7 +6,7 @@ use super::Centres;
 use crate::sum::sum;
 use crate::{Error, Views};
 
-/// The widest embeddings taken: their matrix then fills 512 MB.
+/// The most values of an embedding: the matrix then fills 512 MB.
 const MOST: usize = 8192;
 /// Columns of the matrix computed together.
 const PANEL: usize = 128;
@@ -24,7 +24,7 @@ pub struct Correlation {
 /// The two norms of B = Σ p_k μ_k μ_kᵀ that the theory asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Within {
-    /// τ' = ‖C − B‖²: what of the correlation is within classes.
+    /// τ' = ‖C − B‖²: the part of the correlation that is within classes.
     pub within: f64,
     /// ‖B − I‖², which is Σ (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K.
     pub from_identity: f64,
@@ -104,7 +104,8 @@ impl Correlation {
         (1.0 - lambda) * self.l1() + lambda * self.l2()
     }
 
-    /// What of the correlation is within classes, by B = Σ p_k μ_k μ_kᵀ, what is between them.
+    /// Splits the correlation into the part between classes, B = Σ p_k μ_k μ_kᵀ, and the rest,
+    /// which is within them.
     ///
     /// # Errors
     /// [`Error::Count`] where the centres are not as wide as the matrix.

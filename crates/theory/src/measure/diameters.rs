@@ -3,8 +3,7 @@ use rayon::prelude::*;
 use crate::Views;
 use crate::sum::squared_distance;
 
-/// How far apart the two views of each image lie that lie furthest apart, and with it R_ε for every
-/// ε.
+/// The distance of the two furthest views of each image, and with it R_ε for every ε.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diameters {
     /// The largest ‖f(x₁) − f(x₂)‖ over the views of each image.
@@ -15,7 +14,7 @@ pub struct Diameters {
 /// View diameters of all images: x is in S_ε where its diameter is at most ε (Huang et al., ICLR
 /// 2023).
 ///
-/// Seen as an estimate for an infinite A they are one-sided: more views can only raise them.
+/// As estimates for an infinite A they are one-sided: more views can only raise them.
 ///
 /// ```
 /// use selfsame_theory::{Views, measure};
@@ -49,12 +48,12 @@ impl Diameters {
         Self { of_image, sorted }
     }
 
-    /// The diameters, smallest first: R_ε changes only there.
+    /// The diameters in ascending order. R_ε changes only there.
     pub fn sorted(&self) -> &[f64] {
         &self.sorted
     }
 
-    /// R_ε: the share of images with a diameter above ε, and not equal to it.
+    /// R_ε: the share of images with a diameter strictly above ε.
     pub fn share_above(&self, epsilon: f64) -> f64 {
         share_above(&self.sorted, epsilon)
     }

@@ -7,15 +7,15 @@ use rayon::prelude::*;
 use crate::sum::{Sum, dot, mean, sum};
 use crate::{Error, Quantity, Trust, Views, measure};
 
-/// The most rows all pairs of which are visited: as f64 of 512 values they fill 134 MB, and two
-/// cores take minutes.
+/// The most rows of which all pairs are visited: with 512 values each they fill 134 MB as f64, and
+/// two cores take minutes.
 const MOST_ROWS: usize = 32_768;
-/// Rows of either side of a block of products.
+/// Rows on each side of a block of products.
 const BLOCK: usize = 128;
-/// Products of factors that grow side by side.
+/// Running products that are kept side by side, one a lane of a vector.
 const LANES: usize = 8;
-/// Factors of each before the logarithm of all is taken. A factor lies between 2/e and 2e, so the
-/// product of all stays within 10^±290.
+/// Factors of a running product before its logarithm is taken. A factor lies between 2/e and 2e, so
+/// the product of all lanes stays within 10^±290.
 const FACTORS: usize = 48;
 /// Draws that share a stream of random numbers.
 const DRAWS: usize = 4096;
@@ -100,9 +100,8 @@ pub fn infonce(views: &Views<'_>) -> Result<InfoNce, Error> {
     Ok(InfoNce { l1: l1(views), l2: Quantity::exact(l2) })
 }
 
-/// e^x of products of unit vectors, by the series around 0: where |x| ≤ 1 what is left out of it is
-/// below 10⁻¹⁷, and the compiler can take all at once, which it cannot in the library's
-/// exponential.
+/// e^x for products of unit vectors, by its power series. For |x| ≤ 1 the terms left out are below
+/// 10⁻¹⁷. The compiler can vectorise the series, but not the exponential of the standard library.
 fn exp_of_products(x: [f64; LANES]) -> [f64; LANES] {
     const TERMS: usize = 19;
     let mut sums = [1.0_f64; LANES];
@@ -113,9 +112,9 @@ fn exp_of_products(x: [f64; LANES]) -> [f64; LANES] {
     sums
 }
 
-/// Adds log(p + e^x) of all pairs of a positive p = e^{f₁·f₂} and a product x = f₁·f⁻, with one
-/// logarithm for many; so many products at a time that the compiler can keep them in vector
-/// registers.
+/// Adds log(p + e^x) for all pairs of a positive p = e^{f₁·f₂} and a product x = f₁·f⁻. It
+/// multiplies many factors p + e^x and takes one logarithm of them; [`LANES`] products at a time
+/// fit in vector registers.
 fn add_logarithms(sum: &mut Sum, positives: &[f64], products: &[f64]) {
     let (mut lanes, mut factors) = ([1.0_f64; LANES], 0);
     let (blocks, rest) = products.as_chunks::<LANES>();

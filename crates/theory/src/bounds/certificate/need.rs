@@ -1,18 +1,18 @@
-//! What f(x)·μ_k must be for x to be nearest to its own centre, and what it is at least. All
-//! lengths are over r.
+//! Two lower limits of f(x)·μ_k: what it takes for x to be nearest to the centre of its own class,
+//! and what the facts guarantee. All lengths are divided by r.
 
 use super::Form;
 
-/// Centres closer than this, or closer to 0, are taken to be certified by nothing: the angles
-/// between them lose the digits that [`MARGIN`](super::MARGIN) counts on.
+/// Centres that are closer to each other or to 0 than this are never certified: the angles between
+/// them lose the digits that [`MARGIN`](super::MARGIN) relies on.
 const CLOSEST: f64 = 1e-3;
-/// Added under square roots of differences that may be nearly 0, above the rounding of those
-/// differences: the root is then never too small.
+/// Added under square roots of differences that may be nearly 0. It exceeds the rounding error of
+/// those differences, so that the root is never too small.
 const UNDER_ROOT: f64 = 1e-12;
-/// More than any product of vectors no longer than 1.
+/// A product that no two vectors of length at most 1 reach.
 const NEVER: f64 = 2.0;
 
-/// For each class, above what f(x)·μ_k has to be.
+/// For each class k, the value that f(x)·μ_k must exceed.
 #[derive(Debug, Clone)]
 pub(super) struct Need {
     printed: Vec<f64>,
@@ -21,13 +21,14 @@ pub(super) struct Need {
 }
 
 impl Need {
-    /// From all μ_k·μ_ℓ of `classes` classes.
+    /// From all μ_k·μ_ℓ, row after row.
     pub(super) fn new(products: &[f64], classes: usize) -> Self {
         let product = |k: usize, l: usize| products[k * classes + l];
         let others = |k: usize| (0..classes).filter(move |&l| l != k);
         let shortfall = 1.0 - (0..classes).map(|k| product(k, k)).fold(f64::INFINITY, f64::min);
-        // With no other class to be mistaken for, any product does.
-        let worst = |k: usize, of: &dyn Fn(usize) -> f64| others(k).map(of).fold(-NEVER, f64::max);
+        // Where there is no other class, any product suffices.
+        let worst =
+            |k: usize, need: &dyn Fn(usize) -> f64| others(k).map(need).fold(-NEVER, f64::max);
         let printed: Vec<f64> = (0..classes)
             .map(|k| worst(k, &|l| printed(product(k, l).max(product(l, k)), shortfall)))
             .collect();
@@ -46,7 +47,7 @@ impl Need {
         }
     }
 
-    /// The class that needs most by the printed condition.
+    /// The class that needs the largest product by the printed condition.
     pub(super) fn hardest_printed(&self) -> usize {
         self.hardest_printed
     }
@@ -56,17 +57,17 @@ impl Need {
 /// the quadratic t²/2 + t < 1 − c, c = μ_ℓ·μ_k + Δ_μ/2, whose positive root is √(3 − 2c) − 1.
 pub(super) fn printed(product: f64, shortfall: f64) -> f64 {
     let root = (3.0 - 2.0 * (product + 0.5 * shortfall)).max(0.0).sqrt() - 1.0;
-    // A negative root means that not even ρ = 0 will do; its square, with the sign, says how far
-    // from it.
+    // A negative root means that even ρ = 0 does not suffice. Its square keeps the sign, and tells
+    // how far from sufficing it is.
     1.0 - 0.5 * root * root.abs()
 }
 
-/// The smallest f·μ at and above which every f of length 1 is nearer to μ than to ν.
+/// The smallest c such that every f of length 1 with f·μ ≥ c is nearer to μ than to ν.
 ///
-/// Those f lie within an angle θ of μ, and cos θ = f·μ/‖μ‖. With α = ν·μ/‖μ‖ and β the length of
-/// what of ν is perpendicular to μ, the largest f·(ν − μ) at angle θ is (α − ‖μ‖) cos θ + β sin θ,
-/// which is R cos(θ − θ'), R = ‖ν − μ‖. It must be below h = ½(‖ν‖² − ‖μ‖²) from angle 0 to θ,
-/// which is so where θ < θ' − arccos(h/R).
+/// Those f lie within an angle θ of μ, and cos θ = f·μ/‖μ‖. Let α = ν·μ/‖μ‖, and let β be the
+/// length of the component of ν perpendicular to μ. The largest f·(ν − μ) at angle θ is (α − ‖μ‖)
+/// cos θ + β sin θ, which is R cos(θ − θ'), R = ‖ν − μ‖. It must be below h = ½(‖ν‖² − ‖μ‖²) from
+/// angle 0 to θ, which is so where θ < θ' − arccos(h/R).
 pub(super) fn cap(mu2: f64, nu2: f64, product: f64) -> f64 {
     let length = mu2.max(0.0).sqrt();
     if length < CLOSEST {
@@ -83,22 +84,22 @@ pub(super) fn cap(mu2: f64, nu2: f64, product: f64) -> f64 {
     if angle > 0.0 {
         length * angle.min(std::f64::consts::PI).cos()
     } else {
-        // Not even f in the direction of μ is nearer to μ: by how much says how far from it.
+        // Even f in the direction of μ is nearer to ν; the excess tells by how much.
         (length + (along - half)).clamp(length, NEVER)
     }
 }
 
-/// What f(x)·μ is at least, where a share of at least `good` of the views that μ is the mean of are
-/// within `distance` of f(x), and ‖μ‖² = `norm2`: the largest of three lower bounds.
+/// A lower bound on f(x)·μ, where μ is the mean of views of which at least a share `good` lie
+/// within `distance` of f(x), and ‖μ‖² = `norm2`. It is the largest of three lower bounds.
 ///
-/// With g the mean of the good views, h that of the others, b = 1 − good, D = `distance`, all
-/// lengths at most 1:
+/// Let g be the mean of the good views, h the mean of the others, b = 1 − good and D = `distance`.
+/// No vector is longer than 1. Then:
 /// 1. f·μ ≥ good (1 − ½D²) − b, by products;
 /// 2. ‖f − μ‖ ≤ good D + 2b, by the triangle inequality;
 /// 3. ‖f − μ‖ ≤ ‖f − g‖ + b ‖g − h‖, and good b ‖g − h‖² ≤ 1 − ‖μ‖², because ‖μ‖² = good ‖g‖² + b
 ///    ‖h‖² − good b ‖g − h‖².
 ///
-/// A bound B on ‖f − μ‖ is one of f·μ: 2 f·μ = 1 + ‖μ‖² − ‖f − μ‖².
+/// A bound on ‖f − μ‖ gives one on f·μ, because 2 f·μ = 1 + ‖μ‖² − ‖f − μ‖².
 pub(super) fn floor(good: f64, distance: f64, norm2: f64) -> f64 {
     let distance = distance.min(2.0);
     let bad = 1.0 - good;
@@ -106,8 +107,8 @@ pub(super) fn floor(good: f64, distance: f64, norm2: f64) -> f64 {
     let from_distance = |bound: f64| 0.5 * (1.0 + norm2 - bound * bound);
     let triangle = from_distance(good * distance + 2.0 * bad);
     if good <= 0.0 {
-        // Nothing is known but that a product of such vectors is not below −1; x itself need not
-        // exist.
+        // All that is known is that a product of such vectors is at least −1; there may be no such
+        // x.
         return products.min(-1.0);
     }
     let spread = (1.0 - norm2).max(0.0) + UNDER_ROOT;

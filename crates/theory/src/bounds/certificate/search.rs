@@ -1,16 +1,16 @@
-//! The δ and ε worth trying, and which of two is better.
+//! The δ and ε worth trying, and which of two certificates is better.
 
-use super::{Certificate, Side};
+use super::{Certificate, ScaledClass};
 
-/// The main part that each class has at one δ.
+/// A δ, and the main part that each class has there.
 pub(super) struct Level {
     pub(super) delta: f64,
     pub(super) parts: Vec<usize>,
 }
 
-/// The levels at which the smallest share of a class in its main part rises, by rising δ. Before
-/// the first of them some class has no main part at all.
-pub(super) fn levels(classes: &[Side]) -> Vec<Level> {
+/// The levels at which σ, the smallest share of a class in its main part, rises, in the order of δ.
+/// Below the first of them, some class has no main part at all.
+pub(super) fn levels(classes: &[ScaledClass]) -> Vec<Level> {
     let mut deltas: Vec<f64> =
         classes.iter().flat_map(|side| side.main_parts.iter().map(|part| part.delta)).collect();
     deltas.sort_by(f64::total_cmp);
@@ -46,7 +46,8 @@ pub(super) fn distinct(sorted: &[f64]) -> impl Iterator<Item = (f64, usize)> + '
     (0..sorted.len()).filter(last).map(|at| (sorted[at], sorted.len() - at - 1))
 }
 
-/// The one that proves less error; of two that prove nothing, or the same, the one with more room.
+/// The certificate with the smaller bound. Of two that prove the same or nothing, the one whose
+/// condition has more slack.
 pub(super) fn better(a: Certificate, b: Certificate) -> Certificate {
     let second = match (a.holds(), b.holds()) {
         (true, true) if a.error != b.error => b.error < a.error,
