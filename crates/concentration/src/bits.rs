@@ -1,6 +1,6 @@
-//! Sets of small numbers as bits of u64 words.
+//! Sets of small numbers, one bit each in words of 64.
 
-/// Words that hold `n` bits.
+/// The number of words that `n` bits take.
 pub(crate) fn words(n: usize) -> usize {
     n.div_ceil(64)
 }

@@ -1,19 +1,20 @@
-//! Classes for images without labels: clusters of their embeddings.
+//! Clusters of embeddings, which stand in for classes where images have no labels.
 
 use selfsame_kernels::random::SplitMix64;
 
-/// Rounds after which the assignment is taken as it is.
+/// The most rounds of Lloyd's algorithm.
 const ROUNDS: usize = 100;
 
-/// Lloyd's k-means of rows of `dim` values, from starts of k-means++ (Arthur and Vassilvitskii
-/// 2007): each next start is a row, likely in proportion to its squared distance from the starts so
-/// far. Returns a cluster for each row, numbered by first appearance; clusters that end without
-/// rows are not numbered.
+/// Groups rows of `dim` values by Lloyd's k-means, seeded by k-means++ (Arthur and Vassilvitskii
+/// 2007): each further centre is a row, drawn with a probability proportional to its squared
+/// distance from the centres so far. Returns the cluster of each row. Clusters are numbered in the
+/// order of their first rows; a cluster that ends up without rows has no number.
 ///
 /// A pure function of rows and seed. Distances are summed in f64 in the order of the values.
 ///
 /// # Panics
-/// Where `values` is no whole number of rows, or there are fewer rows than clusters, or no cluster.
+/// If `values` does not hold whole rows, if there are fewer rows than clusters, or if there are no
+/// clusters.
 ///
 /// ```
 /// let labels = selfsame_concentration::cluster::k_means(&[0.0, 9.0, 0.5, 8.5], 1, 2, 0);
@@ -59,8 +60,7 @@ pub fn k_means(values: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<u3
             }
         }
         for ((centre, sum), count) in centres.iter_mut().zip(sums).zip(counts) {
-            // A centre that lost its rows stays where it is; clusters without rows are numbered
-            // away below.
+            // A centre that lost its rows stays where it is. Numbering, below, skips it.
             if count > 0.0 {
                 *centre = sum.into_iter().map(|sum| sum / count).collect();
             }
@@ -69,7 +69,7 @@ pub fn k_means(values: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<u3
     renumber(&labels)
 }
 
-/// The nearest centre of each row, the first of equally near ones.
+/// The nearest centre of each row; of equally near ones, the first.
 fn assign(rows: &[&[f32]], centres: &[Vec<f64>]) -> Vec<u32> {
     let nearest = |row: &&[f32]| {
         let distances = centres.iter().map(|centre| squared(row, centre));

@@ -6,12 +6,12 @@ use thiserror::Error;
 
 use crate::Graph;
 
-/// The largest graph that is read: its rows take 128 MB.
+/// The most vertices that a graph may have; its rows then take 128 MB.
 pub const MAX_VERTICES: usize = 1 << 15;
-/// Longer lines than any line of the format are refused before they fill memory.
+/// No line of the format is longer. A longer one is refused before it fills the memory.
 const MAX_LINE: u64 = 1 << 16;
 
-/// What can be wrong with a graph file. `line` counts from 1.
+/// Why a graph file cannot be read. Lines are counted from 1.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DimacsError {
@@ -23,7 +23,7 @@ pub enum DimacsError {
         /// Why.
         source: io::Error,
     },
-    /// A line that is neither comment, problem nor edge.
+    /// A line that is no comment, problem or edge.
     #[error(
         "line {line} begins with `{found}`, but a line is `c COMMENT`, `p edge VERTICES EDGES` or \
          `e VERTEX VERTEX`"
@@ -42,7 +42,7 @@ pub enum DimacsError {
         /// What was expected.
         form: &'static str,
     },
-    /// More vertices than are read.
+    /// More vertices than [`MAX_VERTICES`].
     #[error("line {line} announces {vertices} vertices, but at most {MAX_VERTICES} are read")]
     TooLarge {
         /// Where.
@@ -50,7 +50,7 @@ pub enum DimacsError {
         /// The number announced.
         vertices: u64,
     },
-    /// A vertex that is not there.
+    /// An edge to a vertex that the graph does not have.
     #[error("line {line} names vertex {vertex}, but they run from 1 to {vertices}")]
     Vertex {
         /// Where.
@@ -80,10 +80,10 @@ pub enum DimacsError {
         /// Where.
         line: usize,
     },
-    /// Nothing at all.
+    /// An empty file.
     #[error("the file is empty")]
     Empty,
-    /// A line that does not end.
+    /// A line longer than any of the format.
     #[error("line {line} is longer than {MAX_LINE} bytes")]
     LongLine {
         /// Where.
@@ -91,20 +91,20 @@ pub enum DimacsError {
     },
 }
 
-/// A graph of a file, and what the file says of it.
+/// A graph read from a file, with what the file says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dimacs {
     /// The graph.
     pub graph: Graph,
     /// The number of edges that the problem line announces.
     pub announced: u64,
-    /// The problem line, from 1.
+    /// The line of the file that announces the graph, counted from 1.
     pub line: usize,
 }
 
 impl Dimacs {
-    /// Whether the file has as many edges as it announces; files that give each edge in both
-    /// directions, or count it so, announce twice as many or half.
+    /// Whether the file holds as many edges as it announces. Twice or half as many will do: some
+    /// files give or count each edge in both directions.
     pub fn is_whole(&self) -> bool {
         let edges = self.graph.edges() as u64;
         [edges, 2 * edges].contains(&self.announced) || self.announced.checked_mul(2) == Some(edges)
@@ -133,8 +133,8 @@ impl Dimacs {
     /// Reads a graph in DIMACS ASCII: lines `c COMMENT`, one `p edge VERTICES EDGES` (or `p col`),
     /// then `e VERTEX VERTEX` with vertices from 1.
     ///
-    /// An edge may stand more than once, since many published files give both directions; the
-    /// number of edges announced is for [`Dimacs::is_whole`] to compare with those found.
+    /// An edge may be repeated, since many published files give both directions.
+    /// [`Dimacs::is_whole`] compares the number of edges announced with the number read.
     ///
     /// # Errors
     /// [`DimacsError`] names the line and what is wrong with it. Nothing large is allocated before
@@ -159,8 +159,7 @@ impl Dimacs {
             if read as u64 > MAX_LINE {
                 return Err(DimacsError::LongLine { line });
             }
-            // Comments are free to be in any encoding; elsewhere a byte that is not ASCII is an
-            // error of form.
+            // A comment may be in any encoding. Elsewhere a byte that is not ASCII is an error.
             let text = String::from_utf8_lossy(&text);
             let mut fields = text.split_ascii_whitespace();
             match fields.next() {
@@ -205,7 +204,7 @@ fn problem<'a>(
     }
 }
 
-/// The two vertices of an edge line, counted from 0.
+/// The two vertices that an edge line names, counted from 0.
 fn edge<'a>(
     mut fields: impl Iterator<Item = &'a str>,
     vertices: usize,

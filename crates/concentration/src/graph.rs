@@ -20,16 +20,16 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The graph of `vertices` vertices without an edge.
+    /// A graph of `vertices` vertices and no edges.
     pub fn new(vertices: usize) -> Self {
         let words = bits::words(vertices);
         Self { vertices, words, rows: vec![0; vertices * words] }
     }
 
-    /// The graph of the given edges; an edge may be given more than once and either way round.
+    /// The graph with the given edges. An edge may be given more than once and in either direction.
     ///
     /// # Panics
-    /// Where an edge joins a vertex to itself or to one that is not there.
+    /// If an edge joins a vertex to itself, or names a vertex that the graph does not have.
     pub fn from_edges(vertices: usize, edges: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let mut graph = Self::new(vertices);
         for (u, v) in edges {
@@ -43,7 +43,7 @@ impl Graph {
     /// `keys` holds the pairs i < j by rows: (0,1), (0,2), …, (1,2), …: see [`pair_index`].
     ///
     /// # Panics
-    /// Where `keys` does not hold n(n − 1)/2 of them.
+    /// If `keys` does not hold n(n − 1)/2 keys.
     pub fn from_threshold(vertices: usize, keys: &[u64], threshold: u64) -> Self {
         assert_eq!(keys.len(), pairs(vertices), "one key a pair of {vertices} vertices");
         let mut graph = Self::new(vertices);
@@ -61,7 +61,7 @@ impl Graph {
     /// Joins two vertices.
     ///
     /// # Panics
-    /// Where they are the same, or one is not there.
+    /// If the two are the same, or the graph does not have one of them.
     pub fn add_edge(&mut self, u: usize, v: usize) {
         assert!(
             u != v && u < self.vertices && v < self.vertices,
@@ -82,7 +82,7 @@ impl Graph {
         bits::count(&self.rows) / 2
     }
 
-    /// Edges over pairs; 1 for fewer than two vertices, where every pair there is has its edge.
+    /// The share of all pairs of vertices that are joined; 1 if there are no pairs.
     pub fn density(&self) -> f64 {
         if self.vertices < 2 { 1.0 } else { self.edges() as f64 / pairs(self.vertices) as f64 }
     }
@@ -90,7 +90,7 @@ impl Graph {
     /// Whether two vertices are joined.
     ///
     /// # Panics
-    /// Where one is not there.
+    /// If the graph does not have one of them.
     pub fn has_edge(&self, u: usize, v: usize) -> bool {
         assert!(v < self.vertices, "vertex {v} in a graph of {}", self.vertices);
         bits::contains(self.row(u), v)
@@ -99,7 +99,7 @@ impl Graph {
     /// The number of neighbours of a vertex.
     ///
     /// # Panics
-    /// Where it is not there.
+    /// If the graph does not have the vertex.
     pub fn degree(&self, v: usize) -> usize {
         bits::count(self.row(v))
     }
@@ -107,7 +107,7 @@ impl Graph {
     /// The neighbours of a vertex in ascending order.
     ///
     /// # Panics
-    /// Where it is not there.
+    /// If the graph does not have the vertex.
     pub fn neighbours(&self, v: usize) -> impl Iterator<Item = usize> + '_ {
         bits::iter(self.row(v))
     }
@@ -118,13 +118,13 @@ impl Graph {
         &self.rows[v * self.words..][..self.words]
     }
 
-    /// Words a row.
+    /// The number of words in a row.
     #[inline(always)]
     pub(crate) fn words(&self) -> usize {
         self.words
     }
 
-    /// The graph on the given vertices, where `order[i]` becomes vertex i.
+    /// The graph induced by the given vertices; vertex `order[i]` becomes vertex i.
     pub(crate) fn induced(&self, order: &[u32]) -> Self {
         let mut graph = Self::new(order.len());
         for (i, &u) in order.iter().enumerate() {
@@ -139,7 +139,7 @@ impl Graph {
         graph
     }
 
-    /// The graph whose edges are the pairs that are none here.
+    /// The complement: it joins exactly the pairs that this graph does not.
     pub fn complement(&self) -> Self {
         let all = bits::full(self.vertices);
         let mut graph = Self::new(self.vertices);
@@ -159,7 +159,7 @@ pub(crate) fn pairs(n: usize) -> usize {
     n * n.saturating_sub(1) / 2
 }
 
-/// Where the pair i < j of `n` things stands in a packed strict upper triangle.
+/// The index of the pair i < j of `n` things in a packed strict upper triangle, row by row.
 ///
 /// ```
 /// use selfsame_concentration::pair_index;

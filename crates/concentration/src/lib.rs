@@ -1,4 +1,5 @@
-//! Augmented distances and the (sigma, delta) concentration of an augmentation.
+//! How an augmentation brings the images of a class together: augmented distances, the (σ, δ)
+//! concentration of Huang et al. (ICLR 2023), and forecasts made of them.
 
 mod bits;
 pub mod clique;

@@ -1,25 +1,26 @@
-//! How far apart classes are beside how far their images are spread: overlap and separation.
+//! How far apart classes are, compared with how far their own images spread: overlap and
+//! separation.
 //!
-//! The theory of concentration takes the views of different classes not to meet. Violent
-//! augmentations break that (a constant view makes every augmented distance zero), so what holds
-//! within classes is to be read beside what holds between them.
+//! The theory of concentration assumes that views of different classes never meet. Violent
+//! augmentations break that assumption: if every view is the same, every augmented distance is
+//! zero. So concentration within classes means something only beside the distances between them.
 
 use thiserror::Error;
 
 use crate::distance::Distances;
 
-/// Distances within classes beside those between them.
+/// Distances within classes compared with distances between them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Separation {
-    /// For each image the smallest d_A² to an image of another class; none where there is no other
+    /// For each image, the key of its nearest image of another class; `None` if there is no other
     /// class.
     pub nearest_other: Vec<Option<u64>>,
-    /// P[d_A(same class) < d_A(different class)] + ½ P[=] over pairs of either kind: 1 where every
-    /// pair of a class is nearer than any pair of two, ½ where there is no difference. None where
-    /// either kind has no pair.
+    /// P[d_A(same class) < d_A(different classes)] + ½ P[=], over pairs of the two kinds: 1 if
+    /// every pair within a class is nearer than every pair across classes, ½ if the two do not
+    /// differ. `None` if either kind has no pair.
     pub overall: Option<f64>,
-    /// The same for each class: its own pairs against those of one of its images with another
-    /// class's.
+    /// The same for each class: pairs of its images against pairs of one of its images and one of
+    /// another class.
     pub per_class: Vec<Option<f64>>,
 }
 
@@ -48,8 +49,8 @@ pub enum SeparationError {
 }
 
 impl Separation {
-    /// Measures distances of images with the given labels, each below `classes`. Takes the memory
-    /// of the distances once more, and time for sorting them.
+    /// Measures distances of images with the given labels, each below `classes`. Sorts a copy of
+    /// the distances.
     ///
     /// # Errors
     /// Another number of labels than of images, or a label that is no class.
@@ -108,7 +109,8 @@ impl Separation {
         Ok(Self { nearest_other, overall, per_class })
     }
 
-    /// The share of images with an image of another class within d_A² ≤ `key`; of no images, 0.
+    /// The share of images that have an image of another class within the distance of `key`; 0 if
+    /// there are no images.
     pub fn overlap(&self, key: u64) -> f64 {
         let near = self.nearest_other.iter().filter(|nearest| nearest.is_some_and(|n| n <= key));
         near.count() as f64 / self.nearest_other.len().max(1) as f64
@@ -122,7 +124,7 @@ fn nearer(mut a: Vec<u64>, mut b: Vec<u64>) -> Option<f64> {
     }
     a.sort_unstable();
     b.sort_unstable();
-    // For each a, twice the b above it and once those equal: both ends move on with a.
+    // Each a counts twice every b above it and once every equal b. Both ends move on with a.
     let (mut below, mut not_above, mut halves) = (0, 0, 0_u128);
     for value in &a {
         while below < b.len() && b[below] < *value {

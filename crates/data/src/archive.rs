@@ -1,4 +1,4 @@
-//! A `.tar` of images, read where it lies.
+//! A `.tar` of images, read without unpacking it.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,15 +19,17 @@ struct Archive {
     stamp: String,
 }
 
-/// Lists the images of the archive at `path`. Entries that point outside, links, sparse files and
-/// sizes beyond the end of the file are left out by name; nothing is ever written.
+/// Lists the images of the archive at `path`. It leaves out, by name, entries that point outside of
+/// the archive, links, sparse files, and sizes beyond the end of the file. It never writes
+/// anything.
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
     let length = file.metadata().map_err(DataError::read(path))?.len();
     let mut archive = tar::Archive::new(file);
     let mut findings = Findings::default();
     let (mut found, mut ranges) = (Vec::new(), Vec::new());
-    // Where each name stands in `found`: the last of several wins, as when an archive is unpacked.
+    // The place of each name in `found`. The last entry of a name wins, as when an archive is
+    // unpacked.
     let mut seen: HashMap<Vec<String>, usize> = HashMap::new();
     let (mut readable_entries, mut last_end) = (0, 0);
     for entry in archive.entries_with_seek().map_err(DataError::read(path))? {
@@ -99,7 +101,7 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     }
 
     findings.images = found.into_iter().flatten().collect();
-    // After the last entry, padded to blocks of 512 bytes, an archive has blocks of zeros.
+    // After the last entry, which is padded to blocks of 512 bytes, an archive has blocks of zeros.
     if last_end.div_ceil(512).saturating_mul(512) >= length {
         findings.notes.push(format!(
             "The archive {} has no end mark: it may have been cut short.",

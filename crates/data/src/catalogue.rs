@@ -1,14 +1,14 @@
-//! What a reader finds before any image is decoded.
+//! What a reader knows of a set before any image is decoded.
 
 use crate::decode::RgbImage;
 use crate::error::DataError;
 
-/// Everything known of a set before its images are decoded.
+/// A set of images before they are decoded.
 pub(crate) struct Catalogue {
     pub(crate) name: String,
-    /// Empty: unlabelled.
+    /// Empty if the set is unlabelled.
     pub(crate) classes: Vec<String>,
-    /// In the order in which the images will appear, whatever the order on disk.
+    /// In the order in which the images will appear, which does not depend on the order on disk.
     pub(crate) entries: Vec<Entry>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) notes: Vec<String>,
@@ -45,8 +45,8 @@ pub(crate) enum Part {
 
 /// Where images come from.
 pub(crate) trait Source: Sync {
-    /// Decodes what is needed of one image to bring it to `size`; an error is a plain cause without
-    /// the image's name.
+    /// Decodes as much of one image as is needed to bring it to `size`. An error states the cause
+    /// without the image's name.
     fn read(&self, item: usize, size: u32) -> Result<RgbImage, String>;
 
     /// Width and height of one image, without decoding it.

@@ -14,14 +14,14 @@ use crate::folder::stamp;
 const SIDE: u32 = 32;
 const PLANE: usize = 32 * 32;
 
-/// One of the two layouts.
+/// The layout of CIFAR-10, or that of CIFAR-100.
 struct Layout {
     train: &'static [&'static str],
     test: &'static str,
     class_names: &'static str,
     classes: u32,
-    /// Bytes before the pixels; the last of them is the label used: CIFAR-100 puts its coarse label
-    /// before the fine.
+    /// Bytes before the pixels. The last of them is the label that is used: CIFAR-100 puts its
+    /// coarse label before the fine one.
     label_bytes: usize,
 }
 
@@ -54,7 +54,7 @@ struct Records {
     records: Vec<(usize, u64)>,
 }
 
-/// The folder with the binary files, if `path` is one or holds the one that the official archive
+/// The folder with the binary files: `path` itself, or the folder in it that the official archive
 /// unpacks to.
 pub(crate) fn recognise(path: &Path) -> Option<PathBuf> {
     [path.to_owned(), path.join("cifar-10-batches-bin"), path.join("cifar-100-binary")]
@@ -125,7 +125,7 @@ fn class_names(
     Ok(names)
 }
 
-/// The label of every record, after checking that the file holds whole records.
+/// The label of every record. The file must hold whole records.
 fn labels(path: &Path, layout: &Layout) -> Result<Vec<u32>, DataError> {
     let record_bytes = layout.label_bytes + 3 * PLANE;
     let file = File::open(path).map_err(DataError::read(path))?;

@@ -9,11 +9,11 @@ use crate::decode::MAX_IMAGE_SIZE;
 use crate::error::DataError;
 use crate::glyphs::Factors;
 
-/// Images brought to one size, divided into training, validation and test, with what had to be left
-/// out.
+/// Images of one size, divided into training, validation and test, with a list of those that were
+/// left out.
 #[derive(Debug)]
 pub struct Dataset {
-    /// What the set is called: `glyphs`, or the last part of its path.
+    /// The name of the set: `glyphs`, or the last part of its path.
     pub name: String,
     /// Class names; a label is an index into them. Empty when the images are unlabelled.
     pub classes: Vec<String>,
@@ -21,9 +21,9 @@ pub struct Dataset {
     pub image_size: u32,
     /// The images to learn from.
     pub train: Split,
-    /// The images to choose by: never trained on, never reported on.
+    /// The images to choose settings by: never trained on, never reported on.
     pub validation: Split,
-    /// The images to report on: nothing is ever chosen by them.
+    /// The images to report on: no setting is ever chosen by them.
     pub test: Split,
     /// Every image or archive entry that was left out, with its cause.
     pub skipped: Vec<Skipped>,

@@ -1,4 +1,5 @@
-//! Encoded bytes → RGB, checked before memory is taken and complete or refused.
+//! Decodes image files to RGB. Sizes are checked before memory is taken, and an image that is not
+//! complete is refused.
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -29,9 +30,9 @@ pub const MAX_FILE_BYTES: u64 = 512 << 20;
 const LARGE_PIXELS: u64 = 16_000_000;
 static LARGE: Mutex<()> = Mutex::new(());
 
-/// How many times the wanted size the shorter side of a reduced JPEG must at least be. The filter
-/// of [`fit`] averages what is left of the difference: for photographs it stays below half a level
-/// of 255 in the mean.
+/// The shorter side of a reduced JPEG is at least this many times the wanted size. The filter of
+/// [`fit`] then averages out most of the difference from the whole image: for photographs, less
+/// than half a level of 255 in the mean remains.
 const REDUCED_AT_LEAST: f64 = 2.5;
 
 /// 8-bit RGB, rows from the top, channels interleaved: an image, or the part of it that [`fit`]
@@ -83,7 +84,7 @@ impl Part {
         let Square { left, top, side } = Square::central(width, height);
         let scale = 1.0 / f64::from(denominator);
         let (left, top, side) = (left * scale, top * scale, side * scale);
-        // As far as the filter reaches, and half a pixel to where its first pixel starts.
+        // The reach of the filter, and half a pixel to where its first pixel starts.
         let reach = (side / f64::from(size)).max(1.0) + 0.5;
         let range = |start: f64, length: u32| {
             let end = ((start + side + reach).ceil() as u32).min(length.div_ceil(denominator));
@@ -195,7 +196,7 @@ pub(crate) fn fit(image: &RgbImage, size: u32, out: &mut [u8]) -> Result<(), Str
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .crop(left, top, side, side);
-    // Typed, so that only the code for this kind of pixel is compiled.
+    // The typed call compiles only the code for this kind of pixel.
     let source = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels);
     let source = source.map_err(|error| format!("cannot be resized: {error}"))?;
     let target = TypedImage::<U8x3>::from_buffer(size, size, out);
@@ -221,7 +222,7 @@ fn format(bytes: &[u8]) -> Result<Format, String> {
     }
 }
 
-/// A decoder that panics over a damaged file must not take the whole run with it.
+/// A decoder that panics over a damaged file must not end the whole run.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err("damaged: the decoder gave up on it".into()))
@@ -236,8 +237,8 @@ fn jpeg_decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
     JpegDecoder::new_with_options(ZCursor::new(bytes), options)
 }
 
-/// The part of a JPEG that [`fit`] reads, at the smallest scale that serves; `None` if none does or
-/// the full decoder has to look at the file.
+/// The part of a JPEG that [`fit`] reads, at the smallest scale that suffices; `None` if none does,
+/// or if the full decoder has to look at the file.
 fn reduced_jpeg(bytes: &[u8], (width, height): (u32, u32), size: u32) -> Option<RgbImage> {
     let times = f64::from(width.min(height)) / f64::from(size);
     let serves = |&denominator: &u32| times >= REDUCED_AT_LEAST * f64::from(denominator);
@@ -260,10 +261,10 @@ fn jpeg(bytes: &[u8]) -> Result<Vec<u8>, String> {
 
 /// The JPEG up to its end-of-image marker, with a run of one bits before the marker.
 ///
-/// Decoders fill what is missing before an early end-of-image marker with grey, without a word. No
-/// JPEG code word consists of ones only (ITU-T T.81, C.2), so a decoder that still wants data there
-/// meets an invalid code and says so, while one that is done passes over the run as over the usual
-/// padding.
+/// If a file ends early with an end-of-image marker, decoders silently fill the missing part with
+/// grey. No JPEG code word consists of ones only (ITU-T T.81, C.2). So a decoder that still needs
+/// data meets an invalid code in the run of ones and reports it, while one that is done skips the
+/// run like the usual padding.
 fn jpeg_with_sentinel(bytes: &[u8]) -> Result<Vec<u8>, String> {
     const CUT: &str = "truncated JPEG: it ends before its end-of-image marker";
     let byte = |at: usize| bytes.get(at).copied().ok_or(CUT);
@@ -290,7 +291,7 @@ fn jpeg_with_sentinel(bytes: &[u8]) -> Result<Vec<u8>, String> {
         }
     };
     let mut complete = bytes[..end].to_vec();
-    // The decoder wants the first scan of a progressive file to end exactly at its marker.
+    // The decoder requires the first scan of a progressive file to end exactly at its marker.
     if !progressive || scans > 1 {
         complete.extend([0xff, 0x00].repeat(16));
     }
@@ -308,8 +309,8 @@ fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
     decoder
 }
 
-/// Every row is decoded, since only the end of the file shows that none is damaged, but only `part`
-/// is kept.
+/// Decodes every row, because only the end of the file shows that none is damaged, but keeps only
+/// `part`.
 fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
     let damaged = |error: png::DecodingError| format!("damaged PNG: {error}");
     let mut reader = png_decoder(bytes).read_info().map_err(damaged)?;
@@ -351,8 +352,8 @@ fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
 }
 
 fn webp_decoder(bytes: &[u8]) -> Result<image_webp::WebPDecoder<Cursor<&[u8]>>, String> {
-    // The length in the header, padded to even, is the whole file's but for the header's own 8
-    // bytes.
+    // The length in the header, padded to even, is that of the whole file without the 8 bytes of
+    // the header itself.
     let length = u64::from(u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])) + 8;
     if length > bytes.len() as u64 {
         return Err(format!("truncated WebP: {} of {length} bytes", bytes.len()));

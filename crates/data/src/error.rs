@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What `--data` understands, for messages that must say it.
+/// The data sets that can be loaded, for messages.
 pub(crate) const UNDERSTOOD: &str = "`glyphs`, a folder of class folders, a flat folder of \
                                      images, a .tar of either \
     (JPEG, PNG, WebP), or a folder with the binary files of CIFAR-10, CIFAR-100 or MNIST (IDX)";
@@ -16,7 +16,7 @@ pub enum DataError {
         /// The path as given.
         path: PathBuf,
     },
-    /// The path is there but is no data set.
+    /// The path exists, but is not a data set.
     #[error("{path} is not a data set: {cause}; a data set is {UNDERSTOOD}")]
     NotADataSet {
         /// The path as given.
@@ -32,7 +32,7 @@ pub enum DataError {
         /// What the system said.
         source: io::Error,
     },
-    /// A file of a fixed format (CIFAR binary, IDX) breaks it.
+    /// A file does not follow its format (CIFAR binary, IDX).
     #[error("{path}: {cause}")]
     Format {
         /// The file.

@@ -1,4 +1,5 @@
-//! Explicit downloads: resumed, checked against pinned digests, put in place whole.
+//! Explicit downloads. They resume, are checked against pinned digests, and appear only when they
+//! are whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
@@ -14,14 +15,14 @@ use ureq::http::StatusCode;
 use crate::idx::CLASS_NAMES;
 use crate::remote::{Digest, Member, REMOTE_SETS, RemoteFile};
 
-/// No file of a known set comes near; a server that sends more is not sending the file.
+/// More than any file of a known set has. A server that sends more is not sending the file.
 const MAX_DOWNLOAD_BYTES: u64 = 4 << 30;
 /// The largest file taken out of an archive that states no size: lists of class names.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 /// How long a connection may stay silent.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// What a download did.
+/// The outcome of a download.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchSummary {
     /// The files now in place, in the order of the set.
@@ -32,8 +33,8 @@ pub struct FetchSummary {
     pub resumed: u64,
 }
 
-/// Why a download failed. What had arrived by then is kept for the next try, except after a wrong
-/// digest.
+/// Why a download failed. Bytes that arrived are kept for the next try, unless the digest was
+/// wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
@@ -66,7 +67,7 @@ pub enum FetchError {
         /// What happened.
         cause: String,
     },
-    /// The bytes are not those of the pinned digest. A download is deleted; a file that was there
+    /// The bytes do not have the pinned digest. A download is then deleted; a file that was there
     /// before is kept.
     #[error("{path} has {kind} {found} instead of {expected}: {mend}")]
     WrongDigest {
@@ -106,9 +107,9 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
 /// Downloads the set named `set`, one of [`REMOTE_SETS`], into the folder `to`, so that
 /// [`load`](crate::load) opens it.
 ///
-/// Files that are there already are not downloaded again. `mirror` replaces the makers' address;
-/// the digests stay. `progress` is told the file's name, the bytes it has and, if known, the bytes
-/// it will have.
+/// Files that are there already are not downloaded again. `mirror` replaces the address of the
+/// original server; the digests stay the same. `progress` is told the file's name, the bytes so far
+/// and, if known, the bytes in all.
 ///
 /// # Errors
 ///
@@ -221,12 +222,12 @@ fn download(
     };
     match response.status() {
         StatusCode::OK => have = 0,
-        // Another range than the one asked for would be put in the wrong place.
+        // A range other than the one asked for would be written to the wrong place.
         StatusCode::PARTIAL_CONTENT
             if header("content-range")
                 .is_some_and(|range| range.starts_with(&format!("bytes {have}-"))) => {}
-        // Nothing follows what is there: it is complete, or its digest will be wrong and it starts
-        // anew.
+        // The server has no more bytes. Either the file is complete, or its digest is wrong and the
+        // next try starts anew.
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
             summary.resumed += have;
             return Ok(());
@@ -312,7 +313,7 @@ fn digest_of<D: sha2::digest::Digest>(path: &Path) -> io::Result<String> {
     Ok(hex::encode(hash.finalize()))
 }
 
-/// Whether an unpacked file is in place: it got its name only when it was whole.
+/// Whether an unpacked file is in place. A file gets its name only when it is whole.
 fn is_there(path: &Path, member: &Member<'_>) -> bool {
     fs::metadata(path).is_ok_and(|metadata| {
         metadata.is_file() && member.bytes.is_none_or(|bytes| bytes == metadata.len())

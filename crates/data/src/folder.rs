@@ -16,8 +16,8 @@ struct Folder {
     files: Vec<PathBuf>,
 }
 
-/// Lists the images below `path`, following links; a link that leads back to its own folder is left
-/// out by name.
+/// Lists the images below `path`, following links. A link that leads back to a folder around it is
+/// left out, by name.
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     fs::read_dir(path).map_err(DataError::read(path))?;
     let (mut files, mut findings, mut empty) = (Vec::new(), Findings::default(), Vec::new());

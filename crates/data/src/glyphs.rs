@@ -1,9 +1,10 @@
-//! `glyphs`, the built-in set: the class is a shape, everything else is drawn anew for each image.
+//! `glyphs`, the built-in set: the class is a shape, and everything else is drawn at random for
+//! each image.
 //!
 //! Position, size, rotation, both colours, the gradient of the background and the noise are
-//! nuisances, independent of the class and known exactly ([`Factors`]). Raw pixels therefore say
-//! little about the class, while what survives cropping, flipping and recolouring, the outline,
-//! says all.
+//! nuisances: independent of the class, and known exactly ([`Factors`]). Raw pixels therefore say
+//! little about the class. The outline, which survives cropping, flipping and recolouring,
+//! determines it.
 
 use std::f32::consts::{FRAC_PI_6, TAU};
 
@@ -35,11 +36,11 @@ pub const GLYPH_SIZE: u32 = 32;
 /// Least difference in luma (of 1) between the shape and any part of the background, so that grey
 /// shows it too.
 const CONTRAST: f32 = 0.2;
-/// Greatest share of another colour at the far end of a background's gradient.
+/// Largest share of another colour at the far end of a background's gradient.
 const BACKGROUND_BLEND: f32 = 0.3;
 /// Middle hues of shapes and of backgrounds on a circle of 6, and how far hues stray from them:
-/// about as far as colour jitter turns them. Were every hue equally likely, an encoder could tell
-/// images apart by colour and would have no need to look at shapes.
+/// about as far as colour jitter turns them. If every hue were equally likely, an encoder could
+/// tell images apart by colour alone and would not need to look at shapes.
 const WARM: f32 = 0.5;
 const COOL: f32 = 3.5;
 const HUE_RANGE: f32 = 0.3;
@@ -104,7 +105,8 @@ pub fn glyph_pixels(seed: u64, index: u64, size: u32) -> Vec<u8> {
             let (x, y) = ((column as f32 + 0.5) * pixel, (row as f32 + 0.5) * pixel);
             let (dx, dy) = (x - factors.centre[0], y - factors.centre[1]);
             let (u, v) = ((cosine * dx + sine * dy) / half, (cosine * dy - sine * dx) / half);
-            // The share of the pixel inside the outline, taken as a straight edge at that distance.
+            // The share of the pixel inside the outline, which counts as a straight edge at that
+            // distance.
             let coverage = (0.5 - outline.distance(facing * u, v) * half / pixel).clamp(0.0, 1.0);
             let along = 0.5 + ((x - 0.5) * gradient_x + (y - 0.5) * gradient_y) / gradient_reach;
             for channel in 0..3 {

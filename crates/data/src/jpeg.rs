@@ -1,18 +1,19 @@
 //! Part of a baseline JPEG at a half, a quarter or an eighth of its size (ITU-T T.81).
 //!
-//! The N×N inverse DCT of a block's lowest coefficients is the block at N eighths of its size, so
-//! that most coefficients and all blocks outside the part need only be stepped over. A component
-//! that is sampled more coarsely is transformed to more pixels instead: all come out at one size.
+//! The N×N inverse DCT of a block's lowest coefficients is the block at N eighths of its size. So
+//! most coefficients, and all blocks outside the part, are only skipped. Components that are
+//! sampled more coarsely are transformed to more pixels a block, so that all components come out at
+//! one size.
 //!
-//! `None` means throughout that the file is not for this decoder, or not whole; the full decoder is
-//! then to say which. So progressive files, CMYK and other rare colours are not known here, and
-//! whatever is doubtful is refused.
+//! `None` always means that the file is not for this decoder, or not whole; the full decoder then
+//! finds out which. Progressive files, CMYK and other rare colours are not supported, and anything
+//! doubtful is refused.
 
 use std::f64::consts::PI;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// Where the coefficients in zigzag order stand in their block, row by row (T.81, A.3.6).
+/// The place in a block, row by row, of each coefficient in zigzag order (T.81, A.3.6).
 #[rustfmt::skip]
 const ZIGZAG: [usize; 64] = [
      0,  1,  8, 16,  9,  2,  3, 10,
@@ -28,8 +29,8 @@ const ZIGZAG: [usize; 64] = [
 const END_OF_IMAGE: u8 = 0xd9;
 const FIRST_RESTART: u8 = 0xd0;
 
-/// Decodes some columns and rows, neither empty, of the JPEG at `eighths` (1, 2 or 4) eighths of
-/// its size to RGB. The last column and row of that size may lie over the edge in part.
+/// Decodes some columns and rows, at least one of each, of the JPEG at `eighths` (1, 2 or 4)
+/// eighths of its size to RGB. The last column and row of that size may extend beyond the image.
 pub(crate) fn decode_part(
     bytes: &[u8],
     eighths: usize,
@@ -45,7 +46,7 @@ pub(crate) fn decode_part(
     let (mcu_width, mcu_height) = (frame.across * eighths, frame.down * eighths);
     let mcus_across = frame.width.div_ceil(frame.across * 8);
     let mcus_down = frame.height.div_ceil(frame.down * 8);
-    // One row of MCUs of each component.
+    // One row of MCUs for each component.
     let stride = mcus_across * mcu_width;
     let mut planes = vec![vec![0; stride * mcu_height]; frame.components.len()];
 
@@ -96,7 +97,7 @@ pub(crate) fn decode_part(
     Some(pixels)
 }
 
-/// Converts a stretch of the planes by JFIF's equations, with 16 fractional bits.
+/// Converts a run of pixels by JFIF's equations, with 16 fractional bits.
 fn to_rgb(planes: &[Vec<u8>], stretch: Range<usize>, line: &mut [u8]) {
     let level = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
     let (pixels, _) = line.as_chunks_mut::<3>();
@@ -140,13 +141,13 @@ struct Component {
     /// Pixels to transform a block to: each 1, 2, 4 or 8.
     columns: usize,
     rows: usize,
-    /// How many coefficients this needs, in zigzag order.
+    /// How many coefficients that needs, in zigzag order.
     needed: usize,
     /// Steps of quantization, in zigzag order.
     steps: [u8; 64],
     dc: Huffman,
     ac: Huffman,
-    /// The DC coefficient of the block before, which the next is coded relative to.
+    /// The DC coefficient of the previous block; the next is coded as a difference from it.
     last_dc: i32,
 }
 
@@ -196,7 +197,8 @@ impl Frame {
             return None;
         }
         let blocks = |[_, blocks, _]: &[u8; 3]| match count {
-            // Alone, its blocks are not interleaved, whatever it says of them.
+            // The blocks of a single component are not interleaved, whatever its sampling factors
+            // say.
             1 => (1, 1),
             _ => (usize::from(blocks >> 4), usize::from(blocks & 15)),
         };
@@ -271,14 +273,13 @@ impl Tables {
     }
 }
 
-/// The marker at the start of `bytes`, of which any number of 0xff may stand before, and what
-/// follows it.
+/// The marker at the start of `bytes`, after any number of 0xff, and what follows it.
 fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let code = bytes.iter().position(|&byte| byte != 0xff).filter(|&code| code > 0)?;
     Some((bytes[code], &bytes[code + 1..]))
 }
 
-/// Bits that are looked up at once; longer codes are rare.
+/// Bits that one look-up resolves; longer codes are rare.
 const AHEAD: u32 = 9;
 
 /// A code's symbol: a run of zeros and the size of the value behind them.
@@ -300,7 +301,7 @@ impl Code {
 
 #[derive(Clone)]
 struct Huffman {
-    /// The code that the next bits start with; its length is zero where it is longer than they are.
+    /// The code that these bits start with. A length of zero means that the code is longer.
     ahead: [Code; 1 << AHEAD],
     /// For each length, one past the last code of it, and what to add to a code for its place among
     /// the symbols.
@@ -365,15 +366,14 @@ struct Bits<'a> {
     bytes: &'a [u8],
     /// The byte that follows those held.
     at: usize,
-    /// The next bits, from the highest down; what lies below `count` of them is no more than looked
-    /// ahead at.
+    /// The next bits, from the highest down. Only the highest `count` are consumed; those below are
+    /// looked ahead at.
     held: u64,
     count: u32,
 }
 
 impl Bits<'_> {
-    /// Makes sure that more than 32 bits are held, as long as there are any: enough for a code and
-    /// its value.
+    /// Fills up to more than 32 bits, if the file has them: enough for a code and its value.
     #[inline(always)]
     fn fill(&mut self) {
         if self.count > 32 {
@@ -432,11 +432,11 @@ impl Bits<'_> {
         let code = component.dc.find(self.held)?;
         (code.symbol <= 11).then_some(())?;
         component.last_dc += self.take_value(code)?;
-        // Far beyond what samples of 8 bits give, and far below an overflow.
+        // Far above what samples of 8 bits give, and far below an overflow.
         (component.last_dc.abs() < 1 << 14).then_some(())
     }
 
-    /// Reads the coefficients that `component` needs and passes over the others.
+    /// Reads the coefficients that `component` needs and skips the others.
     fn read_block(&mut self, component: &mut Component, block: &mut Block) -> Option<()> {
         self.read_dc(component)?;
         let scaled = |value: i32, place: usize| {
@@ -465,7 +465,7 @@ impl Bits<'_> {
         self.pass_ac(component, 1)
     }
 
-    /// Passes over the coefficients from `place` on.
+    /// Skips the coefficients from `place` on.
     #[inline(always)]
     fn pass_ac(&mut self, component: &Component, mut place: usize) -> Option<()> {
         while place < 64 {
@@ -481,7 +481,7 @@ impl Bits<'_> {
         (place == 64).then_some(())
     }
 
-    /// Passes over the padding of the last byte and the marker that must follow.
+    /// Skips the padding of the last byte and the marker that must follow.
     fn pass_marker(&mut self, expected: u8) -> Option<()> {
         self.fill_by_bytes();
         let (marker, rest) = next_marker(self.bytes.get(self.at..)?)?;
@@ -497,8 +497,7 @@ impl Bits<'_> {
 struct Block([f32; 64]);
 
 impl Block {
-    /// Transforms the lowest coefficients to as many pixels, columns and rows, from the start of
-    /// `plane` on.
+    /// Transforms the lowest coefficients to equally many pixels, from the start of `plane` on.
     fn inverse_dct(&self, (columns, rows): (usize, usize), plane: &mut [u8], stride: usize) {
         match columns {
             1 => self.inverse_dct_across::<1>(rows, plane, stride),

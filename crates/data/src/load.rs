@@ -13,8 +13,8 @@ use crate::{DataError, Dataset, Skipped, Split, archive, cifar, folder, glyphs, 
 
 /// The name of the built-in set.
 const GLYPHS: &str = "glyphs";
-/// Sets whose images all have this side or less keep their size by default: STL-10 and anything
-/// smaller.
+/// By default, a set keeps its size if all images have one size of at most this side: STL-10 and
+/// anything smaller.
 const OWN_SIZE_UP_TO: u32 = 96;
 /// The default size of all other sets, in pixels a side.
 const DEFAULT_SIZE: u32 = 64;
@@ -28,15 +28,16 @@ pub struct LoadOptions {
     /// images where all have the same size and it is at most 96 (CIFAR 32, MNIST 28, STL-10 96);
     /// otherwise 64.
     pub image_size: Option<u32>,
-    /// Decides which images go to validation and test, where the set leaves that open, which a
-    /// limit keeps, and what `glyphs` draws.
+    /// Decides which images go to validation and test if the set does not say, which images a limit
+    /// keeps, and what `glyphs` draws.
     pub seed: u64,
-    /// At most this many images for training and validation together, and at most as many for test,
-    /// evenly over the classes. `None`: all.
+    /// The most images for training and validation together, and the most for test, spread evenly
+    /// over the classes. `None`: all.
     pub limit: Option<usize>,
     /// Only these classes, in the order of the set. `None`: all.
     pub classes: Option<Vec<String>>,
-    /// Whether the first image that cannot be used is an error, rather than left out and counted.
+    /// Whether an image that cannot be used is an error. Otherwise it is left out and named in
+    /// [`Dataset::skipped`].
     pub strict: bool,
     /// A folder for the decoded images when they take more than 1 GiB; they are then mapped, not
     /// held in memory, and found again by the next run with the same images and options. `None`:
@@ -47,12 +48,12 @@ pub struct LoadOptions {
 /// Loads the data set that `spec` names: `glyphs`, a folder of class folders or of images, a `.tar`
 /// of either, or a folder with the binary files of CIFAR-10, CIFAR-100 or the MNIST family (IDX).
 ///
-/// `progress` is told from one thread how many images are done, of how many.
+/// `progress` is told, from one thread, how many images are done and how many there are.
 ///
 /// # Errors
 ///
-/// See [`DataError`]. A single damaged image is no error unless `strict`: it is left out, named in
-/// [`Dataset::skipped`].
+/// See [`DataError`]. A damaged image is an error only if `strict`; otherwise it is left out and
+/// named in [`Dataset::skipped`].
 ///
 /// ```
 /// use selfsame_data::{LoadOptions, load};

@@ -1,6 +1,6 @@
 //! Random numbers that must be the same for ever and need not resist anyone.
 
-/// SplitMix64 (Steele, Lea and Flood 2014): a sequence of random words, given by its seed.
+/// SplitMix64 (Steele, Lea and Flood 2014): the sequence of random words that a seed stands for.
 ///
 /// ```
 /// use selfsame_kernels::random::SplitMix64;

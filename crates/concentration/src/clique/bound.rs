@@ -1,12 +1,13 @@
-//! How many vertices of a set a clique can have at most: colouring, and conflicts between colours.
+//! An upper bound on the vertices of a set that a clique can have: colouring, and conflicts between
+//! colours.
 //!
-//! The question at a node of the search is which vertices of a set P must be branched on in order
-//! to find a clique of more than k vertices. Vertices that k colours suffice for need no branch:
-//! such a clique would have two of one colour. What is left after colouring is taken in, one vertex
-//! at a time, by two arguments:
+//! A search node asks which vertices of a set P it must branch on to find a clique of more than k
+//! vertices. Vertices that can be coloured with k colours need no branch, because among more than k
+//! of them two have the same colour and so are not joined. Two arguments then spare more vertices a
+//! branch, one at a time:
 //!
-//! - Recolouring (Tomita's Re-NUMBER): a vertex that conflicts with one vertex of a colour takes
-//!   its place where that one fits elsewhere.
+//! - Recolouring (Tomita's Re-NUMBER): if an uncoloured vertex is joined to a single vertex of a
+//!   colour, and that one also fits another colour, it moves there and the vertex takes its place.
 //! - Conflicts (Li and Quan's MaxSAT reasoning, AAAI 2010). Every colour is a soft clause, "one of
 //!   its vertices is in the clique", and so is the new vertex. Unit propagation shows that some of
 //!   these clauses cannot hold all at once; then one of them fails, and k + 1 clauses still give no
@@ -19,14 +20,14 @@ use crate::{Graph, bits};
 
 const NONE: u32 = u32::MAX;
 
-/// Working memory of the bound, and the clauses of the present node.
+/// Working memory of the bound, and the clauses of the current search node.
 ///
-/// A clause is a colour class or a single vertex taken in later; a group is a conflict found
-/// before, each of whose clauses has a spare literal.
+/// A clause is a colour class, or a single vertex taken in later. A group is a conflict found
+/// earlier; each of its clauses has a spare literal.
 #[derive(Default)]
 pub(crate) struct Bound {
     words: usize,
-    /// A row of bits a clause.
+    /// One row of bits for each clause.
     classes: Vec<u64>,
     clauses: usize,
     /// Literals of a clause that are not yet false: vertices and spare literals.
@@ -40,9 +41,9 @@ pub(crate) struct Bound {
     // Propagation.
     alive: Vec<u64>,
     coloured: Vec<u64>,
-    /// The clause whose only literal made a vertex false.
+    /// For each vertex, the clause whose only remaining literal made it false.
     reason: Vec<u32>,
-    /// The clause that uses a group's spare literal.
+    /// For each group, the clause that uses its spare literal.
     user: Vec<u32>,
     satisfied: Vec<bool>,
     trail: Vec<u32>,
@@ -67,8 +68,8 @@ impl Bound {
         }
     }
 
-    /// The vertices of `set` to branch on, ascending, in order to find a clique of more than `most`
-    /// in it: no clique of more than `most` lies in the others.
+    /// The vertices of `set` to branch on, ascending, to find a clique of more than `most` vertices
+    /// in it. The other vertices hold no such clique.
     pub(crate) fn branches(
         &mut self,
         graph: &Graph,
@@ -97,8 +98,8 @@ impl Bound {
         branches.retain(|&v| !self.conflict(graph, v as usize));
     }
 
-    /// Colours `rest` greedily with `most` colours, in order of the vertices; false if nothing is
-    /// left.
+    /// Colours `rest` greedily with `most` colours, in the order of the vertices. Returns whether
+    /// any vertex stays uncoloured.
     fn colour(&mut self, graph: &Graph, most: usize) -> bool {
         let words = self.words;
         if self.classes.len() < most * words {
@@ -126,8 +127,8 @@ impl Bound {
                     members[index] |= 1 << bit;
                     self.rest[index] &= !(1 << bit);
                     self.class_of[v] = class as u32;
-                    for (left, row) in scratch[index..].iter_mut().zip(&graph.row(v)[index..]) {
-                        *left &= !row;
+                    for (open, row) in scratch[index..].iter_mut().zip(&graph.row(v)[index..]) {
+                        *open &= !row;
                     }
                 }
             }
@@ -165,7 +166,7 @@ impl Bound {
         false
     }
 
-    /// Makes clauses without spare literals of the colours.
+    /// Turns the colours into clauses without spare literals.
     fn start_clauses(&mut self) {
         let clauses = self.clauses;
         self.groups = 0;
@@ -180,8 +181,8 @@ impl Bound {
         bits::for_each(&self.coloured, |v| self.open[self.class_of[v] as usize] += 1);
     }
 
-    /// Takes `v` in as a clause of its own if a conflict among the clauses then follows; false if
-    /// none is found.
+    /// Takes in `v` as a clause of its own if that leads to a conflict among the clauses. Returns
+    /// whether it did.
     fn conflict(&mut self, graph: &Graph, v: usize) -> bool {
         let words = self.words;
         let clause = self.clauses;
@@ -221,7 +222,7 @@ impl Bound {
         true
     }
 
-    /// Unit propagation from the queue; the clause that has no literal left, if there is one.
+    /// Propagates units from the queue. Returns a clause that has no literal left, if one appears.
     fn propagate(&mut self, graph: &Graph) -> Option<usize> {
         let words = self.words;
         let mut next = 0;
@@ -259,8 +260,8 @@ impl Bound {
                         self.open[other] -= 1;
                         if self.open[other] <= 1 && !self.satisfied[other] {
                             if self.open[other] == 0 {
-                                // What else this word loses has lost its bit and no entry on the
-                                // trail yet.
+                                // The other literals that this word loses have lost their bit, but
+                                // have no entry on the trail yet.
                                 while gone != 0 {
                                     let u = index * 64 + gone.trailing_zeros() as usize;
                                     gone &= gone - 1;
@@ -285,8 +286,8 @@ impl Bound {
                     let other = other as usize;
                     if self.open[other] <= 1 && !self.satisfied[other] {
                         if self.open[other] == 0 {
-                            // The members not yet reached are counted too, for undoing is by whole
-                            // groups.
+                            // Members not reached yet are counted too, because undoing goes by
+                            // whole groups.
                             let after = self.members[group as usize]
                                 .iter()
                                 .skip_while(|&&m| m as usize != other)
@@ -304,8 +305,7 @@ impl Bound {
         None
     }
 
-    /// The clauses from which it follows that `empty` has no literal left, itself included, into
-    /// `core`.
+    /// Collects into `core` the clauses that leave `empty` without a literal, `empty` included.
     fn explain(&mut self, empty: usize) {
         let words = self.words;
         self.core.clear();
@@ -341,7 +341,7 @@ impl Bound {
         }
     }
 
-    /// Takes propagation back.
+    /// Undoes the propagation.
     fn undo(&mut self) {
         for &v in &self.trail {
             bits::insert(&mut self.alive, v as usize);
@@ -377,21 +377,21 @@ impl Bound {
     }
 }
 
-/// Colours that a greedy colouring takes: no clique has more vertices.
+/// The number of colours of a greedy colouring. No clique has more vertices.
 pub(crate) fn colours(graph: &Graph) -> usize {
     colours_within(graph, &bits::full(graph.vertices()))
 }
 
 /// The same for the vertices of `set`.
 pub(crate) fn colours_within(graph: &Graph, set: &[u64]) -> usize {
-    let (mut left, mut class) = (set.to_vec(), vec![0; set.len()]);
+    let (mut uncoloured, mut class) = (set.to_vec(), vec![0; set.len()]);
     let mut colours = 0;
-    while left.iter().any(|&word| word != 0) {
+    while uncoloured.iter().any(|&word| word != 0) {
         colours += 1;
-        class.copy_from_slice(&left);
+        class.copy_from_slice(&uncoloured);
         while let Some(v) = first(&class) {
             bits::remove(&mut class, v);
-            bits::remove(&mut left, v);
+            bits::remove(&mut uncoloured, v);
             for (class, row) in class.iter_mut().zip(graph.row(v)) {
                 *class &= !row;
             }
@@ -404,7 +404,8 @@ fn first(set: &[u64]) -> Option<usize> {
     bits::iter(set).next()
 }
 
-/// None if two sets share more than one element; otherwise the one they share, if any.
+/// The only element that two sets share, if they share any; the outer `None` if they share more
+/// than one.
 #[inline(always)]
 fn only_common(a: &[u64], b: &[u64]) -> Option<Option<usize>> {
     let mut found = None;

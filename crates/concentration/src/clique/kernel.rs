@@ -1,27 +1,28 @@
-//! Very dense graphs, by way of the vertex cover of their complement.
+//! Very dense graphs, reduced through the vertex cover of their complement.
 //!
-//! A clique is an independent set of the complement, what a vertex cover of it leaves. Where the
-//! complement is sparse, most of it is decided by rules of small degree (Chen, Kanj and Jia,
-//! "Vertex Cover: Further Observations and Further Improvements", J. Algorithms 2001), and what
+//! A clique is an independent set of the complement: the vertices outside a vertex cover of it. If
+//! the complement is sparse, rules for vertices of small degree decide most of it (Chen, Kanj and
+//! Jia, "Vertex Cover: Further Observations and Further Improvements", J. Algorithms 2001). What
 //! remains often falls into components, each of which is searched alone.
 
 use std::collections::BTreeSet;
 
 use crate::Graph;
 
-/// Rules are tried where the complement has at most this many edges a vertex.
+/// The rules are tried if the complement has at most this many edges a vertex.
 const SPARSE: usize = 8;
 
-/// One step of the reduction, to be taken back in reverse order.
+/// One step of the reduction. Steps are undone in reverse order.
 enum Step {
     /// The vertex is in some largest independent set.
     Take(u32),
-    /// A vertex and its two neighbours, not joined to each other, became one vertex that bears the
-    /// first one's name: it stands for both neighbours, and its absence for the vertex.
+    /// A vertex and its two neighbours, which are not joined to each other, were merged into one
+    /// vertex with the number of the first. If the merged vertex is in the independent set, both
+    /// neighbours are; if not, the vertex is.
     Fold(u32, u32, u32),
 }
 
-/// What is left of the complement of a graph.
+/// The complement of a graph while it is being reduced.
 pub(super) struct Kernel {
     strangers: Vec<BTreeSet<u32>>,
     present: Vec<bool>,
@@ -29,7 +30,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Reduces the complement of `graph`; none where it is not sparse.
+    /// Reduces the complement of `graph`; `None` if it is not sparse.
     pub(super) fn new(graph: &Graph) -> Option<Self> {
         let n = graph.vertices();
         if crate::graph::pairs(n) - graph.edges() > SPARSE * n {
@@ -63,8 +64,8 @@ impl Kernel {
                     self.steps.push(Step::Fold(v, u, w));
                     queue.insert(v);
                 }
-                // No neighbour, one, or two that exclude each other: taking the vertex costs
-                // nothing.
+                // The vertex has no neighbour, one, or two that exclude each other: some largest
+                // independent set has it.
                 [] | [_] | [_, _] => {
                     for u in near {
                         self.delete(u, &mut queue);
@@ -77,7 +78,7 @@ impl Kernel {
         }
     }
 
-    /// Takes a vertex away; its neighbours have one fewer and are looked at again.
+    /// Removes a vertex. Its neighbours, which have one neighbour fewer, are examined again.
     fn delete(&mut self, v: u32, queue: &mut BTreeSet<u32>) {
         self.present[v as usize] = false;
         for u in std::mem::take(&mut self.strangers[v as usize]) {
@@ -86,8 +87,8 @@ impl Kernel {
         }
     }
 
-    /// The components of the reduced complement: their vertices, and the graph that a clique of is
-    /// to be found in.
+    /// The components of the reduced complement. Of each, its vertices and the graph in which a
+    /// clique is to be found.
     pub(super) fn components(&self) -> Vec<(Vec<u32>, Graph)> {
         let mut seen = vec![false; self.present.len()];
         let mut components = Vec::new();
@@ -118,12 +119,12 @@ impl Kernel {
         components
     }
 
-    /// By how much every independent set grows when steps are taken back.
+    /// How many vertices every independent set gains when the steps are undone.
     pub(super) fn decided(&self) -> usize {
         self.steps.len()
     }
 
-    /// An independent set of the complement, from one of what is left.
+    /// Undoes the steps: an independent set of the complement, given one of the reduced complement.
     pub(super) fn lift(&self, set: impl IntoIterator<Item = u32>) -> Vec<usize> {
         let mut chosen = vec![false; self.present.len()];
         set.into_iter().for_each(|v| chosen[v as usize] = true);

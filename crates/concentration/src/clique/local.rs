@@ -4,20 +4,21 @@ use selfsame_kernels::random::SplitMix64;
 
 use crate::{Graph, bits};
 
-/// The state of a dynamic local search: a clique, and for every vertex how many of the clique it is
-/// not joined to.
+/// The state of a dynamic local search: a clique, and for every vertex the number of clique
+/// vertices that it is not joined to.
 struct Walk<'a> {
     graph: &'a Graph,
-    /// The vertices that each one is not joined to.
+    /// The complement: the vertices that each vertex is not joined to.
     strangers: &'a Graph,
     clique: Vec<u64>,
     size: usize,
     missing: Vec<u32>,
-    /// Vertices outside the clique that miss none of it, and those that miss exactly one.
+    /// Vertices outside the clique that are joined to all of it, and those that are joined to all
+    /// but one.
     add: Vec<u64>,
     swap: Vec<u64>,
     penalty: Vec<u32>,
-    /// Vertices used since the last start of a plateau, which are not taken again until the next.
+    /// Vertices used since the current plateau began; they are not taken again before the next.
     used: Vec<u64>,
 }
 
@@ -59,7 +60,7 @@ impl Walk<'_> {
         });
     }
 
-    /// A vertex of least penalty, at random, among those of `from` not yet used.
+    /// A random vertex among the unused ones of `from` with the least penalty.
     fn choose(&self, from: &[u64], random: &mut SplitMix64) -> Option<usize> {
         let (mut least, mut ties, mut chosen) = (u32::MAX, 0, None);
         for (index, (&word, &used)) in from.iter().zip(&self.used).enumerate() {
@@ -83,12 +84,12 @@ impl Walk<'_> {
 }
 
 /// A large clique of `graph`, by dynamic local search (Pullan and Hoos, "Dynamic Local Search for
-/// the Maximum Clique Problem", JAIR 2006): add vertices while any fits, swap while nothing fits,
-/// and start again near the last clique, avoiding vertices by a penalty for every other clique they
-/// were in at its end, which fades and is now and then forgotten.
+/// the Maximum Clique Problem", JAIR 2006). The search adds vertices while any fits and swaps
+/// vertices while none does; then it starts again near the last clique. Each clique at which it got
+/// stuck adds a penalty to its vertices, which later steps avoid. Penalties fade.
 ///
-/// The same arguments give the same clique. It stops after `steps` moves, or when a clique of
-/// `enough` is found.
+/// The same arguments give the same clique. The search stops after `steps` moves, or at a clique of
+/// `enough` vertices.
 pub(crate) fn search(
     graph: &Graph,
     start: &[usize],
@@ -150,8 +151,8 @@ pub(crate) fn search(
         if taken >= steps {
             return best;
         }
-        // Penalties lead to cliques hidden among vertices of low degree; without them those of high
-        // degree are found.
+        // With penalties the search reaches cliques among vertices of low degree; without them it
+        // finds those of high degree.
         if round % 2 == 1 {
             bits::for_each(&walk.clique.clone(), |v| walk.penalty[v] += 1);
             if round % 4 == 1 {
@@ -160,7 +161,7 @@ pub(crate) fn search(
         } else if round % 64 == 0 {
             walk.penalty.fill(0);
         }
-        // Start again from a vertex with what of the clique it is joined to.
+        // Start again from a random vertex and the part of the clique that it is joined to.
         let v = random.below(n);
         if !bits::contains(&walk.clique, v) {
             let row = walk.graph.row(v);

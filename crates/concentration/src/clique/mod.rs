@@ -1,10 +1,15 @@
 //! Exact maximum cliques.
 //!
-//! A local search gives a large clique; the vertices that no larger one can contain are taken away;
-//! what is left is split into tasks at the top of a branch and bound, which threads work through.
-//! Bounds come from colouring and from conflicts between colours (`bound.rs`). A graph whose
-//! complement is sparse is first reduced by rules for the vertex cover of the complement, and falls
-//! into its components (`kernel.rs`).
+//! 1. A graph whose complement is sparse is reduced by rules for the vertex cover of the
+//!    complement, and then falls into components that are searched one by one (`kernel.rs`).
+//!
+//! 2. A local search finds a large clique, and vertices that cannot be in a larger one are removed
+//!    (`local.rs`).
+//!
+//! 3. Branch and bound searches the rest. Its top is split into numbered tasks that threads work
+//!    through (`search.rs`, `tasks.rs`).
+//!
+//! 4. Bounds come from colouring and from conflicts between colours (`bound.rs`).
 
 mod bound;
 mod kernel;
@@ -27,17 +32,17 @@ pub(crate) use search::{End, Incumbent, Limit, Search};
 /// Settings of [`maximum_clique`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Time after which the search stops with an interval; none for as long as it takes.
+    /// Time after which the search stops with an interval; `None` for as long as it takes.
     pub budget: Option<Duration>,
     /// Threads to search with; 0 for as many as the machine runs at once.
     pub threads: usize,
     /// A clique to start from, from an earlier answer; may be empty.
     pub known: Vec<usize>,
-    /// A number that ω is known not to exceed.
+    /// A known upper bound on ω.
     pub upper: Option<usize>,
 }
 
-/// A clique, and a number of vertices that none exceeds.
+/// A clique, and an upper bound on the size of any clique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clique {
     /// The vertices, ascending.
@@ -47,7 +52,7 @@ pub struct Clique {
 }
 
 impl Clique {
-    /// The clique number ω, where the search was finished.
+    /// The clique number ω, if the search finished.
     pub fn omega(&self) -> Option<usize> {
         self.optimal().then_some(self.upper)
     }
@@ -58,8 +63,8 @@ impl Clique {
     }
 }
 
-/// Whether the vertices are there, all different, and pairwise joined: tested pair by pair, sharing
-/// nothing with the search.
+/// Whether the vertices are vertices of the graph, all different, and pairwise joined. The test
+/// looks at every pair and shares no code with the search.
 ///
 /// ```
 /// use selfsame_concentration::{Graph, clique};
@@ -75,15 +80,15 @@ pub fn verify(graph: &Graph, witness: &[usize]) -> bool {
             .all(|(i, &u)| witness[..i].iter().all(|&v| u != v && graph.has_edge(u, v)))
 }
 
-/// A maximum clique of `graph`, or within a budget of time a clique and an upper bound.
+/// Finds a maximum clique of `graph`, or, if the budget ends first, a clique and an upper bound.
 ///
-/// Where the search finishes, the answer, witness included, depends on the graph, `known` and
-/// `upper` alone, not on threads or time: the local search is seeded; tasks of the exact search are
-/// numbered, among cliques of one size that of the first task wins, and its task is searched once
-/// more from a fixed bound, so that what other threads found meanwhile plays no part.
+/// If the search finishes, the answer, witness included, depends only on the graph, `known` and
+/// `upper`, not on threads or time. The local search is seeded. Among cliques of one size, that of
+/// the task with the lowest number wins; its task is then searched once more from a fixed bound, so
+/// that what other threads had found by then does not matter.
 ///
 /// # Panics
-/// Where `known` is no clique of the graph.
+/// If `known` is not a clique of the graph.
 ///
 /// ```
 /// use selfsame_concentration::{Graph, clique::{Options, maximum_clique}};
@@ -120,7 +125,7 @@ pub fn maximum_clique(graph: &Graph, options: &Options) -> Clique {
     clique
 }
 
-/// The search in the whole of a graph, for cliques of at most `most` vertices.
+/// Searches a whole graph, of which no clique has more than `most` vertices.
 fn whole(
     graph: &Graph,
     known: &[usize],
@@ -157,14 +162,13 @@ fn whole(
     Clique { witness, upper }
 }
 
-/// From this density on, the largest sets of vertices without an edge are mostly small and soon
-/// found.
+/// From this density on, the largest independent sets are mostly small and soon found.
 const DENSE: f64 = 0.8;
 
-/// How many sets without an edge the vertices fall into when the largest is taken out time and
-/// again, which no clique exceeds: a clique has one vertex of each. Where a graph was made of such
-/// sets this finds them, where colouring vertex by vertex does not. Once the time is up, every
-/// vertex that is left counts as a set.
+/// How many independent sets the vertices fall into if the largest is removed again and again. No
+/// clique has more vertices, because it has at most one of each set. In a graph that was built from
+/// such sets this finds them, where colouring vertex by vertex does not. When the time is up, every
+/// remaining vertex counts as a set of its own.
 fn partition(graph: &Graph, deadline: Option<Instant>) -> usize {
     let complement = graph.complement();
     let mut left: Vec<u32> = (0..graph.vertices() as u32).collect();

@@ -1,4 +1,4 @@
-//! Branch and bound.
+//! Branch and bound over sets of vertices.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -6,13 +6,13 @@ use std::time::Instant;
 use super::bound::Bound;
 use crate::{Graph, bits};
 
-/// Nodes between two looks at the clock.
+/// Search nodes between two looks at the clock.
 const NODES_A_LOOK: u64 = 64;
 
 /// The largest clique known to all threads, as its size and the task that found it.
 ///
-/// Of cliques of one size that of the lowest task counts as larger, so which task wins does not
-/// depend on which is first to finish.
+/// Of cliques of one size, that of the task with the lowest number counts as larger. So the order
+/// in which tasks finish does not decide which one wins.
 pub(crate) struct Incumbent(AtomicU64);
 
 impl Incumbent {
@@ -20,8 +20,8 @@ impl Incumbent {
         Self(AtomicU64::new(pack(size, 0)))
     }
 
-    /// The size that a clique found by `task` must exceed. Tasks count from 1; 0 is what was known
-    /// before.
+    /// The size that a clique found by `task` must exceed. Tasks are numbered from 1; 0 stands for
+    /// the clique known before the search.
     #[inline(always)]
     pub(crate) fn bound(&self, task: u32) -> usize {
         let packed = self.0.load(Ordering::Relaxed);
@@ -33,7 +33,7 @@ impl Incumbent {
         self.0.fetch_max(pack(size, task), Ordering::Relaxed);
     }
 
-    /// Size and task of the largest.
+    /// Size and task of the largest clique.
     pub(crate) fn best(&self) -> (usize, u32) {
         let packed = self.0.load(Ordering::Relaxed);
         ((packed >> 32) as usize, !(packed as u32))
@@ -44,16 +44,16 @@ fn pack(size: usize, task: u32) -> u64 {
     (size as u64) << 32 | u64::from(!task)
 }
 
-/// When to give up.
+/// When to stop early.
 pub(crate) struct Limit<'a> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) nodes: u64,
-    /// Set by whoever meets the deadline, for all.
+    /// Set by the first thread that meets the deadline.
     pub(crate) stopped: &'a AtomicBool,
 }
 
 impl Limit<'_> {
-    /// Whether the time is over, for this thread or another.
+    /// Whether the time is up.
     pub(crate) fn passed(&self) -> bool {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             self.stopped.store(true, Ordering::Relaxed);
@@ -65,9 +65,9 @@ impl Limit<'_> {
 /// How a search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// All was searched.
+    /// The whole set was searched.
     Done,
-    /// The limit was reached first.
+    /// A limit was reached first.
     Limit,
     /// A clique was found by a search that wanted only one.
     First,
@@ -91,7 +91,7 @@ pub(crate) struct Search<'a> {
     pub(crate) nodes: u64,
 }
 
-/// What a node of the search keeps while its children are searched.
+/// What a search node keeps while its children are searched.
 #[derive(Default, Clone)]
 struct Level {
     set: Vec<u64>,
@@ -137,7 +137,7 @@ impl<'a> Search<'a> {
         &mut self.levels[depth]
     }
 
-    /// Searches the set of the level `depth` for cliques that extend `clique`.
+    /// Searches the vertices of level `depth` for cliques that extend `clique`.
     fn node(&mut self, depth: usize) -> End {
         self.nodes += 1;
         if self.out_of_time() {

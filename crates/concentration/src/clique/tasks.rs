@@ -8,20 +8,18 @@ use super::bound::{self, Bound};
 use super::{End, Incumbent, Limit, Search, core, degeneracy};
 use crate::{Graph, bits};
 
-/// A task with more vertices than this is split once more, unless there are plenty of tasks
-/// already.
+/// A task with more vertices than this is split again, unless there are plenty of tasks already.
 const SPLIT: usize = 128;
 const PLENTY: usize = 4096;
 
-/// Part of the search: the cliques that contain `clique` and beside it vertices of `set` only.
+/// Part of the search: the cliques that consist of `clique` and vertices of `set`.
 struct Task {
     clique: Vec<u32>,
     set: Vec<u64>,
 }
 
 impl Task {
-    /// The tasks that this one falls into, if cliques of more than `least` vertices are wanted: the
-    /// largest first.
+    /// Splits the task, for cliques of more than `least` vertices. The largest tasks come first.
     fn split(&self, graph: &Graph, bound: &mut Bound, least: usize) -> Vec<Self> {
         let mut branches = Vec::new();
         bound.branches(graph, &self.set, least.saturating_sub(self.clique.len()), &mut branches);
@@ -39,8 +37,8 @@ impl Task {
         tasks
     }
 
-    /// Searches for cliques larger than the incumbent's; the largest found, and how the search
-    /// ended.
+    /// Searches for a clique larger than the incumbent. Returns the largest one found, and how the
+    /// search ended.
     fn search(
         &self,
         graph: &Graph,
@@ -54,8 +52,8 @@ impl Task {
         let mut set = self.set.clone();
         let most = least.saturating_sub(self.clique.len());
         core(graph, &mut set, most);
-        // Most tasks are over in the order given; a better order is only worth its time for the
-        // others.
+        // Most tasks end soon in the order given. Only for the others is a better order worth its
+        // time.
         let mut branches = Vec::new();
         bound.branches(graph, &set, most, &mut branches);
         if self.clique.len() > least {
@@ -75,12 +73,12 @@ impl Task {
     }
 }
 
-/// A clique of more than `least` vertices, the largest if there is time, and an upper bound:
-/// `upper`, or less.
+/// A clique of more than `least` vertices, the largest if there is time, and an upper bound of at
+/// most `upper`.
 ///
-/// Which tasks there are depends on the graph and `least` alone, and the larger come first: they
-/// are the ones to share out early, and that one of the first wins among equals costs least where
-/// the others are small.
+/// The tasks depend on the graph and `least` alone. The larger ones come first: they are best
+/// shared out early, and preferring the first task among equals costs least if the others are
+/// small.
 pub(super) fn solve(
     graph: &Graph,
     least: usize,
@@ -109,7 +107,7 @@ pub(super) fn solve(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(task) = tasks.get(index) else { return };
-            // Larger ones there are none, and of this size an earlier task has one.
+            // There is none larger, and an earlier task has one of this size.
             if incumbent.bound(index as u32 + 1) >= upper {
                 return;
             }

@@ -1,9 +1,9 @@
 //! Proofs that no clique of k images exists at a smaller threshold.
 //!
-//! A clique has one last pair, in order of rank. So if no pair before rank r is the last of a
-//! clique of k images there is none before r; and whether a pair u, v is the last of such a clique
-//! is a question about the common neighbours of u and v in the graph up to it: do they hold a
-//! clique of k − 2? Most pairs are answered by degrees or by colours.
+//! A clique has a unique last pair in the order of ranks. So if no pair before rank r is the last
+//! of a clique of k images, there is no such clique before r. A pair u, v is the last of such a
+//! clique exactly if the common neighbours of u and v, in the graph up to that pair, hold a clique
+//! of k − 2. For most pairs, degrees or colours rule that out.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,28 +14,29 @@ use super::peel::Found;
 use crate::clique::{Bound, End, Incumbent, Limit, Search, colours, core, degeneracy};
 use crate::{Graph, bits};
 
-/// Pairs looked at between two mergers of what was found, and the most mergers a round: each begins
-/// with a new graph.
+/// Pairs examined between two merges of the results, and the most merges in a round. Each merge
+/// begins with a new graph.
 const CHUNK: usize = 512;
 const CHUNKS: usize = 256;
-/// Thresholds at which the whole graph is coloured where proofs are missing.
+/// Thresholds at which the whole graph is coloured if proofs are missing.
 const COLOURED: usize = 500;
-/// Nodes of the search a pair in the first round, and by how much they grow from round to round.
+/// Search nodes that a pair may take in the first round, and the factor by which that grows from
+/// round to round.
 const FIRST_NODES: u64 = 4;
 const GROWTH: u64 = 4;
 
-/// What a look at one pair gave.
+/// What examining a pair showed.
 enum Answer {
-    /// The pair is the last of no clique of more images than this.
+    /// The pair is not the last of any clique of more images than this.
     AtMost(u32),
-    /// A clique whose last pair it is.
+    /// The pair is the last of this clique.
     Larger(Vec<usize>),
-    /// The limit was reached; colours show this much.
+    /// The limit was reached. By colours, no clique has more images than this.
     Open(u32),
 }
 
-/// For each size the rank of the first pair that may be the last of a clique of that size; none
-/// where no pair before the known clique's last is.
+/// For each size, the rank of the first pair that may be the last of a clique of that size; `None`
+/// if only the last pair of the known clique is.
 pub(super) fn certify(
     pairs: &Pairs,
     found: &mut Found<'_>,
@@ -43,7 +44,7 @@ pub(super) fn certify(
     threads: usize,
 ) -> Vec<Option<usize>> {
     let count = pairs.sorted.len();
-    // By rank: the pair is the last of no clique larger than this.
+    // By rank: the pair is not the last of any clique larger than this.
     let mut at_most = vec![pairs.images as u32; count];
     let mut open: Vec<usize> = (0..count).collect();
     let mut nodes = FIRST_NODES;
@@ -78,7 +79,7 @@ pub(super) fn certify(
     first_open(pairs, found, &at_most, !open.is_empty())
 }
 
-/// The ranks that [`certify`] returns, from what is known of each pair.
+/// The ranks that [`certify`] returns, given what is known of each pair.
 fn first_open(
     pairs: &Pairs,
     found: &Found<'_>,
@@ -92,8 +93,8 @@ fn first_open(
     let (mut graph, mut present) = (Graph::new(sizes), 0);
     let stride = sizes.div_ceil(COLOURED);
     for (rank, &size) in at_most.iter().enumerate() {
-        // Where proofs are missing, colours of the whole graph before each known threshold bound ω
-        // up to there.
+        // Where proofs are missing, colouring the whole graph just before a known threshold bounds
+        // ω up to that threshold.
         while coloured && next < sizes && found.cliques[next].rank <= Some(rank) {
             next += 1;
             let ahead = next.next_multiple_of(stride).min(sizes - 1);
@@ -110,7 +111,7 @@ fn first_open(
                 colour = usize::MAX;
             }
         }
-        // One pair more makes the largest clique larger by one at most.
+        // One more pair makes the largest clique larger by at most one.
         if size as usize > omega && omega < colour.min(sizes) {
             first[omega] = Some(rank);
             omega += 1;
@@ -119,7 +120,7 @@ fn first_open(
     first
 }
 
-/// Looks at the pairs of the given ranks, ascending.
+/// Examines the pairs of the given ranks, which ascend.
 fn look<'a>(
     pairs: &Pairs,
     found: &Found<'_>,
@@ -163,8 +164,8 @@ fn look<'a>(
     answers.into_iter().map(|answer| answer.expect("every pair is looked at")).collect()
 }
 
-/// Whether the pair of this rank is the last of a clique of more than `size` images; `graph` holds
-/// the pairs up to it.
+/// Whether the pair of this rank is the last of a clique of more than `size` images. `graph` holds
+/// the pairs up to that rank.
 fn pair(
     pairs: &Pairs,
     graph: &Graph,
@@ -174,8 +175,8 @@ fn pair(
     limit: Limit<'_>,
 ) -> Answer {
     let (_, u, v) = pairs.sorted[rank];
-    // Two of the clique are u and v; the size is at least theirs, for the first pair is among the
-    // known cliques.
+    // u and v are two of the clique. `size` is at least 2, because the first pair is a known
+    // clique.
     let most = size - 2;
     let mut common = vec![0; graph.words()];
     bits::intersect(&mut common, graph.row(u as usize), graph.row(v as usize));

@@ -1,13 +1,13 @@
 //! σ(δ): the largest main part of a class at every distance.
 //!
-//! Given keys of the pairs of n images (squared augmented distances), ω(δ) is the clique number of
-//! the graph of the pairs with a key of at most δ, and σ(δ) = ω(δ)/n. It is a staircase: for every
-//! k there is a smallest key t(k) at which k images lie pairwise within reach, and those n numbers
-//! are the whole curve.
+//! Join two of n images wherever the key of the pair, its squared augmented distance, is at most δ.
+//! The clique number of that graph is ω(δ), and σ(δ) = ω(δ)/n. The curve is a staircase: for every
+//! k there is a smallest key t(k) at which some k images are all joined, and these n numbers are
+//! the whole curve.
 //!
-//! An upper bound of t(k) is a clique, which peeling and local search find (`peel.rs`). A lower
-//! bound is a proof, pair by pair in order of their keys, that the pair is in no clique of k
-//! vertices with the pairs before it (`certify.rs`).
+//! An upper bound on t(k) is a clique, which peeling and local search find (`peel.rs`). A lower
+//! bound is a proof: it takes the pairs in the order of their keys and shows of each that it
+//! completes no clique of k images (`certify.rs`).
 
 mod certify;
 mod peel;
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 
 use crate::graph::pairs;
 
-/// The pairs of `images` in order of their keys, which every step counts by: a pair's place is its
-/// rank, a graph "up to rank r" has the pairs of rank 0 to r, and two pairs never enter at once.
-/// The pair that completes a clique is then unique; its key is the threshold.
+/// The pairs of images in the order of their keys. A pair's place in that order is its rank, and
+/// the graph up to rank r holds the pairs of ranks 0 to r. Ranks, unlike keys, are never equal, so
+/// that a unique pair completes a clique; the key of that pair is the threshold.
 ///
-/// Images are numbered anew, the one closest to all others first: that is a good order to colour
-/// them in.
+/// Images get new numbers, starting with the one closest to all others, because that is a good
+/// order for colouring.
 struct Pairs {
     images: usize,
     /// By new number: the image.
@@ -65,12 +65,12 @@ impl Pairs {
     }
 }
 
-/// What is known of the smallest key at which a clique of some number of images exists.
+/// Bounds on the smallest key at which a clique of k images exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
-    /// At every smaller key there is no such clique.
+    /// No smaller key has such a clique.
     pub lower: u64,
-    /// At this key there is one: the largest key among the pairs of `witness`, or 0 for one image.
+    /// This key has one: the largest key among the pairs of `witness`, or 0 for a single image.
     pub upper: u64,
     /// The images of that clique, ascending.
     pub witness: Vec<usize>,
@@ -86,19 +86,20 @@ impl Point {
 /// σ(δ) of one class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Curve {
-    /// Entry k − 1 is about cliques of k images; lower and upper keys never decrease with k.
+    /// Entry k − 1 bounds the key of cliques of k images. Lower and upper keys never decrease with
+    /// k.
     pub points: Vec<Point>,
 }
 
 impl Curve {
-    /// Bounds of ω(key), the number of images in the largest main part at that key: (lower, upper),
-    /// equal where it is known.
+    /// Lower and upper bound on ω(key), the number of images in the largest main part at that key.
+    /// They are equal where ω is known.
     pub fn omega_at(&self, key: u64) -> (usize, usize) {
         let lower = self.points.partition_point(|point| point.upper <= key);
         (lower, self.points.partition_point(|point| point.lower <= key))
     }
 
-    /// Bounds of σ(key) = ω(key)/n; (1, 1) of no image at all.
+    /// Lower and upper bound on σ(key) = ω(key)/n; both are 1 if there are no images.
     pub fn sigma_at(&self, key: u64) -> (f64, f64) {
         let (lower, upper) = self.omega_at(key);
         let n = self.points.len();
@@ -113,17 +114,17 @@ impl Curve {
 
 /// The curve σ(δ) of a class of `images` images, from the keys of its pairs.
 ///
-/// `keys` is the packed strict upper triangle ([`crate::pair_index`]). `budget` is the time after
-/// which proofs stop; what is not proved by then is an interval; sorting and peeling, which grow
-/// with n² log n and n³ and take about a second for a thousand images, are done in any case.
-/// `threads` is 0 for as many as the machine runs at once.
+/// `keys` is a packed strict upper triangle ([`crate::pair_index`]). Proofs stop after `budget`,
+/// and what is not proved by then stays an interval. Sorting and peeling always run to their end:
+/// their time grows as n² log n and n³, which for a thousand images is about a second. With
+/// `threads` 0, as many threads work as the machine runs at once.
 ///
-/// Without a limit of time the keys of all points become exact, which may take beyond any patience;
-/// the result then depends on the keys alone. With one, exact keys are exact and the witnesses may
-/// vary between runs.
+/// Without a budget the keys of all points become exact, however long that takes, and the result
+/// depends on `keys` alone. With a budget, which points are exact and which cliques witness them
+/// may vary from run to run.
 ///
 /// # Panics
-/// Where `keys` does not hold n(n − 1)/2 of them.
+/// If `keys` does not hold n(n − 1)/2 keys.
 ///
 /// ```
 /// use selfsame_concentration::curve;

@@ -9,21 +9,22 @@ use crate::clique::local_search;
 /// Moves of one local search.
 const MOVES: usize = 300;
 
-/// A clique and the rank of its last pair; none of one image.
+/// A clique and the rank of its last pair; a single image has no pair.
 #[derive(Clone)]
 pub(super) struct Ranked {
     pub(super) images: Vec<usize>,
     pub(super) rank: Option<usize>,
 }
 
-/// The best clique known of each size from 1 to n; ranks never decrease with the size.
+/// The best clique known of each size from 1 to n. Ranks never decrease with the size.
 pub(super) struct Found<'a> {
     pairs: &'a Pairs,
     pub(super) cliques: Vec<Ranked>,
 }
 
 impl<'a> Found<'a> {
-    /// All images peeled one by one, and the first pair: of two images no clique comes earlier.
+    /// What peeling all images one by one gives, and the first pair, before which no two images are
+    /// joined.
     pub(super) fn new(pairs: &'a Pairs) -> Self {
         let all: Vec<usize> = (0..pairs.images).collect();
         let cliques = (1..=pairs.images)
@@ -37,9 +38,9 @@ impl<'a> Found<'a> {
         found
     }
 
-    /// Takes a clique in, and what is left of it when images are peeled off one by one: of the two
-    /// images of the last pair, the one whose other pairs come later. It stops where a clique as
-    /// good is known.
+    /// Takes in a clique and the smaller cliques that peeling leaves of it. Each step takes away
+    /// one image of the last pair: the one whose other pairs come later. It stops at a size of
+    /// which as good a clique is known.
     pub(super) fn offer(&mut self, mut images: Vec<usize>) {
         images.sort_unstable();
         while !images.is_empty() {
@@ -65,7 +66,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// The last pair of some images: its rank and its two images.
+    /// The last pair among some images: its rank and its two images.
     fn last(&self, images: &[usize]) -> Option<(usize, usize, usize)> {
         let pairs = images
             .iter()
@@ -74,7 +75,7 @@ impl<'a> Found<'a> {
         pairs.map(|(u, v)| (self.pairs.rank(u, v), u, v)).max()
     }
 
-    /// Looks for a clique of every size at a smaller rank, until a round over all sizes finds none.
+    /// Looks for cliques of smaller rank, size by size, until a round over all sizes finds none.
     pub(super) fn improve(&mut self, deadline: Option<Instant>) {
         let passed = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         for round in 0.. {
@@ -97,7 +98,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// A clique of `size` images with pairs before the last of the one known.
+    /// A clique of `size` images whose last pair comes before that of the known clique.
     fn search(&self, size: usize, seed: u64) -> Option<Vec<usize>> {
         let rank = self.cliques[size - 1].rank?;
         let graph = self.graph(rank);

@@ -1,23 +1,24 @@
 //! The augmented distance of two images: that of their nearest views.
 //!
 //! d_A(x₁, x₂) = min ‖x₁′ − x₂′‖ over the views x₁′ of x₁ and x₂′ of x₂ (Huang et al., ICLR 2023,
-//! section 2). Views are bytes, so d_A² is an integer and is computed as one, exactly; the views
-//! that attain it come with it, the first in lexicographic order of equals. Nothing depends on
-//! threads, on the instruction set or on an interruption.
+//! section 2). Views are bytes, so d_A² is an integer and is computed exactly. With it come the
+//! views that attain it; of equals, the first in lexicographic order. The answer does not depend on
+//! threads, on the instruction set or on interruptions.
 //!
 //! # Why few distances need computing
 //!
 //! A map φ with ‖φ(a) − φ(b)‖ ≤ ‖a − b‖ bounds every distance from below, so a pair of views whose
 //! bound exceeds the smallest distance found so far cannot be the nearest. Take orthonormal vectors
-//! e₁ … e_k and let φ(a) = (e₁·a, …, e_k·a, r(a)) with r(a)² = ‖a‖² − Σ(eᵢ·a)², the length of what
-//! the k numbers leave out. The parts of a − b along the e and across them are perpendicular, and
-//! across them the reverse triangle inequality leaves at least
-//! |r(a) − r(b)|: hence ‖φ(a) − φ(b)‖² ≤ ‖a − b‖². With k = 0 this is the difference of norms.
+//! e₁ … e_k and let φ(a) = (e₁·a, …, e_k·a, r(a)), where r(a)² = ‖a‖² − Σ(eᵢ·a)² is what the k
+//! products leave out of the norm. Split a − b into its part in the span of the e and its part
+//! orthogonal to them. The first has the length of the differences of the products; the second is
+//! at least |r(a) − r(b)| long, by the reverse triangle inequality. So ‖φ(a) − φ(b)‖² ≤ ‖a − b‖².
+//! With k = 0 this is the difference of the norms.
 //!
-//! The e are cosines of low frequency over rows, columns and channels (the DCT-II): those that vary
-//! most over a sample of the views, since images have most of their differences there. Fifteen of
-//! them and r leave about one pair of views in a hundred of augmented CIFAR images, sixty-three
-//! about one in five hundred, and only those are compared in full, the smallest bound first.
+//! The e are cosines of low frequency over rows, columns and channels (the DCT-II), where images
+//! differ most: those that vary most over a sample of the views. On augmented CIFAR images, fifteen
+//! of them and r leave about one pair of views in a hundred, sixty-three about one in five hundred.
+//! Only these are compared in full, the smallest bound first.
 //!
 //! # Why it stays exact
 //!
@@ -32,9 +33,9 @@
 //! covered by the spare summands). So a pair of views is passed over only where that sum is above
 //! (d + E)² times this factor, d the smallest distance so far.
 //!
-//! Where bounds exclude little, as among random bytes, a sample of the images shows it, and all
-//! products are computed: for a tile of image pairs at a time, of which only the least distances so
-//! far are kept.
+//! Where bounds exclude little, as among random bytes, a sample of the images shows it. Then all
+//! products are computed, a tile of image pairs at a time, and only the least distance of each pair
+//! is kept.
 
 mod distances;
 mod embedding;

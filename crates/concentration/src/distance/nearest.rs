@@ -15,7 +15,7 @@ use super::views::Views;
 /// A squared distance and the views that attain it; the least is the nearest, the first of equals.
 pub(super) type Nearest = (u64, [u16; 2]);
 
-/// What any distance is nearer than.
+/// Every distance is smaller than this.
 pub(super) const NONE: Nearest = (u64::MAX, [u16::MAX; 2]);
 
 /// Views that are packed at a time.
@@ -24,7 +24,7 @@ const BLOCK: usize = 256;
 /// Rows of views whose bounds exist at a time.
 const BOUND_ROWS: usize = 64;
 
-/// The search that computes all products: for views of which bounds exclude little.
+/// The search that computes all products, for views of which bounds exclude little.
 pub(super) struct Dense {
     /// ‖v‖² of every view.
     norms: Vec<u64>,
@@ -56,13 +56,13 @@ impl Dense {
     }
 }
 
-/// What squared distances of views fit in: 32 bits where they are short, 64 always.
+/// An integer that squared distances fit in: 32 bits for short views, 64 bits for any.
 trait Key: Copy + Ord + Into<u64> {
     const MOST: Self;
-    /// A number modulo what fits.
+    /// A number modulo what the integer holds.
     fn wrap(number: u64) -> Self;
-    /// The products of `a` with the first `columns` vectors packed, whose parts follow one another,
-    /// at the places that [`Packed::dots`] gives them.
+    /// The products of `a` with the first `columns` packed vectors, whose parts follow one another,
+    /// in the order of [`Packed::dots`].
     fn products(packed: &mut [Packed], a: &[u8], dim: usize, columns: usize, out: &mut [Self]);
     fn lower(
         isa: Isa,
@@ -128,7 +128,7 @@ impl Key for u64 {
     }
 }
 
-/// The values of a view in parts whose products fit 32 bits.
+/// Splits the values of a view into parts whose products fit 32 bits.
 fn parts(dim: usize) -> impl Iterator<Item = Range<usize>> {
     (0..dim).step_by(LONGEST).map(move |start| start..dim.min(start + LONGEST))
 }
@@ -136,7 +136,7 @@ fn parts(dim: usize) -> impl Iterator<Item = Range<usize>> {
 struct DenseTile<'a> {
     isa: Isa,
     set: &'a Views<'a>,
-    /// Of the views of the tile.
+    /// ‖v‖² of the views of the tile's rows and columns.
     norms: [&'a [u64]; 2],
     tile: [Range<usize>; 2],
 }
@@ -145,8 +145,8 @@ impl DenseTile<'_> {
     fn nearest<K: Key>(&self, packed: &mut [Packed]) -> Vec<Nearest> {
         let Self { isa, set, norms: [row_norms, column_norms], tile: [rows, columns] } = self;
         let mut nearest = vec![NONE; rows.len() * columns.len()];
-        // Views of the rows' images are lanes, a block at a time, and each view of the columns'
-        // images is held against all of them at once.
+        // A block of views of the rows' images becomes lanes, and each view of the columns' images
+        // is compared with all lanes at once.
         for (block, lanes) in set.block(rows.clone()).chunks(BLOCK * set.dim).enumerate() {
             packed
                 .iter_mut()
@@ -163,7 +163,7 @@ impl DenseTile<'_> {
             for (chunk, of_columns) in set.block(columns.clone()).chunks(ROWS * set.dim).enumerate()
             {
                 let views = chunk * ROWS..chunk * ROWS + of_columns.len() / set.dim;
-                // Lanes of images before the last one that this chunk has views of.
+                // Only lanes of images before the last image of this chunk are needed.
                 let last = columns.start + (views.end - 1) / set.views;
                 let needed = (0..lanes).take_while(|&lane| image(lane) < last).count();
                 if needed == 0 {
@@ -201,8 +201,8 @@ impl DenseTile<'_> {
     }
 }
 
-/// The least of the bounds, of which there are whole registers: a least of each lane first, which
-/// are vectors.
+/// The least bound. Bounds fill whole registers, so that the least of each lane, taken first, is a
+/// vector operation.
 fn smallest(bounds: &[f32]) -> f32 {
     let mut lanes = [f32::INFINITY; SHORT_COLUMNS];
     for bounds in bounds.as_chunks::<SHORT_COLUMNS>().0 {
@@ -213,13 +213,13 @@ fn smallest(bounds: &[f32]) -> f32 {
     lanes.into_iter().fold(f32::INFINITY, f32::min)
 }
 
-/// The search that bounds shorten.
+/// The search that computes a distance in full only if its bound allows a nearer pair.
 pub(super) struct Pruning {
     basis: Basis,
     sketches: Sketches,
 }
 
-/// Memory of a search.
+/// Working memory of a search.
 #[derive(Default)]
 pub(super) struct Scratch {
     bounds: Vec<f32>,
@@ -275,8 +275,8 @@ impl Pruning {
             if nearest != NONE && least > coarse_limit(nearest.0) {
                 continue;
             }
-            // The views of the smallest bound are likely near: their distance makes the first limit
-            // a low one.
+            // The views with the smallest bound are likely near, so their distance makes a low
+            // first limit.
             let at = bounds.iter().position(|&bound| bound == least).unwrap_or(0);
             nearest = nearest.min(exact([
                 (first + at / padded) as u16,

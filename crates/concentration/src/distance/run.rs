@@ -10,16 +10,15 @@ use super::nearest::{Dense, NONE, Nearest, Pruning, Scratch};
 use super::views::Views;
 use crate::{graph, pair_index};
 
-/// Views along the sides of a tile, the unit of progress, as far as its images allow. It is longer
-/// than wide because what is prepared of its rows serves all of its columns.
+/// Views along the sides of a tile, which is the unit of progress. The sides differ because what is
+/// prepared for the rows of a tile serves all of its columns.
 const TILE: [usize; 2] = [256, 1024];
 
-/// Images of a set, and views of each, that are looked at to choose a search.
+/// How many images, and views of each, the choice of a search looks at.
 const SAMPLE: [usize; 2] = [5, 64];
 
-/// The share of distances computed in full from which computing all products is faster, as
-/// measured: a product costs the less of a distance the better the instruction set is at many
-/// products.
+/// The share of distances computed in full above which computing all products is faster, as
+/// measured. It is smaller the faster the instruction set computes products in bulk.
 fn dense_share(isa: Isa) -> f64 {
     match isa.name() {
         "amx" => 0.01,
@@ -28,20 +27,20 @@ fn dense_share(isa: Isa) -> f64 {
     }
 }
 
-/// How nearest views are looked for. The answer is the same.
+/// How nearest views are looked for. Every search gives the same answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Search {
-    /// The faster one for these views, as a sample of them shows.
+    /// Whichever a sample of the views shows to be faster.
     #[default]
     Auto,
-    /// Full distances only where a bound allows a nearer pair.
+    /// Computes a distance in full only if its bound allows a nearer pair.
     Pruned,
-    /// All products.
+    /// Computes all products.
     Dense,
 }
 
-/// How to compute, none of which changes a distance between bytes. The threads are those of the
-/// rayon pool that the call is made in.
+/// How to compute. No option changes a distance between bytes. The work is done by the rayon pool
+/// that the call is made in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// The instruction set.
@@ -56,7 +55,7 @@ impl Default for Options {
     }
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Tiles computed.
@@ -91,8 +90,8 @@ pub(super) enum Source<'a> {
     Floats(Embeddings<'a>),
 }
 
-/// A computation that can stop between tiles, be written to a file and go on later, to the same
-/// bytes.
+/// A computation that can stop between tiles, be written to a file, and go on later with the same
+/// result.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -181,8 +180,7 @@ impl<'a> Run<'a> {
         Distances { n: self.images, metric, keys: self.keys, pairs: self.pairs }
     }
 
-    /// Computes the tiles that are missing, until `progress`, which is told now and then, breaks
-    /// off.
+    /// Computes the missing tiles. `progress` is called now and then, and can stop the run.
     pub fn advance(
         &mut self,
         options: &Options,
@@ -192,7 +190,8 @@ impl<'a> Run<'a> {
         if missing.is_empty() {
             return ControlFlow::Continue(());
         }
-        // What was prepared serves later calls: of many views it takes as long as some tiles.
+        // The preparation is kept for later calls, because for many views it takes as long as some
+        // tiles.
         let prepared = self.prepared.take().filter(|(of, _)| of == options);
         let (_, way) = prepared.unwrap_or_else(|| (*options, self.choose(options)));
         let outcome = self.compute(options.isa, &way, &missing, progress);
@@ -207,7 +206,7 @@ impl<'a> Run<'a> {
         missing: &[usize],
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        // A thread's memory serves all of its tiles.
+        // Each thread uses the same memory for all of its tiles.
         let threads = rayon::current_num_threads();
         let memories: Vec<Mutex<Scratch>> = (0..threads).map(|_| Mutex::default()).collect();
         for group in missing.chunks(8 * threads) {
@@ -230,7 +229,7 @@ impl<'a> Run<'a> {
         ControlFlow::Continue(())
     }
 
-    /// The search, where there is a choice the faster one.
+    /// Prepares the search that the options name, or the faster one.
     fn choose(&self, options: &Options) -> Way<'a> {
         let views = match self.source {
             Source::Bytes(views) => views,

@@ -1,5 +1,5 @@
-//! Short vectors whose distances bound those of views from below; the derivation is in the module
-//! above.
+//! Sketches: short vectors whose distances bound those of views from below. The derivation is in
+//! the documentation of the module above.
 
 use rayon::prelude::*;
 use selfsame_kernels::distance::{SHORT_COLUMNS, squared_norm, weighted_rows};
@@ -7,37 +7,37 @@ use selfsame_kernels::isa::Isa;
 
 use super::views::{Shape, Views};
 
-/// Values of the short sketch: one register or two.
+/// Values of the short sketch, which fill one or two registers.
 pub(super) const COARSE: usize = 16;
 /// Values of the long sketch.
 pub(super) const FINE: usize = 64;
-/// Frequencies considered along a side.
+/// Frequencies considered along each side.
 const FREQUENCIES: usize = 8;
-/// Views that the choice of cosines looks at.
+/// The most views that the choice of cosines looks at.
 const SAMPLE: usize = 2048;
 
-/// Cosines of low frequency, those first that vary most over a sample of views.
+/// Cosines of low frequency, ordered by how much they vary over a sample of views, the largest
+/// first.
 pub(super) struct Basis {
     shape: Shape,
     /// Row f of the DCT-II of each side.
     rows: Vec<f64>,
     columns: Vec<f64>,
     channels: Vec<f64>,
-    /// `columns` transposed: at each place the values of all frequencies, and zeros.
+    /// `columns` transposed: for each column the values of all frequencies, padded with zeros.
     columns_at: Vec<[f64; FREQUENCIES]>,
     chosen: Vec<usize>,
 }
 
-/// The sketches of a set's views.
+/// The sketches of all views of a set.
 pub(super) struct Sketches {
     /// `[view of all][COARSE]`.
     pub(super) coarse: Vec<f32>,
-    /// For each image `[COARSE][padded views]`, the same numbers transposed; what pads them is
-    /// infinite.
+    /// The same numbers transposed, `[COARSE][padded views]` for each image; padding is infinite.
     pub(super) transposed: Vec<f32>,
     /// `[view of all][FINE]`.
     pub(super) fine: Vec<f32>,
-    /// Views an image in `transposed`.
+    /// Views of an image in `transposed`, padding included.
     pub(super) padded: usize,
 }
 
@@ -45,7 +45,8 @@ pub(super) struct Sketches {
 fn cosines(side: usize, count: usize) -> Vec<f64> {
     let wave = |f: usize, x: usize| {
         let scale = if f == 0 { 1.0 } else { 2.0 } / side as f64;
-        // The angle's period is 4·side in whole numbers, so that it is reduced without rounding.
+        // In these whole numbers the period is 4·side, so that the angle is reduced without
+        // rounding.
         let angle = (2 * x + 1) * f % (4 * side);
         scale.sqrt() * (std::f64::consts::PI * angle as f64 / (2 * side) as f64).cos()
     };
@@ -100,8 +101,7 @@ impl Basis {
         let mut sums = vec![[0.0; FREQUENCIES]; channels];
         for row in rows.chunks_exact(width * channels) {
             sums.fill([0.0; FREQUENCIES]);
-            // All frequencies at once, which are vectors; each sum goes over the columns in their
-            // order.
+            // All frequencies at once, as vectors. Each sum goes over the columns in their order.
             for (values, weights) in row.chunks_exact(channels).zip(&self.columns_at) {
                 for (sums, value) in sums.iter_mut().zip(values) {
                     for (sum, weight) in sums.iter_mut().zip(weights) {
@@ -161,7 +161,7 @@ impl Basis {
         let error = k.sqrt() * coefficient + squares.sqrt();
         let error = 2.0 * (error + single * (norm + error));
         let factor = 1.0 + (k + 9.0) * single;
-        // Rounded up, and once more for the few operations here.
+        // Rounded up, with room for the rounding of these few operations.
         move |key| {
             (((key as f64).sqrt() + error).powi(2) * factor * (1.0 + 16.0 * unit)).next_up() as f32
                 * (1.0 + f32::EPSILON)
@@ -169,7 +169,7 @@ impl Basis {
     }
 }
 
-/// A sketch: the first coefficients, and last the length of the rest.
+/// Fills a sketch: the first coefficients, then the length of what they leave out.
 fn fill(to: &mut [f32], coefficients: &[f64], norm: f64) {
     let last = to.len() - 1;
     let mut rest = norm;

@@ -1,5 +1,5 @@
-//! A run's file: magic, digest of the inputs, a byte a tile, keys, pairs, and a digest of all of
-//! it.
+//! The file of a run: magic, digest of the inputs, one byte for each tile, keys, pairs, and a
+//! digest of everything before.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const DIGEST: usize = 32;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
@@ -26,7 +26,7 @@ pub enum StateError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// It is no such file, or not as it was written.
+    /// The file is not one of a run, or has changed since it was written.
     #[error("{}: not a whole file of distances ({cause}); remove it to start \
              again", path.display())]
     Damaged {
@@ -35,7 +35,7 @@ pub enum StateError {
         /// What is wrong.
         cause: String,
     },
-    /// It is of other views.
+    /// The file belongs to other views.
     #[error("{}: distances of other views; remove it to start again", path.display())]
     OtherInputs {
         /// The file.
@@ -94,18 +94,20 @@ impl Run<'_> {
         written.map_err(|source| StateError::Io { path: path.to_owned(), source })
     }
 
-    /// Takes over what [`Run::write`] wrote.
+    /// Takes in what [`Run::write`] wrote.
     ///
     /// Embeddings must go on with the instruction set they began with to end with the same bytes.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged, or is of other views. The run is then as it was.
+    /// The file cannot be read, is damaged, or belongs to other views. The run then stays as it
+    /// was.
     pub fn read(&mut self, path: &Path) -> Result<(), StateError> {
         let io = |source| StateError::Io { path: path.to_owned(), source };
         let damaged =
             |cause: &str| StateError::Damaged { path: path.to_owned(), cause: cause.to_owned() };
         let length = std::fs::metadata(path).map_err(io)?.len();
-        // A file of another set has another length, mostly; its head says which of the two it is.
+        // A file of other views mostly has another length, too. Its head tells that apart from
+        // damage.
         if length > 1 << 40 || length < (MAGIC.len() + 2 * DIGEST) as u64 {
             return Err(damaged(&format!("{length} bytes")));
         }

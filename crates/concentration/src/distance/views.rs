@@ -1,7 +1,8 @@
 use thiserror::Error;
 
-/// Sides of a view: rows from the top, the channels of a pixel side by side. What has no such sides
-/// is a row of its length with one channel; the distances are the same, found more slowly.
+/// The shape of a view: rows from the top, the channels of a pixel side by side. Data that has no
+/// such shape is a single row with one channel; its distances are the same, but are found more
+/// slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Pixels in a row.
@@ -12,7 +13,7 @@ pub struct Shape {
     pub channels: usize,
 }
 
-/// The views of a set of images, as many of each: `[image][view][row][pixel][channel]`.
+/// The views of a set of images, equally many of each: `[image][view][row][pixel][channel]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Views<'a> {
     pub(super) images: usize,
@@ -34,10 +35,10 @@ pub enum ViewsError {
         /// Values a view.
         dim: usize,
     },
-    /// More views than the numbers of a pair can tell apart.
+    /// More views of an image than have numbers.
     #[error("{0} views an image, but at most 65536 have numbers")]
     TooManyViews(usize),
-    /// Another number of values than announced.
+    /// The number of values is not the one announced.
     #[error("{images} images of {views} views of {dim} values are not the {found} values given")]
     Length {
         /// Images announced.
@@ -49,7 +50,7 @@ pub enum ViewsError {
         /// Values given.
         found: usize,
     },
-    /// A value that is no number.
+    /// A value that is not finite.
     #[error("value {at} is {value}: distances need finite values")]
     NotFinite {
         /// Its place.
@@ -78,7 +79,7 @@ pub(super) fn check(
 }
 
 impl<'a> Views<'a> {
-    /// Borrows `images` × `views` views of `shape`. No images are a set, too.
+    /// Borrows `images` × `views` views of `shape`. There may be no images.
     ///
     /// # Errors
     /// No views, an empty shape, more than 65,536 views, or another number of bytes.
@@ -99,7 +100,7 @@ impl<'a> Views<'a> {
         &self.bytes[(image * self.views + view) * self.dim..][..self.dim]
     }
 
-    /// All views of some images.
+    /// All views of a range of images.
     pub(super) fn block(&self, images: std::ops::Range<usize>) -> &'a [u8] {
         let image = self.views * self.dim;
         &self.bytes[images.start * image..images.end * image]
