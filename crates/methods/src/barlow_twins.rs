@@ -1,30 +1,33 @@
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, barlow_twins};
 use crate::settings::{at_least_zero, positive, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// Barlow Twins (Zbontar et al. 2021): makes the cross-correlation matrix of two views' outputs the
-/// identity.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BarlowTwins {
-    /// Weight λ of what is off the diagonal.
-    pub lambda: f64,
-    /// What the loss is multiplied by.
-    pub scale: f64,
-    /// Width of the head's two hidden layers.
-    pub hidden: usize,
-    /// Number of values the loss compares.
-    pub output: usize,
+settings! {
+    /// Zbontar et al. 2021: cross-correlation towards the identity.
+    ///
+    /// Barlow Twins brings the cross-correlation matrix of the outputs of two views close to the
+    /// identity: each output agrees between views, and no two outputs say the same.
+    pub struct BarlowTwins {
+        /// Weight of what holds the outputs apart beside what draws views together.
+        ///
+        /// It weighs what is off the diagonal of the cross-correlation, as the paper's λ does.
+        pub lambda: f64,
+        /// What the loss is multiplied by.
+        pub scale: f64,
+        /// Width of the heads' hidden layers.
+        pub hidden: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+    }
 }
 
 impl BarlowTwins {
-    /// For an encoder of so many values.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self { lambda: 5e-3, scale: 1.0, hidden: 4 * dim, output: 4 * dim }
     }
 }

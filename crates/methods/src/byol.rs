@@ -1,29 +1,32 @@
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Mlp, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, negative_cosine};
 use crate::settings::{momentum, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// BYOL (Grill et al. 2020): predicts, from one view, what a slow copy of the networks makes of the
-/// other. The loss is the paper's: the squared distance of the two, normalised, summed over both
-/// views.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Byol {
-    /// How much of the slow copy stays at the first step; 1 is reached along a half cosine.
-    pub momentum: f64,
-    /// Width of the hidden layers of projector and predictor.
-    pub hidden: usize,
-    /// Number of values the loss compares.
-    pub output: usize,
+settings! {
+    /// Grill et al. 2020: predicts a momentum encoder's output.
+    ///
+    /// BYOL predicts, from one view, the output of a slow copy of the networks for the other view.
+    /// The loss is the paper's: the squared distance of the two after normalisation, summed over
+    /// both directions.
+    pub struct Byol {
+        /// Share of the slow copy that stays at a step, from 0 to 1.
+        ///
+        /// It rises to 1 along a half cosine.
+        pub momentum: f64,
+        /// Width of the heads' hidden layers.
+        pub hidden: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+    }
 }
 
 impl Byol {
-    /// For an encoder of so many values.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self { momentum: 0.99, hidden: 4 * dim, output: 256 }
     }
 }

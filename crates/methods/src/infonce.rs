@@ -2,30 +2,32 @@ use burn::tensor::Tensor;
 use rand::seq::index;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, info_nce_sampled};
 use crate::settings::{temperature, width};
 use crate::{ConfigError, Method, Networks, Step, need};
 
-/// InfoNCE with a chosen number of negatives for each image: with one, and a temperature of 1, the
-/// form that the theory of Huang et al. (ICLR 2023) speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InfoNce {
-    /// Other images that an image is told from at a step; all of the batch where that has fewer.
-    pub negatives: usize,
-    /// Temperature of the loss.
-    pub temperature: f64,
-    /// Width of the head's hidden layer.
-    pub hidden: usize,
-    /// Number of values the loss compares.
-    pub output: usize,
+settings! {
+    /// van den Oord et al. 2018: with a chosen number of negatives.
+    ///
+    /// InfoNCE with a chosen number of negatives an image. With one negative and a temperature of 1
+    /// it is the loss that the theory of Huang et al. (ICLR 2023) is about.
+    pub struct InfoNce {
+        /// Other images that an image is told from at a step; all of the batch where that has
+        /// fewer.
+        pub negatives: usize,
+        /// Temperature of the loss, above 0; smaller ones look at the nearest negatives alone.
+        pub temperature: f64,
+        /// Width of the heads' hidden layers.
+        pub hidden: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+    }
 }
 
 impl InfoNce {
-    /// For an encoder of so many values.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self { negatives: 1, temperature: 1.0, hidden: dim, output: 128 }
     }
 }

@@ -3,17 +3,19 @@
 //! A [`Method`] says which [`Networks`] it needs, what it compares and what it minimises; a queue
 //! or a momentum encoder belongs to it. A [loss](losses) is a pure function of embeddings.
 
-mod barlow_twins;
-mod byol;
+#[macro_use]
 mod config;
-mod infonce;
 pub mod losses;
-mod mocov2;
 mod momentum;
 mod networks;
+mod settings;
+
+mod barlow_twins;
+mod byol;
+mod infonce;
+mod mocov2;
 mod revised_infonce;
 mod rotation;
-mod settings;
 mod simclr;
 mod simple_contrastive;
 mod simsiam;
@@ -25,22 +27,26 @@ use burn::tensor::Tensor;
 use selfsame_nn::EncoderConfig;
 use selfsame_nn::layers::Init;
 
-pub use barlow_twins::BarlowTwins;
-pub use byol::Byol;
-pub use config::{METHODS, MethodConfig, Setting};
-pub use infonce::InfoNce;
+pub use config::Setting;
 use losses::Loss;
-pub use mocov2::MocoV2;
 pub use networks::{Branch, Networks};
-pub use revised_infonce::RevisedInfoNce;
-pub use rotation::Rotation;
 pub use settings::{ConfigError, need};
-pub use simclr::SimClr;
-pub use simple_contrastive::SimpleContrastive;
-pub use simsiam::SimSiam;
-pub use spectral::Spectral;
-pub use t_simclr::TSimClr;
-pub use vicreg::VicReg;
+
+// Every method there is, in the order in which the program lists them.
+methods! {
+    "simclr" => simclr::SimClr,
+    "mocov2" => mocov2::MocoV2,
+    "barlow_twins" => barlow_twins::BarlowTwins,
+    "simsiam" => simsiam::SimSiam,
+    "byol" => byol::Byol,
+    "vicreg" => vicreg::VicReg,
+    "spectral" => spectral::Spectral,
+    "revised_infonce" => revised_infonce::RevisedInfoNce,
+    "infonce" => infonce::InfoNce,
+    "t_simclr" => t_simclr::TSimClr,
+    "simple_contrastive" => simple_contrastive::SimpleContrastive,
+    "rotation" => rotation::Rotation,
+}
 
 /// A way to train an encoder without labels. Its settings are its own fields; what is trained is in
 /// [`Networks`].

@@ -3,46 +3,49 @@ use burn::tensor::{Int, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms, parts};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, info_nce, normalise};
 use crate::settings::{momentum, temperature, width};
 use crate::{Branch, ConfigError, Method, Networks, Step, need};
 
-/// MoCo v2 (He et al. 2020; Chen et al. 2020): tells what a slow copy of the networks makes of an
-/// image's other view from what it made of the images of earlier batches.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MocoV2 {
-    /// Temperature of the loss.
-    pub temperature: f64,
-    /// Temperature at the end, reached along a half cosine; the same throughout without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temperature_end: Option<f64>,
-    /// How much of the slow copy stays at a step.
-    pub momentum: f64,
-    /// The same at the end, reached along a half cosine; the same throughout without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub momentum_end: Option<f64>,
-    /// Earlier embeddings that are kept as negatives.
-    pub queue: usize,
-    /// Whether each view is both query and key, at twice the cost of a step.
-    pub symmetric: bool,
-    /// Parts of a batch that batch normalisation sees apart, as if each lay on a machine of its
-    /// own; fewer where a part would have less than two images. The slow copy sees the images in
-    /// another order, so that a part's statistics give nothing away. Running statistics move once a
-    /// batch, by the mean of the parts.
-    pub splits: usize,
-    /// Width of the head's hidden layer.
-    pub hidden: usize,
-    /// Number of values the loss compares.
-    pub output: usize,
+settings! {
+    /// Chen et al. 2020: a momentum encoder and a queue of negatives.
+    ///
+    /// MoCo v2 (He et al. 2020; Chen et al. 2020) tells the embedding of an image from those of
+    /// images in earlier batches, which a queue keeps. A slow copy of the networks makes the
+    /// embeddings of the other view and of the queue.
+    pub struct MocoV2 {
+        /// Temperature of the loss, above 0; smaller ones look at the nearest negatives alone.
+        pub temperature: f64,
+        /// Temperature at the end, reached along a half cosine; unset, it does not change.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub temperature_end: Option<f64>,
+        /// Share of the slow copy that stays at a step, from 0 to 1.
+        pub momentum: f64,
+        /// The same at the end, reached along a half cosine; unset, it does not change.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub momentum_end: Option<f64>,
+        /// Earlier embeddings that are kept as negatives.
+        pub queue: usize,
+        /// Whether each view is both query and key, at twice the cost of a step.
+        pub symmetric: bool,
+        /// Parts of a batch that batch normalisation sees apart, as on so many machines; parts keep
+        /// two images.
+        ///
+        /// The slow copy sees the images in another order, so that the statistics of a part give
+        /// nothing away. Running statistics move once a batch, by the mean of the parts.
+        pub splits: usize,
+        /// Width of the heads' hidden layers.
+        pub hidden: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+    }
 }
 
 impl MocoV2 {
-    /// For an encoder of so many values: the CIFAR settings of the authors' demonstration,
-    /// symmetric.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image: those of the
+    /// authors' demonstration on CIFAR, in the symmetric variant.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self {
             temperature: 0.1,
             temperature_end: None,

@@ -1,30 +1,34 @@
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, revised_infonce};
 use crate::settings::{at_least_zero, temperature, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// The revised InfoNCE of Huang et al. (talk on "Towards the Generalization of Contrastive
-/// Self-Supervised Learning", ICLR 2023): alignment and divergence, each with a weight of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RevisedInfoNce {
-    /// Weight λ of the divergence.
-    pub lambda: f64,
-    /// Temperature of the divergence.
-    pub temperature: f64,
-    /// Width of the head's hidden layer.
-    pub hidden: usize,
-    /// Number of values the loss compares.
-    pub output: usize,
+settings! {
+    /// Huang et al. 2023: alignment and divergence weighed apart.
+    ///
+    /// Revised InfoNCE, from the authors' talk on "Towards the Generalization of Contrastive
+    /// Self-Supervised Learning" (ICLR 2023), gives alignment and divergence a weight each.
+    pub struct RevisedInfoNce {
+        /// Weight of what holds the outputs apart beside what draws views together.
+        ///
+        /// It weighs the divergence.
+        pub lambda: f64,
+        /// Temperature of the loss, above 0; smaller ones look at the nearest negatives alone.
+        pub temperature: f64,
+        /// Width of the heads' hidden layers.
+        pub hidden: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+    }
 }
 
 impl RevisedInfoNce {
-    /// For an encoder of so many values. The talk gives the temperature and no λ.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image. The talk gives
+    /// the temperature, but no λ.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self { lambda: 1.0, temperature: 0.2, hidden: dim, output: 128 }
     }
 }

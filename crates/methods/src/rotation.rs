@@ -1,18 +1,25 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, cross_entropy};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// Rotation prediction (Gidaris et al. 2018), a pretext task: tells which of four quarter turns an
-/// image was given. It has no settings.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rotation {}
+settings! {
+    /// Gidaris et al. 2018: which quarter turn was made.
+    ///
+    /// Rotation prediction, a pretext task: each image is turned by 0, 90, 180 and 270 degrees, and
+    /// the networks tell which. It has no settings.
+    pub struct Rotation {}
+}
 
 const TURNS: usize = 4;
+
+impl Rotation {
+    pub(crate) fn default_for(_dim: usize) -> Self {
+        Self {}
+    }
+}
 
 impl Method for Rotation {
     fn check(&self) -> Result<(), ConfigError> {

@@ -1,31 +1,31 @@
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, nt_xent};
 use crate::settings::{temperature, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// SimCLR (Chen et al. 2020): tells each image's two views from those of all other images of the
-/// batch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SimClr {
-    /// Temperature of the loss.
-    pub temperature: f64,
-    /// Temperature at the end, reached along a half cosine; the same throughout without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temperature_end: Option<f64>,
-    /// Width of the head's hidden layer.
-    pub hidden: usize,
-    /// Number of values the loss compares.
-    pub output: usize,
+settings! {
+    /// Chen et al. 2020: all other images of the batch as negatives.
+    ///
+    /// SimCLR finds, among all other views of the batch, the one that shows the same image.
+    pub struct SimClr {
+        /// Temperature of the loss, above 0; smaller ones look at the nearest negatives alone.
+        pub temperature: f64,
+        /// Temperature at the end, reached along a half cosine; unset, it does not change.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub temperature_end: Option<f64>,
+        /// Width of the heads' hidden layers.
+        pub hidden: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+    }
 }
 
 impl SimClr {
-    /// For an encoder of so many values.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self { temperature: 0.5, temperature_end: None, hidden: dim, output: 128 }
     }
 }

@@ -1,29 +1,32 @@
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, simple_contrastive};
 use crate::settings::{at_least_zero, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// The simple contrastive loss of Huang et al. (ICLR 2023): InfoNCE at infinite temperature. It
-/// only centres the outputs, which may all lie on two opposite points: here for the collapse it
-/// shows.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SimpleContrastive {
-    /// Weight λ of the negatives.
-    pub lambda: f64,
-    /// Width of the head's hidden layer.
-    pub hidden: usize,
-    /// Number of values the loss compares.
-    pub output: usize,
+settings! {
+    /// Huang et al. 2023: linear, for the collapse it shows.
+    ///
+    /// The simple contrastive loss (Huang et al., ICLR 2023) is InfoNCE at infinite temperature. It
+    /// only centres the outputs, which may then collapse onto two opposite points; it is here to
+    /// show that.
+    pub struct SimpleContrastive {
+        /// Weight of what holds the outputs apart beside what draws views together.
+        ///
+        /// It weighs the negatives.
+        pub lambda: f64,
+        /// Width of the heads' hidden layers.
+        pub hidden: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+    }
 }
 
 impl SimpleContrastive {
-    /// For an encoder of so many values.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self { lambda: 1.0, hidden: dim, output: 128 }
     }
 }

@@ -1,27 +1,30 @@
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Mlp, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, negative_cosine};
 use crate::settings::width;
 use crate::{ConfigError, Method, Networks, Step, need};
 
-/// SimSiam (Chen and He 2021): predicts one view's output from the other's, which is held still.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SimSiam {
-    /// Linear maps in the projector: 3 in the paper, 2 on CIFAR.
-    pub layers: usize,
-    /// Width of the projector's hidden layers and of its output.
-    pub output: usize,
-    /// Width of the predictor's hidden layer, a bottleneck.
-    pub bottleneck: usize,
+settings! {
+    /// Chen and He 2021: a predictor and a held side, no negatives.
+    ///
+    /// SimSiam predicts the output of one view from that of the other, which receives no gradient.
+    pub struct SimSiam {
+        /// Linear maps in the projector, 2 or more.
+        ///
+        /// The paper has 3, and 2 on CIFAR.
+        pub layers: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+        /// Width of the predictor's hidden layer.
+        pub bottleneck: usize,
+    }
 }
 
 impl SimSiam {
-    /// For an encoder of so many values.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self { layers: 2, output: 4 * dim, bottleneck: dim }
     }
 }

@@ -1,29 +1,33 @@
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, shorten, spectral};
 use crate::settings::{positive, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// Spectral contrastive learning (HaoChen et al. 2021): its minimum is a factor of the augmentation
-/// graph's adjacency matrix.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Spectral {
-    /// Outputs longer than this are shortened to it: 1 in the authors' runs on CIFAR-10, √10 on
-    /// ImageNet. Their code divides the loss by its square.
-    pub radius: f64,
-    /// Width of the head's hidden layer.
-    pub hidden: usize,
-    /// Number of values the loss compares.
-    pub output: usize,
+settings! {
+    /// HaoChen et al. 2021: a factor of the augmentation graph.
+    ///
+    /// Spectral contrastive learning: at its minimum the outputs factorise the normalised adjacency
+    /// matrix of the augmentation graph.
+    pub struct Spectral {
+        /// Length that longer outputs are shortened to.
+        ///
+        /// The authors take 1 on CIFAR-10 and √10 on ImageNet; their code divides the loss by its
+        /// square.
+        pub radius: f64,
+        /// Width of the heads' hidden layers.
+        pub hidden: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+    }
 }
 
 impl Spectral {
-    /// For an encoder of so many values, with the radius of small images.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image, with the authors'
+    /// radius for small images.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self { radius: 1.0, hidden: 2 * dim, output: 2 * dim }
     }
 }

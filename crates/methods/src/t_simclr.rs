@@ -1,30 +1,33 @@
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, t_simclr};
 use crate::settings::{positive, temperature, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// t-SimCLR (Hu et al. 2023): SimCLR with the heavy tails of Student's t and outputs that are not
-/// normalised, as t-SNE has them.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TSimClr {
-    /// What squared distances are divided by.
-    pub temperature: f64,
-    /// Degrees of freedom of Student's t.
-    pub degrees_of_freedom: f64,
-    /// Width of the head's hidden layer.
-    pub hidden: usize,
-    /// Number of values the loss compares.
-    pub output: usize,
+settings! {
+    /// Hu et al. 2023: SimCLR with t-SNE's heavy tails.
+    ///
+    /// t-SimCLR compares outputs as t-SNE does: without normalising them, by Student's t.
+    pub struct TSimClr {
+        /// Temperature of the loss, above 0; smaller ones look at the nearest negatives alone.
+        ///
+        /// Squared distances are divided by it.
+        pub temperature: f64,
+        /// Degrees of freedom of Student's t; fewer have heavier tails.
+        pub degrees_of_freedom: f64,
+        /// Width of the heads' hidden layers.
+        pub hidden: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+    }
 }
 
 impl TSimClr {
-    /// For an encoder of so many values: the kernel of the authors' script for CIFAR-10.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image, with the kernel
+    /// of the authors' script for CIFAR-10.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self { temperature: 8.0, degrees_of_freedom: 5.0, hidden: dim, output: 128 }
     }
 }

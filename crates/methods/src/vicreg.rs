@@ -1,31 +1,40 @@
 use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
-use serde::{Deserialize, Serialize};
 
 use crate::losses::{Loss, VicRegWeights, vicreg};
 use crate::settings::{at_least_zero, width};
 use crate::{ConfigError, Method, Networks, Step};
 
-/// VICReg (Bardes et al. 2022): views agree, every output varies, no two outputs vary together.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VicReg {
-    /// Weight of the distance between views.
-    pub invariance: f64,
-    /// Weight of outputs that vary too little.
-    pub variance: f64,
-    /// Weight of outputs that vary together.
-    pub covariance: f64,
-    /// Width of the head's two hidden layers.
-    pub hidden: usize,
-    /// Number of values the loss compares.
-    pub output: usize,
+settings! {
+    /// Bardes et al. 2022: variance, invariance, covariance.
+    ///
+    /// VICReg makes views agree, keeps every output varying over the batch, and keeps outputs from
+    /// varying together.
+    pub struct VicReg {
+        /// Weight of the distance between views.
+        ///
+        /// The paper's λ, there 25.
+        pub invariance: f64,
+        /// Weight of outputs that vary too little.
+        ///
+        /// The paper's μ, there 25.
+        pub variance: f64,
+        /// Weight of outputs that vary together.
+        ///
+        /// The paper's ν, there 1.
+        pub covariance: f64,
+        /// Width of the heads' hidden layers.
+        pub hidden: usize,
+        /// Number of values the loss compares.
+        pub output: usize,
+    }
 }
 
 impl VicReg {
-    /// For an encoder of so many values, with the paper's weights.
-    pub(crate) fn sensible(dim: usize) -> Self {
+    /// Default settings for an encoder that gives `dim` values an image, with the paper's
+    /// weights.
+    pub(crate) fn default_for(dim: usize) -> Self {
         Self { invariance: 25.0, variance: 25.0, covariance: 1.0, hidden: 4 * dim, output: 4 * dim }
     }
 }
