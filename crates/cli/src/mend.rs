@@ -7,8 +7,8 @@ use selfsame::forecast::Difference;
 use selfsame::grid::GridError;
 use selfsame::init::InitError;
 use selfsame::nn::{EncoderConfig, Stem};
-use selfsame::train::TrainError;
 use selfsame::train::checkpoint::Which;
+use selfsame::train::{CheckpointError, Remaining, TrainError};
 use selfsame::{CompareError, Error, Run};
 
 use crate::words::quoted;
@@ -97,9 +97,8 @@ pub fn mend(error: &Error) -> Option<String> {
         Error::Data { source: DataError::NothingToTrain { .. }, .. } => {
             Some("check --limit and --classes".to_owned())
         }
-        Error::Train(TrainError::TooFewImages { .. }) => {
-            Some("check --data, --limit and --classes".to_owned())
-        }
+        Error::Train(error) => training(error).map(str::to_owned),
+        Error::Checkpoint(error) => checkpoint(error).map(str::to_owned),
         _ => None,
     }
 }
@@ -110,6 +109,38 @@ fn grid(cause: &GridError) -> Option<String> {
         GridError::DataOption => Some("name them with --data".to_owned()),
         GridError::NoScales { .. } => Some("leave out --scale".to_owned()),
         _ => None,
+    }
+}
+
+/// What to do when training cannot start or go on.
+fn training(error: &TrainError) -> Option<&'static str> {
+    match error {
+        TrainError::TooFewImages { .. } => Some("check --data, --limit and --classes"),
+        TrainError::NotFinite { remaining: Remaining::Saved { .. }, .. } => Some(
+            "go on from it with --resume, or try a lower --lr, a longer --warmup-epochs or \
+             --clip-norm 1",
+        ),
+        TrainError::NotFinite { .. } => {
+            Some("try a lower --lr, a longer --warmup-epochs or --clip-norm 1")
+        }
+        TrainError::OtherConfig { .. } => Some("train again with --overwrite"),
+        TrainError::Checkpoint { source, remaining } => checkpoint(source).or(match remaining {
+            Remaining::Saved { .. } => Some("go on from it with --resume"),
+            Remaining::NotYet => None,
+            Remaining::Unreadable => {
+                Some("put the file back, or start the run again with --overwrite")
+            }
+        }),
+        _ => None,
+    }
+}
+
+/// What to do about a checkpoint that cannot be used.
+fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
+    match error {
+        CheckpointError::File(_) => None,
+        CheckpointError::NoState { .. } => Some("train again with --overwrite"),
+        CheckpointError::OtherInit { .. } => Some("put them back, or start a new run"),
     }
 }
 

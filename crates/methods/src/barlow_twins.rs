@@ -4,7 +4,7 @@ use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, barlow_twins};
 use crate::settings::{at_least_zero, positive, width};
-use crate::{ConfigError, Method, Networks, Step};
+use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
 
 settings! {
     /// Zbontar et al. 2021: cross-correlation towards the identity.
@@ -41,15 +41,27 @@ impl Method for BarlowTwins {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, &[self.hidden, self.hidden, self.output], Norms::Hidden, init)
+        Networks::with_projector(
+            encoder,
+            &[self.hidden, self.hidden, self.output],
+            Norms::Hidden,
+            init,
+        )
     }
 
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+}
+
+impl Objective for BarlowTwins {
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
         networks.project_each(views)
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        let loss = barlow_twins(embeddings[0].clone(), embeddings[1].clone(), self.lambda);
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
+        let [first, second] = batch.pair();
+        let loss = barlow_twins(first, second, self.lambda);
         Loss { value: loss.value.mul_scalar(self.scale), ..loss }
     }
 }

@@ -4,7 +4,7 @@ use selfsame_nn::{EncoderConfig, Mlp, Norms};
 
 use crate::losses::{Loss, negative_cosine};
 use crate::settings::{momentum, width};
-use crate::{ConfigError, Method, Networks, Step};
+use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
 
 settings! {
     /// Grill et al. 2020: predicts a momentum encoder's output.
@@ -39,35 +39,42 @@ impl Method for Byol {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        let networks = Networks::new(encoder, &[self.hidden, self.output], Norms::Hidden, init);
+        let networks =
+            Networks::with_projector(encoder, &[self.hidden, self.output], Norms::Hidden, init);
         let predictor = Mlp::new(&[self.output, self.hidden, self.output], Norms::Hidden, init);
-        Networks { predictor: Some(predictor), ..networks }.with_momentum()
+        networks.with("predictor", predictor).with_momentum()
     }
 
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+
+    fn remedy(&self) -> &'static str {
+        "without negatives, only the predictor and the slow copy keep the outputs apart: a lower \
+         learning rate or a higher method.momentum usually helps"
+    }
+}
+
+impl Objective for Byol {
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
-        let predictor = networks.predictor.as_ref().expect("BYOL has a predictor");
-        let slow = networks.momentum.as_ref().expect("BYOL has a slow copy");
+        let predictor = networks.mlp("predictor");
         let predicted = networks.project_each(views).into_iter().map(|z| predictor.forward(z));
-        let targets = views.iter().map(|view| slow.forward(view.clone()));
+        let targets = views.iter().map(|view| networks.project_momentum(view.clone()));
         predicted.chain(targets).collect()
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        let [p1, p2, t1, t2] = embeddings else { unreachable!("two predictions and two targets") };
-        let of = |p: &Tensor<2>, t: &Tensor<2>| negative_cosine(p.clone(), t.clone().detach());
-        let loss = Loss::mean(of(p1, t2), of(p2, t1));
-        // Squared distances of normalised rows, 2 − 2·cos, summed over both sides: the paper's
-        // equation 2.
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
+        let [p1, p2, t1, t2] = batch.embeddings else {
+            unreachable!("two predictions and two targets")
+        };
+        let predict = |p: &Tensor<2>, t: &Tensor<2>| negative_cosine(p.clone(), t.clone().detach());
+        let loss = Loss::mean(predict(p1, t2), predict(p2, t1));
+        // Equation 2 of the paper sums the squared distances of normalised rows, 2 − 2·cos each,
+        // over both directions.
         Loss { value: loss.value.mul_scalar(4.0).add_scalar(4.0), ..loss }
     }
 
     fn after_step(&self, networks: Networks, _embeddings: &[Tensor<2>], step: &Step) -> Networks {
         networks.follow(step.anneal(self.momentum, 1.0))
-    }
-
-    fn against_collapse(&self) -> &'static str {
-        "without negatives, only the predictor and the slow copy hold the outputs apart: try a \
-         lower --lr or a higher \
-         --set method.momentum"
     }
 }

@@ -1,11 +1,10 @@
-use burn::tensor::Tensor;
 use rand::seq::index;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, info_nce_sampled};
 use crate::settings::{temperature, width};
-use crate::{ConfigError, Method, Networks, Step, need};
+use crate::{Batch, ConfigError, Method, Networks, Objective, need};
 
 settings! {
     /// van den Oord et al. 2018: with a chosen number of negatives.
@@ -41,16 +40,23 @@ impl Method for InfoNce {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, &[self.hidden, self.output], Norms::None, init)
+        Networks::with_projector(encoder, &[self.hidden, self.output], Norms::None, init)
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss {
-        // The images stand in random order, so that any shift gives random negatives; new ones at
-        // every step.
-        let [batch, _] = embeddings[0].dims();
-        let others = batch - 1;
-        let shifts = index::sample(&mut step.random(), others, self.negatives.min(others));
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+}
+
+impl Objective for InfoNce {
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
+        let [first, second] = batch.pair();
+        // A batch is in random order, so the images at any distance from an image are a random
+        // choice of negatives.
+        let others = first.dims()[0] - 1;
+        let negatives = self.negatives.min(others);
+        let shifts = index::sample(&mut batch.step.random(), others, negatives);
         let shifts: Vec<usize> = shifts.into_iter().map(|shift| shift + 1).collect();
-        info_nce_sampled(embeddings[0].clone(), embeddings[1].clone(), &shifts, self.temperature)
+        info_nce_sampled(first, second, &shifts, self.temperature)
     }
 }

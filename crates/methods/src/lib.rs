@@ -1,7 +1,7 @@
-//! Contrastive methods, and the losses they minimise.
+//! Methods of self-supervised learning, and the losses that they minimise.
 //!
-//! A [`Method`] says which [`Networks`] it needs, what it compares and what it minimises; a queue
-//! or a momentum encoder belongs to it. A [loss](losses) is a pure function of embeddings.
+//! A [`Method`] makes the [`Networks`] that it needs, a queue or a momentum encoder among them, and
+//! has one or more [`Objective`]s. A [loss](losses) is a pure function of embeddings.
 
 #[macro_use]
 mod config;
@@ -29,7 +29,7 @@ use selfsame_nn::layers::Init;
 
 pub use config::Setting;
 use losses::Loss;
-pub use networks::{Branch, Networks};
+pub use networks::{Networks, Part};
 pub use settings::{ConfigError, need};
 
 // Every method there is, in the order in which the program lists them.
@@ -48,16 +48,18 @@ methods! {
     "rotation" => rotation::Rotation,
 }
 
-/// A way to train an encoder without labels. Its settings are its own fields; what is trained is in
-/// [`Networks`].
+/// A way to train an encoder without labels.
+///
+/// A value of the type is the settings of the method, as `config.toml` stores them. What is trained
+/// lies in [`Networks`], which the method makes.
 pub trait Method {
     /// Checks every setting.
     ///
     /// # Errors
-    /// The first that makes no sense, by its name in `config.toml`.
+    /// The first setting that is out of range, by its name in `config.toml`.
     fn check(&self) -> Result<(), ConfigError>;
 
-    /// Views of an image that a step takes.
+    /// How many views of each image a step takes.
     fn views(&self) -> usize {
         2
     }
@@ -65,59 +67,101 @@ pub trait Method {
     /// The networks with their initial weights.
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks;
 
-    /// What the loss compares: one row for each image in every tensor.
+    /// The losses that a step minimises, one after the other: the second sees weights that the
+    /// first has moved.
     ///
-    /// `views` are [`Method::views`] tensors `[images, height, width, 3]` of normalised pixels, row
-    /// i of each a view of image i. Nothing but batch normalisation may make a row depend on other
-    /// rows; here it sees all views as one.
+    /// Most methods have one, which trains everything. A generator and its discriminator have one
+    /// each. No part of the networks may be trained by two objectives: losses that train the same
+    /// part are weighted terms of one objective.
+    fn objectives(&self) -> Vec<Box<dyn Objective>>;
+
+    /// What usually helps once the outputs have collapsed: a clause that names settings.
+    fn remedy(&self) -> &'static str {
+        "a lower learning rate, a longer warm-up or a larger batch usually helps"
+    }
+}
+
+/// A loss that a step minimises, with the parts of the networks that it trains.
+///
+/// The loss is computed in two stages. [`embed`](Objective::embed) takes images to embeddings, each
+/// row by itself, so that a large batch can pass it in microbatches (gradient caching: Gao, Zhang,
+/// Han and Callan 2021). [`loss`](Objective::loss) takes the embeddings of the whole batch to one
+/// number; it may look at pixels and use the networks as well, always on the whole batch.
+pub trait Objective {
+    /// Whether it trains the part of the networks called `part`, such as `backbone`.
+    fn trains(&self, _part: &str) -> bool {
+        true
+    }
+
+    /// The embeddings of a batch: any number of tensors with one row an image.
+    ///
+    /// `views` are [`Method::views`] tensors `[images, height, width, 3]` of normalised pixels; row
+    /// i of each is a view of image i. A row of the result may depend on other images through batch
+    /// normalisation only. Here backbone and projector take all views as one batch.
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
         networks.project_together(views)
     }
 
-    /// The loss of a batch, from what [`Method::embed`] made of it.
-    fn loss(&self, networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss;
+    /// The loss of a batch.
+    fn loss(&self, batch: &Batch<'_>) -> Loss;
 
-    /// The two embeddings of each image that are drawn together, to watch for collapse; none where
-    /// there is no such pair.
+    /// Of the embeddings, the two of each image that the loss draws together; they are watched for
+    /// collapse. `None` where no two are.
     fn pair<'a>(&self, embeddings: &'a [Tensor<2>]) -> Option<[&'a Tensor<2>; 2]> {
         Some([&embeddings[0], &embeddings[1]])
     }
 
-    /// What usually mends outputs that have collapsed, as advice.
-    fn against_collapse(&self) -> &'static str {
-        "a lower --lr, a longer --warmup-epochs or a larger --batch usually mends that"
-    }
-
-    /// What changes besides the optimizer's step, after it: a momentum encoder, a queue.
+    /// Updates what no gradient moves, after the optimizer's step: a momentum encoder, a queue.
     /// `embeddings` carry no gradients.
     fn after_step(&self, networks: Networks, _embeddings: &[Tensor<2>], _step: &Step) -> Networks {
         networks
     }
 }
 
-/// Which step of a training it is: all that schedules and chance in a method depend on, so that a
-/// resumed training goes on as if it had not stopped.
+/// What a loss is computed from.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The networks; parts that the objective does not train have no gradients.
+    pub networks: &'a Networks,
+    /// The views that were embedded, as [`Objective::embed`] gets them.
+    pub views: &'a [Tensor<4>],
+    /// What [`Objective::embed`] made of them.
+    pub embeddings: &'a [Tensor<2>],
+    /// The step of the training.
+    pub step: &'a Step,
+}
+
+impl Batch<'_> {
+    /// The first two embeddings: those of both views, for an objective that embeds each once.
+    pub fn pair(&self) -> [Tensor<2>; 2] {
+        [self.embeddings[0].clone(), self.embeddings[1].clone()]
+    }
+}
+
+/// Which step of a training it is: all that schedules and random choices of a method depend on, so
+/// that a resumed training goes on as if it had not stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Steps taken before.
+    /// Steps taken before this one.
     pub number: u64,
-    /// Steps in all.
+    /// Steps of the whole training.
     pub steps: u64,
     /// Seed of the training.
     pub seed: u64,
 }
 
 impl Step {
-    /// A value that goes from `start` to `end` along a half cosine over the training.
-    fn anneal(&self, start: f64, end: f64) -> f64 {
+    /// The value at this step of a schedule that leads from `start` to `end` along a half cosine.
+    pub fn anneal(&self, start: f64, end: f64) -> f64 {
         let share = self.number as f64 / self.steps.max(1) as f64;
         end + (start - end) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
     }
 
-    /// A generator of random numbers for this step alone.
-    fn random(&self) -> rand_chacha::ChaCha8Rng {
+    /// A generator of random numbers for this step. It is the same at every call, and the same for
+    /// each microbatch.
+    pub fn random(&self) -> rand_chacha::ChaCha8Rng {
         use rand::SeedableRng;
-        // The order of images takes the streams from 0 on, one an epoch.
+        // The order of the images takes one stream an epoch, from 0 upwards.
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(u64::MAX - self.number);
         rng

@@ -1,4 +1,3 @@
-use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::seq::SliceRandom;
 use selfsame_nn::layers::Init;
@@ -6,7 +5,7 @@ use selfsame_nn::{EncoderConfig, Norms, parts};
 
 use crate::losses::{Loss, info_nce, normalise};
 use crate::settings::{momentum, temperature, width};
-use crate::{Branch, ConfigError, Method, Networks, Step, need};
+use crate::{Batch, ConfigError, Method, Networks, Objective, Step, need};
 
 settings! {
     /// Chen et al. 2020: a momentum encoder and a queue of negatives.
@@ -59,29 +58,32 @@ impl MocoV2 {
         }
     }
 
-    /// What a `network` makes of images of which batch normalisation sees a part at a time.
-    fn split_forward<M: Module>(
+    /// `project` on the images in [`splits`](Self::splits) parts, one after the other, so that
+    /// batch normalisation takes the statistics of one part at a time.
+    fn project_in_parts(
         &self,
-        network: &M,
-        forward: impl Fn(&M, Tensor<4>) -> Tensor<2>,
+        networks: &Networks,
+        project: impl Fn(&Networks, Tensor<4>) -> Tensor<2>,
         images: Tensor<4>,
     ) -> Tensor<2> {
         let [count, ..] = images.dims();
-        let pass = |rows| forward(network, images.clone().slice([rows]));
-        Tensor::cat(parts::in_turn(network, &parts::even(count, self.splits), pass), 0)
+        let pass = |rows| project(networks, images.clone().slice([rows]));
+        Tensor::cat(parts::in_turn(networks, &parts::even(count, self.splits), pass), 0)
     }
 
-    fn keys(&self, slow: &Branch, images: Tensor<4>, order: &[usize]) -> Tensor<2> {
+    /// The normalised outputs of the slow copy, row i of image i. It takes the images in `order`,
+    /// so that an image shares its part of the batch with others than its query does.
+    fn keys(&self, networks: &Networks, images: Tensor<4>, order: &[usize]) -> Tensor<2> {
         let device = images.device();
         let index = |order: Vec<i64>| {
             let count = order.len();
             Tensor::<1, Int>::from_data(TensorData::new(order, [count]), &device)
         };
-        let mut back = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(place, &image)| back[image] = place as i64);
+        let mut inverse = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &image)| inverse[image] = place as i64);
         let shuffled = images.select(0, index(order.iter().map(|&image| image as i64).collect()));
-        let keys = self.split_forward(slow, Branch::forward, shuffled);
-        normalise(keys.select(0, index(back)))
+        let keys = self.project_in_parts(networks, Networks::project_momentum, shuffled);
+        normalise(keys.select(0, index(inverse)))
     }
 }
 
@@ -102,36 +104,42 @@ impl Method for MocoV2 {
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
         let networks =
-            Networks::new(encoder, &[self.hidden, self.output], Norms::None, init).with_momentum();
+            Networks::with_projector(encoder, &[self.hidden, self.output], Norms::None, init)
+                .with_momentum();
         // Random directions until there are earlier batches.
         let queue = normalise(init.normal([self.queue, self.output]));
-        Networks { queue: Some(Param::from_tensor(queue).no_grad()), ..networks }
+        networks.with_queue("queue", queue)
     }
 
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+}
+
+impl Objective for MocoV2 {
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], step: &Step) -> Vec<Tensor<2>> {
-        let slow = networks.momentum.as_ref().expect("MoCo has a slow copy");
         let [count, ..] = views[0].dims();
         let mut order: Vec<usize> = (0..count).collect();
         order.shuffle(&mut step.random());
         let query =
-            |view: &Tensor<4>| self.split_forward(networks, Networks::project, view.clone());
-        let key = |view: &Tensor<4>| self.keys(slow, view.clone(), &order);
+            |view: &Tensor<4>| self.project_in_parts(networks, Networks::project, view.clone());
+        let key = |view: &Tensor<4>| self.keys(networks, view.clone(), &order);
         match self.symmetric {
             true => vec![query(&views[0]), query(&views[1]), key(&views[0]), key(&views[1])],
             false => vec![query(&views[0]), key(&views[1])],
         }
     }
 
-    fn loss(&self, networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss {
-        let queue = networks.queue.as_ref().expect("MoCo has a queue").val();
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
+        let negatives = batch.networks.queue("queue");
         let temperature =
-            step.anneal(self.temperature, self.temperature_end.unwrap_or(self.temperature));
-        let of = |query: &Tensor<2>, key: &Tensor<2>| {
-            info_nce(query.clone(), key.clone().detach(), queue.clone(), temperature)
+            batch.step.anneal(self.temperature, self.temperature_end.unwrap_or(self.temperature));
+        let contrast = |query: &Tensor<2>, key: &Tensor<2>| {
+            info_nce(query.clone(), key.clone().detach(), negatives.clone(), temperature)
         };
-        match embeddings {
-            [q1, q2, k1, k2] => Loss::mean(of(q1, k2), of(q2, k1)),
-            [q1, k2] => of(q1, k2),
+        match batch.embeddings {
+            [q1, q2, k1, k2] => Loss::mean(contrast(q1, k2), contrast(q2, k1)),
+            [q1, k2] => contrast(q1, k2),
             _ => unreachable!("queries and as many keys"),
         }
     }
@@ -140,12 +148,7 @@ impl Method for MocoV2 {
         let networks =
             networks.follow(step.anneal(self.momentum, self.momentum_end.unwrap_or(self.momentum)));
         let keys = &embeddings[embeddings.len() / 2..];
-        let queue = networks.queue.map(|queue| {
-            queue.map(|queue| {
-                let newest_first = keys.iter().cloned().chain([queue]).collect();
-                Tensor::cat(newest_first, 0).narrow(0, 0, self.queue).detach()
-            })
-        });
-        Networks { queue, ..networks }
+        let newest_first = keys.iter().cloned().chain([networks.queue("queue")]).collect();
+        networks.with_queue("queue", Tensor::cat(newest_first, 0).narrow(0, 0, self.queue))
     }
 }

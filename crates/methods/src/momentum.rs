@@ -1,4 +1,4 @@
-//! Slow copies of networks (He et al. 2020; Grill et al. 2020).
+//! Momentum encoders: slow copies of networks (He et al. 2020; Grill et al. 2020).
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,15 @@ use selfsame_nn::descent;
 use selfsame_nn::state::{self, MapNamed, VisitNamed};
 
 /// Moves the trained weights of `slow` towards those of `fast`: `momentum` · slow + (1 −
-/// `momentum`) · fast. Running statistics are those that the slow network gathers itself, as in the
-/// authors' implementations.
+/// `momentum`) · fast. The slow network keeps the running statistics that it gathers itself, as in
+/// the authors' implementations.
 pub(crate) fn follow<M: Module>(slow: M, fast: &M, momentum: f64) -> M {
     let mut weights = Weights::default();
     state::visit(fast, &mut weights);
     state::map(slow, &mut Follower { fast: weights.0, momentum })
 }
 
-/// Tensors by name, flat and without gradients.
+/// Trained weights by name, flat and without gradients.
 #[derive(Default)]
 struct Weights(BTreeMap<String, Tensor<1>>);
 
@@ -37,7 +37,7 @@ struct Follower {
 
 impl MapNamed for Follower {
     fn tensor<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        // Running statistics are not trained, so they are not among these.
+        // Running statistics are not trained: `Weights` has none.
         let Some(fast) = self.fast.remove(name) else { return param };
         param.map(|slow| {
             let shape = slow.dims();

@@ -1,88 +1,236 @@
-use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use std::collections::BTreeMap;
+
+use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
 use selfsame_nn::layers::Init;
 use selfsame_nn::{Backbone, EncoderConfig, Mlp, Norms};
 
 use crate::momentum;
 
-/// All that a method trains or carries from step to step: every tensor of it is in a checkpoint.
-#[derive(Module, Debug)]
+const BACKBONE: &str = "backbone";
+const PROJECTOR: &str = "projector";
+/// Begins the names of the slow copies that a momentum encoder is made of.
+const SLOW: &str = "momentum.";
+
+/// Everything that a method trains, or carries from one step to the next, as parts with names.
+///
+/// All of it is in a checkpoint; the name of a part begins the names of its tensors there, as in
+/// `projector.layers.0.weight`. Every method has a part `backbone`, the encoder that training is
+/// for. The other parts are up to the method: most have a `projector`, and a decoder or a
+/// discriminator is added in the same way.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use selfsame_methods::Networks;
+/// use selfsame_nn::layers::Init;
+/// use selfsame_nn::{Architecture, Mlp, Norms, Precision, ResNetConfig, Stem, state};
+///
+/// let encoder = ResNetConfig {
+///     architecture: Architecture::ResNet18,
+///     stem: Stem::Cifar,
+///     width: 2,
+///     precision: Precision::F32,
+/// };
+/// let device = Device::flex();
+/// let mut init = Init::new(1, &device);
+/// // From the 16 values that this encoder gives an image to 8 × 8 pixels of three channels.
+/// let decoder = Mlp::new(&[16, 32, 8 * 8 * 3], Norms::Hidden, &mut init);
+/// let networks = Networks::new(&encoder.into(), &mut init).with("decoder", decoder);
+/// assert!(state::read(&networks).contains_key("decoder.layers.1.bias"));
+/// ```
+#[derive(Clone, Debug)]
 pub struct Networks {
-    /// The encoder that is kept.
-    pub backbone: Backbone,
-    /// The head that only the loss sees.
-    pub projector: Mlp,
-    /// A second head, of one side of the comparison.
-    pub predictor: Option<Mlp>,
-    /// A slow copy of backbone and projector.
-    pub momentum: Option<Branch>,
-    /// Embeddings of earlier batches, `[count, dim]`, the newest first.
-    pub queue: Option<Param<Tensor<2>>>,
+    parts: BTreeMap<String, Part>,
 }
 
-/// An encoder with its head.
+/// A part of [`Networks`].
 #[derive(Module, Debug)]
-pub struct Branch {
-    /// The encoder.
-    pub backbone: Backbone,
-    /// Its head.
-    pub projector: Mlp,
+pub enum Part {
+    /// An encoder: images to embeddings.
+    Backbone(Backbone),
+    /// A perceptron on embeddings: a projector, a predictor, a small decoder or discriminator.
+    Mlp(Mlp),
+    /// Embeddings of earlier steps, `[count, dim]`.
+    Queue(Param<Tensor<2>>),
 }
 
-impl Branch {
-    /// `[images, height, width, 3]` to `[images, dim]`.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.projector.forward(self.backbone.forward(images))
+impl From<Mlp> for Part {
+    fn from(mlp: Mlp) -> Self {
+        Self::Mlp(mlp)
     }
 }
 
 impl Networks {
-    /// An encoder with a projector whose linear maps have `widths` values each.
-    pub(crate) fn new(
+    /// An encoder with initial weights, and no other part.
+    pub fn new(encoder: &EncoderConfig, init: &mut Init<'_>) -> Self {
+        let backbone = Part::Backbone(encoder.init(init));
+        Self { parts: BTreeMap::from([(BACKBONE.to_owned(), backbone)]) }
+    }
+
+    /// An encoder with a projector: linear maps to `widths` values each.
+    pub(crate) fn with_projector(
         encoder: &EncoderConfig,
         widths: &[usize],
         norms: Norms,
         init: &mut Init<'_>,
     ) -> Self {
-        let backbone = encoder.init(init);
-        let projector = Mlp::new(&[&[encoder.dim()], widths].concat(), norms, init);
-        Self { backbone, projector, predictor: None, momentum: None, queue: None }
+        let encoded = Self::new(encoder, init);
+        let widths = [&[encoder.dim()], widths].concat();
+        encoded.with(PROJECTOR, Mlp::new(&widths, norms, init))
     }
 
-    /// Adds a slow copy, equal for now.
+    /// The same with one more part, or with `part` in place of the one of that name.
+    pub fn with(mut self, name: &str, part: impl Into<Part>) -> Self {
+        self.parts.insert(name.to_owned(), part.into());
+        self
+    }
+
+    /// The same with a queue of `rows`, `[count, dim]`, that no gradient moves, in place of the
+    /// one of that name.
+    pub fn with_queue(self, name: &str, rows: Tensor<2>) -> Self {
+        self.with(name, Part::Queue(Param::from_tensor(rows.detach()).no_grad()))
+    }
+
+    /// The same with slow copies of backbone and projector, equal to them for now: a momentum
+    /// encoder. Their names are `momentum.backbone` and `momentum.projector`.
     pub(crate) fn with_momentum(self) -> Self {
-        // By way of `valid`, which gives the copy running statistics of its own.
-        let branch = Branch {
-            backbone: self.backbone.valid().train(),
-            projector: self.projector.valid().train(),
-        };
-        Self { momentum: Some(branch.no_grad()), ..self }
+        [BACKBONE, PROJECTOR].into_iter().fold(self, |networks, name| {
+            // By way of `valid`, which gives the copy running statistics of its own.
+            let copy = networks.parts[name].valid().train().no_grad();
+            networks.with(&format!("{SLOW}{name}"), copy)
+        })
     }
 
-    /// The slow copy, moved towards the networks: `momentum` of it stays.
+    /// Moves the slow copies towards what they are copies of: `momentum` · slow + (1 −
+    /// `momentum`) · fast.
     pub(crate) fn follow(self, momentum: f64) -> Self {
-        let branch = self.momentum.map(|branch| Branch {
-            backbone: momentum::follow(branch.backbone, &self.backbone, momentum),
-            projector: momentum::follow(branch.projector, &self.projector, momentum),
-        });
-        Self { momentum: branch, ..self }
+        let copied = self.parts.iter().filter(|(name, _)| !name.starts_with(SLOW));
+        let fast: BTreeMap<_, _> =
+            copied.map(|(name, part)| (name.clone(), part.clone())).collect();
+        self.map_parts(|name, part| match name.strip_prefix(SLOW) {
+            Some(copied) => momentum::follow(part, &fast[copied], momentum),
+            None => part,
+        })
     }
 
-    /// Backbone and projector of one view.
-    pub(crate) fn project(&self, images: Tensor<4>) -> Tensor<2> {
-        self.projector.forward(self.backbone.forward(images))
+    /// The same with gradients for those parts only that `trains` names, which share their weights
+    /// and running statistics with these.
+    pub fn train_only(&self, trains: impl Fn(&str) -> bool) -> Self {
+        self.clone().map_parts(|name, part| if trains(name) { part } else { part.no_grad() })
     }
 
-    /// Backbone and projector of all views together, so that batch normalisation sees them as one;
-    /// cut up again.
+    /// The names of all parts.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.keys().map(String::as_str)
+    }
+
+    /// The encoder that training is for.
+    pub fn backbone(&self) -> &Backbone {
+        self.encoder(BACKBONE)
+    }
+
+    /// The perceptron called `name`.
+    ///
+    /// # Panics
+    /// If no part has that name, or it is no perceptron.
+    pub fn mlp(&self, name: &str) -> &Mlp {
+        match self.parts.get(name) {
+            Some(Part::Mlp(mlp)) => mlp,
+            _ => panic!("the method has no perceptron {name:?}"),
+        }
+    }
+
+    /// The rows of the queue called `name`, `[count, dim]`, the newest first.
+    ///
+    /// # Panics
+    /// If no part has that name, or it is no queue.
+    pub fn queue(&self, name: &str) -> Tensor<2> {
+        match self.parts.get(name) {
+            Some(Part::Queue(rows)) => rows.val(),
+            _ => panic!("the method has no queue {name:?}"),
+        }
+    }
+
+    /// Images `[images, height, width, 3]` through backbone and projector, `[images, dim]`.
+    pub fn project(&self, images: Tensor<4>) -> Tensor<2> {
+        self.mlp(PROJECTOR).forward(self.backbone().forward(images))
+    }
+
+    /// The same through the slow copies of the two, the momentum encoder.
+    pub fn project_momentum(&self, images: Tensor<4>) -> Tensor<2> {
+        let [backbone, projector] = [BACKBONE, PROJECTOR].map(|name| format!("{SLOW}{name}"));
+        self.mlp(&projector).forward(self.encoder(&backbone).forward(images))
+    }
+
+    /// [`project`](Self::project) on all views as one batch, so that batch normalisation takes its
+    /// statistics over all of them.
     pub(crate) fn project_together(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
         let z = self.project(Tensor::cat(views.to_vec(), 0));
         let [rows, _] = z.dims();
         z.split(rows / views.len(), 0)
     }
 
-    /// Backbone and projector of each view by itself.
+    /// [`project`](Self::project) on one view after the other.
     pub(crate) fn project_each(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
         views.iter().map(|view| self.project(view.clone())).collect()
+    }
+
+    fn encoder(&self, name: &str) -> &Backbone {
+        match self.parts.get(name) {
+            Some(Part::Backbone(backbone)) => backbone,
+            _ => panic!("the method has no encoder {name:?}"),
+        }
+    }
+
+    fn map_parts(self, mut change: impl FnMut(&str, Part) -> Part) -> Self {
+        let change = |(name, part): (String, Part)| {
+            let part = change(&name, part);
+            (name, part)
+        };
+        Self { parts: self.parts.into_iter().map(change).collect() }
+    }
+}
+
+/// As Burn derives it for a struct whose fields are the parts.
+impl Module for Networks {
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        self.parts.values().fold(devices, |devices, part| part.collect_devices(devices))
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        self.map_parts(|_, part| part.fork(device))
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        self.map_parts(|_, part| part.to_device(device))
+    }
+
+    fn train(self) -> Self {
+        self.map_parts(|_, part| part.train())
+    }
+
+    fn valid(&self) -> Self {
+        self.clone().map_parts(|_, part| part.valid())
+    }
+
+    fn materialize(self) -> Self {
+        self.map_parts(|_, part| part.materialize())
+    }
+
+    fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
+        for (name, part) in &self.parts {
+            visitor.enter_module(name, "Struct:Networks");
+            part.visit(visitor);
+            visitor.exit_module(name, "Struct:Networks");
+        }
+    }
+
+    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
+        self.map_parts(|name, part| {
+            mapper.enter_module(name, "Struct:Networks");
+            let part = part.map(mapper);
+            mapper.exit_module(name, "Struct:Networks");
+            part
+        })
     }
 }

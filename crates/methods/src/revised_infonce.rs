@@ -1,10 +1,9 @@
-use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, revised_infonce};
 use crate::settings::{at_least_zero, temperature, width};
-use crate::{ConfigError, Method, Networks, Step};
+use crate::{Batch, ConfigError, Method, Networks, Objective};
 
 settings! {
     /// Huang et al. 2023: alignment and divergence weighed apart.
@@ -42,10 +41,17 @@ impl Method for RevisedInfoNce {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, &[self.hidden, self.output], Norms::None, init)
+        Networks::with_projector(encoder, &[self.hidden, self.output], Norms::None, init)
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        revised_infonce(embeddings[0].clone(), embeddings[1].clone(), self.lambda, self.temperature)
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+}
+
+impl Objective for RevisedInfoNce {
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
+        let [first, second] = batch.pair();
+        revised_infonce(first, second, self.lambda, self.temperature)
     }
 }

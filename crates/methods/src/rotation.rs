@@ -3,7 +3,7 @@ use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, cross_entropy};
-use crate::{ConfigError, Method, Networks, Step};
+use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
 
 settings! {
     /// Gidaris et al. 2018: which quarter turn was made.
@@ -31,9 +31,15 @@ impl Method for Rotation {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, &[TURNS], Norms::None, init)
+        Networks::with_projector(encoder, &[TURNS], Norms::None, init)
     }
 
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+}
+
+impl Objective for Rotation {
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
         let mut turned = vec![views[0].clone()];
         for _ in 1..TURNS {
@@ -42,21 +48,22 @@ impl Method for Rotation {
         networks.project_together(&turned)
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        let [batch, _] = embeddings[0].dims();
-        let turns: Vec<i64> = (0..TURNS as i64).flat_map(|turn| vec![turn; batch]).collect();
-        let turns = TensorData::new(turns, [TURNS * batch]);
-        let turns = Tensor::<1, Int>::from_data(turns, &embeddings[0].device());
-        cross_entropy(Tensor::cat(embeddings.to_vec(), 0), turns)
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
+        let logits = Tensor::cat(batch.embeddings.to_vec(), 0);
+        let [rows, _] = logits.dims();
+        let turns: Vec<i64> = (0..rows).map(|row| (row * TURNS / rows) as i64).collect();
+        let turns = TensorData::new(turns, [rows]);
+        let turns = Tensor::<1, Int>::from_data(turns, &logits.device());
+        cross_entropy(logits, turns)
     }
 
-    /// Four answers are no representation.
+    /// The embeddings are logits of the four turns: no two of them are drawn together.
     fn pair<'a>(&self, _embeddings: &'a [Tensor<2>]) -> Option<[&'a Tensor<2>; 2]> {
         None
     }
 }
 
-/// `[images, height, width, channels]`, each image turned to the left.
+/// `[images, height, width, channels]`, each image turned to the left (counter-clockwise).
 fn quarter_turn(images: Tensor<4>) -> Tensor<4> {
     images.swap_dims(1, 2).flip([1])
 }

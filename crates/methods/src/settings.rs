@@ -1,21 +1,29 @@
 use std::fmt::Display;
 
-/// A setting that makes no sense.
+/// A setting out of range.
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("{field} = {value} makes no sense: {need}")]
 pub struct ConfigError {
     /// The setting, as in `config.toml`.
     pub field: &'static str,
-    /// What it was.
+    /// Its value.
     pub value: String,
     /// What it must be.
     pub need: &'static str,
 }
 
-/// Fails with the field's name unless `holds`.
+/// Checks a setting: an error that names `field`, `value` and `need` unless `holds`.
+///
+/// ```
+/// use selfsame_methods::need;
+///
+/// assert!(need("method.layers", 3, 3 > 0, "at least 1").is_ok());
+/// let error = need("method.layers", 0, 0 > 0, "at least 1").unwrap_err();
+/// assert_eq!(error.to_string(), "method.layers = 0 makes no sense: at least 1");
+/// ```
 ///
 /// # Errors
-/// [`ConfigError`], made of the other arguments.
+/// [`ConfigError`] unless `holds`.
 pub fn need(
     field: &'static str,
     value: impl Display,
@@ -37,13 +45,13 @@ pub(crate) fn width(field: &'static str, value: usize) -> Result<(), ConfigError
     need(field, value, (1..=1 << 16).contains(&value), "1 to 65536 values")
 }
 
-/// The temperature and, where it has an end, that too.
+/// Checks a temperature and, if it is set, the temperature at the end.
 pub(crate) fn temperature(start: f64, end: Option<f64>) -> Result<(), ConfigError> {
     positive("method.temperature", start)?;
     end.map_or(Ok(()), |end| positive("method.temperature_end", end))
 }
 
-/// The weight of the past in a moving average and, where it has an end, that too.
+/// Checks the momentum of a slow copy and, if it is set, the momentum at the end.
 pub(crate) fn momentum(start: f64, end: Option<f64>) -> Result<(), ConfigError> {
     let share = |field, value: f64| need(field, value, (0.0..=1.0).contains(&value), "0 to 1");
     share("method.momentum", start)?;

@@ -1,10 +1,9 @@
-use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, nt_xent};
 use crate::settings::{temperature, width};
-use crate::{ConfigError, Method, Networks, Step};
+use crate::{Batch, ConfigError, Method, Networks, Objective};
 
 settings! {
     /// Chen et al. 2020: all other images of the batch as negatives.
@@ -38,12 +37,19 @@ impl Method for SimClr {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, &[self.hidden, self.output], Norms::None, init)
+        Networks::with_projector(encoder, &[self.hidden, self.output], Norms::None, init)
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], step: &Step) -> Loss {
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+}
+
+impl Objective for SimClr {
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
         let temperature =
-            step.anneal(self.temperature, self.temperature_end.unwrap_or(self.temperature));
-        nt_xent(embeddings[0].clone(), embeddings[1].clone(), temperature)
+            batch.step.anneal(self.temperature, self.temperature_end.unwrap_or(self.temperature));
+        let [first, second] = batch.pair();
+        nt_xent(first, second, temperature)
     }
 }

@@ -1,10 +1,9 @@
-use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, simple_contrastive};
 use crate::settings::{at_least_zero, width};
-use crate::{ConfigError, Method, Networks, Step};
+use crate::{Batch, ConfigError, Method, Networks, Objective};
 
 settings! {
     /// Huang et al. 2023: linear, for the collapse it shows.
@@ -39,15 +38,21 @@ impl Method for SimpleContrastive {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, &[self.hidden, self.output], Norms::None, init)
+        Networks::with_projector(encoder, &[self.hidden, self.output], Norms::None, init)
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        simple_contrastive(embeddings[0].clone(), embeddings[1].clone(), self.lambda)
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
     }
 
-    fn against_collapse(&self) -> &'static str {
-        "this loss asks for no more than centred outputs; --method simclr or revised_infonce \
-         spreads them"
+    fn remedy(&self) -> &'static str {
+        "this loss only centres the outputs; the methods simclr and revised_infonce spread them"
+    }
+}
+
+impl Objective for SimpleContrastive {
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
+        let [first, second] = batch.pair();
+        simple_contrastive(first, second, self.lambda)
     }
 }

@@ -4,7 +4,7 @@ use selfsame_nn::{EncoderConfig, Mlp, Norms};
 
 use crate::losses::{Loss, negative_cosine};
 use crate::settings::width;
-use crate::{ConfigError, Method, Networks, Step, need};
+use crate::{Batch, ConfigError, Method, Networks, Objective, Step, need};
 
 settings! {
     /// Chen and He 2021: a predictor and a held side, no negatives.
@@ -37,31 +37,37 @@ impl Method for SimSiam {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        let networks = Networks::new(encoder, &vec![self.output; self.layers], Norms::All, init);
+        let networks =
+            Networks::with_projector(encoder, &vec![self.output; self.layers], Norms::All, init);
         let predictor = Mlp::new(&[self.output, self.bottleneck, self.output], Norms::Hidden, init);
-        Networks { predictor: Some(predictor), ..networks }
+        networks.with("predictor", predictor)
     }
 
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+
+    fn remedy(&self) -> &'static str {
+        "without negatives, only the predictor and its learning rate keep the outputs apart: a \
+         lower learning rate, a smaller method.bottleneck or a longer warm-up usually helps"
+    }
+}
+
+impl Objective for SimSiam {
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
-        let predictor = networks.predictor.as_ref().expect("SimSiam has a predictor");
+        let predictor = networks.mlp("predictor");
         let projected = networks.project_each(views);
         let predicted: Vec<_> = projected.iter().map(|z| predictor.forward(z.clone())).collect();
         projected.into_iter().chain(predicted).collect()
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        let [z1, z2, p1, p2] = embeddings else {
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
+        let [z1, z2, p1, p2] = batch.embeddings else {
             unreachable!("two projections and two predictions")
         };
         Loss::mean(
             negative_cosine(p1.clone(), z2.clone().detach()),
             negative_cosine(p2.clone(), z1.clone().detach()),
         )
-    }
-
-    fn against_collapse(&self) -> &'static str {
-        "without negatives, only the predictor and its learning rate hold the outputs apart: try \
-         a lower --lr, a \
-         smaller --set method.bottleneck or a longer --warmup-epochs"
     }
 }

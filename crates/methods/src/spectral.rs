@@ -4,7 +4,7 @@ use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, shorten, spectral};
 use crate::settings::{positive, width};
-use crate::{ConfigError, Method, Networks, Step};
+use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
 
 settings! {
     /// HaoChen et al. 2021: a factor of the augmentation graph.
@@ -40,15 +40,21 @@ impl Method for Spectral {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, &[self.hidden, self.output], Norms::Hidden, init)
+        Networks::with_projector(encoder, &[self.hidden, self.output], Norms::Hidden, init)
     }
 
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+}
+
+impl Objective for Spectral {
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
         networks.project_each(views)
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        let [first, second] = [0, 1].map(|i| shorten(embeddings[i].clone(), self.radius));
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
+        let [first, second] = batch.pair().map(|rows| shorten(rows, self.radius));
         spectral(first, second)
     }
 }

@@ -1,10 +1,9 @@
-use burn::tensor::Tensor;
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, t_simclr};
 use crate::settings::{positive, temperature, width};
-use crate::{ConfigError, Method, Networks, Step};
+use crate::{Batch, ConfigError, Method, Networks, Objective};
 
 settings! {
     /// Hu et al. 2023: SimCLR with t-SNE's heavy tails.
@@ -41,15 +40,17 @@ impl Method for TSimClr {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, &[self.hidden, self.output], Norms::None, init)
+        Networks::with_projector(encoder, &[self.hidden, self.output], Norms::None, init)
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
-        t_simclr(
-            embeddings[0].clone(),
-            embeddings[1].clone(),
-            self.temperature,
-            self.degrees_of_freedom,
-        )
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+}
+
+impl Objective for TSimClr {
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
+        let [first, second] = batch.pair();
+        t_simclr(first, second, self.temperature, self.degrees_of_freedom)
     }
 }

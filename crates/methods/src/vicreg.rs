@@ -4,7 +4,7 @@ use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, VicRegWeights, vicreg};
 use crate::settings::{at_least_zero, width};
-use crate::{ConfigError, Method, Networks, Step};
+use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
 
 settings! {
     /// Bardes et al. 2022: variance, invariance, covariance.
@@ -49,19 +49,31 @@ impl Method for VicReg {
     }
 
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks {
-        Networks::new(encoder, &[self.hidden, self.hidden, self.output], Norms::Hidden, init)
+        Networks::with_projector(
+            encoder,
+            &[self.hidden, self.hidden, self.output],
+            Norms::Hidden,
+            init,
+        )
     }
 
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        vec![Box::new(*self)]
+    }
+}
+
+impl Objective for VicReg {
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
         networks.project_each(views)
     }
 
-    fn loss(&self, _networks: &Networks, embeddings: &[Tensor<2>], _step: &Step) -> Loss {
+    fn loss(&self, batch: &Batch<'_>) -> Loss {
         let weights = VicRegWeights {
             invariance: self.invariance,
             variance: self.variance,
             covariance: self.covariance,
         };
-        vicreg(embeddings[0].clone(), embeddings[1].clone(), weights)
+        let [first, second] = batch.pair();
+        vicreg(first, second, weights)
     }
 }

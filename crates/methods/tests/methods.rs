@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use selfsame_methods::losses::*;
 use selfsame_methods::*;
 use selfsame_nn::layers::Init;
-use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem, state};
+use selfsame_nn::{Architecture, Precision, ResNetConfig, Stem, state};
 
 const STEPS: [Step; 2] =
     [Step { number: 0, steps: 10, seed: 5 }, Step { number: 5, steps: 10, seed: 5 }];
@@ -16,13 +16,24 @@ fn device() -> Device {
 }
 
 fn networks(method: &dyn Method) -> Networks {
-    let encoder = EncoderConfig::ResNet(ResNetConfig {
+    let encoder = ResNetConfig {
         architecture: Architecture::ResNet18,
         stem: Stem::Cifar,
         width: 2,
         precision: Precision::F32,
-    });
-    method.networks(&encoder, &mut Init::new(1, &device()))
+    };
+    method.networks(&encoder.into(), &mut Init::new(1, &device()))
+}
+
+/// The only objective of a method.
+fn objective(method: &dyn Method) -> Box<dyn Objective> {
+    method.objectives().swap_remove(0)
+}
+
+/// The loss of a method from embeddings alone.
+fn loss(method: &dyn Method, embeddings: &[Tensor<2>], step: &Step) -> Loss {
+    let networks = networks(method);
+    objective(method).loss(&Batch { networks: &networks, views: &[], embeddings, step })
 }
 
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
@@ -73,7 +84,7 @@ fn targets_receive_no_gradient() {
     for (case, (method, expected)) in cases.into_iter().enumerate() {
         let leaves: Vec<_> =
             embeddings(expected.len(), 5, 6).into_iter().map(|leaf| leaf.require_grad()).collect();
-        let mut gradients = method.loss(&networks(method), &leaves, &STEPS[0]).value.backward();
+        let mut gradients = loss(method, &leaves, &STEPS[0]).value.backward();
         let moved = |leaf: &Tensor<2>| {
             leaf.grad_remove(&mut gradients).is_some_and(|g| host(g).iter().any(|v| *v != 0.0))
         };
@@ -91,12 +102,11 @@ fn mocos_keys_are_those_of_their_own_images() {
     let views = [random([7, 8, 8, 3], 1), random([7, 8, 8, 3], 2)];
     let method = moco(1, true);
     let networks = networks(&method);
-    let slow = networks.momentum.as_ref().unwrap();
     for step in &STEPS {
-        let found = method.embed(&networks, &views, step);
+        let found = objective(&method).embed(&networks, &views, step);
         for (view, keys) in views.iter().zip(&found[2..]) {
             let (expected, keys) =
-                (host(normalise(slow.forward(view.clone()))), host(keys.clone()));
+                (host(normalise(networks.project_momentum(view.clone()))), host(keys.clone()));
             // Batch statistics do not see the order but for rounding, which 18 layers magnify to
             // some 1e-5; keys of other images are much farther away.
             assert!(largest_difference(&keys, &expected) < 1e-4, "{step:?}");
@@ -111,15 +121,16 @@ fn mocos_parts_are_seen_apart_and_keys_in_another_order() {
     let views = [random([7, 8, 8, 3], 1), random([7, 8, 8, 3], 2)];
     let method = moco(2, true);
     let networks = networks(&method);
-    let slow = networks.momentum.as_ref().unwrap();
     let halves = |view: &Tensor<4>| [0..3, 3..7].map(|rows| view.clone().slice([rows])).to_vec();
-    let found = method.embed(&networks, &views, &STEPS[1]);
+    let found = objective(&method).embed(&networks, &views, &STEPS[1]);
     for (i, view) in views.iter().enumerate() {
-        let query = |half| networks.projector.forward(networks.backbone.forward(half));
+        let query = |half| networks.project(half);
         let queries = Tensor::cat(halves(view).into_iter().map(query).collect(), 0);
         assert_eq!(host(found[i].clone()), host(queries));
-        let unshuffled =
-            Tensor::cat(halves(view).into_iter().map(|half| slow.forward(half)).collect(), 0);
+        let unshuffled = Tensor::cat(
+            halves(view).into_iter().map(|half| networks.project_momentum(half)).collect(),
+            0,
+        );
         let [keys, unshuffled] = [found[2 + i].clone(), normalise(unshuffled)].map(host);
         assert!(largest_difference(&keys, &unshuffled) > 1e-3, "other images' statistics");
     }
@@ -132,7 +143,7 @@ fn mocos_parts_take_any_batch() {
         for splits in [1, 8, 16] {
             let views = [random([images, 8, 8, 3], 1), random([images, 8, 8, 3], 2)];
             let method = moco(splits, false);
-            let found = method.embed(&networks(&method), &views, &STEPS[0]);
+            let found = objective(&method).embed(&networks(&method), &views, &STEPS[0]);
             assert!(found.iter().all(|rows| rows.dims() == [images, 6]), "{images} in {splits}");
         }
     }
@@ -152,7 +163,7 @@ fn every_setting_goes_where_it_belongs() {
         };
         let still = SimClr { temperature_end: None, ..simclr };
         let moco = moco(1, true);
-        let queue = networks(&moco).queue.unwrap().val();
+        let queue = networks(&moco).queue("queue");
         let barlow = BarlowTwins { lambda: 0.02, scale: 0.3, hidden: heads.0, output: heads.1 };
         let simsiam = SimSiam { layers: 2, output: 6, bottleneck: 3 };
         let byol = Byol { momentum: 0.9, hidden: heads.0, output: heads.1 };
@@ -202,7 +213,7 @@ fn every_setting_goes_where_it_belongs() {
         ];
         for (case, (method, arguments, expected)) in cases.into_iter().enumerate() {
             let arguments: Vec<_> = arguments.iter().map(|&i| t(i)).collect();
-            let found = value(&method.loss(&networks(method), &arguments, step));
+            let found = value(&loss(method, &arguments, step));
             // The same sums in f32, in another order at most.
             assert!(
                 (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
@@ -260,6 +271,6 @@ fn vicregs_variance_of_solo_learn_weighs_twice() {
         + redundancy(&b);
     let method =
         VicReg { invariance: 25.0, variance: 50.0, covariance: 1.0, hidden: 8, output: dim };
-    let found = value(&method.loss(&networks(&method), &[first, second], &STEPS[0]));
+    let found = value(&loss(&method, &[first, second], &STEPS[0]));
     assert!((found - expected).abs() < 1e-5 * expected, "{found} and {expected}");
 }

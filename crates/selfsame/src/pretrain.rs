@@ -286,7 +286,7 @@ impl Training {
             }
             progress.advance("steps", step.step, step.steps, &detail(step));
             if let Some(collapse) = step.collapse {
-                let sentence = format!("{collapse}; {}", plan.method.method().against_collapse());
+                let sentence = collapse.to_string();
                 progress.note(&format!("warning: {sentence}"));
                 // What has taken its last step is not stopped.
                 if self.on_collapse == OnCollapse::Stop && step.step < step.steps {

@@ -1,25 +1,25 @@
-//! Checkpoints: `checkpoints/last.safetensors` and `best.safetensors` hold weights for use,
-//! `last.state.safetensors` all that training needs to go on.
+//! Checkpoints: `checkpoints/last.safetensors` and `best.safetensors` hold weights for use, and
+//! `last.state.safetensors` holds all that training needs to go on.
 //!
-//! The state file holds the weights too, so that one rename decides whether a checkpoint exists: a
-//! crash between two files can never pair new weights with an old history.
+//! The state file holds the weights as well, so that renaming one file is what makes a checkpoint.
+//! A crash between two files can then never pair new weights with old moments.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use selfsame_nn::state::{self, FileError, State, Values};
 
-/// Which of a run's weights.
+/// Which weights of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// Those of the last step saved.
+    /// Those after the last step that was saved.
     Last,
-    /// Those of the highest kNN accuracy on the validation split.
+    /// Those with the highest kNN accuracy on the validation split.
     Best,
 }
 
 impl Which {
-    /// Where they lie in `run`.
+    /// Their file in the folder `run`.
     pub fn path(self, run: &Path) -> PathBuf {
         run.join("checkpoints").join(match self {
             Self::Last => "last.safetensors",
@@ -28,47 +28,46 @@ impl Which {
     }
 }
 
-/// Training between two steps.
+/// The state of a training after a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// Steps taken.
     pub step: u64,
-    /// Seconds they took.
+    /// Seconds that training took so far.
     pub seconds: f64,
     /// The highest kNN accuracy on the validation split so far.
     pub best_knn: Option<f64>,
-    /// The configuration's own TOML, so that a checkpoint cannot go on under another one.
+    /// The configuration as TOML: training goes on only under the same one.
     pub config: String,
-    /// All networks' weights.
+    /// The weights of all networks, queues and running statistics among them.
     pub weights: State,
-    /// The optimizer's history.
+    /// The moments of the optimizer.
     pub moments: State,
 }
 
 /// Why a checkpoint could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// Its file is unreadable, unwritable or damaged.
+    /// The file cannot be read or written, or is damaged.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file is a whole safetensors file, but no training state.
-    #[error("{}: no training state ({cause}); train again with --overwrite", path.display())]
+    /// The file is an intact safetensors file, but holds no training state.
+    #[error("{}: no training state ({cause})", path.display())]
     NoState {
         /// The file.
         path: PathBuf,
-        /// What it lacks.
+        /// What is missing.
         cause: String,
     },
-    /// The weights to start from are not those of the configuration.
-    #[error("{}: not the weights that this run was given to start from; put them back, or start a \
-             new run", path.display())]
+    /// The weights to start from are not those that the configuration names.
+    #[error("{}: not the weights that this run was given to start from", path.display())]
     OtherInit {
         /// The file.
         path: PathBuf,
     },
 }
 
-/// Where the state of `run` lies.
+/// The state file of the folder `run`.
 pub fn state_path(run: &Path) -> PathBuf {
     run.join("checkpoints").join("last.state.safetensors")
 }
@@ -77,7 +76,7 @@ impl Checkpoint {
     /// Writes the state, then the weights for use, each atomically.
     ///
     /// # Errors
-    /// The file that could not be written; the previous checkpoint is intact.
+    /// If a file cannot be written; the previous checkpoint stays intact.
     pub fn save(&self, run: &Path) -> Result<(), CheckpointError> {
         let named = |prefix: &str, from: &State| {
             from.iter()
@@ -100,10 +99,10 @@ impl Checkpoint {
         Ok(save_weights(run, Which::Last, &self.weights, self.step)?)
     }
 
-    /// Reads the state of `run`; none if it has not saved one yet.
+    /// Reads the state of `run`; `None` if it has not saved one yet.
     ///
     /// # Errors
-    /// The file that is damaged, and how.
+    /// If the file is damaged.
     pub fn load(run: &Path) -> Result<Option<Self>, CheckpointError> {
         let path = state_path(run);
         let (content, metadata) = match state::read_file(&path) {
@@ -140,7 +139,7 @@ impl Checkpoint {
     }
 }
 
-/// Writes weights for use, with the step they are of.
+/// Writes weights for use, with the step after which they were saved.
 pub(crate) fn save_weights(
     run: &Path,
     which: Which,
@@ -154,10 +153,11 @@ pub(crate) fn save_weights(
     )
 }
 
-/// Reads an encoder: the tensors under `backbone.`, without that prefix, and the step they are of.
+/// Reads an encoder, the tensors under `backbone.` without that prefix, and the step after which it
+/// was saved.
 ///
 /// # Errors
-/// The file that is missing or damaged.
+/// If the file is missing or damaged.
 pub fn load_backbone(path: &Path) -> Result<(State, u64), FileError> {
     let (weights, metadata) = state::read_file(path)?;
     let backbone = weights
@@ -170,11 +170,10 @@ fn init_path(run: &Path) -> PathBuf {
     run.join("checkpoints").join("init.safetensors")
 }
 
-/// Keeps the encoder's weights that a run was given to start from, by the names of its tensors, and
-/// gives their digest.
+/// Stores the weights from which the encoder of a run starts, and returns their digest.
 ///
 /// # Errors
-/// The file that could not be written.
+/// If the file cannot be written.
 pub fn save_init(run: &Path, encoder: State) -> Result<String, FileError> {
     let named =
         encoder.into_iter().map(|(name, values)| (format!("backbone.{name}"), values)).collect();
@@ -182,12 +181,12 @@ pub fn save_init(run: &Path, encoder: State) -> Result<String, FileError> {
     Ok(state::digest(&named, &BTreeMap::new()))
 }
 
-/// The weights a run starts from: `weights`, of an encoder or of networks, but for what
-/// [`save_init`] kept for the encoder, and for a slow copy of it, where the configuration has its
-/// digest as `init`.
+/// The weights from which a run starts: random `weights` of an encoder or of networks, in which,
+/// if the configuration has a digest `init`, those of the encoder and of its slow copy are replaced
+/// by what [`save_init`] stored.
 ///
 /// # Errors
-/// The file that is missing, damaged, or of another digest.
+/// If the file is missing, damaged, or has another digest.
 pub fn initial(
     mut weights: State,
     run: &Path,
@@ -200,7 +199,7 @@ pub fn initial(
         return Err(CheckpointError::OtherInit { path });
     }
     for (name, values) in &mut weights {
-        // A slow copy's `momentum.backbone.` too; an encoder's own names have no such part.
+        // Matches `momentum.backbone.` too. The tensors of an encoder alone have no prefix.
         let own =
             name.find("backbone.").map_or(name.as_str(), |at| &name[at + "backbone.".len()..]);
         if let Some(given) = given.get(&format!("backbone.{own}")) {

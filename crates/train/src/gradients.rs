@@ -1,4 +1,4 @@
-//! The gradient of a step, of the whole batch at once or of one microbatch after the other.
+//! The gradient of an objective, over the whole batch at once or over microbatches.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,109 +6,120 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::{Gradients, Tensor};
 use selfsame_methods::losses::Loss;
-use selfsame_methods::{Method, Networks, Step};
+use selfsame_methods::{Batch, Networks, Objective, Step};
 use selfsame_nn::parts;
 use selfsame_nn::state::{self, VisitNamed};
 
 /// Flat gradients by the names of their parameters.
 pub(crate) type ByName = BTreeMap<String, Tensor<1>>;
 
-/// What a step's forward and backward pass give.
-pub(crate) struct Computed {
+/// What the passes of an objective forward and back leave beside the gradient.
+pub(crate) struct Pass {
     /// The loss.
     pub(crate) loss: f64,
-    /// Its parts by name.
+    /// The named terms of the loss.
     pub(crate) terms: Vec<(&'static str, f64)>,
-    /// What the loss compared, without gradients.
+    /// The embeddings that the loss was computed from, without gradients.
     pub(crate) embeddings: Vec<Tensor<2>>,
-    /// The loss's gradient.
-    pub(crate) gradients: ByName,
 }
 
-impl Computed {
-    fn new(loss: Loss, embeddings: Vec<Tensor<2>>, gradients: ByName) -> Self {
+impl Pass {
+    fn new(loss: Loss, embeddings: Vec<Tensor<2>>) -> Self {
         let terms = loss
             .terms
             .into_iter()
             .map(|(name, value)| (name, value.into_scalar::<f64>()))
             .collect();
         let embeddings = embeddings.into_iter().map(Tensor::detach).collect();
-        Self { loss: loss.value.into_scalar(), terms, embeddings, gradients }
+        Self { loss: loss.value.into_scalar(), terms, embeddings }
     }
 }
 
-/// The loss of `views`, [`Method::views`] tensors of a row an image, and its gradient.
+/// Computes an objective on `views`, tensors of one row an image, and its gradient by the parts
+/// that it trains.
 ///
-/// With a `microbatch`, so many images pass the networks at a time, and the gradient is that of the
-/// whole batch's loss all the same (gradient caching: Gao, Zhang, Han and Callan 2021): the
-/// embeddings are made first, without a graph, the loss's gradient with respect to them is kept,
-/// and then each microbatch is embedded again to carry its share of it back to the weights. Batch
-/// normalisation sees a microbatch at a time, and its running statistics move once, by the mean of
-/// the microbatches; that alone differs from the whole batch.
+/// With a `microbatch`, [`Objective::embed`] gets about that many images at a time, yet the gradient
+/// is that of the loss of the whole batch; see [`cached`].
 pub(crate) fn compute(
-    method: &dyn Method,
+    objective: &dyn Objective,
     networks: &Networks,
     views: &[Tensor<4>],
     step: &Step,
     microbatch: Option<usize>,
-) -> Computed {
+) -> (Pass, ByName) {
+    let networks = &networks.train_only(|part| objective.trains(part));
     let [images, ..] = views[0].dims();
     match microbatch {
         Some(size) if size < images => {
-            cached(method, networks, views, &microbatches(images, size), step)
+            cached(objective, networks, views, &microbatches(images, size), step)
         }
         _ => {
-            let embeddings = method.embed(networks, views, step);
-            let loss = method.loss(networks, &embeddings, step);
+            let embeddings = objective.embed(networks, views, step);
+            let loss = objective.loss(&Batch { networks, views, embeddings: &embeddings, step });
             let gradients = by_name(networks, &mut loss.value.backward());
-            Computed::new(loss, embeddings, gradients)
+            (Pass::new(loss, embeddings), gradients)
         }
     }
 }
 
-/// The images of each microbatch: about `size` of them, never one alone. An odd batch in
+/// The images of each microbatch: about `size` of them, but never one alone. An odd batch in
 /// microbatches of two has one of three.
 fn microbatches(images: usize, size: usize) -> Vec<Range<usize>> {
     parts::even(images, images.div_ceil(size))
 }
 
-/// Rows of every view.
-fn of(views: &[Tensor<4>], rows: &Range<usize>) -> Vec<Tensor<4>> {
+/// These rows of every view.
+fn slice(views: &[Tensor<4>], rows: &Range<usize>) -> Vec<Tensor<4>> {
     views.iter().map(|view| view.clone().slice([rows.clone()])).collect()
 }
 
+/// Gradient caching (Gao, Zhang, Han and Callan 2021): the gradient of the whole batch's loss, with
+/// the graph of one microbatch in memory at a time.
+///
+/// 1. Embed every microbatch without a graph.
+/// 2. Compute the loss of all embeddings, and its gradient by the embeddings. A loss that uses the
+///    networks itself has its gradient by their weights here already.
+/// 3. Embed every microbatch again, now with a graph, and carry its rows of that gradient back to
+///    the weights.
+///
+/// Only batch normalisation differs from the whole batch: it takes its statistics over a
+/// microbatch, and its running statistics move once, towards the mean of the microbatches.
 fn cached(
-    method: &dyn Method,
+    objective: &dyn Objective,
     networks: &Networks,
     views: &[Tensor<4>],
     microbatches: &[Range<usize>],
     step: &Step,
-) -> Computed {
-    // Networks of their own, so that running statistics move once, and without gradients, so that
-    // no graph is kept.
-    let still = networks.valid().train().no_grad();
-    let parts: Vec<Vec<Tensor<2>>> =
-        microbatches.iter().map(|rows| method.embed(&still, &of(views, rows), step)).collect();
-    let leaves: Vec<Tensor<2>> = (0..parts[0].len())
+) -> (Pass, ByName) {
+    // A copy with running statistics of its own, so that step 1 does not move those of the
+    // networks.
+    let copy = networks.valid().train().no_grad();
+    let embedded: Vec<Vec<Tensor<2>>> =
+        microbatches.iter().map(|rows| objective.embed(&copy, &slice(views, rows), step)).collect();
+    let embeddings: Vec<Tensor<2>> = (0..embedded[0].len())
         .map(|i| {
-            Tensor::cat(parts.iter().map(|part| part[i].clone()).collect(), 0)
-                .detach()
-                .require_grad()
+            let rows = embedded.iter().map(|microbatch| microbatch[i].clone()).collect();
+            Tensor::cat(rows, 0).detach().require_grad()
         })
         .collect();
-    let loss = method.loss(networks, &leaves, step);
-    let mut of_loss = loss.value.backward();
-    let pulls: Vec<Option<Tensor<2>>> =
-        leaves.iter().map(|leaf| leaf.grad_remove(&mut of_loss)).collect();
 
-    let mut sum = ByName::new();
+    let loss = objective.loss(&Batch { networks, views, embeddings: &embeddings, step });
+    let mut by_loss = loss.value.backward();
+    let by_embeddings: Vec<Option<Tensor<2>>> =
+        embeddings.iter().map(|leaf| leaf.grad_remove(&mut by_loss)).collect();
+    let mut sum = by_name(networks, &mut by_loss);
+
     parts::in_turn(networks, microbatches, |rows| {
-        let embeddings = method.embed(networks, &of(views, &rows), step);
-        let pulled = embeddings.into_iter().zip(&pulls).filter_map(|(embedding, pull)| {
-            let pull = Tensor::from_inner(pull.clone()?.slice([rows.clone()]));
-            Some((embedding * pull).sum())
+        let again = objective.embed(networks, &slice(views, &rows), step);
+        // The gradient of Σ embedding · constant is the constant times that of the embedding.
+        let products = again.into_iter().zip(&by_embeddings).filter_map(|(embedding, gradient)| {
+            let gradient = Tensor::from_inner(gradient.clone()?.slice([rows.clone()]));
+            Some((embedding * gradient).sum())
         });
-        let Some(surrogate) = pulled.reduce(|a, b| a + b) else { return };
+        // A sum that starts from a leaf has a graph even where no embedding depends on what is
+        // trained, as when a decoder reads a frozen encoder.
+        let leaf = Tensor::<1>::zeros([1], &views[0].device()).require_grad();
+        let surrogate = products.fold(leaf, |sum, product| sum + product);
         for (name, gradient) in by_name(networks, &mut surrogate.backward()) {
             let total = match sum.remove(&name) {
                 Some(total) => total + gradient,
@@ -117,10 +128,10 @@ fn cached(
             sum.insert(name, total);
         }
     });
-    Computed::new(loss, leaves, sum)
+    (Pass::new(loss, embeddings), sum)
 }
 
-/// Takes a module's gradients out of Burn's.
+/// Takes the gradients of a module's parameters out of those of a backward pass.
 pub(crate) fn by_name<M: Module>(module: &M, gradients: &mut Gradients) -> ByName {
     let mut collector = Collector { gradients, by_name: ByName::new() };
     state::visit(module, &mut collector);
@@ -146,21 +157,41 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData};
     use rand::{RngExt, SeedableRng};
-    use selfsame_methods::{METHODS, MethodConfig};
+    use selfsame_methods::{METHODS, Method, MethodConfig};
     use selfsame_nn::layers::Init;
-    use selfsame_nn::{Architecture, EncoderConfig, Precision, ResNetConfig, Stem};
+    use selfsame_nn::{Architecture, Precision, ResNetConfig, Stem};
+
+    use crate::toys::{Adversarial, Autoencoder};
 
     const STEP: Step = Step { number: 3, steps: 10, seed: 5 };
     const IMAGES: usize = 10;
 
     fn networks(method: &dyn Method, device: &Device) -> Networks {
-        let encoder = EncoderConfig::ResNet(ResNetConfig {
+        let encoder = ResNetConfig {
             architecture: Architecture::ResNet18,
             stem: Stem::Cifar,
             width: 2,
             precision: Precision::F32,
-        });
-        method.networks(&encoder, &mut Init::new(1, device))
+        };
+        method.networks(&encoder.into(), &mut Init::new(1, device))
+    }
+
+    /// Every objective of every method of the library, and of those that are there for tests.
+    fn each_objective(check: impl Fn(&str, &dyn Method, &dyn Objective)) {
+        let configs = METHODS.map(|(name, _)| MethodConfig::by_name(name, 16).unwrap());
+        let of_library = configs.iter().map(|config| (config.name(), config.method()));
+        let toys: [(&str, &dyn Method); 2] =
+            [("adversarial", &Adversarial), ("autoencoder", &Autoencoder)];
+        for (name, method) in of_library.chain(toys) {
+            for (at, objective) in method.objectives().iter().enumerate() {
+                check(&format!("{name}, objective {at}"), method, &**objective);
+            }
+        }
+    }
+
+    /// The only objective of a method.
+    fn only(method: &dyn Method) -> Box<dyn Objective> {
+        method.objectives().swap_remove(0)
     }
 
     fn views(count: usize, device: &Device) -> Vec<Tensor<4>> {
@@ -186,20 +217,17 @@ mod tests {
     #[test]
     fn microbatches_give_the_gradient_of_the_whole_batch() {
         let device = Device::flex().autodiff();
-        for (name, _) in METHODS {
-            let config = MethodConfig::by_name(name, 16).unwrap();
-            let method = config.method();
+        each_objective(|name, method, objective| {
             let views = views(method.views(), &device);
             for size in [4, 5, 9] {
-                let whole = networks(method, &device);
+                let whole = networks(method, &device).train_only(|part| objective.trains(part));
                 let microbatches = microbatches(IMAGES, size);
                 let start = state::read(&whole);
-                // What each microbatch alone makes of the running statistics, weighted by its
-                // images.
+                // The running statistics after each microbatch alone, weighted by its images.
                 let mut statistics: BTreeMap<String, Vec<f64>> = BTreeMap::new();
                 for rows in &microbatches {
                     let alone = networks(method, &device);
-                    method.embed(&alone, &of(&views, rows), &STEP);
+                    objective.embed(&alone, &slice(&views, rows), &STEP);
                     for (name, values) in
                         state::read(&alone).into_iter().filter(|(name, _)| name.contains("running"))
                     {
@@ -212,27 +240,29 @@ mod tests {
                             .for_each(|(sum, value)| *sum += share * f64::from(value));
                     }
                 }
-                let parts: Vec<_> = microbatches
+                let embedded: Vec<_> = microbatches
                     .iter()
-                    .map(|rows| method.embed(&whole, &of(&views, rows), &STEP))
+                    .map(|rows| objective.embed(&whole, &slice(&views, rows), &STEP))
                     .collect();
-                let embeddings: Vec<_> = (0..parts[0].len())
-                    .map(|i| Tensor::cat(parts.iter().map(|part| part[i].clone()).collect(), 0))
+                let embeddings: Vec<_> = (0..embedded[0].len())
+                    .map(|i| Tensor::cat(embedded.iter().map(|part| part[i].clone()).collect(), 0))
                     .collect();
-                let loss = method.loss(&whole, &embeddings, &STEP);
+                let batch =
+                    Batch { networks: &whole, views: &views, embeddings: &embeddings, step: &STEP };
+                let loss = objective.loss(&batch);
                 let expected = host(by_name(&whole, &mut loss.value.backward()));
 
                 let small = networks(method, &device);
-                let found = compute(method, &small, &views, &STEP, Some(size));
+                let (pass, gradients) = compute(objective, &small, &views, &STEP, Some(size));
                 let loss: f64 = loss.value.into_scalar();
                 assert!(
-                    (found.loss - loss).abs() <= 1e-6 * loss.abs(),
+                    (pass.loss - loss).abs() <= 1e-6 * loss.abs(),
                     "{name} {size}: {} and {loss}",
-                    found.loss
+                    pass.loss
                 );
-                let found = host(found.gradients);
+                let gradients = host(gradients);
                 assert_eq!(
-                    found.keys().collect::<Vec<_>>(),
+                    gradients.keys().collect::<Vec<_>>(),
                     expected.keys().collect::<Vec<_>>(),
                     "{name} {size}"
                 );
@@ -240,7 +270,7 @@ mod tests {
                     |of: &mut dyn Iterator<Item = f64>| of.map(|v| v * v).sum::<f64>().sqrt();
                 let length = norm(&mut expected.values().flatten().copied());
                 let apart = norm(&mut expected.iter().flat_map(|(name, e)| {
-                    e.iter().zip(&found[name]).map(|(e, f)| e - f).collect::<Vec<f64>>()
+                    e.iter().zip(&gradients[name]).map(|(e, g)| e - g).collect::<Vec<f64>>()
                 }));
                 println!(
                     "{name} in microbatches of {size}: {:.1e} of the gradient's length",
@@ -258,11 +288,11 @@ mod tests {
                         assert_eq!(values, start[&tensor], "{name} {size}: {tensor}");
                         continue;
                     };
-                    for (found, expected) in values.values.iter().zip(expected) {
+                    for (value, expected) in values.values.iter().zip(expected) {
                         // Some ten roundings.
                         let bound = 1e-6 * (1.0 + expected.abs());
                         assert!(
-                            (f64::from(*found) - expected).abs() < bound,
+                            (f64::from(*value) - expected).abs() < bound,
                             "{name} {size}: {tensor}"
                         );
                     }
@@ -270,7 +300,7 @@ mod tests {
                 }
                 assert!(moved > 30, "{name} {size}: {moved} running statistics moved");
             }
-        }
+        });
     }
 
     #[test]
@@ -293,7 +323,7 @@ mod tests {
         let config = MethodConfig::by_name("simclr", 16).unwrap();
         let (method, views) = (config.method(), views(2, &device));
         let [whole, large] = [None, Some(IMAGES)].map(|size| {
-            host(compute(method, &networks(method, &device), &views, &STEP, size).gradients)
+            host(compute(&*only(method), &networks(method, &device), &views, &STEP, size).1)
         });
         assert_eq!(whole, large);
     }
@@ -301,25 +331,24 @@ mod tests {
     #[test]
     fn every_trained_weight_has_a_gradient_and_no_other() {
         let device = Device::flex().autodiff();
-        for (name, _) in METHODS {
-            let config = MethodConfig::by_name(name, 16).unwrap();
-            let method = config.method();
+        each_objective(|name, method, objective| {
             let networks = networks(method, &device);
-            let found = compute(method, &networks, &views(method.views(), &device), &STEP, None);
-            let still = |name: &str| {
-                name.starts_with("momentum.")
-                    || name.starts_with("queue")
-                    || name.contains("running_")
+            let views = views(method.views(), &device);
+            let (pass, gradients) = compute(objective, &networks, &views, &STEP, None);
+            let trained = |name: &String| {
+                let part = name.split('.').next().unwrap();
+                objective.trains(part)
+                    && !["momentum", "queue"].contains(&part)
+                    && !name.contains("running_")
             };
             let expected: Vec<String> =
-                state::read(&networks).into_keys().filter(|name| !still(name)).collect();
-            assert_eq!(found.gradients.keys().cloned().collect::<Vec<_>>(), expected, "{name}");
+                state::read(&networks).into_keys().filter(trained).collect();
+            assert_eq!(gradients.keys().cloned().collect::<Vec<_>>(), expected, "{name}");
             assert!(
-                found.loss.is_finite()
-                    && host(found.gradients).values().flatten().all(|g| g.is_finite()),
+                pass.loss.is_finite() && host(gradients).values().flatten().all(|g| g.is_finite()),
                 "{name}"
             );
-        }
+        });
     }
 
     #[test]
@@ -333,15 +362,12 @@ mod tests {
             let method = config.method();
             let before = networks(method, &device);
             // The fast networks as if a step had moved them.
-            let moved = before.clone().valid().train();
-            let shifted = Networks {
-                backbone: moved.backbone.map(&mut Shift),
-                projector: moved.projector.map(&mut Shift),
-                ..moved
-            };
-            let embeddings = compute(method, &shifted, &views(2, &device), &STEP, None).embeddings;
+            let shifted = before.clone().valid().train().map(&mut Shift);
+            let objective = only(method);
+            let views = views(2, &device);
+            let embeddings = compute(&*objective, &shifted, &views, &STEP, None).0.embeddings;
             let running = |name: &str| name.contains("running_");
-            let after = state::read(&method.after_step(shifted.clone(), &embeddings, &STEP));
+            let after = state::read(&objective.after_step(shifted.clone(), &embeddings, &STEP));
             let (before, shifted) = (state::read(&before), state::read(&shifted));
             let momentum = match name {
                 "mocov2" => 0.99,

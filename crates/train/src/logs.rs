@@ -7,15 +7,15 @@ use selfsame_report::{ReportError, write_atomic};
 
 use crate::tensorboard::{self, EVENTS_FILE};
 
-/// The run's curves: `metrics.jsonl`, a line a point, and TensorBoard's events beside it.
+/// The curves of a run: `metrics.jsonl`, one line a point, and the same as TensorBoard events.
 pub(crate) struct Logs {
     metrics: Appended,
     events: Appended,
 }
 
 impl Logs {
-    /// Opens the logs of a run that goes on after `step`: points beyond it are dropped, since their
-    /// steps will be taken again. The others come with it.
+    /// Opens the logs of a run that goes on after `step`, and returns their points. Points beyond
+    /// that step are dropped, since training takes those steps again.
     pub(crate) fn open(run: &Path, step: u64) -> Result<(Self, Vec<MetricPoint>), ReportError> {
         let path = run.join(METRICS_FILE);
         let text = match std::fs::read_to_string(&path) {
@@ -23,8 +23,7 @@ impl Logs {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(ReportError::Io { path, source }),
         };
-        // The lines are kept as they stand, so that rereading a number can never change its last
-        // digit.
+        // Lines are kept as text, since reading and writing a number could change its last digit.
         let (mut lines, mut events, mut points) = (String::new(), tensorboard::start(), Vec::new());
         for line in text.lines() {
             match serde_json::from_str::<MetricPoint>(line) {
@@ -41,13 +40,13 @@ impl Logs {
         Ok((Self { metrics, events }, points))
     }
 
-    /// Adds a point.
+    /// Appends a point.
     pub(crate) fn add(&mut self, point: &MetricPoint) -> Result<(), ReportError> {
         self.metrics.append(line(point).as_bytes())?;
         self.events.append(&tensorboard::point(point))
     }
 
-    /// Waits until every point is on disk.
+    /// Returns once every point is on disk.
     pub(crate) fn sync(&self) -> Result<(), ReportError> {
         self.metrics.sync()?;
         self.events.sync()
@@ -58,7 +57,7 @@ fn line(point: &MetricPoint) -> String {
     serde_json::to_string(point).expect("a point is plain numbers") + "\n"
 }
 
-/// A file that grows at its end.
+/// A file to which bytes are appended.
 struct Appended {
     path: PathBuf,
     file: File,

@@ -14,19 +14,20 @@ const TRUST: f64 = 0.001;
 const BETAS: [f64; 2] = [0.9, 0.999];
 const EPSILON: f64 = 1e-8;
 
-/// Moves a module's weights against their gradients. Its moments are kept by the parameters' names.
+/// Moves the weights of a module against their gradients, and keeps their moments.
 pub(crate) struct Optimizer {
     kind: OptimizerKind,
     weight_decay: f64,
     clip_norm: Option<f64>,
     trust: f64,
     trust_capped: bool,
-    /// `velocity.NAME` for SGD and LARS; `first.NAME` and `second.NAME` for AdamW. All flat.
+    /// Flat, by kind and name of the parameter: `velocity.NAME` for SGD and LARS, `first.NAME` and
+    /// `second.NAME` for AdamW. A part that no objective has trained yet has none.
     moments: BTreeMap<String, Tensor<1>>,
 }
 
 impl Optimizer {
-    /// With no history, or with that of a checkpoint.
+    /// An optimizer with the moments of a checkpoint; none at the start of a training.
     pub(crate) fn new(config: &TrainConfig, moments: &State, device: &Device) -> Self {
         let to_tensor = |v: &Values| {
             Tensor::from_data(TensorData::new(v.values.clone(), [v.values.len()]), device)
@@ -44,7 +45,7 @@ impl Optimizer {
         }
     }
 
-    /// Its history, for a checkpoint.
+    /// The moments, for a checkpoint.
     pub(crate) fn moments(&self) -> State {
         self.moments
             .iter()
@@ -52,7 +53,7 @@ impl Optimizer {
             .collect()
     }
 
-    /// One step, the `number`th (from 1).
+    /// Moves the parameters that have a gradient; `number` counts the steps of a training from 1.
     pub(crate) fn step<M: Module>(
         &mut self,
         module: M,
@@ -79,8 +80,8 @@ impl Optimizer {
         match self.kind {
             OptimizerKind::Sgd => self.descend(name, weight, gradient, self.weight_decay, rate),
             OptimizerKind::Lars => {
-                // What the network scales and shifts by has no direction to be trusted: the plain
-                // step.
+                // LARS trusts the direction of a weight matrix. Biases and the scales of batch
+                // normalisation have none: they take the plain step.
                 let gradient =
                     if matrix { self.trusted(&weight, gradient, rate) } else { gradient };
                 self.descend(name, weight, gradient, 0.0, rate)
@@ -118,9 +119,9 @@ impl Optimizer {
         weight
     }
 
-    /// LARS's local rate: the decayed gradient scaled to the trusted part of the weight's length;
-    /// unscaled where either has none. Capped, what `rate` times it comes to is the lesser of the
-    /// two rates.
+    /// The gradient with weight decay, scaled by LARS's local rate: to `trust` of the weight's
+    /// length, or not at all if weight or gradient is 0. With `trust_capped`, the step is taken at
+    /// the lesser of the local rate and `rate`.
     fn trusted(&self, weight: &Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
         let lengths = (length(weight), length(&gradient));
         let decayed = gradient + weight.clone().mul_scalar(self.weight_decay);
@@ -135,8 +136,8 @@ impl Optimizer {
 }
 
 fn length(x: &Tensor<1>) -> f64 {
-    // A product rather than a sum of squares: of many values, Burn's sum depends in its last digits
-    // on which thread comes first.
+    // A matrix product, since the last digits of Burn's sum of many values depend on which thread
+    // comes first.
     let count = x.shape().num_elements();
     x.clone().reshape([1, count]).matmul(x.clone().reshape([count, 1])).sqrt().into_scalar::<f64>()
 }
@@ -160,7 +161,7 @@ struct Stepper<'a> {
 
 impl MapNamed for Stepper<'_> {
     fn tensor<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        // Running statistics have no gradient and are not the optimizer's to move.
+        // Running statistics and frozen parts have no gradient.
         let Some(gradient) = self.gradients.remove(name) else { return param };
         param.map(|weight| {
             let shape = weight.dims();

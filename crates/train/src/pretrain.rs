@@ -1,14 +1,15 @@
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use selfsame_augment::{Image, Purpose, ViewSets};
 use selfsame_data::{Dataset, Split};
 use selfsame_eval::knn::{self, KnnOptions};
 use selfsame_eval::{Features, accuracy, embed, sample};
-use selfsame_methods::Step;
+use selfsame_methods::{Method, Networks, Objective, Step};
 use selfsame_nn::layers::Init;
 use selfsame_nn::state::{self, State};
 use selfsame_nn::{Backbone, pixels};
@@ -18,48 +19,48 @@ use selfsame_report::record::MetricPoint;
 use crate::batch::order;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Which};
 use crate::config::Plan;
-use crate::gradients::compute;
+use crate::gradients::{Pass, compute};
 use crate::logs::Logs;
 use crate::optimizer::Optimizer;
-use crate::schedule::learning_rate;
+use crate::schedule::Schedule;
 use crate::watch::{self, Alarm, Collapse};
 
 /// Steps between two points of the curves.
 const LOG_EVERY: u64 = 10;
-/// Images of the train and of the validation split that the kNN between epochs looks at.
+/// Images of the training and of the validation split that the kNN between epochs uses, at most.
 const ONLINE_IMAGES: [usize; 2] = [5000, 1000];
 
-/// How training stands, after every step.
+/// How far training is, after a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Steps taken and steps in all.
+    /// Steps taken so far.
     pub step: u64,
     /// Steps in all.
     pub steps: u64,
-    /// The epoch under way, from 1.
+    /// The current epoch, from 1.
     pub epoch: u64,
-    /// Loss of this step's batch.
+    /// Loss of this step's batch; the sum over objectives where the method has several.
     pub loss: f64,
-    /// The last kNN accuracy on the validation split.
+    /// The latest kNN accuracy on the validation split.
     pub knn: Option<f64>,
-    /// Views trained on a second, since this process started training.
+    /// Views a second, over the steps that this process has taken.
     pub views_per_second: f64,
     /// Estimated time to the end.
     pub left: Duration,
-    /// That the outputs have collapsed, at the step at which it was noticed; not while the learning
-    /// rate still rises.
+    /// A collapse of the outputs, at the step at which it is noticed. None is reported while the
+    /// learning rate still rises.
     pub collapse: Option<Collapse>,
 }
 
-/// Where training ended: after all steps, or after the one that was under way when it was asked to
-/// stop. The state of that step is saved.
+/// Where training ended: after all steps, or earlier because it was asked to stop. The state after
+/// that step is saved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// Steps taken.
+    /// Steps taken so far.
     pub step: u64,
     /// Steps in all.
     pub steps: u64,
-    /// Seconds that the steps taken took, pauses left out.
+    /// Seconds of training so far, over all processes that took part.
     pub seconds: f64,
 }
 
@@ -74,18 +75,14 @@ impl Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// Fewer images than a batch of two.
-    #[error(
-        "{images} training images are too few: at least 2 are needed; check --data, --limit and \
-         --classes"
-    )]
+    #[error("{images} training images are too few: at least 2 are needed")]
     TooFewImages {
-        /// Training images there are.
+        /// Number of training images.
         images: usize,
     },
     /// The loss or a weight is infinite or not a number.
     #[error(
-        "{what} became {value} at step {step} (learning rate {learning_rate:.3e}); {kept}; \
-         try a lower --lr, a longer --warmup-epochs or --clip-norm 1"
+        "{what} became {value} at step {step} (learning rate {learning_rate:.3e}); {remaining}"
     )]
     NotFinite {
         /// The quantity.
@@ -96,17 +93,16 @@ pub enum TrainError {
         step: u64,
         /// The learning rate of that step.
         learning_rate: f64,
-        /// Where the last good checkpoint lies, in words.
-        kept: String,
+        /// The checkpoint to go on from.
+        remaining: Remaining,
     },
-    /// The state on disk is of another configuration.
-    #[error("{} was written under another configuration than the run's config.toml; train again \
-             with --overwrite", path.display())]
+    /// The saved state belongs to another configuration.
+    #[error("{} was written under another configuration than the run's config.toml", path.display())]
     OtherConfig {
         /// The state file.
         path: PathBuf,
     },
-    /// The checkpoint is of another model.
+    /// The saved state belongs to another model.
     #[error("{}: does not fit the model: {source}", path.display())]
     WrongModel {
         /// The state file.
@@ -115,12 +111,12 @@ pub enum TrainError {
         source: state::Mismatch,
     },
     /// A checkpoint could not be written or read.
-    #[error("{source}; {kept}")]
+    #[error("{source}; {remaining}")]
     Checkpoint {
         /// The cause.
         source: CheckpointError,
-        /// Where the last good checkpoint lies, in words.
-        kept: String,
+        /// The checkpoint to go on from.
+        remaining: Remaining,
     },
     /// A log could not be written.
     #[error(transparent)]
@@ -130,17 +126,55 @@ pub enum TrainError {
     Knn(#[from] selfsame_eval::Error),
 }
 
-/// Trains `plan` on the train split, writing checkpoints and logs into the folder `run`, which
-/// exists.
+/// The checkpoint that is left when training fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remaining {
+    /// An intact one.
+    Saved {
+        /// Its weights.
+        path: PathBuf,
+        /// The step after which it was written.
+        step: u64,
+    },
+    /// None, because training had not written any yet.
+    NotYet,
+    /// None, because the one there is cannot be read.
+    Unreadable,
+}
+
+impl Remaining {
+    fn of(run: &Path) -> Self {
+        match Checkpoint::load(run) {
+            Ok(Some(state)) => Self::Saved { path: Which::Last.path(run), step: state.step },
+            Ok(None) => Self::NotYet,
+            Err(_) => Self::Unreadable,
+        }
+    }
+}
+
+impl fmt::Display for Remaining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Saved { path, step } => {
+                write!(f, "the last good checkpoint is {} (step {step})", path.display())
+            }
+            Self::NotYet => f.write_str("no checkpoint had been written yet"),
+            Self::Unreadable => f.write_str("there is no other checkpoint"),
+        }
+    }
+}
+
+/// Trains `plan` on the training split and writes checkpoints and logs into the folder `run`, which
+/// must exist.
 ///
-/// Where `run` holds a state already, training goes on from it, and the final weights are the same
-/// bytes as without the interruption, on the same device and machine. Setting `stop` lets the step
-/// under way finish, saves, and returns. `on_step` is called after every step. A checkpoint is
+/// If `run` already holds a saved state, training goes on from it; on the same device and machine
+/// the final weights are the same bytes as without the interruption. Setting `stop` lets the
+/// current step finish, saves, and returns. `on_step` is called after every step. A checkpoint is
 /// written when `save_every` has passed since the last one, when the validation kNN has improved,
 /// and at the end.
 ///
 /// # Errors
-/// [`TrainError`]; the last checkpoint is intact whatever happens.
+/// [`TrainError`]; the last checkpoint stays intact in every case.
 pub fn pretrain(
     plan: &Plan,
     dataset: &Dataset,
@@ -151,27 +185,120 @@ pub fn pretrain(
     on_step: &mut dyn FnMut(&Progress),
 ) -> Result<Outcome, TrainError> {
     let method = plan.method.method();
-    let (images, size) = (dataset.train.len(), plan.data.image_size);
+    train(&Job { method, plan, dataset, device, run, save_every }, stop, on_step)
+}
+
+/// What to train, on what, and where to.
+struct Job<'a> {
+    method: &'a dyn Method,
+    plan: &'a Plan,
+    dataset: &'a Dataset,
+    device: &'a Device,
+    run: &'a Path,
+    save_every: Duration,
+}
+
+/// The training loop.
+fn train(
+    job: &Job<'_>,
+    stop: &AtomicBool,
+    on_step: &mut dyn FnMut(&Progress),
+) -> Result<Outcome, TrainError> {
+    let &Job { method, plan, dataset, run, .. } = job;
+    let images = dataset.train.len();
     if images < 2 {
         return Err(TrainError::TooFewImages { images });
     }
-    let batch = plan.train.batch.min(images);
-    let steps_per_epoch = (images / batch) as u64;
-    let steps = steps_per_epoch * plan.train.epochs as u64;
-    let warmup = plan.train.warmup_epochs * steps_per_epoch as f64;
-    let config = toml::to_string(&**plan).expect("a configuration is plain tables");
+    let schedule = Schedule::new(&plan.train, images);
+    let steps = schedule.steps;
+    let device = job.device.clone().autodiff();
+    let (mut networks, mut saved) = start(job, &device)?;
+    let objectives = method.objectives();
+    check_objectives(&objectives, &networks);
+    let mut optimizer = Optimizer::new(&plan.train, &saved.moments, &job.device.clone().inner());
+    let (mut logs, logged) = Logs::open(run, saved.step)?;
+    let earlier = logged.into_iter().filter(|point| schedule.past_warmup(point.step));
+    let mut alarm = Alarm::after(earlier.map(|point| point.watched).collect());
+    let clock = Clock::start(&saved);
+    let (mut last_save, mut knn) = (Instant::now(), None);
+    let mut shuffled = (u64::MAX, Vec::new());
 
-    // Where to start: from nothing, or from the state that the folder holds.
-    let plain = device.clone().inner();
-    let training = device.clone().autodiff();
-    let mut networks = method.networks(&plan.encoder, &mut Init::new(plan.seed, &training));
-    let failed = |source| TrainError::Checkpoint { source, kept: kept(run) };
-    let mut saved = match Checkpoint::load(run).map_err(failed)? {
+    for number in saved.step..steps {
+        // The order of images and the views are pure functions of the seed and the step.
+        let epoch = number / schedule.steps_per_epoch;
+        if shuffled.0 != epoch {
+            shuffled = (epoch, order(images, plan.seed, epoch));
+        }
+        let views = draw(job, &shuffled.1[schedule.batch_of(number)], epoch, &device);
+
+        let step = Step { number, steps, seed: plan.seed };
+        let rate = schedule.learning_rate(number);
+        let mut passes = Vec::with_capacity(objectives.len());
+        for objective in &objectives {
+            // On this thread, not on one of a pool's: Burn keeps running statistics by thread and
+            // averages over threads.
+            let (pass, gradients) =
+                compute(&**objective, &networks, &views, &step, plan.train.microbatch);
+            check_loss(pass.loss, number + 1, rate, run)?;
+            networks = optimizer.step(networks, gradients, rate, number + 1);
+            networks = objective.after_step(networks, &pass.embeddings, &step);
+            passes.push(pass);
+        }
+
+        let done = number + 1;
+        let online = if schedule.is_measured(done) {
+            check_weights(&state::read(&networks), done, rate, run)?;
+            online(networks.backbone(), dataset, &job.device.clone().inner())?
+        } else {
+            None
+        };
+        knn = online.as_ref().map(|online| online.knn).or(knn);
+        let mut progress = clock.progress(done, &schedule, method.views(), sum(&passes), knn);
+        if done.is_multiple_of(LOG_EVERY) || online.is_some() || done == steps || done == 1 {
+            let outputs = outputs(&objectives, &passes, &networks, &views[0], plan.train.epsilon)?;
+            if schedule.past_warmup(done) {
+                progress.collapse = alarm.look(done, &outputs, method.remedy());
+            }
+            logs.add(&point(&progress, &schedule, rate, online.as_ref(), outputs, &passes))?;
+        }
+        on_step(&progress);
+
+        let stopping = stop.load(Ordering::Relaxed);
+        let best = online.filter(|online| saved.best_knn.is_none_or(|best| online.knn > best));
+        if stopping || best.is_some() || done == steps || last_save.elapsed() >= job.save_every {
+            saved = Checkpoint {
+                step: done,
+                seconds: clock.seconds(),
+                best_knn: best.as_ref().map(|online| online.knn).or(saved.best_knn),
+                weights: state::read(&networks),
+                moments: optimizer.moments(),
+                ..saved
+            };
+            check_weights(&saved.weights, done, rate, run)?;
+            save(&saved, best.is_some(), &logs, run)?;
+            last_save = Instant::now();
+        }
+        if stopping {
+            break;
+        }
+    }
+    Ok(Outcome { step: saved.step, steps, seconds: saved.seconds })
+}
+
+/// The networks to train, and the checkpoint that they are of: the one that the run's folder holds,
+/// or initial weights.
+fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), TrainError> {
+    let &Job { method, plan, run, .. } = job;
+    let config = toml::to_string(&**plan).expect("a configuration is plain tables");
+    let networks = method.networks(&plan.encoder, &mut Init::new(plan.seed, device));
+    let failed = |source| TrainError::Checkpoint { source, remaining: Remaining::of(run) };
+    let saved = match Checkpoint::load(run).map_err(failed)? {
         Some(state) if state.config != config => {
             return Err(TrainError::OtherConfig { path: checkpoint::state_path(run) });
         }
         Some(state) => {
-            // A kill between the state's rename and that of the weights for use left those behind.
+            // A kill between the renaming of the state and that of the weights for use leaves the
+            // weights of an earlier step.
             checkpoint::save_weights(run, Which::Last, &state.weights, state.step)
                 .map_err(|e| failed(e.into()))?;
             state
@@ -186,155 +313,153 @@ pub fn pretrain(
             moments: State::new(),
         },
     };
-    networks = state::load(networks, &saved.weights)
+    let networks = state::load(networks, &saved.weights)
         .map_err(|source| TrainError::WrongModel { path: checkpoint::state_path(run), source })?;
-    let mut optimizer = Optimizer::new(&plan.train, &saved.moments, &plain);
-    let (mut logs, logged) = Logs::open(run, saved.step)?;
-    let past_warmup = |done: u64| done as f64 >= warmup + 1.0;
-    let earlier = logged
-        .into_iter()
-        .filter(|point| past_warmup(point.step))
-        .map(|point| point.watched)
-        .collect();
-    let (mut knn, mut alarm) = (None, Alarm::after(earlier));
-    let (began, first_step, seconds_before) = (Instant::now(), saved.step, saved.seconds);
-    let mut last_save = Instant::now();
-
-    let mut permutation = (u64::MAX, Vec::new());
-    for step in saved.step..steps {
-        // Views of the next images, all pure functions of seed and step.
-        let epoch = step / steps_per_epoch;
-        if permutation.0 != epoch {
-            permutation = (epoch, order(images, plan.seed, epoch));
-        }
-        let start = (step % steps_per_epoch) as usize * batch;
-        let chosen = &permutation.1[start..start + batch];
-        let chosen = dataset.train.numbered(chosen);
-        let images: Vec<_> = (0..method.views() as u32)
-            .map(|view| ViewSets {
-                policy: &plan.augment,
-                purpose: Purpose::Training { epoch },
-                seed: plan.seed,
-                views: view..view + 1,
-                original: false,
-            })
-            .map(|sets| pixels::normalise(&sets.draw(&chosen, size), size as usize, &training))
-            .collect();
-
-        let rate = learning_rate(plan.train.learning_rate, step, warmup, steps);
-        let this = Step { number: step, steps, seed: plan.seed };
-        // On this thread, not on one of the pool's: Burn keeps running statistics by thread and
-        // averages over threads.
-        let computed = compute(method, &networks, &images, &this, plan.train.microbatch);
-        let loss = computed.loss;
-        if !loss.is_finite() {
-            let what = "the loss".to_owned();
-            return Err(TrainError::NotFinite {
-                what,
-                value: loss,
-                step: step + 1,
-                learning_rate: rate,
-                kept: kept(run),
-            });
-        }
-        networks = optimizer.step(networks, computed.gradients, rate, step + 1);
-        networks = method.after_step(networks, &computed.embeddings, &this);
-
-        let done = step + 1;
-        let epoch_ended = done.is_multiple_of(steps_per_epoch);
-        let measured =
-            epoch_ended && is_due(epoch + 1, plan.train.knn_every, plan.train.epochs as u64);
-        if measured {
-            check_finite(&state::read(&networks), done, rate, run)?;
-        }
-        let measurement =
-            if measured { online(&networks.backbone, dataset, &plain)? } else { None };
-        knn = measurement.map(|(knn, _)| knn).or(knn);
-
-        let elapsed = began.elapsed().as_secs_f64();
-        let mut progress = Progress {
-            step: done,
-            steps,
-            epoch: epoch + 1,
-            loss,
-            knn,
-            views_per_second: ((done - first_step) * (method.views() * batch) as u64) as f64
-                / elapsed,
-            left: Duration::from_secs_f64(
-                elapsed / (done - first_step) as f64 * (steps - done) as f64,
-            ),
-            collapse: None,
-        };
-        if done.is_multiple_of(LOG_EVERY) || measurement.is_some() || done == steps || done == 1 {
-            let (mut watched, [rows, dim]) = match method.pair(&computed.embeddings) {
-                Some(pair) => (watch::outputs(pair, plan.train.epsilon)?, pair[0].dims()),
-                None => {
-                    let rows = networks.backbone.valid().forward(images[0].clone().inner());
-                    (watch::representations(rows.clone())?, rows.dims())
-                }
-            };
-            if past_warmup(done) {
-                progress.collapse = alarm.look(done, &watched, rows.min(dim));
-            }
-            watched.extend(
-                measurement
-                    .and_then(|(_, divergence)| Some(("divergence".to_owned(), divergence?))),
-            );
-            watched.extend(
-                computed.terms.iter().map(|(name, value)| (format!("loss_{name}"), *value)),
-            );
-            watched.retain(|_, value| value.is_finite());
-            logs.add(&MetricPoint {
-                step: done,
-                epoch: done as f64 / steps_per_epoch as f64,
-                train_loss: loss,
-                learning_rate: rate,
-                views_per_second: progress.views_per_second,
-                val_knn_acc1: measurement.map(|(knn, _)| knn),
-                watched,
-            })?;
-        }
-        on_step(&progress);
-
-        let stopping = stop.load(Ordering::Relaxed);
-        let improved =
-            measurement.is_some_and(|(found, _)| saved.best_knn.is_none_or(|best| found > best));
-        if stopping || improved || done == steps || last_save.elapsed() >= save_every {
-            let weights = state::read(&networks);
-            check_finite(&weights, done, rate, run)?;
-            // The curves first: after a power cut they may be ahead of the state, which cuts them
-            // back, never behind.
-            logs.sync()?;
-            saved = Checkpoint {
-                step: done,
-                seconds: seconds_before + began.elapsed().as_secs_f64(),
-                best_knn: if improved { knn } else { saved.best_knn },
-                weights,
-                moments: optimizer.moments(),
-                ..saved
-            };
-            // The best weights first: were the state first, a crash between the two would lose
-            // them.
-            if improved {
-                checkpoint::save_weights(run, Which::Best, &saved.weights, done)
-                    .map_err(|e| failed(e.into()))?;
-            }
-            saved.save(run).map_err(failed)?;
-            last_save = Instant::now();
-        }
-        if stopping {
-            break;
-        }
-    }
-    Ok(Outcome { step: saved.step, steps, seconds: saved.seconds })
+    Ok((networks, saved))
 }
 
-fn is_due(epoch: u64, every: usize, epochs: u64) -> bool {
-    every > 0 && (epoch.is_multiple_of(every as u64) || epoch == epochs)
+/// # Panics
+/// If a part of the networks is trained by several objectives. Each would take its own optimizer
+/// step with the momentum of the other.
+fn check_objectives(objectives: &[Box<dyn Objective>], networks: &Networks) {
+    for part in networks.names() {
+        let training = objectives.iter().filter(|objective| objective.trains(part)).count();
+        assert!(training <= 1, "{training} objectives train the part {part:?}");
+    }
+}
+
+/// The views of a step: one tensor `[images, side, side, 3]` a view.
+fn draw(job: &Job<'_>, images: &[usize], epoch: u64, device: &Device) -> Vec<Tensor<4>> {
+    let size = job.plan.data.image_size;
+    let images = job.dataset.train.numbered(images);
+    (0..job.method.views() as u32)
+        .map(|view| ViewSets {
+            policy: &job.plan.augment,
+            purpose: Purpose::Training { epoch },
+            seed: job.plan.seed,
+            views: view..view + 1,
+            original: false,
+        })
+        .map(|sets| pixels::normalise(&sets.draw(&images, size), size as usize, device))
+        .collect()
+}
+
+/// Times the steps of this process.
+struct Clock {
+    began: Instant,
+    /// The step from which this process went on, and the seconds that training had taken by then.
+    first_step: u64,
+    seconds_before: f64,
+}
+
+impl Clock {
+    fn start(saved: &Checkpoint) -> Self {
+        Self { began: Instant::now(), first_step: saved.step, seconds_before: saved.seconds }
+    }
+
+    /// Seconds of training so far.
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.began.elapsed().as_secs_f64()
+    }
+
+    fn progress(
+        &self,
+        done: u64,
+        schedule: &Schedule,
+        views: usize,
+        loss: f64,
+        knn: Option<f64>,
+    ) -> Progress {
+        let elapsed = self.began.elapsed().as_secs_f64();
+        let taken = done - self.first_step;
+        let remaining = (schedule.steps - done) as f64;
+        Progress {
+            step: done,
+            steps: schedule.steps,
+            epoch: (done - 1) / schedule.steps_per_epoch + 1,
+            loss,
+            knn,
+            views_per_second: (taken * (views * schedule.batch) as u64) as f64 / elapsed,
+            left: Duration::from_secs_f64(elapsed / taken as f64 * remaining),
+            collapse: None,
+        }
+    }
+}
+
+/// The loss of a step: the sum over its objectives.
+fn sum(passes: &[Pass]) -> f64 {
+    passes.iter().map(|pass| pass.loss).sum()
+}
+
+/// What is watched for collapse: the two embeddings that an objective draws together, or the
+/// representations of the first view where none does.
+fn outputs(
+    objectives: &[Box<dyn Objective>],
+    passes: &[Pass],
+    networks: &Networks,
+    view: &Tensor<4>,
+    epsilon: f64,
+) -> Result<watch::Outputs, TrainError> {
+    let pair = |(objective, pass): (&'_ Box<dyn Objective>, &'_ Pass)| -> Option<[Tensor<2>; 2]> {
+        objective.pair(&pass.embeddings).map(|pair| pair.map(Clone::clone))
+    };
+    Ok(match objectives.iter().zip(passes).find_map(pair) {
+        Some(pair) => watch::outputs(pair.each_ref(), epsilon)?,
+        None => watch::representations(networks.backbone().valid().forward(view.clone().inner()))?,
+    })
+}
+
+/// A point of the curves.
+fn point(
+    progress: &Progress,
+    schedule: &Schedule,
+    learning_rate: f64,
+    online: Option<&Online>,
+    outputs: watch::Outputs,
+    passes: &[Pass],
+) -> MetricPoint {
+    let mut watched = outputs.measures;
+    let divergence = online.and_then(|online| online.divergence);
+    watched.extend(divergence.map(|divergence| ("divergence".to_owned(), divergence)));
+    let terms = passes.iter().flat_map(|pass| &pass.terms);
+    watched.extend(terms.map(|(name, value)| (format!("loss_{name}"), *value)));
+    watched.retain(|_, value| value.is_finite());
+    MetricPoint {
+        step: progress.step,
+        epoch: progress.step as f64 / schedule.steps_per_epoch as f64,
+        train_loss: progress.loss,
+        learning_rate,
+        views_per_second: progress.views_per_second,
+        val_knn_acc1: online.map(|online| online.knn),
+        watched,
+    }
+}
+
+/// Writes a checkpoint, as the best one too if it is.
+fn save(checkpoint: &Checkpoint, best: bool, logs: &Logs, run: &Path) -> Result<(), TrainError> {
+    let failed = |source| TrainError::Checkpoint { source, remaining: Remaining::of(run) };
+    // The curves first: after a power cut they may be ahead of the state, which cuts them back, but
+    // never behind it.
+    logs.sync()?;
+    // Then the best weights: with the state first, a crash between the two would lose them.
+    if best {
+        checkpoint::save_weights(run, Which::Best, &checkpoint.weights, checkpoint.step)
+            .map_err(|e| failed(e.into()))?;
+    }
+    checkpoint.save(run).map_err(failed)
+}
+
+/// Refuses a loss that is infinite or not a number.
+fn check_loss(loss: f64, step: u64, learning_rate: f64, run: &Path) -> Result<(), TrainError> {
+    if loss.is_finite() {
+        return Ok(());
+    }
+    let (what, remaining) = ("the loss".to_owned(), Remaining::of(run));
+    Err(TrainError::NotFinite { what, value: loss, step, learning_rate, remaining })
 }
 
 /// Refuses weights that are infinite or not a number, naming the first.
-fn check_finite(
+fn check_weights(
     weights: &State,
     step: u64,
     learning_rate: f64,
@@ -348,50 +473,45 @@ fn check_finite(
             value: f64::from(value),
             step,
             learning_rate,
-            kept: kept(run),
+            remaining: Remaining::of(run),
         }),
     }
 }
 
-/// Where the last good checkpoint lies, in words.
-fn kept(run: &Path) -> String {
-    match Checkpoint::load(run) {
-        Ok(Some(state)) => {
-            format!(
-                "the last good checkpoint is {} (step {}); go on from it with --resume",
-                Which::Last.path(run).display(),
-                state.step
-            )
-        }
-        Ok(None) => "no checkpoint had been written yet".to_owned(),
-        Err(_) => {
-            "there is no other checkpoint: put the file back, or start the run again".to_owned()
-        }
-    }
+/// What is measured between epochs, by labels.
+struct Online {
+    /// kNN accuracy on validation images.
+    knn: f64,
+    /// The largest product of two class centres of the training images; see
+    /// [`watch::divergence`].
+    divergence: Option<f64>,
 }
 
-/// kNN accuracy of images spread evenly over the validation split among such of the train split,
-/// and the divergence of the latter's classes; none without labels.
+/// Measures the encoder on images spread evenly over the training and the validation split. `None`
+/// without labels or validation images.
 fn online(
     backbone: &Backbone,
     dataset: &Dataset,
     device: &Device,
-) -> Result<Option<(f64, Option<f64>)>, TrainError> {
+) -> Result<Option<Online>, TrainError> {
     if dataset.classes.is_empty() || dataset.validation.is_empty() {
         return Ok(None);
     }
     let encoder = backbone.valid();
-    let part = |split: &Split, most: usize| -> Result<(Features, Vec<u32>), TrainError> {
+    let embedded = |split: &Split, most: usize| -> Result<(Features, Vec<u32>), TrainError> {
         let chosen = sample(split.len(), most);
         let images: Vec<Image<'_>> = chosen.iter().map(|&i| split.image(i)).collect();
         let labels = split.labels().unwrap_or_default();
         let features = embed(&encoder, &images, device, &mut |_| ())?;
         Ok((features, chosen.iter().map(|&i| labels[i]).collect()))
     };
-    let (train, labels) = part(&dataset.train, ONLINE_IMAGES[0])?;
-    let (validation, truth) = part(&dataset.validation, ONLINE_IMAGES[1])?;
-    let predicted =
-        knn::classify(&train, &labels, dataset.classes.len(), &validation, &KnnOptions::default())?;
-    let divergence = watch::divergence(&train, &labels, dataset.classes.len())?;
-    Ok(Some((accuracy(&predicted, &truth)?, divergence)))
+    let (train, labels) = embedded(&dataset.train, ONLINE_IMAGES[0])?;
+    let (validation, truth) = embedded(&dataset.validation, ONLINE_IMAGES[1])?;
+    let classes = dataset.classes.len();
+    let predicted = knn::classify(&train, &labels, classes, &validation, &KnnOptions::default())?;
+    let divergence = watch::divergence(&train, &labels, classes)?;
+    Ok(Some(Online { knn: accuracy(&predicted, &truth)?, divergence }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@ use selfsame_nn::{Architecture, Precision, ResNetConfig, Stem};
 
 use crate::config::{OptimizerKind, TrainConfig};
 
-/// The recipes there are, each with its source.
+/// Every recipe by its name, with its source.
 pub const RECIPES: [(&str, &str); 2] = [
     (
         "authors",
@@ -13,34 +13,35 @@ pub const RECIPES: [(&str, &str); 2] = [
     ("solo-learn", "da Costa et al. (JMLR 2022), for CIFAR-10: these, byol and vicreg"),
 ];
 
-/// Published settings of a method, all of them, for CIFAR-10 and a full-width ResNet-18.
+/// All published settings of a method on CIFAR-10 with a full-width ResNet-18.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     /// The encoder.
     pub encoder: ResNetConfig,
     /// The method and its settings.
     pub method: MethodConfig,
-    /// The training, without kNN between epochs.
+    /// The training, with no kNN between epochs.
     pub train: TrainConfig,
     /// The name of the policy.
     pub augment: &'static str,
 }
 
-/// The recipe of a name of [`RECIPES`] for a method; none where it has none for that method.
+/// The recipe called `name` in [`RECIPES`] for a method; `None` if it has none for that method.
 ///
-/// What differs from the sources:
-/// - all: a SimCLR step passes both views together, so that batch normalisation sees them as one;
-///   the sources pass each by itself.
-/// - `authors`: their encoder, the layers of lightly's ResNet in a sequence, has no ReLU after its
-///   stem. Their cosine steps once an epoch, ours at every step. Their MoCo puts the first view's
-///   keys into the queue before the second view's loss, ours both after the step. They took the
-///   best epoch by the test images, which is left to them.
-/// - `solo-learn`: its stem pads by 2 and its pixels are normalised by CIFAR's mean and deviation;
-///   ours pads by 1 and takes ImageNet's. Its warm-up starts at 3e-5 and not near 0. Its MoCo keeps
-///   a queue of 32,768 for each view and compares a query with the other view's; ours is one queue
-///   of as many for both, so 16,384 images deep. Its SimSiam keeps the predictor's learning rate,
-///   ours lowers it too; the last layer of its projector neither scales nor shifts. It trains a
-///   classifier beside the encoder, whose gradient the encoder does not see, and in 16-bit floats.
+/// These points differ from the sources:
+/// - Both: a SimCLR step here passes both views as one batch, over which batch normalisation takes
+///   its statistics; the sources pass one view after the other.
+/// - `authors`: their encoder is a sequence of the layers of lightly's ResNet, and so has no ReLU
+///   after the stem. Their learning rate changes once an epoch, here at every step. Their MoCo puts
+///   the keys of the first view into the queue before it computes the loss of the second view; here
+///   both are added after the step. They chose the best epoch on the test images; we do not.
+/// - `solo-learn`: its stem pads by 2 and its pixels are normalised by the mean and deviation of
+///   CIFAR; here the stem pads by 1 and pixels are normalised by those of ImageNet. Its warm-up
+///   starts at 3e-5, here near 0. Its MoCo keeps a queue of 32,768 for each view, and compares a
+///   query with the queue of the other view; here one queue of that length serves both views, so it
+///   is 16,384 images deep. Its SimSiam keeps the learning rate of the predictor constant, here it
+///   falls too; the last layer of its projector neither scales nor shifts. It trains a classifier
+///   beside the encoder, without a gradient to the encoder, and computes in 16-bit floats.
 ///
 /// ```
 /// let recipe = selfsame_train::recipe("authors", "simclr").unwrap();
@@ -62,7 +63,7 @@ const ENCODER: ResNetConfig = ResNetConfig {
     precision: Precision::F32,
 };
 
-/// SGD over a half cosine, without warm-up: that of the authors' runs.
+/// SGD along a half cosine without warm-up, as in the authors' runs.
 const SGD: TrainConfig = TrainConfig {
     epochs: 800,
     batch: 512,
@@ -81,7 +82,7 @@ const SGD: TrainConfig = TrainConfig {
 /// A quarter of the largest distance between normalised outputs.
 pub const EPSILON: f64 = 0.5;
 
-/// From the training script of each method in the repository of the paper,
+/// Settings from the training scripts in the repository of the paper, one a method:
 /// github.com/huang-research-group/contrastive2021, on lightly 1.0.8.
 fn authors(method: &str) -> Option<Recipe> {
     let (learning_rate, method) = match method {
@@ -108,9 +109,9 @@ fn authors(method: &str) -> Option<Recipe> {
     })
 }
 
-/// From `scripts/pretrain/cifar/*.yaml` of github.com/vturrisi/solo-learn, each at the revision
-/// named. What they leave out is the default of its code: warm-up over 10 epochs, momentum 0.9, and
-/// Barlow Twins' λ of 0.0051.
+/// Settings from `scripts/pretrain/cifar/*.yaml` of github.com/vturrisi/solo-learn, each at the
+/// revision named. Those that a file leaves out have the defaults of the code: warm-up over 10
+/// epochs, momentum 0.9, and λ of 0.0051 for Barlow Twins.
 fn solo_learn(method: &str) -> Option<Recipe> {
     let common = TrainConfig { epochs: 1000, batch: 256, warmup_epochs: 10.0, ..SGD };
     let sgd = |learning_rate, weight_decay| TrainConfig { learning_rate, weight_decay, ..common };
@@ -159,7 +160,8 @@ fn solo_learn(method: &str) -> Option<Recipe> {
         }
         // vicreg.yaml, 1df0b89.
         "vicreg" => {
-            // Their `var_loss_weight` of 25 weighs the sum over both views, ours the mean.
+            // Their `var_loss_weight` of 25 is the weight of the sum over both views, ours that of
+            // the mean.
             let vicreg = VicReg {
                 invariance: 25.0,
                 variance: 50.0,

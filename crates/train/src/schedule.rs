@@ -1,8 +1,69 @@
 use std::f64::consts::PI;
+use std::ops::Range;
 
-/// Learning rate of a step (counted from 0): linear from 0 over the first `warmup` steps, then a
+use crate::config::TrainConfig;
+
+/// The course of a training as functions of the step.
+pub(crate) struct Schedule {
+    /// Images a step: all of them where there are fewer than a batch.
+    pub(crate) batch: usize,
+    /// Steps an epoch; the images that do not fill a batch are left out.
+    pub(crate) steps_per_epoch: u64,
+    /// Steps in all.
+    pub(crate) steps: u64,
+    /// Steps over which the learning rate rises.
+    warmup: f64,
+    highest_rate: f64,
+    epochs: u64,
+    /// Epochs between two measurements; 0 for none.
+    measured_every: u64,
+}
+
+impl Schedule {
+    /// The schedule of a training on `images` images, two at least.
+    pub(crate) fn new(config: &TrainConfig, images: usize) -> Self {
+        let batch = config.batch.min(images);
+        let (steps_per_epoch, epochs) = ((images / batch) as u64, config.epochs as u64);
+        Self {
+            batch,
+            steps_per_epoch,
+            steps: steps_per_epoch * epochs,
+            warmup: config.warmup_epochs * steps_per_epoch as f64,
+            highest_rate: config.learning_rate,
+            epochs,
+            measured_every: config.knn_every as u64,
+        }
+    }
+
+    /// Where the batch of step `number`, from 0, lies in the order of its epoch.
+    pub(crate) fn batch_of(&self, number: u64) -> Range<usize> {
+        let start = (number % self.steps_per_epoch) as usize * self.batch;
+        start..start + self.batch
+    }
+
+    /// The learning rate of step `number`, from 0.
+    pub(crate) fn learning_rate(&self, number: u64) -> f64 {
+        learning_rate(self.highest_rate, number, self.warmup, self.steps)
+    }
+
+    /// Whether the learning rate has stopped rising after `done` steps.
+    pub(crate) fn past_warmup(&self, done: u64) -> bool {
+        done as f64 >= self.warmup + 1.0
+    }
+
+    /// Whether the encoder is measured after `done` steps: at the end of every so many epochs and
+    /// of the last.
+    pub(crate) fn is_measured(&self, done: u64) -> bool {
+        let epoch = done / self.steps_per_epoch;
+        self.measured_every > 0
+            && done.is_multiple_of(self.steps_per_epoch)
+            && (epoch.is_multiple_of(self.measured_every) || epoch == self.epochs)
+    }
+}
+
+/// The learning rate of step `step`, from 0: linear from 0 over the first `warmup` steps, then a
 /// half cosine that would reach 0 at `steps` (Loshchilov and Hutter 2017, without restarts).
-pub(crate) fn learning_rate(highest: f64, step: u64, warmup: f64, steps: u64) -> f64 {
+fn learning_rate(highest: f64, step: u64, warmup: f64, steps: u64) -> f64 {
     let (at, end) = (step as f64, steps as f64);
     if at < warmup {
         return highest * (at + 1.0) / (warmup + 1.0);

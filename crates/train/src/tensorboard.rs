@@ -1,19 +1,19 @@
-//! The few bytes of TensorBoard's event format that scalar curves need: the crates for it are
-//! unmaintained or bring a protobuf runtime and an image stack along.
+//! TensorBoard's event files, as far as scalar curves need them. They are written by hand because
+//! the crates for it are unmaintained, or depend on a protobuf runtime and an image stack.
 
 use selfsame_nn::protobuf::Message;
 use selfsame_report::record::MetricPoint;
 
-/// Name of the run's event file, which TensorBoard recognises.
+/// The name of a run's event file, in a form that TensorBoard recognises.
 pub const EVENTS_FILE: &str = "events.out.tfevents.0.selfsame";
 
-/// How an event file starts: with its version.
+/// The record that starts an event file: its version.
 pub(crate) fn start() -> Vec<u8> {
     // Event.file_version = 3
     record(Message::default().bytes(3, "brain.Event:2"))
 }
 
-/// The events of a point, one for each metric it has.
+/// The events of a point, one for each of its metrics.
 pub(crate) fn point(point: &MetricPoint) -> Vec<u8> {
     let scalars = [
         ("train_loss", Some(point.train_loss)),
@@ -35,7 +35,7 @@ pub(crate) fn point(point: &MetricPoint) -> Vec<u8> {
     scalars.into_iter().chain(watched).filter_map(event).flatten().collect()
 }
 
-/// A TFRecord: length, masked CRC-32C of the length, data, masked CRC-32C of the data.
+/// A TFRecord: the length, its masked CRC-32C, the data, and their masked CRC-32C.
 fn record(event: Message) -> Vec<u8> {
     let data = event.into_bytes();
     let length = (data.len() as u64).to_le_bytes();

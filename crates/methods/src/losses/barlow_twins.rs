@@ -2,18 +2,18 @@ use burn::tensor::Tensor;
 
 use super::{Loss, diagonal, total};
 
-/// Added to a column's variance before its root.
+/// Added to the variance of a column before taking its root.
 const EPSILON: f64 = 1e-5;
 
 /// The loss of Barlow Twins (Zbontar et al. 2021, equations 1 and 2).
 ///
 /// `first` and `second` are `[batch, dim]`, row i of each a view of image i. Columns are
-/// standardised over the batch, each by its own mean and deviation; C = firstᵀ·second / batch is
-/// their cross-correlation. The terms are "on_diagonal", Σ_i (1 − C_ii)², and "off_diagonal",
+/// standardised over the batch, each by its own mean and deviation, and C = firstᵀ·second / batch
+/// is their cross-correlation. The terms are "on_diagonal", Σ_i (1 − C_ii)², and "off_diagonal",
 /// Σ_{i≠j} C_ij²; the value is on_diagonal + `lambda`·off_diagonal.
 ///
-/// The variance is the mean of squares, as equation 2 has it; 1e-5 is added to it, as by the batch
-/// normalisation of the authors' code. A constant column thus correlates with nothing.
+/// The variance is the mean of squares, as in equation 2; 1e-5 is added to it, as the batch
+/// normalisation of the authors' code does. A constant column then correlates with nothing.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

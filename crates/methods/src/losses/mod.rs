@@ -1,7 +1,7 @@
-//! Losses: pure functions from embeddings to one number and the parts it is made of.
+//! Losses: pure functions of embeddings.
 //!
-//! Embeddings are `[batch, dim]`, row i of the first and row i of the second being two views of
-//! image i. What a loss wants normalised, it normalises itself.
+//! Embeddings are `[batch, dim]`; row i of the first argument and row i of the second are two views
+//! of image i. A loss that needs normalised rows normalises them itself.
 
 mod barlow_twins;
 mod contrast;
@@ -30,18 +30,21 @@ pub use spectral::spectral;
 pub use t_simclr::t_simclr;
 pub use vicreg::{VicRegWeights, vicreg};
 
-/// A loss and the named parts it is made of.
+/// The value of a loss and the terms that it is made of.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    /// What is minimised.
+    /// The value to minimise, a single number.
     pub value: Tensor<1>,
-    /// Its parts, unweighted, by the names they are logged under.
+    /// Its terms without their weights, by the names under which they are logged.
     pub terms: Vec<(&'static str, Tensor<1>)>,
 }
 
 impl Loss {
-    /// The sum of terms, each times its weight.
-    pub(crate) fn weighted<const N: usize>(terms: [(&'static str, Tensor<1>, f64); N]) -> Self {
+    /// The sum of terms, each times its weight: `(name, term, weight)`.
+    ///
+    /// # Panics
+    /// Without a term.
+    pub fn weighted<const N: usize>(terms: [(&'static str, Tensor<1>, f64); N]) -> Self {
         let value = terms
             .iter()
             .map(|(_, term, weight)| term.clone().mul_scalar(*weight))
@@ -50,8 +53,8 @@ impl Loss {
         Self { value: value.expect("a loss has a term"), terms }
     }
 
-    /// Half of one and half of the other, which have the same terms: what methods do that compare
-    /// both ways.
+    /// The mean of two losses with the same terms, for methods that compare views in both
+    /// directions.
     pub(crate) fn mean(one: Self, other: Self) -> Self {
         let half = |a: Tensor<1>, b: Tensor<1>| (a + b).mul_scalar(0.5);
         let terms = one
@@ -64,13 +67,13 @@ impl Loss {
     }
 }
 
-/// The sum of a matrix, row by row: Burn's own sum of so many values as a large matrix has depends,
-/// in its last digits, on which thread comes first.
+/// The sum of a matrix, by way of the sums of its rows: the last digits of Burn's sum of a large
+/// matrix depend on which thread comes first.
 fn total(matrix: Tensor<2>) -> Tensor<1> {
     matrix.sum_dim(1).sum()
 }
 
-/// Where row and column of a `[size, size]` matrix are the same.
+/// True on the diagonal of a `[size, size]` matrix.
 fn diagonal(size: usize, device: &Device) -> Tensor<2, Bool> {
     Tensor::<2, Bool>::diag_mask([size, size], 0, device).bool_not()
 }

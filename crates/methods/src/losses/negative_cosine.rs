@@ -3,11 +3,11 @@ use burn::tensor::Tensor;
 use super::Loss;
 use super::normalise::normalise;
 
-/// Mean of −cos over rows: the loss of SimSiam (Chen and He 2021, equation 1) and, as 2 + 2 times
-/// it summed over both views, that of BYOL (Grill et al. 2020, equation 2).
+/// The mean of −cos over rows: the loss of SimSiam (Chen and He 2021, equation 1). BYOL's (Grill et
+/// al. 2020, equation 2) is 2 + 2 times it, summed over both directions.
 ///
-/// `prediction` and `target` are `[batch, dim]`; they need not be normalised, and the cosine with a
-/// row of zeros is 0. Both receive a gradient: the methods detach the target. Its one term,
+/// `prediction` and `target` are `[batch, dim]`. They need not be normalised; the cosine with a row
+/// of zeros is 0. Both receive gradients; the methods detach the target. The only term,
 /// "alignment", is the value itself.
 ///
 /// ```
@@ -15,7 +15,8 @@ use super::normalise::normalise;
 /// use selfsame_methods::losses::negative_cosine;
 ///
 /// let rows = |x| Tensor::<2>::from_floats(x, &Device::flex());
-/// let loss: f32 = negative_cosine(rows([[2.0, 0.0], [0.0, 1.0]]), rows([[3.0, 0.0], [1.0, 0.0]])).value.into_scalar();
+/// let (first, second) = (rows([[2.0, 0.0], [0.0, 1.0]]), rows([[3.0, 0.0], [1.0, 0.0]]));
+/// let loss: f32 = negative_cosine(first, second).value.into_scalar();
 /// assert_eq!(loss, -0.5);
 /// ```
 ///

@@ -1,21 +1,40 @@
 use burn::tensor::Tensor;
 
-/// Rows brought to Euclidean norm 1, whatever their magnitude; a row of zeros stays, with a finite
-/// gradient.
+/// Scales every row of `[rows, dim]` to Euclidean norm 1. Rows of any magnitude are normalised
+/// without overflow; a row of zeros stays as it is and has a finite gradient.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use selfsame_methods::losses::normalise;
+///
+/// let rows = Tensor::<2>::from_floats([[3e30, 4e30], [0.0, 0.0]], &Device::flex());
+/// let values: Vec<f32> = normalise(rows).into_data().try_into_vec().unwrap();
+/// assert!((values[0] - 0.6).abs() < 1e-6 && values[2..] == [0.0, 0.0]);
+/// ```
 pub fn normalise(rows: Tensor<2>) -> Tensor<2> {
-    // Scaled by the largest entry first, so that the squares can neither overflow nor vanish.
+    // Divide by the largest entry first, so that the squares neither overflow nor vanish.
     let largest = one_for_zero(rows.clone().detach().abs().max_dim(1));
     let rows = rows / largest;
     let squared = one_for_zero(rows.clone().powi_scalar(2).sum_dim(1));
     rows / squared.sqrt()
 }
 
-/// Rows that are longer than `longest` brought to that Euclidean norm, the others as they are.
+/// Scales rows of `[rows, dim]` that are longer than `longest` to that Euclidean norm, and leaves
+/// the others as they are.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use selfsame_methods::losses::shorten;
+///
+/// let rows = Tensor::<2>::from_floats([[8.0, 0.0], [0.5, 0.0]], &Device::flex());
+/// let values: Vec<f32> = shorten(rows, 1.0).into_data().try_into_vec().unwrap();
+/// assert_eq!(values, [1.0, 0.0, 0.5, 0.0]);
+/// ```
 pub fn shorten(rows: Tensor<2>, longest: f64) -> Tensor<2> {
     let largest = one_for_zero(rows.clone().detach().abs().max_dim(1));
     let scaled = rows.clone().detach() / largest.clone();
-    // Compared in units of the largest entry, as in `normalise`: squares of 1e30 have no place in
-    // an f32.
+    // Compare in units of the largest entry, as in `normalise`: the square of 1e30 overflows an
+    // f32.
     let too_long =
         scaled.powi_scalar(2).sum_dim(1).sqrt().greater(largest.recip().mul_scalar(longest));
     let dims = rows.dims();

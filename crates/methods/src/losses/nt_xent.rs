@@ -4,7 +4,8 @@ use super::Loss;
 use super::contrast::{contrast, without_own_image};
 use super::normalise::normalise;
 
-/// Normalised temperature-scaled cross entropy: the loss of SimCLR (Chen et al. 2020, equation 1).
+/// NT-Xent, the normalised temperature-scaled cross entropy: the loss of SimCLR (Chen et al. 2020,
+/// equation 1).
 ///
 /// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be
 /// normalised. With z the 2·batch normalised rows and j the row that views the same image as row i,
@@ -12,7 +13,7 @@ use super::normalise::normalise;
 /// zeros counts as orthogonal to all. Its terms are "alignment", the mean of −z_i·z_j / T, and
 /// "divergence", the mean of log Σ_{k≠i} exp(z_i·z_k / T).
 ///
-/// The temperature T is positive; the smaller, the more the nearest wrong images weigh.
+/// The temperature T is positive; the smaller it is, the more weight the nearest wrong images have.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

@@ -4,13 +4,22 @@ use super::contrast::own_image;
 use super::normalise::normalise;
 use super::{Loss, total};
 
-/// The simple contrastive loss, InfoNCE's limit at high temperature (Huang et al. 2023): it centres
-/// the embeddings and lets them collapse onto two opposite points.
+/// The simple contrastive loss (Huang et al., ICLR 2023): the limit of InfoNCE at high temperature.
+/// It centres the embeddings, which may then collapse onto two opposite points.
 ///
 /// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be
 /// normalised. With z the 2·batch normalised rows, the terms are "alignment", the mean of −z_i·z_j
 /// over the pairs that view the same image, and "divergence", the mean of z_i·z_k over those that
 /// view different ones, among the rows of both views; the value is alignment + `lambda`·divergence.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use selfsame_methods::losses::simple_contrastive;
+///
+/// // Two opposite points are a minimum: alignment −1, divergence −1.
+/// let z = Tensor::<2>::from_floats([[2.0, 0.0], [-1.0, 0.0]], &Device::flex());
+/// assert_eq!(simple_contrastive(z.clone(), z, 1.0).value.into_scalar::<f32>(), -2.0);
+/// ```
 ///
 /// # Panics
 /// If the shapes differ or the batch is smaller than 2.

@@ -4,8 +4,8 @@ use super::{Loss, diagonal, total};
 
 /// The spectral contrastive loss (HaoChen et al. 2021).
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i, taken as they are: the
-/// method bounds their length. The value is the sum of the terms "alignment", −2 times the mean
+/// `first` and `second` are `[batch, dim]`, row i of each a view of image i. They are not
+/// normalised: the method bounds their length. The value is the sum of the terms "alignment", −2 times the mean
 /// over i of first_i·second_i, and "divergence", the mean over i ≠ j of (first_i·second_j)².
 ///
 /// ```

@@ -2,17 +2,17 @@ use burn::tensor::{Tensor, activation::relu};
 
 use super::{Loss, diagonal, total};
 
-/// Added to a column's variance before its root, so that the root's gradient stays finite.
+/// Added to the variance of a column before taking its root, so that the gradient stays finite.
 const EPSILON: f64 = 1e-4;
 
-/// How much each term of [`vicreg`] counts.
+/// The weights of the terms of [`vicreg`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VicRegWeights {
-    /// Of the distance between two views of an image; the paper's λ, there 25.
+    /// Weight of the distance between two views of an image; λ in the paper, which sets it to 25.
     pub invariance: f64,
-    /// Of the shortfall of each column's deviation below 1; the paper's μ, there 25.
+    /// Weight of how far the deviation of each column falls short of 1; μ in the paper, 25 there.
     pub variance: f64,
-    /// Of the covariance between columns; the paper's ν, there 1.
+    /// Weight of the covariance between columns; ν in the paper, 1 there.
     pub covariance: f64,
 }
 
@@ -24,15 +24,15 @@ pub struct VicRegWeights {
 /// - "variance", the mean over both views and all columns of max(0, 1 − √(var + 1e-4));
 /// - "covariance", Σ_{i≠j} cov_ij² / dim, summed over both views,
 ///
-/// with variances and covariances over the batch, divided by batch − 1. The weights published with
-/// the paper belong to this form, that of the authors' code; the paper's text has `dim` times the
-/// invariance and twice the variance.
+/// where variances and covariances over the batch are divided by batch − 1. The published weights
+/// belong to this form, that of the authors' code; the equations of the paper have `dim` times this
+/// invariance and twice this variance.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use selfsame_methods::losses::{VicRegWeights, vicreg};
 ///
-/// // Views that agree, columns that vary enough and not together: nothing to pay.
+/// // Views that agree; columns that vary enough, and not together: the loss is 0.
 /// let rows = [[2.0, 2.0], [2.0, -2.0], [-2.0, 2.0], [-2.0, -2.0]];
 /// let z = Tensor::<2>::from_floats(rows, &Device::flex());
 /// let weights = VicRegWeights { invariance: 25.0, variance: 25.0, covariance: 1.0 };
@@ -63,7 +63,7 @@ fn shortfall(centred: Tensor<2>) -> Tensor<1> {
     relu(1.0 - variance.add_scalar(EPSILON).sqrt()).mean()
 }
 
-/// The squared covariances between different columns, summed, by the number of columns.
+/// The sum of squared covariances between different columns, divided by the number of columns.
 fn redundancy(centred: Tensor<2>) -> Tensor<1> {
     let [batch, dim] = centred.dims();
     let covariance = centred.clone().transpose().matmul(centred).div_scalar((batch - 1) as f64);

@@ -1,0 +1,146 @@
+//! Methods with several objectives through the training loop, killed and resumed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use selfsame_data::{LoadOptions, load};
+use selfsame_methods::MethodConfig;
+use selfsame_nn::{Architecture, Precision, ResNetConfig, Stem};
+
+use super::*;
+use crate::config::{Config, DataConfig, OptimizerKind, TrainConfig};
+use crate::toys::{Adversarial, Autoencoder, SIDE};
+
+fn plan(optimizer: OptimizerKind, microbatch: Option<usize>) -> Plan {
+    let encoder = ResNetConfig {
+        architecture: Architecture::ResNet18,
+        stem: Stem::Cifar,
+        width: 2,
+        precision: Precision::F32,
+    };
+    let data =
+        DataConfig { source: "glyphs".into(), image_size: SIDE as u32, limit: None, classes: None };
+    let train = TrainConfig {
+        epochs: 3,
+        batch: 10,
+        learning_rate: 0.01,
+        warmup_epochs: 0.0,
+        weight_decay: 1e-4,
+        clip_norm: None,
+        knn_every: 2,
+        optimizer,
+        trust: None,
+        trust_capped: false,
+        microbatch,
+        epsilon: 0.5,
+    };
+    // The plan names a method of the library; the tests train another in its place.
+    let method = MethodConfig::by_name("simclr", 16).unwrap();
+    let augment = "abcde".parse().unwrap();
+    let encoder = encoder.into();
+    Config { seed: 3, init: None, data, encoder, method, train, augment }.check().unwrap()
+}
+
+fn dataset() -> Dataset {
+    let options =
+        LoadOptions { image_size: Some(SIDE as u32), limit: Some(40), ..LoadOptions::default() };
+    load("glyphs", &options, &|_, _| ()).unwrap()
+}
+
+/// What a run saves, but for the time it took.
+fn saved(run: &Path) -> Checkpoint {
+    Checkpoint { seconds: 0.0, ..Checkpoint::load(run).unwrap().unwrap() }
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("checkpoints")).unwrap();
+    folder
+}
+
+#[test]
+fn every_objective_trains_its_parts_and_resumes_to_the_byte() {
+    let dataset = dataset();
+    let methods: [(&dyn Method, &[&str], &[&str]); 2] = [
+        (&Adversarial, &["backbone", "generator", "head"], &["discriminator", "generator"]),
+        (&Autoencoder, &["backbone", "decoder", "reader"], &["reconstruction", "reading"]),
+    ];
+    let rules = [(OptimizerKind::AdamW, None), (OptimizerKind::Sgd, Some(4))];
+    for ((method, parts, terms), (optimizer, microbatch)) in
+        methods.into_iter().flat_map(|method| rules.map(|rule| (method, rule)))
+    {
+        let plan = plan(optimizer, microbatch);
+        let device = Device::flex();
+        // A training that ends after `stop_at` steps, or is killed before it saves the next step.
+        let train = |run: &Path, stop_at: u64, kill_at: u64| {
+            let job = Job {
+                method,
+                plan: &plan,
+                dataset: &dataset,
+                device: &device,
+                run,
+                save_every: Duration::MAX,
+            };
+            let stop = AtomicBool::new(false);
+            super::train(&job, &stop, &mut |progress| {
+                stop.store(progress.step >= stop_at, Ordering::Relaxed);
+                assert!(progress.step < kill_at, "killed");
+            })
+            .unwrap()
+        };
+        let [whole, broken] = [folder(), folder()];
+        let outcome = train(whole.path(), u64::MAX, u64::MAX);
+        assert!(outcome.finished() && outcome.steps > 7, "{outcome:?}");
+
+        train(broken.path(), 2, u64::MAX);
+        let killed = catch_unwind(AssertUnwindSafe(|| train(broken.path(), u64::MAX, 5)));
+        assert!(killed.is_err());
+        assert!(saved(broken.path()).step < 5);
+        train(broken.path(), u64::MAX, u64::MAX);
+        assert_eq!(saved(broken.path()), saved(whole.path()));
+        let [one, other] = [&whole, &broken]
+            .map(|run| std::fs::read(Which::Last.path(run.path())).expect("weights for use"));
+        assert_eq!(one, other);
+
+        // Every part has moved, and its moments are saved.
+        let last = saved(whole.path());
+        let initial = method.networks(&plan.encoder, &mut Init::new(plan.seed, &device));
+        for part in parts {
+            let of_part = |name: &str| name.split('.').next() == Some(part);
+            let initial = state::read(&initial);
+            let mut weights = initial.iter().filter(|(name, _)| of_part(name));
+            assert!(weights.any(|(name, values)| last.weights[name] != *values), "{part}");
+            let moment =
+                |name: &String| name.split_once('.').is_some_and(|(_, name)| of_part(name));
+            assert!(last.moments.keys().any(moment), "{part} has no moments");
+        }
+        let (_, points) = Logs::open(whole.path(), outcome.step).unwrap();
+        for term in terms.iter().map(|term| format!("loss_{term}")) {
+            assert!(points.iter().all(|point| point.watched[&term].is_finite()), "{term}");
+        }
+    }
+}
+
+/// Two objectives on one part.
+struct Overlapping;
+
+impl Method for Overlapping {
+    fn check(&self) -> Result<(), selfsame_methods::ConfigError> {
+        Ok(())
+    }
+
+    fn networks(&self, encoder: &selfsame_nn::EncoderConfig, init: &mut Init<'_>) -> Networks {
+        Autoencoder.networks(encoder, init)
+    }
+
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        [Autoencoder.objectives(), Autoencoder.objectives()].into_iter().flatten().collect()
+    }
+}
+
+#[test]
+#[should_panic(expected = "2 objectives train the part \"backbone\"")]
+fn no_part_has_two_objectives() {
+    let networks = Overlapping
+        .networks(&plan(OptimizerKind::Sgd, None).encoder, &mut Init::new(1, &Device::flex()));
+    check_objectives(&Overlapping.objectives(), &networks);
+}
