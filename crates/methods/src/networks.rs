@@ -45,6 +45,7 @@ pub struct Networks {
 
 /// A part of [`Networks`].
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "networks have few parts, and Burn boxes no module")]
 pub enum Part {
     /// An encoder: images to embeddings.
     Backbone(Backbone),

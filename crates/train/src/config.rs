@@ -3,15 +3,15 @@ use selfsame_methods::{ConfigError, MethodConfig, need};
 use selfsame_nn::{EncoderConfig, MlpConfig, ResNetConfig};
 use serde::{Deserialize, Serialize};
 
-/// Everything a run is determined by, as it stands in the run's `config.toml`.
+/// Every setting that determines a run, as `config.toml` in the folder of the run stores it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Seed of the splits, the initial weights, the order of images and the views.
+    /// The seed of the splits, the initial weights, the order of the images and the views.
     pub seed: u64,
-    /// Digest of the weights that the encoder starts from, as
-    /// [`checkpoint::save_init`](crate::checkpoint::save_init) gives it; random weights of the seed
-    /// without it.
+    /// The digest of the weights that the encoder starts from, as
+    /// [`checkpoint::save_init`](crate::checkpoint::save_init) returns it. Unset, the encoder starts
+    /// from random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
     /// The images.
@@ -22,11 +22,11 @@ pub struct Config {
     pub method: MethodConfig,
     /// The training.
     pub train: TrainConfig,
-    /// How views are drawn.
+    /// The policy that draws views.
     pub augment: Policy,
 }
 
-/// Which images, and how they are brought to one size.
+/// The images, and the size to which they are brought.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
@@ -34,50 +34,50 @@ pub struct DataConfig {
     pub source: String,
     /// Side of the square images, in pixels.
     pub image_size: u32,
-    /// Take at most this many images of each of train with validation, and test.
+    /// The most images to use of training and validation together, and of test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Take these classes only.
+    /// The only classes to use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
 }
 
-/// How the loss is minimised.
+/// How a loss is minimised.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training images.
+    /// Number of passes over the training images.
     pub epochs: usize,
-    /// Images a step, each in two views.
+    /// Images a step.
     pub batch: usize,
-    /// Highest learning rate.
+    /// The highest learning rate.
     pub learning_rate: f64,
-    /// Epochs over which the learning rate rises linearly from 0; a fraction is fine.
+    /// Epochs over which the learning rate rises linearly from 0; it may be a fraction.
     pub warmup_epochs: f64,
-    /// L2 penalty's factor.
+    /// The factor of weight decay; each optimizer's documentation says what it applies to.
     pub weight_decay: f64,
-    /// Largest Euclidean norm of the whole gradient; a longer one is scaled down.
+    /// The largest Euclidean norm of an objective's gradient; a longer gradient is scaled down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Epochs between two kNN measurements on the validation split; 0 for none.
+    /// Epochs from one kNN measurement on the validation split to the next; 0 for none.
     pub knn_every: usize,
     /// The rule that moves the weights.
     pub optimizer: OptimizerKind,
-    /// What LARS takes part of a layer's weight for a step's length; 0.001, as in its paper,
-    /// without it.
+    /// LARS's trust coefficient η: the length of a step relative to that of a layer's weight.
+    /// Unset, it is 0.001, as in the paper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<f64>,
-    /// Whether LARS's rate for a layer is the lesser of its own and the learning rate, and not
-    /// their product: LARC, solo-learn's `clip_lr`.
+    /// Whether a layer steps at the lesser of LARS's local rate and the learning rate, rather than
+    /// at their product: LARC, or `clip_lr` in solo-learn.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trust_capped: bool,
-    /// Images that pass the networks at a time, and one more where one would be left alone; the
-    /// whole batch without it. The gradient is that of the whole batch, but that batch
-    /// normalisation sees a microbatch at a time.
+    /// About how many images pass the networks at a time, to save memory; unset, the whole batch
+    /// does. The gradient is that of the whole batch, except that batch normalisation takes its
+    /// statistics over a microbatch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub microbatch: Option<usize>,
-    /// The curve `r_epsilon` is the share of images whose two outputs, normalised, are farther
-    /// apart than this.
+    /// The distance ε of the curve `r_epsilon`, the share of images whose two normalised outputs
+    /// are farther apart than that.
     pub epsilon: f64,
 }
 
@@ -85,18 +85,18 @@ pub struct TrainConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
-    /// Stochastic gradient descent with momentum 0.9; weight decay on every parameter, as PyTorch
-    /// does.
+    /// Stochastic gradient descent with momentum 0.9, and weight decay on every parameter, as in
+    /// PyTorch.
     Sgd,
-    /// LARS (You et al. 2017) with momentum 0.9; biases and batch normalisation take the plain
-    /// step, without weight decay.
+    /// LARS (You et al. 2017) with momentum 0.9. Biases and batch normalisation take a plain step
+    /// without weight decay.
     Lars,
-    /// AdamW (Loshchilov and Hutter 2019) with β 0.9 and 0.999; decoupled weight decay on every
-    /// parameter.
+    /// AdamW (Loshchilov and Hutter 2019) with β of 0.9 and 0.999, and decoupled weight decay on
+    /// every parameter.
     AdamW,
 }
 
-/// A [`Config`] that was checked.
+/// A [`Config`] whose settings have been checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan(Config);
 
@@ -109,7 +109,7 @@ impl std::ops::Deref for Plan {
 }
 
 impl Plan {
-    /// The same from weights of this digest.
+    /// The same plan, starting from the weights with this digest.
     pub fn starting_from(self, init: String) -> Self {
         Self(Config { init: Some(init), ..self.0 })
     }
@@ -119,7 +119,7 @@ impl Config {
     /// Checks every setting.
     ///
     /// # Errors
-    /// The first that makes no sense, by name.
+    /// The first setting that is out of range, by name.
     pub fn check(self) -> Result<Plan, ConfigError> {
         check_image_size(self.data.image_size)?;
         check_settings(&self.encoder, &self.method, &self.train)?;
@@ -138,15 +138,15 @@ impl Config {
 /// Checks the side of the images, in pixels.
 ///
 /// # Errors
-/// No encoder takes images of this size.
+/// If it is out of range.
 pub fn check_image_size(image_size: u32) -> Result<(), ConfigError> {
     need("data.image_size", image_size, (8..=1024).contains(&image_size), "8 to 1024 pixels")
 }
 
-/// Checks every setting that makes sense, or none, whatever the images are.
+/// Checks the settings that do not depend on the images.
 ///
 /// # Errors
-/// The first that makes no sense, by name.
+/// The first setting that is out of range, by name.
 pub fn check_settings(
     encoder: &EncoderConfig,
     method: &MethodConfig,

@@ -400,11 +400,12 @@ fn outputs(
     view: &Tensor<4>,
     epsilon: f64,
 ) -> Result<watch::Outputs, TrainError> {
-    let pair = |(objective, pass): (&'_ Box<dyn Objective>, &'_ Pass)| -> Option<[Tensor<2>; 2]> {
-        objective.pair(&pass.embeddings).map(|pair| pair.map(Clone::clone))
-    };
-    Ok(match objectives.iter().zip(passes).find_map(pair) {
-        Some(pair) => watch::outputs(pair.each_ref(), epsilon)?,
+    let pair = objectives
+        .iter()
+        .zip(passes)
+        .find_map(|(objective, pass)| objective.pair(&pass.embeddings));
+    Ok(match pair {
+        Some(pair) => watch::outputs(pair, epsilon)?,
         None => watch::representations(networks.backbone().valid().forward(view.clone().inner()))?,
     })
 }

@@ -114,7 +114,6 @@ pub struct Collapse {
 }
 
 /// The sentence that is shown and stored in `run.json`, without its full stop.
-
 impl fmt::Display for Collapse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
