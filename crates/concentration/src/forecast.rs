@@ -1,12 +1,11 @@
-//! What distances between labelled images say about an augmentation: concentration within classes,
-//! and what is left of the difference between them, each with the error that comes from having
-//! measured some images and not all.
+//! What distances between labelled images say about an augmentation: how far it concentrates each
+//! class, how far it keeps classes apart, and how much either would vary with other images.
 //!
-//! The error is that of a delete-half jackknife (Shao and Wu 1989): the same measures on random
-//! halves of each class's images, taken without replacement. With half of the images deleted the
-//! standard deviation over halves estimates the standard error of the measure on all of them, for
-//! the factor (n − d)/d is 1. A bootstrap would draw images more than once, and a copy lies at
-//! distance 0 from its original: the cliques would come out too large.
+//! The standard error comes from a delete-half jackknife (Shao and Wu 1989): the same measures on
+//! random halves of each class, drawn without replacement. When d of n images are deleted, the
+//! standard deviation over subsets times √((n − d)/d) estimates the standard error of the measure
+//! on all n; for halves the factor is 1. A bootstrap would not do: it draws images twice, a copy
+//! lies at distance 0 from its original, and cliques would come out too large.
 
 use std::time::Duration;
 
@@ -21,12 +20,12 @@ use crate::{Graph, pair_index};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measures {
     /// For each key and each class, bounds of σ(δ) = ω/n: the share of the class in its largest
-    /// main part.
+    /// main part. They are equal where the largest clique was proved.
     pub sigma: Vec<Vec<[f64; 2]>>,
-    /// For each key the same of groups as large as the classes whose images are dealt evenly from
-    /// all classes: what concentration there is without any class.
+    /// For each key and each group, the same for groups as large as the classes, but with images
+    /// dealt evenly from all of them: the concentration that owes nothing to classes.
     pub mixed: Vec<Vec<[f64; 2]>>,
-    /// For each key the share of images with an image of another class within reach.
+    /// For each key, the share of images with an image of another class within reach.
     pub overlap: Vec<f64>,
     /// P[d_A(same class) < d_A(different class)] + ½ P[=]; none with a single class.
     pub separation: Option<f64>,
@@ -35,7 +34,7 @@ pub struct Measures {
 }
 
 impl Measures {
-    /// Measures at `keys`. A clique that takes longer than `budget` leaves an interval.
+    /// Measures at `keys`. A clique whose proof takes longer than `budget` leaves two bounds.
     ///
     /// # Errors
     /// Labels that do not fit the distances.
@@ -73,22 +72,22 @@ impl Measures {
         })
     }
 
-    /// Bounds of σ averaged over the classes, at the key of number `key`.
+    /// Bounds of σ averaged over the classes, at the key with the index `key`.
     pub fn mean_sigma(&self, key: usize) -> [f64; 2] {
         mean(&self.sigma[key])
     }
 
-    /// Bounds of what is gathered: σ averaged over the classes and over all keys.
+    /// Bounds of σ averaged over the classes and over all keys: how much a policy gathers.
     pub fn gathered(&self) -> [f64; 2] {
         mean(&(0..self.sigma.len()).map(|key| self.mean_sigma(key)).collect::<Vec<_>>())
     }
 
-    /// Bounds of the σ of the theory: that of the class with the smallest.
+    /// Bounds of the σ of the theory, which is the smallest of all classes.
     pub fn least_sigma(&self, key: usize) -> [f64; 2] {
         [0, 1].map(|side| self.sigma[key].iter().map(|sigma| sigma[side]).fold(1.0, f64::min))
     }
 
-    /// Bounds of the concentration without classes, averaged over the groups.
+    /// Bounds of σ averaged over the groups dealt from all classes.
     pub fn mean_mixed(&self, key: usize) -> [f64; 2] {
         mean(&self.mixed[key])
     }
@@ -100,7 +99,7 @@ fn mean(shares: &[[f64; 2]]) -> [f64; 2] {
     })
 }
 
-/// Bounds of the share of `group` in its largest main part.
+/// Bounds of the share of `group` that its largest main part holds.
 fn share(distances: &Distances, group: &[usize], key: u64, budget: Option<Duration>) -> [f64; 2] {
     if group.is_empty() {
         return [1.0; 2];
@@ -114,8 +113,8 @@ fn share(distances: &Distances, group: &[usize], key: u64, budget: Option<Durati
     [clique.witness.len(), clique.upper].map(|images| images as f64 / group.len() as f64)
 }
 
-/// The middle key of all pairs of images of one class, all classes pooled; of an even number the
-/// lower middle. None where no class has two images.
+/// The median key of all pairs of images of one class, over all classes together; the lower of the
+/// two middle ones where their number is even. None where no class has two images.
 ///
 /// ```
 /// use selfsame_concentration::{distance::{Distances, Metric}, forecast::middle_within};
@@ -131,7 +130,7 @@ pub fn middle_within(distances: &Distances, labels: &[u32], classes: usize) -> O
     Some(*keys.select_nth_unstable(middle).1)
 }
 
-/// The packed keys of the pairs of some images, ascending.
+/// The packed keys of the pairs of some images, which are given in ascending order.
 pub fn within(distances: &Distances, images: &[usize]) -> Vec<u64> {
     let pairs = images
         .iter()
@@ -140,7 +139,7 @@ pub fn within(distances: &Distances, images: &[usize]) -> Vec<u64> {
     pairs.map(|(i, j)| distances.keys[pair_index(distances.n, i, j)]).collect()
 }
 
-/// The distances of some images alone, ascending.
+/// The distances between some images alone, which are given in ascending order.
 pub fn restrict(distances: &Distances, images: &[usize]) -> Distances {
     let pairs = images
         .iter()
@@ -162,8 +161,8 @@ pub fn members(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
     members
 }
 
-/// Groups as large as the classes, filled in turn from all of them, so that each has every class
-/// about evenly.
+/// Groups as large as the classes, dealt from all of them in turn, so that each group has about the
+/// same share of every class.
 fn deal(classes: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let longest = classes.iter().map(Vec::len).max().unwrap_or(0);
     let in_turn: Vec<usize> = (0..longest)
@@ -182,8 +181,8 @@ fn deal(classes: &[Vec<usize>]) -> Vec<Vec<usize>> {
     dealt
 }
 
-/// `count` random halves: of each class half of its images (of an odd number the larger half),
-/// without replacement; ascending. A pure function of the labels and the seed.
+/// `count` random halves of the images, each in ascending order: half of each class, rounded up,
+/// without replacement. A pure function of the labels and the seed.
 pub fn halves(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<Vec<usize>> {
     let members = members(labels, classes);
     let mut random = SplitMix64::new(seed);
@@ -204,8 +203,8 @@ pub fn halves(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<Ve
     (0..count).map(half).collect()
 }
 
-/// The standard error of a measure on all images, from its values on halves of them; 0 of fewer
-/// than two.
+/// The standard error of a measure on all images, from its values on halves of them; 0 for fewer
+/// than two halves.
 ///
 /// ```
 /// assert_eq!(selfsame_concentration::forecast::standard_error(&[1.0, 3.0]), 2f64.sqrt());

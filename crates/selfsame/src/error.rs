@@ -105,8 +105,8 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder of a new run holds something that no run wrote.
-    #[error("{} holds {entry:?}, which no run wrote", path.display())]
+    /// The folder for results holds something that selfsame did not write.
+    #[error("{} holds {entry:?}, which selfsame did not write", path.display())]
     NotOurs {
         /// The folder.
         path: PathBuf,
