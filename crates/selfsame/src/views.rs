@@ -201,21 +201,20 @@ struct Sizes {
     view: u32,
 }
 
-/// A view and its picture, of [`picture_side`].
-pub struct Drawn {
+/// A view and its picture, a square of [`picture_side`].
+struct Drawn {
     view: DrawnView,
-    /// The pixels of its picture.
-    pub picture: Vec<u8>,
+    picture: Vec<u8>,
 }
 
 /// Side of the picture of something of side `size`.
-pub fn picture_side(size: u32) -> u32 {
+fn picture_side(size: u32) -> u32 {
     size.min(PICTURE_SIDE)
 }
 
 /// The first `views` views of each of the images in the first epoch of training, of side `size`,
 /// image by image.
-pub fn draw(
+fn draw(
     policy: &Policy,
     split: &Split,
     images: &[usize],
@@ -239,7 +238,7 @@ pub fn draw(
 }
 
 /// An image, brought to [`picture_side`].
-pub fn picture(image: Image<'_>) -> Vec<u8> {
+fn picture(image: Image<'_>) -> Vec<u8> {
     shrink(&[image], PICTURE_SIDE).remove(0).into_owned()
 }
 
