@@ -2,13 +2,21 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum, value_parser};
 use selfsame::augment::PRESETS;
-use selfsame::data::REMOTE_SETS;
+use selfsame::data::{REMOTE_SETS, SplitName};
 use selfsame::methods::METHODS;
-use selfsame::train::RECIPES;
+use selfsame::nn::Stem;
 use selfsame::train::checkpoint::Which;
+use selfsame::train::{OptimizerKind, RECIPES};
+use selfsame::{EncoderKind, OnCollapse};
+use serde::de::value::StrDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer};
+
+/// Headings of what `certify` takes in place of a run.
+const ENCODER_FROM_ELSEWHERE: &str = "An encoder from elsewhere";
+const EMBEDDINGS_FROM_ELSEWHERE: &str = "Embeddings from elsewhere";
 
 /// Contrastive self-supervised learning that tells you how well the representation will generalise.
 #[derive(Parser, Debug)]
@@ -75,36 +83,6 @@ pub enum Command {
     Bench(Bench),
 }
 
-/// What a run that goes on has settled already.
-const SETTINGS: [&str; 26] = [
-    "data",
-    "image_size",
-    "limit",
-    "classes",
-    "augment",
-    "method",
-    "temperature",
-    "encoder",
-    "width",
-    "stem",
-    "init",
-    "init_partial",
-    "precision",
-    "epochs",
-    "batch",
-    "microbatch",
-    "optimizer",
-    "lr",
-    "warmup_epochs",
-    "weight_decay",
-    "clip_norm",
-    "knn_every",
-    "recipe",
-    "set",
-    "seed",
-    "out",
-];
-
 #[derive(Group, Debug)]
 #[command(after_help = "Examples:
   selfsame study
@@ -112,99 +90,23 @@ const SETTINGS: [&str; 26] = [
   selfsame study --data cifar10.tar --augment abcd0.25e --encoder resnet34 --out runs/strong
   selfsame study --resume runs/strong")]
 pub struct Pretrain {
-    /// Images: `glyphs` (built in), a folder of class folders or of images, a .tar of either, or a
-    /// folder with CIFAR's binary or MNIST's IDX files
-    #[arg(long, default_value = "glyphs", help_heading = "Images")]
-    pub data: String,
-    /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
-    #[arg(long, value_name = "PIXELS", help_heading = "Images")]
-    pub image_size: Option<u32>,
-    /// Take at most N images for training and N for test, spread evenly over the classes
-    #[arg(long, value_name = "N", help_heading = "Images")]
-    pub limit: Option<usize>,
-    /// Take these classes only, by name, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…", help_heading = "Images")]
-    pub classes: Option<Vec<String>>,
+    #[command(flatten, next_help_heading = "Images")]
+    pub images: Images,
     /// Stop at the first image that cannot be used, rather than leave it out and say so
     #[arg(long, help_heading = "Images")]
     pub strict: bool,
 
-    /// Published settings to start from, all of them, in place of the defaults below: authors
-    /// (Huang et al. 2023) or solo-learn, both for CIFAR-10; other options still count
-    #[arg(long, value_name = "NAME", value_parser = recipes(), hide_possible_values = true, help_heading = "Training")]
-    pub recipe: Option<String>,
-    #[arg(long, value_name = "POLICY", help_heading = "Training", help = format!("{} [default: abcde]", augment_help()))]
-    pub augment: Option<String>,
-    #[arg(long, default_value = "simclr", value_parser = methods(), hide_possible_values = true, help_heading = "Training", help = method_help())]
-    pub method: String,
-    /// Temperature of the loss [default: the method's own]
-    #[arg(long, allow_negative_numbers = true, value_name = "T", help_heading = "Training")]
-    pub temperature: Option<f64>,
-    /// Encoder [default: resnet18]
-    #[arg(long, value_enum, help_heading = "Training")]
-    pub encoder: Option<EncoderName>,
-    /// Channels of the encoder's first stage; 64 is the published width. Units of a hidden layer of
-    /// an mlp [default: 16; 8 for glyphs; 512 for an mlp]
-    #[arg(long, value_name = "CHANNELS", help_heading = "Training")]
-    pub width: Option<usize>,
-    /// First layers of the encoder [default: cifar up to 96 pixels, otherwise imagenet]
-    #[arg(long, value_enum, help_heading = "Training")]
-    pub stem: Option<StemName>,
-    /// Weights to start from: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame, as
-    /// .safetensors or .pth
-    #[arg(long, value_name = "FILE", help_heading = "Training")]
-    pub init: Option<PathBuf>,
-    /// Take what fits of --init, and leave the rest as it is without
-    #[arg(long, help_heading = "Training", requires = "init")]
-    pub init_partial: bool,
-    /// What the encoder's activations are stored as, in training and in measuring
-    #[arg(long, value_enum, default_value = "auto", help_heading = "Training")]
-    pub precision: PrecisionName,
-    /// Passes over the training images [default: 25]
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub epochs: Option<usize>,
-    /// Images a step, each in two views [default: 128]
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub batch: Option<usize>,
-    /// Images that pass the networks at a time, to save memory; the gradient stays that of the
-    /// whole batch, but that batch normalisation sees N images at a time [default: the batch]
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub microbatch: Option<usize>,
-    /// Rule that moves the weights [default: adamw]
-    #[arg(long, value_enum, help_heading = "Training")]
-    pub optimizer: Option<OptimizerName>,
-    /// Highest learning rate [default: by optimizer and batch; the run's config.toml has it]
-    #[arg(long, allow_negative_numbers = true, value_name = "RATE", help_heading = "Training")]
-    pub lr: Option<f64>,
-    /// Epochs over which the learning rate rises from 0 [default: a tenth, at most 10]
-    #[arg(long, allow_negative_numbers = true, value_name = "N", help_heading = "Training")]
-    pub warmup_epochs: Option<f64>,
-    /// Factor of the L2 penalty [default: 5e-4 for sgd, 1e-6 for lars, 1e-2 for adamw]
-    #[arg(long, allow_negative_numbers = true, value_name = "FACTOR", help_heading = "Training")]
-    pub weight_decay: Option<f64>,
-    /// Scale gradients down to this length where they are longer
-    #[arg(long, allow_negative_numbers = true, value_name = "LENGTH", help_heading = "Training")]
-    pub clip_norm: Option<f64>,
-    /// Epochs between kNN measurements on the validation split; 0 for none [default: a tenth of
-    /// all]
-    #[arg(long, value_name = "N", help_heading = "Training")]
-    pub knn_every: Option<usize>,
-    /// Any setting of config.toml's [method] or [train], such as method.queue=8192; may be given
-    /// several times. `selfsame methods NAME` lists a method's
-    #[arg(long, value_name = "KEY=VALUE", help_heading = "Training")]
-    pub set: Vec<String>,
+    #[command(flatten, next_help_heading = "Training")]
+    pub training: Training,
     /// What to do when the outputs collapse: say so, or stop there with exit code 1
     #[arg(
         long,
-        value_enum,
+        value_parser = one_of::<OnCollapse, 2>(["warn", "stop"]),
         default_value = "warn",
         value_name = "WHAT",
         help_heading = "Training"
     )]
     pub on_collapse: OnCollapse,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
-    pub seed: u64,
     #[command(flatten)]
     pub device: DeviceArg,
 
@@ -218,10 +120,111 @@ pub struct Pretrain {
     #[arg(long, default_value_t = 20, value_name = "SECONDS", help_heading = "Output")]
     pub save_every: u64,
     /// Go on with this run, under its own settings
-    #[arg(long, value_name = "RUN", help_heading = "Output", conflicts_with_all = SETTINGS)]
+    #[arg(
+        long,
+        value_name = "RUN",
+        help_heading = "Output",
+        conflicts_with_all = ["Images", "Training", "out"]
+    )]
     pub resume: Option<PathBuf>,
     #[command(flatten)]
     pub output: Json,
+}
+
+/// Which images a run is of. A run that goes on has settled them.
+#[derive(Group, Debug)]
+pub struct Images {
+    /// Images: `glyphs` (built in), a folder of class folders or of images, a .tar of either, or a
+    /// folder with CIFAR's binary or MNIST's IDX files
+    #[arg(long, default_value = "glyphs")]
+    pub data: String,
+    /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<u32>,
+    /// Take at most N images for training and N for test, spread evenly over the classes
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Take these classes only, by name, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    pub classes: Option<Vec<String>>,
+}
+
+/// How a run is trained. A run that goes on has settled it.
+#[derive(Group, Debug)]
+pub struct Training {
+    /// Published settings to start from, all of them, in place of the defaults below: authors
+    /// (Huang et al. 2023) or solo-learn, both for CIFAR-10; other options still count
+    #[arg(long, value_name = "NAME", value_parser = recipes(), hide_possible_values = true)]
+    pub recipe: Option<String>,
+    #[arg(long, value_name = "POLICY", help = format!("{} [default: abcde]", augment_help()))]
+    pub augment: Option<String>,
+    #[arg(
+        long,
+        default_value = "simclr",
+        value_parser = methods(),
+        hide_possible_values = true,
+        help = method_help()
+    )]
+    pub method: String,
+    /// Temperature of the loss [default: the method's own]
+    #[arg(long, allow_negative_numbers = true, value_name = "T")]
+    pub temperature: Option<f64>,
+    /// Encoder [default: resnet18]
+    #[arg(long, value_parser = encoders())]
+    pub encoder: Option<EncoderKind>,
+    /// Channels of the encoder's first stage; 64 is the published width. Units of a hidden layer of
+    /// an mlp [default: 16; 8 for glyphs; 512 for an mlp]
+    #[arg(long, value_name = "CHANNELS")]
+    pub width: Option<usize>,
+    /// First layers of the encoder [default: cifar up to 96 pixels, otherwise imagenet]
+    #[arg(long, value_parser = stems())]
+    pub stem: Option<Stem>,
+    /// Weights to start from: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame, as
+    /// .safetensors or .pth
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+    /// Take what fits of --init, and leave the rest as it is without
+    #[arg(long, requires = "init")]
+    pub init_partial: bool,
+    /// What the encoder's activations are stored as, in training and in measuring
+    #[arg(long, value_enum, default_value = "auto")]
+    pub precision: PrecisionName,
+    /// Passes over the training images [default: 25]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// Images a step, each in two views [default: 128]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Images that pass the networks at a time, to save memory; the gradient stays that of the
+    /// whole batch, but that batch normalisation sees N images at a time [default: the batch]
+    #[arg(long, value_name = "N")]
+    pub microbatch: Option<usize>,
+    /// Rule that moves the weights [default: adamw]
+    #[arg(long, value_parser = one_of::<OptimizerKind, 3>(["sgd", "lars", "adamw"]))]
+    pub optimizer: Option<OptimizerKind>,
+    /// Highest learning rate [default: by optimizer and batch; the run's config.toml has it]
+    #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
+    pub lr: Option<f64>,
+    /// Epochs over which the learning rate rises from 0 [default: a tenth, at most 10]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    pub warmup_epochs: Option<f64>,
+    /// Factor of the L2 penalty [default: 5e-4 for sgd, 1e-6 for lars, 1e-2 for adamw]
+    #[arg(long, allow_negative_numbers = true, value_name = "FACTOR")]
+    pub weight_decay: Option<f64>,
+    /// Scale gradients down to this length where they are longer
+    #[arg(long, allow_negative_numbers = true, value_name = "LENGTH")]
+    pub clip_norm: Option<f64>,
+    /// Epochs between kNN measurements on the validation split; 0 for none [default: a tenth of
+    /// all]
+    #[arg(long, value_name = "N")]
+    pub knn_every: Option<usize>,
+    /// Any setting of config.toml's [method] or [train], such as method.queue=8192; may be given
+    /// several times. `selfsame methods NAME` lists a method's
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
 }
 
 #[derive(Group, Debug)]
@@ -233,7 +236,7 @@ pub struct Methods {
     #[arg(value_parser = methods(), hide_possible_values = true)]
     pub method: Option<String>,
     /// Values of the encoder's representation, which heads follow: 8 times the width of a ResNet-18
-    #[arg(long, default_value_t = 128, value_name = "VALUES", value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    #[arg(long, default_value_t = 128, value_name = "VALUES", value_parser = from_1_to(65_536))]
     pub dim: usize,
     #[command(flatten)]
     pub output: Json,
@@ -246,8 +249,8 @@ pub struct Eval {
     /// Folder of the run
     pub run: PathBuf,
     /// Which weights: those of the last step, or of the best validation kNN
-    #[arg(long, value_enum, default_value = "last")]
-    pub checkpoint: CheckpointName,
+    #[arg(long, value_parser = checkpoints(), default_value = "last")]
+    pub checkpoint: Which,
     #[command(flatten)]
     pub device: DeviceArg,
     #[command(flatten)]
@@ -261,65 +264,92 @@ pub struct Eval {
   selfsame certify --init resnet50.pth --data photos/ --image-size 224 --augment simclr
   selfsame certify --embeddings features.npy --labels labels.npy --json
 
-Writes certificate.json, every number with what it is worth: exact, estimate, bound or assumed. That of a run lies in its
-folder, and the run's page shows it; others have a folder and a page of their own. Embeddings come without images, so for
-them there is no error bound.")]
+Writes certificate.json, every number with what it is worth: exact, estimate, bound or assumed. That
+of a run lies in its folder, and the run's page shows it; others have a folder and a page of their
+own. Embeddings come without images, so for them there is no error bound.")]
 pub struct Certify {
     /// Folder of the run, which has its own encoder, images and policy
     pub run: Option<PathBuf>,
     /// Weights of an encoder in place of a run: a ResNet of torchvision, lightly, solo-learn, MoCo
     /// or selfsame, as .safetensors or .pth
-    #[arg(long, value_name = "FILE", help_heading = "An encoder from elsewhere", requires = "data", conflicts_with_all = ["run", "embeddings", "checkpoint"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = ENCODER_FROM_ELSEWHERE,
+        requires = "data",
+        conflicts_with_all = ["run", "embeddings", "checkpoint"]
+    )]
     pub init: Option<PathBuf>,
     /// Take what fits of --init, and leave the rest as it is without
-    #[arg(long, help_heading = "An encoder from elsewhere")]
+    #[arg(long, help_heading = ENCODER_FROM_ELSEWHERE)]
     pub init_partial: bool,
     /// Encoder [default: what the file is of]
-    #[arg(long, value_enum, help_heading = "An encoder from elsewhere")]
-    pub encoder: Option<EncoderName>,
+    #[arg(long, value_parser = encoders(), help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub encoder: Option<EncoderKind>,
     /// Channels of the encoder's first stage [default: what the file is of]
-    #[arg(long, value_name = "CHANNELS", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024), help_heading = "An encoder from elsewhere")]
+    #[arg(
+        long,
+        value_name = "CHANNELS",
+        value_parser = from_1_to(1024),
+        help_heading = ENCODER_FROM_ELSEWHERE
+    )]
     pub width: Option<usize>,
     /// First layers of the encoder [default: what the file is of]
-    #[arg(long, value_enum, help_heading = "An encoder from elsewhere")]
-    pub stem: Option<StemName>,
+    #[arg(long, value_parser = stems(), help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub stem: Option<Stem>,
     /// Images to measure it on, as for `selfsame study --data`
-    #[arg(long, help_heading = "An encoder from elsewhere")]
+    #[arg(long, help_heading = ENCODER_FROM_ELSEWHERE)]
     pub data: Option<String>,
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
-    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(8..=1024), help_heading = "An encoder from elsewhere")]
+    #[arg(
+        long,
+        value_name = "PIXELS",
+        value_parser = value_parser!(u32).range(8..=1024),
+        help_heading = ENCODER_FROM_ELSEWHERE
+    )]
     pub image_size: Option<u32>,
     /// Take at most N images for training and N for test, spread evenly over the classes
-    #[arg(long, value_name = "N", help_heading = "An encoder from elsewhere")]
+    #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
     pub limit: Option<usize>,
     /// Take these classes only, by name, separated by commas
     #[arg(
         long,
         value_delimiter = ',',
         value_name = "NAME,…",
-        help_heading = "An encoder from elsewhere"
+        help_heading = ENCODER_FROM_ELSEWHERE
     )]
     pub classes: Option<Vec<String>>,
-    #[arg(long, value_name = "POLICY", help_heading = "An encoder from elsewhere", help = augment_help() + " [default: abcde]")]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        help_heading = ENCODER_FROM_ELSEWHERE,
+        help = augment_help() + " [default: abcde]"
+    )]
     pub augment: Option<String>,
     /// Embeddings of any encoder in place of a run: a .npy of images × values or of images × views
     /// × values, each image's original first; or a .npz with `embeddings` and, if there are any,
     /// `labels`
-    #[arg(long, value_name = "FILE", help_heading = "Embeddings from elsewhere", conflicts_with_all = ["run", "split", "per_class", "views", "budget", "checkpoint", "device"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = EMBEDDINGS_FROM_ELSEWHERE,
+        conflicts_with_all =
+            ["run", "split", "per_class", "views", "budget", "checkpoint", "device"]
+    )]
     pub embeddings: Option<PathBuf>,
     /// The class of each of their images: a .npy of whole numbers
-    #[arg(long, value_name = "FILE", help_heading = "Embeddings from elsewhere")]
+    #[arg(long, value_name = "FILE", help_heading = EMBEDDINGS_FROM_ELSEWHERE)]
     pub labels: Option<PathBuf>,
     /// Take embeddings that repeat an earlier row, as copies of an image do, and note them
-    #[arg(long, help_heading = "Embeddings from elsewhere")]
+    #[arg(long, help_heading = EMBEDDINGS_FROM_ELSEWHERE)]
     pub allow_repeats: bool,
     /// Folder for certificate.json and report.html where there is no run [default: certificates/
     /// and the name of the file]
     #[arg(long, value_name = "DIR", conflicts_with = "run")]
     pub out: Option<PathBuf>,
     /// Which images
-    #[arg(long, value_enum, default_value = "test")]
-    pub split: OneSplit,
+    #[arg(long, value_parser = splits(), default_value = "test")]
+    pub split: SplitName,
     /// Images of each class that are measured, at most
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub per_class: usize,
@@ -331,8 +361,8 @@ pub struct Certify {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub budget: Option<std::time::Duration>,
     /// Which weights: those of the last step, or of the best validation kNN
-    #[arg(long, value_enum, default_value = "last")]
-    pub checkpoint: CheckpointName,
+    #[arg(long, value_parser = checkpoints(), default_value = "last")]
+    pub checkpoint: Which,
     /// Seed of the views, and of what is estimated by drawing; the same for all runs, so that they
     /// can be compared
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -349,8 +379,8 @@ pub struct Certify {
   selfsame compare runs/simclr runs/byol runs/vicreg --out comparison
   selfsame compare certificates/*
 
-Takes what `selfsame eval` and `selfsame certify` wrote into the folders of the runs, which should have measured the same
-images; measures nothing anew.")]
+Takes what `selfsame eval` and `selfsame certify` wrote into the folders of the runs, which should
+have measured the same images; measures nothing anew.")]
 pub struct Compare {
     /// Folders of runs, or of certificates that no run has
     #[arg(required = true, value_name = "RUN")]
@@ -380,11 +410,15 @@ pub struct Embed {
     #[arg(long)]
     pub data: Option<String>,
     /// Which of them
-    #[arg(long, value_enum, default_value = "all")]
-    pub split: SplitName,
+    #[arg(
+        long,
+        value_parser = PossibleValuesParser::new(["all", "train", "validation", "test"]),
+        default_value = "all"
+    )]
+    pub split: String,
     /// Which weights: those of the last step, or of the best validation kNN
-    #[arg(long, value_enum, default_value = "last")]
-    pub checkpoint: CheckpointName,
+    #[arg(long, value_parser = checkpoints(), default_value = "last")]
+    pub checkpoint: Which,
     /// What the encoder's activations are stored as [default: what the run was trained with]
     #[arg(long, value_enum, value_name = "PRECISION")]
     pub precision: Option<PrecisionName>,
@@ -408,8 +442,8 @@ pub struct Export {
     #[arg(long, value_enum)]
     pub format: ExportFormat,
     /// Which weights: those of the last step, or of the best validation kNN
-    #[arg(long, value_enum, default_value = "last")]
-    pub checkpoint: CheckpointName,
+    #[arg(long, value_parser = checkpoints(), default_value = "last")]
+    pub checkpoint: Which,
     /// File to write [default: the run's name, with an end of the format]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -457,7 +491,12 @@ pub struct Views {
     /// Images, as for `selfsame study --data`; only as many are read as are needed
     #[arg(default_value = "glyphs")]
     pub data: String,
-    #[arg(long, default_value = "abcde", value_name = "POLICY", help = format!("{}. Give it several times to compare policies on the same images", augment_help()))]
+    #[arg(
+        long,
+        default_value = "abcde",
+        value_name = "POLICY",
+        help = augment_help() + ". Give it several times to compare policies on the same images"
+    )]
     pub augment: Vec<String>,
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
@@ -489,17 +528,17 @@ pub struct Views {
 #[command(after_help = "Examples:
   selfsame forecast
   selfsame forecast --data photos/ --policies a,ab,abc,abcd,abcde
-  selfsame forecast --data photos/ --policies pairs --policies '{crop = {scale = [0.5, 1.0]}, flip = {}}'
+  selfsame forecast --data photos/ --policies pairs --policies '{crop = {scale = [0.5, 1.0]}}'
   selfsame forecast --data cifar10.tar --policies pairs --per-class 500 --views 32
   selfsame forecast --data flat/ --encoder runs/flat --clusters 10 --policies simclr,byol,mine.toml
 
-Run the same command again to go on after a stop. The folder holds report.html, forecast.json with every number and
-setting, table.md, and the squared distances as .npy.")]
+Run the same command again to go on after a stop. The folder holds report.html, forecast.json with
+every number and setting, table.md, and the squared distances as .npy.")]
 pub struct Forecast {
     /// Images, as for `selfsame study --data`; those of the training split are probed
     #[arg(long, default_value = "glyphs")]
     pub data: String,
-    #[arg(long, default_value = "pairs", value_name = "POLICY,…", help = format!("Augmentations to rank, separated by commas; may be repeated. {}. `pairs` stands for all ten pairs of a, b, c, d, e; `none`, images as they are, stands beside them in any case", augment_help()))]
+    #[arg(long, default_value = "pairs", value_name = "POLICY,…", help = policies_help())]
     pub policies: Vec<String>,
     /// Labelled images of each class that are probed; the fewer, the wider the intervals
     #[arg(long, default_value_t = 50, value_name = "N")]
@@ -682,7 +721,13 @@ pub struct BenchTrain {
     /// Images a step, each in as many views as the method takes: two, mostly
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub batch: usize,
-    #[arg(long, default_value = "simclr", value_parser = methods(), hide_possible_values = true, help = method_help())]
+    #[arg(
+        long,
+        default_value = "simclr",
+        value_parser = methods(),
+        hide_possible_values = true,
+        help = method_help()
+    )]
     pub method: String,
     #[arg(long, default_value = "simclr", value_name = "POLICY", help = augment_help())]
     pub augment: String,
@@ -730,7 +775,7 @@ pub struct BenchOps {
     #[command(flatten)]
     pub encoder: BenchEncoder,
     /// Images a step, each in two views
-    #[arg(long, default_value_t = 64, value_parser = RangedU64ValueParser::<usize>::new().range(1..=65536), value_name = "N")]
+    #[arg(long, default_value_t = 64, value_parser = from_1_to(65_536), value_name = "N")]
     pub batch: usize,
     /// Folder for roofline.html and roofline.json, which are written over
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -749,8 +794,8 @@ pub struct BenchEncoder {
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
     /// Encoder
-    #[arg(long, value_enum, default_value = "resnet18")]
-    pub encoder: EncoderName,
+    #[arg(long, value_parser = encoders(), default_value = "resnet18")]
+    pub encoder: EncoderKind,
     /// Channels of its first stage
     #[arg(long, default_value_t = 64, value_name = "CHANNELS")]
     pub width: usize,
@@ -791,7 +836,13 @@ pub struct BenchDistance {
     /// `study` explains
     #[arg(long)]
     pub data: Option<String>,
-    #[arg(long, default_value = "abcde", value_name = "POLICY", requires = "data", help = augment_help())]
+    #[arg(
+        long,
+        default_value = "abcde",
+        value_name = "POLICY",
+        requires = "data",
+        help = augment_help()
+    )]
     pub augment: String,
     #[command(flatten)]
     pub output: Json,
@@ -809,7 +860,11 @@ pub struct BenchAugment {
     /// Side of the views, in pixels
     #[arg(long, default_value_t = 32, value_name = "PIXELS")]
     pub size: u32,
-    #[arg(long, value_name = "POLICY", help = format!("{} [default: MoCo v2's with bilinear crops and torchvision's blur]", augment_help()))]
+    #[arg(
+        long,
+        value_name = "POLICY",
+        help = augment_help() + " [default: MoCo v2's with bilinear crops and torchvision's blur]"
+    )]
     pub augment: Option<String>,
     /// How long to measure
     #[arg(long, default_value_t = 4.0, value_name = "SECONDS")]
@@ -821,9 +876,18 @@ pub struct BenchAugment {
 /// What `--augment` takes.
 fn augment_help() -> String {
     format!(
-        "Views: letters of a crop, b blur, c grey, d colour (with a strength: d0.25), e flip; `none`; a published \
-         policy ({}); or every parameter as TOML, in a file or in braces",
+        "Views: letters of a crop, b blur, c grey, d colour (with a strength: d0.25), e flip; \
+         `none`; a published policy ({}); or every parameter as TOML, in a file or in braces",
         policy_names()
+    )
+}
+
+/// What `--policies` takes.
+fn policies_help() -> String {
+    format!(
+        "Augmentations to rank, separated by commas; may be repeated. {}. `pairs` stands for all \
+         ten pairs of a, b, c, d, e; `none`, images as they are, stands beside them in any case",
+        augment_help()
     )
 }
 
@@ -860,46 +924,43 @@ fn recipes() -> PossibleValuesParser {
     PossibleValuesParser::new(RECIPES.map(|(name, _)| name))
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug)]
-pub enum EncoderName {
-    Resnet18,
-    Resnet34,
-    Resnet50,
-    Mlp,
+/// One of these names, as the value that the library reads it as.
+fn one_of<T, const N: usize>(names: [&'static str; N]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).try_map(|name| {
+        let name: StrDeserializer<'_, serde::de::value::Error> = name.as_str().into_deserializer();
+        T::deserialize(name)
+    })
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug)]
-pub enum StemName {
-    Cifar,
-    Imagenet,
+fn encoders() -> impl TypedValueParser<Value = EncoderKind> {
+    one_of(["resnet18", "resnet34", "resnet50", "mlp"])
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug)]
-pub enum OptimizerName {
-    Sgd,
-    Lars,
-    Adamw,
+fn stems() -> impl TypedValueParser<Value = Stem> {
+    one_of(["cifar", "imagenet"])
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnCollapse {
-    Warn,
-    Stop,
+fn checkpoints() -> impl TypedValueParser<Value = Which> {
+    PossibleValuesParser::new(["last", "best"])
+        .map(|name| if name == "best" { Which::Best } else { Which::Last })
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug)]
-pub enum CheckpointName {
-    Last,
-    Best,
+fn splits() -> impl TypedValueParser<Value = SplitName> {
+    PossibleValuesParser::new(SplitName::ALL.map(SplitName::name))
+        .try_map(|name| split(&name).ok_or("no split is called that"))
 }
 
-impl From<CheckpointName> for Which {
-    fn from(name: CheckpointName) -> Self {
-        match name {
-            CheckpointName::Last => Self::Last,
-            CheckpointName::Best => Self::Best,
-        }
-    }
+/// The split of a name.
+pub fn split(name: &str) -> Option<SplitName> {
+    SplitName::ALL.into_iter().find(|split| split.name() == name)
+}
+
+/// A whole number from 1 to `most`.
+fn from_1_to(most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most)
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -910,30 +971,4 @@ pub enum ExportFormat {
     PytorchNames,
     /// The encoder as ONNX, from RGB bytes to embeddings: normalising is inside
     Onnx,
-}
-
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SplitName {
-    All,
-    Train,
-    Validation,
-    Test,
-}
-
-/// Images of a data set that are measured together.
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OneSplit {
-    Train,
-    Validation,
-    Test,
-}
-
-impl From<OneSplit> for selfsame::data::SplitName {
-    fn from(split: OneSplit) -> Self {
-        match split {
-            OneSplit::Train => Self::Train,
-            OneSplit::Validation => Self::Validation,
-            OneSplit::Test => Self::Test,
-        }
-    }
 }

@@ -10,16 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use selfsame::Run;
-use selfsame::data::{DataError, Dataset, LoadOptions};
-
-use crate::misuse;
 
 /// Exit code of a process that Ctrl-C ended.
 pub const INTERRUPTED: u8 = 130;
 /// Time between two lines of progress where the output is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
-/// Images left out that are named one by one; the run's page has them all.
-const NAMED: usize = 10;
 
 /// Standard output and standard error, as the user wants them.
 pub struct Terminal {
@@ -51,44 +46,6 @@ impl Terminal {
     /// A line about what is under way.
     pub fn status(&self, line: &str) {
         eprintln!("{line}");
-    }
-
-    /// Loads images, showing how far it is.
-    pub fn load(&self, source: &str, options: &LoadOptions) -> anyhow::Result<Dataset> {
-        Ok(selfsame::load(source, options, &mut Live::default())?)
-    }
-
-    /// Says which images were left out, and why, the first of them; `all` is where all are named.
-    pub fn skipped(&self, dataset: &Dataset, all: &str) {
-        let skipped = &dataset.skipped;
-        if skipped.is_empty() {
-            return;
-        }
-        self.status(&format!(
-            "left out {} image{}:",
-            skipped.len(),
-            if skipped.len() == 1 { "" } else { "s" }
-        ));
-        for image in skipped.iter().take(NAMED) {
-            self.status(&format!("  {}: {}", image.name, image.cause));
-        }
-        if skipped.len() > NAMED {
-            self.status(&format!("  … and {} more, all named {all}", skipped.len() - NAMED));
-        }
-    }
-}
-
-/// Why the images that `named` stands for could not be loaded: a failure where they are at fault,
-/// otherwise misuse.
-pub fn unread(named: &str, error: &DataError) -> anyhow::Error {
-    match error {
-        DataError::Read { .. }
-        | DataError::Damaged { .. }
-        | DataError::AllDamaged { .. }
-        | DataError::TooLarge { .. }
-        | DataError::Format { .. }
-        | DataError::Cache { .. } => anyhow::anyhow!("{named}: {error}"),
-        _ => misuse(format!("{named}: {error}")),
     }
 }
 

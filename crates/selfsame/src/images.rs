@@ -55,7 +55,7 @@ pub fn load(
 }
 
 /// Says which images were left out, and why, the first of them; `all` is where all are named.
-pub(crate) fn note_skipped(dataset: &Dataset, all: &str, progress: &mut dyn Progress) {
+pub fn note_skipped(dataset: &Dataset, all: &str, progress: &mut dyn Progress) {
     let skipped = &dataset.skipped;
     if skipped.is_empty() {
         return;

@@ -1,7 +1,112 @@
 //! Self-supervised representation learning that tells you, before and after training, how well the
 //! representation will generalise.
 //!
-//! The crates that do the work, one a stage, are re-exported here:
+//! Every verb is a function. It takes its inputs, a struct of options whose default is sensible,
+//! and a listener: [`Progress`], or `&mut ()` for none. It returns a record, which is what files
+//! and pages are made of.
+//!
+//! # A tour
+//!
+//! **Images** come from a folder, a tar file, the files of CIFAR or MNIST, the built-in glyphs, or
+//! from memory ([`data::Split::new`]). [`load`] splits them for training, validation and test, and
+//! brings them to one size.
+//!
+//! ```
+//! use selfsame::data::LoadOptions;
+//!
+//! let options = LoadOptions { limit: Some(100), ..LoadOptions::default() };
+//! let images = selfsame::load("glyphs", &options, &mut ())?;
+//! assert_eq!((images.classes.len(), images.image_size), (10, 32));
+//! # Ok::<(), selfsame::Error>(())
+//! ```
+//!
+//! **Views** of an image are what a method learns from. A [`policy`] draws them, and
+//! [`views`](views()) shows them on a page, with what chance drew for each.
+//!
+//! ```
+//! let policy = selfsame::policy("simclr")?; // or letters: crop, blur, grey, colour, flip: "abcde"
+//! # let options = selfsame::data::LoadOptions { limit: Some(40), ..Default::default() };
+//! # let images = selfsame::load("glyphs", &options, &mut ())?;
+//! let options = selfsame::ViewsOptions::default();
+//! let gallery = selfsame::views(&images, &[("simclr".into(), policy)], &options, &mut ())?;
+//! assert!(gallery.page().contains("simclr"));
+//! # Ok::<(), selfsame::Error>(())
+//! ```
+//!
+//! **Before training**, [`forecast`](forecast()) ranks policies by how they draw the images of a
+//! class together.
+//!
+//! ```no_run
+//! # let images = selfsame::load("glyphs", &Default::default(), &mut ())?;
+//! let policies = ["a", "ad", "abcde"].map(|name| (name.to_owned(), name.parse().unwrap()));
+//! let options = selfsame::ForecastOptions::default();
+//! let forecast = selfsame::forecast(&images, &policies, &options, &mut ())?;
+//! println!("{} gathers best", forecast.policies[0].name);
+//! # Ok::<(), selfsame::Error>(())
+//! ```
+//!
+//! **Training** and measuring are one call, [`study`]; or two, [`pretrain`] and
+//! [`evaluate`](evaluate()). A [`Run`] is a folder. A run that was stopped or killed goes on with
+//! [`resume`], and ends with the same bytes as one that was not.
+//!
+//! ```no_run
+//! use selfsame::StudyOptions;
+//!
+//! let options = StudyOptions {
+//!     data: "photos/".into(),
+//!     method: "byol".into(),
+//!     augment: Some(selfsame::policy("simclr")?),
+//!     epochs: Some(100),
+//!     ..StudyOptions::default()
+//! };
+//! let study = selfsame::study(&options, &mut ())?;
+//! let test = study.evaluation.test.unwrap_or_default();
+//! println!("kNN {:.3}; see {}", test.knn_acc1, study.training.report.display());
+//! # Ok::<(), selfsame::Error>(())
+//! ```
+//!
+//! **After training**, [`certify`] measures what the theory asks for and proves what follows from
+//! it: an error bound, and how far apart the classes are. Each number says whether it is exact, an
+//! estimate, a bound or assumed. [`compare`] tells which of these measures predict the accuracies
+//! of several runs.
+//!
+//! ```no_run
+//! use selfsame::{CertifyInput, CertifyOptions, Run};
+//!
+//! let run = Run::open("runs/photos".as_ref())?;
+//! let record =
+//!     selfsame::certify(CertifyInput::Run(&run), &CertifyOptions::default(), &mut ())?;
+//! println!("{} images measured", record.images);
+//! # Ok::<(), selfsame::Error>(())
+//! ```
+//!
+//! **Elsewhere**, embeddings are rows of numbers ([`embed`](embed())), and the encoder is a file of
+//! ONNX or safetensors ([`export`](export())).
+//!
+//! ```no_run
+//! let run = "runs/photos".as_ref();
+//! let embedded = selfsame::embed(run, &selfsame::EmbedOptions::default(), &mut ())?;
+//! println!("{} starts with {}", embedded.images[0].name, embedded.features.row(0)[0]);
+//! selfsame::export(run, &selfsame::ExportOptions::default())?; // photos.onnx
+//! # Ok::<(), selfsame::Error>(())
+//! ```
+//!
+//! **Many runs** are a [`grid::Grid`]: rows, columns and seeds. [`reproduce`](reproduce()) does
+//! them and makes their tables; the experiments of the paper are built in.
+//!
+//! ```
+//! use selfsame::grid::{Grid, GridOptions};
+//!
+//! let grid = Grid::read("methods-glyphs", &GridOptions::default())?;
+//! assert_eq!(grid.seeds, [0, 1, 2]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! An [`Error`] states the cause as a value; the command line adds what to do about it.
+//!
+//! # The crates below
+//!
+//! Each stage is a crate of its own, re-exported here:
 //!
 //! - [`data`]: images, from many formats, as three splits;
 //! - [`augment`]: views of an image as pure functions of their key;
@@ -12,7 +117,7 @@
 //! - [`train`]: the loop, its checkpoints and logs;
 //! - [`eval`]: what an encoder is worth;
 //! - [`theory`]: what the embeddings prove of it, and what not;
-//! - [`report`]: the records of a run, and its page.
+//! - [`report`](mod@report): the records of a run, and its page.
 
 pub mod bench;
 mod certify;
@@ -46,7 +151,7 @@ pub use error::{CompareError, Error};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use export::{ExportFormat, ExportOptions, Exported, export};
 pub use forecast::{ForecastOptions, forecast};
-pub use images::load;
+pub use images::{load, note_skipped};
 pub use page::{report, write_page};
 pub use policy::policy;
 pub use pretrain::{

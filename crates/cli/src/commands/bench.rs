@@ -141,7 +141,7 @@ fn encoder(args: &BenchEncoder) -> EncoderOptions {
     EncoderOptions {
         data: args.data.clone(),
         image_size: args.image_size,
-        encoder: args.encoder.into(),
+        encoder: args.encoder,
         width: args.width,
         precision: args.precision.asked(),
         device: args.device.device.clone(),

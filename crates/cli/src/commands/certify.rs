@@ -10,14 +10,14 @@ use selfsame::nn::layers::Init;
 use selfsame::nn::{EncoderConfig, Precision, device, state};
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, words};
 use selfsame::report::{read_certificate, write_json};
-use selfsame::train::checkpoint;
+use selfsame::train::checkpoint::{self, Which};
 use selfsame::{
     CertifyInput, CertifyOptions, Progress, Run, certify, read_embeddings, write_certificate,
 };
 use serde_json::json;
 
 use super::shown;
-use crate::args::{Certify as Args, CheckpointName};
+use crate::args::Certify as Args;
 use crate::mend::encoder_flags;
 use crate::terminal::{Live, Terminal};
 use crate::{misuse, options};
@@ -38,11 +38,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn certify_options(args: &Args) -> anyhow::Result<CertifyOptions> {
     let options = CertifyOptions {
-        split: args.split.into(),
+        split: args.split,
         per_class: args.per_class,
         views: args.views,
         budget: args.budget,
-        weights: args.checkpoint.into(),
+        weights: args.checkpoint,
         seed: args.seed,
         allow_repeats: args.allow_repeats,
         device: device::by_name(&args.device.device).map_err(misuse)?,
@@ -102,7 +102,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         classes: args.classes.clone(),
         ..LoadOptions::default()
     };
-    let dataset = terminal.load(data, &load)?;
+    let dataset = selfsame::load(data, &load, &mut Live::default())?;
     let mut words = vec!["--init".to_owned(), shown(file)];
     words.extend(args.init_partial.then(|| "--init-partial".to_owned()));
     words.extend(encoder_flags(&config).split(' ').map(str::to_owned));
@@ -280,7 +280,7 @@ fn command(args: &Args, of: &[String]) -> Vec<String> {
     if args.embeddings.is_none() {
         words.extend([
             "--split".into(),
-            selfsame::data::SplitName::from(args.split).name().into(),
+            args.split.name().into(),
             "--per-class".into(),
             args.per_class.to_string(),
         ]);
@@ -291,7 +291,7 @@ fn command(args: &Args, of: &[String]) -> Vec<String> {
             .iter()
             .flat_map(|time| ["--budget".to_owned(), format!("{}s", time.as_secs_f64())]),
     );
-    if matches!(args.checkpoint, CheckpointName::Best) {
+    if args.checkpoint == Which::Best {
         words.extend(["--checkpoint", "best"].map(str::to_owned));
     }
     words.extend(["--seed".into(), args.seed.to_string()]);

@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 
 use selfsame::EmbedOptions;
-use selfsame::data::SplitName as Split;
 use selfsame::nn::device;
 use serde_json::json;
 
 use super::shown;
-use crate::args::{Embed, SplitName};
+use crate::args::{Embed, split};
 use crate::terminal::{Live, Terminal};
 use crate::{misuse, options};
 
@@ -17,13 +16,8 @@ pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     let device = &args.device.device;
     let options = EmbedOptions {
         data: args.data.as_deref().map(Into::into),
-        split: match args.split {
-            SplitName::All => None,
-            SplitName::Train => Some(Split::Train),
-            SplitName::Validation => Some(Split::Validation),
-            SplitName::Test => Some(Split::Test),
-        },
-        weights: args.checkpoint.into(),
+        split: split(&args.split),
+        weights: args.checkpoint,
         precision: args.precision.map(|name| options::precision(name, device)).transpose()?,
         to: Some(args.to.clone()),
         overwrite: args.overwrite,

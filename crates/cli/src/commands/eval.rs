@@ -18,7 +18,7 @@ pub fn run(args: &Eval) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let options = EvaluateOptions {
         images: None,
-        weights: args.checkpoint.into(),
+        weights: args.checkpoint,
         device: device::by_name(&args.device.device).map_err(misuse)?,
     };
     let evaluation = selfsame::evaluate(&args.run, &options, &mut Live::default())?;

@@ -20,7 +20,7 @@ pub fn run(args: &Export) -> anyhow::Result<ExitCode> {
         &args.run,
         &ExportOptions {
             format,
-            weights: args.checkpoint.into(),
+            weights: args.checkpoint,
             out: args.out.clone(),
             overwrite: args.overwrite,
         },

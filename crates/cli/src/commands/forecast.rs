@@ -30,8 +30,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     options.check()?;
     let image_size = args.image_size.or(options.encoder.as_ref().map(|e| e.image_size));
     let load = LoadOptions { image_size, seed: args.seed, ..LoadOptions::default() };
-    let dataset = terminal.load(&args.data, &load)?;
-    terminal.skipped(&dataset, "in the forecast's page and forecast.json");
+    let dataset = selfsame::load(&args.data, &load, &mut Live::default())?;
+    selfsame::note_skipped(
+        &dataset,
+        "in the forecast's page and forecast.json",
+        &mut Live::default(),
+    );
     options.command = command(args, &policies, dataset.image_size);
 
     let mut live =

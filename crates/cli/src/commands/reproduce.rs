@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{INTERRUPTED, typed};
 use crate::args::{Args, Command as Verb, Pretrain, Reproduce};
 use crate::misuse;
-use crate::terminal::{Live, Terminal, unread};
+use crate::terminal::{Live, Terminal};
 
 /// Runs that failed and are named.
 const NAMED: usize = 3;
@@ -121,10 +121,10 @@ fn print(experiment: &Experiment, out: &Path, terminal: &Terminal) {
 /// Refuses options that no run takes, and images that are not there.
 fn check(grid: &Grid) -> anyhow::Result<()> {
     for cell in grid.cells().map_err(misuse)? {
-        let data = study(&cell)?.data;
+        let data = study(&cell)?.images.data;
         if data != "glyphs" && !Path::new(&data).exists() {
-            let cause = DataError::NotFound { path: data.clone().into() };
-            return Err(unread(&format!("--data {data}"), &cause));
+            let source = DataError::NotFound { path: data.clone().into() };
+            return Err(selfsame::Error::Data { name: data, source }.into());
         }
     }
     Ok(())

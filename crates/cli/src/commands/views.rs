@@ -10,7 +10,7 @@ use serde_json::json;
 use super::shown;
 use crate::args::Views;
 use crate::misuse;
-use crate::terminal::{Live, Terminal, unread};
+use crate::terminal::{Live, Terminal};
 
 pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
@@ -65,7 +65,7 @@ fn read(args: &Views) -> anyhow::Result<Dataset> {
         Err(DataError::AllDamaged { .. } | DataError::NothingToTrain { .. }) => load(None),
         some => some,
     };
-    some.map_err(|e| unread(&args.data, &e))
+    some.map_err(|source| selfsame::Error::Data { name: args.data.clone(), source }.into())
 }
 
 /// The command that makes the same page again, word by word.

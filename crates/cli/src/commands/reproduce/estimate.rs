@@ -15,9 +15,10 @@ use selfsame::grid::{Cell, Grid};
 use selfsame::reproduce::ReproduceOptions;
 
 use super::study;
-use crate::terminal::{Bar, Terminal};
+use crate::terminal::{Bar, Live, Terminal};
 use crate::{misuse, options};
 use selfsame::bench::step_time;
+use selfsame::load;
 
 /// Steps of which the median counts.
 const STEPS: usize = 3;
@@ -68,7 +69,7 @@ pub fn estimate(
         let of_kind = |cell: &&Cell| [&cell.set, &cell.row, &cell.column].into_iter().eq(kind);
         let cell = cells.iter().find(of_kind).expect("grids are whole");
         bar.set(at as u64, kinds.len() as u64, cell.name());
-        measured.insert(kind.clone(), measure.cost(cell, terminal)?);
+        measured.insert(kind.clone(), measure.cost(cell)?);
     }
     bar.finish();
     let costs: Vec<Cost> =
@@ -129,13 +130,16 @@ struct Measure {
 }
 
 impl Measure {
-    fn cost(&mut self, cell: &Cell, terminal: &Terminal) -> anyhow::Result<Cost> {
+    fn cost(&mut self, cell: &Cell) -> anyhow::Result<Cost> {
         let args = study(cell)?;
+        let images = &args.images;
         let options = options::pretrain(&args)?;
-        let asked =
-            format!("{:?}", (&args.data, args.image_size, args.limit, &args.classes, args.seed));
+        let asked = format!("{:?}", (images, args.training.seed));
         if self.images.as_ref().is_none_or(|(found, _)| *found != asked) {
-            self.images = Some((asked, terminal.load(&args.data, &options.load_options(None))?));
+            self.images = Some((
+                asked,
+                load(&images.data, &options.load_options(None), &mut Live::default())?,
+            ));
         }
         let (asked, dataset) = self.images.as_ref().expect("just read");
         let plan = options.plan(dataset.image_size)?;
