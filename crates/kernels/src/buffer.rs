@@ -1,5 +1,5 @@
-//! Memory for activations and gradients that goes from step to step without going back to the
-//! system.
+//! Memory for activations and gradients that is kept from step to step, instead of going back to
+//! the system.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::element::Element;
 
-/// One cache line; makes buffers start on one.
+/// One cache line; its alignment makes buffers begin on one.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([u8; LINE]);
@@ -16,11 +16,11 @@ struct Line([u8; LINE]);
 /// Bytes of a line.
 const LINE: usize = 64;
 
-/// A slice of f32 or bf16 that begins on a cache line and returns to a pool of the process when
-/// dropped.
+/// A slice of f32 or bf16 that begins on a cache line. When it is dropped, its memory returns to a
+/// pool of the process.
 ///
-/// Fresh memory costs a page fault every 4 KiB, more than a pass over it; a training step asks for
-/// the same sizes again and again.
+/// Fresh memory costs a page fault every 4 KiB, which takes longer than a pass over it, and a
+/// training step asks for the same sizes again and again.
 pub struct Buffer<T = f32> {
     lines: Vec<Line>,
     len: usize,
@@ -31,23 +31,27 @@ pub struct Buffer<T = f32> {
 #[derive(Default)]
 struct Pool {
     idle: BTreeMap<usize, Class>,
+    /// Lines of all idle buffers.
     idle_lines: usize,
+    /// Lines of all buffers in use.
     used_lines: usize,
+    /// The most lines that were in use at a time.
     most_used: usize,
-    /// Counts buffers that came back.
+    /// How many buffers have come back.
     clock: u64,
 }
 
-/// Idle buffers of one length, and when one last came back.
+/// Idle buffers of one length.
 #[derive(Default)]
 struct Class {
     buffers: Vec<Vec<Line>>,
+    /// The pool's clock when one last came back.
     last: u64,
 }
 
 impl Pool {
-    /// Gives memory back to the system, of the lengths that were not in use for longest, until all
-    /// buffers together take no more than half above the most that was in use at a time.
+    /// Gives memory back to the system until all buffers together take at most one and a half times
+    /// as much as was ever in use at a time. The lengths that have been idle for longest go first.
     fn shrink(&mut self) {
         while self.idle_lines > 0
             && self.used_lines + self.idle_lines > self.most_used + self.most_used / 2
@@ -58,40 +62,39 @@ impl Pool {
         }
     }
 
-    /// An idle buffer of that length, if there is one; no class stays empty.
+    /// Takes out an idle buffer of that length, if there is one. A class that becomes empty is
+    /// removed.
     fn take(&mut self, length: usize) -> Option<Vec<Line>> {
         let class = self.idle.get_mut(&length)?;
-        let found = class.buffers.pop();
+        let lines = class.buffers.pop();
         if class.buffers.is_empty() {
             self.idle.remove(&length);
         }
-        self.idle_lines -= found.as_ref().map_or(0, Vec::len);
-        found
+        self.idle_lines -= lines.as_ref().map_or(0, Vec::len);
+        lines
     }
 }
 
 static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
 impl<T: Element> Buffer<T> {
-    /// `len` values, whatever an earlier owner left there: to be written before they are read.
+    /// `len` values that must be written before they are read: they hold whatever an earlier owner
+    /// wrote.
     pub fn any(len: usize) -> Self {
         let count = (len * size_of::<T>()).div_ceil(LINE);
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        // A little longer ones serve as well.
+        // Buffers up to half as long again serve as well.
         let length = pool.idle.range(count..=count + count / 2).next().map(|(&length, _)| length);
-        let found = length.and_then(|length| pool.take(length));
-        pool.used_lines += found.as_ref().map_or(count, Vec::len);
+        let lines = length.and_then(|length| pool.take(length));
+        pool.used_lines += lines.as_ref().map_or(count, Vec::len);
         pool.most_used = pool.most_used.max(pool.used_lines);
         drop(pool);
-        Self {
-            lines: found.unwrap_or_else(|| vec![Line([0; LINE]); count]),
-            len,
-            values: PhantomData,
-        }
+        let lines = lines.unwrap_or_else(|| vec![Line([0; LINE]); count]);
+        Self { lines, len, values: PhantomData }
     }
 
-    /// The first `len` of its values, or, where it is shorter, of a new one in its place: memory
-    /// that is used again.
+    /// The first `len` values, whatever they hold. A buffer that is shorter is replaced by one of
+    /// that length.
     pub fn at_least(&mut self, len: usize) -> &mut [T] {
         if self.len < len {
             *self = Self::any(len);
@@ -99,9 +102,9 @@ impl<T: Element> Buffer<T> {
         &mut self[..len]
     }
 
-    /// Overwrites what idle buffers hold, for tests of who reads it.
-    #[doc(hidden)]
-    pub fn overwrite_idle(value: f32) {
+    /// Overwrites what idle buffers hold, to show that nobody reads it.
+    #[cfg(test)]
+    pub(crate) fn overwrite_idle(value: f32) {
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         for class in pool.idle.values_mut() {
             for line in class.buffers.iter_mut().flatten() {
@@ -120,6 +123,22 @@ impl<T: Element> Buffer<T> {
         buffer.fill(T::default());
         buffer
     }
+}
+
+/// Lets `write` fill `to` with f32: in place where `to` is f32, otherwise in `scratch`, from which
+/// the values are then rounded.
+pub(crate) fn through_f32<T: Element>(
+    to: &mut [T],
+    scratch: &mut Buffer,
+    write: impl FnOnce(&mut [f32]),
+) {
+    let len = to.len();
+    if let Some(to) = T::as_f32_mut(to) {
+        return write(to);
+    }
+    let values = scratch.at_least(len);
+    write(values);
+    to.iter_mut().zip(values).for_each(|(to, value)| *to = T::rounded(*value));
 }
 
 impl<T> Drop for Buffer<T> {
@@ -143,22 +162,22 @@ impl<T: Element> Deref for Buffer<T> {
 
     fn deref(&self) -> &[T] {
         // SAFETY: the lines are initialised, contiguous, without padding and aligned for any
-        // element; they hold at least `len` values, and any bits are a value.
+        // element. They hold at least `len` values, and any bits are a value.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 }
 
 impl<T: Element> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as above, and the lines are borrowed alone.
+        // SAFETY: as in `deref`, and the lines are borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }
 
-/// The values' bytes, as the machine orders them.
+/// The values' bytes, in the machine's order.
 impl<T: Element> AsRef<[u8]> for Buffer<T> {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: as above; an element has no padding, so that every byte of it is a value of u8.
+        // SAFETY: as in `deref`. An element has no padding, so every byte of it is initialised.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len * size_of::<T>()) }
     }
 }

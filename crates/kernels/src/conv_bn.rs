@@ -1,9 +1,19 @@
 //! Convolution, batch normalisation, an optional residual and ReLU as one operation, forward and
 //! backward.
 //!
-//! relu(γ (conv(x) − mean) / √(variance + ε) + β + residual). The statistics are gathered while a
-//! convolved image is in the cache. Activations and their gradients are f32 or bf16; all else is
-//! f32.
+//! ```text
+//! c      = conv(x)
+//! output = relu(γ (c − mean(c)) / √(variance(c) + ε) + β + residual)
+//! ```
+//!
+//! 1. **Moments are gathered** by the convolution, while an image's outputs are in the cache.
+//! 2. **The output may be left to the next convolution** ([`Then::Next`]), which normalises c as it
+//!    reads it. Then what lies between the two is never stored.
+//! 3. **The backward pass needs two sums over the whole batch**, [`Sums`], before it can normalise
+//!    any gradient. The convolution that makes a gradient gathers them for the operation before it
+//!    ([`Gradients::before`]), image by image, while the gradient is in the cache.
+//!
+//! Activations and their gradients are f32 or bf16; everything else is f32.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -14,12 +24,12 @@ use crate::buffer::Buffer;
 use crate::conv::{self, After, Conv, Input, Wanted};
 use crate::element::Element;
 use crate::isa::Isa;
-use crate::norm::{self, Backward, Channels, Cut, Source, Sums};
+use crate::norm::{self, Backward, Channels, Relu, Source, Sums};
 
-/// What is added to the variance before its root.
+/// ε, which is added to the variance before its root is taken.
 pub const EPSILON: f64 = 1e-5;
 
-/// What the operation is made of besides its input; all are values a channel but the weights.
+/// Parameters of the operation: the weights, and a value a channel of γ and β.
 #[derive(Clone, Copy)]
 pub struct Parameters<'a> {
     /// `[outputs, inputs, kernel, kernel]`.
@@ -30,30 +40,29 @@ pub struct Parameters<'a> {
     pub beta: &'a [f32],
 }
 
-/// Result of [`forward`], with what [`backward`] needs of it.
+/// The result of [`forward`], with what [`backward`] needs of it.
 pub struct Forward<T> {
-    /// `[batch, out_height, out_width, outputs]`; none where it is left to the next convolution.
+    /// `[batch, out_height, out_width, outputs]`, or `None` with [`Then::Next`].
     pub output: Option<Buffer<T>>,
-    /// The convolution's own outputs, of the same shape.
+    /// What the convolution made, before normalisation, of the same shape.
     pub convolved: Buffer<T>,
-    /// Mean of each channel of them.
+    /// Mean of each channel of `convolved`.
     pub mean: Vec<f32>,
-    /// Biased variance of each channel of them.
+    /// Biased variance of each channel of `convolved`.
     pub variance: Vec<f32>,
 }
 
-/// What comes after normalisation.
+/// What happens to the convolved values.
 #[derive(Clone, Copy)]
 pub enum Then<'a, T> {
-    /// Nothing more: the output is made by the next convolution, which reads [`Input::Convolved`].
-    /// ReLU belongs to it.
+    /// The next convolution normalises them, and applies ReLU, as it reads them
+    /// ([`Input::Convolved`]).
     Next,
-    /// A residual of the output's shape is added where there is one, and ReLU comes last where it
-    /// is asked for.
+    /// They are normalised, the residual is added, and ReLU comes last.
     Here {
-        /// What is added.
+        /// As long as the output.
         residual: Option<&'a [T]>,
-        /// Whether negative outputs are cut off.
+        /// Whether negative outputs become zero.
         relu: bool,
     },
 }
@@ -62,7 +71,7 @@ pub enum Then<'a, T> {
 ///
 /// # Panics
 ///
-/// If a slice has not the length that `conv` says, or `conv` is of no possible convolution.
+/// If a slice does not have the length that `conv` gives, or `conv` is impossible.
 pub fn forward<T: Element>(
     isa: Isa,
     conv: &Conv,
@@ -82,12 +91,12 @@ pub fn forward<T: Element>(
     let coefficients = Channels::new(&mean, &variance, parameters.gamma, parameters.beta, EPSILON);
     let mut output = Buffer::any(convolved.len());
     output.par_chunks_mut(image).with_max_len(1).enumerate().for_each(|(index, output)| {
-        let at = index * image..(index + 1) * image;
-        let residual = residual.map(|residual| &residual[at.clone()]);
+        let range = index * image..(index + 1) * image;
+        let residual = residual.map(|residual| &residual[range.clone()]);
         norm::normalise(
             isa,
             &coefficients,
-            Source::From(&convolved[at.clone()]),
+            Source::From(&convolved[range]),
             residual,
             relu,
             output,
@@ -96,7 +105,7 @@ pub fn forward<T: Element>(
     Forward { output: Some(output), convolved, mean, variance }
 }
 
-/// The operation with given statistics, a value a channel each, as in evaluation.
+/// The operation with given statistics, a value a channel of mean and variance, as in evaluation.
 ///
 /// # Panics
 ///
@@ -134,35 +143,35 @@ pub struct Saved<'a, T> {
     pub variance: &'a [f32],
     /// [`Forward::output`], where there was a residual.
     pub output: Option<&'a [T]>,
-    /// [`Gradients::before`] of the convolution that made the gradient of this one's output; where
-    /// there is an output, that gradient has passed its ReLU then.
+    /// [`Gradients::before`] of the operation that made the gradient of this one's output, if it
+    /// gathered them. If `output` is there, too, that gradient has already passed this one's ReLU.
     pub sums: Option<&'a Sums>,
-    /// Where the input is [`Input::Ready`], an earlier operation's output behind ReLU, and its
-    /// gradient whole with what is made here: what that one has convolved, and how it was
-    /// normalised.
+    /// The origin of the input: what an earlier operation convolved, and how it was normalised. To
+    /// be given only where the input is [`Input::Ready`] and that operation's output, after ReLU,
+    /// and where the gradient made here is the whole gradient of that output.
     pub origin: Option<(&'a [T], &'a Channels)>,
 }
 
-/// Gradients of a loss with respect to what the operation was made of.
+/// Gradients of a loss with respect to the operation's input and parameters.
 pub struct Gradients<T> {
-    /// The input's, where it was wanted.
+    /// Gradient of the input, if it was wanted.
     pub input: Option<Buffer<T>>,
-    /// The weights', `[outputs, inputs, kernel, kernel]`.
+    /// Gradient of the weights, `[outputs, inputs, kernel, kernel]`.
     pub weights: Buffer,
-    /// γ's.
+    /// Gradient of γ.
     pub gamma: Vec<f32>,
-    /// β's.
+    /// Gradient of β.
     pub beta: Vec<f32>,
-    /// The residual's, where there was one with ReLU. Without ReLU it is the output's own gradient.
+    /// Gradient of the residual, if there was one and ReLU. Without ReLU it is the gradient of the
+    /// output.
     pub residual: Option<Buffer<T>>,
-    /// Where the input was [`Input::Convolved`] or has an [origin](Saved::origin), and its gradient
-    /// was wanted: what the convolution before has to know of the whole batch, summed while each
-    /// image's gradient was in the cache. With an origin the input's gradient is as far as it
-    /// passes ReLU.
+    /// The sums that the operation before needs of the whole batch. They are gathered if the input
+    /// was [`Input::Convolved`] or has an [origin](Saved::origin), and its gradient was wanted.
+    /// With an origin, `input` is the gradient that has passed the ReLU of that operation.
     pub before: Option<Sums>,
 }
 
-/// Gradients of [`forward`], given that with respect to its output.
+/// Gradients of [`forward`], given the gradient with respect to its output.
 ///
 /// # Panics
 ///
@@ -188,28 +197,28 @@ pub fn backward<T: Element>(
 
     let (sums, passed) = match saved.sums {
         Some(sums) => (sums.clone(), None),
-        None => sums_of(isa, conv, &channels, gradient, convolved, output, relu),
+        None => batch_sums(isa, conv, &channels, gradient, convolved, output, relu),
     };
 
     let pixels = conv.batch * conv.out_height() * conv.out_width();
     let coefficients = Backward::new(&channels, &sums.gradient, &sums.product, pixels);
-    let cut_again = relu && output.is_none();
-    let from = passed.as_deref().unwrap_or(gradient);
-    let through = |images: Range<usize>, to: &mut [T]| {
-        let at = images.start * image..images.end * image;
+    let relu_pending = relu && output.is_none();
+    let gradient = passed.as_deref().unwrap_or(gradient);
+    let fill = |images: Range<usize>, to: &mut [T]| {
+        let range = images.start * image..images.end * image;
         norm::gradient(
             isa,
             &channels,
             &coefficients,
-            &from[at.clone()],
-            &convolved[at],
-            cut_again,
+            &gradient[range.clone()],
+            &convolved[range],
+            relu_pending,
             to,
         );
     };
-    // An image's sums do not depend on which others are worked on with it.
-    let each: Vec<OnceLock<Sums>> = (0..conv.batch).map(|_| OnceLock::new()).collect();
-    let made = |images: Range<usize>, of_input: &mut [T]| {
+    // Sums are kept image by image, so that they do not depend on how images are grouped.
+    let image_sums: Vec<OnceLock<Sums>> = (0..conv.batch).map(|_| OnceLock::new()).collect();
+    let visit = |images: Range<usize>, input_gradient: &mut [T]| {
         let (convolved, channels, output) = match (saved.input, saved.origin) {
             (Input::Convolved(values, channels), _) => (values, channels, None),
             (Input::Ready(output), Some((convolved, channels))) => {
@@ -217,31 +226,36 @@ pub fn backward<T: Element>(
             }
             (Input::Ready(_), None) => return,
         };
-        for (index, gradient) in images.zip(of_input.chunks_exact_mut(conv.in_image())) {
-            let at = index * conv.in_image()..(index + 1) * conv.in_image();
-            let cut = output.map_or(Cut::Normalised, |output| Cut::Output(&output[at.clone()]));
+        let images = images.zip(input_gradient.chunks_exact_mut(conv.in_image()));
+        for (index, gradient) in images {
+            let range = index * conv.in_image()..(index + 1) * conv.in_image();
+            let relu = match output {
+                Some(output) => Relu::Output(&output[range.clone()]),
+                None => Relu::Normalised,
+            };
+            let convolved = &convolved[range];
             let sums =
-                norm::gradient_sums(isa, channels, Source::InPlace, &convolved[at], cut, gradient);
-            each[index].get_or_init(|| sums);
+                norm::gradient_sums(isa, channels, Source::InPlace, convolved, relu, gradient);
+            image_sums[index].get_or_init(|| sums);
         }
     };
     let (weights, input) =
-        conv::backward(isa, conv, saved.input, parameters.weights, through, made, wanted);
+        conv::backward(isa, conv, saved.input, parameters.weights, fill, visit, wanted);
     let single = |sums: Vec<f64>| sums.into_iter().map(|sum| sum as f32).collect();
-    let before = each.into_iter().map(OnceLock::into_inner).collect::<Option<Vec<Sums>>>();
+    let before = image_sums.into_iter().map(OnceLock::into_inner).collect::<Option<Vec<Sums>>>();
     Gradients {
         input,
         weights,
         gamma: single(sums.product),
         beta: single(sums.gradient),
         residual: passed,
-        before: before.filter(|each| !each.is_empty()).map(|each| Sums::all(each, conv.inputs)),
+        before: before.filter(|sums| !sums.is_empty()).map(|sums| Sums::total(sums, conv.inputs)),
     }
 }
 
-/// What has to be known of the whole batch, and where there are `output`s, the gradient that passes
-/// their ReLU.
-fn sums_of<T: Element>(
+/// The sums over the whole batch, and, if there is an `output` after ReLU, the gradient that passes
+/// that ReLU.
+fn batch_sums<T: Element>(
     isa: Isa,
     conv: &Conv,
     channels: &Channels,
@@ -256,22 +270,138 @@ fn sums_of<T: Element>(
         Some(passed) => passed.chunks_mut(image).collect(),
         None => (0..conv.batch).map(|_| [].as_mut_slice()).collect(),
     };
-    let each = stretches.into_par_iter().with_max_len(1).enumerate().map(|(index, passed)| {
-        let at = index * image..(index + 1) * image;
-        let cut = match output {
-            Some(output) => Cut::Output(&output[at.clone()]),
-            None if relu => Cut::Normalised,
-            None => Cut::Nothing,
+    let sums = stretches.into_par_iter().with_max_len(1).enumerate().map(|(index, passed)| {
+        let range = index * image..(index + 1) * image;
+        let relu = match output {
+            Some(output) => Relu::Output(&output[range.clone()]),
+            None if relu => Relu::Normalised,
+            None => Relu::None,
         };
         norm::gradient_sums(
             isa,
             channels,
-            Source::From(&gradient[at.clone()]),
-            &convolved[at],
-            cut,
+            Source::From(&gradient[range.clone()]),
+            &convolved[range],
+            relu,
             passed,
         )
     });
-    let sums = Sums::all(each.collect(), conv.outputs);
+    let sums = Sums::total(sums.collect(), conv.outputs);
     (sums, passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+
+    use super::*;
+    use crate::conv::InputGradient;
+
+    /// Values in ±1 from a small generator.
+    fn noise(seed: u64, len: usize) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 40) as f32) / (1u32 << 23) as f32 - 1.0
+        };
+        (0..len).map(|_| next()).collect()
+    }
+
+    fn stored(seed: u64, len: usize) -> Vec<bf16> {
+        noise(seed, len).into_iter().map(bf16::rounded).collect()
+    }
+
+    fn singles(values: &[bf16]) -> Vec<f32> {
+        values.iter().map(|value| value.widened()).collect()
+    }
+
+    fn same(
+        batch: usize,
+        [height, width]: [usize; 2],
+        [inputs, outputs]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+    ) -> Conv {
+        Conv { batch, height, width, inputs, outputs, kernel, stride, padding: kernel / 2 }
+    }
+
+    /// A buffer comes with what an earlier owner wrote, none of which may show in a result.
+    #[test]
+    fn what_a_buffer_held_before_does_not_matter() {
+        for conv in [
+            same(12, [16, 16], [3, 2], 3, 1),
+            same(12, [16, 16], [2, 2], 3, 1),
+            same(12, [16, 16], [2, 4], 3, 2),
+            same(12, [16, 16], [2, 4], 1, 2),
+            same(12, [8, 8], [4, 4], 3, 1),
+            same(12, [2, 2], [16, 16], 3, 1),
+            same(12, [4, 4], [8, 16], 1, 2),
+            same(40, [5, 7], [33, 65], 3, 2),
+            same(40, [5, 7], [33, 65], 3, 1),
+            same(9, [5, 7], [133, 165], 3, 1),
+            // Rows of whole strips, and pixels that no tap sees.
+            same(3, [32, 32], [16, 40], 1, 2),
+            same(3, [32, 32], [32, 20], 1, 2),
+            same(3, [32, 32], [5, 40], 3, 2),
+            same(1, [16, 16], [160, 20], 3, 1),
+            same(5, [8, 8], [224, 40], 3, 1),
+            same(3, [9, 9], [3, 5], 2, 3),
+            same(3, [28, 28], [3, 16], 3, 1),
+            same(3, [28, 28], [16, 16], 3, 1),
+            same(1, [21, 21], [3, 9], 7, 2),
+        ] {
+            let input: Vec<bf16> = stored(1, conv.batch * conv.in_image());
+            let weights = noise(2, conv.outputs * conv.inputs * conv.kernel * conv.kernel);
+            let gradient: Vec<bf16> = stored(3, conv.batch * conv.out_image());
+            let [gamma, beta] = [noise(4, conv.outputs), noise(5, conv.outputs)];
+            let parameters = Parameters { weights: &weights, gamma: &gamma, beta: &beta };
+            for isa in Isa::available() {
+                let mut first = None;
+                for held in [0.0, f32::NAN, 1e30, -3.0] {
+                    // Every length that is in use, several times.
+                    for _ in 0..2 {
+                        let here = Then::Here { residual: None, relu: true };
+                        let outputs = forward(isa, &conv, Input::Ready(&input), parameters, here);
+                        let saved = Saved {
+                            input: Input::Ready(&input),
+                            convolved: &outputs.convolved,
+                            mean: &outputs.mean,
+                            variance: &outputs.variance,
+                            output: None,
+                            sums: None,
+                            origin: None,
+                        };
+                        let wanted = Wanted { input: InputGradient::Wanted, weights: None };
+                        let gradients =
+                            backward(isa, &conv, parameters, saved, true, &gradient, wanted);
+                        let mut all = singles(outputs.output.as_deref().expect("made here"));
+                        all.extend(
+                            outputs
+                                .mean
+                                .iter()
+                                .chain(&outputs.variance)
+                                .chain(&gradients.gamma)
+                                .chain(&gradients.beta),
+                        );
+                        all.extend(
+                            singles(&gradients.input.expect("wanted"))
+                                .iter()
+                                .chain(&*gradients.weights),
+                        );
+                        let bits: Vec<u32> = all.iter().map(|value| value.to_bits()).collect();
+                        let expected = first.get_or_insert_with(|| bits.clone());
+                        let differ = bits.iter().zip(&*expected).filter(|(a, b)| a != b).count();
+                        assert!(
+                            differ == 0,
+                            "{isa} {conv:?}: {differ} of {} differ after {held}",
+                            bits.len()
+                        );
+                        Buffer::<f32>::overwrite_idle(held);
+                    }
+                }
+            }
+        }
+    }
 }

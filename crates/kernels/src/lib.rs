@@ -1,5 +1,6 @@
 //! Low-level kernels of selfsame: the only crate with `unsafe` code.
 
+mod bf16;
 pub mod buffer;
 pub mod conv;
 pub mod conv_bn;

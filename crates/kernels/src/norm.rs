@@ -1,52 +1,61 @@
 //! Batch normalisation's passes over activations, channels last.
 //!
-//! Activations are taken as rows of as many values as whole pixels and whole registers have, with
-//! coefficients repeated to as many. Down a block of columns, coefficients and sums stay in
-//! registers.
+//! ```text
+//! for each value, of channel c:
+//!     normalise:  γ[c] (value − mean[c]) / √(variance[c] + ε) + β[c]
+//! ```
+//!
+//! 1. **Rows are a whole number of pixels and of blocks.** Where a pixel's channels do not fill
+//!    registers, several pixels make a row, and coefficients are repeated to its length. A column
+//!    then always has the same coefficients.
+//! 2. **A block of columns is gone down, stretch by stretch**, so that its coefficients and sums
+//!    stay in registers, and the stretch in the first-level cache for the next block.
 
 use crate::element::Element;
 use crate::isa::{Isa, Kernel, MOST_LANES, Vector};
 
-/// What the passes need to know of each channel, ready for their loops.
+/// Coefficients of each channel, repeated to the length of a row.
 pub struct Channels {
     count: usize,
     mean: Vec<f32>,
+    /// 1 / √(variance + ε).
     inverse: Vec<f32>,
+    /// γ / √(variance + ε).
     scale: Vec<f32>,
+    /// β.
     shift: Vec<f32>,
 }
 
-/// Values that are worked on together, two registers, at most.
+/// Columns of a block at most: two registers.
 const BLOCK: usize = 2 * MOST_LANES;
 
-/// Values whose rows are gone through once for each block of columns, at least: few enough for the
-/// first-level cache.
+/// Values of a stretch: few enough for the first-level cache.
 const STRETCH: usize = 4096;
 
-/// The fewest such rows: enough that what a block begins and ends with does not count.
+/// Rows of a stretch at least: enough that loading and storing a block's registers costs little.
 const ROWS: usize = 32;
 
-/// Values of a row, to which the coefficients are repeated: the fewest that whole pixels and whole
-/// blocks have.
+/// Values of a row: the fewest that are whole pixels and whole blocks.
 fn row(channels: usize) -> usize {
     let common = 1 << channels.trailing_zeros().min(BLOCK.trailing_zeros());
     channels * (BLOCK / common)
 }
 
-/// Values of a stretch, in whole rows.
+/// Values of a stretch of whole rows.
 fn stretch(row: usize) -> usize {
     (STRETCH / row).max(ROWS) * row
 }
 
+/// A value a channel, repeated to the length of a row.
 fn repeated(values: impl Iterator<Item = f32> + Clone, channels: usize) -> Vec<f32> {
     values.cycle().take(row(channels)).collect()
 }
 
-/// The values of two registers from `at` on, zeros behind the last.
+/// Loads two registers from `at` on, with zeros behind the last value.
 ///
 /// # Safety
 ///
-/// The instruction set of `V` is there.
+/// - The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
     #[cold]
@@ -55,7 +64,7 @@ unsafe fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
         all[..values.len()].copy_from_slice(values);
         all
     }
-    // SAFETY: as the caller vouches; no two registers are longer than a block.
+    // SAFETY: the caller vouches for the instruction set; no two registers are longer than a block.
     unsafe {
         if at + 2 * V::LANES <= values.len() {
             T::load(values.as_ptr().add(at))
@@ -65,14 +74,14 @@ unsafe fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
     }
 }
 
-/// Adds two registers of sums to those from `at` on.
+/// Adds two registers of sums to `to`, from `at` on.
 ///
 /// # Safety
 ///
-/// The instruction set of `V` is there.
+/// - The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn add<V: Vector>(sums: [V; 2], to: &mut [f32], at: usize) {
-    // SAFETY: as the caller vouches.
+    // SAFETY: the caller vouches for the instruction set.
     unsafe {
         let mut all: [V; 2] = load(to, at);
         for half in 0..2 {
@@ -82,18 +91,18 @@ unsafe fn add<V: Vector>(sums: [V; 2], to: &mut [f32], at: usize) {
     }
 }
 
-/// Stores two registers from `at` on, as far as there is room.
+/// Stores two registers from `at` on, as far as the slice goes.
 ///
 /// # Safety
 ///
-/// The instruction set of `V` is there.
+/// - The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn store<V: Vector, T: Element>(registers: [V; 2], to: &mut [T], at: usize) {
     #[cold]
     fn last<T: Element>(values: &[T; BLOCK], to: &mut [T]) {
         to.copy_from_slice(&values[..to.len()]);
     }
-    // SAFETY: as the caller vouches; no two registers are longer than a block.
+    // SAFETY: the caller vouches for the instruction set; no two registers are longer than a block.
     unsafe {
         if at + 2 * V::LANES <= to.len() {
             T::store(registers, to.as_mut_ptr().add(at));
@@ -106,7 +115,7 @@ unsafe fn store<V: Vector, T: Element>(registers: [V; 2], to: &mut [T], at: usiz
 }
 
 impl Channels {
-    /// γ (x − mean) / √(variance + ε) + β, with every slice a value a channel.
+    /// The coefficients of γ (x − mean) / √(variance + ε) + β; every slice has a value a channel.
     ///
     /// # Panics
     ///
@@ -136,7 +145,7 @@ impl Channels {
     }
 }
 
-/// Sums of a row's columns, added to one a channel.
+/// Adds the sums of a row's columns to one sum a channel.
 fn fold(sums: &[f32], channels: usize) -> Vec<f64> {
     let mut folded = vec![0.0; channels];
     for sums in sums.chunks_exact(channels) {
@@ -154,35 +163,34 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Those of `values`, `[pixels, channels]`, in two passes.
+    /// The moments of `values`, `[pixels, channels]`, in two passes.
     pub fn of(isa: Isa, values: &[f32], channels: usize) -> Self {
         let count = (values.len() / channels) as f64;
-        let whole = values.len() / row(channels) * row(channels);
-        let deviations = |from: &[f32], square: bool| {
-            // Behind the last values nothing deviates.
-            let mut last = from.to_vec();
-            last[..values.len() - whole].copy_from_slice(&values[whole..]);
-            let sums = [&values[..whole], &last]
-                .map(|values| isa.run(Deviations { values, from, square }));
-            let [mut all, last] = sums.map(|sums| fold(&sums, channels));
-            all.iter_mut().zip(last).for_each(|(all, last)| *all += last);
-            all
+        let (rows, rest) = values.split_at(values.len() / row(channels) * row(channels));
+        let deviations = |origin: &[f32], square: bool| {
+            // The last row is filled up with values that do not deviate.
+            let mut last = origin.to_vec();
+            last[..rest.len()].copy_from_slice(rest);
+            let sums = [rows, &last].map(|values| isa.run(Deviations { values, origin, square }));
+            let [mut total, last] = sums.map(|sums| fold(&sums, channels));
+            total.iter_mut().zip(last).for_each(|(total, last)| *total += last);
+            total
         };
         let mut mean = deviations(&vec![0.0; row(channels)], false);
         mean.iter_mut().for_each(|mean| *mean /= count.max(1.0));
-        let from = repeated(mean.iter().map(|&mean| mean as f32), channels);
-        let squares = deviations(&from, true);
+        let origin = repeated(mean.iter().map(|&mean| mean as f32), channels);
+        let squares = deviations(&origin, true);
         Self { count, mean, squares }
     }
 
-    /// Those of `count` pixels, of which the sums of deviations from `from` and of their squares
-    /// are known.
-    pub(crate) fn shifted(count: usize, from: &[f32], sums: &[f32], squares: &[f32]) -> Self {
+    /// The moments of `count` pixels, given the sums of their deviations from `origin`, and of the
+    /// squares of these.
+    pub(crate) fn shifted(count: usize, origin: &[f32], sums: &[f32], squares: &[f32]) -> Self {
         let pixels = count as f64;
         let wide =
             |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
-        let (from, sums, squares) = (wide(from), wide(sums), wide(squares));
-        let mean = from.iter().zip(&sums).map(|(from, sum)| from + sum / pixels).collect();
+        let (origin, sums, squares) = (wide(origin), wide(sums), wide(squares));
+        let mean = origin.iter().zip(&sums).map(|(origin, sum)| origin + sum / pixels).collect();
         let squares = squares
             .iter()
             .zip(&sums)
@@ -191,19 +199,21 @@ impl Moments {
         Self { count: pixels, mean, squares }
     }
 
-    /// Those of pixels of `channels` each that were taken for one.
-    pub(crate) fn joined(self, channels: usize) -> Self {
+    /// The moments a channel, from those of pixels that were joined: of several pixels of `channels`
+    /// channels each, computed as one.
+    pub(crate) fn split_joined(self, channels: usize) -> Self {
         let mut pixels = self.mean.chunks_exact(channels).zip(self.squares.chunks_exact(channels));
         let first = pixels.next();
-        let of = |(mean, squares): (&[f64], &[f64])| Self {
+        let moments = |(mean, squares): (&[f64], &[f64])| Self {
             count: self.count,
             mean: mean.to_vec(),
             squares: squares.to_vec(),
         };
-        pixels.fold(first.map(of).expect("at least one pixel"), |all, next| all.merge(&of(next)))
+        let first = first.map(moments).expect("at least one pixel");
+        pixels.fold(first, |all, next| all.merge(&moments(next)))
     }
 
-    /// Those of both samples together (Chan, Golub and LeVeque 1979).
+    /// The moments of both samples together (Chan, Golub and LeVeque 1979).
     pub fn merge(mut self, other: &Self) -> Self {
         let count = self.count + other.count;
         if count > 0.0 {
@@ -224,10 +234,11 @@ impl Moments {
     }
 }
 
-/// Sums of `values`, or of the squares of their distances to `from`, for each column of whole rows.
+/// Sums `values`, or the squares of their deviations from `origin`, for each column of whole rows.
 struct Deviations<'a> {
     values: &'a [f32],
-    from: &'a [f32],
+    /// A row.
+    origin: &'a [f32],
     square: bool,
 }
 
@@ -236,50 +247,50 @@ impl Kernel for Deviations<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Vec<f32> {
-        let mut all = vec![0.0f32; self.from.len()];
-        let row = self.from.len();
+        let mut totals = vec![0.0f32; self.origin.len()];
+        let row = self.origin.len();
         for start in (0..self.values.len()).step_by(stretch(row)) {
             let end = self.values.len().min(start + stretch(row));
             for column in (0..row).step_by(2 * V::LANES) {
-                // SAFETY: kernels run where the instruction set is.
+                // SAFETY: `run` is called with the instruction set.
                 unsafe {
-                    let from: [V; 2] = load(self.from, column);
+                    let origin: [V; 2] = load(self.origin, column);
                     let mut sums = [V::zero(); 2];
                     for at in (start + column..end).step_by(row) {
                         let values: [V; 2] = load(self.values, at);
                         for half in 0..2 {
                             sums[half] = if self.square {
-                                let deviation = values[half].sub(from[half]);
+                                let deviation = values[half].sub(origin[half]);
                                 deviation.mul_add(deviation, sums[half])
                             } else {
                                 sums[half].add(values[half])
                             };
                         }
                     }
-                    add(sums, &mut all, column);
+                    add(sums, &mut totals, column);
                 }
             }
         }
-        all
+        totals
     }
 }
 
-/// Where the values that a pass begins with are.
+/// Where a pass reads its values.
 #[derive(Clone, Copy)]
 pub enum Source<'a, T> {
-    /// In the place where the results go.
+    /// Where it writes its results.
     InPlace,
-    /// Elsewhere.
+    /// In another slice.
     From(&'a [T]),
 }
 
-/// What ReLU cuts values off at, or what cuts none off.
+/// The floor that values are raised to: zero with ReLU, otherwise one that no value is below.
 pub(crate) fn floor(relu: bool) -> f32 {
     if relu { 0.0 } else { f32::NEG_INFINITY }
 }
 
-/// Writes γ (x − mean) / √(variance + ε) + β, plus the residual where there is one, cut off at zero
-/// where `relu` says so. All slices are `[pixels, channels]` and equally long.
+/// Writes γ (x − mean) / √(variance + ε) + β, plus the residual if there is one, and applies ReLU if
+/// `relu` says so. All slices are `[pixels, channels]` and equally long.
 pub fn normalise<T: Element, U: Element>(
     isa: Isa,
     channels: &Channels,
@@ -311,7 +322,7 @@ impl<T: Element, U: Element> Kernel for Normalise<'_, T, U> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Channels { mean, scale, shift, .. } = self.channels;
-        // SAFETY: kernels run where the instruction set is.
+        // SAFETY: `run` is called with the instruction set.
         unsafe {
             let floor = V::splat(&self.floor);
             let row = mean.len();
@@ -336,7 +347,7 @@ impl<T: Element, U: Element> Kernel for Normalise<'_, T, U> {
                             }
                         }
                         for value in &mut values {
-                            *value = value.cut(floor);
+                            *value = value.raise_to(floor);
                         }
                         store(values, self.to, at);
                     }
@@ -346,48 +357,52 @@ impl<T: Element, U: Element> Kernel for Normalise<'_, T, U> {
     }
 }
 
-/// What cut the outputs off at zero, and so decides where their gradient passes.
+/// The ReLU behind an output, which the gradient passes only where the output is above zero.
 #[derive(Clone, Copy)]
-pub enum Cut<'a, T> {
-    /// Nothing did.
-    Nothing,
-    /// ReLU of the normalised value alone, which is computed again.
+pub enum Relu<'a, T> {
+    /// There was none: the gradient passes everywhere.
+    None,
+    /// Of the normalised value alone, which is computed again.
     Normalised,
-    /// ReLU, and these are the outputs.
+    /// Of these outputs.
     Output(&'a [T]),
 }
 
-/// What batch normalisation's backward pass has to know of the whole batch, a value a channel.
+/// The sums over the whole batch that batch normalisation's backward pass needs, a value a channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sums {
-    /// Sum of the gradient, as far as it passes ReLU: β's gradient.
+    /// Sum of the gradient that passes ReLU, which is the gradient of β.
     pub gradient: Vec<f64>,
-    /// Sum of its product with the normalised value before γ and β: γ's gradient.
+    /// Sum of that gradient times the normalised value before γ and β, which is the gradient of γ.
     pub product: Vec<f64>,
 }
 
 impl Sums {
-    /// Those of parts together, added in their order.
-    pub(crate) fn all(parts: Vec<Self>, channels: usize) -> Self {
-        let mut all = Self { gradient: vec![0.0; channels], product: vec![0.0; channels] };
-        for part in &parts {
-            all.gradient.iter_mut().zip(&part.gradient).for_each(|(all, sum)| *all += sum);
-            all.product.iter_mut().zip(&part.product).for_each(|(all, product)| *all += product);
+    /// The sums over several images, added in order.
+    pub(crate) fn total(images: Vec<Self>, channels: usize) -> Self {
+        let mut total = Self { gradient: vec![0.0; channels], product: vec![0.0; channels] };
+        let add = |to: &mut [f64], sums: &[f64]| {
+            to.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+        };
+        for image in &images {
+            add(&mut total.gradient, &image.gradient);
+            add(&mut total.product, &image.product);
         }
-        all
+        total
     }
 }
 
 /// The [`Sums`] of some pixels.
 ///
-/// `gradient` and `convolved` are `[pixels, channels]`; where `cut` has outputs, the gradient that
-/// passes is written to `passed`, which is then as long, and where the gradient may be already.
+/// `gradient` and `convolved` are `[pixels, channels]`. With [`Relu::Output`], the gradient that
+/// passes is written to `passed`, which is as long. With [`Source::InPlace`], the gradient is read
+/// from `passed`.
 pub fn gradient_sums<T: Element>(
     isa: Isa,
     channels: &Channels,
     gradient: Source<'_, T>,
     convolved: &[T],
-    cut: Cut<'_, T>,
+    relu: Relu<'_, T>,
     passed: &mut [T],
 ) -> Sums {
     if let Source::From(gradient) = gradient {
@@ -395,10 +410,10 @@ pub fn gradient_sums<T: Element>(
     } else {
         assert_eq!(passed.len(), convolved.len());
     }
-    if let Cut::Output(output) = cut {
+    if let Relu::Output(output) = relu {
         assert_eq!([output.len(), passed.len()], [convolved.len(); 2]);
     }
-    let (sums, products) = isa.run(GradientSums { channels, gradient, convolved, cut, passed });
+    let (sums, products) = isa.run(GradientSums { channels, gradient, convolved, relu, passed });
     let [gradient, mut product] = [sums, products].map(|sums| fold(&sums, channels.count));
     product
         .iter_mut()
@@ -411,7 +426,7 @@ struct GradientSums<'a, T> {
     channels: &'a Channels,
     gradient: Source<'a, T>,
     convolved: &'a [T],
-    cut: Cut<'a, T>,
+    relu: Relu<'a, T>,
     passed: &'a mut [T],
 }
 
@@ -421,12 +436,12 @@ impl<T: Element> Kernel for GradientSums<'_, T> {
     #[inline(always)]
     fn run<V: Vector>(self) -> (Vec<f32>, Vec<f32>) {
         let Channels { mean, scale, shift, .. } = self.channels;
-        let mut all = (vec![0.0f32; mean.len()], vec![0.0f32; mean.len()]);
+        let mut totals = (vec![0.0f32; mean.len()], vec![0.0f32; mean.len()]);
         let row = mean.len();
         for start in (0..self.convolved.len()).step_by(stretch(row)) {
             let end = self.convolved.len().min(start + stretch(row));
             for column in (0..row).step_by(2 * V::LANES) {
-                // SAFETY: kernels run where the instruction set is.
+                // SAFETY: `run` is called with the instruction set.
                 unsafe {
                     let [mean, scale, shift]: [[V; 2]; 3] =
                         [mean, scale, shift].map(|values| load(values, column));
@@ -440,15 +455,15 @@ impl<T: Element> Kernel for GradientSums<'_, T> {
                         for half in 0..2 {
                             deviation[half] = deviation[half].sub(mean[half]);
                         }
-                        match self.cut {
-                            Cut::Nothing => {}
-                            Cut::Normalised => {
+                        match self.relu {
+                            Relu::None => {}
+                            Relu::Normalised => {
                                 for half in 0..2 {
                                     let normal = deviation[half].mul_add(scale[half], shift[half]);
                                     gradient[half] = gradient[half].where_positive(normal);
                                 }
                             }
-                            Cut::Output(output) => {
+                            Relu::Output(output) => {
                                 let output: [V; 2] = load(output, at);
                                 for half in 0..2 {
                                     gradient[half] = gradient[half].where_positive(output[half]);
@@ -462,50 +477,51 @@ impl<T: Element> Kernel for GradientSums<'_, T> {
                                 gradient[half].mul_add(deviation[half], products[half]);
                         }
                     }
-                    add(sums, &mut all.0, column);
-                    add(products, &mut all.1, column);
+                    add(sums, &mut totals.0, column);
+                    add(products, &mut totals.1, column);
                 }
             }
         }
-        all
+        totals
     }
 }
 
-/// The sums of [`gradient_sums`] over a whole batch as coefficients of the gradient before
-/// normalisation.
+/// Coefficients of the gradient before normalisation, from the [`Sums`] over a whole batch.
 pub struct Backward {
+    /// −γ/σ · mean of g x̂ / σ, which is multiplied with x − mean.
     slope: Vec<f32>,
+    /// −γ/σ · mean of g.
     offset: Vec<f32>,
 }
 
 impl Backward {
-    /// `sums` and `products` over `pixels` pixels.
+    /// From [`Sums::gradient`] and [`Sums::product`] over so many pixels.
     pub fn new(channels: &Channels, sums: &[f64], products: &[f64], pixels: usize) -> Self {
         let count = channels.count;
-        let of = |channel: usize| {
-            (f64::from(channels.scale[channel]), f64::from(channels.inverse[channel]))
-        };
+        let scale = |c: usize| f64::from(channels.scale[c]);
+        let inverse = |c: usize| f64::from(channels.inverse[c]);
         let pixels = pixels.max(1) as f64;
-        let slope = (0..count).map(|c| (-of(c).0 * of(c).1 * products[c] / pixels) as f32);
-        let offset = (0..count).map(|c| (-of(c).0 * sums[c] / pixels) as f32);
+        let slope = (0..count).map(|c| (-scale(c) * inverse(c) * products[c] / pixels) as f32);
+        let offset = (0..count).map(|c| (-scale(c) * sums[c] / pixels) as f32);
         Self { slope: repeated(slope, count), offset: repeated(offset, count) }
     }
 }
 
-/// Writes the gradient before normalisation, γ/σ (g − mean of g − x̂ · mean of g x̂), with g the
-/// gradient that passes and x̂ the normalised value before γ and β. All slices are `[pixels,
-/// channels]`. `again` says that `gradient` has yet to be cut by the ReLU of the normalised value.
+/// Writes the gradient before normalisation, γ/σ (g − mean of g − x̂ · mean of g x̂), where g is the
+/// gradient that passes ReLU, and x̂ the normalised value before γ and β. All slices are `[pixels,
+/// channels]`. `relu_pending` says that `gradient` has yet to pass the ReLU of the normalised value,
+/// which is computed again.
 pub fn gradient<T: Element>(
     isa: Isa,
     channels: &Channels,
     backward: &Backward,
     gradient: &[T],
     convolved: &[T],
-    again: bool,
+    relu_pending: bool,
     to: &mut [T],
 ) {
     assert_eq!([gradient.len(), convolved.len()], [to.len(); 2]);
-    isa.run(Gradient { channels, backward, gradient, convolved, again, to });
+    isa.run(Gradient { channels, backward, gradient, convolved, relu_pending, to });
 }
 
 struct Gradient<'a, T> {
@@ -513,7 +529,7 @@ struct Gradient<'a, T> {
     backward: &'a Backward,
     gradient: &'a [T],
     convolved: &'a [T],
-    again: bool,
+    relu_pending: bool,
     to: &'a mut [T],
 }
 
@@ -528,7 +544,7 @@ impl<T: Element> Kernel for Gradient<'_, T> {
         for start in (0..self.to.len()).step_by(stretch(row)) {
             let end = self.to.len().min(start + stretch(row));
             for column in (0..row).step_by(2 * V::LANES) {
-                // SAFETY: kernels run where the instruction set is.
+                // SAFETY: `run` is called with the instruction set.
                 unsafe {
                     let [mean, scale, shift, slope, offset]: [[V; 2]; 5] =
                         [mean, scale, shift, slope, offset].map(|values| load(values, column));
@@ -537,7 +553,7 @@ impl<T: Element> Kernel for Gradient<'_, T> {
                         let value: [V; 2] = load(self.convolved, at);
                         for half in 0..2 {
                             let deviation = value[half].sub(mean[half]);
-                            if self.again {
+                            if self.relu_pending {
                                 let normal = deviation.mul_add(scale[half], shift[half]);
                                 gradient[half] = gradient[half].where_positive(normal);
                             }

@@ -29,7 +29,7 @@ pub fn max<T: Element>(images: &[T], size: usize, channels: usize) -> Buffer<T> 
                 let values = &images[from + y * row + x * channels..][..channels];
                 for (most, value) in pooled.iter_mut().zip(values) {
                     // What is not a number stays, to be found.
-                    if value.single() > most.single() || value.single().is_nan() {
+                    if value.widened() > most.widened() || value.widened().is_nan() {
                         *most = *value;
                     }
                 }
@@ -48,7 +48,7 @@ pub fn average<T: Element>(image: &[T], to: &mut [f32]) {
     assert!(!image.is_empty() && image.len().is_multiple_of(to.len()), "whole pixels");
     to.fill(0.0);
     for pixel in image.chunks_exact(to.len()) {
-        to.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value.single());
+        to.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value.widened());
     }
     let pixels = (image.len() / to.len()) as f32;
     to.iter_mut().for_each(|sum| *sum /= pixels);
@@ -63,6 +63,6 @@ pub fn average_back<T: Element>(gradient: &[f32], image: &mut [T]) {
     assert!(!image.is_empty() && image.len().is_multiple_of(gradient.len()), "whole pixels");
     let pixels = (image.len() / gradient.len()) as f32;
     let (first, rest) = image.split_at_mut(gradient.len());
-    first.iter_mut().zip(gradient).for_each(|(to, sum)| *to = T::of(sum / pixels));
+    first.iter_mut().zip(gradient).for_each(|(to, sum)| *to = T::rounded(sum / pixels));
     rest.chunks_exact_mut(first.len()).for_each(|pixel| pixel.copy_from_slice(first));
 }

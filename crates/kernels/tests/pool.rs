@@ -5,7 +5,7 @@ use selfsame_kernels::element::Element;
 use selfsame_kernels::pool;
 
 fn values<T: Element>(len: usize) -> Vec<T> {
-    (0..len).map(|i| T::of(((i * 7919) % 257) as f32 / 16.0 - 8.0)).collect()
+    (0..len).map(|i| T::rounded(((i * 7919) % 257) as f32 / 16.0 - 8.0)).collect()
 }
 
 /// Every window's values that lie in the image, looked up one by one.
@@ -23,10 +23,14 @@ fn check_max<T: Element>(images: usize, size: usize, channels: usize) {
             let inside = 0..size as isize;
             if inside.contains(&row) && inside.contains(&column) {
                 let pixel = (image * size + row as usize) * size + column as usize;
-                most = most.max(pixels[pixel * channels + channel].single());
+                most = most.max(pixels[pixel * channels + channel].widened());
             }
         }
-        assert_eq!(found.single(), most, "{images} images of {size}×{size}×{channels}, value {at}");
+        assert_eq!(
+            found.widened(),
+            most,
+            "{images} images of {size}×{size}×{channels}, value {at}"
+        );
     }
 }
 

@@ -310,7 +310,10 @@ impl<T: Element> Network<T> {
         let mut singles = vec![0.0; len];
         for (image, pixels) in images.iter().zip(pixels.chunks_exact_mut(len.max(1))) {
             Normalise::IMAGENET.apply(Isa::best(), image, &mut singles);
-            pixels.iter_mut().zip(&singles).for_each(|(pixel, single)| *pixel = T::of(*single));
+            pixels
+                .iter_mut()
+                .zip(&singles)
+                .for_each(|(pixel, single)| *pixel = T::rounded(*single));
         }
         pixels
     }

@@ -22,7 +22,7 @@ use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use half::bf16;
 use selfsame_kernels::buffer::Buffer;
-use selfsame_kernels::conv::{Conv, Input, OfInput, Wanted};
+use selfsame_kernels::conv::{Conv, Input, InputGradient, Wanted};
 use selfsame_kernels::conv_bn::{self, EPSILON, Parameters, Saved, Then};
 use selfsame_kernels::element::Element;
 use selfsame_kernels::isa::Isa;
@@ -363,9 +363,9 @@ fn backward<T: Stored>(
     };
     let [added, of_weights] = added.map(|added| added.map(|added| added.to_contiguous()));
     let of_input = match (wanted, &added) {
-        (false, _) => OfInput::Unwanted,
-        (true, None) => OfInput::Wanted,
-        (true, Some(added)) => OfInput::Added(values(added)),
+        (false, _) => InputGradient::Unwanted,
+        (true, None) => InputGradient::Wanted,
+        (true, Some(added)) => InputGradient::Added(values(added)),
     };
     let wanted = Wanted { input: of_input, weights: of_weights.as_ref().map(values) };
     let found = conv_bn::backward(

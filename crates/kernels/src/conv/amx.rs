@@ -1,4 +1,26 @@
-//! Products of bf16 matrices in AMX tiles: 16 rows of 32 values times 16 columns, summed in f32.
+//! Products of bf16 matrices in AMX tiles, summed in f32.
+//!
+//! A tile is a register of 16 rows of 64 bytes. One instruction multiplies a tile of 16 rows by 32
+//! values with a tile of 32 values by 16 columns, and adds to a tile of 16 × 16 sums:
+//!
+//! ```text
+//! for each block of 32 columns:
+//!     for each pair of strips (2 × 16 rows):
+//!         sums = 32 × 32 zeros
+//!         for each segment of the kernel, and each step (32 values) of it:
+//!             sums += rows[pair, segment, step] · columns[block, segment, step]
+//!         finish the sums: round, store, normalise …
+//! ```
+//!
+//! 1. **Two strips times two tiles of columns** at a time: four products for four loads, and eight
+//!    tiles are all there are.
+//! 2. **Sums are finished one pair late**, while the tiles multiply the next pair, so that the
+//!    processor can do both at once ([`product`]).
+//! 3. **Columns that overflow the first-level cache are taken in passes** ([`Steps`]): some steps
+//!    of every segment for many pairs of strips, then the next steps, with the sums kept between.
+//!    Meanwhile the columns of the next pass are prefetched.
+//! 4. **The gradient of the weights** is the same product with output positions as the values that
+//!    are summed over ([`outer_product`]).
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -6,105 +28,110 @@ use std::ops::Range;
 
 use half::bf16;
 
-use super::frame::{BLOCK, STEP, STRIP, Two};
+use super::frame::{BLOCK, STEP, STRIP, StripPair};
 use crate::buffer::Buffer;
 use crate::norm::{Channels, Moments};
 use crate::tiles::Tiles;
 
-/// Steps of positions that a gradient of weights is summed over at a time.
-const STRETCH: usize = 8;
+/// Steps of positions that every sum of a weights' gradient takes before any sum takes the next
+/// ones: few enough that what they multiply stays in the first-level cache.
+const CACHED_STEPS: usize = 8;
 
-/// Pairs of strips whose sums are kept from turn to turn: more would not stay in the second-level
+/// Pairs of strips whose sums are kept between passes: more would not stay in the second-level
 /// cache.
-const KEPT: usize = 64;
+const KEPT_PAIRS: usize = 64;
 
 /// Values of a tile.
 pub(super) const TILE: usize = STRIP * STEP;
 
-/// Sums of two strips of rows, or a block of channels, and a block of columns.
+/// 32 rows (two strips, or a block of channels) of 32 sums (a block of columns).
 pub(super) type Sums = [[f32; BLOCK]; BLOCK];
 
-/// Those that are taken in turn.
+/// The sums that two pairs of strips take in turn.
 #[repr(C, align(64))]
-struct Both([Sums; 2]);
+struct AlternatingSums([Sums; 2]);
 
-/// Values as sums, as far as they are whole.
+/// Values viewed as whole blocks of sums.
 pub(super) fn sums_mut(values: &mut [f32]) -> &mut [Sums] {
     values.as_chunks_mut::<BLOCK>().0.as_chunks_mut::<BLOCK>().0
 }
 
-/// Steps that are multiplied one after the other, of rows that lie evenly apart: all of them, or,
-/// where their columns would not stay in the first-level cache from one pair of strips to the next,
-/// so many of each part of the kernel before those that follow.
+/// The order in which a row's steps are multiplied. Where their columns stay in the first-level
+/// cache from one pair of strips to the next, all are taken at once. Otherwise there are several
+/// passes, each with a few steps of every segment.
 #[derive(Clone, Copy)]
 pub(super) struct Steps {
-    /// Parts of the kernel.
-    parts: usize,
-    /// Steps of each.
-    each: usize,
-    /// How many of them at a time.
-    chunk: usize,
+    /// Segments of the kernel.
+    segments: usize,
+    /// Steps of a segment.
+    per_segment: usize,
+    /// Steps of a segment in a pass.
+    per_pass: usize,
 }
 
 impl Steps {
-    /// Steps whose columns, 2 KiB each, the first-level cache holds from one pair of strips to the
-    /// next, with the rows.
-    const FEW: usize = 18;
+    /// Steps in all whose columns, 2 KiB each, the first-level cache holds beside the rows from one
+    /// pair of strips to the next.
+    const CACHED: usize = 18;
 
-    /// Steps at a time of more: half of the cache for their columns.
-    const CHUNK: usize = 12;
+    /// Steps of a pass where there are more: half of the cache for their columns.
+    const PASS: usize = 12;
 
-    pub(super) fn new(parts: usize, each: usize) -> Self {
-        let chunk = if parts * each <= Self::FEW { each } else { Self::CHUNK / parts };
-        Self { parts, each, chunk: chunk.clamp(1, each.max(1)) }
+    pub(super) fn new(segments: usize, per_segment: usize) -> Self {
+        let cached = segments * per_segment <= Self::CACHED;
+        let per_pass = if cached { per_segment } else { Self::PASS / segments };
+        Self { segments, per_segment, per_pass: per_pass.clamp(1, per_segment.max(1)) }
     }
 
-    /// Those of a part that are taken in turn `turn`.
-    fn of_turn(&self, turn: usize) -> Range<usize> {
-        turn * self.chunk..self.each.min((turn + 1) * self.chunk)
+    /// The steps of a segment that a pass takes.
+    fn of_pass(&self, pass: usize) -> Range<usize> {
+        pass * self.per_pass..self.per_segment.min((pass + 1) * self.per_pass)
     }
 
-    fn turns(&self) -> usize {
-        self.each.div_ceil(self.chunk).max(1)
+    fn passes(&self) -> usize {
+        self.per_segment.div_ceil(self.per_pass).max(1)
     }
 
+    /// Steps of all segments.
     pub(super) fn len(&self) -> usize {
-        self.parts * self.each
+        self.segments * self.per_segment
     }
 
-    /// When it is the turn of the step that is number `at` of those of all parts.
-    pub(super) fn place(&self, at: usize) -> usize {
-        let (part, at) = (at / self.each, at % self.each);
-        let turn = self.of_turn(at / self.chunk);
-        self.parts * turn.start + part * turn.len() + at - turn.start
+    /// When the step `index`, counted over all segments in order, is multiplied.
+    pub(super) fn order(&self, index: usize) -> usize {
+        let (segment, step) = (index / self.per_segment, index % self.per_segment);
+        let pass = self.of_pass(step / self.per_pass);
+        self.segments * pass.start + segment * pass.len() + step - pass.start
     }
 }
 
-/// Rows times columns: every pixel of the strips with every channel.
+/// Rows times columns: what every output position sees, times the weights of every channel.
 pub(super) struct Product<'a> {
-    /// The rows, as `frame::Rows` lays them out.
+    /// The rows, as [`Rows`](super::frame::Rows) lays them out.
     pub rows: &'a [bf16],
-    /// The strips.
-    pub twos: &'a [Two],
-    /// From a row to the next.
-    pub step: usize,
-    /// How far from a row each part of the kernel begins.
-    pub parts: &'a [usize],
+    /// The strips of `rows`.
+    pub strip_pairs: &'a [StripPair],
+    /// Values from a row to the next.
+    pub row_pitch: usize,
+    /// How far after a row's start each segment of the kernel begins.
+    pub segments: &'a [usize],
+    /// The order of the steps.
     pub steps: Steps,
     /// `[blocks, steps, 2, 16 pairs, 16 columns, 2]`.
     pub columns: &'a [bf16],
+    /// Columns that are channels; the last block is filled up with zeros.
     pub channels: usize,
-    /// Which pixel of the output each row is.
-    pub targets: &'a [u32],
+    /// The output pixel of each position.
+    pub pixels: &'a [u32],
 }
 
-/// What becomes of the sums: `output` is `[pixels, channels]`.
+/// What becomes of the sums. `output` is `[pixels, channels]`.
 pub(super) enum Finish<'a> {
-    /// What is added to them, if anything is, they are stored with.
+    /// Store them, after adding `added` where there is something to add.
     Store { output: &'a mut [bf16], added: Option<&'a [bf16]> },
-    /// They are stored, and their moments taken before they are rounded.
+    /// Store them, and gather their moments before they are rounded.
     Moments { output: &'a mut [bf16], moments: &'a mut Shifted },
-    /// They are normalised, a residual is added, and what is below the floor is cut off.
+    /// Normalise them, add the residual, raise what is below the floor to it, and store them.
     Normalise {
         output: &'a mut [bf16],
         channels: &'a Channels,
@@ -113,12 +140,12 @@ pub(super) enum Finish<'a> {
     },
 }
 
-/// Sums of deviations from a pixel's values, and of their squares, a value a channel in whole
-/// blocks.
+/// For each channel, in whole blocks, the sum of deviations from the first pixel's value, and the
+/// sum of their squares.
 ///
 /// Deviations from a value of the sample lose no digits to a mean far from zero, and take one pass.
 pub(super) struct Shifted {
-    from: Vec<f32>,
+    origin: Vec<f32>,
     sums: Vec<f32>,
     squares: Vec<f32>,
 }
@@ -126,14 +153,14 @@ pub(super) struct Shifted {
 impl Shifted {
     pub(super) fn new(channels: usize) -> Self {
         let zeros = vec![0.0; channels.next_multiple_of(BLOCK)];
-        Self { from: zeros.clone(), sums: zeros.clone(), squares: zeros }
+        Self { origin: zeros.clone(), sums: zeros.clone(), squares: zeros }
     }
 
-    /// The moments of `count` pixels.
-    pub(super) fn moments(&self, count: usize, channels: usize) -> Moments {
+    /// The moments, given how many pixels went into the sums.
+    pub(super) fn moments(&self, pixels: usize, channels: usize) -> Moments {
         Moments::shifted(
-            count,
-            &self.from[..channels],
+            pixels,
+            &self.origin[..channels],
             &self.sums[..channels],
             &self.squares[..channels],
         )
@@ -141,63 +168,64 @@ impl Shifted {
 }
 
 impl Finish<'_> {
-    /// [Takes](Self::take) the sums of two strips. Those of the second follow 16 rows, however few
-    /// the first one has.
+    /// Finishes the sums of two strips. The second strip's sums begin at row 16, however few
+    /// positions the first strip has.
     ///
     /// # Safety
     ///
-    /// As [`Self::take`].
+    /// - The machine has the target features named.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     #[inline]
-    unsafe fn take_two(
+    unsafe fn finish_pair(
         &mut self,
         channels: usize,
-        first: usize,
-        two: &Two,
-        targets: &[u32],
+        first_channel: usize,
+        pair: &StripPair,
+        pixels: &[u32],
         sums: &Sums,
     ) {
-        let targets = &targets[two.targets.clone()];
-        let start = two.targets.start == 0;
-        // SAFETY: as the caller vouches.
+        let pixels = &pixels[pair.positions.clone()];
+        let begins = pair.positions.start == 0;
+        // SAFETY: the caller vouches for the target features.
         unsafe {
-            if two.first == STRIP {
-                self.take(channels, first, targets, start, sums);
+            if pair.first_len == STRIP {
+                self.finish(channels, first_channel, pixels, begins, sums);
             } else {
-                let (one, other) = targets.split_at(two.first);
-                self.take(channels, first, one, start, sums);
-                self.take(channels, first, other, false, &sums[STRIP..]);
+                let (first, second) = pixels.split_at(pair.first_len);
+                self.finish(channels, first_channel, first, begins, sums);
+                self.finish(channels, first_channel, second, false, &sums[STRIP..]);
             }
         }
     }
 
-    /// Takes the sums of a block of channels from `first` on, of the pixels at `targets`; `start`
-    /// says that no pixels came before.
+    /// Finishes the sums of the block of channels from `first_channel` on, a row for each of
+    /// `pixels`. `begins` says that these are the first pixels of all.
     ///
     /// # Safety
     ///
-    /// The machine has the features named.
+    /// - The machine has the target features named.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     #[inline]
-    unsafe fn take(
+    unsafe fn finish(
         &mut self,
         channels: usize,
-        first: usize,
-        targets: &[u32],
-        start: bool,
+        first_channel: usize,
+        pixels: &[u32],
+        begins: bool,
         sums: &[[f32; BLOCK]],
     ) {
-        let lanes = Lanes::new(channels - first);
-        let rows = targets.iter().map(|&target| target as usize * channels + first).zip(sums);
-        // SAFETY: as the caller vouches; `Lanes` keep to the channels there are.
+        let lanes = Lanes::new(channels - first_channel);
+        let rows = pixels.iter().map(|&pixel| pixel as usize * channels + first_channel).zip(sums);
+        // SAFETY: the caller vouches for the target features; `Lanes` keeps to the channels that
+        // exist.
         unsafe {
             match self {
                 Self::Store { output, added: None } => {
                     rows.for_each(|(at, sums)| lanes.store(output, at, narrow(Pair::load(sums))));
                 }
                 Self::Store { output, added: Some(added) } => rows.for_each(|(at, sums)| {
-                    // Rounded before, too, so that it is the same whichever of two parts comes
-                    // first.
+                    // Both summands are rounded before they are added, so that the result does not
+                    // depend on which of them was computed first.
                     let sums = widen(narrow(Pair::load(sums)));
                     lanes.store(output, at, narrow(sums.add(lanes.load(added, at))));
                 }),
@@ -205,32 +233,33 @@ impl Finish<'_> {
                     fn block(values: &mut [f32], first: usize) -> &mut [f32; BLOCK] {
                         values[first..].first_chunk_mut().expect("whole blocks")
                     }
-                    let from = block(&mut moments.from, first);
-                    if start {
-                        *from = sums[0];
+                    let origin = block(&mut moments.origin, first_channel);
+                    if begins {
+                        *origin = sums[0];
                     }
-                    let from = Pair::load(from);
-                    let (all, squares) =
-                        (block(&mut moments.sums, first), block(&mut moments.squares, first));
-                    let [mut a, mut b] = [&*all, &*squares].map(|values| Pair::load(values));
+                    let origin = Pair::load(origin);
+                    let deviations = block(&mut moments.sums, first_channel);
+                    let squares = block(&mut moments.squares, first_channel);
+                    let [mut a, mut b] = [&*deviations, &*squares].map(|values| Pair::load(values));
                     for (at, sums) in rows {
                         let sums = Pair::load(sums);
-                        let deviation = sums.subtract(from);
+                        let deviation = sums.subtract(origin);
                         a = a.add(deviation);
                         b = deviation.multiply_add(deviation, b);
                         lanes.store(output, at, narrow(sums));
                     }
-                    a.put(all);
-                    b.put(squares);
+                    a.store(deviations);
+                    b.store(squares);
                 }
-                Self::Normalise { output, channels: of, residual, floor } => {
-                    let [mean, scale, shift] = of.block(first).map(|values| Pair::load(values));
+                Self::Normalise { output, channels, residual, floor } => {
+                    let [mean, scale, shift] =
+                        channels.block(first_channel).map(|values| Pair::load(values));
                     for (at, sums) in rows {
                         let mut values = Pair::load(sums).subtract(mean).multiply_add(scale, shift);
                         if let Some(residual) = residual {
                             values = values.add(lanes.load(residual, at));
                         }
-                        lanes.store(output, at, narrow(values.cut(*floor)));
+                        lanes.store(output, at, narrow(values.raise_to(*floor)));
                     }
                 }
             }
@@ -238,7 +267,7 @@ impl Finish<'_> {
     }
 }
 
-/// The channels of a block that there are.
+/// The lanes of a block that are channels; in the last block some are not.
 #[derive(Clone, Copy)]
 struct Lanes {
     count: usize,
@@ -246,16 +275,16 @@ struct Lanes {
 }
 
 impl Lanes {
-    fn new(count: usize) -> Self {
-        let count = count.min(BLOCK);
+    fn new(channels: usize) -> Self {
+        let count = channels.min(BLOCK);
         Self { count, mask: if count == BLOCK { !0 } else { (1 << count) - 1 } }
     }
 
-    /// The values from `at` on, and zeros where there are no channels.
+    /// The channels' values from `at` on, and zeros in the other lanes.
     ///
     /// # Safety
     ///
-    /// The machine has the features named.
+    /// - The machine has the target features named.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     unsafe fn load(self, values: &[bf16], at: usize) -> Pair {
@@ -264,11 +293,11 @@ impl Lanes {
         unsafe { widen(_mm512_maskz_loadu_epi16(self.mask, values.as_ptr().cast())) }
     }
 
-    /// Stores the channels there are.
+    /// Stores the channels' values from `at` on.
     ///
     /// # Safety
     ///
-    /// The machine has the features named.
+    /// - The machine has the target features named.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     unsafe fn store(self, output: &mut [bf16], at: usize, values: __m512i) {
@@ -282,7 +311,11 @@ impl Lanes {
 #[derive(Clone, Copy)]
 struct Pair(__m512, __m512);
 
-/// Every function needs a machine with the features named.
+/// # Safety
+///
+/// Of every function:
+///
+/// - The machine has the target features named.
 #[allow(clippy::missing_safety_doc, reason = "said once for all")]
 impl Pair {
     #[target_feature(enable = "avx512f")]
@@ -296,7 +329,7 @@ impl Pair {
 
     #[target_feature(enable = "avx512f")]
     #[inline]
-    unsafe fn put(self, values: &mut [f32; BLOCK]) {
+    unsafe fn store(self, values: &mut [f32; BLOCK]) {
         // SAFETY: both halves are 16 f32.
         unsafe {
             _mm512_storeu_ps(values.as_mut_ptr(), self.0);
@@ -318,15 +351,15 @@ impl Pair {
 
     #[target_feature(enable = "avx512f")]
     #[inline]
-    unsafe fn multiply_add(self, by: Self, add: Self) -> Self {
-        Self(_mm512_fmadd_ps(self.0, by.0, add.0), _mm512_fmadd_ps(self.1, by.1, add.1))
+    unsafe fn multiply_add(self, factor: Self, sum: Self) -> Self {
+        Self(_mm512_fmadd_ps(self.0, factor.0, sum.0), _mm512_fmadd_ps(self.1, factor.1, sum.1))
     }
 
-    /// As [`Vector::cut`](crate::isa::Vector::cut): of two operands `max` gives the second where it
-    /// is not a number, and where both are zeros.
+    /// As [`Vector::raise_to`](crate::isa::Vector::raise_to): where an operand is not a number, or
+    /// both are zeros, `max` gives its second operand.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    unsafe fn cut(self, floor: f32) -> Self {
+    unsafe fn raise_to(self, floor: f32) -> Self {
         let floor = _mm512_set1_ps(floor);
         Self(_mm512_max_ps(floor, self.0), _mm512_max_ps(floor, self.1))
     }
@@ -336,19 +369,19 @@ impl Pair {
 ///
 /// # Safety
 ///
-/// The machine has the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[inline]
 unsafe fn narrow(values: Pair) -> __m512i {
-    // SAFETY: both are 512 bits.
+    // SAFETY: both types are 512 bits.
     unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(values.1, values.0)) }
 }
 
-/// bf16 as f32: its upper half.
+/// bf16 as f32, whose upper half it is.
 ///
 /// # Safety
 ///
-/// The machine has the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx512f")]
 #[inline]
 unsafe fn widen(values: __m512i) -> Pair {
@@ -356,8 +389,11 @@ unsafe fn widen(values: __m512i) -> Pair {
     Pair(upper(_mm512_castsi512_si256(values)), upper(_mm512_extracti64x4_epi64::<1>(values)))
 }
 
-/// An instruction for the second of two tiles of columns; none where there is one only.
-macro_rules! of_two {
+// The macros below are assembler text. `1` and `2` are how many tiles of columns a block has: one
+// where its channels fill no more than 16 lanes.
+
+/// An instruction for the second tile of columns; nothing where there is only one.
+macro_rules! second {
     (1, $instruction:literal) => {
         ""
     };
@@ -366,7 +402,7 @@ macro_rules! of_two {
     };
 }
 
-/// Begins the sums.
+/// Begins the sums at zero.
 macro_rules! zero {
     (1) => {
         "tilezero tmm0\n tilezero tmm2"
@@ -376,7 +412,7 @@ macro_rules! zero {
     };
 }
 
-/// Takes the sums up again; `n` is from a row to the next.
+/// Loads the sums so far. `n` must hold 128, the bytes from a row of sums to the next.
 macro_rules! load {
     (1) => {
         "tileloadd tmm0, [{sums} + {n}]\n tileloadd tmm2, [{sums} + {n} + 2048]"
@@ -389,7 +425,7 @@ macro_rules! load {
     };
 }
 
-/// Stores the sums; `n` becomes what is from a row to the next.
+/// Stores the sums. Sets `n` to 128, the bytes from a row of sums to the next.
 macro_rules! store {
     (1) => {
         "mov {n}, 128\n tilestored [{sums} + {n}], tmm0\n tilestored [{sums} + {n} + 2048], tmm2"
@@ -402,9 +438,9 @@ macro_rules! store {
     };
 }
 
-/// Brings 8 lines of the sums that follow nearer, of the last ones first as `left` comes down to 1;
-/// `n` is 256 · `left`.
-macro_rules! sums_ahead {
+/// Prefetches 8 cache lines of the sums that follow, the last ones first as `left` counts down to
+/// 1. `n` must hold 256 · `left`.
+macro_rules! prefetch_sums {
     () => {
         concat!(
             "lea {n}, [{sums} + 2 * {n} + 3584]\n",
@@ -416,214 +452,291 @@ macro_rules! sums_ahead {
     };
 }
 
-/// Brings nearer, for each part of the kernel, 4 lines of the next turn's columns and 8 of the next
-/// strips' sums.
-macro_rules! ahead {
+/// Prefetches, for each segment, 4 cache lines of the next pass's columns and 8 of the next pair's
+/// sums.
+macro_rules! prefetch {
     () => {
         concat!(
             "mov {n}, {left}\n shl {n}, 8\n",
             "prefetcht1 [{ahead} + {n} - 256]\n prefetcht1 [{ahead} + {n} - 192]\n",
             "prefetcht1 [{ahead} + {n} - 128]\n prefetcht1 [{ahead} + {n} - 64]\n",
-            sums_ahead!()
+            prefetch_sums!()
         )
     };
 }
 
-/// Brings nothing nearer; the operand must be named all the same.
-macro_rules! nothing_ahead {
+/// Prefetches nothing. The operand must be named all the same.
+macro_rules! no_prefetch {
     () => {
         "/* {ahead} */"
     };
 }
 
-/// Multiplies, and hands the sums to `finish`.
+/// What [`multiply`] reads in one pass: two strips and a block of columns.
+struct Operands<'a> {
+    /// The strips' first rows, at the first step of the pass.
+    strips: [*const bf16; 2],
+    /// Bytes from a row to the next.
+    row_pitch: usize,
+    /// How far after a row's start each segment to multiply begins, in values.
+    segments: &'a [usize],
+    /// Steps of each segment.
+    steps: usize,
+    /// Two tiles of columns for each step.
+    columns: *const bf16,
+    /// What to prefetch of the next pass's columns.
+    ahead: *const bf16,
+}
+
+/// Multiplies two strips with a block of columns.
+///
+/// - `two_tiles` says whether more than 16 of the block's columns are channels.
+/// - `first_pass` begins the sums at zero; otherwise they are added to.
+/// - `more_passes` prefetches for the pass after this one.
 ///
 /// # Safety
 ///
-/// The machine has the features named, and tiles of bf16.
+/// - The machine has AMX, and the thread's [`Tiles`] are configured.
+/// - Each strip has 16 rows, `row_pitch` bytes apart, with 32 · `steps` values from each segment's
+///   beginning on.
+/// - Two tiles follow `columns` for every step of every segment.
+#[inline(always)]
+unsafe fn multiply(
+    operands: &Operands<'_>,
+    [two_tiles, first_pass, more_passes]: [bool; 3],
+    sums: *mut Sums,
+) {
+    let &Operands { strips: [first, second], row_pitch, segments, steps, columns, ahead } =
+        operands;
+    macro_rules! multiply {
+        ($tiles:tt, $begin:ident, $prefetch:ident) => {
+            asm!(
+                "mov {n}, 128",
+                $begin!($tiles),
+                "test {left}, {left}",
+                "jz 4f",
+                "2:",
+                $prefetch!(),
+                "mov {p}, [{segments}]",
+                "lea {q}, [{second} + 2 * {p}]",
+                "lea {p}, [{first} + 2 * {p}]",
+                "mov {n}, {steps}",
+                "3:",
+                "tileloadd tmm4, [{p} + {pitch}]",
+                "tileloadd tmm6, [{columns} + {line}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                second!($tiles, "tileloadd tmm7, [{columns} + {line} + 1024]"),
+                second!($tiles, "tdpbf16ps tmm1, tmm4, tmm7"),
+                "tileloadd tmm5, [{q} + {pitch}]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                second!($tiles, "tdpbf16ps tmm3, tmm5, tmm7"),
+                "add {p}, 64",
+                "add {q}, 64",
+                "add {columns}, 2048",
+                "dec {n}",
+                "jnz 3b",
+                "add {segments}, 8",
+                "dec {left}",
+                "jnz 2b",
+                "4:",
+                store!($tiles),
+                first = in(reg) first,
+                second = in(reg) second,
+                segments = inout(reg) segments.as_ptr() => _,
+                left = inout(reg) if steps == 0 { 0 } else { segments.len() } => _,
+                steps = in(reg) steps,
+                pitch = in(reg) row_pitch,
+                columns = inout(reg) columns => _,
+                ahead = in(reg) ahead,
+                line = in(reg) 64usize,
+                sums = in(reg) sums,
+                p = out(reg) _,
+                q = out(reg) _,
+                n = out(reg) _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack)
+            )
+        };
+    }
+    // SAFETY: the caller vouches for the rows and columns that are read; the sums are 32 rows of
+    // 128 bytes. Prefetching reads nothing.
+    unsafe {
+        match (two_tiles, first_pass, more_passes) {
+            (false, true, false) => multiply!(1, zero, no_prefetch),
+            (false, true, true) => multiply!(1, zero, prefetch),
+            (false, false, _) => multiply!(1, load, prefetch),
+            (true, true, false) => multiply!(2, zero, no_prefetch),
+            (true, true, true) => multiply!(2, zero, prefetch),
+            (true, false, _) => multiply!(2, load, prefetch),
+        }
+    }
+}
+
+/// Multiplies rows with columns, and hands the sums to `finish`.
+///
+/// # Panics
+///
+/// If a strip, a segment or the columns reach beyond their slices.
+///
+/// # Safety
+///
+/// - The machine has AMX for bf16, which comes with the target features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
-    let Product { rows, twos, step, parts, steps, columns, channels, targets } = *product;
+    let Product { rows, strip_pairs, row_pitch, segments, steps, columns, channels, pixels } =
+        *product;
     let blocks = channels.div_ceil(BLOCK);
     let block_len = steps.len() * 2 * TILE;
-    assert!(columns.len() >= blocks * block_len && parts.len() == steps.parts);
-    let furthest =
-        parts.iter().max().map_or(0, |part| part + (STRIP - 1) * step + steps.each * STEP);
-    assert!(twos.iter().flat_map(|two| two.strips).all(|strip| strip + furthest <= rows.len()));
-    assert!(twos.iter().all(|two| two.targets.len() <= 2 * STRIP && two.parts.end <= parts.len()));
-    // What a pair of strips has given is finished only when the next is under way, so that the
-    // processor can do both at once: there is a place more than are in use. Where sums are taken up
-    // again, some pairs take all turns together.
-    let turns = steps.turns();
-    let (together, kept) = if turns > 1 { (KEPT, twos.len().min(KEPT)) } else { (usize::MAX, 1) };
-    let mut both = Both([[[0.0; BLOCK]; BLOCK]; 2]);
-    let mut all = (kept > 1).then(|| Buffer::any((kept + 1) * BLOCK * BLOCK));
-    let sums = all.as_deref_mut().map_or(&mut both.0[..], sums_mut);
-    let mut last = None::<(usize, &Two, usize)>;
-    // SAFETY: as the caller vouches.
+    assert!(columns.len() >= blocks * block_len && segments.len() == steps.segments);
+    let furthest = segments
+        .iter()
+        .max()
+        .map_or(0, |last| last + (STRIP - 1) * row_pitch + steps.per_segment * STEP);
+    let mut starts = strip_pairs.iter().flat_map(|pair| pair.starts);
+    assert!(starts.all(|start| start + furthest <= rows.len()));
+    assert!(strip_pairs.iter().all(|pair| pair.positions.len() <= 2 * STRIP));
+    assert!(strip_pairs.iter().all(|pair| pair.segments.end <= segments.len()));
+    // A pair's sums are finished while the next pair is multiplied, so there is room for one more
+    // pair of strips than are multiplied together. With several passes, up to `KEPT_PAIRS` pairs go
+    // through all passes together.
+    let passes = steps.passes();
+    let (together, kept) = match passes > 1 {
+        true => (KEPT_PAIRS, strip_pairs.len().min(KEPT_PAIRS)),
+        false => (usize::MAX, 1),
+    };
+    let mut two = AlternatingSums([[[0.0; BLOCK]; BLOCK]; 2]);
+    let mut many = (kept > 1).then(|| Buffer::any((kept + 1) * BLOCK * BLOCK));
+    let sums = many.as_deref_mut().map_or(&mut two.0[..], sums_mut);
+    // The pair that is multiplied but not finished: its block, itself, and the place of its sums.
+    let mut unfinished = None::<(usize, &StripPair, usize)>;
+    // SAFETY: the caller vouches for AMX.
     let _tiles = unsafe { Tiles::begin() };
-    for (block, twos) in
-        (0..blocks).flat_map(|block| twos.chunks(together).map(move |twos| (block, twos)))
+    for (block, pairs) in
+        (0..blocks).flat_map(|block| strip_pairs.chunks(together).map(move |pairs| (block, pairs)))
     {
-        let free = last.map_or(0, |(_, _, at)| at + 1);
-        for turn in 0..turns {
-            let now = steps.of_turn(turn);
-            let columns = &columns[block * block_len + steps.parts * now.start * 2 * TILE..];
-            for (index, two) in twos.iter().enumerate() {
-                let at = (free + index) % sums.len();
-                let [first, second] =
-                    two.strips.map(|strip| rows[strip + now.start * STEP..].as_ptr());
-                let parts = &parts[two.parts.clone()];
-                let columns = columns[two.parts.start * now.len() * 2 * TILE..].as_ptr();
-                // The next turn's columns are brought nearer, by each pair of strips a part of
-                // them.
-                let ahead =
-                    columns.wrapping_add(parts.len() * (now.len() * 2 * TILE + index * TILE / 4));
-                macro_rules! multiply {
-                    ($tiles:tt, $begin:ident, $ahead:ident) => {
-                        asm!(
-                            "mov {n}, 128",
-                            $begin!($tiles),
-                            "test {left}, {left}",
-                            "jz 4f",
-                            "2:",
-                            $ahead!(),
-                            "mov {p}, [{parts}]",
-                            "lea {q}, [{second} + 2 * {p}]",
-                            "lea {p}, [{first} + 2 * {p}]",
-                            "mov {n}, {steps}",
-                            "3:",
-                            "tileloadd tmm4, [{p} + {step}]",
-                            "tileloadd tmm6, [{columns} + {line}]",
-                            "tdpbf16ps tmm0, tmm4, tmm6",
-                            of_two!($tiles, "tileloadd tmm7, [{columns} + {line} + 1024]"),
-                            of_two!($tiles, "tdpbf16ps tmm1, tmm4, tmm7"),
-                            "tileloadd tmm5, [{q} + {step}]",
-                            "tdpbf16ps tmm2, tmm5, tmm6",
-                            of_two!($tiles, "tdpbf16ps tmm3, tmm5, tmm7"),
-                            "add {p}, 64",
-                            "add {q}, 64",
-                            "add {columns}, 2048",
-                            "dec {n}",
-                            "jnz 3b",
-                            "add {parts}, 8",
-                            "dec {left}",
-                            "jnz 2b",
-                            "4:",
-                            store!($tiles),
-                            first = in(reg) first,
-                            second = in(reg) second,
-                            parts = inout(reg) parts.as_ptr() => _,
-                            left = inout(reg) if now.is_empty() { 0 } else { parts.len() } => _,
-                            steps = in(reg) now.len(),
-                            step = in(reg) step * size_of::<bf16>(),
-                            columns = inout(reg) columns => _,
-                            ahead = in(reg) ahead,
-                            line = in(reg) 64usize,
-                            sums = in(reg) &raw mut sums[at],
-                            p = out(reg) _,
-                            q = out(reg) _,
-                            n = out(reg) _,
-                            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                            options(nostack)
-                        )
-                    };
-                }
-                // SAFETY: the assertions keep every row of both strips within `rows`, and as many
-                // columns as the parts have steps follow `columns`; the sums hold 32 rows of 128
-                // bytes. Prefetching reads nothing.
+        let two_tiles = channels - block * BLOCK > STRIP;
+        let free = unfinished.map_or(0, |(_, _, place)| place + 1);
+        for pass in 0..passes {
+            let now = steps.of_pass(pass);
+            let columns = &columns[block * block_len + steps.segments * now.start * 2 * TILE..];
+            for (index, pair) in pairs.iter().enumerate() {
+                let place = (free + index) % sums.len();
+                let segments = &segments[pair.segments.clone()];
+                let columns = columns[pair.segments.start * now.len() * 2 * TILE..].as_ptr();
+                // Each pair of strips prefetches its share of the next pass's columns.
+                let ahead = columns
+                    .wrapping_add(segments.len() * (now.len() * 2 * TILE + index * TILE / 4));
+                let operands = Operands {
+                    strips: pair.starts.map(|start| rows[start + now.start * STEP..].as_ptr()),
+                    row_pitch: row_pitch * size_of::<bf16>(),
+                    segments,
+                    steps: now.len(),
+                    columns,
+                    ahead,
+                };
+                // SAFETY: the tiles are configured; the assertions keep every row of both strips
+                // within `rows`, and as many columns as the segments have steps follow `columns`.
                 unsafe {
-                    match (channels - block * BLOCK > STRIP, turn, turns > 1) {
-                        (false, 0, false) => multiply!(1, zero, nothing_ahead),
-                        (false, 0, true) => multiply!(1, zero, ahead),
-                        (false, _, _) => multiply!(1, load, ahead),
-                        (true, 0, false) => multiply!(2, zero, nothing_ahead),
-                        (true, 0, true) => multiply!(2, zero, ahead),
-                        (true, _, _) => multiply!(2, load, ahead),
-                    }
-                }
-                let done = (turn + 1 == turns).then_some((block, two, at));
-                if let Some((block, two, at)) = std::mem::replace(&mut last, done) {
-                    // SAFETY: as the caller vouches.
-                    unsafe { finish.take_two(channels, block * BLOCK, two, targets, &sums[at]) };
+                    multiply(&operands, [two_tiles, pass == 0, passes > 1], &raw mut sums[place])
+                };
+                let done = (pass + 1 == passes).then_some((block, pair, place));
+                if let Some((block, pair, place)) = std::mem::replace(&mut unfinished, done) {
+                    // SAFETY: the caller vouches for the target features.
+                    unsafe {
+                        finish.finish_pair(channels, block * BLOCK, pair, pixels, &sums[place])
+                    };
                 }
             }
         }
     }
-    if let Some((block, two, at)) = last {
-        // SAFETY: as the caller vouches.
-        unsafe { finish.take_two(channels, block * BLOCK, two, targets, &sums[at]) };
+    if let Some((block, pair, place)) = unfinished {
+        // SAFETY: the caller vouches for the target features.
+        unsafe { finish.finish_pair(channels, block * BLOCK, pair, pixels, &sums[place]) };
     }
 }
 
-/// The gradient of weights over some positions: for every part of the kernel, channel and value
-/// that the part sees, the sum over positions of gradient × input.
-pub(super) struct Outer<'a> {
-    /// `[channels, positions]`, channels in whole blocks and `gradient_pitch` apart, positions in
-    /// whole steps.
+/// The gradient of the weights over some positions: for every segment of the kernel, channel, and
+/// value that the segment sees, the sum over positions of gradient × input.
+pub(super) struct OuterProduct<'a> {
+    /// `[channels, positions]`: channels in whole blocks, positions in whole steps.
     pub gradient: &'a [bf16],
+    /// Values from a channel to the next.
     pub gradient_pitch: usize,
-    /// The inputs, as `frame::Pairs` lays them out, and how far apart positions are in it.
-    pub pairs: &'a [bf16],
-    pub step: usize,
-    /// Where each step of positions begins in them, in pairs.
+    /// The inputs, as [`ImagePairs`](super::frame::ImagePairs) lays them out.
+    pub inputs: &'a [bf16],
+    /// Pairs of values from a position to the next in `inputs`.
+    pub input_pitch: usize,
+    /// Where in `inputs` each step of positions begins, in pairs of values.
     pub steps: &'a [usize],
-    /// How far from a position each part of the kernel begins, in pairs, and which steps see more
-    /// than zeros.
-    pub parts: &'a [(usize, Range<usize>)],
-    /// Blocks of values of each part.
-    pub blocks: usize,
-    /// `[blocks, blocks of channels, parts]`.
+    /// For each segment, how far after a position it begins, in pairs of values, and the steps that
+    /// see more than zeros there.
+    pub segments: &'a [(usize, Range<usize>)],
+    /// Blocks of values in a segment.
+    pub value_blocks: usize,
+    /// `[blocks of values, blocks of channels, segments]`.
     pub sums: &'a mut [Sums],
-    /// Whether the sums begin here, whatever they were.
-    pub first: bool,
+    /// Whether the sums begin at zero, whatever they hold.
+    pub begins: bool,
 }
 
-/// Adds to the sums, or begins them.
+/// Adds the products to the sums, or begins them.
+///
+/// # Panics
+///
+/// If steps, segments or channels reach beyond their slices.
 ///
 /// # Safety
 ///
-/// As [`product`].
+/// - The machine has AMX for bf16, which comes with the target features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-pub(super) unsafe fn outer(outer: Outer<'_>) {
-    let Outer { gradient, gradient_pitch, pairs, step, steps, parts, blocks, sums, first: begin } =
-        outer;
+pub(super) unsafe fn outer_product(product: OuterProduct<'_>) {
+    let OuterProduct {
+        gradient,
+        gradient_pitch,
+        inputs,
+        input_pitch,
+        steps,
+        segments,
+        value_blocks,
+        sums,
+        begins,
+    } = product;
     if sums.is_empty() {
         return;
     }
-    let channels = sums.len() / (blocks * parts.len());
-    assert_eq!(sums.len(), blocks * channels * parts.len());
+    let channel_blocks = sums.len() / (value_blocks * segments.len());
+    assert_eq!(sums.len(), value_blocks * channel_blocks * segments.len());
     assert!(steps.len() * STEP <= gradient_pitch);
-    assert!((channels * BLOCK - 1) * gradient_pitch + steps.len() * STEP <= gradient.len());
-    let furthest = parts
+    assert!((channel_blocks * BLOCK - 1) * gradient_pitch + steps.len() * STEP <= gradient.len());
+    let furthest = segments
         .iter()
-        .map(|(part, _)| part)
+        .map(|(offset, _)| offset)
         .max()
-        .map_or(0, |part| part + (STRIP - 1) * step + blocks * BLOCK);
-    assert!(steps.iter().all(|at| 2 * (at + furthest) <= pairs.len()));
-    assert!(parts.iter().all(|(_, seen)| seen.end <= steps.len()));
-    // SAFETY: as the caller vouches.
+        .map_or(0, |last| last + (STRIP - 1) * input_pitch + value_blocks * BLOCK);
+    assert!(steps.iter().all(|start| 2 * (start + furthest) <= inputs.len()));
+    assert!(segments.iter().all(|(_, inside)| inside.end <= steps.len()));
+    // SAFETY: the caller vouches for AMX.
     let _tiles = unsafe { Tiles::begin() };
-    // What is multiplied together of a stretch of positions stays in the first-level cache.
-    for start in (0..steps.len()).step_by(STRETCH) {
-        let begin = begin && start == 0;
-        for (at, sums) in sums.iter_mut().enumerate() {
-            let (part, seen) = &parts[at % parts.len()];
-            let (value, channel) =
-                (at / parts.len() / channels * BLOCK, at / parts.len() % channels * BLOCK);
-            let from = seen.start.clamp(start, steps.len().min(start + STRETCH));
-            let to = seen.end.clamp(from, steps.len().min(start + STRETCH));
+    for start in (0..steps.len()).step_by(CACHED_STEPS) {
+        let begins = begins && start == 0;
+        let end = steps.len().min(start + CACHED_STEPS);
+        for (index, sums) in sums.iter_mut().enumerate() {
+            let (offset, inside) = &segments[index % segments.len()];
+            let block = index / segments.len();
+            let (value, channel) = (block / channel_blocks * BLOCK, block % channel_blocks * BLOCK);
+            let from = inside.start.clamp(start, end);
+            let to = inside.end.clamp(from, end);
             let first = gradient[channel * gradient_pitch + from * STEP..].as_ptr();
             let second = gradient[(channel + STRIP) * gradient_pitch + from * STEP..].as_ptr();
-            let inputs = pairs[2 * (part + value)..].as_ptr();
-            // SAFETY: as asserted, there are gradients of 32 channels at all steps, and 32 pairs of
-            // inputs from `value` on of all their positions; the sums are 32 rows of 128 bytes.
-            // Prefetching reads nothing.
+            let inputs = inputs[2 * (offset + value)..].as_ptr();
+            // SAFETY: by the assertions there are gradients of 32 channels at all steps, and, at
+            // all their positions, 32 pairs of inputs from `value` on. The sums are 32 rows of 128
+            // bytes. Prefetching reads nothing.
             unsafe {
                 asm!(
                     "mov {n}, 128",
-                    "test {begin}, {begin}",
+                    "test {begins}, {begins}",
                     "jnz 3f",
                     load!(2),
                     "jmp 2f",
@@ -635,13 +748,13 @@ pub(super) unsafe fn outer(outer: Outer<'_>) {
                     "5:",
                     "mov {n}, {left}",
                     "shl {n}, 8",
-                    sums_ahead!(),
+                    prefetch_sums!(),
                     "mov {n}, [{steps}]",
                     "lea {n}, [{inputs} + 4 * {n}]",
                     "tileloadd tmm4, [{first} + {line}]",
-                    "tileloadd tmm6, [{n} + {step}]",
+                    "tileloadd tmm6, [{n} + {pitch}]",
                     "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tileloadd tmm7, [{n} + {step} + 64]",
+                    "tileloadd tmm7, [{n} + {pitch} + 64]",
                     "tdpbf16ps tmm1, tmm4, tmm7",
                     "tileloadd tmm5, [{second} + {line}]",
                     "tdpbf16ps tmm2, tmm5, tmm6",
@@ -653,12 +766,12 @@ pub(super) unsafe fn outer(outer: Outer<'_>) {
                     "jnz 5b",
                     "4:",
                     store!(2),
-                    begin = in(reg) usize::from(begin),
+                    begins = in(reg) usize::from(begins),
                     first = inout(reg) first => _,
                     second = inout(reg) second => _,
                     steps = inout(reg) steps[from..].as_ptr() => _,
                     inputs = in(reg) inputs,
-                    step = in(reg) step * 2 * size_of::<bf16>(),
+                    pitch = in(reg) input_pitch * 2 * size_of::<bf16>(),
                     line = in(reg) gradient_pitch * size_of::<bf16>(),
                     left = inout(reg) to - from => _,
                     sums = in(reg) &raw mut *sums,

@@ -1,48 +1,104 @@
-//! Images laid out so that what neighbouring outputs see of them are rows of a matrix, or columns.
+//! Images laid out in memory so that what neighbouring output pixels see are rows of a matrix.
 //!
-//! A tile has 16 of either, evenly apart. Images lie side by side, pixel by pixel, so that
-//! neighbours are the same pixel of one image and the next, and then the next pixel: however short
-//! a row, together they fill strips of 16, and what a tap of the kernel sees is a shift of all.
-//! Where channels are few, images follow each other instead, and what a row of the kernel sees is
-//! one stretch.
+//! A convolution is, pixel by pixel:
+//!
+//! ```text
+//! for each image, output row y and output column x:
+//!     for each tap (row, column) of the kernel:
+//!         output[y, x, ..] += weights[.., .., row, column]
+//!                           · source[start + stride · (y, x) + (row, column), ..]
+//! ```
+//!
+//! Matrix hardware wants the second factor as a matrix: 16 output pixels as rows, a fixed distance
+//! apart in memory, and the channels that a tap sees as columns. Copying every pixel once for each
+//! tap (im2col) would give that, and would multiply the memory by the number of taps. Instead each
+//! image is copied once, into a frame, where the matrix of every tap is the same memory, shifted.
+//!
+//! 1. **A frame of zeros** surrounds each image, so that no tap has to test for the edge.
+//! 2. **Images lie abreast**, pixel by pixel: the first pixel of every image, then the second pixel
+//!    of every image, and so on. An output row is then one run of evenly spaced positions, however
+//!    short the row of a single image is, and runs fill strips of 16.
+//! 3. **Rows and columns are sorted by their remainder** modulo the stride, because neighbouring
+//!    outputs see source pixels that are a stride apart. Sorted, these are neighbours.
+//! 4. **Few channels are taken a kernel row at a time.** A tap must fill whole steps of 32 values,
+//!    which wastes most of them where an image has three channels. Then images follow each other
+//!    instead of lying abreast, and all that a row of the kernel sees is one stretch of memory.
+//! 5. **Few outputs are joined.** Some neighbouring output pixels are computed as one pixel with as
+//!    many times the channels, so that narrow convolutions fill a block of columns
+//!    ([`Correlation::joined`]).
+//! 6. **Rows of zeros are skipped.** Kernel rows that see only the frame, above and below an image,
+//!    are left out of the product ([`StripPair::segments`]).
+//!
+//! # Example
+//!
+//! Two images of 4 × 4 pixels, a kernel of 3 × 3, stride 1, padding 1. A letter is a pixel of, say,
+//! 32 channels, and `.` is a pixel of zeros:
+//!
+//! ```text
+//! image 0    image 1    frame: rows 0 to 5, columns 0 to 5, both images abreast
+//! a b c d    A B C D    ..  ..  ..  ..  ..  ..
+//! e f g h    E F G H    ..  aA  bB  cC  dD  ..
+//! i j k l    I J K L    ..  eE  fF  gG  hH  ..
+//! m n o p    M N O P    ..  iI  jJ  kK  lL  ..
+//!                       ..  mM  nN  oO  pP  ..
+//!                       ..  ..  ..  ..  ..  ..
+//! ```
+//!
+//! Output row 1 is a run of 8 positions: (image 0, x = 0), (image 1, x = 0), (image 0, x = 1), …,
+//! (image 1, x = 3). Of tap (row, column), these positions see 8 neighbours in frame row 1 + `row`,
+//! from frame column `column` on:
+//!
+//! ```text
+//! tap (0, 0): . . a A b B c C
+//! tap (0, 1):     a A b B c C d D
+//! tap (0, 2):         b B c C d D . .
+//! tap (1, 0): . . e E f F g G          and so on
+//! ```
+//!
+//! Eight positions are half a strip; four images abreast would fill it.
+//!
+//! With stride 2 an output is 2 × 2 pixels, and the taps visit frame columns 0 to 4. Sorted by
+//! remainder these are `0 2 4 1 3`, so that tap column 0 sees slots 0 and 1 (columns 0 and 2), tap
+//! column 1 slots 3 and 4 (columns 1 and 3), and tap column 2 slots 1 and 2 (columns 2 and 4). Rows
+//! are sorted alike.
 
 use std::ops::Range;
 
 use half::bf16;
 
-/// Rows of a matrix that are multiplied together.
+/// Rows of a tile: positions that are multiplied together.
 pub(super) const STRIP: usize = 16;
 
-/// Values of a row of a matrix that are multiplied together.
+/// Values of a tile's row: how many products one instruction adds to a sum.
 pub(super) const STEP: usize = 32;
 
-/// Values of two strips.
+/// Columns of two tiles: channels that are computed together.
 pub(super) const BLOCK: usize = 2 * STRIP;
 
-/// Which source pixels a correlation reads: output pixel (y, x) sees at (row, column) of its kernel
-/// the source pixel (start + stride · y + row, start + stride · x + column), or zeros where there
-/// is none.
+/// Which source pixels a correlation reads. Output pixel (y, x) sees, at (row, column) of the
+/// kernel, the source pixel (start + stride · y + row, start + stride · x + column), or zeros where
+/// that is outside of the image.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Correlation {
     /// Rows and columns of a source image.
-    pub size: [usize; 2],
-    /// Values of a source pixel.
+    pub source: [usize; 2],
+    /// Channels of a source pixel.
     pub channels: usize,
     /// Rows and columns of the kernel.
     pub kernel: [usize; 2],
-    /// From an output row to the next, and from an output column to the next.
+    /// Source rows from an output row to the next, and source columns from a column to the next.
     pub stride: [usize; 2],
+    /// Source row and column that the first tap of output pixel (0, 0) sees; negative in padding.
     pub start: [isize; 2],
     /// Rows and columns of an output image.
-    pub out: [usize; 2],
+    pub output: [usize; 2],
 }
 
 impl Correlation {
-    /// How many neighbouring output pixels, of `channels` each, are best taken for one: so few
-    /// channels as narrow convolutions have fill a block of columns only together. Rows of whole
-    /// strips stay such.
-    pub(super) fn together(&self, channels: usize) -> usize {
-        let width = self.out[1];
+    /// How many neighbouring output pixels, of `channels` each, to compute as one: as many as fill
+    /// a block of columns. A row that is whole strips stays whole strips.
+    pub(super) fn pixels_to_join(&self, channels: usize) -> usize {
+        let width = self.output[1];
         let fits = |pixels: usize| {
             let strips = !width.is_multiple_of(STRIP) || width.is_multiple_of(pixels * STRIP);
             pixels * channels <= BLOCK && width.is_multiple_of(pixels) && strips
@@ -54,210 +110,229 @@ impl Correlation {
         pixels
     }
 
-    /// With so many neighbouring output pixels taken for one, which sees what each of them sees.
+    /// The correlation with that many neighbouring output pixels computed as one, whose kernel
+    /// covers what each of them sees.
     pub(super) fn joined(self, pixels: usize) -> Self {
         let ([rows, columns], [down, right], [height, width]) =
-            (self.kernel, self.stride, self.out);
+            (self.kernel, self.stride, self.output);
         Self {
             kernel: [rows, columns + (pixels - 1) * right],
             stride: [down, pixels * right],
-            out: [height, width / pixels],
+            output: [height, width / pixels],
             ..self
         }
     }
 
     /// Values of a source image.
-    pub(super) fn image(&self) -> usize {
-        self.size[0] * self.size[1] * self.channels
+    pub(super) fn image_len(&self) -> usize {
+        self.source[0] * self.source[1] * self.channels
     }
 
     /// Output pixels of an image.
-    pub(super) fn pixels(&self) -> usize {
-        self.out[0] * self.out[1]
+    pub(super) fn output_pixels(&self) -> usize {
+        self.output[0] * self.output[1]
     }
 
-    /// Whether each tap of the kernel is taken by itself, its channels filled up to whole steps.
-    /// Else what a row of the kernel sees is taken as one stretch, each image's rows filled up to
-    /// whole strips: where channels are few, less.
+    /// Whether a segment of the kernel is one tap, with its channels padded to whole steps.
+    /// Otherwise a segment is one row of the kernel, and each image's rows are padded to whole
+    /// strips. The choice is the one that multiplies less: with few channels that is the latter.
     pub(super) fn by_tap(&self) -> bool {
-        let ([_, columns], [_, width]) = (self.kernel, self.out);
+        let ([_, columns], [_, width]) = (self.kernel, self.output);
         let taps = width * columns * self.channels.next_multiple_of(STEP);
-        let stretch =
+        let kernel_row =
             width.next_multiple_of(STRIP) * (columns * self.channels).next_multiple_of(STEP);
-        self.channels.is_multiple_of(STEP) || taps <= stretch
+        self.channels.is_multiple_of(STEP) || taps <= kernel_row
     }
 
-    /// How many parts of the kernel are taken one after the other, and how many values each has, in
-    /// whole steps.
-    pub(super) fn parts(&self) -> [usize; 2] {
+    /// How many segments the kernel has, and how many values each of them, in whole steps.
+    pub(super) fn segments(&self) -> [usize; 2] {
         let len = if self.by_tap() { self.channels } else { self.kernel[1] * self.channels };
-        [self.kernel[0] * self.parts_of_row(), len.next_multiple_of(STEP)]
+        [self.kernel[0] * self.segments_per_row(), len.next_multiple_of(STEP)]
     }
 
-    /// Where among the values of all parts those of a tap begin.
-    pub(super) fn tap(&self, [row, column]: [usize; 2]) -> usize {
-        let [_, len] = self.parts();
+    fn segments_per_row(&self) -> usize {
+        if self.by_tap() { self.kernel[1] } else { self.kernel[1].min(1) }
+    }
+
+    /// Where the values of a tap begin among the values of all segments.
+    pub(super) fn tap_offset(&self, [row, column]: [usize; 2]) -> usize {
+        let [_, len] = self.segments();
         match self.by_tap() {
             true => (row * self.kernel[1] + column) * len,
             false => row * len + column * self.channels,
         }
     }
 
-    /// Source rows, or columns, from the first that is seen to the last.
-    fn seen(&self, axis: usize) -> usize {
-        if self.out[axis] == 0 {
+    /// Source rows (axis 0) or columns (axis 1) from the first that any output sees to the last.
+    fn extent(&self, axis: usize) -> usize {
+        if self.output[axis] == 0 {
             0
         } else {
-            (self.out[axis] - 1) * self.stride[axis] + self.kernel[axis]
+            (self.output[axis] - 1) * self.stride[axis] + self.kernel[axis]
         }
     }
 
-    /// Rows, and columns, are sorted by their remainder, so that those which neighbouring outputs
-    /// see are neighbours: the place of the one `at` after the first.
-    fn slot(&self, axis: usize, at: usize) -> usize {
-        let stride = self.sorted_by(axis);
-        let before: usize = (0..at % stride)
-            .map(|phase| self.seen(axis).saturating_sub(phase).div_ceil(stride))
+    /// The slot of the row or column that is `index` after the first: its place once all are
+    /// sorted by their remainder, so that neighbouring outputs see neighbouring slots.
+    fn slot(&self, axis: usize, index: usize) -> usize {
+        let modulus = self.sorting_modulus(axis);
+        let before: usize = (0..index % modulus)
+            .map(|remainder| self.extent(axis).saturating_sub(remainder).div_ceil(modulus))
             .sum();
-        before + at / stride
+        before + index / modulus
     }
 
-    fn sorted_by(&self, axis: usize) -> usize {
+    /// Columns keep their order where a segment is a kernel row, which must be one stretch.
+    fn sorting_modulus(&self, axis: usize) -> usize {
         if axis == 1 && !self.by_tap() { 1 } else { self.stride[axis] }
     }
 
-    /// Every slot that is read, and the source row or column in it where it is in the image and
-    /// seen by a tap. By tap only what taps see is read; the last step of a stretch reads, times
-    /// zero, what follows it.
+    /// Every slot that is read, with the source row or column to put there, or `None` for zeros:
+    /// where it is outside of the image, or no tap sees it. By tap, a slot that no tap sees is not
+    /// read at all; otherwise the last step of a segment reads what follows it, and multiplies it
+    /// by zero.
     fn slots(&self, axis: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
         let by_tap = self.by_tap();
-        let seen = move |at: usize| at % self.sorted_by(axis) < self.kernel[axis];
-        (0..self.seen(axis)).filter(move |&at| !by_tap || seen(at)).map(move |at| {
-            let source = usize::try_from(self.start[axis] + at as isize).ok();
-            (self.slot(axis, at), source.filter(|&source| source < self.size[axis] && seen(at)))
+        let seen = move |index: usize| index % self.sorting_modulus(axis) < self.kernel[axis];
+        (0..self.extent(axis)).filter(move |&index| !by_tap || seen(index)).map(move |index| {
+            let source = usize::try_from(self.start[axis] + index as isize).ok();
+            let inside = source.filter(|&source| source < self.source[axis] && seen(index));
+            (self.slot(axis, index), inside)
         })
     }
 
-    /// The parts that a row of the kernel has.
-    fn parts_of_row(&self) -> usize {
-        if self.by_tap() { self.kernel[1] } else { self.kernel[1].min(1) }
-    }
-
-    /// The rows of the kernel of which output row `y` sees a row of the image.
-    fn rows_inside(&self, y: usize) -> Range<usize> {
+    /// The kernel rows that see a row of the image, not only zeros, for output row `y`.
+    fn kernel_rows_inside(&self, y: usize) -> Range<usize> {
         let first = self.start[0] + (y * self.stride[0]) as isize;
-        let to = (self.size[0] as isize - first).clamp(0, self.kernel[0] as isize) as usize;
-        ((-first).max(0) as usize).min(to)..to
+        let end = (self.source[0] as isize - first).clamp(0, self.kernel[0] as isize) as usize;
+        ((-first).max(0) as usize).min(end)..end
     }
 }
 
-/// Images, or pairs of them, laid out in frames of zeros: of all, or of one after the other,
-/// `[rows, columns, side by side, pitch]`, where neighbouring output columns see neighbours.
+/// The layout of a group of units (images, or pairs of them) in frames of zeros: either one frame
+/// with all units abreast, or a frame for each. A frame is `[rows, columns, abreast, pitch]`, its
+/// rows and columns in the order of their slots.
 struct Frame {
     correlation: Correlation,
     /// Images or pairs.
     units: usize,
-    /// How many of them lie side by side, pixel by pixel: all or one.
-    side: usize,
+    /// How many units lie abreast: all or one.
+    abreast: usize,
     /// Values from a pixel to the next.
     pitch: usize,
     /// The [slots](Correlation::slots) of rows, and of columns.
     slots: [Vec<(usize, Option<usize>)>; 2],
 }
 
+/// Positions of one strip.
+struct Strip {
+    /// Where in the frame its first position begins.
+    start: usize,
+    /// Its output row.
+    y: usize,
+    /// Positions, at most [`STRIP`].
+    positions: usize,
+}
+
 impl Frame {
-    /// `cache_line` values are a line of the cache.
+    /// `cache_line` is how many values (for pairs, pairs of values) a line of the cache holds.
     fn new(correlation: Correlation, units: usize, cache_line: usize) -> Self {
         let channels = correlation.channels;
-        let (side, pitch) = match correlation.by_tap() {
-            true => (units.max(1), apart(channels.next_multiple_of(STEP), cache_line)),
+        let (abreast, pitch) = match correlation.by_tap() {
+            true => {
+                let pitch = conflict_free(channels.next_multiple_of(STEP), cache_line);
+                (units.max(1), pitch)
+            }
             false => (1, channels),
         };
         let slots = [0, 1].map(|axis| correlation.slots(axis).collect());
-        Self { correlation, units, side, pitch, slots }
+        Self { correlation, units, abreast, pitch, slots }
     }
 
-    /// Values that the frames take.
+    /// Values of all frames.
     fn len(&self) -> usize {
-        self.units * self.correlation.seen(0) * self.correlation.seen(1) * self.pitch
+        self.units * self.correlation.extent(0) * self.correlation.extent(1) * self.pitch
     }
 
-    /// The same with what a strip and a step at the end read beyond them.
+    /// Values of all frames, with what the last strip and the last step read beyond them.
     fn len_read(&self) -> usize {
-        self.len() + STRIP * self.step() + STEP
+        self.len() + STRIP * self.position_pitch() + STEP
     }
 
-    /// Where the values of a pixel begin.
-    fn at(&self, unit: usize, row: usize, column: usize) -> usize {
-        let [rows, columns] = [0, 1].map(|axis| self.correlation.seen(axis));
-        let (around, beside) = (unit / self.side, unit % self.side);
-        (((around * rows + row) * columns + column) * self.side + beside) * self.pitch
+    /// Where the pixel in a slot of rows and a slot of columns begins.
+    fn offset(&self, unit: usize, row: usize, column: usize) -> usize {
+        let [rows, columns] = [0, 1].map(|axis| self.correlation.extent(axis));
+        let (frame, beside) = (unit / self.abreast, unit % self.abreast);
+        (((frame * rows + row) * columns + column) * self.abreast + beside) * self.pitch
     }
 
-    /// From an output position to the next: of a unit to the one beside it, and of the last to the
-    /// next column.
-    fn step(&self) -> usize {
+    /// Values from an output position to the next, which is the unit beside it, or, after the last
+    /// unit, the next output column.
+    fn position_pitch(&self) -> usize {
         if self.correlation.by_tap() { self.pitch } else { self.correlation.stride[1] * self.pitch }
     }
 
-    /// How far from an output position what each [part](Correlation::parts) of the kernel sees
-    /// begins.
-    fn parts(&self) -> Vec<usize> {
-        let (rows, columns) = (self.correlation.kernel[0], self.correlation.parts_of_row());
-        let slot = |axis, at| self.correlation.slot(axis, at);
+    /// How far after an output position each [segment](Correlation::segments) of it begins.
+    fn segment_offsets(&self) -> Vec<usize> {
+        let (rows, columns) = (self.correlation.kernel[0], self.correlation.segments_per_row());
+        let slot = |axis, index| self.correlation.slot(axis, index);
         (0..rows)
             .flat_map(|row| {
-                (0..columns).map(move |column| self.at(0, slot(0, row), slot(1, column)))
+                (0..columns).map(move |column| self.offset(0, slot(0, row), slot(1, column)))
             })
             .collect()
     }
 
-    /// Every run of output positions that follow each other evenly, and may be a strip: its output
-    /// row, and its first unit.
+    /// Every run of output positions: its output row, and its first unit.
     fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        (0..self.correlation.out[0])
-            .flat_map(|y| (0..self.units).step_by(self.side).map(move |unit| (y, unit)))
+        (0..self.correlation.output[0])
+            .flat_map(|y| (0..self.units).step_by(self.abreast).map(move |unit| (y, unit)))
     }
 
     /// Positions of a run.
-    fn run(&self) -> usize {
-        self.correlation.out[1] * self.side
+    fn run_len(&self) -> usize {
+        self.correlation.output[1] * self.abreast
     }
 
-    /// All runs in strips: where each begins, its output row, and its positions.
-    fn strips(&self) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
-        let (run, step) = (self.run(), self.step());
+    /// The strips of all runs, in order.
+    fn strips(&self) -> impl Iterator<Item = Strip> + '_ {
+        let (run_len, pitch) = (self.run_len(), self.position_pitch());
         self.runs().flat_map(move |(y, unit)| {
-            let start = self.at(unit, y, 0);
-            (0..run).step_by(STRIP).map(move |at| (start + at * step, y, STRIP.min(run - at)))
+            let start = self.offset(unit, y, 0);
+            (0..run_len).step_by(STRIP).map(move |first| Strip {
+                start: start + first * pitch,
+                y,
+                positions: STRIP.min(run_len - first),
+            })
         })
     }
 
-    /// Calls `put` for every stretch of values that is seen: where it goes, and its unit and where
-    /// in that its values begin, or nothing where it is outside of the image.
+    /// Calls `put(range, source)` for every stretch of the frames that is read. `source` is the
+    /// unit and the offset in it to copy from, or `None` where the stretch is zeros.
     #[inline(always)]
     fn fill(&self, mut put: impl FnMut(Range<usize>, Option<(usize, usize)>)) {
-        let Correlation { size, channels, .. } = self.correlation;
+        let Correlation { source, channels, .. } = self.correlation;
         let [rows, columns] = &self.slots;
-        // What follows each other in the image and in the frame alike is put at once.
-        let follow = self.side == 1 && self.pitch == channels && self.correlation.sorted_by(1) == 1;
+        // Where pixels follow each other in the frame as they do in the image, a row is one copy.
+        let contiguous =
+            self.abreast == 1 && self.pitch == channels && self.correlation.sorting_modulus(1) == 1;
         let before = columns.iter().take_while(|(_, column)| column.is_none()).count();
         let inside = columns.iter().filter_map(|&(_, column)| column);
         let (first, inside) = (inside.clone().next().unwrap_or(0), inside.count());
-        let seen = self.correlation.seen(1);
-        let row_len = seen * self.side * self.pitch;
-        let frame = self.at(self.side, 0, 0);
+        let extent = self.correlation.extent(1);
+        let row_len = extent * self.abreast * self.pitch;
+        let frame_len = self.offset(self.abreast, 0, 0);
         let [from, to] = [before, before + inside].map(|column| column * channels);
         for &(slot, row) in rows {
-            let place = |around: usize| {
-                around * frame + slot * row_len..around * frame + (slot + 1) * row_len
+            let place = |frame: usize| {
+                frame * frame_len + slot * row_len..frame * frame_len + (slot + 1) * row_len
             };
             let Some(row) = row else {
-                (0..self.units / self.side).for_each(|around| put(place(around), None));
+                (0..self.units / self.abreast).for_each(|frame| put(place(frame), None));
                 continue;
             };
-            let row = row * size[1] * channels;
-            if follow {
+            let row = row * source[1] * channels;
+            if contiguous {
                 for unit in 0..self.units {
                     let Range { start, end } = place(unit);
                     put(start..start + from, None);
@@ -267,9 +342,9 @@ impl Frame {
                 continue;
             }
             for unit in 0..self.units {
-                let start = place(unit / self.side).start + unit % self.side * self.pitch;
+                let start = place(unit / self.abreast).start + unit % self.abreast * self.pitch;
                 for &(slot, column) in columns {
-                    let start = start + slot * self.side * self.pitch;
+                    let start = start + slot * self.abreast * self.pitch;
                     let end = start + channels;
                     put(start..end, column.map(|column| (unit, row + column * channels)));
                     if !channels.is_multiple_of(STEP) {
@@ -281,189 +356,195 @@ impl Frame {
     }
 }
 
-/// At least `len`, an odd number of cache lines of so many values where they are many: rows that
-/// far apart do not compete for the same few places in the cache, as they would a power of two
-/// apart.
-pub(super) fn apart(len: usize, cache_line: usize) -> usize {
+/// A pitch of at least `len` values, in whole cache lines: an odd number of them from four on, so
+/// that rows do not compete for the same few sets of the cache, as rows a power of two apart do.
+pub(super) fn conflict_free(len: usize, cache_line: usize) -> usize {
     let lines = len.div_ceil(cache_line);
     if lines < 4 { lines * cache_line } else { (lines | 1) * cache_line }
 }
 
-/// Two strips of rows, or one twice, that are multiplied together.
-pub(super) struct Two {
-    /// Where each begins.
-    pub strips: [usize; 2],
-    /// Which of the output pixels their rows are: of the first strip, then of the second.
-    pub targets: Range<usize>,
-    /// Rows of the first.
-    pub first: usize,
-    /// The parts of the kernel that see more than zeros.
-    pub parts: Range<usize>,
+/// Two strips that are multiplied together; a last strip alone is taken twice.
+pub(super) struct StripPair {
+    /// Where in the frame each strip begins.
+    pub starts: [usize; 2],
+    /// Which of all output positions these are: those of the first strip, then of the second.
+    pub positions: Range<usize>,
+    /// Positions of the first strip.
+    pub first_len: usize,
+    /// The segments of the kernel that see more than zeros.
+    pub segments: Range<usize>,
 }
 
-/// A group of images as rows of a matrix, [`STRIP`] by [`STRIP`]: of every output pixel what it
-/// sees.
+/// A group of images as the left matrix of a product: a row for each output position, whose values
+/// are what the position sees.
 pub(super) struct Rows {
     frame: Frame,
     /// Values from a row to the next.
-    pub step: usize,
+    pub pitch: usize,
 }
 
 impl Rows {
     pub(super) fn new(correlation: Correlation, images: usize) -> Self {
         let frame = Frame::new(correlation, images, STEP);
-        Self { step: frame.step(), frame }
+        Self { pitch: frame.position_pitch(), frame }
     }
 
-    /// Values that the laid out images take, with what a strip at the end reads beyond them.
+    /// Values of the frames, with what the last strip reads beyond them.
     pub(super) fn len(&self) -> usize {
         self.frame.len_read()
     }
 
-    /// How far from a row what each part of the kernel sees begins.
-    pub(super) fn parts(&self) -> Vec<usize> {
-        self.frame.parts()
+    /// How far after a row's start each segment of it begins.
+    pub(super) fn segment_offsets(&self) -> Vec<usize> {
+        self.frame.segment_offsets()
     }
 
-    /// The images and output pixels, (image, y, x), in the order of the strips' rows.
+    /// The output pixel (image, y, x) of every position, in the order of the strips.
     pub(super) fn pixels(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
-        let side = self.frame.side;
+        let abreast = self.frame.abreast;
         self.frame.runs().flat_map(move |(y, unit)| {
-            (0..self.frame.run()).map(move |at| [unit + at % side, y, at / side])
+            (0..self.frame.run_len()).map(move |at| [unit + at % abreast, y, at / abreast])
         })
     }
 
-    /// All strips by twos.
-    pub(super) fn twos(&self) -> Vec<Two> {
+    /// All strips, in pairs.
+    pub(super) fn strip_pairs(&self) -> Vec<StripPair> {
         let Frame { correlation, .. } = &self.frame;
-        let strips: Vec<(usize, usize, usize)> = self.frame.strips().collect();
-        // Where nothing is seen, nothing is laid out.
+        let strips: Vec<Strip> = self.frame.strips().collect();
+        // Without a tap nothing is laid out, and any place will do.
         let place = |start: usize| if correlation.kernel.contains(&0) { 0 } else { start };
         let mut done = 0;
-        let twos = strips.chunks(2).map(|two| {
-            let (first, last) = (two[0], two[two.len() - 1]);
-            let pixels = two.iter().map(|&(_, _, rows)| rows).sum::<usize>();
-            let seen = two
+        let pairs = strips.chunks(2).map(|pair| {
+            let (first, last) = (&pair[0], &pair[pair.len() - 1]);
+            let positions = pair.iter().map(|strip| strip.positions).sum::<usize>();
+            let inside = pair
                 .iter()
-                .map(|&(_, y, _)| correlation.rows_inside(y))
-                .filter(|seen| !seen.is_empty());
-            let seen = seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0);
-            let each = correlation.parts_of_row();
-            done += pixels;
-            Two {
-                strips: [place(first.0), place(last.0)],
-                targets: done - pixels..done,
-                first: first.2,
-                parts: seen.start * each..seen.end * each,
+                .map(|strip| correlation.kernel_rows_inside(strip.y))
+                .filter(|rows| !rows.is_empty());
+            let inside =
+                inside.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0);
+            let per_row = correlation.segments_per_row();
+            done += positions;
+            StripPair {
+                starts: [place(first.start), place(last.start)],
+                positions: done - positions..done,
+                first_len: first.positions,
+                segments: inside.start * per_row..inside.end * per_row,
             }
         });
-        twos.collect()
+        pairs.collect()
     }
 
-    /// Lays out `images`, with zeros for what is outside of them.
+    /// Lays out `images`, with zeros around them.
     #[inline(always)]
-    pub(super) fn fill(&self, images: &[bf16], to: &mut [bf16]) {
+    pub(super) fn fill(&self, images: &[bf16], frames: &mut [bf16]) {
         if self.frame.correlation.kernel.contains(&0) {
             return;
         }
-        let image = self.frame.correlation.image();
-        self.frame.fill(|at, from| {
-            let to = &mut to[at];
-            match from {
+        let image_len = self.frame.correlation.image_len();
+        self.frame.fill(|range, source| {
+            let to = &mut frames[range];
+            match source {
                 Some((unit, from)) => {
-                    to.copy_from_slice(&images[unit * image + from..][..to.len()])
+                    to.copy_from_slice(&images[unit * image_len + from..][..to.len()])
                 }
                 None => to.fill(bf16::ZERO),
             }
         });
-        // A last step reads beyond the last row, times zero, and a short strip for rows that nobody
-        // wants.
-        to[self.frame.len()..].fill(bf16::ZERO);
+        // The last step of a row reads this and multiplies it by zero; a short last strip reads it
+        // for rows whose sums nobody uses.
+        frames[self.frame.len()..].fill(bf16::ZERO);
     }
 }
 
-/// A group of images by twos as columns of a matrix: of every output position of both, what it
-/// sees, value by value of the one and the other.
-pub(super) struct Pairs {
+/// A group of images as the right matrix of a product over positions, which the gradient of the
+/// weights needs: two images make a unit, their values alternating, because an instruction adds
+/// the products of two neighbouring values.
+pub(super) struct ImagePairs {
     frame: Frame,
     images: usize,
     /// Pairs of values from a position to the next.
-    pub step: usize,
+    pub pitch: usize,
 }
 
-impl Pairs {
+impl ImagePairs {
     pub(super) fn new(correlation: Correlation, images: usize) -> Self {
         let frame = Frame::new(correlation, images.div_ceil(2), STRIP);
-        Self { step: frame.step(), frame, images }
+        Self { pitch: frame.position_pitch(), frame, images }
     }
 
-    /// Values that the laid out images take, with what the last step reads beyond them. Those that
+    /// Values of the frames, with what the last step reads beyond them. Those that
     /// [`fill`](Self::fill) does not write must be zeros.
     pub(super) fn len(&self) -> usize {
         2 * self.frame.len_read()
     }
 
-    /// How far from a position what each part of the kernel sees begins, in pairs, and which steps
-    /// see more than zeros.
-    pub(super) fn parts(&self) -> Vec<(usize, Range<usize>)> {
+    /// For each segment of the kernel, how far after a position it begins, in pairs of values, and
+    /// the steps of positions that see more than zeros there.
+    pub(super) fn segments(&self) -> Vec<(usize, Range<usize>)> {
         let correlation = self.frame.correlation;
-        let parts = self.frame.parts();
-        let of_row = self.steps().len().checked_div(correlation.out[0]).unwrap_or(0);
-        let each = correlation.parts_of_row().max(1);
-        let seen = |row: usize| {
-            let mut inside =
-                (0..correlation.out[0]).filter(|&y| correlation.rows_inside(y).contains(&row));
+        let offsets = self.frame.segment_offsets();
+        let steps_per_row =
+            self.step_offsets().len().checked_div(correlation.output[0]).unwrap_or(0);
+        let per_row = correlation.segments_per_row().max(1);
+        let steps_inside = |row: usize| {
+            let mut inside = (0..correlation.output[0])
+                .filter(|&y| correlation.kernel_rows_inside(y).contains(&row));
             let first = inside.next();
             first.map_or(0..0, |first| {
-                first * of_row..(inside.next_back().unwrap_or(first) + 1) * of_row
+                let last = inside.next_back().unwrap_or(first);
+                first * steps_per_row..(last + 1) * steps_per_row
             })
         };
-        parts.into_iter().enumerate().map(|(part, at)| (at, seen(part / each))).collect()
+        let segments = offsets.into_iter().enumerate();
+        segments.map(|(segment, offset)| (offset, steps_inside(segment / per_row))).collect()
     }
 
-    /// Where each step of positions begins, in pairs.
-    pub(super) fn steps(&self) -> Vec<usize> {
-        self.frame.strips().map(|(start, ..)| start).collect()
+    /// Where each step of positions begins, in pairs of values.
+    pub(super) fn step_offsets(&self) -> Vec<usize> {
+        self.frame.strips().map(|strip| strip.start).collect()
     }
 
-    /// Lays out `images`, among zeros that are there. `in_turn` writes the values of two equally
-    /// long slices in turn.
+    /// Lays out `images`, among zeros that are there already. `alternate` writes the values of two
+    /// equally long slices in turn.
     #[inline(always)]
     pub(super) fn fill(
         &self,
         images: &[bf16],
-        to: &mut [bf16],
-        in_turn: impl Fn(&[bf16], &[bf16], &mut [bf16]),
+        frames: &mut [bf16],
+        alternate: impl Fn(&[bf16], &[bf16], &mut [bf16]),
     ) {
-        let image = self.frame.correlation.image();
+        let image_len = self.frame.correlation.image_len();
+        // An odd last image is paired with zeros, a row at most at a time.
         let zeros = vec![
             bf16::ZERO;
             if self.images.is_multiple_of(2) {
                 0
             } else {
-                image / self.frame.correlation.size[0]
+                image_len / self.frame.correlation.source[0]
             }
         ];
-        self.frame.fill(|at, from| {
-            let Some((unit, from)) = from else { return };
-            let [first, second] = [2 * unit, 2 * unit + 1].map(|index| match index < self.images {
-                true => &images[index * image + from..][..at.len()],
-                false => &zeros[..at.len()],
+        self.frame.fill(|range, source| {
+            let Some((unit, from)) = source else { return };
+            let [even, odd] = [2 * unit, 2 * unit + 1].map(|image| match image < self.images {
+                true => &images[image * image_len + from..][..range.len()],
+                false => &zeros[..range.len()],
             });
-            in_turn(first, second, &mut to[2 * at.start..2 * at.end]);
+            alternate(even, odd, &mut frames[2 * range.start..2 * range.end]);
         });
     }
 
-    /// Which pixel of the group's output images each position is.
+    /// The pixel of the group's output images that each position is, or `None` for positions that
+    /// only fill up a step.
     pub(super) fn pixels(&self) -> Vec<Option<u32>> {
-        let [height, width] = self.frame.correlation.out;
-        let side = self.frame.side;
+        let [height, width] = self.frame.correlation.output;
+        let abreast = self.frame.abreast;
         let mut pixels = Vec::new();
         for (y, unit) in self.frame.runs() {
-            for at in 0..self.frame.run() {
-                for image in 0..2 {
-                    let image = 2 * (unit + at % side) + image;
-                    let pixel = (image * height + y) * width + at / side;
+            for at in 0..self.frame.run_len() {
+                for half in 0..2 {
+                    let image = 2 * (unit + at % abreast) + half;
+                    let pixel = (image * height + y) * width + at / abreast;
                     pixels.push((image < self.images).then_some(pixel as u32));
                 }
             }
@@ -477,19 +558,24 @@ impl Pairs {
 mod tests {
     use super::*;
 
-    /// A convolution's correlation, with neighbouring pixels of `outputs` taken for one where that
-    /// is done.
+    /// A convolution's correlation, with neighbouring pixels joined where that is done.
     fn correlation(
-        size: [usize; 2],
+        source: [usize; 2],
         [channels, outputs]: [usize; 2],
         [kernel, stride]: [usize; 2],
         padding: usize,
     ) -> Correlation {
-        let out = size.map(|size| (size + 2 * padding - kernel) / stride + 1);
+        let output = source.map(|size| (size + 2 * padding - kernel) / stride + 1);
         let start = [-(padding as isize); 2];
-        let correlation =
-            Correlation { size, channels, kernel: [kernel; 2], stride: [stride; 2], start, out };
-        correlation.joined(correlation.together(outputs))
+        let correlation = Correlation {
+            source,
+            channels,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            start,
+            output,
+        };
+        correlation.joined(correlation.pixels_to_join(outputs))
     }
 
     fn correlations() -> Vec<Correlation> {
@@ -505,8 +591,7 @@ mod tests {
                 }
             }
         }
-        // Of a step of two pixels, what its outputs' gradients reach: some input pixels by fewer
-        // taps, or none.
+        // Phases of a stride of two: fewer taps reach some input pixels, or none.
         all.push(Correlation {
             kernel: [1, 2],
             start: [0, 0],
@@ -520,89 +605,104 @@ mod tests {
         all
     }
 
-    /// Small whole numbers, which bf16 has exactly, of a group of images.
+    /// Small whole numbers, which bf16 holds exactly, for a group of images.
     fn images(correlation: &Correlation, count: usize) -> Vec<bf16> {
-        (0..count * correlation.image())
+        (0..count * correlation.image_len())
             .map(|at| bf16::from_f32((at * 31 % 251 + 1) as f32))
             .collect()
     }
 
-    /// What output pixel (image, y, x) sees as value `value` of part `part`: nothing where no
-    /// weight is.
-    fn seen(
-        of: &Correlation,
+    /// What output pixel (image, y, x) sees as value `value` of a segment; `None` where there is no
+    /// weight.
+    fn expected(
+        correlation: &Correlation,
         images: &[bf16],
         [image, y, x]: [usize; 3],
-        part: usize,
+        segment: usize,
         value: usize,
     ) -> Option<bf16> {
-        let (row, column, channel) = match of.by_tap() {
-            true => (part / of.kernel[1], part % of.kernel[1], value),
-            false => (part, value / of.channels, value % of.channels),
+        let Correlation { source, channels, kernel, stride, start, .. } = *correlation;
+        let (row, column, channel) = match correlation.by_tap() {
+            true => (segment / kernel[1], segment % kernel[1], value),
+            false => (segment, value / channels, value % channels),
         };
-        if column >= of.kernel[1] || channel >= of.channels {
+        if column >= kernel[1] || channel >= channels {
             return None;
         }
-        let place = |axis: usize, out: usize, at: usize| {
-            let source =
-                usize::try_from(of.start[axis] + (out * of.stride[axis] + at) as isize).ok()?;
-            (source < of.size[axis]).then_some(source)
+        let place = |axis: usize, output: usize, tap: usize| {
+            let index =
+                usize::try_from(start[axis] + (output * stride[axis] + tap) as isize).ok()?;
+            (index < source[axis]).then_some(index)
         };
         let pixel = place(0, y, row).zip(place(1, x, column));
         Some(pixel.map_or(bf16::ZERO, |(y, x)| {
-            images[((image * of.size[0] + y) * of.size[1] + x) * of.channels + channel]
+            images[((image * source[0] + y) * source[1] + x) * channels + channel]
         }))
     }
 
     #[test]
     fn rows_are_what_pixels_see() {
-        for of in correlations() {
+        for correlation in correlations() {
             for count in [0, 1, 2, 5] {
-                let images = images(&of, count);
-                let rows = Rows::new(of, count);
-                let mut laid = vec![bf16::NAN; rows.len()];
-                rows.fill(&images, &mut laid);
-                let (parts, pixels, [count, len]) =
-                    (rows.parts(), rows.pixels().collect::<Vec<_>>(), of.parts());
-                assert_eq!(parts.len(), count);
-                let twos = rows.twos();
-                let targets: Vec<usize> = twos.iter().flat_map(|two| two.targets.clone()).collect();
-                assert_eq!(
-                    targets,
-                    (0..pixels.len()).collect::<Vec<_>>(),
-                    "{of:?}: every pixel once"
+                let images = images(&correlation, count);
+                let rows = Rows::new(correlation, count);
+                let mut frames = vec![bf16::NAN; rows.len()];
+                rows.fill(&images, &mut frames);
+                let (offsets, pixels, [count, len]) = (
+                    rows.segment_offsets(),
+                    rows.pixels().collect::<Vec<_>>(),
+                    correlation.segments(),
                 );
-                for two in &twos {
-                    for (at, target) in two.targets.clone().enumerate() {
-                        let (strip, row) =
-                            if at < two.first { (0, at) } else { (1, at - two.first) };
+                assert_eq!(offsets.len(), count);
+                let pairs = rows.strip_pairs();
+                let positions: Vec<usize> =
+                    pairs.iter().flat_map(|pair| pair.positions.clone()).collect();
+                assert_eq!(
+                    positions,
+                    (0..pixels.len()).collect::<Vec<_>>(),
+                    "{correlation:?}: every pixel once"
+                );
+                for pair in &pairs {
+                    for (at, position) in pair.positions.clone().enumerate() {
+                        let (strip, row) = match at < pair.first_len {
+                            true => (0, at),
+                            false => (1, at - pair.first_len),
+                        };
                         assert!(row < STRIP);
-                        for (part, offset) in parts.iter().enumerate() {
+                        for (segment, offset) in offsets.iter().enumerate() {
                             for value in 0..len {
-                                let expected = seen(&of, &images, pixels[target], part, value);
-                                let found =
-                                    laid[two.strips[strip] + row * rows.step + offset + value];
-                                if two.parts.contains(&part) {
+                                let expected = expected(
+                                    &correlation,
+                                    &images,
+                                    pixels[position],
+                                    segment,
+                                    value,
+                                );
+                                let laid_out =
+                                    frames[pair.starts[strip] + row * rows.pitch + offset + value];
+                                if pair.segments.contains(&segment) {
                                     assert!(
-                                        found.is_finite()
-                                            && expected.is_none_or(|value| value == found),
-                                        "{of:?}"
+                                        laid_out.is_finite()
+                                            && expected.is_none_or(|value| value == laid_out),
+                                        "{correlation:?}"
                                     );
                                 } else {
                                     assert!(
                                         expected.is_none_or(|value| value == bf16::ZERO),
-                                        "{of:?}: left out"
+                                        "{correlation:?}: skipped"
                                     );
                                 }
                             }
                         }
                     }
-                    // Rows that nobody wants are read as well.
-                    let furthest =
-                        parts.iter().max().map_or(0, |part| part + (STRIP - 1) * rows.step + len);
+                    // Rows whose sums nobody uses are read as well.
+                    let furthest = offsets
+                        .iter()
+                        .max()
+                        .map_or(0, |last| last + (STRIP - 1) * rows.pitch + len);
                     assert!(
-                        two.strips.iter().all(|strip| strip + furthest <= laid.len()),
-                        "{of:?}"
+                        pair.starts.iter().all(|start| start + furthest <= frames.len()),
+                        "{correlation:?}"
                     );
                 }
             }
@@ -611,40 +711,44 @@ mod tests {
 
     #[test]
     fn pairs_are_what_positions_of_two_images_see() {
-        let in_turn = |even: &[bf16], odd: &[bf16], to: &mut [bf16]| {
+        let alternate = |even: &[bf16], odd: &[bf16], to: &mut [bf16]| {
             for (to, (even, odd)) in to.as_chunks_mut::<2>().0.iter_mut().zip(even.iter().zip(odd))
             {
                 *to = [*even, *odd];
             }
         };
-        for of in correlations().into_iter().filter(|of| !of.kernel.contains(&0)) {
+        let with_taps = |correlation: &Correlation| !correlation.kernel.contains(&0);
+        for correlation in correlations().into_iter().filter(with_taps) {
             for count in [0, 1, 2, 5] {
-                let images = images(&of, count);
-                let pairs = Pairs::new(of, count);
-                let mut laid = vec![bf16::ZERO; pairs.len()];
-                pairs.fill(&images, &mut laid, in_turn);
-                let (pixels, steps, [_, len]) = (pairs.pixels(), pairs.steps(), of.parts());
+                let images = images(&correlation, count);
+                let pairs = ImagePairs::new(correlation, count);
+                let mut frames = vec![bf16::ZERO; pairs.len()];
+                pairs.fill(&images, &mut frames, alternate);
+                let (pixels, steps, [_, len]) =
+                    (pairs.pixels(), pairs.step_offsets(), correlation.segments());
                 assert_eq!(pixels.len(), steps.len() * STEP);
                 assert_eq!(
                     pixels.iter().flatten().count(),
-                    count * of.pixels(),
-                    "{of:?}: every pixel"
+                    count * correlation.output_pixels(),
+                    "{correlation:?}: every pixel"
                 );
-                for (part, (offset, range)) in pairs.parts().iter().enumerate() {
+                for (segment, (offset, inside)) in pairs.segments().iter().enumerate() {
                     for (at, pixel) in pixels.iter().enumerate() {
                         let (step, row) = (at / STEP, at % STEP / 2);
                         for value in 0..len {
-                            let found = laid
-                                [2 * (steps[step] + row * pairs.step + offset + value) + at % 2];
+                            let laid_out = frames
+                                [2 * (steps[step] + row * pairs.pitch + offset + value) + at % 2];
                             let Some(pixel) = pixel.map(|pixel| pixel as usize) else { continue };
-                            let [height, width] = of.out;
+                            let [height, width] = correlation.output;
                             let pixel =
                                 [pixel / (height * width), pixel / width % height, pixel % width];
-                            let Some(expected) = seen(&of, &images, pixel, part, value) else {
+                            let Some(expected) =
+                                expected(&correlation, &images, pixel, segment, value)
+                            else {
                                 continue;
                             };
-                            let found = if range.contains(&step) { found } else { bf16::ZERO };
-                            assert_eq!(found, expected, "{of:?}");
+                            let used = if inside.contains(&step) { laid_out } else { bf16::ZERO };
+                            assert_eq!(used, expected, "{correlation:?}");
                         }
                     }
                 }

@@ -1,4 +1,24 @@
-//! Convolution of bf16 as products of matrices in tiles.
+//! Convolution of bf16 on the matrix unit: products of matrices in AMX tiles.
+//!
+//! The forward pass is the correlation of [`frame`](super::frame) as a product of matrices:
+//!
+//! ```text
+//! output[pixel, channel] = Σ over taps and input channels:
+//!     source[pixel shifted by the tap, input channel] · weights[channel, input channel, tap]
+//! ```
+//!
+//! 1. **Groups of images** are laid out in frames, a few at a time, and every thread takes one
+//!    group after the other ([`Layout`]). The left matrix is never copied tap by tap.
+//! 2. **Weights are packed into panels** once for the whole batch: tiles of columns, in the order
+//!    in which they are multiplied ([`Panels`]).
+//! 3. **The gradient of the input** is the correlation of the output's gradient with the kernel
+//!    turned round. With stride s the input pixels fall into s² phases, by their remainders, each
+//!    of which only some taps reach ([`InputPlan`]).
+//! 4. **The gradient of the weights** is a product summed over output pixels ([`WeightPlan`]). The
+//!    batch is divided into partitions, each with sums of its own, which are added in order at the
+//!    end, so that threads can work side by side and the result does not depend on them.
+//! 5. **Both gradients of a group in turn**, where the sums of the weights' gradient stay in the
+//!    cache meanwhile: the output's gradient, which both are made of, is then never stored.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -6,213 +26,277 @@ use std::sync::{Mutex, PoisonError};
 use half::bf16;
 use rayon::prelude::*;
 
-use super::amx::{self, Finish, Outer, Product, Shifted, Steps, TILE};
-use super::frame::{BLOCK, Correlation, Pairs, Rows, STEP, STRIP, Two, apart};
-use super::{AT_ONCE, After, Conv, Group, Groups, Input, order, pack, stretches};
+use super::amx::{self, Finish, OuterProduct, Product, Shifted, Steps, TILE};
+use super::frame::{BLOCK, Correlation, ImagePairs, Rows, STEP, STRIP, StripPair, conflict_free};
+use super::groups::{GROUPS_AT_ONCE, Group, Groups, stretches};
+use super::operands::{After, Input};
+use super::order;
+use super::shape::Conv;
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::norm::{self, Moments};
 
-/// Output pixels of a group of images: enough to use weights often while they are in the cache.
+/// Output pixels of a group: enough to use weights often while they are in the cache.
 const PIXELS: usize = 256;
 
-/// Output pixels of a group in the backward pass: fewer, and reading and writing the weights' sums
-/// would take longer than the products; more, and a group would not stay in the cache.
-const POSITIONS: usize = 512;
+/// Output pixels of a group for the gradient of the weights. With fewer, reading and writing the
+/// sums takes longer than the products; with more, a group does not stay in the cache.
+const GRADIENT_PIXELS: usize = 512;
 
-/// Channels that the weights' gradient is computed for at a time: what keeps partial sums within
+/// Channels that the gradient of the weights is computed for at a time, so that its sums stay in
 /// the cache.
-const RANGE: usize = 128;
+const CHANNEL_RANGE: usize = 128;
 
-/// Positions of a lane of images, whose sums are kept apart so that lanes can be computed side by
-/// side.
-const LANE: usize = 4096;
+/// Output pixels of a partition of the batch, as long as there are no more than
+/// [`SHORT_PARTITIONS`].
+const PARTITION: usize = 4096;
 
-/// Up to so many lanes each has `LANE` positions; where there would be more, they are twice as
-/// long, so that half as many sums are written and added.
-const SHORT_LANES: usize = 8;
+/// Where there would be more partitions than this, they are made twice as long, so that half as
+/// many sums are written and added.
+const SHORT_PARTITIONS: usize = 8;
 
-/// Bytes of the weights' sums up to which both gradients are made of a group in turn; with more
-/// than the second of them only where there are lanes enough to share that work.
-const BOTH: [usize; 2] = [640 << 10, 256 << 10];
+/// Partitions at most.
+const PARTITIONS: usize = 32;
 
-/// Lanes at most.
-const LANES: usize = 32;
+/// Bytes of the sums of the weights' gradient up to which both gradients of a group are made in
+/// turn. With more bytes than the second figure this is done only where there are partitions enough
+/// ([`SHORT_PARTITIONS`]) to share the work.
+const IN_TURN_BYTES: [usize; 2] = [640 << 10, 256 << 10];
 
-/// Weights as the tiles' columns: `[blocks, steps, 2, 16 pairs, 16 columns, 2]`, zeros where there
-/// are none.
+/// Weights as the right matrix of a product: `[blocks, steps, 2, 16 pairs, 16 columns, 2]`, zeros
+/// where there are no weights.
 struct Panels {
     columns: Buffer<bf16>,
     steps: Steps,
-    /// Columns that are no zeros behind the last: channels of all pixels that are taken for one.
+    /// Columns that are not only zeros: the channels of all joined pixels.
     channels: usize,
 }
 
+/// The weights that [`Panels`] are packed from, and where they belong.
+struct PanelWeights<'a> {
+    conv: &'a Conv,
+    /// `[outputs, inputs, kernel, kernel]`.
+    weights: &'a [f32],
+    /// From the channels of its source …
+    correlation: &'a Correlation,
+    /// … to `channels` of each of so many pixels, which it has [joined](Correlation::joined).
+    pixels: usize,
+    channels: usize,
+    /// `place[t]` is where tap t lands in the correlation's kernel for the first joined pixel:
+    /// row and column, or `None` where the tap does not reach.
+    place: &'a [Option<[usize; 2]>],
+    /// Whether the source are the outputs and the result the inputs.
+    transposed: bool,
+}
+
+/// Where the values of a column of [`Panels`] go.
+struct ColumnLayout {
+    /// Values of a column.
+    len: usize,
+    /// When each step is multiplied, and so where it is stored.
+    order: Vec<usize>,
+    /// Every tap that has weights, with its place among a column's values.
+    taps: Vec<(usize, Range<usize>)>,
+}
+
 impl Panels {
-    /// From the channels of `correlation`'s source to `channels` of each of the pixels that it has
-    /// [joined](Correlation::joined). Of the weights' taps each goes to the kernel's row and column
-    /// that `place` says of the first of them. `transposed` are weights from outputs to inputs.
+    /// Packs weights.
     ///
     /// # Safety
     ///
-    /// The machine has AMX.
-    unsafe fn new(
-        conv: &Conv,
-        weights: &[f32],
-        correlation: &Correlation,
-        [pixels, channels]: [usize; 2],
-        place: &[Option<[usize; 2]>],
-        transposed: bool,
-    ) -> Self {
-        let area = place.len();
-        let from = correlation.channels;
-        let [parts, len] = correlation.parts();
-        let steps = Steps::new(parts, len / STEP);
-        let places: Vec<usize> = (0..steps.len()).map(|step| steps.place(step)).collect();
-        // From what a pixel sees to what the next one of those joined sees.
-        let next = correlation.tap([0, correlation.stride[1] / pixels]);
-        // Where among the values of all parts each tap begins.
-        let taps: Vec<(usize, Range<usize>)> = (0..area)
-            .filter_map(|tap| {
-                let at = correlation.tap(place[tap]?);
-                Some((tap, at..at + from))
-            })
-            .collect();
-        let pitch = parts * len;
-        let block_len = 2 * STRIP * pitch;
+    /// - The machine has AMX.
+    unsafe fn new(source: &PanelWeights<'_>) -> Self {
+        let PanelWeights { correlation, pixels, channels, .. } = *source;
+        let [segments, segment_len] = correlation.segments();
+        let steps = Steps::new(segments, segment_len / STEP);
+        let layout = source.column_layout(&steps);
+        let block_len = 2 * STRIP * layout.len;
         let all = pixels * channels;
         let mut columns = Buffer::any(all.div_ceil(BLOCK) * block_len);
         let blocks = columns.par_chunks_mut(block_len.max(1)).enumerate();
-        if transposed && pixels == 1 && from.is_multiple_of(2) && channels.is_multiple_of(STRIP) {
-            // Two neighbouring outputs' weights are two rows of memory, read once for all taps.
-            let whole = taps.len() * from == pitch;
-            blocks.for_each(|(block, columns)| {
-                let halves = if channels - block * BLOCK < BLOCK { 1 } else { 2 };
-                if !whole || halves == 1 {
-                    columns.fill(bf16::ZERO);
-                }
-                for output in (0..from).step_by(2) {
-                    for half in 0..halves {
-                        let channel = block * BLOCK + half * STRIP;
-                        let row = |output: usize| {
-                            &weights[(output * conv.inputs + channel) * area..][..STRIP * area]
-                        };
-                        for (tap, range) in &taps {
-                            let at = range.start + output;
-                            let to =
-                                ((places[at / STEP] * 2 + half) * STRIP + at % STEP / 2) * STEP;
-                            let to = columns[to..].first_chunk_mut().expect("a row of a tile");
-                            // SAFETY: AMX comes with the features named.
-                            unsafe {
-                                order::interleave([row(output), row(output + 1)], *tap, area, to)
-                            };
-                        }
-                    }
-                }
+        if source.packs_rows() {
+            // SAFETY: the caller vouches for AMX.
+            blocks.for_each(|(block, columns)| unsafe {
+                source.pack_rows(&layout, block, columns);
             });
-            return Self { columns, steps, channels: all };
+        } else {
+            blocks.for_each_init(
+                || Buffer::<bf16>::zeros(block_len),
+                // SAFETY: the caller vouches for AMX.
+                |lines, (block, columns)| unsafe {
+                    source.pack_lines(&layout, block, lines, columns);
+                },
+            );
         }
-        blocks.for_each_init(
-            || Buffer::<bf16>::zeros(block_len),
-            |lines, (block, columns)| {
-                let lanes = block * BLOCK..all.min((block + 1) * BLOCK);
-                for (lane, at) in lanes.clone().enumerate() {
-                    let (pixel, channel) = (at / channels, at % channels);
-                    // A channel's weights: together, or one of each of the other side's.
-                    let (weights, step) = match transposed {
-                        false => (&weights[channel * from * area..][..from * area], area),
-                        true => (&weights[channel * area..], conv.inputs * area),
-                    };
-                    let line = &mut lines[lane * pitch + pixel * next..(lane + 1) * pitch];
-                    // SAFETY: AMX comes with the features named.
-                    unsafe { order::spread(weights, step, &taps, line) };
-                }
-                // What an earlier, wider block has left.
-                lines[lanes.len() * pitch..].fill(bf16::ZERO);
-                let tiles = columns.as_chunks_mut::<TILE>().0;
-                for (step, place) in places.iter().enumerate() {
-                    for half in 0..2 {
-                        let tile = &mut tiles[2 * place + half];
-                        // SAFETY: AMX comes with the features named.
-                        unsafe {
-                            order::column_tile(
-                                &lines[half * STRIP * pitch + step * STEP..],
-                                pitch,
-                                tile,
-                            )
-                        };
-                    }
-                }
-            },
-        );
         Self { columns, steps, channels: all }
     }
 }
 
-/// The correlation that a convolution is.
-fn outward(conv: &Conv) -> Correlation {
+impl PanelWeights<'_> {
+    fn column_layout(&self, steps: &Steps) -> ColumnLayout {
+        let [segments, segment_len] = self.correlation.segments();
+        let taps = self.place.iter().enumerate().filter_map(|(tap, place)| {
+            let start = self.correlation.tap_offset((*place)?);
+            Some((tap, start..start + self.correlation.channels))
+        });
+        ColumnLayout {
+            len: segments * segment_len,
+            order: (0..steps.len()).map(|step| steps.order(step)).collect(),
+            taps: taps.collect(),
+        }
+    }
+
+    /// Whether lines of tiles can be packed straight from the weights: from two rows of memory,
+    /// those of two neighbouring outputs, read once for all taps.
+    fn packs_rows(&self) -> bool {
+        self.transposed
+            && self.pixels == 1
+            && self.correlation.channels.is_multiple_of(2)
+            && self.channels.is_multiple_of(STRIP)
+    }
+
+    /// Packs a block where [`packs_rows`](Self::packs_rows) holds.
+    ///
+    /// # Safety
+    ///
+    /// - The machine has AMX.
+    unsafe fn pack_rows(&self, layout: &ColumnLayout, block: usize, columns: &mut [bf16]) {
+        let (outputs, area) = (self.correlation.channels, self.place.len());
+        let halves = if self.channels - block * BLOCK < BLOCK { 1 } else { 2 };
+        let covered = layout.taps.len() * outputs == layout.len;
+        if !covered || halves == 1 {
+            columns.fill(bf16::ZERO);
+        }
+        for output in (0..outputs).step_by(2) {
+            for half in 0..halves {
+                let channel = block * BLOCK + half * STRIP;
+                let row = |output: usize| {
+                    let start = (output * self.conv.inputs + channel) * area;
+                    &self.weights[start..][..STRIP * area]
+                };
+                for (tap, range) in &layout.taps {
+                    let value = range.start + output;
+                    let tile = layout.order[value / STEP] * 2 + half;
+                    let line = &mut columns[(tile * STRIP + value % STEP / 2) * STEP..];
+                    let line = line.first_chunk_mut().expect("a line of a tile");
+                    // SAFETY: AMX comes with the target features named.
+                    unsafe { order::interleave([row(output), row(output + 1)], *tap, area, line) };
+                }
+            }
+        }
+    }
+
+    /// Packs any block, by way of `lines`: a line for each of its columns.
+    ///
+    /// # Safety
+    ///
+    /// - The machine has AMX.
+    unsafe fn pack_lines(
+        &self,
+        layout: &ColumnLayout,
+        block: usize,
+        lines: &mut [bf16],
+        columns: &mut [bf16],
+    ) {
+        let PanelWeights { conv, weights, correlation, pixels, channels, .. } = *self;
+        let (sources, area, pitch) = (correlation.channels, self.place.len(), layout.len);
+        // From what a joined pixel sees to what the next one sees.
+        let next_pixel = correlation.tap_offset([0, correlation.stride[1] / pixels]);
+        let lanes = block * BLOCK..(pixels * channels).min((block + 1) * BLOCK);
+        for (lane, column) in lanes.clone().enumerate() {
+            let (pixel, channel) = (column / channels, column % channels);
+            // A channel's weights, and how far apart those of its sources are.
+            let (weights, weight_pitch) = match self.transposed {
+                false => (&weights[channel * sources * area..][..sources * area], area),
+                true => (&weights[channel * area..], conv.inputs * area),
+            };
+            let line = &mut lines[lane * pitch + pixel * next_pixel..(lane + 1) * pitch];
+            // SAFETY: AMX comes with the target features named.
+            unsafe { order::spread(weights, weight_pitch, &layout.taps, line) };
+        }
+        // An earlier, wider block may have written these.
+        lines[lanes.len() * pitch..].fill(bf16::ZERO);
+        let tiles = columns.as_chunks_mut::<TILE>().0;
+        for (step, order) in layout.order.iter().enumerate() {
+            for half in 0..2 {
+                let lines = &lines[half * STRIP * pitch + step * STEP..];
+                // SAFETY: AMX comes with the target features named.
+                unsafe { order::column_tile(lines, pitch, &mut tiles[2 * order + half]) };
+            }
+        }
+    }
+}
+
+/// The correlation that the forward pass is.
+fn forward_correlation(conv: &Conv) -> Correlation {
     Correlation {
-        size: [conv.height, conv.width],
+        source: [conv.height, conv.width],
         channels: conv.inputs,
         kernel: [conv.kernel; 2],
         stride: [conv.stride; 2],
         start: [-(conv.padding as isize); 2],
-        out: [conv.out_height(), conv.out_width()],
+        output: [conv.out_height(), conv.out_width()],
     }
 }
 
-/// A group's layout, and where each of its pixels goes; groups have one of two sizes.
+/// How a group of images is laid out and multiplied, for one of the two sizes of groups.
 struct Layout {
     rows: Rows,
-    twos: Vec<Two>,
-    parts: Vec<usize>,
-    targets: Vec<u32>,
+    strip_pairs: Vec<StripPair>,
+    segments: Vec<usize>,
+    /// The pixel of the result that each position is.
+    pixels: Vec<u32>,
 }
 
 impl Layout {
-    /// `target` gives the pixel of a group's images that an output pixel (image, y, x) is.
-    fn new(correlation: Correlation, images: usize, target: impl Fn([usize; 3]) -> usize) -> Self {
+    /// `pixel` numbers the result's pixels: it is given the output pixel (image, y, x) of the
+    /// correlation.
+    fn new(correlation: Correlation, images: usize, pixel: impl Fn([usize; 3]) -> usize) -> Self {
         let rows = Rows::new(correlation, images);
-        let targets = rows.pixels().map(|pixel| target(pixel) as u32).collect();
-        Self { twos: rows.twos(), parts: rows.parts(), targets, rows }
+        Self {
+            strip_pairs: rows.strip_pairs(),
+            segments: rows.segment_offsets(),
+            pixels: rows.pixels().map(|output| pixel(output) as u32).collect(),
+            rows,
+        }
     }
 
-    /// Multiplies the images with `panels`, on a thread whose buffer is given.
+    /// Multiplies the images with `panels`. `scratch` is for their frames.
     ///
     /// # Safety
     ///
-    /// The machine has AMX.
+    /// - The machine has AMX.
     unsafe fn product(
         &self,
         images: &[bf16],
         panels: &Panels,
-        buffer: &mut Buffer<bf16>,
+        scratch: &mut Buffer<bf16>,
         mut finish: Finish<'_>,
     ) {
-        let buffer = buffer.at_least(self.rows.len());
-        // SAFETY: AMX comes with the features named.
-        unsafe { order::fill_rows(&self.rows, images, buffer) };
+        let frames = scratch.at_least(self.rows.len());
+        // SAFETY: AMX comes with the target features named.
+        unsafe { order::fill_rows(&self.rows, images, frames) };
         let product = Product {
-            rows: buffer,
-            twos: &self.twos,
-            step: self.rows.step,
-            parts: &self.parts,
+            rows: frames,
+            strip_pairs: &self.strip_pairs,
+            row_pitch: self.rows.pitch,
+            segments: &self.segments,
             steps: panels.steps,
             columns: &panels.columns,
             channels: panels.channels,
-            targets: &self.targets,
+            pixels: &self.pixels,
         };
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for AMX.
         unsafe { amx::product(&product, &mut finish) };
     }
 }
 
-/// The groups that a batch is convolved in.
+/// The groups that the forward pass works on.
 pub(super) fn groups(conv: &Conv) -> Groups {
     Groups::new(conv.batch, PIXELS.div_ceil(conv.out_height() * conv.out_width()))
 }
 
-/// Weights laid out for [`super::forward`], and images in groups.
+/// The forward pass: packed weights, and the layouts of groups.
 pub(super) struct Forward {
     panels: Panels,
     outputs: usize,
@@ -220,204 +304,285 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// For groups of the sizes given.
+    /// For groups of two sizes.
     ///
     /// # Safety
     ///
-    /// The machine has AMX.
+    /// - The machine has AMX.
     pub(super) unsafe fn new(conv: &Conv, weights: &[f32], sizes: [usize; 2]) -> Self {
-        let together = outward(conv).together(conv.outputs);
-        let correlation = outward(conv).joined(together);
+        let pixels = forward_correlation(conv).pixels_to_join(conv.outputs);
+        let correlation = forward_correlation(conv).joined(pixels);
         let place: Vec<_> = (0..conv.kernel * conv.kernel)
             .map(|tap| Some([tap / conv.kernel, tap % conv.kernel]))
             .collect();
-        // SAFETY: as the caller vouches.
+        // SAFETY: the caller vouches for AMX.
         let panels = unsafe {
-            Panels::new(conv, weights, &correlation, [together, conv.outputs], &place, false)
+            Panels::new(&PanelWeights {
+                conv,
+                weights,
+                correlation: &correlation,
+                pixels,
+                channels: conv.outputs,
+                place: &place,
+                transposed: false,
+            })
         };
         let layouts = sizes.map(|images| {
             Layout::new(correlation, images, |[image, y, x]| {
-                image * correlation.pixels() + y * correlation.out[1] + x
+                image * correlation.output_pixels() + y * correlation.output[1] + x
             })
         });
         Self { panels, outputs: conv.outputs, layouts }
     }
 
-    /// The outputs of a group's images, and their moments if those are taken.
+    /// Writes the outputs of a group's images, and returns their moments if those are gathered.
     ///
     /// # Safety
     ///
-    /// The machine has AMX.
+    /// - The machine has AMX.
     pub(super) unsafe fn group(
         &self,
         group: &Group,
         images: &[bf16],
         after: After<'_, bf16>,
-        buffer: &mut Buffer<bf16>,
+        scratch: &mut Buffer<bf16>,
         output: &mut [bf16],
     ) -> Option<Moments> {
-        let all = self.panels.channels;
-        let pixels = output.len() / all;
-        let mut moments = matches!(after, After::Moments).then(|| Shifted::new(all));
+        let columns = self.panels.channels;
+        let pixels = output.len() / columns;
+        let mut moments = matches!(after, After::Moments).then(|| Shifted::new(columns));
         let finish = match (&mut moments, after) {
             (_, After::Normalise { channels, residual, relu }) => {
                 Finish::Normalise { output, channels, residual, floor: norm::floor(relu) }
             }
             (Some(moments), After::Moments) => Finish::Moments { output, moments },
-            (None, After::Moments) => unreachable!("they are there when they are taken"),
+            (None, After::Moments) => unreachable!("there are sums where moments are gathered"),
         };
-        // SAFETY: as the caller vouches.
-        unsafe { self.layouts[group.size].product(images, &self.panels, buffer, finish) };
-        moments.map(|moments| moments.moments(pixels, all).joined(self.outputs))
+        // SAFETY: the caller vouches for AMX.
+        unsafe { self.layouts[group.size].product(images, &self.panels, scratch, finish) };
+        moments.map(|moments| moments.moments(pixels, columns).split_joined(self.outputs))
     }
 }
 
-/// What becomes of the input's gradient.
-pub(super) struct IntoInput<'a, F> {
-    /// What is added to it, if anything is.
+/// Where the input's gradient goes.
+pub(super) struct InputTarget<'a, V> {
+    /// What is added to it, where there is something to add.
     pub added: Option<&'a [bf16]>,
-    /// Where it goes.
     pub result: &'a mut [bf16],
-    /// What is handed each group's, with its images.
-    pub made: &'a F,
+    /// Is handed each group's gradient, with the group's images.
+    pub visit: &'a V,
 }
 
-/// [`super::backward`], with the place for the input's gradient where it is wanted.
+/// The backward pass of a batch.
+struct Backward<'a, F> {
+    isa: Isa,
+    conv: &'a Conv,
+    input: Input<'a, bf16>,
+    /// Writes the output's gradient of some images.
+    fill: &'a F,
+    weight_plan: WeightPlan<'a>,
+    /// Groups of images for the gradient of the weights.
+    groups: Groups,
+    /// Groups of those groups, each with its own sums.
+    partitions: Groups,
+}
+
+/// [`super::backward`]. `target` is where the input's gradient goes, if it is wanted.
 ///
 /// # Safety
 ///
-/// The machine has AMX.
+/// - The machine has AMX.
 pub(super) unsafe fn backward(
     isa: Isa,
     conv: &Conv,
     input: Input<'_, bf16>,
     weights: &[f32],
-    gradient: &(impl Fn(Range<usize>, &mut [bf16]) + Sync),
-    of_input: Option<IntoInput<'_, impl Fn(Range<usize>, &mut [bf16]) + Sync>>,
-    of_weights: Option<&[f32]>,
+    fill: &(impl Fn(Range<usize>, &mut [bf16]) + Sync),
+    target: Option<InputTarget<'_, impl Fn(Range<usize>, &mut [bf16]) + Sync>>,
+    added_weights: Option<&[f32]>,
 ) -> Buffer {
     let pixels = conv.out_height() * conv.out_width();
-    let positions = Groups::new(conv.batch, POSITIONS.div_ceil(pixels).next_multiple_of(2));
-    let into_weights = WeightGradient::new(conv, positions.sizes());
-    let lanes = (conv.batch * pixels).div_ceil(LANE);
-    let lanes = lanes.div_ceil(2).max(lanes.min(SHORT_LANES)).clamp(1, LANES);
-    let lanes = Groups::new(positions.count, positions.count.div_ceil(lanes));
-    // Nothing is written, and no image has values, where the input's gradient is not wanted.
-    let (wanted, result, in_image) = match of_input {
-        Some(IntoInput { added, result, made }) => (Some((added, made)), result, conv.in_image()),
+    let groups = Groups::new(conv.batch, GRADIENT_PIXELS.div_ceil(pixels).next_multiple_of(2));
+    let weight_plan = WeightPlan::new(conv, groups.sizes());
+    let short = (conv.batch * pixels).div_ceil(PARTITION);
+    let count = short.div_ceil(2).max(short.min(SHORT_PARTITIONS)).clamp(1, PARTITIONS);
+    let partitions = Groups::new(groups.count, groups.count.div_ceil(count));
+    // Where the input's gradient is not wanted, no image has values, and nothing is written.
+    let (wanted, result, in_image) = match target {
+        Some(InputTarget { added, result, visit }) => {
+            (Some((added, visit)), result, conv.in_image())
+        }
         None => (None, [].as_mut_slice(), 0),
     };
-    let into_input = |sizes| {
-        wanted.map(|(added, made)| {
-            // SAFETY: as the caller vouches.
-            let gradient = unsafe { InputGradient::new(conv, weights, sizes, added) };
-            (gradient, made)
+    let input_plan = |sizes| {
+        wanted.map(|(added, visit)| {
+            // SAFETY: the caller vouches for AMX.
+            (unsafe { InputPlan::new(conv, weights, sizes, added) }, visit)
         })
     };
-
-    // While the sums and weights that the two gradients need stay in the cache beside each other,
-    // both are made of a group's images in turn, and the gradient that they come from is never
-    // stored.
-    let outputs = into_weights.outputs;
-    let most = BOTH[usize::from(lanes.count < SHORT_LANES)];
-    if outputs <= RANGE && into_weights.len(outputs) * size_of::<f32>() <= most {
-        let into_input = into_input(positions.sizes());
-        let images =
-            |lane: Group| lane.images.map(|index| positions.get(index).images.len()).sum::<usize>();
-        let results = stretches(result, lanes.iter().map(|lane| images(lane) * in_image));
-        let units: Vec<(Group, &mut [bf16])> = lanes.iter().zip(results).collect();
-        let sums: Vec<Buffer> = units
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|(lane, mut result)| {
-                let mut sums = into_weights.sums(0..outputs);
-                let (mut from, mut buffer, mut inputs) =
-                    (Buffer::any(0), Buffer::any(0), Buffer::any(0));
-                for group in lane.images.map(|index| positions.get(index)) {
-                    let from = from.at_least(group.values(conv.out_image()).len());
-                    gradient(group.images.clone(), from);
-                    if let Some((into_input, made)) = &into_input {
-                        let own =
-                            result.split_off_mut(..group.values(in_image).len()).expect("a lane's");
-                        // SAFETY: as the caller vouches.
-                        unsafe { into_input.group(&group, from, own, &mut buffer) };
-                        made(group.images.clone(), own);
-                    }
-                    let input = input.values(isa, group.values(conv.in_image()), &mut inputs);
-                    // SAFETY: as the caller vouches.
-                    unsafe { into_weights.add(&group, input, from, &mut sums) };
-                }
-                into_weights.done(sums)
-            })
-            .collect();
-        return unpack(&into_weights, &sums, 1, of_weights);
-    }
-
-    // Otherwise the gradient is kept for the second: each would drive out the other's, which costs
-    // more than two passes over memory.
-    let groups = Groups::new(conv.batch, PIXELS.div_ceil(pixels));
-    let into_input = into_input(groups.sizes());
-    let results = groups.split(result, in_image);
-    let mut all = Buffer::any(conv.batch * conv.out_image());
-    let groups = groups.split(&mut all, conv.out_image()).into_par_iter().with_max_len(AT_ONCE);
-    groups.zip(results).for_each_init(
-        || Buffer::any(0),
-        |buffer, ((group, stretch), (_, result))| {
-            gradient(group.images.clone(), stretch);
-            if let Some((into_input, made)) = &into_input {
-                // SAFETY: as the caller vouches.
-                unsafe { into_input.group(&group, stretch, result, buffer) };
-                made(group.images.clone(), result);
-            }
-        },
-    );
-    let ranges = outputs.div_ceil(RANGE);
-    let units: Vec<(Range<usize>, usize)> = lanes
-        .iter()
-        .flat_map(|lane| (0..ranges).map(move |range| (lane.images.clone(), range)))
-        .collect();
-    let units = units.into_par_iter().with_max_len(1).map(|(lane, range)| {
-        let mut sums = into_weights.sums(range * RANGE..outputs.min((range + 1) * RANGE));
-        let mut inputs = Buffer::any(0);
-        for group in lane.map(|index| positions.get(index)) {
-            let gradient = &all[group.values(conv.out_image())];
-            let input = input.values(isa, group.values(conv.in_image()), &mut inputs);
-            // SAFETY: as the caller vouches.
-            unsafe { into_weights.add(&group, input, gradient, &mut sums) };
+    let outputs = weight_plan.outputs;
+    let most = IN_TURN_BYTES[usize::from(partitions.count < SHORT_PARTITIONS)];
+    let in_turn = outputs <= CHANNEL_RANGE && weight_plan.len(outputs) * size_of::<f32>() <= most;
+    let backward = Backward { isa, conv, input, fill, weight_plan, groups, partitions };
+    // SAFETY: the caller vouches for AMX.
+    let (sums, ranges) = unsafe {
+        if in_turn {
+            let input_plan = input_plan(backward.groups.sizes());
+            (backward.in_turn(input_plan.as_ref(), result, in_image), 1)
+        } else {
+            let groups = Groups::new(conv.batch, PIXELS.div_ceil(pixels));
+            let input_plan = input_plan(groups.sizes());
+            let ranges = outputs.div_ceil(CHANNEL_RANGE);
+            let gradient = backward.stored(&groups, input_plan.as_ref(), result, in_image);
+            (backward.weight_sums(&gradient, ranges), ranges)
         }
-        into_weights.done(sums)
-    });
-    let sums: Vec<Buffer> = units.collect();
-    unpack(&into_weights, &sums, ranges, of_weights)
+    };
+    unpack(&backward.weight_plan, &sums, ranges, added_weights)
 }
 
-/// How the gradient of the input comes from that of the outputs.
-struct InputGradient<'a> {
+impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
+    /// Makes both gradients of a group in turn, while the sums and weights that they need stay in
+    /// the cache beside each other. The output's gradient is never stored. Returns the sums of the
+    /// weights' gradient for every partition.
+    ///
+    /// # Safety
+    ///
+    /// - The machine has AMX.
+    unsafe fn in_turn(
+        &self,
+        input_plan: Option<&(InputPlan<'_>, &(impl Fn(Range<usize>, &mut [bf16]) + Sync))>,
+        result: &mut [bf16],
+        in_image: usize,
+    ) -> Vec<Buffer> {
+        let Self { conv, groups, partitions, weight_plan, .. } = self;
+        let images = |partition: Group| {
+            partition.images.map(|index| groups.get(index).images.len()).sum::<usize>()
+        };
+        let lens = partitions.iter().map(|partition| images(partition) * in_image);
+        let results = stretches(result, lens);
+        let units: Vec<(Group, &mut [bf16])> = partitions.iter().zip(results).collect();
+        let sums = units.into_par_iter().with_max_len(1).map(|(partition, mut result)| {
+            let mut sums = weight_plan.sums(0..weight_plan.outputs);
+            let (mut gradient, mut frames, mut normalised) =
+                (Buffer::any(0), Buffer::any(0), Buffer::any(0));
+            for group in partition.images.map(|index| groups.get(index)) {
+                let gradient = gradient.at_least(group.range(conv.out_image()).len());
+                (self.fill)(group.images.clone(), gradient);
+                if let Some((input_plan, visit)) = input_plan {
+                    let len = group.range(in_image).len();
+                    let result = result.split_off_mut(..len).expect("the partition's images");
+                    // SAFETY: the caller vouches for AMX.
+                    unsafe { input_plan.group(&group, gradient, result, &mut frames) };
+                    visit(group.images.clone(), result);
+                }
+                let range = group.range(conv.in_image());
+                let input = self.input.read(self.isa, range, &mut normalised);
+                // SAFETY: the caller vouches for AMX.
+                unsafe { weight_plan.add(&group, input, gradient, &mut sums) };
+            }
+            weight_plan.finish(sums)
+        });
+        sums.collect()
+    }
+
+    /// Makes the input's gradient, and stores the output's gradient for the weights' gradient: in
+    /// turn, each would drive the other out of the cache, which costs more than two passes over
+    /// memory.
+    ///
+    /// # Safety
+    ///
+    /// - The machine has AMX.
+    unsafe fn stored(
+        &self,
+        groups: &Groups,
+        input_plan: Option<&(InputPlan<'_>, &(impl Fn(Range<usize>, &mut [bf16]) + Sync))>,
+        result: &mut [bf16],
+        in_image: usize,
+    ) -> Buffer<bf16> {
+        let out_image = self.conv.out_image();
+        let results = groups.split(result, in_image);
+        let mut stored = Buffer::any(self.conv.batch * out_image);
+        let groups = groups.split(&mut stored, out_image).into_par_iter();
+        groups.with_max_len(GROUPS_AT_ONCE).zip(results).for_each_init(
+            || Buffer::any(0),
+            |frames, ((group, gradient), (_, result))| {
+                (self.fill)(group.images.clone(), gradient);
+                if let Some((input_plan, visit)) = input_plan {
+                    // SAFETY: the caller vouches for AMX.
+                    unsafe { input_plan.group(&group, gradient, result, frames) };
+                    visit(group.images.clone(), result);
+                }
+            },
+        );
+        stored
+    }
+
+    /// The sums of the weights' gradient, for every partition and every range of channels, given
+    /// the whole batch's output gradient.
+    ///
+    /// # Safety
+    ///
+    /// - The machine has AMX.
+    unsafe fn weight_sums(&self, gradient: &[bf16], ranges: usize) -> Vec<Buffer> {
+        let Self { conv, groups, partitions, weight_plan, .. } = self;
+        let units: Vec<(Range<usize>, usize)> = partitions
+            .iter()
+            .flat_map(|partition| (0..ranges).map(move |range| (partition.images.clone(), range)))
+            .collect();
+        let sums = units.into_par_iter().with_max_len(1).map(|(partition, range)| {
+            let end = weight_plan.outputs.min((range + 1) * CHANNEL_RANGE);
+            let mut sums = weight_plan.sums(range * CHANNEL_RANGE..end);
+            let mut normalised = Buffer::any(0);
+            for group in partition.map(|index| groups.get(index)) {
+                let gradient = &gradient[group.range(conv.out_image())];
+                let range = group.range(conv.in_image());
+                let input = self.input.read(self.isa, range, &mut normalised);
+                // SAFETY: the caller vouches for AMX.
+                unsafe { weight_plan.add(&group, input, gradient, &mut sums) };
+            }
+            weight_plan.finish(sums)
+        });
+        sums.collect()
+    }
+}
+
+/// How the gradient of the input comes from that of the output: a product for each phase.
+struct InputPlan<'a> {
     conv: &'a Conv,
     phases: Vec<(Panels, [Layout; 2])>,
     /// What is added to it.
     added: Option<&'a [bf16]>,
 }
 
-impl<'a> InputGradient<'a> {
+impl<'a> InputPlan<'a> {
+    /// For groups of two sizes.
+    ///
     /// # Safety
     ///
-    /// The machine has AMX.
+    /// - The machine has AMX.
     unsafe fn new(
         conv: &'a Conv,
         weights: &[f32],
         sizes: [usize; 2],
         added: Option<&'a [bf16]>,
     ) -> Self {
-        let phase = |(first, correlation, place): ([usize; 2], Correlation, Vec<_>)| {
-            // Only where there is one phase are its neighbouring pixels neighbours in memory.
-            let together = if conv.stride == 1 { correlation.together(conv.inputs) } else { 1 };
-            let correlation = correlation.joined(together);
-            // SAFETY: as the caller vouches.
+        let pack = |Phase { first, correlation, place }: Phase| {
+            // Only with a single phase are its neighbouring pixels neighbours in memory.
+            let pixels = if conv.stride == 1 { correlation.pixels_to_join(conv.inputs) } else { 1 };
+            let correlation = correlation.joined(pixels);
+            // SAFETY: the caller vouches for AMX.
             let panels = unsafe {
-                Panels::new(conv, weights, &correlation, [together, conv.inputs], &place, true)
+                Panels::new(&PanelWeights {
+                    conv,
+                    weights,
+                    correlation: &correlation,
+                    pixels,
+                    channels: conv.inputs,
+                    place: &place,
+                    transposed: true,
+                })
             };
-            let width = conv.width / together;
+            let width = conv.width / pixels;
             let layouts = sizes.map(|images| {
                 Layout::new(correlation, images, |[image, y, x]| {
                     (image * conv.height + first[0] + y * conv.stride) * width
@@ -427,41 +592,45 @@ impl<'a> InputGradient<'a> {
             });
             (panels, layouts)
         };
-        Self { conv, phases: phases(conv).map(phase).collect(), added }
+        Self { conv, phases: phases(conv).map(pack).collect(), added }
     }
 
-    /// That of a group's images, given the gradient of its outputs.
+    /// Writes a group's gradient of the input, given that of the output.
     ///
     /// # Safety
     ///
-    /// The machine has AMX.
+    /// - The machine has AMX.
     unsafe fn group(
         &self,
         group: &Group,
         gradient: &[bf16],
         result: &mut [bf16],
-        buffer: &mut Buffer<bf16>,
+        scratch: &mut Buffer<bf16>,
     ) {
-        let added = self.added.map(|added| &added[group.values(self.conv.in_image())]);
+        let added = self.added.map(|added| &added[group.range(self.conv.in_image())]);
         for (panels, layouts) in &self.phases {
             let finish = Finish::Store { output: result, added };
-            // SAFETY: as the caller vouches.
-            unsafe {
-                layouts[group.size].product(gradient, panels, buffer, finish);
-            }
+            // SAFETY: the caller vouches for AMX.
+            unsafe { layouts[group.size].product(gradient, panels, scratch, finish) };
         }
     }
 }
 
-/// The input pixels that lie alike towards the steps of the kernel, `stride`² phases, each with its
-/// first pixel, the correlation of the outputs' gradient that its own is, and where in it the
-/// weights' taps go. The same taps reach all pixels of a phase, the last tap from the first of the
-/// outputs.
-fn phases(
-    conv: &Conv,
-) -> impl Iterator<Item = ([usize; 2], Correlation, Vec<Option<[usize; 2]>>)> + '_ {
+/// The input pixels whose row and column leave the same remainders modulo the stride. The same taps
+/// of the kernel reach all of them, the last tap from the first output.
+struct Phase {
+    /// First row and column.
+    first: [usize; 2],
+    /// The correlation of the output's gradient that gives the phase's own.
+    correlation: Correlation,
+    /// Where in its kernel each tap of the convolution lands, as in [`PanelWeights`].
+    place: Vec<Option<[usize; 2]>>,
+}
+
+/// The phases that have pixels, of `stride`².
+fn phases(conv: &Conv) -> impl Iterator<Item = Phase> + '_ {
     let axis = |first: usize| -> (Vec<usize>, isize) {
-        let taps = pack::taps(conv, first);
+        let taps = conv.taps_reaching(first);
         let start = taps.first().map_or(0, |&tap| {
             ((first + conv.padding) as isize - tap as isize) / conv.stride as isize
         });
@@ -476,136 +645,147 @@ fn phases(
             Some([find(&rows, tap / conv.kernel)?, find(&columns, tap % conv.kernel)?])
         });
         let correlation = Correlation {
-            size: [conv.out_height(), conv.out_width()],
+            source: [conv.out_height(), conv.out_width()],
             channels: conv.outputs,
             kernel: [rows.len(), columns.len()],
             stride: [1; 2],
             start: [top, left],
-            out: [
+            output: [
                 (conv.height - first[0]).div_ceil(conv.stride),
                 (conv.width - first[1]).div_ceil(conv.stride),
             ],
         };
-        (first, correlation, place.collect())
+        Phase { first, correlation, place: place.collect() }
     })
 }
 
-/// How the gradient of the weights comes from that of the outputs.
-struct WeightGradient<'a> {
+/// How the gradient of the weights comes from that of the output: a product over positions.
+struct WeightPlan<'a> {
     conv: &'a Conv,
-    /// Output pixels taken for one, and the channels that they have together.
-    together: usize,
+    /// Output pixels that are joined.
+    pixels: usize,
+    /// Channels of joined pixels together.
     outputs: usize,
     correlation: Correlation,
     layouts: [PairLayout; 2],
-    /// Memory of sums that are done.
-    idle: Mutex<Vec<Laid>>,
+    /// Frames that no sums use at the moment.
+    idle: Mutex<Vec<Frames>>,
 }
 
-/// Inputs and gradients of a group laid out, for each size of groups; inputs in frames of zeros
-/// that stay.
-type Laid = [Option<(Buffer<bf16>, Buffer<bf16>)>; 2];
+/// For each size of groups, memory for the inputs, whose zeros stay, and for the transposed
+/// gradient.
+type Frames = [Option<(Buffer<bf16>, Buffer<bf16>)>; 2];
 
-/// Layout of a group whose weights' gradient is made.
+/// How a group is laid out for the gradient of the weights.
 struct PairLayout {
-    pairs: Pairs,
+    pairs: ImagePairs,
     steps: Vec<usize>,
-    parts: Vec<(usize, Range<usize>)>,
+    segments: Vec<(usize, Range<usize>)>,
     pixels: Vec<Option<u32>>,
 }
 
-/// The gradient of the weights of some channels over the images so far.
+/// The gradient of the weights of some channels, over the images so far.
 struct WeightSums {
     channels: Range<usize>,
-    /// `[blocks of values, blocks of channels, parts of the kernel, 32 channels, 32 values]`.
+    /// `[blocks of values, blocks of channels, segments, 32 channels, 32 values]`.
     values: Buffer,
+    /// Whether the values hold sums yet.
     begun: bool,
-    laid: Laid,
+    frames: Frames,
 }
 
-impl<'a> WeightGradient<'a> {
+impl<'a> WeightPlan<'a> {
     fn new(conv: &'a Conv, sizes: [usize; 2]) -> Self {
-        let together = outward(conv).together(conv.outputs);
-        let correlation = outward(conv).joined(together);
+        let pixels = forward_correlation(conv).pixels_to_join(conv.outputs);
+        let correlation = forward_correlation(conv).joined(pixels);
         let layouts = sizes.map(|images| {
-            let pairs = Pairs::new(correlation, images);
-            PairLayout { steps: pairs.steps(), parts: pairs.parts(), pixels: pairs.pixels(), pairs }
+            let pairs = ImagePairs::new(correlation, images);
+            PairLayout {
+                steps: pairs.step_offsets(),
+                segments: pairs.segments(),
+                pixels: pairs.pixels(),
+                pairs,
+            }
         });
-        Self {
-            conv,
-            together,
-            outputs: together * conv.outputs,
-            correlation,
-            layouts,
-            idle: Mutex::default(),
-        }
+        let outputs = pixels * conv.outputs;
+        Self { conv, pixels, outputs, correlation, layouts, idle: Mutex::default() }
     }
 
     /// How many sums so many channels have.
     fn len(&self, channels: usize) -> usize {
-        let [parts, len] = self.correlation.parts();
-        parts * channels.next_multiple_of(BLOCK) * len
+        let [segments, len] = self.correlation.segments();
+        segments * channels.next_multiple_of(BLOCK) * len
     }
 
+    /// New sums.
     fn sums(&self, channels: Range<usize>) -> WeightSums {
         let values = Buffer::any(self.len(channels.len()));
-        let laid = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        WeightSums { channels, values, begun: false, laid: laid.unwrap_or_default() }
+        let frames = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        WeightSums { channels, values, begun: false, frames: frames.unwrap_or_default() }
     }
 
-    /// The sums, when no group is left.
-    fn done(&self, sums: WeightSums) -> Buffer {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sums.laid);
+    /// The values of sums that are complete; their frames serve the next ones.
+    fn finish(&self, sums: WeightSums) -> Buffer {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sums.frames);
         sums.values
     }
 
-    /// Adds that of a group, given its input and the gradient of its outputs.
+    /// Adds a group's gradient of the weights, given its input and output gradient.
     ///
     /// # Safety
     ///
-    /// The machine has AMX.
-    unsafe fn add(&self, group: &Group, input: &[bf16], gradient: &[bf16], to: &mut WeightSums) {
-        let PairLayout { pairs, steps, parts, pixels } = &self.layouts[group.size];
-        let channels = self.outputs.min(RANGE).next_multiple_of(BLOCK);
-        let gradient_pitch = apart(pixels.len(), STEP);
-        let (inputs, turned) = to.laid[group.size].get_or_insert_with(|| {
+    /// - The machine has AMX.
+    unsafe fn add(&self, group: &Group, input: &[bf16], gradient: &[bf16], sums: &mut WeightSums) {
+        let PairLayout { pairs, steps, segments, pixels } = &self.layouts[group.size];
+        let channels = self.outputs.min(CHANNEL_RANGE).next_multiple_of(BLOCK);
+        let gradient_pitch = conflict_free(pixels.len(), STEP);
+        let (inputs, transposed) = sums.frames[group.size].get_or_insert_with(|| {
             (Buffer::zeros(pairs.len()), Buffer::any(channels * gradient_pitch))
         });
-        turn(self.outputs, pixels, gradient, &to.channels, turned, gradient_pitch);
-        // SAFETY: as the caller vouches.
+        transpose_gradient(
+            self.outputs,
+            pixels,
+            gradient,
+            &sums.channels,
+            transposed,
+            gradient_pitch,
+        );
+        // SAFETY: the caller vouches for AMX, which comes with the target features named.
         unsafe {
             order::fill_pairs(pairs, input, inputs);
-            amx::outer(Outer {
-                gradient: turned,
+            amx::outer_product(OuterProduct {
+                gradient: transposed,
                 gradient_pitch,
-                pairs: inputs,
-                step: pairs.step,
+                inputs,
+                input_pitch: pairs.pitch,
                 steps,
-                parts,
-                blocks: self.correlation.parts()[1] / BLOCK,
-                sums: amx::sums_mut(&mut to.values),
-                first: !to.begun,
+                segments,
+                value_blocks: self.correlation.segments()[1] / BLOCK,
+                sums: amx::sums_mut(&mut sums.values),
+                begins: !sums.begun,
             });
         }
-        to.begun = true;
+        sums.begun = true;
     }
 
-    /// Adds what the sums of a range of channels have of one of them to `[kernel², inputs]`.
+    /// Adds the sums of one channel, of all joined pixels, to `[kernel², inputs]`. `sums` are those
+    /// of the range that the channel is in, and `channel` counts within it.
     fn gather(&self, sums: &[f32], channel: usize, to: &mut [f32]) {
         let Conv { inputs, outputs, kernel, stride, .. } = *self.conv;
-        let [parts, len] = self.correlation.parts();
+        let [segments, segment_len] = self.correlation.segments();
         let squares = sums.as_chunks::<BLOCK>().0.as_chunks::<BLOCK>().0;
-        let channels = squares.len() / (parts * len / BLOCK);
+        let channel_blocks = squares.len() / (segments * segment_len / BLOCK);
         for (tap, to) in to.chunks_exact_mut(inputs).enumerate() {
-            for pixel in 0..self.together {
-                let lane = pixel * outputs + channel;
-                let at = self.correlation.tap([tap / kernel, tap % kernel + pixel * stride]);
-                let (part, at) = (at / len, at % len);
+            for pixel in 0..self.pixels {
+                let column = pixel * outputs + channel;
+                let tap = [tap / kernel, tap % kernel + pixel * stride];
+                let offset = self.correlation.tap_offset(tap);
+                let (segment, first) = (offset / segment_len, offset % segment_len);
                 let mut done = 0;
                 while done < inputs {
-                    let (block, value) = ((at + done) / BLOCK, (at + done) % BLOCK);
-                    let square = &squares[(block * channels + lane / BLOCK) * parts + part];
-                    let sums = &square[lane % BLOCK][value..];
+                    let (block, value) = ((first + done) / BLOCK, (first + done) % BLOCK);
+                    let index = (block * channel_blocks + column / BLOCK) * segments + segment;
+                    let sums = &squares[index][column % BLOCK][value..];
                     let count = sums.len().min(inputs - done);
                     to[done..done + count].iter_mut().zip(sums).for_each(|(to, sum)| *to += sum);
                     done += count;
@@ -615,23 +795,23 @@ impl<'a> WeightGradient<'a> {
     }
 }
 
-/// Brings a range of the gradient's channels from `[images, pixels, outputs]` into `[channels,
-/// positions]`, rows `pitch` apart and zeros where there is no pixel.
-fn turn(
+/// Transposes a range of the output gradient's channels from `[images, pixels, outputs]` to
+/// `[channels, positions]`. Rows are `pitch` values apart, and zeros where a position is no pixel.
+fn transpose_gradient(
     outputs: usize,
     pixels: &[Option<u32>],
     gradient: &[bf16],
-    range: &Range<usize>,
+    channels: &Range<usize>,
     to: &mut [bf16],
     pitch: usize,
 ) {
     let zeros = [bf16::ZERO; STRIP];
-    // Of the last channels, where they fill no strip, what pixels have that no whole strip follows;
+    // Copies of a position's last channels where the gradient ends before they fill a strip, with
     // zeros behind them.
     let mut tails = [zeros; STEP];
-    for channel in range.clone().step_by(STRIP) {
-        let lanes = STRIP.min(range.end - channel);
-        let to = &mut to[(channel - range.start) * pitch..];
+    for channel in channels.clone().step_by(STRIP) {
+        let lanes = STRIP.min(channels.end - channel);
+        let to = &mut to[(channel - channels.start) * pitch..];
         for (step, pixels) in pixels.chunks(STEP).enumerate() {
             let mut from = [zeros.as_ptr(); STEP];
             for ((from, tail), pixel) in from.iter_mut().zip(&mut tails).zip(pixels) {
@@ -646,33 +826,29 @@ fn turn(
                 };
             }
             assert!((STRIP - 1) * pitch + (step + 1) * STEP <= to.len());
-            // SAFETY: AMX comes with the features named; 16 values follow each pointer, and the
-            // assertion is for `to`.
+            // SAFETY: AMX comes with the target features named. Every pointer is to 16 values, and
+            // the assertion keeps to `to`.
             unsafe { order::transpose(&from, to[step * STEP..].as_mut_ptr(), pitch) };
         }
     }
 }
 
-/// Adds the lanes' sums, of each range of each lane, and those of the pixels that were taken for
-/// one, and brings them into the weights' own order.
-fn unpack(
-    of: &WeightGradient<'_>,
-    sums: &[Buffer],
-    ranges: usize,
-    added: Option<&[f32]>,
-) -> Buffer {
-    let Conv { inputs, outputs, kernel, .. } = *of.conv;
+/// The gradient of the weights, `[outputs, inputs, kernel, kernel]`: adds the sums of all
+/// partitions, in order, and of joined pixels, and then `added`. Each partition has sums for every
+/// range of channels.
+fn unpack(plan: &WeightPlan<'_>, sums: &[Buffer], ranges: usize, added: Option<&[f32]>) -> Buffer {
+    let Conv { inputs, outputs, kernel, .. } = *plan.conv;
     let mut weights = Buffer::any(outputs * inputs * kernel * kernel);
     let len = inputs * kernel * kernel;
-    let turn = order::Turn::new(kernel * kernel, inputs);
+    let transpose = order::Transpose::new(kernel * kernel, inputs);
     weights.par_chunks_mut(len).enumerate().for_each(|(output, weights)| {
-        let (range, channel) = (output / RANGE, output % RANGE);
-        let mut all = vec![0.0; kernel * kernel * inputs];
+        let (range, channel) = (output / CHANNEL_RANGE, output % CHANNEL_RANGE);
+        let mut total = vec![0.0; kernel * kernel * inputs];
         for sums in sums.iter().skip(range).step_by(ranges) {
-            of.gather(sums, channel, &mut all);
+            plan.gather(sums, channel, &mut total);
         }
-        // SAFETY: AMX comes with the features named.
-        unsafe { turn.run(&all, weights) };
+        // SAFETY: AMX comes with the target features named.
+        unsafe { transpose.run(&total, weights) };
         if let Some(added) = added {
             weights
                 .iter_mut()

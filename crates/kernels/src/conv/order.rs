@@ -1,4 +1,4 @@
-//! Values brought into the order in which tiles read them, and back, by AVX-512.
+//! Packing with AVX-512: values into the order in which tiles read them, and sums back.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -6,19 +6,22 @@ use std::ops::Range;
 use half::bf16;
 
 use super::amx::TILE;
-use super::frame::{Pairs, Rows, STEP, STRIP};
+use super::frame::{ImagePairs, Rows, STEP, STRIP};
 use crate::element::Element;
 use crate::tiles::turned;
 
-/// 16 channels of 32 positions, each at its pointer, to 16 rows of 32 values, `pitch` apart.
+/// Transposes 32 positions of 16 channels to 16 rows of 32 positions. Each of `from` points to the
+/// channels of a position; rows of `to` are `pitch` values apart.
 ///
 /// # Safety
 ///
-/// The machine has the features named; 16 values follow each pointer, and 15 · `pitch` + 32 `to`.
+/// - The machine has the target features named.
+/// - 16 values can be read at each pointer of `from`.
+/// - 15 · `pitch` + 32 values can be written at `to`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch: usize) {
     let rows = turned(std::array::from_fn(|pair| {
-        // SAFETY: the caller vouches for 16 values.
+        // SAFETY: the caller vouches for 16 values at each pointer.
         let [even, odd] = unsafe {
             [0, 1].map(|at| _mm512_cvtepu16_epi32(_mm256_loadu_si256(from[2 * pair + at].cast())))
         };
@@ -30,59 +33,59 @@ pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch:
     }
 }
 
-/// 32 values of each of 16 channels, rows `pitch` apart, to a tile of columns: 16 pairs of values
-/// of 16 channels.
+/// Packs a tile of columns: from 16 channels of 32 values, `pitch` apart, to 16 lines, each of a
+/// pair of values of every channel.
 ///
 /// # Safety
 ///
-/// The machine has the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn column_tile(from: &[bf16], pitch: usize, to: &mut [bf16; TILE]) {
     assert!((STRIP - 1) * pitch + STEP <= from.len());
-    // SAFETY: 32 values follow each row's first, as asserted.
+    // SAFETY: each of 16 rows has 32 values, as asserted.
     let pairs = turned(std::array::from_fn(|row| unsafe {
         _mm512_loadu_si512(from.as_ptr().add(row * pitch).cast())
     }));
     for (to, pairs) in to.as_chunks_mut::<STEP>().0.iter_mut().zip(pairs) {
-        // SAFETY: 32 values are a register.
+        // SAFETY: 32 values of bf16 are a register.
         unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), pairs) };
     }
 }
 
-/// [`Rows::fill`], compiled for the machine.
+/// [`Rows::fill`], compiled with AVX-512.
 ///
 /// # Safety
 ///
-/// The machine has the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(super) unsafe fn fill_rows(rows: &Rows, images: &[bf16], to: &mut [bf16]) {
-    rows.fill(images, to);
+pub(super) unsafe fn fill_rows(rows: &Rows, images: &[bf16], frames: &mut [bf16]) {
+    rows.fill(images, frames);
 }
 
-/// [`Pairs::fill`], compiled for the machine.
+/// [`ImagePairs::fill`], compiled with AVX-512.
 ///
 /// # Safety
 ///
-/// The machine has the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-pub(super) unsafe fn fill_pairs(pairs: &Pairs, images: &[bf16], to: &mut [bf16]) {
-    // SAFETY: as the caller vouches.
-    pairs.fill(images, to, |even, odd, to| unsafe { in_turn(even, odd, to) });
+pub(super) unsafe fn fill_pairs(pairs: &ImagePairs, images: &[bf16], frames: &mut [bf16]) {
+    // SAFETY: the caller vouches for the target features.
+    pairs.fill(images, frames, |even, odd, to| unsafe { alternate(even, odd, to) });
 }
 
-/// The values of two equally long slices in turn.
+/// Writes the values of two equally long slices in turn.
 ///
 /// # Safety
 ///
-/// The machine has the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 #[inline]
-unsafe fn in_turn(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
+unsafe fn alternate(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
     assert!(even.len() == odd.len() && to.len() == 2 * even.len());
     for at in (0..even.len()).step_by(STRIP) {
         let count = STRIP.min(even.len() - at);
         let mask = ((1u32 << count) - 1) as __mmask16;
-        // SAFETY: the masks keep to the slices, which are as long as asserted.
+        // SAFETY: the masks keep to the slices, whose lengths were asserted.
         unsafe {
             let low =
                 _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even.as_ptr().add(at).cast()));
@@ -94,116 +97,124 @@ unsafe fn in_turn(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
     }
 }
 
-/// Of weights `step` apart, those of each tap to its range.
+/// Rounds weights to bf16 and sorts them by tap. `taps` are pairs of a tap and a range: the range of
+/// `to` takes the weights at `tap`, `tap + pitch`, `tap + 2 · pitch`, ….
 ///
 /// # Safety
 ///
-/// The machine has the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn spread(
     weights: &[f32],
-    step: usize,
+    pitch: usize,
     taps: &[(usize, Range<usize>)],
     to: &mut [bf16],
 ) {
-    let lanes = lanes(step);
+    let lanes = lane_offsets(pitch);
     for (tap, range) in taps {
         let to = &mut to[range.clone()];
-        assert!(to.is_empty() || tap + (to.len() - 1) * step < weights.len());
-        let (whole, rest) = to.as_chunks_mut::<STRIP>();
-        for (at, to) in whole.iter_mut().enumerate() {
-            // SAFETY: 16 weights from this one on, `step` apart, are within the slice, as asserted;
-            // 16 bf16 fill half a register.
+        assert!(to.is_empty() || tap + (to.len() - 1) * pitch < weights.len());
+        let (strips, rest) = to.as_chunks_mut::<STRIP>();
+        for (at, to) in strips.iter_mut().enumerate() {
+            // SAFETY: 16 weights from this one on, `pitch` apart, are within the slice, as
+            // asserted; 16 values of bf16 are half a register.
             unsafe {
-                let from = weights.as_ptr().add(tap + at * STRIP * step);
+                let from = weights.as_ptr().add(tap + at * STRIP * pitch);
                 let values = _mm512_cvtneps_pbh(_mm512_i32gather_ps::<4>(lanes, from.cast()));
                 *to = std::mem::transmute::<__m256bh, [bf16; STRIP]>(values);
             }
         }
-        let first = whole.len() * STRIP;
+        let first = strips.len() * STRIP;
         for (at, to) in rest.iter_mut().enumerate() {
-            *to = bf16::of(weights[tap + (first + at) * step]);
+            *to = bf16::rounded(weights[tap + (first + at) * pitch]);
         }
     }
 }
 
-/// Two rows' weights, `step` apart from the `tap`th on, in turn: a row of a tile of columns.
+/// Packs a line of a tile of columns: 16 weights of each of two rows in turn, those at `tap`,
+/// `tap + pitch`, `tap + 2 · pitch`, ….
 ///
 /// # Safety
 ///
-/// The machine has the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
-pub(super) unsafe fn interleave(rows: [&[f32]; 2], tap: usize, step: usize, to: &mut [bf16; STEP]) {
-    assert!(rows.iter().all(|row| tap + (STRIP - 1) * step < row.len()));
-    let lanes = lanes(step);
-    let in_turn: [u16; STEP] = std::array::from_fn(|at| (at / 2 + at % 2 * STRIP) as u16);
-    // SAFETY: 16 weights from the tap on, `step` apart, are within each row, as asserted; both
+pub(super) unsafe fn interleave(
+    rows: [&[f32]; 2],
+    tap: usize,
+    pitch: usize,
+    to: &mut [bf16; STEP],
+) {
+    assert!(rows.iter().all(|row| tap + (STRIP - 1) * pitch < row.len()));
+    let lanes = lane_offsets(pitch);
+    let alternating: [u16; STEP] = std::array::from_fn(|at| (at / 2 + at % 2 * STRIP) as u16);
+    // SAFETY: 16 weights from the tap on, `pitch` apart, are within each row, as asserted; both
     // arrays are 512 bits.
     unsafe {
         let [even, odd] =
             rows.map(|row| _mm512_i32gather_ps::<4>(lanes, row.as_ptr().add(tap).cast()));
         let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(odd, even));
-        let in_turn = _mm512_loadu_si512(in_turn.as_ptr().cast());
-        _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_permutexvar_epi16(in_turn, both));
+        let alternating = _mm512_loadu_si512(alternating.as_ptr().cast());
+        _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_permutexvar_epi16(alternating, both));
     }
 }
 
-/// How a matrix of some lines is turned, so that the values of each of its columns lie together.
-pub(super) struct Turn {
-    lines: usize,
+/// Transposes matrices of one shape, with a gather for every 16 values.
+pub(super) struct Transpose {
+    rows: usize,
     columns: usize,
-    /// Where in the matrix the values of its first 16 columns are, in the order that they come to.
-    places: Vec<i32>,
+    /// Where in the matrix each value of the first 16 rows of the result is.
+    sources: Vec<i32>,
 }
 
-impl Turn {
-    pub(super) fn new(lines: usize, columns: usize) -> Self {
-        assert!(
-            i32::try_from(lines * columns + STRIP).is_ok(),
-            "a matrix that places of 32 bits reach"
-        );
-        let mut turn = Self { lines, columns, places: Vec::new() };
-        turn.places = (0..STRIP * lines).map(|at| turn.place(at) as i32).collect();
-        turn
+impl Transpose {
+    pub(super) fn new(rows: usize, columns: usize) -> Self {
+        assert!(i32::try_from(rows * columns + STRIP).is_ok(), "a matrix whose places fit 32 bits");
+        let mut transpose = Self { rows, columns, sources: Vec::new() };
+        transpose.sources = (0..STRIP * rows).map(|at| transpose.source(at) as i32).collect();
+        transpose
     }
 
-    fn place(&self, at: usize) -> usize {
-        at % self.lines * self.columns + at / self.lines
+    /// Where in the matrix the value `at` of the result is.
+    fn source(&self, at: usize) -> usize {
+        at % self.rows * self.columns + at / self.rows
     }
 
-    /// Turns a matrix.
+    /// Writes the transpose of a matrix.
+    ///
+    /// # Panics
+    ///
+    /// If a slice is not of the shape.
     ///
     /// # Safety
     ///
-    /// The machine has the features named.
+    /// - The machine has the target features named.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(super) unsafe fn run(&self, matrix: &[f32], to: &mut [f32]) {
-        assert_eq!([matrix.len(), to.len()], [self.lines * self.columns; 2]);
-        let (whole, rest) = to.split_at_mut(self.columns / STRIP * STRIP * self.lines);
-        let strips = whole.chunks_exact_mut(STRIP * self.lines);
-        for (strip, to) in strips.enumerate() {
-            let places = self.places.as_chunks::<STRIP>().0;
-            for (places, to) in places.iter().zip(to.as_chunks_mut::<STRIP>().0) {
-                // SAFETY: arrays of 16 are a register; from a strip's first column on there are 16,
-                // and the furthest place is that of the last of them in the last line.
+        assert_eq!([matrix.len(), to.len()], [self.rows * self.columns; 2]);
+        let (strips, rest) = to.split_at_mut(self.columns / STRIP * STRIP * self.rows);
+        for (strip, to) in strips.chunks_exact_mut(STRIP * self.rows).enumerate() {
+            let sources = self.sources.as_chunks::<STRIP>().0;
+            for (sources, to) in sources.iter().zip(to.as_chunks_mut::<STRIP>().0) {
+                // SAFETY: arrays of 16 are a register. The matrix has 16 columns from a strip's
+                // first on, and the furthest source is in the last of them, in the last row.
                 unsafe {
-                    let places = _mm512_loadu_si512(places.as_ptr().cast());
+                    let sources = _mm512_loadu_si512(sources.as_ptr().cast());
                     let values =
-                        _mm512_i32gather_ps::<4>(places, matrix.as_ptr().add(strip * STRIP));
+                        _mm512_i32gather_ps::<4>(sources, matrix.as_ptr().add(strip * STRIP));
                     _mm512_storeu_ps(to.as_mut_ptr(), values);
                 }
             }
         }
         let done = matrix.len() - rest.len();
-        rest.iter_mut().enumerate().for_each(|(at, to)| *to = matrix[self.place(done + at)]);
+        rest.iter_mut().enumerate().for_each(|(at, to)| *to = matrix[self.source(done + at)]);
     }
 }
 
-/// 0, `step`, …, 15 · `step`.
+/// The lanes' offsets 0, `pitch`, …, 15 · `pitch`.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn lanes(step: usize) -> __m512i {
-    let step = i32::try_from(16 * step).expect("weights that memory holds") / 16;
+fn lane_offsets(pitch: usize) -> __m512i {
+    let pitch = i32::try_from(16 * pitch).expect("weights that memory holds") / 16;
     let numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    _mm512_mullo_epi32(numbers, _mm512_set1_epi32(step))
+    _mm512_mullo_epi32(numbers, _mm512_set1_epi32(pitch))
 }

@@ -1,42 +1,45 @@
-//! Weights in the order in which the inner loops read them.
+//! Packing for the direct loops: weights into the order in which [`direct`](super::direct) reads
+//! them, and sums of their gradient back.
 
 use rayon::prelude::*;
 
-use super::Conv;
-use super::singles::{Padded, quads};
-use super::tile::{self, Quad};
+use super::direct::{Quad, quads};
+use super::padded::Padded;
+use super::registers::block;
+use super::shape::Conv;
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 
-/// Weights as `[blocks, taps, from, block]`, where a block is some channels of the result, zeros
-/// behind the last channel, and a tap a pixel of the kernel.
+/// Weights as `[blocks, taps, sources, block]`: blocks of the result's channels, with zeros behind
+/// the last channel, and for each tap the channels of the source.
 pub(super) struct Weights(pub Buffer);
 
 impl Weights {
-    /// Those of `forward`: from inputs to outputs.
+    /// From inputs to outputs, for the forward pass.
     pub(super) fn forward(isa: Isa, conv: &Conv, weights: &[f32]) -> Self {
         let area = conv.kernel * conv.kernel;
-        Self::new(isa, conv.outputs, conv.inputs, area, |tap, from, to| {
-            weights[(to * conv.inputs + from) * area + tap]
+        Self::new(isa, conv.outputs, conv.inputs, area, |tap, input, output| {
+            weights[(output * conv.inputs + input) * area + tap]
         })
     }
 
+    /// `weight` is given a tap, a channel of the source and a channel of the result.
     fn new(
         isa: Isa,
         channels: usize,
-        from: usize,
+        sources: usize,
         taps: usize,
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
-        let block = tile::block(isa, channels);
-        let mut packed = Buffer::any(channels.next_multiple_of(block) * taps * from);
-        packed.par_chunks_mut((block * taps * from).max(1)).enumerate().for_each(
+        let block = block(isa, channels);
+        let mut packed = Buffer::any(channels.next_multiple_of(block) * taps * sources);
+        packed.par_chunks_mut((block * taps * sources).max(1)).enumerate().for_each(
             |(index, packed)| {
                 for (at, lanes) in packed.chunks_exact_mut(block).enumerate() {
                     for (lane, value) in lanes.iter_mut().enumerate() {
                         let channel = index * block + lane;
                         *value = if channel < channels {
-                            weight(at / from, at % from, channel)
+                            weight(at / sources, at % sources, channel)
                         } else {
                             0.0
                         };
@@ -48,35 +51,35 @@ impl Weights {
     }
 }
 
-/// The input pixels that lie alike towards the steps of the kernel: `stride`² phases. The same taps
-/// of the kernel reach all pixels of a phase, so its gradient is a plain correlation with those
-/// taps, turned round.
+/// The input pixels whose row and column leave the same remainders modulo the stride, of which
+/// there are `stride`² kinds. The same taps of the kernel reach all pixels of a phase, so its
+/// gradient is a plain correlation with those taps, turned round.
 pub(super) struct Phase {
-    /// First row and column of the phase.
-    pub first: [usize; 2],
-    /// Rows and columns of the kernel that reach it.
+    /// First row and column.
+    first: [usize; 2],
+    /// How many rows and columns of the kernel reach it.
     pub taps: [usize; 2],
     /// From outputs to inputs.
     pub weights: Weights,
 }
 
 impl Phase {
-    /// Those of `conv` with at least one pixel.
+    /// The phases of `conv` that have pixels.
     pub(super) fn all(isa: Isa, conv: &Conv, weights: &[f32]) -> Vec<Self> {
         let mut phases = Vec::new();
         for y in 0..conv.stride.min(conv.height) {
             for x in 0..conv.stride.min(conv.width) {
-                let (rows, columns) = (taps(conv, y), taps(conv, x));
+                let (rows, columns) = (conv.taps_reaching(y), conv.taps_reaching(x));
                 let taps = [rows.len(), columns.len()];
                 let weights = Weights::new(
                     isa,
                     conv.inputs,
                     conv.outputs,
                     taps[0] * taps[1],
-                    |tap, from, to| {
+                    |tap, output, input| {
                         let (row, column) = (rows[tap / taps[1]], columns[tap % taps[1]]);
-                        weights
-                            [((from * conv.inputs + to) * conv.kernel + row) * conv.kernel + column]
+                        let kernel = output * conv.inputs + input;
+                        weights[(kernel * conv.kernel + row) * conv.kernel + column]
                     },
                 );
                 phases.push(Self { first: [y, x], taps, weights });
@@ -85,45 +88,36 @@ impl Phase {
         phases
     }
 
-    /// Its pixels in `images` images; sources are in the padded gradient, targets in the input's
-    /// gradient.
+    /// Its pixels in `images` images. Sources are in the framed gradient of the output, targets in
+    /// the gradient of the input.
     pub(super) fn quads(&self, conv: &Conv, gradient: &Padded, images: usize) -> Vec<Quad> {
         let [y0, x0] = self.first;
         let size =
             [(conv.height - y0).div_ceil(conv.stride), (conv.width - x0).div_ceil(conv.stride)];
-        let [top, left] = self.first.map(|first| source(conv, first, gradient.before));
+        let [top, left] = self.first.map(|first| first_source(conv, first, gradient.margin));
         quads(images, size, |image, y, x| {
-            let source =
-                image * gradient.image() + (top + y) * gradient.row() + (left + x) * conv.outputs;
+            let source = image * gradient.image_pitch()
+                + (top + y) * gradient.row_pitch()
+                + (left + x) * conv.outputs;
             let pixel = (y0 + y * conv.stride) * conv.width + x0 + x * conv.stride;
             (source, image * conv.in_image() + pixel * conv.inputs)
         })
     }
 }
 
-/// The taps, along one axis, that reach the pixels `first`, `first + stride`, …, in the order of
-/// the outputs that they reach them from: (pixel + padding − tap) / stride.
-pub(super) fn taps(conv: &Conv, first: usize) -> Vec<usize> {
-    (0..conv.kernel)
-        .rev()
-        .filter(|tap| (first + conv.padding) % conv.stride == tap % conv.stride)
-        .collect()
+/// Row or column, in the framed gradient, of the first output that reaches the input pixel `first`.
+fn first_source(conv: &Conv, first: usize, margin: usize) -> usize {
+    // Without taps nothing is read, and any place will do.
+    let taps = conv.taps_reaching(first);
+    taps.first().map_or(0, |tap| (margin * conv.stride + first + conv.padding - tap) / conv.stride)
 }
 
-/// Position in the padded gradient of the first output that reaches the pixel `first`.
-fn source(conv: &Conv, first: usize, before: usize) -> usize {
-    // Without taps nothing is read, and any position will do.
-    taps(conv, first)
-        .first()
-        .map_or(0, |tap| (before * conv.stride + first + conv.padding - tap) / conv.stride)
-}
-
-/// Outputs whose weights are unpacked together: values that lie together in the sums.
+/// Outputs whose weights are unpacked together, because they are neighbours in the sums.
 const TOGETHER: usize = 16;
 
-/// Adds lanes' sums in order, brings them into the weights' own order, and adds what there is more.
-/// Each lane has one of `[taps, inputs, width]` for every range of `width` channels, rounded up to
-/// whole blocks in the last.
+/// The gradient of the weights, `[outputs, inputs, kernel, kernel]`: adds the sums of all
+/// partitions, in order, and then `added`. Each partition has `[taps, inputs, width]` for every
+/// range of `width` channels, the last range rounded up to whole blocks.
 pub(super) fn unpack(
     conv: &Conv,
     width: usize,
@@ -140,13 +134,13 @@ pub(super) fn unpack(
             (weights.len() / len, sums.get(range).map_or(0, |sums| sums.len() / len));
         for at in 0..len {
             let row = at % area * conv.inputs + at / area;
-            let mut all = [0.0f32; TOGETHER];
+            let mut totals = [0.0f32; TOGETHER];
             for sums in sums.iter().skip(range).step_by(ranges) {
                 let sums = &sums[row * pitch + first..][..outputs];
-                all.iter_mut().zip(sums).for_each(|(all, sum)| *all += sum);
+                totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
             }
-            for (output, all) in all[..outputs].iter().enumerate() {
-                weights[output * len + at] = *all;
+            for (output, total) in totals[..outputs].iter().enumerate() {
+                weights[output * len + at] = *total;
             }
         }
         if let Some(added) = added {

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::Vector;
+use super::vector::Vector;
 
 /// Four lanes of NEON, which every 64-bit Arm has.
 pub(super) type Neon = float32x4_t;
@@ -53,13 +53,13 @@ impl Vector for Neon {
         unsafe { vfmaq_f32(sum, self, factor) }
     }
     #[inline(always)]
-    unsafe fn cut(self, floor: Self) -> Self {
+    unsafe fn raise_to(self, floor: Self) -> Self {
         // SAFETY: NEON is part of the architecture.
         unsafe { vbslq_f32(vcltq_f32(self, floor), floor, self) }
     }
     #[inline(always)]
-    unsafe fn where_positive(self, of: Self) -> Self {
+    unsafe fn where_positive(self, mask: Self) -> Self {
         // SAFETY: NEON is part of the architecture.
-        unsafe { vbslq_f32(vcgtzq_f32(of), self, vdupq_n_f32(0.0)) }
+        unsafe { vbslq_f32(vcgtzq_f32(mask), self, vdupq_n_f32(0.0)) }
     }
 }

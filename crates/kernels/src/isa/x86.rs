@@ -4,27 +4,33 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use super::{Kernel, Vector, Words};
+use super::vector::{Kernel, Vector, Words};
 
+/// Runs a kernel.
+///
 /// # Safety
 ///
-/// The machine must have the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn amx<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Amx>()
 }
 
+/// Runs a kernel.
+///
 /// # Safety
 ///
-/// The machine must have the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx512>()
 }
 
+/// Runs a kernel.
+///
 /// # Safety
 ///
-/// The machine must have the features named.
+/// - The machine has the target features named.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx2>()
@@ -43,17 +49,17 @@ pub(super) struct Avx512(__m512);
 pub(super) struct Avx2(__m256);
 
 #[inline(always)]
-unsafe fn positive_512(values: __m512, of: __m512) -> __m512 {
+unsafe fn positive_512(values: __m512, mask: __m512) -> __m512 {
     // SAFETY: the caller vouches for the instruction set.
     unsafe {
-        _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(of, _mm512_setzero_ps()), values)
+        _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(mask, _mm512_setzero_ps()), values)
     }
 }
 
 #[inline(always)]
-unsafe fn positive_256(values: __m256, of: __m256) -> __m256 {
+unsafe fn positive_256(values: __m256, mask: __m256) -> __m256 {
     // SAFETY: the caller vouches for the instruction set.
-    unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(of, _mm256_setzero_ps()), values) }
+    unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(mask, _mm256_setzero_ps()), values) }
 }
 
 macro_rules! vector {
@@ -105,15 +111,15 @@ macro_rules! vector {
                 unsafe { Self($fma(self.0, factor.0, sum.0)) }
             }
             #[inline(always)]
-            unsafe fn cut(self, floor: Self) -> Self {
-                // Of two operands the maximum is the second where one is not a number, and where
-                // both are zeros. SAFETY: the caller vouches for the instruction set.
+            unsafe fn raise_to(self, floor: Self) -> Self {
+                // Where an operand is not a number, or both are zeros, the maximum is the second one.
+                // SAFETY: the caller vouches for the instruction set.
                 unsafe { Self($max(floor.0, self.0)) }
             }
             #[inline(always)]
-            unsafe fn where_positive(self, of: Self) -> Self {
+            unsafe fn where_positive(self, mask: Self) -> Self {
                 // SAFETY: the caller vouches for the instruction set.
-                unsafe { Self($positive(self.0, of.0)) }
+                unsafe { Self($positive(self.0, mask.0)) }
             }
             $($short)*
         }
@@ -158,7 +164,7 @@ vector_512!(
     },
     #[inline(always)]
     unsafe fn narrow([low, high]: [Self; 2], to: *mut bf16) {
-        // SAFETY: the caller vouches for the instruction set and 32 values; both types are of 512
+        // SAFETY: the caller vouches for the instruction set and 32 values. Both types are 512
         // bits.
         unsafe {
             let short =

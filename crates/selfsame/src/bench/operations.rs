@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use half::bf16;
 use rayon::prelude::*;
 use selfsame_augment::Isa;
-use selfsame_kernels::conv::{Conv, Input, OfInput, Wanted};
+use selfsame_kernels::conv::{Conv, Input, InputGradient, Wanted};
 use selfsame_kernels::conv_bn::{self, Parameters, Saved, Then};
 use selfsame_kernels::descent::{self, Sgd};
 use selfsame_kernels::element::Element;
@@ -134,7 +134,7 @@ fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [Operat
     let value =
         |i: usize| ((i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1 << 24) as f32) - 0.5;
     let values = |len: usize| -> Vec<f32> { (0..len).map(value).collect() };
-    let activations = |len: usize| -> Vec<T> { (0..len).map(|i| T::of(value(i))).collect() };
+    let activations = |len: usize| -> Vec<T> { (0..len).map(|i| T::rounded(value(i))).collect() };
     let input = activations(conv.batch * conv.in_image());
     let weights = values(conv.outputs * conv.inputs * conv.kernel * conv.kernel);
     let (gamma, beta) = (vec![1.0; conv.outputs], vec![0.0; conv.outputs]);
@@ -153,7 +153,7 @@ fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [Operat
             sums: None,
             origin: None,
         };
-        let of_input = if input_wanted { OfInput::Wanted } else { OfInput::Unwanted };
+        let of_input = if input_wanted { InputGradient::Wanted } else { InputGradient::Unwanted };
         let wanted = Wanted { input: of_input, weights: None };
         conv_bn::backward::<T>(isa, conv, parameters, saved, true, &gradient, wanted)
     };

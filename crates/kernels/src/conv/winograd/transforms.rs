@@ -1,62 +1,65 @@
-//! The transforms of minimal filtering, vectors of channels at a time.
+//! The transforms of minimal filtering, a vector of channels at a time.
+//!
+//! Each is a matrix applied along the rows and then along the columns of a tile.
 
-#![allow(clippy::needless_range_loop, reason = "register tiles are unrolled over constant ranges")]
+#![allow(clippy::needless_range_loop, reason = "register blocks are unrolled over constant ranges")]
 
-use super::{AREA, POSITIONS, SIDE, Tile};
-use crate::conv::tile::store;
+use super::tile::{AREA, COMPONENTS, SIDE, Tile};
+use crate::conv::registers::store_lanes;
 use crate::isa::{Kernel, MOST_LANES, Vector};
 
-/// Four vectors, `step` values apart.
+/// Loads four vectors, `pitch` values apart.
 ///
 /// # Safety
 ///
-/// As [`Vector::load`] of each.
+/// - The machine has the instruction set of `V`.
+/// - A vector's values can be read at each of the four places.
 #[inline(always)]
-unsafe fn four<V: Vector>(from: *const f32, step: usize) -> [V; 4] {
-    // SAFETY: as the caller vouches.
+unsafe fn load_four<V: Vector>(from: *const f32, pitch: usize) -> [V; 4] {
+    // SAFETY: the caller vouches for the instruction set and the values.
     unsafe {
         [
             V::load(from),
-            V::load(from.add(step)),
-            V::load(from.add(2 * step)),
-            V::load(from.add(3 * step)),
+            V::load(from.add(pitch)),
+            V::load(from.add(2 * pitch)),
+            V::load(from.add(3 * pitch)),
         ]
     }
 }
 
-/// Bᵀ along one axis.
+/// Bᵀ, along one axis.
 ///
 /// # Safety
 ///
-/// The instruction set of `V` is there.
+/// - The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn b_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 4] {
-    // SAFETY: as the caller vouches.
+    // SAFETY: the caller vouches for the instruction set.
     unsafe { [a.sub(c), b.add(c), c.sub(b), b.sub(d)] }
 }
 
-/// G along one axis.
+/// G, along one axis.
 ///
 /// # Safety
 ///
-/// The instruction set of `V` is there.
+/// - The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn g<V: Vector>([a, b, c]: [V; 3]) -> [V; 4] {
-    // SAFETY: as the caller vouches.
+    // SAFETY: the caller vouches for the instruction set.
     unsafe {
         let (half, ends) = (V::splat(&0.5), a.add(c));
         [a, ends.add(b).mul(half), ends.sub(b).mul(half), c]
     }
 }
 
-/// Gᵀ along one axis.
+/// Gᵀ, along one axis.
 ///
 /// # Safety
 ///
-/// The instruction set of `V` is there.
+/// - The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn g_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 3] {
-    // SAFETY: as the caller vouches.
+    // SAFETY: the caller vouches for the instruction set.
     unsafe {
         let half = V::splat(&0.5);
         let even = b.add(c).mul(half);
@@ -64,54 +67,55 @@ unsafe fn g_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 3] {
     }
 }
 
-/// A along one axis.
+/// A, along one axis.
 ///
 /// # Safety
 ///
-/// The instruction set of `V` is there.
+/// - The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn a<V: Vector>([a, b]: [V; SIDE]) -> [V; 4] {
-    // SAFETY: as the caller vouches.
+    // SAFETY: the caller vouches for the instruction set.
     unsafe { [a, a.add(b), a.sub(b), V::zero().sub(b)] }
 }
 
-/// Aᵀ along one axis.
+/// Aᵀ, along one axis.
 ///
 /// # Safety
 ///
-/// The instruction set of `V` is there.
+/// - The machine has the instruction set of `V`.
 #[inline(always)]
 unsafe fn a_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; SIDE] {
-    // SAFETY: as the caller vouches.
+    // SAFETY: the caller vouches for the instruction set.
     unsafe { [a.add(b).add(c), b.sub(c).sub(d)] }
 }
 
-/// G g Gᵀ of a block of kernels g.
-pub(super) struct OfKernels<'a, F> {
-    /// That from an input to an output of the block.
+/// Computes G g Gᵀ of a block of kernels g.
+pub(super) struct KernelTransform<'a, F> {
+    /// The kernel from a channel of the source to a lane of the block.
     pub kernel: F,
-    pub inputs: usize,
+    /// Channels of the source.
+    pub sources: usize,
     pub block: usize,
-    /// `[POSITIONS, inputs, block]`.
+    /// `[COMPONENTS, sources, block]`.
     pub weights: &'a mut [f32],
 }
 
-impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for OfKernels<'_, F> {
+impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for KernelTransform<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
         assert_eq!(self.block % V::LANES, 0);
-        assert!(POSITIONS * self.inputs * self.block <= self.weights.len());
-        for from in 0..self.inputs {
+        assert!(COMPONENTS * self.sources * self.block <= self.weights.len());
+        for source in 0..self.sources {
             for first in (0..self.block).step_by(V::LANES) {
                 let mut taps = [[0.0f32; MOST_LANES]; AREA];
                 for lane in 0..V::LANES {
-                    let kernel = (self.kernel)(from, first + lane);
+                    let kernel = (self.kernel)(source, first + lane);
                     taps.iter_mut().zip(kernel).for_each(|(lanes, tap)| lanes[lane] = tap);
                 }
-                // SAFETY: no vector is longer than the array, writes stay within the weights by the
-                // assertions above, and `run` is given the instruction set.
+                // SAFETY: `run` is called with the instruction set. No vector is longer than the
+                // array, and writes stay within the weights by the assertions above.
                 unsafe {
                     let mut columns = [[V::zero(); 4]; 3];
                     for x in 0..3 {
@@ -119,11 +123,11 @@ impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for OfKernels<'_, F> {
                             .map(|lanes| V::load(lanes.as_ptr()));
                         columns[x] = g([a, b, c]);
                     }
-                    let to = self.weights.as_mut_ptr().add(from * self.block + first);
+                    let to = self.weights.as_mut_ptr().add(source * self.block + first);
                     for y in 0..4 {
                         let row = g([columns[0][y], columns[1][y], columns[2][y]]);
                         for x in 0..4 {
-                            row[x].store(to.add((4 * y + x) * self.inputs * self.block));
+                            row[x].store(to.add((4 * y + x) * self.sources * self.block));
                         }
                     }
                 }
@@ -132,37 +136,40 @@ impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for OfKernels<'_, F> {
     }
 }
 
-/// Gᵀ s G of the sums s of some outputs.
-pub(super) struct OfSums<'a> {
-    /// `[POSITIONS, inputs, pitch]`.
+/// Computes Gᵀ s G of the sums s of some outputs: the gradient of their weights.
+pub(super) struct SumTransform<'a> {
+    /// `[COMPONENTS, inputs, output_pitch]`.
     pub sums: &'a [f32],
     pub inputs: usize,
-    pub pitch: usize,
-    /// The first of the outputs.
+    /// Values from an input's sums to the next input's.
+    pub output_pitch: usize,
+    /// The first output.
     pub first: usize,
     /// `[outputs, inputs, AREA]`.
     pub weights: &'a mut [f32],
 }
 
-impl Kernel for OfSums<'_> {
+impl Kernel for SumTransform<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
         let outputs = self.weights.len() / (self.inputs * AREA);
-        assert!(self.first + outputs.next_multiple_of(V::LANES) <= self.pitch);
-        assert!(POSITIONS * self.inputs * self.pitch <= self.sums.len());
+        assert!(self.first + outputs.next_multiple_of(V::LANES) <= self.output_pitch);
+        assert!(COMPONENTS * self.inputs * self.output_pitch <= self.sums.len());
         for input in 0..self.inputs {
             for first in (0..outputs).step_by(V::LANES) {
                 let mut taps = [[0.0f32; MOST_LANES]; AREA];
-                // SAFETY: reads stay within the sums by the assertions above, no vector is longer
-                // than the array, and `run` is given the instruction set.
+                // SAFETY: `run` is called with the instruction set. Reads stay within the sums by
+                // the assertions above, and no vector is longer than the array.
                 unsafe {
-                    let from = self.sums.as_ptr().add(input * self.pitch + self.first + first);
-                    let plane = self.inputs * self.pitch;
+                    let offset = input * self.output_pitch + self.first + first;
+                    let from = self.sums.as_ptr().add(offset);
+                    let component_pitch = self.inputs * self.output_pitch;
                     let mut columns = [[V::zero(); 3]; 4];
                     for x in 0..4 {
-                        columns[x] = g_transposed(four(from.add(x * plane), 4 * plane));
+                        let column = from.add(x * component_pitch);
+                        columns[x] = g_transposed(load_four(column, 4 * component_pitch));
                     }
                     for y in 0..3 {
                         let row = g_transposed([
@@ -186,40 +193,46 @@ impl Kernel for OfSums<'_> {
     }
 }
 
-/// Bᵀ d B of the inputs d of some tiles.
-pub(super) struct OfInputs<'a> {
-    pub framed: &'a [f32],
-    /// From row to row.
-    pub row: usize,
+/// Computes Bᵀ d B of the inputs d of some tiles.
+pub(super) struct InputTransform<'a> {
+    /// Images in frames of zeros.
+    pub frames: &'a [f32],
+    /// Values from a row of a frame to the next.
+    pub row_pitch: usize,
     pub channels: usize,
     pub tiles: &'a [Tile],
-    /// `[POSITIONS, tiles, channels]`.
+    /// `[COMPONENTS, tiles, channels]`.
     pub values: &'a mut [f32],
-    /// From tile to tile.
-    pub pitch: usize,
-    /// From position to position.
-    pub plane: usize,
+    /// Values from a tile to the next.
+    pub tile_pitch: usize,
+    /// Values from a component to the next.
+    pub component_pitch: usize,
 }
 
-impl Kernel for OfInputs<'_> {
+impl Kernel for InputTransform<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let whole = self.channels.next_multiple_of(V::LANES);
-        assert!(whole <= self.pitch && self.tiles.len() * self.pitch <= self.plane);
-        assert!(POSITIONS * self.plane <= self.values.len());
+        let padded = self.channels.next_multiple_of(V::LANES);
+        assert!(
+            padded <= self.tile_pitch && self.tiles.len() * self.tile_pitch <= self.component_pitch
+        );
+        assert!(COMPONENTS * self.component_pitch <= self.values.len());
         for (index, tile) in self.tiles.iter().enumerate() {
-            assert!(tile.source + 3 * self.row + 3 * self.channels + whole <= self.framed.len());
+            assert!(
+                tile.source + 3 * self.row_pitch + 3 * self.channels + padded <= self.frames.len()
+            );
             for channel in (0..self.channels).step_by(V::LANES) {
-                // SAFETY: reads stay within the frame and writes within the planes, by the
-                // assertions above; `run` is given the instruction set.
+                // SAFETY: `run` is called with the instruction set. Reads stay within the frames and
+                // writes within the values, by the assertions above.
                 unsafe {
-                    let from = self.framed.as_ptr().add(tile.source + channel);
-                    let to = self.values.as_mut_ptr().add(index * self.pitch + channel);
+                    let from = self.frames.as_ptr().add(tile.source + channel);
+                    let to = self.values.as_mut_ptr().add(index * self.tile_pitch + channel);
                     let mut columns = [[V::zero(); 4]; 4];
                     for x in 0..4 {
-                        columns[x] = b_transposed(four(from.add(x * self.channels), self.row));
+                        columns[x] =
+                            b_transposed(load_four(from.add(x * self.channels), self.row_pitch));
                     }
                     for y in 0..4 {
                         let row = b_transposed([
@@ -229,7 +242,7 @@ impl Kernel for OfInputs<'_> {
                             columns[3][y],
                         ]);
                         for x in 0..4 {
-                            row[x].store(to.add((4 * y + x) * self.plane));
+                            row[x].store(to.add((4 * y + x) * self.component_pitch));
                         }
                     }
                 }
@@ -238,38 +251,41 @@ impl Kernel for OfInputs<'_> {
     }
 }
 
-/// A y Aᵀ of the gradient y of some tiles' outputs.
-pub(super) struct OfGradient<'a> {
-    pub framed: &'a [f32],
-    /// From row to row.
-    pub row: usize,
+/// Computes A y Aᵀ of the gradient y of some tiles' outputs.
+pub(super) struct GradientTransform<'a> {
+    /// The gradient in frames of zeros.
+    pub frames: &'a [f32],
+    /// Values from a row of a frame to the next.
+    pub row_pitch: usize,
     pub channels: usize,
-    /// Targets are where they are read.
+    /// The gradient of a tile is read at its target.
     pub tiles: &'a [Tile],
-    /// `[POSITIONS, blocks, tiles, block]`.
+    /// `[COMPONENTS, blocks, tiles, block]`.
     pub values: &'a mut [f32],
     pub block: usize,
-    /// From position to position.
-    pub plane: usize,
+    /// Values from a component to the next.
+    pub component_pitch: usize,
 }
 
-impl Kernel for OfGradient<'_> {
+impl Kernel for GradientTransform<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let whole = self.channels.next_multiple_of(V::LANES);
+        let padded = self.channels.next_multiple_of(V::LANES);
         assert!(self.block.is_multiple_of(V::LANES));
-        assert!(self.tiles.len() * self.channels.next_multiple_of(self.block) <= self.plane);
-        assert!(POSITIONS * self.plane <= self.values.len());
+        assert!(
+            self.tiles.len() * self.channels.next_multiple_of(self.block) <= self.component_pitch
+        );
+        assert!(COMPONENTS * self.component_pitch <= self.values.len());
         for (index, tile) in self.tiles.iter().enumerate() {
-            assert!(tile.target + self.row + self.channels + whole <= self.framed.len());
+            assert!(tile.target + self.row_pitch + self.channels + padded <= self.frames.len());
             for channel in (0..self.channels).step_by(V::LANES) {
                 let (block, lane) = (channel / self.block, channel % self.block);
-                // SAFETY: reads stay within the frame and writes within the planes, by the
-                // assertions above; `run` is given the instruction set.
+                // SAFETY: `run` is called with the instruction set. Reads stay within the frames and
+                // writes within the values, by the assertions above.
                 unsafe {
-                    let from = self.framed.as_ptr().add(tile.target + channel);
+                    let from = self.frames.as_ptr().add(tile.target + channel);
                     let to = self
                         .values
                         .as_mut_ptr()
@@ -277,12 +293,12 @@ impl Kernel for OfGradient<'_> {
                     let mut columns = [[V::zero(); 4]; SIDE];
                     for x in 0..SIDE {
                         let from = from.add(x * self.channels);
-                        columns[x] = a([V::load(from), V::load(from.add(self.row))]);
+                        columns[x] = a([V::load(from), V::load(from.add(self.row_pitch))]);
                     }
                     for y in 0..4 {
                         let row = a([columns[0][y], columns[1][y]]);
                         for x in 0..4 {
-                            row[x].store(to.add((4 * y + x) * self.plane));
+                            row[x].store(to.add((4 * y + x) * self.component_pitch));
                         }
                     }
                 }
@@ -291,14 +307,14 @@ impl Kernel for OfGradient<'_> {
     }
 }
 
-/// Aᵀ m A of the sums m of some tiles.
-pub(super) struct ToOutputs<'a> {
-    /// `[POSITIONS, tiles, channels]`.
+/// Computes Aᵀ m A of the sums m of some tiles: their outputs.
+pub(super) struct OutputTransform<'a> {
+    /// `[COMPONENTS, tiles, channels]`.
     pub sums: &'a [f32],
-    /// From tile to tile.
-    pub pitch: usize,
-    /// From position to position.
-    pub plane: usize,
+    /// Values from a tile to the next.
+    pub tile_pitch: usize,
+    /// Values from a component to the next.
+    pub component_pitch: usize,
     pub tiles: &'a [Tile],
     pub channels: usize,
     /// Pixels of an output row.
@@ -306,29 +322,34 @@ pub(super) struct ToOutputs<'a> {
     pub output: &'a mut [f32],
 }
 
-impl Kernel for ToOutputs<'_> {
+impl Kernel for OutputTransform<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let whole = self.channels.next_multiple_of(V::LANES);
-        assert!(whole <= self.pitch && self.tiles.len() * self.pitch <= self.plane);
-        assert!(POSITIONS * self.plane <= self.sums.len());
+        let padded = self.channels.next_multiple_of(V::LANES);
+        assert!(
+            padded <= self.tile_pitch && self.tiles.len() * self.tile_pitch <= self.component_pitch
+        );
+        assert!(COMPONENTS * self.component_pitch <= self.sums.len());
         for (index, tile) in self.tiles.iter().enumerate() {
             assert!((1..=SIDE).contains(&tile.rows) && (1..=SIDE).contains(&tile.columns));
             let last = (tile.rows - 1) * self.width + tile.columns - 1;
             assert!(tile.target + (last + 1) * self.channels <= self.output.len());
             for channel in (0..self.channels).step_by(V::LANES) {
                 let lanes = V::LANES.min(self.channels - channel);
-                // SAFETY: reads stay within the planes, and the pixels written are there, by the
-                // assertions above, as are `lanes` of their channels; `run` is given the
-                // instruction set.
+                // SAFETY: `run` is called with the instruction set. Reads stay within the sums, and
+                // the output has the pixels that are written, and `lanes` of their channels, by
+                // the assertions above.
                 unsafe {
-                    let from = self.sums.as_ptr().add(index * self.pitch + channel);
+                    let from = self.sums.as_ptr().add(index * self.tile_pitch + channel);
                     let to = self.output.as_mut_ptr().add(tile.target + channel);
                     let mut columns = [[V::zero(); SIDE]; 4];
                     for x in 0..4 {
-                        columns[x] = a_transposed(four(from.add(x * self.plane), 4 * self.plane));
+                        columns[x] = a_transposed(load_four(
+                            from.add(x * self.component_pitch),
+                            4 * self.component_pitch,
+                        ));
                     }
                     for y in 0..tile.rows {
                         let row = a_transposed([
@@ -338,7 +359,11 @@ impl Kernel for ToOutputs<'_> {
                             columns[3][y],
                         ]);
                         for x in 0..tile.columns {
-                            store(row[x], to.add((y * self.width + x) * self.channels), lanes);
+                            store_lanes(
+                                row[x],
+                                to.add((y * self.width + x) * self.channels),
+                                lanes,
+                            );
                         }
                     }
                 }

@@ -1,0 +1,66 @@
+//! A batch divided into groups of images, by the shape alone: the number of threads must not
+//! change the order of any sum.
+
+use std::ops::Range;
+
+/// Groups that a thread takes on without asking whether another thread is idle, where beginning
+/// costs it some memory. A thread that holds many makes the others wait at the end.
+pub(super) const GROUPS_AT_ONCE: usize = 8;
+
+/// Groups of the same size, or of two sizes that differ by one.
+pub(super) struct Groups {
+    batch: usize,
+    pub count: usize,
+}
+
+/// Some neighbouring images of a batch.
+pub(super) struct Group {
+    pub images: Range<usize>,
+    /// Which of the two [sizes](Groups::sizes) it has.
+    pub size: usize,
+}
+
+impl Group {
+    /// Where the group's values are among those of the batch, of which each image has `image_len`.
+    pub fn range(&self, image_len: usize) -> Range<usize> {
+        self.images.start * image_len..self.images.end * image_len
+    }
+}
+
+impl Groups {
+    /// As few groups as possible of at most `size` images.
+    pub fn new(batch: usize, size: usize) -> Self {
+        Self { batch, count: batch.div_ceil(size.max(1)) }
+    }
+
+    /// The two sizes that groups have.
+    pub fn sizes(&self) -> [usize; 2] {
+        let smaller = self.batch.checked_div(self.count).unwrap_or(0);
+        [smaller, smaller + 1]
+    }
+
+    pub fn get(&self, index: usize) -> Group {
+        let start = |index: usize| index * self.batch / self.count;
+        let images = start(index)..start(index + 1);
+        Group { size: images.len() - self.sizes()[0], images }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Group> + '_ {
+        (0..self.count).map(|index| self.get(index))
+    }
+
+    /// Every group with its stretch of `values`, of which each image has `image_len`.
+    pub fn split<'a, T>(&self, values: &'a mut [T], image_len: usize) -> Vec<(Group, &'a mut [T])> {
+        let lens = self.iter().map(|group| group.range(image_len).len());
+        self.iter().zip(stretches(values, lens)).collect()
+    }
+}
+
+/// Cuts `values` into stretches of these lengths.
+pub(super) fn stretches<T>(
+    mut values: &mut [T],
+    lens: impl Iterator<Item = usize>,
+) -> Vec<&mut [T]> {
+    lens.map(|len| values.split_off_mut(..len).expect("as many values as the lengths add up to"))
+        .collect()
+}
