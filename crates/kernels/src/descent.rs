@@ -1,44 +1,55 @@
-//! The rules that move weights, each in one pass over weights, gradients and moments.
+//! The rules that update weights, each in one pass over weights, gradients and moments.
 //!
-//! Every operation is rounded for itself, so that the result is the same on every instruction set.
+//! No product is fused with a sum, so the result is the same on every instruction set.
 
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
 use crate::isa::{Isa, compiled};
 
-/// Weights that are moved together: what a core takes at a time.
+/// Weights of a stretch, which a core updates at a time.
 const STRETCH: usize = 1 << 14;
 
-/// Stochastic gradient descent with momentum and, in the gradient, weight decay.
+/// Stochastic gradient descent with momentum. Weight decay is part of the gradient.
+///
+/// ```text
+/// velocity ← momentum · velocity + gradient + decay · weight
+/// weight   ← weight − rate · velocity
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Sgd {
-    /// Step along the velocity.
+    /// Learning rate.
     pub rate: f32,
-    /// What is kept of the velocity.
+    /// Factor that the velocity keeps.
     pub momentum: f32,
-    /// Share of the weights that is added to their gradient.
+    /// Factor of the weights that is added to their gradient.
     pub decay: f32,
 }
 
-/// AdamW (Loshchilov and Hutter 2019).
+/// AdamW (Loshchilov and Hutter 2019), for step t.
+///
+/// ```text
+/// first  ← β₁ · first  + (1 − β₁) · gradient
+/// second ← β₂ · second + (1 − β₂) · gradient²
+/// weight ← (1 − rate · decay) · weight − rate · first / (1 − β₁ᵗ) / (√(second / (1 − β₂ᵗ)) + ε)
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AdamW {
-    /// Length of a step.
+    /// Learning rate.
     pub rate: f32,
-    /// What is kept of the moments.
+    /// Factors β₁ and β₂ that the moments keep.
     pub betas: [f32; 2],
-    /// What is added of the gradient and its square: 1 − β.
+    /// Shares of the gradient and its square that are added: 1 − β.
     pub shares: [f32; 2],
-    /// What the moments lack for having begun at zero: 1 − βᵗ.
+    /// Corrections for moments that begin at zero: 1 − βᵗ.
     pub corrections: [f32; 2],
-    /// What is kept of the weights: 1 − rate × decay.
+    /// Factor that the weights keep: 1 − rate · decay.
     pub kept: f32,
-    /// Added to the root of the second moment.
+    /// ε, which is added to the root of the second moment.
     pub epsilon: f32,
 }
 
-/// Weights and velocity after a step; without a velocity, the gradient begins it.
+/// The weights and velocity after a step. Without a velocity, the gradient begins one.
 ///
 /// # Panics
 ///
@@ -53,21 +64,21 @@ pub fn sgd(
     let len = weights.len();
     assert!(
         gradient.len() == len && velocity.is_none_or(|velocity| velocity.len() == len),
-        "values a weight"
+        "one value a weight"
     );
-    let [mut moved, mut moving] = [(); 2].map(|()| Buffer::any(len));
-    let stretches = moved.par_chunks_mut(STRETCH).zip(moving.par_chunks_mut(STRETCH)).enumerate();
-    stretches.for_each(|(index, (moved, moving))| {
-        let at = index * STRETCH..index * STRETCH + moved.len();
+    let [mut new_weights, mut new_velocity] = [(); 2].map(|()| Buffer::any(len));
+    let stretches = new_weights.par_chunks_mut(STRETCH).zip(new_velocity.par_chunks_mut(STRETCH));
+    stretches.enumerate().for_each(|(index, (new_weights, new_velocity))| {
+        let at = index * STRETCH..index * STRETCH + new_weights.len();
         let (weights, gradient) = (&weights[at.clone()], &gradient[at.clone()]);
         match velocity {
             Some(velocity) => {
-                sgd_stretch(isa, rule, weights, gradient, &velocity[at], moved, moving)
+                sgd_stretch(isa, rule, weights, gradient, &velocity[at], new_weights, new_velocity)
             }
-            None => sgd_first(isa, rule, weights, gradient, moved, moving),
+            None => sgd_first(isa, rule, weights, gradient, new_weights, new_velocity),
         }
     });
-    [moved, moving]
+    [new_weights, new_velocity]
 }
 
 compiled! {
@@ -77,13 +88,14 @@ compiled! {
         weights: &[f32],
         gradient: &[f32],
         velocity: &[f32],
-        moved: &mut [f32],
-        moving: &mut [f32],
+        new_weights: &mut [f32],
+        new_velocity: &mut [f32],
     ) {
-        let given = weights.iter().zip(gradient).zip(velocity);
-        moved.iter_mut().zip(moving).zip(given).for_each(|((moved, moving), ((weight, gradient), velocity))| {
-            *moving = velocity * rule.momentum + (gradient + weight * rule.decay);
-            *moved = weight - *moving * rule.rate;
+        let old = weights.iter().zip(gradient).zip(velocity);
+        let new = new_weights.iter_mut().zip(new_velocity);
+        new.zip(old).for_each(|((new_weight, new_velocity), ((weight, gradient), velocity))| {
+            *new_velocity = velocity * rule.momentum + (gradient + weight * rule.decay);
+            *new_weight = weight - *new_velocity * rule.rate;
         });
     }
 }
@@ -94,17 +106,19 @@ compiled! {
         rule: &Sgd,
         weights: &[f32],
         gradient: &[f32],
-        moved: &mut [f32],
-        moving: &mut [f32],
+        new_weights: &mut [f32],
+        new_velocity: &mut [f32],
     ) {
-        moved.iter_mut().zip(moving).zip(weights.iter().zip(gradient)).for_each(|((moved, moving), (weight, gradient))| {
-            *moving = gradient + weight * rule.decay;
-            *moved = weight - *moving * rule.rate;
+        let old = weights.iter().zip(gradient);
+        let new = new_weights.iter_mut().zip(new_velocity);
+        new.zip(old).for_each(|((new_weight, new_velocity), (weight, gradient))| {
+            *new_velocity = gradient + weight * rule.decay;
+            *new_weight = weight - *new_velocity * rule.rate;
         });
     }
 }
 
-/// Weights and both moments after a step.
+/// The weights and both moments after a step.
 ///
 /// # Panics
 ///
@@ -119,21 +133,29 @@ pub fn adamw(
     let len = weights.len();
     assert!(
         gradient.len() == len && moments.iter().all(|moment| moment.len() == len),
-        "values a weight"
+        "one value a weight"
     );
-    let [mut moved, mut first, mut second] = [(); 3].map(|()| Buffer::any(len));
-    let moving = first.par_chunks_mut(STRETCH).zip(second.par_chunks_mut(STRETCH));
-    moved.par_chunks_mut(STRETCH).zip(moving).enumerate().for_each(
-        |(index, (moved, (first, second)))| {
-            let at = index * STRETCH..index * STRETCH + moved.len();
+    let [mut new_weights, mut first, mut second] = [(); 3].map(|()| Buffer::any(len));
+    let new_moments = first.par_chunks_mut(STRETCH).zip(second.par_chunks_mut(STRETCH));
+    new_weights.par_chunks_mut(STRETCH).zip(new_moments).enumerate().for_each(
+        |(index, (new_weights, (first, second)))| {
+            let at = index * STRETCH..index * STRETCH + new_weights.len();
             let [old_first, old_second] = moments.map(|moment| &moment[at.clone()]);
             let (weights, gradient) = (&weights[at.clone()], &gradient[at.clone()]);
             adamw_stretch(
-                isa, rule, weights, gradient, old_first, old_second, moved, first, second,
+                isa,
+                rule,
+                weights,
+                gradient,
+                old_first,
+                old_second,
+                new_weights,
+                first,
+                second,
             );
         },
     );
-    [moved, first, second]
+    [new_weights, first, second]
 }
 
 compiled! {
@@ -145,40 +167,44 @@ compiled! {
         gradient: &[f32],
         old_first: &[f32],
         old_second: &[f32],
-        moved: &mut [f32],
+        new_weights: &mut [f32],
         first: &mut [f32],
         second: &mut [f32],
     ) {
-        let given = weights.iter().zip(gradient).zip(old_first.iter().zip(old_second));
-        let results = moved.iter_mut().zip(first.iter_mut().zip(second));
-        results.zip(given).for_each(|((moved, (first, second)), ((weight, gradient), (old_first, old_second)))| {
+        let old = weights.iter().zip(gradient).zip(old_first.iter().zip(old_second));
+        let new = new_weights.iter_mut().zip(first.iter_mut().zip(second));
+        new.zip(old).for_each(|((new_weight, (first, second)), ((weight, gradient), old))| {
+            let (old_first, old_second) = old;
             *first = old_first * rule.betas[0] + gradient * rule.shares[0];
             *second = old_second * rule.betas[1] + gradient * gradient * rule.shares[1];
             let length = (*second / rule.corrections[1]).sqrt() + rule.epsilon;
-            *moved = weight * rule.kept - *first / rule.corrections[0] / length * rule.rate;
+            *new_weight = weight * rule.kept - *first / rule.corrections[0] / length * rule.rate;
         });
     }
 }
 
-/// The weights of a slow copy, `kept` of which stays, after it has followed the fast ones.
+/// The weights of a slow copy after it has followed the fast ones: `kept · slow + (1 − kept) ·
+/// fast`.
 ///
 /// # Panics
 ///
 /// If the slices are of different lengths.
 pub fn follow(isa: Isa, kept: f64, slow: &[f32], fast: &[f32]) -> Buffer {
-    assert_eq!(slow.len(), fast.len(), "values a weight");
+    assert_eq!(slow.len(), fast.len(), "one value a weight");
     let shares = [kept as f32, (1.0 - kept) as f32];
-    let mut moved = Buffer::any(slow.len());
-    moved.par_chunks_mut(STRETCH).enumerate().for_each(|(index, moved)| {
-        let at = index * STRETCH..index * STRETCH + moved.len();
-        follow_stretch(isa, shares, &slow[at.clone()], &fast[at], moved);
+    let mut new_weights = Buffer::any(slow.len());
+    new_weights.par_chunks_mut(STRETCH).enumerate().for_each(|(index, new_weights)| {
+        let at = index * STRETCH..index * STRETCH + new_weights.len();
+        follow_stretch(isa, shares, &slow[at.clone()], &fast[at], new_weights);
     });
-    moved
+    new_weights
 }
 
 compiled! {
-    fn follow_stretch(isa: Isa, shares: [f32; 2], slow: &[f32], fast: &[f32], moved: &mut [f32]) {
-        let given = slow.iter().zip(fast);
-        moved.iter_mut().zip(given).for_each(|(moved, (slow, fast))| *moved = slow * shares[0] + fast * shares[1]);
+    fn follow_stretch(isa: Isa, shares: [f32; 2], slow: &[f32], fast: &[f32], to: &mut [f32]) {
+        let weights = slow.iter().zip(fast);
+        to.iter_mut().zip(weights).for_each(|(to, (slow, fast))| {
+            *to = slow * shares[0] + fast * shares[1];
+        });
     }
 }

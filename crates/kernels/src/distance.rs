@@ -1,20 +1,24 @@
 //! Squared Euclidean distances: of bytes, exact in integers, and of floats.
 //!
-//! [`squared`] and [`squared_f32`] take one pair of vectors, [`Packed`] the products of two blocks
-//! of byte vectors, of which [`lower`] keeps the least distances, and [`squared_short`] those of
-//! two blocks of short float vectors, from which bounds are made.
+//! - [`squared`] and [`squared_f32`] measure one pair of vectors.
+//! - [`Packed`] multiplies two blocks of byte vectors; [`lower`] turns the products into distances
+//!   and keeps the least.
+//! - [`squared_short`] measures all pairs of two blocks of short float vectors, from which bounds
+//!   are made.
 
 use crate::isa::{Isa, Kernel, Vector, compiled};
 
 mod dense;
 mod pairs;
+mod panel;
 #[cfg(target_arch = "x86_64")]
 mod quads;
 
-pub use dense::{LONGEST, Packed, ROWS};
+pub use dense::Packed;
+pub use panel::{LONGEST, ROWS};
 
-/// Values summed in 32 bits at a time. A product of bytes is at most 255² = 65,025, so that a
-/// signed sum holds 33,025 of them: half of the power of two below leaves no doubt.
+/// Values summed in 32 bits at a time. A product of bytes is at most 255² = 65,025, so a signed sum
+/// holds 33,025 of them. This is half of the power of two below that, which leaves no doubt.
 const SAFE: usize = 1 << 14;
 
 compiled! {
@@ -25,7 +29,7 @@ compiled! {
     /// If the lengths differ.
     pub fn squared(isa: Isa, a: &[u8], b: &[u8]) -> u64 {
         assert_eq!(a.len(), b.len(), "vectors of one length");
-        let part = |(a, b): (&[u8], &[u8])| {
+        let sum = |(a, b): (&[u8], &[u8])| {
             let mut sum = 0_i32;
             for (&a, &b) in a.iter().zip(b) {
                 let difference = i32::from(i16::from(a) - i16::from(b));
@@ -33,31 +37,34 @@ compiled! {
             }
             u64::from(sum.cast_unsigned())
         };
-        a.chunks(SAFE).zip(b.chunks(SAFE)).map(part).sum()
+        a.chunks(SAFE).zip(b.chunks(SAFE)).map(sum).sum()
     }
 }
 
 compiled! {
     /// ‖a‖², exact for every length.
     pub fn squared_norm(isa: Isa, a: &[u8]) -> u64 {
-        let part = |a: &[u8]| {
+        let sum = |a: &[u8]| {
             let mut sum = 0_i32;
             for &a in a {
                 sum += i32::from(i16::from(a)) * i32::from(i16::from(a));
             }
             u64::from(sum.cast_unsigned())
         };
-        a.chunks(SAFE).map(part).sum()
+        a.chunks(SAFE).map(sum).sum()
     }
 }
 
 macro_rules! lower {
     ($name:ident, $key:ty, $bits:literal) => {
         compiled! {
-            #[doc = concat!("Takes what is nearer: where `norm` + `norms[i]` − 2 · `products[i]`, \
-                             a squared distance below 2^", $bits, ", is")]
-            #[doc = concat!("less than `least[i]`, that becomes it and `which[i]` becomes `mark`. \
-                             Norms and products count modulo 2^", $bits, ".")]
+            #[doc = "Keeps the nearer vector."]
+            ///
+            #[doc = concat!("Distances, norms and products count modulo 2^", $bits, ".")]
+            ///
+            /// Where the squared distance `norm` + `norms[i]` − 2 · `products[i]`, which must be
+            /// below the modulus, is less than `least[i]`, stores it there, and `mark` in
+            /// `which[i]`.
             ///
             /// # Panics
             ///
@@ -72,10 +79,11 @@ macro_rules! lower {
                 which: &mut [u32],
             ) {
                 let count = norms.len();
-                assert!([products.len(), least.len(), which.len()] == [count; 3], "as many of \
-                    each");
+                let lens = [products.len(), least.len(), which.len()];
+                assert!(lens == [count; 3], "as many of each");
                 let distances = norms.iter().zip(products);
-                for ((&norms, &product), (least, which)) in distances.zip(least.iter_mut().zip(which)) {
+                let nearest = least.iter_mut().zip(which);
+                for ((&norms, &product), (least, which)) in distances.zip(nearest) {
                     let distance = norm.wrapping_add(norms).wrapping_sub(product.wrapping_mul(2));
                     let nearer = distance < *least;
                     *least = if nearer { distance } else { *least };
@@ -90,16 +98,17 @@ lower!(lower, u32, 32);
 lower!(lower_wide, u64, 64);
 
 compiled! {
-    /// Weighted sums of rows: row f of `to` is the sum over y of `weights[f * rows + y]` times row
-    /// y of `from`, each of `row` values. Each sum goes over the rows in their order, its products
-    /// rounded before they are added.
+    /// Weighted sums of rows of `row` values: row f of `to` becomes the sum over y of
+    /// `weights[f * rows + y]` times row y of `from`. Each sum takes the rows in their order, and
+    /// rounds products before it adds them.
     ///
     /// # Panics
     ///
-    /// If `from` or `to` is no whole number of rows or `weights` is not of their product.
+    /// If `from` or `to` is not a whole number of rows, or there is not a weight for each row of
+    /// `from` and row of `to`.
     pub fn weighted_rows(isa: Isa, from: &[u8], row: usize, weights: &[f64], to: &mut [f64]) {
-        assert!(row > 0 && from.len().is_multiple_of(row) && to.len().is_multiple_of(row), "whole \
-            rows");
+        let whole_rows = from.len().is_multiple_of(row) && to.len().is_multiple_of(row);
+        assert!(row > 0 && whole_rows, "whole rows");
         let rows = from.len() / row;
         assert_eq!(weights.len(), rows * (to.len() / row), "a weight for each row of either");
         to.fill(0.0);
@@ -114,11 +123,11 @@ compiled! {
     }
 }
 
-/// ‖a − b‖² in f32: sums of as many parts as a block of registers has lanes, whose number is the
-/// instruction set's.
+/// ‖a − b‖² in f32. Each lane of four registers sums a share of the values, so rounding depends on
+/// the instruction set.
 ///
 /// With n values and u = 2⁻²⁴ the relative error is at most (n + 8)·u / (1 − (n + 8)·u), as every
-/// summand is non-negative; it is far less for large n, where each part sums only a share.
+/// summand is non-negative. It is far less for large n, because each lane sums only a share.
 ///
 /// # Panics
 ///
@@ -139,16 +148,16 @@ impl Kernel for Single<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) -> f32 {
         let Self { a, b } = self;
-        // SAFETY: run from `Isa::run`, so the instruction set is there; every load is of V::LANES
-        // values of a slice, and the lanes fit the array, of which there are sixteen at most.
+        // SAFETY: `run` is called with the instruction set. Every load is of V::LANES values of a
+        // slice, and the array holds the lanes, sixteen at most.
         unsafe {
             let minus = [-1.0];
             let minus = V::splat(minus.as_ptr());
             let mut sums = [V::zero(); 4];
-            let whole = a.len() / (4 * V::LANES) * (4 * V::LANES);
-            for start in (0..whole).step_by(4 * V::LANES) {
-                for (part, sum) in sums.iter_mut().enumerate() {
-                    let at = start + part * V::LANES;
+            let blocks = a.len() / (4 * V::LANES) * (4 * V::LANES);
+            for start in (0..blocks).step_by(4 * V::LANES) {
+                for (register, sum) in sums.iter_mut().enumerate() {
+                    let at = start + register * V::LANES;
                     let difference =
                         V::load(b.as_ptr().add(at)).mul_add(minus, V::load(a.as_ptr().add(at)));
                     *sum = difference.mul_add(difference, *sum);
@@ -158,7 +167,7 @@ impl Kernel for Single<'_> {
             let mut lanes = [0.0; 16];
             sum.store(lanes.as_mut_ptr());
             let mut total: f32 = lanes[..V::LANES].iter().sum();
-            for (a, b) in a[whole..].iter().zip(&b[whole..]) {
+            for (a, b) in a[blocks..].iter().zip(&b[blocks..]) {
                 total = V::multiply_add(a - b, a - b, total);
             }
             total
@@ -166,17 +175,18 @@ impl Kernel for Single<'_> {
     }
 }
 
-/// Columns of [`squared_short`] come in multiples of so many.
+/// The columns of [`squared_short`] are a multiple of this.
 pub const SHORT_COLUMNS: usize = 16;
 
 /// The squared distances of short float vectors: `out[r * columns + c]` is ‖from_r − to_c‖² in f32.
-/// Row r of `from` is one vector, of `dim` values; `to` is transposed: its column c is a vector, so
-/// that it has `dim` rows of `columns` values. A sum has `dim` summands, in their order: its
-/// relative error is as that of [`squared_f32`].
+///
+/// Row r of `from` is a vector of `dim` values. Column c of `to` is a vector, so `to` has `dim`
+/// rows of `columns` values. A sum takes its `dim` summands in order, and has the relative error of
+/// [`squared_f32`].
 ///
 /// # Panics
 ///
-/// If `columns` is no multiple of [`SHORT_COLUMNS`], or a length does not fit the rest.
+/// If `columns` is not a multiple of [`SHORT_COLUMNS`], or a length does not fit the others.
 pub fn squared_short(
     isa: Isa,
     from: &[f32],
@@ -211,9 +221,9 @@ impl Kernel for Short<'_> {
         let rows = from.len() / dim;
         for first in (0..rows).step_by(4) {
             for column in (0..columns).step_by(V::LANES) {
-                // SAFETY: run from `Isa::run`, so the instruction set is there. Rows are clamped to
-                // the last; `columns` is a multiple of the lanes, so a load or store of column
-                // `column` stays in its row.
+                // SAFETY: `run` is called with the instruction set. Rows are clamped to the last
+                // one. `columns` is a multiple of the lanes, so a load or store at `column` stays
+                // in its row.
                 unsafe {
                     let row = |r: usize| (first + r).min(rows - 1);
                     let mut sums = [V::zero(); 4];

@@ -1,8 +1,8 @@
 //! The instruction set, chosen once at run time as a value.
 //!
 //! A kernel is written once and compiled for every instruction set, in one of two ways: over the
-//! trait [`Vector`], as a [`Kernel`] that [`Isa::run`] calls, or in plain Rust that the compiler
-//! makes vectors of, in a function that [`compiled!`] defines.
+//! trait `Vector`, as a `Kernel` that `Isa::run` calls, or in plain Rust that the compiler makes
+//! vectors of, in a function that `compiled!` defines.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -153,8 +153,8 @@ impl FromStr for Isa {
     }
 }
 
-/// Defines a function of plain Rust that is compiled for every instruction set, so that the compiler
-/// makes vectors of its loops.
+/// Defines a function of plain Rust that is compiled for every instruction set, so that the
+/// compiler makes vectors of its loops.
 ///
 /// Its first argument is the [`Isa`] to run on, which the body does not see. The result is the same
 /// on every instruction set, for integers and for floats: Rust never fuses a product and a sum by

@@ -6,17 +6,16 @@ use std::ops::Deref;
 
 use memmap2::{Mmap, MmapOptions};
 
-/// A whole file, mapped read-only and private into memory: a `&[u8]` whose pages are read when
-/// touched and may be dropped by the system when memory is short.
+/// A file mapped into memory, read-only and private: a `&[u8]` whose pages are read when they are
+/// touched, and which the system may drop when memory is short.
 ///
 /// # Contract
 ///
-/// Nobody may shorten or write to the file while it is mapped. No system lets a process enforce
-/// this upon others, so map only files that this program wrote itself under a temporary name,
-/// renamed into place and never touches again (replacing them by another rename is fine: the
-/// mapping keeps the old file). Breaking the contract can end the process (`SIGBUS` on a shortened
-/// file) or let bytes change under a shared reference. A file that users edit is to be read, not
-/// mapped.
+/// Nobody may shorten the file or write to it while it is mapped. No system lets a process enforce
+/// this, so map only files that this program wrote under a temporary name, renamed into place and
+/// never touches again. (Replacing such a file by another rename is fine: the mapping keeps the old
+/// one.) Breaking the contract can end the process (`SIGBUS` on a shortened file) or change bytes
+/// under a shared reference. Read a file that users edit; do not map it.
 ///
 /// ```
 /// let path = std::env::temp_dir().join(format!("selfsame-map-{}", std::process::id()));
@@ -31,16 +30,16 @@ use memmap2::{Mmap, MmapOptions};
 pub struct ReadOnlyMap(Mmap);
 
 impl ReadOnlyMap {
-    /// Maps the whole of `file`, which may be closed afterwards. The type's contract holds from
-    /// here on.
+    /// Maps all of `file`, which may be closed afterwards. The type's contract applies from here
+    /// on.
     ///
     /// # Errors
     ///
-    /// What the system says: no permission, not a regular file, or larger than the address space.
+    /// The system's: no permission, not a regular file, or larger than the address space.
     pub fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: the mapping is private and never writable through this type, and its lifetime is
-        // that of the slices handed out. That the file keeps its length and bytes is the caller's
-        // part, stated as the type's contract.
+        // SAFETY: the mapping is private, never writable through this type, and outlives the slices
+        // that it hands out. The caller sees to it that the file keeps its length and bytes: that
+        // is the type's contract.
         let map = unsafe { MmapOptions::new().map_copy_read_only(file)? };
         Ok(Self(map))
     }

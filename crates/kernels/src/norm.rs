@@ -199,8 +199,8 @@ impl Moments {
         Self { count: pixels, mean, squares }
     }
 
-    /// The moments a channel, from those of pixels that were joined: of several pixels of `channels`
-    /// channels each, computed as one.
+    /// The moments a channel, from those of pixels that were joined: of several pixels of
+    /// `channels` channels each, computed as one.
     pub(crate) fn split_joined(self, channels: usize) -> Self {
         let mut pixels = self.mean.chunks_exact(channels).zip(self.squares.chunks_exact(channels));
         let first = pixels.next();
@@ -289,8 +289,8 @@ pub(crate) fn floor(relu: bool) -> f32 {
     if relu { 0.0 } else { f32::NEG_INFINITY }
 }
 
-/// Writes γ (x − mean) / √(variance + ε) + β, plus the residual if there is one, and applies ReLU if
-/// `relu` says so. All slices are `[pixels, channels]` and equally long.
+/// Writes γ (x − mean) / √(variance + ε) + β, plus the residual if there is one, and applies ReLU
+/// if `relu` says so. All slices are `[pixels, channels]` and equally long.
 pub fn normalise<T: Element, U: Element>(
     isa: Isa,
     channels: &Channels,
@@ -507,10 +507,10 @@ impl Backward {
     }
 }
 
-/// Writes the gradient before normalisation, γ/σ (g − mean of g − x̂ · mean of g x̂), where g is the
-/// gradient that passes ReLU, and x̂ the normalised value before γ and β. All slices are `[pixels,
-/// channels]`. `relu_pending` says that `gradient` has yet to pass the ReLU of the normalised value,
-/// which is computed again.
+/// Writes the gradient before normalisation, γ/σ (g − mean of g − x̂ · mean of g x̂), where g is
+/// the gradient that passes ReLU, and x̂ the normalised value before γ and β. All slices are
+/// `[pixels, channels]`. `relu_pending` says that `gradient` has yet to pass the ReLU of the
+/// normalised value, which is computed again.
 pub fn gradient<T: Element>(
     isa: Isa,
     channels: &Channels,

@@ -1,15 +1,15 @@
-//! What a processor can do at best, to hold kernels against.
+//! The peak throughput of a processor, to compare kernels with.
 
 use std::time::{Duration, Instant};
 
 use crate::isa::{Isa, Kernel, Vector};
 
-/// How long is measured.
+/// How long a measurement takes.
 const TIME: Duration = Duration::from_millis(50);
 
-/// Floating-point operations a second of this thread, a product and a sum each counting as one,
-/// where nothing leaves the registers: of bf16 in tiles if they are asked for and `isa` has them,
-/// otherwise of f32.
+/// Floating-point operations a second of this thread while nothing leaves the registers. A product
+/// and a sum count as one each. They are of bf16 in tiles if `tiles` asks for them and `isa` has
+/// them, otherwise of f32.
 ///
 /// ```
 /// use selfsame_kernels::isa::Isa;
@@ -20,17 +20,18 @@ const TIME: Duration = Duration::from_millis(50);
 pub fn operations(isa: Isa, tiles: bool) -> f64 {
     #[cfg(target_arch = "x86_64")]
     if tiles && isa.multiplies_bf16() {
-        // SAFETY: the instruction set has tiles.
+        // SAFETY: an instruction set that multiplies bf16 has AMX.
         return rate(|rounds| unsafe { in_tiles(rounds) });
     }
     let _ = tiles;
     rate(|rounds| isa.run(MultiplyAdd { rounds }))
 }
 
-/// Operations a second of `work`, which is given rounds and says how many operations it did.
+/// Operations a second of `work`, which is given a number of rounds and returns how many operations
+/// these took.
 fn rate(mut work: impl FnMut(usize) -> f64) -> f64 {
     const ROUNDS: usize = 10_000;
-    work(ROUNDS); // The processor may have to wake what it multiplies with.
+    work(ROUNDS); // The processor may have to wake its multipliers.
     let start = Instant::now();
     let mut done = 0.0;
     while start.elapsed() < TIME {
@@ -48,10 +49,10 @@ impl Kernel for MultiplyAdd {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> f64 {
-        // More sums under way than a product takes cycles, times the units there are.
+        // At least as many independent sums as a product takes cycles, times the number of units.
         const SUMS: usize = 10;
         let values = [0.5_f32, 1e-3];
-        // SAFETY: the caller has the instruction set, and the pointers are to values.
+        // SAFETY: `run` is called with the instruction set, and the pointers are to values.
         let sums = unsafe {
             let (factor, add) = (V::splat(&raw const values[0]), V::splat(&raw const values[1]));
             let mut sums = [add; SUMS];
@@ -60,23 +61,25 @@ impl Kernel for MultiplyAdd {
                     *sum = V::mul_add(*sum, factor, add);
                 }
             }
-            sums.into_iter().fold(V::zero(), |all, sum| all.add(sum))
+            sums.into_iter().fold(V::zero(), |total, sum| total.add(sum))
         };
         let mut out = [0.0_f32; 16];
         assert!(V::LANES <= out.len());
-        // SAFETY: there is room for the lanes.
+        // SAFETY: `run` is called with the instruction set, and the array holds the lanes.
         unsafe { sums.store(out.as_mut_ptr()) };
         std::hint::black_box(out);
         (2 * SUMS * V::LANES * self.rounds) as f64
     }
 }
 
+/// Multiplies tiles, and returns how many operations that took.
+///
 /// # Safety
 ///
-/// The machine has tiles, and products of bf16 in them.
+/// - The machine has AMX for bf16, and the system grants it to the process.
 #[cfg(target_arch = "x86_64")]
 unsafe fn in_tiles(rounds: usize) -> f64 {
-    // SAFETY: as the caller vouches; nothing but tiles and the counter is touched.
+    // SAFETY: the caller vouches for AMX. Only tiles and the counter change.
     unsafe {
         let _tiles = crate::tiles::Tiles::begin();
         std::arch::asm!(

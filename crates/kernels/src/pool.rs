@@ -1,20 +1,20 @@
-//! Pooling of single images, channels last.
+//! Pooling, channels last.
 
 use crate::buffer::Buffer;
 use crate::element::Element;
 
-/// Rows and columns that [`max`] makes of so many.
+/// Rows and columns of an image that [`max`] makes of one with `size`.
 pub fn max_size(size: usize) -> usize {
     size.div_ceil(2)
 }
 
-/// The largest values in windows of 3 × 3, 2 apart, the first one centred on the first pixel:
-/// ResNet's, whose windows see of the image's edge only what is inside. `images` are square, `size`
-/// pixels wide.
+/// The largest values in windows of 3 × 3 pixels, 2 apart, as ResNet pools. The first window is
+/// centred on the first pixel, and windows that reach beyond the edge see only what is inside.
+/// `images` are square, `size` pixels wide.
 ///
 /// # Panics
 ///
-/// If they are no whole images.
+/// If `images` are not whole images.
 pub fn max<T: Element>(images: &[T], size: usize, channels: usize) -> Buffer<T> {
     let (row, image) = (size * channels, size * size * channels);
     assert!(image > 0 && images.len().is_multiple_of(image), "whole images");
@@ -28,7 +28,7 @@ pub fn max<T: Element>(images: &[T], size: usize, channels: usize) -> Buffer<T> 
             for x in window(x) {
                 let values = &images[from + y * row + x * channels..][..channels];
                 for (most, value) in pooled.iter_mut().zip(values) {
-                    // What is not a number stays, to be found.
+                    // A value that is not a number is passed on, so that it shows.
                     if value.widened() > most.widened() || value.widened().is_nan() {
                         *most = *value;
                     }
@@ -39,11 +39,11 @@ pub fn max<T: Element>(images: &[T], size: usize, channels: usize) -> Buffer<T> 
     pooled
 }
 
-/// The mean of an image's pixels, a value a channel.
+/// Writes the mean of an image's pixels, a value a channel.
 ///
 /// # Panics
 ///
-/// If the image is empty, or no whole pixels.
+/// If the image is empty, or not a whole number of pixels.
 pub fn average<T: Element>(image: &[T], to: &mut [f32]) {
     assert!(!image.is_empty() && image.len().is_multiple_of(to.len()), "whole pixels");
     to.fill(0.0);
@@ -54,7 +54,7 @@ pub fn average<T: Element>(image: &[T], to: &mut [f32]) {
     to.iter_mut().for_each(|sum| *sum /= pixels);
 }
 
-/// The gradient of an image, given that of its [`average`]: an equal part for every pixel.
+/// Writes the gradient of an image, given that of its [`average`]: an equal share for every pixel.
 ///
 /// # Panics
 ///

@@ -1,15 +1,15 @@
-//! The tile registers of AMX, and matrices turned to fit them.
+//! The tile registers of AMX, and transposition of matrices for them.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-/// Rows of a tile, and lines of a matrix that is turned.
+/// Rows of a tile.
 pub(crate) const ROWS: usize = 16;
 
 /// Bytes of a tile's row.
 pub(crate) const LINE: usize = 64;
 
-/// The shapes of the eight tiles.
+/// The shapes of the eight tiles, as `ldtilecfg` reads them (Intel's manual, volume 1, 18.3).
 #[repr(C, align(64))]
 struct Shapes {
     palette: u8,
@@ -19,7 +19,7 @@ struct Shapes {
     rows: [u8; 16],
 }
 
-/// All as large as they can be (Intel's manual, volume 1, 18.3).
+/// All tiles as large as they can be.
 static SHAPES: Shapes = {
     let (mut line, mut rows) = ([0; 16], [0; 16]);
     let mut tile = 0;
@@ -30,15 +30,17 @@ static SHAPES: Shapes = {
     Shapes { palette: 1, start_row: 0, reserved: [0; 14], line, rows }
 };
 
-/// The tiles of this thread, each of 16 rows of 64 bytes, until this is dropped.
+/// The tiles of this thread, each of 16 rows of 64 bytes. They are released when this is dropped.
 pub(crate) struct Tiles(());
 
 impl Tiles {
+    /// Configures the tiles.
+    ///
     /// # Safety
     ///
-    /// The machine has tiles and the system lends them.
+    /// - The machine has AMX, and the system grants it to the process.
     pub(crate) unsafe fn begin() -> Self {
-        // SAFETY: the caller vouches for the tiles; the shapes are as the manual wants them.
+        // SAFETY: the caller vouches for AMX. The shapes follow the manual.
         unsafe {
             asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly, preserves_flags))
         };
@@ -48,16 +50,17 @@ impl Tiles {
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: there are tiles, or there would be no value.
+        // SAFETY: a value exists only where tiles were configured.
         unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
     }
 }
 
-/// A matrix of 16 × 16 words, turned.
+/// The transpose of a matrix of 16 × 16 words of 32 bits.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 #[inline]
-pub(crate) fn turned(mut a: [__m512i; ROWS]) -> [__m512i; ROWS] {
-    // Within quarters of registers: pairs of rows by words, then by pairs of words.
+pub(crate) fn transposed(mut a: [__m512i; ROWS]) -> [__m512i; ROWS] {
+    // Within each quarter of the registers: interleave pairs of rows by words, then by pairs of
+    // words.
     let mut b = a;
     for i in 0..8 {
         b[2 * i] = _mm512_unpacklo_epi32(a[2 * i], a[2 * i + 1]);
@@ -69,7 +72,7 @@ pub(crate) fn turned(mut a: [__m512i; ROWS]) -> [__m512i; ROWS] {
         a[4 * i + 2] = _mm512_unpacklo_epi64(b[4 * i + 1], b[4 * i + 3]);
         a[4 * i + 3] = _mm512_unpackhi_epi64(b[4 * i + 1], b[4 * i + 3]);
     }
-    // Then the quarters.
+    // Then exchange the quarters.
     for i in 0..4 {
         b[i] = _mm512_shuffle_i32x4::<0x88>(a[i], a[i + 4]);
         b[i + 4] = _mm512_shuffle_i32x4::<0xdd>(a[i], a[i + 4]);

@@ -36,7 +36,7 @@ fn products(isa: Isa, a: &[u8], b: &[u8], dim: usize, longest: usize) -> Vec<u64
         packed.fill(b, dim, part.clone());
         let mut out = vec![u32::MAX; ROWS * packed.stride()];
         for (block, a) in a.chunks(ROWS * dim).enumerate() {
-            packed.dots(a, dim, part.clone(), columns, &mut out);
+            packed.products(a, dim, part.clone(), columns, &mut out);
             for (row, products) in
                 (block * ROWS..rows).zip(out.chunks_exact(packed.stride().max(1)))
             {
@@ -180,7 +180,7 @@ fn only_the_columns_asked_for_are_needed() {
         packed.fill(&b, 9, 0..9);
         for columns in [0, 1, 16, 33, 70] {
             let mut out = vec![7; ROWS * packed.stride()];
-            packed.dots(&a, 9, 0..9, columns, &mut out);
+            packed.products(&a, 9, 0..9, columns, &mut out);
             for (r, a) in a.chunks_exact(9).enumerate() {
                 for (c, b) in b.chunks_exact(9).enumerate() {
                     let found = u64::from(out[r * packed.stride() + c]);

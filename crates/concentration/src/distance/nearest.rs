@@ -83,7 +83,7 @@ impl Key for u32 {
     }
 
     fn products(packed: &mut [Packed], a: &[u8], dim: usize, columns: usize, out: &mut [Self]) {
-        packed[0].dots(a, dim, 0..dim, columns, out);
+        packed[0].products(a, dim, 0..dim, columns, out);
     }
 
     fn lower(
@@ -110,7 +110,7 @@ impl Key for u64 {
         let mut products = vec![0; out.len()];
         out.fill(0);
         for (packed, part) in packed.iter_mut().zip(parts(dim)) {
-            packed.dots(a, dim, part, columns, &mut products);
+            packed.products(a, dim, part, columns, &mut products);
             out.iter_mut().zip(&products).for_each(|(sum, &product)| *sum += Self::from(product));
         }
     }

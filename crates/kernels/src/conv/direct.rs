@@ -94,8 +94,8 @@ impl Kernel for Direct<'_> {
             let last = quad.target + (quad.pixels - 1) * self.output_pitch;
             assert!(last + self.channels <= self.output.len());
         }
-        // SAFETY: `run` is called with the instruction set, and the assertions above are the rest of
-        // the contract of `blocks`.
+        // SAFETY: `run` is called with the instruction set, and the assertions above are the rest
+        // of the contract of `blocks`.
         unsafe {
             match (block_vectors::<V>(self.channels), V::REGISTERS) {
                 (1, _) => self.blocks::<V, 1, 4>(),
@@ -237,8 +237,8 @@ impl Kernel for WeightGradient<'_> {
         );
         assert!(last(&self.gradient_pitches) + padded <= self.gradient.len());
         assert!(self.kernel_rows * self.segment * padded <= self.sums.len());
-        // SAFETY: `run` is called with the instruction set, and the assertions above are the rest of
-        // the contract of `blocks`.
+        // SAFETY: `run` is called with the instruction set, and the assertions above are the rest
+        // of the contract of `blocks`.
         unsafe {
             match (block_vectors::<V>(self.channels), V::REGISTERS) {
                 (1, _) => self.blocks::<V, 1, 16>(padded),

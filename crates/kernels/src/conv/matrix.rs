@@ -77,15 +77,16 @@ struct PanelWeights<'a> {
     conv: &'a Conv,
     /// `[outputs, inputs, kernel, kernel]`.
     weights: &'a [f32],
-    /// From the channels of its source …
+    /// Its source's channels are what a column of the panels runs over.
     correlation: &'a Correlation,
-    /// … to `channels` of each of so many pixels, which it has [joined](Correlation::joined).
+    /// Pixels of the result that it has [joined](Correlation::joined).
     pixels: usize,
+    /// Channels of each of these pixels; every channel of every pixel is a column.
     channels: usize,
     /// `place[t]` is where tap t lands in the correlation's kernel for the first joined pixel:
     /// row and column, or `None` where the tap does not reach.
     place: &'a [Option<[usize; 2]>],
-    /// Whether the source are the outputs and the result the inputs.
+    /// Whether the source is the convolution's output and the result its input.
     transposed: bool,
 }
 

@@ -8,7 +8,7 @@ use half::bf16;
 use super::amx::TILE;
 use super::frame::{ImagePairs, Rows, STEP, STRIP};
 use crate::element::Element;
-use crate::tiles::turned;
+use crate::tiles::transposed;
 
 /// Transposes 32 positions of 16 channels to 16 rows of 32 positions. Each of `from` points to the
 /// channels of a position; rows of `to` are `pitch` values apart.
@@ -20,7 +20,7 @@ use crate::tiles::turned;
 /// - 15 · `pitch` + 32 values can be written at `to`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch: usize) {
-    let rows = turned(std::array::from_fn(|pair| {
+    let rows = transposed(std::array::from_fn(|pair| {
         // SAFETY: the caller vouches for 16 values at each pointer.
         let [even, odd] = unsafe {
             [0, 1].map(|at| _mm512_cvtepu16_epi32(_mm256_loadu_si256(from[2 * pair + at].cast())))
@@ -43,7 +43,7 @@ pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch:
 pub(super) unsafe fn column_tile(from: &[bf16], pitch: usize, to: &mut [bf16; TILE]) {
     assert!((STRIP - 1) * pitch + STEP <= from.len());
     // SAFETY: each of 16 rows has 32 values, as asserted.
-    let pairs = turned(std::array::from_fn(|row| unsafe {
+    let pairs = transposed(std::array::from_fn(|row| unsafe {
         _mm512_loadu_si512(from.as_ptr().add(row * pitch).cast())
     }));
     for (to, pairs) in to.as_chunks_mut::<STEP>().0.iter_mut().zip(pairs) {
@@ -97,8 +97,8 @@ unsafe fn alternate(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
     }
 }
 
-/// Rounds weights to bf16 and sorts them by tap. `taps` are pairs of a tap and a range: the range of
-/// `to` takes the weights at `tap`, `tap + pitch`, `tap + 2 · pitch`, ….
+/// Rounds weights to bf16 and sorts them by tap. `taps` are pairs of a tap and a range: the range
+/// of `to` takes the weights at `tap`, `tap + pitch`, `tap + 2 · pitch`, ….
 ///
 /// # Safety
 ///

@@ -61,8 +61,18 @@ impl Conv {
     /// use selfsame_kernels::conv::Conv;
     /// use selfsame_kernels::isa::Isa;
     ///
-    /// let conv = Conv { batch: 1, height: 8, width: 8, inputs: 16, outputs: 32, kernel: 3, stride: 1, padding: 1 };
-    /// assert_eq!(conv.operations(Isa::available()[0], false), 2.0 * 8.0 * 8.0 * 16.0 * 32.0 * 9.0 / 2.25);
+    /// let conv = Conv {
+    ///     batch: 1,
+    ///     height: 8,
+    ///     width: 8,
+    ///     inputs: 16,
+    ///     outputs: 32,
+    ///     kernel: 3,
+    ///     stride: 1,
+    ///     padding: 1,
+    /// };
+    /// let plain = 2.0 * 8.0 * 8.0 * 16.0 * 32.0 * 9.0;
+    /// assert_eq!(conv.operations(Isa::available()[0], false), plain / 2.25);
     /// ```
     pub fn operations(&self, isa: Isa, bf16: bool) -> f64 {
         let plain =

@@ -1,92 +1,87 @@
 //! Products of two blocks of byte vectors, exact in integers.
 //!
-//! One block, the columns, is packed once and multiplied with many others. Where the machine
-//! multiplies bytes, in AMX tiles or with AVX-512 VNNI, it stays bytes, four values of a vector
-//! beside each other (`quads`). Elsewhere bytes are widened to 16 bits, two values beside each
-//! other (`pairs`): AVX2's own instruction for bytes keeps sums of two products in 16 bits, which
-//! two bytes above 128 overflow.
+//! ```text
+//! for each vector a of one block (the rows), and each vector b of the other (the columns):
+//!     products[a, b] = Σ over values i: a[i] · b[i]
+//! ```
+//!
+//! 1. **The columns are packed once** into panels of 16, and multiplied with many blocks of rows.
+//! 2. **Bytes stay bytes** where the machine multiplies them (`quads`): in AMX tiles or with
+//!    AVX-512 VNNI, with four values of a vector beside each other.
+//! 3. **Elsewhere bytes are widened to 16 bits** (`pairs`), with two values beside each other.
+//!    AVX2's own instruction for bytes keeps sums of two products in 16 bits, which two bytes above
+//!    128 overflow.
+//! 4. **Long vectors are multiplied in sections**, so that what is multiplied of each row stays in
+//!    the first-level cache from one panel to the next.
+
+use std::ops::Range;
 
 use super::pairs;
+use super::panel::{COLUMNS, LONGEST, Line, PANEL, Products, ROWS, Rows};
 #[cfg(target_arch = "x86_64")]
 use super::quads;
 use crate::isa::Isa;
 
-/// Columns whose sums are in registers together, in panels of half as many.
-pub(super) const COLUMNS: usize = 2 * PANEL;
-/// Columns of a panel: a line has the values of so many.
-pub(super) const PANEL: usize = 16;
-/// Values multiplied before the next columns are: as many of each row stay in the first cache.
-pub(super) const DEPTH: usize = 1024;
-/// Rows multiplied at a time, at most.
-pub const ROWS: usize = 32;
-/// Values of a vector, at most: 255² times so many is still below 2³².
-pub const LONGEST: usize = 1 << 16;
-
-/// A cache line of packed values, where a register or a tile's row is loaded from.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct Line(pub(super) [u8; 64]);
-
-/// Byte vectors packed for [`Packed::dots`], and the memory for it, which is kept from one filling
+/// Byte vectors packed as the columns of [`Packed::products`]. Its memory is kept from one filling
 /// to the next.
 #[derive(Debug, Clone)]
 pub struct Packed {
     isa: Isa,
     dim: usize,
     columns: usize,
-    /// Panel after panel; of each, values in their order, those of its 16 columns beside each
-    /// other.
+    /// Panel after panel. Each has its values in order, those of its 16 columns beside each other.
     panels: Vec<Line>,
+    /// Memory for packed rows.
     rows: Vec<Line>,
 }
 
 impl Packed {
-    /// Nothing yet, to be multiplied on `isa`.
+    /// No vectors yet. They will be multiplied on `isa`.
     pub fn new(isa: Isa) -> Self {
         Self { isa, dim: 1, columns: 0, panels: Vec::new(), rows: Vec::new() }
     }
 
-    /// Takes the values `part` of each of the vectors in `b`, each of `dim` bytes, in place of what
-    /// was there.
+    /// Packs the values in `range` of each vector of `b`, which has vectors of `dim` bytes. Vectors
+    /// that were packed before are gone.
     ///
     /// # Panics
     ///
-    /// If `b` is no whole number of vectors, or `part` is empty, not within them or longer than
-    /// [`LONGEST`].
-    pub fn fill(&mut self, b: &[u8], dim: usize, part: std::ops::Range<usize>) {
+    /// If `b` is not a whole number of vectors, or `range` is empty, reaches beyond a vector or is
+    /// longer than [`LONGEST`].
+    pub fn fill(&mut self, b: &[u8], dim: usize, range: Range<usize>) {
         assert!(dim > 0 && b.len().is_multiple_of(dim), "whole vectors");
         assert!(
-            part.start < part.end && part.end <= dim && part.len() <= LONGEST,
-            "a part of the values"
+            range.start < range.end && range.end <= dim && range.len() <= LONGEST,
+            "a range of the values"
         );
-        (self.dim, self.columns) = (part.len(), b.len() / dim);
+        (self.dim, self.columns) = (range.len(), b.len() / dim);
         let panels = self.columns.next_multiple_of(COLUMNS) / PANEL;
         #[cfg(target_arch = "x86_64")]
         if quads::has(self.isa) {
-            return quads::pack(self.isa, b, dim, part, panels, &mut self.panels);
+            return quads::pack(self.isa, b, dim, range, panels, &mut self.panels);
         }
-        pairs::pack_columns(b, dim, part, panels, &mut self.panels);
+        pairs::pack_columns(b, dim, range, panels, &mut self.panels);
     }
 
-    /// From one row of products to the next: the columns, and some to spare. An odd number of cache
-    /// lines, so that the rows of a tile do not fall into the same few sets of the cache.
+    /// Products from a row to the next: the columns, and some to spare. It is an odd number of
+    /// cache lines, so that the rows of a tile do not compete for the same few sets of the cache.
     pub fn stride(&self) -> usize {
         self.columns.next_multiple_of(COLUMNS) + PANEL
     }
 
-    /// The products a_r · b_c over the part that was packed, at `out[r * stride + c]`, of all rows
-    /// of `a`, at most [`ROWS`] vectors of `dim` bytes of which the values `part` count, with the
-    /// first `columns` columns. Other places of the first [`ROWS`] rows of `out` may hold anything
-    /// afterwards.
+    /// Writes the products of all rows of `a` with the first `columns` columns to
+    /// `out[row * stride + column]`. `a` has at most [`ROWS`] vectors of `dim` bytes, of which the
+    /// values in `range` count, as many as were packed. Other places of the first [`ROWS`] rows of
+    /// `out` may hold anything afterwards.
     ///
     /// # Panics
     ///
     /// If a length does not fit the others.
-    pub fn dots(
+    pub fn products(
         &mut self,
         a: &[u8],
         dim: usize,
-        part: std::ops::Range<usize>,
+        range: Range<usize>,
         columns: usize,
         out: &mut [u32],
     ) {
@@ -94,7 +89,7 @@ impl Packed {
             dim > 0 && a.len().is_multiple_of(dim) && a.len() / dim <= ROWS,
             "whole vectors, and not too many"
         );
-        assert!(part.len() == self.dim && part.end <= dim, "the part that was packed");
+        assert!(range.len() == self.dim && range.end <= dim, "as many values as were packed");
         assert!(
             columns <= self.columns && out.len() == ROWS * self.stride(),
             "the columns packed, and their place"
@@ -104,20 +99,12 @@ impl Packed {
         }
         let stride = self.stride();
         let panels = columns.next_multiple_of(COLUMNS) / PANEL;
+        let rows = Rows { vectors: a, dim, range };
+        let products = Products { panels, stride, out };
         #[cfg(target_arch = "x86_64")]
         if quads::has(self.isa) {
-            return quads::dots(
-                self.isa,
-                a,
-                dim,
-                part,
-                &mut self.rows,
-                &self.panels,
-                panels,
-                stride,
-                out,
-            );
+            return quads::multiply(self.isa, rows, &mut self.rows, &self.panels, products);
         }
-        pairs::dots(self.isa, a, dim, part, &mut self.rows, &self.panels, panels, stride, out);
+        pairs::multiply(self.isa, rows, &mut self.rows, &self.panels, products);
     }
 }

@@ -1,36 +1,38 @@
-//! Products of bytes widened to 16 bits: every instruction set here multiplies two neighbours of a
-//! vector and adds both products in one instruction. A register holds two neighbouring values of
-//! each of its lanes' columns; a row's two values are broadcast to all lanes.
+//! Products of bytes widened to 16 bits.
+//!
+//! One instruction multiplies two neighbouring values of a vector and adds both products. A lane of
+//! a register holds two neighbouring values of its column; a row's two values are broadcast to all
+//! lanes.
 
 use std::ops::Range;
 
-use super::dense::{DEPTH, Line, PANEL, ROWS};
+use super::panel::{Line, PANEL, Products, ROWS, Rows, SECTION};
 use crate::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::Set;
 
 /// Rows whose sums are kept in registers at a time.
 const GROUP: usize = 4;
-/// Steps of two values before the next panel.
-const STEPS: usize = DEPTH / 2;
-/// Values of the rows of a group in a line: those of so many steps.
-const LINE_STEPS: usize = 32 / (2 * GROUP);
+/// Pairs of values in a section.
+const SECTION_PAIRS: usize = SECTION / 2;
+/// Pairs of values, of each row of a group, in a line.
+const LINE_PAIRS: usize = 32 / (2 * GROUP);
 
-/// A line a step: two values of each column, an odd one at the end with a zero beside it. Missing
-/// columns are zeros.
+/// Packs columns: a line for each pair of values, of every column of a panel. An odd last value has
+/// a zero beside it, and missing columns are zeros.
 pub(super) fn pack_columns(
     b: &[u8],
     dim: usize,
-    part: Range<usize>,
+    range: Range<usize>,
     panels: usize,
     to: &mut Vec<Line>,
 ) {
-    let steps = part.len().div_ceil(2);
+    let pairs = range.len().div_ceil(2);
     to.clear();
-    to.resize(panels * steps, Line([0; 64]));
+    to.resize(panels * pairs, Line([0; 64]));
     for (vector, from) in b.chunks_exact(dim).enumerate() {
-        let lines = &mut to[vector / PANEL * steps..][..steps];
-        for (line, pair) in lines.iter_mut().zip(from[part.clone()].chunks(2)) {
+        let lines = &mut to[vector / PANEL * pairs..][..pairs];
+        for (line, pair) in lines.iter_mut().zip(from[range.clone()].chunks(2)) {
             let slot = &mut line.0[4 * (vector % PANEL)..][..4];
             slot[0] = pair[0];
             slot[2] = pair.get(1).copied().unwrap_or(0);
@@ -38,16 +40,17 @@ pub(super) fn pack_columns(
     }
 }
 
-/// Groups of four rows, two values of each a step, in whole lines.
-fn pack_rows(a: &[u8], dim: usize, part: Range<usize>, to: &mut Vec<Line>) -> usize {
-    let lines = part.len().div_ceil(2).div_ceil(LINE_STEPS);
+/// Packs rows in groups: for each pair of values, those of every row of a group, in whole lines.
+/// Returns the lines of a group.
+fn pack_rows(rows: &Rows<'_>, to: &mut Vec<Line>) -> usize {
+    let lines = rows.range.len().div_ceil(2).div_ceil(LINE_PAIRS);
     to.clear();
     to.resize(ROWS / GROUP * lines, Line([0; 64]));
-    for (vector, from) in a.chunks_exact(dim).enumerate() {
-        let lines = &mut to[vector / GROUP * lines..][..lines];
-        for (step, pair) in from[part.clone()].chunks(2).enumerate() {
-            let at = 4 * (step % LINE_STEPS * GROUP + vector % GROUP);
-            let slot = &mut lines[step / LINE_STEPS].0[at..][..4];
+    for (row, from) in rows.vectors.chunks_exact(rows.dim).enumerate() {
+        let lines = &mut to[row / GROUP * lines..][..lines];
+        for (index, pair) in from[rows.range.clone()].chunks(2).enumerate() {
+            let at = 4 * (index % LINE_PAIRS * GROUP + row % GROUP);
+            let slot = &mut lines[index / LINE_PAIRS].0[at..][..4];
             slot[0] = pair[0];
             slot[2] = pair.get(1).copied().unwrap_or(0);
         }
@@ -55,33 +58,27 @@ fn pack_rows(a: &[u8], dim: usize, part: Range<usize>, to: &mut Vec<Line>) -> us
     lines
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the two blocks, their packed forms and the place of the products"
-)]
-pub(super) fn dots(
+/// Writes the products of `rows` with packed columns. `packed` is memory for the packed rows.
+pub(super) fn multiply(
     isa: Isa,
-    a: &[u8],
-    dim: usize,
-    part: Range<usize>,
-    rows: &mut Vec<Line>,
+    rows: Rows<'_>,
+    packed: &mut Vec<Line>,
     columns: &[Line],
-    panels: usize,
-    stride: usize,
-    out: &mut [u32],
+    products: Products<'_>,
 ) {
-    let steps = part.len().div_ceil(2);
-    let lines = pack_rows(a, dim, part, rows);
-    let groups = (a.len() / dim).div_ceil(GROUP);
-    for first in (0..steps).step_by(STEPS) {
-        let count = STEPS.min(steps - first);
+    let Products { panels, stride, out } = products;
+    let pairs = rows.range.len().div_ceil(2);
+    let lines = pack_rows(&rows, packed);
+    let groups = (rows.vectors.len() / rows.dim).div_ceil(GROUP);
+    for first in (0..pairs).step_by(SECTION_PAIRS) {
+        let count = SECTION_PAIRS.min(pairs - first);
         for panel in 0..panels {
-            let columns = &columns[panel * steps + first..][..count];
+            let columns = &columns[panel * pairs + first..][..count];
             for group in 0..groups {
                 let rows =
-                    &rows[group * lines + first / LINE_STEPS..][..count.div_ceil(LINE_STEPS)];
+                    &packed[group * lines + first / LINE_PAIRS..][..count.div_ceil(LINE_PAIRS)];
                 let mut sums = [[0; PANEL]; GROUP];
-                micro(isa, rows, columns, &mut sums);
+                multiply_group(isa, rows, columns, &mut sums);
                 for (row, sums) in (group * GROUP..).zip(&sums) {
                     let out = &mut out[row * stride + panel * PANEL..][..PANEL];
                     for (out, &sum) in out.iter_mut().zip(sums) {
@@ -96,21 +93,21 @@ pub(super) fn dots(
 
 /// Multiplies one group of rows with one panel.
 #[inline]
-fn micro(isa: Isa, rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
-    debug_assert_eq!(rows.len(), columns.len().div_ceil(LINE_STEPS));
+fn multiply_group(isa: Isa, rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
+    debug_assert_eq!(rows.len(), columns.len().div_ceil(LINE_PAIRS));
     match isa.0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: an `Isa` of these sets exists only where the machine was found to have AVX2; the
-        // rows have as many steps as there are columns' lines. (AVX-512 without VNNI is rare enough
-        // to do with AVX2.)
+        // SAFETY: a value of these sets exists only where the machine was found to have AVX2. The
+        // rows have as many pairs as the columns have lines. (AVX-512 without VNNI is rare enough
+        // to be served by AVX2.)
         Set::Amx | Set::Avx512 | Set::Avx2 => unsafe { x86::avx2(rows, columns, sums) },
         _ => portable(rows, columns, sums),
     }
 }
 
 fn portable(rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
-    let steps = rows.iter().flat_map(|line| line.0.as_chunks::<{ 4 * GROUP }>().0);
-    for (rows, columns) in steps.zip(columns) {
+    let pairs = rows.iter().flat_map(|line| line.0.as_chunks::<{ 4 * GROUP }>().0);
+    for (rows, columns) in pairs.zip(columns) {
         for (sums, row) in sums.iter_mut().zip(rows.as_chunks::<4>().0) {
             for (sum, column) in sums.iter_mut().zip(columns.0.as_chunks::<4>().0) {
                 *sum += i32::from(row[0]) * i32::from(column[0])
@@ -129,25 +126,24 @@ mod x86 {
     const LANES: usize = 8;
     const REGISTERS: usize = PANEL / LANES;
 
-    /// The sums of the products of a group of rows and a panel.
+    /// Writes the products of a group of rows with a panel.
     ///
     /// # Safety
     ///
-    /// The machine must have the features named, and `rows` a quarter as many lines as `columns`,
-    /// rounded up.
+    /// - The machine has the target features named.
+    /// - `rows` has a quarter as many lines as `columns`, rounded up.
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2(rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
         let mut totals = [[_mm256_setzero_si256(); REGISTERS]; GROUP];
         let rows = rows.as_ptr().cast::<i32>();
-        for (step, columns) in columns.iter().enumerate() {
+        for (index, columns) in columns.iter().enumerate() {
             let columns: [__m256i; REGISTERS] = std::array::from_fn(|register| {
-                // SAFETY: a line is REGISTERS registers.
+                // SAFETY: a line is REGISTERS aligned registers.
                 unsafe { _mm256_load_si256(columns.0.as_ptr().cast::<__m256i>().add(register)) }
             });
             for (row, totals) in totals.iter_mut().enumerate() {
-                // SAFETY: a step of the rows has GROUP pairs, and there are as many steps as
-                // columns' lines.
-                let pair = _mm256_set1_epi32(unsafe { *rows.add(step * GROUP + row) });
+                // SAFETY: for every line of the columns, the rows have GROUP pairs.
+                let pair = _mm256_set1_epi32(unsafe { *rows.add(index * GROUP + row) });
                 for (total, column) in totals.iter_mut().zip(columns) {
                     *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pair, column));
                 }

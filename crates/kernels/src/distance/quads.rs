@@ -1,17 +1,20 @@
-//! Products of bytes as they are, where the machine multiplies four neighbours of a vector and adds
-//! all of them to a 32-bit sum: AMX in tiles of 16 × 16 sums, AVX-512 VNNI in registers of 16.
+//! Products of bytes as they are.
 //!
-//! A tile of columns is 16 lines, each of four values of every column of a panel; a tile of rows is
-//! 16 lines, each of 64 values of a row. VNNI reads the same lines, but one of its factors has a
-//! sign: it takes b − 128, and 128·Σa is added afterwards. All sums wrap at 2³², which their true
-//! values do not reach.
+//! One instruction multiplies four neighbouring values of a vector and adds the products to a
+//! 32-bit sum: AMX for tiles of 16 × 16 sums, AVX-512 VNNI for registers of 16.
+//!
+//! 1. **A tile of columns** is 16 lines, each of four values of every column of a panel. A tile of
+//!    rows is 16 lines, each of 64 values of a row.
+//! 2. **VNNI reads the same lines**, but takes one factor as signed. It is given b − 128, and
+//!    128 · Σ a is added afterwards.
+//! 3. **Sums wrap at 2³²**, which their true values do not reach.
 
 use std::ops::Range;
 
-use super::dense::{Line, ROWS};
+use super::panel::{Line, Products, ROWS, Rows};
 use crate::isa::{Isa, Set};
 
-/// Whether this instruction set has such products.
+/// Whether this instruction set multiplies bytes.
 pub(super) fn has(isa: Isa) -> bool {
     match isa.0 {
         Set::Amx => true,
@@ -20,33 +23,35 @@ pub(super) fn has(isa: Isa) -> bool {
     }
 }
 
-/// Values of a step: of a tile of rows, a line of each.
+/// Values of a step: of each row of a tile, a line.
 const STEP: usize = 64;
 /// Lines of a tile.
 const TILE: usize = 16;
 
-/// Steps of 64 values, those at the end filled up with zeros. Missing columns are zeros.
+/// Packs columns: for each panel, and each step of values, a tile. The last step is filled up with
+/// zeros, and missing columns are zeros.
 pub(super) fn pack(
     isa: Isa,
     b: &[u8],
     dim: usize,
-    part: Range<usize>,
+    range: Range<usize>,
     panels: usize,
     to: &mut Vec<Line>,
 ) {
     let flip = if isa.0 == Set::Amx { 0 } else { 0x80 };
-    let steps = part.len().div_ceil(STEP);
+    let steps = range.len().div_ceil(STEP);
     to.clear();
     to.resize(panels * steps * TILE, Line([0; 64]));
     for (panel, b) in b.chunks(TILE * dim).enumerate() {
         for step in 0..steps {
-            let values = part.start + step * STEP..part.end.min(part.start + (step + 1) * STEP);
+            let first = range.start + step * STEP;
+            let values = first..range.end.min(first + STEP);
             let lines = (&mut to[(panel * steps + step) * TILE..][..TILE])
                 .try_into()
                 .expect("a tile of lines");
             if values.len() == STEP && b.len() == TILE * dim {
-                // SAFETY: `has` found AVX-512, of which AMX is an addition; there are 16 vectors of
-                // `dim` bytes and 64 values from `values.start` on in each.
+                // SAFETY: `has` found AVX-512, which AMX comes with. There are 16 vectors of `dim`
+                // bytes, and each has 64 values from `values.start` on.
                 unsafe { x86::transpose(b.as_ptr().add(values.start), dim, flip, lines) };
             } else {
                 for (column, from) in b.chunks_exact(dim).enumerate() {
@@ -59,60 +64,58 @@ pub(super) fn pack(
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the two blocks, their packed forms and the place of the products"
-)]
-pub(super) fn dots(
-    isa: Isa,
-    a: &[u8],
-    dim: usize,
-    part: Range<usize>,
-    rows: &mut Vec<Line>,
-    columns: &[Line],
-    panels: usize,
-    stride: usize,
-    out: &mut [u32],
-) {
-    let steps = part.len().div_ceil(STEP);
-    let mut sums = [0_u32; ROWS];
-    // Rows that are left from before have places that nobody reads; those of this call are written
-    // whole.
-    rows.resize(ROWS * steps, Line([0; 64]));
-    for (row, from) in a.chunks_exact(dim).enumerate() {
-        let from = &from[part.clone()];
-        let lines = rows[row / TILE * steps * TILE + row % TILE..].iter_mut().step_by(TILE);
-        let (whole, rest) = from.as_chunks::<STEP>();
+/// Packs rows in two tiles for each step, the last step filled up with zeros.
+fn pack_rows(rows: &Rows<'_>, packed: &mut Vec<Line>) {
+    let steps = rows.range.len().div_ceil(STEP);
+    // Where there are fewer rows than before, lines of earlier ones remain, whose products nobody
+    // reads. Lines of these rows are written as a whole.
+    packed.resize(ROWS * steps, Line([0; 64]));
+    for (row, from) in rows.vectors.chunks_exact(rows.dim).enumerate() {
+        let from = &from[rows.range.clone()];
+        let lines = packed[row / TILE * steps * TILE + row % TILE..].iter_mut().step_by(TILE);
+        let (full, rest) = from.as_chunks::<STEP>();
         let rest = (!rest.is_empty()).then(|| {
             let mut line = [0; STEP];
             line[..rest.len()].copy_from_slice(rest);
             line
         });
-        for (line, &values) in lines.zip(whole.iter().chain(&rest)) {
+        for (line, &values) in lines.zip(full.iter().chain(&rest)) {
             *line = Line(values);
         }
-        if isa.0 != Set::Amx {
-            sums[row] = from.iter().map(|&value| u32::from(value)).sum::<u32>() * 128;
-        }
     }
-    let product = x86::Product { rows, columns, steps, panels, stride };
+}
+
+/// Writes the products of `rows` with packed columns. `packed` is memory for the packed rows.
+pub(super) fn multiply(
+    isa: Isa,
+    rows: Rows<'_>,
+    packed: &mut Vec<Line>,
+    columns: &[Line],
+    products: Products<'_>,
+) {
+    let Products { panels, stride, out } = products;
+    let steps = rows.range.len().div_ceil(STEP);
+    pack_rows(&rows, packed);
+    let product = x86::Product { rows: packed, columns, steps, panels, stride };
     assert!(
-        rows.len() == 2 * steps * TILE && columns.len() >= panels * steps * TILE,
+        packed.len() == 2 * steps * TILE && columns.len() >= panels * steps * TILE,
         "whole tiles"
     );
     assert!(
         panels.is_multiple_of(2) && stride >= panels * TILE && out.len() == ROWS * stride,
-        "a place a sum"
+        "a place for every product"
     );
     if isa.0 == Set::Amx {
-        // SAFETY: an `Isa` of this set exists only where the machine has AMX and the kernel lends
-        // it; lengths were checked above.
+        // SAFETY: a value of this set exists only where the machine has AMX and the system grants
+        // it. The lengths were asserted.
         unsafe { x86::amx(&product, out) };
     } else {
-        // SAFETY: `has` found VNNI; lengths as above.
+        // SAFETY: `has` found VNNI. The lengths were asserted.
         unsafe { x86::vnni(&product, out) };
-        for (out, sum) in out.chunks_exact_mut(stride).zip(sums) {
-            out[..panels * TILE].iter_mut().for_each(|out| *out = out.wrapping_add(sum));
+        for (out, row) in out.chunks_exact_mut(stride).zip(rows.vectors.chunks_exact(rows.dim)) {
+            let values = &row[rows.range.clone()];
+            let shift = values.iter().map(|&value| u32::from(value)).sum::<u32>() * 128;
+            out[..panels * TILE].iter_mut().for_each(|out| *out = out.wrapping_add(shift));
         }
     }
 }
@@ -121,14 +124,15 @@ mod x86 {
     use std::arch::asm;
     use std::arch::x86_64::*;
 
-    use super::super::dense::DEPTH;
+    use super::super::panel::SECTION;
     use super::{Line, ROWS, STEP, TILE};
-    use crate::tiles::{Tiles, turned};
+    use crate::tiles::{Tiles, transposed};
 
-    /// Steps before the next columns.
-    const STEPS: usize = DEPTH / STEP;
+    /// Steps of a section.
+    const SECTION_STEPS: usize = SECTION / STEP;
 
-    /// Two tiles of rows with panels of columns, each `steps` tiles long.
+    /// Two tiles of rows and `panels` panels of columns, each `steps` tiles long. Rows of products
+    /// are `stride` apart.
     pub(super) struct Product<'a> {
         pub(super) rows: &'a [Line],
         pub(super) columns: &'a [Line],
@@ -138,51 +142,54 @@ mod x86 {
     }
 
     impl Product<'_> {
-        /// The tiles of a stretch of steps: two of rows, and two panels'.
-        fn tiles(&self, first: usize, panel: usize) -> [*const Line; 4] {
-            let rows = [0, self.steps].map(|tile| self.rows[(tile + first) * TILE..].as_ptr());
-            let columns = [0, 1]
-                .map(|at| self.columns[((panel + at) * self.steps + first) * TILE..].as_ptr());
+        /// The tiles at a step: two of rows, and those of two panels from `panel` on.
+        fn tiles(&self, step: usize, panel: usize) -> [*const Line; 4] {
+            let rows = [0, self.steps].map(|tile| self.rows[(tile + step) * TILE..].as_ptr());
+            let columns =
+                [0, 1].map(|at| self.columns[((panel + at) * self.steps + step) * TILE..].as_ptr());
             [rows[0], rows[1], columns[0], columns[1]]
         }
     }
 
-    /// 64 values of each of 16 vectors to 16 lines of four values of all of them: a transposed
-    /// matrix of 16 × 16 words.
+    /// Packs 64 values of each of 16 vectors into 16 lines of four values of every vector: the
+    /// transpose of a matrix of 16 × 16 words. Flips the bits of `flip` in each byte.
     ///
     /// # Safety
     ///
-    /// The machine must have the features named; at `from`, and `dim` bytes further for each
-    /// vector, are 64 bytes.
+    /// - The machine has the target features named.
+    /// - 64 bytes can be read at `from`, and at every further vector, `dim` bytes apart.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(super) unsafe fn transpose(from: *const u8, dim: usize, flip: u8, to: &mut [Line; TILE]) {
         let flip = _mm512_set1_epi8(flip.cast_signed());
-        let lines = turned(std::array::from_fn(|row| {
+        let lines = transposed(std::array::from_fn(|row| {
             // SAFETY: the caller vouches for 64 bytes of each vector.
             _mm512_xor_si512(unsafe { _mm512_loadu_si512(from.add(row * dim).cast()) }, flip)
         }));
         for (to, line) in to.iter_mut().zip(lines) {
-            // SAFETY: a line is a register.
+            // SAFETY: a line is an aligned register.
             unsafe { _mm512_store_si512(to.0.as_mut_ptr().cast(), line) };
         }
     }
 
+    /// Multiplies in tiles.
+    ///
     /// # Safety
     ///
-    /// The machine must have AMX for bytes, and the process the right to use it; `rows` must hold
-    /// two tiles a step, `columns` one a step of every panel, `panels` be even, and `out` hold 32
-    /// rows of `stride`, at least as many as the panels' columns.
+    /// - The machine has AMX for bytes, and the system grants it to the process.
+    /// - `rows` holds two tiles for every step, and `columns` one for every step of every panel.
+    /// - `panels` is even.
+    /// - `out` holds 32 rows of `stride`, which is at least as many as the panels have columns.
     pub(super) unsafe fn amx(product: &Product<'_>, out: &mut [u32]) {
         let Product { steps, panels, stride, .. } = *product;
         // SAFETY: the caller vouches for AMX.
         let _tiles = unsafe { Tiles::begin() };
-        for first in (0..steps).step_by(STEPS) {
-            let count = STEPS.min(steps - first);
+        for first in (0..steps).step_by(SECTION_STEPS) {
+            let count = SECTION_STEPS.min(steps - first);
             for panel in (0..panels).step_by(2) {
                 let [rows, next_rows, columns, next_columns] = product.tiles(first, panel);
                 let sums = out[panel * TILE..].as_mut_ptr();
-                // SAFETY: `count` tiles of 1,024 bytes follow each pointer to tiles, and at `sums`
-                // are 32 rows of 32 sums, `pitch` bytes apart, all within `out`.
+                // SAFETY: `count` tiles of 1,024 bytes follow each pointer to tiles. 32 rows of 32
+                // sums, `pitch` bytes apart, follow `sums` within `out`.
                 unsafe {
                     asm!(
                         "test {first}, {first}",
@@ -238,14 +245,17 @@ mod x86 {
     /// Rows whose sums are kept in registers at a time.
     const GROUP: usize = 8;
 
+    /// Multiplies in registers.
+    ///
     /// # Safety
     ///
-    /// As [`amx`], but that the machine must have the features named.
+    /// - The machine has the target features named.
+    /// - The lengths are those that [`amx`] requires.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
     pub(super) unsafe fn vnni(product: &Product<'_>, out: &mut [u32]) {
         let Product { steps, panels, stride, .. } = *product;
-        for first in (0..steps).step_by(STEPS) {
-            let count = STEPS.min(steps - first);
+        for first in (0..steps).step_by(SECTION_STEPS) {
+            let count = SECTION_STEPS.min(steps - first);
             for panel in (0..panels).step_by(2) {
                 let [rows, next_rows, columns, next_columns] = product.tiles(first, panel);
                 for group in 0..ROWS / GROUP {
@@ -254,15 +264,15 @@ mod x86 {
                     let row = group % half * GROUP;
                     let mut sums = [[_mm512_setzero_si512(); 2]; GROUP];
                     for quad in 0..count * TILE {
-                        // SAFETY: `count` tiles of 16 lines follow each pointer; a line is a
-                        // register, and of a row 16 quads.
+                        // SAFETY: `count` tiles of 16 lines follow each pointer. A line is an
+                        // aligned register, and holds 16 quads of a row.
                         unsafe {
                             let columns = [columns, next_columns]
                                 .map(|at| _mm512_load_si512(at.add(quad).cast()));
-                            let of_step = rows.add(quad / TILE * TILE + row);
+                            let lines = rows.add(quad / TILE * TILE + row);
                             for (line, sums) in sums.iter_mut().enumerate() {
                                 let values = _mm512_set1_epi32(
-                                    *of_step.add(line).cast::<i32>().add(quad % TILE),
+                                    *lines.add(line).cast::<i32>().add(quad % TILE),
                                 );
                                 for (sum, column) in sums.iter_mut().zip(columns) {
                                     *sum = _mm512_dpbusd_epi32(*sum, values, column);

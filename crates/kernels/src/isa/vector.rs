@@ -8,8 +8,8 @@ use crate::bf16 as convert;
 pub(crate) trait Kernel {
     type Output;
 
-    /// The computation. Implementations are `#[inline(always)]`, and so is all they call, so that it
-    /// is compiled with the target features of the caller, [`Isa::run`](super::Isa::run).
+    /// The computation. Implementations are `#[inline(always)]`, and so is all they call, so that
+    /// it is compiled with the target features of the caller, [`Isa::run`](super::Isa::run).
     fn run<V: Vector>(self) -> Self::Output;
 }
 

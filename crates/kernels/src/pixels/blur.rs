@@ -1,17 +1,17 @@
-//! Filters across rows and along them.
+//! Blurs: filters across rows and along them.
 
 use crate::isa::{Isa, Kernel, Vector, Words, compiled};
 
 compiled! {
-    /// Averages rows: each byte of `to` is the sum of the bytes of `from` up to `radius` rows above
-    /// and below, times `full`, and of those one row further, times `edge`, in units of 2^-24 and
-    /// rounded to the nearest. Beyond the first and the last row they repeat. `sums` is memory for
-    /// intermediate results.
+    /// Averages rows with the weights `[full, edge]`, in units of 2^-24. A byte of `to` is the sum
+    /// of the bytes of `from` in the same column: those up to `radius` rows above and below times
+    /// `full`, and those one row further times `edge`, rounded to the nearest. Beyond the edges,
+    /// the first and the last row repeat. `sums` is memory for intermediate results.
     ///
     /// # Panics
     ///
-    /// If the lengths of `from` and `to` differ, are no multiple of `row` or zero, the weights add
-    /// up to more than one, or the radius is above a million.
+    /// If the lengths of `from` and `to` differ, are zero or not a multiple of `row`, the weights
+    /// add up to more than one, or the radius is above a million.
     pub fn box_rows(
         isa: Isa,
         from: &[u8],
@@ -22,7 +22,8 @@ compiled! {
         sums: &mut Vec<u32>,
     ) {
         let [full, edge] = weights;
-        assert!(from.len() == to.len() && !from.is_empty() && row > 0 && from.len().is_multiple_of(row), "whole rows");
+        assert!(from.len() == to.len() && !from.is_empty(), "as many bytes as are read");
+        assert!(row > 0 && from.len().is_multiple_of(row), "whole rows");
         let weight = (2 * radius as u64 + 1) * u64::from(full) + 2 * u64::from(edge);
         assert!(weight <= 1 << 24 && radius < 1 << 20, "an average of at most two million rows");
         let last = from.len() / row - 1;
@@ -37,7 +38,7 @@ compiled! {
             }
             return;
         }
-        // The first window: the first row stands for those above it.
+        // The sums of the first window. The first row stands for the rows above it …
         sums.clear();
         sums.extend(at(0).iter().map(|&first| (radius as u32 + 1) * u32::from(first)));
         for y in 1..=radius.min(last) {
@@ -45,7 +46,7 @@ compiled! {
                 *sum += u32::from(value);
             }
         }
-        // The last row stands for those below it.
+        // … and the last row for the rows below it.
         for (sum, &value) in sums.iter_mut().zip(at(last)) {
             *sum += radius.saturating_sub(last) as u32 * u32::from(value);
         }
@@ -64,24 +65,25 @@ compiled! {
 }
 
 /// Fractional bits of a level between the two directions of [`convolve`].
-const PART: u32 = 7;
+const FRACTION: u32 = 7;
 
-/// Registers that sums are kept in at a time.
+/// Registers of sums at a time.
 const REGISTERS: usize = 4;
 
-/// Convolves a plane with a symmetric kernel across its rows and along them, in 16-bit fixed point;
-/// beyond an edge the plane is mirrored, its outermost bytes not repeated. `kernel` has the weight
-/// of the middle, then those of the pixels one, two, … away on either side, in units of 2^-16.
-/// `memory` is for intermediate results.
+/// Convolves a plane with a symmetric kernel across its rows and along them, in 16-bit fixed point.
+/// Beyond an edge the plane is mirrored, without repeating its outermost bytes.
 ///
-/// What is cut off a product is less than 2^-7 of a level, and half of that is given back: with n
-/// weights the sums are off by at most (n + 1) / 128 levels before they are rounded to one. Plain
-/// areas stay as they are, up to 62 weights that add up to one.
+/// `kernel` has the weight of the middle, then those of the pixels one, two, … away on either side,
+/// in units of 2^-16. `memory` is for intermediate results.
+///
+/// Truncation takes less than 2^-7 of a level from each product, and half of that is added back in
+/// advance. So with n weights a sum is off by at most (n + 1) / 128 levels before it is rounded.
+/// Uniform areas do not change, for up to 62 weights that add up to one.
 ///
 /// # Panics
 ///
-/// If the plane is empty or no whole number of rows of `row` bytes, or `kernel` has no weight, more
-/// than 128, or some that, all but the first counted twice, add up to more than one.
+/// If the plane is empty or not a whole number of rows of `row` bytes, or `kernel` has no weight or
+/// more than 128, or its weights, all but the first counted twice, add up to more than one.
 pub fn convolve(isa: Isa, plane: &mut [u8], row: usize, kernel: &[u16], memory: &mut Vec<u16>) {
     assert!(!plane.is_empty() && row > 0 && plane.len().is_multiple_of(row), "whole rows");
     let [middle, ref sides @ ..] = *kernel else { panic!("a kernel has a middle") };
@@ -105,8 +107,8 @@ impl Kernel for Convolution<'_> {
         let Self { plane, row, kernel, memory } = self;
         let rows = plane.len() / row;
         let reach = kernel.len() - 1;
-        // Rows in whole blocks, those above and below with them, and one more with room for what
-        // lies beyond its ends.
+        // Memory for all rows, padded to whole blocks, with the mirrored rows above and below; and
+        // for one line, with room for the mirrored pixels beyond its ends.
         let wide = row.next_multiple_of(REGISTERS * V::Words::LANES);
         let tall = (rows + 2 * reach) * wide;
         let needed = tall + wide + 2 * reach;
@@ -117,7 +119,7 @@ impl Kernel for Convolution<'_> {
         for (y, to) in tall.chunks_exact_mut(wide).enumerate() {
             let from = &plane[mirrored(y as isize - reach as isize, rows) * row..][..row];
             for (to, &byte) in to.iter_mut().zip(from) {
-                *to = u16::from(byte) << PART;
+                *to = u16::from(byte) << FRACTION;
             }
         }
         for (y, to) in plane.chunks_exact_mut(row).enumerate() {
@@ -126,19 +128,19 @@ impl Kernel for Convolution<'_> {
                 line[beyond] = line[reach + mirrored(beyond as isize - reach as isize, row)];
                 line[reach + row + beyond] = line[reach + mirrored((row + beyond) as isize, row)];
             }
-            // The first of these rows is done with.
+            // The first of these rows is not needed any more.
             let sums = &mut tall[y * wide..][..wide];
             weigh::<V::Words>(line, 1, kernel, sums);
             for (byte, &sum) in to.iter_mut().zip(&*sums) {
-                *byte = ((sum + (1 << (PART - 1))) >> PART).min(255) as u8;
+                *byte = ((sum + (1 << (FRACTION - 1))) >> FRACTION).min(255) as u8;
             }
         }
     }
 }
 
-/// Sets each value of `to` to a sum of values of `from`, `stride` apart, of which the first begins
-/// there, each times its weight of `kernel`. The two values on either side of the middle are added
-/// first: two levels fill 16 bits.
+/// Sets value i of `to` to the weighted sum of the values of `from` at i, i + `stride`, …, as many
+/// as the symmetric `kernel` covers. The two values that share a weight are added before they are
+/// multiplied: the sum of two levels fits 16 bits.
 #[inline(always)]
 fn weigh<W: Words>(from: &[u16], stride: usize, kernel: &[u16], to: &mut [u16]) {
     let block = REGISTERS * W::LANES;
@@ -149,8 +151,8 @@ fn weigh<W: Words>(from: &[u16], stride: usize, kernel: &[u16], to: &mut [u16]) 
         "whole blocks"
     );
     for start in (0..to.len()).step_by(block) {
-        // SAFETY: inside of a kernel's run; every block of `to`, and of `from` up to twice the
-        // reach on, was just seen to be there.
+        // SAFETY: a kernel's `run` is called with the instruction set. By the assertion, `to` has
+        // every block, and `from` every block up to twice the reach further.
         unsafe {
             let middle = from.as_ptr().add(start + reach * stride);
             let weight = W::splat(kernel[0]);
@@ -175,11 +177,11 @@ fn weigh<W: Words>(from: &[u16], stride: usize, kernel: &[u16], to: &mut [u16]) 
     }
 }
 
-/// The index in 0..length that mirroring at the first and the last one takes `index` to.
+/// Mirrors `index` at the first and the last index until it is in 0..length.
 #[inline(always)]
 fn mirrored(index: isize, length: usize) -> usize {
     let last = length as isize - 1;
-    // Once at each end is enough for all but tiny planes, and much faster than a division.
+    // Mirroring once at each end is enough for all but tiny planes, and much faster than dividing.
     let once = if index < 0 { -index } else { index };
     let once = if once > last { 2 * last - once } else { once };
     if (0..=last).contains(&once) {

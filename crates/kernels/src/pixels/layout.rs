@@ -1,4 +1,4 @@
-//! Where pixels lie: interleaved, in planes, transposed.
+//! Layouts of pixels: interleaved, in planes, transposed.
 
 #[cfg(target_arch = "x86_64")]
 use crate::isa::Set;
@@ -13,9 +13,8 @@ const BAND: usize = 32;
 /// Pixels that are split into channels at a time, so that no row ends in a loop of single pixels.
 const STRETCH: usize = 32;
 
-/// Writes the transpose of `from` to `to`: `from` has `shape[0]` rows of `shape[1]` bytes,
-/// `from_stride` apart; the rows of `to` are `to_stride` apart. What lies between rows stays as it
-/// is.
+/// Writes the transpose of `from` to `to`. `from` has `shape[0]` rows of `shape[1]` bytes. Rows are
+/// `from_stride` and `to_stride` bytes apart; the bytes between rows of `to` do not change.
 ///
 /// # Panics
 ///
@@ -50,20 +49,20 @@ pub fn transpose(
         && rows >= avx2::BLOCK[0]
         && columns >= avx2::BLOCK[1]
     {
-        // SAFETY: the slices were just seen to hold both shapes, and an `Isa` of these sets exists
-        // only where the machine has AVX2.
+        // SAFETY: by the assertion, the slices hold both shapes. A value of these sets exists only
+        // where the machine has AVX2.
         return unsafe {
             avx2::transpose(from.as_ptr(), from_stride, shape, to.as_mut_ptr(), to_stride)
         };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = isa; // one way for all
-    // The last blocks overlap those before them, which copies some bytes twice.
+    let _ = isa; // There is one way for all.
+    // The last blocks overlap the ones before, so some bytes are copied twice.
     for y in (0..rows).step_by(BLOCK[0]) {
         let y = y.min(rows - BLOCK[0]);
         for x in (0..columns).step_by(BLOCK[1]) {
             let x = x.min(columns - BLOCK[1]);
-            // SAFETY: the block lies within both shapes, and the slices were seen to hold them.
+            // SAFETY: the block lies within both shapes, which the slices hold by the assertion.
             unsafe {
                 let from = from.as_ptr().add(y * from_stride + x);
                 transpose_block(
@@ -77,8 +76,8 @@ pub fn transpose(
     }
 }
 
-/// Whether so many bytes hold `rows` rows of `row` bytes, `stride` apart. Products beyond memory do
-/// not wrap.
+/// Whether a slice of `bytes` holds `rows` rows of `row` bytes, `stride` apart. Overflow counts as
+/// no.
 #[inline(always)]
 fn holds(bytes: usize, rows: usize, stride: usize, row: usize) -> bool {
     (rows - 1)
@@ -87,33 +86,33 @@ fn holds(bytes: usize, rows: usize, stride: usize, row: usize) -> bool {
         .is_some_and(|end| end <= bytes)
 }
 
-/// Eight rows of sixteen bytes to sixteen rows of eight.
+/// Transposes eight rows of sixteen bytes to sixteen rows of eight.
 ///
 /// # Safety
 ///
-/// Eight rows of `from`, `from_stride` apart, can be read, and sixteen of `to`, `to_stride` apart,
-/// written.
+/// - Eight rows can be read at `from`, `from_stride` apart.
+/// - Sixteen rows can be written at `to`, `to_stride` apart.
 #[inline(always)]
 unsafe fn transpose_block(from: *const u8, from_stride: usize, to: *mut u8, to_stride: usize) {
     let mut rows = [[0; 16]; 8];
     for (y, row) in rows.iter_mut().enumerate() {
-        // SAFETY: the caller vouches for it; an array of bytes needs no alignment.
+        // SAFETY: the caller vouches for the row; an array of bytes needs no alignment.
         *row = unsafe { *from.add(y * from_stride).cast() };
     }
     for (x, row) in transposed(rows).into_iter().enumerate() {
-        // SAFETY: as above.
+        // SAFETY: the caller vouches for the row; an array of bytes needs no alignment.
         unsafe { *to.add(x * to_stride).cast() = row };
     }
 }
 
-/// Rows far apart are woven together byte by byte, three times; every machine of this kind has the
-/// instructions.
+/// Transposes by interleaving row i and row i + 4 byte by byte, three times over. Every x86-64 has
+/// the instructions.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
     use std::arch::x86_64::{__m128i, _mm_unpackhi_epi8, _mm_unpacklo_epi8};
 
-    // SAFETY: any bytes are a register's.
+    // SAFETY: a register holds any 16 bytes.
     let mut registers = unsafe { std::mem::transmute::<[[u8; 16]; 8], [__m128i; 8]>(rows) };
     for _ in 0..3 {
         let old = registers;
@@ -125,11 +124,11 @@ fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
             }
         }
     }
-    // SAFETY: eight registers hold as many bytes as sixteen rows of eight, and any bytes are bytes.
+    // SAFETY: eight registers and sixteen rows of eight are as many bytes, of any value.
     unsafe { std::mem::transmute::<[__m128i; 8], [[u8; 8]; 16]>(registers) }
 }
 
-/// Halves, quarters and eighths of 64-bit words change places in pairs of rows.
+/// Transposes by exchanging halves, quarters and eighths of 64-bit words between pairs of rows.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
 fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
@@ -152,7 +151,7 @@ fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
     std::array::from_fn(|x| if x < 8 { left[x] } else { right[x - 8] }.to_le_bytes())
 }
 
-/// The same with registers of twice the size, over twice as many rows.
+/// Transposition with registers of twice the size, over twice as many rows.
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::*;
@@ -160,10 +159,13 @@ mod avx2 {
     /// Rows and columns of a block.
     pub(super) const BLOCK: [usize; 2] = [16, 32];
 
+    /// [`super::transpose`], without its checks.
+    ///
     /// # Safety
     ///
-    /// The machine has AVX2; `shape` is a block's at least; `from` can be read and `to` written as
-    /// [`super::transpose`] has them.
+    /// - The machine has AVX2.
+    /// - The shape is at least that of a block.
+    /// - The rows of the shape can be read at `from`, and its columns written at `to`.
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn transpose(
         from: *const u8,
@@ -172,7 +174,7 @@ mod avx2 {
         to: *mut u8,
         to_stride: usize,
     ) {
-        // The last blocks overlap those before them, as in the smaller ones.
+        // The last blocks overlap the ones before.
         for y in (0..rows).step_by(BLOCK[0]) {
             let y = y.min(rows - BLOCK[0]);
             for x in (0..columns).step_by(BLOCK[1]) {
@@ -190,9 +192,12 @@ mod avx2 {
         }
     }
 
+    /// Transposes 16 rows of 32 bytes to 32 rows of 16.
+    ///
     /// # Safety
     ///
-    /// The machine has AVX2; 16 rows of 32 bytes can be read, and 32 rows of 16 written.
+    /// - The machine has AVX2.
+    /// - 16 rows can be read at `from`, and 32 written at `to`.
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn block(from: *const u8, from_stride: usize, to: *mut u8, to_stride: usize) {
@@ -208,10 +213,10 @@ mod avx2 {
                 rows[2 * i + 1] = _mm256_unpackhi_epi8(old[i], old[i + 8]);
             }
         }
-        // Either half of a register is woven by itself: column x is in one and column x + 16 in the
-        // other.
+        // The two halves of a register are interleaved separately: column x ends up in the lower
+        // half and column x + 16 in the upper half.
         for (x, row) in rows.into_iter().enumerate() {
-            // SAFETY: as above.
+            // SAFETY: the caller vouches for the rows; the stores need no alignment.
             unsafe {
                 _mm_storeu_si128(to.add(x * to_stride).cast(), _mm256_castsi256_si128(row));
                 _mm_storeu_si128(
@@ -224,16 +229,16 @@ mod avx2 {
 }
 
 compiled! {
-    /// Splits interleaved RGB into planes, one after the other in `planes`. `from` has as many rows
-    /// as `shape[0]`, of `shape[1]` pixels, `from_stride` bytes apart.
+    /// Splits interleaved RGB into planes, which follow each other in `planes`. `from` has
+    /// `shape[0]` rows of `shape[1]` pixels, `from_stride` bytes apart.
     ///
     /// # Panics
     ///
     /// If `from` is too short, `from_stride` below a row or `planes` not of the shape.
     pub fn split(isa: Isa, from: &[u8], from_stride: usize, shape: [usize; 2], planes: &mut [u8]) {
         let [rows, columns] = shape;
-        assert!(from_stride >= 3 * columns && planes.len() == 3 * rows * columns, "planes of the \
-            shape");
+        assert!(from_stride >= 3 * columns, "a stride holds its row");
+        assert!(planes.len() == 3 * rows * columns, "planes of the shape");
         let (red, rest) = planes.split_at_mut(rows * columns);
         let (green, blue) = rest.split_at_mut(rows * columns);
         for y in 0..rows {
@@ -253,8 +258,8 @@ fn split_row(row: &[[u8; 3]], red: &mut [u8], green: &mut [u8], blue: &mut [u8])
     }
 }
 
-/// Splits interleaved RGB into planes, transposed: column x of channel c is written to `to[x ·
-/// to_stride + c · shape[0]..]`, `shape[0]` bytes. `from` has `shape[0]` rows of `shape[1]` pixels,
+/// Splits interleaved RGB into transposed planes: column x of channel c, `shape[0]` bytes, goes to
+/// `to[x · to_stride + c · shape[0]..]`. `from` has `shape[0]` rows of `shape[1]` pixels,
 /// `from_stride` bytes apart. `band` is memory for intermediate results.
 ///
 /// # Panics
@@ -274,7 +279,7 @@ pub fn split_transposed(
     if columns == 0 {
         return;
     }
-    // Rows are split in whole stretches: what follows a row is split with it and then left alone.
+    // Rows are split in whole stretches; what follows a row is split, too, but never used.
     let wide = columns.next_multiple_of(STRETCH);
     let needed = 3 * BAND * wide + 3 * wide;
     if band.len() < needed {
@@ -282,8 +287,8 @@ pub fn split_transposed(
     }
     let (padded, planes) = band[..needed].split_at_mut(3 * wide);
     for top in (0..rows).step_by(BAND) {
-        // The last band overlaps the one before, where there is one: whole blocks are faster than
-        // their rests.
+        // The last band overlaps the one before, if there is one: whole blocks are faster than
+        // remainders.
         let top = top.min(rows.saturating_sub(BAND));
         let height = BAND.min(rows);
         split_band(isa, &from[top * from_stride..], from_stride, [height, columns], planes, padded);
@@ -324,14 +329,13 @@ compiled! {
 }
 
 compiled! {
-    /// Joins three planes, one after the other in `planes`, to interleaved RGB.
+    /// Joins three planes, which follow each other in `planes`, to interleaved RGB.
     ///
     /// # Panics
     ///
-    /// If the lengths differ or are no multiple of 3.
+    /// If the lengths differ or are not a multiple of 3.
     pub fn interleave(isa: Isa, planes: &[u8], to: &mut [u8]) {
-        assert!(planes.len() == to.len() && to.len().is_multiple_of(3), "planes of one length \
-            fill the pixels");
+        assert!(planes.len() == to.len() && to.len().is_multiple_of(3), "three channels");
         let count = to.len() / 3;
         let (red, rest) = planes.split_at(count);
         let (green, blue) = rest.split_at(count);

@@ -1,9 +1,10 @@
-//! Kernels on 8-bit images, held as planes: one channel after the other, rows from the top.
+//! Kernels on 8-bit images that are held as planes: one channel after the other, rows from the top.
 //!
-//! All of it is plain Rust, compiled for each instruction set by [`Isa`](crate::isa::Isa);
-//! integers, and floats that are neither fused nor reordered, so that every instruction set gives
-//! the same bytes. A direction across rows is one of whole rows, which vectors like; one along the
-//! rows is that of the transposed plane.
+//! - A filter across rows is a loop over whole rows, which the compiler makes vectors of. A filter
+//!   along rows is the same loop on the transposed plane.
+//! - All of it is plain Rust, compiled for each instruction set of [`Isa`](crate::isa::Isa). It
+//!   computes with integers, and with floats that are neither fused nor reordered, so that every
+//!   instruction set gives the same bytes.
 
 mod blur;
 mod colour;

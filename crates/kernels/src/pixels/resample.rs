@@ -2,28 +2,28 @@
 
 use crate::isa::compiled;
 
-/// Fractional bits of a weight. Weights that add up to one in 2^-BITS, with negative ones of at
-/// most a quarter of that, keep every sum within 32 bits.
+/// Fractional bits of a weight. Sums stay within 32 bits if the weights of a window add up to one,
+/// and the negative ones to at most a quarter of that.
 pub const BITS: u32 = 22;
 
-/// Rows that are added in registers; more are added in memory.
-const MOST: usize = 8;
+/// Rows that are added in registers. More are added in memory, this many at a time.
+const REGISTER_ROWS: usize = 8;
 
-/// The rows that one row is made of.
+/// The rows that a row of the result is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The first of them.
+    /// The first row.
     pub start: usize,
-    /// How many there are, at least one. As many weights are taken, after those of the windows
-    /// before.
+    /// How many rows, at least one. The window has as many weights, which follow those of the
+    /// windows before it.
     pub count: usize,
 }
 
 compiled! {
-    /// Writes one row of `row` bytes for each window of the filter to `to`, one after the other:
-    /// the bytes of its rows of `from`, `stride` bytes apart, each times its weight in units of
-    /// 2^-BITS, added, rounded to the nearest level and cut to 0 and 255. The filter is its windows
-    /// and the weights of all of them. `sums` is memory for intermediate results.
+    /// Writes a row of `row` bytes to `to` for each window of the filter. A byte is the weighted
+    /// sum of the window's rows of `from` in the same column, rounded to the nearest level and
+    /// clamped to 0 and 255. The filter is the windows and the weights of all of them, in units of
+    /// 2^-BITS. Rows of `from` are `stride` bytes apart. `sums` is memory for intermediate results.
     ///
     /// # Panics
     ///
@@ -40,10 +40,10 @@ compiled! {
         let (windows, mut weights) = filter;
         let to = to[..windows.len() * row].chunks_exact_mut(row);
         for (window, to) in windows.iter().zip(to) {
-            let (own, rest) = weights.split_at(window.count);
+            let (window_weights, rest) = weights.split_at(window.count);
             weights = rest;
             let from = &from[window.start * stride..];
-            match *own {
+            match *window_weights {
                 [] => panic!("a window has a row"),
                 [a] => few(from, stride, [a], to),
                 [a, b] => few(from, stride, [a, b], to),
@@ -53,7 +53,7 @@ compiled! {
                 [a, b, c, d, e, f] => few(from, stride, [a, b, c, d, e, f], to),
                 [a, b, c, d, e, f, g] => few(from, stride, [a, b, c, d, e, f, g], to),
                 [a, b, c, d, e, f, g, h] => few(from, stride, [a, b, c, d, e, f, g, h], to),
-                _ => many(from, stride, own, to, sums),
+                _ => many(from, stride, window_weights, to, sums),
             }
         }
     }
@@ -83,21 +83,21 @@ fn few<const N: usize>(from: &[u8], stride: usize, weights: [i32; N], to: &mut [
 fn many(from: &[u8], stride: usize, weights: &[i32], to: &mut [u8], sums: &mut Vec<i32>) {
     sums.clear();
     sums.resize(to.len(), 1 << (BITS - 1));
-    for (first, weights) in weights.chunks(MOST).enumerate() {
-        let from = &from[first * MOST * stride..];
-        // Rows that the last chunk lacks count nothing.
-        let mut rows = [&from[..to.len()]; MOST];
-        let mut factors = [0; MOST];
+    for (first, weights) in weights.chunks(REGISTER_ROWS).enumerate() {
+        let from = &from[first * REGISTER_ROWS * stride..];
+        // Rows that the last chunk lacks have a weight of zero.
+        let mut rows = [&from[..to.len()]; REGISTER_ROWS];
+        let mut factors = [0; REGISTER_ROWS];
         for (i, &weight) in weights.iter().enumerate() {
             rows[i] = &from[i * stride..][..to.len()];
             factors[i] = weight;
         }
         for (x, sum) in sums.iter_mut().enumerate() {
-            let mut added = 0;
-            for i in 0..MOST {
-                added += factors[i] * i32::from(rows[i][x]);
+            let mut subtotal = 0;
+            for i in 0..REGISTER_ROWS {
+                subtotal += factors[i] * i32::from(rows[i][x]);
             }
-            *sum += added;
+            *sum += subtotal;
         }
     }
     for (to, &sum) in to.iter_mut().zip(sums.iter()) {

@@ -40,8 +40,8 @@ impl Kernel for Product<'_> {
         );
         assert!((blocks - 1) * self.block_pitch + self.depth * block <= self.right.len());
         assert!(self.rows * blocks * block <= self.sums.len());
-        // SAFETY: `run` is called with the instruction set, and the assertions above are the rest of
-        // the contract of `blocks`.
+        // SAFETY: `run` is called with the instruction set, and the assertions above are the rest
+        // of the contract of `blocks`.
         unsafe {
             match (block_vectors::<V>(self.columns), V::REGISTERS) {
                 (1, _) => self.blocks::<V, 1, 12>(),

@@ -224,8 +224,8 @@ impl Kernel for InputTransform<'_> {
                 tile.source + 3 * self.row_pitch + 3 * self.channels + padded <= self.frames.len()
             );
             for channel in (0..self.channels).step_by(V::LANES) {
-                // SAFETY: `run` is called with the instruction set. Reads stay within the frames and
-                // writes within the values, by the assertions above.
+                // SAFETY: `run` is called with the instruction set. Reads stay within the frames
+                // and writes within the values, by the assertions above.
                 unsafe {
                     let from = self.frames.as_ptr().add(tile.source + channel);
                     let to = self.values.as_mut_ptr().add(index * self.tile_pitch + channel);
@@ -282,8 +282,8 @@ impl Kernel for GradientTransform<'_> {
             assert!(tile.target + self.row_pitch + self.channels + padded <= self.frames.len());
             for channel in (0..self.channels).step_by(V::LANES) {
                 let (block, lane) = (channel / self.block, channel % self.block);
-                // SAFETY: `run` is called with the instruction set. Reads stay within the frames and
-                // writes within the values, by the assertions above.
+                // SAFETY: `run` is called with the instruction set. Reads stay within the frames
+                // and writes within the values, by the assertions above.
                 unsafe {
                     let from = self.frames.as_ptr().add(tile.target + channel);
                     let to = self
