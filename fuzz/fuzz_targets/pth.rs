@@ -5,6 +5,6 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(init: selfsame_fuzz::keep_caught_panics(), |data: &[u8]| {
     selfsame_fuzz::as_file("weights.pth", data, |path| {
-        let _ = selfsame_nn::import::read(path);
+        let _ = selfsame::nn::import::read(path);
     });
 });

@@ -1,0 +1,11 @@
+//! NumPy's `.npy`: embeddings, and labels.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(init: selfsame_fuzz::keep_caught_panics(), |data: &[u8]| {
+    selfsame_fuzz::as_file("array.npy", data, |path| {
+        let _ = selfsame::read_embeddings(path, None);
+        let _ = selfsame::read_embeddings(path, Some(path));
+    });
+});
