@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::limits::{MAX_CLASSES, MAX_DIM};
+
 /// What can be wrong with the matrices, labels and settings given to a measure.
 ///
 /// `set` names the matrix meant: `train`, `validation`, `queries`, `views` or `rows`.
@@ -74,8 +76,8 @@ pub enum Error {
         /// The number of classes, at least 1.
         classes: usize,
     },
-    /// A number of classes that is zero or beyond [`MAX_CLASSES`](crate::MAX_CLASSES).
-    #[error("the number of classes must lie between 1 and {}, not {classes}", crate::MAX_CLASSES)]
+    /// A number of classes that is zero or beyond [`MAX_CLASSES`].
+    #[error("the number of classes must lie between 1 and {}, not {classes}", MAX_CLASSES)]
     Classes {
         /// The number given.
         classes: usize,
@@ -115,7 +117,7 @@ pub enum Error {
     /// A covariance matrix larger than this crate decomposes.
     #[error(
         "{dim} values a row are too many for an eigendecomposition, which takes at most {}",
-        crate::MAX_DIM
+        MAX_DIM
     )]
     TooWide {
         /// The dimension.

@@ -2,25 +2,8 @@
 
 use rayon::prelude::*;
 
+use crate::rows::Rows;
 use crate::{Error, matrix};
-
-/// A matrix with one image (or one view) a row.
-///
-/// Measures read rows in blocks, so a matrix may be stored as it likes: as `f32` ([`Features`]), as
-/// the bytes of images that lie in memory already ([`Pixels`]), or as a function of another matrix
-/// ([`Normalised`]). Every value must be finite: the types of this crate see to it, an
-/// implementation elsewhere has to.
-pub trait Rows: Sync {
-    /// Number of rows.
-    fn rows(&self) -> usize;
-
-    /// Values a row, at least 1.
-    fn dim(&self) -> usize;
-
-    /// Writes row `row` (below [`rows`](Self::rows)) into `into`, which holds [`dim`](Self::dim)
-    /// values.
-    fn read(&self, row: usize, into: &mut [f32]);
-}
 
 /// A row-major matrix of finite `f32`, `rows` × `dim`: the embeddings of a set of images.
 ///

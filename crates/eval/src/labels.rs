@@ -1,7 +1,5 @@
 use crate::Error;
-
-/// The most classes a measure takes: far above any set of images, far below what exhausts memory.
-pub const MAX_CLASSES: usize = 1 << 20;
+use crate::limits::MAX_CLASSES;
 
 /// Refuses labels that are not one a row or not below `classes`.
 pub(crate) fn check(

@@ -20,15 +20,18 @@ pub mod geometry;
 pub mod knn;
 mod labels;
 mod lbfgs;
+mod limits;
 mod matrix;
 pub mod pca;
 pub mod probe;
+mod rows;
 #[cfg(test)]
 mod testing;
 
 pub use embed::embed;
 pub use error::Error;
 pub use evaluate::{Subject, evaluate, sample, shrink};
-pub use features::{Features, Normalised, Pixels, Rows};
-pub use labels::{MAX_CLASSES, accuracy};
-pub use matrix::MAX_DIM;
+pub use features::{Features, Normalised, Pixels};
+pub use labels::accuracy;
+pub use limits::{MAX_CLASSES, MAX_DIM};
+pub use rows::Rows;

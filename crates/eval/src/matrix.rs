@@ -9,12 +9,9 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par, Side};
 use rayon::prelude::*;
 
-use crate::{Error, Rows};
-
-/// The most values a row of which eigenvalues are taken
-/// ([`geometry::rank_me`](crate::geometry::rank_me), [`pca`](crate::pca)): their dim × dim second
-/// moments then fill 134 MB.
-pub const MAX_DIM: usize = 4096;
+use crate::Error;
+use crate::limits::MAX_DIM;
+use crate::rows::Rows;
 
 /// How many rows of `dim` values of `size` bytes fill `bytes`, within `1..=most`.
 pub(crate) fn block_rows(bytes: usize, dim: usize, size: usize, most: usize) -> usize {

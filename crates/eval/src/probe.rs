@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::{Standardised, column_means, column_variances};
 use crate::lbfgs::{self, Convex};
-use crate::{Error, Rows, accuracy, labels, matrix};
+use crate::{Error, MAX_DIM, Rows, accuracy, labels, matrix};
 
 /// The regularisation strengths λ tried, strongest first.
 pub const LAMBDAS: [f64; 6] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5];
@@ -114,7 +114,7 @@ pub fn fit(
     let features = Standardised::new(train, &mean, &scale);
     // With far fewer rows than features a step without it is so cheap that factoring it would take
     // longer.
-    let worth = train.dim() <= matrix::MAX_DIM && train.dim() <= 8 * train.rows();
+    let worth = train.dim() <= MAX_DIM && train.dim() <= 8 * train.rows();
     let moments = worth.then(|| matrix::second_moments(&features)).transpose()?;
 
     let mut objective = Objective {
@@ -591,7 +591,7 @@ mod tests {
 
     #[test]
     fn more_features_than_the_preconditioner_takes() {
-        let dim = matrix::MAX_DIM + 1;
+        let dim = MAX_DIM + 1;
         let (rows, truth) = (random(24, dim, 9), labels(24, 2, 10));
         let probe = fit(&rows, &truth, &rows, &truth, 2).unwrap();
         assert!(probe.path.iter().all(|point| point.converged), "{:?}", probe.path);

@@ -1,13 +1,14 @@
-//! The operation encoders are made of: convolutions with batch normalisation and ReLU between them,
-//! and an optional residual before the last ReLU, as one.
+//! The operation that residual networks are built from: convolutions, each with batch normalisation
+//! and ReLU, and an optional residual before the last ReLU.
 
-use burn::backend::{Dispatch, DispatchDevice};
+use burn::backend::Dispatch;
 use burn::tensor::activation::relu;
 use burn::tensor::module::{batch_norm, batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 
-use crate::fused::{ConvBn, Maybe, Normalised, Options};
+use crate::flex::{Maybe, is_flex};
+use crate::fused::{ConvBn, Normalised, Options};
 use crate::layers::{BatchNorm, Conv2d};
 
 /// A convolution and the batch normalisation after it.
@@ -16,16 +17,16 @@ pub type Layer<'a> = (&'a Conv2d, &'a BatchNorm);
 /// Signature of [`conv_bn`] and [`reference()`].
 pub type BlockOperation = fn(&[Layer<'_>], Tensor<4>, Option<Tensor<4>>, bool) -> Tensor<4>;
 
-/// `activate(bn(conv(x)) + residual)`, channels last; with several layers, `relu(bn(conv(x)))` of
-/// each but the last comes before.
+/// `activate(bn(conv(x)) + residual)`, channels last, where `activate` is ReLU or nothing. With
+/// several layers, `x` first passes `relu(bn(conv(x)))` of each layer but the last.
 ///
-/// `x` is `[batch, height, width, in]`; the result, and `residual` where there is one, are `[batch,
-/// ⌈height / stride⌉, ⌈width / stride⌉, out]`, with the product of the strides. On an autodiff
-/// device batch normalisation uses the batch's own statistics and moves the running ones; elsewhere
-/// it uses the running ones.
+/// `x` is `[batch, height, width, in]`. The result and the residual are `[batch, ⌈height /
+/// stride⌉, ⌈width / stride⌉, out]`, where `stride` is the product of the layers' strides. On an
+/// autodiff device batch normalisation uses the batch's own statistics and moves the running ones;
+/// elsewhere it uses the running ones.
 ///
-/// On Flex each layer is one fused operation, whose activations are bf16 where `x` is, and f32
-/// otherwise; in bf16 what lies between two layers is never stored. Elsewhere it is
+/// On Flex each layer is one fused operation. Its activations have the type of `x`, bf16 or f32; in
+/// bf16 the normalised values between two layers are never stored. On other devices this is
 /// [`reference()`].
 ///
 /// # Panics
@@ -46,24 +47,24 @@ pub fn conv_bn(
         let x = between.iter().fold(x, |x, layer| evaluate(layer, x, None, true));
         return evaluate(last, x, residual, activate);
     }
-    let left = x.dtype() == DType::BF16;
-    let (x, before) = between
+    let defer = x.dtype() == DType::BF16;
+    let (x, deferred) = between
         .iter()
-        .fold((x, None), |(x, before), layer| train(layer, x, before, None, true, left));
-    train(last, x, before, residual, activate, false).0
+        .fold((x, None), |(x, deferred), layer| train(layer, x, deferred, None, true, defer));
+    train(last, x, deferred, residual, activate, false).0
 }
 
-/// A layer with the batch's own statistics. What is `left` to the next layer comes with mean,
-/// variance, γ and β, for the next one's `before`.
+/// A layer with the batch's own statistics. With `defer` its normalisation and ReLU are left to the
+/// next layer; mean, variance, γ and β are then returned, for the next layer's `deferred`.
 fn train(
     (conv, bn): &Layer<'_>,
     x: Tensor<4>,
-    before: Option<Tensor<2>>,
+    deferred: Option<Tensor<2>>,
     residual: Option<Tensor<4>>,
     activate: bool,
-    left: bool,
+    defer: bool,
 ) -> (Tensor<4>, Option<Tensor<2>>) {
-    let options = Options { stride: conv.stride, padding: conv.padding, activate, left };
+    let options = Options { stride: conv.stride, padding: conv.padding, activate, defer };
     let parameters = [
         conv.weight.val().into_dispatch(),
         bn.weight.val().into_dispatch(),
@@ -71,11 +72,11 @@ fn train(
     ];
     let [weight, gamma, beta] = parameters;
     let maybe = |tensor: Option<_>| tensor.map_or(Maybe::None, Maybe::Some);
-    let before = maybe(before.map(Tensor::into_dispatch));
+    let deferred = maybe(deferred.map(Tensor::into_dispatch));
     let residual = maybe(residual.map(Tensor::into_dispatch));
     let Normalised { output, mean, variance } = <Dispatch as ConvBn>::conv_bn_train(
         x.into_dispatch(),
-        before,
+        deferred,
         weight,
         gamma,
         beta,
@@ -83,7 +84,7 @@ fn train(
         options,
     );
     let (mean, variance) = (Tensor::from_dispatch(mean), Tensor::from_dispatch(variance));
-    let next = left.then(|| {
+    let next = defer.then(|| {
         let rows =
             [mean.clone(), variance.clone(), bn.weight.val().detach(), bn.bias.val().detach()];
         Tensor::stack::<2>(rows.to_vec(), 0)
@@ -101,7 +102,7 @@ fn evaluate(
     residual: Option<Tensor<4>>,
     activate: bool,
 ) -> Tensor<4> {
-    let options = Options { stride: conv.stride, padding: conv.padding, activate, left: false };
+    let options = Options { stride: conv.stride, padding: conv.padding, activate, defer: false };
     let [x, weight] = [x, conv.weight.val()].map(Tensor::into_dispatch);
     let [gamma, beta] = [bn.weight.val(), bn.bias.val()].map(Tensor::into_dispatch);
     let [mean, variance] =
@@ -112,12 +113,8 @@ fn evaluate(
     Tensor::from_dispatch(output)
 }
 
-pub(crate) fn is_flex(device: &Device) -> bool {
-    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
-}
-
-/// [`conv_bn`] composed of Burn's own operations, for any device: slower, and what the fused one is
-/// tested against.
+/// [`conv_bn`] composed of Burn's own operations, for any device. It is slower; tests compare the
+/// fused operation with it.
 ///
 /// # Panics
 ///

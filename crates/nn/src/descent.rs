@@ -1,4 +1,4 @@
-//! The rules that move weights: fused on the processor, of Burn's own operations elsewhere.
+//! Rules that move weights: fused kernels on the processor, Burn's own operations elsewhere.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType, Flex, TensorMetadata, backend_extension};
@@ -7,10 +7,9 @@ use burn_flex::FlexTensor;
 pub use selfsame_kernels::descent::{AdamW, Sgd};
 use selfsame_kernels::{descent, isa::Isa};
 
-use crate::block::is_flex;
-use crate::fused::{Maybe, contiguous, tensor, values};
+use crate::flex::{Maybe, contiguous, is_flex, tensor, values};
 
-/// Weights after a step, and the velocity that moved them.
+/// Weights after a step of SGD, and the velocity that moved them.
 #[derive(ExtensionType)]
 pub struct Moved<B: Backend> {
     /// The weights.
@@ -24,9 +23,9 @@ pub struct Moved<B: Backend> {
 pub struct Adapted<B: Backend> {
     /// The weights.
     pub weights: FloatTensor<B>,
-    /// Mean of gradients.
+    /// Running mean of gradients.
     pub first: FloatTensor<B>,
-    /// Mean of their squares.
+    /// Running mean of squared gradients.
     pub second: FloatTensor<B>,
 }
 
@@ -98,8 +97,8 @@ impl Descent for Flex {
     }
 }
 
-/// One step of stochastic gradient descent on flat tensors outside of any graph: the weights and
-/// their new velocity, which the gradient begins where there is none.
+/// One step of stochastic gradient descent on flat tensors that belong to no graph. Returns the
+/// weights and their new velocity; in the first step, without a velocity, it is the gradient.
 pub fn sgd(
     weights: Tensor<1>,
     gradient: Tensor<1>,
@@ -125,8 +124,8 @@ pub fn sgd(
     (weights - velocity.clone().mul_scalar(rule.rate), velocity)
 }
 
-/// One step of AdamW on flat tensors outside of any graph: the weights and their new moments, which
-/// begin at zero.
+/// One step of AdamW on flat tensors that belong to no graph. Returns the weights and their new
+/// moments, which start at zero.
 pub fn adamw(
     weights: Tensor<1>,
     gradient: Tensor<1>,
@@ -149,8 +148,8 @@ pub fn adamw(
     (weights.mul_scalar(rule.kept) - step.mul_scalar(rule.rate), [first, second])
 }
 
-/// Tensors outside of any graph: `kept` · slow + (1 − `kept`) · fast, the weights of a slow copy
-/// that follows fast ones of the same shape.
+/// `kept` · slow + (1 − `kept`) · fast: the weights of a slow copy, after one step towards fast ones
+/// of the same shape. The tensors belong to no graph.
 pub fn follow<const D: usize>(slow: Tensor<D>, fast: Tensor<D>, kept: f64) -> Tensor<D> {
     if is_flex(&slow.device()) && slow.dtype() == DType::F32 {
         return Tensor::from_dispatch(<Dispatch as Descent>::follow(

@@ -1,20 +1,20 @@
-//! Where tensors live: chosen at run time by name.
+//! The device of tensors, chosen by name at run time.
 
 use burn::tensor::Device;
 
 /// Why a device could not be chosen.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DeviceError {
-    /// The name means nothing.
+    /// No device has this name.
     #[error("unknown device `{0}`; known: flex, vulkan, metal, webgpu, cuda, rocm")]
     Unknown(String),
-    /// The program was built without that device.
+    /// This build does not support the device.
     #[error("device `{0}` is not in this build; build with `--features {0}`")]
     NotBuilt(String),
 }
 
-/// The device called `name`: `flex` is the processor and always there, the others come with the
-/// cargo feature of the same name.
+/// The device called `name`. `flex`, the processor, is always available; each of the others needs
+/// the cargo feature of the same name.
 ///
 /// ```
 /// assert!(selfsame_nn::device::by_name("flex").is_ok());
@@ -22,7 +22,7 @@ pub enum DeviceError {
 /// ```
 ///
 /// # Errors
-/// [`DeviceError`] for an unknown name, or one that this build does not have.
+/// [`DeviceError`] for an unknown name, or a device that this build does not support.
 pub fn by_name(name: &str) -> Result<Device, DeviceError> {
     match name {
         "flex" => Ok(Device::flex()),
@@ -36,7 +36,7 @@ pub fn by_name(name: &str) -> Result<Device, DeviceError> {
         "cuda" => Ok(Device::cuda(0)),
         #[cfg(feature = "rocm")]
         "rocm" => Ok(Device::rocm(0)),
-        #[allow(unreachable_patterns, reason = "what this build has is matched above")]
+        #[allow(unreachable_patterns, reason = "devices of this build are matched above")]
         "vulkan" | "metal" | "webgpu" | "cuda" | "rocm" => {
             Err(DeviceError::NotBuilt(name.to_owned()))
         }

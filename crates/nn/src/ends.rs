@@ -1,6 +1,6 @@
-//! What comes before the first convolution and after the last on CPUs: images rounded to bf16, and
-//! the mean of each image's pixels. Burn's own operations do the same on one thread, in four passes
-//! over memory of the system's.
+//! The two ends of a residual network on the processor: images are rounded to bf16 before the first
+//! convolution, and the pixels of each image are averaged after the last. Burn's own operations do
+//! the same on one thread, in four passes over freshly allocated memory.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -17,13 +17,12 @@ use selfsame_kernels::element;
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pool;
 
-use crate::block::is_flex;
-use crate::fused::{Stored, tensor, values};
+use crate::flex::{Stored, is_flex, tensor, values};
 
 /// Values that a thread rounds at a time.
 const TOGETHER: usize = 1 << 15;
 
-/// The same values in bf16, or as they are on devices where activations stay f32.
+/// The values rounded to bf16. On other devices, where activations stay f32, they are unchanged.
 pub(crate) fn short(x: Tensor<4>) -> Tensor<4> {
     if is_flex(&x.device()) && x.dtype() == DType::F32 {
         Tensor::from_dispatch(<Dispatch as Ends>::short(x.into_dispatch()))
@@ -83,7 +82,7 @@ fn average_of<T: Stored>(x: &FlexTensor) -> FlexTensor {
     tensor(means, Shape::new([batch, channels]))
 }
 
-/// The gradient of images of that shape, given that of their means.
+/// The gradient of images of the given shape, from the gradient of their means.
 fn average_back<T: Stored>(gradient: &FlexTensor, shape: Shape) -> FlexTensor {
     let [batch, height, width, channels] = shape.dims();
     let image = height * width * channels;
@@ -170,7 +169,8 @@ mod tests {
         tensor.into_data().try_to_vec().expect("f32")
     }
 
-    /// Means and their gradient by `average` of images that are rounded by `short`, where they are.
+    /// Means by `average`, and their gradient, of images that `short` has rounded if `dtype` is
+    /// bf16.
     fn run(
         shape: [usize; 4],
         dtype: DType,
@@ -201,8 +201,8 @@ mod tests {
                         x.mean_dim(1).reshape([batch, channels])
                     },
                 );
-                // Sums of up to 35 values below 1/2 in another order, and a gradient that is
-                // rounded to bf16 where x was.
+                // Sums of up to 35 values below 1/2 are taken in another order, and the gradient is
+                // rounded to bf16 if x was.
                 let bounds = [
                     35.0 * 2f32.powi(-25),
                     if dtype == DType::BF16 { 2f32.powi(-9) } else { 2f32.powi(-22) },

@@ -1,6 +1,13 @@
-//! An encoder as it embeds on the processor: weights laid out once, the running statistics folded
-//! into a scale and a shift, and a few images taken through several layers at a time, so that what
-//! lies between them stays in the cache.
+//! Encoders that only embed, on the processor.
+//!
+//! Three things make a frozen encoder faster than the module it comes from:
+//!
+//! 1. Its weights are laid out for the kernels once.
+//! 2. Batch normalisation, whose running statistics no longer move, is one scale and one shift for
+//!    each channel.
+//! 3. Each thread takes a few images through all layers of one resolution, and then the next few. So
+//!    activations between layers stay in the cache. Training cannot do this: a batch's statistics
+//!    need all images of a layer first.
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -14,16 +21,16 @@ use selfsame_kernels::norm::Channels;
 use selfsame_kernels::pool;
 
 use crate::backbone::Backbone;
-use crate::block::is_flex;
+use crate::flex::is_flex;
 use crate::layers::{BatchNorm, Conv2d, Linear};
 use crate::mlp::Mlp;
 use crate::resnet::{Block, ResNet};
 
-/// Output pixels that a stage works on at a time: few enough for what lies between its layers to
-/// stay in the second-level cache, enough to use its weights often.
+/// Output pixels that a stage computes at a time: few enough that activations between its layers
+/// stay in the second-level cache, and enough that each weight is used often once it is loaded.
 const PIXELS: usize = 1024;
 
-/// Images that a thread takes through all stages at a time, at most.
+/// The most images that a thread takes through all stages at a time.
 const IMAGES: usize = 64;
 
 /// An encoder that embeds images of one size on the processor.
@@ -46,16 +53,17 @@ const IMAGES: usize = 64;
 /// assert_eq!(frozen.embed(&[&image]).len(), config.dim());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Frozen(Stored);
+pub struct Frozen(Activated);
 
-enum Stored {
-    Singles(Network<f32>),
-    Shorts(Network<half::bf16>),
+/// The network, by the type of its activations.
+enum Activated {
+    F32(Network<f32>),
+    Bf16(Network<half::bf16>),
 }
 
 impl Frozen {
-    /// For square images of side `size`, with the weights and statistics that the encoder has now;
-    /// none if they are on another device than the processor.
+    /// Freezes the encoder as it is now, for square images of side `size`. None if its weights are
+    /// not on the processor.
     ///
     /// # Panics
     /// If the encoder takes only images of another size.
@@ -64,32 +72,32 @@ impl Frozen {
             return None;
         }
         Some(Self(match encoder {
-            Backbone::ResNet(resnet) if resnet.short => Stored::Shorts(Network::new(resnet, size)),
-            Backbone::ResNet(resnet) => Stored::Singles(Network::new(resnet, size)),
-            Backbone::Mlp(mlp) => Stored::Singles(Network::perceptron(mlp, size)),
+            Backbone::ResNet(resnet) if resnet.short => Activated::Bf16(Network::new(resnet, size)),
+            Backbone::ResNet(resnet) => Activated::F32(Network::new(resnet, size)),
+            Backbone::Mlp(mlp) => Activated::F32(Network::perceptron(mlp, size)),
         }))
     }
 
-    /// How many images keep every core busy.
+    /// How many images to pass at a time so that every core is busy.
     pub fn batch(&self) -> usize {
         8 * IMAGES * rayon::current_num_threads()
     }
 
-    /// Of each image, RGB bytes, its representation, one after the other.
+    /// The representations of images of RGB bytes, one after the other.
     ///
     /// # Panics
-    ///
     /// If an image does not hold `size² · 3` bytes.
     pub fn embed(&self, images: &[&[u8]]) -> Vec<f32> {
         match &self.0 {
-            Stored::Singles(network) => network.embed(images),
-            Stored::Shorts(network) => network.embed(images),
+            Activated::F32(network) => network.embed(images),
+            Activated::Bf16(network) => network.embed(images),
         }
     }
 }
 
-/// What an encoder does, in order.
+/// The stages of an encoder, in order.
 struct Network<T> {
+    /// Side of the images, in pixels.
     size: usize,
     dim: usize,
     /// Images that a thread takes through all stages at a time.
@@ -97,16 +105,17 @@ struct Network<T> {
     stages: Vec<Stage<T>>,
 }
 
-/// Layers of one resolution, and what it does to a few images.
+/// Consecutive layers of one resolution.
 struct Stage<T> {
-    /// Images at a time.
+    /// Images that pass its layers at a time.
     images: usize,
     layers: Vec<Layer<T>>,
+    /// Values of an image before the stage.
     in_image: usize,
     out: Activations,
 }
 
-/// Shape of an image's activations.
+/// Shape of one image's activations.
 #[derive(Clone, Copy)]
 struct Activations {
     size: usize,
@@ -121,16 +130,17 @@ impl Activations {
 
 enum Layer<T> {
     Convolution(Folded<T>),
-    /// 3×3 of stride 2, of images of this shape.
+    /// Windows of 3×3 and stride 2, on images of this shape.
     MaxPool(Activations),
+    /// A block. Its input, or the downsampled input, is added before the last ReLU.
     Residual {
         downsample: Option<Folded<T>>,
-        /// ReLU follows each; the residual is added before the last one.
+        /// Each is followed by ReLU.
         convolutions: Vec<Folded<T>>,
     },
 }
 
-/// A convolution and what batch normalisation comes to.
+/// A convolution, with batch normalisation folded into a scale and a shift for each channel.
 struct Folded<T> {
     conv: Prepared<T>,
     channels: Channels,
@@ -147,7 +157,7 @@ impl<T: Element> Folded<T> {
         }
     }
 
-    /// A linear map of so many images at a time, as a convolution of images of one pixel.
+    /// A linear map, as a convolution of `images` images of one pixel.
     fn linear(linear: &Linear, bn: &BatchNorm, images: usize) -> Self {
         let [outputs, inputs] = linear.weight.dims();
         let conv = Conv {
@@ -192,11 +202,11 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 impl<T: Element> Layer<T> {
-    /// What it makes of `x`.
+    /// The layer's output for the input `x`.
     fn run(&self, x: &[T], scratch: &mut Scratch<T>) -> Buffer<T> {
         match self {
             Self::Convolution(conv) => conv.run(x, None, true, scratch),
-            Self::MaxPool(of) => pool::max(x, of.size, of.channels),
+            Self::MaxPool(input) => pool::max(x, input.size, input.channels),
             Self::Residual { downsample, convolutions } => {
                 let identity = downsample.as_ref().map(|conv| conv.run(x, None, false, scratch));
                 let (last, between) = convolutions.split_last().expect("a block has convolutions");
@@ -224,7 +234,7 @@ impl<T: Element> Network<T> {
             .enumerate()
         {
             let in_image = at.values();
-            // A stage's resolution is that of its last layers, and nowhere higher but in its first.
+            // The resolution that most of the stage's layers have: that of its output.
             let stem = |size: usize| size.div_ceil(if encoder.pooled { 4 } else { 1 });
             let pixels = if number == 0 { stem(at.size) } else { at.size.div_ceil(2) }.pow(2);
             let images = (PIXELS / pixels.max(1)).clamp(1, IMAGES);
@@ -261,7 +271,8 @@ impl<T: Element> Network<T> {
         Self { size, dim: at.channels, images, stages }
     }
 
-    /// A multilayer perceptron takes an image for one pixel of as many channels as it has values.
+    /// A multilayer perceptron: to it, an image is one pixel with as many channels as the image has
+    /// values.
     fn perceptron(mlp: &Mlp, size: usize) -> Self {
         let folded = mlp.layers.iter().zip(&mlp.norms);
         let layers: Vec<Folded<T>> =
@@ -289,7 +300,7 @@ impl<T: Element> Network<T> {
         features
     }
 
-    /// Takes a few images through all stages.
+    /// Takes at most `self.images` images through all stages.
     fn chunk(&self, images: &[&[u8]], scratch: &mut Scratch<T>, features: &mut [f32]) {
         let mut x = self.pixels(images);
         for stage in &self.stages {
@@ -320,23 +331,24 @@ impl<T: Element> Network<T> {
 }
 
 impl<T: Element> Stage<T> {
-    /// What it makes of so many images.
+    /// The stage's output for `images` images.
     fn run(&self, x: &[T], images: usize, scratch: &mut Scratch<T>) -> Buffer<T> {
-        let (from, to) = (self.images * self.in_image, self.images * self.out.values());
+        let inputs = self.images * self.in_image;
+        let outputs = self.images * self.out.values();
         let mut all = Buffer::any(images * self.out.values());
-        for (x, all) in x.chunks(from.max(1)).zip(all.chunks_mut(to.max(1))) {
-            // The last few may be fewer than the weights are laid out for: those behind are of no
-            // consequence.
-            let few = (x.len() < from).then(|| {
-                let mut few = Buffer::zeros(from);
-                few[..x.len()].copy_from_slice(x);
-                few
+        for (x, outputs) in x.chunks(inputs.max(1)).zip(all.chunks_mut(outputs.max(1))) {
+            // Layers are laid out for `self.images` images. If the last ones are fewer, zeros fill
+            // their places, and their outputs are dropped.
+            let padded = (x.len() < inputs).then(|| {
+                let mut padded = Buffer::zeros(inputs);
+                padded[..x.len()].copy_from_slice(x);
+                padded
             });
-            let x = few.as_deref().unwrap_or(x);
-            let made = self.layers.iter().fold(None, |made: Option<Buffer<T>>, layer| {
-                Some(layer.run(made.as_deref().unwrap_or(x), scratch))
+            let x = padded.as_deref().unwrap_or(x);
+            let output = self.layers.iter().fold(None, |output: Option<Buffer<T>>, layer| {
+                Some(layer.run(output.as_deref().unwrap_or(x), scratch))
             });
-            all.copy_from_slice(&made.as_deref().unwrap_or(x)[..all.len()]);
+            outputs.copy_from_slice(&output.as_deref().unwrap_or(x)[..outputs.len()]);
         }
         all
     }

@@ -1,18 +1,18 @@
 //! Encoders from elsewhere: state dicts of torchvision, lightly, solo-learn, MoCo and selfsame
 //! itself.
 //!
-//! A file is a safetensors file or what `torch.save` writes; of a pickle only the tensors'
-//! descriptions are read, and nothing in it is ever executed. The encoder is found by its first
-//! convolution, the only one of three input channels, and its tensors are given torchvision's
-//! names, which are ours:
+//! A file is a safetensors file or one that `torch.save` wrote. Of a pickle only the tensors'
+//! descriptions are read; nothing in it is executed. An encoder is recognised by its first
+//! convolution, the only one with three input channels. Its tensors then get torchvision's names,
+//! which are ours too:
 //!
-//! - whatever stands before them is dropped: `state_dict.`, `module.encoder_q.`, `backbone.`, …;
-//! - where layers are numbered, as in `nn.Sequential(*resnet.children())`, the six numbers that
-//!   have tensors are the two of the stem and the four stages;
-//! - `shortcut` is `downsample` (lightly's ResNet);
-//! - `num_batches_tracked` is left out.
+//! - Prefixes are removed: `state_dict.`, `module.encoder_q.`, `backbone.`, …
+//! - Layers may be numbered, as in `nn.Sequential(*resnet.children())`. Six numbers have tensors: the
+//!   two layers of the stem and the four stages, in this order.
+//! - `shortcut` (lightly's ResNet) becomes `downsample`.
+//! - `num_batches_tracked` is ignored.
 //!
-//! A file without such a convolution may hold a perceptron of selfsame, whose first tensor is
+//! A file without such a convolution may hold a perceptron of selfsame, which is recognised by
 //! `layers.0.weight`.
 
 use std::collections::BTreeMap;
@@ -34,10 +34,10 @@ use crate::state::{self, Mismatch, State, Values};
 const LAYERS: [&str; 6] = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"];
 /// Children of a perceptron.
 const PERCEPTRON: [&str; 2] = ["layers", "norms"];
-/// The largest `data.pkl` that is read: descriptions of some ten thousand tensors, where a
-/// ResNet-50 with its optimizer's history has a thousand. Each of its bytes may take 240 in memory.
+/// The largest `data.pkl` that is read. It describes some ten thousand tensors; a ResNet-50 with its
+/// optimizer's history has a thousand. Each byte may take 240 bytes in memory.
 const LARGEST_PICKLE: u64 = 2 << 20;
-/// Names that an error or a table gives of a list before it says how many more there are.
+/// Names of a list that an error or a table shows; of the others it shows only the number.
 const NAMED: usize = 4;
 
 /// An encoder read from a file.
@@ -45,21 +45,21 @@ const NAMED: usize = 4;
 pub struct Import {
     /// Its tensors by our names.
     pub state: State,
-    /// What stood before their names in the file, such as `state_dict.backbone.`.
+    /// The prefix of their names in the file, such as `state_dict.backbone.`.
     pub network: String,
-    /// The file's other tensors, by its own names: heads, other networks, histories of optimizers.
+    /// The file's other tensors, by its own names: heads, other networks, states of optimizers.
     pub others: Vec<String>,
-    /// Whether the network computes something else than its tensors say: the layers of lightly's
-    /// own ResNet in an `nn.Sequential` have no ReLU after the stem, since lightly calls that one
-    /// as a function.
+    /// Whether the file's network has no ReLU after its stem, so that it computes something else
+    /// than an encoder with the same tensors. That is so for the layers of lightly's own ResNet in an
+    /// `nn.Sequential`: lightly calls this ReLU as a function, which is no layer.
     pub lacks_relu: bool,
-    /// Whether the file looks like one of solo-learn's for CIFAR: their 3×3 stem pads by 2, ours by
-    /// 1, and their pixels are normalised by CIFAR's statistics. No tensor says so; what stands
-    /// beside the encoder does.
+    /// Whether the file looks like one of solo-learn's for CIFAR. Their 3×3 stem pads by 2, ours by
+    /// 1, and their pixels are normalised by CIFAR's statistics. The tensors of the encoder do not
+    /// tell, but the names of others in the file do.
     pub pads_by_two: bool,
 }
 
-/// Why a file gave no encoder.
+/// Why no encoder could be read from a file.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The operating system's refusal.
@@ -70,8 +70,7 @@ pub enum ImportError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Neither a whole safetensors file nor a whole PyTorch checkpoint, or one with parts that no
-    /// encoder has.
+    /// Not an intact safetensors file or PyTorch checkpoint, or one with parts that no encoder has.
     #[error("{}: {cause}; if it is damaged, fetch it again, and if it is something else than \
              safetensors or a PyTorch checkpoint of plain tensors, save it with \
              torch.save(model.state_dict(), …)", path.display())]
@@ -81,27 +80,27 @@ pub enum ImportError {
         /// What is wrong with it.
         cause: String,
     },
-    /// No convolution of three input channels by a name that a residual network gives its first,
-    /// and no perceptron of selfsame.
+    /// The file has no convolution of three input channels under a name that residual networks give
+    /// their first layer, and no perceptron of selfsame.
     #[error("{}: no residual network (no conv1.weight or 0.weight of three input channels, but \
              {}) and no perceptron of selfsame (no layers.0.weight of square images); save a \
              residual network with torch.save(resnet.state_dict(), …)", path.display(), some(names))]
     NoEncoder {
         /// The file.
         path: PathBuf,
-        /// The names it has.
+        /// The names in the file.
         names: Vec<String>,
     },
-    /// Several networks, of which none is the obvious one.
+    /// The file holds several networks, and it is not clear which one to take.
     #[error("{}: several encoders ({}); save the one that is meant on its \
              own", path.display(), some(networks))]
     SeveralEncoders {
         /// The file.
         path: PathBuf,
-        /// What stands before the names of each.
+        /// The prefix of each network's names.
         networks: Vec<String>,
     },
-    /// Tensors larger than the file that is said to hold them.
+    /// The tensors claim more bytes than the file has.
     #[error("{}: its encoder claims {claimed} bytes, and the file has {length}; save it with \
              torch.save(model.state_dict(), …)", path.display())]
     TooLarge {
@@ -112,7 +111,7 @@ pub enum ImportError {
         /// Bytes of the file.
         length: u64,
     },
-    /// A tensor whose values are no floats.
+    /// The values of a tensor are not floats.
     #[error("{}: {name} holds {found} values, not floats; save the network in \
              float32", path.display())]
     ValueType {
@@ -123,7 +122,7 @@ pub enum ImportError {
         /// Its type.
         found: String,
     },
-    /// A weight that is infinite or not a number.
+    /// A weight is infinite or not a number.
     #[error("{}: {name} holds {value}; use a checkpoint from before training \
              diverged", path.display())]
     NotFinite {
@@ -142,10 +141,10 @@ struct Header {
     bytes: u64,
 }
 
-/// Reads the encoder that the file holds. Values become 32-bit floats.
+/// Reads the encoder in a file. Values become 32-bit floats.
 ///
-/// Of several networks the one that is trained is taken: not a momentum encoder, a teacher, a
-/// target or a moving average.
+/// If the file holds several networks, this takes the one that is trained: not a momentum encoder, a
+/// teacher, a target or a moving average.
 ///
 /// # Errors
 /// [`ImportError`], which names the file.
@@ -182,7 +181,7 @@ pub fn read(path: &Path) -> Result<Import, ImportError> {
     let mut head = Vec::new();
     (&mut file).take(9).read_to_end(&mut head).map_err(io)?;
 
-    // A safetensors file begins with the length of a JSON object, in eight bytes.
+    // A safetensors file starts with eight bytes, the length of the JSON object that follows.
     if head.get(8) == Some(&b'{') {
         let content = std::fs::read(path).map_err(io)?;
         let tensors = SafeTensors::deserialize(&content).map_err(|e| damaged(&e))?;
@@ -221,9 +220,9 @@ pub fn read(path: &Path) -> Result<Import, ImportError> {
     }
 }
 
-/// Refuses a zip file that a reader would make out of all proportion larger in memory: torch.save
-/// stores its entries as they are, and its pickle describes tensors and does not hold them. (A
-/// checkpoint of PyTorch before 1.6 is no zip file; what it takes is bounded by its own length.)
+/// Refuses zip files that would take far more memory than their own length. torch.save does not
+/// compress its entries, and its pickle only describes tensors, so it is small. (Checkpoints of
+/// PyTorch before 1.6 are not zip files. They take memory in proportion to their length.)
 fn check_entries(file: &File, length: u64) -> Result<(), String> {
     let mut archive = ZipArchive::new(file).map_err(|e| e.to_string())?;
     for index in 0..archive.len() {
@@ -245,7 +244,7 @@ fn check_entries(file: &File, length: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// The encoder among the tensors of a file, whose values `values` reads by the file's names.
+/// Finds the encoder among the tensors of a file. `values` reads a tensor by its name in the file.
 fn take(
     path: &Path,
     length: u64,
@@ -254,7 +253,7 @@ fn take(
 ) -> Result<Import, ImportError> {
     let (network, layers) = network(path, &headers)?;
     let (ours, lacks_relu) = names(&network, layers, headers.keys());
-    // A view may repeat its storage, so a small file can claim any size.
+    // Several tensors may share the same bytes of a file, so a small file can claim any size.
     let claimed =
         ours.keys().fold(0, |sum: u64, theirs| sum.saturating_add(headers[*theirs].bytes));
     if claimed > length {
@@ -272,15 +271,15 @@ fn take(
         }
         state.insert(ours.clone(), Values { shape: headers[*theirs].shape.clone(), values });
     }
-    let left = |name: &&String| {
+    let is_other = |name: &&String| {
         !ours.contains_key(name.as_str()) && !name.ends_with("num_batches_tracked")
     };
-    let others: Vec<String> = headers.keys().filter(left).cloned().collect();
+    let others: Vec<String> = headers.keys().filter(is_other).cloned().collect();
     let pads_by_two = pads_by_two(&network, &state, &others);
     Ok(Import { state, network, others, lacks_relu, pads_by_two })
 }
 
-/// Whether a small stem stands among what solo-learn calls its networks.
+/// Whether the stem is small and other tensors of the file have names of solo-learn's networks.
 fn pads_by_two(network: &str, state: &State, others: &[String]) -> bool {
     let small =
         state.get("conv1.weight").is_some_and(|stem| matches!(stem.shape[..], [_, _, 3, 3]));
@@ -293,7 +292,7 @@ fn pads_by_two(network: &str, state: &State, others: &[String]) -> bool {
     small && network == "state_dict.backbone." && others.iter().any(theirs)
 }
 
-/// What stands before the names of the one encoder that is trained, and its children.
+/// The prefix of the names of the encoder that is trained, and the names of its children.
 fn network(
     path: &Path,
     headers: &BTreeMap<String, Header>,
@@ -304,7 +303,7 @@ fn network(
         (before.is_empty() || before.ends_with('.')).then(|| before.to_owned())
     };
     let found: Vec<String> = first.filter_map(|(name, _)| before(name)).collect();
-    // In a network of width 3 the blocks of the first stage have three input channels too.
+    // In a network of width 3, blocks of the first stage have three input channels too.
     let inside =
         |name: &String| found.iter().any(|outer| outer != name && name.starts_with(outer.as_str()));
     let mut networks: Vec<String> = found.iter().filter(|name| !inside(name)).cloned().collect();
@@ -324,8 +323,8 @@ fn network(
     }
 }
 
-/// What stands before the names of a perceptron: no other program writes those names, and selfsame
-/// writes them with and without `backbone.`.
+/// The prefix of a perceptron's names, if the file holds one. Only selfsame writes these names, with
+/// the prefix `backbone.` or without one.
 fn perceptron(headers: &BTreeMap<String, Header>) -> Option<&'static str> {
     ["backbone.", ""].into_iter().find(|before| {
         let first = headers.get(&format!("{before}layers.0.weight"));
@@ -334,22 +333,23 @@ fn perceptron(headers: &BTreeMap<String, Header>) -> Option<&'static str> {
     })
 }
 
-/// The perceptron whose first weight has this shape; none if its inputs are no square image's.
+/// The perceptron whose first weight has the shape `first`; none if its inputs are not the values of
+/// a square image.
 fn mlp_config(first: &[usize]) -> Option<MlpConfig> {
     let &[width, inputs] = first else { return None };
     let image_size = (inputs / 3).isqrt();
     (inputs > 0 && 3 * image_size * image_size == inputs).then_some(MlpConfig { width, image_size })
 }
 
-/// Whether a part of a name says that the network follows another one.
+/// Whether a part of a name tells that the network follows another one.
 fn is_average(part: &str) -> bool {
     let says =
         ["momentum", "teacher", "target", "encoder_k"].iter().any(|word| part.contains(word));
     says || part.split('_').any(|word| word == "ema")
 }
 
-/// The encoder's tensors, the file's names to ours; and whether the numbers of its layers leave no
-/// place for a ReLU after the stem.
+/// Our names for the encoder's tensors, by the file's names; and whether the numbers of the layers
+/// show that there is no ReLU after the stem.
 fn names<'a>(
     network: &str,
     layers: &[&'static str],
@@ -384,7 +384,7 @@ fn names<'a>(
     (ours, lacks_relu)
 }
 
-/// Little-endian bytes as floats, where their type is one.
+/// Little-endian bytes as floats; none if the type is not a float.
 fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     Some(match dtype {
         Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
@@ -406,8 +406,7 @@ fn value_type(path: &Path, name: &str, found: &dyn fmt::Display) -> ImportError 
 }
 
 impl Import {
-    /// The encoder that these tensors are of, as far as their names and shapes say; none if it is
-    /// none of ours.
+    /// The encoder with these names and shapes of tensors; none if selfsame has no such encoder.
     pub fn encoder(&self) -> Option<EncoderConfig> {
         if let Some(first) = self.state.get("layers.0.weight") {
             let config = EncoderConfig::from(mlp_config(&first.shape)?);
@@ -437,7 +436,7 @@ impl Import {
         Some(ResNetConfig { architecture, stem, width, precision: Precision::F32 }.into())
     }
 
-    /// Compares the tensors with those of an encoder, by name and shape.
+    /// Compares the names and shapes of the tensors with those of an encoder.
     pub fn fit(&self, encoder: &Backbone) -> Fit {
         let wanted = state::read(encoder);
         let same = |name: &&String| {
@@ -456,32 +455,32 @@ impl Import {
     }
 }
 
-/// How an import and an encoder fit together. It prints as a table of a line a kind.
+/// How an import and an encoder fit together. It prints as a table with a line for each finding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fit {
-    /// Tensors that both have, in the same shape.
+    /// Names that both have, with tensors of the same shape.
     pub matched: Vec<String>,
-    /// What only one of them has, or both in different shapes.
+    /// Names that only one of them has, or both with different shapes.
     pub mismatch: Mismatch,
-    /// The file's tensors that belong to no encoder, by its own names.
+    /// As [`Import::others`].
     pub others: Vec<String>,
     /// As [`Import::lacks_relu`].
     pub lacks_relu: bool,
     /// As [`Import::pads_by_two`].
     pub pads_by_two: bool,
-    /// Whether the file's stem is the small one, of which libraries differ in what no tensor says.
+    /// Whether the file's stem is the small one. Libraries pad it differently, which no tensor shows.
     pub small_stem: bool,
 }
 
 impl Fit {
-    /// Whether the file gives every tensor of the encoder and none besides, and nothing about it
-    /// says that its network computes something else. Padding and the statistics that pixels are
-    /// normalised by are in no tensor: of a 3×3 stem this is no more than what is known.
+    /// Whether the file has exactly the encoder's tensors, and nothing shows that its network
+    /// computes something else. No tensor tells how a 3×3 stem pads, or which statistics pixels are
+    /// normalised by, so these may still differ.
     pub fn is_whole(&self) -> bool {
         self.tensors_fit() && !self.lacks_relu && !self.pads_by_two
     }
 
-    /// Whether the tensors fit, whatever the file's network computes with them.
+    /// Whether the file has exactly the encoder's tensors.
     pub fn tensors_fit(&self) -> bool {
         self.mismatch == Mismatch::default()
     }
@@ -531,9 +530,9 @@ impl fmt::Display for Fit {
     }
 }
 
-/// The first few of a list of names, in words.
+/// The first few names of a list, and how many more there are.
 fn some(names: &[String]) -> String {
-    // Names come from files, of any length and with any character.
+    // A file may give names any length and any characters.
     let short = |name: &String| -> String {
         name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
     };

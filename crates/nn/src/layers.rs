@@ -1,4 +1,4 @@
-//! The layers encoders are made of, with PyTorch's parameter names, shapes and initial laws.
+//! The layers of encoders, with the parameter names, shapes and initial distributions of PyTorch.
 
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::module::{batch_norm, batch_norm_train};
@@ -8,15 +8,15 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use selfsame_kernels::conv::Conv;
 
-/// Source of initial weights: a stream of its own, so that the weights depend on the seed alone and
-/// not on the device or on what else has drawn random numbers.
+/// Source of initial weights. It has a random stream to itself, so that the weights depend on the
+/// seed alone, and neither on the device nor on other random numbers.
 pub struct Init<'a> {
     device: &'a Device,
     rng: ChaCha8Rng,
 }
 
 impl<'a> Init<'a> {
-    /// Starts the stream of `seed`; tensors are made on `device`.
+    /// Starts the stream of `seed`, for tensors on `device`.
     pub fn new(seed: u64, device: &'a Device) -> Self {
         Self { device, rng: ChaCha8Rng::seed_from_u64(seed) }
     }
@@ -30,7 +30,7 @@ impl<'a> Init<'a> {
         Param::from_data(TensorData::new(values, shape), self.device)
     }
 
-    /// A tensor of values drawn from the normal distribution of mean 0 and deviation 1.
+    /// A tensor of values drawn from the normal distribution with mean 0 and deviation 1.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
         let values: Vec<f32> =
             (0..shape.iter().product()).map(|_| self.rng.sample(StandardNormal)).collect();
@@ -70,7 +70,7 @@ impl Conv2d {
         Self { weight, stride, padding: kernel / 2 }
     }
 
-    /// What it computes on so many square images of side `size`.
+    /// The convolution of `batch` square images of side `size`.
     pub(crate) fn on(&self, batch: usize, size: usize) -> Conv {
         let [outputs, inputs, kernel, _] = self.weight.dims();
         let Self { stride, padding, .. } = *self;
@@ -124,8 +124,8 @@ impl BatchNorm {
         batch.output
     }
 
-    /// Moves the running statistics towards those of a batch of `samples` values a channel, whose
-    /// biased variance is given. The unbiased one is kept, as PyTorch does.
+    /// Moves the running statistics towards those of a batch with `samples` values in each channel.
+    /// `variance` is the biased one; the running one follows the unbiased one, as in PyTorch.
     pub(crate) fn observe(&self, mean: Tensor<1>, variance: Tensor<1>, samples: usize) {
         let unbiased = samples as f64 / (samples as f64 - 1.0).max(1.0);
         for (running, batch) in

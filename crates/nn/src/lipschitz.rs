@@ -1,4 +1,4 @@
-//! A Lipschitz constant of an encoder, proved layer by layer.
+//! An upper bound on an encoder's Lipschitz constant, proved layer by layer.
 
 use burn::tensor::Tensor;
 use selfsame_augment::Normalise;
@@ -10,16 +10,21 @@ use crate::mlp::Mlp;
 use crate::resnet::{Block, ResNet};
 
 impl Backbone {
-    /// A number L with ‖f(x) − f(y)‖ ≤ L·‖x − y‖ for all images x and y of side `size`, RGB bytes
-    /// as real numbers, f in evaluation mode: the product of the layers' operator norms, from
-    /// above. It is far above the smallest such number, and the farther the deeper the network.
+    /// A number L with ‖f(x) − f(y)‖ ≤ L·‖x − y‖ for all images x and y of side `size`, where f is
+    /// the encoder in evaluation mode and images are vectors of their RGB bytes. L is the product of
+    /// upper bounds on the layers' constants. It is far above the smallest such number, the more so
+    /// the deeper the network.
     ///
-    /// A convolution with the batch normalisation after it is Σ over kernel places of a shift, of
-    /// norm 1 at most, and a matrix between channels; the norms of those matrices add up. ReLU has
-    /// 1, a residual block the sum of branch and shortcut, the mean over n places 1/√n, and a 3 × 3
-    /// maximum of stride 2 has 2, since no value is seen by more than four of them.
+    /// The layers' constants are:
     ///
-    /// A linear map with the batch normalisation after it has the norm of one matrix.
+    /// - Linear map with batch normalisation: the norm of one matrix.
+    /// - Convolution with batch normalisation: the sum, over the kernel's places, of the norm of the
+    ///   matrix between channels at that place. The shift that goes with a place has norm 1 at most.
+    /// - ReLU: 1.
+    /// - Residual block: the sum of the constants of its branch and its shortcut.
+    /// - Mean over n pixels: 1/√n.
+    /// - Maximum over windows of 3 × 3 with stride 2: 2, since each value lies in at most four
+    ///   windows.
     pub fn lipschitz(&self, size: usize) -> f64 {
         let pixels =
             Normalise::IMAGENET.deviation().map(|deviation| 1.0 / (255.0 * f64::from(deviation)));
@@ -32,10 +37,10 @@ impl Backbone {
 }
 
 impl ResNet {
-    /// That of the network on pixels whose normalisation has the constant `pixels`.
+    /// [`Backbone::lipschitz`], given the constant of the pixels' normalisation.
     fn lipschitz(&self, pixels: f64, size: usize) -> f64 {
         let halves = |size: usize, times: usize| (0..times).fold(size, |size, _| size.div_ceil(2));
-        // Halved by the stem of large images, twice, and by three of the stages.
+        // The stem for large images halves twice, and three of the stages once.
         let side = halves(size, if self.pooled { 5 } else { 3 }) as f64;
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
@@ -56,7 +61,7 @@ impl Block {
     }
 }
 
-/// That of linear maps, each with its batch normalisation and ReLU.
+/// The constant of linear maps, each with batch normalisation and ReLU.
 fn perceptron(mlp: &Mlp) -> f64 {
     chain(mlp.layers.iter().zip(&mlp.norms).map(|(linear, bn)| {
         let [_, inputs] = linear.weight.dims();
@@ -68,13 +73,13 @@ fn perceptron(mlp: &Mlp) -> f64 {
     }))
 }
 
-/// What batch normalisation multiplies each channel by: γ/√(σ² + ε).
+/// The factor by which batch normalisation scales each channel: γ/√(σ² + ε).
 fn scales(bn: &BatchNorm) -> Vec<f64> {
     let (gamma, variance) = (values(bn.weight.val()), values(bn.running_var.value()));
     gamma.iter().zip(&variance).map(|(g, v)| g / (v + BatchNorm::EPSILON).sqrt()).collect()
 }
 
-/// That of a convolution and its batch normalisation, whatever the size of the image.
+/// The constant of a convolution with batch normalisation, for images of any size.
 fn conv_bn(conv: &Conv2d, bn: &BatchNorm) -> f64 {
     let [output, input, height, width] = conv.weight.dims();
     let (weights, scale) = (values(conv.weight.val()), scales(bn));
@@ -89,9 +94,10 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().convert::<f64>().try_into_vec().expect("the data was converted to f64")
 }
 
-/// The largest singular value of a matrix of rows of `columns` values, from above: with the Gram
-/// matrix B of its shorter side, σ⁸ = λ(B)⁴ ≤ ‖B⁴‖, at most the sixteenth root of that side too
-/// large.
+/// An upper bound on the largest singular value σ of a matrix with `columns` columns, row-major.
+///
+/// B is the Gram matrix of the shorter side, of n rows, and λ its largest eigenvalue. Then
+/// σ⁸ = λ⁴ ≤ ‖B⁴‖ (Frobenius) ≤ √n·σ⁸, so the bound is at most n^(1/16) times σ.
 fn spectral_norm(matrix: &[f64], columns: usize) -> f64 {
     let rows = matrix.len() / columns;
     let side = rows.min(columns);
@@ -126,7 +132,7 @@ fn spectral_norm(matrix: &[f64], columns: usize) -> f64 {
     };
     let fourth = square(&square(&gram));
     let norm = fourth.iter().map(|value| value * value).sum::<f64>().sqrt();
-    // Sums of some thousand products each round by less than a part in a thousand million.
+    // Rounding sums of some thousand products changes the result by less than 1e-9 of it.
     largest * norm.powf(0.125) * (1.0 + 1e-9)
 }
 
@@ -144,7 +150,7 @@ mod tests {
         Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, device, pixels,
     };
 
-    /// The largest singular value by power iteration, which comes from below.
+    /// The largest singular value by power iteration, which approaches it from below.
     fn power(matrix: &[f64], columns: usize) -> f64 {
         let mut vector: Vec<f64> = (0..columns).map(|i| (i as f64 + 1.0).sin()).collect();
         let mut norm = 0.0;
@@ -200,7 +206,8 @@ mod tests {
                 |seed: usize| (0..length).map(move |i| ((i * (seed + 7) + i * i) % 256) as u8);
             for seed in 0..8 {
                 let x: Vec<u8> = image(seed).collect();
-                // Another image, and the same with one byte changed: distances of both kinds.
+                // Another image, which is far away, and the same with one byte changed, which is
+                // near.
                 let far: Vec<u8> = image(seed + 100).collect();
                 let mut near = x.clone();
                 near[seed * 11] ^= 1;
@@ -226,9 +233,9 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_of_equal_pixels_attains_its_norm() {
-        // With the identity in the middle of a kernel a convolution changes nothing: its norm is 1,
-        // times |γ|/√(var + ε).
+    fn an_identity_attains_its_norm() {
+        // A convolution whose kernel has the identity in its middle changes nothing. Its norm is 1,
+        // times |γ|/√(variance + ε).
         let device = device::by_name("flex").expect("the processor");
         let mut init = Init::new(0, &device);
         let mut conv = Conv2d::new(2, 2, 3, 1, &mut init);

@@ -1,4 +1,5 @@
-//! Heads: from an encoder's representation to the space of a loss.
+//! Multilayer perceptrons: heads from a representation to the space of a loss, and encoders of
+//! flattened pixels.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -6,28 +7,28 @@ use burn::tensor::activation::relu;
 
 use crate::layers::{BatchNorm, Init, Linear};
 
-/// Which of a head's linear maps batch normalisation follows.
+/// Which linear maps of a perceptron are followed by batch normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norms {
     /// None: SimCLR, MoCo.
     None,
     /// All but the last: Barlow Twins, BYOL, VICReg, predictors.
     Hidden,
-    /// All: SimSiam's projector.
+    /// All: SimSiam's projector, and encoders.
     All,
 }
 
-/// Linear maps with ReLU between them and batch normalisation before that.
+/// Linear maps with ReLU between them. Batch normalisation, where there is any, comes before ReLU.
 #[derive(Module, Debug)]
 pub struct Mlp {
     /// The linear maps, in order.
     pub layers: Vec<Linear>,
-    /// The normalisation after each of the first of them.
+    /// Batch normalisation after each of the first maps.
     pub norms: Vec<BatchNorm>,
 }
 
 impl Mlp {
-    /// From `sizes[0]` values by way of the sizes between to the last.
+    /// Maps from `sizes[0]` values to `sizes[1]`, from these to `sizes[2]`, and so on.
     ///
     /// # Panics
     /// With fewer than two sizes.
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
     use burn::tensor::Device;
 
-    /// Two rows, weights of one: every step can be followed by hand.
+    /// Two rows and weights of 1, so that every step can be checked by hand.
     #[test]
     fn normalises_by_the_batch_in_training_and_by_the_running_statistics_after() {
         let device = Device::flex().autodiff();
@@ -75,7 +76,7 @@ mod tests {
         }
         let x = Tensor::<2>::from_floats([[1.0], [3.0]], &device);
         let y = mlp.forward(x).into_data().try_into_vec::<f32>().unwrap();
-        // Mean 2, biased variance 1; ReLU takes the lower one.
+        // Mean 2, biased variance 1; ReLU cuts off the lower one.
         assert_eq!(y[0], 0.0);
         assert!((y[1] - 1.0 / (1.0f32 + 1e-5).sqrt()).abs() < 1e-6, "{y:?}");
 

@@ -9,22 +9,22 @@ use crate::layers::BatchNorm;
 use crate::protobuf::Message;
 use crate::state::{self, State, Values};
 
-/// The version of the format, and of its operators: those of 2020, which every runtime reads.
+/// Versions of the format and of its operators, from 2020: every runtime reads them.
 const IR_VERSION: i64 = 7;
 const OPERATORS: i64 = 13;
 /// Codes of element types.
 const FLOAT: i64 = 1;
 const UINT8: i64 = 2;
 
-/// An encoder in evaluation mode as the bytes of an ONNX file, which needs nothing around it:
+/// The bytes of an ONNX file with an encoder in evaluation mode:
 ///
-/// - input `images`, `uint8 [batch, height, width, 3]`: RGB pixels, brought to the size of training
-///   by the caller;
+/// - input `images`, `uint8 [batch, height, width, 3]`: RGB pixels, which the caller resizes to the
+///   size of training;
 /// - output `embeddings`, `float [batch, dim]`.
 ///
-/// Normalising by ImageNet's statistics is the graph's first step. The batch is free, and so is
-/// the size where the encoder takes any.
-/// `metadata` is stored with the model, for people.
+/// The graph normalises pixels itself, by ImageNet's statistics. The batch size is free, and so are
+/// height and width if the encoder takes images of any size. `metadata` is stored with the model,
+/// for people to read.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ pub fn model(encoder: &Backbone, metadata: &BTreeMap<String, String>) -> Vec<u8>
     metadata.iter().map(entry).fold(model, |model, entry| model.bytes(14, entry)).into_bytes()
 }
 
-/// A GraphProto under construction. The value that a node makes has the node's name.
+/// A GraphProto under construction. Each node has the name of its output.
 struct Graph<'a> {
     state: &'a State,
     message: Message,
@@ -116,7 +116,7 @@ impl Graph<'_> {
 
     /// From bytes to normalised pixels, channels last.
     fn normalised(&mut self) -> String {
-        // Two ends of a straight line say all of it.
+        // Normalising is linear, so two points determine it.
         let [mut low, mut high] = [[0.0; 3]; 2];
         Normalise::IMAGENET.apply(Isa::best(), &[0; 3], &mut low);
         Normalise::IMAGENET.apply(Isa::best(), &[255; 3], &mut high);
@@ -168,7 +168,7 @@ impl Graph<'_> {
         self.node("Relu", &[&sum], &[])
     }
 
-    /// A convolution and the batch normalisation after it, with the running statistics.
+    /// A convolution with batch normalisation.
     fn conv_bn(&mut self, conv: &str, bn: &str, stride: i64, x: &str) -> String {
         let state = self.state;
         let weight = format!("{conv}.weight");
@@ -195,7 +195,7 @@ impl Graph<'_> {
         self.node("BatchNormalization", &[x, weight, bias, mean, variance], &[epsilon])
     }
 
-    /// Adds a node and names what it makes.
+    /// Adds a node and returns the name of its output.
     fn node(&mut self, operator: &str, inputs: &[&str], attributes: &[Message]) -> String {
         let output = format!("{operator}_{}", self.nodes);
         self.add(operator, inputs, &output, attributes);
@@ -209,7 +209,7 @@ impl Graph<'_> {
         self.push(1, attributes.iter().fold(node, |node, attribute| node.bytes(5, attribute)));
     }
 
-    /// Adds a constant, a TensorProto.
+    /// Adds a constant as a TensorProto.
     fn initializer(&mut self, name: &str, values: &Values) {
         let bytes: Vec<u8> = values.values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let tensor = Message::default().ints(1, values.shape.iter().map(|&size| size as i64));
@@ -221,7 +221,7 @@ impl Graph<'_> {
     }
 }
 
-/// An AttributeProto of a type: 1 for a float, 2 for an integer, 7 for integers.
+/// An AttributeProto without its value. `kind` is 1 for a float, 2 for an integer, 7 for integers.
 fn attribute(name: &str, kind: i64) -> Message {
     Message::default().bytes(1, name).int(20, kind)
 }
@@ -234,7 +234,7 @@ fn integers(name: &str, values: &[i64]) -> Message {
     attribute(name, 7).ints(8, values.iter().copied())
 }
 
-/// A ValueInfoProto: a tensor with sizes that are numbers, or names where they are free.
+/// A ValueInfoProto of a tensor. Each of its sizes is a number, or a name if it is free.
 fn value(name: &str, kind: i64, sizes: &[&str], meaning: &str) -> Message {
     let size = |size: &&str| match size.parse() {
         Ok(number) => Message::default().int(1, number),

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use selfsame_augment::{Isa, Normalise};
 use selfsame_kernels::buffer::Buffer;
 
-use crate::fused::bytes;
+use crate::flex::bytes;
 
 /// Normalises `images`, RGB bytes of square images of side `size` one after the other, by
 /// ImageNet's mean and deviation, to `[images, size, size, 3]`.

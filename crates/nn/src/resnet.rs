@@ -11,8 +11,9 @@ use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pool;
 use serde::{Deserialize, Serialize};
 
-use crate::block::{BlockOperation, conv_bn, is_flex};
+use crate::block::{BlockOperation, conv_bn};
 use crate::ends::{average, short};
+use crate::flex::is_flex;
 use crate::layers::{BatchNorm, Conv2d, Init};
 
 /// Which residual network.
@@ -49,33 +50,32 @@ impl Architecture {
     }
 }
 
-/// The first layers, which decide at which resolution the rest works.
+/// The first layers, which set the resolution of all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stem {
-    /// One 3×3 convolution of stride 1: for images of about 32 pixels.
+    /// A 3×3 convolution of stride 1, for images of about 32 pixels.
     Cifar,
-    /// A 7×7 convolution of stride 2 and a 3×3 maximum pooling of stride 2: for images of about 224
+    /// A 7×7 convolution of stride 2 and a 3×3 maximum pooling of stride 2, for images of about 224
     /// pixels.
     ImageNet,
 }
 
-/// What activations and their gradients are stored as; weights, statistics and sums are f32 in any
-/// case.
+/// The type of activations and of their gradients. Weights, statistics and sums are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// 32 bits, 24 of them for the fraction.
+    /// 32 bits, with a fraction of 24 bits.
     #[default]
     F32,
-    /// The upper 16 bits of an f32, 8 of them for the fraction: half of the memory, and where the
-    /// processor multiplies matrices of them itself (AMX) many times the speed. On the processor
-    /// only; other devices use f32.
+    /// The upper 16 bits of an f32, with a fraction of 8 bits. It takes half the memory, and is many
+    /// times as fast on processors that multiply matrices of bf16 (AMX). Devices other than the
+    /// processor use f32 instead.
     Bf16,
 }
 
 impl Precision {
-    /// The faster one of the two on a device: bf16 where it is the processor and has AMX.
+    /// The faster precision on a device: bf16 on a processor with AMX, otherwise f32.
     pub fn fastest(device: &Device) -> Self {
         if is_flex(device) && Isa::best().multiplies_bf16() { Self::Bf16 } else { Self::F32 }
     }
@@ -93,7 +93,7 @@ impl fmt::Display for Precision {
 /// What a residual network is built from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResNetConfig {
-    /// The network.
+    /// The kind and number of its blocks.
     pub architecture: Architecture,
     /// Its first layers.
     pub stem: Stem,
@@ -152,6 +152,7 @@ pub struct ResNet {
     pub(crate) layer2: Vec<Block>,
     pub(crate) layer3: Vec<Block>,
     pub(crate) layer4: Vec<Block>,
+    /// Whether the stem ends with maximum pooling.
     pub(crate) pooled: bool,
     /// Whether activations are bf16.
     pub(crate) short: bool,
@@ -163,8 +164,8 @@ impl ResNet {
         self.forward_with(conv_bn, images)
     }
 
-    /// [`forward`](Self::forward) on the implementation of the block operation given: [`conv_bn`],
-    /// or the [`reference`](crate::block::reference) to compare it with.
+    /// [`forward`](Self::forward) with a given implementation of the block operation: [`conv_bn`], or
+    /// the [`reference`](crate::block::reference) that tests compare it with.
     pub fn forward_with(&self, conv_bn: BlockOperation, images: Tensor<4>) -> Tensor<2> {
         average(self.maps_with(conv_bn, images))
     }
@@ -195,14 +196,14 @@ impl ResNet {
         last.conv3.as_ref().unwrap_or(&last.conv2).weight.dims()[0]
     }
 
-    /// Its convolutions on a batch of square images of side `size`, in order, each with its name:
-    /// what it has to compute.
+    /// The convolutions that it computes on a batch of square images of side `size`, in order, each
+    /// with its name.
     pub fn convolutions(&self, batch: usize, size: usize) -> Vec<(String, Conv)> {
-        let mut found = Vec::new();
+        let mut convolutions = Vec::new();
         let mut add = |name: String, conv: &Conv2d, size: usize| {
             let conv = conv.on(batch, size);
             let out = conv.out_height();
-            found.push((name, conv));
+            convolutions.push((name, conv));
             out
         };
         let mut size = add("conv1".to_owned(), &self.conv1, size);
@@ -222,7 +223,7 @@ impl ResNet {
                 }
             }
         }
-        found
+        convolutions
     }
 }
 

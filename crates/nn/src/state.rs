@@ -27,9 +27,9 @@ pub(crate) fn is_statistic(name: &str) -> bool {
 /// One tensor's values on the host, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Values {
-    /// Sizes of its dimensions, outermost first.
+    /// Sizes of the dimensions, outermost first.
     pub shape: Vec<usize>,
-    /// Its values, as many as the product of `shape`.
+    /// The values, as many as the product of `shape`.
     pub values: Vec<f32>,
 }
 
@@ -39,7 +39,7 @@ pub type State = BTreeMap<String, Values>;
 /// Copies every parameter and running statistic out of a module.
 pub fn read<M: Module>(module: &M) -> State {
     let mut state = State::new();
-    // `valid` gathers the running statistics that the last steps have moved.
+    // Burn keeps updates of running statistics apart; `valid` applies them.
     visit(&module.valid(), &mut state);
     state
 }
@@ -50,32 +50,32 @@ impl VisitNamed for State {
     }
 }
 
-/// Looks at a module's tensors; see [`visit`].
+/// A function of a module's tensors; see [`visit`].
 pub trait VisitNamed {
-    /// Looks at the one of the full name `name`.
+    /// Is called with each tensor and its full name.
     fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>);
 }
 
-/// Shows each of a module's tensors of floats, with its full name.
+/// Calls the visitor with each float tensor of a module, in order.
 pub fn visit<M: Module>(module: &M, visitor: &mut impl VisitNamed) {
     module.visit(&mut Walk { path: Vec::new(), inner: visitor });
 }
 
-/// Changes a module's tensors; see [`map`].
+/// A function that replaces a module's tensors; see [`map`].
 pub trait MapNamed {
-    /// What the one of the full name `name` becomes.
+    /// Returns what replaces the tensor of the full name `name`.
     fn tensor<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>>;
 }
 
-/// Changes each of a module's tensors of floats, given with its full name.
+/// Replaces each float tensor of a module by what the mapper returns for it.
 pub fn map<M: Module>(module: M, mapper: &mut impl MapNamed) -> M {
     module.map(&mut Walk { path: Vec::new(), inner: mapper })
 }
 
-/// Burn's walk through a module, which tells the parts of names one by one.
+/// Joins full names while Burn walks through a module, which names one level at a time.
 ///
-/// The variant of an enum is no part of a name: `Backbone::ResNet`'s tensors are named as those of
-/// a field of type `ResNet`.
+/// The variant of an enum is no part of a name: the tensors of `Backbone::ResNet` are named like
+/// those of a field of type `ResNet`.
 struct Walk<'a, T> {
     path: Vec<String>,
     inner: &'a mut T,
@@ -141,16 +141,16 @@ pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Values {
     }
 }
 
-/// Copies host values to the device of `like`, without its gradient.
-pub fn to_device<const D: usize>(values: &Values, like: &Tensor<D>) -> Tensor<D> {
+/// Copies host values to the device of `like`, without a gradient.
+fn to_device<const D: usize>(values: &Values, like: &Tensor<D>) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values.values.clone(), values.shape.clone()), &like.device())
 }
 
-/// Puts `state` into a freshly made module.
+/// Replaces all tensors of a module by those of `state`.
 ///
 /// # Errors
-/// [`Mismatch`] names every tensor that is missing, left over, or of another shape; nothing is
-/// loaded then.
+/// [`Mismatch`] names every tensor that is missing, unknown, or of another shape. Nothing is loaded
+/// then.
 pub fn load<M: Module>(module: M, state: &State) -> Result<M, Mismatch> {
     let mismatch = Mismatch::between(&read(&module), state);
     if !mismatch.is_empty() {
@@ -174,9 +174,9 @@ impl MapNamed for Loader<'_> {
 /// How a file's tensors differ from a module's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Names the module has and the file has not.
+    /// Names that only the module has.
     pub missing: Vec<String>,
-    /// Names the file has and the module has not.
+    /// Names that only the file has.
     pub unexpected: Vec<String>,
     /// Names both have, with the module's shape and the file's.
     pub shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
@@ -237,7 +237,7 @@ pub enum FileError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The bytes are no intact safetensors file of f32 values.
+    /// The bytes are not an intact safetensors file of f32 values.
     #[error("{}: damaged or no safetensors file ({cause}); use another checkpoint of the run, or \
              train again", path.display())]
     Damaged {
@@ -248,17 +248,18 @@ pub enum FileError {
     },
 }
 
-/// Key, in a file's header, of the metadata as one JSON object. The header's own keys are written
-/// in random order, so several of them would make two files of the same content differ.
+/// Key of the metadata in a file's header. All metadata is one JSON object under this key, because
+/// the safetensors library writes keys of the header in random order, and files with the same
+/// content must have the same bytes.
 const METADATA: &str = "selfsame";
-/// Key, in the metadata, of the SHA-256 over all that the file holds.
+/// Key, in the metadata, of the SHA-256 over the file's content.
 const DIGEST: &str = "sha256";
 
-/// Writes tensors and text metadata as a safetensors file: to a temporary file, synced, then
-/// renamed, so that the old file stays whole until the new one is.
+/// Writes tensors and text metadata as a safetensors file. It goes to a temporary file, which is
+/// synced and then renamed, so that an older file stays intact until the new one is complete.
 ///
 /// # Errors
-/// [`FileError::Io`], the old file intact.
+/// [`FileError::Io`]; an older file is intact then.
 pub fn write_file(
     path: &Path,
     state: &State,
@@ -292,8 +293,8 @@ pub fn write_file(
 /// Reads what [`write_file`] wrote.
 ///
 /// # Errors
-/// [`FileError::Io`], or [`FileError::Damaged`] for anything that is not, to the bit, what was
-/// written. A file without our metadata, from elsewhere, is only checked for its form.
+/// [`FileError::Io`], or [`FileError::Damaged`] if any bit differs from what was written. Files of
+/// other programs, without our metadata, have no digest, so only their form is checked.
 pub fn read_file(path: &Path) -> Result<(State, BTreeMap<String, String>), FileError> {
     let damaged = |cause: String| FileError::Damaged { path: path.to_owned(), cause };
     let content =
@@ -321,8 +322,8 @@ pub fn read_file(path: &Path) -> Result<(State, BTreeMap<String, String>), FileE
     Ok((state, metadata))
 }
 
-/// SHA-256 over names, shapes, values and metadata, each with its length so that none can pass for
-/// another.
+/// SHA-256 over names, shapes, values and metadata. Lengths are part of it, so that different
+/// contents cannot run together into the same bytes.
 pub fn digest(state: &State, metadata: &BTreeMap<String, String>) -> String {
     let mut hasher = Sha256::new();
     let text = |hasher: &mut Sha256, s: &str| {
@@ -381,8 +382,8 @@ mod tests {
                 std::fs::write(&path, &bad).unwrap();
                 match read_file(&path) {
                     Err(FileError::Damaged { path: named, .. }) => assert_eq!(named, path),
-                    // Only a flip in the header's own key is left, which makes the file, to a
-                    // reader, one from elsewhere. The tensors are whole.
+                    // The flip hit the key of the metadata, so the file looks like another
+                    // program's. The tensors are intact.
                     Ok((read, metadata)) => {
                         assert!(
                             read == state && metadata.is_empty(),
