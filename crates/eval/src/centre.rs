@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::{Error, Rows, labels};
 
-/// The centres μ_k of classes, and the classifier G_f(x) = argmin_k ‖f(x) − μ_k‖ they define
+/// The centres μ_k of classes, which define the classifier G_f(x) = argmin_k ‖f(x) − μ_k‖
 /// (Huang, Yi, Zhao and Jiang, "Towards the Generalization of Contrastive Self-Supervised
 /// Learning", ICLR 2023).
 #[derive(Debug, Clone, PartialEq)]
@@ -19,10 +19,10 @@ pub struct Centres {
 
 /// Computes the centre of each class: the weighted mean of its rows, in f64.
 ///
-/// The rows are views under the encoder; μ_k is a mean over images and, within an image, over its
-/// views, so a view weighs one over the number of views of its image. The theory is about features
-/// of one length: for those of the InfoNCE family pass [`Normalised`](crate::Normalised) rows, here
-/// and to [`Centres::predict`].
+/// The rows are embeddings of views. μ_k is a mean over images and, within an image, over its
+/// views, so the weight of a view is one over the number of views of its image. The theory is about
+/// features of equal length: for methods of the InfoNCE family pass
+/// [`Normalised`](crate::Normalised) rows, here and to [`Centres::predict`].
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without rows, [`Error::Weight`] for a weight that is not positive and
@@ -69,7 +69,7 @@ pub fn fit(
     let mut row = vec![0.0; dim];
     for (index, (&label, &weight)) in labels.iter().zip(weights).enumerate() {
         let class = slot(label);
-        // Relative to the class's heaviest row, no sum overflows.
+        // Weights relative to the largest in the class, so that no sum overflows.
         let weight = weight / heaviest[class];
         totals[class] += weight;
         views.read(index, &mut row);
@@ -100,10 +100,10 @@ impl Centres {
             .flat_map(move |(k, first)| centres().take(k).map(move |second| product(first, second)))
     }
 
-    /// The class whose centre is nearest to each row, the lower of two equally near.
+    /// The class of the nearest centre for each row; of two equally near, the lower class.
     ///
     /// # Errors
-    /// [`Error::Dim`] where the rows are not as wide as the centres.
+    /// [`Error::Dim`] if the rows differ from the centres in dimension.
     pub fn predict(&self, rows: &dyn Rows) -> Result<Vec<u32>, Error> {
         if rows.dim() != self.dim {
             return Err(Error::Dim { set: "queries", found: rows.dim(), expected: self.dim });

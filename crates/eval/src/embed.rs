@@ -1,4 +1,4 @@
-//! From images to features: the one measure that runs an encoder.
+//! From images to features.
 
 use burn::tensor::Device;
 use selfsame_augment::Image;
@@ -7,10 +7,11 @@ use selfsame_nn::{Backbone, pixels};
 
 use crate::{Error, Features};
 
-/// Images that pass the encoder together on other devices than the processor.
+/// Images that pass the encoder at a time on devices other than the processor.
 const BATCH: usize = 256;
 
-/// Runs `encoder`, in evaluation mode, on square RGB images of one size, and returns a row an image.
+/// Runs `encoder`, in evaluation mode, on square RGB images of one size, and returns a row for each
+/// image.
 ///
 /// `done` is told, from time to time, how many images are through.
 ///

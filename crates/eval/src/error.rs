@@ -8,7 +8,7 @@ use crate::limits::{MAX_CLASSES, MAX_DIM};
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Rows without columns.
+    /// The rows have no columns.
     #[error("features need at least one value a row, but the dimension is 0")]
     ZeroDim,
     /// The values are not `rows` × `dim`.
@@ -16,12 +16,12 @@ pub enum Error {
     Shape {
         /// Rows announced.
         rows: usize,
-        /// Values a row announced.
+        /// Values of a row announced.
         dim: usize,
         /// Values given.
         values: usize,
     },
-    /// A row whose length differs from the first.
+    /// The length of a row differs from that of the first.
     #[error("row {row} holds {values} values, the rows before it {dim}")]
     RowLength {
         /// The row, from 0.
@@ -31,17 +31,17 @@ pub enum Error {
         /// The number of values of row 0.
         dim: usize,
     },
-    /// A NaN or an infinity.
+    /// A value is infinite or not a number.
     #[error("row {row} holds {value} in column {column}: every feature must be a finite number")]
     NotFinite {
         /// The row, from 0.
         row: usize,
         /// The column, from 0.
         column: usize,
-        /// What stands there.
+        /// The value.
         value: f32,
     },
-    /// Two matrices, or a matrix and a fitted model, that do not belong together.
+    /// Two matrices, or a matrix and a fitted model, have different dimensions.
     #[error("the {set} rows hold {found} values, but {expected} were expected")]
     Dim {
         /// Which rows.
@@ -51,7 +51,7 @@ pub enum Error {
         /// The dimension they are measured against.
         expected: usize,
     },
-    /// Not one label (weight, prediction) a row.
+    /// There is not one label (weight, prediction) for each row.
     #[error("{rows} {set} rows came with {given} {of}: there must be one a row")]
     Count {
         /// Which rows.
@@ -63,7 +63,7 @@ pub enum Error {
         /// The number given.
         given: usize,
     },
-    /// A label outside `0..classes`.
+    /// A label lies outside `0..classes`.
     #[error("{set} row {row} has label {label}, but the labels of {classes} classes end at \
              {}", classes - 1)]
     Label {
@@ -76,31 +76,31 @@ pub enum Error {
         /// The number of classes, at least 1.
         classes: usize,
     },
-    /// A number of classes that is zero or beyond [`MAX_CLASSES`].
+    /// The number of classes is zero or above [`MAX_CLASSES`].
     #[error("the number of classes must lie between 1 and {}, not {classes}", MAX_CLASSES)]
     Classes {
         /// The number given.
         classes: usize,
     },
-    /// Too few rows for the measure to mean anything.
+    /// There are too few rows for the measure.
     #[error("{found} {set} rows are too few: at least {needed} needed")]
     TooFewRows {
         /// Which rows.
         set: &'static str,
-        /// How many there are.
+        /// Number of rows.
         found: usize,
-        /// How many it takes.
+        /// Number of rows needed.
         needed: usize,
     },
-    /// Rows that are not whole groups of views.
+    /// The number of rows is not a multiple of the number of views.
     #[error("{rows} view rows are not whole groups of {views_per_image} views an image")]
     Views {
         /// The number of rows.
         rows: usize,
-        /// Views an image asked for.
+        /// Views of each image.
         views_per_image: usize,
     },
-    /// A weight that is not a positive finite number.
+    /// A weight is not a positive finite number.
     #[error("row {row} has weight {weight}: weights must be positive and finite")]
     Weight {
         /// The row, from 0.
@@ -108,13 +108,13 @@ pub enum Error {
         /// Its weight.
         weight: f64,
     },
-    /// No neighbour to ask.
+    /// k is 0.
     #[error("kNN needs at least one neighbour, but k is 0")]
     Neighbours,
-    /// A temperature that is not a positive finite number.
+    /// The temperature is not a positive finite number.
     #[error("the kNN temperature must be positive and finite, not {0}")]
     Temperature(f64),
-    /// A covariance matrix larger than this crate decomposes.
+    /// A row has more values than an eigendecomposition takes.
     #[error(
         "{dim} values a row are too many for an eigendecomposition, which takes at most {}",
         MAX_DIM
@@ -123,7 +123,7 @@ pub enum Error {
         /// The dimension.
         dim: usize,
     },
-    /// What the theory does not measure.
+    /// A measure of the theory failed.
     #[error(transparent)]
     Theory(#[from] selfsame_theory::Error),
     /// The eigenvalue iteration failed on a finite matrix, which is not expected to happen.

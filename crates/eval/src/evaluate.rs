@@ -20,21 +20,22 @@ use crate::{
     probe,
 };
 
-/// Views drawn of an image for class centres and alignment, beside the image itself.
+/// Views of each image for class centres and alignment, in addition to the image itself.
 const VIEWS: usize = 4;
-/// Training images that class centres are made of, in all and at the least for each class.
+/// Training images for class centres: in all, and at least for each class.
 const CENTRE_IMAGES: [usize; 2] = [2000, 20];
-/// Test images that alignment, the other geometry and the map look at, at most.
+/// The most test images for alignment, for the rest of the geometry, and for the map.
 const ALIGNMENT_IMAGES: usize = 500;
 const GEOMETRY_IMAGES: usize = 5000;
 const MAP_IMAGES: usize = 600;
-/// Side of the map's thumbnails and of images as raw pixels, at most: nearest neighbours and a
-/// linear probe look at colours and coarse layout, and more values would cost more than they tell.
+/// The largest side of the map's thumbnails and of images as raw pixels. Nearest neighbours and a
+/// linear probe look at colours and coarse layout; more pixels would cost time and hardly change
+/// the accuracies.
 const SMALL_SIDE: u32 = 32;
 
 /// What an evaluation needs.
 pub struct Subject<'a> {
-    /// The images; what is measured is the test split.
+    /// The images. The test split is measured.
     pub dataset: &'a Dataset,
     /// How views are drawn.
     pub policy: &'a Policy,
@@ -51,11 +52,12 @@ pub struct Subject<'a> {
 /// Measures the trained encoder, the untrained one and raw pixels on the test split, and maps its
 /// embeddings.
 ///
-/// Without labels, all that needs them is left out, and [`Evaluation::left_out`] says so. `status`
-/// is told what is under way.
+/// Without labels, measures that need them are left out, and [`Evaluation::left_out`] says so.
+/// `status` is called with what is under way.
 ///
 /// # Errors
-/// As the measures: mostly [`Error::NotFinite`], for an encoder whose outputs are no numbers.
+/// Those of the measures: mostly [`Error::NotFinite`], if the encoder returns values that are not
+/// finite.
 pub fn evaluate(
     subject: &Subject<'_>,
     status: &mut dyn FnMut(&str),
@@ -133,8 +135,8 @@ pub fn evaluate(
     Ok((evaluation, map))
 }
 
-/// Accuracies on the test split of one representation, given for the train, validation and test
-/// split and for the views that centres are made of; and how the linear probe's fit went.
+/// Accuracies of one representation on the test split, and how the linear probe's fit went. The
+/// representation is given for the three splits, and for the views that centres are computed from.
 fn scores(
     dataset: &Dataset,
     [train, validation, test]: [&dyn Rows; 3],
@@ -156,7 +158,7 @@ fn scores(
     Ok((scores, probe.chosen))
 }
 
-/// How the numbers were made, for the reader.
+/// How the numbers were measured, for the reader.
 fn protocol(
     dataset: &Dataset,
     views: &ViewSet<'_>,
@@ -190,7 +192,7 @@ fn protocol(
     .to_vec()
 }
 
-/// Share of the test split's commonest class.
+/// Share of the most frequent class of the test split.
 fn majority(dataset: &Dataset) -> f64 {
     let labels = dataset.test.labels().unwrap_or_default();
     let count = |class: usize| labels.iter().filter(|&&label| label as usize == class).count();
@@ -257,8 +259,8 @@ fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<Em
     })
 }
 
-/// At most `most` of `count` indices, ascending: always the same random ones, since a regular
-/// choice could fall in step with a regular order of classes.
+/// At most `most` of `count` indices, ascending. They are random, because a regular choice could
+/// fall in step with a regular order of classes, but always the same.
 pub fn sample(count: usize, most: usize) -> Vec<usize> {
     let mut chosen =
         rand::seq::index::sample(&mut ChaCha8Rng::seed_from_u64(0), count, count.min(most))
@@ -272,20 +274,19 @@ fn rows(features: &Features, chosen: &[usize]) -> Result<Features, Error> {
     Features::new(chosen.len(), features.dim(), values)
 }
 
-/// Images, each followed by its views: A_M(x) of the theory, the image itself included. They are
-/// drawn when they are needed, a block at a time, since all of them together may be larger than
-/// memory.
+/// Images, each followed by its views: A_M(x) of the theory, the image itself included. Views are
+/// drawn when they are needed, a block at a time, since all views may not fit into memory.
 struct ViewSet<'a> {
     subject: &'a Subject<'a>,
     split: &'a Split,
     chosen: Vec<usize>,
     purpose: Purpose,
-    /// One a view; empty without labels.
+    /// A label for each view; empty without labels.
     labels: Vec<u32>,
 }
 
 impl<'a> ViewSet<'a> {
-    /// Rows an image takes.
+    /// Rows of each image.
     const PER_IMAGE: usize = VIEWS + 1;
     /// Images drawn at a time.
     const BLOCK: usize = 50;

@@ -1,4 +1,4 @@
-//! Matrices of features, read a row at a time.
+//! Matrices of features, read row by row.
 
 use rayon::prelude::*;
 
@@ -46,7 +46,7 @@ impl Features {
         self.rows
     }
 
-    /// Values a row.
+    /// Number of values in a row.
     pub fn dim(&self) -> usize {
         self.dim
     }
@@ -64,7 +64,7 @@ impl Features {
         &self.values
     }
 
-    /// The values themselves, row after row.
+    /// All values, row after row, without a copy.
     pub fn into_values(self) -> Vec<f32> {
         self.values
     }
@@ -84,9 +84,9 @@ impl Rows for Features {
     }
 }
 
-/// Raw pixels as features: borrowed images of equal size, a byte a value, read as `value / 255`.
+/// Raw pixels as features: images of equal size, whose bytes are read as `byte / 255`.
 ///
-/// The baseline every encoder is held against; the bytes stay where they are.
+/// This is the baseline for every encoder. The images are borrowed.
 ///
 /// ```
 /// use selfsame_eval::{Error, Pixels, Rows};
@@ -105,7 +105,7 @@ pub struct Pixels<'a> {
 }
 
 impl<'a> Pixels<'a> {
-    /// Takes one slice an image.
+    /// Takes a slice for each image.
     ///
     /// # Errors
     /// [`Error::TooFewRows`] without images (their size would be unknown), [`Error::ZeroDim`] for
@@ -173,7 +173,7 @@ impl Rows for Normalised<'_> {
 
     fn read(&self, row: usize, into: &mut [f32]) {
         self.0.read(row, into);
-        // In f64 the squares of neither the largest nor the smallest f32 leave the range.
+        // In f64, squares of f32 neither overflow nor underflow.
         let norm = matrix::sum_of_squares(into).sqrt();
         if norm > 0.0 {
             let inverse = 1.0 / norm;

@@ -6,13 +6,13 @@ use selfsame_theory::{Views, measure};
 use crate::features::{Features, Normalised};
 use crate::{Error, Rows, matrix};
 
-/// Alignment loss E over images of E ‖f(x₁) − f(x₂)‖² of M = `views_per_image` views an image,
-/// those of an image in consecutive rows, x₁ and x₂ drawn independently of them, so possibly equal
-/// (Wang and Isola, "Understanding Contrastive Representation Learning through Alignment and
-/// Uniformity on the Hypersphere", ICML 2020, with α = 2; Huang et al., ICLR 2023): smaller is
-/// better.
+/// Alignment loss: the mean over images of E ‖f(x₁) − f(x₂)‖², where x₁ and x₂ are drawn
+/// independently from the image's M = `views_per_image` views, so they may be equal. The views of
+/// an image are consecutive rows (Wang and Isola, "Understanding Contrastive Representation
+/// Learning through Alignment and Uniformity on the Hypersphere", ICML 2020, with α = 2; Huang et
+/// al., ICLR 2023). Smaller is better.
 ///
-/// Rows are taken as they are; for the InfoNCE family pass [`Normalised`] ones.
+/// Rows are not normalised here: for the InfoNCE family pass [`Normalised`] rows.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without rows, [`Error::Views`] where they are not whole images.
@@ -28,7 +28,7 @@ pub fn alignment(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error>
     of_views(views, views_per_image, |views| measure::alignment(views).finite)
 }
 
-/// What the theory measures of rows that are `views_per_image` views of each image.
+/// The rows as the theory's measures take them: `views_per_image` consecutive views of each image.
 fn of_views<T>(
     rows: &dyn Rows,
     views_per_image: usize,
@@ -51,8 +51,8 @@ fn of_views<T>(
 /// evenly over a sphere of many dimensions.
 ///
 /// It is defined on the sphere, so rows are ℓ2-normalised first; a row of zeros stays at the
-/// origin. No pair lies further apart than 2, so no exponential underflows and plain f64 sums
-/// serve. Time grows with rows² × dim (10⁴ × 512: a second), memory does not.
+/// origin. No two rows are further apart than 2, so exponentials do not underflow and plain f64
+/// sums suffice. Time grows with rows² × dim (10⁴ × 512: a second), memory does not.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] for fewer than two rows.
@@ -94,11 +94,11 @@ pub fn uniformity(rows: &dyn Rows) -> Result<f64, Error> {
     Ok((sums.iter().sum::<f64>() / pairs).ln())
 }
 
-/// The largest distance between two views of each of the images that M = `views_per_image`
-/// consecutive rows are views of. The share of images where it is above ε is R_ε of Huang et al.
-/// (ICLR 2023), on the finite view sets.
+/// For each image, the largest distance between two of its M = `views_per_image` views, which are
+/// consecutive rows. The share of images where it exceeds ε is R_ε of Huang et al. (ICLR 2023), on
+/// the finite view sets.
 ///
-/// Rows are taken as they are; distances in f64.
+/// Rows are not normalised here. Distances are computed in f64.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without rows, [`Error::Views`] where they are not whole images.
@@ -125,8 +125,8 @@ pub fn diameters(views: &dyn Rows, views_per_image: usize) -> Result<Vec<f64>, E
 /// less than 10⁻³.
 ///
 /// # Errors
-/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row and as many
-/// rows.
+/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values in a row and as
+/// many rows.
 pub fn rank_me(rows: &dyn Rows) -> Result<f64, Error> {
     let singular: Vec<f64> = spectrum(rows)?.into_iter().map(f64::sqrt).collect();
     Ok(effective_rank(&singular))
@@ -135,11 +135,11 @@ pub fn rank_me(rows: &dyn Rows) -> Result<f64, Error> {
 /// The exponent α with which the eigenvalues of the features' covariance fall, λ_i ∝ i^−α: αReQ
 /// (Agrawal, Mondal, Ghosh and Richards, "α-ReQ: Assessing Representation Quality in
 /// Self-Supervised Learning by Measuring Eigenspectrum Decay", NeurIPS 2022). Around 1 is held to
-/// be good; larger, and few directions carry everything; smaller, and noise counts as much as
-/// signal.
+/// be good. If it is larger, few directions carry most of the variance; if it is smaller, noise
+/// counts as much as signal.
 ///
 /// The line is fitted to log λ over log i by least squares, over all eigenvalues above 10⁻⁹ of the
-/// largest: those below are noise of the arithmetic. None where fewer than two are.
+/// largest, since smaller ones are rounding errors. None if there are fewer than two.
 ///
 /// # Errors
 /// As [`rank_me`].
@@ -171,9 +171,9 @@ pub fn alpha_req(rows: &dyn Rows) -> Result<Option<f64>, Error> {
 }
 
 /// LiDAR (Thilak, Huang, Saremi, Dinh, Goh, Nakkiran, Susskind and Littwin, "LiDAR: Sensing Linear
-/// Probing Performance in Joint Embedding SSL Architectures", ICLR 2024): the effective rank of
-/// what tells images apart, in units of what views of one image differ by. M = `views_per_image`
-/// consecutive rows are the views of an image.
+/// Probing Performance in Joint Embedding SSL Architectures", ICLR 2024): the effective rank of the
+/// differences between images, measured in units of the differences between views of one image. The
+/// M = `views_per_image` views of an image are consecutive rows.
 ///
 /// With Σ_b the covariance of the mean views and Σ_w that of views about their image's mean plus
 /// δI, δ = 10⁻⁴, it is exp(−Σ p log p) with p = λ/Σλ + 10⁻⁷ over the eigenvalues λ of Σ_w^−½ Σ_b
@@ -181,7 +181,7 @@ pub fn alpha_req(rows: &dyn Rows) -> Result<Option<f64>, Error> {
 ///
 /// # Errors
 /// [`Error::Views`] where the rows are not whole images of at least two views,
-/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row,
+/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values in a row,
 /// [`Error::Eigen`].
 pub fn lidar(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
     const RIDGE: f64 = 1e-4;
@@ -222,7 +222,7 @@ pub fn lidar(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
     means
         .chunks_exact_mut(dim)
         .for_each(|mean| mean.iter_mut().zip(&centre).for_each(|(mean, c)| *mean -= c));
-    // Rows e_i/√(λ_i + δ): Σ_w^−½ but for a rotation, which eigenvalues do not see.
+    // Rows e_i/√(λ_i + δ): Σ_w^−½ up to a rotation, which does not change eigenvalues.
     let whitening: Vec<f64> = matrix::leading_eigenpairs(&within, dim, dim)?
         .into_iter()
         .flat_map(|(value, vector)| {

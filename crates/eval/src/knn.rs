@@ -8,17 +8,17 @@ use rayon::prelude::*;
 use crate::features::Normalised;
 use crate::{Error, Rows, labels, matrix};
 
-/// Query rows a task. Always this many are multiplied, the missing ones as zeros, so that a query's
-/// similarities, to the last bit, do not depend on which queries came with it.
+/// Query rows of a task. A product always has this many rows, filled up with zeros, so that no bit
+/// of a query's similarities depends on the other queries.
 const QUERY_BLOCK: usize = 128;
 const TRAIN_BLOCK: usize = 2048;
-/// Memory for the candidates of the queries that are answered together.
+/// Memory for the candidates of all queries that are answered at a time.
 const CANDIDATE_BYTES: usize = 64 << 20;
 
 /// Settings of the vote.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KnnOptions {
-    /// Neighbours that vote; where there are fewer training rows, all of them do.
+    /// Neighbours that vote. If there are fewer training rows, all of them vote.
     pub k: usize,
     /// Temperature T of the weights exp(cosine / T).
     pub temperature: f64,
@@ -39,17 +39,18 @@ struct Neighbour {
 }
 
 impl Neighbour {
-    /// More similar first, then the lower index.
+    /// The more similar first; of equally similar ones, the lower index.
     fn order(&self, other: &Self) -> Ordering {
         other.similarity.total_cmp(&self.similarity).then(self.index.cmp(&other.index))
     }
 }
 
-/// The nearest training rows met so far, as candidates of which the first k are kept now and then.
+/// The nearest training rows so far, among candidates. Whenever there are 2k candidates, all but
+/// the nearest k are dropped.
 struct Nearest {
     candidates: Vec<Neighbour>,
-    /// Similarity of the k-th best when last pruned; what does not exceed it cannot enter, since
-    /// rows come in order of index and an equal similarity loses to the lower index.
+    /// Similarity of the k-th best when candidates were last dropped. A later row must exceed it:
+    /// rows come in order of index, and of equally similar rows the lower index wins.
     floor: f32,
 }
 
@@ -183,9 +184,11 @@ fn nearest(
     found.into_par_iter().map(sorted).collect()
 }
 
-/// The class with the largest sum of exp(similarity / temperature), the lowest of equals.
+/// The class with the largest sum of exp(similarity / temperature); of equal sums, the lowest
+/// class.
 fn vote(neighbours: &[Neighbour], labels: &[u32], classes: usize, temperature: f64) -> u32 {
-    // Only ratios of sums matter: relative to the largest similarity no weight overflows.
+    // Only ratios of sums matter, so similarities relative to the largest keep weights from
+    // overflowing.
     let largest = neighbours.first().map_or(0.0, |nearest| f64::from(nearest.similarity));
     let mut votes = vec![0.0; classes];
     for neighbour in neighbours {

@@ -1,7 +1,7 @@
 use crate::Error;
 use crate::limits::MAX_CLASSES;
 
-/// Refuses labels that are not one a row or not below `classes`.
+/// Checks that there is one label for each row, and that all are below `classes`.
 pub(crate) fn check(
     set: &'static str,
     labels: &[u32],

@@ -1,25 +1,25 @@
 //! L-BFGS with a fixed preconditioner, for smooth convex functions.
 //!
-//! Written here because the kept crates (argmin among them) start every direction from a multiple
-//! of the identity: on raw pixels, whose covariance has a condition number of some 10⁵, that takes
-//! hundreds of passes over the data where a preconditioned start takes tens.
+//! It is written here because maintained crates (argmin among them) start every direction from a
+//! multiple of the identity. On raw pixels, whose covariance has a condition number of about 10⁵,
+//! that takes hundreds of passes over the data. A preconditioned start takes tens.
 
 use std::collections::VecDeque;
 
-/// Pairs of steps remembered.
+/// Steps that are remembered, each with its change of the gradient.
 const HISTORY: usize = 10;
-/// Wolfe conditions: the least decrease, and the share of the slope that may remain.
+/// Wolfe conditions: the smallest decrease, and the share of the slope that may remain.
 const DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
-/// Values closer than this share of them are taken as equal: the products behind them are f32
-/// (Hager and Zhang, "A New Conjugate Gradient Method with Guaranteed Descent and an Efficient Line
-/// Search", SIAM J. Optim. 2005, section 4, use the same share).
+/// Values that differ by less than this share count as equal, because the products behind them are
+/// f32 (Hager and Zhang, "A New Conjugate Gradient Method with Guaranteed Descent and an Efficient
+/// Line Search", SIAM J. Optim. 2005, section 4, use the same share).
 const VALUE_NOISE: f64 = 1e-6;
 const LINE_EVALUATIONS: usize = 30;
 
 /// A smooth convex function and an approximation of its Hessian's inverse.
 pub(crate) trait Convex {
-    /// The value at `x`; its gradient goes into `gradient`.
+    /// Returns the value at `x`, and writes the gradient to `gradient`.
     fn evaluate(&self, x: &[f64], gradient: &mut [f64]) -> f64;
 
     /// Multiplies `vector` by a fixed symmetric positive definite matrix.
@@ -33,16 +33,16 @@ pub(crate) struct Outcome {
     pub(crate) converged: bool,
 }
 
-/// √(gᵀPg) for the gradient g and the preconditioner P: unlike ‖g‖ it weighs each direction by how
-/// far the minimum lies in it.
+/// √(gᵀPg) for the gradient g and the preconditioner P. Unlike ‖g‖, it weights each direction by
+/// the distance of the minimum in that direction.
 pub(crate) fn gradient_norm(function: &impl Convex, gradient: &[f64]) -> f64 {
     let mut step = gradient.to_vec();
     function.precondition(&mut step);
     dot(&step, gradient).max(0.0).sqrt()
 }
 
-/// Moves `x` to the minimum: until [`gradient_norm`] is at most `target` (`converged`), or
-/// `max_iterations` are spent, or no step along a descent direction helps (not `converged`).
+/// Moves `x` towards the minimum. Ends `converged` once [`gradient_norm`] is at most `target`, and
+/// otherwise after `max_iterations`, or when no step along a descent direction lowers the value.
 pub(crate) fn minimise(
     function: &impl Convex,
     x: &mut [f64],
@@ -81,7 +81,7 @@ struct History {
 impl History {
     fn push(&mut self, step: Vec<f64>, change: Vec<f64>) {
         let curvature = dot(&step, &change);
-        // Convexity makes it positive; rounding may not.
+        // Positive for a convex function, but for rounding.
         if curvature > f64::EPSILON * dot(&change, &change).sqrt() * dot(&step, &step).sqrt() {
             if self.pairs.len() == HISTORY {
                 self.pairs.pop_front();

@@ -1,14 +1,14 @@
-//! Embeddings and what they are worth: measures of a matrix of features.
+//! Measures of embeddings.
 //!
-//! Every measure is a pure function of matrices with one image a row ([`Rows`]) and of labels:
+//! Every measure is a pure function of labels and of matrices with a row for each image ([`Rows`]):
 //!
-//! - [`knn`]: weighted nearest neighbours, the field's cheap accuracy;
+//! - [`knn`]: accuracy of weighted nearest neighbours, which needs no training;
 //! - [`probe`]: multinomial logistic regression on frozen features;
 //! - [`centre`]: class centres and the nearest-centre classifier of the theory;
 //! - [`geometry`]: alignment, uniformity and effective rank, which need no labels;
-//! - [`pca`]: two coordinates a row, for a map.
+//! - [`pca`]: two coordinates for each row, for a map.
 //!
-//! Labels are `u32` below a number of classes. Results are deterministic: they depend neither on
+//! Labels are `u32` below the number of classes. Results are deterministic: they depend neither on
 //! the number of threads nor on their scheduling.
 
 pub mod centre;

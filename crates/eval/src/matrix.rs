@@ -1,7 +1,7 @@
 //! Blocks of rows and their products, on faer.
 //!
-//! faer runs sequentially here: threads are rayon's, over blocks whose bounds depend on the shape
-//! alone, so that no result depends on the number of threads.
+//! faer runs on one thread here. rayon divides the work into blocks whose bounds depend only on the
+//! shape, so no result depends on the number of threads.
 
 use std::ops::Range;
 
@@ -13,20 +13,21 @@ use crate::Error;
 use crate::limits::MAX_DIM;
 use crate::rows::Rows;
 
-/// How many rows of `dim` values of `size` bytes fill `bytes`, within `1..=most`.
+/// The number of rows, each of `dim` values of `size` bytes, that fit into `bytes`; within
+/// `1..=most`.
 pub(crate) fn block_rows(bytes: usize, dim: usize, size: usize, most: usize) -> usize {
     (bytes / dim.saturating_mul(size)).clamp(1, most)
 }
 
-/// Cuts `rows` into contiguous chunks, one partial sum of `sums` f64 each: at most 32 of them, and
-/// fewer where their sums would take more than 64 MB.
+/// Divides `rows` into consecutive chunks, each of which gets a partial sum of `sums` f64. There
+/// are at most 32 chunks, and fewer if their sums would take more than 64 MB.
 pub(crate) fn chunks(rows: usize, sums: usize) -> Vec<Range<usize>> {
     let most = block_rows(64 << 20, sums, 8, 32);
     let step = rows.div_ceil(most).max(1);
     (0..rows).step_by(step).map(|start| start..rows.min(start + step)).collect()
 }
 
-/// Reads the rows `range` into the front of `into`.
+/// Reads the rows of `range` into the start of `into`.
 pub(crate) fn read_block(rows: &dyn Rows, range: Range<usize>, into: &mut [f32]) {
     for (row, values) in range.zip(into.chunks_exact_mut(rows.dim())) {
         rows.read(row, values);
@@ -81,7 +82,7 @@ pub(crate) fn second_moments(rows: &dyn Rows) -> Result<Vec<f64>, Error> {
     })
 }
 
-/// The same of `count` rows of `dim` values that `read` writes in f64.
+/// [`second_moments`] of `count` rows of `dim` values, which `read` writes in f64.
 ///
 /// # Errors
 /// [`Error::TooWide`] above [`MAX_DIM`].

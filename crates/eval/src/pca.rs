@@ -1,4 +1,4 @@
-//! The two directions in which features spread most, for a map of them.
+//! The two directions in which features vary most, for a map of them.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::{Error, Rows, matrix};
 /// Rows projected onto their first two principal components.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pca {
-    /// Both coordinates of each row, about the mean of all rows.
+    /// The two coordinates of each row, relative to the mean of all rows.
     pub coordinates: Vec<[f64; 2]>,
     /// The share of the total variance along each component, as fractions of 1; zeros where all
     /// rows coincide.
@@ -18,13 +18,13 @@ pub struct Pca {
 
 /// Projects rows onto the first two principal components of their covariance.
 ///
-/// A component's sign, which the definition leaves open, makes positive the coordinate of the row
-/// furthest from the mean along it (the first such row, where several are equally far up to
-/// rounding). Where there is no second component (one column, or all rows on a line) its
-/// coordinates are 0. Sums and eigenvectors are f64, the centred rows f32.
+/// The definition leaves the sign of a component open. Here the row that is furthest from the mean
+/// along the component has a positive coordinate (the first such row, if several are equally far up
+/// to rounding). If there is no second component (one column, or all rows on a line), its
+/// coordinates are 0. Sums and eigenvectors are f64, centred rows f32.
 ///
 /// # Errors
-/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values a row.
+/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values in a row.
 ///
 /// ```
 /// use selfsame_eval::{Features, pca};
@@ -49,7 +49,7 @@ pub fn project(rows: &dyn Rows) -> Result<Pca, Error> {
     for (component, (variance, direction)) in
         matrix::leading_eigenpairs(&moments, dim, 2)?.into_iter().enumerate()
     {
-        // Below this an eigenvalue is rounding, and its eigenvector any direction at all.
+        // Smaller eigenvalues are rounding errors, and their eigenvectors arbitrary.
         if variance <= total * 1e-12 {
             break;
         }

@@ -11,14 +11,14 @@ use crate::features::{Standardised, column_means, column_variances};
 use crate::lbfgs::{self, Convex};
 use crate::{Error, MAX_DIM, Rows, accuracy, labels, matrix};
 
-/// The regularisation strengths λ tried, strongest first.
+/// The regularisation strengths λ that are tried, strongest first.
 pub const LAMBDAS: [f64; 6] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5];
 
 /// A fit has converged once its gradient, in the norm of the preconditioner, is this share of the
 /// gradient at zero weights.
 const TOLERANCE: f64 = 1e-4;
 const MAX_ITERATIONS: usize = 500;
-/// Features standardised at a time: a block stays in the second-level cache.
+/// Bytes of features that are standardised at a time, so that they stay in the second-level cache.
 const BLOCK_BYTES: usize = 512 << 10;
 
 /// How the fit for one regularisation strength went.
@@ -46,7 +46,7 @@ pub struct Probe {
     pub absent: Vec<u32>,
     /// `classes.len()` × dim, row-major, on standardised features.
     pub weights: Vec<f64>,
-    /// One a class.
+    /// One for each of `classes`.
     pub bias: Vec<f64>,
     /// Mean of each feature over the training rows.
     pub mean: Vec<f32>,
@@ -59,7 +59,8 @@ pub struct Probe {
 }
 
 /// Fits a linear probe on the training rows for each of [`LAMBDAS`] and keeps the one with the best
-/// validation accuracy, the stronger of equals. The kept fit has seen the training rows alone.
+/// validation accuracy; of equally good ones, the most strongly regularised. It is not fitted again
+/// with the validation rows.
 ///
 /// The objective is the mean cross-entropy of softmax(Wz + b) plus λ/2 ‖W‖²; biases are not
 /// penalised. z are the features standardised by the training rows' mean and standard deviation, so
@@ -68,9 +69,9 @@ pub struct Probe {
 ///
 /// Each strength starts from the solution of the stronger one and is minimised by L-BFGS on all
 /// rows. The preconditioner is the upper bound ½ ZᵀZ/n + λI of the Hessian (Böhning, "Multinomial
-/// logistic regression algorithm", Ann. Inst. Statist. Math. 1992) up to 4,096 features and eight a
-/// row, none beyond; it changes the way to the minimum, not the minimum. The result does not depend
-/// on the number of threads.
+/// logistic regression algorithm", Ann. Inst. Statist. Math. 1992). With more than 4,096 features,
+/// or more than eight features for each row, there is no preconditioner. It changes the way to the
+/// minimum, not the minimum. The result does not depend on the number of threads.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without training or validation rows, [`Error::Dim`] where the matrices
@@ -112,8 +113,8 @@ pub fn fit(
         .map(|label| present.partition_point(|class| class < label) as u32)
         .collect();
     let features = Standardised::new(train, &mean, &scale);
-    // With far fewer rows than features a step without it is so cheap that factoring it would take
-    // longer.
+    // With far fewer rows than features, factoring the preconditioner takes longer than all steps
+    // without it.
     let worth = train.dim() <= MAX_DIM && train.dim() <= 8 * train.rows();
     let moments = worth.then(|| matrix::second_moments(&features)).transpose()?;
 
@@ -160,10 +161,10 @@ pub fn fit(
 }
 
 impl Probe {
-    /// The class of each row, the lower of two with equal scores.
+    /// The class of each row; of two with equal scores, the lower class.
     ///
     /// # Errors
-    /// [`Error::Dim`] where the rows are not as wide as those fitted.
+    /// [`Error::Dim`] if the rows differ from the training rows in dimension.
     pub fn predict(&self, rows: &dyn Rows) -> Result<Vec<u32>, Error> {
         if rows.dim() != self.mean.len() {
             return Err(Error::Dim {
@@ -312,7 +313,7 @@ impl Objective<'_> {
 }
 
 /// Returns −log softmax(scores)\[target\] and turns the scores into its gradient. The target's own
-/// term is kept apart, so that neither loses its digits as the probability of the target nears 1.
+/// term is kept apart, so that neither loses precision as the probability of the target nears 1.
 fn cross_entropy(scores: &mut [f64], target: usize) -> f64 {
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let lead = largest - scores[target];

@@ -3,9 +3,9 @@
 /// A matrix with a row for each image, or for each view.
 ///
 /// Measures read rows in blocks, so a matrix may be stored in any way: as `f32`
-/// ([`Features`](crate::Features)), as the bytes of images in memory ([`Pixels`](crate::Pixels)), or
-/// as a function of another matrix ([`Normalised`](crate::Normalised)). Every value must be finite.
-/// The types of this crate check that; other implementations must do so too.
+/// ([`Features`](crate::Features)), as the bytes of images in memory ([`Pixels`](crate::Pixels)),
+/// or as a function of another matrix ([`Normalised`](crate::Normalised)). Every value must be
+/// finite. The types of this crate check that; other implementations must do so too.
 pub trait Rows: Sync {
     /// Number of rows.
     fn rows(&self) -> usize;

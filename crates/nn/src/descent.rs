@@ -148,8 +148,8 @@ pub fn adamw(
     (weights.mul_scalar(rule.kept) - step.mul_scalar(rule.rate), [first, second])
 }
 
-/// `kept` · slow + (1 − `kept`) · fast: the weights of a slow copy, after one step towards fast ones
-/// of the same shape. The tensors belong to no graph.
+/// `kept` · slow + (1 − `kept`) · fast: the weights of a slow copy, after one step towards fast
+/// ones of the same shape. The tensors belong to no graph.
 pub fn follow<const D: usize>(slow: Tensor<D>, fast: Tensor<D>, kept: f64) -> Tensor<D> {
     if is_flex(&slow.device()) && slow.dtype() == DType::F32 {
         return Tensor::from_dispatch(<Dispatch as Descent>::follow(

@@ -5,9 +5,9 @@
 //! 1. Its weights are laid out for the kernels once.
 //! 2. Batch normalisation, whose running statistics no longer move, is one scale and one shift for
 //!    each channel.
-//! 3. Each thread takes a few images through all layers of one resolution, and then the next few. So
-//!    activations between layers stay in the cache. Training cannot do this: a batch's statistics
-//!    need all images of a layer first.
+//! 3. Each thread takes a few images through all layers of one resolution, and then the next few.
+//!    So activations between layers stay in the cache. Training cannot do this: a batch's
+//!    statistics need all images of a layer first.
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;

@@ -7,8 +7,8 @@
 //! which are ours too:
 //!
 //! - Prefixes are removed: `state_dict.`, `module.encoder_q.`, `backbone.`, …
-//! - Layers may be numbered, as in `nn.Sequential(*resnet.children())`. Six numbers have tensors: the
-//!   two layers of the stem and the four stages, in this order.
+//! - Layers may be numbered, as in `nn.Sequential(*resnet.children())`. Six numbers have tensors:
+//!   the two layers of the stem and the four stages, in this order.
 //! - `shortcut` (lightly's ResNet) becomes `downsample`.
 //! - `num_batches_tracked` is ignored.
 //!
@@ -34,8 +34,8 @@ use crate::state::{self, Mismatch, State, Values};
 const LAYERS: [&str; 6] = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"];
 /// Children of a perceptron.
 const PERCEPTRON: [&str; 2] = ["layers", "norms"];
-/// The largest `data.pkl` that is read. It describes some ten thousand tensors; a ResNet-50 with its
-/// optimizer's history has a thousand. Each byte may take 240 bytes in memory.
+/// The largest `data.pkl` that is read. It describes some ten thousand tensors; a ResNet-50 with
+/// its optimizer's history has a thousand. Each byte may take 240 bytes in memory.
 const LARGEST_PICKLE: u64 = 2 << 20;
 /// Names of a list that an error or a table shows; of the others it shows only the number.
 const NAMED: usize = 4;
@@ -50,8 +50,8 @@ pub struct Import {
     /// The file's other tensors, by its own names: heads, other networks, states of optimizers.
     pub others: Vec<String>,
     /// Whether the file's network has no ReLU after its stem, so that it computes something else
-    /// than an encoder with the same tensors. That is so for the layers of lightly's own ResNet in an
-    /// `nn.Sequential`: lightly calls this ReLU as a function, which is no layer.
+    /// than an encoder with the same tensors. That is so for the layers of lightly's own ResNet in
+    /// an `nn.Sequential`: lightly calls this ReLU as a function, which is no layer.
     pub lacks_relu: bool,
     /// Whether the file looks like one of solo-learn's for CIFAR. Their 3×3 stem pads by 2, ours by
     /// 1, and their pixels are normalised by CIFAR's statistics. The tensors of the encoder do not
@@ -84,7 +84,8 @@ pub enum ImportError {
     /// their first layer, and no perceptron of selfsame.
     #[error("{}: no residual network (no conv1.weight or 0.weight of three input channels, but \
              {}) and no perceptron of selfsame (no layers.0.weight of square images); save a \
-             residual network with torch.save(resnet.state_dict(), …)", path.display(), some(names))]
+             residual network with torch.save(resnet.state_dict(), …)",
+            path.display(), some(names))]
     NoEncoder {
         /// The file.
         path: PathBuf,
@@ -143,8 +144,8 @@ struct Header {
 
 /// Reads the encoder in a file. Values become 32-bit floats.
 ///
-/// If the file holds several networks, this takes the one that is trained: not a momentum encoder, a
-/// teacher, a target or a moving average.
+/// If the file holds several networks, this takes the one that is trained: not a momentum encoder,
+/// a teacher, a target or a moving average.
 ///
 /// # Errors
 /// [`ImportError`], which names the file.
@@ -161,7 +162,8 @@ struct Header {
 ///     precision: Precision::F32,
 /// });
 /// let encoder = config.init(&mut Init::new(0, &burn::tensor::Device::flex()));
-/// let file = std::env::temp_dir().join(format!("selfsame-doc-{}.safetensors", std::process::id()));
+/// let name = format!("selfsame-doc-{}.safetensors", std::process::id());
+/// let file = std::env::temp_dir().join(name);
 /// state::write_file(&file, &state::read(&encoder), &BTreeMap::new())?;
 ///
 /// let import = import::read(&file)?;
@@ -323,8 +325,8 @@ fn network(
     }
 }
 
-/// The prefix of a perceptron's names, if the file holds one. Only selfsame writes these names, with
-/// the prefix `backbone.` or without one.
+/// The prefix of a perceptron's names, if the file holds one. Only selfsame writes these names,
+/// with the prefix `backbone.` or without one.
 fn perceptron(headers: &BTreeMap<String, Header>) -> Option<&'static str> {
     ["backbone.", ""].into_iter().find(|before| {
         let first = headers.get(&format!("{before}layers.0.weight"));
@@ -333,8 +335,8 @@ fn perceptron(headers: &BTreeMap<String, Header>) -> Option<&'static str> {
     })
 }
 
-/// The perceptron whose first weight has the shape `first`; none if its inputs are not the values of
-/// a square image.
+/// The perceptron whose first weight has the shape `first`; none if its inputs are not the values
+/// of a square image.
 fn mlp_config(first: &[usize]) -> Option<MlpConfig> {
     let &[width, inputs] = first else { return None };
     let image_size = (inputs / 3).isqrt();
@@ -448,9 +450,10 @@ impl Import {
             others: self.others.clone(),
             lacks_relu: self.lacks_relu,
             pads_by_two: self.pads_by_two,
-            small_stem: self.encoder().is_some_and(
-                |encoder| matches!(encoder, EncoderConfig::ResNet(config) if config.stem == Stem::Cifar),
-            ),
+            small_stem: match self.encoder() {
+                Some(EncoderConfig::ResNet(config)) => config.stem == Stem::Cifar,
+                _ => false,
+            },
         }
     }
 }
@@ -468,7 +471,8 @@ pub struct Fit {
     pub lacks_relu: bool,
     /// As [`Import::pads_by_two`].
     pub pads_by_two: bool,
-    /// Whether the file's stem is the small one. Libraries pad it differently, which no tensor shows.
+    /// Whether the file's stem is the small one. Libraries pad it differently, which no tensor
+    /// shows.
     pub small_stem: bool,
 }
 

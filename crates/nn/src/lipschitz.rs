@@ -11,15 +11,16 @@ use crate::resnet::{Block, ResNet};
 
 impl Backbone {
     /// A number L with ‖f(x) − f(y)‖ ≤ L·‖x − y‖ for all images x and y of side `size`, where f is
-    /// the encoder in evaluation mode and images are vectors of their RGB bytes. L is the product of
-    /// upper bounds on the layers' constants. It is far above the smallest such number, the more so
-    /// the deeper the network.
+    /// the encoder in evaluation mode and images are vectors of their RGB bytes. L is the product
+    /// of upper bounds on the layers' constants. It is far above the smallest such number, the more
+    /// so the deeper the network.
     ///
     /// The layers' constants are:
     ///
     /// - Linear map with batch normalisation: the norm of one matrix.
-    /// - Convolution with batch normalisation: the sum, over the kernel's places, of the norm of the
-    ///   matrix between channels at that place. The shift that goes with a place has norm 1 at most.
+    /// - Convolution with batch normalisation: the sum, over the kernel's places, of the norm of
+    ///   the matrix between channels at that place. The shift that goes with a place has norm 1 at
+    ///   most.
     /// - ReLU: 1.
     /// - Residual block: the sum of the constants of its branch and its shortcut.
     /// - Mean over n pixels: 1/√n.

@@ -25,9 +25,9 @@ pub fn even(count: usize, most: usize) -> Vec<Range<usize>> {
 
 /// Calls `pass` for each of `parts`, in order, and returns the results.
 ///
-/// The running statistics of `module` move once, towards the mean of the parts' statistics, weighted
-/// by their rows. Otherwise the last parts would count most, and a batch in eight parts as much as
-/// eight batches.
+/// The running statistics of `module` move once, towards the mean of the parts' statistics,
+/// weighted by their rows. Otherwise the last parts would count most, and a batch in eight parts as
+/// much as eight batches.
 pub fn in_turn<M: Module, T>(
     module: &M,
     parts: &[Range<usize>],
@@ -117,8 +117,8 @@ mod tests {
         assert!(alone.len() == 1 && alone[0] == (0..1), "{alone:?}");
     }
 
-    /// Of two normalisations, one passes rows and is checked by hand; the other passes none and must
-    /// stay the same to the bit.
+    /// Of two normalisations, one passes rows and is checked by hand; the other passes none and
+    /// must stay the same to the bit.
     #[test]
     fn running_statistics_move_once_by_the_mean_of_the_parts() {
         let device = Device::flex().autodiff();

@@ -68,9 +68,9 @@ pub enum Precision {
     /// 32 bits, with a fraction of 24 bits.
     #[default]
     F32,
-    /// The upper 16 bits of an f32, with a fraction of 8 bits. It takes half the memory, and is many
-    /// times as fast on processors that multiply matrices of bf16 (AMX). Devices other than the
-    /// processor use f32 instead.
+    /// The upper 16 bits of an f32, with a fraction of 8 bits. It takes half the memory, and is
+    /// many times as fast on processors that multiply matrices of bf16 (AMX). Devices other than
+    /// the processor use f32 instead.
     Bf16,
 }
 
@@ -164,8 +164,8 @@ impl ResNet {
         self.forward_with(conv_bn, images)
     }
 
-    /// [`forward`](Self::forward) with a given implementation of the block operation: [`conv_bn`], or
-    /// the [`reference`](crate::block::reference) that tests compare it with.
+    /// [`forward`](Self::forward) with a given implementation of the block operation: [`conv_bn`],
+    /// or the [`reference`](crate::block::reference) that tests compare it with.
     pub fn forward_with(&self, conv_bn: BlockOperation, images: Tensor<4>) -> Tensor<2> {
         average(self.maps_with(conv_bn, images))
     }

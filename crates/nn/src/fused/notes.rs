@@ -6,8 +6,8 @@
 //!    residual's. The next step that computes another part adds the first one as it writes, and
 //!    saves Burn a pass over both.
 //! 2. **Sums over its gradient are known.** Whoever wrote the gradient also took the two sums for
-//!    each channel that batch normalisation needs of it, after setting it to zero where ReLU had cut
-//!    off. (To do that again changes nothing.)
+//!    each channel that batch normalisation needs of it, after setting it to zero where ReLU had
+//!    cut off. (To do that again changes nothing.)
 //! 3. **Its origin is known.** The node is an output behind ReLU, and this is the convolution's
 //!    output that it was computed from. The reader of the node can then take those sums.
 //!
