@@ -107,6 +107,9 @@ pub fn mend(error: &Error) -> Option<String> {
 fn grid(cause: &GridError) -> Option<String> {
     match cause {
         GridError::DataOption => Some("name them with --data".to_owned()),
+        GridError::Cell { .. } => {
+            Some("`selfsame study --help` lists the options of a run".to_owned())
+        }
         GridError::NoScales { .. } => Some("leave out --scale".to_owned()),
         _ => None,
     }

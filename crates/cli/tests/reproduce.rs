@@ -11,6 +11,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
 
 use common::{run, said};
+use selfsame::ReproduceOptions;
+use selfsame::grid::{Grid, GridOptions};
 use serde_json::Value;
 
 const GRID: &str = "title = 'Small'\nabout = 'For tests.'\nseeds = [0, 1]\n\
@@ -90,6 +92,26 @@ fn shards_make_the_table_of_one_process_and_a_stopped_cell_goes_on() {
             said(&output)
         );
     }
+}
+
+#[test]
+fn without_a_program_the_table_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.toml");
+    std::fs::write(&file, GRID.replace("[0, 1]", "[0]")).unwrap();
+    let [processes, here] = ["processes", "here"].map(|name| folder.path().join(name));
+    let output = reproduce(&file, &processes, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let grid = Grid::read(file.to_str().unwrap(), &GridOptions::default()).unwrap();
+    let options = ReproduceOptions { out: here.clone(), ..ReproduceOptions::default() };
+    let experiment = selfsame::reproduce(&grid, &options, &mut ()).unwrap();
+    assert_eq!((experiment.done, experiment.failed.len()), (2, 0));
+    let [mut processes, mut here] = [processes, here].map(|out| results(&out));
+    for result in [&mut processes, &mut here] {
+        // The program knows its commit.
+        result["commit"] = Value::Null;
+    }
+    assert_eq!(here, processes);
 }
 
 /// A command that goes on while the test does something.
@@ -311,7 +333,7 @@ fn misuse_names_the_grid_and_the_mend() {
         ("absent.toml", &[], "absent.toml"),
         ("methods-glyphs", &["--shard", "3/2"], "1/4"),
         ("methods-glyphs", &["--shard", "0/2"], "1/4"),
-        ("methods-glyphs", &["--with", "epoch=3"], "--epoch"),
+        ("methods-glyphs", &["--with", "epoch=3"], "unknown field `epoch`"),
         ("methods-glyphs", &["--with", "epochs"], "epochs=3"),
         ("table1", &["--with", "data=photos"], "--data"),
     ] {

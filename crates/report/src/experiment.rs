@@ -5,7 +5,7 @@ use std::fmt;
 use selfsame_theory::Quantity;
 use serde::{Deserialize, Serialize};
 
-use crate::format::signed;
+use crate::format::{about, signed};
 use crate::record::EmbeddingMap;
 
 /// Name of the file that holds an [`Experiment`].
@@ -103,6 +103,95 @@ pub struct Outcome {
     pub seconds: f64,
     /// When it began.
     pub started: String,
+}
+
+/// How long the runs of an experiment will take that are not done yet.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Estimate {
+    /// The grid's name, or its file.
+    pub grid: String,
+    /// Runs of the shard.
+    pub runs: u64,
+    /// Those of them that are not done.
+    pub left: u64,
+    /// Seconds that these take in all.
+    pub seconds: f64,
+    /// Processor threads of a run.
+    pub threads: u64,
+    /// Kinds of run that were timed.
+    pub kinds_timed: u64,
+    /// The runs that are not done.
+    pub cells: Vec<RunEstimate>,
+    /// Steps of each kind that were timed.
+    #[serde(skip)]
+    pub steps_timed: u64,
+    /// Part I of N of the runs, which the estimate is of.
+    #[serde(skip)]
+    pub shard: (u64, u64),
+    /// Whether a forecast has to be made too, which is not in [`seconds`](Self::seconds).
+    #[serde(skip)]
+    pub forecast_missing: bool,
+}
+
+/// How long a run will take.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct RunEstimate {
+    /// Name of the run.
+    pub run: String,
+    /// Seconds of training.
+    pub training_seconds: f64,
+    /// Seconds of measuring the encoder at the end.
+    pub measuring_seconds: f64,
+}
+
+impl Estimate {
+    /// The estimate in words.
+    ///
+    /// ```
+    /// use selfsame_report::experiment::Estimate;
+    ///
+    /// let estimate = Estimate {
+    ///     grid: "table1".into(),
+    ///     runs: 20,
+    ///     left: 18,
+    ///     seconds: 7200.0,
+    ///     threads: 2,
+    ///     kinds_timed: 8,
+    ///     steps_timed: 3,
+    ///     shard: (1, 1),
+    ///     ..Estimate::default()
+    /// };
+    /// let text = "table1: 20 runs, 2 done\n  the 18 left take about 2 hours on 2 threads of this \
+    ///             machine: 3 steps of 8 kinds of run were timed, and one evaluation";
+    /// assert_eq!(estimate.text(), text);
+    /// ```
+    pub fn text(&self) -> String {
+        let Self { grid, runs, left, kinds_timed, steps_timed, .. } = self;
+        let part = match self.shard {
+            (_, 0 | 1) => String::new(),
+            (part, parts) => format!(" of part {part}/{parts}"),
+        };
+        let done = match runs - left {
+            0 => String::new(),
+            done => format!(", {done} done"),
+        };
+        let mut text = format!("{grid}: {runs} runs{part}{done}");
+        if *left > 0 {
+            let threads = match self.threads {
+                1 => "one thread".to_owned(),
+                threads => format!("{threads} threads"),
+            };
+            text += &format!(
+                "\n  the {left} left take about {} on {threads} of this machine: {steps_timed} \
+                 steps of {kinds_timed} kinds of run were timed, and one evaluation",
+                about(self.seconds)
+            );
+        }
+        if self.forecast_missing {
+            text += "\n  the forecast comes on top";
+        }
+        text
+    }
 }
 
 /// A table of the experiment.

@@ -1,5 +1,7 @@
 //! What keeps a verb from being done.
 
+mod grid;
+
 use std::path::{Path, PathBuf};
 
 use selfsame_augment::ViewError;
@@ -13,8 +15,8 @@ use selfsame_report::certificate::words;
 use selfsame_report::{ReportError, SpriteError};
 use selfsame_train::{CheckpointError, TrainError};
 
+pub use self::grid::GridError;
 use crate::forecast::Difference;
-use crate::grid::GridError;
 use crate::init::InitError;
 use crate::sampling::VIEW_BYTES;
 

@@ -16,7 +16,7 @@
 //! ```
 
 mod claims;
-mod error;
+mod forecast;
 mod measure;
 mod option;
 mod outcome;
@@ -28,13 +28,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-pub use self::error::GridError;
 pub use self::measure::Measure;
 pub(crate) use self::measure::{FORECAST_COLUMN, Measured};
+use self::option::label;
 pub use self::option::setting;
-use self::option::{label, words};
+pub(crate) use self::option::words;
 pub(crate) use self::outcome::record as read_record;
 pub use self::read::GridOptions;
+pub use crate::error::GridError;
 
 /// The experiments of the paper, by name, each with its TOML. They have scales, and `all` of the
 /// command line stands for them, in this order.
@@ -54,9 +55,6 @@ pub const GRIDS: [(&str, &str); 5] = [
     ("methods-cifar10", include_str!("../grids/methods-cifar10.toml")),
     ("precision", include_str!("../grids/precision.toml")),
 ];
-
-/// The option of runs and forecasts that changes their images.
-const IMAGE_SIZE: &str = "image-size";
 
 /// Options that a grid sets itself, for each run another.
 const RESERVED: [&str; 5] = ["seed", "out", "overwrite", "resume", "json"];
@@ -290,41 +288,6 @@ impl Grid {
             options,
             words: arguments,
         })
-    }
-
-    /// Options of the forecast, if the grid has one: of the rows' policies, on the images of the
-    /// first set as the runs see them.
-    pub fn forecast_options(&self) -> Option<Table> {
-        let mut options = Table::new();
-        let forecast = self.forecast.as_ref()?;
-        let first = self.sets.first().map(|set| set.data.as_str().into());
-        if let Some(data) = first.or_else(|| self.all.get("data").cloned()) {
-            options.insert("data".to_owned(), data);
-        }
-        let size = |options: &Table| {
-            options.get(IMAGE_SIZE).map(|size| (IMAGE_SIZE.to_owned(), size.clone()))
-        };
-        options.extend(size(&self.all));
-        options.extend(forecast.clone());
-        options.extend(size(&self.with));
-        let policies = self.rows.iter().filter_map(|row| row.get("augment").cloned()).collect();
-        options.insert("policies".to_owned(), toml::Value::Array(policies));
-        Some(options)
-    }
-
-    /// [Options of the forecast](Self::forecast_options) as arguments of `selfsame forecast`.
-    ///
-    /// # Errors
-    /// An option has a value that no option has.
-    pub fn forecast_words(&self) -> Option<Result<Vec<String>, GridError>> {
-        let options = self.forecast_options()?;
-        let each = options.iter().map(|(key, value)| words(key, value));
-        Some(each.collect::<Result<Vec<_>, _>>().map(|words| words.concat()))
-    }
-
-    /// Side of the forecast's images in pixels, where the grid names one.
-    pub(crate) fn forecast_size(&self) -> Option<i64> {
-        self.forecast_options()?.get(IMAGE_SIZE)?.as_integer()
     }
 }
 

@@ -4,14 +4,19 @@
 //! processes can share a folder, each doing a shard of the cells.
 
 mod claims;
+mod column;
+mod estimate;
 mod folder;
+mod here;
 mod process;
 mod tables;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use selfsame_data::DataError;
 use selfsame_report::experiment::{
     EXPERIMENT_FILE, EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment, Outcome,
 };
@@ -19,17 +24,22 @@ use selfsame_report::forecast::{FORECAST_FILE, Forecast};
 use selfsame_report::record::EmbeddingMap;
 use selfsame_report::{about, render_experiment, write_atomic, write_json};
 
-#[doc(hidden)]
-pub use self::folder::holds;
+pub use self::estimate::estimate;
 use self::process::Stage;
-use crate::grid::{Cell, Grid, read_record};
-use crate::{Error, Progress, Run, in_use};
+use crate::grid::{Cell, Grid, GridError, read_record, words};
+use crate::{
+    Error, ForecastOptions, Images, Progress, ResumeOptions, Run, StudyOptions, in_use,
+    resume_study,
+};
 
 /// After so many failures, if no run has succeeded, the rest is not begun.
 const FAILURES: usize = 3;
 
 /// Time between two looks at a folder that another process holds.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Options of a study that going on with one takes as well.
+const RESUMED: [&str; 4] = ["strict", "on-collapse", "device", "save-every"];
 
 /// How a grid is run.
 #[derive(Clone, Debug)]
@@ -38,14 +48,28 @@ pub struct ReproduceOptions {
     pub out: PathBuf,
     /// Part I of N of the cells: every Nth, from the Ith on, counted from 1.
     pub shard: (usize, usize),
-    /// The program `selfsame`, which is started anew for each cell.
-    pub program: PathBuf,
+    /// The program `selfsame`, which is started anew for each run, so that a run that is killed
+    /// costs no other. Without one, the runs are done in this process, one after the other.
+    pub program: Option<PathBuf>,
     /// Processor threads of that program; its own choice without any.
     pub threads: Option<usize>,
     /// The command that asked for it, word by word, for the record.
     pub command: Vec<String>,
     /// The commit that the program was built from, for the record.
     pub commit: String,
+}
+
+impl Default for ReproduceOptions {
+    fn default() -> Self {
+        Self {
+            out: PathBuf::from("runs/grid"),
+            shard: (1, 1),
+            program: None,
+            threads: None,
+            command: Vec::new(),
+            commit: String::new(),
+        }
+    }
 }
 
 /// Does the runs of a grid that are not done yet, and makes the tables of all that are: as
@@ -57,11 +81,31 @@ pub struct ReproduceOptions {
 /// # Errors
 /// The grid makes no sense, the folder holds something else, or a file could not be read or
 /// written. [`Error::Stopped`], once the tables of what is done so far are written.
+///
+/// ```
+/// use selfsame::ReproduceOptions;
+/// use selfsame::grid::Grid;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let out = folder.path().join("out");
+/// let grid: Grid = toml::from_str(
+///     "title = 'Two methods'
+///      about = 'Tiny.'
+///      seeds = [0]
+///      all = { limit = 20, image-size = 8, width = 1, epochs = 1 }
+///      rows = [{ method = 'simclr' }, { method = 'byol' }]",
+/// )?;
+/// let options = ReproduceOptions { out, ..ReproduceOptions::default() };
+/// let experiment = selfsame::reproduce(&grid, &options, &mut ())?;
+/// assert_eq!((experiment.done, experiment.tables[0].rows.len()), (2, 3)); // and one untrained
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn reproduce(
     grid: &Grid,
     options: &ReproduceOptions,
     progress: &mut dyn Progress,
 ) -> Result<Experiment, Error> {
+    check(grid)?;
     let cells = cells(grid)?;
     folder::claim(&options.out, grid)?;
     let failed = Work { grid, options, cells: &cells, progress: &mut *progress }.run_all();
@@ -119,6 +163,28 @@ pub fn results(grid: &Grid, options: &ReproduceOptions) -> Result<Experiment, Er
     Ok(experiment)
 }
 
+/// Refuses a grid with options that no run takes, or with images that are not there.
+///
+/// # Errors
+/// [`Error::Grid`] or [`Error::Data`], of the first such run.
+pub fn check(grid: &Grid) -> Result<(), Error> {
+    for cell in cells(grid)? {
+        let options = study(grid, &cell)?;
+        if let Images::Named(name) = &options.data
+            && !options.data.are_glyphs()
+            && !Path::new(name).exists()
+        {
+            let source = DataError::NotFound { path: name.into() };
+            return Err(Error::Data { name: name.clone(), source });
+        }
+    }
+    Ok(())
+}
+
+fn study(grid: &Grid, cell: &Cell) -> Result<StudyOptions, Error> {
+    cell.study().map_err(|cause| Error::Grid { name: grid.name.clone(), cause })
+}
+
 fn cells(grid: &Grid) -> Result<Vec<Cell>, Error> {
     grid.cells().map_err(|cause| Error::Grid { name: grid.name.clone(), cause })
 }
@@ -146,9 +212,8 @@ fn maps(grid: &Grid, cells: &[Cell], out: &Path) -> Result<Vec<(String, Embeddin
     maps.map(|(row, map)| Ok((row, map?))).collect()
 }
 
-#[doc(hidden)]
 /// The forecast of the rows' policies, if it is complete, and of images as large as the runs'.
-pub fn forecast(folder: &Path, grid: &Grid) -> Result<Option<Forecast>, Error> {
+fn forecast(folder: &Path, grid: &Grid) -> Result<Option<Forecast>, Error> {
     let forecast: Option<Forecast> = read_record(&folder.join(FORECAST_FILE))?;
     let size = grid.forecast_size();
     Ok(forecast.filter(|forecast| size.is_none_or(|size| size == i64::from(forecast.image_size))))
@@ -211,21 +276,50 @@ impl Work<'_> {
 
     /// Makes the forecast that the grid asks for, unless there is one; whether it is there then.
     fn forecast(&mut self, stage: Stage) -> Result<bool, Error> {
-        let Some(words) = self.grid.forecast_words() else { return Ok(true) };
-        let words = words.map_err(|cause| Error::Grid { name: self.grid.name.clone(), cause })?;
+        if self.grid.forecast.is_none() {
+            return Ok(true);
+        }
         let folder = self.options.out.join("forecast");
         self.wait(&folder)?;
         if forecast(&folder, self.grid)?.is_some() {
             return Ok(true);
         }
         self.progress.note("the forecast of the rows' views");
-        let mut command = self.command("forecast");
-        command.args(words).arg("--out").arg(&folder);
+        match &self.options.program {
+            Some(program) => self.forecast_in(program, &folder, stage),
+            None => self.forecast_here(&folder, stage),
+        }
+    }
+
+    /// Makes the forecast in a process of its own; whether it succeeded.
+    fn forecast_in(&mut self, program: &Path, folder: &Path, stage: Stage) -> Result<bool, Error> {
+        let words = self.grid.forecast_words().map_err(|cause| self.refuse(cause))?;
+        let mut command = self.command(program, "forecast");
+        command.args(words).arg("--out").arg(folder);
         if folder.join(FORECAST_FILE).is_file() {
             // It is of other images than the runs.
             command.arg("--overwrite");
         }
         process::follow(command, &self.log("forecast"), stage, self.progress)
+    }
+
+    /// The same in this process.
+    fn forecast_here(&mut self, folder: &Path, stage: Stage) -> Result<bool, Error> {
+        let settings = self.grid.forecast_settings().map_err(|cause| self.refuse(cause))?;
+        let words = self.grid.forecast_words().map_err(|cause| self.refuse(cause))?;
+        let command = ["selfsame", "forecast"].into_iter().map(str::to_owned).chain(words);
+        let options = ForecastOptions {
+            out: Some(folder.to_owned()),
+            // What is there is of other images than the runs.
+            overwrite: folder.join(FORECAST_FILE).is_file(),
+            command: command.collect(),
+            ..settings.options()
+        };
+        let work = |progress: &mut dyn Progress| {
+            let dataset = crate::load(&settings.data, &settings.images(), progress)?;
+            crate::forecast(&dataset, &settings.policies()?, &options, progress).map(drop)
+        };
+        here::follow(work, &self.log("forecast"), stage, self.progress)
     }
 
     /// Trains and measures a cell, or goes on with it; none if that fails.
@@ -238,14 +332,10 @@ impl Work<'_> {
             if let Some(outcome) = cell.outcome(out)? {
                 return Ok(Some(outcome));
             }
-            let mut command = self.command("study");
-            if run.join(Run::CONFIG_FILE).is_file() {
-                command.arg("--resume").arg(&run);
-            } else {
-                command.args(&cell.words).arg("--out").arg(&run);
-            }
-            let log = self.log(&cell.name());
-            let succeeded = process::follow(command, &log, stage, self.progress)?;
+            let succeeded = match &self.options.program {
+                Some(program) => self.study_in(program, cell, stage)?,
+                None => self.study_here(cell, stage)?,
+            };
             if succeeded {
                 return cell.outcome(out);
             }
@@ -253,6 +343,51 @@ impl Work<'_> {
                 return Ok(None);
             }
         }
+    }
+
+    /// Does a run, or goes on with it, in a process of its own; whether it succeeded.
+    fn study_in(&mut self, program: &Path, cell: &Cell, stage: Stage) -> Result<bool, Error> {
+        let run = cell.run(&self.options.out);
+        let mut command = self.command(program, "study");
+        if run.join(Run::CONFIG_FILE).is_file() {
+            let kept = RESUMED.iter().filter_map(|key| Some((key, cell.options.get(*key)?)));
+            for (key, value) in kept {
+                command.args(words(key, value).map_err(|cause| self.refuse(cause))?);
+            }
+            command.arg("--resume").arg(&run);
+        } else {
+            command.args(&cell.words).arg("--out").arg(&run);
+        }
+        process::follow(command, &self.log(&cell.name()), stage, self.progress)
+    }
+
+    /// The same in this process.
+    fn study_here(&mut self, cell: &Cell, stage: Stage) -> Result<bool, Error> {
+        let options = study(self.grid, cell)?;
+        let run = cell.run(&self.options.out);
+        let work = |progress: &mut dyn Progress| {
+            if run.join(Run::CONFIG_FILE).is_file() {
+                let options = ResumeOptions {
+                    strict: options.strict,
+                    on_collapse: options.on_collapse,
+                    device: options.device,
+                    save_every: options.save_every,
+                    ..ResumeOptions::default()
+                };
+                resume_study(&run, &options, progress).map(drop)
+            } else {
+                let words = ["selfsame", "study"].into_iter().map(str::to_owned);
+                let out = format!("--out={}", run.display());
+                let command = words.chain(cell.words.iter().cloned()).chain([out]).collect();
+                let options = StudyOptions { out: Some(run), command, ..options };
+                crate::study(&options, progress).map(drop)
+            }
+        };
+        here::follow(work, &self.log(&cell.name()), stage, self.progress)
+    }
+
+    fn refuse(&self, cause: GridError) -> Error {
+        Error::Grid { name: self.grid.name.clone(), cause }
     }
 
     /// Waits until no other process holds the folder, such as a run that has outlived the program
@@ -279,9 +414,9 @@ impl Work<'_> {
         self.progress.note(&format!("  failed; {} says why", self.log(name).display()));
     }
 
-    /// The program with another verb.
-    fn command(&self, verb: &str) -> std::process::Command {
-        let mut command = std::process::Command::new(&self.options.program);
+    /// The program with a verb.
+    fn command(&self, program: &Path, verb: &str) -> Command {
+        let mut command = Command::new(program);
         command.args(self.options.threads.map(|n| format!("--threads={n}"))).arg(verb);
         command
     }
@@ -312,11 +447,8 @@ mod tests {
         let grid = Grid::read("pairs", &scale).unwrap();
         let options = ReproduceOptions {
             out: folder.path().into(),
-            shard: (1, 1),
-            program: PathBuf::from("selfsame"),
-            threads: None,
-            command: Vec::new(),
-            commit: String::new(),
+            program: Some(PathBuf::from("selfsame")),
+            ..ReproduceOptions::default()
         };
         assert!(matches!(reproduce(&grid, &options, &mut Stop), Err(Error::Stopped)));
         for started in ["runs", "logs", "forecast"] {

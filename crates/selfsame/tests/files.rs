@@ -8,7 +8,7 @@ type Module = Vec<String>;
 
 /// Circles that are still there: crate, module above, and the modules of the circle. Shorten this
 /// list; nothing may be added to it.
-const CIRCLES: [&str; 2] = ["selfsame: error, grid", "selfsame reproduce: claims, tables"];
+const CIRCLES: [&str; 0] = [];
 
 /// Lines that a function may have, from its name to its closing brace.
 const LONGEST: usize = 100;

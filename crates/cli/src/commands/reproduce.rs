@@ -1,22 +1,18 @@
 //! `selfsame reproduce`.
 
-mod estimate;
-
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::{Parser, ValueEnum};
-use selfsame::data::DataError;
-use selfsame::grid::{Cell, EXPERIMENTS, Grid, GridOptions};
+use clap::ValueEnum;
+use selfsame::Error;
+use selfsame::grid::{EXPERIMENTS, Grid, GridOptions};
 use selfsame::report::experiment::{EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment};
-use selfsame::reproduce::{ReproduceOptions, results};
-use selfsame::{Error, reproduce};
+use selfsame::reproduce::{self, ReproduceOptions};
 use serde_json::json;
 
 use super::{INTERRUPTED, typed};
-use crate::args::{Args, Command as Verb, Pretrain, Reproduce};
-use crate::misuse;
+use crate::args::Reproduce;
 use crate::terminal::{Live, Terminal};
 
 /// Runs that failed and are named.
@@ -36,12 +32,12 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     let grids: Vec<Grid> =
         names.iter().map(|name| Grid::read(name, &with)).collect::<Result<_, _>>()?;
     // What no run could take is said before there is a folder.
-    grids.iter().try_for_each(check)?;
+    grids.iter().try_for_each(reproduce::check)?;
     let options = |grid: &Grid| -> anyhow::Result<ReproduceOptions> {
         Ok(ReproduceOptions {
             out: out(args, &grid.name),
             shard: args.shard,
-            program: std::env::current_exe().context("this program's own file")?,
+            program: Some(std::env::current_exe().context("this program's own file")?),
             threads,
             command: typed(),
             commit: env!("SELFSAME_COMMIT").to_owned(),
@@ -50,7 +46,9 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     if args.dry_run {
         let mut estimates = Vec::new();
         for grid in &grids {
-            estimates.push(estimate::estimate(grid, &options(grid)?, &terminal)?);
+            let estimate = reproduce::estimate(grid, &options(grid)?, &mut Live::default())?;
+            terminal.say(&estimate.text());
+            estimates.push(estimate);
         }
         terminal.result(&json!({ "experiments": estimates }));
         return Ok(ExitCode::SUCCESS);
@@ -61,9 +59,9 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     let mut experiments = Vec::new();
     for grid in &grids {
         let options = options(grid)?;
-        match reproduce(grid, &options, &mut live) {
+        match selfsame::reproduce(grid, &options, &mut live) {
             Err(Error::Stopped) => {
-                print(&results(grid, &options)?, &options.out, &terminal);
+                print(&reproduce::results(grid, &options)?, &options.out, &terminal);
                 terminal.status("stopped; the same command goes on");
                 return Ok(ExitCode::from(INTERRUPTED));
             }
@@ -116,27 +114,4 @@ fn print(experiment: &Experiment, out: &Path, terminal: &Terminal) {
     }
     terminal.status(&format!("table    {}", out.join(EXPERIMENT_TABLE).display()));
     terminal.status(&format!("report   {}", out.join(EXPERIMENT_PAGE).display()));
-}
-
-/// Refuses options that no run takes, and images that are not there.
-fn check(grid: &Grid) -> anyhow::Result<()> {
-    for cell in grid.cells().map_err(misuse)? {
-        let data = study(&cell)?.images.data;
-        if data != "glyphs" && !Path::new(&data).exists() {
-            let source = DataError::NotFound { path: data.clone().into() };
-            return Err(selfsame::Error::Data { name: data, source }.into());
-        }
-    }
-    Ok(())
-}
-
-/// The options of a cell, read as `study` reads them.
-fn study(cell: &Cell) -> anyhow::Result<Pretrain> {
-    let words =
-        ["selfsame", "study"].into_iter().map(str::to_owned).chain(cell.words.iter().cloned());
-    match Args::try_parse_from(words).map_err(|e| misuse(format!("{}: {e}", cell.name())))?.command
-    {
-        Verb::Study(args) => Ok(args),
-        _ => bail!("{}: no options of a study", cell.name()),
-    }
 }

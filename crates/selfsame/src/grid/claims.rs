@@ -4,7 +4,7 @@ use super::{Claim, ClaimKind, FORECAST_COLUMN, Grid, GridError, Set};
 
 impl ClaimKind {
     /// The rows that a claim of this kind names, in words.
-    pub(super) fn rows(self) -> &'static str {
+    fn rows(self) -> &'static str {
         match self {
             Self::Order => "two rows or more, the best first",
             Self::LargestStep => "two rows, the better first",
@@ -52,7 +52,7 @@ impl Grid {
             return Err(GridError::ClaimRow { claim: says(), row: row.clone() });
         }
         if !claim.kind.takes(claim.rows.len()) {
-            return Err(GridError::ClaimRows { claim: says(), kind: claim.kind });
+            return Err(GridError::ClaimRows { claim: says(), rows: claim.kind.rows() });
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ pub fn setting(text: &str) -> Result<(String, Value), GridError> {
 }
 
 /// An option as arguments: a list gives it several times, and `true` gives it without a value.
-pub(super) fn words(key: &str, value: &Value) -> Result<Vec<String>, GridError> {
+pub(crate) fn words(key: &str, value: &Value) -> Result<Vec<String>, GridError> {
     Ok(match value {
         Value::Boolean(true) => vec![format!("--{key}")],
         Value::Boolean(false) => Vec::new(),

@@ -7,11 +7,39 @@ use selfsame_report::record::{
     EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord,
 };
 use serde::de::DeserializeOwned;
+use toml::Value;
 
-use super::Cell;
-use crate::Error;
+use super::{Cell, GridError};
+use crate::{Error, StudyOptions};
+
+/// Options of a study that can be given several times, each with what separates values that are
+/// typed at once.
+const LISTS: [(&str, Option<char>); 2] = [("set", None), ("classes", Some(','))];
 
 impl Cell {
+    /// The study that it is, but for its folder.
+    ///
+    /// # Errors
+    /// [`GridError::Cell`] where an option is none of a study's, or has no value that it can have.
+    pub fn study(&self) -> Result<StudyOptions, GridError> {
+        let mut options = self.options.clone();
+        for (key, separator) in LISTS {
+            if let Some(Value::String(word)) = options.get(key) {
+                let words: Vec<Value> = match separator {
+                    Some(separator) => word.split(separator).map(Value::from).collect(),
+                    None => vec![Value::from(word.as_str())],
+                };
+                options.insert(key.to_owned(), Value::Array(words));
+            }
+        }
+        let refuse = |error: toml::de::Error| GridError::Cell {
+            cell: self.name(),
+            cause: error.message().to_owned(),
+        };
+        let options: StudyOptions = options.try_into().map_err(refuse)?;
+        Ok(StudyOptions { seed: self.seed, ..options })
+    }
+
     /// What came of it, where `out` is the folder of the grid; none until its run is complete. An
     /// evaluation of other weights than the last, such as that of the best checkpoint, does not
     /// count.

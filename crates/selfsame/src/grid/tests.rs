@@ -33,6 +33,40 @@ fn own_grids_make_sense() {
 }
 
 #[test]
+fn every_run_of_the_grids_has_options_that_a_study_takes() {
+    let names = EXPERIMENTS.into_iter().chain(GRIDS).map(|(name, _)| name);
+    for name in names {
+        let scales = if EXPERIMENTS.iter().any(|(experiment, _)| *experiment == name) {
+            &[Some("paper"), Some("small"), Some("smoke")][..]
+        } else {
+            &[None]
+        };
+        for &scale in scales {
+            let grid = read(name, scale, None, &[]).unwrap();
+            for cell in grid.cells().unwrap() {
+                let options = cell.study().unwrap();
+                assert_eq!(options.seed, cell.seed);
+                let sets = cell.words.iter().filter(|word| word.starts_with("--set=")).count();
+                assert_eq!(options.set.len(), sets, "{}", cell.name());
+            }
+            grid.forecast_settings().unwrap().policies().unwrap();
+        }
+    }
+    let cell = |text: &str| {
+        let grid = format!("title = ''\nabout = ''\nseeds = [3]\nrows = [{{ {text} }}]");
+        toml::from_str::<Grid>(&grid).unwrap().cells().unwrap()[0].study()
+    };
+    let options = cell("classes = 'ring,disc', set = 'method.queue=64', strict = true").unwrap();
+    assert_eq!(options.classes.unwrap(), ["ring", "disc"]);
+    assert_eq!(
+        (options.set, options.strict, options.seed),
+        (vec!["method.queue=64".into()], true, 3)
+    );
+    assert!(cell("epoch = 3").unwrap_err().to_string().contains("unknown field `epoch`"));
+    assert!(cell("epochs = 'many'").is_err());
+}
+
+#[test]
 fn experiments_have_the_papers_sizes() {
     // Sets, rows and columns at the paper's scale; the others have one set.
     for (name, cells, sets) in
@@ -97,7 +131,7 @@ fn images_have_what_was_published_of_the_set_they_are_called_after() {
 fn a_forecast_is_of_the_images_that_the_runs_are_of() {
     let sizes = |scale: &str, with: &[&str]| {
         let grid = read("pairs", Some(scale), None, with).unwrap();
-        let words = grid.forecast_words().unwrap().unwrap();
+        let words = grid.forecast_words().unwrap();
         let sizes: Vec<String> =
             words.into_iter().filter(|word| word.contains("image-size")).collect();
         assert_eq!(grid.forecast_size().is_some(), !sizes.is_empty());

@@ -7,7 +7,7 @@
 use selfsame_report::experiment::{Failure, Finding, Gap};
 use selfsame_report::{MeanInterval, mean_interval};
 
-use super::tables::Column;
+use super::column::Column;
 use crate::grid::{Claim, ClaimKind};
 
 /// What becomes of a claim, column by column.
@@ -179,7 +179,7 @@ fn contrast(column: &Column, terms: &[(usize, f64)]) -> Option<Gain> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tables::tests::column;
+    use super::super::column::tests::column;
     use super::*;
 
     fn verdict(kind: ClaimKind, named: &[&str], columns: &[Column]) -> Finding {

@@ -1,7 +1,5 @@
 //! What is wrong with a grid.
 
-use super::ClaimKind;
-
 /// Why something is no grid, or not one that can be run as asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -80,6 +78,14 @@ pub enum GridError {
         /// Its value.
         value: String,
     },
+    /// An option that a run does not have, or not with this value.
+    #[error("{cell}: {cause}")]
+    Cell {
+        /// Name of the run.
+        cell: String,
+        /// What is wrong.
+        cause: String,
+    },
     /// There is nothing to run.
     #[error("a grid needs a seed and a row")]
     Empty,
@@ -117,12 +123,12 @@ pub enum GridError {
         row: String,
     },
     /// A claim names more or fewer rows than one of its kind has.
-    #[error("the claim {claim:?} takes {}", kind.rows())]
+    #[error("the claim {claim:?} takes {rows}")]
     ClaimRows {
         /// The claim.
         claim: String,
-        /// Its kind.
-        kind: ClaimKind,
+        /// The rows that such a claim takes, in words.
+        rows: &'static str,
     },
     /// Published figures are not what they should be, or for more rows than there are.
     #[error(

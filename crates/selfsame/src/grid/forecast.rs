@@ -1,0 +1,123 @@
+//! The forecast of a grid: of the rows' policies, on the images that the runs are of.
+
+use std::time::Duration;
+
+use selfsame_augment::Policy;
+use selfsame_data::LoadOptions;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::option::words;
+use super::{Grid, GridError};
+use crate::{Error, ForecastOptions};
+
+/// The option of runs and forecasts that changes their images.
+const IMAGE_SIZE: &str = "image-size";
+
+impl Grid {
+    /// Options of the forecast; none where the grid has no forecast.
+    fn forecast_table(&self) -> Table {
+        let mut options = Table::new();
+        let Some(forecast) = &self.forecast else { return options };
+        let first = self.sets.first().map(|set| set.data.as_str().into());
+        if let Some(data) = first.or_else(|| self.all.get("data").cloned()) {
+            options.insert("data".to_owned(), data);
+        }
+        let size = |options: &Table| {
+            options.get(IMAGE_SIZE).map(|size| (IMAGE_SIZE.to_owned(), size.clone()))
+        };
+        options.extend(size(&self.all));
+        options.extend(forecast.clone());
+        options.extend(size(&self.with));
+        let policies = self.rows.iter().filter_map(|row| row.get("augment").cloned()).collect();
+        options.insert("policies".to_owned(), Value::Array(policies));
+        options
+    }
+
+    /// Options of the forecast as arguments of `selfsame forecast`, but for its folder.
+    ///
+    /// # Errors
+    /// An option has a value that no option has.
+    pub fn forecast_words(&self) -> Result<Vec<String>, GridError> {
+        let options = self.forecast_table();
+        let each = options.iter().map(|(key, value)| words(key, value));
+        Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    /// Side of the forecast's images in pixels, where the grid names one.
+    pub(crate) fn forecast_size(&self) -> Option<i64> {
+        self.forecast_table().get(IMAGE_SIZE)?.as_integer()
+    }
+
+    /// The forecast as this process makes it.
+    ///
+    /// # Errors
+    /// An option is none of a forecast's, or has no value that it can have.
+    pub(crate) fn forecast_settings(&self) -> Result<ForecastSettings, GridError> {
+        self.forecast_table().try_into().map_err(|error: toml::de::Error| GridError::Cell {
+            cell: "forecast".to_owned(),
+            cause: error.message().to_owned(),
+        })
+    }
+}
+
+/// Options of a forecast between pixels, as `selfsame forecast` calls them.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ForecastSettings {
+    pub data: String,
+    policies: Vec<String>,
+    image_size: Option<u32>,
+    per_class: usize,
+    views: usize,
+    no_original: bool,
+    /// Seconds.
+    budget: Option<f64>,
+    seed: u64,
+}
+
+impl Default for ForecastSettings {
+    fn default() -> Self {
+        let options = ForecastOptions::default();
+        Self {
+            data: "glyphs".to_owned(),
+            policies: Vec::new(),
+            image_size: None,
+            per_class: options.per_class,
+            views: options.views,
+            no_original: !options.original,
+            budget: None,
+            seed: options.seed,
+        }
+    }
+}
+
+impl ForecastSettings {
+    /// How its images are read.
+    pub fn images(&self) -> LoadOptions {
+        LoadOptions { image_size: self.image_size, seed: self.seed, ..LoadOptions::default() }
+    }
+
+    /// Its policies, each once, with their names.
+    pub fn policies(&self) -> Result<Vec<(String, Policy)>, Error> {
+        let mut policies: Vec<(String, Policy)> = Vec::new();
+        for name in &self.policies {
+            if policies.iter().all(|(known, _)| known != name) {
+                policies.push((name.clone(), crate::policy(name)?));
+            }
+        }
+        Ok(policies)
+    }
+
+    /// The rest.
+    pub fn options(&self) -> ForecastOptions {
+        ForecastOptions {
+            per_class: self.per_class,
+            views: self.views,
+            original: !self.no_original,
+            budget: self.budget.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            seed: self.seed,
+            ..ForecastOptions::default()
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! How long a grid will take on this machine, from a few steps of each kind of its runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use selfsame_data::Dataset;
+use selfsame_eval::{Subject, evaluate};
+use selfsame_nn::device;
+use selfsame_nn::layers::Init;
+use selfsame_report::experiment::{Estimate, RunEstimate};
+use selfsame_train::Plan;
+
+use super::{ReproduceOptions, cells, check, folder, forecast, shard, study};
+use crate::bench::step_time;
+use crate::grid::{Cell, Grid};
+use crate::{Error, Progress, StudyOptions};
+
+/// Steps of which the median counts.
+const STEPS: usize = 3;
+
+/// Set, row and column of a run: runs of a kind differ in their seed alone.
+type Kind = [String; 3];
+
+/// Seconds that a run takes.
+#[derive(Clone, Copy)]
+struct Cost {
+    training: f64,
+    measuring: f64,
+}
+
+/// Estimates how long the runs of a grid take that are not done yet, and starts none.
+///
+/// Seeds cost the same, so that one run of each kind is timed; and of the kinds only a row and a
+/// column of each table, since what a row adds to a step, mostly its views, it adds in every column.
+///
+/// # Errors
+/// As [`reproduce`](crate::reproduce()), and where a plan makes no sense.
+pub fn estimate(
+    grid: &Grid,
+    options: &ReproduceOptions,
+    progress: &mut dyn Progress,
+) -> Result<Estimate, Error> {
+    check(grid)?;
+    folder::holds(&options.out, grid)?;
+    let cells = cells(grid)?;
+    let runs: Vec<&Cell> = shard(&cells, options.shard).collect();
+    let mut missing = Vec::new();
+    for cell in &runs {
+        if cell.outcome(&options.out)?.is_none() {
+            missing.push(*cell);
+        }
+    }
+    let kinds: BTreeSet<Kind> = missing.iter().flat_map(|cell| timed(cell, &cells)).collect();
+    let mut clock = Clock { images: None, measuring: BTreeMap::new() };
+    let mut costs: BTreeMap<&Kind, Cost> = BTreeMap::new();
+    for (at, kind) in kinds.iter().enumerate() {
+        let is_kind = |cell: &&Cell| [&cell.set, &cell.row, &cell.column].into_iter().eq(kind);
+        let cell = cells.iter().find(is_kind).expect("every row is crossed with every column");
+        progress.advance("kinds", at as u64, kinds.len() as u64, &cell.name());
+        costs.insert(kind, clock.cost(&study(grid, cell)?, progress)?);
+    }
+    progress.finish();
+    let estimate = |cell: &&Cell| {
+        let cost = combined(timed(cell, &cells).map(|kind| costs[&kind]));
+        RunEstimate {
+            run: cell.name(),
+            training_seconds: cost.training,
+            measuring_seconds: cost.measuring,
+        }
+    };
+    let estimates: Vec<RunEstimate> = missing.iter().map(estimate).collect();
+    let forecast_missing =
+        grid.forecast.is_some() && forecast(&options.out.join("forecast"), grid)?.is_none();
+    Ok(Estimate {
+        grid: grid.name.clone(),
+        runs: runs.len() as u64,
+        left: missing.len() as u64,
+        seconds: estimates.iter().map(|run| run.training_seconds + run.measuring_seconds).sum(),
+        threads: options.threads.unwrap_or_else(rayon::current_num_threads) as u64,
+        kinds_timed: kinds.len() as u64,
+        cells: estimates,
+        steps_timed: STEPS as u64,
+        shard: (options.shard.0 as u64, options.shard.1 as u64),
+        forecast_missing,
+    })
+}
+
+/// The kinds from whose times that of a cell is made: the corner of its table, its row in the first
+/// column, and the first row in its column.
+fn timed(cell: &Cell, cells: &[Cell]) -> [Kind; 3] {
+    let first = cells.iter().find(|other| other.set == cell.set).expect("the cell is one of them");
+    let kind = |row: &str, column: &str| [&cell.set, row, column].map(str::to_owned);
+    [
+        kind(&first.row, &first.column),
+        kind(&cell.row, &first.column),
+        kind(&first.row, &cell.column),
+    ]
+}
+
+/// What a run takes, by what was timed for it: the corner, and what its row and its column add.
+fn combined(timed: [Cost; 3]) -> Cost {
+    let sum = |of: fn(Cost) -> f64| {
+        let [corner, row, column] = timed.map(of);
+        // A time can come out shorter than it is, and a sum of three even negative.
+        (row + column - corner).max(0.5 * row.min(column))
+    };
+    Cost { training: sum(|cost| cost.training), measuring: sum(|cost| cost.measuring) }
+}
+
+/// Times runs, and keeps what the next may share.
+struct Clock {
+    /// The images that were read last, and how they were asked for.
+    images: Option<(String, Arc<Dataset>)>,
+    /// Seconds of an evaluation, by images and encoder.
+    measuring: BTreeMap<String, f64>,
+}
+
+impl Clock {
+    fn cost(&mut self, options: &StudyOptions, progress: &mut dyn Progress) -> Result<Cost, Error> {
+        let images = options.load_options(None);
+        let asked = format!("{:?} {images:?}", options.data.absolute());
+        let dataset = match &self.images {
+            Some((same, dataset)) if *same == asked => Arc::clone(dataset),
+            _ => options.data.get(&images, progress)?,
+        };
+        self.images = Some((asked.clone(), Arc::clone(&dataset)));
+        let plan = options.plan(dataset.image_size)?;
+        let (step, steps) = step_time(&plan, &dataset, &options.device, STEPS)?;
+        let kind = format!("{asked} {:?}", plan.encoder);
+        let measuring = match self.measuring.get(&kind) {
+            Some(seconds) => *seconds,
+            None => {
+                let seconds = evaluation(&plan, &dataset, &options.device)?;
+                self.measuring.insert(kind, seconds);
+                seconds
+            }
+        };
+        Ok(Cost { training: step * steps as f64, measuring })
+    }
+}
+
+/// Seconds that it takes to measure an encoder as a run does at its end.
+fn evaluation(plan: &Plan, dataset: &Dataset, on: &str) -> Result<f64, Error> {
+    let device = device::by_name(on)?;
+    let encoder = plan.encoder.init(&mut Init::new(plan.seed, &device));
+    let start = Instant::now();
+    let subject = Subject {
+        dataset,
+        policy: &plan.augment,
+        seed: plan.seed,
+        trained: &encoder,
+        untrained: &encoder,
+        device: &device,
+    };
+    evaluate(&subject, &mut |_| ())?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_takes_what_its_row_and_its_column_add() {
+        let timed = |training, measuring| Cost { training, measuring };
+        let [corner, row, column] = [timed(10.0, 3.0), timed(14.0, 9.0), timed(20.0, 3.0)];
+        let cost = combined([corner, row, column]);
+        assert_eq!([cost.training, cost.measuring], [24.0, 9.0]);
+        let cost = combined([timed(10.0, 3.0), timed(4.0, 3.0), timed(5.0, 3.0)]);
+        assert_eq!([cost.training, cost.measuring], [2.0, 3.0]);
+    }
+}

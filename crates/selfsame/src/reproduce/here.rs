@@ -1,0 +1,55 @@
+//! Runs in this process, for callers that name no program.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use super::process::Stage;
+use crate::{Error, Progress};
+
+/// Does `work`, writes what it says to the file `log`, and tells `progress`; whether it succeeded,
+/// as [`follow`](super::process::follow) does for a process.
+///
+/// # Errors
+/// The log cannot be written. [`Error::Stopped`].
+pub(super) fn follow(
+    work: impl FnOnce(&mut dyn Progress) -> Result<(), Error>,
+    log: &Path,
+    stage: Stage,
+    progress: &mut dyn Progress,
+) -> Result<bool, Error> {
+    let file = File::create(log).map_err(Error::file(log))?;
+    let mut logged = Logged { log: file, stage, progress };
+    match work(&mut logged) {
+        Ok(()) => Ok(true),
+        Err(Error::Stopped) => Err(Error::Stopped),
+        Err(error) => {
+            writeln!(logged.log, "error: {error}").map_err(Error::file(log))?;
+            Ok(false)
+        }
+    }
+}
+
+/// Writes the notes of a run to its log, and shows them beside the number of runs that are done.
+struct Logged<'a> {
+    log: File,
+    stage: Stage,
+    progress: &'a mut dyn Progress,
+}
+
+impl Progress for Logged<'_> {
+    fn note(&mut self, note: &str) {
+        // A note that is lost is no reason to lose the run.
+        let _ = writeln!(self.log, "{note}");
+        self.progress.advance("runs", self.stage.done, self.stage.total, note);
+    }
+
+    fn advance(&mut self, unit: &str, done: u64, total: u64, detail: &str) {
+        let detail = format!("{done}/{total} {unit}  {detail}");
+        self.progress.advance("runs", self.stage.done, self.stage.total, &detail);
+    }
+
+    fn stop(&self) -> bool {
+        self.progress.stop()
+    }
+}
