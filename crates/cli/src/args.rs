@@ -81,6 +81,30 @@ pub enum Command {
     /// Measure this machine: how fast views are made and compared, and encoders trained and run
     #[command(subcommand)]
     Bench(Bench),
+    /// Print what makes a shell complete the words of this program
+    Completions(Completions),
+    /// Print the manual page of this program, or of one of its commands
+    Man(Man),
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame completions bash > ~/.local/share/bash-completion/completions/selfsame
+  selfsame completions fish > ~/.config/fish/completions/selfsame.fish")]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame man > selfsame.1
+  selfsame man study > selfsame-study.1")]
+pub struct Man {
+    /// The command; without one, the page is that of the program
+    #[arg(value_name = "COMMAND")]
+    pub verb: Option<String>,
 }
 
 #[derive(Group, Debug)]

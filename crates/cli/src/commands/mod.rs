@@ -7,6 +7,7 @@ mod eval;
 mod export;
 mod fetch;
 mod forecast;
+mod manual;
 mod methods;
 mod pretrain;
 mod report;
@@ -52,6 +53,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Views(args) => views::run(&args),
         Command::Forecast(args) => forecast::run(&args),
         Command::Clique(args) => clique::run(&args, threads),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::page(&args),
         Command::Bench(bench) => bench::run(&bench, threads),
     }
 }

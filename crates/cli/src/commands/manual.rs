@@ -1,0 +1,36 @@
+//! `selfsame completions` and `selfsame man`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+use crate::args::{Args, Completions, Man};
+use crate::misuse;
+
+pub fn completions(args: &Completions) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Args::command(), "selfsame", &mut script);
+    print(&script)
+}
+
+pub fn page(args: &Man) -> anyhow::Result<ExitCode> {
+    let mut program = Args::command();
+    program.build();
+    let command = match &args.verb {
+        None => program,
+        Some(verb) => {
+            let known = program.find_subcommand(verb);
+            known.ok_or_else(|| misuse(format!("there is no command {verb}")))?.clone()
+        }
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page)?;
+    print(&page)
+}
+
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    // A closed pipe (`| head`) is the reader's choice, not a failure.
+    let _ = std::io::stdout().write_all(text);
+    Ok(ExitCode::SUCCESS)
+}
