@@ -33,7 +33,7 @@ pub enum Adjustment {
     Hue(f64),
 }
 
-/// Where a padding crop starts: how far right of and below the view's first pixel.
+/// Where a padding crop starts, as an offset from the view's first pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shift {
@@ -62,25 +62,26 @@ pub struct GaussianBlur {
     /// Standard deviation in pixels of the view, or of a view of side `side`; above 0, at most
     /// 1024.
     pub sigma: f64,
-    /// The side that `sigma` is meant for, where it grows with the view.
+    /// The side of view that `sigma` is meant for, if the blur grows with the view.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<u32>,
-    /// Pixels across torchvision's kernel, odd; PIL's blur without it.
+    /// Pixels across torchvision's kernel, an odd number; without it the blur is PIL's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<u32>,
 }
 
-/// The drawn parameters of one view: with the image and the side they determine every pixel.
+/// The drawn parameters of one view. With the image and the side of the view, they determine every
+/// pixel.
 ///
-/// The steps are made in the order of the fields. A step that the policy lacks and one that chance
-/// left out read alike, which is what makes policies nested: equal draws are equal views.
+/// The steps are made in the order of the fields. A step that the policy lacks looks the same as
+/// one that chance left out. This makes policies nested: equal draws are equal views.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Draw {
     /// The part shown; `None` for the whole image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<CropBox>,
-    /// How it is brought to the view's side.
+    /// How that part is brought to the view's side.
     pub interpolation: Interpolation,
     /// The padding crop.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,12 +109,12 @@ pub struct Draw {
 impl Policy {
     /// Draws the parameters of the view `key` of an image of `width` × `height` pixels.
     ///
-    /// A side of 0 is drawn for as if it were 1.
+    /// A side of 0 counts as 1.
     pub fn draw(&self, key: ViewKey, width: u32, height: u32) -> Draw {
         let config = self.config();
         let (words, crop_words) = key.words();
         let words = |step: std::ops::Range<usize>| Words(words[step].iter().copied());
-        // The positions are part of what a seed means: new steps take words from 19 on.
+        // The positions are part of what a seed means. A new step takes words from 19 on.
         Draw {
             jitter: config.jitter.and_then(|step| draw_jitter(&step, key.view, words(0..8))),
             flip: config
@@ -211,7 +212,7 @@ fn draw_rotation(
     applied.then_some(Turn { degrees, smooth: rotation.smooth })
 }
 
-/// All of it is drawn whether it is used or not: the same key jitters alike at every probability.
+/// Everything is drawn, used or not, so that the same key jitters alike at every probability.
 fn draw_jitter(
     jitter: &Jitter,
     view: u32,
@@ -249,7 +250,8 @@ fn draw_blur(
     applied.then_some(GaussianBlur { sigma, side: blur.side, kernel: blur.kernel })
 }
 
-/// Random numbers straight from the cipher's words: no library's sampling can change a view.
+/// Random numbers made directly of the cipher's words, so that no library's sampling can change a
+/// view.
 struct Words<I>(I);
 
 impl<I: Iterator<Item = u64>> Words<I> {
@@ -266,7 +268,7 @@ impl<I: Iterator<Item = u64>> Words<I> {
         (low + self.unit() * (high - low)).min(high)
     }
 
-    /// Uniform in 0..=most, but for a bias below 2⁻³¹ of a probability.
+    /// Uniform in 0..=most; each probability is off by less than 2⁻³¹.
     fn up_to(&mut self, most: u32) -> u32 {
         let product = u128::from(self.word()) * (u128::from(most) + 1);
         (product >> 64) as u32
@@ -289,9 +291,9 @@ impl fmt::Display for Adjustment {
 }
 
 impl fmt::Display for Draw {
-    /// One line, the steps in their order, what is usual left out: bilinear resizing and rotation,
-    /// black margins, PIL's blur. `unchanged` where nothing is left. Numbers are rounded: a draw
-    /// that is to be replayed to the byte is serialised.
+    /// One line with the steps in their order, without the defaults: bilinear resizing and
+    /// rotation, black margins, PIL's blur. A draw without steps is `unchanged`. Numbers are
+    /// rounded; to replay a draw to the byte, serialise it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut steps = Vec::new();
         if let Some(crop) = self.crop {

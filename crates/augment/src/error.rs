@@ -12,7 +12,7 @@ pub enum PolicyError {
         presets::names()
     )]
     Empty,
-    /// A character of the short form that is no step.
+    /// A character that stands for no step.
     #[error(
         "unknown letter `{letter}` at position {position} of the policy: the letters are a \
          (crop), b (blur), \
@@ -45,7 +45,7 @@ pub enum PolicyError {
         /// Where the number begins, counted in characters from 1.
         position: usize,
     },
-    /// A strength of the short form that is no number in the range.
+    /// A strength that is not a number in the range.
     #[error("strength `{text}` of `d` is not a number from 0 to {max}")]
     Strength {
         /// The strength as written.
@@ -60,7 +60,7 @@ pub enum PolicyError {
         field: &'static str,
         /// Its value.
         value: f64,
-        /// What it has to be.
+        /// What the value has to be.
         needed: &'static str,
     },
     /// A pair of bounds that is unordered or outside of its range.
@@ -75,7 +75,7 @@ pub enum PolicyError {
         /// What each of the two has to be.
         needed: &'static str,
     },
-    /// The text is no TOML policy; the message names an unknown field.
+    /// The text is not a policy in TOML. The message names an unknown field.
     #[error("cannot read the policy: {0}")]
     Toml(#[from] toml::de::Error),
 }
@@ -88,11 +88,11 @@ pub enum PolicyError {
      0 to 1 and the deviation above 0 and at most 1"
 )]
 pub struct NormaliseError {
-    /// The first channel where they are not: 0 is red, 1 green, 2 blue.
+    /// The first channel that cannot be normalised: 0 is red, 1 green, 2 blue.
     pub channel: usize,
-    /// The mean given for it.
+    /// The mean given for the channel.
     pub mean: f32,
-    /// The deviation given for it.
+    /// The deviation given for the channel.
     pub deviation: f32,
 }
 

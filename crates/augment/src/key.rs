@@ -73,9 +73,9 @@ impl ViewKey {
         Self { seed, image, epoch: purpose.epoch(), view }
     }
 
-    /// The random words of the view, from ChaCha8 keyed by it: those of all steps, each at its own
-    /// place so that no step can shift another's, and after them those of the crop, which takes as
-    /// many as it needs.
+    /// The random words of the view, from ChaCha8 keyed by it. Each step has its words at a fixed
+    /// place, so that no step can shift another's. The words of the crop come last, because it
+    /// takes as many as it needs.
     pub(crate) fn words(&self) -> ([u64; 24], impl Iterator<Item = u64>) {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());

@@ -19,7 +19,7 @@ impl FromStr for Policy {
     /// table in braces.
     ///
     /// # Errors
-    /// Names what is wrong and, in the short form, where.
+    /// Names what is wrong and, among letters, where.
     fn from_str(text: &str) -> Result<Self, PolicyError> {
         let text = text.trim();
         if text.starts_with('{') {
@@ -129,7 +129,7 @@ fn preset(name: &str) -> Option<PolicyConfig> {
 }
 
 impl fmt::Display for Policy {
-    /// The shortest form that says everything: letters, a preset's name, or the TOML in one line.
+    /// The shortest form that loses nothing: letters, a preset's name, or TOML in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let letters = letters(self.config());
         if letters.parse().is_ok_and(|policy: Policy| policy == *self) {

@@ -2,18 +2,18 @@
 //!
 //! A [`Policy`] says which transforms a view goes through and how strongly: crop → padding crop →
 //! rotation → flips → colour jitter → grey → blur → solarise, each optional, always in that order.
-//! [`Policy::view`] turns an image into the view named by a [`ViewKey`] (purpose and epoch, seed,
-//! image, view number) and by nothing else: not by the thread, the instruction set, the order of calls, the
-//! platform or what was made before. It is two steps that can be taken apart: [`Policy::draw`]
-//! draws the parameters ([`Draw`], printable and serialisable) and [`Draw::apply`] computes the
-//! pixels, so any view can be replayed and explained. [`Normalise`] then makes floats of the bytes.
+//! [`Policy::view`] turns an image into the view that a [`ViewKey`] (purpose and epoch, seed,
+//! image, view number) names. The view depends on nothing else: not on the thread, the instruction
+//! set, the platform, the order of calls or earlier views. Two steps make it: [`Policy::draw`]
+//! draws the parameters ([`Draw`], which can be printed and serialised) and [`Draw::apply`]
+//! computes the pixels, so any view can be replayed and explained. [`ViewSets`] draws the views of
+//! many images in parallel. [`Normalise`] turns the bytes into floats.
 //!
-//! Every transform draws random numbers of its own, so policies are nested ([`Policy::within`]):
-//! with the same key, the draw of `ab` is the draw of `abc` less its grey step.
+//! Every transform draws its own random numbers, so policies are nested ([`Policy::within`]): with
+//! the same key, the draw of `ab` is the draw of `abc` without its grey step.
 //!
-//! The pixels are those of torchvision's transforms on PIL images, rounding included; only
-//! torchvision's own Gaussian blur, which sums floats in another order, may come out one level
-//! apart.
+//! The pixels equal those of torchvision's transforms on PIL images, rounding included. Only
+//! torchvision's own Gaussian blur, which sums floats in another order, may differ by one level.
 //!
 //! ```
 //! use selfsame_augment::{Image, Policy, Purpose, Scratch, ViewKey};

@@ -1,20 +1,20 @@
-//! Which policies hold all views of another.
+//! Whether the views of one policy are among those of another.
 
 use crate::policy::{Blur, Crop, Jitter, PadCrop, Policy, Probability, Rotation, Solarise};
 
 impl Policy {
-    /// Whether every draw of this policy is also one of `larger`, view by view of a pair; so the
-    /// views of an image under it are among those under `larger`.
+    /// Whether every draw of this policy is also a draw of `larger`, for both views of a pair. If
+    /// so, the views of an image under this policy are among those under `larger`.
     ///
-    /// That is so where it is so of each step: a step that can be left out can be left out of the
-    /// larger policy too, and one that can be made can be made there with the same parameters. Of
-    /// jitter, strengths of which one holds the other are compared, and leaving it out counts as
-    /// factors of 1 and a turn of 0, which change nothing. Draws at the very end of a range count
-    /// as reachable.
+    /// That holds if it holds for each step: if the step can be left out, the larger policy can
+    /// leave it out too, and if it can be made, the larger policy can make it with the same
+    /// parameters. For jitter, one range of strengths must contain the other, and leaving jitter
+    /// out counts as factors of 1 and a turn of 0, which change nothing. Draws at the very end of a
+    /// range count as reachable.
     ///
-    /// The answer is never yes where a view is missing. It may be no for policies whose views are
-    /// equal for other reasons, as where two ranges of `crop.ratio` differ but fit the same boxes
-    /// into an image.
+    /// The answer is never yes if a view is missing. It may be no although the views are equal for
+    /// other reasons, for example if two ranges of `crop.ratio` differ but fit the same boxes into
+    /// an image.
     ///
     /// ```
     /// use selfsame_augment::Policy;
@@ -27,7 +27,7 @@ impl Policy {
     /// ```
     pub fn within(&self, larger: &Policy) -> bool {
         let (small, large) = (self.config(), larger.config());
-        // Where there is no crop, the whole image is resized bilinearly.
+        // Without a crop, the whole image is resized bilinearly.
         let interpolation =
             |crop: Option<Crop>| crop.map_or_else(Default::default, |crop| crop.interpolation);
         interpolation(small.crop) == interpolation(large.crop)
@@ -48,8 +48,7 @@ impl Policy {
     }
 }
 
-/// Whether a step can be left out, and made, of `large` wherever it can of `small`, in both views
-/// of a pair.
+/// Whether `large` can leave out a step, or make it, whenever `small` can, in both views of a pair.
 fn nested<T>(
     small: Option<T>,
     large: Option<T>,
@@ -68,7 +67,7 @@ fn nested<T>(
     })
 }
 
-/// As [`nested`], but that a jitter can always be as good as left out.
+/// As [`nested`], except that any jitter can draw changes that change nothing, as if left out.
 fn jitter_nested(small: Option<Jitter>, large: Option<Jitter>) -> bool {
     let Some(small) = small else { return true };
     let inside = large.is_some_and(|large| jitter_within(&small, &large));
@@ -82,7 +81,7 @@ fn inside([low, high]: [f64; 2], [least, most]: [f64; 2]) -> bool {
     least <= low && high <= most
 }
 
-/// The ratios must be the same, since the box taken where none fits depends on their bounds.
+/// The ratios must be equal, because the box that is taken if none fits depends on their bounds.
 fn crop_within(small: &Crop, large: &Crop) -> bool {
     inside(small.scale, large.scale) && small.ratio == large.ratio
 }

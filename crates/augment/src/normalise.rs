@@ -5,9 +5,9 @@ use crate::error::NormaliseError;
 
 /// Bytes to floats: (value / 255 − mean) / deviation, channel by channel.
 ///
-/// torchvision's `ToTensor` and `Normalize`, but for rounding: a multiplication and an addition in
-/// 32-bit floats give at most 2⁻²⁰ more or less, with ImageNet's numbers. No step of a policy,
-/// since distances between views are exact only on their bytes.
+/// torchvision's `ToTensor` and `Normalize`, except for rounding: one multiplication and one
+/// addition in 32-bit floats differ by at most 2⁻²⁰, with ImageNet's numbers. Normalising is no
+/// step of a policy, because distances between views are exact only on their bytes.
 ///
 /// ```
 /// use selfsame_augment::{Isa, Normalise};
@@ -24,7 +24,7 @@ pub struct Normalise {
 }
 
 impl Normalise {
-    /// Those of ImageNet, which the field uses for everything.
+    /// Mean and deviation of ImageNet, which the field uses for all images.
     pub const IMAGENET: Self =
         Self { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
 
@@ -33,7 +33,7 @@ impl Normalise {
         self.deviation
     }
 
-    /// By the mean and the deviation of red, green and blue on a scale of 0 to 1.
+    /// Normalises by the mean and the deviation of red, green and blue on a scale of 0 to 1.
     ///
     /// # Errors
     /// A mean that is not from 0 to 1, or a deviation that is not above 0 and at most 1 (nor may it
@@ -47,7 +47,7 @@ impl Normalise {
         Ok(Self { mean, deviation })
     }
 
-    /// Normalises RGB pixels, channels interleaved, to as many floats in the same order.
+    /// Normalises RGB pixels, channels interleaved, to equally many floats in the same order.
     ///
     /// # Panics
     /// If the lengths differ or are no multiple of 3.

@@ -11,15 +11,15 @@ pub const MAX_KERNEL: u32 = 255;
 /// The widest margin of a padding crop, in pixels of the view.
 pub const MAX_PADDING: u32 = 1024;
 
-/// What a parameter has to be: the one place that the checks of policies and of draws go by, so
-/// that no draw of a policy is refused.
+/// The range of a parameter. Policies and draws are checked against the same ranges, so that no
+/// draw of a policy is refused.
 pub(crate) struct Limit {
     pub(crate) holds: fn(f64) -> bool,
     /// In words, for errors.
     pub(crate) needed: &'static str,
 }
 
-// Written so that NaN fails every check.
+// Each check is written so that NaN fails it.
 impl Limit {
     const PROBABILITY: Self =
         Self { holds: |v| (0.0..=1.0).contains(&v), needed: "a probability from 0 to 1" };
@@ -28,8 +28,8 @@ impl Limit {
     const RATIO: Self = Self { holds: |v| v > 0.0 && v.is_finite(), needed: "a positive number" };
     const AMOUNT: Self =
         Self { holds: |v| v >= 0.0 && v.is_finite(), needed: "a finite number of at least 0" };
-    /// Of an amount times the strength: a factor of 255 lifts even level 1 to white, so no jitter
-    /// beyond it means anything more.
+    /// The range of an amount times the strength. A factor of 255 lifts even level 1 to white, so a
+    /// larger one would change nothing more.
     const JITTER: Self = Self { holds: |v| v <= 255.0, needed: "at most 255" };
     pub(crate) const FACTOR: Self =
         Self { needed: "a finite factor of at least 0", ..Self::AMOUNT };
@@ -55,10 +55,10 @@ impl Limit {
     };
 }
 
-/// How likely a step is: one number, or two where the first and the second view of a pair differ.
+/// How likely a step is: one number, or two if the first and the second view of a pair differ.
 ///
-/// Views of even number take the first, those of odd number the second; BYOL and Barlow Twins are
-/// made that way.
+/// Views with even numbers take the first, views with odd numbers the second, as BYOL and Barlow
+/// Twins do.
 ///
 /// ```
 /// use selfsame_augment::{Policy, Probability};
@@ -78,7 +78,7 @@ impl Probability {
         Self([first, second])
     }
 
-    /// That of view number `view`.
+    /// The probability for view number `view`.
     pub fn of_view(self, view: u32) -> f64 {
         self.0[view as usize % 2]
     }
@@ -172,8 +172,7 @@ pub enum Fill {
 
 /// Rotation about the centre by a random angle; what comes in from outside is black.
 ///
-/// torchvision's `RandomRotation`; of right angles all of them at `degrees = [90, 90]` and the like
-/// are exact.
+/// torchvision's `RandomRotation`. Right angles, as in `degrees = [90, 90]`, are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rotation {
@@ -227,9 +226,9 @@ pub struct Grey {
 
 /// Gaussian blur.
 ///
-/// Without `kernel` that of PIL's `GaussianBlur`, which the field's recipes use: three extended box
-/// blurs in each direction. With `kernel` that of torchvision's `GaussianBlur`: a Gaussian cut off
-/// at so many pixels.
+/// Without `kernel` it is PIL's `GaussianBlur`, which the field's recipes use: three extended box
+/// blurs in each direction. With `kernel` it is torchvision's `GaussianBlur`: a Gaussian cut off at
+/// so many pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(from = "WrittenBlur")]
 pub struct Blur {
@@ -238,8 +237,8 @@ pub struct Blur {
     /// Least and largest standard deviation, drawn uniformly, in pixels; above 0 and at most 1024
     /// ([`MAX_SIGMA`]).
     pub sigma: [f64; 2],
-    /// The side of the view that `sigma` is meant for: another view is blurred as much more or less
-    /// as it is larger or smaller. Without it, `sigma` is in pixels of whatever view there is.
+    /// The side of view that `sigma` is meant for. For a view of another side, `sigma` is scaled in
+    /// proportion. Without `side`, `sigma` is in pixels of any view.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub side: Option<u32>,
     /// Pixels across the kernel, odd and at most 255 ([`MAX_KERNEL`]).
@@ -247,8 +246,8 @@ pub struct Blur {
     pub kernel: Option<u32>,
 }
 
-/// A blur in a file: a `sigma` that is written without `side` is in pixels, the authors' own is
-/// not.
+/// A blur in a file. A `sigma` that is written without `side` is in pixels, unlike the authors'
+/// own.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenBlur {
@@ -350,8 +349,8 @@ impl Default for Solarise {
 
 /// The parameters of a policy before they are checked: what a TOML file or a program may write.
 ///
-/// The steps are made in the order of the fields. One that is `None` is left out; the default has
-/// no step. Turn it into a [`Policy`] with `Policy::try_from`.
+/// The steps are made in the order of the fields. A step that is `None` is left out; the default
+/// has no steps. `Policy::try_from` turns it into a [`Policy`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {

@@ -11,11 +11,11 @@ fn byte_count(width: u32, height: u32, channels: usize) -> Option<usize> {
     usize::try_from(width).ok()?.checked_mul(usize::try_from(height).ok()?)?.checked_mul(channels)
 }
 
-/// Memory for intermediate results, kept from view to view so that it is seldom taken anew (for a
-/// crop larger, or a blur stronger, than all before), and the instruction set to compute with.
+/// The instruction set to compute with, and memory for intermediate results. The memory is kept
+/// from view to view and grows only for a larger crop or a stronger blur than all before.
 ///
-/// Holds nothing that a view depends on. One for each thread; it grows to a few times the larger of
-/// the crop and the view, a column of either counted as 32 bytes at least.
+/// No view depends on what is in it. Each thread has one. It grows to a few times the larger of the
+/// crop and the view, with each column counted as at least 32 bytes.
 #[derive(Debug, Clone)]
 pub struct Scratch {
     isa: Isa,
@@ -26,7 +26,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// For one instruction set; every one gives the same views.
+    /// For one instruction set. Every one gives the same views.
     pub fn new(isa: Isa) -> Self {
         Self {
             isa,

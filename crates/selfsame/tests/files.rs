@@ -14,7 +14,7 @@ const CIRCLES: [&str; 0] = [];
 const LONGEST: usize = 100;
 
 /// Functions that are still longer. Shorten this list; nothing may be added to it.
-const LONG: [&str; 3] = ["cli: advice", "cli: run", "train: every_number_is_that_of_its_source"];
+const LONG: [&str; 1] = ["train: every_number_is_that_of_its_source"];
 
 /// Two modules side by side, each with what lies below it, use each other in one direction only.
 #[test]
