@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use selfsame::ForecastDifference as Difference;
 use selfsame::data::DataError;
-use selfsame::forecast::Difference;
 use selfsame::grid::GridError;
 use selfsame::init::InitError;
 use selfsame::nn::{EncoderConfig, Stem};

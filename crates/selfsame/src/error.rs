@@ -1,5 +1,7 @@
 //! What keeps a verb from being done.
 
+mod compare;
+mod forecast;
 mod grid;
 
 use std::path::{Path, PathBuf};
@@ -15,14 +17,10 @@ use selfsame_report::certificate::words;
 use selfsame_report::{ReportError, SpriteError};
 use selfsame_train::{CheckpointError, TrainError};
 
+pub use self::compare::CompareError;
+pub use self::forecast::ForecastDifference;
 pub use self::grid::GridError;
-use crate::forecast::Difference;
 use crate::init::InitError;
-use crate::sampling::VIEW_BYTES;
-
-mod compare;
-
-pub use compare::CompareError;
 
 /// What kept a verb from being done: the cause, in words that name the thing and its value.
 ///
@@ -151,7 +149,7 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
         /// How they differ.
-        differences: Vec<Difference>,
+        differences: Vec<ForecastDifference>,
     },
     /// The images have no labels, and the verb needs classes.
     #[error("{name} has no labels, and classes are needed")]
@@ -172,7 +170,7 @@ pub enum Error {
         "{images} images of {views} views of {image_size} pixels are {} GB, and at most {} GB are \
          measured",
         bytes >> 30,
-        VIEW_BYTES >> 30
+        limit >> 30
     )]
     TooManyViews {
         /// Images.
@@ -181,8 +179,10 @@ pub enum Error {
         views: usize,
         /// Side of a view in pixels.
         image_size: u32,
-        /// What they take.
+        /// Bytes that the views need.
         bytes: u128,
+        /// Bytes that the views of a set of images may need.
+        limit: u128,
     },
     /// A page shows only so many views.
     #[error("{views} views are more than one page shows, {most}")]
@@ -369,7 +369,7 @@ impl Error {
     }
 }
 
-fn listed(differences: &[Difference]) -> String {
+fn listed(differences: &[ForecastDifference]) -> String {
     differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 

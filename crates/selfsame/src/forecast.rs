@@ -23,7 +23,6 @@ use self::folder::Folder;
 use self::measure::Work;
 use self::probe::Probe;
 use self::ranking::Subject;
-pub use self::settings::Difference;
 use self::settings::Settings;
 use crate::{Error, Progress, Run, digest, sampling};
 

@@ -147,7 +147,7 @@ pub use certify::{
 pub use compare::{compare, write_comparison};
 pub use digest::{digest, digest_of};
 pub use embed::{EmbedOptions, Embedded, EmbeddedImage, embed};
-pub use error::{CompareError, Error};
+pub use error::{CompareError, Error, ForecastDifference};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use export::{ExportFormat, ExportOptions, Exported, export};
 pub use forecast::{ForecastOptions, forecast};

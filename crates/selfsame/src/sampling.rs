@@ -1,4 +1,4 @@
-//! How much [`forecast`](crate::concentration::forecast) and `certify` take on, and how both make their intervals.
+//! How much `forecast` and `certify` take on, and how both estimate their intervals.
 
 use std::time::Duration;
 
@@ -25,15 +25,16 @@ pub fn budget(asked: Option<Duration>, largest: usize) -> Option<Duration> {
     asked.or((largest > UNLIMITED_UP_TO).then_some(BUDGET))
 }
 
-/// Refuses views that need more memory than [`VIEW_BYTES`]: so many `views` of each of so many
-/// `images`, squares of side `image_size`.
+/// Refuses `views` views of each of `images` images, squares of side `image_size`, that together
+/// need more memory than [`VIEW_BYTES`].
 ///
 /// # Errors
 /// [`Error::TooManyViews`].
 pub fn check_views(images: usize, views: usize, image_size: u32) -> Result<(), Error> {
     let bytes = images as u128 * views as u128 * u128::from(image_size).pow(2) * 3;
-    match bytes > VIEW_BYTES as u128 {
-        true => Err(Error::TooManyViews { images, views, image_size, bytes }),
+    let limit = VIEW_BYTES as u128;
+    match bytes > limit {
+        true => Err(Error::TooManyViews { images, views, image_size, bytes, limit }),
         false => Ok(()),
     }
 }

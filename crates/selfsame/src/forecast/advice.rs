@@ -2,8 +2,8 @@
 
 use selfsame_report::forecast::{Advice, BARELY, PolicyForecast};
 
-use super::ranking::ENOUGH;
-
+/// Images that most classes need before halves of them say anything.
+pub const ENOUGH: usize = 10;
 /// The separation of views that tell nothing of classes.
 const CHANCE: f64 = 0.5;
 

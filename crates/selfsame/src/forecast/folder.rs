@@ -12,8 +12,8 @@ use selfsame_report::record::PAGE_FILE;
 use selfsame_report::{write_atomic, write_json};
 
 use super::part;
-use super::settings::{Difference, Settings};
-use crate::{Error, Run};
+use super::settings::Settings;
+use crate::{Error, ForecastDifference, Run};
 
 const SETTINGS_FILE: &str = "settings.json";
 /// The folder of the work under way: two files for each policy, distances and curves.
@@ -146,7 +146,7 @@ fn same_forecast(path: &Path, file: &Path, settings: &Settings) -> Result<(), Er
         Ok(other) => other.differences(settings),
         Err(_) => {
             let what = format!("{SETTINGS_FILE} is damaged, or of another selfsame");
-            vec![Difference::Content(what)]
+            vec![ForecastDifference::Content(what)]
         }
     };
     match differences.is_empty() {

@@ -12,7 +12,7 @@ use selfsame_report::forecast::{ClassForecast, Delta, Forecast, Measured, Policy
 use selfsame_report::record::Skipped;
 use selfsame_theory::{Quantity, Side, Trust};
 
-use super::advice::{advice, recommended};
+use super::advice::{ENOUGH, advice, recommended};
 use super::measure::PolicyMeasured;
 use super::probe::Probe;
 use super::score::{self, at_least, score};
@@ -21,8 +21,6 @@ use super::{NONE, none};
 use crate::sampling::{HALF_BUDGET, HALVES, SIDE};
 use crate::{Error, Progress};
 
-/// Images that most classes need for halves of them to say anything.
-pub const ENOUGH: usize = 10;
 /// Policies are compared at eighths of D, the middle distance of two images of a class as they are.
 const EIGHTHS: u32 = 8;
 /// The eighths that the table shows: half of D and three quarters.

@@ -1,8 +1,8 @@
 //! What determines a forecast, so that only the same forecast goes on in a folder.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+
+use crate::ForecastDifference as Difference;
 
 /// What determines a forecast. The images and the encoder are known by their digests; their names
 /// are there for people.
@@ -22,31 +22,6 @@ pub struct Settings {
     pub pixels: bool,
     pub budget: Option<f64>,
     pub seed: u64,
-}
-
-/// How the forecast in a folder differs from the one that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Difference {
-    /// Another option.
-    Option {
-        /// The field of the options.
-        name: &'static str,
-        /// Its value in the folder.
-        was: String,
-        /// Its value now.
-        is: String,
-    },
-    /// Other content under the same name: a policy's, the encoder's weights, the images.
-    Content(String),
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Option { name, was, is } => write!(f, "{name} was {was}, is {is}"),
-            Self::Content(what) => f.write_str(what),
-        }
-    }
 }
 
 impl Settings {
