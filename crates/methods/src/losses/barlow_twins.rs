@@ -2,24 +2,24 @@ use burn::tensor::Tensor;
 
 use super::{Loss, diagonal, total};
 
-/// Added to the variance of a column before taking its root.
+/// Constant added to the variance of a column before its square root is taken.
 const EPSILON: f64 = 1e-5;
 
-/// The loss of Barlow Twins (Zbontar et al. 2021, equations 1 and 2).
+/// Computes the loss of Barlow Twins (Zbontar et al. 2021, equations 1 and 2).
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i. Columns are
-/// standardised over the batch, each by its own mean and deviation, and C = firstᵀ·second / batch
-/// is their cross-correlation. The terms are "on_diagonal", Σ_i (1 − C_ii)², and "off_diagonal",
+/// `first` and `second` are `[batch, dim]`; row i of each is a view of image i. Each column is
+/// standardised over the batch by its own mean and deviation, and C = firstᵀ·second / batch is
+/// their cross-correlation. The terms are "on_diagonal", Σ_i (1 − C_ii)², and "off_diagonal",
 /// Σ_{i≠j} C_ij²; the value is on_diagonal + `lambda`·off_diagonal.
 ///
-/// The variance is the mean of squares, as in equation 2; 1e-5 is added to it, as the batch
-/// normalisation of the authors' code does. A constant column then correlates with nothing.
+/// The variance is the mean of squares, as in equation 2, plus 1e-5, as in the batch normalisation
+/// of the authors' code. A constant column therefore has correlation 0 with every column.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use selfsame_methods::losses::barlow_twins;
 ///
-/// // Both columns agree between the views, and with each other: C is all ones.
+/// // Both columns agree between the views and with each other, so every entry of C is 1.
 /// let z = Tensor::<2>::from_floats([[100.0, 200.0], [-100.0, -200.0]], &Device::flex());
 /// let loss: f32 = barlow_twins(z.clone(), z, 0.25).value.into_scalar();
 /// assert!((loss - 0.25 * 2.0).abs() < 1e-6);

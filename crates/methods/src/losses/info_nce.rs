@@ -4,20 +4,20 @@ use super::Loss;
 use super::contrast::contrast;
 use super::normalise::normalise;
 
-/// InfoNCE (van den Oord et al. 2018) with a queue of negatives: the loss of MoCo (He et al. 2020,
-/// equation 1).
+/// Computes InfoNCE (van den Oord et al. 2018) with a queue of negatives: the loss of MoCo (He et
+/// al. 2020, equation 1).
 ///
-/// `queries` and `keys` are `[batch, dim]`, row i of each a view of image i; `negatives` is
-/// `[count, dim]`, shared by all queries. With all rows normalised it is the mean over i of
-/// −log(exp(q_i·k_i / T) / (exp(q_i·k_i / T) + Σ_m exp(q_i·n_m / T))), in nats. Its terms are
-/// "alignment", the mean of −q_i·k_i / T, and "divergence", the mean of the denominator's
-/// logarithm. Keys and negatives receive gradients as well; MoCo detaches both.
+/// `queries` and `keys` are `[batch, dim]`; row i of each is a view of image i. `negatives` is
+/// `[count, dim]`, shared by all queries. With all rows normalised, the loss is the mean over i of
+/// −log(exp(q_i·k_i / T) / (exp(q_i·k_i / T) + Σ_m exp(q_i·n_m / T))), in nats. The terms are
+/// "alignment", the mean of −q_i·k_i / T, and "divergence", the mean of the logarithm of the
+/// denominator. Keys and negatives receive gradients as well; MoCo detaches both.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use selfsame_methods::losses::info_nce;
 ///
-/// // The key points where the query does and the negative points the other way, at T = 1:
+/// // The key points in the direction of the query, the negative in the opposite one. T = 1:
 /// let row = |x: f32, y: f32| Tensor::<2>::from_floats([[x, y]], &Device::flex());
 /// let loss: f32 = info_nce(row(1.0, 1.0), row(2.0, 2.0), row(-1.0, -1.0), 1.0).value.into_scalar();
 /// assert!((loss - (1.0 + (-2f32).exp()).ln()).abs() < 1e-6);
@@ -42,12 +42,13 @@ pub fn info_nce(
     contrast(positives.div_scalar(temperature), similarities.div_scalar(temperature))
 }
 
-/// InfoNCE with chosen negatives from the batch.
+/// Computes InfoNCE with chosen negatives from the batch.
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i. The positive of row i
-/// of `first` is row i of `second`; its negatives are rows (i + s) mod batch of `second`, for every
-/// s in `shifts`. Value and terms are those of [`info_nce`]. With one shift and T = 1 it estimates
-/// the loss that Huang et al. (ICLR 2023) bound, which has one negative for each positive.
+/// `first` and `second` are `[batch, dim]`; row i of each is a view of image i. The positive of row
+/// i of `first` is row i of `second`. The negatives are rows (i + s) mod batch of `second`, for
+/// every s in `shifts`. Value and terms are defined as for [`info_nce`]. With one shift and T = 1,
+/// this loss estimates the loss that Huang et al. (ICLR 2023) bound, which has one negative for
+/// each positive.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

@@ -30,20 +30,20 @@ pub use spectral::spectral;
 pub use t_simclr::t_simclr;
 pub use vicreg::{VicRegWeights, vicreg};
 
-/// The value of a loss and the terms that it is made of.
+/// Value of a loss, and the terms that make up the loss.
 #[derive(Clone, Debug)]
 pub struct Loss {
     /// The value to minimise, a single number.
     pub value: Tensor<1>,
-    /// Its terms without their weights, by the names under which they are logged.
+    /// The terms without their weights, each with the name under which it is logged.
     pub terms: Vec<(&'static str, Tensor<1>)>,
 }
 
 impl Loss {
-    /// The sum of terms, each times its weight: `(name, term, weight)`.
+    /// Adds up terms, each multiplied by its weight: `(name, term, weight)`.
     ///
     /// # Panics
-    /// Without a term.
+    /// If there is no term.
     pub fn weighted<const N: usize>(terms: [(&'static str, Tensor<1>, f64); N]) -> Self {
         let value = terms
             .iter()
@@ -53,8 +53,8 @@ impl Loss {
         Self { value: value.expect("a loss has a term"), terms }
     }
 
-    /// The mean of two losses with the same terms, for methods that compare views in both
-    /// directions.
+    /// Computes the mean of two losses that have the same terms, for methods that compare views in
+    /// both directions.
     pub(crate) fn mean(one: Self, other: Self) -> Self {
         let half = |a: Tensor<1>, b: Tensor<1>| (a + b).mul_scalar(0.5);
         let terms = one
@@ -67,13 +67,13 @@ impl Loss {
     }
 }
 
-/// The sum of a matrix, by way of the sums of its rows: the last digits of Burn's sum of a large
-/// matrix depend on which thread comes first.
+/// Sums a matrix row by row first. The last digits of Burn's own sum of a large matrix depend on
+/// which thread finishes first.
 fn total(matrix: Tensor<2>) -> Tensor<1> {
     matrix.sum_dim(1).sum()
 }
 
-/// True on the diagonal of a `[size, size]` matrix.
+/// Returns a `[size, size]` mask that is true on the diagonal.
 fn diagonal(size: usize, device: &Device) -> Tensor<2, Bool> {
     Tensor::<2, Bool>::diag_mask([size, size], 0, device).bool_not()
 }

@@ -3,12 +3,13 @@ use burn::tensor::Tensor;
 use super::Loss;
 use super::normalise::normalise;
 
-/// The mean of −cos over rows: the loss of SimSiam (Chen and He 2021, equation 1). BYOL's (Grill et
-/// al. 2020, equation 2) is 2 + 2 times it, summed over both directions.
+/// Computes the mean of −cos over rows: the loss of SimSiam (Chen and He 2021, equation 1). The
+/// loss of BYOL (Grill et al. 2020, equation 2) is 2 + 2 times this mean, summed over both
+/// directions.
 ///
-/// `prediction` and `target` are `[batch, dim]`. They need not be normalised; the cosine with a row
-/// of zeros is 0. Both receive gradients; the methods detach the target. The only term,
-/// "alignment", is the value itself.
+/// `prediction` and `target` are `[batch, dim]`. Their rows need not be normalised; the cosine with
+/// a row of zeros is 0. Both arguments receive gradients; the methods detach the target. The only
+/// term, "alignment", is the value itself.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

@@ -12,15 +12,15 @@ use burn::tensor::Tensor;
 /// assert!((values[0] - 0.6).abs() < 1e-6 && values[2..] == [0.0, 0.0]);
 /// ```
 pub fn normalise(rows: Tensor<2>) -> Tensor<2> {
-    // Divide by the largest entry first, so that the squares neither overflow nor vanish.
+    // Divide by the largest entry first, so that squares neither overflow nor underflow.
     let largest = one_for_zero(rows.clone().detach().abs().max_dim(1));
     let rows = rows / largest;
     let squared = one_for_zero(rows.clone().powi_scalar(2).sum_dim(1));
     rows / squared.sqrt()
 }
 
-/// Scales rows of `[rows, dim]` that are longer than `longest` to that Euclidean norm, and leaves
-/// the others as they are.
+/// Scales each row of `[rows, dim]` whose Euclidean norm is above `longest` down to that norm, and
+/// leaves all other rows unchanged.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -62,7 +62,7 @@ mod tests {
         for (value, expected) in values.iter().zip(expected) {
             assert!((value - expected).abs() <= 1e-6 * expected.abs(), "{values:?}");
         }
-        // Along its own direction a shortened row does not move; a short one does.
+        // A shortened row does not move along its own direction. A short row does.
         let gradients = shortened.sum().backward();
         let gradient: Vec<f32> = rows.grad(&gradients).unwrap().into_data().try_into_vec().unwrap();
         assert!(gradient.iter().all(|v| v.is_finite()));

@@ -4,22 +4,22 @@ use super::Loss;
 use super::contrast::{contrast, without_own_image};
 use super::normalise::normalise;
 
-/// NT-Xent, the normalised temperature-scaled cross entropy: the loss of SimCLR (Chen et al. 2020,
-/// equation 1).
+/// Computes NT-Xent, the normalised temperature-scaled cross entropy: the loss of SimCLR (Chen et
+/// al. 2020, equation 1).
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be
-/// normalised. With z the 2·batch normalised rows and j the row that views the same image as row i,
-/// it is the mean over i of −log(exp(z_i·z_j / T) / Σ_{k≠i} exp(z_i·z_k / T)), in nats. A row of
-/// zeros counts as orthogonal to all. Its terms are "alignment", the mean of −z_i·z_j / T, and
-/// "divergence", the mean of log Σ_{k≠i} exp(z_i·z_k / T).
+/// `first` and `second` are `[batch, dim]`; row i of each is a view of image i. The rows need not
+/// be normalised. With z the 2·batch normalised rows and j the row that views the same image as row
+/// i, the loss is the mean over i of −log(exp(z_i·z_j / T) / Σ_{k≠i} exp(z_i·z_k / T)), in nats. A
+/// row of zeros counts as orthogonal to every row. The terms are "alignment", the mean of −z_i·z_j
+/// / T, and "divergence", the mean of log Σ_{k≠i} exp(z_i·z_k / T).
 ///
-/// The temperature T is positive; the smaller it is, the more weight the nearest wrong images have.
+/// The temperature T is positive. The smaller T is, the more weight the nearest wrong images have.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use selfsame_methods::losses::nt_xent;
 ///
-/// // Two images whose views agree and which are orthogonal to each other, at T = 1:
+/// // Two orthogonal images whose views agree, with T = 1:
 /// let z = Tensor::<2>::from_floats([[3.0, 0.0], [0.0, 2.0]], &Device::flex());
 /// let loss: f32 = nt_xent(z.clone(), z, 1.0).value.into_scalar();
 /// let expected = ((1f32.exp() + 2.0) / 1f32.exp()).ln();

@@ -4,13 +4,14 @@ use super::contrast::own_image;
 use super::normalise::normalise;
 use super::{Loss, total};
 
-/// The simple contrastive loss (Huang et al., ICLR 2023): the limit of InfoNCE at high temperature.
-/// It centres the embeddings, which may then collapse onto two opposite points.
+/// Computes the simple contrastive loss (Huang et al., ICLR 2023): the limit of InfoNCE at high
+/// temperature. This loss centres the embeddings, which may then collapse onto two opposite points.
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i; they need not be
-/// normalised. With z the 2·batch normalised rows, the terms are "alignment", the mean of −z_i·z_j
-/// over the pairs that view the same image, and "divergence", the mean of z_i·z_k over those that
-/// view different ones, among the rows of both views; the value is alignment + `lambda`·divergence.
+/// `first` and `second` are `[batch, dim]`; row i of each is a view of image i. The rows need not
+/// be normalised. With z the 2·batch normalised rows, the terms are "alignment", the mean of
+/// −z_i·z_j over the pairs of rows that view the same image, and "divergence", the mean of z_i·z_k
+/// over the pairs of rows that view different images. The pairs are taken among the rows of both
+/// views. The value is alignment + `lambda`·divergence.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

@@ -2,17 +2,18 @@ use burn::tensor::Tensor;
 
 use super::{Loss, diagonal, total};
 
-/// The spectral contrastive loss (HaoChen et al. 2021).
+/// Computes the spectral contrastive loss (HaoChen et al. 2021).
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i. They are not
-/// normalised: the method bounds their length. The value is the sum of the terms "alignment", −2 times the mean
-/// over i of first_i·second_i, and "divergence", the mean over i ≠ j of (first_i·second_j)².
+/// `first` and `second` are `[batch, dim]`; row i of each is a view of image i. The rows are not
+/// normalised: the method bounds their length. The value is the sum of the terms "alignment", −2
+/// times the mean over i of first_i·second_i, and "divergence", the mean over i ≠ j of
+/// (first_i·second_j)².
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use selfsame_methods::losses::spectral;
 ///
-/// // Two images whose views agree and which are orthogonal to each other:
+/// // Two orthogonal images whose views agree:
 /// let z = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0]], &Device::flex());
 /// assert_eq!(spectral(z.clone(), z).value.into_scalar::<f32>(), -2.0);
 /// ```

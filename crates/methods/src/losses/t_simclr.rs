@@ -3,26 +3,26 @@ use burn::tensor::Tensor;
 use super::Loss;
 use super::contrast::{log_sum_exp, without_own_image};
 
-/// The loss of t-SimCLR (Hu et al. 2023): the objective of t-SNE, with the two views of an image as
-/// neighbours.
+/// Computes the loss of t-SimCLR (Hu et al. 2023): the objective of t-SNE, with the two views of an
+/// image as neighbours.
 ///
-/// `first` and `second` are `[batch, dim]`, row i of each a view of image i. They are not
-/// normalised. With z their 2·batch rows, j the row that views the same image as row i, ν the degrees of
-/// freedom, T the temperature and Student's kernel κ(a, b) = (1 + ‖a − b‖² / (T·ν))^(−(ν + 1) / 2),
-/// it is the mean over i of −log(κ(z_i, z_j) / Σ_{k≠l} κ(z_k, z_l)), in nats. Unlike NT-Xent's, the
-/// sum runs over all pairs of rows. The terms are "alignment", the mean of −log κ(z_i, z_j), and
-/// "divergence", the logarithm of the sum; the value is their sum.
+/// `first` and `second` are `[batch, dim]`; row i of each is a view of image i. The rows are not
+/// normalised. Let z be the 2·batch rows, j the row that views the same image as row i, ν the
+/// degrees of freedom, T the temperature, and κ(a, b) = (1 + ‖a − b‖² / (T·ν))^(−(ν + 1) / 2)
+/// Student's kernel. The loss is the mean over i of −log(κ(z_i, z_j) / Σ_{k≠l} κ(z_k, z_l)), in
+/// nats. Unlike in NT-Xent, the sum runs over all pairs of rows. The terms are "alignment", the
+/// mean of −log κ(z_i, z_j), and "divergence", the logarithm of the sum; the value is their sum.
 ///
-/// Distances between different images are computed from inner products, in memory of (2·batch)²
-/// instead of dim times that. Their error is the rounding, in f32, of the squared distance of a row
-/// from the mean row. If that is not small next to T·ν, as with rows of length 1e4, images at the
-/// same place appear to be apart.
+/// Distances between different images are computed from inner products. This takes memory for
+/// (2·batch)² values instead of dim times as many. The error of a distance is the f32 rounding
+/// error of the squared distance between a row and the mean row. If this error is not small next to
+/// T·ν, as with rows of length 1e4, images at the same place appear to be apart.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 /// use selfsame_methods::losses::t_simclr;
 ///
-/// // Views that agree, and two images at squared distance T·ν = 1, where κ = (1 + 1)^(−1) = ½:
+/// // Two images whose views agree, at squared distance T·ν = 1: κ = (1 + 1)^(−1) = ½.
 /// let z = Tensor::<2>::from_floats([[0.0], [1.0]], &Device::flex());
 /// let loss: f32 = t_simclr(z.clone(), z, 1.0, 1.0).value.into_scalar();
 /// assert!((loss - (4.0 * 1.0 + 8.0 * 0.5f32).ln()).abs() < 1e-6);
@@ -51,9 +51,9 @@ pub fn t_simclr(
     Loss::weighted([("alignment", alignment, 1.0), ("divergence", divergence, 1.0)])
 }
 
-/// The squared distances between all rows, as ‖a‖² + ‖b‖² − 2a·b.
+/// Computes the squared distances between all rows as ‖a‖² + ‖b‖² − 2a·b.
 fn squared_distances(rows: Tensor<2>) -> Tensor<2> {
-    // Subtracting the mean row leaves distances as they are and makes the rounding smaller.
+    // Subtracting the mean row leaves distances unchanged and makes rounding errors smaller.
     let rows = rows.clone() - rows.detach().mean_dim(0);
     let squares = rows.clone().powi_scalar(2).sum_dim(1);
     let products = rows.clone().matmul(rows.transpose());
