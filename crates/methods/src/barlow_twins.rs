@@ -9,24 +9,27 @@ use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
 settings! {
     /// Zbontar et al. 2021: cross-correlation towards the identity.
     ///
-    /// Barlow Twins brings the cross-correlation matrix of the outputs of two views close to the
-    /// identity: each output agrees between views, and no two outputs say the same.
+    /// Barlow Twins brings the cross-correlation matrix between the outputs of two views close to
+    /// the identity. Each output then agrees between the views, and no two outputs carry the same
+    /// information.
     pub struct BarlowTwins {
-        /// Weight of what holds the outputs apart beside what draws views together.
+        /// Weight of the term that keeps outputs apart, relative to the term that draws views
+        /// together.
         ///
-        /// It weighs what is off the diagonal of the cross-correlation, as the paper's λ does.
+        /// It is the paper's λ, the weight of the entries off the diagonal of the
+        /// cross-correlation.
         pub lambda: f64,
-        /// What the loss is multiplied by.
+        /// Factor that multiplies the whole loss.
         pub scale: f64,
-        /// Width of the heads' hidden layers.
+        /// Number of units in each hidden layer of the heads.
         pub hidden: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
     }
 }
 
 impl BarlowTwins {
-    /// Default settings for an encoder that gives `dim` values an image.
+    /// Default settings for an encoder that gives `dim` values per image.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self { lambda: 5e-3, scale: 1.0, hidden: 4 * dim, output: 4 * dim }
     }

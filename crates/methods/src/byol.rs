@@ -10,22 +10,22 @@ settings! {
     /// Grill et al. 2020: predicts a momentum encoder's output.
     ///
     /// BYOL predicts, from one view, the output of a slow copy of the networks for the other view.
-    /// The loss is the paper's: the squared distance of the two after normalisation, summed over
-    /// both directions.
+    /// The loss is that of the paper: the squared distance between the normalised prediction and
+    /// the normalised output, summed over both directions.
     pub struct Byol {
-        /// Share of the slow copy that stays at a step, from 0 to 1.
+        /// Share of the slow copy's weights that a step keeps, from 0 to 1.
         ///
-        /// It rises to 1 along a half cosine.
+        /// This share rises to 1 along a half cosine.
         pub momentum: f64,
-        /// Width of the heads' hidden layers.
+        /// Number of units in each hidden layer of the heads.
         pub hidden: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
     }
 }
 
 impl Byol {
-    /// Default settings for an encoder that gives `dim` values an image.
+    /// Default settings for an encoder that gives `dim` values per image.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self { momentum: 0.99, hidden: 4 * dim, output: 256 }
     }

@@ -1,4 +1,4 @@
-//! The macros that a method is declared with, and what can be asked of any method's settings.
+//! Macros that declare methods, and access to the settings of any method.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -7,9 +7,9 @@ use crate::MethodConfig;
 
 /// Declares the settings of a method: a struct that is stored in `config.toml`.
 ///
-/// Its documentation is also what the program shows, so that a setting is explained in one place:
-/// the first line above the struct is the method's summary, the first paragraph above a field is
-/// the setting's meaning.
+/// The program shows the documentation of this struct, so that a setting is explained in one place.
+/// The first line above the struct is the summary of the method. The first paragraph above a field
+/// is the meaning of that setting.
 macro_rules! settings {
     (
         $(#[$($attribute:tt)*])*
@@ -28,14 +28,15 @@ macro_rules! settings {
             /// The first line of the documentation.
             pub(crate) const SUMMARY: &str =
                 $crate::config::summary(&[$(doc_line!($($attribute)*)),*]);
-            /// Every setting with its documentation, line by line.
+            /// Every setting with the lines of its documentation.
             pub(crate) const FIELDS: &[(&str, &[&str])] =
                 &[$((stringify!($field), &[$(doc_line!($($field_attribute)*)),*])),*];
         }
     };
 }
 
-/// The line of documentation that an attribute holds; an empty one for any other attribute.
+/// Expands to the line of documentation in an attribute, or to an empty line for any other
+/// attribute.
 macro_rules! doc_line {
     (doc = $line:literal) => {
         $line
@@ -45,13 +46,13 @@ macro_rules! doc_line {
     };
 }
 
-/// Makes the methods of the library from one line each: the name in `config.toml` and the type of
-/// the settings.
+/// Declares the methods of the library. Each takes one line: its name in `config.toml` and the type
+/// of its settings.
 macro_rules! methods {
     ($($name:literal => $module:ident::$Method:ident,)*) => {
         $(pub use $module::$Method;)*
 
-        /// Every method by its name, with a summary of it.
+        /// Name and summary of every method.
         pub const METHODS: [(&str, &str); [$($name),*].len()] =
             [$(($name, $Method::SUMMARY)),*];
 
@@ -67,8 +68,8 @@ macro_rules! methods {
         }
 
         impl MethodConfig {
-            /// The method called `name`, with default settings for an encoder that gives `dim`
-            /// values an image; `None` if no method of [`METHODS`] has that name.
+            /// Returns the method called `name`, with default settings for an encoder that gives
+            /// `dim` values per image, or `None` if no method of [`METHODS`] has that name.
             pub fn by_name(name: &str, dim: usize) -> Option<Self> {
                 match name {
                     $($name => Some(Self::$Method($Method::default_for(dim))),)*
@@ -76,21 +77,21 @@ macro_rules! methods {
                 }
             }
 
-            /// The name in [`METHODS`].
+            /// Returns the name of this method in [`METHODS`].
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$Method(_) => $name,)*
                 }
             }
 
-            /// The method itself.
+            /// Returns the method itself.
             pub fn method(&self) -> &dyn Method {
                 match self {
                     $(Self::$Method(method) => method,)*
                 }
             }
 
-            /// Every setting with its documentation, line by line.
+            /// Returns every setting with the lines of its documentation.
             fn fields(&self) -> &'static [(&'static str, &'static [&'static str])] {
                 match self {
                     $(Self::$Method(_) => $Method::FIELDS,)*
@@ -103,16 +104,16 @@ macro_rules! methods {
 /// A setting of a method.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Setting {
-    /// Its key in the section `[method]` of `config.toml`.
+    /// Key in the section `[method]` of `config.toml`.
     pub key: &'static str,
-    /// Its value; none if it is unset.
+    /// Value, or `None` if the setting is unset.
     pub value: Option<Value>,
-    /// What it means.
+    /// Meaning of the setting, as a phrase.
     pub meaning: String,
 }
 
 impl MethodConfig {
-    /// Its settings, each with its value and meaning.
+    /// Returns the settings of this method, each with its value and meaning.
     ///
     /// ```
     /// use selfsame_methods::MethodConfig;
@@ -132,7 +133,8 @@ impl MethodConfig {
     }
 }
 
-/// The first line of a documentation, without its full stop. It must be a paragraph of its own.
+/// Returns the first line of a documentation without its full stop. That line must be a paragraph
+/// of its own.
 pub(crate) const fn summary(doc: &[&'static str]) -> &'static str {
     assert!(doc.len() == 1 || doc[1].is_empty(), "a method's summary is one line");
     let line = doc[0].trim_ascii();
@@ -141,8 +143,8 @@ pub(crate) const fn summary(doc: &[&'static str]) -> &'static str {
     text
 }
 
-/// The first paragraph of a documentation as a phrase: `Width of …, in pixels.` becomes `width of
-/// …, in pixels`.
+/// Returns the first paragraph of a documentation as a phrase: `Width of …, in pixels.` becomes
+/// `width of …, in pixels`.
 fn meaning(doc: &[&str]) -> String {
     let lines: Vec<&str> =
         doc.iter().map(|line| line.trim()).take_while(|line| !line.is_empty()).collect();

@@ -7,25 +7,24 @@ use crate::settings::{temperature, width};
 use crate::{Batch, ConfigError, Method, Networks, Objective, need};
 
 settings! {
-    /// van den Oord et al. 2018: with a chosen number of negatives.
+    /// van den Oord et al. 2018: a chosen number of negatives per image.
     ///
-    /// InfoNCE with a chosen number of negatives an image. With one negative and a temperature of 1
-    /// it is the loss that the theory of Huang et al. (ICLR 2023) is about.
+    /// InfoNCE tells each image from a chosen number of negatives. With one negative and a
+    /// temperature of 1, it is the loss that the theory of Huang et al. (ICLR 2023) is about.
     pub struct InfoNce {
-        /// Other images that an image is told from at a step; all of the batch where that has
-        /// fewer.
+        /// Number of negatives per image, or all other images if the batch has fewer.
         pub negatives: usize,
-        /// Temperature of the loss, above 0; smaller ones look at the nearest negatives alone.
+        /// Temperature of the loss, above 0; a small temperature weighs the nearest negatives most.
         pub temperature: f64,
-        /// Width of the heads' hidden layers.
+        /// Number of units in each hidden layer of the heads.
         pub hidden: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
     }
 }
 
 impl InfoNce {
-    /// Default settings for an encoder that gives `dim` values an image.
+    /// Default settings for an encoder that gives `dim` values per image.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self { negatives: 1, temperature: 1.0, hidden: dim, output: 128 }
     }
@@ -51,7 +50,7 @@ impl Method for InfoNce {
 impl Objective for InfoNce {
     fn loss(&self, batch: &Batch<'_>) -> Loss {
         let [first, second] = batch.pair();
-        // A batch is in random order, so the images at any distance from an image are a random
+        // A batch is in random order, so the images at fixed distances from an image are a random
         // choice of negatives.
         let others = first.dims()[0] - 1;
         let negatives = self.negatives.min(others);

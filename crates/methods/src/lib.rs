@@ -1,6 +1,6 @@
 //! Methods of self-supervised learning, and the losses that they minimise.
 //!
-//! A [`Method`] makes the [`Networks`] that it needs, a queue or a momentum encoder among them, and
+//! A [`Method`] makes the [`Networks`] that it needs, including a queue or a momentum encoder, and
 //! has one or more [`Objective`]s. A [loss](losses) is a pure function of embeddings.
 
 #[macro_use]
@@ -32,7 +32,7 @@ use losses::Loss;
 pub use networks::{Networks, Part};
 pub use settings::{ConfigError, need};
 
-// Every method there is, in the order in which the program lists them.
+// All methods, in the order in which the program lists them.
 methods! {
     "simclr" => simclr::SimClr,
     "mocov2" => mocov2::MocoV2,
@@ -50,32 +50,33 @@ methods! {
 
 /// A way to train an encoder without labels.
 ///
-/// A value of the type is the settings of the method, as `config.toml` stores them. What is trained
-/// lies in [`Networks`], which the method makes.
+/// A value of an implementing type holds the settings of the method, as `config.toml` stores them.
+/// The trained weights lie in [`Networks`], which the method makes.
 pub trait Method {
     /// Checks every setting.
     ///
     /// # Errors
-    /// The first setting that is out of range, by its name in `config.toml`.
+    /// [`ConfigError`] names the first setting that is out of range, as in `config.toml`.
     fn check(&self) -> Result<(), ConfigError>;
 
-    /// How many views of each image a step takes.
+    /// Returns the number of views that a step takes of each image.
     fn views(&self) -> usize {
         2
     }
 
-    /// The networks with their initial weights.
+    /// Builds the networks with their initial weights.
     fn networks(&self, encoder: &EncoderConfig, init: &mut Init<'_>) -> Networks;
 
-    /// The losses that a step minimises, one after the other: the second sees weights that the
-    /// first has moved.
+    /// Returns the losses that a step minimises, one after the other. The second loss is computed
+    /// with the weights that the first loss has moved.
     ///
-    /// Most methods have one, which trains everything. A generator and its discriminator have one
-    /// each. No part of the networks may be trained by two objectives: losses that train the same
-    /// part are weighted terms of one objective.
+    /// Most methods have one objective, which trains all parts. A generator and its discriminator
+    /// have one objective each. No part of the networks may be trained by two objectives: losses
+    /// that train the same part are weighted terms of one objective.
     fn objectives(&self) -> Vec<Box<dyn Objective>>;
 
-    /// What usually helps once the outputs have collapsed: a clause that names settings.
+    /// Returns a clause that names the settings whose change usually helps after the outputs have
+    /// collapsed.
     fn remedy(&self) -> &'static str {
         "a lower learning rate, a longer warm-up or a larger batch usually helps"
     }
@@ -83,85 +84,88 @@ pub trait Method {
 
 /// A loss that a step minimises, with the parts of the networks that it trains.
 ///
-/// The loss is computed in two stages. [`embed`](Objective::embed) takes images to embeddings, each
-/// row by itself, so that a large batch can pass it in microbatches (gradient caching: Gao, Zhang,
-/// Han and Callan 2021). [`loss`](Objective::loss) takes the embeddings of the whole batch to one
-/// number; it may look at pixels and use the networks as well, always on the whole batch.
+/// The loss is computed in two stages. [`embed`](Objective::embed) maps images to embeddings, each
+/// row by itself, so that a large batch can be embedded in microbatches (gradient caching: Gao,
+/// Zhang, Han and Callan 2021). [`loss`](Objective::loss) maps the embeddings of the whole batch to
+/// one number. This stage may also use pixels and the networks, always for the whole batch.
 pub trait Objective {
-    /// Whether it trains the part of the networks called `part`, such as `backbone`.
+    /// Returns whether this objective trains the part of the networks called `part`, such as
+    /// `backbone`.
     fn trains(&self, _part: &str) -> bool {
         true
     }
 
-    /// The embeddings of a batch: any number of tensors with one row an image.
+    /// Embeds a batch. The result is any number of tensors with one row per image.
     ///
     /// `views` are [`Method::views`] tensors `[images, height, width, 3]` of normalised pixels; row
     /// i of each is a view of image i. A row of the result may depend on other images through batch
-    /// normalisation only. Here backbone and projector take all views as one batch.
+    /// normalisation only. By default, backbone and projector take all views as one batch.
     fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
         networks.project_together(views)
     }
 
-    /// The loss of a batch.
+    /// Computes the loss of a batch.
     fn loss(&self, batch: &Batch<'_>) -> Loss;
 
-    /// Of the embeddings, the two of each image that the loss draws together; they are watched for
-    /// collapse. `None` where no two are.
+    /// Returns the two embeddings of each image that the loss draws together, which are watched for
+    /// collapse, or `None` if the loss draws no two embeddings together.
     fn pair<'a>(&self, embeddings: &'a [Tensor<2>]) -> Option<[&'a Tensor<2>; 2]> {
         Some([&embeddings[0], &embeddings[1]])
     }
 
-    /// Updates what no gradient moves, after the optimizer's step: a momentum encoder, a queue.
-    /// `embeddings` carry no gradients.
+    /// Updates the parts that no gradient moves, such as a momentum encoder or a queue, after the
+    /// optimizer's step. `embeddings` carry no gradients.
     fn after_step(&self, networks: Networks, _embeddings: &[Tensor<2>], _step: &Step) -> Networks {
         networks
     }
 }
 
-/// What a loss is computed from.
+/// Inputs of a loss.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
     /// The networks; parts that the objective does not train have no gradients.
     pub networks: &'a Networks,
-    /// The views that were embedded, as [`Objective::embed`] gets them.
+    /// The views that were embedded, as [`Objective::embed`] receives them.
     pub views: &'a [Tensor<4>],
-    /// What [`Objective::embed`] made of them.
+    /// The embeddings that [`Objective::embed`] returned for these views.
     pub embeddings: &'a [Tensor<2>],
-    /// The step of the training.
+    /// The training step.
     pub step: &'a Step,
 }
 
 impl Batch<'_> {
-    /// The first two embeddings: those of both views, for an objective that embeds each once.
+    /// Returns the first two embeddings, which belong to the two views if the objective embeds each
+    /// view once.
     pub fn pair(&self) -> [Tensor<2>; 2] {
         [self.embeddings[0].clone(), self.embeddings[1].clone()]
     }
 }
 
-/// Which step of a training it is: all that schedules and random choices of a method depend on, so
-/// that a resumed training goes on as if it had not stopped.
+/// A step of a training run. The schedules and random choices of a method depend on nothing else,
+/// so a resumed run continues as if it had not stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Steps taken before this one.
+    /// Number of steps taken before this step.
     pub number: u64,
-    /// Steps of the whole training.
+    /// Number of steps in the whole run.
     pub steps: u64,
-    /// Seed of the training.
+    /// Seed of the run.
     pub seed: u64,
 }
 
 impl Step {
-    /// The value at this step of a schedule that leads from `start` to `end` along a half cosine.
+    /// Returns the value, at this step, of a schedule that leads from `start` to `end` along a half
+    /// cosine.
     pub fn anneal(&self, start: f64, end: f64) -> f64 {
         let share = self.number as f64 / self.steps.max(1) as f64;
         end + (start - end) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
     }
 
-    /// A generator of random numbers for this step. It is the same at every call, and the same for
-    /// each microbatch.
+    /// Returns a random number generator for this step. Every call, and so every microbatch, gets
+    /// the same generator.
     pub fn random(&self) -> rand_chacha::ChaCha8Rng {
         use rand::SeedableRng;
-        // The order of the images takes one stream an epoch, from 0 upwards.
+        // The order of the images uses one stream per epoch, from 0 upwards.
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(u64::MAX - self.number);
         rng

@@ -10,39 +10,42 @@ use crate::{Batch, ConfigError, Method, Networks, Objective, Step, need};
 settings! {
     /// Chen et al. 2020: a momentum encoder and a queue of negatives.
     ///
-    /// MoCo v2 (He et al. 2020; Chen et al. 2020) tells the embedding of an image from those of
-    /// images in earlier batches, which a queue keeps. A slow copy of the networks makes the
+    /// MoCo v2 (He et al. 2020; Chen et al. 2020) tells the embedding of an image from embeddings
+    /// of images in earlier batches, which a queue keeps. A slow copy of the networks computes the
     /// embeddings of the other view and of the queue.
     pub struct MocoV2 {
-        /// Temperature of the loss, above 0; smaller ones look at the nearest negatives alone.
+        /// Temperature of the loss, above 0; a small temperature weighs the nearest negatives most.
         pub temperature: f64,
-        /// Temperature at the end, reached along a half cosine; unset, it does not change.
+        /// Temperature at the end of training, reached along a half cosine; unset, the temperature
+        /// is constant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub temperature_end: Option<f64>,
-        /// Share of the slow copy that stays at a step, from 0 to 1.
+        /// Share of the slow copy's weights that a step keeps, from 0 to 1.
         pub momentum: f64,
-        /// The same at the end, reached along a half cosine; unset, it does not change.
+        /// Momentum at the end of training, reached along a half cosine; unset, the momentum is
+        /// constant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub momentum_end: Option<f64>,
-        /// Earlier embeddings that are kept as negatives.
+        /// Number of earlier embeddings that are kept as negatives.
         pub queue: usize,
-        /// Whether each view is both query and key, at twice the cost of a step.
+        /// Whether each view is both query and key, which doubles the cost of a step.
         pub symmetric: bool,
-        /// Parts of a batch that batch normalisation sees apart, as on so many machines; parts keep
-        /// two images.
+        /// Number of parts of a batch that are normalised separately, as if each were on its own
+        /// machine; every part has at least two images.
         ///
-        /// The slow copy sees the images in another order, so that the statistics of a part give
-        /// nothing away. Running statistics move once a batch, by the mean of the parts.
+        /// The slow copy receives the images in another order, so that the statistics of a part do
+        /// not reveal which images belong together. Running statistics move once per batch, towards
+        /// the mean of the parts.
         pub splits: usize,
-        /// Width of the heads' hidden layers.
+        /// Number of units in each hidden layer of the heads.
         pub hidden: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
     }
 }
 
 impl MocoV2 {
-    /// Default settings for an encoder that gives `dim` values an image: those of the
+    /// Default settings for an encoder that gives `dim` values per image: the settings of the
     /// authors' demonstration on CIFAR, in the symmetric variant.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self {
@@ -58,8 +61,8 @@ impl MocoV2 {
         }
     }
 
-    /// `project` on the images in [`splits`](Self::splits) parts, one after the other, so that
-    /// batch normalisation takes the statistics of one part at a time.
+    /// Applies `project` to the images in [`splits`](Self::splits) parts, one after the other, so
+    /// that batch normalisation takes the statistics of one part at a time.
     fn project_in_parts(
         &self,
         networks: &Networks,
@@ -71,8 +74,9 @@ impl MocoV2 {
         Tensor::cat(parts::in_turn(networks, &parts::even(count, self.splits), pass), 0)
     }
 
-    /// The normalised outputs of the slow copy, row i of image i. It takes the images in `order`,
-    /// so that an image shares its part of the batch with others than its query does.
+    /// Computes the normalised outputs of the slow copy; row i belongs to image i. The slow copy
+    /// takes the images in `order`, so that a key shares its part of the batch with other images
+    /// than the query of the same image does.
     fn keys(&self, networks: &Networks, images: Tensor<4>, order: &[usize]) -> Tensor<2> {
         let device = images.device();
         let index = |order: Vec<i64>| {
@@ -106,7 +110,7 @@ impl Method for MocoV2 {
         let networks =
             Networks::with_projector(encoder, &[self.hidden, self.output], Norms::None, init)
                 .with_momentum();
-        // Random directions until there are earlier batches.
+        // Fill the queue with random directions until there are earlier batches.
         let queue = normalise(init.normal([self.queue, self.output]));
         networks.with_queue("queue", queue)
     }

@@ -8,8 +8,8 @@ use selfsame_nn::descent;
 use selfsame_nn::state::{self, MapNamed, VisitNamed};
 
 /// Moves the trained weights of `slow` towards those of `fast`: `momentum` · slow + (1 −
-/// `momentum`) · fast. The slow network keeps the running statistics that it gathers itself, as in
-/// the authors' implementations.
+/// `momentum`) · fast. The slow network keeps its own running statistics, as in the authors'
+/// implementations.
 pub(crate) fn follow<M: Module>(slow: M, fast: &M, momentum: f64) -> M {
     let mut weights = Weights::default();
     state::visit(fast, &mut weights);
@@ -30,6 +30,7 @@ impl VisitNamed for Weights {
     }
 }
 
+/// Moves each trained weight towards the weight of the same name in `fast`.
 struct Follower {
     fast: BTreeMap<String, Tensor<1>>,
     momentum: f64,
@@ -37,7 +38,7 @@ struct Follower {
 
 impl MapNamed for Follower {
     fn tensor<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        // Running statistics are not trained: `Weights` has none.
+        // Running statistics are not trained, so `Weights` does not contain them.
         let Some(fast) = self.fast.remove(name) else { return param };
         param.map(|slow| {
             let shape = slow.dims();

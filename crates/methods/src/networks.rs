@@ -1,3 +1,5 @@
+//! The networks of a method as named parts: backbone, heads, queues and slow copies.
+
 use std::collections::BTreeMap;
 
 use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor, Param};
@@ -9,15 +11,15 @@ use crate::momentum;
 
 const BACKBONE: &str = "backbone";
 const PROJECTOR: &str = "projector";
-/// Begins the names of the slow copies that a momentum encoder is made of.
+/// Prefix of the names of the slow copies, which form a momentum encoder.
 const SLOW: &str = "momentum.";
 
-/// Everything that a method trains, or carries from one step to the next, as parts with names.
+/// Everything that a method trains or carries from one step to the next, as named parts.
 ///
-/// All of it is in a checkpoint; the name of a part begins the names of its tensors there, as in
-/// `projector.layers.0.weight`. Every method has a part `backbone`, the encoder that training is
-/// for. The other parts are up to the method: most have a `projector`, and a decoder or a
-/// discriminator is added in the same way.
+/// A checkpoint holds all parts. There, the name of a part is the prefix of the names of its
+/// tensors, as in `projector.layers.0.weight`. Every method has a part `backbone`, the encoder that
+/// training produces. The other parts are up to the method: most methods have a `projector`, and a
+/// decoder or a discriminator is added in the same way.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -33,7 +35,7 @@ const SLOW: &str = "momentum.";
 /// };
 /// let device = Device::flex();
 /// let mut init = Init::new(1, &device);
-/// // From the 16 values that this encoder gives an image to 8 × 8 pixels of three channels.
+/// // Maps the 16 values per image of this encoder to 8 × 8 pixels of three channels.
 /// let decoder = Mlp::new(&[16, 32, 8 * 8 * 3], Norms::Hidden, &mut init);
 /// let networks = Networks::new(&encoder.into(), &mut init).with("decoder", decoder);
 /// assert!(state::read(&networks).contains_key("decoder.layers.1.bias"));
@@ -43,13 +45,14 @@ pub struct Networks {
     parts: BTreeMap<String, Part>,
 }
 
-/// A part of [`Networks`].
+/// One part of [`Networks`].
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "networks have few parts, and Burn boxes no module")]
 pub enum Part {
-    /// An encoder: images to embeddings.
+    /// An encoder, which maps images to embeddings.
     Backbone(Backbone),
-    /// A perceptron on embeddings: a projector, a predictor, a small decoder or discriminator.
+    /// A perceptron on embeddings, such as a projector, a predictor, a small decoder or a small
+    /// discriminator.
     Mlp(Mlp),
     /// Embeddings of earlier steps, `[count, dim]`.
     Queue(Param<Tensor<2>>),
@@ -62,13 +65,14 @@ impl From<Mlp> for Part {
 }
 
 impl Networks {
-    /// An encoder with initial weights, and no other part.
+    /// Creates an encoder with initial weights and no other part.
     pub fn new(encoder: &EncoderConfig, init: &mut Init<'_>) -> Self {
         let backbone = Part::Backbone(encoder.init(init));
         Self { parts: BTreeMap::from([(BACKBONE.to_owned(), backbone)]) }
     }
 
-    /// An encoder with a projector: linear maps to `widths` values each.
+    /// Creates an encoder with a projector, which is a sequence of linear maps with `widths`
+    /// outputs.
     pub(crate) fn with_projector(
         encoder: &EncoderConfig,
         widths: &[usize],
@@ -80,30 +84,30 @@ impl Networks {
         encoded.with(PROJECTOR, Mlp::new(&widths, norms, init))
     }
 
-    /// The same with one more part, or with `part` in place of the one of that name.
+    /// Adds `part` under `name`, replacing any part that already has that name.
     pub fn with(mut self, name: &str, part: impl Into<Part>) -> Self {
         self.parts.insert(name.to_owned(), part.into());
         self
     }
 
-    /// The same with a queue of `rows`, `[count, dim]`, that no gradient moves, in place of the
-    /// one of that name.
+    /// Adds a queue of `rows`, `[count, dim]`, under `name`, replacing any part that already has
+    /// that name. No gradient moves the rows.
     pub fn with_queue(self, name: &str, rows: Tensor<2>) -> Self {
         self.with(name, Part::Queue(Param::from_tensor(rows.detach()).no_grad()))
     }
 
-    /// The same with slow copies of backbone and projector, equal to them for now: a momentum
-    /// encoder. Their names are `momentum.backbone` and `momentum.projector`.
+    /// Adds a momentum encoder: slow copies of backbone and projector, which are equal to the
+    /// originals at first. Their names are `momentum.backbone` and `momentum.projector`.
     pub(crate) fn with_momentum(self) -> Self {
         [BACKBONE, PROJECTOR].into_iter().fold(self, |networks, name| {
-            // By way of `valid`, which gives the copy running statistics of its own.
+            // Call `valid`, because it gives the copy its own running statistics.
             let copy = networks.parts[name].valid().train().no_grad();
             networks.with(&format!("{SLOW}{name}"), copy)
         })
     }
 
-    /// Moves the slow copies towards what they are copies of: `momentum` · slow + (1 −
-    /// `momentum`) · fast.
+    /// Moves each slow copy towards the part that it copies: `momentum` · slow + (1 − `momentum`) ·
+    /// fast.
     pub(crate) fn follow(self, momentum: f64) -> Self {
         let copied = self.parts.iter().filter(|(name, _)| !name.starts_with(SLOW));
         let fast: BTreeMap<_, _> =
@@ -114,26 +118,26 @@ impl Networks {
         })
     }
 
-    /// The same with gradients for those parts only that `trains` names, which share their weights
-    /// and running statistics with these.
+    /// Returns networks in which only the parts that `trains` accepts have gradients. They share
+    /// their weights and running statistics with `self`.
     pub fn train_only(&self, trains: impl Fn(&str) -> bool) -> Self {
         self.clone().map_parts(|name, part| if trains(name) { part } else { part.no_grad() })
     }
 
-    /// The names of all parts.
+    /// Returns the names of all parts.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.keys().map(String::as_str)
     }
 
-    /// The encoder that training is for.
+    /// Returns the encoder that training produces.
     pub fn backbone(&self) -> &Backbone {
         self.encoder(BACKBONE)
     }
 
-    /// The perceptron called `name`.
+    /// Returns the perceptron called `name`.
     ///
     /// # Panics
-    /// If no part has that name, or it is no perceptron.
+    /// If no part has that name, or if the part is not a perceptron.
     pub fn mlp(&self, name: &str) -> &Mlp {
         match self.parts.get(name) {
             Some(Part::Mlp(mlp)) => mlp,
@@ -141,10 +145,10 @@ impl Networks {
         }
     }
 
-    /// The rows of the queue called `name`, `[count, dim]`, the newest first.
+    /// Returns the rows of the queue called `name`, `[count, dim]`, newest first.
     ///
     /// # Panics
-    /// If no part has that name, or it is no queue.
+    /// If no part has that name, or if the part is not a queue.
     pub fn queue(&self, name: &str) -> Tensor<2> {
         match self.parts.get(name) {
             Some(Part::Queue(rows)) => rows.val(),
@@ -152,26 +156,27 @@ impl Networks {
         }
     }
 
-    /// Images `[images, height, width, 3]` through backbone and projector, `[images, dim]`.
+    /// Passes images `[images, height, width, 3]` through backbone and projector, to `[images,
+    /// dim]`.
     pub fn project(&self, images: Tensor<4>) -> Tensor<2> {
         self.mlp(PROJECTOR).forward(self.backbone().forward(images))
     }
 
-    /// The same through the slow copies of the two, the momentum encoder.
+    /// Passes images through the momentum encoder, the slow copies of backbone and projector.
     pub fn project_momentum(&self, images: Tensor<4>) -> Tensor<2> {
         let [backbone, projector] = [BACKBONE, PROJECTOR].map(|name| format!("{SLOW}{name}"));
         self.mlp(&projector).forward(self.encoder(&backbone).forward(images))
     }
 
-    /// [`project`](Self::project) on all views as one batch, so that batch normalisation takes its
-    /// statistics over all of them.
+    /// Applies [`project`](Self::project) to all views as one batch, so that batch normalisation
+    /// takes its statistics over all views.
     pub(crate) fn project_together(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
         let z = self.project(Tensor::cat(views.to_vec(), 0));
         let [rows, _] = z.dims();
         z.split(rows / views.len(), 0)
     }
 
-    /// [`project`](Self::project) on one view after the other.
+    /// Applies [`project`](Self::project) to one view after the other.
     pub(crate) fn project_each(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
         views.iter().map(|view| self.project(view.clone())).collect()
     }
@@ -192,7 +197,7 @@ impl Networks {
     }
 }
 
-/// As Burn derives it for a struct whose fields are the parts.
+/// The implementation that Burn would derive for a struct whose fields are the parts.
 impl Module for Networks {
     fn collect_devices(&self, devices: Devices) -> Devices {
         self.parts.values().fold(devices, |devices, part| part.collect_devices(devices))

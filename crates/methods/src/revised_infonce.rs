@@ -6,27 +6,28 @@ use crate::settings::{at_least_zero, temperature, width};
 use crate::{Batch, ConfigError, Method, Networks, Objective};
 
 settings! {
-    /// Huang et al. 2023: alignment and divergence weighed apart.
+    /// Huang et al. 2023: separate weights for alignment and divergence.
     ///
     /// Revised InfoNCE, from the authors' talk on "Towards the Generalization of Contrastive
-    /// Self-Supervised Learning" (ICLR 2023), gives alignment and divergence a weight each.
+    /// Self-Supervised Learning" (ICLR 2023), weights alignment and divergence separately.
     pub struct RevisedInfoNce {
-        /// Weight of what holds the outputs apart beside what draws views together.
+        /// Weight of the term that keeps outputs apart, relative to the term that draws views
+        /// together.
         ///
-        /// It weighs the divergence.
+        /// It is the weight of the divergence.
         pub lambda: f64,
-        /// Temperature of the loss, above 0; smaller ones look at the nearest negatives alone.
+        /// Temperature of the loss, above 0; a small temperature weighs the nearest negatives most.
         pub temperature: f64,
-        /// Width of the heads' hidden layers.
+        /// Number of units in each hidden layer of the heads.
         pub hidden: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
     }
 }
 
 impl RevisedInfoNce {
-    /// Default settings for an encoder that gives `dim` values an image. The talk gives
-    /// the temperature, but no λ.
+    /// Default settings for an encoder that gives `dim` values per image. The talk states the
+    /// temperature but no λ.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self { lambda: 1.0, temperature: 0.2, hidden: dim, output: 128 }
     }

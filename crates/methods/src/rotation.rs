@@ -6,10 +6,10 @@ use crate::losses::{Loss, cross_entropy};
 use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
 
 settings! {
-    /// Gidaris et al. 2018: which quarter turn was made.
+    /// Gidaris et al. 2018: classifies the rotation of an image.
     ///
-    /// Rotation prediction, a pretext task: each image is turned by 0, 90, 180 and 270 degrees, and
-    /// the networks tell which. It has no settings.
+    /// Rotation prediction is a pretext task: each image is turned by 0, 90, 180 and 270 degrees,
+    /// and the networks predict the angle. The method has no settings.
     pub struct Rotation {}
 }
 
@@ -57,13 +57,14 @@ impl Objective for Rotation {
         cross_entropy(logits, turns)
     }
 
-    /// The embeddings are logits of the four turns: no two of them are drawn together.
+    /// Returns `None`: the embeddings are logits of the four turns, and the loss draws no two of
+    /// them together.
     fn pair<'a>(&self, _embeddings: &'a [Tensor<2>]) -> Option<[&'a Tensor<2>; 2]> {
         None
     }
 }
 
-/// `[images, height, width, channels]`, each image turned to the left (counter-clockwise).
+/// Turns each image of `[images, height, width, channels]` to the left (counter-clockwise).
 fn quarter_turn(images: Tensor<4>) -> Tensor<4> {
     images.swap_dims(1, 2).flip([1])
 }
@@ -79,7 +80,7 @@ mod tests {
         let data = TensorData::new((0..18).map(|v| v as f32).collect::<Vec<_>>(), [1, 3, 3, 2]);
         let image = Tensor::<4>::from_data(data.clone(), &device);
         let once = quarter_turn(image.clone());
-        // What was at the right of the top row is at its left.
+        // The right end of the top row is now its left end.
         let corner: Vec<f32> =
             once.clone().slice([0..1, 0..1, 0..1, 0..2]).into_data().try_into_vec().unwrap();
         assert_eq!(corner, [4.0, 5.0]);

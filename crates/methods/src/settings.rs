@@ -4,15 +4,15 @@ use std::fmt::Display;
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("{field} = {value} makes no sense: {need}")]
 pub struct ConfigError {
-    /// The setting, as in `config.toml`.
+    /// Name of the setting, as in `config.toml`.
     pub field: &'static str,
-    /// Its value.
+    /// Value of the setting.
     pub value: String,
-    /// What it must be.
+    /// Values that the setting accepts.
     pub need: &'static str,
 }
 
-/// Checks a setting: an error that names `field`, `value` and `need` unless `holds`.
+/// Checks a setting. If `holds` is false, the error names `field`, `value` and `need`.
 ///
 /// ```
 /// use selfsame_methods::need;
@@ -23,7 +23,7 @@ pub struct ConfigError {
 /// ```
 ///
 /// # Errors
-/// [`ConfigError`] unless `holds`.
+/// [`ConfigError`] if `holds` is false.
 pub fn need(
     field: &'static str,
     value: impl Display,
@@ -45,13 +45,13 @@ pub(crate) fn width(field: &'static str, value: usize) -> Result<(), ConfigError
     need(field, value, (1..=1 << 16).contains(&value), "1 to 65536 values")
 }
 
-/// Checks a temperature and, if it is set, the temperature at the end.
+/// Checks a temperature and, if set, the temperature at the end of training.
 pub(crate) fn temperature(start: f64, end: Option<f64>) -> Result<(), ConfigError> {
     positive("method.temperature", start)?;
     end.map_or(Ok(()), |end| positive("method.temperature_end", end))
 }
 
-/// Checks the momentum of a slow copy and, if it is set, the momentum at the end.
+/// Checks the momentum of a slow copy and, if set, the momentum at the end of training.
 pub(crate) fn momentum(start: f64, end: Option<f64>) -> Result<(), ConfigError> {
     let share = |field, value: f64| need(field, value, (0.0..=1.0).contains(&value), "0 to 1");
     share("method.momentum", start)?;

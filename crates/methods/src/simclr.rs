@@ -6,24 +6,25 @@ use crate::settings::{temperature, width};
 use crate::{Batch, ConfigError, Method, Networks, Objective};
 
 settings! {
-    /// Chen et al. 2020: all other images of the batch as negatives.
+    /// Chen et al. 2020: takes all other images of the batch as negatives.
     ///
-    /// SimCLR finds, among all other views of the batch, the one that shows the same image.
+    /// SimCLR finds the view of the same image among all other views of the batch.
     pub struct SimClr {
-        /// Temperature of the loss, above 0; smaller ones look at the nearest negatives alone.
+        /// Temperature of the loss, above 0; a small temperature weighs the nearest negatives most.
         pub temperature: f64,
-        /// Temperature at the end, reached along a half cosine; unset, it does not change.
+        /// Temperature at the end of training, reached along a half cosine; unset, the temperature
+        /// is constant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub temperature_end: Option<f64>,
-        /// Width of the heads' hidden layers.
+        /// Number of units in each hidden layer of the heads.
         pub hidden: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
     }
 }
 
 impl SimClr {
-    /// Default settings for an encoder that gives `dim` values an image.
+    /// Default settings for an encoder that gives `dim` values per image.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self { temperature: 0.5, temperature_end: None, hidden: dim, output: 128 }
     }

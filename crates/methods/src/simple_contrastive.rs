@@ -6,25 +6,26 @@ use crate::settings::{at_least_zero, width};
 use crate::{Batch, ConfigError, Method, Networks, Objective};
 
 settings! {
-    /// Huang et al. 2023: linear, for the collapse it shows.
+    /// Huang et al. 2023: a linear loss that demonstrates collapse.
     ///
     /// The simple contrastive loss (Huang et al., ICLR 2023) is InfoNCE at infinite temperature. It
-    /// only centres the outputs, which may then collapse onto two opposite points; it is here to
-    /// show that.
+    /// only centres the outputs, which may then collapse onto two opposite points. The library has
+    /// this method in order to show that collapse.
     pub struct SimpleContrastive {
-        /// Weight of what holds the outputs apart beside what draws views together.
+        /// Weight of the term that keeps outputs apart, relative to the term that draws views
+        /// together.
         ///
-        /// It weighs the negatives.
+        /// It is the weight of the negatives.
         pub lambda: f64,
-        /// Width of the heads' hidden layers.
+        /// Number of units in each hidden layer of the heads.
         pub hidden: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
     }
 }
 
 impl SimpleContrastive {
-    /// Default settings for an encoder that gives `dim` values an image.
+    /// Default settings for an encoder that gives `dim` values per image.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self { lambda: 1.0, hidden: dim, output: 128 }
     }

@@ -7,23 +7,24 @@ use crate::settings::width;
 use crate::{Batch, ConfigError, Method, Networks, Objective, Step, need};
 
 settings! {
-    /// Chen and He 2021: a predictor and a held side, no negatives.
+    /// Chen and He 2021: a predictor and a stopped gradient, without negatives.
     ///
-    /// SimSiam predicts the output of one view from that of the other, which receives no gradient.
+    /// SimSiam predicts the output of one view, which receives no gradient, from the output of the
+    /// other view.
     pub struct SimSiam {
-        /// Linear maps in the projector, 2 or more.
+        /// Number of linear maps in the projector, from 1 to 8.
         ///
-        /// The paper has 3, and 2 on CIFAR.
+        /// The paper uses 3, and 2 on CIFAR.
         pub layers: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
-        /// Width of the predictor's hidden layer.
+        /// Number of units in the hidden layer of the predictor.
         pub bottleneck: usize,
     }
 }
 
 impl SimSiam {
-    /// Default settings for an encoder that gives `dim` values an image.
+    /// Default settings for an encoder that gives `dim` values per image.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self { layers: 2, output: 4 * dim, bottleneck: dim }
     }

@@ -7,26 +7,26 @@ use crate::settings::{positive, width};
 use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
 
 settings! {
-    /// HaoChen et al. 2021: a factor of the augmentation graph.
+    /// HaoChen et al. 2021: factorises the augmentation graph.
     ///
-    /// Spectral contrastive learning: at its minimum the outputs factorise the normalised adjacency
-    /// matrix of the augmentation graph.
+    /// Spectral contrastive learning has a loss at whose minimum the outputs factorise the
+    /// normalised adjacency matrix of the augmentation graph.
     pub struct Spectral {
-        /// Length that longer outputs are shortened to.
+        /// Largest length of an output; longer outputs are shortened to it.
         ///
-        /// The authors take 1 on CIFAR-10 and √10 on ImageNet; their code divides the loss by its
-        /// square.
+        /// The authors take 1 on CIFAR-10 and √10 on ImageNet; their code divides the loss by the
+        /// square of this length.
         pub radius: f64,
-        /// Width of the heads' hidden layers.
+        /// Number of units in each hidden layer of the heads.
         pub hidden: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
     }
 }
 
 impl Spectral {
-    /// Default settings for an encoder that gives `dim` values an image, with the authors'
-    /// radius for small images.
+    /// Default settings for an encoder that gives `dim` values per image, with the authors' radius
+    /// for small images.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self { radius: 1.0, hidden: 2 * dim, output: 2 * dim }
     }

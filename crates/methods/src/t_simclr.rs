@@ -8,24 +8,24 @@ use crate::{Batch, ConfigError, Method, Networks, Objective};
 settings! {
     /// Hu et al. 2023: SimCLR with t-SNE's heavy tails.
     ///
-    /// t-SimCLR compares outputs as t-SNE does: without normalising them, by Student's t.
+    /// t-SimCLR compares outputs as t-SNE does: by Student's t, without normalising the outputs.
     pub struct TSimClr {
-        /// Temperature of the loss, above 0; smaller ones look at the nearest negatives alone.
+        /// Temperature of the loss, above 0; a small temperature weighs the nearest negatives most.
         ///
-        /// Squared distances are divided by it.
+        /// Squared distances are divided by the temperature.
         pub temperature: f64,
-        /// Degrees of freedom of Student's t; fewer have heavier tails.
+        /// Degrees of freedom of Student's t; a smaller number gives heavier tails.
         pub degrees_of_freedom: f64,
-        /// Width of the heads' hidden layers.
+        /// Number of units in each hidden layer of the heads.
         pub hidden: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
     }
 }
 
 impl TSimClr {
-    /// Default settings for an encoder that gives `dim` values an image, with the kernel
-    /// of the authors' script for CIFAR-10.
+    /// Default settings for an encoder that gives `dim` values per image, with the kernel of the
+    /// authors' script for CIFAR-10.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self { temperature: 8.0, degrees_of_freedom: 5.0, hidden: dim, output: 128 }
     }

@@ -9,31 +9,30 @@ use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
 settings! {
     /// Bardes et al. 2022: variance, invariance, covariance.
     ///
-    /// VICReg makes views agree, keeps every output varying over the batch, and keeps outputs from
+    /// VICReg makes views agree, makes every output vary over the batch, and keeps outputs from
     /// varying together.
     pub struct VicReg {
         /// Weight of the distance between views.
         ///
-        /// The paper's λ, there 25.
+        /// It is λ in the paper, which sets it to 25.
         pub invariance: f64,
-        /// Weight of outputs that vary too little.
+        /// Weight of the penalty on outputs that vary too little.
         ///
-        /// The paper's μ, there 25.
+        /// It is μ in the paper, which sets it to 25.
         pub variance: f64,
-        /// Weight of outputs that vary together.
+        /// Weight of the penalty on outputs that vary together.
         ///
-        /// The paper's ν, there 1.
+        /// It is ν in the paper, which sets it to 1.
         pub covariance: f64,
-        /// Width of the heads' hidden layers.
+        /// Number of units in each hidden layer of the heads.
         pub hidden: usize,
-        /// Number of values the loss compares.
+        /// Number of values in each output that the loss compares.
         pub output: usize,
     }
 }
 
 impl VicReg {
-    /// Default settings for an encoder that gives `dim` values an image, with the paper's
-    /// weights.
+    /// Default settings for an encoder that gives `dim` values per image, with the paper's weights.
     pub(crate) fn default_for(dim: usize) -> Self {
         Self { invariance: 25.0, variance: 25.0, covariance: 1.0, hidden: 4 * dim, output: 4 * dim }
     }
