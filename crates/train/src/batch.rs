@@ -1,8 +1,10 @@
+//! The order in which an epoch passes the images.
+
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// The order of `images` images in an epoch, a pure function of the seed and the epoch.
+/// Returns the order of `images` images in an epoch, as a pure function of the seed and the epoch.
 pub(crate) fn order(images: usize, seed: u64, epoch: u64) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(epoch);

@@ -1,25 +1,26 @@
 //! Checkpoints: `checkpoints/last.safetensors` and `best.safetensors` hold weights for use, and
-//! `last.state.safetensors` holds all that training needs to go on.
+//! `last.state.safetensors` holds everything that training needs to continue.
 //!
-//! The state file holds the weights as well, so that renaming one file is what makes a checkpoint.
-//! A crash between two files can then never pair new weights with old moments.
+//! The state file holds the weights as well, so a checkpoint becomes valid when one file is
+//! renamed. A crash between writing two files can therefore never pair new weights with old
+//! moments.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use selfsame_nn::state::{self, FileError, State, Values};
 
-/// Which weights of a run.
+/// One of the two sets of weights that a run saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// Those after the last step that was saved.
+    /// The weights after the last saved step.
     Last,
-    /// Those with the highest kNN accuracy on the validation split.
+    /// The weights with the highest kNN accuracy on the validation split.
     Best,
 }
 
 impl Which {
-    /// Their file in the folder `run`.
+    /// Returns the file of these weights in the folder `run`.
     pub fn path(self, run: &Path) -> PathBuf {
         run.join("checkpoints").join(match self {
             Self::Last => "last.safetensors",
@@ -28,24 +29,24 @@ impl Which {
     }
 }
 
-/// The state of a training after a step.
+/// State of a training run after a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Steps taken.
+    /// Number of steps taken.
     pub step: u64,
-    /// Seconds that training took so far.
+    /// Seconds of training so far.
     pub seconds: f64,
     /// The highest kNN accuracy on the validation split so far.
     pub best_knn: Option<f64>,
-    /// The configuration as TOML: training goes on only under the same one.
+    /// The configuration as TOML. Training continues only under the same configuration.
     pub config: String,
-    /// The weights of all networks, queues and running statistics among them.
+    /// The weights of all networks, including queues and running statistics.
     pub weights: State,
     /// The moments of the optimizer.
     pub moments: State,
 }
 
-/// Why a checkpoint could not be used.
+/// Reason why a checkpoint could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file cannot be read or written, or is damaged.
@@ -56,10 +57,10 @@ pub enum CheckpointError {
     NoState {
         /// The file.
         path: PathBuf,
-        /// What is missing.
+        /// What the file lacks.
         cause: String,
     },
-    /// The weights to start from are not those that the configuration names.
+    /// The initial weights are not the weights that the configuration names.
     #[error("{}: not the weights that this run was given to start from", path.display())]
     OtherInit {
         /// The file.
@@ -67,16 +68,16 @@ pub enum CheckpointError {
     },
 }
 
-/// The state file of the folder `run`.
+/// Returns the path of the state file in the folder `run`.
 pub fn state_path(run: &Path) -> PathBuf {
     run.join("checkpoints").join("last.state.safetensors")
 }
 
 impl Checkpoint {
-    /// Writes the state, then the weights for use, each atomically.
+    /// Writes the state file, then the file of weights for use. Each write is atomic.
     ///
     /// # Errors
-    /// If a file cannot be written; the previous checkpoint stays intact.
+    /// If a file cannot be written. The previous checkpoint then stays intact.
     pub fn save(&self, run: &Path) -> Result<(), CheckpointError> {
         let named = |prefix: &str, from: &State| {
             from.iter()
@@ -99,7 +100,7 @@ impl Checkpoint {
         Ok(save_weights(run, Which::Last, &self.weights, self.step)?)
     }
 
-    /// Reads the state of `run`; `None` if it has not saved one yet.
+    /// Reads the state of `run`, or returns `None` if the run has not saved a state yet.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -139,7 +140,7 @@ impl Checkpoint {
     }
 }
 
-/// Writes weights for use, with the step after which they were saved.
+/// Writes weights for use, together with the step after which they were saved.
 pub(crate) fn save_weights(
     run: &Path,
     which: Which,
@@ -153,8 +154,8 @@ pub(crate) fn save_weights(
     )
 }
 
-/// Reads an encoder, the tensors under `backbone.` without that prefix, and the step after which it
-/// was saved.
+/// Reads an encoder and the step after which it was saved. The encoder consists of the tensors
+/// under `backbone.`, named without that prefix.
 ///
 /// # Errors
 /// If the file is missing or damaged.
@@ -166,11 +167,12 @@ pub fn load_backbone(path: &Path) -> Result<(State, u64), FileError> {
     Ok((backbone.collect(), metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0)))
 }
 
+/// Returns the path of the file of initial weights in the folder `run`.
 fn init_path(run: &Path) -> PathBuf {
     run.join("checkpoints").join("init.safetensors")
 }
 
-/// Stores the weights from which the encoder of a run starts, and returns their digest.
+/// Stores the initial weights of a run's encoder, and returns the digest of these weights.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -181,12 +183,12 @@ pub fn save_init(run: &Path, encoder: State) -> Result<String, FileError> {
     Ok(state::digest(&named, &BTreeMap::new()))
 }
 
-/// The weights from which a run starts: random `weights` of an encoder or of networks, in which,
-/// if the configuration has a digest `init`, those of the encoder and of its slow copy are replaced
-/// by what [`save_init`] stored.
+/// Returns the weights from which a run starts. `weights` are random weights of an encoder or of
+/// networks. If the configuration has a digest `init`, the weights that [`save_init`] stored
+/// replace the weights of the encoder and of its slow copy.
 ///
 /// # Errors
-/// If the file is missing, damaged, or has another digest.
+/// If the file is missing, is damaged, or has another digest.
 pub fn initial(
     mut weights: State,
     run: &Path,
@@ -199,10 +201,11 @@ pub fn initial(
         return Err(CheckpointError::OtherInit { path });
     }
     for (name, values) in &mut weights {
-        // Matches `momentum.backbone.` too. The tensors of an encoder alone have no prefix.
-        let own =
-            name.find("backbone.").map_or(name.as_str(), |at| &name[at + "backbone.".len()..]);
-        if let Some(given) = given.get(&format!("backbone.{own}")) {
+        // This matches `momentum.backbone.` too. The tensors of an encoder alone have no prefix.
+        let tensor = name
+            .find("backbone.")
+            .map_or(name.as_str(), |start| &name[start + "backbone.".len()..]);
+        if let Some(given) = given.get(&format!("backbone.{tensor}")) {
             *values = given.clone();
         }
     }

@@ -1,17 +1,19 @@
+//! The configuration of a run, and the checks of its settings.
+
 use selfsame_augment::Policy;
 use selfsame_methods::{ConfigError, MethodConfig, need};
 use selfsame_nn::{EncoderConfig, MlpConfig, ResNetConfig};
 use serde::{Deserialize, Serialize};
 
-/// Every setting that determines a run, as `config.toml` in the folder of the run stores it.
+/// All settings that determine a run, as stored in `config.toml` in the folder of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The seed of the splits, the initial weights, the order of the images and the views.
+    /// Seed of the splits, the initial weights, the order of the images, and the views.
     pub seed: u64,
-    /// The digest of the weights that the encoder starts from, as
-    /// [`checkpoint::save_init`](crate::checkpoint::save_init) returns it. Unset, the encoder starts
-    /// from random weights.
+    /// Digest of the initial weights of the encoder, as returned by
+    /// [`checkpoint::save_init`](crate::checkpoint::save_init). If unset, the encoder starts from
+    /// random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
     /// The images.
@@ -20,64 +22,65 @@ pub struct Config {
     pub encoder: EncoderConfig,
     /// The method and its settings.
     pub method: MethodConfig,
-    /// The training.
+    /// Settings of the training.
     pub train: TrainConfig,
-    /// The policy that draws views.
+    /// Policy that draws views.
     pub augment: Policy,
 }
 
-/// The images, and the size to which they are brought.
+/// The images, and the size to which they are resized.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// `glyphs`, a folder, a tar file, …
+    /// Source of the images: `glyphs`, a folder, a tar file, …
     pub source: String,
     /// Side of the square images, in pixels.
     pub image_size: u32,
-    /// The most images to use of training and validation together, and of test.
+    /// Maximum number of images, both for training and validation together and for test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// The only classes to use.
+    /// Classes to use, or all classes if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
 }
 
-/// How a loss is minimised.
+/// Settings of the minimisation of a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
     /// Number of passes over the training images.
     pub epochs: usize,
-    /// Images a step.
+    /// Number of images per step.
     pub batch: usize,
-    /// The highest learning rate.
+    /// Highest learning rate.
     pub learning_rate: f64,
-    /// Epochs over which the learning rate rises linearly from 0; it may be a fraction.
+    /// Number of epochs, possibly a fraction, over which the learning rate rises linearly from 0.
     pub warmup_epochs: f64,
-    /// The factor of weight decay; each optimizer's documentation says what it applies to.
+    /// Factor of weight decay. The documentation of each optimizer says which parameters decay.
     pub weight_decay: f64,
-    /// The largest Euclidean norm of an objective's gradient; a longer gradient is scaled down.
+    /// Largest Euclidean norm of an objective's gradient. A longer gradient is scaled down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Epochs from one kNN measurement on the validation split to the next; 0 for none.
+    /// Number of epochs between two kNN measurements on the validation split, or 0 for no
+    /// measurements.
     pub knn_every: usize,
     /// The rule that moves the weights.
     pub optimizer: OptimizerKind,
-    /// LARS's trust coefficient η: the length of a step relative to that of a layer's weight.
-    /// Unset, it is 0.001, as in the paper.
+    /// Trust coefficient η of LARS: the length of a step relative to the length of the layer's
+    /// weight. The default is 0.001, as in the paper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<f64>,
-    /// Whether a layer steps at the lesser of LARS's local rate and the learning rate, rather than
-    /// at their product: LARC, or `clip_lr` in solo-learn.
+    /// Whether a layer steps at the smaller of LARS's local rate and the learning rate, instead of
+    /// at the product of both. This is LARC, or `clip_lr` in solo-learn.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trust_capped: bool,
-    /// About how many images pass the networks at a time, to save memory; unset, the whole batch
-    /// does. The gradient is that of the whole batch, except that batch normalisation takes its
-    /// statistics over a microbatch.
+    /// Approximate number of images that pass the networks at a time, to save memory. If unset, the
+    /// whole batch passes at once. The gradient is the gradient of the whole batch, except that
+    /// batch normalisation takes its statistics over a microbatch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub microbatch: Option<usize>,
-    /// The distance ε of the curve `r_epsilon`, the share of images whose two normalised outputs
-    /// are farther apart than that.
+    /// Distance ε of the curve `r_epsilon`, which is the share of images whose two normalised
+    /// outputs are more than ε apart.
     pub epsilon: f64,
 }
 
@@ -109,7 +112,7 @@ impl std::ops::Deref for Plan {
 }
 
 impl Plan {
-    /// The same plan, starting from the weights with this digest.
+    /// Sets the initial weights to the weights with the digest `init`.
     pub fn starting_from(self, init: String) -> Self {
         Self(Config { init: Some(init), ..self.0 })
     }
@@ -119,7 +122,7 @@ impl Config {
     /// Checks every setting.
     ///
     /// # Errors
-    /// The first setting that is out of range, by name.
+    /// [`ConfigError`] names the first setting that is out of range.
     pub fn check(self) -> Result<Plan, ConfigError> {
         check_image_size(self.data.image_size)?;
         check_settings(&self.encoder, &self.method, &self.train)?;
@@ -138,7 +141,7 @@ impl Config {
 /// Checks the side of the images, in pixels.
 ///
 /// # Errors
-/// If it is out of range.
+/// If the size is out of range.
 pub fn check_image_size(image_size: u32) -> Result<(), ConfigError> {
     need("data.image_size", image_size, (8..=1024).contains(&image_size), "8 to 1024 pixels")
 }
@@ -146,7 +149,7 @@ pub fn check_image_size(image_size: u32) -> Result<(), ConfigError> {
 /// Checks the settings that do not depend on the images.
 ///
 /// # Errors
-/// The first setting that is out of range, by name.
+/// [`ConfigError`] names the first setting that is out of range.
 pub fn check_settings(
     encoder: &EncoderConfig,
     method: &MethodConfig,

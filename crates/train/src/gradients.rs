@@ -10,14 +10,14 @@ use selfsame_methods::{Batch, Networks, Objective, Step};
 use selfsame_nn::parts;
 use selfsame_nn::state::{self, VisitNamed};
 
-/// Flat gradients by the names of their parameters.
+/// Flat gradients, by the names of their parameters.
 pub(crate) type ByName = BTreeMap<String, Tensor<1>>;
 
-/// What the passes of an objective forward and back leave beside the gradient.
+/// Results of a forward and a backward pass of an objective, without the gradient.
 pub(crate) struct Pass {
     /// The loss.
     pub(crate) loss: f64,
-    /// The named terms of the loss.
+    /// The terms of the loss, by name.
     pub(crate) terms: Vec<(&'static str, f64)>,
     /// The embeddings that the loss was computed from, without gradients.
     pub(crate) embeddings: Vec<Tensor<2>>,
@@ -35,11 +35,11 @@ impl Pass {
     }
 }
 
-/// Computes an objective on `views`, tensors of one row an image, and its gradient by the parts
-/// that it trains.
+/// Computes an objective on `views`, tensors with one row per image, and its gradient with respect
+/// to the parts that the objective trains.
 ///
-/// With a `microbatch`, [`Objective::embed`] gets about that many images at a time, yet the gradient
-/// is that of the loss of the whole batch; see [`cached`].
+/// With a `microbatch`, [`Objective::embed`] receives about that many images at a time. The
+/// gradient is still the gradient of the whole batch's loss; see [`cached`].
 pub(crate) fn compute(
     objective: &dyn Objective,
     networks: &Networks,
@@ -62,28 +62,29 @@ pub(crate) fn compute(
     }
 }
 
-/// The images of each microbatch: about `size` of them, but never one alone. An odd batch in
-/// microbatches of two has one of three.
+/// Returns the images of each microbatch: about `size` images, but never a single image. If an odd
+/// batch is divided into microbatches of two, one microbatch has three images.
 fn microbatches(images: usize, size: usize) -> Vec<Range<usize>> {
     parts::even(images, images.div_ceil(size))
 }
 
-/// These rows of every view.
+/// Returns `rows` of every view.
 fn slice(views: &[Tensor<4>], rows: &Range<usize>) -> Vec<Tensor<4>> {
     views.iter().map(|view| view.clone().slice([rows.clone()])).collect()
 }
 
-/// Gradient caching (Gao, Zhang, Han and Callan 2021): the gradient of the whole batch's loss, with
-/// the graph of one microbatch in memory at a time.
+/// Computes the gradient of the whole batch's loss with the graph of only one microbatch in memory
+/// at a time. This is gradient caching (Gao, Zhang, Han and Callan 2021):
 ///
 /// 1. Embed every microbatch without a graph.
-/// 2. Compute the loss of all embeddings, and its gradient by the embeddings. A loss that uses the
-///    networks itself has its gradient by their weights here already.
-/// 3. Embed every microbatch again, now with a graph, and carry its rows of that gradient back to
-///    the weights.
+/// 2. Compute the loss of all embeddings, and its gradient with respect to the embeddings. If the
+///    loss itself uses the networks, this step also yields a gradient with respect to their
+///    weights.
+/// 3. Embed every microbatch again, now with a graph, and propagate the microbatch's rows of the
+///    gradient back to the weights.
 ///
-/// Only batch normalisation differs from the whole batch: it takes its statistics over a
-/// microbatch, and its running statistics move once, towards the mean of the microbatches.
+/// Only batch normalisation differs from a pass of the whole batch. It takes its statistics over a
+/// microbatch, and its running statistics move once, towards the mean over the microbatches.
 fn cached(
     objective: &dyn Objective,
     networks: &Networks,
@@ -91,8 +92,8 @@ fn cached(
     microbatches: &[Range<usize>],
     step: &Step,
 ) -> (Pass, ByName) {
-    // A copy with running statistics of its own, so that step 1 does not move those of the
-    // networks.
+    // Use a copy that has its own running statistics, so that step 1 does not move the running
+    // statistics of the networks.
     let copy = networks.valid().train().no_grad();
     let embedded: Vec<Vec<Tensor<2>>> =
         microbatches.iter().map(|rows| objective.embed(&copy, &slice(views, rows), step)).collect();
@@ -111,13 +112,14 @@ fn cached(
 
     parts::in_turn(networks, microbatches, |rows| {
         let again = objective.embed(networks, &slice(views, &rows), step);
-        // The gradient of Σ embedding · constant is the constant times that of the embedding.
+        // The gradient of Σ embedding · constant is the constant times the gradient of the
+        // embedding.
         let products = again.into_iter().zip(&by_embeddings).filter_map(|(embedding, gradient)| {
             let gradient = Tensor::from_inner(gradient.clone()?.slice([rows.clone()]));
             Some((embedding * gradient).sum())
         });
-        // A sum that starts from a leaf has a graph even where no embedding depends on what is
-        // trained, as when a decoder reads a frozen encoder.
+        // A sum that starts from a leaf has a graph even if no embedding depends on trained
+        // weights, for example if a decoder reads a frozen encoder.
         let leaf = Tensor::<1>::zeros([1], &views[0].device()).require_grad();
         let surrogate = products.fold(leaf, |sum, product| sum + product);
         for (name, gradient) in by_name(networks, &mut surrogate.backward()) {
@@ -131,7 +133,7 @@ fn cached(
     (Pass::new(loss, embeddings), sum)
 }
 
-/// Takes the gradients of a module's parameters out of those of a backward pass.
+/// Removes the gradients of a module's parameters from the gradients of a backward pass.
 pub(crate) fn by_name<M: Module>(module: &M, gradients: &mut Gradients) -> ByName {
     let mut collector = Collector { gradients, by_name: ByName::new() };
     state::visit(module, &mut collector);
@@ -189,7 +191,7 @@ mod tests {
         }
     }
 
-    /// The only objective of a method.
+    /// Returns the only objective of a method.
     fn only(method: &dyn Method) -> Box<dyn Objective> {
         method.objectives().swap_remove(0)
     }
@@ -212,8 +214,8 @@ mod tests {
         gradients.into_iter().map(|(name, gradient)| (name, values(gradient))).collect()
     }
 
-    /// Gradient caching against one graph over the same microbatches: the chain rule in another
-    /// order.
+    /// Compares gradient caching with one graph over the same microbatches, which applies the chain
+    /// rule in another order.
     #[test]
     fn microbatches_give_the_gradient_of_the_whole_batch() {
         let device = Device::flex().autodiff();
@@ -280,8 +282,8 @@ mod tests {
                     length > 0.0 && apart < 1e-5 * length,
                     "{name} {size}: {apart} of {length}"
                 );
-                // Running statistics have moved once, by the mean of what the microbatches saw;
-                // weights not at all.
+                // Running statistics have moved once, towards the mean over the microbatches.
+                // Weights have not moved.
                 let mut moved = 0;
                 for (tensor, values) in state::read(&small) {
                     let Some(expected) = statistics.get(&tensor) else {
@@ -289,7 +291,7 @@ mod tests {
                         continue;
                     };
                     for (value, expected) in values.values.iter().zip(expected) {
-                        // Some ten roundings.
+                        // The bound allows about ten roundings.
                         let bound = 1e-6 * (1.0 + expected.abs());
                         assert!(
                             (f64::from(*value) - expected).abs() < bound,
@@ -361,7 +363,7 @@ mod tests {
             }
             let method = config.method();
             let before = networks(method, &device);
-            // The fast networks as if a step had moved them.
+            // Shift the fast networks as if a step had moved them.
             let shifted = before.clone().valid().train().map(&mut Shift);
             let objective = only(method);
             let views = views(2, &device);
@@ -382,7 +384,7 @@ mod tests {
                     values.values.iter().zip(&after[slow].values).zip(&fast.values)
                 {
                     let expected = momentum * f64::from(*old) + (1.0 - momentum) * f64::from(*fast);
-                    // Two products and a sum of f32.
+                    // The bound allows for two products and a sum in f32.
                     assert!(
                         (f64::from(*new) - expected).abs()
                             <= 2f64.powi(-22) * (1.0 + expected.abs()),

@@ -1,8 +1,9 @@
-//! Training: from a checked [`Plan`] and a data set to the checkpoints and logs of a run folder.
+//! Training, which turns a checked [`Plan`] and a data set into the checkpoints and logs of a run
+//! folder.
 //!
-//! [`pretrain`] is the training loop. Everything random in it is a pure function of the seed and
-//! the step, so a [`Checkpoint`] holds no state of a random number generator, and training goes on
-//! exactly where it stopped.
+//! [`pretrain`] is the training loop. All random choices in it are pure functions of the seed and
+//! the step. So a [`Checkpoint`] holds no state of a random number generator, and training
+//! continues exactly where it stopped.
 
 mod batch;
 pub mod checkpoint;

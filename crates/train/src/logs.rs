@@ -1,3 +1,5 @@
+//! The logs of a run: its curves as JSON lines and as TensorBoard events.
+
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,15 +9,16 @@ use selfsame_report::{ReportError, write_atomic};
 
 use crate::tensorboard::{self, EVENTS_FILE};
 
-/// The curves of a run: `metrics.jsonl`, one line a point, and the same as TensorBoard events.
+/// The curves of a run, in two files: `metrics.jsonl` with one line per point, and TensorBoard
+/// events with the same points.
 pub(crate) struct Logs {
     metrics: Appended,
     events: Appended,
 }
 
 impl Logs {
-    /// Opens the logs of a run that goes on after `step`, and returns their points. Points beyond
-    /// that step are dropped, since training takes those steps again.
+    /// Opens the logs of a run that continues after `step`, and returns their points. Points after
+    /// `step` are dropped, because training takes those steps again.
     pub(crate) fn open(run: &Path, step: u64) -> Result<(Self, Vec<MetricPoint>), ReportError> {
         let path = run.join(METRICS_FILE);
         let text = match std::fs::read_to_string(&path) {
@@ -23,7 +26,7 @@ impl Logs {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(ReportError::Io { path, source }),
         };
-        // Lines are kept as text, since reading and writing a number could change its last digit.
+        // Keep lines as text, because reading and writing a number could change its last digit.
         let (mut lines, mut events, mut points) = (String::new(), tensorboard::start(), Vec::new());
         for line in text.lines() {
             match serde_json::from_str::<MetricPoint>(line) {
@@ -46,7 +49,7 @@ impl Logs {
         self.events.append(&tensorboard::point(point))
     }
 
-    /// Returns once every point is on disk.
+    /// Waits until every point is on disk.
     pub(crate) fn sync(&self) -> Result<(), ReportError> {
         self.metrics.sync()?;
         self.events.sync()

@@ -1,3 +1,6 @@
+//! Optimizers: gradient clipping, then a step of SGD, LARS or AdamW, with moments that a checkpoint
+//! holds.
+
 use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
@@ -9,25 +12,26 @@ use crate::config::{OptimizerKind, TrainConfig};
 use crate::gradients::ByName;
 
 const MOMENTUM: f64 = 0.9;
-/// LARS's trust coefficient, where none is set.
+/// Default trust coefficient of LARS.
 const TRUST: f64 = 0.001;
 const BETAS: [f64; 2] = [0.9, 0.999];
 const EPSILON: f64 = 1e-8;
 
-/// Moves the weights of a module against their gradients, and keeps their moments.
+/// Moves the weights of a module against their gradients, and keeps the moments of the gradients.
 pub(crate) struct Optimizer {
     kind: OptimizerKind,
     weight_decay: f64,
     clip_norm: Option<f64>,
     trust: f64,
     trust_capped: bool,
-    /// Flat, by kind and name of the parameter: `velocity.NAME` for SGD and LARS, `first.NAME` and
-    /// `second.NAME` for AdamW. A part that no objective has trained yet has none.
+    /// Flat moments by kind and parameter: `velocity.NAME` for SGD and LARS, `first.NAME` and
+    /// `second.NAME` for AdamW. A part that no objective has trained yet has no moments.
     moments: BTreeMap<String, Tensor<1>>,
 }
 
 impl Optimizer {
-    /// An optimizer with the moments of a checkpoint; none at the start of a training.
+    /// Creates an optimizer with the moments of a checkpoint. `moments` is empty at the start of a
+    /// run.
     pub(crate) fn new(config: &TrainConfig, moments: &State, device: &Device) -> Self {
         let to_tensor = |v: &Values| {
             Tensor::from_data(TensorData::new(v.values.clone(), [v.values.len()]), device)
@@ -45,7 +49,7 @@ impl Optimizer {
         }
     }
 
-    /// The moments, for a checkpoint.
+    /// Returns the moments, for a checkpoint.
     pub(crate) fn moments(&self) -> State {
         self.moments
             .iter()
@@ -53,7 +57,7 @@ impl Optimizer {
             .collect()
     }
 
-    /// Moves the parameters that have a gradient; `number` counts the steps of a training from 1.
+    /// Moves the parameters that have a gradient. `number` counts the steps of a run from 1.
     pub(crate) fn step<M: Module>(
         &mut self,
         module: M,
@@ -67,7 +71,7 @@ impl Optimizer {
         state::map(module, &mut Stepper { gradients, learning_rate, number, optimizer: self })
     }
 
-    /// The parameter's new value, flat.
+    /// Returns the new value of the parameter `name`, flat.
     fn update(
         &mut self,
         name: &str,
@@ -81,7 +85,7 @@ impl Optimizer {
             OptimizerKind::Sgd => self.descend(name, weight, gradient, self.weight_decay, rate),
             OptimizerKind::Lars => {
                 // LARS trusts the direction of a weight matrix. Biases and the scales of batch
-                // normalisation have none: they take the plain step.
+                // normalisation have no direction, so they take the plain step.
                 let gradient =
                     if matrix { self.trusted(&weight, gradient, rate) } else { gradient };
                 self.descend(name, weight, gradient, 0.0, rate)
@@ -119,9 +123,10 @@ impl Optimizer {
         weight
     }
 
-    /// The gradient with weight decay, scaled by LARS's local rate: to `trust` of the weight's
-    /// length, or not at all if weight or gradient is 0. With `trust_capped`, the step is taken at
-    /// the lesser of the local rate and `rate`.
+    /// Adds weight decay to the gradient and scales the sum by LARS's local rate, so that its
+    /// length is about `trust` times the length of the weight. If weight or gradient is 0, the sum
+    /// is not scaled. With `trust_capped`, the step is taken at the smaller of the local rate and
+    /// `rate`.
     fn trusted(&self, weight: &Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
         let lengths = (length(weight), length(&gradient));
         let decayed = gradient + weight.clone().mul_scalar(self.weight_decay);
@@ -136,13 +141,13 @@ impl Optimizer {
 }
 
 fn length(x: &Tensor<1>) -> f64 {
-    // A matrix product, since the last digits of Burn's sum of many values depend on which thread
-    // comes first.
+    // Use a matrix product, because the last digits of Burn's sum of many values depend on which
+    // thread finishes first.
     let count = x.shape().num_elements();
     x.clone().reshape([1, count]).matmul(x.clone().reshape([count, 1])).sqrt().into_scalar::<f64>()
 }
 
-/// Scales all gradients by one factor if together they are longer than `longest`.
+/// Scales all gradients by the same factor if their joint norm is above `longest`.
 fn clip(gradients: &mut ByName, longest: f64) {
     let norm = gradients.values().map(|g| length(g).powi(2)).sum::<f64>().sqrt();
     if norm > longest {
@@ -190,7 +195,7 @@ mod tests {
     use crate::gradients::by_name;
     use selfsame_nn::layers::{Init, Linear};
 
-    /// The rules written out for scalars in f64, as their papers print them.
+    /// The rules in scalar f64 arithmetic, as printed in their papers.
     #[derive(Default, Clone)]
     struct Oracle {
         weights: Vec<f64>,
@@ -258,15 +263,15 @@ mod tests {
         }
     }
 
-    /// Minimises Σ (x Wᵀ + b)², whose gradients the oracle computes by hand.
+    /// Minimises Σ (x Wᵀ + b)², whose gradients the test computes by hand.
     #[test]
     fn every_rule_follows_its_paper_and_its_checkpoint() {
         let device = Device::flex().autodiff();
         let x = [[0.5f64, -1.0, 2.0], [1.5, 0.25, -0.5]];
         let rules = [OptimizerKind::Sgd, OptimizerKind::Lars, OptimizerKind::AdamW]
             .map(|kind| config(kind, None));
-        // The weights are about as long as 1 and the gradients as 10: a cap of 0.05 binds for the
-        // second alone.
+        // The length of the weights is about 1 and the length of the gradients about 10, so a cap
+        // of 0.05 binds only for the second trust coefficient.
         let capped = [0.02, 20.0].map(|trust| TrainConfig {
             trust: Some(trust),
             trust_capped: true,
@@ -287,7 +292,7 @@ mod tests {
                 let mut gradients = linear.forward(input).powi_scalar(2).sum().backward();
                 let gradients = by_name(&linear, &mut gradients);
                 linear = optimizer.step(linear, gradients, 0.05, t);
-                // A step from a restored history must be the same step.
+                // A step after restoring the moments must equal a step without restoring them.
                 optimizer = Optimizer::new(&rule, &optimizer.moments(), &device.clone().inner());
 
                 let (mut dw, mut db) = (vec![0.0; 6], vec![0.0; 2]);
@@ -303,9 +308,9 @@ mod tests {
                 bias.step(&rule, &db, 0.05, false, t as i32);
                 for (name, oracle) in [("weight", &weight), ("bias", &bias)] {
                     for (found, expected) in values(&linear, name).iter().zip(&oracle.weights) {
-                        // Five steps of some ten f32 operations on values around 1; Adam's first
-                        // step divides by the gradient's size, which magnifies its relative error
-                        // of 2⁻²² by at most the rate.
+                        // The bound allows for five steps of about ten f32 operations on values
+                        // around 1. Adam's first step divides by the size of the gradient, which
+                        // magnifies its relative error of 2⁻²² by at most the rate.
                         assert!(
                             (found - expected).abs() < 2e-6 * (1.0 + expected.abs()),
                             "{kind:?} {name} step {t}"
