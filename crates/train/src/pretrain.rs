@@ -1,3 +1,5 @@
+//! The training loop, with its checkpoints, its curves and the measurements between epochs.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,56 +27,57 @@ use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
 use crate::watch::{self, Alarm, Collapse};
 
-/// Steps between two points of the curves.
+/// Number of steps between two points of the curves.
 const LOG_EVERY: u64 = 10;
-/// Images of the training and of the validation split that the kNN between epochs uses, at most.
+/// Maximum number of images, of the training and of the validation split, that the kNN between
+/// epochs uses.
 const ONLINE_IMAGES: [usize; 2] = [5000, 1000];
 
-/// How far training is, after a step.
+/// Progress of training after a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Steps taken so far.
+    /// Number of steps taken so far.
     pub step: u64,
-    /// Steps in all.
+    /// Total number of steps.
     pub steps: u64,
     /// The current epoch, from 1.
     pub epoch: u64,
-    /// Loss of this step's batch; the sum over objectives where the method has several.
+    /// Loss of this step's batch, summed over the objectives of the method.
     pub loss: f64,
-    /// The latest kNN accuracy on the validation split.
+    /// Latest kNN accuracy on the validation split.
     pub knn: Option<f64>,
-    /// Views a second, over the steps that this process has taken.
+    /// Number of views per second, over the steps that this process has taken.
     pub views_per_second: f64,
-    /// Estimated time to the end.
+    /// Estimated time to the end of training.
     pub left: Duration,
-    /// A collapse of the outputs, at the step at which it is noticed. None is reported while the
-    /// learning rate still rises.
+    /// Collapse of the outputs, reported at the step at which it is noticed. No collapse is
+    /// reported while the learning rate still rises.
     pub collapse: Option<Collapse>,
 }
 
-/// Where training ended: after all steps, or earlier because it was asked to stop. The state after
-/// that step is saved.
+/// The step at which training ended: the last step, or an earlier step after a request to stop. The
+/// state after that step is saved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// Steps taken so far.
+    /// Number of steps taken so far.
     pub step: u64,
-    /// Steps in all.
+    /// Total number of steps.
     pub steps: u64,
-    /// Seconds of training so far, over all processes that took part.
+    /// Seconds of training so far, over all processes of the run.
     pub seconds: f64,
 }
 
 impl Outcome {
-    /// Whether all epochs are done.
+    /// Returns whether all epochs are complete.
     pub fn finished(&self) -> bool {
         self.step == self.steps
     }
 }
 
-/// Why training could not go on.
+/// Reason why training could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// Fewer images than a batch of two.
+    /// There are fewer than two training images.
     #[error("{images} training images are too few: at least 2 are needed")]
     TooFewImages {
         /// Number of training images.
@@ -93,7 +96,7 @@ pub enum TrainError {
         step: u64,
         /// The learning rate of that step.
         learning_rate: f64,
-        /// The checkpoint to go on from.
+        /// The checkpoint from which training can continue.
         remaining: Remaining,
     },
     /// The saved state belongs to another configuration.
@@ -115,7 +118,7 @@ pub enum TrainError {
     Checkpoint {
         /// The cause.
         source: CheckpointError,
-        /// The checkpoint to go on from.
+        /// The checkpoint from which training can continue.
         remaining: Remaining,
     },
     /// A log could not be written.
@@ -126,19 +129,19 @@ pub enum TrainError {
     Knn(#[from] selfsame_eval::Error),
 }
 
-/// The checkpoint that is left when training fails.
+/// The checkpoint that remains when training fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remaining {
-    /// An intact one.
+    /// There is an intact checkpoint.
     Saved {
-        /// Its weights.
+        /// File of its weights.
         path: PathBuf,
-        /// The step after which it was written.
+        /// Step after which it was written.
         step: u64,
     },
-    /// None, because training had not written any yet.
+    /// There is no checkpoint, because training had not yet written one.
     NotYet,
-    /// None, because the one there is cannot be read.
+    /// There is no usable checkpoint, because the state file cannot be read.
     Unreadable,
 }
 
@@ -167,14 +170,14 @@ impl fmt::Display for Remaining {
 /// Trains `plan` on the training split and writes checkpoints and logs into the folder `run`, which
 /// must exist.
 ///
-/// If `run` already holds a saved state, training goes on from it; on the same device and machine
-/// the final weights are the same bytes as without the interruption. Setting `stop` lets the
-/// current step finish, saves, and returns. `on_step` is called after every step. A checkpoint is
-/// written when `save_every` has passed since the last one, when the validation kNN has improved,
-/// and at the end.
+/// If `run` already holds a saved state, training continues from that state. On the same device and
+/// machine, the final weights are then the same bytes as without the interruption. If `stop` is
+/// set, training finishes the current step, saves, and returns. `on_step` is called after every
+/// step. A checkpoint is written when `save_every` has passed since the last checkpoint, when the
+/// validation kNN has improved, and at the end.
 ///
 /// # Errors
-/// [`TrainError`]; the last checkpoint stays intact in every case.
+/// [`TrainError`]. The last checkpoint stays intact in every case.
 pub fn pretrain(
     plan: &Plan,
     dataset: &Dataset,
@@ -188,7 +191,7 @@ pub fn pretrain(
     train(&Job { method, plan, dataset, device, run, save_every }, stop, on_step)
 }
 
-/// What to train, on what, and where to.
+/// Inputs of a training run, and the folder for its results.
 struct Job<'a> {
     method: &'a dyn Method,
     plan: &'a Plan,
@@ -198,7 +201,7 @@ struct Job<'a> {
     save_every: Duration,
 }
 
-/// The training loop.
+/// Runs the training loop.
 fn train(
     job: &Job<'_>,
     stop: &AtomicBool,
@@ -235,8 +238,8 @@ fn train(
         let rate = schedule.learning_rate(number);
         let mut passes = Vec::with_capacity(objectives.len());
         for objective in &objectives {
-            // On this thread, not on one of a pool's: Burn keeps running statistics by thread and
-            // averages over threads.
+            // Compute on this thread, not in a thread pool: Burn keeps running statistics per
+            // thread and averages over threads.
             let (pass, gradients) =
                 compute(&**objective, &networks, &views, &step, plan.train.microbatch);
             check_loss(pass.loss, number + 1, rate, run)?;
@@ -285,8 +288,8 @@ fn train(
     Ok(Outcome { step: saved.step, steps, seconds: saved.seconds })
 }
 
-/// The networks to train, and the checkpoint that they are of: the one that the run's folder holds,
-/// or initial weights.
+/// Returns the networks to train, and the checkpoint that they are loaded from. This is the
+/// checkpoint in the run's folder or, if there is none, a new checkpoint with initial weights.
 fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), TrainError> {
     let &Job { method, plan, run, .. } = job;
     let config = toml::to_string(&**plan).expect("a configuration is plain tables");
@@ -297,8 +300,8 @@ fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), Train
             return Err(TrainError::OtherConfig { path: checkpoint::state_path(run) });
         }
         Some(state) => {
-            // A kill between the renaming of the state and that of the weights for use leaves the
-            // weights of an earlier step.
+            // If an earlier process was killed after renaming the state file and before renaming
+            // the weights for use, the latter belong to an earlier step. Write them again.
             checkpoint::save_weights(run, Which::Last, &state.weights, state.step)
                 .map_err(|e| failed(e.into()))?;
             state
@@ -318,9 +321,11 @@ fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), Train
     Ok((networks, saved))
 }
 
+/// Checks that no two objectives train the same part.
+///
 /// # Panics
-/// If a part of the networks is trained by several objectives. Each would take its own optimizer
-/// step with the momentum of the other.
+/// If several objectives train the same part of the networks. Each objective would take its own
+/// optimizer step with the momentum of the other.
 fn check_objectives(objectives: &[Box<dyn Objective>], networks: &Networks) {
     for part in networks.names() {
         let training = objectives.iter().filter(|objective| objective.trains(part)).count();
@@ -328,7 +333,7 @@ fn check_objectives(objectives: &[Box<dyn Objective>], networks: &Networks) {
     }
 }
 
-/// The views of a step: one tensor `[images, side, side, 3]` a view.
+/// Draws the views of a step: one tensor `[images, side, side, 3]` per view.
 fn draw(job: &Job<'_>, images: &[usize], epoch: u64, device: &Device) -> Vec<Tensor<4>> {
     let size = job.plan.data.image_size;
     let images = job.dataset.train.numbered(images);
@@ -344,11 +349,12 @@ fn draw(job: &Job<'_>, images: &[usize], epoch: u64, device: &Device) -> Vec<Ten
         .collect()
 }
 
-/// Times the steps of this process.
+/// Clock for the steps of this process.
 struct Clock {
     began: Instant,
-    /// The step from which this process went on, and the seconds that training had taken by then.
+    /// Step from which this process continued.
     first_step: u64,
+    /// Seconds that training had taken before this process.
     seconds_before: f64,
 }
 
@@ -357,7 +363,7 @@ impl Clock {
         Self { began: Instant::now(), first_step: saved.step, seconds_before: saved.seconds }
     }
 
-    /// Seconds of training so far.
+    /// Returns the seconds of training so far.
     fn seconds(&self) -> f64 {
         self.seconds_before + self.began.elapsed().as_secs_f64()
     }
@@ -386,13 +392,13 @@ impl Clock {
     }
 }
 
-/// The loss of a step: the sum over its objectives.
+/// Returns the loss of a step, which is the sum over its objectives.
 fn sum(passes: &[Pass]) -> f64 {
     passes.iter().map(|pass| pass.loss).sum()
 }
 
-/// What is watched for collapse: the two embeddings that an objective draws together, or the
-/// representations of the first view where none does.
+/// Measures the outputs that are watched for collapse. These are the two embeddings that an
+/// objective draws together or, if no objective does so, the representations of the first view.
 fn outputs(
     objectives: &[Box<dyn Objective>],
     passes: &[Pass],
@@ -410,7 +416,7 @@ fn outputs(
     })
 }
 
-/// A point of the curves.
+/// Creates a point of the curves.
 fn point(
     progress: &Progress,
     schedule: &Schedule,
@@ -436,13 +442,14 @@ fn point(
     }
 }
 
-/// Writes a checkpoint, as the best one too if it is.
+/// Writes a checkpoint. If `best`, also saves its weights as the best weights.
 fn save(checkpoint: &Checkpoint, best: bool, logs: &Logs, run: &Path) -> Result<(), TrainError> {
     let failed = |source| TrainError::Checkpoint { source, remaining: Remaining::of(run) };
-    // The curves first: after a power cut they may be ahead of the state, which cuts them back, but
-    // never behind it.
+    // Write the curves first. After a power cut they may be ahead of the state, and the next start
+    // then cuts them back. They must never lag behind the state.
     logs.sync()?;
-    // Then the best weights: with the state first, a crash between the two would lose them.
+    // Write the best weights next. If the state were written first, a crash between the two writes
+    // would lose the best weights.
     if best {
         checkpoint::save_weights(run, Which::Best, &checkpoint.weights, checkpoint.step)
             .map_err(|e| failed(e.into()))?;
@@ -450,7 +457,7 @@ fn save(checkpoint: &Checkpoint, best: bool, logs: &Logs, run: &Path) -> Result<
     checkpoint.save(run).map_err(failed)
 }
 
-/// Refuses a loss that is infinite or not a number.
+/// Returns an error if the loss is infinite or not a number.
 fn check_loss(loss: f64, step: u64, learning_rate: f64, run: &Path) -> Result<(), TrainError> {
     if loss.is_finite() {
         return Ok(());
@@ -459,7 +466,7 @@ fn check_loss(loss: f64, step: u64, learning_rate: f64, run: &Path) -> Result<()
     Err(TrainError::NotFinite { what, value: loss, step, learning_rate, remaining })
 }
 
-/// Refuses weights that are infinite or not a number, naming the first.
+/// Returns an error if a weight is infinite or not a number. The error names the first such weight.
 fn check_weights(
     weights: &State,
     step: u64,
@@ -479,17 +486,17 @@ fn check_weights(
     }
 }
 
-/// What is measured between epochs, by labels.
+/// Measurements between epochs that need labels.
 struct Online {
     /// kNN accuracy on validation images.
     knn: f64,
-    /// The largest product of two class centres of the training images; see
+    /// Largest inner product of two class centres of the training images; see
     /// [`watch::divergence`].
     divergence: Option<f64>,
 }
 
-/// Measures the encoder on images spread evenly over the training and the validation split. `None`
-/// without labels or validation images.
+/// Measures the encoder on images spread evenly over the training and the validation split. Returns
+/// `None` if there are no labels or no validation images.
 fn online(
     backbone: &Backbone,
     dataset: &Dataset,
@@ -499,8 +506,8 @@ fn online(
         return Ok(None);
     }
     let encoder = backbone.valid();
-    let embedded = |split: &Split, most: usize| -> Result<(Features, Vec<u32>), TrainError> {
-        let chosen = sample(split.len(), most);
+    let embedded = |split: &Split, max: usize| -> Result<(Features, Vec<u32>), TrainError> {
+        let chosen = sample(split.len(), max);
         let images: Vec<Image<'_>> = chosen.iter().map(|&i| split.image(i)).collect();
         let labels = split.labels().unwrap_or_default();
         let features = embed(&encoder, &images, device, &mut |_| ())?;

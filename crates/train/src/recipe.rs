@@ -1,9 +1,11 @@
+//! Recipes: published settings of methods on CIFAR-10.
+
 use selfsame_methods::{BarlowTwins, Byol, MethodConfig, MocoV2, SimClr, SimSiam, VicReg};
 use selfsame_nn::{Architecture, Precision, ResNetConfig, Stem};
 
 use crate::config::{OptimizerKind, TrainConfig};
 
-/// Every recipe by its name, with its source.
+/// Name and source of every recipe.
 pub const RECIPES: [(&str, &str); 2] = [
     (
         "authors",
@@ -13,35 +15,38 @@ pub const RECIPES: [(&str, &str); 2] = [
     ("solo-learn", "da Costa et al. (JMLR 2022), for CIFAR-10: these, byol and vicreg"),
 ];
 
-/// All published settings of a method on CIFAR-10 with a full-width ResNet-18.
+/// All published settings of a method, for CIFAR-10 and a full-width ResNet-18.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     /// The encoder.
     pub encoder: ResNetConfig,
     /// The method and its settings.
     pub method: MethodConfig,
-    /// The training, with no kNN between epochs.
+    /// Settings of the training, without kNN between epochs.
     pub train: TrainConfig,
-    /// The name of the policy.
+    /// Name of the policy that draws views.
     pub augment: &'static str,
 }
 
-/// The recipe called `name` in [`RECIPES`] for a method; `None` if it has none for that method.
+/// Returns the settings of `method` in the recipe called `name` in [`RECIPES`], or `None` if that
+/// recipe has no settings for the method.
 ///
-/// These points differ from the sources:
-/// - Both: a SimCLR step here passes both views as one batch, over which batch normalisation takes
-///   its statistics; the sources pass one view after the other.
-/// - `authors`: their encoder is a sequence of the layers of lightly's ResNet, and so has no ReLU
-///   after the stem. Their learning rate changes once an epoch, here at every step. Their MoCo puts
-///   the keys of the first view into the queue before it computes the loss of the second view; here
-///   both are added after the step. They chose the best epoch on the test images; we do not.
+/// The recipes differ from their sources in these points:
+/// - Both: here, a SimCLR step passes both views as one batch, and batch normalisation takes its
+///   statistics over that batch. The sources pass one view after the other.
+/// - `authors`: their encoder is a sequence of the layers of lightly's ResNet, so it has no ReLU
+///   after the stem. Their learning rate changes once per epoch; here it changes at every step.
+///   Their MoCo puts the keys of the first view into the queue before it computes the loss of the
+///   second view; here the keys of both views are added after the step. They chose the best epoch
+///   on the test images; selfsame does not.
 /// - `solo-learn`: its stem pads by 2 and its pixels are normalised by the mean and deviation of
-///   CIFAR; here the stem pads by 1 and pixels are normalised by those of ImageNet. Its warm-up
-///   starts at 3e-5, here near 0. Its MoCo keeps a queue of 32,768 for each view, and compares a
-///   query with the queue of the other view; here one queue of that length serves both views, so it
-///   is 16,384 images deep. Its SimSiam keeps the learning rate of the predictor constant, here it
-///   falls too; the last layer of its projector neither scales nor shifts. It trains a classifier
-///   beside the encoder, without a gradient to the encoder, and computes in 16-bit floats.
+///   CIFAR; here the stem pads by 1, and pixels are normalised by the mean and deviation of
+///   ImageNet. Its warm-up starts at 3e-5; here the warm-up starts near 0. Its MoCo keeps a queue
+///   of 32,768 for each view, and compares a query with the queue of the other view. Here one queue
+///   of that length serves both views, so the queue is 16,384 images deep. Its SimSiam keeps the
+///   learning rate of the predictor constant; here that rate falls too. The last layer of its
+///   SimSiam projector neither scales nor shifts. It trains a classifier together with the encoder,
+///   without a gradient to the encoder, and computes in 16-bit floats.
 ///
 /// ```
 /// let recipe = selfsame_train::recipe("authors", "simclr").unwrap();
@@ -63,7 +68,7 @@ const ENCODER: ResNetConfig = ResNetConfig {
     precision: Precision::F32,
 };
 
-/// SGD along a half cosine without warm-up, as in the authors' runs.
+/// SGD with a learning rate along a half cosine and without warm-up, as in the authors' runs.
 const SGD: TrainConfig = TrainConfig {
     epochs: 800,
     batch: 512,
@@ -79,10 +84,10 @@ const SGD: TrainConfig = TrainConfig {
     epsilon: EPSILON,
 };
 
-/// A quarter of the largest distance between normalised outputs.
+/// Default of ε: a quarter of the largest distance between normalised outputs.
 pub const EPSILON: f64 = 0.5;
 
-/// Settings from the training scripts in the repository of the paper, one a method:
+/// Returns settings from the training scripts of the paper, one script per method:
 /// github.com/huang-research-group/contrastive2021, on lightly 1.0.8.
 fn authors(method: &str) -> Option<Recipe> {
     let (learning_rate, method) = match method {
@@ -109,9 +114,9 @@ fn authors(method: &str) -> Option<Recipe> {
     })
 }
 
-/// Settings from `scripts/pretrain/cifar/*.yaml` of github.com/vturrisi/solo-learn, each at the
-/// revision named. Those that a file leaves out have the defaults of the code: warm-up over 10
-/// epochs, momentum 0.9, and λ of 0.0051 for Barlow Twins.
+/// Returns settings from `scripts/pretrain/cifar/*.yaml` of github.com/vturrisi/solo-learn, each at
+/// the revision named below. Settings that a file leaves out have the defaults of the code: warm-up
+/// over 10 epochs, momentum 0.9, and a λ of 0.0051 for Barlow Twins.
 fn solo_learn(method: &str) -> Option<Recipe> {
     let common = TrainConfig { epochs: 1000, batch: 256, warmup_epochs: 10.0, ..SGD };
     let sgd = |learning_rate, weight_decay| TrainConfig { learning_rate, weight_decay, ..common };
@@ -160,8 +165,8 @@ fn solo_learn(method: &str) -> Option<Recipe> {
         }
         // vicreg.yaml, 1df0b89.
         "vicreg" => {
-            // Their `var_loss_weight` of 25 is the weight of the sum over both views, ours that of
-            // the mean.
+            // The `var_loss_weight` of 25 in the source is the weight of the sum over both views.
+            // Our weight is the weight of the mean over both views.
             let vicreg = VicReg {
                 invariance: 25.0,
                 variance: 50.0,
@@ -182,7 +187,7 @@ mod tests {
     use crate::{Config, DataConfig};
     use selfsame_methods::METHODS;
 
-    /// Every number of every recipe, written out once more from its source.
+    /// Checks every number of every recipe against a second copy from its source.
     #[test]
     fn every_number_is_that_of_its_source() {
         let sgd = "optimizer = 'sgd'";
@@ -309,7 +314,8 @@ mod tests {
         assert_eq!(all.flatten().count(), table.len(), "a line each");
     }
 
-    /// Each recipe's own word on which methods it has, and settings that pass every check.
+    /// Checks that each recipe has the methods that it names, and that its settings pass every
+    /// check.
     #[test]
     fn each_recipe_makes_sense_and_has_what_it_says() {
         let has = |name| {

@@ -1,19 +1,20 @@
-//! TensorBoard's event files, as far as scalar curves need them. They are written by hand because
-//! the crates for it are unmaintained, or depend on a protobuf runtime and an image stack.
+//! TensorBoard's event files, as far as scalar curves need them. This module writes the files
+//! itself, because the crates for this purpose are unmaintained or depend on a protobuf runtime and
+//! an image stack.
 
 use selfsame_nn::protobuf::Message;
 use selfsame_report::record::MetricPoint;
 
-/// The name of a run's event file, in a form that TensorBoard recognises.
+/// Name of a run's event file, in a form that TensorBoard recognises.
 pub const EVENTS_FILE: &str = "events.out.tfevents.0.selfsame";
 
-/// The record that starts an event file: its version.
+/// Returns the record at the start of an event file, which states the version of the format.
 pub(crate) fn start() -> Vec<u8> {
     // Event.file_version = 3
     record(Message::default().bytes(3, "brain.Event:2"))
 }
 
-/// The events of a point, one for each of its metrics.
+/// Returns the events of a point, one event per metric.
 pub(crate) fn point(point: &MetricPoint) -> Vec<u8> {
     let scalars = [
         ("train_loss", Some(point.train_loss)),
@@ -35,7 +36,8 @@ pub(crate) fn point(point: &MetricPoint) -> Vec<u8> {
     scalars.into_iter().chain(watched).filter_map(event).flatten().collect()
 }
 
-/// A TFRecord: the length, its masked CRC-32C, the data, and their masked CRC-32C.
+/// Encodes a TFRecord: the length, the masked CRC-32C of the length, the data, and the masked
+/// CRC-32C of the data.
 fn record(event: Message) -> Vec<u8> {
     let data = event.into_bytes();
     let length = (data.len() as u64).to_le_bytes();

@@ -1,5 +1,5 @@
-//! Methods for tests, of the kinds that the library does not have yet: two objectives that train
-//! different parts, and losses on pixels.
+//! Methods for tests, of kinds that the library does not have yet: methods with two objectives that
+//! train different parts, and with losses on pixels.
 
 use burn::tensor::activation::softplus;
 use burn::tensor::{Tensor, TensorData};
@@ -9,7 +9,7 @@ use selfsame_methods::{Batch, ConfigError, Method, Networks, Objective, Step};
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Mlp, Norms};
 
-/// Side of the images that the toys generate.
+/// Side, in pixels, of the images that the toy methods generate.
 pub(crate) const SIDE: usize = 8;
 const PIXELS: usize = SIDE * SIDE * 3;
 const NOISE: usize = 4;
@@ -22,8 +22,8 @@ fn flat(images: &Tensor<4>) -> Tensor<2> {
     images.clone().reshape([-1, PIXELS as i32])
 }
 
-/// A generative adversarial network (Goodfellow et al. 2014): the encoder with a head tells images
-/// from generated ones, and the generator learns to be mistaken.
+/// A generative adversarial network (Goodfellow et al. 2014): the encoder and a head tell real
+/// images from generated images, and the generator learns to deceive them.
 pub(crate) struct Adversarial;
 
 struct Discriminate;
@@ -51,7 +51,8 @@ impl Method for Adversarial {
     }
 }
 
-/// Logits, `[images, 1]`, that are positive for what the discriminator takes for an image.
+/// Returns logits, `[images, 1]`. A logit is positive if the discriminator takes the input for a
+/// real image.
 fn logits(networks: &Networks, images: Tensor<4>) -> Tensor<2> {
     networks.mlp("head").forward(networks.backbone().forward(images))
 }
@@ -102,8 +103,8 @@ impl Objective for Generate {
     }
 }
 
-/// An autoencoder that makes one view from the embedding of the other, and a second decoder that
-/// reads the embeddings as they are.
+/// An autoencoder that reconstructs one view from the embedding of the other view, and a second
+/// decoder that reads the embeddings without changing them.
 pub(crate) struct Autoencoder;
 
 struct Reconstruct;
@@ -135,7 +136,7 @@ fn distance(images: Tensor<2>, view: &Tensor<4>) -> Tensor<1> {
     (images - flat(view)).powi_scalar(2).mean()
 }
 
-/// The decoder is part of the loss, which looks at pixels.
+/// The decoder is part of the loss, which compares pixels.
 impl Objective for Reconstruct {
     fn trains(&self, part: &str) -> bool {
         part == "backbone" || part == "decoder"

@@ -7,32 +7,34 @@ use burn::tensor::Tensor;
 use selfsame_eval::{Error, Features, Normalised, centre, geometry, sample};
 use selfsame_nn::state;
 
-/// Outputs with a deviation below this have collapsed to one point.
+/// Smallest deviation of outputs that have not collapsed to one point.
 const LEAST_STD: f64 = 0.05;
-/// Outputs with an effective rank below this use fewer than two directions. The simple contrastive
-/// loss, for one, leaves two opposite points and some noise.
+/// Smallest effective rank of outputs that use two directions. The simple contrastive loss, for
+/// example, leaves two opposite points and some noise, which have a smaller rank.
 const LEAST_RANK: f64 = 2.0;
-/// [`LEAST_RANK`] applies only to outputs that could use this many directions: those of two images
-/// never use more than two.
+/// Number of directions that outputs must be able to use for [`LEAST_RANK`] to apply. The outputs
+/// of two images, for example, never use more than two directions.
 const DIRECTIONS: usize = 4;
-/// Images that the effective rank is measured on, at most: the eigenvalues of more would take
-/// longer than the step.
+/// Maximum number of images for measuring the effective rank. The eigenvalues of more images would
+/// take longer than the step.
 const RANKED: usize = 512;
-/// Logged steps in a row that must look collapsed, since a single batch may be unusual.
+/// Number of consecutive logged steps that must look collapsed, because a single batch may be
+/// unusual.
 const IN_A_ROW: usize = 5;
 
 /// Measures of a batch of outputs.
 pub(crate) struct Outputs {
-    /// Values by the names under which they are logged.
+    /// Values, by the names under which they are logged.
     pub(crate) measures: BTreeMap<String, f64>,
-    /// The largest rank that as many outputs of their width can have.
+    /// Largest rank that this number of outputs of this width can have.
     pub(crate) directions: usize,
 }
 
-/// Measures of the two outputs of each image of a batch, `[images, dim]` each, after normalisation:
-/// those of [`spread`] over all rows; `alignment` of [`geometry`]; and `r_epsilon`, the share of
-/// images whose two outputs are more than `epsilon` apart. The last is a lower estimate of R_ε of
-/// Huang et al. (ICLR 2023), which takes the supremum over all views.
+/// Measures the two normalised outputs of each image of a batch. `pair` holds these outputs,
+/// `[images, dim]` each. The measures are those of [`spread`]; `alignment` of [`geometry`]; and
+/// `r_epsilon`, the share of images whose two outputs are more than `epsilon` apart. The share
+/// `r_epsilon` is a lower estimate of R_ε of Huang et al. (ICLR 2023), which takes the supremum
+/// over all views.
 ///
 /// # Errors
 /// If an output is not a finite number.
@@ -54,7 +56,7 @@ pub(crate) fn outputs(pair: [&Tensor<2>; 2], epsilon: f64) -> Result<Outputs, Er
     Ok(Outputs { measures, directions: images.min(dim) })
 }
 
-/// Measures of the encoder's representations, `[images, dim]`, for methods that draw no two outputs
+/// Measures the encoder's representations, `[images, dim]`, for methods that draw no two outputs
 /// together.
 ///
 /// # Errors
@@ -66,12 +68,13 @@ pub(crate) fn representations(rows: Tensor<2>) -> Result<Outputs, Error> {
     Ok(Outputs { measures, directions: images.min(dim) })
 }
 
-/// How far normalised outputs are spread. Over all rows: `output_std`, the root of their total
-/// variance, from 0 if all coincide to 1, and `uniformity`. Over `first`, one row an image:
-/// `rank_me` and `alpha_req`, measured on at most [`RANKED`] rows, spread evenly.
+/// Measures how widely normalised outputs are spread. `output_std` and `uniformity` are measured on
+/// all rows; `output_std` is the square root of the total variance, from 0 if all rows coincide to
+/// 1. `rank_me` and `alpha_req` are measured on `first`, which has one row per image, or on
+/// [`RANKED`] evenly spread rows if there are more.
 fn spread(all: &Features, first: &[f32]) -> Result<BTreeMap<String, f64>, Error> {
     let (rows, dim) = (Normalised(all), all.dim());
-    // The alignment of all rows, as if they were views of one image, is twice their variance.
+    // The alignment of all rows, taken as views of one image, is twice their variance.
     let variance = geometry::alignment(&rows, all.rows())? / 2.0;
     let chosen = match first.len() / dim {
         images if images.min(dim) > RANKED => sample(images, RANKED),
@@ -89,8 +92,8 @@ fn spread(all: &Features, first: &[f32]) -> Result<BTreeMap<String, f64>, Error>
     Ok(measures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-/// The largest inner product of two class centres of the normalised features: the divergence of
-/// Huang et al. (ICLR 2023). `None` for fewer than two classes.
+/// Computes the largest inner product of two class centres of the normalised features: the
+/// divergence of Huang et al. (ICLR 2023). Returns `None` for fewer than two classes.
 pub(crate) fn divergence(
     features: &Features,
     labels: &[u32],
@@ -100,20 +103,20 @@ pub(crate) fn divergence(
     Ok(centres.products().reduce(f64::max))
 }
 
-/// Outputs that have collapsed to a point or a line.
+/// A collapse of the outputs to a point or a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Collapse {
-    /// The step, from 1, by which they had looked so for long enough.
+    /// Step, from 1, at which the outputs had looked collapsed for long enough.
     pub step: u64,
-    /// Deviation of the normalised outputs, from 0 if all coincide to 1.
+    /// Deviation of the normalised outputs, from 0 if all outputs coincide to 1.
     pub output_std: f64,
-    /// Their effective rank, where it was measured.
+    /// Effective rank of the outputs, if it was measured.
     pub rank_me: Option<f64>,
-    /// What usually helps: [`Method::remedy`](selfsame_methods::Method::remedy).
+    /// Advice that usually helps, from [`Method::remedy`](selfsame_methods::Method::remedy).
     pub remedy: &'static str,
 }
 
-/// The sentence that is shown and stored in `run.json`, without its full stop.
+/// Writes the sentence that is shown and stored in `run.json`, without its full stop.
 impl fmt::Display for Collapse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -130,21 +133,21 @@ impl fmt::Display for Collapse {
 
 /// Notices a collapse and reports it once.
 pub(crate) struct Alarm {
-    /// Measures at the steps that earlier processes logged: they count as if training had not been
+    /// Measures at the steps that earlier processes logged. They count as if training had not been
     /// interrupted.
     earlier: Vec<BTreeMap<String, f64>>,
-    /// Logged steps in a row that looked collapsed, up to the last one.
+    /// Number of consecutive logged steps, up to the last, that looked collapsed.
     in_a_row: usize,
 }
 
 impl Alarm {
-    /// An alarm that goes on from the measures at earlier logged steps.
+    /// Creates an alarm that continues from the measures at earlier logged steps.
     pub(crate) fn after(earlier: Vec<BTreeMap<String, f64>>) -> Self {
         Self { earlier, in_a_row: 0 }
     }
 
-    /// Takes the outputs of the next logged step, and reports a collapse at the step that makes it
-    /// certain. `remedy` is what usually helps.
+    /// Takes the outputs of the next logged step, and reports a collapse at the step that makes the
+    /// collapse certain. `remedy` is the advice that usually helps.
     pub(crate) fn look(
         &mut self,
         step: u64,
@@ -190,7 +193,7 @@ mod tests {
         let found = outputs([&point, &point], 0.5).unwrap().measures;
         assert!(found["output_std"] < 1e-6 && (found["rank_me"] - 1.0).abs() < 1e-5, "{found:?}");
 
-        // Two opposite points are spread, but of rank 1.
+        // Two opposite points are spread but have rank 1.
         let opposite = Tensor::<2>::from_floats([[3.0, 4.0], [-3.0, -4.0]], &device);
         let found = outputs([&opposite, &opposite], 0.5).unwrap().measures;
         assert!(
@@ -202,7 +205,8 @@ mod tests {
     #[test]
     fn counts_the_images_whose_views_are_apart() {
         let device = Device::flex();
-        // Unit vectors at 0, 0.5 (an angle of 2·asin 0.25), √2 and 2 from each other's views.
+        // The two unit vectors of each image are at distance 0, 0.5 (an angle of 2·asin 0.25), √2
+        // and 2.
         let angle = 2.0 * 0.25f32.asin();
         let first = Tensor::<2>::from_floats([[1.0, 0.0]; 4], &device);
         let second = [[7.0, 0.0], [angle.cos(), angle.sin()], [0.0, 1.0], [-2.0, 0.0]];
@@ -219,8 +223,8 @@ mod tests {
     #[test]
     fn divergence_is_that_of_the_closest_classes() {
         let features = Features::new(4, 2, vec![2.0, 0.0, 0.0, 3.0, 0.0, 5.0, -1.0, 0.0]).unwrap();
-        // Classes at (1, 0), (0, 1) and (−1, 0); the third and the first are opposite, the others
-        // orthogonal.
+        // Classes at (1, 0), (0, 1) and (−1, 0); the first and the third are opposite, all other
+        // pairs are orthogonal.
         assert_eq!(divergence(&features, &[0, 1, 1, 2], 3).unwrap(), Some(0.0));
         assert_eq!(divergence(&features, &[0, 0, 0, 0], 1).unwrap(), None);
     }
@@ -228,8 +232,8 @@ mod tests {
     #[test]
     fn a_batch_too_large_for_its_rank_is_sampled() {
         let device = Device::flex();
-        // Two opposite points, as far apart as can be: only the rank tells, beyond 512 images and
-        // values too.
+        // Two opposite points are as far apart as possible, so only the rank shows the collapse,
+        // even with more than 512 images and values.
         let row = Tensor::<2>::ones([1, 600], &device);
         let rows = Tensor::cat(
             (0..600).map(|i| row.clone().mul_scalar(if i % 2 == 0 { 1.0 } else { -1.0 })).collect(),
@@ -257,7 +261,7 @@ mod tests {
             .chain([(0.9, 1.0); 9])
             .map(|(s, r)| point(s, r))
             .collect();
-        // Wherever a kill breaks the course, it is one.
+        // An interruption at any point must not change the result.
         for broken in 0..course.len() {
             let mut alarm = Alarm::after(course[..broken].to_vec());
             let rung: Vec<_> = (broken..)
@@ -293,7 +297,8 @@ mod tests {
             let outputs = Outputs { measures: point(std, 1.7), directions };
             (1..10).any(|step| alarm.look(step, &outputs, "sleep helps").is_some())
         };
-        // Two images, or outputs of two or three values; one point is a collapse all the same.
+        // Two images, or outputs of two or three values, cannot have a large rank. A single point
+        // is still a collapse.
         assert!(!rings(0.4, 2) && !rings(1.0, 3) && rings(0.4, 4) && rings(0.01, 2));
     }
 }

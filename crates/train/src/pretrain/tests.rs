@@ -1,4 +1,4 @@
-//! Methods with several objectives through the training loop, killed and resumed.
+//! Tests of the training loop: methods with several objectives, killed and resumed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -33,7 +33,7 @@ fn plan(optimizer: OptimizerKind, microbatch: Option<usize>) -> Plan {
         microbatch,
         epsilon: 0.5,
     };
-    // The plan names a method of the library; the tests train another in its place.
+    // The plan names a method of the library. The tests train another method in its place.
     let method = MethodConfig::by_name("simclr", 16).unwrap();
     let augment = "abcde".parse().unwrap();
     let encoder = encoder.into();
@@ -46,7 +46,7 @@ fn dataset() -> Dataset {
     load("glyphs", &options, &|_, _| ()).unwrap()
 }
 
-/// What a run saves, but for the time it took.
+/// Returns the checkpoint of a run, with its time set to 0.
 fn saved(run: &Path) -> Checkpoint {
     Checkpoint { seconds: 0.0, ..Checkpoint::load(run).unwrap().unwrap() }
 }
@@ -70,7 +70,8 @@ fn every_objective_trains_its_parts_and_resumes_to_the_byte() {
     {
         let plan = plan(optimizer, microbatch);
         let device = Device::flex();
-        // A training that ends after `stop_at` steps, or is killed before it saves the next step.
+        // Trains until `stop_at` steps are done. At step `kill_at`, the process is killed before it
+        // saves that step.
         let train = |run: &Path, stop_at: u64, kill_at: u64| {
             let job = Job {
                 method,
@@ -101,7 +102,7 @@ fn every_objective_trains_its_parts_and_resumes_to_the_byte() {
             .map(|run| std::fs::read(Which::Last.path(run.path())).expect("weights for use"));
         assert_eq!(one, other);
 
-        // Every part has moved, and its moments are saved.
+        // Every part has moved, and the moments of every part are saved.
         let last = saved(whole.path());
         let initial = method.networks(&plan.encoder, &mut Init::new(plan.seed, &device));
         for part in parts {
@@ -120,7 +121,7 @@ fn every_objective_trains_its_parts_and_resumes_to_the_byte() {
     }
 }
 
-/// Two objectives on one part.
+/// A method with two objectives that train the same part.
 struct Overlapping;
 
 impl Method for Overlapping {
