@@ -68,10 +68,12 @@ pub(crate) fn representations(rows: Tensor<2>) -> Result<Outputs, Error> {
     Ok(Outputs { measures, directions: images.min(dim) })
 }
 
-/// Measures how widely normalised outputs are spread. `output_std` and `uniformity` are measured on
-/// all rows; `output_std` is the square root of the total variance, from 0 if all rows coincide to
-/// 1. `rank_me` and `alpha_req` are measured on `first`, which has one row per image, or on
-/// [`RANKED`] evenly spread rows if there are more.
+/// Measures how widely normalised outputs are spread.
+///
+/// - `output_std` and `uniformity` are measured on all rows. `output_std` is the square root of the
+///   total variance, from 0 (all rows coincide) to 1.
+/// - `rank_me` and `alpha_req` are measured on `first`, which has one row per image, or on
+///   [`RANKED`] evenly spread rows if there are more.
 fn spread(all: &Features, first: &[f32]) -> Result<BTreeMap<String, f64>, Error> {
     let (rows, dim) = (Normalised(all), all.dim());
     // The alignment of all rows, taken as views of one image, is twice their variance.
