@@ -1,5 +1,5 @@
-//! Encoders, whatever their architecture: what a configuration builds, and what methods,
-//! evaluation and exports ask of it.
+//! Encoders of any architecture: their configuration, and the operations that methods, evaluation
+//! and exports need.
 
 use std::fmt;
 
@@ -13,10 +13,10 @@ use crate::layers::Init;
 use crate::mlp::{Mlp, Norms};
 use crate::resnet::{Architecture, Precision, ResNet, ResNetConfig, Stem};
 
-/// Hidden layers of an encoder that is a multilayer perceptron.
+/// Number of hidden layers of an encoder that is a multilayer perceptron.
 pub(crate) const HIDDEN_LAYERS: usize = 2;
 
-/// What an encoder is built from.
+/// Configuration of an encoder.
 ///
 /// ```
 /// use selfsame_nn::layers::Init;
@@ -38,11 +38,11 @@ pub enum EncoderConfig {
     Mlp(MlpConfig),
 }
 
-/// What a multilayer perceptron is built from: flattened pixels pass two hidden layers, each a
-/// linear map with batch normalisation and ReLU. The output of the second is the representation.
+/// Configuration of a multilayer perceptron. Flattened pixels pass two hidden layers, each a linear
+/// map with batch normalisation and ReLU. The output of the second layer is the representation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MlpConfig {
-    /// Units of each hidden layer, and so values of the representation.
+    /// Number of units in each hidden layer, and therefore the size of the representation.
     pub width: usize,
     /// Side of the square images, in pixels. The first layer has a weight for each pixel, so images
     /// of another size do not fit.
@@ -62,7 +62,7 @@ impl From<MlpConfig> for EncoderConfig {
 }
 
 impl EncoderConfig {
-    /// The architecture's name: `resnet18`, `resnet34`, `resnet50` or `mlp`.
+    /// Returns the name of the architecture: `resnet18`, `resnet34`, `resnet50` or `mlp`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::ResNet(config) => config.architecture.name(),
@@ -70,7 +70,7 @@ impl EncoderConfig {
         }
     }
 
-    /// Number of values in the representation of an image.
+    /// Returns the number of values in the representation of an image.
     pub fn dim(&self) -> usize {
         match self {
             Self::ResNet(config) => config.dim(),
@@ -78,8 +78,8 @@ impl EncoderConfig {
         }
     }
 
-    /// Width of the hidden layers: channels of a residual network's first stage, or units of each
-    /// of a perceptron's hidden layers.
+    /// Returns the width of the hidden layers: the number of channels in the first stage of a
+    /// residual network, or the number of units in each hidden layer of a perceptron.
     pub fn width(&self) -> usize {
         match self {
             Self::ResNet(config) => config.width,
@@ -87,7 +87,7 @@ impl EncoderConfig {
         }
     }
 
-    /// What activations are stored as; a perceptron's are f32.
+    /// Returns the type of stored activations, which is f32 for a perceptron.
     pub fn precision(&self) -> Precision {
         match self {
             Self::ResNet(config) => config.precision,
@@ -126,7 +126,7 @@ impl fmt::Display for EncoderConfig {
     }
 }
 
-/// An [`EncoderConfig`] as it stands in `config.toml`: one table for all architectures.
+/// An [`EncoderConfig`] as stored in `config.toml`: one table for all architectures.
 #[derive(Serialize, Deserialize)]
 struct Table {
     architecture: Name,
@@ -198,24 +198,26 @@ impl TryFrom<Table> for EncoderConfig {
     }
 }
 
-/// An encoder: from normalised pixels to a representation.
+/// An encoder, which maps normalised pixels to a representation.
 ///
-/// Names of its tensors are those of the network alone, whichever it is: `layer1.0.conv1.weight`
-/// of a residual network, `layers.0.weight` of a perceptron.
+/// The names of its tensors do not depend on this enum: they are the names of the network itself,
+/// such as `layer1.0.conv1.weight` of a residual network or `layers.0.weight` of a perceptron.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "a program holds a few of them, and Burn boxes none")]
 pub enum Backbone {
     /// A residual network.
     ResNet(ResNet),
-    /// A multilayer perceptron on flattened pixels: row by row, red, green and blue of each.
+    /// A multilayer perceptron on flattened pixels, row by row, with red, green and blue of each
+    /// pixel.
     Mlp(Mlp),
 }
 
 impl Backbone {
-    /// The representation: `[batch, height, width, 3]`, normalised pixels, to `[batch, dim]`.
+    /// Computes the representation: maps normalised pixels, `[batch, height, width, 3]`, to
+    /// `[batch, dim]`.
     ///
     /// # Panics
-    /// If a perceptron was built for images of another size.
+    /// If the encoder is a perceptron that was built for images of another size.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         match self {
             Self::ResNet(resnet) => resnet.forward(images),
@@ -223,12 +225,12 @@ impl Backbone {
         }
     }
 
-    /// Features before they are pooled: `[batch, height, width, 3]`, normalised pixels, to
-    /// `[batch, height', width', dim]`, whose mean over pixels is [`forward`](Self::forward). A
-    /// perceptron has one pixel.
+    /// Computes the features before pooling: maps normalised pixels, `[batch, height, width, 3]`,
+    /// to `[batch, height', width', dim]`. The mean over pixels is the result of
+    /// [`forward`](Self::forward). The features of a perceptron have one pixel.
     ///
     /// # Panics
-    /// If a perceptron was built for images of another size.
+    /// If the encoder is a perceptron that was built for images of another size.
     pub fn maps(&self, images: Tensor<4>) -> Tensor<4> {
         match self {
             Self::ResNet(resnet) => resnet.maps(images),
@@ -240,7 +242,7 @@ impl Backbone {
         }
     }
 
-    /// Number of values in the representation of an image.
+    /// Returns the number of values in the representation of an image.
     pub fn dim(&self) -> usize {
         match self {
             Self::ResNet(resnet) => resnet.dim(),
@@ -248,7 +250,8 @@ impl Backbone {
         }
     }
 
-    /// Side of the only images that it takes, in pixels; none if it takes any.
+    /// Returns the side, in pixels, of the images that the encoder takes, or `None` if it takes
+    /// images of any size.
     pub fn image_size(&self) -> Option<usize> {
         match self {
             Self::ResNet(_) => None,
@@ -256,8 +259,8 @@ impl Backbone {
         }
     }
 
-    /// The convolutions that it computes on a batch of square images of side `size`, in order, each
-    /// with its name. A perceptron has none.
+    /// Returns the convolutions that the encoder computes on a batch of square images of side
+    /// `size`, in order, each with its name. A perceptron has no convolutions.
     pub fn convolutions(&self, batch: usize, size: usize) -> Vec<(String, Conv)> {
         match self {
             Self::ResNet(resnet) => resnet.convolutions(batch, size),
@@ -265,7 +268,7 @@ impl Backbone {
         }
     }
 
-    /// Where its weights are.
+    /// Returns the device of the weights.
     pub(crate) fn device(&self) -> Device {
         match self {
             Self::ResNet(resnet) => resnet.conv1.weight.val().device(),
@@ -274,7 +277,7 @@ impl Backbone {
     }
 }
 
-/// [`Backbone::forward`] of a multilayer perceptron.
+/// Computes [`Backbone::forward`] for a multilayer perceptron.
 fn perceptron(mlp: &Mlp, images: Tensor<4>) -> Tensor<2> {
     let [batch, height, width, channels] = images.dims();
     let (pixels, inputs) = (height * width * channels, mlp.layers[0].weight.dims()[1]);

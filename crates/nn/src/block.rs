@@ -17,21 +17,21 @@ pub type Layer<'a> = (&'a Conv2d, &'a BatchNorm);
 /// Signature of [`conv_bn`] and [`reference()`].
 pub type BlockOperation = fn(&[Layer<'_>], Tensor<4>, Option<Tensor<4>>, bool) -> Tensor<4>;
 
-/// `activate(bn(conv(x)) + residual)`, channels last, where `activate` is ReLU or nothing. With
-/// several layers, `x` first passes `relu(bn(conv(x)))` of each layer but the last.
+/// Computes `activate(bn(conv(x)) + residual)`, channels last, where `activate` is ReLU or the
+/// identity. With several layers, `x` first passes `relu(bn(conv(x)))` of each layer but the last.
 ///
-/// `x` is `[batch, height, width, in]`. The result and the residual are `[batch, ⌈height /
-/// stride⌉, ⌈width / stride⌉, out]`, where `stride` is the product of the layers' strides. On an
-/// autodiff device batch normalisation uses the batch's own statistics and moves the running ones;
-/// elsewhere it uses the running ones.
+/// `x` is `[batch, height, width, in]`. The result and the residual are `[batch, ⌈height / stride⌉,
+/// ⌈width / stride⌉, out]`, where `stride` is the product of the layers' strides. On an autodiff
+/// device, batch normalisation uses the batch's own statistics and moves the running statistics. On
+/// other devices, it uses the running statistics.
 ///
-/// On Flex each layer is one fused operation. Its activations have the type of `x`, bf16 or f32; in
-/// bf16 the normalised values between two layers are never stored. On other devices this is
-/// [`reference()`].
+/// On Flex each layer is one fused operation. Its activations have the type of `x`, bf16 or f32. In
+/// bf16, the normalised values between two layers are never stored. On other devices, this function
+/// is [`reference()`].
 ///
 /// # Panics
 ///
-/// Without layers.
+/// If there are no layers.
 pub fn conv_bn(
     layers: &[Layer<'_>],
     x: Tensor<4>,
@@ -54,8 +54,9 @@ pub fn conv_bn(
     train(last, x, deferred, residual, activate, false).0
 }
 
-/// A layer with the batch's own statistics. With `defer` its normalisation and ReLU are left to the
-/// next layer; mean, variance, γ and β are then returned, for the next layer's `deferred`.
+/// Computes a layer with the batch's own statistics. With `defer`, the next layer does the
+/// normalisation and ReLU. Mean, variance, γ and β are then returned, for the `deferred` argument
+/// of the next layer.
 fn train(
     (conv, bn): &Layer<'_>,
     x: Tensor<4>,
@@ -95,7 +96,7 @@ fn train(
     (output, next)
 }
 
-/// A layer with the running statistics.
+/// Computes a layer with the running statistics.
 fn evaluate(
     (conv, bn): &Layer<'_>,
     x: Tensor<4>,
@@ -113,12 +114,12 @@ fn evaluate(
     Tensor::from_dispatch(output)
 }
 
-/// [`conv_bn`] composed of Burn's own operations, for any device. It is slower; tests compare the
-/// fused operation with it.
+/// Computes [`conv_bn`] with Burn's own operations, on any device. This function is slower; tests
+/// compare the fused operation with it.
 ///
 /// # Panics
 ///
-/// Without layers.
+/// If there are no layers.
 pub fn reference(
     layers: &[Layer<'_>],
     x: Tensor<4>,

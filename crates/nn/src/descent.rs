@@ -1,4 +1,5 @@
-//! Rules that move weights: fused kernels on the processor, Burn's own operations elsewhere.
+//! Rules that move weights, with fused kernels on the processor and Burn's own operations on other
+//! devices.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType, Flex, TensorMetadata, backend_extension};
@@ -29,10 +30,10 @@ pub struct Adapted<B: Backend> {
     pub second: FloatTensor<B>,
 }
 
-/// The rules as backends have them.
+/// The rules, as operations of a backend.
 #[backend_extension(Flex)]
 pub trait Descent: Backend {
-    /// [`sgd`].
+    /// Computes [`sgd`].
     fn sgd(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -40,7 +41,7 @@ pub trait Descent: Backend {
         rule: Sgd,
     ) -> Moved<Self>;
 
-    /// [`adamw`].
+    /// Computes [`adamw`].
     fn adamw(
         weights: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -49,7 +50,7 @@ pub trait Descent: Backend {
         rule: AdamW,
     ) -> Adapted<Self>;
 
-    /// [`follow`].
+    /// Computes [`follow`].
     fn follow(slow: FloatTensor<Self>, fast: FloatTensor<Self>, kept: f64) -> FloatTensor<Self>;
 }
 
@@ -97,8 +98,9 @@ impl Descent for Flex {
     }
 }
 
-/// One step of stochastic gradient descent on flat tensors that belong to no graph. Returns the
-/// weights and their new velocity; in the first step, without a velocity, it is the gradient.
+/// Takes one step of stochastic gradient descent on flat tensors that belong to no graph. Returns
+/// the weights and their new velocity. In the first step, which has no velocity yet, the velocity
+/// becomes the gradient.
 pub fn sgd(
     weights: Tensor<1>,
     gradient: Tensor<1>,
@@ -124,8 +126,8 @@ pub fn sgd(
     (weights - velocity.clone().mul_scalar(rule.rate), velocity)
 }
 
-/// One step of AdamW on flat tensors that belong to no graph. Returns the weights and their new
-/// moments, which start at zero.
+/// Takes one step of AdamW on flat tensors that belong to no graph. Returns the weights and their
+/// new moments, which start at zero.
 pub fn adamw(
     weights: Tensor<1>,
     gradient: Tensor<1>,
@@ -148,8 +150,8 @@ pub fn adamw(
     (weights.mul_scalar(rule.kept) - step.mul_scalar(rule.rate), [first, second])
 }
 
-/// `kept` · slow + (1 − `kept`) · fast: the weights of a slow copy, after one step towards fast
-/// ones of the same shape. The tensors belong to no graph.
+/// Computes `kept` · slow + (1 − `kept`) · fast: the weights of a slow copy after one step towards
+/// fast weights of the same shape. The tensors belong to no graph.
 pub fn follow<const D: usize>(slow: Tensor<D>, fast: Tensor<D>, kept: f64) -> Tensor<D> {
     if is_flex(&slow.device()) && slow.dtype() == DType::F32 {
         return Tensor::from_dispatch(<Dispatch as Descent>::follow(

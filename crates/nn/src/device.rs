@@ -1,8 +1,8 @@
-//! The device of tensors, chosen by name at run time.
+//! Devices of tensors, chosen by name at run time.
 
 use burn::tensor::Device;
 
-/// Why a device could not be chosen.
+/// Reason why a device could not be chosen.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DeviceError {
     /// No device has this name.
@@ -13,8 +13,8 @@ pub enum DeviceError {
     NotBuilt(String),
 }
 
-/// The device called `name`. `flex`, the processor, is always available; each of the others needs
-/// the cargo feature of the same name.
+/// Returns the device called `name`. `flex`, the processor, is always available; each of the others
+/// needs the cargo feature of the same name.
 ///
 /// ```
 /// assert!(selfsame_nn::device::by_name("flex").is_ok());

@@ -1,6 +1,6 @@
 //! The two ends of a residual network on the processor: images are rounded to bf16 before the first
-//! convolution, and the pixels of each image are averaged after the last. Burn's own operations do
-//! the same on one thread, in four passes over freshly allocated memory.
+//! convolution, and the pixels of each image are averaged after the last. Burn's own operations
+//! compute the same values on one thread, in four passes over freshly allocated memory.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -19,10 +19,11 @@ use selfsame_kernels::pool;
 
 use crate::flex::{Stored, is_flex, tensor, values};
 
-/// Values that a thread rounds at a time.
+/// Number of values that a thread rounds at a time.
 const TOGETHER: usize = 1 << 15;
 
-/// The values rounded to bf16. On other devices, where activations stay f32, they are unchanged.
+/// Rounds values to bf16. On devices other than the processor, where activations stay f32, values
+/// are unchanged.
 pub(crate) fn short(x: Tensor<4>) -> Tensor<4> {
     if is_flex(&x.device()) && x.dtype() == DType::F32 {
         Tensor::from_dispatch(<Dispatch as Ends>::short(x.into_dispatch()))
@@ -31,8 +32,8 @@ pub(crate) fn short(x: Tensor<4>) -> Tensor<4> {
     }
 }
 
-/// The mean of each image's pixels: `[batch, height, width, channels]` to `[batch, channels]`, in
-/// f32.
+/// Computes the mean of each image's pixels in f32, from `[batch, height, width, channels]` to
+/// `[batch, channels]`.
 pub(crate) fn average(x: Tensor<4>) -> Tensor<2> {
     if is_flex(&x.device()) && matches!(x.dtype(), DType::F32 | DType::BF16) {
         return Tensor::from_dispatch(<Dispatch as Ends>::average(x.into_dispatch()));
@@ -41,13 +42,13 @@ pub(crate) fn average(x: Tensor<4>) -> Tensor<2> {
     x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels])
 }
 
-/// The operations as backends have them.
+/// The operations of this module, as operations of a backend.
 #[backend_extension(Flex, Autodiff)]
 trait Ends: Backend {
-    /// f32 to bf16.
+    /// Rounds f32 values to bf16.
     fn short(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// `[batch, height, width, channels]` to `[batch, channels]`.
+    /// Averages `[batch, height, width, channels]` to `[batch, channels]`.
     fn average(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
@@ -82,7 +83,7 @@ fn average_of<T: Stored>(x: &FlexTensor) -> FlexTensor {
     tensor(means, Shape::new([batch, channels]))
 }
 
-/// The gradient of images of the given shape, from the gradient of their means.
+/// Computes the gradient of images of shape `shape` from the gradient of their means.
 fn average_back<T: Stored>(gradient: &FlexTensor, shape: Shape) -> FlexTensor {
     let [batch, height, width, channels] = shape.dims();
     let image = height * width * channels;
@@ -169,8 +170,8 @@ mod tests {
         tensor.into_data().try_to_vec().expect("f32")
     }
 
-    /// Means by `average`, and their gradient, of images that `short` has rounded if `dtype` is
-    /// bf16.
+    /// Computes means with `average`, and their gradient. If `dtype` is bf16, `short` rounds the
+    /// images first.
     fn run(
         shape: [usize; 4],
         dtype: DType,
@@ -202,7 +203,7 @@ mod tests {
                     },
                 );
                 // Sums of up to 35 values below 1/2 are taken in another order, and the gradient is
-                // rounded to bf16 if x was.
+                // rounded to bf16 if x was rounded.
                 let bounds = [
                     35.0 * 2f32.powi(-25),
                     if dtype == DType::BF16 { 2f32.powi(-9) } else { 2f32.powi(-22) },

@@ -5,9 +5,9 @@
 //! 1. Its weights are laid out for the kernels once.
 //! 2. Batch normalisation, whose running statistics no longer move, is one scale and one shift for
 //!    each channel.
-//! 3. Each thread takes a few images through all layers of one resolution, and then the next few.
-//!    So activations between layers stay in the cache. Training cannot do this: a batch's
-//!    statistics need all images of a layer first.
+//! 3. Each thread takes a few images through all layers of one resolution, and then takes the next
+//!    few images. So activations between layers stay in the cache. Training cannot do this: a
+//!    batch's statistics need all images of a layer first.
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
@@ -26,11 +26,12 @@ use crate::layers::{BatchNorm, Conv2d, Linear};
 use crate::mlp::Mlp;
 use crate::resnet::{Block, ResNet};
 
-/// Output pixels that a stage computes at a time: few enough that activations between its layers
-/// stay in the second-level cache, and enough that each weight is used often once it is loaded.
+/// Number of output pixels that a stage computes at a time. They are few enough that activations
+/// between the layers of a stage stay in the second-level cache, and enough that each loaded weight
+/// is used often.
 const PIXELS: usize = 1024;
 
-/// The most images that a thread takes through all stages at a time.
+/// Maximum number of images that a thread takes through all stages at a time.
 const IMAGES: usize = 64;
 
 /// An encoder that embeds images of one size on the processor.
@@ -62,8 +63,8 @@ enum Activated {
 }
 
 impl Frozen {
-    /// Freezes the encoder as it is now, for square images of side `size`. None if its weights are
-    /// not on the processor.
+    /// Freezes the encoder in its current state, for square images of side `size`. Returns `None`
+    /// if its weights are not on the processor.
     ///
     /// # Panics
     /// If the encoder takes only images of another size.
@@ -78,12 +79,13 @@ impl Frozen {
         }))
     }
 
-    /// How many images to pass at a time so that every core is busy.
+    /// Returns the number of images to pass at a time so that every core is busy.
     pub fn batch(&self) -> usize {
         8 * IMAGES * rayon::current_num_threads()
     }
 
-    /// The representations of images of RGB bytes, one after the other.
+    /// Returns the representations of images, one after the other. Each image is given as RGB
+    /// bytes.
     ///
     /// # Panics
     /// If an image does not hold `size² · 3` bytes.
@@ -100,22 +102,22 @@ struct Network<T> {
     /// Side of the images, in pixels.
     size: usize,
     dim: usize,
-    /// Images that a thread takes through all stages at a time.
+    /// Number of images that a thread takes through all stages at a time.
     images: usize,
     stages: Vec<Stage<T>>,
 }
 
 /// Consecutive layers of one resolution.
 struct Stage<T> {
-    /// Images that pass its layers at a time.
+    /// Number of images that pass the layers of the stage at a time.
     images: usize,
     layers: Vec<Layer<T>>,
-    /// Values of an image before the stage.
+    /// Number of values per image before the stage.
     in_image: usize,
     out: Activations,
 }
 
-/// Shape of one image's activations.
+/// Shape of the activations of one image.
 #[derive(Clone, Copy)]
 struct Activations {
     size: usize,
@@ -130,12 +132,12 @@ impl Activations {
 
 enum Layer<T> {
     Convolution(Folded<T>),
-    /// Windows of 3×3 and stride 2, on images of this shape.
+    /// Maximum pooling over windows of 3×3 with stride 2, on images of this shape.
     MaxPool(Activations),
-    /// A block. Its input, or the downsampled input, is added before the last ReLU.
+    /// A residual block, which adds its input or the downsampled input before the last ReLU.
     Residual {
         downsample: Option<Folded<T>>,
-        /// Each is followed by ReLU.
+        /// Convolutions of the branch. ReLU follows each of them.
         convolutions: Vec<Folded<T>>,
     },
 }
@@ -157,7 +159,7 @@ impl<T: Element> Folded<T> {
         }
     }
 
-    /// A linear map, as a convolution of `images` images of one pixel.
+    /// Represents a linear map as a convolution of `images` images of one pixel.
     fn linear(linear: &Linear, bn: &BatchNorm, images: usize) -> Self {
         let [outputs, inputs] = linear.weight.dims();
         let conv = Conv {
@@ -173,7 +175,7 @@ impl<T: Element> Folded<T> {
         let statistics =
             [bn.running_mean.value(), bn.running_var.value(), bn.weight.val(), bn.bias.val()];
         let [mean, variance, gamma, beta] = statistics.map(values);
-        // A bias only moves the mean.
+        // A bias only moves the mean of batch normalisation.
         let biases = values(linear.bias.val());
         let mean: Vec<f32> = mean.iter().zip(&biases).map(|(mean, bias)| mean - bias).collect();
         Self {
@@ -202,7 +204,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 impl<T: Element> Layer<T> {
-    /// The layer's output for the input `x`.
+    /// Computes the layer's output for the input `x`.
     fn run(&self, x: &[T], scratch: &mut Scratch<T>) -> Buffer<T> {
         match self {
             Self::Convolution(conv) => conv.run(x, None, true, scratch),
@@ -234,7 +236,7 @@ impl<T: Element> Network<T> {
             .enumerate()
         {
             let in_image = at.values();
-            // The resolution that most of the stage's layers have: that of its output.
+            // The output resolution, which most layers of the stage have.
             let stem = |size: usize| size.div_ceil(if encoder.pooled { 4 } else { 1 });
             let pixels = if number == 0 { stem(at.size) } else { at.size.div_ceil(2) }.pow(2);
             let images = (PIXELS / pixels.max(1)).clamp(1, IMAGES);
@@ -271,8 +273,8 @@ impl<T: Element> Network<T> {
         Self { size, dim: at.channels, images, stages }
     }
 
-    /// A multilayer perceptron: to it, an image is one pixel with as many channels as the image has
-    /// values.
+    /// Creates the network of a multilayer perceptron. It treats an image as one pixel, with one
+    /// channel per value of the image.
     fn perceptron(mlp: &Mlp, size: usize) -> Self {
         let folded = mlp.layers.iter().zip(&mlp.norms);
         let layers: Vec<Folded<T>> =
@@ -314,7 +316,7 @@ impl<T: Element> Network<T> {
         }
     }
 
-    /// The images' normalised pixels.
+    /// Returns the normalised pixels of the images.
     fn pixels(&self, images: &[&[u8]]) -> Buffer<T> {
         let len = self.size * self.size * 3;
         let mut pixels = Buffer::any(images.len() * len);
@@ -331,14 +333,14 @@ impl<T: Element> Network<T> {
 }
 
 impl<T: Element> Stage<T> {
-    /// The stage's output for `images` images.
+    /// Computes the stage's output for `images` images.
     fn run(&self, x: &[T], images: usize, scratch: &mut Scratch<T>) -> Buffer<T> {
         let inputs = self.images * self.in_image;
         let outputs = self.images * self.out.values();
         let mut all = Buffer::any(images * self.out.values());
         for (x, outputs) in x.chunks(inputs.max(1)).zip(all.chunks_mut(outputs.max(1))) {
-            // Layers are laid out for `self.images` images. If the last ones are fewer, zeros fill
-            // their places, and their outputs are dropped.
+            // Layers are laid out for `self.images` images. If fewer images remain, zeros take the
+            // places of the missing images, and their outputs are dropped.
             let padded = (x.len() < inputs).then(|| {
                 let mut padded = Buffer::zeros(inputs);
                 padded[..x.len()].copy_from_slice(x);
