@@ -27,7 +27,7 @@ use selfsame_kernels::norm::{Channels, Sums};
 
 use crate::flex::{Maybe, Stored, contiguous, small, tensor, values};
 
-/// Outputs of the operation in training, and the statistics they were normalised by.
+/// Outputs of the operation in training, and the statistics that normalised them.
 #[derive(ExtensionType)]
 pub struct Normalised<B: Backend> {
     /// The outputs.
@@ -38,27 +38,27 @@ pub struct Normalised<B: Backend> {
     pub variance: FloatTensor<B>,
 }
 
-/// Stride and padding of the convolution, and what follows it.
+/// Options of the convolution and of the steps after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Step of the kernel, in pixels.
     pub stride: usize,
     /// Zeros around the image, in pixels.
     pub padding: usize,
-    /// Whether ReLU comes last.
+    /// Whether the operation ends with ReLU.
     pub activate: bool,
-    /// In training: whether normalisation and ReLU are deferred. The output is then that of the
-    /// convolution alone, and the next operation normalises it as it reads. The gradient of the
-    /// output is still taken with respect to the normalised values.
+    /// Whether normalisation and ReLU are deferred in training. The output is then the output of
+    /// the convolution alone, and the next operation normalises it while reading. The gradient of
+    /// the output is still taken with respect to the normalised values.
     pub defer: bool,
 }
 
-/// The operation as backends have it; shapes as in [`conv_bn`](crate::block::conv_bn).
+/// The operation of a backend. Shapes are those of [`conv_bn`](crate::block::conv_bn).
 #[backend_extension(Flex, Autodiff)]
 pub trait ConvBn: Backend {
-    /// Normalises by the batch's own statistics. Where the operation that computed `x` has
-    /// [deferred](Options::defer) its normalisation, `deferred` holds its mean, variance, γ and β,
-    /// `[4, channels]`.
+    /// Normalises by the batch's own statistics. If the operation that computed `x` has
+    /// [deferred](Options::defer) its normalisation, `deferred` holds the mean, variance, γ and β
+    /// of that normalisation, `[4, channels]`.
     fn conv_bn_train(
         x: FloatTensor<Self>,
         #[extension_type] deferred: Maybe<Self>,
@@ -69,7 +69,7 @@ pub trait ConvBn: Backend {
         options: Options,
     ) -> Normalised<Self>;
 
-    /// Normalises by the mean and variance given. Not differentiable.
+    /// Normalises by a given mean and variance. This operation is not differentiable.
     fn conv_bn_evaluate(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -195,27 +195,29 @@ impl<C: CheckpointStrategy> ConvBn for Autodiff<Flex, C> {
     }
 }
 
-/// The backward step. Its parents are input, weight, γ, β and, where there are five, the residual.
+/// The backward step. Its parents are input, weight, γ, β and, if there is a fifth parent, the
+/// residual.
 #[derive(Debug)]
 struct ConvBnBackward;
 
-/// What the backward step needs of the forward one; all tensors are contiguous.
+/// Data of the forward step that the backward step needs. All tensors are contiguous.
 #[derive(Clone, Debug)]
 struct State {
-    /// The weight as a node of the graph, which finds the gradient that another view has given it.
-    /// The input must not be kept like this: it is the output of another step, and steps that hold
-    /// each other's outputs keep alive a graph that everyone else has dropped.
+    /// The weight as a node of the graph, so that the backward step finds the gradient that another
+    /// view has given the weight. The input must not be kept as a node: it is the output of another
+    /// step, and steps that hold each other's outputs keep a graph alive that all other owners have
+    /// dropped.
     weight: FloatTensor<Autodiff<Flex>>,
     inputs: [FlexTensor; 4],
     deferred: Option<FlexTensor>,
     convolved: Arc<Convolved>,
-    /// What the input was computed from, if it is an output behind ReLU.
+    /// Values from which the input was computed, if the input is an output after ReLU.
     origin: Option<Arc<Convolved>>,
     output: Option<FlexTensor>,
     options: Options,
 }
 
-/// The output of a convolution alone, and how it is normalised.
+/// The output of a convolution alone, and the parameters of its normalisation.
 #[derive(Debug)]
 struct Convolved {
     values: FlexTensor,
@@ -239,8 +241,8 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
         let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
         let state = &ops.state;
         let sums = notes::begin(ops.node.id, &gradient);
-        // Gradients that the input has from a residual, and the weights from another view, are
-        // added while ours are written.
+        // The input may already have a gradient from a residual, and the weights from another view.
+        // Both are added while this step writes its own gradients.
         let x = &ops.parents[0];
         let begun = x.as_ref().filter(|x| notes::has_begun(x.id));
         let added = [begun.map(|x| grads.consume::<Flex>(x)), grads.remove(&state.weight)];
@@ -264,8 +266,8 @@ impl<const N: usize> Backward<Flex, N> for ConvBnBackward {
     }
 }
 
-/// The gradients of the input, where it is wanted, the weight, γ, β and the residual; and the sums
-/// over the input's gradient, where they could be taken.
+/// Computes the gradients of the input (if that gradient is wanted), the weight, γ, β and the
+/// residual. Also returns the sums over the input's gradient, if they could be taken.
 fn backward<T: Stored>(
     state: &State,
     gradient: FlexTensor,
@@ -286,7 +288,7 @@ fn backward<T: Stored>(
     let parameters =
         Parameters { weights: values(weight), gamma: values(gamma), beta: values(beta) };
     let deferred = deferred.as_ref().map(channels);
-    // A block reads its input twice, so the input's gradient is complete with the second part. (If
+    // A block reads its input twice, so the input's gradient is complete after the second part. (If
     // there were a third part, the sums would be taken again.)
     let origin = origin.as_ref().filter(|_| added[0].is_some());
     let origin_channels = origin.map(|origin| origin.channels());
@@ -308,7 +310,7 @@ fn backward<T: Stored>(
         (true, Some(added)) => InputGradient::Added(values(added)),
     };
     let wanted = Wanted { input: input_gradient, weights: weights_added.as_ref().map(values) };
-    let found = conv_bn::backward(
+    let result = conv_bn::backward(
         Isa::best(),
         &conv,
         parameters,
@@ -318,14 +320,15 @@ fn backward<T: Stored>(
         wanted,
     );
     let gradients = [
-        found.input.map(|input| tensor(input, x.shape())),
-        Some(tensor(found.weights, weight.shape())),
-        Some(small(found.gamma, gamma.shape())),
-        Some(small(found.beta, beta.shape())),
-        // Without ReLU, or if the gradient has passed ReLU already, the residual's is the output's.
-        Some(found.residual.map_or(gradient, |residual| tensor(residual, output_shape(&conv)))),
+        result.input.map(|input| tensor(input, x.shape())),
+        Some(tensor(result.weights, weight.shape())),
+        Some(small(result.gamma, gamma.shape())),
+        Some(small(result.beta, beta.shape())),
+        // Without ReLU, or if the gradient has passed ReLU already, the gradient of the residual is
+        // the gradient of the output.
+        Some(result.residual.map_or(gradient, |residual| tensor(residual, output_shape(&conv)))),
     ];
-    (gradients, found.before)
+    (gradients, result.before)
 }
 
 fn train<const N: usize, C: CheckpointStrategy>(
@@ -343,7 +346,8 @@ fn train<const N: usize, C: CheckpointStrategy>(
     let statistics = [mean.clone(), variance.clone()].map(Autodiff::<Flex, C>::from_inner);
     let output = match ConvBnBackward.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            // Without a residual, where ReLU has cut off follows from the convolution's output.
+            // Without a residual, the output of the convolution shows where ReLU has cut off
+            // values.
             let kept_output = has_residual.then(|| output.clone());
             let [gamma, beta] = [&inputs[2], &inputs[3]].map(FlexTensor::clone);
             let convolved = Arc::new(Convolved { values: convolved, mean, variance, gamma, beta });
@@ -369,7 +373,7 @@ fn train<const N: usize, C: CheckpointStrategy>(
     Normalised { output, mean, variance }
 }
 
-/// The operation on contiguous tensors, and the output of its convolution alone.
+/// Computes the operation on contiguous tensors. Also returns the output of the convolution alone.
 fn forward(
     inputs: [FlexTensor; 4],
     deferred: Option<FlexTensor>,
@@ -382,7 +386,8 @@ fn forward(
     }
 }
 
-/// The normalisation that an earlier operation has deferred: mean, variance, γ and β in four rows.
+/// Returns the normalisation that an earlier operation has deferred. `deferred` holds mean,
+/// variance, γ and β in four rows.
 fn channels(deferred: &FlexTensor) -> Channels {
     let values = values::<f32>(deferred);
     let row = |row: usize| &values[row * values.len() / 4..(row + 1) * values.len() / 4];
@@ -461,8 +466,8 @@ mod tests {
         }
     }
 
-    /// Gradients of a network that passes two views one after the other, so that weights have two
-    /// parts of a gradient, and blocks' inputs too.
+    /// Returns the gradients of a network that passes two views one after the other, so that the
+    /// gradients of weights have two parts, as have the gradients of the blocks' inputs.
     fn gradients(network: &ResNet, device: &Device) -> Vec<Vec<f32>> {
         let view = |seed: usize| {
             let pixel = |i: usize| ((i * 7919 + seed * 131) % 1009) as f32 / 500.0 - 1.0;

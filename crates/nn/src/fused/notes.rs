@@ -1,32 +1,38 @@
-//! What one step of a backward pass tells the next, where Burn's graph has no place for it.
+//! Notes that one step of a backward pass leaves for a later step, because Burn's graph has no
+//! place for them.
 //!
-//! Three facts about a node of the graph save work in the backward step that reads them:
+//! A note states one of three facts about a node of the graph. Each fact saves work in the backward
+//! step that reads it:
 //!
-//! 1. **Its gradient has begun.** This operation has registered a part of the gradient, such as a
-//!    residual's. The next step that computes another part adds the first one as it writes, and
-//!    saves Burn a pass over both.
-//! 2. **Sums over its gradient are known.** Whoever wrote the gradient also took the two sums for
-//!    each channel that batch normalisation needs of it, after setting it to zero where ReLU had
-//!    cut off. (To do that again changes nothing.)
-//! 3. **Its origin is known.** The node is an output behind ReLU, and this is the convolution's
-//!    output that it was computed from. The reader of the node can then take those sums.
+//! 1. **Its gradient has begun.** This operation has registered a part of the gradient, such as the
+//!    part of a residual. The next step that computes another part adds the first part while
+//!    writing, which saves Burn a pass over both parts.
+//! 2. **Sums over its gradient are known.** The step that wrote the gradient first set it to zero
+//!    where ReLU had cut off values. (Doing so again changes nothing.) It then took the two sums
+//!    per channel that batch normalisation needs.
+//! 3. **Its origin is known.** The node is an output after ReLU, and the note holds the output of
+//!    the convolution from which the node was computed. The step that reads the node can then take
+//!    those sums.
 //!
 //! Every note is a hint. A step without one computes the same gradients in more passes over memory,
-//! so a note may be dropped at any time. A note that is kept must be true. This is why each is:
+//! so a note may be dropped at any time. A note that is kept must be true. The following reasons
+//! ensure this:
 //!
 //! - A node's identifier is never used again, and a node takes part in one backward pass only. So
-//!   notes of earlier passes are about nodes that no later step asks about. They need no cleaning,
-//!   and the oldest are dropped.
-//! - A gradient that has begun stays registered until its node's own step consumes it. That step
-//!   first takes the note away ([`begin`]). Leaves are not noted: their gradients outlast the pass.
-//!   (A graph that Burn keeps for a second pass, and that reaches the node without its own step,
-//!   would break this: this operation must not read such a node in both passes.)
-//! - Sums hold for one tensor. Anything else that adds to the gradient replaces or copies that
-//!   tensor, so sums come with its address and count only for a gradient at the same address.
-//! - An origin is fixed when its node is made. The note holds it weakly: the graph owns it.
+//!   no later step asks about the nodes of earlier passes. Notes of earlier passes need no
+//!   cleaning, and the oldest notes are dropped.
+//! - A gradient that has begun stays registered until the node's own step consumes it. That step
+//!   first removes the note ([`begin`]). Leaves get no notes, because their gradients outlast the
+//!   pass. (This would fail if Burn kept a graph for a second pass and that pass reached the node
+//!   without the node's own step. This operation must not read such a node in both passes.)
+//! - Sums hold for one tensor. Any other addition to the gradient replaces or copies that tensor.
+//!   So a note stores the address of the tensor, and its sums are valid only for a gradient at the
+//!   same address.
+//! - An origin is fixed when its node is made. The note holds a weak reference to the origin, which
+//!   the graph owns.
 //!
-//! Notes are kept by thread, because a graph is built and run backward on one thread. On another
-//! thread there are none, and nothing is wrong.
+//! Notes are kept by thread, because a graph is built and run backward on one thread. Another
+//! thread has no notes, which is harmless.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -39,47 +45,49 @@ use selfsame_kernels::norm::Sums;
 use super::Convolved;
 use crate::flex::address;
 
-/// Notes of each kind at most: many more than gradients wait for another part at any time.
-const MOST: usize = 64;
+/// Maximum number of notes of each kind. It is far above the number of gradients that wait for
+/// another part at any time.
+const MAX_NOTES: usize = 64;
 
 thread_local! {
-    static NOTES: RefCell<Notes> = const { RefCell::new(Notes::new(MOST)) };
+    static NOTES: RefCell<Notes> = const { RefCell::new(Notes::new(MAX_NOTES)) };
 }
 
 struct Notes {
     begun: Book<()>,
-    /// The sums, and the address of the gradient that they were taken of.
+    /// The sums, and the address of the gradient from which they were taken.
     sums: Book<(Sums, usize)>,
     origins: Book<Weak<Convolved>>,
 }
 
 impl Notes {
-    const fn new(most: usize) -> Self {
-        Self { begun: Book::new(most), sums: Book::new(most), origins: Book::new(most) }
+    const fn new(max: usize) -> Self {
+        Self { begun: Book::new(max), sums: Book::new(max), origins: Book::new(max) }
     }
 }
 
-/// Begins the step of `node`, whose whole gradient is given: the sums over it, if they are known.
+/// Begins the step of `node` with its complete gradient, and returns the sums over that gradient if
+/// they are known.
 pub(super) fn begin(node: NodeId, gradient: &FlexTensor) -> Option<Sums> {
     NOTES.with_borrow_mut(|notes| {
         notes.begun.take(node);
-        let (sums, of) = notes.sums.take(node)?;
-        (of == address(gradient)).then_some(sums)
+        let (sums, noted) = notes.sums.take(node)?;
+        (noted == address(gradient)).then_some(sums)
     })
 }
 
-/// Whether this operation has registered a part of the gradient of `node`.
+/// Returns whether this operation has registered a part of the gradient of `node`.
 pub(super) fn has_begun(node: NodeId) -> bool {
     NOTES.with_borrow(|notes| notes.begun.get(node).is_some())
 }
 
-/// Notes that a part of the gradient of `node`, which is no leaf, was registered.
+/// Notes that a part of the gradient of `node` was registered. `node` must not be a leaf.
 pub(super) fn note_begun(node: NodeId) {
     NOTES.with_borrow_mut(|notes| notes.begun.put(node, ()));
 }
 
-/// Notes the sums over `gradient`, which is about to be registered for `node`; without any, those
-/// of the gradient that it replaces are forgotten.
+/// Notes the sums over `gradient`, which is about to be registered for `node`. If `sums` is `None`,
+/// drops the note about the gradient that `gradient` replaces.
 pub(super) fn note_sums(node: NodeId, sums: Option<Sums>, gradient: &FlexTensor) {
     NOTES.with_borrow_mut(|notes| match sums {
         Some(sums) => notes.sums.put(node, (sums, address(gradient))),
@@ -87,41 +95,42 @@ pub(super) fn note_sums(node: NodeId, sums: Option<Sums>, gradient: &FlexTensor)
     });
 }
 
-/// What the output `node` was computed from, if it is behind ReLU and its graph still exists.
+/// Returns the values from which the output `node` was computed, if `node` is an output after ReLU
+/// and its graph still exists.
 pub(super) fn origin(node: NodeId) -> Option<Arc<Convolved>> {
     NOTES.with_borrow(|notes| notes.origins.get(node).and_then(Weak::upgrade))
 }
 
-/// Notes what the output `node`, which is behind ReLU, was computed from.
+/// Notes the values from which the output `node` was computed. `node` must be an output after ReLU.
 pub(super) fn note_origin(node: NodeId, origin: Weak<Convolved>) {
     NOTES.with_borrow_mut(|notes| notes.origins.put(node, origin));
 }
 
-/// Runs `work` with no notes kept, on this thread.
+/// Runs `work` on this thread without keeping notes.
 #[cfg(test)]
 pub(super) fn without<T>(work: impl FnOnce() -> T) -> T {
     NOTES.with_borrow_mut(|notes| *notes = Notes::new(0));
     let result = work();
-    NOTES.with_borrow_mut(|notes| *notes = Notes::new(MOST));
+    NOTES.with_borrow_mut(|notes| *notes = Notes::new(MAX_NOTES));
     result
 }
 
-/// A fact about each of at most `most` nodes, the newest first.
+/// Facts about at most `max` nodes, newest first.
 struct Book<T> {
-    most: usize,
+    max: usize,
     facts: VecDeque<(NodeId, T)>,
 }
 
 impl<T> Book<T> {
-    const fn new(most: usize) -> Self {
-        Self { most, facts: VecDeque::new() }
+    const fn new(max: usize) -> Self {
+        Self { max, facts: VecDeque::new() }
     }
 
     /// Replaces the fact about `node`.
     fn put(&mut self, node: NodeId, fact: T) {
         self.take(node);
         self.facts.push_front((node, fact));
-        self.facts.truncate(self.most);
+        self.facts.truncate(self.max);
     }
 
     fn get(&self, node: NodeId) -> Option<&T> {
