@@ -1,14 +1,14 @@
-//! Encoders from elsewhere: state dicts of torchvision, lightly, solo-learn, MoCo and selfsame
-//! itself.
+//! Import of encoders from other programs: state dicts of torchvision, lightly, solo-learn, MoCo
+//! and selfsame itself.
 //!
-//! A file is a safetensors file or one that `torch.save` wrote. Of a pickle only the tensors'
-//! descriptions are read; nothing in it is executed. An encoder is recognised by its first
-//! convolution, the only one with three input channels. Its tensors then get torchvision's names,
-//! which are ours too:
+//! A file is a safetensors file or one that `torch.save` wrote. Only the descriptions of tensors
+//! are read from a pickle; nothing in the pickle is executed. An encoder is recognised by its first
+//! convolution, the only one with three input channels. Its tensors then get the names of
+//! torchvision, which selfsame uses too:
 //!
 //! - Prefixes are removed: `state_dict.`, `module.encoder_q.`, `backbone.`, …
-//! - Layers may be numbered, as in `nn.Sequential(*resnet.children())`. Six numbers have tensors:
-//!   the two layers of the stem and the four stages, in this order.
+//! - Layers may be numbered, as in `nn.Sequential(*resnet.children())`. Six of the numbered layers
+//!   have tensors: the two layers of the stem and the four stages, in this order.
 //! - `shortcut` (lightly's ResNet) becomes `downsample`.
 //! - `num_batches_tracked` is ignored.
 //!
@@ -34,50 +34,53 @@ use crate::state::{self, Mismatch, State, Values};
 const LAYERS: [&str; 6] = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"];
 /// Children of a perceptron.
 const PERCEPTRON: [&str; 2] = ["layers", "norms"];
-/// The largest `data.pkl` that is read. It describes some ten thousand tensors; a ResNet-50 with
-/// its optimizer's history has a thousand. Each byte may take 240 bytes in memory.
+/// Size in bytes of the largest `data.pkl` that is read. This size suffices for about ten thousand
+/// tensors; a ResNet-50 with the history of its optimizer has a thousand. Each byte may take 240
+/// bytes in memory.
 const LARGEST_PICKLE: u64 = 2 << 20;
-/// Names of a list that an error or a table shows; of the others it shows only the number.
+/// Number of names of a list that an error or a table shows. For all other names, it shows only
+/// their number.
 const NAMED: usize = 4;
 
 /// An encoder read from a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Import {
-    /// Its tensors by our names.
+    /// Tensors of the encoder, by our names.
     pub state: State,
-    /// The prefix of their names in the file, such as `state_dict.backbone.`.
+    /// Prefix of the tensors' names in the file, such as `state_dict.backbone.`.
     pub network: String,
-    /// The file's other tensors, by its own names: heads, other networks, states of optimizers.
+    /// Names of all other tensors in the file: heads, other networks, states of optimizers.
     pub others: Vec<String>,
-    /// Whether the file's network has no ReLU after its stem, so that it computes something else
-    /// than an encoder with the same tensors. That is so for the layers of lightly's own ResNet in
-    /// an `nn.Sequential`: lightly calls this ReLU as a function, which is no layer.
+    /// Whether the network in the file has no ReLU after its stem and so computes something else
+    /// than an encoder with the same tensors. This is the case for the layers of lightly's own
+    /// ResNet in an `nn.Sequential`: lightly calls this ReLU as a function, which is no layer.
     pub lacks_relu: bool,
-    /// Whether the file looks like one of solo-learn's for CIFAR. Their 3×3 stem pads by 2, ours by
-    /// 1, and their pixels are normalised by CIFAR's statistics. The tensors of the encoder do not
-    /// tell, but the names of others in the file do.
+    /// Whether the file looks like a file of solo-learn for CIFAR. The 3×3 stem of solo-learn pads
+    /// by 2 and ours by 1, and solo-learn normalises pixels by the statistics of CIFAR. The tensors
+    /// of the encoder do not show this difference, but the names of other tensors in the file do.
     pub pads_by_two: bool,
 }
 
-/// Why no encoder could be read from a file.
+/// Reason why no encoder could be read from a file.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The operating system's refusal.
+    /// The operating system could not read the file.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Not an intact safetensors file or PyTorch checkpoint, or one with parts that no encoder has.
+    /// The file is not an intact safetensors file or PyTorch checkpoint, or it has parts that no
+    /// encoder has.
     #[error("{}: {cause}; if it is damaged, fetch it again, and if it is something else than \
              safetensors or a PyTorch checkpoint of plain tensors, save it with \
              torch.save(model.state_dict(), …)", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the damage or of the unexpected part.
         cause: String,
     },
     /// The file has no convolution of three input channels under a name that residual networks give
@@ -85,7 +88,7 @@ pub enum ImportError {
     #[error("{}: no residual network (no conv1.weight or 0.weight of three input channels, but \
              {}) and no perceptron of selfsame (no layers.0.weight of square images); save a \
              residual network with torch.save(resnet.state_dict(), …)",
-            path.display(), some(names))]
+            path.display(), list(names))]
     NoEncoder {
         /// The file.
         path: PathBuf,
@@ -94,11 +97,11 @@ pub enum ImportError {
     },
     /// The file holds several networks, and it is not clear which one to take.
     #[error("{}: several encoders ({}); save the one that is meant on its \
-             own", path.display(), some(networks))]
+             own", path.display(), list(networks))]
     SeveralEncoders {
         /// The file.
         path: PathBuf,
-        /// The prefix of each network's names.
+        /// Prefix of the names of each network.
         networks: Vec<String>,
     },
     /// The tensors claim more bytes than the file has.
@@ -107,9 +110,9 @@ pub enum ImportError {
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Bytes that the tensors claim.
+        /// Number of bytes that the tensors claim.
         claimed: u64,
-        /// Bytes of the file.
+        /// Number of bytes in the file.
         length: u64,
     },
     /// The values of a tensor are not floats.
@@ -118,9 +121,9 @@ pub enum ImportError {
     ValueType {
         /// The file.
         path: PathBuf,
-        /// The tensor, by the file's name.
+        /// Name of the tensor in the file.
         name: String,
-        /// Its type.
+        /// Type of its values.
         found: String,
     },
     /// A weight is infinite or not a number.
@@ -129,7 +132,7 @@ pub enum ImportError {
     NotFinite {
         /// The file.
         path: PathBuf,
-        /// The tensor, by the file's name.
+        /// Name of the tensor in the file.
         name: String,
         /// The value.
         value: f32,
@@ -144,11 +147,11 @@ struct Header {
 
 /// Reads the encoder in a file. Values become 32-bit floats.
 ///
-/// If the file holds several networks, this takes the one that is trained: not a momentum encoder,
-/// a teacher, a target or a moving average.
+/// If the file holds several networks, this function takes the trained network, not a momentum
+/// encoder, a teacher, a target or a moving average.
 ///
 /// # Errors
-/// [`ImportError`], which names the file.
+/// [`ImportError`] names the file.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -183,7 +186,8 @@ pub fn read(path: &Path) -> Result<Import, ImportError> {
     let mut head = Vec::new();
     (&mut file).take(9).read_to_end(&mut head).map_err(io)?;
 
-    // A safetensors file starts with eight bytes, the length of the JSON object that follows.
+    // A safetensors file starts with eight bytes, which hold the length of the JSON object after
+    // them.
     if head.get(8) == Some(&b'{') {
         let content = std::fs::read(path).map_err(io)?;
         let tensors = SafeTensors::deserialize(&content).map_err(|e| damaged(&e))?;
@@ -230,7 +234,7 @@ fn check_entries(file: &File, length: u64) -> Result<(), String> {
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index).map_err(|e| e.to_string())?;
         let (name, size) = (entry.name().map_err(|e| e.to_string())?, entry.size());
-        let name = some(&[name.into_owned()]);
+        let name = list(&[name.into_owned()]);
         if entry.compression() != CompressionMethod::Stored {
             return Err(format!("its {name} is compressed, as torch.save leaves none"));
         }
@@ -246,7 +250,8 @@ fn check_entries(file: &File, length: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// Finds the encoder among the tensors of a file. `values` reads a tensor by its name in the file.
+/// Finds the encoder among the tensors of a file. `values` reads the tensor with a given name in
+/// the file.
 fn take(
     path: &Path,
     length: u64,
@@ -281,7 +286,8 @@ fn take(
     Ok(Import { state, network, others, lacks_relu, pads_by_two })
 }
 
-/// Whether the stem is small and other tensors of the file have names of solo-learn's networks.
+/// Returns whether the stem is small and other tensors in the file have names of solo-learn's
+/// networks.
 fn pads_by_two(network: &str, state: &State, others: &[String]) -> bool {
     let small =
         state.get("conv1.weight").is_some_and(|stem| matches!(stem.shape[..], [_, _, 3, 3]));
@@ -294,7 +300,7 @@ fn pads_by_two(network: &str, state: &State, others: &[String]) -> bool {
     small && network == "state_dict.backbone." && others.iter().any(theirs)
 }
 
-/// The prefix of the names of the encoder that is trained, and the names of its children.
+/// Returns the prefix of the trained encoder's names, and the names of its children.
 fn network(
     path: &Path,
     headers: &BTreeMap<String, Header>,
@@ -325,8 +331,8 @@ fn network(
     }
 }
 
-/// The prefix of a perceptron's names, if the file holds one. Only selfsame writes these names,
-/// with the prefix `backbone.` or without one.
+/// Returns the prefix of a perceptron's names, if the file holds a perceptron. Only selfsame writes
+/// these names, either with the prefix `backbone.` or without a prefix.
 fn perceptron(headers: &BTreeMap<String, Header>) -> Option<&'static str> {
     ["backbone.", ""].into_iter().find(|before| {
         let first = headers.get(&format!("{before}layers.0.weight"));
@@ -335,23 +341,23 @@ fn perceptron(headers: &BTreeMap<String, Header>) -> Option<&'static str> {
     })
 }
 
-/// The perceptron whose first weight has the shape `first`; none if its inputs are not the values
-/// of a square image.
+/// Returns the configuration of the perceptron whose first weight has the shape `first`, or `None`
+/// if its inputs are not the values of a square image.
 fn mlp_config(first: &[usize]) -> Option<MlpConfig> {
     let &[width, inputs] = first else { return None };
     let image_size = (inputs / 3).isqrt();
     (inputs > 0 && 3 * image_size * image_size == inputs).then_some(MlpConfig { width, image_size })
 }
 
-/// Whether a part of a name tells that the network follows another one.
+/// Returns whether a part of a name shows that the network follows another network.
 fn is_average(part: &str) -> bool {
     let says =
         ["momentum", "teacher", "target", "encoder_k"].iter().any(|word| part.contains(word));
     says || part.split('_').any(|word| word == "ema")
 }
 
-/// Our names for the encoder's tensors, by the file's names; and whether the numbers of the layers
-/// show that there is no ReLU after the stem.
+/// Returns our names for the encoder's tensors, by their names in the file. Also returns whether
+/// the numbers of the layers show that there is no ReLU after the stem.
 fn names<'a>(
     network: &str,
     layers: &[&'static str],
@@ -386,7 +392,7 @@ fn names<'a>(
     (ours, lacks_relu)
 }
 
-/// Little-endian bytes as floats; none if the type is not a float.
+/// Converts little-endian bytes to floats, or returns `None` if the type is not a float.
 fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     Some(match dtype {
         Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
@@ -408,7 +414,8 @@ fn value_type(path: &Path, name: &str, found: &dyn fmt::Display) -> ImportError 
 }
 
 impl Import {
-    /// The encoder with these names and shapes of tensors; none if selfsame has no such encoder.
+    /// Returns the encoder whose tensors have these names and shapes, or `None` if selfsame has no
+    /// such encoder.
     pub fn encoder(&self) -> Option<EncoderConfig> {
         if let Some(first) = self.state.get("layers.0.weight") {
             let config = EncoderConfig::from(mlp_config(&first.shape)?);
@@ -458,33 +465,33 @@ impl Import {
     }
 }
 
-/// How an import and an encoder fit together. It prints as a table with a line for each finding.
+/// Comparison of an import with an encoder. It prints as a table with one line per finding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fit {
-    /// Names that both have, with tensors of the same shape.
+    /// Names that both the import and the encoder have, with tensors of the same shape.
     pub matched: Vec<String>,
-    /// Names that only one of them has, or both with different shapes.
+    /// Names that only one of the two has, or that have different shapes.
     pub mismatch: Mismatch,
-    /// As [`Import::others`].
+    /// Same as [`Import::others`].
     pub others: Vec<String>,
-    /// As [`Import::lacks_relu`].
+    /// Same as [`Import::lacks_relu`].
     pub lacks_relu: bool,
-    /// As [`Import::pads_by_two`].
+    /// Same as [`Import::pads_by_two`].
     pub pads_by_two: bool,
-    /// Whether the file's stem is the small one. Libraries pad it differently, which no tensor
-    /// shows.
+    /// Whether the file has the small stem. Libraries pad this stem differently, and no tensor
+    /// shows the padding.
     pub small_stem: bool,
 }
 
 impl Fit {
-    /// Whether the file has exactly the encoder's tensors, and nothing shows that its network
-    /// computes something else. No tensor tells how a 3×3 stem pads, or which statistics pixels are
-    /// normalised by, so these may still differ.
+    /// Returns whether the file has exactly the encoder's tensors and nothing shows that its
+    /// network computes something else. No tensor shows the padding of a 3×3 stem or the statistics
+    /// that normalise pixels, so these may still differ.
     pub fn is_whole(&self) -> bool {
         self.tensors_fit() && !self.lacks_relu && !self.pads_by_two
     }
 
-    /// Whether the file has exactly the encoder's tensors.
+    /// Returns whether the file has exactly the encoder's tensors.
     pub fn tensors_fit(&self) -> bool {
         self.mismatch == Mismatch::default()
     }
@@ -505,7 +512,7 @@ impl fmt::Display for Fit {
             ("beside the encoder, ignored", &self.others),
         ] {
             if !names.is_empty() {
-                writeln!(f, "  {:5}  {what}: {}", names.len(), some(names))?;
+                writeln!(f, "  {:5}  {what}: {}", names.len(), list(names))?;
             }
         }
         if self.lacks_relu {
@@ -534,9 +541,9 @@ impl fmt::Display for Fit {
     }
 }
 
-/// The first few names of a list, and how many more there are.
-fn some(names: &[String]) -> String {
-    // A file may give names any length and any characters.
+/// Lists the first few names and the number of further names.
+fn list(names: &[String]) -> String {
+    // Names in a file may have any length and any characters.
     let short = |name: &String| -> String {
         name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
     };

@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use selfsame_kernels::conv::Conv;
 
-/// Source of initial weights. It has a random stream to itself, so that the weights depend on the
-/// seed alone, and neither on the device nor on other random numbers.
+/// Source of initial weights. It has its own random stream, so the weights depend only on the seed
+/// and neither on the device nor on other random numbers.
 pub struct Init<'a> {
     device: &'a Device,
     rng: ChaCha8Rng,
@@ -30,7 +30,7 @@ impl<'a> Init<'a> {
         Param::from_data(TensorData::new(values, shape), self.device)
     }
 
-    /// A tensor of values drawn from the normal distribution with mean 0 and deviation 1.
+    /// Draws a tensor from the normal distribution with mean 0 and deviation 1.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
         let values: Vec<f32> =
             (0..shape.iter().product()).map(|_| self.rng.sample(StandardNormal)).collect();
@@ -42,10 +42,10 @@ impl<'a> Init<'a> {
     }
 }
 
-/// 2-D convolution without bias, square kernel, "same"-style padding of `kernel / 2`.
+/// 2-D convolution without bias, with a square kernel and "same"-style padding of `kernel / 2`.
 #[derive(Module, Debug)]
 pub struct Conv2d {
-    /// `[out, in, kernel, kernel]`.
+    /// Weights, `[out, in, kernel, kernel]`.
     pub weight: Param<Tensor<4>>,
     /// Step of the kernel, in pixels.
     pub stride: usize,
@@ -54,7 +54,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// Weights drawn from N(0, 2 / (kernel² · out)): He et al. 2015 in its fan-out form, as in
+    /// Draws weights from N(0, 2 / (kernel² · out)), the fan-out form of He et al. 2015, as in
     /// torchvision's ResNet.
     pub fn new(
         input: usize,
@@ -70,7 +70,7 @@ impl Conv2d {
         Self { weight, stride, padding: kernel / 2 }
     }
 
-    /// The convolution of `batch` square images of side `size`.
+    /// Returns the convolution of `batch` square images of side `size`.
     pub(crate) fn on(&self, batch: usize, size: usize) -> Conv {
         let [outputs, inputs, kernel, _] = self.weight.dims();
         let Self { stride, padding, .. } = *self;
@@ -81,8 +81,8 @@ impl Conv2d {
 /// Batch normalisation over every dimension but the channels (Ioffe and Szegedy 2015), with ε =
 /// 1e-5.
 ///
-/// On an autodiff device it normalises with the batch's own statistics and moves the running ones
-/// towards them; elsewhere it uses the running ones.
+/// On an autodiff device, it normalises by the batch's own statistics and moves the running
+/// statistics towards them. On other devices, it uses the running statistics.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
     /// Scale γ, `[channels]`.
@@ -96,12 +96,12 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// Added to the variance before its root.
+    /// Constant added to the variance before its square root is taken.
     pub const EPSILON: f64 = 1e-5;
     /// Weight of the newest batch in the running statistics.
     pub const MOMENTUM: f64 = 0.1;
 
-    /// γ = 1, β = 0, running mean 0 and variance 1.
+    /// Starts with γ = 1, β = 0, running mean 0 and running variance 1.
     pub fn new(channels: usize, init: &mut Init<'_>) -> Self {
         Self {
             weight: Param::from_tensor(init.constant([channels], 1.0)),
@@ -111,7 +111,7 @@ impl BatchNorm {
         }
     }
 
-    /// `[batch, channels]` to the same, normalised, scaled and shifted.
+    /// Normalises, scales and shifts `[batch, channels]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let (gamma, beta) = (self.weight.val(), self.bias.val());
         if !x.device().is_autodiff() {
@@ -125,7 +125,8 @@ impl BatchNorm {
     }
 
     /// Moves the running statistics towards those of a batch with `samples` values in each channel.
-    /// `variance` is the biased one; the running one follows the unbiased one, as in PyTorch.
+    /// `variance` is the biased variance. The running variance follows the unbiased variance, as in
+    /// PyTorch.
     pub(crate) fn observe(&self, mean: Tensor<1>, variance: Tensor<1>, samples: usize) {
         let unbiased = samples as f64 / (samples as f64 - 1.0).max(1.0);
         for (running, batch) in
@@ -140,14 +141,14 @@ impl BatchNorm {
 /// Affine map with PyTorch's weight layout.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// `[out, in]`.
+    /// Weights, `[out, in]`.
     pub weight: Param<Tensor<2>>,
-    /// `[out]`.
+    /// Biases, `[out]`.
     pub bias: Param<Tensor<1>>,
 }
 
 impl Linear {
-    /// Weights and biases uniform in ±1/√in, PyTorch's default.
+    /// Draws weights and biases uniformly from ±1/√in, as PyTorch does by default.
     pub fn new(input: usize, output: usize, init: &mut Init<'_>) -> Self {
         let bound = 1.0 / (input as f32).sqrt();
         Self {
@@ -156,7 +157,7 @@ impl Linear {
         }
     }
 
-    /// `[batch, in]` to `[batch, out]`: x Wᵀ + b.
+    /// Computes x Wᵀ + b, from `[batch, in]` to `[batch, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         x.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
     }

@@ -1,8 +1,7 @@
 //! Encoders and heads of selfsame, on Burn.
 //!
 //! Every layer keeps PyTorch's names and shapes, so a module's [`state`] is a torchvision state
-//! dict: `conv1.weight`, `layer2.0.downsample.1.running_var`, … No renaming and no transposing
-//! happens anywhere.
+//! dict: `conv1.weight`, `layer2.0.downsample.1.running_var`, … No tensor is renamed or transposed.
 
 mod backbone;
 pub mod block;

@@ -10,21 +10,21 @@ use crate::mlp::Mlp;
 use crate::resnet::{Block, ResNet};
 
 impl Backbone {
-    /// A number L with ‖f(x) − f(y)‖ ≤ L·‖x − y‖ for all images x and y of side `size`, where f is
-    /// the encoder in evaluation mode and images are vectors of their RGB bytes. L is the product
-    /// of upper bounds on the layers' constants. It is far above the smallest such number, the more
-    /// so the deeper the network.
+    /// Returns a number L with ‖f(x) − f(y)‖ ≤ L·‖x − y‖ for all images x and y of side `size`,
+    /// where f is the encoder in evaluation mode and images are vectors of their RGB bytes. L is
+    /// the product of upper bounds on the layers' constants. L is far above the smallest such
+    /// number, and the gap grows with the depth of the network.
     ///
     /// The layers' constants are:
     ///
     /// - Linear map with batch normalisation: the norm of one matrix.
-    /// - Convolution with batch normalisation: the sum, over the kernel's places, of the norm of
-    ///   the matrix between channels at that place. The shift that goes with a place has norm 1 at
-    ///   most.
+    /// - Convolution with batch normalisation: the sum, over the positions of the kernel, of the
+    ///   norm of the matrix between channels at that position. The shift that belongs to a position
+    ///   has a norm of at most 1.
     /// - ReLU: 1.
     /// - Residual block: the sum of the constants of its branch and its shortcut.
     /// - Mean over n pixels: 1/√n.
-    /// - Maximum over windows of 3 × 3 with stride 2: 2, since each value lies in at most four
+    /// - Maximum over windows of 3 × 3 with stride 2: 2, because each value lies in at most four
     ///   windows.
     pub fn lipschitz(&self, size: usize) -> f64 {
         let pixels =
@@ -38,10 +38,11 @@ impl Backbone {
 }
 
 impl ResNet {
-    /// [`Backbone::lipschitz`], given the constant of the pixels' normalisation.
+    /// Computes [`Backbone::lipschitz`] from the constant `pixels` of the pixels' normalisation.
     fn lipschitz(&self, pixels: f64, size: usize) -> f64 {
         let halves = |size: usize, times: usize| (0..times).fold(size, |size, _| size.div_ceil(2));
-        // The stem for large images halves twice, and three of the stages once.
+        // The stem for large images halves the side twice, and three of the stages halve it once
+        // each.
         let side = halves(size, if self.pooled { 5 } else { 3 }) as f64;
         let blocks = [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
             .into_iter()
@@ -62,7 +63,7 @@ impl Block {
     }
 }
 
-/// The constant of linear maps, each with batch normalisation and ReLU.
+/// Computes the constant of linear maps, each with batch normalisation and ReLU.
 fn perceptron(mlp: &Mlp) -> f64 {
     chain(mlp.layers.iter().zip(&mlp.norms).map(|(linear, bn)| {
         let [_, inputs] = linear.weight.dims();
@@ -74,13 +75,13 @@ fn perceptron(mlp: &Mlp) -> f64 {
     }))
 }
 
-/// The factor by which batch normalisation scales each channel: γ/√(σ² + ε).
+/// Returns the factor by which batch normalisation scales each channel: γ/√(σ² + ε).
 fn scales(bn: &BatchNorm) -> Vec<f64> {
     let (gamma, variance) = (values(bn.weight.val()), values(bn.running_var.value()));
     gamma.iter().zip(&variance).map(|(g, v)| g / (v + BatchNorm::EPSILON).sqrt()).collect()
 }
 
-/// The constant of a convolution with batch normalisation, for images of any size.
+/// Computes the constant of a convolution with batch normalisation, for images of any size.
 fn conv_bn(conv: &Conv2d, bn: &BatchNorm) -> f64 {
     let [output, input, height, width] = conv.weight.dims();
     let (weights, scale) = (values(conv.weight.val()), scales(bn));
@@ -95,10 +96,11 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().convert::<f64>().try_into_vec().expect("the data was converted to f64")
 }
 
-/// An upper bound on the largest singular value σ of a matrix with `columns` columns, row-major.
+/// Computes an upper bound on the largest singular value σ of a row-major matrix with `columns`
+/// columns.
 ///
-/// B is the Gram matrix of the shorter side, of n rows, and λ its largest eigenvalue. Then
-/// σ⁸ = λ⁴ ≤ ‖B⁴‖ (Frobenius) ≤ √n·σ⁸, so the bound is at most n^(1/16) times σ.
+/// Let B be the Gram matrix of the shorter side, with n rows, and λ its largest eigenvalue. Then σ⁸
+/// = λ⁴ ≤ ‖B⁴‖ (Frobenius) ≤ √n·σ⁸, so the bound is at most n^(1/16) times σ.
 fn spectral_norm(matrix: &[f64], columns: usize) -> f64 {
     let rows = matrix.len() / columns;
     let side = rows.min(columns);
@@ -133,7 +135,8 @@ fn spectral_norm(matrix: &[f64], columns: usize) -> f64 {
     };
     let fourth = square(&square(&gram));
     let norm = fourth.iter().map(|value| value * value).sum::<f64>().sqrt();
-    // Rounding sums of some thousand products changes the result by less than 1e-9 of it.
+    // Rounding errors in sums of some thousand products change the result by less than a share of
+    // 1e-9.
     largest * norm.powf(0.125) * (1.0 + 1e-9)
 }
 
@@ -151,7 +154,8 @@ mod tests {
         Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, device, pixels,
     };
 
-    /// The largest singular value by power iteration, which approaches it from below.
+    /// Computes the largest singular value by power iteration, which approaches that value from
+    /// below.
     fn power(matrix: &[f64], columns: usize) -> f64 {
         let mut vector: Vec<f64> = (0..columns).map(|i| (i as f64 + 1.0).sin()).collect();
         let mut norm = 0.0;
@@ -207,8 +211,8 @@ mod tests {
                 |seed: usize| (0..length).map(move |i| ((i * (seed + 7) + i * i) % 256) as u8);
             for seed in 0..8 {
                 let x: Vec<u8> = image(seed).collect();
-                // Another image, which is far away, and the same with one byte changed, which is
-                // near.
+                // Compare with a different image, which is far away, and with a copy in which one
+                // byte is changed, which is near.
                 let far: Vec<u8> = image(seed + 100).collect();
                 let mut near = x.clone();
                 near[seed * 11] ^= 1;
@@ -235,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_identity_attains_its_norm() {
-        // A convolution whose kernel has the identity in its middle changes nothing. Its norm is 1,
+        // A convolution whose kernel has the identity at its centre changes nothing. Its norm is 1,
         // times |γ|/√(variance + ε).
         let device = device::by_name("flex").expect("the processor");
         let mut init = Init::new(0, &device);

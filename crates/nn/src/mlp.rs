@@ -7,31 +7,32 @@ use burn::tensor::activation::relu;
 
 use crate::layers::{BatchNorm, Init, Linear};
 
-/// Which linear maps of a perceptron are followed by batch normalisation.
+/// The linear maps of a perceptron that batch normalisation follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norms {
-    /// None: SimCLR, MoCo.
+    /// No linear map: SimCLR, MoCo.
     None,
-    /// All but the last: Barlow Twins, BYOL, VICReg, predictors.
+    /// All linear maps but the last: Barlow Twins, BYOL, VICReg, predictors.
     Hidden,
-    /// All: SimSiam's projector, and encoders.
+    /// All linear maps: SimSiam's projector, and encoders.
     All,
 }
 
-/// Linear maps with ReLU between them. Batch normalisation, where there is any, comes before ReLU.
+/// Linear maps with ReLU between them. Batch normalisation, if there is any, comes before ReLU.
 #[derive(Module, Debug)]
 pub struct Mlp {
     /// The linear maps, in order.
     pub layers: Vec<Linear>,
-    /// Batch normalisation after each of the first maps.
+    /// Batch normalisation after the first `norms.len()` maps, one per map.
     pub norms: Vec<BatchNorm>,
 }
 
 impl Mlp {
-    /// Maps from `sizes[0]` values to `sizes[1]`, from these to `sizes[2]`, and so on.
+    /// Creates maps from `sizes[0]` to `sizes[1]` values, from `sizes[1]` to `sizes[2]` values, and
+    /// so on.
     ///
     /// # Panics
-    /// With fewer than two sizes.
+    /// If there are fewer than two sizes.
     pub fn new(sizes: &[usize], norms: Norms, init: &mut Init<'_>) -> Self {
         assert!(sizes.len() > 1, "a map has an input and an output");
         let layers: Vec<Linear> =
@@ -45,7 +46,7 @@ impl Mlp {
         Self { layers, norms }
     }
 
-    /// `[batch, input]` to `[batch, output]`.
+    /// Maps `[batch, input]` to `[batch, output]`.
     pub fn forward(&self, mut x: Tensor<2>) -> Tensor<2> {
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x);
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
     use burn::tensor::Device;
 
-    /// Two rows and weights of 1, so that every step can be checked by hand.
+    /// Uses two rows and weights of 1, so that every step can be checked by hand.
     #[test]
     fn normalises_by_the_batch_in_training_and_by_the_running_statistics_after() {
         let device = Device::flex().autodiff();
@@ -76,11 +77,11 @@ mod tests {
         }
         let x = Tensor::<2>::from_floats([[1.0], [3.0]], &device);
         let y = mlp.forward(x).into_data().try_into_vec::<f32>().unwrap();
-        // Mean 2, biased variance 1; ReLU cuts off the lower one.
+        // The mean is 2 and the biased variance 1. ReLU cuts off the lower value.
         assert_eq!(y[0], 0.0);
         assert!((y[1] - 1.0 / (1.0f32 + 1e-5).sqrt()).abs() < 1e-6, "{y:?}");
 
-        // Running mean 0.1 · 2 and unbiased variance 0.9 · 1 + 0.1 · 2.
+        // The running mean is 0.1 · 2, and the unbiased variance is 0.9 · 1 + 0.1 · 2.
         let x = Tensor::<2>::from_floats([[2.2]], &device.clone().inner());
         let y: f32 = mlp.valid().forward(x).into_scalar();
         assert!((y - 2.0 / (1.1f32 + 1e-5).sqrt()).abs() < 1e-6, "{y}");

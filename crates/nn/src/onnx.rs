@@ -1,4 +1,4 @@
-//! Encoders as ONNX files, from bytes to embeddings.
+//! Export of encoders as ONNX files, which map bytes to embeddings.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use crate::layers::BatchNorm;
 use crate::protobuf::Message;
 use crate::state::{self, State, Values};
 
-/// Versions of the format and of its operators, from 2020: every runtime reads them.
+/// Versions of the format and of its operators. They are from 2020, so every runtime reads them.
 const IR_VERSION: i64 = 7;
 const OPERATORS: i64 = 13;
 /// Codes of element types.
 const FLOAT: i64 = 1;
 const UINT8: i64 = 2;
 
-/// The bytes of an ONNX file with an encoder in evaluation mode:
+/// Returns the bytes of an ONNX file with an encoder in evaluation mode:
 ///
-/// - input `images`, `uint8 [batch, height, width, 3]`: RGB pixels, which the caller resizes to the
-///   size of training;
+/// - input `images`, `uint8 [batch, height, width, 3]`: RGB pixels, which the user of the file
+///   resizes to the size of the training images;
 /// - output `embeddings`, `float [batch, dim]`.
 ///
 /// The graph normalises pixels itself, by ImageNet's statistics. The batch size is free, and so are
@@ -75,7 +75,7 @@ struct Graph<'a> {
 }
 
 impl Graph<'_> {
-    /// A residual network, from bytes to embeddings.
+    /// Adds a residual network, from bytes to embeddings.
     fn resnet(&mut self) {
         let mut x = self.stem();
         for stage in 1..=4 {
@@ -91,7 +91,7 @@ impl Graph<'_> {
         self.add("Flatten", &[&pooled], "embeddings", &[integer("axis", 1)]);
     }
 
-    /// A multilayer perceptron, from bytes to embeddings.
+    /// Adds a multilayer perceptron, from bytes to embeddings.
     fn perceptron(&mut self) {
         let pixels = self.normalised();
         let mut x = self.node("Flatten", &[&pixels], &[integer("axis", 1)]);
@@ -114,7 +114,7 @@ impl Graph<'_> {
         self.add("Relu", &[&x], "embeddings", &[]);
     }
 
-    /// From bytes to normalised pixels, channels last.
+    /// Adds the map from bytes to normalised pixels, channels last.
     fn normalised(&mut self) -> String {
         // Normalising is linear, so two points determine it.
         let [mut low, mut high] = [[0.0; 3]; 2];
@@ -130,7 +130,7 @@ impl Graph<'_> {
         self.node("Add", &[&x, "shift"], &[])
     }
 
-    /// From bytes, channels last, to the input of the first block.
+    /// Adds the map from bytes, channels last, to the input of the first block.
     fn stem(&mut self) -> String {
         let pixels = self.normalised();
         let mut x = self.node("Transpose", &[&pixels], &[integers("perm", &[0, 3, 1, 2])]);
@@ -148,7 +148,7 @@ impl Graph<'_> {
         x
     }
 
-    /// A basic block or a bottleneck.
+    /// Adds a basic block or a bottleneck.
     fn block(&mut self, name: &str, stride: i64, x: String) -> String {
         let named = |part: &str| format!("{name}.{part}");
         let bottleneck = self.state.contains_key(&named("conv3.weight"));
@@ -168,7 +168,7 @@ impl Graph<'_> {
         self.node("Relu", &[&sum], &[])
     }
 
-    /// A convolution with batch normalisation.
+    /// Adds a convolution with batch normalisation.
     fn conv_bn(&mut self, conv: &str, bn: &str, stride: i64, x: &str) -> String {
         let state = self.state;
         let weight = format!("{conv}.weight");
@@ -183,7 +183,7 @@ impl Graph<'_> {
         self.batch_norm(bn, &y)
     }
 
-    /// Batch normalisation with the running statistics.
+    /// Adds batch normalisation with the running statistics.
     fn batch_norm(&mut self, bn: &str, x: &str) -> String {
         let inputs =
             ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{bn}.{part}"));
@@ -221,7 +221,8 @@ impl Graph<'_> {
     }
 }
 
-/// An AttributeProto without its value. `kind` is 1 for a float, 2 for an integer, 7 for integers.
+/// Creates an AttributeProto without its value. `kind` is 1 for a float, 2 for an integer, and 7
+/// for integers.
 fn attribute(name: &str, kind: i64) -> Message {
     Message::default().bytes(1, name).int(20, kind)
 }
@@ -234,7 +235,7 @@ fn integers(name: &str, values: &[i64]) -> Message {
     attribute(name, 7).ints(8, values.iter().copied())
 }
 
-/// A ValueInfoProto of a tensor. Each of its sizes is a number, or a name if it is free.
+/// Creates the ValueInfoProto of a tensor. Each size is a number, or a name if the size is free.
 fn value(name: &str, kind: i64, sizes: &[&str], meaning: &str) -> Message {
     let size = |size: &&str| match size.parse() {
         Ok(number) => Message::default().int(1, number),

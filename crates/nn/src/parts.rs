@@ -8,9 +8,9 @@ use burn::tensor::Tensor;
 
 use crate::state::{self, MapNamed, VisitNamed};
 
-/// Divides the rows of a batch of `count` into at most `most` consecutive parts, as equal as
+/// Divides a batch of `count` rows into at most `max` consecutive parts of sizes as equal as
 /// possible. Each part has at least two rows, because batch normalisation maps a single row to
-/// zeros; only a batch of one row has a part of one.
+/// zeros. Only a batch of one row has a part of one row.
 ///
 /// ```
 /// use selfsame_nn::parts::even;
@@ -18,16 +18,16 @@ use crate::state::{self, MapNamed, VisitNamed};
 /// assert_eq!(even(7, 2), [0..3, 3..7]);
 /// assert_eq!(even(5, 4), [0..2, 2..5]);
 /// ```
-pub fn even(count: usize, most: usize) -> Vec<Range<usize>> {
-    let parts = most.min(count / 2).max(1);
+pub fn even(count: usize, max: usize) -> Vec<Range<usize>> {
+    let parts = max.min(count / 2).max(1);
     (0..parts).map(|part| part * count / parts..(part + 1) * count / parts).collect()
 }
 
 /// Calls `pass` for each of `parts`, in order, and returns the results.
 ///
 /// The running statistics of `module` move once, towards the mean of the parts' statistics,
-/// weighted by their rows. Otherwise the last parts would count most, and a batch in eight parts as
-/// much as eight batches.
+/// weighted by the rows of each part. Otherwise the last parts would count most, and a batch in
+/// eight parts would count as much as eight batches.
 pub fn in_turn<M: Module, T>(
     module: &M,
     parts: &[Range<usize>],
@@ -55,12 +55,13 @@ struct Statistics(BTreeMap<String, Tensor<1>>);
 impl Statistics {
     fn of<M: Module>(module: &M) -> Self {
         let mut statistics = Self::default();
-        // Burn keeps updates of running statistics apart; `valid` applies them.
+        // Burn stores updates of running statistics separately; `valid` applies them.
         state::visit(&module.valid(), &mut statistics);
         statistics
     }
 
-    /// Moves `share` of the way towards others. Equal values stay the same to the bit.
+    /// Moves the values by `share` of the way towards `others`. Equal values stay the same to the
+    /// bit.
     fn approach(&mut self, others: Self, share: f64) {
         for (mean, other) in self.0.values_mut().zip(others.0.into_values()) {
             *mean = mean.clone() + (other - mean.clone()).mul_scalar(share);
@@ -117,8 +118,8 @@ mod tests {
         assert!(alone.len() == 1 && alone[0] == (0..1), "{alone:?}");
     }
 
-    /// Of two normalisations, one passes rows and is checked by hand; the other passes none and
-    /// must stay the same to the bit.
+    /// Uses two normalisations. One passes rows and is checked by hand. The other passes no rows
+    /// and must stay the same to the bit.
     #[test]
     fn running_statistics_move_once_by_the_mean_of_the_parts() {
         let device = Device::flex().autodiff();
@@ -126,20 +127,22 @@ mod tests {
             (0..2).map(|_| BatchNorm::new(1, &mut Init::new(0, &device))).collect();
         let values = [1.0f32, 3.0, 2.0, 4.0, 9.0];
         let rows = Tensor::<2>::from_data(TensorData::new(values.to_vec(), [5, 1]), &device);
-        // An earlier batch, so that the statistics of both are no round numbers.
+        // Pass an earlier batch, so that the statistics of both normalisations are no round
+        // numbers.
         norms.iter().for_each(|norm| drop(norm.forward(rows.clone().mul_scalar(0.3))));
         let before = state::read(&norms);
         let outputs =
             in_turn(&norms, &even(5, 2), |part| norms[0].forward(rows.clone().slice([part])));
         assert_eq!(outputs.iter().map(|rows| rows.dims()[0]).collect::<Vec<_>>(), [2, 3]);
         let after = state::read(&norms);
-        // The first part has mean 2 and unbiased variance 2, the second 5 and 13.
+        // The first part has mean 2 and unbiased variance 2, the second part has mean 5 and
+        // unbiased variance 13.
         for (name, seen) in
             [("running_mean", 0.4 * 2.0 + 0.6 * 5.0), ("running_var", 0.4 * 2.0 + 0.6 * 13.0)]
         {
             let [old, new] =
                 [&before, &after].map(|state| f64::from(state[&format!("0.{name}")].values[0]));
-            // About ten roundings of values below 10.
+            // The bound allows for about ten roundings of values below 10.
             assert!((new - (0.9 * old + 0.1 * seen)).abs() < 1e-5, "{name}: {old} to {new}");
             let name = format!("1.{name}");
             assert_eq!(before[&name], after[&name], "what no part has moved stays");

@@ -1,4 +1,4 @@
-//! From stored pixels to an encoder's input.
+//! Conversion of stored pixels to the input of an encoder.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rayon::prelude::*;
@@ -7,11 +7,11 @@ use selfsame_kernels::buffer::Buffer;
 
 use crate::flex::bytes;
 
-/// Normalises `images`, RGB bytes of square images of side `size` one after the other, by
-/// ImageNet's mean and deviation, to `[images, size, size, 3]`.
+/// Normalises the RGB bytes of square images of side `size` by ImageNet's mean and deviation, to
+/// `[images, size, size, 3]`. `images` holds one image after the other.
 ///
 /// # Panics
-/// If the number of bytes is no multiple of `size² · 3`.
+/// If the number of bytes is not a multiple of `size² · 3`.
 pub fn normalise(images: &[u8], size: usize, device: &Device) -> Tensor<4> {
     let image = size * size * 3;
     assert_eq!(images.len() % image, 0, "whole images");

@@ -1,34 +1,36 @@
-//! Protocol-buffer messages, written by field number: all that ONNX files and event files need of
-//! the encoding.
+//! Protocol-buffer messages, written by field number, as far as ONNX files and event files need
+//! them.
 //!
-//! <https://protobuf.dev/programming-guides/encoding/>. The crates with generated types bring a
-//! runtime, and types for all of ONNX or TensorFlow, for what are a few kinds of field here.
+//! The encoding is described at <https://protobuf.dev/programming-guides/encoding/>. Crates with
+//! generated types would bring a runtime and types for all of ONNX or TensorFlow, although only a
+//! few kinds of field are needed here.
 
 /// A message under construction.
 #[derive(Clone, Debug, Default)]
 pub struct Message(Vec<u8>);
 
 impl Message {
-    /// An `int64`, `int32` or `enum` field.
+    /// Adds an `int64`, `int32` or `enum` field.
     pub fn int(mut self, field: u32, value: i64) -> Self {
         self.tag(field, 0);
         self.varint(value as u64);
         self
     }
 
-    /// A repeated `int64` field.
+    /// Adds a repeated `int64` field.
     pub fn ints(self, field: u32, values: impl IntoIterator<Item = i64>) -> Self {
         values.into_iter().fold(self, |message, value| message.int(field, value))
     }
 
-    /// A `float` field.
+    /// Adds a `float` field.
     pub fn float(mut self, field: u32, value: f32) -> Self {
         self.tag(field, 5);
         self.0.extend(value.to_le_bytes());
         self
     }
 
-    /// A `bytes` field, a `string` one, or a message in a message; repeated by being called again.
+    /// Adds a `bytes` field, a `string` field, or a message in a message. To repeat the field, call
+    /// this function again.
     pub fn bytes(mut self, field: u32, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         self.tag(field, 2);
@@ -37,7 +39,7 @@ impl Message {
         self
     }
 
-    /// The message as it stands in a file.
+    /// Returns the bytes of the message.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -46,7 +48,7 @@ impl Message {
         self.varint(u64::from(field) << 3 | u64::from(wire_type));
     }
 
-    /// Seven bits a byte, the lowest first, with the eighth set on all but the last.
+    /// Writes seven bits per byte, lowest first. The eighth bit is set on all bytes but the last.
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);
@@ -78,7 +80,7 @@ mod tests {
             Message::default().bytes(3, number).into_bytes(),
             [0x1a, 0x03, 0x08, 0x96, 0x01]
         );
-        // Field 20 needs two bytes for its tag, −2 ten for its value.
+        // Field 20 needs two bytes for its tag, and −2 needs ten bytes for its value.
         assert_eq!(
             Message::default().ints(20, [7, 7]).into_bytes(),
             [0xa0, 0x01, 7, 0xa0, 0x01, 7]

@@ -16,7 +16,7 @@ use crate::ends::{average, short};
 use crate::flex::is_flex;
 use crate::layers::{BatchNorm, Conv2d, Init};
 
-/// Which residual network.
+/// The kind of a residual network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// 2, 2, 2, 2 basic blocks.
@@ -35,7 +35,7 @@ impl Architecture {
         }
     }
 
-    /// `resnet18`, `resnet34` or `resnet50`.
+    /// Returns `resnet18`, `resnet34` or `resnet50`.
     pub fn name(self) -> &'static str {
         match self {
             Self::ResNet18 => "resnet18",
@@ -44,7 +44,7 @@ impl Architecture {
         }
     }
 
-    /// Output channels of a block over its inner channels.
+    /// Returns the number of output channels of a block divided by the number of inner channels.
     fn expansion(self) -> usize {
         if self == Self::ResNet50 { 4 } else { 1 }
     }
@@ -68,14 +68,14 @@ pub enum Precision {
     /// 32 bits, with a fraction of 24 bits.
     #[default]
     F32,
-    /// The upper 16 bits of an f32, with a fraction of 8 bits. It takes half the memory, and is
-    /// many times as fast on processors that multiply matrices of bf16 (AMX). Devices other than
-    /// the processor use f32 instead.
+    /// The upper 16 bits of an f32, with a fraction of 8 bits. It takes half the memory and is many
+    /// times as fast on processors that multiply matrices of bf16 (AMX). Devices other than the
+    /// processor use f32 instead.
     Bf16,
 }
 
 impl Precision {
-    /// The faster precision on a device: bf16 on a processor with AMX, otherwise f32.
+    /// Returns the faster precision on a device: bf16 on a processor with AMX, otherwise f32.
     pub fn fastest(device: &Device) -> Self {
         if is_flex(device) && Isa::best().multiplies_bf16() { Self::Bf16 } else { Self::F32 }
     }
@@ -90,21 +90,21 @@ impl fmt::Display for Precision {
     }
 }
 
-/// What a residual network is built from.
+/// Configuration of a residual network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResNetConfig {
-    /// The kind and number of its blocks.
+    /// Kind and number of the blocks.
     pub architecture: Architecture,
-    /// Its first layers.
+    /// The first layers.
     pub stem: Stem,
-    /// Channels of the first stage; 64 is the published width.
+    /// Number of channels in the first stage; 64 is the published width.
     pub width: usize,
-    /// What its activations are stored as.
+    /// Type of stored activations.
     pub precision: Precision,
 }
 
 impl ResNetConfig {
-    /// Number of values in the representation of an image.
+    /// Returns the number of values in the representation of an image.
     pub fn dim(&self) -> usize {
         8 * self.width * self.architecture.expansion()
     }
@@ -159,19 +159,19 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// `[batch, height, width, 3]`, normalised pixels, to `[batch, dim]`.
+    /// Maps normalised pixels, `[batch, height, width, 3]`, to `[batch, dim]`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         self.forward_with(conv_bn, images)
     }
 
-    /// [`forward`](Self::forward) with a given implementation of the block operation: [`conv_bn`],
-    /// or the [`reference`](crate::block::reference) that tests compare it with.
+    /// Computes [`forward`](Self::forward) with a given implementation of the block operation:
+    /// [`conv_bn`], or the [`reference`](crate::block::reference) that tests compare it with.
     pub fn forward_with(&self, conv_bn: BlockOperation, images: Tensor<4>) -> Tensor<2> {
         average(self.maps_with(conv_bn, images))
     }
 
-    /// Features before the pooling: `[batch, height, width, 3]`, normalised pixels, to `[batch,
-    /// height', width', dim]`, in the precision of its activations.
+    /// Computes the features before pooling: maps normalised pixels, `[batch, height, width, 3]`,
+    /// to `[batch, height', width', dim]`, in the precision of the activations.
     pub fn maps(&self, images: Tensor<4>) -> Tensor<4> {
         self.maps_with(conv_bn, images)
     }
@@ -190,14 +190,14 @@ impl ResNet {
         x
     }
 
-    /// Number of values in the representation of an image.
+    /// Returns the number of values in the representation of an image.
     pub fn dim(&self) -> usize {
         let last = self.layer4.last().expect("every stage has a block");
         last.conv3.as_ref().unwrap_or(&last.conv2).weight.dims()[0]
     }
 
-    /// The convolutions that it computes on a batch of square images of side `size`, in order, each
-    /// with its name.
+    /// Returns the convolutions that the network computes on a batch of square images of side
+    /// `size`, in order, each with its name.
     pub fn convolutions(&self, batch: usize, size: usize) -> Vec<(String, Conv)> {
         let mut convolutions = Vec::new();
         let mut add = |name: String, conv: &Conv2d, size: usize| {
@@ -227,8 +227,8 @@ impl ResNet {
     }
 }
 
-/// A basic block (two 3×3 convolutions) or, with `conv3`, a bottleneck (1×1, 3×3, 1×1; the stride
-/// on the 3×3, as in torchvision).
+/// A basic block (two 3×3 convolutions) or, with `conv3`, a bottleneck (1×1, 3×3, 1×1). The 3×3
+/// convolution of a bottleneck has the stride, as in torchvision.
 #[derive(Module, Debug)]
 pub(crate) struct Block {
     pub(crate) conv1: Conv2d,

@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use sha2::{Digest, Sha256};
 
-/// The number of trained values of a module: all but batch normalisation's running statistics.
+/// Counts the trained values of a module: all values but batch normalisation's running statistics.
 pub fn parameters<M: Module>(module: &M) -> usize {
     read(module)
         .iter()
@@ -19,7 +19,7 @@ pub fn parameters<M: Module>(module: &M) -> usize {
         .sum()
 }
 
-/// Whether a tensor of this name is one of batch normalisation's running statistics.
+/// Returns whether the tensor called `name` is one of batch normalisation's running statistics.
 pub(crate) fn is_statistic(name: &str) -> bool {
     name.ends_with("running_mean") || name.ends_with("running_var")
 }
@@ -29,17 +29,17 @@ pub(crate) fn is_statistic(name: &str) -> bool {
 pub struct Values {
     /// Sizes of the dimensions, outermost first.
     pub shape: Vec<usize>,
-    /// The values, as many as the product of `shape`.
+    /// The values. Their number is the product of `shape`.
     pub values: Vec<f32>,
 }
 
-/// Tensors by their full name, such as `backbone.layer1.0.conv1.weight`.
+/// Tensors by their full names, such as `backbone.layer1.0.conv1.weight`.
 pub type State = BTreeMap<String, Values>;
 
 /// Copies every parameter and running statistic out of a module.
 pub fn read<M: Module>(module: &M) -> State {
     let mut state = State::new();
-    // Burn keeps updates of running statistics apart; `valid` applies them.
+    // Burn stores updates of running statistics separately; `valid` applies them.
     visit(&module.valid(), &mut state);
     state
 }
@@ -63,19 +63,19 @@ pub fn visit<M: Module>(module: &M, visitor: &mut impl VisitNamed) {
 
 /// A function that replaces a module's tensors; see [`map`].
 pub trait MapNamed {
-    /// Returns what replaces the tensor of the full name `name`.
+    /// Returns the replacement for the tensor with the full name `name`.
     fn tensor<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>>;
 }
 
-/// Replaces each float tensor of a module by what the mapper returns for it.
+/// Replaces each float tensor of a module by the tensor that the mapper returns for it.
 pub fn map<M: Module>(module: M, mapper: &mut impl MapNamed) -> M {
     module.map(&mut Walk { path: Vec::new(), inner: mapper })
 }
 
 /// Joins full names while Burn walks through a module, which names one level at a time.
 ///
-/// The variant of an enum is no part of a name: the tensors of `Backbone::ResNet` are named like
-/// those of a field of type `ResNet`.
+/// The variant of an enum is not part of a name: the tensors of `Backbone::ResNet` have the same
+/// names as the tensors of a field of type `ResNet`.
 struct Walk<'a, T> {
     path: Vec<String>,
     inner: &'a mut T,
@@ -95,7 +95,8 @@ impl<T> Walk<'_, T> {
     }
 }
 
-/// Whether a container, as Burn's derived modules name it, is an enum.
+/// Returns whether a container is an enum. `container` is the name that Burn's derived modules give
+/// it.
 fn is_enum(container: &str) -> bool {
     container.starts_with("Enum:")
 }
@@ -146,11 +147,11 @@ fn to_device<const D: usize>(values: &Values, like: &Tensor<D>) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values.values.clone(), values.shape.clone()), &like.device())
 }
 
-/// Replaces all tensors of a module by those of `state`.
+/// Replaces all tensors of a module by the tensors of `state`.
 ///
 /// # Errors
-/// [`Mismatch`] names every tensor that is missing, unknown, or of another shape. Nothing is loaded
-/// then.
+/// [`Mismatch`] names every tensor that is missing, is unknown, or has another shape. In this case
+/// nothing is loaded.
 pub fn load<M: Module>(module: M, state: &State) -> Result<M, Mismatch> {
     let mismatch = Mismatch::between(&read(&module), state);
     if !mismatch.is_empty() {
@@ -171,19 +172,19 @@ impl MapNamed for Loader<'_> {
     }
 }
 
-/// How a file's tensors differ from a module's.
+/// Differences between the tensors of a file and the tensors of a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mismatch {
     /// Names that only the module has.
     pub missing: Vec<String>,
     /// Names that only the file has.
     pub unexpected: Vec<String>,
-    /// Names both have, with the module's shape and the file's.
+    /// Names that both have, with the shape in the module and the shape in the file.
     pub shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
 
 impl Mismatch {
-    /// How what was found differs from what is wanted.
+    /// Compares the tensors that were found with the tensors that are wanted.
     pub fn between(wanted: &State, found: &State) -> Self {
         Self {
             missing: wanted.keys().filter(|name| !found.contains_key(*name)).cloned().collect(),
@@ -226,15 +227,15 @@ impl std::fmt::Display for Mismatch {
 
 impl std::error::Error for Mismatch {}
 
-/// Why a file of tensors could not be read or written.
+/// Reason why a file of tensors could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The operating system's refusal.
+    /// The operating system could not read or write the file.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The bytes are not an intact safetensors file of f32 values.
@@ -243,23 +244,23 @@ pub enum FileError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the damage.
         cause: String,
     },
 }
 
-/// Key of the metadata in a file's header. All metadata is one JSON object under this key, because
-/// the safetensors library writes keys of the header in random order, and files with the same
-/// content must have the same bytes.
+/// Key of the metadata in a file's header. All metadata is one JSON object under this key. The
+/// safetensors library writes the keys of a header in random order, but files with the same content
+/// must have the same bytes.
 const METADATA: &str = "selfsame";
-/// Key, in the metadata, of the SHA-256 over the file's content.
+/// Key, within the metadata, of the SHA-256 digest of the file's content.
 const DIGEST: &str = "sha256";
 
-/// Writes tensors and text metadata as a safetensors file. It goes to a temporary file, which is
-/// synced and then renamed, so that an older file stays intact until the new one is complete.
+/// Writes tensors and text metadata as a safetensors file. The data goes to a temporary file, which
+/// is synced and then renamed, so an older file stays intact until the new file is complete.
 ///
 /// # Errors
-/// [`FileError::Io`]; an older file is intact then.
+/// [`FileError::Io`]. In this case an older file stays intact.
 pub fn write_file(
     path: &Path,
     state: &State,
@@ -290,7 +291,7 @@ pub fn write_file(
     file.commit().map_err(io)
 }
 
-/// Reads what [`write_file`] wrote.
+/// Reads a file that [`write_file`] wrote.
 ///
 /// # Errors
 /// [`FileError::Io`], or [`FileError::Damaged`] if any bit differs from what was written. Files of
@@ -322,8 +323,8 @@ pub fn read_file(path: &Path) -> Result<(State, BTreeMap<String, String>), FileE
     Ok((state, metadata))
 }
 
-/// SHA-256 over names, shapes, values and metadata. Lengths are part of it, so that different
-/// contents cannot run together into the same bytes.
+/// Computes the SHA-256 digest of names, shapes, values and metadata. The digest includes all
+/// lengths, so that different contents cannot run together into the same bytes.
 pub fn digest(state: &State, metadata: &BTreeMap<String, String>) -> String {
     let mut hasher = Sha256::new();
     let text = |hasher: &mut Sha256, s: &str| {
@@ -382,8 +383,8 @@ mod tests {
                 std::fs::write(&path, &bad).unwrap();
                 match read_file(&path) {
                     Err(FileError::Damaged { path: named, .. }) => assert_eq!(named, path),
-                    // The flip hit the key of the metadata, so the file looks like another
-                    // program's. The tensors are intact.
+                    // The flip hit the key of the metadata, so the file looks like a file of
+                    // another program. The tensors are intact.
                     Ok((read, metadata)) => {
                         assert!(
                             read == state && metadata.is_empty(),
