@@ -9,15 +9,15 @@
 //!
 //! There are three ways to compute this:
 //!
-//! 1. **On the matrix unit** (`matrix`): where the machine multiplies matrices of bf16, and the
-//!    values are bf16, a few images at a time are laid out as the rows of a matrix.
+//! 1. **On the matrix unit** (`matrix`): if the machine multiplies matrices of bf16, and the values
+//!    are bf16, a few images at a time are laid out as the rows of a matrix.
 //! 2. **By minimal filtering** (`vector`, `winograd`): 3 × 3 kernels that move by one pixel are
-//!    multiplied in f32 with 16 products where the plain sum has 36.
-//! 3. **Directly** (`vector`, `direct`): any other kernel is multiplied in f32. All that a row of
-//!    the kernel sees is one stretch of memory, and the inner loops run over such stretches.
+//!    multiplied in f32, with 16 products instead of the 36 of the plain sum.
+//! 3. **Directly** (`vector`, `direct`): any other kernel is multiplied in f32. Everything that a
+//!    row of the kernel sees is one stretch of memory, and the inner loops run over such stretches.
 //!
-//! All three copy a few images at a time into frames of zeros, so that no loop tests for the edge
-//! of an image. All three divide the work by the shape alone and add sums in a fixed order, so that
+//! All three ways copy a few images at a time into frames of zeros, so that no loop tests for the
+//! edge of an image. They divide the work by the shape alone and add sums in a fixed order, so that
 //! results do not depend on the number of threads.
 
 #[cfg(target_arch = "x86_64")]
@@ -54,9 +54,9 @@ use crate::isa::Isa;
 use crate::norm::Moments;
 use groups::{GROUPS_AT_ONCE, Group, Groups};
 
-/// The outputs, `[batch, out_height, out_width, outputs]`, of the input `[batch, height, width,
-/// inputs]` and the weights `[outputs, inputs, kernel, kernel]`. With [`After::Moments`], also the
-/// outputs' moments, if there are outputs.
+/// Convolves the input `[batch, height, width, inputs]` with the weights `[outputs, inputs, kernel,
+/// kernel]`. Returns the outputs, `[batch, out_height, out_width, outputs]`, and, with
+/// [`After::Moments`], the outputs' moments, if there are outputs.
 ///
 /// # Panics
 ///
@@ -81,8 +81,8 @@ pub fn forward<T: Element>(
     (output, moments.into_iter().flatten().reduce(|all, next| all.merge(&next)))
 }
 
-/// A convolution whose weights are packed in the order in which the instruction set reads them, for
-/// callers that use them again and again.
+/// A convolution with packed weights, for callers that use the same weights repeatedly. The weights
+/// are in the order in which the instruction set reads them.
 pub struct Prepared<T> {
     isa: Isa,
     conv: Conv,
@@ -122,12 +122,12 @@ impl<T: Element> Prepared<T> {
         Self { isa, conv: *conv, groups, weights, values: PhantomData }
     }
 
-    /// The shape.
+    /// Returns the shape of the convolution.
     pub fn conv(&self) -> &Conv {
         &self.conv
     }
 
-    /// [`forward`] of a whole batch, on this thread alone.
+    /// Computes [`forward`] of a whole batch, on this thread alone.
     ///
     /// # Panics
     ///
@@ -154,7 +154,8 @@ impl<T: Element> Prepared<T> {
         }
     }
 
-    /// Writes the outputs of a group of images, and returns their moments if those are gathered.
+    /// Writes the outputs of a group of images. Returns the outputs' moments if `after` asks for
+    /// them.
     fn group(
         &self,
         group: &Group,
@@ -184,17 +185,17 @@ impl<T: Element> Prepared<T> {
     }
 }
 
-/// The gradients of a loss with respect to the weights, `[outputs, inputs, kernel, kernel]`, and,
-/// if `wanted`, with respect to the input.
+/// Returns the gradients of a loss with respect to the weights, `[outputs, inputs, kernel,
+/// kernel]`, and, if `wanted` asks for it, with respect to the input.
 ///
-/// - `fill(images, to)` writes the loss's gradient with respect to the outputs of these images. It
-///   is called once for each image.
-/// - `visit(images, gradient)` is handed the input's gradient of these images while it is in the
-///   cache, once for each image, and may change it.
+/// - `fill(images, to)` writes the loss's gradient with respect to the outputs of a range of
+///   images. Each image is in the range of exactly one call.
+/// - `visit(images, gradient)` receives the input's gradient of a range of images while the
+///   gradient is in the cache, and may change it. Each image is in the range of exactly one call.
 ///
 /// # Panics
 ///
-/// As [`forward`].
+/// Under the same conditions as [`forward`].
 pub fn backward<T: Element>(
     isa: Isa,
     conv: &Conv,

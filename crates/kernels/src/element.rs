@@ -54,7 +54,7 @@ mod sealed {
         ///
         /// # Safety
         ///
-        /// - The machine has the instruction set of `V`.
+        /// - The caller must run this only on a machine that has the instruction set of `V`.
         /// - As many values as two registers have can be read at `from`.
         unsafe fn load<V: Vector>(from: *const Self) -> [V; 2];
 
@@ -63,7 +63,7 @@ mod sealed {
         ///
         /// # Safety
         ///
-        /// - The machine has the instruction set of `V`.
+        /// - The caller must run this only on a machine that has the instruction set of `V`.
         /// - As many values as two registers have can be written at `to`.
         unsafe fn store<V: Vector>(values: [V; 2], to: *mut Self);
     }
@@ -71,13 +71,13 @@ mod sealed {
     impl Sealed for f32 {
         #[inline(always)]
         unsafe fn load<V: Vector>(from: *const Self) -> [V; 2] {
-            // SAFETY: the caller vouches for the instruction set and the values of two registers.
+            // SAFETY: the caller guarantees the instruction set and the values of two registers.
             unsafe { [V::load(from), V::load(from.add(V::LANES))] }
         }
 
         #[inline(always)]
         unsafe fn store<V: Vector>([low, high]: [V; 2], to: *mut Self) {
-            // SAFETY: the caller vouches for the instruction set and the values of two registers.
+            // SAFETY: the caller guarantees the instruction set and the values of two registers.
             unsafe {
                 low.store(to);
                 high.store(to.add(V::LANES));
@@ -88,13 +88,13 @@ mod sealed {
     impl Sealed for bf16 {
         #[inline(always)]
         unsafe fn load<V: Vector>(from: *const Self) -> [V; 2] {
-            // SAFETY: the caller vouches for the instruction set and the values of two registers.
+            // SAFETY: the caller guarantees the instruction set and the values of two registers.
             unsafe { V::widen(from) }
         }
 
         #[inline(always)]
         unsafe fn store<V: Vector>(values: [V; 2], to: *mut Self) {
-            // SAFETY: the caller vouches for the instruction set and the values of two registers.
+            // SAFETY: the caller guarantees the instruction set and the values of two registers.
             unsafe { V::narrow(values, to) }
         }
     }

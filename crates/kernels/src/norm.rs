@@ -55,7 +55,7 @@ fn repeated(values: impl Iterator<Item = f32> + Clone, channels: usize) -> Vec<f
 ///
 /// # Safety
 ///
-/// - The machine has the instruction set of `V`.
+/// - The caller must run this only on a machine that has the instruction set of `V`.
 #[inline(always)]
 unsafe fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
     #[cold]
@@ -64,7 +64,7 @@ unsafe fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
         all[..values.len()].copy_from_slice(values);
         all
     }
-    // SAFETY: the caller vouches for the instruction set; no two registers are longer than a block.
+    // SAFETY: the caller guarantees the instruction set; no two registers are longer than a block.
     unsafe {
         if at + 2 * V::LANES <= values.len() {
             T::load(values.as_ptr().add(at))
@@ -78,10 +78,10 @@ unsafe fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
 ///
 /// # Safety
 ///
-/// - The machine has the instruction set of `V`.
+/// - The caller must run this only on a machine that has the instruction set of `V`.
 #[inline(always)]
 unsafe fn add<V: Vector>(sums: [V; 2], to: &mut [f32], at: usize) {
-    // SAFETY: the caller vouches for the instruction set.
+    // SAFETY: the caller guarantees the instruction set.
     unsafe {
         let mut all: [V; 2] = load(to, at);
         for half in 0..2 {
@@ -95,14 +95,14 @@ unsafe fn add<V: Vector>(sums: [V; 2], to: &mut [f32], at: usize) {
 ///
 /// # Safety
 ///
-/// - The machine has the instruction set of `V`.
+/// - The caller must run this only on a machine that has the instruction set of `V`.
 #[inline(always)]
 unsafe fn store<V: Vector, T: Element>(registers: [V; 2], to: &mut [T], at: usize) {
     #[cold]
     fn last<T: Element>(values: &[T; BLOCK], to: &mut [T]) {
         to.copy_from_slice(&values[..to.len()]);
     }
-    // SAFETY: the caller vouches for the instruction set; no two registers are longer than a block.
+    // SAFETY: the caller guarantees the instruction set; no two registers are longer than a block.
     unsafe {
         if at + 2 * V::LANES <= to.len() {
             T::store(registers, to.as_mut_ptr().add(at));

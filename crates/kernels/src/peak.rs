@@ -79,7 +79,7 @@ impl Kernel for MultiplyAdd {
 /// - The machine has AMX for bf16, and the system grants it to the process.
 #[cfg(target_arch = "x86_64")]
 unsafe fn in_tiles(rounds: usize) -> f64 {
-    // SAFETY: the caller vouches for AMX. Only tiles and the counter change.
+    // SAFETY: the caller guarantees AMX. Only tiles and the counter change.
     unsafe {
         let _tiles = crate::tiles::Tiles::begin();
         std::arch::asm!(

@@ -40,7 +40,7 @@ impl Tiles {
     ///
     /// - The machine has AMX, and the system grants it to the process.
     pub(crate) unsafe fn begin() -> Self {
-        // SAFETY: the caller vouches for AMX. The shapes follow the manual.
+        // SAFETY: the caller guarantees AMX. The shapes follow the manual.
         unsafe {
             asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly, preserves_flags))
         };

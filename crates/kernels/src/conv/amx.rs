@@ -12,15 +12,16 @@
 //!         finish the sums: round, store, normalise …
 //! ```
 //!
-//! 1. **Two strips times two tiles of columns** at a time: four products for four loads, and eight
-//!    tiles are all there are.
+//! 1. **Two strips are multiplied with two tiles of columns** at a time. This takes four products
+//!    for four loads, and uses all eight tiles of the processor.
 //! 2. **Sums are finished one pair late**, while the tiles multiply the next pair, so that the
 //!    processor can do both at once ([`product`]).
-//! 3. **Columns that overflow the first-level cache are taken in passes** ([`Steps`]): some steps
-//!    of every segment for many pairs of strips, then the next steps, with the sums kept between.
-//!    Meanwhile the columns of the next pass are prefetched.
-//! 4. **The gradient of the weights** is the same product with output positions as the values that
-//!    are summed over ([`outer_product`]).
+//! 3. **Columns that overflow the first-level cache are multiplied in passes** ([`Steps`]). A pass
+//!    takes some steps of every segment for many pairs of strips, and the next pass takes the next
+//!    steps. The sums are kept between passes. During a pass, the columns of the next pass are
+//!    prefetched.
+//! 4. **The gradient of the weights** is the same product, but summed over output positions
+//!    ([`outer_product`]).
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -33,48 +34,49 @@ use crate::buffer::Buffer;
 use crate::norm::{Channels, Moments};
 use crate::tiles::Tiles;
 
-/// Steps of positions that every sum of a weights' gradient takes before any sum takes the next
-/// ones: few enough that what they multiply stays in the first-level cache.
+/// Number of steps of positions that are added to every sum of a weights' gradient before any sum
+/// takes further steps: few enough that the factors stay in the first-level cache.
 const CACHED_STEPS: usize = 8;
 
-/// Pairs of strips whose sums are kept between passes: more would not stay in the second-level
-/// cache.
+/// Maximum number of pairs of strips whose sums are kept between passes. More sums would not stay
+/// in the second-level cache.
 const KEPT_PAIRS: usize = 64;
 
-/// Values of a tile.
+/// Number of values of a tile.
 pub(super) const TILE: usize = STRIP * STEP;
 
 /// 32 rows (two strips, or a block of channels) of 32 sums (a block of columns).
 pub(super) type Sums = [[f32; BLOCK]; BLOCK];
 
-/// The sums that two pairs of strips take in turn.
+/// Two places for sums, which consecutive pairs of strips use alternately.
 #[repr(C, align(64))]
 struct AlternatingSums([Sums; 2]);
 
-/// Values viewed as whole blocks of sums.
+/// Views values as whole blocks of sums.
 pub(super) fn sums_mut(values: &mut [f32]) -> &mut [Sums] {
     values.as_chunks_mut::<BLOCK>().0.as_chunks_mut::<BLOCK>().0
 }
 
-/// The order in which a row's steps are multiplied. Where their columns stay in the first-level
-/// cache from one pair of strips to the next, all are taken at once. Otherwise there are several
-/// passes, each with a few steps of every segment.
+/// The order in which a row's steps are multiplied. If the steps' columns stay in the first-level
+/// cache from one pair of strips to the next, all steps are multiplied in one pass. Otherwise there
+/// are several passes, each with a few steps of every segment.
 #[derive(Clone, Copy)]
 pub(super) struct Steps {
-    /// Segments of the kernel.
+    /// Number of segments of the kernel.
     segments: usize,
-    /// Steps of a segment.
+    /// Number of steps per segment.
     per_segment: usize,
-    /// Steps of a segment in a pass.
+    /// Number of steps per segment in a pass.
     per_pass: usize,
 }
 
 impl Steps {
-    /// Steps in all whose columns, 2 KiB each, the first-level cache holds beside the rows from one
-    /// pair of strips to the next.
+    /// Maximum total number of steps whose columns, 2 KiB per step, stay in the first-level cache,
+    /// together with the rows, from one pair of strips to the next.
     const CACHED: usize = 18;
 
-    /// Steps of a pass where there are more: half of the cache for their columns.
+    /// Number of steps per pass if there are more than `CACHED` steps. Their columns then take half
+    /// of the cache.
     const PASS: usize = 12;
 
     pub(super) fn new(segments: usize, per_segment: usize) -> Self {
@@ -83,7 +85,7 @@ impl Steps {
         Self { segments, per_segment, per_pass: per_pass.clamp(1, per_segment.max(1)) }
     }
 
-    /// The steps of a segment that a pass takes.
+    /// Returns the steps of a segment that belong to `pass`.
     fn of_pass(&self, pass: usize) -> Range<usize> {
         pass * self.per_pass..self.per_segment.min((pass + 1) * self.per_pass)
     }
@@ -92,12 +94,13 @@ impl Steps {
         self.per_segment.div_ceil(self.per_pass).max(1)
     }
 
-    /// Steps of all segments.
+    /// Number of steps of all segments.
     pub(super) fn len(&self) -> usize {
         self.segments * self.per_segment
     }
 
-    /// When the step `index`, counted over all segments in order, is multiplied.
+    /// Returns the place, in the order of multiplication, of step `index`, counted over all
+    /// segments in order.
     pub(super) fn order(&self, index: usize) -> usize {
         let (segment, step) = (index / self.per_segment, index % self.per_segment);
         let pass = self.of_pass(step / self.per_pass);
@@ -105,33 +108,35 @@ impl Steps {
     }
 }
 
-/// Rows times columns: what every output position sees, times the weights of every channel.
+/// A product of rows and columns: what every output position sees, multiplied with the weights of
+/// every channel.
 pub(super) struct Product<'a> {
     /// The rows, as [`Rows`](super::frame::Rows) lays them out.
     pub rows: &'a [bf16],
     /// The strips of `rows`.
     pub strip_pairs: &'a [StripPair],
-    /// Values from a row to the next.
+    /// Distance, in values, from a row to the next.
     pub row_pitch: usize,
-    /// How far after a row's start each segment of the kernel begins.
+    /// Distance from a row's start to the start of each segment of the kernel.
     pub segments: &'a [usize],
     /// The order of the steps.
     pub steps: Steps,
     /// `[blocks, steps, 2, 16 pairs, 16 columns, 2]`.
     pub columns: &'a [bf16],
-    /// Columns that are channels; the last block is filled up with zeros.
+    /// Number of columns that are channels. Zeros fill up the last block.
     pub channels: usize,
     /// The output pixel of each position.
     pub pixels: &'a [u32],
 }
 
-/// What becomes of the sums. `output` is `[pixels, channels]`.
+/// The last operation on the sums. `output` is `[pixels, channels]`.
 pub(super) enum Finish<'a> {
-    /// Store them, after adding `added` where there is something to add.
+    /// Store the sums, after adding `added`, if any.
     Store { output: &'a mut [bf16], added: Option<&'a [bf16]> },
-    /// Store them, and gather their moments before they are rounded.
+    /// Store the sums, and gather their moments before rounding.
     Moments { output: &'a mut [bf16], moments: &'a mut Shifted },
-    /// Normalise them, add the residual, raise what is below the floor to it, and store them.
+    /// Normalise the sums, add the residual, raise values below the floor to the floor, and store
+    /// the result.
     Normalise {
         output: &'a mut [bf16],
         channels: &'a Channels,
@@ -140,10 +145,11 @@ pub(super) enum Finish<'a> {
     },
 }
 
-/// For each channel, in whole blocks, the sum of deviations from the first pixel's value, and the
-/// sum of their squares.
+/// Sums for each channel, in whole blocks: the sum of deviations from the first pixel's value, and
+/// the sum of the deviations' squares.
 ///
-/// Deviations from a value of the sample lose no digits to a mean far from zero, and take one pass.
+/// Deviations from a value of the sample lose no digits if the mean is far from zero, and they need
+/// only one pass.
 pub(super) struct Shifted {
     origin: Vec<f32>,
     sums: Vec<f32>,
@@ -156,7 +162,7 @@ impl Shifted {
         Self { origin: zeros.clone(), sums: zeros.clone(), squares: zeros }
     }
 
-    /// The moments, given how many pixels went into the sums.
+    /// Returns the moments, given the number of pixels in the sums.
     pub(super) fn moments(&self, pixels: usize, channels: usize) -> Moments {
         Moments::shifted(
             pixels,
@@ -168,12 +174,12 @@ impl Shifted {
 }
 
 impl Finish<'_> {
-    /// Finishes the sums of two strips. The second strip's sums begin at row 16, however few
-    /// positions the first strip has.
+    /// Finishes the sums of two strips. The second strip's sums begin at row 16, even if the first
+    /// strip has fewer positions.
     ///
     /// # Safety
     ///
-    /// - The machine has the target features named.
+    /// - The caller must run this only on a machine that has the named target features.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     #[inline]
     unsafe fn finish_pair(
@@ -186,7 +192,7 @@ impl Finish<'_> {
     ) {
         let pixels = &pixels[pair.positions.clone()];
         let begins = pair.positions.start == 0;
-        // SAFETY: the caller vouches for the target features.
+        // SAFETY: the caller guarantees the target features.
         unsafe {
             if pair.first_len == STRIP {
                 self.finish(channels, first_channel, pixels, begins, sums);
@@ -198,12 +204,12 @@ impl Finish<'_> {
         }
     }
 
-    /// Finishes the sums of the block of channels from `first_channel` on, a row for each of
-    /// `pixels`. `begins` says that these are the first pixels of all.
+    /// Finishes the sums of the block of channels that starts at `first_channel`. `sums` has a row
+    /// for each of `pixels`. `begins` says whether these are the first pixels of the product.
     ///
     /// # Safety
     ///
-    /// - The machine has the target features named.
+    /// - The caller must run this only on a machine that has the named target features.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     #[inline]
     unsafe fn finish(
@@ -216,8 +222,8 @@ impl Finish<'_> {
     ) {
         let lanes = Lanes::new(channels - first_channel);
         let rows = pixels.iter().map(|&pixel| pixel as usize * channels + first_channel).zip(sums);
-        // SAFETY: the caller vouches for the target features; `Lanes` keeps to the channels that
-        // exist.
+        // SAFETY: the caller guarantees the target features. `Lanes` limits every access to the
+        // channels that exist.
         unsafe {
             match self {
                 Self::Store { output, added: None } => {
@@ -225,7 +231,7 @@ impl Finish<'_> {
                 }
                 Self::Store { output, added: Some(added) } => rows.for_each(|(at, sums)| {
                     // Both summands are rounded before they are added, so that the result does not
-                    // depend on which of them was computed first.
+                    // depend on which summand was computed first.
                     let sums = widen(narrow(Pair::load(sums)));
                     lanes.store(output, at, narrow(sums.add(lanes.load(added, at))));
                 }),
@@ -267,7 +273,7 @@ impl Finish<'_> {
     }
 }
 
-/// The lanes of a block that are channels; in the last block some are not.
+/// The lanes of a block that are channels. In the last block, some lanes may not be channels.
 #[derive(Clone, Copy)]
 struct Lanes {
     count: usize,
@@ -280,29 +286,29 @@ impl Lanes {
         Self { count, mask: if count == BLOCK { !0 } else { (1 << count) - 1 } }
     }
 
-    /// The channels' values from `at` on, and zeros in the other lanes.
+    /// Loads the channels' values from `index` on, and zeros in the other lanes.
     ///
     /// # Safety
     ///
-    /// - The machine has the target features named.
+    /// - The caller must run this only on a machine that has the named target features.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    unsafe fn load(self, values: &[bf16], at: usize) -> Pair {
-        let values = &values[at..at + self.count];
-        // SAFETY: the mask keeps to the slice.
+    unsafe fn load(self, values: &[bf16], index: usize) -> Pair {
+        let values = &values[index..index + self.count];
+        // SAFETY: the mask stays within the slice.
         unsafe { widen(_mm512_maskz_loadu_epi16(self.mask, values.as_ptr().cast())) }
     }
 
-    /// Stores the channels' values from `at` on.
+    /// Stores the channels' values from `index` on.
     ///
     /// # Safety
     ///
-    /// - The machine has the target features named.
+    /// - The caller must run this only on a machine that has the named target features.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    unsafe fn store(self, output: &mut [bf16], at: usize, values: __m512i) {
-        let output = &mut output[at..at + self.count];
-        // SAFETY: the mask keeps to the slice.
+    unsafe fn store(self, output: &mut [bf16], index: usize, values: __m512i) {
+        let output = &mut output[index..index + self.count];
+        // SAFETY: the mask stays within the slice.
         unsafe { _mm512_mask_storeu_epi16(output.as_mut_ptr().cast(), self.mask, values) };
     }
 }
@@ -313,9 +319,9 @@ struct Pair(__m512, __m512);
 
 /// # Safety
 ///
-/// Of every function:
+/// For every function:
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[allow(clippy::missing_safety_doc, reason = "said once for all")]
 impl Pair {
     #[target_feature(enable = "avx512f")]
@@ -355,8 +361,9 @@ impl Pair {
         Self(_mm512_fmadd_ps(self.0, factor.0, sum.0), _mm512_fmadd_ps(self.1, factor.1, sum.1))
     }
 
-    /// As [`Vector::raise_to`](crate::isa::Vector::raise_to): where an operand is not a number, or
-    /// both are zeros, `max` gives its second operand.
+    /// Raises values below the floor to the floor, like
+    /// [`Vector::raise_to`](crate::isa::Vector::raise_to). If an operand is not a number, or both
+    /// operands are zeros, `max` gives its second operand.
     #[target_feature(enable = "avx512f")]
     #[inline]
     unsafe fn raise_to(self, floor: f32) -> Self {
@@ -369,7 +376,7 @@ impl Pair {
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[inline]
 unsafe fn narrow(values: Pair) -> __m512i {
@@ -377,11 +384,11 @@ unsafe fn narrow(values: Pair) -> __m512i {
     unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(values.1, values.0)) }
 }
 
-/// bf16 as f32, whose upper half it is.
+/// Widens bf16 to f32. A bf16 is the upper half of the f32.
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f")]
 #[inline]
 unsafe fn widen(values: __m512i) -> Pair {
@@ -389,10 +396,10 @@ unsafe fn widen(values: __m512i) -> Pair {
     Pair(upper(_mm512_castsi512_si256(values)), upper(_mm512_extracti64x4_epi64::<1>(values)))
 }
 
-// The macros below are assembler text. `1` and `2` are how many tiles of columns a block has: one
-// where its channels fill no more than 16 lanes.
+// The macros below are assembler text. Their argument, `1` or `2`, is the number of tiles of
+// columns in a block. A block has one tile if its channels fill no more than 16 lanes.
 
-/// An instruction for the second tile of columns; nothing where there is only one.
+/// An instruction for the second tile of columns, or nothing if there is only one tile.
 macro_rules! second {
     (1, $instruction:literal) => {
         ""
@@ -402,7 +409,7 @@ macro_rules! second {
     };
 }
 
-/// Begins the sums at zero.
+/// Sets the sums to zero.
 macro_rules! zero {
     (1) => {
         "tilezero tmm0\n tilezero tmm2"
@@ -412,7 +419,7 @@ macro_rules! zero {
     };
 }
 
-/// Loads the sums so far. `n` must hold 128, the bytes from a row of sums to the next.
+/// Loads the sums so far. `n` must hold 128, the distance in bytes from a row of sums to the next.
 macro_rules! load {
     (1) => {
         "tileloadd tmm0, [{sums} + {n}]\n tileloadd tmm2, [{sums} + {n} + 2048]"
@@ -425,7 +432,7 @@ macro_rules! load {
     };
 }
 
-/// Stores the sums. Sets `n` to 128, the bytes from a row of sums to the next.
+/// Stores the sums. Sets `n` to 128, the distance in bytes from a row of sums to the next.
 macro_rules! store {
     (1) => {
         "mov {n}, 128\n tilestored [{sums} + {n}], tmm0\n tilestored [{sums} + {n} + 2048], tmm2"
@@ -438,8 +445,8 @@ macro_rules! store {
     };
 }
 
-/// Prefetches 8 cache lines of the sums that follow, the last ones first as `left` counts down to
-/// 1. `n` must hold 256 · `left`.
+/// Prefetches 8 cache lines of the sums that follow. `left` counts down, so the last lines are
+/// prefetched first. `n` must hold 256 · `left`.
 macro_rules! prefetch_sums {
     () => {
         concat!(
@@ -465,41 +472,43 @@ macro_rules! prefetch {
     };
 }
 
-/// Prefetches nothing. The operand must be named all the same.
+/// Prefetches nothing. The operand must be named nevertheless.
 macro_rules! no_prefetch {
     () => {
         "/* {ahead} */"
     };
 }
 
-/// What [`multiply`] reads in one pass: two strips and a block of columns.
+/// The operands of [`multiply`] in one pass: two strips and a block of columns.
 struct Operands<'a> {
-    /// The strips' first rows, at the first step of the pass.
+    /// Pointers to the strips' first rows, at the first step of the pass.
     strips: [*const bf16; 2],
-    /// Bytes from a row to the next.
+    /// Distance, in bytes, from a row to the next.
     row_pitch: usize,
-    /// How far after a row's start each segment to multiply begins, in values.
+    /// Distance, in values, from a row's start to the start of each segment that is multiplied.
     segments: &'a [usize],
-    /// Steps of each segment.
+    /// Number of steps per segment.
     steps: usize,
-    /// Two tiles of columns for each step.
+    /// Pointer to two tiles of columns for each step.
     columns: *const bf16,
-    /// What to prefetch of the next pass's columns.
+    /// Pointer to the part of the next pass's columns to prefetch.
     ahead: *const bf16,
 }
 
 /// Multiplies two strips with a block of columns.
 ///
 /// - `two_tiles` says whether more than 16 of the block's columns are channels.
-/// - `first_pass` begins the sums at zero; otherwise they are added to.
+/// - `first_pass` starts the sums at zero. Otherwise the products are added to the sums.
 /// - `more_passes` prefetches for the pass after this one.
 ///
 /// # Safety
 ///
-/// - The machine has AMX, and the thread's [`Tiles`] are configured.
-/// - Each strip has 16 rows, `row_pitch` bytes apart, with 32 · `steps` values from each segment's
-///   beginning on.
-/// - Two tiles follow `columns` for every step of every segment.
+/// - The caller must run this only on a machine that has AMX, with the thread's [`Tiles`]
+///   configured.
+/// - The caller must guarantee that each strip has 16 rows, `row_pitch` bytes apart, and that each
+///   row has 32 · `steps` values from each segment's start on.
+/// - The caller must guarantee that two tiles can be read at `columns` for every step of every
+///   segment.
 #[inline(always)]
 unsafe fn multiply(
     operands: &Operands<'_>,
@@ -559,8 +568,8 @@ unsafe fn multiply(
             )
         };
     }
-    // SAFETY: the caller vouches for the rows and columns that are read; the sums are 32 rows of
-    // 128 bytes. Prefetching reads nothing.
+    // SAFETY: the caller guarantees the rows and columns that are read. The sums are 32 rows of 128
+    // bytes. Prefetching reads nothing.
     unsafe {
         match (two_tiles, first_pass, more_passes) {
             (false, true, false) => multiply!(1, zero, no_prefetch),
@@ -581,7 +590,8 @@ unsafe fn multiply(
 ///
 /// # Safety
 ///
-/// - The machine has AMX for bf16, which comes with the target features named.
+/// - The caller must run this only on a machine that has AMX for bf16, which comes with the named
+///   target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     let Product { rows, strip_pairs, row_pitch, segments, steps, columns, channels, pixels } =
@@ -598,8 +608,8 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     assert!(strip_pairs.iter().all(|pair| pair.positions.len() <= 2 * STRIP));
     assert!(strip_pairs.iter().all(|pair| pair.segments.end <= segments.len()));
     // A pair's sums are finished while the next pair is multiplied, so there is room for one more
-    // pair of strips than are multiplied together. With several passes, up to `KEPT_PAIRS` pairs go
-    // through all passes together.
+    // pair of strips than the number of pairs that go through the passes together. With several
+    // passes, up to `KEPT_PAIRS` pairs go through all passes together.
     let passes = steps.passes();
     let (together, kept) = match passes > 1 {
         true => (KEPT_PAIRS, strip_pairs.len().min(KEPT_PAIRS)),
@@ -608,9 +618,10 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     let mut two = AlternatingSums([[[0.0; BLOCK]; BLOCK]; 2]);
     let mut many = (kept > 1).then(|| Buffer::any((kept + 1) * BLOCK * BLOCK));
     let sums = many.as_deref_mut().map_or(&mut two.0[..], sums_mut);
-    // The pair that is multiplied but not finished: its block, itself, and the place of its sums.
+    // The pair that is multiplied but not finished, with its block of columns and the place of its
+    // sums.
     let mut unfinished = None::<(usize, &StripPair, usize)>;
-    // SAFETY: the caller vouches for AMX.
+    // SAFETY: the caller guarantees AMX.
     let _tiles = unsafe { Tiles::begin() };
     for (block, pairs) in
         (0..blocks).flat_map(|block| strip_pairs.chunks(together).map(move |pairs| (block, pairs)))
@@ -635,14 +646,14 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
                     columns,
                     ahead,
                 };
-                // SAFETY: the tiles are configured; the assertions keep every row of both strips
-                // within `rows`, and as many columns as the segments have steps follow `columns`.
+                // SAFETY: the tiles are configured. The assertions keep every row of both strips
+                // within `rows`. At `columns` there are columns for every step of the segments.
                 unsafe {
                     multiply(&operands, [two_tiles, pass == 0, passes > 1], &raw mut sums[place])
                 };
                 let done = (pass + 1 == passes).then_some((block, pair, place));
                 if let Some((block, pair, place)) = std::mem::replace(&mut unfinished, done) {
-                    // SAFETY: the caller vouches for the target features.
+                    // SAFETY: the caller guarantees the target features.
                     unsafe {
                         finish.finish_pair(channels, block * BLOCK, pair, pixels, &sums[place])
                     };
@@ -651,36 +662,36 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
         }
     }
     if let Some((block, pair, place)) = unfinished {
-        // SAFETY: the caller vouches for the target features.
+        // SAFETY: the caller guarantees the target features.
         unsafe { finish.finish_pair(channels, block * BLOCK, pair, pixels, &sums[place]) };
     }
 }
 
-/// The gradient of the weights over some positions: for every segment of the kernel, channel, and
-/// value that the segment sees, the sum over positions of gradient × input.
+/// The gradient of the weights over some positions. For every segment of the kernel, every channel,
+/// and every value that the segment sees, it is the sum of gradient × input over the positions.
 pub(super) struct OuterProduct<'a> {
-    /// `[channels, positions]`: channels in whole blocks, positions in whole steps.
+    /// `[channels, positions]`, with channels in whole blocks and positions in whole steps.
     pub gradient: &'a [bf16],
-    /// Values from a channel to the next.
+    /// Distance, in values, from a channel to the next.
     pub gradient_pitch: usize,
     /// The inputs, as [`ImagePairs`](super::frame::ImagePairs) lays them out.
     pub inputs: &'a [bf16],
-    /// Pairs of values from a position to the next in `inputs`.
+    /// Distance, in pairs of values, from a position to the next in `inputs`.
     pub input_pitch: usize,
-    /// Where in `inputs` each step of positions begins, in pairs of values.
+    /// Start in `inputs` of each step of positions, in pairs of values.
     pub steps: &'a [usize],
-    /// For each segment, how far after a position it begins, in pairs of values, and the steps that
-    /// see more than zeros there.
+    /// For each segment, the distance from a position to the start of the segment, in pairs of
+    /// values, and the steps that see more than zeros in the segment.
     pub segments: &'a [(usize, Range<usize>)],
-    /// Blocks of values in a segment.
+    /// Number of blocks of values per segment.
     pub value_blocks: usize,
     /// `[blocks of values, blocks of channels, segments]`.
     pub sums: &'a mut [Sums],
-    /// Whether the sums begin at zero, whatever they hold.
+    /// Whether the sums start at zero. Their old values are then ignored.
     pub begins: bool,
 }
 
-/// Adds the products to the sums, or begins them.
+/// Adds the products to the sums, or starts the sums from the products.
 ///
 /// # Panics
 ///
@@ -688,7 +699,8 @@ pub(super) struct OuterProduct<'a> {
 ///
 /// # Safety
 ///
-/// - The machine has AMX for bf16, which comes with the target features named.
+/// - The caller must run this only on a machine that has AMX for bf16, which comes with the named
+///   target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn outer_product(product: OuterProduct<'_>) {
     let OuterProduct {
@@ -716,7 +728,7 @@ pub(super) unsafe fn outer_product(product: OuterProduct<'_>) {
         .map_or(0, |last| last + (STRIP - 1) * input_pitch + value_blocks * BLOCK);
     assert!(steps.iter().all(|start| 2 * (start + furthest) <= inputs.len()));
     assert!(segments.iter().all(|(_, inside)| inside.end <= steps.len()));
-    // SAFETY: the caller vouches for AMX.
+    // SAFETY: the caller guarantees AMX.
     let _tiles = unsafe { Tiles::begin() };
     for start in (0..steps.len()).step_by(CACHED_STEPS) {
         let begins = begins && start == 0;
@@ -730,9 +742,9 @@ pub(super) unsafe fn outer_product(product: OuterProduct<'_>) {
             let first = gradient[channel * gradient_pitch + from * STEP..].as_ptr();
             let second = gradient[(channel + STRIP) * gradient_pitch + from * STEP..].as_ptr();
             let inputs = inputs[2 * (offset + value)..].as_ptr();
-            // SAFETY: by the assertions there are gradients of 32 channels at all steps, and, at
-            // all their positions, 32 pairs of inputs from `value` on. The sums are 32 rows of 128
-            // bytes. Prefetching reads nothing.
+            // SAFETY: the assertions guarantee gradients of 32 channels at all steps, and 32 pairs
+            // of inputs from `value` on at all positions of these steps. The sums are 32 rows of
+            // 128 bytes. Prefetching reads nothing.
             unsafe {
                 asm!(
                     "mov {n}, 128",

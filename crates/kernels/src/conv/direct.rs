@@ -1,8 +1,8 @@
 //! The two inner loops of direct convolution.
 //!
-//! Both broadcast single values of one operand, multiply them with vectors of the other, and keep a
-//! rectangle of sums in registers: [`Direct`] of pixels × channels, [`WeightGradient`] of weights ×
-//! channels.
+//! Both loops broadcast single values of one operand, multiply them with vectors of the other
+//! operand, and keep a rectangle of sums in registers. In [`Direct`], the rectangle is pixels ×
+//! channels; in [`WeightGradient`], it is weights × channels.
 //!
 //! ```text
 //! Direct, for a few pixels and a block of channels:
@@ -21,22 +21,22 @@
 use super::registers::{block_vectors, store_lanes};
 use crate::isa::{Kernel, Vector};
 
-/// Neighbouring pixels of one row that are computed together.
+/// Number of neighbouring pixels of one row that are computed together.
 pub(super) const QUAD: usize = 4;
 
 /// Up to [`QUAD`] neighbouring pixels of an output row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quad {
-    /// Where the first pixel's first input is.
+    /// Index of the first pixel's first input.
     pub source: usize,
-    /// Where the first pixel's first output goes.
+    /// Index of the first pixel's first output.
     pub target: usize,
-    /// How many pixels it has.
+    /// Number of pixels.
     pub pixels: usize,
 }
 
-/// The quads of `images` images of `[height, width]` pixels. `place` gives the source and target of
-/// a pixel (image, y, x).
+/// Returns the quads of `images` images of `[height, width]` pixels. `place` returns the source and
+/// target of a pixel (image, y, x).
 pub(super) fn quads(
     images: usize,
     [height, width]: [usize; 2],
@@ -54,27 +54,28 @@ pub(super) fn quads(
     quads
 }
 
-/// The correlation of framed images with weights. An output is the sum over `kernel_rows` segments
-/// of `segment` neighbouring inputs, `row_pitch` apart, each input times its own weight.
+/// The correlation of framed images with weights. An output sees `kernel_rows` segments,
+/// `row_pitch` apart, of `segment` neighbouring inputs each. The output is the sum of all these
+/// inputs, each multiplied with its own weight.
 pub(super) struct Direct<'a> {
     /// Images in frames of zeros.
     pub input: &'a [f32],
-    /// Values from what an output pixel sees to what the next one sees.
+    /// Distance, in values, from what an output pixel sees to what the next output pixel sees.
     pub pixel_pitch: usize,
-    /// Segments that an output sees.
+    /// Number of segments that an output sees.
     pub kernel_rows: usize,
-    /// Values from a segment to the next.
+    /// Distance, in values, from a segment to the next.
     pub row_pitch: usize,
-    /// Values of a segment.
+    /// Number of values per segment.
     pub segment: usize,
     /// The output pixels.
     pub quads: &'a [Quad],
     /// `[blocks, kernel rows, segment, block]`.
     pub weights: &'a [f32],
     pub output: &'a mut [f32],
-    /// Channels of the output.
+    /// Number of channels of the output.
     pub channels: usize,
-    /// Values from an output pixel of a quad to the next.
+    /// Distance, in values, from an output pixel of a quad to the next.
     pub output_pitch: usize,
 }
 
@@ -94,7 +95,7 @@ impl Kernel for Direct<'_> {
             let last = quad.target + (quad.pixels - 1) * self.output_pitch;
             assert!(last + self.channels <= self.output.len());
         }
-        // SAFETY: `run` is called with the instruction set, and the assertions above are the rest
+        // SAFETY: `run` is called with the instruction set. The assertions above guarantee the rest
         // of the contract of `blocks`.
         unsafe {
             match (block_vectors::<V>(self.channels), V::REGISTERS) {
@@ -112,10 +113,11 @@ impl Direct<'_> {
     ///
     /// # Safety
     ///
-    /// - The machine has the instruction set of `V`.
-    /// - `N` is `block_vectors::<V>(channels)`.
-    /// - There are weights for every block.
-    /// - What every quad reads is within the input, and what it writes within the output.
+    /// - The caller must run this only on a machine that has the instruction set of `V`.
+    /// - `N` must be `block_vectors::<V>(channels)`.
+    /// - The caller must guarantee weights for every block.
+    /// - The caller must guarantee that every quad reads within the input and writes within the
+    ///   output.
     #[inline(always)]
     unsafe fn blocks<V: Vector, const N: usize, const G: usize>(mut self) {
         let block = N * V::LANES;
@@ -123,23 +125,24 @@ impl Direct<'_> {
             let weights = self.weights[first * self.kernel_rows * self.segment..].as_ptr();
             let mut groups = self.quads.chunks_exact(G);
             for quads in &mut groups {
-                // SAFETY: the caller vouches for the contract; there are `G` quads.
+                // SAFETY: the caller guarantees the contract, and there are `G` quads.
                 unsafe { micro_kernel::<V, N, G>(&mut self, quads, weights, first) };
             }
             for quads in groups.remainder().chunks_exact(1) {
-                // SAFETY: the caller vouches for the contract; there is one quad.
+                // SAFETY: the caller guarantees the contract, and there is one quad.
                 unsafe { micro_kernel::<V, N, 1>(&mut self, quads, weights, first) };
             }
         }
     }
 }
 
-/// Computes `G` quads for the block of channels from `first` on, whose weights begin at `weights`.
+/// Computes `G` quads for the block of channels that starts at `first`. The block's weights start
+/// at `weights`.
 ///
 /// # Safety
 ///
-/// - The contract of [`Direct::blocks`] holds.
-/// - There are `G` quads.
+/// - The caller must guarantee the contract of [`Direct::blocks`].
+/// - `quads` must hold `G` quads.
 #[inline(always)]
 unsafe fn micro_kernel<V: Vector, const N: usize, const G: usize>(
     conv: &mut Direct<'_>,
@@ -149,7 +152,7 @@ unsafe fn micro_kernel<V: Vector, const N: usize, const G: usize>(
 ) {
     let (input, pixel_pitch) = (conv.input.as_ptr(), conv.pixel_pitch);
     // SAFETY: reads stay within what a quad sees and within the block's weights, which the caller
-    // vouches for.
+    // guarantees.
     let sums = unsafe {
         let mut sums = [[[V::zero(); N]; QUAD]; G];
         for row in 0..conv.kernel_rows {
@@ -194,24 +197,24 @@ unsafe fn micro_kernel<V: Vector, const N: usize, const G: usize>(
     }
 }
 
-/// Adds the gradient of the weights over some images: for every value that a row of the kernel
-/// sees, and every channel, the sum over output pixels of input × gradient.
+/// Adds the gradient of the weights over some images. For every value that a row of the kernel
+/// sees, and for every channel, the gradient is the sum of input × gradient over the output pixels.
 pub(super) struct WeightGradient<'a> {
     /// Images in frames of zeros.
     pub input: &'a [f32],
-    /// Values in `input` from an image to the next, an output row to the next, an output pixel to
-    /// the next, and a kernel row to the next.
+    /// Distances, in values of `input`, from an image, an output row, an output pixel and a kernel
+    /// row to the next.
     pub input_pitches: [usize; 4],
-    /// The gradient of the outputs in frames of zeros, from the first pixel on.
+    /// The gradient of the outputs in frames of zeros, starting at the first pixel.
     pub gradient: &'a [f32],
-    /// Values in `gradient` from an image to the next, a row to the next, and a pixel to the next.
+    /// Distances, in values of `gradient`, from an image, a row and a pixel to the next.
     pub gradient_pitches: [usize; 3],
-    /// Images, output rows, output columns.
+    /// Number of images, of output rows and of output columns.
     pub counts: [usize; 3],
     pub kernel_rows: usize,
-    /// Values that a kernel row sees.
+    /// Number of values that a kernel row sees.
     pub segment: usize,
-    /// Channels of the output.
+    /// Number of channels of the output.
     pub channels: usize,
     /// `[kernel rows, segment, channels rounded up to blocks]`.
     pub sums: &'a mut [f32],
@@ -237,7 +240,7 @@ impl Kernel for WeightGradient<'_> {
         );
         assert!(last(&self.gradient_pitches) + padded <= self.gradient.len());
         assert!(self.kernel_rows * self.segment * padded <= self.sums.len());
-        // SAFETY: `run` is called with the instruction set, and the assertions above are the rest
+        // SAFETY: `run` is called with the instruction set. The assertions above guarantee the rest
         // of the contract of `blocks`.
         unsafe {
             match (block_vectors::<V>(self.channels), V::REGISTERS) {
@@ -255,15 +258,16 @@ impl WeightGradient<'_> {
     ///
     /// # Safety
     ///
-    /// - The machine has the instruction set of `V`.
-    /// - Inputs, gradients (in whole blocks) and sums reach as far as the counts and pitches say.
-    /// - `padded`, the channels in whole blocks, is a multiple of `N` vectors.
+    /// - The caller must run this only on a machine that has the instruction set of `V`.
+    /// - The caller must guarantee that the inputs, the gradients (in whole blocks) and the sums
+    ///   have the values that the counts and pitches require.
+    /// - `padded`, the number of channels in whole blocks, must be a multiple of `N` vectors.
     #[inline(always)]
     unsafe fn blocks<V: Vector, const N: usize, const M: usize>(&mut self, padded: usize) {
         for row in 0..self.kernel_rows {
             for block in (0..padded).step_by(N * V::LANES) {
                 let mut at = 0;
-                // SAFETY: the caller vouches for the contract; `at` and the values that follow it
+                // SAFETY: the caller guarantees the contract. `at` and the values that follow it
                 // stay within the segment.
                 unsafe {
                     while at + M <= self.segment {
@@ -283,14 +287,14 @@ impl WeightGradient<'_> {
         }
     }
 
-    /// Adds to the sums of `M` values, from `at` on, of kernel row `row`, for the block of channels
-    /// from `block` on.
+    /// Adds to the sums of the `M` values of kernel row `row` that start at `at`, for the block of
+    /// channels that starts at `block`.
     ///
     /// # Safety
     ///
-    /// - The contract of [`Self::blocks`] holds.
-    /// - `at + M` is within the segment.
-    /// - `block` plus `N` vectors is within `padded`.
+    /// - The caller must guarantee the contract of [`Self::blocks`].
+    /// - `at + M` must be within the segment.
+    /// - `block` plus `N` vectors must be within `padded`.
     #[inline(always)]
     unsafe fn micro_kernel<V: Vector, const N: usize, const M: usize>(
         &mut self,
@@ -302,7 +306,7 @@ impl WeightGradient<'_> {
         let [images, height, width] = self.counts;
         let [input_image, input_row, input_pixel, kernel_row] = self.input_pitches;
         let [gradient_image, gradient_row, gradient_pixel] = self.gradient_pitches;
-        // SAFETY: offsets stay within what the caller vouches for.
+        // SAFETY: offsets stay within the values that the caller guarantees.
         unsafe {
             let mut sums = [[V::zero(); N]; M];
             for image in 0..images {

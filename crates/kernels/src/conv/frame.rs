@@ -1,4 +1,4 @@
-//! Images laid out in memory so that what neighbouring output pixels see are rows of a matrix.
+//! Lays out images in memory so that what each output pixel sees is a row of a matrix.
 //!
 //! A convolution is, pixel by pixel:
 //!
@@ -9,23 +9,25 @@
 //!                           · source[start + stride · (y, x) + (row, column), ..]
 //! ```
 //!
-//! Matrix hardware wants the second factor as a matrix: 16 output pixels as rows, a fixed distance
-//! apart in memory, and the channels that a tap sees as columns. Copying every pixel once for each
-//! tap (im2col) would give that, and would multiply the memory by the number of taps. Instead each
-//! image is copied once, into a frame, where the matrix of every tap is the same memory, shifted.
+//! Matrix hardware needs the second factor as a matrix. Its rows are 16 output pixels, a fixed
+//! distance apart in memory, and its columns are the channels that a tap sees. Copying every pixel
+//! once for each tap (im2col) would give that matrix, but would multiply the memory by the number
+//! of taps. Instead, each image is copied once into a frame. There the matrices of all taps are the
+//! same memory, each with its own shift.
 //!
 //! 1. **A frame of zeros** surrounds each image, so that no tap has to test for the edge.
 //! 2. **Images lie abreast**, pixel by pixel: the first pixel of every image, then the second pixel
-//!    of every image, and so on. An output row is then one run of evenly spaced positions, however
-//!    short the row of a single image is, and runs fill strips of 16.
-//! 3. **Rows and columns are sorted by their remainder** modulo the stride, because neighbouring
-//!    outputs see source pixels that are a stride apart. Sorted, these are neighbours.
+//!    of every image, and so on. An output row is then one run of evenly spaced positions, and
+//!    these runs fill strips of 16 even if the row of a single image is short.
+//! 3. **Rows and columns are sorted by their remainder** modulo the stride. Neighbouring outputs
+//!    see source pixels that are a stride apart, and sorting makes these source pixels neighbours.
 //! 4. **Few channels are taken a kernel row at a time.** A tap must fill whole steps of 32 values,
-//!    which wastes most of them where an image has three channels. Then images follow each other
-//!    instead of lying abreast, and all that a row of the kernel sees is one stretch of memory.
-//! 5. **Few outputs are joined.** Some neighbouring output pixels are computed as one pixel with as
-//!    many times the channels, so that narrow convolutions fill a block of columns
-//!    ([`Correlation::joined`]).
+//!    and an image with three channels would waste most of these values. Such images therefore
+//!    follow each other instead of lying abreast, and everything that a row of the kernel sees is
+//!    one stretch of memory.
+//! 5. **Pixels of few outputs are joined.** If a convolution has few outputs, n neighbouring
+//!    output pixels are computed as one pixel with n times the channels, so that they fill a block
+//!    of columns ([`Correlation::joined`]).
 //! 6. **Rows of zeros are skipped.** Kernel rows that see only the frame, above and below an image,
 //!    are left out of the product ([`StripPair::segments`]).
 //!
@@ -45,8 +47,8 @@
 //! ```
 //!
 //! Output row 1 is a run of 8 positions: (image 0, x = 0), (image 1, x = 0), (image 0, x = 1), …,
-//! (image 1, x = 3). Of tap (row, column), these positions see 8 neighbours in frame row 1 + `row`,
-//! from frame column `column` on:
+//! (image 1, x = 3). Through tap (row, column), these positions see 8 neighbours in frame row 1 +
+//! `row`, starting at frame column `column`:
 //!
 //! ```text
 //! tap (0, 0): . . a A b B c C
@@ -55,48 +57,52 @@
 //! tap (1, 0): . . e E f F g G          and so on
 //! ```
 //!
-//! Eight positions are half a strip; four images abreast would fill it.
+//! Eight positions are half a strip. Four images abreast would fill the strip.
 //!
-//! With stride 2 an output is 2 × 2 pixels, and the taps visit frame columns 0 to 4. Sorted by
-//! remainder these are `0 2 4 1 3`, so that tap column 0 sees slots 0 and 1 (columns 0 and 2), tap
-//! column 1 slots 3 and 4 (columns 1 and 3), and tap column 2 slots 1 and 2 (columns 2 and 4). Rows
-//! are sorted alike.
+//! With stride 2, an output is 2 × 2 pixels, and the taps visit frame columns 0 to 4. Sorted by
+//! remainder, the columns are `0 2 4 1 3`. Tap column 0 therefore sees slots 0 and 1 (columns 0 and
+//! 2), tap column 1 sees slots 3 and 4 (columns 1 and 3), and tap column 2 sees slots 1 and 2
+//! (columns 2 and 4). Rows are sorted in the same way.
 
 use std::ops::Range;
 
 use half::bf16;
 
-/// Rows of a tile: positions that are multiplied together.
+/// Number of rows of a tile, which is the number of positions that are multiplied together.
 pub(super) const STRIP: usize = 16;
 
-/// Values of a tile's row: how many products one instruction adds to a sum.
+/// Number of values in a tile's row, which is the number of products that one instruction adds to a
+/// sum.
 pub(super) const STEP: usize = 32;
 
-/// Columns of two tiles: channels that are computed together.
+/// Number of columns of two tiles, which is the number of channels that are computed together.
 pub(super) const BLOCK: usize = 2 * STRIP;
 
 /// Which source pixels a correlation reads. Output pixel (y, x) sees, at (row, column) of the
-/// kernel, the source pixel (start + stride · y + row, start + stride · x + column), or zeros where
-/// that is outside of the image.
+/// kernel, the source pixel (start + stride · y + row, start + stride · x + column), or zeros if
+/// that pixel is outside of the image.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Correlation {
-    /// Rows and columns of a source image.
+    /// Number of rows and number of columns of a source image.
     pub source: [usize; 2],
-    /// Channels of a source pixel.
+    /// Number of channels of a source pixel.
     pub channels: usize,
-    /// Rows and columns of the kernel.
+    /// Number of rows and number of columns of the kernel.
     pub kernel: [usize; 2],
-    /// Source rows from an output row to the next, and source columns from a column to the next.
+    /// Distance between neighbouring output rows in source rows, and between neighbouring output
+    /// columns in source columns.
     pub stride: [usize; 2],
-    /// Source row and column that the first tap of output pixel (0, 0) sees; negative in padding.
+    /// Source row and column that the first tap of output pixel (0, 0) sees. They are negative in
+    /// the padding.
     pub start: [isize; 2],
-    /// Rows and columns of an output image.
+    /// Number of rows and number of columns of an output image.
     pub output: [usize; 2],
 }
 
 impl Correlation {
-    /// How many neighbouring output pixels, of `channels` each, to compute as one: as many as fill
-    /// a block of columns. A row that is whole strips stays whole strips.
+    /// Returns the number of neighbouring output pixels, with `channels` channels each, to compute
+    /// as one pixel: as many as fill a block of columns. A row of whole strips remains a row of
+    /// whole strips.
     pub(super) fn pixels_to_join(&self, channels: usize) -> usize {
         let width = self.output[1];
         let fits = |pixels: usize| {
@@ -110,8 +116,8 @@ impl Correlation {
         pixels
     }
 
-    /// The correlation with that many neighbouring output pixels computed as one, whose kernel
-    /// covers what each of them sees.
+    /// Returns the correlation that computes `pixels` neighbouring output pixels as one. Its kernel
+    /// covers what each of these pixels sees.
     pub(super) fn joined(self, pixels: usize) -> Self {
         let ([rows, columns], [down, right], [height, width]) =
             (self.kernel, self.stride, self.output);
@@ -123,19 +129,20 @@ impl Correlation {
         }
     }
 
-    /// Values of a source image.
+    /// Number of values of a source image.
     pub(super) fn image_len(&self) -> usize {
         self.source[0] * self.source[1] * self.channels
     }
 
-    /// Output pixels of an image.
+    /// Number of output pixels of an image.
     pub(super) fn output_pixels(&self) -> usize {
         self.output[0] * self.output[1]
     }
 
     /// Whether a segment of the kernel is one tap, with its channels padded to whole steps.
     /// Otherwise a segment is one row of the kernel, and each image's rows are padded to whole
-    /// strips. The choice is the one that multiplies less: with few channels that is the latter.
+    /// strips. The layout that needs fewer multiplications is chosen, which is the second one if
+    /// there are few channels.
     pub(super) fn by_tap(&self) -> bool {
         let ([_, columns], [_, width]) = (self.kernel, self.output);
         let taps = width * columns * self.channels.next_multiple_of(STEP);
@@ -144,7 +151,8 @@ impl Correlation {
         self.channels.is_multiple_of(STEP) || taps <= kernel_row
     }
 
-    /// How many segments the kernel has, and how many values each of them, in whole steps.
+    /// Returns the number of segments of the kernel, and the number of values per segment, in whole
+    /// steps.
     pub(super) fn segments(&self) -> [usize; 2] {
         let len = if self.by_tap() { self.channels } else { self.kernel[1] * self.channels };
         [self.kernel[0] * self.segments_per_row(), len.next_multiple_of(STEP)]
@@ -154,7 +162,7 @@ impl Correlation {
         if self.by_tap() { self.kernel[1] } else { self.kernel[1].min(1) }
     }
 
-    /// Where the values of a tap begin among the values of all segments.
+    /// Returns the index of a tap's first value among the values of all segments.
     pub(super) fn tap_offset(&self, [row, column]: [usize; 2]) -> usize {
         let [_, len] = self.segments();
         match self.by_tap() {
@@ -163,7 +171,8 @@ impl Correlation {
         }
     }
 
-    /// Source rows (axis 0) or columns (axis 1) from the first that any output sees to the last.
+    /// Number of source rows (axis 0) or columns (axis 1) from the first to the last that any
+    /// output sees.
     fn extent(&self, axis: usize) -> usize {
         if self.output[axis] == 0 {
             0
@@ -172,8 +181,9 @@ impl Correlation {
         }
     }
 
-    /// The slot of the row or column that is `index` after the first: its place once all are
-    /// sorted by their remainder, so that neighbouring outputs see neighbouring slots.
+    /// Returns the slot of the row or column that comes `index` places after the first one. The
+    /// slot is its place after all rows (or columns) are sorted by their remainder, so that
+    /// neighbouring outputs see neighbouring slots.
     fn slot(&self, axis: usize, index: usize) -> usize {
         let modulus = self.sorting_modulus(axis);
         let before: usize = (0..index % modulus)
@@ -182,15 +192,16 @@ impl Correlation {
         before + index / modulus
     }
 
-    /// Columns keep their order where a segment is a kernel row, which must be one stretch.
+    /// Returns the modulus by which rows or columns are sorted. If a segment is a kernel row,
+    /// columns keep their order, because a segment must be one stretch.
     fn sorting_modulus(&self, axis: usize) -> usize {
         if axis == 1 && !self.by_tap() { 1 } else { self.stride[axis] }
     }
 
-    /// Every slot that is read, with the source row or column to put there, or `None` for zeros:
-    /// where it is outside of the image, or no tap sees it. By tap, a slot that no tap sees is not
-    /// read at all; otherwise the last step of a segment reads what follows it, and multiplies it
-    /// by zero.
+    /// Returns every slot that is read, with the source row or column to put there. This is `None`,
+    /// for zeros, if the row or column is outside of the image, or if no tap sees it. If segments
+    /// are taps, a slot that no tap sees is not read at all. Otherwise, the last step of a segment
+    /// also reads the values after the segment, and multiplies them by zero.
     fn slots(&self, axis: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
         let by_tap = self.by_tap();
         let seen = move |index: usize| index % self.sorting_modulus(axis) < self.kernel[axis];
@@ -201,7 +212,7 @@ impl Correlation {
         })
     }
 
-    /// The kernel rows that see a row of the image, not only zeros, for output row `y`.
+    /// Returns the kernel rows that, for output row `y`, see a row of the image and not only zeros.
     fn kernel_rows_inside(&self, y: usize) -> Range<usize> {
         let first = self.start[0] + (y * self.stride[0]) as isize;
         let end = (self.source[0] as isize - first).clamp(0, self.kernel[0] as isize) as usize;
@@ -209,33 +220,34 @@ impl Correlation {
     }
 }
 
-/// The layout of a group of units (images, or pairs of them) in frames of zeros: either one frame
-/// with all units abreast, or a frame for each. A frame is `[rows, columns, abreast, pitch]`, its
-/// rows and columns in the order of their slots.
+/// The layout of a group of units (images or pairs of images) in frames of zeros. Either one frame
+/// has all units abreast, or each unit has its own frame. A frame is `[rows, columns, abreast,
+/// pitch]`, with rows and columns in the order of their slots.
 struct Frame {
     correlation: Correlation,
-    /// Images or pairs.
+    /// Number of units: images or pairs of images.
     units: usize,
-    /// How many units lie abreast: all or one.
+    /// Number of units that lie abreast: either all units or one.
     abreast: usize,
-    /// Values from a pixel to the next.
+    /// Distance, in values, from a pixel to the next.
     pitch: usize,
     /// The [slots](Correlation::slots) of rows, and of columns.
     slots: [Vec<(usize, Option<usize>)>; 2],
 }
 
-/// Positions of one strip.
+/// The positions of one strip.
 struct Strip {
-    /// Where in the frame its first position begins.
+    /// Start of the strip's first position in the frame.
     start: usize,
-    /// Its output row.
+    /// Output row of the strip's positions.
     y: usize,
-    /// Positions, at most [`STRIP`].
+    /// Number of positions, which is at most [`STRIP`].
     positions: usize,
 }
 
 impl Frame {
-    /// `cache_line` is how many values (for pairs, pairs of values) a line of the cache holds.
+    /// `cache_line` is the number of values that a line of the cache holds, or the number of pairs
+    /// of values if units are pairs.
     fn new(correlation: Correlation, units: usize, cache_line: usize) -> Self {
         let channels = correlation.channels;
         let (abreast, pitch) = match correlation.by_tap() {
@@ -249,30 +261,33 @@ impl Frame {
         Self { correlation, units, abreast, pitch, slots }
     }
 
-    /// Values of all frames.
+    /// Number of values of all frames.
     fn len(&self) -> usize {
         self.units * self.correlation.extent(0) * self.correlation.extent(1) * self.pitch
     }
 
-    /// Values of all frames, with what the last strip and the last step read beyond them.
+    /// Number of values of all frames, including the values that the last strip and the last step
+    /// read after the frames.
     fn len_read(&self) -> usize {
         self.len() + STRIP * self.position_pitch() + STEP
     }
 
-    /// Where the pixel in a slot of rows and a slot of columns begins.
+    /// Returns the index of the first value of the pixel in slot `row` of the rows and slot
+    /// `column` of the columns.
     fn offset(&self, unit: usize, row: usize, column: usize) -> usize {
         let [rows, columns] = [0, 1].map(|axis| self.correlation.extent(axis));
         let (frame, beside) = (unit / self.abreast, unit % self.abreast);
         (((frame * rows + row) * columns + column) * self.abreast + beside) * self.pitch
     }
 
-    /// Values from an output position to the next, which is the unit beside it, or, after the last
-    /// unit, the next output column.
+    /// Distance, in values, from an output position to the next. The next position is the next unit
+    /// abreast or, after the last unit, the next output column.
     fn position_pitch(&self) -> usize {
         if self.correlation.by_tap() { self.pitch } else { self.correlation.stride[1] * self.pitch }
     }
 
-    /// How far after an output position each [segment](Correlation::segments) of it begins.
+    /// Returns, for each [segment](Correlation::segments), the distance from an output position to
+    /// the start of the segment.
     fn segment_offsets(&self) -> Vec<usize> {
         let (rows, columns) = (self.correlation.kernel[0], self.correlation.segments_per_row());
         let slot = |axis, index| self.correlation.slot(axis, index);
@@ -283,18 +298,18 @@ impl Frame {
             .collect()
     }
 
-    /// Every run of output positions: its output row, and its first unit.
+    /// Returns the output row and the first unit of every run of output positions.
     fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         (0..self.correlation.output[0])
             .flat_map(|y| (0..self.units).step_by(self.abreast).map(move |unit| (y, unit)))
     }
 
-    /// Positions of a run.
+    /// Number of positions in a run.
     fn run_len(&self) -> usize {
         self.correlation.output[1] * self.abreast
     }
 
-    /// The strips of all runs, in order.
+    /// Returns the strips of all runs, in order.
     fn strips(&self) -> impl Iterator<Item = Strip> + '_ {
         let (run_len, pitch) = (self.run_len(), self.position_pitch());
         self.runs().flat_map(move |(y, unit)| {
@@ -308,12 +323,13 @@ impl Frame {
     }
 
     /// Calls `put(range, source)` for every stretch of the frames that is read. `source` is the
-    /// unit and the offset in it to copy from, or `None` where the stretch is zeros.
+    /// unit, and the offset in the unit, to copy from, or `None` if the stretch is zeros.
     #[inline(always)]
     fn fill(&self, mut put: impl FnMut(Range<usize>, Option<(usize, usize)>)) {
         let Correlation { source, channels, .. } = self.correlation;
         let [rows, columns] = &self.slots;
-        // Where pixels follow each other in the frame as they do in the image, a row is one copy.
+        // If pixels follow each other in the frame as they do in the image, a row is copied as one
+        // stretch.
         let contiguous =
             self.abreast == 1 && self.pitch == channels && self.correlation.sorting_modulus(1) == 1;
         let before = columns.iter().take_while(|(_, column)| column.is_none()).count();
@@ -356,30 +372,33 @@ impl Frame {
     }
 }
 
-/// A pitch of at least `len` values, in whole cache lines: an odd number of them from four on, so
-/// that rows do not compete for the same few sets of the cache, as rows a power of two apart do.
+/// Returns a pitch of at least `len` values, in whole cache lines. From four lines on, the number
+/// of lines is odd: rows at a distance of a power of two would compete for the same few sets of the
+/// cache.
 pub(super) fn conflict_free(len: usize, cache_line: usize) -> usize {
     let lines = len.div_ceil(cache_line);
     if lines < 4 { lines * cache_line } else { (lines | 1) * cache_line }
 }
 
-/// Two strips that are multiplied together; a last strip alone is taken twice.
+/// Two strips that are multiplied together. If a last strip has no partner, both strips of its pair
+/// are that strip.
 pub(super) struct StripPair {
-    /// Where in the frame each strip begins.
+    /// Start of each strip in the frame.
     pub starts: [usize; 2],
-    /// Which of all output positions these are: those of the first strip, then of the second.
+    /// The pair's range among all output positions: first the positions of the first strip, then
+    /// those of the second strip.
     pub positions: Range<usize>,
-    /// Positions of the first strip.
+    /// Number of positions of the first strip.
     pub first_len: usize,
     /// The segments of the kernel that see more than zeros.
     pub segments: Range<usize>,
 }
 
-/// A group of images as the left matrix of a product: a row for each output position, whose values
-/// are what the position sees.
+/// A group of images as the left matrix of a product. The matrix has a row for each output
+/// position, which holds the values that the position sees.
 pub(super) struct Rows {
     frame: Frame,
-    /// Values from a row to the next.
+    /// Distance, in values, from a row to the next.
     pub pitch: usize,
 }
 
@@ -389,17 +408,18 @@ impl Rows {
         Self { pitch: frame.position_pitch(), frame }
     }
 
-    /// Values of the frames, with what the last strip reads beyond them.
+    /// Number of values of the frames, including the values that the last strip reads after the
+    /// frames.
     pub(super) fn len(&self) -> usize {
         self.frame.len_read()
     }
 
-    /// How far after a row's start each segment of it begins.
+    /// Returns the distance from a row's start to the start of each of the row's segments.
     pub(super) fn segment_offsets(&self) -> Vec<usize> {
         self.frame.segment_offsets()
     }
 
-    /// The output pixel (image, y, x) of every position, in the order of the strips.
+    /// Returns the output pixel (image, y, x) of every position, in the order of the strips.
     pub(super) fn pixels(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
         let abreast = self.frame.abreast;
         self.frame.runs().flat_map(move |(y, unit)| {
@@ -407,11 +427,11 @@ impl Rows {
         })
     }
 
-    /// All strips, in pairs.
+    /// Returns all strips, in pairs.
     pub(super) fn strip_pairs(&self) -> Vec<StripPair> {
         let Frame { correlation, .. } = &self.frame;
         let strips: Vec<Strip> = self.frame.strips().collect();
-        // Without a tap nothing is laid out, and any place will do.
+        // Without a tap, nothing is laid out, so any place serves.
         let place = |start: usize| if correlation.kernel.contains(&0) { 0 } else { start };
         let mut done = 0;
         let pairs = strips.chunks(2).map(|pair| {
@@ -435,7 +455,7 @@ impl Rows {
         pairs.collect()
     }
 
-    /// Lays out `images`, with zeros around them.
+    /// Lays out `images` in `frames`, with zeros around the images.
     #[inline(always)]
     pub(super) fn fill(&self, images: &[bf16], frames: &mut [bf16]) {
         if self.frame.correlation.kernel.contains(&0) {
@@ -451,19 +471,19 @@ impl Rows {
                 None => to.fill(bf16::ZERO),
             }
         });
-        // The last step of a row reads this and multiplies it by zero; a short last strip reads it
-        // for rows whose sums nobody uses.
+        // The last step of a row reads these values and multiplies them by zero. A short last strip
+        // reads them for rows whose sums are not used.
         frames[self.frame.len()..].fill(bf16::ZERO);
     }
 }
 
 /// A group of images as the right matrix of a product over positions, which the gradient of the
-/// weights needs: two images make a unit, their values alternating, because an instruction adds
-/// the products of two neighbouring values.
+/// weights needs. Two images make a unit, in which their values alternate, because an instruction
+/// adds the products of two neighbouring values.
 pub(super) struct ImagePairs {
     frame: Frame,
     images: usize,
-    /// Pairs of values from a position to the next.
+    /// Distance, in pairs of values, from a position to the next.
     pub pitch: usize,
 }
 
@@ -473,14 +493,15 @@ impl ImagePairs {
         Self { pitch: frame.position_pitch(), frame, images }
     }
 
-    /// Values of the frames, with what the last step reads beyond them. Those that
-    /// [`fill`](Self::fill) does not write must be zeros.
+    /// Number of values of the frames, including the values that the last step reads after the
+    /// frames. Values that [`fill`](Self::fill) does not write must be zeros.
     pub(super) fn len(&self) -> usize {
         2 * self.frame.len_read()
     }
 
-    /// For each segment of the kernel, how far after a position it begins, in pairs of values, and
-    /// the steps of positions that see more than zeros there.
+    /// Returns, for each segment of the kernel, the distance from a position to the start of the
+    /// segment, in pairs of values, and the steps of positions that see more than zeros in the
+    /// segment.
     pub(super) fn segments(&self) -> Vec<(usize, Range<usize>)> {
         let correlation = self.frame.correlation;
         let offsets = self.frame.segment_offsets();
@@ -500,13 +521,13 @@ impl ImagePairs {
         segments.map(|(segment, offset)| (offset, steps_inside(segment / per_row))).collect()
     }
 
-    /// Where each step of positions begins, in pairs of values.
+    /// Returns the start of each step of positions, in pairs of values.
     pub(super) fn step_offsets(&self) -> Vec<usize> {
         self.frame.strips().map(|strip| strip.start).collect()
     }
 
-    /// Lays out `images`, among zeros that are there already. `alternate` writes the values of two
-    /// equally long slices in turn.
+    /// Lays out `images` in `frames`, which must already hold the zeros around the images.
+    /// `alternate` writes the values of two equally long slices alternately.
     #[inline(always)]
     pub(super) fn fill(
         &self,
@@ -515,7 +536,8 @@ impl ImagePairs {
         alternate: impl Fn(&[bf16], &[bf16], &mut [bf16]),
     ) {
         let image_len = self.frame.correlation.image_len();
-        // An odd last image is paired with zeros, a row at most at a time.
+        // If the number of images is odd, the last image is paired with zeros. At most one row of
+        // zeros is needed at a time.
         let zeros = vec![
             bf16::ZERO;
             if self.images.is_multiple_of(2) {
@@ -534,8 +556,8 @@ impl ImagePairs {
         });
     }
 
-    /// The pixel of the group's output images that each position is, or `None` for positions that
-    /// only fill up a step.
+    /// Returns, for each position, its pixel among the group's output images, or `None` if the
+    /// position only fills up a step.
     pub(super) fn pixels(&self) -> Vec<Option<u32>> {
         let [height, width] = self.frame.correlation.output;
         let abreast = self.frame.abreast;
@@ -558,7 +580,8 @@ impl ImagePairs {
 mod tests {
     use super::*;
 
-    /// A convolution's correlation, with neighbouring pixels joined where that is done.
+    /// Returns the correlation of a convolution, with the neighbouring pixels joined that the
+    /// convolution joins.
     fn correlation(
         source: [usize; 2],
         [channels, outputs]: [usize; 2],
@@ -591,7 +614,7 @@ mod tests {
                 }
             }
         }
-        // Phases of a stride of two: fewer taps reach some input pixels, or none.
+        // Phases of a stride of two, where fewer taps, or no taps, reach some input pixels.
         all.push(Correlation {
             kernel: [1, 2],
             start: [0, 0],
@@ -605,15 +628,15 @@ mod tests {
         all
     }
 
-    /// Small whole numbers, which bf16 holds exactly, for a group of images.
+    /// Returns a group of images of small whole numbers, which bf16 holds exactly.
     fn images(correlation: &Correlation, count: usize) -> Vec<bf16> {
         (0..count * correlation.image_len())
             .map(|at| bf16::from_f32((at * 31 % 251 + 1) as f32))
             .collect()
     }
 
-    /// What output pixel (image, y, x) sees as value `value` of a segment; `None` where there is no
-    /// weight.
+    /// Returns what output pixel (image, y, x) sees as value `value` of a segment, or `None` if
+    /// there is no weight.
     fn expected(
         correlation: &Correlation,
         images: &[bf16],
@@ -695,7 +718,7 @@ mod tests {
                             }
                         }
                     }
-                    // Rows whose sums nobody uses are read as well.
+                    // Rows whose sums are not used are also read.
                     let furthest = offsets
                         .iter()
                         .max()

@@ -1,10 +1,11 @@
-//! A batch divided into groups of images, by the shape alone: the number of threads must not
-//! change the order of any sum.
+//! Divides a batch into groups of images. Only the shape decides, because the number of threads
+//! must not change the order of any sum.
 
 use std::ops::Range;
 
-/// Groups that a thread takes on without asking whether another thread is idle, where beginning
-/// costs it some memory. A thread that holds many makes the others wait at the end.
+/// Number of groups that a thread takes on at once, without asking whether another thread is idle,
+/// because each start costs the thread some memory. If a thread took on more, the other threads
+/// would wait for it at the end.
 pub(super) const GROUPS_AT_ONCE: usize = 8;
 
 /// Groups of the same size, or of two sizes that differ by one.
@@ -13,27 +14,28 @@ pub(super) struct Groups {
     pub count: usize,
 }
 
-/// Some neighbouring images of a batch.
+/// A range of neighbouring images of a batch.
 pub(super) struct Group {
     pub images: Range<usize>,
-    /// Which of the two [sizes](Groups::sizes) it has.
+    /// Index of the group's size among the two [sizes](Groups::sizes).
     pub size: usize,
 }
 
 impl Group {
-    /// Where the group's values are among those of the batch, of which each image has `image_len`.
+    /// Returns the range of the group's values among the batch's values. Each image has `image_len`
+    /// values.
     pub fn range(&self, image_len: usize) -> Range<usize> {
         self.images.start * image_len..self.images.end * image_len
     }
 }
 
 impl Groups {
-    /// As few groups as possible of at most `size` images.
+    /// Divides a batch into as few groups as possible of at most `size` images.
     pub fn new(batch: usize, size: usize) -> Self {
         Self { batch, count: batch.div_ceil(size.max(1)) }
     }
 
-    /// The two sizes that groups have.
+    /// Returns the two sizes that groups have.
     pub fn sizes(&self) -> [usize; 2] {
         let smaller = self.batch.checked_div(self.count).unwrap_or(0);
         [smaller, smaller + 1]
@@ -49,14 +51,14 @@ impl Groups {
         (0..self.count).map(|index| self.get(index))
     }
 
-    /// Every group with its stretch of `values`, of which each image has `image_len`.
+    /// Returns every group with its stretch of `values`. Each image has `image_len` values.
     pub fn split<'a, T>(&self, values: &'a mut [T], image_len: usize) -> Vec<(Group, &'a mut [T])> {
         let lens = self.iter().map(|group| group.range(image_len).len());
         self.iter().zip(stretches(values, lens)).collect()
     }
 }
 
-/// Cuts `values` into stretches of these lengths.
+/// Cuts `values` into stretches of the given lengths.
 pub(super) fn stretches<T>(
     mut values: &mut [T],
     lens: impl Iterator<Item = usize>,

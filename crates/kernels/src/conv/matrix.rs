@@ -1,24 +1,25 @@
 //! Convolution of bf16 on the matrix unit: products of matrices in AMX tiles.
 //!
-//! The forward pass is the correlation of [`frame`](super::frame) as a product of matrices:
+//! The forward pass computes the correlation of [`frame`](super::frame) as a product of matrices:
 //!
 //! ```text
 //! output[pixel, channel] = Σ over taps and input channels:
 //!     source[pixel shifted by the tap, input channel] · weights[channel, input channel, tap]
 //! ```
 //!
-//! 1. **Groups of images** are laid out in frames, a few at a time, and every thread takes one
-//!    group after the other ([`Layout`]). The left matrix is never copied tap by tap.
+//! 1. **Groups** of a few images are laid out in frames, and every thread takes one group after
+//!    the other ([`Layout`]). The left matrix is never copied tap by tap.
 //! 2. **Weights are packed into panels** once for the whole batch: tiles of columns, in the order
 //!    in which they are multiplied ([`Panels`]).
 //! 3. **The gradient of the input** is the correlation of the output's gradient with the kernel
-//!    turned round. With stride s the input pixels fall into s² phases, by their remainders, each
-//!    of which only some taps reach ([`InputPlan`]).
+//!    turned round. With stride s, the input pixels fall into s² phases by their remainders. Only
+//!    some taps reach each phase ([`InputPlan`]).
 //! 4. **The gradient of the weights** is a product summed over output pixels ([`WeightPlan`]). The
-//!    batch is divided into partitions, each with sums of its own, which are added in order at the
-//!    end, so that threads can work side by side and the result does not depend on them.
-//! 5. **Both gradients of a group in turn**, where the sums of the weights' gradient stay in the
-//!    cache meanwhile: the output's gradient, which both are made of, is then never stored.
+//!    batch is divided into partitions, each with its own sums, which are added in order at the
+//!    end. Threads can therefore work in parallel, and the result does not depend on the threads.
+//! 5. **Both gradients of a group are computed one after the other** if the sums of the weights'
+//!    gradient stay in the cache meanwhile. The output's gradient, from which both gradients are
+//!    computed, is then never stored.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -36,67 +37,71 @@ use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::norm::{self, Moments};
 
-/// Output pixels of a group: enough to use weights often while they are in the cache.
+/// Minimum number of output pixels per group: enough to use weights often while they are in the
+/// cache.
 const PIXELS: usize = 256;
 
-/// Output pixels of a group for the gradient of the weights. With fewer, reading and writing the
-/// sums takes longer than the products; with more, a group does not stay in the cache.
+/// Minimum number of output pixels per group for the gradient of the weights. With fewer pixels,
+/// reading and writing the sums takes longer than the products. With more pixels, a group does not
+/// stay in the cache.
 const GRADIENT_PIXELS: usize = 512;
 
-/// Channels that the gradient of the weights is computed for at a time, so that its sums stay in
-/// the cache.
+/// Maximum number of channels for which the gradient of the weights is computed at a time, so that
+/// its sums stay in the cache.
 const CHANNEL_RANGE: usize = 128;
 
-/// Output pixels of a partition of the batch, as long as there are no more than
-/// [`SHORT_PARTITIONS`].
+/// Number of output pixels per partition of the batch, unless that would make more than
+/// [`SHORT_PARTITIONS`] partitions.
 const PARTITION: usize = 4096;
 
-/// Where there would be more partitions than this, they are made twice as long, so that half as
-/// many sums are written and added.
+/// Number of partitions above which partitions are made twice as long, so that half as many sums
+/// are written and added.
 const SHORT_PARTITIONS: usize = 8;
 
-/// Partitions at most.
+/// Maximum number of partitions.
 const PARTITIONS: usize = 32;
 
-/// Bytes of the sums of the weights' gradient up to which both gradients of a group are made in
-/// turn. With more bytes than the second figure this is done only where there are partitions enough
-/// ([`SHORT_PARTITIONS`]) to share the work.
+/// Maximum size, in bytes, of the weights' gradient's sums for which both gradients of a group are
+/// computed one after the other. The first figure holds if there are enough partitions
+/// ([`SHORT_PARTITIONS`]) to share the work; the second figure holds if there are fewer.
 const IN_TURN_BYTES: [usize; 2] = [640 << 10, 256 << 10];
 
-/// Weights as the right matrix of a product: `[blocks, steps, 2, 16 pairs, 16 columns, 2]`, zeros
-/// where there are no weights.
+/// Weights as the right matrix of a product: `[blocks, steps, 2, 16 pairs, 16 columns, 2]`, with
+/// zeros where there are no weights.
 struct Panels {
     columns: Buffer<bf16>,
     steps: Steps,
-    /// Columns that are not only zeros: the channels of all joined pixels.
+    /// Number of columns that are not only zeros, which is the number of channels of all joined
+    /// pixels.
     channels: usize,
 }
 
-/// The weights that [`Panels`] are packed from, and where they belong.
+/// The weights from which [`Panels`] are packed, and the places where they belong.
 struct PanelWeights<'a> {
     conv: &'a Conv,
     /// `[outputs, inputs, kernel, kernel]`.
     weights: &'a [f32],
-    /// Its source's channels are what a column of the panels runs over.
+    /// A column of the panels runs over the channels of this correlation's source.
     correlation: &'a Correlation,
-    /// Pixels of the result that it has [joined](Correlation::joined).
+    /// Number of neighbouring pixels of the result that the correlation has
+    /// [joined](Correlation::joined).
     pixels: usize,
-    /// Channels of each of these pixels; every channel of every pixel is a column.
+    /// Number of channels per joined pixel. Every channel of every joined pixel is a column.
     channels: usize,
-    /// `place[t]` is where tap t lands in the correlation's kernel for the first joined pixel:
-    /// row and column, or `None` where the tap does not reach.
+    /// `place[t]` is the row and column of tap t in the correlation's kernel for the first joined
+    /// pixel, or `None` if the tap does not reach that pixel.
     place: &'a [Option<[usize; 2]>],
     /// Whether the source is the convolution's output and the result its input.
     transposed: bool,
 }
 
-/// Where the values of a column of [`Panels`] go.
+/// The places of the values of a column of [`Panels`].
 struct ColumnLayout {
-    /// Values of a column.
+    /// Number of values per column.
     len: usize,
-    /// When each step is multiplied, and so where it is stored.
+    /// For each step, its place in the order of multiplication, which is also its place in memory.
     order: Vec<usize>,
-    /// Every tap that has weights, with its place among a column's values.
+    /// Every tap that has weights, with the range of its values within a column.
     taps: Vec<(usize, Range<usize>)>,
 }
 
@@ -105,7 +110,7 @@ impl Panels {
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     unsafe fn new(source: &PanelWeights<'_>) -> Self {
         let PanelWeights { correlation, pixels, channels, .. } = *source;
         let [segments, segment_len] = correlation.segments();
@@ -116,14 +121,14 @@ impl Panels {
         let mut columns = Buffer::any(all.div_ceil(BLOCK) * block_len);
         let blocks = columns.par_chunks_mut(block_len.max(1)).enumerate();
         if source.packs_rows() {
-            // SAFETY: the caller vouches for AMX.
+            // SAFETY: the caller guarantees AMX.
             blocks.for_each(|(block, columns)| unsafe {
                 source.pack_rows(&layout, block, columns);
             });
         } else {
             blocks.for_each_init(
                 || Buffer::<bf16>::zeros(block_len),
-                // SAFETY: the caller vouches for AMX.
+                // SAFETY: the caller guarantees AMX.
                 |lines, (block, columns)| unsafe {
                     source.pack_lines(&layout, block, lines, columns);
                 },
@@ -147,8 +152,8 @@ impl PanelWeights<'_> {
         }
     }
 
-    /// Whether lines of tiles can be packed straight from the weights: from two rows of memory,
-    /// those of two neighbouring outputs, read once for all taps.
+    /// Whether lines of tiles can be packed straight from the weights. A line is then packed from
+    /// the rows of two neighbouring outputs, which are read once for all taps.
     fn packs_rows(&self) -> bool {
         self.transposed
             && self.pixels == 1
@@ -156,11 +161,11 @@ impl PanelWeights<'_> {
             && self.channels.is_multiple_of(STRIP)
     }
 
-    /// Packs a block where [`packs_rows`](Self::packs_rows) holds.
+    /// Packs a block if [`packs_rows`](Self::packs_rows) holds.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     unsafe fn pack_rows(&self, layout: &ColumnLayout, block: usize, columns: &mut [bf16]) {
         let (outputs, area) = (self.correlation.channels, self.place.len());
         let halves = if self.channels - block * BLOCK < BLOCK { 1 } else { 2 };
@@ -180,18 +185,18 @@ impl PanelWeights<'_> {
                     let tile = layout.order[value / STEP] * 2 + half;
                     let line = &mut columns[(tile * STRIP + value % STEP / 2) * STEP..];
                     let line = line.first_chunk_mut().expect("a line of a tile");
-                    // SAFETY: AMX comes with the target features named.
+                    // SAFETY: AMX comes with the named target features.
                     unsafe { order::interleave([row(output), row(output + 1)], *tap, area, line) };
                 }
             }
         }
     }
 
-    /// Packs any block, by way of `lines`: a line for each of its columns.
+    /// Packs any block. `lines` is memory for one line for each of the block's columns.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     unsafe fn pack_lines(
         &self,
         layout: &ColumnLayout,
@@ -201,34 +206,34 @@ impl PanelWeights<'_> {
     ) {
         let PanelWeights { conv, weights, correlation, pixels, channels, .. } = *self;
         let (sources, area, pitch) = (correlation.channels, self.place.len(), layout.len);
-        // From what a joined pixel sees to what the next one sees.
+        // Distance, in values, from what a joined pixel sees to what the next joined pixel sees.
         let next_pixel = correlation.tap_offset([0, correlation.stride[1] / pixels]);
         let lanes = block * BLOCK..(pixels * channels).min((block + 1) * BLOCK);
         for (lane, column) in lanes.clone().enumerate() {
             let (pixel, channel) = (column / channels, column % channels);
-            // A channel's weights, and how far apart those of its sources are.
+            // A channel's weights, and the distance between the weights of consecutive sources.
             let (weights, weight_pitch) = match self.transposed {
                 false => (&weights[channel * sources * area..][..sources * area], area),
                 true => (&weights[channel * area..], conv.inputs * area),
             };
             let line = &mut lines[lane * pitch + pixel * next_pixel..(lane + 1) * pitch];
-            // SAFETY: AMX comes with the target features named.
+            // SAFETY: AMX comes with the named target features.
             unsafe { order::spread(weights, weight_pitch, &layout.taps, line) };
         }
-        // An earlier, wider block may have written these.
+        // An earlier, wider block may have written the remaining lines.
         lines[lanes.len() * pitch..].fill(bf16::ZERO);
         let tiles = columns.as_chunks_mut::<TILE>().0;
         for (step, order) in layout.order.iter().enumerate() {
             for half in 0..2 {
                 let lines = &lines[half * STRIP * pitch + step * STEP..];
-                // SAFETY: AMX comes with the target features named.
+                // SAFETY: AMX comes with the named target features.
                 unsafe { order::column_tile(lines, pitch, &mut tiles[2 * order + half]) };
             }
         }
     }
 }
 
-/// The correlation that the forward pass is.
+/// Returns the correlation that the forward pass computes.
 fn forward_correlation(conv: &Conv) -> Correlation {
     Correlation {
         source: [conv.height, conv.width],
@@ -240,17 +245,18 @@ fn forward_correlation(conv: &Conv) -> Correlation {
     }
 }
 
-/// How a group of images is laid out and multiplied, for one of the two sizes of groups.
+/// How a group of images is laid out and multiplied. There is one layout for each of the two sizes
+/// of groups.
 struct Layout {
     rows: Rows,
     strip_pairs: Vec<StripPair>,
     segments: Vec<usize>,
-    /// The pixel of the result that each position is.
+    /// For each position, its pixel in the result.
     pixels: Vec<u32>,
 }
 
 impl Layout {
-    /// `pixel` numbers the result's pixels: it is given the output pixel (image, y, x) of the
+    /// `pixel` returns the number of the result's pixel for an output pixel (image, y, x) of the
     /// correlation.
     fn new(correlation: Correlation, images: usize, pixel: impl Fn([usize; 3]) -> usize) -> Self {
         let rows = Rows::new(correlation, images);
@@ -262,11 +268,11 @@ impl Layout {
         }
     }
 
-    /// Multiplies the images with `panels`. `scratch` is for their frames.
+    /// Multiplies the images with `panels`. `scratch` is memory for the images' frames.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     unsafe fn product(
         &self,
         images: &[bf16],
@@ -275,7 +281,7 @@ impl Layout {
         mut finish: Finish<'_>,
     ) {
         let frames = scratch.at_least(self.rows.len());
-        // SAFETY: AMX comes with the target features named.
+        // SAFETY: AMX comes with the named target features.
         unsafe { order::fill_rows(&self.rows, images, frames) };
         let product = Product {
             rows: frames,
@@ -287,17 +293,17 @@ impl Layout {
             channels: panels.channels,
             pixels: &self.pixels,
         };
-        // SAFETY: the caller vouches for AMX.
+        // SAFETY: the caller guarantees AMX.
         unsafe { amx::product(&product, &mut finish) };
     }
 }
 
-/// The groups that the forward pass works on.
+/// Divides the batch into the groups of the forward pass.
 pub(super) fn groups(conv: &Conv) -> Groups {
     Groups::new(conv.batch, PIXELS.div_ceil(conv.out_height() * conv.out_width()))
 }
 
-/// The forward pass: packed weights, and the layouts of groups.
+/// The forward pass: packed weights, and the layouts of both sizes of groups.
 pub(super) struct Forward {
     panels: Panels,
     outputs: usize,
@@ -305,18 +311,18 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// For groups of two sizes.
+    /// Prepares the pass for groups of two sizes.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     pub(super) unsafe fn new(conv: &Conv, weights: &[f32], sizes: [usize; 2]) -> Self {
         let pixels = forward_correlation(conv).pixels_to_join(conv.outputs);
         let correlation = forward_correlation(conv).joined(pixels);
         let place: Vec<_> = (0..conv.kernel * conv.kernel)
             .map(|tap| Some([tap / conv.kernel, tap % conv.kernel]))
             .collect();
-        // SAFETY: the caller vouches for AMX.
+        // SAFETY: the caller guarantees AMX.
         let panels = unsafe {
             Panels::new(&PanelWeights {
                 conv,
@@ -336,11 +342,12 @@ impl Forward {
         Self { panels, outputs: conv.outputs, layouts }
     }
 
-    /// Writes the outputs of a group's images, and returns their moments if those are gathered.
+    /// Writes the outputs of a group's images. Returns the outputs' moments if `after` asks for
+    /// them.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     pub(super) unsafe fn group(
         &self,
         group: &Group,
@@ -359,18 +366,18 @@ impl Forward {
             (Some(moments), After::Moments) => Finish::Moments { output, moments },
             (None, After::Moments) => unreachable!("there are sums where moments are gathered"),
         };
-        // SAFETY: the caller vouches for AMX.
+        // SAFETY: the caller guarantees AMX.
         unsafe { self.layouts[group.size].product(images, &self.panels, scratch, finish) };
         moments.map(|moments| moments.moments(pixels, columns).split_joined(self.outputs))
     }
 }
 
-/// Where the input's gradient goes.
+/// Destination of the input's gradient.
 pub(super) struct InputTarget<'a, V> {
-    /// What is added to it, where there is something to add.
+    /// Values to add to the gradient, if any.
     pub added: Option<&'a [bf16]>,
     pub result: &'a mut [bf16],
-    /// Is handed each group's gradient, with the group's images.
+    /// Function that is called with each group's images and their gradient.
     pub visit: &'a V,
 }
 
@@ -379,20 +386,21 @@ struct Backward<'a, F> {
     isa: Isa,
     conv: &'a Conv,
     input: Input<'a, bf16>,
-    /// Writes the output's gradient of some images.
+    /// Function that writes the output's gradient of a range of images.
     fill: &'a F,
     weight_plan: WeightPlan<'a>,
-    /// Groups of images for the gradient of the weights.
+    /// The groups of images for the gradient of the weights.
     groups: Groups,
-    /// Groups of those groups, each with its own sums.
+    /// The partitions, which are groups of consecutive `groups`. Each partition has its own sums.
     partitions: Groups,
 }
 
-/// [`super::backward`]. `target` is where the input's gradient goes, if it is wanted.
+/// Computes [`super::backward`]. `target` is the destination of the input's gradient, if that
+/// gradient is wanted.
 ///
 /// # Safety
 ///
-/// - The machine has AMX.
+/// - The caller must run this only on a machine that has AMX.
 pub(super) unsafe fn backward(
     isa: Isa,
     conv: &Conv,
@@ -408,7 +416,7 @@ pub(super) unsafe fn backward(
     let short = (conv.batch * pixels).div_ceil(PARTITION);
     let count = short.div_ceil(2).max(short.min(SHORT_PARTITIONS)).clamp(1, PARTITIONS);
     let partitions = Groups::new(groups.count, groups.count.div_ceil(count));
-    // Where the input's gradient is not wanted, no image has values, and nothing is written.
+    // If the input's gradient is not wanted, no image has values, and nothing is written.
     let (wanted, result, in_image) = match target {
         Some(InputTarget { added, result, visit }) => {
             (Some((added, visit)), result, conv.in_image())
@@ -417,15 +425,16 @@ pub(super) unsafe fn backward(
     };
     let input_plan = |sizes| {
         wanted.map(|(added, visit)| {
-            // SAFETY: the caller vouches for AMX.
+            // SAFETY: the caller guarantees AMX.
             (unsafe { InputPlan::new(conv, weights, sizes, added) }, visit)
         })
     };
     let outputs = weight_plan.outputs;
-    let most = IN_TURN_BYTES[usize::from(partitions.count < SHORT_PARTITIONS)];
-    let in_turn = outputs <= CHANNEL_RANGE && weight_plan.len(outputs) * size_of::<f32>() <= most;
+    let max_bytes = IN_TURN_BYTES[usize::from(partitions.count < SHORT_PARTITIONS)];
+    let in_turn =
+        outputs <= CHANNEL_RANGE && weight_plan.len(outputs) * size_of::<f32>() <= max_bytes;
     let backward = Backward { isa, conv, input, fill, weight_plan, groups, partitions };
-    // SAFETY: the caller vouches for AMX.
+    // SAFETY: the caller guarantees AMX.
     let (sums, ranges) = unsafe {
         if in_turn {
             let input_plan = input_plan(backward.groups.sizes());
@@ -442,13 +451,13 @@ pub(super) unsafe fn backward(
 }
 
 impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
-    /// Makes both gradients of a group in turn, while the sums and weights that they need stay in
-    /// the cache beside each other. The output's gradient is never stored. Returns the sums of the
-    /// weights' gradient for every partition.
+    /// Computes both gradients of a group one after the other, while the sums and weights that the
+    /// gradients need stay in the cache together. The output's gradient is never stored. Returns
+    /// the sums of the weights' gradient for every partition.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     unsafe fn in_turn(
         &self,
         input_plan: Option<&(InputPlan<'_>, &(impl Fn(Range<usize>, &mut [bf16]) + Sync))>,
@@ -472,13 +481,13 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
                 if let Some((input_plan, visit)) = input_plan {
                     let len = group.range(in_image).len();
                     let result = result.split_off_mut(..len).expect("the partition's images");
-                    // SAFETY: the caller vouches for AMX.
+                    // SAFETY: the caller guarantees AMX.
                     unsafe { input_plan.group(&group, gradient, result, &mut frames) };
                     visit(group.images.clone(), result);
                 }
                 let range = group.range(conv.in_image());
                 let input = self.input.read(self.isa, range, &mut normalised);
-                // SAFETY: the caller vouches for AMX.
+                // SAFETY: the caller guarantees AMX.
                 unsafe { weight_plan.add(&group, input, gradient, &mut sums) };
             }
             weight_plan.finish(sums)
@@ -486,13 +495,13 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
         sums.collect()
     }
 
-    /// Makes the input's gradient, and stores the output's gradient for the weights' gradient: in
-    /// turn, each would drive the other out of the cache, which costs more than two passes over
-    /// memory.
+    /// Computes the input's gradient, and stores the output's gradient for the weights' gradient.
+    /// Computing both gradients group by group would drive the sums and weights of one gradient out
+    /// of the cache for those of the other, which costs more than two passes over memory.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     unsafe fn stored(
         &self,
         groups: &Groups,
@@ -509,7 +518,7 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
             |frames, ((group, gradient), (_, result))| {
                 (self.fill)(group.images.clone(), gradient);
                 if let Some((input_plan, visit)) = input_plan {
-                    // SAFETY: the caller vouches for AMX.
+                    // SAFETY: the caller guarantees AMX.
                     unsafe { input_plan.group(&group, gradient, result, frames) };
                     visit(group.images.clone(), result);
                 }
@@ -518,12 +527,12 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
         stored
     }
 
-    /// The sums of the weights' gradient, for every partition and every range of channels, given
-    /// the whole batch's output gradient.
+    /// Returns the sums of the weights' gradient for every partition and every range of channels,
+    /// given the whole batch's output gradient.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     unsafe fn weight_sums(&self, gradient: &[bf16], ranges: usize) -> Vec<Buffer> {
         let Self { conv, groups, partitions, weight_plan, .. } = self;
         let units: Vec<(Range<usize>, usize)> = partitions
@@ -538,7 +547,7 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
                 let gradient = &gradient[group.range(conv.out_image())];
                 let range = group.range(conv.in_image());
                 let input = self.input.read(self.isa, range, &mut normalised);
-                // SAFETY: the caller vouches for AMX.
+                // SAFETY: the caller guarantees AMX.
                 unsafe { weight_plan.add(&group, input, gradient, &mut sums) };
             }
             weight_plan.finish(sums)
@@ -547,20 +556,21 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
     }
 }
 
-/// How the gradient of the input comes from that of the output: a product for each phase.
+/// How the gradient of the input is computed from the gradient of the output: as one product for
+/// each phase.
 struct InputPlan<'a> {
     conv: &'a Conv,
     phases: Vec<(Panels, [Layout; 2])>,
-    /// What is added to it.
+    /// Values to add to the input's gradient.
     added: Option<&'a [bf16]>,
 }
 
 impl<'a> InputPlan<'a> {
-    /// For groups of two sizes.
+    /// Prepares the pass for groups of two sizes.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     unsafe fn new(
         conv: &'a Conv,
         weights: &[f32],
@@ -568,10 +578,11 @@ impl<'a> InputPlan<'a> {
         added: Option<&'a [bf16]>,
     ) -> Self {
         let pack = |Phase { first, correlation, place }: Phase| {
-            // Only with a single phase are its neighbouring pixels neighbours in memory.
+            // Neighbouring pixels of a phase are neighbours in memory only if there is a single
+            // phase.
             let pixels = if conv.stride == 1 { correlation.pixels_to_join(conv.inputs) } else { 1 };
             let correlation = correlation.joined(pixels);
-            // SAFETY: the caller vouches for AMX.
+            // SAFETY: the caller guarantees AMX.
             let panels = unsafe {
                 Panels::new(&PanelWeights {
                     conv,
@@ -596,11 +607,11 @@ impl<'a> InputPlan<'a> {
         Self { conv, phases: phases(conv).map(pack).collect(), added }
     }
 
-    /// Writes a group's gradient of the input, given that of the output.
+    /// Writes a group's gradient of the input, given the group's gradient of the output.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     unsafe fn group(
         &self,
         group: &Group,
@@ -611,24 +622,25 @@ impl<'a> InputPlan<'a> {
         let added = self.added.map(|added| &added[group.range(self.conv.in_image())]);
         for (panels, layouts) in &self.phases {
             let finish = Finish::Store { output: result, added };
-            // SAFETY: the caller vouches for AMX.
+            // SAFETY: the caller guarantees AMX.
             unsafe { layouts[group.size].product(gradient, panels, scratch, finish) };
         }
     }
 }
 
 /// The input pixels whose row and column leave the same remainders modulo the stride. The same taps
-/// of the kernel reach all of them, the last tap from the first output.
+/// of the kernel reach all of these pixels. The last tap reaches them from the first output.
 struct Phase {
-    /// First row and column.
+    /// First row and first column.
     first: [usize; 2],
-    /// The correlation of the output's gradient that gives the phase's own.
+    /// The correlation of the output's gradient that gives the phase's gradient.
     correlation: Correlation,
-    /// Where in its kernel each tap of the convolution lands, as in [`PanelWeights`].
+    /// The place in the correlation's kernel of each tap of the convolution, as in
+    /// [`PanelWeights`].
     place: Vec<Option<[usize; 2]>>,
 }
 
-/// The phases that have pixels, of `stride`².
+/// Returns those of the `stride`² phases that have pixels.
 fn phases(conv: &Conv) -> impl Iterator<Item = Phase> + '_ {
     let axis = |first: usize| -> (Vec<usize>, isize) {
         let taps = conv.taps_reaching(first);
@@ -660,21 +672,22 @@ fn phases(conv: &Conv) -> impl Iterator<Item = Phase> + '_ {
     })
 }
 
-/// How the gradient of the weights comes from that of the output: a product over positions.
+/// How the gradient of the weights is computed from the gradient of the output: as a product over
+/// positions.
 struct WeightPlan<'a> {
     conv: &'a Conv,
-    /// Output pixels that are joined.
+    /// Number of output pixels that are joined to one.
     pixels: usize,
-    /// Channels of joined pixels together.
+    /// Number of channels of a joined pixel.
     outputs: usize,
     correlation: Correlation,
     layouts: [PairLayout; 2],
-    /// Frames that no sums use at the moment.
+    /// Frames that are not in use at the moment.
     idle: Mutex<Vec<Frames>>,
 }
 
-/// For each size of groups, memory for the inputs, whose zeros stay, and for the transposed
-/// gradient.
+/// For each size of groups, memory for the inputs and for the transposed gradient. The zeros of the
+/// inputs' frames stay from one group to the next.
 type Frames = [Option<(Buffer<bf16>, Buffer<bf16>)>; 2];
 
 /// How a group is laid out for the gradient of the weights.
@@ -685,12 +698,12 @@ struct PairLayout {
     pixels: Vec<Option<u32>>,
 }
 
-/// The gradient of the weights of some channels, over the images so far.
+/// The gradient of the weights of some channels, summed over the images so far.
 struct WeightSums {
     channels: Range<usize>,
     /// `[blocks of values, blocks of channels, segments, 32 channels, 32 values]`.
     values: Buffer,
-    /// Whether the values hold sums yet.
+    /// Whether the values hold sums yet. Before the first sums they are arbitrary.
     begun: bool,
     frames: Frames,
 }
@@ -712,30 +725,30 @@ impl<'a> WeightPlan<'a> {
         Self { conv, pixels, outputs, correlation, layouts, idle: Mutex::default() }
     }
 
-    /// How many sums so many channels have.
+    /// Returns the number of sums of `channels` channels.
     fn len(&self, channels: usize) -> usize {
         let [segments, len] = self.correlation.segments();
         segments * channels.next_multiple_of(BLOCK) * len
     }
 
-    /// New sums.
+    /// Creates sums for `channels`, which are not begun.
     fn sums(&self, channels: Range<usize>) -> WeightSums {
         let values = Buffer::any(self.len(channels.len()));
         let frames = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         WeightSums { channels, values, begun: false, frames: frames.unwrap_or_default() }
     }
 
-    /// The values of sums that are complete; their frames serve the next ones.
+    /// Returns the values of complete sums. Their frames are reused for the next sums.
     fn finish(&self, sums: WeightSums) -> Buffer {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sums.frames);
         sums.values
     }
 
-    /// Adds a group's gradient of the weights, given its input and output gradient.
+    /// Adds a group's gradient of the weights, given the group's input and output gradient.
     ///
     /// # Safety
     ///
-    /// - The machine has AMX.
+    /// - The caller must run this only on a machine that has AMX.
     unsafe fn add(&self, group: &Group, input: &[bf16], gradient: &[bf16], sums: &mut WeightSums) {
         let PairLayout { pairs, steps, segments, pixels } = &self.layouts[group.size];
         let channels = self.outputs.min(CHANNEL_RANGE).next_multiple_of(BLOCK);
@@ -751,7 +764,7 @@ impl<'a> WeightPlan<'a> {
             transposed,
             gradient_pitch,
         );
-        // SAFETY: the caller vouches for AMX, which comes with the target features named.
+        // SAFETY: the caller guarantees AMX, which comes with the named target features.
         unsafe {
             order::fill_pairs(pairs, input, inputs);
             amx::outer_product(OuterProduct {
@@ -769,8 +782,9 @@ impl<'a> WeightPlan<'a> {
         sums.begun = true;
     }
 
-    /// Adds the sums of one channel, of all joined pixels, to `[kernel², inputs]`. `sums` are those
-    /// of the range that the channel is in, and `channel` counts within it.
+    /// Adds the sums of one channel, over all joined pixels, to `to`, which is `[kernel², inputs]`.
+    /// `sums` are the sums of the channel's range, and `channel` counts from the start of this
+    /// range.
     fn gather(&self, sums: &[f32], channel: usize, to: &mut [f32]) {
         let Conv { inputs, outputs, kernel, stride, .. } = *self.conv;
         let [segments, segment_len] = self.correlation.segments();
@@ -797,7 +811,8 @@ impl<'a> WeightPlan<'a> {
 }
 
 /// Transposes a range of the output gradient's channels from `[images, pixels, outputs]` to
-/// `[channels, positions]`. Rows are `pitch` values apart, and zeros where a position is no pixel.
+/// `[channels, positions]`. Rows are `pitch` values apart. They have zeros at positions that are
+/// not pixels.
 fn transpose_gradient(
     outputs: usize,
     pixels: &[Option<u32>],
@@ -807,8 +822,8 @@ fn transpose_gradient(
     pitch: usize,
 ) {
     let zeros = [bf16::ZERO; STRIP];
-    // Copies of a position's last channels where the gradient ends before they fill a strip, with
-    // zeros behind them.
+    // If the gradient ends before a position's last channels fill a strip, these channels are
+    // copied here, with zeros after them.
     let mut tails = [zeros; STEP];
     for channel in channels.clone().step_by(STRIP) {
         let lanes = STRIP.min(channels.end - channel);
@@ -827,16 +842,16 @@ fn transpose_gradient(
                 };
             }
             assert!((STRIP - 1) * pitch + (step + 1) * STEP <= to.len());
-            // SAFETY: AMX comes with the target features named. Every pointer is to 16 values, and
-            // the assertion keeps to `to`.
+            // SAFETY: AMX comes with the named target features. Every pointer points to 16 values,
+            // and the assertion keeps all writes within `to`.
             unsafe { order::transpose(&from, to[step * STEP..].as_mut_ptr(), pitch) };
         }
     }
 }
 
-/// The gradient of the weights, `[outputs, inputs, kernel, kernel]`: adds the sums of all
-/// partitions, in order, and of joined pixels, and then `added`. Each partition has sums for every
-/// range of channels.
+/// Returns the gradient of the weights, `[outputs, inputs, kernel, kernel]`. Adds the sums of all
+/// partitions in order, and of all joined pixels, and then `added`. Each partition has sums for
+/// every range of channels.
 fn unpack(plan: &WeightPlan<'_>, sums: &[Buffer], ranges: usize, added: Option<&[f32]>) -> Buffer {
     let Conv { inputs, outputs, kernel, .. } = *plan.conv;
     let mut weights = Buffer::any(outputs * inputs * kernel * kernel);
@@ -848,7 +863,7 @@ fn unpack(plan: &WeightPlan<'_>, sums: &[Buffer], ranges: usize, added: Option<&
         for sums in sums.iter().skip(range).step_by(ranges) {
             plan.gather(sums, channel, &mut total);
         }
-        // SAFETY: AMX comes with the target features named.
+        // SAFETY: AMX comes with the named target features.
         unsafe { transpose.run(&total, weights) };
         if let Some(added) = added {
             weights

@@ -1,4 +1,5 @@
-//! What a convolution reads, what becomes of its outputs, and which gradients it is asked for.
+//! Arguments of a convolution: its input, the operation on its outputs, and the gradients that its
+//! caller wants.
 
 use std::ops::Range;
 
@@ -7,12 +8,12 @@ use crate::element::Element;
 use crate::isa::Isa;
 use crate::norm::{self, Channels, Source};
 
-/// What becomes of a convolution's outputs while they are in the cache.
+/// The operation on a convolution's outputs while they are in the cache.
 #[derive(Clone, Copy)]
 pub enum After<'a, T> {
-    /// Their moments are gathered, before they are rounded.
+    /// Gather the moments of the outputs before rounding.
     Moments,
-    /// They are normalised, a residual is added where there is one, and ReLU comes last.
+    /// Normalise the outputs, add the residual, if any, and apply ReLU last.
     Normalise {
         /// Statistics and coefficients.
         channels: &'a Channels,
@@ -24,7 +25,7 @@ pub enum After<'a, T> {
 }
 
 impl<'a, T> After<'a, T> {
-    /// The same with another view of the residual, where there is one.
+    /// Replaces the residual, if any, by another view of it.
     pub(super) fn map_residual<U>(self, view: impl FnOnce(&'a [T]) -> &'a [U]) -> After<'a, U> {
         match self {
             Self::Moments => After::Moments,
@@ -35,17 +36,18 @@ impl<'a, T> After<'a, T> {
     }
 }
 
-/// What a convolution reads: `[batch, height, width, inputs]`.
+/// The input of a convolution, `[batch, height, width, inputs]`.
 #[derive(Clone, Copy)]
 pub enum Input<'a, T> {
-    /// Values as they are.
+    /// Values that are read unchanged.
     Ready(&'a [T]),
-    /// An earlier convolution's outputs, which are normalised and go through ReLU as they are read.
+    /// An earlier convolution's outputs, which are normalised and go through ReLU when they are
+    /// read.
     Convolved(&'a [T], &'a Channels),
 }
 
 impl<'a, T: Element> Input<'a, T> {
-    /// The same, if the values are bf16.
+    /// Returns this input as one of bf16, if its values are bf16.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn as_bf16(self) -> Option<Input<'a, half::bf16>> {
         Some(match self {
@@ -54,13 +56,14 @@ impl<'a, T: Element> Input<'a, T> {
         })
     }
 
-    /// The values as they are stored, normalised or not.
+    /// Returns the values as they are stored, whether or not they are normalised.
     pub(super) fn stored(self) -> &'a [T] {
         let (Self::Ready(values) | Self::Convolved(values, _)) = self;
         values
     }
 
-    /// The values in `range`, normalised into `scratch` where that has yet to be done.
+    /// Returns the values in `range`. If they are not normalised yet, they are normalised into
+    /// `scratch`.
     pub(super) fn read<'b>(
         self,
         isa: Isa,
@@ -81,22 +84,24 @@ impl<'a, T: Element> Input<'a, T> {
     }
 }
 
-/// What [`backward`](super::backward) computes.
+/// The gradients that [`backward`](super::backward) computes.
 #[derive(Clone, Copy)]
 pub struct Wanted<'a, T> {
     /// Whether the gradient of the input is computed.
     pub input: InputGradient<'a, T>,
-    /// The weights' gradient from another use of the weights, which is added to this one.
+    /// The weights' gradient from another use of the weights, which is added to the computed
+    /// gradient.
     pub weights: Option<&'a [f32]>,
 }
 
 /// Whether the gradient of an input is computed.
 #[derive(Clone, Copy)]
 pub enum InputGradient<'a, T> {
-    /// No.
+    /// The gradient is not computed.
     Unwanted,
-    /// Yes.
+    /// The gradient is computed.
     Wanted,
-    /// Yes, and this gradient, from another use of the input, is added to it.
+    /// The gradient is computed, and the given gradient, from another use of the input, is added to
+    /// it.
     Added(&'a [T]),
 }

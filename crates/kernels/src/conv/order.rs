@@ -1,4 +1,5 @@
-//! Packing with AVX-512: values into the order in which tiles read them, and sums back.
+//! Packing with AVX-512: puts values into the order in which tiles read them, and puts sums back
+//! into their own order.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -10,35 +11,35 @@ use super::frame::{ImagePairs, Rows, STEP, STRIP};
 use crate::element::Element;
 use crate::tiles::transposed;
 
-/// Transposes 32 positions of 16 channels to 16 rows of 32 positions. Each of `from` points to the
-/// channels of a position; rows of `to` are `pitch` values apart.
+/// Transposes 32 positions of 16 channels to 16 rows of 32 positions. Each pointer in `from` points
+/// to the channels of one position. The rows of `to` are `pitch` values apart.
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
-/// - 16 values can be read at each pointer of `from`.
-/// - 15 · `pitch` + 32 values can be written at `to`.
+/// - The caller must run this only on a machine that has the named target features.
+/// - The caller must guarantee that 16 values can be read at each pointer of `from`.
+/// - The caller must guarantee that 15 · `pitch` + 32 values can be written at `to`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch: usize) {
     let rows = transposed(std::array::from_fn(|pair| {
-        // SAFETY: the caller vouches for 16 values at each pointer.
+        // SAFETY: the caller guarantees 16 values at each pointer.
         let [even, odd] = unsafe {
             [0, 1].map(|at| _mm512_cvtepu16_epi32(_mm256_loadu_si256(from[2 * pair + at].cast())))
         };
         _mm512_or_si512(even, _mm512_slli_epi32::<16>(odd))
     }));
     for (row, values) in rows.into_iter().enumerate() {
-        // SAFETY: the caller vouches for 32 values of each of 16 rows.
+        // SAFETY: the caller guarantees 32 values of each of 16 rows.
         unsafe { _mm512_storeu_si512(to.add(row * pitch).cast(), values) };
     }
 }
 
-/// Packs a tile of columns: from 16 channels of 32 values, `pitch` apart, to 16 lines, each of a
-/// pair of values of every channel.
+/// Packs a tile of columns. `from` has 32 values for each of 16 channels, which are `pitch` apart.
+/// `to` receives 16 lines, each with a pair of values for every channel.
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn column_tile(from: &[bf16], pitch: usize, to: &mut [bf16; TILE]) {
     assert!((STRIP - 1) * pitch + STEP <= from.len());
@@ -56,7 +57,7 @@ pub(super) unsafe fn column_tile(from: &[bf16], pitch: usize, to: &mut [bf16; TI
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn fill_rows(rows: &Rows, images: &[bf16], frames: &mut [bf16]) {
     rows.fill(images, frames);
@@ -66,18 +67,18 @@ pub(super) unsafe fn fill_rows(rows: &Rows, images: &[bf16], frames: &mut [bf16]
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn fill_pairs(pairs: &ImagePairs, images: &[bf16], frames: &mut [bf16]) {
-    // SAFETY: the caller vouches for the target features.
+    // SAFETY: the caller guarantees the target features.
     pairs.fill(images, frames, |even, odd, to| unsafe { alternate(even, odd, to) });
 }
 
-/// Writes the values of two equally long slices in turn.
+/// Writes the values of two equally long slices alternately.
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 #[inline]
 unsafe fn alternate(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
@@ -85,7 +86,7 @@ unsafe fn alternate(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
     for at in (0..even.len()).step_by(STRIP) {
         let count = STRIP.min(even.len() - at);
         let mask = ((1u32 << count) - 1) as __mmask16;
-        // SAFETY: the masks keep to the slices, whose lengths were asserted.
+        // SAFETY: the masks stay within the slices, whose lengths were asserted.
         unsafe {
             let low =
                 _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even.as_ptr().add(at).cast()));
@@ -97,12 +98,12 @@ unsafe fn alternate(even: &[bf16], odd: &[bf16], to: &mut [bf16]) {
     }
 }
 
-/// Rounds weights to bf16 and sorts them by tap. `taps` are pairs of a tap and a range: the range
-/// of `to` takes the weights at `tap`, `tap + pitch`, `tap + 2 · pitch`, ….
+/// Rounds weights to bf16 and sorts them by tap. `taps` holds pairs of a tap and a range. The
+/// weights at `tap`, `tap + pitch`, `tap + 2 · pitch`, … are written to that range of `to`.
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn spread(
     weights: &[f32],
@@ -116,8 +117,8 @@ pub(super) unsafe fn spread(
         assert!(to.is_empty() || tap + (to.len() - 1) * pitch < weights.len());
         let (strips, rest) = to.as_chunks_mut::<STRIP>();
         for (at, to) in strips.iter_mut().enumerate() {
-            // SAFETY: 16 weights from this one on, `pitch` apart, are within the slice, as
-            // asserted; 16 values of bf16 are half a register.
+            // SAFETY: the 16 weights that are read, `pitch` apart, are within the slice, as
+            // asserted. 16 values of bf16 are half a register.
             unsafe {
                 let from = weights.as_ptr().add(tap + at * STRIP * pitch);
                 let values = _mm512_cvtneps_pbh(_mm512_i32gather_ps::<4>(lanes, from.cast()));
@@ -131,12 +132,12 @@ pub(super) unsafe fn spread(
     }
 }
 
-/// Packs a line of a tile of columns: 16 weights of each of two rows in turn, those at `tap`,
-/// `tap + pitch`, `tap + 2 · pitch`, ….
+/// Packs a line of a tile of columns. The line alternates between two rows, and takes from each row
+/// the 16 weights at `tap`, `tap + pitch`, `tap + 2 · pitch`, ….
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn interleave(
     rows: [&[f32]; 2],
@@ -147,8 +148,8 @@ pub(super) unsafe fn interleave(
     assert!(rows.iter().all(|row| tap + (STRIP - 1) * pitch < row.len()));
     let lanes = lane_offsets(pitch);
     let alternating: [u16; STEP] = std::array::from_fn(|at| (at / 2 + at % 2 * STRIP) as u16);
-    // SAFETY: 16 weights from the tap on, `pitch` apart, are within each row, as asserted; both
-    // arrays are 512 bits.
+    // SAFETY: the 16 weights that are read from each row, starting at the tap and `pitch` apart,
+    // are within the row, as asserted. Both arrays are 512 bits.
     unsafe {
         let [even, odd] =
             rows.map(|row| _mm512_i32gather_ps::<4>(lanes, row.as_ptr().add(tap).cast()));
@@ -158,11 +159,11 @@ pub(super) unsafe fn interleave(
     }
 }
 
-/// Transposes matrices of one shape, with a gather for every 16 values.
+/// Transposes matrices of one shape, with one gather instruction for every 16 values.
 pub(super) struct Transpose {
     rows: usize,
     columns: usize,
-    /// Where in the matrix each value of the first 16 rows of the result is.
+    /// Position in the matrix of each value of the result's first 16 rows.
     sources: Vec<i32>,
 }
 
@@ -174,20 +175,20 @@ impl Transpose {
         transpose
     }
 
-    /// Where in the matrix the value `at` of the result is.
-    fn source(&self, at: usize) -> usize {
-        at % self.rows * self.columns + at / self.rows
+    /// Returns the position in the matrix of the result's value `index`.
+    fn source(&self, index: usize) -> usize {
+        index % self.rows * self.columns + index / self.rows
     }
 
     /// Writes the transpose of a matrix.
     ///
     /// # Panics
     ///
-    /// If a slice is not of the shape.
+    /// If a slice does not have the length of the matrix.
     ///
     /// # Safety
     ///
-    /// - The machine has the target features named.
+    /// - The caller must run this only on a machine that has the named target features.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(super) unsafe fn run(&self, matrix: &[f32], to: &mut [f32]) {
         assert_eq!([matrix.len(), to.len()], [self.rows * self.columns; 2]);
@@ -195,8 +196,9 @@ impl Transpose {
         for (strip, to) in strips.chunks_exact_mut(STRIP * self.rows).enumerate() {
             let sources = self.sources.as_chunks::<STRIP>().0;
             for (sources, to) in sources.iter().zip(to.as_chunks_mut::<STRIP>().0) {
-                // SAFETY: arrays of 16 are a register. The matrix has 16 columns from a strip's
-                // first on, and the furthest source is in the last of them, in the last row.
+                // SAFETY: an array of 16 values is a register. The matrix has 16 columns from a
+                // strip's first column on, and the furthest source is in the last row of the last
+                // of these columns.
                 unsafe {
                     let sources = _mm512_loadu_si512(sources.as_ptr().cast());
                     let values =
@@ -210,7 +212,7 @@ impl Transpose {
     }
 }
 
-/// The lanes' offsets 0, `pitch`, …, 15 · `pitch`.
+/// Returns the lanes' offsets 0, `pitch`, …, 15 · `pitch`.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn lane_offsets(pitch: usize) -> __m512i {

@@ -1,5 +1,5 @@
-//! Packing for the direct loops: weights into the order in which [`direct`](super::direct) reads
-//! them, and sums of their gradient back.
+//! Packing for the direct loops: puts weights into the order in which [`direct`](super::direct)
+//! reads them, and puts the sums of their gradient back into the weights' order.
 
 use rayon::prelude::*;
 
@@ -10,12 +10,12 @@ use super::shape::Conv;
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 
-/// Weights as `[blocks, taps, sources, block]`: blocks of the result's channels, with zeros behind
-/// the last channel, and for each tap the channels of the source.
+/// Weights as `[blocks, taps, sources, block]`. Blocks are made of the result's channels, with
+/// zeros after the last channel, and `sources` runs over the channels of the source.
 pub(super) struct Weights(pub Buffer);
 
 impl Weights {
-    /// From inputs to outputs, for the forward pass.
+    /// Packs the weights from inputs to outputs, for the forward pass.
     pub(super) fn forward(isa: Isa, conv: &Conv, weights: &[f32]) -> Self {
         let area = conv.kernel * conv.kernel;
         Self::new(isa, conv.outputs, conv.inputs, area, |tap, input, output| {
@@ -23,7 +23,8 @@ impl Weights {
         })
     }
 
-    /// `weight` is given a tap, a channel of the source and a channel of the result.
+    /// Packs the weights that `weight` returns for a tap, a channel of the source and a channel of
+    /// the result.
     fn new(
         isa: Isa,
         channels: usize,
@@ -51,20 +52,20 @@ impl Weights {
     }
 }
 
-/// The input pixels whose row and column leave the same remainders modulo the stride, of which
-/// there are `stride`² kinds. The same taps of the kernel reach all pixels of a phase, so its
-/// gradient is a plain correlation with those taps, turned round.
+/// The input pixels whose row and column leave the same remainders modulo the stride. There are
+/// `stride`² phases. The same taps of the kernel reach all pixels of a phase, so the phase's
+/// gradient is a plain correlation with these taps, turned round.
 pub(super) struct Phase {
-    /// First row and column.
+    /// First row and first column.
     first: [usize; 2],
-    /// How many rows and columns of the kernel reach it.
+    /// Number of rows and number of columns of the kernel that reach the phase.
     pub taps: [usize; 2],
-    /// From outputs to inputs.
+    /// Weights from outputs to inputs.
     pub weights: Weights,
 }
 
 impl Phase {
-    /// The phases of `conv` that have pixels.
+    /// Returns the phases of `conv` that have pixels.
     pub(super) fn all(isa: Isa, conv: &Conv, weights: &[f32]) -> Vec<Self> {
         let mut phases = Vec::new();
         for y in 0..conv.stride.min(conv.height) {
@@ -88,8 +89,8 @@ impl Phase {
         phases
     }
 
-    /// Its pixels in `images` images. Sources are in the framed gradient of the output, targets in
-    /// the gradient of the input.
+    /// Returns the phase's pixels in `images` images. Sources are in the framed gradient of the
+    /// output, and targets are in the gradient of the input.
     pub(super) fn quads(&self, conv: &Conv, gradient: &Padded, images: usize) -> Vec<Quad> {
         let [y0, x0] = self.first;
         let size =
@@ -105,19 +106,21 @@ impl Phase {
     }
 }
 
-/// Row or column, in the framed gradient, of the first output that reaches the input pixel `first`.
+/// Returns the row or column, in the framed gradient, of the first output that reaches the input
+/// pixel `first`.
 fn first_source(conv: &Conv, first: usize, margin: usize) -> usize {
-    // Without taps nothing is read, and any place will do.
+    // Without taps, nothing is read, so any place serves.
     let taps = conv.taps_reaching(first);
     taps.first().map_or(0, |tap| (margin * conv.stride + first + conv.padding - tap) / conv.stride)
 }
 
-/// Outputs whose weights are unpacked together, because they are neighbours in the sums.
+/// Number of outputs whose weights are unpacked together, because these outputs are neighbours in
+/// the sums.
 const TOGETHER: usize = 16;
 
-/// The gradient of the weights, `[outputs, inputs, kernel, kernel]`: adds the sums of all
-/// partitions, in order, and then `added`. Each partition has `[taps, inputs, width]` for every
-/// range of `width` channels, the last range rounded up to whole blocks.
+/// Returns the gradient of the weights, `[outputs, inputs, kernel, kernel]`. Adds the sums of all
+/// partitions in order, and then `added`. Each partition has sums `[taps, inputs, width]` for every
+/// range of `width` channels. The last range is rounded up to whole blocks.
 pub(super) fn unpack(
     conv: &Conv,
     width: usize,

@@ -1,4 +1,4 @@
-//! Images of f32 in frames of zeros.
+//! The layout of f32 images in frames of zeros.
 
 use super::direct::QUAD;
 use super::registers::block;
@@ -7,27 +7,28 @@ use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::isa::Isa;
 
-/// Values of a cache line, which no vector is longer than.
+/// Number of values of a cache line. No vector is longer.
 pub(super) const LINE: usize = 16;
 
-/// The layout of images with zeros around each.
+/// The layout of images with zeros around each image.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Padded {
-    /// Rows and columns of an image.
+    /// Number of rows and number of columns of an image.
     image: [usize; 2],
-    /// Rows of a frame.
+    /// Number of rows of a frame.
     height: usize,
-    /// Columns of a frame.
+    /// Number of columns of a frame.
     width: usize,
     channels: usize,
-    /// Rows of zeros above an image, and columns of zeros to its left.
+    /// Number of rows of zeros above an image, and of columns of zeros to its left.
     pub margin: usize,
-    /// Values behind the last frame that may be read, whatever they are.
+    /// Number of values after the last frame that may be read. The results do not depend on these
+    /// values.
     slack: usize,
 }
 
 impl Padded {
-    /// The frames of a convolution's input.
+    /// Returns the layout of the frames of a convolution's input.
     pub fn input(conv: &Conv) -> Self {
         Self {
             image: [conv.height, conv.width],
@@ -40,8 +41,8 @@ impl Padded {
         .for_winograd(conv)
     }
 
-    /// The frames of the output's gradient: wide enough for every output that an input pixel takes
-    /// part in, or would take part in were the image larger.
+    /// Returns the layout of the frames of the output's gradient. The frames have room for every
+    /// output that an input pixel contributes to, or would contribute to if the image were larger.
     pub fn gradient(isa: Isa, conv: &Conv) -> Self {
         let margin = (conv.kernel - 1 - conv.padding) / conv.stride;
         let extent =
@@ -57,7 +58,7 @@ impl Padded {
         .for_winograd(conv)
     }
 
-    /// Extends the frame to where the last of Winograd's tiles ends, if there are such tiles.
+    /// Extends the frame to the end of the last Winograd tile, if there are such tiles.
     fn for_winograd(self, conv: &Conv) -> Self {
         if !conv.is_minimal() {
             return self;
@@ -66,34 +67,34 @@ impl Padded {
         Self { height, width, slack: LINE, ..self }
     }
 
-    /// Values from a row to the next.
+    /// Returns the distance, in values, from a row to the next.
     pub fn row_pitch(&self) -> usize {
         self.width * self.channels
     }
 
-    /// Values from an image to the next.
+    /// Returns the distance, in values, from an image to the next.
     pub fn image_pitch(&self) -> usize {
         self.height * self.row_pitch()
     }
 
-    /// Values of so many images.
+    /// Returns the number of values of the frames of `images` images.
     pub fn len(&self, images: usize) -> usize {
         images * self.image_pitch() + self.slack
     }
 
-    /// Empty frames.
+    /// Creates frames of zeros for `images` images.
     pub fn zeros(&self, images: usize) -> Buffer {
         Buffer::zeros(self.len(images))
     }
 
-    /// Where the first pixel of an image's row is.
+    /// Returns the index of the first pixel of an image's row.
     pub fn offset(&self, image: usize, row: usize) -> usize {
         image * self.image_pitch()
             + (self.margin + row) * self.row_pitch()
             + self.margin * self.channels
     }
 
-    /// Copies images into their frames, whose zeros stay.
+    /// Copies images into their frames, and leaves the frames' zeros unchanged.
     pub fn copy<T: Element>(&self, images: &[T], frames: &mut [f32]) {
         let [height, row_len] = [self.image[0], self.image[1] * self.channels];
         for (index, row) in images.chunks_exact(row_len).enumerate() {

@@ -1,8 +1,8 @@
-//! Blocks: the channels whose sums an inner loop keeps in registers side by side.
+//! Blocks, the channels whose sums an inner loop keeps in registers at the same time.
 
 use crate::isa::{Isa, Kernel, MOST_LANES, Vector};
 
-/// Channels of a block.
+/// Returns the number of channels per block.
 pub(super) fn block(isa: Isa, channels: usize) -> usize {
     struct Block(usize);
     impl Kernel for Block {
@@ -16,7 +16,7 @@ pub(super) fn block(isa: Isa, channels: usize) -> usize {
     isa.run(Block(channels))
 }
 
-/// Vectors of a block.
+/// Returns the number of vectors per block.
 #[inline(always)]
 pub(super) fn block_vectors<V: Vector>(channels: usize) -> usize {
     match V::LANES {
@@ -26,15 +26,16 @@ pub(super) fn block_vectors<V: Vector>(channels: usize) -> usize {
     }
 }
 
-/// Writes the first `lanes` lanes.
+/// Writes the first `lanes` lanes of `vector`.
 ///
 /// # Safety
 ///
-/// - The machine has the instruction set of `V`.
-/// - `lanes` values can be written at `to`, at most as many as the vector has.
+/// - The caller must run this only on a machine that has the instruction set of `V`.
+/// - The caller must guarantee that `lanes` values can be written at `to`. `lanes` must be at most
+///   the number of the vector's lanes.
 #[inline(always)]
 pub(super) unsafe fn store_lanes<V: Vector>(vector: V, to: *mut f32, lanes: usize) {
-    // SAFETY: the caller vouches for the values at `to`; no vector is longer than the array.
+    // SAFETY: the caller guarantees the values at `to`. No vector is longer than the array.
     unsafe {
         if lanes == V::LANES {
             vector.store(to);

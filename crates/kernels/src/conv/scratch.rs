@@ -6,13 +6,13 @@ use crate::element::Element;
 
 /// Memory of a thread that convolves, kept from one convolution to the next.
 pub struct Scratch<T> {
-    /// Inputs that are normalised as they are read, or gradients.
+    /// Inputs that are normalised when they are read, or gradients.
     pub(super) values: Buffer<T>,
     /// Outputs before they are rounded.
     pub(super) unrounded: Buffer,
-    /// Images in frames of zeros, and the layout that these frames were last used for.
+    /// Images in frames of zeros, and the layout for which these frames were last used.
     pub(super) frames: (Option<Padded>, Buffer),
-    /// Winograd's tiles, transformed.
+    /// Transformed Winograd tiles.
     pub(super) tiles: Buffer,
     /// Images as rows of a matrix.
     #[cfg(target_arch = "x86_64")]

@@ -2,60 +2,62 @@
 
 use crate::isa::Isa;
 
-/// Fewest channels for which Winograd's transforms cost less than the multiplications they save.
+/// Minimum number of channels for which Winograd's transforms cost less than the multiplications
+/// that they save.
 const WINOGRAD_CHANNELS: usize = 16;
 
 /// A convolution of a batch of images with square kernels, without bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv {
-    /// Images.
+    /// Number of images.
     pub batch: usize,
-    /// Rows of an input image.
+    /// Number of rows of an input image.
     pub height: usize,
-    /// Columns of an input image.
+    /// Number of columns of an input image.
     pub width: usize,
-    /// Channels of the input.
+    /// Number of channels of the input.
     pub inputs: usize,
-    /// Channels of the output.
+    /// Number of channels of the output.
     pub outputs: usize,
-    /// Rows and columns of the kernel.
+    /// Number of rows, and also of columns, of the kernel.
     pub kernel: usize,
-    /// Step of the kernel, in pixels.
+    /// Distance, in pixels, by which the kernel moves from an output to the next.
     pub stride: usize,
-    /// Zeros around the image, in pixels: less than the kernel.
+    /// Width, in pixels, of the zeros around the image. It is less than `kernel`.
     pub padding: usize,
 }
 
 impl Conv {
-    /// Rows of an output image.
+    /// Number of rows of an output image.
     pub fn out_height(&self) -> usize {
         (self.height + 2 * self.padding - self.kernel) / self.stride + 1
     }
 
-    /// Columns of an output image.
+    /// Number of columns of an output image.
     pub fn out_width(&self) -> usize {
         (self.width + 2 * self.padding - self.kernel) / self.stride + 1
     }
 
-    /// Values of an output image.
+    /// Number of values of an output image.
     pub fn out_image(&self) -> usize {
         self.out_height() * self.out_width() * self.outputs
     }
 
-    /// Values of an input image.
+    /// Number of values of an input image.
     pub fn in_image(&self) -> usize {
         self.height * self.width * self.inputs
     }
 
-    /// Whether it is computed by Winograd's minimal filtering on an instruction set that does not
-    /// multiply matrices.
+    /// Whether the convolution is computed by Winograd's minimal filtering on an instruction set
+    /// that does not multiply matrices.
     pub fn is_minimal(&self) -> bool {
         self.kernel == 3 && self.stride == 1 && self.inputs.min(self.outputs) >= WINOGRAD_CHANNELS
     }
 
-    /// Floating-point operations of each of its passes as `isa` computes it, in f32 or, with
-    /// `bf16`, in bf16. A product and a sum count as one each. Minimal filtering counts 16 products
-    /// where the plain sum has 36, and its transforms do not count.
+    /// Number of floating-point operations of each pass of the convolution as `isa` computes it, in
+    /// f32 or, with `bf16`, in bf16. A product and a sum count as one operation each. Minimal
+    /// filtering counts as 16 products instead of the 36 of the plain sum, and its transforms do
+    /// not count.
     ///
     /// ```
     /// use selfsame_kernels::conv::Conv;
@@ -84,7 +86,8 @@ impl Conv {
         }
     }
 
-    /// Panics if it is impossible, or the weights are not its own.
+    /// Panics if the convolution is impossible, or if `weights` does not have the convolution's
+    /// number of weights.
     pub(super) fn check(&self, weights: &[f32]) {
         assert!(
             self.kernel > 0 && self.stride > 0 && self.padding < self.kernel,
@@ -103,8 +106,9 @@ impl Conv {
         );
     }
 
-    /// The taps, along one axis, that reach the input pixels `first`, `first + stride`, …, in the
-    /// order of the outputs (pixel + padding − tap) / stride that they reach them from.
+    /// Returns the taps, along one axis, that reach the input pixels `first`, `first + stride`, ….
+    /// A tap reaches a pixel from the output (pixel + padding − tap) / stride, and the taps are in
+    /// the order of these outputs.
     pub(super) fn taps_reaching(&self, first: usize) -> Vec<usize> {
         (0..self.kernel)
             .rev()

@@ -7,15 +7,15 @@
 //!         keep their sums in registers, and add input · weight over all taps
 //! ```
 //!
-//! 1. **Groups** are so small that what they read and write stays in the second-level cache.
-//! 2. **3 × 3 kernels that move by one pixel** take the detour by [`winograd`], which saves more
-//!    than half of the multiplications; other kernels go through [`direct`](super::direct).
+//! 1. **Groups** are small enough that what they read and write stays in the second-level cache.
+//! 2. **3 × 3 kernels that move by one pixel** are computed by [`winograd`], which saves more than
+//!    half of the multiplications. Other kernels are computed by [`direct`](super::direct).
 //! 3. **The gradient of the input** is the correlation of the output's gradient with the kernel
 //!    turned round, phase by phase ([`Phase`]).
 //! 4. **The gradient of the weights** is summed over the images of each partition of the batch, and
-//!    partitions are added in order at the end. Where a partition's sums would not stay in the
-//!    cache, frames (or transformed tiles) are kept, and some of the sums are taken over all images
-//!    before the next ones.
+//!    partitions are added in order at the end. If a partition's sums would not stay in the cache,
+//!    all frames (or transformed tiles) are kept, and a range of the sums is computed over all
+//!    images before the next range begins.
 
 use std::ops::Range;
 
@@ -35,21 +35,22 @@ use crate::element::Element;
 use crate::isa::Isa;
 use crate::norm::{self, Moments, Source};
 
-/// Output pixels of a group: few enough for the second-level cache, enough to use a weight often
-/// once it is in the first.
+/// Target number of output pixels per group: few enough for the second-level cache, and enough to
+/// use each weight often while it is in the first-level cache.
 const PIXELS: usize = 128;
 
-/// Bytes of sums of the weights' gradient that stay in the second-level cache beside what is added
-/// to them.
+/// Maximum size, in bytes, of the weights' gradient's sums that stay in the second-level cache
+/// together with the values that are added to them.
 const SUM_BYTES: usize = 640 << 10;
 
-/// Channels whose sums are taken together come in multiples of this: whole blocks on any machine.
+/// Channels are divided into ranges whose length is a multiple of this number, which makes a whole
+/// number of blocks on any machine.
 const CHANNEL_RANGE: usize = 32;
 
-/// Partitions of the batch at most, each with sums of its own.
+/// Maximum number of partitions of the batch. Each partition has its own sums.
 const PARTITIONS: usize = 32;
 
-/// Images of a group.
+/// Number of images per group.
 fn group_size(conv: &Conv) -> usize {
     if conv.is_minimal() {
         return winograd::group_size(conv);
@@ -57,7 +58,7 @@ fn group_size(conv: &Conv) -> usize {
     PIXELS.div_ceil(conv.out_height() * conv.out_width()).clamp(1, conv.batch.max(1))
 }
 
-/// The groups that the forward pass works on.
+/// Divides the batch into the groups of the forward pass.
 pub(super) fn groups(conv: &Conv) -> Groups {
     Groups::new(conv.batch, group_size(conv))
 }
@@ -65,7 +66,7 @@ pub(super) fn groups(conv: &Conv) -> Groups {
 /// The forward pass: packed weights, and the layout of a group.
 pub(super) struct Forward {
     padded: Padded,
-    /// Images of a group, at most.
+    /// Maximum number of images per group.
     images: usize,
     correlation: Correlation,
 }
@@ -76,7 +77,7 @@ enum Correlation {
     Minimal(winograd::Correlation),
 }
 
-/// What a thread keeps from one group to the next; see [`Scratch`].
+/// Memory that a thread reuses from one group to the next; see [`Scratch`].
 pub(super) struct Memory<'a> {
     pub unrounded: &'a mut Buffer,
     pub frames: &'a mut (Option<Padded>, Buffer),
@@ -84,7 +85,7 @@ pub(super) struct Memory<'a> {
 }
 
 impl Forward {
-    /// For groups of at most so many images.
+    /// Prepares the forward pass for groups of at most `images` images.
     pub fn new(isa: Isa, conv: &Conv, weights: &[f32], images: usize) -> Self {
         let padded = Padded::input(conv);
         let correlation = if conv.is_minimal() {
@@ -103,7 +104,8 @@ impl Forward {
         Self { padded, images, correlation }
     }
 
-    /// Writes the outputs of a group's images, and returns their moments if those are gathered.
+    /// Writes the outputs of a group's images. Returns the outputs' moments if `after` asks for
+    /// them.
     pub fn group<T: Element>(
         &self,
         isa: Isa,
@@ -115,7 +117,8 @@ impl Forward {
     ) -> Option<Moments> {
         let Memory { unrounded, frames: (layout, frames), tiles } = memory;
         let images = output.len() / conv.out_image();
-        // Frames of the same layout have their zeros where this one needs them.
+        // Frames that were last used with this layout already have zeros where the layout needs
+        // them.
         if *layout != Some(self.padded) || frames.len() < self.padded.len(images) {
             *frames = self.padded.zeros(self.images);
             *layout = Some(self.padded);
@@ -160,18 +163,18 @@ pub(super) struct Backward<'a, T> {
     isa: Isa,
     conv: &'a Conv,
     input: Input<'a, T>,
-    /// What is added to the input's gradient.
+    /// Values to add to the input's gradient.
     added: Option<&'a [T]>,
     padded: Padded,
     padded_gradient: Padded,
     input_plan: InputPlan,
-    /// The weights' gradient by minimal filtering, where the shape allows it.
+    /// Plan for computing the weights' gradient by minimal filtering, if the shape allows it.
     minimal: Option<winograd::WeightPlan>,
-    /// Images of a group.
+    /// Number of images per group.
     group: usize,
 }
 
-/// How the gradient of the input is made.
+/// How the gradient of the input is computed.
 enum InputPlan {
     Unwanted,
     Direct(Vec<(Phase, Vec<Quad>)>),
@@ -257,8 +260,9 @@ impl<'a, T: Element> Backward<'a, T> {
         pack::unpack(conv, width, &sums, ranges, added)
     }
 
-    /// The sums of the weights' gradient, `len` for each partition of the batch. They stay in the
-    /// cache while `add` adds to them what each group of images contributes.
+    /// Returns the sums of the weights' gradient, `len` sums for each partition of the batch. A
+    /// partition's sums stay in the cache while `add` adds the contribution of each group of
+    /// images.
     fn partition_sums(
         &self,
         fill: &(impl Fn(Range<usize>, &mut [T]) + Sync),
@@ -268,7 +272,7 @@ impl<'a, T: Element> Backward<'a, T> {
         add: impl Fn(&Frames, usize, &mut Scratch<T>, &mut [f32]) + Sync,
     ) -> Vec<Buffer> {
         let Self { conv, group, .. } = *self;
-        // Images of a partition, in whole groups.
+        // Number of images per partition, which is a whole number of groups.
         let size = conv.batch.div_ceil(PARTITIONS).next_multiple_of(group).max(1);
         let partitions = self.split(result, size).into_par_iter().with_max_len(1).enumerate();
         let sums = partitions.map(|(index, mut result)| {
@@ -288,8 +292,8 @@ impl<'a, T: Element> Backward<'a, T> {
         sums.collect()
     }
 
-    /// The frames of all groups, with their numbers of images: kept, because the sums of all
-    /// channels would not stay in the cache.
+    /// Returns the frames of every group, with the group's number of images. All frames are kept,
+    /// because the sums of all channels would not stay in the cache.
     fn all_frames(
         &self,
         fill: &(impl Fn(Range<usize>, &mut [T]) + Sync),
@@ -310,8 +314,9 @@ impl<'a, T: Element> Backward<'a, T> {
             .collect()
     }
 
-    /// The sums of the weights' gradient for every partition and every range of `width` channels:
-    /// one range is taken over all of a partition's images before the next.
+    /// Returns the sums of the weights' gradient for every partition and every range of `width`
+    /// channels. The sums of a range are computed over all of the partition's images before the
+    /// next range begins.
     fn range_sums(&self, frames: &[(Frames, usize)], width: usize, ranges: usize) -> Vec<Buffer> {
         let Self { isa, conv, .. } = *self;
         let rows = conv.kernel * conv.kernel * conv.inputs;
@@ -326,7 +331,7 @@ impl<'a, T: Element> Backward<'a, T> {
             .with_max_len(1)
             .map(|(partition, range)| {
                 let channels = range * width..((range + 1) * width).min(conv.outputs);
-                // The last range may be so narrow that its blocks are narrower, too.
+                // The last range may be so narrow that its blocks are also narrower.
                 let block = block(isa, channels.len());
                 let mut sums = Buffer::zeros(rows * channels.len().next_multiple_of(block));
                 for (frames, images) in partition {
@@ -337,9 +342,9 @@ impl<'a, T: Element> Backward<'a, T> {
             .collect()
     }
 
-    /// The sums of the weights' gradient by minimal filtering where they would not stay in the
-    /// cache: in each round, the transformed tiles of some groups of images are kept, and the sums
-    /// of one component after the other are taken over all of them.
+    /// Computes the sums of the weights' gradient by minimal filtering if these sums would not stay
+    /// in the cache. Each round keeps the transformed tiles of some groups of images, and computes
+    /// the sums of one component after the other over all of these tiles.
     fn sums_in_rounds(
         &self,
         plan: &winograd::WeightPlan,
@@ -369,7 +374,7 @@ impl<'a, T: Element> Backward<'a, T> {
         sums
     }
 
-    /// Values of the input's gradient of so many images; none where it is not wanted.
+    /// Length of the input's gradient for `images` images, or 0 if that gradient is not wanted.
     fn gradient_len(&self, images: usize) -> usize {
         if matches!(self.input_plan, InputPlan::Unwanted) {
             0
@@ -378,8 +383,8 @@ impl<'a, T: Element> Backward<'a, T> {
         }
     }
 
-    /// Splits the input's gradient into stretches of so many images; empty ones where it is not
-    /// wanted.
+    /// Splits the input's gradient into stretches of `images` images. The stretches are empty if
+    /// the gradient is not wanted.
     fn split<'b>(&self, result: &'b mut [T], images: usize) -> Vec<&'b mut [T]> {
         let batch = self.conv.batch;
         let lens =
@@ -394,8 +399,8 @@ impl<'a, T: Element> Backward<'a, T> {
         }
     }
 
-    /// Copies a group's inputs and output gradient into frames, and makes the gradient of the input
-    /// if it is wanted.
+    /// Copies a group's inputs and output gradient into frames, and computes the gradient of the
+    /// input if it is wanted.
     fn frame(
         &self,
         images: Range<usize>,
@@ -417,7 +422,7 @@ impl<'a, T: Element> Backward<'a, T> {
                 if let Some(added) = self.added {
                     let added = &added[images.start * conv.in_image()..][..result.len()];
                     // Both summands are rounded before they are added, so that the result does not
-                    // depend on which of them was computed first.
+                    // depend on which summand was computed first.
                     let sums = result.iter_mut().zip(added);
                     sums.for_each(|(result, added)| {
                         *result = T::rounded(*result).widened() + added.widened()
@@ -431,7 +436,7 @@ impl<'a, T: Element> Backward<'a, T> {
         padded.copy(values, &mut frames.inputs);
     }
 
-    /// Writes the gradient of the input of a group of images, if it is wanted.
+    /// Writes the input's gradient for a group of images, if it is wanted.
     fn correlate(&self, frames: &[f32], images: usize, tiles: &mut Buffer, result: &mut [f32]) {
         let Self { conv, padded_gradient, .. } = self;
         match &self.input_plan {
@@ -458,7 +463,7 @@ impl<'a, T: Element> Backward<'a, T> {
         }
     }
 
-    /// Adds the gradient of some channels' weights over a group of images.
+    /// Adds a group's contribution to the gradient of the weights of `channels`.
     fn add_group(&self, frames: &Frames, images: usize, channels: Range<usize>, sums: &mut [f32]) {
         let Self { conv, padded, padded_gradient, .. } = self;
         self.isa.run(WeightGradient {

@@ -8,20 +8,20 @@
 //! where, once for each kernel g:  U[input, output] = G g Gᵀ            (4 × 4 components)
 //! ```
 //!
-//! That is 16 multiplications for a tile, where the plain sum takes 36 (S. Winograd, *Arithmetic
-//! Complexity of Computations*, 1980).
+//! A tile therefore takes 16 multiplications instead of the 36 of the plain sum (S. Winograd,
+//! *Arithmetic Complexity of Computations*, 1980).
 //!
-//! 1. **The middle line is 16 products of matrices**, one for each component, of tiles × inputs by
-//!    inputs × outputs (A. Lavin and S. Gray, *Fast Algorithms for Convolutional Neural Networks*,
-//!    2016).
+//! 1. **The middle line is 16 products of matrices**, one for each component. Each multiplies a
+//!    matrix of tiles × inputs with a matrix of inputs × outputs (A. Lavin and S. Gray, *Fast
+//!    Algorithms for Convolutional Neural Networks*, 2016).
 //! 2. **Chunks of tiles** are transformed, multiplied and transformed back while they stay in the
 //!    second-level cache.
 //! 3. **The gradient of the inputs** is the same computation on the gradient of the outputs, with
 //!    the kernel turned round.
 //! 4. **The gradient of the weights** is Gᵀ [ Σ (A y Aᵀ) ⊙ (Bᵀ d B) ] G, summed over tiles, where y
 //!    is the gradient of a tile's outputs.
-//! 5. **Transforms take whole vectors of channels.** What they read behind the last channel, and
-//!    make of it, is stored behind the channels of a row and never read.
+//! 5. **Transforms process whole vectors of channels.** They also transform the values after the
+//!    last channel. These results are stored after the channels of a row, and are never read.
 
 mod product;
 mod tile;
@@ -40,69 +40,72 @@ use transforms::{
     GradientTransform, InputTransform, KernelTransform, OutputTransform, SumTransform,
 };
 
-/// Bytes of a chunk's transformed values, which stay in the second-level cache.
+/// Maximum size, in bytes, of a chunk's transformed values, which stay in the second-level cache.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Bytes of the sums of the weights' gradient that stay there beside what is added to them.
+/// Maximum size, in bytes, of the weights' gradient's sums that stay in the second-level cache
+/// together with the values that are added to them.
 pub(super) const SUM_BYTES: usize = 1 << 20;
 
-/// Fewest and most tiles of a chunk: enough to use a weight often that comes from the third-level
-/// cache.
+/// Minimum and maximum number of tiles per chunk. The minimum is enough to use each weight, which
+/// comes from the third-level cache, often.
 const CHUNK_TILES: [usize; 2] = [64, 256];
 
-/// Sums that are added over the partitions together.
+/// Number of neighbouring sums that are added over all partitions at a time.
 const TOGETHER: usize = 1 << 12;
 
-/// Outputs whose weights are unpacked together, because they are neighbours in the sums.
+/// Number of outputs whose weights are unpacked together, because these outputs are neighbours in
+/// the sums.
 const OUTPUTS: usize = 32;
 
-/// Tiles that are kept transformed in a round, where the sums of the weights' gradient would not
-/// stay in the cache.
+/// Minimum number of tiles that are kept transformed in a round, if the sums of the weights'
+/// gradient would not stay in the cache.
 const ROUND_TILES: usize = 2048;
 
-/// Tiles of a chunk.
+/// Number of tiles per chunk.
 fn chunk_tiles(conv: &Conv) -> usize {
     (CHUNK_BYTES / (size_of::<f32>() * COMPONENTS * (conv.inputs + conv.outputs)))
         .clamp(CHUNK_TILES[0], CHUNK_TILES[1])
 }
 
-/// Images of a group.
+/// Number of images per group.
 pub(super) fn group_size(conv: &Conv) -> usize {
     let tiles = conv.out_height().div_ceil(SIDE) * conv.out_width().div_ceil(SIDE);
     chunk_tiles(conv).div_ceil(tiles).clamp(1, conv.batch.max(1))
 }
 
-/// Values from a tile's channels to the next one's: a cache line more than they take, so that tiles
-/// do not compete for the sets of the cache that lines a power of two apart share.
+/// Returns the distance, in values, from a tile's channels to the next tile's channels. The
+/// distance is a cache line longer than the channels, because tiles at a distance of a power of two
+/// would compete for the same sets of the cache.
 fn tile_pitch(channels: usize) -> usize {
     channels.next_multiple_of(LINE) + LINE
 }
 
-/// Values from a component of so many tiles to the next component, with a cache line more for the
-/// same reason.
+/// Returns the distance, in values, from a component of `tiles` tiles to the next component. It has
+/// an extra cache line for the same reason as [`tile_pitch`].
 fn component_pitch(tiles: usize, tile_pitch: usize) -> usize {
     tiles * tile_pitch + LINE
 }
 
 /// A correlation of framed images with kernels of 3 × 3.
 pub(super) struct Correlation {
-    /// Values from a row of a framed image to the next.
+    /// Distance, in values, from a row of a framed image to the next.
     row_pitch: usize,
-    /// Pixels of an output row.
+    /// Number of pixels of an output row.
     width: usize,
-    /// Channels of the source, and of the result.
+    /// Number of channels of the source and of the result.
     channels: [usize; 2],
     /// `[blocks, COMPONENTS, sources, block]`.
     weights: Buffer,
-    /// Images that `tiles` are of.
+    /// Number of images that `tiles` cover.
     images: usize,
     tiles: Vec<Tile>,
-    /// Tiles of a chunk.
+    /// Number of tiles per chunk.
     chunk: usize,
 }
 
 impl Correlation {
-    /// The forward pass, for groups of at most so many images.
+    /// Prepares the forward pass, for groups of at most `images` images.
     pub fn forward(isa: Isa, conv: &Conv, weights: &[f32], padded: &Padded, images: usize) -> Self {
         let channels = [conv.inputs, conv.outputs];
         let kernel = |input: usize, output: usize| {
@@ -120,7 +123,7 @@ impl Correlation {
         )
     }
 
-    /// From the gradient of the outputs to the gradient of the inputs.
+    /// Prepares the correlation from the gradient of the outputs to the gradient of the inputs.
     pub fn backward(
         isa: Isa,
         conv: &Conv,
@@ -136,7 +139,7 @@ impl Correlation {
         Self::new(isa, conv, channels, [conv.height, conv.width], turned, padded, images)
     }
 
-    /// `kernel` is given a channel of the source and one of the result.
+    /// `kernel` returns the kernel from a channel of the source to a channel of the result.
     fn new(
         isa: Isa,
         conv: &Conv,
@@ -167,8 +170,8 @@ impl Correlation {
         let [sources, results] = self.channels;
         let block = block(isa, results);
         let pitches = [tile_pitch(sources), results.next_multiple_of(block)];
-        let most = pitches.map(|pitch| COMPONENTS * component_pitch(self.chunk, pitch));
-        let (values, sums) = scratch.at_least(most[0] + most[1]).split_at_mut(most[0]);
+        let lens = pitches.map(|pitch| COMPONENTS * component_pitch(self.chunk, pitch));
+        let (values, sums) = scratch.at_least(lens[0] + lens[1]).split_at_mut(lens[0]);
         for tiles in self.tiles[..self.tiles.len() / self.images * images].chunks(self.chunk) {
             let component_pitches = pitches.map(|pitch| component_pitch(tiles.len(), pitch));
             isa.run(InputTransform {
@@ -207,8 +210,8 @@ impl Correlation {
     }
 }
 
-/// G g Gᵀ of every kernel g, as `[blocks, COMPONENTS, sources, block]`, zeros behind the last
-/// channel of the result.
+/// Returns G g Gᵀ of every kernel g, as `[blocks, COMPONENTS, sources, block]`, with zeros after
+/// the last channel of the result.
 fn transform_kernels(
     isa: Isa,
     [sources, results]: [usize; 2],
@@ -228,19 +231,20 @@ fn transform_kernels(
     weights
 }
 
-/// How the gradient of the weights is summed: as `[COMPONENTS, inputs, outputs rounded up to
-/// blocks]`.
+/// How the gradient of the weights is summed. The sums are `[COMPONENTS, inputs, outputs rounded up
+/// to blocks]`.
 pub(super) struct WeightPlan {
-    /// Values from a row to the next, in the framed inputs and in the framed gradient.
+    /// Distance, in values, from a row to the next, in the framed inputs and in the framed
+    /// gradient.
     row_pitches: [usize; 2],
-    /// Inputs and outputs.
+    /// Number of inputs and number of outputs.
     channels: [usize; 2],
     block: usize,
-    /// Images that `tiles` are of.
+    /// Number of images that `tiles` cover.
     images: usize,
     /// Sources are in the framed inputs, targets in the framed gradient.
     tiles: Vec<Tile>,
-    /// Tiles of a chunk.
+    /// Number of tiles per chunk.
     chunk: usize,
 }
 
@@ -252,7 +256,8 @@ pub(super) struct Transformed {
 }
 
 impl WeightPlan {
-    /// For groups of so many images in these frames.
+    /// Prepares sums for groups of `images` images in the given frames of the inputs and of the
+    /// gradient.
     pub fn new(isa: Isa, conv: &Conv, [inputs, gradient]: [&Padded; 2], images: usize) -> Self {
         let tiles = tiles(images, [conv.out_height(), conv.out_width()], |image, y, x| {
             let source = image * inputs.image_pitch() + y * inputs.row_pitch() + x * conv.inputs;
@@ -268,22 +273,23 @@ impl WeightPlan {
         }
     }
 
-    /// How many sums there are.
+    /// Returns the number of sums of all components.
     pub fn sums(&self) -> usize {
         COMPONENTS * self.component_sums()
     }
 
-    /// How many sums a component has.
+    /// Returns the number of sums per component.
     fn component_sums(&self) -> usize {
         self.channels[0] * self.channels[1].next_multiple_of(self.block)
     }
 
-    /// Groups of images whose transformed tiles are kept in a round.
+    /// Returns the number of groups of images whose transformed tiles are kept in a round.
     pub fn groups_per_round(&self) -> usize {
         ROUND_TILES.div_ceil(self.tiles.len()).max(1)
     }
 
-    /// Values from a component to the next, of the inputs and of the gradient.
+    /// Returns the distance, in values, from a component to the next, for the inputs and for the
+    /// gradient.
     fn component_pitches(&self, tiles: usize) -> [usize; 2] {
         let [inputs, outputs] = self.channels;
         [
@@ -292,13 +298,13 @@ impl WeightPlan {
         ]
     }
 
-    /// Values that so many tiles are transformed to.
+    /// Returns the number of values to which `tiles` tiles are transformed.
     fn transformed_len(&self, tiles: usize) -> usize {
         let [inputs, gradient] = self.component_pitches(tiles);
         COMPONENTS * (inputs + gradient)
     }
 
-    /// The tiles of so many images, in chunks.
+    /// Returns the tiles of `images` images, in chunks.
     fn chunks(&self, images: usize) -> impl Iterator<Item = &[Tile]> {
         self.tiles[..self.tiles.len() / self.images * images].chunks(self.chunk)
     }
@@ -333,7 +339,7 @@ impl WeightPlan {
         });
     }
 
-    /// The transformed tiles of a group of images: framed inputs and gradient.
+    /// Transforms the tiles of a group of images, given as framed inputs and gradient.
     pub fn transformed<'a>(
         &'a self,
         isa: Isa,
@@ -347,7 +353,7 @@ impl WeightPlan {
         })
     }
 
-    /// Adds the sums of a group of images: framed inputs and gradient.
+    /// Adds the sums of a group of images, given as framed inputs and gradient.
     pub fn add_group(
         &self,
         isa: Isa,
@@ -365,7 +371,8 @@ impl WeightPlan {
         }
     }
 
-    /// Adds the sums of transformed tiles. Threads take a component and half of the inputs each.
+    /// Adds the sums of transformed tiles. Each thread takes one component and half of the inputs
+    /// at a time.
     pub fn add_all(&self, isa: Isa, transformed: &[Vec<Transformed>], sums: &mut [f32]) {
         let half = self.channels[0].div_ceil(2);
         let pitch = self.channels[1].next_multiple_of(self.block);
@@ -382,8 +389,8 @@ impl WeightPlan {
         });
     }
 
-    /// Adds to the sums of a component, from the input `first` on, for as many inputs as `sums`
-    /// has.
+    /// Adds to the sums of a component. `sums` covers consecutive inputs, starting at input
+    /// `first`.
     fn add(
         &self,
         isa: Isa,
@@ -410,8 +417,8 @@ impl WeightPlan {
         });
     }
 
-    /// The gradient of the weights, `[outputs, inputs, 3, 3]`: adds the sums of the partitions, in
-    /// order, transforms them, and adds `added`.
+    /// Returns the gradient of the weights, `[outputs, inputs, 3, 3]`. Adds the sums of the
+    /// partitions in order, transforms the total, and adds `added`.
     pub fn unpack(&self, isa: Isa, partitions: Vec<Buffer>, added: Option<&[f32]>) -> Buffer {
         let [inputs, outputs] = self.channels;
         let mut partitions = partitions.into_iter();

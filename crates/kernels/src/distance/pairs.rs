@@ -130,7 +130,7 @@ mod x86 {
     ///
     /// # Safety
     ///
-    /// - The machine has the target features named.
+    /// - The caller must run this only on a machine that has the named target features.
     /// - `rows` has a quarter as many lines as `columns`, rounded up.
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2(rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {

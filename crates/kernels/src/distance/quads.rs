@@ -156,13 +156,13 @@ mod x86 {
     ///
     /// # Safety
     ///
-    /// - The machine has the target features named.
+    /// - The caller must run this only on a machine that has the named target features.
     /// - 64 bytes can be read at `from`, and at every further vector, `dim` bytes apart.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(super) unsafe fn transpose(from: *const u8, dim: usize, flip: u8, to: &mut [Line; TILE]) {
         let flip = _mm512_set1_epi8(flip.cast_signed());
         let lines = transposed(std::array::from_fn(|row| {
-            // SAFETY: the caller vouches for 64 bytes of each vector.
+            // SAFETY: the caller guarantees 64 bytes of each vector.
             _mm512_xor_si512(unsafe { _mm512_loadu_si512(from.add(row * dim).cast()) }, flip)
         }));
         for (to, line) in to.iter_mut().zip(lines) {
@@ -181,7 +181,7 @@ mod x86 {
     /// - `out` holds 32 rows of `stride`, which is at least as many as the panels have columns.
     pub(super) unsafe fn amx(product: &Product<'_>, out: &mut [u32]) {
         let Product { steps, panels, stride, .. } = *product;
-        // SAFETY: the caller vouches for AMX.
+        // SAFETY: the caller guarantees AMX.
         let _tiles = unsafe { Tiles::begin() };
         for first in (0..steps).step_by(SECTION_STEPS) {
             let count = SECTION_STEPS.min(steps - first);
@@ -249,7 +249,7 @@ mod x86 {
     ///
     /// # Safety
     ///
-    /// - The machine has the target features named.
+    /// - The caller must run this only on a machine that has the named target features.
     /// - The lengths are those that [`amx`] requires.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
     pub(super) unsafe fn vnni(product: &Product<'_>, out: &mut [u32]) {

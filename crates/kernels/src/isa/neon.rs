@@ -19,17 +19,17 @@ impl Vector for Neon {
     }
     #[inline(always)]
     unsafe fn splat(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for one value.
+        // SAFETY: the caller guarantees one value.
         unsafe { vld1q_dup_f32(from) }
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for four values.
+        // SAFETY: the caller guarantees four values.
         unsafe { vld1q_f32(from) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller vouches for four values.
+        // SAFETY: the caller guarantees four values.
         unsafe { vst1q_f32(to, self) }
     }
     #[inline(always)]

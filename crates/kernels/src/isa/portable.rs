@@ -17,17 +17,17 @@ impl Vector for Portable {
     }
     #[inline(always)]
     unsafe fn splat(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for one value.
+        // SAFETY: the caller guarantees one value.
         Self([unsafe { *from }; 4])
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for four values. An array of f32 is aligned like one f32.
+        // SAFETY: the caller guarantees four values. An array of f32 is aligned like one f32.
         Self(unsafe { *from.cast() })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller vouches for four values.
+        // SAFETY: the caller guarantees four values.
         unsafe { *to.cast() = self.0 }
     }
     #[inline(always)]
@@ -70,12 +70,12 @@ impl Words for [u16; 8] {
     }
     #[inline(always)]
     unsafe fn load(from: *const u16) -> Self {
-        // SAFETY: the caller vouches for eight values. An array of u16 is aligned like one u16.
+        // SAFETY: the caller guarantees eight values. An array of u16 is aligned like one u16.
         unsafe { *from.cast() }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut u16) {
-        // SAFETY: the caller vouches for eight values.
+        // SAFETY: the caller guarantees eight values.
         unsafe { *to.cast() = self }
     }
     #[inline(always)]

@@ -49,7 +49,7 @@ pub(crate) trait Vector: Copy {
     #[inline(always)]
     unsafe fn widen(from: *const bf16) -> [Self; 2] {
         let mut singles = [0.0f32; 2 * MOST_LANES];
-        // SAFETY: the caller vouches for the instruction set and the lanes of two registers, which
+        // SAFETY: the caller guarantees the instruction set and the lanes of two registers, which
         // the array holds.
         unsafe {
             for (lane, single) in singles[..2 * Self::LANES].iter_mut().enumerate() {

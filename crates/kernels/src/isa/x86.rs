@@ -10,7 +10,7 @@ use super::vector::{Kernel, Vector, Words};
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
 pub(super) unsafe fn amx<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Amx>()
@@ -20,7 +20,7 @@ pub(super) unsafe fn amx<K: Kernel>(kernel: K) -> K::Output {
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) unsafe fn avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx512>()
@@ -30,7 +30,7 @@ pub(super) unsafe fn avx512<K: Kernel>(kernel: K) -> K::Output {
 ///
 /// # Safety
 ///
-/// - The machine has the target features named.
+/// - The caller must run this only on a machine that has the named target features.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx2>()
@@ -50,7 +50,7 @@ pub(super) struct Avx2(__m256);
 
 #[inline(always)]
 unsafe fn positive_512(values: __m512, mask: __m512) -> __m512 {
-    // SAFETY: the caller vouches for the instruction set.
+    // SAFETY: the caller guarantees the instruction set.
     unsafe {
         _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(mask, _mm512_setzero_ps()), values)
     }
@@ -58,7 +58,7 @@ unsafe fn positive_512(values: __m512, mask: __m512) -> __m512 {
 
 #[inline(always)]
 unsafe fn positive_256(values: __m256, mask: __m256) -> __m256 {
-    // SAFETY: the caller vouches for the instruction set.
+    // SAFETY: the caller guarantees the instruction set.
     unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(mask, _mm256_setzero_ps()), values) }
 }
 
@@ -72,53 +72,53 @@ macro_rules! vector {
 
             #[inline(always)]
             unsafe fn zero() -> Self {
-                // SAFETY: the caller vouches for the instruction set.
+                // SAFETY: the caller guarantees the instruction set.
                 unsafe { Self($zero()) }
             }
             #[inline(always)]
             unsafe fn splat(from: *const f32) -> Self {
-                // SAFETY: the caller vouches for the instruction set and one value.
+                // SAFETY: the caller guarantees the instruction set and one value.
                 unsafe { Self($splat(*from)) }
             }
             #[inline(always)]
             unsafe fn load(from: *const f32) -> Self {
-                // SAFETY: the caller vouches for the instruction set and the lanes.
+                // SAFETY: the caller guarantees the instruction set and the lanes.
                 unsafe { Self($load(from)) }
             }
             #[inline(always)]
             unsafe fn store(self, to: *mut f32) {
-                // SAFETY: the caller vouches for the instruction set and the lanes.
+                // SAFETY: the caller guarantees the instruction set and the lanes.
                 unsafe { $store(to, self.0) }
             }
             #[inline(always)]
             unsafe fn add(self, other: Self) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
+                // SAFETY: the caller guarantees the instruction set.
                 unsafe { Self($add(self.0, other.0)) }
             }
             #[inline(always)]
             unsafe fn sub(self, other: Self) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
+                // SAFETY: the caller guarantees the instruction set.
                 unsafe { Self($sub(self.0, other.0)) }
             }
             #[inline(always)]
             unsafe fn mul(self, other: Self) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
+                // SAFETY: the caller guarantees the instruction set.
                 unsafe { Self($mul(self.0, other.0)) }
             }
             #[inline(always)]
             unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
+                // SAFETY: the caller guarantees the instruction set.
                 unsafe { Self($fma(self.0, factor.0, sum.0)) }
             }
             #[inline(always)]
             unsafe fn raise_to(self, floor: Self) -> Self {
                 // Where an operand is not a number, or both are zeros, the maximum is the second
-                // one. SAFETY: the caller vouches for the instruction set.
+                // one. SAFETY: the caller guarantees the instruction set.
                 unsafe { Self($max(floor.0, self.0)) }
             }
             #[inline(always)]
             unsafe fn where_positive(self, mask: Self) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
+                // SAFETY: the caller guarantees the instruction set.
                 unsafe { Self($positive(self.0, mask.0)) }
             }
             $($short)*
@@ -152,7 +152,7 @@ vector_512!(
     Amx,
     #[inline(always)]
     unsafe fn widen(from: *const bf16) -> [Self; 2] {
-        // SAFETY: the caller vouches for the instruction set and 32 values.
+        // SAFETY: the caller guarantees the instruction set and 32 values.
         unsafe {
             let low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             let high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.add(16).cast()));
@@ -164,7 +164,7 @@ vector_512!(
     },
     #[inline(always)]
     unsafe fn narrow([low, high]: [Self; 2], to: *mut bf16) {
-        // SAFETY: the caller vouches for the instruction set and 32 values. Both types are 512
+        // SAFETY: the caller guarantees the instruction set and 32 values. Both types are 512
         // bits.
         unsafe {
             let short =
@@ -198,27 +198,27 @@ macro_rules! words {
 
             #[inline(always)]
             unsafe fn splat(value: u16) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
+                // SAFETY: the caller guarantees the instruction set.
                 unsafe { $splat(value.cast_signed()) }
             }
             #[inline(always)]
             unsafe fn load(from: *const u16) -> Self {
-                // SAFETY: the caller vouches for the instruction set and the lanes.
+                // SAFETY: the caller guarantees the instruction set and the lanes.
                 unsafe { $load(from.cast()) }
             }
             #[inline(always)]
             unsafe fn store(self, to: *mut u16) {
-                // SAFETY: the caller vouches for the instruction set and the lanes.
+                // SAFETY: the caller guarantees the instruction set and the lanes.
                 unsafe { $store(to.cast(), self) }
             }
             #[inline(always)]
             unsafe fn add(self, other: Self) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
+                // SAFETY: the caller guarantees the instruction set.
                 unsafe { $add(self, other) }
             }
             #[inline(always)]
             unsafe fn high_product(self, other: Self) -> Self {
-                // SAFETY: the caller vouches for the instruction set.
+                // SAFETY: the caller guarantees the instruction set.
                 unsafe { $high_product(self, other) }
             }
         }

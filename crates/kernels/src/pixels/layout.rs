@@ -96,11 +96,11 @@ fn holds(bytes: usize, rows: usize, stride: usize, row: usize) -> bool {
 unsafe fn transpose_block(from: *const u8, from_stride: usize, to: *mut u8, to_stride: usize) {
     let mut rows = [[0; 16]; 8];
     for (y, row) in rows.iter_mut().enumerate() {
-        // SAFETY: the caller vouches for the row; an array of bytes needs no alignment.
+        // SAFETY: the caller guarantees the row; an array of bytes needs no alignment.
         *row = unsafe { *from.add(y * from_stride).cast() };
     }
     for (x, row) in transposed(rows).into_iter().enumerate() {
-        // SAFETY: the caller vouches for the row; an array of bytes needs no alignment.
+        // SAFETY: the caller guarantees the row; an array of bytes needs no alignment.
         unsafe { *to.add(x * to_stride).cast() = row };
     }
 }
@@ -163,7 +163,7 @@ mod avx2 {
     ///
     /// # Safety
     ///
-    /// - The machine has AVX2.
+    /// - The caller must run this only on a machine that has AVX2.
     /// - The shape is at least that of a block.
     /// - The rows of the shape can be read at `from`, and its columns written at `to`.
     #[target_feature(enable = "avx2")]
@@ -196,14 +196,14 @@ mod avx2 {
     ///
     /// # Safety
     ///
-    /// - The machine has AVX2.
+    /// - The caller must run this only on a machine that has AVX2.
     /// - 16 rows can be read at `from`, and 32 written at `to`.
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn block(from: *const u8, from_stride: usize, to: *mut u8, to_stride: usize) {
         let mut rows = [_mm256_setzero_si256(); 16];
         for (y, row) in rows.iter_mut().enumerate() {
-            // SAFETY: the caller vouches for the rows; the load needs no alignment.
+            // SAFETY: the caller guarantees the rows; the load needs no alignment.
             *row = unsafe { _mm256_loadu_si256(from.add(y * from_stride).cast()) };
         }
         for _ in 0..4 {
@@ -216,7 +216,7 @@ mod avx2 {
         // The two halves of a register are interleaved separately: column x ends up in the lower
         // half and column x + 16 in the upper half.
         for (x, row) in rows.into_iter().enumerate() {
-            // SAFETY: the caller vouches for the rows; the stores need no alignment.
+            // SAFETY: the caller guarantees the rows; the stores need no alignment.
             unsafe {
                 _mm_storeu_si128(to.add(x * to_stride).cast(), _mm256_castsi256_si128(row));
                 _mm_storeu_si128(

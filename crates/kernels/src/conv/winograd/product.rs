@@ -8,21 +8,21 @@ use crate::isa::{Kernel, Vector};
 /// A product of matrices: `sums[row, column]` is the sum over `depth` of left × right.
 pub(super) struct Product<'a> {
     pub left: &'a [f32],
-    /// Values of `left` from a row to the next.
+    /// Distance, in values, from a row of `left` to the next.
     pub row_pitch: usize,
-    /// Values of `left` from one to the next that is summed over.
+    /// Distance, in values, from a term of a sum to the next in `left`.
     pub depth_pitch: usize,
     pub rows: usize,
-    /// How many products a sum has.
+    /// Number of products per sum.
     pub depth: usize,
     /// `[depth, block]` for each block of columns.
     pub right: &'a [f32],
-    /// Values of `right` from a block to the next.
+    /// Distance, in values, from a block of `right` to the next.
     pub block_pitch: usize,
     pub columns: usize,
     /// `[rows, columns rounded up to blocks]`.
     pub sums: &'a mut [f32],
-    /// Whether the products are added to the sums, or replace them.
+    /// Whether the products are added to the sums. Otherwise they replace the sums.
     pub adds: bool,
 }
 
@@ -40,7 +40,7 @@ impl Kernel for Product<'_> {
         );
         assert!((blocks - 1) * self.block_pitch + self.depth * block <= self.right.len());
         assert!(self.rows * blocks * block <= self.sums.len());
-        // SAFETY: `run` is called with the instruction set, and the assertions above are the rest
+        // SAFETY: `run` is called with the instruction set. The assertions above guarantee the rest
         // of the contract of `blocks`.
         unsafe {
             match (block_vectors::<V>(self.columns), V::REGISTERS) {
@@ -58,19 +58,21 @@ impl Product<'_> {
     ///
     /// # Safety
     ///
-    /// - The machine has the instruction set of `V`.
-    /// - `N` is `block_vectors::<V>(columns)`.
-    /// - Left, right and sums reach as far as rows, depth and whole blocks say.
+    /// - The caller must run this only on a machine that has the instruction set of `V`.
+    /// - `N` must be `block_vectors::<V>(columns)`.
+    /// - The caller must guarantee that `left`, `right` and `sums` have the values that `rows`,
+    ///   `depth` and whole blocks require.
     #[inline(always)]
     unsafe fn blocks<V: Vector, const N: usize, const M: usize>(mut self) {
         let blocks = self.columns.div_ceil(N * V::LANES);
         for block in 0..blocks {
             let mut row = 0;
             while row < self.rows {
-                // Two rows alone keep few sums in flight, so a remainder of two is avoided where
-                // fours come out even.
+                // Two rows alone keep few sums in flight, so a remainder of two is avoided if the
+                // remaining rows are a multiple of four.
                 let remaining = self.rows - row;
-                // SAFETY: the caller vouches for the contract; no more rows are taken than remain.
+                // SAFETY: the caller guarantees the contract, and no more rows are computed than
+                // remain.
                 row += unsafe {
                     match remaining {
                         _ if remaining >= M
@@ -87,13 +89,14 @@ impl Product<'_> {
         }
     }
 
-    /// Computes `M` rows, from `row` on, of one of `blocks` blocks of columns. Returns `M`.
+    /// Computes the `M` rows that start at `row`, for one of the `blocks` blocks of columns.
+    /// Returns `M`.
     ///
     /// # Safety
     ///
-    /// - The contract of [`Self::blocks`] holds.
-    /// - `row + M` is at most `rows`.
-    /// - `block` is less than `blocks`, the number of blocks of `columns`.
+    /// - The caller must guarantee the contract of [`Self::blocks`].
+    /// - `row + M` must be at most `rows`.
+    /// - `block` must be less than `blocks`, the number of blocks of `columns`.
     #[inline(always)]
     unsafe fn micro_kernel<V: Vector, const N: usize, const M: usize>(
         &mut self,
@@ -102,7 +105,7 @@ impl Product<'_> {
         blocks: usize,
     ) -> usize {
         let (row_pitch, depth_pitch) = (self.row_pitch, self.depth_pitch);
-        // SAFETY: offsets stay within what the caller vouches for.
+        // SAFETY: offsets stay within the values that the caller guarantees.
         unsafe {
             let mut left = self.left.as_ptr().add(row * row_pitch);
             let mut right = self.right.as_ptr().add(block * self.block_pitch);

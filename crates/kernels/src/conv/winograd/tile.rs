@@ -1,29 +1,29 @@
 //! Winograd's tiles: squares of 2 × 2 outputs, with the 4 × 4 inputs below them.
 
-/// Components that a tile is transformed to: the elements of a 4 × 4 matrix.
+/// Number of components to which a tile is transformed: the elements of a 4 × 4 matrix.
 pub(super) const COMPONENTS: usize = 16;
 
-/// Values of a kernel.
+/// Number of values of a kernel.
 pub(super) const AREA: usize = 9;
 
-/// Rows and columns of outputs in a tile.
+/// Number of rows, and also of columns, of outputs in a tile.
 pub(super) const SIDE: usize = 2;
 
-/// A tile of the output; at the right and lower edge, what the image has of it.
+/// A tile of the output. At the right and lower edges, it is only the part inside the image.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
-    /// Where the first channel of its first input is.
+    /// Index of the first channel of the tile's first input.
     pub source: usize,
-    /// Where the first channel of its first output is.
+    /// Index of the first channel of the tile's first output.
     pub target: usize,
-    /// Rows of outputs, at most [`SIDE`].
+    /// Number of rows of outputs, which is at most [`SIDE`].
     pub rows: usize,
-    /// Columns of outputs, at most [`SIDE`].
+    /// Number of columns of outputs, which is at most [`SIDE`].
     pub columns: usize,
 }
 
-/// The tiles of `images` images of `[height, width]` pixels. `place` gives the source and target of
-/// a tile's first pixel (image, y, x).
+/// Returns the tiles of `images` images of `[height, width]` pixels. `place` returns the source and
+/// target of a tile's first pixel (image, y, x).
 pub(super) fn tiles(
     images: usize,
     [height, width]: [usize; 2],

@@ -1,6 +1,6 @@
-//! The transforms of minimal filtering, a vector of channels at a time.
+//! The transforms of minimal filtering, which process one vector of channels at a time.
 //!
-//! Each is a matrix applied along the rows and then along the columns of a tile.
+//! Each transform applies a matrix along one axis of a tile and then along the other.
 
 #![allow(clippy::needless_range_loop, reason = "register blocks are unrolled over constant ranges")]
 
@@ -12,11 +12,11 @@ use crate::isa::{Kernel, MOST_LANES, Vector};
 ///
 /// # Safety
 ///
-/// - The machine has the instruction set of `V`.
-/// - A vector's values can be read at each of the four places.
+/// - The caller must run this only on a machine that has the instruction set of `V`.
+/// - The caller must guarantee that a vector's values can be read at each of the four places.
 #[inline(always)]
 unsafe fn load_four<V: Vector>(from: *const f32, pitch: usize) -> [V; 4] {
-    // SAFETY: the caller vouches for the instruction set and the values.
+    // SAFETY: the caller guarantees the instruction set and the values.
     unsafe {
         [
             V::load(from),
@@ -27,39 +27,39 @@ unsafe fn load_four<V: Vector>(from: *const f32, pitch: usize) -> [V; 4] {
     }
 }
 
-/// Bᵀ, along one axis.
+/// Applies Bᵀ along one axis.
 ///
 /// # Safety
 ///
-/// - The machine has the instruction set of `V`.
+/// - The caller must run this only on a machine that has the instruction set of `V`.
 #[inline(always)]
 unsafe fn b_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 4] {
-    // SAFETY: the caller vouches for the instruction set.
+    // SAFETY: the caller guarantees the instruction set.
     unsafe { [a.sub(c), b.add(c), c.sub(b), b.sub(d)] }
 }
 
-/// G, along one axis.
+/// Applies G along one axis.
 ///
 /// # Safety
 ///
-/// - The machine has the instruction set of `V`.
+/// - The caller must run this only on a machine that has the instruction set of `V`.
 #[inline(always)]
 unsafe fn g<V: Vector>([a, b, c]: [V; 3]) -> [V; 4] {
-    // SAFETY: the caller vouches for the instruction set.
+    // SAFETY: the caller guarantees the instruction set.
     unsafe {
         let (half, ends) = (V::splat(&0.5), a.add(c));
         [a, ends.add(b).mul(half), ends.sub(b).mul(half), c]
     }
 }
 
-/// Gᵀ, along one axis.
+/// Applies Gᵀ along one axis.
 ///
 /// # Safety
 ///
-/// - The machine has the instruction set of `V`.
+/// - The caller must run this only on a machine that has the instruction set of `V`.
 #[inline(always)]
 unsafe fn g_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 3] {
-    // SAFETY: the caller vouches for the instruction set.
+    // SAFETY: the caller guarantees the instruction set.
     unsafe {
         let half = V::splat(&0.5);
         let even = b.add(c).mul(half);
@@ -67,33 +67,33 @@ unsafe fn g_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; 3] {
     }
 }
 
-/// A, along one axis.
+/// Applies A along one axis.
 ///
 /// # Safety
 ///
-/// - The machine has the instruction set of `V`.
+/// - The caller must run this only on a machine that has the instruction set of `V`.
 #[inline(always)]
 unsafe fn a<V: Vector>([a, b]: [V; SIDE]) -> [V; 4] {
-    // SAFETY: the caller vouches for the instruction set.
+    // SAFETY: the caller guarantees the instruction set.
     unsafe { [a, a.add(b), a.sub(b), V::zero().sub(b)] }
 }
 
-/// Aᵀ, along one axis.
+/// Applies Aᵀ along one axis.
 ///
 /// # Safety
 ///
-/// - The machine has the instruction set of `V`.
+/// - The caller must run this only on a machine that has the instruction set of `V`.
 #[inline(always)]
 unsafe fn a_transposed<V: Vector>([a, b, c, d]: [V; 4]) -> [V; SIDE] {
-    // SAFETY: the caller vouches for the instruction set.
+    // SAFETY: the caller guarantees the instruction set.
     unsafe { [a.add(b).add(c), b.sub(c).sub(d)] }
 }
 
 /// Computes G g Gᵀ of a block of kernels g.
 pub(super) struct KernelTransform<'a, F> {
-    /// The kernel from a channel of the source to a lane of the block.
+    /// Function that returns the kernel from a channel of the source to a lane of the block.
     pub kernel: F,
-    /// Channels of the source.
+    /// Number of channels of the source.
     pub sources: usize,
     pub block: usize,
     /// `[COMPONENTS, sources, block]`.
@@ -136,12 +136,12 @@ impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for KernelTransform<'_, F> {
     }
 }
 
-/// Computes Gᵀ s G of the sums s of some outputs: the gradient of their weights.
+/// Computes the gradient of the weights of some outputs, which is Gᵀ s G of the outputs' sums s.
 pub(super) struct SumTransform<'a> {
     /// `[COMPONENTS, inputs, output_pitch]`.
     pub sums: &'a [f32],
     pub inputs: usize,
-    /// Values from an input's sums to the next input's.
+    /// Distance, in values, between the sums of consecutive inputs.
     pub output_pitch: usize,
     /// The first output.
     pub first: usize,
@@ -197,15 +197,15 @@ impl Kernel for SumTransform<'_> {
 pub(super) struct InputTransform<'a> {
     /// Images in frames of zeros.
     pub frames: &'a [f32],
-    /// Values from a row of a frame to the next.
+    /// Distance, in values, from a row of a frame to the next.
     pub row_pitch: usize,
     pub channels: usize,
     pub tiles: &'a [Tile],
     /// `[COMPONENTS, tiles, channels]`.
     pub values: &'a mut [f32],
-    /// Values from a tile to the next.
+    /// Distance, in values, from a tile to the next.
     pub tile_pitch: usize,
-    /// Values from a component to the next.
+    /// Distance, in values, from a component to the next.
     pub component_pitch: usize,
 }
 
@@ -255,15 +255,15 @@ impl Kernel for InputTransform<'_> {
 pub(super) struct GradientTransform<'a> {
     /// The gradient in frames of zeros.
     pub frames: &'a [f32],
-    /// Values from a row of a frame to the next.
+    /// Distance, in values, from a row of a frame to the next.
     pub row_pitch: usize,
     pub channels: usize,
-    /// The gradient of a tile is read at its target.
+    /// The gradient of a tile is read at the tile's target.
     pub tiles: &'a [Tile],
     /// `[COMPONENTS, blocks, tiles, block]`.
     pub values: &'a mut [f32],
     pub block: usize,
-    /// Values from a component to the next.
+    /// Distance, in values, from a component to the next.
     pub component_pitch: usize,
 }
 
@@ -307,17 +307,17 @@ impl Kernel for GradientTransform<'_> {
     }
 }
 
-/// Computes Aᵀ m A of the sums m of some tiles: their outputs.
+/// Computes the outputs of some tiles, which are Aᵀ m A of the tiles' sums m.
 pub(super) struct OutputTransform<'a> {
     /// `[COMPONENTS, tiles, channels]`.
     pub sums: &'a [f32],
-    /// Values from a tile to the next.
+    /// Distance, in values, from a tile to the next.
     pub tile_pitch: usize,
-    /// Values from a component to the next.
+    /// Distance, in values, from a component to the next.
     pub component_pitch: usize,
     pub tiles: &'a [Tile],
     pub channels: usize,
-    /// Pixels of an output row.
+    /// Number of pixels of an output row.
     pub width: usize,
     pub output: &'a mut [f32],
 }
@@ -338,9 +338,9 @@ impl Kernel for OutputTransform<'_> {
             assert!(tile.target + (last + 1) * self.channels <= self.output.len());
             for channel in (0..self.channels).step_by(V::LANES) {
                 let lanes = V::LANES.min(self.channels - channel);
-                // SAFETY: `run` is called with the instruction set. Reads stay within the sums, and
-                // the output has the pixels that are written, and `lanes` of their channels, by
-                // the assertions above.
+                // SAFETY: `run` is called with the instruction set. The assertions above keep reads
+                // within the sums, and guarantee that the output has the pixels that are written
+                // and `lanes` of their channels.
                 unsafe {
                     let from = self.sums.as_ptr().add(index * self.tile_pitch + channel);
                     let to = self.output.as_mut_ptr().add(tile.target + channel);
