@@ -1,14 +1,16 @@
-//! Conversions between f32 and bf16, without a branch, so that the compiler makes vectors of them.
+//! Conversions between f32 and bf16. They have no branches, so that the compiler can vectorise
+//! loops over them.
 
 use half::bf16;
 
-/// The value, exactly: a bf16 is the upper half of an f32.
+/// Returns the value as f32, exactly. A bf16 is the upper half of an f32.
 #[inline(always)]
 pub(crate) fn widen(value: bf16) -> f32 {
     f32::from_bits(u32::from(value.to_bits()) << 16)
 }
 
-/// The nearest bf16, the even one of two that are equally near, as `bf16::from_f32` has it.
+/// Rounds to the nearest bf16, like `bf16::from_f32`. If two values are equally near, the even
+/// value is chosen.
 #[inline(always)]
 pub(crate) fn round(single: f32) -> bf16 {
     let bits = single.to_bits();
@@ -35,7 +37,7 @@ mod tests {
             -1e-45,
         ];
         let bits = (0..=u32::MAX).step_by(9_973).map(f32::from_bits);
-        // Halfway between two values, and next to it.
+        // Numbers halfway between two values, and the numbers next to them.
         let ties = (0x3f80..0x3f90u32)
             .flat_map(|high| [0x7fff, 0x8000, 0x8001].map(|low| f32::from_bits(high << 16 | low)));
         for single in special.into_iter().chain(bits).chain(ties) {

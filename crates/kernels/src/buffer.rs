@@ -1,5 +1,5 @@
-//! Memory for activations and gradients that is kept from step to step, instead of going back to
-//! the system.
+//! Memory for activations and gradients that is reused from step to step instead of being returned
+//! to the system.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -8,19 +8,19 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::element::Element;
 
-/// One cache line; its alignment makes buffers begin on one.
+/// One cache line. Its alignment makes buffers start on a cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([u8; LINE]);
 
-/// Bytes of a line.
+/// Number of bytes per line.
 const LINE: usize = 64;
 
-/// A slice of f32 or bf16 that begins on a cache line. When it is dropped, its memory returns to a
+/// A slice of f32 or bf16 that starts on a cache line. When it is dropped, its memory returns to a
 /// pool of the process.
 ///
-/// Fresh memory costs a page fault every 4 KiB, which takes longer than a pass over it, and a
-/// training step asks for the same sizes again and again.
+/// Fresh memory costs a page fault every 4 KiB, which takes longer than a pass over that memory,
+/// and every training step asks for the same sizes.
 pub struct Buffer<T = f32> {
     lines: Vec<Line>,
     len: usize,
@@ -31,13 +31,13 @@ pub struct Buffer<T = f32> {
 #[derive(Default)]
 struct Pool {
     idle: BTreeMap<usize, Class>,
-    /// Lines of all idle buffers.
+    /// Number of lines of all idle buffers.
     idle_lines: usize,
-    /// Lines of all buffers in use.
+    /// Number of lines of all buffers in use.
     used_lines: usize,
-    /// The most lines that were in use at a time.
+    /// Maximum number of lines that were in use at the same time.
     most_used: usize,
-    /// How many buffers have come back.
+    /// Number of buffers that have been returned.
     clock: u64,
 }
 
@@ -45,13 +45,14 @@ struct Pool {
 #[derive(Default)]
 struct Class {
     buffers: Vec<Vec<Line>>,
-    /// The pool's clock when one last came back.
+    /// The pool's clock when a buffer of this length was last returned.
     last: u64,
 }
 
 impl Pool {
-    /// Gives memory back to the system until all buffers together take at most one and a half times
-    /// as much as was ever in use at a time. The lengths that have been idle for longest go first.
+    /// Returns memory to the system until all buffers together take at most one and a half times
+    /// the maximum that was ever in use at the same time. The buffers of the length that has been
+    /// idle for longest are freed first.
     fn shrink(&mut self) {
         while self.idle_lines > 0
             && self.used_lines + self.idle_lines > self.most_used + self.most_used / 2
@@ -62,7 +63,7 @@ impl Pool {
         }
     }
 
-    /// Takes out an idle buffer of that length, if there is one. A class that becomes empty is
+    /// Takes out an idle buffer of `length` lines, if there is one. A class that becomes empty is
     /// removed.
     fn take(&mut self, length: usize) -> Option<Vec<Line>> {
         let class = self.idle.get_mut(&length)?;
@@ -78,12 +79,12 @@ impl Pool {
 static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
 
 impl<T: Element> Buffer<T> {
-    /// `len` values that must be written before they are read: they hold whatever an earlier owner
-    /// wrote.
+    /// Creates a buffer of `len` values that must be written before they are read, because they may
+    /// hold values of an earlier owner.
     pub fn any(len: usize) -> Self {
         let count = (len * size_of::<T>()).div_ceil(LINE);
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        // Buffers up to half as long again serve as well.
+        // Buffers that are up to half as long again also serve.
         let length = pool.idle.range(count..=count + count / 2).next().map(|(&length, _)| length);
         let lines = length.and_then(|length| pool.take(length));
         pool.used_lines += lines.as_ref().map_or(count, Vec::len);
@@ -93,8 +94,8 @@ impl<T: Element> Buffer<T> {
         Self { lines, len, values: PhantomData }
     }
 
-    /// The first `len` values, whatever they hold. A buffer that is shorter is replaced by one of
-    /// that length.
+    /// Returns the first `len` values, whatever they hold. A shorter buffer is replaced by a buffer
+    /// of `len` values.
     pub fn at_least(&mut self, len: usize) -> &mut [T] {
         if self.len < len {
             *self = Self::any(len);
@@ -102,7 +103,7 @@ impl<T: Element> Buffer<T> {
         &mut self[..len]
     }
 
-    /// Overwrites what idle buffers hold, to show that nobody reads it.
+    /// Overwrites the values of idle buffers, to show that they are not read.
     #[cfg(test)]
     pub(crate) fn overwrite_idle(value: f32) {
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,7 +118,7 @@ impl<T: Element> Buffer<T> {
         }
     }
 
-    /// `len` zeros.
+    /// Creates a buffer of `len` zeros.
     pub fn zeros(len: usize) -> Self {
         let mut buffer = Self::any(len);
         buffer.fill(T::default());
@@ -125,8 +126,8 @@ impl<T: Element> Buffer<T> {
     }
 }
 
-/// Lets `write` fill `to` with f32: in place where `to` is f32, otherwise in `scratch`, from which
-/// the values are then rounded.
+/// Lets `write` fill `to` with f32. If `to` is f32, it is filled in place. Otherwise `scratch` is
+/// filled, and its values are rounded to `to`.
 pub(crate) fn through_f32<T: Element>(
     to: &mut [T],
     scratch: &mut Buffer,
@@ -169,12 +170,12 @@ impl<T: Element> Deref for Buffer<T> {
 
 impl<T: Element> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as in `deref`, and the lines are borrowed exclusively.
+        // SAFETY: the reason is that of `deref`, and the lines are borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }
 
-/// The values' bytes, in the machine's order.
+/// Gives the values' bytes, in the machine's order.
 impl<T: Element> AsRef<[u8]> for Buffer<T> {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: as in `deref`. An element has no padding, so every byte of it is initialised.

@@ -7,13 +7,13 @@
 //! ```
 //!
 //! 1. **Moments are gathered** by the convolution, while an image's outputs are in the cache.
-//! 2. **The output may be left to the next convolution** ([`Then::Next`]), which normalises c as it
-//!    reads it. Then what lies between the two is never stored.
+//! 2. **The output may be left to the next convolution** ([`Then::Next`]), which normalises c when
+//!    it reads c. The normalised values are then never stored.
 //! 3. **The backward pass needs two sums over the whole batch**, [`Sums`], before it can normalise
-//!    any gradient. The convolution that makes a gradient gathers them for the operation before it
-//!    ([`Gradients::before`]), image by image, while the gradient is in the cache.
+//!    any gradient. The convolution that computes a gradient gathers these sums for the operation
+//!    before it ([`Gradients::before`]), image by image, while the gradient is in the cache.
 //!
-//! Activations and their gradients are f32 or bf16; everything else is f32.
+//! Activations and their gradients are f32 or bf16. Everything else is f32.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -26,10 +26,10 @@ use crate::element::Element;
 use crate::isa::Isa;
 use crate::norm::{self, Backward, Channels, Relu, Source, Sums};
 
-/// ε, which is added to the variance before its root is taken.
+/// ε, which is added to the variance before the square root.
 pub const EPSILON: f64 = 1e-5;
 
-/// Parameters of the operation: the weights, and a value a channel of γ and β.
+/// Parameters of the operation: the weights, and one value per channel for γ and β.
 #[derive(Clone, Copy)]
 pub struct Parameters<'a> {
     /// `[outputs, inputs, kernel, kernel]`.
@@ -40,11 +40,11 @@ pub struct Parameters<'a> {
     pub beta: &'a [f32],
 }
 
-/// The result of [`forward`], with what [`backward`] needs of it.
+/// The result of [`forward`], including the values that [`backward`] needs.
 pub struct Forward<T> {
     /// `[batch, out_height, out_width, outputs]`, or `None` with [`Then::Next`].
     pub output: Option<Buffer<T>>,
-    /// What the convolution made, before normalisation, of the same shape.
+    /// Result of the convolution before normalisation, with the shape of the output.
     pub convolved: Buffer<T>,
     /// Mean of each channel of `convolved`.
     pub mean: Vec<f32>,
@@ -52,22 +52,22 @@ pub struct Forward<T> {
     pub variance: Vec<f32>,
 }
 
-/// What happens to the convolved values.
+/// The operation on the convolved values.
 #[derive(Clone, Copy)]
 pub enum Then<'a, T> {
-    /// The next convolution normalises them, and applies ReLU, as it reads them
+    /// The next convolution normalises the values, and applies ReLU, when it reads them
     /// ([`Input::Convolved`]).
     Next,
-    /// They are normalised, the residual is added, and ReLU comes last.
+    /// The values are normalised, the residual is added, and ReLU is applied last.
     Here {
-        /// As long as the output.
+        /// Values to add, as many as the output has.
         residual: Option<&'a [T]>,
         /// Whether negative outputs become zero.
         relu: bool,
     },
 }
 
-/// The operation with the batch's own statistics, as in training.
+/// Computes the operation with the batch's own statistics, as in training.
 ///
 /// # Panics
 ///
@@ -105,11 +105,12 @@ pub fn forward<T: Element>(
     Forward { output: Some(output), convolved, mean, variance }
 }
 
-/// The operation with given statistics, a value a channel of mean and variance, as in evaluation.
+/// Computes the operation with given statistics, as in evaluation. Mean and variance have one value
+/// per channel.
 ///
 /// # Panics
 ///
-/// As [`forward`].
+/// Under the same conditions as [`forward`].
 pub fn evaluate<T: Element>(
     isa: Isa,
     conv: &Conv,
@@ -130,7 +131,7 @@ pub fn evaluate<T: Element>(
     .0
 }
 
-/// What [`backward`] needs of the forward pass.
+/// The values of the forward pass that [`backward`] needs.
 #[derive(Clone, Copy)]
 pub struct Saved<'a, T> {
     /// The input.
@@ -141,14 +142,16 @@ pub struct Saved<'a, T> {
     pub mean: &'a [f32],
     /// [`Forward::variance`].
     pub variance: &'a [f32],
-    /// [`Forward::output`], where there was a residual.
+    /// [`Forward::output`], if there was a residual.
     pub output: Option<&'a [T]>,
-    /// [`Gradients::before`] of the operation that made the gradient of this one's output, if it
-    /// gathered them. If `output` is there, too, that gradient has already passed this one's ReLU.
+    /// [`Gradients::before`] of the operation that computed the gradient of this operation's
+    /// output, if that operation gathered the sums. If `output` is also given, the gradient has
+    /// already passed this operation's ReLU.
     pub sums: Option<&'a Sums>,
-    /// The origin of the input: what an earlier operation convolved, and how it was normalised. To
-    /// be given only where the input is [`Input::Ready`] and that operation's output, after ReLU,
-    /// and where the gradient made here is the whole gradient of that output.
+    /// The origin of the input: the convolved values of an earlier operation, and the coefficients
+    /// of their normalisation. Give it only if the input is [`Input::Ready`] and is that
+    /// operation's output after ReLU, and if the gradient computed here is the whole gradient of
+    /// that output.
     pub origin: Option<(&'a [T], &'a Channels)>,
 }
 
@@ -162,20 +165,21 @@ pub struct Gradients<T> {
     pub gamma: Vec<f32>,
     /// Gradient of β.
     pub beta: Vec<f32>,
-    /// Gradient of the residual, if there was one and ReLU. Without ReLU it is the gradient of the
-    /// output.
+    /// Gradient of the residual, if there was a residual and ReLU. Without ReLU, the residual's
+    /// gradient is the gradient of the output.
     pub residual: Option<Buffer<T>>,
-    /// The sums that the operation before needs of the whole batch. They are gathered if the input
-    /// was [`Input::Convolved`] or has an [origin](Saved::origin), and its gradient was wanted.
-    /// With an origin, `input` is the gradient that has passed the ReLU of that operation.
+    /// The sums over the whole batch that the operation before this one needs. They are gathered if
+    /// the input was [`Input::Convolved`] or has an [origin](Saved::origin), and if its gradient
+    /// was wanted. With an origin, `input` is the gradient after it has passed the ReLU of the
+    /// operation before.
     pub before: Option<Sums>,
 }
 
-/// Gradients of [`forward`], given the gradient with respect to its output.
+/// Computes the gradients of [`forward`], given the gradient with respect to its output.
 ///
 /// # Panics
 ///
-/// As [`forward`].
+/// Under the same conditions as [`forward`].
 pub fn backward<T: Element>(
     isa: Isa,
     conv: &Conv,
@@ -253,8 +257,8 @@ pub fn backward<T: Element>(
     }
 }
 
-/// The sums over the whole batch, and, if there is an `output` after ReLU, the gradient that passes
-/// that ReLU.
+/// Returns the sums over the whole batch and, if there is an `output` after ReLU, the gradient that
+/// passes that ReLU.
 fn batch_sums<T: Element>(
     isa: Isa,
     conv: &Conv,
@@ -297,7 +301,7 @@ mod tests {
     use super::*;
     use crate::conv::InputGradient;
 
-    /// Values in ±1 from a small generator.
+    /// Returns values in ±1 from a small generator.
     fn noise(seed: u64, len: usize) -> Vec<f32> {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut next = || {
@@ -327,7 +331,7 @@ mod tests {
         Conv { batch, height, width, inputs, outputs, kernel, stride, padding: kernel / 2 }
     }
 
-    /// A buffer comes with what an earlier owner wrote, none of which may show in a result.
+    /// A buffer holds values of an earlier owner, which must not influence a result.
     #[test]
     fn what_a_buffer_held_before_does_not_matter() {
         for conv in [
@@ -360,7 +364,7 @@ mod tests {
             for isa in Isa::available() {
                 let mut first = None;
                 for held in [0.0, f32::NAN, 1e30, -3.0] {
-                    // Every length that is in use, several times.
+                    // Use buffers of every length several times.
                     for _ in 0..2 {
                         let here = Then::Here { residual: None, relu: true };
                         let outputs = forward(isa, &conv, Input::Ready(&input), parameters, here);

@@ -1,4 +1,4 @@
-//! The rules that update weights, each in one pass over weights, gradients and moments.
+//! The rules that update weights. Each rule is one pass over weights, gradients and moments.
 //!
 //! No product is fused with a sum, so the result is the same on every instruction set.
 
@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::buffer::Buffer;
 use crate::isa::{Isa, compiled};
 
-/// Weights of a stretch, which a core updates at a time.
+/// Number of weights per stretch. A core updates one stretch at a time.
 const STRETCH: usize = 1 << 14;
 
 /// Stochastic gradient descent with momentum. Weight decay is part of the gradient.
@@ -20,9 +20,9 @@ const STRETCH: usize = 1 << 14;
 pub struct Sgd {
     /// Learning rate.
     pub rate: f32,
-    /// Factor that the velocity keeps.
+    /// Factor with which the old velocity is kept.
     pub momentum: f32,
-    /// Factor of the weights that is added to their gradient.
+    /// Factor with which the weights are added to their gradient.
     pub decay: f32,
 }
 
@@ -37,19 +37,20 @@ pub struct Sgd {
 pub struct AdamW {
     /// Learning rate.
     pub rate: f32,
-    /// Factors β₁ and β₂ that the moments keep.
+    /// Factors β₁ and β₂ with which the old moments are kept.
     pub betas: [f32; 2],
-    /// Shares of the gradient and its square that are added: 1 − β.
+    /// Factors 1 − β₁ and 1 − β₂ with which the gradient and its square are added.
     pub shares: [f32; 2],
-    /// Corrections for moments that begin at zero: 1 − βᵗ.
+    /// Corrections 1 − β₁ᵗ and 1 − β₂ᵗ for moments that start at zero.
     pub corrections: [f32; 2],
-    /// Factor that the weights keep: 1 − rate · decay.
+    /// Factor 1 − rate · decay with which the old weights are kept.
     pub kept: f32,
     /// ε, which is added to the root of the second moment.
     pub epsilon: f32,
 }
 
-/// The weights and velocity after a step. Without a velocity, the gradient begins one.
+/// Returns the weights and the velocity after a step. Without an old velocity, the new velocity is
+/// the gradient with weight decay.
 ///
 /// # Panics
 ///
@@ -118,7 +119,7 @@ compiled! {
     }
 }
 
-/// The weights and both moments after a step.
+/// Returns the weights and both moments after a step.
 ///
 /// # Panics
 ///
@@ -183,8 +184,8 @@ compiled! {
     }
 }
 
-/// The weights of a slow copy after it has followed the fast ones: `kept · slow + (1 − kept) ·
-/// fast`.
+/// Returns the weights of a slow copy after a step towards the fast weights: `kept · slow + (1 −
+/// kept) · fast`.
 ///
 /// # Panics
 ///

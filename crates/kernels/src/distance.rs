@@ -1,10 +1,10 @@
-//! Squared Euclidean distances: of bytes, exact in integers, and of floats.
+//! Squared Euclidean distances of bytes, which are exact integers, and of floats.
 //!
 //! - [`squared`] and [`squared_f32`] measure one pair of vectors.
-//! - [`Packed`] multiplies two blocks of byte vectors; [`lower`] turns the products into distances
-//!   and keeps the least.
+//! - [`Packed`] multiplies two blocks of byte vectors. [`lower`] turns the products into distances
+//!   and keeps the smallest.
 //! - [`squared_short`] measures all pairs of two blocks of short float vectors, from which bounds
-//!   are made.
+//!   are computed.
 
 use crate::isa::{Isa, Kernel, Vector, compiled};
 
@@ -17,12 +17,13 @@ mod quads;
 pub use dense::Packed;
 pub use panel::{LONGEST, ROWS};
 
-/// Values summed in 32 bits at a time. A product of bytes is at most 255² = 65,025, so a signed sum
-/// holds 33,025 of them. This is half of the power of two below that, which leaves no doubt.
+/// Number of values that are summed in 32 bits at a time. A product of bytes is at most 255² =
+/// 65,025, so a signed sum holds 33,025 products. The constant is half of the largest power of two
+/// below 33,025, which leaves a margin.
 const SAFE: usize = 1 << 14;
 
 compiled! {
-    /// ‖a − b‖², exact for every length.
+    /// Computes ‖a − b‖², exact for every length.
     ///
     /// # Panics
     ///
@@ -42,7 +43,7 @@ compiled! {
 }
 
 compiled! {
-    /// ‖a‖², exact for every length.
+    /// Computes ‖a‖², exact for every length.
     pub fn squared_norm(isa: Isa, a: &[u8]) -> u64 {
         let sum = |a: &[u8]| {
             let mut sum = 0_i32;
@@ -62,9 +63,9 @@ macro_rules! lower {
             ///
             #[doc = concat!("Distances, norms and products count modulo 2^", $bits, ".")]
             ///
-            /// Where the squared distance `norm` + `norms[i]` − 2 · `products[i]`, which must be
-            /// below the modulus, is less than `least[i]`, stores it there, and `mark` in
-            /// `which[i]`.
+            /// The squared distance is `norm` + `norms[i]` − 2 · `products[i]`, and must be below
+            /// the modulus. If it is less than `least[i]`, it is stored in `least[i]`, and `mark`
+            /// is stored in `which[i]`.
             ///
             /// # Panics
             ///
@@ -98,14 +99,14 @@ lower!(lower, u32, 32);
 lower!(lower_wide, u64, 64);
 
 compiled! {
-    /// Weighted sums of rows of `row` values: row f of `to` becomes the sum over y of
-    /// `weights[f * rows + y]` times row y of `from`. Each sum takes the rows in their order, and
-    /// rounds products before it adds them.
+    /// Computes weighted sums of rows of `row` values. Row f of `to` becomes the sum over y of
+    /// `weights[f * rows + y]` times row y of `from`. Each sum adds the rows in order, and rounds
+    /// products before it adds them.
     ///
     /// # Panics
     ///
-    /// If `from` or `to` is not a whole number of rows, or there is not a weight for each row of
-    /// `from` and row of `to`.
+    /// If `from` or `to` is not a whole number of rows, or `weights` does not have one weight for
+    /// each pair of a row of `from` and a row of `to`.
     pub fn weighted_rows(isa: Isa, from: &[u8], row: usize, weights: &[f64], to: &mut [f64]) {
         let whole_rows = from.len().is_multiple_of(row) && to.len().is_multiple_of(row);
         assert!(row > 0 && whole_rows, "whole rows");
@@ -123,11 +124,12 @@ compiled! {
     }
 }
 
-/// ‖a − b‖² in f32. Each lane of four registers sums a share of the values, so rounding depends on
-/// the instruction set.
+/// Computes ‖a − b‖² in f32. Each lane of four registers sums a share of the values, so rounding
+/// depends on the instruction set.
 ///
-/// With n values and u = 2⁻²⁴ the relative error is at most (n + 8)·u / (1 − (n + 8)·u), as every
-/// summand is non-negative. It is far less for large n, because each lane sums only a share.
+/// With n values and u = 2⁻²⁴, the relative error is at most (n + 8)·u / (1 − (n + 8)·u), because
+/// every summand is non-negative. For large n, the error is far less, because each lane sums only a
+/// share.
 ///
 /// # Panics
 ///
@@ -148,8 +150,8 @@ impl Kernel for Single<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) -> f32 {
         let Self { a, b } = self;
-        // SAFETY: `run` is called with the instruction set. Every load is of V::LANES values of a
-        // slice, and the array holds the lanes, sixteen at most.
+        // SAFETY: `run` is called with the instruction set. Every load reads V::LANES values of a
+        // slice, and the array holds the lanes, of which there are at most sixteen.
         unsafe {
             let minus = [-1.0];
             let minus = V::splat(minus.as_ptr());
@@ -175,13 +177,14 @@ impl Kernel for Single<'_> {
     }
 }
 
-/// The columns of [`squared_short`] are a multiple of this.
+/// The number of columns of [`squared_short`] is a multiple of this number.
 pub const SHORT_COLUMNS: usize = 16;
 
-/// The squared distances of short float vectors: `out[r * columns + c]` is ‖from_r − to_c‖² in f32.
+/// Computes the squared distances of short float vectors: `out[r * columns + c]` is ‖from_r −
+/// to_c‖² in f32.
 ///
 /// Row r of `from` is a vector of `dim` values. Column c of `to` is a vector, so `to` has `dim`
-/// rows of `columns` values. A sum takes its `dim` summands in order, and has the relative error of
+/// rows of `columns` values. A sum adds its `dim` summands in order, and has the relative error of
 /// [`squared_f32`].
 ///
 /// # Panics

@@ -1,4 +1,4 @@
-//! What activations are stored as: f32, or bf16, which takes half the memory.
+//! The types in which activations are stored: f32, or bf16, which takes half the memory.
 
 use half::bf16;
 
@@ -7,25 +7,26 @@ use crate::isa::compiled;
 
 /// A stored value. Sums and statistics of such values are f32 or wider.
 pub trait Element: Copy + Default + Send + Sync + sealed::Sealed + 'static {
-    /// The value as f32, exactly.
+    /// Returns the value as f32, exactly.
     fn widened(self) -> f32;
 
-    /// The nearest value to `single`, the even one of two that are equally near.
+    /// Rounds `single` to the nearest value. If two values are equally near, the even value is
+    /// chosen.
     fn rounded(single: f32) -> Self;
 
-    /// The slice, if its values are f32.
+    /// Returns the slice, if its values are f32.
     fn as_f32_mut(values: &mut [Self]) -> Option<&mut [f32]>;
 
-    /// The slice, if its values are bf16.
+    /// Returns the slice, if its values are bf16.
     fn as_bf16(values: &[Self]) -> Option<&[bf16]>;
 
-    /// The slice, if its values are bf16.
+    /// Returns the slice, if its values are bf16.
     fn as_bf16_mut(values: &mut [Self]) -> Option<&mut [bf16]>;
 
-    /// A slice of bf16 as one of this type, if this type is bf16.
+    /// Returns a slice of bf16 as a slice of this type, if this type is bf16.
     fn from_bf16(values: &[bf16]) -> Option<&[Self]>;
 
-    /// A slice of bf16 as one of this type, if this type is bf16.
+    /// Returns a slice of bf16 as a slice of this type, if this type is bf16.
     fn from_bf16_mut(values: &mut [bf16]) -> Option<&mut [Self]>;
 }
 
@@ -48,23 +49,23 @@ mod sealed {
 
     use crate::isa::Vector;
 
-    /// What only this crate can see of an element.
+    /// The part of [`Element`](super::Element) that only this crate can see.
     pub trait Sealed: Sized {
         /// Loads the values of two registers.
         ///
         /// # Safety
         ///
         /// - The caller must run this only on a machine that has the instruction set of `V`.
-        /// - As many values as two registers have can be read at `from`.
+        /// - The caller must guarantee that the values of two registers can be read at `from`.
         unsafe fn load<V: Vector>(from: *const Self) -> [V; 2];
 
-        /// Stores two registers, each value rounded to the nearest. In bf16, values below the least
-        /// normal number may become zero.
+        /// Stores two registers. Each value is rounded to the nearest. In bf16, values below the
+        /// smallest normal number may become zero.
         ///
         /// # Safety
         ///
         /// - The caller must run this only on a machine that has the instruction set of `V`.
-        /// - As many values as two registers have can be written at `to`.
+        /// - The caller must guarantee that the values of two registers can be written at `to`.
         unsafe fn store<V: Vector>(values: [V; 2], to: *mut Self);
     }
 

@@ -1,8 +1,8 @@
 //! The instruction set, chosen once at run time as a value.
 //!
-//! A kernel is written once and compiled for every instruction set, in one of two ways: over the
-//! trait `Vector`, as a `Kernel` that `Isa::run` calls, or in plain Rust that the compiler makes
-//! vectors of, in a function that `compiled!` defines.
+//! A kernel is written once and compiled for every instruction set. It is either a `Kernel` that is
+//! generic over the trait `Vector` and that `Isa::run` calls, or a function in plain Rust that
+//! `compiled!` defines and that the compiler vectorises.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -17,7 +17,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-pub(crate) use vector::{Kernel, MOST_LANES, Vector, Words};
+pub(crate) use vector::{Kernel, MAX_LANES, Vector, Words};
 
 /// An instruction set that this machine has.
 ///
@@ -28,7 +28,7 @@ pub struct Isa(pub(crate) Set);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Set {
-    /// AVX-512, with tiles and instructions for bf16.
+    /// AVX-512 with tiles and with instructions for bf16.
     #[cfg(target_arch = "x86_64")]
     Amx,
     #[cfg(target_arch = "x86_64")]
@@ -42,7 +42,7 @@ pub(crate) enum Set {
 
 static BEST: OnceLock<Isa> = OnceLock::new();
 
-/// A name that belongs to no instruction set of this machine.
+/// The error for a name that belongs to no instruction set of this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("this machine has no instruction set `{name}`; it has {available}")]
 pub struct UnknownIsa {
@@ -51,22 +51,25 @@ pub struct UnknownIsa {
 }
 
 impl Isa {
-    /// The fastest instruction set of this machine, or the one that was [forced](Self::force).
+    /// Returns the fastest instruction set of this machine, or the instruction set that was
+    /// [forced](Self::force).
     pub fn best() -> Self {
         *BEST.get_or_init(|| Self::available()[0])
     }
 
-    /// Makes this instruction set the [best](Self::best) one for the whole process.
+    /// Makes this instruction set the [best](Self::best) for the whole process.
     ///
     /// # Errors
     ///
-    /// If an earlier call of this or of [`best`](Self::best) has settled on another, that one.
+    /// If an earlier call of this function or of [`best`](Self::best) has chosen another
+    /// instruction set, which is the error.
     pub fn force(self) -> Result<(), Self> {
         let best = *BEST.get_or_init(|| self);
         if best == self { Ok(()) } else { Err(best) }
     }
 
-    /// The instruction sets of this machine, from the fastest to the portable one.
+    /// Returns the instruction sets of this machine. The fastest comes first and the portable one
+    /// last.
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -92,7 +95,7 @@ impl Isa {
         sets
     }
 
-    /// `amx`, `avx512`, `avx2`, `neon` or `portable`.
+    /// Returns `amx`, `avx512`, `avx2`, `neon` or `portable`.
     pub fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -107,7 +110,7 @@ impl Isa {
         }
     }
 
-    /// Whether it has instructions that multiply matrices of bf16, in tiles.
+    /// Whether the instruction set can multiply matrices of bf16 in tiles.
     pub fn multiplies_bf16(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -120,7 +123,7 @@ impl Isa {
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: a value of this set exists only where the machine was found to have it.
+            // SAFETY: a value of this set exists only on a machine that has the set.
             Set::Amx => unsafe { x86::amx(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
@@ -154,12 +157,12 @@ impl FromStr for Isa {
 }
 
 /// Defines a function of plain Rust that is compiled for every instruction set, so that the
-/// compiler makes vectors of its loops.
+/// compiler vectorises its loops.
 ///
-/// Its first argument is the [`Isa`] to run on, which the body does not see. The result is the same
-/// on every instruction set, for integers and for floats: Rust never fuses a product and a sum by
-/// itself. What the body calls in a loop must be `#[inline(always)]`, or it is compiled without
-/// vectors.
+/// The first argument is the [`Isa`] to run on, which the body does not see. The result is the same
+/// on every instruction set, for integers and for floats, because Rust never fuses a product and a
+/// sum by itself. Functions that the body calls in a loop must be `#[inline(always)]`. Otherwise
+/// they are compiled without vectors.
 macro_rules! compiled {
     ($(#[$attribute:meta])* $visibility:vis fn $name:ident(
         $isa:ident: Isa, $($argument:ident: $type:ty),* $(,)?
@@ -183,12 +186,12 @@ macro_rules! compiled {
 
             match $isa.0 {
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a value of this set exists only where the machine was found to have it.
+                // SAFETY: a value of this set exists only on a machine that has the set.
                 $crate::isa::Set::Amx | $crate::isa::Set::Avx512 => unsafe { avx512($($argument),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
                 $crate::isa::Set::Avx2 => unsafe { avx2($($argument),*) },
-                // Code for 64-bit Arm is compiled for NEON in any case.
+                // Code for 64-bit Arm is always compiled for NEON.
                 _ => loops($($argument),*),
             }
         }

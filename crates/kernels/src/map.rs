@@ -12,10 +12,11 @@ use memmap2::{Mmap, MmapOptions};
 /// # Contract
 ///
 /// Nobody may shorten the file or write to it while it is mapped. No system lets a process enforce
-/// this, so map only files that this program wrote under a temporary name, renamed into place and
-/// never touches again. (Replacing such a file by another rename is fine: the mapping keeps the old
-/// one.) Breaking the contract can end the process (`SIGBUS` on a shortened file) or change bytes
-/// under a shared reference. Read a file that users edit; do not map it.
+/// this rule. Therefore, map only files that this program wrote under a temporary name, renamed
+/// into place and never changes again. (Replacing such a file by another rename is allowed, because
+/// the mapping keeps the old file.) Breaking the contract can end the process (`SIGBUS` on a
+/// shortened file) or change bytes under a shared reference. Read a file that users edit; do not
+/// map it.
 ///
 /// ```
 /// let path = std::env::temp_dir().join(format!("selfsame-map-{}", std::process::id()));
@@ -35,11 +36,12 @@ impl ReadOnlyMap {
     ///
     /// # Errors
     ///
-    /// The system's: no permission, not a regular file, or larger than the address space.
+    /// If the system refuses the mapping, because the process has no permission, or because the
+    /// file is not a regular file or is larger than the address space.
     pub fn new(file: &File) -> io::Result<Self> {
         // SAFETY: the mapping is private, never writable through this type, and outlives the slices
-        // that it hands out. The caller sees to it that the file keeps its length and bytes: that
-        // is the type's contract.
+        // that it hands out. The type's contract makes the caller responsible for the file's length
+        // and bytes staying the same.
         let map = unsafe { MmapOptions::new().map_copy_read_only(file)? };
         Ok(Self(map))
     }

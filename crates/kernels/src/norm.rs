@@ -5,14 +5,14 @@
 //!     normalise:  γ[c] (value − mean[c]) / √(variance[c] + ε) + β[c]
 //! ```
 //!
-//! 1. **Rows are a whole number of pixels and of blocks.** Where a pixel's channels do not fill
-//!    registers, several pixels make a row, and coefficients are repeated to its length. A column
-//!    then always has the same coefficients.
-//! 2. **A block of columns is gone down, stretch by stretch**, so that its coefficients and sums
-//!    stay in registers, and the stretch in the first-level cache for the next block.
+//! 1. **A row is a whole number of pixels and of blocks.** If a pixel's channels do not fill
+//!    registers, several pixels make a row, and coefficients are repeated to the row's length. A
+//!    column therefore always has the same coefficients.
+//! 2. **Columns are processed in blocks, stretch by stretch.** A block's coefficients and sums stay
+//!    in registers, and the stretch stays in the first-level cache for the next block.
 
 use crate::element::Element;
-use crate::isa::{Isa, Kernel, MOST_LANES, Vector};
+use crate::isa::{Isa, Kernel, MAX_LANES, Vector};
 
 /// Coefficients of each channel, repeated to the length of a row.
 pub struct Channels {
@@ -26,32 +26,34 @@ pub struct Channels {
     shift: Vec<f32>,
 }
 
-/// Columns of a block at most: two registers.
-const BLOCK: usize = 2 * MOST_LANES;
+/// Maximum number of columns per block, which is two registers.
+const BLOCK: usize = 2 * MAX_LANES;
 
-/// Values of a stretch: few enough for the first-level cache.
+/// Target number of values per stretch: few enough for the first-level cache.
 const STRETCH: usize = 4096;
 
-/// Rows of a stretch at least: enough that loading and storing a block's registers costs little.
+/// Minimum number of rows per stretch: enough that loading and storing a block's registers costs
+/// little.
 const ROWS: usize = 32;
 
-/// Values of a row: the fewest that are whole pixels and whole blocks.
+/// Returns the number of values per row, which is the smallest number that makes whole pixels and
+/// whole blocks.
 fn row(channels: usize) -> usize {
     let common = 1 << channels.trailing_zeros().min(BLOCK.trailing_zeros());
     channels * (BLOCK / common)
 }
 
-/// Values of a stretch of whole rows.
+/// Returns the number of values per stretch, which has whole rows.
 fn stretch(row: usize) -> usize {
     (STRETCH / row).max(ROWS) * row
 }
 
-/// A value a channel, repeated to the length of a row.
+/// Repeats values, one per channel, to the length of a row.
 fn repeated(values: impl Iterator<Item = f32> + Clone, channels: usize) -> Vec<f32> {
     values.cycle().take(row(channels)).collect()
 }
 
-/// Loads two registers from `at` on, with zeros behind the last value.
+/// Loads two registers, starting at `at`, with zeros after the last value.
 ///
 /// # Safety
 ///
@@ -64,7 +66,8 @@ unsafe fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
         all[..values.len()].copy_from_slice(values);
         all
     }
-    // SAFETY: the caller guarantees the instruction set; no two registers are longer than a block.
+    // SAFETY: the caller guarantees the instruction set. Two registers are never longer than a
+    // block.
     unsafe {
         if at + 2 * V::LANES <= values.len() {
             T::load(values.as_ptr().add(at))
@@ -74,7 +77,7 @@ unsafe fn load<V: Vector, T: Element>(values: &[T], at: usize) -> [V; 2] {
     }
 }
 
-/// Adds two registers of sums to `to`, from `at` on.
+/// Adds two registers of sums to the values of `to` that start at `at`.
 ///
 /// # Safety
 ///
@@ -91,7 +94,7 @@ unsafe fn add<V: Vector>(sums: [V; 2], to: &mut [f32], at: usize) {
     }
 }
 
-/// Stores two registers from `at` on, as far as the slice goes.
+/// Stores two registers, starting at `at`, up to the end of the slice.
 ///
 /// # Safety
 ///
@@ -102,7 +105,8 @@ unsafe fn store<V: Vector, T: Element>(registers: [V; 2], to: &mut [T], at: usiz
     fn last<T: Element>(values: &[T; BLOCK], to: &mut [T]) {
         to.copy_from_slice(&values[..to.len()]);
     }
-    // SAFETY: the caller guarantees the instruction set; no two registers are longer than a block.
+    // SAFETY: the caller guarantees the instruction set. Two registers are never longer than a
+    // block.
     unsafe {
         if at + 2 * V::LANES <= to.len() {
             T::store(registers, to.as_mut_ptr().add(at));
@@ -115,7 +119,8 @@ unsafe fn store<V: Vector, T: Element>(registers: [V; 2], to: &mut [T], at: usiz
 }
 
 impl Channels {
-    /// The coefficients of γ (x − mean) / √(variance + ε) + β; every slice has a value a channel.
+    /// Computes the coefficients of γ (x − mean) / √(variance + ε) + β. Every slice has one value
+    /// per channel.
     ///
     /// # Panics
     ///
@@ -138,14 +143,14 @@ impl Channels {
         }
     }
 
-    /// Mean, scale and shift of a block of the repeated channels.
+    /// Returns mean, scale and shift of the block of the repeated channels that starts at `first`.
     pub(crate) fn block(&self, first: usize) -> [&[f32; BLOCK]; 3] {
         [&self.mean, &self.scale, &self.shift]
             .map(|values| values[first..].first_chunk().expect("whole blocks"))
     }
 }
 
-/// Adds the sums of a row's columns to one sum a channel.
+/// Adds the sums of a row's columns to one sum per channel.
 fn fold(sums: &[f32], channels: usize) -> Vec<f64> {
     let mut folded = vec![0.0; channels];
     for sums in sums.chunks_exact(channels) {
@@ -163,7 +168,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// The moments of `values`, `[pixels, channels]`, in two passes.
+    /// Computes the moments of `values`, `[pixels, channels]`, in two passes.
     pub fn of(isa: Isa, values: &[f32], channels: usize) -> Self {
         let count = (values.len() / channels) as f64;
         let (rows, rest) = values.split_at(values.len() / row(channels) * row(channels));
@@ -183,8 +188,8 @@ impl Moments {
         Self { count, mean, squares }
     }
 
-    /// The moments of `count` pixels, given the sums of their deviations from `origin`, and of the
-    /// squares of these.
+    /// Computes the moments of `count` pixels, given the sums of their deviations from `origin`,
+    /// and the sums of the deviations' squares.
     pub(crate) fn shifted(count: usize, origin: &[f32], sums: &[f32], squares: &[f32]) -> Self {
         let pixels = count as f64;
         let wide =
@@ -199,8 +204,8 @@ impl Moments {
         Self { count: pixels, mean, squares }
     }
 
-    /// The moments a channel, from those of pixels that were joined: of several pixels of
-    /// `channels` channels each, computed as one.
+    /// Computes the moments per channel from the moments of joined pixels. Several pixels of
+    /// `channels` channels each were computed as one pixel.
     pub(crate) fn split_joined(self, channels: usize) -> Self {
         let mut pixels = self.mean.chunks_exact(channels).zip(self.squares.chunks_exact(channels));
         let first = pixels.next();
@@ -213,7 +218,7 @@ impl Moments {
         pixels.fold(first, |all, next| all.merge(&moments(next)))
     }
 
-    /// The moments of both samples together (Chan, Golub and LeVeque 1979).
+    /// Combines the moments of two samples to those of their union (Chan, Golub and LeVeque 1979).
     pub fn merge(mut self, other: &Self) -> Self {
         let count = self.count + other.count;
         if count > 0.0 {
@@ -227,7 +232,7 @@ impl Moments {
         Self { count, ..self }
     }
 
-    /// Mean and biased variance of each channel.
+    /// Returns the mean and the biased variance of each channel.
     pub fn mean_and_variance(&self) -> (Vec<f32>, Vec<f32>) {
         let variance = self.squares.iter().map(|squares| (squares / self.count.max(1.0)) as f32);
         (self.mean.iter().map(|&mean| mean as f32).collect(), variance.collect())
@@ -237,7 +242,7 @@ impl Moments {
 /// Sums `values`, or the squares of their deviations from `origin`, for each column of whole rows.
 struct Deviations<'a> {
     values: &'a [f32],
-    /// A row.
+    /// One row.
     origin: &'a [f32],
     square: bool,
 }
@@ -275,22 +280,22 @@ impl Kernel for Deviations<'_> {
     }
 }
 
-/// Where a pass reads its values.
+/// The place from which a pass reads its values.
 #[derive(Clone, Copy)]
 pub enum Source<'a, T> {
-    /// Where it writes its results.
+    /// The slice to which the pass writes its results.
     InPlace,
-    /// In another slice.
+    /// Another slice.
     From(&'a [T]),
 }
 
-/// The floor that values are raised to: zero with ReLU, otherwise one that no value is below.
+/// Returns the floor to which values are raised: zero with ReLU, otherwise negative infinity.
 pub(crate) fn floor(relu: bool) -> f32 {
     if relu { 0.0 } else { f32::NEG_INFINITY }
 }
 
-/// Writes γ (x − mean) / √(variance + ε) + β, plus the residual if there is one, and applies ReLU
-/// if `relu` says so. All slices are `[pixels, channels]` and equally long.
+/// Writes γ (x − mean) / √(variance + ε) + β, plus the residual, if any, and applies ReLU if `relu`
+/// is set. All slices are `[pixels, channels]` and equally long.
 pub fn normalise<T: Element, U: Element>(
     isa: Isa,
     channels: &Channels,
@@ -357,28 +362,30 @@ impl<T: Element, U: Element> Kernel for Normalise<'_, T, U> {
     }
 }
 
-/// The ReLU behind an output, which the gradient passes only where the output is above zero.
+/// The ReLU after an output. The gradient passes ReLU only where the output is above zero.
 #[derive(Clone, Copy)]
 pub enum Relu<'a, T> {
-    /// There was none: the gradient passes everywhere.
+    /// There was no ReLU, so the gradient passes everywhere.
     None,
-    /// Of the normalised value alone, which is computed again.
+    /// ReLU of the normalised value alone. That value is computed again.
     Normalised,
-    /// Of these outputs.
+    /// ReLU that gave these outputs.
     Output(&'a [T]),
 }
 
-/// The sums over the whole batch that batch normalisation's backward pass needs, a value a channel.
+/// The sums over the whole batch that batch normalisation's backward pass needs, one value per
+/// channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sums {
     /// Sum of the gradient that passes ReLU, which is the gradient of β.
     pub gradient: Vec<f64>,
-    /// Sum of that gradient times the normalised value before γ and β, which is the gradient of γ.
+    /// Sum of the gradient that passes ReLU times the normalised value before γ and β, which is the
+    /// gradient of γ.
     pub product: Vec<f64>,
 }
 
 impl Sums {
-    /// The sums over several images, added in order.
+    /// Adds the sums of several images, in order.
     pub(crate) fn total(images: Vec<Self>, channels: usize) -> Self {
         let mut total = Self { gradient: vec![0.0; channels], product: vec![0.0; channels] };
         let add = |to: &mut [f64], sums: &[f64]| {
@@ -392,11 +399,11 @@ impl Sums {
     }
 }
 
-/// The [`Sums`] of some pixels.
+/// Computes the [`Sums`] of some pixels.
 ///
 /// `gradient` and `convolved` are `[pixels, channels]`. With [`Relu::Output`], the gradient that
-/// passes is written to `passed`, which is as long. With [`Source::InPlace`], the gradient is read
-/// from `passed`.
+/// passes ReLU is written to `passed`, which has the same length. With [`Source::InPlace`], the
+/// gradient is read from `passed`.
 pub fn gradient_sums<T: Element>(
     isa: Isa,
     channels: &Channels,
@@ -486,16 +493,18 @@ impl<T: Element> Kernel for GradientSums<'_, T> {
     }
 }
 
-/// Coefficients of the gradient before normalisation, from the [`Sums`] over a whole batch.
+/// Coefficients of the gradient before normalisation, computed from the [`Sums`] over a whole
+/// batch.
 pub struct Backward {
-    /// −γ/σ · mean of g x̂ / σ, which is multiplied with x − mean.
+    /// −γ/σ · (mean of g x̂) / σ, which is multiplied with x − mean.
     slope: Vec<f32>,
-    /// −γ/σ · mean of g.
+    /// −γ/σ · (mean of g).
     offset: Vec<f32>,
 }
 
 impl Backward {
-    /// From [`Sums::gradient`] and [`Sums::product`] over so many pixels.
+    /// Computes the coefficients from [`Sums::gradient`] and [`Sums::product`] over `pixels`
+    /// pixels.
     pub fn new(channels: &Channels, sums: &[f64], products: &[f64], pixels: usize) -> Self {
         let count = channels.count;
         let scale = |c: usize| f64::from(channels.scale[c]);
@@ -507,10 +516,10 @@ impl Backward {
     }
 }
 
-/// Writes the gradient before normalisation, γ/σ (g − mean of g − x̂ · mean of g x̂), where g is
-/// the gradient that passes ReLU, and x̂ the normalised value before γ and β. All slices are
-/// `[pixels, channels]`. `relu_pending` says that `gradient` has yet to pass the ReLU of the
-/// normalised value, which is computed again.
+/// Writes the gradient before normalisation, γ/σ (g − (mean of g) − x̂ · (mean of g x̂)). Here g is
+/// the gradient that passes ReLU, and x̂ is the normalised value before γ and β. All slices are
+/// `[pixels, channels]`. If `relu_pending` is set, `gradient` has not passed the ReLU of the
+/// normalised value yet. That value is then computed again.
 pub fn gradient<T: Element>(
     isa: Isa,
     channels: &Channels,

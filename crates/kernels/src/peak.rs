@@ -1,15 +1,15 @@
-//! The peak throughput of a processor, to compare kernels with.
+//! The peak throughput of a processor, for comparison with kernels.
 
 use std::time::{Duration, Instant};
 
 use crate::isa::{Isa, Kernel, Vector};
 
-/// How long a measurement takes.
+/// Duration of a measurement.
 const TIME: Duration = Duration::from_millis(50);
 
-/// Floating-point operations a second of this thread while nothing leaves the registers. A product
-/// and a sum count as one each. They are of bf16 in tiles if `tiles` asks for them and `isa` has
-/// them, otherwise of f32.
+/// Measures the floating-point operations per second of this thread while all values stay in
+/// registers. A product and a sum count as one operation each. The operations are on bf16 in tiles
+/// if `tiles` is set and `isa` has tiles, and otherwise on f32.
 ///
 /// ```
 /// use selfsame_kernels::isa::Isa;
@@ -27,8 +27,8 @@ pub fn operations(isa: Isa, tiles: bool) -> f64 {
     rate(|rounds| isa.run(MultiplyAdd { rounds }))
 }
 
-/// Operations a second of `work`, which is given a number of rounds and returns how many operations
-/// these took.
+/// Measures the operations per second of `work`, which takes a number of rounds and returns the
+/// number of operations of these rounds.
 fn rate(mut work: impl FnMut(usize) -> f64) -> f64 {
     const ROUNDS: usize = 10_000;
     work(ROUNDS); // The processor may have to wake its multipliers.
@@ -49,7 +49,8 @@ impl Kernel for MultiplyAdd {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> f64 {
-        // At least as many independent sums as a product takes cycles, times the number of units.
+        // Number of independent sums. It is at least the number of cycles of a product times the
+        // number of units.
         const SUMS: usize = 10;
         let values = [0.5_f32, 1e-3];
         // SAFETY: `run` is called with the instruction set, and the pointers are to values.
@@ -72,11 +73,12 @@ impl Kernel for MultiplyAdd {
     }
 }
 
-/// Multiplies tiles, and returns how many operations that took.
+/// Multiplies tiles, and returns the number of operations.
 ///
 /// # Safety
 ///
-/// - The machine has AMX for bf16, and the system grants it to the process.
+/// - The caller must run this only on a machine that has AMX for bf16, and in a process to which
+///   the system grants AMX.
 #[cfg(target_arch = "x86_64")]
 unsafe fn in_tiles(rounds: usize) -> f64 {
     // SAFETY: the caller guarantees AMX. Only tiles and the counter change.
@@ -98,6 +100,6 @@ unsafe fn in_tiles(rounds: usize) -> f64 {
             options(nostack, nomem)
         );
     }
-    // Four products a round, each of 16 × 16 sums of 32 products.
+    // Each round has four products of tiles, each with 16 × 16 sums of 32 products.
     (4 * 16 * 16 * 32 * 2 * rounds.max(1)) as f64
 }

@@ -3,14 +3,15 @@
 use crate::buffer::Buffer;
 use crate::element::Element;
 
-/// Rows and columns of an image that [`max`] makes of one with `size`.
+/// Returns the number of rows, and of columns, of the image that [`max`] makes of an image of
+/// `size` rows and columns.
 pub fn max_size(size: usize) -> usize {
     size.div_ceil(2)
 }
 
-/// The largest values in windows of 3 × 3 pixels, 2 apart, as ResNet pools. The first window is
-/// centred on the first pixel, and windows that reach beyond the edge see only what is inside.
-/// `images` are square, `size` pixels wide.
+/// Returns the largest values in windows of 3 × 3 pixels at a distance of 2 pixels, like the
+/// pooling of ResNet. The first window is centred on the first pixel, and windows that reach beyond
+/// the edge see only the pixels inside. `images` are square and `size` pixels wide.
 ///
 /// # Panics
 ///
@@ -27,10 +28,10 @@ pub fn max<T: Element>(images: &[T], size: usize, channels: usize) -> Buffer<T> 
         for y in window(y) {
             for x in window(x) {
                 let values = &images[from + y * row + x * channels..][..channels];
-                for (most, value) in pooled.iter_mut().zip(values) {
-                    // A value that is not a number is passed on, so that it shows.
-                    if value.widened() > most.widened() || value.widened().is_nan() {
-                        *most = *value;
+                for (max, value) in pooled.iter_mut().zip(values) {
+                    // A value that is not a number is passed on, so that it is noticed.
+                    if value.widened() > max.widened() || value.widened().is_nan() {
+                        *max = *value;
                     }
                 }
             }
@@ -39,7 +40,7 @@ pub fn max<T: Element>(images: &[T], size: usize, channels: usize) -> Buffer<T> 
     pooled
 }
 
-/// Writes the mean of an image's pixels, a value a channel.
+/// Writes the mean of an image's pixels, one value per channel.
 ///
 /// # Panics
 ///
@@ -54,11 +55,12 @@ pub fn average<T: Element>(image: &[T], to: &mut [f32]) {
     to.iter_mut().for_each(|sum| *sum /= pixels);
 }
 
-/// Writes the gradient of an image, given that of its [`average`]: an equal share for every pixel.
+/// Writes the gradient of an image, given the gradient of its [`average`]. Every pixel has an equal
+/// share.
 ///
 /// # Panics
 ///
-/// As [`average`].
+/// Under the same conditions as [`average`].
 pub fn average_back<T: Element>(gradient: &[f32], image: &mut [T]) {
     assert!(!image.is_empty() && image.len().is_multiple_of(gradient.len()), "whole pixels");
     let pixels = (image.len() / gradient.len()) as f32;

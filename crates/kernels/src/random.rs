@@ -1,6 +1,7 @@
-//! Random numbers that must be the same for ever and need not resist anyone.
+//! Random numbers for reproducible results. The sequences must never change, and need not be secure
+//! against an attacker.
 
-/// SplitMix64 (Steele, Lea and Flood 2014): the sequence of random words that a seed stands for.
+/// SplitMix64 (Steele, Lea and Flood 2014), a sequence of random words that a seed determines.
 ///
 /// ```
 /// use selfsame_kernels::random::SplitMix64;
@@ -13,12 +14,12 @@
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// The sequence of this seed.
+    /// Creates the sequence of `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next word.
+    /// Returns the next word.
     pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
@@ -27,7 +28,7 @@ impl SplitMix64 {
         word ^ (word >> 31)
     }
 
-    /// A number below `n`, biased by at most n/2⁶⁴.
+    /// Returns a number below `n`, with a bias of at most n/2⁶⁴.
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.word()) * n as u128) >> 64) as usize
     }

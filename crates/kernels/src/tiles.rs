@@ -3,10 +3,10 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-/// Rows of a tile.
+/// Number of rows of a tile.
 pub(crate) const ROWS: usize = 16;
 
-/// Bytes of a tile's row.
+/// Number of bytes per row of a tile.
 pub(crate) const LINE: usize = 64;
 
 /// The shapes of the eight tiles, as `ldtilecfg` reads them (Intel's manual, volume 1, 18.3).
@@ -19,7 +19,7 @@ struct Shapes {
     rows: [u8; 16],
 }
 
-/// All tiles as large as they can be.
+/// Shapes that make all tiles as large as possible.
 static SHAPES: Shapes = {
     let (mut line, mut rows) = ([0; 16], [0; 16]);
     let mut tile = 0;
@@ -30,7 +30,8 @@ static SHAPES: Shapes = {
     Shapes { palette: 1, start_row: 0, reserved: [0; 14], line, rows }
 };
 
-/// The tiles of this thread, each of 16 rows of 64 bytes. They are released when this is dropped.
+/// The tiles of this thread, each with 16 rows of 64 bytes. They are released when this value is
+/// dropped.
 pub(crate) struct Tiles(());
 
 impl Tiles {
@@ -38,7 +39,8 @@ impl Tiles {
     ///
     /// # Safety
     ///
-    /// - The machine has AMX, and the system grants it to the process.
+    /// - The caller must run this only on a machine that has AMX, and in a process to which the
+    ///   system grants AMX.
     pub(crate) unsafe fn begin() -> Self {
         // SAFETY: the caller guarantees AMX. The shapes follow the manual.
         unsafe {
@@ -50,16 +52,16 @@ impl Tiles {
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: a value exists only where tiles were configured.
+        // SAFETY: a value exists only while tiles are configured.
         unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) };
     }
 }
 
-/// The transpose of a matrix of 16 × 16 words of 32 bits.
+/// Returns the transpose of a matrix of 16 × 16 words of 32 bits.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 #[inline]
 pub(crate) fn transposed(mut a: [__m512i; ROWS]) -> [__m512i; ROWS] {
-    // Within each quarter of the registers: interleave pairs of rows by words, then by pairs of
+    // Within each quarter of the registers, interleave pairs of rows by words, and then by pairs of
     // words.
     let mut b = a;
     for i in 0..8 {

@@ -86,7 +86,7 @@ impl Steps {
     }
 
     /// Returns the steps of a segment that belong to `pass`.
-    fn of_pass(&self, pass: usize) -> Range<usize> {
+    fn pass_steps(&self, pass: usize) -> Range<usize> {
         pass * self.per_pass..self.per_segment.min((pass + 1) * self.per_pass)
     }
 
@@ -103,7 +103,7 @@ impl Steps {
     /// segments in order.
     pub(super) fn order(&self, index: usize) -> usize {
         let (segment, step) = (index / self.per_segment, index % self.per_segment);
-        let pass = self.of_pass(step / self.per_pass);
+        let pass = self.pass_steps(step / self.per_pass);
         self.segments * pass.start + segment * pass.len() + step - pass.start
     }
 }
@@ -611,25 +611,25 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     // pair of strips than the number of pairs that go through the passes together. With several
     // passes, up to `KEPT_PAIRS` pairs go through all passes together.
     let passes = steps.passes();
-    let (together, kept) = match passes > 1 {
+    let (pairs_per_chunk, kept_pairs) = match passes > 1 {
         true => (KEPT_PAIRS, strip_pairs.len().min(KEPT_PAIRS)),
         false => (usize::MAX, 1),
     };
     let mut two = AlternatingSums([[[0.0; BLOCK]; BLOCK]; 2]);
-    let mut many = (kept > 1).then(|| Buffer::any((kept + 1) * BLOCK * BLOCK));
+    let mut many = (kept_pairs > 1).then(|| Buffer::any((kept_pairs + 1) * BLOCK * BLOCK));
     let sums = many.as_deref_mut().map_or(&mut two.0[..], sums_mut);
     // The pair that is multiplied but not finished, with its block of columns and the place of its
     // sums.
     let mut unfinished = None::<(usize, &StripPair, usize)>;
     // SAFETY: the caller guarantees AMX.
     let _tiles = unsafe { Tiles::begin() };
-    for (block, pairs) in
-        (0..blocks).flat_map(|block| strip_pairs.chunks(together).map(move |pairs| (block, pairs)))
+    for (block, pairs) in (0..blocks)
+        .flat_map(|block| strip_pairs.chunks(pairs_per_chunk).map(move |pairs| (block, pairs)))
     {
         let two_tiles = channels - block * BLOCK > STRIP;
         let free = unfinished.map_or(0, |(_, _, place)| place + 1);
         for pass in 0..passes {
-            let now = steps.of_pass(pass);
+            let now = steps.pass_steps(pass);
             let columns = &columns[block * block_len + steps.segments * now.start * 2 * TILE..];
             for (index, pair) in pairs.iter().enumerate() {
                 let place = (free + index) % sums.len();

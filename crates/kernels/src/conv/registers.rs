@@ -1,6 +1,6 @@
 //! Blocks, the channels whose sums an inner loop keeps in registers at the same time.
 
-use crate::isa::{Isa, Kernel, MOST_LANES, Vector};
+use crate::isa::{Isa, Kernel, MAX_LANES, Vector};
 
 /// Returns the number of channels per block.
 pub(super) fn block(isa: Isa, channels: usize) -> usize {
@@ -40,7 +40,7 @@ pub(super) unsafe fn store_lanes<V: Vector>(vector: V, to: *mut f32, lanes: usiz
         if lanes == V::LANES {
             vector.store(to);
         } else {
-            let mut all = [0.0f32; MOST_LANES];
+            let mut all = [0.0f32; MAX_LANES];
             vector.store(all.as_mut_ptr());
             std::ptr::copy_nonoverlapping(all.as_ptr(), to, lanes);
         }

@@ -5,14 +5,15 @@
 //!     products[a, b] = Σ over values i: a[i] · b[i]
 //! ```
 //!
-//! 1. **The columns are packed once** into panels of 16, and multiplied with many blocks of rows.
-//! 2. **Bytes stay bytes** where the machine multiplies them (`quads`): in AMX tiles or with
-//!    AVX-512 VNNI, with four values of a vector beside each other.
-//! 3. **Elsewhere bytes are widened to 16 bits** (`pairs`), with two values beside each other.
-//!    AVX2's own instruction for bytes keeps sums of two products in 16 bits, which two bytes above
-//!    128 overflow.
-//! 4. **Long vectors are multiplied in sections**, so that what is multiplied of each row stays in
-//!    the first-level cache from one panel to the next.
+//! 1. **The columns are packed once** into panels of 16, and are multiplied with many blocks of
+//!    rows.
+//! 2. **Bytes stay bytes** if the machine can multiply them (`quads`), in AMX tiles or with AVX-512
+//!    VNNI. Four values of a vector are then neighbours in memory.
+//! 3. **Otherwise bytes are widened to 16 bits** (`pairs`), and two values of a vector are
+//!    neighbours in memory. AVX2's own instruction for bytes keeps the sum of two products in 16
+//!    bits, and products of bytes above 128 overflow that sum.
+//! 4. **Long vectors are multiplied in sections**, so that a row's section stays in the first-level
+//!    cache from one panel to the next.
 
 use std::ops::Range;
 
@@ -22,27 +23,28 @@ use super::panel::{COLUMNS, LONGEST, Line, PANEL, Products, ROWS, Rows};
 use super::quads;
 use crate::isa::Isa;
 
-/// Byte vectors packed as the columns of [`Packed::products`]. Its memory is kept from one filling
-/// to the next.
+/// Byte vectors packed as the columns of [`Packed::products`]. The memory is reused from one call
+/// of [`Packed::fill`] to the next.
 #[derive(Debug, Clone)]
 pub struct Packed {
     isa: Isa,
     dim: usize,
     columns: usize,
-    /// Panel after panel. Each has its values in order, those of its 16 columns beside each other.
+    /// The panels, one after the other. A panel has its values in order. The corresponding values
+    /// of its 16 columns are neighbours.
     panels: Vec<Line>,
     /// Memory for packed rows.
     rows: Vec<Line>,
 }
 
 impl Packed {
-    /// No vectors yet. They will be multiplied on `isa`.
+    /// Creates an empty value, whose vectors will be multiplied on `isa`.
     pub fn new(isa: Isa) -> Self {
         Self { isa, dim: 1, columns: 0, panels: Vec::new(), rows: Vec::new() }
     }
 
-    /// Packs the values in `range` of each vector of `b`, which has vectors of `dim` bytes. Vectors
-    /// that were packed before are gone.
+    /// Packs the values in `range` of each vector of `b`, which has vectors of `dim` bytes. These
+    /// vectors replace all that were packed before.
     ///
     /// # Panics
     ///
@@ -57,22 +59,23 @@ impl Packed {
         (self.dim, self.columns) = (range.len(), b.len() / dim);
         let panels = self.columns.next_multiple_of(COLUMNS) / PANEL;
         #[cfg(target_arch = "x86_64")]
-        if quads::has(self.isa) {
+        if quads::is_supported(self.isa) {
             return quads::pack(self.isa, b, dim, range, panels, &mut self.panels);
         }
         pairs::pack_columns(b, dim, range, panels, &mut self.panels);
     }
 
-    /// Products from a row to the next: the columns, and some to spare. It is an odd number of
-    /// cache lines, so that the rows of a tile do not compete for the same few sets of the cache.
+    /// Returns the distance, in products, from a row to the next: the number of columns and a
+    /// margin. The distance is an odd number of cache lines, so that the rows of a tile do not
+    /// compete for the same few sets of the cache.
     pub fn stride(&self) -> usize {
         self.columns.next_multiple_of(COLUMNS) + PANEL
     }
 
-    /// Writes the products of all rows of `a` with the first `columns` columns to
-    /// `out[row * stride + column]`. `a` has at most [`ROWS`] vectors of `dim` bytes, of which the
-    /// values in `range` count, as many as were packed. Other places of the first [`ROWS`] rows of
-    /// `out` may hold anything afterwards.
+    /// Writes the products of all rows of `a` with the first `columns` columns to `out[row * stride
+    /// + column]`. `a` has at most [`ROWS`] vectors of `dim` bytes. Only the values in `range` are
+    /// multiplied, and there must be as many as were packed. Other places of the first [`ROWS`]
+    /// rows of `out` may hold any value afterwards.
     ///
     /// # Panics
     ///
@@ -102,7 +105,7 @@ impl Packed {
         let rows = Rows { vectors: a, dim, range };
         let products = Products { panels, stride, out };
         #[cfg(target_arch = "x86_64")]
-        if quads::has(self.isa) {
+        if quads::is_supported(self.isa) {
             return quads::multiply(self.isa, rows, &mut self.rows, &self.panels, products);
         }
         pairs::multiply(self.isa, rows, &mut self.rows, &self.panels, products);

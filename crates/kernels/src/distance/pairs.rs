@@ -1,7 +1,7 @@
 //! Products of bytes widened to 16 bits.
 //!
 //! One instruction multiplies two neighbouring values of a vector and adds both products. A lane of
-//! a register holds two neighbouring values of its column; a row's two values are broadcast to all
+//! a register holds two neighbouring values of its column. A row's two values are broadcast to all
 //! lanes.
 
 use std::ops::Range;
@@ -11,15 +11,15 @@ use crate::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::Set;
 
-/// Rows whose sums are kept in registers at a time.
+/// Number of rows whose sums are kept in registers at a time.
 const GROUP: usize = 4;
-/// Pairs of values in a section.
+/// Number of pairs of values in a section.
 const SECTION_PAIRS: usize = SECTION / 2;
-/// Pairs of values, of each row of a group, in a line.
+/// Number of pairs of values that a line has of each row of a group.
 const LINE_PAIRS: usize = 32 / (2 * GROUP);
 
-/// Packs columns: a line for each pair of values, of every column of a panel. An odd last value has
-/// a zero beside it, and missing columns are zeros.
+/// Packs columns. A line holds a pair of values of every column of a panel. An odd last value is
+/// paired with a zero, and missing columns are zeros.
 pub(super) fn pack_columns(
     b: &[u8],
     dim: usize,
@@ -40,8 +40,8 @@ pub(super) fn pack_columns(
     }
 }
 
-/// Packs rows in groups: for each pair of values, those of every row of a group, in whole lines.
-/// Returns the lines of a group.
+/// Packs rows in groups. For each pair of values, the pairs of all rows of a group follow each
+/// other, in whole lines. Returns the number of lines per group.
 fn pack_rows(rows: &Rows<'_>, to: &mut Vec<Line>) -> usize {
     let lines = rows.range.len().div_ceil(2).div_ceil(LINE_PAIRS);
     to.clear();
@@ -97,9 +97,9 @@ fn multiply_group(isa: Isa, rows: &[Line], columns: &[Line], sums: &mut [[i32; P
     debug_assert_eq!(rows.len(), columns.len().div_ceil(LINE_PAIRS));
     match isa.0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a value of these sets exists only where the machine was found to have AVX2. The
-        // rows have as many pairs as the columns have lines. (AVX-512 without VNNI is rare enough
-        // to be served by AVX2.)
+        // SAFETY: a value of these sets exists only on a machine that has AVX2. The rows have as
+        // many pairs as the columns have lines. (AVX-512 without VNNI is rare enough to be served
+        // by AVX2.)
         Set::Amx | Set::Avx512 | Set::Avx2 => unsafe { x86::avx2(rows, columns, sums) },
         _ => portable(rows, columns, sums),
     }
@@ -131,7 +131,7 @@ mod x86 {
     /// # Safety
     ///
     /// - The caller must run this only on a machine that has the named target features.
-    /// - `rows` has a quarter as many lines as `columns`, rounded up.
+    /// - `rows` must have a quarter as many lines as `columns`, rounded up.
     #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn avx2(rows: &[Line], columns: &[Line], sums: &mut [[i32; PANEL]; GROUP]) {
         let mut totals = [[_mm256_setzero_si256(); REGISTERS]; GROUP];

@@ -1,21 +1,21 @@
-//! What both ways to multiply packed vectors share.
+//! Types and sizes that both ways to multiply packed vectors share.
 
 use std::ops::Range;
 
-/// Columns whose sums are in registers together: two panels.
+/// Number of columns whose sums are in registers at the same time, which is two panels.
 pub(super) const COLUMNS: usize = 2 * PANEL;
 
-/// Columns of a panel. A line holds values of all of them.
+/// Number of columns per panel. A line holds values of all columns of a panel.
 pub(super) const PANEL: usize = 16;
 
-/// Values of a section: as many of each row stay in the first-level cache from one panel to the
-/// next.
+/// Number of values per section, small enough that a section of each row stays in the first-level
+/// cache from one panel to the next.
 pub(super) const SECTION: usize = 1024;
 
-/// Rows multiplied at a time, at most.
+/// Maximum number of rows that are multiplied at a time.
 pub const ROWS: usize = 32;
 
-/// Values of a vector, at most: 255² times so many is still below 2³².
+/// Maximum number of values of a vector: 255² times this number is still below 2³².
 pub const LONGEST: usize = 1 << 16;
 
 /// A cache line of packed values, which is loaded as a register or as a row of a tile.
@@ -23,16 +23,16 @@ pub const LONGEST: usize = 1 << 16;
 #[repr(C, align(64))]
 pub(super) struct Line(pub(super) [u8; 64]);
 
-/// The rows of a product: byte vectors of which some values count.
+/// The rows of a product, which are byte vectors. Only a range of their values is multiplied.
 pub(super) struct Rows<'a> {
     pub(super) vectors: &'a [u8],
-    /// Bytes of a vector.
+    /// Number of bytes per vector.
     pub(super) dim: usize,
-    /// The values that count.
+    /// The values that are multiplied.
     pub(super) range: Range<usize>,
 }
 
-/// Where products go: [`ROWS`] rows, `stride` apart, over the columns of so many panels.
+/// Destination of products: [`ROWS`] rows, `stride` apart, with the columns of `panels` panels.
 pub(super) struct Products<'a> {
     pub(super) panels: usize,
     pub(super) stride: usize,

@@ -1,21 +1,21 @@
-//! Products of bytes as they are.
+//! Products of bytes that are not widened.
 //!
 //! One instruction multiplies four neighbouring values of a vector and adds the products to a
-//! 32-bit sum: AMX for tiles of 16 × 16 sums, AVX-512 VNNI for registers of 16.
+//! 32-bit sum. AMX does this for tiles of 16 × 16 sums, and AVX-512 VNNI for registers of 16 sums.
 //!
-//! 1. **A tile of columns** is 16 lines, each of four values of every column of a panel. A tile of
-//!    rows is 16 lines, each of 64 values of a row.
-//! 2. **VNNI reads the same lines**, but takes one factor as signed. It is given b − 128, and
-//!    128 · Σ a is added afterwards.
-//! 3. **Sums wrap at 2³²**, which their true values do not reach.
+//! 1. **A tile of columns** has 16 lines. Each line has four values of every column of a panel. A
+//!    tile of rows also has 16 lines, and each line has 64 values of a row.
+//! 2. **VNNI reads the same lines**, but treats one factor as signed. This factor is therefore
+//!    packed as b − 128, and 128 · Σ a is added afterwards.
+//! 3. **Sums wrap at 2³²**, which the true sums do not reach.
 
 use std::ops::Range;
 
 use super::panel::{Line, Products, ROWS, Rows};
 use crate::isa::{Isa, Set};
 
-/// Whether this instruction set multiplies bytes.
-pub(super) fn has(isa: Isa) -> bool {
+/// Whether this machine, with instruction set `isa`, multiplies bytes.
+pub(super) fn is_supported(isa: Isa) -> bool {
     match isa.0 {
         Set::Amx => true,
         Set::Avx512 => is_x86_feature_detected!("avx512vnni"),
@@ -23,13 +23,13 @@ pub(super) fn has(isa: Isa) -> bool {
     }
 }
 
-/// Values of a step: of each row of a tile, a line.
+/// Number of values per step, which is one line for each row of a tile.
 const STEP: usize = 64;
-/// Lines of a tile.
+/// Number of lines per tile.
 const TILE: usize = 16;
 
-/// Packs columns: for each panel, and each step of values, a tile. The last step is filled up with
-/// zeros, and missing columns are zeros.
+/// Packs columns, with one tile for each panel and each step of values. The last step is filled up
+/// with zeros, and missing columns are zeros.
 pub(super) fn pack(
     isa: Isa,
     b: &[u8],
@@ -50,8 +50,8 @@ pub(super) fn pack(
                 .try_into()
                 .expect("a tile of lines");
             if values.len() == STEP && b.len() == TILE * dim {
-                // SAFETY: `has` found AVX-512, which AMX comes with. There are 16 vectors of `dim`
-                // bytes, and each has 64 values from `values.start` on.
+                // SAFETY: `is_supported` found AVX-512 (or AMX, which includes AVX-512). There are
+                // 16 vectors of `dim` bytes, and each has 64 values from `values.start` on.
                 unsafe { x86::transpose(b.as_ptr().add(values.start), dim, flip, lines) };
             } else {
                 for (column, from) in b.chunks_exact(dim).enumerate() {
@@ -64,11 +64,11 @@ pub(super) fn pack(
     }
 }
 
-/// Packs rows in two tiles for each step, the last step filled up with zeros.
+/// Packs rows in two tiles for each step. The last step is filled up with zeros.
 fn pack_rows(rows: &Rows<'_>, packed: &mut Vec<Line>) {
     let steps = rows.range.len().div_ceil(STEP);
-    // Where there are fewer rows than before, lines of earlier ones remain, whose products nobody
-    // reads. Lines of these rows are written as a whole.
+    // If there are fewer rows than before, lines of earlier rows remain, and their products are not
+    // read. The lines of the present rows are overwritten completely.
     packed.resize(ROWS * steps, Line([0; 64]));
     for (row, from) in rows.vectors.chunks_exact(rows.dim).enumerate() {
         let from = &from[rows.range.clone()];
@@ -106,11 +106,11 @@ pub(super) fn multiply(
         "a place for every product"
     );
     if isa.0 == Set::Amx {
-        // SAFETY: a value of this set exists only where the machine has AMX and the system grants
-        // it. The lengths were asserted.
+        // SAFETY: a value of this set exists only if the machine has AMX and the system grants AMX
+        // to the process. The lengths were asserted.
         unsafe { x86::amx(&product, out) };
     } else {
-        // SAFETY: `has` found VNNI. The lengths were asserted.
+        // SAFETY: `is_supported` found VNNI. The lengths were asserted.
         unsafe { x86::vnni(&product, out) };
         for (out, row) in out.chunks_exact_mut(stride).zip(rows.vectors.chunks_exact(rows.dim)) {
             let values = &row[rows.range.clone()];
@@ -128,11 +128,11 @@ mod x86 {
     use super::{Line, ROWS, STEP, TILE};
     use crate::tiles::{Tiles, transposed};
 
-    /// Steps of a section.
+    /// Number of steps per section.
     const SECTION_STEPS: usize = SECTION / STEP;
 
-    /// Two tiles of rows and `panels` panels of columns, each `steps` tiles long. Rows of products
-    /// are `stride` apart.
+    /// The factors of a product: two tiles of rows and `panels` panels of columns for each of
+    /// `steps` steps. Rows of products are `stride` apart.
     pub(super) struct Product<'a> {
         pub(super) rows: &'a [Line],
         pub(super) columns: &'a [Line],
@@ -142,7 +142,8 @@ mod x86 {
     }
 
     impl Product<'_> {
-        /// The tiles at a step: two of rows, and those of two panels from `panel` on.
+        /// Returns the four tiles at a step: two tiles of rows, and a tile of columns of each of
+        /// the two panels that start at `panel`.
         fn tiles(&self, step: usize, panel: usize) -> [*const Line; 4] {
             let rows = [0, self.steps].map(|tile| self.rows[(tile + step) * TILE..].as_ptr());
             let columns =
@@ -151,13 +152,15 @@ mod x86 {
         }
     }
 
-    /// Packs 64 values of each of 16 vectors into 16 lines of four values of every vector: the
-    /// transpose of a matrix of 16 × 16 words. Flips the bits of `flip` in each byte.
+    /// Packs 64 values of each of 16 vectors into 16 lines, each with four values of every vector.
+    /// This is the transpose of a matrix of 16 × 16 words. The bits of `flip` are flipped in each
+    /// byte.
     ///
     /// # Safety
     ///
     /// - The caller must run this only on a machine that has the named target features.
-    /// - 64 bytes can be read at `from`, and at every further vector, `dim` bytes apart.
+    /// - The caller must guarantee that 64 bytes can be read at `from` and at the 15 vectors that
+    ///   follow, `dim` bytes apart.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
     pub(super) unsafe fn transpose(from: *const u8, dim: usize, flip: u8, to: &mut [Line; TILE]) {
         let flip = _mm512_set1_epi8(flip.cast_signed());
@@ -175,10 +178,13 @@ mod x86 {
     ///
     /// # Safety
     ///
-    /// - The machine has AMX for bytes, and the system grants it to the process.
-    /// - `rows` holds two tiles for every step, and `columns` one for every step of every panel.
-    /// - `panels` is even.
-    /// - `out` holds 32 rows of `stride`, which is at least as many as the panels have columns.
+    /// - The caller must run this only on a machine that has AMX for bytes, and in a process to
+    ///   which the system grants AMX.
+    /// - `rows` must hold two tiles for every step, and `columns` must hold a tile for every step
+    ///   of every panel.
+    /// - `panels` must be even.
+    /// - `out` must hold 32 rows of `stride` products, and `stride` must be at least the number of
+    ///   columns of all panels.
     pub(super) unsafe fn amx(product: &Product<'_>, out: &mut [u32]) {
         let Product { steps, panels, stride, .. } = *product;
         // SAFETY: the caller guarantees AMX.
@@ -242,7 +248,7 @@ mod x86 {
         }
     }
 
-    /// Rows whose sums are kept in registers at a time.
+    /// Number of rows whose sums are kept in registers at a time.
     const GROUP: usize = 8;
 
     /// Multiplies in registers.
@@ -250,7 +256,7 @@ mod x86 {
     /// # Safety
     ///
     /// - The caller must run this only on a machine that has the named target features.
-    /// - The lengths are those that [`amx`] requires.
+    /// - The lengths must be those that [`amx`] requires.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
     pub(super) unsafe fn vnni(product: &Product<'_>, out: &mut [u32]) {
         let Product { steps, panels, stride, .. } = *product;

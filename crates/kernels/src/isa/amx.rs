@@ -1,24 +1,24 @@
-//! Whether this process may use AMX.
+//! Finds out whether this process may use AMX.
 
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::sync::OnceLock;
 
 /// Whether the processor has tiles, products of bytes and of bf16 in tiles, and AVX-512 for bf16,
-/// and the system lets this process use them. Asks once; the answer holds for threads that exist
-/// already, too.
+/// and whether the system lets this process use them. Only the first call asks the system. The
+/// permission also holds for threads that already exist.
 pub(super) fn granted() -> bool {
     static GRANTED: OnceLock<bool> = OnceLock::new();
     *GRANTED.get_or_init(|| {
-        // Leaf 7, EDX: 22 products of bf16, 24 tiles, 25 products of bytes (Intel's manual,
-        // volume 2A, CPUID).
+        // Bits of EDX in leaf 7: 22 for products of bf16, 24 for tiles, 25 for products of bytes
+        // (Intel's manual, volume 2A, CPUID).
         const NEEDED: u32 = 1 << 22 | 1 << 24 | 1 << 25;
         let tiles = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & NEEDED == NEEDED;
         tiles && is_x86_feature_detected!("avx512bf16") && permitted()
     })
 }
 
-/// Asks Linux for the tile registers. It grants them only to processes that ask, because they add
-/// 8 KB to the state of a thread.
+/// Asks Linux for the tile registers. Linux grants the registers only to processes that ask,
+/// because they add 8 KB to the state of a thread.
 #[cfg(target_os = "linux")]
 fn permitted() -> bool {
     const ARCH_PRCTL: usize = 158;

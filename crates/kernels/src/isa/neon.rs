@@ -4,7 +4,7 @@ use std::arch::aarch64::*;
 
 use super::vector::Vector;
 
-/// Four lanes of NEON, which every 64-bit Arm has.
+/// A register of four lanes of NEON, which every 64-bit Arm processor has.
 pub(super) type Neon = float32x4_t;
 
 impl Vector for Neon {

@@ -2,7 +2,7 @@
 
 use super::vector::{Vector, Words};
 
-/// Four lanes, without fused multiply-add.
+/// A vector of four lanes, without fused multiply-add.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable([f32; 4]);
 
@@ -60,7 +60,7 @@ impl Vector for Portable {
     }
 }
 
-/// Eight words, which the compiler puts into a register.
+/// A vector of eight words, which the compiler keeps in a register.
 impl Words for [u16; 8] {
     const LANES: usize = 8;
 

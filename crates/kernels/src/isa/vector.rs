@@ -1,4 +1,4 @@
-//! The vectors that kernels are written over.
+//! The traits of vectors, over which kernels are generic.
 
 use half::bf16;
 
@@ -8,27 +8,30 @@ use crate::bf16 as convert;
 pub(crate) trait Kernel {
     type Output;
 
-    /// The computation. Implementations are `#[inline(always)]`, and so is all they call, so that
-    /// it is compiled with the target features of the caller, [`Isa::run`](super::Isa::run).
+    /// Runs the computation. Implementations, and all functions that they call, must be
+    /// `#[inline(always)]`, so that they are compiled with the target features of the caller,
+    /// [`Isa::run`](super::Isa::run).
     fn run<V: Vector>(self) -> Self::Output;
 }
 
 /// The largest [`Vector::LANES`].
-pub(crate) const MOST_LANES: usize = 16;
+pub(crate) const MAX_LANES: usize = 16;
 
 /// A register of `LANES` f32.
 ///
 /// # Safety
 ///
-/// Of every function but `multiply_add`:
+/// For every function but `multiply_add`:
 ///
-/// - The machine has the instruction set, as it does inside [`Kernel::run`].
-/// - Pointers are valid for the lanes that are read or written; they need no alignment.
+/// - The caller must run this only on a machine that has the instruction set, which is always the
+///   case inside [`Kernel::run`].
+/// - The caller must guarantee that pointers are valid for the lanes that are read or written.
+///   Pointers need no alignment.
 pub(crate) trait Vector: Copy {
     const LANES: usize;
-    /// How many such registers the machine has.
+    /// Number of such registers that the machine has.
     const REGISTERS: usize;
-    /// The same registers as 16-bit words.
+    /// The same registers, with 16-bit words as lanes.
     type Words: Words;
 
     unsafe fn zero() -> Self;
@@ -38,17 +41,18 @@ pub(crate) trait Vector: Copy {
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
-    /// self · factor + sum, rounded once where the instruction set can.
+    /// Returns self · factor + sum, which is rounded only once if the instruction set can do that.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
-    /// The floor in lanes below the floor, otherwise the lane itself, which may be not-a-number.
+    /// Raises lanes below the floor to the floor. Other lanes keep their values, including values
+    /// that are not a number.
     unsafe fn raise_to(self, floor: Self) -> Self;
-    /// The lane itself where `mask`'s is above zero, otherwise zero.
+    /// Keeps the lanes in which `mask` is above zero, and sets the other lanes to zero.
     unsafe fn where_positive(self, mask: Self) -> Self;
 
     /// Loads two registers of bf16.
     #[inline(always)]
     unsafe fn widen(from: *const bf16) -> [Self; 2] {
-        let mut singles = [0.0f32; 2 * MOST_LANES];
+        let mut singles = [0.0f32; 2 * MAX_LANES];
         // SAFETY: the caller guarantees the instruction set and the lanes of two registers, which
         // the array holds.
         unsafe {
@@ -59,12 +63,12 @@ pub(crate) trait Vector: Copy {
         }
     }
 
-    /// Stores two registers as bf16, each value rounded to the nearest. Values below the least
-    /// normal number may become zero.
+    /// Stores two registers as bf16. Each value is rounded to the nearest. Values below the
+    /// smallest normal number may become zero.
     #[inline(always)]
     unsafe fn narrow(values: [Self; 2], to: *mut bf16) {
-        let mut singles = [0.0f32; 2 * MOST_LANES];
-        // SAFETY: as in `widen`.
+        let mut singles = [0.0f32; 2 * MAX_LANES];
+        // SAFETY: the reason is that of `widen`.
         unsafe {
             values[0].store(singles.as_mut_ptr());
             values[1].store(singles[Self::LANES..].as_mut_ptr());
@@ -74,7 +78,7 @@ pub(crate) trait Vector: Copy {
         }
     }
 
-    /// a · b + c for one value, in loops that the compiler makes vectors of.
+    /// Returns a · b + c for single values, in loops that the compiler vectorises.
     #[inline(always)]
     fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
@@ -85,15 +89,15 @@ pub(crate) trait Vector: Copy {
 ///
 /// # Safety
 ///
-/// The conditions of [`Vector`] hold.
+/// The caller must meet the conditions of [`Vector`].
 pub(crate) trait Words: Copy {
     const LANES: usize;
 
     unsafe fn splat(value: u16) -> Self;
     unsafe fn load(from: *const u16) -> Self;
     unsafe fn store(self, to: *mut u16);
-    /// Sums that wrap.
+    /// Adds the lanes. Sums wrap.
     unsafe fn add(self, other: Self) -> Self;
-    /// The upper halves of the products.
+    /// Returns the upper halves of the lanes' products.
     unsafe fn high_product(self, other: Self) -> Self;
 }

@@ -112,8 +112,8 @@ macro_rules! vector {
             }
             #[inline(always)]
             unsafe fn raise_to(self, floor: Self) -> Self {
-                // Where an operand is not a number, or both are zeros, the maximum is the second
-                // one. SAFETY: the caller guarantees the instruction set.
+                // If an operand is not a number, or both operands are zeros, the instruction
+                // returns the second operand. SAFETY: the caller guarantees the instruction set.
                 unsafe { Self($max(floor.0, self.0)) }
             }
             #[inline(always)]

@@ -1,17 +1,18 @@
-//! Blurs: filters across rows and along them.
+//! Blurs, which are filters across rows and along rows.
 
 use crate::isa::{Isa, Kernel, Vector, Words, compiled};
 
 compiled! {
-    /// Averages rows with the weights `[full, edge]`, in units of 2^-24. A byte of `to` is the sum
-    /// of the bytes of `from` in the same column: those up to `radius` rows above and below times
-    /// `full`, and those one row further times `edge`, rounded to the nearest. Beyond the edges,
-    /// the first and the last row repeat. `sums` is memory for intermediate results.
+    /// Averages rows with the weights `[full, edge]`, in units of 2^-24. A byte of `to` is a
+    /// weighted sum of bytes of `from` in the same column, rounded to the nearest. The bytes up to
+    /// `radius` rows above and below have the weight `full`, and the bytes one row further have the
+    /// weight `edge`. Beyond the edges, the first and the last row repeat. `sums` is memory for
+    /// intermediate results.
     ///
     /// # Panics
     ///
-    /// If the lengths of `from` and `to` differ, are zero or not a multiple of `row`, the weights
-    /// add up to more than one, or the radius is above a million.
+    /// If the lengths of `from` and `to` differ, are zero or are not a multiple of `row`, if the
+    /// weights add up to more than one, or if the radius is above a million.
     pub fn box_rows(
         isa: Isa,
         from: &[u8],
@@ -27,10 +28,11 @@ compiled! {
         let weight = (2 * radius as u64 + 1) * u64::from(full) + 2 * u64::from(edge);
         assert!(weight <= 1 << 24 && radius < 1 << 20, "an average of at most two million rows");
         let last = from.len() / row - 1;
-        let at = |y: usize| &from[y.min(last) * row..][..row];
+        let nth_row = |y: usize| &from[y.min(last) * row..][..row];
         if radius == 0 {
             for (y, to) in to.chunks_exact_mut(row).enumerate() {
-                let (above, middle, below) = (at(y.saturating_sub(1)), at(y), at(y + 1));
+                let (above, middle, below) =
+                    (nth_row(y.saturating_sub(1)), nth_row(y), nth_row(y + 1));
                 for x in 0..row {
                     let edges = u32::from(above[x]) + u32::from(below[x]);
                     to[x] = ((u32::from(middle[x]) * full + edges * edge + (1 << 23)) >> 24) as u8;
@@ -38,23 +40,24 @@ compiled! {
             }
             return;
         }
-        // The sums of the first window. The first row stands for the rows above it …
+        // Compute the sums of the first window. The first row stands for the rows above it, and the
+        // last row for the rows below it.
         sums.clear();
-        sums.extend(at(0).iter().map(|&first| (radius as u32 + 1) * u32::from(first)));
+        sums.extend(nth_row(0).iter().map(|&first| (radius as u32 + 1) * u32::from(first)));
         for y in 1..=radius.min(last) {
-            for (sum, &value) in sums.iter_mut().zip(at(y)) {
+            for (sum, &value) in sums.iter_mut().zip(nth_row(y)) {
                 *sum += u32::from(value);
             }
         }
-        // … and the last row for the rows below it.
-        for (sum, &value) in sums.iter_mut().zip(at(last)) {
+        // Add the rows below the last row.
+        for (sum, &value) in sums.iter_mut().zip(nth_row(last)) {
             *sum += radius.saturating_sub(last) as u32 * u32::from(value);
         }
         let sums = &mut sums[..row];
         for (y, to) in to.chunks_exact_mut(row).enumerate() {
-            let above = at(y.saturating_sub(radius + 1));
-            let leaving = at(y.saturating_sub(radius));
-            let below = at(y + radius + 1);
+            let above = nth_row(y.saturating_sub(radius + 1));
+            let leaving = nth_row(y.saturating_sub(radius));
+            let below = nth_row(y + radius + 1);
             for x in 0..row {
                 let edges = u32::from(above[x]) + u32::from(below[x]);
                 to[x] = ((sums[x] * full + edges * edge + (1 << 23)) >> 24) as u8;
@@ -64,26 +67,27 @@ compiled! {
     }
 }
 
-/// Fractional bits of a level between the two directions of [`convolve`].
+/// Number of fractional bits of a level between the two directions of [`convolve`].
 const FRACTION: u32 = 7;
 
-/// Registers of sums at a time.
+/// Number of registers of sums at a time.
 const REGISTERS: usize = 4;
 
 /// Convolves a plane with a symmetric kernel across its rows and along them, in 16-bit fixed point.
 /// Beyond an edge the plane is mirrored, without repeating its outermost bytes.
 ///
-/// `kernel` has the weight of the middle, then those of the pixels one, two, … away on either side,
-/// in units of 2^-16. `memory` is for intermediate results.
+/// `kernel` has the weight of the middle, followed by the weights of the pixels at distances one,
+/// two, … on either side, in units of 2^-16. `memory` is for intermediate results.
 ///
-/// Truncation takes less than 2^-7 of a level from each product, and half of that is added back in
-/// advance. So with n weights a sum is off by at most (n + 1) / 128 levels before it is rounded.
-/// Uniform areas do not change, for up to 62 weights that add up to one.
+/// Truncation takes less than 2^-7 of a level from each product, and half of that is added in
+/// advance. With n weights, a sum is therefore off by at most (n + 1) / 128 levels before it is
+/// rounded. With up to 62 weights that add up to one, uniform areas do not change.
 ///
 /// # Panics
 ///
-/// If the plane is empty or not a whole number of rows of `row` bytes, or `kernel` has no weight or
-/// more than 128, or its weights, all but the first counted twice, add up to more than one.
+/// If the plane is empty or not a whole number of rows of `row` bytes, if `kernel` has no weight or
+/// more than 128 weights, or if the weights add up to more than one, where all weights but the
+/// first count twice.
 pub fn convolve(isa: Isa, plane: &mut [u8], row: usize, kernel: &[u16], memory: &mut Vec<u16>) {
     assert!(!plane.is_empty() && row > 0 && plane.len().is_multiple_of(row), "whole rows");
     let [middle, ref sides @ ..] = *kernel else { panic!("a kernel has a middle") };
@@ -107,8 +111,9 @@ impl Kernel for Convolution<'_> {
         let Self { plane, row, kernel, memory } = self;
         let rows = plane.len() / row;
         let reach = kernel.len() - 1;
-        // Memory for all rows, padded to whole blocks, with the mirrored rows above and below; and
-        // for one line, with room for the mirrored pixels beyond its ends.
+        // The memory has room for all rows, padded to whole blocks, with the mirrored rows above
+        // and below. It also has room for one line, with the mirrored pixels beyond the line's
+        // ends.
         let wide = row.next_multiple_of(REGISTERS * V::Words::LANES);
         let tall = (rows + 2 * reach) * wide;
         let needed = tall + wide + 2 * reach;
@@ -128,7 +133,7 @@ impl Kernel for Convolution<'_> {
                 line[beyond] = line[reach + mirrored(beyond as isize - reach as isize, row)];
                 line[reach + row + beyond] = line[reach + mirrored((row + beyond) as isize, row)];
             }
-            // The first of these rows is not needed any more.
+            // The first of these rows is no longer needed, so its place takes the sums.
             let sums = &mut tall[y * wide..][..wide];
             weigh::<V::Words>(line, 1, kernel, sums);
             for (byte, &sum) in to.iter_mut().zip(&*sums) {
@@ -139,8 +144,8 @@ impl Kernel for Convolution<'_> {
 }
 
 /// Sets value i of `to` to the weighted sum of the values of `from` at i, i + `stride`, …, as many
-/// as the symmetric `kernel` covers. The two values that share a weight are added before they are
-/// multiplied: the sum of two levels fits 16 bits.
+/// as the symmetric `kernel` covers. Two values that share a weight are added before they are
+/// multiplied, because the sum of two levels fits 16 bits.
 #[inline(always)]
 fn weigh<W: Words>(from: &[u16], stride: usize, kernel: &[u16], to: &mut [u16]) {
     let block = REGISTERS * W::LANES;
@@ -151,8 +156,9 @@ fn weigh<W: Words>(from: &[u16], stride: usize, kernel: &[u16], to: &mut [u16]) 
         "whole blocks"
     );
     for start in (0..to.len()).step_by(block) {
-        // SAFETY: a kernel's `run` is called with the instruction set. By the assertion, `to` has
-        // every block, and `from` every block up to twice the reach further.
+        // SAFETY: a kernel's `run` is called with the instruction set. The assertion guarantees
+        // that `to` has every block, and that `from` has every block shifted by up to twice the
+        // reach.
         unsafe {
             let middle = from.as_ptr().add(start + reach * stride);
             let weight = W::splat(kernel[0]);

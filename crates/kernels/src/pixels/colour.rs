@@ -1,49 +1,52 @@
-//! Changes of colour, pixel by pixel, with the arithmetic of Pillow's C: floats that are truncated,
-//! not rounded.
+//! Changes of colour, pixel by pixel, with the arithmetic of Pillow's C code, which truncates
+//! floats instead of rounding them.
 
 use crate::isa::compiled;
 
-/// A change of colour. Every pixel changes by itself.
+/// A change of colour. Every pixel changes independently of the others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Recolour {
     /// Each value becomes `from + factor · (value − from)`, truncated to a level.
     Blend {
-        /// The level that a factor of 0 leads to.
+        /// Result of a factor of 0.
         from: u8,
-        /// At least 0, finite.
+        /// Factor of the blend, which is finite and at least 0.
         factor: f32,
     },
-    /// As `Blend`, from the pixel's own luminance. Three channels only.
+    /// Each value is blended like `Blend`, but with the pixel's own luminance as `from`. This
+    /// change is for three channels only.
     Saturate(f32),
-    /// The hue turns by so many 255ths of the circle, wrapping at 256, by way of 8-bit HSV. Three
-    /// channels only.
+    /// The hue, in 8-bit HSV, turns by the given number of 255ths of the circle, and wraps at 256.
+    /// This change is for three channels only.
     TurnHue(u8),
-    /// Each channel becomes the luminance. Three channels only.
+    /// Each channel becomes the luminance. This change is for three channels only.
     Grey,
-    /// Values from this one on become 255 less themselves.
+    /// Each value that is at least the given value becomes 255 − value.
     Solarise(u8),
 }
 
-/// Pixels that go through all changes before the next ones, as floats in the first-level cache.
+/// Number of pixels per piece. A piece goes through all changes, as floats in the first-level
+/// cache, before the next piece starts.
 const PIECE: usize = 512;
 
-/// The levels of a piece in one channel: integers from 0 to 255. What a shorter piece leaves free
-/// is computed, too, but never read.
+/// The levels of a piece in one channel, which are integers from 0 to 255. If a piece is shorter,
+/// the remaining levels are also computed, but are never read.
 type Levels = [f32; PIECE];
 
 compiled! {
-    /// Applies the changes, one after the other, to the one or three planes of `planes`.
+    /// Applies `changes`, one after the other, to the planes of one or three channels.
     ///
     /// # Panics
     ///
-    /// If `channels` is neither 1 nor 3, `planes` is not a multiple of it, a single plane is given
-    /// a change of three, or a factor is negative or not finite.
+    /// If `channels` is neither 1 nor 3, if the length of `planes` is not a multiple of `channels`,
+    /// if a change for three channels is applied to a single plane, or if a factor is negative or
+    /// not finite.
     pub fn recolour(isa: Isa, planes: &mut [u8], channels: usize, changes: &[Recolour]) {
         assert!(planes.len().is_multiple_of(channels), "planes of one length");
         if changes.is_empty() {
             return;
         }
-        // The conversions to integers below rely on this.
+        // The conversions to integers below rely on these factors.
         for change in changes {
             if let Recolour::Blend { factor, .. } | Recolour::Saturate(factor) = *change {
                 assert!(factor >= 0.0 && factor.is_finite(), "a factor of at least 0");
@@ -118,11 +121,13 @@ fn narrow(levels: &[f32], bytes: &mut [u8]) {
 }
 
 compiled! {
-    /// The sum of the luminances of all pixels of three planes, or of all values of a single one.
+    /// Returns the sum of the luminances of all pixels of three planes, or the sum of all values of
+    /// a single plane.
     ///
     /// # Panics
     ///
-    /// If `channels` is neither 1 nor 3, or `planes` is not a multiple of it.
+    /// If `channels` is neither 1 nor 3, or if the length of `planes` is not a multiple of
+    /// `channels`.
     pub fn luminance_sum(isa: Isa, planes: &[u8], channels: usize) -> u64 {
         assert!(planes.len().is_multiple_of(channels), "planes of one length");
         let mut sum = 0;
@@ -166,7 +171,7 @@ compiled! {
         shift: [f32; 3],
         to: &mut [f32],
     ) {
-        /// A multiple of the channels and of vectors.
+        /// Number of values per stretch, which is a multiple of the channels and of vectors.
         const STRETCH: usize = 48;
         assert!(pixels.len() == to.len() && pixels.len().is_multiple_of(3), "three channels");
         let scale: [f32; STRETCH] = std::array::from_fn(|i| scale[i % 3]);
@@ -184,26 +189,27 @@ compiled! {
     }
 }
 
-/// Luminance by ITU-R 601-2, in Pillow's 16-bit fixed point.
+/// Computes luminance by ITU-R 601-2, in Pillow's 16-bit fixed point.
 #[inline(always)]
 fn luminance(red: u8, green: u8, blue: u8) -> u32 {
     (19595 * u32::from(red) + 38470 * u32::from(green) + 7471 * u32::from(blue) + 0x8000) >> 16
 }
 
-/// The luminance of levels. No sum is above 2^24, so floats are exact.
+/// Computes the luminance of levels. No sum is above 2^24, so floats are exact.
 #[inline(always)]
 fn luminance_level(red: f32, green: f32, blue: f32) -> f32 {
     floor((19595.0 * red + 38470.0 * green + 7471.0 * blue + 32768.0) * (1.0 / 65536.0))
 }
 
-/// The largest integer that is at most `value`, from 0 to 2^24.
+/// Returns the largest integer that is at most `value`, which must be from 0 to 2^24.
 #[inline(always)]
 fn floor(value: f32) -> f32 {
     // SAFETY: the value is in the range of an i32.
     unsafe { value.to_int_unchecked::<i32>() as f32 }
 }
 
-/// The level below a value, clamped to 0 and 255. Not a number gives 0.
+/// Returns the largest level that is at most `value`, clamped to 0 and 255. The result is 0 if
+/// `value` is not a number.
 #[inline(always)]
 fn to_level(value: f32) -> f32 {
     let value = if value > 0.0 { value } else { 0.0 };
@@ -213,7 +219,7 @@ fn to_level(value: f32) -> f32 {
 #[inline(always)]
 fn blend(levels: &mut Levels, from: u8, factor: f32) {
     if from == 0 {
-        // No level becomes negative, and there is nothing to subtract and add.
+        // No level becomes negative, and there is no offset to subtract and add.
         for level in levels {
             *level = floor(smaller(factor * *level, 255.0));
         }
@@ -253,8 +259,8 @@ fn grey([red, green, blue]: &mut [Levels; 3]) {
     }
 }
 
-/// Turns the hue by Pillow's way to HSV and back, each in 8 bits. Pillow computes some of this in
-/// 64-bit floats; a test of all inputs shows that 32 bits give the same levels.
+/// Turns the hue like Pillow, which converts to HSV and back in 8 bits each. Pillow computes some
+/// values in 64-bit floats. A test of all inputs shows that 32 bits give the same levels.
 ///
 /// There are three loops because the chain of dependent operations in a single one is too long for
 /// a processor to overlap several pixels.
@@ -265,27 +271,28 @@ fn turn_hue([reds, greens, blues]: &mut [Levels; 3], turn: u8) {
     let mut spreads: Levels = [0.0; PIECE];
     for i in 0..PIECE {
         let (red, green, blue) = (reds[i], greens[i], blues[i]);
-        let most = larger(larger(red, green), blue);
-        let spread = most - smaller(smaller(red, green), blue);
-        // The hue in sixths of the circle: that of the largest channel, minus how far the channel
-        // before it in the circle falls short of it, plus how far the channel after it does. The
-        // smaller of these two falls short by the whole spread, which is one sixth.
-        let (middle, before, after) = if red == most {
+        let max = larger(larger(red, green), blue);
+        let spread = max - smaller(smaller(red, green), blue);
+        // The hue, in sixths of the circle, starts at the hue of the largest channel. The shortfall
+        // of the channel before it in the circle is subtracted, and the shortfall of the channel
+        // after it is added. The smaller of these two channels falls short by the whole spread,
+        // which counts as one sixth.
+        let (middle, before, after) = if red == max {
             (0.0, green, blue)
-        } else if green == most {
+        } else if green == max {
             (2.0, blue, red)
         } else {
             (4.0, red, green)
         };
-        let share = (most - larger(before, after)) / larger(spread, 1.0);
+        let share = (max - larger(before, after)) / larger(spread, 1.0);
         hues[i] = if before <= after { (middle - 1.0) + share } else { (middle + 1.0) - share };
-        largest[i] = most;
+        largest[i] = max;
         spreads[i] = spread;
     }
     let turn = f32::from(turn);
     for hue in &mut hues {
-        // As a fraction of the circle. 255 · fraction is computed as 256 · fraction − fraction,
-        // which is exact where it matters: at the edge between two levels.
+        // Express the hue as a fraction of the circle. 255 · fraction is computed as 256 · fraction
+        // − fraction, which is exact where exactness matters, at the edge between two levels.
         let fraction = *hue / 6.0;
         let fraction = if fraction < 0.0 { fraction + 1.0 } else { fraction };
         let shifted = fraction * 256.0;
@@ -293,31 +300,32 @@ fn turn_hue([reds, greens, blues]: &mut [Levels; 3], turn: u8) {
         let level = if shifted - level < fraction { level - 1.0 } else { level } + turn;
         *hue = 6.0 * if level >= 256.0 { level - 256.0 } else { level };
     }
-    // Each channel falls short of the largest: by the whole spread where the hue is far from the
-    // channel's own, by nothing where it is near. Hues are in units of a 255th of a sixth, of which
-    // the circle has 1530.
+    // Each channel falls short of the largest channel: by the whole spread if the hue is far from
+    // the channel's own hue, and by nothing if it is near. Hues are in units of a 255th of a sixth,
+    // so the circle has 1530 units.
     for i in 0..PIECE {
-        let (hue, most) = (hues[i], largest[i]);
-        let reach = most * floor(spreads[i] / larger(most, 1.0) * 255.0);
-        reds[i] = most - shortfall(510.0 - (hue - 765.0).abs(), reach);
-        greens[i] = most - shortfall((hue - 510.0).abs() - 255.0, reach);
-        blues[i] = most - shortfall((hue - 1020.0).abs() - 255.0, reach);
+        let (hue, max) = (hues[i], largest[i]);
+        let reach = max * floor(spreads[i] / larger(max, 1.0) * 255.0);
+        reds[i] = max - shortfall(510.0 - (hue - 765.0).abs(), reach);
+        greens[i] = max - shortfall((hue - 510.0).abs() - 255.0, reach);
+        blues[i] = max - shortfall((hue - 1020.0).abs() - 255.0, reach);
     }
 }
 
-/// How far a channel falls short: a share of its reach, in 255ths and clamped to 0 and 255.
+/// Returns the shortfall of a channel, which is a share of its reach. The share is in 255ths and is
+/// clamped to 0 and 255.
 #[inline(always)]
 fn shortfall(share: f32, reach: f32) -> f32 {
     floor(reach * smaller(larger(share, 0.0), 255.0) * (1.0 / 65025.0) + 0.5)
 }
 
-/// The larger of two numbers, neither of them NaN: one instruction.
+/// Returns the larger of two numbers, in one instruction. Neither number may be NaN.
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// The smaller of two numbers, neither of them NaN.
+/// Returns the smaller of two numbers. Neither number may be NaN.
 #[inline(always)]
 fn smaller(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }

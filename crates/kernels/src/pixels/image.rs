@@ -1,7 +1,8 @@
 use thiserror::Error;
 
-/// A borrowed image whose sides and bytes are known to agree: 8 bits a channel, rows from top to
-/// bottom, pixels from left to right, the channels of a pixel side by side (HWC).
+/// A borrowed image whose sides are known to agree with its number of bytes. It has 8 bits per
+/// channel, rows from top to bottom, and pixels from left to right. The channels of a pixel are
+/// neighbours (HWC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Image<'a> {
     width: u32,
@@ -10,30 +11,30 @@ pub struct Image<'a> {
     pixels: &'a [u8],
 }
 
-/// Why bytes are not an image.
+/// The reason why bytes are not an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ImageError {
     /// An image without pixels.
     #[error("an image of {width}×{height} pixels is empty: both sides must be at least 1")]
     Empty {
-        /// Pixels in a row.
+        /// Number of pixels per row.
         width: u32,
-        /// Rows.
+        /// Number of rows.
         height: u32,
     },
-    /// The bytes are not width × height × channels.
+    /// The number of bytes is not width × height × channels.
     #[error(
         "an image of {width}×{height} pixels and {channels} channels does not have {bytes} bytes: \
          it needs width × height × channels"
     )]
     Length {
-        /// Pixels in a row.
+        /// Number of pixels per row.
         width: u32,
-        /// Rows.
+        /// Number of rows.
         height: u32,
-        /// Bytes a pixel.
+        /// Number of bytes per pixel.
         channels: usize,
-        /// The length given.
+        /// The given number of bytes.
         bytes: usize,
     },
 }
@@ -42,7 +43,7 @@ impl<'a> Image<'a> {
     /// Borrows an RGB image of `width` × `height` pixels from its width × height × 3 bytes.
     ///
     /// # Errors
-    /// A side of 0, or another number of bytes.
+    /// If a side is 0, or if there is another number of bytes.
     pub fn rgb(width: u32, height: u32, pixels: &'a [u8]) -> Result<Self, ImageError> {
         Self::checked(width, height, 3, pixels)
     }
@@ -50,12 +51,12 @@ impl<'a> Image<'a> {
     /// Borrows an image of a single channel from its width × height bytes.
     ///
     /// # Errors
-    /// A side of 0, or another number of bytes.
+    /// If a side is 0, or if there is another number of bytes.
     pub fn grey(width: u32, height: u32, pixels: &'a [u8]) -> Result<Self, ImageError> {
         Self::checked(width, height, 1, pixels)
     }
 
-    /// The square RGB image of side `side` that `pixels` begins with.
+    /// Returns the square RGB image of side `side` at the start of `pixels`.
     ///
     /// # Panics
     /// If `side` is 0, or there are fewer than side² × 3 bytes.
@@ -65,7 +66,7 @@ impl<'a> Image<'a> {
         Self { width: side, height: side, channels: 3, pixels: &pixels[..length] }
     }
 
-    /// The square RGB images of side `side` that lie one after the other in `pixels`.
+    /// Returns the square RGB images of side `side` that follow each other in `pixels`.
     ///
     /// # Panics
     /// If `side` is 0.
@@ -90,22 +91,22 @@ impl<'a> Image<'a> {
         Ok(Self { width, height, channels, pixels })
     }
 
-    /// Pixels in a row.
+    /// Number of pixels per row.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Rows.
+    /// Number of rows.
     pub fn height(&self) -> u32 {
         self.height
     }
 
-    /// Bytes a pixel: 3 for RGB, or 1.
+    /// Number of bytes per pixel: 3 for RGB, or 1.
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// The bytes: row by row, all channels of each pixel.
+    /// The bytes, row by row, with all channels of each pixel.
     pub fn pixels(&self) -> &'a [u8] {
         self.pixels
     }

@@ -1,24 +1,27 @@
-//! Layouts of pixels: interleaved, in planes, transposed.
+//! Layouts of pixels: interleaved, in planes, and transposed.
 
 #[cfg(target_arch = "x86_64")]
 use crate::isa::Set;
 use crate::isa::{Isa, compiled};
 
-/// Rows and columns of the blocks that are transposed in registers.
+/// Number of rows and number of columns of the blocks that are transposed in registers.
 const BLOCK: [usize; 2] = [8, 16];
 
-/// Rows that are split into channels at a time: a cache line of every transposed row.
+/// Number of rows that are split into channels at a time, which gives a cache line of every
+/// transposed row.
 const BAND: usize = 32;
 
-/// Pixels that are split into channels at a time, so that no row ends in a loop of single pixels.
+/// Number of pixels that are split into channels at a time. Whole stretches are split, so that no
+/// row ends in a loop over single pixels.
 const STRETCH: usize = 32;
 
-/// Writes the transpose of `from` to `to`. `from` has `shape[0]` rows of `shape[1]` bytes. Rows are
-/// `from_stride` and `to_stride` bytes apart; the bytes between rows of `to` do not change.
+/// Writes the transpose of `from` to `to`. `from` has `shape[0]` rows of `shape[1]` bytes. Rows of
+/// `from` are `from_stride` bytes apart, and rows of `to` are `to_stride` bytes apart. The bytes
+/// between rows of `to` do not change.
 ///
 /// # Panics
 ///
-/// If a slice is too short, or a stride below its row.
+/// If a slice is too short, or a stride is shorter than its row.
 pub fn transpose(
     isa: Isa,
     from: &[u8],
@@ -49,20 +52,21 @@ pub fn transpose(
         && rows >= avx2::BLOCK[0]
         && columns >= avx2::BLOCK[1]
     {
-        // SAFETY: by the assertion, the slices hold both shapes. A value of these sets exists only
-        // where the machine has AVX2.
+        // SAFETY: the assertion guarantees that the slices hold both shapes. A value of these sets
+        // exists only on a machine that has AVX2.
         return unsafe {
             avx2::transpose(from.as_ptr(), from_stride, shape, to.as_mut_ptr(), to_stride)
         };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = isa; // There is one way for all.
-    // The last blocks overlap the ones before, so some bytes are copied twice.
+    let _ = isa; // All instruction sets share one way.
+    // The last blocks overlap the blocks before them, so some bytes are copied twice.
     for y in (0..rows).step_by(BLOCK[0]) {
         let y = y.min(rows - BLOCK[0]);
         for x in (0..columns).step_by(BLOCK[1]) {
             let x = x.min(columns - BLOCK[1]);
-            // SAFETY: the block lies within both shapes, which the slices hold by the assertion.
+            // SAFETY: the block lies within both shapes, and the assertion guarantees that the
+            // slices hold both shapes.
             unsafe {
                 let from = from.as_ptr().add(y * from_stride + x);
                 transpose_block(
@@ -76,8 +80,8 @@ pub fn transpose(
     }
 }
 
-/// Whether a slice of `bytes` holds `rows` rows of `row` bytes, `stride` apart. Overflow counts as
-/// no.
+/// Whether a slice of `bytes` bytes holds `rows` rows of `row` bytes, `stride` apart. The result is
+/// false if the computation overflows.
 #[inline(always)]
 fn holds(bytes: usize, rows: usize, stride: usize, row: usize) -> bool {
     (rows - 1)
@@ -86,27 +90,27 @@ fn holds(bytes: usize, rows: usize, stride: usize, row: usize) -> bool {
         .is_some_and(|end| end <= bytes)
 }
 
-/// Transposes eight rows of sixteen bytes to sixteen rows of eight.
+/// Transposes eight rows of sixteen bytes to sixteen rows of eight bytes.
 ///
 /// # Safety
 ///
-/// - Eight rows can be read at `from`, `from_stride` apart.
-/// - Sixteen rows can be written at `to`, `to_stride` apart.
+/// - The caller must guarantee that eight rows can be read at `from`, `from_stride` apart.
+/// - The caller must guarantee that sixteen rows can be written at `to`, `to_stride` apart.
 #[inline(always)]
 unsafe fn transpose_block(from: *const u8, from_stride: usize, to: *mut u8, to_stride: usize) {
     let mut rows = [[0; 16]; 8];
     for (y, row) in rows.iter_mut().enumerate() {
-        // SAFETY: the caller guarantees the row; an array of bytes needs no alignment.
+        // SAFETY: the caller guarantees the row. An array of bytes needs no alignment.
         *row = unsafe { *from.add(y * from_stride).cast() };
     }
     for (x, row) in transposed(rows).into_iter().enumerate() {
-        // SAFETY: the caller guarantees the row; an array of bytes needs no alignment.
+        // SAFETY: the caller guarantees the row. An array of bytes needs no alignment.
         unsafe { *to.add(x * to_stride).cast() = row };
     }
 }
 
-/// Transposes by interleaving row i and row i + 4 byte by byte, three times over. Every x86-64 has
-/// the instructions.
+/// Transposes by interleaving row i and row i + 4 byte by byte, three times. Every x86-64 processor
+/// has the instructions.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
@@ -124,7 +128,8 @@ fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
             }
         }
     }
-    // SAFETY: eight registers and sixteen rows of eight are as many bytes, of any value.
+    // SAFETY: eight registers have as many bytes as sixteen rows of eight, and any value of these
+    // bytes is valid.
     unsafe { std::mem::transmute::<[__m128i; 8], [[u8; 8]; 16]>(registers) }
 }
 
@@ -151,21 +156,22 @@ fn transposed(rows: [[u8; 16]; 8]) -> [[u8; 8]; 16] {
     std::array::from_fn(|x| if x < 8 { left[x] } else { right[x - 8] }.to_le_bytes())
 }
 
-/// Transposition with registers of twice the size, over twice as many rows.
+/// Transposition of twice as many rows, with registers of twice the size.
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::*;
 
-    /// Rows and columns of a block.
+    /// Number of rows and number of columns of a block.
     pub(super) const BLOCK: [usize; 2] = [16, 32];
 
-    /// [`super::transpose`], without its checks.
+    /// Computes [`super::transpose`], without its checks.
     ///
     /// # Safety
     ///
     /// - The caller must run this only on a machine that has AVX2.
-    /// - The shape is at least that of a block.
-    /// - The rows of the shape can be read at `from`, and its columns written at `to`.
+    /// - The shape must be at least that of a block.
+    /// - The caller must guarantee that the rows of the shape can be read at `from`, and that its
+    ///   columns can be written at `to`.
     #[target_feature(enable = "avx2")]
     pub(super) unsafe fn transpose(
         from: *const u8,
@@ -174,7 +180,7 @@ mod avx2 {
         to: *mut u8,
         to_stride: usize,
     ) {
-        // The last blocks overlap the ones before.
+        // The last blocks overlap the blocks before them.
         for y in (0..rows).step_by(BLOCK[0]) {
             let y = y.min(rows - BLOCK[0]);
             for x in (0..columns).step_by(BLOCK[1]) {
@@ -192,18 +198,19 @@ mod avx2 {
         }
     }
 
-    /// Transposes 16 rows of 32 bytes to 32 rows of 16.
+    /// Transposes 16 rows of 32 bytes to 32 rows of 16 bytes.
     ///
     /// # Safety
     ///
     /// - The caller must run this only on a machine that has AVX2.
-    /// - 16 rows can be read at `from`, and 32 written at `to`.
+    /// - The caller must guarantee that 16 rows can be read at `from`, and that 32 rows can be
+    ///   written at `to`.
     #[inline]
     #[target_feature(enable = "avx2")]
     unsafe fn block(from: *const u8, from_stride: usize, to: *mut u8, to_stride: usize) {
         let mut rows = [_mm256_setzero_si256(); 16];
         for (y, row) in rows.iter_mut().enumerate() {
-            // SAFETY: the caller guarantees the rows; the load needs no alignment.
+            // SAFETY: the caller guarantees the rows. The load needs no alignment.
             *row = unsafe { _mm256_loadu_si256(from.add(y * from_stride).cast()) };
         }
         for _ in 0..4 {
@@ -213,10 +220,10 @@ mod avx2 {
                 rows[2 * i + 1] = _mm256_unpackhi_epi8(old[i], old[i + 8]);
             }
         }
-        // The two halves of a register are interleaved separately: column x ends up in the lower
-        // half and column x + 16 in the upper half.
+        // The two halves of a register are interleaved separately. Column x therefore ends up in
+        // the lower half, and column x + 16 in the upper half.
         for (x, row) in rows.into_iter().enumerate() {
-            // SAFETY: the caller guarantees the rows; the stores need no alignment.
+            // SAFETY: the caller guarantees the rows. The stores need no alignment.
             unsafe {
                 _mm_storeu_si128(to.add(x * to_stride).cast(), _mm256_castsi256_si128(row));
                 _mm_storeu_si128(
@@ -234,7 +241,8 @@ compiled! {
     ///
     /// # Panics
     ///
-    /// If `from` is too short, `from_stride` below a row or `planes` not of the shape.
+    /// If `from` is too short, `from_stride` is shorter than a row, or `planes` does not have three
+    /// planes of `shape`.
     pub fn split(isa: Isa, from: &[u8], from_stride: usize, shape: [usize; 2], planes: &mut [u8]) {
         let [rows, columns] = shape;
         assert!(from_stride >= 3 * columns, "a stride holds its row");
@@ -258,13 +266,14 @@ fn split_row(row: &[[u8; 3]], red: &mut [u8], green: &mut [u8], blue: &mut [u8])
     }
 }
 
-/// Splits interleaved RGB into transposed planes: column x of channel c, `shape[0]` bytes, goes to
-/// `to[x · to_stride + c · shape[0]..]`. `from` has `shape[0]` rows of `shape[1]` pixels,
-/// `from_stride` bytes apart. `band` is memory for intermediate results.
+/// Splits interleaved RGB into transposed planes. Column x of channel c has `shape[0]` bytes, and
+/// is written to `to[x · to_stride + c · shape[0]..]`. `from` has `shape[0]` rows of `shape[1]`
+/// pixels, `from_stride` bytes apart. `band` is memory for intermediate results.
 ///
 /// # Panics
 ///
-/// If a slice is too short, `from_stride` below a row or `to_stride` below three times `shape[0]`.
+/// If a slice is too short, `from_stride` is shorter than a row, or `to_stride` is less than three
+/// times `shape[0]`.
 pub fn split_transposed(
     isa: Isa,
     from: &[u8],
@@ -279,7 +288,7 @@ pub fn split_transposed(
     if columns == 0 {
         return;
     }
-    // Rows are split in whole stretches; what follows a row is split, too, but never used.
+    // Rows are split in whole stretches. Values after a row are also split, but are never used.
     let wide = columns.next_multiple_of(STRETCH);
     let needed = 3 * BAND * wide + 3 * wide;
     if band.len() < needed {
@@ -287,7 +296,7 @@ pub fn split_transposed(
     }
     let (padded, planes) = band[..needed].split_at_mut(3 * wide);
     for top in (0..rows).step_by(BAND) {
-        // The last band overlaps the one before, if there is one: whole blocks are faster than
+        // The last band overlaps the band before it, if any, because whole blocks are faster than
         // remainders.
         let top = top.min(rows.saturating_sub(BAND));
         let height = BAND.min(rows);

@@ -1,10 +1,11 @@
-//! Kernels on 8-bit images that are held as planes: one channel after the other, rows from the top.
+//! Kernels on 8-bit images that are stored as planes: one channel after the other, with rows from
+//! top to bottom.
 //!
-//! - A filter across rows is a loop over whole rows, which the compiler makes vectors of. A filter
-//!   along rows is the same loop on the transposed plane.
-//! - All of it is plain Rust, compiled for each instruction set of [`Isa`](crate::isa::Isa). It
-//!   computes with integers, and with floats that are neither fused nor reordered, so that every
-//!   instruction set gives the same bytes.
+//! - A filter across rows is a loop over whole rows, which the compiler vectorises. A filter along
+//!   rows is the same loop on the transposed plane.
+//! - All kernels are plain Rust, compiled for each instruction set of [`Isa`](crate::isa::Isa).
+//!   They compute with integers, and with floats that are neither fused nor reordered, so that
+//!   every instruction set gives the same bytes.
 
 mod blur;
 mod colour;

@@ -2,28 +2,30 @@
 
 use crate::isa::compiled;
 
-/// Fractional bits of a weight. Sums stay within 32 bits if the weights of a window add up to one,
-/// and the negative ones to at most a quarter of that.
+/// Number of fractional bits of a weight. Sums stay within 32 bits if the weights of a window add
+/// up to one, and if its negative weights add up to at most a quarter of that.
 pub const BITS: u32 = 22;
 
-/// Rows that are added in registers. More are added in memory, this many at a time.
+/// Maximum number of rows that are added in registers. If a window has more rows, they are added in
+/// memory, this number at a time.
 const REGISTER_ROWS: usize = 8;
 
-/// The rows that a row of the result is made of.
+/// The rows from which a row of the result is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The first row.
     pub start: usize,
-    /// How many rows, at least one. The window has as many weights, which follow those of the
-    /// windows before it.
+    /// Number of rows, which is at least one. The window has the same number of weights. They
+    /// follow the weights of the windows before it.
     pub count: usize,
 }
 
 compiled! {
     /// Writes a row of `row` bytes to `to` for each window of the filter. A byte is the weighted
     /// sum of the window's rows of `from` in the same column, rounded to the nearest level and
-    /// clamped to 0 and 255. The filter is the windows and the weights of all of them, in units of
-    /// 2^-BITS. Rows of `from` are `stride` bytes apart. `sums` is memory for intermediate results.
+    /// clamped to 0 and 255. The filter consists of the windows and of the weights of all windows,
+    /// in units of 2^-BITS. Rows of `from` are `stride` bytes apart. `sums` is memory for
+    /// intermediate results.
     ///
     /// # Panics
     ///
@@ -45,15 +47,15 @@ compiled! {
             let from = &from[window.start * stride..];
             match *window_weights {
                 [] => panic!("a window has a row"),
-                [a] => few(from, stride, [a], to),
-                [a, b] => few(from, stride, [a, b], to),
-                [a, b, c] => few(from, stride, [a, b, c], to),
-                [a, b, c, d] => few(from, stride, [a, b, c, d], to),
-                [a, b, c, d, e] => few(from, stride, [a, b, c, d, e], to),
-                [a, b, c, d, e, f] => few(from, stride, [a, b, c, d, e, f], to),
-                [a, b, c, d, e, f, g] => few(from, stride, [a, b, c, d, e, f, g], to),
-                [a, b, c, d, e, f, g, h] => few(from, stride, [a, b, c, d, e, f, g, h], to),
-                _ => many(from, stride, window_weights, to, sums),
+                [a] => weigh_few(from, stride, [a], to),
+                [a, b] => weigh_few(from, stride, [a, b], to),
+                [a, b, c] => weigh_few(from, stride, [a, b, c], to),
+                [a, b, c, d] => weigh_few(from, stride, [a, b, c, d], to),
+                [a, b, c, d, e] => weigh_few(from, stride, [a, b, c, d, e], to),
+                [a, b, c, d, e, f] => weigh_few(from, stride, [a, b, c, d, e, f], to),
+                [a, b, c, d, e, f, g] => weigh_few(from, stride, [a, b, c, d, e, f, g], to),
+                [a, b, c, d, e, f, g, h] => weigh_few(from, stride, [a, b, c, d, e, f, g, h], to),
+                _ => weigh_many(from, stride, window_weights, to, sums),
             }
         }
     }
@@ -65,7 +67,7 @@ fn level(sum: i32) -> u8 {
 }
 
 #[inline(always)]
-fn few<const N: usize>(from: &[u8], stride: usize, weights: [i32; N], to: &mut [u8]) {
+fn weigh_few<const N: usize>(from: &[u8], stride: usize, weights: [i32; N], to: &mut [u8]) {
     let mut rows = [&from[..to.len()]; N];
     for (i, row) in rows.iter_mut().enumerate() {
         *row = &from[i * stride..][..to.len()];
@@ -80,12 +82,12 @@ fn few<const N: usize>(from: &[u8], stride: usize, weights: [i32; N], to: &mut [
 }
 
 #[inline(always)]
-fn many(from: &[u8], stride: usize, weights: &[i32], to: &mut [u8], sums: &mut Vec<i32>) {
+fn weigh_many(from: &[u8], stride: usize, weights: &[i32], to: &mut [u8], sums: &mut Vec<i32>) {
     sums.clear();
     sums.resize(to.len(), 1 << (BITS - 1));
     for (first, weights) in weights.chunks(REGISTER_ROWS).enumerate() {
         let from = &from[first * REGISTER_ROWS * stride..];
-        // Rows that the last chunk lacks have a weight of zero.
+        // If the last chunk has fewer rows, the missing rows have a weight of zero.
         let mut rows = [&from[..to.len()]; REGISTER_ROWS];
         let mut factors = [0; REGISTER_ROWS];
         for (i, &weight) in weights.iter().enumerate() {

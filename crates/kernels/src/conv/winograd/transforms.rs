@@ -6,7 +6,7 @@
 
 use super::tile::{AREA, COMPONENTS, SIDE, Tile};
 use crate::conv::registers::store_lanes;
-use crate::isa::{Kernel, MOST_LANES, Vector};
+use crate::isa::{Kernel, MAX_LANES, Vector};
 
 /// Loads four vectors, `pitch` values apart.
 ///
@@ -109,7 +109,7 @@ impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for KernelTransform<'_, F> {
         assert!(COMPONENTS * self.sources * self.block <= self.weights.len());
         for source in 0..self.sources {
             for first in (0..self.block).step_by(V::LANES) {
-                let mut taps = [[0.0f32; MOST_LANES]; AREA];
+                let mut taps = [[0.0f32; MAX_LANES]; AREA];
                 for lane in 0..V::LANES {
                     let kernel = (self.kernel)(source, first + lane);
                     taps.iter_mut().zip(kernel).for_each(|(lanes, tap)| lanes[lane] = tap);
@@ -159,7 +159,7 @@ impl Kernel for SumTransform<'_> {
         assert!(COMPONENTS * self.inputs * self.output_pitch <= self.sums.len());
         for input in 0..self.inputs {
             for first in (0..outputs).step_by(V::LANES) {
-                let mut taps = [[0.0f32; MOST_LANES]; AREA];
+                let mut taps = [[0.0f32; MAX_LANES]; AREA];
                 // SAFETY: `run` is called with the instruction set. Reads stay within the sums by
                 // the assertions above, and no vector is longer than the array.
                 unsafe {
