@@ -93,9 +93,9 @@ pub struct Prepared<T> {
 
 /// Weights packed for one of the ways to multiply.
 enum Packed {
-    /// In f32, on the vector unit.
+    /// Weights for products of f32 on the vector unit.
     Vector(vector::Forward),
-    /// In bf16, on the matrix unit.
+    /// Weights for products of bf16 on the matrix unit.
     #[cfg(target_arch = "x86_64")]
     Matrix(Box<matrix::Forward>),
 }

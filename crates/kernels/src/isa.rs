@@ -62,7 +62,7 @@ impl Isa {
     /// # Errors
     ///
     /// If an earlier call of this function or of [`best`](Self::best) has chosen another
-    /// instruction set, which is the error.
+    /// instruction set. The error is that instruction set.
     pub fn force(self) -> Result<(), Self> {
         let best = *BEST.get_or_init(|| self);
         if best == self { Ok(()) } else { Err(best) }

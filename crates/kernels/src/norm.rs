@@ -218,7 +218,8 @@ impl Moments {
         pixels.fold(first, |all, next| all.merge(&moments(next)))
     }
 
-    /// Combines the moments of two samples to those of their union (Chan, Golub and LeVeque 1979).
+    /// Combines the moments of two samples into the moments of their union (Chan, Golub and LeVeque
+    /// 1979).
     pub fn merge(mut self, other: &Self) -> Self {
         let count = self.count + other.count;
         if count > 0.0 {
@@ -367,9 +368,9 @@ impl<T: Element, U: Element> Kernel for Normalise<'_, T, U> {
 pub enum Relu<'a, T> {
     /// There was no ReLU, so the gradient passes everywhere.
     None,
-    /// ReLU of the normalised value alone. That value is computed again.
+    /// The ReLU of the normalised value alone. That value is computed again.
     Normalised,
-    /// ReLU that gave these outputs.
+    /// The ReLU that gave these outputs.
     Output(&'a [T]),
 }
 

@@ -459,8 +459,8 @@ macro_rules! prefetch_sums {
     };
 }
 
-/// Prefetches, for each segment, 4 cache lines of the next pass's columns and 8 of the next pair's
-/// sums.
+/// Prefetches, for each segment, 4 cache lines of the next pass's columns and 8 cache lines of the
+/// next pair's sums.
 macro_rules! prefetch {
     () => {
         concat!(
@@ -607,9 +607,9 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     assert!(starts.all(|start| start + furthest <= rows.len()));
     assert!(strip_pairs.iter().all(|pair| pair.positions.len() <= 2 * STRIP));
     assert!(strip_pairs.iter().all(|pair| pair.segments.end <= segments.len()));
-    // A pair's sums are finished while the next pair is multiplied, so there is room for one more
-    // pair of strips than the number of pairs that go through the passes together. With several
-    // passes, up to `KEPT_PAIRS` pairs go through all passes together.
+    // A pair's sums are finished while the next pair is multiplied, so there is room for the sums
+    // of one extra pair of strips. With several passes, up to `KEPT_PAIRS` pairs go through all
+    // passes together.
     let passes = steps.passes();
     let (pairs_per_chunk, kept_pairs) = match passes > 1 {
         true => (KEPT_PAIRS, strip_pairs.len().min(KEPT_PAIRS)),
@@ -629,20 +629,20 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
         let two_tiles = channels - block * BLOCK > STRIP;
         let free = unfinished.map_or(0, |(_, _, place)| place + 1);
         for pass in 0..passes {
-            let now = steps.pass_steps(pass);
-            let columns = &columns[block * block_len + steps.segments * now.start * 2 * TILE..];
+            let range = steps.pass_steps(pass);
+            let columns = &columns[block * block_len + steps.segments * range.start * 2 * TILE..];
             for (index, pair) in pairs.iter().enumerate() {
                 let place = (free + index) % sums.len();
                 let segments = &segments[pair.segments.clone()];
-                let columns = columns[pair.segments.start * now.len() * 2 * TILE..].as_ptr();
+                let columns = columns[pair.segments.start * range.len() * 2 * TILE..].as_ptr();
                 // Each pair of strips prefetches its share of the next pass's columns.
                 let ahead = columns
-                    .wrapping_add(segments.len() * (now.len() * 2 * TILE + index * TILE / 4));
+                    .wrapping_add(segments.len() * (range.len() * 2 * TILE + index * TILE / 4));
                 let operands = Operands {
-                    strips: pair.starts.map(|start| rows[start + now.start * STEP..].as_ptr()),
+                    strips: pair.starts.map(|start| rows[start + range.start * STEP..].as_ptr()),
                     row_pitch: row_pitch * size_of::<bf16>(),
                     segments,
-                    steps: now.len(),
+                    steps: range.len(),
                     columns,
                     ahead,
                 };

@@ -151,8 +151,8 @@ unsafe fn micro_kernel<V: Vector, const N: usize, const G: usize>(
     first: usize,
 ) {
     let (input, pixel_pitch) = (conv.input.as_ptr(), conv.pixel_pitch);
-    // SAFETY: reads stay within what a quad sees and within the block's weights, which the caller
-    // guarantees.
+    // SAFETY: reads stay within the values that a quad sees and within the block's weights, which
+    // the caller guarantees.
     let sums = unsafe {
         let mut sums = [[[V::zero(); N]; QUAD]; G];
         for row in 0..conv.kernel_rows {

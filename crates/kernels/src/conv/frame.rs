@@ -21,10 +21,10 @@
 //!    these runs fill strips of 16 even if the row of a single image is short.
 //! 3. **Rows and columns are sorted by their remainder** modulo the stride. Neighbouring outputs
 //!    see source pixels that are a stride apart, and sorting makes these source pixels neighbours.
-//! 4. **Few channels are taken a kernel row at a time.** A tap must fill whole steps of 32 values,
-//!    and an image with three channels would waste most of these values. Such images therefore
-//!    follow each other instead of lying abreast, and everything that a row of the kernel sees is
-//!    one stretch of memory.
+//! 4. **Few channels are laid out by kernel row.** A tap must fill whole steps of 32 values, and an
+//!    image with three channels would waste most of these values. Such images therefore follow each
+//!    other instead of lying abreast, and everything that a row of the kernel sees is one stretch
+//!    of memory.
 //! 5. **Pixels of few outputs are joined.** If a convolution has few outputs, n neighbouring
 //!    output pixels are computed as one pixel with n times the channels, so that they fill a block
 //!    of columns ([`Correlation::joined`]).
@@ -78,7 +78,7 @@ pub(super) const STEP: usize = 32;
 /// Number of columns of two tiles, which is the number of channels that are computed together.
 pub(super) const BLOCK: usize = 2 * STRIP;
 
-/// Which source pixels a correlation reads. Output pixel (y, x) sees, at (row, column) of the
+/// The source pixels that a correlation reads. Output pixel (y, x) sees, at (row, column) of the
 /// kernel, the source pixel (start + stride · y + row, start + stride · x + column), or zeros if
 /// that pixel is outside of the image.
 #[derive(Clone, Copy, Debug)]
@@ -186,10 +186,10 @@ impl Correlation {
     /// neighbouring outputs see neighbouring slots.
     fn slot(&self, axis: usize, index: usize) -> usize {
         let modulus = self.sorting_modulus(axis);
-        let before: usize = (0..index % modulus)
+        let earlier_slots: usize = (0..index % modulus)
             .map(|remainder| self.extent(axis).saturating_sub(remainder).div_ceil(modulus))
             .sum();
-        before + index / modulus
+        earlier_slots + index / modulus
     }
 
     /// Returns the modulus by which rows or columns are sorted. If a segment is a kernel row,
@@ -332,13 +332,13 @@ impl Frame {
         // stretch.
         let contiguous =
             self.abreast == 1 && self.pitch == channels && self.correlation.sorting_modulus(1) == 1;
-        let before = columns.iter().take_while(|(_, column)| column.is_none()).count();
+        let leading_zeros = columns.iter().take_while(|(_, column)| column.is_none()).count();
         let inside = columns.iter().filter_map(|&(_, column)| column);
         let (first, inside) = (inside.clone().next().unwrap_or(0), inside.count());
         let extent = self.correlation.extent(1);
         let row_len = extent * self.abreast * self.pitch;
         let frame_len = self.offset(self.abreast, 0, 0);
-        let [from, to] = [before, before + inside].map(|column| column * channels);
+        let [from, to] = [leading_zeros, leading_zeros + inside].map(|column| column * channels);
         for &(slot, row) in rows {
             let place = |frame: usize| {
                 frame * frame_len + slot * row_len..frame * frame_len + (slot + 1) * row_len

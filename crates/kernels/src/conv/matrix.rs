@@ -61,9 +61,9 @@ const SHORT_PARTITIONS: usize = 8;
 /// Maximum number of partitions.
 const PARTITIONS: usize = 32;
 
-/// Maximum size, in bytes, of the weights' gradient's sums for which both gradients of a group are
-/// computed one after the other. The first figure holds if there are enough partitions
-/// ([`SHORT_PARTITIONS`]) to share the work; the second figure holds if there are fewer.
+/// Maximum size, in bytes, of the sums of the weights' gradient, up to which both gradients of a
+/// group are computed one after the other. The first figure applies if there are enough partitions
+/// ([`SHORT_PARTITIONS`]) to share the work, and the second figure if there are fewer.
 const IN_TURN_BYTES: [usize; 2] = [640 << 10, 256 << 10];
 
 /// Weights as the right matrix of a product: `[blocks, steps, 2, 16 pairs, 16 columns, 2]`, with
@@ -117,8 +117,8 @@ impl Panels {
         let steps = Steps::new(segments, segment_len / STEP);
         let layout = source.column_layout(&steps);
         let block_len = 2 * STRIP * layout.len;
-        let all = pixels * channels;
-        let mut columns = Buffer::any(all.div_ceil(BLOCK) * block_len);
+        let column_count = pixels * channels;
+        let mut columns = Buffer::any(column_count.div_ceil(BLOCK) * block_len);
         let blocks = columns.par_chunks_mut(block_len.max(1)).enumerate();
         if source.packs_rows() {
             // SAFETY: the caller guarantees AMX.
@@ -134,7 +134,7 @@ impl Panels {
                 },
             );
         }
-        Self { columns, steps, channels: all }
+        Self { columns, steps, channels: column_count }
     }
 }
 
@@ -391,7 +391,7 @@ struct Backward<'a, F> {
     weight_plan: WeightPlan<'a>,
     /// The groups of images for the gradient of the weights.
     groups: Groups,
-    /// The partitions, which are groups of consecutive `groups`. Each partition has its own sums.
+    /// The partitions, each of which is a range of `groups` with its own sums.
     partitions: Groups,
 }
 
@@ -640,7 +640,7 @@ struct Phase {
     place: Vec<Option<[usize; 2]>>,
 }
 
-/// Returns those of the `stride`² phases that have pixels.
+/// Returns the phases that have pixels. There are at most `stride`² phases.
 fn phases(conv: &Conv) -> impl Iterator<Item = Phase> + '_ {
     let axis = |first: usize| -> (Vec<usize>, isize) {
         let taps = conv.taps_reaching(first);
@@ -731,7 +731,7 @@ impl<'a> WeightPlan<'a> {
         segments * channels.next_multiple_of(BLOCK) * len
     }
 
-    /// Creates sums for `channels`, which are not begun.
+    /// Creates sums for `channels`, which hold no values yet.
     fn sums(&self, channels: Range<usize>) -> WeightSums {
         let values = Buffer::any(self.len(channels.len()));
         let frames = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();

@@ -17,7 +17,7 @@ pub enum After<'a, T> {
     Normalise {
         /// Statistics and coefficients.
         channels: &'a Channels,
-        /// As long as the outputs.
+        /// Values to add, as many as there are outputs.
         residual: Option<&'a [T]>,
         /// Whether negative outputs become zero.
         relu: bool,

@@ -7,7 +7,8 @@
 //!         keep their sums in registers, and add input · weight over all taps
 //! ```
 //!
-//! 1. **Groups** are small enough that what they read and write stays in the second-level cache.
+//! 1. **Groups** are small enough that the values they read and write stay in the second-level
+//!    cache.
 //! 2. **3 × 3 kernels that move by one pixel** are computed by [`winograd`], which saves more than
 //!    half of the multiplications. Other kernels are computed by [`direct`](super::direct).
 //! 3. **The gradient of the input** is the correlation of the output's gradient with the kernel
@@ -39,7 +40,7 @@ use crate::norm::{self, Moments, Source};
 /// use each weight often while it is in the first-level cache.
 const PIXELS: usize = 128;
 
-/// Maximum size, in bytes, of the weights' gradient's sums that stay in the second-level cache
+/// Maximum size, in bytes, of the sums of the weights' gradient that stay in the second-level cache
 /// together with the values that are added to them.
 const SUM_BYTES: usize = 640 << 10;
 

@@ -1,4 +1,4 @@
-//! Convolution with 3 × 3 kernels in steps of one pixel by minimal filtering F(2 × 2, 3 × 3).
+//! Convolution with 3 × 3 kernels that move by one pixel, by minimal filtering F(2 × 2, 3 × 3).
 //!
 //! ```text
 //! for each tile of 2 × 2 outputs, with the 4 × 4 inputs d below it:
@@ -43,7 +43,7 @@ use transforms::{
 /// Maximum size, in bytes, of a chunk's transformed values, which stay in the second-level cache.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Maximum size, in bytes, of the weights' gradient's sums that stay in the second-level cache
+/// Maximum size, in bytes, of the sums of the weights' gradient that stay in the second-level cache
 /// together with the values that are added to them.
 pub(super) const SUM_BYTES: usize = 1 << 20;
 
@@ -242,7 +242,7 @@ pub(super) struct WeightPlan {
     block: usize,
     /// Number of images that `tiles` cover.
     images: usize,
-    /// Sources are in the framed inputs, targets in the framed gradient.
+    /// The tiles, with sources in the framed inputs and targets in the framed gradient.
     tiles: Vec<Tile>,
     /// Number of tiles per chunk.
     chunk: usize,

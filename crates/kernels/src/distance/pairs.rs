@@ -82,8 +82,8 @@ pub(super) fn multiply(
                 for (row, sums) in (group * GROUP..).zip(&sums) {
                     let out = &mut out[row * stride + panel * PANEL..][..PANEL];
                     for (out, &sum) in out.iter_mut().zip(sums) {
-                        let before = if first == 0 { 0 } else { *out };
-                        *out = before + sum.cast_unsigned();
+                        let previous = if first == 0 { 0 } else { *out };
+                        *out = previous + sum.cast_unsigned();
                     }
                 }
             }

@@ -70,7 +70,7 @@ compiled! {
 /// Number of fractional bits of a level between the two directions of [`convolve`].
 const FRACTION: u32 = 7;
 
-/// Number of registers of sums at a time.
+/// Number of registers of sums that are computed at a time.
 const REGISTERS: usize = 4;
 
 /// Convolves a plane with a symmetric kernel across its rows and along them, in 16-bit fixed point.

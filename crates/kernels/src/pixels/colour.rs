@@ -262,7 +262,7 @@ fn grey([red, green, blue]: &mut [Levels; 3]) {
 /// Turns the hue like Pillow, which converts to HSV and back in 8 bits each. Pillow computes some
 /// values in 64-bit floats. A test of all inputs shows that 32 bits give the same levels.
 ///
-/// There are three loops because the chain of dependent operations in a single one is too long for
+/// There are three loops because the chain of dependent operations in a single loop is too long for
 /// a processor to overlap several pixels.
 #[inline(always)]
 fn turn_hue([reds, greens, blues]: &mut [Levels; 3], turn: u8) {

@@ -13,7 +13,7 @@ const REGISTER_ROWS: usize = 8;
 /// The rows from which a row of the result is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The first row.
+    /// Index of the first row.
     pub start: usize,
     /// Number of rows, which is at least one. The window has the same number of weights. They
     /// follow the weights of the windows before it.

@@ -143,7 +143,7 @@ pub(super) struct SumTransform<'a> {
     pub inputs: usize,
     /// Distance, in values, between the sums of consecutive inputs.
     pub output_pitch: usize,
-    /// The first output.
+    /// Index of the first output.
     pub first: usize,
     /// `[outputs, inputs, AREA]`.
     pub weights: &'a mut [f32],
