@@ -4,14 +4,14 @@ use rayon::prelude::*;
 
 use crate::{Error, Rows, labels};
 
-/// The centres μ_k of classes, which define the classifier G_f(x) = argmin_k ‖f(x) − μ_k‖
-/// (Huang, Yi, Zhao and Jiang, "Towards the Generalization of Contrastive Self-Supervised
-/// Learning", ICLR 2023).
+/// Centres μ_k of classes, which define the classifier G_f(x) = argmin_k ‖f(x) − μ_k‖ (Huang, Yi,
+/// Zhao and Jiang, "Towards the Generalization of Contrastive Self-Supervised Learning", ICLR
+/// 2023).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Centres {
-    /// The classes that have rows, ascending: those that can be predicted.
+    /// Classes that have rows, ascending. Only these classes can be predicted.
     pub classes: Vec<u32>,
-    /// The classes without rows, ascending: they have no centre and are never predicted.
+    /// Classes without rows, ascending. They have no centre and are never predicted.
     pub absent: Vec<u32>,
     dim: usize,
     values: Vec<f64>,
@@ -21,12 +21,13 @@ pub struct Centres {
 ///
 /// The rows are embeddings of views. μ_k is a mean over images and, within an image, over its
 /// views, so the weight of a view is one over the number of views of its image. The theory is about
-/// features of equal length: for methods of the InfoNCE family pass
-/// [`Normalised`](crate::Normalised) rows, here and to [`Centres::predict`].
+/// features of equal length. For methods of the InfoNCE family, pass
+/// [`Normalised`](crate::Normalised) rows to this function and to [`Centres::predict`].
 ///
 /// # Errors
-/// [`Error::TooFewRows`] without rows, [`Error::Weight`] for a weight that is not positive and
-/// finite, [`Error::Count`], [`Error::Label`] and [`Error::Classes`] for labels and weights.
+/// [`Error::TooFewRows`] if there are no rows, [`Error::Weight`] for a weight that is not positive
+/// and finite, and [`Error::Count`], [`Error::Label`] and [`Error::Classes`] for labels and
+/// weights.
 ///
 /// ```
 /// use selfsame_eval::{Features, centre};
@@ -69,7 +70,7 @@ pub fn fit(
     let mut row = vec![0.0; dim];
     for (index, (&label, &weight)) in labels.iter().zip(weights).enumerate() {
         let class = slot(label);
-        // Weights relative to the largest in the class, so that no sum overflows.
+        // Divide weights by the largest weight of the class, so that no sum overflows.
         let weight = weight / heaviest[class];
         totals[class] += weight;
         views.read(index, &mut row);
@@ -84,14 +85,14 @@ pub fn fit(
 }
 
 impl Centres {
-    /// The centre of `class`, or none for a class without rows.
+    /// Returns the centre of `class`, or `None` for a class without rows.
     pub fn centre(&self, class: u32) -> Option<&[f64]> {
         let slot = self.classes.binary_search(&class).ok()?;
         Some(&self.values[slot * self.dim..][..self.dim])
     }
 
-    /// The products μ_k·μ_ℓ of the centres of two classes, each pair once: the divergence of Huang
-    /// et al. (ICLR 2023), smaller is better.
+    /// Returns the products μ_k·μ_ℓ of the centres of two classes, each pair once. They are the
+    /// divergence of Huang et al. (ICLR 2023); smaller is better.
     pub fn products(&self) -> impl Iterator<Item = f64> {
         let centres = || self.values.chunks_exact(self.dim);
         let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
@@ -100,7 +101,8 @@ impl Centres {
             .flat_map(move |(k, first)| centres().take(k).map(move |second| product(first, second)))
     }
 
-    /// The class of the nearest centre for each row; of two equally near, the lower class.
+    /// Returns the class of the nearest centre for each row. If two centres are equally near, the
+    /// lower class is returned.
     ///
     /// # Errors
     /// [`Error::Dim`] if the rows differ from the centres in dimension.

@@ -1,4 +1,4 @@
-//! From images to features.
+//! Computation of features from images.
 
 use burn::tensor::Device;
 use selfsame_augment::Image;
@@ -7,20 +7,20 @@ use selfsame_nn::{Backbone, pixels};
 
 use crate::{Error, Features};
 
-/// Images that pass the encoder at a time on devices other than the processor.
+/// Number of images that pass the encoder at a time on devices other than the processor.
 const BATCH: usize = 256;
 
-/// Runs `encoder`, in evaluation mode, on square RGB images of one size, and returns a row for each
+/// Runs `encoder`, in evaluation mode, on square RGB images of one size, and returns one row per
 /// image.
 ///
-/// `done` is told, from time to time, how many images are through.
+/// From time to time, `done` is called with the number of images that have been embedded.
 ///
 /// # Errors
 /// [`Error::NotFinite`] if the encoder returns a value that is infinite or not a number, with the
 /// image's row.
 ///
 /// # Panics
-/// If an image is not square, not RGB or not of the size of the first.
+/// If an image is not square, is not RGB, or differs in size from the first image.
 pub fn embed(
     encoder: &Backbone,
     images: &[Image<'_>],

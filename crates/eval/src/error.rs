@@ -2,33 +2,33 @@ use thiserror::Error;
 
 use crate::limits::{MAX_CLASSES, MAX_DIM};
 
-/// What can be wrong with the matrices, labels and settings given to a measure.
+/// Errors in the matrices, labels and settings that are given to a measure.
 ///
-/// `set` names the matrix meant: `train`, `validation`, `queries`, `views` or `rows`.
+/// `set` names the matrix: `train`, `validation`, `queries`, `views` or `rows`.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The rows have no columns.
     #[error("features need at least one value a row, but the dimension is 0")]
     ZeroDim,
-    /// The values are not `rows` × `dim`.
+    /// The number of values is not `rows` × `dim`.
     #[error("{rows} rows of {dim} values are not the {values} values given")]
     Shape {
-        /// Rows announced.
+        /// Expected number of rows.
         rows: usize,
-        /// Values of a row announced.
+        /// Expected number of values per row.
         dim: usize,
-        /// Values given.
+        /// Number of values given.
         values: usize,
     },
-    /// The length of a row differs from that of the first.
+    /// The length of a row differs from the length of the first row.
     #[error("row {row} holds {values} values, the rows before it {dim}")]
     RowLength {
         /// The row, from 0.
         row: usize,
-        /// Its number of values.
+        /// Number of values in the row.
         values: usize,
-        /// The number of values of row 0.
+        /// Number of values in row 0.
         dim: usize,
     },
     /// A value is infinite or not a number.
@@ -44,30 +44,30 @@ pub enum Error {
     /// Two matrices, or a matrix and a fitted model, have different dimensions.
     #[error("the {set} rows hold {found} values, but {expected} were expected")]
     Dim {
-        /// Which rows.
+        /// Name of the matrix.
         set: &'static str,
-        /// Their dimension.
+        /// Dimension of its rows.
         found: usize,
-        /// The dimension they are measured against.
+        /// Expected dimension.
         expected: usize,
     },
-    /// There is not one label (weight, prediction) for each row.
+    /// The number of labels, weights or predictions differs from the number of rows.
     #[error("{rows} {set} rows came with {given} {of}: there must be one a row")]
     Count {
-        /// Which rows.
+        /// Name of the matrix.
         set: &'static str,
-        /// What was counted: `labels`, `weights` or `predictions`.
+        /// The values that were counted: `labels`, `weights` or `predictions`.
         of: &'static str,
         /// The number of rows.
         rows: usize,
-        /// The number given.
+        /// Number of these values.
         given: usize,
     },
     /// A label lies outside `0..classes`.
     #[error("{set} row {row} has label {label}, but the labels of {classes} classes end at \
              {}", classes - 1)]
     Label {
-        /// Which rows.
+        /// Name of the matrix.
         set: &'static str,
         /// The row, from 0.
         row: usize,
@@ -79,13 +79,13 @@ pub enum Error {
     /// The number of classes is zero or above [`MAX_CLASSES`].
     #[error("the number of classes must lie between 1 and {}, not {classes}", MAX_CLASSES)]
     Classes {
-        /// The number given.
+        /// Number of classes given.
         classes: usize,
     },
     /// There are too few rows for the measure.
     #[error("{found} {set} rows are too few: at least {needed} needed")]
     TooFewRows {
-        /// Which rows.
+        /// Name of the matrix.
         set: &'static str,
         /// Number of rows.
         found: usize,
@@ -97,7 +97,7 @@ pub enum Error {
     Views {
         /// The number of rows.
         rows: usize,
-        /// Views of each image.
+        /// Number of views per image.
         views_per_image: usize,
     },
     /// A weight is not a positive finite number.

@@ -1,5 +1,5 @@
-//! The whole evaluation of a trained encoder, beside its baselines: raw pixels and the encoder
-//! before training.
+//! The complete evaluation of a trained encoder, together with its baselines: raw pixels and the
+//! encoder before training.
 
 use std::borrow::Cow;
 
@@ -20,24 +20,26 @@ use crate::{
     probe,
 };
 
-/// Views of each image for class centres and alignment, in addition to the image itself.
+/// Number of views per image for class centres and alignment, in addition to the image itself.
 const VIEWS: usize = 4;
-/// Training images for class centres: in all, and at least for each class.
+/// Number of training images for class centres: the total, and the minimum per class.
 const CENTRE_IMAGES: [usize; 2] = [2000, 20];
-/// The most test images for alignment, for the rest of the geometry, and for the map.
+/// Maximum number of test images for alignment.
 const ALIGNMENT_IMAGES: usize = 500;
+/// Maximum number of test images for all other measures of geometry.
 const GEOMETRY_IMAGES: usize = 5000;
+/// Maximum number of test images for the map.
 const MAP_IMAGES: usize = 600;
-/// The largest side of the map's thumbnails and of images as raw pixels. Nearest neighbours and a
-/// linear probe look at colours and coarse layout; more pixels would cost time and hardly change
-/// the accuracies.
+/// Largest side, in pixels, of the map's thumbnails and of images that are used as raw pixels.
+/// Nearest neighbours and a linear probe depend on colours and coarse layout, so more pixels would
+/// cost time and hardly change the accuracies.
 const SMALL_SIDE: u32 = 32;
 
-/// What an evaluation needs.
+/// Inputs of an evaluation.
 pub struct Subject<'a> {
     /// The images. The test split is measured.
     pub dataset: &'a Dataset,
-    /// How views are drawn.
+    /// Policy that draws views.
     pub policy: &'a Policy,
     /// Seed of the views.
     pub seed: u64,
@@ -45,19 +47,19 @@ pub struct Subject<'a> {
     pub trained: &'a Backbone,
     /// The same encoder with its initial weights.
     pub untrained: &'a Backbone,
-    /// Where both live.
+    /// Device of both encoders.
     pub device: &'a Device,
 }
 
-/// Measures the trained encoder, the untrained one and raw pixels on the test split, and maps its
-/// embeddings.
+/// Measures the trained encoder, the untrained encoder and raw pixels on the test split, and maps
+/// the embeddings of that split.
 ///
-/// Without labels, measures that need them are left out, and [`Evaluation::left_out`] says so.
-/// `status` is called with what is under way.
+/// Without labels, measures that need labels are left out, and [`Evaluation::left_out`] says so.
+/// `status` is called with a description of the current work.
 ///
 /// # Errors
-/// Those of the measures: mostly [`Error::NotFinite`], if the encoder returns values that are not
-/// finite.
+/// The errors of the measures: mostly [`Error::NotFinite`], if the encoder returns values that are
+/// not finite.
 pub fn evaluate(
     subject: &Subject<'_>,
     status: &mut dyn FnMut(&str),
@@ -135,8 +137,9 @@ pub fn evaluate(
     Ok((evaluation, map))
 }
 
-/// Accuracies of one representation on the test split, and how the linear probe's fit went. The
-/// representation is given for the three splits, and for the views that centres are computed from.
+/// Computes the accuracies of one representation on the test split, and reports on the fit of the
+/// linear probe. The representation is given for the three splits and for the views from which
+/// centres are computed.
 fn scores(
     dataset: &Dataset,
     [train, validation, test]: [&dyn Rows; 3],
@@ -158,7 +161,7 @@ fn scores(
     Ok((scores, probe.chosen))
 }
 
-/// How the numbers were measured, for the reader.
+/// Describes, for the reader, how the numbers were measured.
 fn protocol(
     dataset: &Dataset,
     views: &ViewSet<'_>,
@@ -192,7 +195,7 @@ fn protocol(
     .to_vec()
 }
 
-/// Share of the most frequent class of the test split.
+/// Returns the share of the most frequent class in the test split.
 fn majority(dataset: &Dataset) -> f64 {
     let labels = dataset.test.labels().unwrap_or_default();
     let count = |class: usize| labels.iter().filter(|&&label| label as usize == class).count();
@@ -207,28 +210,29 @@ fn pixels<'a>(images: &'a [Cow<'_, [u8]>]) -> Result<Pixels<'a>, Error> {
     Pixels::new(images.iter().map(|image| &**image).collect())
 }
 
-/// The pixels of `images`, those wider than `most` resized to squares of that side.
-pub fn shrink<'a>(images: &[Image<'a>], most: u32) -> Vec<Cow<'a, [u8]>> {
-    let shrink = |scratch: &mut Scratch, image: &Image<'a>| match image.width() <= most {
+/// Returns the pixels of `images`. Images wider than `max_side` are resized to squares of that
+/// side.
+pub fn shrink<'a>(images: &[Image<'a>], max_side: u32) -> Vec<Cow<'a, [u8]>> {
+    let shrink = |scratch: &mut Scratch, image: &Image<'a>| match image.width() <= max_side {
         true => Cow::Borrowed(image.pixels()),
-        false => Cow::Owned(resize(*image, most, scratch)),
+        false => Cow::Owned(resize(*image, max_side, scratch)),
     };
     images.par_iter().map_init(Scratch::default, shrink).collect()
 }
 
-/// Label-free measures of an encoder on the test split.
+/// Computes the measures of an encoder on the test split that need no labels.
 fn shape(subject: &Subject<'_>, encoder: &Backbone, test: &Features) -> Result<Geometry, Error> {
     let chosen = sample(test.rows(), ALIGNMENT_IMAGES);
     let alignment_over = Some([chosen.len() as u64, ViewSet::PER_IMAGE as u64]);
     let features =
         ViewSet::new(subject, &subject.dataset.test, chosen, Purpose::Alignment).embed(encoder)?;
-    let some = rows(test, &sample(test.rows(), GEOMETRY_IMAGES))?;
+    let sampled = rows(test, &sample(test.rows(), GEOMETRY_IMAGES))?;
     Ok(Geometry {
         alignment_over,
-        images: Some(some.rows() as u64),
+        images: Some(sampled.rows() as u64),
         alignment: Some(geometry::alignment(&Normalised(&features), ViewSet::PER_IMAGE)?),
-        uniformity: if some.rows() > 1 { Some(geometry::uniformity(&some)?) } else { None },
-        rankme: if some.dim() <= MAX_DIM { Some(geometry::rank_me(&some)?) } else { None },
+        uniformity: if sampled.rows() > 1 { Some(geometry::uniformity(&sampled)?) } else { None },
+        rankme: if sampled.dim() <= MAX_DIM { Some(geometry::rank_me(&sampled)?) } else { None },
     })
 }
 
@@ -259,11 +263,11 @@ fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<Em
     })
 }
 
-/// At most `most` of `count` indices, ascending. They are random, because a regular choice could
-/// fall in step with a regular order of classes, but always the same.
-pub fn sample(count: usize, most: usize) -> Vec<usize> {
+/// Returns at most `max` of `count` indices, ascending. The choice is random, because a regular
+/// choice could fall in step with a regular order of classes. It is the same in every call.
+pub fn sample(count: usize, max: usize) -> Vec<usize> {
     let mut chosen =
-        rand::seq::index::sample(&mut ChaCha8Rng::seed_from_u64(0), count, count.min(most))
+        rand::seq::index::sample(&mut ChaCha8Rng::seed_from_u64(0), count, count.min(max))
             .into_vec();
     chosen.sort_unstable();
     chosen
@@ -274,34 +278,35 @@ fn rows(features: &Features, chosen: &[usize]) -> Result<Features, Error> {
     Features::new(chosen.len(), features.dim(), values)
 }
 
-/// Images, each followed by its views: A_M(x) of the theory, the image itself included. Views are
-/// drawn when they are needed, a block at a time, since all views may not fit into memory.
+/// Images, each followed by its views. This is A_M(x) of the theory, with the image itself
+/// included. Views are drawn on demand, one block at a time, because all views may not fit into
+/// memory.
 struct ViewSet<'a> {
     subject: &'a Subject<'a>,
     split: &'a Split,
     chosen: Vec<usize>,
     purpose: Purpose,
-    /// A label for each view; empty without labels.
+    /// Labels of the views, one per view, or empty without labels.
     labels: Vec<u32>,
 }
 
 impl<'a> ViewSet<'a> {
-    /// Rows of each image.
+    /// Number of rows per image.
     const PER_IMAGE: usize = VIEWS + 1;
-    /// Images drawn at a time.
+    /// Number of images drawn at a time.
     const BLOCK: usize = 50;
 
     fn for_centres(subject: &'a Subject<'a>) -> Self {
         let (split, classes) = (&subject.dataset.train, subject.dataset.classes.len());
         let labels = split.labels().unwrap_or_default();
-        let most = (CENTRE_IMAGES[0] / classes).max(CENTRE_IMAGES[1]);
+        let max = (CENTRE_IMAGES[0] / classes).max(CENTRE_IMAGES[1]);
         let mut members = vec![Vec::new(); classes];
         for (i, &label) in labels.iter().enumerate() {
             members[label as usize].push(i);
         }
         let chosen = members
             .iter()
-            .flat_map(|of| sample(of.len(), most).into_iter().map(|i| of[i]))
+            .flat_map(|images| sample(images.len(), max).into_iter().map(|i| images[i]))
             .collect();
         Self::new(subject, split, chosen, Purpose::Centres)
     }
@@ -318,7 +323,7 @@ impl<'a> ViewSet<'a> {
         Self { subject, split, chosen, purpose, labels: labels.unwrap_or_default() }
     }
 
-    /// Some of its images, each followed by its views, all one after the other.
+    /// Draws the images `chosen`. Each image is followed by its views.
     fn draw(&self, chosen: &[usize]) -> Vec<u8> {
         let Subject { policy, seed, dataset, .. } = *self.subject;
         let views = 0..VIEWS as u32;
@@ -338,7 +343,7 @@ impl<'a> ViewSet<'a> {
         Features::new(self.chosen.len() * Self::PER_IMAGE, dim, values)
     }
 
-    /// Its views as raw pixels.
+    /// Returns the views as raw pixels.
     fn small(&self) -> Vec<Cow<'static, [u8]>> {
         let blocks = self.chosen.chunks(Self::BLOCK).flat_map(|block| {
             let bytes = self.draw(block);

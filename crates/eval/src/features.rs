@@ -1,4 +1,4 @@
-//! Matrices of features, read row by row.
+//! Matrices of features that are read row by row.
 
 use rayon::prelude::*;
 
@@ -26,7 +26,8 @@ impl Features {
     /// Takes `values` as `rows` rows of `dim`, without copying them.
     ///
     /// # Errors
-    /// [`Error::ZeroDim`], [`Error::Shape`], or [`Error::NotFinite`] naming the first such row.
+    /// [`Error::ZeroDim`], [`Error::Shape`], or [`Error::NotFinite`], which names the first row
+    /// with such a value.
     pub fn new(rows: usize, dim: usize, values: Vec<f32>) -> Result<Self, Error> {
         if dim == 0 {
             return Err(Error::ZeroDim);
@@ -41,30 +42,30 @@ impl Features {
         Ok(Self { rows, dim, values })
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Number of values in a row.
+    /// Returns the number of values in a row.
     pub fn dim(&self) -> usize {
         self.dim
     }
 
-    /// Row `row`.
+    /// Returns row `row`.
     ///
     /// # Panics
-    /// If there is no such row, as indexing a slice does.
+    /// If there is no such row.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.dim..][..self.dim]
     }
 
-    /// All values, row after row.
+    /// Returns all values, row after row.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// All values, row after row, without a copy.
+    /// Returns all values, row after row, without a copy.
     pub fn into_values(self) -> Vec<f32> {
         self.values
     }
@@ -86,7 +87,7 @@ impl Rows for Features {
 
 /// Raw pixels as features: images of equal size, whose bytes are read as `byte / 255`.
 ///
-/// This is the baseline for every encoder. The images are borrowed.
+/// Raw pixels are the baseline for every encoder. The images are borrowed.
 ///
 /// ```
 /// use selfsame_eval::{Error, Pixels, Rows};
@@ -105,11 +106,11 @@ pub struct Pixels<'a> {
 }
 
 impl<'a> Pixels<'a> {
-    /// Takes a slice for each image.
+    /// Takes one slice per image.
     ///
     /// # Errors
     /// [`Error::TooFewRows`] without images (their size would be unknown), [`Error::ZeroDim`] for
-    /// images without pixels, [`Error::RowLength`] naming the first image of another size.
+    /// images without pixels, or [`Error::RowLength`], which names the first image of another size.
     pub fn new(images: Vec<&'a [u8]>) -> Result<Self, Error> {
         let Some(first) = images.first() else {
             return Err(Error::TooFewRows { set: "pixel", found: 0, needed: 1 });
@@ -173,7 +174,7 @@ impl Rows for Normalised<'_> {
 
     fn read(&self, row: usize, into: &mut [f32]) {
         self.0.read(row, into);
-        // In f64, squares of f32 neither overflow nor underflow.
+        // In f64, squares of f32 values neither overflow nor underflow.
         let norm = matrix::sum_of_squares(into).sqrt();
         if norm > 0.0 {
             let inverse = 1.0 / norm;
@@ -222,12 +223,12 @@ impl Rows for Standardised<'_> {
     }
 }
 
-/// Mean of each column, summed in `f64`; zeros for a matrix without rows.
+/// Computes the mean of each column in `f64`, or zeros for a matrix without rows.
 pub(crate) fn column_means(rows: &dyn Rows) -> Vec<f64> {
     column_sums(rows, |_, value| value, rows.rows())
 }
 
-/// Variance of each column about `means` (divided by the number of rows).
+/// Computes the variance of each column about `means`, divided by the number of rows.
 pub(crate) fn column_variances(rows: &dyn Rows, means: &[f64]) -> Vec<f64> {
     column_sums(rows, |column, value| (value - means[column]).powi(2), rows.rows())
 }

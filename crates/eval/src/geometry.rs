@@ -1,4 +1,5 @@
-//! The shape of a cloud of features, without labels: alignment, uniformity, effective rank.
+//! Measures of the shape of a cloud of features, without labels: alignment, uniformity, effective
+//! rank.
 
 use rayon::prelude::*;
 use selfsame_theory::{Views, measure};
@@ -6,16 +7,16 @@ use selfsame_theory::{Views, measure};
 use crate::features::{Features, Normalised};
 use crate::{Error, Rows, matrix};
 
-/// Alignment loss: the mean over images of E ‖f(x₁) − f(x₂)‖², where x₁ and x₂ are drawn
+/// Computes the alignment loss: the mean over images of E ‖f(x₁) − f(x₂)‖². x₁ and x₂ are drawn
 /// independently from the image's M = `views_per_image` views, so they may be equal. The views of
 /// an image are consecutive rows (Wang and Isola, "Understanding Contrastive Representation
 /// Learning through Alignment and Uniformity on the Hypersphere", ICML 2020, with α = 2; Huang et
 /// al., ICLR 2023). Smaller is better.
 ///
-/// Rows are not normalised here: for the InfoNCE family pass [`Normalised`] rows.
+/// This function does not normalise rows. For the InfoNCE family, pass [`Normalised`] rows.
 ///
 /// # Errors
-/// [`Error::TooFewRows`] without rows, [`Error::Views`] where they are not whole images.
+/// [`Error::TooFewRows`] without rows, [`Error::Views`] if the rows are not whole images.
 ///
 /// ```
 /// use selfsame_eval::{Features, geometry};
@@ -28,11 +29,12 @@ pub fn alignment(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error>
     of_views(views, views_per_image, |views| measure::alignment(views).finite)
 }
 
-/// The rows as the theory's measures take them: `views_per_image` consecutive views of each image.
+/// Passes rows to `measure` in the form that the theory's measures take: `views_per_image`
+/// consecutive views of each image.
 fn of_views<T>(
     rows: &dyn Rows,
     views_per_image: usize,
-    of: impl FnOnce(&Views<'_>) -> T,
+    measure: impl FnOnce(&Views<'_>) -> T,
 ) -> Result<T, Error> {
     let (count, dim) = (rows.rows(), rows.dim());
     if count == 0 {
@@ -43,16 +45,17 @@ fn of_views<T>(
     }
     let mut values = vec![0.0_f32; count * dim];
     matrix::read_block(rows, 0..count, &mut values);
-    Ok(of(&Views::new(count / views_per_image, views_per_image, dim, &values)?))
+    Ok(measure(&Views::new(count / views_per_image, views_per_image, dim, &values)?))
 }
 
-/// Uniformity loss log E exp(−2 ‖x − y‖²) over the pairs of distinct rows (Wang and Isola, ICML
-/// 2020, with t = 2), smaller is better: 0 where all rows coincide, near −4 for directions spread
-/// evenly over a sphere of many dimensions.
+/// Computes the uniformity loss log E exp(−2 ‖x − y‖²) over the pairs of distinct rows (Wang and
+/// Isola, ICML 2020, with t = 2). Smaller is better. The loss is 0 if all rows coincide, and near
+/// −4 for directions that are spread evenly over a sphere of many dimensions.
 ///
-/// It is defined on the sphere, so rows are ℓ2-normalised first; a row of zeros stays at the
-/// origin. No two rows are further apart than 2, so exponentials do not underflow and plain f64
-/// sums suffice. Time grows with rows² × dim (10⁴ × 512: a second), memory does not.
+/// The loss is defined on the sphere, so rows are ℓ2-normalised first; a row of zeros stays at the
+/// origin. No two rows are further apart than 2, so exponentials do not underflow, and plain f64
+/// sums suffice. Time grows with rows² × dim (a second for 10⁴ rows of 512 values). Memory does
+/// not.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] for fewer than two rows.
@@ -94,14 +97,14 @@ pub fn uniformity(rows: &dyn Rows) -> Result<f64, Error> {
     Ok((sums.iter().sum::<f64>() / pairs).ln())
 }
 
-/// For each image, the largest distance between two of its M = `views_per_image` views, which are
-/// consecutive rows. The share of images where it exceeds ε is R_ε of Huang et al. (ICLR 2023), on
-/// the finite view sets.
+/// Computes, for each image, the largest distance between two of its M = `views_per_image` views,
+/// which are consecutive rows. The share of images whose largest distance exceeds ε is R_ε of Huang
+/// et al. (ICLR 2023), on the finite view sets.
 ///
-/// Rows are not normalised here. Distances are computed in f64.
+/// This function does not normalise rows. Distances are computed in f64.
 ///
 /// # Errors
-/// [`Error::TooFewRows`] without rows, [`Error::Views`] where they are not whole images.
+/// [`Error::TooFewRows`] without rows, [`Error::Views`] if the rows are not whole images.
 ///
 /// ```
 /// use selfsame_eval::{Features, geometry};
@@ -114,35 +117,36 @@ pub fn diameters(views: &dyn Rows, views_per_image: usize) -> Result<Vec<f64>, E
     of_views(views, views_per_image, |views| measure::diameters(views).of_image)
 }
 
-/// Effective rank of the features, RankMe (Garrido, Balestriero, Najman and LeCun, "RankMe:
-/// Assessing the Downstream Performance of Pretrained Self-Supervised Representations by Their
-/// Rank", ICML 2023, equation 1): exp(−Σ p log p) with p = σ / Σσ + 10⁻⁷ over the min(rows, dim)
-/// singular values σ of the matrix, which is not centred. Between 1 and min(rows, dim); 0 where
-/// every row is zero.
+/// Computes the effective rank of the features, RankMe (Garrido, Balestriero, Najman and LeCun,
+/// "RankMe: Assessing the Downstream Performance of Pretrained Self-Supervised Representations by
+/// Their Rank", ICML 2023, equation 1): exp(−Σ p log p) with p = σ / Σσ + 10⁻⁷ over the min(rows,
+/// dim) singular values σ of the matrix, which is not centred. The effective rank lies between 1
+/// and min(rows, dim), or is 0 if every row is zero.
 ///
-/// The singular values are square roots of eigenvalues of XᵀX (or XXᵀ, where that is smaller) in
-/// f64: those below 10⁻⁸ of the largest are noise of about that size, which moves the result by
-/// less than 10⁻³.
+/// The singular values are square roots of eigenvalues of XᵀX (or XXᵀ, if that matrix is smaller)
+/// in f64. Singular values below 10⁻⁸ of the largest are noise of about that size, which moves the
+/// result by less than 10⁻³.
 ///
 /// # Errors
-/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values in a row and as
-/// many rows.
+/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] if both the number of values in a row and
+/// the number of rows are above 4,096.
 pub fn rank_me(rows: &dyn Rows) -> Result<f64, Error> {
     let singular: Vec<f64> = spectrum(rows)?.into_iter().map(f64::sqrt).collect();
     Ok(effective_rank(&singular))
 }
 
-/// The exponent α with which the eigenvalues of the features' covariance fall, λ_i ∝ i^−α: αReQ
-/// (Agrawal, Mondal, Ghosh and Richards, "α-ReQ: Assessing Representation Quality in
-/// Self-Supervised Learning by Measuring Eigenspectrum Decay", NeurIPS 2022). Around 1 is held to
-/// be good. If it is larger, few directions carry most of the variance; if it is smaller, noise
-/// counts as much as signal.
+/// Computes the exponent α with which the eigenvalues of the features' covariance fall, λ_i ∝ i^−α.
+/// This is αReQ (Agrawal, Mondal, Ghosh and Richards, "α-ReQ: Assessing Representation Quality in
+/// Self-Supervised Learning by Measuring Eigenspectrum Decay", NeurIPS 2022). Values around 1 are
+/// considered good. If α is larger, few directions carry most of the variance. If α is smaller,
+/// noise counts as much as signal.
 ///
 /// The line is fitted to log λ over log i by least squares, over all eigenvalues above 10⁻⁹ of the
-/// largest, since smaller ones are rounding errors. None if there are fewer than two.
+/// largest, because smaller eigenvalues are rounding errors. The result is `None` if there are
+/// fewer than two such eigenvalues.
 ///
 /// # Errors
-/// As [`rank_me`].
+/// The errors of [`rank_me`].
 pub fn alpha_req(rows: &dyn Rows) -> Result<Option<f64>, Error> {
     let (count, dim) = (rows.rows(), rows.dim());
     let mut values = vec![0.0; count * dim];
@@ -170,19 +174,19 @@ pub fn alpha_req(rows: &dyn Rows) -> Result<Option<f64>, Error> {
     Ok(Some(-slope))
 }
 
-/// LiDAR (Thilak, Huang, Saremi, Dinh, Goh, Nakkiran, Susskind and Littwin, "LiDAR: Sensing Linear
-/// Probing Performance in Joint Embedding SSL Architectures", ICLR 2024): the effective rank of the
-/// differences between images, measured in units of the differences between views of one image. The
-/// M = `views_per_image` views of an image are consecutive rows.
+/// Computes LiDAR (Thilak, Huang, Saremi, Dinh, Goh, Nakkiran, Susskind and Littwin, "LiDAR:
+/// Sensing Linear Probing Performance in Joint Embedding SSL Architectures", ICLR 2024): the
+/// effective rank of the differences between images, measured in units of the differences between
+/// views of one image. The M = `views_per_image` views of an image are consecutive rows.
 ///
-/// With Σ_b the covariance of the mean views and Σ_w that of views about their image's mean plus
-/// δI, δ = 10⁻⁴, it is exp(−Σ p log p) with p = λ/Σλ + 10⁻⁷ over the eigenvalues λ of Σ_w^−½ Σ_b
-/// Σ_w^−½. Between 1 and the dimension; 0 where all images have one mean.
+/// Let Σ_b be the covariance of the mean views, and Σ_w the covariance of views about their image's
+/// mean, plus δI with δ = 10⁻⁴. LiDAR is exp(−Σ p log p) with p = λ/Σλ + 10⁻⁷ over the eigenvalues
+/// λ of Σ_w^−½ Σ_b Σ_w^−½. It lies between 1 and the dimension, or is 0 if all images have the same
+/// mean.
 ///
 /// # Errors
-/// [`Error::Views`] where the rows are not whole images of at least two views,
-/// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values in a row,
-/// [`Error::Eigen`].
+/// [`Error::Views`] if the rows are not whole images of at least two views, [`Error::TooFewRows`]
+/// without rows, [`Error::TooWide`] above 4,096 values in a row, or [`Error::Eigen`].
 pub fn lidar(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
     const RIDGE: f64 = 1e-4;
     let (rows, dim) = (views.rows(), views.dim());
@@ -222,7 +226,7 @@ pub fn lidar(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
     means
         .chunks_exact_mut(dim)
         .for_each(|mean| mean.iter_mut().zip(&centre).for_each(|(mean, c)| *mean -= c));
-    // Rows e_i/√(λ_i + δ): Σ_w^−½ up to a rotation, which does not change eigenvalues.
+    // The rows e_i/√(λ_i + δ) form Σ_w^−½ up to a rotation, which does not change eigenvalues.
     let whitening: Vec<f64> = matrix::leading_eigenpairs(&within, dim, dim)?
         .into_iter()
         .flat_map(|(value, vector)| {
@@ -240,7 +244,7 @@ pub fn lidar(views: &dyn Rows, views_per_image: usize) -> Result<f64, Error> {
     Ok(effective_rank(&eigenvalues))
 }
 
-/// exp(−Σ p log p) with p = value / Σ values + 10⁻⁷; 0 where all are 0.
+/// Computes exp(−Σ p log p) with p = value / Σ values + 10⁻⁷, or 0 if all values are 0.
 fn effective_rank(values: &[f64]) -> f64 {
     const EPSILON: f64 = 1e-7;
     let total: f64 = values.iter().sum();
@@ -254,7 +258,7 @@ fn effective_rank(values: &[f64]) -> f64 {
     (-values.iter().map(term).sum::<f64>()).exp()
 }
 
-/// The squares of the min(rows, dim) singular values, largest first.
+/// Computes the squares of the min(rows, dim) singular values, largest first.
 fn spectrum(rows: &dyn Rows) -> Result<Vec<f64>, Error> {
     let (count, dim) = (rows.rows(), rows.dim());
     if count == 0 {
@@ -352,7 +356,7 @@ mod tests {
         assert_eq!(uniformity(&same), Ok(0.0));
         let opposite = Features::new(2, 1, vec![5.0, -1e-30]).unwrap();
         assert!((uniformity(&opposite).unwrap() + 8.0).abs() < 1e-14);
-        // K orthogonal directions: every pair at squared distance 2.
+        // In K orthogonal directions, every pair is at squared distance 2.
         let orthogonal = identity(7);
         assert!((uniformity(&orthogonal).unwrap() + 4.0).abs() < 1e-14);
     }
@@ -370,7 +374,7 @@ mod tests {
         assert!((rank_me(&identity(5)).unwrap() - rank_of(&[0.2; 5])).abs() < 1e-12);
         let diagonal = Features::new(4, 2, vec![3.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]).unwrap();
         assert!((rank_me(&diagonal).unwrap() - rank_of(&[0.75, 0.25])).abs() < 1e-12);
-        // A single row of many columns has one singular value, not as many as columns.
+        // A single row of many columns has one singular value, not one per column.
         assert!((rank_me(&random(1, 50, 0)).unwrap() - rank_of(&[1.0])).abs() < 1e-12);
         assert_eq!(rank_me(&Features::new(2, 2, vec![0.0; 4]).unwrap()), Ok(0.0));
         let huge = Features::new(2, 2, vec![f32::MAX, 0.0, 0.0, f32::MAX]).unwrap();
@@ -419,7 +423,7 @@ mod tests {
         }
     }
 
-    /// The eigenvalues of a symmetric matrix, by Jacobi's rotations.
+    /// Computes the eigenvalues of a symmetric matrix by Jacobi's rotations.
     fn jacobi(mut a: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
         let n = a.len();
         let mut vectors: Vec<Vec<f64>> =
@@ -474,8 +478,8 @@ mod tests {
             let total: f64 = eigenvalues.iter().sum();
             let share = |value: &f64| (value / total).max(0.0) + 1e-7;
             let expected = (-eigenvalues.iter().map(|value| share(value) * share(value).ln()).sum::<f64>()).exp();
-            // Σ_w is no worse conditioned than 1/δ times its largest eigenvalue, below 10⁵: of 16
-            // digits 10 are left.
+            // The condition number of Σ_w is at most 1/δ times its largest eigenvalue, which is
+            // below 10⁵. So 10 of 16 digits remain.
             let found = lidar(&features, views).unwrap();
             prop_assert!((found - expected).abs() < 1e-6 * expected, "{} and not \
                 {}", found, expected);
@@ -484,8 +488,8 @@ mod tests {
 
     #[test]
     fn lidar_has_its_closed_form() {
-        // Means ±1 and ±2 along two axes, views ⅛ either side along the first: λ = ½/(1/64 + δ) and
-        // 2/δ.
+        // The means are ±1 and ±2 along two axes, and the views lie ⅛ to either side of the mean
+        // along the first axis. So λ = ½/(1/64 + δ) and 2/δ.
         let means = [[1.0_f32, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]];
         let views = means.iter().flat_map(|[x, y]| [x + 0.125, *y, x - 0.125, *y]).collect();
         let found = lidar(&Features::new(8, 2, views).unwrap(), 2).unwrap();

@@ -8,17 +8,17 @@ use rayon::prelude::*;
 use crate::features::Normalised;
 use crate::{Error, Rows, labels, matrix};
 
-/// Query rows of a task. A product always has this many rows, filled up with zeros, so that no bit
-/// of a query's similarities depends on the other queries.
+/// Number of query rows per task. A product always has this many rows, and zeros fill missing rows,
+/// so that no bit of a query's similarities depends on the other queries.
 const QUERY_BLOCK: usize = 128;
 const TRAIN_BLOCK: usize = 2048;
-/// Memory for the candidates of all queries that are answered at a time.
+/// Memory, in bytes, for the candidates of all queries that are answered at a time.
 const CANDIDATE_BYTES: usize = 64 << 20;
 
 /// Settings of the vote.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KnnOptions {
-    /// Neighbours that vote. If there are fewer training rows, all of them vote.
+    /// Number of neighbours that vote. If there are fewer training rows, all rows vote.
     pub k: usize,
     /// Temperature T of the weights exp(cosine / T).
     pub temperature: f64,
@@ -39,18 +39,19 @@ struct Neighbour {
 }
 
 impl Neighbour {
-    /// The more similar first; of equally similar ones, the lower index.
+    /// Orders by similarity, most similar first, and equally similar rows by index, lowest first.
     fn order(&self, other: &Self) -> Ordering {
         other.similarity.total_cmp(&self.similarity).then(self.index.cmp(&other.index))
     }
 }
 
-/// The nearest training rows so far, among candidates. Whenever there are 2k candidates, all but
-/// the nearest k are dropped.
+/// Candidates for the nearest training rows so far. Whenever there are 2k candidates, all but the
+/// nearest k are dropped.
 struct Nearest {
     candidates: Vec<Neighbour>,
-    /// Similarity of the k-th best when candidates were last dropped. A later row must exceed it:
-    /// rows come in order of index, and of equally similar rows the lower index wins.
+    /// Similarity of the k-th best candidate when candidates were last dropped. A later row must
+    /// exceed this similarity, because rows come in order of index and the lower index wins among
+    /// equally similar rows.
     floor: f32,
 }
 
@@ -58,7 +59,7 @@ impl Nearest {
     fn offer(&mut self, first_index: usize, similarities: &[f32], k: usize) {
         for (offset, &similarity) in similarities.iter().enumerate() {
             if similarity > self.floor {
-                // Adding 0 turns −0 into 0, which are equal similarities but not equal bits.
+                // Adding 0 turns −0 into 0. The two are equal similarities but have different bits.
                 self.candidates.push(Neighbour {
                     similarity: similarity + 0.0,
                     index: (first_index + offset) as u32,
@@ -83,18 +84,19 @@ impl Nearest {
 /// Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination" (CVPR 2018),
 /// section 3.4.
 ///
-/// The similarity s is the cosine (rows need not be normalised; a row of zeros has similarity 0 to
-/// all), a neighbour's vote weighs exp(s / T), and the class with the largest sum wins. Neighbours
-/// are taken by similarity, then by lower index; classes with equal sums by lower class.
-/// Similarities are f32 products of rows normalised in f64; the sums are f64.
+/// The similarity s is the cosine. Rows need not be normalised; a row of zeros has similarity 0 to
+/// every row. A neighbour's vote has the weight exp(s / T), and the class with the largest sum of
+/// weights wins. Among equally similar neighbours the lower index is taken first, and among classes
+/// with equal sums the lower class wins. Similarities are f32 products of rows normalised in f64;
+/// the sums are f64.
 ///
-/// Returns a class for each query. `labels` holds one label below `classes` a training row. Time
-/// grows with queries × train × dim; beside the inputs it takes some 100 MB, and up to 10 MB a
-/// thread.
+/// Returns a class for each query. `labels` holds one label below `classes` per training row. Time
+/// grows with queries × train × dim. In addition to the inputs, the computation takes some 100 MB,
+/// and up to 10 MB per thread.
 ///
 /// # Errors
 /// [`Error::Neighbours`] and [`Error::Temperature`] for the options, [`Error::TooFewRows`] without
-/// training rows, [`Error::Dim`] where the two matrices differ in width, [`Error::Count`],
+/// training rows, [`Error::Dim`] if the two matrices differ in width, and [`Error::Count`],
 /// [`Error::Label`] and [`Error::Classes`] for the labels.
 ///
 /// ```
@@ -141,7 +143,8 @@ pub fn classify(
     Ok(predicted)
 }
 
-/// The k training rows with the largest dot product with each query of `range`, best first.
+/// Returns, for each query of `range`, the k training rows with the largest dot products, best
+/// first.
 fn nearest(
     train: &dyn Rows,
     queries: &dyn Rows,
@@ -184,10 +187,10 @@ fn nearest(
     found.into_par_iter().map(sorted).collect()
 }
 
-/// The class with the largest sum of exp(similarity / temperature); of equal sums, the lowest
-/// class.
+/// Returns the class with the largest sum of exp(similarity / temperature), or the lowest of the
+/// classes with equal sums.
 fn vote(neighbours: &[Neighbour], labels: &[u32], classes: usize, temperature: f64) -> u32 {
-    // Only ratios of sums matter, so similarities relative to the largest keep weights from
+    // Only ratios of sums matter, so the largest similarity is subtracted to keep weights from
     // overflowing.
     let largest = neighbours.first().map_or(0.0, |nearest| f64::from(nearest.similarity));
     let mut votes = vec![0.0; classes];
@@ -214,13 +217,13 @@ mod tests {
 
     struct Answer {
         class: u32,
-        /// The winner's sum over that of the next class.
+        /// The sum of the winner divided by the sum of the next class.
         margin: f64,
-        /// The k-th largest similarity less the next.
+        /// The k-th largest similarity minus the next similarity.
         gap: f64,
     }
 
-    /// The definition, in f64.
+    /// Computes the definition in f64.
     fn oracle(
         train: &Features,
         labels: &[u32],
@@ -247,8 +250,8 @@ mod tests {
         Answer { class: ranked[0] as u32, margin: votes[ranked[0]] / second, gap }
     }
 
-    /// Rows of sixteen values of which sixteen or four are ±1 and the rest 0: their norms are 4 and
-    /// 2, so their cosines are exact in f32 and full of ties.
+    /// Returns rows of sixteen values, of which sixteen or four are ±1 and the others 0. Their
+    /// norms are 4 and 2, so their cosines are exact in f32 and full of ties.
     fn exact(rows: usize, seed: u64) -> Features {
         let signs = random(rows, 16, seed);
         let values = signs.values().chunks(16).flat_map(|row| {
@@ -275,8 +278,8 @@ mod tests {
             prop_assert_eq!(found.len(), queries.rows());
             for (row, &class) in found.iter().enumerate() {
                 let expected = oracle(&train, &labels, classes, queries.row(row), &options);
-                // Sums of equal weights in another order differ in the last bits: there alone may
-                // the winner differ, which k = 1 never allows.
+                // Sums of equal weights in another order differ in the last bits. Only then may the
+                // winner differ, and never for k = 1.
                 let close = k > 1 && expected.margin < 1.0 + 1e-13;
                 prop_assert!(class == expected.class || close, "row {}", row);
             }
@@ -292,10 +295,10 @@ mod tests {
             let found = classify(&train, &labels, 3, &queries, &options).unwrap();
             for (row, &class) in found.iter().enumerate() {
                 let expected = oracle(&train, &labels, 3, queries.row(row), &options);
-                // A row normalised in f64 and rounded to f32, then multiplied in f32, gives a
-                // cosine off by at most (dim + 3)·2⁻²⁴: two neighbours may change places within
-                // twice that, and two sums of weights within twice that over T (times 2 for exp x ≈
-                // 1 + x).
+                // If a row is normalised in f64, rounded to f32 and multiplied in f32, the error of
+                // the cosine is at most (dim + 3)·2⁻²⁴. Two neighbours may change places within
+                // twice that error, and two sums of weights within twice that error over T (times 2
+                // for exp x ≈ 1 + x).
                 let error = (dim as f64 + 3.0) * 2_f64.powi(-24);
                 let close = expected.gap < 2.0 * error || expected.margin < 1.0 + 4.0 * error / options.temperature;
                 prop_assert!(class == expected.class || close, "row {}", row);
@@ -322,7 +325,8 @@ mod tests {
         for neighbour in &all[7] {
             train.read(neighbour.index as usize, &mut y);
             let dot: f64 = x.iter().zip(&y).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
-            // 33 products and sums of values below 1 in magnitude, each rounded to 2⁻²⁴.
+            // The bound allows for 33 products and sums of values below 1 in magnitude, each
+            // rounded to 2⁻²⁴.
             assert!((dot - f64::from(neighbour.similarity)).abs() < 40.0 * 2_f64.powi(-24));
         }
     }
@@ -360,10 +364,10 @@ mod tests {
         let train = Features::new(3, 2, vec![f32::MAX, f32::MAX, -1e-44, 0.0, 0.0, 0.0]).unwrap();
         let queries = Features::new(3, 2, vec![1e30, 1e30, -1.0, 0.0, 0.0, 0.0]).unwrap();
         let nearest = KnnOptions { k: 1, temperature: 1e-300 };
-        // A zero query is as near to all: the first row.
+        // A zero query is equally near to all rows, so the first row wins.
         assert_eq!(classify(&train, &[2, 1, 0], 3, &queries, &nearest), Ok(vec![2, 1, 2]));
         let all = KnnOptions { k: usize::MAX, temperature: 1e300 };
-        // Equal weights, one vote each: the lowest class.
+        // With equal weights and one vote per class, the lowest class wins.
         assert_eq!(classify(&train, &[2, 1, 0], 3, &queries, &all), Ok(vec![0, 0, 0]));
     }
 

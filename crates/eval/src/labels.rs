@@ -1,7 +1,9 @@
+//! Labels: their checks, and the accuracy of predicted labels.
+
 use crate::Error;
 use crate::limits::MAX_CLASSES;
 
-/// Checks that there is one label for each row, and that all are below `classes`.
+/// Checks that there is one label per row and that all labels are below `classes`.
 pub(crate) fn check(
     set: &'static str,
     labels: &[u32],
@@ -20,7 +22,8 @@ pub(crate) fn check(
     }
 }
 
-/// The classes below `classes` that occur in `labels`, and those that do not, both ascending.
+/// Returns the classes below `classes` that occur in `labels` and the classes that do not, both
+/// ascending.
 pub(crate) fn present_and_absent(labels: &[u32], classes: usize) -> (Vec<u32>, Vec<u32>) {
     let mut occurs = vec![false; classes];
     for &label in labels {
@@ -29,10 +32,11 @@ pub(crate) fn present_and_absent(labels: &[u32], classes: usize) -> (Vec<u32>, V
     (0..classes as u32).partition(|&class| occurs[class as usize])
 }
 
-/// Share of `predicted` that equals `labels`, as a fraction of 1.
+/// Computes the share of `predicted` that equals `labels`, as a fraction of 1.
 ///
 /// # Errors
-/// [`Error::TooFewRows`] without labels, [`Error::Count`] when the two differ in length.
+/// [`Error::TooFewRows`] without labels, [`Error::Count`] if `predicted` and `labels` differ in
+/// length.
 ///
 /// ```
 /// assert_eq!(selfsame_eval::accuracy(&[0, 1, 2, 2], &[0, 1, 1, 2])?, 0.75);

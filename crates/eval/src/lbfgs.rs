@@ -1,12 +1,13 @@
 //! L-BFGS with a fixed preconditioner, for smooth convex functions.
 //!
-//! It is written here because maintained crates (argmin among them) start every direction from a
-//! multiple of the identity. On raw pixels, whose covariance has a condition number of about 10⁵,
-//! that takes hundreds of passes over the data. A preconditioned start takes tens.
+//! Maintained crates, such as argmin, start every direction from a multiple of the identity. On raw
+//! pixels, whose covariance has a condition number of about 10⁵, such a start takes hundreds of
+//! passes over the data. A preconditioned start takes tens of passes, so selfsame has its own
+//! implementation.
 
 use std::collections::VecDeque;
 
-/// Steps that are remembered, each with its change of the gradient.
+/// Number of steps that are remembered, each with its change of the gradient.
 const HISTORY: usize = 10;
 /// Wolfe conditions: the smallest decrease, and the share of the slope that may remain.
 const DECREASE: f64 = 1e-4;
@@ -26,23 +27,24 @@ pub(crate) trait Convex {
     fn precondition(&self, vector: &mut [f64]);
 }
 
-/// How a minimisation ended.
+/// Outcome of a minimisation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) iterations: usize,
     pub(crate) converged: bool,
 }
 
-/// √(gᵀPg) for the gradient g and the preconditioner P. Unlike ‖g‖, it weights each direction by
-/// the distance of the minimum in that direction.
+/// Computes √(gᵀPg) for the gradient g and the preconditioner P. Unlike ‖g‖, this norm weights each
+/// direction by the distance of the minimum in that direction.
 pub(crate) fn gradient_norm(function: &impl Convex, gradient: &[f64]) -> f64 {
     let mut step = gradient.to_vec();
     function.precondition(&mut step);
     dot(&step, gradient).max(0.0).sqrt()
 }
 
-/// Moves `x` towards the minimum. Ends `converged` once [`gradient_norm`] is at most `target`, and
-/// otherwise after `max_iterations`, or when no step along a descent direction lowers the value.
+/// Moves `x` towards the minimum. The minimisation ends as `converged` once [`gradient_norm`] is at
+/// most `target`. Otherwise it ends after `max_iterations`, or when no step along a descent
+/// direction lowers the value.
 pub(crate) fn minimise(
     function: &impl Convex,
     x: &mut [f64],
@@ -61,12 +63,12 @@ pub(crate) fn minimise(
             history = History::default();
             direction = history.direction(function, &gradient);
         }
-        let Some(found) = line_search(function, x, &direction, value, &gradient) else {
+        let Some(point) = line_search(function, x, &direction, value, &gradient) else {
             return Outcome { iterations, converged: false };
         };
-        history.push(difference(&found.x, x), difference(&found.gradient, &gradient));
-        x.copy_from_slice(&found.x);
-        (value, gradient) = (found.value, found.gradient);
+        history.push(difference(&point.x, x), difference(&point.gradient, &gradient));
+        x.copy_from_slice(&point.x);
+        (value, gradient) = (point.value, point.gradient);
     }
     let converged = gradient_norm(function, &gradient) <= target;
     Outcome { iterations: max_iterations, converged }
@@ -81,7 +83,7 @@ struct History {
 impl History {
     fn push(&mut self, step: Vec<f64>, change: Vec<f64>) {
         let curvature = dot(&step, &change);
-        // Positive for a convex function, but for rounding.
+        // The curvature is positive for a convex function, except for rounding errors.
         if curvature > f64::EPSILON * dot(&change, &change).sqrt() * dot(&step, &step).sqrt() {
             if self.pairs.len() == HISTORY {
                 self.pairs.pop_front();
@@ -90,8 +92,9 @@ impl History {
         }
     }
 
-    /// −H·gradient by the two-loop recursion (Nocedal and Wright, "Numerical Optimization",
-    /// algorithm 7.4), H starting from the preconditioner scaled by sᵀy / yᵀPy of the last pair.
+    /// Computes −H·gradient by the two-loop recursion (Nocedal and Wright, "Numerical
+    /// Optimization", algorithm 7.4). H starts from the preconditioner, scaled by sᵀy / yᵀPy of the
+    /// last pair.
     fn direction(&self, function: &impl Convex, gradient: &[f64]) -> Vec<f64> {
         let mut direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
         let mut shares = Vec::with_capacity(HISTORY);
@@ -119,8 +122,9 @@ struct Point {
     gradient: Vec<f64>,
 }
 
-/// A point along `direction` that satisfies the strong Wolfe conditions, or none within
-/// [`LINE_EVALUATIONS`]: the bracket doubles until the slope turns, then halves.
+/// Finds a point along `direction` that satisfies the strong Wolfe conditions. The bracket doubles
+/// until the slope turns, and then halves. Returns `None` if no such point is found within
+/// [`LINE_EVALUATIONS`] evaluations.
 fn line_search(
     function: &impl Convex,
     x: &[f64],
@@ -136,7 +140,7 @@ fn line_search(
         point.value = function.evaluate(&point.x, &mut point.gradient);
         let new_slope = dot(direction, &point.gradient);
         let decreases = point.value <= value + DECREASE * step * slope + VALUE_NOISE * value.abs();
-        // Written so that a NaN shortens the step.
+        // The condition is negated so that a NaN shortens the step.
         if !(decreases && new_slope <= CURVATURE * slope.abs()) {
             high = step;
         } else if new_slope < -CURVATURE * slope.abs() {
@@ -189,7 +193,8 @@ mod tests {
         }
     }
 
-    /// Σ log cosh xᵢ: flat far out, where the first step of length 1 is far too short.
+    /// Σ log cosh xᵢ, which is flat far from the minimum. There, the first step of length 1 is far
+    /// too short.
     struct LogCosh;
 
     impl Convex for LogCosh {
@@ -210,7 +215,7 @@ mod tests {
             let outcome = minimise(&function, &mut x, 1e-9, 300);
             assert!(outcome.converged, "{outcome:?}");
             assert!(!preconditioned || outcome.iterations == 1, "{outcome:?}");
-            // |xᵢ − i| = |gᵢ| / cᵢ, at most 1e-9 as every cᵢ ≥ 1.
+            // |xᵢ − i| = |gᵢ| / cᵢ is at most 1e-9, because every cᵢ ≥ 1.
             assert!(x.iter().enumerate().all(|(i, x)| (x - i as f64).abs() <= 1e-9));
         }
     }

@@ -1,12 +1,12 @@
 //! Measures of embeddings.
 //!
-//! Every measure is a pure function of labels and of matrices with a row for each image ([`Rows`]):
+//! Every measure is a pure function of labels and of matrices with one row per image ([`Rows`]):
 //!
 //! - [`knn`]: accuracy of weighted nearest neighbours, which needs no training;
 //! - [`probe`]: multinomial logistic regression on frozen features;
 //! - [`centre`]: class centres and the nearest-centre classifier of the theory;
 //! - [`geometry`]: alignment, uniformity and effective rank, which need no labels;
-//! - [`pca`]: two coordinates for each row, for a map.
+//! - [`pca`]: two coordinates per row, for a map.
 //!
 //! Labels are `u32` below the number of classes. Results are deterministic: they depend neither on
 //! the number of threads nor on their scheduling.

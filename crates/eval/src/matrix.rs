@@ -13,17 +13,17 @@ use crate::Error;
 use crate::limits::MAX_DIM;
 use crate::rows::Rows;
 
-/// The number of rows, each of `dim` values of `size` bytes, that fit into `bytes`; within
-/// `1..=most`.
-pub(crate) fn block_rows(bytes: usize, dim: usize, size: usize, most: usize) -> usize {
-    (bytes / dim.saturating_mul(size)).clamp(1, most)
+/// Returns the number of rows, each of `dim` values of `size` bytes, that fit into `bytes`. The
+/// result is limited to `1..=max`.
+pub(crate) fn block_rows(bytes: usize, dim: usize, size: usize, max: usize) -> usize {
+    (bytes / dim.saturating_mul(size)).clamp(1, max)
 }
 
-/// Divides `rows` into consecutive chunks, each of which gets a partial sum of `sums` f64. There
-/// are at most 32 chunks, and fewer if their sums would take more than 64 MB.
+/// Divides `rows` into consecutive chunks, each of which gets partial sums, `sums` f64 values.
+/// There are at most 32 chunks, and fewer if their sums would take more than 64 MB.
 pub(crate) fn chunks(rows: usize, sums: usize) -> Vec<Range<usize>> {
-    let most = block_rows(64 << 20, sums, 8, 32);
-    let step = rows.div_ceil(most).max(1);
+    let count = block_rows(64 << 20, sums, 8, 32);
+    let step = rows.div_ceil(count).max(1);
     (0..rows).step_by(step).map(|start| start..rows.min(start + step)).collect()
 }
 
@@ -34,7 +34,8 @@ pub(crate) fn read_block(rows: &dyn Rows, range: Range<usize>, into: &mut [f32])
     }
 }
 
-/// Σ value², in eight interleaved f64 sums that the compiler can keep in vector registers.
+/// Computes Σ value² in eight interleaved f64 sums, which the compiler can keep in vector
+/// registers.
 pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     let mut sums = [0.0_f64; 8];
     let blocks = values.chunks_exact(8);
@@ -47,7 +48,7 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>()
 }
 
-/// `out` (m × n) = `a` (m × k) · `b` (n × k)ᵀ, all row-major.
+/// Computes `out` (m × n) = `a` (m × k) · `b` (n × k)ᵀ, all row-major.
 pub(crate) fn product_transposed<T: faer::traits::ComplexField>(
     out: &mut [T],
     a: &[T],
@@ -60,7 +61,7 @@ pub(crate) fn product_transposed<T: faer::traits::ComplexField>(
     matmul(out, Accum::Replace, a, b.transpose(), T::one_impl(), Par::Seq);
 }
 
-/// `out` (m × n) = `a` (k × m)ᵀ · `b` (k × n), all row-major.
+/// Computes `out` (m × n) = `a` (k × m)ᵀ · `b` (k × n), all row-major.
 pub(crate) fn transposed_product(out: &mut [f32], a: &[f32], b: &[f32], k: usize) {
     let (m, n) = (a.len() / k, b.len() / k);
     let (a, b) = (MatRef::from_row_major_slice(a, k, m), MatRef::from_row_major_slice(b, k, n));
@@ -68,8 +69,8 @@ pub(crate) fn transposed_product(out: &mut [f32], a: &[f32], b: &[f32], k: usize
     matmul(out, Accum::Replace, a.transpose(), b, 1.0, Par::Seq);
 }
 
-/// Σ x xᵀ over the rows x in f64, dim × dim and column-major; only the lower triangle is
-/// meaningful.
+/// Computes Σ x xᵀ over the rows x in f64, as a column-major dim × dim matrix. Only its lower
+/// triangle is meaningful.
 ///
 /// # Errors
 /// [`Error::TooWide`] above [`MAX_DIM`].
@@ -82,7 +83,7 @@ pub(crate) fn second_moments(rows: &dyn Rows) -> Result<Vec<f64>, Error> {
     })
 }
 
-/// [`second_moments`] of `count` rows of `dim` values, which `read` writes in f64.
+/// Computes [`second_moments`] of `count` rows of `dim` values, which `read` writes in f64.
 ///
 /// # Errors
 /// [`Error::TooWide`] above [`MAX_DIM`].
@@ -114,7 +115,7 @@ pub(crate) fn moments(
     Ok(moments)
 }
 
-/// The eigenvalues of what [`second_moments`] returned, largest first.
+/// Computes the eigenvalues of a matrix from [`second_moments`], largest first.
 pub(crate) fn eigenvalues(moments: &[f64], dim: usize) -> Result<Vec<f64>, Error> {
     let moments = MatRef::from_column_major_slice(moments, dim, dim);
     let mut values =
@@ -123,8 +124,8 @@ pub(crate) fn eigenvalues(moments: &[f64], dim: usize) -> Result<Vec<f64>, Error
     Ok(values)
 }
 
-/// The `count` largest eigenvalues of what [`second_moments`] returned, largest first, each with
-/// its unit eigenvector.
+/// Computes the `count` largest eigenvalues of a matrix from [`second_moments`], largest first,
+/// each with its unit eigenvector.
 pub(crate) fn leading_eigenpairs(
     moments: &[f64],
     dim: usize,
@@ -159,7 +160,8 @@ mod tests {
             for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
                 let first: f64 = (0..k).map(|l| f64::from(a.row(i)[l]) * f64::from(b.row(j)[l])).sum();
                 let second: f64 = (0..k).map(|l| f64::from(tall.row(l)[i]) * f64::from(wide.row(l)[j])).sum();
-                // k products below 1 in magnitude, their sum rounded k times.
+                // The bound allows for k products below 1 in magnitude and k roundings of their
+                // sum.
                 let bound = (k * k + k) as f64 * 2_f64.powi(-24);
                 prop_assert!((f64::from(rows_by_rows[i * n + j]) - first).abs() <= bound);
                 prop_assert!((f64::from(columns_by_columns[i * n + j]) - second).abs() <= bound);

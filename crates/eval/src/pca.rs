@@ -1,4 +1,4 @@
-//! The two directions in which features vary most, for a map of them.
+//! The two directions in which features vary most, for a map of the features.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -9,19 +9,19 @@ use crate::{Error, Rows, matrix};
 /// Rows projected onto their first two principal components.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pca {
-    /// The two coordinates of each row, relative to the mean of all rows.
+    /// Two coordinates per row, relative to the mean of all rows.
     pub coordinates: Vec<[f64; 2]>,
-    /// The share of the total variance along each component, as fractions of 1; zeros where all
-    /// rows coincide.
+    /// Share of the total variance along each component, as a fraction of 1, or zeros if all rows
+    /// coincide.
     pub explained: [f64; 2],
 }
 
 /// Projects rows onto the first two principal components of their covariance.
 ///
-/// The definition leaves the sign of a component open. Here the row that is furthest from the mean
-/// along the component has a positive coordinate (the first such row, if several are equally far up
-/// to rounding). If there is no second component (one column, or all rows on a line), its
-/// coordinates are 0. Sums and eigenvectors are f64, centred rows f32.
+/// The definition leaves the sign of a component open. Here, the row that is furthest from the mean
+/// along the component has a positive coordinate. If several rows are equally far up to rounding,
+/// the first such row decides. If there is no second component (one column, or all rows on a line),
+/// its coordinates are 0. Sums and eigenvectors are f64, and centred rows are f32.
 ///
 /// # Errors
 /// [`Error::TooFewRows`] without rows, [`Error::TooWide`] above 4,096 values in a row.
@@ -49,7 +49,7 @@ pub fn project(rows: &dyn Rows) -> Result<Pca, Error> {
     for (component, (variance, direction)) in
         matrix::leading_eigenpairs(&moments, dim, 2)?.into_iter().enumerate()
     {
-        // Smaller eigenvalues are rounding errors, and their eigenvectors arbitrary.
+        // Smaller eigenvalues are rounding errors, and their eigenvectors are arbitrary.
         if variance <= total * 1e-12 {
             break;
         }
@@ -66,7 +66,7 @@ pub fn project(rows: &dyn Rows) -> Result<Pca, Error> {
     Ok(Pca { coordinates, explained })
 }
 
-/// The sign of the first value within rounding of the largest magnitude.
+/// Returns the sign of the first value whose magnitude equals the largest magnitude up to rounding.
 fn sign(values: &[f64]) -> f64 {
     let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
     let furthest = values.iter().find(|value| value.abs() >= largest * (1.0 - 1e-6));
@@ -117,7 +117,7 @@ mod tests {
             prop_assert!((second - first * pca.explained[1] / pca.explained[0]).abs() < 1e-9 * (first + 1.0));
             for component in 0..2 {
                 let reach = |sign: f64| pca.coordinates.iter().map(|c| sign * c[component]).fold(0.0, f64::max);
-                // Within rounding (see `sign`) the first of the two would decide.
+                // If the two are equal up to rounding (see `sign`), the first one decides.
                 prop_assert!(reach(1.0) >= reach(-1.0) * (1.0 - 1e-6), "{} \
                     {}", reach(1.0), reach(-1.0));
             }
@@ -130,7 +130,8 @@ mod tests {
         assert_eq!(same, Pca { coordinates: vec![[0.0; 2]; 3], explained: [0.0; 2] });
         let single = project(&random(1, 5, 0)).unwrap();
         assert_eq!(single, Pca { coordinates: vec![[0.0; 2]], explained: [0.0; 2] });
-        // Symmetric about its mean: the first of the two furthest rows is the positive one.
+        // The line is symmetric about its mean, so the first of the two furthest rows has the
+        // positive coordinate.
         let line = project(&Features::new(3, 1, vec![-4.0, 0.0, 4.0]).unwrap()).unwrap();
         assert_eq!(
             line,

@@ -11,25 +11,26 @@ use crate::features::{Standardised, column_means, column_variances};
 use crate::lbfgs::{self, Convex};
 use crate::{Error, MAX_DIM, Rows, accuracy, labels, matrix};
 
-/// The regularisation strengths λ that are tried, strongest first.
+/// Regularisation strengths λ that are tried, strongest first.
 pub const LAMBDAS: [f64; 6] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5];
 
-/// A fit has converged once its gradient, in the norm of the preconditioner, is this share of the
-/// gradient at zero weights.
+/// Share of the gradient at zero weights, in the norm of the preconditioner, at which a fit has
+/// converged.
 const TOLERANCE: f64 = 1e-4;
 const MAX_ITERATIONS: usize = 500;
-/// Bytes of features that are standardised at a time, so that they stay in the second-level cache.
+/// Number of bytes of features that are standardised at a time, so that they stay in the
+/// second-level cache.
 const BLOCK_BYTES: usize = 512 << 10;
 
-/// How the fit for one regularisation strength went.
+/// Result of the fit for one regularisation strength.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PathPoint {
     /// Regularisation strength λ.
     pub lambda: f64,
-    /// L-BFGS iterations from the previous, stronger fit.
+    /// Number of L-BFGS iterations from the previous, more strongly regularised fit.
     pub iterations: usize,
-    /// Whether the gradient fell to a ten-thousandth of its size at zero weights; otherwise the fit
-    /// was stopped before (at 500 iterations, or where f32 products left no descent to follow).
+    /// Whether the gradient fell to a ten-thousandth of its size at zero weights. Otherwise the fit
+    /// stopped earlier: after 500 iterations, or when f32 products left no descent to follow.
     pub converged: bool,
     /// Accuracy on the validation rows, as a fraction of 1.
     pub validation_accuracy: f64,
@@ -39,43 +40,45 @@ pub struct PathPoint {
 /// `z[c] = (x[c] − mean[c]) · scale[c]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
-    /// The classes with a training row, ascending: those that can be predicted. Row r of `weights`
-    /// and `bias` belongs to `classes[r]`.
+    /// Classes with a training row, ascending. Only these classes can be predicted. Row r of
+    /// `weights` and `bias` belongs to `classes[r]`.
     pub classes: Vec<u32>,
-    /// The classes without a training row, ascending: never predicted.
+    /// Classes without a training row, ascending. They are never predicted.
     pub absent: Vec<u32>,
-    /// `classes.len()` × dim, row-major, on standardised features.
+    /// Weights on standardised features, `classes.len()` × dim, row-major.
     pub weights: Vec<f64>,
-    /// One for each of `classes`.
+    /// Biases, one per entry of `classes`.
     pub bias: Vec<f64>,
     /// Mean of each feature over the training rows.
     pub mean: Vec<f32>,
-    /// One over each feature's standard deviation over the training rows; 0 for a constant feature.
+    /// Inverse of each feature's standard deviation over the training rows, or 0 for a constant
+    /// feature.
     pub scale: Vec<f32>,
     /// The chosen point of the path.
     pub chosen: PathPoint,
-    /// Every strength tried, strongest first.
+    /// Results for all strengths, strongest first.
     pub path: Vec<PathPoint>,
 }
 
-/// Fits a linear probe on the training rows for each of [`LAMBDAS`] and keeps the one with the best
-/// validation accuracy; of equally good ones, the most strongly regularised. It is not fitted again
-/// with the validation rows.
+/// Fits a linear probe on the training rows for each of [`LAMBDAS`] and keeps the probe with the
+/// best validation accuracy. If several are equally good, the most strongly regularised probe is
+/// kept. The probe is not fitted again with the validation rows.
 ///
 /// The objective is the mean cross-entropy of softmax(Wz + b) plus λ/2 ‖W‖²; biases are not
-/// penalised. z are the features standardised by the training rows' mean and standard deviation, so
-/// the fit does not change when a feature is shifted or scaled. A feature that is constant over the
-/// training rows, up to f32 rounding of its mean, is left out.
+/// penalised. The values z are the features, standardised by the mean and standard deviation of the
+/// training rows. So the fit does not change if a feature is shifted or scaled. A feature that is
+/// constant over the training rows, up to f32 rounding of its mean, is left out.
 ///
-/// Each strength starts from the solution of the stronger one and is minimised by L-BFGS on all
-/// rows. The preconditioner is the upper bound ½ ZᵀZ/n + λI of the Hessian (Böhning, "Multinomial
-/// logistic regression algorithm", Ann. Inst. Statist. Math. 1992). With more than 4,096 features,
-/// or more than eight features for each row, there is no preconditioner. It changes the way to the
-/// minimum, not the minimum. The result does not depend on the number of threads.
+/// The fit for each strength starts from the solution for the next stronger one, and minimises the
+/// objective by L-BFGS on all rows. The preconditioner is the upper bound ½ ZᵀZ/n + λI of the
+/// Hessian (Böhning, "Multinomial logistic regression algorithm", Ann. Inst. Statist. Math. 1992).
+/// With more than 4,096 features, or more than eight features for each row, there is no
+/// preconditioner. The preconditioner changes the path to the minimum, not the minimum itself. The
+/// result does not depend on the number of threads.
 ///
 /// # Errors
-/// [`Error::TooFewRows`] without training or validation rows, [`Error::Dim`] where the matrices
-/// differ in width, [`Error::Count`], [`Error::Label`] and [`Error::Classes`] for the labels.
+/// [`Error::TooFewRows`] without training or validation rows, [`Error::Dim`] if the matrices differ
+/// in width, and [`Error::Count`], [`Error::Label`] and [`Error::Classes`] for the labels.
 ///
 /// ```
 /// use selfsame_eval::{Features, probe};
@@ -114,7 +117,7 @@ pub fn fit(
         .collect();
     let features = Standardised::new(train, &mean, &scale);
     // With far fewer rows than features, factoring the preconditioner takes longer than all steps
-    // without it.
+    // without a preconditioner.
     let worth = train.dim() <= MAX_DIM && train.dim() <= 8 * train.rows();
     let moments = worth.then(|| matrix::second_moments(&features)).transpose()?;
 
@@ -161,7 +164,8 @@ pub fn fit(
 }
 
 impl Probe {
-    /// The class of each row; of two with equal scores, the lower class.
+    /// Returns the class of each row. If two classes have equal scores, the lower class is
+    /// returned.
     ///
     /// # Errors
     /// [`Error::Dim`] if the rows differ from the training rows in dimension.
@@ -178,12 +182,13 @@ impl Probe {
     }
 }
 
-/// The mean of each column and one over its standard deviation, 0 where it is constant.
+/// Computes the mean and the inverse standard deviation of each column. The inverse is 0 for a
+/// constant column.
 fn standardisation(rows: &dyn Rows) -> (Vec<f32>, Vec<f32>) {
     let means = column_means(rows);
     let scale = |(&mean, variance): (&f64, f64)| {
         let deviation = variance.sqrt();
-        // Twice the inverse must exist as well, see `Standardised`.
+        // Twice the inverse must be finite as well; see `Standardised`.
         let inverse = deviation.recip() as f32;
         let constant =
             deviation <= f64::from(f32::EPSILON) * mean.abs() || !(2.0 * inverse).is_finite();
@@ -193,7 +198,7 @@ fn standardisation(rows: &dyn Rows) -> (Vec<f32>, Vec<f32>) {
     (means.iter().map(|&mean| mean as f32).collect(), scales)
 }
 
-/// The Cholesky factor of ½ ZᵀZ/n + λI, from Σ z zᵀ over the rows.
+/// Computes the Cholesky factor of ½ ZᵀZ/n + λI from Σ z zᵀ over the rows.
 fn curvature_bound(moments: &[f64], rows: &dyn Rows, lambda: f64) -> Option<Llt<f64>> {
     let moments = MatRef::from_column_major_slice(moments, rows.dim(), rows.dim());
     let half_mean = 0.5 / rows.rows() as f64;
@@ -223,10 +228,10 @@ fn predict(rows: &dyn Rows, weights: &[f64], bias: &[f64], classes: &[u32]) -> V
     predicted
 }
 
-/// The mean cross-entropy plus λ/2 ‖W‖² as a function of W (classes × dim), then b.
+/// The mean cross-entropy plus λ/2 ‖W‖², as a function of W (classes × dim) followed by b.
 struct Objective<'a> {
     rows: &'a dyn Rows,
-    /// The row of W each training row belongs to.
+    /// Row of W for each training row.
     targets: &'a [u32],
     classes: usize,
     lambda: f64,
@@ -256,8 +261,9 @@ impl Convex for Objective<'_> {
         value
     }
 
-    /// Multiplies each class's weights by (½ ZᵀZ/n + λI)⁻¹ and its bias by (½)⁻¹: the bound's other
-    /// factor, I − 11ᵀ/K, is the identity on gradients, which sum to zero over the classes.
+    /// Multiplies each class's weights by (½ ZᵀZ/n + λI)⁻¹ and its bias by (½)⁻¹. The other factor
+    /// of the bound, I − 11ᵀ/K, is the identity on gradients, because they sum to zero over the
+    /// classes.
     fn precondition(&self, vector: &mut [f64]) {
         let Some(curvature) = &self.curvature else { return };
         let (weights, bias) = vector.split_at_mut(self.classes * self.rows.dim());
@@ -271,7 +277,7 @@ impl Convex for Objective<'_> {
 }
 
 impl Objective<'_> {
-    /// The sums over the rows of `chunk` of the cross-entropy and of its gradient.
+    /// Sums the cross-entropy and its gradient over the rows of `chunk`.
     fn evaluate_chunk(
         &self,
         chunk: Range<usize>,
@@ -312,8 +318,9 @@ impl Objective<'_> {
     }
 }
 
-/// Returns −log softmax(scores)\[target\] and turns the scores into its gradient. The target's own
-/// term is kept apart, so that neither loses precision as the probability of the target nears 1.
+/// Returns −log softmax(scores)\[target\] and turns the scores into its gradient. The term of the
+/// target is computed separately, so that neither value nor gradient loses precision as the
+/// probability of the target approaches 1.
 fn cross_entropy(scores: &mut [f64], target: usize) -> f64 {
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let lead = largest - scores[target];
@@ -355,7 +362,7 @@ mod tests {
         }
     }
 
-    /// The objective by its definition, in f64.
+    /// Computes the objective by its definition, in f64.
     fn oracle(
         rows: &Features,
         targets: &[u32],
@@ -410,8 +417,9 @@ mod tests {
             let at = parameters(classes * (dim + 1), !seed);
             let mut gradient = vec![0.0; at.len()];
             let value = objective(&features, &targets, classes, 0.3).evaluate(&at, &mut gradient);
-            // f32 scores of magnitude below 12 are off by at most 12 · 14 · 2⁻²⁴ = 1e-5, as are
-            // their softmax and what is linear in it; the differences add some 1e-10.
+            // The error of f32 scores of magnitude below 12 is at most 12 · 14 · 2⁻²⁴ = 1e-5. The
+            // same bound holds for their softmax and for all values linear in it. The finite
+            // differences add some 1e-10.
             prop_assert!((value - oracle(&features, &targets, classes, 0.3, &at)).abs() < 1e-5);
             for (found, expected) in gradient.iter().zip(oracle_gradient(&features, &targets, classes, 0.3, &at)) {
                 prop_assert!((found - expected).abs() < 1e-5, "{} {}", found, expected);
@@ -439,7 +447,8 @@ mod tests {
     fn a_sure_prediction_keeps_its_digits() {
         let mut gradient = [50.0, 0.0];
         let loss = cross_entropy(&mut gradient, 0);
-        // −log(1 / (1 + e⁻⁵⁰)) = e⁻⁵⁰ up to a relative e⁻⁵⁰, where 1 − p would be 0 in f64.
+        // −log(1 / (1 + e⁻⁵⁰)) = e⁻⁵⁰ up to a relative error of e⁻⁵⁰, although 1 − p would be 0 in
+        // f64.
         let expected = (-50_f64).exp();
         assert!(
             (loss / expected - 1.0).abs() < 1e-14 && (gradient[0] / -expected - 1.0).abs() < 1e-14
@@ -460,7 +469,8 @@ mod tests {
         let mut fast = vec![0.0; 12];
         let outcome = lbfgs::minimise(&function, &mut fast, 1e-6, 100);
         assert!(outcome.converged, "{outcome:?}");
-        // Off by the gradient, 1e-6 plus f32 rounding of some 1e-7, over the least curvature, λ.
+        // The error is the gradient, 1e-6 plus f32 rounding of some 1e-7, divided by the smallest
+        // curvature, λ.
         let error = slow.iter().zip(&fast).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(error < 5e-5, "{error}: {slow:?} {fast:?}");
     }
@@ -483,7 +493,7 @@ mod tests {
             let gradient = oracle_gradient(&rows, &truth, 3, probe.chosen.lambda, at);
             lbfgs::gradient_norm(&objective(&rows, &truth, 3, probe.chosen.lambda), &gradient)
         };
-        // The promise is 1e-4; f32 products may add as much.
+        // The documented bound is 1e-4; f32 products may add the same amount.
         assert!(probe.path.iter().all(|point| point.converged), "{:?}", probe.path);
         assert!(norm(&at) < 2.0 * TOLERANCE * norm(&[0.0; 15]), "{}", norm(&at));
     }
@@ -530,7 +540,7 @@ mod tests {
 
     #[test]
     fn constant_features_are_left_out() {
-        // 0.1 has no exact sum, 3e38 squares beyond f32, 1e-44 has no inverse.
+        // 0.1 has no exact sum, the square of 3e38 is beyond f32, and 1e-44 has no inverse.
         for constant in [0.0, 0.1, 3e38, -1e-44] {
             let values: Vec<f32> = (0..1000).flat_map(|row| [(row % 7) as f32, constant]).collect();
             let train = Features::new(1000, 2, values).unwrap();
@@ -571,7 +581,7 @@ mod tests {
         let twice = fit(&twice, &truth.repeat(2), &rows, &truth, 3).unwrap();
         assert_eq!(once.chosen.lambda, twice.chosen.lambda);
         assert_eq!(once.predict(&rows).unwrap(), twice.predict(&rows).unwrap());
-        // Both lie within the tolerance of one minimum.
+        // Both solutions lie within the tolerance of the same minimum.
         let largest =
             once.weights.iter().fold(0.0_f64, |largest, weight| largest.max(weight.abs()));
         assert!(

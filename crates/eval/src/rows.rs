@@ -1,16 +1,16 @@
-//! What every matrix of features offers.
+//! The interface of every matrix of features.
 
-/// A matrix with a row for each image, or for each view.
+/// A matrix with one row per image or per view.
 ///
 /// Measures read rows in blocks, so a matrix may be stored in any way: as `f32`
 /// ([`Features`](crate::Features)), as the bytes of images in memory ([`Pixels`](crate::Pixels)),
 /// or as a function of another matrix ([`Normalised`](crate::Normalised)). Every value must be
-/// finite. The types of this crate check that; other implementations must do so too.
+/// finite. The types of this crate check this; other implementations must do so too.
 pub trait Rows: Sync {
-    /// Number of rows.
+    /// Returns the number of rows.
     fn rows(&self) -> usize;
 
-    /// Number of values in a row, at least 1.
+    /// Returns the number of values in a row, at least 1.
     fn dim(&self) -> usize;
 
     /// Writes row `row` (below [`rows`](Self::rows)) into `into`, which holds [`dim`](Self::dim)

@@ -4,19 +4,19 @@ use selfsame_kernels::random::SplitMix64;
 
 use crate::Features;
 
-/// A stream of uniform values in [−1, 1).
+/// Creates a stream of uniform values in [−1, 1).
 fn uniform(seed: u64) -> impl FnMut() -> f32 {
     let mut random = SplitMix64::new(seed);
     move || (random.word() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
 }
 
-/// Rows uniform in [−1, 1).
+/// Returns rows of uniform values in [−1, 1).
 pub(crate) fn random(rows: usize, dim: usize, seed: u64) -> Features {
     let mut next = uniform(seed);
     Features::new(rows, dim, (0..rows * dim).map(|_| next()).collect()).unwrap()
 }
 
-/// Labels uniform in `0..classes`.
+/// Returns uniform labels in `0..classes`.
 pub(crate) fn labels(rows: usize, classes: usize, seed: u64) -> Vec<u32> {
     let mut next = uniform(seed ^ 0x5eed);
     (0..rows)
@@ -25,7 +25,7 @@ pub(crate) fn labels(rows: usize, classes: usize, seed: u64) -> Vec<u32> {
         .collect()
 }
 
-/// What `run` returns on a pool of `threads` threads.
+/// Calls `run` on a pool of `threads` threads, and returns its result.
 pub(crate) fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
 }
