@@ -55,11 +55,11 @@ trait Ends: Backend {
 impl Ends for Flex {
     fn short(x: FlexTensor) -> FlexTensor {
         let x = x.to_contiguous();
-        let from: &[f32] = values(&x);
-        let mut to = Buffer::<bf16>::any(from.len());
-        let pairs = to.par_chunks_mut(TOGETHER).zip(from.par_chunks(TOGETHER));
-        pairs.for_each(|(to, from)| element::narrow(Isa::best(), from, to));
-        tensor(to, x.shape())
+        let source: &[f32] = values(&x);
+        let mut target = Buffer::<bf16>::any(source.len());
+        let pairs = target.par_chunks_mut(TOGETHER).zip(source.par_chunks(TOGETHER));
+        pairs.for_each(|(target, source)| element::narrow(Isa::best(), source, target));
+        tensor(target, x.shape())
     }
 
     fn average(x: FlexTensor) -> FlexTensor {

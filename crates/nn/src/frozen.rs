@@ -229,48 +229,48 @@ impl<T: Element> Layer<T> {
 impl<T: Element> Network<T> {
     fn new(encoder: &ResNet, size: usize) -> Self {
         let image = Activations { size, channels: 3 };
-        let mut at = image;
+        let mut shape = image;
         let mut stages = Vec::new();
         for (number, blocks) in [&encoder.layer1, &encoder.layer2, &encoder.layer3, &encoder.layer4]
             .into_iter()
             .enumerate()
         {
-            let in_image = at.values();
+            let in_image = shape.values();
             // The output resolution, which most layers of the stage have.
             let stem = |size: usize| size.div_ceil(if encoder.pooled { 4 } else { 1 });
-            let pixels = if number == 0 { stem(at.size) } else { at.size.div_ceil(2) }.pow(2);
+            let pixels = if number == 0 { stem(shape.size) } else { shape.size.div_ceil(2) }.pow(2);
             let images = (PIXELS / pixels.max(1)).clamp(1, IMAGES);
             let mut layers = Vec::new();
-            let fold = |conv: &Conv2d, bn: &BatchNorm, at: Activations| {
-                let folded = Folded::new(conv, bn, images, at.size);
+            let fold = |conv: &Conv2d, bn: &BatchNorm, shape: Activations| {
+                let folded = Folded::new(conv, bn, images, shape.size);
                 let conv = folded.conv.conv();
                 let out = Activations { size: conv.out_height(), channels: conv.outputs };
                 (folded, out)
             };
             if number == 0 {
-                let (conv, out) = fold(&encoder.conv1, &encoder.bn1, at);
+                let (conv, out) = fold(&encoder.conv1, &encoder.bn1, shape);
                 layers.push(Layer::Convolution(conv));
-                at = out;
+                shape = out;
                 if encoder.pooled {
-                    layers.push(Layer::MaxPool(at));
-                    at.size = pool::max_size(at.size);
+                    layers.push(Layer::MaxPool(shape));
+                    shape.size = pool::max_size(shape.size);
                 }
             }
             for Block { conv1, bn1, conv2, bn2, conv3, bn3, downsample } in blocks {
-                let downsample = downsample.as_ref().map(|(conv, bn)| fold(conv, bn, at).0);
+                let downsample = downsample.as_ref().map(|(conv, bn)| fold(conv, bn, shape).0);
                 let mut convolutions = Vec::new();
                 let third = conv3.as_ref().zip(bn3.as_ref());
                 for (conv, bn) in [(conv1, bn1), (conv2, bn2)].into_iter().chain(third) {
-                    let (conv, out) = fold(conv, bn, at);
+                    let (conv, out) = fold(conv, bn, shape);
                     convolutions.push(conv);
-                    at = out;
+                    shape = out;
                 }
                 layers.push(Layer::Residual { downsample, convolutions });
             }
-            stages.push(Stage { images, layers, in_image, out: at });
+            stages.push(Stage { images, layers, in_image, out: shape });
         }
         let images = stages.iter().map(|stage| stage.images).max().unwrap_or(1);
-        Self { size, dim: at.channels, images, stages }
+        Self { size, dim: shape.channels, images, stages }
     }
 
     /// Creates the network of a multilayer perceptron. It treats an image as one pixel, with one

@@ -415,13 +415,13 @@ fn forward_of<T: Stored>(
         true => Then::Next,
         false => Then::Here { residual: residual.as_ref().map(values), relu: options.activate },
     };
-    let found = conv_bn::forward::<T>(Isa::best(), &conv, input(&x, &deferred), parameters, then);
+    let result = conv_bn::forward::<T>(Isa::best(), &conv, input(&x, &deferred), parameters, then);
     let shape = output_shape(&conv);
-    let convolved = tensor(found.convolved, shape.clone());
+    let convolved = tensor(result.convolved, shape.clone());
     let normalised = Normalised {
-        output: found.output.map_or_else(|| convolved.clone(), |output| tensor(output, shape)),
-        mean: small(found.mean, gamma.shape()),
-        variance: small(found.variance, gamma.shape()),
+        output: result.output.map_or_else(|| convolved.clone(), |output| tensor(output, shape)),
+        mean: small(result.mean, gamma.shape()),
+        variance: small(result.variance, gamma.shape()),
     };
     (normalised, convolved)
 }

@@ -306,38 +306,39 @@ fn network(
     headers: &BTreeMap<String, Header>,
 ) -> Result<(String, &'static [&'static str]), ImportError> {
     let first = headers.iter().filter(|(_, header)| matches!(header.shape[..], [_, 3, _, _]));
-    let before = |name: &str| {
-        let before = name.strip_suffix("conv1.weight").or_else(|| name.strip_suffix("0.weight"))?;
-        (before.is_empty() || before.ends_with('.')).then(|| before.to_owned())
+    let prefix = |name: &str| {
+        let prefix = name.strip_suffix("conv1.weight").or_else(|| name.strip_suffix("0.weight"))?;
+        (prefix.is_empty() || prefix.ends_with('.')).then(|| prefix.to_owned())
     };
-    let found: Vec<String> = first.filter_map(|(name, _)| before(name)).collect();
+    let prefixes: Vec<String> = first.filter_map(|(name, _)| prefix(name)).collect();
     // In a network of width 3, blocks of the first stage have three input channels too.
-    let inside =
-        |name: &String| found.iter().any(|outer| outer != name && name.starts_with(outer.as_str()));
-    let mut networks: Vec<String> = found.iter().filter(|name| !inside(name)).cloned().collect();
+    let inside = |name: &String| {
+        prefixes.iter().any(|outer| outer != name && name.starts_with(outer.as_str()))
+    };
+    let mut networks: Vec<String> = prefixes.iter().filter(|name| !inside(name)).cloned().collect();
     if networks.len() > 1 {
         networks.retain(|network| !network.split('.').any(is_average));
     }
     match <[String; 1]>::try_from(networks) {
         Ok([network]) => Ok((network, &LAYERS)),
-        Err(_) if found.is_empty() => match perceptron(headers) {
-            Some(before) => Ok((before.to_owned(), &PERCEPTRON)),
+        Err(_) if prefixes.is_empty() => match perceptron(headers) {
+            Some(prefix) => Ok((prefix.to_owned(), &PERCEPTRON)),
             None => Err(ImportError::NoEncoder {
                 path: path.to_owned(),
                 names: headers.keys().cloned().collect(),
             }),
         },
-        Err(_) => Err(ImportError::SeveralEncoders { path: path.to_owned(), networks: found }),
+        Err(_) => Err(ImportError::SeveralEncoders { path: path.to_owned(), networks: prefixes }),
     }
 }
 
 /// Returns the prefix of a perceptron's names, if the file holds a perceptron. Only selfsame writes
 /// these names, either with the prefix `backbone.` or without a prefix.
 fn perceptron(headers: &BTreeMap<String, Header>) -> Option<&'static str> {
-    ["backbone.", ""].into_iter().find(|before| {
-        let first = headers.get(&format!("{before}layers.0.weight"));
+    ["backbone.", ""].into_iter().find(|prefix| {
+        let first = headers.get(&format!("{prefix}layers.0.weight"));
         first.is_some_and(|first| mlp_config(&first.shape).is_some())
-            && headers.contains_key(&format!("{before}norms.0.running_mean"))
+            && headers.contains_key(&format!("{prefix}norms.0.running_mean"))
     })
 }
 

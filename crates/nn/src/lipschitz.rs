@@ -87,7 +87,9 @@ fn conv_bn(conv: &Conv2d, bn: &BatchNorm) -> f64 {
     let (weights, scale) = (values(conv.weight.val()), scales(bn));
     let places = height * width;
     let matrix = |place: usize| -> Vec<f64> {
-        (0..output * input).map(|at| scale[at / input] * weights[at * places + place]).collect()
+        (0..output * input)
+            .map(|index| scale[index / input] * weights[index * places + place])
+            .collect()
     };
     (0..places).map(|place| spectral_norm(&matrix(place), input)).sum()
 }
@@ -126,9 +128,9 @@ fn spectral_norm(matrix: &[f64], columns: usize) -> f64 {
     }
     let square = |matrix: &[f64]| {
         let mut square = vec![0.0; side * side];
-        for (to, from) in square.chunks_exact_mut(side).zip(matrix.chunks_exact(side)) {
-            for (&factor, row) in from.iter().zip(matrix.chunks_exact(side)) {
-                add(to, factor, row);
+        for (target, source) in square.chunks_exact_mut(side).zip(matrix.chunks_exact(side)) {
+            for (&factor, row) in source.iter().zip(matrix.chunks_exact(side)) {
+                add(target, factor, row);
             }
         }
         square
@@ -140,8 +142,8 @@ fn spectral_norm(matrix: &[f64], columns: usize) -> f64 {
     largest * norm.powf(0.125) * (1.0 + 1e-9)
 }
 
-fn add(to: &mut [f64], factor: f64, from: &[f64]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from);
+fn add(target: &mut [f64], factor: f64, source: &[f64]) {
+    target.iter_mut().zip(source).for_each(|(target, source)| *target += factor * source);
 }
 
 #[cfg(test)]

@@ -33,12 +33,12 @@ pub fn in_turn<M: Module, T>(
     parts: &[Range<usize>],
     mut pass: impl FnMut(Range<usize>) -> T,
 ) -> Vec<T> {
-    let before = Statistics::of(module);
-    let mut mean = before.clone();
+    let start = Statistics::of(module);
+    let mut mean = start.clone();
     let mut rows = 0;
     let mut outputs = Vec::with_capacity(parts.len());
     for part in parts {
-        before.put_into(module);
+        start.put_into(module);
         rows += part.len();
         let share = part.len() as f64 / rows as f64;
         outputs.push(pass(part.clone()));

@@ -32,8 +32,8 @@ pub(super) fn log_sum_exp(logits: Tensor<2>) -> Tensor<2> {
 
 /// Excludes every pair of rows that views the same image from `logits`, `[2·batch, 2·batch]`.
 pub(super) fn without_own_image(logits: Tensor<2>) -> Tensor<2> {
-    let own = own_image(logits.dims()[0] / 2, &logits.device());
-    logits.mask_fill(own, EXCLUDED)
+    let same_image = own_image(logits.dims()[0] / 2, &logits.device());
+    logits.mask_fill(same_image, EXCLUDED)
 }
 
 /// Returns a mask, `[2·batch, 2·batch]`, that is true where rows i and j view the same image. The

@@ -32,8 +32,8 @@ pub fn simple_contrastive(first: Tensor<2>, second: Tensor<2>, lambda: f64) -> L
     let alignment = -(first.clone() * second.clone()).sum_dim(1).mean();
     let z = Tensor::cat(vec![first, second], 0);
     let similarities = z.clone().matmul(z.transpose());
-    let own = own_image(batch, &similarities.device());
+    let same_image = own_image(batch, &similarities.device());
     let divergence =
-        total(similarities.mask_fill(own, 0.0)).div_scalar((4 * batch * (batch - 1)) as f64);
+        total(similarities.mask_fill(same_image, 0.0)).div_scalar((4 * batch * (batch - 1)) as f64);
     Loss::weighted([("alignment", alignment, 1.0), ("divergence", divergence, lambda)])
 }

@@ -138,7 +138,7 @@ impl<T> Book<T> {
     }
 
     fn take(&mut self, node: NodeId) -> Option<T> {
-        let at = self.facts.iter().position(|(other, _)| *other == node)?;
-        self.facts.remove(at).map(|(_, fact)| fact)
+        let index = self.facts.iter().position(|(other, _)| *other == node)?;
+        self.facts.remove(index).map(|(_, fact)| fact)
     }
 }
