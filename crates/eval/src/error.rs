@@ -71,7 +71,7 @@ pub enum Error {
         set: &'static str,
         /// The row, from 0.
         row: usize,
-        /// Its label.
+        /// Label of the row.
         label: u32,
         /// The number of classes, at least 1.
         classes: usize,
@@ -105,7 +105,7 @@ pub enum Error {
     Weight {
         /// The row, from 0.
         row: usize,
-        /// Its weight.
+        /// Weight of the row.
         weight: f64,
     },
     /// k is 0.

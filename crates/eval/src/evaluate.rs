@@ -45,7 +45,7 @@ pub struct Subject<'a> {
     pub seed: u64,
     /// The encoder, in evaluation mode.
     pub trained: &'a Backbone,
-    /// The same encoder with its initial weights.
+    /// The encoder with its initial weights.
     pub untrained: &'a Backbone,
     /// Device of both encoders.
     pub device: &'a Device,

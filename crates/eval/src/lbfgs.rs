@@ -12,9 +12,9 @@ const HISTORY: usize = 10;
 /// Wolfe conditions: the smallest decrease, and the share of the slope that may remain.
 const DECREASE: f64 = 1e-4;
 const CURVATURE: f64 = 0.9;
-/// Values that differ by less than this share count as equal, because the products behind them are
-/// f32 (Hager and Zhang, "A New Conjugate Gradient Method with Guaranteed Descent and an Efficient
-/// Line Search", SIAM J. Optim. 2005, section 4, use the same share).
+/// Values that differ by less than this share count as equal, because they are computed from f32
+/// products (Hager and Zhang, "A New Conjugate Gradient Method with Guaranteed Descent and an
+/// Efficient Line Search", SIAM J. Optim. 2005, section 4, use the same share).
 const VALUE_NOISE: f64 = 1e-6;
 const LINE_EVALUATIONS: usize = 30;
 

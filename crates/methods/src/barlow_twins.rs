@@ -16,7 +16,7 @@ settings! {
         /// Weight of the term that keeps outputs apart, relative to the term that draws views
         /// together.
         ///
-        /// It is the paper's λ, the weight of the entries off the diagonal of the
+        /// This weight is λ in the paper, the weight of the entries off the diagonal of the
         /// cross-correlation.
         pub lambda: f64,
         /// Factor that multiplies the whole loss.

@@ -14,7 +14,7 @@ settings! {
         /// Weight of the term that keeps outputs apart, relative to the term that draws views
         /// together.
         ///
-        /// It is the weight of the divergence.
+        /// This weight applies to the divergence.
         pub lambda: f64,
         /// Temperature of the loss, above 0; a small temperature weighs the nearest negatives most.
         pub temperature: f64,

@@ -1,3 +1,5 @@
+//! Checks of settings, and the error for a setting that is out of range.
+
 use std::fmt::Display;
 
 /// A setting out of range.

@@ -15,7 +15,7 @@ settings! {
         /// Weight of the term that keeps outputs apart, relative to the term that draws views
         /// together.
         ///
-        /// It is the weight of the negatives.
+        /// This weight applies to the negatives.
         pub lambda: f64,
         /// Number of units in each hidden layer of the heads.
         pub hidden: usize,

@@ -14,15 +14,15 @@ settings! {
     pub struct VicReg {
         /// Weight of the distance between views.
         ///
-        /// It is λ in the paper, which sets it to 25.
+        /// This weight is λ in the paper, which sets it to 25.
         pub invariance: f64,
         /// Weight of the penalty on outputs that vary too little.
         ///
-        /// It is μ in the paper, which sets it to 25.
+        /// This weight is μ in the paper, which sets it to 25.
         pub variance: f64,
         /// Weight of the penalty on outputs that vary together.
         ///
-        /// It is ν in the paper, which sets it to 1.
+        /// This weight is ν in the paper, which sets it to 1.
         pub covariance: f64,
         /// Number of units in each hidden layer of the heads.
         pub hidden: usize,

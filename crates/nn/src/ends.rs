@@ -1,6 +1,6 @@
 //! The two ends of a residual network on the processor: images are rounded to bf16 before the first
-//! convolution, and the pixels of each image are averaged after the last. Burn's own operations
-//! compute the same values on one thread, in four passes over freshly allocated memory.
+//! convolution, and the pixels of each image are averaged after the last convolution. Burn's own
+//! operations compute the same values on one thread, in four passes over freshly allocated memory.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;

@@ -48,7 +48,8 @@ impl Message {
         self.varint(u64::from(field) << 3 | u64::from(wire_type));
     }
 
-    /// Writes seven bits per byte, lowest first. The eighth bit is set on all bytes but the last.
+    /// Writes seven bits per byte, lowest first. The eighth bit is set on all bytes except the last
+    /// byte.
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);

@@ -57,7 +57,7 @@ pub enum CheckpointError {
     NoState {
         /// The file.
         path: PathBuf,
-        /// What the file lacks.
+        /// Description of the missing part.
         cause: String,
     },
     /// The initial weights are not the weights that the configuration names.

@@ -90,7 +90,7 @@ pub enum TrainError {
     NotFinite {
         /// The quantity.
         what: String,
-        /// Its value.
+        /// Value of the quantity.
         value: f64,
         /// The step, from 1.
         step: u64,
