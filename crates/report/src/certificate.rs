@@ -1,9 +1,10 @@
 //! The record of a certificate (`certificate.json`).
 //!
-//! Each number is a [`Quantity`], which says what it is worth: exact for the images and views that
-//! were measured, an estimate for others of their kind, a proved bound, or an assumption. A number
-//! that could not be computed is absent, and [`CertificateRecord::left_out`] says why. Verdict,
-//! obstacles, advice and assumptions are values; [`words`] turns them into sentences.
+//! Each number is a [`Quantity`], which says how far the number can be trusted: exact for the
+//! images and views that were measured, an estimate for other images of their kind, a proved bound,
+//! or an assumption. A number that could not be computed is absent, and
+//! [`CertificateRecord::left_out`] says why. Verdict, obstacles, advice and assumptions are values;
+//! [`words`] turns them into sentences.
 
 pub mod words;
 
@@ -15,13 +16,14 @@ use crate::sprite::Sprite;
 
 /// Name of the file that holds a [`CertificateRecord`].
 pub const CERTIFICATE_FILE: &str = "certificate.json";
-/// The share of the middle class that δ brings together where one number of σ stands for its curve,
-/// and of the images that ε leaves spread where one does for R_ε.
+/// Fraction at which a curve is reduced to one number. For σ, δ is chosen so that it brings
+/// together this fraction of the middle class; for R_ε, ε is chosen so that it leaves this fraction
+/// of the images spread.
 pub const LEVEL: f64 = 0.5;
-/// Images of each class in [`CertificateRecord::examples`].
+/// Number of images per class in [`CertificateRecord::examples`].
 pub const EXAMPLES: usize = 4;
 
-/// The finite world of some images and their views, measured, and what is proved of it.
+/// Measurements of the finite world of some images and their views, and what is proved of it.
 /// (`certificate.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -30,84 +32,87 @@ pub struct CertificateRecord {
     pub selfsame: String,
     /// The command, word by word.
     pub command: Vec<String>,
-    /// What was measured: the folder of a run, or a file of weights or of embeddings.
+    /// The subject of the certificate: the folder of a run, or a file of weights or of embeddings.
     pub subject: String,
-    /// The split that the images are of; empty for embeddings.
+    /// The split that the images come from. Empty for embeddings.
     pub split: String,
-    /// Which weights the encoder had; empty for embeddings.
+    /// The weights that the encoder had. Empty for embeddings.
     pub weights: String,
-    /// Steps of training that they had seen; none where no run made them.
+    /// Number of training steps that produced the weights. `None` if no run made them.
     pub step: Option<u64>,
-    /// SHA-256 of the labels and pixels of the images measured; empty for embeddings.
+    /// SHA-256 of the labels and pixels of the images measured. Empty for embeddings.
     pub digest: String,
-    /// The policy that views were drawn by, in short; empty for embeddings.
+    /// The policy that views were drawn by, in short. Empty for embeddings.
     pub policy: String,
     /// Seed of the views.
     pub seed: u64,
-    /// Images measured, N.
+    /// Number of images measured, N.
     pub images: usize,
-    /// Views of each, M, the image itself among them.
+    /// Number of views per image, M, the image itself included.
     pub views: usize,
-    /// Values of an embedding, d.
+    /// Length of an embedding, d.
     pub dim: usize,
-    /// The result; none before anything was certified.
+    /// The result. `None` before anything was certified.
     pub verdict: Option<Verdict>,
-    /// What stands in the way of a better bound; none where there is no bound.
+    /// Obstacles to a better bound. `None` if there is no bound.
     pub obstacles: Option<Obstacles>,
-    /// What to change first to improve the bound, which is not the accuracy; none where nothing is
+    /// What to change first to improve the bound, which is not the accuracy. `None` if nothing is
     /// left to gain.
     pub advice: Option<Advice>,
-    /// The classes; empty without labels.
+    /// The classes. Empty without labels.
     pub classes: Vec<ClassRecord>,
-    /// How alike the views of an image are; none where an image has one view.
+    /// How similar the views of an image are. `None` if each image has a single view.
     pub alignment: Option<AlignmentRecord>,
-    /// How near the images of a class are, before any encoder; none without pixels or labels.
+    /// How near the images of a class are, before any encoder. `None` without pixels or labels.
     pub concentration: Option<ConcentrationRecord>,
-    /// How far apart the centres of classes are; none without labels.
+    /// How far apart the centres of classes are. `None` without labels.
     pub divergence: Option<DivergenceRecord>,
-    /// Errors that were measured, the one that the bounds are about first.
+    /// Measured errors. The error that the bounds are about comes first.
     pub errors: Vec<Named>,
     /// The error bound in its forms, the weakest first.
     pub bounds: Vec<ErrorBound>,
-    /// The strongest form again, were one factor perfect and all else as it is.
+    /// The strongest form of the bound, recomputed for the case that one factor were perfect and
+    /// all else unchanged.
     pub what_if: Vec<WhatIf>,
-    /// The InfoNCE loss in its parts, and what it says of the divergence; none where an image has
-    /// one view.
+    /// The parts of the InfoNCE loss, and what they imply for the divergence. `None` if each image
+    /// has a single view.
     pub infonce: Option<InfoNceRecord>,
-    /// The cross-correlation matrix, and what it says of the divergence.
+    /// The cross-correlation matrix, and what it implies for the divergence.
     pub correlation: Option<CorrelationRecord>,
     /// Measures that need neither labels nor theory: uniformity, RankMe, αReQ, LiDAR. RankMe and
-    /// αReQ are of the embeddings as the encoder gives them, which is how their authors define
-    /// them; while a run trains, `metrics.jsonl` has both of embeddings of length 1, and the two
-    /// are not to be compared.
+    /// αReQ are computed from the embeddings as the encoder gives them, which is how their authors
+    /// define them. During training, `metrics.jsonl` has both measures for embeddings of length 1,
+    /// so the values in the two files cannot be compared.
     pub geometry: Vec<Named>,
-    /// The Lipschitz constant of the encoder, as far as it was seen; none without pixels.
+    /// The Lipschitz constant of the encoder, as far as it was observed. `None` without pixels.
     pub lipschitz: Option<Quantity>,
-    /// The same from above among images whose outputs are no shorter than the shortest measured, as
-    /// the product of its layers' norms; none where there is no encoder.
+    /// An upper bound on the Lipschitz constant, among images whose outputs are no shorter than the
+    /// shortest measured: the product of the norms of the encoder's layers. `None` if there is no
+    /// encoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lipschitz_bound: Option<Quantity>,
-    /// What the theory takes for granted, and whether it holds here.
+    /// Premises of the theory, and whether they hold here.
     pub assumptions: Vec<Assumption>,
-    /// What could not be computed and why, and what else to know about the input.
+    /// Parts that could not be computed and why, and further remarks about the input.
     pub left_out: Vec<LeftOut>,
-    /// [`EXAMPLES`] images of each class, class after class; none without pixels, or with very many
-    /// classes.
+    /// [`EXAMPLES`] images of each class, class after class. `None` without pixels, or with very
+    /// many classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub examples: Option<Sprite>,
 }
 
 impl CertificateRecord {
-    /// The strongest bound on the error of the nearest-centre classifier; none where there is no
-    /// bound.
+    /// Returns the strongest bound on the error of the nearest-centre classifier, or `None` if
+    /// there is no bound.
     pub fn best_bound(&self) -> Option<&Quantity> {
         let all = self.bounds.iter().flat_map(|bound| [&bound.whole, &bound.by_class]);
         all.min_by(|a, b| a.value.total_cmp(&b.value))
     }
 
-    /// The factor to change first to improve the bound: the one that, were it perfect, would help
-    /// most; none where nothing is left to gain, or not by one factor alone. Of a vacuous bound it
-    /// is the one that would come nearest.
+    /// Returns the factor to change first to improve the bound: the one that, if it were perfect,
+    /// would help most. Returns `None` if nothing is left to gain, or if no single factor would
+    /// help. If the bound is vacuous, the factor is the one that would come nearest to a useful
+    /// bound.
     pub fn first(&self) -> Option<&WhatIf> {
         let own = self.best_bound().map_or(1.0, |bound| bound.value);
         let order = |a: &&WhatIf, b: &&WhatIf| {
@@ -116,7 +121,7 @@ impl CertificateRecord {
         self.what_if.iter().min_by(order).filter(|best| own >= 1.0 || best.bound.value < own)
     }
 
-    /// A number of [`geometry`](Self::geometry) or [`errors`](Self::errors), by its name.
+    /// Finds a number of [`geometry`](Self::geometry) or [`errors`](Self::errors) by its name.
     pub fn named(&self, name: &str) -> Option<&Quantity> {
         self.geometry
             .iter()
@@ -126,9 +131,10 @@ impl CertificateRecord {
     }
 }
 
-/// The least that the largest product of `classes` unit vectors of `dim` values can be: −1/(K − 1),
-/// the corners of a simplex, where K ≤ d + 1; 0, axes in both directions, up to K = 2d (Rankin
-/// 1955). Beyond, it is above 0, and nobody knows how much: 0 is a limit that is not reached.
+/// Returns the least possible value of the largest product of `classes` unit vectors of `dim`
+/// values. It is −1/(K − 1), the corners of a simplex, for K ≤ d + 1; and 0, axes in both
+/// directions, up to K = 2d (Rankin 1955). For larger K the least value is above 0, but it is not
+/// known; the function returns 0, a limit that is not reached.
 pub fn least_product(classes: usize, dim: usize) -> f64 {
     if classes <= dim.saturating_add(1) { -1.0 / (classes.max(2) as f64 - 1.0) } else { 0.0 }
 }
@@ -136,64 +142,64 @@ pub fn least_product(classes: usize, dim: usize) -> f64 {
 /// A number with its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Named {
-    /// What it is.
+    /// Name of the number.
     pub name: String,
     /// The number.
     pub quantity: Quantity,
 }
 
-/// What is known of a class.
+/// Measurements and bounds of one class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassRecord {
-    /// Its name.
+    /// Name of the class.
     pub name: String,
-    /// Images measured.
+    /// Number of images measured.
     pub images: usize,
-    /// L_align over its images; none where an image has one view.
+    /// L_align over the images of the class. `None` if each image has a single view.
     pub alignment: Option<Quantity>,
-    /// ‖μ_k‖², the squared length of its centre.
+    /// ‖μ_k‖², the squared length of the class's centre.
     pub norm2: Quantity,
-    /// The share of its images that the nearest centre gets wrong.
+    /// Fraction of the class's images that the nearest-centre classifier gets wrong.
     pub error: Quantity,
-    /// The bound on that share, of the strongest form; none without pixels.
+    /// The strongest bound on that error. `None` without pixels.
     pub bound: Option<Quantity>,
-    /// That certificate: its δ, ε, σ and R_ε.
+    /// Certificate of that bound: its δ, ε, σ and R_ε.
     pub certificate: Option<Certificate>,
-    /// σ at [`ConcentrationRecord::delta`]; none without pixels.
+    /// σ at [`ConcentrationRecord::delta`]. `None` without pixels.
     pub sigma: Option<Quantity>,
-    /// How often two of its images lie nearer than one of them and another class's; none without
-    /// pixels.
+    /// How often two images of the class lie nearer to each other than one of them to an image of
+    /// another class. `None` without pixels.
     pub separation: Option<Quantity>,
-    /// σ(δ): entry k − 1 holds the bounds of the smallest δ at which k images lie pairwise within
-    /// reach, equal where it is exact, and the largest distance that f puts between the closest
-    /// views of those images.
+    /// σ(δ). Entry k − 1 holds bounds on the smallest δ at which k images lie pairwise within reach
+    /// (the bounds are equal if δ is exact), and the largest distance that f puts between the
+    /// closest views of those images.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub curve: Vec<[f64; 3]>,
 }
 
-/// How alike the views of an image are.
+/// How similar the views of an image are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlignmentRecord {
-    /// L_align of the finite world: of all views here, the image itself among them, a view paired
-    /// with itself included.
+    /// L_align of the finite world: over all views here, including the image itself and the pairs
+    /// of a view with itself.
     pub finite: Quantity,
-    /// The same for two views that the policy draws independently, from those beside the image
-    /// itself, which is the first and was not drawn; none with fewer than two of them.
+    /// An estimate of L_align for two views that the policy draws independently. It leaves out the
+    /// image itself, which comes first and was not drawn. `None` with fewer than two drawn views.
     pub unbiased: Option<Quantity>,
-    /// What it would be were the two views those of independent images: 2(1 − ‖E f‖²).
+    /// The value of L_align if the two views came from independent images: 2(1 − ‖E f‖²).
     pub chance: Quantity,
-    /// The median of the view diameters: half of the images have no two views further apart.
+    /// Median of the view diameters: for half of the images, no two views are further apart.
     pub median_diameter: Quantity,
-    /// R_ε over ε: (ε, share of images with two views more than ε apart), at most some thousand
-    /// points.
+    /// R_ε as a curve over ε: (ε, fraction of images with two views more than ε apart), with about
+    /// a thousand points at most.
     pub curve: Vec<[f64; 2]>,
-    /// R_ε at some ε: as measured, and what the alignment proves of it.
+    /// R_ε at several ε: the measured value, and the bound that the alignment proves.
     pub spread: Vec<Spread>,
 }
 
 impl AlignmentRecord {
-    /// What stands for L_align: that of views drawn, and where too few are for it, that of the
-    /// views here.
+    /// Returns the best available L_align: that of drawn views, or, if there are too few of them,
+    /// that of the views here.
     pub fn best(&self) -> &Quantity {
         self.unbiased.as_ref().unwrap_or(&self.finite)
     }
@@ -204,124 +210,125 @@ impl AlignmentRecord {
 pub struct Spread {
     /// ε.
     pub epsilon: f64,
-    /// R_ε of the views drawn.
+    /// R_ε of the drawn views.
     pub outside: Quantity,
-    /// The same for other images of their kind, and as many views; the interval allows for ε having
-    /// been chosen by these.
+    /// Interval of R_ε for other images of the same kind with as many views. It allows for ε having
+    /// been chosen from the measured images.
     pub outside_interval: Quantity,
-    /// The same of the first half of the views: how much it still grows with their number.
+    /// R_ε of the first half of the views. It shows how much R_ε still grows with the number of
+    /// views.
     pub outside_of_half: Quantity,
-    /// What L_align proves of it: M·L_align/ε², at most 1.
+    /// The bound on R_ε that L_align proves: M·L_align/ε², at most 1.
     pub bound: Quantity,
-    /// log₁₀ of what theorem 2 of the paper says, for the constants named there and L_align of
-    /// views drawn; none without pixels, or with fewer than two views drawn of each image.
+    /// log₁₀ of the bound of theorem 2 of the paper, for the constants named there and L_align of
+    /// drawn views. `None` without pixels, or with fewer than two drawn views per image.
     pub log10_published: Option<Quantity>,
 }
 
-/// How near the images of a class are in pixels, by their nearest views.
+/// How near the images of a class are in pixels, by the distance of their nearest views.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConcentrationRecord {
-    /// The δ of the numbers below: where the main part of the middle class holds [`LEVEL`] of it. A
-    /// bound from above where the proof of its curve ran out of time.
+    /// The δ of the numbers below: the distance at which the main part of the middle class holds
+    /// [`LEVEL`] of that class. It is an upper bound if the proof of its curve ran out of time.
     pub delta: Quantity,
-    /// The same as the root mean square difference of a colour channel, in levels of 255.
+    /// δ as the root mean square difference of a colour channel, in levels of 255.
     pub levels: Quantity,
-    /// Seconds that the proof of each curve might take; none for as long as it took.
+    /// Time limit for the proof of each curve, in seconds. `None` if there was no limit.
     pub budget: Option<f64>,
-    /// σ: the smallest share of a class in its main part.
+    /// σ: the smallest fraction of a class in its main part.
     pub sigma: Quantity,
-    /// The same for others of these images' kind.
+    /// Interval of σ for other images of the same kind.
     pub sigma_interval: Quantity,
-    /// The mean of that share over classes.
+    /// Mean over classes of the fraction of a class in its main part.
     pub mean_sigma: Quantity,
-    /// The same for others of these images' kind.
+    /// Interval of that mean for other images of the same kind.
     pub mean_sigma_interval: Quantity,
-    /// Share of images with an image of another class within δ.
+    /// Fraction of images with an image of another class within δ.
     pub overlap: Quantity,
-    /// Share of images with a view that equals one of another class.
+    /// Fraction of images with a view that equals a view of another class.
     pub touching: Quantity,
-    /// P[d_A(same class) < d_A(different class)] + ½ P[=]; none with a single class.
+    /// P[d_A(same class) < d_A(different class)] + ½ P[=]. `None` with a single class.
     pub separation: Option<Quantity>,
-    /// The same for others of these images' kind.
+    /// Interval of the separation for other images of the same kind.
     pub separation_interval: Option<Quantity>,
 }
 
 /// How far apart the centres of classes are, ‖f‖ = 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DivergenceRecord {
-    /// The largest μ_k·μ_ℓ of different classes; none with a single class.
+    /// The largest μ_k·μ_ℓ of different classes. `None` with a single class.
     pub largest: Option<Quantity>,
-    /// Its mean over pairs of images of different classes; none with a single class.
+    /// Mean of μ_k·μ_ℓ over pairs of images of different classes. `None` with a single class.
     pub mean: Option<Quantity>,
     /// Δ_μ = 1 − min ‖μ_k‖².
     pub shortfall: Quantity,
     /// The closest pairs, the closest first.
     pub closest: Vec<Pair>,
-    /// All μ_k·μ_ℓ, row after row, exact; left out where there are too many classes to look at.
+    /// All products μ_k·μ_ℓ, row by row, exact. Empty if there are too many classes to display.
     pub products: Vec<f64>,
 }
 
-/// Two classes, and bounds on the product of their centres. Products lie between −1 and 1; a bound
-/// of 1 or more is vacuous.
+/// Two classes, and bounds on the product of their centres. Products lie between −1 and 1, so a
+/// bound of 1 or more is vacuous.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     /// Positions in [`CertificateRecord::classes`].
     pub classes: [usize; 2],
     /// μ_k·μ_ℓ.
     pub product: Quantity,
-    /// What InfoNCE proves of it; none where an image has one view.
+    /// The bound that InfoNCE proves. `None` if each image has a single view.
     pub infonce: Option<LossPair>,
-    /// The same of standardised embeddings, and what cross-correlation proves of it.
+    /// The product for standardised embeddings, and the bound that cross-correlation proves.
     pub correlation: Option<CorrelationPair>,
 }
 
 /// Bounds on a product of two centres by the InfoNCE loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LossPair {
-    /// As published.
+    /// The bound as published.
     pub published: Quantity,
-    /// Sharper.
+    /// A sharper bound.
     pub pairwise: Quantity,
 }
 
-/// A product of two centres of standardised embeddings, and bounds on it; none of them can exceed
-/// ‖μ_k‖‖μ_ℓ‖.
+/// The product of two centres of standardised embeddings, and bounds on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CorrelationPair {
     /// μ_k·μ_ℓ.
     pub product: Quantity,
-    /// ‖μ_k‖‖μ_ℓ‖, which it cannot exceed: a bound above is vacuous.
+    /// ‖μ_k‖‖μ_ℓ‖, which the product cannot exceed. A bound above this value is vacuous.
     pub most: Quantity,
-    /// As published.
+    /// The bound as published.
     pub published: Quantity,
-    /// Sharper.
+    /// A sharper bound.
     pub sharper: Quantity,
-    /// Sharpest: it knows that the coordinates are centred.
+    /// The sharpest bound: it uses that the coordinates are centred.
     pub centred: Quantity,
 }
 
 /// The error bound in one form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorBound {
-    /// Which proof.
+    /// The proof that the form comes from.
     pub form: Form,
-    /// The bound with one δ and one ε for all classes; 1 where it is vacuous.
+    /// The bound with one δ and one ε for all classes; 1 if it is vacuous.
     pub whole: Quantity,
-    /// That certificate.
+    /// Certificate of that bound.
     pub certificate: Certificate,
-    /// The bound with a δ and an ε for each class; 1 where it is vacuous.
+    /// The bound with a δ and an ε per class; 1 if it is vacuous.
     pub by_class: Quantity,
 }
 
-/// The strongest bound in a world where one factor is perfect.
+/// The strongest bound for the case that one factor were perfect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WhatIf {
     /// The factor.
     pub factor: Factor,
-    /// The strongest bound then; its [`Trust`](selfsame_theory::Trust) says what is assumed.
+    /// The strongest bound in that case. Its [`Trust`](selfsame_theory::Trust) says what is
+    /// assumed.
     pub bound: Quantity,
-    /// By how much the condition with one δ and one ε holds then, in units of r²; negative by how
-    /// much it fails.
+    /// Margin by which the condition with one δ and one ε holds in that case, in units of r². It is
+    /// negative if the condition fails.
     pub slack: f64,
 }
 
@@ -338,7 +345,7 @@ pub enum Factor {
 }
 
 impl Factor {
-    /// Its name, in lower case.
+    /// Returns the name of the factor, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Self::Alignment => "alignment",
@@ -359,44 +366,45 @@ pub enum Verdict {
     Vacuous,
     /// There are labels but no pixels, so there is an error but no bound.
     NoPixels,
-    /// No image can be mistaken for one of another class.
+    /// There is only one class, so no image can be mistaken for an image of another class.
     SingleClass,
-    /// Without labels there is no error to bound.
+    /// There are no labels, so there is no error to bound.
     NoLabels,
 }
 
-/// Why the theorem, as it is printed, holds or not: its condition is ρ <
+/// The condition of the theorem as published, with the values that decide it: the condition is ρ <
 /// [`allowed`](Self::allowed).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Obstacles {
-    /// What ρ must stay below, given the centres; 0 where the centres alone forbid any ρ.
+    /// The limit that ρ must stay below, given the centres. It is 0 if the centres alone rule out
+    /// every ρ.
     pub allowed: f64,
-    /// Whether the condition holds at the δ and ε below. Where it holds nowhere, ρ is at its least
-    /// with half of every class or more in main parts.
+    /// Whether the condition holds at the δ and ε below. If it holds nowhere, δ and ε are those of
+    /// the least ρ with at least half of every class in main parts.
     pub holds: bool,
     /// δ, a distance in pixels.
     pub delta: f64,
     /// ε, a distance of embeddings.
     pub epsilon: f64,
-    /// What ρ is the sum of.
+    /// The terms of ρ.
     pub rho: Rho,
 }
 
-/// The parts of ρ, which bounds how far from its centre a class can be.
+/// The terms of ρ, which bounds how far a class can be from its centre.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Rho {
     /// 2(1 − σ): images outside the main parts.
     pub unconcentrated: f64,
     /// R_ε / min p: images whose views are spread.
     pub unaligned: f64,
-    /// σ × gap: closest views that f puts apart.
+    /// σ × gap: the closest views, which f puts apart.
     pub gap: f64,
     /// 2σε: the spread of the views of all other images.
     pub spread: f64,
 }
 
 impl Rho {
-    /// ρ.
+    /// Returns ρ, the sum of the terms.
     pub fn total(&self) -> f64 {
         self.unconcentrated + self.unaligned + self.gap + self.spread
     }
@@ -406,18 +414,18 @@ impl Rho {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "advice", rename_all = "snake_case")]
 pub enum Advice {
-    /// The factor that, were it perfect, would improve the bound most.
+    /// Improve the factor that would improve the bound most if it were perfect.
     Improve {
         /// That factor.
         factor: Factor,
-        /// The bound as it is.
+        /// The present bound.
         from: f64,
-        /// The bound were the factor perfect; 1 where it would still be vacuous.
+        /// The bound if the factor were perfect; 1 if the bound would still be vacuous.
         to: f64,
     },
-    /// No factor, were it alone perfect, would improve the bound.
+    /// No single factor would improve the bound, even if it were perfect.
     NoneAlone {
-        /// The bound as it is.
+        /// The present bound.
         bound: f64,
     },
 }
@@ -429,45 +437,47 @@ pub struct InfoNceRecord {
     pub l1: Quantity,
     /// L_2.
     pub l2: Quantity,
-    /// What L_2 proves of the mean of μ_k·μ_ℓ; none without labels.
+    /// The bound that L_2 proves on the mean of μ_k·μ_ℓ. `None` without labels.
     pub average: Option<Quantity>,
-    /// The same without looking at labels, but for the masses of classes.
+    /// The bound on that mean that uses no labels, only the masses of the classes.
     pub label_free: Option<Quantity>,
-    /// The same from the mean embedding alone.
+    /// The bound on that mean that uses only the mean embedding.
     pub from_mean: Option<Quantity>,
 }
 
 /// The cross-correlation matrix of standardised embeddings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CorrelationRecord {
-    /// Coordinates standardised; those that are constant are left out.
+    /// Number of standardised coordinates. Constant coordinates are left out.
     pub dim: usize,
-    /// Coordinates left out.
+    /// Number of coordinates left out.
     pub constant: usize,
-    /// L_1 = Σ (1 − C_ii)²; none where an image has one view.
+    /// L_1 = Σ (1 − C_ii)². `None` if each image has a single view.
     pub l1: Option<Quantity>,
     /// L_2 = ‖C − I‖².
     pub l2: Quantity,
     /// tr C.
     pub trace: Quantity,
-    /// |L_align − 2(d − tr C)| over 2d, which is 0 but for rounding.
+    /// |L_align − 2(d − tr C)| over 2d, which is 0 except for rounding.
     pub trace_residual: Quantity,
-    /// The two sides of the Gram identity, their difference over their size; none without labels.
+    /// Difference of the two sides of the Gram identity, relative to their size. `None` without
+    /// labels.
     pub gram_residual: Option<Quantity>,
-    /// τ', what of the correlation is within classes; none without labels.
+    /// τ', the part of the correlation that is within classes. `None` without labels.
     pub within: Option<Quantity>,
-    /// The root of the mean of (μ_k·μ_ℓ + 1)² over pairs of classes; none without two classes.
+    /// Root of the mean of (μ_k·μ_ℓ + 1)² over pairs of classes. `None` with fewer than two
+    /// classes.
     pub average: Option<Quantity>,
-    /// What L_2 proves of it.
+    /// The bound that L_2 proves on that root mean square.
     pub average_bound: Option<Quantity>,
 }
 
-/// Something that the theory takes for granted, and whether it holds here.
+/// A premise of the theory, and whether it holds here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assumption {
-    /// What is taken for granted.
+    /// The premise.
     pub premise: Premise,
-    /// Whether it holds here; none where it cannot be known, or nothing here needs it.
+    /// Whether the premise holds here. `None` if this cannot be known, or if nothing here needs it.
     pub holds: Option<bool>,
 }
 
@@ -483,62 +493,62 @@ pub enum Premise {
     ImageAmongItsViews,
     /// The encoder is Lipschitz.
     Lipschitz,
-    /// The views measured are all there could be.
+    /// The measured views are all the views that are possible.
     AllViews,
 }
 
-/// What a certificate does not tell and why, or what it had to put up with.
+/// Something that a certificate does not say, with the reason, or a problem that it tolerated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum LeftOut {
-    /// Concentration has no intervals, which come from halves of the images: this class has too
-    /// few.
+    /// Concentration has no intervals. They are estimated from halves of the images, and this class
+    /// has too few images.
     FewImages {
         /// The class with the fewest images.
         class: String,
-        /// Its images.
+        /// Number of images in that class.
         images: usize,
-        /// Images of every class that intervals take.
+        /// Number of images per class that intervals need.
         needed: usize,
     },
-    /// No labels, so no classes and nothing that is about them.
+    /// There are no labels, so there are no classes and no numbers about classes.
     NoLabels,
-    /// A single class, so nothing that holds one class against another.
+    /// There is a single class, so nothing compares classes.
     SingleClass,
-    /// One view an image, so nothing that compares views.
+    /// Each image has one view, so nothing compares views.
     SingleView,
-    /// No pixels, so nothing that measures distances of images.
+    /// There are no pixels, so nothing measures distances of images.
     NoPixels,
-    /// Embeddings with too many values for the matrix behind RankMe, αReQ and LiDAR.
+    /// The embeddings have too many values for the matrix that RankMe, αReQ and LiDAR need.
     TooWide {
-        /// The most values.
+        /// Maximum number of values.
         most: usize,
     },
-    /// No cross-correlation matrix: no coordinate varies, or too many do.
+    /// There is no cross-correlation matrix, because no coordinate varies or too many do.
     NoCorrelation {
-        /// The most coordinates.
+        /// Maximum number of coordinates.
         most: usize,
     },
-    /// Coordinates without variance, which cross-correlation cannot scale.
+    /// Some coordinates have no variance, so cross-correlation cannot scale them.
     ConstantCoordinates,
     /// The run has not been evaluated, so accuracies are not in the record.
     NotEvaluated,
-    /// The evaluation of the run is of other weights.
+    /// The evaluation of the run used other weights.
     OtherWeights,
-    /// An image that could not be read.
+    /// An image could not be read.
     Image {
-        /// Its name.
+        /// Name of the image.
         name: String,
-        /// Why.
+        /// Reason why the image could not be read.
         cause: String,
     },
     /// 64-bit embeddings were rounded to 32 bits.
     Rounded,
-    /// Images whose embeddings repeat those of an earlier image, value for value.
+    /// The embeddings of some images repeat those of an earlier image, value for value.
     Repeats {
-        /// How many.
+        /// Number of those images.
         count: usize,
-        /// The first of them, and the image it repeats.
+        /// The first of those images, and the image that it repeats.
         first: [usize; 2],
     },
 }

@@ -7,13 +7,12 @@ use serde::{Deserialize, Serialize};
 
 /// Name of the file that holds a [`Comparison`].
 pub const COMPARISON_FILE: &str = "compare.json";
-/// Name of its page.
+/// Name of the page of a [`Comparison`].
 pub const COMPARISON_PAGE: &str = "compare.html";
-/// Runs it takes for τ to have an interval, and for a predictor to be named.
+/// Minimum number of runs for τ to have an interval, and for a predictor to be named.
 pub const FEWEST: usize = 5;
 
-/// Runs beside each other, and how well each measure predicts how accurate they are.
-/// (`compare.json`)
+/// A comparison of runs: how well each measure predicts their accuracy. (`compare.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Comparison {
@@ -21,78 +20,79 @@ pub struct Comparison {
     pub selfsame: String,
     /// The command, word by word.
     pub command: Vec<String>,
-    /// The δ that σ is taken at in all runs; none where no run has one.
+    /// The δ at which σ is taken in all runs. `None` if no run has one.
     pub delta: Option<f64>,
-    /// The ε that R_ε is taken at in all runs; none where no run has one.
+    /// The ε at which R_ε is taken in all runs. `None` if no run has one.
     pub epsilon: Option<f64>,
     /// Names of the accuracies, in the order of [`ComparedRun::accuracies`] and
     /// [`Predictor::taus`].
     pub accuracies: Vec<String>,
-    /// Which of them the page is about: the first that half of the runs have and any predictor
-    /// orders, where there is one.
+    /// Position of the accuracy that the page is about: the first accuracy that half of the runs
+    /// have and that any predictor orders, if there is one.
     pub leading: usize,
-    /// What may predict them, in the order of [`ComparedRun::values`].
+    /// Measures that may predict the accuracies, in the order of [`ComparedRun::values`].
     pub predictors: Vec<Predictor>,
     /// The runs, the most accurate first.
     pub runs: Vec<ComparedRun>,
-    /// What a reader should know.
+    /// Remarks for the reader.
     pub notes: Vec<Note>,
 }
 
-/// Something to know when reading a comparison.
+/// A remark about a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "note", rename_all = "snake_case")]
 pub enum Note {
-    /// A run without a certificate has no measures.
+    /// A run has no certificate and therefore no measures.
     NoCertificate {
-        /// Its folder.
+        /// Folder of the run.
         run: String,
     },
-    /// Evaluation and certificate of a run are of different steps of its training, so the evaluation
-    /// does not count.
+    /// The evaluation and the certificate of a run are from different training steps, so the
+    /// evaluation does not count.
     DifferentSteps {
-        /// Its folder.
+        /// Folder of the run.
         run: String,
     },
-    /// A run without accuracies.
+    /// A run has no accuracies.
     NoAccuracies {
-        /// Its folder.
+        /// Folder of the run.
         run: String,
     },
-    /// Certificates of embeddings do not tell which images they are of.
+    /// Certificates of embeddings do not identify their images.
     UnknownImages,
     /// The certificates measured different things.
     Differ {
-        /// In what they differ.
+        /// The aspect in which they differ.
         aspect: Aspect,
     },
-    /// So few runs that the intervals of τ are rough.
+    /// There are so few runs that the intervals of τ are rough.
     FewRuns {
-        /// Runs with both an accuracy and a measure.
+        /// Number of runs with both an accuracy and a measure.
         complete: usize,
     },
-    /// The intervals of τ take the runs to be independent.
+    /// The intervals of τ assume that the runs are independent.
     Dependent,
 }
 
-/// In what certificates can differ.
+/// An aspect in which certificates can differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aspect {
     /// Their images.
     Images,
-    /// The split that the images are of.
+    /// The split that the images come from.
     Splits,
     /// The number of images.
     ImageCounts,
-    /// The number of views of an image.
+    /// The number of views per image.
     ViewCounts,
     /// The seed of the views.
     Seeds,
 }
 
 impl Comparison {
-    /// Runs that have the [leading](Self::leading) accuracy and something that may predict it.
+    /// Returns the number of runs that have the [leading](Self::leading) accuracy and a measure
+    /// that may predict it.
     pub fn complete(&self) -> usize {
         let complete = |run: &&ComparedRun| {
             run.accuracies.get(self.leading).is_some_and(Option::is_some)
@@ -105,34 +105,34 @@ impl Comparison {
 /// A measure that may predict accuracy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Predictor {
-    /// What it is called.
+    /// Name of the measure.
     pub name: String,
-    /// What it is, in a sentence.
+    /// Explanation of the measure in one sentence.
     pub meaning: String,
-    /// Whether theory or its authors say that larger is better.
+    /// Whether larger is better, according to theory or to the authors of the measure.
     pub larger_is_better: bool,
-    /// Kendall's τ with each accuracy over the runs that have both, positive where the better value
-    /// goes with the larger accuracy; none where nothing is ordered.
+    /// Kendall's τ with each accuracy, over the runs that have both the measure and the accuracy.
+    /// It is positive if better values go with larger accuracies, and `None` if there is no order.
     pub taus: Vec<Option<Quantity>>,
 }
 
-/// A run, as it is compared.
+/// A run in a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComparedRun {
-    /// Its folder, or that of a certificate that no run has.
+    /// Folder of the run, or of a certificate that belongs to no run.
     pub run: String,
-    /// Its method; empty where there is no run.
+    /// Method of the run. Empty if there is no run.
     pub method: String,
-    /// Its augmentation, in short.
+    /// Augmentation, in short.
     pub augment: String,
-    /// Epochs of training.
+    /// Number of epochs of training.
     pub epochs: u64,
-    /// Its seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// Accuracies, all of the weights that were certified.
+    /// Accuracies of the weights that were certified.
     pub accuracies: Vec<Option<Quantity>>,
     /// The measures.
     pub values: Vec<Option<Quantity>>,
-    /// The strongest bound on its nearest-centre error.
+    /// The strongest bound on the run's nearest-centre error.
     pub bound: Option<Quantity>,
 }

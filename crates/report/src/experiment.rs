@@ -1,4 +1,5 @@
-//! What came of an experiment of many runs: its record (`result.json`), and its tables in Markdown.
+//! The results of an experiment of many runs: its record (`result.json`), and its tables in
+//! Markdown.
 
 use std::fmt;
 
@@ -10,74 +11,75 @@ use crate::record::EmbeddingMap;
 
 /// Name of the file that holds an [`Experiment`].
 pub const EXPERIMENT_FILE: &str = "result.json";
-/// Name of its page.
+/// Name of the page of an [`Experiment`].
 pub const EXPERIMENT_PAGE: &str = "report.html";
-/// Name of its tables as Markdown.
+/// Name of the Markdown file with the tables of an [`Experiment`].
 pub const EXPERIMENT_TABLE: &str = "table.md";
 
-/// An experiment and what came of it. (`result.json`)
+/// An experiment and its results. (`result.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Experiment {
-    /// What it is called.
+    /// Title of the experiment.
     pub title: String,
-    /// What a reader must know of it.
+    /// Introduction for readers.
     pub about: String,
-    /// Version of selfsame, and the commit that it was built from.
+    /// Version of selfsame.
     pub selfsame: String,
-    /// See there.
+    /// Commit that selfsame was built from.
     pub commit: String,
     /// The command, word by word.
     pub command: Vec<String>,
-    /// The machines that runs were trained on; none where that was not recorded yet.
+    /// The machines that runs were trained on. Empty if runs did not record them.
     pub machines: Vec<String>,
-    /// Processor threads of a run.
+    /// Number of processor threads of a run.
     pub threads: u64,
-    /// Runs that it has.
+    /// Number of runs in the experiment.
     pub runs: u64,
-    /// Runs that are complete.
+    /// Number of runs that are complete.
     pub done: u64,
-    /// When the first of these began, and what they took in all, training alone.
+    /// Start of the earliest complete run.
     pub started: String,
-    /// See there.
+    /// Seconds that the complete runs took in total, training alone.
     pub seconds: f64,
     /// The tables, one for each set of images.
     pub tables: Vec<ResultTable>,
-    /// The grid that it ran: its fields are those of a grid's TOML file.
+    /// The grid of the experiment. Its fields are those of a grid's TOML file.
     pub grid: serde_json::Value,
-    /// What came of each run that is complete.
+    /// Results of each complete run.
     pub outcomes: Vec<Outcome>,
-    /// The command of the forecast, word by word, where the grid has one and it is made.
+    /// The command of the forecast, word by word. `None` if the grid has no forecast or the
+    /// forecast is not made yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Vec<String>>,
-    /// Names of the runs that failed just now; `forecast` for the forecast. They are in no file:
-    /// whoever runs the grid again tries them again.
+    /// Names of the runs that failed in this execution; `forecast` stands for the forecast. They
+    /// are not stored in a file: running the grid again tries these runs again.
     #[serde(skip)]
     pub failed: Vec<String>,
-    /// Where encoders put the test images, each with its name. Only the page has them.
+    /// Embedding maps of the test images, each with its name. Only the page has them.
     #[serde(skip)]
     pub maps: Vec<(String, EmbeddingMap)>,
 }
 
-/// What came of one run of an experiment.
+/// Results of one run of an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Outcome {
-    /// Name of its set of images; empty where the experiment has one without a name.
+    /// Name of the run's set of images. Empty if the experiment has a single set without a name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub set: String,
-    /// Its row.
+    /// Name of the run's row.
     pub row: String,
-    /// Its column; empty where the columns are what was measured.
+    /// Name of the run's column. Empty if the columns are the measured quantities.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub column: String,
-    /// Its seed.
+    /// Seed of the run.
     pub seed: u64,
     /// kNN accuracy on the test split after training, as a fraction of 1.
     pub knn_acc1: f64,
-    /// The same of a linear probe.
+    /// Accuracy of a linear probe on the test split after training, as a fraction of 1.
     pub linear_acc1: f64,
-    /// The same of the nearest class centre.
+    /// Accuracy of the nearest class centre on the test split after training, as a fraction of 1.
     pub centre_acc1: f64,
     /// kNN accuracy on the test split before training.
     pub untrained_knn_acc1: f64,
@@ -85,67 +87,67 @@ pub struct Outcome {
     pub val_knn_acc1: Vec<(f64, f64)>,
     /// Effective rank of the test images' embeddings after training.
     pub rankme: Option<f64>,
-    /// The same before training.
+    /// Effective rank of the test images' embeddings before training.
     pub untrained_rankme: Option<f64>,
     /// Effective rank of the outputs of the last batch.
     pub output_rank_me: Option<f64>,
     /// Standard deviation of the outputs of the last batch.
     pub output_std: Option<f64>,
-    /// When and how the outputs collapsed, if they did.
+    /// When and how the outputs collapsed. `None` if they did not.
     pub collapse: Option<String>,
-    /// Epochs of training.
+    /// Number of epochs of training.
     pub epochs: u64,
-    /// The machines that it was trained on; empty where that was not recorded.
+    /// The machines that the run was trained on. Empty if the run did not record them.
     pub machines: Vec<String>,
-    /// What activations were stored as; empty where that was not recorded.
+    /// Data type of the stored activations. Empty if the run did not record it.
     pub precision: String,
     /// Seconds of training.
     pub seconds: f64,
-    /// When it began.
+    /// Start of the run.
     pub started: String,
 }
 
-/// How long the runs of an experiment will take that are not done yet.
+/// An estimate of how long the remaining runs of an experiment will take.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Estimate {
-    /// The grid's name, or its file.
+    /// Name of the grid, or its file.
     pub grid: String,
-    /// Runs of the shard.
+    /// Number of runs in the shard.
     pub runs: u64,
-    /// Those of them that are not done.
+    /// Number of runs in the shard that are not done.
     pub left: u64,
-    /// Seconds that these take in all.
+    /// Seconds that the remaining runs take in total.
     pub seconds: f64,
-    /// Processor threads of a run.
+    /// Number of processor threads of a run.
     pub threads: u64,
-    /// Kinds of run that were timed.
+    /// Number of kinds of run that were timed.
     pub kinds_timed: u64,
-    /// The runs that are not done.
+    /// Estimates of the runs that are not done.
     pub cells: Vec<RunEstimate>,
-    /// Steps of each kind that were timed.
+    /// Number of steps that were timed per kind.
     #[serde(skip)]
     pub steps_timed: u64,
-    /// Part I of N of the runs, which the estimate is of.
+    /// The shard that the estimate covers: part I of N of the runs.
     #[serde(skip)]
     pub shard: (u64, u64),
-    /// Whether a forecast has to be made too, which is not in [`seconds`](Self::seconds).
+    /// Whether a forecast has to be made too. Its time is not in [`seconds`](Self::seconds).
     #[serde(skip)]
     pub forecast_missing: bool,
 }
 
-/// How long a run will take.
+/// An estimate of how long a run will take.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct RunEstimate {
     /// Name of the run.
     pub run: String,
     /// Seconds of training.
     pub training_seconds: f64,
-    /// Seconds of measuring the encoder at the end.
+    /// Seconds to measure the encoder at the end.
     pub measuring_seconds: f64,
 }
 
 impl Estimate {
-    /// The estimate in words.
+    /// Formats the estimate in words.
     ///
     /// ```
     /// use selfsame_report::experiment::Estimate;
@@ -198,33 +200,34 @@ impl Estimate {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ResultTable {
-    /// The images.
+    /// Name of the set of images.
     pub name: String,
-    /// Where the published figures are from.
+    /// Source of the published figures.
     pub source: Option<String>,
-    /// Its columns.
+    /// Columns of the table.
     pub columns: Vec<ResultColumn>,
-    /// Its rows.
+    /// Rows of the table.
     pub rows: Vec<ResultRow>,
-    /// What became of each claim.
+    /// Results of the claims.
     pub findings: Vec<Finding>,
 }
 
-/// A column.
+/// A column of a table.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ResultColumn {
-    /// What it is called.
+    /// Name of the column.
     pub name: String,
-    /// Digits behind the point.
+    /// Number of digits after the decimal point.
     pub digits: usize,
     /// Whether smaller figures are better.
     pub smaller_is_better: bool,
-    /// Whether it may be drawn with the others: they are all of one kind.
+    /// Whether the column may be drawn together with the other columns, which are all of one kind.
     pub drawn: bool,
-    /// Kendall's τ between our order of the rows and another: see [`against`](Self::against).
+    /// Kendall's τ between the order of the rows in this column and the order named by
+    /// [`against`](Self::against).
     pub agreement: Option<Quantity>,
-    /// The other order; none where there is no agreement.
+    /// The order that this column is compared with. `None` if there is no agreement.
     pub against: Option<Order>,
 }
 
@@ -232,9 +235,10 @@ pub struct ResultColumn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// That of the published figures.
+    /// The order of the published figures.
     Published,
-    /// That of the first measured column, for a column that was known before training.
+    /// The order of the first measured column. It is used for a column that was known before
+    /// training.
     Measured,
 }
 
@@ -247,46 +251,47 @@ impl fmt::Display for Order {
     }
 }
 
-/// A row.
+/// A row of a table.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ResultRow {
-    /// What it is called.
+    /// Name of the row.
     pub name: String,
-    /// One figure a column, where there is one.
+    /// One figure per column. `None` if the row has no figure in that column.
     pub figures: Vec<Option<Figure>>,
 }
 
-/// The mean over seeds.
+/// A mean over seeds.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Figure {
     /// The mean.
     pub mean: f64,
-    /// Half of its 95 % interval over seeds (Student's t), or of the one that the measure itself
-    /// gives; none for one seed.
+    /// Half of the mean's 95 % interval over seeds (Student's t), or of the interval that the
+    /// measure itself gives. `None` for one seed.
     pub half: Option<f64>,
-    /// Seeds it is over.
+    /// Number of seeds that the mean is over.
     pub seeds: u64,
-    /// The published figure, and what stands behind its ±.
+    /// The published figure, and the number after its ±.
     pub published: Option<(f64, Option<f64>)>,
 }
 
-/// What became of a claim, over the columns in which it was judged.
+/// The result of a claim, over the columns in which it was judged.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Finding {
     /// The claim, in the words of the grid.
     pub claim: String,
-    /// Columns in which it holds in the means.
+    /// Number of columns in which the claim holds for the means.
     pub holds: u64,
-    /// Of those, the ones in which it holds beyond the noise of seeds.
+    /// Number of columns in which the claim holds beyond the noise of seeds. [`holds`](Self::holds)
+    /// counts them too.
     pub clear: u64,
-    /// Columns in which it could be judged.
+    /// Number of columns in which the claim could be judged.
     pub of: u64,
-    /// Names of the columns in which it holds, but no further than chance may go.
+    /// Names of the columns in which the claim holds, but by no more than chance explains.
     pub unclear: Vec<String>,
-    /// Columns in which it does not hold.
+    /// Columns in which the claim does not hold.
     pub fails: Vec<Failure>,
 }
 
@@ -296,56 +301,56 @@ pub struct Finding {
 pub struct Failure {
     /// Name of the column.
     pub column: String,
-    /// What contradicts the claim there.
+    /// The differences that contradict the claim in this column.
     pub gaps: Vec<Gap>,
 }
 
-/// A difference between means that contradicts a claim. All are in the unit of the column, and
-/// positive where the row named first is the better one.
+/// A difference between means that contradicts a claim. All differences are in the unit of the
+/// column, and positive if the row named first is the better one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Gap {
-    /// A row does not come before another, as an order says.
+    /// A row does not come before another row, although the claim orders them so.
     Behind {
         /// The row that should be better.
         row: String,
         /// The row that should be worse.
         other: String,
-        /// By how much `other` is better; 0 where both are level.
+        /// Amount by which `other` is better; 0 if the rows are level.
         by: f64,
     },
-    /// Another step between neighbouring rows gains at least as much as the one that should gain
-    /// most.
+    /// Another step between neighbouring rows gains at least as much as the step that the claim
+    /// calls the largest.
     LargerStep {
         /// The upper row of the other step.
         row: String,
-        /// The row below it.
+        /// The row below the upper row.
         over: String,
-        /// What the other step gains.
+        /// Gain of the other step.
         gains: f64,
-        /// What the claimed step gains.
+        /// Gain of the claimed step.
         claimed: f64,
     },
-    /// Rows are as good as the one that should be best, or better.
+    /// Some rows are as good as the row that should be best, or better.
     NotBest {
-        /// How many rows.
+        /// Number of those rows.
         rows: u64,
-        /// Out of how many.
+        /// Number of rows compared.
         of: u64,
-        /// The best of them.
+        /// The best of those rows.
         furthest: String,
-        /// By how much that one is ahead.
+        /// Amount by which the best of those rows is ahead.
         by: f64,
     },
-    /// Rows are as bad as the one that should be worst, or worse.
+    /// Some rows are as bad as the row that should be worst, or worse.
     NotWorst {
-        /// How many rows.
+        /// Number of those rows.
         rows: u64,
-        /// Out of how many.
+        /// Number of rows compared.
         of: u64,
-        /// The worst of them.
+        /// The worst of those rows.
         furthest: String,
-        /// By how much that one is below.
+        /// Amount by which the worst of those rows is below.
         by: f64,
     },
 }
@@ -381,13 +386,13 @@ impl fmt::Display for Failure {
 }
 
 impl Finding {
-    /// Whether it holds, and beyond the noise of seeds wherever it does. With one seed nothing
-    /// measured is.
+    /// Returns whether the claim holds in some column, and beyond the noise of seeds in every column
+    /// in which it holds. With one seed, nothing measured is beyond the noise.
     pub fn is_clear(&self) -> bool {
         self.holds > 0 && self.clear == self.holds
     }
 
-    /// What became of the claim, in words.
+    /// Describes the result of the claim in words.
     ///
     /// ```
     /// use selfsame_report::experiment::{Failure, Finding, Gap};
@@ -422,7 +427,7 @@ impl Finding {
 }
 
 impl Figure {
-    /// The mean as it is printed, with so many decimals, and half of its interval behind a ±.
+    /// Formats the mean with `digits` decimals, followed by ± and half of its interval.
     pub fn text(&self, digits: usize) -> String {
         let mean = signed(self.mean, digits);
         self.half.map_or(mean.clone(), |half| format!("{mean} ±{half:.digits$}"))
@@ -430,8 +435,8 @@ impl Figure {
 }
 
 impl ResultTable {
-    /// The table in Markdown: each column of ours, and to the right of it, where there are any, the
-    /// published figures.
+    /// Formats the table in Markdown. If a column of ours has published figures, they follow to the
+    /// right of it.
     ///
     /// ```
     /// use selfsame_report::experiment::{Figure, ResultColumn, ResultRow, ResultTable};
@@ -474,8 +479,9 @@ impl ResultTable {
         markdown(&lines)
     }
 
-    /// Decimals that the figures were published with: a table gives all of them the same, and as
-    /// numbers, 83.0 has lost what 86.2 still has.
+    /// Returns the number of decimals that the figures were published with. A table gives all its
+    /// figures the same number of decimals; stored as numbers, 83.0 has lost the decimal that 86.2
+    /// still has.
     pub(crate) fn published_digits(&self) -> usize {
         let figures = self.rows.iter().flat_map(|row| row.figures.iter().flatten());
         let published = figures.filter_map(|figure| figure.published);
@@ -485,26 +491,26 @@ impl ResultTable {
             .unwrap_or(0)
     }
 
-    /// Whether a figure of the column has a published one beside it.
+    /// Returns whether any figure of the column has a published counterpart.
     fn has_published(&self, column: usize) -> bool {
         let mut figures = self.rows.iter().filter_map(|row| row.figures.get(column)?.as_ref());
         figures.any(|figure| figure.published.is_some())
     }
 }
 
-/// A published figure with the decimals of its table.
+/// Formats a published figure with the decimals of its table.
 pub(crate) fn published_text((mean, half): (f64, Option<f64>), digits: usize) -> String {
     let mean = signed(mean, digits);
     half.map_or(mean.clone(), |half| format!("{mean} ±{half:.digits$}"))
 }
 
-/// Decimals that a number needs to be told from all others.
+/// Returns the number of decimals that distinguish a number from all others.
 fn decimals(value: f64) -> usize {
     value.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len())
 }
 
 impl Experiment {
-    /// Title, tables and verdicts in Markdown.
+    /// Formats title, tables and verdicts in Markdown.
     pub fn markdown(&self) -> String {
         let mut text = format!("# {}\n\n{}\n", self.title, self.about);
         for table in &self.tables {
@@ -533,7 +539,7 @@ impl Experiment {
 }
 
 impl ResultColumn {
-    /// How well its order agrees with the other, in words.
+    /// Describes how well the column's order agrees with the other order.
     pub fn agreement(&self) -> Option<String> {
         use selfsame_theory::Trust;
         let Quantity { value, trust } = self.agreement.as_ref()?;
@@ -548,7 +554,8 @@ impl ResultColumn {
     }
 }
 
-/// Lines of cells as a table, the first line its head, all columns but the first to the right.
+/// Formats lines of cells as a table. The first line is the head; all columns but the first are
+/// right-aligned.
 fn markdown(lines: &[Vec<String>]) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| {

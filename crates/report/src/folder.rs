@@ -16,29 +16,30 @@ use crate::record::{
 };
 use crate::sprite::SpriteError;
 
-/// No honest record comes near this; what is larger is not read into memory.
+/// Largest size of a record. No genuine record comes near it; a larger file is not read into
+/// memory.
 const MAX_RECORD_BYTES: u64 = 512 << 20;
 
-/// The records of a run, as far as it got.
+/// The records of a run. Stages that the run has not reached have no record.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Report {
-    /// What was asked for.
+    /// The configuration of the run.
     pub run: RunRecord,
-    /// How training went, by step.
+    /// The progress of training, one point per recorded step.
     pub metrics: Vec<MetricPoint>,
-    /// What the representation is worth, once evaluated.
+    /// The results of the evaluation, once the run has been evaluated.
     pub evaluation: Option<Evaluation>,
-    /// What the theory says of it, once certified.
+    /// The certificate, once the run has been certified.
     pub certificate: Option<CertificateRecord>,
-    /// The embedding map, once drawn.
+    /// The embedding map, once it has been drawn.
     pub map: Option<EmbeddingMap>,
-    /// The sheet of views.
+    /// The sheet of views, once it has been drawn.
     pub views: Option<ViewSheet>,
-    /// What reading had to put up with, a sentence each.
+    /// Problems that reading tolerated, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Why a record cannot be read or written.
+/// Reason why a record cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The folder has no `run.json`.
@@ -61,10 +62,10 @@ pub enum ReportError {
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its length.
+        /// Length of the file.
         bytes: u64,
     },
-    /// A file is not the JSON it should be.
+    /// A file is not JSON, or not the JSON of its record.
     #[error("{} is damaged: {source}; the command that wrote it can write it \
              again", path.display())]
     Json {
@@ -73,20 +74,20 @@ pub enum ReportError {
         /// The cause, with line and column.
         source: serde_json::Error,
     },
-    /// A certificate that an earlier version wrote, with sentences where there are values now.
+    /// A certificate was written by an earlier version, which stored sentences in place of values.
     #[error("{} was written by an earlier version of selfsame and is not read any more; \
              `selfsame certify` can write it again", path.display())]
     Outdated {
         /// The file.
         path: PathBuf,
     },
-    /// A certificate without what every certificate has.
+    /// A certificate lacks a part that every certificate has.
     #[error("{} is damaged: it does not say {lacks}, as every certificate does; `selfsame \
              certify` can write it again", path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
-        /// What is not there.
+        /// The missing part.
         lacks: &'static str,
     },
     /// A line of `metrics.jsonl` is damaged.
@@ -95,21 +96,21 @@ pub enum ReportError {
     Metrics {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Number of the line, counted from 1.
         line: usize,
         /// The cause.
         source: serde_json::Error,
     },
-    /// A map has another number of points than images.
+    /// A map has a different number of points than of images.
     #[error("{} is damaged: {points} {which} points for {images} images", path.display())]
     Map {
         /// The file.
         path: PathBuf,
         /// `trained` or `untrained`.
         which: &'static str,
-        /// Points found.
+        /// Number of points in the map.
         points: usize,
-        /// Images found.
+        /// Number of images in the map.
         images: usize,
     },
     /// The picture inside a record is damaged.
@@ -122,13 +123,14 @@ pub enum ReportError {
     },
 }
 
-/// Reads the records of a run folder, whatever is there; only `run.json` must be.
+/// Reads the records of a run folder. Only `run.json` must exist; all other records are optional.
 ///
-/// A last line of `metrics.jsonl` that a crash cut off is left out with a warning. A step written
-/// twice, by a run that was killed and resumed, keeps its later line.
+/// If a crash cut off the last line of `metrics.jsonl`, that line is left out with a warning. If a
+/// run that was killed and resumed wrote a step twice, the later line counts.
 ///
 /// # Errors
-/// The folder is no run, or a record is unreadable, too large or damaged; the file is named.
+/// The folder is not a run, or a record is unreadable, too large or damaged. The error names the
+/// file.
 pub fn read(run: &Path) -> Result<Report, ReportError> {
     let mut warnings = Vec::new();
     let record =
@@ -150,10 +152,10 @@ pub fn read(run: &Path) -> Result<Report, ReportError> {
     Ok(Report { run: record, metrics, evaluation, certificate, map, views, warnings })
 }
 
-/// Writes a record as JSON, by way of [`write_atomic`].
+/// Writes a record as JSON with [`write_atomic`].
 ///
 /// # Errors
-/// The file could not be written; a previous one is intact.
+/// The file could not be written; a previous version of it is intact.
 pub fn write_json<T: Serialize>(path: &Path, record: &T) -> Result<(), ReportError> {
     let mut json = serde_json::to_vec_pretty(record)
         .map_err(|source| ReportError::Json { path: path.into(), source })?;
@@ -162,13 +164,14 @@ pub fn write_json<T: Serialize>(path: &Path, record: &T) -> Result<(), ReportErr
 }
 
 /// Writes a file so that a crash or a full disk leaves either the old content or the new, never a
-/// part: a temporary file beside it, made durable, then renamed.
+/// part of it. The content goes to a temporary file in the same folder, which is synced and then
+/// renamed.
 ///
 /// # Errors
-/// The file could not be written; a previous one is intact.
+/// The file could not be written; a previous version of it is intact.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     let written = (|| {
-        // Noticed by the rename alone, it would leave the temporary file behind.
+        // Check for a folder first: if only the rename failed, the temporary file would stay.
         if path.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -185,7 +188,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError>
     parsed.map(Some).map_err(|source| ReportError::Json { path: path.into(), source })
 }
 
-/// Reads what the evaluation of a run found; none where there is no such file.
+/// Reads the evaluation of a run. Returns `None` if the run has no such file.
 ///
 /// # Errors
 /// The file is unreadable, too large or damaged.
@@ -193,10 +196,11 @@ pub fn read_evaluation(run: &Path) -> Result<Option<Evaluation>, ReportError> {
     read_json(&run.join(EVAL_FILE))
 }
 
-/// Reads a certificate; none where there is no such file.
+/// Reads a certificate. Returns `None` if there is no such file.
 ///
 /// # Errors
-/// The file is unreadable, too large, damaged, or of a version before verdicts were values.
+/// The file is unreadable, too large or damaged, or an earlier version wrote it with a verdict in
+/// sentences.
 pub fn read_certificate(path: &Path) -> Result<Option<CertificateRecord>, ReportError> {
     let certificate: Option<CertificateRecord> = match read_json(path) {
         Err(ReportError::Json { .. }) if has_sentences(path)? => {
@@ -223,7 +227,7 @@ pub fn read_certificate(path: &Path) -> Result<Option<CertificateRecord>, Report
     Ok(certificate)
 }
 
-/// Whether a certificate has sentences for a verdict, as it had in earlier versions.
+/// Returns whether a certificate has sentences for a verdict, as earlier versions wrote them.
 fn has_sentences(path: &Path) -> Result<bool, ReportError> {
     let bytes = read_bytes(path)?.unwrap_or_default();
     let json: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
@@ -241,7 +245,7 @@ fn read_metrics(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<MetricPoi
             Ok(point) => {
                 by_step.insert(point.step, point);
             }
-            // A whole line ends in a line feed, so only a cut-off one can lack it.
+            // A complete line ends in a line feed, so only a line that was cut off can lack it.
             Err(_) if !line.ends_with(b"\n") => warnings.push(format!(
                 "The last line of {METRICS_FILE} was cut off, as by a crash; it is left out here."
             )),

@@ -1,7 +1,7 @@
-//! The record of a forecast (`forecast.json`), its table, and what its page shows.
+//! The record of a forecast (`forecast.json`), its table, and the content of its page.
 //!
-//! Each number is a [`Measured`]: what it is of the images that were measured, as a [`Quantity`],
-//! and an interval for other images of their kind.
+//! Each number is a [`Measured`]: its value for the images that were measured, as a [`Quantity`],
+//! and an interval for other images of the same kind.
 
 use std::fmt::Write as _;
 
@@ -18,75 +18,76 @@ mod words;
 pub const FORECAST_FILE: &str = "forecast.json";
 /// Name of the file that holds [`Forecast::table`].
 pub const TABLE_FILE: &str = "table.md";
-/// A separation is barely above chance, which is ½, where its interval begins below this.
+/// A separation is barely above chance, which is ½, if its interval begins below this value.
 pub const BARELY: f64 = 0.52;
 
-/// A number of the images measured, and where it would likely lie for other images of their kind.
+/// A number for the images measured, and the range where it would probably lie for other images of
+/// the same kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// The number, and what it is worth for the images and views that were measured: exact, a bound
-    /// where a proof ran out of time, or assumed where clusters stand for classes.
+    /// The number, and how far it can be trusted for the images and views that were measured:
+    /// exact, a bound if a proof ran out of time, or assumed if clusters replace classes.
     #[serde(flatten)]
     pub quantity: Quantity,
-    /// The ends of the 95 % interval for other images, an estimate: 1.96 standard errors of a
-    /// delete-half jackknife over images on either side, within the range of the number. None where
-    /// classes have too few images.
+    /// Ends of the 95 % interval for other images. The interval is an estimate: 1.96 standard
+    /// errors of a delete-half jackknife over images on either side, within the range of the
+    /// number. `None` if classes have too few images.
     pub interval: Option<[f64; 2]>,
 }
 
 impl Measured {
-    /// The number alone.
+    /// Returns the number alone.
     pub fn value(&self) -> f64 {
         self.quantity.value
     }
 }
 
 impl Default for Measured {
-    /// An exact 0.
+    /// Returns an exact 0.
     fn default() -> Self {
         Self { quantity: Quantity::exact(0.0), interval: None }
     }
 }
 
-/// What policies are ranked by.
+/// The score that policies are ranked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Score {
     /// gathered × (2 × separation − 1).
     #[default]
     GatheredAndSeparated,
-    /// gathered alone: with a single class there is no separation.
+    /// gathered alone, because with a single class there is no separation.
     Gathered,
 }
 
-/// What follows from a forecast for the choice of a policy. Policies are positions in
-/// [`Forecast::policies`].
+/// Advice for the choice of a policy. Policies are positions in [`Forecast::policies`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Advice {
-    /// Nothing is recommended: most classes have too few images for intervals.
+    /// No policy is recommended: most classes have too few images for intervals.
     TooFewImages {
-        /// Images that a class needs.
+        /// Number of images that a class needs.
         needed: usize,
     },
-    /// Nothing is recommended: with a single class nothing shows what a policy destroys.
+    /// No policy is recommended: with a single class, nothing shows what a policy destroys.
     SingleClass {
         /// The policies that gather most of the class.
         first: Vec<usize>,
     },
-    /// Nothing is recommended: no policy separates classes by more than chance explains.
+    /// No policy is recommended: none separates classes by more than chance explains.
     Chance,
-    /// Some policies separate classes by more than chance explains, and these score highest.
+    /// Some policies separate classes by more than chance explains. These have the highest scores.
     Best {
-        /// The best of them first, then those that these images cannot tell from it.
+        /// The best policy first, followed by the policies that these images cannot tell from the
+        /// best.
         best: Vec<usize>,
-        /// Those of the best whose separation is barely above chance: its interval begins below
+        /// Members of `best` whose separation is barely above chance: its interval begins below
         /// [`BARELY`].
         barely: Vec<usize>,
-        /// The policies whose separation may be chance. None of them is recommended, whatever its
+        /// The policies whose separation may be chance. They are not recommended, whatever their
         /// score.
         chance: Vec<usize>,
-        /// Whether images as they are score as high as the best policy, or higher.
+        /// Whether unaugmented images score as high as the best policy, or higher.
         baseline_as_good: bool,
     },
 }
@@ -94,152 +95,155 @@ pub enum Advice {
 /// A distance at which all policies are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Delta {
-    /// Its share of D, the median distance between two images of one class as they are.
+    /// The distance as a fraction of D, the median distance between two unaugmented images of one
+    /// class.
     pub share: f64,
-    /// The distance, of pixels or of embeddings.
+    /// The distance between pixels or between embeddings.
     pub delta: f64,
-    /// The same as the root mean square difference of a colour channel of a pixel, in levels of
-    /// 255; none for embeddings.
+    /// The distance as the root mean square difference of a colour channel of a pixel, in levels of
+    /// 255. `None` for embeddings.
     pub levels: Option<f64>,
 }
 
-/// σ(δ) of a class under a policy, and its images.
+/// σ(δ) of a class under a policy, and the images of that class.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ClassForecast {
-    /// Its name.
+    /// Name of the class.
     pub name: String,
-    /// Images measured.
+    /// Number of images measured.
     pub images: usize,
-    /// Bounds of σ at each [`Forecast::deltas`].
+    /// Bounds on σ at each of [`Forecast::deltas`].
     pub sigma: Vec<[f64; 2]>,
-    /// Separation of this class from the others; none with a single class.
+    /// Separation of this class from the others. `None` with a single class.
     pub separation: Option<f64>,
-    /// For k = 1, 2, … images the smallest distance at which k of them lie pairwise within reach:
-    /// its bounds, equal where it is exact.
+    /// Bounds on the smallest distance at which k images lie pairwise within reach, for k = 1, 2, …
+    /// The bounds are equal if the distance is exact.
     pub curve: Vec<[f64; 2]>,
     /// A largest main part at the last of [`Forecast::shown`]: positions in [`Forecast::images`].
     pub main_part: Vec<usize>,
-    /// The images outside the tightest nine tenths of the class, the most distant first. Wrong
-    /// labels may be among them.
+    /// The images outside the tightest nine tenths of the class, the most distant first. Some of
+    /// them may have wrong labels.
     pub unusual: Vec<usize>,
 }
 
-/// Two images of a class and the views of them that lie nearest.
+/// Two images of a class, and their views that lie nearest to each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Closest {
     /// Positions in [`Forecast::images`].
     pub images: [usize; 2],
-    /// Which of their views; none is the image itself.
+    /// The view of each image. `None` is the image itself.
     pub views: [Option<u32>; 2],
-    /// Their distance.
+    /// Distance between the two views.
     pub delta: f64,
-    /// The first image, its view, the other's view, the other image.
+    /// Four tiles: the first image, its view, the other image's view, the other image.
     pub picture: Sprite,
 }
 
 /// The forecast of one policy.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PolicyForecast {
-    /// What it is called.
+    /// Name of the policy.
     pub name: String,
-    /// What it does to an image, step by step, in a word or two each.
+    /// Steps of the policy, in a word or two each.
     pub steps: Vec<String>,
-    /// The whole policy as TOML.
+    /// The full policy as TOML.
     pub toml: String,
-    /// Place in the ranking, from 1; policies that nothing tells apart share one. 0 for images as
-    /// they are, which are not ranked.
+    /// Place in the ranking, from 1. Policies that cannot be told apart share a place. It is 0 for
+    /// unaugmented images, which are not ranked.
     pub rank: usize,
-    /// What policies are ranked by, higher is better: see [`Forecast::order`].
+    /// The score that policies are ranked by, higher is better: see [`Forecast::order`].
     pub score: Measured,
-    /// The score of the best policy minus this one's, on the same images; none for the best.
+    /// Score of the best policy minus the score of this policy, on the same images. `None` for the
+    /// best policy.
     pub behind: Option<Measured>,
-    /// σ averaged over the classes and over all of [`Forecast::deltas`].
+    /// Mean of σ over the classes and over all of [`Forecast::deltas`].
     pub gathered: Measured,
-    /// σ at each of [`Forecast::deltas`], averaged over the classes.
+    /// Mean of σ over the classes, at each of [`Forecast::deltas`].
     pub sigma: Vec<Measured>,
-    /// σ of the class that is gathered least, at each of them: the σ of the theory.
+    /// σ of the class that is gathered least, at each of [`Forecast::deltas`]: the σ of the theory.
     pub least_sigma: Vec<Measured>,
-    /// σ of groups dealt from all classes, at each of them.
+    /// σ of groups dealt from all classes, at each of [`Forecast::deltas`].
     pub mixed_sigma: Vec<Measured>,
-    /// Share of images with an image of another class within each of [`Forecast::deltas`].
+    /// Fraction of images with an image of another class within each of [`Forecast::deltas`].
     pub overlap: Vec<Measured>,
-    /// P[d_A(same class) < d_A(different class)] + ½ P[=]; none with a single class.
+    /// P[d_A(same class) < d_A(different class)] + ½ P[=]. `None` with a single class.
     pub separation: Option<Measured>,
-    /// Its classes.
+    /// The classes under this policy.
     pub classes: Vec<ClassForecast>,
-    /// The nearest views of images that differ, a pair of each class.
+    /// The nearest views of images that differ, one pair per class.
     pub closest: Vec<Closest>,
 }
 
-/// An image measured.
+/// An image that was measured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProbeImage {
-    /// Its name in the data set.
+    /// Name of the image in the data set.
     pub name: String,
-    /// Its position in the training split.
+    /// Position of the image in the training split.
     pub index: usize,
-    /// Its class, a position in [`Forecast::classes`].
+    /// Class of the image, as a position in [`Forecast::classes`].
     pub class: u32,
 }
 
-/// A ranking of augmentation policies, and everything it rests on. (`forecast.json`)
+/// A ranking of augmentation policies, with the data that it is based on. (`forecast.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Forecast {
     /// Version of selfsame.
     pub selfsame: String,
-    /// The command, word by word, that makes the same forecast again; empty where no command made
-    /// it.
+    /// The command, word by word, that reproduces the forecast. Empty if no command made it.
     pub command: Vec<String>,
     /// Name of the data set.
     pub dataset: String,
-    /// SHA-256 of labels and pixels of all its splits.
+    /// SHA-256 of the labels and pixels of all splits of the data set.
     pub digest: String,
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// Whether the classes are clusters and not labels.
+    /// Whether the classes are clusters in place of labels.
     pub assumed: bool,
-    /// What distances are between: pixels, or the embeddings of which encoder.
+    /// The space of the distances: pixels, or the embeddings of a named encoder.
     pub space: String,
-    /// Values that a view has there.
+    /// Number of values of a view in that space.
     pub dim: usize,
     /// Side of the images in pixels.
     pub image_size: u32,
     /// Seed of everything random.
     pub seed: u64,
-    /// Views drawn of each image.
+    /// Number of views drawn per image.
     pub views: usize,
     /// Whether the image itself counts among its views.
     pub original: bool,
-    /// Random halves of the images that intervals are estimated from; 0 without intervals.
+    /// Number of random halves of the images that intervals are estimated from; 0 without
+    /// intervals.
     pub halves: usize,
-    /// Seconds that the proof of each curve might take; none is unlimited.
+    /// Time limit for the proof of each curve, in seconds. `None` is unlimited.
     pub budget: Option<f64>,
-    /// What policies are ranked by.
+    /// The score that policies are ranked by.
     pub order: Score,
-    /// What follows for the choice of a policy; none where nothing was measured.
+    /// Advice for the choice of a policy. `None` if nothing was measured.
     pub advice: Option<Advice>,
-    /// The policies recommended, positions in [`Forecast::policies`]: one, those that these images
-    /// cannot tell apart, or none. A policy that was measured alone is not recommended.
+    /// Positions in [`Forecast::policies`] of the recommended policies: one policy, several that
+    /// these images cannot tell apart, or no policy. A policy that was measured alone is not
+    /// recommended.
     pub recommended: Vec<usize>,
-    /// The distances at which policies are compared: eighths of D, the last of them D itself.
+    /// The distances at which policies are compared: eighths of D, up to D itself.
     pub deltas: Vec<Delta>,
-    /// Those that the table shows: positions in [`Forecast::deltas`].
+    /// Positions in [`Forecast::deltas`] of the distances that the table shows.
     pub shown: Vec<usize>,
-    /// The policies, the best first.
+    /// The policies, with the best first.
     pub policies: Vec<PolicyForecast>,
-    /// Images as they are, without any policy, for comparison.
+    /// Unaugmented images, for comparison.
     pub baseline: Option<PolicyForecast>,
-    /// The images measured.
+    /// The images that were measured.
     pub images: Vec<ProbeImage>,
-    /// Groups of images with the same pixels: positions in [`Forecast::images`].
+    /// Groups of images with the same pixels, as positions in [`Forecast::images`].
     pub duplicates: Vec<Vec<usize>>,
-    /// Images of the training split, from which those measured are taken.
+    /// Number of images in the training split, from which the measured images are taken.
     pub training_images: usize,
-    /// Images of all splits.
+    /// Number of images in all splits.
     pub all_images: usize,
     /// Images that could not be used.
     pub skipped: Vec<Skipped>,
-    /// What else a reader should know, a sentence each.
+    /// Further remarks for the reader, one sentence each.
     pub notes: Vec<String>,
     /// Small pictures of the images: tile i shows image i.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -247,12 +251,12 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// The distances that the table shows, each with its position in [`Forecast::deltas`].
+    /// Returns the distances that the table shows, each with its position in [`Forecast::deltas`].
     pub(crate) fn columns(&self) -> impl Iterator<Item = (usize, &Delta)> {
         self.shown.iter().filter_map(|&at| Some((at, self.deltas.get(at)?)))
     }
 
-    /// The ranking as a table in Markdown: score, what it is made of, and σ and overlap at two
+    /// Formats the ranking as a Markdown table: the score and its factors, and σ and overlap at two
     /// distances, each with its interval.
     pub fn table(&self) -> String {
         let mut head = String::from("| rank | augmentation | score | gathered | separation |");
@@ -300,7 +304,7 @@ impl Forecast {
     }
 }
 
-/// A distance as people read it.
+/// Formats a distance for readers.
 pub(crate) fn distance(delta: &Delta) -> String {
     match delta.levels {
         Some(levels) => format!("{levels:.1}/255"),
@@ -316,7 +320,7 @@ fn cell(measured: &Measured) -> String {
     }
 }
 
-/// What stands before a value that is only bounded.
+/// Returns the sign that precedes a value of which only a bound is known.
 pub(crate) fn sign(measured: &Measured) -> &'static str {
     match measured.quantity.trust {
         Trust::Bound { side: Side::AtLeast } => "≥ ",

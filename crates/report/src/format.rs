@@ -1,36 +1,37 @@
-//! Numbers and data as text.
+//! Formatting of numbers and data as text.
 
 use maud::PreEscaped;
 use selfsame_theory::Side;
 use serde::Serialize;
 
-/// Stands for a number that is none.
+/// Text for a number that is NaN or infinite.
 pub(crate) const NONE: &str = "–";
 
-/// A number below this is what rounding left of a 0: no quantity on a page is that small and means
-/// anything.
+/// Largest magnitude that counts as 0. A smaller number is a rounding error of 0, since no quantity
+/// on a page is meaningful at that size.
 const NOISE: f64 = 1e-12;
 
-/// A share as a percentage with one decimal: `0.713` is `71.3%`.
+/// Formats a proportion as a percentage with one decimal: `0.713` is `71.3%`.
 pub fn percent(share: f64) -> String {
     if share.is_finite() { signed(100.0 * share, 1) + "%" } else { NONE.into() }
 }
 
-/// A bound from above as a percentage, rounded up so that it stays one: `0.0704` is `7.1%`.
+/// Formats an upper bound as a percentage. It is rounded up so that it remains a bound: `0.0704` is
+/// `7.1%`.
 pub fn percent_up(share: f64) -> String {
     percent_to(share, Some(Side::AtMost))
 }
 
-/// A share as a percentage, rounded to the side that it bounds.
+/// Formats a proportion as a percentage, rounded to the side that it bounds.
 pub(crate) fn percent_to(share: f64, side: Option<Side>) -> String {
     percent(outward(share, 1e-3, side))
 }
 
-/// A whole number of `unit`, on the side of `value` that it bounds; the value itself where it
-/// bounds none.
+/// Rounds `value` to a multiple of `unit`, towards the side that it bounds. Returns the value
+/// itself if it is not a bound.
 fn outward(value: f64, unit: f64, side: Option<Side>) -> f64 {
-    // What is a whole number but for rounding, and what bounds add for that (10⁻¹⁰ and some), stays
-    // one.
+    // A value that is a multiple except for rounding, or for the margin that bounds add against
+    // rounding (10⁻¹⁰ and some), stays that multiple.
     const SLACK: f64 = 1e-5;
     let units = value / unit;
     let rounded = match side {
@@ -38,18 +39,19 @@ fn outward(value: f64, unit: f64, side: Option<Side>) -> f64 {
         Some(Side::AtMost) => (units - SLACK).ceil(),
         Some(Side::AtLeast) => (units + SLACK).floor(),
     };
-    // Beyond what an f64 can count there are no units.
+    // Beyond the integers that an f64 can count, there are no units to round to.
     if rounded.is_finite() && unit > 0.0 { rounded * unit } else { value }
 }
 
-/// So many decimals, with a minus that is one; what rounds to nothing has no sign.
+/// Formats a value with `decimals` decimals and a typographic minus. A value that rounds to 0 has
+/// no sign.
 pub fn signed(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());
     let nothing = text.bytes().all(|digit| matches!(digit, b'0' | b'.'));
     if value < 0.0 && !nothing { format!("−{text}") } else { text }
 }
 
-/// A count with its thousands set apart: `12,500`.
+/// Formats a count with its thousands separated: `12,500`.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -62,17 +64,17 @@ pub(crate) fn count(n: u64) -> String {
     text
 }
 
-/// A count with its noun: `1 image`, `2 images`.
+/// Formats a count with its noun: `1 image`, `2 images`.
 pub fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
-/// A number with about four significant digits.
+/// Formats a number with about four significant digits.
 pub(crate) fn number(value: f64) -> String {
     number_to(value, None)
 }
 
-/// A number with about four significant digits, rounded to the side that it bounds.
+/// Formats a number with about four significant digits, rounded to the side that it bounds.
 pub fn number_to(value: f64, side: Option<Side>) -> String {
     let size = value.abs();
     let power = if size > 0.0 { size.log10().floor() as i32 } else { 0 };
@@ -93,7 +95,7 @@ pub fn number_to(value: f64, side: Option<Side>) -> String {
     }
 }
 
-/// A number above 0 with about four significant digits.
+/// Formats a number above 0 with about four significant digits.
 fn size_text(size: f64) -> String {
     if !(1e-3..1e6).contains(&size) {
         return format!("{size:.2e}");
@@ -108,9 +110,9 @@ fn size_text(size: f64) -> String {
     text.to_owned()
 }
 
-/// A time span in rough words, for what is only estimated: `3 hours`, `90 minutes`.
+/// Formats an estimated time span in rough words: `3 hours`, `90 minutes`.
 ///
-/// The unit is the largest of which there are one and a half.
+/// The unit is the largest for which the span is at least one and a half units.
 ///
 /// ```
 /// use selfsame_report::about;
@@ -133,7 +135,7 @@ pub fn about(seconds: f64) -> String {
     }
 }
 
-/// A time span in words: `2 min 41 s`.
+/// Formats a time span in words: `2 min 41 s`.
 pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return NONE.into();
@@ -149,7 +151,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// Names joined as in a sentence: `a, b and c`.
+/// Joins names as in a sentence: `a, b and c`.
 pub(crate) fn sentence_list(words: &[String]) -> String {
     match words {
         [] => String::new(),
@@ -158,9 +160,10 @@ pub(crate) fn sentence_list(words: &[String]) -> String {
     }
 }
 
-/// Data as JSON that may stand inside a `<script>`: no `<` can end or open anything there.
+/// Writes data as JSON that is safe inside a `<script>`: no `<` can close or open an element there.
 pub(crate) fn script<T: Serialize>(data: &T) -> PreEscaped<String> {
-    // Numbers, strings and lists of them cannot fail; should one ever, the page loses a readout.
+    // Numbers, strings and lists of them cannot fail to serialise. If they ever did, the page would
+    // only lose a readout.
     let json = serde_json::to_string(data).unwrap_or_else(|_| "null".into());
     PreEscaped(json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
 }

@@ -1,71 +1,71 @@
-//! What the page of `selfsame views` shows.
+//! Content of the page of `selfsame views`.
 
 use crate::Sprite;
 
-/// A few images and, policy by policy, views of them.
+/// A few images and their views, policy by policy.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Gallery {
     /// Version of selfsame.
     pub selfsame: String,
-    /// The command, word by word, that makes the same page again.
+    /// The command, word by word, that reproduces the page.
     pub command: Vec<String>,
     /// Name of the data set.
     pub dataset: String,
     /// Seed of the views.
     pub seed: u64,
-    /// Side of the views in pixels, before they are brought to the size of their pictures.
+    /// Side of the views in pixels, before they are scaled to the size of their pictures.
     pub side: u32,
     /// The images.
     pub images: Vec<Original>,
-    /// The policies compared, each with views of the same images under the same keys.
+    /// The policies compared. Each has views of the same images under the same keys.
     pub policies: Vec<PolicyViews>,
 }
 
-/// An image before anything is done to it.
+/// An image before augmentation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Original {
-    /// Its name in the data set.
+    /// Name of the image in the data set.
     pub name: String,
-    /// Its class, where it has one.
+    /// Class of the image. `None` without labels.
     pub class: Option<String>,
-    /// The image, the only tile.
+    /// The image, as the only tile.
     pub picture: Sprite,
 }
 
-/// A policy and the views it gives.
+/// A policy and the views that it produces.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PolicyViews {
-    /// What it is called: letters, a preset's name, a file.
+    /// Name of the policy: its letters, a preset's name, or a file.
     pub name: String,
-    /// It in full, as TOML.
+    /// The full policy as TOML.
     pub toml: String,
-    /// What it does, step by step.
+    /// Steps of the policy, in order.
     pub steps: Vec<Step>,
     /// The views of each image, in the order of [`Gallery::images`].
     pub views: Vec<Vec<View>>,
 }
 
-/// A step of a policy, for someone who has never seen one.
+/// A step of a policy, described for readers who do not know it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Step {
-    /// Its name, for example `crop`.
+    /// Name of the step, for example `crop`.
     pub name: String,
-    /// What it does.
+    /// Effect of the step.
     pub effect: String,
-    /// How likely it is for the first and for the second view of a pair.
+    /// Probabilities of the step for the first and the second view of a pair.
     pub probability: [f64; 2],
-    /// The range that its parameters are drawn from; empty if it has none.
+    /// Range that the step's parameters are drawn from. Empty if the step has no parameters.
     pub range: String,
 }
 
-/// A view with what chance drew for it.
+/// A view, with the random parameters that produced it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// The view, the only tile.
+    /// The view, as the only tile.
     pub picture: Sprite,
-    /// The part of the image that it shows: left, top, width and height as shares of the image's.
-    /// None for all of it.
+    /// The part of the image that the view shows: left, top, width and height as fractions of the
+    /// image's. `None` for the whole image.
     pub part: Option<[f64; 4]>,
-    /// What was done, in order, in a few words each.
+    /// Changes made to the image, in order, in a few words each.
     pub changes: Vec<String>,
 }

@@ -1,6 +1,6 @@
-//! Confidence intervals for shares and means.
+//! Confidence intervals for proportions and means.
 
-/// A closed interval of shares, within 0 and 1.
+/// Closed interval of proportions, between 0 and 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
     /// Lower end.
@@ -9,10 +9,12 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The 95 % score interval of a share seen on `n` independent cases (Wilson 1927).
+/// Computes the 95 % score interval of a proportion observed on `n` independent cases (Wilson
+/// 1927).
 ///
-/// Unlike the textbook `p ± 1.96·√(p(1 − p)/n)` it keeps its promise near 0 and 1 and for few
-/// cases. With no cases, or a share that is no number, nothing is known: the answer is 0 to 1.
+/// Unlike the textbook `p ± 1.96·√(p(1 − p)/n)`, this interval keeps its coverage near 0 and 1 and
+/// for few cases. If there are no cases, or if the proportion is NaN, nothing is known and the
+/// answer is 0 to 1.
 ///
 /// ```
 /// let interval = selfsame_report::wilson(0.5, 100);
@@ -30,9 +32,10 @@ pub fn wilson(share: f64, n: u64) -> Interval {
     Interval { low: (centre - half).clamp(0.0, 1.0), high: (centre + half).clamp(0.0, 1.0) }
 }
 
-/// The 95 % band around a share of `n` independent cases that lie above some limit (Dvoretzky,
-/// Kiefer and Wolfowitz 1956, with the constant of Massart 1990): it holds at every limit at once,
-/// and so at one that was chosen by the same cases, where [`wilson`] would not.
+/// Computes the 95 % band around the proportion of `n` independent cases that lie above some limit
+/// (Dvoretzky, Kiefer and Wolfowitz 1956, with the constant of Massart 1990). The band holds at all
+/// limits simultaneously, and therefore also at a limit that was chosen from the same cases, for
+/// which [`wilson`] does not hold.
 ///
 /// ```
 /// let band = selfsame_report::band(0.5, 200);
@@ -46,17 +49,18 @@ pub fn band(share: f64, n: u64) -> Interval {
     Interval { low: (share - half).clamp(0.0, 1.0), high: (share + half).clamp(0.0, 1.0) }
 }
 
-/// A mean and the half width of its 95 % interval.
+/// A mean, with half the width of its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeanInterval {
     /// The mean.
     pub mean: f64,
-    /// Half the width of the interval around it; a single value has none.
+    /// Half the width of the interval around the mean. `None` for a single value, which has no
+    /// interval.
     pub half: Option<f64>,
 }
 
-/// The mean of independent values and its 95 % interval by Student's t (1908), which supposes that
-/// they are normal. None without values.
+/// Computes the mean of independent values and its 95 % interval by Student's t (1908), which
+/// assumes that the values are normal. Returns `None` if there are no values.
 ///
 /// ```
 /// let found = selfsame_report::mean_interval(&[1.0, 2.0, 3.0]).unwrap();
@@ -77,16 +81,16 @@ pub fn mean_interval(values: &[f64]) -> Option<MeanInterval> {
     Some(MeanInterval { mean, half })
 }
 
-/// The 97.5th percentile of Student's t.
+/// Returns the 97.5th percentile of Student's t.
 fn student_975(degrees: usize) -> f64 {
-    // Printed in every table, to three decimals.
+    // These values are printed in every table, to three decimals.
     const FIRST: [f64; 10] =
         [12.706, 4.3027, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
     if let Some(&known) = FIRST.get(degrees - 1) {
         return known;
     }
-    // Cornish and Fisher's expansion around the normal percentile; 0.0002 off at eleven degrees,
-    // less beyond.
+    // Cornish and Fisher's expansion around the normal percentile. Its error is 0.0002 at eleven
+    // degrees and smaller beyond.
     const Z: f64 = 1.959_963_984_540_054;
     let v = degrees as f64;
     let first = (Z.powi(3) + Z) / 4.0;
@@ -139,8 +143,8 @@ mod tests {
         assert_eq!(mean_interval(&[3.0, 3.0]), Some(MeanInterval { mean: 3.0, half: Some(0.0) }));
     }
 
-    /// Of uniform cases the share above a limit is 1 less the limit; the band must hold it at all
-    /// limits together.
+    /// For uniform cases the proportion above a limit is 1 minus the limit. The band must contain
+    /// it at all limits simultaneously.
     #[test]
     fn the_band_holds_everywhere_at_once() {
         let (n, rounds) = (40, 4000);
@@ -157,7 +161,7 @@ mod tests {
             let mut cases: Vec<f64> = (0..n).map(|_| uniform()).collect();
             cases.sort_by(f64::total_cmp);
             let holds = |(at, limit): (usize, &f64)| {
-                // Just below the case, and at it.
+                // Check just below the case, and at the case.
                 [n - at, n - at - 1].into_iter().all(|above| {
                     let band = band(above as f64 / n as f64, n as u64);
                     (band.low..=band.high).contains(&(1.0 - limit))
@@ -165,7 +169,8 @@ mod tests {
             };
             held += usize::from(cases.iter().enumerate().all(holds));
         }
-        // 95 % of 4000, which the bound nearly meets, less four standard deviations of 13.8.
+        // 95 % of 4000 rounds, which the bound nearly reaches, minus four standard deviations of
+        // 13.8.
         assert!(held >= 3745, "{held} of {rounds}");
     }
 
@@ -179,8 +184,8 @@ mod tests {
     }
 
     proptest! {
-        /// The ends are the shares p at which |share − p| = z·√(p(1 − p)/n): the definition, solved
-        /// for by bisection.
+        /// The ends are the proportions p at which |share − p| = z·√(p(1 − p)/n). This is the
+        /// definition, solved by bisection.
         #[test]
         fn ends_solve_the_definition(share in 0.0..=1.0f64, n in 1u64..1_000_000) {
             let found = wilson(share, n);

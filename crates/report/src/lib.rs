@@ -1,14 +1,15 @@
-//! From the records of a run to one self-contained HTML page; and a page for a gallery of views.
+//! Turns the records of a run into one self-contained HTML page. Other records get pages too.
 //!
-//! A run is a folder of small JSON records ([`record`]): what was asked for (`run.json`), how
-//! training went (`metrics.jsonl`), what the evaluation found (`eval.json`), a map of the
-//! embeddings (`map.json`), what the theory says (`certificate.json`) and a sheet of augmented
-//! views (`views.json`). The stages of a run write them with [`write_json`]; [`read`] takes
-//! whatever is there, and [`render`] makes the page. [`render_gallery`] makes the page of a
-//! [`gallery::Gallery`], which needs no run. [`render_forecast`] that of a [`forecast::Forecast`],
+//! A run is a folder of small JSON records ([`record`]): the configuration (`run.json`), the
+//! progress of training (`metrics.jsonl`), the results of the evaluation (`eval.json`), a map of
+//! the embeddings (`map.json`), the certificate (`certificate.json`) and a sheet of augmented views
+//! (`views.json`). The stages of a run write these records with [`write_json`]; [`read`] reads all
+//! that exist, and [`render`] makes the page. Other pages need no run: [`render_gallery`] makes the
+//! page of a [`gallery::Gallery`] of views, [`render_forecast`] that of a [`forecast::Forecast`],
 //! [`render_certificate`] that of a certificate that belongs to no run, [`render_comparison`] that
 //! of a [`comparison::Comparison`] of runs, [`render_experiment`] that of an
-//! [`experiment::Experiment`] of many, [`render_roofline`] that of a [`roofline::Roofline`].
+//! [`experiment::Experiment`] of many runs, and [`render_roofline`] that of a
+//! [`roofline::Roofline`].
 //!
 //! ```
 //! use selfsame_report::{read, record, render, write_atomic, write_json};

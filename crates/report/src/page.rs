@@ -1,8 +1,10 @@
-//! The pages: a headline, then sections. That of a run is drawn from its records, one section a
-//! file of `page/`; the gallery of views is `gallery.rs`, the forecast `forecast.rs`.
+//! The pages. Each page is a headline followed by sections. The page of a run is drawn from its
+//! records; each of its sections is a file in `page/`. The gallery of views is in `gallery.rs`, the
+//! forecast in `forecast.rs`.
 //!
-//! A new section is a file with `fn section(&Report) -> Option<Section>` and a line in [`render`].
-//! Text goes through maud, which escapes it; data for the script goes through [`crate::format::script`].
+//! To add a section, add a file with `fn section(&Report) -> Option<Section>` and a line in
+//! [`render`]. Text goes through maud, which escapes it; data for the script goes through
+//! [`crate::format::script`].
 
 mod bounds;
 mod chart;
@@ -31,31 +33,32 @@ pub use self::roofline::render_roofline;
 use crate::certificate::{CertificateRecord, words};
 use crate::{Report, Sprite};
 
-/// One part of the page, with its place in the navigation.
+/// One section of the page, with its entry in the navigation.
 struct Section {
-    /// Anchor.
+    /// Anchor of the section.
     id: &'static str,
-    /// Word in the navigation.
+    /// Word that stands for the section in the navigation.
     short: &'static str,
     /// Heading.
     title: &'static str,
-    /// What stands below the heading.
+    /// Content below the heading.
     body: Markup,
 }
 
-/// Two overlapping circles, two views of one thing: the mark, and the icon of the browser's tab.
+/// Icon of the browser's tab, and mark of the project: two overlapping circles, two views of one
+/// thing.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 \
                     32'%3E%3Cg fill='%230f766e' fill-opacity='.62'%3E%3Ccircle cx='12' cy='16' \
                     r='10'/%3E%3Ccircle cx='20' cy='16' r='10'/%3E%3C/g%3E%3C/svg%3E";
 
-/// The page could fetch nothing even if some text slipped through the escaping.
+/// Content security policy: the page could fetch nothing even if some text escaped the escaping.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src \
                       'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// Draws a run as one HTML page that needs no other file and no network.
 ///
-/// Works for every state of a run: what is not there yet, or cannot be measured without labels, is
-/// said in words. All text from the records is escaped.
+/// Works for a run in any state. The page says in words which records are missing and what cannot
+/// be measured without labels. All text from the records is escaped.
 pub fn render(report: &Report) -> String {
     let sections: Vec<Section> = [
         results::section(report),
@@ -81,7 +84,7 @@ pub fn render(report: &Report) -> String {
     )
 }
 
-/// Draws a certificate as a page of its own, for encoders and embeddings that no run made.
+/// Draws the page of a certificate of encoders or embeddings that no run made.
 pub fn render_certificate(record: &CertificateRecord) -> String {
     let body = html! {
         p.lead { code { "certificate.json" } " has every number with what it is worth." }
@@ -99,7 +102,7 @@ pub fn render_certificate(record: &CertificateRecord) -> String {
     document(&title, &record.selfsame, header, &sections, Some(include_str!("page/script.js")))
 }
 
-/// Sentences in a row, the first in bold.
+/// Joins sentences into a paragraph, with the first sentence in bold.
 fn bold_first(sentences: &[String]) -> Markup {
     html! {
         @for (at, sentence) in sentences.iter().enumerate() {
@@ -108,7 +111,8 @@ fn bold_first(sentences: &[String]) -> Markup {
     }
 }
 
-/// Where a tile stands in its sheet, as the style of an element that is as large as the tile.
+/// Returns the style of an element that shows one tile of a sheet. The element is as large as the
+/// tile.
 fn tile(sheet: &Sprite, tile: usize) -> String {
     let shift =
         |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
@@ -122,8 +126,8 @@ fn tile(sheet: &Sprite, tile: usize) -> String {
     )
 }
 
-/// What all pages share: one file that loads nothing. `version` is that of the selfsame that made
-/// it.
+/// Wraps the content of any page into one HTML file that loads nothing. `version` is the version of
+/// selfsame that made the page.
 fn document(
     title: &str,
     version: &str,

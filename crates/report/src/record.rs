@@ -1,8 +1,8 @@
-//! The files of a run folder, as the stages write them and the page reads them.
+//! The files of a run folder: the stages write them and the page reads them.
 //!
-//! Accuracies and other shares are fractions of 1. Fields that a file lacks take their default and
-//! fields that nobody knows are ignored, so that older and newer runs still open. JSON has no word
-//! for a number that is none: it is written as `null` and read as NaN.
+//! Accuracies and other proportions are fractions of 1. Fields that a file lacks take their default
+//! and unknown fields are ignored, so that older and newer runs still open. JSON cannot represent
+//! NaN: it is written as `null`, and `null` is read as NaN.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::sprite::Sprite;
 
 /// Name of the file that holds a [`RunRecord`].
 pub const RUN_FILE: &str = "run.json";
-/// Name of the file that holds one [`MetricPoint`] a line.
+/// Name of the file that holds one [`MetricPoint`] per line.
 pub const METRICS_FILE: &str = "metrics.jsonl";
 /// Name of the file that holds an [`Evaluation`].
 pub const EVAL_FILE: &str = "eval.json";
@@ -20,10 +20,10 @@ pub const EVAL_FILE: &str = "eval.json";
 pub const MAP_FILE: &str = "map.json";
 /// Name of the file that holds a [`ViewSheet`].
 pub const VIEWS_FILE: &str = "views.json";
-/// Name of the page.
+/// Name of the page of a run.
 pub const PAGE_FILE: &str = "report.html";
 
-/// What was asked for, on what machine and what data: enough to do it again. (`run.json`)
+/// The configuration of a run, its machine and its data: enough to repeat the run. (`run.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunRecord {
@@ -33,22 +33,23 @@ pub struct RunRecord {
     pub burn: String,
     /// Device that computed, for example `flex`.
     pub device: String,
-    /// The machines that trained it, one unless it went on elsewhere.
+    /// The machines that trained the run. There are several if training continued on another
+    /// machine.
     pub machines: Vec<String>,
-    /// What activations were stored as, for example `bf16`.
+    /// Data type of the stored activations, for example `bf16`.
     pub precision: String,
     /// The command and its arguments.
     pub command: Vec<String>,
     /// Seed of everything random.
     pub seed: u64,
-    /// When it started (RFC 3339).
+    /// Start of the run (RFC 3339).
     pub started: String,
-    /// How long training took, in seconds, pauses left out.
+    /// Seconds of training, without pauses.
     #[serde(deserialize_with = "null_is_nan")]
     pub seconds: f64,
     /// Whether training reached its last epoch.
     pub finished: bool,
-    /// That the outputs collapsed, when, and what usually mends it.
+    /// A notice that the outputs collapsed: when, and what usually helps. `None` if they did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collapse: Option<String>,
     /// The images.
@@ -61,11 +62,11 @@ pub struct RunRecord {
     pub augment: String,
     /// The augmentation in full, as TOML.
     pub policy: String,
-    /// Epochs asked for.
+    /// Number of epochs configured.
     pub epochs: u64,
-    /// Images a step, each seen in two views.
+    /// Number of images per step. Each is seen in two views.
     pub batch: u64,
-    /// Further settings as (name, value), shown in this order.
+    /// Further settings as (name, value) pairs, in the order in which they are shown.
     pub protocol: Vec<(String, String)>,
 }
 
@@ -73,33 +74,33 @@ pub struct RunRecord {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DatasetRecord {
-    /// Name, for example `glyphs` or the folder's.
+    /// Name, for example `glyphs` or the name of the folder.
     pub name: String,
-    /// Class names, label 0 first; empty where there are no labels.
+    /// Class names, in the order of the labels. Empty if there are no labels.
     pub classes: Vec<String>,
     /// Side of the square images, in pixels.
     pub image_size: u32,
-    /// Images trained on.
+    /// Number of images that training uses.
     pub train: u64,
-    /// Images held back for choices.
+    /// Number of images held back for choosing settings.
     pub validation: u64,
-    /// Images held back for the final measurement.
+    /// Number of images held back for the final measurement.
     pub test: u64,
-    /// Images left out, each with its cause.
+    /// Images that were left out, each with the cause.
     pub skipped: Vec<Skipped>,
-    /// What else a reader should know, a sentence each.
+    /// Further remarks for the reader, one sentence each.
     pub notes: Vec<String>,
     /// SHA-256 over labels and pixels of the three splits.
     pub digest: String,
 }
 
-/// An image left out.
+/// An image that was left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Skipped {
-    /// Where it lies.
+    /// Location of the image.
     pub name: String,
-    /// Why it was left out.
+    /// Reason why the image was left out.
     pub cause: String,
 }
 
@@ -109,19 +110,19 @@ pub struct Skipped {
 pub struct EncoderRecord {
     /// Name, for example `resnet18`.
     pub name: String,
-    /// Trained numbers in it, heads left out.
+    /// Number of trained parameters, heads not included.
     pub parameters: u64,
-    /// Length of its representation.
+    /// Length of the representation.
     pub dimension: u64,
 }
 
-/// How training stood at one step. (`metrics.jsonl`, one a line)
+/// The state of training at one step. (`metrics.jsonl`, one per line)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MetricPoint {
-    /// Optimizer steps taken.
+    /// Number of optimizer steps taken.
     pub step: u64,
-    /// The same in epochs, with a fraction.
+    /// Number of epochs completed, with a fraction.
     #[serde(deserialize_with = "null_is_nan")]
     pub epoch: f64,
     /// The method's loss on this step's batch.
@@ -130,47 +131,48 @@ pub struct MetricPoint {
     /// Learning rate of this step.
     #[serde(deserialize_with = "null_is_nan")]
     pub learning_rate: f64,
-    /// Augmented images that went through the encoder in a second.
+    /// Number of augmented images that went through the encoder per second.
     #[serde(deserialize_with = "null_is_nan")]
     pub views_per_second: f64,
-    /// kNN accuracy on the validation split, on the steps that measured it.
+    /// kNN accuracy on the validation split. Only some steps measure it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val_knn_acc1: Option<f64>,
-    /// What else was watched, by name: `loss_…`, the parts of the loss, unweighted; `output_std`,
-    /// the root of the total variance of the batch's normalised outputs; their `alignment`,
+    /// Further measures, by name: `loss_…`, the unweighted parts of the loss; `output_std`, the
+    /// root of the total variance of the batch's normalised outputs; their `alignment`,
     /// `uniformity`, `rank_me`, `alpha_req` and `r_epsilon`; the `divergence` of the classes, on
     /// the steps that measured the kNN.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub watched: BTreeMap<String, f64>,
 }
 
-/// What the representation is worth on a split that training and choices never saw. (`eval.json`)
+/// The quality of the representation on a split that neither training nor choices used.
+/// (`eval.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Evaluation {
-    /// The split measured, `test` unless said otherwise.
+    /// The split that was measured; `test` by default.
     pub split: String,
-    /// Classes in it.
+    /// Number of classes in the split.
     pub classes: u64,
-    /// Images in it.
+    /// Number of images in the split.
     pub images: u64,
-    /// Steps of training that the measured weights had seen.
+    /// Number of training steps that produced the measured weights.
     pub step: Option<u64>,
-    /// Share of its commonest class: what one gets for always naming that.
+    /// Proportion of the split's commonest class: the accuracy of always predicting that class.
     pub majority: Option<f64>,
-    /// The trained encoder; none without labels.
+    /// Accuracies of the trained encoder. `None` without labels.
     pub test: Option<Scores>,
-    /// The same encoder before training.
+    /// Accuracies of the same encoder before training.
     pub untrained: Option<Scores>,
-    /// Raw pixels in the encoder's place.
+    /// Accuracies of raw pixels in place of the encoder.
     pub pixels: Option<Scores>,
-    /// Measures of the trained encoder that need no label.
+    /// Measures of the trained encoder that need no labels.
     pub geometry: Option<Geometry>,
-    /// The same before training.
+    /// Measures of the encoder before training that need no labels.
     pub untrained_geometry: Option<Geometry>,
-    /// What was left out and why, a sentence each.
+    /// Parts that were left out and why, one sentence each.
     pub left_out: Vec<String>,
-    /// Settings of the measures as (name, value), for example `("kNN neighbours", "200")`.
+    /// Settings of the measures as (name, value) pairs, for example `("kNN neighbours", "200")`.
     pub protocol: Vec<(String, String)>,
 }
 
@@ -189,19 +191,20 @@ pub struct Scores {
     pub centre_acc1: f64,
 }
 
-/// Measures of a representation that need no label.
+/// Measures of a representation that need no labels.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Geometry {
     /// Mean squared distance between two views of an image (Huang et al. 2023, L_align).
     pub alignment: Option<f64>,
-    /// Images that it is the mean of, and views of each, the image itself among them.
+    /// Number of images that the alignment is averaged over, and number of views per image, the
+    /// image itself included.
     pub alignment_over: Option<[u64; 2]>,
     /// Logarithm of the mean Gaussian potential between images (Wang & Isola 2020).
     pub uniformity: Option<f64>,
     /// Effective number of dimensions (Garrido et al. 2023).
     pub rankme: Option<f64>,
-    /// Images that the last two are of.
+    /// Number of images that `uniformity` and `rankme` are computed from.
     pub images: Option<u64>,
 }
 
@@ -209,17 +212,17 @@ pub struct Geometry {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EmbeddingMap {
-    /// How embeddings became points, for example `pca`.
+    /// Method that turned embeddings into points, for example `pca`.
     pub method: String,
-    /// The split the images are from.
+    /// The split that the images come from.
     pub split: String,
-    /// The images, point for point.
+    /// The images, in the order of the points.
     pub images: Vec<MapImage>,
-    /// Where the trained encoder puts them.
+    /// Points of the trained encoder.
     pub trained: Projection,
-    /// Where the encoder put them before training.
+    /// Points of the encoder before training.
     pub untrained: Option<Projection>,
-    /// Thumbnails: tile i shows image i; images beyond the last tile have none.
+    /// Thumbnails: tile i shows image i. Images beyond the last tile have no thumbnail.
     pub thumbs: Option<Sprite>,
 }
 
@@ -227,9 +230,9 @@ pub struct EmbeddingMap {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MapImage {
-    /// Its name, for example the path in the dataset.
+    /// Name of the image, for example its path in the dataset.
     pub name: String,
-    /// Its class, where it has a label.
+    /// Class of the image. `None` without labels.
     pub label: Option<u32>,
 }
 
@@ -237,10 +240,10 @@ pub struct MapImage {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Projection {
-    /// Share of the variance along the first and the second axis.
+    /// Proportions of the variance along the first and the second axis.
     #[serde(deserialize_with = "nulls_are_nan")]
     pub explained: [f64; 2],
-    /// One point an image.
+    /// Points, one per image.
     #[serde(deserialize_with = "null_points_are_nan")]
     pub points: Vec<[f64; 2]>,
 }
@@ -248,10 +251,10 @@ pub struct Projection {
 /// A few images with their augmented views. (`views.json`)
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ViewSheet {
-    /// Names of the images, row by row.
+    /// Names of the images, one per row.
     #[serde(default)]
     pub names: Vec<String>,
-    /// A row an image: the original in the first column, its views in the others.
+    /// One row per image: the original in the first column, its views in the others.
     pub sheet: Sprite,
 }
 

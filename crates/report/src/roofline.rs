@@ -1,14 +1,14 @@
-//! What `selfsame bench ops` found: how near a machine's limits each operation comes.
+//! Results of `selfsame bench ops`: how near each operation comes to the machine's limits.
 
 use serde::{Deserialize, Serialize};
 
 /// Name of the file that holds a [`Roofline`].
 pub const ROOFLINE_FILE: &str = "roofline.json";
-/// Name of its page.
+/// Name of the page of a [`Roofline`].
 pub const ROOFLINE_PAGE: &str = "roofline.html";
 
-/// The operations of a step of training, each beside what the machine can do at best (Williams et
-/// al. 2009).
+/// The operations of a training step, each compared with the limits of the machine (Williams et al.
+/// 2009).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Roofline {
@@ -20,55 +20,55 @@ pub struct Roofline {
     pub machine: String,
     /// Instruction set.
     pub isa: String,
-    /// Threads.
+    /// Number of threads.
     pub threads: u64,
-    /// What is trained, in words.
+    /// Description of what is trained.
     pub subject: String,
-    /// Views a step.
+    /// Number of views per step.
     pub views: u64,
-    /// Floating-point operations a second of all threads, from registers alone.
+    /// Floating-point operations per second of all threads, from registers alone.
     pub peak_operations: f64,
-    /// Bytes a second that all threads read and write, from memory to memory.
+    /// Bytes per second that all threads read and write, from memory to memory.
     pub peak_bytes: f64,
     /// The operations, in the order of the network.
     pub operations: Vec<Operation>,
-    /// Seconds of a whole step.
+    /// Seconds per whole step.
     pub step_seconds: f64,
 }
 
-/// One operation.
+/// One operation of the step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Operation {
-    /// What it is called.
+    /// Name of the operation.
     pub name: String,
-    /// How often it comes in a step.
+    /// Number of times that the operation occurs in a step.
     pub times: u64,
-    /// Seconds of one.
+    /// Seconds per execution.
     pub seconds: f64,
-    /// Its floating-point operations, products and sums.
+    /// Number of floating-point operations, products and sums, per execution.
     pub operations: f64,
-    /// Bytes of what it reads and writes, each once.
+    /// Number of bytes read and written per execution, each counted once.
     pub bytes: f64,
 }
 
 impl Operation {
-    /// Operations a byte.
+    /// Returns the number of floating-point operations per byte.
     pub fn intensity(&self) -> f64 {
         self.operations / self.bytes
     }
 }
 
 impl Roofline {
-    /// The least seconds that an operation can take on this machine, and whether memory sets that
-    /// limit.
+    /// Returns the least number of seconds that an operation can take on this machine, and whether
+    /// memory sets that limit.
     pub fn limit(&self, operation: &Operation) -> (f64, bool) {
         let (compute, memory) =
             (operation.operations / self.peak_operations, operation.bytes / self.peak_bytes);
         (compute.max(memory), memory > compute)
     }
 
-    /// The least seconds that all operations of a step can take.
+    /// Returns the least number of seconds that all operations of a step can take.
     pub fn least(&self) -> f64 {
         self.operations
             .iter()
@@ -76,12 +76,12 @@ impl Roofline {
             .sum()
     }
 
-    /// Seconds of all operations of a step.
+    /// Returns the seconds of all operations of a step.
     pub fn sum(&self) -> f64 {
         self.operations.iter().map(|operation| operation.times as f64 * operation.seconds).sum()
     }
 
-    /// The machine, the operations as a table, and what a step comes to, for a terminal.
+    /// Formats the machine, the table of operations and the totals of a step for a terminal.
     pub fn text(&self) -> String {
         let Self { subject, machine, threads, views, .. } = self;
         let [compute, memory] = [self.peak_operations, self.peak_bytes].map(|peak| peak / 1e9);
@@ -97,7 +97,7 @@ impl Roofline {
         )
     }
 
-    /// The operations as a table in Markdown, with each one's share of its limit.
+    /// Formats the operations as a Markdown table, each with its proportion of its limit.
     ///
     /// ```
     /// use selfsame_report::roofline::{Operation, Roofline};

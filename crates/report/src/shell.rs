@@ -1,4 +1,4 @@
-/// A word as it can be pasted into a shell.
+/// Quotes a word, if necessary, so that it can be pasted into a shell.
 ///
 /// ```
 /// assert_eq!(selfsame_report::quoted("runs/glyphs"), "runs/glyphs");

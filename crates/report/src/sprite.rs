@@ -1,23 +1,24 @@
-//! Many small images in one picture, so that a page carries one instead of hundreds.
+//! Many small images in one picture, so that a page loads one picture instead of hundreds.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The largest picture, in bytes of its pixels: beyond it a page would be slow to open.
+/// Size of the largest picture, in bytes of its pixels. A page with a larger one would open slowly.
 const MAX_BYTES: u64 = 64 << 20;
-/// JPEG quality of thumbnails, of 100: no change visible at the size they are looked at.
+/// JPEG quality of thumbnails, out of 100. No loss is visible at the size at which they are shown.
 const QUALITY: u8 = 85;
 
-/// A grid of equally large tiles in one PNG or JPEG, filled row by row. In JSON it is base64.
+/// A grid of tiles of equal size in one PNG or JPEG, filled row by row. In JSON the picture is
+/// base64.
 ///
-/// On the page a CIFAR photograph of 32 × 32 pixels takes about 3 KB by [`Sprite::lossless`] and
-/// half a KB by [`Sprite::thumbnails`]; larger images should be brought to thumbnail size first.
+/// On the page, a CIFAR photograph of 32 × 32 pixels takes about 3 KB by [`Sprite::lossless`] and
+/// half a KB by [`Sprite::thumbnails`]. Larger images should be scaled down to thumbnails first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sprite {
-    /// Tiles side by side.
+    /// Number of tiles per row.
     pub columns: u32,
-    /// How many tiles there are; the last row may be short.
+    /// Number of tiles in total; the last row may be short.
     pub tiles: u32,
     /// Width of a tile in pixels.
     pub width: u32,
@@ -28,32 +29,32 @@ pub struct Sprite {
     pub picture: Vec<u8>,
 }
 
-/// Why images cannot be packed, or a packed picture cannot be what it says.
+/// Reason why images cannot be packed, or why a packed picture is inconsistent.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SpriteError {
-    /// No image, no column, or no pixel.
+    /// There is no image, no column, or no pixel.
     #[error(
         "a sprite needs at least one image, one column and one pixel: {tiles} images of \
          {width}x{height} in {columns} columns"
     )]
     Empty {
-        /// Images given.
+        /// Number of images given.
         tiles: usize,
         /// Width of a tile in pixels.
         width: u32,
         /// Height of a tile in pixels.
         height: u32,
-        /// Tiles side by side.
+        /// Number of tiles per row.
         columns: u32,
     },
-    /// An image has another number of bytes than width × height × 3.
+    /// The length of an image is not width × height × 3 bytes.
     #[error("image {index} has {found} bytes where {width}x{height} RGB needs {expected}")]
     Bytes {
         /// Position of the image, from 0.
         index: usize,
-        /// Bytes it has.
+        /// Length of the image in bytes.
         found: usize,
-        /// Bytes it needs.
+        /// Expected length in bytes.
         expected: usize,
         /// Width of a tile in pixels.
         width: u32,
@@ -65,7 +66,7 @@ pub enum SpriteError {
         "{tiles} images of {width}x{height} are too many for one page: take fewer or smaller ones"
     )]
     TooLarge {
-        /// Images given.
+        /// Number of images given.
         tiles: usize,
         /// Width of a tile in pixels.
         width: u32,
@@ -75,17 +76,18 @@ pub enum SpriteError {
     /// The picture could not be encoded.
     #[error("the sprite cannot be encoded: {0}")]
     Encode(String),
-    /// The bytes of the picture are something else.
+    /// The bytes of the picture are neither PNG nor JPEG.
     #[error("the sprite's picture is neither PNG nor JPEG")]
     NoPicture,
 }
 
 impl Sprite {
-    /// Packs RGB images, each of `width` × `height` pixels and 3 bytes a pixel, as PNG: for images
-    /// that are to be seen exactly.
+    /// Packs RGB images as PNG, for images that must be shown exactly. Each has `width` × `height`
+    /// pixels and 3 bytes per pixel.
     ///
     /// # Errors
-    /// No image, no column, an image of another size, or a picture too large for a page.
+    /// There is no image or no column, an image has a different size, or the picture is too large
+    /// for a page.
     ///
     /// ```
     /// let (red, blue) = ([255, 0, 0], [0, 0, 255]);
@@ -113,10 +115,11 @@ impl Sprite {
         Ok(Self { columns: sheet.columns, tiles: images.len() as u32, width, height, picture })
     }
 
-    /// As [`Sprite::lossless`], as JPEG: for hundreds of images, each glanced at.
+    /// Packs images like [`Sprite::lossless`], but as JPEG: for hundreds of images that are only
+    /// glanced at.
     ///
     /// # Errors
-    /// As there; and a sheet may have at most 65,535 pixels a side.
+    /// The errors of [`Sprite::lossless`]; also if a side of the sheet exceeds 65,535 pixels.
     pub fn thumbnails(
         width: u32,
         height: u32,
@@ -130,7 +133,7 @@ impl Sprite {
         };
         let mut picture = Vec::new();
         let mut encoder = jpeg_encoder::Encoder::new(&mut picture, QUALITY);
-        // Colour at full resolution, or tiles would bleed into their neighbours.
+        // Store colour at full resolution; otherwise tiles would bleed into their neighbours.
         encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_1_1);
         encoder.set_optimized_huffman_tables(true);
         let written = encoder.encode(&sheet.pixels, across, down, jpeg_encoder::ColorType::Rgb);
@@ -138,12 +141,12 @@ impl Sprite {
         Ok(Self { columns: sheet.columns, tiles: images.len() as u32, width, height, picture })
     }
 
-    /// Rows of tiles, the last one perhaps short.
+    /// Returns the number of rows of tiles; the last row may be short.
     pub fn rows(&self) -> u32 {
         self.tiles.div_ceil(self.columns.max(1))
     }
 
-    /// Checks a sprite that came out of a file.
+    /// Checks a sprite that was read from a file.
     pub(crate) fn check(&self) -> Result<(), SpriteError> {
         let Self { columns, tiles, width, height, .. } = *self;
         if tiles == 0 || width == 0 || height == 0 || columns == 0 {
@@ -160,7 +163,7 @@ impl Sprite {
         }
     }
 
-    /// The picture as a `data:` address.
+    /// Returns the picture as a `data:` address.
     pub(crate) fn data_uri(&self) -> String {
         format!(
             "data:{};base64,{}",
@@ -170,7 +173,7 @@ impl Sprite {
     }
 }
 
-/// The pixels of all tiles, RGB.
+/// The RGB pixels of all tiles.
 struct Sheet {
     width: u32,
     height: u32,
@@ -214,7 +217,7 @@ impl Sheet {
                 pixels[at..at + tile_row].copy_from_slice(line);
             }
         }
-        // Both fit: their product is at most MAX_BYTES.
+        // Both dimensions fit: their product is at most MAX_BYTES.
         Ok(Self {
             width: sheet_width as u32,
             height: sheet_height as u32,
@@ -312,7 +315,7 @@ mod tests {
         let sprite = Sprite::thumbnails(4, 4, &[&dark, &bright, &dark], 2).unwrap();
         sprite.check().unwrap();
         assert!(sprite.data_uri().starts_with("data:image/jpeg;base64,/9j/"));
-        // The frame header: marker ffc0, length, 8 bits a sample, height, width.
+        // The frame header: marker ffc0, length, 8 bits per sample, height, width.
         let frame = sprite.picture.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         assert_eq!(sprite.picture[frame + 4..frame + 9], [8, 0, 8, 0, 8]);
     }

@@ -2,8 +2,8 @@
 
 use crate::record::{Evaluation, Scores};
 
-/// The accuracies of an evaluation, a line a representation, and what was left out, a line a
-/// sentence.
+/// Formats the accuracies of an evaluation, one line per representation, followed by what was left
+/// out, one line per sentence.
 ///
 /// ```
 /// use selfsame_report::record::{Evaluation, Scores};

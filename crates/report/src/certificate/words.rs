@@ -1,4 +1,4 @@
-//! A certificate in sentences, for its page and for the terminal.
+//! Sentences about a certificate, for its page and for the terminal.
 
 use selfsame_theory::bounds::certificate::Form;
 use selfsame_theory::{Quantity, Side, Trust};
@@ -8,7 +8,8 @@ use super::{Assumption, WhatIf};
 use crate::format::{number_to, percent, percent_up};
 use crate::quoted;
 
-/// All that there is to say, a line each: verdict, bounds, obstacles, advice, what was left out.
+/// Returns the whole text, one line per item: verdict, bounds, obstacles, advice, and what was left
+/// out.
 pub fn lines(record: &CertificateRecord) -> Vec<String> {
     let mut lines = verdict(record);
     lines.extend(record.bounds.iter().map(bound_line));
@@ -18,7 +19,7 @@ pub fn lines(record: &CertificateRecord) -> Vec<String> {
     lines
 }
 
-/// The result, the shortest sentence first.
+/// Describes the result. The shortest sentence comes first.
 pub fn verdict(record: &CertificateRecord) -> Vec<String> {
     let error = record.named("nearest centre").map_or(String::new(), |error| percent(error.value));
     let images = record.images;
@@ -71,7 +72,7 @@ pub fn verdict(record: &CertificateRecord) -> Vec<String> {
     }
 }
 
-/// What stands in the way of a better bound.
+/// Describes the obstacles to a better bound.
 pub fn obstacles(record: &CertificateRecord) -> Vec<String> {
     let Some(found) = &record.obstacles else { return Vec::new() };
     let mut sentences: Vec<String> = centres(record, found).into_iter().collect();
@@ -88,7 +89,7 @@ pub fn obstacles(record: &CertificateRecord) -> Vec<String> {
     sentences
 }
 
-/// What the centres of classes leave for ρ.
+/// Describes the limit on ρ that the centres of classes allow.
 fn centres(record: &CertificateRecord, found: &Obstacles) -> Option<String> {
     let divergence = record.divergence.as_ref()?;
     let closest = divergence.closest.first()?;
@@ -111,7 +112,7 @@ fn centres(record: &CertificateRecord, found: &Obstacles) -> Option<String> {
     })
 }
 
-/// ρ and its parts.
+/// Describes ρ and its terms.
 fn rho(found: &Obstacles) -> String {
     let parts = [
         ("images outside of the main parts, 2(1 − σ)", found.rho.unconcentrated),
@@ -154,7 +155,7 @@ fn what_if(WhatIf { factor, bound, slack }: &WhatIf) -> String {
     }
 }
 
-/// What to change first, and how.
+/// Describes what to change first, and how.
 pub fn advice(record: &CertificateRecord) -> Vec<String> {
     let (factor, from, to) = match record.advice {
         None => return Vec::new(),
@@ -201,7 +202,7 @@ pub fn advice(record: &CertificateRecord) -> Vec<String> {
     ]
 }
 
-/// A premise of the theory, as a claim.
+/// States a premise of the theory as a claim.
 pub fn premise(premise: Premise) -> &'static str {
     match premise {
         Premise::ClassesDoNotMeet => "Views of different classes do not meet",
@@ -212,7 +213,7 @@ pub fn premise(premise: Premise) -> &'static str {
     }
 }
 
-/// What was found of an assumption.
+/// Describes whether an assumption was found to hold.
 pub fn finding(record: &CertificateRecord, assumption: &Assumption) -> String {
     match assumption.premise {
         Premise::ClassesDoNotMeet => meeting(record),
@@ -233,7 +234,7 @@ pub fn finding(record: &CertificateRecord, assumption: &Assumption) -> String {
     }
 }
 
-/// Whether classes have views in common.
+/// Describes whether classes have views in common.
 fn meeting(record: &CertificateRecord) -> String {
     let Some(found) = &record.concentration else {
         return "It takes pixels and labels to know.".into();
@@ -257,7 +258,7 @@ fn meeting(record: &CertificateRecord) -> String {
     )
 }
 
-/// What is known of the Lipschitz constant, or why it was not looked for.
+/// Describes what is known of the Lipschitz constant, or why it was not measured.
 fn lipschitz(record: &CertificateRecord) -> String {
     let from_above = record.lipschitz_bound.as_ref().map(|bound| {
         format!(
@@ -286,7 +287,7 @@ fn lipschitz(record: &CertificateRecord) -> String {
     }
 }
 
-/// What more views would change.
+/// Describes what more views would change.
 fn all_views(record: &CertificateRecord) -> String {
     let spread = record.alignment.as_ref().and_then(|alignment| alignment.spread.last());
     let growth = spread.map_or(String::new(), |spread| {
@@ -305,7 +306,7 @@ fn all_views(record: &CertificateRecord) -> String {
     )
 }
 
-/// What was left out and why, a sentence each.
+/// Describes what was left out and why, one sentence each.
 pub fn left_out(record: &CertificateRecord) -> Vec<String> {
     record.left_out.iter().map(|left_out| omission(record, left_out)).collect()
 }
@@ -378,7 +379,7 @@ fn omission(record: &CertificateRecord, left_out: &LeftOut) -> String {
     }
 }
 
-/// How many of so many images repeat an earlier one.
+/// Describes how many of the `images` images repeat an earlier image.
 pub fn repeats(count: usize, images: usize) -> String {
     match count {
         1 => format!("1 of {images} images repeats an earlier one"),
@@ -386,7 +387,7 @@ pub fn repeats(count: usize, images: usize) -> String {
     }
 }
 
-/// Which image repeats which, of so many views each, by the rows of their array.
+/// Describes which image repeats which, by the rows of their array. Each image has `views` views.
 pub fn repeat(image: usize, earlier: usize, views: usize) -> String {
     match views {
         1 => format!("row {image} repeats row {earlier}"),
@@ -398,7 +399,7 @@ pub fn repeat(image: usize, earlier: usize, views: usize) -> String {
     }
 }
 
-/// A bound in one line of the terminal.
+/// Formats a bound as one line for the terminal.
 fn bound_line(bound: &ErrorBound) -> String {
     let form = match bound.form {
         Form::Published => "published",

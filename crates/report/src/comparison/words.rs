@@ -1,4 +1,4 @@
-//! A comparison in sentences, for its page and for the terminal.
+//! Sentences about a comparison, for its page and for the terminal.
 
 use selfsame_theory::{Quantity, Trust};
 
@@ -6,8 +6,8 @@ use super::{Aspect, ComparedRun, Comparison, FEWEST, Note, Predictor};
 use crate::format::{percent, signed};
 use crate::quoted;
 
-/// All that there is to say, a line each: the runs with their accuracies, τ of each measure with
-/// the leading one, notes.
+/// Returns the whole text, one line per item: the runs with their accuracies, τ between each
+/// measure and the leading accuracy, and notes.
 pub fn lines(comparison: &Comparison) -> Vec<String> {
     let share = |accuracy: &Option<Quantity>| {
         accuracy.as_ref().map_or("–".to_owned(), |found| format!("{:.1} %", 100.0 * found.value))
@@ -30,7 +30,7 @@ pub fn lines(comparison: &Comparison) -> Vec<String> {
     lines
 }
 
-/// Something to know when reading the comparison.
+/// Describes one remark about the comparison.
 pub fn note(note: &Note) -> String {
     match note {
         Note::NoCertificate { run } => {
@@ -71,7 +71,8 @@ pub fn note(note: &Note) -> String {
     }
 }
 
-/// Why no measure orders the runs by the leading accuracy; none where one does.
+/// Describes why no measure orders the runs by the leading accuracy. Returns `None` if a measure
+/// does.
 pub fn nothing(comparison: &Comparison) -> Option<String> {
     let leading = comparison.leading;
     let ordered = |predictor: &Predictor| predictor.taus.get(leading).is_some_and(Option::is_some);
@@ -99,7 +100,7 @@ pub fn nothing(comparison: &Comparison) -> Option<String> {
     Some(format!("There is nothing to compare yet: {why}"))
 }
 
-/// A τ with its interval and the number of runs behind it.
+/// Formats a τ with its interval and the number of runs that it is computed from.
 fn tau_in_words(tau: &Quantity) -> String {
     let value = signed(tau.value, 2);
     match &tau.trust {

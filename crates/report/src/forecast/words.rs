@@ -1,12 +1,12 @@
-//! A forecast in sentences: which policies to take, and what speaks against them.
+//! Sentences about a forecast: which policies to choose, and the arguments against them.
 
 use super::{Advice, BARELY, Forecast, PolicyForecast, Score};
 
-/// Policies that a sentence names one by one; of more it counts the rest.
+/// Maximum number of policies that a sentence names. Further policies are only counted.
 const NAMED: usize = 5;
 
 impl Score {
-    /// How the score is computed and what it means, in sentences.
+    /// Describes how the score is computed and what it means.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::GatheredAndSeparated => {
@@ -28,8 +28,8 @@ impl Score {
 }
 
 impl Forecast {
-    /// [`Forecast::advice`] in sentences, the first of them the headline; empty where there is
-    /// none.
+    /// Describes [`Forecast::advice`]. The first sentence is the headline. Returns no sentences if
+    /// there is no advice.
     pub fn sentences(&self) -> Vec<String> {
         let Some(advice) = &self.advice else { return Vec::new() };
         let mut sentences = Vec::new();
@@ -96,7 +96,7 @@ impl Forecast {
         said
     }
 
-    /// What to take and why.
+    /// Describes which policy to choose and why.
     fn best(&self, first: &PolicyForecast, best: &[usize], alone: bool) -> Vec<String> {
         let name = &first.name;
         let steps = match first.steps.is_empty() {
@@ -128,7 +128,7 @@ impl Forecast {
         said
     }
 
-    /// The policies whose separation is little or nothing.
+    /// Describes the policies with little or no separation.
     fn doubts(&self, barely: &[usize], chance: &[usize], alone: bool) -> Vec<String> {
         let mut said = Vec::new();
         if !barely.is_empty() {
@@ -152,12 +152,13 @@ impl Forecast {
         policies.iter().filter_map(|&at| Some(self.policies.get(at)?.name.as_str())).collect()
     }
 
-    /// Names in a row, the last after `word`, which is `and` or `or`; not too many.
+    /// Lists names of policies, the last one after `word`, which is `and` or `or`. Long lists are
+    /// shortened.
     fn listed(&self, policies: &[usize], word: &str) -> String {
         listed(&self.names(policies), word)
     }
 
-    /// In per cent.
+    /// Returns the separation of unaugmented images in per cent.
     fn baseline_separation(&self) -> f64 {
         self.baseline.as_ref().map_or(50.0, separation)
     }
@@ -175,7 +176,7 @@ fn too_few_images(needed: usize, alone: bool) -> Vec<String> {
     vec![verdict.into(), why]
 }
 
-/// In per cent.
+/// Returns the separation of a policy in per cent.
 fn separation(policy: &PolicyForecast) -> f64 {
     100.0 * policy.separation.as_ref().map_or(0.5, |separation| separation.value())
 }
@@ -199,7 +200,8 @@ mod tests {
     use super::super::Measured;
     use super::*;
 
-    /// Policies of these names and separations, beside images as they are with 0.55.
+    /// A forecast with these policies and separations. The separation of unaugmented images is
+    /// 0.55.
     fn forecast(policies: &[(&str, f64)], advice: Advice) -> Forecast {
         let policy = |&(name, separation): &(&str, f64)| PolicyForecast {
             name: name.into(),

@@ -1,5 +1,5 @@
-//! What is proved of the error, beside what was measured; what stands in the way; what the proofs
-//! take for granted.
+//! What is proved about the error, next to what was measured; the obstacles; and the assumptions of
+//! the proofs.
 
 use maud::{Markup, html};
 use selfsame_theory::bounds::certificate::Form;
@@ -10,7 +10,7 @@ use super::quantity::{self, at_most, share, value};
 use crate::certificate::{Assumption, CertificateRecord, LossPair, Pair, words};
 use crate::format::{NONE, count, counted, number, number_to, percent, percent_up};
 
-/// Pairs of classes in the table.
+/// Number of pairs of classes in the table.
 const PAIRS: usize = 3;
 
 pub(super) fn section(record: &CertificateRecord) -> Section {
@@ -129,7 +129,7 @@ fn bar(value: f64, bound: bool) -> Markup {
     html! { span.bar aria-hidden="true" { i class=(class) style={ "width:" (format!("{width:.1}")) "%" } {} } }
 }
 
-/// What the letters of the theory stand for.
+/// Explains the letters of the theory.
 fn letters() -> Markup {
     const LETTERS: [(&str, &str); 8] = [
         ("f", "The encoder: what it makes of an image or a view, a point on a sphere of radius 1."),

@@ -1,9 +1,9 @@
-//! What the charts share: axes with readable ticks, and the line chart with its readout.
+//! Shared parts of charts: axes with readable ticks, and the line chart with its readout.
 //!
 //! Charts are drawn here rather than by a plotting crate because their colours must be variables of
-//! the page's style sheet, so that one picture serves light, dark and print; such crates write
+//! the page's style sheet, so that one picture serves light, dark and print. Plotting crates write
 //! fixed colours. A chart is [`WIDTH`] units wide, about a phone's width, so its text stays
-//! readable there; wide screens put two beside each other.
+//! readable there. Wide screens show two charts side by side.
 
 use std::fmt::Write as _;
 
@@ -14,15 +14,15 @@ use crate::format;
 
 /// Width of a chart in its own units.
 pub(super) const WIDTH: f64 = 360.0;
-/// Where the plot begins and ends, left of it the numbers of the y axis.
+/// Left edge of the plot. The numbers of the y axis are to the left of it.
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = WIDTH - 8.0;
 const TOP: f64 = 12.0;
 const BELOW: f64 = 36.0;
 
-/// Points a line is drawn with at most; longer records are gathered into that many groups.
+/// Maximum number of points in a line. Longer records are gathered into this many groups.
 const MAX_POINTS: usize = 300;
-/// Numbers beyond this are not drawn: their differences would overflow.
+/// Largest magnitude that is drawn. Differences of larger numbers would overflow.
 const DRAWABLE: f64 = 1e100;
 
 /// A range of values with the ticks that divide it.
@@ -33,8 +33,8 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The range of the drawable values, with about `wanted` ticks at multiples of 1, 2 or 5; none
-    /// if nothing is drawable.
+    /// Fits the axis to the range of the drawable values, with about `wanted` ticks at multiples of
+    /// 1, 2 or 5. Returns `None` if no value is drawable.
     pub(super) fn fit(values: impl Iterator<Item = f64>, wanted: usize) -> Option<Self> {
         let drawable = values.filter(|value| value.abs() < DRAWABLE);
         let (low, high) =
@@ -42,7 +42,7 @@ impl Axis {
         if low > high {
             return None;
         }
-        // A flat line gets room around it, so that it stands in the middle.
+        // A flat line gets room around it, so that it is in the middle.
         let room = if low == 0.0 { 1.0 } else { low.abs() / 2.0 };
         let flat = high - low <= 1e-9 * low.abs().max(high.abs()).max(1e-100);
         let (low, high) = if flat { (low - room, high + room) } else { (low, high) };
@@ -54,7 +54,7 @@ impl Axis {
         let step = steps.into_iter().min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(rough);
         let exponents = !(1e-3..1e6).contains(&low.abs().max(high.abs()));
         let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
-        // An end that is a tick may miss it by a rounding error.
+        // An end that coincides with a tick may differ from it by a rounding error.
         let (first, last) =
             ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
         let ticks = (first..=last).take(2 * wanted + 2);
@@ -65,14 +65,14 @@ impl Axis {
         Some(Self { low, high, ticks })
     }
 
-    /// All shares, 0 to 1, in percent.
+    /// Returns an axis for proportions from 0 to 1, labelled in percent.
     pub(super) fn shares() -> Self {
         let ticks =
             [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| (share, format!("{:.0}%", 100.0 * share)));
         Self { low: 0.0, high: 1.0, ticks: ticks.into() }
     }
 
-    /// The place of a value between `from` and `to`.
+    /// Maps a value to a position between `from` and `to`.
     pub(super) fn place(&self, value: f64, from: f64, to: f64) -> f64 {
         from + (value - self.low) / (self.high - self.low) * (to - from)
     }
@@ -82,14 +82,14 @@ impl Axis {
 pub(super) struct Dot<'a> {
     pub(super) x: f64,
     pub(super) y: f64,
-    /// What it says when it is pointed at.
+    /// Text that appears when the pointer is on the dot.
     pub(super) title: String,
-    /// What stands beside it.
+    /// Label next to the dot.
     pub(super) label: Option<&'a str>,
 }
 
-/// Dots over two axes, across that of `across`; `tick` writes the ticks of the other from their
-/// values and labels.
+/// Draws dots over two axes. `across` is the horizontal axis; `tick` writes the ticks of the
+/// vertical axis from their values and labels.
 pub(super) fn scatter(
     heading: Markup,
     alternative: &str,
@@ -104,7 +104,7 @@ pub(super) fn scatter(
     else {
         return html! {};
     };
-    // Labels need room behind the last dot.
+    // Labels need room to the right of the last dot.
     let right = if dots.iter().any(|dot| dot.label.is_some()) { 34.0 } else { 14.0 };
     let place = |value: f64| round(x.place(value.clamp(x.low, x.high), LEFT + 6.0, WIDTH - right));
     let up = |value: f64| round(y.place(value.clamp(y.low, y.high), HEIGHT - 4.0, 16.0));
@@ -131,25 +131,26 @@ pub(super) fn scatter(
     }
 }
 
-/// Where a label stands.
+/// Position of a label.
 struct Place {
     x: f64,
     y: f64,
     anchor: &'static str,
-    /// What it covers: left, top, right and bottom.
+    /// Area that the label covers: left, top, right and bottom.
     area: [f64; 4],
 }
 
-/// Labels beside their dots, each where it covers neither a dot nor an earlier label, if there is
-/// such a place near by.
+/// Places labels next to their dots. If possible, a label covers neither a dot nor an earlier
+/// label.
 fn labels<'a>(dots: &[[f64; 2]], labels: &[Option<&'a str>]) -> Vec<(&'a str, Place)> {
     const LETTER: f64 = 6.5;
     const HEIGHT: f64 = 11.0;
-    /// How SVG calls what of a label lies at its place, and how much of it is to the left of that.
+    /// SVG's name for the anchor of a label, and the fraction of the label's width to the left of
+    /// it.
     const START: (&str, f64) = ("start", 0.0);
     const MIDDLE: (&str, f64) = ("middle", 0.5);
     const END: (&str, f64) = ("end", 1.0);
-    /// From the dot to the label's place.
+    /// Offset from the dot to the label's anchor.
     const SPOTS: [(f64, f64, (&str, f64)); 8] = [
         (7.0, 4.0, START),
         (-7.0, 4.0, END),
@@ -185,7 +186,8 @@ fn labels<'a>(dots: &[[f64; 2]], labels: &[Option<&'a str>]) -> Vec<(&'a str, Pl
     placed
 }
 
-/// `decimals` tell neighbours apart; very small and very large ranges are written with exponents.
+/// Formats a tick. `decimals` are enough to distinguish neighbouring ticks; very small and very
+/// large ranges are written with exponents.
 fn tick_label(at: f64, decimals: usize, exponents: bool) -> String {
     if at == 0.0 && exponents {
         return "0".into();
@@ -199,7 +201,7 @@ fn tick_label(at: f64, decimals: usize, exponents: bool) -> String {
     format!("{:.decimals$}", at + 0.0)
 }
 
-/// A horizontal line to compare with.
+/// A horizontal line for comparison.
 pub(super) struct Reference {
     pub(super) at: f64,
     pub(super) label: String,
@@ -208,23 +210,23 @@ pub(super) struct Reference {
 /// One quantity over the course of training.
 pub(super) struct LineChart<'a> {
     pub(super) title: &'a str,
-    /// A line below the title: what is seen.
+    /// Line below the title that says what is shown.
     pub(super) caption: Markup,
     pub(super) x_label: &'a str,
     pub(super) x: Axis,
     pub(super) y: Axis,
-    /// (x, y), x ascending; a y that is no number is a gap.
+    /// Points (x, y) with ascending x. A y that is NaN makes a gap.
     pub(super) points: &'a [(f64, f64)],
-    /// Says a point in words, for the readout.
+    /// Describes a point in words, for the readout.
     pub(super) readout: &'a dyn Fn(f64, f64) -> String,
-    /// Whether each measurement is a dot.
+    /// Whether each measurement is drawn as a dot.
     pub(super) dots: bool,
     pub(super) reference: Option<Reference>,
     /// Height of the plot in the chart's units.
     pub(super) height: f64,
 }
 
-/// What the script needs to read a chart: places in the chart's units, and words.
+/// Data that the script needs for the readout: positions in the chart's units, and words.
 #[derive(Serialize)]
 struct Readout {
     places: Vec<(f64, f64)>,
@@ -232,7 +234,7 @@ struct Readout {
 }
 
 impl LineChart<'_> {
-    /// The chart with title, caption and readout.
+    /// Draws the chart with title, caption and readout.
     pub(super) fn figure(&self) -> Markup {
         let bottom = TOP + self.height;
         let groups = gather(self.points);
@@ -300,7 +302,7 @@ impl LineChart<'_> {
     }
 }
 
-/// Neighbouring points as one.
+/// Neighbouring points merged into one.
 struct Group {
     x: f64,
     mean: f64,
@@ -308,12 +310,12 @@ struct Group {
     high: f64,
 }
 
-/// Points gathered into one where a line has this many.
+/// Returns the number of points per group for a line with `points` points.
 pub(super) fn group_size(points: usize) -> usize {
     points.div_ceil(MAX_POINTS).max(1)
 }
 
-/// Gathers points into at most [`MAX_POINTS`] groups of neighbours; a group without a drawable
+/// Gathers points into at most [`MAX_POINTS`] groups of neighbours. A group without a drawable
 /// value is a gap.
 fn gather(points: &[(f64, f64)]) -> Vec<Option<Group>> {
     let group = |chunk: &[(f64, f64)]| {
@@ -348,7 +350,7 @@ fn line(groups: &[Option<Group>], place: &dyn Fn(f64, f64) -> (f64, f64)) -> Str
     path
 }
 
-/// The area between the smallest and the largest value of each group.
+/// Draws the area between the smallest and the largest value of each group.
 fn band(groups: &[Option<Group>], place: &dyn Fn(f64, f64) -> (f64, f64)) -> String {
     let mut path = String::new();
     for run in groups.split(Option::is_none) {
@@ -363,7 +365,7 @@ fn band(groups: &[Option<Group>], place: &dyn Fn(f64, f64) -> (f64, f64)) -> Str
     path
 }
 
-/// A tenth of a unit is finer than any screen shows, and keeps the page small.
+/// Rounds to a tenth of a unit, which is finer than any screen shows and keeps the page small.
 pub(super) fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
@@ -394,7 +396,7 @@ mod tests {
             placed.iter().map(|(label, _)| *label).collect::<Vec<_>>(),
             ["c, d", "d, e", "b, d", "a, b"]
         );
-        // Four letters are 26 wide, ten high.
+        // Four letters are 26 units wide and ten high.
         let before = |place: &Place| match place.anchor {
             "end" => 26.0,
             "middle" => 13.0,
@@ -408,7 +410,7 @@ mod tests {
                 assert!(apart, "({}, {}) and ({}, {})", one.x, one.y, other.x, other.y);
             }
         }
-        // One that stands alone is where it always was.
+        // A label without neighbours keeps its default position.
         assert_eq!((placed[3].1.x, placed[3].1.y, placed[3].1.anchor), (257.0, 64.0, "start"));
     }
 

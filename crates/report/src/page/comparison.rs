@@ -1,5 +1,5 @@
-//! The page of a comparison: which measure predicts accuracy, the runs, and each measure over
-//! accuracy.
+//! The page of a comparison: which measure predicts accuracy, the runs, and each measure plotted
+//! against accuracy.
 
 use maud::{Markup, html};
 use selfsame_theory::{Quantity, Trust};
@@ -9,7 +9,7 @@ use super::{Section, document, protocol, quantity};
 use crate::comparison::{ComparedRun, Comparison, FEWEST, Predictor, words};
 use crate::format::{NONE, counted, number, percent, percent_up, sentence_list, signed};
 
-/// Draws a comparison of runs as one HTML page. Works for any record: what is missing is left out.
+/// Draws a comparison of runs as one HTML page. Works for any record; missing parts are left out.
 pub fn render_comparison(comparison: &Comparison) -> String {
     let sections =
         [prediction(comparison), pictures(comparison), table(comparison), again(comparison)];
@@ -68,7 +68,7 @@ fn header(comparison: &Comparison, title: &str) -> Markup {
     }
 }
 
-/// The name of the accuracy that the page is about.
+/// Returns the name of the accuracy that the page is about.
 fn leading(comparison: &Comparison) -> &str {
     comparison.accuracies.get(comparison.leading).map_or("", String::as_str)
 }

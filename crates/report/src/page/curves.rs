@@ -1,4 +1,4 @@
-//! How training went: loss, validation accuracy, learning rate and speed.
+//! The progress of training: loss, validation accuracy, learning rate and speed.
 
 use maud::{Markup, html};
 
@@ -47,15 +47,15 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     Some(Section { id: "training", short: "Training", title: "How training went", body })
 }
 
-/// One quantity of the records over epochs.
+/// One quantity of the records, plotted over epochs.
 struct Curve<'a> {
     title: &'a str,
     caption: Markup,
     of: &'a dyn Fn(&MetricPoint) -> Option<f64>,
     words: &'a dyn Fn(f64) -> String,
-    /// About how many ticks the y axis has.
+    /// Approximate number of ticks on the y axis.
     ticks: usize,
-    /// The y axis, where it is not to span just the data.
+    /// The y axis. `None` if it only has to span the data.
     y: Option<Axis>,
     reference: Option<Reference>,
     dots: bool,
@@ -117,7 +117,7 @@ fn accuracy(report: &Report) -> Option<Markup> {
     draw(report, curve)
 }
 
-/// What a batch's outputs are watched for: name in the records, title, caption.
+/// Measures of a batch's outputs: name in the records, title, caption.
 const WATCHED: [(&str, &str, &str); 7] = [
     (
         "output_std",
@@ -187,7 +187,7 @@ fn speed(report: &Report) -> Option<Markup> {
         caption: html! { "Augmented images through the encoder in a second." },
         of: &|point| Some(point.views_per_second),
         words: &|speed| format!("{} views/s", number(speed)),
-        // From 0, so that small changes look small.
+        // Start at 0, so that small changes look small.
         ticks: 4,
         y: Axis::fit(speeds().chain([0.0]), 4),
         reference: None,

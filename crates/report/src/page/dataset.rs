@@ -1,4 +1,4 @@
-//! The images: how many, how they were split, what was left out.
+//! The images of a run: how many there are, how they were split, and which were left out.
 
 use maud::{Markup, html};
 
@@ -7,9 +7,9 @@ use crate::Report;
 use crate::format::{count, counted, sentence_list};
 use crate::record::{DatasetRecord, RUN_FILE, Skipped};
 
-/// Class names and skipped images listed at most; `run.json` has them all.
+/// Maximum number of class names and skipped images in the lists; `run.json` has them all.
 const MAX_LISTED: usize = 200;
-/// Up to this many are shown without a click.
+/// Longest list that is shown without a click.
 const FEW: usize = 12;
 
 pub(super) fn section(report: &Report) -> Option<Section> {
@@ -67,7 +67,7 @@ fn classes(names: &[String]) -> Markup {
     }
 }
 
-/// What was left out; `file` lists all.
+/// Lists the images that were left out; `file` is the file that lists all of them.
 pub(super) fn skipped(skipped: &[Skipped], file: &str) -> Markup {
     html! {
         details.warning open[skipped.len() <= FEW] {

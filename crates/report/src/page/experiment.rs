@@ -1,4 +1,4 @@
-//! The page of an experiment: what became of its claims, its tables beside the published ones, and
+//! The page of an experiment: the results of its claims, its tables next to the published ones, and
 //! maps.
 
 use maud::{Markup, html};
@@ -10,7 +10,7 @@ use crate::experiment::{
 };
 use crate::format::{NONE, counted, duration};
 
-/// Draws an experiment as one HTML page. Works for one that is under way: what is not there yet is
+/// Draws an experiment as one HTML page. Works for an experiment in progress; missing parts are
 /// left out.
 pub fn render_experiment(experiment: &Experiment) -> String {
     let mut sections = vec![results(&experiment.tables)];
@@ -47,7 +47,7 @@ fn header(experiment: &Experiment) -> Markup {
     }
 }
 
-/// What became of a claim, in a few words.
+/// Describes the result of a claim in a few words.
 fn outcome(finding: &Finding) -> String {
     let Finding { holds, clear, of, .. } = finding;
     let held = format!("holds in {holds} of {of}");
@@ -114,7 +114,7 @@ fn results_of(table: &ResultTable) -> Markup {
     }
 }
 
-/// A claim's mark: green only where it holds everywhere, and beyond chance.
+/// Returns the mark of a claim. It is green only if the claim holds everywhere, and beyond chance.
 fn state(finding: &Finding) -> Markup {
     html! {
         @match (finding.holds, finding.of) {
@@ -131,8 +131,8 @@ fn own(table: &ResultTable, column: usize) -> impl Iterator<Item = &Figure> {
     table.rows.iter().filter_map(move |row| row.figures.get(column)?.as_ref())
 }
 
-/// The rows of a column as dots, each with its interval; to the right of them, where there are any,
-/// the published ones.
+/// Draws the rows of a column as dots, each with its interval. Published figures, if there are any,
+/// are to the right.
 fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> Markup {
     const STEP: f64 = 22.0;
     const LETTER: f64 = 5.6;
@@ -187,7 +187,7 @@ fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> M
     }
 }
 
-/// What was measured over what was forecast, row by row.
+/// Draws the measured figures against the forecast figures, row by row.
 fn against_first(table: &ResultTable, drawn: &[usize], at: usize) -> Markup {
     let Some(&first) = drawn.first().filter(|&&first| first != at) else { return html! {} };
     let value = |row: &ResultRow, at: usize| {

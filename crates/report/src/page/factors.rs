@@ -1,5 +1,5 @@
-//! The three factors of generalisation: alignment, divergence, concentration; what each is here,
-//! and what moves it.
+//! The three factors of generalisation: alignment, divergence, concentration. Shows the value of
+//! each, and what changes it.
 
 use maud::{Markup, html};
 
@@ -10,10 +10,10 @@ use crate::certificate::{CertificateRecord, EXAMPLES, Factor, Pair, least_produc
 use crate::format::{NONE, counted, number, number_to, percent};
 use crate::sprite::Sprite;
 
-/// Up to this many classes the heat map is drawn, and up to this many it has names.
+/// Maximum number of classes for which the heat map is drawn. It has names for up to [`NAMED`].
 const DRAWN: usize = 40;
 const NAMED: usize = 16;
-/// Pairs of classes that are shown.
+/// Number of pairs of classes that are shown.
 const SHOWN: usize = 5;
 
 pub(super) fn section(record: &CertificateRecord) -> Section {
@@ -40,7 +40,7 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
     Section { id: "factors", short: "Factors", title: "The three factors", body }
 }
 
-/// A dial: how good from 0 to 1, where that can be said, and the words around it.
+/// A dial: a score from 0 to 1, if there is one, and the words around it.
 struct Dial<'a> {
     factor: Factor,
     question: &'a str,
@@ -318,7 +318,7 @@ fn closest(record: &CertificateRecord) -> Markup {
     }
 }
 
-/// The example images of a class.
+/// Draws the example images of a class.
 fn tiles(examples: &Sprite, class: usize) -> Markup {
     html! {
         @for tile in class * EXAMPLES..(class + 1) * EXAMPLES {

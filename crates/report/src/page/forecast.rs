@@ -1,5 +1,5 @@
-//! The page of a forecast: what to take, the ranking, the curves, what is unusual, the nearest
-//! views, how to do it again.
+//! The page of a forecast: the recommendation, the ranking, the curves, unusual images, the nearest
+//! views, and how to repeat the forecast.
 
 use std::fmt::Write as _;
 
@@ -13,25 +13,25 @@ use crate::forecast::{
 use crate::format::{count, counted, number, percent, sentence_list, signed};
 use crate::sprite::Sprite;
 
-/// Colours that tell lines apart; further lines begin again.
+/// Number of colours that distinguish lines. Further lines start again from the first colour.
 const COLOURS: usize = 10;
-/// Lines of one kind of dash: half of the colours, so that colours that are alike differ in their
-/// dashes.
+/// Number of consecutive lines with the same dashes: half of the colours, so that similar colours
+/// have different dashes.
 const DASHED: usize = 5;
-/// Groups of copies that are shown.
+/// Maximum number of groups of copies that are shown.
 const GROUPS: usize = 40;
-/// Images of a main part that are shown, and unusual ones of a class.
+/// Maximum number of images shown of a main part, and of the unusual images of a class.
 const SHOWN: usize = 24;
-/// Height of the plot of a chart, in its units, and its margins.
+/// Height of the plot of a chart and its margins, in the chart's units.
 const HEIGHT: f64 = 190.0;
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = WIDTH - 8.0;
 const TOP: f64 = 12.0;
 
 /// Draws a forecast as one HTML page that needs no other file and no network. The same forecast
-/// gives the same bytes.
+/// always gives the same bytes.
 ///
-/// All text is escaped. Works for any record: what is missing is left out.
+/// All text is escaped. Works for any record; missing parts are left out.
 pub fn render_forecast(forecast: &Forecast) -> String {
     let sections = [
         Some(ranking(forecast)),
@@ -46,7 +46,7 @@ pub fn render_forecast(forecast: &Forecast) -> String {
     document(&title, &forecast.selfsame, header(forecast), &sections, None)
 }
 
-/// The policy whose classes are shown: the one recommended, or the first.
+/// Returns the policy whose classes are shown: the recommended policy, or otherwise the first.
 fn chosen(forecast: &Forecast) -> Option<&PolicyForecast> {
     forecast.policies.get(forecast.recommended.first().copied().unwrap_or(0))
 }
@@ -81,7 +81,7 @@ fn header(forecast: &Forecast) -> Markup {
     }
 }
 
-/// Where the images measured are taken from.
+/// Describes which images the measured images were taken from.
 fn taken_from(forecast: &Forecast) -> Option<String> {
     let [measured, training, all] =
         [forecast.images.len(), forecast.training_images, forecast.all_images];
@@ -96,7 +96,7 @@ fn taken_from(forecast: &Forecast) -> Option<String> {
     }
 }
 
-/// Text whose options, such as `--per-class`, are not broken over lines.
+/// Writes text so that options such as `--per-class` are not broken over lines.
 fn prose(text: &str) -> Markup {
     html! {
         @for word in text.split_inclusive(' ') {
@@ -221,7 +221,7 @@ fn value(measured: &Measured) -> Markup {
     }
 }
 
-/// A score and its interval, drawn between the ends that all policies share.
+/// Draws a score and its interval. All policies share the ends of the scale.
 fn whisker(score: &Measured, [least, most]: [f64; 2]) -> Markup {
     let [low, high] = score.interval.unwrap_or([score.value(); 2]);
     if ![low, high, score.value()].iter().all(|value| value.is_finite()) || most <= least {
@@ -288,7 +288,7 @@ fn curves(forecast: &Forecast) -> Option<Section> {
     Some(Section { id: "curves", short: "Curves", title: "How classes come together", body })
 }
 
-/// The steps of σ(δ) of a class, at the distances that are reached for certain.
+/// Returns the steps of σ(δ) of a class, at the distances that are certainly reached.
 fn steps(class: &ClassForecast, scale: f64) -> Vec<(f64, f64)> {
     let n = class.curve.len() as f64;
     class
@@ -299,8 +299,8 @@ fn steps(class: &ClassForecast, scale: f64) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The mean of the classes' σ at each distance where one of them changes, thinned to what a chart
-/// shows.
+/// Returns the mean of the classes' σ at each distance where the σ of a class changes, thinned to
+/// the resolution of a chart.
 fn average(classes: &[ClassForecast], scale: f64) -> Vec<(f64, f64)> {
     let steps: Vec<Vec<(f64, f64)>> =
         classes.iter().map(|class| steps(class, scale)).filter(|s| !s.is_empty()).collect();
@@ -371,7 +371,7 @@ fn chart(title: &str, caption: Markup, label: &str, lines: &[Line], marks: &[f64
     }
 }
 
-/// Colour and dashes of the line of this number.
+/// Returns colour and dashes of the line with this number.
 fn style(at: usize) -> String {
     let dashes = match at / DASHED {
         0 => String::new(),
@@ -420,7 +420,7 @@ fn classes(forecast: &Forecast) -> Option<Section> {
     Some(Section { id: "classes", short: "Classes", title: "Main parts and unusual images", body })
 }
 
-/// Images of the same pixels.
+/// Shows images with the same pixels.
 fn copies(forecast: &Forecast) -> Option<Section> {
     let thumbs = forecast.thumbs.as_ref()?;
     let groups = &forecast.duplicates;
@@ -455,7 +455,7 @@ fn copies(forecast: &Forecast) -> Option<Section> {
     Some(Section { id: "copies", short: "Copies", title: "The same image more than once", body })
 }
 
-/// The first images of a list, as tiles of the sheet.
+/// Shows the first images of a list, as tiles of the sheet.
 fn strip(forecast: &Forecast, thumbs: &Sprite, images: &[usize]) -> Markup {
     html! {
         div.strip {

@@ -1,5 +1,5 @@
-//! The gallery of views: each image beside its views, then what the policies do, then how to make
-//! the page again.
+//! The gallery of views: each image next to its views, followed by the steps of the policies and
+//! how to reproduce the page.
 
 use maud::{Markup, html};
 
@@ -8,11 +8,11 @@ use crate::Sprite;
 use crate::format::{counted, number, sentence_list};
 use crate::gallery::{Gallery, Original, PolicyViews, Step, View};
 
-/// Pictures up to this side are shown pixel by pixel.
+/// Largest side of a picture that is shown with visible pixels.
 const PIXELS_UP_TO: u32 = 48;
 
-/// Draws a gallery as one HTML page that needs no other file and no network. The same gallery gives
-/// the same bytes.
+/// Draws a gallery as one HTML page that needs no other file and no network. The same gallery
+/// always gives the same bytes.
 ///
 /// All text is escaped. Views beyond the number of images are left out.
 pub fn render_gallery(gallery: &Gallery) -> String {
@@ -70,7 +70,7 @@ fn views(gallery: &Gallery) -> Section {
     Section { id: "views", short: "Views", title: "Images and their views", body }
 }
 
-/// An image and its views under each policy.
+/// Draws an image and its views under each policy.
 fn article(gallery: &Gallery, index: usize, image: &Original) -> Markup {
     html! {
         article style={ "--image:url(" (image.picture.data_uri()) ");--rendering:" (rendering(&image.picture)) } {
@@ -116,7 +116,7 @@ fn view(number: usize, view: &View, paired: bool) -> Markup {
     }
 }
 
-/// How an enlarged picture looks best: small ones pixel by pixel, photographs smooth.
+/// Returns how to enlarge a picture: small pictures with visible pixels, photographs smoothly.
 fn rendering(picture: &Sprite) -> &'static str {
     if picture.width <= PIXELS_UP_TO { "pixelated" } else { "auto" }
 }
@@ -159,7 +159,7 @@ fn steps(steps: &[Step]) -> Markup {
     }
 }
 
-/// Whether the first view of a pair is made otherwise than the second.
+/// Returns whether the first view of a pair is made differently from the second.
 fn paired(policy: &PolicyViews) -> bool {
     policy.steps.iter().any(|step| step.probability[0] != step.probability[1])
 }

@@ -1,4 +1,4 @@
-//! The top of the page: what the run is, and what came out, in one plain sentence.
+//! The top of the page: what the run is, and its result in one plain sentence.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use crate::format::{counted, duration, percent};
 use crate::record::{Evaluation, Scores};
 use crate::{Report, wilson};
 
-/// The run in three words: method and data.
+/// Returns the title of the run: method and data.
 pub(super) fn title(report: &Report) -> String {
     let data = match report.run.dataset.name.as_str() {
         "" => "unnamed images",
@@ -15,7 +15,7 @@ pub(super) fn title(report: &Report) -> String {
     format!("{} on {data}", method_name(&report.run.method))
 }
 
-/// A method as its authors write it.
+/// Returns the name of a method as its authors write it.
 pub(super) fn method_name(method: &str) -> &str {
     match method {
         "simclr" => "SimCLR",
@@ -54,7 +54,7 @@ fn verdict(report: &Report) -> Markup {
     }
 }
 
-/// The best of the two things to beat, with its name; none where neither was measured.
+/// Returns the better of the two baselines, with its name. Returns `None` if neither was measured.
 fn baseline(evaluation: &Evaluation) -> Option<(&'static str, f64)> {
     let named =
         [("the untrained encoder", &evaluation.untrained), ("raw pixels", &evaluation.pixels)];

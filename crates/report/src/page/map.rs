@@ -1,4 +1,4 @@
-//! The embedding map: each image a point, before and after training, with thumbnails.
+//! The embedding map: each image is a point, before and after training, with thumbnails.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,18 +12,19 @@ use crate::format::{count, counted, percent, script};
 use crate::record::{DatasetRecord, EmbeddingMap, MapImage, Projection};
 use crate::{Report, Sprite};
 
-/// Side of a map in its own units, and the room kept free at its edges.
+/// Side of a map in its own units, and the margin at its edges.
 const SIDE: f64 = 420.0;
 const MARGIN: f64 = 12.0;
-/// Points drawn at most, spread evenly over the record.
+/// Maximum number of points drawn. They are spread evenly over the record.
 const MAX_POINTS: usize = 2_000;
-/// Colours of the style sheet, `--class-0` and on; beyond them the marker's shape changes.
+/// Number of colours in the style sheet, from `--class-0`. Further classes use another marker
+/// shape.
 const COLOURS: u32 = 10;
-/// Numbers beyond this are not drawn: their differences would overflow.
+/// Largest magnitude that is drawn. Differences of larger numbers would overflow.
 const DRAWABLE: f64 = 1e100;
 
-/// What the script needs for thumbnails, names and legend. Places are in the map's units, as x and
-/// y in turn, null where a point cannot be drawn.
+/// Data that the script needs for thumbnails, names and legend. Positions are in the map's units,
+/// with x and y alternating, and null if a point cannot be drawn.
 #[derive(Serialize)]
 struct Data<'a> {
     panels: Vec<Vec<Option<f64>>>,
@@ -41,7 +42,7 @@ struct Data<'a> {
 struct Class {
     name: String,
     label: Option<u32>,
-    /// Positions among the drawn images.
+    /// Positions of the class's images among the drawn images.
     members: Vec<usize>,
 }
 
@@ -98,7 +99,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     Some(Section { id: "map", short: "Map", title: "What it holds to be alike", body })
 }
 
-/// A map by itself, to stand beside those of other encoders.
+/// Draws a single map, to be placed next to the maps of other encoders.
 pub(super) fn panel(title: &str, map: &EmbeddingMap, projection: &Projection) -> Markup {
     let drawn: Vec<usize> =
         (0..map.images.len()).step_by(map.images.len().div_ceil(MAX_POINTS).max(1)).collect();
@@ -124,7 +125,7 @@ fn classes(map: &EmbeddingMap, drawn: &[usize], dataset: &DatasetRecord) -> Vec<
     members.into_iter().map(class).collect()
 }
 
-/// Both axes to one scale, so that distances mean the same in every direction.
+/// Scales both axes equally, so that distances mean the same in every direction.
 fn places(panel: &Projection, drawn: &[usize]) -> Vec<Option<(f64, f64)>> {
     let points: Vec<Option<[f64; 2]>> = drawn
         .iter()
@@ -189,7 +190,8 @@ fn colour(label: Option<u32>) -> String {
     }
 }
 
-/// All points of a class as one path: ten points or a thousand, it is one element to fade.
+/// Draws all points of a class as one path. With ten points or a thousand, the script has one
+/// element to fade.
 fn markers(class: &Class, places: &[Option<(f64, f64)>]) -> String {
     let shape = shape(class.label);
     let mut path = String::new();
@@ -199,8 +201,8 @@ fn markers(class: &Class, places: &[Option<(f64, f64)>]) -> String {
     path
 }
 
-/// A marker around the current point: circle, square, triangle or diamond, a shape every ten
-/// classes.
+/// Returns a marker around the current point: circle, square, triangle or diamond. The shape
+/// changes every ten classes.
 fn shape(label: Option<u32>) -> &'static str {
     match label.unwrap_or(0) / COLOURS % 4 {
         0 => "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",

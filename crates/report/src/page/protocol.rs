@@ -1,4 +1,4 @@
-//! Everything needed to do the run again.
+//! Everything needed to repeat the run.
 
 use maud::{Markup, html};
 
@@ -46,7 +46,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     Some(Section { id: "protocol", short: "Protocol", title: "How to do it again", body })
 }
 
-/// A command to be copied, its words as a shell needs them.
+/// Draws a command to be copied, with its words quoted for a shell.
 pub(super) fn command(words: &[String]) -> Markup {
     let line = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     html! { pre.command tabindex="0" { code { (line) } } }

@@ -1,11 +1,11 @@
-//! A number with what it is worth.
+//! Formatting of a number together with how far it can be trusted.
 
 use maud::{Markup, html};
 use selfsame_theory::{Quantity, Side, Trust};
 
 use crate::format::{number_to, percent_to};
 
-/// A word for what a number is worth.
+/// Returns a word for how far a number can be trusted.
 pub(super) fn kind(trust: &Trust) -> &'static str {
     match trust {
         Trust::Exact => "exact",
@@ -15,22 +15,22 @@ pub(super) fn kind(trust: &Trust) -> &'static str {
     }
 }
 
-/// A plain number, with its interval where it is an estimate.
+/// Formats a number, with its interval if it is an estimate.
 pub(super) fn value(quantity: &Quantity) -> Markup {
     shown(quantity, quantity.trust.side(), number_to)
 }
 
-/// The same of a number that nothing is above, if what it assumes is so: rounded up as a bound is.
+/// Formats a number that is an upper limit if its assumption holds. It is rounded up, like a bound.
 pub(super) fn at_most(quantity: &Quantity) -> Markup {
     shown(quantity, Some(Side::AtMost), number_to)
 }
 
-/// A share, as a percentage.
+/// Formats a proportion as a percentage.
 pub(super) fn share(quantity: &Quantity) -> Markup {
     shown(quantity, quantity.trust.side(), percent_to)
 }
 
-/// A share within a sentence.
+/// Formats a proportion within a sentence.
 pub(super) fn share_in_words(quantity: &Quantity) -> String {
     let words = match quantity.trust.side() {
         None => "",
@@ -40,7 +40,7 @@ pub(super) fn share_in_words(quantity: &Quantity) -> String {
     words.to_owned() + &percent_to(quantity.value, quantity.trust.side())
 }
 
-/// A bound is rounded to its own side, so that what is read is one too.
+/// Formats a number. A bound is rounded to its own side, so that the rounded number is a bound too.
 fn shown(
     Quantity { value, trust }: &Quantity,
     side: Option<Side>,
@@ -61,7 +61,7 @@ fn shown(
     }
 }
 
-/// What the words mean.
+/// Explains the words for how far numbers can be trusted.
 pub(super) fn legend() -> Markup {
     html! {
         p.quiet {

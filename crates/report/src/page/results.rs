@@ -1,4 +1,5 @@
-//! The evaluations: a picture with intervals, the same as a table, and each measure in plain words.
+//! The evaluations: a picture with intervals, the same numbers as a table, and each measure in
+//! plain words.
 
 use maud::{Markup, html};
 
@@ -38,7 +39,7 @@ const MEASURES: [Measure; 3] = [
     },
 ];
 
-/// What is measured, in the order of picture and table: style, name, scores.
+/// Returns the measured representations in the order of picture and table: style, name, scores.
 fn representations(evaluation: &Evaluation) -> [(&'static str, &'static str, Option<&Scores>); 3] {
     [
         ("trained", "Trained encoder", evaluation.test.as_ref()),
@@ -89,7 +90,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     })
 }
 
-/// Accuracy of always naming the commonest class, and its name.
+/// Returns the accuracy of always predicting the commonest class, with its name.
 fn guessing(evaluation: &Evaluation) -> Option<(f64, &'static str)> {
     match evaluation.majority.filter(|share| share.is_finite()) {
         Some(share) => Some((share, "always the commonest class:")),
@@ -98,7 +99,8 @@ fn guessing(evaluation: &Evaluation) -> Option<(f64, &'static str)> {
     }
 }
 
-/// Dots with their 95 % intervals, in groups by measure. Shapes differ as well as colours.
+/// Draws dots with their 95 % intervals, grouped by measure. Both shape and colour distinguish
+/// them.
 fn picture(evaluation: &Evaluation) -> Markup {
     const LEFT: f64 = 12.0;
     const RIGHT: f64 = WIDTH - 62.0;
@@ -120,7 +122,8 @@ fn picture(evaluation: &Evaluation) -> Markup {
                     }
                 }
                 @if let Some((share, name)) = guessing(evaluation) {
-                    // Beside the dots alone, so that it does not cross the measures' names.
+                    // Draw the lines next to the dots only, so that they do not cross the measures'
+                    // names.
                     @for top in (0..MEASURES.len()).map(|group| TOP + group as f64 * GROUP + 24.0) {
                         line.reference x1=(across(share)) x2=(across(share)) y1=(top) y2=(top + 3.0 * ROW) {}
                     }
@@ -218,7 +221,7 @@ fn geometry(report: &Report, evaluation: &Evaluation) -> Markup {
         0 => String::new(),
         dimension => format!(" At most {}.", count(dimension)),
     };
-    // What is certified is measured on other images, so that numbers of the same name differ.
+    // The certificate measures other images, so its numbers of the same name differ.
     let measured = evaluation.geometry.or(evaluation.untrained_geometry).unwrap_or_default();
     let pairs = measured.alignment_over.map_or(String::new(), |[images, views]| {
         format!(

@@ -1,5 +1,5 @@
-//! The page of a roofline: operations by what they compute a byte and a second, under what the
-//! machine can do.
+//! The page of a roofline: plots operations by their operations per byte and per second, under the
+//! limits of the machine.
 
 use maud::{Markup, html};
 
@@ -33,7 +33,7 @@ fn header(roofline: &Roofline) -> Markup {
     }
 }
 
-/// A rate with three digits and a prefix: `1.23 T`.
+/// Formats a rate with three digits and a prefix: `1.23 T`.
 fn rate(value: f64) -> String {
     let (scaled, prefix) = match value {
         v if v >= 1e12 => (v / 1e12, "T"),
@@ -69,7 +69,7 @@ fn picture(roofline: &Roofline) -> Section {
         let share = (value.log10() - f64::from(up.0)) / f64::from((up.1 - up.0).max(1));
         round(HEIGHT - share * (HEIGHT - 12.0))
     };
-    // The slope enters the picture at its left or at its lower edge.
+    // The slope enters the picture at its left edge or at its lower edge.
     let first = 10_f64.powi(across.0).max(10_f64.powi(up.0) / roofline.peak_bytes);
     let roof = format!(
         "M{} {}L{} {}H{}",

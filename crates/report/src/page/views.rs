@@ -1,11 +1,12 @@
-//! The contact sheet: images and the augmented views that the encoder was asked to see as the same.
+//! The contact sheet: images and their augmented views, which the encoder was trained to see as
+//! equal.
 
 use maud::{Markup, html};
 
 use super::Section;
 use crate::{Report, Sprite};
 
-/// Rows and columns shown at most; beyond that nobody looks.
+/// Maximum number of rows and columns that are shown; nobody looks at more.
 const MAX_ROWS: u32 = 12;
 const MAX_COLUMNS: u32 = 13;
 
@@ -48,7 +49,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
 }
 
 fn tile(sheet: &Sprite, row: u32, column: u32, name: &str) -> Markup {
-    // A background of the whole sheet, scaled so that one tile fills the box, then shifted to it.
+    // Use the whole sheet as background, scaled so that one tile fills the box, then shifted to the
+    // tile.
     let shift =
         |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
     let style = format!(
