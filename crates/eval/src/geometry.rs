@@ -141,7 +141,7 @@ pub fn rank_me(rows: &dyn Rows) -> Result<f64, Error> {
 /// considered good. If α is larger, few directions carry most of the variance. If α is smaller,
 /// noise counts as much as signal.
 ///
-/// The line is fitted to log λ over log i by least squares, over all eigenvalues above 10⁻⁹ of the
+/// A line is fitted to log λ over log i by least squares, over all eigenvalues above 10⁻⁹ of the
 /// largest, because smaller eigenvalues are rounding errors. The result is `None` if there are
 /// fewer than two such eigenvalues.
 ///
@@ -478,8 +478,8 @@ mod tests {
             let total: f64 = eigenvalues.iter().sum();
             let share = |value: &f64| (value / total).max(0.0) + 1e-7;
             let expected = (-eigenvalues.iter().map(|value| share(value) * share(value).ln()).sum::<f64>()).exp();
-            // The condition number of Σ_w is at most 1/δ times its largest eigenvalue, which is
-            // below 10⁵. So 10 of 16 digits remain.
+            // The condition number of Σ_w, at most 1/δ times its largest eigenvalue, is below 10⁵.
+            // So 10 of 16 digits remain.
             let found = lidar(&features, views).unwrap();
             prop_assert!((found - expected).abs() < 1e-6 * expected, "{} and not \
                 {}", found, expected);

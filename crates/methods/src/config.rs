@@ -133,8 +133,8 @@ impl MethodConfig {
     }
 }
 
-/// Returns the first line of a documentation without its full stop. That line must be a paragraph
-/// of its own.
+/// Returns the first line of a doc comment without its full stop. That line must be a paragraph of
+/// its own.
 pub(crate) const fn summary(doc: &[&'static str]) -> &'static str {
     assert!(doc.len() == 1 || doc[1].is_empty(), "a method's summary is one line");
     let line = doc[0].trim_ascii();
@@ -143,7 +143,7 @@ pub(crate) const fn summary(doc: &[&'static str]) -> &'static str {
     text
 }
 
-/// Returns the first paragraph of a documentation as a phrase: `Width of …, in pixels.` becomes
+/// Returns the first paragraph of a doc comment as a phrase: `Width of …, in pixels.` becomes
 /// `width of …, in pixels`.
 fn meaning(doc: &[&str]) -> String {
     let lines: Vec<&str> =

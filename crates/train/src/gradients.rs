@@ -178,7 +178,7 @@ mod tests {
         method.networks(&encoder.into(), &mut Init::new(1, device))
     }
 
-    /// Every objective of every method of the library, and of those that are there for tests.
+    /// Calls `check` for every objective of every method, both of the library and of the tests.
     fn each_objective(check: impl Fn(&str, &dyn Method, &dyn Objective)) {
         let configs = METHODS.map(|(name, _)| MethodConfig::by_name(name, 16).unwrap());
         let of_library = configs.iter().map(|config| (config.name(), config.method()));

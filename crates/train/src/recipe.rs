@@ -84,7 +84,7 @@ const SGD: TrainConfig = TrainConfig {
     epsilon: EPSILON,
 };
 
-/// Default of ε: a quarter of the largest distance between normalised outputs.
+/// Distance ε of every recipe: a quarter of the largest distance between normalised outputs.
 pub const EPSILON: f64 = 0.5;
 
 /// Returns settings from the training scripts of the paper, one script per method:
