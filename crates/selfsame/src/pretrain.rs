@@ -1,4 +1,4 @@
-//! Training: starting a run and going on with one.
+//! Training: starting a new run and resuming an existing one.
 
 mod options;
 mod settings;
@@ -29,9 +29,9 @@ use crate::page::write_page;
 use crate::run::{machine, record};
 use crate::{Error, Progress, Run, init};
 
-/// Images on the sheet of views, and views of each.
+/// Number of images on the sheet of views, and number of views per image.
 const SHEET: (usize, u32) = (8, 6);
-/// Side of a picture on the sheet, at most.
+/// Maximum side of a picture on the sheet, in pixels.
 const PICTURE_SIDE: u32 = 96;
 
 /// A run that was trained to its last epoch.
@@ -41,7 +41,7 @@ pub struct Pretrained {
     pub run: PathBuf,
     /// The page made of its records.
     pub report: PathBuf,
-    /// What was asked for, on what machine and what images.
+    /// The run's settings, machine and images, as in `run.json`.
     pub record: RunRecord,
     /// The last point of the curves.
     pub last: Option<MetricPoint>,
@@ -49,12 +49,12 @@ pub struct Pretrained {
 
 /// Trains an encoder, without measuring it, and writes the page of the run.
 ///
-/// The folder of the run holds all that [`resume`] needs to go on after a stop, a kill or a crash;
-/// the final weights are the same bytes as without the interruption.
+/// The folder of the run holds everything that [`resume`] needs to continue after a stop, a kill or
+/// a crash. The final weights are then the same bytes as those of an uninterrupted run.
 ///
 /// # Errors
-/// An option that makes no sense, images or a folder that cannot be used, a training that diverges,
-/// [`Error::Collapsed`], [`Error::Stopped`].
+/// If an option makes no sense, if the images or the folder cannot be used, or if training
+/// diverges; also [`Error::Collapsed`] and [`Error::Stopped`].
 ///
 /// ```
 /// use selfsame::PretrainOptions;
@@ -80,10 +80,11 @@ pub fn pretrain(
     training.train(progress)?.finish(progress)
 }
 
-/// Goes on with a run, under its own settings, up to its last epoch, and writes its page.
+/// Continues a run, under its own settings, up to its last epoch, and writes its page.
 ///
 /// # Errors
-/// As [`pretrain`]; the folder is no run, or its images have changed.
+/// The errors of [`pretrain`]; also if the folder is not a run, or if the run's images have
+/// changed.
 pub fn resume(
     run: &Path,
     options: &ResumeOptions,
@@ -105,7 +106,7 @@ pub(crate) struct Training {
     resumed: bool,
 }
 
-/// A run that was trained to its end, still held.
+/// A run that was trained to its last epoch and whose folder is still locked.
 pub(crate) struct Trained {
     pub run: Run,
     pub plan: Plan,
@@ -116,7 +117,7 @@ pub(crate) struct Trained {
 }
 
 impl Trained {
-    /// Writes the page and lets go of the run.
+    /// Writes the page and releases the run's folder.
     pub(crate) fn finish(self, progress: &mut dyn Progress) -> Result<Pretrained, Error> {
         let report = write_page(&self.run)?;
         note_skipped(&self.dataset, "in the run's page and run.json", progress);
@@ -126,12 +127,12 @@ impl Trained {
 }
 
 impl Training {
-    /// Claims the folder of a new run and writes all that training goes by.
+    /// Claims the folder of a new run and writes every file that training needs.
     pub(crate) fn start(
         options: &PretrainOptions,
         progress: &mut dyn Progress,
     ) -> Result<Self, Error> {
-        // Settings are checked before images are read, as far as these do not matter.
+        // Check the settings before reading the images, except for those that depend on the images.
         let settings = Settings::of(options)?;
         let device = device::by_name(&options.device)?;
         let run = Run::create(&options.folder(), options.overwrite)?;
@@ -168,7 +169,7 @@ impl Training {
         }
         run.write_record(&record)?;
         write_json(&run.path().join(VIEWS_FILE), &sheet)?;
-        // Last, since a folder with a configuration is one that can be resumed.
+        // Write the configuration last, because a folder that has one can be resumed.
         run.write_plan(&plan)?;
         Ok(Self {
             run,
@@ -182,7 +183,7 @@ impl Training {
         })
     }
 
-    /// Opens the folder of a run to go on with.
+    /// Opens the folder of a run in order to continue training.
     pub(crate) fn resume(
         path: &Path,
         options: &ResumeOptions,
@@ -194,7 +195,7 @@ impl Training {
         let mut record = run.record()?;
         let images = options.images.clone();
         let dataset = run.images_or(images, &plan, options.strict, progress)?;
-        // At once, since a run that is killed could not say so any more.
+        // Record the machine now: a run that is killed has no later chance to do so.
         let machine = machine();
         if !record.finished && !record.machines.contains(&machine) {
             record.machines.push(machine);
@@ -215,7 +216,7 @@ impl Training {
     /// Trains up to the last epoch.
     pub(crate) fn train(mut self, progress: &mut dyn Progress) -> Result<Trained, Error> {
         self.announce(progress)?;
-        // Whatever was measured before is not of the weights that are about to come.
+        // Earlier measurements do not describe the weights that training is about to produce.
         if !self.record.finished {
             for name in [EVAL_FILE, MAP_FILE, CERTIFICATE_FILE] {
                 let _ = std::fs::remove_file(self.run.path().join(name));
@@ -244,7 +245,7 @@ impl Training {
         Ok(Trained { run, plan, dataset, record, device, last })
     }
 
-    /// Says what is trained, and refuses a run that collapsed where that is asked for.
+    /// Announces the training run. Refuses a run that has collapsed if [`OnCollapse::Stop`] is set.
     fn announce(&self, progress: &mut dyn Progress) -> Result<(), Error> {
         let record = &self.record;
         progress.note(&format!(
@@ -256,7 +257,7 @@ impl Training {
             record.method,
             record.augment
         ));
-        // Outputs that collapsed stay so, and the alarm of before is not heard again.
+        // Collapsed outputs stay collapsed, but the alarm sounds only once, so the record is asked.
         if let Some(sentence) = record.collapse.as_ref().filter(|_| !record.finished) {
             if self.on_collapse == OnCollapse::Stop {
                 let path = self.run.path().to_owned();
@@ -267,8 +268,8 @@ impl Training {
         Ok(())
     }
 
-    /// Takes the steps that are left, and keeps the record up to date. Returns the collapse that
-    /// training was stopped by, if there was one.
+    /// Takes the remaining steps and keeps the record up to date. Returns the collapse that stopped
+    /// training, if there was one.
     fn take_steps(&mut self, progress: &mut dyn Progress) -> Result<Option<String>, Error> {
         let Self { run, plan, record, .. } = self;
         let stop = AtomicBool::new(progress.stop());
@@ -288,13 +289,14 @@ impl Training {
             if let Some(collapse) = step.collapse {
                 let sentence = collapse.to_string();
                 progress.note(&format!("warning: {sentence}"));
-                // What has taken its last step is not stopped.
+                // A run that has taken its last step is complete, so it is not stopped.
                 if self.on_collapse == OnCollapse::Stop && step.step < step.steps {
                     stop.store(true, Ordering::Relaxed);
                     stopped_by = Some(sentence.clone());
                 }
-                // At once, before the state is saved: a run that is killed goes on beyond this step
-                // and would not know. Should this fail, the record is written again at the end.
+                // Record the collapse now, before the state is saved: a run that is killed resumes
+                // after this step and would not know of the collapse. If this write fails, the
+                // record is written again at the end.
                 record.collapse = Some(sentence);
                 let _ = run.write_record(record);
             }
@@ -324,7 +326,7 @@ impl Training {
     }
 }
 
-/// What there is to say of a step of training.
+/// Describes a step of training: epoch, loss, kNN accuracy and speed.
 fn detail(step: &selfsame_train::Progress) -> String {
     let knn = step.knn.map(|knn| format!("  kNN {}", percent(knn))).unwrap_or_default();
     format!(
@@ -339,7 +341,8 @@ fn last_point(curves: &Path) -> Option<MetricPoint> {
     serde_json::from_str(text.lines().last()?).ok()
 }
 
-/// How training ended, to follow other words. `curves` is where the rest can be read.
+/// Describes how training ended, as the end of a sentence. `curves` is the file that holds the
+/// other measurements.
 fn end(point: &MetricPoint, curves: &Path) -> String {
     let knn = point
         .val_knn_acc1
@@ -353,7 +356,7 @@ fn end(point: &MetricPoint, curves: &Path) -> String {
     format!(": loss {:.3}{knn}{rank}; the curves are in {}", point.train_loss, curves.display())
 }
 
-/// A few training images, chosen at random, each beside the views that training sees of it first.
+/// Draws a few random training images, each next to the first views that training sees of it.
 fn view_sheet(plan: &Plan, dataset: &Dataset) -> Result<ViewSheet, Error> {
     let (split, size) = (&dataset.train, dataset.image_size);
     let (images, views) = SHEET;

@@ -23,8 +23,8 @@ const CONFIG_FILE: &str = "config.toml";
 const LOCK_FILE: &str = ".lock";
 const CHECKPOINTS: &str = "checkpoints";
 const CACHE: &str = "cache";
-/// What a run writes, and what starting over therefore deletes. The cache stays: it knows by itself
-/// which images it holds.
+/// The files and folders that a run writes, and that starting over therefore deletes. The cache
+/// stays: it records which images it holds.
 const WRITTEN: [&str; 10] = [
     CONFIG_FILE,
     RUN_FILE,
@@ -38,7 +38,7 @@ const WRITTEN: [&str; 10] = [
     PAGE_FILE,
 ];
 
-/// A run's folder, which this process alone holds.
+/// A run's folder, locked by this process.
 ///
 /// A folder is a run once it has a `config.toml`. ARCHITECTURE.md lists the other files.
 #[derive(Debug)]
@@ -50,17 +50,18 @@ pub struct Run {
 impl Run {
     /// Name of the file that makes a folder a run.
     pub const CONFIG_FILE: &str = CONFIG_FILE;
-    /// Name of the file that is locked while a process works in a folder.
+    /// Name of the file that is locked while a process works in the folder.
     pub const LOCK_FILE: &str = LOCK_FILE;
 
-    /// Claims the folder for a new run. An older run in it stays until [`Run::clear`].
+    /// Claims the folder for a new run. An older run in the folder stays until [`Run::clear`]
+    /// deletes it.
     ///
     /// # Errors
-    /// The folder holds a run and `overwrite` is false, it holds files that no run wrote, or another
-    /// process works in it.
+    /// If the folder holds a run and `overwrite` is false, if it holds files that no run wrote, or
+    /// if another process works in it.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self, Error> {
         check_folder(path)?;
-        // Only in a folder that a run has locked before can the files be a run's.
+        // The files can only be a run's if a run has locked the folder before.
         let ours = path.join(LOCK_FILE).exists();
         if let Some(entry) = foreign_entry(path, ours).map_err(Error::file(path))? {
             return Err(Error::NotOurs { path: path.to_owned(), entry });
@@ -76,7 +77,7 @@ impl Run {
     /// Opens a run's folder.
     ///
     /// # Errors
-    /// The folder is no run, or another process works in it.
+    /// If the folder is not a run, or if another process works in it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         if !path.join(CONFIG_FILE).is_file() {
             return Err(Error::NotARun { path: path.to_owned() });
@@ -89,15 +90,15 @@ impl Run {
         let lock = File::create(&file).map_err(Error::file(&file))?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
-            // A file system without locks is no reason not to work.
+            // Some file systems have no locks; work without a lock there.
             _ => Ok(Self { path: path.to_owned(), _lock: lock }),
         }
     }
 
-    /// Deletes an older run. Its configuration goes first, so that a kill leaves no half of a run.
+    /// Deletes an older run. Its configuration goes first, so that a kill leaves no partial run.
     ///
     /// # Errors
-    /// A file could not be deleted.
+    /// If a file cannot be deleted.
     pub fn clear(&self) -> Result<(), Error> {
         for name in WRITTEN {
             let entry = self.path.join(name);
@@ -117,12 +118,12 @@ impl Run {
         std::fs::create_dir_all(&checkpoints).map_err(Error::file(&checkpoints))
     }
 
-    /// The folder.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where decoded images are kept when they are too many for memory.
+    /// Returns the folder that holds decoded images if they do not fit in memory.
     pub fn cache(&self) -> PathBuf {
         self.path.join(CACHE)
     }
@@ -130,16 +131,16 @@ impl Run {
     /// Writes `config.toml`, which makes the folder a run.
     ///
     /// # Errors
-    /// The file could not be written.
+    /// If the file cannot be written.
     pub fn write_plan(&self, plan: &Plan) -> Result<(), Error> {
         let text = toml::to_string(&**plan).expect("a configuration is plain tables");
         Ok(write_atomic(&self.path.join(CONFIG_FILE), text.as_bytes())?)
     }
 
-    /// The settings in `config.toml`.
+    /// Reads the settings from `config.toml`.
     ///
     /// # Errors
-    /// The file is unreadable, or a setting makes no sense.
+    /// If the file is unreadable or a setting makes no sense.
     pub fn plan(&self) -> Result<Plan, Error> {
         let path = self.path.join(CONFIG_FILE);
         let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
@@ -151,26 +152,27 @@ impl Run {
     /// Writes `run.json`.
     ///
     /// # Errors
-    /// The file could not be written.
+    /// If the file cannot be written.
     pub fn write_record(&self, record: &RunRecord) -> Result<(), Error> {
         Ok(write_json(&self.path.join(RUN_FILE), record)?)
     }
 
-    /// What `run.json` holds.
+    /// Reads `run.json`.
     ///
     /// # Errors
-    /// The file is unreadable or damaged.
+    /// If the file is unreadable or damaged.
     pub fn record(&self) -> Result<RunRecord, Error> {
         let path = self.path.join(RUN_FILE);
         let text = std::fs::read(&path).map_err(Error::file(&path))?;
         serde_json::from_slice(&text).map_err(|e| Error::Damaged { path, cause: e.to_string() })
     }
 
-    /// The images that the run was trained on.
+    /// Loads the images that the run was trained on.
     ///
     /// # Errors
-    /// The images cannot be loaded, or differ from those the run began with: others might be split
-    /// otherwise, and images that were trained on would be measured as if they were new.
+    /// If the images cannot be loaded, or if they differ from those the run began with. Different
+    /// images might be split differently, and images that were trained on would be measured as if
+    /// they were new.
     pub fn images(
         &self,
         plan: &Plan,
@@ -182,7 +184,8 @@ impl Run {
         Ok(dataset)
     }
 
-    /// The images that the run was trained on, where they may be in memory.
+    /// Returns the images that the run was trained on: `in_memory`, or else the images loaded from
+    /// their source.
     pub(crate) fn images_or(
         &self,
         in_memory: Option<Arc<Dataset>>,
@@ -206,7 +209,7 @@ impl Run {
         }
     }
 
-    /// How images are read for the run: at the size that its encoder sees.
+    /// Returns how images are read for the run: at the size that its encoder takes.
     pub(crate) fn load_options(&self, plan: &Plan, strict: bool) -> LoadOptions {
         LoadOptions {
             image_size: Some(plan.data.image_size),
@@ -218,20 +221,20 @@ impl Run {
         }
     }
 
-    /// The file of the run's weights.
+    /// Returns the path of the run's weights.
     ///
     /// # Errors
-    /// [`Error::NoWeights`] before the first checkpoint, or, for the best, without a kNN accuracy to
-    /// tell them by.
+    /// [`Error::NoWeights`] before the first checkpoint, or, for the best weights, if no kNN
+    /// accuracy was measured to choose them by.
     pub fn weights(&self, which: Which) -> Result<PathBuf, Error> {
         let path = which.path(&self.path);
         if path.is_file() { Ok(path) } else { Err(Error::NoWeights { path }) }
     }
 
-    /// The run's trained encoder, and the number of steps it was trained for.
+    /// Loads the run's trained encoder. Also returns the number of steps it was trained for.
     ///
     /// # Errors
-    /// The weights are missing, damaged or of another encoder.
+    /// If the weights are missing, damaged or belong to another encoder.
     pub fn trained(
         &self,
         plan: &Plan,
@@ -246,10 +249,11 @@ impl Run {
         Ok((encoder, step))
     }
 
-    /// The same encoder with the weights that training started from.
+    /// Returns the run's encoder with the weights that training started from.
     ///
     /// # Errors
-    /// The weights that the run was given to start from are missing, damaged or of another encoder.
+    /// If the weights that the run was given to start from are missing, damaged or belong to
+    /// another encoder.
     pub fn untrained(&self, plan: &Plan, device: &Device) -> Result<Backbone, Error> {
         let encoder = plan.encoder.init(&mut Init::new(plan.seed, device));
         let start = checkpoint::initial(state::read(&encoder), &self.path, plan.init.as_deref())?;
@@ -258,7 +262,7 @@ impl Run {
     }
 }
 
-/// Which weights of a run, in words for its records.
+/// Describes the selected weights of a run for its records.
 pub(crate) fn describe_weights(which: Which, step: u64) -> String {
     match which {
         Which::Last => format!("the last, of step {step}"),
@@ -268,13 +272,14 @@ pub(crate) fn describe_weights(which: Which, step: u64) -> String {
     }
 }
 
-/// Whether another process works in the folder of a run or of a forecast.
+/// Returns whether another process works in the folder of a run or of a forecast.
 pub fn in_use(path: &Path) -> bool {
     let held = |lock: File| matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
     File::open(path.join(LOCK_FILE)).is_ok_and(held)
 }
 
-/// Refuses a path that cannot become a folder, because it or a path above it is a file.
+/// Refuses a path that cannot become a folder because the path itself or one of its parents is a
+/// file.
 ///
 /// # Errors
 /// [`Error::NotAFolder`].
@@ -285,8 +290,8 @@ pub fn check_folder(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// The name of something in `path` that no run writes, if there is any; of anything at all unless
-/// the folder is `ours`. Hidden files do not count: systems and interrupted writes leave them.
+/// Returns the name of an entry in `path` that no run writes, if there is one. Unless the folder is
+/// `ours`, every entry counts. Hidden files are ignored: systems and interrupted writes leave them.
 fn foreign_entry(path: &Path, ours: bool) -> std::io::Result<Option<String>> {
     let entries = match path.read_dir() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -302,7 +307,7 @@ fn foreign_entry(path: &Path, ours: bool) -> std::io::Result<Option<String>> {
     Ok(None)
 }
 
-/// The machine in words: its processor where the system names it, its system and architecture.
+/// Describes the machine: its processor, if the system names it, its system and its architecture.
 pub fn machine() -> String {
     let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = described
@@ -312,7 +317,7 @@ pub fn machine() -> String {
     model.map_or(kind.clone(), |model| format!("{model}, {kind}"))
 }
 
-/// The method's settings on one line.
+/// Formats the method's settings on one line.
 fn settings(plan: &Plan) -> String {
     let table = toml::Table::try_from(plan.method).unwrap_or_default();
     let settings =
@@ -320,7 +325,7 @@ fn settings(plan: &Plan) -> String {
     settings.collect::<Vec<_>>().join(", ")
 }
 
-/// What `run.json` says before training. `device` and `command` are kept as they are given.
+/// Builds the content of `run.json` before training. `device` and `command` are stored as given.
 pub(crate) fn record(
     plan: &Plan,
     dataset: &Dataset,

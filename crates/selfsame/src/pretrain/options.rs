@@ -1,4 +1,4 @@
-//! What a training can be asked for.
+//! Options of a training run.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::{Error, Progress, load};
 
-/// What to train, on what and how: everything that the command line of `selfsame study` can say.
+/// Options of a training run: everything that the command line of `selfsame study` can set.
 ///
 /// All fields have sensible defaults, so `PretrainOptions::default()` trains a small ResNet-18 with
 /// SimCLR on the built-in glyphs. From TOML or JSON, fields have the names of the command line's
@@ -34,86 +34,93 @@ use crate::{Error, Progress, load};
 pub struct PretrainOptions {
     /// The images: the name of a set, or a [`Dataset`] in memory.
     pub data: Images,
-    /// Side that images are brought to, in pixels. Without it: their own up to 96, otherwise 64.
+    /// Side to which images are resized, in pixels. By default, images keep their own size up to 96
+    /// and are otherwise resized to 64.
     pub image_size: Option<u32>,
-    /// Images to take for training and validation at most, and for test at most, spread evenly over
-    /// the classes.
+    /// Maximum number of images to take for training and validation together, and maximum number to
+    /// take for test. They are spread evenly over the classes.
     pub limit: Option<usize>,
-    /// Names of the only classes to take.
+    /// Names of the classes to take. By default, all classes are taken.
     pub classes: Option<Vec<String>>,
-    /// Whether an image that cannot be used is an error, rather than left out.
+    /// Whether an image that cannot be used is an error. If false, such images are left out.
     pub strict: bool,
 
     /// Name of the published settings to start from, in place of the defaults below: one of
-    /// [`RECIPES`](crate::train::RECIPES). Other fields still count.
+    /// [`RECIPES`](crate::train::RECIPES). Other fields that are set override the recipe.
     pub recipe: Option<String>,
-    /// How views are drawn. Without it: the recipe's policy, or `abcde`.
+    /// How views are drawn. By default: the recipe's policy, or `abcde`.
     #[serde(deserialize_with = "policy")]
     pub augment: Option<Policy>,
-    /// The method: a name of [`METHODS`](crate::methods::METHODS), or a method with its settings.
+    /// The method: a name in [`METHODS`](crate::methods::METHODS), or a method with its settings.
     pub method: MethodChoice,
-    /// Temperature of the loss. Without it: the method's own.
+    /// Temperature of the loss. By default: the method's own.
     pub temperature: Option<f64>,
-    /// The encoder. Without it: the recipe's, or a ResNet-18.
+    /// The encoder. By default: the recipe's, or a ResNet-18.
     pub encoder: Option<EncoderKind>,
-    /// Channels of a residual network's first stage, of which 64 is the published number, or units
-    /// of a perceptron's hidden layers. Without it: the recipe's, or 16, or 8 for glyphs; 512 for a
-    /// perceptron.
+    /// Number of channels in the first stage of a residual network (64 in the published networks),
+    /// or number of units in each hidden layer of a perceptron. By default: the recipe's width, or
+    /// 16, or 8 for glyphs; 512 for a perceptron.
     pub width: Option<usize>,
-    /// First layers of the encoder. Without it: by the size of the images.
+    /// First layers of the encoder. By default, the size of the images decides.
     pub stem: Option<Stem>,
     /// File of weights to start from: a ResNet of torchvision, lightly, solo-learn, MoCo or
-    /// selfsame, as `.safetensors` or `.pth`. Without it: random weights of the seed.
+    /// selfsame, as `.safetensors` or `.pth`. By default, weights are drawn at random from the
+    /// seed.
     pub init: Option<PathBuf>,
-    /// Whether to take what fits of `init` where not everything does.
+    /// Whether to load the weights of `init` that fit if some of them do not.
     pub init_partial: bool,
-    /// What activations are stored as. Without it: whichever is faster on the device.
+    /// Number format in which activations are stored. By default: whichever is faster on the
+    /// device.
     #[serde(deserialize_with = "precision")]
     pub precision: Option<Precision>,
-    /// Passes over the training images. Without it: the recipe's, or 25.
+    /// Number of passes over the training images. By default: the recipe's, or 25.
     pub epochs: Option<usize>,
-    /// Images a step, each in two views. Without it: the recipe's, or 128.
+    /// Number of images per step, each in two views. By default: the recipe's, or 128.
     pub batch: Option<usize>,
-    /// Images that pass the networks at a time, to save memory. The gradient stays that of the
-    /// whole batch, but batch normalisation sees a microbatch at a time. Without it: the batch.
+    /// Number of images that pass through the networks at a time, to save memory. The gradient
+    /// stays that of the whole batch, but batch normalisation sees one microbatch at a time. By
+    /// default: the batch.
     pub microbatch: Option<usize>,
-    /// Rule that moves the weights. Without it: the recipe's, or AdamW.
+    /// Rule that moves the weights. By default: the recipe's, or AdamW.
     pub optimizer: Option<OptimizerKind>,
-    /// Highest learning rate. Without it: by recipe, optimizer and batch.
+    /// Highest learning rate. By default, the recipe, the optimizer and the batch decide.
     pub lr: Option<f64>,
-    /// Epochs over which the learning rate rises from 0. Without it: the recipe's, but never more
-    /// than a tenth of all; or a tenth of all, at most 10.
+    /// Number of epochs over which the learning rate rises from 0. By default: the recipe's number,
+    /// but no more than a tenth of all epochs; without a recipe, a tenth of all epochs, but no more
+    /// than 10.
     pub warmup_epochs: Option<f64>,
-    /// Factor of the L2 penalty. Without it: the recipe's, or 5e-4 for SGD, 1e-6 for LARS and 1e-2
+    /// Factor of the L2 penalty. By default: the recipe's, or 5e-4 for SGD, 1e-6 for LARS and 1e-2
     /// for AdamW.
     pub weight_decay: Option<f64>,
-    /// Largest Euclidean length of the gradient; longer ones are scaled down to it.
+    /// Maximum Euclidean length of the gradient. Longer gradients are scaled down to it.
     pub clip_norm: Option<f64>,
-    /// Epochs between two measurements of the kNN accuracy on the validation split; 0 for none.
-    /// Without it: a tenth of all.
+    /// Number of epochs between two measurements of the kNN accuracy on the validation split; 0 for
+    /// no measurements. By default: a tenth of all epochs.
     pub knn_every: Option<usize>,
-    /// Settings of `config.toml`'s `[method]` and `[train]`, as `method.queue=8192`.
+    /// Settings in the sections `[method]` and `[train]` of `config.toml`, such as
+    /// `method.queue=8192`.
     #[serde(deserialize_with = "one_or_many")]
     pub set: Vec<String>,
     /// What to do when the outputs collapse.
     pub on_collapse: OnCollapse,
     /// Seed of everything random.
     pub seed: u64,
-    /// Where to compute: `flex`, the processor, or a device that this build has.
+    /// Device to compute on: `flex` (the processor), or another device that this build supports.
     pub device: String,
 
-    /// Folder of the run. Without it: `runs/` and the name of the images.
+    /// Folder of the run. By default: `runs/` followed by the name of the images.
     pub out: Option<PathBuf>,
-    /// Whether to delete the run that the folder holds, once the new one is ready to start.
+    /// Whether to delete the run that the folder already holds. It is deleted once the new run is
+    /// ready to start.
     pub overwrite: bool,
-    /// Seconds between two checkpoints; a kill loses at most the work since the last.
+    /// Seconds between two checkpoints. A kill loses at most the work since the last checkpoint.
     pub save_every: u64,
-    /// The command that asks for this run, for its record.
+    /// The command that asked for this run, kept in the run's record.
     #[serde(skip)]
     pub command: Vec<String>,
 }
 
-/// Seconds between two checkpoints, unless something else is asked for.
+/// Default number of seconds between two checkpoints.
 const SAVE_EVERY: u64 = 20;
 
 impl Default for PretrainOptions {
@@ -155,16 +162,17 @@ impl Default for PretrainOptions {
     }
 }
 
-/// The processor.
+/// Name of the default device, the processor.
 const DEVICE: &str = "flex";
 
 impl PretrainOptions {
-    /// The run's folder: [`out`](Self::out), or `runs/` and the name of the images.
+    /// Returns the run's folder: [`out`](Self::out), or `runs/` followed by the name of the images.
     pub fn folder(&self) -> PathBuf {
         self.out.clone().unwrap_or_else(|| Path::new("runs").join(self.data.stem()))
     }
 
-    /// How the images are read. Decoded images that are too many for memory are kept in `cache`.
+    /// Returns how the images are read. Decoded images that do not fit in memory are kept in
+    /// `cache`.
     pub fn load_options(&self, cache: Option<PathBuf>) -> LoadOptions {
         LoadOptions {
             image_size: self.image_size,
@@ -177,16 +185,16 @@ impl PretrainOptions {
     }
 }
 
-/// How to go on with a run, under its own settings.
+/// How to continue a run, under its own settings.
 #[derive(Clone, Debug)]
 pub struct ResumeOptions {
-    /// The run's images, where they are in memory. Without them, the run reads them again.
+    /// The run's images, if they are already in memory. If `None`, the run reads them again.
     pub images: Option<Arc<Dataset>>,
-    /// Whether an image that cannot be used is an error, rather than left out.
+    /// Whether an image that cannot be used is an error. If false, such images are left out.
     pub strict: bool,
     /// What to do when the outputs collapse, or have collapsed before.
     pub on_collapse: OnCollapse,
-    /// Where to compute: `flex`, the processor, or a device that this build has.
+    /// Device to compute on: `flex` (the processor), or another device that this build supports.
     pub device: String,
     /// Seconds between two checkpoints.
     pub save_every: u64,
@@ -213,8 +221,8 @@ impl Default for ResumeOptions {
 /// ```
 #[derive(Clone, Debug)]
 pub enum Images {
-    /// `glyphs`, which are built in, or a path: a folder of class folders or of images, a `.tar` of
-    /// either, or a folder with CIFAR's binary or MNIST's IDX files.
+    /// `glyphs` (the built-in images) or a path: a folder of class folders or of images, a `.tar`
+    /// of such a folder, or a folder with CIFAR's binary files or MNIST's IDX files.
     Named(String),
     /// Images in memory.
     InMemory(Arc<Dataset>),
@@ -256,7 +264,7 @@ impl<'de> Deserialize<'de> for Images {
     }
 }
 
-/// The set that is built in.
+/// Name of the built-in images.
 const GLYPHS: &str = "glyphs";
 
 impl Images {
@@ -265,7 +273,7 @@ impl Images {
         matches!(self, Self::Named(name) if name == GLYPHS)
     }
 
-    /// The last part of their name, without an ending: good for a folder.
+    /// Returns the last part of the images' name, without its extension, as the name of a folder.
     fn stem(&self) -> String {
         let name = match self {
             Self::Named(name) => name,
@@ -274,7 +282,7 @@ impl Images {
         Path::new(name).file_stem().map_or("images".into(), |stem| stem.to_string_lossy().into())
     }
 
-    /// The same name from whatever folder the run is resumed.
+    /// Returns a name that stays valid whatever folder the run is resumed from.
     pub(crate) fn absolute(&self) -> String {
         match self {
             Self::Named(name) if self.are_glyphs() => name.clone(),
@@ -286,8 +294,8 @@ impl Images {
         }
     }
 
-    /// The images themselves, which `options` brings to one size and chooses from. Images in memory
-    /// are taken as they are.
+    /// Loads the images. `options` sets their size and selects among them. Images in memory are
+    /// taken as they are.
     pub(crate) fn get(
         &self,
         options: &LoadOptions,
@@ -315,7 +323,7 @@ impl Images {
     }
 }
 
-/// Refuses images in memory whose splits do not fit together.
+/// Refuses images in memory whose splits are inconsistent with each other.
 fn check(images: &Dataset) -> Result<(), Error> {
     let refuse = |cause: String| Error::option("data", &images.name, cause);
     for split in SplitName::ALL {
@@ -341,7 +349,7 @@ fn check(images: &Dataset) -> Result<(), Error> {
     Ok(())
 }
 
-/// A method by its name, with settings that suit the encoder, or with settings of its own.
+/// A method: either its name, with settings that suit the encoder, or its own settings.
 ///
 /// ```
 /// use selfsame::MethodChoice;
@@ -354,7 +362,7 @@ fn check(images: &Dataset) -> Result<(), Error> {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum MethodChoice {
-    /// A name of [`METHODS`](crate::methods::METHODS).
+    /// A name in [`METHODS`](crate::methods::METHODS).
     Named(String),
     /// A method with all of its settings.
     Settings(MethodConfig),
@@ -398,18 +406,18 @@ pub enum EncoderKind {
     ResNet34,
     /// 3, 4, 6, 3 bottleneck blocks.
     ResNet50,
-    /// A multilayer perceptron of two hidden layers on the pixels of an image.
+    /// A multilayer perceptron with two hidden layers that takes an image's pixels.
     Mlp,
 }
 
-/// What to do when the outputs collapse to a few directions.
+/// How to react when the outputs collapse to a few directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnCollapse {
-    /// Say so, and go on.
+    /// Print a warning and continue.
     #[default]
     Warn,
-    /// Save, and fail with [`Error::Collapsed`].
+    /// Save the run and fail with [`Error::Collapsed`].
     Stop,
 }
 
@@ -427,7 +435,7 @@ fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Policy>, 
     Ok(Some(policy))
 }
 
-/// A precision by its name; `auto` is none.
+/// Reads a precision by its name; `auto` gives `None`.
 fn precision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Precision>, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "lowercase")]

@@ -1,4 +1,4 @@
-//! From what was asked for to a checked plan.
+//! Turns options into a checked plan.
 
 use std::fmt::Display;
 
@@ -14,24 +14,24 @@ use serde::{Deserialize, Serialize};
 use super::options::{EncoderKind, MethodChoice, PretrainOptions};
 use crate::Error;
 
-/// Images up to this side keep the CIFAR stem by default: at its quarter of the resolution the
-/// ImageNet stem would leave a 96-pixel image a last stage of 3 × 3.
+/// Maximum image side for which the CIFAR stem is the default. The ImageNet stem has a quarter of
+/// its resolution and would leave a 96-pixel image a last stage of 3 × 3.
 const CIFAR_STEM_UP_TO: u32 = 96;
-/// Units of a perceptron's hidden layers, where no number is asked for.
+/// Default number of units in each hidden layer of a perceptron.
 const PERCEPTRON_WIDTH: usize = 512;
-/// The policy, where none is asked for.
+/// The default policy.
 pub(crate) const AUGMENT: &str = "abcde";
 
-/// Everything that determines a run, checked, but for the size of its images, which is only known
-/// once they are read.
+/// The checked settings that determine a run, except for the size of its images, which is only
+/// known once the images are read.
 pub(crate) struct Settings {
     seed: u64,
     source: String,
     limit: Option<usize>,
     classes: Option<Vec<String>>,
-    /// The encoder, whose stem or number of inputs [`Settings::plan`] still has to fill in.
+    /// The encoder. [`Settings::plan`] still has to set its stem or its number of inputs.
     encoder: EncoderConfig,
-    /// The stem that was asked for.
+    /// The stem, if one was asked for.
     stem: Option<Stem>,
     method: MethodConfig,
     train: TrainConfig,
@@ -39,10 +39,10 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Resolves what was asked for.
+    /// Resolves and checks the options.
     ///
     /// # Errors
-    /// The first option that makes no sense.
+    /// If an option makes no sense; the error names the first such option.
     pub(crate) fn of(options: &PretrainOptions) -> Result<Self, Error> {
         if let Some(size) = options.image_size {
             check_image_size(size)?;
@@ -79,10 +79,10 @@ impl Settings {
         })
     }
 
-    /// The plan for images of this size.
+    /// Returns the plan for images of side `image_size`, in pixels.
     ///
     /// # Errors
-    /// No encoder takes images of this size.
+    /// If the encoder cannot take images of this size.
     pub(crate) fn plan(self, image_size: u32) -> Result<Plan, Error> {
         let config = Config {
             seed: self.seed,
@@ -95,7 +95,8 @@ impl Settings {
             },
             encoder: match self.encoder {
                 EncoderConfig::ResNet(encoder) => {
-                    // By the images and not by a recipe, whose images are small.
+                    // The images decide, and not the recipe, because a recipe's own images are
+                    // small.
                     let stem = self.stem.unwrap_or_else(|| default_stem(image_size));
                     ResNetConfig { stem, ..encoder }.into()
                 }
@@ -112,16 +113,18 @@ impl Settings {
 }
 
 impl PretrainOptions {
-    /// The plan for images of side `image_size`, in pixels: every setting as training goes by it.
+    /// Returns the plan for images of side `image_size`, in pixels, with every setting that
+    /// training uses.
     ///
     /// # Errors
-    /// The first option that makes no sense.
+    /// If an option makes no sense; the error names the first such option.
     pub fn plan(&self, image_size: u32) -> Result<Plan, Error> {
         Settings::of(self)?.plan(image_size)
     }
 }
 
-/// Refuses two settings of the same thing, of which one would be lost in silence.
+/// Refuses options that set the same setting twice, because one of the values would be lost
+/// silently.
 fn check_set(options: &PretrainOptions) -> Result<(), Error> {
     let fields = [
         ("method.temperature", "temperature", options.temperature.is_some()),
@@ -137,8 +140,8 @@ fn check_set(options: &PretrainOptions) -> Result<(), Error> {
     ];
     let keys: Vec<&str> =
         options.set.iter().filter_map(|pair| Some(pair.split_once('=')?.0.trim())).collect();
-    for (at, key) in keys.iter().enumerate() {
-        if keys[..at].contains(key) {
+    for (index, key) in keys.iter().enumerate() {
+        if keys[..index].contains(key) {
             return Err(Error::option("set", key, "it is given twice; leave one out"));
         }
         if let Some((_, field, _)) = fields.iter().find(|(name, _, given)| name == key && *given) {
@@ -153,14 +156,14 @@ fn recipe(name: &str, method: &MethodChoice) -> Result<Recipe, Error> {
     let method = method.name();
     selfsame_train::recipe(name, method).ok_or_else(|| {
         let has = |(method, _): &(&'static str, _)| selfsame_train::recipe(name, method).is_some();
-        let those: Vec<&str> =
+        let having: Vec<&str> =
             METHODS.iter().filter(|method| has(method)).map(|(method, _)| *method).collect();
-        let cause = format!("it has no {method}; it has {}", those.join(", "));
+        let cause = format!("it has no {method}; it has {}", having.join(", "));
         Error::option("recipe", name, cause)
     })
 }
 
-/// The encoder, as far as the size of the images does not matter.
+/// Returns the encoder, except for the settings that depend on the size of the images.
 fn encoder(options: &PretrainOptions, recipe: Option<&Recipe>) -> Result<EncoderConfig, Error> {
     let device = device::by_name(&options.device)?;
     let precision = options.precision.unwrap_or_else(|| Precision::fastest(&device));
@@ -172,7 +175,7 @@ fn encoder(options: &PretrainOptions, recipe: Option<&Recipe>) -> Result<Encoder
         Some(EncoderKind::Mlp) => return perceptron(options),
         None => recipe.map_or(Architecture::ResNet18, |recipe| recipe.architecture),
     };
-    // Ten shapes need no more, and the first thing a newcomer runs should not take longer.
+    // Ten shapes need no more width, and a newcomer's first run should be short.
     let sensible = if options.data.are_glyphs() { 8 } else { 16 };
     let width = options.width.unwrap_or(recipe.map_or(sensible, |recipe| recipe.width));
     Ok(ResNetConfig { architecture, stem: Stem::Cifar, width, precision }.into())
@@ -191,7 +194,7 @@ fn perceptron(options: &PretrainOptions) -> Result<EncoderConfig, Error> {
     Ok(MlpConfig { width, image_size: 0 }.into())
 }
 
-/// The first layers that suit images of a size, in pixels.
+/// Returns the first layers that suit images of side `image_size`, in pixels.
 fn default_stem(image_size: u32) -> Stem {
     if image_size <= CIFAR_STEM_UP_TO { Stem::Cifar } else { Stem::ImageNet }
 }
@@ -199,9 +202,9 @@ fn default_stem(image_size: u32) -> Stem {
 fn train(options: &PretrainOptions, recipe: Option<TrainConfig>) -> TrainConfig {
     let batch = options.batch.unwrap_or(recipe.map_or(128, |recipe| recipe.batch));
     let epochs = options.epochs.unwrap_or(recipe.map_or(25, |recipe| recipe.epochs));
-    // The rule and what belongs to it: the recipe's, unless another rule is asked for. Learning
-    // rates for one batch size hold for another in proportion (Goyal et al. 2017); Adam sets its own
-    // scale.
+    // Take the rule and its settings from the recipe, unless another rule is asked for. A learning
+    // rate for one batch size is scaled in proportion to another batch size (Goyal et al. 2017),
+    // except for AdamW's default, as Adam sets its own scale.
     let asked = options.optimizer;
     let rule = match recipe.filter(|recipe| asked.is_none_or(|asked| asked == recipe.optimizer)) {
         Some(recipe) => {
@@ -237,8 +240,8 @@ fn train(options: &PretrainOptions, recipe: Option<TrainConfig>) -> TrainConfig 
         epochs,
         batch,
         learning_rate: options.lr.unwrap_or(rule.learning_rate),
-        // A recipe's warm-up belongs to its number of epochs. Of fewer epochs it takes no more than
-        // a tenth, as without a recipe.
+        // A recipe's warm-up belongs to its number of epochs. With fewer epochs, the warm-up takes
+        // at most a tenth of them, as it does without a recipe.
         warmup_epochs: options
             .warmup_epochs
             .unwrap_or(rule.warmup_epochs.min(epochs as f64 / 10.0)),
@@ -261,14 +264,14 @@ fn with_temperature(method: MethodConfig, temperature: Option<f64>) -> Result<Me
     settings.try_into().map_err(|e| refuse(&e))
 }
 
-/// The sections of `config.toml` that `set` reaches.
+/// The sections of `config.toml` that the option `set` can change.
 #[derive(Serialize, Deserialize)]
 struct Sections {
     method: MethodConfig,
     train: TrainConfig,
 }
 
-/// The sections with what `set` was given, in order.
+/// Applies the option `set`, given as `pairs`, to the sections, in order.
 fn with_set(sections: Sections, pairs: &[String]) -> Result<Sections, Error> {
     let mut table = toml::Table::try_from(&sections).expect("settings are plain tables");
     for pair in pairs {
@@ -300,14 +303,15 @@ fn with_set(sections: Sections, pairs: &[String]) -> Result<Sections, Error> {
         .map_err(|e: toml::de::Error| Error::option("set", pairs.join(" "), e.message()))
 }
 
-/// A refusal without Rust's names of types.
+/// Rewrites an error message without Rust's type names.
 fn in_words(message: &str) -> String {
     message
         .replace("expected f64", "expected a number")
         .replace("expected usize", "expected a whole number")
 }
 
-/// What a text can mean: a TOML value, a whole number for one with a fraction, a plain word.
+/// Returns the possible meanings of a text: a TOML value, a whole number as a float, and a plain
+/// string.
 fn readings(text: &str) -> Vec<toml::Value> {
     let parsed = format!("value = {text}")
         .parse::<toml::Table>()
