@@ -1,4 +1,4 @@
-//! Certificates: what the theory measures of an encoder, and what it proves.
+//! Certificates: the theory's measures of an encoder, and the bounds that it proves.
 
 mod arrays;
 mod drawn;
@@ -31,26 +31,27 @@ use crate::images::note_skipped;
 use crate::run::describe_weights;
 use crate::{Error, Progress, Run, digest_of};
 
-/// The most classes. Matrices with a row and a column a class are kept, 128 MB each at that many.
+/// Maximum number of classes. Some matrices have one row and one column per class; each takes 128
+/// MB for this many classes.
 const MOST_CLASSES: usize = 4000;
 
-/// What is certified.
+/// The subject of a certificate.
 #[derive(Debug, Clone, Copy)]
 pub enum CertifyInput<'a> {
     /// The encoder of a run, on the run's images and views.
     Run(&'a Run),
-    /// An encoder, whoever trained it.
+    /// An encoder from any source.
     Encoder {
-        /// What the page calls it.
+        /// Name of the encoder on the page.
         name: &'a str,
         /// The encoder, on [`CertifyOptions::device`].
         encoder: &'a Backbone,
         /// The images.
         dataset: &'a Dataset,
-        /// What draws views of them.
+        /// The policy that draws the images' views.
         policy: &'a Policy,
     },
-    /// Embeddings, whatever made them. Without pixels there is no bound on the error.
+    /// Embeddings from any source. Without pixels there is no bound on the error.
     Embeddings(&'a Embeddings<'a>),
 }
 
@@ -67,27 +68,27 @@ pub enum CertifyInput<'a> {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Embeddings<'a> {
-    /// What the page calls them.
+    /// Name of the embeddings on the page.
     pub name: String,
-    /// `[image][view][value]`. The first view of an image is the image itself.
+    /// The values as `[image][view][value]`. The first view of an image is the image itself.
     pub values: Cow<'a, [f32]>,
-    /// Images.
+    /// Number of images.
     pub images: usize,
-    /// Views of each image.
+    /// Number of views per image.
     pub views: usize,
-    /// Values of an embedding.
+    /// Number of values per embedding.
     pub dim: usize,
-    /// The class of each image.
+    /// The class of each image, if known.
     pub labels: Option<Labels>,
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// Whether the values were rounded from 64 bits, which the certificate then says.
+    /// Whether the values were rounded from 64 bits. The certificate then says so.
     pub rounded: bool,
 }
 
 impl<'a> Embeddings<'a> {
-    /// Embeddings without labels. [`certify`] checks that there are `images` × `views` × `dim`
-    /// values.
+    /// Wraps embeddings without labels. [`certify`] checks that there are `images` × `views` ×
+    /// `dim` values.
     pub fn new(values: impl Into<Cow<'a, [f32]>>, images: usize, views: usize, dim: usize) -> Self {
         Self {
             name: "embeddings".into(),
@@ -101,11 +102,11 @@ impl<'a> Embeddings<'a> {
         }
     }
 
-    /// The same with a label an image: numbers or names, in any order and with any gaps. Classes
-    /// are numbered in the order of their labels and named by them.
+    /// Adds one label per image. Labels are numbers or names, in any order and with any gaps.
+    /// Classes are numbered in the order of their labels and take the labels as their names.
     ///
     /// # Errors
-    /// There are no labels.
+    /// If there are no labels.
     pub fn labelled<L: Ord + Display>(self, labels: &[L]) -> Result<Self, Error> {
         let mut present: Vec<&L> = labels.iter().collect();
         present.sort_unstable();
@@ -120,26 +121,27 @@ impl<'a> Embeddings<'a> {
     }
 }
 
-/// How to certify. [`Default`] measures 100 test images a class with 16 views each.
+/// How to certify. [`Default`] measures 100 test images per class with 16 views each.
 #[derive(Debug, Clone)]
 pub struct CertifyOptions {
-    /// Which images, of an encoder's or run's data set.
+    /// Split of the data set to take images from, for an encoder or a run.
     pub split: SplitName,
-    /// The most images of each class; at least 2.
+    /// Maximum number of images per class; at least 2.
     pub per_class: usize,
-    /// Views drawn of each image, beside the image itself; from 1 to 65535.
+    /// Number of views drawn per image, in addition to the image itself; from 1 to 65535.
     pub views: usize,
-    /// Time that the proof of each class's curve of concentration may take. What is not proved by
-    /// then is a bound. None is unlimited up to 100 images a class, and 10 seconds beyond.
+    /// Time limit for the proof of each class's concentration curve. Points that are not proved by
+    /// then are bounds. `None` means no limit for up to 100 images per class, and 10 seconds for
+    /// more.
     pub budget: Option<Duration>,
-    /// Which weights of a run.
+    /// Which weights of a run to load.
     pub weights: Which,
-    /// Seed of the views, and of estimates by random draws. Certificates to be compared should
-    /// share it.
+    /// Seed of the views and of estimates by random draws. Certificates that are to be compared
+    /// should share the seed.
     pub seed: u64,
-    /// Whether embeddings may repeat those of an earlier image, as those of a copy do.
+    /// Whether embeddings may repeat those of an earlier image, as copies of an image do.
     pub allow_repeats: bool,
-    /// Where the encoder runs.
+    /// Device that runs the encoder.
     pub device: Device,
 }
 
@@ -159,11 +161,11 @@ impl Default for CertifyOptions {
 }
 
 impl CertifyOptions {
-    /// Refuses numbers that nothing can be measured with. [`certify`] does so too; a caller may
-    /// want to know before it loads images.
+    /// Refuses options with which nothing can be measured. [`certify`] makes the same check; a
+    /// caller can make it before loading images.
     ///
     /// # Errors
-    /// [`Error::Option`].
+    /// [`Error::Option`] if an option makes no sense.
     pub fn check(&self) -> Result<(), Error> {
         if self.per_class < 2 {
             let cause = "distances need at least 2 images of a class";
@@ -177,17 +179,18 @@ impl CertifyOptions {
     }
 }
 
-/// Measures a finite world of images, views and embeddings, and proves what the theory of Huang,
-/// Yi, Zhao and Jiang (2023) proves of it: the error of the nearest-centre classifier from above,
-/// and how far apart its classes are.
+/// Measures a finite world of images, views and embeddings. Computes what the theory of Huang, Yi,
+/// Zhao and Jiang (2023) proves about it: an upper bound on the error of the nearest-centre
+/// classifier, and how far apart its classes are.
 ///
-/// An encoder's views are drawn for this alone: training, evaluation and forecasts never see them.
-/// The certificate of a run also has the errors that an evaluation of the same weights measured.
-/// [`CertificateRecord::command`] is empty: the record is the same whoever asks for it.
+/// The views of an encoder are drawn only for the certificate: training, evaluation and forecasts
+/// never see them. The certificate of a run also has the errors that an evaluation of the same
+/// weights measured. [`CertificateRecord::command`] is empty, so that the record does not depend on
+/// the caller.
 ///
 /// # Errors
-/// Options that make no sense, images that cannot be loaded or are too many, embeddings that are
-/// not finite, zero or all the same, or that repeat each other.
+/// If options make no sense, if images cannot be loaded or are too many, or if embeddings are not
+/// finite, are zero, are all equal or repeat each other.
 ///
 /// ```
 /// use selfsame::{CertifyInput, CertifyOptions, Embeddings, certify};
@@ -221,11 +224,11 @@ pub fn certify(
     }
 }
 
-/// Writes `certificate.json` and its page into a folder, which is made where there is none, and
-/// returns the path of the page.
+/// Writes `certificate.json` and its page into a folder, creating the folder if needed. Returns the
+/// path of the page.
 ///
 /// # Errors
-/// A file cannot be written; what was there before is then intact.
+/// If a file cannot be written; an earlier version of that file then stays intact.
 pub fn write_certificate(folder: &Path, record: &CertificateRecord) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
     write_json(&folder.join(CERTIFICATE_FILE), record)?;
@@ -255,11 +258,10 @@ fn certify_run(
     Ok(record)
 }
 
-/// The errors that an evaluation measured of the weights of this step, with intervals for other
-/// images of their kind; or why there are none.
+/// Returns the errors that an evaluation measured for the weights of step `step`, with intervals
+/// that hold for other images of the same kind. If there are none, returns the reason.
 fn evaluated_errors(run: &Run, step: u64) -> Result<Result<Vec<Named>, LeftOut>, Error> {
-    // Only the evaluation is read: an older certificate may be damaged, and is about to be
-    // replaced.
+    // Read only the evaluation: an older certificate may be damaged, and is about to be replaced.
     let Some(evaluation) = read_evaluation(run.path())? else {
         return Ok(Err(LeftOut::NotEvaluated));
     };
@@ -285,7 +287,7 @@ fn evaluated_errors(run: &Run, step: u64) -> Result<Result<Vec<Named>, LeftOut>,
     Ok(Ok(named.into_iter().filter(|(_, accuracy)| accuracy.is_finite()).map(error).collect()))
 }
 
-/// The certificate of an encoder, without a subject.
+/// Certifies an encoder. The record does not yet have a subject.
 fn certify_encoder(
     encoder: &Backbone,
     dataset: &Dataset,
@@ -303,7 +305,7 @@ fn certify_encoder(
         (embedded.labels, embedded.classes) = (Some(labels), classes);
     }
     drop(views);
-    // A row of embeddings is a view of an image that has a name.
+    // A row of embeddings is a view of an image; name that image in the error.
     let named = |error: Error| match error {
         Error::Theory(
             source @ (selfsame_theory::Error::ZeroRow { row }
@@ -316,7 +318,7 @@ fn certify_encoder(
     progress.note("the norms of the encoder's layers");
     record.lipschitz_bound = lipschitz_bound(encoder, dataset.image_size as usize, &embedded)?;
     record.split = options.split.name().into();
-    // Equal digests are what makes two certificates comparable.
+    // Two certificates are comparable if their digests are equal.
     record.digest = digest_of(split, &chosen);
     record.policy = policy.to_string();
     record.examples = examples(dataset, split, &chosen, embedded.labels.as_ref())?;
@@ -324,8 +326,9 @@ fn certify_encoder(
     Ok(record)
 }
 
-/// A Lipschitz constant of the encoder with its outputs scaled to length 1, among images whose
-/// outputs are no shorter than the shortest here; none where that has length 0.
+/// Bounds the Lipschitz constant of the encoder with its outputs scaled to length 1, among images
+/// whose outputs are at least as long as the shortest output here. Returns `None` if the shortest
+/// output has length 0.
 fn lipschitz_bound(
     encoder: &Backbone,
     side: usize,
@@ -379,7 +382,8 @@ fn certify_embeddings(
     Ok(record)
 }
 
-/// Refuses so many classes that the matrices of their pairs would fill the memory.
+/// Refuses more classes than [`MOST_CLASSES`], because the matrices of their pairs would fill the
+/// memory.
 fn check_classes(classes: usize) -> Result<(), Error> {
     if classes <= MOST_CLASSES {
         return Ok(());

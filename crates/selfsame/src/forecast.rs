@@ -1,8 +1,9 @@
-//! Which augmentation will gather the classes: a ranking of policies before any training.
+//! Predicts which augmentation will gather the classes: ranks policies before any training.
 //!
-//! Of a few images of each class and the views that each policy makes of them, it measures how many
-//! of a class come together within a distance (σ(δ) of the theory) and whether images of one class
-//! still lie nearer than images of two. Intervals come from random halves of the images.
+//! From a few images of each class and the views that each policy draws of them, it measures how
+//! many images of a class come together within a distance (σ(δ) in the theory). It also measures
+//! whether images of one class still lie nearer to each other than images of two classes. Intervals
+//! come from random halves of the images.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -35,42 +36,43 @@ mod ranking;
 mod score;
 mod settings;
 
-/// The name of the policy that does nothing: images as they are.
+/// Name of the policy that leaves images as they are.
 const NONE: &str = "none";
-/// The views of an image are numbered in 16 bits.
+/// Maximum number of views per image: views are numbered in 16 bits.
 const MAX_VIEWS: usize = 65_535;
-/// A policy that takes longer is followed by how long the others will take.
+/// After a policy that takes longer than this, the remaining time is announced.
 const LONG: Duration = Duration::from_secs(2);
 
 /// How [`forecast`] measures, and where it keeps its work.
 #[derive(Debug, Clone)]
 pub struct ForecastOptions {
-    /// Images of each class that are measured, at most. The fewer, the wider the intervals.
+    /// Maximum number of images to measure per class. The fewer images, the wider the intervals.
     pub per_class: usize,
-    /// Views drawn of each image, 1 to 65 535.
+    /// Number of views drawn per image, from 1 to 65 535.
     pub views: usize,
     /// Whether an image counts among its own views.
     pub original: bool,
-    /// Distances are measured between embeddings of this encoder, brought to length 1. Without one,
-    /// they are measured between pixels.
+    /// Encoder whose embeddings, scaled to length 1, are compared. Without an encoder, pixels are
+    /// compared.
     pub encoder: Option<Encoder>,
-    /// So many clusters of the encoder's embeddings stand for the classes, whose labels are then
-    /// not looked at. Whatever depends on them is assumed.
+    /// Number of clusters of the encoder's embeddings that stand in for the classes. The labels are
+    /// then ignored, and everything that depends on the clusters is marked as assumed.
     pub clusters: Option<usize>,
-    /// Distances are measured between pixels although there is an encoder, which then only makes
-    /// the clusters.
+    /// Whether to compare pixels even though there is an encoder. The encoder then only makes the
+    /// clusters.
     pub pixels: bool,
-    /// Time for the proof of each curve; what is not proved by then is a bound. None depends on the
-    /// size of the classes: no limit for up to 100 images, and 10 s for more.
+    /// Time limit for the proof of each curve. Points that are not proved by then are bounds.
+    /// `None` depends on the size of the classes: no limit for up to 100 images, and 10 s for more.
     pub budget: Option<Duration>,
     /// Seed of everything random.
     pub seed: u64,
-    /// The folder that keeps the work under way, the distances and the results: the page, the
-    /// record and the table. The same forecast goes on there. None writes nothing.
+    /// Folder for unfinished work, the distances and the results: the page, the record and the
+    /// table. A repeated call with the same settings continues there. With `None`, nothing is
+    /// written.
     pub out: Option<PathBuf>,
-    /// Whether the folder may hold another forecast, which is then deleted.
+    /// Whether to delete another forecast that the folder may hold.
     pub overwrite: bool,
-    /// The command, word by word, that makes the same forecast again, for its page; may be empty.
+    /// The command, word by word, that repeats this forecast, for the page; may be empty.
     pub command: Vec<String>,
 }
 
@@ -93,11 +95,11 @@ impl Default for ForecastOptions {
 }
 
 impl ForecastOptions {
-    /// Refuses options that make no sense, whatever the images. [`forecast`] does so itself; a
-    /// caller that has to read many images may want to know before.
+    /// Refuses options that make no sense for any images. [`forecast`] makes the same check; a
+    /// caller that has to read many images can make it first.
     ///
     /// # Errors
-    /// [`Error::Option`].
+    /// [`Error::Option`] if an option makes no sense.
     pub fn check(&self) -> Result<(), Error> {
         let Self { per_class, views, clusters, encoder, .. } = self;
         if *per_class < 2 {
@@ -125,26 +127,26 @@ impl ForecastOptions {
     }
 }
 
-/// A trained encoder, and what a record says of it.
+/// A trained encoder and its description for a record.
 #[derive(Debug, Clone)]
 pub struct Encoder {
-    /// What it is called, such as the folder of its run.
+    /// Name of the encoder, such as the folder of its run.
     pub name: String,
     /// The network.
     pub network: Backbone,
-    /// Side of the images that it sees, in pixels.
+    /// Side of the images that the encoder takes, in pixels.
     pub image_size: u32,
-    /// Where it computes.
+    /// Device that runs the encoder.
     pub device: Device,
-    /// Tells its weights from others, such as by their SHA-256.
+    /// Identifies the encoder's weights, for example by their SHA-256.
     pub digest: String,
 }
 
 impl Encoder {
-    /// The encoder of a run's folder, with the weights of its last checkpoint.
+    /// Loads the encoder of a run's folder, with the weights of its last checkpoint.
     ///
     /// # Errors
-    /// The folder is no run, another process works in it, or it holds no weights.
+    /// If the folder is not a run, if another process works in it, or if it holds no weights.
     pub fn of_run(path: &Path, device: &Device) -> Result<Self, Error> {
         let run = Run::open(path)?;
         let plan = run.plan()?;
@@ -161,18 +163,18 @@ impl Encoder {
     }
 }
 
-/// Ranks augmentation policies by how well they gather the classes of `dataset` and keep them
-/// apart, each by its name. Images are taken from the training split. Images as they are, the policy
-/// `none`, are measured in any case and stand beside the others.
+/// Ranks named augmentation policies by how well they gather the classes of `dataset` and keep them
+/// apart. Images are taken from the training split. The policy `none`, which leaves images as they
+/// are, is always measured and listed with the others.
 ///
-/// All numbers are exact of the images and views measured, except where a proof runs out of its
-/// time; see [`Measured`](selfsame_report::forecast::Measured). A policy's score depends on no other
-/// policy. Huang et al. (ICLR 2023) define σ(δ) and the augmented distance.
+/// All numbers are exact for the measured images and views, unless a proof runs out of time; see
+/// [`Measured`](selfsame_report::forecast::Measured). A policy's score does not depend on the other
+/// policies. Huang et al. (ICLR 2023) define σ(δ) and the augmented distance.
 ///
 /// # Errors
-/// Options that make no sense, images without classes or all alike, a folder of something else, and
-/// failures to read or write. [`Error::Stopped`] where `progress` asks to stop; what is done by then
-/// is kept in [`ForecastOptions::out`].
+/// If options make no sense, if images have no classes or are all alike, if the folder holds
+/// something else, or if reading or writing fails. [`Error::Stopped`] if `progress` asks to stop;
+/// the work done so far is kept in [`ForecastOptions::out`].
 ///
 /// ```
 /// use selfsame::data::LoadOptions;
@@ -245,17 +247,17 @@ pub fn forecast(
     Ok(forecast)
 }
 
-/// The policy that does nothing.
+/// Returns the policy that leaves images as they are.
 fn none() -> Result<Policy, Error> {
     NONE.parse().map_err(|error| Error::option("policies", NONE, error))
 }
 
-/// The names of the files of a policy begin with this.
+/// Returns the first part of the names of a policy's files.
 fn part(number: usize) -> String {
     format!("{number:02}")
 }
 
-/// Refuses an encoder of images of another size.
+/// Refuses an encoder that takes images of another size.
 fn check_size(dataset: &Dataset, encoder: Option<&Encoder>) -> Result<(), Error> {
     match encoder {
         Some(encoder) if encoder.image_size != dataset.image_size => {
@@ -294,7 +296,8 @@ fn settings(
     }
 }
 
-/// There is no distance to compare policies at, because most images of a class are one.
+/// Says that there is no distance at which to compare policies, because most images of a class are
+/// identical.
 fn all_alike(dataset: &Dataset, settings: &Settings) -> Error {
     let cause = match settings.pixels {
         true => {

@@ -1,4 +1,5 @@
-//! Embeddings and labels that another program wrote: NumPy's `.npy`, or `.npz` of both.
+//! Reads embeddings and labels that another program wrote, from NumPy's `.npy`, or both from one
+//! `.npz`.
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, ErrorKind, Read};
@@ -14,23 +15,23 @@ use crate::Error;
 /// Names of the arrays in an archive.
 const EMBEDDINGS: &str = "embeddings";
 const LABELS: &str = "labels";
-/// What every `.npy` begins with.
+/// First bytes of every `.npy` file.
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// Values that are read at most: an array that claims more is not believed.
+/// Maximum number of values to read. An array that claims more is refused.
 const MOST_VALUES: u64 = 1 << 33;
-/// How to bring an array into a form that can be read.
+/// Advice on how to convert an array into a form that can be read.
 const CONVERT: &str = "save it with np.save(file, np.ascontiguousarray(x, dtype=np.float32))";
 
-/// Reads embeddings from a `.npy` of images × values or images × views × values, each image's
-/// original first, or from the array `embeddings` of a `.npz`.
+/// Reads embeddings from a `.npy` of images × values or images × views × values, or from the array
+/// `embeddings` of a `.npz`. The first view of an image is its original.
 ///
-/// Values are 16-, 32- or 64-bit floats, in row or column order. Labels are whole numbers, one an
-/// image, and need not be consecutive: those of the file `labels`, or of the array `labels` in the
-/// archive, or none.
+/// Values are 16-, 32- or 64-bit floats, in row or column order. Labels are whole numbers, one per
+/// image, and need not be consecutive. They come from the file `labels` or from the array `labels`
+/// in the archive; they are optional.
 ///
 /// # Errors
-/// A file that cannot be read, is no such array, or is cut short; labels that are not one an image;
-/// labels both in the archive and in a file of their own.
+/// If a file cannot be read, is not such an array or is cut short; if there is not one label per
+/// image; if there are labels both in the archive and in a separate file.
 pub fn read_embeddings(path: &Path, labels: Option<&Path>) -> Result<Embeddings<'static>, Error> {
     let (array, in_archive) = open("embeddings", path, EMBEDDINGS)?;
     let (images, views, dim) = match *array.shape() {
@@ -71,8 +72,8 @@ pub fn read_embeddings(path: &Path, labels: Option<&Path>) -> Result<Embeddings<
     }
 }
 
-/// Refuses labels that are not one an image, and negative ones, which by custom mean that an image
-/// has none.
+/// Refuses labels that are not one per image. Also refuses negative labels, which by convention
+/// mark images without a label.
 fn check_labels(path: &Path, labels: &[i64], images: usize) -> Result<(), Error> {
     if labels.len() != images {
         let row = labels.len().min(images);
@@ -96,7 +97,7 @@ fn damaged(path: &Path, cause: impl std::fmt::Display) -> Error {
     Error::Damaged { path: path.to_owned(), cause: cause.to_string() }
 }
 
-/// An array that ends before it should, or cannot be read.
+/// Describes an array that ends early or cannot be read.
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => {
@@ -108,8 +109,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
 
 type Array = NpyFile<Box<dyn Read>>;
 
-/// The array of a file, or the one called `name` in an archive; and whether the file is an archive.
-/// `option` is what named the file.
+/// Opens the array of a file, or the array called `name` if the file is an archive. Also returns
+/// whether the file is an archive. `option` is the name of the option that gave the file.
 fn open(option: &'static str, path: &Path, name: &str) -> Result<(Array, bool), Error> {
     match path.extension().and_then(|end| end.to_str()) {
         Some("npy") => {
@@ -138,7 +139,7 @@ fn open(option: &'static str, path: &Path, name: &str) -> Result<(Array, bool), 
     }
 }
 
-/// The array of this name in an archive, if there is one.
+/// Finds the array called `name` in an archive.
 fn find(path: &Path, name: &str) -> Result<Option<Array>, Error> {
     let file = File::open(path).map_err(Error::file(path))?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|_| {
@@ -157,14 +158,14 @@ fn find(path: &Path, name: &str) -> Result<Option<Array>, Error> {
     if bytes > 8 * MOST_VALUES {
         return Err(damaged(path, format!("{entry_name} claims {bytes} bytes")));
     }
-    // An entry borrows from the archive, but an array owns its reader.
+    // An entry borrows from the archive, but an array owns its reader, so read the whole entry.
     let mut content = Vec::new();
     (&mut entry).take(bytes).read_to_end(&mut content).map_err(|error| broken(&error))?;
     let bytes = content.len() as u64;
     Ok(Some(array(path, Box::new(Cursor::new(content)), bytes)?))
 }
 
-/// An array of a size that its `bytes` can hold.
+/// Opens an array, and checks that its size fits into its `bytes`.
 fn array(path: &Path, mut reader: Box<dyn Read>, bytes: u64) -> Result<Array, Error> {
     let mut start = Vec::new();
     (&mut reader)
@@ -200,7 +201,8 @@ fn array(path: &Path, mut reader: Box<dyn Read>, bytes: u64) -> Result<Array, Er
     }
 }
 
-/// The values as 32-bit floats, row by row, and whether they were rounded to that.
+/// Reads the values as 32-bit floats, row by row. Also returns whether they were rounded to 32
+/// bits.
 fn floats(path: &Path, array: Array) -> Result<(Vec<f32>, bool), Error> {
     let (order, shape) = (array.order(), array.shape().to_vec());
     let unreadable = |error: std::io::Error| unreadable(path, &error);
@@ -226,9 +228,10 @@ fn floats(path: &Path, array: Array) -> Result<(Vec<f32>, bool), Error> {
     Ok((rounded(path, by_rows(values, order, &shape), &shape)?, true))
 }
 
-/// 64-bit values as 32-bit ones.
+/// Rounds 64-bit values to 32 bits.
 fn rounded(path: &Path, values: Vec<f64>, shape: &[u64]) -> Result<Vec<f32>, Error> {
-    // Infinities of the file itself are refused later, with all that is not finite.
+    // Infinities in the file itself are refused later, together with all other values that are not
+    // finite.
     let overflows = |value: &f64| value.is_finite() && (*value as f32).is_infinite();
     if let Some(at) = values.iter().position(overflows) {
         let dim = shape.last().map_or(1, |&dim| dim as usize);
@@ -244,7 +247,8 @@ fn rounded(path: &Path, values: Vec<f64>, shape: &[u64]) -> Result<Vec<f32>, Err
     Ok(values.into_iter().map(|value| value as f32).collect())
 }
 
-/// Values in row order. A file may have them in column order, as NumPy writes a transposed array.
+/// Brings values into row order. A file may have them in column order: NumPy writes a transposed
+/// array that way.
 fn by_rows<T: Copy>(values: Vec<T>, order: Order, shape: &[u64]) -> Vec<T> {
     if order == Order::C {
         return values;
@@ -261,7 +265,7 @@ fn by_rows<T: Copy>(values: Vec<T>, order: Order, shape: &[u64]) -> Vec<T> {
     (0..values.len()).map(|at| values[place(at)]).collect()
 }
 
-/// Whole numbers of any width, in one column.
+/// Reads whole numbers of any width from an array with one column.
 fn whole_numbers(path: &Path, array: Array) -> Result<Vec<i64>, Error> {
     if !matches!(array.shape(), [_] | [_, 1]) {
         return Err(damaged(

@@ -1,4 +1,4 @@
-//! The images that are measured, and their views.
+//! Chooses the images to measure and draws their views.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -20,13 +20,13 @@ use super::inputs::{EmbeddedImages, Pixels, PolicyParameters};
 use super::{CertifyOptions, check_classes};
 use crate::{Error, Progress, sampling};
 
-/// The longest side of an example image, and the most classes for which there are any.
+/// Maximum side of an example image, in pixels, and maximum number of classes that get examples.
 const EXAMPLE_SIDE: u32 = 48;
 const EXAMPLES_UP_TO: usize = 128;
-/// The most labelled images: what is kept of every two of them then takes 4 GB.
+/// Maximum number of labelled images. The values kept for every pair of them then take 4 GB.
 const MOST_IMAGES: usize = 16_384;
 
-/// Positions in the split of the images to measure, in the order of their classes.
+/// Chooses the images to measure. Returns their positions in the split, ordered by class.
 pub fn choose_images(dataset: &Dataset, options: &CertifyOptions) -> Result<Vec<usize>, Error> {
     let (split, per_class) = (dataset.split(options.split), options.per_class);
     if split.is_empty() {
@@ -56,7 +56,8 @@ pub fn choose_images(dataset: &Dataset, options: &CertifyOptions) -> Result<Vec<
     Ok(chosen)
 }
 
-/// The views of the chosen images, the image itself first: `[image][view][row][pixel][channel]`.
+/// Views of the chosen images as `[image][view][row][pixel][channel]`. The first view is the image
+/// itself.
 pub struct DrawnViews {
     bytes: Vec<u8>,
     images: usize,
@@ -85,7 +86,7 @@ impl DrawnViews {
         Ok(Self { bytes, images, views, side })
     }
 
-    /// The bytes of a view.
+    /// Returns the number of bytes per view.
     fn size(&self) -> usize {
         (self.side * self.side * 3) as usize
     }
@@ -114,7 +115,7 @@ impl DrawnViews {
         })
     }
 
-    /// The distances of all images, and how the images of each class concentrate.
+    /// Computes the distances of all images and the concentration curve of each class.
     pub fn pixels(
         &self,
         labels: &Labels,
@@ -137,7 +138,7 @@ impl DrawnViews {
         Ok(Pixels { distances, curves, budget, to_original, dim: self.size(), parameters })
     }
 
-    /// The distances of the nearest views of every two images.
+    /// Computes the distance between the nearest views of every two images.
     fn distances(&self, progress: &mut dyn Progress) -> Result<Distances, Error> {
         let side = self.side as usize;
         let shape = Shape { width: side, height: side, channels: 3 };
@@ -151,7 +152,7 @@ impl DrawnViews {
         Ok(run.into_distances())
     }
 
-    /// The distance of each view to the image that it was drawn from.
+    /// Computes the distance of each view to the image that it was drawn from.
     fn to_original(&self) -> Vec<f64> {
         let size = self.size();
         let distances = |image: &[u8]| -> Vec<f64> {
@@ -165,8 +166,8 @@ impl DrawnViews {
     }
 }
 
-/// The labels of the chosen images, numbered anew for the classes that have any, and the names of
-/// those classes; none where images have no labels.
+/// Returns the labels of the chosen images, renumbered without gaps, and the names of the classes
+/// that have any of these images. Returns `None` if the images have no labels.
 pub fn labels_of(
     dataset: &Dataset,
     split: &Split,
@@ -182,7 +183,7 @@ pub fn labels_of(
     Ok(Some((labels, names)))
 }
 
-/// A few small images of each class; none without labels, or with very many classes.
+/// Returns a few small images of each class, or `None` if there are no labels or too many classes.
 pub fn examples(
     dataset: &Dataset,
     split: &Split,
@@ -192,9 +193,10 @@ pub fn examples(
     let Some(labels) = labels.filter(|labels| labels.classes() <= EXAMPLES_UP_TO) else {
         return Ok(None);
     };
-    // A class with fewer images shows some of them twice, so that each class has as many tiles.
+    // A class with fewer images repeats some of them, so that every class has the same number of
+    // tiles.
     let of_class = |members: Vec<usize>| -> Vec<usize> {
-        (0..EXAMPLES).map(|at| chosen[members[at % members.len()]]).collect()
+        (0..EXAMPLES).map(|index| chosen[members[index % members.len()]]).collect()
     };
     let indices = members(labels.of_image(), labels.classes()).into_iter().flat_map(of_class);
     let images: Vec<Image<'_>> = indices.map(|index| split.image(index)).collect();

@@ -1,4 +1,4 @@
-//! What is computed once and used by several parts of a certificate.
+//! Results that are computed once and used by several parts of a certificate.
 
 use selfsame_concentration::forecast::{Measures, halves, restrict};
 use selfsame_report::certificate::LEVEL;
@@ -9,38 +9,39 @@ use super::inputs::{BoundInputs, EmbeddedImages, Pixels, gaps};
 use crate::sampling::{HALF_BUDGET, HALVES};
 use crate::{Error, Progress};
 
-/// What all embeddings have.
+/// Facts that all embeddings have.
 pub struct Facts<'a> {
     pub embedded: &'a EmbeddedImages<'a>,
-    /// On the sphere.
+    /// The embeddings scaled to length 1.
     pub views: Views<'a>,
     pub alignment: Alignment,
     pub diameters: Diameters,
     pub classes: Option<ClassFacts<'a>>,
 }
 
-/// What needs labels.
+/// Facts that need labels.
 pub struct ClassFacts<'a> {
     pub labels: &'a Labels,
     pub centres: Centres,
     pub errors: Errors,
-    /// The error with each image left out of its own centre, and the images that it is of.
+    /// Error when each image is left out of its own centre, and number of images it was measured
+    /// on.
     pub error_left_out: Option<(f64, usize)>,
     pub pixels: Option<PixelFacts<'a>>,
 }
 
-/// What needs labels and pixels.
+/// Facts that need labels and pixels.
 pub struct PixelFacts<'a> {
     pub pixels: &'a Pixels,
-    /// How far apart f puts the closest views of every two images.
+    /// Distance after the encoder f between the closest views of every two images.
     pub gaps: Vec<f64>,
     pub bound_inputs: BoundInputs,
-    /// Bounds from below and above of the squared δ of the numbers shown.
+    /// Lower and upper bound on the squared δ at which the shown numbers hold.
     pub keys: [u64; 2],
     pub measures: Measures,
-    /// The same for random halves of the images.
+    /// The same measures for random halves of the images.
     pub halves: Vec<Measures>,
-    /// The share of images with a view that equals one of another class.
+    /// Share of the images with a view that equals a view of another class.
     pub touching: f64,
 }
 
@@ -61,7 +62,7 @@ impl<'a> Facts<'a> {
         Ok(Self { embedded, views, alignment, diameters, classes })
     }
 
-    /// What needs labels and pixels, where there are both.
+    /// Returns the facts that need labels and pixels, if both are known.
     pub fn pixels(&self) -> Option<&PixelFacts<'a>> {
         self.classes.as_ref()?.pixels.as_ref()
     }
@@ -108,7 +109,7 @@ impl<'a> PixelFacts<'a> {
     ) -> Result<Self, Error> {
         let keys = common_keys(pixels);
         let (of_image, classes) = (labels.of_image(), labels.classes());
-        // At key 0 are the images with a view that equals one of another image.
+        // At key 0, the overlap is the share of images with a view that equals one of another class.
         let measures =
             Measures::new(&pixels.distances, of_image, classes, &[keys[1], 0], pixels.budget)?;
         let half = |images: Vec<usize>| {
@@ -126,8 +127,9 @@ impl<'a> PixelFacts<'a> {
     }
 }
 
-/// Bounds from below and above of the squared δ at which the main part of the middle class holds
-/// half of it, equal where the δ is exact. Of an even number of classes the lower middle counts.
+/// Bounds, from below and above, the squared δ at which the main part of the median class holds
+/// half of that class. The bounds are equal if δ is exact. If the number of classes is even, the
+/// lower median counts.
 fn common_keys(pixels: &Pixels) -> [u64; 2] {
     let half = |points: usize| ((LEVEL * points as f64).ceil() as usize).clamp(1, points) - 1;
     let points = || pixels.curves.iter().map(|curve| &curve.points[half(curve.points.len())]);

@@ -1,5 +1,5 @@
-//! What the numbers of a certificate come to: verdict, obstacles, advice, assumptions, and what was
-//! left out.
+//! Findings that follow from the numbers of a certificate: verdict, obstacles, advice, assumptions,
+//! and omitted parts.
 
 use selfsame_eval::MAX_DIM;
 use selfsame_report::certificate::{
@@ -10,7 +10,7 @@ use selfsame_theory::bounds::certificate::{Certificate, Form};
 use super::facts::{Facts, PixelFacts};
 use super::measure::FEWEST;
 
-/// Adds the findings to a record that has its numbers and its split.
+/// Adds the findings to a record that already has its numbers and its split.
 pub fn add(record: &mut CertificateRecord, facts: &Facts<'_>) {
     record.verdict = Some(verdict(record));
     record.obstacles = facts.pixels().and_then(|facts| obstacles(record, facts));
@@ -29,7 +29,7 @@ fn verdict(record: &CertificateRecord) -> Verdict {
     }
 }
 
-/// Why the printed theorem holds or not; none with a single class.
+/// Explains why the printed theorem holds or not. Returns `None` if there is a single class.
 fn obstacles(record: &CertificateRecord, facts: &PixelFacts<'_>) -> Option<Obstacles> {
     let divergence = record.divergence.as_ref()?;
     let closest = divergence.closest.first()?;
@@ -46,13 +46,14 @@ fn obstacles(record: &CertificateRecord, facts: &PixelFacts<'_>) -> Option<Obsta
     Some(Obstacles { allowed, holds, delta, epsilon, rho })
 }
 
-/// What ρ must stay below for the printed condition, ρ + √(2ρ) < 1 − Δ_μ/2 − max μ_k·μ_ℓ, to hold.
+/// Bound below which ρ must stay for the printed condition, ρ + √(2ρ) < 1 − Δ_μ/2 − max μ_k·μ_ℓ, to
+/// hold.
 fn allowed_rho(largest: f64, shortfall: f64) -> f64 {
     let root = (3.0 - 2.0 * largest - shortfall).max(0.0).sqrt() - 1.0;
     if root > 0.0 { 0.5 * root * root } else { 0.0 }
 }
 
-/// What to change first; none where nothing is left to gain.
+/// Says which factor to improve first. Returns `None` if no factor leaves anything to gain.
 fn advice(record: &CertificateRecord) -> Option<Advice> {
     let bound = record.best_bound().map_or(1.0, |bound| bound.value);
     match record.first() {
@@ -67,11 +68,11 @@ fn advice(record: &CertificateRecord) -> Option<Advice> {
 fn assumptions(record: &CertificateRecord) -> Vec<Assumption> {
     let touching = record.concentration.as_ref().is_some_and(|found| found.touching.value > 0.0);
     [
-        // Views that differ say nothing of all there could be.
+        // The drawn views may all differ although other possible views are equal.
         (Premise::ClassesDoNotMeet, touching.then_some(false)),
-        // Each is divided by its length.
+        // Each embedding is divided by its length.
         (Premise::SameLength, Some(true)),
-        // Of embeddings nobody knows which view is the image.
+        // For given embeddings, it is unknown which view is the image.
         (Premise::ImageAmongItsViews, (!record.split.is_empty()).then_some(true)),
         (Premise::Lipschitz, None),
         (Premise::AllViews, None),
@@ -135,7 +136,7 @@ mod tests {
         let improve = |from, to| Some(Advice::Improve { factor: Factor::Alignment, from, to });
         assert_eq!(advice(0.5, 0.25), improve(0.5, 0.25));
         assert_eq!(advice(0.5, 0.5), Some(Advice::NoneAlone { bound: 0.5 }));
-        // The one that comes nearest.
+        // The factor that comes nearest.
         assert_eq!(advice(1.0, 1.0), improve(1.0, 1.0));
         assert_eq!(advice(0.0, 0.0), None);
     }

@@ -1,4 +1,4 @@
-//! What a certificate is computed from: embeddings of all views, labels, distances of pixels.
+//! Inputs of a certificate: embeddings of all views, labels, and distances of pixels.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use selfsame_theory::bounds::certificate::{Class, MainPart, World};
 use selfsame_theory::measure::Diameters;
 use selfsame_theory::{Error, Labels, Views};
 
-/// Embeddings of the views of some images, and what is known of the images.
+/// Embeddings of the views of some images, with facts about the images.
 pub struct EmbeddedImages<'a> {
-    /// `[image][view][value]`, as the encoder gives them.
+    /// The values as `[image][view][value]`, as the encoder returns them.
     pub values: Cow<'a, [f32]>,
     pub images: usize,
     pub views: usize,
@@ -24,43 +24,43 @@ pub struct EmbeddedImages<'a> {
     pub labels: Option<Labels>,
     /// Names of the classes that have images.
     pub classes: Vec<String>,
-    /// Seed of estimates by random draws.
+    /// Seed of the estimates by random draws.
     pub seed: u64,
     pub pixels: Option<Pixels>,
 }
 
-/// What the theory asks of the images themselves.
+/// Facts about the images themselves that the theory needs.
 pub struct Pixels {
-    /// Squared, between all images.
+    /// Squared distances between all images.
     pub distances: Distances,
-    /// Of each class.
+    /// Concentration curve of each class.
     pub curves: Vec<Curve>,
-    /// Time that the proof of each curve might take.
+    /// Time limit for the proof of each curve.
     pub budget: Option<Duration>,
-    /// The distance of each view to the image that it was drawn from.
+    /// Distance of each view to the image that it was drawn from.
     pub to_original: Vec<f64>,
-    /// Bytes of a view.
+    /// Number of bytes per view.
     pub dim: usize,
     pub parameters: PolicyParameters,
 }
 
-/// How much a policy draws for a view.
+/// Number of random parameters that a policy draws per view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PolicyParameters {
-    /// Combinations of steps that are either taken or not.
+    /// Number of combinations of the steps that may be taken or not.
     pub discrete: u32,
-    /// Continuous parameters.
+    /// Number of continuous parameters.
     pub continuous: u32,
 }
 
 impl PolicyParameters {
     pub fn of(policy: &PolicyConfig) -> Self {
         let continuous = [
-            // Area, aspect ratio and position of the box.
+            // The area, the aspect ratio and the two coordinates of the box.
             (policy.crop.is_some(), 4),
             (policy.pad_crop.is_some(), 2),
             (policy.rotation.is_some(), 1),
-            // Brightness, contrast, saturation and hue.
+            // The brightness, contrast, saturation and hue.
             (policy.jitter.is_some(), 4),
             (policy.blur.is_some(), 1),
         ];
@@ -69,7 +69,7 @@ impl PolicyParameters {
             (policy.vertical_flip.is_some(), 2),
             (policy.grey.is_some(), 2),
             (policy.solarise.is_some(), 2),
-            // The order of the four jitters.
+            // The orders of the four jitters.
             (policy.jitter.is_some(), 24),
         ];
         let discrete = discrete.into_iter().filter(|(used, _)| *used).map(|(_, count)| count);
@@ -78,7 +78,7 @@ impl PolicyParameters {
     }
 }
 
-/// ‖f(a) − f(b)‖ for two rows.
+/// Returns ‖f(a) − f(b)‖ for the rows `a` and `b`.
 pub fn row_distance(views: &Views<'_>, a: usize, b: usize) -> f64 {
     let (mut first, mut second) = (vec![0.0; views.dim()], vec![0.0; views.dim()]);
     views.read(a, &mut first);
@@ -86,7 +86,8 @@ pub fn row_distance(views: &Views<'_>, a: usize, b: usize) -> f64 {
     first.iter().zip(&second).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
 }
 
-/// How far apart f puts the closest views of every two images, in the order of the distances.
+/// Computes the distance after the encoder f between the closest views of every two images, in the
+/// order of `distances`.
 pub fn gaps(views: &Views<'_>, distances: &Distances) -> Vec<f64> {
     let (n, m) = (distances.n, views.views());
     let row = |i: usize| {
@@ -98,10 +99,10 @@ pub fn gaps(views: &Views<'_>, distances: &Distances) -> Vec<f64> {
     (0..n).into_par_iter().flat_map_iter(row).collect()
 }
 
-/// What the error bound is computed from.
+/// Inputs of the error bound.
 #[derive(Clone)]
 pub struct BoundInputs {
-    /// All μ_k·μ_ℓ, row after row.
+    /// All products μ_k·μ_ℓ, row by row.
     pub products: Vec<f64>,
     pub classes: Vec<Class>,
 }
@@ -131,15 +132,15 @@ impl BoundInputs {
         World::new(1.0, &self.products, self.classes.clone())
     }
 
-    /// The same world with all views of an image in one point.
+    /// Returns these inputs for a world in which all views of an image are embedded in one point.
     pub fn aligned(&self) -> Self {
         let class =
             |class: &Class| Class { diameters: vec![0.0; class.diameters.len()], ..class.clone() };
         Self { classes: self.classes.iter().map(class).collect(), ..self.clone() }
     }
 
-    /// The same world with the centres of classes, of the lengths they have, in directions as far
-    /// apart as `dim` dimensions allow.
+    /// Returns these inputs for a world in which the centres of classes keep their lengths but
+    /// point in directions as far apart as `dim` dimensions allow.
     pub fn divergent(&self, dim: usize) -> Self {
         let k = self.classes.len();
         let least = least_product(k, dim);
@@ -151,7 +152,7 @@ impl BoundInputs {
         Self { products: (0..k * k).map(product).collect(), ..self.clone() }
     }
 
-    /// The same world with a view that all images of a class share.
+    /// Returns these inputs for a world in which all images of a class share a view.
     pub fn concentrated(&self) -> Self {
         let class = |class: &Class| Class {
             main_parts: vec![MainPart { delta: 0.0, images: class.diameters.len(), gap: 0.0 }],
@@ -160,8 +161,8 @@ impl BoundInputs {
         Self { classes: self.classes.iter().map(class).collect(), ..self.clone() }
     }
 
-    /// ρ of the printed theorem at δ and ε, where main parts hold the share `sigma` of every class
-    /// and the share `outside` of all images is spread.
+    /// Computes ρ of the printed theorem at δ and ε, if main parts hold the share `sigma` of every
+    /// class and the views of the share `outside` of all images are spread.
     pub fn rho(&self, delta: f64, epsilon: f64, sigma: f64, outside: f64) -> Rho {
         let gaps = self.classes.iter().filter_map(|class| Some(main_part(class, delta)?.gap));
         let sizes = || self.classes.iter().map(|class| class.diameters.len());
@@ -175,10 +176,11 @@ impl BoundInputs {
         }
     }
 
-    /// The δ and ε at which ρ is least among those where main parts hold half of every class, and ρ
-    /// there.
+    /// Returns the δ and ε that minimise ρ among those for which main parts hold half of every
+    /// class, and ρ at that point.
     ///
-    /// Without that limit ρ would be least, and say nothing, where each main part is one image.
+    /// Without that restriction, the minimum would be where each main part is a single image, and
+    /// would be meaningless.
     pub fn least_rho(&self) -> (f64, f64, Rho) {
         let diameters = self.classes.iter().flat_map(|class| class.diameters.iter().copied());
         let diameters = Diameters::new(diameters.collect());
@@ -201,7 +203,7 @@ impl BoundInputs {
             .unwrap_or_default()
     }
 
-    /// σ(δ): the smallest share of a class in its main part.
+    /// Returns σ(δ), the smallest share that a class has in its main part.
     fn sigma(&self, delta: f64) -> f64 {
         let share = |class: &Class| {
             let images = main_part(class, delta).map_or(0, |part| part.images);
@@ -211,20 +213,20 @@ impl BoundInputs {
     }
 }
 
-/// The main part of a class at δ; none below its first point.
+/// Returns the main part of a class at δ, or `None` below the class's first point.
 fn main_part(class: &Class, delta: f64) -> Option<&MainPart> {
     class.main_parts.iter().rfind(|part| part.delta <= delta)
 }
 
-/// About 200 of the values, evenly spaced, and the last: enough to find a minimum by.
+/// Selects about 200 evenly spaced values and the last one: enough to find a minimum.
 fn thinned<T: Copy>(values: &[T]) -> Vec<T> {
     let step = values.len().div_ceil(200).max(1);
     values.iter().copied().step_by(step).chain(values.last().copied()).collect()
 }
 
-/// For k = 1, 2, … images of a class: bounds from below and above of the smallest δ at which k of
-/// them lie pairwise within reach, and, for those that do at the upper bound, the largest distance
-/// that f puts between the closest views of two.
+/// For k = 1, 2, … images of a class: returns a lower and an upper bound on the smallest δ at which
+/// k of the images lie pairwise within reach. For k images that do so at the upper bound, also
+/// returns the largest distance after the encoder f between the closest views of two of them.
 pub fn curve_points(
     members: &[usize],
     curve: &Curve,
@@ -245,7 +247,8 @@ pub fn curve_points(
         .collect()
 }
 
-/// The steps of a curve. Of points with equal δ only the one with the most images is a step.
+/// Returns the steps of a curve. Among points with equal δ, only the point with the most images is
+/// a step.
 fn main_parts(points: &[[f64; 3]]) -> Vec<MainPart> {
     let mut parts: Vec<MainPart> = Vec::with_capacity(points.len());
     for (at, &[_, delta, gap]) in points.iter().enumerate() {
@@ -255,8 +258,8 @@ fn main_parts(points: &[[f64; 3]]) -> Vec<MainPart> {
     parts
 }
 
-/// The embeddings without the coordinates that are the same in all rows, and how many coordinates
-/// are left. A channel that is never active has no second moment to be scaled by.
+/// Removes the coordinates that have the same value in all rows. Also returns the number of
+/// remaining coordinates. A channel that is never active has no second moment to be scaled by.
 pub fn without_constants<'a>(sample: &'a EmbeddedImages<'_>) -> (Cow<'a, [f32]>, usize) {
     let mut varies = vec![false; sample.dim];
     let first = &sample.values[..sample.dim];
@@ -306,7 +309,7 @@ mod tests {
         let classes = vec![class([0.1; 4]), class([0.1, 0.1, 0.1, 0.9])];
         let inputs = BoundInputs { products: vec![1.0, 0.0, 0.0, 1.0], classes };
         // With all images in main parts: R_ε = 1/8 over a mass of ½ at ε = 0.1, or ε = 0.9 without
-        // it.
+        // R_ε.
         let (delta, epsilon, rho) = inputs.least_rho();
         assert_eq!((delta, epsilon), (3.0, 0.1));
         let parts = [rho.unconcentrated, rho.unaligned, rho.gap, rho.spread];
@@ -324,7 +327,8 @@ mod tests {
         let identity = |at: usize| f64::from(u8::from(at.is_multiple_of(5)));
         let inputs =
             BoundInputs { products: (0..16).map(identity).collect(), classes: vec![class; 4] };
-        // Four corners of a tetrahedron in space; four axes in the plane; and more than a line has.
+        // Four corners of a tetrahedron in space; four axes in the plane; more classes than a line
+        // can separate.
         for (dim, expected) in [(3, -1.0 / 3.0), (2, 0.0), (1, 0.0)] {
             let products = inputs.divergent(dim).products;
             assert!(
@@ -353,7 +357,8 @@ mod tests {
     #[test]
     fn parameters_of_the_default_policy() {
         let policy: selfsame_augment::Policy = "abcde".parse().unwrap();
-        // Crop 4, jitter 4 and blur 1; flip and grey either way, and 24 orders of the jitter.
+        // Crop 4, jitter 4 and blur 1 parameters; 2 choices for flip, 2 for grey, and 24 orders of
+        // jitter.
         assert_eq!(
             PolicyParameters::of(policy.config()),
             PolicyParameters { discrete: 96, continuous: 9 }

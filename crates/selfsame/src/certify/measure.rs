@@ -1,4 +1,4 @@
-//! From the facts of a finite world to the numbers of its certificate.
+//! Turns the facts of a finite world into the numbers of its certificate.
 
 mod alignment;
 mod bounds;
@@ -20,7 +20,8 @@ use super::facts::{ClassFacts, Facts, PixelFacts};
 use super::inputs::curve_points;
 use crate::{Error, Progress};
 
-/// The record of all that is measured and proved: without what was certified, and without findings.
+/// Builds the record of everything that is measured and proved. Its subject and findings are added
+/// later.
 pub fn numbers(facts: &Facts<'_>, progress: &mut dyn Progress) -> Result<CertificateRecord, Error> {
     let (embedded, pixels) = (facts.embedded, facts.pixels());
     let several_views = embedded.views > 1;
@@ -97,7 +98,8 @@ fn classes(facts: &Facts<'_>, found: &ClassFacts<'_>) -> Result<Vec<ClassRecord>
     Ok((0..labels.classes()).map(class).collect())
 }
 
-/// Errors of the nearest-centre classifier, the one that the bounds are about first.
+/// Returns the errors of the nearest-centre classifier. The error that the bounds are about comes
+/// first.
 fn errors(found: &ClassFacts<'_>, views: usize) -> Vec<Named> {
     let Errors { overall, any_view, .. } = found.errors;
     let left_out = found.error_left_out.map(|(error, images)| {
@@ -116,13 +118,13 @@ fn errors(found: &ClassFacts<'_>, views: usize) -> Vec<Named> {
     errors.into_iter().filter_map(named).collect()
 }
 
-/// A number between `low` and `high`, as a bound on `side`; exact where both are equal.
+/// Wraps a number between `low` and `high` as a bound on `side`, or as exact if they are equal.
 fn between([low, high]: [f64; 2], side: Side) -> Quantity {
     let value = if side == Side::AtLeast { low } else { high };
     Quantity { value, trust: if low < high { Trust::Bound { side } } else { Trust::Exact } }
 }
 
-/// An estimate with its interval.
+/// Wraps an estimate with its interval.
 fn estimate(value: f64, [low, high]: [f64; 2], method: &'static str, sample: usize) -> Quantity {
     Quantity {
         value,

@@ -1,14 +1,14 @@
-//! Which policies a forecast recommends, and what speaks against them.
+//! Chooses the policies that a forecast recommends, and says what speaks against them.
 
 use selfsame_report::forecast::{Advice, BARELY, PolicyForecast};
 
-/// Images that most classes need before halves of them say anything.
+/// Number of images that most classes need for measures on halves of them to be meaningful.
 pub const ENOUGH: usize = 10;
-/// The separation of views that tell nothing of classes.
+/// Separation of views that tell nothing about classes.
 const CHANCE: f64 = 0.5;
 
-/// What follows from policies in the order of their ranks. `few` says whether most classes have too
-/// few images for intervals, `single` whether there is one class.
+/// Derives advice from policies in the order of their ranks. `few` says whether most classes have
+/// too few images for intervals; `single` says whether there is only one class.
 pub fn advice(
     policies: &[PolicyForecast],
     baseline: &PolicyForecast,
@@ -33,7 +33,7 @@ pub fn advice(
     Advice::Best { best, barely, chance, baseline_as_good }
 }
 
-/// The policies to recommend: the best, unless only one was measured.
+/// Returns the policies to recommend: the best ones, unless only one policy was measured.
 pub fn recommended(advice: &Advice, policies: usize) -> Vec<usize> {
     match advice {
         Advice::Best { best, .. } if policies > 1 => best.clone(),
@@ -41,7 +41,7 @@ pub fn recommended(advice: &Advice, policies: usize) -> Vec<usize> {
     }
 }
 
-/// Where the interval of the separation of a policy begins; 0 without one.
+/// Returns the lower end of the interval of a policy's separation, or 0 without an interval.
 fn least_separation(policy: &PolicyForecast) -> f64 {
     let interval = policy.separation.as_ref().and_then(|separation| separation.interval);
     interval.map_or(0.0, |interval| interval[0])
@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    /// A policy of this rank, with its separation and half of the width of its interval.
+    /// Builds a policy with rank `rank` and the interval `separation` ± `error`.
     fn policy(name: &str, rank: usize, separation: f64, error: f64) -> PolicyForecast {
         let interval = Some([separation - error, separation + error]);
         let separation = Measured { quantity: Quantity::exact(separation), interval };

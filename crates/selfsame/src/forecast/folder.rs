@@ -1,4 +1,4 @@
-//! The folder of a forecast: its settings, the work under way, and the results.
+//! The folder of a forecast: its settings, its unfinished work and its results.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -16,19 +16,20 @@ use super::settings::Settings;
 use crate::{Error, ForecastDifference, Run};
 
 const SETTINGS_FILE: &str = "settings.json";
-/// The folder of the work under way: two files for each policy, distances and curves.
+/// Folder of the unfinished work: two files per policy, one for distances and one for curves.
 const PARTS: &str = "parts";
 
-/// A forecast's folder, held by this process alone.
+/// A forecast's folder, locked by this process.
 pub struct Folder {
     pub path: PathBuf,
-    /// Whether it held the same forecast, begun or finished.
+    /// Whether the folder already held this forecast, unfinished or finished.
     pub goes_on: bool,
     _lock: File,
 }
 
 impl Folder {
-    /// Claims a folder that is new or holds the same forecast; with `overwrite` any forecast's.
+    /// Claims a folder that is new or holds the same forecast. With `overwrite`, the folder may
+    /// hold any forecast.
     pub fn claim(path: &Path, settings: &Settings, overwrite: bool) -> Result<Self, Error> {
         let file = path.join(SETTINGS_FILE);
         let known = file.exists();
@@ -52,7 +53,7 @@ impl Folder {
         Ok(Self { path: path.to_owned(), goes_on: known && !overwrite, _lock: lock })
     }
 
-    /// How far the forecast in the folder is, in a sentence.
+    /// Describes in a sentence how far the forecast in the folder has progressed.
     pub fn state_of(&self, policies: usize) -> String {
         let done = (0..policies).filter(|&number| self.curves_file(&part(number)).exists()).count();
         match done == policies && self.path.join(PAGE_FILE).exists() {
@@ -61,7 +62,7 @@ impl Folder {
         }
     }
 
-    /// The file of the distances of a policy, complete or not.
+    /// Returns the file with a policy's distances, complete or not.
     pub fn state(&self, part: &str) -> PathBuf {
         self.path.join(PARTS).join(format!("{part}.distances"))
     }
@@ -70,7 +71,7 @@ impl Folder {
         self.path.join(PARTS).join(format!("{part}.curves.json"))
     }
 
-    /// The curves of a policy for classes of these images, if they are there.
+    /// Reads the curves of a policy for classes with these images, if the curves exist.
     pub fn curves(&self, part: &str, classes: &[Vec<usize>]) -> Result<Option<Vec<Curve>>, Error> {
         let path = self.curves_file(part);
         if !path.exists() {
@@ -104,8 +105,8 @@ impl Folder {
         Ok(write_json(&self.curves_file(part), &points)?)
     }
 
-    /// Writes the squared distances of a policy to `distances-PART-NAME.npy`: a square matrix in
-    /// the order of the images of `forecast.json`.
+    /// Writes the squared distances of a policy to `distances-PART-NAME.npy`, as a square matrix in
+    /// the order of the images in `forecast.json`.
     pub fn write_distances(
         &self,
         part: &str,
@@ -123,7 +124,7 @@ impl Folder {
     }
 }
 
-/// Squared distances as a square matrix in NumPy's format.
+/// Encodes squared distances as a square matrix in NumPy's format.
 fn matrix(distances: &Distances) -> io::Result<Vec<u8>> {
     let n = distances.n;
     let value = |at: usize| match (at / n, at % n) {
@@ -139,7 +140,7 @@ fn matrix(distances: &Distances) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Refuses a folder with the settings of another forecast.
+/// Refuses a folder that has the settings of another forecast.
 fn same_forecast(path: &Path, file: &Path, settings: &Settings) -> Result<(), Error> {
     let text = std::fs::read(file).map_err(Error::file(file))?;
     let differences = match serde_json::from_slice::<Settings>(&text) {
@@ -155,7 +156,7 @@ fn same_forecast(path: &Path, file: &Path, settings: &Settings) -> Result<(), Er
     }
 }
 
-/// Deletes a forecast's files but for its settings, without which the rest would be nobody's.
+/// Deletes a forecast's files except its settings, which identify the folder as a forecast's.
 fn clear(path: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(path.join(PARTS))?;
     std::fs::create_dir_all(path.join(PARTS))?;
@@ -168,9 +169,9 @@ fn clear(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The name of something in a folder that no forecast wrote, if there is anything. Hidden files are
-/// what systems leave behind, and a forecast that was killed before it wrote its settings leaves an
-/// empty folder of parts.
+/// Returns the name of an entry in a folder that no forecast wrote, if there is one. Hidden files
+/// are ignored, because systems leave them. So is an empty folder of parts: a forecast leaves one
+/// if it is killed before it writes its settings.
 fn stranger(path: &Path) -> io::Result<Option<String>> {
     let entries = match path.read_dir() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,4 +1,4 @@
-//! Distances of each policy, and the curves of its classes.
+//! Measures the distances of each policy and the curves of its classes.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -17,15 +17,15 @@ use super::settings::Settings;
 use super::{Encoder, none};
 use crate::{Error, Progress};
 
-/// Distances that take longer are saved as often, so that a crash costs no more.
+/// Time between two saves of the distances, and thus the most that a crash can lose.
 const SAVE_EVERY: Duration = Duration::from_secs(20);
 
-/// What is measured of one policy.
+/// The measurements of one policy.
 pub struct PolicyMeasured {
     pub distances: Distances,
-    /// One for each class.
+    /// One curve per class.
     pub curves: Vec<Curve>,
-    /// Values of a view.
+    /// Number of values per view.
     pub dim: usize,
 }
 
@@ -35,12 +35,12 @@ pub struct Work<'a> {
     pub probe: &'a Probe,
     pub settings: &'a Settings,
     pub encoder: Option<&'a Encoder>,
-    /// Where the work under way is kept, if anywhere.
+    /// Folder that keeps the unfinished work, if there is one.
     pub folder: Option<&'a Folder>,
 }
 
 impl Work<'_> {
-    /// Measures a policy, or goes on with what its files in the folder, named by `part`, hold.
+    /// Measures a policy, continuing from its files in the folder, whose names begin with `part`.
     pub fn policy(
         &self,
         part: &str,
@@ -49,7 +49,7 @@ impl Work<'_> {
         progress: &mut dyn Progress,
     ) -> Result<PolicyMeasured, Error> {
         let Settings { seed, views, original, .. } = *self.settings;
-        // Drawing images as they are again and again would add nothing.
+        // Draw no views for `none`: they would all equal the image.
         let (views, original) = if *policy == none()? { (0, true) } else { (views, original) };
         let views = 0..views as u32;
         let sets = ViewSets { policy, purpose: Purpose::Forecast, seed, views, original };
@@ -90,14 +90,14 @@ impl Work<'_> {
         }
         let curves = self.curves(name, &distances, &classes, progress)?;
         if let Some(folder) = self.folder {
-            // The curves last: where they are, everything of the policy is.
+            // Write the curves last: if they exist, all files of the policy exist.
             folder.write_distances(part, name, &distances)?;
             folder.write_curves(part, &curves)?;
         }
         Ok(PolicyMeasured { distances, curves, dim })
     }
 
-    /// Computes the distances that are still missing, and saves them from time to time.
+    /// Computes the missing distances and saves them from time to time.
     fn finish(
         &self,
         part: &str,

@@ -1,4 +1,4 @@
-//! The pictures of a forecast's page: all images, copies, and the nearest views.
+//! Pictures for a forecast's page: all images, identical images, and the nearest views.
 
 use std::collections::HashMap;
 
@@ -11,18 +11,18 @@ use super::measure::PolicyMeasured;
 use super::ranking::Subject;
 use crate::Error;
 
-/// Side of a picture, at most.
+/// Maximum side of a picture, in pixels.
 const SIDE: u32 = 48;
-/// Pictures side by side on the sheet of all images.
+/// Number of pictures per row on the sheet of all images.
 const COLUMNS: u32 = 25;
 
 impl Subject<'_> {
-    /// An image that is measured.
+    /// Returns the measured image with the given number.
     fn image(&self, image: usize) -> Image<'_> {
         self.dataset.train.image(self.probe.images[image].index)
     }
 
-    /// Groups of images with the same pixels.
+    /// Returns the groups of images with the same pixels.
     pub fn duplicates(&self) -> Vec<Vec<usize>> {
         let mut groups: HashMap<&[u8], Vec<usize>> = HashMap::new();
         for image in 0..self.probe.images.len() {
@@ -34,7 +34,7 @@ impl Subject<'_> {
         groups
     }
 
-    /// The nearest pair of different images of each class, with its pictures.
+    /// Returns the nearest pair of different images of each class, with its pictures.
     pub fn closest(
         &self,
         policy: &Policy,
@@ -50,7 +50,7 @@ impl Subject<'_> {
             let pairs = pairs.filter(|&(i, j)| self.image(i).pixels() != self.image(j).pixels());
             let Some((i, j)) = pairs.min_by_key(|&(i, j)| distances.key(i, j)) else { continue };
             let numbers = distances.views(i, j);
-            // The image itself, where it is among its views, is number 0, and the others follow.
+            // If the image itself is among its views, it has number 0 and the drawn views follow.
             let first = u32::from(self.settings.original);
             let views = numbers.map(|number| u32::from(number).checked_sub(first));
             let tiles = [
@@ -71,7 +71,7 @@ impl Subject<'_> {
         Ok(closest)
     }
 
-    /// The pixels of a view of an image, or of the image itself.
+    /// Returns the pixels of a view of an image, or of the image itself.
     fn picture(&self, policy: &Policy, image: usize, view: Option<u32>) -> Vec<u8> {
         let (number, image) = (self.probe.images[image].index as u64, self.image(image));
         let Some(view) = view else { return image.pixels().to_vec() };
@@ -92,7 +92,7 @@ impl Subject<'_> {
         Ok(Sprite::thumbnails(side, side, &small, columns)?)
     }
 
-    /// All images in small.
+    /// Returns a sheet with small pictures of all images.
     pub fn thumbs(&self) -> Result<Sprite, Error> {
         let images: Vec<Image<'_>> =
             (0..self.probe.images.len()).map(|image| self.image(image)).collect();

@@ -1,4 +1,4 @@
-//! The images that are measured, and their classes.
+//! Chooses the images to measure, and their classes.
 
 use selfsame_augment::Image;
 use selfsame_concentration::cluster::k_means;
@@ -10,20 +10,20 @@ use sha2::{Digest, Sha256};
 use super::{Encoder, ForecastOptions};
 use crate::{Error, Progress};
 
-/// The images measured, and their classes.
+/// The measured images and their classes.
 pub struct Probe {
     pub images: Vec<ProbeImage>,
-    /// A class for each of the images.
+    /// The class of each image.
     pub labels: Vec<u32>,
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// What a reader should know about them, in sentences.
+    /// Notes on the images for the reader, in sentences.
     pub notes: Vec<String>,
 }
 
 impl Probe {
-    /// At most [`ForecastOptions::per_class`] images of each class, which the seed spreads over the
-    /// training split.
+    /// Chooses at most [`ForecastOptions::per_class`] images per class. The seed spreads them over
+    /// the training split.
     pub fn new(
         dataset: &Dataset,
         options: &ForecastOptions,
@@ -60,7 +60,7 @@ impl Probe {
         Ok(probe)
     }
 
-    /// Chooses the images of each class with two images or more.
+    /// Chooses the images of each class that has at least two images.
     fn choose(
         &mut self,
         split: &Split,
@@ -72,7 +72,7 @@ impl Probe {
         for (class, name) in classes.iter().enumerate() {
             let mut images: Vec<usize> =
                 (0..split.len()).filter(|&image| labels[image] as usize == class).collect();
-            // In an order that depends neither on files nor on other classes.
+            // Use an order that depends neither on files nor on other classes.
             images.sort_by_key(|&image| {
                 Sha256::digest([options.seed.to_le_bytes(), (image as u64).to_le_bytes()].concat())
             });
@@ -100,7 +100,7 @@ impl Probe {
     }
 }
 
-/// Labels of the images of a split by k-means of their embeddings.
+/// Labels the images of a split by k-means clustering of their embeddings.
 fn cluster(
     split: &Split,
     clusters: usize,
@@ -118,8 +118,8 @@ fn cluster(
     Ok(k_means(&values, dim, clusters, seed))
 }
 
-/// The number of values of an embedding, and the embeddings of images one after another, each
-/// brought to length 1. `unit` names the stage for `progress`.
+/// Embeds images and scales each embedding to length 1. Returns the number of values per embedding
+/// and the embeddings, one after another. `unit` names the stage for `progress`.
 pub fn embedded(
     encoder: &Encoder,
     images: &[Image<'_>],

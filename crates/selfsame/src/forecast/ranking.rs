@@ -1,4 +1,4 @@
-//! From distances and curves to ranks with intervals.
+//! Turns distances and curves into ranks with intervals.
 
 use std::time::Duration;
 
@@ -21,35 +21,36 @@ use super::{NONE, none};
 use crate::sampling::{HALF_BUDGET, HALVES, SIDE};
 use crate::{Error, Progress};
 
-/// Policies are compared at eighths of D, the middle distance of two images of a class as they are.
+/// Number of distances at which policies are compared: multiples of D/8, where D is the median
+/// distance between two unchanged images of a class.
 const EIGHTHS: u32 = 8;
-/// The eighths that the table shows: half of D and three quarters.
+/// Indices of the multiples that the table shows: half of D and three quarters of D.
 const SHOWN: [usize; 2] = [3, 5];
-/// The share of a class that leaves out what is unusual.
+/// Share of a class that counts as usual.
 const USUAL: f64 = 0.9;
 
-/// Everything there is to rank.
+/// Everything that is needed for a ranking.
 pub struct Subject<'a> {
     pub dataset: &'a Dataset,
     pub probe: &'a Probe,
     pub settings: &'a Settings,
     pub policies: &'a [(String, Policy)],
     pub measured: &'a [PolicyMeasured],
-    /// Images as they are.
+    /// The measurements of unchanged images.
     pub baseline: &'a PolicyMeasured,
     /// The key of D.
     pub middle: u64,
 }
 
-/// Measures of a policy on all images and on halves of them; without halves where classes have too
-/// few images.
+/// Measures of a policy on all images and on halves of them. There are no halves if classes have
+/// too few images.
 struct Sampled {
     all: Measures,
     halves: Vec<Measures>,
 }
 
 impl Sampled {
-    /// A measure with its interval, which is kept within `range`.
+    /// Returns a measure with its interval, which is kept within `range`.
     fn measured(
         &self,
         measure: &dyn Fn(&Measures) -> f64,
@@ -64,14 +65,15 @@ impl Sampled {
     }
 }
 
-/// The 95 % interval of a value from its values on halves of the images; none without halves.
+/// Computes the 95 % interval of a value from its values on halves of the images, or `None` without
+/// halves.
 fn interval(value: f64, halves: &[f64]) -> Option<[f64; 2]> {
     let error = SIDE * standard_error(halves);
     (!halves.is_empty()).then_some([value - error, value + error])
 }
 
 impl Subject<'_> {
-    /// The forecast, but for the command that makes it again.
+    /// Builds the forecast. The command that repeats it is added later.
     pub fn forecast(&self, progress: &mut dyn Progress) -> Result<Forecast, Error> {
         let share = |k| self.metric().share_of(self.middle, k, EIGHTHS);
         let keys: Vec<u64> = (1..=EIGHTHS).map(share).collect();
@@ -121,9 +123,9 @@ impl Subject<'_> {
         })
     }
 
-    /// The policies by score, the best first, with their ranks. A policy shares the rank of the one
-    /// before as long as the interval of its difference to the best of that rank holds 0; without
-    /// intervals nothing tells policies apart.
+    /// Ranks the policies by score, the best first. A policy shares the rank of the previous policy
+    /// if the interval of its difference to the best policy of that rank includes 0. Without
+    /// intervals, all policies share one rank.
     fn ranked(&self, sampled: &[Sampled], keys: &[u64]) -> Result<Vec<PolicyForecast>, Error> {
         let scores: Vec<f64> = sampled.iter().map(|sampled| score(&sampled.all)).collect();
         let mut order: Vec<usize> = (0..self.policies.len()).collect();
@@ -155,19 +157,20 @@ impl Subject<'_> {
         Ok(policies)
     }
 
-    /// Whether most classes have too few images for halves of them to say anything.
+    /// Returns whether most classes have too few images for measures on halves of them to be
+    /// meaningful.
     fn few(&self) -> bool {
         let classes = self.members();
         2 * classes.iter().filter(|images| images.len() < ENOUGH).count() > classes.len()
     }
 
-    /// The images of each class.
+    /// Returns the images of each class.
     pub fn members(&self) -> Vec<Vec<usize>> {
         members(&self.probe.labels, self.probe.classes.len())
     }
 
-    /// Measures of every policy, and of images as they are, on the same halves: so differences are
-    /// those of policies and not of images.
+    /// Measures every policy, and unchanged images, on the same halves, so that differences are due
+    /// to the policies and not to the images.
     fn sample(
         &self,
         keys: &[u64],
@@ -205,7 +208,7 @@ impl Subject<'_> {
             Measures::new(&restrict(&measured.distances, images), &labels, classes, keys, budget)
         };
         let mut all = Measures::new(&measured.distances, labels, classes, keys, budget)?;
-        // The curves had more time for their proofs.
+        // Prefer the curves, because they had more time for their proofs.
         for (sigma, &key) in all.sigma.iter_mut().zip(keys) {
             for (sigma, curve) in sigma.iter_mut().zip(&measured.curves) {
                 let (low, high) = curve.sigma_at(key);
@@ -215,7 +218,7 @@ impl Subject<'_> {
         Ok(Sampled { all, halves: halves.par_iter().map(half).collect::<Result<_, _>>()? })
     }
 
-    /// By how much the score of `first` is above that of `second`, on the same halves.
+    /// Computes by how much the score of `first` exceeds the score of `second`, on the same halves.
     fn difference(&self, first: &Sampled, second: &Sampled) -> Measured {
         let value = score(&first.all) - score(&second.all);
         let halves: Vec<f64> =
@@ -223,7 +226,7 @@ impl Subject<'_> {
         let interval = interval(value, &halves);
         let bounds = [first, second].iter().any(|sampled| score::side(&sampled.all).is_some());
         let trust = match self.trust(None) {
-            // A difference of bounds bounds nothing.
+            // The difference of two bounds is not a bound.
             Trust::Exact if bounds => Trust::Estimate {
                 low: interval.map(|[low, _]| low),
                 high: interval.map(|[_, high]| high),
@@ -235,8 +238,8 @@ impl Subject<'_> {
         Measured { quantity: Quantity { value, trust }, interval }
     }
 
-    /// What a number of the images and views measured is worth: exact, or a bound where only the
-    /// side of the truth is known; but assumed where the classes are.
+    /// Returns the trust in a number of the measured images and views: assumed if the classes are
+    /// assumed; otherwise exact, or a bound if only the side of the true value is known.
     fn trust(&self, side: Option<Side>) -> Trust {
         let that = match side {
             _ if self.settings.clusters.is_none() => {
@@ -260,7 +263,7 @@ impl Subject<'_> {
         Delta { share: (at + 1) as f64 / EIGHTHS as f64, delta, levels }
     }
 
-    /// The numbers of a policy, without its rank and its nearest views.
+    /// Collects the numbers of a policy, without its rank and its nearest views.
     fn policy(
         &self,
         name: &str,
@@ -324,14 +327,14 @@ impl Subject<'_> {
     }
 }
 
-/// So many `images` of a class as come together first.
+/// Returns the first `size` `images` of a class that come together.
 fn part(curve: &Curve, size: usize, images: &[usize]) -> Vec<usize> {
     let witness = size.checked_sub(1).map(|at| curve.points[at].witness.as_slice());
     witness.unwrap_or_default().iter().map(|&image| images[image]).collect()
 }
 
-/// The images of a class that are not among the `usual`, the most distant first: by the middle of
-/// their distances to the usual ones.
+/// Returns the images of a class that are not among the `usual` ones, sorted by their median
+/// distance to the usual images, the most distant first.
 fn unusual(measured: &PolicyMeasured, images: &[usize], usual: &[usize]) -> Vec<usize> {
     let mut unusual: Vec<usize> =
         images.iter().copied().filter(|image| !usual.contains(image)).collect();
@@ -345,7 +348,7 @@ fn unusual(measured: &PolicyMeasured, images: &[usize], usual: &[usize]) -> Vec<
     unusual
 }
 
-/// What a policy does to an image, step by step, in a word or two each.
+/// Describes what a policy does to an image: one or two words per step.
 fn steps(policy: &Policy) -> Vec<String> {
     let config = policy.config();
     let steps = [

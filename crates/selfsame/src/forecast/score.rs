@@ -1,26 +1,27 @@
-//! What policies are ranked by. Another score takes another body of these functions; nothing else
-//! knows how a score is made.
+//! The score that ranks policies. To use another score, change only these functions; no other code
+//! depends on how a score is computed.
 
 use selfsame_concentration::forecast::Measures;
 use selfsame_report::forecast::Score;
 use selfsame_theory::Side;
 
-/// The least and the most that a score can be.
+/// Minimum and maximum of a score.
 pub const RANGE: [f64; 2] = [-1.0, 1.0];
 
-/// Which score ranks policies on so many classes.
+/// Returns the score that ranks policies for this number of classes.
 pub fn of_classes(classes: usize) -> Score {
     if classes == 1 { Score::Gathered } else { Score::GatheredAndSeparated }
 }
 
-/// The score of a policy, higher is better: gathered × (2 × separation − 1), and what is gathered
-/// alone with a single class, where nothing shows what is lost.
+/// Computes the score of a policy; higher is better. It is gathered × (2 × separation − 1). With a
+/// single class it is gathered alone, because losses of separation cannot be seen.
 pub fn score(measures: &Measures) -> f64 {
     measures.gathered()[0] * measures.separation.map_or(1.0, |separation| 2.0 * separation - 1.0)
 }
 
-/// On which side of a score the truth is where not all main parts are proved the largest, so that
-/// only a lower bound of what is gathered is known; none where the score is exact.
+/// Returns on which side of a score the true value lies if some main parts are not proved to be the
+/// largest, so that only a lower bound of the gathered share is known. Returns `None` if the score
+/// is exact.
 pub fn side(measures: &Measures) -> Option<Side> {
     let gathered = at_least(measures.gathered());
     match measures.separation {
@@ -30,7 +31,8 @@ pub fn side(measures: &Measures) -> Option<Side> {
     }
 }
 
-/// The side of the truth from the lower of two bounds; none where they are equal, and so exact.
+/// Returns the side of the true value relative to the lower of two bounds, or `None` if the bounds
+/// are equal and the value is therefore exact.
 pub fn at_least([low, high]: [f64; 2]) -> Option<Side> {
     (low < high).then_some(Side::AtLeast)
 }

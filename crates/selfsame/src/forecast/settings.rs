@@ -1,11 +1,12 @@
-//! What determines a forecast, so that only the same forecast goes on in a folder.
+//! Settings that determine a forecast. A forecast is only continued in a folder with the same
+//! settings.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ForecastDifference as Difference;
 
-/// What determines a forecast. The images and the encoder are known by their digests; their names
-/// are there for people.
+/// Settings that determine a forecast. The images and the encoder are identified by their digests;
+/// their names are only for people.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
     pub selfsame: String,
@@ -25,7 +26,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How these settings, those of a folder, differ from those asked for `now`.
+    /// Lists how these settings, read from a folder, differ from the requested settings `now`.
     pub fn differences(&self, now: &Self) -> Vec<Difference> {
         let mut differences: Vec<Difference> = self
             .options(now)
@@ -47,15 +48,15 @@ impl Settings {
         if self.weights != now.weights && self.encoder == now.encoder {
             differences.push(Difference::Content("the weights of the encoder have changed".into()));
         }
-        // The seed decides the splits, and the size the pixels: they have been named above.
+        // The seed decides the splits and the size decides the pixels; both have been named above.
         if self.digest != now.digest && (self.seed, self.image_size) == (now.seed, now.image_size) {
             differences.push(Difference::Content("the images have changed".into()));
         }
         differences
     }
 
-    /// Each option and its value in words. The encoder has one only where its weights differ from
-    /// those of `other`.
+    /// Returns each option with its value in words. The encoder has a value only if its weights
+    /// differ from those of `other`.
     fn options(&self, other: &Self) -> [(&'static str, String); 11] {
         let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
         let optional = |value: Option<String>| value.unwrap_or("none".into());

@@ -1,4 +1,4 @@
-//! Alignment: how alike the views of an image are, and what it proves.
+//! Alignment: how similar the views of an image are, and what follows from that.
 
 use std::ops::Range;
 
@@ -12,11 +12,11 @@ use super::estimate;
 use crate::certify::facts::Facts;
 use crate::certify::inputs::{EmbeddedImages, Pixels, PolicyParameters, gaps, row_distance};
 
-/// The most points of R_ε that are written down.
+/// Maximum number of points of R_ε to write.
 const SPREAD_POINTS: usize = 2000;
 
-/// L_align, and R_ε over ε. `best` is the bound whose ε is shown; `ratio` is the largest ratio of
-/// distances after and before the encoder.
+/// Measures L_align, and R_ε over ε. `best` is the bound whose ε is shown. `ratio` is the largest
+/// ratio of a distance after the encoder to the distance before it.
 pub fn alignment(
     facts: &Facts<'_>,
     best: Option<&ErrorBound>,
@@ -50,8 +50,8 @@ pub fn alignment(
     })
 }
 
-/// L_align of two independent draws. It rests on all views but the first, which is the image itself
-/// and was not drawn; none with fewer than two of them.
+/// Estimates L_align of two independent draws from all views but the first, which is the image
+/// itself and was not drawn. Returns `None` if fewer than two views were drawn.
 fn unbiased(embedded: &EmbeddedImages<'_>) -> Result<Option<Quantity>, Error> {
     let drawn = embedded.views - 1;
     if drawn < 2 {
@@ -60,7 +60,7 @@ fn unbiased(embedded: &EmbeddedImages<'_>) -> Result<Option<Quantity>, Error> {
     let values = some_views(embedded, 1..embedded.views);
     let views = Views::new(embedded.images, drawn, embedded.dim, &values)?.on_sphere()?;
     let found = measure::alignment(&views);
-    // A view paired with itself is no pair of independent draws.
+    // Leave out pairs of a view with itself, which are not independent draws.
     let correction = drawn as f64 / (drawn as f64 - 1.0);
     let value = correction * found.finite;
     let half = mean_interval(&found.of_image)
@@ -75,14 +75,14 @@ fn unbiased(embedded: &EmbeddedImages<'_>) -> Result<Option<Quantity>, Error> {
     Ok(Some(Quantity { value, trust }))
 }
 
-/// The embeddings of some views of each image.
+/// Copies the embeddings of the given views of each image.
 fn some_views(embedded: &EmbeddedImages<'_>, views: Range<usize>) -> Vec<f32> {
     let dim = embedded.dim;
     let images = embedded.values.chunks_exact(embedded.views * dim);
     images.flat_map(|image| &image[views.start * dim..views.end * dim]).copied().collect()
 }
 
-/// The view diameters over the first half of the views.
+/// Computes the view diameters over the first half of the views.
 fn diameters_of_half(embedded: &EmbeddedImages<'_>) -> Result<Diameters, Error> {
     let half = embedded.views.div_ceil(2);
     let values = some_views(embedded, 0..half);
@@ -90,8 +90,8 @@ fn diameters_of_half(embedded: &EmbeddedImages<'_>) -> Result<Diameters, Error> 
     Ok(measure::diameters(&views))
 }
 
-/// R_ε at one ε. `most` is the upper end of L_align of two independent draws, which the published
-/// theorem is about.
+/// Returns R_ε at one ε. `most` is the upper end of L_align of two independent draws, to which the
+/// published theorem refers.
 fn spread_at(
     facts: &Facts<'_>,
     half: &Diameters,
@@ -101,7 +101,7 @@ fn spread_at(
 ) -> Result<Spread, Error> {
     let images = facts.embedded.images;
     let outside = facts.diameters.share_above(epsilon);
-    // ε was chosen by the very images that are counted, so the interval must hold at every ε.
+    // ε was chosen from the same images that are counted, so the interval must hold at every ε.
     let interval = band(outside, images as u64);
     let method = "Dvoretzky, Kiefer and Wolfowitz, 95 % at every ε at once";
     let bound = spread::finite(facts.alignment.finite, facts.embedded.views, epsilon)?;
@@ -118,7 +118,7 @@ fn spread_at(
     })
 }
 
-/// log₁₀ of what the published theorem 2 says of R_ε.
+/// Returns log₁₀ of the bound on R_ε in the published theorem 2.
 fn published(
     pixels: &Pixels,
     epsilon: f64,
@@ -141,9 +141,9 @@ fn published(
     }))
 }
 
-/// The largest ratio of the distances after and before the encoder, over each image's views and the
-/// image, and over the closest views of every two images; none without pixels, or where all pixels
-/// are equal.
+/// Computes the largest ratio of a distance after the encoder to the distance before it. The pairs
+/// are each image and its views, and the closest views of every two images. Returns `None` without
+/// pixels, or if all pixels are equal.
 pub fn largest_ratio(facts: &Facts<'_>) -> Result<Option<Quantity>, Error> {
     let Some(pixels) = &facts.embedded.pixels else { return Ok(None) };
     let m = facts.embedded.views;
@@ -155,7 +155,8 @@ pub fn largest_ratio(facts: &Facts<'_>) -> Result<Option<Quantity>, Error> {
     };
     let metric = pixels.distances.metric;
     let between = pixels.distances.keys.iter().map(|&key| metric.distance(key)).zip(between);
-    // Equal pixels are left out: in another batch their embeddings may differ in the last digit.
+    // Leave out pairs with equal pixels: in another batch their embeddings may differ in the last
+    // digit.
     let mut pairs = within.chain(between).filter(|(input, _)| *input > 0.0).peekable();
     pairs.peek().is_some().then(|| lipschitz::largest_ratio(pairs)).transpose()
 }

@@ -7,7 +7,7 @@ use selfsame_theory::{Error, Quantity, Trust};
 use crate::certify::facts::PixelFacts;
 use crate::certify::inputs::BoundInputs;
 
-/// The error bound in its forms, the weakest first.
+/// Computes the error bound in its forms, the weakest first.
 pub fn bounds(facts: &PixelFacts<'_>) -> Result<Vec<ErrorBound>, Error> {
     let world = facts.bound_inputs.world()?;
     let bound = |form| {
@@ -23,7 +23,7 @@ pub fn bounds(facts: &PixelFacts<'_>) -> Result<Vec<ErrorBound>, Error> {
     Ok([Form::Derived, Form::Published, Form::Sharpened].map(bound).into())
 }
 
-/// The strongest bound in worlds where one factor is perfect.
+/// Computes the strongest bound in worlds where one factor is perfect.
 pub fn what_if(facts: &PixelFacts<'_>, dim: usize) -> Result<Vec<WhatIf>, Error> {
     let inputs = &facts.bound_inputs;
     let classes = inputs.classes.len();
@@ -44,7 +44,7 @@ pub fn what_if(facts: &PixelFacts<'_>, dim: usize) -> Result<Vec<WhatIf>, Error>
     worlds.into_iter().map(what_if).collect()
 }
 
-/// What perfect divergence is for so many classes in so many dimensions.
+/// Describes perfect divergence for `classes` classes in `dim` dimensions.
 fn furthest(classes: usize, dim: usize) -> String {
     let how = if classes <= dim + 1 {
         "as far apart as can be".to_owned()

@@ -1,4 +1,4 @@
-//! Concentration: how near the images of a class are before any encoder.
+//! Concentration: how near to each other the images of a class are before any encoder.
 
 use selfsame_concentration::forecast::{Measures, standard_error};
 use selfsame_report::certificate::ConcentrationRecord;
@@ -8,10 +8,11 @@ use super::between;
 use crate::certify::facts::PixelFacts;
 use crate::sampling::SIDE;
 
-/// The fewest images of a class for intervals from halves: half of three images are two.
+/// Minimum number of images per class for intervals from halves: half of three images are two.
 pub const FEWEST: usize = 4;
 
-/// How near the images of a class are, with intervals from halves of the images.
+/// Measures how near to each other the images of a class are, with intervals from halves of the
+/// images.
 pub fn concentration(labels: &Labels, found: &PixelFacts<'_>) -> ConcentrationRecord {
     let PixelFacts { pixels, keys, measures, halves, .. } = found;
     let few = labels.counts().iter().any(|&count| count < FEWEST);

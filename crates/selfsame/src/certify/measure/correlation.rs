@@ -1,4 +1,4 @@
-//! The cross-correlation of embeddings, and what it proves of the divergence.
+//! The cross-correlation of embeddings, and the bounds on divergence that follow from it.
 
 use selfsame_eval::MAX_DIM;
 use selfsame_report::certificate::{CorrelationPair, CorrelationRecord};
@@ -9,15 +9,15 @@ use selfsame_theory::{Error, Quantity, Views};
 use crate::certify::facts::Facts;
 use crate::certify::inputs::without_constants;
 
-/// The cross-correlation of the coordinates that vary, and what bounds follow from.
+/// The cross-correlation of the coordinates that vary, and the bounds that follow from it.
 pub struct CorrelationBounds {
     pub record: CorrelationRecord,
-    /// With labels: what the bounds are made of, and the centres of the standardised embeddings.
+    /// With labels: the inputs of the bounds, and the centres of the standardised embeddings.
     classes: Option<(Measured, Centres)>,
 }
 
 impl CorrelationBounds {
-    /// None where nothing varies, or there are too many coordinates for a matrix.
+    /// Returns `None` if no coordinate varies, or if there are too many coordinates for a matrix.
     pub fn new(facts: &Facts<'_>) -> Result<Option<Self>, Error> {
         let embedded = facts.embedded;
         let (values, dim) = without_constants(embedded);
@@ -57,7 +57,7 @@ impl CorrelationBounds {
         Ok(Some(Self { record, classes: Some((measured, centres)) }))
     }
 
-    /// A product of two centres, and bounds on it; none without labels.
+    /// Returns a product of two centres and bounds on it, or `None` without labels.
     pub fn pair(
         &self,
         [a, b]: [usize; 2],
@@ -74,8 +74,8 @@ impl CorrelationBounds {
     }
 }
 
-/// How far the two sides of ‖Σ p_k μ_k μ_kᵀ − I‖² = Σ (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K differ,
-/// relative to the larger. The left side is given.
+/// Computes how much the two sides of ‖Σ p_k μ_k μ_kᵀ − I‖² = Σ (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d −
+/// K differ, relative to the larger side. `left` is the left side.
 fn gram_residual(centres: &Centres, left: f64, dim: usize) -> f64 {
     let (k, masses) = (centres.classes(), centres.masses());
     let gram = |a: usize, b: usize| {
@@ -87,7 +87,8 @@ fn gram_residual(centres: &Centres, left: f64, dim: usize) -> f64 {
     (left - right).abs() / left.max(right).max(1.0)
 }
 
-/// The root of the mean of (μ_k·μ_ℓ + 1)² over pairs of different classes, weighted by p_k p_ℓ.
+/// Computes the root mean square of μ_k·μ_ℓ + 1 over pairs of different classes, weighted by p_k
+/// p_ℓ.
 fn off_simplex(centres: &Centres) -> Option<f64> {
     let (k, masses) = (centres.classes(), centres.masses());
     let pairs = || (0..k * k).map(|at| (at / k, at % k)).filter(|(a, b)| a != b);

@@ -1,4 +1,4 @@
-//! Divergence: how far apart the centres of classes are, and what the InfoNCE loss proves of it.
+//! Divergence: how far apart the centres of classes are, and what the InfoNCE loss proves about it.
 
 use selfsame_report::certificate::{DivergenceRecord, InfoNceRecord, LossPair, Pair};
 use selfsame_theory::bounds::infonce;
@@ -9,17 +9,19 @@ use super::correlation::CorrelationBounds;
 use crate::Progress;
 use crate::certify::facts::{ClassFacts, Facts};
 
-/// Pairs of classes that are named.
+/// Number of closest pairs of classes to name.
 const CLOSEST: usize = 10;
-/// The most classes for which all products of centres are written down.
+/// Maximum number of classes for which all products of centres are written.
 const MATRIX_UP_TO: usize = 128;
-/// The most multiplications, and the most rows, with which L_2 is computed exactly.
+/// Maximum number of multiplications, and maximum number of rows, for which L_2 is computed
+/// exactly.
 const EXACT_WORK: f64 = 2e11;
 const EXACT_ROWS: usize = 20_000;
-/// Triples that L_2 is estimated from otherwise.
+/// Number of triples from which L_2 is estimated otherwise.
 const DRAWS: usize = 1_000_000;
 
-/// How far apart the centres of classes are, with the closest pairs and bounds on their products.
+/// Measures how far apart the centres of classes are, with the closest pairs and bounds on their
+/// products.
 pub fn divergence(
     facts: &Facts<'_>,
     found: &ClassFacts<'_>,
@@ -69,7 +71,7 @@ pub fn divergence(
     })
 }
 
-/// The upper end of L_2, and what a bound from it is worth: bounds rise with L_2.
+/// Returns the upper end of L_2, and the trust in a bound computed from it: bounds rise with L_2.
 fn upper_end(l2: &Quantity) -> (f64, Trust) {
     match &l2.trust {
         Trust::Estimate { high: Some(high), .. } => (
@@ -80,7 +82,7 @@ fn upper_end(l2: &Quantity) -> (f64, Trust) {
     }
 }
 
-/// The InfoNCE loss in its parts, and what it proves of the mean product of centres.
+/// Returns the parts of the InfoNCE loss, and what it proves about the mean product of centres.
 pub fn infonce(facts: &Facts<'_>, loss: &InfoNce) -> Result<InfoNceRecord, Error> {
     let (l2, trust) = upper_end(&loss.l2);
     let bound = |value: f64, trust: &Trust| Quantity { value, trust: trust.clone() };
@@ -94,7 +96,7 @@ pub fn infonce(facts: &Facts<'_>, loss: &InfoNce) -> Result<InfoNceRecord, Error
     let Some(found) = &facts.classes else { return Ok(record) };
     let classes = infonce::classes(&facts.alignment, &found.centres, found.labels)?;
     let masses = found.labels.masses();
-    // Rounding may leave the alignment of opposite views a digit above 2.
+    // Rounding may leave the alignment of opposite views slightly above 2.
     let alignment = facts.alignment.finite.min(2.0);
     Ok(InfoNceRecord {
         average: infonce::average(l2, &classes).map(|value| bound(value, &trust)),
@@ -105,7 +107,7 @@ pub fn infonce(facts: &Facts<'_>, loss: &InfoNce) -> Result<InfoNceRecord, Error
     })
 }
 
-/// The InfoNCE loss: exact where that is feasible, else estimated.
+/// Computes the InfoNCE loss: exactly if that is feasible, otherwise as an estimate.
 pub fn loss(views: &Views<'_>, seed: u64, progress: &mut dyn Progress) -> Result<InfoNce, Error> {
     progress.note("the InfoNCE loss");
     let rows = views.rows();

@@ -7,10 +7,10 @@ use selfsame_theory::{Quantity, Trust};
 use crate::Error;
 use crate::certify::inputs::EmbeddedImages;
 
-/// The most images that uniformity, which looks at all pairs, is measured on.
+/// Maximum number of images for uniformity, which looks at all pairs.
 const UNIFORMITY_IMAGES: usize = 5000;
 
-/// Rows that are not copied. `Facts::new` has checked that they are finite.
+/// Rows of values that are borrowed and not copied. `Facts::new` has checked that they are finite.
 struct Borrowed<'a> {
     rows: usize,
     dim: usize,
@@ -31,7 +31,7 @@ impl Rows for Borrowed<'_> {
     }
 }
 
-/// Uniformity, RankMe and αReQ of the images themselves, and LiDAR of all their views.
+/// Measures uniformity, RankMe and αReQ of the images themselves, and LiDAR of all their views.
 pub fn geometry(embedded: &EmbeddedImages<'_>) -> Result<Vec<Named>, Error> {
     let stride = embedded.views * embedded.dim;
     let originals = |chosen: &[usize]| {
