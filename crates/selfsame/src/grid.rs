@@ -1,9 +1,9 @@
-//! Grids: experiments of many runs, as data.
+//! Grids: experiments with many runs, described as data.
 //!
-//! A grid is a TOML file. It lists rows and columns, each a few options of a run; every row is
-//! crossed with every column, every set of images and every seed, and each combination is a
-//! [`Cell`], which is one run. What was published of the experiment and what is claimed of it stand
-//! in the same file. [`reproduce`](crate::reproduce()) does the runs and makes the tables.
+//! A grid is a TOML file. It lists rows and columns, each with a few options of a run. Every row is
+//! combined with every column, every set of images and every seed. Each combination is a [`Cell`],
+//! which is one run. The same file holds the published figures of the experiment and the claims
+//! about it. [`reproduce`](crate::reproduce()) trains the runs and makes the tables.
 //!
 //! ```
 //! use selfsame::grid::{Grid, GridOptions};
@@ -37,8 +37,8 @@ pub(crate) use self::outcome::record as read_record;
 pub use self::read::GridOptions;
 pub use crate::error::GridError;
 
-/// The experiments of the paper, by name, each with its TOML. They have scales, and `all` of the
-/// command line stands for them, in this order.
+/// The experiments of the paper: name and TOML. They have scales. On the command line, `all` stands
+/// for these experiments, in this order.
 pub const EXPERIMENTS: [(&str, &str); 5] = [
     ("table1", include_str!("../grids/table1.toml")),
     ("table2", include_str!("../grids/table2.toml")),
@@ -47,7 +47,7 @@ pub const EXPERIMENTS: [(&str, &str); 5] = [
     ("maps", include_str!("../grids/maps.toml")),
 ];
 
-/// The other grids that come with the library, by name, each with its TOML.
+/// The other grids that come with the library: name and TOML.
 pub const GRIDS: [(&str, &str); 5] = [
     ("atlas", include_str!("../grids/atlas.toml")),
     ("crossing", include_str!("../grids/crossing.toml")),
@@ -56,105 +56,106 @@ pub const GRIDS: [(&str, &str); 5] = [
     ("precision", include_str!("../grids/precision.toml")),
 ];
 
-/// Options that a grid sets itself, for each run another.
+/// Options that the grid itself sets, differently for each run.
 const RESERVED: [&str; 5] = ["seed", "out", "overwrite", "resume", "json"];
 
-/// An experiment: each row's options with each column's, on each set of images, once for each seed.
+/// An experiment: each row's options, combined with each column's options, on each set of images,
+/// once per seed.
 ///
-/// Options are those of `selfsame study` by their long names, without the dashes.
+/// Options are those of `selfsame study` with their long names, without the dashes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Grid {
-    /// The name or the file that it was read by; empty where it was not read.
+    /// Name or file from which the grid was read; empty if it was not read.
     #[serde(skip)]
     pub name: String,
-    /// What it is called.
+    /// Title of the experiment.
     pub title: String,
-    /// What a reader must know of it, in a sentence or two.
+    /// Explanation of the experiment for the reader, in a sentence or two.
     pub about: String,
-    /// Seeds of every cell. A scale brings its own.
+    /// Seeds of every cell. A scale has its own seeds.
     #[serde(default)]
     pub seeds: Vec<u64>,
-    /// What the columns of the tables show where the grid has none of its own.
+    /// Figures that the columns of the tables show if the grid has no columns.
     #[serde(default)]
     pub measure: Measure,
-    /// Whether the page shows where each row's encoder puts the test images.
+    /// Whether the page shows a map of the test images for each row's encoder.
     #[serde(default)]
     pub maps: bool,
     /// Options that all cells share.
     #[serde(default)]
     pub all: Table,
-    /// Options of `selfsame forecast`, if one is wanted: it ranks the rows' policies, and its
-    /// figures become columns.
+    /// Options of `selfsame forecast`, if a forecast is wanted. It ranks the rows' policies, and
+    /// its figures become columns.
     #[serde(default)]
     pub forecast: Option<Table>,
-    /// Options of each row; `name` where they do not tell the rows apart, or say too much.
+    /// Options of each row. Set `name` if the options do not tell the rows apart, or are too long.
     pub rows: Vec<Table>,
-    /// The same of columns. With columns, a table's cells show the kNN accuracy.
+    /// Options of each column. If there are columns, a table's cells show the kNN accuracy.
     #[serde(default)]
     pub columns: Vec<Table>,
-    /// Sets of images, each with a table of its own; without any, the grid has one table.
+    /// Sets of images, each with its own table. Without sets, the grid has one table.
     #[serde(default)]
     pub sets: Vec<Set>,
     /// Options that override all others.
     #[serde(default)]
     pub with: Table,
-    /// Claims to be judged in every table.
+    /// Claims to judge in every table.
     #[serde(default)]
     pub claims: Vec<Claim>,
-    /// Sizes that the grid comes in, by name. [`Grid::read`] applies one, after which there are
-    /// none.
+    /// Available sizes of the grid, by name. [`Grid::read`] applies one of them and removes the
+    /// others.
     #[serde(default)]
     pub scales: BTreeMap<String, Scale>,
 }
 
-/// A set of images, and what was published of it.
+/// A set of images and the published figures for it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Set {
     /// Name of the set and of its table.
     pub name: String,
-    /// Where the images are.
+    /// Path or name of the images.
     pub data: String,
     /// Published figures.
     #[serde(default)]
     pub published: Option<Published>,
 }
 
-/// Published figures, to stand beside ours.
+/// Published figures, shown next to ours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
-    /// Where they were published, and of what, in words.
+    /// Source of the figures and what they describe, in words.
     pub source: String,
     /// By row, then by column: `[figure]`, or `[figure, ±]`.
     pub values: Vec<Vec<Vec<f64>>>,
 }
 
-/// A claim about rows, to be judged in each column.
+/// A claim about rows, judged in each column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
     /// The claim in words.
     pub says: String,
-    /// What it says of its rows.
+    /// Kind of the claim.
     pub kind: ClaimKind,
-    /// Names of the rows that it is about.
+    /// Names of the rows that the claim is about.
     pub rows: Vec<String>,
-    /// Names of the columns in which it is judged; without any, every column whose figures may be
-    /// drawn together.
+    /// Names of the columns in which the claim is judged. If empty, it is judged in every column
+    /// whose figures may be plotted together.
     #[serde(default)]
     pub columns: Vec<String>,
 }
 
-/// What a claim says of its rows.
+/// Kinds of claims about rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClaimKind {
-    /// The rows are in order, the best first.
+    /// The rows are in order, from best to worst.
     Order,
-    /// Of the steps from each row of the table to the one above it, the step from the second to the
-    /// first of these two gains most.
+    /// The step from the second of the two rows to the first gains the most among all steps from a
+    /// row of the table to the row above it.
     LargestStep,
     /// The row is the best of the table.
     Best,
@@ -162,24 +163,24 @@ pub enum ClaimKind {
     Worst,
 }
 
-/// A size of an experiment: what it changes of the grid.
+/// A size of an experiment: the changes it makes to the grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// What it cuts, in a sentence or two.
+    /// Explanation of what the scale cuts, in a sentence or two.
     pub about: String,
     /// Seeds of every cell.
     pub seeds: Vec<u64>,
-    /// Names of the sets that it runs; all without any.
+    /// Names of the sets to run. If empty, all sets are run.
     #[serde(default)]
     pub sets: Vec<String>,
-    /// Options for all cells, over those of the grid.
+    /// Options of all cells. They override the grid's options.
     #[serde(default)]
     pub all: Table,
-    /// Options for the forecast, over those of the grid.
+    /// Options of the forecast. They override the grid's options.
     #[serde(default)]
     pub forecast: Table,
-    /// Options of columns, over those of the grid's columns with the same `name`.
+    /// Options of columns. They override those of the grid's columns with the same `name`.
     #[serde(default)]
     pub columns: Vec<Table>,
 }
@@ -187,22 +188,22 @@ pub struct Scale {
 /// One run of a grid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    /// Name of its set of images; empty where the grid has none.
+    /// Name of the cell's set of images; empty if the grid has no sets.
     pub set: String,
-    /// Name of its row.
+    /// Name of the cell's row.
     pub row: String,
-    /// Name of its column; empty where the grid has none.
+    /// Name of the cell's column; empty if the grid has no columns.
     pub column: String,
-    /// Its seed.
+    /// Seed of the cell.
     pub seed: u64,
-    /// Its options, by name, but for the seed.
+    /// Options of the cell, by name, except the seed.
     pub options: Table,
-    /// Options and seed as arguments of `selfsame study`.
+    /// The options and the seed as arguments of `selfsame study`.
     pub words: Vec<String>,
 }
 
 impl Cell {
-    /// A name that no other cell of the grid has, fit for a folder.
+    /// Returns a name that is unique in the grid and valid for a folder.
     pub fn name(&self) -> String {
         let plain = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '-' };
         let parts = [&self.set, &self.row, &self.column];
@@ -211,25 +212,25 @@ impl Cell {
         format!("{}-seed{}", words.join("-"), self.seed)
     }
 
-    /// The folder of its run, where `out` is the folder of the grid.
+    /// Returns the folder of the cell's run. `out` is the folder of the grid.
     pub fn run(&self, out: &Path) -> PathBuf {
         out.join("runs").join(self.name())
     }
 }
 
 impl Grid {
-    /// Its sets; a single one without a name where it has none.
+    /// Returns the grid's sets, or a single set without a name if it has none.
     pub fn sets(&self) -> Vec<Set> {
         if self.sets.is_empty() { vec![Set::default()] } else { self.sets.clone() }
     }
 
-    /// Names of its rows.
+    /// Returns the names of the grid's rows.
     pub fn row_names(&self) -> Vec<String> {
         self.rows.iter().map(label).collect()
     }
 
-    /// Names of the tables' columns that its runs fill: its own, or those of its
-    /// [measure](Self::measure).
+    /// Returns the names of the table columns that runs fill: the grid's own columns, or those of
+    /// its [measure](Self::measure).
     pub fn measured_names(&self) -> Vec<String> {
         match self.columns.as_slice() {
             [] => self.measure.columns().into_iter().map(|column| column.name).collect(),
@@ -237,12 +238,12 @@ impl Grid {
         }
     }
 
-    /// Its runs: all cells with the first seed, then with the second, so that an interrupted
-    /// experiment has whole tables of fewer seeds.
+    /// Returns the grid's runs: all cells with the first seed, then all cells with the second, and
+    /// so on. An interrupted experiment therefore has complete tables of fewer seeds.
     ///
     /// # Errors
-    /// There is no cell, two have one name, a seed comes twice, or an option is not the grid's to
-    /// set or has a value that no option has.
+    /// If there is no cell, if two cells have the same name, if a seed occurs twice, or if an
+    /// option may not be set by a grid or has an impossible value.
     pub fn cells(&self) -> Result<Vec<Cell>, GridError> {
         let mut cells: Vec<Cell> = Vec::new();
         let none = [Table::new()];

@@ -1,7 +1,7 @@
-//! Running a grid: every cell a run in a folder of its own, and the tables of what came out.
+//! Runs a grid: trains each cell as a run in its own folder, and makes the tables of the results.
 //!
-//! Whatever is complete is not done again, so that the same call goes on after a stop, and several
-//! processes can share a folder, each doing a shard of the cells.
+//! Complete work is not repeated, so the same call continues after a stop. Several processes can
+//! share a folder, each of them running one shard of the cells.
 
 mod claims;
 mod column;
@@ -32,13 +32,13 @@ use crate::{
     resume_study,
 };
 
-/// After so many failures, if no run has succeeded, the rest is not begun.
+/// Number of failures after which no further run is started, unless a run has succeeded.
 const FAILURES: usize = 3;
 
-/// Time between two looks at a folder that another process holds.
+/// Time between two checks of a folder that another process has locked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Options of a study that going on with one takes as well.
+/// Options of a study that also apply to resuming one.
 const RESUMED: [&str; 4] = ["strict", "on-collapse", "device", "save-every"];
 
 /// How a grid is run.
@@ -46,16 +46,16 @@ const RESUMED: [&str; 4] = ["strict", "on-collapse", "device", "save-every"];
 pub struct ReproduceOptions {
     /// Folder of the grid: its runs, their logs, the forecast, and the tables.
     pub out: PathBuf,
-    /// Part I of N of the cells: every Nth, from the Ith on, counted from 1.
+    /// Shard I of N of the cells: every Nth cell, starting with the Ith, counted from 1.
     pub shard: (usize, usize),
-    /// The program `selfsame`, which is started anew for each run, so that a run that is killed
-    /// costs no other. Without one, the runs are done in this process, one after the other.
+    /// Program `selfsame`, started anew for each run so that a killed run does not affect the
+    /// others. If `None`, the runs take place in this process, one after another.
     pub program: Option<PathBuf>,
-    /// Processor threads of that program; its own choice without any.
+    /// Number of processor threads of that program. If `None`, the program decides.
     pub threads: Option<usize>,
-    /// The command that asked for it, word by word, for the record.
+    /// The command that asked for the grid, word by word, for the record.
     pub command: Vec<String>,
-    /// The commit that the program was built from, for the record.
+    /// Commit that the program was built from, for the record.
     pub commit: String,
 }
 
@@ -72,15 +72,15 @@ impl Default for ReproduceOptions {
     }
 }
 
-/// Does the runs of a grid that are not done yet, and makes the tables of all that are: as
-/// `result.json`, `table.md` and `report.html` in [`ReproduceOptions::out`].
+/// Runs the cells of a grid that are not complete yet, and makes the tables of all complete runs.
+/// Writes `result.json`, `table.md` and `report.html` in [`ReproduceOptions::out`].
 ///
-/// A run that fails does not end the others; [`Experiment::failed`] names it, and its log says why.
-/// A run that another process holds is waited for.
+/// A run that fails does not end the other runs. [`Experiment::failed`] names it, and its log gives
+/// the reason. A run that another process has locked is waited for.
 ///
 /// # Errors
-/// The grid makes no sense, the folder holds something else, or a file could not be read or
-/// written. [`Error::Stopped`], once the tables of what is done so far are written.
+/// If the grid makes no sense, if the folder holds something else, or if a file cannot be read or
+/// written. [`Error::Stopped`] after a stop; the tables of the complete runs are written first.
 ///
 /// ```
 /// use selfsame::ReproduceOptions;
@@ -121,14 +121,14 @@ pub fn reproduce(
     }
 }
 
-/// Writes the tables of all runs that are complete, whichever process did them, and starts none.
+/// Writes the tables of all complete runs, whichever process trained them. Starts no run.
 ///
 /// # Errors
-/// A record is damaged, or a file could not be read or written.
+/// If a record is damaged, or if a file cannot be read or written.
 pub fn results(grid: &Grid, options: &ReproduceOptions) -> Result<Experiment, Error> {
     let out = &options.out;
-    // Of two shards that end together, the later one's tables have to stay. A file system without
-    // locks is no reason not to write.
+    // If two shards end at the same time, the later tables must stay, so lock the folder. Some file
+    // systems have no locks; write without a lock there.
     let path = out.join(Run::LOCK_FILE);
     let lock = File::create(&path).map_err(Error::file(&path))?;
     let _ = lock.lock();
@@ -155,7 +155,7 @@ pub fn results(grid: &Grid, options: &ReproduceOptions) -> Result<Experiment, Er
         outcomes,
         failed: Vec::new(),
     };
-    // Its keys in alphabetical order.
+    // Convert to a JSON value first, which puts the keys in alphabetical order.
     let record = serde_json::to_value(&experiment).expect("an experiment is plain values");
     write_json(&out.join(EXPERIMENT_FILE), &record)?;
     write_atomic(&out.join(EXPERIMENT_TABLE), experiment.markdown().as_bytes())?;
@@ -163,10 +163,10 @@ pub fn results(grid: &Grid, options: &ReproduceOptions) -> Result<Experiment, Er
     Ok(experiment)
 }
 
-/// Refuses a grid with options that no run takes, or with images that are not there.
+/// Refuses a grid with options that no run takes, or with images that do not exist.
 ///
 /// # Errors
-/// [`Error::Grid`] or [`Error::Data`], of the first such run.
+/// [`Error::Grid`] or [`Error::Data`] for the first such run.
 pub fn check(grid: &Grid) -> Result<(), Error> {
     for cell in cells(grid)? {
         let options = study(grid, &cell)?;
@@ -189,12 +189,12 @@ fn cells(grid: &Grid) -> Result<Vec<Cell>, Error> {
     grid.cells().map_err(|cause| Error::Grid { name: grid.name.clone(), cause })
 }
 
-/// Part I of N of the cells.
+/// Returns the cells of shard I of N.
 fn shard(cells: &[Cell], (part, parts): (usize, usize)) -> impl Iterator<Item = &Cell> {
     cells.iter().skip(part - 1).step_by(parts)
 }
 
-/// The machines that the runs were trained on, in the order of the runs.
+/// Returns the machines that the runs were trained on, in the order of the runs.
 fn machines(outcomes: &[Outcome]) -> Vec<String> {
     let mut machines: Vec<String> = Vec::new();
     for machine in outcomes.iter().flat_map(|outcome| &outcome.machines) {
@@ -205,21 +205,22 @@ fn machines(outcomes: &[Outcome]) -> Vec<String> {
     machines
 }
 
-/// The maps of the first seed's runs, each with the name of its row.
+/// Returns the maps of the first seed's runs, each with the name of its row.
 fn maps(grid: &Grid, cells: &[Cell], out: &Path) -> Result<Vec<(String, EmbeddingMap)>, Error> {
     let first = cells.iter().filter(|cell| Some(&cell.seed) == grid.seeds.first());
     let maps = first.filter_map(|cell| Some((cell.row.clone(), cell.map(out).transpose()?)));
     maps.map(|(row, map)| Ok((row, map?))).collect()
 }
 
-/// The forecast of the rows' policies, if it is complete, and of images as large as the runs'.
+/// Reads the forecast of the rows' policies, if it is complete and its images are as large as the
+/// runs' images.
 fn forecast(folder: &Path, grid: &Grid) -> Result<Option<Forecast>, Error> {
     let forecast: Option<Forecast> = read_record(&folder.join(FORECAST_FILE))?;
     let size = grid.forecast_size();
     Ok(forecast.filter(|forecast| size.is_none_or(|size| size == i64::from(forecast.image_size))))
 }
 
-/// The runs of a grid, or a shard of them, under way.
+/// The work on the runs of a grid, or on one shard of them.
 struct Work<'a> {
     grid: &'a Grid,
     options: &'a ReproduceOptions,
@@ -228,12 +229,12 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Does what is not done yet, and returns the names of what failed.
+    /// Runs everything that is not complete yet. Returns the names of the runs that failed.
     fn run_all(mut self) -> Result<Vec<String>, Error> {
         let cells: Vec<&Cell> = shard(self.cells, self.options.shard).collect();
         let total = cells.len() as u64;
         let mut failed = Vec::new();
-        // One of the shards makes the forecast, so that it is not made twice.
+        // Only the first shard makes the forecast, so that it is made once.
         if self.options.shard.0 == 1 && !self.forecast(Stage { done: 0, total })? {
             self.failure("forecast");
             failed.push("forecast".to_owned());
@@ -274,7 +275,8 @@ impl Work<'_> {
         Ok(failed)
     }
 
-    /// Makes the forecast that the grid asks for, unless there is one; whether it is there then.
+    /// Makes the forecast that the grid asks for, unless it exists. Returns whether it exists
+    /// afterwards.
     fn forecast(&mut self, stage: Stage) -> Result<bool, Error> {
         if self.grid.forecast.is_none() {
             return Ok(true);
@@ -291,26 +293,26 @@ impl Work<'_> {
         }
     }
 
-    /// Makes the forecast in a process of its own; whether it succeeded.
+    /// Makes the forecast in a separate process. Returns whether it succeeded.
     fn forecast_in(&mut self, program: &Path, folder: &Path, stage: Stage) -> Result<bool, Error> {
         let words = self.grid.forecast_words().map_err(|cause| self.refuse(cause))?;
         let mut command = self.command(program, "forecast");
         command.args(words).arg("--out").arg(folder);
         if folder.join(FORECAST_FILE).is_file() {
-            // It is of other images than the runs.
+            // The existing forecast is of other images than the runs' images.
             command.arg("--overwrite");
         }
         process::follow(command, &self.log("forecast"), stage, self.progress)
     }
 
-    /// The same in this process.
+    /// Makes the forecast in this process. Returns whether it succeeded.
     fn forecast_here(&mut self, folder: &Path, stage: Stage) -> Result<bool, Error> {
         let settings = self.grid.forecast_settings().map_err(|cause| self.refuse(cause))?;
         let words = self.grid.forecast_words().map_err(|cause| self.refuse(cause))?;
         let command = ["selfsame", "forecast"].into_iter().map(str::to_owned).chain(words);
         let options = ForecastOptions {
             out: Some(folder.to_owned()),
-            // What is there is of other images than the runs.
+            // An existing forecast is of other images than the runs' images.
             overwrite: folder.join(FORECAST_FILE).is_file(),
             command: command.collect(),
             ..settings.options()
@@ -322,12 +324,12 @@ impl Work<'_> {
         here::follow(work, &self.log("forecast"), stage, self.progress)
     }
 
-    /// Trains and measures a cell, or goes on with it; none if that fails.
+    /// Trains and measures a cell, or resumes it. Returns `None` if that fails.
     fn train(&mut self, cell: &Cell, stage: Stage) -> Result<Option<Outcome>, Error> {
         let out = &self.options.out;
         let run = cell.run(out);
         loop {
-            // Whoever holds the folder may do the run.
+            // A process that has locked the folder may complete the run.
             self.wait(&run)?;
             if let Some(outcome) = cell.outcome(out)? {
                 return Ok(Some(outcome));
@@ -345,7 +347,7 @@ impl Work<'_> {
         }
     }
 
-    /// Does a run, or goes on with it, in a process of its own; whether it succeeded.
+    /// Starts or resumes a run in a separate process. Returns whether it succeeded.
     fn study_in(&mut self, program: &Path, cell: &Cell, stage: Stage) -> Result<bool, Error> {
         let run = cell.run(&self.options.out);
         let mut command = self.command(program, "study");
@@ -361,7 +363,7 @@ impl Work<'_> {
         process::follow(command, &self.log(&cell.name()), stage, self.progress)
     }
 
-    /// The same in this process.
+    /// Starts or resumes a run in this process. Returns whether it succeeded.
     fn study_here(&mut self, cell: &Cell, stage: Stage) -> Result<bool, Error> {
         let options = study(self.grid, cell)?;
         let run = cell.run(&self.options.out);
@@ -390,8 +392,8 @@ impl Work<'_> {
         Error::Grid { name: self.grid.name.clone(), cause }
     }
 
-    /// Waits until no other process holds the folder, such as a run that has outlived the program
-    /// that started it.
+    /// Waits until no other process has locked the folder. A run that has outlived the program that
+    /// started it is such a process.
     fn wait(&mut self, folder: &Path) -> Result<(), Error> {
         if in_use(folder) {
             self.progress.note(&format!(
@@ -414,7 +416,7 @@ impl Work<'_> {
         self.progress.note(&format!("  failed; {} says why", self.log(name).display()));
     }
 
-    /// The program with a verb.
+    /// Builds a command that calls the program with a verb.
     fn command(&self, program: &Path, verb: &str) -> Command {
         let mut command = Command::new(program);
         command.args(self.options.threads.map(|n| format!("--threads={n}"))).arg(verb);
@@ -431,7 +433,7 @@ mod tests {
     use super::*;
     use crate::grid::GridOptions;
 
-    /// Wants everything to stop.
+    /// A listener that always asks to stop.
     struct Stop;
 
     impl Progress for Stop {

@@ -1,9 +1,9 @@
-//! Whether the claims and the published figures of a grid fit its tables.
+//! Checks that the claims and the published figures of a grid fit its tables.
 
 use super::{Claim, ClaimKind, FORECAST_COLUMN, Grid, GridError, Set};
 
 impl ClaimKind {
-    /// The rows that a claim of this kind names, in words.
+    /// Describes the rows that a claim of this kind names.
     fn rows(self) -> &'static str {
         match self {
             Self::Order => "two rows or more, the best first",
@@ -22,8 +22,8 @@ impl ClaimKind {
 }
 
 impl Grid {
-    /// Refuses claims about rows and columns that there are not, and published figures for more
-    /// cells than there are.
+    /// Refuses claims about rows or columns that do not exist, and published figures for more cells
+    /// than the tables have.
     pub(super) fn check_claims(&self) -> Result<(), GridError> {
         let (rows, columns) = (self.row_names(), self.measured_names());
         for claim in &self.claims {

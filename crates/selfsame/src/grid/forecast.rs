@@ -1,4 +1,4 @@
-//! The forecast of a grid: of the rows' policies, on the images that the runs are of.
+//! The forecast of a grid: it ranks the rows' policies on the images of the runs.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::option::words;
 use super::{Grid, GridError};
 use crate::{Error, ForecastOptions};
 
-/// The option of runs and forecasts that changes their images.
+/// Option of runs and forecasts that changes the size of their images.
 const IMAGE_SIZE: &str = "image-size";
 
 impl Grid {
-    /// Options of the forecast; none where the grid has no forecast.
+    /// Returns the options of the forecast, or an empty table if the grid has no forecast.
     fn forecast_table(&self) -> Table {
         let mut options = Table::new();
         let Some(forecast) = &self.forecast else { return options };
@@ -34,25 +34,26 @@ impl Grid {
         options
     }
 
-    /// Options of the forecast as arguments of `selfsame forecast`, but for its folder.
+    /// Returns the options of the forecast, without its folder, as arguments of `selfsame
+    /// forecast`.
     ///
     /// # Errors
-    /// An option has a value that no option has.
+    /// If an option has an impossible value.
     pub fn forecast_words(&self) -> Result<Vec<String>, GridError> {
         let options = self.forecast_table();
         let each = options.iter().map(|(key, value)| words(key, value));
         Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
-    /// Side of the forecast's images in pixels, where the grid names one.
+    /// Returns the side of the forecast's images in pixels, if the grid sets it.
     pub(crate) fn forecast_size(&self) -> Option<i64> {
         self.forecast_table().get(IMAGE_SIZE)?.as_integer()
     }
 
-    /// The forecast as this process makes it.
+    /// Returns the settings for a forecast in this process.
     ///
     /// # Errors
-    /// An option is none of a forecast's, or has no value that it can have.
+    /// If a forecast does not have one of the options, or if an option has an impossible value.
     pub(crate) fn forecast_settings(&self) -> Result<ForecastSettings, GridError> {
         self.forecast_table().try_into().map_err(|error: toml::de::Error| GridError::Cell {
             cell: "forecast".to_owned(),
@@ -61,7 +62,7 @@ impl Grid {
     }
 }
 
-/// Options of a forecast between pixels, as `selfsame forecast` calls them.
+/// Options of a forecast that compares pixels, with the names of `selfsame forecast`.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ForecastSettings {
@@ -71,7 +72,7 @@ pub(crate) struct ForecastSettings {
     per_class: usize,
     views: usize,
     no_original: bool,
-    /// Seconds.
+    /// Time limit in seconds.
     budget: Option<f64>,
     seed: u64,
 }
@@ -93,12 +94,12 @@ impl Default for ForecastSettings {
 }
 
 impl ForecastSettings {
-    /// How its images are read.
+    /// Returns how the forecast's images are read.
     pub fn images(&self) -> LoadOptions {
         LoadOptions { image_size: self.image_size, seed: self.seed, ..LoadOptions::default() }
     }
 
-    /// Its policies, each once, with their names.
+    /// Returns the forecast's distinct policies with their names.
     pub fn policies(&self) -> Result<Vec<(String, Policy)>, Error> {
         let mut policies: Vec<(String, Policy)> = Vec::new();
         for name in &self.policies {
@@ -109,7 +110,7 @@ impl ForecastSettings {
         Ok(policies)
     }
 
-    /// The rest.
+    /// Returns the other options of the forecast.
     pub fn options(&self) -> ForecastOptions {
         ForecastOptions {
             per_class: self.per_class,

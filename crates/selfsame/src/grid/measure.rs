@@ -1,50 +1,50 @@
-//! What the columns of a table show where a grid has rows alone.
+//! Figures that the columns of a table show if a grid has only rows.
 
 use selfsame_report::experiment::Outcome;
 use serde::{Deserialize, Serialize};
 
-/// What the columns show of each row where a grid has no columns of its own.
+/// Figures that the columns show for each row if a grid has no columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Measure {
     /// Every accuracy, the ranks and the time.
     #[default]
     Everything,
-    /// The kNN error alone.
+    /// Only the kNN error.
     Error,
-    /// The kNN accuracy on validation images after each quarter of the training, that on test
-    /// images at its end, and the rank of the outputs.
+    /// The kNN accuracy on validation images after each quarter of training, the kNN accuracy on
+    /// test images at its end, and the rank of the outputs.
     Along,
 }
 
-/// Parts of the training after which [`Measure::Along`] shows the kNN accuracy.
+/// Number of parts of training. [`Measure::Along`] shows the kNN accuracy after each part.
 const QUARTERS: u64 = 4;
 
-/// How the name of a forecast's column begins; the distance that it is of follows.
+/// First part of the name of a forecast's column. The column's distance follows.
 pub(crate) const FORECAST_COLUMN: &str = "1 − σ % at ";
 
-/// A column that runs fill.
+/// A column that is filled from runs.
 pub(crate) struct Measured {
     pub name: String,
-    /// Decimals of its figures.
+    /// Number of decimals of the column's figures.
     pub digits: usize,
     pub smaller_is_better: bool,
-    /// Whether its figures may be drawn beside those of the other columns: all are accuracies, or
-    /// errors.
+    /// Whether the column's figures may be plotted together with those of the other columns: all of
+    /// them are accuracies, or all are errors.
     pub drawn: bool,
     pub value: Value,
-    /// The same before training, where that is measured.
+    /// The same figure before training, if it is measured.
     pub untrained: Option<Reading>,
 }
 
-/// A figure of a run, where it has been measured.
+/// Reads a figure from a run, if it has been measured.
 pub(crate) type Reading = fn(&Outcome) -> Option<f64>;
 
-/// What a column reads from a run.
+/// Figure that a column shows of a run.
 pub(crate) enum Value {
     /// One figure.
     Of(Reading),
-    /// The validation kNN accuracy after so many quarters of the training.
+    /// The validation kNN accuracy after this number of quarters of training.
     After(u64),
 }
 
@@ -58,7 +58,7 @@ impl Value {
 }
 
 impl Measured {
-    /// A column of percentages.
+    /// Builds a column of percentages.
     pub fn new(name: &str, reading: Reading) -> Self {
         Self {
             name: name.to_owned(),
@@ -70,7 +70,7 @@ impl Measured {
         }
     }
 
-    /// The kNN accuracy on test images.
+    /// Builds a column with the kNN accuracy on test images.
     pub fn knn(name: &str) -> Self {
         Self::new(name, |run| Some(100.0 * run.knn_acc1))
     }
@@ -94,7 +94,7 @@ impl Measured {
 }
 
 impl Measure {
-    /// Its columns.
+    /// Returns the columns of the measure.
     pub(crate) fn columns(self) -> Vec<Measured> {
         match self {
             Self::Everything => vec![
@@ -127,15 +127,15 @@ impl Measure {
     }
 }
 
-/// The kNN accuracy on validation images after so many quarters of the training: what was measured
-/// nearest to that epoch.
+/// Returns the kNN accuracy on validation images after `quarter` quarters of training, from the
+/// measurement nearest to that epoch.
 fn along(outcome: &Outcome, quarter: u64) -> Option<f64> {
     let wanted = outcome.epochs as f64 * quarter as f64 / QUARTERS as f64;
     let nearest = outcome
         .val_knn_acc1
         .iter()
         .min_by(|a, b| (a.0 - wanted).abs().total_cmp(&(b.0 - wanted).abs()))?;
-    // Up to half an epoch is rounding; more belongs to another quarter.
+    // A difference up to half an epoch is rounding; a larger one belongs to another quarter.
     ((nearest.0 - wanted).abs() <= 0.5).then_some(nearest.1)
 }
 

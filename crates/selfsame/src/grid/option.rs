@@ -1,11 +1,11 @@
-//! Options of a grid as they are named and as they are typed.
+//! Options of a grid, as written in TOML and as typed on the command line.
 
 use toml::{Table, Value};
 
 use super::GridError;
 
-/// Reads an option as `--with` of the command line takes it, `epochs=3`: its name and its value.
-/// What is no TOML value is a word.
+/// Reads an option as `--with` of the command line takes it, such as `epochs=3`. Returns its name
+/// and its value. A value that is not valid TOML is read as a string.
 ///
 /// ```
 /// use selfsame::grid::setting;
@@ -16,7 +16,7 @@ use super::GridError;
 /// ```
 ///
 /// # Errors
-/// [`GridError::Setting`] where there is no name or no `=`.
+/// [`GridError::Setting`] if there is no name or no `=`.
 pub fn setting(text: &str) -> Result<(String, Value), GridError> {
     let (key, word) = text
         .split_once('=')
@@ -28,7 +28,7 @@ pub fn setting(text: &str) -> Result<(String, Value), GridError> {
     Ok((key.trim_start_matches('-').to_owned(), value.unwrap_or_else(|| word.into())))
 }
 
-/// An option as arguments: a list gives it several times, and `true` gives it without a value.
+/// Writes an option as arguments. A list repeats the option, and `true` gives it without a value.
 pub(crate) fn words(key: &str, value: &Value) -> Result<Vec<String>, GridError> {
     Ok(match value {
         Value::Boolean(true) => vec![format!("--{key}")],
@@ -45,7 +45,7 @@ pub(crate) fn words(key: &str, value: &Value) -> Result<Vec<String>, GridError> 
     })
 }
 
-/// The name of a row or of a column: its `name`, or its options.
+/// Returns the name of a row or a column: its `name`, or else its options.
 pub(super) fn label(options: &Table) -> String {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match options.get("name") {

@@ -1,4 +1,4 @@
-//! What came of the runs of a grid, from the records in their folders.
+//! Outcomes of the runs of a grid, from the records in their folders.
 
 use std::path::Path;
 
@@ -12,15 +12,16 @@ use toml::Value;
 use super::{Cell, GridError};
 use crate::{Error, StudyOptions};
 
-/// Options of a study that can be given several times, each with what separates values that are
-/// typed at once.
+/// Options of a study that can be given several times, each with the separator for several values
+/// in one argument.
 const LISTS: [(&str, Option<char>); 2] = [("set", None), ("classes", Some(','))];
 
 impl Cell {
-    /// The study that it is, but for its folder.
+    /// Returns the options of the cell's study, except for its folder.
     ///
     /// # Errors
-    /// [`GridError::Cell`] where an option is none of a study's, or has no value that it can have.
+    /// [`GridError::Cell`] if a study does not have one of the options, or if an option has an
+    /// impossible value.
     pub fn study(&self) -> Result<StudyOptions, GridError> {
         let mut options = self.options.clone();
         for (key, separator) in LISTS {
@@ -40,13 +41,13 @@ impl Cell {
         Ok(StudyOptions { seed: self.seed, ..options })
     }
 
-    /// What came of it, where `out` is the folder of the grid; none until its run is complete. An
-    /// evaluation of other weights than the last, such as that of the best checkpoint, does not
-    /// count.
+    /// Returns the outcome of the cell's run, or `None` if the run is not complete. `out` is the
+    /// folder of the grid. An evaluation of other weights than the last, such as the best
+    /// checkpoint, does not count.
     ///
     /// # Errors
-    /// A record is unreadable or damaged, or the images have no labels, so that there is nothing
-    /// for a table.
+    /// If a record is unreadable or damaged, or if the images have no labels, so that there are no
+    /// figures for a table.
     pub fn outcome(&self, out: &Path) -> Result<Option<Outcome>, Error> {
         let run = self.run(out);
         let (Some(record), Some(evaluation)) = (
@@ -94,17 +95,17 @@ impl Cell {
         }))
     }
 
-    /// Where its encoder puts the test images, where `out` is the folder of the grid; none until
-    /// that is measured.
+    /// Returns the map of the test images for the cell's encoder, or `None` if it has not been
+    /// measured. `out` is the folder of the grid.
     ///
     /// # Errors
-    /// The record is unreadable or damaged.
+    /// If the record is unreadable or damaged.
     pub fn map(&self, out: &Path) -> Result<Option<EmbeddingMap>, Error> {
         record(&self.run(out).join(MAP_FILE))
     }
 }
 
-/// A record, if the file is there.
+/// Reads a record, if the file exists.
 pub(crate) fn record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     let Some(text) = text(path)? else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|error| Error::Damaged {

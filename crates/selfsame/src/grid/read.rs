@@ -1,4 +1,4 @@
-//! From a grid's name to the grid as it is run: at a scale, on some images, with some options.
+//! Reads a grid by its name, and applies a scale, images and options to it.
 
 use std::path::Path;
 
@@ -8,26 +8,26 @@ use super::option::label;
 use super::{EXPERIMENTS, GRIDS, Grid, GridError, Scale, Set};
 use crate::Error;
 
-/// The scale of a grid that has scales, where none is asked for.
+/// Default scale of a grid that has scales.
 const DEFAULT_SCALE: &str = "small";
 
-/// What is asked of a grid beside its name.
+/// Options for reading a grid.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GridOptions {
-    /// Name of the scale; `small` where the grid has scales and none is named.
+    /// Name of the scale. By default: `small` if the grid has scales.
     pub scale: Option<String>,
-    /// Images, in place of those that the grid names.
+    /// Images to use in place of those that the grid names.
     pub data: Option<String>,
-    /// Options for all runs, whatever the grid says.
+    /// Options for all runs. They override the grid.
     pub with: Table,
 }
 
 impl Grid {
-    /// Reads a grid that comes with the library, by its name, or the TOML file of another, and
+    /// Reads a grid that comes with the library, by its name, or another grid from a TOML file, and
     /// applies the options to it.
     ///
     /// # Errors
-    /// [`Error::Grid`] says what is wrong: with the name, the file, the options or the grid.
+    /// [`Error::Grid`] if the name, the file, the options or the grid are wrong.
     pub fn read(name: &str, options: &GridOptions) -> Result<Self, Error> {
         let grid = || {
             let grid: Self = toml::from_str(&source(name)?)?;
@@ -43,7 +43,7 @@ impl Grid {
         grid().map_err(|cause| Error::Grid { name: name.to_owned(), cause })
     }
 
-    /// The grid at one of its scales.
+    /// Applies one of the grid's scales to it.
     pub(super) fn at(mut self, name: Option<&str>) -> Result<Self, GridError> {
         let mut scales = std::mem::take(&mut self.scales);
         if scales.is_empty() {
@@ -90,9 +90,9 @@ impl Grid {
         Ok(())
     }
 
-    /// The grid on other images, where the caller, the grid or its scale names any: it then has a
-    /// single table. Beside that stands what was published of the images' namesake among `sets`,
-    /// which are all that the grid has at any scale.
+    /// Replaces the grid's images by others, if the caller, the grid or its scale names any. The
+    /// grid then has a single table. The published figures for that table are those of the images'
+    /// namesake in `sets`, which holds the grid's sets at every scale.
     fn on(mut self, data: Option<&str>, sets: &[Set]) -> Self {
         if let Some(data) = data {
             self.all.insert("data".to_owned(), data.into());
@@ -108,7 +108,7 @@ impl Grid {
         self
     }
 
-    /// The grid with these options in all cells, whatever it says itself.
+    /// Sets options in all cells. They override the grid's own options.
     fn with(mut self, options: &Table) -> Result<Self, GridError> {
         if options.contains_key("data") {
             return Err(GridError::DataOption);
@@ -131,7 +131,7 @@ impl Grid {
     }
 }
 
-/// The TOML of a grid.
+/// Reads the TOML of a grid.
 fn source(name: &str) -> Result<String, GridError> {
     let known = || EXPERIMENTS.into_iter().chain(GRIDS);
     if let Some((_, text)) = known().find(|(known, _)| *known == name) {
@@ -143,8 +143,8 @@ fn source(name: &str) -> Result<String, GridError> {
     Err(GridError::Unknown { known: known().map(|(name, _)| name).collect() })
 }
 
-/// The set whose name the name of the images contains, by letters and digits alone. The longest of
-/// several counts, since `cifar100` contains `cifar10`.
+/// Finds the set whose name is contained in the name of the images. Only letters and digits are
+/// compared. The longest match counts, because `cifar100` contains `cifar10`.
 fn namesake<'a>(images: &str, sets: &'a [Set]) -> Option<&'a Set> {
     let plain = |name: &str| {
         name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase()

@@ -68,7 +68,8 @@ fn every_run_of_the_grids_has_options_that_a_study_takes() {
 
 #[test]
 fn experiments_have_the_papers_sizes() {
-    // Sets, rows and columns at the paper's scale; the others have one set.
+    // Numbers of cells and of sets at the paper's scale; only the first two grids have more than
+    // one set.
     for (name, cells, sets) in
         [("table1", 20, 2), ("table2", 16, 2), ("pairs", 10, 1), ("losses", 4, 1), ("maps", 2, 1)]
     {
@@ -121,7 +122,7 @@ fn images_have_what_was_published_of_the_set_they_are_called_after() {
     for data in ["cifar10.tar", "data/CIFAR-10", "there/cifar_10-jpeg"] {
         assert!(source(data).unwrap().contains("CIFAR-10,"), "{data}");
     }
-    // Though the small scale alone would not take it.
+    // The set is found even though the small scale alone does not use it.
     assert!(source("cifar100.tar").unwrap().contains("CIFAR-100,"));
     assert_eq!(source("cifar10/photos"), None);
     assert_eq!(source("glyphs"), None);
@@ -179,7 +180,7 @@ fn settings_become_options_and_rows_get_names() {
     let cells = grid.cells().unwrap();
     assert_eq!(cells[0].name(), "MoCo--long-queue-seed3");
     let set = ["--set=method.queue=8192", "--set=method.splits=1"];
-    // By the names of the options.
+    // After the seed, arguments are in the alphabetical order of the options.
     assert_eq!(
         cells[0].words,
         ["--seed=3", "--epochs=2", "--method=mocov2", set[0], set[1], "--strict"]

@@ -1,8 +1,8 @@
-//! What becomes of a claim in the columns of a table.
+//! Judges claims in the columns of a table.
 //!
-//! A claim holds in a column where the means over seeds say so. It holds clearly where each
-//! difference that it rests on leaves chance behind, which the differences decide, seed by seed:
-//! rows trained with one seed share what that seed is worth.
+//! A claim holds in a column if the means over seeds confirm it. It holds clearly if every
+//! difference that it rests on is beyond chance. The differences are taken seed by seed for that,
+//! because rows trained with the same seed share the effect of that seed.
 
 use selfsame_report::experiment::{Failure, Finding, Gap};
 use selfsame_report::{MeanInterval, mean_interval};
@@ -10,7 +10,7 @@ use selfsame_report::{MeanInterval, mean_interval};
 use super::column::Column;
 use crate::grid::{Claim, ClaimKind};
 
-/// What becomes of a claim, column by column.
+/// Judges a claim, column by column.
 pub(super) fn finding(claim: &Claim, columns: &[Column], rows: &[String]) -> Finding {
     let is_judged = |column: &&Column| {
         claim.columns.is_empty() && column.drawn || claim.columns.contains(&column.name)
@@ -37,15 +37,15 @@ pub(super) fn finding(claim: &Claim, columns: &[Column], rows: &[String]) -> Fin
     finding
 }
 
-/// How a claim stands in a column.
+/// The judgement of a claim in one column.
 struct Judgement {
-    /// What contradicts it; nothing where it holds.
+    /// Differences that contradict the claim; empty if it holds.
     gaps: Vec<Gap>,
-    /// Whether each difference that it rests on is beyond chance.
+    /// Whether every difference that the claim rests on is beyond chance.
     clear: bool,
 }
 
-/// None where the column lacks a row that the claim is about.
+/// Judges a claim in a column. Returns `None` if the column lacks a row that the claim is about.
 fn judge(claim: &Claim, column: &Column, rows: &[String]) -> Option<Judgement> {
     let row = |name: &String| rows.iter().position(|row| row == name);
     let named = claim.rows.iter().map(row).collect::<Option<Vec<usize>>>()?;
@@ -58,7 +58,7 @@ fn judge(claim: &Claim, column: &Column, rows: &[String]) -> Option<Judgement> {
     }
 }
 
-/// Each row is better than the next.
+/// Judges the claim that each row is better than the next.
 fn judge_order(order: &[usize], column: &Column, rows: &[String]) -> Option<Judgement> {
     let mut judgement = Judgement { gaps: Vec::new(), clear: true };
     for pair in order.windows(2) {
@@ -72,8 +72,8 @@ fn judge_order(order: &[usize], column: &Column, rows: &[String]) -> Option<Judg
     Some(judgement)
 }
 
-/// The step from one row to another gains more than every other step from a row of the table to the
-/// row above it.
+/// Judges the claim that the step from one row to another gains more than every other step from a
+/// row of the table to the row above it.
 fn judge_step([to, from]: [usize; 2], column: &Column, rows: &[String]) -> Option<Judgement> {
     let claimed = gain(column, to, from)?;
     let mut judgement = Judgement { gaps: Vec::new(), clear: claimed.clear };
@@ -96,7 +96,7 @@ fn judge_step([to, from]: [usize; 2], column: &Column, rows: &[String]) -> Optio
     Some(judgement)
 }
 
-/// The row is better than every other.
+/// Judges the claim that the row is better than every other row.
 fn judge_best(best: usize, column: &Column, rows: &[String]) -> Option<Judgement> {
     let (passed, clear) = passed(best, rows.len(), &|other| gain(column, best, other))?;
     let gap = furthest(&passed).map(|(row, by)| Gap::NotBest {
@@ -108,7 +108,7 @@ fn judge_best(best: usize, column: &Column, rows: &[String]) -> Option<Judgement
     Some(Judgement { gaps: gap.into_iter().collect(), clear })
 }
 
-/// Every other row is better than this one.
+/// Judges the claim that every other row is better than the row `worst`.
 fn judge_worst(worst: usize, column: &Column, rows: &[String]) -> Option<Judgement> {
     let (passed, clear) = passed(worst, rows.len(), &|other| gain(column, other, worst))?;
     let gap = furthest(&passed).map(|(row, by)| Gap::NotWorst {
@@ -120,8 +120,8 @@ fn judge_worst(worst: usize, column: &Column, rows: &[String]) -> Option<Judgeme
     Some(Judgement { gaps: gap.into_iter().collect(), clear })
 }
 
-/// The rows beside `row` whose `lead`, as it is claimed, is not positive, each with by how much it
-/// is negative; and whether all leads are beyond chance.
+/// Finds the other rows whose claimed `lead` is not positive, each with the amount by which its
+/// lead is negative. Also returns whether all leads are beyond chance.
 fn passed(
     row: usize,
     rows: usize,
@@ -142,12 +142,12 @@ fn furthest(passed: &[(usize, f64)]) -> Option<(usize, f64)> {
     passed.iter().max_by(|a, b| a.1.total_cmp(&b.1)).copied()
 }
 
-/// By how much a row is better than another, or a step further than another.
+/// Amount by which one row is better than another, or one step larger than another.
 struct Gain {
     mean: f64,
-    /// Whether the mean is beyond chance. For figures of seeds, the 95 % interval of the
-    /// differences, seed by seed, decides; for figures with intervals of their own, the mean must
-    /// exceed the sum of these.
+    /// Whether the mean is beyond chance. For figures with seeds, the 95 % interval of the
+    /// differences, seed by seed, decides. For figures with their own intervals, the mean must
+    /// exceed the sum of the half widths of those intervals.
     clear: bool,
 }
 
@@ -155,7 +155,7 @@ fn gain(column: &Column, better: usize, worse: usize) -> Option<Gain> {
     contrast(column, &[(better, 1.0), (worse, -1.0)])
 }
 
-/// The sum of rows, each times its weight, over the seeds that all of these rows have.
+/// Computes the weighted sum of rows over the seeds that all of these rows have.
 fn contrast(column: &Column, terms: &[(usize, f64)]) -> Option<Gain> {
     let sign = if column.smaller_is_better { -1.0 } else { 1.0 };
     let mut weights = vec![0.0; column.samples.len()];
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn an_order_holds_clearly_barely_or_not() {
         let order = ["best", "middle", "worst"];
-        // Steps of 10 and 5 with every seed, whatever the seeds themselves are worth.
+        // Steps of 10 and 5 with every seed, whatever the effect of the seeds themselves.
         let clear = || column(&[&[35.0, 25.0, 30.0], &[25.1, 15.0, 20.0], &[20.0, 10.0, 15.1]]);
         let barely = || column(&[&[35.0, 25.0], &[25.0, 24.0], &[20.0, 10.0]]);
         let wrong = || column(&[&[35.0], &[20.0], &[21.5]]);
@@ -207,14 +207,14 @@ mod tests {
             "{}",
             found.verdict()
         );
-        // Where less is better it is the other way round.
+        // If smaller is better, the judgement is the other way round.
         let turned = |column: Column| Column { smaller_is_better: true, ..column };
         assert_eq!(
             verdict(ClaimKind::Order, &["worst", "middle", "best"], &[turned(clear())]).holds,
             1
         );
         assert_eq!(verdict(ClaimKind::Order, &order, &[turned(clear())]).holds, 0);
-        // A tie is no order, and a row without runs no verdict.
+        // A tie is not an order, and a row without runs gets no verdict.
         assert_eq!(
             verdict(ClaimKind::Order, &order, &[column(&[&[2.0], &[2.0], &[1.0]])]).holds,
             0
@@ -257,22 +257,21 @@ mod tests {
         let claimed = |samples: &[&[f64]]| {
             verdict(ClaimKind::LargestStep, &["best", "middle"], &[column(samples)])
         };
-        // Steps of 10, 11 and 12 with each seed, beside one of 2 and beside one that is hardly
-        // smaller.
+        // Steps of 10, 11 and 12 with each seed, compared with a step of 2 and a step that is
+        // hardly smaller.
         let found = claimed(&[&[32.0, 33.0, 34.1], &[22.0, 22.0, 22.0], &[20.0, 20.0, 20.0]]);
         assert_eq!((found.holds, found.clear), (1, 1));
         let found = claimed(&[&[32.0, 33.0, 34.1], &[22.0, 22.0, 22.0], &[11.0, 12.0, 11.5]]);
         assert_eq!((found.holds, found.clear), (1, 0));
-        // The same seeds that gain here gain there: it is the difference that counts, not whether
-        // intervals meet.
+        // The same seeds gain in both steps: the difference counts, not whether intervals overlap.
         let found = claimed(&[&[60.0, 80.0, 100.1], &[32.0, 42.0, 52.0], &[10.0, 10.0, 10.0]]);
         assert_eq!((found.holds, found.clear), (1, 1));
         let found = claimed(&[&[32.0], &[22.0], &[20.0]]);
         assert_eq!((found.holds, found.clear), (1, 0));
-        // A step that is behind says so with a minus.
+        // A step that loses is shown with a minus.
         let found = claimed(&[&[20.0], &[22.0], &[20.0]]);
         assert!(found.verdict().contains("gains 2.0, this −2.0"), "{}", found.verdict());
-        // Of figures with intervals of their own, the middle row's counts twice.
+        // For figures with their own intervals, the middle row's interval counts twice.
         let with = |half: f64| Column {
             halves: vec![Some(half); 3],
             ..column(&[&[30.0], &[20.0], &[18.0]])

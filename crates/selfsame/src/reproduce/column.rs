@@ -1,22 +1,22 @@
-//! A column of a table in the making.
+//! A column of a table before its means are computed.
 
-/// A column's figures by row and seed, before they become means.
+/// Figures of a column by row and seed, before they become means.
 pub(super) struct Column {
     pub name: String,
-    /// Decimals of its figures.
+    /// Number of decimals of the column's figures.
     pub digits: usize,
     pub smaller_is_better: bool,
-    /// Whether its figures may be drawn beside those of the other columns.
+    /// Whether the column's figures may be plotted together with those of the other columns.
     pub drawn: bool,
-    /// By row: seed and figure of each complete run.
+    /// Per row: seed and figure of each complete run.
     pub samples: Vec<Vec<(u64, f64)>>,
-    /// By row, for figures that come from no seeds: half of their 95 % interval.
+    /// Per row, for figures without seeds: half of their 95 % interval.
     pub halves: Vec<Option<f64>>,
-    /// By row: the published figure, and what stands behind its ±.
+    /// Per row: the published figure and the published number after its ±.
     pub published: Vec<Option<(f64, Option<f64>)>>,
-    /// Whether it was known before training.
+    /// Whether the column's figures were known before training.
     pub forecast: bool,
-    /// Seed and figure of the first row's encoders before training, where that was measured.
+    /// Seeds and figures of the first row's encoders before training, if they were measured.
     pub untrained: Vec<(u64, f64)>,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Column {
 pub(super) mod tests {
     use super::*;
 
-    /// A column with these figures by row and seed.
+    /// Builds a column with these figures by row and seed.
     pub fn column(samples: &[&[f64]]) -> Column {
         let seeds = |values: &&[f64]| (0..).zip(values.iter().copied()).collect();
         Column {

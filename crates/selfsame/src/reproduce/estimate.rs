@@ -1,4 +1,4 @@
-//! How long a grid will take on this machine, from a few steps of each kind of its runs.
+//! Estimates how long a grid will take on this machine, from a few steps of each kind of its runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,26 +16,27 @@ use crate::bench::step_time;
 use crate::grid::{Cell, Grid};
 use crate::{Error, Progress, StudyOptions};
 
-/// Steps of which the median counts.
+/// Number of timed steps. Their median counts.
 const STEPS: usize = 3;
 
-/// Set, row and column of a run: runs of a kind differ in their seed alone.
+/// Set, row and column of a run. Runs of one kind differ only in their seed.
 type Kind = [String; 3];
 
-/// Seconds that a run takes.
+/// Time that a run takes, in seconds.
 #[derive(Clone, Copy)]
 struct Cost {
     training: f64,
     measuring: f64,
 }
 
-/// Estimates how long the runs of a grid take that are not done yet, and starts none.
+/// Estimates how long the incomplete runs of a grid will take. Starts no run.
 ///
-/// Seeds cost the same, so that one run of each kind is timed; and of the kinds only a row and a
-/// column of each table, since what a row adds to a step, mostly its views, it adds in every column.
+/// All seeds take the same time, so one run of each kind is timed. Of the kinds, only one row and
+/// one column of each table are timed: the time that a row adds to a step, mostly for its views, is
+/// the same in every column.
 ///
 /// # Errors
-/// As [`reproduce`](crate::reproduce()), and where a plan makes no sense.
+/// The errors of [`reproduce`](crate::reproduce()); also if a plan makes no sense.
 pub fn estimate(
     grid: &Grid,
     options: &ReproduceOptions,
@@ -86,8 +87,8 @@ pub fn estimate(
     })
 }
 
-/// The kinds from whose times that of a cell is made: the corner of its table, its row in the first
-/// column, and the first row in its column.
+/// Returns the kinds whose times are combined for a cell: the corner of its table, its row in the
+/// first column, and the first row in its column.
 fn timed(cell: &Cell, cells: &[Cell]) -> [Kind; 3] {
     let first = cells.iter().find(|other| other.set == cell.set).expect("the cell is one of them");
     let kind = |row: &str, column: &str| [&cell.set, row, column].map(str::to_owned);
@@ -98,21 +99,21 @@ fn timed(cell: &Cell, cells: &[Cell]) -> [Kind; 3] {
     ]
 }
 
-/// What a run takes, by what was timed for it: the corner, and what its row and its column add.
+/// Combines the timed costs for a cell: the corner, plus the additions of its row and its column.
 fn combined(timed: [Cost; 3]) -> Cost {
     let sum = |of: fn(Cost) -> f64| {
         let [corner, row, column] = timed.map(of);
-        // A time can come out shorter than it is, and a sum of three even negative.
+        // Timing noise can make a time too short, and even make the sum of three times negative.
         (row + column - corner).max(0.5 * row.min(column))
     };
     Cost { training: sum(|cost| cost.training), measuring: sum(|cost| cost.measuring) }
 }
 
-/// Times runs, and keeps what the next may share.
+/// Times runs and keeps the results that later runs can share.
 struct Clock {
-    /// The images that were read last, and how they were asked for.
+    /// The images that were read last, with the options they were read with.
     images: Option<(String, Arc<Dataset>)>,
-    /// Seconds of an evaluation, by images and encoder.
+    /// Duration of an evaluation in seconds, by images and encoder.
     measuring: BTreeMap<String, f64>,
 }
 
@@ -140,7 +141,7 @@ impl Clock {
     }
 }
 
-/// Seconds that it takes to measure an encoder as a run does at its end.
+/// Measures how many seconds it takes to evaluate an encoder as a run does at its end.
 fn evaluation(plan: &Plan, dataset: &Dataset, on: &str) -> Result<f64, Error> {
     let device = device::by_name(on)?;
     let encoder = plan.encoder.init(&mut Init::new(plan.seed, &device));

@@ -6,21 +6,21 @@ use std::path::Path;
 use crate::Error;
 use crate::grid::{Grid, GridError};
 
-/// Holds the grid, so that no other is run in the same folder.
+/// File that holds the grid, so that no other grid is run in the same folder.
 const GRID_FILE: &str = "grid.toml";
-/// Folders of the runs, of their logs, and of the forecast.
+/// Folders of the runs, of their logs and of the forecast.
 const FOLDERS: [&str; 3] = ["runs", "logs", "forecast"];
 
-/// Makes the folder this grid's. Processes that start together, each with its shard, write the same
-/// file; the first one's stays.
+/// Claims the folder for this grid. Processes that start at the same time, each with its shard,
+/// write the same file; the first file stays.
 ///
 /// # Errors
-/// The folder holds another grid's runs or something else, or cannot be written.
+/// If the folder holds another grid's runs or something else, or if it cannot be written.
 pub(super) fn claim(out: &Path, grid: &Grid) -> Result<(), Error> {
     if !holds(out, grid)? {
         std::fs::create_dir_all(out).map_err(Error::file(out))?;
         create(&out.join(GRID_FILE), &text(grid)?)?;
-        // Another grid may have come first.
+        // Another process may have claimed the folder for another grid first.
         holds(out, grid)?;
     }
     for folder in FOLDERS {
@@ -30,10 +30,10 @@ pub(super) fn claim(out: &Path, grid: &Grid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the folder is this grid's already.
+/// Returns whether the folder belongs to this grid already.
 ///
 /// # Errors
-/// The folder holds another grid's runs or something else.
+/// If the folder holds another grid's runs or something else.
 pub fn holds(out: &Path, grid: &Grid) -> Result<bool, Error> {
     let path = out.join(GRID_FILE);
     match std::fs::read_to_string(&path) {
@@ -54,11 +54,11 @@ fn text(grid: &Grid) -> Result<String, Error> {
     toml::to_string(grid).map_err(refuse)
 }
 
-/// Writes a file, whole or not at all, unless there is one.
+/// Writes a file, completely or not at all, unless the file exists.
 fn create(path: &Path, text: &str) -> Result<(), Error> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".grid");
-    // The permissions of any other file: those who share the folder share the runs.
+    // Use the permissions of any other file: people who share the folder share the runs.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let write = || {
@@ -73,8 +73,8 @@ fn create(path: &Path, text: &str) -> Result<(), Error> {
     write().map_err(Error::file(path))
 }
 
-/// The name of something in `out` that no grid writes, if there is any. Hidden files are what
-/// systems leave, and writes that are under way or were interrupted.
+/// Returns the name of an entry in `out` that no grid writes, if there is one. Hidden files are
+/// ignored: they come from the system, or from writes that are unfinished or were interrupted.
 fn foreign_entry(out: &Path) -> std::io::Result<Option<String>> {
     let entries = match out.read_dir() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -1,4 +1,4 @@
-//! Runs in this process, for callers that name no program.
+//! Runs in this process, if the caller names no program.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,11 +7,11 @@ use std::path::Path;
 use super::process::Stage;
 use crate::{Error, Progress};
 
-/// Does `work`, writes what it says to the file `log`, and tells `progress`; whether it succeeded,
-/// as [`follow`](super::process::follow) does for a process.
+/// Does `work`, writes its notes to the file `log` and reports them to `progress`. Returns whether
+/// the work succeeded, as [`follow`](super::process::follow) does for a process.
 ///
 /// # Errors
-/// The log cannot be written. [`Error::Stopped`].
+/// If the log cannot be written; also [`Error::Stopped`].
 pub(super) fn follow(
     work: impl FnOnce(&mut dyn Progress) -> Result<(), Error>,
     log: &Path,
@@ -30,7 +30,7 @@ pub(super) fn follow(
     }
 }
 
-/// Writes the notes of a run to its log, and shows them beside the number of runs that are done.
+/// Writes the notes of a run to its log, and shows them with the number of complete runs.
 struct Logged<'a> {
     log: File,
     stage: Stage,
@@ -39,7 +39,7 @@ struct Logged<'a> {
 
 impl Progress for Logged<'_> {
     fn note(&mut self, note: &str) {
-        // A note that is lost is no reason to lose the run.
+        // Losing a note is no reason to lose the run.
         let _ = writeln!(self.log, "{note}");
         self.progress.advance("runs", self.stage.done, self.stage.total, note);
     }

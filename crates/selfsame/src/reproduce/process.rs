@@ -1,4 +1,4 @@
-//! Runs in processes of their own.
+//! Runs in separate processes.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, Progress};
 
-/// Time that a run may take to save its state after a stop is asked for.
+/// Time that a run may take to save its state after it is asked to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs that are done, of all.
+/// Number of complete runs and number of all runs.
 #[derive(Clone, Copy)]
 pub(super) struct Stage {
     pub done: u64,
     pub total: u64,
 }
 
-/// Runs a command to its end, writes what it says to the file `log`, and tells `progress` line by
-/// line; whether it succeeded.
+/// Runs a command to its end, writes its output to the file `log` and reports it to `progress` line
+/// by line. Returns whether the command succeeded.
 ///
 /// # Errors
-/// The command does not start, or the log cannot be written. [`Error::Stopped`].
+/// If the command does not start or the log cannot be written; also [`Error::Stopped`].
 pub(super) fn follow(
     mut command: Command,
     log: &Path,
@@ -43,8 +43,8 @@ pub(super) fn follow(
     for line in BufReader::new(said).lines().map_while(Result::ok) {
         writeln!(file, "{line}").map_err(Error::file(log))?;
         progress.advance("runs", stage.done, stage.total, &line);
-        // Ctrl-C reaches the child as well, but a signal to this process alone does not. What the
-        // child loses by it is computed again later.
+        // Ctrl-C reaches the child as well, but a signal to this process alone does not, so kill
+        // the child after a while. Work that the child loses is computed again later.
         if progress.stop() && stopped.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             child.kill().map_err(Error::file(&program))?;
         }

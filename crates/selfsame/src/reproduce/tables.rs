@@ -1,4 +1,4 @@
-//! From the runs of a grid to its tables.
+//! Turns the runs of a grid into its tables.
 
 use selfsame_augment::Policy;
 use selfsame_report::experiment::{Figure, Order, Outcome, ResultColumn, ResultRow, ResultTable};
@@ -10,7 +10,7 @@ use super::claims::finding;
 use super::column::Column;
 use crate::grid::{FORECAST_COLUMN, Grid, Measure, Measured, Set};
 
-/// The tables of all complete runs, one a set of images.
+/// Builds the tables of all complete runs, one per set of images.
 pub(super) fn tables(
     grid: &Grid,
     outcomes: &[Outcome],
@@ -29,7 +29,7 @@ fn table(grid: &Grid, set: &Set, outcomes: &[Outcome], forecast: Option<&Forecas
     }
     let findings = grid.claims.iter().map(|claim| finding(claim, &columns, &rows)).collect();
     let heads = columns.iter().map(|column| head(column, &columns)).collect();
-    // Before training, all rows that share an encoder have the same one.
+    // Before training, all rows that share an encoder have the same encoder.
     if grid.measure == Measure::Everything && grid.columns.is_empty() {
         for column in &mut columns {
             column.samples.push(std::mem::take(&mut column.untrained));
@@ -52,10 +52,10 @@ fn table(grid: &Grid, set: &Set, outcomes: &[Outcome], forecast: Option<&Forecas
     }
 }
 
-/// What was measured of the runs.
+/// Collects the measured figures of the runs.
 fn measured(grid: &Grid, runs: &[&Outcome], rows: &[String]) -> Vec<Column> {
-    // Columns of the grid's own show one figure of the runs in that column; without any, all runs
-    // are in the one column that has no name.
+    // If the grid has columns, each of them shows one figure of the runs in that column. If it has
+    // none, all runs belong to one column without a name.
     if grid.columns.is_empty() {
         let columns = grid.measure.columns();
         columns.into_iter().map(|column| filled(column, "", runs, rows)).collect()
@@ -65,7 +65,7 @@ fn measured(grid: &Grid, runs: &[&Outcome], rows: &[String]) -> Vec<Column> {
     }
 }
 
-/// A column with the figures of the runs that the grid has in its column `name`.
+/// Fills a column with the figures of the runs that the grid has in its column `name`.
 fn filled(column: Measured, name: &str, runs: &[&Outcome], rows: &[String]) -> Column {
     let samples = |row: &String| -> Vec<(u64, f64)> {
         let runs = runs.iter().filter(|run| run.row == *row && run.column == name);
@@ -88,7 +88,7 @@ fn filled(column: Measured, name: &str, runs: &[&Outcome], rows: &[String]) -> C
     }
 }
 
-/// Puts what was published of the set into the columns.
+/// Adds the published figures of the set to the columns.
 fn publish(columns: &mut [Column], set: &Set) {
     let Some(published) = &set.published else { return };
     for (at, column) in columns.iter_mut().enumerate() {
@@ -99,7 +99,7 @@ fn publish(columns: &mut [Column], set: &Set) {
     }
 }
 
-/// 1 − σ at each distance that the forecast shows, by row.
+/// Builds the columns with 1 − σ by row, at each distance that the forecast shows.
 fn forecast_columns(grid: &Grid, forecast: &Forecast) -> Vec<Column> {
     forecast.shown.iter().map(|&delta| forecast_column(grid, forecast, delta)).collect()
 }
@@ -151,8 +151,8 @@ fn figure(column: &Column, row: usize) -> Option<Figure> {
     })
 }
 
-/// The column as it is shown, with Kendall's τ between its order of the rows and the published one;
-/// for a forecast, between its order and that of the first measured column.
+/// Returns the column as it is shown. It includes Kendall's τ between its order of the rows and the
+/// published order; for a forecast, between its order and that of the first measured column.
 fn head(column: &Column, columns: &[Column]) -> ResultColumn {
     let means = |column: &Column| column.samples.iter().map(|samples| mean(samples)).collect();
     let (theirs, order): (Vec<Option<f64>>, Order) = if column.forecast {
