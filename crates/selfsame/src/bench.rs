@@ -1,7 +1,7 @@
-//! Measuring this machine: how fast views are drawn and compared, and encoders trained and run.
+//! Measures this machine: how fast it draws and compares views, and trains and runs encoders.
 //!
 //! Each function measures one kind of work and returns a record. Times are medians over rounds,
-//! because other programs use the machine too; a round before them warms up and is not counted.
+//! because other programs use the machine too. An uncounted round warms up first.
 //!
 //! ```
 //! use selfsame::bench::{ViewsOptions, views};
@@ -26,7 +26,7 @@ pub use self::training::{
 };
 pub use self::views::{ViewsBench, ViewsOptions, views};
 
-/// The median; for an even number of values the upper one of the middle two.
+/// Returns the median; for an even number of values, the upper of the middle two.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

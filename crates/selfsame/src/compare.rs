@@ -1,4 +1,4 @@
-//! Comparisons of runs: which measure predicts how accurate they are.
+//! Compares runs: which measure predicts how accurate they are?
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,14 +23,14 @@ const ACCURACIES: [Accuracy; 4] = [
     ("kNN", Some(|scores| scores.knn_acc1), "kNN"),
     ("linear probe", Some(|scores| scores.linear_acc1), "linear probe"),
     ("nearest centre", Some(|scores| scores.centre_acc1), "nearest centre of training images"),
-    // Of the images that were certified, so embeddings have it too.
+    // Measured on the certified images, so certificates of embeddings have this accuracy too.
     ("nearest centre, left out", None, "nearest centre, others of their kind"),
 ];
 
-/// Runs below which the intervals of τ are rough.
+/// Number of runs below which the intervals of τ are rough.
 const RELIABLE: usize = 10;
 
-/// The distances at which all runs are compared.
+/// Distances at which all runs are compared.
 #[derive(Debug, Clone, Copy)]
 struct Common {
     delta: Option<f64>,
@@ -91,15 +91,15 @@ const MEASURES: [Measure; 10] = [
     ),
 ];
 
-/// Holds certified runs against each other: how well does each measure of their certificates
-/// predict their accuracies? Kendall's τ of every measure with every accuracy, over the runs that
+/// Compares certified runs: how well does each measure of their certificates predict their
+/// accuracies? The answer is Kendall's τ of every measure with every accuracy, over the runs that
 /// have both.
 ///
-/// A folder is that of a run, or of a certificate that no run has. Its records are read, and
-/// nothing is measured anew. [`Comparison::command`] is empty.
+/// A folder holds a run, or a certificate without a run. Its records are read, and nothing is
+/// measured again. [`Comparison::command`] is empty.
 ///
 /// # Errors
-/// [`CompareError`], or a record that cannot be read.
+/// [`CompareError`]; also if a record cannot be read.
 pub fn compare(folders: &[PathBuf]) -> Result<Comparison, Error> {
     if folders.len() < 2 {
         return Err(CompareError::TooFew.into());
@@ -138,11 +138,11 @@ pub fn compare(folders: &[PathBuf]) -> Result<Comparison, Error> {
     Ok(comparison)
 }
 
-/// Writes `compare.json` and its page into a folder, which is made where there is none, and returns
-/// the path of the page.
+/// Writes `compare.json` and its page into a folder, creating the folder if needed. Returns the
+/// path of the page.
 ///
 /// # Errors
-/// A file cannot be written; what was there before is then intact.
+/// If a file cannot be written; an earlier version of that file then stays intact.
 pub fn write_comparison(folder: &Path, comparison: &Comparison) -> Result<PathBuf, Error> {
     std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
     write_json(&folder.join(COMPARISON_FILE), comparison)?;
@@ -169,7 +169,7 @@ fn check_folders(folders: &[PathBuf]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The records of a run, or the certificate that a folder without a run holds.
+/// Reads the records of a run, or the certificate of a folder without a run.
 fn read_records(folder: &Path) -> Result<Report, Error> {
     if !folder.join(RUN_FILE).exists() {
         let certificate = read_certificate(&folder.join(CERTIFICATE_FILE))?;
@@ -183,7 +183,7 @@ fn read_records(folder: &Path) -> Result<Report, Error> {
     })
 }
 
-/// Each measure with its τ for each accuracy.
+/// Returns each measure with its τ for each accuracy.
 fn predictors(runs: &[ComparedRun]) -> Result<Vec<Predictor>, Error> {
     let predictor = |(at, &(name, meaning, larger_is_better, _)): (usize, &Measure)| {
         let taus = (0..ACCURACIES.len()).map(|accuracy| tau(runs, at, accuracy, larger_is_better));
@@ -193,8 +193,9 @@ fn predictors(runs: &[ComparedRun]) -> Result<Vec<Predictor>, Error> {
     MEASURES.iter().enumerate().map(predictor).collect()
 }
 
-/// The accuracy that the page is about: the first that half of the runs have and that a measure
-/// orders; where there is none, the first that a measure orders, or else that a run has.
+/// Chooses the accuracy that the page is about: the first one that half of the runs have and that a
+/// measure orders. If there is none, it is the first that a measure orders, or else the first that
+/// a run has.
 fn leading(runs: &[ComparedRun], predictors: &[Predictor]) -> usize {
     let ordered = |&at: &usize| predictors.iter().any(|predictor| predictor.taus[at].is_some());
     let known = |at: usize| runs.iter().filter(|run| run.accuracies[at].is_some()).count();
@@ -203,7 +204,7 @@ fn leading(runs: &[ComparedRun], predictors: &[Predictor]) -> usize {
     most.or_else(|| all().find(ordered)).or_else(|| all().find(|&at| known(at) > 0)).unwrap_or(0)
 }
 
-/// The median of a number over certificates; of an even number of them the lower one.
+/// Returns the median of a number over certificates; for an even number of them, the lower median.
 fn middle(
     records: &[&CertificateRecord],
     of: fn(&CertificateRecord) -> Option<f64>,
@@ -213,18 +214,18 @@ fn middle(
     values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
-/// The δ at which the middle class comes half together, or a bound on it.
+/// Returns the δ at which half of the median class comes together, or a bound on it.
 fn half_together(record: &CertificateRecord) -> Option<f64> {
     Some(record.concentration.as_ref()?.delta.value)
 }
 
-/// The ε at which half of the images are spread.
+/// Returns the ε at which the views of half of the images are spread.
 fn half_spread(record: &CertificateRecord) -> Option<f64> {
     let curve = &record.alignment.as_ref()?.curve;
     curve.iter().find(|point| point[1] <= LEVEL).map(|point| point[0])
 }
 
-/// σ at the common δ, mean over classes.
+/// Returns σ at the common δ, averaged over classes.
 fn sigma(record: &CertificateRecord, common: Common) -> Option<Quantity> {
     let delta = common.delta?;
     record.concentration.as_ref()?;
@@ -238,16 +239,17 @@ fn sigma(record: &CertificateRecord, common: Common) -> Option<Quantity> {
             .map(|class| omega(class, side) as f64 / class.curve.len().max(1) as f64);
         shares.sum::<f64>() / record.classes.len().max(1) as f64
     };
-    // The first entry of a point bounds its δ from below, the second from above.
+    // The first entry of a point is a lower bound of its δ, the second an upper bound.
     let (low, high) = (share(1), share(0));
     Some(if low < high { Quantity::at_least(low) } else { Quantity::exact(low) })
 }
 
-/// R_ε at the common ε.
+/// Returns R_ε at the common ε.
 fn outside(record: &CertificateRecord, common: Common) -> Option<Quantity> {
     let epsilon = common.epsilon?;
     let curve = &record.alignment.as_ref()?.curve;
-    // The first point is the smallest diameter of all, whatever is left out between the others.
+    // The first point is the smallest diameter of all, even if points between the others are left
+    // out.
     let Some(&[at, value]) = curve.iter().rfind(|point| point[0] <= epsilon) else {
         return Some(Quantity::exact(1.0));
     };
@@ -255,7 +257,7 @@ fn outside(record: &CertificateRecord, common: Common) -> Option<Quantity> {
     Some(if known { Quantity::exact(value) } else { Quantity::at_most(value) })
 }
 
-/// Whether evaluation and certificate, where there are both, are of the same weights.
+/// Returns whether evaluation and certificate, if both exist, are of the same weights.
 fn same_weights(report: &Report) -> bool {
     match (&report.evaluation, &report.certificate) {
         (Some(evaluation), Some(certificate)) => evaluation.step == certificate.step,
@@ -263,7 +265,7 @@ fn same_weights(report: &Report) -> bool {
     }
 }
 
-/// A run's accuracies and measures, at the common distances.
+/// Collects a run's accuracies, and its measures at the common distances.
 fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
     let certificate = report.certificate.as_ref();
     let evaluation = report.evaluation.as_ref().filter(|_| same_weights(report));
@@ -297,7 +299,7 @@ fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
     }
 }
 
-/// 1 − error.
+/// Converts an error to the accuracy 1 − error.
 fn accuracy_of(error: &Quantity) -> Quantity {
     let trust = match error.trust.clone() {
         Trust::Estimate { low, high, method, sample } => Trust::Estimate {
@@ -312,8 +314,8 @@ fn accuracy_of(error: &Quantity) -> Quantity {
     Quantity { value: 1.0 - error.value, trust }
 }
 
-/// Kendall's τ between a measure, turned so that larger is better, and an accuracy, over the runs
-/// that have both.
+/// Computes Kendall's τ between an accuracy and a measure, oriented so that larger is better, over
+/// the runs that have both.
 fn tau(
     runs: &[ComparedRun],
     measure: usize,
@@ -328,7 +330,8 @@ fn tau(
     Ok(kendall_tau(&x, &y)?.map(|found| found.tau))
 }
 
-/// What a reader should know of the comparison, in which `complete` runs have all it takes.
+/// Collects notes for the reader of the comparison. `complete` is the number of runs that have all
+/// records.
 fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<Note> {
     let mut notes = Vec::new();
     for (path, report) in reports {
@@ -346,7 +349,7 @@ fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<Note> {
     }
     let certified: Vec<&CertificateRecord> =
         reports.iter().filter_map(|(_, report)| report.certificate.as_ref()).collect();
-    // What embeddings do not know is empty.
+    // Facts that are unknown for embeddings are empty.
     let differ = |text: fn(&CertificateRecord) -> String| {
         let mut known = certified.iter().map(|record| text(record)).filter(|text| !text.is_empty());
         known.next().is_some_and(|first| known.any(|other| other != first))

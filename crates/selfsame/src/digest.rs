@@ -1,10 +1,10 @@
-//! Fingerprints of images, by which records know what they are of.
+//! Fingerprints of images, by which records identify their images.
 
 use selfsame_data::{Dataset, Split};
 use sha2::{Digest, Sha256};
 
-/// SHA-256, in hexadecimal, of the labels and pixels of all three splits: two readings of a data
-/// set are the same where their digests are.
+/// Computes the SHA-256, in hexadecimal, of the labels and pixels of all three splits. Two readings
+/// of a data set are the same if their digests are equal.
 ///
 /// ```
 /// use selfsame::data::{LoadOptions, load};
@@ -22,10 +22,11 @@ pub fn digest(dataset: &Dataset) -> String {
     hex::encode(hasher.finalize())
 }
 
-/// SHA-256, in hexadecimal, of the labels and pixels of some images of a split, in this order.
+/// Computes the SHA-256, in hexadecimal, of the labels and pixels of some images of a split, in the
+/// given order.
 ///
 /// # Panics
-/// Where an index is not one of the split.
+/// If an index is out of range for the split.
 pub fn digest_of(split: &Split, images: &[usize]) -> String {
     let mut hasher = Sha256::new();
     images.iter().for_each(|&image| hash_image(&mut hasher, split, image));

@@ -15,23 +15,24 @@ use selfsame_train::checkpoint::Which;
 use crate::images::note_skipped;
 use crate::{Error, Images, Progress, Run};
 
-/// What to embed, and where to put the embeddings.
+/// Images to embed, and where to write the embeddings.
 #[derive(Clone, Debug)]
 pub struct EmbedOptions {
-    /// Images to embed. Without them: the run's own.
+    /// Images to embed. By default: the run's own.
     pub data: Option<Images>,
-    /// Which split of them. Without it: all three.
+    /// Split of the images to embed. By default: all three.
     pub split: Option<SplitName>,
-    /// Which weights.
+    /// Which weights of the run to load.
     pub weights: Which,
-    /// What activations are stored as; a perceptron's are f32. Without it: as in training.
+    /// Number format in which activations are stored; a perceptron always uses f32. By default: as
+    /// in training.
     pub precision: Option<Precision>,
-    /// File to write, whose name ends in `.npy` or `.csv`. Beside an `.npy`, a `.csv` of the same
-    /// name says which image each row is. Without it, nothing is written.
+    /// File to write. Its name ends in `.npy` or `.csv`. With an `.npy`, a `.csv` of the same name
+    /// is written too, and lists the image of each row. If `None`, nothing is written.
     pub to: Option<PathBuf>,
-    /// Whether files that exist are written over.
+    /// Whether existing files are overwritten.
     pub overwrite: bool,
-    /// Where to compute.
+    /// Device to compute on.
     pub device: Device,
 }
 
@@ -54,28 +55,28 @@ impl Default for EmbedOptions {
 pub struct Embedded {
     /// The images.
     pub images: Vec<EmbeddedImage>,
-    /// Their embeddings: a row an image.
+    /// The images' embeddings, one row per image.
     pub features: Features,
-    /// The file that says which image each row is, where one was written.
+    /// The file that lists the image of each row, if it was written.
     pub names: Option<PathBuf>,
 }
 
 /// An image that was embedded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddedImage {
-    /// Its name within the set.
+    /// Name of the image within the set.
     pub name: String,
-    /// The split it belongs to.
+    /// Split that the image belongs to.
     pub split: SplitName,
-    /// The name of its class, where it has one.
+    /// Name of the image's class, if it has one.
     pub class: Option<String>,
 }
 
-/// Embeds images with a run's encoder, and writes the embeddings where that is asked for.
+/// Embeds images with a run's encoder, and writes the embeddings if a file is given.
 ///
 /// # Errors
-/// The folder is no run, its weights are missing, the images cannot be loaded, or a file exists or
-/// cannot be written.
+/// If the folder is not a run, if its weights are missing, if the images cannot be loaded, or if a
+/// file exists or cannot be written.
 ///
 /// ```no_run
 /// use selfsame::EmbedOptions;
@@ -102,7 +103,7 @@ pub fn embed(
         encoder.precision = precision;
     }
     if options.data.is_some() {
-        // Another set has its own classes, and all of it is wanted.
+        // Another set has its own classes, and all of its images are wanted.
         (config.data.limit, config.data.classes) = (None, None);
     }
     let plan = config.check()?;
@@ -133,7 +134,7 @@ pub fn embed(
     Ok(embedded)
 }
 
-/// The images of the splits asked for, each by its split and its place there.
+/// Lists the images of the wanted splits, each by its split and its index there.
 fn rows(dataset: &Dataset, wanted: Option<SplitName>) -> Vec<(SplitName, &Split, usize)> {
     [
         (SplitName::Train, &dataset.train),
@@ -146,11 +147,11 @@ fn rows(dataset: &Dataset, wanted: Option<SplitName>) -> Vec<(SplitName, &Split,
     .collect()
 }
 
-/// The files that embeddings go to.
+/// Files to write embeddings to.
 struct Files {
-    /// The matrix, where it has a file of its own.
+    /// File of the matrix, if it has its own file.
     npy: Option<PathBuf>,
-    /// The table of images, with the embeddings unless these are in a file of their own.
+    /// File of the table of images. It also has the embeddings unless they have their own file.
     names: PathBuf,
 }
 
@@ -184,8 +185,8 @@ impl Files {
     }
 }
 
-/// A line an image as CSV, with its embedding or without. Columns have lightly's names, `filename`
-/// and `embedding_0`, which users know.
+/// Formats CSV with one line per image, with or without its embedding. Columns have the names
+/// `filename` and `embedding_0`, which users know from lightly.
 fn table(embedded: &Embedded, with_values: bool) -> String {
     let mut table = String::from("filename,split,label");
     if with_values {
@@ -207,7 +208,7 @@ fn table(embedded: &Embedded, with_values: bool) -> String {
     table
 }
 
-/// A CSV field, quoted where it must be (RFC 4180).
+/// Formats a CSV field, quoted if necessary (RFC 4180).
 fn field(text: &str) -> String {
     if text.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
@@ -216,7 +217,7 @@ fn field(text: &str) -> String {
     }
 }
 
-/// A matrix as the bytes of an `.npy` file.
+/// Encodes a matrix as the bytes of an `.npy` file.
 fn matrix(features: &Features) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let shape = [features.rows() as u64, features.dim() as u64];

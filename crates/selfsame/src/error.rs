@@ -1,4 +1,4 @@
-//! What keeps a verb from being done.
+//! Errors of the verbs.
 
 mod compare;
 mod forecast;
@@ -22,28 +22,28 @@ pub use self::forecast::ForecastDifference;
 pub use self::grid::GridError;
 use crate::init::InitError;
 
-/// What kept a verb from being done: the cause, in words that name the thing and its value.
+/// An error of a verb: the cause, in words that name the affected thing and its value.
 ///
-/// The words speak of files and of fields of the options, never of flags: the command line adds how
-/// to mend it in its own words.
+/// The words speak of files and of fields of the options, never of flags. The command line adds
+/// advice on how to fix the error, in its own words.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An option that makes no sense, or not with the others.
+    /// An option makes no sense, alone or together with the others.
     #[error("{name} {value}: {cause}")]
     Option {
         /// The field of the options struct.
         name: &'static str,
-        /// Its value, as it was given.
+        /// The value of the field, as it was given.
         value: String,
         /// What is wrong with it.
         cause: String,
     },
-    /// The verb stopped because [`Progress::stop`](crate::Progress::stop) asked it to; the same
-    /// call goes on.
+    /// The verb stopped because [`Progress::stop`](crate::Progress::stop) asked it to. The same
+    /// call continues.
     #[error("stopped")]
     Stopped,
-    /// A grid that is none, or not one that can be run as asked.
+    /// A grid is invalid, or cannot be run as requested.
     #[error("{name}: {cause}")]
     Grid {
         /// The grid's name, or its file.
@@ -70,36 +70,36 @@ pub enum Error {
     Start {
         /// The program.
         program: PathBuf,
-        /// Why.
+        /// Why the program does not start.
         source: std::io::Error,
     },
-    /// The program that a bench compares with does not measure.
+    /// The program that a bench compares with returns no measurement.
     #[error("{}: {cause}", script.display())]
     Peer {
-        /// Its script.
+        /// The script of the program.
         script: PathBuf,
-        /// Why.
+        /// Why there is no measurement.
         cause: String,
     },
-    /// The script of that program is not there.
+    /// The script of the program that a bench compares with does not exist.
     #[error("{}: there is no such file", script.display())]
     NoPeer {
         /// The script.
         script: PathBuf,
     },
-    /// The images of a run have no labels, and accuracies are asked for.
+    /// The images of a run have no labels, but accuracies were requested.
     #[error("{}: its images have no labels, so there is nothing for a table", run.display())]
     Unlabelled {
         /// The folder of the run.
         run: PathBuf,
     },
-    /// The folder holds no run.
+    /// The folder is not a run.
     #[error("{} is not the folder of a run", path.display())]
     NotARun {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder holds a run already.
+    /// The folder already holds a run.
     #[error("{} holds a run already", path.display())]
     RunExists {
         /// The folder.
@@ -113,20 +113,20 @@ pub enum Error {
         /// The name of the entry.
         entry: String,
     },
-    /// A folder was asked for where a file lies.
+    /// A path that should be a folder is a file, or lies below a file.
     #[error("{}: {} is a file", path.display(), file.display())]
     NotAFolder {
         /// The folder.
         path: PathBuf,
-        /// The file: the folder itself, or one above it.
+        /// The file: the path itself, or one of its parents.
         file: PathBuf,
     },
-    /// The outputs collapsed, and training was to stop there.
+    /// The outputs collapsed, and training was asked to stop in that case.
     #[error("{}{sentence}", if *before { "this run collapsed before: " } else { "" })]
     Collapsed {
         /// The folder of the run.
         path: PathBuf,
-        /// When, and what usually mends it.
+        /// When the outputs collapsed, and what usually fixes it.
         sentence: String,
         /// Whether an earlier part of the run collapsed, so that no step was taken now.
         before: bool,
@@ -137,13 +137,13 @@ pub enum Error {
         /// Where the images come from, as in the run's configuration.
         source_name: String,
     },
-    /// The run has no such weights yet.
+    /// The run does not have these weights yet.
     #[error("{} does not exist", path.display())]
     NoWeights {
-        /// The file that would hold them.
+        /// The file that would hold the weights.
         path: PathBuf,
     },
-    /// The folder holds another forecast than the one that was asked for.
+    /// The folder holds another forecast than the requested one.
     #[error("{} holds another forecast: {}", path.display(), listed(differences))]
     OtherForecast {
         /// The folder.
@@ -151,21 +151,21 @@ pub enum Error {
         /// How they differ.
         differences: Vec<ForecastDifference>,
     },
-    /// The images have no labels, and the verb needs classes.
+    /// The images have no labels, but the verb needs classes.
     #[error("{name} has no labels, and classes are needed")]
     NoClasses {
         /// The data set.
         name: String,
     },
-    /// The images are such that the verb has nothing to measure.
+    /// The verb has nothing to measure in these images.
     #[error("{name}: {cause}")]
     Images {
         /// The data set.
         name: String,
-        /// Why.
+        /// Why there is nothing to measure.
         cause: String,
     },
-    /// All views together need more memory than they may take.
+    /// All views together need more memory than the limit.
     #[error(
         "{images} images of {views} views of {image_size} pixels are {} GB, and at most {} GB are \
          measured",
@@ -173,23 +173,23 @@ pub enum Error {
         limit >> 30
     )]
     TooManyViews {
-        /// Images.
+        /// Number of images.
         images: usize,
-        /// Views of each.
+        /// Number of views per image.
         views: usize,
         /// Side of a view in pixels.
         image_size: u32,
-        /// Bytes that the views need.
+        /// Number of bytes that the views need.
         bytes: u128,
-        /// Bytes that the views of a set of images may need.
+        /// Maximum number of bytes for the views of a set of images.
         limit: u128,
     },
-    /// A page shows only so many views.
+    /// More views were requested than a page shows.
     #[error("{views} views are more than one page shows, {most}")]
     CrowdedPage {
-        /// Views asked for.
+        /// Number of requested views.
         views: usize,
-        /// Views that a page shows.
+        /// Maximum number of views on a page.
         most: usize,
     },
     /// Another process works in the folder.
@@ -198,7 +198,7 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// There is a result already, and nothing is overwritten unless that is asked for.
+    /// A result exists already and may not be overwritten.
     #[error("{} exists already", path.display())]
     Exists {
         /// The file or folder.
@@ -217,18 +217,18 @@ pub enum Error {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// Why the file or folder could not be read or written.
         source: std::io::Error,
     },
     /// The images could not be loaded.
     #[error("{name}: {source}")]
     Data {
-        /// The data set, as it was asked for.
+        /// The data set, as it was requested.
         name: String,
-        /// Why.
+        /// Why the images could not be loaded.
         source: DataError,
     },
-    /// The weights in a file are not those of the network.
+    /// The weights in a file do not fit the network.
     #[error("{}: does not fit the encoder: {mismatch}", path.display())]
     WrongWeights {
         /// The file.
@@ -236,16 +236,16 @@ pub enum Error {
         /// Every tensor that differs.
         mismatch: Mismatch,
     },
-    /// The weights to start from cannot be taken.
+    /// The weights to start from cannot be used.
     #[error(transparent)]
     Init(#[from] InitError),
     /// The folders cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
-    /// A setting that makes no sense.
+    /// A setting makes no sense.
     #[error(transparent)]
     Setting(#[from] ConfigError),
-    /// The device is unknown, or not in this build.
+    /// The device is unknown, or not supported by this build.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// A file of weights could not be read or written.
@@ -257,22 +257,22 @@ pub enum Error {
     /// A record could not be read or written.
     #[error(transparent)]
     Record(#[from] ReportError),
-    /// Training could not go on.
+    /// Training could not continue.
     #[error(transparent)]
     Train(#[from] TrainError),
     /// A measure could not be taken.
     #[error(transparent)]
     Measure(#[from] selfsame_eval::Error),
-    /// Views that have no distances.
+    /// Some views have no distances.
     #[error(transparent)]
     Views(#[from] ViewsError),
     /// A file of distances could not be used.
     #[error(transparent)]
     Distances(#[from] StateError),
-    /// Labels that are not those of the distances.
+    /// Some labels do not fit the distances.
     #[error(transparent)]
     Separation(#[from] SeparationError),
-    /// A view could not be made.
+    /// A view could not be drawn.
     #[error(transparent)]
     View(#[from] ViewError),
     /// A picture for a page could not be made.
@@ -289,35 +289,35 @@ pub enum Error {
         /// What is wrong with the output.
         source: selfsame_theory::Error,
     },
-    /// Embeddings that repeat those of an earlier image, value for value.
+    /// Some embeddings repeat those of an earlier image, value for value.
     #[error(
         "{}, value for value: {}",
         words::repeats(repeats.len(), *images),
         some_repeats(repeats, *views)
     )]
     Repeats {
-        /// Images in all.
+        /// Number of all images.
         images: usize,
-        /// Views of each.
+        /// Number of views per image.
         views: usize,
-        /// The images that repeat another, each with the first that it repeats.
+        /// The images that repeat another, each with the first image that it repeats.
         repeats: Vec<(usize, usize)>,
     },
-    /// More classes than a certificate compares.
+    /// There are more classes than a certificate compares.
     #[error(
         "{classes} classes: at most {most} can be certified, for the centres of every two are \
          compared"
     )]
     TooManyClasses {
-        /// Classes of the images measured.
+        /// Number of classes of the measured images.
         classes: usize,
-        /// The most that are compared.
+        /// Maximum number of classes that are compared.
         most: usize,
     },
 }
 
 impl Error {
-    /// Whether what was asked for is at fault, rather than the machine, a file or the work itself.
+    /// Returns whether the request is at fault, rather than the machine, a file or the work itself.
     pub fn is_misuse(&self) -> bool {
         match self {
             Self::Option { .. }
@@ -357,12 +357,12 @@ impl Error {
         }
     }
 
-    /// An option that makes no sense.
+    /// Builds the error for an option that makes no sense.
     pub fn option(name: &'static str, value: impl ToString, cause: impl ToString) -> Self {
         Self::Option { name, value: value.to_string(), cause: cause.to_string() }
     }
 
-    /// For `map_err` of what reads or writes `path`.
+    /// Returns a converter for `map_err` after reading or writing `path`.
     pub fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { path, source }
@@ -373,7 +373,7 @@ fn listed(differences: &[ForecastDifference]) -> String {
     differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// The first few repeats, and how many more there are.
+/// Lists the first few repeats, and how many more there are.
 fn some_repeats(repeats: &[(usize, usize)], views: usize) -> String {
     const NAMED: usize = 10;
     let named =

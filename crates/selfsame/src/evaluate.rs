@@ -1,4 +1,4 @@
-//! Evaluation: what a run's encoder is worth on images it never saw.
+//! Evaluation: how good a run's encoder is on images it never saw.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::page::write_page;
 use crate::run::describe_weights;
 use crate::{Error, Progress, Run};
 
-/// What to evaluate of a run.
+/// Options for the evaluation of a run.
 #[derive(Clone, Debug)]
 pub struct EvaluateOptions {
-    /// The run's images, where they are in memory. Without them, the run reads them again.
+    /// The run's images, if they are already in memory. If `None`, the run reads them again.
     pub images: Option<Arc<Dataset>>,
-    /// Which weights.
+    /// Which weights of the run to load.
     pub weights: Which,
-    /// Where to compute.
+    /// Device to compute on.
     pub device: Device,
 }
 
@@ -33,11 +33,12 @@ impl Default for EvaluateOptions {
     }
 }
 
-/// Measures a run's encoder on the test split, beside raw pixels and the encoder before training,
-/// and writes `eval.json`, `map.json` and the page into the run's folder.
+/// Measures a run's encoder on the test split, together with raw pixels and the encoder before
+/// training, and writes `eval.json`, `map.json` and the page into the run's folder.
 ///
 /// # Errors
-/// The folder is no run, its images have changed, or its weights are missing or damaged.
+/// If the folder is not a run, if its images have changed, or if its weights are missing or
+/// damaged.
 ///
 /// ```no_run
 /// let evaluation =
@@ -65,7 +66,7 @@ pub fn evaluate(
     Ok(evaluation)
 }
 
-/// Measures the encoder of a run that is held, and writes `map.json` and `eval.json`.
+/// Measures the encoder of a run whose folder is locked, and writes `map.json` and `eval.json`.
 pub(crate) fn evaluate_run(
     run: &Run,
     plan: &Plan,
@@ -91,8 +92,8 @@ pub(crate) fn evaluate_run(
         let start = "with the weights that it was given to start from, before this training";
         evaluation.protocol.push(("Untrained encoder".into(), start.into()));
     }
-    // The map first: a run that has an evaluation counts as measured, so a kill between the two
-    // must not leave the evaluation alone.
+    // Write the map first: a run that has an evaluation counts as measured, so a kill between the
+    // two writes must not leave an evaluation without a map.
     write_json(&run.path().join(MAP_FILE), &map)?;
     write_json(&run.path().join(EVAL_FILE), &evaluation)?;
     Ok(evaluation)

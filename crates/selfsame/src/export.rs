@@ -1,4 +1,4 @@
-//! A run's weights for use elsewhere.
+//! Exports a run's weights for use elsewhere.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use selfsame_train::checkpoint::Which;
 
 use crate::{Error, Run};
 
-/// What to export of a run, and where to.
+/// What to export of a run, and where to write it.
 #[derive(Clone, Debug)]
 pub struct ExportOptions {
-    /// What to write.
+    /// Format of the file.
     pub format: ExportFormat,
-    /// Which weights.
+    /// Which weights of the run to export.
     pub weights: Which,
-    /// File to write. Without it: the run's name, with an ending of the format, in the current
-    /// folder.
+    /// File to write. By default: a file in the current folder with the run's name and the
+    /// extension of the format.
     pub out: Option<PathBuf>,
-    /// Whether a file that exists is written over.
+    /// Whether an existing file is overwritten.
     pub overwrite: bool,
 }
 
@@ -30,20 +30,20 @@ impl Default for ExportOptions {
     }
 }
 
-/// What is exported, and how.
+/// Contents and format of an exported file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExportFormat {
-    /// Every network of the run, heads too, as in its checkpoint.
+    /// All networks of the run, including heads, as in its checkpoint.
     Safetensors,
     /// The encoder as safetensors, for `load_state_dict` of torchvision's ResNet.
     PytorchNames,
-    /// The encoder as ONNX, from RGB bytes to embeddings: normalising is inside.
+    /// The encoder as ONNX, from RGB bytes to embeddings; normalisation is included.
     #[default]
     Onnx,
 }
 
 impl ExportFormat {
-    /// What a file of the format holds, in words.
+    /// Describes what a file of the format holds.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Safetensors => "all networks of the run",
@@ -66,17 +66,17 @@ impl ExportFormat {
 pub struct Exported {
     /// The file.
     pub file: PathBuf,
-    /// Values of an embedding.
+    /// Number of values per embedding.
     pub dim: usize,
-    /// Steps that the weights were trained for.
+    /// Number of steps that the weights were trained for.
     pub step: u64,
 }
 
 /// Writes a run's weights for use elsewhere.
 ///
 /// # Errors
-/// The folder is no run, its weights are missing or damaged, or the file exists or cannot be
-/// written.
+/// If the folder is not a run, if its weights are missing or damaged, or if the file exists or
+/// cannot be written.
 ///
 /// ```no_run
 /// let exported = selfsame::export("runs/photos".as_ref(), &selfsame::ExportOptions::default())?;
@@ -112,7 +112,7 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Error> {
     Ok(Exported { file: out, dim: plan.encoder.dim(), step })
 }
 
-/// The run's name with an ending that says what the file holds.
+/// Returns the run's name with an extension that says what the file holds.
 fn default_name(run: &Path, format: ExportFormat) -> Result<PathBuf, Error> {
     let folder = run.canonicalize().map_err(Error::file(run))?;
     let name = folder.file_name().map_or("run".into(), |name| name.to_string_lossy());

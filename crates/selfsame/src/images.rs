@@ -6,14 +6,14 @@ use selfsame_data::{Dataset, LoadOptions};
 
 use crate::{Error, Progress};
 
-/// Images left out that are named one by one; the run's page has them all.
+/// Maximum number of skipped images to name one by one; the run's page names all of them.
 const NAMED: usize = 10;
 
-/// Loads the images that `data` names (`glyphs`, a folder, a tar file, …) and tells `progress` how
-/// far it is, what the set holds and how it was split.
+/// Loads the images that `data` names (`glyphs`, a folder, a tar file, …). Reports to `progress`
+/// how far loading is, what the set holds and how it was split.
 ///
 /// # Errors
-/// [`Error::Data`].
+/// [`Error::Data`] if the images cannot be loaded.
 ///
 /// ```
 /// use selfsame::data::LoadOptions;
@@ -54,7 +54,7 @@ pub fn load(
     Ok(dataset)
 }
 
-/// Says which images were left out, and why, the first of them; `all` is where all are named.
+/// Names the first few skipped images and the reasons; `all` says where all of them are named.
 pub fn note_skipped(dataset: &Dataset, all: &str, progress: &mut dyn Progress) {
     let skipped = &dataset.skipped;
     if skipped.is_empty() {

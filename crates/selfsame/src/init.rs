@@ -1,4 +1,4 @@
-//! Weights from elsewhere, for an encoder to start from or to be measured with.
+//! Weights from elsewhere, as a start for training or to be measured.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use selfsame_train::checkpoint::Which;
 
 use crate::Progress;
 
-/// Why a file gives no weights to start from.
+/// Reasons why a file gives no weights to start from.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
@@ -20,7 +20,7 @@ pub enum InitError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// The file of weights in it, if it is the folder of a run.
+        /// The file of weights in the folder, if it is the folder of a run.
         weights: Option<PathBuf>,
     },
     /// An ONNX file, which holds a network to be run rather than named weights.
@@ -29,7 +29,7 @@ pub enum InitError {
         /// The file.
         path: PathBuf,
     },
-    /// The file gave no encoder.
+    /// The file holds no encoder.
     #[error(transparent)]
     Import(#[from] ImportError),
     /// The tensors fit, but the file's network computes something else with them.
@@ -46,9 +46,9 @@ pub enum InitError {
     Unfit {
         /// The file.
         path: PathBuf,
-        /// The encoder that was asked for.
+        /// The requested encoder.
         encoder: EncoderConfig,
-        /// The encoder that the file holds, where its tensors tell.
+        /// The encoder that the file holds, if its tensors reveal it.
         held: Option<EncoderConfig>,
     },
     /// Not one tensor fits the encoder.
@@ -56,23 +56,24 @@ pub enum InitError {
     NothingFits {
         /// The file.
         path: PathBuf,
-        /// The encoder that was asked for.
+        /// The requested encoder.
         encoder: EncoderConfig,
     },
 }
 
 impl InitError {
-    /// Whether another file or encoder should have been asked for, rather than the file mended.
+    /// Returns whether the user should name another file or encoder. Otherwise, the file needs
+    /// fixing.
     pub fn is_misuse(&self) -> bool {
         !matches!(self, Self::Import(_))
     }
 }
 
-/// The encoder that a file holds: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame,
-/// as `.safetensors` or `.pth`.
+/// Reads the encoder in a file: a ResNet of torchvision, lightly, solo-learn, MoCo or selfsame, as
+/// `.safetensors` or `.pth`.
 ///
 /// # Errors
-/// [`InitError`], where the file holds no encoder.
+/// [`InitError`] if the file holds no encoder.
 pub fn read(path: &Path) -> Result<Import, InitError> {
     if path.is_dir() {
         let weights = Some(Which::Last.path(path)).filter(|file| file.is_file());
@@ -84,11 +85,11 @@ pub fn read(path: &Path) -> Result<Import, InitError> {
     Ok(import::read(path)?)
 }
 
-/// The tensors of `import`, which came from `path`, that the encoder can take, by its own names.
-/// Tells `progress` what matched.
+/// Returns the tensors of `import`, which came from `path`, that the encoder can take, under the
+/// encoder's own names. Reports to `progress` what matched.
 ///
 /// # Errors
-/// [`InitError`], where the tensors do not fit and `partial` is false, or none fits at all.
+/// [`InitError`] if some tensors do not fit and `partial` is false, or if no tensor fits.
 pub fn fitting(
     import: Import,
     path: &Path,

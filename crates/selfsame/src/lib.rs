@@ -1,15 +1,15 @@
 //! Self-supervised representation learning that tells you, before and after training, how well the
 //! representation will generalise.
 //!
-//! Every verb is a function. It takes its inputs, a struct of options whose default is sensible,
-//! and a listener: [`Progress`], or `&mut ()` for none. It returns a record, which is what files
-//! and pages are made of.
+//! Every verb is a function. It takes its inputs, a struct of options with sensible defaults, and a
+//! listener: a [`Progress`], or `&mut ()` if nobody listens. It returns a record; files and pages
+//! are made from records.
 //!
 //! # A tour
 //!
 //! **Images** come from a folder, a tar file, the files of CIFAR or MNIST, the built-in glyphs, or
 //! from memory ([`data::Split::new`]). [`load`] splits them for training, validation and test, and
-//! brings them to one size.
+//! resizes them to one size.
 //!
 //! ```
 //! use selfsame::data::LoadOptions;
@@ -21,7 +21,7 @@
 //! ```
 //!
 //! **Views** of an image are what a method learns from. A [`policy`] draws them, and
-//! [`views`](views()) shows them on a page, with what chance drew for each.
+//! [`views`](views()) shows them on a page, with the random choices behind each view.
 //!
 //! ```
 //! let policy = selfsame::policy("simclr")?; // or letters: crop, blur, grey, colour, flip: "abcde"
@@ -33,8 +33,8 @@
 //! # Ok::<(), selfsame::Error>(())
 //! ```
 //!
-//! **Before training**, [`forecast`](forecast()) ranks policies by how they draw the images of a
-//! class together.
+//! **Before training**, [`forecast`](forecast()) ranks policies by how well they bring the images
+//! of a class together.
 //!
 //! ```no_run
 //! # let images = selfsame::load("glyphs", &Default::default(), &mut ())?;
@@ -45,9 +45,9 @@
 //! # Ok::<(), selfsame::Error>(())
 //! ```
 //!
-//! **Training** and measuring are one call, [`study`]; or two, [`pretrain`] and
-//! [`evaluate`](evaluate()). A [`Run`] is a folder. A run that was stopped or killed goes on with
-//! [`resume`], and ends with the same bytes as one that was not.
+//! **Training** and measuring take one call, [`study`], or two, [`pretrain`] and
+//! [`evaluate`](evaluate()). A [`Run`] is a folder. [`resume`] continues a run that was stopped or
+//! killed, and ends with the same bytes as an uninterrupted run.
 //!
 //! ```no_run
 //! use selfsame::StudyOptions;
@@ -65,10 +65,10 @@
 //! # Ok::<(), selfsame::Error>(())
 //! ```
 //!
-//! **After training**, [`certify`] measures what the theory asks for and proves what follows from
-//! it: an error bound, and how far apart the classes are. Each number says whether it is exact, an
-//! estimate, a bound or assumed. [`compare`] tells which of these measures predict the accuracies
-//! of several runs.
+//! **After training**, [`certify`] measures the quantities of the theory and proves what follows
+//! from them: an error bound, and how far apart the classes are. Each number says whether it is
+//! exact, an estimate, a bound or assumed. [`compare`] tells which of these measures predict the
+//! accuracies of several runs.
 //!
 //! ```no_run
 //! use selfsame::{CertifyInput, CertifyOptions, Run};
@@ -80,8 +80,8 @@
 //! # Ok::<(), selfsame::Error>(())
 //! ```
 //!
-//! **Elsewhere**, embeddings are rows of numbers ([`embed`](embed())), and the encoder is a file of
-//! ONNX or safetensors ([`export`](export())).
+//! **For use elsewhere**, embeddings are exported as rows of numbers ([`embed`](embed())), and the
+//! encoder as a file in ONNX or safetensors format ([`export`](export())).
 //!
 //! ```no_run
 //! let run = "runs/photos".as_ref();
@@ -91,8 +91,8 @@
 //! # Ok::<(), selfsame::Error>(())
 //! ```
 //!
-//! **Many runs** are a [`grid::Grid`]: rows, columns and seeds. [`reproduce`](reproduce()) does
-//! them and makes their tables; the experiments of the paper are built in.
+//! **Many runs** form a [`grid::Grid`]: rows, columns and seeds. [`reproduce`](reproduce()) trains
+//! the runs and makes their tables. The experiments of the paper are built in.
 //!
 //! ```
 //! use selfsame::grid::{Grid, GridOptions};
@@ -102,21 +102,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! An [`Error`] states the cause as a value; the command line adds what to do about it.
+//! An [`Error`] states the cause as a value; the command line adds advice on how to fix it.
 //!
-//! # The crates below
+//! # The underlying crates
 //!
-//! Each stage is a crate of its own, re-exported here:
+//! Each stage has its own crate, re-exported here:
 //!
-//! - [`data`]: images, from many formats, as three splits;
-//! - [`augment`]: views of an image as pure functions of their key;
-//! - [`concentration`]: how an augmentation gathers a class: exact distances, maximum cliques,
-//!   forecasts;
+//! - [`data`]: reads images, from many formats, into three splits;
+//! - [`augment`]: draws views of an image as pure functions of their key;
+//! - [`concentration`]: measures how an augmentation gathers a class: exact distances, maximum
+//!   cliques, forecasts;
 //! - [`nn`]: encoders on Burn;
-//! - [`methods`]: what is minimised;
-//! - [`train`]: the loop, its checkpoints and logs;
-//! - [`eval`]: what an encoder is worth;
-//! - [`theory`]: what the embeddings prove of it, and what not;
+//! - [`methods`]: the losses that training minimises;
+//! - [`train`]: the training loop, its checkpoints and logs;
+//! - [`eval`]: measures the quality of an encoder;
+//! - [`theory`]: what the embeddings prove about the encoder, and what they do not prove;
 //! - [`report`](mod@report): the records of a run, and its page.
 
 pub mod bench;

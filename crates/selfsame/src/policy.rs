@@ -1,4 +1,4 @@
-//! Policies by what users write.
+//! Reads policies from text.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -7,11 +7,11 @@ use selfsame_augment::{PRESETS, Policy, PolicyError};
 
 use crate::Error;
 
-/// The policy that a text names: letters of `a` crop, `b` blur, `c` grey, `d` colour and `e` flip,
-/// a published policy, a file whose name ends in `.toml`, or a TOML table in braces.
+/// Reads the policy that a text names: letters (`a` crop, `b` blur, `c` grey, `d` colour, `e`
+/// flip), a published policy, a file whose name ends in `.toml`, or a TOML table in braces.
 ///
 /// # Errors
-/// The text names no policy, or the file cannot be read.
+/// If the text names no policy, or if the file cannot be read.
 ///
 /// ```
 /// assert!(selfsame::policy("abd0.25").is_ok());
@@ -35,7 +35,8 @@ pub fn policy(text: &str) -> Result<Policy, Error> {
     })
 }
 
-/// Whether a text that is no policy was meant as a name: a slip among letters is a single one.
+/// Returns whether a text that is no policy was meant as a name. A single wrong letter is a slip in
+/// a list of letters instead.
 fn is_name(text: &str) -> bool {
     text.chars().filter(|c| !"abcde.-".contains(*c) && !c.is_ascii_digit()).count() > 1
 }

@@ -1,9 +1,10 @@
-//! What a verb tells while it works.
+//! Reports about a verb's progress.
 
-/// Listens to a verb that works: what it notices, how far it is; and says whether it should stop.
+/// Listens to a working verb: receives its notes and its progress, and decides whether it should
+/// stop.
 ///
-/// Every verb takes one. `()` listens to nothing and never stops; the command line prints lines and
-/// bars. It may be called from several threads, but never from two at once.
+/// Every verb takes a listener. The listener `()` ignores everything and never stops a verb; the
+/// command line prints lines and bars. Several threads may call a listener, but never two at once.
 ///
 /// ```
 /// use selfsame::Progress;
@@ -24,19 +25,19 @@
 /// assert_eq!(notes.0, ["reading images"]);
 /// ```
 pub trait Progress: Send {
-    /// A sentence about what is under way, or about something that the user should know.
+    /// Receives a sentence about the current work, or about something that the user should know.
     fn note(&mut self, _note: &str) {}
 
-    /// `done` of `total` units are done. `unit` names them in the plural ("images"); `detail` is
-    /// what else there is to say, and may be empty. A call with another `unit` starts another
-    /// stage.
+    /// Receives the progress: `done` of `total` units are done. `unit` names the units in the
+    /// plural ("images"). `detail` holds further information and may be empty. A call with another
+    /// `unit` starts another stage.
     fn advance(&mut self, _unit: &str, _done: u64, _total: u64, _detail: &str) {}
 
-    /// The stage that [`advance`](Self::advance) told of has ended.
+    /// Receives the end of the stage that [`advance`](Self::advance) reported.
     fn finish(&mut self) {}
 
-    /// Whether to stop as soon as nothing is lost by it. A verb that stops returns
-    /// [`Error::Stopped`](crate::Error::Stopped), and the same call goes on later. Stages that
+    /// Returns whether to stop as soon as that loses no work. A verb that stops returns
+    /// [`Error::Stopped`](crate::Error::Stopped), and the same call continues later. Stages that
     /// cannot stop never ask.
     fn stop(&self) -> bool {
         false

@@ -1,32 +1,32 @@
-//! How much `forecast` and `certify` take on, and how both estimate their intervals.
+//! Limits of `forecast` and `certify`, and constants for the intervals that both estimate.
 
 use std::time::Duration;
 
 use crate::Error;
 
-/// Bytes that all views of a set of images may take in memory.
+/// Maximum size in memory of all views of a set of images, in bytes.
 pub const VIEW_BYTES: usize = 16 << 30;
-/// Random halves of the images that an interval is estimated from.
+/// Number of random halves of the images from which an interval is estimated.
 pub const HALVES: usize = 40;
-/// Half of the width of a 95 % interval, in standard errors.
+/// Half of the width of a 95 % interval, as a number of standard errors.
 pub const SIDE: f64 = 1.96;
-/// Time for one clique of a half, where the proofs of curves are limited at all: the largest clique
-/// is nearly always found by then, and only the proof that it is the largest is missing.
+/// Time limit for one clique of a half, if the proofs of curves are limited at all. The largest
+/// clique is nearly always found by then, and only the proof that it is the largest is missing.
 pub const HALF_BUDGET: Duration = Duration::from_millis(100);
 
-/// Images of a class up to which the proof of its curve is not limited in time.
+/// Maximum number of images per class for which the proof of its curve has no time limit.
 const UNLIMITED_UP_TO: usize = 100;
-/// Time for the proof of a curve of a larger class.
+/// Time limit for the proof of a larger class's curve.
 const BUDGET: Duration = Duration::from_secs(10);
 
-/// Time for the proof of each curve: what was asked for, and otherwise what suits the `largest`
-/// number of images of a class. None is unlimited.
+/// Returns the time limit for the proof of each curve: the requested limit, or else the default for
+/// a largest class of `largest` images. `None` means no limit.
 pub fn budget(asked: Option<Duration>, largest: usize) -> Option<Duration> {
     asked.or((largest > UNLIMITED_UP_TO).then_some(BUDGET))
 }
 
-/// Refuses `views` views of each of `images` images, squares of side `image_size`, that together
-/// need more memory than [`VIEW_BYTES`].
+/// Refuses `views` views of each of `images` images, squares with side `image_size`, if together
+/// they need more memory than [`VIEW_BYTES`].
 ///
 /// # Errors
 /// [`Error::TooManyViews`].

@@ -1,4 +1,4 @@
-//! A study: from images to a measured encoder and its page.
+//! A study: trains an encoder on images, measures it and writes its page.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::evaluate::evaluate_run;
 use crate::pretrain::{Trained, Training};
 use crate::{Error, PretrainOptions, Pretrained, Progress, ResumeOptions};
 
-/// What to study: the options of the training. What is measured of it has none.
+/// Options of a study: those of its training. The measurements have no options.
 pub type StudyOptions = PretrainOptions;
 
 /// A run that was trained and measured.
@@ -17,16 +17,16 @@ pub type StudyOptions = PretrainOptions;
 pub struct Study {
     /// The run, its record and its page.
     pub training: Pretrained,
-    /// What the encoder of the last step is worth on the test split.
+    /// The measurements of the last step's encoder on the test split.
     pub evaluation: Evaluation,
 }
 
-/// Trains an encoder, measures it on the test split beside its baselines, and writes the page:
-/// [`pretrain`](crate::pretrain()), [`evaluate`](crate::evaluate()) and
-/// [`report`](crate::report()) in one.
+/// Trains an encoder, measures it and its baselines on the test split, and writes the page. One
+/// call replaces [`pretrain`](crate::pretrain()), [`evaluate`](crate::evaluate()) and
+/// [`report`](crate::report()).
 ///
 /// # Errors
-/// As those three.
+/// The errors of those three functions.
 ///
 /// ```no_run
 /// use selfsame::StudyOptions;
@@ -40,10 +40,10 @@ pub fn study(options: &StudyOptions, progress: &mut dyn Progress) -> Result<Stud
     measure(Training::start(options, progress)?.train(progress)?, progress)
 }
 
-/// Goes on with a study, under its own settings.
+/// Continues a study, under its own settings.
 ///
 /// # Errors
-/// As [`study`]; the folder is no run, or its images have changed.
+/// The errors of [`study`]; also if the folder is not a run, or if its images have changed.
 pub fn resume_study(
     run: &Path,
     options: &ResumeOptions,

@@ -1,4 +1,4 @@
-//! What augmentation policies do to images: a gallery of views.
+//! Shows what augmentation policies do to images, as a gallery of views.
 
 use rayon::prelude::*;
 use selfsame_augment::{Draw, Image, Policy, Purpose, Scratch, ViewKey};
@@ -12,23 +12,23 @@ use crate::{Error, Progress};
 
 mod words;
 
-/// Side of a picture on the page, at most: it keeps a page of photographs below 2 MB.
+/// Maximum side of a picture on the page, in pixels. It keeps a page of photographs below 2 MB.
 const PICTURE_SIDE: u32 = 96;
-/// Views on a page, at most.
+/// Maximum number of views on a page.
 const MAX_VIEWS: usize = 2000;
 
-/// Which [`views`] are drawn.
+/// Options of [`views`].
 #[derive(Debug, Clone)]
 pub struct ViewsOptions {
-    /// Images of the training split, chosen at random; at least 1.
+    /// Number of images of the training split, chosen at random; at least 1.
     pub images: usize,
-    /// Views of each image by each policy, at least 1.
+    /// Number of views per image and policy; at least 1.
     pub views: usize,
-    /// Side of the views in pixels; none for that of the images.
+    /// Side of the views in pixels. By default, the views are as large as the images.
     pub size: Option<u32>,
     /// Seed of the views.
     pub seed: u64,
-    /// The command, word by word, that makes the same page again; may be empty.
+    /// The command, word by word, that makes the page again; may be empty.
     pub command: Vec<String>,
 }
 
@@ -39,11 +39,11 @@ impl Default for ViewsOptions {
 }
 
 impl ViewsOptions {
-    /// Refuses options that make no sense for so many policies, whatever the images. [`views`] does
-    /// so itself; a caller that has to read many images may want to know before.
+    /// Refuses options that make no sense for this number of policies, whatever the images.
+    /// [`views`] makes the same check; a caller that has to read many images can make it first.
     ///
     /// # Errors
-    /// [`Error::Option`] and [`Error::CrowdedPage`].
+    /// [`Error::Option`] or [`Error::CrowdedPage`].
     pub fn check(&self, policies: usize) -> Result<(), Error> {
         for (name, number) in [("images", self.images), ("views", self.views)] {
             if number == 0 {
@@ -64,7 +64,7 @@ impl ViewsOptions {
     }
 }
 
-/// A few images and the views that each policy makes of them.
+/// A few images and the views that each policy draws of them.
 #[derive(Debug, Clone, Serialize)]
 pub struct ViewsRecord {
     /// Name of the data set.
@@ -81,20 +81,20 @@ pub struct ViewsRecord {
 }
 
 impl ViewsRecord {
-    /// The page: HTML that needs no other file.
+    /// Renders the page as HTML that needs no other file.
     pub fn page(&self) -> String {
         render_gallery(&self.gallery)
     }
 }
 
-/// A policy and the views it makes.
+/// A policy and the views that it draws.
 #[derive(Debug, Clone, Serialize)]
 pub struct DrawnPolicy {
-    /// What it is called.
+    /// Name of the policy.
     pub augment: String,
     /// The policy.
     pub policy: Policy,
-    /// Its views, image by image.
+    /// The policy's views, image by image.
     pub images: Vec<DrawnImage>,
 }
 
@@ -103,25 +103,25 @@ pub struct DrawnPolicy {
 pub struct DrawnImage {
     /// The image's name in the data set.
     pub name: String,
-    /// Its views.
+    /// The image's views.
     pub views: Vec<DrawnView>,
 }
 
-/// A view as the numbers that make it again: `draw.apply(…)` of the same image gives its pixels, and
-/// `policy.draw(key, …)` gives the draw.
+/// A view, given by the numbers that reproduce it: `draw.apply(…)` on the same image returns its
+/// pixels, and `policy.draw(key, …)` returns the draw.
 #[derive(Debug, Clone, Serialize)]
 pub struct DrawnView {
-    /// The key of its random numbers.
+    /// The key of the view's random numbers.
     pub key: ViewKey,
-    /// What was drawn.
+    /// The random choices of the view.
     pub draw: Draw,
 }
 
-/// Shows what policies, each given by its name, do to a few training images of `dataset`. The views
-/// are the first that training would see.
+/// Shows what named policies do to a few training images of `dataset`. The views are the first that
+/// training would see.
 ///
 /// # Errors
-/// Options that make no sense: see [`ViewsOptions::check`].
+/// If options make no sense; see [`ViewsOptions::check`].
 ///
 /// ```
 /// use selfsame::data::LoadOptions;
@@ -194,25 +194,25 @@ pub fn views(
     Ok(record)
 }
 
-/// Sides in pixels.
+/// Sides of the images and of the views, in pixels.
 #[derive(Clone, Copy)]
 struct Sizes {
     image: u32,
     view: u32,
 }
 
-/// A view and its picture, a square of [`picture_side`].
+/// A view and its picture, a square with side [`picture_side`].
 struct Drawn {
     view: DrawnView,
     picture: Vec<u8>,
 }
 
-/// Side of the picture of something of side `size`.
+/// Returns the side of the picture of an image or view with side `size`.
 fn picture_side(size: u32) -> u32 {
     size.min(PICTURE_SIDE)
 }
 
-/// The first `views` views of each of the images in the first epoch of training, of side `size`,
+/// Draws the first `views` views of each image in the first epoch of training, with side `size`,
 /// image by image.
 fn draw(
     policy: &Policy,
@@ -237,7 +237,7 @@ fn draw(
     keys.into_par_iter().map_init(buffers, drawn).collect()
 }
 
-/// An image, brought to [`picture_side`].
+/// Returns an image, shrunk to [`picture_side`].
 fn picture(image: Image<'_>) -> Vec<u8> {
     shrink(&[image], PICTURE_SIDE).remove(0).into_owned()
 }
@@ -256,7 +256,7 @@ fn originals(dataset: &Dataset, chosen: &[usize]) -> Result<Vec<Original>, Sprit
     chosen.iter().map(original).collect()
 }
 
-/// A view as the page shows it.
+/// Returns a view as the page shows it.
 fn shown(drawn: &Drawn, policy: &Policy, sizes: Sizes) -> Result<View, SpriteError> {
     let draw = &drawn.view.draw;
     let share = |length: u32| f64::from(length) / f64::from(sizes.image);

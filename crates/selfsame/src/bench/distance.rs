@@ -1,4 +1,4 @@
-//! Pairs of views compared a second.
+//! Measures how many pairs of views are compared per second.
 
 use std::time::{Duration, Instant};
 
@@ -11,29 +11,29 @@ use serde::Serialize;
 use super::median;
 use crate::{Error, Progress};
 
-/// Rounds of which the median counts.
+/// Number of rounds. Their median counts.
 const ROUNDS: usize = 5;
-/// Time that a round takes at least.
+/// Minimum duration of a round.
 const ROUND: Duration = Duration::from_secs(1);
-/// Bytes that all views of a bench may take.
+/// Maximum size of all views of a bench, in bytes.
 const BENCH_BYTES: usize = 1 << 33;
-/// Most views of an image.
+/// Maximum number of views per image.
 const MOST_VIEWS: usize = 1 << 16;
 
-/// What views to compare.
+/// The views to compare.
 #[derive(Clone, Debug)]
 pub struct DistanceOptions {
-    /// Images, each with its views; of a data set, at most so many of each class.
+    /// Number of images, each with its views. With a data set: maximum number of images per class.
     pub images: usize,
-    /// Views of each image.
+    /// Number of views per image.
     pub views: usize,
-    /// Random bytes of a view, where there is no data set.
+    /// Number of random bytes per view, if there is no data set.
     pub dim: usize,
-    /// Images whose views are compared, within each class, in place of random bytes.
+    /// Images whose views are compared within each class. By default, random bytes are compared.
     pub data: Option<String>,
-    /// The policy that draws their views, as [`crate::policy`] reads it.
+    /// The policy that draws the images' views, as [`crate::policy`] reads it.
     pub augment: String,
-    /// Threads; all cores for 0.
+    /// Number of threads; 0 for all cores.
     pub threads: usize,
 }
 
@@ -50,27 +50,27 @@ impl Default for DistanceOptions {
     }
 }
 
-/// How fast views are compared.
+/// Speed at which views are compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "work", rename = "augmented distance")]
 pub struct DistanceBench {
-    /// Pairs of views of different images that are compared in a second.
+    /// Number of pairs of views of different images that are compared per second.
     pub distinct_view_pairs_per_second: f64,
-    /// Seconds for all pairs.
+    /// Duration of comparing all pairs, in seconds.
     pub seconds: f64,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
-    /// The data set; none for random bytes.
+    /// The data set; `None` for random bytes.
     pub data: Option<String>,
-    /// Sets of images that are compared among themselves: the classes.
+    /// Number of sets of images that are compared among themselves: the classes.
     pub sets: usize,
-    /// Classes with fewer than two training images, which have no distance.
+    /// Classes with fewer than two training images, which therefore have no distance.
     pub left_out: Vec<String>,
-    /// Images of all sets.
+    /// Number of images in all sets.
     pub images: usize,
-    /// Views of each image.
+    /// Number of views per image.
     pub views: usize,
-    /// Bytes of a view.
+    /// Number of bytes per view.
     pub dim: usize,
     /// The instruction set.
     pub isa: String,
@@ -83,11 +83,12 @@ struct Sets {
     left_out: Vec<String>,
 }
 
-/// Measures augmented distances within sets of views: those of each class of a data set, or one set
-/// of random bytes, on which no bound can save work.
+/// Measures augmented distances within sets of views. There is one set per class of a data set, or
+/// one set of random bytes, on which no bound can save work.
 ///
 /// # Errors
-/// The options make no sense, the views take too much memory, or the images cannot be read.
+/// If the options make no sense, if the views take too much memory, or if the images cannot be
+/// read.
 pub fn distance(
     options: &DistanceOptions,
     progress: &mut dyn Progress,
@@ -128,8 +129,8 @@ pub fn distance(
         .collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
     let pool = pool.map_err(|cause| Error::option("threads", options.threads, cause))?;
-    // A round is as many passes as fill it, since a single one may be shorter than the clock's
-    // resolution.
+    // Make enough passes to fill a round, because a single pass may be shorter than the resolution
+    // of the clock.
     let rate = || {
         let (start, mut passes) = (Instant::now(), 0.0);
         while passes == 0.0 || start.elapsed() < ROUND {
@@ -158,7 +159,8 @@ pub fn distance(
     })
 }
 
-/// Views of the training images of each class, or of all where they have no labels.
+/// Draws views of the training images of each class, or of all training images if they have no
+/// labels.
 fn drawn(options: &DistanceOptions, dataset: &Dataset) -> Result<Sets, Error> {
     let policy = crate::policy(&options.augment)?;
     let split = &dataset.train;
@@ -192,7 +194,7 @@ fn drawn(options: &DistanceOptions, dataset: &Dataset) -> Result<Sets, Error> {
     Ok(Sets { shape: Shape { width: side, height: side, channels: 3 }, bytes, left_out })
 }
 
-/// One set of views of random bytes.
+/// Draws one set of views of random bytes.
 fn random(options: &DistanceOptions) -> Result<Sets, Error> {
     let DistanceOptions { images, views, dim, .. } = *options;
     let views = images.checked_mul(views);
@@ -206,7 +208,7 @@ fn random(options: &DistanceOptions) -> Result<Sets, Error> {
     })
 }
 
-/// The bytes of all views, if they are few enough.
+/// Returns the number of bytes of all views, if it is not too large.
 fn check_size(options: &DistanceOptions, bytes: Option<usize>) -> Result<usize, Error> {
     bytes.filter(|&bytes| bytes <= BENCH_BYTES).ok_or_else(|| {
         let cause = format!("with {} views each, that is more than 8 GB", options.views);

@@ -1,4 +1,4 @@
-//! How near this machine's limits each operation of a training step comes.
+//! Measures how near each operation of a training step comes to this machine's limits.
 
 use std::time::{Duration, Instant};
 
@@ -17,23 +17,23 @@ use selfsame_report::roofline::{Operation, Roofline};
 use super::training::{EncoderOptions, TrainOptions, check_batch, endless_plan, step_time};
 use crate::{Error, Progress};
 
-/// Rounds of which the median counts.
+/// Number of rounds. Their median counts.
 const ROUNDS: usize = 5;
-/// Time that a round takes at least.
+/// Minimum duration of a round.
 const ROUND: Duration = Duration::from_millis(40);
-/// Steps of training of which the median counts.
+/// Number of training steps. Their median counts.
 const STEPS: usize = 8;
-/// Bytes that are copied to measure the memory's speed: more than any cache holds.
+/// Number of bytes that are copied to measure the memory's speed: more than any cache holds.
 const COPIED: usize = 1 << 30;
 
-/// Which operations to measure.
+/// The operations to measure.
 #[derive(Clone, Debug)]
 pub struct OperationsOptions {
-    /// The encoder that they are of, and the images for it; on the processor alone.
+    /// The encoder whose operations are measured, and its images. Only the processor is measured.
     pub encoder: EncoderOptions,
-    /// Images a step, each in two views.
+    /// Number of images per step, each in two views.
     pub batch: usize,
-    /// The command that asked for it, word by word, for the record.
+    /// The command that asked for the measurement, word by word, for the record.
     pub command: Vec<String>,
 }
 
@@ -43,11 +43,11 @@ impl Default for OperationsOptions {
     }
 }
 
-/// Measures each operation of a step of SimCLR by itself, beside the fastest that this machine can
-/// do, and the whole step.
+/// Measures each operation of a SimCLR step separately, together with the fastest speed that this
+/// machine can reach, and the whole step.
 ///
 /// # Errors
-/// The options make no sense, or the images cannot be read.
+/// If the options make no sense, or if the images cannot be read.
 pub fn operations(
     options: &OperationsOptions,
     progress: &mut dyn Progress,
@@ -107,7 +107,7 @@ pub fn operations(
     })
 }
 
-/// The different convolutions of an encoder, by name, each with how often a step has it.
+/// Returns the distinct convolutions of an encoder: name, shape, and how often a step has it.
 fn kinds(config: &EncoderConfig, views: usize, size: usize) -> Vec<(String, Conv, u64)> {
     let flex = burn::tensor::Device::flex();
     let encoder = config.init(&mut Init::new(0, &flex));
@@ -129,7 +129,7 @@ fn kinds(config: &EncoderConfig, views: usize, size: usize) -> Vec<(String, Conv
     kinds
 }
 
-/// What a convolution with batch normalisation and ReLU costs, forward and backward.
+/// Measures the cost of a convolution with batch normalisation and ReLU, forward and backward.
 fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [Operation; 2] {
     let value =
         |i: usize| ((i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1 << 24) as f32) - 0.5;
@@ -168,10 +168,11 @@ fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [Operat
         bytes,
         ..Operation::default()
     };
-    // What is convolved before the statistics are known is written, and read again.
+    // The output of the convolution is written before its statistics are known, and then read
+    // again.
     let forward_bytes = inputs + 3.0 * outputs + weight_bytes;
-    // The gradient is read for its sums and again for what follows from them, with the outputs both
-    // times.
+    // The gradient is read once for its sums and once for the results that depend on them, each
+    // time together with the outputs.
     let backward_bytes = both * inputs + 4.0 * outputs + 2.0 * weight_bytes;
     [
         cost(seconds(&mut || drop(forward())), products, forward_bytes),
@@ -179,7 +180,7 @@ fn convolution<T: Element>(isa: Isa, conv: &Conv, input_wanted: bool) -> [Operat
     ]
 }
 
-/// The step of SGD with momentum over all weights of the encoder.
+/// Measures the step of SGD with momentum over all weights of the encoder.
 fn weights_moved(isa: Isa, config: &EncoderConfig) -> Operation {
     let flex = burn::tensor::Device::flex();
     let count = state::parameters(&config.init(&mut Init::new(0, &flex)));
@@ -188,7 +189,8 @@ fn weights_moved(isa: Isa, config: &EncoderConfig) -> Operation {
     let step = || descent::sgd(isa, &rule, &values, &values, Some(&values));
     let seconds = seconds(&mut || drop(step()));
     let count = count as f64;
-    // Weights, gradient and velocity in, weights and velocity out; three products and as many sums.
+    // Weights, gradient and velocity are read; weights and velocity are written. There are three
+    // products and three sums per weight.
     Operation {
         name: "weights moved".to_owned(),
         times: 1,
@@ -198,7 +200,7 @@ fn weights_moved(isa: Isa, config: &EncoderConfig) -> Operation {
     }
 }
 
-/// Bytes a second that are read and written while all threads copy.
+/// Measures the number of bytes per second that are read and written while all threads copy.
 fn bytes_moved(threads: usize) -> f64 {
     let from = vec![1_u8; COPIED / 2];
     let mut to = vec![0_u8; COPIED / 2];
@@ -212,7 +214,8 @@ fn bytes_moved(threads: usize) -> f64 {
     COPIED as f64 / seconds
 }
 
-/// Seconds that `work` takes: the median over rounds, each of as many calls as fill it.
+/// Measures the seconds that `work` takes: the median over rounds, each with enough calls to fill
+/// it.
 fn seconds(work: &mut dyn FnMut()) -> f64 {
     work();
     let rounds = (0..ROUNDS).map(|_| {

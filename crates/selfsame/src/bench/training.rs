@@ -1,4 +1,4 @@
-//! Steps of training, and images embedded.
+//! Measures steps of training, and the embedding of images.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,9 +18,9 @@ use super::median;
 use crate::pretrain::{EncoderKind, PretrainOptions, Settings};
 use crate::{Error, Progress};
 
-/// Steps before those that count: they take the memory and warm up.
+/// Number of uncounted steps at the start: they allocate the memory and warm up.
 const WARM_UP: usize = 2;
-/// Rounds of embedding of which the median counts.
+/// Number of rounds of embedding. Their median counts.
 const ROUNDS: usize = 5;
 
 /// The encoder, and the images for it.
@@ -28,15 +28,17 @@ const ROUNDS: usize = 5;
 pub struct EncoderOptions {
     /// Images, as [`crate::load`] takes them.
     pub data: String,
-    /// Side that images are brought to, in pixels; without one, their own up to 96, otherwise 64.
+    /// Side to which images are resized, in pixels. By default, images keep their own size up to 96
+    /// and are otherwise resized to 64.
     pub image_size: Option<u32>,
     /// The encoder.
     pub encoder: EncoderKind,
-    /// Channels of its first stage, or units of its hidden layers.
+    /// Number of channels in the encoder's first stage, or of units in its hidden layers.
     pub width: usize,
-    /// What activations are stored as; without a choice, the faster one on the device.
+    /// Number format in which activations are stored. By default: whichever is faster on the
+    /// device.
     pub precision: Option<Precision>,
-    /// Where to compute.
+    /// Device to compute on.
     pub device: String,
 }
 
@@ -54,7 +56,7 @@ impl Default for EncoderOptions {
 }
 
 impl EncoderOptions {
-    /// Loads the images, and settles the encoder for their size.
+    /// Loads the images and fits the encoder to their size.
     pub(super) fn load(
         &self,
         progress: &mut dyn Progress,
@@ -73,7 +75,7 @@ impl EncoderOptions {
         Ok((dataset, plan.encoder))
     }
 
-    /// What is measured, in words.
+    /// Describes what is measured.
     pub(super) fn subject(&self, config: &EncoderConfig, image_size: u32) -> String {
         let Self { encoder, width, device, .. } = self;
         let (precision, isa) = (config.precision(), Isa::best());
@@ -82,18 +84,18 @@ impl EncoderOptions {
     }
 }
 
-/// What to train.
+/// The training to measure.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// The encoder, and the images for it.
     pub encoder: EncoderOptions,
-    /// Images a step, each in as many views as the method takes.
+    /// Number of images per step, each in as many views as the method takes.
     pub batch: usize,
     /// The method.
     pub method: String,
     /// The policy that draws the views, as [`crate::policy`] reads it.
     pub augment: String,
-    /// Steps of which the median counts; two more come before.
+    /// Number of counted steps. Their median counts; two uncounted steps come before.
     pub steps: usize,
     /// Another program to compare with.
     pub peer: Option<Peer>,
@@ -112,75 +114,75 @@ impl Default for TrainOptions {
     }
 }
 
-/// A Python script that trains the same. It takes `--batch` (images), `--width` and `--steps`, and
-/// prints a line of JSON with `views_per_second`.
+/// A Python script that trains the same encoder. It takes `--batch` (images), `--width` and
+/// `--steps`, and prints one line of JSON with `views_per_second`.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The script.
     pub script: PathBuf,
-    /// The Python that runs it.
+    /// The Python interpreter that runs the script.
     pub python: PathBuf,
-    /// Further arguments.
+    /// Further arguments for the script.
     pub args: Vec<String>,
 }
 
-/// How fast training is.
+/// Speed of training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "work", rename = "train")]
 pub struct TrainBench {
     /// The method.
     pub method: String,
-    /// Views trained on in a second.
+    /// Number of views trained on per second.
     pub views_per_second: f64,
-    /// Seconds a step, in the median.
+    /// Median duration of a step, in seconds.
     pub seconds_per_step: f64,
-    /// Views a step.
+    /// Number of views per step.
     pub views: usize,
-    /// Images a step.
+    /// Number of images per step.
     pub batch: usize,
-    /// Steps of which the median counts.
+    /// Number of counted steps. Their median counts.
     pub steps: usize,
     /// The policy.
     pub augment: String,
     /// The encoder's architecture.
     pub encoder: String,
-    /// Channels of its first stage.
+    /// Number of channels in the encoder's first stage.
     pub width: usize,
     /// Side of the images, in pixels.
     pub image_size: u32,
-    /// What activations were stored as.
+    /// Number format in which activations were stored.
     pub precision: Precision,
-    /// Where it was computed.
+    /// Device that computed.
     pub device: String,
     /// The instruction set.
     pub isa: String,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
     /// The images.
     pub data: String,
-    /// What the peer printed before our steps and after them.
+    /// The peer's output before our steps and after them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<[Value; 2]>,
-    /// Our rate over the mean of the peer's two.
+    /// Our rate divided by the mean of the peer's two rates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
-    /// What was measured, in words.
+    /// Description of what was measured.
     #[serde(skip)]
     pub subject: String,
 }
 
 impl TrainBench {
-    /// The peer's views a second, before our steps and after them.
+    /// Returns the peer's views per second, before our steps and after them.
     pub fn peer_rates(&self) -> Option<[f64; 2]> {
         Some(self.peer.as_ref()?.each_ref().map(rate_of))
     }
 }
 
-/// Measures steps of training as [`pretrain`](crate::train::pretrain) takes them, in a folder of
-/// their own that is deleted.
+/// Measures steps of training as [`pretrain`](crate::train::pretrain) takes them, in a temporary
+/// folder that is then deleted.
 ///
 /// # Errors
-/// The options make no sense, the images cannot be read, or the peer fails.
+/// If the options make no sense, if the images cannot be read, or if the peer fails.
 pub fn train(options: &TrainOptions, progress: &mut dyn Progress) -> Result<TrainBench, Error> {
     let TrainOptions { batch, steps, .. } = *options;
     if steps == 0 {
@@ -197,7 +199,7 @@ pub fn train(options: &TrainOptions, progress: &mut dyn Progress) -> Result<Trai
     let plan = endless_plan(options, encoder, dataset.image_size)?;
     let views = plan.method.method().views() * batch;
     let ask = || options.peer.as_ref().map(|peer| peer.run(options)).transpose();
-    // Before and after, so that a machine that becomes slow meanwhile is noticed.
+    // Ask the peer before and after our steps, to notice if the machine becomes slower meanwhile.
     let before = ask()?;
     let (seconds, _) = step_time(&plan, &dataset, &options.encoder.device, steps)?;
     let after = ask()?;
@@ -229,7 +231,7 @@ pub fn train(options: &TrainOptions, progress: &mut dyn Progress) -> Result<Trai
     })
 }
 
-/// Refuses a batch of more images than there are to train on.
+/// Refuses a batch with more images than the training split has.
 pub(super) fn check_batch(batch: usize, dataset: &Dataset) -> Result<(), Error> {
     match dataset.train.len() {
         images if images < batch => {
@@ -240,7 +242,7 @@ pub(super) fn check_batch(batch: usize, dataset: &Dataset) -> Result<(), Error> 
     }
 }
 
-/// A training that is longer than any bench.
+/// Returns a plan for training that is longer than any bench.
 pub(super) fn endless_plan(
     options: &TrainOptions,
     encoder: EncoderConfig,
@@ -262,7 +264,8 @@ pub(super) fn endless_plan(
     Ok(config.check()?)
 }
 
-/// Seconds of a step, as the median of `count`, and how many steps the whole training has.
+/// Measures the seconds per step, as the median of `count` steps. Also returns the number of steps
+/// of the whole training run.
 pub fn step_time(
     plan: &Plan,
     dataset: &Dataset,
@@ -282,12 +285,12 @@ pub fn step_time(
         last = Instant::now();
         stop.store(times.len() >= WARM_UP + count, Ordering::Relaxed);
     })?;
-    // A training can have fewer steps than are asked for.
+    // A training run can have fewer steps than the bench asks for.
     Ok((median(times.split_off(WARM_UP.min(times.len() - 1))), steps))
 }
 
 impl Peer {
-    /// What the script prints.
+    /// Runs the script and returns what it prints.
     fn run(&self, options: &TrainOptions) -> Result<Value, Error> {
         let failed = |cause: String| Error::Peer { script: self.script.clone(), cause };
         let settings = [
@@ -315,17 +318,17 @@ impl Peer {
     }
 }
 
-/// The views a second that a peer printed.
+/// Returns the views per second that a peer printed.
 fn rate_of(peer: &Value) -> f64 {
     peer["views_per_second"].as_f64().unwrap_or(f64::NAN)
 }
 
-/// What to embed.
+/// The images to embed.
 #[derive(Clone, Debug)]
 pub struct EmbedOptions {
     /// The encoder, and the images for it.
     pub encoder: EncoderOptions,
-    /// Images to embed; a smaller set is gone through several times.
+    /// Number of images to embed. A smaller set is embedded several times.
     pub images: usize,
 }
 
@@ -335,33 +338,33 @@ impl Default for EmbedOptions {
     }
 }
 
-/// How fast images are embedded.
+/// Speed of embedding images.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "work", rename = "embed")]
 pub struct EmbedBench {
-    /// Images embedded in a second.
+    /// Number of images embedded per second.
     pub images_per_second: f64,
-    /// Images of a round.
+    /// Number of images per round.
     pub images: usize,
-    /// Channels of the encoder's first stage.
+    /// Number of channels in the encoder's first stage.
     pub width: usize,
-    /// What activations were stored as.
+    /// Number format in which activations were stored.
     pub precision: Precision,
     /// The instruction set.
     pub isa: String,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
     /// The images.
     pub data: String,
-    /// What was measured, in words.
+    /// Description of what was measured.
     #[serde(skip)]
     pub subject: String,
 }
 
-/// Measures images through a random encoder, as embedding and every measure of a run take them.
+/// Measures how fast a random encoder embeds images, as embedding and every measure of a run do.
 ///
 /// # Errors
-/// The options make no sense, or the images cannot be read.
+/// If the options make no sense, or if the images cannot be read.
 pub fn embed(options: &EmbedOptions, progress: &mut dyn Progress) -> Result<EmbedBench, Error> {
     let (dataset, config) = options.encoder.load(progress)?;
     let split = &dataset.train;

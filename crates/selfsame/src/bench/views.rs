@@ -1,4 +1,4 @@
-//! Views drawn a second.
+//! Measures how many views are drawn per second.
 
 use std::time::{Duration, Instant};
 
@@ -11,28 +11,30 @@ use serde::Serialize;
 use super::median;
 use crate::Error;
 
-/// Images that each thread goes round: as many as benchmarks of other libraries take of large ones.
+/// Number of images that each thread cycles through: benchmarks of other libraries use as many
+/// large images.
 const IMAGES: usize = 16;
-/// Bytes that these images take at most.
+/// Maximum size of these images, in bytes.
 const IMAGE_BYTES: usize = 256 << 20;
-/// Rounds of which the median counts.
+/// Number of rounds. Their median counts.
 const ROUNDS: u32 = 40;
-/// Longest side of an image or a view, in pixels.
+/// Maximum side of an image or a view, in pixels.
 const LONGEST: u32 = 16_384;
 
-/// What views to draw.
+/// The views to draw.
 #[derive(Clone, Debug)]
 pub struct ViewsOptions {
     /// Side of the images, in pixels.
     pub source: u32,
     /// Side of the views, in pixels.
     pub size: u32,
-    /// The policy, as [`crate::policy`] reads it. Without one, MoCo v2's with bilinear crops and a
-    /// Gaussian of a tenth of the side, by which augmentation libraries are commonly compared.
+    /// The policy, as [`crate::policy`] reads it. By default: the policy of MoCo v2 with bilinear
+    /// crops and a Gaussian blur of a tenth of the side, which is commonly used to compare
+    /// augmentation libraries.
     pub augment: Option<String>,
-    /// Seconds to measure for, from 0.1 to 3600.
+    /// Duration of the measurement in seconds, from 0.1 to 3600.
     pub seconds: f64,
-    /// Threads that draw at the same time, each its own views.
+    /// Number of threads that draw at the same time. Each thread draws its own views.
     pub threads: usize,
 }
 
@@ -42,13 +44,13 @@ impl Default for ViewsOptions {
     }
 }
 
-/// How fast views are drawn.
+/// Speed at which views are drawn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "work", rename = "augment")]
 pub struct ViewsBench {
-    /// Views a second of each thread, in the mean over threads.
+    /// Number of views per second and thread, averaged over threads.
     pub views_per_second_per_core: f64,
-    /// Threads that drew at the same time.
+    /// Number of threads that drew at the same time.
     pub threads: usize,
     /// Side of the images, in pixels.
     pub source: u32,
@@ -61,17 +63,17 @@ pub struct ViewsBench {
 }
 
 impl ViewsBench {
-    /// Views a second of all threads.
+    /// Returns the number of views per second of all threads together.
     pub fn views_per_second(&self) -> f64 {
         self.views_per_second_per_core * self.threads as f64
     }
 }
 
-/// Measures how many views of noise are drawn a second, and normalised to the floats that an
+/// Measures how many views of noise are drawn per second and normalised to the floats that an
 /// encoder takes.
 ///
 /// # Errors
-/// The policy, a side, the time or the number of threads makes no sense.
+/// If the policy, a side, the time or the number of threads makes no sense.
 pub fn views(options: &ViewsOptions) -> Result<ViewsBench, Error> {
     let ViewsOptions { source, size, seconds, threads, .. } = *options;
     let policy = match &options.augment {
@@ -107,7 +109,7 @@ pub fn views(options: &ViewsOptions) -> Result<ViewsBench, Error> {
     })
 }
 
-/// The policy by which augmentation libraries are commonly compared.
+/// Returns the policy that is commonly used to compare augmentation libraries.
 fn common_policy(size: u32) -> Policy {
     Policy::try_from(PolicyConfig {
         crop: Some(Crop::default()),
@@ -132,7 +134,7 @@ fn common_policy(size: u32) -> Policy {
     .expect("every parameter is in its range")
 }
 
-/// Views that this thread draws in a second.
+/// Measures the number of views that this thread draws per second.
 fn views_per_second(policy: &Policy, side: u32, size: u32, isa: Isa, round: Duration) -> f64 {
     let bytes = (side * side * 3) as usize;
     let noise = |i: usize| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8;

@@ -3,34 +3,34 @@ use std::path::PathBuf;
 use selfsame_report::certificate::CERTIFICATE_FILE;
 use selfsame_report::record::RUN_FILE;
 
-/// Why folders cannot be compared.
+/// Reasons why folders cannot be compared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompareError {
-    /// Fewer than two folders.
+    /// There are fewer than two folders.
     #[error("a comparison takes at least two runs")]
     TooFew,
-    /// A file in place of a folder.
+    /// A path is a file instead of a folder.
     #[error("{} is a file", path.display())]
     File {
         /// The file.
         path: PathBuf,
     },
-    /// Nothing lies there.
+    /// A path does not exist.
     #[error("{} does not exist", path.display())]
     Missing {
         /// The folder.
         path: PathBuf,
     },
-    /// A folder that is named twice, and would count as two runs that agree.
+    /// A folder is named twice, and would count as two runs that agree.
     #[error("{} and {} are the same folder", first.display(), second.display())]
     Same {
         /// The folder.
         first: PathBuf,
-        /// The same by another name.
+        /// The same folder by another name.
         second: PathBuf,
     },
-    /// A folder without records.
+    /// A folder has no records.
     #[error(
         "{} holds neither a run ({RUN_FILE}) nor a certificate ({CERTIFICATE_FILE})",
         path.display()

@@ -1,20 +1,20 @@
-//! How two forecasts of one folder differ.
+//! Differences between the forecast in a folder and the requested one.
 
 use std::fmt;
 
-/// How the forecast in a folder differs from the one that was asked for.
+/// A difference between the forecast in a folder and the requested one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ForecastDifference {
-    /// Another option.
+    /// An option has another value.
     Option {
         /// The field of the options.
         name: &'static str,
-        /// Its value in the folder.
+        /// The option's value in the folder.
         was: String,
-        /// Its value now.
+        /// The requested value.
         is: String,
     },
-    /// Other content under the same name: a policy's, the encoder's weights, the images.
+    /// The content behind a name has changed: a policy, the encoder's weights or the images.
     Content(String),
 }
 

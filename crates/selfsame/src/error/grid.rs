@@ -1,10 +1,10 @@
-//! What is wrong with a grid.
+//! Errors in a grid.
 
-/// Why something is no grid, or not one that can be run as asked.
+/// Reasons why a grid is invalid or cannot be run as requested.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GridError {
-    /// The name is neither that of a grid which comes with the library nor that of a TOML file.
+    /// The name is neither that of a grid that comes with the library nor that of a TOML file.
     #[error("no grid is called that; known are {}, and files that end in .toml", known.join(", "))]
     Unknown {
         /// The grids that come with the library.
@@ -13,24 +13,24 @@ pub enum GridError {
     /// The file cannot be read.
     #[error("{0}")]
     Read(#[from] std::io::Error),
-    /// It is no TOML, or not that of a grid.
+    /// The file is not TOML, or does not describe a grid.
     #[error("{0}")]
     Parse(#[from] toml::de::Error),
-    /// It cannot be written as TOML, such as a seed above 2⁶³.
+    /// The grid cannot be written as TOML, for example because a seed is above 2⁶³.
     #[error("{0}")]
     Write(#[from] toml::ser::Error),
-    /// A scale was asked for, and the grid has none.
+    /// A scale was requested, but the grid has none.
     #[error("has no scales, so none is called {scale}")]
     NoScales {
         /// The scale.
         scale: String,
     },
-    /// The grid has other scales.
+    /// The grid has scales, but not the requested one.
     #[error("no scale is called {scale}; it has {}", known.join(", "))]
     UnknownScale {
-        /// The scale that was asked for.
+        /// The requested scale.
         scale: String,
-        /// Those that it has.
+        /// The scales of the grid.
         known: Vec<String>,
     },
     /// A scale changes a column that the grid does not have.
@@ -49,28 +49,29 @@ pub enum GridError {
         /// Name of the set.
         set: String,
     },
-    /// `data` is among the options for all runs; images have an option of their own.
+    /// `data` is among the options for all runs, but images have an option of their own.
     #[error("images are not an option like others")]
     DataOption,
-    /// An option for all runs is one that tells rows or columns apart, whose names would then lie.
+    /// An option for all runs is one that tells rows or columns apart, so their names would be
+    /// wrong.
     #[error("its rows or columns differ in {key}, so that it cannot be the same in all runs")]
     Varies {
         /// The option.
         key: String,
     },
-    /// An option that is typed as `epochs=3` is not.
+    /// A setting does not have the form `epochs=3`.
     #[error("{text:?} names no option and its value, as epochs=3 does")]
     Setting {
-        /// What was given.
+        /// The text that was given.
         text: String,
     },
-    /// An option that the grid sets itself.
+    /// An option may only be set by the grid itself.
     #[error("{key} is the grid's own business; leave it out")]
     Reserved {
         /// The option.
         key: &'static str,
     },
-    /// A value that no option has, such as a table.
+    /// A value has a type that no option has, such as a table.
     #[error("{key} = {value} is no option's value")]
     Value {
         /// The option.
@@ -78,7 +79,7 @@ pub enum GridError {
         /// Its value.
         value: String,
     },
-    /// An option that a run does not have, or not with this value.
+    /// A run does not have the option, or the option does not take the value.
     #[error("{cell}: {cause}")]
     Cell {
         /// Name of the run.
@@ -89,7 +90,7 @@ pub enum GridError {
     /// There is nothing to run.
     #[error("a grid needs a seed and a row")]
     Empty,
-    /// A seed comes twice.
+    /// A seed occurs twice.
     #[error("the seed {seed} is named twice")]
     SeedTwice {
         /// The seed.
@@ -101,7 +102,7 @@ pub enum GridError {
         /// Number of the row, from 1.
         row: usize,
     },
-    /// A claim is about a column that there is not.
+    /// A claim is about a column that does not exist.
     #[error(
         "the claim {claim:?} looks into {column}, which no column is called; there are {}",
         known.join(", ")
@@ -111,10 +112,10 @@ pub enum GridError {
         claim: String,
         /// Name of the column.
         column: String,
-        /// The columns that there are.
+        /// The existing columns.
         known: Vec<String>,
     },
-    /// A claim is about a row that there is not.
+    /// A claim is about a row that does not exist.
     #[error("the claim {claim:?} is about {row}, which no row is called")]
     ClaimRow {
         /// The claim.
@@ -122,7 +123,7 @@ pub enum GridError {
         /// Name of the row.
         row: String,
     },
-    /// A claim names more or fewer rows than one of its kind has.
+    /// A claim names more or fewer rows than its kind takes.
     #[error("the claim {claim:?} takes {rows}")]
     ClaimRows {
         /// The claim.
@@ -130,7 +131,7 @@ pub enum GridError {
         /// The rows that such a claim takes, in words.
         rows: &'static str,
     },
-    /// Published figures are not what they should be, or for more rows than there are.
+    /// Published figures are malformed, or there are figures for more rows than the table has.
     #[error(
         "the published figures of {set} are to be [figure] or [figure, ±], row by row, for at \
          most as many rows as there are"
@@ -139,14 +140,14 @@ pub enum GridError {
         /// Name of the set.
         set: String,
     },
-    /// There are published figures for more columns than there are.
+    /// There are published figures for more columns than the table has.
     #[error("the published figures of {set} are for {published} columns, and there are {columns}")]
     PublishedColumns {
         /// Name of the set.
         set: String,
-        /// Columns of the published figures.
+        /// Number of columns of the published figures.
         published: usize,
-        /// Columns of the table.
+        /// Number of columns of the table.
         columns: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Draws and policies in words.
+//! Describes draws and policies in words.
 
 use selfsame_augment::{
     Adjustment, Blur, Crop, CropBox, Draw, Fill, GaussianBlur, Interpolation, Jitter, PadCrop,
@@ -8,7 +8,8 @@ use selfsame_report::gallery::Step;
 
 use super::Sizes;
 
-/// What was done to a view, in order, in a few words each. `cropped` says whether its policy crops.
+/// Describes what was done to a view, in order, in a few words per change. `cropped` says whether
+/// its policy crops.
 pub fn changes(draw: &Draw, cropped: bool, sizes: Sizes) -> Vec<String> {
     let Draw {
         crop,
@@ -69,7 +70,7 @@ pub fn changes(draw: &Draw, cropped: bool, sizes: Sizes) -> Vec<String> {
     changes
 }
 
-/// What a policy does, step by step, for views of side `size`.
+/// Describes what a policy does, step by step, for views of side `size`.
 pub fn steps(config: &PolicyConfig, size: u32) -> Vec<Step> {
     let PolicyConfig {
         crop,
@@ -171,7 +172,8 @@ fn jitter_range(jitter: &Jitter) -> String {
     parts.join("; ")
 }
 
-/// How much wider a blur is on a view of side `size` than on one of the side it is given for.
+/// Returns how much wider a blur is on a view of side `size` than on a view of side `side`, for
+/// which it is given.
 fn growth(side: Option<u32>, size: u32) -> f64 {
     side.map_or(1.0, |side| f64::from(size) / f64::from(side))
 }
@@ -180,7 +182,7 @@ fn span([low, high]: [f64; 2]) -> String {
     if low == high { plain(low) } else { format!("{} to {}", plain(low), plain(high)) }
 }
 
-/// A number with at most two decimals, or more if it is small: see [`digits`].
+/// Formats a number with at most two decimals, or more if it is small; see [`digits`].
 fn plain(value: f64) -> String {
     let text = digits(value, 2);
     if text.contains('e') {
@@ -190,7 +192,7 @@ fn plain(value: f64) -> String {
     }
 }
 
-/// A number with so many decimals, or with as many as it takes to show two of its digits.
+/// Formats a number with `decimals` decimals, or with enough decimals to show two of its digits.
 fn digits(value: f64, decimals: usize) -> String {
     let text = match value.abs().log10().floor() {
         _ if value == 0.0 => format!("{value:.decimals$}"),
