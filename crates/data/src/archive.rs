@@ -19,17 +19,17 @@ struct Archive {
     stamp: String,
 }
 
-/// Lists the images of the archive at `path`. It leaves out, by name, entries that point outside of
-/// the archive, links, sparse files, and sizes beyond the end of the file. It never writes
-/// anything.
+/// Lists the images of the archive at `path`. Entries that point outside of the archive, links,
+/// sparse files, and sizes beyond the end of the file are left out and named. The archive is never
+/// written to.
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
     let length = file.metadata().map_err(DataError::read(path))?.len();
     let mut archive = tar::Archive::new(file);
     let mut findings = Findings::default();
     let (mut found, mut ranges) = (Vec::new(), Vec::new());
-    // The place of each name in `found`. The last entry of a name wins, as when an archive is
-    // unpacked.
+    // Position of each name in `found`. If a name occurs several times, the last entry counts, as
+    // when an archive is unpacked.
     let mut seen: HashMap<Vec<String>, usize> = HashMap::new();
     let (mut readable_entries, mut last_end) = (0, 0);
     for entry in archive.entries_with_seek().map_err(DataError::read(path))? {
@@ -101,7 +101,8 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     }
 
     findings.images = found.into_iter().flatten().collect();
-    // After the last entry, which is padded to blocks of 512 bytes, an archive has blocks of zeros.
+    // After the last entry, which is padded to blocks of 512 bytes, a complete archive has blocks
+    // of zeros.
     if last_end.div_ceil(512).saturating_mul(512) >= length {
         findings.notes.push(format!(
             "The archive {} has no end mark: it may have been cut short.",
@@ -119,7 +120,7 @@ impl Archive {
     }
 }
 
-/// Reads `size` bytes from `start`, one reader at a time.
+/// Reads `size` bytes from `start`. Only one thread reads at a time.
 pub(crate) fn read_range(file: &Mutex<File>, start: u64, size: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; size as usize];
     let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! What a reader knows of a set before any image is decoded.
+//! The information about a set before any image is decoded.
 
 use crate::decode::RgbImage;
 use crate::error::DataError;
@@ -6,9 +6,10 @@ use crate::error::DataError;
 /// A set of images before they are decoded.
 pub(crate) struct Catalogue {
     pub(crate) name: String,
-    /// Empty if the set is unlabelled.
+    /// Names of the classes. Empty if the set is unlabelled.
     pub(crate) classes: Vec<String>,
-    /// In the order in which the images will appear, which does not depend on the order on disk.
+    /// The entries, in the order in which the images will appear. This order does not depend on the
+    /// order on disk.
     pub(crate) entries: Vec<Entry>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) notes: Vec<String>,
@@ -18,14 +19,14 @@ pub(crate) struct Catalogue {
 /// An image or archive entry that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Skipped {
-    /// Its name within the set, as a path with `/`.
+    /// Name within the set, as a path with `/`.
     pub name: String,
-    /// Why it could not be used.
+    /// Reason why the image or entry could not be used.
     pub cause: String,
 }
 
 pub(crate) struct Entry {
-    /// Unique within the set.
+    /// Name of the entry, unique within the set.
     pub(crate) name: String,
     pub(crate) class: u32,
     pub(crate) part: Part,
@@ -33,7 +34,7 @@ pub(crate) struct Entry {
     pub(crate) item: usize,
 }
 
-/// Where the set's own folders or files put an image.
+/// The part that the set's own folders or files assign to an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
     /// The set is not divided.
@@ -43,16 +44,16 @@ pub(crate) enum Part {
     Test,
 }
 
-/// Where images come from.
+/// A source of images.
 pub(crate) trait Source: Sync {
-    /// Decodes as much of one image as is needed to bring it to `size`. An error states the cause
+    /// Decodes as much of one image as is needed to resize it to `size`. An error states the cause
     /// without the image's name.
     fn read(&self, item: usize, size: u32) -> Result<RgbImage, String>;
 
-    /// Width and height of one image, without decoding it.
+    /// Returns width and height of one image without decoding it.
     fn dimensions(&self, item: usize) -> Result<(u32, u32), String>;
 
-    /// A text that changes whenever the image may have changed: sizes, modification times,
+    /// Returns a text that changes whenever the image may have changed: sizes, modification times,
     /// parameters.
     fn stamp(&self, item: usize) -> String;
 }

@@ -14,14 +14,14 @@ use crate::folder::stamp;
 const SIDE: u32 = 32;
 const PLANE: usize = 32 * 32;
 
-/// The layout of CIFAR-10, or that of CIFAR-100.
+/// The record layout of CIFAR-10 or of CIFAR-100.
 struct Layout {
     train: &'static [&'static str],
     test: &'static str,
     class_names: &'static str,
     classes: u32,
-    /// Bytes before the pixels. The last of them is the label that is used: CIFAR-100 puts its
-    /// coarse label before the fine one.
+    /// Number of bytes before the pixels. The last of these bytes is the label that is used:
+    /// CIFAR-100 stores its coarse label before the fine label.
     label_bytes: usize,
 }
 
@@ -47,15 +47,15 @@ const CIFAR_100: Layout = Layout {
 };
 
 struct Records {
-    /// Each file with its stamp.
+    /// The files, each with its stamp.
     files: Vec<(Mutex<File>, String)>,
     label_bytes: usize,
-    /// The file and the record within it.
+    /// Location of each image: the file and the record within it.
     records: Vec<(usize, u64)>,
 }
 
-/// The folder with the binary files: `path` itself, or the folder in it that the official archive
-/// unpacks to.
+/// Finds the folder with the binary files: `path` itself, or the folder inside it that the official
+/// archive unpacks to.
 pub(crate) fn recognise(path: &Path) -> Option<PathBuf> {
     [path.to_owned(), path.join("cifar-10-batches-bin"), path.join("cifar-100-binary")]
         .into_iter()
@@ -125,7 +125,7 @@ fn class_names(
     Ok(names)
 }
 
-/// The label of every record. The file must hold whole records.
+/// Reads the label of every record. The length of the file must be a multiple of the record length.
 fn labels(path: &Path, layout: &Layout) -> Result<Vec<u32>, DataError> {
     let record_bytes = layout.label_bytes + 3 * PLANE;
     let file = File::open(path).map_err(DataError::read(path))?;

@@ -9,30 +9,30 @@ use crate::decode::MAX_IMAGE_SIZE;
 use crate::error::DataError;
 use crate::glyphs::Factors;
 
-/// Images of one size, divided into training, validation and test, with a list of those that were
+/// Images of one size, divided into training, validation and test, with a list of images that were
 /// left out.
 #[derive(Debug)]
 pub struct Dataset {
-    /// The name of the set: `glyphs`, or the last part of its path.
+    /// Name of the set: `glyphs`, or the last part of its path.
     pub name: String,
-    /// Class names; a label is an index into them. Empty when the images are unlabelled.
+    /// Class names; a label is an index into this list. Empty if the images are unlabelled.
     pub classes: Vec<String>,
     /// Side of every image in pixels.
     pub image_size: u32,
-    /// The images to learn from.
+    /// The images for training.
     pub train: Split,
-    /// The images to choose settings by: never trained on, never reported on.
+    /// The images for choosing settings. They are never used for training or for reported results.
     pub validation: Split,
-    /// The images to report on: no setting is ever chosen by them.
+    /// The images for reported results. No setting is ever chosen with them.
     pub test: Split,
     /// Every image or archive entry that was left out, with its cause.
     pub skipped: Vec<Skipped>,
-    /// How the splits were made and what else the user should know, in plain sentences.
+    /// Remarks about the splits and the set, in plain sentences.
     pub notes: Vec<String>,
 }
 
 impl Dataset {
-    /// The split of this name.
+    /// Returns the split named `name`.
     pub fn split(&self, name: SplitName) -> &Split {
         match name {
             SplitName::Train => &self.train,
@@ -42,22 +42,22 @@ impl Dataset {
     }
 }
 
-/// Which of the three parts of a [`Dataset`].
+/// Name of one of the three parts of a [`Dataset`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SplitName {
-    /// [`Dataset::train`].
+    /// The split [`Dataset::train`].
     Train,
-    /// [`Dataset::validation`].
+    /// The split [`Dataset::validation`].
     Validation,
-    /// [`Dataset::test`].
+    /// The split [`Dataset::test`].
     Test,
 }
 
 impl SplitName {
-    /// All three.
+    /// All three names.
     pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
 
-    /// `train`, `validation` or `test`.
+    /// Returns `train`, `validation` or `test`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -72,7 +72,7 @@ impl SplitName {
 pub struct Split {
     pub(crate) image_size: u32,
     pub(crate) pixels: Arc<Pixels>,
-    /// Where each image lies in `pixels`, counted in images.
+    /// Position of each image in `pixels`, counted in images.
     pub(crate) slots: Vec<usize>,
     pub(crate) names: Vec<String>,
     pub(crate) labels: Option<Vec<u32>>,
@@ -80,8 +80,8 @@ pub struct Split {
 }
 
 impl Split {
-    /// Images in memory: `pixels` holds square RGB images of side `image_size`, one after the other,
-    /// row by row. Each is named by its number.
+    /// Makes a split of images in memory. `pixels` holds square RGB images of side `image_size`,
+    /// one after the other, row by row. The name of each image is its number.
     ///
     /// ```
     /// use selfsame_data::Split;
@@ -92,7 +92,8 @@ impl Split {
     /// ```
     ///
     /// # Errors
-    /// The size is none, or there are not whole images and a label each.
+    /// The size is not supported, `pixels` is not a whole number of images, or there is not one
+    /// label per image.
     pub fn new(
         image_size: u32,
         pixels: Vec<u8>,
@@ -121,25 +122,25 @@ impl Split {
         })
     }
 
-    /// Side of every image in pixels.
+    /// Returns the side of every image in pixels.
     #[must_use]
     pub fn image_size(&self) -> u32 {
         self.image_size
     }
 
-    /// The number of images.
+    /// Returns the number of images.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether there are no images.
+    /// Returns whether there are no images.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// The image at `index`.
+    /// Returns the image at `index`.
     ///
     /// # Panics
     ///
@@ -150,7 +151,8 @@ impl Split {
         Image::square(self.image_size, &self.pixels[start..])
     }
 
-    /// The images at `indices`, each with its index, which is its number in the key of a view.
+    /// Returns the images at `indices`, each with its index, which is its number in the key of a
+    /// view.
     ///
     /// # Panics
     ///
@@ -160,15 +162,15 @@ impl Split {
         indices.iter().map(|&index| (index as u64, self.image(index))).collect()
     }
 
-    /// One label an image, each an index into [`Dataset::classes`]; `None` when the set is
-    /// unlabelled.
+    /// Returns one label per image, each an index into [`Dataset::classes`]. Returns `None` if the
+    /// set is unlabelled.
     #[must_use]
     pub fn labels(&self) -> Option<&[u32]> {
         self.labels.as_deref()
     }
 
-    /// The name of the image at `index`, unique within the set: its path with `/`, or file and
-    /// record.
+    /// Returns the name of the image at `index`, unique within the set: its path with `/`, or its
+    /// file and record.
     ///
     /// # Panics
     ///
@@ -178,7 +180,8 @@ impl Split {
         &self.names[index]
     }
 
-    /// What the image at `index` was drawn from; `None` unless the set is `glyphs`.
+    /// Returns the factors that the image at `index` was drawn from, or `None` if the set is not
+    /// `glyphs`.
     #[must_use]
     pub fn factors(&self, index: usize) -> Option<&Factors> {
         self.factors.get(index)
@@ -189,7 +192,7 @@ impl Split {
 #[derive(Debug)]
 pub(crate) enum Pixels {
     Memory(Vec<u8>),
-    /// A cache file and the byte at which its pixels start.
+    /// A mapped cache file, and the offset in bytes at which its pixels start.
     Mapped(ReadOnlyMap, usize),
 }
 
@@ -204,7 +207,7 @@ impl Deref for Pixels {
     }
 }
 
-/// Bytes of one square RGB image.
+/// Returns the number of bytes of one square RGB image.
 pub(crate) fn image_bytes(size: u32) -> usize {
     size as usize * size as usize * 3
 }

@@ -1,5 +1,5 @@
-//! Decodes image files to RGB. Sizes are checked before memory is taken, and an image that is not
-//! complete is refused.
+//! Decodes image files to RGB. Sizes are checked before memory is allocated, and incomplete images
+//! are refused.
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -16,27 +16,27 @@ use zune_jpeg::JpegDecoder;
 
 use crate::jpeg;
 
-/// The largest image size of a data set, in pixels a side.
+/// Largest image size of a data set, in pixels per side.
 pub const MAX_IMAGE_SIZE: u32 = 4096;
-/// The longest side that is decoded, in pixels.
+/// Longest side that is decoded, in pixels.
 pub const MAX_SIDE: u32 = 16_384;
-/// The largest image that is decoded, in pixels.
+/// Largest image that is decoded, in pixels.
 pub const MAX_PIXELS: u64 = 64_000_000;
-/// The largest encoded image that is read, in bytes.
+/// Largest encoded image that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
 
-/// Images above this many pixels are decoded one at a time, so that many cores do not need many
-/// times their memory.
+/// Images with more pixels than this are decoded one at a time, so that memory use does not grow
+/// with the number of cores.
 const LARGE_PIXELS: u64 = 16_000_000;
 static LARGE: Mutex<()> = Mutex::new(());
 
-/// The shorter side of a reduced JPEG is at least this many times the wanted size. The filter of
-/// [`fit`] then averages out most of the difference from the whole image: for photographs, less
-/// than half a level of 255 in the mean remains.
+/// Minimum ratio of the shorter side of a reduced JPEG to the size requested. The filter of [`fit`]
+/// then averages out most of the difference from the whole image: for photographs, the mean
+/// difference is less than half a level of 255.
 const REDUCED_AT_LEAST: f64 = 2.5;
 
-/// 8-bit RGB, rows from the top, channels interleaved: an image, or the part of it that [`fit`]
-/// reads.
+/// An image, or the part of it that [`fit`] reads: 8-bit RGB, rows from the top, channels
+/// interleaved.
 pub(crate) struct RgbImage {
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -45,7 +45,7 @@ pub(crate) struct RgbImage {
     square: Square,
 }
 
-/// A square in pixels of an image; its edges may lie within pixels.
+/// A square in pixels of an image. Its edges may lie within pixels.
 #[derive(Clone, Copy, PartialEq)]
 struct Square {
     left: f64,
@@ -78,13 +78,13 @@ struct Part {
 }
 
 impl Part {
-    /// Of an image of `width`x`height`, decoded at `1 / denominator` of its size, to be brought to
-    /// `size`.
+    /// Returns the part of an image of `width`x`height` pixels that is decoded at `1 / denominator`
+    /// of its size and then resized to `size`.
     fn new(width: u32, height: u32, denominator: u32, size: u32) -> Self {
         let Square { left, top, side } = Square::central(width, height);
         let scale = 1.0 / f64::from(denominator);
         let (left, top, side) = (left * scale, top * scale, side * scale);
-        // The reach of the filter, and half a pixel to where its first pixel starts.
+        // Reach of the filter, plus half a pixel to the start of its first pixel.
         let reach = (side / f64::from(size)).max(1.0) + 0.5;
         let range = |start: f64, length: u32| {
             let end = ((start + side + reach).ceil() as u32).min(length.div_ceil(denominator));
@@ -109,8 +109,8 @@ impl Part {
     }
 }
 
-/// Decodes a JPEG, PNG or WebP, told apart by its first bytes, for [`fit`] to bring to `size`. Grey
-/// is replicated, 16 bits lose their lower byte, transparency is dropped.
+/// Decodes a JPEG, PNG or WebP, recognised by its first bytes, for [`fit`] to resize to `size`.
+/// Grey is replicated, 16-bit channels lose their lower byte, and transparency is dropped.
 pub(crate) fn decode(bytes: &[u8], size: u32) -> Result<RgbImage, String> {
     guarded(|| {
         let (width, height) = dimensions(bytes)?;
@@ -134,12 +134,12 @@ pub(crate) fn decode(bytes: &[u8], size: u32) -> Result<RgbImage, String> {
     })
 }
 
-/// The square RGB image that training sees of one image file: `bytes` of a JPEG, PNG or WebP,
-/// decoded, its shorter side brought to `size` pixels and its centre kept. Returns
-/// `size × size × 3` bytes, row by row.
+/// Decodes one image file to the square RGB image that training uses. `bytes` is a JPEG, PNG or
+/// WebP; its shorter side is resized to `size` pixels and its centre is kept. Returns `size × size
+/// × 3` bytes, row by row.
 ///
 /// # Errors
-/// What is wrong with the file, in words.
+/// A description of what is wrong with the file.
 ///
 /// ```
 /// let error = selfsame_data::decode_image(b"no image", 32).unwrap_err();
@@ -154,7 +154,8 @@ pub fn decode_image(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
     Ok(pixels)
 }
 
-/// Width and height from the header alone, checked against [`MAX_SIDE`] and [`MAX_PIXELS`].
+/// Reads width and height from the header alone and checks them against [`MAX_SIDE`] and
+/// [`MAX_PIXELS`].
 pub(crate) fn dimensions(bytes: &[u8]) -> Result<(u32, u32), String> {
     let (width, height) = guarded(|| match format(bytes)? {
         Format::Jpeg => {
@@ -184,9 +185,9 @@ pub(crate) fn dimensions(bytes: &[u8]) -> Result<(u32, u32), String> {
     Ok((width, height))
 }
 
-/// Brings the central square of `image`, and so the shorter side, to `size` with Pillow's
-/// antialiased bilinear filter, whose support grows with the reduction. A square that has the size
-/// already is copied.
+/// Resizes the central square of `image`, and therefore the shorter side, to `size` with Pillow's
+/// antialiased bilinear filter, whose support grows with the reduction. A square that already has
+/// this size is copied.
 pub(crate) fn fit(image: &RgbImage, size: u32, out: &mut [u8]) -> Result<(), String> {
     let Square { left, top, side } = image.square;
     if (image.width, image.height) == (size, size) && side == f64::from(size) {
@@ -222,7 +223,7 @@ fn format(bytes: &[u8]) -> Result<Format, String> {
     }
 }
 
-/// A decoder that panics over a damaged file must not end the whole run.
+/// Turns a panic of the decoder into an error: a damaged file must not end the whole run.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err("damaged: the decoder gave up on it".into()))
@@ -237,8 +238,8 @@ fn jpeg_decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
     JpegDecoder::new_with_options(ZCursor::new(bytes), options)
 }
 
-/// The part of a JPEG that [`fit`] reads, at the smallest scale that suffices; `None` if none does,
-/// or if the full decoder has to look at the file.
+/// Decodes the part of a JPEG that [`fit`] reads, at the smallest scale that suffices. Returns
+/// `None` if no scale suffices, or if the full decoder has to read the file.
 fn reduced_jpeg(bytes: &[u8], (width, height): (u32, u32), size: u32) -> Option<RgbImage> {
     let times = f64::from(width.min(height)) / f64::from(size);
     let serves = |&denominator: &u32| times >= REDUCED_AT_LEAST * f64::from(denominator);
@@ -259,12 +260,12 @@ fn jpeg(bytes: &[u8]) -> Result<Vec<u8>, String> {
     jpeg_decoder(&bytes).decode().map_err(|error| format!("damaged JPEG: {error:?}"))
 }
 
-/// The JPEG up to its end-of-image marker, with a run of one bits before the marker.
+/// Returns the JPEG up to its end-of-image marker, with a run of one bits before the marker.
 ///
 /// If a file ends early with an end-of-image marker, decoders silently fill the missing part with
 /// grey. No JPEG code word consists of ones only (ITU-T T.81, C.2). So a decoder that still needs
-/// data meets an invalid code in the run of ones and reports it, while one that is done skips the
-/// run like the usual padding.
+/// data finds an invalid code in the run of ones and reports an error. A decoder that has all its
+/// data skips the run like the usual padding.
 fn jpeg_with_sentinel(bytes: &[u8]) -> Result<Vec<u8>, String> {
     const CUT: &str = "truncated JPEG: it ends before its end-of-image marker";
     let byte = |at: usize| bytes.get(at).copied().ok_or(CUT);
@@ -309,8 +310,8 @@ fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
     decoder
 }
 
-/// Decodes every row, because only the end of the file shows that none is damaged, but keeps only
-/// `part`.
+/// Decodes every row, because only a read to the end of the file shows that no row is damaged, but
+/// keeps only `part`.
 fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
     let damaged = |error: png::DecodingError| format!("damaged PNG: {error}");
     let mut reader = png_decoder(bytes).read_info().map_err(damaged)?;
@@ -327,7 +328,7 @@ fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
             (png::ColorType::Rgba, samples) => {
                 pixels.extend(samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]))
             }
-            // Grey, alone or with alpha; palettes have been applied.
+            // Grey, with or without alpha; palettes have been applied already.
             (_, samples) => pixels
                 .extend(samples.chunks_exact(colour.samples()).flat_map(|pixel| [pixel[0]; 3])),
         }
@@ -352,8 +353,8 @@ fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
 }
 
 fn webp_decoder(bytes: &[u8]) -> Result<image_webp::WebPDecoder<Cursor<&[u8]>>, String> {
-    // The length in the header, padded to even, is that of the whole file without the 8 bytes of
-    // the header itself.
+    // The length in the header, padded to an even number, is the length of the whole file without
+    // the 8 bytes of the header itself.
     let length = u64::from(u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])) + 8;
     if length > bytes.len() as u64 {
         return Err(format!("truncated WebP: {} of {length} bytes", bytes.len()));
@@ -384,7 +385,8 @@ mod tests {
 
     const SIDE: (usize, usize) = (37, 21);
 
-    /// Smooth in large and rough in small, so that every part of the encoded file matters.
+    /// A picture that is smooth on a large scale and rough on a small scale, so that every part of
+    /// the encoded file matters.
     fn picture(channels: usize) -> Vec<u8> {
         let (width, height) = SIDE;
         (0..width * height * channels)
@@ -452,11 +454,11 @@ mod tests {
         files
     }
 
-    /// Brought to this, a picture of [`SIDE`] is kept whole, but a JPEG decoded at an eighth.
+    /// At this size, a picture of [`SIDE`] is kept whole, and a JPEG is decoded at an eighth.
     const SMALL: u32 = 1;
-    /// Brought to this, no JPEG of [`SIDE`] is reduced.
+    /// At this size, no JPEG of [`SIDE`] is reduced.
     const FULL: u32 = SIDE.1 as u32;
-    /// Brought to these, at an eighth, a quarter, a half and whole.
+    /// Sizes at which a JPEG is decoded at an eighth, a quarter, a half and whole.
     const SIZES: [u32; 4] = [SMALL, 2, 4, FULL];
 
     fn pixels(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
@@ -498,7 +500,7 @@ mod tests {
 
     #[test]
     fn sixteen_bits_keep_their_upper_byte() {
-        // Of other encoders, and interlaced (tests/fixtures/make.py).
+        // Files from other encoders, and interlaced files (tests/fixtures/make.py).
         let upper = |x: usize, y: usize, channel: usize| {
             ((x * 4999 + y * 257 + channel * 21001) % 65536 / 256) as u8
         };
@@ -594,7 +596,7 @@ mod tests {
     #[test]
     fn a_reduced_jpeg_has_the_lowest_frequencies_of_the_full_one() {
         for (width, height) in [(8, 8), (40, 24), (45, 67)] {
-            // Away from black and white, where the full decoder cuts off.
+            // Levels stay away from black and white, where the full decoder clips.
             let picture: Vec<u8> = (0..width * height)
                 .map(|at| 70 + ((at * 7) ^ (at / width * 5)) as u8 % 32 + (at % width * 2) as u8)
                 .collect();
@@ -608,7 +610,8 @@ mod tests {
                     let (wide, high) =
                         ((width * eighths).div_ceil(8), (height * eighths).div_ceil(8));
                     let reduced = jpeg::decode_part(&bytes, eighths, 0..wide, 0..high).unwrap();
-                    // The DCT to 8 frequencies and the inverse of the lowest, as one linear map.
+                    // The DCT to 8 frequencies, followed by the inverse DCT of the lowest, as one
+                    // linear map.
                     let wave = |pixel: usize, frequency: usize, pixels: usize| {
                         let scale = if frequency == 0 { 0.5_f64.sqrt() } else { 1.0 };
                         let angle = (2 * pixel + 1) as f64 * frequency as f64 / (2 * pixels) as f64;
@@ -632,8 +635,8 @@ mod tests {
                             weights += weight.abs();
                         }
                         let found = f64::from(reduced[(y * wide + x) * 3]);
-                        // Both round their pixels; the full decoder computes with 12 fractional
-                        // bits besides.
+                        // Both decoders round their pixels, and the full decoder computes with 12
+                        // fractional bits.
                         assert!(
                             (found - wanted).abs() <= 0.5 + 0.55 * weights,
                             "{found} for {wanted} at {eighths} eighths"
@@ -644,7 +647,7 @@ mod tests {
         }
     }
 
-    /// Not a photograph, but with a photograph's soft and hard edges, textures and little colour.
+    /// A drawing with the soft and hard edges, the textures and the few colours of a photograph.
     fn scene(width: usize, height: usize) -> Vec<u8> {
         let discs: Vec<[f64; 6]> = (0..60_u64)
             .map(|disc| {
@@ -720,7 +723,7 @@ mod tests {
         let whole = (SIDE.0 as u32, SIDE.1 as u32);
         for (name, bytes) in jpegs() {
             let reduced = reduced_jpeg(&bytes, whole, SMALL).is_some();
-            // The encoder gives each component a scan of its own where tables are its own.
+            // The encoder gives each component a separate scan if the tables are not shared.
             assert_eq!(
                 reduced,
                 !["progressive", "own tables", "cmyk", "ycck"].contains(&name),
@@ -740,7 +743,7 @@ mod tests {
                     damaged[at] ^ 1 << random.random_range(0..8)
                 };
             }
-            // Damaged headers have been refused before.
+            // Files with damaged headers were refused earlier.
             let known = dimensions(&damaged) == Ok(whole);
             let size = SIZES[random.random_range(0..3)];
             if known && guarded(|| Ok(reduced_jpeg(&damaged, whole, size))).unwrap().is_some() {
@@ -821,7 +824,7 @@ mod tests {
                 let whole = pixels(&bytes, size).unwrap();
                 let scan = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
                 for length in scan..bytes.len() - 2 {
-                    // Not in the middle of a marker or a stuffed byte.
+                    // Do not cut in the middle of a marker or a stuffed byte.
                     if bytes[length - 1] == 0xff {
                         continue;
                     }
@@ -890,7 +893,7 @@ mod tests {
         assert!(cause.contains("16383x16383 is too large"), "{cause}");
     }
 
-    /// CRC-32 as PNG defines it, bit by bit.
+    /// Computes CRC-32 as PNG defines it, bit by bit.
     fn crc(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(u32::MAX, |crc, &byte| {
             (0..8).fold(crc ^ u32::from(byte), |crc, _| {
@@ -906,8 +909,8 @@ mod tests {
         fit(&image, 4, &mut out).unwrap();
         assert_eq!(out[..], image.pixels[..]);
 
-        // Stripes of one pixel vanish into grey only if the filter covers them; a nearest pixel
-        // stays black or white.
+        // Stripes of one pixel become grey only if the filter covers them. A nearest-pixel filter
+        // would leave black or white.
         let stripes = (0..64 * 48).flat_map(|at| [if at % 2 == 0 { 0 } else { 255 }; 3]).collect();
         let stripes = RgbImage::whole(64, 48, stripes);
         let mut out = vec![0; 8 * 8 * 3];
@@ -917,8 +920,8 @@ mod tests {
 
     #[test]
     fn fit_is_the_triangle_filter_on_the_shorter_side_and_then_the_centre() {
-        // Sizes at which the centre starts on a whole pixel, so that the oracle can resize first
-        // and crop afterwards.
+        // At these sizes the centre starts on a whole pixel, so the oracle can resize first and
+        // crop afterwards.
         for (width, height, size) in
             [(40, 20, 10), (20, 40, 10), (30, 30, 7), (12, 6, 18), (64, 32, 1)]
         {
@@ -950,8 +953,8 @@ mod tests {
                         weight * f64::from(image.pixels[pixel * 3 + channel])
                     })
                     .sum();
-                // Each of the two passes rounds to whole levels, the second what the first left:
-                // one level at most.
+                // Each of the two passes rounds to whole levels, and the second pass rounds the
+                // result of the first. Together this is at most one level.
                 assert!(
                     (f64::from(value) - wanted).abs() <= 1.1,
                     "{value} for {wanted} in {width}x{height} to {size}"

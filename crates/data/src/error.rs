@@ -1,16 +1,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The data sets that can be loaded, for messages.
+/// Description of the data sets that can be loaded, for messages.
 pub(crate) const UNDERSTOOD: &str = "`glyphs`, a folder of class folders, a flat folder of \
                                      images, a .tar of either \
     (JPEG, PNG, WebP), or a folder with the binary files of CIFAR-10, CIFAR-100 or MNIST (IDX)";
 
-/// Why a data set could not be loaded. Each names the file or value and how to mend it.
+/// Reason why a data set could not be loaded. Each error names the file or value and how to correct
+/// it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// Nothing lies at the path.
+    /// There is no file or folder at the path.
     #[error("there is no file or folder {path}; a data set is {UNDERSTOOD}")]
     NotFound {
         /// The path as given.
@@ -21,7 +22,7 @@ pub enum DataError {
     NotADataSet {
         /// The path as given.
         path: PathBuf,
-        /// What was found instead.
+        /// Description of what was found instead.
         cause: String,
     },
     /// A file or folder could not be read.
@@ -29,7 +30,7 @@ pub enum DataError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A file does not follow its format (CIFAR binary, IDX).
@@ -37,7 +38,7 @@ pub enum DataError {
     Format {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and how to mend it.
+        /// The defect, and how to correct it.
         cause: String,
     },
     /// The folders of an image tree contradict each other.
@@ -45,38 +46,38 @@ pub enum DataError {
     Layout {
         /// The folder or archive.
         path: PathBuf,
-        /// What does not fit, and how to mend it.
+        /// The contradiction, and how to correct it.
         cause: String,
     },
-    /// `strict` was asked for and this image or entry had to be left out.
+    /// `strict` was requested and this image or entry could not be used.
     #[error("{name}: {cause} (without strict it would be left out and counted)")]
     Damaged {
-        /// The image's or entry's name.
+        /// Name of the image or entry.
         name: String,
-        /// Why it cannot be used.
+        /// Reason why it cannot be used.
         cause: String,
     },
-    /// Every image of the set had to be left out.
+    /// No image of the set could be used.
     #[error("none of the {count} images of {set} can be used; the first, {name}: {cause}")]
     AllDamaged {
         /// The data set.
         set: String,
-        /// How many images were tried.
+        /// Number of images that were tried.
         count: usize,
-        /// The first of them.
+        /// Name of the first image.
         name: String,
-        /// Why it cannot be used.
+        /// Reason why the first image cannot be used.
         cause: String,
     },
-    /// A class was asked for that the set does not have.
+    /// The set does not have a requested class.
     #[error("the set has no class {name:?}; it has {}", known.join(", "))]
     UnknownClass {
-        /// The class asked for.
+        /// The class requested.
         name: String,
         /// The classes of the set, in its order.
         known: Vec<String>,
     },
-    /// Classes were asked for, but the set has no labels.
+    /// Classes were requested, but the set has no labels.
     #[error(
         "classes were chosen, but the images of {set} have no labels; leave the choice out or use \
          class folders"
@@ -85,26 +86,26 @@ pub enum DataError {
         /// The data set.
         set: String,
     },
-    /// After splitting, nothing is left to train on.
+    /// After splitting, no images are left to train on.
     #[error("no image of {set} is left to train on: {cause}")]
     NothingToTrain {
         /// The data set.
         set: String,
-        /// What took them away, and how to mend it.
+        /// The reason why none are left, and how to correct it.
         cause: String,
     },
-    /// An image size outside what is supported.
+    /// The image size is outside the supported range.
     #[error("image size {size} is not between 1 and {max}")]
     ImageSize {
-        /// The size asked for, in pixels a side.
+        /// The size requested, in pixels per side.
         size: u32,
-        /// The largest accepted.
+        /// The largest supported size.
         max: u32,
     },
-    /// Images in memory that do not fit together.
+    /// The parts of a set of images in memory contradict each other.
     #[error("images in memory: {cause}")]
     InMemory {
-        /// What does not fit.
+        /// The contradiction.
         cause: String,
     },
     /// The decoded images do not fit into memory.
@@ -113,11 +114,11 @@ pub enum DataError {
         take fewer (limit), smaller ones (image size) or give a cache folder"
     )]
     TooLarge {
-        /// Images to decode.
+        /// Number of images to decode.
         count: usize,
-        /// Pixels a side.
+        /// Pixels per side.
         size: u32,
-        /// Bytes they take together.
+        /// Size of all decoded images in bytes.
         bytes: u64,
     },
     /// The cache of decoded images could not be written or mapped.
@@ -128,7 +129,7 @@ pub enum DataError {
     Cache {
         /// The cache file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

@@ -1,5 +1,5 @@
-//! Explicit downloads. They resume, are checked against pinned digests, and appear only when they
-//! are whole.
+//! Explicit downloads. They can be resumed and are checked against pinned digests, and a file
+//! appears only when it is complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
@@ -15,35 +15,36 @@ use ureq::http::StatusCode;
 use crate::idx::CLASS_NAMES;
 use crate::remote::{Digest, Member, REMOTE_SETS, RemoteFile};
 
-/// More than any file of a known set has. A server that sends more is not sending the file.
+/// Limit on the size of a download, larger than any file of a known set. A server that sends more
+/// is not sending the right file.
 const MAX_DOWNLOAD_BYTES: u64 = 4 << 30;
-/// The largest file taken out of an archive that states no size: lists of class names.
+/// Largest file that is unpacked if its size is not pinned: such files are lists of class names.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
-/// How long a connection may stay silent.
+/// Longest time that a connection may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The outcome of a download.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchSummary {
-    /// The files now in place, in the order of the set.
+    /// The files that are now in place, in the order of the set.
     pub files: Vec<PathBuf>,
-    /// Bytes that came over the network.
+    /// Number of bytes received over the network.
     pub downloaded: u64,
-    /// Bytes of an earlier, interrupted download that were used.
+    /// Number of bytes reused from an earlier, interrupted download.
     pub resumed: u64,
 }
 
-/// Why a download failed. Bytes that arrived are kept for the next try, unless the digest was
-/// wrong.
+/// Reason why a download failed. Received bytes are kept for the next attempt, unless the digest
+/// was wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// No such set.
+    /// There is no set with this name.
     #[error("no set named {name:?} can be fetched; known are {}", known.join(", "))]
     UnknownSet {
-        /// The name asked for.
+        /// The name requested.
         name: String,
-        /// The names that exist.
+        /// The names that can be requested.
         known: Vec<&'static str>,
     },
     /// The server answered with an error.
@@ -62,24 +63,24 @@ pub enum FetchError {
     Interrupted {
         /// The file's address.
         address: String,
-        /// Bytes of the file that are kept.
+        /// Number of bytes of the file that are kept.
         received: u64,
-        /// What happened.
+        /// Description of the failure.
         cause: String,
     },
-    /// The bytes do not have the pinned digest. A download is then deleted; a file that was there
-    /// before is kept.
+    /// The bytes do not have the pinned digest. A downloaded file is then deleted; a file that was
+    /// there before is kept.
     #[error("{path} has {kind} {found} instead of {expected}: {mend}")]
     WrongDigest {
         /// The file.
         path: PathBuf,
         /// `SHA-256` or `MD5`.
         kind: &'static str,
-        /// The digest it has.
+        /// Digest of the file.
         found: String,
         /// The pinned digest.
         expected: String,
-        /// What to do.
+        /// Advice for the user.
         mend: &'static str,
     },
     /// The archive has the right digest but cannot be unpacked.
@@ -87,7 +88,7 @@ pub enum FetchError {
     Unpack {
         /// The archive.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the defect.
         cause: String,
     },
     /// A file or folder could not be written or read.
@@ -95,7 +96,7 @@ pub enum FetchError {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -107,9 +108,9 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> FetchError {
 /// Downloads the set named `set`, one of [`REMOTE_SETS`], into the folder `to`, so that
 /// [`load`](crate::load) opens it.
 ///
-/// Files that are there already are not downloaded again. `mirror` replaces the address of the
-/// original server; the digests stay the same. `progress` is told the file's name, the bytes so far
-/// and, if known, the bytes in all.
+/// Files that already exist are not downloaded again. `mirror` replaces the address of the original
+/// server; the digests stay the same. `progress` receives the name of the file, the number of bytes
+/// so far and, if known, the total number of bytes.
 ///
 /// # Errors
 ///
@@ -136,9 +137,9 @@ pub fn fetch(
     Ok(summary)
 }
 
-/// Downloads `files` from the address `base` into the folder `to`. Each goes to `NAME.part` first,
-/// is continued there by the next call if it breaks off, and gets its name, or is unpacked, once
-/// its digest is right.
+/// Downloads `files` from the address `base` into the folder `to`. Each file is first written to
+/// `NAME.part`. If the download breaks off, the next call continues it there. Once the digest is
+/// right, the file is renamed or unpacked.
 ///
 /// # Errors
 ///
@@ -197,7 +198,8 @@ pub fn fetch_files(
     Ok(summary)
 }
 
-/// Downloads `address` to `part`, continuing what is there if the server can.
+/// Downloads `address` to `part`. If the server supports it, the download continues after the bytes
+/// that `part` already has.
 fn download(
     agent: &ureq::Agent,
     address: &str,
@@ -222,12 +224,12 @@ fn download(
     };
     match response.status() {
         StatusCode::OK => have = 0,
-        // A range other than the one asked for would be written to the wrong place.
+        // A range other than the requested one would be written to the wrong place.
         StatusCode::PARTIAL_CONTENT
             if header("content-range")
                 .is_some_and(|range| range.starts_with(&format!("bytes {have}-"))) => {}
         // The server has no more bytes. Either the file is complete, or its digest is wrong and the
-        // next try starts anew.
+        // next attempt starts from the beginning.
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
             summary.resumed += have;
             return Ok(());
@@ -313,14 +315,15 @@ fn digest_of<D: sha2::digest::Digest>(path: &Path) -> io::Result<String> {
     Ok(hex::encode(hash.finalize()))
 }
 
-/// Whether an unpacked file is in place. A file gets its name only when it is whole.
+/// Returns whether an unpacked file is in place. A file gets its final name only when it is
+/// complete.
 fn is_there(path: &Path, member: &Member<'_>) -> bool {
     fs::metadata(path).is_ok_and(|metadata| {
         metadata.is_file() && member.bytes.is_none_or(|bytes| bytes == metadata.len())
     })
 }
 
-/// Takes the members out of the `.tar.gz` at `archive`; whatever else it holds is not touched.
+/// Extracts the members from the `.tar.gz` at `archive`. All other content is ignored.
 fn unpack(archive: &Path, members: &[Member<'_>], to: &Path) -> Result<(), FetchError> {
     if members.is_empty() {
         return Ok(());
@@ -350,7 +353,7 @@ fn unpack(archive: &Path, members: &[Member<'_>], to: &Path) -> Result<(), Fetch
     }
 }
 
-/// Writes at most `limit` bytes to `path`, which gets its name only once it is whole.
+/// Writes at most `limit` bytes to `path`. The file gets this name only when it is complete.
 fn put(path: &Path, from: impl Read, limit: u64) -> Result<(), FetchError> {
     let written = AtomicWriteFile::open(path).and_then(|mut file| {
         io::copy(&mut from.take(limit), &mut file)?;

@@ -17,7 +17,7 @@ struct Folder {
 }
 
 /// Lists the images below `path`, following links. A link that leads back to a folder around it is
-/// left out, by name.
+/// left out and named.
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     fs::read_dir(path).map_err(DataError::read(path))?;
     let (mut files, mut findings, mut empty) = (Vec::new(), Findings::default(), Vec::new());
@@ -98,7 +98,7 @@ impl Source for Folder {
     }
 }
 
-/// Size and modification time of a file, or that it has none.
+/// Returns size and modification time of a file as text, or a text that says that they are unknown.
 pub(crate) fn stamp(path: &Path) -> String {
     match fs::metadata(path) {
         Ok(metadata) => {

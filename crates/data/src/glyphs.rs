@@ -2,9 +2,9 @@
 //! each image.
 //!
 //! Position, size, rotation, both colours, the gradient of the background and the noise are
-//! nuisances: independent of the class, and known exactly ([`Factors`]). Raw pixels therefore say
-//! little about the class. The outline, which survives cropping, flipping and recolouring,
-//! determines it.
+//! nuisances: they are independent of the class, and known exactly ([`Factors`]). Raw pixels
+//! therefore say little about the class. The class is determined by the outline, which survives
+//! cropping, flipping and recolouring.
 
 use std::f32::consts::{FRAC_PI_6, TAU};
 
@@ -15,7 +15,7 @@ use crate::catalogue::{Catalogue, Entry, Part, Source};
 use crate::decode::RgbImage;
 use crate::outline::Outline;
 
-/// The classes, in the order of their labels.
+/// Names of the classes, in the order of their labels.
 pub const GLYPH_CLASSES: [&str; 10] = [
     "disc",
     "ring",
@@ -28,28 +28,29 @@ pub const GLYPH_CLASSES: [&str; 10] = [
     "arrow",
     "hourglass",
 ];
-/// Images for training, validation and test before any limit.
+/// Number of images for training, validation and test before any limit.
 pub const GLYPH_COUNTS: [usize; 3] = [5000, 500, 1000];
-/// Side in pixels unless another is asked for.
+/// Default side of an image in pixels.
 pub const GLYPH_SIZE: u32 = 32;
 
-/// Least difference in luma (of 1) between the shape and any part of the background, so that grey
-/// shows it too.
+/// Minimum difference in luma, on a scale of 0 to 1, between the shape and any part of the
+/// background. It keeps the shape visible in grey.
 const CONTRAST: f32 = 0.2;
-/// Largest share of another colour at the far end of a background's gradient.
+/// Maximum weight of the other colour at the far end of a background's gradient.
 const BACKGROUND_BLEND: f32 = 0.3;
-/// Middle hues of shapes and of backgrounds on a circle of 6, and how far hues stray from them:
-/// about as far as colour jitter turns them. If every hue were equally likely, an encoder could
-/// tell images apart by colour alone and would not need to look at shapes.
+/// Middle hues of shapes and of backgrounds on a circle of 6, and the largest deviation of a hue
+/// from its middle, which is about as far as colour jitter turns hues. If every hue were equally
+/// likely, an encoder could tell images apart by colour alone and would not need to look at shapes.
 const WARM: f32 = 0.5;
 const COOL: f32 = 3.5;
 const HUE_RANGE: f32 = 0.3;
 
-/// What one glyph is drawn from. Lengths are fractions of the image's side, the origin is its upper
-/// left corner.
+/// The factors that one glyph is drawn from. Lengths are fractions of the image's side, and the
+/// origin is its upper left corner.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Factors {
-    /// The class, an index into [`GLYPH_CLASSES`] (whatever classes were chosen when loading).
+    /// Class of the glyph, an index into [`GLYPH_CLASSES`], regardless of which classes were chosen
+    /// when loading.
     pub shape: u32,
     /// Colour of the shape, RGB.
     pub foreground: [u8; 3],
@@ -67,13 +68,14 @@ pub struct Factors {
     pub angle: f32,
     /// Whether left and right are swapped, before rotation.
     pub mirrored: bool,
-    /// Standard deviation of the noise on every channel of every pixel, of 255, in [5, 8].
+    /// Standard deviation of the noise on every channel of every pixel, in levels of 255, in [5,
+    /// 8].
     pub noise: f32,
 }
 
-/// The factors of image `index` of the set with `seed`: a pure function. Shapes follow one another,
-/// so every run of ten images has every class once; indices 0 to 4999 are the training images, then
-/// come validation and test ([`GLYPH_COUNTS`]).
+/// Returns the factors of image `index` of the set with `seed`; a pure function. The shapes
+/// alternate, so every ten consecutive images have each class once. Indices 0 to 4999 are the
+/// training images, followed by validation and test ([`GLYPH_COUNTS`]).
 ///
 /// ```
 /// let factors = selfsame_data::glyph_factors(0, 7);
@@ -84,8 +86,9 @@ pub fn glyph_factors(seed: u64, index: u64) -> Factors {
     draw_factors(&mut generator(seed, index), index)
 }
 
-/// Draws image `index` of the set with `seed` at `size` x `size`, 8-bit RGB, rows from the top,
-/// channels interleaved (`size · size · 3` bytes): a pure function, the same on every machine.
+/// Draws image `index` of the set with `seed` at `size` x `size` pixels: 8-bit RGB, rows from the
+/// top, channels interleaved (`size · size · 3` bytes). It is a pure function and gives the same
+/// bytes on every machine.
 #[must_use]
 pub fn glyph_pixels(seed: u64, index: u64, size: u32) -> Vec<u8> {
     let mut random = generator(seed, index);
@@ -105,8 +108,8 @@ pub fn glyph_pixels(seed: u64, index: u64, size: u32) -> Vec<u8> {
             let (x, y) = ((column as f32 + 0.5) * pixel, (row as f32 + 0.5) * pixel);
             let (dx, dy) = (x - factors.centre[0], y - factors.centre[1]);
             let (u, v) = ((cosine * dx + sine * dy) / half, (cosine * dy - sine * dx) / half);
-            // The share of the pixel inside the outline, which counts as a straight edge at that
-            // distance.
+            // Fraction of the pixel inside the outline. The outline is treated as a straight edge
+            // at that distance.
             let coverage = (0.5 - outline.distance(facing * u, v) * half / pixel).clamp(0.0, 1.0);
             let along = 0.5 + ((x - 0.5) * gradient_x + (y - 0.5) * gradient_y) / gradient_reach;
             for channel in 0..3 {
@@ -123,7 +126,7 @@ pub fn glyph_pixels(seed: u64, index: u64, size: u32) -> Vec<u8> {
     pixels
 }
 
-/// The whole set at `size`, before any limit.
+/// Returns the catalogue of the whole set at `size`, before any limit.
 pub(crate) fn open(seed: u64, size: u32) -> Catalogue {
     let parts = [Part::Train, Part::Validation, Part::Test].into_iter().zip(GLYPH_COUNTS);
     let parts = parts.flat_map(|(part, count)| std::iter::repeat_n(part, count));
@@ -192,14 +195,14 @@ fn draw_factors(random: &mut ChaCha8Rng, index: u64) -> Factors {
     }
 }
 
-/// A colour about the middle hue, bright or dark, muted or fuller.
+/// Draws a colour around the middle hue. It is bright or dark, and muted or fuller.
 fn colour(random: &mut ChaCha8Rng, middle: f32, bright: bool) -> [u8; 3] {
     let hue = middle + random.random_range(-HUE_RANGE..=HUE_RANGE);
     let saturation = random.random_range(0.4f32..=0.8);
     let value =
         if bright { random.random_range(0.7f32..=1.0) } else { random.random_range(0.2f32..=0.5) };
-    // Each channel falls off with the distance of the hue from its own: red 0, green 2, blue 4, on
-    // a circle of 6.
+    // Each channel decreases with the distance between the hue and the channel's own hue: red 0,
+    // green 2, blue 4, on a circle of 6.
     [0.0, 2.0, 4.0].map(|own: f32| {
         let distance = (hue - own).abs();
         let share = (2.0 - distance.min(6.0 - distance)).clamp(0.0, 1.0);
@@ -207,8 +210,8 @@ fn colour(random: &mut ChaCha8Rng, middle: f32, bright: bool) -> [u8; 3] {
     })
 }
 
-/// A warm colour that is darker or brighter, by [`CONTRAST`], than the whole background between the
-/// two lumas.
+/// Draws a warm colour that is darker or brighter, by [`CONTRAST`], than the whole background
+/// between the two lumas.
 fn contrasting(random: &mut ChaCha8Rng, bright: bool, background: [f32; 2]) -> [u8; 3] {
     let (darkest, brightest) = (background[0].min(background[1]), background[0].max(background[1]));
     for _ in 0..64 {
@@ -220,7 +223,7 @@ fn contrasting(random: &mut ChaCha8Rng, bright: bool, background: [f32; 2]) -> [
     if 1.0 - brightest >= darkest { [255; 3] } else { [0; 3] }
 }
 
-/// Rec. 601 luma, of 1.
+/// Returns the Rec. 601 luma on a scale of 0 to 1.
 fn luma(colour: [u8; 3]) -> f32 {
     (0.299 * f32::from(colour[0]) + 0.587 * f32::from(colour[1]) + 0.114 * f32::from(colour[2]))
         / 255.0
@@ -230,8 +233,8 @@ fn mix(from: u8, to: u8, share: f32) -> f32 {
     f32::from(from) + (f32::from(to) - f32::from(from)) * share
 }
 
-/// Mean 0, standard deviation 1, nearly normal: the sum of four bytes, whose variance is
-/// 4 · (256² − 1) / 12.
+/// Draws a nearly normal number with mean 0 and standard deviation 1: the sum of four bytes, whose
+/// variance is 4 · (256² − 1) / 12.
 fn bell(random: &mut ChaCha8Rng) -> f32 {
     let sum: u32 = random.random::<[u8; 4]>().into_iter().map(u32::from).sum();
     (sum as f32 - 510.0) / 147.8
@@ -266,8 +269,8 @@ mod tests {
                 .max(shape - background[0].max(background[1]));
             assert!(apart >= CONTRAST, "{factors:?}");
         }
-        // Per class 500 draws; a mean of n draws with deviation s has deviation s/√n, and 5 of
-        // those are never passed.
+        // There are 500 draws per class. The mean of n draws with deviation s has deviation s/√n,
+        // and a mean never deviates by 5 times that.
         let measures: [fn(&Factors) -> f32; 6] = [
             |factors| factors.scale,
             |factors| factors.angle,
@@ -296,9 +299,9 @@ mod tests {
 
     #[test]
     fn edges_are_smooth_and_sizes_agree() {
-        // Averaging a large drawing over blocks must give the small one: up to the noise, whose
-        // mean size is 0.8 deviations (known from 768 values to within 0.1), and at edges up to
-        // what a straight edge misses of a corner, which is below 1 on the average.
+        // The average of a large drawing over blocks must equal the small drawing, except for two
+        // differences. The noise has a mean size of 0.8 deviations (known from 768 values to within
+        // 0.1). At edges, a straight edge differs from a corner by less than 1 on average.
         let index = (0..).find(|&index| glyph_factors(0, index).noise < 5.1).unwrap();
         let (small, large) = (glyph_pixels(0, index, 16), glyph_pixels(0, index, 128));
         let mut differences = 0.0;

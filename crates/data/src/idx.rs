@@ -11,15 +11,15 @@ use crate::catalogue::{Catalogue, Entry, Part, Source};
 use crate::decode::{MAX_PIXELS, MAX_SIDE, RgbImage};
 use crate::folder::stamp;
 
-/// The most bytes that one file may hold, decompressed.
+/// Maximum size of one file in bytes, decompressed.
 const MAX_BYTES: u64 = 4 << 30;
-/// Names of the classes, one a line; the format itself has none.
+/// File with the names of the classes, one per line. The format itself has no class names.
 pub(crate) const CLASS_NAMES: &str = "classes.txt";
 
-/// Grey images, decompressed, by part.
+/// Decompressed grey images, by part.
 struct Images {
     parts: Vec<Grey>,
-    /// The part and the image within it.
+    /// Location of each image: the part and the image within it.
     images: Vec<(usize, usize)>,
 }
 
@@ -30,13 +30,13 @@ struct Grey {
     stamp: String,
 }
 
-/// Whether `path` is a folder with IDX images.
+/// Returns whether `path` is a folder with IDX images.
 pub(crate) fn recognise(path: &Path) -> bool {
     ["train", "t10k"].iter().any(|part| find(path, part, "images", 3).is_some())
 }
 
 /// Opens a folder with `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte` and their labels,
-/// each with or without `.gz`; a dot may stand for the second hyphen.
+/// each with or without `.gz`. A dot may replace the second hyphen.
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let mut source = Images { parts: Vec::new(), images: Vec::new() };
     let mut entries = Vec::new();
@@ -102,7 +102,8 @@ fn find(path: &Path, part: &str, what: &str, dimensions: u8) -> Option<PathBuf> 
         .find(|file| file.is_file())
 }
 
-/// The names in `classes.txt`, or the numbers from 0; at least ten, as the MNIST family has.
+/// Returns the names in `classes.txt`, or the numbers from 0 if there is no such file. There are at
+/// least ten classes, as in the MNIST family.
 fn class_names(path: &Path, count: u32) -> Result<Vec<String>, DataError> {
     let path = path.join(CLASS_NAMES);
     match fs::read(&path) {
@@ -127,7 +128,7 @@ fn class_names(path: &Path, count: u32) -> Result<Vec<String>, DataError> {
     }
 }
 
-/// The sizes in the header and the bytes after it, checked against each other.
+/// Reads the sizes in the header and the bytes after it, and checks them against each other.
 fn read(path: &Path, dimensions: usize) -> Result<(Vec<u32>, Vec<u8>), DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
     let gzipped = path.extension().is_some_and(|extension| extension == "gz");
@@ -179,7 +180,8 @@ fn read(path: &Path, dimensions: usize) -> Result<(Vec<u32>, Vec<u8>), DataError
         }
     }
 
-    // Memory grows with what is really there, not with what the header claims.
+    // Memory use grows with the bytes that the file contains, not with the size that the header
+    // claims.
     let mut bytes = Vec::new();
     reader.take(total + 1).read_to_end(&mut bytes).map_err(truncated)?;
     if bytes.len() as u64 != total {

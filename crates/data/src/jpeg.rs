@@ -1,19 +1,19 @@
-//! Part of a baseline JPEG at a half, a quarter or an eighth of its size (ITU-T T.81).
+//! Decodes part of a baseline JPEG at a half, a quarter or an eighth of its size (ITU-T T.81).
 //!
 //! The N×N inverse DCT of a block's lowest coefficients is the block at N eighths of its size. So
-//! most coefficients, and all blocks outside the part, are only skipped. Components that are
-//! sampled more coarsely are transformed to more pixels a block, so that all components come out at
-//! one size.
+//! most coefficients, and all blocks outside the part, only need to be skipped. Components that are
+//! sampled more coarsely are transformed to more pixels per block, so that all components have the
+//! same size in the end.
 //!
-//! `None` always means that the file is not for this decoder, or not whole; the full decoder then
-//! finds out which. Progressive files, CMYK and other rare colours are not supported, and anything
-//! doubtful is refused.
+//! `None` always means that this decoder does not support the file, or that the file is incomplete;
+//! the full decoder then finds out which. Progressive files, CMYK and other rare colour formats are
+//! not supported, and anything doubtful is refused.
 
 use std::f64::consts::PI;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// The place in a block, row by row, of each coefficient in zigzag order (T.81, A.3.6).
+/// Position in a block, row by row, of each coefficient in zigzag order (T.81, A.3.6).
 #[rustfmt::skip]
 const ZIGZAG: [usize; 64] = [
      0,  1,  8, 16,  9,  2,  3, 10,
@@ -29,8 +29,9 @@ const ZIGZAG: [usize; 64] = [
 const END_OF_IMAGE: u8 = 0xd9;
 const FIRST_RESTART: u8 = 0xd0;
 
-/// Decodes some columns and rows, at least one of each, of the JPEG at `eighths` (1, 2 or 4)
-/// eighths of its size to RGB. The last column and row of that size may extend beyond the image.
+/// Decodes some columns and rows of the JPEG at `eighths` (1, 2 or 4) eighths of its size to RGB.
+/// There must be at least one column and one row. The last column and row of that size may extend
+/// beyond the image.
 pub(crate) fn decode_part(
     bytes: &[u8],
     eighths: usize,
@@ -46,7 +47,7 @@ pub(crate) fn decode_part(
     let (mcu_width, mcu_height) = (frame.across * eighths, frame.down * eighths);
     let mcus_across = frame.width.div_ceil(frame.across * 8);
     let mcus_down = frame.height.div_ceil(frame.down * 8);
-    // One row of MCUs for each component.
+    // The buffer holds one row of MCUs per component.
     let stride = mcus_across * mcu_width;
     let mut planes = vec![vec![0; stride * mcu_height]; frame.components.len()];
 
@@ -122,36 +123,36 @@ fn to_rgb(planes: &[Vec<u8>], stretch: Range<usize>, line: &mut [u8]) {
     }
 }
 
-/// What the headers say of the image and its only scan.
+/// Contents of the headers that describe the image and its only scan.
 struct Frame {
     width: usize,
     height: usize,
-    /// Blocks of the finest component in an MCU.
+    /// Number of blocks per row of an MCU, for the finest component.
     across: usize,
     down: usize,
-    /// In MCUs; zero for none.
+    /// Restart interval in MCUs; zero for none.
     restart_interval: usize,
     components: Vec<Component>,
 }
 
 struct Component {
-    /// Blocks in an MCU.
+    /// Number of blocks per row of an MCU.
     across: usize,
     down: usize,
-    /// Pixels to transform a block to: each 1, 2, 4 or 8.
+    /// Number of pixels that a block is transformed to, per side: 1, 2, 4 or 8.
     columns: usize,
     rows: usize,
-    /// How many coefficients that needs, in zigzag order.
+    /// Number of coefficients needed for these pixels, in zigzag order.
     needed: usize,
-    /// Steps of quantization, in zigzag order.
+    /// Quantization steps, in zigzag order.
     steps: [u8; 64],
     dc: Huffman,
     ac: Huffman,
-    /// The DC coefficient of the previous block; the next is coded as a difference from it.
+    /// DC coefficient of the previous block. The next coefficient is coded as a difference from it.
     last_dc: i32,
 }
 
-/// Tables by their numbers.
+/// The tables, indexed by their numbers.
 #[derive(Default)]
 struct Tables {
     steps: [Option<[u8; 64]>; 4],
@@ -160,8 +161,8 @@ struct Tables {
 }
 
 impl Frame {
-    /// Reads the headers of the file, to be decoded at `eighths` eighths of its size; what follows
-    /// them is the scan.
+    /// Reads the headers of a file that will be decoded at `eighths` eighths of its size. Also
+    /// returns the bytes after the headers, which are the scan.
     fn read(bytes: &[u8], eighths: usize) -> Option<(Self, &[u8])> {
         let mut tables = Tables::default();
         let (mut frame, mut restart_interval) = (None, 0);
@@ -177,7 +178,7 @@ impl Frame {
                 0xda => break segment,
                 0xdb => tables.read_steps(segment)?,
                 0xdd => restart_interval = usize::from(u16::from_be_bytes(*segment.first_chunk()?)),
-                // Adobe's number for YCbCr.
+                // The value 1 is Adobe's number for YCbCr.
                 0xee if segment.starts_with(b"Adobe") => {
                     (segment.get(11) == Some(&1)).then_some(())?
                 }
@@ -197,8 +198,8 @@ impl Frame {
             return None;
         }
         let blocks = |[_, blocks, _]: &[u8; 3]| match count {
-            // The blocks of a single component are not interleaved, whatever its sampling factors
-            // say.
+            // The blocks of a single component are not interleaved, regardless of its sampling
+            // factors.
             1 => (1, 1),
             _ => (usize::from(blocks >> 4), usize::from(blocks & 15)),
         };
@@ -243,8 +244,8 @@ impl Tables {
         Some(())
     }
 
-    /// A component that has `blocks` across and down in an MCU, which is to become `mcu` pixels
-    /// across and down.
+    /// Reads a component that has `blocks` across and down in an MCU and that is decoded to `mcu`
+    /// pixels across and down.
     fn component(
         &self,
         &[id, _, steps]: &[u8; 3],
@@ -252,7 +253,7 @@ impl Tables {
         blocks: (usize, usize),
         mcu: (usize, usize),
     ) -> Option<Component> {
-        // Components named so are no YCbCr.
+        // Components with these names are not YCbCr.
         if id != selected || b"RGB".contains(&id) {
             return None;
         }
@@ -273,16 +274,17 @@ impl Tables {
     }
 }
 
-/// The marker at the start of `bytes`, after any number of 0xff, and what follows it.
+/// Returns the marker at the start of `bytes`, after any number of 0xff, and the bytes after the
+/// marker.
 fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let code = bytes.iter().position(|&byte| byte != 0xff).filter(|&code| code > 0)?;
     Some((bytes[code], &bytes[code + 1..]))
 }
 
-/// Bits that one look-up resolves; longer codes are rare.
+/// Number of bits that one look-up resolves. Longer codes are rare.
 const AHEAD: u32 = 9;
 
-/// A code's symbol: a run of zeros and the size of the value behind them.
+/// Symbol of a code: the length of a run of zeros and the size of the value after the run.
 #[derive(Clone, Copy, Default)]
 struct Code {
     symbol: u8,
@@ -301,16 +303,18 @@ impl Code {
 
 #[derive(Clone)]
 struct Huffman {
-    /// The code that these bits start with. A length of zero means that the code is longer.
+    /// The code that starts with the bits of the index. A length of zero means that the code is
+    /// longer.
     ahead: [Code; 1 << AHEAD],
-    /// For each length, one past the last code of it, and what to add to a code for its place among
-    /// the symbols.
+    /// For each code length: the end of its range of codes, and the number that turns a code into
+    /// its position among the symbols.
     lengths: [(u32, i32); 17],
     symbols: Vec<u8>,
 }
 
 impl Huffman {
-    /// Reads a table (T.81, B.2.4.2) and builds its codes (C.2); what follows it is given too.
+    /// Reads a table (T.81, B.2.4.2) and builds its codes (C.2). Also returns the bytes after the
+    /// table.
     fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (counts, rest) = bytes.split_first_chunk::<16>()?;
         let (symbols, rest) =
@@ -341,7 +345,7 @@ impl Huffman {
         Some((table, rest))
     }
 
-    /// The code that `held` starts with.
+    /// Returns the code at the start of `held`.
     #[inline(always)]
     fn find(&self, held: u64) -> Option<Code> {
         let code = self.ahead[(held >> (64 - AHEAD)) as usize];
@@ -361,19 +365,20 @@ impl Huffman {
     }
 }
 
-/// The bits of a scan, up to its next marker.
+/// Reader of the bits of a scan, up to the next marker.
 struct Bits<'a> {
     bytes: &'a [u8],
-    /// The byte that follows those held.
+    /// Position of the byte after the bytes in `held`.
     at: usize,
-    /// The next bits, from the highest down. Only the highest `count` are consumed; those below are
-    /// looked ahead at.
+    /// The next bits, from the highest down. Only the highest `count` bits may be consumed; the
+    /// bits below serve for look-ahead.
     held: u64,
     count: u32,
 }
 
 impl Bits<'_> {
-    /// Fills up to more than 32 bits, if the file has them: enough for a code and its value.
+    /// Refills the bits to more than 32, if the file has that many: enough for a code and its
+    /// value.
     #[inline(always)]
     fn fill(&mut self) {
         if self.count > 32 {
@@ -415,7 +420,7 @@ impl Bits<'_> {
         Some(())
     }
 
-    /// Takes a code and the value behind it (T.81, F.2.2.1).
+    /// Consumes a code and the value after it (T.81, F.2.2.1).
     #[inline(always)]
     fn take_value(&mut self, code: Code) -> Option<i32> {
         self.take(code.length.into())?;
@@ -432,7 +437,7 @@ impl Bits<'_> {
         let code = component.dc.find(self.held)?;
         (code.symbol <= 11).then_some(())?;
         component.last_dc += self.take_value(code)?;
-        // Far above what samples of 8 bits give, and far below an overflow.
+        // This limit is far above the values that 8-bit samples give, and far below an overflow.
         (component.last_dc.abs() < 1 << 14).then_some(())
     }
 
@@ -465,7 +470,7 @@ impl Bits<'_> {
         self.pass_ac(component, 1)
     }
 
-    /// Skips the coefficients from `place` on.
+    /// Skips the coefficients from `place` to the end of the block.
     #[inline(always)]
     fn pass_ac(&mut self, component: &Component, mut place: usize) -> Option<()> {
         while place < 64 {
@@ -493,11 +498,12 @@ impl Bits<'_> {
     }
 }
 
-/// The coefficients of a block, times their steps, row by row.
+/// Coefficients of a block, multiplied by their quantization steps, row by row.
 struct Block([f32; 64]);
 
 impl Block {
-    /// Transforms the lowest coefficients to equally many pixels, from the start of `plane` on.
+    /// Transforms the lowest coefficients to equally many pixels and writes them from the start of
+    /// `plane`.
     fn inverse_dct(&self, (columns, rows): (usize, usize), plane: &mut [u8], stride: usize) {
         match columns {
             1 => self.inverse_dct_across::<1>(rows, plane, stride),
@@ -521,8 +527,8 @@ impl Block {
         }
     }
 
-    /// T.81, A.3.3, with `COLUMNS` and `ROWS` for its 8. The order of the sums is fixed, so that
-    /// every machine gives the same.
+    /// Computes T.81, A.3.3, with `COLUMNS` and `ROWS` in place of 8. The order of the sums is
+    /// fixed, so that every machine gives the same result.
     fn inverse_dct_to<const COLUMNS: usize, const ROWS: usize>(
         &self,
         plane: &mut [u8],
@@ -555,7 +561,7 @@ impl Block {
     }
 }
 
-/// For 1, 2, 4 and 8 pixels, the amplitude of each cosine at each pixel.
+/// Amplitude of each cosine at each pixel, for 1, 2, 4 and 8 pixels.
 static WAVES: LazyLock<[[[f32; 8]; 8]; 4]> = LazyLock::new(|| {
     [1, 2, 4, 8].map(|pixels| {
         std::array::from_fn(|frequency| {
@@ -611,7 +617,8 @@ mod tests {
                         })
                         .sum();
                     let wanted = (128.0 + sum).clamp(0.0, 255.0);
-                    // Rounding, and what f32 loses of sums below 10,000.
+                    // The tolerance covers rounding, and the precision that f32 loses in sums below
+                    // 10,000.
                     assert!(
                         (f64::from(value) - wanted).abs() <= 0.51,
                         "{value} for {wanted} in {columns}x{rows}"
@@ -642,7 +649,7 @@ mod tests {
 
     #[test]
     fn values_are_extended_to_their_sign() {
-        // T.81, table F.1 and F.2: the size, the bits, the value.
+        // T.81, tables F.1 and F.2: the size, the bits, the value.
         for (size, raw, value) in [
             (0, 0, 0),
             (1, 0, -1),
@@ -708,7 +715,7 @@ mod tests {
                 for eighths in [1_usize, 2, 4] {
                     let size = ((width * eighths).div_ceil(8), (height * eighths).div_ceil(8));
                     let Some(whole) = decode_part(&bytes, eighths, 0..size.0, 0..size.1) else {
-                        // The encoder does not interleave these.
+                        // The encoder does not interleave these components.
                         assert!(
                             [F_1_4, F_2_4, F_4_1, F_4_2].contains(&sampling),
                             "{sampling:?} at {eighths} eighths"

@@ -1,21 +1,24 @@
 //! Images for selfsame: readers, splits, the built-in `glyphs` and explicit downloads.
 //!
-//! [`load`] opens everything that `--data` names and returns a [`Dataset`]: 8-bit RGB images of one size in three
-//! splits. JPEG, PNG and WebP are told apart by their first bytes, not by their names; of images of another size the
-//! shorter side is resized with antialiasing and the centre cropped; images of the right size keep their bytes. Grey
-//! images are replicated to three channels, 16-bit channels keep their upper byte, transparency is dropped without
-//! blending, and EXIF orientation and colour profiles are not applied, as torchvision's `ImageFolder` does. Only 16-bit
-//! grey differs there: Pillow cuts it off at 255, which leaves it almost white.
+//! [`load`] opens every kind of set that `--data` can name and returns a [`Dataset`]: 8-bit RGB
+//! images of one size in three splits. JPEG, PNG and WebP are recognised by their first bytes, not
+//! by their names. If an image has a different size, its shorter side is resized with antialiasing
+//! and its centre is cropped; images of the right size keep their bytes. Grey images are replicated
+//! to three channels, 16-bit channels keep their upper byte, transparency is dropped without
+//! blending, and EXIF orientation and colour profiles are not applied, as in torchvision's
+//! `ImageFolder`. Only 16-bit grey is different there: Pillow clips it at 255, which leaves it
+//! almost white.
 //!
 //! # Large images
 //!
 //! A JPEG whose shorter side is at least 5, 10 or 20 times the image size is decoded at a half, a
-//! quarter or an eighth of its size, and only where the centre needs it. For photographs, the
-//! pixels then differ from those of the whole image, resized, by less than half a level of 255 in
-//! the mean. This holds for baseline JPEGs in grey or YCbCr and one interleaved scan, as cameras
-//! and most programs write them. All others are decoded whole, and so are PNG and WebP, which know
-//! no reduced scale and show only at their end that nothing is damaged; of a PNG, only what is
-//! needed of each row is kept. `cargo run --release -p selfsame-data --example decode` measures it.
+//! quarter or an eighth of its size, and only in the part that the centre needs. For photographs,
+//! the pixels then differ from those of a resized whole image by less than half a level of 255 on
+//! average. This applies to baseline JPEGs in grey or YCbCr with one interleaved scan, as cameras
+//! and most programs write them. All other JPEGs are decoded whole. PNG and WebP are decoded whole
+//! too: they have no reduced scale, and only a read to their end shows that nothing is damaged. Of
+//! a PNG, only the needed part of each row is kept. `cargo run --release -p selfsame-data --example
+//! decode` measures the difference.
 //!
 //! # Folders
 //!
@@ -26,13 +29,13 @@
 //! | `train/…`, `test/…` and any of the above below | the test part kept, a tenth of training held out for validation |
 //! | also `val/`, `valid/` or `validation/` | kept as validation; as test where there is no `test/` |
 //!
-//! Hidden files are passed over, files with other endings are counted in a note, and every image
-//! that cannot be used is named with its cause in [`Dataset::skipped`]: truncated or damaged as far
-//! as its format shows it, or larger than [`MAX_SIDE`], [`MAX_PIXELS`] or [`MAX_FILE_BYTES`], which
-//! is checked before memory is taken. Archives are never unpacked. The same files give the same
-//! data set on every machine, whatever the number of threads.
+//! Hidden files are skipped, and files with other endings are counted in a note. Every image that
+//! cannot be used is named with its cause in [`Dataset::skipped`]: it is truncated or damaged, as
+//! far as its format shows this, or larger than [`MAX_SIDE`], [`MAX_PIXELS`] or [`MAX_FILE_BYTES`],
+//! which is checked before memory is allocated. Archives are never unpacked. The same files give
+//! the same data set on every machine, for any number of threads.
 //!
-//! Nothing is downloaded but by [`fetch`].
+//! Only [`fetch`] downloads anything.
 
 mod archive;
 mod catalogue;

@@ -11,44 +11,45 @@ use crate::splits::{self, Splits};
 use crate::store::{self, Job};
 use crate::{DataError, Dataset, Skipped, Split, archive, cifar, folder, glyphs, idx};
 
-/// The name of the built-in set.
+/// Name of the built-in set.
 const GLYPHS: &str = "glyphs";
-/// By default, a set keeps its size if all images have one size of at most this side: STL-10 and
-/// anything smaller.
+/// By default, a set keeps the size of its images if they all have the same size and its side is at
+/// most this: STL-10 and smaller.
 const OWN_SIZE_UP_TO: u32 = 96;
-/// The default size of all other sets, in pixels a side.
+/// Default size of all other sets, in pixels per side.
 const DEFAULT_SIZE: u32 = 64;
-/// Decoded sets above this many bytes go to the cache folder, where one is given.
+/// Decoded sets with more bytes than this are stored in the cache folder, if one is given.
 const IN_MEMORY_BYTES: u64 = 1 << 30;
 
-/// How to load a data set.
+/// Options for loading a data set.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
-    /// Pixels a side, at most [`MAX_IMAGE_SIZE`]. `None`: 32 for `glyphs`; the shorter side of the
-    /// images where all have the same size and it is at most 96 (CIFAR 32, MNIST 28, STL-10 96);
-    /// otherwise 64.
+    /// Pixels per side, at most [`MAX_IMAGE_SIZE`]. The default `None` means 32 for `glyphs`; the
+    /// shorter side of the images if all have the same size and it is at most 96 (CIFAR 32, MNIST
+    /// 28, STL-10 96); otherwise 64.
     pub image_size: Option<u32>,
-    /// Decides which images go to validation and test if the set does not say, which images a limit
-    /// keeps, and what `glyphs` draws.
+    /// Seed that determines which images go to validation and test if the set has no such parts,
+    /// which images a limit keeps, and what `glyphs` draws.
     pub seed: u64,
-    /// The most images for training and validation together, and the most for test, spread evenly
-    /// over the classes. `None`: all.
+    /// Maximum number of images for training and validation together, and separately for test,
+    /// spread evenly over the classes. `None` keeps all images.
     pub limit: Option<usize>,
-    /// Only these classes, in the order of the set. `None`: all.
+    /// Names of the classes to keep, in the order of the set. `None` keeps all classes.
     pub classes: Option<Vec<String>>,
     /// Whether an image that cannot be used is an error. Otherwise it is left out and named in
     /// [`Dataset::skipped`].
     pub strict: bool,
-    /// A folder for the decoded images when they take more than 1 GiB; they are then mapped, not
-    /// held in memory, and found again by the next run with the same images and options. `None`:
-    /// always in memory.
+    /// Folder for the decoded images if they need more than 1 GiB. They are then mapped rather than
+    /// held in memory, and the next run with the same images and options uses them again. `None`
+    /// always keeps them in memory.
     pub cache: Option<PathBuf>,
 }
 
 /// Loads the data set that `spec` names: `glyphs`, a folder of class folders or of images, a `.tar`
 /// of either, or a folder with the binary files of CIFAR-10, CIFAR-100 or the MNIST family (IDX).
 ///
-/// `progress` is told, from one thread, how many images are done and how many there are.
+/// `progress` receives the number of images done and the total number of images. It is called from
+/// one thread.
 ///
 /// # Errors
 ///
@@ -154,7 +155,8 @@ fn load_within(
     Ok(Dataset { name, classes, image_size: size, train, validation, test, skipped, notes })
 }
 
-/// What `spec` names, before any image is decoded: at least one image, of the classes asked for.
+/// Lists what `spec` names, before any image is decoded. There is at least one image, and all
+/// images are of the requested classes.
 fn catalogue(spec: &str, options: &LoadOptions) -> Result<Catalogue, DataError> {
     let mut catalogue = match spec {
         GLYPHS => glyphs::open(options.seed, options.image_size.unwrap_or(GLYPH_SIZE)),
@@ -176,7 +178,7 @@ fn catalogue(spec: &str, options: &LoadOptions) -> Result<Catalogue, DataError> 
     Ok(catalogue)
 }
 
-/// The error that no image could be used; none where none was left out.
+/// Returns the error that no image could be used, or `None` if no image was left out.
 fn all_damaged(spec: &str, skipped: &[Skipped]) -> Option<DataError> {
     let Skipped { name, cause } = skipped.first()?.clone();
     Some(DataError::AllDamaged { set: spec.to_owned(), count: skipped.len(), name, cause })
@@ -206,7 +208,8 @@ fn open(path: &Path) -> Result<Catalogue, DataError> {
     }
 }
 
-/// The images' own size where they agree on a small one, else the default, with a note.
+/// Returns the images' own size if they share a small one. Otherwise returns the default and adds a
+/// note.
 fn own_size(entries: &[&Entry], source: &dyn Source, notes: &mut Vec<String>) -> u32 {
     let dimensions = |entry: &&Entry| source.dimensions(entry.item).ok();
     let first = entries.iter().find_map(dimensions);
@@ -289,7 +292,8 @@ mod tests {
         let strict = load(&LoadOptions { strict: true, ..options.clone() }).unwrap_err();
         assert!(matches!(strict, DataError::Damaged { name, .. } if name == "300.png"));
 
-        // A file changed, another size, a cut cache, a foreign file: made anew each time.
+        // Each of these makes the cache invalid: a changed file, a different size, a truncated
+        // cache, a foreign file.
         let changed = images.join("001.png");
         fs::write(&changed, glyph_png(5)).unwrap();
         let later = time::SystemTime::now() + time::Duration::from_secs(5);

@@ -10,11 +10,11 @@ pub(crate) struct Outline {
 }
 
 const CROSS_ARM: f32 = 0.34;
-/// The heart is a square standing on its tip with a half disc on each upper side.
+/// Size of the heart: a square standing on its tip with a half disc on each upper side.
 const HEART: f32 = 0.53;
 
 impl Outline {
-    /// `shape` is an index into `GLYPH_CLASSES`.
+    /// Makes the outline of `shape`, an index into `GLYPH_CLASSES`.
     pub(crate) fn new(shape: u32) -> Self {
         let corners: Vec<[f32; 2]> = match shape {
             2 => vec![[-0.86, -0.86], [0.86, -0.86], [0.86, 0.86], [-0.86, 0.86]],
@@ -61,14 +61,15 @@ impl Outline {
         Self { shape, corners }
     }
 
-    /// The signed distance of (x, y) from the outline; exact in sign and near the outline.
+    /// Returns the signed distance of (x, y) from the outline. It is exact in sign, and exact near
+    /// the outline.
     pub(crate) fn distance(&self, x: f32, y: f32) -> f32 {
         match self.shape {
             0 => disc(x, y, [0.0, 0.0], 0.95),
             1 => (disc(x, y, [0.0, 0.0], 0.74)).abs() - 0.22,
             6 => disc(x + 0.1, y, [0.0, 0.0], 0.95).max(-disc(x, y, [0.38, 0.0], 0.72)),
             7 => {
-                // The upper sides' midpoints are the centres of the half discs.
+                // The midpoints of the upper sides are the centres of the half discs.
                 let [[_, tip], [side, upper], ..] = self.corners[..] else { return f32::INFINITY };
                 let middle = [side / 2.0, upper + (upper - tip) / 2.0];
                 let discs =
@@ -79,8 +80,8 @@ impl Outline {
         }
     }
 
-    /// Distance to the nearest side, negative where a ray to the right crosses an odd number of
-    /// sides.
+    /// Returns the distance to the nearest side. It is negative if a ray to the right crosses an
+    /// odd number of sides.
     fn polygon(&self, x: f32, y: f32) -> f32 {
         let (mut nearest, mut inside) = (f32::INFINITY, false);
         let mut from = self.corners[self.corners.len() - 1];
@@ -112,7 +113,7 @@ mod tests {
 
     const STEPS: usize = 400;
 
-    /// The points of a grid over [-1.1, 1.1]².
+    /// Returns the points of a grid over [-1.1, 1.1]².
     fn grid() -> impl Iterator<Item = (f32, f32)> {
         let place = |at: usize| (at as f32 + 0.5) * 2.2 / STEPS as f32 - 1.1;
         (0..STEPS * STEPS).map(move |at| (place(at % STEPS), place(at / STEPS)))
@@ -124,8 +125,8 @@ mod tests {
             let half_angle = (chord / radius).acos();
             radius * radius * (half_angle - half_angle.sin() * half_angle.cos())
         };
-        // Two discs of radii 0.95 and 0.72 at distance 0.48: where they cross, measured from the
-        // larger's centre.
+        // Two discs of radii 0.95 and 0.72 at distance 0.48: the point where they cross, measured
+        // from the centre of the larger disc.
         let cross = (0.48f32.powi(2) + 0.95f32.powi(2) - 0.72f32.powi(2)) / (2.0 * 0.48);
         let lens = segment(0.95, cross) + segment(0.72, 0.48 - cross);
         let star = 10.0 * 0.5 * 0.42 * (PI / 5.0).sin();
@@ -145,8 +146,8 @@ mod tests {
             let outline = Outline::new(shape as u32);
             let inside = grid().filter(|&(x, y)| outline.distance(x, y) < 0.0).count();
             let area = inside as f32 * (2.2 / STEPS as f32).powi(2);
-            // A perimeter of at most 9 crosses so many cells of 0.0055 a side, each half right on
-            // average.
+            // A perimeter of at most 9 crosses that many cells of side 0.0055. Each cell is half
+            // right on average.
             assert!(
                 (area - wanted).abs() < 0.02,
                 "{}: {area} instead of {wanted}",

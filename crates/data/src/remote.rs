@@ -1,13 +1,13 @@
-//! The sets that can be downloaded: official addresses and pinned digests, as data.
+//! Data about the sets that can be downloaded: official addresses and pinned digests.
 
-/// A public data set and where its makers serve it.
+/// A public data set and the address where its authors publish it.
 #[derive(Clone, Copy, Debug)]
 pub struct RemoteSet {
-    /// The name to ask for.
+    /// Name of the set in commands.
     pub name: &'static str,
-    /// The makers' address, to which the files' names are appended.
+    /// Address of the authors' server. The names of the files are appended to it.
     pub base: &'static str,
-    /// Its files.
+    /// Files of the set.
     pub files: &'static [RemoteFile<'static>],
     /// Class names for formats that have none, written to `classes.txt`; empty otherwise.
     pub classes: &'static [&'static str],
@@ -16,12 +16,12 @@ pub struct RemoteSet {
 /// A file to download.
 #[derive(Clone, Copy, Debug)]
 pub struct RemoteFile<'a> {
-    /// Its name at the address and, unless it is unpacked, in the folder.
+    /// Name of the file at the address and, unless it is unpacked, in the folder.
     pub name: &'a str,
-    /// What its bytes must hash to.
+    /// Digest that the file must have.
     pub digest: Digest<'a>,
-    /// The files to take out of it, if it is a `.tar.gz`; all others in it are left. Empty: it is
-    /// kept as it is.
+    /// Files to extract from the file, if it is a `.tar.gz`; all others are ignored. If this is
+    /// empty, the file is kept as it is.
     pub members: &'a [Member<'a>],
 }
 
@@ -30,21 +30,21 @@ pub struct RemoteFile<'a> {
 pub enum Digest<'a> {
     /// SHA-256.
     Sha256(&'a str),
-    /// MD5: guards against accidents, not against attackers; used where the makers publish nothing
-    /// better.
+    /// MD5, which protects against accidents, not against attackers. It is used if the authors
+    /// publish no stronger digest.
     Md5(&'a str),
 }
 
 /// A file inside an archive, written to the folder under the last part of its path.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
-    /// Its path in the archive.
+    /// Path of the file in the archive.
     pub path: &'a str,
-    /// Its size in bytes, where the format fixes it.
+    /// Size of the file in bytes, if the format fixes it.
     pub bytes: Option<u64>,
 }
 
-/// Every set that [`fetch`](crate::fetch) knows.
+/// All sets that [`fetch`](crate::fetch) knows.
 pub const REMOTE_SETS: &[RemoteSet] = &[
     RemoteSet {
         name: "cifar10",

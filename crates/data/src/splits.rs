@@ -1,10 +1,10 @@
-//! Which images are for training, validation and test.
+//! Division of images into training, validation and test.
 
 use sha2::{Digest, Sha256};
 
 use crate::catalogue::{Entry, Part};
 
-/// Indices into the catalogue's entries, each part in the catalogue's order.
+/// Indices into the entries of the catalogue. Each part keeps the order of the catalogue.
 pub(crate) struct Splits {
     pub(crate) train: Vec<usize>,
     pub(crate) validation: Vec<usize>,
@@ -12,14 +12,15 @@ pub(crate) struct Splits {
     pub(crate) notes: Vec<String>,
 }
 
-/// Divides the entries and takes at most `limit` of training and validation together and at most
-/// `limit` of test.
+/// Divides the entries, with at most `limit` in training and validation together and at most
+/// `limit` in test.
 ///
-/// Within each class the images stand in an order drawn from the seed and are dealt like cards:
-/// where the set has no test part, the second of every ten goes there; of the others, the second of
-/// every nine (of every ten, where there is one) is for validation, unless the set has a validation
-/// part. A limit takes the first of every class, then the second of every class, and so on; so a
-/// smaller limit takes a part of what a larger one takes, and no image changes sides.
+/// Within each class, the images are put in an order drawn from the seed and dealt like cards. If
+/// the set has no test part, the second of every ten images goes to test. If the set has no
+/// validation part, the second of every nine remaining images goes to validation (of every ten, if
+/// the set has a test part). A limit takes the first image of every class, then the second image of
+/// every class, and so on. So a smaller limit takes a subset of the images that a larger limit
+/// takes, and no image moves to another part.
 pub(crate) fn split(entries: &[Entry], seed: u64, limit: Option<usize>) -> Splits {
     let part_of = |index: usize| entries[index].part;
     let of = |part: Part| {
@@ -77,7 +78,8 @@ pub(crate) fn split(entries: &[Entry], seed: u64, limit: Option<usize>) -> Split
     Splits { train: pool, validation, test, notes }
 }
 
-/// `limit` · `part` / `total`, rounded, but at least 1 where there are two or more to give.
+/// Returns `limit` · `part` / `total`, rounded, but at least 1 if there are two or more to
+/// distribute.
 fn share(limit: usize, part: usize, total: usize) -> usize {
     let limit = limit.min(total);
     let exact = limit as u128 * part as u128;
@@ -85,8 +87,8 @@ fn share(limit: usize, part: usize, total: usize) -> usize {
     rounded.max(usize::from(limit > 1)).min(part)
 }
 
-/// The drawn order of the images: by the hash of seed and name, so that it depends on nothing else,
-/// neither on the other images nor on where the set lies.
+/// The drawn order of the images. It sorts by the hash of seed and name, so that it depends on
+/// nothing else, neither on the other images nor on the location of the set.
 struct Order<'a> {
     entries: &'a [Entry],
     keys: Vec<[u8; 16]>,
@@ -102,7 +104,7 @@ impl<'a> Order<'a> {
         Self { entries, keys: entries.iter().map(key).collect() }
     }
 
-    /// The images with their place within their class, in the drawn order.
+    /// Returns the images in the drawn order, each with its position within its class.
     fn ranked(&self, mut indices: Vec<usize>) -> Vec<(usize, usize)> {
         indices.sort_unstable_by_key(|&index| (self.entries[index].class, self.keys[index], index));
         let mut rank = 0;
@@ -116,7 +118,8 @@ impl<'a> Order<'a> {
         ranked
     }
 
-    /// Those that stay, and the second of every `every` of each class.
+    /// Deals the images into two parts: those that stay, and the second of every `every` images of
+    /// each class.
     fn deal(&self, indices: Vec<usize>, every: usize) -> (Vec<usize>, Vec<usize>) {
         let (dealt, rest): (Vec<_>, Vec<_>) =
             self.ranked(indices).into_iter().partition(|(rank, _)| rank % every == 1);
@@ -125,7 +128,7 @@ impl<'a> Order<'a> {
         (indices(rest), indices(dealt))
     }
 
-    /// At most `limit`, evenly over the classes.
+    /// Returns at most `limit` images, spread evenly over the classes.
     fn first(&self, indices: Vec<usize>, limit: usize) -> Vec<usize> {
         let mut ranked = self.ranked(indices);
         ranked.sort_by_key(|&(rank, index)| (rank, self.entries[index].class));
@@ -173,7 +176,8 @@ mod tests {
                 }
             }
             for (part, indices) in [(Part::Train, &splits.train), (Part::Test, &splits.test)] {
-                // The set's own training images never become test images, nor the reverse.
+                // The set's own training images never become test images, and its test images never
+                // become training images.
                 let other = if part == Part::Train { Part::Test } else { Part::Train };
                 prop_assert!(indices.iter().all(|&index| entries[index].part != other));
             }

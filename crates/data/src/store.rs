@@ -1,4 +1,4 @@
-//! Decoding the chosen images into memory or into a mapped cache file.
+//! Decodes the chosen images into memory or into a mapped cache file.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -13,15 +13,15 @@ use crate::catalogue::{Entry, Source};
 use crate::dataset::{Pixels, image_bytes};
 use crate::{DataError, Skipped, decode};
 
-/// Images decoded between two reports of progress.
+/// Number of images decoded between two progress reports.
 const BATCH: usize = 256;
-/// The cache file's name in its folder.
+/// Name of the cache file in its folder.
 const CACHE_NAME: &str = "images.cache";
-/// Names the layout: raise its number whenever the file or the decoding changes.
+/// Name of the layout. Its number must be raised whenever the file or the decoding changes.
 const MAGIC: &[u8; 24] = b"selfsame image cache 002";
 const HEADER_BYTES: usize = MAGIC.len() + 32 + 8;
 
-/// What to decode and how to treat what cannot be.
+/// The images to decode, and how to treat images that cannot be decoded.
 pub(crate) struct Job<'a> {
     pub(crate) entries: Vec<&'a Entry>,
     pub(crate) source: &'a dyn Source,
@@ -30,16 +30,17 @@ pub(crate) struct Job<'a> {
     pub(crate) progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
-/// The decoded images, one slot an entry, and the slots that could not be filled with their causes.
+/// The decoded images, with one slot per entry, and the slots that could not be filled with their
+/// causes.
 pub(crate) struct Stored {
     pub(crate) pixels: Pixels,
     pub(crate) failed: Vec<(usize, String)>,
 }
 
 impl Job<'_> {
-    /// Decodes into memory or, where the images take more than `in_memory` bytes and a `cache`
-    /// folder is given, into the cache file there, which is taken as it is if it was made from the
-    /// same images in the same way.
+    /// Decodes into memory. If the images need more than `in_memory` bytes and a `cache` folder is
+    /// given, decodes into the cache file there instead. An existing cache file is used as it is if
+    /// it was made from the same images in the same way.
     pub(crate) fn run(&self, in_memory: u64, cache: Option<&Path>) -> Result<Stored, DataError> {
         let bytes = self.entries.len() as u64 * image_bytes(self.size) as u64;
         match cache {
@@ -103,7 +104,7 @@ impl Job<'_> {
         file.commit().map_err(failed_to_write)
     }
 
-    /// Decodes the entries from `start` on into `target`, in parallel; the outcome does not depend
+    /// Decodes the entries from `start` on into `target`, in parallel. The result does not depend
     /// on the threads.
     fn decode_batch(
         &self,
@@ -133,7 +134,7 @@ impl Job<'_> {
         DataError::Damaged { name: self.entries[slot].name.clone(), cause }
     }
 
-    /// Changes whenever any image may have changed, or their order or size.
+    /// Returns a key that changes whenever any image, their order or their size may have changed.
     fn key(&self) -> [u8; 32] {
         let mut hash = Sha256::new_with_prefix(MAGIC);
         hash.update(self.size.to_le_bytes());
@@ -147,8 +148,8 @@ impl Job<'_> {
     }
 }
 
-/// The cache at `path`, if there is one and it is whole and has this key. Any other is as good as
-/// none.
+/// Opens the cache at `path`, if it exists, is complete and has this key. Any other file counts as
+/// missing.
 fn open_cache(path: &Path, key: &[u8; 32], bytes: u64, entries: usize) -> Option<Stored> {
     let mut file = File::open(path).ok()?;
     let mut header = [0; HEADER_BYTES];
@@ -156,8 +157,8 @@ fn open_cache(path: &Path, key: &[u8; 32], bytes: u64, entries: usize) -> Option
     if header[..] != [&MAGIC[..], key, &bytes.to_le_bytes()].concat() {
         return None;
     }
-    // The map's contract holds: only `write_cache` writes this file, under another name, before it
-    // is renamed.
+    // The contract of the map holds: only `write_cache` writes this file, under a different name
+    // that is then renamed.
     let map = ReadOnlyMap::new(&file).ok()?;
     let end = HEADER_BYTES.checked_add(usize::try_from(bytes).ok()?)?;
     let footer = std::str::from_utf8(map.get(end..)?).ok()?;
@@ -172,7 +173,7 @@ fn open_cache(path: &Path, key: &[u8; 32], bytes: u64, entries: usize) -> Option
     Some(Stored { pixels: Pixels::Mapped(map, HEADER_BYTES), failed })
 }
 
-/// The skipped images' names and causes.
+/// Returns names and causes of the skipped images.
 pub(crate) fn skipped(entries: &[&Entry], failed: &[(usize, String)]) -> Vec<Skipped> {
     failed
         .iter()

@@ -1,5 +1,5 @@
-//! Trees of images, in a folder or an archive: which files are images, which folders are splits and
-//! which are classes.
+//! Trees of images, in a folder or an archive: tells which files are images, which folders are
+//! splits and which folders are classes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,27 +9,28 @@ use crate::{DataError, Skipped};
 
 /// An image file found in a tree.
 pub(crate) struct Found {
-    /// Folders and file name, from the top of the tree.
+    /// Names of the folders and of the file, from the top of the tree.
     pub(crate) components: Vec<String>,
     /// The source's number for it.
     pub(crate) item: usize,
 }
 
-/// All that was found in a tree.
+/// All files that were found in a tree.
 #[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) images: Vec<Found>,
     pub(crate) skipped: Vec<Skipped>,
-    /// How many files are not named as images.
+    /// Number of files whose names are not image names.
     pub(crate) others: usize,
     pub(crate) notes: Vec<String>,
 }
 
-/// What a file name promises.
+/// Kind of a file, according to its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Image,
-    /// Files that systems leave behind: `.DS_Store`, `._name`, anything hidden. Not worth a word.
+    /// A file that systems leave behind: `.DS_Store`, `._name`, anything hidden. It is ignored
+    /// silently.
     Hidden,
     Other,
 }
@@ -54,7 +55,7 @@ pub(crate) fn kind<S: AsRef<str>>(components: &[S]) -> Kind {
     }
 }
 
-/// Reads classes and splits off the folders of the tree at `path`.
+/// Derives classes and splits from the folders of the tree at `path`.
 pub(crate) fn arrange(
     path: &Path,
     name: String,
@@ -71,7 +72,7 @@ pub(crate) fn arrange(
     let depth = wrapping_depth(&found);
     let divided = divided(&found, depth);
 
-    // Every image with its part and what follows the part's folder.
+    // Every image with its part and the number of leading components to remove.
     let mut placed: Vec<(Part, usize, Found)> = Vec::with_capacity(found.len());
     for image in found {
         let inside = &image.components[depth..];
@@ -92,7 +93,7 @@ pub(crate) fn arrange(
         return Err(DataError::Layout { path: path.to_owned(), cause: cause.into() });
     }
 
-    // Class folders or none, the same in every part.
+    // Whether a part has class folders. This must be the same in every part.
     let mut labelled: BTreeMap<Part, bool> = BTreeMap::new();
     for (part, depth, image) in &placed {
         *labelled.entry(*part).or_default() |= image.components.len() > depth + 1;
@@ -116,7 +117,8 @@ pub(crate) fn arrange(
             placed.iter().filter_map(|(_, depth, image)| class_of(*depth, image)).collect();
         tree.classes = classes.into_iter().collect();
     }
-    // As when a flat folder was packed with its name: one class says nothing.
+    // A flat folder that was packed under its own name also looks like this: a single class carries
+    // no information.
     if let [class] = tree.classes.as_slice() {
         tree.notes
             .push(format!("All images lie in one folder, {class}, so they count as unlabelled."));
@@ -139,13 +141,13 @@ fn leave_out(tree: &mut Catalogue, image: &Found, cause: &str) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Division {
     None,
-    /// The folder `train` stands alone: a wrapper.
+    /// The folder `train` is alone, so it is only a wrapper.
     TrainOnly,
     Parts,
 }
 
-/// Whether the folders at `depth` are splits. `train` may also be a class, so it needs company, or
-/// to stand alone.
+/// Returns whether the folders at `depth` are splits. `train` may also be a class name, so it
+/// counts only if it has company or is alone.
 fn divided(found: &[Found], depth: usize) -> Division {
     let folders = found
         .iter()
@@ -174,8 +176,8 @@ fn part_named(folder: &str) -> Option<Part> {
     }
 }
 
-/// How many folders at the top merely wrap everything, as in an archive of one folder: each holds
-/// all images, none of them directly, and is no split.
+/// Returns the number of folders at the top that only wrap everything, as in an archive of one
+/// folder: each holds all images, holds none of them directly, and is not a split.
 fn wrapping_depth(found: &[Found]) -> usize {
     let Some(first) = found.first() else { return 0 };
     let wraps = |depth: usize| {
