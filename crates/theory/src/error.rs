@@ -1,38 +1,38 @@
 use thiserror::Error;
 
-/// What can be wrong with embeddings, labels and quantities given to a measure or a bound.
+/// Errors of embeddings, labels and quantities that are given to a measure or a bound.
 ///
-/// Rows, columns, images and classes count from 0; row `i·M + v` is view v of image i where images
-/// have M views.
+/// Rows, columns, images and classes are counted from 0. If images have M views, row `i·M + v` is
+/// view v of image i.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No images, no views, or rows without columns.
+    /// There are no images, no views, or no columns.
     #[error(
         "{images} images of {views} views of {dim} values hold nothing: each number must be at \
          least 1"
     )]
     Empty {
-        /// Images announced.
+        /// Number of images declared.
         images: usize,
-        /// Views an image announced.
+        /// Number of views per image declared.
         views: usize,
-        /// Values a row announced.
+        /// Number of values per row declared.
         dim: usize,
     },
-    /// The values are not `images` × `views` × `dim`.
+    /// The number of values is not `images` × `views` × `dim`.
     #[error("{images} images of {views} views of {dim} values are not the {values} values given")]
     Shape {
-        /// Images announced.
+        /// Number of images declared.
         images: usize,
-        /// Views an image announced.
+        /// Number of views per image declared.
         views: usize,
-        /// Values a row announced.
+        /// Number of values per row declared.
         dim: usize,
-        /// Values given.
+        /// Number of values given.
         values: usize,
     },
-    /// A NaN, an infinity, or a value whose square would be one.
+    /// A value is NaN or infinite, or its square would be infinite.
     #[error(
         "row {row} (view {view} of image {image}) holds {value} in column {column}: embeddings \
          must be finite numbers below 1e100 in magnitude"
@@ -40,16 +40,16 @@ pub enum Error {
     NotFinite {
         /// The row.
         row: usize,
-        /// The image whose view it is.
+        /// The image that the view belongs to.
         image: usize,
-        /// Which of its views.
+        /// Number of the view.
         view: usize,
         /// The column.
         column: usize,
-        /// What stands there.
+        /// The value at that position.
         value: f64,
     },
-    /// A row of zeros, which has no direction.
+    /// A row consists of zeros, so it has no direction.
     #[error(
         "row {row} is zero and cannot be scaled to the sphere: look for a dead encoder or an \
          empty image"
@@ -58,7 +58,7 @@ pub enum Error {
         /// The row.
         row: usize,
     },
-    /// A coordinate that is the same in every row, and so cannot be scaled to second moment 1.
+    /// A coordinate is the same in every row, so it cannot be scaled to second moment 1.
     #[error(
         "column {column} is {value} in every row and cannot be standardised: drop it or look for \
          a collapse"
@@ -72,45 +72,45 @@ pub enum Error {
     /// Every row equals the first.
     #[error("all {rows} rows equal row 0: the encoder has collapsed to a point")]
     Constant {
-        /// How many rows there are.
+        /// Number of rows.
         rows: usize,
     },
-    /// A measure of the sphere given other rows, or one of standardised coordinates.
+    /// A measure for the sphere or for standardised coordinates was given other rows.
     #[error("this is defined for {needed} embeddings: call `{call}` first")]
     Form {
-        /// What they should be.
+        /// The required form.
         needed: &'static str,
-        /// What makes them so.
+        /// The method that produces this form.
         call: &'static str,
     },
-    /// Not one entry for each of what is counted.
+    /// The number of entries is wrong.
     #[error("{given} {what} were given, but {expected} are needed")]
     Count {
-        /// What was given.
+        /// Name of the entries.
         what: &'static str,
-        /// How many.
+        /// Number of entries given.
         given: usize,
-        /// How many it takes.
+        /// Number of entries needed.
         expected: usize,
     },
-    /// A label outside `0..classes`.
+    /// A label is outside `0..classes`.
     #[error("image {image} has label {label}, but the labels of {classes} classes end at \
              {}", classes - 1)]
     Label {
         /// The image.
         image: usize,
-        /// Its label.
+        /// Label of the image.
         label: u32,
         /// The number of classes, at least 1.
         classes: usize,
     },
-    /// A class without images has no centre and no mass to divide by.
+    /// A class has no images, so it has no centre and no mass to divide by.
     #[error("class {class} has no image: leave it out and number the others from 0")]
     EmptyClass {
         /// The class.
         class: usize,
     },
-    /// More classes than images can fill, or none.
+    /// There are no classes, or more classes than images.
     #[error(
         "{classes} classes cannot be filled by {images} images: there must be between 1 and as \
          many as images"
@@ -121,56 +121,56 @@ pub enum Error {
         /// The number of images.
         images: usize,
     },
-    /// More columns than a d × d matrix is made of.
+    /// There are too many columns for a d × d matrix.
     #[error("{dim} values a row make too large a {dim} × {dim} matrix: at most {most} are taken")]
     TooWide {
-        /// The dimension.
+        /// Number of columns.
         dim: usize,
-        /// The largest taken.
+        /// Maximum number of columns.
         most: usize,
     },
-    /// More rows than all their pairs are visited of.
+    /// There are too many rows to visit all their pairs.
     #[error("{rows} rows have too many pairs: at most {most} are taken; use `infonce_sampled`")]
     TooManyRows {
-        /// The number of rows.
+        /// Number of rows.
         rows: usize,
-        /// The largest taken.
+        /// Maximum number of rows.
         most: usize,
     },
-    /// A quantity outside the range in which it means anything.
+    /// A quantity is outside the range in which it is meaningful.
     #[error("{name} is {value}, but must be {expected}")]
     Range {
-        /// The quantity.
+        /// Name of the quantity.
         name: &'static str,
         /// Its value.
         value: f64,
-        /// What it must be.
+        /// The required range.
         expected: &'static str,
     },
-    /// A class whose main parts cannot be those of one curve.
+    /// The main parts of a class do not form a curve.
     #[error("main part {index} of class {class} is no step of a curve: {why}")]
     MainPart {
         /// The class.
         class: usize,
-        /// Which of its main parts.
+        /// Position of the main part.
         index: usize,
-        /// What is wrong.
+        /// Description of the defect.
         why: &'static str,
     },
-    /// Two inputs at distance 0 with different outputs: no Lipschitz constant exists.
+    /// Two inputs at distance 0 have different outputs, so no Lipschitz constant exists.
     #[error(
         "pair {pair} has equal inputs and outputs {output} apart: no Lipschitz constant exists"
     )]
     NotAFunction {
-        /// Which pair.
+        /// Position of the pair.
         pair: usize,
-        /// The distance of its outputs.
+        /// Distance of the outputs.
         output: f64,
     },
 }
 
 impl Error {
-    /// Refuses `value` where `ok` is false.
+    /// Refuses `value` if `ok` is false.
     pub(crate) fn range(
         ok: bool,
         name: &'static str,

@@ -1,41 +1,42 @@
 use crate::{Error, Quantity, Trust};
 
-/// How well two quantities order the same cases alike, with its interval.
+/// How similarly two quantities order the same cases, with an interval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kendall {
     /// τ-b, between −1 and 1.
     pub tau: Quantity,
-    /// Pairs that both order, in the same way.
+    /// Number of pairs that both quantities order in the same way.
     pub concordant: u64,
-    /// Pairs that both order, in opposite ways.
+    /// Number of pairs that both quantities order, in opposite ways.
     pub discordant: u64,
 }
 
-/// Kendall's τ-b (Kendall, "The Treatment of Ties in Ranking Problems", Biometrika 1945) of `x` and
-/// `y` over the same cases: (concordant − discordant) / √(pairs untied in x · pairs untied in y).
+/// Computes Kendall's τ-b (Kendall, "The Treatment of Ties in Ranking Problems", Biometrika 1945)
+/// of `x` and `y` over the same cases: (concordant − discordant) / √(pairs untied in x · pairs
+/// untied in y).
 ///
 /// The 95 % interval is that of Fieller, Hartley and Pearson ("Tests for rank correlation
 /// coefficients I", Biometrika 1957): for independent cases, n above ten or so and |τ| below 0.8,
 /// artanh τ is nearly normal with variance 0.437/(n − 4).
 ///
-/// That interval shrinks to a point as |τ| nears 1. Where all pairs agree, or all disagree, another
-/// takes its place. ⌊n/2⌋ pairs of different cases are independent; if each agrees with probability
-/// p, all of them do with probability p^⌊n/2⌋. That is at least 2.5 % only for
+/// That interval shrinks to a point as |τ| approaches 1. If all pairs agree, or all disagree,
+/// another interval replaces it. ⌊n/2⌋ pairs of different cases are independent; if each agrees
+/// with probability p, all of them agree with probability p^⌊n/2⌋. That is at least 2.5 % only for
 /// p ≥ 0.025^(1/⌊n/2⌋), and τ = 2p − 1.
 ///
-/// For small n the two contradict each other: of ten cases with one pair in disorder τ would be
-/// above 0.88 by Fieller's, of ten in perfect order above −0.04 by the other, as if a pair that
-/// disagrees were evidence for agreement. So no low end is above that of perfect order, and no high
-/// end below that of perfect disorder. This only moves ends outwards, so the truth is missed no
-/// more often.
+/// For small n the two intervals contradict each other. With ten cases and one discordant pair, τ
+/// would be above 0.88 by Fieller's interval; with ten cases in perfect order, it would be above
+/// −0.04 by the other, as if a discordant pair were evidence for agreement. So no low end is above
+/// that of perfect order, and no high end is below that of perfect disorder. This rule only moves
+/// ends outwards, so the interval misses the truth no more often.
 ///
-/// Where only ties keep pairs from disagreeing, and below five cases, there is no interval. Time
-/// grows with n².
+/// There is no interval below five cases, or if only ties keep pairs from disagreeing. Time grows
+/// with n².
 ///
-/// None where x or y is the same in all cases, and so orders nothing.
+/// Returns `None` if x or y is the same in all cases, because it then orders nothing.
 ///
 /// # Errors
-/// [`Error::Count`] unless they are as many, and [`Error::Range`] for a NaN.
+/// [`Error::Count`] unless `x` and `y` have the same length, and [`Error::Range`] for a NaN.
 ///
 /// ```
 /// use selfsame_theory::kendall_tau;
@@ -74,7 +75,7 @@ pub fn kendall_tau(x: &[f64], y: &[f64]) -> Result<Option<Kendall>, Error> {
         let (low, high) = (ends.map(|ends| ends[0]), ends.map(|ends| ends[1]));
         Trust::Estimate { low, high, method: method.into(), sample: n }
     };
-    // The low end of perfect order; that of perfect disorder is its mirror image.
+    // The low end of perfect order. The high end of perfect disorder is its mirror image.
     let furthest = 2.0 * 0.025_f64.powf(1.0 / (n / 2) as f64) - 1.0;
     let trust = if n < 5 {
         trust(None, "there are fewer than five")
@@ -111,7 +112,7 @@ mod tests {
         }
     }
 
-    /// Normal pairs of a correlation.
+    /// Draws normal pairs with this correlation.
     fn pairs(correlation: f64, n: usize, random: &mut ChaCha8Rng) -> [Vec<f64>; 2] {
         let mut normal = || {
             let (radius, angle): (f64, f64) = (random.random(), random.random());
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn ties_count_in_the_denominator() {
-        // Pairs: 6; x ties one, y ties one; of the other four all agree: 4/√(5·5).
+        // There are 6 pairs; x ties one and y ties one. The other four all agree: 4/√(5·5).
         assert!((tau(&[1.0, 1.0, 2.0, 3.0], &[1.0, 2.0, 2.0, 3.0]) - 0.8).abs() < 1e-15);
         assert_eq!(kendall_tau(&[1.0, 1.0], &[1.0, 2.0]), Ok(None));
         assert_eq!(kendall_tau(&[], &[]), Ok(None));
@@ -161,13 +162,13 @@ mod tests {
             let [low, high] = ends(&x, &y).map(Option::unwrap);
             held += usize::from(low <= truth && truth <= high);
         }
-        // 95 % of 2000 with a standard deviation of 9.7; the approximation itself may be a point
-        // off.
+        // 95 % of 2000 rounds, with a standard deviation of 9.7. The approximation itself may be
+        // off by one percentage point.
         assert!((1851..=1949).contains(&held), "{held} of {rounds}");
     }
 
-    /// For normal pairs of a correlation so high that perfect order is common: where it is seen,
-    /// the truth must be within.
+    /// The correlation is so high that perfect order is common. In that case the truth must be in
+    /// the interval.
     #[test]
     fn the_interval_of_perfect_order_fails_as_rarely_as_promised() {
         let mut random = ChaCha8Rng::seed_from_u64(2);
@@ -182,13 +183,13 @@ mod tests {
                 };
                 missed += usize::from(discordant == 0 && low > truth);
             }
-            // 2.5 % of 4000 with a standard deviation of 10.
+            // 2.5 % of 4000, with a standard deviation of 10.
             assert!(missed <= 140, "{missed} of {rounds} at {correlation}");
         }
     }
 
-    /// So few cases of so high a correlation that an order with a pair or two in disorder is
-    /// common.
+    /// The cases are so few and the correlation so high that an order with one or two discordant
+    /// pairs is common.
     #[test]
     fn both_ends_miss_as_rarely_as_promised_where_the_order_is_nearly_perfect() {
         let mut random = ChaCha8Rng::seed_from_u64(3);
@@ -201,7 +202,7 @@ mod tests {
                 above += usize::from(low > truth);
                 below += usize::from(high < truth);
             }
-            // 2.5 % of 4000 with a standard deviation of 10.
+            // 2.5 % of 4000, with a standard deviation of 10.
             assert!(
                 above <= 130 && below <= 130,
                 "{above} and {below} of {rounds} at {correlation} of {n}"
@@ -213,7 +214,8 @@ mod tests {
     fn no_worse_order_has_a_tighter_bound() {
         for n in 5..60_usize {
             let x: Vec<f64> = (0..n as u32).map(f64::from).collect();
-            // From perfect order to perfect disorder, a pair of neighbours at a time.
+            // Go from perfect order to perfect disorder by swapping one pair of neighbours at a
+            // time.
             let (mut y, mut last) = (x.clone(), ends(&x, &x).map(Option::unwrap));
             for done in 0..n {
                 for at in 0..n - 1 - done {
@@ -233,7 +235,7 @@ mod tests {
     #[test]
     fn perfect_order_has_an_interval_that_is_no_point() {
         let x: Vec<f64> = (0..10).map(f64::from).collect();
-        // Five pairs that all agree with a chance of p⁵ = 0.025.
+        // Five pairs all agree with a probability of p⁵ = 0.025.
         let p = 0.025_f64.powf(0.2);
         let turned: Vec<f64> = x.iter().map(|x| -x).collect();
         let close = |found: Option<f64>, expected: f64| (found.unwrap() - expected).abs() < 1e-15;
@@ -241,7 +243,7 @@ mod tests {
         assert!(close(low, 2.0 * p - 1.0) && high == Some(1.0) && tau(&x, &x) == 1.0);
         let [low, high] = ends(&x, &turned);
         assert!(low == Some(-1.0) && close(high, 1.0 - 2.0 * p) && tau(&x, &turned) == -1.0);
-        // Ties in the same places: τ-b is 1, but fewer pairs say so.
+        // Ties are in the same places, so τ-b is 1, but it is based on fewer pairs.
         let tied = [1.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         assert_eq!((tau(&tied, &tied), ends(&tied, &tied)), (1.0, [None, None]));
         assert_eq!(ends(&x[..4], &x[..4]), [None, None]);

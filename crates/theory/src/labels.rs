@@ -1,6 +1,6 @@
 use crate::Error;
 
-/// The class of each image: every class has images, and its mass p_k is their share.
+/// The class of each image. Every class has images, and its mass p_k is its share of all images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Labels {
     of_image: Vec<u32>,
@@ -8,7 +8,7 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Checks one label an image, each below `classes`.
+    /// Checks that there is one label per image, and that each is below `classes`.
     ///
     /// # Errors
     /// [`Error::Classes`], [`Error::Label`] naming the first wrong image, [`Error::EmptyClass`].
@@ -34,30 +34,31 @@ impl Labels {
         }
     }
 
-    /// The label of each image.
+    /// Returns the label of each image.
     pub fn of_image(&self) -> &[u32] {
         &self.of_image
     }
 
-    /// Number of classes K.
+    /// Returns K, the number of classes.
     pub fn classes(&self) -> usize {
         self.counts.len()
     }
 
-    /// Images of each class.
+    /// Returns the number of images in each class.
     pub fn counts(&self) -> &[usize] {
         &self.counts
     }
 
-    /// The masses p_k: images of each class over all images.
+    /// Returns the masses p_k: the number of images in each class divided by the number of all
+    /// images.
     pub fn masses(&self) -> Vec<f64> {
         self.counts.iter().map(|&count| count as f64 / self.of_image.len() as f64).collect()
     }
 
-    /// The entries of `per_image` that belong to each class, in the order of the images.
+    /// Splits `per_image` into the entries of each class, in the order of the images.
     ///
     /// # Errors
-    /// [`Error::Count`] unless there is one an image.
+    /// [`Error::Count`] unless there is one entry per image.
     pub fn split(&self, per_image: &[f64]) -> Result<Vec<Vec<f64>>, Error> {
         self.check_images(per_image.len())?;
         let mut classes: Vec<Vec<f64>> =
@@ -68,7 +69,7 @@ impl Labels {
         Ok(classes)
     }
 
-    /// Refuses a number of images that is not that of the labels.
+    /// Refuses a number of images that differs from the number of labels.
     pub(crate) fn check_images(&self, images: usize) -> Result<(), Error> {
         if images == self.of_image.len() {
             Ok(())

@@ -1,19 +1,19 @@
 //! Generalisation bounds of contrastive self-supervised learning, as pure f64 functions.
 //!
-//! The theory is that of Huang, Yi, Zhao and Jiang, "Towards the Generalization of Contrastive
-//! Self-Supervised Learning" (ICLR 2023, arXiv 2111.00743), with what this project adds to it;
+//! The theory is by Huang, Yi, Zhao and Jiang, "Towards the Generalization of Contrastive
+//! Self-Supervised Learning" (ICLR 2023, arXiv 2111.00743), with additions by this project;
 //! `docs/theory.md` has the proofs.
 //!
-//! It happens in a finite world: N images, each with the M views A(x) that were drawn of it, their
-//! embeddings f(x'), and a label an image. Of that world everything in [`measure`] is exact, and
-//! what [`bounds`] says is proved:
+//! All quantities refer to a finite world: N images, the M views A(x) drawn for each image, their
+//! embeddings f(x'), and one label per image. For that world, everything in [`measure`] is exact,
+//! and the results of [`bounds`] are proved:
 //!
-//! 1. [`Views`] and [`Labels`] hold the world, checked once.
-//! 2. [`measure`] takes from it alignment, view diameters (R_ε), class centres (divergence), and
-//!    the losses.
-//! 3. [`bounds`] turns those into bounds on the error of the nearest-centre classifier and on the
-//!    divergence.
-//! 4. [`Trust`] says of each number whether it is exact, an estimate, a bound or an assumption.
+//! 1. [`Views`] and [`Labels`] hold the world, which is checked once.
+//! 2. [`measure`] computes alignment, view diameters (R_ε), class centres (divergence), and the
+//!    losses.
+//! 3. [`bounds`] turns these measurements into bounds on the error of the nearest-centre classifier
+//!    and on the divergence.
+//! 4. [`Trust`] says whether a number is exact, an estimate, a bound or an assumption.
 //!
 //! ```
 //! use selfsame_theory::bounds::certificate::{Class, Form, MainPart, World};

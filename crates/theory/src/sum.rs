@@ -31,12 +31,12 @@ pub(crate) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {
     sum.value()
 }
 
-/// The mean; 0 where there are no values.
+/// Returns the mean, or 0 if there are no values.
 pub(crate) fn mean(values: &[f64]) -> f64 {
     sum(values.iter().copied()) / values.len().max(1) as f64
 }
 
-/// a·b, in eight interleaved sums that the compiler can keep in vector registers.
+/// Computes a·b, in eight interleaved sums that the compiler can keep in vector registers.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0_f64; 8];
     let (a_blocks, b_blocks) = (a.chunks_exact(8), b.chunks_exact(8));
@@ -49,7 +49,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// ‖a − b‖².
+/// Computes ‖a − b‖².
 pub(crate) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0_f64; 8];
     let (a_blocks, b_blocks) = (a.chunks_exact(8), b.chunks_exact(8));

@@ -1,51 +1,51 @@
-//! What a number is worth: whether it was computed, estimated, proved or assumed.
+//! How far a number can be trusted: whether it was computed, estimated, proved or assumed.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What stands behind a number.
+/// The reason to trust a number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "trust", rename_all = "snake_case")]
 pub enum Trust {
-    /// Computed from the finite sample, and true of it up to rounding.
+    /// Computed from the finite sample, and exact for it up to rounding.
     Exact,
     /// An estimate for the population that the sample was drawn from.
     Estimate {
-        /// The lower end of the interval; none where nothing is known on that side.
+        /// The lower end of the interval. `None` if nothing is known on that side.
         low: Option<f64>,
-        /// The upper end of the interval; none where nothing is known on that side.
+        /// The upper end of the interval. `None` if nothing is known on that side.
         high: Option<f64>,
-        /// How the interval was made, and its confidence.
+        /// The method of the interval, and its confidence.
         method: Cow<'static, str>,
-        /// How many independent draws it rests on.
+        /// Number of independent draws that the estimate is based on.
         sample: usize,
     },
-    /// Proved of the finite sample, from exact inputs.
+    /// Proved for the finite sample, from exact inputs.
     Bound {
-        /// On which side of the bound the truth is.
+        /// The side of the bound on which the truth lies.
         side: Side,
     },
-    /// True only if an assumption is, which was not checked.
+    /// True only under an assumption that was not checked.
     Assumed {
         /// The assumption.
         that: Cow<'static, str>,
     },
 }
 
-/// The side of a bound that the truth is on.
+/// The side of a bound on which the truth lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// The truth is no more.
+    /// The truth is at most the bound.
     AtMost,
-    /// The truth is no less.
+    /// The truth is at least the bound.
     AtLeast,
 }
 
 impl Side {
-    /// The side after a change of sign, as from an error to an accuracy.
+    /// Returns the side after a change of sign, for example from an error to an accuracy.
     #[must_use]
     pub fn opposite(self) -> Self {
         match self {
@@ -56,9 +56,9 @@ impl Side {
 }
 
 impl Trust {
-    /// What a bound on `side` is worth whose inputs are worth `inputs`: a [`Trust::Bound`] where
-    /// all are exact or bounds themselves, each on the side that the proof takes it from, and else
-    /// an assumption, because a proof from an estimate proves nothing.
+    /// Returns the trust in a bound on `side` whose inputs have the trust `inputs`. It is a
+    /// [`Trust::Bound`] if every input is exact, or is itself a bound on the side that the proof
+    /// needs. Otherwise it is an assumption, because a proof from an estimate proves nothing.
     ///
     /// ```
     /// use selfsame_theory::{Side, Trust};
@@ -79,7 +79,7 @@ impl Trust {
         doubt.unwrap_or(Self::Bound { side })
     }
 
-    /// The side of a bound; none for other kinds.
+    /// Returns the side of a bound, or `None` for other kinds.
     pub fn side(&self) -> Option<Side> {
         match self {
             Self::Bound { side } => Some(*side),
@@ -112,8 +112,8 @@ impl fmt::Display for Trust {
     }
 }
 
-/// A number and what stands behind it. In JSON an object with `value` and `trust`, and beside them
-/// what the kind of trust carries.
+/// A number and the reason to trust it. In JSON it is an object with `value` and `trust`, and the
+/// fields of that kind of trust.
 ///
 /// ```
 /// use selfsame_theory::Quantity;
@@ -126,23 +126,23 @@ impl fmt::Display for Trust {
 pub struct Quantity {
     /// The number.
     pub value: f64,
-    /// What stands behind it.
+    /// The reason to trust the number.
     #[serde(flatten)]
     pub trust: Trust,
 }
 
 impl Quantity {
-    /// A number computed from the finite sample.
+    /// Makes a number that was computed from the finite sample.
     pub fn exact(value: f64) -> Self {
         Self { value, trust: Trust::Exact }
     }
 
-    /// A bound from above.
+    /// Makes an upper bound.
     pub fn at_most(value: f64) -> Self {
         Self { value, trust: Trust::Bound { side: Side::AtMost } }
     }
 
-    /// A bound from below.
+    /// Makes a lower bound.
     pub fn at_least(value: f64) -> Self {
         Self { value, trust: Trust::Bound { side: Side::AtLeast } }
     }

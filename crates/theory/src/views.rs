@@ -7,13 +7,14 @@ use rayon::prelude::*;
 use crate::sum::Sum;
 use crate::{Error, Labels};
 
-/// No value may be larger, so that sums of squares stay finite.
+/// Largest value that is accepted, so that sums of squares stay finite.
 const LARGEST: f64 = 1e100;
-/// A row shorter than this counts as zero: the squares of its values would underflow.
+/// Length below which a row counts as zero: the squares of its values would underflow.
 const SHORTEST: f64 = 1e-100;
 
-/// Embeddings f(x') of all views: images × views × dim values, row after row. The views of an image
-/// are consecutive rows, its original first. The values are borrowed, and a row is read as f64.
+/// Embeddings f(x') of all views: images × views × dim values, row by row. The views of an image
+/// are consecutive rows, with its original first. The values are borrowed, and a row is read as
+/// f64.
 ///
 /// ```
 /// use selfsame_theory::Views;
@@ -35,7 +36,7 @@ pub struct Views<'a> {
     form: Form,
 }
 
-/// Borrowed values of either width.
+/// Borrowed values of either precision.
 #[derive(Debug, Clone, Copy)]
 pub enum Values<'a> {
     /// Single precision, as encoders write them.
@@ -70,9 +71,10 @@ impl Values<'_> {
 #[derive(Debug, Clone)]
 enum Form {
     AsGiven,
-    /// Each row times its own factor.
+    /// Each row is multiplied by its own factor.
     Sphere(Vec<f64>),
-    /// Each column minus its mean, minus the mean that rounding leaves after that, times a factor.
+    /// From each column its mean is subtracted, then the mean that rounding leaves. The result is
+    /// multiplied by a factor.
     Standardised {
         means: Vec<f64>,
         rests: Vec<f64>,
@@ -98,7 +100,7 @@ impl<'a> Views<'a> {
         if images.checked_mul(views).and_then(|rows| rows.checked_mul(dim)) != Some(values.len()) {
             return Err(Error::Shape { images, views, dim, values: values.len() });
         }
-        // A NaN is not below either.
+        // Written so that a NaN fails too.
         let good = |at: &usize| values.get(*at).abs() < LARGEST;
         match (0..values.len()).find(|at| !good(at)) {
             Some(at) => {
@@ -111,8 +113,8 @@ impl<'a> Views<'a> {
         }
     }
 
-    /// Every row divided by its length, so that ‖f‖ = 1: the form of the InfoNCE family and of the
-    /// error bound.
+    /// Divides every row by its length, so that ‖f‖ = 1. This form is for the InfoNCE family and
+    /// the error bound.
     ///
     /// # Errors
     /// [`Error::ZeroRow`] naming the first row without a direction.
@@ -120,8 +122,8 @@ impl<'a> Views<'a> {
         self.form = Form::AsGiven;
         let length = |row: &mut Vec<f64>, index: usize| {
             self.read(index, row);
-            // Values may be so huge or tiny that their squares overflow or underflow; relative to
-            // the largest they do not.
+            // Values may be so huge or tiny that their squares overflow or underflow. Relative to
+            // the largest value, they do not.
             let largest = row.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
             if largest < SHORTEST {
                 return 0.0;
@@ -137,7 +139,7 @@ impl<'a> Views<'a> {
         Ok(self)
     }
 
-    /// Every column with mean 0 and second moment 1 over all rows: the form of the
+    /// Scales every column to mean 0 and second moment 1 over all rows. This form is for the
     /// cross-correlation losses.
     ///
     /// # Errors
@@ -168,7 +170,8 @@ impl<'a> Views<'a> {
         }
         let deviations: Vec<f64> =
             squares.into_iter().map(|sum| (sum.value() / rows).sqrt()).collect();
-        // The mean of equal values may be off by a rounding or two, and so may differences from it.
+        // The mean of equal values may have an error of a rounding or two, and so may differences
+        // from it.
         let constant = |column: &usize| {
             deviations[*column] <= (4.0 * f64::EPSILON * largest[*column]).max(SHORTEST)
         };
@@ -184,7 +187,7 @@ impl<'a> Views<'a> {
         Ok(self)
     }
 
-    /// Refuses rows that are all equal, which tell nothing about images.
+    /// Refuses rows that are all equal, because they carry no information about images.
     ///
     /// # Errors
     /// [`Error::Constant`].
@@ -196,15 +199,15 @@ impl<'a> Views<'a> {
         }
     }
 
-    /// The images whose views repeat those of an earlier image, value for value and in the same
-    /// order, each with the first image that it repeats. They are copies of that image, or a sign
-    /// that different images were given the same embedding. Views of one image may equal each
-    /// other.
+    /// Finds the images whose views repeat those of an earlier image, value for value and in the
+    /// same order. Each is returned with the first image that it repeats. Such images are copies of
+    /// that image, or a sign that different images were given the same embedding. Views within one
+    /// image may be equal.
     pub fn repeats(&self) -> Vec<(usize, usize)> {
         let length = self.views * self.dim;
         let digest = |image: usize| {
             let mut hasher = DefaultHasher::new();
-            // Adding 0 turns −0 into 0, which are equal values but not equal bits.
+            // Adding 0 turns −0 into 0: the two are equal values but have different bits.
             (image * length..(image + 1) * length)
                 .for_each(|at| (self.values.get(at) + 0.0).to_bits().hash(&mut hasher));
             hasher.finish()
@@ -223,27 +226,27 @@ impl<'a> Views<'a> {
         repeats
     }
 
-    /// Whether `length` values from position `a` on equal those from `b` on.
+    /// Returns whether the `length` values from position `a` equal the values from position `b`.
     fn equal(&self, a: usize, b: usize, length: usize) -> bool {
         (0..length).all(|i| self.values.get(a + i) == self.values.get(b + i))
     }
 
-    /// Number of images N.
+    /// Returns N, the number of images.
     pub fn images(&self) -> usize {
         self.images
     }
 
-    /// Views an image M, the original among them.
+    /// Returns M, the number of views per image, the original included.
     pub fn views(&self) -> usize {
         self.views
     }
 
-    /// Values a row d.
+    /// Returns d, the number of values per row.
     pub fn dim(&self) -> usize {
         self.dim
     }
 
-    /// Number of rows N·M.
+    /// Returns N·M, the number of rows.
     pub fn rows(&self) -> usize {
         self.images * self.views
     }
@@ -251,7 +254,7 @@ impl<'a> Views<'a> {
     /// Writes row `row` into `into`, which holds [`dim`](Self::dim) values.
     ///
     /// # Panics
-    /// If there is no such row, as indexing a slice does.
+    /// If there is no such row.
     pub fn read(&self, row: usize, into: &mut [f64]) {
         let range = row * self.dim..(row + 1) * self.dim;
         match self.values {
@@ -271,14 +274,14 @@ impl<'a> Views<'a> {
         }
     }
 
-    /// The rows `range`, one after the other.
+    /// Returns the rows in `range`, one after the other.
     pub(crate) fn block(&self, range: Range<usize>) -> Vec<f64> {
         let mut block = vec![0.0; range.len() * self.dim];
         range.zip(block.chunks_exact_mut(self.dim)).for_each(|(row, into)| self.read(row, into));
         block
     }
 
-    /// The mean view of each image: images × dim.
+    /// Returns the mean view of each image: images × dim.
     pub(crate) fn image_means(&self) -> Vec<f64> {
         let mut means = vec![0.0; self.images * self.dim];
         means.par_chunks_mut(self.dim).enumerate().for_each_init(
@@ -294,7 +297,7 @@ impl<'a> Views<'a> {
         means
     }
 
-    /// ‖E f‖², the squared length of the mean of all rows.
+    /// Returns ‖E f‖², the squared length of the mean of all rows.
     pub fn mean_norm2(&self) -> f64 {
         let mut sums = vec![Sum::default(); self.dim];
         let mut row = vec![0.0; self.dim];

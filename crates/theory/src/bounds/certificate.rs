@@ -13,40 +13,41 @@ use crate::{Error, Quantity, Trust};
 mod need;
 mod search;
 
-/// The margin by which a condition must hold to count, in units of r². It is far above the rounding
-/// error of products of some thousand values (10⁻¹³), and far below anything that matters.
+/// Minimum margin by which a condition must hold to count, in units of r². It is far above the
+/// rounding error of products of some thousand values (10⁻¹³), and far below any relevant
+/// difference.
 pub const MARGIN: f64 = 1e-10;
 
-/// One step of a class's σ(δ): from this δ on its main part may hold this many images.
+/// One step of a class's σ(δ): at this δ and above, the main part may hold this many images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MainPart {
-    /// δ: no two images of the main part have d_A above it, in the units of d_A.
+    /// δ: the largest d_A between two images of the main part, in the units of d_A.
     pub delta: f64,
-    /// Images of the main part.
+    /// Number of images in the main part.
     pub images: usize,
-    /// The largest distance that f may put between the closest views of two of its images. For an
-    /// L-Lipschitz f that is L·δ. The largest distance measured over its pairs is sharper, and
-    /// needs no L.
+    /// The largest distance that f may put between the closest views of two of these images. For an
+    /// L-Lipschitz f it is L·δ. The largest measured distance over the pairs is sharper, and needs
+    /// no L.
     pub gap: f64,
 }
 
-/// What the bound needs to know of a class.
+/// Data of a class that the bound needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Class {
-    /// The steps of σ(δ), by rising δ.
+    /// The steps of σ(δ), in ascending order of δ.
     pub main_parts: Vec<MainPart>,
     /// The view diameter of each image of the class, in any order.
     pub diameters: Vec<f64>,
 }
 
-/// The proof by which images are classified correctly.
+/// The proof that images are classified correctly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// The theorem as printed: ρ = 2(1 − σ) + R_ε/p + σ(Lδ + 2ε)/r. The printed proof needs 2R_ε/p,
     /// but the statement is true: `docs/theory.md` has another proof.
     Published,
-    /// The theorem with 2R_ε/p, which is what the printed proof shows. Never stronger than
+    /// The theorem with 2R_ε/p, which is what the printed proof shows. It is never stronger than
     /// `Published`.
     Derived,
     /// The spherical cap: three lower bounds on f(x)·μ, and the worst point of the sphere that all
@@ -54,43 +55,45 @@ pub enum Form {
     Sharpened,
 }
 
-/// The best δ and ε, and what they prove. [`holds`](Self::holds) says whether they prove anything.
+/// The best δ and ε, and the bound that they prove. [`holds`](Self::holds) says whether they prove
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Certificate {
     /// δ, in the units of d_A.
     pub delta: f64,
     /// ε, a distance of embeddings.
     pub epsilon: f64,
-    /// σ: the smallest share of a class in its main part. In the certificate of one class: the
-    /// share of that class.
+    /// σ: the smallest share of a class in its main part. In the certificate of one class, it is
+    /// the share of that class.
     pub sigma: f64,
-    /// R_ε: the share of images that are not in S_ε. In the certificate of one class: of its
-    /// images.
+    /// R_ε: the share of images that are not in S_ε. In the certificate of one class, it is the
+    /// share of its images.
     pub outside: f64,
     /// The bound on the error if the condition holds: (1 − σ) + R_ε. It is computed as one division
-    /// of whole numbers, as errors are, so that rounding never puts it below an equal error.
+    /// of integers, as errors are, so that rounding never puts it below an equal error.
     pub error: f64,
-    /// The margin by which the condition holds, in units of r²; negative where it fails.
+    /// The margin by which the condition holds, in units of r². It is negative if the condition
+    /// fails.
     pub slack: f64,
 }
 
 impl Certificate {
-    /// Whether the condition holds, so that `error` is a bound.
+    /// Returns whether the condition holds, so that `error` is a bound.
     pub fn holds(&self) -> bool {
         self.slack > MARGIN
     }
 
-    /// Whether nothing is learned: the condition fails, or the bound is 1 or more.
+    /// Returns whether the certificate is vacuous: the condition fails, or the bound is 1 or more.
     pub fn vacuous(&self) -> bool {
         !self.holds() || self.error >= 1.0
     }
 
-    /// The proven bound on the error: `error`, or 1 where the certificate is vacuous.
+    /// Returns the proven bound on the error: `error`, or 1 if the certificate is vacuous.
     pub fn bound(&self) -> f64 {
         if self.vacuous() { 1.0 } else { self.error }
     }
 
-    /// The bound and its trust, given the trust in the gaps of the main parts.
+    /// Returns the bound and its trust, given the trust in the gaps of the main parts.
     pub fn quantity(&self, gaps: &Trust) -> Quantity {
         Quantity {
             value: self.bound(),
@@ -119,17 +122,17 @@ impl fmt::Display for Certificate {
     }
 }
 
-/// A certificate for each class, each with a δ and an ε of its own.
+/// A certificate per class, each with its own δ and ε.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ByClass {
-    /// One a class; `error` bounds the share of its images.
+    /// One certificate per class; `error` bounds the error among its images.
     pub classes: Vec<Certificate>,
-    /// A bound on the error over all images: Σ p_k times the bound of class k, which is 1 where its
+    /// A bound on the error over all images: Σ p_k times the bound of class k, which is 1 if its
     /// certificate is vacuous.
     pub error: f64,
 }
 
-/// A finite world as the bound sees it.
+/// A finite world, reduced to the data that the bound needs.
 #[derive(Debug, Clone)]
 pub struct World {
     classes: Vec<ScaledClass>,
@@ -149,12 +152,12 @@ struct ScaledClass {
 }
 
 impl World {
-    /// A world of embeddings of length `radius`, with `products` all μ_k·μ_ℓ, K × K, of its K
-    /// `classes`.
+    /// Makes a world of embeddings of length `radius`. `products` holds all μ_k·μ_ℓ, K × K, of its
+    /// K `classes`.
     ///
     /// # Errors
     /// [`Error::Count`], [`Error::EmptyClass`], [`Error::Range`] for a number that no such world
-    /// has, [`Error::MainPart`] where δ or the number of images does not rise from one main part to
+    /// has, [`Error::MainPart`] if δ or the number of images does not rise from one main part to
     /// the next.
     pub fn new(radius: f64, products: &[f64], classes: Vec<Class>) -> Result<Self, Error> {
         Error::range(radius > 0.0 && radius.is_finite(), "radius", radius, "positive and finite")?;
@@ -200,19 +203,20 @@ impl World {
         Ok(Self { need: Need::new(&products, k), classes: scaled, diameters: all, radius })
     }
 
-    /// The smallest (1 − σ) + R_ε for which the condition holds in every class, over the δ at which
-    /// σ rises and the ε at which R_ε falls. Where it holds nowhere: the δ and ε at which it fails
-    /// by the least.
+    /// Finds the smallest (1 − σ) + R_ε for which the condition holds in every class, over the δ at
+    /// which σ rises and the ε at which R_ε falls. If the condition holds nowhere, the certificate
+    /// has the δ and ε at which it fails by the least.
     ///
-    /// It bounds Err(G_f), and also the share of images with any view that is classified wrongly.
-    /// Time grows with the steps of σ times the images; for `Sharpened`, times the classes too.
+    /// The bound covers Err(G_f), and also the share of images with any view that is classified
+    /// wrongly. Time grows with the number of steps of σ times the number of images; for
+    /// `Sharpened`, also times the number of classes.
     pub fn certify(&self, form: Form) -> Certificate {
         let levels = search::levels(&self.classes);
         let best = levels
             .par_iter()
             .map(|level| self.best_epsilon(form, level))
             .reduce_with(search::better);
-        // Every class has a main part, so there is a level: the largest first δ.
+        // Every class has a main part, so there is at least one level: the largest first δ.
         let best = best.unwrap_or(Certificate {
             delta: 0.0,
             epsilon: 0.0,
@@ -224,10 +228,11 @@ impl World {
         Certificate { epsilon: best.epsilon * self.radius, ..best }
     }
 
-    /// For each class the smallest share that may be classified wrongly, with its own δ, its own ε
-    /// and its own share outside S_ε.
+    /// Finds, for each class, the smallest share that may be classified wrongly, with its own δ,
+    /// its own ε and its own share outside S_ε.
     ///
-    /// No class is held back by a δ or ε that suits another, so this is the strongest bound here.
+    /// No class is limited by a δ or ε that suits another class, so this is the strongest bound
+    /// here.
     pub fn certify_classes(&self, form: Form) -> ByClass {
         let best = |k: usize| {
             let side = &self.classes[k];
@@ -246,7 +251,7 @@ impl World {
         };
         let classes: Vec<Certificate> =
             (0..self.classes.len()).into_par_iter().filter_map(best).collect();
-        // A share of n images times n is a whole number but for rounding.
+        // A share of n images times n is an integer except for rounding.
         let wrong_at_most = |(class, side): (&Certificate, &ScaledClass)| {
             (class.bound() * side.diameters.len() as f64).round()
         };
@@ -255,7 +260,7 @@ impl World {
         ByClass { classes, error }
     }
 
-    /// The best ε for the main parts of one level.
+    /// Returns the certificate with the best ε for the main parts of one level.
     fn best_epsilon(&self, form: Form, level: &search::Level) -> Certificate {
         let parts: Vec<&MainPart> =
             self.classes.iter().zip(&level.parts).map(|(side, &at)| &side.main_parts[at]).collect();
@@ -300,11 +305,12 @@ impl World {
         best.expect("a class has images")
     }
 
-    /// By how much f(x)·μ_k exceeds what is needed, in units of r², for every x of class k that is
-    /// in its main part and in S_ε.
+    /// Returns the margin by which f(x)·μ_k exceeds the necessary value, in units of r², for every
+    /// x of class k that is in its main part and in S_ε.
     ///
     /// `sigma` is the share of the class in the main part. `outside` is its share outside S_ε, or
-    /// more. `distance` is the largest distance of two views of two such images: gap + 2ε.
+    /// an upper bound. `distance` is the largest distance between two views of two such images: gap
+    /// + 2ε.
     fn slack(&self, form: Form, k: usize, sigma: f64, outside: f64, distance: f64) -> f64 {
         let floor = match form {
             Form::Published => 1.0 - (2.0 * (1.0 - sigma) + outside + sigma * distance),

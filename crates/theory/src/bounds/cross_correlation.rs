@@ -1,27 +1,27 @@
-//! Divergence from the cross-correlation losses, E f_i = 0 and E f_i² = 1: how small ‖C − I‖² must
-//! make μ_k·μ_ℓ.
+//! Divergence from the cross-correlation losses, E f_i = 0 and E f_i² = 1: upper bounds on μ_k·μ_ℓ
+//! from ‖C − I‖².
 //!
 //! With B = Σ p_k μ_k μ_kᵀ, the identity ‖B − I‖² = Σ_{k,ℓ} (√(p_k p_ℓ) μ_k·μ_ℓ − δ_kℓ)² + d − K
 //! turns a bound on ‖B − I‖ ≤ √L_2 + √τ', τ' = ‖C − B‖², into one on the products. Products are in
 //! units of r² = d here.
 //!
-//! Each norm, and the products in the end, are raised by [`MARGIN`]·d, so that no rounding takes a
-//! bound below the products measured beside it. That suffices for N images and K classes of d
+//! Each norm, and the products in the end, are raised by [`MARGIN`]·d, so that rounding never takes
+//! a bound below the products that are measured. That suffices for N images and K classes of d
 //! values up to 200,000 each. With u = 2⁻⁵³, to first order, and in the Frobenius norm:
-//! - C is a mean of N products whose factors have second moments of at most 1, so each entry is off
-//!   by (N + 4)u, and its norm by (N + 4)u·d; B likewise by (K + 8)u·d, for Σ p_k μ_k μ_kᵀ has a
-//!   trace of at most d;
-//! - the entries √(p_k p_ℓ) μ_k·μ_ℓ are off by (d + 8)u √(p_k p_ℓ)‖μ_k‖‖μ_ℓ‖, all together by (d +
-//!   8)u·d, for the same reason;
-//! - coordinates have a mean of 0 to within 4u of their deviation, so Σ p_k μ_k is off by 4u√d,
-//!   which moves the products by 8u√d ‖μ_k‖, and the entries together by 8u·d.
+//! - C is a mean of N products whose factors have second moments of at most 1, so the error of each
+//!   entry is (N + 4)u and that of its norm (N + 4)u·d. Similarly, the error of B is (K + 8)u·d,
+//!   because Σ p_k μ_k μ_kᵀ has a trace of at most d;
+//! - the errors of the entries √(p_k p_ℓ) μ_k·μ_ℓ are (d + 8)u √(p_k p_ℓ)‖μ_k‖‖μ_ℓ‖, and their norm
+//!   is (d + 8)u·d, for the same reason;
+//! - coordinates have a mean of 0 to within 4u of their deviation, so the error of Σ p_k μ_k is
+//!   4u√d, which changes each product by 8u√d ‖μ_k‖ and the norm of the entries by 8u·d.
 //!
-//! No identity here needs second moments of exactly 1.
+//! None of these identities needs second moments of exactly 1.
 
 use super::certificate::MARGIN;
 use crate::Error;
 
-/// What was measured of the whole world.
+/// Measurements of the whole world.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
     l2: f64,
@@ -31,11 +31,11 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// From L_2 = ‖C − I‖² ([`l2`](crate::measure::Correlation::l2)), τ' = ‖C − B‖²
+    /// Takes L_2 = ‖C − I‖² ([`l2`](crate::measure::Correlation::l2)), τ' = ‖C − B‖²
     /// ([`within_classes`](crate::measure::Correlation::within_classes)), d and K.
     ///
     /// # Errors
-    /// [`Error::Range`] for a number that is no such thing.
+    /// [`Error::Range`] for a number that is outside its range.
     pub fn new(l2: f64, within: f64, dim: usize, classes: usize) -> Result<Self, Error> {
         Error::range(l2 >= 0.0 && l2.is_finite(), "L_2", l2, "0 or more, and finite")?;
         Error::range(within >= 0.0 && within.is_finite(), "τ'", within, "0 or more, and finite")?;
@@ -44,22 +44,22 @@ impl Measured {
         Ok(Self { l2, within, dim: dim as f64, classes: classes as f64 })
     }
 
-    /// What rounding may do to a norm of d × d.
+    /// Returns the largest rounding error of a norm of a d × d matrix.
     fn rounding(&self) -> f64 {
         MARGIN * self.dim
     }
 
-    /// (√L_2 + √τ')², which ‖B − I‖² is at most.
+    /// Returns (√L_2 + √τ')², an upper bound on ‖B − I‖².
     fn between(&self) -> f64 {
         (self.l2.sqrt() + self.within.sqrt() + self.rounding()).powi(2)
     }
 
-    /// The x ≥ 0 with `weight` · x² = `room`, above rounding.
+    /// Returns the x ≥ 0 with `weight` · x² = `room`, raised above rounding.
     fn root(&self, room: f64, weight: f64) -> f64 {
         (room.max(0.0).sqrt() + self.rounding()) / weight.sqrt()
     }
 
-    /// μ_k·μ_ℓ ≤ √((2/(p_k p_ℓ))(L_2 + τ' − (d − K)/2)), Huang et al. (ICLR 2023).
+    /// Bounds μ_k·μ_ℓ ≤ √((2/(p_k p_ℓ))(L_2 + τ' − (d − K)/2)), Huang et al. (ICLR 2023).
     ///
     /// # Errors
     /// [`Error::Range`] for a mass outside (0, 1].
@@ -72,38 +72,39 @@ impl Measured {
         Ok(self.root(twice - (self.dim - self.classes), weight(masses)?))
     }
 
-    /// |μ_k·μ_ℓ| ≤ √(((√L_2 + √τ')² − (d − K)) / (2 p_k p_ℓ)): the triangle inequality on the norms rather than on their
-    /// squares, and both (k, ℓ) and (ℓ, k) in the sum.
+    /// Bounds |μ_k·μ_ℓ| ≤ √(((√L_2 + √τ')² − (d − K)) / (2 p_k p_ℓ)). It is sharper because it uses
+    /// the triangle inequality on the norms rather than on their squares, and both (k, ℓ) and (ℓ,
+    /// k) in the sum.
     ///
     /// # Errors
-    /// As [`published`](Self::published).
+    /// The errors of [`published`](Self::published).
     pub fn sharper(&self, masses: [f64; 2]) -> Result<f64, Error> {
         Ok(self.root(self.between() - (self.dim - self.classes), 2.0 * weight(masses)?))
     }
 
-    /// μ_k·μ_ℓ ≤ √(((√L_2 + √τ')² − (d − K + 1)) / (2 p_k p_ℓ)) − 1, never weaker than
+    /// Bounds μ_k·μ_ℓ ≤ √(((√L_2 + √τ')² − (d − K + 1)) / (2 p_k p_ℓ)) − 1. It is never weaker than
     /// [`sharper`](Self::sharper).
     ///
     /// Coordinates of mean 0 make Σ p_k μ_k = 0, so the Gram matrix (√(p_k p_ℓ) μ_k·μ_ℓ) has the
-    /// null vector u = (√p_k). Less I − uuᵀ it still has, and the identity becomes ‖B − I‖² = Σ p_k
-    /// p_ℓ (μ_k·μ_ℓ + 1)² (off the diagonal) + … + d − K + 1: the products are pulled to −1, those
-    /// of the simplex, not to 0.
+    /// null vector u = (√p_k). The Gram matrix minus I − uuᵀ still has this null vector, and the
+    /// identity becomes ‖B − I‖² = Σ p_k p_ℓ (μ_k·μ_ℓ + 1)² (off the diagonal) + … + d − K + 1. So
+    /// the products are pulled to −1, the products of the simplex, not to 0.
     ///
     /// # Errors
-    /// As [`published`](Self::published).
+    /// The errors of [`published`](Self::published).
     pub fn centred(&self, masses: [f64; 2]) -> Result<f64, Error> {
         let room = self.between() - (self.dim - self.classes + 1.0);
         Ok(self.root(room, 2.0 * weight(masses)?) - 1.0)
     }
 
-    /// A bound on the root of the mean of (μ_k·μ_ℓ + 1)² over pairs of different classes, weighted
-    /// by p_k p_ℓ: the informative one. None for a single class.
+    /// Bounds the root of the mean of (μ_k·μ_ℓ + 1)² over pairs of different classes, weighted by
+    /// p_k p_ℓ. This is the informative bound. Returns `None` for a single class.
     ///
-    /// `classes` holds p_k and ‖μ_k‖² of each, which take their part of the sum: p_k‖μ_k‖² − (1 −
-    /// p_k) on the diagonal.
+    /// `classes` holds p_k and ‖μ_k‖² of each class. They account for the diagonal of the sum:
+    /// p_k‖μ_k‖² − (1 − p_k).
     ///
     /// # Errors
-    /// [`Error::Count`] unless there are K of them, [`Error::Range`] for a mass outside (0, 1].
+    /// [`Error::Count`] unless there are K classes, [`Error::Range`] for a mass outside (0, 1].
     pub fn average(&self, classes: &[(f64, f64)]) -> Result<Option<f64>, Error> {
         if classes.len() as f64 != self.classes {
             let expected = self.classes as usize;
@@ -132,8 +133,8 @@ fn weight(masses: [f64; 2]) -> Result<f64, Error> {
 mod tests {
     use super::*;
 
-    /// One coordinate, two classes of one point each: ±1. C = 1, and the product −1 is met by the
-    /// centred bound alone.
+    /// One coordinate, two classes of one point each: ±1. C = 1, and only the centred bound reaches
+    /// the product −1.
     #[test]
     fn two_points() {
         let world = Measured::new(0.0, 0.0, 1, 2).unwrap();
@@ -148,7 +149,7 @@ mod tests {
         }
     }
 
-    /// The margin is at most that of three norms, over the root of the weight.
+    /// The margin is at most the margin of three norms, divided by the root of the weight.
     fn assert_above(bound: f64, exact: f64, dim: usize, weight: f64) {
         let margin = 3.0 * MARGIN * dim as f64 / f64::sqrt(weight);
         assert!(bound > exact && bound < exact + margin, "{bound} and not {exact}");

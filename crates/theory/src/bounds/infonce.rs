@@ -1,25 +1,25 @@
-//! Divergence from the InfoNCE loss, ‖f‖ = 1: how small L_2 must make μ_k·μ_ℓ.
+//! Divergence from the InfoNCE loss, ‖f‖ = 1: upper bounds on μ_k·μ_ℓ from L_2.
 //!
-//! Throughout, log-sum-exp s(a, b) = log(e^a + e^b) is jointly convex, rises in both arguments and
+//! Throughout, log-sum-exp s(a, b) = log(e^a + e^b) is jointly convex, rises in both arguments, and
 //! changes by no more than its first argument does. Every bound is an upper bound on products that
-//! Cauchy keeps within −1 and 1; one above 1 says nothing.
+//! Cauchy keeps within −1 and 1, so a bound above 1 says nothing.
 //!
-//! Each adds [`MARGIN`] to the loss that it is made from, and to what comes of it, so that no
-//! rounding takes it below the products measured beside it. That suffices for embeddings of d
-//! values and M views with 5d + 2M up to 900,000. With u = 2⁻⁵³, to first order, and whatever the
-//! order of the sums:
-//! - a row's length is 1 to within (d/2 + 5)u, and a product of two rows is off by d·u;
-//! - L_2 is off by (d + 16)u: s moves by no more than the products do, and exponentials and
-//!   logarithms of numbers of size 1 take the rest;
-//! - ā_k is off by (2d + M + 16)u, half of it for the squared distances, half for rows not quite of
-//!   length 1;
-//! - ‖μ_k‖² and μ_k·μ_ℓ are off by (d + 4)u, and the masses of all pairs together weigh 1 to within
-//!   4u.
+//! Each bound adds [`MARGIN`] to the loss that it is made from, and to the result, so that rounding
+//! never takes the bound below the products that are measured. That suffices for embeddings of d
+//! values and M views with 5d + 2M up to 900,000. With u = 2⁻⁵³, to first order, and for any order
+//! of the sums:
+//! - the length of a row is 1 to within (d/2 + 5)u, and a product of two rows has an error of d·u;
+//! - L_2 has an error of (d + 16)u: s changes by no more than the products do, and the rest comes
+//!   from exponentials and logarithms of numbers of size 1;
+//! - ā_k has an error of (2d + M + 16)u, half of it from the squared distances, half from rows
+//!   whose length is not quite 1;
+//! - ‖μ_k‖² and μ_k·μ_ℓ have errors of (d + 4)u, and the masses of all pairs have a sum of 1 to
+//!   within 4u.
 //!
-//! The s of both Jensen sides are off by no more than their arguments, so all this is worth at most
-//! (5d + 2M + 48)u of L_2, ā outside of the sum included: lowering it by c in log(e^X − e^ā) raises
-//! that by no more than X + c in place of X. What the logarithm does to it is then done to the
-//! margin as well.
+//! The s on the two sides of Jensen's inequality have errors no larger than those of their
+//! arguments. So all these errors amount to at most (5d + 2M + 48)u of L_2. This includes ā outside
+//! of the sum: lowering ā by c in log(e^X − e^ā) raises the result by no more than X + c in place
+//! of X. The logarithm then acts on the margin as it acts on the error.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,21 +28,21 @@ use crate::measure::{Alignment, Centres, Diameters};
 use crate::sum::{mean, sum};
 use crate::{Error, Labels};
 
-/// What the bounds need to know of a class.
+/// Data of a class that the bounds need.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Class {
     /// p_k.
     pub mass: f64,
     /// ā_k = E f₁·f₂ = 1 − ½ L_align(C_k) over its images.
     pub agreement: f64,
-    /// ‖μ_k‖², or anything less.
+    /// ‖μ_k‖², or a lower bound on it.
     pub norm2: f64,
 }
 
-/// The classes of a measured world.
+/// Returns the classes of a measured world.
 ///
 /// # Errors
-/// [`Error::Count`] where alignment, centres and labels are not of one world.
+/// [`Error::Count`] if alignment, centres and labels are not of the same world.
 pub fn classes(
     alignment: &Alignment,
     centres: &Centres,
@@ -64,27 +64,28 @@ pub fn classes(
     Ok(of_classes.into_iter().enumerate().map(class).collect())
 }
 
-/// log(e^a + e^b).
+/// Computes log(e^a + e^b).
 fn log_sum(a: f64, b: f64) -> f64 {
     a.max(b) + (-(a - b).abs()).exp().ln_1p()
 }
 
-/// The b with log(e^a + e^b) = `total`; −∞ where even e^b = 0 is too much.
+/// Returns the b with log(e^a + e^b) = `total`, or −∞ if even e^b = 0 is too large.
 fn other_term(total: f64, a: f64) -> f64 {
-    // log(e^total − e^a), without the overflow of e^total where p_k p_ℓ is small.
+    // log(e^total − e^a), without the overflow of e^total if p_k p_ℓ is small.
     if total <= a { f64::NEG_INFINITY } else { total + (-(a - total).exp_m1()).ln() }
 }
 
-/// Above the rounding of a bound and of the product that it is of. No product of unit vectors is
-/// below −1, so no bound need be; an infinite one would not survive JSON either.
+/// Raises a bound above its rounding error and that of the product that it bounds. No product of
+/// unit vectors is below −1, so the bound is at least −1. JSON also has no infinite numbers.
 fn rounded_up(bound: f64) -> f64 {
-    // A bound far above 1 is the logarithm of what it was made from, good to some 4u of itself.
+    // A bound far above 1 is the logarithm of the number it was made from, accurate to about 4u of
+    // itself.
     let bound = bound.max(-1.0);
     bound + MARGIN * bound.abs().max(1.0)
 }
 
-/// τ = (2 − ε) R_ε, sufficient in [`published`] for ε ≤ 1: off a share R_ε of the images f₁·f₂ ≥ 1
-/// − ε, and on it ≥ −1.
+/// Computes τ = (2 − ε) R_ε, which suffices in [`published`] for ε ≤ 1: f₁·f₂ ≥ 1 − ε, except for a
+/// share R_ε of the images, where f₁·f₂ ≥ −1.
 ///
 /// # Errors
 /// [`Error::Range`] unless 0 ≤ ε ≤ 1 and 0 ≤ R_ε ≤ 1.
@@ -94,14 +95,14 @@ pub fn tau(epsilon: f64, outside: f64) -> Result<f64, Error> {
     Ok((2.0 - epsilon) * outside)
 }
 
-/// μ_k·μ_ℓ ≤ log(exp((L_2 + τ)/(p_k p_ℓ)) − exp(1 − ε)), Huang et al. (ICLR 2023), with [`tau`],
-/// which they do not print.
+/// Bounds μ_k·μ_ℓ ≤ log(exp((L_2 + τ)/(p_k p_ℓ)) − exp(1 − ε)), Huang et al. (ICLR 2023), with
+/// [`tau`], which they do not print.
 ///
-/// It never comes below log(16 − e) > 2.5, since p_k p_ℓ ≤ ¼ and L_2 ≥ log 2: it says which way L_2
-/// pulls, and no more.
+/// The bound is never below log(16 − e) > 2.5, since p_k p_ℓ ≤ ¼ and L_2 ≥ log 2. So it says in
+/// which direction L_2 pulls, but nothing more.
 ///
 /// # Errors
-/// As [`tau`], and [`Error::Range`] for a mass outside (0, 1].
+/// The errors of [`tau`]; also [`Error::Range`] for a mass outside (0, 1].
 ///
 /// ```
 /// use selfsame_theory::bounds::infonce::published;
@@ -121,12 +122,12 @@ pub fn published(l2: f64, masses: [f64; 2], epsilon: f64, outside: f64) -> Resul
     Ok(rounded_up(other_term((l2 + tau + MARGIN) / (masses[0] * masses[1]), 1.0 - epsilon)))
 }
 
-/// [`published`] at the best ε among the view diameters up to 1.
+/// Computes [`published`] at the best ε among the view diameters up to 1.
 ///
 /// # Errors
-/// As [`published`].
+/// The errors of [`published`].
 pub fn published_best(l2: f64, masses: [f64; 2], diameters: &Diameters) -> Result<f64, Error> {
-    // ε = 1 is there for where no diameter is that small.
+    // ε = 1 is included in case no diameter is that small.
     let candidates =
         diameters.sorted().iter().copied().filter(|&epsilon| epsilon <= 1.0).chain([1.0]);
     let bounds =
@@ -134,11 +135,11 @@ pub fn published_best(l2: f64, masses: [f64; 2], diameters: &Diameters) -> Resul
     bounds.reduce(|best, bound| Ok(best?.min(bound?))).unwrap_or(Ok(f64::MAX))
 }
 
-/// A bound on every μ_k·μ_ℓ, k ≠ ℓ, without τ: K × K, with ‖μ_k‖² on the diagonal.
+/// Bounds every μ_k·μ_ℓ, k ≠ ℓ, without τ. The result is K × K, with ‖μ_k‖² on the diagonal.
 ///
-/// L_2 ≥ Σ p_i p_j s(ā_i, μ_i·μ_j) by Jensen. Of that sum the two terms of k and ℓ are kept, and in
-/// the others μ_i·μ_j is replaced by −‖μ_i‖‖μ_j‖ off the diagonal; with A = e^{ā_k}, A' = e^{ā_ℓ}
-/// the two give (A + x)(A' + x) ≤ e^X for x = e^{μ_k·μ_ℓ}, a quadratic.
+/// By Jensen, L_2 ≥ Σ p_i p_j s(ā_i, μ_i·μ_j). The two terms of k and ℓ are kept. In the other
+/// terms off the diagonal, μ_i·μ_j is replaced by −‖μ_i‖‖μ_j‖. With A = e^{ā_k} and A' = e^{ā_ℓ},
+/// the two terms give the quadratic inequality (A + x)(A' + x) ≤ e^X for x = e^{μ_k·μ_ℓ}.
 pub fn pairwise(l2: f64, classes: &[Class]) -> Vec<f64> {
     let term = |i: usize, j: usize| {
         let product = if i == j {
@@ -162,25 +163,25 @@ pub fn pairwise(l2: f64, classes: &[Class]) -> Vec<f64> {
     (0..k * k).map(bound).collect()
 }
 
-/// log of the positive root x of (e^a + x)(e^b + x) = e^room; −∞ where there is none.
+/// Returns the log of the positive root x of (e^a + x)(e^b + x) = e^room, or −∞ if there is none.
 fn product_root(room: f64, a: f64, b: f64) -> f64 {
     if room <= a + b {
         return f64::NEG_INFINITY;
     }
-    // All over e^{room/2}, because e^room may overflow, and in the form of the root that does not
-    // cancel.
+    // All terms are divided by e^{room/2}, because e^room may overflow. The root is in the form
+    // without cancellation.
     let excess = -(a + b - room).exp_m1();
     let (a, b) = ((a - 0.5 * room).exp(), (b - 0.5 * room).exp());
     0.5 * room + (2.0 * excess / (a + b + ((a - b).powi(2) + 4.0).sqrt())).ln()
 }
 
-/// A bound on the mean of μ_k·μ_ℓ over pairs of different classes, weighted by p_k p_ℓ: the
-/// informative one.
+/// Bounds the mean of μ_k·μ_ℓ over pairs of different classes, weighted by p_k p_ℓ. This is the
+/// informative bound.
 ///
-/// With w = 1 − Σ p_k² the weight of those pairs and ā the mean of ā_k over them, Jensen on the
-/// pairs together gives L_2 ≥ Σ p_k² s(ā_k, ‖μ_k‖²) + w s(ā, mean).
+/// Let w = 1 − Σ p_k² be the weight of those pairs and ā the mean of ā_k over them. Jensen's
+/// inequality on all pairs jointly gives L_2 ≥ Σ p_k² s(ā_k, ‖μ_k‖²) + w s(ā, mean).
 ///
-/// None for a single class.
+/// Returns `None` for a single class.
 pub fn average(l2: f64, classes: &[Class]) -> Option<f64> {
     let weight = off_diagonal(classes.iter().map(|class| class.mass));
     if classes.len() < 2 || weight <= 0.0 {
@@ -193,21 +194,21 @@ pub fn average(l2: f64, classes: &[Class]) -> Option<f64> {
     Some(rounded_up(other_term((l2 - diagonal + MARGIN) / weight, agreement)))
 }
 
-/// The same bound from what needs no label: L_2, the alignment of all images and the masses that
-/// classes would have.
+/// Computes the bound of [`average`] from numbers that need no label: L_2, the alignment of all
+/// images and the masses that classes would have.
 ///
-/// ‖μ_k‖² ≥ 0 takes the place of the centres. How the agreement is spread over classes is unknown:
-/// its mean over the diagonal, Σ p_k² ā_k / Σ p_k², lies between the values that fill the smallest
-/// or the largest classes first, and the worst of those is taken. For equal masses both are the
-/// mean over all images, and nothing is lost.
+/// The centres are replaced by ‖μ_k‖² ≥ 0. The distribution of the agreement over classes is
+/// unknown: its mean over the diagonal, Σ p_k² ā_k / Σ p_k², lies between the values that fill the
+/// smallest or the largest classes first, and the worst value in between is taken. For equal masses
+/// both values are the mean over all images, and nothing is lost.
 ///
-/// None for a single class.
+/// Returns `None` for a single class.
 ///
 /// # Errors
 /// [`Error::Range`] for an alignment outside 0 to 2, and for masses that are not positive with sum
 /// 1.
 pub fn label_free(l2: f64, alignment: f64, masses: &[f64]) -> Result<Option<f64>, Error> {
-    // For independent views of an image E f₁·f₂ = ‖E f‖² ≥ 0, so L_align ≤ 2.
+    // For independent views of an image, E f₁·f₂ = ‖E f‖² ≥ 0, so L_align ≤ 2.
     Error::range((0.0..=2.0 + 1e-9).contains(&alignment), "L_align", alignment, "between 0 and 2")?;
     check_masses(masses)?;
     let diagonal = sum(masses.iter().map(|mass| mass * mass));
@@ -220,8 +221,8 @@ pub fn label_free(l2: f64, alignment: f64, masses: &[f64]) -> Result<Option<f64>
     ascending.sort_by(f64::total_cmp);
     let least = filled(agreement, ascending.iter().copied()) / diagonal;
     let most = filled(agreement, ascending.iter().rev().copied()) / diagonal;
-    // The least that L_2 could be with this mean: convex in the unknown agreement, stationary where
-    // both differences agreement − product are equal.
+    // The smallest possible L_2 with this mean. It is convex in the unknown agreement, and
+    // stationary if both differences agreement − product are equal.
     let least_loss = |product: f64| {
         let on_diagonal = (agreement - weight * product).clamp(least.min(most), most.max(least));
         let off_diagonal = (agreement - diagonal * on_diagonal) / weight;
@@ -232,8 +233,8 @@ pub fn label_free(l2: f64, alignment: f64, masses: &[f64]) -> Result<Option<f64>
     while least_loss(high) <= l2 && high < 1e6 {
         high *= 2.0;
     }
-    // It rises with the mean; fifty halvings of an interval leave nothing of it, and the upper end
-    // is kept.
+    // The smallest possible L_2 rises with the mean. Fifty halvings shrink the interval to rounding
+    // error, and its upper end is kept.
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
         if least_loss(middle) <= l2 { low = middle } else { high = middle }
@@ -241,7 +242,8 @@ pub fn label_free(l2: f64, alignment: f64, masses: &[f64]) -> Result<Option<f64>
     Ok(Some(rounded_up(high)))
 }
 
-/// Σ p_k² ā_k where classes take an agreement of 1 in this order until Σ p_k ā_k = `agreement`.
+/// Computes Σ p_k² ā_k if classes receive an agreement of 1 in this order until Σ p_k ā_k =
+/// `agreement`.
 fn filled(agreement: f64, masses: impl Iterator<Item = f64>) -> f64 {
     let mut left = agreement;
     let terms = masses.map(|mass| {
@@ -252,11 +254,11 @@ fn filled(agreement: f64, masses: impl Iterator<Item = f64>) -> f64 {
     sum(terms)
 }
 
-/// The same mean from ‖E f‖², which is Σ p_k p_ℓ μ_k·μ_ℓ over all pairs: at most ‖E f‖²/w, whatever
-/// the labels. It needs no loss, and where masses are unequal it is never weaker than
+/// Bounds the same mean from ‖E f‖², which is Σ p_k p_ℓ μ_k·μ_ℓ over all pairs: the mean is at most
+/// ‖E f‖²/w, for any labels. This needs no loss, and if masses are unequal it is never weaker than
 /// [`label_free`].
 ///
-/// None for a single class.
+/// Returns `None` for a single class.
 ///
 /// # Errors
 /// [`Error::Range`] for masses that are not positive with sum 1.
@@ -266,8 +268,8 @@ pub fn average_from_mean(mean_norm2: f64, masses: &[f64]) -> Result<Option<f64>,
     Ok((masses.len() > 1 && weight > 0.0).then(|| rounded_up((mean_norm2 + MARGIN) / weight)))
 }
 
-/// 1 − Σ p_k², the weight of the pairs of different classes: as Σ p_k (1 − p_k), which cancels
-/// nothing where one class is nearly all.
+/// Computes 1 − Σ p_k², the weight of the pairs of different classes, as Σ p_k (1 − p_k), which
+/// avoids cancellation if one class holds nearly all images.
 fn off_diagonal(masses: impl Iterator<Item = f64>) -> f64 {
     sum(masses.map(|mass| mass * (1.0 - mass)))
 }
@@ -294,28 +296,30 @@ mod tests {
         (0.5 * (2.0 * E).ln() + 0.5 * (E + 1.0 / E).ln(), [class, class])
     }
 
-    /// Jensen loses nothing where every image is its class's centre, so there the bounds are the
-    /// truth.
+    /// If every image is at its class's centre, Jensen's inequality is an equality, so the bounds
+    /// are the truth.
     #[test]
     fn points_are_met_exactly() {
         let (l2, classes) = antipodal();
-        // The margin over a weight of ½, times e^X / (e^X − e^ā) = e² + 1, and once more.
+        // The margin divided by a weight of ½, times e^X / (e^X − e^ā) = e² + 1, plus one more
+        // margin.
         let margin = 18.0 * MARGIN;
         for bound in [pairwise(l2, &classes)[1], average(l2, &classes).unwrap()] {
             assert!(bound > -1.0 && bound < margin - 1.0, "{bound}");
         }
-        // Without labels ‖μ_k‖² is unknown, but the mean over all is 0.
+        // Without labels ‖μ_k‖² is unknown, but the mean over all images is 0.
         let free = label_free(l2, 0.0, &[0.5, 0.5]).unwrap().unwrap();
         assert!(free > -1.0 && free < 1.0, "{free}");
         let from_mean = average_from_mean(0.0, &[0.5, 0.5]).unwrap().unwrap();
         assert!(from_mean > 0.0 && from_mean <= 3.0 * MARGIN, "{from_mean}");
     }
 
-    /// The least that L_2 can be and the largest that p_k p_ℓ can be leave log(16 − e).
+    /// The smallest possible L_2 and the largest possible p_k p_ℓ leave log(16 − e).
     #[test]
     fn the_published_bound_never_reaches_a_product() {
         let least = published(2.0_f64.ln(), [0.5, 0.5], 0.0, 0.0).unwrap();
-        // The margin four times over, times 16 / (16 − e), and once more, 2.6-fold.
+        // Four times the margin, times 16 / (16 − e), plus one more margin, which is multiplied by
+        // 2.6.
         assert!(least > 2.5 && least - (16.0 - E).ln() < 8.0 * MARGIN, "{least}");
     }
 
@@ -355,8 +359,8 @@ mod tests {
             let l2 = mass * log_sum(agreement, 0.0) + (1.0 - mass) * log_sum(agreement, product);
             let classes = vec![Class { mass, agreement, norm2: 0.0 }; k];
             let free = label_free(l2, 2.0 - 2.0 * agreement, &vec![mass; k]).unwrap().unwrap();
-            // Equal but for what halving leaves, and the margin over a weight of at least ½, times
-            // 1 + e^{ā − product}, 7.7.
+            // They are equal except for the remainder of halving, and for the margin divided by a
+            // weight of at least ½, times 1 + e^{ā − product}, which is 7.7.
             prop_assert!((free - average(l2, &classes).unwrap()).abs() < 1e-11);
             prop_assert!(free > product && free < product + 18.0 * MARGIN, "{}", free);
         }

@@ -1,8 +1,9 @@
-//! Lipschitz constants of encoders: proved from those of their layers, or the largest ratio seen.
+//! Lipschitz constants of encoders: proved from the constants of their layers, or the largest ratio
+//! observed.
 
 use crate::{Error, Quantity, Trust};
 
-/// That of layers one after the other: the product of theirs.
+/// Returns the Lipschitz constant of layers in sequence: the product of their constants.
 ///
 /// ```
 /// use selfsame_theory::bounds::lipschitz::{chain, residual};
@@ -15,18 +16,19 @@ pub fn chain(layers: impl IntoIterator<Item = f64>) -> f64 {
     layers.into_iter().product()
 }
 
-/// That of a branch added to its shortcut: their sum. A plain shortcut has 1.
+/// Returns the Lipschitz constant of a branch added to its shortcut: the sum of their constants. A
+/// plain shortcut has constant 1.
 pub fn residual(shortcut: f64, branch: f64) -> f64 {
     shortcut + branch
 }
 
-/// That of u ↦ u/‖u‖ among outputs no shorter than `shortest`: 1/shortest, because
-/// ‖u/‖u‖ − v/‖v‖‖ ≤ 2‖u − v‖/(‖u‖ + ‖v‖).
+/// Returns the Lipschitz constant of u ↦ u/‖u‖ among outputs no shorter than `shortest`. It is
+/// 1/shortest, because ‖u/‖u‖ − v/‖v‖‖ ≤ 2‖u − v‖/(‖u‖ + ‖v‖).
 ///
-/// The error bound uses L on views that were embedded, so the shortest output measured will do.
+/// The error bound uses L on views that were embedded, so the shortest measured output suffices.
 ///
 /// # Errors
-/// [`Error::Range`] unless it is positive and finite.
+/// [`Error::Range`] unless `shortest` is positive and finite.
 pub fn normalised(shortest: f64) -> Result<f64, Error> {
     Error::range(
         shortest > 0.0 && shortest.is_finite(),
@@ -37,12 +39,12 @@ pub fn normalised(shortest: f64) -> Result<f64, Error> {
     Ok(shortest.recip())
 }
 
-/// The largest ratio of distances (input, output) over pairs: an estimate from below, since pairs
-/// not seen may exceed it.
+/// Returns the largest ratio of distances (input, output) over pairs. It is an estimate from below,
+/// since pairs that were not observed may exceed it.
 ///
 /// # Errors
 /// [`Error::NotAFunction`] for a pair of equal inputs with different outputs, [`Error::Range`] for
-/// a distance that is none, [`Error::Count`] without pairs.
+/// a number that is not a distance, [`Error::Count`] without pairs.
 ///
 /// ```
 /// use selfsame_theory::bounds::lipschitz::largest_ratio;

@@ -1,6 +1,6 @@
-//! From measured quantities to bounds, with the proofs in `docs/theory.md`.
+//! Bounds computed from measured quantities, with the proofs in `docs/theory.md`.
 //!
-//! Inputs that are exact of a finite world give bounds that are true of it. Inputs that are
+//! Inputs that are exact for a finite world give bounds that hold for that world. Inputs that are
 //! estimates give no bound at all: see [`Trust::of_bound`](crate::Trust::of_bound).
 
 pub mod certificate;

@@ -1,16 +1,17 @@
-//! R_ε, the share of images whose views f spreads over more than ε, from the alignment.
+//! Bounds on R_ε, the share of images whose views f spreads over more than ε, from the alignment.
 
 use serde::{Deserialize, Serialize};
 
 use super::certificate::MARGIN;
 use crate::Error;
 
-/// R_ε ≤ M · L_align / ε² for M views an image, exact of the finite world: an image whose two views
-/// are more than ε apart has an alignment above ε²/M (the other views do least between the two),
-/// and Markov's inequality counts such images.
+/// Bounds R_ε ≤ M · L_align / ε² for M views per image, exactly for the finite world. An image with
+/// two views more than ε apart has an alignment above ε²/M (the alignment is smallest if the other
+/// views lie between these two), and Markov's inequality counts such images.
 ///
-/// Raised by [`MARGIN`] of itself: sums of squared differences of d values and M views are off by
-/// (2d + M + 16)·2⁻⁵³ of themselves, and so are ε² and the squared diameters it is held against.
+/// The bound is raised by [`MARGIN`] of itself. Sums of squared differences of d values and M views
+/// have a relative error of (2d + M + 16)·2⁻⁵³, and so have ε² and the squared diameters that it is
+/// compared with.
 ///
 /// # Errors
 /// [`Error::Range`] for an ε that is not positive, a negative alignment, or no views.
@@ -26,34 +27,34 @@ pub fn finite(alignment: f64, views: usize, epsilon: f64) -> Result<f64, Error> 
     check_alignment(alignment)?;
     Error::range(epsilon > 0.0 && epsilon.is_finite(), "ε", epsilon, "positive and finite")?;
     Error::range(views > 0, "views an image", views as f64, "at least 1")?;
-    // Divided twice, because ε² of a tiny ε is 0.
+    // Divide twice, because ε² of a tiny ε is 0.
     Ok((views as f64 * alignment / epsilon / epsilon * (1.0 + MARGIN)).min(1.0))
 }
 
-/// The transformations that views are made by, as theorem 2 of Huang et al. (ICLR 2023) has them:
-/// half of the time one of `discrete` ones, half of the time one with `continuous` parameters in
-/// [0, 1]ⁿ.
+/// The transformations that produce views, as in theorem 2 of Huang et al. (ICLR 2023): with
+/// probability one half, one of `discrete` transformations; otherwise one with `continuous`
+/// parameters in [0, 1]ⁿ.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Transformations {
-    /// m, how many discrete transformations there are.
+    /// m, the number of discrete transformations.
     pub discrete: u32,
     /// n, the number of continuous parameters.
     pub continuous: u32,
-    /// M, how far a view moves at most for a unit of the parameters, in the units of d_A.
+    /// M, the largest distance that a view moves per unit of the parameters, in the units of d_A.
     pub lipschitz: f64,
 }
 
-/// η(ε) of R_ε ≤ η(ε) √L_align, in logarithms: it is usually beyond what an f64 holds.
+/// η(ε) of R_ε ≤ η(ε) √L_align, as a logarithm, because η(ε) usually exceeds the range of f64.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
     /// log η(ε).
     pub ln_eta: f64,
-    /// The h at which it is reached: the side of the cells that the parameters are cut into.
+    /// The h at which η(ε) is reached: the side of the cells that divide the parameters.
     pub h: f64,
 }
 
 impl Rate {
-    /// log of η(ε) √L_align; none for an alignment of 0, which makes R_ε 0.
+    /// Returns the log of η(ε) √L_align, or `None` for an alignment of 0, which makes R_ε 0.
     ///
     /// # Errors
     /// [`Error::Range`] for a negative alignment.
@@ -64,10 +65,10 @@ impl Rate {
 }
 
 impl Transformations {
-    /// η(ε) = inf over 0 < h < ε/(2√n L M) of 4 max(1, m² h^{2n}) / (h^{2n} (ε − 2√n L M h)), as
-    /// printed, but for h up to 1 only: a cell is no larger than [0, 1]ⁿ, and without discrete
-    /// transformations the printed formula would go on to gain by larger h. `lipschitz` is L, of
-    /// the encoder.
+    /// Computes η(ε) = inf over 0 < h < ε/(2√n L M) of 4 max(1, m² h^{2n}) / (h^{2n} (ε − 2√n L M
+    /// h)), as printed, but only for h up to 1. A cell is no larger than [0, 1]ⁿ, and without
+    /// discrete transformations the printed formula would continue to improve with larger h.
+    /// `lipschitz` is L, the constant of the encoder.
     ///
     /// # Errors
     /// [`Error::Range`] for an ε that is not positive, or a negative or infinite constant.
@@ -79,9 +80,9 @@ impl Transformations {
             return Ok(Rate { ln_eta: at(1.0), h: 1.0 });
         }
         let limit = if slope > 0.0 { (epsilon / slope).min(1.0) } else { 1.0 };
-        // Where h^{2n} decides, h^{2n}(ε − slope·h) is largest at 2nε/((2n + 1) slope); from m h^n
-        // = 1 on only the second factor is left, which falls. So the infimum is at one of the two,
-        // or at 1.
+        // While h^{2n} is the deciding factor, h^{2n}(ε − slope·h) is largest at 2nε/((2n + 1)
+        // slope). From m h^n = 1 on, only the second factor remains, and it decreases. So the
+        // infimum is at one of these two points, or at 1.
         let interior =
             if slope > 0.0 { 2.0 * n / (2.0 * n + 1.0) * (epsilon / slope) } else { 1.0 };
         let kink = (-f64::from(self.discrete.max(1)).ln() / n).exp();
@@ -89,7 +90,7 @@ impl Transformations {
         Ok(Rate { ln_eta: at(h), h })
     }
 
-    /// 2√n L M, by which the views of a cell may spread for each unit of its side.
+    /// Returns 2√n L M, the distance by which the views of a cell may spread per unit of its side.
     fn slope(&self, epsilon: f64, lipschitz: f64) -> Result<f64, Error> {
         Error::range(epsilon > 0.0 && epsilon.is_finite(), "ε", epsilon, "positive and finite")?;
         for (name, value) in [("L", lipschitz), ("M", self.lipschitz)] {
@@ -100,8 +101,8 @@ impl Transformations {
         Ok(slope)
     }
 
-    /// log of 4 max(1, m² h^{2n}) / (h^{2n} (ε − slope·h)); ∞ where the last factor is not
-    /// positive.
+    /// Returns the log of 4 max(1, m² h^{2n}) / (h^{2n} (ε − slope·h)), or ∞ if the last factor is
+    /// not positive.
     fn ln_rate(&self, epsilon: f64, slope: f64, h: f64) -> f64 {
         let room = epsilon - slope * h;
         if room <= 0.0 {
@@ -109,7 +110,7 @@ impl Transformations {
         }
         let (ln_m, ln_cells) =
             (f64::from(self.discrete).ln(), -f64::from(self.continuous) * h.ln());
-        // ln 0 = −∞ is below any number of cells.
+        // ln 0 = −∞ is less than the logarithm of any number of cells.
         4.0_f64.ln() + 2.0 * ln_m.max(ln_cells) - room.ln()
     }
 }
@@ -129,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// As printed, over a grid of h.
+    /// The printed formula, over a grid of h.
     fn oracle(set: Transformations, epsilon: f64, lipschitz: f64) -> f64 {
         let (m, n) = (f64::from(set.discrete), f64::from(set.continuous));
         let slope = 2.0 * n.sqrt() * lipschitz * set.lipschitz;
@@ -150,8 +151,8 @@ mod tests {
             let set = Transformations { discrete, continuous, lipschitz: motion };
             let found = set.published(epsilon, lipschitz).unwrap();
             let grid = oracle(set, epsilon, lipschitz);
-            // The grid is within 1/20,000 of the best h, beside which the rate changes by a factor
-            // of (1 + 1/20,000)^{2n}.
+            // The grid is within 1/20,000 of the best h, and there the rate differs by at most a
+            // factor of (1 + 1/20,000)^{2n}.
             prop_assert!(found.ln_eta <= grid + 1e-9 && grid <= found.ln_eta + 1e-2, "{} \
                 {}", found.ln_eta, grid);
         }
@@ -160,8 +161,8 @@ mod tests {
     #[test]
     fn without_one_kind_of_transformation() {
         let none = Transformations { discrete: 0, continuous: 0, lipschitz: 1.0 };
-        // max(1, 0) = 1: 4/ε, though views that are their images have an alignment of 0 and R_ε = 0
-        // by it.
+        // max(1, 0) = 1 gives 4/ε, although views that equal their images have an alignment of 0
+        // and therefore R_ε = 0.
         assert!((none.published(0.5, 1.0).unwrap().ln_eta - 8.0_f64.ln()).abs() < 1e-15);
         // 4 m²/ε.
         let discrete = Transformations { discrete: 3, ..none };
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn two_views_meet_the_finite_bound() {
-        // One image of two views at a distance of 1: alignment ½.
+        // One image with two views at a distance of 1: alignment ½.
         assert_eq!(finite(0.5, 2, 1.0), Ok(1.0));
         // Three views, one in the middle: 2·(½·⅓) = ⅓.
         assert_eq!(finite(1.0 / 3.0, 3, 1.0), Ok(1.0));

@@ -3,20 +3,20 @@ use rayon::prelude::*;
 use crate::sum::{mean, squared_distance};
 use crate::{Error, Labels, Views};
 
-/// How far apart two views of an image lie: L_align = E_x E ‖f(x₁) − f(x₂)‖², x₁ and x₂ independent
-/// in A(x).
+/// How far apart the views of an image are: L_align = E_x E ‖f(x₁) − f(x₂)‖², with x₁ and x₂
+/// independent in A(x).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alignment {
-    /// Of each image, over its M views, x₁ and x₂ possibly equal.
+    /// Alignment of each image, over its M views. x₁ and x₂ may be equal.
     pub of_image: Vec<f64>,
-    /// The mean over images: exact for the finite world.
+    /// Mean over images; exact for the finite world.
     pub finite: f64,
 }
 
-/// Alignment of each image and of all (Huang et al., ICLR 2023).
+/// Computes the alignment of each image and of all images (Huang et al., ICLR 2023).
 ///
-/// Per image it is 2(mean ‖f‖² − ‖mean f‖²), computed as twice the mean of ‖f − mean f‖², which is
-/// the same number without the cancellation.
+/// The alignment of an image is 2(mean ‖f‖² − ‖mean f‖²). It is computed as twice the mean of ‖f −
+/// mean f‖², which is the same number without the cancellation.
 ///
 /// ```
 /// use selfsame_theory::{Views, measure};
@@ -45,10 +45,10 @@ pub fn alignment(views: &Views<'_>) -> Alignment {
 }
 
 impl Alignment {
-    /// L_align(C_k) of each class: the mean over its images.
+    /// Computes L_align(C_k) of each class: the mean over its images.
     ///
     /// # Errors
-    /// [`Error::Count`] where the labels are of another number of images.
+    /// [`Error::Count`] if the number of labels differs from the number of images.
     pub fn of_classes(&self, labels: &Labels) -> Result<Vec<f64>, Error> {
         Ok(labels.split(&self.of_image)?.iter().map(|class| mean(class)).collect())
     }

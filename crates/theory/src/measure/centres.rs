@@ -5,11 +5,12 @@ use rayon::prelude::*;
 use crate::sum::{Sum, dot, squared_distance, sum};
 use crate::{Error, Labels, Views};
 
-/// Rows classified together: enough to fill a register tile, few enough to stay in a cache.
+/// Number of rows classified together: enough to fill a register tile, few enough to stay in a
+/// cache.
 const BLOCK: usize = 128;
 
-/// The class centres μ_k = E over x in C_k and x' in A(x) of f(x'), and what the theory asks of
-/// them.
+/// The class centres μ_k = E over x in C_k and x' in A(x) of f(x'), with the quantities that the
+/// theory derives from them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Centres {
     dim: usize,
@@ -18,24 +19,24 @@ pub struct Centres {
     masses: Vec<f64>,
 }
 
-/// The error of the nearest-centre classifier G_f(x) = argmin_k ‖f(x) − μ_k‖, the linear one with
+/// The error of the nearest-centre classifier G_f(x) = argmin_k ‖f(x) − μ_k‖. It is linear, with
 /// rows μ_k and biases −½‖μ_k‖².
 #[derive(Debug, Clone, PartialEq)]
 pub struct Errors {
     /// For each class, the share of its images whose original (view 0) is assigned to another
     /// class.
     pub of_class: Vec<f64>,
-    /// Err(G_f): that share over all images.
+    /// Err(G_f): the share of all images whose original is assigned to another class.
     pub overall: f64,
     /// The share of images with any view that is assigned to another class. The error bound covers
-    /// this too: all its proof uses about x is that x is one of its own views.
+    /// this too: its proof only uses that x is one of its own views.
     pub any_view: f64,
 }
 
-/// The centre of each class, with compensated sums.
+/// Computes the centre of each class, with compensated sums.
 ///
 /// # Errors
-/// [`Error::Count`] unless there is a label an image.
+/// [`Error::Count`] unless there is one label per image.
 ///
 /// ```
 /// use selfsame_theory::{Labels, Views, measure};
@@ -67,17 +68,17 @@ pub fn centres(views: &Views<'_>, labels: &Labels) -> Result<Centres, Error> {
 }
 
 impl Centres {
-    /// Number of classes K.
+    /// Returns K, the number of classes.
     pub fn classes(&self) -> usize {
         self.masses.len()
     }
 
-    /// The masses p_k.
+    /// Returns the masses p_k.
     pub fn masses(&self) -> &[f64] {
         &self.masses
     }
 
-    /// μ_k.
+    /// Returns μ_k.
     ///
     /// # Panics
     /// If there is no class `k`.
@@ -85,13 +86,13 @@ impl Centres {
         &self.values[k * self.dim..][..self.dim]
     }
 
-    /// All μ_k·μ_ℓ, K × K: ‖μ_k‖² on the diagonal, and off it the divergence, of which smaller is
-    /// better.
+    /// Returns all μ_k·μ_ℓ, K × K. The diagonal has ‖μ_k‖²; the rest is the divergence, where
+    /// smaller is better.
     pub fn products(&self) -> &[f64] {
         &self.products
     }
 
-    /// μ_k·μ_ℓ.
+    /// Returns μ_k·μ_ℓ.
     ///
     /// # Panics
     /// If there is no such class.
@@ -100,14 +101,14 @@ impl Centres {
         self.products[k * self.classes() + l]
     }
 
-    /// Δ_μ = 1 − min_k ‖μ_k‖²/r².
+    /// Computes Δ_μ = 1 − min_k ‖μ_k‖²/r².
     pub fn shortfall(&self, radius: f64) -> f64 {
         let norms = (0..self.classes()).map(|k| self.product(k, k));
         1.0 - norms.fold(f64::INFINITY, f64::min) / (radius * radius)
     }
 
-    /// The mean of μ_k·μ_ℓ over pairs of different classes, weighted by p_k p_ℓ; none for a single
-    /// class.
+    /// Returns the mean of μ_k·μ_ℓ over pairs of different classes, weighted by p_k p_ℓ, or `None`
+    /// for a single class.
     pub fn mean_divergence(&self) -> Option<f64> {
         let pairs = || {
             (0..self.products.len())
@@ -120,11 +121,11 @@ impl Centres {
         (self.classes() > 1).then(|| weighted / weight)
     }
 
-    /// The class with the nearest centre for each row; of equally near ones the lowest. Time grows
-    /// with rows × classes × dim.
+    /// Returns the class with the nearest centre for each row. If centres are equally near, the
+    /// lowest class counts. Time grows with rows × classes × dim.
     ///
     /// # Errors
-    /// [`Error::Count`] where the rows are not as wide as the centres.
+    /// [`Error::Count`] if the rows are not as wide as the centres.
     pub fn classify(&self, views: &Views<'_>) -> Result<Vec<u32>, Error> {
         if views.dim() != self.dim {
             return Err(Error::Count {
@@ -158,10 +159,11 @@ impl Centres {
         Ok(blocks.into_par_iter().flat_map_iter(of_block).collect())
     }
 
-    /// The error of the nearest-centre classifier on `views`.
+    /// Computes the error of the nearest-centre classifier on `views`.
     ///
     /// # Errors
-    /// [`Error::Count`] unless there is a label an image, and rows are as wide as the centres.
+    /// [`Error::Count`] unless there is one label per image, and the rows are as wide as the
+    /// centres.
     pub fn errors(&self, views: &Views<'_>, labels: &Labels) -> Result<Errors, Error> {
         views.check_labels(labels)?;
         if labels.classes() != self.classes() {
@@ -190,16 +192,16 @@ impl Centres {
         Ok(Errors { of_class, overall, any_view: any_view as f64 / images })
     }
 
-    /// An estimate of the error on images that the centres were not computed from, and the number
-    /// of images behind it. Each original is classified with its own views left out of the centre
-    /// of its class.
+    /// Estimates the error on images that the centres were not computed from. Also returns the
+    /// number of images that the estimate is based on. Each original is classified with its own
+    /// views left out of the centre of its class.
     ///
     /// In many dimensions, a centre of few images remembers them: [`errors`](Self::errors) may then
-    /// be 0 while this error is that of chance. Images that are alone in their class are skipped;
-    /// none where all are.
+    /// be 0 while this error is at chance level. Images that are alone in their class are skipped.
+    /// Returns `None` if all images are skipped.
     ///
     /// # Errors
-    /// As [`errors`](Self::errors).
+    /// The errors of [`errors`](Self::errors).
     pub fn error_left_out(
         &self,
         views: &Views<'_>,
@@ -228,7 +230,7 @@ impl Centres {
                 own.map(|(centre, mean)| (count * centre - mean) / (count - 1.0)).collect();
             let least = squared_distance(&original, &without);
             let other = |class: u32| squared_distance(&original, self.centre(class as usize));
-            // Of equally near centres the lowest class counts.
+            // If centres are equally near, the lowest class counts.
             let nearer = |class: u32| {
                 if class < label { other(class) <= least } else { other(class) < least }
             };
@@ -276,7 +278,7 @@ mod tests {
             let errors = found.errors(&views, &labels).unwrap();
             let shares = errors.of_class.iter().zip(found.masses()).map(|(error, mass)| error * mass);
             prop_assert!((shares.sum::<f64>() - errors.overall).abs() < 1e-12 && errors.any_view >= errors.overall);
-            // With each image left out, from new centres.
+            // For each image that is left out, the centres are recomputed.
             let left_out: Vec<bool> = (0..images)
                 .filter(|image| (0..images).any(|other| other != *image && other % classes == image % classes))
                 .map(|image| {
@@ -295,7 +297,7 @@ mod tests {
             match found.error_left_out(&views, &labels).unwrap() {
                 Some((error, count)) => {
                     prop_assert_eq!(count, left_out.len());
-                    // Values drawn at random are not equally near two centres.
+                    // Random values never have the same distance to two centres.
                     prop_assert!((error - wrong / count as f64).abs() < 1e-12);
                 }
                 None => prop_assert!(left_out.is_empty()),

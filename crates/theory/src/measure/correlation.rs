@@ -6,22 +6,23 @@ use super::Centres;
 use crate::sum::sum;
 use crate::{Error, Views};
 
-/// The most values of an embedding: the matrix then fills 512 MB.
+/// Maximum length of an embedding. The matrix of that size fills 512 MB.
 const MOST: usize = 8192;
-/// Columns of the matrix computed together.
+/// Number of columns of the matrix that are computed together.
 const PANEL: usize = 128;
 
-/// The cross-correlation matrix C_ij = E f_i(x₁) f_j(x₂), x₁ and x₂ independent views of one image.
+/// The cross-correlation matrix C_ij = E f_i(x₁) f_j(x₂), with x₁ and x₂ independent views of one
+/// image.
 ///
-/// On the finite world it is E over images of m mᵀ with m the mean view, hence symmetric and
-/// positive semidefinite.
+/// On the finite world it is E over images of m mᵀ, where m is the mean view. It is therefore
+/// symmetric and positive semidefinite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Correlation {
     dim: usize,
     values: Vec<f64>,
 }
 
-/// The two norms of B = Σ p_k μ_k μ_kᵀ that the theory asks for.
+/// The two norms of B = Σ p_k μ_k μ_kᵀ that the theory needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Within {
     /// τ' = ‖C − B‖²: the part of the correlation that is within classes.
@@ -30,11 +31,11 @@ pub struct Within {
     pub from_identity: f64,
 }
 
-/// The cross-correlation matrix of standardised embeddings. Time grows with images × dim².
+/// Computes the cross-correlation matrix of standardised embeddings. Time grows with images × dim².
 ///
 /// # Errors
 /// [`Error::Form`] unless the views were [standardised](Views::standardised), [`Error::TooWide`]
-/// above 8,192 values a row.
+/// above 8,192 values per row.
 pub fn correlation(views: &Views<'_>) -> Result<Correlation, Error> {
     views.check_standardised()?;
     let (images, dim) = (views.images(), views.dim());
@@ -44,7 +45,7 @@ pub fn correlation(views: &Views<'_>) -> Result<Correlation, Error> {
     Ok(Correlation { dim, values: second_moments(&views.image_means(), dim, 1.0 / images as f64) })
 }
 
-/// `scale` · Σ x xᵀ over the rows x.
+/// Computes `scale` · Σ x xᵀ over the rows x.
 fn second_moments(rows: &[f64], dim: usize, scale: f64) -> Vec<f64> {
     let mut moments = vec![0.0; dim * dim];
     let rows = MatRef::from_row_major_slice(rows, rows.len() / dim, dim);
@@ -64,7 +65,7 @@ fn second_moments(rows: &[f64], dim: usize, scale: f64) -> Vec<f64> {
 }
 
 impl Correlation {
-    /// C_ij.
+    /// Returns C_ij.
     ///
     /// # Panics
     /// If there is no such column.
@@ -73,42 +74,42 @@ impl Correlation {
         self.values[i * self.dim + j]
     }
 
-    /// d.
+    /// Returns d.
     pub fn dim(&self) -> usize {
         self.dim
     }
 
-    /// tr C, which the alignment gives too: L_align = 2(d − tr C).
+    /// Returns tr C, which also follows from the alignment: L_align = 2(d − tr C).
     pub fn trace(&self) -> f64 {
         sum((0..self.dim).map(|i| self.get(i, i)))
     }
 
-    /// L_1 = Σ (1 − C_ii)².
+    /// Returns L_1 = Σ (1 − C_ii)².
     pub fn l1(&self) -> f64 {
         sum((0..self.dim).map(|i| (1.0 - self.get(i, i)).powi(2)))
     }
 
-    /// L_2 = ‖C − I‖².
+    /// Returns L_2 = ‖C − I‖².
     pub fn l2(&self) -> f64 {
         self.off_identity(&self.values)
     }
 
-    /// ‖X − I‖² of a matrix X of the same size.
+    /// Returns ‖X − I‖² of a matrix X of the same size.
     fn off_identity(&self, values: &[f64]) -> f64 {
         let identity = |at: usize| f64::from(u8::from(at / self.dim == at % self.dim));
         sum(values.iter().enumerate().map(|(at, value)| (value - identity(at)).powi(2)))
     }
 
-    /// The loss Σ (1 − C_ii)² + λ Σ_{i≠j} C_ij² = (1 − λ) L_1 + λ L_2.
+    /// Returns the loss Σ (1 − C_ii)² + λ Σ_{i≠j} C_ij² = (1 − λ) L_1 + λ L_2.
     pub fn loss(&self, lambda: f64) -> f64 {
         (1.0 - lambda) * self.l1() + lambda * self.l2()
     }
 
     /// Splits the correlation into the part between classes, B = Σ p_k μ_k μ_kᵀ, and the rest,
-    /// which is within them.
+    /// which is within classes.
     ///
     /// # Errors
-    /// [`Error::Count`] where the centres are not as wide as the matrix.
+    /// [`Error::Count`] if the centres are not as wide as the matrix.
     pub fn within_classes(&self, centres: &Centres) -> Result<Within, Error> {
         if centres.centre(0).len() != self.dim {
             return Err(Error::Count {
@@ -159,7 +160,7 @@ mod tests {
             }
             prop_assert!((found.loss(lambda) - loss).abs() <= 1e-10 * (1.0 + loss));
 
-            // L_align = 2(d − tr C), and at most 2√(d L_1).
+            // L_align = 2(d − tr C), which is at most 2√(d L_1).
             let (d, align) = (dim as f64, measure::alignment(&views).finite);
             prop_assert!((align - 2.0 * (d - found.trace())).abs() <= 1e-10 * d);
             prop_assert!(align <= 2.0 * (d * found.l1()).sqrt() + 1e-10 * d);

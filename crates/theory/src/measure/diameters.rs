@@ -3,7 +3,7 @@ use rayon::prelude::*;
 use crate::Views;
 use crate::sum::squared_distance;
 
-/// The distance of the two furthest views of each image, and with it R_ε for every ε.
+/// The distance between the two furthest views of each image, which determines R_ε for every ε.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diameters {
     /// The largest ‖f(x₁) − f(x₂)‖ over the views of each image.
@@ -11,10 +11,10 @@ pub struct Diameters {
     sorted: Vec<f64>,
 }
 
-/// View diameters of all images: x is in S_ε where its diameter is at most ε (Huang et al., ICLR
-/// 2023).
+/// Computes the view diameters of all images. An image x is in S_ε if its diameter is at most ε
+/// (Huang et al., ICLR 2023).
 ///
-/// As estimates for an infinite A they are one-sided: more views can only raise them.
+/// As estimates for an infinite A the diameters are one-sided: more views can only raise them.
 ///
 /// ```
 /// use selfsame_theory::{Views, measure};
@@ -41,25 +41,26 @@ pub fn diameters(views: &Views<'_>) -> Diameters {
 }
 
 impl Diameters {
-    /// From the diameter of each image.
+    /// Takes the diameter of each image.
     pub fn new(of_image: Vec<f64>) -> Self {
         let mut sorted = of_image.clone();
         sorted.sort_by(f64::total_cmp);
         Self { of_image, sorted }
     }
 
-    /// The diameters in ascending order. R_ε changes only there.
+    /// Returns the diameters in ascending order. R_ε changes only at these values.
     pub fn sorted(&self) -> &[f64] {
         &self.sorted
     }
 
-    /// R_ε: the share of images with a diameter strictly above ε.
+    /// Returns R_ε: the share of images with a diameter strictly above ε.
     pub fn share_above(&self, epsilon: f64) -> f64 {
         share_above(&self.sorted, epsilon)
     }
 }
 
-/// The share of `sorted`, ascending, that is above `limit`; 0 of nothing.
+/// Returns the share of the ascending values `sorted` that is above `limit`, or 0 if there are no
+/// values.
 pub(crate) fn share_above(sorted: &[f64], limit: f64) -> f64 {
     let above = sorted.len() - sorted.partition_point(|&value| value <= limit);
     above as f64 / sorted.len().max(1) as f64

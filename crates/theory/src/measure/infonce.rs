@@ -7,24 +7,24 @@ use rayon::prelude::*;
 use crate::sum::{Sum, dot, mean, sum};
 use crate::{Error, Quantity, Trust, Views, measure};
 
-/// The most rows of which all pairs are visited: with 512 values each they fill 134 MB as f64, and
-/// two cores take minutes.
+/// Maximum number of rows of which all pairs are visited. With 512 values each, they fill 134 MB as
+/// f64, and two cores take minutes.
 const MOST_ROWS: usize = 32_768;
-/// Rows on each side of a block of products.
+/// Number of rows on each side of a block of products.
 const BLOCK: usize = 128;
-/// Running products that are kept side by side, one a lane of a vector.
+/// Number of running products that are kept in parallel, one per lane of a vector.
 const LANES: usize = 8;
-/// Factors of a running product before its logarithm is taken. A factor lies between 2/e and 2e, so
-/// the product of all lanes stays within 10^±290.
+/// Number of factors of a running product before its logarithm is taken. A factor lies between 2/e
+/// and 2e, so the product of all lanes stays within 10^±290.
 const FACTORS: usize = 48;
-/// Draws that share a stream of random numbers.
+/// Number of draws that share a stream of random numbers.
 const DRAWS: usize = 4096;
 
-/// The InfoNCE loss with one negative at temperature 1, L = E −log(e^{f₁·f₂} / (e^{f₁·f₂} +
-/// e^{f₁·f⁻})), in its two parts: L = L_1 + L_2 (Huang et al., ICLR 2023).
+/// The two parts of the InfoNCE loss with one negative at temperature 1, L = E −log(e^{f₁·f₂} /
+/// (e^{f₁·f₂} + e^{f₁·f⁻})): L = L_1 + L_2 (Huang et al., ICLR 2023).
 ///
-/// f₁ and f₂ are independent views of an image, f⁻ a view of an independent image, which may be the
-/// same one: so the parts are those of the finite world, and the identity is exact there.
+/// f₁ and f₂ are independent views of an image, and f⁻ is a view of an independent image, which may
+/// be the same image. So the parts are those of the finite world, and the identity is exact there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InfoNce {
     /// L_1 = E −f₁·f₂ = ½ L_align − 1.
@@ -34,13 +34,14 @@ pub struct InfoNce {
 }
 
 impl InfoNce {
-    /// The loss itself.
+    /// Returns the loss L = L_1 + L_2.
     pub fn loss(&self) -> f64 {
         self.l1 + self.l2.value
     }
 }
 
-/// Exact InfoNCE of the finite world: all N·M × M × N·M triples. Time grows with (N·M)² (d + M).
+/// Computes the exact InfoNCE loss of the finite world, over all N·M × M × N·M triples. Time grows
+/// with (N·M)² (d + M).
 ///
 /// # Errors
 /// [`Error::Form`] unless the views are [on the sphere](Views::on_sphere), [`Error::TooManyRows`]
@@ -100,8 +101,9 @@ pub fn infonce(views: &Views<'_>) -> Result<InfoNce, Error> {
     Ok(InfoNce { l1: l1(views), l2: Quantity::exact(l2) })
 }
 
-/// e^x for products of unit vectors, by its power series. For |x| ≤ 1 the terms left out are below
-/// 10⁻¹⁷. The compiler can vectorise the series, but not the exponential of the standard library.
+/// Computes e^x for products of unit vectors, by its power series. For |x| ≤ 1 the omitted terms
+/// are below 10⁻¹⁷. The compiler can vectorise the series, but not the exponential of the standard
+/// library.
 fn exp_of_products(x: [f64; LANES]) -> [f64; LANES] {
     const TERMS: usize = 19;
     let mut sums = [1.0_f64; LANES];
@@ -113,8 +115,8 @@ fn exp_of_products(x: [f64; LANES]) -> [f64; LANES] {
 }
 
 /// Adds log(p + e^x) for all pairs of a positive p = e^{f₁·f₂} and a product x = f₁·f⁻. It
-/// multiplies many factors p + e^x and takes one logarithm of them; [`LANES`] products at a time
-/// fit in vector registers.
+/// multiplies many factors p + e^x and takes one logarithm of their product. [`LANES`] products at
+/// a time fit in vector registers.
 fn add_logarithms(sum: &mut Sum, positives: &[f64], products: &[f64]) {
     let (mut lanes, mut factors) = ([1.0_f64; LANES], 0);
     let (blocks, rest) = products.as_chunks::<LANES>();
@@ -142,14 +144,14 @@ fn add_logarithms(sum: &mut Sum, positives: &[f64], products: &[f64]) {
     }
 }
 
-/// InfoNCE with L_1 exact and L_2 estimated from `draws` independent triples, for worlds too large
-/// for [`infonce`].
+/// Computes InfoNCE with L_1 exact and L_2 estimated from `draws` independent triples, for worlds
+/// too large for [`infonce`].
 ///
 /// The interval is the empirical Bernstein bound of Maurer and Pontil ("Empirical Bernstein Bounds
 /// and Sample Variance Penalization", COLT 2009, theorem 4, both sides) on values that lie between
-/// log(2/e) and log(2e): whatever their distribution, it holds L_2 of the finite world with a
-/// probability of at least 95 %. A million draws of 512 values take about two seconds and leave
-/// some 10⁻³.
+/// log(2/e) and log(2e). For any distribution of the values, the interval contains L_2 of the
+/// finite world with a probability of at least 95 %. A million draws of 512 values take about two
+/// seconds and give an interval of some 10⁻³.
 ///
 /// # Errors
 /// [`Error::Form`] unless the views are [on the sphere](Views::on_sphere), [`Error::Range`] for
@@ -199,7 +201,7 @@ mod tests {
     use super::*;
     use crate::Values;
 
-    /// The definition, over all triples, without parts.
+    /// The definition, over all triples, without splitting it into parts.
     fn oracle(views: &Views<'_>) -> f64 {
         let (rows, m, dim) = (views.rows(), views.views(), views.dim());
         let all = views.block(0..rows);
@@ -220,7 +222,7 @@ mod tests {
     #[test]
     fn exponentials_are_those_of_the_library() {
         for at in -1000..=1000 {
-            // Products of unit vectors may pass 1 by a rounding or two.
+            // Products of unit vectors may exceed 1 by a rounding or two.
             let x = f64::from(at) / 1000.0 * (1.0 + 4.0 * f64::EPSILON);
             let [found, ..] = exp_of_products([x; LANES]);
             // Each of the last few steps rounds by at most half a unit, and later terms weigh less.
@@ -265,8 +267,8 @@ mod tests {
             else {
                 panic!("no interval: {:?}", found.l2)
             };
-            // With 95 % promised and a bound that keeps more, a hundred seeds that never fail are
-            // what to expect.
+            // The bound promises 95 % and is conservative, so a hundred seeds without a failure are
+            // expected.
             assert!(low < exact.l2.value && exact.l2.value < high, "seed {seed}: {:?}", found.l2);
             widths.push(high - low);
         }

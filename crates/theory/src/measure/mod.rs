@@ -1,4 +1,4 @@
-//! What the theory speaks of, measured on the finite world: exact up to rounding.
+//! Measurements of the quantities of the theory on the finite world: exact up to rounding.
 
 mod alignment;
 mod centres;

@@ -1,15 +1,15 @@
-//! The δ and ε worth trying, and which of two certificates is better.
+//! The δ and ε to try, and the comparison of two certificates.
 
 use super::{Certificate, ScaledClass};
 
-/// A δ, and the main part that each class has there.
+/// A δ, and the main part of each class at that δ.
 pub(super) struct Level {
     pub(super) delta: f64,
     pub(super) parts: Vec<usize>,
 }
 
-/// The levels at which σ, the smallest share of a class in its main part, rises, in the order of δ.
-/// Below the first of them, some class has no main part at all.
+/// Returns the levels at which σ, the smallest share of a class in its main part, rises, in the
+/// order of δ. Below the first level, some class has no main part at all.
 pub(super) fn levels(classes: &[ScaledClass]) -> Vec<Level> {
     let mut deltas: Vec<f64> =
         classes.iter().flat_map(|side| side.main_parts.iter().map(|part| part.delta)).collect();
@@ -40,14 +40,14 @@ pub(super) fn levels(classes: &[ScaledClass]) -> Vec<Level> {
     levels
 }
 
-/// Each distinct value of `sorted`, ascending, with the number of values above it.
+/// Returns each distinct value of `sorted`, ascending, with the number of values above it.
 pub(super) fn distinct(sorted: &[f64]) -> impl Iterator<Item = (f64, usize)> + '_ {
     let last = |at: &usize| sorted.get(at + 1).is_none_or(|next| *next > sorted[*at]);
     (0..sorted.len()).filter(last).map(|at| (sorted[at], sorted.len() - at - 1))
 }
 
-/// The certificate with the smaller bound. Of two that prove the same or nothing, the one whose
-/// condition has more slack.
+/// Returns the certificate with the smaller bound. If the bounds are equal, or if both are vacuous,
+/// returns the certificate whose condition has more slack.
 pub(super) fn better(a: Certificate, b: Certificate) -> Certificate {
     let second = match (a.holds(), b.holds()) {
         (true, true) if a.error != b.error => b.error < a.error,

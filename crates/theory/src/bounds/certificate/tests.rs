@@ -10,7 +10,7 @@ fn class(parts: &[(f64, usize, f64)], diameters: &[f64]) -> Class {
     Class { main_parts, diameters: diameters.to_vec() }
 }
 
-/// A class of `images` images that coincide, views and all.
+/// A class of `images` images that all coincide, including their views.
 fn point(images: usize) -> Class {
     class(&[(0.0, images, 0.0)], &vec![0.0; images])
 }
@@ -68,9 +68,8 @@ fn two_antipodal_points() {
     assert!(matches!(found.quantity(&estimate).trust, Trust::Assumed { .. }));
 }
 
-/// A share t of the class sends its views to −f: f·μ = 1 − 2t, so the product that the printed
-/// proof passes through, 1 − R_ε/p = 1 − t, is not reached. What is derived, 1 − 2t, is met with
-/// equality.
+/// A share t of the class sends its views to −f: f·μ = 1 − 2t. So the product that the printed
+/// proof uses, 1 − R_ε/p = 1 − t, is not reached. The derived product, 1 − 2t, is an equality.
 #[test]
 fn the_flipped_share_needs_the_two() {
     for (flipped, images) in [(1, 10), (3, 20), (2, 7)] {
@@ -78,14 +77,14 @@ fn the_flipped_share_needs_the_two() {
         let norm2 = (1.0 - 2.0 * t).powi(2);
         let true_product = 1.0 - 2.0 * t;
         assert!(true_product < 1.0 - t, "the printed step fails");
-        // The first two of the three lower bounds are 1 − 2t, and so is the best.
+        // The first two of the three lower bounds are 1 − 2t, and so is the largest.
         assert!((need::floor(1.0 - t, 0.0, norm2) - true_product).abs() < 1e-9);
     }
 }
 
-/// The inequality that the second case of the proof of the printed theorem comes down to
+/// The inequality that the second case of the proof of the printed theorem reduces to
 /// (docs/theory.md, section 2): ρ − b + κ√(b/(1 − b)) ≤ √(2ρ) for ρ above ½, where the printed
-/// condition leaves ‖μ‖² no less than 1 − κ².
+/// condition requires ‖μ‖² to be at least 1 − κ².
 #[test]
 fn the_second_case_of_the_printed_theorem() {
     let end = 5.0_f64.sqrt() - 1.0;
@@ -100,7 +99,7 @@ fn the_second_case_of_the_printed_theorem() {
     }
 }
 
-/// 1 − 0.9 is below 0.1, the share of one image in ten.
+/// In floats, 1 − 0.9 is below 0.1, the share of one image in ten.
 #[test]
 fn shares_of_images_are_those_of_counting() {
     let nine = class(&[(0.0, 9, 0.0)], &[0.0; 10]);
@@ -111,8 +110,8 @@ fn shares_of_images_are_those_of_counting() {
         let found = world.certify(form);
         assert!(found.holds() && found.error == 0.1, "{form:?}: {found}");
     }
-    // Of 30 images 3 of the first class's 10 and one more: 0.3 + 1/30 is one third but for
-    // rounding.
+    // Of 30 images, 3 of the first class's 10 images and one more: 0.3 + 1/30 is one third except
+    // for rounding.
     let seven = class(&[(0.0, 7, 0.0)], &[0.0; 10]);
     let spread = class(&[(0.0, 20, 0.0)], &[[0.0; 19].as_slice(), &[1.9]].concat());
     let world = World::new(1.0, &[0.16, -0.4, -0.4, 1.0], vec![seven, spread]).unwrap();
@@ -181,7 +180,7 @@ fn classes() -> impl Strategy<Value = Vec<Class>> {
 }
 
 proptest! {
-    /// The search against all δ and ε, with the conditions as they are printed.
+    /// The search agrees with trying all δ and ε, with the conditions as they are printed.
     #[test]
     fn the_search_finds_the_least(classes in classes(), off in -1.0..0.9_f64, norm in 0.8..1.0_f64) {
         let k = classes.len();
@@ -197,8 +196,8 @@ proptest! {
                     classes.iter().map(|class| class.main_parts.iter().rfind(|part| part.delta <= delta)).collect();
                 let Some(parts) = parts else { continue };
                 let sigma = classes.iter().zip(&parts).map(|(class, part)| part.images as f64 / class.diameters.len() as f64).fold(1.0, f64::min);
-                // A later δ of the same σ is not tried: the earlier has no larger one, though a gap
-                // may shrink.
+                // A later δ with the same σ is not tried: the earlier δ is no larger, although a
+                // gap may shrink.
                 let earlier = classes.iter().flat_map(|class| class.main_parts.iter().map(|part| part.delta)).filter(|d| *d < delta).any(|earlier| {
                     classes.iter().map(|class| class.main_parts.iter().rfind(|part| part.delta <= earlier).map_or(0.0, |part| part.images as f64 / class.diameters.len() as f64)).fold(1.0, f64::min) >= sigma
                 });
@@ -210,7 +209,7 @@ proptest! {
                     let rho = 2.0 * (1.0 - sigma) + two * outside / least_mass + sigma * (gap + 2.0 * epsilon);
                     let shortfall = 1.0 - norm2;
                     let threshold = 1.0 - rho - (2.0 * rho).sqrt() - 0.5 * shortfall;
-                    // On the edge rounding decides.
+                    // At equality, rounding decides.
                     prop_assume!((off * norm2 - threshold).abs() > 1e-8);
                     if off * norm2 < threshold {
                         least = least.min(1.0 - sigma + outside);
@@ -225,8 +224,8 @@ proptest! {
         }
     }
 
-    /// At the same δ and ε each form certifies what the one before it does, and each class by
-    /// itself at least as much.
+    /// At the same δ and ε, each form certifies everything that the previous form certifies, and
+    /// each class alone at least as much.
     #[test]
     fn forms_are_ordered(classes in classes(), off in -1.0..0.9_f64, norm in 0.8..1.0_f64) {
         let k = classes.len();
@@ -241,7 +240,7 @@ proptest! {
         }
     }
 
-    /// The cap's closed form against points of it, in the plane of both centres.
+    /// The closed form of the cap agrees with points of the cap, in the plane of both centres.
     #[test]
     fn no_point_of_the_cap_is_nearer_to_the_other(mu in 0.1..1.0_f64, nu in 0.0..1.0_f64, angle in 0.0..3.1_f64) {
         let product = mu * nu * angle.cos();
@@ -255,7 +254,8 @@ proptest! {
         for turn in turns().filter(|turn| mu * turn.cos() >= needed) {
             prop_assert!(nearest(turn), "{}", turn);
         }
-        // And it asks no more than it must: some point just outside is nearer to the other.
+        // The closed form also asks for no more than necessary: some point just outside is nearer
+        // to the other centre.
         if needed < mu && needed > -mu {
             let edge = (needed / mu).acos();
             prop_assert!(turns().any(|turn| turn >= edge - 1e-9 && turn <= edge + 0.01 && !nearest(turn)));
