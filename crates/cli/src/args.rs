@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The arguments of the command line.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use selfsame::{EncoderKind, OnCollapse};
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
-/// Headings of what `certify` takes in place of a run.
+/// Headings of the options with which `certify` takes something other than a run.
 const ENCODER_FROM_ELSEWHERE: &str = "An encoder from elsewhere";
 const EMBEDDINGS_FROM_ELSEWHERE: &str = "Embeddings from elsewhere";
 
@@ -155,7 +155,7 @@ pub struct Pretrain {
     pub output: Json,
 }
 
-/// Which images a run is of. A run that goes on has settled them.
+/// The images of a run. A resumed run already has them.
 #[derive(Group, Debug)]
 pub struct Images {
     /// Images: `glyphs` (built in), a folder of class folders or of images, a .tar of either, or a
@@ -173,7 +173,7 @@ pub struct Images {
     pub classes: Option<Vec<String>>,
 }
 
-/// How a run is trained. A run that goes on has settled it.
+/// How a run is trained. A resumed run already has these settings.
 #[derive(Group, Debug)]
 pub struct Training {
     /// Published settings to start from, all of them, in place of the defaults below: authors
@@ -620,7 +620,7 @@ pub struct Clique {
     pub output: Json,
 }
 
-/// A time such as `60s`, `1.5m` or `2h`; a number alone is seconds.
+/// Parses a time such as `60s`, `1.5m` or `2h`. A number without a unit is in seconds.
 fn time(text: &str) -> Result<std::time::Duration, String> {
     let (number, unit) = match text.trim_end_matches(|c: char| c.is_ascii_alphabetic()) {
         number if number.len() == text.len() => (text, "s"),
@@ -695,7 +695,7 @@ pub struct Reproduce {
     pub output: Json,
 }
 
-/// Sizes of the experiments.
+/// Scales of the experiments.
 #[derive(ValueEnum, Clone, Copy, Debug)]
 pub enum ScaleName {
     /// The authors' settings, for those with a GPU
@@ -716,7 +716,7 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
     }
 }
 
-/// What can be measured.
+/// Kinds of work to measure.
 #[derive(Subcommand, Debug)]
 pub enum Bench {
     /// Views a second on one core, or on as many as --threads says: cropped, jittered, blurred and
@@ -808,7 +808,7 @@ pub struct BenchOps {
     pub output: Json,
 }
 
-/// What is measured.
+/// The encoder to measure and its images.
 #[derive(Group, Debug)]
 pub struct BenchEncoder {
     /// Images: what `study` takes
@@ -830,7 +830,7 @@ pub struct BenchEncoder {
     pub device: DeviceArg,
 }
 
-/// What `--precision` takes.
+/// Values of `--precision`.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrecisionName {
     /// bf16 where the processor has AMX, otherwise f32
@@ -897,7 +897,7 @@ pub struct BenchAugment {
     pub output: Json,
 }
 
-/// What `--augment` takes.
+/// Returns the help for `--augment`.
 fn augment_help() -> String {
     format!(
         "Views: letters of a crop, b blur, c grey, d colour (with a strength: d0.25), e flip; \
@@ -906,7 +906,7 @@ fn augment_help() -> String {
     )
 }
 
-/// What `--policies` takes.
+/// Returns the help for `--policies`.
 fn policies_help() -> String {
     format!(
         "Augmentations to rank, separated by commas; may be repeated. {}. `pairs` stands for all \
@@ -915,7 +915,7 @@ fn policies_help() -> String {
     )
 }
 
-/// The names of published policies.
+/// Returns the names of the published policies.
 pub fn policy_names() -> String {
     PRESETS.map(|(name, _)| name).join(", ")
 }
@@ -935,7 +935,7 @@ pub struct Json {
     pub json: bool,
 }
 
-/// What `--method` takes.
+/// Returns the help for `--method`.
 fn method_help() -> String {
     format!("How to train: {}", METHODS.map(|(name, _)| name).join(", "))
 }
@@ -948,7 +948,7 @@ fn recipes() -> PossibleValuesParser {
     PossibleValuesParser::new(RECIPES.map(|(name, _)| name))
 }
 
-/// One of these names, as the value that the library reads it as.
+/// Parses one of `names` into the library's value of that name.
 fn one_of<T, const N: usize>(names: [&'static str; N]) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
@@ -977,12 +977,12 @@ fn splits() -> impl TypedValueParser<Value = SplitName> {
         .try_map(|name| split(&name).ok_or("no split is called that"))
 }
 
-/// The split of a name.
+/// Returns the split with the given name.
 pub fn split(name: &str) -> Option<SplitName> {
     SplitName::ALL.into_iter().find(|split| split.name() == name)
 }
 
-/// A whole number from 1 to `most`.
+/// Parses a whole number from 1 to `most`.
 fn from_1_to(most: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=most)
 }

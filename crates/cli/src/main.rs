@@ -11,7 +11,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// A mistake in what was asked, as against a failure in doing it: exit code 2 rather than 1.
+/// A mistake in the request, as opposed to a failure of the work. The exit code is then 2 rather
+/// than 1.
 #[derive(Debug)]
 struct Misuse(String);
 
@@ -23,7 +24,7 @@ impl std::fmt::Display for Misuse {
 
 impl std::error::Error for Misuse {}
 
-/// An error that ends the program with exit code 2.
+/// Builds an error that ends the program with exit code 2.
 fn misuse(message: impl std::fmt::Display) -> anyhow::Error {
     Misuse(message.to_string()).into()
 }
@@ -42,8 +43,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// What happened and its causes on one line: some errors name their cause themselves, and some are
-/// drawn over several lines.
+/// Formats an error and its causes on one line. Some errors already include their cause, and some
+/// have several lines.
 fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {

@@ -1,4 +1,4 @@
-//! Errors of the library in the words of the command line: what was typed, and what to do.
+//! Explains errors of the library in terms of the command line: what was typed, and how to fix it.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use selfsame::{CompareError, Error, Run};
 
 use crate::words::quoted;
 
-/// What happened, with options as they are typed.
+/// Describes an error, with options as they are typed.
 pub fn say(error: &Error) -> String {
     match error {
         Error::Option { name, value, cause } => format!("{} {value}: {cause}", flag(name)),
@@ -27,7 +27,7 @@ pub fn say(error: &Error) -> String {
     }
 }
 
-/// The flag of an option's field.
+/// Returns the flag for a field of the options.
 fn flag(field: &str) -> String {
     format!("--{}", field.replace('_', "-"))
 }
@@ -37,7 +37,7 @@ fn difference(difference: &Difference) -> String {
         Difference::Option { name: "selfsame", .. } | Difference::Content(_) => {
             difference.to_string()
         }
-        // The flag says the opposite of the field.
+        // The flag means the opposite of the field.
         Difference::Option { name: "original", was, is } => {
             format!("--no-original was {is}, is {was}")
         }
@@ -45,7 +45,8 @@ fn difference(difference: &Difference) -> String {
     }
 }
 
-/// How to mend what the error tells of, with the flags that do; none where the error says all.
+/// Returns advice on how to fix an error, with the necessary flags. Returns `None` if the error
+/// already says everything.
 pub fn mend(error: &Error) -> Option<String> {
     match error {
         Error::NotARun { .. } => {
@@ -103,7 +104,7 @@ pub fn mend(error: &Error) -> Option<String> {
     }
 }
 
-/// What to do about a grid that cannot be run.
+/// Returns advice for a grid that cannot be run.
 fn grid(cause: &GridError) -> Option<String> {
     match cause {
         GridError::DataOption => Some("name them with --data".to_owned()),
@@ -115,7 +116,7 @@ fn grid(cause: &GridError) -> Option<String> {
     }
 }
 
-/// What to do when training cannot start or go on.
+/// Returns advice for training that cannot start or continue.
 fn training(error: &TrainError) -> Option<&'static str> {
     match error {
         TrainError::TooFewImages { .. } => Some("check --data, --limit and --classes"),
@@ -138,7 +139,7 @@ fn training(error: &TrainError) -> Option<&'static str> {
     }
 }
 
-/// What to do about a checkpoint that cannot be used.
+/// Returns advice for a checkpoint that cannot be used.
 fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
     match error {
         CheckpointError::File(_) => None,
@@ -147,7 +148,7 @@ fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
     }
 }
 
-/// How to come by the weights that a run lacks.
+/// Returns advice on how to get the weights that a run lacks.
 fn weights(path: &Path) -> String {
     match path.ancestors().nth(2) {
         Some(run) if Which::Last.path(run) == path => {
@@ -157,7 +158,7 @@ fn weights(path: &Path) -> String {
     }
 }
 
-/// What to do about a damaged file of a run.
+/// Returns advice for a damaged file of a run.
 fn damaged(path: &Path) -> Option<String> {
     match path.file_name()?.to_str()? {
         Run::CONFIG_FILE => Some("mend it, or start a new run".to_owned()),
@@ -166,7 +167,7 @@ fn damaged(path: &Path) -> Option<String> {
     }
 }
 
-/// What to start from in place of weights that cannot be taken.
+/// Returns advice for weights that training cannot start from.
 fn init(error: &InitError) -> Option<String> {
     match error {
         InitError::Folder { weights, .. } => {
@@ -191,7 +192,7 @@ fn init(error: &InitError) -> Option<String> {
     }
 }
 
-/// What to compare instead.
+/// Returns advice on which folders to compare instead.
 fn compare(error: &CompareError) -> Option<&'static str> {
     match error {
         CompareError::File { .. } => Some("name the folder that it lies in"),
@@ -204,7 +205,7 @@ fn compare(error: &CompareError) -> Option<&'static str> {
     }
 }
 
-/// An encoder as it is asked for.
+/// Returns the flags that select an encoder.
 pub fn encoder_flags(encoder: &EncoderConfig) -> String {
     let (name, width) = (encoder.name(), encoder.width());
     match encoder {

@@ -1,4 +1,4 @@
-//! From arguments to options of the library.
+//! Converts arguments to options of the library.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use crate::args::{self, PrecisionName};
 use crate::misuse;
 use crate::words::typed;
 
-/// The policy, where none is asked for.
+/// The default policy.
 pub const AUGMENT: &str = "abcde";
 
-/// The options of a new run.
+/// Returns the options of a new run.
 pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Error> {
     let args::Pretrain { images, training, .. } = args;
     Ok(PretrainOptions {
@@ -51,7 +51,7 @@ pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Erro
     })
 }
 
-/// The options of going on with a run.
+/// Returns the options for resuming a run.
 pub fn resume(args: &args::Pretrain) -> ResumeOptions {
     ResumeOptions {
         images: None,
@@ -62,7 +62,7 @@ pub fn resume(args: &args::Pretrain) -> ResumeOptions {
     }
 }
 
-/// The residual network that a file of weights is taken for, if it does not say what it holds.
+/// The network that is assumed for a file of weights that does not say what it holds.
 pub const PUBLISHED: ResNetConfig = ResNetConfig {
     architecture: Architecture::ResNet18,
     stem: Stem::ImageNet,
@@ -70,13 +70,14 @@ pub const PUBLISHED: ResNetConfig = ResNetConfig {
     precision: Precision::F32,
 };
 
-/// The folder of a new run.
+/// Returns the folder of a new run.
 pub fn folder(args: &args::Pretrain) -> PathBuf {
     let (data, out) = (args.images.data.as_str().into(), args.out.clone());
     PretrainOptions { data, out, ..PretrainOptions::default() }.folder()
 }
 
-/// What is asked for of the encoder in a file, and the rest as in the file, which holds `found`.
+/// Combines the requested settings of an encoder with the file's encoder `found`, which supplies
+/// the settings that are not given.
 pub fn encoder_or(
     name: Option<EncoderKind>,
     stem: Option<Stem>,
@@ -107,14 +108,14 @@ pub fn encoder_or(
     Ok(ResNetConfig { architecture, stem, width, ..otherwise }.into())
 }
 
-/// The precision asked for, or the faster one on the device.
+/// Returns the requested precision, or by default the faster one on the device.
 pub fn precision(name: PrecisionName, device: &str) -> anyhow::Result<Precision> {
     let device = device::by_name(device).map_err(misuse)?;
     Ok(name.asked().unwrap_or_else(|| Precision::fastest(&device)))
 }
 
 impl PrecisionName {
-    /// The precision asked for; none for `auto`.
+    /// Returns the requested precision; `None` for `auto`.
     pub fn asked(self) -> Option<Precision> {
         match self {
             Self::Auto => None,

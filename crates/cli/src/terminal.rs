@@ -1,4 +1,4 @@
-//! What the user sees while something runs.
+//! Output for the user while something runs.
 
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
@@ -13,10 +13,10 @@ use selfsame::Run;
 
 /// Exit code of a process that Ctrl-C ended.
 pub const INTERRUPTED: u8 = 130;
-/// Time between two lines of progress where the output is no terminal.
+/// Time between two progress lines if the output is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Standard output and standard error, as the user wants them.
+/// Standard output and standard error, formatted as the user asked.
 pub struct Terminal {
     json: bool,
 }
@@ -26,7 +26,8 @@ impl Terminal {
         Self { json }
     }
 
-    /// A line of the result: standard output, which with `--json` belongs to the JSON alone.
+    /// Prints a line of the result to standard output, except with `--json`, when only the JSON
+    /// goes there.
     pub fn say(&self, line: &str) {
         if self.json {
             eprintln!("{line}");
@@ -36,48 +37,48 @@ impl Terminal {
         }
     }
 
-    /// The result for machines, with `--json`.
+    /// Prints the result for scripts, if `--json` is given.
     pub fn result(&self, value: &serde_json::Value) {
         if self.json {
             let _ = writeln!(std::io::stdout(), "{value}");
         }
     }
 
-    /// A line about what is under way.
+    /// Prints a line about the current work.
     pub fn status(&self, line: &str) {
         eprintln!("{line}");
     }
 }
 
-/// Shows what a verb of the library tells while it works, and asks it to stop at Ctrl-C.
+/// Shows the progress of a library verb, and asks the verb to stop at Ctrl-C.
 #[derive(Default)]
 pub struct Live {
     stage: Option<Stage>,
     /// Whether Ctrl-C was pressed.
     stop: Arc<AtomicBool>,
-    /// Whether the stage under way asks now and then whether to stop.
+    /// Whether the current stage checks from time to time whether to stop.
     asks: Arc<AtomicBool>,
 }
 
-/// A stage under way.
+/// The current stage.
 struct Stage {
     bar: Bar,
     start: Instant,
-    /// Units that were done before it started.
+    /// Number of units that were done before the stage started.
     before: u64,
 }
 
 impl Live {
-    /// For a verb that saves its work: the first Ctrl-C prints `stopping` and asks the verb to
-    /// stop, the second ends the program at once.
+    /// Builds progress for a verb that saves its work. The first Ctrl-C prints `stopping` and asks
+    /// the verb to stop; the second ends the program immediately.
     pub fn stoppable(stopping: &'static str) -> anyhow::Result<Self> {
         let live = Self::listening(stopping, || None)?;
         live.asks.store(true, Ordering::SeqCst);
         Ok(live)
     }
 
-    /// For a verb that trains `run`, where `way` says how to go on with it. Stages that cannot stop
-    /// end at the first Ctrl-C.
+    /// Builds progress for a verb that trains `run`; `way` says how to resume it. Stages that
+    /// cannot stop end at the first Ctrl-C.
     pub fn of_run(run: PathBuf, way: String) -> anyhow::Result<Self> {
         let stopping = "finishing this step and saving; once more to end at once";
         let is_run = move || run.join(Run::CONFIG_FILE).is_file();
@@ -144,7 +145,7 @@ impl selfsame::Progress for Live {
     }
 }
 
-/// Progress of one stage: a bar on a terminal, a line now and then elsewhere.
+/// Progress of one stage: a bar on a terminal, otherwise a line from time to time.
 pub struct Bar {
     what: String,
     bar: Option<ProgressBar>,
@@ -173,7 +174,7 @@ impl Bar {
         }
     }
 
-    /// A line that stays, above the bar.
+    /// Prints a line above the bar that stays visible.
     pub fn line(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),

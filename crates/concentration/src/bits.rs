@@ -1,6 +1,6 @@
-//! Sets of small numbers, one bit each in words of 64.
+//! Sets of small numbers, stored as one bit per number in words of 64 bits.
 
-/// The number of words that `n` bits take.
+/// Returns the number of words for `n` bits.
 pub(crate) fn words(n: usize) -> usize {
     n.div_ceil(64)
 }
@@ -20,7 +20,7 @@ pub(crate) fn contains(set: &[u64], v: usize) -> bool {
     set[v / 64] >> (v % 64) & 1 == 1
 }
 
-/// The set {0, …, n − 1}.
+/// Returns the set {0, …, n − 1}.
 pub(crate) fn full(n: usize) -> Vec<u64> {
     let mut set = vec![u64::MAX; words(n)];
     if !n.is_multiple_of(64)
@@ -35,12 +35,12 @@ pub(crate) fn count(set: &[u64]) -> usize {
     set.iter().map(|word| word.count_ones() as usize).sum()
 }
 
-/// How many elements two sets share.
+/// Counts the elements that two sets share.
 pub(crate) fn common(a: &[u64], b: &[u64]) -> usize {
     a.iter().zip(b).map(|(a, b)| (a & b).count_ones() as usize).sum()
 }
 
-/// target = a ∩ b.
+/// Sets target = a ∩ b.
 #[inline(always)]
 pub(crate) fn intersect(target: &mut [u64], a: &[u64], b: &[u64]) {
     for (target, (a, b)) in target.iter_mut().zip(a.iter().zip(b)) {
@@ -48,7 +48,7 @@ pub(crate) fn intersect(target: &mut [u64], a: &[u64], b: &[u64]) {
     }
 }
 
-/// Calls `each` with the elements in ascending order.
+/// Calls `each` with each element, in ascending order.
 #[inline(always)]
 pub(crate) fn for_each(set: &[u64], mut each: impl FnMut(usize)) {
     for (index, &word) in set.iter().enumerate() {
@@ -60,7 +60,7 @@ pub(crate) fn for_each(set: &[u64], mut each: impl FnMut(usize)) {
     }
 }
 
-/// The elements in ascending order.
+/// Iterates over the elements in ascending order.
 pub(crate) fn iter(set: &[u64]) -> impl Iterator<Item = usize> + '_ {
     set.iter().enumerate().flat_map(|(index, &word)| {
         let mut rest = word;

@@ -1,16 +1,17 @@
-//! Clusters of embeddings, which stand in for classes where images have no labels.
+//! Clusters of embeddings, which stand in for classes if images have no labels.
 
 use selfsame_kernels::random::SplitMix64;
 
-/// The most rounds of Lloyd's algorithm.
+/// Maximum number of rounds of Lloyd's algorithm.
 const ROUNDS: usize = 100;
 
 /// Groups rows of `dim` values by Lloyd's k-means, seeded by k-means++ (Arthur and Vassilvitskii
 /// 2007): each further centre is a row, drawn with a probability proportional to its squared
 /// distance from the centres so far. Returns the cluster of each row. Clusters are numbered in the
-/// order of their first rows; a cluster that ends up without rows has no number.
+/// order of their first rows, and clusters that end up without rows get no number.
 ///
-/// A pure function of rows and seed. Distances are summed in f64 in the order of the values.
+/// The result depends only on the rows and the seed. Distances are summed in f64 in the order of
+/// the values.
 ///
 /// # Panics
 /// If `values` does not hold whole rows, if there are fewer rows than clusters, or if there are no
@@ -30,7 +31,7 @@ pub fn k_means(values: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<u3
     let mut centres = vec![wide(rows[(random.word() % rows.len() as u64) as usize])];
     let mut reach: Vec<f64> = rows.iter().map(|row| squared(row, &centres[0])).collect();
     while centres.len() < clusters {
-        // 53 bits are a float in [0, 1).
+        // Turn 53 bits into a float in [0, 1).
         let mut left =
             (random.word() >> 11) as f64 / (1_u64 << 53) as f64 * reach.iter().sum::<f64>();
         let reached = reach.iter().position(|&reach| {
@@ -60,7 +61,7 @@ pub fn k_means(values: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<u3
             }
         }
         for ((centre, sum), count) in centres.iter_mut().zip(sums).zip(counts) {
-            // A centre that lost its rows stays where it is. Numbering, below, skips it.
+            // A centre that lost all its rows stays where it is. The numbering below skips it.
             if count > 0.0 {
                 *centre = sum.into_iter().map(|sum| sum / count).collect();
             }
@@ -69,7 +70,7 @@ pub fn k_means(values: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<u3
     renumber(&labels)
 }
 
-/// The nearest centre of each row; of equally near ones, the first.
+/// Returns the nearest centre of each row; among equally near centres, the first.
 fn assign(rows: &[&[f32]], centres: &[Vec<f64>]) -> Vec<u32> {
     let nearest = |row: &&[f32]| {
         let distances = centres.iter().map(|centre| squared(row, centre));

@@ -6,105 +6,106 @@ use thiserror::Error;
 
 use crate::Graph;
 
-/// The most vertices that a graph may have; its rows then take 128 MB.
+/// Maximum number of vertices of a graph. Its rows then take 128 MB.
 pub const MAX_VERTICES: usize = 1 << 15;
-/// No line of the format is longer. A longer one is refused before it fills the memory.
+/// Maximum length of a line. No valid line is longer; a longer one is refused before it fills the
+/// memory.
 const MAX_LINE: u64 = 1 << 16;
 
-/// Why a graph file cannot be read. Lines are counted from 1.
+/// Reasons why a graph file cannot be read. Lines are counted from 1.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DimacsError {
     /// The file could not be read.
     #[error("line {line}: {source}")]
     Read {
-        /// Where.
+        /// Number of the line.
         line: usize,
-        /// Why.
+        /// Why the line could not be read.
         source: io::Error,
     },
-    /// A line that is no comment, problem or edge.
+    /// A line is neither a comment nor a problem line nor an edge.
     #[error(
         "line {line} begins with `{found}`, but a line is `c COMMENT`, `p edge VERTICES EDGES` or \
          `e VERTEX VERTEX`"
     )]
     Kind {
-        /// Where.
+        /// Number of the line.
         line: usize,
-        /// The first word.
+        /// First word of the line.
         found: String,
     },
-    /// A line of the wrong form.
+    /// A line has the wrong form.
     #[error("line {line} is not `{form}`")]
     Form {
-        /// Where.
+        /// Number of the line.
         line: usize,
-        /// What was expected.
+        /// The expected form.
         form: &'static str,
     },
-    /// More vertices than [`MAX_VERTICES`].
+    /// The file announces more vertices than [`MAX_VERTICES`].
     #[error("line {line} announces {vertices} vertices, but at most {MAX_VERTICES} are read")]
     TooLarge {
-        /// Where.
+        /// Number of the line.
         line: usize,
-        /// The number announced.
+        /// The announced number of vertices.
         vertices: u64,
     },
-    /// An edge to a vertex that the graph does not have.
+    /// An edge names a vertex that the graph does not have.
     #[error("line {line} names vertex {vertex}, but they run from 1 to {vertices}")]
     Vertex {
-        /// Where.
+        /// Number of the line.
         line: usize,
         /// The vertex.
         vertex: u64,
-        /// The number of vertices.
+        /// Number of vertices of the graph.
         vertices: usize,
     },
-    /// A vertex joined to itself.
+    /// An edge joins a vertex to itself.
     #[error("line {line} joins vertex {vertex} to itself")]
     Loop {
-        /// Where.
+        /// Number of the line.
         line: usize,
         /// The vertex.
         vertex: u64,
     },
-    /// A second problem line.
+    /// The file has a second problem line.
     #[error("line {line} is a second `p` line")]
     SecondProblem {
-        /// Where.
+        /// Number of the line.
         line: usize,
     },
-    /// No problem line before the first edge, or at all.
+    /// The file has no problem line before the first edge, or none at all.
     #[error("line {line}: `p edge VERTICES EDGES` must come before the edges")]
     NoProblem {
-        /// Where.
+        /// Number of the line.
         line: usize,
     },
-    /// An empty file.
+    /// The file is empty.
     #[error("the file is empty")]
     Empty,
-    /// A line longer than any of the format.
+    /// A line is longer than the format allows.
     #[error("line {line} is longer than {MAX_LINE} bytes")]
     LongLine {
-        /// Where.
+        /// Number of the line.
         line: usize,
     },
 }
 
-/// A graph read from a file, with what the file says of it.
+/// A graph that was read from a file, with the file's own statements about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dimacs {
     /// The graph.
     pub graph: Graph,
-    /// The number of edges that the problem line announces.
+    /// Number of edges that the problem line announces.
     pub announced: u64,
     /// The line of the file that announces the graph, counted from 1.
     pub line: usize,
 }
 
 impl Dimacs {
-    /// Whether the file holds as many edges as it announces. Twice or half as many will do: some
-    /// files give or count each edge in both directions.
+    /// Returns whether the file holds as many edges as it announces. Twice or half as many are
+    /// accepted too, because some files list or count each edge in both directions.
     pub fn is_whole(&self) -> bool {
         let edges = self.graph.edges() as u64;
         [edges, 2 * edges].contains(&self.announced) || self.announced.checked_mul(2) == Some(edges)
@@ -115,7 +116,7 @@ impl Graph {
     /// Reads the graph of [`Dimacs::read`].
     ///
     /// # Errors
-    /// As [`Dimacs::read`].
+    /// The errors of [`Dimacs::read`].
     ///
     /// ```
     /// use selfsame_concentration::Graph;
@@ -130,11 +131,11 @@ impl Graph {
 }
 
 impl Dimacs {
-    /// Reads a graph in DIMACS ASCII: lines `c COMMENT`, one `p edge VERTICES EDGES` (or `p col`),
-    /// then `e VERTEX VERTEX` with vertices from 1.
+    /// Reads a graph in DIMACS ASCII format: lines `c COMMENT`, one line `p edge VERTICES EDGES`
+    /// (or `p col`), then lines `e VERTEX VERTEX` with vertices counted from 1.
     ///
-    /// An edge may be repeated, since many published files give both directions.
-    /// [`Dimacs::is_whole`] compares the number of edges announced with the number read.
+    /// An edge may be repeated, because many published files list both directions.
+    /// [`Dimacs::is_whole`] compares the announced number of edges with the number read.
     ///
     /// # Errors
     /// [`DimacsError`] names the line and what is wrong with it. Nothing large is allocated before
@@ -159,7 +160,8 @@ impl Dimacs {
             if read as u64 > MAX_LINE {
                 return Err(DimacsError::LongLine { line });
             }
-            // A comment may be in any encoding. Elsewhere a byte that is not ASCII is an error.
+            // A comment may be in any encoding. In other lines, a byte that is not ASCII is an
+            // error.
             let text = String::from_utf8_lossy(&text);
             let mut fields = text.split_ascii_whitespace();
             match fields.next() {
@@ -184,7 +186,7 @@ impl Dimacs {
     }
 }
 
-/// The numbers of vertices and edges of a problem line.
+/// Reads the numbers of vertices and edges from a problem line.
 fn problem<'a>(
     mut fields: impl Iterator<Item = &'a str>,
     line: usize,
@@ -204,7 +206,7 @@ fn problem<'a>(
     }
 }
 
-/// The two vertices that an edge line names, counted from 0.
+/// Reads the two vertices of an edge line, counted from 0.
 fn edge<'a>(
     mut fields: impl Iterator<Item = &'a str>,
     vertices: usize,

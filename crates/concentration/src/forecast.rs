@@ -1,11 +1,12 @@
-//! What distances between labelled images say about an augmentation: how far it concentrates each
-//! class, how far it keeps classes apart, and how much either would vary with other images.
+//! Measures of an augmentation from distances between labelled images: how far it concentrates each
+//! class, how far it keeps classes apart, and how much both would vary with other images.
 //!
-//! The standard error comes from a delete-half jackknife (Shao and Wu 1989): the same measures on
-//! random halves of each class, drawn without replacement. When d of n images are deleted, the
-//! standard deviation over subsets times √((n − d)/d) estimates the standard error of the measure
-//! on all n; for halves the factor is 1. A bootstrap would not do: it draws images twice, a copy
-//! lies at distance 0 from its original, and cliques would come out too large.
+//! The standard error comes from a delete-half jackknife (Shao and Wu 1989): the measures are
+//! repeated on random halves of each class, drawn without replacement. If d of n images are
+//! deleted, the standard deviation over subsets times √((n − d)/d) estimates the standard error of
+//! the measure on all n images; for halves, the factor is 1. A bootstrap would not work: it draws
+//! some images twice, a copy lies at distance 0 from its original, and cliques would come out too
+//! large.
 
 use std::time::Duration;
 
@@ -19,25 +20,26 @@ use crate::{Graph, pair_index};
 /// Measures of one augmentation on one set of labelled images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measures {
-    /// For each key and each class, bounds of σ(δ) = ω/n: the share of the class in its largest
-    /// main part. They are equal where the largest clique was proved.
+    /// Bounds of σ(δ) = ω/n for each key and each class: the share of the class in its largest main
+    /// part. The two bounds are equal if the largest clique was proved.
     pub sigma: Vec<Vec<[f64; 2]>>,
     /// For each key and each group, the same for groups as large as the classes, but with images
     /// dealt evenly from all of them: the concentration that owes nothing to classes.
     pub mixed: Vec<Vec<[f64; 2]>>,
-    /// For each key, the share of images with an image of another class within reach.
+    /// Share of images with an image of another class within reach, for each key.
     pub overlap: Vec<f64>,
-    /// P[d_A(same class) < d_A(different class)] + ½ P[=]; none with a single class.
+    /// P[d_A(same class) < d_A(different class)] + ½ P[=]; `None` with a single class.
     pub separation: Option<f64>,
-    /// The same for each class.
+    /// The same probability for each class.
     pub class_separation: Vec<Option<f64>>,
 }
 
 impl Measures {
-    /// Measures at `keys`. A clique whose proof takes longer than `budget` leaves two bounds.
+    /// Measures at `keys`. If the proof of a clique takes longer than `budget`, its two bounds
+    /// differ.
     ///
     /// # Errors
-    /// Labels that do not fit the distances.
+    /// If the labels do not fit the distances.
     ///
     /// ```
     /// use selfsame_concentration::{distance::{Distances, Metric}, forecast::Measures};
@@ -72,22 +74,23 @@ impl Measures {
         })
     }
 
-    /// Bounds of σ averaged over the classes, at the key with the index `key`.
+    /// Returns the bounds of σ averaged over the classes, at the key with index `key`.
     pub fn mean_sigma(&self, key: usize) -> [f64; 2] {
         mean(&self.sigma[key])
     }
 
-    /// Bounds of σ averaged over the classes and over all keys: how much a policy gathers.
+    /// Returns the bounds of σ averaged over the classes and over all keys: how much a policy
+    /// gathers.
     pub fn gathered(&self) -> [f64; 2] {
         mean(&(0..self.sigma.len()).map(|key| self.mean_sigma(key)).collect::<Vec<_>>())
     }
 
-    /// Bounds of the σ of the theory, which is the smallest of all classes.
+    /// Returns the bounds of the σ of the theory, which is the smallest σ of all classes.
     pub fn least_sigma(&self, key: usize) -> [f64; 2] {
         [0, 1].map(|side| self.sigma[key].iter().map(|sigma| sigma[side]).fold(1.0, f64::min))
     }
 
-    /// Bounds of σ averaged over the groups dealt from all classes.
+    /// Returns the bounds of σ averaged over the groups dealt from all classes.
     pub fn mean_mixed(&self, key: usize) -> [f64; 2] {
         mean(&self.mixed[key])
     }
@@ -99,7 +102,7 @@ fn mean(shares: &[[f64; 2]]) -> [f64; 2] {
     })
 }
 
-/// Bounds of the share of `group` that its largest main part holds.
+/// Bounds the share of `group` that its largest main part holds.
 fn share(distances: &Distances, group: &[usize], key: u64, budget: Option<Duration>) -> [f64; 2] {
     if group.is_empty() {
         return [1.0; 2];
@@ -113,8 +116,9 @@ fn share(distances: &Distances, group: &[usize], key: u64, budget: Option<Durati
     [clique.witness.len(), clique.upper].map(|images| images as f64 / group.len() as f64)
 }
 
-/// The median key of all pairs of images of one class, over all classes together; the lower of the
-/// two middle ones where their number is even. None where no class has two images.
+/// Returns the median key of all pairs of images of the same class, over all classes together. If
+/// the number of pairs is even, it is the lower of the two middle keys. Returns `None` if no class
+/// has two images.
 ///
 /// ```
 /// use selfsame_concentration::{distance::{Distances, Metric}, forecast::middle_within};
@@ -130,7 +134,7 @@ pub fn middle_within(distances: &Distances, labels: &[u32], classes: usize) -> O
     Some(*keys.select_nth_unstable(middle).1)
 }
 
-/// The packed keys of the pairs of some images, which are given in ascending order.
+/// Returns the packed keys of the pairs among `images`, which must be ascending.
 pub fn within(distances: &Distances, images: &[usize]) -> Vec<u64> {
     let pairs = images
         .iter()
@@ -139,7 +143,7 @@ pub fn within(distances: &Distances, images: &[usize]) -> Vec<u64> {
     pairs.map(|(i, j)| distances.keys[pair_index(distances.n, i, j)]).collect()
 }
 
-/// The distances between some images alone, which are given in ascending order.
+/// Returns the distances among `images`, which must be ascending.
 pub fn restrict(distances: &Distances, images: &[usize]) -> Distances {
     let pairs = images
         .iter()
@@ -150,7 +154,7 @@ pub fn restrict(distances: &Distances, images: &[usize]) -> Distances {
     Distances { n: images.len(), metric: distances.metric, keys, pairs }
 }
 
-/// The images of each class, ascending.
+/// Returns the images of each class, ascending.
 pub fn members(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
     let mut members = vec![Vec::new(); classes];
     for (image, &label) in labels.iter().enumerate() {
@@ -161,14 +165,15 @@ pub fn members(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
     members
 }
 
-/// Groups as large as the classes, dealt from all of them in turn, so that each group has about the
-/// same share of every class.
+/// Deals images into groups as large as the classes, one class after another, so that each group
+/// has about the same share of every class.
 fn deal(classes: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let longest = classes.iter().map(Vec::len).max().unwrap_or(0);
     let in_turn: Vec<usize> = (0..longest)
         .flat_map(|at| classes.iter().filter_map(move |class| class.get(at)).copied())
         .collect();
-    // Contiguous pieces of that order hold every class; sizes are those of the classes.
+    // Contiguous pieces of that order hold images of every class. Their sizes are those of the
+    // classes.
     let mut rest = in_turn.as_slice();
     let mut dealt = Vec::with_capacity(classes.len());
     for class in classes {
@@ -181,8 +186,8 @@ fn deal(classes: &[Vec<usize>]) -> Vec<Vec<usize>> {
     dealt
 }
 
-/// `count` random halves of the images, each in ascending order: half of each class, rounded up,
-/// without replacement. A pure function of the labels and the seed.
+/// Draws `count` random halves of the images, each in ascending order: half of each class, rounded
+/// up, without replacement. The result depends only on the labels and the seed.
 pub fn halves(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<Vec<usize>> {
     let members = members(labels, classes);
     let mut random = SplitMix64::new(seed);
@@ -203,8 +208,8 @@ pub fn halves(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<Ve
     (0..count).map(half).collect()
 }
 
-/// The standard error of a measure on all images, from its values on halves of them; 0 for fewer
-/// than two halves.
+/// Estimates the standard error of a measure on all images from its values on halves of them.
+/// Returns 0 for fewer than two halves.
 ///
 /// ```
 /// assert_eq!(selfsame_concentration::forecast::standard_error(&[1.0, 3.0]), 2f64.sqrt());
@@ -226,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    /// Distances of points of a plane.
+    /// Returns the distances between points of a plane.
     fn distances(points: &[(u64, u64)]) -> Distances {
         let n = points.len();
         let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
@@ -238,7 +243,7 @@ mod tests {
         Distances { n, metric: Metric::Bytes, pairs: vec![[0, 0]; keys.len()], keys }
     }
 
-    /// The largest set of images pairwise within reach, by trying all sets.
+    /// Returns the size of the largest set of images pairwise within reach, by trying all sets.
     fn largest(distances: &Distances, images: &[usize], key: u64) -> usize {
         let fits = |set: u32| {
             let chosen: Vec<usize> = images
@@ -314,8 +319,8 @@ mod tests {
 
     #[test]
     fn what_is_gathered_is_the_mean_over_classes_and_keys() {
-        // At squared distance 1 half of the first class of two comes together, at 4 all of it; the
-        // second at once.
+        // At squared distance 1, half of the first class comes together; at 4, all of it does. The
+        // second class comes together at 1.
         let distances = Distances {
             n: 4,
             metric: Metric::Bytes,
@@ -328,15 +333,15 @@ mod tests {
 
     #[test]
     fn the_error_of_a_mean_is_the_one_of_the_textbook() {
-        // Of a mean the delete-half jackknife is exact in expectation: s/√n.
+        // For a mean, the delete-half jackknife is exact in expectation: s/√n.
         let values: Vec<f64> = (0..200).map(|i| f64::from((i * 7919) % 200)).collect();
         let means: Vec<f64> = halves(&[0; 200], 1, 2000, 1)
             .iter()
             .map(|half| half.iter().map(|&image| values[image]).sum::<f64>() / half.len() as f64)
             .collect();
         let expected = standard_error(&values) / 200_f64.sqrt();
-        // The standard deviation of 2000 draws is off by 1/√4000 = 1.6 % (one standard error); four
-        // of them are allowed.
+        // The standard deviation of 2000 draws is off by 1/√4000 = 1.6 % (one standard error).
+        // Allow four standard errors.
         assert!(
             (standard_error(&means) / expected - 1.0).abs() < 4.0 * 0.016,
             "{} {expected}",

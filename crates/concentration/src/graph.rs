@@ -2,8 +2,8 @@
 
 use crate::bits;
 
-/// A simple undirected graph of n vertices 0, …, n − 1, each with the set of its neighbours as
-/// bits: n²/8 bytes.
+/// A simple undirected graph with n vertices 0, …, n − 1. Each vertex has the set of its neighbours
+/// as bits, so the graph takes n²/8 bytes.
 ///
 /// ```
 /// use selfsame_concentration::Graph;
@@ -20,13 +20,14 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// A graph of `vertices` vertices and no edges.
+    /// Creates a graph with `vertices` vertices and no edges.
     pub fn new(vertices: usize) -> Self {
         let words = bits::words(vertices);
         Self { vertices, words, rows: vec![0; vertices * words] }
     }
 
-    /// The graph with the given edges. An edge may be given more than once and in either direction.
+    /// Creates a graph with the given edges. An edge may be given more than once and in either
+    /// direction.
     ///
     /// # Panics
     /// If an edge joins a vertex to itself, or names a vertex that the graph does not have.
@@ -38,9 +39,10 @@ impl Graph {
         graph
     }
 
-    /// The graph whose edges are the pairs with a key of at most `threshold`.
+    /// Creates the graph whose edges are the pairs with a key of at most `threshold`.
     ///
-    /// `keys` holds the pairs i < j by rows: (0,1), (0,2), …, (1,2), …: see [`pair_index`].
+    /// `keys` holds the keys of the pairs i < j by rows: (0,1), (0,2), …, (1,2), …; see
+    /// [`pair_index`].
     ///
     /// # Panics
     /// If `keys` does not hold n(n − 1)/2 keys.
@@ -61,7 +63,7 @@ impl Graph {
     /// Joins two vertices.
     ///
     /// # Panics
-    /// If the two are the same, or the graph does not have one of them.
+    /// If the two vertices are the same, or if the graph does not have one of them.
     pub fn add_edge(&mut self, u: usize, v: usize) {
         assert!(
             u != v && u < self.vertices && v < self.vertices,
@@ -72,31 +74,31 @@ impl Graph {
         bits::insert(&mut self.rows[v * self.words..][..self.words], u);
     }
 
-    /// The number of vertices.
+    /// Returns the number of vertices.
     pub fn vertices(&self) -> usize {
         self.vertices
     }
 
-    /// The number of edges.
+    /// Returns the number of edges.
     pub fn edges(&self) -> usize {
         bits::count(&self.rows) / 2
     }
 
-    /// The share of all pairs of vertices that are joined; 1 if there are no pairs.
+    /// Returns the share of all pairs of vertices that are joined, or 1 if there are no pairs.
     pub fn density(&self) -> f64 {
         if self.vertices < 2 { 1.0 } else { self.edges() as f64 / pairs(self.vertices) as f64 }
     }
 
-    /// Whether two vertices are joined.
+    /// Returns whether two vertices are joined.
     ///
     /// # Panics
-    /// If the graph does not have one of them.
+    /// If the graph does not have one of the vertices.
     pub fn has_edge(&self, u: usize, v: usize) -> bool {
         assert!(v < self.vertices, "vertex {v} in a graph of {}", self.vertices);
         bits::contains(self.row(u), v)
     }
 
-    /// The number of neighbours of a vertex.
+    /// Returns the number of neighbours of a vertex.
     ///
     /// # Panics
     /// If the graph does not have the vertex.
@@ -104,7 +106,7 @@ impl Graph {
         bits::count(self.row(v))
     }
 
-    /// The neighbours of a vertex in ascending order.
+    /// Iterates over the neighbours of a vertex in ascending order.
     ///
     /// # Panics
     /// If the graph does not have the vertex.
@@ -112,19 +114,19 @@ impl Graph {
         bits::iter(self.row(v))
     }
 
-    /// The neighbours of a vertex as bits.
+    /// Returns the neighbours of a vertex as bits.
     #[inline(always)]
     pub(crate) fn row(&self, v: usize) -> &[u64] {
         &self.rows[v * self.words..][..self.words]
     }
 
-    /// The number of words in a row.
+    /// Returns the number of words per row.
     #[inline(always)]
     pub(crate) fn words(&self) -> usize {
         self.words
     }
 
-    /// The graph induced by the given vertices; vertex `order[i]` becomes vertex i.
+    /// Returns the graph induced by the given vertices. Vertex `order[i]` becomes vertex i.
     pub(crate) fn induced(&self, order: &[u32]) -> Self {
         let mut graph = Self::new(order.len());
         for (i, &u) in order.iter().enumerate() {
@@ -139,7 +141,7 @@ impl Graph {
         graph
     }
 
-    /// The complement: it joins exactly the pairs that this graph does not.
+    /// Returns the complement, which joins exactly the pairs that this graph does not join.
     pub fn complement(&self) -> Self {
         let all = bits::full(self.vertices);
         let mut graph = Self::new(self.vertices);
@@ -154,12 +156,13 @@ impl Graph {
     }
 }
 
-/// The number of pairs of `n` things.
+/// Returns the number of pairs of `n` elements.
 pub(crate) fn pairs(n: usize) -> usize {
     n * n.saturating_sub(1) / 2
 }
 
-/// The index of the pair i < j of `n` things in a packed strict upper triangle, row by row.
+/// Returns the index of the pair i < j of `n` elements in a packed strict upper triangle, row by
+/// row.
 ///
 /// ```
 /// use selfsame_concentration::pair_index;

@@ -1,5 +1,5 @@
-//! How an augmentation brings the images of a class together: augmented distances, the (σ, δ)
-//! concentration of Huang et al. (ICLR 2023), and forecasts made of them.
+//! Measures how an augmentation brings the images of a class together: augmented distances, the (σ,
+//! δ) concentration of Huang et al. (ICLR 2023), and forecasts computed from them.
 
 mod bits;
 pub mod clique;

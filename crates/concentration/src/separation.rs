@@ -3,7 +3,8 @@
 //!
 //! The theory of concentration assumes that views of different classes never meet. Violent
 //! augmentations break that assumption: if every view is the same, every augmented distance is
-//! zero. So concentration within classes means something only beside the distances between them.
+//! zero. Concentration within classes is therefore only meaningful together with the distances
+//! between classes.
 
 use thiserror::Error;
 
@@ -28,22 +29,22 @@ pub struct Separation {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SeparationError {
-    /// Another number of labels than of images.
+    /// The number of labels differs from the number of images.
     #[error("{labels} labels of {images} images")]
     Count {
-        /// Labels given.
+        /// Number of labels.
         labels: usize,
-        /// Images of the distances.
+        /// Number of images that the distances are of.
         images: usize,
     },
-    /// A label that is no class.
+    /// A label is not below the number of classes.
     #[error("image {image} has the label {label}, but there are {classes} classes")]
     Label {
         /// The image.
         image: usize,
         /// Its label.
         label: u32,
-        /// Classes.
+        /// Number of classes.
         classes: usize,
     },
 }
@@ -53,7 +54,8 @@ impl Separation {
     /// the distances.
     ///
     /// # Errors
-    /// Another number of labels than of images, or a label that is no class.
+    /// If the number of labels differs from the number of images, or if a label is not below
+    /// `classes`.
     ///
     /// ```
     /// use selfsame_concentration::{distance::{Distances, Metric}, separation::Separation};
@@ -109,22 +111,23 @@ impl Separation {
         Ok(Self { nearest_other, overall, per_class })
     }
 
-    /// The share of images that have an image of another class within the distance of `key`; 0 if
-    /// there are no images.
+    /// Returns the share of images that have an image of another class within the distance of
+    /// `key`, or 0 if there are no images.
     pub fn overlap(&self, key: u64) -> f64 {
         let near = self.nearest_other.iter().filter(|nearest| nearest.is_some_and(|n| n <= key));
         near.count() as f64 / self.nearest_other.len().max(1) as f64
     }
 }
 
-/// P[a < b] + ½ P[a = b], counted in integers.
+/// Computes P[a < b] + ½ P[a = b], counted in integers.
 fn nearer(mut a: Vec<u64>, mut b: Vec<u64>) -> Option<f64> {
     if a.is_empty() || b.is_empty() {
         return None;
     }
     a.sort_unstable();
     b.sort_unstable();
-    // Each a counts twice every b above it and once every equal b. Both ends move on with a.
+    // Each value of a counts twice every greater value of b, and once every equal value of b. The
+    // two indices into b advance together with a.
     let (mut below, mut not_above, mut halves) = (0, 0, 0_u128);
     for value in &a {
         while below < b.len() && b[below] < *value {

@@ -63,7 +63,7 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
     finish(record, &page, terminal)
 }
 
-/// The certificate of an encoder that no run made, in a folder of its own.
+/// Certifies an encoder that does not come from a run, in a separate folder.
 fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let options = certify_options(args)?;
     let augment = args.augment.as_deref().unwrap_or(options::AUGMENT);
@@ -107,7 +107,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     words.extend(args.init_partial.then(|| "--init-partial".to_owned()));
     words.extend(encoder_flags(&config).split(' ').map(str::to_owned));
     words.extend(["--data", data].map(str::to_owned));
-    // An encoder of images of one size has said it already.
+    // For an encoder with a fixed image size, this has already been said.
     if own_size.is_none() {
         words.extend(["--image-size".to_owned(), dataset.image_size.to_string()]);
     }
@@ -129,7 +129,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     finish(record, &page, terminal)
 }
 
-/// The certificate of embeddings that no run made, in a folder of its own.
+/// Certifies embeddings that do not come from a run, in a separate folder.
 fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let (options, out) = (certify_options(args)?, out(args, file)?);
     let mut words = vec!["--embeddings".to_owned(), shown(file)];
@@ -145,8 +145,8 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
     finish(record, &page, terminal)
 }
 
-/// Where the certificate of what no run made is written: what `--out` says, or `certificates/` and
-/// the name of the file.
+/// Returns the folder for a certificate without a run: the one given by `--out`, or `certificates/`
+/// followed by the name of the file.
 fn out(args: &Args, file: &Path) -> anyhow::Result<PathBuf> {
     let out = args.out.clone().unwrap_or_else(|| {
         let name = file.file_stem().map_or("certificate".into(), |name| name.to_string_lossy());
@@ -162,18 +162,20 @@ fn out(args: &Args, file: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Progress that begins by saying which certificate is about to be replaced. The library is silent
-/// until nothing stands in the way of a new one, and the old one can then still be kept.
+/// Progress that first announces which certificate will be replaced. The library reports nothing
+/// until it is sure that it can make the new certificate, so the announcement comes while the old
+/// one can still be kept.
 struct Announcing {
     live: Live,
     announcement: Option<String>,
 }
 
 impl Announcing {
-    /// A certificate of the same command and weights is only made again, which needs no word.
+    /// Announces nothing if the old certificate has the same command and weights, because it is
+    /// then only made again.
     fn new(folder: &Path, command: &[String], step: Option<u64>) -> Self {
         let path = folder.join(CERTIFICATE_FILE);
-        // A damaged certificate is no loss.
+        // Losing a damaged certificate does no harm.
         let old = read_certificate(&path).ok().flatten();
         let old = old.filter(|old| old.command != command || old.step != step);
         let announcement = old.map(|old| {
@@ -219,7 +221,7 @@ impl Progress for Announcing {
     }
 }
 
-/// Says what was found, to people and to scripts.
+/// Reports the result, to people and to scripts.
 fn finish(record: CertificateRecord, page: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     for line in words::lines(&record) {
         terminal.say(&line);
@@ -231,7 +233,8 @@ fn finish(record: CertificateRecord, page: &Path, terminal: &Terminal) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses options of another input, in words that the parser does not have.
+/// Refuses options that belong to another kind of input. The parser's own message would not explain
+/// that.
 fn check(args: &Args) -> anyhow::Result<()> {
     let of_init = [
         ("--init-partial", args.init_partial),
@@ -273,7 +276,8 @@ fn check(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What makes the certificate again: `of` names what it is of.
+/// Returns the command that makes the certificate again. `of` holds the words that name its
+/// subject.
 fn command(args: &Args, of: &[String]) -> Vec<String> {
     let mut words: Vec<String> = ["selfsame", "certify"].map(str::to_owned).into();
     words.extend_from_slice(of);

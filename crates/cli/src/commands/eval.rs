@@ -28,7 +28,8 @@ pub fn run(args: &Eval) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The evaluation for machines: `test`, `pixels` and `untrained`, accuracies as fractions of 1.
+/// Formats the evaluation as JSON: `test`, `pixels` and `untrained`, with accuracies as fractions
+/// of 1.
 pub fn to_json(run: &Path, evaluation: &Evaluation, record: &RunRecord) -> Value {
     let mut value = serde_json::to_value(evaluation).unwrap_or_default();
     value["run"] = json!(shown(run));

@@ -17,7 +17,7 @@ use crate::args::Forecast as Args;
 use crate::misuse;
 use crate::terminal::{Live, Terminal};
 
-/// Images as they are: the policy that does nothing.
+/// The policy that leaves images as they are.
 const NONE: &str = "none";
 /// The ten pairs of the five transformations of the paper.
 const PAIRS: [&str; 10] = ["ab", "ac", "ad", "ae", "bc", "bd", "be", "cd", "ce", "de"];
@@ -75,7 +75,7 @@ fn options(args: &Args, out: &Path) -> anyhow::Result<ForecastOptions> {
     })
 }
 
-/// The ranking and what follows from it, for people and for machines.
+/// Prints the ranking and its consequences, for people and for scripts.
 fn print(terminal: &Terminal, forecast: &Forecast, out: &Path) -> anyhow::Result<()> {
     for policy in forecast.policies.iter().chain(&forecast.baseline) {
         terminal.say(&line(policy));
@@ -85,7 +85,7 @@ fn print(terminal: &Terminal, forecast: &Forecast, out: &Path) -> anyhow::Result
     }
     let page = out.join(PAGE_FILE);
     terminal.say(&format!("forecast {}", page.display()));
-    // Without the pictures, which are for the page.
+    // Leave out the pictures, which are only for the page.
     let mut result = serde_json::to_value(Forecast { thumbs: None, ..forecast.clone() })?;
     for policy in result["policies"].as_array_mut().into_iter().flatten() {
         let pairs = policy["closest"].as_array_mut().into_iter().flatten();
@@ -111,7 +111,7 @@ fn line(policy: &PolicyForecast) -> String {
     )
 }
 
-/// The command that makes the same forecast again, word by word.
+/// Returns the command that repeats the forecast, word by word.
 fn command(args: &Args, policies: &[(String, Policy)], image_size: u32) -> Vec<String> {
     let names: Vec<&str> = policies.iter().map(|(name, _)| name.as_str()).collect();
     let values = [
@@ -134,8 +134,8 @@ fn command(args: &Args, policies: &[(String, Policy)], image_size: u32) -> Vec<S
     words
 }
 
-/// The policies by name, each once, with `pairs` spelt out. The one that does nothing is left out:
-/// it is measured in any case.
+/// Returns the distinct policies with their names, with `pairs` spelt out. The policy `none` is
+/// left out, because it is measured in any case.
 fn policies(lists: &[String]) -> anyhow::Result<Vec<(String, Policy)>> {
     let mut names = Vec::new();
     for list in lists {
@@ -166,8 +166,8 @@ fn policies(lists: &[String]) -> anyhow::Result<Vec<(String, Policy)>> {
     Ok(policies)
 }
 
-/// A list cut at its commas, except those within braces and brackets, and within quotes in them:
-/// inline TOML has its own.
+/// Splits a list at its commas, except at commas within braces or brackets, or within quotes in
+/// these: inline TOML has its own commas.
 fn at_commas(list: &str) -> anyhow::Result<Vec<&str>> {
     let (mut items, mut start) = (Vec::new(), 0);
     let (mut depth, mut quote) = (0_usize, None);

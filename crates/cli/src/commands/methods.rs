@@ -19,7 +19,7 @@ pub fn run(args: &Methods) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The recipes that a method has.
+/// Returns the names of the recipes for a method.
 fn recipes(method: &str) -> Vec<&'static str> {
     RECIPES.iter().map(|(name, _)| *name).filter(|name| recipe(name, method).is_some()).collect()
 }
@@ -37,7 +37,7 @@ fn all(terminal: &Terminal) -> Value {
     json!({ "methods": each })
 }
 
-/// A method's settings, with the values they have without a recipe and with each.
+/// Describes a method's settings, with their values without a recipe and with each recipe.
 fn one(name: &str, dim: usize, terminal: &Terminal) -> Value {
     let what = METHODS.iter().find(|(own, _)| own == &name).map_or("", |(_, what)| what);
     terminal.say(&format!("{name}: {what}"));

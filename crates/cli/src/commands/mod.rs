@@ -27,8 +27,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.threads == Some(0) {
         return Err(misuse("--threads 0 makes no sense: at least 1 is needed"));
     }
-    // This thread is one of the pool: many operations take microseconds, less than it takes to wake
-    // another and wait for it.
+    // Make this thread part of the pool: many operations take only microseconds, which is less than
+    // it takes to wake another thread and wait for it.
     rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads.unwrap_or(0))
         .use_current_thread()

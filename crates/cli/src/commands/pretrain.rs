@@ -40,7 +40,7 @@ pub fn study(args: &Pretrain) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `work` comes to, or nothing if Ctrl-C stopped it; then says how to go on.
+/// Returns the result of `work`, or `None` if Ctrl-C stopped it. In that case, says how to resume.
 fn unless_stopped<T>(
     args: &Pretrain,
     verb: &str,
@@ -61,7 +61,7 @@ fn unless_stopped<T>(
     }
 }
 
-/// A result for machines, with what is told of every training.
+/// Adds to a JSON result the fields that every training run reports.
 fn with_training(mut result: Value, trained: &Pretrained) -> Value {
     result["report"] = json!(shown(&trained.report));
     result["seconds"] = json!(trained.record.seconds);

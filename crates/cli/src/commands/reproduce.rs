@@ -15,7 +15,7 @@ use super::{INTERRUPTED, typed};
 use crate::args::Reproduce;
 use crate::terminal::{Live, Terminal};
 
-/// Runs that failed and are named.
+/// Maximum number of failed runs to name.
 const NAMED: usize = 3;
 
 pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode> {
@@ -31,7 +31,7 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     };
     let grids: Vec<Grid> =
         names.iter().map(|name| Grid::read(name, &with)).collect::<Result<_, _>>()?;
-    // What no run could take is said before there is a folder.
+    // Report options that no run can take before a folder is created.
     grids.iter().try_for_each(reproduce::check)?;
     let options = |grid: &Grid| -> anyhow::Result<ReproduceOptions> {
         Ok(ReproduceOptions {
@@ -54,7 +54,7 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     }
 
-    // The run under way hears Ctrl-C too, saves its state and ends.
+    // The current run receives Ctrl-C too, saves its state and ends.
     let mut live = Live::stoppable("stopping as soon as the run under way has saved its state")?;
     let mut experiments = Vec::new();
     for grid in &grids {
@@ -90,12 +90,12 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
     }
 }
 
-/// The name of the scale, as its option spells it.
+/// Returns the name of the scale, as it is typed.
 fn scale(args: &Reproduce) -> Option<String> {
     Some(args.scale?.to_possible_value()?.get_name().to_owned())
 }
 
-/// The folder of a grid. Scales are experiments of their own, and each has a folder.
+/// Returns the folder of a grid. Each scale is a separate experiment and has its own folder.
 fn out(args: &Reproduce, grid: &str) -> PathBuf {
     let stem = Path::new(grid).file_stem().map_or("grid".into(), |stem| stem.to_string_lossy());
     match (&args.out, scale(args).as_deref()) {

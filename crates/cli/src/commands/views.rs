@@ -48,7 +48,7 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The images; of a large set only as many as the page may need.
+/// Loads the images. Of a large set, only as many are loaded as the page may need.
 fn read(args: &Views) -> anyhow::Result<Dataset> {
     let load = |limit| {
         let options = LoadOptions {
@@ -59,7 +59,7 @@ fn read(args: &Views) -> anyhow::Result<Dataset> {
         };
         load(&args.data, &options, &|_, _| {})
     };
-    // At least half of them are for training.
+    // At least half of the loaded images are for training.
     let some = match load(Some(args.images.saturating_mul(2))) {
         Ok(few) if few.train.len() < args.images => load(None),
         Err(DataError::AllDamaged { .. } | DataError::NothingToTrain { .. }) => load(None),
@@ -68,7 +68,7 @@ fn read(args: &Views) -> anyhow::Result<Dataset> {
     some.map_err(|source| selfsame::Error::Data { name: args.data.clone(), source }.into())
 }
 
-/// The command that makes the same page again, word by word.
+/// Returns the command that makes the page again, word by word.
 fn command(args: &Views, image_size: u32) -> Vec<String> {
     let mut words = vec!["selfsame".to_owned(), "views".to_owned(), args.data.clone()];
     for augment in &args.augment {

@@ -1,20 +1,21 @@
-//! An upper bound on the vertices of a set that a clique can have: colouring, and conflicts between
-//! colours.
+//! Bounds the number of vertices that a clique within a set can have, by colouring and by conflicts
+//! between colours.
 //!
 //! A search node asks which vertices of a set P it must branch on to find a clique of more than k
-//! vertices. Vertices that can be coloured with k colours need no branch, because among more than k
-//! of them two have the same colour and so are not joined. Two arguments then spare more vertices a
-//! branch, one at a time:
+//! vertices. Vertices that can be coloured with k colours need no branch: among more than k of
+//! them, two have the same colour and are therefore not joined. Two arguments then spare further
+//! vertices a branch, one at a time:
 //!
 //! - Recolouring (Tomita's Re-NUMBER): if an uncoloured vertex is joined to a single vertex of a
-//!   colour, and that one also fits another colour, it moves there and the vertex takes its place.
+//!   colour, and that neighbour also fits another colour, the neighbour moves there and the
+//!   uncoloured vertex takes its place.
 //! - Conflicts (Li and Quan's MaxSAT reasoning, AAAI 2010). Every colour is a soft clause, "one of
 //!   its vertices is in the clique", and so is the new vertex. Unit propagation shows that some of
-//!   these clauses cannot hold all at once; then one of them fails, and k + 1 clauses still give no
-//!   clique of more than k. Every clause of the conflict gets a spare literal, of which one may be
-//!   true, so that it can take part in later conflicts (Fu and Malik's relaxation; Li, Fang and Xu,
-//!   "Combining MaxSAT Reasoning and Incremental Upper Bound for the Maximum Clique Problem",
-//!   2013).
+//!   these clauses cannot all hold at once. One of them therefore fails, and k + 1 clauses still
+//!   give no clique of more than k vertices. Every clause of the conflict gets a spare literal, and
+//!   one of these spare literals may be true, so that the clause can take part in later conflicts
+//!   (Fu and Malik's relaxation; Li, Fang and Xu, "Combining MaxSAT Reasoning and Incremental Upper
+//!   Bound for the Maximum Clique Problem", 2013).
 
 use crate::{Graph, bits};
 
@@ -22,15 +23,15 @@ const NONE: u32 = u32::MAX;
 
 /// Working memory of the bound, and the clauses of the current search node.
 ///
-/// A clause is a colour class, or a single vertex taken in later. A group is a conflict found
+/// A clause is a colour class, or a single vertex that was added later. A group is a conflict found
 /// earlier; each of its clauses has a spare literal.
 #[derive(Default)]
 pub(crate) struct Bound {
     words: usize,
-    /// One row of bits for each clause.
+    /// One row of bits per clause.
     classes: Vec<u64>,
     clauses: usize,
-    /// Literals of a clause that are not yet false: vertices and spare literals.
+    /// Number of literals of each clause that are not yet false: vertices and spare literals.
     open: Vec<u32>,
     /// The groups of each clause, and the clauses of each group.
     groups_of: Vec<Vec<u32>>,
@@ -68,8 +69,8 @@ impl Bound {
         }
     }
 
-    /// The vertices of `set` to branch on, ascending, to find a clique of more than `most` vertices
-    /// in it. The other vertices hold no such clique.
+    /// Finds the vertices of `set` to branch on, in ascending order, to find a clique of more than
+    /// `most` vertices in `set`. The other vertices hold no such clique.
     pub(crate) fn branches(
         &mut self,
         graph: &Graph,
@@ -181,8 +182,8 @@ impl Bound {
         bits::for_each(&self.coloured, |v| self.open[self.class_of[v] as usize] += 1);
     }
 
-    /// Takes in `v` as a clause of its own if that leads to a conflict among the clauses. Returns
-    /// whether it did.
+    /// Adds `v` as a separate clause if that leads to a conflict among the clauses. Returns whether
+    /// it did.
     fn conflict(&mut self, graph: &Graph, v: usize) -> bool {
         let words = self.words;
         let clause = self.clauses;
@@ -222,7 +223,7 @@ impl Bound {
         true
     }
 
-    /// Propagates units from the queue. Returns a clause that has no literal left, if one appears.
+    /// Propagates units from the queue. Returns a clause that has no literal left, if there is one.
     fn propagate(&mut self, graph: &Graph) -> Option<usize> {
         let words = self.words;
         let mut next = 0;
@@ -260,8 +261,8 @@ impl Bound {
                         self.open[other] -= 1;
                         if self.open[other] <= 1 && !self.satisfied[other] {
                             if self.open[other] == 0 {
-                                // The other literals that this word loses have lost their bit, but
-                                // have no entry on the trail yet.
+                                // The other literals that this word loses have already lost their
+                                // bit, but have no entry on the trail yet.
                                 while gone != 0 {
                                     let u = index * 64 + gone.trailing_zeros() as usize;
                                     gone &= gone - 1;
@@ -286,8 +287,8 @@ impl Bound {
                     let other = other as usize;
                     if self.open[other] <= 1 && !self.satisfied[other] {
                         if self.open[other] == 0 {
-                            // Members not reached yet are counted too, because undoing goes by
-                            // whole groups.
+                            // Count the members that are not reached yet, too, because undoing
+                            // works by whole groups.
                             let after = self.members[group as usize]
                                 .iter()
                                 .skip_while(|&&m| m as usize != other)
@@ -305,7 +306,7 @@ impl Bound {
         None
     }
 
-    /// Collects into `core` the clauses that leave `empty` without a literal, `empty` included.
+    /// Collects into `core` the clauses that leave `empty` without a literal, including `empty`.
     fn explain(&mut self, empty: usize) {
         let words = self.words;
         self.core.clear();
@@ -316,7 +317,7 @@ impl Bound {
             let clause = self.core[next] as usize;
             next += 1;
             for index in 0..words {
-                // A vertex without a reason is the one that satisfies the clause.
+                // A vertex without a reason satisfies the clause.
                 let mut lost = self.classes[clause * words + index] & !self.alive[index];
                 while lost != 0 {
                     let v = index * 64 + lost.trailing_zeros() as usize;
@@ -360,7 +361,7 @@ impl Bound {
         }
     }
 
-    /// Gives each clause of `core` a spare literal, one of which may be true.
+    /// Gives each clause of `core` a spare literal. One of these literals may be true.
     fn relax(&mut self) {
         let group = self.groups;
         self.groups += 1;
@@ -377,12 +378,12 @@ impl Bound {
     }
 }
 
-/// The number of colours of a greedy colouring. No clique has more vertices.
+/// Returns the number of colours of a greedy colouring. No clique has more vertices.
 pub(crate) fn colours(graph: &Graph) -> usize {
     colours_within(graph, &bits::full(graph.vertices()))
 }
 
-/// The same for the vertices of `set`.
+/// Returns the number of colours of a greedy colouring of the vertices of `set`.
 pub(crate) fn colours_within(graph: &Graph, set: &[u64]) -> usize {
     let (mut uncoloured, mut class) = (set.to_vec(), vec![0; set.len()]);
     let mut colours = 0;
@@ -404,8 +405,8 @@ fn first(set: &[u64]) -> Option<usize> {
     bits::iter(set).next()
 }
 
-/// The only element that two sets share, if they share any; the outer `None` if they share more
-/// than one.
+/// Returns the only element that two sets share, or an inner `None` if they share no element. The
+/// outer `None` says that they share more than one.
 #[inline(always)]
 fn only_common(a: &[u64], b: &[u64]) -> Option<Option<usize>> {
     let mut found = None;
@@ -438,7 +439,7 @@ mod tests {
             let set = bits::full(n)[0] & (random.word() | random.word());
             let omega = enumerate(&graph, set);
             let mut bound = Bound::new(&graph);
-            // One below ω, ω, and what only colours need.
+            // One below ω, ω itself, and a number that only needs colours.
             for most in [omega.saturating_sub(1), omega, omega / 2] {
                 bound.branches(&graph, &[set], most, &mut branches);
                 let mut rest = [set];
@@ -455,7 +456,7 @@ mod tests {
                 bound.groups = 0;
             }
         }
-        // Conflicts were found, not only colours.
+        // Some bounds needed conflicts, not only colours.
         assert!(taken_in > 1000, "{taken_in}");
     }
 }

@@ -1,15 +1,16 @@
-//! Very dense graphs, reduced through the vertex cover of their complement.
+//! Reduces very dense graphs through the vertex cover of their complement.
 //!
-//! A clique is an independent set of the complement: the vertices outside a vertex cover of it. If
-//! the complement is sparse, rules for vertices of small degree decide most of it (Chen, Kanj and
-//! Jia, "Vertex Cover: Further Observations and Further Improvements", J. Algorithms 2001). What
-//! remains often falls into components, each of which is searched alone.
+//! A clique is an independent set of the complement: the vertices outside a vertex cover of the
+//! complement. If the complement is sparse, rules for vertices of small degree decide most vertices
+//! (Chen, Kanj and Jia, "Vertex Cover: Further Observations and Further Improvements", J.
+//! Algorithms 2001). The remaining graph often falls into components, each of which is searched
+//! separately.
 
 use std::collections::BTreeSet;
 
 use crate::Graph;
 
-/// The rules are tried if the complement has at most this many edges a vertex.
+/// Maximum number of edges per vertex in the complement for which the rules are tried.
 const SPARSE: usize = 8;
 
 /// One step of the reduction. Steps are undone in reverse order.
@@ -18,7 +19,7 @@ enum Step {
     Take(u32),
     /// A vertex and its two neighbours, which are not joined to each other, were merged into one
     /// vertex with the number of the first. If the merged vertex is in the independent set, both
-    /// neighbours are; if not, the vertex is.
+    /// neighbours are in it; otherwise, the vertex is.
     Fold(u32, u32, u32),
 }
 
@@ -30,7 +31,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Reduces the complement of `graph`; `None` if it is not sparse.
+    /// Reduces the complement of `graph`. Returns `None` if the complement is not sparse.
     pub(super) fn new(graph: &Graph) -> Option<Self> {
         let n = graph.vertices();
         if crate::graph::pairs(n) - graph.edges() > SPARSE * n {
@@ -64,8 +65,8 @@ impl Kernel {
                     self.steps.push(Step::Fold(v, u, w));
                     queue.insert(v);
                 }
-                // The vertex has no neighbour, one, or two that exclude each other: some largest
-                // independent set has it.
+                // The vertex has no neighbour, one neighbour, or two neighbours that exclude each
+                // other, so some largest independent set contains the vertex.
                 [] | [_] | [_, _] => {
                     for u in near {
                         self.delete(u, &mut queue);
@@ -78,7 +79,7 @@ impl Kernel {
         }
     }
 
-    /// Removes a vertex. Its neighbours, which have one neighbour fewer, are examined again.
+    /// Removes a vertex. Its neighbours lose a neighbour each, so they are examined again.
     fn delete(&mut self, v: u32, queue: &mut BTreeSet<u32>) {
         self.present[v as usize] = false;
         for u in std::mem::take(&mut self.strangers[v as usize]) {
@@ -87,8 +88,8 @@ impl Kernel {
         }
     }
 
-    /// The components of the reduced complement. Of each, its vertices and the graph in which a
-    /// clique is to be found.
+    /// Returns the components of the reduced complement: the vertices of each component, and the
+    /// graph in which a clique is to be found.
     pub(super) fn components(&self) -> Vec<(Vec<u32>, Graph)> {
         let mut seen = vec![false; self.present.len()];
         let mut components = Vec::new();
@@ -119,12 +120,13 @@ impl Kernel {
         components
     }
 
-    /// How many vertices every independent set gains when the steps are undone.
+    /// Returns how many vertices every independent set gains when the steps are undone.
     pub(super) fn decided(&self) -> usize {
         self.steps.len()
     }
 
-    /// Undoes the steps: an independent set of the complement, given one of the reduced complement.
+    /// Undoes the steps: turns an independent set of the reduced complement into one of the
+    /// complement.
     pub(super) fn lift(&self, set: impl IntoIterator<Item = u32>) -> Vec<usize> {
         let mut chosen = vec![false; self.present.len()];
         set.into_iter().for_each(|v| chosen[v as usize] = true);

@@ -1,24 +1,25 @@
-//! Large cliques by local search: the lower bound that the exact search starts from.
+//! Finds large cliques by local search, as the lower bound that the exact search starts from.
 
 use selfsame_kernels::random::SplitMix64;
 
 use crate::{Graph, bits};
 
 /// The state of a dynamic local search: a clique, and for every vertex the number of clique
-/// vertices that it is not joined to.
+/// vertices that are not joined to it.
 struct Walk<'a> {
     graph: &'a Graph,
-    /// The complement: the vertices that each vertex is not joined to.
+    /// The complement, which holds the vertices that each vertex is not joined to.
     strangers: &'a Graph,
     clique: Vec<u64>,
     size: usize,
     missing: Vec<u32>,
-    /// Vertices outside the clique that are joined to all of it, and those that are joined to all
-    /// but one.
+    /// Vertices outside the clique that are joined to all of its vertices, and vertices that are
+    /// joined to all but one.
     add: Vec<u64>,
     swap: Vec<u64>,
     penalty: Vec<u32>,
-    /// Vertices used since the current plateau began; they are not taken again before the next.
+    /// Vertices used since the current plateau began. They are not used again before the next
+    /// plateau.
     used: Vec<u64>,
 }
 
@@ -60,7 +61,7 @@ impl Walk<'_> {
         });
     }
 
-    /// A random vertex among the unused ones of `from` with the least penalty.
+    /// Chooses a random vertex among the unused vertices of `from` with the smallest penalty.
     fn choose(&self, from: &[u64], random: &mut SplitMix64) -> Option<usize> {
         let (mut least, mut ties, mut chosen) = (u32::MAX, 0, None);
         for (index, (&word, &used)) in from.iter().zip(&self.used).enumerate() {
@@ -83,13 +84,14 @@ impl Walk<'_> {
     }
 }
 
-/// A large clique of `graph`, by dynamic local search (Pullan and Hoos, "Dynamic Local Search for
-/// the Maximum Clique Problem", JAIR 2006). The search adds vertices while any fits and swaps
-/// vertices while none does; then it starts again near the last clique. Each clique at which it got
-/// stuck adds a penalty to its vertices, which later steps avoid. Penalties fade.
+/// Finds a large clique of `graph` by dynamic local search (Pullan and Hoos, "Dynamic Local Search
+/// for the Maximum Clique Problem", JAIR 2006). The search adds vertices as long as any fits, and
+/// swaps vertices while none fits. Then it starts again near the last clique. Each clique at which
+/// it got stuck adds a penalty to its vertices, and later steps avoid these vertices. Penalties
+/// fade.
 ///
-/// The same arguments give the same clique. The search stops after `steps` moves, or at a clique of
-/// `enough` vertices.
+/// The same arguments give the same clique. The search stops after `steps` moves, or at a clique
+/// with `enough` vertices.
 pub(crate) fn search(
     graph: &Graph,
     start: &[usize],
@@ -151,8 +153,8 @@ pub(crate) fn search(
         if taken >= steps {
             return best;
         }
-        // With penalties the search reaches cliques among vertices of low degree; without them it
-        // finds those of high degree.
+        // With penalties, the search reaches cliques among vertices of low degree; without
+        // penalties, it finds cliques among vertices of high degree.
         if round % 2 == 1 {
             bits::for_each(&walk.clique.clone(), |v| walk.penalty[v] += 1);
             if round % 4 == 1 {
@@ -161,7 +163,7 @@ pub(crate) fn search(
         } else if round % 64 == 0 {
             walk.penalty.fill(0);
         }
-        // Start again from a random vertex and the part of the clique that it is joined to.
+        // Start again from a random vertex and the part of the clique that is joined to it.
         let v = random.below(n);
         if !bits::contains(&walk.clique, v) {
             let row = walk.graph.row(v);

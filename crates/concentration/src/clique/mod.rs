@@ -1,13 +1,13 @@
 //! Exact maximum cliques.
 //!
 //! 1. A graph whose complement is sparse is reduced by rules for the vertex cover of the
-//!    complement, and then falls into components that are searched one by one (`kernel.rs`).
+//!    complement. It then falls into components that are searched one by one (`kernel.rs`).
 //!
 //! 2. A local search finds a large clique, and vertices that cannot be in a larger one are removed
 //!    (`local.rs`).
 //!
-//! 3. Branch and bound searches the rest. Its top is split into numbered tasks that threads work
-//!    through (`search.rs`, `tasks.rs`).
+//! 3. Branch and bound searches the remaining graph. The top of the search tree is split into
+//!    numbered tasks for threads (`search.rs`, `tasks.rs`).
 //!
 //! 4. Bounds come from colouring and from conflicts between colours (`bound.rs`).
 
@@ -32,11 +32,11 @@ pub(crate) use search::{End, Incumbent, Limit, Search};
 /// Settings of [`maximum_clique`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Time after which the search stops with an interval; `None` for as long as it takes.
+    /// Time after which the search stops with an interval. `None` means no limit.
     pub budget: Option<Duration>,
-    /// Threads to search with; 0 for as many as the machine runs at once.
+    /// Number of threads for the search; 0 for as many as the machine runs at once.
     pub threads: usize,
-    /// A clique to start from, from an earlier answer; may be empty.
+    /// A clique from an earlier answer to start from; may be empty.
     pub known: Vec<usize>,
     /// A known upper bound on ω.
     pub upper: Option<usize>,
@@ -45,26 +45,26 @@ pub struct Options {
 /// A clique, and an upper bound on the size of any clique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clique {
-    /// The vertices, ascending.
+    /// The vertices, in ascending order.
     pub witness: Vec<usize>,
     /// No clique has more vertices than this.
     pub upper: usize,
 }
 
 impl Clique {
-    /// The clique number ω, if the search finished.
+    /// Returns the clique number ω, if the search finished.
     pub fn omega(&self) -> Option<usize> {
         self.optimal().then_some(self.upper)
     }
 
-    /// Whether the witness is a maximum clique.
+    /// Returns whether the witness is a maximum clique.
     pub fn optimal(&self) -> bool {
         self.witness.len() == self.upper
     }
 }
 
-/// Whether the vertices are vertices of the graph, all different, and pairwise joined. The test
-/// looks at every pair and shares no code with the search.
+/// Checks that the vertices belong to the graph, are all different, and are pairwise joined. The
+/// check looks at every pair and shares no code with the search.
 ///
 /// ```
 /// use selfsame_concentration::{Graph, clique};
@@ -82,10 +82,10 @@ pub fn verify(graph: &Graph, witness: &[usize]) -> bool {
 
 /// Finds a maximum clique of `graph`, or, if the budget ends first, a clique and an upper bound.
 ///
-/// If the search finishes, the answer, witness included, depends only on the graph, `known` and
-/// `upper`, not on threads or time. The local search is seeded. Among cliques of one size, that of
-/// the task with the lowest number wins; its task is then searched once more from a fixed bound, so
-/// that what other threads had found by then does not matter.
+/// If the search finishes, the answer, including the witness, depends only on the graph, `known`
+/// and `upper`, not on threads or time. The local search is seeded. Among cliques of the same size,
+/// the clique of the task with the lowest number wins. That task is then searched once more from a
+/// fixed bound, so that cliques found by other threads do not affect the witness.
 ///
 /// # Panics
 /// If `known` is not a clique of the graph.
@@ -125,7 +125,7 @@ pub fn maximum_clique(graph: &Graph, options: &Options) -> Clique {
     clique
 }
 
-/// Searches a whole graph, of which no clique has more than `most` vertices.
+/// Searches a whole graph in which no clique has more than `most` vertices.
 fn whole(
     graph: &Graph,
     known: &[usize],
@@ -162,13 +162,13 @@ fn whole(
     Clique { witness, upper }
 }
 
-/// From this density on, the largest independent sets are mostly small and soon found.
+/// Density above which the largest independent sets are mostly small and soon found.
 const DENSE: f64 = 0.8;
 
-/// How many independent sets the vertices fall into if the largest is removed again and again. No
-/// clique has more vertices, because it has at most one of each set. In a graph that was built from
-/// such sets this finds them, where colouring vertex by vertex does not. When the time is up, every
-/// remaining vertex counts as a set of its own.
+/// Partitions the vertices into independent sets by repeatedly removing the largest one. Returns
+/// the number of sets. No clique has more vertices, because it has at most one vertex of each set.
+/// In a graph that was built from such sets, this finds the sets, whereas colouring vertex by
+/// vertex does not. When the time is up, every remaining vertex counts as a separate set.
 fn partition(graph: &Graph, deadline: Option<Instant>) -> usize {
     let complement = graph.complement();
     let mut left: Vec<u32> = (0..graph.vertices() as u32).collect();
@@ -191,7 +191,8 @@ fn partition(graph: &Graph, deadline: Option<Instant>) -> usize {
     sets
 }
 
-/// Moves of the first local search: a few milliseconds for some hundred vertices.
+/// Returns the number of moves of the first local search, which take a few milliseconds for some
+/// hundred vertices.
 fn first_moves(n: usize) -> usize {
     (20 * n).clamp(1000, 20_000)
 }
@@ -213,9 +214,9 @@ mod tests {
 
     #[test]
     fn a_partition_finds_the_sets_a_graph_was_made_of() {
-        // Sets {i, i + 20, …, i + 120} have no edge, and one in fifteen is missing between others:
-        // what is not one of these sets, or a part of it, has fewer than seven vertices. The first
-        // twenty are a clique.
+        // The sets {i, i + 20, …, i + 120} have no inner edge, and one in fifteen edges between
+        // sets is missing. Any other independent set, unless it is part of one of these sets, has
+        // fewer than seven vertices. The first twenty vertices are a clique.
         let (n, sets) = (140, 20);
         let missing = testing::graph(&mut SplitMix64::new(2), n, 1024 / 15);
         let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));

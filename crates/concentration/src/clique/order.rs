@@ -1,10 +1,9 @@
-//! The order in which vertices are searched, and the vertices that cannot matter.
+//! Orders vertices for the search, and removes the vertices that cannot matter.
 
 use crate::{Graph, bits};
 
-/// The vertices of the k-core: what remains of `within` when vertices with fewer than `degree`
-/// neighbours in it are taken away until there is none. A clique of degree + 1 vertices lies within
-/// it.
+/// Reduces `within` to the vertices of its k-core: repeatedly removes vertices with fewer than
+/// `degree` neighbours in it. A clique of degree + 1 vertices lies within the core.
 pub(crate) fn core(graph: &Graph, within: &mut [u64], degree: usize) {
     if degree == 0 {
         return;
@@ -28,12 +27,13 @@ pub(crate) fn core(graph: &Graph, within: &mut [u64], degree: usize) {
     }
 }
 
-/// The vertices of `within` in the order of the search: the densest part first, and last the vertex
-/// of least degree, before it the one of least degree among the others, and so on (the min-width or
-/// degeneracy order).
+/// Returns the vertices of `within` in the order of the search, the densest part first. The last
+/// vertex is the one with the smallest degree, the vertex before it has the smallest degree among
+/// the others, and so on (the min-width or degeneracy order).
 ///
-/// Among vertices of equal degree the one whose neighbours have the smallest sum of degrees is
-/// taken first, then the highest index, as in Tomita's MCR and its descendants.
+/// Among vertices of equal degree, the vertex whose neighbours have the smallest sum of degrees is
+/// chosen first, and then the vertex with the highest index, as in Tomita's MCR and its
+/// descendants.
 pub(crate) fn degeneracy(graph: &Graph, within: &[u64]) -> Vec<u32> {
     let n = graph.vertices();
     let mut left = within.to_vec();

@@ -6,13 +6,13 @@ use std::time::Instant;
 use super::bound::Bound;
 use crate::{Graph, bits};
 
-/// Search nodes between two looks at the clock.
+/// Number of search nodes between two checks of the clock.
 const NODES_A_LOOK: u64 = 64;
 
 /// The largest clique known to all threads, as its size and the task that found it.
 ///
-/// Of cliques of one size, that of the task with the lowest number counts as larger. So the order
-/// in which tasks finish does not decide which one wins.
+/// Among cliques of the same size, the clique of the task with the lowest number counts as larger,
+/// so the order in which tasks finish does not decide which clique wins.
 pub(crate) struct Incumbent(AtomicU64);
 
 impl Incumbent {
@@ -20,8 +20,8 @@ impl Incumbent {
         Self(AtomicU64::new(pack(size, 0)))
     }
 
-    /// The size that a clique found by `task` must exceed. Tasks are numbered from 1; 0 stands for
-    /// the clique known before the search.
+    /// Returns the size that a clique found by `task` must exceed. Tasks are numbered from 1; 0
+    /// stands for the clique known before the search.
     #[inline(always)]
     pub(crate) fn bound(&self, task: u32) -> usize {
         let packed = self.0.load(Ordering::Relaxed);
@@ -33,7 +33,7 @@ impl Incumbent {
         self.0.fetch_max(pack(size, task), Ordering::Relaxed);
     }
 
-    /// Size and task of the largest clique.
+    /// Returns the size and the task of the largest clique.
     pub(crate) fn best(&self) -> (usize, u32) {
         let packed = self.0.load(Ordering::Relaxed);
         ((packed >> 32) as usize, !(packed as u32))
@@ -44,16 +44,16 @@ fn pack(size: usize, task: u32) -> u64 {
     (size as u64) << 32 | u64::from(!task)
 }
 
-/// When to stop early.
+/// Limits that end a search early.
 pub(crate) struct Limit<'a> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) nodes: u64,
-    /// Set by the first thread that meets the deadline.
+    /// Set by the first thread that notices that the deadline has passed.
     pub(crate) stopped: &'a AtomicBool,
 }
 
 impl Limit<'_> {
-    /// Whether the time is up.
+    /// Returns whether the time is up.
     pub(crate) fn passed(&self) -> bool {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             self.stopped.store(true, Ordering::Relaxed);
@@ -69,7 +69,7 @@ pub(crate) enum End {
     Done,
     /// A limit was reached first.
     Limit,
-    /// A clique was found by a search that wanted only one.
+    /// A search that wanted only one clique found one.
     First,
 }
 
@@ -84,14 +84,15 @@ pub(crate) struct Search<'a> {
     bound: Bound,
     levels: Vec<Level>,
     clique: Vec<u32>,
-    /// Vertices that belong to every clique of this search, beside those of `clique`.
+    /// Number of vertices that belong to every clique of this search, in addition to those of
+    /// `clique`.
     given: usize,
-    /// The largest found by this search.
+    /// The largest clique found by this search.
     pub(crate) found: Vec<u32>,
     pub(crate) nodes: u64,
 }
 
-/// What a search node keeps while its children are searched.
+/// Data that a search node keeps while its children are searched.
 #[derive(Default, Clone)]
 struct Level {
     set: Vec<u64>,

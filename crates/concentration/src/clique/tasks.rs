@@ -1,4 +1,4 @@
-//! The search split into numbered tasks, for threads.
+//! Splits the search into numbered tasks for threads.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,18 +8,19 @@ use super::bound::{self, Bound};
 use super::{End, Incumbent, Limit, Search, core, degeneracy};
 use crate::{Graph, bits};
 
-/// A task with more vertices than this is split again, unless there are plenty of tasks already.
+/// A task with more vertices than `SPLIT` is split again, unless there are at least `PLENTY` tasks.
 const SPLIT: usize = 128;
 const PLENTY: usize = 4096;
 
-/// Part of the search: the cliques that consist of `clique` and vertices of `set`.
+/// A part of the search: the cliques that consist of `clique` and vertices of `set`.
 struct Task {
     clique: Vec<u32>,
     set: Vec<u64>,
 }
 
 impl Task {
-    /// Splits the task, for cliques of more than `least` vertices. The largest tasks come first.
+    /// Splits the task in a search for cliques of more than `least` vertices. The largest tasks
+    /// come first.
     fn split(&self, graph: &Graph, bound: &mut Bound, least: usize) -> Vec<Self> {
         let mut branches = Vec::new();
         bound.branches(graph, &self.set, least.saturating_sub(self.clique.len()), &mut branches);
@@ -37,8 +38,8 @@ impl Task {
         tasks
     }
 
-    /// Searches for a clique larger than the incumbent. Returns the largest one found, and how the
-    /// search ended.
+    /// Searches for a clique larger than the incumbent. Returns the largest clique found, and how
+    /// the search ended.
     fn search(
         &self,
         graph: &Graph,
@@ -52,8 +53,8 @@ impl Task {
         let mut set = self.set.clone();
         let most = least.saturating_sub(self.clique.len());
         core(graph, &mut set, most);
-        // Most tasks end soon in the order given. Only for the others is a better order worth its
-        // time.
+        // Most tasks end soon in the given order. A better order is worth its time only for the
+        // others.
         let mut branches = Vec::new();
         bound.branches(graph, &set, most, &mut branches);
         if self.clique.len() > least {
@@ -73,11 +74,11 @@ impl Task {
     }
 }
 
-/// A clique of more than `least` vertices, the largest if there is time, and an upper bound of at
-/// most `upper`.
+/// Finds a clique of more than `least` vertices, the largest if there is time, and an upper bound
+/// of at most `upper`.
 ///
-/// The tasks depend on the graph and `least` alone. The larger ones come first: they are best
-/// shared out early, and preferring the first task among equals costs least if the others are
+/// The tasks depend only on the graph and `least`. The larger tasks come first: they are best
+/// shared out early, and preferring the first task among equals costs least if the other tasks are
 /// small.
 pub(super) fn solve(
     graph: &Graph,
@@ -107,7 +108,7 @@ pub(super) fn solve(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(task) = tasks.get(index) else { return };
-            // There is none larger, and an earlier task has one of this size.
+            // There is no larger clique, and an earlier task has a clique of this size.
             if incumbent.bound(index as u32 + 1) >= upper {
                 return;
             }
@@ -158,8 +159,8 @@ mod tests {
     use super::*;
     use selfsame_kernels::random::SplitMix64;
 
-    /// From every lower bound that is not too high: what the local search leaves is seldom more
-    /// than the last step.
+    /// Searches from every lower bound that is not too high: after the local search, usually only
+    /// the last step is left to do.
     #[test]
     fn the_search_alone_agrees_with_enumeration() {
         let mut random = SplitMix64::new(2);
@@ -178,8 +179,8 @@ mod tests {
         }
     }
 
-    /// Large enough that tasks are split twice, from far below ω, so that threads find cliques in
-    /// any order.
+    /// The graph is large enough that tasks are split twice, and the search starts far below ω, so
+    /// that threads find cliques in any order.
     #[test]
     fn the_witness_does_not_depend_on_threads() {
         let mut random = SplitMix64::new(3);

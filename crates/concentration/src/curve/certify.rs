@@ -1,9 +1,9 @@
-//! Proofs that no clique of k images exists at a smaller threshold.
+//! Proves that no clique of k images exists at a smaller threshold.
 //!
 //! A clique has a unique last pair in the order of ranks. So if no pair before rank r is the last
-//! of a clique of k images, there is no such clique before r. A pair u, v is the last of such a
-//! clique exactly if the common neighbours of u and v, in the graph up to that pair, hold a clique
-//! of k − 2. For most pairs, degrees or colours rule that out.
+//! pair of a clique of k images, no such clique exists before r. A pair u, v is the last pair of
+//! such a clique exactly if the common neighbours of u and v, in the graph up to that pair, hold a
+//! clique of k − 2 images. For most pairs, degrees or colours rule that out.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,29 +14,29 @@ use super::peel::Found;
 use crate::clique::{Bound, End, Incumbent, Limit, Search, colours, core, degeneracy};
 use crate::{Graph, bits};
 
-/// Pairs examined between two merges of the results, and the most merges in a round. Each merge
-/// begins with a new graph.
+/// Number of pairs examined between two merges of the results, and maximum number of merges per
+/// round. A new graph is built after each merge.
 const CHUNK: usize = 512;
 const CHUNKS: usize = 256;
-/// Thresholds at which the whole graph is coloured if proofs are missing.
+/// Number of thresholds at which the whole graph is coloured if proofs are missing.
 const COLOURED: usize = 500;
-/// Search nodes that a pair may take in the first round, and the factor by which that grows from
-/// round to round.
+/// Number of search nodes per pair in the first round, and the factor by which that number grows
+/// from round to round.
 const FIRST_NODES: u64 = 4;
 const GROWTH: u64 = 4;
 
-/// What examining a pair showed.
+/// Result of examining a pair.
 enum Answer {
-    /// The pair is not the last of any clique of more images than this.
+    /// The pair is not the last pair of any clique with more images than this.
     AtMost(u32),
-    /// The pair is the last of this clique.
+    /// The pair is the last pair of this clique.
     Larger(Vec<usize>),
-    /// The limit was reached. By colours, no clique has more images than this.
+    /// The limit was reached. Colouring shows that no clique has more images than this.
     Open(u32),
 }
 
-/// For each size, the rank of the first pair that may be the last of a clique of that size; `None`
-/// if only the last pair of the known clique is.
+/// Returns, for each size, the rank of the first pair that may be the last pair of a clique of that
+/// size. It is `None` if only the last pair of the known clique can be.
 pub(super) fn certify(
     pairs: &Pairs,
     found: &mut Found<'_>,
@@ -44,7 +44,7 @@ pub(super) fn certify(
     threads: usize,
 ) -> Vec<Option<usize>> {
     let count = pairs.sorted.len();
-    // By rank: the pair is not the last of any clique larger than this.
+    // By rank: the pair is not the last pair of any clique larger than this.
     let mut at_most = vec![pairs.images as u32; count];
     let mut open: Vec<usize> = (0..count).collect();
     let mut nodes = FIRST_NODES;
@@ -79,7 +79,7 @@ pub(super) fn certify(
     first_open(pairs, found, &at_most, !open.is_empty())
 }
 
-/// The ranks that [`certify`] returns, given what is known of each pair.
+/// Returns the ranks for [`certify`], given what is known of each pair.
 fn first_open(
     pairs: &Pairs,
     found: &Found<'_>,
@@ -93,8 +93,8 @@ fn first_open(
     let (mut graph, mut present) = (Graph::new(sizes), 0);
     let stride = sizes.div_ceil(COLOURED);
     for (rank, &size) in at_most.iter().enumerate() {
-        // Where proofs are missing, colouring the whole graph just before a known threshold bounds
-        // ω up to that threshold.
+        // If proofs are missing, colouring the whole graph just before a known threshold bounds ω
+        // up to that threshold.
         while coloured && next < sizes && found.cliques[next].rank <= Some(rank) {
             next += 1;
             let ahead = next.next_multiple_of(stride).min(sizes - 1);
@@ -111,7 +111,7 @@ fn first_open(
                 colour = usize::MAX;
             }
         }
-        // One more pair makes the largest clique larger by at most one.
+        // One more pair enlarges the largest clique by at most one image.
         if size as usize > omega && omega < colour.min(sizes) {
             first[omega] = Some(rank);
             omega += 1;
@@ -120,7 +120,7 @@ fn first_open(
     first
 }
 
-/// Examines the pairs of the given ranks, which ascend.
+/// Examines the pairs with the given ranks, which must be ascending.
 fn look<'a>(
     pairs: &Pairs,
     found: &Found<'_>,
@@ -164,8 +164,8 @@ fn look<'a>(
     answers.into_iter().map(|answer| answer.expect("every pair is looked at")).collect()
 }
 
-/// Whether the pair of this rank is the last of a clique of more than `size` images. `graph` holds
-/// the pairs up to that rank.
+/// Finds out whether the pair of this rank is the last pair of a clique with more than `size`
+/// images. `graph` holds the pairs up to that rank.
 fn pair(
     pairs: &Pairs,
     graph: &Graph,
@@ -175,8 +175,8 @@ fn pair(
     limit: Limit<'_>,
 ) -> Answer {
     let (_, u, v) = pairs.sorted[rank];
-    // u and v are two of the clique. `size` is at least 2, because the first pair is a known
-    // clique.
+    // The clique consists of u, v and their common neighbours. `size` is at least 2, because the
+    // first pair is a known clique.
     let most = size - 2;
     let mut common = vec![0; graph.words()];
     bits::intersect(&mut common, graph.row(u as usize), graph.row(v as usize));

@@ -1,13 +1,13 @@
 //! σ(δ): the largest main part of a class at every distance.
 //!
-//! Join two of n images wherever the key of the pair, its squared augmented distance, is at most δ.
-//! The clique number of that graph is ω(δ), and σ(δ) = ω(δ)/n. The curve is a staircase: for every
-//! k there is a smallest key t(k) at which some k images are all joined, and these n numbers are
-//! the whole curve.
+//! Join two of n images if the key of the pair, its squared augmented distance, is at most δ. The
+//! clique number of that graph is ω(δ), and σ(δ) = ω(δ)/n. The curve is a staircase: for every k
+//! there is a smallest key t(k) at which some k images are all joined. These n numbers are the
+//! whole curve.
 //!
-//! An upper bound on t(k) is a clique, which peeling and local search find (`peel.rs`). A lower
-//! bound is a proof: it takes the pairs in the order of their keys and shows of each that it
-//! completes no clique of k images (`certify.rs`).
+//! A clique gives an upper bound on t(k); peeling and local search find cliques (`peel.rs`). A
+//! lower bound needs a proof: it takes the pairs in the order of their keys and shows that none of
+//! them completes a clique of k images (`certify.rs`).
 
 mod certify;
 mod peel;
@@ -16,19 +16,19 @@ use std::time::{Duration, Instant};
 
 use crate::graph::pairs;
 
-/// The pairs of images in the order of their keys. A pair's place in that order is its rank, and
-/// the graph up to rank r holds the pairs of ranks 0 to r. Ranks, unlike keys, are never equal, so
-/// that a unique pair completes a clique; the key of that pair is the threshold.
+/// The pairs of images in the order of their keys. The rank of a pair is its index in that order,
+/// and the graph up to rank r holds the pairs with ranks 0 to r. Unlike keys, ranks are never
+/// equal, so a unique pair completes a clique. The key of that pair is the threshold.
 ///
-/// Images get new numbers, starting with the one closest to all others, because that is a good
+/// Images get new numbers, starting with the image closest to all others, because that is a good
 /// order for colouring.
 struct Pairs {
     images: usize,
-    /// By new number: the image.
+    /// The image with each new number.
     label: Vec<usize>,
-    /// By rank: the key, and the two images.
+    /// For each rank: the key and the two images.
     sorted: Vec<(u64, u32, u32)>,
-    /// By packed index of the new numbers: the rank.
+    /// For each packed index of the new numbers: the rank.
     rank: Vec<u32>,
 }
 
@@ -68,16 +68,17 @@ impl Pairs {
 /// Bounds on the smallest key at which a clique of k images exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
-    /// No smaller key has such a clique.
+    /// No such clique exists at a smaller key.
     pub lower: u64,
-    /// This key has one: the largest key among the pairs of `witness`, or 0 for a single image.
+    /// Such a clique exists at this key: the largest key among the pairs of `witness`, or 0 for a
+    /// single image.
     pub upper: u64,
-    /// The images of that clique, ascending.
+    /// The images of that clique, in ascending order.
     pub witness: Vec<usize>,
 }
 
 impl Point {
-    /// Whether the key is known exactly.
+    /// Returns whether the key is known exactly.
     pub fn certified(&self) -> bool {
         self.lower == self.upper
     }
@@ -86,42 +87,42 @@ impl Point {
 /// σ(δ) of one class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Curve {
-    /// Entry k − 1 bounds the key of cliques of k images. Lower and upper keys never decrease with
+    /// Point k − 1 bounds the key of cliques of k images. Lower and upper keys never decrease with
     /// k.
     pub points: Vec<Point>,
 }
 
 impl Curve {
-    /// Lower and upper bound on ω(key), the number of images in the largest main part at that key.
-    /// They are equal where ω is known.
+    /// Returns a lower and an upper bound on ω(key), the number of images in the largest main part
+    /// at that key. They are equal if ω is known.
     pub fn omega_at(&self, key: u64) -> (usize, usize) {
         let lower = self.points.partition_point(|point| point.upper <= key);
         (lower, self.points.partition_point(|point| point.lower <= key))
     }
 
-    /// Lower and upper bound on σ(key) = ω(key)/n; both are 1 if there are no images.
+    /// Returns a lower and an upper bound on σ(key) = ω(key)/n. Both are 1 if there are no images.
     pub fn sigma_at(&self, key: u64) -> (f64, f64) {
         let (lower, upper) = self.omega_at(key);
         let n = self.points.len();
         if n == 0 { (1.0, 1.0) } else { (lower as f64 / n as f64, upper as f64 / n as f64) }
     }
 
-    /// The number of points whose key is exact.
+    /// Returns the number of points whose key is exact.
     pub fn certified(&self) -> usize {
         self.points.iter().filter(|point| point.certified()).count()
     }
 }
 
-/// The curve σ(δ) of a class of `images` images, from the keys of its pairs.
+/// Computes the curve σ(δ) of a class with `images` images from the keys of its pairs.
 ///
-/// `keys` is a packed strict upper triangle ([`crate::pair_index`]). Proofs stop after `budget`,
-/// and what is not proved by then stays an interval. Sorting and peeling always run to their end:
-/// their time grows as n² log n and n³, which for a thousand images is about a second. With
-/// `threads` 0, as many threads work as the machine runs at once.
+/// `keys` is a packed strict upper triangle ([`crate::pair_index`]). Proofs stop after `budget`;
+/// points that are not proved by then stay intervals. Sorting and peeling always run to their end:
+/// their time grows as n² log n and n³, which is about a second for a thousand images. If `threads`
+/// is 0, as many threads are used as the machine runs at once.
 ///
-/// Without a budget the keys of all points become exact, however long that takes, and the result
-/// depends on `keys` alone. With a budget, which points are exact and which cliques witness them
-/// may vary from run to run.
+/// Without a budget, the keys of all points become exact, however long that takes, and the result
+/// depends only on `keys`. With a budget, different runs may prove different points and find
+/// different witnesses.
 ///
 /// # Panics
 /// If `keys` does not hold n(n − 1)/2 keys.

@@ -1,4 +1,4 @@
-//! Cliques at small thresholds, by peeling and local search.
+//! Finds cliques at small thresholds by peeling and local search.
 
 use std::time::Instant;
 
@@ -6,25 +6,25 @@ use super::Pairs;
 use crate::Graph;
 use crate::clique::local_search;
 
-/// Moves of one local search.
+/// Number of moves per local search.
 const MOVES: usize = 300;
 
-/// A clique and the rank of its last pair; a single image has no pair.
+/// A clique and the rank of its last pair. A single image has no pair.
 #[derive(Clone)]
 pub(super) struct Ranked {
     pub(super) images: Vec<usize>,
     pub(super) rank: Option<usize>,
 }
 
-/// The best clique known of each size from 1 to n. Ranks never decrease with the size.
+/// The best known clique of each size from 1 to n. Ranks never decrease with the size.
 pub(super) struct Found<'a> {
     pairs: &'a Pairs,
     pub(super) cliques: Vec<Ranked>,
 }
 
 impl<'a> Found<'a> {
-    /// What peeling all images one by one gives, and the first pair, before which no two images are
-    /// joined.
+    /// Starts from the cliques that peeling all images one by one leaves. Adds the first pair,
+    /// because no two images are joined before it.
     pub(super) fn new(pairs: &'a Pairs) -> Self {
         let all: Vec<usize> = (0..pairs.images).collect();
         let cliques = (1..=pairs.images)
@@ -38,9 +38,9 @@ impl<'a> Found<'a> {
         found
     }
 
-    /// Takes in a clique and the smaller cliques that peeling leaves of it. Each step takes away
-    /// one image of the last pair: the one whose other pairs come later. It stops at a size of
-    /// which as good a clique is known.
+    /// Adds a clique and the smaller cliques that peeling leaves of it. Each step removes one image
+    /// of the last pair: the image whose other pairs come later. Peeling stops at a size for which
+    /// an equally good clique is known.
     pub(super) fn offer(&mut self, mut images: Vec<usize>) {
         images.sort_unstable();
         while !images.is_empty() {
@@ -66,7 +66,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// The last pair among some images: its rank and its two images.
+    /// Returns the last pair among some images: its rank and its two images.
     fn last(&self, images: &[usize]) -> Option<(usize, usize, usize)> {
         let pairs = images
             .iter()
@@ -75,7 +75,7 @@ impl<'a> Found<'a> {
         pairs.map(|(u, v)| (self.pairs.rank(u, v), u, v)).max()
     }
 
-    /// Looks for cliques of smaller rank, size by size, until a round over all sizes finds none.
+    /// Searches for cliques of smaller rank, size by size, until a round over all sizes finds none.
     pub(super) fn improve(&mut self, deadline: Option<Instant>) {
         let passed = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         for round in 0.. {
@@ -98,7 +98,8 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// A clique of `size` images whose last pair comes before that of the known clique.
+    /// Searches for a clique of `size` images whose last pair comes before that of the known
+    /// clique.
     fn search(&self, size: usize, seed: u64) -> Option<Vec<usize>> {
         let rank = self.cliques[size - 1].rank?;
         let graph = self.graph(rank);
@@ -108,7 +109,7 @@ impl<'a> Found<'a> {
         (found.len() >= size).then_some(found)
     }
 
-    /// The graph of the pairs before `rank`.
+    /// Returns the graph of the pairs before `rank`.
     pub(super) fn graph(&self, rank: usize) -> Graph {
         let pairs = &self.pairs.sorted[..rank];
         Graph::from_edges(
@@ -117,7 +118,7 @@ impl<'a> Found<'a> {
         )
     }
 
-    /// The size of the largest clique known with pairs of at most `rank`.
+    /// Returns the size of the largest known clique whose pairs have ranks of at most `rank`.
     pub(super) fn size_at(&self, rank: usize) -> usize {
         self.cliques.partition_point(|clique| clique.rank <= Some(rank))
     }

@@ -1,17 +1,17 @@
 use crate::pair_index;
 
-/// What was measured, which decides how [`Distances`] keep a number.
+/// The kind of distance, which decides how [`Distances`] store a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
     /// Distances of bytes. A key is the squared distance, an integer.
     Bytes,
-    /// Distances of embeddings. A key is the squared distance as the bits of an `f32`: of floats
-    /// that are not negative, the bits have the order of the floats.
+    /// Distances of embeddings. A key is the squared distance as the bits of an `f32`: for floats
+    /// that are not negative, the bits are ordered as the floats are.
     Floats,
 }
 
 impl Metric {
-    /// The squared distance that a key stands for.
+    /// Returns the squared distance that a key stands for.
     pub fn squared(self, key: u64) -> f64 {
         match self {
             Self::Bytes => key as f64,
@@ -19,13 +19,13 @@ impl Metric {
         }
     }
 
-    /// The distance that a key stands for.
+    /// Returns the distance that a key stands for.
     pub fn distance(self, key: u64) -> f64 {
         self.squared(key).sqrt()
     }
 
-    /// The largest key of a distance at most `numerator`/`denominator` times that of `key`; the
-    /// fraction is at most 1.
+    /// Returns the largest key of a distance that is at most `numerator`/`denominator` times the
+    /// distance of `key`. The fraction must be at most 1.
     ///
     /// ```
     /// use selfsame_concentration::distance::Metric;
@@ -52,47 +52,47 @@ impl Metric {
 /// Augmented distances of all image pairs i < j of a set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Distances {
-    /// Images.
+    /// Number of images.
     pub n: usize,
-    /// What the keys stand for.
+    /// The kind of distance that the keys stand for.
     pub metric: Metric,
-    /// The squared distances, packed as [`pair_index`] says. They have the order of the distances,
-    /// and [`Metric::squared`] is their value.
+    /// The squared distances, packed as [`pair_index`] says. Keys are ordered as the distances are,
+    /// and [`Metric::squared`] returns their value.
     pub keys: Vec<u64>,
     /// The views of the first and of the second image that attain each distance.
     pub pairs: Vec<[u16; 2]>,
 }
 
 impl Distances {
-    /// The key of two different images, in either order.
+    /// Returns the key of two different images, given in either order.
     ///
     /// # Panics
-    /// If they are the same image, or one is not of the set.
+    /// If the two images are the same, or if one of them is not in the set.
     pub fn key(&self, i: usize, j: usize) -> u64 {
         self.keys[self.index(i, j)]
     }
 
-    /// The views of two different images, in either order, that attain their distance: of the image
-    /// with the smaller number first.
+    /// Returns the views that attain the distance of two different images, given in either order.
+    /// The view of the image with the smaller number comes first.
     ///
     /// # Panics
-    /// As [`Distances::key`].
+    /// If the two images are the same, or if one of them is not in the set.
     pub fn views(&self, i: usize, j: usize) -> [u16; 2] {
         self.pairs[self.index(i, j)]
     }
 
-    /// The squared distance of two images.
+    /// Returns the squared distance of two images.
     ///
     /// # Panics
-    /// As [`Distances::key`].
+    /// If the two images are the same, or if one of them is not in the set.
     pub fn squared(&self, i: usize, j: usize) -> f64 {
         self.metric.squared(self.key(i, j))
     }
 
-    /// The distance of two images.
+    /// Returns the distance of two images.
     ///
     /// # Panics
-    /// As [`Distances::key`].
+    /// If the two images are the same, or if one of them is not in the set.
     pub fn distance(&self, i: usize, j: usize) -> f64 {
         self.metric.distance(self.key(i, j))
     }

@@ -17,8 +17,8 @@ impl<'a> Embeddings<'a> {
     /// Borrows `images` × `views` embeddings of `dim` values.
     ///
     /// # Errors
-    /// No views or values, more than 65,536 views, another number of values, or one that is not
-    /// finite.
+    /// If there are no views or no values per view, if there are more than 65,536 views per image,
+    /// if the number of values is wrong, or if a value is not finite.
     pub fn new(
         images: usize,
         views: usize,
@@ -38,13 +38,13 @@ impl<'a> Embeddings<'a> {
     }
 }
 
-/// The nearest views of images `i` and `j`.
+/// Finds the nearest views of images `i` and `j`.
 pub(super) fn nearest(isa: Isa, set: &Embeddings<'_>, [i, j]: [usize; 2]) -> Nearest {
     let mut nearest = NONE;
     for u in 0..set.views {
         for v in 0..set.views {
             let squared = squared_f32(isa, set.embedding(i, u), set.embedding(j, v));
-            // The bits of floats that are not negative are ordered as they are.
+            // The bits of floats that are not negative are ordered as the floats are.
             nearest = nearest.min((u64::from(squared.to_bits()), [u as u16, v as u16]));
         }
     }

@@ -1,4 +1,4 @@
-//! The nearest views of the image pairs of a tile.
+//! Finds the nearest views of the image pairs of a tile.
 
 use std::ops::Range;
 
@@ -12,33 +12,34 @@ use selfsame_kernels::isa::Isa;
 use super::sketch::{Basis, COARSE, FINE, Sketches};
 use super::views::Views;
 
-/// A squared distance and the views that attain it; the least is the nearest, the first of equals.
+/// A squared distance and the views that attain it. The minimum is the nearest pair; among equally
+/// near pairs, the first.
 pub(super) type Nearest = (u64, [u16; 2]);
 
-/// Every distance is smaller than this.
+/// Start value of a minimum: every distance is smaller.
 pub(super) const NONE: Nearest = (u64::MAX, [u16::MAX; 2]);
 
-/// Views that are packed at a time.
+/// Number of views that are packed at a time.
 const BLOCK: usize = 256;
 
-/// Rows of views whose bounds exist at a time.
+/// Number of rows of views whose bounds are stored at a time.
 const BOUND_ROWS: usize = 64;
 
-/// The search that computes all products, for views of which bounds exclude little.
+/// The search that computes all products, for views whose bounds exclude little.
 pub(super) struct Dense {
     /// ‖v‖² of every view.
     norms: Vec<u64>,
 }
 
 impl Dense {
-    /// Measures the views.
+    /// Computes the norms of the views.
     pub(super) fn new(isa: Isa, set: &Views<'_>) -> Self {
         let views = set.bytes.par_chunks_exact(set.dim);
         Self { norms: views.map(|view| squared_norm(isa, view)).collect() }
     }
 
-    /// The nearest views of each image i of the first range of `tile` and each image j of the
-    /// second, row by row, where i < j.
+    /// Finds the nearest views of each image i in the first range of `tile` and each image j in the
+    /// second, row by row, for i < j.
     pub(super) fn nearest(
         &self,
         isa: Isa,
@@ -56,13 +57,13 @@ impl Dense {
     }
 }
 
-/// An integer that squared distances fit in: 32 bits for short views, 64 bits for any.
+/// An integer type that squared distances fit in: 32 bits for short views, 64 bits for any views.
 trait Key: Copy + Ord + Into<u64> {
     const MOST: Self;
-    /// A number modulo what the integer holds.
+    /// Reduces a number modulo the range of the integer type.
     fn wrap(number: u64) -> Self;
-    /// The products of `a` with the first `columns` packed vectors, whose parts follow one another,
-    /// in the order of [`Packed::dots`].
+    /// Computes the products of `a` with the first `columns` packed vectors, in the order of
+    /// [`Packed::dots`]. The parts of each vector follow one another.
     fn products(packed: &mut [Packed], a: &[u8], dim: usize, columns: usize, out: &mut [Self]);
     fn lower(
         isa: Isa,
@@ -128,7 +129,7 @@ impl Key for u64 {
     }
 }
 
-/// Splits the values of a view into parts whose products fit 32 bits.
+/// Splits the values of a view into parts whose products fit into 32 bits.
 fn parts(dim: usize) -> impl Iterator<Item = Range<usize>> {
     (0..dim).step_by(LONGEST).map(move |start| start..dim.min(start + LONGEST))
 }
@@ -145,8 +146,8 @@ impl DenseTile<'_> {
     fn nearest<K: Key>(&self, packed: &mut [Packed]) -> Vec<Nearest> {
         let Self { isa, set, norms: [row_norms, column_norms], tile: [rows, columns] } = self;
         let mut nearest = vec![NONE; rows.len() * columns.len()];
-        // A block of views of the rows' images becomes lanes, and each view of the columns' images
-        // is compared with all lanes at once.
+        // Each view in a block of the rows' images becomes a lane, and each view of the columns'
+        // images is compared with all lanes at once.
         for (block, lanes) in set.block(rows.clone()).chunks(BLOCK * set.dim).enumerate() {
             packed
                 .iter_mut()
@@ -201,8 +202,8 @@ impl DenseTile<'_> {
     }
 }
 
-/// The least bound. Bounds fill whole registers, so that the least of each lane, taken first, is a
-/// vector operation.
+/// Returns the smallest bound. Bounds fill whole registers, so the minimum of each lane is computed
+/// first, by a vector operation.
 fn smallest(bounds: &[f32]) -> f32 {
     let mut lanes = [f32::INFINITY; SHORT_COLUMNS];
     for bounds in bounds.as_chunks::<SHORT_COLUMNS>().0 {
@@ -225,19 +226,19 @@ pub(super) struct Scratch {
     bounds: Vec<f32>,
     candidates: Vec<(f32, [u16; 2])>,
     packed: Vec<Packed>,
-    /// Distances computed in full.
+    /// Number of distances computed in full.
     pub(super) full: u64,
 }
 
 impl Pruning {
-    /// Sketches the views.
+    /// Computes the sketches of the views.
     pub(super) fn new(isa: Isa, set: &Views<'_>) -> Self {
         let basis = Basis::new(isa, set);
         let sketches = basis.sketch(isa, set);
         Self { basis, sketches }
     }
 
-    /// The nearest views of each image pair named.
+    /// Finds the nearest views of each of the given image pairs.
     pub(super) fn nearest(
         &self,
         isa: Isa,
@@ -275,8 +276,8 @@ impl Pruning {
             if nearest != NONE && least > coarse_limit(nearest.0) {
                 continue;
             }
-            // The views with the smallest bound are likely near, so their distance makes a low
-            // first limit.
+            // The views with the smallest bound are likely to be near, so start from their distance
+            // to get a low limit.
             let at = bounds.iter().position(|&bound| bound == least).unwrap_or(0);
             nearest = nearest.min(exact([
                 (first + at / padded) as u16,

@@ -10,15 +10,16 @@ use super::nearest::{Dense, NONE, Nearest, Pruning, Scratch};
 use super::views::Views;
 use crate::{graph, pair_index};
 
-/// Views along the sides of a tile, which is the unit of progress. The sides differ because what is
-/// prepared for the rows of a tile serves all of its columns.
+/// Number of views along the two sides of a tile, which is the unit of progress. The sides differ
+/// because the work prepared for the rows of a tile serves all of its columns.
 const TILE: [usize; 2] = [256, 1024];
 
-/// How many images, and views of each, the choice of a search looks at.
+/// Number of images, and number of views per image, in the sample that decides between the
+/// searches.
 const SAMPLE: [usize; 2] = [5, 64];
 
-/// The share of distances computed in full above which computing all products is faster, as
-/// measured. It is smaller the faster the instruction set computes products in bulk.
+/// Returns the share of distances computed in full above which computing all products is faster, as
+/// measured. The share is smaller if the instruction set computes products in bulk faster.
 fn dense_share(isa: Isa) -> f64 {
     match isa.name() {
         "amx" => 0.01,
@@ -27,10 +28,10 @@ fn dense_share(isa: Isa) -> f64 {
     }
 }
 
-/// How nearest views are looked for. Every search gives the same answer.
+/// How to search for nearest views. Every search gives the same answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Search {
-    /// Whichever a sample of the views shows to be faster.
+    /// Uses the search that a sample of the views shows to be faster.
     #[default]
     Auto,
     /// Computes a distance in full only if its bound allows a nearer pair.
@@ -39,13 +40,13 @@ pub enum Search {
     Dense,
 }
 
-/// How to compute. No option changes a distance between bytes. The work is done by the rayon pool
-/// that the call is made in.
+/// How to compute. No option changes a distance between bytes. The rayon pool of the caller does
+/// the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// The instruction set.
+    /// The instruction set to use.
     pub isa: Isa,
-    /// The search.
+    /// The search to use.
     pub search: Search,
 }
 
@@ -58,13 +59,13 @@ impl Default for Options {
 /// The progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Tiles computed.
+    /// Number of computed tiles.
     pub done: usize,
-    /// All tiles.
+    /// Number of all tiles.
     pub total: usize,
 }
 
-/// The augmented distances of all image pairs i < j of a set.
+/// Computes the augmented distances of all image pairs i < j of a set.
 ///
 /// ```
 /// use selfsame_concentration::distance::{Options, Shape, Views, augmented_distances};
@@ -90,8 +91,8 @@ pub(super) enum Source<'a> {
     Floats(Embeddings<'a>),
 }
 
-/// A computation that can stop between tiles, be written to a file, and go on later with the same
-/// result.
+/// A computation that can stop between tiles, be written to a file, and continue later with the
+/// same result.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -127,17 +128,17 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// The distances of bytes, which are exact.
+    /// Starts computing the distances of bytes, which are exact.
     pub fn of_views(views: Views<'a>) -> Self {
         Self::new(Source::Bytes(views), views.images, views.views)
     }
 
-    /// The distances of embeddings, in f32; the search of [`Options`] is not used.
+    /// Starts computing the distances of embeddings, in f32. The search of [`Options`] is not used.
     ///
-    /// A squared distance is off by at most (dim + 8)·2⁻²⁴ of itself, as long as no square
-    /// underflows or overflows (one that overflows is infinite). Of views with equal computed
-    /// distances the first stands. On one instruction set the answer is always the same; another
-    /// sums in another order.
+    /// The relative error of a squared distance is at most (dim + 8)·2⁻²⁴, as long as no square
+    /// underflows or overflows (an overflowing square is infinite). Among views with equal computed
+    /// distances, the first are returned. On one instruction set the answer is always the same;
+    /// another instruction set sums in another order.
     pub fn of_embeddings(embeddings: Embeddings<'a>) -> Self {
         Self::new(Source::Floats(embeddings), embeddings.images, embeddings.views)
     }
@@ -166,12 +167,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether all tiles are computed.
+    /// Returns whether all tiles are computed.
     pub fn is_finished(&self) -> bool {
         self.done.iter().all(|&done| done)
     }
 
-    /// The distances. Those of tiles that are not computed yet have the largest key, `u64::MAX`.
+    /// Returns the distances. Distances in tiles that are not computed yet have the largest key,
+    /// `u64::MAX`.
     pub fn into_distances(self) -> Distances {
         let metric = match self.source {
             Source::Bytes(_) => Metric::Bytes,
@@ -180,7 +182,7 @@ impl<'a> Run<'a> {
         Distances { n: self.images, metric, keys: self.keys, pairs: self.pairs }
     }
 
-    /// Computes the missing tiles. `progress` is called now and then, and can stop the run.
+    /// Computes the missing tiles. `progress` is called from time to time and can stop the run.
     pub fn advance(
         &mut self,
         options: &Options,
@@ -190,7 +192,7 @@ impl<'a> Run<'a> {
         if missing.is_empty() {
             return ControlFlow::Continue(());
         }
-        // The preparation is kept for later calls, because for many views it takes as long as some
+        // Keep the preparation for later calls, because for many views it takes as long as some
         // tiles.
         let prepared = self.prepared.take().filter(|(of, _)| of == options);
         let (_, way) = prepared.unwrap_or_else(|| (*options, self.choose(options)));
@@ -229,7 +231,7 @@ impl<'a> Run<'a> {
         ControlFlow::Continue(())
     }
 
-    /// Prepares the search that the options name, or the faster one.
+    /// Prepares the search that the options name, or the faster search.
     fn choose(&self, options: &Options) -> Way<'a> {
         let views = match self.source {
             Source::Bytes(views) => views,
@@ -268,14 +270,15 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The pairs i < j of a tile's images.
+/// Iterates over the pairs i < j of a tile's images.
 fn image_pairs([rows, columns]: &[Range<usize>; 2]) -> impl Iterator<Item = [usize; 2]> + use<> {
     let columns = columns.clone();
     rows.clone().flat_map(move |i| columns.clone().filter(move |&j| i < j).map(move |j| [i, j]))
 }
 
-/// Whether bounds exclude so many of a sample's distances that computing only the others is faster
-/// than computing all: all pairs of some images, by some of their views.
+/// Returns whether bounds exclude so many distances that computing only the remaining ones is
+/// faster than computing all. The sample consists of all pairs of some images, with some of their
+/// views.
 fn bounds_exclude_most(views: &Views<'_>, isa: Isa) -> bool {
     let few = views.views.min(SAMPLE[1]);
     let step = views.images.div_ceil(SAMPLE[0]).max(1);
@@ -294,7 +297,7 @@ fn bounds_exclude_most(views: &Views<'_>, isa: Isa) -> bool {
     computed <= dense_share(isa) * (pairs.len() * few * few) as f64
 }
 
-/// How nearest views are found, prepared.
+/// A prepared search for nearest views.
 enum Way<'a> {
     Floats(Embeddings<'a>),
     Pruned(Views<'a>, Pruning),

@@ -1,5 +1,5 @@
-//! Sketches: short vectors whose distances bound those of views from below. The derivation is in
-//! the documentation of the module above.
+//! Sketches: short vectors whose distances bound those of views from below. The documentation of
+//! the parent module has the derivation.
 
 use rayon::prelude::*;
 use selfsame_kernels::distance::{SHORT_COLUMNS, squared_norm, weighted_rows};
@@ -7,46 +7,47 @@ use selfsame_kernels::isa::Isa;
 
 use super::views::{Shape, Views};
 
-/// Values of the short sketch, which fill one or two registers.
+/// Number of values of the short sketch. They fill one or two registers.
 pub(super) const COARSE: usize = 16;
-/// Values of the long sketch.
+/// Number of values of the long sketch.
 pub(super) const FINE: usize = 64;
-/// Frequencies considered along each side.
+/// Number of frequencies considered along each side.
 const FREQUENCIES: usize = 8;
-/// The most views that the choice of cosines looks at.
+/// Maximum number of views that are used to choose the cosines.
 const SAMPLE: usize = 2048;
 
 /// Cosines of low frequency, ordered by how much they vary over a sample of views, the largest
 /// first.
 pub(super) struct Basis {
     shape: Shape,
-    /// Row f of the DCT-II of each side.
+    /// Row f of the DCT-II along each side.
     rows: Vec<f64>,
     columns: Vec<f64>,
     channels: Vec<f64>,
-    /// `columns` transposed: for each column the values of all frequencies, padded with zeros.
+    /// `columns` transposed: for each column, the values of all frequencies, padded with zeros.
     columns_at: Vec<[f64; FREQUENCIES]>,
     chosen: Vec<usize>,
 }
 
 /// The sketches of all views of a set.
 pub(super) struct Sketches {
-    /// `[view of all][COARSE]`.
+    /// The short sketches, as `[view of all][COARSE]`.
     pub(super) coarse: Vec<f32>,
-    /// The same numbers transposed, `[COARSE][padded views]` for each image; padding is infinite.
+    /// The short sketches transposed, as `[COARSE][padded views]` for each image. Padding is
+    /// infinite.
     pub(super) transposed: Vec<f32>,
-    /// `[view of all][FINE]`.
+    /// The long sketches, as `[view of all][FINE]`.
     pub(super) fine: Vec<f32>,
-    /// Views of an image in `transposed`, padding included.
+    /// Number of views per image in `transposed`, including padding.
     pub(super) padded: usize,
 }
 
-/// Row f, value x: the orthonormal DCT-II of `side` values, its first `count` frequencies.
+/// Returns the first `count` frequencies of the orthonormal DCT-II of `side` values, as rows f of
+/// values x.
 fn cosines(side: usize, count: usize) -> Vec<f64> {
     let wave = |f: usize, x: usize| {
         let scale = if f == 0 { 1.0 } else { 2.0 } / side as f64;
-        // In these whole numbers the period is 4·side, so that the angle is reduced without
-        // rounding.
+        // In these whole numbers the period is 4·side, so the angle is reduced without rounding.
         let angle = (2 * x + 1) * f % (4 * side);
         scale.sqrt() * (std::f64::consts::PI * angle as f64 / (2 * side) as f64).cos()
     };
@@ -54,7 +55,7 @@ fn cosines(side: usize, count: usize) -> Vec<f64> {
 }
 
 impl Basis {
-    /// The basis for a set of views.
+    /// Chooses the basis for a set of views.
     pub(super) fn new(isa: Isa, set: &Views<'_>) -> Self {
         let shape = set.shape;
         let Shape { width, height, channels } = shape;
@@ -89,7 +90,7 @@ impl Basis {
         basis
     }
 
-    /// A view's products with all cosines.
+    /// Computes a view's products with all cosines.
     fn coefficients(&self, isa: Isa, view: &[u8]) -> Vec<f64> {
         let Shape { width, height, channels } = self.shape;
         let mut rows = vec![0.0; self.rows.len() / height * width * channels];
@@ -101,7 +102,7 @@ impl Basis {
         let mut sums = vec![[0.0; FREQUENCIES]; channels];
         for row in rows.chunks_exact(width * channels) {
             sums.fill([0.0; FREQUENCIES]);
-            // All frequencies at once, as vectors. Each sum goes over the columns in their order.
+            // Sum all frequencies at once, as vectors. Each sum takes the columns in their order.
             for (values, weights) in row.chunks_exact(channels).zip(&self.columns_at) {
                 for (sums, value) in sums.iter_mut().zip(values) {
                     for (sum, weight) in sums.iter_mut().zip(weights) {
@@ -118,7 +119,7 @@ impl Basis {
         all
     }
 
-    /// Both sketches of all views.
+    /// Computes both sketches of all views.
     pub(super) fn sketch(&self, isa: Isa, set: &Views<'_>) -> Sketches {
         let count = set.images * set.views;
         let padded = set.views.next_multiple_of(SHORT_COLUMNS);
@@ -146,8 +147,8 @@ impl Basis {
         Sketches { coarse, transposed, fine, padded }
     }
 
-    /// The largest f32 sum of squares that sketches of `size` values may have at squared distance
-    /// `key`.
+    /// Returns the largest f32 sum of squares that sketches of `size` values can have at the
+    /// squared distance `key`.
     pub(super) fn limit(&self, size: usize) -> impl Fn(u64) -> f32 + use<> {
         let Shape { width, height, channels } = self.shape;
         let unit = f64::EPSILON / 2.0;
@@ -161,7 +162,7 @@ impl Basis {
         let error = k.sqrt() * coefficient + squares.sqrt();
         let error = 2.0 * (error + single * (norm + error));
         let factor = 1.0 + (k + 9.0) * single;
-        // Rounded up, with room for the rounding of these few operations.
+        // Round up, with room for the rounding errors of these few operations.
         move |key| {
             (((key as f64).sqrt() + error).powi(2) * factor * (1.0 + 16.0 * unit)).next_up() as f32
                 * (1.0 + f32::EPSILON)
@@ -169,7 +170,8 @@ impl Basis {
     }
 }
 
-/// Fills a sketch: the first coefficients, then the length of what they leave out.
+/// Fills a sketch with the first coefficients, followed by the length of the part that they leave
+/// out.
 fn fill(to: &mut [f32], coefficients: &[f64], norm: f64) {
     let last = to.len() - 1;
     let mut rest = norm;

@@ -1,5 +1,5 @@
-//! The file of a run: magic, digest of the inputs, one byte for each tile, keys, pairs, and a
-//! digest of everything before.
+//! The file of a run: magic, digest of the inputs, one byte per tile, keys, pairs, and a digest of
+//! everything before it.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::views::Shape;
 const MAGIC: &[u8; 16] = b"selfsame dist 2\n";
 const DIGEST: usize = 32;
 
-/// Why a run's file cannot be used.
+/// Reasons why a run's file cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StateError {
@@ -23,16 +23,16 @@ pub enum StateError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file is not one of a run, or has changed since it was written.
+    /// The file does not belong to a run, or has changed since it was written.
     #[error("{}: not a whole file of distances ({cause}); remove it to start \
              again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with the file.
         cause: String,
     },
     /// The file belongs to other views.
@@ -44,15 +44,15 @@ pub enum StateError {
 }
 
 impl Run<'_> {
-    /// What the distances depend on, computed once.
+    /// Returns the digest of the inputs of the distances, computed once.
     fn inputs(&self) -> [u8; DIGEST] {
         *self.inputs.get_or_init(|| self.hash_inputs())
     }
 
     fn hash_inputs(&self) -> [u8; DIGEST] {
         let mut hash = Sha256::new();
-        // The format had room for two sets of views: that there is one, and its shape in the place
-        // of the second's.
+        // The format had room for two sets of views. Write that there is one set, and write its
+        // shape in place of the second set's shape.
         hash.update([1]);
         let mut numbers =
             |numbers: [usize; 5]| numbers.map(|number| hash.update((number as u64).to_le_bytes()));
@@ -74,10 +74,10 @@ impl Run<'_> {
         hash.finalize().into()
     }
 
-    /// Writes what is computed, atomically.
+    /// Writes the computed distances, atomically.
     ///
     /// # Errors
-    /// The file that could not be written; an earlier one is intact.
+    /// If the file cannot be written; an earlier file then stays intact.
     pub fn write(&self, path: &Path) -> Result<(), StateError> {
         let mut content = Vec::with_capacity(self.file_length());
         content.extend(MAGIC);
@@ -94,20 +94,21 @@ impl Run<'_> {
         written.map_err(|source| StateError::Io { path: path.to_owned(), source })
     }
 
-    /// Takes in what [`Run::write`] wrote.
+    /// Loads the distances that [`Run::write`] wrote.
     ///
-    /// Embeddings must go on with the instruction set they began with to end with the same bytes.
+    /// Distances of embeddings must continue with the instruction set they began with, to end with
+    /// the same bytes.
     ///
     /// # Errors
-    /// The file cannot be read, is damaged, or belongs to other views. The run then stays as it
+    /// If the file cannot be read, is damaged, or belongs to other views. The run then stays as it
     /// was.
     pub fn read(&mut self, path: &Path) -> Result<(), StateError> {
         let io = |source| StateError::Io { path: path.to_owned(), source };
         let damaged =
             |cause: &str| StateError::Damaged { path: path.to_owned(), cause: cause.to_owned() };
         let length = std::fs::metadata(path).map_err(io)?.len();
-        // A file of other views mostly has another length, too. Its head tells that apart from
-        // damage.
+        // A file of other views usually has another length, too. Its head shows that it is not a
+        // damaged file.
         if length > 1 << 40 || length < (MAGIC.len() + 2 * DIGEST) as u64 {
             return Err(damaged(&format!("{length} bytes")));
         }

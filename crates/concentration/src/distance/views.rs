@@ -1,19 +1,20 @@
 use thiserror::Error;
 
-/// The shape of a view: rows from the top, the channels of a pixel side by side. Data that has no
-/// such shape is a single row with one channel; its distances are the same, but are found more
-/// slowly.
+/// The shape of a view: rows from top to bottom, with the channels of a pixel next to each other.
+/// Data without such a shape is a single row with one channel; its distances are the same, but
+/// finding them is slower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// Pixels in a row.
+    /// Number of pixels per row.
     pub width: usize,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// Bytes a pixel.
+    /// Number of bytes per pixel.
     pub channels: usize,
 }
 
-/// The views of a set of images, equally many of each: `[image][view][row][pixel][channel]`.
+/// The views of a set of images, with the same number of views per image, as
+/// `[image][view][row][pixel][channel]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Views<'a> {
     pub(super) images: usize,
@@ -23,39 +24,39 @@ pub struct Views<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// Why views cannot be compared.
+/// Reasons why views cannot be compared.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ViewsError {
-    /// A side, or the number of views, of zero.
+    /// A side or the number of views is zero.
     #[error("{views} views of {dim} values: each image needs a view, and each view a value")]
     Empty {
-        /// Views an image.
+        /// Number of views per image.
         views: usize,
-        /// Values a view.
+        /// Number of values per view.
         dim: usize,
     },
-    /// More views of an image than have numbers.
+    /// There are more views per image than there are view numbers.
     #[error("{0} views an image, but at most 65536 have numbers")]
     TooManyViews(usize),
-    /// The number of values is not the one announced.
+    /// The number of values differs from the announced number.
     #[error("{images} images of {views} views of {dim} values are not the {found} values given")]
     Length {
-        /// Images announced.
+        /// Announced number of images.
         images: usize,
-        /// Views an image.
+        /// Number of views per image.
         views: usize,
-        /// Values a view.
+        /// Number of values per view.
         dim: usize,
-        /// Values given.
+        /// Number of given values.
         found: usize,
     },
-    /// A value that is not finite.
+    /// A value is not finite.
     #[error("value {at} is {value}: distances need finite values")]
     NotFinite {
-        /// Its place.
+        /// Index of the value.
         at: usize,
-        /// What it is.
+        /// The value itself.
         value: f32,
     },
 }
@@ -79,10 +80,11 @@ pub(super) fn check(
 }
 
 impl<'a> Views<'a> {
-    /// Borrows `images` × `views` views of `shape`. There may be no images.
+    /// Borrows `images` × `views` views with shape `shape`. There may be no images.
     ///
     /// # Errors
-    /// No views, an empty shape, more than 65,536 views, or another number of bytes.
+    /// If there are no views, if the shape is empty, if there are more than 65,536 views per image,
+    /// or if the number of bytes is wrong.
     pub fn new(
         images: usize,
         views: usize,
@@ -95,12 +97,12 @@ impl<'a> Views<'a> {
         Ok(Self { images, views, shape, dim, bytes })
     }
 
-    /// View `view` of image `image`.
+    /// Returns view `view` of image `image`.
     pub(super) fn view(&self, image: usize, view: usize) -> &'a [u8] {
         &self.bytes[(image * self.views + view) * self.dim..][..self.dim]
     }
 
-    /// All views of a range of images.
+    /// Returns all views of a range of images.
     pub(super) fn block(&self, images: std::ops::Range<usize>) -> &'a [u8] {
         let image = self.views * self.dim;
         &self.bytes[images.start * image..images.end * image]

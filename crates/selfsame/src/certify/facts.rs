@@ -109,7 +109,8 @@ impl<'a> PixelFacts<'a> {
     ) -> Result<Self, Error> {
         let keys = common_keys(pixels);
         let (of_image, classes) = (labels.of_image(), labels.classes());
-        // At key 0, the overlap is the share of images with a view that equals one of another class.
+        // At key 0, the overlap is the share of images with a view that equals one of another
+        // class.
         let measures =
             Measures::new(&pixels.distances, of_image, classes, &[keys[1], 0], pixels.budget)?;
         let half = |images: Vec<usize>| {
