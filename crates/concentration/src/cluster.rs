@@ -32,11 +32,11 @@ pub fn k_means(values: &[f32], dim: usize, clusters: usize, seed: u64) -> Vec<u3
     let mut reach: Vec<f64> = rows.iter().map(|row| squared(row, &centres[0])).collect();
     while centres.len() < clusters {
         // Turn 53 bits into a float in [0, 1).
-        let mut left =
+        let mut remaining =
             (random.word() >> 11) as f64 / (1_u64 << 53) as f64 * reach.iter().sum::<f64>();
         let reached = reach.iter().position(|&reach| {
-            left -= reach;
-            left < 0.0
+            remaining -= reach;
+            remaining < 0.0
         });
         let centre = wide(rows[reached.unwrap_or(rows.len() - 1)]);
         for (reach, row) in reach.iter_mut().zip(&rows) {
@@ -123,13 +123,13 @@ mod tests {
             prop_assert!((1..=clusters).contains(&used));
             let rows: Vec<&[f32]> = values.chunks_exact(2).collect();
             let mean = |cluster: u32| -> Vec<f64> {
-                let own: Vec<_> = rows.iter().zip(&labels).filter(|(_, label)| **label == cluster).collect();
-                (0..2).map(|at| own.iter().map(|(row, _)| f64::from(row[at])).sum::<f64>() / own.len() as f64).collect()
+                let members: Vec<_> = rows.iter().zip(&labels).filter(|(_, label)| **label == cluster).collect();
+                (0..2).map(|at| members.iter().map(|(row, _)| f64::from(row[at])).sum::<f64>() / members.len() as f64).collect()
             };
             let means: Vec<Vec<f64>> = (0..used as u32).map(mean).collect();
             for (row, &label) in rows.iter().zip(&labels) {
-                let own = squared(row, &means[label as usize]);
-                prop_assert!(means.iter().all(|other| own <= squared(row, other) + 1e-9));
+                let nearest = squared(row, &means[label as usize]);
+                prop_assert!(means.iter().all(|other| nearest <= squared(row, other) + 1e-9));
             }
         }
     }

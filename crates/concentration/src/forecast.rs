@@ -23,14 +23,15 @@ pub struct Measures {
     /// Bounds of σ(δ) = ω/n for each key and each class: the share of the class in its largest main
     /// part. The two bounds are equal if the largest clique was proved.
     pub sigma: Vec<Vec<[f64; 2]>>,
-    /// For each key and each group, the same for groups as large as the classes, but with images
-    /// dealt evenly from all of them: the concentration that owes nothing to classes.
+    /// Bounds of σ(δ) for each key and each mixed group. Groups are as large as the classes, but
+    /// their images are dealt evenly from all classes, so their concentration owes nothing to the
+    /// classes.
     pub mixed: Vec<Vec<[f64; 2]>>,
     /// Share of images with an image of another class within reach, for each key.
     pub overlap: Vec<f64>,
     /// P[d_A(same class) < d_A(different class)] + ½ P[=]; `None` with a single class.
     pub separation: Option<f64>,
-    /// The same probability for each class.
+    /// The separation for each class.
     pub class_separation: Vec<Option<f64>>,
 }
 

@@ -20,8 +20,8 @@ pub struct Separation {
     /// every pair within a class is nearer than every pair across classes, ½ if the two do not
     /// differ. `None` if either kind has no pair.
     pub overall: Option<f64>,
-    /// The same for each class: pairs of its images against pairs of one of its images and one of
-    /// another class.
+    /// This probability for each class: pairs of its images are compared with pairs of one of its
+    /// images and an image of another class.
     pub per_class: Vec<Option<f64>>,
 }
 

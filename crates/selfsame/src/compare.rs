@@ -185,8 +185,9 @@ fn read_records(folder: &Path) -> Result<Report, Error> {
 
 /// Returns each measure with its τ for each accuracy.
 fn predictors(runs: &[ComparedRun]) -> Result<Vec<Predictor>, Error> {
-    let predictor = |(at, &(name, meaning, larger_is_better, _)): (usize, &Measure)| {
-        let taus = (0..ACCURACIES.len()).map(|accuracy| tau(runs, at, accuracy, larger_is_better));
+    let predictor = |(index, &(name, meaning, larger_is_better, _)): (usize, &Measure)| {
+        let taus =
+            (0..ACCURACIES.len()).map(|accuracy| tau(runs, index, accuracy, larger_is_better));
         let taus = taus.collect::<Result<_, _>>()?;
         Ok(Predictor { name: name.into(), meaning: meaning.into(), larger_is_better, taus })
     };
@@ -197,19 +198,23 @@ fn predictors(runs: &[ComparedRun]) -> Result<Vec<Predictor>, Error> {
 /// measure orders. If there is none, it is the first that a measure orders, or else the first that
 /// a run has.
 fn leading(runs: &[ComparedRun], predictors: &[Predictor]) -> usize {
-    let ordered = |&at: &usize| predictors.iter().any(|predictor| predictor.taus[at].is_some());
-    let known = |at: usize| runs.iter().filter(|run| run.accuracies[at].is_some()).count();
+    let ordered =
+        |&index: &usize| predictors.iter().any(|predictor| predictor.taus[index].is_some());
+    let known = |index: usize| runs.iter().filter(|run| run.accuracies[index].is_some()).count();
     let all = || 0..ACCURACIES.len();
-    let most = all().filter(ordered).find(|&at| 2 * known(at) >= runs.len());
-    most.or_else(|| all().find(ordered)).or_else(|| all().find(|&at| known(at) > 0)).unwrap_or(0)
+    let common = all().filter(ordered).find(|&index| 2 * known(index) >= runs.len());
+    common
+        .or_else(|| all().find(ordered))
+        .or_else(|| all().find(|&index| known(index) > 0))
+        .unwrap_or(0)
 }
 
 /// Returns the median of a number over certificates; for an even number of them, the lower median.
 fn middle(
     records: &[&CertificateRecord],
-    of: fn(&CertificateRecord) -> Option<f64>,
+    number: fn(&CertificateRecord) -> Option<f64>,
 ) -> Option<f64> {
-    let mut values: Vec<f64> = records.iter().filter_map(|record| of(record)).collect();
+    let mut values: Vec<f64> = records.iter().filter_map(|record| number(record)).collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len().checked_sub(1)? / 2).copied()
 }
@@ -271,9 +276,9 @@ fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
     let evaluation = report.evaluation.as_ref().filter(|_| same_weights(report));
     let scores =
         evaluation.and_then(|evaluation| Some((evaluation.test.as_ref()?, evaluation.images)));
-    let evaluated = |of: fn(&Scores) -> f64| {
+    let evaluated = |score: fn(&Scores) -> f64| {
         let (scores, images) = scores?;
-        let value = of(scores);
+        let value = score(scores);
         let interval = wilson(value, images);
         let (low, high) = (Some(interval.low), Some(interval.high));
         let trust =
@@ -281,8 +286,8 @@ fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
         value.is_finite().then_some(Quantity { value, trust })
     };
     // The errors in a certificate are of the same weights as its measures.
-    let accuracy = |&(_, of, error): &Accuracy| {
-        of.and_then(evaluated).or_else(|| certificate?.named(error).map(accuracy_of))
+    let accuracy = |&(_, score, error): &Accuracy| {
+        score.and_then(evaluated).or_else(|| certificate?.named(error).map(accuracy_of))
     };
     ComparedRun {
         run: path.display().to_string(),
@@ -294,7 +299,7 @@ fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
         epochs: report.run.epochs,
         seed: report.run.seed,
         accuracies: ACCURACIES.iter().map(accuracy).collect(),
-        values: MEASURES.iter().map(|(.., of)| of(certificate?, common)).collect(),
+        values: MEASURES.iter().map(|(.., read)| read(certificate?, common)).collect(),
         bound: certificate.and_then(|certificate| certificate.best_bound().cloned()),
     }
 }

@@ -36,7 +36,7 @@ pub enum Error {
         name: &'static str,
         /// The value of the field, as it was given.
         value: String,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         cause: String,
     },
     /// The verb stopped because [`Progress::stop`](crate::Progress::stop) asked it to. The same
@@ -48,7 +48,7 @@ pub enum Error {
     Grid {
         /// The grid's name, or its file.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong with the grid.
         cause: GridError,
     },
     /// The folder holds the runs of another grid.
@@ -148,7 +148,7 @@ pub enum Error {
     OtherForecast {
         /// The folder.
         path: PathBuf,
-        /// How they differ.
+        /// Differences between the two forecasts.
         differences: Vec<ForecastDifference>,
     },
     /// The images have no labels, but the verb needs classes.
@@ -209,7 +209,7 @@ pub enum Error {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         cause: String,
     },
     /// A file or folder could not be read or written.

@@ -352,8 +352,8 @@ impl Work<'_> {
         let run = cell.run(&self.options.out);
         let mut command = self.command(program, "study");
         if run.join(Run::CONFIG_FILE).is_file() {
-            let kept = RESUMED.iter().filter_map(|key| Some((key, cell.options.get(*key)?)));
-            for (key, value) in kept {
+            let shared = RESUMED.iter().filter_map(|key| Some((key, cell.options.get(*key)?)));
+            for (key, value) in shared {
                 command.args(words(key, value).map_err(|cause| self.refuse(cause))?);
             }
             command.arg("--resume").arg(&run);

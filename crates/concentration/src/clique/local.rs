@@ -90,7 +90,7 @@ impl Walk<'_> {
 /// it got stuck adds a penalty to its vertices, and later steps avoid these vertices. Penalties
 /// fade.
 ///
-/// The same arguments give the same clique. The search stops after `steps` moves, or at a clique
+/// The clique depends only on the arguments. The search stops after `steps` moves, or at a clique
 /// with `enough` vertices.
 pub(crate) fn search(
     graph: &Graph,

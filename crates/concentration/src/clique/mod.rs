@@ -171,21 +171,24 @@ const DENSE: f64 = 0.8;
 /// vertex does not. When the time is up, every remaining vertex counts as a separate set.
 fn partition(graph: &Graph, deadline: Option<Instant>) -> usize {
     let complement = graph.complement();
-    let mut left: Vec<u32> = (0..graph.vertices() as u32).collect();
+    let mut remaining: Vec<u32> = (0..graph.vertices() as u32).collect();
     let mut sets = 0;
-    while !left.is_empty() {
+    while !remaining.is_empty() {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return sets + left.len();
+            return sets + remaining.len();
         }
-        let rest = complement.induced(&left);
-        let order = degeneracy(&rest, &bits::full(left.len()));
-        let found = local_search(&rest, &[], left.len(), left.len(), 1);
-        let (larger, _) = tasks::solve(&rest.induced(&order), found.len(), left.len(), 1, deadline);
+        let rest = complement.induced(&remaining);
+        let order = degeneracy(&rest, &bits::full(remaining.len()));
+        let found = local_search(&rest, &[], remaining.len(), remaining.len(), 1);
+        let (larger, _) =
+            tasks::solve(&rest.induced(&order), found.len(), remaining.len(), 1, deadline);
         let taken: Vec<u32> = match larger {
-            Some(larger) => larger.into_iter().map(|v| left[order[v as usize] as usize]).collect(),
-            None => found.into_iter().map(|v| left[v]).collect(),
+            Some(larger) => {
+                larger.into_iter().map(|v| remaining[order[v as usize] as usize]).collect()
+            }
+            None => found.into_iter().map(|v| remaining[v]).collect(),
         };
-        left.retain(|v| !taken.contains(v));
+        remaining.retain(|v| !taken.contains(v));
         sets += 1;
     }
     sets

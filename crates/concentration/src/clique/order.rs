@@ -36,7 +36,7 @@ pub(crate) fn core(graph: &Graph, within: &mut [u64], degree: usize) {
 /// descendants.
 pub(crate) fn degeneracy(graph: &Graph, within: &[u64]) -> Vec<u32> {
     let n = graph.vertices();
-    let mut left = within.to_vec();
+    let mut remaining = within.to_vec();
     let mut degree = vec![0_u32; n];
     bits::for_each(within, |v| degree[v] = bits::common(graph.row(v), within) as u32);
     let mut support = vec![0_u32; n];
@@ -46,14 +46,14 @@ pub(crate) fn degeneracy(graph: &Graph, within: &[u64]) -> Vec<u32> {
         support[v] = bits::iter(&common).map(|u| degree[u]).sum();
     });
     let mut order = Vec::with_capacity(bits::count(within));
-    while let Some(least) = bits::iter(&left).map(|v| (degree[v], support[v])).min() {
-        let v = bits::iter(&left)
+    while let Some(least) = bits::iter(&remaining).map(|v| (degree[v], support[v])).min() {
+        let v = bits::iter(&remaining)
             .filter(|&v| (degree[v], support[v]) == least)
             .last()
             .expect("one is the least");
-        bits::remove(&mut left, v);
+        bits::remove(&mut remaining, v);
         order.push(v as u32);
-        bits::intersect(&mut common, graph.row(v), &left);
+        bits::intersect(&mut common, graph.row(v), &remaining);
         bits::for_each(&common, |u| degree[u] -= 1);
     }
     order.reverse();

@@ -142,9 +142,9 @@ pub(super) fn solve(
         .map(|&index| tasks[index].clique.len() + bound::colours_within(graph, &tasks[index].set));
     let upper = open.max().unwrap_or(0).clamp(size, upper);
     if size > least && unfinished.is_empty() {
-        let again = Incumbent::new(size - 1);
+        let rerun = Incumbent::new(size - 1);
         let (found, end) =
-            tasks[number as usize - 1].search(graph, &mut bound, &again, 1, true, limit());
+            tasks[number as usize - 1].search(graph, &mut bound, &rerun, 1, true, limit());
         if end == End::First {
             largest = found;
         }

@@ -50,21 +50,21 @@ pub(super) fn certify(
     let mut nodes = FIRST_NODES;
     let stopped = AtomicBool::new(false);
     while !open.is_empty() && !stopped.load(Ordering::Relaxed) {
-        let mut still = Vec::new();
+        let mut unresolved = Vec::new();
         for chunk in open.chunks(CHUNK.max(count / CHUNKS)) {
             let limit = || Limit { deadline, nodes, stopped: &stopped };
-            let answers = look(pairs, found, chunk, limit, threads);
+            let answers = examine(pairs, found, chunk, limit, threads);
             let mut cliques = Vec::new();
             for (&rank, answer) in chunk.iter().zip(answers) {
                 match answer {
                     Answer::AtMost(size) => at_most[rank] = size,
                     Answer::Larger(images) => {
                         cliques.push(images);
-                        still.push(rank);
+                        unresolved.push(rank);
                     }
                     Answer::Open(size) => {
                         at_most[rank] = at_most[rank].min(size);
-                        still.push(rank);
+                        unresolved.push(rank);
                     }
                 }
             }
@@ -72,7 +72,7 @@ pub(super) fn certify(
                 found.offer(images);
             }
         }
-        open = still;
+        open = unresolved;
         nodes = nodes.saturating_mul(GROWTH);
     }
 
@@ -121,7 +121,7 @@ fn first_open(
 }
 
 /// Examines the pairs with the given ranks, which must be ascending.
-fn look<'a>(
+fn examine<'a>(
     pairs: &Pairs,
     found: &Found<'_>,
     ranks: &[usize],

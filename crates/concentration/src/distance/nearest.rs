@@ -171,13 +171,13 @@ impl DenseTile<'_> {
                     continue;
                 }
                 K::products(packed, of_columns, set.dim, needed, &mut products);
-                for (at, products) in views.zip(products.chunks_exact(stride)) {
-                    let (column, v) = (at / set.views, at % set.views);
+                for (index, products) in views.zip(products.chunks_exact(stride)) {
+                    let (column, v) = (index / set.views, index % set.views);
                     let products = &products[..needed];
                     let (least, which) = (&mut least[..needed], &mut which[..needed]);
                     K::lower(
                         *isa,
-                        K::wrap(column_norms[at]),
+                        K::wrap(column_norms[index]),
                         &norms[..needed],
                         products,
                         v as u32,
@@ -278,20 +278,20 @@ impl Pruning {
             }
             // The views with the smallest bound are likely to be near, so start from their distance
             // to get a low limit.
-            let at = bounds.iter().position(|&bound| bound == least).unwrap_or(0);
+            let index = bounds.iter().position(|&bound| bound == least).unwrap_or(0);
             nearest = nearest.min(exact([
-                (first + at / padded) as u16,
-                (at % padded).min(set.views - 1) as u16,
+                (first + index / padded) as u16,
+                (index % padded).min(set.views - 1) as u16,
             ]));
             let limit = coarse_limit(nearest.0);
             candidates.clear();
-            for (at, bounds) in bounds.as_chunks::<SHORT_COLUMNS>().0.iter().enumerate() {
+            for (index, bounds) in bounds.as_chunks::<SHORT_COLUMNS>().0.iter().enumerate() {
                 if !bounds.iter().fold(false, |any, &bound| any | (bound <= limit)) {
                     continue;
                 }
                 for (lane, _) in bounds.iter().enumerate().filter(|(_, bound)| **bound <= limit) {
-                    let at = at * bounds.len() + lane;
-                    let (u, v) = (first + at / padded, at % padded);
+                    let index = index * bounds.len() + lane;
+                    let (u, v) = (first + index / padded, index % padded);
                     let row = &fine[(i * set.views + u) * FINE..][..FINE];
                     let column = &fine[(j * set.views + v) * FINE..][..FINE];
                     candidates.push((squared_f32(isa, row, column), [u as u16, v as u16]));

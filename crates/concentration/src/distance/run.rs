@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
     fn new(source: Source<'a>, images: usize, views: usize) -> Self {
         let [height, width] = TILE.map(|side| (side / views).clamp(1, side / 4));
         let blocks = |images: usize, size: usize| {
-            (0..images).step_by(size).map(move |at| at..images.min(at + size))
+            (0..images).step_by(size).map(move |start| start..images.min(start + size))
         };
         let row = |rows: Range<usize>| {
             let start = rows.start;
@@ -220,8 +220,8 @@ impl<'a> Run<'a> {
             let found: Vec<Vec<Nearest>> = group.par_iter().map(compute).collect();
             for (&tile, found) in group.iter().zip(found) {
                 for ([i, j], (key, pair)) in image_pairs(&self.tiles[tile]).zip(found) {
-                    let at = pair_index(self.images, i, j);
-                    (self.keys[at], self.pairs[at]) = (key, pair);
+                    let index = pair_index(self.images, i, j);
+                    (self.keys[index], self.pairs[index]) = (key, pair);
                 }
                 self.done[tile] = true;
             }

@@ -83,7 +83,7 @@ impl Basis {
                 *sum = [sum[0] + value, sum[1] + value * value];
             }
         }
-        let variance = |at: &usize| sums[*at][1] - sums[*at][0] * sums[*at][0] / count;
+        let variance = |index: &usize| sums[*index][1] - sums[*index][0] * sums[*index][0] / count;
         basis.chosen = (0..sums.len()).collect();
         basis.chosen.sort_by(|a, b| variance(b).total_cmp(&variance(a)));
         basis.chosen.truncate(FINE - 1);
@@ -125,10 +125,10 @@ impl Basis {
         let padded = set.views.next_multiple_of(SHORT_COLUMNS);
         let (mut coarse, mut fine) = (vec![0.0; count * COARSE], vec![0.0; count * FINE]);
         let sketches = coarse.par_chunks_exact_mut(COARSE).zip(fine.par_chunks_exact_mut(FINE));
-        sketches.enumerate().for_each(|(at, (coarse, fine))| {
-            let view = set.view(0, at);
+        sketches.enumerate().for_each(|(index, (coarse, fine))| {
+            let view = set.view(0, index);
             let coefficients = self.coefficients(isa, view);
-            let chosen: Vec<f64> = self.chosen.iter().map(|&at| coefficients[at]).collect();
+            let chosen: Vec<f64> = self.chosen.iter().map(|&index| coefficients[index]).collect();
             let norm = squared_norm(isa, view) as f64;
             fill(coarse, &chosen, norm);
             fill(fine, &chosen, norm);
@@ -172,12 +172,12 @@ impl Basis {
 
 /// Fills a sketch with the first coefficients, followed by the length of the part that they leave
 /// out.
-fn fill(to: &mut [f32], coefficients: &[f64], norm: f64) {
-    let last = to.len() - 1;
+fn fill(target: &mut [f32], coefficients: &[f64], norm: f64) {
+    let last = target.len() - 1;
     let mut rest = norm;
-    for (to, &value) in to[..last].iter_mut().zip(coefficients) {
-        *to = value as f32;
+    for (target, &value) in target[..last].iter_mut().zip(coefficients) {
+        *target = value as f32;
         rest -= value * value;
     }
-    to[last] = rest.max(0.0).sqrt() as f32;
+    target[last] = rest.max(0.0).sqrt() as f32;
 }

@@ -137,7 +137,7 @@ impl Run<'_> {
         let (keys, pairs) = rest.split_at(8 * self.keys.len());
         self.done = done.iter().map(|&done| done == 1).collect();
         self.keys = keys.as_chunks().0.iter().map(|&key| u64::from_le_bytes(key)).collect();
-        let view = |at: &[u8; 2]| u16::from_le_bytes(*at);
+        let view = |bytes: &[u8; 2]| u16::from_le_bytes(*bytes);
         self.pairs = pairs
             .as_chunks::<2>()
             .0

@@ -203,13 +203,14 @@ fn weights_moved(isa: Isa, config: &EncoderConfig) -> Operation {
 /// Measures the number of bytes per second that are read and written while all threads copy.
 fn bytes_moved(threads: usize) -> f64 {
     let from = vec![1_u8; COPIED / 2];
-    let mut to = vec![0_u8; COPIED / 2];
+    let mut target = vec![0_u8; COPIED / 2];
     let piece = (COPIED / 2).div_ceil(threads);
     let seconds = seconds(&mut || {
-        to.par_chunks_mut(piece)
+        target
+            .par_chunks_mut(piece)
             .zip(from.par_chunks(piece))
-            .for_each(|(to, from)| to.copy_from_slice(from));
-        std::hint::black_box(&mut to);
+            .for_each(|(target, from)| target.copy_from_slice(from));
+        std::hint::black_box(&mut target);
     });
     COPIED as f64 / seconds
 }

@@ -233,14 +233,14 @@ fn rounded(path: &Path, values: Vec<f64>, shape: &[u64]) -> Result<Vec<f32>, Err
     // Infinities in the file itself are refused later, together with all other values that are not
     // finite.
     let overflows = |value: &f64| value.is_finite() && (*value as f32).is_infinite();
-    if let Some(at) = values.iter().position(overflows) {
+    if let Some(index) = values.iter().position(overflows) {
         let dim = shape.last().map_or(1, |&dim| dim as usize);
         let cause = format!(
             "row {} holds {:e} in column {}: values are taken as 32-bit floats, which end at \
              3.4e38; divide all values by one number, which changes no direction",
-            at / dim,
-            values[at],
-            at % dim
+            index / dim,
+            values[index],
+            index % dim
         );
         return Err(damaged(path, cause));
     }
@@ -253,8 +253,8 @@ fn by_rows<T: Copy>(values: Vec<T>, order: Order, shape: &[u64]) -> Vec<T> {
     if order == Order::C {
         return values;
     }
-    let place = |at: usize| {
-        let (mut rest, mut stride, mut place) = (at, values.len(), 0);
+    let place = |index: usize| {
+        let (mut rest, mut stride, mut place) = (index, values.len(), 0);
         for &side in shape.iter().rev() {
             stride /= side as usize;
             place += rest % side as usize * stride;
@@ -262,7 +262,7 @@ fn by_rows<T: Copy>(values: Vec<T>, order: Order, shape: &[u64]) -> Vec<T> {
         }
         place
     };
-    (0..values.len()).map(|at| values[place(at)]).collect()
+    (0..values.len()).map(|index| values[place(index)]).collect()
 }
 
 /// Reads whole numbers of any width from an array with one column.

@@ -39,10 +39,10 @@ pub fn choose_images(dataset: &Dataset, options: &CertifyOptions) -> Result<Vec<
         .filter(|members| !members.is_empty())
         .collect();
     check_classes(classes.len())?;
-    let some = |members: &Vec<usize>| -> Vec<usize> {
-        sample(members.len(), per_class).into_iter().map(|at| members[at]).collect()
+    let sampled = |members: &Vec<usize>| -> Vec<usize> {
+        sample(members.len(), per_class).into_iter().map(|index| members[index]).collect()
     };
-    let chosen: Vec<usize> = classes.iter().flat_map(some).collect();
+    let chosen: Vec<usize> = classes.iter().flat_map(sampled).collect();
     if chosen.len() > MOST_IMAGES {
         let cause = format!(
             "the distances of every two of {} images would fill the memory; at most {MOST_IMAGES} \
@@ -177,7 +177,7 @@ pub fn labels_of(
     let labels: Vec<u32> = chosen.iter().map(|&image| labels[image]).collect();
     let present: Vec<u32> =
         (0..dataset.classes.len() as u32).filter(|class| labels.contains(class)).collect();
-    let number = |label: &u32| present.binary_search(label).map_or(u32::MAX, |at| at as u32);
+    let number = |label: &u32| present.binary_search(label).map_or(u32::MAX, |index| index as u32);
     let labels = Labels::new(labels.iter().map(number).collect(), present.len())?;
     let names = present.iter().map(|&class| dataset.classes[class as usize].clone()).collect();
     Ok(Some((labels, names)))
@@ -200,8 +200,8 @@ pub fn examples(
     };
     let indices = members(labels.of_image(), labels.classes()).into_iter().flat_map(of_class);
     let images: Vec<Image<'_>> = indices.map(|index| split.image(index)).collect();
-    let small = shrink(&images, EXAMPLE_SIDE);
-    let small: Vec<&[u8]> = small.iter().map(|image| &**image).collect();
+    let shrunk = shrink(&images, EXAMPLE_SIDE);
+    let shrunk: Vec<&[u8]> = shrunk.iter().map(|image| &**image).collect();
     let side = dataset.image_size.min(EXAMPLE_SIDE);
-    Ok(Some(Sprite::thumbnails(side, side, &small, 5 * EXAMPLES as u32)?))
+    Ok(Some(Sprite::thumbnails(side, side, &shrunk, 5 * EXAMPLES as u32)?))
 }

@@ -39,7 +39,7 @@ pub struct PixelFacts<'a> {
     /// Lower and upper bound on the squared δ at which the shown numbers hold.
     pub keys: [u64; 2],
     pub measures: Measures,
-    /// The same measures for random halves of the images.
+    /// The measures for random halves of the images.
     pub halves: Vec<Measures>,
     /// Share of the images with a view that equals a view of another class.
     pub touching: f64,

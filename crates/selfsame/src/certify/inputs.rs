@@ -145,8 +145,8 @@ impl BoundInputs {
         let k = self.classes.len();
         let least = least_product(k, dim);
         let length = |class: usize| self.products[class * k + class].max(0.0).sqrt();
-        let product = |at: usize| match (at / k, at % k) {
-            (a, b) if a == b => self.products[at],
+        let product = |index: usize| match (index / k, index % k) {
+            (a, b) if a == b => self.products[index],
             (a, b) => length(a) * length(b) * least,
         };
         Self { products: (0..k * k).map(product).collect(), ..self.clone() }
@@ -238,7 +238,7 @@ pub fn curve_points(
         let pairs = witness
             .iter()
             .enumerate()
-            .flat_map(|(at, &i)| witness[at + 1..].iter().map(move |&j| (i, j)));
+            .flat_map(|(index, &i)| witness[index + 1..].iter().map(move |&j| (i, j)));
         pairs.map(|(i, j)| gap(i, j)).fold(0.0, f64::max)
     };
     let points = curve.points.iter();
@@ -251,9 +251,9 @@ pub fn curve_points(
 /// a step.
 fn main_parts(points: &[[f64; 3]]) -> Vec<MainPart> {
     let mut parts: Vec<MainPart> = Vec::with_capacity(points.len());
-    for (at, &[_, delta, gap]) in points.iter().enumerate() {
+    for (index, &[_, delta, gap]) in points.iter().enumerate() {
         parts.pop_if(|part| part.delta == delta);
-        parts.push(MainPart { delta, images: at + 1, gap });
+        parts.push(MainPart { delta, images: index + 1, gap });
     }
     parts
 }
@@ -270,15 +270,15 @@ pub fn without_constants<'a>(sample: &'a EmbeddedImages<'_>) -> (Cow<'a, [f32]>,
             .zip(first)
             .for_each(|((varies, value), first)| *varies |= value != first);
     }
-    let kept = varies.iter().filter(|varies| **varies).count();
-    if kept == sample.dim {
-        return (Cow::Borrowed(&sample.values), kept);
+    let varying = varies.iter().filter(|varies| **varies).count();
+    if varying == sample.dim {
+        return (Cow::Borrowed(&sample.values), varying);
     }
     let rows = sample.values.chunks_exact(sample.dim);
     let values = rows.flat_map(|row| {
         row.iter().zip(&varies).filter(|(_, varies)| **varies).map(|(value, _)| *value)
     });
-    (Cow::Owned(values.collect()), kept)
+    (Cow::Owned(values.collect()), varying)
 }
 
 #[cfg(test)]
@@ -324,7 +324,7 @@ mod tests {
             main_parts: vec![MainPart { delta: 0.0, images: 1, gap: 0.0 }],
             diameters: vec![0.1],
         };
-        let identity = |at: usize| f64::from(u8::from(at.is_multiple_of(5)));
+        let identity = |index: usize| f64::from(u8::from(index.is_multiple_of(5)));
         let inputs =
             BoundInputs { products: (0..16).map(identity).collect(), classes: vec![class; 4] };
         // Four corners of a tetrahedron in space; four axes in the plane; more classes than a line

@@ -27,7 +27,7 @@ pub enum CompareError {
     Same {
         /// The folder.
         first: PathBuf,
-        /// The same folder by another name.
+        /// The other name of the folder.
         second: PathBuf,
     },
     /// A folder has no records.

@@ -84,7 +84,7 @@ pub enum GridError {
     Cell {
         /// Name of the run.
         cell: String,
-        /// What is wrong.
+        /// What is wrong with the option.
         cause: String,
     },
     /// There is nothing to run.

@@ -20,15 +20,17 @@ pub fn advice(
     }
     let all = 0..policies.len();
     if single {
-        return Advice::SingleClass { first: all.filter(|&at| policies[at].rank == 1).collect() };
+        return Advice::SingleClass {
+            first: all.filter(|&index| policies[index].rank == 1).collect(),
+        };
     }
     let (told, chance): (Vec<usize>, Vec<usize>) =
-        all.partition(|&at| least_separation(&policies[at]) > CHANCE);
+        all.partition(|&index| least_separation(&policies[index]) > CHANCE);
     let Some(&first) = told.first() else { return Advice::Chance };
     let rank = policies[first].rank;
-    let best: Vec<usize> = told.into_iter().filter(|&at| policies[at].rank == rank).collect();
+    let best: Vec<usize> = told.into_iter().filter(|&index| policies[index].rank == rank).collect();
     let barely =
-        best.iter().copied().filter(|&at| least_separation(&policies[at]) < BARELY).collect();
+        best.iter().copied().filter(|&index| least_separation(&policies[index]) < BARELY).collect();
     let baseline_as_good = baseline.score.value() >= policies[first].score.value();
     Advice::Best { best, barely, chance, baseline_as_good }
 }

@@ -127,7 +127,7 @@ impl Folder {
 /// Encodes squared distances as a square matrix in NumPy's format.
 fn matrix(distances: &Distances) -> io::Result<Vec<u8>> {
     let n = distances.n;
-    let value = |at: usize| match (at / n, at % n) {
+    let value = |index: usize| match (index / n, index % n) {
         (i, j) if i == j => 0.0,
         (i, j) => distances.squared(i, j),
     };

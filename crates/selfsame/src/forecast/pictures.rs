@@ -86,10 +86,10 @@ impl Subject<'_> {
     }
 
     fn sprite(&self, images: &[Image<'_>], columns: u32) -> Result<Sprite, Error> {
-        let small = shrink(images, SIDE);
+        let shrunk = shrink(images, SIDE);
         let side = self.dataset.image_size.min(SIDE);
-        let small: Vec<&[u8]> = small.iter().map(|image| &**image).collect();
-        Ok(Sprite::thumbnails(side, side, &small, columns)?)
+        let shrunk: Vec<&[u8]> = shrunk.iter().map(|image| &**image).collect();
+        Ok(Sprite::thumbnails(side, side, &shrunk, columns)?)
     }
 
     /// Returns a sheet with small pictures of all images.

@@ -107,7 +107,7 @@ impl Subject<'_> {
             order: score::of_classes(self.probe.classes.len()),
             recommended: recommended(&advice, policies.len()),
             advice: Some(advice),
-            deltas: keys.iter().enumerate().map(|(at, &key)| self.delta(key, at)).collect(),
+            deltas: keys.iter().enumerate().map(|(index, &key)| self.delta(key, index)).collect(),
             shown: SHOWN.to_vec(),
             policies,
             baseline: Some(baseline),
@@ -256,11 +256,11 @@ impl Subject<'_> {
         self.baseline.distances.metric
     }
 
-    fn delta(&self, key: u64, at: usize) -> Delta {
+    fn delta(&self, key: u64, index: usize) -> Delta {
         let delta = self.metric().distance(key);
         let pixels = self.metric() == Metric::Bytes;
         let levels = pixels.then(|| delta / (self.baseline.dim as f64).sqrt());
-        Delta { share: (at + 1) as f64 / EIGHTHS as f64, delta, levels }
+        Delta { share: (index + 1) as f64 / EIGHTHS as f64, delta, levels }
     }
 
     /// Collects the numbers of a policy, without its rank and its nearest views.
@@ -329,7 +329,7 @@ impl Subject<'_> {
 
 /// Returns the first `size` `images` of a class that come together.
 fn part(curve: &Curve, size: usize, images: &[usize]) -> Vec<usize> {
-    let witness = size.checked_sub(1).map(|at| curve.points[at].witness.as_slice());
+    let witness = size.checked_sub(1).map(|index| curve.points[index].witness.as_slice());
     witness.unwrap_or_default().iter().map(|&image| images[image]).collect()
 }
 

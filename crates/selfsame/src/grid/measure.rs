@@ -33,7 +33,7 @@ pub(crate) struct Measured {
     /// them are accuracies, or all are errors.
     pub drawn: bool,
     pub value: Value,
-    /// The same figure before training, if it is measured.
+    /// The figure before training, if it is measured.
     pub untrained: Option<Reading>,
 }
 

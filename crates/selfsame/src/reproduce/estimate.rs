@@ -101,8 +101,8 @@ fn timed(cell: &Cell, cells: &[Cell]) -> [Kind; 3] {
 
 /// Combines the timed costs for a cell: the corner, plus the additions of its row and its column.
 fn combined(timed: [Cost; 3]) -> Cost {
-    let sum = |of: fn(Cost) -> f64| {
-        let [corner, row, column] = timed.map(of);
+    let sum = |part: fn(Cost) -> f64| {
+        let [corner, row, column] = timed.map(part);
         // Timing noise can make a time too short, and even make the sum of three times negative.
         (row + column - corner).max(0.5 * row.min(column))
     };
@@ -120,15 +120,15 @@ struct Clock {
 impl Clock {
     fn cost(&mut self, options: &StudyOptions, progress: &mut dyn Progress) -> Result<Cost, Error> {
         let images = options.load_options(None);
-        let asked = format!("{:?} {images:?}", options.data.absolute());
+        let request = format!("{:?} {images:?}", options.data.absolute());
         let dataset = match &self.images {
-            Some((same, dataset)) if *same == asked => Arc::clone(dataset),
+            Some((same, dataset)) if *same == request => Arc::clone(dataset),
             _ => options.data.get(&images, progress)?,
         };
-        self.images = Some((asked.clone(), Arc::clone(&dataset)));
+        self.images = Some((request.clone(), Arc::clone(&dataset)));
         let plan = options.plan(dataset.image_size)?;
         let (step, steps) = step_time(&plan, &dataset, &options.device, STEPS)?;
-        let kind = format!("{asked} {:?}", plan.encoder);
+        let kind = format!("{request} {:?}", plan.encoder);
         let measuring = match self.measuring.get(&kind) {
             Some(seconds) => *seconds,
             None => {

@@ -26,8 +26,9 @@ pub fn alignment(
     let sorted = diameters.sorted();
     let median = 0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]);
     let step = sorted.len().div_ceil(SPREAD_POINTS).max(1);
-    let kept = (0..sorted.len()).filter(|at| at % step == 0 || at + 1 == sorted.len());
-    let curve = kept.map(|at| [sorted[at], diameters.share_above(sorted[at])]).collect();
+    let indices = (0..sorted.len()).filter(|index| index % step == 0 || index + 1 == sorted.len());
+    let curve =
+        indices.map(|index| [sorted[index], diameters.share_above(sorted[index])]).collect();
     let mut epsilons: Vec<f64> =
         best.map(|best| best.certificate.epsilon).into_iter().chain([median]).collect();
     epsilons.retain(|&epsilon| epsilon > 0.0);

@@ -91,7 +91,7 @@ fn gram_residual(centres: &Centres, left: f64, dim: usize) -> f64 {
 /// p_ℓ.
 fn off_simplex(centres: &Centres) -> Option<f64> {
     let (k, masses) = (centres.classes(), centres.masses());
-    let pairs = || (0..k * k).map(|at| (at / k, at % k)).filter(|(a, b)| a != b);
+    let pairs = || (0..k * k).map(|index| (index / k, index % k)).filter(|(a, b)| a != b);
     let weight: f64 = pairs().map(|(a, b)| masses[a] * masses[b]).sum();
     let total: f64 =
         pairs().map(|(a, b)| masses[a] * masses[b] * (centres.product(a, b) + 1.0).powi(2)).sum();
