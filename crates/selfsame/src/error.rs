@@ -113,7 +113,7 @@ pub enum Error {
         /// The name of the entry.
         entry: String,
     },
-    /// A path that should be a folder is a file, or lies below a file.
+    /// A path that should be a folder is a file, or a path inside a file.
     #[error("{}: {} is a file", path.display(), file.display())]
     NotAFolder {
         /// The folder.

@@ -257,7 +257,7 @@ impl Training {
             record.method,
             record.augment
         ));
-        // Collapsed outputs stay collapsed, but the alarm sounds only once, so the record is asked.
+        // Collapsed outputs stay collapsed, but the alarm sounds only once, so check the record.
         if let Some(sentence) = record.collapse.as_ref().filter(|_| !record.finished) {
             if self.on_collapse == OnCollapse::Stop {
                 let path = self.run.path().to_owned();
@@ -335,7 +335,7 @@ fn detail(step: &selfsame_train::Progress) -> String {
     )
 }
 
-/// The last point of a run's curves.
+/// Reads the last point of a run's curves.
 fn last_point(curves: &Path) -> Option<MetricPoint> {
     let text = std::fs::read_to_string(curves).ok()?;
     serde_json::from_str(text.lines().last()?).ok()

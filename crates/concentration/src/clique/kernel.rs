@@ -19,7 +19,7 @@ enum Step {
     Take(u32),
     /// A vertex and its two neighbours, which are not joined to each other, were merged into one
     /// vertex with the number of the first. If the merged vertex is in the independent set, both
-    /// neighbours are in it; otherwise, the vertex is.
+    /// neighbours belong to the set; otherwise, the first vertex does.
     Fold(u32, u32, u32),
 }
 

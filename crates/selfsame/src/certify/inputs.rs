@@ -224,9 +224,9 @@ fn thinned<T: Copy>(values: &[T]) -> Vec<T> {
     values.iter().copied().step_by(step).chain(values.last().copied()).collect()
 }
 
-/// For k = 1, 2, … images of a class: returns a lower and an upper bound on the smallest δ at which
-/// k of the images lie pairwise within reach. For k images that do so at the upper bound, also
-/// returns the largest distance after the encoder f between the closest views of two of them.
+/// Returns a lower and an upper bound on the smallest δ at which k images of a class lie pairwise
+/// within reach, for k = 1, 2, …. For k images that do so at the upper bound, also returns the
+/// largest distance after the encoder f between the closest views of two of them.
 pub fn curve_points(
     members: &[usize],
     curve: &Curve,

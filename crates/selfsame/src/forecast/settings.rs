@@ -48,7 +48,7 @@ impl Settings {
         if self.weights != now.weights && self.encoder == now.encoder {
             differences.push(Difference::Content("the weights of the encoder have changed".into()));
         }
-        // The seed decides the splits and the size decides the pixels; both have been named above.
+        // The seed decides the splits and the size decides the pixels. Both are compared above.
         if self.digest != now.digest && (self.seed, self.image_size) == (now.seed, now.image_size) {
             differences.push(Difference::Content("the images have changed".into()));
         }

@@ -268,7 +268,7 @@ impl<'de> Deserialize<'de> for Images {
 const GLYPHS: &str = "glyphs";
 
 impl Images {
-    /// Whether these are the built-in glyphs.
+    /// Returns whether these images are the built-in glyphs.
     pub(crate) fn are_glyphs(&self) -> bool {
         matches!(self, Self::Named(name) if name == GLYPHS)
     }
@@ -387,7 +387,7 @@ impl From<MethodConfig> for MethodChoice {
 }
 
 impl MethodChoice {
-    /// The method's name.
+    /// Returns the method's name.
     pub fn name(&self) -> &str {
         match self {
             Self::Named(name) => name,
