@@ -13,13 +13,13 @@ pub struct CropBox {
     pub left: u32,
     /// First row.
     pub top: u32,
-    /// Columns.
+    /// Number of columns.
     pub width: u32,
-    /// Rows.
+    /// Number of rows.
     pub height: u32,
 }
 
-/// One change of colour with its drawn size.
+/// One change of colour with its drawn amount.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Adjustment {
@@ -33,15 +33,15 @@ pub enum Adjustment {
     Hue(f64),
 }
 
-/// Where a padding crop starts, as an offset from the view's first pixel.
+/// Start of a padding crop, as an offset from the view's first pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shift {
-    /// Columns; negative to the left.
+    /// Offset in columns; negative to the left.
     pub right: i32,
-    /// Rows; negative upwards.
+    /// Offset in rows; negative upwards.
     pub down: i32,
-    /// What fills the margin.
+    /// Content of the margin.
     pub fill: Fill,
 }
 
@@ -62,10 +62,10 @@ pub struct GaussianBlur {
     /// Standard deviation in pixels of the view, or of a view of side `side`; above 0, at most
     /// 1024.
     pub sigma: f64,
-    /// The side of view that `sigma` is meant for, if the blur grows with the view.
+    /// Side of the view that `sigma` refers to, if the blur scales with the view.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<u32>,
-    /// Pixels across torchvision's kernel, an odd number; without it the blur is PIL's.
+    /// Width of torchvision's kernel in pixels, an odd number. Without it, the blur is PIL's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<u32>,
 }
@@ -73,15 +73,15 @@ pub struct GaussianBlur {
 /// The drawn parameters of one view. With the image and the side of the view, they determine every
 /// pixel.
 ///
-/// The steps are made in the order of the fields. A step that the policy lacks looks the same as
-/// one that chance left out. This makes policies nested: equal draws are equal views.
+/// The steps are applied in the order of the fields. A step that the policy lacks has the same
+/// value as a step that chance left out. This makes policies nested: equal draws are equal views.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Draw {
-    /// The part shown; `None` for the whole image.
+    /// The part of the image that is shown; `None` for the whole image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<CropBox>,
-    /// How that part is brought to the view's side.
+    /// Method of resizing that part to the view's side.
     pub interpolation: Interpolation,
     /// The padding crop.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +101,7 @@ pub struct Draw {
     /// The blur.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blur: Option<GaussianBlur>,
-    /// The least level that is inverted.
+    /// Lowest level that is inverted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub solarise: Option<u8>,
 }
@@ -114,7 +114,8 @@ impl Policy {
         let config = self.config();
         let (words, crop_words) = key.words();
         let words = |step: std::ops::Range<usize>| Words(words[step].iter().copied());
-        // The positions are part of what a seed means. A new step takes words from 19 on.
+        // These positions determine the views of a seed, so they must not change. A new step uses
+        // words from 19 on.
         Draw {
             jitter: config.jitter.and_then(|step| draw_jitter(&step, key.view, words(0..8))),
             flip: config
@@ -143,7 +144,7 @@ impl Policy {
     }
 }
 
-/// torchvision's law for `RandomResizedCrop`. Both sides are at least 1.
+/// Draws a crop by the law of torchvision's `RandomResizedCrop`. Both sides are at least 1.
 fn draw_crop(
     crop: &Crop,
     view: u32,
@@ -171,7 +172,7 @@ fn draw_crop(
     Some(central_crop(crop.ratio, width, height))
 }
 
-/// The largest central box whose ratio is within bounds, and which has at least one pixel.
+/// Returns the largest central box whose ratio is within bounds. The box has at least one pixel.
 fn central_crop([least, largest]: [f64; 2], width: u32, height: u32) -> CropBox {
     let [full_width, full_height] = [width, height].map(f64::from);
     let ratio = full_width / full_height;
@@ -189,7 +190,7 @@ fn central_crop([least, largest]: [f64; 2], width: u32, height: u32) -> CropBox 
     }
 }
 
-/// torchvision's law for `RandomCrop` with padding.
+/// Draws a shift by the law of torchvision's `RandomCrop` with padding.
 fn draw_shift(
     pad_crop: &PadCrop,
     view: u32,
@@ -212,7 +213,8 @@ fn draw_rotation(
     applied.then_some(Turn { degrees, smooth: rotation.smooth })
 }
 
-/// Everything is drawn, used or not, so that the same key jitters alike at every probability.
+/// Draws all parameters, used or not, so that the same key gives the same jitter at every
+/// probability.
 fn draw_jitter(
     jitter: &Jitter,
     view: u32,
@@ -250,8 +252,8 @@ fn draw_blur(
     applied.then_some(GaussianBlur { sigma, side: blur.side, kernel: blur.kernel })
 }
 
-/// Random numbers made directly of the cipher's words, so that no library's sampling can change a
-/// view.
+/// Random numbers computed directly from the words of the cipher, so that a change in a sampling
+/// library cannot change a view.
 struct Words<I>(I);
 
 impl<I: Iterator<Item = u64>> Words<I> {
@@ -259,7 +261,7 @@ impl<I: Iterator<Item = u64>> Words<I> {
         self.0.next().expect("a step takes no more words than it was given")
     }
 
-    /// Uniform in [0, 1), a multiple of 2⁻⁵³.
+    /// Draws a uniform number in [0, 1), a multiple of 2⁻⁵³.
     fn unit(&mut self) -> f64 {
         (self.word() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -268,7 +270,7 @@ impl<I: Iterator<Item = u64>> Words<I> {
         (low + self.unit() * (high - low)).min(high)
     }
 
-    /// Uniform in 0..=most; each probability is off by less than 2⁻³¹.
+    /// Draws a uniform integer in 0..=most. The error of each probability is less than 2⁻³¹.
     fn up_to(&mut self, most: u32) -> u32 {
         let product = u128::from(self.word()) * (u128::from(most) + 1);
         (product >> 64) as u32
@@ -291,9 +293,9 @@ impl fmt::Display for Adjustment {
 }
 
 impl fmt::Display for Draw {
-    /// One line with the steps in their order, without the defaults: bilinear resizing and
+    /// Writes one line with the steps in their order, without the defaults: bilinear resizing and
     /// rotation, black margins, PIL's blur. A draw without steps is `unchanged`. Numbers are
-    /// rounded; to replay a draw to the byte, serialise it.
+    /// rounded, so serialise the draw to replay it to the byte.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut steps = Vec::new();
         if let Some(crop) = self.crop {

@@ -2,17 +2,17 @@ use thiserror::Error;
 
 use crate::presets;
 
-/// Why a policy was refused.
+/// Reason why a policy was refused.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PolicyError {
-    /// The short form held no letter at all.
+    /// The short form has no letters.
     #[error(
         "the policy is empty: write `none` for views that are the image itself, letters of abcde, \
          or a preset: {}",
         presets::names()
     )]
     Empty,
-    /// A character that stands for no step.
+    /// A character is not the letter of a step.
     #[error(
         "unknown letter `{letter}` at position {position} of the policy: the letters are a \
          (crop), b (blur), \
@@ -22,48 +22,48 @@ pub enum PolicyError {
     UnknownLetter {
         /// The character found.
         letter: char,
-        /// Where it stands, counted in characters from 1.
+        /// Position of the character, counted in characters from 1.
         position: usize,
     },
-    /// A letter written twice.
+    /// A letter occurs twice.
     #[error(
         "letter `{letter}` again at position {position} of the policy: each letter may stand once"
     )]
     RepeatedLetter {
         /// The letter.
         letter: char,
-        /// Where it stands the second time, counted in characters from 1.
+        /// Position of the second occurrence, counted in characters from 1.
         position: usize,
     },
-    /// A number that does not follow the letter d.
+    /// A number does not follow the letter d.
     #[error(
         "a number at position {position} of the policy does not follow `d`: only colour jitter \
          takes a strength, \
          as in `ad0.25`"
     )]
     StrengthWithoutD {
-        /// Where the number begins, counted in characters from 1.
+        /// Position of the first digit, counted in characters from 1.
         position: usize,
     },
-    /// A strength that is not a number in the range.
+    /// A strength is not a number in the range.
     #[error("strength `{text}` of `d` is not a number from 0 to {max}")]
     Strength {
         /// The strength as written.
         text: String,
-        /// The largest strength: beyond it the hue would turn by more than half a circle.
+        /// The largest strength. Beyond it the hue would turn by more than half a circle.
         max: f64,
     },
-    /// A parameter outside of its range.
+    /// A parameter is outside of its range.
     #[error("{field} = {value} is not {needed}")]
     Number {
         /// The parameter, as `section.name`.
         field: &'static str,
         /// Its value.
         value: f64,
-        /// What the value has to be.
+        /// The required range.
         needed: &'static str,
     },
-    /// A pair of bounds that is unordered or outside of its range.
+    /// A pair of bounds is not ordered, or is outside of its range.
     #[error("{field} = [{low}, {high}] is not an ordered pair, each of them {needed}")]
     Range {
         /// The parameter, as `section.name`.
@@ -72,7 +72,7 @@ pub enum PolicyError {
         low: f64,
         /// The second bound given.
         high: f64,
-        /// What each of the two has to be.
+        /// The required range of each bound.
         needed: &'static str,
     },
     /// The text is not a policy in TOML. The message names an unknown field.
@@ -80,7 +80,7 @@ pub enum PolicyError {
     Toml(#[from] toml::de::Error),
 }
 
-/// Why pixels cannot be normalised by a mean and a deviation.
+/// Reason why pixels cannot be normalised by a mean and a deviation.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
 #[error(
     "mean {mean} and deviation {deviation} of channel {channel} normalise nothing: on a scale of \
@@ -96,13 +96,13 @@ pub struct NormaliseError {
     pub deviation: f32,
 }
 
-/// Why a view could not be made.
+/// Reason why a view could not be made.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum ViewError {
-    /// A view without pixels was asked for.
+    /// The requested view has no pixels.
     #[error("a view of side 0 was asked for: the side must be at least 1")]
     EmptyView,
-    /// The buffer for the view is not side × side × channels bytes.
+    /// The length of the buffer for the view is not side × side × channels bytes.
     #[error(
         "a buffer of {bytes} bytes does not hold a view of side {size} and {channels} channels: \
          it needs \
@@ -111,7 +111,7 @@ pub enum ViewError {
     OutputLength {
         /// The side of the view.
         size: u32,
-        /// Bytes a pixel.
+        /// Number of bytes per pixel.
         channels: usize,
         /// The length of the buffer given.
         bytes: usize,
@@ -131,19 +131,19 @@ pub enum ViewError {
         left: u32,
         /// First row of the crop.
         top: u32,
-        /// Pixels in a row of the image.
+        /// Number of pixels in a row of the image.
         width: u32,
-        /// Rows of the image.
+        /// Number of rows of the image.
         height: u32,
     },
-    /// A parameter of a replayed draw outside of its range.
+    /// A parameter of a replayed draw is outside of its range.
     #[error("the draw's {field} = {value} is not {needed}")]
     Parameter {
         /// The parameter.
         field: &'static str,
         /// Its value.
         value: f64,
-        /// What it has to be.
+        /// The required range.
         needed: &'static str,
     },
 }

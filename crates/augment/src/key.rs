@@ -2,14 +2,15 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-/// What a view is drawn for.
+/// Purpose of a view.
 ///
 /// Views for different purposes must be independent of each other: an encoder should not be
 /// measured on the views that it was trained on, and a certificate should not count the views that
-/// an evaluation has already looked at. Each purpose therefore draws in an epoch of its own. Those
-/// apart from training count down from the last epoch of all, which no training reaches.
+/// an evaluation has already used. Each purpose therefore draws in an epoch of its own. The epochs
+/// of all purposes other than training count down from the largest epoch number, which no training
+/// run reaches.
 ///
-/// [`Purpose::Forecast`] is the one exception, and says why.
+/// [`Purpose::Forecast`] is the only exception; its documentation gives the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Training, and the pictures that show what training sees.
@@ -17,27 +18,28 @@ pub enum Purpose {
         /// The pass over the training set, counted from 0.
         epoch: u64,
     },
-    /// The distances behind a forecast.
+    /// The distances that a forecast computes.
     ///
-    /// A forecast asks what training would see, before there is any encoder to measure, so it draws
-    /// the views of training's epoch 0.
+    /// A forecast describes the views of training before there is an encoder to measure. It
+    /// therefore draws the views of training's epoch 0.
     Forecast,
     /// The centres of the classes in an evaluation, which are means over views of training images.
     Centres,
     /// The alignment measured by an evaluation, over views of test images.
     ///
-    /// Apart from [`Purpose::Centres`] because an image's number is its position in its split:
-    /// image 3 of the test split must not share its crops with image 3 of the training split.
+    /// This purpose is separate from [`Purpose::Centres`] because an image's number is its position
+    /// in its split: image 3 of the test split must not share its crops with image 3 of the
+    /// training split.
     Alignment,
     /// A certificate's measurements.
     ///
-    /// Apart from those of the evaluation because both may look at the test split, and a
-    /// certificate's bounds hold for views that nothing before it has seen.
+    /// This purpose is separate from the evaluation because both may use the test split, and a
+    /// certificate's bounds hold for views that nothing has used before.
     Certificate,
 }
 
 impl Purpose {
-    /// The epoch that the views are drawn in.
+    /// Returns the epoch that the views are drawn in.
     ///
     /// These numbers are part of every published result: a change here changes every view.
     const fn epoch(self) -> u64 {
@@ -51,7 +53,7 @@ impl Purpose {
     }
 }
 
-/// The name of a view: equal keys give equal views, whatever else happens.
+/// The key of a view: equal keys give equal views, whatever else happens.
 ///
 /// A key is made by [`ViewKey::new`], so that every view has a [`Purpose`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,14 +70,14 @@ pub struct ViewKey {
 }
 
 impl ViewKey {
-    /// View number `view` of image number `image` under a run's `seed`.
+    /// Makes the key of view number `view` of image number `image` under a run's `seed`.
     pub const fn new(purpose: Purpose, seed: u64, image: u64, view: u32) -> Self {
         Self { seed, image, epoch: purpose.epoch(), view }
     }
 
-    /// The random words of the view, from ChaCha8 keyed by it. Each step has its words at a fixed
-    /// place, so that no step can shift another's. The words of the crop come last, because it
-    /// takes as many as it needs.
+    /// Returns the random words of the view, from ChaCha8 with this key. Each step has its words at
+    /// fixed positions, so that no step can shift the words of another. The words of the crop come
+    /// last, because a crop takes as many words as it needs.
     pub(crate) fn words(&self) -> ([u64; 24], impl Iterator<Item = u64>) {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());

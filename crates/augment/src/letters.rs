@@ -9,17 +9,17 @@ use crate::policy::{
 };
 use crate::presets::PRESETS;
 
-/// The largest strength after `d`: with a hue of 0.2 it turns by 0.5, which is half a circle.
+/// Largest strength after `d`. With a hue of 0.2, it turns the hue by 0.5, which is half a circle.
 pub const MAX_STRENGTH: f64 = 2.5;
 
 impl FromStr for Policy {
     type Err = PolicyError;
 
-    /// Reads what [`Display`](fmt::Display) writes: `none`, letters, a preset's name, or a TOML
-    /// table in braces.
+    /// Reads the format that [`Display`](fmt::Display) writes: `none`, letters, a preset's name, or
+    /// a TOML table in braces.
     ///
     /// # Errors
-    /// Names what is wrong and, among letters, where.
+    /// The error says what is wrong and, among letters, at which position.
     fn from_str(text: &str) -> Result<Self, PolicyError> {
         let text = text.trim();
         if text.starts_with('{') {
@@ -52,7 +52,7 @@ fn parse_letters(text: &str) -> Result<PolicyConfig, PolicyError> {
         }
         if letter == 'd' {
             let after = rest.as_str();
-            // No exponent: an `e` after the digits is the flip.
+            // Exponents are not supported: an `e` after the digits is the flip.
             let (number, remaining) =
                 after.split_at(after.find(|c| !is_numeric(c)).unwrap_or(after.len()));
             if !number.is_empty() {
@@ -79,7 +79,7 @@ fn parse_strength(text: &str) -> Result<f64, PolicyError> {
     }
 }
 
-/// The published policy of this name: see [`PRESETS`].
+/// Returns the published policy with this name: see [`PRESETS`].
 fn preset(name: &str) -> Option<PolicyConfig> {
     let solo = |[brightness, contrast, saturation, hue]: [f64; 4]| PolicyConfig {
         crop: Some(Crop { interpolation: Interpolation::Bicubic, ..Crop::default() }),
@@ -129,7 +129,7 @@ fn preset(name: &str) -> Option<PolicyConfig> {
 }
 
 impl fmt::Display for Policy {
-    /// The shortest form that loses nothing: letters, a preset's name, or TOML in one line.
+    /// Writes the shortest form that loses nothing: letters, a preset's name, or TOML in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let letters = letters(self.config());
         if letters.parse().is_ok_and(|policy: Policy| policy == *self) {
@@ -142,7 +142,7 @@ impl fmt::Display for Policy {
     }
 }
 
-/// The steps and the strength of a policy; all other parameters are lost.
+/// Writes the steps and the strength of a policy. All other parameters are lost.
 fn letters(config: &PolicyConfig) -> String {
     let steps = [
         ('a', config.crop.is_some()),

@@ -1,16 +1,16 @@
-//! Whether the views of one policy are among those of another.
+//! A test whether the views of one policy are among the views of another.
 
 use crate::policy::{Blur, Crop, Jitter, PadCrop, Policy, Probability, Rotation, Solarise};
 
 impl Policy {
-    /// Whether every draw of this policy is also a draw of `larger`, for both views of a pair. If
-    /// so, the views of an image under this policy are among those under `larger`.
+    /// Returns whether every draw of this policy is also a draw of `larger`, for both views of a
+    /// pair. If so, the views of an image under this policy are among its views under `larger`.
     ///
-    /// That holds if it holds for each step: if the step can be left out, the larger policy can
-    /// leave it out too, and if it can be made, the larger policy can make it with the same
-    /// parameters. For jitter, one range of strengths must contain the other, and leaving jitter
-    /// out counts as factors of 1 and a turn of 0, which change nothing. Draws at the very end of a
-    /// range count as reachable.
+    /// This holds if it holds for each step: if the step can be left out, the larger policy can
+    /// leave it out too, and if the step can be applied, the larger policy can apply it with the
+    /// same parameters. For jitter, one range of strengths must contain the other, and a view
+    /// without jitter counts as one with factors of 1 and a turn of 0, which change nothing. Draws
+    /// at the very end of a range count as reachable.
     ///
     /// The answer is never yes if a view is missing. It may be no although the views are equal for
     /// other reasons, for example if two ranges of `crop.ratio` differ but fit the same boxes into
@@ -48,7 +48,8 @@ impl Policy {
     }
 }
 
-/// Whether `large` can leave out a step, or make it, whenever `small` can, in both views of a pair.
+/// Returns whether `large` can leave out a step, or apply it, whenever `small` can, in both views
+/// of a pair.
 fn nested<T>(
     small: Option<T>,
     large: Option<T>,
@@ -67,7 +68,8 @@ fn nested<T>(
     })
 }
 
-/// As [`nested`], except that any jitter can draw changes that change nothing, as if left out.
+/// Tests jitter like [`nested`], except that any jitter can draw changes that have no effect, as if
+/// it were left out.
 fn jitter_nested(small: Option<Jitter>, large: Option<Jitter>) -> bool {
     let Some(small) = small else { return true };
     let inside = large.is_some_and(|large| jitter_within(&small, &large));
@@ -81,7 +83,7 @@ fn inside([low, high]: [f64; 2], [least, most]: [f64; 2]) -> bool {
     least <= low && high <= most
 }
 
-/// The ratios must be equal, because the box that is taken if none fits depends on their bounds.
+/// The ratios must be equal, because the fallback box depends on their bounds.
 fn crop_within(small: &Crop, large: &Crop) -> bool {
     inside(small.scale, large.scale) && small.ratio == large.ratio
 }

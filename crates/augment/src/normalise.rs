@@ -3,11 +3,12 @@ use selfsame_kernels::pixels::scale_and_shift;
 
 use crate::error::NormaliseError;
 
-/// Bytes to floats: (value / 255 − mean) / deviation, channel by channel.
+/// Conversion of bytes to floats: (value / 255 − mean) / deviation, channel by channel.
 ///
-/// torchvision's `ToTensor` and `Normalize`, except for rounding: one multiplication and one
-/// addition in 32-bit floats differ by at most 2⁻²⁰, with ImageNet's numbers. Normalising is no
-/// step of a policy, because distances between views are exact only on their bytes.
+/// The results equal torchvision's `ToTensor` and `Normalize`, except for rounding: one
+/// multiplication and one addition in 32-bit floats differ by at most 2⁻²⁰ with ImageNet's numbers.
+/// Normalising is not a step of a policy, because distances between views are exact only on their
+/// bytes.
 ///
 /// ```
 /// use selfsame_augment::{Isa, Normalise};
@@ -24,20 +25,21 @@ pub struct Normalise {
 }
 
 impl Normalise {
-    /// Mean and deviation of ImageNet, which the field uses for all images.
+    /// Mean and deviation of ImageNet, which are commonly used for all images.
     pub const IMAGENET: Self =
         Self { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
 
-    /// The deviations it divides by, of red, green and blue.
+    /// Returns the deviations of red, green and blue that values are divided by.
     pub fn deviation(&self) -> [f32; 3] {
         self.deviation
     }
 
-    /// Normalises by the mean and the deviation of red, green and blue on a scale of 0 to 1.
+    /// Makes a normalisation by the mean and the deviation of red, green and blue on a scale of 0
+    /// to 1.
     ///
     /// # Errors
-    /// A mean that is not from 0 to 1, or a deviation that is not above 0 and at most 1 (nor may it
-    /// be subnormal, so small that a level divided by it is infinite).
+    /// A mean is not from 0 to 1, or a deviation is not above 0 and at most 1. A subnormal
+    /// deviation is also refused, because a level divided by it would be infinite.
     pub fn new(mean: [f32; 3], deviation: [f32; 3]) -> Result<Self, NormaliseError> {
         for (channel, (mean, deviation)) in mean.into_iter().zip(deviation).enumerate() {
             if !(0.0..=1.0).contains(&mean) || !(f32::MIN_POSITIVE..=1.0).contains(&deviation) {
@@ -47,10 +49,11 @@ impl Normalise {
         Ok(Self { mean, deviation })
     }
 
-    /// Normalises RGB pixels, channels interleaved, to equally many floats in the same order.
+    /// Normalises RGB pixels with interleaved channels to the same number of floats in the same
+    /// order.
     ///
     /// # Panics
-    /// If the lengths differ or are no multiple of 3.
+    /// If the lengths differ or are not multiples of 3.
     pub fn apply(&self, isa: Isa, pixels: &[u8], to: &mut [f32]) {
         let scale = self.deviation.map(|deviation| (1.0 / (255.0 * f64::from(deviation))) as f32);
         let shift = std::array::from_fn(|c| {

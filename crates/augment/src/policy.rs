@@ -15,7 +15,7 @@ pub const MAX_PADDING: u32 = 1024;
 /// draw of a policy is refused.
 pub(crate) struct Limit {
     pub(crate) holds: fn(f64) -> bool,
-    /// In words, for errors.
+    /// Description of the range, for errors.
     pub(crate) needed: &'static str,
 }
 
@@ -28,8 +28,8 @@ impl Limit {
     const RATIO: Self = Self { holds: |v| v > 0.0 && v.is_finite(), needed: "a positive number" };
     const AMOUNT: Self =
         Self { holds: |v| v >= 0.0 && v.is_finite(), needed: "a finite number of at least 0" };
-    /// The range of an amount times the strength. A factor of 255 lifts even level 1 to white, so a
-    /// larger one would change nothing more.
+    /// The range of an amount times the strength. A factor of 255 raises even level 1 to white, so
+    /// a larger factor would have no further effect.
     const JITTER: Self = Self { holds: |v| v <= 255.0, needed: "at most 255" };
     pub(crate) const FACTOR: Self =
         Self { needed: "a finite factor of at least 0", ..Self::AMOUNT };
@@ -55,10 +55,10 @@ impl Limit {
     };
 }
 
-/// How likely a step is: one number, or two if the first and the second view of a pair differ.
+/// Probability of a step: one number, or two if the first and the second view of a pair differ.
 ///
-/// Views with even numbers take the first, views with odd numbers the second, as BYOL and Barlow
-/// Twins do.
+/// As in BYOL and Barlow Twins, views with even numbers use the first probability, views with odd
+/// numbers the second.
 ///
 /// ```
 /// use selfsame_augment::{Policy, Probability};
@@ -73,12 +73,12 @@ impl Limit {
 pub struct Probability([f64; 2]);
 
 impl Probability {
-    /// One for views of even number, another for those of odd number.
+    /// Makes a probability for views with even numbers and another for views with odd numbers.
     pub const fn of_pair(first: f64, second: f64) -> Self {
         Self([first, second])
     }
 
-    /// The probability for view number `view`.
+    /// Returns the probability for view number `view`.
     pub fn of_view(self, view: u32) -> f64 {
         self.0[view as usize % 2]
     }
@@ -123,60 +123,61 @@ impl From<Probability> for NumberOrPair {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Crop {
-    /// The share of views that are cropped, in [0, 1]; the others show the whole image.
+    /// Fraction of views that are cropped, in [0, 1]. The others show the whole image.
     pub probability: Probability,
-    /// Least and largest area as a share of the image's, in (0, 1].
+    /// Least and largest area as a fraction of the image's area, in (0, 1].
     pub scale: [f64; 2],
     /// Least and largest width over height, positive.
     pub ratio: [f64; 2],
-    /// How the box is brought to the view's side.
+    /// Method of resizing the box to the view's side.
     pub interpolation: Interpolation,
 }
 
-/// How a crop is resized: always antialiased, as PIL does it.
+/// Filter for resizing a crop. It is always antialiased, as in PIL.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
     /// Triangle filter, torchvision's default.
     #[default]
     Bilinear,
-    /// Cubic filter with a = −0.5, that of solo-learn and of BYOL.
+    /// Cubic filter with a = −0.5, as in solo-learn and BYOL.
     Bicubic,
 }
 
-/// Padding crop: the view shifted by up to `padding` pixels each way, torchvision's `RandomCrop`
-/// with padding.
+/// Padding crop: shifts the view by up to `padding` pixels each way, like torchvision's
+/// `RandomCrop` with padding.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PadCrop {
-    /// The share of views that are shifted, in [0, 1].
+    /// Fraction of views that are shifted, in [0, 1].
     pub probability: Probability,
     /// The widest shift in pixels of the view, at most 1024 ([`MAX_PADDING`]).
     pub padding: u32,
-    /// What fills the margin.
+    /// Content of the margin.
     pub fill: Fill,
 }
 
-/// What lies beyond the edge of a view.
+/// Content beyond the edge of a view.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fill {
     /// Zeros.
     #[default]
     Black,
-    /// The outermost pixels again.
+    /// The outermost pixels, repeated.
     Edge,
-    /// The view mirrored, its outermost pixels not repeated.
+    /// The mirrored view; its outermost pixels are not repeated.
     Reflect,
 }
 
-/// Rotation about the centre by a random angle; what comes in from outside is black.
+/// Rotation about the centre by a random angle. Areas from outside of the view are black.
 ///
-/// torchvision's `RandomRotation`. Right angles, as in `degrees = [90, 90]`, are exact.
+/// The law is that of torchvision's `RandomRotation`. Right angles, as in `degrees = [90, 90]`, are
+/// exact.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rotation {
-    /// The share of views that are rotated, in [0, 1].
+    /// Fraction of views that are rotated, in [0, 1].
     pub probability: Probability,
     /// Least and largest angle, counter-clockwise, within −360 and 360; drawn uniformly.
     pub degrees: [f64; 2],
@@ -189,22 +190,22 @@ pub struct Rotation {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Flip {
-    /// The share of views that are flipped, in [0, 1].
+    /// Fraction of views that are flipped, in [0, 1].
     pub probability: Probability,
 }
 
-/// Colour jitter: brightness, contrast, saturation and hue changed in random order.
+/// Colour jitter: changes brightness, contrast, saturation and hue in random order.
 ///
-/// As in torchvision's `ColorJitter`, an amount v of the first three draws a factor uniform in
-/// [max(0, 1 − v), 1 + v], and one of hue a turn uniform in [−v, v], in circles. The amount v is
-/// the field times `strength`. (The authors' table of strengths jitters every view: `probability =
-/// 1`.)
+/// As in torchvision's `ColorJitter`, an amount v of brightness, contrast or saturation draws a
+/// factor uniform in [max(0, 1 − v), 1 + v]. An amount v of hue draws a turn uniform in [−v, v], in
+/// circles. The amount v is the field times `strength`. (The authors' table of strengths jitters
+/// every view: `probability = 1`.)
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jitter {
-    /// The share of views that are jittered, in [0, 1].
+    /// Fraction of views that are jittered, in [0, 1].
     pub probability: Probability,
-    /// What the four amounts are multiplied by, at least 0.
+    /// Factor that multiplies the four amounts, at least 0.
     pub strength: f64,
     /// Amount of brightness, at least 0.
     pub brightness: f64,
@@ -212,7 +213,7 @@ pub struct Jitter {
     pub contrast: f64,
     /// Amount of saturation, at least 0.
     pub saturation: f64,
-    /// Amount of hue, at least 0; times `strength` at most 0.5, half a circle.
+    /// Amount of hue, at least 0. Multiplied by `strength`, it is at most 0.5, half a circle.
     pub hue: f64,
 }
 
@@ -220,34 +221,34 @@ pub struct Jitter {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grey {
-    /// The share of views that are grey, in [0, 1].
+    /// Fraction of views that are grey, in [0, 1].
     pub probability: Probability,
 }
 
 /// Gaussian blur.
 ///
-/// Without `kernel` it is PIL's `GaussianBlur`, which the field's recipes use: three extended box
-/// blurs in each direction. With `kernel` it is torchvision's `GaussianBlur`: a Gaussian cut off at
-/// so many pixels.
+/// Without `kernel` it is PIL's `GaussianBlur`, which published recipes commonly use: three
+/// extended box blurs in each direction. With `kernel` it is torchvision's `GaussianBlur`: a
+/// Gaussian truncated to `kernel` pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(from = "WrittenBlur")]
 pub struct Blur {
-    /// The share of views that are blurred, in [0, 1].
+    /// Fraction of views that are blurred, in [0, 1].
     pub probability: Probability,
-    /// Least and largest standard deviation, drawn uniformly, in pixels; above 0 and at most 1024
-    /// ([`MAX_SIGMA`]).
+    /// Least and largest standard deviation in pixels, above 0 and at most 1024 ([`MAX_SIGMA`]).
+    /// The draw is uniform.
     pub sigma: [f64; 2],
-    /// The side of view that `sigma` is meant for. For a view of another side, `sigma` is scaled in
-    /// proportion. Without `side`, `sigma` is in pixels of any view.
+    /// Side of the view that `sigma` refers to. For a view of a different side, `sigma` is scaled
+    /// in proportion. Without `side`, `sigma` is in pixels of any view.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub side: Option<u32>,
-    /// Pixels across the kernel, odd and at most 255 ([`MAX_KERNEL`]).
+    /// Width of the kernel in pixels, odd and at most 255 ([`MAX_KERNEL`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<u32>,
 }
 
-/// A blur in a file. A `sigma` that is written without `side` is in pixels, unlike the authors'
-/// own.
+/// A blur in a file. If `sigma` is written without `side`, it is in pixels, unlike the authors' own
+/// setting.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenBlur {
@@ -269,18 +270,19 @@ impl From<WrittenBlur> for Blur {
     }
 }
 
-/// Solarise: levels from a threshold on are inverted.
+/// Solarise: inverts levels from a threshold up.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Solarise {
-    /// The share of views that are solarised, in [0, 1].
+    /// Fraction of views that are solarised, in [0, 1].
     pub probability: Probability,
-    /// The least level v that becomes 255 − v.
+    /// Lowest level v that becomes 255 − v.
     pub threshold: u8,
 }
 
 impl Default for Crop {
-    /// The authors' setting: every view, area 0.08 to 1, ratio 3/4 to 4/3, bilinear.
+    /// The authors' setting: every view is cropped, with area 0.08 to 1, ratio 3/4 to 4/3,
+    /// bilinear.
     fn default() -> Self {
         Self {
             probability: 1.0.into(),
@@ -292,21 +294,22 @@ impl Default for Crop {
 }
 
 impl Default for PadCrop {
-    /// The usual setting for images of side 32: every view, by up to 4 pixels, black.
+    /// The usual setting for images of side 32: every view is shifted by up to 4 pixels, with black
+    /// margins.
     fn default() -> Self {
         Self { probability: 1.0.into(), padding: 4, fill: Fill::Black }
     }
 }
 
 impl Default for Rotation {
-    /// One view in two, by up to 15 degrees each way, bilinear.
+    /// The default: one view in two is rotated by up to 15 degrees each way, bilinear.
     fn default() -> Self {
         Self { probability: 0.5.into(), degrees: [-15.0, 15.0], smooth: true }
     }
 }
 
 impl Default for Flip {
-    /// The authors' setting: one view in two.
+    /// The authors' setting: one view in two is flipped.
     fn default() -> Self {
         Self { probability: 0.5.into() }
     }
@@ -327,34 +330,34 @@ impl Default for Jitter {
 }
 
 impl Default for Grey {
-    /// The authors' setting: one view in five.
+    /// The authors' setting: one view in five is grey.
     fn default() -> Self {
         Self { probability: 0.2.into() }
     }
 }
 
 impl Default for Blur {
-    /// The authors' setting: one view in two, by one pixel at side 32.
+    /// The authors' setting: one view in two is blurred, by one pixel at side 32.
     fn default() -> Self {
         Self { probability: 0.5.into(), sigma: [1.0, 1.0], side: Some(32), kernel: None }
     }
 }
 
 impl Default for Solarise {
-    /// The setting of BYOL's second view: one view in five, from level 128 on.
+    /// The setting of BYOL's second view: one view in five is solarised, from level 128 up.
     fn default() -> Self {
         Self { probability: 0.2.into(), threshold: 128 }
     }
 }
 
-/// The parameters of a policy before they are checked: what a TOML file or a program may write.
+/// The parameters of a policy before they are checked, as a TOML file or a program writes them.
 ///
-/// The steps are made in the order of the fields. A step that is `None` is left out; the default
-/// has no steps. `Policy::try_from` turns it into a [`Policy`].
+/// The steps are applied in the order of the fields. A step that is `None` is left out; the default
+/// has no steps. `Policy::try_from` turns the parameters into a [`Policy`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {
-    /// Random resized crop; without it a view is the whole image, resized (bilinear).
+    /// Random resized crop. Without it, a view is the whole image, resized bilinearly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<Crop>,
     /// Padding crop.
@@ -385,9 +388,10 @@ pub struct PolicyConfig {
 
 /// A checked augmentation policy: no value of this type has a parameter out of its range.
 ///
-/// Written as a preset's name ([`PRESETS`](crate::PRESETS)), or as letters (`a` crop, `b` blur, `c`
-/// grey, `d` colour jitter, `e` flip, in any order; the steps keep theirs), with the authors'
-/// settings and, right after `d`, a strength other than 0.5:
+/// A policy is written as a preset's name ([`PRESETS`](crate::PRESETS)), or as letters: `a` crop,
+/// `b` blur, `c` grey, `d` colour jitter, `e` flip. The order of the letters does not change the
+/// order of the steps. Letters have the authors' settings; a number right after `d` replaces its
+/// strength of 0.5:
 ///
 /// ```
 /// use selfsame_augment::Policy;
@@ -400,7 +404,8 @@ pub struct PolicyConfig {
 /// # Ok::<(), selfsame_augment::PolicyError>(())
 /// ```
 ///
-/// or as TOML with every parameter; what is not written takes the authors' setting:
+/// A policy can also be written as TOML with every parameter. Missing parameters have the authors'
+/// setting:
 ///
 /// ```
 /// use selfsame_augment::Policy;
@@ -422,21 +427,22 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads a policy from TOML: a table for each step, with the names of [`PolicyConfig`]'s
-    /// fields.
+    /// Reads a policy from TOML: a table per step, with the names of [`PolicyConfig`]'s fields.
     ///
     /// # Errors
-    /// Text that is not TOML, an unknown field (named), or a parameter out of its range (named).
+    /// The text is not TOML, a field is unknown, or a parameter is out of its range. The error
+    /// names the field or parameter.
     pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
         toml::from_str::<PolicyConfig>(text)?.try_into()
     }
 
-    /// Writes every parameter as TOML, which [`Policy::from_toml`] reads back to the same policy.
+    /// Writes every parameter as TOML. [`Policy::from_toml`] reads the text back to the same
+    /// policy.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("tables of numbers are always representable in TOML")
     }
 
-    /// The parameters, all within their ranges.
+    /// Returns the parameters, all within their ranges.
     pub fn config(&self) -> &PolicyConfig {
         &self.config
     }
@@ -454,7 +460,7 @@ impl TryFrom<PolicyConfig> for Policy {
     /// Checks every parameter.
     ///
     /// # Errors
-    /// Names the first parameter that is out of its range.
+    /// The error names the first parameter that is out of its range.
     fn try_from(config: PolicyConfig) -> Result<Self, PolicyError> {
         let PolicyConfig {
             crop,

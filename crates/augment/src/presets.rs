@@ -1,10 +1,10 @@
 //! The names of published policies.
 
-/// The names that a policy may be written as, each with what it is.
+/// Names of published policies, each with a description.
 ///
-/// All but `authors` are solo-learn's recipes for CIFAR (da Costa et al., JMLR 2022; its
-/// `scripts/pretrain/cifar/augmentations`): bicubic crops, and blurs of 0.1 to 2 pixels whatever
-/// the view's side.
+/// All presets except `authors` are solo-learn's recipes for CIFAR (da Costa et al., JMLR 2022; its
+/// `scripts/pretrain/cifar/augmentations`): bicubic crops, and blurs of 0.1 to 2 pixels for any
+/// side of the view.
 pub const PRESETS: [(&str, &str); 6] = [
     ("simclr", "strong colour jitter, blur in one view of two"),
     ("mocov2", "as simclr with half the jitter"),
@@ -18,7 +18,7 @@ pub const PRESETS: [(&str, &str); 6] = [
     ("authors", "the same as abcde: Huang et al. (ICLR 2023), after lightly 1.0"),
 ];
 
-/// The names alone, for errors.
+/// Lists the names alone, for errors.
 pub(crate) fn names() -> String {
     PRESETS.map(|(name, _)| name).join(", ")
 }

@@ -8,8 +8,8 @@ use crate::key::{Purpose, ViewKey};
 use crate::policy::Policy;
 use crate::view::Scratch;
 
-/// The views of a set of images, for one purpose: what training steps on, and A(x) in the theory,
-/// the set of views that alignment, certificates and forecasts look at.
+/// The views of a set of images, for one purpose. Training uses such views in its steps. In the
+/// theory they are A(x), the set of views that alignment, certificates and forecasts measure.
 ///
 /// ```
 /// use selfsame_augment::{Image, Policy, Purpose, ViewSets};
@@ -26,29 +26,30 @@ use crate::view::Scratch;
 /// ```
 #[derive(Debug, Clone)]
 pub struct ViewSets<'a> {
-    /// How a view is drawn.
+    /// Policy that views are drawn by.
     pub policy: &'a Policy,
-    /// What the views are for.
+    /// Purpose of the views.
     pub purpose: Purpose,
     /// The seed of the run.
     pub seed: u64,
-    /// The numbers of the views that are drawn of each image.
+    /// Numbers of the views that are drawn for each image.
     pub views: Range<u32>,
-    /// Whether each image itself, resized to the size of a view, stands before its views.
+    /// Whether each image itself, resized to the size of a view, precedes its views.
     pub original: bool,
 }
 
 impl ViewSets<'_> {
-    /// Views of an image, with the image itself where it is one of them.
+    /// Returns the number of views per image, including the image itself if it is one of them.
     pub fn each(&self) -> usize {
         self.views.len() + usize::from(self.original)
     }
 
-    /// The views of `images`, each given with its number in its split: image after image, view
-    /// after view, each of `size` × `size` pixels with the channels of the images.
+    /// Draws the views of `images`, each given with its number in its split. The result has image
+    /// after image, view after view. Each view has `size` × `size` pixels with the channels of the
+    /// images.
     ///
     /// # Panics
-    /// If the images differ in their channels.
+    /// If the images have different numbers of channels.
     pub fn draw(&self, images: &[(u64, Image<'_>)], size: u32) -> Vec<u8> {
         let channels = images.first().map_or(1, |(_, image)| image.channels());
         assert!(images.iter().all(|(_, image)| image.channels() == channels), "channels differ");
@@ -73,7 +74,7 @@ impl ViewSets<'_> {
     }
 }
 
-/// The whole of `image`, resized to `size` × `size` pixels (its shape is not kept).
+/// Resizes the whole `image` to `size` × `size` pixels. Its aspect ratio is not kept.
 pub fn resize(image: Image<'_>, size: u32, scratch: &mut Scratch) -> Vec<u8> {
     let size = size as usize;
     let mut out = vec![0; size * size * image.channels()];

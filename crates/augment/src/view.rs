@@ -11,11 +11,11 @@ fn byte_count(width: u32, height: u32, channels: usize) -> Option<usize> {
     usize::try_from(width).ok()?.checked_mul(usize::try_from(height).ok()?)?.checked_mul(channels)
 }
 
-/// The instruction set to compute with, and memory for intermediate results. The memory is kept
-/// from view to view and grows only for a larger crop or a stronger blur than all before.
+/// The instruction set to use, and memory for intermediate results. The memory is reused for every
+/// view and grows only for a crop that is larger, or a blur that is stronger, than all before.
 ///
-/// No view depends on what is in it. Each thread has one. It grows to a few times the larger of the
-/// crop and the view, with each column counted as at least 32 bytes.
+/// No view depends on the content of this memory. Each thread has its own. It grows to a few times
+/// the larger of the crop and the view, with each column counted as at least 32 bytes.
 #[derive(Debug, Clone)]
 pub struct Scratch {
     isa: Isa,
@@ -26,7 +26,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// For one instruction set. Every one gives the same views.
+    /// Makes memory for one instruction set. Every instruction set gives the same views.
     pub fn new(isa: Isa) -> Self {
         Self {
             isa,
@@ -39,20 +39,20 @@ impl Scratch {
 }
 
 impl Default for Scratch {
-    /// For the fastest instruction set of this machine.
+    /// Makes memory for the fastest instruction set of this machine.
     fn default() -> Self {
         Self::new(Isa::best())
     }
 }
 
 impl Policy {
-    /// Writes the view `key` of `image`, `size` × `size` pixels with the image's channels, to `out`.
+    /// Writes the view `key` of `image` to `out`: `size` × `size` pixels with the image's channels.
     ///
-    /// The view depends on nothing but the policy, the key, the image and the size. A policy
-    /// without crop shows the whole image, resized to the square (its shape is not kept).
+    /// The view depends only on the policy, the key, the image and the size. A policy without crop
+    /// shows the whole image, resized to the square without keeping its aspect ratio.
     ///
     /// # Errors
-    /// A `size` of 0, or `out` not of size × size × channels bytes.
+    /// `size` is 0, or the length of `out` is not size × size × channels bytes.
     pub fn view(
         &self,
         key: ViewKey,
@@ -66,12 +66,13 @@ impl Policy {
 }
 
 impl Draw {
-    /// Writes the view of `image` that this draw describes, `size` × `size` pixels with the
-    /// image's channels, to `out`.
+    /// Writes the view of `image` that this draw describes to `out`: `size` × `size` pixels with
+    /// the image's channels.
     ///
     /// # Errors
-    /// A `size` of 0, `out` not of size × size × channels bytes, a crop that is not inside the
-    /// image, or a parameter out of the range given at its field: a draw may come from a file.
+    /// `size` is 0, the length of `out` is not size × size × channels bytes, the crop is not inside
+    /// the image, or a parameter is outside the range given at its field. This can happen because a
+    /// draw may come from a file.
     pub fn apply(
         &self,
         image: Image<'_>,
@@ -93,7 +94,8 @@ impl Draw {
         Ok(())
     }
 
-    /// [`apply`](Self::apply) without its checks, for a draw that a policy made of this image.
+    /// Writes the view without the checks of [`apply`](Self::apply), for a draw that a policy made
+    /// for this image.
     pub(crate) fn paint(
         &self,
         image: Image<'_>,

@@ -61,11 +61,11 @@ pub struct CertificateRecord {
     pub advice: Option<Advice>,
     /// The classes. Empty without labels.
     pub classes: Vec<ClassRecord>,
-    /// How similar the views of an image are. `None` if each image has a single view.
+    /// Similarity of the views of an image. `None` if each image has a single view.
     pub alignment: Option<AlignmentRecord>,
-    /// How near the images of a class are, before any encoder. `None` without pixels or labels.
+    /// Distances between the images of a class, before any encoder. `None` without pixels or labels.
     pub concentration: Option<ConcentrationRecord>,
-    /// How far apart the centres of classes are. `None` without labels.
+    /// Distances between the centres of classes. `None` without labels.
     pub divergence: Option<DivergenceRecord>,
     /// Measured errors. The error that the bounds are about comes first.
     pub errors: Vec<Named>,
@@ -167,8 +167,8 @@ pub struct ClassRecord {
     pub certificate: Option<Certificate>,
     /// σ at [`ConcentrationRecord::delta`]. `None` without pixels.
     pub sigma: Option<Quantity>,
-    /// How often two images of the class lie nearer to each other than one of them to an image of
-    /// another class. `None` without pixels.
+    /// Frequency with which two images of the class lie nearer to each other than one of them to an
+    /// image of another class. `None` without pixels.
     pub separation: Option<Quantity>,
     /// σ(δ). Entry k − 1 holds bounds on the smallest δ at which k images lie pairwise within reach
     /// (the bounds are equal if δ is exact), and the largest distance that f puts between the
@@ -177,7 +177,7 @@ pub struct ClassRecord {
     pub curve: Vec<[f64; 3]>,
 }
 
-/// How similar the views of an image are.
+/// Similarity of the views of an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlignmentRecord {
     /// L_align of the finite world: over all views here, including the image itself and the pairs
@@ -225,7 +225,7 @@ pub struct Spread {
     pub log10_published: Option<Quantity>,
 }
 
-/// How near the images of a class are in pixels, by the distance of their nearest views.
+/// Distances between the images of a class in pixels, each measured between the nearest views.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConcentrationRecord {
     /// The δ of the numbers below: the distance at which the main part of the middle class holds
@@ -253,7 +253,7 @@ pub struct ConcentrationRecord {
     pub separation_interval: Option<Quantity>,
 }
 
-/// How far apart the centres of classes are, ‖f‖ = 1.
+/// Distances between the centres of classes, ‖f‖ = 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DivergenceRecord {
     /// The largest μ_k·μ_ℓ of different classes. `None` with a single class.
@@ -416,7 +416,7 @@ impl Rho {
 pub enum Advice {
     /// Improve the factor that would improve the bound most if it were perfect.
     Improve {
-        /// That factor.
+        /// The factor to improve.
         factor: Factor,
         /// The present bound.
         from: f64,

@@ -1,11 +1,11 @@
-//! Gaussian blur, in two ways.
+//! Gaussian blur, as PIL and as torchvision compute it.
 //!
-//! PIL makes it of three extended box blurs along the rows, then three along the columns, in 24-bit
-//! fixed point with 8 bits between passes. The extended box is that of Gwosdek, Grewenig, Bruhn and
-//! Weickert, "Theoretical foundations of Gaussian convolution by extended box filtering" (SSVM
-//! 2011): full weight for the 2l + 1 pixels in the middle and a fraction for the two beyond, so
-//! that any variance can be met exactly. torchvision samples the Gaussian at whole pixels and
-//! convolves in floats; here that is done in 16-bit fixed point.
+//! PIL builds the blur from three extended box blurs along the rows and three along the columns, in
+//! 24-bit fixed point with 8 bits between passes. The extended box is by Gwosdek, Grewenig, Bruhn
+//! and Weickert, "Theoretical foundations of Gaussian convolution by extended box filtering" (SSVM
+//! 2011): it has full weight for the 2l + 1 pixels in the middle and a fraction for the two pixels
+//! next to them, so that it can match any variance exactly. torchvision samples the Gaussian at
+//! whole pixels and convolves in floats; this implementation does so in 16-bit fixed point.
 
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pixels::{box_rows, convolve, transpose};
@@ -33,8 +33,8 @@ pub(crate) fn gaussian(
     blur: GaussianBlur,
     scratch: &mut Scratch,
 ) {
-    // Beyond these nothing more can be seen: one leaves every level as it is, the other makes a
-    // plane flat.
+    // Outside of these limits the result no longer changes: a smaller sigma leaves every level as
+    // it is, and a larger one makes a plane flat.
     let sigma = blur.sigma * blur.side.map_or(1.0, |side| size as f64 / f64::from(side));
     let sigma = sigma.clamp(1e-6, 1e5);
     match blur.kernel {
@@ -49,9 +49,9 @@ pub(crate) fn gaussian(
     }
 }
 
-/// torchvision's kernel, from its middle on, in 2⁻¹⁶: the density at whole pixels, divided by the
-/// sum of all. Weights too small for that are left out, and the middle takes up what rounding
-/// leaves, so that a plain area stays as it is.
+/// Sets torchvision's kernel, from its middle on, in units of 2⁻¹⁶. A weight is the density at a
+/// whole pixel, divided by the sum of all densities. Weights that are too small for this unit are
+/// left out, and the middle weight absorbs the rounding error, so that a plain area stays as it is.
 fn set_kernel(kernel: &mut Vec<u16>, densities: &mut Vec<f32>, taps: usize, sigma: f32) {
     densities.clear();
     densities.extend((0..=taps / 2).map(|i| {
@@ -69,19 +69,19 @@ fn set_kernel(kernel: &mut Vec<u16>, densities: &mut Vec<f32>, taps: usize, sigm
     kernel[0] = (65536 - sides).min(65535) as u16;
 }
 
-/// Beyond an edge its pixels repeat.
+/// Blurs as PIL does. Beyond an edge, the pixels of the edge repeat.
 fn pil(isa: Isa, planes: &mut [u8], size: usize, sigma: f64, scratch: &mut Scratch) {
     let ExtendedBox { radius, full, edge } = ExtendedBox::of_gaussian(sigma as f32);
     let Scratch { rows, other, sums, .. } = scratch;
     rows.resize(planes.len(), 0);
     other.resize(planes.len(), 0);
-    // All planes side by side, so that whole rows of all of them add up at once.
+    // Place all planes side by side, so that the sums cover whole rows of all planes.
     let row = planes.len() / size;
     let (plane, square) = (size * size, [size, size]);
     let mut blur =
         |from: &[u8], to: &mut [u8]| box_rows(isa, from, row, radius, [full, edge], to, sums);
 
-    // Columns of the transposed planes are rows.
+    // The columns of the transposed planes are the rows of the planes.
     for (c, plane) in planes.chunks_exact(plane).enumerate() {
         transpose(isa, plane, size, square, &mut rows[c * size..], row);
     }
@@ -102,17 +102,17 @@ fn pil(isa: Isa, planes: &mut [u8], size: usize, sigma: f64, scratch: &mut Scrat
 }
 
 struct ExtendedBox {
-    /// Pixels of full weight on each side of the middle one.
+    /// Number of pixels of full weight on each side of the middle pixel.
     radius: usize,
     /// Weight of each full pixel, in 2⁻²⁴.
     full: u32,
-    /// Weight of the one pixel beyond on each side, in 2⁻²⁴.
+    /// Weight, in 2⁻²⁴, of the single pixel next to the full pixels on each side.
     edge: u32,
 }
 
 impl ExtendedBox {
-    /// The box of which three passes have the variance of the Gaussian (the paper's equations 7 and
-    /// 11 and its figure 2), in 32-bit floats as PIL has them.
+    /// Returns the box for which three passes have the variance of the Gaussian (equations 7 and 11
+    /// and figure 2 of the paper), in 32-bit floats as in PIL.
     fn of_gaussian(sigma: f32) -> Self {
         let variance = sigma * sigma / PASSES as f32;
         let length = (12.0 * f64::from(variance) + 1.0).sqrt() as f32;
@@ -120,7 +120,7 @@ impl ExtendedBox {
         let part = (2.0 * whole + 1.0) * (whole * (whole + 1.0) - 3.0 * variance)
             / (6.0 * (variance - (whole + 1.0) * (whole + 1.0)));
         let count = 2 * whole as u32 + 1;
-        // The float quotient may round up; the weights must not add up to more than one.
+        // The float quotient may round up, but the weights must not have a sum above one.
         let full = ((ONE as f32 / ((whole + part) * 2.0 + 1.0)) as u32).min(ONE / count);
         Self { radius: whole as usize, full, edge: (ONE - count * full) / 2 }
     }

@@ -1,9 +1,9 @@
-//! Where the pixels of a view come from: shifts, rotations and flips of square planes.
+//! Origin of the pixels of a view: shifts, rotations and flips of square planes.
 
 use crate::draw::{Shift, Turn};
 use crate::policy::Fill;
 
-/// Shows the view from `shift` on.
+/// Moves the view so that it starts at `shift`.
 pub(crate) fn shift(planes: &mut [u8], size: usize, shift: Shift, moved: &mut Vec<u8>) {
     let source = |at: usize, by: i32| -> Option<usize> {
         let (at, size) = (at as i64 + i64::from(by), size as i64);
@@ -27,8 +27,8 @@ pub(crate) fn shift(planes: &mut [u8], size: usize, shift: Shift, moved: &mut Ve
     });
 }
 
-/// Rotates about the centre as PIL does: by multiples of a right angle exactly, otherwise the point
-/// that a pixel's centre comes from decides.
+/// Rotates about the centre as PIL does. Multiples of a right angle are exact. For other angles,
+/// each pixel takes its level from the point that its centre comes from.
 pub(crate) fn rotate(planes: &mut [u8], size: usize, turn: Turn, moved: &mut Vec<u8>) {
     let degrees = turn.degrees.rem_euclid(360.0);
     let last = size - 1;
@@ -44,7 +44,7 @@ pub(crate) fn rotate(planes: &mut [u8], size: usize, turn: Turn, moved: &mut Vec
     let radians = -degrees.to_radians();
     let (sine, cosine) = (to_15_decimals(libm::sin(radians)), to_15_decimals(libm::cos(radians)));
     let centre = size as f64 / 2.0;
-    // In PIL's order of operations, which decides whether a point on the edge is inside.
+    // Use PIL's order of operations, which decides whether a point on the edge is inside.
     let right = (cosine * -centre + sine * -centre) + centre;
     let down = (-sine * -centre + cosine * -centre) + centre;
     if turn.smooth {
@@ -53,7 +53,7 @@ pub(crate) fn rotate(planes: &mut [u8], size: usize, turn: Turn, moved: &mut Vec
             bilinear(plane, size, cosine * x + sine * y + right, -sine * x + cosine * y + down)
         });
     } else {
-        // In 16.16 fixed point, which adds up along a row and from row to row.
+        // Compute in 16.16 fixed point, which accumulates along a row and from row to row.
         let fixed = |value: f64| (value * 65536.0 + 0.5).floor() as i64;
         let (along, across) = (fixed(cosine), fixed(sine));
         let back = fixed(-sine);
@@ -69,8 +69,8 @@ pub(crate) fn rotate(planes: &mut [u8], size: usize, turn: Turn, moved: &mut Vec
     }
 }
 
-/// A number from −1 to 1 rounded as Python's `round(value, 15)` does: by its exact digits, of which
-/// the product with 10¹⁵ loses some.
+/// Rounds a number from −1 to 1 as Python's `round(value, 15)` does: by its exact digits. The
+/// product with 10¹⁵ would lose some of these digits.
 fn to_15_decimals(value: f64) -> f64 {
     let product = value.abs() * 1e15;
     let lost = libm::fma(value.abs(), 1e15, -product);
@@ -80,8 +80,8 @@ fn to_15_decimals(value: f64) -> f64 {
     ((below + f64::from(up)) / 1e15).copysign(value)
 }
 
-/// The level at a point, from the four pixels about it, cut to an integer; black outside of the
-/// plane.
+/// Returns the level at a point, interpolated from the four pixels around it and truncated to an
+/// integer. Points outside of the plane are black.
 fn bilinear(plane: &[u8], size: usize, x: f64, y: f64) -> u8 {
     let side = size as f64;
     if !(0.0..side).contains(&x) || !(0.0..side).contains(&y) {
@@ -102,7 +102,7 @@ fn bilinear(plane: &[u8], size: usize, x: f64, y: f64) -> u8 {
     (upper + (lower - upper) * lower_part) as u8
 }
 
-/// Sets every pixel (x, y) of each plane to what `from` makes of the plane as it was.
+/// Replaces every pixel (x, y) of each plane by the result of `from` on the original plane.
 fn gather(
     planes: &mut [u8],
     size: usize,
@@ -120,7 +120,7 @@ fn gather(
     }
 }
 
-/// Turns a plane upside down.
+/// Flips a plane vertically.
 pub(crate) fn reverse_rows(plane: &mut [u8], size: usize) {
     let (upper, lower) = plane.split_at_mut(plane.len() / 2 / size * size);
     for (above, below) in upper.chunks_exact_mut(size).zip(lower.rchunks_exact_mut(size)) {

@@ -1,9 +1,9 @@
-//! Antialiased resizing as Pillow does it, one direction after the other, weights in 22-bit fixed
-//! point, 8 bits between the two.
+//! Antialiased resizing as in Pillow: first one direction, then the other, with weights in 22-bit
+//! fixed point and 8-bit levels in between.
 //!
 //! The crate `fast_image_resize` was tried first. Its 16-bit weights and its order of directions
 //! give at most one level of difference from Pillow, but 0.15 levels on average and 0.26 on the
-//! worst of 400 shapes, and it allocates for every output pixel. This one equals Pillow.
+//! worst of 400 shapes, and it allocates for every output pixel. This implementation equals Pillow.
 
 use selfsame_kernels::isa::Isa;
 use selfsame_kernels::pixels::{
@@ -23,8 +23,8 @@ pub(crate) struct Scratch {
     sums: Vec<i32>,
 }
 
-/// Writes the part `crop` of `image`, which holds it, as `size` × `size` planes. The pixels
-/// outside of the crop have no influence.
+/// Writes the part `crop` of `image` as `size` × `size` planes. The crop must be inside the image.
+/// Pixels outside of the crop have no influence.
 pub(crate) fn resize(
     isa: Isa,
     image: Image<'_>,
@@ -63,8 +63,9 @@ pub(crate) fn resize(
             row
         };
 
-    // Pillow's order since version 13. Before, it was always the width first, which can be some
-    // levels apart: what a cubic overshoots is cut between the two.
+    // Pillow's order since version 13. Earlier versions always resized the width first. The results
+    // can differ by some levels, because the overshoot of a cubic is clipped between the two
+    // directions.
     let shrinks_mostly_in_height =
         height > size && (height - size) > 2 * width.saturating_sub(size);
     if shrinks_mostly_in_height {
@@ -100,14 +101,15 @@ pub(crate) fn resize(
     }
 }
 
-/// A row of so many bytes as long as it is kept: loops over whole stretches have no ends to see to,
-/// and with an odd number of them the rows of a column do not compete for the same lines of the
-/// cache. What fills it up is computed with and never read.
+/// Returns the length that a row of `row` bytes is padded to: an odd number of stretches of 32
+/// bytes. Loops over whole stretches need no special case at the end, and with an odd number of
+/// stretches the rows of a column do not compete for the same cache lines. The padding is computed
+/// with but never read.
 fn stretches(row: usize) -> usize {
     row.next_multiple_of(32) | 32
 }
 
-/// Makes room without clearing what was there: all of it that is read is written first.
+/// Makes room without clearing the old content. All bytes that are read are written first.
 fn grow(memory: &mut Vec<u8>, bytes: usize) {
     if memory.len() < bytes {
         memory.resize(bytes, 0);
@@ -120,7 +122,7 @@ fn copy_rows(from: &[u8], stride: usize, plane: &mut [u8], size: usize) {
     }
 }
 
-/// The filter that takes one length to another.
+/// The filter that resizes one length to another.
 #[derive(Debug, Clone, Default)]
 struct Filter {
     windows: Vec<Window>,
@@ -129,8 +131,8 @@ struct Filter {
 }
 
 impl Filter {
-    /// The filter's half width is one input pixel (two for cubics) where the image grows, and as
-    /// many output pixels, measured on the input, where it shrinks.
+    /// Sets the filter. When enlarging, its half width is one input pixel (two for cubics). When
+    /// reducing, its half width is the same number of output pixels, measured on the input.
     fn set(&mut self, interpolation: Interpolation, from: usize, to: usize) {
         match interpolation {
             Interpolation::Bilinear => {
@@ -155,7 +157,7 @@ impl Filter {
         let stretch = scale.max(1.0);
         let support = half_width * stretch;
         let inverse = 1.0 / stretch;
-        // Room for the widest window of every pixel.
+        // Room for the widest window of all pixels.
         let widest = (2.0 * support).ceil() as usize + 1;
         shares.resize(widest, 0.0);
         weights.resize(widest * to, 0);
@@ -176,7 +178,7 @@ impl Filter {
             next += shares.len();
             for (weight, share) in weights.iter_mut().zip(shares) {
                 let exact = *share / sum * f64::from(1 << BITS);
-                // Rounded half away from zero.
+                // Round half away from zero.
                 *weight = (exact + 0.5_f64.copysign(exact)) as i32;
             }
             windows.push(Window { start, count: end - start });

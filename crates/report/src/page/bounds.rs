@@ -1,4 +1,4 @@
-//! What is proved about the error, next to what was measured; the obstacles; and the assumptions of
+//! Proved bounds on the error next to the measured error, obstacles, and the assumptions of
 //! the proofs.
 
 use maud::{Markup, html};

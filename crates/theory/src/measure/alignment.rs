@@ -3,8 +3,8 @@ use rayon::prelude::*;
 use crate::sum::{mean, squared_distance};
 use crate::{Error, Labels, Views};
 
-/// How far apart the views of an image are: L_align = E_x E ‖f(x₁) − f(x₂)‖², with x₁ and x₂
-/// independent in A(x).
+/// Mean squared distance between views of an image: L_align = E_x E ‖f(x₁) − f(x₂)‖², with x₁
+/// and x₂ independent in A(x).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alignment {
     /// Alignment of each image, over its M views. x₁ and x₂ may be equal.
