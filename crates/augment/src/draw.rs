@@ -270,9 +270,9 @@ impl<I: Iterator<Item = u64>> Words<I> {
         (low + self.unit() * (high - low)).min(high)
     }
 
-    /// Draws a uniform integer in 0..=most. The error of each probability is less than 2⁻³¹.
-    fn up_to(&mut self, most: u32) -> u32 {
-        let product = u128::from(self.word()) * (u128::from(most) + 1);
+    /// Draws a uniform integer in 0..=max. The error of each probability is less than 2⁻³¹.
+    fn up_to(&mut self, max: u32) -> u32 {
+        let product = u128::from(self.word()) * (u128::from(max) + 1);
         (product >> 64) as u32
     }
 

@@ -118,8 +118,8 @@ impl From<Probability> for NumberOrPair {
 /// Random resized crop: a box of random area and shape, resized to the view with antialiasing.
 ///
 /// The law is torchvision's `RandomResizedCrop`: ten tries of an area uniform in `scale` and a
-/// ratio log-uniform in `ratio`; if none fits, the largest central box whose ratio is within
-/// bounds.
+/// ratio log-uniform in `ratio`. If no try fits, the crop is the largest central box whose ratio is
+/// within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Crop {

@@ -70,17 +70,17 @@ impl Catalogue {
                 known: self.classes.clone(),
             });
         }
-        let mut kept = Vec::new();
+        let mut classes = Vec::new();
         let renumbered: Vec<Option<u32>> = std::mem::take(&mut self.classes)
             .into_iter()
             .map(|class| {
                 names.contains(&class).then(|| {
-                    kept.push(class);
-                    kept.len() as u32 - 1
+                    classes.push(class);
+                    classes.len() as u32 - 1
                 })
             })
             .collect();
-        self.classes = kept;
+        self.classes = classes;
         self.entries.retain_mut(|entry| match renumbered[entry.class as usize] {
             Some(class) => {
                 entry.class = class;

@@ -316,14 +316,14 @@ fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
     let damaged = |error: png::DecodingError| format!("damaged PNG: {error}");
     let mut reader = png_decoder(bytes).read_info().map_err(damaged)?;
     let (colour, _) = reader.output_color_type();
-    let kept = part.columns.start as usize * colour.samples()
+    let sample_range = part.columns.start as usize * colour.samples()
         ..part.columns.end as usize * colour.samples();
     let mut pixels = Vec::with_capacity(part.columns.len() * part.rows.len() * 3);
     let mut keep = |row: u32, samples: &[u8]| {
         if !part.rows.contains(&row) {
             return;
         }
-        match (colour, &samples[kept.clone()]) {
+        match (colour, &samples[sample_range.clone()]) {
             (png::ColorType::Rgb, samples) => pixels.extend_from_slice(samples),
             (png::ColorType::Rgba, samples) => {
                 pixels.extend(samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]))
@@ -667,11 +667,11 @@ mod tests {
                     * light
                     * ((x * 300.0 * (1.0 + tint)).sin() + (y * 500.0 * softness + x * 90.0).sin());
                 for (channel, value) in colour.iter_mut().enumerate() {
-                    let own = 30.0
+                    let target = 30.0
                         + 180.0 * light
                         + 40.0 * (tint - 0.5) * (channel as f64 - 1.0)
                         + texture;
-                    *value += cover * (own - *value);
+                    *value += cover * (target - *value);
                 }
             }
             colour.map(|value| value.clamp(0.0, 255.0) as u8)

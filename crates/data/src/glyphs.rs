@@ -203,8 +203,8 @@ fn colour(random: &mut ChaCha8Rng, middle: f32, bright: bool) -> [u8; 3] {
         if bright { random.random_range(0.7f32..=1.0) } else { random.random_range(0.2f32..=0.5) };
     // Each channel decreases with the distance between the hue and the channel's own hue: red 0,
     // green 2, blue 4, on a circle of 6.
-    [0.0, 2.0, 4.0].map(|own: f32| {
-        let distance = (hue - own).abs();
+    [0.0, 2.0, 4.0].map(|channel_hue: f32| {
+        let distance = (hue - channel_hue).abs();
         let share = (2.0 - distance.min(6.0 - distance)).clamp(0.0, 1.0);
         (255.0 * value * (1.0 - saturation * (1.0 - share))) as u8
     })

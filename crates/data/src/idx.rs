@@ -40,10 +40,10 @@ pub(crate) fn recognise(path: &Path) -> bool {
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let mut source = Images { parts: Vec::new(), images: Vec::new() };
     let mut entries = Vec::new();
-    let both = ["train", "t10k"].iter().all(|part| find(path, part, "images", 3).is_some());
+    let has_both = ["train", "t10k"].iter().all(|part| find(path, part, "images", 3).is_some());
     let mut labelled: Option<bool> = None;
     for (prefix, part) in [("train", Part::Train), ("t10k", Part::Test)] {
-        let part = if both { part } else { Part::Whole };
+        let part = if has_both { part } else { Part::Whole };
         let Some(image_path) = find(path, prefix, "images", 3) else { continue };
         let (header, pixels) = read(&image_path, 3)?;
         let [count, height, width] = [header[0], header[1], header[2]];
@@ -62,7 +62,7 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
             }
             None => None,
         };
-        if labelled.is_some_and(|before| before != labels.is_some()) {
+        if labelled.is_some_and(|previous| previous != labels.is_some()) {
             let cause =
                 "one of train and t10k has labels and the other has none; fetch the missing file";
             return Err(DataError::Layout { path: path.to_owned(), cause: cause.into() });

@@ -218,7 +218,7 @@ fn own_size(entries: &[&Entry], source: &dyn Source, notes: &mut Vec<String>) ->
     let agree = shorter <= OWN_SIZE_UP_TO
         && entries
             .par_iter()
-            .all(|entry| dimensions(entry).is_none_or(|own| own == (width, height)));
+            .all(|entry| dimensions(entry).is_none_or(|size| size == (width, height)));
     if agree {
         return shorter;
     }

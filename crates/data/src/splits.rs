@@ -23,11 +23,15 @@ pub(crate) struct Splits {
 /// takes, and no image moves to another part.
 pub(crate) fn split(entries: &[Entry], seed: u64, limit: Option<usize>) -> Splits {
     let part_of = |index: usize| entries[index].part;
-    let of = |part: Part| {
+    let entries_of = |part: Part| {
         (0..entries.len()).filter(move |&index| part_of(index) == part).collect::<Vec<_>>()
     };
-    let (whole, train, mut validation, mut test) =
-        (of(Part::Whole), of(Part::Train), of(Part::Validation), of(Part::Test));
+    let (whole, train, mut validation, mut test) = (
+        entries_of(Part::Whole),
+        entries_of(Part::Train),
+        entries_of(Part::Validation),
+        entries_of(Part::Test),
+    );
     let order = Order::new(entries, seed);
     let mut notes = Vec::new();
 
@@ -163,8 +167,8 @@ mod tests {
             limit in proptest::option::of(0usize..250),
         ) {
             let parts = [Part::Train, Part::Validation, Part::Test];
-            let of = |&(part, class): &(usize, u32)| (if divided { parts[part] } else { Part::Whole }, class);
-            let entries = entries(&choices.iter().map(of).collect::<Vec<_>>());
+            let part_and_class = |&(part, class): &(usize, u32)| (if divided { parts[part] } else { Part::Whole }, class);
+            let entries = entries(&choices.iter().map(part_and_class).collect::<Vec<_>>());
             let splits = split(&entries, seed, limit);
             let all: Vec<usize> = [&splits.train, &splits.validation, &splits.test].into_iter().flatten().copied().collect();
             prop_assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());

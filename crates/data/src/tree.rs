@@ -62,19 +62,19 @@ pub(crate) fn arrange(
     findings: Findings,
     source: Box<dyn Source>,
 ) -> Result<Catalogue, DataError> {
-    let Findings { images: mut found, skipped, others, mut notes } = findings;
-    found.sort_by(|a, b| a.components.cmp(&b.components));
+    let Findings { mut images, skipped, others, mut notes } = findings;
+    images.sort_by(|a, b| a.components.cmp(&b.components));
     if others > 0 {
         notes.push(format!("Files that are not named as images were left alone: {others}."));
     }
     let mut tree =
         Catalogue { name, classes: Vec::new(), entries: Vec::new(), skipped, notes, source };
-    let depth = wrapping_depth(&found);
-    let divided = divided(&found, depth);
+    let depth = wrapping_depth(&images);
+    let divided = divided(&images, depth);
 
     // Every image with its part and the number of leading components to remove.
-    let mut placed: Vec<(Part, usize, Found)> = Vec::with_capacity(found.len());
-    for image in found {
+    let mut placed: Vec<(Part, usize, Found)> = Vec::with_capacity(images.len());
+    for image in images {
         let inside = &image.components[depth..];
         match (divided, part_named(&inside[0])) {
             (Division::None, _) => placed.push((Part::Whole, depth, image)),
@@ -148,8 +148,8 @@ enum Division {
 
 /// Returns whether the folders at `depth` are splits. `train` may also be a class name, so it
 /// counts only if it has company or is alone.
-fn divided(found: &[Found], depth: usize) -> Division {
-    let folders = found
+fn divided(images: &[Found], depth: usize) -> Division {
+    let folders = images
         .iter()
         .filter(|image| image.components.len() > depth + 1)
         .map(|image| &image.components[depth]);
@@ -178,12 +178,12 @@ fn part_named(folder: &str) -> Option<Part> {
 
 /// Returns the number of folders at the top that only wrap everything, as in an archive of one
 /// folder: each holds all images, holds none of them directly, and is not a split.
-fn wrapping_depth(found: &[Found]) -> usize {
-    let Some(first) = found.first() else { return 0 };
+fn wrapping_depth(images: &[Found]) -> usize {
+    let Some(first) = images.first() else { return 0 };
     let wraps = |depth: usize| {
         let folder = &first.components[depth];
         part_named(folder).is_none()
-            && found.iter().all(|image| {
+            && images.iter().all(|image| {
                 image.components.len() > depth + 2 && image.components[depth] == *folder
             })
     };

@@ -23,7 +23,7 @@ pub const LEVEL: f64 = 0.5;
 /// Number of images per class in [`CertificateRecord::examples`].
 pub const EXAMPLES: usize = 4;
 
-/// Measurements of the finite world of some images and their views, and what is proved of it.
+/// Measurements of the finite world of some images and their views, and bounds proved for it.
 /// (`certificate.json`)
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -114,11 +114,14 @@ impl CertificateRecord {
     /// help. If the bound is vacuous, the factor is the one that would come nearest to a useful
     /// bound.
     pub fn first(&self) -> Option<&WhatIf> {
-        let own = self.best_bound().map_or(1.0, |bound| bound.value);
+        let current = self.best_bound().map_or(1.0, |bound| bound.value);
         let order = |a: &&WhatIf, b: &&WhatIf| {
             a.bound.value.total_cmp(&b.bound.value).then(b.slack.total_cmp(&a.slack))
         };
-        self.what_if.iter().min_by(order).filter(|best| own >= 1.0 || best.bound.value < own)
+        self.what_if
+            .iter()
+            .min_by(order)
+            .filter(|best| current >= 1.0 || best.bound.value < current)
     }
 
     /// Finds a number of [`geometry`](Self::geometry) or [`errors`](Self::errors) by its name.

@@ -208,12 +208,12 @@ pub fn read_certificate(path: &Path) -> Result<Option<CertificateRecord>, Report
         }
         read => read?,
     };
-    if let Some(found) = &certificate {
+    if let Some(certificate) = &certificate {
         let lacking = [
-            ("which version of selfsame wrote it", found.selfsame.is_empty()),
-            ("what it is of", found.subject.is_empty()),
-            ("how many images it measured", found.images == 0),
-            ("how many values an embedding has", found.dim == 0),
+            ("which version of selfsame wrote it", certificate.selfsame.is_empty()),
+            ("what it is of", certificate.subject.is_empty()),
+            ("how many images it measured", certificate.images == 0),
+            ("how many values an embedding has", certificate.dim == 0),
         ];
         if let Some((lacks, _)) = lacking.into_iter().find(|(_, lacks)| *lacks) {
             return Err(ReportError::Certificate { path: path.into(), lacks });

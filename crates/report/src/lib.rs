@@ -4,12 +4,15 @@
 //! progress of training (`metrics.jsonl`), the results of the evaluation (`eval.json`), a map of
 //! the embeddings (`map.json`), the certificate (`certificate.json`) and a sheet of augmented views
 //! (`views.json`). The stages of a run write these records with [`write_json`]; [`read`] reads all
-//! that exist, and [`render`] makes the page. Other pages need no run: [`render_gallery`] makes the
-//! page of a [`gallery::Gallery`] of views, [`render_forecast`] that of a [`forecast::Forecast`],
-//! [`render_certificate`] that of a certificate that belongs to no run, [`render_comparison`] that
-//! of a [`comparison::Comparison`] of runs, [`render_experiment`] that of an
-//! [`experiment::Experiment`] of many runs, and [`render_roofline`] that of a
-//! [`roofline::Roofline`].
+//! that exist, and [`render`] makes the page.
+//!
+//! Other pages show other records:
+//! - [`render_gallery`] shows a [`gallery::Gallery`] of views;
+//! - [`render_forecast`] shows a [`forecast::Forecast`];
+//! - [`render_certificate`] shows a certificate of encoders or embeddings that no run made;
+//! - [`render_comparison`] shows a [`comparison::Comparison`] of runs;
+//! - [`render_experiment`] shows an [`experiment::Experiment`] of many runs;
+//! - [`render_roofline`] shows a [`roofline::Roofline`].
 //!
 //! ```
 //! use selfsame_report::{read, record, render, write_atomic, write_json};

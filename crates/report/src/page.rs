@@ -114,8 +114,9 @@ fn bold_first(sentences: &[String]) -> Markup {
 /// Returns the style of an element that shows one tile of a sheet. The element is as large as the
 /// tile.
 fn tile(sheet: &Sprite, tile: usize) -> String {
-    let shift =
-        |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
+    let shift = |index: u32, count: u32| {
+        if count > 1 { 100.0 * f64::from(index) / f64::from(count - 1) } else { 0.0 }
+    };
     let columns = sheet.columns.max(1);
     format!(
         "background-size:{}% {}%;background-position:{:.4}% {:.4}%",

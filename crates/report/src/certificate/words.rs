@@ -74,9 +74,9 @@ pub fn verdict(record: &CertificateRecord) -> Vec<String> {
 
 /// Describes the obstacles to a better bound.
 pub fn obstacles(record: &CertificateRecord) -> Vec<String> {
-    let Some(found) = &record.obstacles else { return Vec::new() };
-    let mut sentences: Vec<String> = centres(record, found).into_iter().collect();
-    sentences.push(rho(found));
+    let Some(obstacles) = &record.obstacles else { return Vec::new() };
+    let mut sentences: Vec<String> = centres(record, obstacles).into_iter().collect();
+    sentences.push(rho(obstacles));
     let bounded = |bound: &Quantity| bound.value < 1.0;
     let proved = record.classes.iter().filter(|class| class.bound.as_ref().is_some_and(bounded));
     sentences.push(format!(
@@ -90,18 +90,18 @@ pub fn obstacles(record: &CertificateRecord) -> Vec<String> {
 }
 
 /// Describes the limit on ρ that the centres of classes allow.
-fn centres(record: &CertificateRecord, found: &Obstacles) -> Option<String> {
+fn centres(record: &CertificateRecord, obstacles: &Obstacles) -> Option<String> {
     let divergence = record.divergence.as_ref()?;
     let closest = divergence.closest.first()?;
     let [a, b] =
         closest.classes.map(|class| record.classes.get(class).map_or("", |class| &*class.name));
     let (largest, shortfall) = (closest.product.value, divergence.shortfall.value);
-    Some(match found.allowed > 0.0 {
+    Some(match obstacles.allowed > 0.0 {
         true => format!(
             "The theorem asks that ρ, what can go wrong within a class, be below {:.4}. That \
              follows from the two closest centres, {a} and {b} with a product of {largest:.3}, \
              and the shortest one, Δ_μ = {shortfall:.3}.",
-            found.allowed
+            obstacles.allowed
         ),
         false => format!(
             "The centres alone forbid it: {a} and {b} have a product of {largest:.3}, and Δ_μ is \
@@ -113,25 +113,25 @@ fn centres(record: &CertificateRecord, found: &Obstacles) -> Option<String> {
 }
 
 /// Describes ρ and its terms.
-fn rho(found: &Obstacles) -> String {
+fn rho(obstacles: &Obstacles) -> String {
     let parts = [
-        ("images outside of the main parts, 2(1 − σ)", found.rho.unconcentrated),
-        ("images whose views are spread, R_ε/min p", found.rho.unaligned),
-        ("closest views that f puts apart, σ × gap", found.rho.gap),
-        ("the spread of the other images' views, 2σε", found.rho.spread),
+        ("images outside of the main parts, 2(1 − σ)", obstacles.rho.unconcentrated),
+        ("images whose views are spread, R_ε/min p", obstacles.rho.unaligned),
+        ("closest views that f puts apart, σ × gap", obstacles.rho.gap),
+        ("the spread of the other images' views, 2σε", obstacles.rho.spread),
     ];
     let listed = parts.map(|(what, value)| format!("{value:.3} for {what}"));
     let worst = parts.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).map_or("", |part| part.0);
     format!(
         "{}, ρ is {:.3} (δ = {:.1}, ε = {:.3}), the sum of four parts: {}. The largest is that \
          for {worst}.",
-        match found.holds {
+        match obstacles.holds {
             true => "Where it holds",
             false => "At its least, with half of every class or more in main parts",
         },
-        found.rho.total(),
-        found.delta,
-        found.epsilon,
+        obstacles.rho.total(),
+        obstacles.delta,
+        obstacles.epsilon,
         listed.join("; "),
     )
 }
@@ -236,13 +236,13 @@ pub fn finding(record: &CertificateRecord, assumption: &Assumption) -> String {
 
 /// Describes whether classes have views in common.
 fn meeting(record: &CertificateRecord) -> String {
-    let Some(found) = &record.concentration else {
+    let Some(concentration) = &record.concentration else {
         return "It takes pixels and labels to know.".into();
     };
-    let meet = match found.touching.value > 0.0 {
+    let meet = match concentration.touching.value > 0.0 {
         true => format!(
             "{} of the images have a view that equals one of another class.",
-            percent(found.touching.value)
+            percent(concentration.touching.value)
         ),
         false => "No view drawn equals one of another class, which says nothing of all there \
                   could be."
@@ -252,9 +252,9 @@ fn meeting(record: &CertificateRecord) -> String {
         "{meet} Within δ = {:.1}, where half of the middle class comes together, {:.0} images \
          ({}) have one of another class near. The proofs do not need this, but no encoder can \
          tell views apart that are equal.",
-        found.delta.value,
-        record.images as f64 * found.overlap.value,
-        percent(found.overlap.value)
+        concentration.delta.value,
+        record.images as f64 * concentration.overlap.value,
+        percent(concentration.overlap.value)
     )
 }
 

@@ -214,8 +214,8 @@ fn of_classes(record: &CertificateRecord) -> Markup {
 }
 
 fn divergence(record: &CertificateRecord) -> Markup {
-    let Some(found) = &record.divergence else { return html! {} };
-    if found.closest.is_empty() {
+    let Some(divergence) = &record.divergence else { return html! {} };
+    if divergence.closest.is_empty() {
         return html! {};
     }
     let loss = record.infonce.as_ref();
@@ -239,7 +239,7 @@ fn divergence(record: &CertificateRecord) -> Markup {
                                                      bound of 1 or more is vacuous: true of any \
                                                      encoder." } }
             table { tbody {
-                @if let Some(mean) = &found.mean { tr { th scope="row" { "mean product of two \
+                @if let Some(mean) = &divergence.mean { tr { th scope="row" { "mean product of two \
                     centres, as measured" } td { (value(mean)) } } }
                 @for (what, quantity) in average {
                     @if let Some(quantity) = quantity { tr { th scope="row" { "mean product of \
@@ -251,7 +251,7 @@ fn divergence(record: &CertificateRecord) -> Markup {
                 table {
                     thead { tr { th scope="col" { "Classes" } th scope="col" { "Loss" } th scope="col" { "Product" } th scope="col" { "Published bound" } th scope="col" { "Sharper" } th scope="col" { "Sharpest" } } }
                     tbody {
-                        @for Pair { classes: [a, b], product, infonce, correlation } in found.closest.iter().take(PAIRS) {
+                        @for Pair { classes: [a, b], product, infonce, correlation } in divergence.closest.iter().take(PAIRS) {
                             tr {
                                 th scope="row" { (name(*a)) ", " (name(*b)) } td { "InfoNCE" } td { (value(product)) }
                                 @match infonce {
@@ -289,8 +289,8 @@ fn checks(record: &CertificateRecord) -> Markup {
                 @if let Some(bound) = &record.lipschitz_bound { tr { th scope="row" { "the same \
                     of all images whose outputs are no shorter than the shortest here, proved \
                     layer by layer: at most" } td { (value(bound)) } } }
-                @if let Some(found) = &record.alignment {
-                    @for spread in &found.spread {
+                @if let Some(alignment) = &record.alignment {
+                    @for spread in &alignment.spread {
                         tr { th scope="row" { "R_ε at ε \
                                                = " (number(spread.epsilon)) } td { (share(&spread.outside)) } }
                         tr { th scope="row" { "the same, for other \
@@ -303,16 +303,16 @@ fn checks(record: &CertificateRecord) -> Markup {
                         }
                     }
                 }
-                @if let Some(found) = &record.correlation {
-                    @if let Some(l1) = &found.l1 { tr { th scope="row" { "cross-correlation: L₁ = \
+                @if let Some(correlation) = &record.correlation {
+                    @if let Some(l1) = &correlation.l1 { tr { th scope="row" { "cross-correlation: L₁ = \
                         Σ(1 − C_ii)²" } td { (value(l1)) } } }
-                    tr { th scope="row" { "cross-correlation: L₂ = ‖C − I‖², of " (found.dim) " \
-                        coordinates" } td { (value(&found.l2)) } }
+                    tr { th scope="row" { "cross-correlation: L₂ = ‖C − I‖², of " (correlation.dim) " \
+                        coordinates" } td { (value(&correlation.l2)) } }
                     tr { th scope="row" { "check: L_align = 2(d − tr C), off \
-                                           by" } td { (value(&found.trace_residual)) } }
-                    @if let Some(residual) = &found.gram_residual { tr { th scope="row" { "check: \
+                                           by" } td { (value(&correlation.trace_residual)) } }
+                    @if let Some(residual) = &correlation.gram_residual { tr { th scope="row" { "check: \
                         the Gram identity, off by" } td { (value(residual)) } } }
-                    @if let (Some(average), Some(bound)) = (&found.average, &found.average_bound) {
+                    @if let (Some(average), Some(bound)) = (&correlation.average, &correlation.average_bound) {
                         tr { th scope="row" { "root mean square of μ·μ + 1 over \
                                                pairs" } td { (value(average)) } }
                         tr { th scope="row" { "the same, proved to be at \

@@ -167,9 +167,9 @@ fn labels<'a>(dots: &[[f64; 2]], labels: &[Option<&'a str>]) -> Vec<(&'a str, Pl
     for ([x, y], label) in dots.iter().zip(labels) {
         let Some(label) = label else { continue };
         let width = LETTER * label.chars().count() as f64;
-        let spot = |(right, down, (anchor, before)): (f64, f64, (&'static str, f64))| {
+        let spot = |(right, down, (anchor, left_share)): (f64, f64, (&'static str, f64))| {
             let (x, y) = (round(x + right), round(y + down));
-            let left = x - before * width;
+            let left = x - left_share * width;
             Place { x, y, anchor, area: [left, y - HEIGHT + 2.0, left + width, y + 2.0] }
         };
         let free = |Place { area, .. }: &Place| {
@@ -397,12 +397,12 @@ mod tests {
             ["c, d", "d, e", "b, d", "a, b"]
         );
         // Four letters are 26 units wide and ten high.
-        let before = |place: &Place| match place.anchor {
+        let left_width = |place: &Place| match place.anchor {
             "end" => 26.0,
             "middle" => 13.0,
             _ => 0.0,
         };
-        let left = |place: &Place| place.x - before(place);
+        let left = |place: &Place| place.x - left_width(place);
         for (at, (_, one)) in placed.iter().enumerate() {
             for (_, other) in &placed[..at] {
                 let apart =

@@ -150,8 +150,8 @@ fn accuracy_over(comparison: &Comparison, at: usize, predictor: &Predictor) -> M
 }
 
 fn table(comparison: &Comparison) -> Section {
-    let value = |found: &Option<Quantity>, text: &dyn Fn(f64) -> String| match found {
-        Some(found) => html! { td title=(found.trust) { (text(found.value)) } },
+    let value = |quantity: &Option<Quantity>, text: &dyn Fn(f64) -> String| match quantity {
+        Some(quantity) => html! { td title=(quantity.trust) { (text(quantity.value)) } },
         None => html! { td { (NONE) } },
     };
     let bound = |value: f64| if value < 1.0 { percent_up(value) } else { "vacuous".into() };
@@ -174,7 +174,7 @@ fn table(comparison: &Comparison) -> Section {
                             th scope="row" { (run.run) @if !run.method.is_empty() { " " small { (run.method) ", " (run.augment) ", " (counted(run.epochs, "epoch", "epochs")) ", seed " (run.seed) } } @else if !run.augment.is_empty() { " " small { "views " (run.augment) } } }
                             @for accuracy in &run.accuracies { (value(accuracy, &percent)) }
                             (value(&run.bound, &bound))
-                            @for found in &run.values { (value(found, &number)) }
+                            @for quantity in &run.values { (value(quantity, &number)) }
                         }
                     }
                 }

@@ -21,13 +21,16 @@ pub fn render_experiment(experiment: &Experiment) -> String {
 
 fn header(experiment: &Experiment) -> Markup {
     let several = experiment.tables.len() > 1;
-    let of =
+    let suffix =
         |table: &ResultTable| if several { format!(" on {}", table.name) } else { String::new() };
     let findings: Vec<(String, &Finding)> = experiment
         .tables
         .iter()
         .flat_map(|table| {
-            table.findings.iter().map(move |finding| (finding.claim.clone() + &of(table), finding))
+            table
+                .findings
+                .iter()
+                .map(move |finding| (finding.claim.clone() + &suffix(table), finding))
         })
         .collect();
     html! {
@@ -141,8 +144,8 @@ fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> M
     let left = (12.0 + LETTER * longest as f64).clamp(40.0, 0.4 * WIDTH);
     let bottom = 8.0 + STEP * rows.len() as f64;
     let end = if theirs.is_some() { left + 0.54 * (WIDTH - left) } else { WIDTH };
-    let own = |value: f64| round(ours.place(value, left + 12.0, end - 14.0));
-    let other = |axis: &Axis, value: f64| round(axis.place(value, end + 12.0, WIDTH - 14.0));
+    let our_x = |value: f64| round(ours.place(value, left + 12.0, end - 14.0));
+    let their_x = |axis: &Axis, value: f64| round(axis.place(value, end + 12.0, WIDTH - 14.0));
     let name = |name: &str| match ((left - 12.0) / LETTER) as usize {
         fits if name.chars().count() > fits => {
             name.chars().take(fits.saturating_sub(1)).chain(['…']).collect()
@@ -163,9 +166,9 @@ fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> M
                 better." } } }
             svg viewBox={ "0 0 " (WIDTH) " " (bottom + if theirs.is_some() { 36.0 } else { 22.0 }) } role="img" aria-label={ (column.name) ": " (rows.len()) " rows, in the table below" } {
                 g.axes {
-                    (ticks(ours, &own))
+                    (ticks(ours, &our_x))
                     @if let Some(axis) = theirs {
-                        (ticks(axis, &|value| other(axis, value)))
+                        (ticks(axis, &|value| their_x(axis, value)))
                         text x=(round((left + end) / 2.0)) y=(bottom + 32.0) text-anchor="middle" { "here" }
                         text x=(round((WIDTH + end) / 2.0)) y=(bottom + 32.0) text-anchor="middle" { "published" }
                     }
@@ -176,9 +179,9 @@ fn dots(table: &ResultTable, at: usize, ours: &Axis, theirs: Option<&Axis>) -> M
                     @if let Some(figure) = row.figures.get(at).and_then(Option::as_ref) {
                         g.result {
                             title { (row.name) ": " (figure.text(column.digits)) @if let Some(published) = figure.published { ", published " (published_text(published, digits)) } }
-                            @if let (Some(axis), Some((published, _))) = (theirs, figure.published) { circle.published cx=(other(axis, published)) cy=(y) r="4" {} }
-                            @if let Some(half) = figure.half { path.line d={ "M" (own(figure.mean - half)) " " (y) "H" (own(figure.mean + half)) } {} }
-                            circle.dot cx=(own(figure.mean)) cy=(y) r="4.5" {}
+                            @if let (Some(axis), Some((published, _))) = (theirs, figure.published) { circle.published cx=(their_x(axis, published)) cy=(y) r="4" {} }
+                            @if let Some(half) = figure.half { path.line d={ "M" (our_x(figure.mean - half)) " " (y) "H" (our_x(figure.mean + half)) } {} }
+                            circle.dot cx=(our_x(figure.mean)) cy=(y) r="4.5" {}
                         }
                     }
                 }

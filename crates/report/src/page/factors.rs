@@ -100,29 +100,29 @@ fn unmeasured() -> Markup {
 }
 
 fn alignment(record: &CertificateRecord) -> Markup {
-    let found = record.alignment.as_ref();
+    let alignment = record.alignment.as_ref();
     card(
         record,
         &Dial {
             factor: Factor::Alignment,
             question: "Do the views of one image come out alike?",
-            good: found.map(|found| 1.0 - found.best().value / found.chance.value),
+            good: alignment.map(|alignment| 1.0 - alignment.best().value / alignment.chance.value),
             reading: html! {
                 "L_align "
-                @match found { Some(found) => (value(found.best())), None => (NONE) }
+                @match alignment { Some(alignment) => (value(alignment.best())), None => (NONE) }
             },
             ends: ["like strangers", "identical"],
             finding: html! {
-                @match found {
-                    Some(found) => {
+                @match alignment {
+                    Some(alignment) => {
                         "The mean squared distance between two views of an image; of two \
                          different images it is "
-                        (number(found.chance.value)) ". Smaller is better. "
-                        @if found.unbiased.is_some() {
+                        (number(alignment.chance.value)) ". Smaller is better. "
+                        @if alignment.unbiased.is_some() {
                             "It is over the " (record.views - 1) " views drawn of each image; \
                                 with the image itself among them, and "
                             "each also paired with itself, as the bounds take it, it \
-                             is " (number(found.finite.value)) "."
+                             is " (number(alignment.finite.value)) "."
                         } @else {
                             "It is over the two views here, each also paired with itself; what it \
                              is of views drawn takes two or "
@@ -138,8 +138,8 @@ fn alignment(record: &CertificateRecord) -> Markup {
 }
 
 fn divergence(record: &CertificateRecord) -> Markup {
-    let found = record.divergence.as_ref();
-    let largest = found.and_then(|found| found.largest.as_ref());
+    let divergence = record.divergence.as_ref();
+    let largest = divergence.and_then(|divergence| divergence.largest.as_ref());
     let (classes, dim) = (record.classes.len(), record.dim);
     let best = least_product(classes, dim);
     card(
@@ -154,18 +154,18 @@ fn divergence(record: &CertificateRecord) -> Markup {
             },
             ends: ["one point", "far apart"],
             finding: html! {
-                @match found {
+                @match divergence {
                     Some(_) if largest.is_none() => "There is a single class, and it takes two to \
                                                      point in different directions."
-                    Some(found) => {
+                    Some(divergence) => {
                         "The product of the two closest class centres, between −1 and 1; "
                         @if classes > 2 * dim { (classes) " classes in " (dim) " dimensions never \
                             come down to " (number(best)) }
                         @else { (classes) " classes as far apart as " (dim) " dimensions allow \
                             have " (number(best)) }
-                        @if let Some(mean) = &found.mean { ". The mean over pairs \
+                        @if let Some(mean) = &divergence.mean { ". The mean over pairs \
                                                             is " (number(mean.value)) }
-                        ". The shortest centre is Δ_μ = " (number(found.shortfall.value)) " short \
+                        ". The shortest centre is Δ_μ = " (number(divergence.shortfall.value)) " short \
                             of length 1, squared. Smaller is better."
                     }
                     None => (unmeasured()),
@@ -178,9 +178,10 @@ fn divergence(record: &CertificateRecord) -> Markup {
 }
 
 fn concentration(record: &CertificateRecord) -> Markup {
-    let found = record.concentration.as_ref();
+    let concentration = record.concentration.as_ref();
     let classes = record.classes.len();
-    let separation = found.and_then(|found| found.separation_interval.as_ref());
+    let separation =
+        concentration.and_then(|concentration| concentration.separation_interval.as_ref());
     card(
         record,
         &Dial {
@@ -193,16 +194,16 @@ fn concentration(record: &CertificateRecord) -> Markup {
             },
             ends: ["chance", "always"],
             finding: html! {
-                @match found {
-                    Some(found) => {
+                @match concentration {
+                    Some(concentration) => {
                         @if classes > 1 { "How often two images of one class have nearer views \
                                            than two of different classes. " }
                         @else { "There is a single class, so nothing can be nearer than another \
                                  class. " }
-                        "Within δ = " (number_to(found.levels.value, found.levels.trust.side())) "/255 a channel, σ: " (share_in_words(&found.sigma))
-                        " of every class, and " (share_in_words(&found.mean_sigma)) " on average, \
+                        "Within δ = " (number_to(concentration.levels.value, concentration.levels.trust.side())) "/255 a channel, σ: " (share_in_words(&concentration.sigma))
+                        " of every class, and " (share_in_words(&concentration.mean_sigma)) " on average, \
                             lies together"
-                        @if classes > 1 { "; at that distance " (percent(found.overlap.value)) " \
+                        @if classes > 1 { "; at that distance " (percent(concentration.overlap.value)) " \
                             of the images also have one of another class near" }
                         ". It is a matter of pixels and of the augmentation alone: no training \
                          changes it."
@@ -217,9 +218,9 @@ fn concentration(record: &CertificateRecord) -> Markup {
 }
 
 fn spread(record: &CertificateRecord) -> Markup {
-    let Some(found) = &record.alignment else { return html! {} };
+    let Some(alignment) = &record.alignment else { return html! {} };
     let points: Vec<(f64, f64)> =
-        found.curve.iter().map(|&[epsilon, outside]| (epsilon, outside)).collect();
+        alignment.curve.iter().map(|&[epsilon, outside]| (epsilon, outside)).collect();
     let Some(x) = Axis::fit(points.iter().map(|point| point.0).chain([0.0]), 5) else {
         return html! {};
     };
@@ -250,7 +251,8 @@ fn spread(record: &CertificateRecord) -> Markup {
 fn heat(record: &CertificateRecord) -> Markup {
     const SIDE: f64 = 360.0;
     let k = record.classes.len();
-    let products = record.divergence.as_ref().map_or(&[][..], |found| found.products.as_slice());
+    let products =
+        record.divergence.as_ref().map_or(&[][..], |divergence| divergence.products.as_slice());
     if !(2..=DRAWN).contains(&k) || products.len() != k * k {
         return html! {};
     }
@@ -299,7 +301,9 @@ fn heat(record: &CertificateRecord) -> Markup {
 }
 
 fn closest(record: &CertificateRecord) -> Markup {
-    let Some(found) = record.divergence.as_ref().filter(|found| !found.closest.is_empty()) else {
+    let Some(divergence) =
+        record.divergence.as_ref().filter(|divergence| !divergence.closest.is_empty())
+    else {
         return html! {};
     };
     let name = |class: usize| record.classes.get(class).map_or("", |class| class.name.as_str());
@@ -307,7 +311,7 @@ fn closest(record: &CertificateRecord) -> Markup {
         h3 { "The closest classes" }
         p.lead { "These are the ones most easily taken for each other." }
         ul.closest-classes {
-            @for Pair { classes: [a, b], product, .. } in found.closest.iter().take(SHOWN) {
+            @for Pair { classes: [a, b], product, .. } in divergence.closest.iter().take(SHOWN) {
                 li {
                     @if let Some(examples) = &record.examples { div.strip style={ "--sheet:url(" (examples.data_uri()) ")" } { (tiles(examples, *a)) } }
                     span { b { (name(*a)) } " and " b { (name(*b)) } ": μ·μ " (value(product)) }

@@ -314,8 +314,8 @@ fn average(classes: &[ClassForecast], scale: f64) -> Vec<(f64, f64)> {
     };
     let mean = |x: f64| steps.iter().map(|class| sigma(class, x)).sum::<f64>() / steps.len() as f64;
     let last = places.len().saturating_sub(1);
-    let kept = places.iter().enumerate().filter(|(at, _)| at % step == 0 || *at == last);
-    kept.map(|(_, &x)| (x, mean(x))).collect()
+    let thinned = places.iter().enumerate().filter(|(at, _)| at % step == 0 || *at == last);
+    thinned.map(|(_, &x)| (x, mean(x))).collect()
 }
 
 fn chart(title: &str, caption: Markup, label: &str, lines: &[Line], marks: &[f64]) -> Markup {
@@ -499,7 +499,7 @@ fn figure(forecast: &Forecast, pair: &Closest, scale: Option<f64>) -> Markup {
     let view = |view: Option<u32>| {
         view.map_or("the image itself".to_owned(), |view| format!("view {}", view + 1))
     };
-    let views = [0, 1].map(|of| format!("{}, {}", names[of], view(pair.views[of])));
+    let views = [0, 1].map(|index| format!("{}, {}", names[index], view(pair.views[index])));
     let labels = [names[0], &views[0], &views[1], names[1]];
     html! {
         figure {

@@ -242,7 +242,7 @@ fn data<'a>(
         panel.iter().flat_map(|place| [place.map(|p| p.0), place.map(|p| p.1)]).collect()
     };
     let tiles = map.thumbs.as_ref().map_or(0, |thumbs| thumbs.tiles as usize);
-    let side = |of: fn(&Sprite) -> u32| map.thumbs.as_ref().map_or(0, of);
+    let side = |length: fn(&Sprite) -> u32| map.thumbs.as_ref().map_or(0, length);
     let name =
         |&index: &usize| map.images.get(index).map_or("", |image: &MapImage| image.name.as_str());
     Data {

@@ -258,8 +258,8 @@ fn geometry(report: &Report, evaluation: &Evaluation) -> Markup {
             |g| g.rankme,
         ),
     ];
-    let value = |geometry: Option<&Geometry>, of: Pick| {
-        geometry.and_then(of).map_or(NONE.to_string(), number)
+    let value = |geometry: Option<&Geometry>, pick: Pick| {
+        geometry.and_then(pick).map_or(NONE.to_string(), number)
     };
     html! {
         h3 { "Without labels" }
@@ -273,11 +273,11 @@ fn geometry(report: &Report, evaluation: &Evaluation) -> Markup {
             table.geometry {
                 thead { tr { td {} th.trained scope="col" { "Trained" } th.untrained scope="col" { "Untrained" } th scope="col" { "Meaning" } } }
                 tbody {
-                    @for (name, meaning, of) in &rows {
+                    @for (name, meaning, pick) in &rows {
                         tr {
                             th scope="row" { (name) }
-                            td.trained { b { (value(evaluation.geometry.as_ref(), *of)) } }
-                            td.untrained { b { (value(evaluation.untrained_geometry.as_ref(), *of)) } }
+                            td.trained { b { (value(evaluation.geometry.as_ref(), *pick)) } }
+                            td.untrained { b { (value(evaluation.untrained_geometry.as_ref(), *pick)) } }
                             td.words { (meaning) }
                         }
                     }

@@ -51,8 +51,9 @@ pub(super) fn section(report: &Report) -> Option<Section> {
 fn tile(sheet: &Sprite, row: u32, column: u32, name: &str) -> Markup {
     // Use the whole sheet as background, scaled so that one tile fills the box, then shifted to the
     // tile.
-    let shift =
-        |at: u32, of: u32| if of > 1 { 100.0 * f64::from(at) / f64::from(of - 1) } else { 0.0 };
+    let shift = |index: u32, count: u32| {
+        if count > 1 { 100.0 * f64::from(index) / f64::from(count - 1) } else { 0.0 }
+    };
     let style = format!(
         "background-size:{}% {}%;background-position:{:.4}% {:.4}%",
         u64::from(sheet.columns) * 100,

@@ -269,7 +269,7 @@ impl World {
         let gap = parts.iter().map(|part| part.gap).fold(0.0, f64::max);
         let sigma = shares.iter().copied().fold(1.0, f64::min);
         let least = (0..parts.len()).min_by(|&a, &b| shares[a].total_cmp(&shares[b])).unwrap_or(0);
-        let (held, of) = (parts[least].images, self.classes[least].diameters.len());
+        let (held, total) = (parts[least].images, self.classes[least].diameters.len());
         let least_mass = self.classes.iter().map(|side| side.mass).fold(1.0, f64::min);
         let images = self.diameters.len();
         let mut outside: Vec<usize> =
@@ -297,10 +297,10 @@ impl World {
                     (0..self.classes.len()).map(of_class).fold(f64::INFINITY, f64::min)
                 }
             };
-            let error = ((of - held) * images + above * of) as f64 / (of * images) as f64;
-            let found =
+            let error = ((total - held) * images + above * total) as f64 / (total * images) as f64;
+            let candidate =
                 Certificate { delta: level.delta, epsilon, sigma, outside: share, error, slack };
-            best = Some(best.map_or(found, |best| search::better(best, found)));
+            best = Some(best.map_or(candidate, |best| search::better(best, candidate)));
         }
         best.expect("a class has images")
     }
@@ -345,7 +345,7 @@ fn check(index: usize, class: &Class) -> Result<(), Error> {
         return refuse(0, "a class has at least the main part of one image at δ = 0");
     }
     for (at, part) in class.main_parts.iter().enumerate() {
-        let before = at.checked_sub(1).map(|before| &class.main_parts[before]);
+        let previous = at.checked_sub(1).map(|previous| &class.main_parts[previous]);
         if !(part.delta >= 0.0 && part.delta.is_finite() && part.gap >= 0.0 && part.gap.is_finite())
         {
             return refuse(at, "δ and the gap must be 0 or more, and finite");
@@ -353,7 +353,9 @@ fn check(index: usize, class: &Class) -> Result<(), Error> {
         if part.images == 0 || part.images > class.diameters.len() {
             return refuse(at, "it must hold between one image and those of the class");
         }
-        if before.is_some_and(|before| before.delta >= part.delta || before.images >= part.images) {
+        if previous
+            .is_some_and(|previous| previous.delta >= part.delta || previous.images >= part.images)
+        {
             return refuse(at, "δ and the number of images must rise from one to the next");
         }
     }

@@ -8,9 +8,9 @@
 //! Each norm, and the products in the end, are raised by [`MARGIN`]·d, so that rounding never takes
 //! a bound below the products that are measured. That suffices for N images and K classes of d
 //! values up to 200,000 each. With u = 2⁻⁵³, to first order, and in the Frobenius norm:
-//! - C is a mean of N products whose factors have second moments of at most 1, so the error of each
-//!   entry is (N + 4)u and that of its norm (N + 4)u·d. Similarly, the error of B is (K + 8)u·d,
-//!   because Σ p_k μ_k μ_kᵀ has a trace of at most d;
+//! - C is a mean of N products whose factors have second moments of at most 1, so each entry has an
+//!   error of (N + 4)u, and its norm has an error of (N + 4)u·d. Similarly, the error of B is (K +
+//!   8)u·d, because Σ p_k μ_k μ_kᵀ has a trace of at most d;
 //! - the errors of the entries √(p_k p_ℓ) μ_k·μ_ℓ are (d + 8)u √(p_k p_ℓ)‖μ_k‖‖μ_ℓ‖, and their norm
 //!   is (d + 8)u·d, for the same reason;
 //! - coordinates have a mean of 0 to within 4u of their deviation, so the error of Σ p_k μ_k is

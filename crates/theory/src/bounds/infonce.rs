@@ -219,12 +219,13 @@ pub fn label_free(l2: f64, alignment: f64, masses: &[f64]) -> Result<Option<f64>
     let agreement = (1.0 - 0.5 * alignment).max(0.0);
     let mut ascending = masses.to_vec();
     ascending.sort_by(f64::total_cmp);
-    let least = filled(agreement, ascending.iter().copied()) / diagonal;
-    let most = filled(agreement, ascending.iter().rev().copied()) / diagonal;
+    let lowest = filled(agreement, ascending.iter().copied()) / diagonal;
+    let highest = filled(agreement, ascending.iter().rev().copied()) / diagonal;
     // The smallest possible L_2 with this mean. It is convex in the unknown agreement, and
     // stationary if both differences agreement − product are equal.
     let least_loss = |product: f64| {
-        let on_diagonal = (agreement - weight * product).clamp(least.min(most), most.max(least));
+        let on_diagonal =
+            (agreement - weight * product).clamp(lowest.min(highest), highest.max(lowest));
         let off_diagonal = (agreement - diagonal * on_diagonal) / weight;
         diagonal * log_sum(on_diagonal, 0.0) + weight * log_sum(off_diagonal, product)
     };
@@ -245,10 +246,10 @@ pub fn label_free(l2: f64, alignment: f64, masses: &[f64]) -> Result<Option<f64>
 /// Computes Σ p_k² ā_k if classes receive an agreement of 1 in this order until Σ p_k ā_k =
 /// `agreement`.
 fn filled(agreement: f64, masses: impl Iterator<Item = f64>) -> f64 {
-    let mut left = agreement;
+    let mut remaining = agreement;
     let terms = masses.map(|mass| {
-        let share = (left / mass).clamp(0.0, 1.0);
-        left -= share * mass;
+        let share = (remaining / mass).clamp(0.0, 1.0);
+        remaining -= share * mass;
         mass * mass * share
     });
     sum(terms)

@@ -225,20 +225,21 @@ impl Centres {
                 views.read(image * m + view, &mut row);
                 mean.iter_mut().zip(&row).for_each(|(mean, value)| *mean += value / m as f64);
             }
-            let own = self.centre(label as usize).iter().zip(&mean);
+            let centre = self.centre(label as usize).iter().zip(&mean);
             let without: Vec<f64> =
-                own.map(|(centre, mean)| (count * centre - mean) / (count - 1.0)).collect();
+                centre.map(|(centre, mean)| (count * centre - mean) / (count - 1.0)).collect();
             let least = squared_distance(&original, &without);
-            let other = |class: u32| squared_distance(&original, self.centre(class as usize));
+            let distance = |class: u32| squared_distance(&original, self.centre(class as usize));
             // If centres are equally near, the lowest class counts.
             let nearer = |class: u32| {
-                if class < label { other(class) <= least } else { other(class) < least }
+                if class < label { distance(class) <= least } else { distance(class) < least }
             };
             Some((0..self.classes() as u32).any(|class| class != label && nearer(class)))
         };
-        let found: Vec<bool> = labels.of_image().par_iter().enumerate().filter_map(wrong).collect();
-        let errors = found.iter().filter(|&&wrong| wrong).count();
-        Ok((!found.is_empty()).then(|| (errors as f64 / found.len() as f64, found.len())))
+        let outcomes: Vec<bool> =
+            labels.of_image().par_iter().enumerate().filter_map(wrong).collect();
+        let errors = outcomes.iter().filter(|&&wrong| wrong).count();
+        Ok((!outcomes.is_empty()).then(|| (errors as f64 / outcomes.len() as f64, outcomes.len())))
     }
 }
 
