@@ -4,7 +4,7 @@
 //! [labelled|unlabelled|unevaluated]
 
 use std::f64::consts::TAU;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use selfsame_kernels::random::SplitMix64;
 use selfsame_report::record::{
@@ -22,8 +22,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let run: PathBuf = arguments.next().ok_or("name a folder to write to")?.into();
     let kind = arguments.next().unwrap_or_else(|| "labelled".into());
+    let page = demo(&run, &kind)?;
+    println!("{}: {} KB", run.join(PAGE_FILE).display(), page.len() / 1024);
+    Ok(())
+}
+
+/// Writes the records of a made-up run and their page to the folder `run`, and returns the page.
+/// `kind` is `labelled`, `unlabelled` or `unevaluated`.
+pub fn demo(run: &Path, kind: &str) -> Result<String, Box<dyn std::error::Error>> {
     let labelled = kind != "unlabelled";
-    std::fs::create_dir_all(&run)?;
+    std::fs::create_dir_all(run)?;
 
     write_json(&run.join(RUN_FILE), &run_record(labelled))?;
     let lines: Result<Vec<String>, _> =
@@ -35,10 +43,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     write_json(&run.join(VIEWS_FILE), &views()?)?;
 
-    let page = render(&read(&run)?);
+    let page = render(&read(run)?);
     write_atomic(&run.join(PAGE_FILE), page.as_bytes())?;
-    println!("{}: {} KB", run.join(PAGE_FILE).display(), page.len() / 1024);
-    Ok(())
+    Ok(page)
 }
 
 fn run_record(labelled: bool) -> RunRecord {

@@ -137,7 +137,7 @@ mod pretrain;
 mod progress;
 pub mod reproduce;
 mod run;
-pub mod sampling;
+mod sampling;
 mod study;
 pub mod views;
 
