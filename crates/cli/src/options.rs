@@ -1,6 +1,6 @@
 //! Converts arguments to options of the library.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use selfsame::nn::{Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, device};
 use selfsame::{EncoderKind, PretrainOptions, ResumeOptions};
@@ -123,4 +123,14 @@ impl PrecisionName {
             Self::F32 => Some(Precision::F32),
         }
     }
+}
+
+/// Returns the folder for results: `out` if it was given, or the folder in `parent` that has the
+/// name of `source`, a file or folder, without its ending.
+pub fn out_folder(out: Option<&Path>, parent: impl AsRef<Path>, source: &Path) -> PathBuf {
+    let named = || {
+        let name = source.file_stem().map_or("results".into(), |name| name.to_string_lossy());
+        parent.as_ref().join(&*name)
+    };
+    out.map_or_else(named, Path::to_owned)
 }

@@ -148,10 +148,7 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
 /// Returns the folder for a certificate without a run: the one given by `--out`, or `certificates/`
 /// followed by the name of the file.
 fn out(args: &Args, file: &Path) -> anyhow::Result<PathBuf> {
-    let out = args.out.clone().unwrap_or_else(|| {
-        let name = file.file_stem().map_or("certificate".into(), |name| name.to_string_lossy());
-        Path::new("certificates").join(&*name)
-    });
+    let out = options::out_folder(args.out.as_deref(), "certificates", file);
     selfsame::check_folder(&out)?;
     match out.join(Run::CONFIG_FILE).exists() {
         true => Err(misuse(format!(

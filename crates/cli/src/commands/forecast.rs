@@ -1,6 +1,6 @@
 //! `selfsame forecast`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use selfsame::augment::Policy;
@@ -15,6 +15,7 @@ use serde_json::json;
 use super::shown;
 use crate::args::Forecast as Args;
 use crate::misuse;
+use crate::options::out_folder;
 use crate::terminal::{Live, Terminal};
 
 /// The policy that leaves images as they are.
@@ -25,7 +26,7 @@ const PAIRS: [&str; 10] = ["ab", "ac", "ad", "ae", "bc", "bd", "be", "cd", "ce",
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let policies = policies(&args.policies)?;
-    let out = out(args);
+    let out = out_folder(args.out.as_deref(), "forecasts", Path::new(&args.data));
     let mut options = options(args, &out)?;
     options.check()?;
     let image_size = args.image_size.or(options.encoder.as_ref().map(|e| e.image_size));
@@ -196,15 +197,6 @@ fn at_commas(list: &str) -> anyhow::Result<Vec<&str>> {
         }
         _ => Ok(items),
     }
-}
-
-fn out(args: &Args) -> PathBuf {
-    args.out.clone().unwrap_or_else(|| {
-        let name = Path::new(&args.data)
-            .file_stem()
-            .map_or("images".into(), |name| name.to_string_lossy());
-        Path::new("forecasts").join(&*name)
-    })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{INTERRUPTED, typed};
 use crate::args::Reproduce;
+use crate::options::out_folder;
 use crate::terminal::{Live, Terminal};
 
 /// Maximum number of failed runs to name.
@@ -97,12 +98,16 @@ fn scale(args: &Reproduce) -> Option<String> {
 
 /// Returns the folder of a grid. Each scale is a separate experiment and has its own folder.
 fn out(args: &Reproduce, grid: &str) -> PathBuf {
-    let stem = Path::new(grid).file_stem().map_or("grid".into(), |stem| stem.to_string_lossy());
+    let folder = |parent: &Path| out_folder(None, parent, Path::new(grid));
     match (&args.out, scale(args).as_deref()) {
-        (Some(out), _) if args.grid == "all" => out.join(&*stem),
+        (Some(out), _) if args.grid == "all" => folder(out),
         (Some(out), _) => out.clone(),
-        (None, None | Some("small")) => Path::new("runs").join(&*stem),
-        (None, Some(scale)) => Path::new("runs").join(format!("{stem}-{scale}")),
+        (None, None | Some("small")) => folder(Path::new("runs")),
+        (None, Some(scale)) => {
+            let mut name = folder(Path::new("runs")).into_os_string();
+            name.push(format!("-{scale}"));
+            name.into()
+        }
     }
 }
 
