@@ -6,9 +6,10 @@ use thiserror::Error;
 
 use crate::Graph;
 
-/// Maximum number of vertices of a graph. Its rows then take 128 MB.
+/// Maximum number of vertices of a graph. The rows of a graph with this number of vertices take 128
+/// MB.
 pub const MAX_VERTICES: usize = 1 << 15;
-/// Maximum length of a line. No valid line is longer; a longer one is refused before it fills the
+/// Maximum length of a line. No valid line is longer; a longer line is refused before it fills the
 /// memory.
 const MAX_LINE: u64 = 1 << 16;
 
@@ -104,8 +105,8 @@ pub struct Dimacs {
 }
 
 impl Dimacs {
-    /// Returns whether the file holds as many edges as it announces. Twice or half as many are
-    /// accepted too, because some files list or count each edge in both directions.
+    /// Returns whether the file holds as many edges as it announces. Twice or half as many edges
+    /// are accepted too, because some files list or count each edge in both directions.
     pub fn is_whole(&self) -> bool {
         let edges = self.graph.edges() as u64;
         [edges, 2 * edges].contains(&self.announced) || self.announced.checked_mul(2) == Some(edges)

@@ -17,11 +17,11 @@ pub struct Separation {
     /// class.
     pub nearest_other: Vec<Option<u64>>,
     /// P[d_A(same class) < d_A(different classes)] + ½ P[=], over pairs of the two kinds: 1 if
-    /// every pair within a class is nearer than every pair across classes, ½ if the two do not
-    /// differ. `None` if either kind has no pair.
+    /// every pair within a class is nearer than every pair across classes, ½ if the two kinds do
+    /// not differ. `None` if either kind has no pair.
     pub overall: Option<f64>,
-    /// This probability for each class: pairs of its images are compared with pairs of one of its
-    /// images and an image of another class.
+    /// This probability for each class: pairs of images of the class are compared with pairs of an
+    /// image of the class and an image of another class.
     pub per_class: Vec<Option<f64>>,
 }
 
@@ -34,7 +34,7 @@ pub enum SeparationError {
     Count {
         /// Number of labels.
         labels: usize,
-        /// Number of images that the distances are of.
+        /// Number of images whose distances are given.
         images: usize,
     },
     /// A label is not below the number of classes.

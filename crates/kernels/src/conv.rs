@@ -10,11 +10,13 @@
 //! There are three ways to compute this:
 //!
 //! 1. **On the matrix unit** (`matrix`): if the machine multiplies matrices of bf16, and the values
-//!    are bf16, a few images at a time are laid out as the rows of a matrix.
-//! 2. **By minimal filtering** (`vector`, `winograd`): 3 × 3 kernels that move by one pixel are
-//!    multiplied in f32, with 16 products instead of the 36 of the plain sum.
-//! 3. **Directly** (`vector`, `direct`): any other kernel is multiplied in f32. Everything that a
-//!    row of the kernel sees is one stretch of memory, and the inner loops run over such stretches.
+//!    are bf16, the pixels of a few images at a time are the rows of a matrix, which is multiplied
+//!    with the matrix of the weights.
+//! 2. **By minimal filtering** (`vector`, `winograd`): for 3 × 3 kernels that move by one pixel, in
+//!    f32. A tile of 2 × 2 outputs takes 16 products per input channel instead of the 36 of the
+//!    plain sum.
+//! 3. **Directly** (`vector`, `direct`): for any other kernel, in f32. Everything that a row of the
+//!    kernel sees is one stretch of memory, and the inner loops run over such stretches.
 //!
 //! All three ways copy a few images at a time into frames of zeros, so that no loop tests for the
 //! edge of an image. They divide the work by the shape alone and add sums in a fixed order, so that

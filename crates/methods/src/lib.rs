@@ -55,8 +55,7 @@ methods! {
 pub trait Method {
     /// Checks every setting.
     ///
-    /// # Errors
-    /// [`ConfigError`] names the first setting that is out of range, as in `config.toml`.
+    /// # Errors [`ConfigError`] gives the first setting that is out of range, by its name in `config.toml`.
     fn check(&self) -> Result<(), ConfigError>;
 
     /// Returns the number of views that a step takes of each image.
@@ -165,8 +164,9 @@ impl Step {
     /// the same generator.
     pub fn random(&self) -> rand_chacha::ChaCha8Rng {
         use rand::SeedableRng;
-        // The order of the images uses one stream per epoch, from 0 upwards.
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(self.seed);
+        // Steps use streams from the last one downwards, because the order of the images uses one
+        // stream per epoch, from 0 upwards.
         rng.set_stream(u64::MAX - self.number);
         rng
     }

@@ -170,8 +170,8 @@ mod tests {
         tensor.into_data().try_to_vec().expect("f32")
     }
 
-    /// Computes means with `average`, and their gradient. If `dtype` is bf16, `short` rounds the
-    /// images first.
+    /// Computes means with `average`, and the gradient of the sum of the means' squares with
+    /// respect to the images. If `dtype` is bf16, `short` rounds the images first.
     fn run(
         shape: [usize; 4],
         dtype: DType,

@@ -50,7 +50,7 @@ impl VisitNamed for State {
     }
 }
 
-/// A function of a module's tensors; see [`visit`].
+/// A visitor that is called with each of a module's tensors; see [`visit`].
 pub trait VisitNamed {
     /// Is called with each tensor and its full name.
     fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>);
@@ -72,7 +72,8 @@ pub fn map<M: Module>(module: M, mapper: &mut impl MapNamed) -> M {
     module.map(&mut Walk { path: Vec::new(), inner: mapper })
 }
 
-/// Joins full names while Burn walks through a module, which names one level at a time.
+/// Joins the parts of full names while Burn walks through a module, because Burn names only one
+/// level at a time.
 ///
 /// The variant of an enum is not part of a name: the tensors of `Backbone::ResNet` have the same
 /// names as the tensors of a field of type `ResNet`.

@@ -31,8 +31,8 @@ use crate::images::note_skipped;
 use crate::run::describe_weights;
 use crate::{Error, Progress, Run, digest_of};
 
-/// Maximum number of classes. Some matrices have one row and one column per class; each takes 128
-/// MB for this many classes.
+/// Maximum number of classes. Some matrices have one row and one column per class; each of these
+/// matrices takes 128 MB for this number of classes.
 const MOST_CLASSES: usize = 4000;
 
 /// The subject of a certificate.
@@ -139,7 +139,8 @@ pub struct CertifyOptions {
     /// Seed of the views and of estimates by random draws. Certificates that are to be compared
     /// should share the seed.
     pub seed: u64,
-    /// Whether embeddings may repeat those of an earlier image, as copies of an image do.
+    /// Whether embeddings may repeat the embeddings of an earlier image, as the embeddings of a
+    /// copy do.
     pub allow_repeats: bool,
     /// Device that runs the encoder.
     pub device: Device,

@@ -194,9 +194,9 @@ fn predictors(runs: &[ComparedRun]) -> Result<Vec<Predictor>, Error> {
     MEASURES.iter().enumerate().map(predictor).collect()
 }
 
-/// Chooses the accuracy that the page is about: the first one that half of the runs have and that a
-/// measure orders. If there is none, it is the first that a measure orders, or else the first that
-/// a run has.
+/// Chooses the accuracy that the page is about: the first accuracy that half of the runs have and
+/// that a measure orders. If there is no such accuracy, it is the first accuracy that a measure
+/// orders, or else the first accuracy that a run has.
 fn leading(runs: &[ComparedRun], predictors: &[Predictor]) -> usize {
     let ordered =
         |&index: &usize| predictors.iter().any(|predictor| predictor.taus[index].is_some());

@@ -134,7 +134,7 @@ pub fn embed(
     Ok(embedded)
 }
 
-/// Lists the images of the wanted splits, each by its split and its index there.
+/// Lists the images of the wanted splits, each by its split and its index within that split.
 fn rows(dataset: &Dataset, wanted: Option<SplitName>) -> Vec<(SplitName, &Split, usize)> {
     [
         (SplitName::Train, &dataset.train),

@@ -131,7 +131,7 @@ pub enum Error {
         /// Whether an earlier part of the run collapsed, so that no step was taken now.
         before: bool,
     },
-    /// The images of a run are no longer those it began with.
+    /// The images of a run are no longer the images that the run began with.
     #[error("the images of {source_name} have changed since this run began")]
     ImagesChanged {
         /// Where the images come from, as in the run's configuration.
@@ -289,7 +289,7 @@ pub enum Error {
         /// What is wrong with the output.
         source: selfsame_theory::Error,
     },
-    /// Some embeddings repeat those of an earlier image, value for value.
+    /// Some embeddings repeat the embeddings of an earlier image, value for value.
     #[error(
         "{}, value for value: {}",
         words::repeats(repeats.len(), *images),

@@ -180,7 +180,7 @@ pub struct Scale {
     /// Options of the forecast. They override the grid's options.
     #[serde(default)]
     pub forecast: Table,
-    /// Options of columns. They override those of the grid's columns with the same `name`.
+    /// Options of columns. They override the options of the grid's columns with the same `name`.
     #[serde(default)]
     pub columns: Vec<Table>,
 }
@@ -238,8 +238,8 @@ impl Grid {
         }
     }
 
-    /// Returns the grid's runs: all cells with the first seed, then all cells with the second, and
-    /// so on. An interrupted experiment therefore has complete tables of fewer seeds.
+    /// Returns the grid's runs: all cells with the first seed, then all cells with the second seed,
+    /// and so on. An interrupted experiment therefore has complete tables of fewer seeds.
     ///
     /// # Errors
     /// If there is no cell, if two cells have the same name, if a seed occurs twice, or if an

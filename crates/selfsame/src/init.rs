@@ -15,7 +15,7 @@ use crate::Progress;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// A folder in place of a file.
+    /// A folder was given in place of a file.
     #[error("{}: a folder, not a file of weights", path.display())]
     Folder {
         /// The folder.

@@ -38,7 +38,7 @@ const FAILURES: usize = 3;
 /// Time between two checks of a folder that another process has locked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Options of a study that also apply to resuming one.
+/// Options of a study that also apply to resuming a study.
 const RESUMED: [&str; 4] = ["strict", "on-collapse", "device", "save-every"];
 
 /// How a grid is run.

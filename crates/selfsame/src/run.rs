@@ -170,9 +170,9 @@ impl Run {
     /// Loads the images that the run was trained on.
     ///
     /// # Errors
-    /// If the images cannot be loaded, or if they differ from those the run began with. Different
-    /// images might be split differently, and images that were trained on would be measured as if
-    /// they were new.
+    /// If the images cannot be loaded, or if they differ from the images that the run began with.
+    /// Different images might be split differently, and images that were trained on would be
+    /// measured as if they were new.
     pub fn images(
         &self,
         plan: &Plan,

@@ -9,7 +9,7 @@ use crate::evaluate::evaluate_run;
 use crate::pretrain::{Trained, Training};
 use crate::{Error, PretrainOptions, Pretrained, Progress, ResumeOptions};
 
-/// Options of a study: those of its training. The measurements have no options.
+/// Options of a study: the options of its training. The measurements have no options.
 pub type StudyOptions = PretrainOptions;
 
 /// A run that was trained and measured.

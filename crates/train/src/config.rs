@@ -36,7 +36,8 @@ pub struct DataConfig {
     pub source: String,
     /// Side of the square images, in pixels.
     pub image_size: u32,
-    /// Maximum number of images, both for training and validation together and for test.
+    /// Maximum number of images to take for training and validation together, and maximum number to
+    /// take for test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Classes to use, or all classes if unset.

@@ -123,10 +123,10 @@ impl Optimizer {
         weight
     }
 
-    /// Adds weight decay to the gradient and scales the sum by LARS's local rate, so that its
-    /// length is about `trust` times the length of the weight. If weight or gradient is 0, the sum
-    /// is not scaled. With `trust_capped`, the step is taken at the smaller of the local rate and
-    /// `rate`.
+    /// Adds weight decay to the gradient and scales the sum by LARS's local rate, so that the
+    /// length of the scaled sum is about `trust` times the length of the weight. If weight or
+    /// gradient is 0, the sum is not scaled. With `trust_capped`, the step is taken at the smaller
+    /// of the local rate and `rate`.
     fn trusted(&self, weight: &Tensor<1>, gradient: Tensor<1>, rate: f64) -> Tensor<1> {
         let lengths = (length(weight), length(&gradient));
         let decayed = gradient + weight.clone().mul_scalar(self.weight_decay);

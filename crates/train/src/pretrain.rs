@@ -139,7 +139,7 @@ pub enum Remaining {
         /// Step after which it was written.
         step: u64,
     },
-    /// There is no checkpoint, because training had not yet written one.
+    /// There is no checkpoint, because training had not yet written a checkpoint.
     NotYet,
     /// There is no usable checkpoint, because the state file cannot be read.
     Unreadable,
@@ -301,7 +301,8 @@ fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), Train
         }
         Some(state) => {
             // If an earlier process was killed after renaming the state file and before renaming
-            // the weights for use, the latter belong to an earlier step. Write them again.
+            // the weights for use, the weights for use still are those of an earlier step. Write
+            // them again.
             checkpoint::save_weights(run, Which::Last, &state.weights, state.step)
                 .map_err(|e| failed(e.into()))?;
             state

@@ -9,8 +9,9 @@ use selfsame_nn::state;
 
 /// Smallest deviation of outputs that have not collapsed to one point.
 const LEAST_STD: f64 = 0.05;
-/// Smallest effective rank of outputs that use two directions. The simple contrastive loss, for
-/// example, leaves two opposite points and some noise, which have a smaller rank.
+/// Smallest effective rank of outputs that use two directions. When the simple contrastive loss
+/// collapses, for example, the outputs are two opposite points plus some noise, and their rank is
+/// smaller.
 const LEAST_RANK: f64 = 2.0;
 /// Number of directions that outputs must be able to use for [`LEAST_RANK`] to apply. The outputs
 /// of two images, for example, never use more than two directions.
@@ -30,11 +31,14 @@ pub(crate) struct Outputs {
     pub(crate) directions: usize,
 }
 
-/// Measures the two normalised outputs of each image of a batch. `pair` holds these outputs,
-/// `[images, dim]` each. The measures are those of [`spread`]; `alignment` of [`geometry`]; and
-/// `r_epsilon`, the share of images whose two outputs are more than `epsilon` apart. The share
-/// `r_epsilon` is a lower estimate of R_ε of Huang et al. (ICLR 2023), which takes the supremum
-/// over all views.
+/// Measures the two normalised outputs of each image of a batch. `pair` holds the first and the
+/// second outputs, `[images, dim]` each. The measures are:
+///
+/// - the measures of [`spread`];
+/// - `alignment`, as [`geometry`] computes it;
+/// - `r_epsilon`, the share of images whose two outputs are more than `epsilon` apart. It is a
+///   lower estimate of R_ε of Huang et al. (ICLR 2023), because R_ε takes the supremum over all
+///   views.
 ///
 /// # Errors
 /// If an output is not a finite number.
@@ -108,9 +112,9 @@ pub(crate) fn divergence(
 /// A collapse of the outputs to a point or a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Collapse {
-    /// Step, from 1, at which the outputs had looked collapsed for long enough.
+    /// Step, counted from 1, at which the outputs had looked collapsed for long enough.
     pub step: u64,
-    /// Deviation of the normalised outputs, from 0 if all outputs coincide to 1.
+    /// Deviation of the normalised outputs, from 0 (all outputs coincide) to 1.
     pub output_std: f64,
     /// Effective rank of the outputs, if it was measured.
     pub rank_me: Option<f64>,
@@ -234,8 +238,9 @@ mod tests {
     #[test]
     fn a_batch_too_large_for_its_rank_is_sampled() {
         let device = Device::flex();
-        // Two opposite points are as far apart as possible, so only the rank shows the collapse,
-        // even with more than 512 images and values.
+        // Two opposite points are as far apart as possible, so only the rank shows the collapse. It
+        // must show it even if there are more than 512 images of more than 512 values each, so that
+        // the rank is measured on a sample.
         let row = Tensor::<2>::ones([1, 600], &device);
         let rows = Tensor::cat(
             (0..600).map(|i| row.clone().mul_scalar(if i % 2 == 0 { 1.0 } else { -1.0 })).collect(),

@@ -183,7 +183,7 @@ impl Bound {
     }
 
     /// Adds `v` as a separate clause if that leads to a conflict among the clauses. Returns whether
-    /// it did.
+    /// `v` was added.
     fn conflict(&mut self, graph: &Graph, v: usize) -> bool {
         let words = self.words;
         let clause = self.clauses;
@@ -378,7 +378,8 @@ impl Bound {
     }
 }
 
-/// Returns the number of colours of a greedy colouring. No clique has more vertices.
+/// Returns the number of colours of a greedy colouring. No clique has more vertices than this
+/// number.
 pub(crate) fn colours(graph: &Graph) -> usize {
     colours_within(graph, &bits::full(graph.vertices()))
 }

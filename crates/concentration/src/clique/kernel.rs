@@ -17,9 +17,9 @@ const SPARSE: usize = 8;
 enum Step {
     /// The vertex is in some largest independent set.
     Take(u32),
-    /// A vertex and its two neighbours, which are not joined to each other, were merged into one
-    /// vertex with the number of the first. If the merged vertex is in the independent set, both
-    /// neighbours belong to the set; otherwise, the first vertex does.
+    /// A vertex v and its two neighbours, which are not joined to each other, were merged into one
+    /// vertex with the number of v. If the merged vertex is in the independent set, both neighbours
+    /// belong to the set; otherwise, v belongs to the set.
     Fold(u32, u32, u32),
 }
 

@@ -13,8 +13,8 @@ struct Walk<'a> {
     clique: Vec<u64>,
     size: usize,
     missing: Vec<u32>,
-    /// Vertices outside the clique that are joined to all of its vertices, and vertices that are
-    /// joined to all but one.
+    /// Vertices outside the clique that are joined to all of its vertices, and vertices outside the
+    /// clique that are joined to all but one of its vertices.
     add: Vec<u64>,
     swap: Vec<u64>,
     penalty: Vec<u32>,

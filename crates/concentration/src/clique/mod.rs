@@ -166,9 +166,10 @@ fn whole(
 const DENSE: f64 = 0.8;
 
 /// Partitions the vertices into independent sets by repeatedly removing the largest one. Returns
-/// the number of sets. No clique has more vertices, because it has at most one vertex of each set.
-/// In a graph that was built from such sets, this finds the sets, whereas colouring vertex by
-/// vertex does not. When the time is up, every remaining vertex counts as a separate set.
+/// the number of sets. No clique has more vertices than this number, because a clique has at most
+/// one vertex of each set. In a graph that was built from such sets, this procedure finds the sets,
+/// whereas colouring vertex by vertex does not. When the time is up, every remaining vertex counts
+/// as a separate set.
 fn partition(graph: &Graph, deadline: Option<Instant>) -> usize {
     let complement = graph.complement();
     let mut remaining: Vec<u32> = (0..graph.vertices() as u32).collect();
@@ -194,8 +195,8 @@ fn partition(graph: &Graph, deadline: Option<Instant>) -> usize {
     sets
 }
 
-/// Returns the number of moves of the first local search, which take a few milliseconds for some
-/// hundred vertices.
+/// Returns the number of moves of the first local search. These moves take a few milliseconds for
+/// some hundred vertices.
 fn first_moves(n: usize) -> usize {
     (20 * n).clamp(1000, 20_000)
 }

@@ -3,7 +3,7 @@
 use crate::{Graph, bits};
 
 /// Reduces `within` to the vertices of its k-core: repeatedly removes vertices with fewer than
-/// `degree` neighbours in it. A clique of degree + 1 vertices lies within the core.
+/// `degree` neighbours in `within`. A clique of degree + 1 vertices lies within the core.
 pub(crate) fn core(graph: &Graph, within: &mut [u64], degree: usize) {
     if degree == 0 {
         return;

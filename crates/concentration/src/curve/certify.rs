@@ -1,4 +1,5 @@
-//! Proves that no clique of k images exists at a smaller threshold.
+//! Proves, for each k, that no clique of k images exists at a smaller threshold than the clique
+//! that was found.
 //!
 //! A clique has a unique last pair in the order of ranks. So if no pair before rank r is the last
 //! pair of a clique of k images, no such clique exists before r. A pair u, v is the last pair of
@@ -36,7 +37,8 @@ enum Answer {
 }
 
 /// Returns, for each size, the rank of the first pair that may be the last pair of a clique of that
-/// size. It is `None` if only the last pair of the known clique can be.
+/// size. The rank is `None` if no pair except the known clique's own last pair can be the last pair
+/// of such a clique.
 pub(super) fn certify(
     pairs: &Pairs,
     found: &mut Found<'_>,
@@ -93,8 +95,9 @@ fn first_open(
     let (mut graph, mut present) = (Graph::new(sizes), 0);
     let stride = sizes.div_ceil(COLOURED);
     for (rank, &size) in at_most.iter().enumerate() {
-        // If proofs are missing, colouring the whole graph just before a known threshold bounds ω
-        // up to that threshold.
+        // If proofs are missing, the whole graph is coloured as it is just before a known
+        // threshold. The number of colours bounds the size ω of the largest clique at every rank
+        // before that threshold.
         while coloured && next < sizes && found.cliques[next].rank <= Some(rank) {
             next += 1;
             let ahead = next.next_multiple_of(stride).min(sizes - 1);
@@ -175,8 +178,8 @@ fn pair(
     limit: Limit<'_>,
 ) -> Answer {
     let (_, u, v) = pairs.sorted[rank];
-    // The clique consists of u, v and their common neighbours. `size` is at least 2, because the
-    // first pair is a known clique.
+    // The clique consists of u, v and some of their common neighbours. `size` is at least 2,
+    // because the first pair is a known clique.
     let most = size - 2;
     let mut common = vec![0; graph.words()];
     bits::intersect(&mut common, graph.row(u as usize), graph.row(v as usize));
@@ -184,7 +187,8 @@ fn pair(
     if bits::count(&common) <= most {
         return Answer::AtMost(size as u32);
     }
-    // The order of the images is good enough for most pairs.
+    // For most pairs, colouring the images in their own order already rules out a larger clique.
+    // Only the other pairs need the degeneracy order below.
     let mut branches = Vec::new();
     bound.branches(graph, &common, most, &mut branches);
     if branches.is_empty() {

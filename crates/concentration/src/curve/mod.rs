@@ -117,7 +117,7 @@ impl Curve {
 ///
 /// `keys` is a packed strict upper triangle ([`crate::pair_index`]). Proofs stop after `budget`;
 /// points that are not proved by then stay intervals. Sorting and peeling always run to their end:
-/// their time grows as n² log n and n³, which is about a second for a thousand images. If `threads`
+/// their times grow as n² log n and n³, and are about a second for a thousand images. If `threads`
 /// is 0, as many threads are used as the machine runs at once.
 ///
 /// Without a budget, the keys of all points become exact, however long that takes, and the result

@@ -38,9 +38,9 @@ impl<'a> Found<'a> {
         found
     }
 
-    /// Adds a clique and the smaller cliques that peeling leaves of it. Each step removes one image
-    /// of the last pair: the image whose other pairs come later. Peeling stops at a size for which
-    /// an equally good clique is known.
+    /// Adds a clique and the smaller cliques that peeling the clique leaves. Each step removes one
+    /// image of the last pair: the image whose other pairs come later than the other pairs of its
+    /// partner. Peeling stops at a size for which an equally good clique is known.
     pub(super) fn offer(&mut self, mut images: Vec<usize>) {
         images.sort_unstable();
         while !images.is_empty() {
@@ -98,8 +98,8 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Searches for a clique of `size` images whose last pair comes before that of the known
-    /// clique.
+    /// Searches for a clique of `size` images whose last pair comes before the last pair of the
+    /// known clique of that size.
     fn search(&self, size: usize, seed: u64) -> Option<Vec<usize>> {
         let rank = self.cliques[size - 1].rank?;
         let graph = self.graph(rank);

@@ -2,8 +2,9 @@
 //!
 //! d_A(x₁, x₂) = min ‖x₁′ − x₂′‖ over the views x₁′ of x₁ and x₂′ of x₂ (Huang et al., ICLR 2023,
 //! section 2). Views are bytes, so d_A² is an integer and is computed exactly. The views that
-//! attain it are returned too; among equally near views, the first in lexicographic order. The
-//! answer does not depend on threads, on the instruction set or on interruptions.
+//! attain the distance are returned too; among equally near pairs of views, the first pair in
+//! lexicographic order. The answer does not depend on threads, on the instruction set or on
+//! interruptions.
 //!
 //! # Why only a few distances are computed
 //!
@@ -11,9 +12,9 @@
 //! bound exceeds the smallest distance found so far therefore cannot be the nearest pair. Take
 //! orthonormal vectors e₁ … e_k and let φ(a) = (e₁·a, …, e_k·a, r(a)). Here r(a)² = ‖a‖² − Σ(eᵢ·a)²
 //! is the part of the squared norm that the k products leave out. Split a − b into its part in the
-//! span of the vectors e and its part orthogonal to them. The length of the first part is that of
-//! the vector of differences of the products. The second part is at least |r(a) − r(b)| long, by
-//! the reverse triangle inequality. So ‖φ(a) − φ(b)‖² ≤ ‖a − b‖². With k = 0 this bound is the
+//! span of the vectors e and its part orthogonal to them. The first part is as long as the vector
+//! of the differences of the products. The second part is at least |r(a) − r(b)| long, by the
+//! reverse triangle inequality. So ‖φ(a) − φ(b)‖² ≤ ‖a − b‖². With k = 0 this bound is the
 //! difference of the norms.
 //!
 //! The vectors e are cosines of low frequency over rows, columns and channels (the DCT-II), in
@@ -35,10 +36,10 @@
 //! is at most 1 + (k + 9)·2⁻²⁴ times the true sum (terms of second order are covered by the spare
 //! summands). So a pair of views is skipped only if that sum is above (d + E)² times this factor,
 //! where d is the smallest distance so far.
-//! (d + E)² times this factor, d the smallest distance so far.
-//! If bounds exclude little, as among random bytes, a sample of the images shows that. Then all
-//! products are computed, one tile of image pairs at a time, and only the smallest distance of each
-//! pair is kept.
+//!
+//! If bounds exclude little, as they do for random bytes, a sample of the images shows that. Then
+//! all products are computed, one tile of image pairs at a time, and only the smallest distance of
+//! each pair is kept.
 
 mod distances;
 mod embedding;

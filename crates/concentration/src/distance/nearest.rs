@@ -12,8 +12,8 @@ use selfsame_kernels::isa::Isa;
 use super::sketch::{Basis, COARSE, FINE, Sketches};
 use super::views::Views;
 
-/// A squared distance and the views that attain it. The minimum is the nearest pair; among equally
-/// near pairs, the first.
+/// A squared distance and the views that attain it. The minimum of several such values is the
+/// nearest pair or, among equally near pairs, the first pair.
 pub(super) type Nearest = (u64, [u16; 2]);
 
 /// Start value of a minimum: every distance is smaller.

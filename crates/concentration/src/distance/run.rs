@@ -19,7 +19,7 @@ const TILE: [usize; 2] = [256, 1024];
 const SAMPLE: [usize; 2] = [5, 64];
 
 /// Returns the share of distances computed in full above which computing all products is faster, as
-/// measured. The share is smaller if the instruction set computes products in bulk faster.
+/// measured. The faster the instruction set computes products in bulk, the smaller the share.
 fn dense_share(isa: Isa) -> f64 {
     match isa.name() {
         "amx" => 0.01,
@@ -192,8 +192,8 @@ impl<'a> Run<'a> {
         if missing.is_empty() {
             return ControlFlow::Continue(());
         }
-        // Keep the preparation for later calls, because for many views it takes as long as some
-        // tiles.
+        // Keep the preparation for later calls, because for many views the preparation takes as
+        // long as computing some tiles.
         let prepared = self.prepared.take().filter(|(of, _)| of == options);
         let (_, way) = prepared.unwrap_or_else(|| (*options, self.choose(options)));
         let outcome = self.compute(options.isa, &way, &missing, progress);
@@ -277,8 +277,8 @@ fn image_pairs([rows, columns]: &[Range<usize>; 2]) -> impl Iterator<Item = [usi
 }
 
 /// Returns whether bounds exclude so many distances that computing only the remaining ones is
-/// faster than computing all. The sample consists of all pairs of some images, with some of their
-/// views.
+/// faster than computing all distances. The sample consists of all pairs of some images, with some
+/// of their views.
 fn bounds_exclude_most(views: &Views<'_>, isa: Isa) -> bool {
     let few = views.views.min(SAMPLE[1]);
     let step = views.images.div_ceil(SAMPLE[0]).max(1);

@@ -1,8 +1,8 @@
 use thiserror::Error;
 
 /// The shape of a view: rows from top to bottom, with the channels of a pixel next to each other.
-/// Data without such a shape is a single row with one channel; its distances are the same, but
-/// finding them is slower.
+/// Data without such a shape is a single row with one channel. Distances do not depend on the
+/// shape, but finding them is slower for a single row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Number of pixels per row.

@@ -75,8 +75,8 @@ impl Steps {
     /// together with the rows, from one pair of strips to the next.
     const CACHED: usize = 18;
 
-    /// Number of steps per pass if there are more than `CACHED` steps. Their columns then take half
-    /// of the cache.
+    /// Number of steps per pass if there are more than `CACHED` steps. The columns of a pass then
+    /// take half of the cache.
     const PASS: usize = 12;
 
     pub(super) fn new(segments: usize, per_segment: usize) -> Self {
@@ -667,8 +667,9 @@ pub(super) unsafe fn product(product: &Product<'_>, finish: &mut Finish<'_>) {
     }
 }
 
-/// The gradient of the weights over some positions. For every segment of the kernel, every channel,
-/// and every value that the segment sees, it is the sum of gradient × input over the positions.
+/// The gradient of the weights, summed over some positions. For every segment of the kernel, every
+/// channel, and every value that the segment sees, the weight's gradient is the sum, over the
+/// positions, of the gradient of the output × the input value.
 pub(super) struct OuterProduct<'a> {
     /// `[channels, positions]`, with channels in whole blocks and positions in whole steps.
     pub gradient: &'a [bf16],

@@ -2,7 +2,7 @@
 //!
 //! Both loops broadcast single values of one operand, multiply them with vectors of the other
 //! operand, and keep a rectangle of sums in registers. In [`Direct`], the rectangle is pixels ×
-//! channels; in [`WeightGradient`], it is weights × channels.
+//! channels; in [`WeightGradient`], it is values of a segment × channels.
 //!
 //! ```text
 //! Direct, for a few pixels and a block of channels:
@@ -54,9 +54,9 @@ pub(super) fn quads(
     quads
 }
 
-/// The correlation of framed images with weights. An output sees `kernel_rows` segments,
-/// `row_pitch` apart, of `segment` neighbouring inputs each. The output is the sum of all these
-/// inputs, each multiplied with its own weight.
+/// The correlation of framed images with weights. An output sees `kernel_rows` segments. Each
+/// segment is `segment` neighbouring inputs, and consecutive segments start `row_pitch` values
+/// apart. The output is the sum of all inputs of its segments, each multiplied with its own weight.
 pub(super) struct Direct<'a> {
     /// Images in frames of zeros.
     pub input: &'a [f32],
@@ -197,17 +197,19 @@ unsafe fn micro_kernel<V: Vector, const N: usize, const G: usize>(
     }
 }
 
-/// Adds the gradient of the weights over some images. For every value that a row of the kernel
-/// sees, and for every channel, the gradient is the sum of input × gradient over the output pixels.
+/// Adds the weights' gradient, summed over some images, to `sums`. For every value that a row of
+/// the kernel sees, and for every channel, the weight's gradient is the sum, over the output
+/// pixels, of the input value × the gradient of the output.
 pub(super) struct WeightGradient<'a> {
     /// Images in frames of zeros.
     pub input: &'a [f32],
-    /// Distances, in values of `input`, from an image, an output row, an output pixel and a kernel
-    /// row to the next.
+    /// Distances in `input`, in values: between neighbouring images, between what neighbouring
+    /// output rows see, between what neighbouring output pixels see, and between neighbouring
+    /// kernel rows.
     pub input_pitches: [usize; 4],
-    /// The gradient of the outputs in frames of zeros, starting at the first pixel.
+    /// The gradient of the outputs, in frames of zeros. The slice starts at the first pixel.
     pub gradient: &'a [f32],
-    /// Distances, in values of `gradient`, from an image, a row and a pixel to the next.
+    /// Distances in `gradient`, in values: between neighbouring images, rows and pixels.
     pub gradient_pitches: [usize; 3],
     /// Number of images, of output rows and of output columns.
     pub counts: [usize; 3],
@@ -254,13 +256,14 @@ impl Kernel for WeightGradient<'_> {
 }
 
 impl WeightGradient<'_> {
-    /// Computes all values of segments, up to `M` at a time, for each block of `N` vectors.
+    /// Adds to the sums of all values of the segments, up to `M` values at a time, for each block
+    /// of `N` vectors.
     ///
     /// # Safety
     ///
     /// - The caller must run this only on a machine that has the instruction set of `V`.
     /// - The caller must guarantee that the inputs, the gradients (in whole blocks) and the sums
-    ///   have the values that the counts and pitches require.
+    ///   are as long as the counts and pitches require.
     /// - `padded`, the number of channels in whole blocks, must be a multiple of `N` vectors.
     #[inline(always)]
     unsafe fn blocks<V: Vector, const N: usize, const M: usize>(&mut self, padded: usize) {

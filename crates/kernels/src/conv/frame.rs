@@ -141,8 +141,8 @@ impl Correlation {
 
     /// Whether a segment of the kernel is one tap, with its channels padded to whole steps.
     /// Otherwise a segment is one row of the kernel, and each image's rows are padded to whole
-    /// strips. The layout that needs fewer multiplications is chosen, which is the second one if
-    /// there are few channels.
+    /// strips. The layout that needs fewer multiplications is chosen. If there are few channels,
+    /// that is the layout by kernel rows.
     pub(super) fn by_tap(&self) -> bool {
         let ([_, columns], [_, width]) = (self.kernel, self.output);
         let taps = width * columns * self.channels.next_multiple_of(STEP);
@@ -181,9 +181,9 @@ impl Correlation {
         }
     }
 
-    /// Returns the slot of the row or column that comes `index` places after the first one. The
-    /// slot is its place after all rows (or columns) are sorted by their remainder, so that
-    /// neighbouring outputs see neighbouring slots.
+    /// Returns the slot of the row or column that comes `index` places after the first row or
+    /// column. The slot is the place of that row or column after all rows (or columns) are sorted
+    /// by their remainder, so that neighbouring outputs see neighbouring slots.
     fn slot(&self, axis: usize, index: usize) -> usize {
         let modulus = self.sorting_modulus(axis);
         let earlier_slots: usize = (0..index % modulus)
@@ -198,10 +198,10 @@ impl Correlation {
         if axis == 1 && !self.by_tap() { 1 } else { self.stride[axis] }
     }
 
-    /// Returns every slot that is read, with the source row or column to put there. This is `None`,
-    /// for zeros, if the row or column is outside of the image, or if no tap sees it. If segments
-    /// are taps, a slot that no tap sees is not read at all. Otherwise, the last step of a segment
-    /// also reads the values after the segment, and multiplies them by zero.
+    /// Returns every slot that is read, with the source row or column to put into it. The source is
+    /// `None`, for zeros, if the row or column is outside of the image, or if no tap sees it. If
+    /// segments are taps, a slot that no tap sees is not read at all. Otherwise, the last step of a
+    /// segment also reads the values after the segment, and multiplies them by zero.
     fn slots(&self, axis: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
         let by_tap = self.by_tap();
         let seen = move |index: usize| index % self.sorting_modulus(axis) < self.kernel[axis];
@@ -394,8 +394,8 @@ pub(super) struct StripPair {
     pub segments: Range<usize>,
 }
 
-/// A group of images as the left matrix of a product. The matrix has a row for each output
-/// position, which holds the values that the position sees.
+/// A group of images as the left matrix of a product. For each output position, the matrix has a
+/// row that holds the values that the position sees.
 pub(super) struct Rows {
     frame: Frame,
     /// Distance, in values, from a row to the next.
@@ -477,9 +477,9 @@ impl Rows {
     }
 }
 
-/// A group of images as the right matrix of a product over positions, which the gradient of the
-/// weights needs. Two images make a unit, in which their values alternate, because an instruction
-/// adds the products of two neighbouring values.
+/// A group of images as the right matrix of a product over positions. The gradient of the weights
+/// needs such a product. Two images make a unit, in which their values alternate, because an
+/// instruction adds the products of two neighbouring values.
 pub(super) struct ImagePairs {
     frame: Frame,
     images: usize,
@@ -580,7 +580,7 @@ impl ImagePairs {
 mod tests {
     use super::*;
 
-    /// Returns the correlation of a convolution, with the neighbouring pixels joined that the
+    /// Returns the correlation of a convolution, after joining the neighbouring pixels that the
     /// convolution joins.
     fn correlation(
         source: [usize; 2],

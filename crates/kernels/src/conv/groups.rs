@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-/// Number of groups that a thread takes on at once, without asking whether another thread is idle,
-/// because each start costs the thread some memory. If a thread took on more, the other threads
-/// would wait for it at the end.
+/// Number of groups that a thread takes at once. The thread does not ask between these groups
+/// whether another thread is idle, because each start costs the thread some memory. If a thread
+/// took more groups at once, the other threads would wait for that thread at the end.
 pub(super) const GROUPS_AT_ONCE: usize = 8;
 
 /// Groups of the same size, or of two sizes that differ by one.

@@ -12,8 +12,8 @@
 //! 2. **Weights are packed into panels** once for the whole batch: tiles of columns, in the order
 //!    in which they are multiplied ([`Panels`]).
 //! 3. **The gradient of the input** is the correlation of the output's gradient with the kernel
-//!    turned round. With stride s, the input pixels fall into s² phases by their remainders. Only
-//!    some taps reach each phase ([`InputPlan`]).
+//!    turned round. With stride s, the input pixels fall into s² phases by the remainders of their
+//!    row and column modulo s. Only some taps reach each phase ([`InputPlan`]).
 //! 4. **The gradient of the weights** is a product summed over output pixels ([`WeightPlan`]). The
 //!    batch is divided into partitions, each with its own sums, which are added in order at the
 //!    end. Threads can therefore work in parallel, and the result does not depend on the threads.
@@ -496,8 +496,9 @@ impl<F: Fn(Range<usize>, &mut [bf16]) + Sync> Backward<'_, F> {
     }
 
     /// Computes the input's gradient, and stores the output's gradient for the weights' gradient.
-    /// Computing both gradients group by group would drive the sums and weights of one gradient out
-    /// of the cache for those of the other, which costs more than two passes over memory.
+    /// If both gradients were computed group by group, the sums and weights of one gradient would
+    /// drive the sums and weights of the other gradient out of the cache. That would cost more than
+    /// two passes over memory.
     ///
     /// # Safety
     ///
@@ -628,8 +629,9 @@ impl<'a> InputPlan<'a> {
     }
 }
 
-/// The input pixels whose row and column leave the same remainders modulo the stride. The same taps
-/// of the kernel reach all of these pixels. The last tap reaches them from the first output.
+/// All input pixels whose row leaves one given remainder modulo the stride, and whose column leaves
+/// one given remainder, which may differ from that of the row. The same taps of the kernel reach
+/// all of these pixels. The last tap reaches these pixels from the first output.
 struct Phase {
     /// First row and first column.
     first: [usize; 2],

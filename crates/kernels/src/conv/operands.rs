@@ -47,7 +47,7 @@ pub enum Input<'a, T> {
 }
 
 impl<'a, T: Element> Input<'a, T> {
-    /// Returns this input as one of bf16, if its values are bf16.
+    /// Returns this input as an input of bf16, or `None` if its values are not bf16.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn as_bf16(self) -> Option<Input<'a, half::bf16>> {
         Some(match self {

@@ -52,9 +52,10 @@ impl Weights {
     }
 }
 
-/// The input pixels whose row and column leave the same remainders modulo the stride. There are
-/// `stride`² phases. The same taps of the kernel reach all pixels of a phase, so the phase's
-/// gradient is a plain correlation with these taps, turned round.
+/// All input pixels whose row leaves one given remainder modulo the stride, and whose column leaves
+/// one given remainder, which may differ from that of the row. There are `stride`² phases. The same
+/// taps of the kernel reach all pixels of a phase, so the gradient of these pixels is a plain
+/// correlation with these taps, turned round.
 pub(super) struct Phase {
     /// First row and first column.
     first: [usize; 2],

@@ -14,9 +14,9 @@
 //! 3. **The gradient of the input** is the correlation of the output's gradient with the kernel
 //!    turned round, phase by phase ([`Phase`]).
 //! 4. **The gradient of the weights** is summed over the images of each partition of the batch, and
-//!    partitions are added in order at the end. If a partition's sums would not stay in the cache,
-//!    all frames (or transformed tiles) are kept, and a range of the sums is computed over all
-//!    images before the next range begins.
+//!    the partitions' sums are added in order at the end. If a partition's sums would not stay in
+//!    the cache, all frames (or transformed tiles) are kept, and a range of the sums is computed
+//!    over all images before the next range begins.
 
 use std::ops::Range;
 
@@ -40,12 +40,12 @@ use crate::norm::{self, Moments, Source};
 /// use each weight often while it is in the first-level cache.
 const PIXELS: usize = 128;
 
-/// Maximum size, in bytes, of the sums of the weights' gradient that stay in the second-level cache
-/// together with the values that are added to them.
+/// Size, in bytes, up to which the sums of the weights' gradient stay in the second-level cache,
+/// together with the values that are added to the sums.
 const SUM_BYTES: usize = 640 << 10;
 
-/// Channels are divided into ranges whose length is a multiple of this number, which makes a whole
-/// number of blocks on any machine.
+/// Channels are divided into ranges whose length is a multiple of this number, so that a range is a
+/// whole number of blocks on any machine.
 const CHANNEL_RANGE: usize = 32;
 
 /// Maximum number of partitions of the batch. Each partition has its own sums.

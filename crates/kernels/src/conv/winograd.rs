@@ -11,9 +11,9 @@
 //! A tile therefore takes 16 multiplications instead of the 36 of the plain sum (S. Winograd,
 //! *Arithmetic Complexity of Computations*, 1980).
 //!
-//! 1. **The middle line is 16 products of matrices**, one for each component. Each multiplies a
-//!    matrix of tiles × inputs with a matrix of inputs × outputs (A. Lavin and S. Gray, *Fast
-//!    Algorithms for Convolutional Neural Networks*, 2016).
+//! 1. **The line that computes M is 16 products of matrices**, one for each component. Each product
+//!    multiplies a matrix of tiles × inputs with a matrix of inputs × outputs (A. Lavin and S.
+//!    Gray, *Fast Algorithms for Convolutional Neural Networks*, 2016).
 //! 2. **Chunks of tiles** are transformed, multiplied and transformed back while they stay in the
 //!    second-level cache.
 //! 3. **The gradient of the inputs** is the same computation on the gradient of the outputs, with
@@ -21,7 +21,8 @@
 //! 4. **The gradient of the weights** is Gᵀ [ Σ (A y Aᵀ) ⊙ (Bᵀ d B) ] G, summed over tiles, where y
 //!    is the gradient of a tile's outputs.
 //! 5. **Transforms process whole vectors of channels.** They also transform the values after the
-//!    last channel. These results are stored after the channels of a row, and are never read.
+//!    last channel. The results of these values are stored in the padding after the last channel,
+//!    and are never read.
 
 mod product;
 mod tile;
@@ -40,15 +41,16 @@ use transforms::{
     GradientTransform, InputTransform, KernelTransform, OutputTransform, SumTransform,
 };
 
-/// Maximum size, in bytes, of a chunk's transformed values, which stay in the second-level cache.
+/// Maximum size, in bytes, of the transformed values of a chunk. Up to this size, they stay in the
+/// second-level cache.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Maximum size, in bytes, of the sums of the weights' gradient that stay in the second-level cache
-/// together with the values that are added to them.
+/// Size, in bytes, up to which the sums of the weights' gradient stay in the second-level cache,
+/// together with the values that are added to the sums.
 pub(super) const SUM_BYTES: usize = 1 << 20;
 
-/// Minimum and maximum number of tiles per chunk. The minimum is enough to use each weight, which
-/// comes from the third-level cache, often.
+/// Minimum and maximum number of tiles per chunk. Weights come from the third-level cache, and with
+/// the minimum number of tiles each weight that is loaded is used often enough.
 const CHUNK_TILES: [usize; 2] = [64, 256];
 
 /// Number of neighbouring sums that are added over all partitions at a time.
@@ -58,8 +60,8 @@ const TOGETHER: usize = 1 << 12;
 /// the sums.
 const OUTPUTS: usize = 32;
 
-/// Minimum number of tiles that are kept transformed in a round, if the sums of the weights'
-/// gradient would not stay in the cache.
+/// Minimum number of tiles whose transformed values are kept in a round. The sums of the weights'
+/// gradient are computed in rounds if they are too large for the cache.
 const ROUND_TILES: usize = 2048;
 
 /// Number of tiles per chunk.
@@ -256,8 +258,8 @@ pub(super) struct Transformed {
 }
 
 impl WeightPlan {
-    /// Prepares sums for groups of `images` images in the given frames of the inputs and of the
-    /// gradient.
+    /// Plans the sums for groups of `images` images. `inputs` and `gradient` describe the frames
+    /// that hold the inputs and the gradient.
     pub fn new(isa: Isa, conv: &Conv, [inputs, gradient]: [&Padded; 2], images: usize) -> Self {
         let tiles = tiles(images, [conv.out_height(), conv.out_width()], |image, y, x| {
             let source = image * inputs.image_pitch() + y * inputs.row_pitch() + x * conv.inputs;

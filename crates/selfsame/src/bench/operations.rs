@@ -216,7 +216,7 @@ fn bytes_moved(threads: usize) -> f64 {
 }
 
 /// Measures the seconds that `work` takes: the median over rounds, each with enough calls to fill
-/// it.
+/// the round.
 fn seconds(work: &mut dyn FnMut()) -> f64 {
     work();
     let rounds = (0..ROUNDS).map(|_| {

@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::median;
 use crate::Error;
 
-/// Number of images that each thread cycles through: benchmarks of other libraries use as many
-/// large images.
+/// Number of images that each thread cycles through: benchmarks of other libraries use the same
+/// number of large images.
 const IMAGES: usize = 16;
 /// Maximum size of these images, in bytes.
 const IMAGE_BYTES: usize = 256 << 20;

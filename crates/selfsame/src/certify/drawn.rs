@@ -23,7 +23,8 @@ use crate::{Error, Progress, sampling};
 /// Maximum side of an example image, in pixels, and maximum number of classes that get examples.
 const EXAMPLE_SIDE: u32 = 48;
 const EXAMPLES_UP_TO: usize = 128;
-/// Maximum number of labelled images. The values kept for every pair of them then take 4 GB.
+/// Maximum number of labelled images. With this number of images, the values that are kept for
+/// every pair take 4 GB.
 const MOST_IMAGES: usize = 16_384;
 
 /// Chooses the images to measure. Returns their positions in the split, ordered by class.

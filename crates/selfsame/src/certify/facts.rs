@@ -24,8 +24,8 @@ pub struct ClassFacts<'a> {
     pub labels: &'a Labels,
     pub centres: Centres,
     pub errors: Errors,
-    /// Error when each image is left out of its own centre, and number of images it was measured
-    /// on.
+    /// Error when each image is left out of its own centre, and number of images on which this
+    /// error was measured.
     pub error_left_out: Option<(f64, usize)>,
     pub pixels: Option<PixelFacts<'a>>,
 }
@@ -109,7 +109,7 @@ impl<'a> PixelFacts<'a> {
     ) -> Result<Self, Error> {
         let keys = common_keys(pixels);
         let (of_image, classes) = (labels.of_image(), labels.classes());
-        // At key 0, the overlap is the share of images with a view that equals one of another
+        // At key 0, the overlap is the share of images with a view that equals a view of another
         // class.
         let measures =
             Measures::new(&pixels.distances, of_image, classes, &[keys[1], 0], pixels.budget)?;

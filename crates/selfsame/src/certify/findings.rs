@@ -46,9 +46,8 @@ fn obstacles(record: &CertificateRecord, facts: &PixelFacts<'_>) -> Option<Obsta
     Some(Obstacles { allowed, holds, delta, epsilon, rho })
 }
 
-/// Returns the bound below which ρ must stay for the printed condition, ρ + √(2ρ) < 1 − Δ_μ/2 − max
-/// μ_k·μ_ℓ, to hold.
-/// hold.
+/// Returns the bound below which ρ must stay so that the printed condition holds: ρ + √(2ρ) < 1 −
+/// Δ_μ/2 − max μ_k·μ_ℓ.
 fn allowed_rho(largest: f64, shortfall: f64) -> f64 {
     let root = (3.0 - 2.0 * largest - shortfall).max(0.0).sqrt() - 1.0;
     if root > 0.0 { 0.5 * root * root } else { 0.0 }

@@ -225,8 +225,9 @@ fn thinned<T: Copy>(values: &[T]) -> Vec<T> {
 }
 
 /// Returns a lower and an upper bound on the smallest δ at which k images of a class lie pairwise
-/// within reach, for k = 1, 2, …. For k images that do so at the upper bound, also returns the
-/// largest distance after the encoder f between the closest views of two of them.
+/// within reach, for k = 1, 2, …. For k images that lie pairwise within reach at the upper bound,
+/// also returns the largest distance after the encoder f between the closest views of two of these
+/// images.
 pub fn curve_points(
     members: &[usize],
     curve: &Curve,

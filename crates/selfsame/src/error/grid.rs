@@ -19,7 +19,7 @@ pub enum GridError {
     /// The grid cannot be written as TOML, for example because a seed is above 2⁶³.
     #[error("{0}")]
     Write(#[from] toml::ser::Error),
-    /// A scale was requested, but the grid has none.
+    /// A scale was requested, but the grid has no scales.
     #[error("has no scales, so none is called {scale}")]
     NoScales {
         /// The scale.

@@ -171,7 +171,7 @@ fn clear(path: &Path) -> io::Result<()> {
 
 /// Returns the name of an entry in a folder that no forecast wrote, if there is one. Hidden files
 /// are ignored, because systems leave them. An empty folder of parts is ignored too: a forecast
-/// that is killed before it writes its settings leaves one.
+/// that is killed before it writes its settings leaves such a folder.
 fn stranger(path: &Path) -> io::Result<Option<String>> {
     let entries = match path.read_dir() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

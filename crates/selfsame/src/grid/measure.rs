@@ -29,8 +29,8 @@ pub(crate) struct Measured {
     /// Number of decimals of the column's figures.
     pub digits: usize,
     pub smaller_is_better: bool,
-    /// Whether the column's figures may be plotted together with those of the other columns: all of
-    /// them are accuracies, or all are errors.
+    /// Whether the column's figures may be plotted together with the figures of the other columns:
+    /// all of these figures are accuracies, or all are errors.
     pub drawn: bool,
     pub value: Value,
     /// The figure before training, if it is measured.

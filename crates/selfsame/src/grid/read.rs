@@ -16,7 +16,7 @@ const DEFAULT_SCALE: &str = "small";
 pub struct GridOptions {
     /// Name of the scale. By default: `small` if the grid has scales.
     pub scale: Option<String>,
-    /// Images to use in place of those that the grid names.
+    /// Images to use in place of the images that the grid names.
     pub data: Option<String>,
     /// Options for all runs. They override the grid.
     pub with: Table,
@@ -90,9 +90,10 @@ impl Grid {
         Ok(())
     }
 
-    /// Replaces the grid's images by others, if the caller, the grid or its scale names any. The
-    /// grid then has a single table. The published figures for that table are those of the images'
-    /// namesake in `sets`, which holds the grid's sets at every scale.
+    /// Replaces the images of the grid's sets if other images are given: by the caller, or by a
+    /// `data` option of the grid or of its scale. The grid then has a single table. The table gets
+    /// the published figures of the set whose name is part of the images' name (see [`namesake`]).
+    /// `sets` holds all sets of the grid, including the sets that its scale leaves out.
     fn on(mut self, data: Option<&str>, sets: &[Set]) -> Self {
         if let Some(data) = data {
             self.all.insert("data".to_owned(), data.into());

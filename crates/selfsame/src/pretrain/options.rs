@@ -17,7 +17,7 @@ use crate::{Error, Progress, load};
 ///
 /// All fields have sensible defaults, so `PretrainOptions::default()` trains a small ResNet-18 with
 /// SimCLR on the built-in glyphs. From TOML or JSON, fields have the names of the command line's
-/// options (`knn-every`), and an unknown one is refused.
+/// options (`knn-every`), and an unknown field is refused.
 ///
 /// ```
 /// use selfsame::PretrainOptions;
@@ -78,8 +78,8 @@ pub struct PretrainOptions {
     /// Number of images per step, each in two views. By default: the recipe's, or 128.
     pub batch: Option<usize>,
     /// Number of images that pass through the networks at a time, to save memory. The gradient
-    /// stays that of the whole batch, but batch normalisation sees one microbatch at a time. By
-    /// default: the batch.
+    /// stays the gradient of the whole batch, but batch normalisation sees one microbatch at a
+    /// time. By default: the batch.
     pub microbatch: Option<usize>,
     /// Rule that moves the weights. By default: the recipe's, or AdamW.
     pub optimizer: Option<OptimizerKind>,
@@ -92,7 +92,7 @@ pub struct PretrainOptions {
     /// Factor of the L2 penalty. By default: the recipe's, or 5e-4 for SGD, 1e-6 for LARS and 1e-2
     /// for AdamW.
     pub weight_decay: Option<f64>,
-    /// Maximum Euclidean length of the gradient. Longer gradients are scaled down to it.
+    /// Maximum Euclidean length of the gradient. Longer gradients are scaled down to this length.
     pub clip_norm: Option<f64>,
     /// Number of epochs between two measurements of the kNN accuracy on the validation split; 0 for
     /// no measurements. By default: a tenth of all epochs.

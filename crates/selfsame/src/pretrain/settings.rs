@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::options::{EncoderKind, MethodChoice, PretrainOptions};
 use crate::Error;
 
-/// Maximum image side for which the CIFAR stem is the default. The ImageNet stem has a quarter of
-/// its resolution and would leave a 96-pixel image a last stage of 3 × 3.
+/// Maximum image side for which the CIFAR stem is the default. After the ImageNet stem, the
+/// resolution is a quarter of the resolution after the CIFAR stem, and the last stage for a
+/// 96-pixel image would be 3 × 3.
 const CIFAR_STEM_UP_TO: u32 = 96;
 /// Default number of units in each hidden layer of a perceptron.
 const PERCEPTRON_WIDTH: usize = 512;

@@ -6,7 +6,7 @@ pub(super) struct Column {
     /// Number of decimals of the column's figures.
     pub digits: usize,
     pub smaller_is_better: bool,
-    /// Whether the column's figures may be plotted together with those of the other columns.
+    /// Whether the column's figures may be plotted together with the figures of the other columns.
     pub drawn: bool,
     /// Per row: seed and figure of each complete run.
     pub samples: Vec<Vec<(u64, f64)>>,

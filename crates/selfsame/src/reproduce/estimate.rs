@@ -31,9 +31,9 @@ struct Cost {
 
 /// Estimates how long the incomplete runs of a grid will take. Starts no run.
 ///
-/// All seeds take the same time, so one run of each kind is timed. Of the kinds, only one row and
-/// one column of each table are timed: the time that a row adds to a step, mostly for its views, is
-/// the same in every column.
+/// All seeds take the same time, so one run stands for its kind. In each table, only the kinds in
+/// the first row and the kinds in the first column are timed: the time that a row adds to a step,
+/// mostly for its views, is the same in every column.
 ///
 /// # Errors
 /// The errors of [`reproduce`](crate::reproduce()); also if a plan makes no sense.

@@ -54,8 +54,8 @@ fn table(grid: &Grid, set: &Set, outcomes: &[Outcome], forecast: Option<&Forecas
 
 /// Collects the measured figures of the runs.
 fn measured(grid: &Grid, runs: &[&Outcome], rows: &[String]) -> Vec<Column> {
-    // If the grid has columns, each of them shows one figure of the runs in that column. If it has
-    // none, all runs belong to one column without a name.
+    // If the grid has columns, each of them shows one figure of the runs in that column. If the
+    // grid has no columns, all runs belong to one column without a name.
     if grid.columns.is_empty() {
         let columns = grid.measure.columns();
         columns.into_iter().map(|column| filled(column, "", runs, rows)).collect()
@@ -152,7 +152,7 @@ fn figure(column: &Column, row: usize) -> Option<Figure> {
 }
 
 /// Returns the column as it is shown. It includes Kendall's τ between its order of the rows and the
-/// published order; for a forecast, between its order and that of the first measured column.
+/// published order; for a forecast, between its order and the order of the first measured column.
 fn head(column: &Column, columns: &[Column]) -> ResultColumn {
     let means = |column: &Column| column.samples.iter().map(|samples| mean(samples)).collect();
     let (theirs, order): (Vec<Option<f64>>, Order) = if column.forecast {

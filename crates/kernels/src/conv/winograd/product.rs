@@ -60,8 +60,8 @@ impl Product<'_> {
     ///
     /// - The caller must run this only on a machine that has the instruction set of `V`.
     /// - `N` must be `block_vectors::<V>(columns)`.
-    /// - The caller must guarantee that `left`, `right` and `sums` have the values that `rows`,
-    ///   `depth` and whole blocks require.
+    /// - The caller must guarantee that `left`, `right` and `sums` are as long as `rows`, `depth`
+    ///   and whole blocks require.
     #[inline(always)]
     unsafe fn blocks<V: Vector, const N: usize, const M: usize>(mut self) {
         let blocks = self.columns.div_ceil(N * V::LANES);

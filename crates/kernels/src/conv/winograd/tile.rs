@@ -9,7 +9,8 @@ pub(super) const AREA: usize = 9;
 /// Number of rows, and also of columns, of outputs in a tile.
 pub(super) const SIDE: usize = 2;
 
-/// A tile of the output. At the right and lower edges, it is only the part inside the image.
+/// A tile of the output. At the right and lower edges, a tile is only the part that is inside the
+/// image.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
     /// Index of the first channel of the tile's first input.

@@ -136,7 +136,7 @@ impl<F: Fn(usize, usize) -> [f32; AREA]> Kernel for KernelTransform<'_, F> {
     }
 }
 
-/// Computes the gradient of the weights of some outputs, which is Gᵀ s G of the outputs' sums s.
+/// Computes the gradient of the weights of some outputs: Gᵀ s G for the outputs' sums s.
 pub(super) struct SumTransform<'a> {
     /// `[COMPONENTS, inputs, output_pitch]`.
     pub sums: &'a [f32],
@@ -307,7 +307,7 @@ impl Kernel for GradientTransform<'_> {
     }
 }
 
-/// Computes the outputs of some tiles, which are Aᵀ m A of the tiles' sums m.
+/// Computes the outputs of some tiles: Aᵀ m A for the tiles' sums m.
 pub(super) struct OutputTransform<'a> {
     /// `[COMPONENTS, tiles, channels]`.
     pub sums: &'a [f32],
