@@ -55,7 +55,8 @@ methods! {
 pub trait Method {
     /// Checks every setting.
     ///
-    /// # Errors [`ConfigError`] gives the first setting that is out of range, by its name in `config.toml`.
+    /// # Errors
+    /// [`ConfigError`] gives the first setting that is out of range, by its name in `config.toml`.
     fn check(&self) -> Result<(), ConfigError>;
 
     /// Returns the number of views that a step takes of each image.

@@ -301,8 +301,8 @@ fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), Train
         }
         Some(state) => {
             // If an earlier process was killed after renaming the state file and before renaming
-            // the weights for use, the weights for use still are those of an earlier step. Write
-            // them again.
+            // the weights for use, that file still holds the weights of an earlier step. Write them
+            // again.
             checkpoint::save_weights(run, Which::Last, &state.weights, state.step)
                 .map_err(|e| failed(e.into()))?;
             state
