@@ -86,7 +86,7 @@ impl Measures {
         mean(&(0..self.sigma.len()).map(|key| self.mean_sigma(key)).collect::<Vec<_>>())
     }
 
-    /// Returns the bounds of the σ of the theory, which is the smallest σ of all classes.
+    /// Returns the bounds of the theory's σ: the smallest σ of all classes.
     pub fn least_sigma(&self, key: usize) -> [f64; 2] {
         [0, 1].map(|side| self.sigma[key].iter().map(|sigma| sigma[side]).fold(1.0, f64::min))
     }
@@ -173,7 +173,7 @@ fn deal(classes: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let in_turn: Vec<usize> = (0..longest)
         .flat_map(|at| classes.iter().filter_map(move |class| class.get(at)).copied())
         .collect();
-    // Contiguous pieces of that order hold images of every class. Their sizes are those of the
+    // Contiguous pieces of that order hold images of every class. The pieces are as large as the
     // classes.
     let mut rest = in_turn.as_slice();
     let mut dealt = Vec::with_capacity(classes.len());

@@ -163,7 +163,7 @@ impl Default for CertifyOptions {
 
 impl CertifyOptions {
     /// Refuses options with which nothing can be measured. [`certify`] makes the same check; a
-    /// caller can make it before loading images.
+    /// caller can make the check before loading images.
     ///
     /// # Errors
     /// [`Error::Option`] if an option makes no sense.

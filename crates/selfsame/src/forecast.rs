@@ -96,7 +96,7 @@ impl Default for ForecastOptions {
 
 impl ForecastOptions {
     /// Refuses options that make no sense for any images. [`forecast`] makes the same check; a
-    /// caller that has to read many images can make it first.
+    /// caller that has to read many images can make the check first.
     ///
     /// # Errors
     /// [`Error::Option`] if an option makes no sense.

@@ -229,8 +229,8 @@ impl Grid {
         self.rows.iter().map(label).collect()
     }
 
-    /// Returns the names of the table columns that runs fill: the grid's own columns, or those of
-    /// its [measure](Self::measure).
+    /// Returns the names of the table columns that runs fill: the grid's own columns, or the
+    /// columns of its [measure](Self::measure).
     pub fn measured_names(&self) -> Vec<String> {
         match self.columns.as_slice() {
             [] => self.measure.columns().into_iter().map(|column| column.name).collect(),

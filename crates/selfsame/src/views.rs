@@ -40,7 +40,8 @@ impl Default for ViewsOptions {
 
 impl ViewsOptions {
     /// Refuses options that make no sense for this number of policies, whatever the images.
-    /// [`views`] makes the same check; a caller that has to read many images can make it first.
+    /// [`views`] makes the same check; a caller that has to read many images can make the check
+    /// first.
     ///
     /// # Errors
     /// [`Error::Option`] or [`Error::CrowdedPage`].

@@ -80,8 +80,8 @@ pub struct TrainConfig {
     /// batch normalisation takes its statistics over a microbatch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub microbatch: Option<usize>,
-    /// Distance ε of the curve `r_epsilon`, which is the share of images whose two normalised
-    /// outputs are more than ε apart.
+    /// Distance ε of the curve `r_epsilon`. The curve shows the share of images whose two
+    /// normalised outputs are more than ε apart.
     pub epsilon: f64,
 }
 

@@ -393,7 +393,7 @@ impl Clock {
     }
 }
 
-/// Returns the loss of a step, which is the sum over its objectives.
+/// Returns the loss of a step: the sum over the step's objectives.
 fn sum(passes: &[Pass]) -> f64 {
     passes.iter().map(|pass| pass.loss).sum()
 }

@@ -84,8 +84,8 @@ pub(crate) struct Search<'a> {
     bound: Bound,
     levels: Vec<Level>,
     clique: Vec<u32>,
-    /// Number of vertices that belong to every clique of this search, in addition to those of
-    /// `clique`.
+    /// Number of vertices that belong to every clique of this search, in addition to the vertices
+    /// of `clique`.
     given: usize,
     /// The largest clique found by this search.
     pub(crate) found: Vec<u32>,

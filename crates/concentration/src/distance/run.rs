@@ -10,7 +10,7 @@ use super::nearest::{Dense, NONE, Nearest, Pruning, Scratch};
 use super::views::Views;
 use crate::{graph, pair_index};
 
-/// Number of views along the two sides of a tile, which is the unit of progress. The sides differ
+/// Number of views along the two sides of a tile. A tile is the unit of progress. The sides differ
 /// because the work prepared for the rows of a tile serves all of its columns.
 const TILE: [usize; 2] = [256, 1024];
 

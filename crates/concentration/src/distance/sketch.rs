@@ -1,5 +1,5 @@
-//! Sketches: short vectors whose distances bound those of views from below. The documentation of
-//! the parent module has the derivation.
+//! Sketches: short vectors whose distances bound the distances of views from below. The
+//! documentation of the parent module has the derivation.
 
 use rayon::prelude::*;
 use selfsame_kernels::distance::{SHORT_COLUMNS, squared_norm, weighted_rows};

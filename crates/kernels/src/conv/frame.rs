@@ -68,14 +68,13 @@ use std::ops::Range;
 
 use half::bf16;
 
-/// Number of rows of a tile, which is the number of positions that are multiplied together.
+/// Number of rows of a tile: the number of positions that are multiplied together.
 pub(super) const STRIP: usize = 16;
 
-/// Number of values in a tile's row, which is the number of products that one instruction adds to a
-/// sum.
+/// Number of values in a tile's row: the number of products that one instruction adds to a sum.
 pub(super) const STEP: usize = 32;
 
-/// Number of columns of two tiles, which is the number of channels that are computed together.
+/// Number of columns of two tiles: the number of channels that are computed together.
 pub(super) const BLOCK: usize = 2 * STRIP;
 
 /// The source pixels that a correlation reads. Output pixel (y, x) sees, at (row, column) of the

@@ -15,8 +15,9 @@
 //!    turned round. With stride s, the input pixels fall into s² phases by the remainders of their
 //!    row and column modulo s. Only some taps reach each phase ([`InputPlan`]).
 //! 4. **The gradient of the weights** is a product summed over output pixels ([`WeightPlan`]). The
-//!    batch is divided into partitions, each with its own sums, which are added in order at the
-//!    end. Threads can therefore work in parallel, and the result does not depend on the threads.
+//!    batch is divided into partitions, each with its own sums. The sums of the partitions are
+//!    added in order at the end. Threads can therefore work in parallel, and the result does not
+//!    depend on the threads.
 //! 5. **Both gradients of a group are computed one after the other** if the sums of the weights'
 //!    gradient stay in the cache meanwhile. The output's gradient, from which both gradients are
 //!    computed, is then never stored.
@@ -71,8 +72,7 @@ const IN_TURN_BYTES: [usize; 2] = [640 << 10, 256 << 10];
 struct Panels {
     columns: Buffer<bf16>,
     steps: Steps,
-    /// Number of columns that are not only zeros, which is the number of channels of all joined
-    /// pixels.
+    /// Number of columns that are not only zeros: the number of channels of all joined pixels.
     channels: usize,
 }
 
@@ -153,7 +153,7 @@ impl PanelWeights<'_> {
     }
 
     /// Whether lines of tiles can be packed straight from the weights. A line is then packed from
-    /// the rows of two neighbouring outputs, which are read once for all taps.
+    /// the rows of two neighbouring outputs, and these rows are read once for all taps.
     fn packs_rows(&self) -> bool {
         self.transposed
             && self.pixels == 1
@@ -630,8 +630,8 @@ impl<'a> InputPlan<'a> {
 }
 
 /// All input pixels whose row leaves one given remainder modulo the stride, and whose column leaves
-/// one given remainder, which may differ from that of the row. The same taps of the kernel reach
-/// all of these pixels. The last tap reaches these pixels from the first output.
+/// one given remainder, which may differ from the row's remainder. The same taps of the kernel
+/// reach all of these pixels. The last tap reaches these pixels from the first output.
 struct Phase {
     /// First row and first column.
     first: [usize; 2],

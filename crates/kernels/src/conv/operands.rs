@@ -89,8 +89,8 @@ impl<'a, T: Element> Input<'a, T> {
 pub struct Wanted<'a, T> {
     /// Whether the gradient of the input is computed.
     pub input: InputGradient<'a, T>,
-    /// The weights' gradient from another use of the weights, which is added to the computed
-    /// gradient.
+    /// The weights' gradient from another use of the weights. That gradient is added to the
+    /// computed gradient.
     pub weights: Option<&'a [f32]>,
 }
 

@@ -34,8 +34,8 @@ pub(super) unsafe fn transpose(from: &[*const bf16; STEP], to: *mut bf16, pitch:
     }
 }
 
-/// Packs a tile of columns. `from` has 32 values for each of 16 channels, which are `pitch` apart.
-/// `to` receives 16 lines, each with a pair of values for every channel.
+/// Packs a tile of columns. `from` has 32 values for each of 16 channels. Neighbouring channels are
+/// `pitch` values apart. `to` receives 16 lines, each with a pair of values for every channel.
 ///
 /// # Safety
 ///

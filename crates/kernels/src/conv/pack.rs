@@ -53,8 +53,8 @@ impl Weights {
 }
 
 /// All input pixels whose row leaves one given remainder modulo the stride, and whose column leaves
-/// one given remainder, which may differ from that of the row. There are `stride`² phases. The same
-/// taps of the kernel reach all pixels of a phase, so the gradient of these pixels is a plain
+/// one given remainder, which may differ from the row's remainder. There are `stride`² phases. The
+/// same taps of the kernel reach all pixels of a phase, so the gradient of these pixels is a plain
 /// correlation with these taps, turned round.
 pub(super) struct Phase {
     /// First row and first column.

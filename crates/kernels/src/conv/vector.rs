@@ -273,7 +273,7 @@ impl<'a, T: Element> Backward<'a, T> {
         add: impl Fn(&Frames, usize, &mut Scratch<T>, &mut [f32]) + Sync,
     ) -> Vec<Buffer> {
         let Self { conv, group, .. } = *self;
-        // Number of images per partition, which is a whole number of groups.
+        // Number of images per partition. A partition is a whole number of groups.
         let size = conv.batch.div_ceil(PARTITIONS).next_multiple_of(group).max(1);
         let partitions = self.split(result, size).into_par_iter().with_max_len(1).enumerate();
         let sums = partitions.map(|(index, mut result)| {

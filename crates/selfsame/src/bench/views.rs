@@ -29,7 +29,7 @@ pub struct ViewsOptions {
     /// Side of the views, in pixels.
     pub size: u32,
     /// The policy, as [`crate::policy`] reads it. By default: the policy of MoCo v2 with bilinear
-    /// crops and a Gaussian blur of a tenth of the side, which is commonly used to compare
+    /// crops and a Gaussian blur of a tenth of the side. That policy is commonly used to compare
     /// augmentation libraries.
     pub augment: Option<String>,
     /// Duration of the measurement in seconds, from 0.1 to 3600.

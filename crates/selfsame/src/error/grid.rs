@@ -4,7 +4,8 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GridError {
-    /// The name is neither that of a grid that comes with the library nor that of a TOML file.
+    /// The name is neither the name of a grid that comes with the library nor the name of a TOML
+    /// file.
     #[error("no grid is called that; known are {}, and files that end in .toml", known.join(", "))]
     Unknown {
         /// The grids that come with the library.

@@ -50,7 +50,7 @@ struct Sampled {
 }
 
 impl Sampled {
-    /// Returns a measure with its interval, which is kept within `range`.
+    /// Returns a measure with its interval. The interval is kept within `range`.
     fn measured(
         &self,
         measure: &dyn Fn(&Measures) -> f64,

@@ -56,7 +56,7 @@ impl Settings {
     }
 
     /// Returns each option with its value in words. The encoder has a value only if its weights
-    /// differ from those of `other`.
+    /// differ from the weights of `other`.
     fn options(&self, other: &Self) -> [(&'static str, String); 11] {
         let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
         let optional = |value: Option<String>| value.unwrap_or("none".into());

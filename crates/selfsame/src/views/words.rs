@@ -172,8 +172,8 @@ fn jitter_range(jitter: &Jitter) -> String {
     parts.join("; ")
 }
 
-/// Returns how much wider a blur is on a view of side `size` than on a view of side `side`, for
-/// which it is given.
+/// Returns how much wider a blur is on a view of side `size` than on a view of side `side`, the
+/// side for which the blur is given.
 fn growth(side: Option<u32>, size: u32) -> f64 {
     side.map_or(1.0, |side| f64::from(size) / f64::from(side))
 }

@@ -61,7 +61,7 @@ fn unbiased(embedded: &EmbeddedImages<'_>) -> Result<Option<Quantity>, Error> {
     let values = some_views(embedded, 1..embedded.views);
     let views = Views::new(embedded.images, drawn, embedded.dim, &values)?.on_sphere()?;
     let found = measure::alignment(&views);
-    // Leave out pairs of a view with itself, which are not independent draws.
+    // Leave out pairs of a view with itself: such pairs are not independent draws.
     let correction = drawn as f64 / (drawn as f64 - 1.0);
     let value = correction * found.finite;
     let half = mean_interval(&found.of_image)
