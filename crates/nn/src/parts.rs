@@ -1,4 +1,4 @@
-//! Batches that pass a network in parts, one after the other.
+//! Runs a batch through a network in parts, one after the other.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

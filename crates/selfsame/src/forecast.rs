@@ -95,7 +95,7 @@ impl Default for ForecastOptions {
 }
 
 impl ForecastOptions {
-    /// Refuses options that make no sense for any images. [`forecast`] makes the same check; a
+    /// Refuses options that make no sense, whatever the images are. [`forecast`] makes the same check; a
     /// caller that has to read many images can make the check first.
     ///
     /// # Errors
@@ -252,7 +252,7 @@ fn none() -> Result<Policy, Error> {
     NONE.parse().map_err(|error| Error::option("policies", NONE, error))
 }
 
-/// Returns the first part of the names of a policy's files.
+/// Returns the prefix of the file names of the policy with this number.
 fn part(number: usize) -> String {
     format!("{number:02}")
 }

@@ -10,7 +10,7 @@ pub(super) struct Product<'a> {
     pub left: &'a [f32],
     /// Distance, in values, from a row of `left` to the next.
     pub row_pitch: usize,
-    /// Distance, in values, from a term of a sum to the next in `left`.
+    /// Distance, in values, between consecutive values of a row of `left` along `depth`.
     pub depth_pitch: usize,
     pub rows: usize,
     /// Number of products per sum.
