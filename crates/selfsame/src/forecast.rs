@@ -95,8 +95,8 @@ impl Default for ForecastOptions {
 }
 
 impl ForecastOptions {
-    /// Refuses options that make no sense, whatever the images are. [`forecast`] makes the same check; a
-    /// caller that has to read many images can make the check first.
+    /// Refuses options that make no sense, whatever the images are. [`forecast`] makes the same
+    /// check; a caller that has to read many images can make the check first.
     ///
     /// # Errors
     /// [`Error::Option`] if an option makes no sense.
