@@ -112,11 +112,11 @@ pub fn evaluate(
         let of_views = views.embed(subject.trained)?;
         let (test, probe) =
             scores(dataset, trained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
-        status("the same of the untrained encoder");
+        status("kNN, linear probe and nearest centre of the untrained encoder");
         let of_views = views.embed(subject.untrained)?;
         let (before, probe_before) =
             scores(dataset, untrained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
-        status("the same of raw pixels");
+        status("kNN, linear probe and nearest centre of raw pixels");
         let splits = [&dataset.train, &dataset.validation, &dataset.test];
         let raw = splits.map(|split| shrink(&images(split), SMALL_SIDE));
         let raw_views = views.small();
