@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::catalogue::{Catalogue, Source};
 use crate::decode::{self, MAX_FILE_BYTES, RgbImage};
 use crate::folder::stamp;
-use crate::tree::{self, Findings, Found, Kind};
+use crate::tree::{self, Findings, Found};
 use crate::{DataError, Skipped};
 
 struct Archive {
@@ -53,11 +53,8 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         last_end = entry.raw_file_position().saturating_add(entry.size());
         let path_bytes = entry.path_bytes();
         let lossy = String::from_utf8_lossy(&path_bytes).into_owned();
-        let mut skip = |cause: &str| {
-            findings.skipped.push(Skipped { name: lossy.clone(), cause: cause.into() })
-        };
         if last_end > length {
-            skip("the archive ends before the entry does; nothing follows it");
+            findings.skip(&lossy, "the archive ends before the entry does; nothing follows it");
             break;
         }
         let kind_of_entry = entry.header().entry_type();
@@ -67,32 +64,31 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         let parts: Vec<&str> =
             lossy.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         if lossy.starts_with('/') || parts.contains(&"..") {
-            skip("the archive entry points outside the archive");
+            findings.skip(&lossy, "the archive entry points outside the archive");
             continue;
         }
         if kind_of_entry.is_symlink() || kind_of_entry.is_hard_link() {
-            skip("the archive entry is a link; store the file itself");
+            findings.skip(&lossy, "the archive entry is a link; store the file itself");
             continue;
         }
-        match tree::kind(&parts) {
-            Kind::Hidden => continue,
-            Kind::Other => {
-                findings.others += 1;
-                continue;
-            }
-            Kind::Image => {}
+        if !findings.is_image(&parts) {
+            continue;
         }
         let (start, size) = (entry.raw_file_position(), entry.size());
         if !(kind_of_entry.is_file() || kind_of_entry.is_contiguous()) {
-            skip("the archive entry is not a regular file");
+            findings.skip(&lossy, "the archive entry is not a regular file");
         } else if size > MAX_FILE_BYTES {
-            skip(&format!("the file is too large: at most {MAX_FILE_BYTES} bytes are read"));
+            findings.skip(
+                &lossy,
+                &format!("the file is too large: at most {MAX_FILE_BYTES} bytes are read"),
+            );
         } else if std::str::from_utf8(&path_bytes).is_err() {
-            skip("its name is not valid UTF-8; rename it");
+            findings.skip(&lossy, "its name is not valid UTF-8; rename it");
         } else {
             let components: Vec<String> = parts.iter().map(|&part| part.to_owned()).collect();
             if let Some(earlier) = seen.insert(components.clone(), ranges.len()) {
-                skip("the archive holds a later file of the same name, which is used");
+                findings
+                    .skip(&lossy, "the archive holds a later file of the same name, which is used");
                 found[earlier] = None;
             }
             found.push(Some(Found { components, item: ranges.len() }));

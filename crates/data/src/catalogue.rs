@@ -2,6 +2,7 @@
 
 use crate::decode::RgbImage;
 use crate::error::DataError;
+use crate::leavings::{LeftAlone, LostFolder};
 
 /// A set of images before they are decoded.
 pub(crate) struct Catalogue {
@@ -12,6 +13,12 @@ pub(crate) struct Catalogue {
     /// order on disk.
     pub(crate) entries: Vec<Entry>,
     pub(crate) skipped: Vec<Skipped>,
+    pub(crate) left_alone: Vec<LeftAlone>,
+    pub(crate) lost: Vec<LostFolder>,
+    /// Number of files that systems and programs left behind, and of hidden ones.
+    pub(crate) junk: usize,
+    /// Number of folders around an image down to its class. 0 if no folder is a class or a split.
+    pub(crate) level: usize,
     pub(crate) notes: Vec<String>,
     pub(crate) source: Box<dyn Source>,
 }
@@ -59,6 +66,22 @@ pub(crate) trait Source: Sync {
 }
 
 impl Catalogue {
+    /// Makes a set without images.
+    pub(crate) fn new(name: String, source: Box<dyn Source>) -> Self {
+        Self {
+            name,
+            classes: Vec::new(),
+            entries: Vec::new(),
+            skipped: Vec::new(),
+            left_alone: Vec::new(),
+            lost: Vec::new(),
+            junk: 0,
+            level: 0,
+            notes: Vec::new(),
+            source,
+        }
+    }
+
     /// Keeps the images of the named classes, in the order of the set.
     pub(crate) fn keep_classes(&mut self, names: &[String]) -> Result<(), DataError> {
         if self.classes.is_empty() {

@@ -92,7 +92,7 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
             source.records.push((source.files.len() - 1, record as u64));
         }
     }
-    Ok(Catalogue { name, classes, entries, skipped: Vec::new(), notes, source: Box::new(source) })
+    Ok(Catalogue { classes, entries, notes, ..Catalogue::new(name, Box::new(source)) })
 }
 
 fn class_names(

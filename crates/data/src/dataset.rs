@@ -8,6 +8,7 @@ use crate::catalogue::Skipped;
 use crate::decode::MAX_IMAGE_SIZE;
 use crate::error::DataError;
 use crate::glyphs::Factors;
+use crate::leavings::{LeftAlone, LostFolder};
 
 /// Images of one size, divided into training, validation and test, with a list of images that were
 /// left out.
@@ -27,6 +28,15 @@ pub struct Dataset {
     pub test: Split,
     /// Every image or archive entry that was left out, with its cause.
     pub skipped: Vec<Skipped>,
+    /// Files that are not read because their names are not those of images, by ending and folder.
+    pub left_alone: Vec<LeftAlone>,
+    /// Folders of classes or splits of which no image is used, although they hold files that are
+    /// meant as images. Whoever trains on the set should hear of them first.
+    pub lost: Vec<LostFolder>,
+    /// Number of hidden files and of files that systems leave behind, such as `Thumbs.db`. They are
+    /// passed over. Every file of a folder or an archive is an image of the set, skipped, left
+    /// alone or one of these.
+    pub passed_over: usize,
     /// Remarks about the splits and the set, in plain sentences.
     pub notes: Vec<String>,
 }

@@ -7,10 +7,11 @@ use std::time::UNIX_EPOCH;
 
 use walkdir::WalkDir;
 
+use crate::DataError;
 use crate::catalogue::{Catalogue, Source};
 use crate::decode::{self, MAX_FILE_BYTES, RgbImage};
-use crate::tree::{self, Findings, Found, Kind};
-use crate::{DataError, Skipped};
+use crate::kinds::{self, Kind};
+use crate::tree::{self, Findings, Found};
 
 struct Folder {
     files: Vec<PathBuf>,
@@ -28,9 +29,7 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
                 let name = error
                     .path()
                     .map_or_else(|| path.to_string_lossy(), |path| path.to_string_lossy());
-                findings
-                    .skipped
-                    .push(Skipped { name: name.into_owned(), cause: error.to_string() });
+                findings.skip(&name, &error.to_string());
                 continue;
             }
         };
@@ -39,29 +38,23 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         if entry.file_type().is_dir() {
             let is_empty =
                 fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
-            if is_empty && tree::kind(&lossy) != Kind::Hidden {
+            if is_empty && kinds::kind(&lossy) != Kind::Junk {
                 empty.push(lossy.join("/"));
             }
             continue;
         }
-        match tree::kind(&lossy) {
-            Kind::Hidden => {}
-            Kind::Other => findings.others += 1,
-            Kind::Image => {
-                let mut skip = |cause: &str| {
-                    findings.skipped.push(Skipped { name: lossy.join("/"), cause: cause.into() })
-                };
-                if !entry.file_type().is_file() {
-                    skip("it is not a regular file");
-                } else if let Some(components) =
-                    relative.iter().map(|part| part.to_str().map(str::to_owned)).collect()
-                {
-                    findings.images.push(Found { components, item: files.len() });
-                    files.push(entry.path().to_owned());
-                } else {
-                    skip("its name is not valid UTF-8; rename it");
-                }
-            }
+        if !findings.is_image(&lossy) {
+            continue;
+        }
+        if !entry.file_type().is_file() {
+            findings.skip(&lossy.join("/"), "it is not a regular file");
+        } else if let Some(components) =
+            relative.iter().map(|part| part.to_str().map(str::to_owned)).collect()
+        {
+            findings.images.push(Found { components, item: files.len() });
+            files.push(entry.path().to_owned());
+        } else {
+            findings.skip(&lossy.join("/"), "its name is not valid UTF-8; rename it");
         }
     }
 

@@ -135,12 +135,9 @@ pub(crate) fn open(seed: u64, size: u32) -> Catalogue {
         Entry { name: format!("glyphs[{item}]"), class, part, item }
     });
     Catalogue {
-        name: "glyphs".to_owned(),
         classes: GLYPH_CLASSES.map(str::to_owned).to_vec(),
         entries: entries.collect(),
-        skipped: Vec::new(),
-        notes: Vec::new(),
-        source: Box::new(Glyphs { seed, size }),
+        ..Catalogue::new("glyphs".to_owned(), Box::new(Glyphs { seed, size }))
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         notes.push("There are no label files, so the images count as unlabelled.".to_owned());
         Vec::new()
     };
-    Ok(Catalogue { name, classes, entries, skipped: Vec::new(), notes, source: Box::new(source) })
+    Ok(Catalogue { classes, entries, notes, ..Catalogue::new(name, Box::new(source)) })
 }
 
 fn find(path: &Path, part: &str, what: &str, dimensions: u8) -> Option<PathBuf> {

@@ -29,8 +29,10 @@
 //! | `train/…`, `test/…` and any of the above below | the test part kept, a tenth of training held out for validation |
 //! | also `val/`, `valid/` or `validation/` | kept as validation; as test where there is no `test/` |
 //!
-//! Hidden files are skipped, and files with other endings are counted in a note. Every image that
-//! cannot be used is named with its cause in [`Dataset::skipped`]: it is truncated or damaged, as
+//! Hidden files and what systems leave behind (`Thumbs.db`, `__MACOSX`, `@eaDir`) are passed over.
+//! Files with other endings are left alone, and [`Dataset::left_alone`] has them by ending and
+//! folder. A class or split whose files are all left out or left alone is in [`Dataset::lost`].
+//! Every image that cannot be used is named with its cause in [`Dataset::skipped`]: it is truncated or damaged, as
 //! far as its format shows this, or larger than [`MAX_SIDE`], [`MAX_PIXELS`] or [`MAX_FILE_BYTES`],
 //! which is checked before memory is allocated. Archives are never unpacked. The same files give
 //! the same data set on every machine, for any number of threads.
@@ -48,6 +50,8 @@ mod folder;
 mod glyphs;
 mod idx;
 mod jpeg;
+mod kinds;
+mod leavings;
 mod load;
 mod outline;
 mod remote;
@@ -61,6 +65,7 @@ pub use decode::{MAX_FILE_BYTES, MAX_IMAGE_SIZE, MAX_PIXELS, MAX_SIDE, decode_im
 pub use error::DataError;
 pub use fetch::{FetchError, FetchSummary, fetch, fetch_files};
 pub use glyphs::{Factors, GLYPH_CLASSES, GLYPH_COUNTS, GLYPH_SIZE, glyph_factors, glyph_pixels};
+pub use leavings::{LeftAlone, LostFolder};
 pub use load::{LoadOptions, load};
 pub use remote::{Digest, Member, REMOTE_SETS, RemoteFile, RemoteSet};
 pub use selfsame_kernels::pixels::Image;

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use rayon::prelude::*;
 use crate::catalogue::{Catalogue, Entry, Source};
 use crate::decode::MAX_IMAGE_SIZE;
 use crate::glyphs::{GLYPH_SIZE, glyph_factors};
+use crate::leavings::{self, LostFolder};
 use crate::splits::{self, Splits};
 use crate::store::{self, Job};
 use crate::{DataError, Dataset, Skipped, Split, archive, cifar, folder, glyphs, idx};
@@ -117,6 +119,8 @@ fn load_within(
     {
         return Err(error);
     }
+    let mut lost = std::mem::take(&mut catalogue.lost);
+    lost.extend(damaged_folders(&catalogue, &failed));
     catalogue.skipped.extend(failed);
 
     let mut usable = vec![true; job.entries.len()];
@@ -151,8 +155,20 @@ fn load_within(
         let cause = format!("all {first_validation} training images are damaged");
         return Err(DataError::NothingToTrain { set: spec.to_owned(), cause });
     }
-    let Catalogue { name, classes, skipped, notes, .. } = catalogue;
-    Ok(Dataset { name, classes, image_size: size, train, validation, test, skipped, notes })
+    let Catalogue { name, classes, skipped, left_alone, junk, notes, .. } = catalogue;
+    Ok(Dataset {
+        name,
+        classes,
+        image_size: size,
+        train,
+        validation,
+        test,
+        skipped,
+        left_alone,
+        lost,
+        passed_over: junk,
+        notes,
+    })
 }
 
 /// Lists what `spec` names, before any image is decoded. There is at least one image, and all
@@ -168,14 +184,32 @@ fn catalogue(spec: &str, options: &LoadOptions) -> Result<Catalogue, DataError> 
         return Err(DataError::Damaged { name, cause });
     }
     if catalogue.entries.is_empty() {
-        let empty =
-            || DataError::NotADataSet { path: spec.into(), cause: "it holds no images".into() };
+        let cause = match leavings::describe(&catalogue.left_alone) {
+            files if files.is_empty() => "it holds no images".to_owned(),
+            files => format!("it holds no images, only {files}"),
+        };
+        let empty = || DataError::NotADataSet { path: spec.into(), cause };
         return Err(all_damaged(spec, &catalogue.skipped).unwrap_or_else(empty));
     }
+    // Before classes are chosen: those that nobody asked for have lost nothing.
+    catalogue.lost = leavings::lost(
+        catalogue.level,
+        catalogue.entries.iter().map(|entry| entry.name.as_str()),
+        &catalogue.skipped,
+        &catalogue.left_alone,
+    );
     if let Some(classes) = &options.classes {
         catalogue.keep_classes(classes)?;
     }
     Ok(catalogue)
+}
+
+/// Returns the folders of which every image is damaged.
+fn damaged_folders(catalogue: &Catalogue, failed: &[Skipped]) -> Vec<LostFolder> {
+    let damaged: HashSet<&str> = failed.iter().map(|image| image.name.as_str()).collect();
+    let names = catalogue.entries.iter().map(|entry| entry.name.as_str());
+    let good = names.filter(|name| !damaged.contains(name));
+    leavings::lost(catalogue.level, good, failed, &[])
 }
 
 /// Returns the error that no image could be used, or `None` if no image was left out.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::catalogue::{Catalogue, Entry, Part, Source};
+use crate::kinds::{self, Kind};
+use crate::leavings::{self, Leavings};
 use crate::{DataError, Skipped};
 
 /// An image file found in a tree.
@@ -20,38 +22,37 @@ pub(crate) struct Found {
 pub(crate) struct Findings {
     pub(crate) images: Vec<Found>,
     pub(crate) skipped: Vec<Skipped>,
-    /// Number of files whose names are not image names.
-    pub(crate) others: usize,
+    /// Files whose names are not image names.
+    pub(crate) left_alone: Leavings,
+    /// Files that systems and programs leave behind, and hidden ones.
+    pub(crate) junk: usize,
+    /// Number of images among the hidden files, and the name of the first.
+    pub(crate) hidden: Option<(usize, String)>,
     pub(crate) notes: Vec<String>,
 }
 
-/// Kind of a file, according to its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Image,
-    /// A file that systems leave behind: `.DS_Store`, `._name`, anything hidden. It is ignored
-    /// silently.
-    Hidden,
-    Other,
-}
-
-pub(crate) fn kind<S: AsRef<str>>(components: &[S]) -> Kind {
-    if components.iter().any(|part| part.as_ref().starts_with('.') || part.as_ref() == "__MACOSX") {
-        return Kind::Hidden;
+impl Findings {
+    /// Leaves out the file or entry `name`.
+    pub(crate) fn skip(&mut self, name: &str, cause: &str) {
+        self.skipped.push(Skipped { name: name.to_owned(), cause: cause.to_owned() });
     }
-    let extension = components
-        .last()
-        .and_then(|name| name.as_ref().rsplit_once('.'))
-        .map(|(_, extension)| extension);
-    match extension {
-        Some(extension)
-            if ["jpg", "jpeg", "png", "webp"]
-                .iter()
-                .any(|known| extension.eq_ignore_ascii_case(known)) =>
-        {
-            Kind::Image
+
+    /// Notes the file whose folders and name are `components` unless it is an image. Returns
+    /// whether it is one.
+    pub(crate) fn is_image<S: AsRef<str>>(&mut self, components: &[S]) -> bool {
+        match kinds::kind(components) {
+            Kind::Image => return true,
+            Kind::Other => self.left_alone.add(components),
+            Kind::Junk => {
+                self.junk += 1;
+                if kinds::is_hidden_image(components) {
+                    let name =
+                        || components.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
+                    self.hidden.get_or_insert_with(|| (0, name())).0 += 1;
+                }
+            }
         }
-        _ => Kind::Other,
+        false
     }
 }
 
@@ -62,13 +63,14 @@ pub(crate) fn arrange(
     findings: Findings,
     source: Box<dyn Source>,
 ) -> Result<Catalogue, DataError> {
-    let Findings { mut images, skipped, others, mut notes } = findings;
+    let Findings { mut images, skipped, left_alone, junk, hidden, mut notes } = findings;
     images.sort_by(|a, b| a.components.cmp(&b.components));
-    if others > 0 {
-        notes.push(format!("Files that are not named as images were left alone: {others}."));
-    }
-    let mut tree =
-        Catalogue { name, classes: Vec::new(), entries: Vec::new(), skipped, notes, source };
+    let left_alone = left_alone.into_list();
+    notes.extend(leavings::note(&left_alone));
+    notes.extend(hidden.map(|(count, first)| {
+        format!("Hidden images were passed over: {count}, such as {}.", leavings::short(&first))
+    }));
+    let mut tree = Catalogue { skipped, left_alone, junk, notes, ..Catalogue::new(name, source) };
     let depth = wrapping_depth(&images);
     let divided = divided(&images, depth);
 
@@ -117,6 +119,8 @@ pub(crate) fn arrange(
             placed.iter().filter_map(|(_, depth, image)| class_of(*depth, image)).collect();
         tree.classes = classes.into_iter().collect();
     }
+    tree.level =
+        placed.iter().map(|(_, depth, _)| depth + usize::from(labelled)).max().unwrap_or(0);
     // A flat folder that was packed under its own name also looks like this: a single class carries
     // no information.
     if let [class] = tree.classes.as_slice() {

@@ -173,7 +173,13 @@ fn flat_folders_are_unlabelled_of_any_size_and_format() {
         set.skipped
     );
     assert_eq!((sizes(&set).iter().sum::<usize>(), set.image_size), (31, 64));
-    assert!(set.notes.iter().any(|note| note.contains("left alone: 1")), "{:?}", set.notes);
+    assert!(set.notes.iter().any(|note| note.contains("images: 1 .txt.")), "{:?}", set.notes);
+    let [left] = &set.left_alone[..] else { panic!("{:?}", set.left_alone) };
+    assert_eq!(
+        (left.ending.as_str(), left.folder.as_str(), left.count, left.example.as_str()),
+        ("txt", "", 1, "readme.txt")
+    );
+    assert_eq!(set.passed_over, 3);
     assert!(set.notes.iter().any(|note| note.contains("64x64")));
     let small = load(folder.path(), &LoadOptions { image_size: Some(7), ..LoadOptions::default() })
         .unwrap();
@@ -228,6 +234,45 @@ fn parts_are_honoured() {
         write(vehicles.path(), &format!("{class}/0.png"), png(0, 8));
     }
     assert_eq!(load_plainly(vehicles.path()).classes, ["bus", "train"]);
+}
+
+#[test]
+fn a_class_that_loses_all_its_files_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write_classes(folder.path(), "", 6);
+    for number in 0..6 {
+        write(folder.path(), &format!("dog/{number}.HEIC"), "not read");
+        write(folder.path(), &format!("emu/{number}.png"), "damaged");
+        write(folder.path(), &format!("notes/{number}.txt"), "not an image");
+    }
+    write(folder.path(), "ant/video.mp4", "not read");
+    let lost = |options: &LoadOptions| {
+        let set = load(folder.path(), options).unwrap();
+        set.lost.iter().map(|lost| (lost.folder.clone(), lost.cause())).collect::<Vec<_>>()
+    };
+    let dog = ("dog".to_owned(), "6 .heic (convert them to PNG or JPEG)".to_owned());
+    let emu = ("emu".to_owned(), "6 images that were left out".to_owned());
+    assert_eq!(lost(&LoadOptions::default()), [dog.clone(), emu]);
+    let classes = Some(vec!["ant".to_owned(), "bee".to_owned()]);
+    assert_eq!(lost(&LoadOptions { classes, ..LoadOptions::default() }), [dog]);
+
+    // Of a split as well, and in an archive.
+    let mut files: Vec<_> =
+        (0..8).map(|n| (format!("train/{}/{n}.png", n % 2), png(n, 8))).collect();
+    files.extend((0..4).map(|n| (format!("test/{}/{n}.heic", n % 2), Vec::new())));
+    let archive = folder.path().join("set.tar");
+    fs::write(&archive, tar_of(&files)).unwrap();
+    let set = load_plainly(&archive);
+    assert_eq!((set.lost.len(), set.lost[0].folder.as_str()), (1, "test"));
+    assert!(set.notes.iter().any(|note| note.contains("4 .heic in 2 folders")), "{:?}", set.notes);
+
+    // Nothing else is left.
+    for class in ["ant", "bee", "cow", "emu"] {
+        fs::remove_dir_all(folder.path().join(class)).unwrap();
+    }
+    fs::remove_file(&archive).unwrap();
+    let error = load(folder.path(), &LoadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("6 .heic in dog (convert"), "{error}");
 }
 
 #[test]

@@ -77,6 +77,8 @@ fn run_record(labelled: bool) -> RunRecord {
             skipped: skipped
                 .map(|(name, cause)| Skipped { name: name.into(), cause: cause.into() })
                 .into(),
+            lost: Vec::new(),
+            left_alone: Vec::new(),
             notes: vec!["Nothing here was measured: every number on this page is made up.".into()],
             digest: String::new(),
         },

@@ -88,19 +88,37 @@ pub struct DatasetRecord {
     pub test: u64,
     /// Images that were left out, each with the cause.
     pub skipped: Vec<Skipped>,
+    /// Folders of classes or splits of which no image is used, each with what it holds instead.
+    pub lost: Vec<Skipped>,
+    /// Files that are not read because their names are not those of images.
+    pub left_alone: Vec<LeftAlone>,
     /// Further remarks for the reader, one sentence each.
     pub notes: Vec<String>,
     /// SHA-256 over labels and pixels of the three splits.
     pub digest: String,
 }
 
-/// An image that was left out.
+/// Files of one ending in one folder that are not read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftAlone {
+    /// Ending in lower case, without its dot. Empty if the files have none.
+    pub ending: String,
+    /// Folder within the set. Empty for the top of the set.
+    pub folder: String,
+    /// Number of files.
+    pub count: u64,
+    /// Name of one of the files.
+    pub example: String,
+}
+
+/// An image or a folder that was left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Skipped {
-    /// Location of the image.
+    /// Location of the image or folder.
     pub name: String,
-    /// Reason why the image was left out.
+    /// Reason why it was left out.
     pub cause: String,
 }
 

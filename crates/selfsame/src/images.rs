@@ -6,7 +6,8 @@ use selfsame_data::{Dataset, LoadOptions};
 
 use crate::{Error, Progress};
 
-/// Maximum number of skipped images to name one by one; the run's page names all of them.
+/// Maximum number of skipped images and of lost folders to name one by one; the run's page names
+/// all of them.
 const NAMED: usize = 10;
 
 /// Loads the images that `data` names (`glyphs`, a folder, a tar file, …). Reports to `progress`
@@ -48,6 +49,17 @@ pub fn load(
         dataset.test.len(),
         dataset.image_size
     ));
+    for lost in dataset.lost.iter().take(NAMED) {
+        progress.note(&format!(
+            "warning: no image of the folder {} is used: {}",
+            lost.folder,
+            lost.cause()
+        ));
+    }
+    if dataset.lost.len() > NAMED {
+        let rest = dataset.lost.len() - NAMED;
+        progress.note(&format!("warning: nor is any image of {rest} more folders"));
+    }
     for note in &dataset.notes {
         progress.note(&format!("  {note}"));
     }

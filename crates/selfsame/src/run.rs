@@ -10,8 +10,8 @@ use selfsame_nn::layers::Init;
 use selfsame_nn::{Backbone, EncoderConfig, state};
 use selfsame_report::certificate::CERTIFICATE_FILE;
 use selfsame_report::record::{
-    DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE,
-    RunRecord, Skipped, VIEWS_FILE,
+    DatasetRecord, EVAL_FILE, EncoderRecord, LeftAlone, MAP_FILE, METRICS_FILE, PAGE_FILE,
+    RUN_FILE, RunRecord, Skipped, VIEWS_FILE,
 };
 use selfsame_report::{write_atomic, write_json};
 use selfsame_train::checkpoint::{self, Which};
@@ -389,6 +389,21 @@ pub(crate) fn record(
                 .skipped
                 .iter()
                 .map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() })
+                .collect(),
+            lost: dataset
+                .lost
+                .iter()
+                .map(|lost| Skipped { name: lost.folder.clone(), cause: lost.cause() })
+                .collect(),
+            left_alone: dataset
+                .left_alone
+                .iter()
+                .map(|left| LeftAlone {
+                    ending: left.ending.clone(),
+                    folder: left.folder.clone(),
+                    count: left.count as u64,
+                    example: left.example.clone(),
+                })
                 .collect(),
             notes: dataset.notes.clone(),
             digest: digest(dataset),

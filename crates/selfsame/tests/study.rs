@@ -30,6 +30,9 @@ fn images() -> Dataset {
         validation: split(60..80),
         test: split(80..120),
         skipped: Vec::new(),
+        left_alone: Vec::new(),
+        lost: Vec::new(),
+        passed_over: 0,
         notes: Vec::new(),
     }
 }

@@ -3,8 +3,11 @@
 use maud::{Markup, html};
 
 use crate::format::{counted, duration, percent};
-use crate::record::{Evaluation, Scores};
+use crate::record::{Evaluation, RUN_FILE, Scores};
 use crate::{Report, wilson};
+
+/// Maximum number of folders without a used image that are named one by one.
+const FEW: usize = 5;
 
 /// Returns the title of the run: method and data.
 pub(super) fn title(report: &Report) -> String {
@@ -41,6 +44,15 @@ pub(super) fn header(report: &Report) -> Markup {
             li { (duration(run.seconds)) " on " (run.device) }
             li { "seed " (run.seed) }
             @if !run.finished { li.warn { "not finished" } }
+        }
+        @for lost in run.dataset.lost.iter().take(FEW) {
+            p.warning role="note" { "No image of the folder " code { (lost.name) } " is used: " (lost.cause) "." }
+        }
+        @if run.dataset.lost.len() > FEW {
+            p.warning role="note" {
+                "Nor is any image of " (counted((run.dataset.lost.len() - FEW) as u64, "more folder", "more \
+                    folders")) ", named in " code { (RUN_FILE) } "."
+            }
         }
         @for warning in &report.warnings { p.warning role="note" { (warning) } }
     }
