@@ -8,16 +8,20 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use selfsame_augment::{Image, Policy, Purpose, Scratch, ViewSets, resize};
-use selfsame_data::{Dataset, Split};
+use selfsame_data::{Dataset, Split, SplitName};
 use selfsame_nn::Backbone;
 use selfsame_report::Sprite;
-use selfsame_report::record::{EmbeddingMap, Evaluation, Geometry, MapImage, Projection, Scores};
+use selfsame_report::evaluation::{LeftOut, Unseen};
+use selfsame_report::record::{
+    Accuracies, EmbeddingMap, Evaluation, Geometry, MapImage, Projection, Scores,
+};
 
 use crate::knn::{self, KnnOptions};
 use crate::probe::PathPoint;
+use crate::rows::Chosen;
 use crate::{
-    Error, Features, MAX_DIM, Normalised, Pixels, Rows, accuracy, centre, embed, geometry, pca,
-    probe,
+    Error, Features, MAX_DIM, Normalised, Pixels, Rows, accuracy, centre, copies, embed, geometry,
+    pca, probe,
 };
 
 /// Number of views per image for class centres and alignment, in addition to the image itself.
@@ -65,14 +69,18 @@ pub fn evaluate(
     status: &mut dyn FnMut(&str),
 ) -> Result<(Evaluation, EmbeddingMap), Error> {
     let Subject { dataset, .. } = subject;
+    status("comparing the pixels of all images");
+    let copied = copies(dataset);
     let mut evaluation = Evaluation {
-        split: "test".into(),
+        split: SplitName::Test.name().into(),
         classes: dataset.classes.len() as u64,
         images: dataset.test.len() as u64,
+        copies: copied.pairs,
+        unseen: unseen(dataset),
         ..Evaluation::default()
     };
     if dataset.test.is_empty() {
-        evaluation.left_out.push("There is no test image, so nothing was measured.".into());
+        evaluation.left_out.push(LeftOut::NoImages);
         return Ok((evaluation, EmbeddingMap::default()));
     }
 
@@ -91,43 +99,12 @@ pub fn evaluate(
     let trained = embedded(subject.trained, "trained")?;
     let untrained = embedded(subject.untrained, "untrained")?;
 
-    if dataset.classes.is_empty() {
-        evaluation.left_out.push(
-            "The images have no labels, so kNN, linear probe and nearest centre, which need them, \
-             were left out; \
-             alignment, uniformity and effective rank do not."
-                .into(),
-        );
-    } else if dataset.classes.len() == 1 {
-        evaluation
-            .left_out
-            .push("There is a single class, so there is nothing to tell apart.".into());
-    } else if dataset.train.is_empty() || dataset.validation.is_empty() {
-        evaluation.left_out.push(
-            "kNN, linear probe and nearest centre need training and validation images.".into(),
-        );
-    } else {
-        let views = ViewSet::for_centres(subject);
-        status("kNN, linear probe and nearest centre of the trained encoder");
-        let of_views = views.embed(subject.trained)?;
-        let (test, probe) =
-            scores(dataset, trained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
-        status("kNN, linear probe and nearest centre of the untrained encoder");
-        let of_views = views.embed(subject.untrained)?;
-        let (before, probe_before) =
-            scores(dataset, untrained.each_ref().map(|f| f as &dyn Rows), &of_views, &views)?;
-        status("kNN, linear probe and nearest centre of raw pixels");
-        let splits = [&dataset.train, &dataset.validation, &dataset.test];
-        let raw = splits.map(|split| shrink(&images(split), SMALL_SIDE));
-        let raw_views = views.small();
-        let [train, validation, measured] = raw.each_ref().map(|images| pixels(images));
-        let (of_pixels, probe_pixels) =
-            scores(dataset, [&train?, &validation?, &measured?], &pixels(&raw_views)?, &views)?;
-        evaluation.test = Some(test);
-        evaluation.untrained = Some(before);
-        evaluation.pixels = Some(of_pixels);
-        evaluation.majority = Some(majority(dataset));
-        evaluation.protocol = protocol(dataset, &views, [probe, probe_before, probe_pixels]);
+    match Ground::new(dataset, &copied.known) {
+        Err(reason) => evaluation.left_out.push(reason),
+        Ok(ground) => {
+            let encoders = [(subject.trained, &trained), (subject.untrained, &untrained)];
+            accuracies(subject, &ground, encoders, &mut evaluation, status)?;
+        }
     }
 
     status("alignment, uniformity and effective rank");
@@ -137,28 +114,183 @@ pub fn evaluate(
     Ok((evaluation, map))
 }
 
-/// Computes the accuracies of one representation on the test split, and reports on the fit of the
-/// linear probe. The representation is given for the three splits and for the views from which
-/// centres are computed.
-fn scores(
-    dataset: &Dataset,
-    [train, validation, test]: [&dyn Rows; 3],
-    views: &dyn Rows,
-    set: &ViewSet<'_>,
-) -> Result<(Scores, PathPoint), Error> {
-    let splits = [&dataset.train, &dataset.validation, &dataset.test];
-    let [labels, choosing, truth] = splits.map(|split| split.labels().unwrap_or_default());
-    let classes = dataset.classes.len();
-    let neighbours = knn::classify(train, labels, classes, test, &KnnOptions::default())?;
-    let probe = probe::fit(train, labels, validation, choosing, classes)?;
-    let weights = vec![1.0 / ViewSet::PER_IMAGE as f64; set.labels.len()];
-    let centres = centre::fit(&Normalised(views), &set.labels, &weights, classes)?;
-    let scores = Scores {
-        knn_acc1: accuracy(&neighbours, truth)?,
-        linear_acc1: accuracy(&probe.predict(test)?, truth)?,
-        centre_acc1: accuracy(&centres.predict(&Normalised(test))?, truth)?,
+/// The images that accuracies are measured with: only those whose class has a training image. No
+/// classifier could be right about any other.
+struct Ground<'a> {
+    dataset: &'a Dataset,
+    /// The validation images that settings are chosen with.
+    validation: Vec<usize>,
+    /// The test images that accuracies are over.
+    test: Vec<usize>,
+    /// Whether each of these test images has the pixels of a training or validation image.
+    known: Vec<bool>,
+}
+
+impl<'a> Ground<'a> {
+    /// Selects the images. If no accuracy means anything, returns the reason.
+    fn new(dataset: &'a Dataset, known: &[bool]) -> Result<Self, LeftOut> {
+        match dataset.classes.len() {
+            0 => return Err(LeftOut::NoLabels),
+            1 => return Err(LeftOut::SingleClass),
+            _ if dataset.train.is_empty() => return Err(LeftOut::NothingToFit),
+            _ => {}
+        }
+        let trained = trained_classes(dataset);
+        let of_trained = |split: &Split| -> Vec<usize> {
+            let labels = split.labels().unwrap_or_default().iter().enumerate();
+            labels.filter(|(_, label)| trained[**label as usize]).map(|(image, _)| image).collect()
+        };
+        let (validation, test) = (of_trained(&dataset.validation), of_trained(&dataset.test));
+        if test.is_empty() {
+            return Err(LeftOut::OnlyUnseen);
+        }
+        if trained.iter().filter(|&&trained| trained).count() == 1 {
+            return Err(LeftOut::SingleTrainedClass);
+        }
+        if validation.is_empty() {
+            return Err(LeftOut::NothingToFit);
+        }
+        let known = test.iter().map(|&image| known[image]).collect();
+        Ok(Self { dataset, validation, test, known })
+    }
+
+    /// Returns the labels of some images of a split.
+    fn labels(split: &Split, chosen: &[usize]) -> Vec<u32> {
+        let labels = split.labels().unwrap_or_default();
+        chosen.iter().map(|&image| labels[image]).collect()
+    }
+
+    /// Returns the labels of the test images.
+    fn truth(&self) -> Vec<u32> {
+        Self::labels(&self.dataset.test, &self.test)
+    }
+
+    /// Classifies the test images by one representation, in three ways, and reports on the fit of
+    /// the linear probe. The representation is given for the three splits and for the views from
+    /// which centres are computed.
+    fn classify(
+        &self,
+        [train, validation, test]: [&dyn Rows; 3],
+        views: &dyn Rows,
+        set: &ViewSet<'_>,
+    ) -> Result<(Predicted, PathPoint), Error> {
+        let labels = self.dataset.train.labels().unwrap_or_default();
+        let choosing = Self::labels(&self.dataset.validation, &self.validation);
+        let validation = &Chosen { rows: validation, chosen: &self.validation };
+        let test = &Chosen { rows: test, chosen: &self.test };
+        let classes = self.dataset.classes.len();
+        let knn = knn::classify(train, labels, classes, test, &KnnOptions::default())?;
+        let probe = probe::fit(train, labels, validation, &choosing, classes)?;
+        let weights = vec![1.0 / ViewSet::PER_IMAGE as f64; set.labels.len()];
+        let centres = centre::fit(&Normalised(views), &set.labels, &weights, classes)?;
+        let (linear, centre) = (probe.predict(test)?, centres.predict(&Normalised(test))?);
+        Ok((Predicted { knn, linear, centre }, probe.chosen))
+    }
+}
+
+/// Classes that a representation predicts for the test images.
+struct Predicted {
+    knn: Vec<u32>,
+    linear: Vec<u32>,
+    centre: Vec<u32>,
+}
+
+impl Predicted {
+    /// Computes the accuracies over some of the test images.
+    fn scores(&self, truth: &[u32], counts: impl Fn(usize) -> bool) -> Result<Scores, Error> {
+        let share = |predicted: &[u32]| {
+            let some = |all: &[u32]| -> Vec<u32> {
+                let counted = all.iter().enumerate().filter(|(image, _)| counts(*image));
+                counted.map(|(_, &class)| class).collect()
+            };
+            accuracy(&some(predicted), &some(truth))
+        };
+        Ok(Scores {
+            knn_acc1: share(&self.knn)?,
+            linear_acc1: share(&self.linear)?,
+            centre_acc1: share(&self.centre)?,
+        })
+    }
+}
+
+/// Measures the accuracies of the two encoders, given with their features, and of raw pixels.
+fn accuracies(
+    subject: &Subject<'_>,
+    ground: &Ground<'_>,
+    encoders: [(&Backbone, &[Features; 3]); 2],
+    evaluation: &mut Evaluation,
+    status: &mut dyn FnMut(&str),
+) -> Result<(), Error> {
+    let dataset = ground.dataset;
+    let views = ViewSet::for_centres(subject);
+    let mut of_encoder = |(encoder, features): (&Backbone, &[Features; 3]), name: &str| {
+        status(&format!("kNN, linear probe and nearest centre of {name}"));
+        let of_views = views.embed(encoder)?;
+        ground.classify(features.each_ref().map(|f| f as &dyn Rows), &of_views, &views)
     };
-    Ok((scores, probe.chosen))
+    let [trained, untrained] = encoders;
+    let (trained, probe) = of_encoder(trained, "the trained encoder")?;
+    let (untrained, probe_before) = of_encoder(untrained, "the untrained encoder")?;
+    status("kNN, linear probe and nearest centre of raw pixels");
+    let splits = [&dataset.train, &dataset.validation, &dataset.test];
+    let raw = splits.map(|split| shrink(&images(split), SMALL_SIDE));
+    let raw_views = views.small();
+    let [train, validation, test] = raw.each_ref().map(|images| pixels(images));
+    let rows: [&dyn Rows; 3] = [&train?, &validation?, &test?];
+    let (of_pixels, probe_pixels) = ground.classify(rows, &pixels(&raw_views)?, &views)?;
+
+    let truth = ground.truth();
+    let over = |counts: &dyn Fn(usize) -> bool| -> Result<Accuracies, Error> {
+        let counted: Vec<u32> =
+            truth.iter().enumerate().filter(|(i, _)| counts(*i)).map(|(_, &label)| label).collect();
+        let scores = |of: &Predicted| of.scores(&truth, counts).map(Some);
+        Ok(Accuracies {
+            images: counted.len() as u64,
+            majority: Some(majority(&counted, dataset.classes.len())),
+            test: scores(&trained)?,
+            untrained: scores(&untrained)?,
+            pixels: scores(&of_pixels)?,
+        })
+    };
+    let all = over(&|_| true)?;
+    evaluation.scored = all.images;
+    (evaluation.majority, evaluation.test) = (all.majority, all.test);
+    (evaluation.untrained, evaluation.pixels) = (all.untrained, all.pixels);
+    evaluation.known = ground.known.iter().filter(|&&known| known).count() as u64;
+    if evaluation.known > 0 && evaluation.known < all.images {
+        evaluation.without_copies = Some(over(&|image| !ground.known[image])?);
+    }
+    evaluation.verdict = evaluation.judge();
+    evaluation.protocol = protocol(dataset, &views, [probe, probe_before, probe_pixels]);
+    Ok(())
+}
+
+/// Returns, for each class, whether it has a training image.
+fn trained_classes(dataset: &Dataset) -> Vec<bool> {
+    let mut trained = vec![false; dataset.classes.len()];
+    for &label in dataset.train.labels().unwrap_or_default() {
+        trained[label as usize] = true;
+    }
+    trained
+}
+
+/// Lists the classes without a training image, with their images in the test and validation splits.
+pub fn unseen(dataset: &Dataset) -> Vec<Unseen> {
+    let trained = trained_classes(dataset);
+    let in_split = |name: SplitName| {
+        let labels = dataset.split(name).labels().unwrap_or_default();
+        let mut images = vec![0; trained.len()];
+        labels.iter().for_each(|&label| images[label as usize] += 1);
+        let lacking = images.into_iter().enumerate().filter(|(class, _)| !trained[*class]);
+        let lacking = lacking.filter(|(_, images)| *images > 0);
+        let named = lacking.map(|(class, images)| Unseen {
+            class: dataset.classes[class].clone(),
+            split: name.name().into(),
+            images,
+        });
+        named.collect::<Vec<_>>()
+    };
+    [SplitName::Test, SplitName::Validation].into_iter().flat_map(in_split).collect()
 }
 
 /// Describes, for the reader, how the numbers were measured.
@@ -195,11 +327,11 @@ fn protocol(
     .to_vec()
 }
 
-/// Returns the share of the most frequent class in the test split.
-fn majority(dataset: &Dataset) -> f64 {
-    let labels = dataset.test.labels().unwrap_or_default();
-    let count = |class: usize| labels.iter().filter(|&&label| label as usize == class).count();
-    (0..dataset.classes.len()).map(count).max().unwrap_or(0) as f64 / labels.len() as f64
+/// Returns the share of the commonest label.
+fn majority(labels: &[u32], classes: usize) -> f64 {
+    let mut counts = vec![0_usize; classes];
+    labels.iter().for_each(|&label| counts[label as usize] += 1);
+    counts.into_iter().max().unwrap_or(0) as f64 / labels.len() as f64
 }
 
 fn images(split: &Split) -> Vec<Image<'_>> {

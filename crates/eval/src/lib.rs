@@ -12,6 +12,7 @@
 //! the number of threads nor on their scheduling.
 
 pub mod centre;
+mod copies;
 mod embed;
 mod error;
 mod evaluate;
@@ -28,6 +29,7 @@ mod rows;
 #[cfg(test)]
 mod testing;
 
+pub use copies::{Copied, copies};
 pub use embed::embed;
 pub use error::Error;
 pub use evaluate::{Subject, evaluate, sample, shrink};

@@ -17,3 +17,23 @@ pub trait Rows: Sync {
     /// values.
     fn read(&self, row: usize, into: &mut [f32]);
 }
+
+/// Some of the rows of a matrix.
+pub(crate) struct Chosen<'a> {
+    pub rows: &'a dyn Rows,
+    pub chosen: &'a [usize],
+}
+
+impl Rows for Chosen<'_> {
+    fn rows(&self) -> usize {
+        self.chosen.len()
+    }
+
+    fn dim(&self) -> usize {
+        self.rows.dim()
+    }
+
+    fn read(&self, row: usize, into: &mut [f32]) {
+        self.rows.read(self.chosen[row], into);
+    }
+}

@@ -1,5 +1,6 @@
 //! Inputs for tests.
 
+use selfsame_data::{Dataset, LoadOptions, Split, load};
 use selfsame_kernels::random::SplitMix64;
 
 use crate::Features;
@@ -28,4 +29,20 @@ pub(crate) fn labels(rows: usize, classes: usize, seed: u64) -> Vec<u32> {
 /// Calls `run` on a pool of `threads` threads, and returns its result.
 pub(crate) fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+}
+
+/// Returns a data set of small images, each of one level, with labels. The splits are training,
+/// validation and test.
+pub(crate) fn dataset(splits: &[Vec<(u8, u32)>; 3]) -> Dataset {
+    const SIDE: u32 = 8;
+    let classes = splits.iter().flatten().map(|&(_, label)| label + 1).max().unwrap_or(0);
+    let [train, validation, test] = splits.each_ref().map(|images| {
+        let image = |&(level, _): &(u8, u32)| [level; (SIDE * SIDE * 3) as usize];
+        let labels = images.iter().map(|&(_, label)| label).collect();
+        Split::new(SIDE, images.iter().flat_map(image).collect(), Some(labels)).unwrap()
+    });
+    let glyphs = LoadOptions { image_size: Some(SIDE), limit: Some(20), ..LoadOptions::default() };
+    let classes = (0..classes).map(|class| format!("class {class}")).collect();
+    let glyphs = load("glyphs", &glyphs, &|_, _| {}).unwrap();
+    Dataset { classes, train, validation, test, ..glyphs }
 }

@@ -7,6 +7,7 @@ use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
 
 use selfsame_kernels::random::SplitMix64;
+use selfsame_report::evaluation::LeftOut;
 use selfsame_report::record::{
     DatasetRecord, EVAL_FILE, EmbeddingMap, EncoderRecord, Evaluation, Geometry, MAP_FILE,
     METRICS_FILE, MapImage, MetricPoint, PAGE_FILE, Projection, RUN_FILE, RunRecord, Scores,
@@ -124,11 +125,11 @@ fn evaluation(labelled: bool) -> Evaluation {
     };
     let over =
         Geometry { alignment_over: Some([500, 5]), images: Some(1000), ..Geometry::default() };
-    Evaluation {
+    let mut evaluation = Evaluation {
         split: "test".into(),
         classes: if labelled { 10 } else { 0 },
-        step: None,
         images: 1000,
+        scored: if labelled { 1000 } else { 0 },
         majority: labelled.then_some(0.1),
         test: scores(0.713, 0.764, 0.662),
         untrained: scores(0.301, 0.418, 0.243),
@@ -145,16 +146,12 @@ fn evaluation(labelled: bool) -> Evaluation {
             rankme: Some(6.8),
             ..over
         }),
-        left_out: if labelled {
-            Vec::new()
-        } else {
-            vec![
-                "kNN, linear probe and nearest centre need labels, and these images have none."
-                    .into(),
-            ]
-        },
+        left_out: if labelled { Vec::new() } else { vec![LeftOut::NoLabels] },
         protocol: vec![("kNN".into(), "k = 200, temperature 0.1, cosine".into())],
-    }
+        ..Evaluation::default()
+    };
+    evaluation.verdict = evaluation.judge();
+    evaluation
 }
 
 fn map(labelled: bool) -> Result<EmbeddingMap, Box<dyn std::error::Error>> {

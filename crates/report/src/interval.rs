@@ -21,14 +21,25 @@ pub struct Interval {
 /// assert!((interval.low - 0.4038).abs() < 5e-5 && (interval.high - 0.5962).abs() < 5e-5);
 /// ```
 pub fn wilson(share: f64, n: u64) -> Interval {
+    score_interval(share, n, 1.959_963_984_540_054)
+}
+
+/// Returns whether the largest of nine proportions is clearly above `of`: the lower end of its score
+/// interval is, at a level of 95 % for all nine together (Bonferroni's correction).
+pub(crate) fn largest_of_nine_is_above(share: f64, of: f64, n: u64) -> bool {
+    // The normal quantile of 1 − 0.05 / (2 · 9).
+    score_interval(share, n, 2.772_921_3).low > of
+}
+
+/// Computes the score interval of `z` standard errors.
+fn score_interval(share: f64, n: u64, z: f64) -> Interval {
     if n == 0 || !share.is_finite() {
         return Interval { low: 0.0, high: 1.0 };
     }
-    const Z: f64 = 1.959_963_984_540_054;
     let (p, n) = (share.clamp(0.0, 1.0), n as f64);
-    let scale = 1.0 / (1.0 + Z * Z / n);
-    let centre = scale * (p + Z * Z / (2.0 * n));
-    let half = scale * Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 / (1.0 + z * z / n);
+    let centre = scale * (p + z * z / (2.0 * n));
+    let half = scale * z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     Interval { low: (centre - half).clamp(0.0, 1.0), high: (centre + half).clamp(0.0, 1.0) }
 }
 

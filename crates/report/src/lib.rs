@@ -32,6 +32,7 @@
 
 pub mod certificate;
 pub mod comparison;
+pub mod evaluation;
 pub mod experiment;
 mod folder;
 pub mod forecast;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::evaluation::{Copies, LeftOut, Unseen, Verdict};
 use crate::sprite::Sprite;
 
 /// Name of the file that holds a [`RunRecord`].
@@ -176,7 +177,12 @@ pub struct Evaluation {
     pub images: u64,
     /// Number of training steps that produced the measured weights.
     pub step: Option<u64>,
-    /// Proportion of the split's commonest class: the accuracy of always predicting that class.
+    /// What the accuracies say. `None` without accuracies.
+    pub verdict: Option<Verdict>,
+    /// Number of images that the accuracies are over: the images whose class has a training image.
+    pub scored: u64,
+    /// Proportion of the commonest class among these images: the accuracy of always predicting that
+    /// class.
     pub majority: Option<f64>,
     /// Accuracies of the trained encoder. `None` without labels.
     pub test: Option<Scores>,
@@ -184,14 +190,39 @@ pub struct Evaluation {
     pub untrained: Option<Scores>,
     /// Accuracies of raw pixels in place of the encoder.
     pub pixels: Option<Scores>,
+    /// Number of images among `scored` with the pixels of a training or validation image.
+    pub known: u64,
+    /// The accuracies without these copies. `None` if there are no copies or nothing but copies.
+    pub without_copies: Option<Accuracies>,
+    /// Images with the same pixels, for each pair of splits and within each split. A pair without
+    /// copies is not listed.
+    pub copies: Vec<Copies>,
+    /// Classes that have no training image, with their images in the other splits.
+    pub unseen: Vec<Unseen>,
     /// Measures of the trained encoder that need no labels.
     pub geometry: Option<Geometry>,
     /// Measures of the encoder before training that need no labels.
     pub untrained_geometry: Option<Geometry>,
-    /// Parts that were left out and why, one sentence each.
-    pub left_out: Vec<String>,
+    /// Parts that were left out and why.
+    pub left_out: Vec<LeftOut>,
     /// Settings of the measures as (name, value) pairs, for example `("kNN neighbours", "200")`.
     pub protocol: Vec<(String, String)>,
+}
+
+/// Accuracies over some images of a split, beside their baselines.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Accuracies {
+    /// Number of images.
+    pub images: u64,
+    /// Proportion of the commonest class: the accuracy of always predicting that class.
+    pub majority: Option<f64>,
+    /// Accuracies of the trained encoder.
+    pub test: Option<Scores>,
+    /// Accuracies of the same encoder before training.
+    pub untrained: Option<Scores>,
+    /// Accuracies of raw pixels in place of the encoder.
+    pub pixels: Option<Scores>,
 }
 
 /// Accuracies of one representation.

@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::Path;
 
+use selfsame_report::evaluation::{Baseline, Copies, LeftOut, Unseen, Verdict};
 use selfsame_report::forecast::{
     Advice, ClassForecast, Delta, Forecast, PolicyForecast, ProbeImage,
 };
 use selfsame_report::gallery::{Gallery, Original, PolicyViews, Step, View};
 use selfsame_report::record::*;
 use selfsame_report::{
-    Report, ReportError, Sprite, SpriteError, read, render, render_gallery, wilson, write_atomic,
-    write_json,
+    Report, ReportError, Sprite, SpriteError, evaluation_lines, read, render, render_gallery,
+    wilson, write_atomic, write_json,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;<!--";
@@ -70,6 +71,9 @@ fn whole(images: usize) -> Report {
             split: "test".into(),
             classes: 2,
             images: 1000,
+            scored: 1000,
+            majority: Some(0.1),
+            verdict: Some(Verdict::Ahead { of: Baseline::Untrained, clear: true }),
             test: scores(0.713, 0.764, 0.662),
             untrained: scores(0.301, 0.418, 0.243),
             pixels: scores(0.222, 0.305, 0.187),
@@ -154,7 +158,7 @@ fn every_number_is_on_the_page() {
     let evaluation = report.evaluation.unwrap();
     for scores in [evaluation.test, evaluation.untrained, evaluation.pixels].into_iter().flatten() {
         for share in [scores.knn_acc1, scores.linear_acc1, scores.centre_acc1] {
-            let interval = wilson(share, evaluation.images);
+            let interval = wilson(share, evaluation.scored);
             let cell = format!(
                 "<b>{:.1}%</b><small>{:.1}–{:.1}</small>",
                 100.0 * share,
@@ -189,16 +193,130 @@ fn every_number_is_on_the_page() {
 #[test]
 fn verdict_is_honest() {
     let mut report = whole(4);
-    let knn = |report: &mut Report, share| {
-        report.evaluation.as_mut().unwrap().test.as_mut().unwrap().knn_acc1 = share
+    let mut page = |change: &dyn Fn(&mut Evaluation)| {
+        let evaluation = report.evaluation.as_mut().unwrap();
+        change(evaluation);
+        evaluation.verdict = evaluation.judge();
+        let page = render(&report);
+        check_page(&page);
+        page
     };
-    knn(&mut report, 0.31);
-    assert!(render(&report).contains("this may be chance"));
-    knn(&mut report, 0.25);
-    assert!(render(&report).contains("no better than the untrained encoder (-5.1 points)"));
-    report.evaluation.as_mut().unwrap().untrained = None;
-    report.evaluation.as_mut().unwrap().pixels = None;
-    assert!(render(&report).contains("nothing to compare this with"));
+    let knn = |share: f64| {
+        move |evaluation: &mut Evaluation| {
+            evaluation.test.as_mut().unwrap().knn_acc1 = share;
+        }
+    };
+    assert!(page(&knn(0.31)).contains("this may be chance"));
+    let behind = page(&knn(0.25));
+    assert!(behind.contains("no better than the untrained encoder (−5.1 points)"));
+    assert!(behind.contains("Longer training"));
+    // At the share of the commonest class, though the labels can be told.
+    let at = page(&knn(0.1));
+    assert!(
+        at.contains("no better than always answering the commonest class, which is right 10.0%")
+    );
+    assert!(at.contains("a linear probe of the trained encoder shows with 76.4%"));
+    assert!(page(&knn(0.11)).contains("not clearly above always answering the commonest class"));
+    let alone = page(&|evaluation| {
+        knn(0.5)(evaluation);
+        (evaluation.untrained, evaluation.pixels) = (None, None);
+    });
+    assert!(alone.contains("nothing to compare this with"));
+}
+
+/// What the page says first: its headline, and the sentences up to the facts of the run.
+fn first_lines(report: &Report) -> String {
+    let page = render(report);
+    check_page(&page);
+    let header = page.split("<h1").nth(1).unwrap();
+    header.split("<ul class=\"facts").next().unwrap().to_owned()
+}
+
+#[test]
+fn figures_without_meaning_say_so_first() {
+    let mut report = whole(4);
+    let of_all = |share| Some(Scores { knn_acc1: share, linear_acc1: share, centre_acc1: share });
+    assert!(first_lines(&report).contains("No test image is a copy"));
+
+    // Labels that belong to other images.
+    let evaluation = report.evaluation.as_mut().unwrap();
+    (evaluation.test, evaluation.untrained, evaluation.pixels) =
+        (of_all(0.101), of_all(0.093), of_all(0.117));
+    evaluation.verdict = evaluation.judge();
+    assert_eq!(evaluation.verdict, Some(Verdict::NothingTold));
+    let lines = evaluation_lines(evaluation);
+    let headline = "No accuracy is clearly above always answering the commonest class, which is \
+                    right 10.0% of the time (95% interval 8.3–12.0).";
+    assert_eq!(lines[0], headline);
+    assert!(lines[1].contains("longer training is no remedy. With 1,000 test images, an accuracy of 12.7% or more would show it."), "{}", lines[1]);
+    let page = first_lines(&report);
+    assert!(page.contains(headline) && page.contains("10.1%") && page.contains("no remedy"));
+    assert!(!page.contains("Longer training"), "{page}");
+
+    // A test set of copies.
+    let evaluation = report.evaluation.as_mut().unwrap();
+    evaluation.known = 1000;
+    let copies = |of: &str, images| Copies {
+        split: "test".into(),
+        of: of.into(),
+        images,
+        out_of: 1000,
+        relabelled: 0,
+    };
+    evaluation.copies = vec![copies("train", 1000)];
+    evaluation.verdict = evaluation.judge();
+    let headline = "All 1,000 test images are copies of training images: these accuracies say \
+                    nothing about new images.";
+    assert_eq!(evaluation_lines(evaluation)[0], headline);
+    assert!(first_lines(&report).contains(headline));
+
+    // Some copies: the verdict is about the others, whose figures stand beside.
+    let evaluation = report.evaluation.as_mut().unwrap();
+    evaluation.known = 400;
+    evaluation.copies = vec![copies("train", 300), copies("validation", 150)];
+    evaluation.test = of_all(0.7);
+    evaluation.without_copies = Some(Accuracies {
+        images: 600,
+        majority: Some(0.1),
+        test: of_all(0.5),
+        untrained: of_all(0.2),
+        pixels: of_all(0.45),
+    });
+    evaluation.verdict = evaluation.judge();
+    assert_eq!(evaluation.verdict, Some(Verdict::Ahead { of: Baseline::Pixels, clear: false }));
+    let sentence = "400 of 1,000 test images are copies of training or validation images. On the \
+                    other 600 the trained encoder’s nearest neighbours are right 50.0% of the \
+                    time, raw pixels 45.0%, the untrained encoder 20.0%.";
+    assert!(evaluation_lines(evaluation).iter().any(|line| line == sentence));
+    assert!(evaluation_lines(evaluation).iter().any(|line| line.starts_with("600 without copies")));
+    let page = first_lines(&report);
+    assert!(page.contains(sentence) && page.contains("Without the copies, it is 5.0 points"));
+    assert!(render(&report).contains("Accuracy on 1,000 test images, 400 of them copies"));
+}
+
+#[test]
+fn classes_that_training_lacks_are_said_first() {
+    let mut report = whole(4);
+    let evaluation = report.evaluation.as_mut().unwrap();
+    let unseen = |class: &str, images| Unseen { class: class.into(), split: "test".into(), images };
+    evaluation.unseen = vec![unseen("owl", 150), unseen("emu", 50)];
+    evaluation.scored = 800;
+    let sentence = "200 of 1,000 test images are of a class without a training image (owl: 150, \
+                    emu: 50); the accuracies leave them out.";
+    assert_eq!(evaluation_lines(evaluation)[0], sentence);
+    let page = first_lines(&report);
+    assert!(page.contains(sentence) && page.contains("On 800 test images"), "{page}");
+
+    let evaluation = report.evaluation.as_mut().unwrap();
+    (evaluation.test, evaluation.untrained, evaluation.pixels) = (None, None, None);
+    (evaluation.scored, evaluation.verdict) = (0, None);
+    evaluation.unseen = vec![unseen("owl", 1000)];
+    evaluation.left_out = vec![LeftOut::OnlyUnseen];
+    let headline = "All 1,000 test images are of a class without a training image, so no accuracy \
+                    means anything.";
+    assert_eq!(evaluation_lines(evaluation)[0], headline);
+    let page = first_lines(&report);
+    assert!(page.contains(headline) && page.contains("(owl: 1,000)"), "{page}");
 }
 
 #[test]
@@ -225,7 +343,7 @@ fn hostile_text_stays_text() {
     run.protocol = vec![(HOSTILE.into(), HOSTILE.into())];
     let evaluation = report.evaluation.as_mut().unwrap();
     evaluation.split = HOSTILE.into();
-    evaluation.left_out = vec![HOSTILE.into()];
+    evaluation.unseen = vec![Unseen { class: HOSTILE.into(), split: HOSTILE.into(), images: 3 }];
     evaluation.protocol = vec![(HOSTILE.into(), HOSTILE.into())];
     let map = report.map.as_mut().unwrap();
     map.images[0].name = HOSTILE.into();
@@ -275,7 +393,7 @@ fn unlabelled_images_get_what_needs_no_label() {
     let evaluation = report.evaluation.as_mut().unwrap();
     (evaluation.test, evaluation.untrained, evaluation.pixels) = (None, None, None);
     evaluation.classes = 0;
-    evaluation.left_out = vec!["kNN needs labels, and these images have none.".into()];
+    evaluation.left_out = vec![LeftOut::NoLabels];
     report.map.as_mut().unwrap().images.iter_mut().for_each(|image| image.label = None);
 
     let page = render(&report);
@@ -283,7 +401,7 @@ fn unlabelled_images_get_what_needs_no_label() {
     for text in [
         "143",
         "Accuracy needs labels",
-        "kNN needs labels, and these",
+        "The images have no labels, so kNN",
         "Alignment",
         "without labels",
         "After training",

@@ -276,12 +276,12 @@ fn evaluated_errors(run: &Run, step: u64) -> Result<Result<Vec<Named>, LeftOut>,
         ("linear probe", scores.linear_acc1),
     ];
     let error = |(name, accuracy): (&str, f64)| {
-        let interval = wilson(1.0 - accuracy, evaluation.images);
+        let interval = wilson(1.0 - accuracy, evaluation.scored);
         let trust = Trust::Estimate {
             low: Some(interval.low),
             high: Some(interval.high),
             method: "Wilson, 95 %, on the whole test split".into(),
-            sample: evaluation.images as usize,
+            sample: evaluation.scored as usize,
         };
         Named { name: name.into(), quantity: Quantity { value: 1.0 - accuracy, trust } }
     };

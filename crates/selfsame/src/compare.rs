@@ -275,7 +275,7 @@ fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
     let certificate = report.certificate.as_ref();
     let evaluation = report.evaluation.as_ref().filter(|_| same_weights(report));
     let scores =
-        evaluation.and_then(|evaluation| Some((evaluation.test.as_ref()?, evaluation.images)));
+        evaluation.and_then(|evaluation| Some((evaluation.test.as_ref()?, evaluation.scored)));
     let evaluated = |score: fn(&Scores) -> f64| {
         let (scores, images) = scores?;
         let value = score(scores);

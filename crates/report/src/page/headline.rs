@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
+use crate::Report;
+use crate::evaluation::{LeftOut, words};
 use crate::format::{counted, duration, percent};
 use crate::record::{Evaluation, RUN_FILE, Scores};
-use crate::{Report, wilson};
 
 /// Maximum number of folders without a used image that are named one by one.
 const FEW: usize = 5;
@@ -66,68 +67,43 @@ fn verdict(report: &Report) -> Markup {
     }
 }
 
-/// Returns the better of the two baselines, with its name. Returns `None` if neither was measured.
-fn baseline(evaluation: &Evaluation) -> Option<(&'static str, f64)> {
-    let named =
-        [("the untrained encoder", &evaluation.untrained), ("raw pixels", &evaluation.pixels)];
-    let scores =
-        named.into_iter().filter_map(|(name, scores)| Some((name, scores.as_ref()?.knn_acc1)));
-    scores.filter(|(_, score)| score.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1))
-}
-
 fn measured(evaluation: &Evaluation, trained: &Scores) -> Markup {
     let knn = |scores: &Option<Scores>| {
         scores.map(|scores| scores.knn_acc1).filter(|score| score.is_finite())
     };
     let (untrained, pixels) = (knn(&evaluation.untrained), knn(&evaluation.pixels));
-    let n = evaluation.images;
-    html! {
-        h1.verdict {
-            "On " (counted(n, "test image", "test images")) " the trained encoder’s nearest \
-                neighbours are right "
-            strong.trained { (percent(trained.knn_acc1)) } " of the time"
-            @match (pixels, untrained) {
-                (Some(pixels), Some(untrained)) => {
-                    "; raw pixels " strong.pixels { (percent(pixels)) }
-                    ", the untrained encoder " strong.untrained { (percent(untrained)) } "."
-                }
-                (Some(pixels), None) => { "; raw pixels " strong.pixels { (percent(pixels)) } "." }
-                (None, Some(untrained)) => {
-                    "; the untrained encoder " strong.untrained { (percent(untrained)) } "."
-                }
-                (None, None) => { "." }
+    let figures = html! {
+        "On " (counted(evaluation.scored, "test image", "test images")) " the trained encoder’s \
+            nearest neighbours are right "
+        strong.trained { (percent(trained.knn_acc1)) } " of the time"
+        @match (pixels, untrained) {
+            (Some(pixels), Some(untrained)) => {
+                "; raw pixels " strong.pixels { (percent(pixels)) }
+                ", the untrained encoder " strong.untrained { (percent(untrained)) } "."
             }
+            (Some(pixels), None) => { "; raw pixels " strong.pixels { (percent(pixels)) } "." }
+            (None, Some(untrained)) => {
+                "; the untrained encoder " strong.untrained { (percent(untrained)) } "."
+            }
+            (None, None) => { "." }
         }
-        p.judgement { (judgement(evaluation, trained.knn_acc1)) }
+    };
+    html! {
+        @match words::headline(evaluation) {
+            Some(headline) => { h1.verdict { (headline) } p.judgement { (figures) } }
+            None => h1.verdict { (figures) },
+        }
+        @if let Some(judgement) = words::judgement(evaluation) { p.judgement { (judgement) } }
+        (caveats(evaluation))
     }
 }
 
-fn judgement(evaluation: &Evaluation, trained: f64) -> Markup {
-    let Some((name, score)) = baseline(evaluation) else {
-        return html! { "Neither raw pixels nor the untrained encoder was measured, so there is \
-        nothing to compare this with." };
-    };
-    let n = evaluation.images;
-    let points = 100.0 * (trained - score);
-    if points <= 0.0 {
-        return html! {
-            "That is no better than " (name) " (" (format!("{points:+.1}")) " points): training \
-                has not paid off here. "
-            "Longer training, a larger batch or a richer augmentation are the usual first steps."
-        };
-    }
-    if wilson(trained, n).low > wilson(score, n).high {
-        html! {
-            "Training without a single label put it " strong { (format!("{points:.1}")) " \
-                points" } " ahead of "
-            (name) ", the better of the two baselines, and far enough that the 95% intervals do \
-                    not overlap."
-        }
-    } else {
-        html! {
-            "It is " (format!("{points:.1}")) " points ahead of " (name) ", but the 95% intervals \
-                overlap: with "
-            (counted(n, "test image", "test images")) " this may be chance."
+fn caveats(evaluation: &Evaluation) -> Markup {
+    let nothing = evaluation.known == 0 && evaluation.copies.is_empty();
+    html! {
+        @for caveat in words::caveats(evaluation) {
+            @if nothing && evaluation.unseen.is_empty() { p.judgement { (caveat) } }
+            @else { p.warning role="note" { (caveat) } }
         }
     }
 }
@@ -136,6 +112,10 @@ fn unlabelled(evaluation: &Evaluation) -> Markup {
     let rank = |geometry: &Option<crate::record::Geometry>| {
         geometry.and_then(|g| g.rankme).filter(|r| r.is_finite())
     };
+    if let Some(headline) = words::headline(evaluation) {
+        return html! { h1.verdict { (headline) } (caveats(evaluation)) };
+    }
+    let unlabelled = evaluation.left_out.contains(&LeftOut::NoLabels);
     html! {
         h1.verdict {
             @match (rank(&evaluation.geometry), rank(&evaluation.untrained_geometry)) {
@@ -154,9 +134,11 @@ fn unlabelled(evaluation: &Evaluation) -> Markup {
             }
         }
         p.judgement {
-            "Accuracy needs labels, and there are none to measure it with. The map below shows \
-             what the encoder holds to be alike."
+            @if unlabelled { "Accuracy needs labels, and there are none to measure it with. " }
+            @else { "No accuracy was measured; the results say why. " }
+            "The map below shows what the encoder holds to be alike."
         }
+        (caveats(evaluation))
     }
 }
 

@@ -5,8 +5,9 @@ use maud::{Markup, html};
 
 use super::Section;
 use super::chart::{Axis, WIDTH, round};
+use crate::evaluation::words;
 use crate::format::{NONE, count, counted, number, percent};
-use crate::record::{Evaluation, Geometry, Scores};
+use crate::record::{Accuracies, Evaluation, Geometry, Scores};
 use crate::{Report, wilson};
 
 /// A way to turn a representation into an accuracy.
@@ -40,11 +41,11 @@ const MEASURES: [Measure; 3] = [
 ];
 
 /// Returns the measured representations in the order of picture and table: style, name, scores.
-fn representations(evaluation: &Evaluation) -> [(&'static str, &'static str, Option<&Scores>); 3] {
+fn representations(accuracies: &Accuracies) -> [(&'static str, &'static str, Option<&Scores>); 3] {
     [
-        ("trained", "Trained encoder", evaluation.test.as_ref()),
-        ("untrained", "Untrained encoder", evaluation.untrained.as_ref()),
-        ("pixels", "Raw pixels", evaluation.pixels.as_ref()),
+        ("trained", "Trained encoder", accuracies.test.as_ref()),
+        ("untrained", "Untrained encoder", accuracies.untrained.as_ref()),
+        ("pixels", "Raw pixels", accuracies.pixels.as_ref()),
     ]
 }
 
@@ -52,7 +53,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     let evaluation = report.evaluation.as_ref()?;
     let certified = report.certificate.as_ref().and_then(|certificate| certificate.step);
     let others = evaluation.step.zip(certified).filter(|(here, there)| here != there);
-    let labelled = representations(evaluation).iter().any(|(_, _, scores)| scores.is_some());
+    let accuracies = evaluation.accuracies();
+    let labelled = representations(&accuracies).iter().any(|(_, _, scores)| scores.is_some());
     let body = html! {
         @if let Some((here, there)) = others {
             p.warning role="note" { "This is of the weights after step " (count(here)) ", what \
@@ -62,15 +64,20 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             p.lead {
                 "Three ways to ask the same question: is the class of an image plain from its \
                  representation? "
-                "Measured on " (counted(evaluation.images, "image", "images")) " that were never \
-                    trained on"
+                "Measured on " (counted(evaluation.scored, "test image", "test images"))
+                @if evaluation.known == 0 { " that were never trained on" }
+                @else { ", " (count(evaluation.known)) " of them copies of images that training \
+                    or its choices saw" }
                 @if evaluation.classes > 0 { ", \
                                               from " (counted(evaluation.classes, "class", "classes")) }
                 "."
             }
             div.pair {
                 (picture(evaluation))
-                (table(evaluation))
+                (table(&format!("Accuracy on {}", of(evaluation)), &accuracies))
+            }
+            @if let Some(others) = &evaluation.without_copies {
+                (table(&format!("Accuracy on the {} without copies", counted(others.images, "test image", "test images")), others))
             }
             dl.meanings {
                 @for measure in &MEASURES { div { dt { (measure.name) } dd { (measure.meaning) } } }
@@ -78,7 +85,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         }
         @if !evaluation.left_out.is_empty() {
             h3 { "Left out" }
-            ul.notes { @for sentence in &evaluation.left_out { li { (sentence) } } }
+            ul.notes { @for sentence in words::left_out(evaluation) { li { (sentence) } } }
         }
         @if evaluation.geometry.is_some() || evaluation.untrained_geometry.is_some() { (geometry(report, evaluation)) }
     };
@@ -109,6 +116,7 @@ fn picture(evaluation: &Evaluation) -> Markup {
     const TOP: f64 = 18.0;
     let bottom = TOP + 3.0 * GROUP;
     let axis = Axis::shares();
+    let accuracies = evaluation.accuracies();
     let across = |share: f64| round(axis.place(share.clamp(0.0, 1.0), LEFT, RIGHT));
     html! {
         figure.chart {
@@ -133,7 +141,7 @@ fn picture(evaluation: &Evaluation) -> Markup {
                 @for (group, measure) in MEASURES.iter().enumerate() {
                     @let top = TOP + group as f64 * GROUP + 18.0;
                     text.group x=(LEFT) y=(top) { (measure.name) }
-                    @for (row, (style, _, scores)) in representations(evaluation).into_iter().enumerate() {
+                    @for (row, (style, _, scores)) in representations(&accuracies).into_iter().enumerate() {
                         @let y = top + 16.0 + row as f64 * ROW;
                         @if let Some(share) = scores.map(measure.of).filter(|share| share.is_finite()) {
                             @let interval = wilson(share, evaluation.images);
@@ -147,7 +155,7 @@ fn picture(evaluation: &Evaluation) -> Markup {
                 }
             }
             ul.key {
-                @for (style, name, scores) in representations(evaluation) {
+                @for (style, name, scores) in representations(&accuracies) {
                     @if scores.is_some() {
                         li { svg class=(style) viewBox="-7 -7 14 \
                                                         14" aria-hidden="true" { (symbol(style)) } (name) }
@@ -172,24 +180,40 @@ fn symbol(style: &str) -> Markup {
     }
 }
 
-fn table(evaluation: &Evaluation) -> Markup {
+/// Describes the images that accuracies are over.
+fn of(evaluation: &Evaluation) -> String {
+    let images = counted(evaluation.scored, "test image", "test images");
+    match evaluation.known {
+        0 => images,
+        1 => format!("{images}, 1 of them a copy"),
+        copies => format!("{images}, {} of them copies", count(copies)),
+    }
+}
+
+fn table(caption: &str, accuracies: &Accuracies) -> Markup {
     html! {
-        div.scroll.card tabindex="0" role="region" aria-label="Table of accuracies" {
+        div.scroll.card tabindex="0" role="region" aria-label=(caption) {
             table {
-                caption { "Accuracy on the " (if evaluation.split.is_empty() { "test" } else { &evaluation.split }) " split, with its 95% interval" }
+                caption { (caption) ", with its 95% interval" }
                 thead {
                     tr {
                         td {}
-                        @for (style, name, _) in representations(evaluation) { th scope="col" class=(style) { (name) } }
+                        @for (style, name, _) in representations(accuracies) { th scope="col" class=(style) { (name) } }
                     }
                 }
                 tbody {
                     @for measure in &MEASURES {
                         tr {
                             th scope="row" { (measure.name) }
-                            @for (style, _, scores) in representations(evaluation) {
-                                td class=(style) { (cell(scores.map(measure.of), evaluation.images)) }
+                            @for (style, _, scores) in representations(accuracies) {
+                                td class=(style) { (cell(scores.map(measure.of), accuracies.images)) }
                             }
+                        }
+                    }
+                    @if accuracies.majority.is_some_and(f64::is_finite) {
+                        tr {
+                            th scope="row" { "Always the commonest class" }
+                            td colspan="3" { (cell(accuracies.majority, accuracies.images)) }
                         }
                     }
                 }

@@ -1,0 +1,296 @@
+//! Sentences about an evaluation, for its page and for the terminal.
+
+use super::{Baseline, Copies, LeftOut, Unseen, Verdict};
+use crate::format::{count, counted, percent, signed};
+use crate::record::{Accuracies, Evaluation};
+use crate::wilson;
+
+/// Number of classes without a training image that a sentence names.
+const NAMED: usize = 5;
+
+/// What may mend an encoder that is no better than its baselines.
+const FIRST_STEPS: &str =
+    "Longer training, a larger batch or a richer augmentation are the usual first steps.";
+
+/// Returns what a reader must know before the figures, the most important first: that they say
+/// nothing, that images are left out, or that some are copies.
+pub fn warnings(evaluation: &Evaluation) -> Vec<String> {
+    let mut sentences: Vec<String> = headline(evaluation).into_iter().collect();
+    if is_empty(evaluation.verdict) {
+        sentences.extend(judgement(evaluation));
+    }
+    sentences.extend(caveats(evaluation));
+    sentences
+}
+
+/// Returns whether a verdict is that the accuracies do not mean what accuracies usually mean.
+pub(crate) fn is_empty(verdict: Option<Verdict>) -> bool {
+    matches!(verdict, Some(Verdict::OnlyCopies | Verdict::NothingTold | Verdict::AtMajority))
+}
+
+/// Returns the sentence that stands in place of the figures where they say nothing. Returns `None`
+/// where they do.
+pub fn headline(evaluation: &Evaluation) -> Option<String> {
+    match evaluation.verdict {
+        Some(Verdict::OnlyCopies) => Some(format!(
+            "{} copies of {}: these accuracies say nothing about new images.",
+            all_scored(evaluation),
+            originals(evaluation)
+        )),
+        Some(Verdict::NothingTold) => {
+            Some(format!("No accuracy is clearly above {}.", commonest(&evaluation.judged())))
+        }
+        None if evaluation.left_out.contains(&LeftOut::OnlyUnseen) => Some(format!(
+            "{} a class without a training image, so no accuracy means anything.",
+            all_are_of(evaluation)
+        )),
+        _ => None,
+    }
+}
+
+/// Judges the accuracies in words. Returns `None` without accuracies.
+pub fn judgement(evaluation: &Evaluation) -> Option<String> {
+    let judged = evaluation.judged();
+    let others = match evaluation.without_copies {
+        Some(_) => "Without the copies, it",
+        None => "It",
+    };
+    Some(match evaluation.verdict? {
+        Verdict::OnlyCopies => "An encoder that knows an image can look up its class. Set aside \
+                                test images that are not among the training images."
+            .into(),
+        Verdict::NothingTold => format!(
+            "Nothing shows that these labels can be told from these images: neither the trained \
+             encoder, nor the untrained encoder, nor raw pixels do so. Check that the labels \
+             belong to the images; longer training is no remedy. With {}, {} would show it.",
+            counted(judged.images, "test image", "test images"),
+            match judged.least_told() {
+                Some(share) => format!("an accuracy of {} or more", percent(share)),
+                None => "no accuracy".into(),
+            },
+        ),
+        Verdict::AtMajority => {
+            let share = judged.knn(|all| all.test)?;
+            let better = match judged.majority {
+                Some(majority) if share > majority => "not clearly above",
+                _ => "no better than",
+            };
+            let (measure, of, best) = judged.best()?;
+            format!(
+                "{others} is {better} {}. The labels can be told from the images, as {measure} of \
+                 {of} shows with {}. {FIRST_STEPS}",
+                commonest(&judged),
+                percent(best)
+            )
+        }
+        Verdict::NoBaseline => "Neither raw pixels nor the untrained encoder was measured, so \
+                                there is nothing to compare this with."
+            .into(),
+        Verdict::Behind { of } => format!(
+            "{others} is no better than {} ({} points): training has not paid off here. \
+             {FIRST_STEPS}",
+            baseline(of),
+            signed(ahead(&judged)?, 1)
+        ),
+        Verdict::Ahead { of, clear: true } => format!(
+            "{others} is {:.1} points ahead of {}, the better of the two baselines, after training \
+             without a single label, and far enough that the 95% intervals do not overlap.",
+            ahead(&judged)?,
+            baseline(of)
+        ),
+        Verdict::Ahead { of, clear: false } => format!(
+            "{others} is {:.1} points ahead of {}, but the 95% intervals overlap: with {} this may \
+             be chance.",
+            ahead(&judged)?,
+            baseline(of),
+            counted(judged.images, "test image", "test images")
+        ),
+    })
+}
+
+/// Returns remarks about the images behind the accuracies: classes that training lacks, then
+/// copies.
+pub fn caveats(evaluation: &Evaluation) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for split in [evaluation.split.as_str(), "validation"] {
+        let of_split: Vec<&Unseen> =
+            evaluation.unseen.iter().filter(|unseen| unseen.split == split).collect();
+        sentences.extend((!of_split.is_empty()).then(|| unseen(evaluation, split, &of_split)));
+    }
+    sentences.extend(known(evaluation));
+    let is_known = |copies: &&Copies| copies.split == evaluation.split && copies.of != copies.split;
+    sentences.extend(evaluation.copies.iter().filter(|each| !is_known(each)).map(repeated));
+    let relabelled: u64 = evaluation.copies.iter().map(|copies| copies.relabelled).sum();
+    if relabelled > 0 {
+        sentences.push(format!(
+            "{} a label that no image with the same pixels has there.",
+            counted(relabelled, "copy has", "copies have")
+        ));
+    }
+    sentences
+}
+
+/// Says how many of the images behind the accuracies are copies. Returns `None` if no accuracy was
+/// measured, or if the headline says it.
+fn known(evaluation: &Evaluation) -> Option<String> {
+    let all = evaluation.accuracies();
+    all.test?;
+    if evaluation.verdict == Some(Verdict::OnlyCopies) {
+        return None;
+    }
+    if evaluation.known == 0 {
+        return Some("No test image is a copy of a training or validation image.".into());
+    }
+    let mut sentence = format!(
+        "{} of {} {} of {}",
+        count(evaluation.known),
+        counted(all.images, "test image", "test images"),
+        if evaluation.known == 1 { "is a copy" } else { "are copies" },
+        originals(evaluation),
+    );
+    let others = evaluation.without_copies.unwrap_or_default();
+    if let Some(trained) = others.knn(|all| all.test) {
+        sentence += &format!(
+            ". On the other {} the trained encoder’s nearest neighbours are right {} of the time",
+            count(others.images),
+            percent(trained)
+        );
+        let beside = [("raw pixels", others.pixels), ("the untrained encoder", others.untrained)];
+        for (name, scores) in beside {
+            if let Some(share) = others.knn(|_| scores) {
+                sentence += &format!(", {name} {}", percent(share));
+            }
+        }
+    }
+    Some(sentence + ".")
+}
+
+/// Names the images that copies of the measured split are copies of.
+fn originals(evaluation: &Evaluation) -> &'static str {
+    let of_train = evaluation
+        .copies
+        .iter()
+        .find(|copies| copies.split == evaluation.split && copies.of == "train");
+    match of_train {
+        Some(copies) if copies.images >= evaluation.known => "training images",
+        None => "validation images",
+        _ => "training or validation images",
+    }
+}
+
+/// Describes copies that are not behind an accuracy's choice of images.
+fn repeated(copies: &Copies) -> String {
+    let name = |split: &str| if split == "train" { "training" } else { split }.to_owned();
+    let (split, of) = (name(&copies.split), name(&copies.of));
+    let (images, out_of) = (count(copies.images), count(copies.out_of));
+    if copies.split == copies.of {
+        let verb = if copies.images == 1 { "repeats" } else { "repeat" };
+        return format!("{images} of {out_of} {split} images {verb} an earlier one.");
+    }
+    format!(
+        "{images} of {out_of} {split} images {} of {of} images, so that what is chosen on them \
+         seems better than it is.",
+        if copies.images == 1 { "is a copy" } else { "are copies" }
+    )
+}
+
+fn unseen(evaluation: &Evaluation, split: &str, of_split: &[&Unseen]) -> String {
+    let images: u64 = of_split.iter().map(|unseen| unseen.images).sum();
+    let named = of_split
+        .iter()
+        .take(NAMED)
+        .map(|unseen| format!("{}: {}", unseen.class, count(unseen.images)))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let more = match of_split.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {}", counted(more as u64, "more class", "more classes")),
+    };
+    let of = if split == evaluation.split {
+        format!("{} of {}", count(images), count(evaluation.images))
+    } else {
+        count(images)
+    };
+    format!(
+        "{of} {split} {} a class without a training image ({named}{more}); {}.",
+        if images == 1 { "image is of" } else { "images are of" },
+        if split != evaluation.split {
+            "nothing was chosen on them"
+        } else if evaluation.test.is_some() {
+            "the accuracies leave them out"
+        } else {
+            "no accuracy was measured on them"
+        }
+    )
+}
+
+/// Says what was left out, one sentence for each reason.
+pub fn left_out(evaluation: &Evaluation) -> Vec<String> {
+    evaluation.left_out.iter().map(|reason| omission(*reason).to_owned()).collect()
+}
+
+fn omission(reason: LeftOut) -> &'static str {
+    match reason {
+        LeftOut::NoImages => "There is no test image, so nothing was measured.",
+        LeftOut::NoLabels => {
+            "The images have no labels, so kNN, linear probe and nearest centre, which need them, \
+             were left out; alignment, uniformity and effective rank do not."
+        }
+        LeftOut::SingleClass => "There is a single class, so there is nothing to tell apart.",
+        LeftOut::NothingToFit => {
+            "kNN, linear probe and nearest centre need training images, and validation images of \
+             their classes."
+        }
+        LeftOut::SingleTrainedClass => {
+            "All training images are of one class, so there is nothing to tell apart."
+        }
+        LeftOut::OnlyUnseen => {
+            "kNN, linear probe and nearest centre were left out: they know the classes of \
+             training images only. Name the classes of all splits alike."
+        }
+    }
+}
+
+/// Describes always answering the commonest class.
+fn commonest(judged: &Accuracies) -> String {
+    let share = judged.majority.unwrap_or(f64::NAN);
+    format!(
+        "always answering the commonest class, which is right {} of the time (95% interval {})",
+        percent(share),
+        interval(share, judged.images)
+    )
+}
+
+/// Formats the 95 % interval of a share, in percent.
+pub(crate) fn interval(share: f64, images: u64) -> String {
+    let interval = wilson(share, images);
+    format!("{:.1}–{:.1}", 100.0 * interval.low, 100.0 * interval.high)
+}
+
+fn baseline(of: Baseline) -> &'static str {
+    match of {
+        Baseline::Untrained => "the untrained encoder",
+        Baseline::Pixels => "raw pixels",
+    }
+}
+
+/// Returns the points that the trained encoder's kNN accuracy is ahead of the better baseline.
+fn ahead(judged: &Accuracies) -> Option<f64> {
+    Some(100.0 * (judged.knn(|all| all.test)? - judged.baseline()?.1))
+}
+
+/// Begins a sentence about all images behind the accuracies.
+fn all_scored(evaluation: &Evaluation) -> String {
+    let of = if evaluation.scored == evaluation.images { "" } else { " of trained classes" };
+    match evaluation.scored {
+        1 => format!("The only test image{of} is among the"),
+        images => format!("All {} test images{of} are", count(images)),
+    }
+}
+
+fn all_are_of(evaluation: &Evaluation) -> String {
+    match evaluation.images {
+        1 => "The only test image is of".into(),
+        images => format!("All {} test images are of", count(images)),
+    }
+}
