@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::catalogue::{Catalogue, Source};
-use crate::decode::{self, MAX_FILE_BYTES, RgbImage};
+use crate::decode::{self, MAX_FILE_BYTES};
+use crate::facts::Exif;
 use crate::folder::stamp;
+use crate::target::{RgbImage, Target};
 use crate::tree::{self, Findings, Found};
 use crate::{DataError, Skipped};
 
@@ -126,12 +128,12 @@ pub(crate) fn read_range(file: &Mutex<File>, start: u64, size: u64) -> std::io::
 }
 
 impl Source for Archive {
-    fn read(&self, item: usize, size: u32) -> Result<RgbImage, String> {
-        decode::decode(&self.bytes(item)?, size)
+    fn read(&self, item: usize, target: Target) -> Result<RgbImage, String> {
+        decode::decode(&self.bytes(item)?, target)
     }
 
-    fn dimensions(&self, item: usize) -> Result<(u32, u32), String> {
-        decode::dimensions(&self.bytes(item)?)
+    fn dimensions(&self, item: usize, exif: Exif) -> Result<(u32, u32), String> {
+        decode::dimensions(&self.bytes(item)?, exif)
     }
 
     fn stamp(&self, item: usize) -> String {

@@ -1,8 +1,9 @@
 //! The information about a set before any image is decoded.
 
-use crate::decode::RgbImage;
 use crate::error::DataError;
+use crate::facts::Exif;
 use crate::leavings::{LeftAlone, LostFolder};
+use crate::target::{RgbImage, Target};
 
 /// A set of images before they are decoded.
 pub(crate) struct Catalogue {
@@ -53,12 +54,12 @@ pub(crate) enum Part {
 
 /// A source of images.
 pub(crate) trait Source: Sync {
-    /// Decodes as much of one image as is needed to resize it to `size`. An error states the cause
+    /// Decodes as much of one image as is needed to bring it to `target`. An error states the cause
     /// without the image's name.
-    fn read(&self, item: usize, size: u32) -> Result<RgbImage, String>;
+    fn read(&self, item: usize, target: Target) -> Result<RgbImage, String>;
 
-    /// Returns width and height of one image without decoding it.
-    fn dimensions(&self, item: usize) -> Result<(u32, u32), String>;
+    /// Returns width and height of one image, as they are after turning, without decoding it.
+    fn dimensions(&self, item: usize, exif: Exif) -> Result<(u32, u32), String>;
 
     /// Returns a text that changes whenever the image may have changed: sizes, modification times,
     /// parameters.

@@ -8,8 +8,9 @@ use std::sync::Mutex;
 use crate::DataError;
 use crate::archive::read_range;
 use crate::catalogue::{Catalogue, Entry, Part, Source};
-use crate::decode::RgbImage;
+use crate::facts::Exif;
 use crate::folder::stamp;
+use crate::target::{RgbImage, Target};
 
 const SIDE: u32 = 32;
 const PLANE: usize = 32 * 32;
@@ -154,7 +155,7 @@ fn labels(path: &Path, layout: &Layout) -> Result<Vec<u32>, DataError> {
 }
 
 impl Source for Records {
-    fn read(&self, item: usize, _size: u32) -> Result<RgbImage, String> {
+    fn read(&self, item: usize, target: Target) -> Result<RgbImage, String> {
         let (file, record) = self.records[item];
         let start = record * (self.label_bytes + 3 * PLANE) as u64 + self.label_bytes as u64;
         let planes = read_range(&self.files[file].0, start, 3 * PLANE as u64)
@@ -162,10 +163,10 @@ impl Source for Records {
         let pixels = (0..PLANE)
             .flat_map(|at| [planes[at], planes[at + PLANE], planes[at + 2 * PLANE]])
             .collect();
-        Ok(RgbImage::whole(SIDE, SIDE, pixels))
+        Ok(RgbImage::plain(SIDE, SIDE, pixels, target))
     }
 
-    fn dimensions(&self, _item: usize) -> Result<(u32, u32), String> {
+    fn dimensions(&self, _item: usize, _exif: Exif) -> Result<(u32, u32), String> {
         Ok((SIDE, SIDE))
     }
 

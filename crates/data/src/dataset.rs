@@ -7,6 +7,7 @@ use selfsame_kernels::pixels::Image;
 use crate::catalogue::Skipped;
 use crate::decode::MAX_IMAGE_SIZE;
 use crate::error::DataError;
+use crate::facts::{Facts, Format};
 use crate::glyphs::Factors;
 use crate::leavings::{LeftAlone, LostFolder};
 
@@ -86,6 +87,7 @@ pub struct Split {
     pub(crate) slots: Vec<usize>,
     pub(crate) names: Vec<String>,
     pub(crate) labels: Option<Vec<u32>>,
+    pub(crate) facts: Vec<Facts>,
     pub(crate) factors: Vec<Factors>,
 }
 
@@ -128,6 +130,7 @@ impl Split {
             slots: (0..images).collect(),
             names: (0..images).map(|image| image.to_string()).collect(),
             labels,
+            facts: vec![Facts::new(Format::Plain, image_size, image_size); images],
             factors: Vec::new(),
         })
     }
@@ -188,6 +191,16 @@ impl Split {
     #[must_use]
     pub fn name(&self, index: usize) -> &str {
         &self.names[index]
+    }
+
+    /// Returns what is known of the file of the image at `index`.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`len`](Self::len).
+    #[must_use]
+    pub fn facts(&self, index: usize) -> &Facts {
+        &self.facts[index]
     }
 
     /// Returns the factors that the image at `index` was drawn from, or `None` if the set is not

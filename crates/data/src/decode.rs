@@ -2,19 +2,18 @@
 //! are refused.
 
 use std::io::Cursor;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use image::metadata::Orientation;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+use crate::facts::{Exif, Facts, Format};
 use crate::jpeg;
+use crate::target::{Plan, RgbImage, Rows, Target, Turn, fit};
 
 /// Largest image size of a data set, in pixels per side.
 pub const MAX_IMAGE_SIZE: u32 = 4096;
@@ -35,102 +34,28 @@ static LARGE: Mutex<()> = Mutex::new(());
 /// difference is less than half a level of 255.
 const REDUCED_AT_LEAST: f64 = 2.5;
 
-/// An image, or the part of it that [`fit`] reads: 8-bit RGB, rows from the top, channels
-/// interleaved.
-pub(crate) struct RgbImage {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) pixels: Vec<u8>,
-    /// The central square of the whole image.
-    square: Square,
-}
-
-/// A square in pixels of an image. Its edges may lie within pixels.
-#[derive(Clone, Copy, PartialEq)]
-struct Square {
-    left: f64,
-    top: f64,
-    side: f64,
-}
-
-impl Square {
-    fn central(width: u32, height: u32) -> Self {
-        let side = width.min(height);
-        Self {
-            left: ((width - side) / 2).into(),
-            top: ((height - side) / 2).into(),
-            side: side.into(),
-        }
-    }
-}
-
-impl RgbImage {
-    pub(crate) fn whole(width: u32, height: u32, pixels: Vec<u8>) -> Self {
-        Self { width, height, pixels, square: Square::central(width, height) }
-    }
-}
-
-/// The part of an image that [`fit`] reads.
-struct Part {
-    columns: Range<u32>,
-    rows: Range<u32>,
-    square: Square,
-}
-
-impl Part {
-    /// Returns the part of an image of `width`x`height` pixels that is decoded at `1 / denominator`
-    /// of its size and then resized to `size`.
-    fn new(width: u32, height: u32, denominator: u32, size: u32) -> Self {
-        let Square { left, top, side } = Square::central(width, height);
-        let scale = 1.0 / f64::from(denominator);
-        let (left, top, side) = (left * scale, top * scale, side * scale);
-        // Reach of the filter, plus half a pixel to the start of its first pixel.
-        let reach = (side / f64::from(size)).max(1.0) + 0.5;
-        let range = |start: f64, length: u32| {
-            let end = ((start + side + reach).ceil() as u32).min(length.div_ceil(denominator));
-            (start - reach).floor().max(0.0) as u32..end
-        };
-        let (columns, rows) = (range(left, width), range(top, height));
-        let square = Square {
-            left: left - f64::from(columns.start),
-            top: top - f64::from(rows.start),
-            side,
-        };
-        Self { columns, rows, square }
-    }
-
-    fn image(self, pixels: Vec<u8>) -> RgbImage {
-        RgbImage {
-            width: self.columns.len() as u32,
-            height: self.rows.len() as u32,
-            pixels,
-            square: self.square,
-        }
-    }
-}
-
-/// Decodes a JPEG, PNG or WebP, recognised by its first bytes, for [`fit`] to resize to `size`.
-/// Grey is replicated, 16-bit channels lose their lower byte, and transparency is dropped.
-pub(crate) fn decode(bytes: &[u8], size: u32) -> Result<RgbImage, String> {
+/// Decodes an image file, recognised by its first bytes, for [`fit`]. Grey is replicated, 16-bit
+/// channels lose their lower byte, and transparency is dropped.
+pub(crate) fn decode(bytes: &[u8], target: Target) -> Result<RgbImage, String> {
     guarded(|| {
-        let (width, height) = dimensions(bytes)?;
-        let format = format(bytes)?;
+        let plan = Plan::new(header(bytes)?, target);
+        let Facts { format, width, height, .. } = plan.facts;
         if let Format::Jpeg = format
-            && let Some(image) = reduced_jpeg(bytes, (width, height), size)
+            && let Some(image) = reduced_jpeg(bytes, &plan)
         {
-            return Ok(image);
+            return Ok(image.turned(plan.turn));
         }
         let large = u64::from(width) * u64::from(height) > LARGE_PIXELS;
         let _turn = large.then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
         let image = match format {
-            Format::Jpeg => RgbImage::whole(width, height, jpeg(bytes)?),
-            Format::Png => png(bytes, Part::new(width, height, 1, size))?,
-            Format::WebP => RgbImage::whole(width, height, webp(bytes)?),
+            Format::Png => png(bytes, &plan)?,
+            Format::WebP => webp(bytes, &plan)?,
+            _ => plan.whole(jpeg(bytes)?),
         };
         if image.pixels.len() as u64 != u64::from(image.width) * u64::from(image.height) * 3 {
             return Err("the decoded image has another size than its header says".into());
         }
-        Ok(image)
+        Ok(image.turned(plan.turn))
     })
 }
 
@@ -150,28 +75,26 @@ pub fn decode_image(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
         return Err(format!("a side of {size} pixels; it is 1 to {MAX_IMAGE_SIZE}"));
     }
     let mut pixels = vec![0; size as usize * size as usize * 3];
-    fit(&decode(bytes, size)?, size, &mut pixels)?;
+    let target = Target { size, exif: Exif::default() };
+    fit(&decode(bytes, target)?, (size, size), &mut pixels)?;
     Ok(pixels)
 }
 
-/// Reads width and height from the header alone and checks them against [`MAX_SIDE`] and
+/// Reads width and height, as they are after turning, from the header alone.
+pub(crate) fn dimensions(bytes: &[u8], exif: Exif) -> Result<(u32, u32), String> {
+    let facts = header(bytes)?;
+    Ok(Turn::of(&facts, exif).size((facts.width, facts.height)))
+}
+
+/// Reads the facts that the header tells, and checks width and height against [`MAX_SIDE`] and
 /// [`MAX_PIXELS`].
-pub(crate) fn dimensions(bytes: &[u8]) -> Result<(u32, u32), String> {
-    let (width, height) = guarded(|| match format(bytes)? {
-        Format::Jpeg => {
-            let mut decoder = jpeg_decoder(bytes);
-            decoder.decode_headers().map_err(|error| format!("damaged JPEG: {error:?}"))?;
-            let info = decoder.info().ok_or("damaged JPEG: no size")?;
-            Ok((u32::from(info.width), u32::from(info.height)))
-        }
-        Format::Png => {
-            let mut decoder = png_decoder(bytes);
-            let header =
-                decoder.read_header_info().map_err(|error| format!("damaged PNG: {error}"))?;
-            Ok((header.width, header.height))
-        }
-        Format::WebP => Ok(webp_decoder(bytes)?.dimensions()),
+fn header(bytes: &[u8]) -> Result<Facts, String> {
+    let facts = guarded(|| match format(bytes)? {
+        Format::Png => png_header(bytes),
+        Format::WebP => webp_header(bytes),
+        _ => jpeg_header(bytes),
     })?;
+    let Facts { width, height, .. } = facts;
     if width == 0 || height == 0 {
         return Err(format!("an image of {width}x{height} has no pixels"));
     }
@@ -182,35 +105,14 @@ pub(crate) fn dimensions(bytes: &[u8]) -> Result<(u32, u32), String> {
             MAX_PIXELS / 1_000_000
         ));
     }
-    Ok((width, height))
+    Ok(facts)
 }
 
-/// Resizes the central square of `image`, and therefore the shorter side, to `size` with Pillow's
-/// antialiased bilinear filter, whose support grows with the reduction. A square that already has
-/// this size is copied.
-pub(crate) fn fit(image: &RgbImage, size: u32, out: &mut [u8]) -> Result<(), String> {
-    let Square { left, top, side } = image.square;
-    if (image.width, image.height) == (size, size) && side == f64::from(size) {
-        out.copy_from_slice(&image.pixels);
-        return Ok(());
-    }
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .crop(left, top, side, side);
-    // The typed call compiles only the code for this kind of pixel.
-    let source = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels);
-    let source = source.map_err(|error| format!("cannot be resized: {error}"))?;
-    let target = TypedImage::<U8x3>::from_buffer(size, size, out);
-    let mut target = target.map_err(|error| format!("cannot be resized: {error}"))?;
-    Resizer::new()
-        .resize_typed(&source, &mut target, &options)
-        .map_err(|error| format!("cannot be resized: {error}"))
-}
-
-enum Format {
-    Jpeg,
-    Png,
-    WebP,
+/// Returns the number of the orientation in a block of EXIF data, or 1 if it has none.
+fn orientation(exif: &[u8]) -> u8 {
+    // Some programs write a JPEG's mark before the block of a WebP, too.
+    let block = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
+    Orientation::from_exif_chunk(block).map_or(1, Orientation::to_exif)
 }
 
 fn format(bytes: &[u8]) -> Result<Format, String> {
@@ -238,21 +140,30 @@ fn jpeg_decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
     JpegDecoder::new_with_options(ZCursor::new(bytes), options)
 }
 
+fn jpeg_header(bytes: &[u8]) -> Result<Facts, String> {
+    let mut decoder = jpeg_decoder(bytes);
+    decoder.decode_headers().map_err(|error| format!("damaged JPEG: {error:?}"))?;
+    let info = decoder.info().ok_or("damaged JPEG: no size")?;
+    let orientation = decoder.exif().map_or(1, |exif| orientation(exif));
+    Ok(Facts { orientation, ..Facts::new(Format::Jpeg, info.width.into(), info.height.into()) })
+}
+
 /// Decodes the part of a JPEG that [`fit`] reads, at the smallest scale that suffices. Returns
 /// `None` if no scale suffices, or if the full decoder has to read the file.
-fn reduced_jpeg(bytes: &[u8], (width, height): (u32, u32), size: u32) -> Option<RgbImage> {
-    let times = f64::from(width.min(height)) / f64::from(size);
+fn reduced_jpeg(bytes: &[u8], plan: &Plan) -> Option<RgbImage> {
+    let times =
+        (plan.kept.width / f64::from(plan.size.0)).min(plan.kept.height / f64::from(plan.size.1));
     let serves = |&denominator: &u32| times >= REDUCED_AT_LEAST * f64::from(denominator);
     let denominator = [8, 4, 2].into_iter().find(serves)?;
-    let part = Part::new(width, height, denominator, size);
-    let range = |range: &Range<u32>| range.start as usize..range.end as usize;
+    let part = plan.part(denominator);
+    let range = |range: &std::ops::Range<u32>| range.start as usize..range.end as usize;
     let pixels = jpeg::decode_part(
         bytes,
         8 / denominator as usize,
         range(&part.columns),
         range(&part.rows),
     )?;
-    Some(part.image(pixels))
+    Some(part.image(pixels, plan.facts))
 }
 
 fn jpeg(bytes: &[u8]) -> Result<Vec<u8>, String> {
@@ -306,32 +217,48 @@ fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
     decoder.ignore_checksums(false);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
-    decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
+    decoder.set_transformations(png::Transformations::EXPAND);
     decoder
 }
 
+fn png_header(bytes: &[u8]) -> Result<Facts, String> {
+    let mut decoder = png_decoder(bytes);
+    let header = decoder.read_header_info().map_err(|error| format!("damaged PNG: {error}"))?;
+    Ok(Facts {
+        orientation: png_chunk(bytes, b"eXIf").map_or(1, orientation),
+        bits: header.bit_depth as u8,
+        ..Facts::new(Format::Png, header.width, header.height)
+    })
+}
+
+/// Returns what an undamaged chunk of a PNG holds. The chunk may lie before or after the pixels.
+fn png_chunk<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
+    let mut rest = bytes.get(8..)?;
+    loop {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let chunk = after.get(..length.checked_add(4)?)?;
+        let (sum, next) = after[chunk.len()..].split_first_chunk::<4>()?;
+        if let Some(content) = chunk.strip_prefix(name) {
+            let mut crc = flate2::Crc::new();
+            crc.update(chunk);
+            return (crc.sum() == u32::from_be_bytes(*sum)).then_some(content);
+        }
+        rest = next;
+    }
+}
+
 /// Decodes every row, because only a read to the end of the file shows that no row is damaged, but
-/// keeps only `part`.
-fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
+/// keeps only the part that is read.
+fn png(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
     let damaged = |error: png::DecodingError| format!("damaged PNG: {error}");
     let mut reader = png_decoder(bytes).read_info().map_err(damaged)?;
-    let (colour, _) = reader.output_color_type();
-    let sample_range = part.columns.start as usize * colour.samples()
-        ..part.columns.end as usize * colour.samples();
-    let mut pixels = Vec::with_capacity(part.columns.len() * part.rows.len() * 3);
-    let mut keep = |row: u32, samples: &[u8]| {
-        if !part.rows.contains(&row) {
-            return;
-        }
-        match (colour, &samples[sample_range.clone()]) {
-            (png::ColorType::Rgb, samples) => pixels.extend_from_slice(samples),
-            (png::ColorType::Rgba, samples) => {
-                pixels.extend(samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]))
-            }
-            // Grey, with or without alpha; palettes have been applied already.
-            (_, samples) => pixels
-                .extend(samples.chunks_exact(colour.samples()).flat_map(|pixel| [pixel[0]; 3])),
-        }
+    // Palettes have been applied.
+    let (colour, depth) = reader.output_color_type();
+    let mut rows = Rows::new(plan, colour.samples());
+    let mut push = |row: u32, samples: &[u8]| match depth {
+        png::BitDepth::Sixteen => rows.push_deep(row, samples),
+        _ => rows.push(row, samples),
     };
     if reader.info().interlaced {
         let mut whole =
@@ -339,17 +266,18 @@ fn png(bytes: &[u8], part: Part) -> Result<RgbImage, String> {
         let frame = reader.next_frame(&mut whole).map_err(damaged)?;
         (0..frame.height)
             .zip(whole.chunks_exact(frame.line_size))
-            .for_each(|(row, samples)| keep(row, samples));
+            .for_each(|(row, samples)| push(row, samples));
     } else {
         for row in 0..reader.info().height {
-            keep(
+            push(
                 row,
                 reader.next_row().map_err(damaged)?.ok_or("damaged PNG: it lacks rows")?.data(),
             );
         }
     }
+    rows.facts.several = reader.info().is_animated();
     reader.finish().map_err(damaged)?;
-    Ok(part.image(pixels))
+    Ok(rows.image())
 }
 
 fn webp_decoder(bytes: &[u8]) -> Result<image_webp::WebPDecoder<Cursor<&[u8]>>, String> {
@@ -363,16 +291,27 @@ fn webp_decoder(bytes: &[u8]) -> Result<image_webp::WebPDecoder<Cursor<&[u8]>>, 
         .map_err(|error| format!("damaged WebP: {error}"))
 }
 
-fn webp(bytes: &[u8]) -> Result<Vec<u8>, String> {
+fn webp_header(bytes: &[u8]) -> Result<Facts, String> {
+    let mut decoder = webp_decoder(bytes)?;
+    let (width, height) = decoder.dimensions();
+    let exif = decoder.exif_metadata().map_err(|error| format!("damaged WebP: {error}"))?;
+    Ok(Facts {
+        orientation: exif.map_or(1, |exif| orientation(&exif)),
+        several: decoder.is_animated(),
+        ..Facts::new(Format::WebP, width, height)
+    })
+}
+
+fn webp(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
     let mut decoder = webp_decoder(bytes)?;
     let mut pixels =
         vec![0; decoder.output_buffer_size().ok_or("too large a WebP for this machine")?];
     decoder.read_image(&mut pixels).map_err(|error| format!("damaged WebP: {error}"))?;
-    Ok(if decoder.has_alpha() { without_alpha(&pixels) } else { pixels })
-}
-
-fn without_alpha(pixels: &[u8]) -> Vec<u8> {
-    pixels.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+    let channels = if decoder.has_alpha() { 4 } else { 3 };
+    let mut rows = Rows::new(plan, channels);
+    let samples = pixels.chunks_exact(plan.facts.width as usize * channels);
+    (0..plan.facts.height).zip(samples).for_each(|(row, samples)| rows.push(row, samples));
+    Ok(rows.image())
 }
 
 #[cfg(test)]
@@ -380,6 +319,8 @@ mod tests {
     use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
+
+    use crate::target::{Part, Rectangle};
 
     use super::*;
 
@@ -461,8 +402,30 @@ mod tests {
     /// Sizes at which a JPEG is decoded at an eighth, a quarter, a half and whole.
     const SIZES: [u32; 4] = [SMALL, 2, 4, FULL];
 
+    fn target(size: u32) -> Target {
+        Target { size, exif: Exif::Turn }
+    }
+
+    fn decode(bytes: &[u8], size: u32) -> Result<RgbImage, String> {
+        super::decode(bytes, target(size))
+    }
+
     fn pixels(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
         decode(bytes, size).map(|image| image.pixels)
+    }
+
+    /// An image whose central square is kept.
+    fn plain(width: u32, height: u32, pixels: Vec<u8>) -> RgbImage {
+        RgbImage::plain(width, height, pixels, target(1))
+    }
+
+    fn reduced_jpeg(bytes: &[u8], (width, height): (u32, u32), size: u32) -> Option<RgbImage> {
+        let facts = Facts::new(Format::Jpeg, width, height);
+        super::reduced_jpeg(bytes, &Plan::new(facts, target(size)))
+    }
+
+    fn fit(image: &RgbImage, size: u32, out: &mut [u8]) -> Result<(), String> {
+        super::fit(image, (size, size), out)
     }
 
     #[test]
@@ -544,7 +507,7 @@ mod tests {
                     })
                     .map(|sample| (sample >> 8) as u8)
                     .collect();
-                let image = RgbImage::whole(width, height, wanted);
+                let image = plain(width, height, wanted);
                 for size in [1, 2, 5, 40, 64] {
                     assert!(fitted(&decode(&bytes, size).unwrap(), size) == fitted(&image, size));
                 }
@@ -570,23 +533,24 @@ mod tests {
                 let pixels: Vec<u8> = (0..wide * high * 3)
                     .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
                     .collect();
-                let part = Part::new(width, height, denominator, size);
+                let central = target(size).kept(width, height);
+                let part = Part::new((width, height), denominator, central, (size, size));
                 let kept = (part.rows.clone()).flat_map(|row| {
                     &pixels[((row * wide + part.columns.start) * 3) as usize..]
                         [..part.columns.len() * 3]
                 });
                 let kept = kept.copied().collect();
                 let (left, top) = (
-                    part.square.left + f64::from(part.columns.start),
-                    part.square.top + f64::from(part.rows.start),
+                    part.kept.left + f64::from(part.columns.start),
+                    part.kept.top + f64::from(part.rows.start),
                 );
-                let square = Square { left, top, ..part.square };
-                let central = Square::central(width, height);
+                let square = Rectangle { left, top, ..part.kept };
                 assert_eq!(left * f64::from(denominator), central.left);
-                assert_eq!(square.side * f64::from(denominator), central.side);
-                let whole = RgbImage { width: wide, height: high, pixels, square };
+                assert_eq!(square.width * f64::from(denominator), central.width);
+                let facts = Facts::new(Format::Plain, width, height);
+                let whole = RgbImage { width: wide, height: high, pixels, kept: square, facts };
                 assert!(
-                    fitted(&part.image(kept), size) == fitted(&whole, size),
+                    fitted(&part.image(kept, facts), size) == fitted(&whole, size),
                     "{width}x{height}/{denominator} to {size}"
                 );
             }
@@ -692,7 +656,7 @@ mod tests {
                 let mut encoder = Encoder::new(&mut bytes, quality);
                 encoder.set_sampling_factor(sampling);
                 encoder.encode(&scene, width as u16, height as u16, ColorType::Rgb).unwrap();
-                let full = RgbImage::whole(width as u32, height as u32, jpeg(&bytes).unwrap());
+                let full = plain(width as u32, height as u32, jpeg(&bytes).unwrap());
                 let shorter = width.min(height) as u32;
                 assert!(
                     reduced_jpeg(&bytes, (width as u32, height as u32), shorter * 2 / 5 / 2 + 1)
@@ -744,7 +708,7 @@ mod tests {
                 };
             }
             // Files with damaged headers were refused earlier.
-            let known = dimensions(&damaged) == Ok(whole);
+            let known = dimensions(&damaged, Exif::Ignore) == Ok(whole);
             let size = SIZES[random.random_range(0..3)];
             if known && guarded(|| Ok(reduced_jpeg(&damaged, whole, size))).unwrap().is_some() {
                 taken += 1;
@@ -902,9 +866,154 @@ mod tests {
         })
     }
 
+    /// A block of EXIF data with nothing but an orientation.
+    fn exif(orientation: u8, big_endian: bool) -> Vec<u8> {
+        let [short, long]: [fn(u32) -> Vec<u8>; 2] = if big_endian {
+            [|value| (value as u16).to_be_bytes().to_vec(), |value| value.to_be_bytes().to_vec()]
+        } else {
+            [|value| (value as u16).to_le_bytes().to_vec(), |value| value.to_le_bytes().to_vec()]
+        };
+        let mark: &[u8] = if big_endian { b"MM" } else { b"II" };
+        let numbers = [short(42), long(8), short(1), short(0x112), short(3), long(1)].concat();
+        [mark, &numbers, &short(orientation.into()), &short(0), &long(0)].concat()
+    }
+
+    /// Inserts a segment with `exif` after the start of a JPEG.
+    fn jpeg_with_exif(bytes: &[u8], exif: &[u8]) -> Vec<u8> {
+        let length = (exif.len() as u16 + 8).to_be_bytes();
+        [&bytes[..2], &[0xff, 0xe1], &length, b"Exif\0\0", exif, &bytes[2..]].concat()
+    }
+
+    fn png_with_exif(bytes: &[u8], exif: &[u8], after_the_pixels: bool) -> Vec<u8> {
+        let chunk = [b"eXIf", exif].concat();
+        let length = (exif.len() as u32).to_be_bytes();
+        let at = if after_the_pixels { bytes.len() - 12 } else { 33 };
+        let sum = crc(&chunk).to_be_bytes();
+        [&bytes[..at], &length, &chunk, &sum, &bytes[at..]].concat()
+    }
+
+    /// The same pixels as an upright picture, turned by the definitions of EXIF's eight values:
+    /// where the first stored row and the first stored column lie.
+    fn upright(pixels: &[u8], (width, height): (usize, usize), orientation: u8) -> Vec<u8> {
+        let turned = if orientation < 5 { (width, height) } else { (height, width) };
+        let mut upright = vec![0; pixels.len()];
+        for (row, column) in (0..height).flat_map(|row| (0..width).map(move |at| (row, at))) {
+            let (bottom, right) = (height - 1 - row, width - 1 - column);
+            let (y, x) = match orientation {
+                1 => (row, column),    // top, left
+                2 => (row, right),     // top, right
+                3 => (bottom, right),  // bottom, right
+                4 => (bottom, column), // bottom, left
+                5 => (column, row),    // left, top
+                6 => (column, bottom), // right, top
+                7 => (right, bottom),  // right, bottom
+                _ => (right, row),     // left, bottom
+            };
+            upright[(y * turned.0 + x) * 3..][..3]
+                .copy_from_slice(&pixels[(row * width + column) * 3..][..3]);
+        }
+        upright
+    }
+
+    #[test]
+    fn every_orientation_of_every_format_is_turned_upright_or_ignored() {
+        let picture = picture(3);
+        let png = encode_png(png::ColorType::Rgb, png::BitDepth::Eight, 3);
+        let mut webp = Vec::new();
+        let (wide, high) = (SIDE.0 as u32, SIDE.1 as u32);
+        for orientation in 1..=8 {
+            let size = if orientation < 5 { (wide, high) } else { (high, wide) };
+            let wanted = plain(size.0, size.1, upright(&picture, SIDE, orientation));
+            for big_endian in [false, true] {
+                let exif = exif(orientation, big_endian);
+                webp.clear();
+                let mut encoder = image_webp::WebPEncoder::new(&mut webp);
+                encoder.set_exif_metadata(exif.clone());
+                encoder.encode(&picture, wide, high, image_webp::ColorType::Rgb8).unwrap();
+                let files = [
+                    png_with_exif(&png, &exif, false),
+                    png_with_exif(&png, &exif, true),
+                    png_with_exif(&png, &[b"Exif\0\0", &exif[..]].concat(), false),
+                    webp.clone(),
+                ];
+                for bytes in files {
+                    assert_eq!(dimensions(&bytes, Exif::Turn), Ok(size));
+                    assert_eq!(dimensions(&bytes, Exif::Ignore), Ok((wide, high)));
+                    for size in [1, 5, 20, 21, 40] {
+                        let found = decode(&bytes, size).unwrap();
+                        assert_eq!(found.facts.orientation, orientation);
+                        assert_eq!((found.facts.width, found.facts.height), (wide, high));
+                        assert!(fitted(&found, size) == fitted(&wanted, size), "{orientation}");
+                        let ignored =
+                            super::decode(&bytes, Target { size, exif: Exif::Ignore }).unwrap();
+                        let stored = plain(wide, high, picture.clone());
+                        assert!(fitted(&ignored, size) == fitted(&stored, size));
+                    }
+                }
+                let mut damaged = png_with_exif(&png, &exif, false);
+                damaged[33 + 8] ^= 1;
+                assert_eq!(dimensions(&damaged, Exif::Turn), Ok((wide, high)));
+            }
+        }
+        for value in [0, 9, 255] {
+            let odd = png_with_exif(&png, &exif(value, true), false);
+            assert!(decode(&odd, SMALL).is_ok_and(|image| image.facts.orientation == 1));
+        }
+    }
+
+    #[test]
+    fn jpegs_are_turned_at_every_scale() {
+        for (name, bytes) in jpegs() {
+            for orientation in 1..=8 {
+                let marked = jpeg_with_exif(&bytes, &exif(orientation, orientation % 2 == 0));
+                let size = if orientation < 5 { SIDE } else { (SIDE.1, SIDE.0) };
+                let found = decode(&marked, FULL).unwrap();
+                let stored = jpeg(&bytes).unwrap();
+                let wanted =
+                    plain(size.0 as u32, size.1 as u32, upright(&stored, SIDE, orientation));
+                assert!(fitted(&found, FULL) == fitted(&wanted, FULL), "{name} {orientation}");
+                for small in [SMALL, 2, 4] {
+                    let found = fitted(&decode(&marked, small).unwrap(), small);
+                    let whole = fitted(&wanted, small);
+                    let most = found.iter().zip(&whole).map(|(a, b)| a.abs_diff(*b)).max();
+                    // As far as reduced and whole are apart for so rough a picture.
+                    assert!(most <= Some(24), "{name} {orientation} at {small}: {most:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_lost_of_a_file_is_a_fact() {
+        let facts = |bytes: &[u8]| decode(bytes, SMALL).unwrap().facts;
+        let plain = facts(&encode_png(png::ColorType::Rgb, png::BitDepth::Eight, 3));
+        assert_eq!(plain, Facts::new(Format::Png, SIDE.0 as u32, SIDE.1 as u32));
+        let see_through = facts(&encode_png(png::ColorType::Rgba, png::BitDepth::Eight, 4));
+        assert_eq!(see_through, Facts { transparent: true, ..plain });
+        let webp = facts(&encode_webp(image_webp::ColorType::Rgba8, 4));
+        assert!(webp.transparent && webp.format == Format::WebP);
+
+        let deep = |samples: &[u16], colour| {
+            let mut bytes = Vec::new();
+            let mut encoder = png::Encoder::new(&mut bytes, 1, 2);
+            encoder.set_color(colour);
+            encoder.set_depth(png::BitDepth::Sixteen);
+            let samples: Vec<u8> = samples.iter().flat_map(|value| value.to_be_bytes()).collect();
+            encoder.write_header().unwrap().write_image_data(&samples).unwrap();
+            bytes
+        };
+        let grey = facts(&deep(&[4047, 12], png::ColorType::Grayscale));
+        assert_eq!((grey.bits, grey.range, grey.transparent), (16, Some((12, 4047)), false));
+        let opaque = [4047, u16::MAX, 12, u16::MAX];
+        let grey = facts(&deep(&opaque, png::ColorType::GrayscaleAlpha));
+        assert_eq!((grey.range, grey.transparent), (Some((12, 4047)), false));
+        let grey = facts(&deep(&[4047, 7, 12, u16::MAX], png::ColorType::GrayscaleAlpha));
+        assert_eq!((grey.range, grey.transparent), (Some((12, 4047)), true));
+    }
+
     #[test]
     fn fit_keeps_equal_sizes_and_averages_reductions() {
-        let image = RgbImage::whole(4, 4, (0..48).collect());
+        let image = plain(4, 4, (0..48).collect());
         let mut out = [0; 48];
         fit(&image, 4, &mut out).unwrap();
         assert_eq!(out[..], image.pixels[..]);
@@ -912,7 +1021,7 @@ mod tests {
         // Stripes of one pixel become grey only if the filter covers them. A nearest-pixel filter
         // would leave black or white.
         let stripes = (0..64 * 48).flat_map(|at| [if at % 2 == 0 { 0 } else { 255 }; 3]).collect();
-        let stripes = RgbImage::whole(64, 48, stripes);
+        let stripes = plain(64, 48, stripes);
         let mut out = vec![0; 8 * 8 * 3];
         fit(&stripes, 8, &mut out).unwrap();
         assert!(out.iter().all(|&value| value.abs_diff(127) <= 8), "{out:?}");
@@ -927,7 +1036,7 @@ mod tests {
         {
             let pixels =
                 (0..width * height * 3).map(|at| ((at * 7919) >> 3) as u8 ^ (at as u8)).collect();
-            let image = RgbImage::whole(width as u32, height as u32, pixels);
+            let image = plain(width as u32, height as u32, pixels);
             let mut out = vec![0; size * size * 3];
             fit(&image, size as u32, &mut out).unwrap();
 

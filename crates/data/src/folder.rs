@@ -9,8 +9,10 @@ use walkdir::WalkDir;
 
 use crate::DataError;
 use crate::catalogue::{Catalogue, Source};
-use crate::decode::{self, MAX_FILE_BYTES, RgbImage};
+use crate::decode::{self, MAX_FILE_BYTES};
+use crate::facts::Exif;
 use crate::kinds::{self, Kind};
+use crate::target::{RgbImage, Target};
 use crate::tree::{self, Findings, Found};
 
 struct Folder {
@@ -78,12 +80,12 @@ impl Folder {
 }
 
 impl Source for Folder {
-    fn read(&self, item: usize, size: u32) -> Result<RgbImage, String> {
-        decode::decode(&self.bytes(item)?, size)
+    fn read(&self, item: usize, target: Target) -> Result<RgbImage, String> {
+        decode::decode(&self.bytes(item)?, target)
     }
 
-    fn dimensions(&self, item: usize) -> Result<(u32, u32), String> {
-        decode::dimensions(&self.bytes(item)?)
+    fn dimensions(&self, item: usize, exif: Exif) -> Result<(u32, u32), String> {
+        decode::dimensions(&self.bytes(item)?, exif)
     }
 
     fn stamp(&self, item: usize) -> String {

@@ -12,8 +12,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::catalogue::{Catalogue, Entry, Part, Source};
-use crate::decode::RgbImage;
+use crate::facts::Exif;
 use crate::outline::Outline;
+use crate::target::{RgbImage, Target};
 
 /// Names of the classes, in the order of their labels.
 pub const GLYPH_CLASSES: [&str; 10] = [
@@ -147,12 +148,12 @@ struct Glyphs {
 }
 
 impl Source for Glyphs {
-    fn read(&self, item: usize, _size: u32) -> Result<RgbImage, String> {
+    fn read(&self, item: usize, target: Target) -> Result<RgbImage, String> {
         let pixels = glyph_pixels(self.seed, item as u64, self.size);
-        Ok(RgbImage::whole(self.size, self.size, pixels))
+        Ok(RgbImage::plain(self.size, self.size, pixels, target))
     }
 
-    fn dimensions(&self, _item: usize) -> Result<(u32, u32), String> {
+    fn dimensions(&self, _item: usize, _exif: Exif) -> Result<(u32, u32), String> {
         Ok((self.size, self.size))
     }
 

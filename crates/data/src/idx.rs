@@ -8,8 +8,10 @@ use flate2::read::MultiGzDecoder;
 
 use crate::DataError;
 use crate::catalogue::{Catalogue, Entry, Part, Source};
-use crate::decode::{MAX_PIXELS, MAX_SIDE, RgbImage};
+use crate::decode::{MAX_PIXELS, MAX_SIDE};
+use crate::facts::Exif;
 use crate::folder::stamp;
+use crate::target::{RgbImage, Target};
 
 /// Maximum size of one file in bytes, decompressed.
 const MAX_BYTES: u64 = 4 << 30;
@@ -195,15 +197,15 @@ fn read(path: &Path, dimensions: usize) -> Result<(Vec<u32>, Vec<u8>), DataError
 }
 
 impl Source for Images {
-    fn read(&self, item: usize, _size: u32) -> Result<RgbImage, String> {
+    fn read(&self, item: usize, target: Target) -> Result<RgbImage, String> {
         let (part, image) = self.images[item];
         let Grey { width, height, ref pixels, .. } = self.parts[part];
         let bytes = width as usize * height as usize;
         let pixels = pixels[image * bytes..][..bytes].iter().flat_map(|&grey| [grey; 3]).collect();
-        Ok(RgbImage::whole(width, height, pixels))
+        Ok(RgbImage::plain(width, height, pixels, target))
     }
 
-    fn dimensions(&self, item: usize) -> Result<(u32, u32), String> {
+    fn dimensions(&self, item: usize, _exif: Exif) -> Result<(u32, u32), String> {
         let part = &self.parts[self.images[item].0];
         Ok((part.width, part.height))
     }

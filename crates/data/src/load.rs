@@ -7,11 +7,15 @@ use rayon::prelude::*;
 
 use crate::catalogue::{Catalogue, Entry, Source};
 use crate::decode::MAX_IMAGE_SIZE;
+use crate::facts::Exif;
 use crate::glyphs::{GLYPH_SIZE, glyph_factors};
 use crate::leavings::{self, LostFolder};
 use crate::splits::{self, Splits};
 use crate::store::{self, Job};
-use crate::{DataError, Dataset, Skipped, Split, archive, cifar, folder, glyphs, idx};
+use crate::target::Target;
+use crate::{
+    DataError, Dataset, Facts, Skipped, Split, archive, cifar, facts, folder, glyphs, idx,
+};
 
 /// Name of the built-in set.
 const GLYPHS: &str = "glyphs";
@@ -38,6 +42,8 @@ pub struct LoadOptions {
     pub limit: Option<usize>,
     /// Names of the classes to keep, in the order of the set. `None` keeps all classes.
     pub classes: Option<Vec<String>>,
+    /// Whether images are turned upright, as their EXIF orientation says.
+    pub exif: Exif,
     /// Whether an image that cannot be used is an error. Otherwise it is left out and named in
     /// [`Dataset::skipped`].
     pub strict: bool,
@@ -103,12 +109,12 @@ fn load_within(
         .collect();
     let size = match options.image_size {
         Some(size) => size,
-        None => own_size(&chosen, catalogue.source.as_ref(), &mut catalogue.notes),
+        None => own_size(&chosen, catalogue.source.as_ref(), options.exif, &mut catalogue.notes),
     };
     let job = Job {
         entries: chosen,
         source: catalogue.source.as_ref(),
-        size,
+        target: Target { size, exif: options.exif },
         strict: options.strict,
         progress,
     };
@@ -127,6 +133,9 @@ fn load_within(
     for (slot, _) in &stored.failed {
         usable[*slot] = false;
     }
+    let known: Vec<Facts> =
+        (0..usable.len()).filter(|&slot| usable[slot]).map(|slot| stored.facts[slot]).collect();
+    catalogue.notes.extend(facts::notes(&known, options.exif));
     let pixels = Arc::new(stored.pixels);
     let split = |slots: Range<usize>| {
         let slots: Vec<usize> = slots.filter(|&slot| usable[slot]).collect();
@@ -140,6 +149,7 @@ fn load_within(
             names: slots.iter().map(|slot| entry(slot).name.clone()).collect(),
             labels: (!catalogue.classes.is_empty())
                 .then(|| slots.iter().map(|slot| entry(slot).class).collect()),
+            facts: slots.iter().map(|&slot| stored.facts[slot]).collect(),
             factors: factors.collect(),
             pixels: Arc::clone(&pixels),
             slots,
@@ -244,8 +254,8 @@ fn open(path: &Path) -> Result<Catalogue, DataError> {
 
 /// Returns the images' own size if they share a small one. Otherwise returns the default and adds a
 /// note.
-fn own_size(entries: &[&Entry], source: &dyn Source, notes: &mut Vec<String>) -> u32 {
-    let dimensions = |entry: &&Entry| source.dimensions(entry.item).ok();
+fn own_size(entries: &[&Entry], source: &dyn Source, exif: Exif, notes: &mut Vec<String>) -> u32 {
+    let dimensions = |entry: &&Entry| source.dimensions(entry.item, exif).ok();
     let first = entries.iter().find_map(dimensions);
     let Some((width, height)) = first else { return DEFAULT_SIZE };
     let shorter = width.min(height);
@@ -342,7 +352,7 @@ mod tests {
         assert_eq!(reports.lock().unwrap().len(), 3);
         let mut cut = fs::read(cache.join("images.cache")).unwrap();
         cut.truncate(cut.len() / 2);
-        for foreign in [&cut[..], b"", b"selfsame image cache 002", &[0; 5000]] {
+        for foreign in [&cut[..], b"", b"selfsame image cache 003", &[0; 5000]] {
             fs::write(cache.join("images.cache"), foreign).unwrap();
             assert_eq!(pixels(&load(&options).unwrap()), pixels(&after));
             assert_eq!(reports.lock().unwrap().len(), 3);

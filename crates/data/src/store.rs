@@ -11,21 +11,23 @@ use sha2::{Digest, Sha256};
 
 use crate::catalogue::{Entry, Source};
 use crate::dataset::{Pixels, image_bytes};
-use crate::{DataError, Skipped, decode};
+use crate::facts::{Exif, Facts, Format};
+use crate::target::{self, Target};
+use crate::{DataError, Skipped};
 
 /// Number of images decoded between two progress reports.
 const BATCH: usize = 256;
 /// Name of the cache file in its folder.
 const CACHE_NAME: &str = "images.cache";
 /// Name of the layout. Its number must be raised whenever the file or the decoding changes.
-const MAGIC: &[u8; 24] = b"selfsame image cache 002";
+const MAGIC: &[u8; 24] = b"selfsame image cache 003";
 const HEADER_BYTES: usize = MAGIC.len() + 32 + 8;
 
 /// The images to decode, and how to treat images that cannot be decoded.
 pub(crate) struct Job<'a> {
     pub(crate) entries: Vec<&'a Entry>,
     pub(crate) source: &'a dyn Source,
-    pub(crate) size: u32,
+    pub(crate) target: Target,
     pub(crate) strict: bool,
     pub(crate) progress: &'a (dyn Fn(usize, usize) + Sync),
 }
@@ -34,6 +36,8 @@ pub(crate) struct Job<'a> {
 /// causes.
 pub(crate) struct Stored {
     pub(crate) pixels: Pixels,
+    /// One per slot. The facts of a slot that could not be filled mean nothing.
+    pub(crate) facts: Vec<Facts>,
     pub(crate) failed: Vec<(usize, String)>,
 }
 
@@ -42,7 +46,7 @@ impl Job<'_> {
     /// given, decodes into the cache file there instead. An existing cache file is used as it is if
     /// it was made from the same images in the same way.
     pub(crate) fn run(&self, in_memory: u64, cache: Option<&Path>) -> Result<Stored, DataError> {
-        let bytes = self.entries.len() as u64 * image_bytes(self.size) as u64;
+        let bytes = self.entries.len() as u64 * image_bytes(self.target.size) as u64;
         match cache {
             Some(folder) if bytes > in_memory => self.to_cache(folder, bytes),
             _ => self.to_memory(bytes),
@@ -51,16 +55,17 @@ impl Job<'_> {
 
     fn to_memory(&self, bytes: u64) -> Result<Stored, DataError> {
         let too_large =
-            || DataError::TooLarge { count: self.entries.len(), size: self.size, bytes };
+            || DataError::TooLarge { count: self.entries.len(), size: self.target.size, bytes };
         let length = usize::try_from(bytes).map_err(|_| too_large())?;
         let mut pixels = Vec::new();
         pixels.try_reserve_exact(length).map_err(|_| too_large())?;
         pixels.resize(length, 0);
-        let mut failed = Vec::new();
-        for (batch, target) in pixels.chunks_mut(BATCH * image_bytes(self.size)).enumerate() {
-            self.decode_batch(batch * BATCH, target, &mut failed)?;
+        let (mut facts, mut failed) = (Vec::new(), Vec::new());
+        for (batch, target) in pixels.chunks_mut(BATCH * image_bytes(self.target.size)).enumerate()
+        {
+            self.decode_batch(batch * BATCH, target, &mut facts, &mut failed)?;
         }
-        Ok(Stored { pixels: Pixels::Memory(pixels), failed })
+        Ok(Stored { pixels: Pixels::Memory(pixels), facts, failed })
     }
 
     fn to_cache(&self, folder: &Path, bytes: u64) -> Result<Stored, DataError> {
@@ -89,12 +94,15 @@ impl Job<'_> {
         let mut file = BufWriter::new(AtomicWriteFile::open(path).map_err(failed_to_write)?);
         let header = [&MAGIC[..], key, &bytes.to_le_bytes()].concat();
         file.write_all(&header).map_err(failed_to_write)?;
-        let (mut failed, mut batch) = (Vec::new(), Vec::new());
+        let (mut facts, mut failed, mut batch) = (Vec::new(), Vec::new(), Vec::new());
         for start in (0..self.entries.len()).step_by(BATCH) {
             batch.clear();
-            batch.resize(BATCH.min(self.entries.len() - start) * image_bytes(self.size), 0);
-            self.decode_batch(start, &mut batch, &mut failed)?;
+            batch.resize(BATCH.min(self.entries.len() - start) * image_bytes(self.target.size), 0);
+            self.decode_batch(start, &mut batch, &mut facts, &mut failed)?;
             file.write_all(&batch).map_err(failed_to_write)?;
+        }
+        for facts in facts {
+            file.write_all(&facts.to_bytes()).map_err(failed_to_write)?;
         }
         for (slot, cause) in failed {
             writeln!(file, "{slot} {}", cause.replace(['\n', '\r'], " "))
@@ -110,18 +118,22 @@ impl Job<'_> {
         &self,
         start: usize,
         target: &mut [u8],
+        facts: &mut Vec<Facts>,
         failed: &mut Vec<(usize, String)>,
     ) -> Result<(), DataError> {
-        let images = target.par_chunks_mut(image_bytes(self.size)).enumerate();
-        let causes: Vec<Option<String>> = images
+        let images = target.par_chunks_mut(image_bytes(self.target.size)).enumerate();
+        let size = self.target.size;
+        let outcomes: Vec<Result<Facts, String>> = images
             .map(|(offset, out)| {
-                let image = self.source.read(self.entries[start + offset].item, self.size);
-                image.and_then(|image| decode::fit(&image, self.size, out)).err()
+                let image = self.source.read(self.entries[start + offset].item, self.target)?;
+                target::fit(&image, (size, size), out)?;
+                Ok(image.facts)
             })
             .collect();
-        (self.progress)(start + causes.len(), self.entries.len());
-        for (offset, cause) in causes.into_iter().enumerate() {
-            let Some(cause) = cause else { continue };
+        (self.progress)(start + outcomes.len(), self.entries.len());
+        for (offset, outcome) in outcomes.into_iter().enumerate() {
+            facts.push(*outcome.as_ref().unwrap_or(&Facts::new(Format::Plain, 0, 0)));
+            let Err(cause) = outcome else { continue };
             if self.strict {
                 return Err(self.damaged(start + offset, cause));
             }
@@ -137,7 +149,8 @@ impl Job<'_> {
     /// Returns a key that changes whenever any image, their order or their size may have changed.
     fn key(&self) -> [u8; 32] {
         let mut hash = Sha256::new_with_prefix(MAGIC);
-        hash.update(self.size.to_le_bytes());
+        hash.update(self.target.size.to_le_bytes());
+        hash.update([u8::from(self.target.exif == Exif::Turn)]);
         for entry in &self.entries {
             for text in [&entry.name, &self.source.stamp(entry.item)] {
                 hash.update((text.len() as u64).to_le_bytes());
@@ -161,7 +174,9 @@ fn open_cache(path: &Path, key: &[u8; 32], bytes: u64, entries: usize) -> Option
     // that is then renamed.
     let map = ReadOnlyMap::new(&file).ok()?;
     let end = HEADER_BYTES.checked_add(usize::try_from(bytes).ok()?)?;
-    let footer = std::str::from_utf8(map.get(end..)?).ok()?;
+    let (facts, footer) = map.get(end..)?.split_at_checked(entries * Facts::BYTES)?;
+    let facts = facts.as_chunks().0.iter().map(Facts::from_bytes).collect::<Option<_>>()?;
+    let footer = std::str::from_utf8(footer).ok()?;
     let failed = footer
         .lines()
         .map(|line| {
@@ -170,7 +185,7 @@ fn open_cache(path: &Path, key: &[u8; 32], bytes: u64, entries: usize) -> Option
             Some((slot, cause.to_owned()))
         })
         .collect::<Option<_>>()?;
-    Some(Stored { pixels: Pixels::Mapped(map, HEADER_BYTES), failed })
+    Some(Stored { pixels: Pixels::Mapped(map, HEADER_BYTES), facts, failed })
 }
 
 /// Returns names and causes of the skipped images.

@@ -218,6 +218,7 @@ impl Run {
             classes: plan.data.classes.clone(),
             strict,
             cache: Some(self.cache()),
+            ..LoadOptions::default()
         }
     }
 

@@ -181,6 +181,7 @@ impl PretrainOptions {
             classes: self.classes.clone(),
             strict: self.strict,
             cache,
+            ..LoadOptions::default()
         }
     }
 }

@@ -1,0 +1,307 @@
+//! What an image is decoded to: which part of it is kept, how it is turned, and to which size it is
+//! brought.
+
+use std::ops::Range;
+
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::facts::{Exif, Facts, Format};
+
+/// What an image is decoded to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    /// Pixels per side of the square that is kept.
+    pub(crate) size: u32,
+    pub(crate) exif: Exif,
+}
+
+impl Target {
+    /// Returns the part that is kept of an image of `width`x`height` pixels: the central square.
+    pub(crate) fn kept(self, width: u32, height: u32) -> Rectangle {
+        let side = width.min(height);
+        Rectangle {
+            left: ((width - side) / 2).into(),
+            top: ((height - side) / 2).into(),
+            width: side.into(),
+            height: side.into(),
+        }
+    }
+
+    /// Returns width and height that this part is resized to.
+    pub(crate) fn resized(self, _width: u32, _height: u32) -> (u32, u32) {
+        (self.size, self.size)
+    }
+}
+
+/// A rectangle in pixels of an image. Its edges may lie within pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rectangle {
+    pub(crate) left: f64,
+    pub(crate) top: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+impl Rectangle {
+    /// Returns where the rectangle lies after its image, of `width`x`height` pixels, is turned.
+    pub(crate) fn turned(self, turn: Turn, (width, height): (f64, f64)) -> Self {
+        let Self { left, top, width: wide, height: high } = self;
+        let left = if turn.mirrors_columns { width - left - wide } else { left };
+        let top = if turn.mirrors_rows { height - top - high } else { top };
+        if turn.transposes {
+            Self { left: top, top: left, width: high, height: wide }
+        } else {
+            Self { left, top, width: wide, height: high }
+        }
+    }
+}
+
+/// How an image is brought upright: it is mirrored first, then transposed.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    pub(crate) mirrors_columns: bool,
+    pub(crate) mirrors_rows: bool,
+    pub(crate) transposes: bool,
+}
+
+impl Turn {
+    /// Returns how an image with these facts is turned.
+    pub(crate) fn of(facts: &Facts, exif: Exif) -> Self {
+        let orientation = if exif == Exif::Turn { facts.orientation } else { 1 };
+        Self {
+            mirrors_columns: matches!(orientation, 2 | 3 | 7 | 8),
+            mirrors_rows: matches!(orientation, 3 | 4 | 6 | 7),
+            transposes: orientation >= 5,
+        }
+    }
+
+    /// Returns the turn from upright back to what is stored.
+    pub(crate) fn back(self) -> Self {
+        if self.transposes {
+            let Self { mirrors_columns, mirrors_rows, .. } = self;
+            Self { mirrors_columns: mirrors_rows, mirrors_rows: mirrors_columns, ..self }
+        } else {
+            self
+        }
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        !(self.mirrors_columns || self.mirrors_rows || self.transposes)
+    }
+
+    /// Returns width and height after turning.
+    pub(crate) fn size(self, (width, height): (u32, u32)) -> (u32, u32) {
+        if self.transposes { (height, width) } else { (width, height) }
+    }
+}
+
+/// An image, or the part of it that [`fit`] reads: 8-bit RGB, rows from the top, channels
+/// interleaved, upright.
+pub(crate) struct RgbImage {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) pixels: Vec<u8>,
+    /// The part that is kept.
+    pub(crate) kept: Rectangle,
+    pub(crate) facts: Facts,
+}
+
+impl RgbImage {
+    /// Makes an image of pixels that need no decoding.
+    pub(crate) fn plain(width: u32, height: u32, pixels: Vec<u8>, target: Target) -> Self {
+        let kept = target.kept(width, height);
+        Self { width, height, pixels, kept, facts: Facts::new(Format::Plain, width, height) }
+    }
+
+    pub(crate) fn turned(self, turn: Turn) -> Self {
+        if turn.is_none() {
+            return self;
+        }
+        let kept = self.kept.turned(turn, (self.width.into(), self.height.into()));
+        let (width, height) = turn.size((self.width, self.height));
+        let (stored, _) = self.pixels.as_chunks::<3>();
+        let (last_column, last_row) = (self.width as usize - 1, self.height as usize - 1);
+        let mut pixels = Vec::with_capacity(self.pixels.len());
+        for (y, x) in (0..height as usize).flat_map(|y| (0..width as usize).map(move |x| (y, x))) {
+            let (column, row) = if turn.transposes { (y, x) } else { (x, y) };
+            let column = if turn.mirrors_columns { last_column - column } else { column };
+            let row = if turn.mirrors_rows { last_row - row } else { row };
+            pixels.extend(stored[row * self.width as usize + column]);
+        }
+        Self { width, height, pixels, kept, facts: self.facts }
+    }
+}
+
+/// The part of a stored image that [`fit`] reads.
+pub(crate) struct Part {
+    pub(crate) columns: Range<u32>,
+    pub(crate) rows: Range<u32>,
+    pub(crate) kept: Rectangle,
+}
+
+impl Part {
+    /// Returns what is read of an image of `width`x`height` pixels that is decoded at `1 /
+    /// denominator` of its size, if `kept` is resized to `size`.
+    pub(crate) fn new(
+        (width, height): (u32, u32),
+        denominator: u32,
+        kept: Rectangle,
+        size: (u32, u32),
+    ) -> Self {
+        let scale = 1.0 / f64::from(denominator);
+        let range = |start: f64, extent: f64, size: u32, length: u32| {
+            let (start, extent) = (start * scale, extent * scale);
+            // Reach of the filter, plus half a pixel to the start of its first pixel.
+            let reach = (extent / f64::from(size)).max(1.0) + 0.5;
+            let end = ((start + extent + reach).ceil() as u32).min(length.div_ceil(denominator));
+            (start - reach).floor().max(0.0) as u32..end
+        };
+        let columns = range(kept.left, kept.width, size.0, width);
+        let rows = range(kept.top, kept.height, size.1, height);
+        let kept = Rectangle {
+            left: kept.left * scale - f64::from(columns.start),
+            top: kept.top * scale - f64::from(rows.start),
+            width: kept.width * scale,
+            height: kept.height * scale,
+        };
+        Self { columns, rows, kept }
+    }
+
+    pub(crate) fn image(self, pixels: Vec<u8>, facts: Facts) -> RgbImage {
+        RgbImage {
+            width: self.columns.len() as u32,
+            height: self.rows.len() as u32,
+            pixels,
+            kept: self.kept,
+            facts,
+        }
+    }
+}
+
+/// An image file whose header was read, and how it becomes what is wanted.
+pub(crate) struct Plan {
+    pub(crate) facts: Facts,
+    pub(crate) turn: Turn,
+    /// The part that is kept, in pixels of the stored image.
+    pub(crate) kept: Rectangle,
+    /// Width and height that it is resized to, before turning.
+    pub(crate) size: (u32, u32),
+}
+
+impl Plan {
+    pub(crate) fn new(facts: Facts, target: Target) -> Self {
+        let stored = (facts.width, facts.height);
+        let turn = Turn::of(&facts, target.exif);
+        let (width, height) = turn.size(stored);
+        let upright = target.kept(width, height);
+        Self {
+            facts,
+            turn,
+            kept: upright.turned(turn.back(), (width.into(), height.into())),
+            size: turn.size(target.resized(width, height)),
+        }
+    }
+
+    pub(crate) fn part(&self, denominator: u32) -> Part {
+        Part::new((self.facts.width, self.facts.height), denominator, self.kept, self.size)
+    }
+
+    /// Makes the image of all stored pixels.
+    pub(crate) fn whole(&self, pixels: Vec<u8>) -> RgbImage {
+        let Facts { width, height, .. } = self.facts;
+        RgbImage { width, height, pixels, kept: self.kept, facts: self.facts }
+    }
+}
+
+/// Collects the 8-bit RGB pixels of a part of an image, row by row, and what its samples tell.
+pub(crate) struct Rows {
+    pub(crate) part: Part,
+    /// Samples per pixel: grey, grey and alpha, RGB, or RGB and alpha.
+    pub(crate) channels: usize,
+    pub(crate) facts: Facts,
+    pub(crate) pixels: Vec<u8>,
+}
+
+impl Rows {
+    pub(crate) fn new(plan: &Plan, channels: usize) -> Self {
+        let part = plan.part(1);
+        let pixels = Vec::with_capacity(part.columns.len() * part.rows.len() * 3);
+        Self { part, channels, facts: plan.facts, pixels }
+    }
+
+    /// Takes the next row of 8-bit samples.
+    pub(crate) fn push(&mut self, row: u32, samples: &[u8]) {
+        self.facts.transparent |= self.has_alpha()
+            && samples.chunks_exact(self.channels).any(|pixel| pixel[self.channels - 1] != u8::MAX);
+        if self.part.rows.contains(&row) {
+            self.keep(samples);
+        }
+    }
+
+    /// Takes the next row of 16-bit samples, each with its upper byte first.
+    pub(crate) fn push_deep(&mut self, row: u32, samples: &[u8]) {
+        let (pairs, _) = samples.as_chunks::<2>();
+        let (mut least, mut greatest) = self.facts.range.unwrap_or((u16::MAX, 0));
+        for pixel in pairs.chunks_exact(self.channels) {
+            let (colours, alpha) = pixel.split_at(self.channels - usize::from(self.has_alpha()));
+            for value in colours.iter().map(|&pair| u16::from_be_bytes(pair)) {
+                (least, greatest) = (least.min(value), greatest.max(value));
+            }
+            self.facts.transparent |= alpha.iter().any(|&pair| pair != [u8::MAX; 2]);
+        }
+        self.facts.range = Some((least, greatest));
+        if self.part.rows.contains(&row) {
+            let upper: Vec<u8> = pairs.iter().map(|pair| pair[0]).collect();
+            self.keep(&upper);
+        }
+    }
+
+    fn has_alpha(&self) -> bool {
+        self.channels.is_multiple_of(2)
+    }
+
+    fn keep(&mut self, samples: &[u8]) {
+        let Range { start, end } = self.part.columns;
+        let samples = &samples[start as usize * self.channels..end as usize * self.channels];
+        match self.channels {
+            3 => self.pixels.extend_from_slice(samples),
+            4 => self
+                .pixels
+                .extend(samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b])),
+            grey => self.pixels.extend(samples.chunks_exact(grey).flat_map(|pixel| [pixel[0]; 3])),
+        }
+    }
+
+    pub(crate) fn image(self) -> RgbImage {
+        self.part.image(self.pixels, self.facts)
+    }
+}
+
+/// Resizes what is kept of `image` to `width`x`height` with Pillow's antialiased bilinear filter,
+/// whose support grows with the reduction. What already has this size is copied.
+pub(crate) fn fit(
+    image: &RgbImage,
+    (width, height): (u32, u32),
+    out: &mut [u8],
+) -> Result<(), String> {
+    let Rectangle { left, top, width: wide, height: high } = image.kept;
+    if (image.width, image.height) == (width, height)
+        && (wide, high) == (width.into(), height.into())
+    {
+        out.copy_from_slice(&image.pixels);
+        return Ok(());
+    }
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+        .crop(left, top, wide, high);
+    // The typed call compiles only the code for this kind of pixel.
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels);
+    let source = source.map_err(|error| format!("cannot be resized: {error}"))?;
+    let target = TypedImage::<U8x3>::from_buffer(width, height, out);
+    let mut target = target.map_err(|error| format!("cannot be resized: {error}"))?;
+    Resizer::new()
+        .resize_typed(&source, &mut target, &options)
+        .map_err(|error| format!("cannot be resized: {error}"))
+}
