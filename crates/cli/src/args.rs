@@ -168,6 +168,10 @@ pub struct Images {
     /// Take at most N images for training and N for test, spread evenly over the classes
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Table with the labels of the images, in place of class folders: a .csv with a column for the
+    /// file and one for the label
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
     /// Take these classes only, by name, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     pub classes: Option<Vec<String>>,

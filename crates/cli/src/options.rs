@@ -19,6 +19,7 @@ pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Erro
         data: images.data.as_str().into(),
         image_size: images.image_size,
         limit: images.limit,
+        labels: images.labels.clone(),
         classes: images.classes.clone(),
         strict: args.strict,
         recipe: training.recipe.clone(),

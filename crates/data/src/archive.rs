@@ -1,120 +1,343 @@
-//! A `.tar` of images, read without unpacking it.
+//! Archives of images: one `.tar` or a folder of them, plain or gzipped, read without unpacking
+//! them.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use flate2::read::MultiGzDecoder;
+
+use crate::DataError;
 use crate::catalogue::{Catalogue, Source};
 use crate::decode::{self, MAX_FILE_BYTES};
 use crate::facts::Exif;
 use crate::folder::stamp;
+use crate::leavings::short;
+use crate::table::Table;
 use crate::target::{RgbImage, Target};
-use crate::tree::{self, Findings, Found};
-use crate::{DataError, Skipped};
+use crate::tree::{self, Findings, Found, MAX_BESIDE};
 
+/// Maximum number of bytes of uncompressed archives, which are held in memory.
+const MAX_IN_MEMORY: u64 = 1 << 30;
+
+#[derive(Default)]
 struct Archive {
-    file: Mutex<File>,
-    /// Start and length of each image in the file.
-    ranges: Vec<(u64, u64)>,
+    files: Vec<Bytes>,
+    /// File, start and length of each image.
+    ranges: Vec<(usize, u64, u64)>,
+}
+
+/// The bytes of an archive.
+struct Bytes {
+    place: Place,
     stamp: String,
+}
+
+enum Place {
+    Disk(Mutex<File>),
+    /// Of a gzipped archive, uncompressed.
+    Memory(Vec<u8>),
+}
+
+/// What has been listed of one archive or of several.
+#[derive(Default)]
+struct Listing {
+    findings: Findings,
+    found: Vec<Option<Found>>,
+    archive: Archive,
+    /// Position of each name in `found`. If a name occurs several times, the last entry counts, as
+    /// when an archive is unpacked.
+    seen: HashMap<Vec<String>, usize>,
+    in_memory: u64,
 }
 
 /// Lists the images of the archive at `path`. Entries that point outside of the archive, links,
 /// sparse files, and sizes beyond the end of the file are left out and named. The archive is never
 /// written to.
-pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
+pub(crate) fn open(
+    path: &Path,
+    name: String,
+    table: Option<Table>,
+) -> Result<Catalogue, DataError> {
+    let mut listing = Listing::default();
+    listing.add(path, None)?;
+    listing.arrange(path, name, table)
+}
+
+/// Lists the images of several archives in the folder at `path`. The name of each counts as a
+/// folder around its images: as a split or a class, or, where names only number the archives, as
+/// neither.
+pub(crate) fn open_all(
+    path: &Path,
+    name: String,
+    archives: &[PathBuf],
+    table: Option<Table>,
+) -> Result<Catalogue, DataError> {
+    let mut listing = Listing::default();
+    let stems: Vec<String> = archives.iter().map(|archive| stem(archive)).collect();
+    listing.findings.in_shards = are_numbered(&stems);
+    for (archive, stem) in archives.iter().zip(&stems) {
+        listing.add(archive, Some(stem))?;
+    }
+    listing.findings.notes.push(format!("The set is read from {} archives.", archives.len()));
+    listing.arrange(path, name, table)
+}
+
+/// Returns an archive's name up to its first dot.
+fn stem(archive: &Path) -> String {
+    let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    name.split('.').next().unwrap_or_default().to_owned()
+}
+
+/// Returns whether names only number the archives of a set, one after the other: `shard-000000`,
+/// `shard-000001`.
+fn are_numbered(stems: &[String]) -> bool {
+    let numbered = |stem: &String| {
+        let word = stem.trim_end_matches(|c: char| c.is_ascii_digit());
+        Some((word.to_owned(), stem[word.len()..].parse::<u64>().ok()?))
+    };
+    let numbers: Option<Vec<(String, u64)>> = stems.iter().map(numbered).collect();
+    numbers.is_some_and(|numbers| {
+        numbers.windows(2).all(|pair| pair[0].0 == pair[1].0 && pair[0].1 + 1 == pair[1].1)
+    })
+}
+
+/// Returns the archives that lie in the folder at `path`, by name, if there are any.
+pub(crate) fn archives_in(path: &Path) -> Vec<PathBuf> {
+    let named = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        !name.starts_with('.') && [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end))
+    };
+    let entries = path.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut archives: Vec<PathBuf> = entries.filter(named).filter(|path| path.is_file()).collect();
+    archives.sort();
+    archives
+}
+
+/// Formats of files, by their first bytes, that are no archive that is read: what the file is, and
+/// what to do about it.
+const FORMATS: [(&[u8], &str, &str); 14] = [
+    (b"PK\x03\x04", "a zip archive", "unpack it and give the folder"),
+    (b"BZh", "compressed by bzip2", "uncompress it (bunzip2) and give the .tar"),
+    (b"\xfd7zXZ\0", "compressed by xz", "uncompress it (unxz) and give the .tar"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "uncompress it (unzstd) and give the .tar"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and give the folder"),
+    (b"Rar!", "a rar archive", "unpack it and give the folder"),
+    (b"\x89HDF", "an HDF5 file", "save its images as PNG in class folders"),
+    (b"PAR1", "a Parquet file", "save its images in class folders"),
+    (b"\x93NUMPY", "a NumPy array", "save its images as PNG in class folders"),
+    (b"MATLAB", "a MATLAB file", "save its images as PNG in class folders"),
+    (b"SQLite format 3", "a database", "save its images in class folders"),
+    (b"\x89PNG", "a single image", "give the folder that it lies in"),
+    (b"\xff\xd8\xff", "a single image", "give the folder that it lies in"),
+    (b"\x80\x02", "a Python pickle", "save its images as PNG in class folders"),
+];
+
+/// Checks whether the file at `path` may be an archive that is read, by its first bytes.
+pub(crate) fn check(path: &Path) -> Result<(), DataError> {
+    let mut start = Vec::new();
     let file = File::open(path).map_err(DataError::read(path))?;
-    let length = file.metadata().map_err(DataError::read(path))?.len();
-    let mut archive = tar::Archive::new(file);
-    let mut findings = Findings::default();
-    let (mut found, mut ranges) = (Vec::new(), Vec::new());
-    // Position of each name in `found`. If a name occurs several times, the last entry counts, as
-    // when an archive is unpacked.
-    let mut seen: HashMap<Vec<String>, usize> = HashMap::new();
-    let (mut readable_entries, mut last_end) = (0, 0);
-    for entry in archive.entries_with_seek().map_err(DataError::read(path))? {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) if readable_entries == 0 => {
-                return Err(DataError::NotADataSet {
-                    path: path.to_owned(),
-                    cause: format!("it does not start as a tar archive ({error})"),
-                });
-            }
-            Err(error) => {
-                findings.skipped.push(Skipped {
-                    name: format!("entry {} of {name}", readable_entries + 1),
-                    cause: format!("damaged archive ({error}): nothing from here on can be read"),
-                });
+    file.take(512).read_to_end(&mut start).map_err(DataError::read(path))?;
+    let refuse = |cause: String| Err(DataError::NotADataSet { path: path.to_owned(), cause });
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let known = FORMATS.iter().find(|(magic, ..)| start.starts_with(magic));
+    if let Some((_, what, mend)) = known {
+        let npz = name.ends_with(".npz").then_some("an archive of NumPy arrays");
+        let what = npz.unwrap_or(what);
+        let mend = if npz.is_some() { "save its images as PNG in class folders" } else { mend };
+        return refuse(format!("it is {what}; {mend}"));
+    }
+    let is_tar = name.ends_with(".tar") || start.get(257..262) == Some(b"ustar");
+    if is_tar || is_gzipped(&start) {
+        return Ok(());
+    }
+    let ending = crate::kinds::ending(&name);
+    let mend = crate::kinds::mend(&ending).map(|mend| format!(" ({mend})")).unwrap_or_default();
+    refuse(format!("it is a file other than a .tar or .tar.gz{mend}; give one, or a folder"))
+}
+
+fn is_gzipped(start: &[u8]) -> bool {
+    start.starts_with(b"\x1f\x8b")
+}
+
+impl Listing {
+    /// Lists the archive at `path`, each name behind `folder`.
+    fn add(&mut self, path: &Path, folder: Option<&str>) -> Result<(), DataError> {
+        let mut file = File::open(path).map_err(DataError::read(path))?;
+        let mut start = [0; 2];
+        let gzipped = file.read_exact(&mut start).is_ok() && is_gzipped(&start);
+        file.rewind().map_err(DataError::read(path))?;
+        let place = if gzipped {
+            let bytes = self.uncompress(path, file)?;
+            let length = bytes.len() as u64;
+            self.in_memory += length;
+            let mut archive = tar::Archive::new(Cursor::new(bytes));
+            self.list(path, folder, &mut archive, length)?;
+            Place::Memory(archive.into_inner().into_inner())
+        } else {
+            let length = file.metadata().map_err(DataError::read(path))?.len();
+            let mut archive = tar::Archive::new(file);
+            self.list(path, folder, &mut archive, length)?;
+            Place::Disk(Mutex::new(archive.into_inner()))
+        };
+        self.archive.files.push(Bytes { place, stamp: stamp(path) });
+        Ok(())
+    }
+
+    /// Uncompresses a gzipped archive into memory, as far as there is room.
+    fn uncompress(&self, path: &Path, file: File) -> Result<Vec<u8>, DataError> {
+        let room = MAX_IN_MEMORY - self.in_memory;
+        let mut bytes = Vec::new();
+        let reader = MultiGzDecoder::new(std::io::BufReader::new(file));
+        reader.take(room + 1).read_to_end(&mut bytes).map_err(|error| {
+            let cause = format!("it is gzipped, but truncated or damaged ({})", safe(&error));
+            DataError::NotADataSet { path: path.to_owned(), cause }
+        })?;
+        if bytes.len() as u64 > room {
+            let cause = format!(
+                "it is gzipped and holds more than {MAX_IN_MEMORY} bytes, which are kept in \
+                 memory; uncompress it (gunzip) and give the .tar"
+            );
+            return Err(DataError::NotADataSet { path: path.to_owned(), cause });
+        }
+        Ok(bytes)
+    }
+
+    fn list<R: Read + Seek>(
+        &mut self,
+        path: &Path,
+        folder: Option<&str>,
+        archive: &mut tar::Archive<R>,
+        length: u64,
+    ) -> Result<(), DataError> {
+        // Archives that were joined by `cat` have an end mark within.
+        archive.set_ignore_zeros(true);
+        let (mut readable_entries, mut last_end) = (0, 0);
+        for entry in archive.entries_with_seek().map_err(DataError::read(path))? {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(_) if readable_entries == 0 => {
+                    let cause = "it does not start as a tar archive".to_owned();
+                    return Err(DataError::NotADataSet { path: path.to_owned(), cause });
+                }
+                Err(error) => {
+                    let file = path.file_name().unwrap_or_default().to_string_lossy();
+                    self.findings.skip(
+                        &format!("entry {} of {file}", readable_entries + 1),
+                        &format!(
+                            "damaged archive ({}): nothing from here on can be read",
+                            safe(&error)
+                        ),
+                    );
+                    break;
+                }
+            };
+            readable_entries += 1;
+            last_end = entry.raw_file_position().saturating_add(entry.size());
+            let cut = last_end > length;
+            self.take(folder, entry, cut);
+            if cut {
                 break;
             }
-        };
-        readable_entries += 1;
-        last_end = entry.raw_file_position().saturating_add(entry.size());
-        let path_bytes = entry.path_bytes();
-        let lossy = String::from_utf8_lossy(&path_bytes).into_owned();
-        if last_end > length {
-            findings.skip(&lossy, "the archive ends before the entry does; nothing follows it");
-            break;
         }
-        let kind_of_entry = entry.header().entry_type();
-        if kind_of_entry.is_dir() || kind_of_entry.is_pax_global_extensions() {
-            continue;
+        // After the last entry, which is padded to blocks of 512 bytes, a complete archive has
+        // blocks of zeros.
+        if last_end.div_ceil(512).saturating_mul(512) >= length {
+            self.findings.notes.push(format!(
+                "The archive {} has no end mark: it may have been cut short.",
+                path.display()
+            ));
         }
-        let parts: Vec<&str> =
-            lossy.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-        if lossy.starts_with('/') || parts.contains(&"..") {
-            findings.skip(&lossy, "the archive entry points outside the archive");
-            continue;
+        Ok(())
+    }
+
+    /// Takes an entry of the archive that is being listed.
+    fn take<R: Read>(&mut self, folder: Option<&str>, mut entry: tar::Entry<'_, R>, cut: bool) {
+        let kind = entry.header().entry_type();
+        if !cut && (kind.is_dir() || kind.is_pax_global_extensions()) {
+            return;
         }
-        if kind_of_entry.is_symlink() || kind_of_entry.is_hard_link() {
-            findings.skip(&lossy, "the archive entry is a link; store the file itself");
-            continue;
+        let path_bytes = entry.path_bytes().into_owned();
+        let inner = String::from_utf8_lossy(&path_bytes).into_owned();
+        let name = folder.map_or_else(|| inner.clone(), |folder| format!("{folder}/{inner}"));
+        let skip = |findings: &mut Findings, cause: &str| findings.skip(&name, cause);
+        if cut {
+            skip(&mut self.findings, "the archive ends before the entry does; nothing follows it");
+            return;
         }
-        if !findings.is_image(&parts) {
-            continue;
+        let parts: Vec<&str> = folder
+            .into_iter()
+            .chain(inner.split('/').filter(|part| !part.is_empty() && *part != "."))
+            .collect();
+        if inner.starts_with('/') || parts.contains(&"..") {
+            skip(&mut self.findings, "the archive entry points outside the archive");
+            return;
+        }
+        if kind.is_symlink() || kind.is_hard_link() {
+            skip(&mut self.findings, "the archive entry is a link; store the file itself");
+            return;
         }
         let (start, size) = (entry.raw_file_position(), entry.size());
-        if !(kind_of_entry.is_file() || kind_of_entry.is_contiguous()) {
-            findings.skip(&lossy, "the archive entry is not a regular file");
+        if !self.findings.is_image(&parts) {
+            let small = kind.is_file() && size <= MAX_BESIDE;
+            self.findings.read_beside(&parts, || {
+                let mut bytes = Vec::new();
+                (small && entry.read_to_end(&mut bytes).is_ok()).then_some(bytes)
+            });
+            return;
+        }
+        if !(kind.is_file() || kind.is_contiguous()) {
+            skip(&mut self.findings, "the archive entry is not a regular file");
         } else if size > MAX_FILE_BYTES {
-            findings.skip(
-                &lossy,
-                &format!("the file is too large: at most {MAX_FILE_BYTES} bytes are read"),
-            );
+            let cause = format!("the file is too large: at most {MAX_FILE_BYTES} bytes are read");
+            skip(&mut self.findings, &cause);
         } else if std::str::from_utf8(&path_bytes).is_err() {
-            findings.skip(&lossy, "its name is not valid UTF-8; rename it");
+            skip(&mut self.findings, "its name is not valid UTF-8; rename it");
         } else {
             let components: Vec<String> = parts.iter().map(|&part| part.to_owned()).collect();
-            if let Some(earlier) = seen.insert(components.clone(), ranges.len()) {
-                findings
-                    .skip(&lossy, "the archive holds a later file of the same name, which is used");
-                found[earlier] = None;
+            if let Some(earlier) = self.seen.insert(components.clone(), self.found.len()) {
+                let cause = "the archive holds a later file of the same name, which is used";
+                skip(&mut self.findings, cause);
+                self.found[earlier] = None;
             }
-            found.push(Some(Found { components, item: ranges.len() }));
-            ranges.push((start, size));
+            self.found.push(Some(Found { components, item: self.archive.ranges.len() }));
+            self.archive.ranges.push((self.archive.files.len(), start, size));
         }
     }
 
-    findings.images = found.into_iter().flatten().collect();
-    // After the last entry, which is padded to blocks of 512 bytes, a complete archive has blocks
-    // of zeros.
-    if last_end.div_ceil(512).saturating_mul(512) >= length {
-        findings.notes.push(format!(
-            "The archive {} has no end mark: it may have been cut short.",
-            path.display()
-        ));
+    fn arrange(
+        mut self,
+        path: &Path,
+        name: String,
+        table: Option<Table>,
+    ) -> Result<Catalogue, DataError> {
+        self.findings.images = self.found.into_iter().flatten().collect();
+        tree::arrange(path, name, self.findings, Box::new(self.archive), table)
     }
-    let file = Mutex::new(archive.into_inner());
-    tree::arrange(path, name, findings, Box::new(Archive { file, ranges, stamp: stamp(path) }))
+}
+
+/// Returns an error's words without what a terminal would obey.
+fn safe(error: &std::io::Error) -> String {
+    short(&error.to_string())
 }
 
 impl Archive {
     fn bytes(&self, item: usize) -> Result<Vec<u8>, String> {
-        let (start, size) = self.ranges[item];
-        read_range(&self.file, start, size).map_err(|error| format!("it cannot be read: {error}"))
+        let (file, start, size) = self.ranges[item];
+        match &self.files[file].place {
+            Place::Disk(file) => {
+                read_range(file, start, size).map_err(|error| format!("it cannot be read: {error}"))
+            }
+            Place::Memory(bytes) => {
+                let start = start as usize;
+                bytes
+                    .get(start..start + size as usize)
+                    .map(<[u8]>::to_vec)
+                    .ok_or_else(|| "the archive ends before it does".to_owned())
+            }
+        }
     }
 }
 
@@ -137,7 +360,7 @@ impl Source for Archive {
     }
 
     fn stamp(&self, item: usize) -> String {
-        let (start, size) = self.ranges[item];
-        format!("{} {start} {size}", self.stamp)
+        let (file, start, size) = self.ranges[item];
+        format!("{} {start} {size}", self.files[file].stamp)
     }
 }

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 
 /// Description of the data sets that can be loaded, for messages.
 pub(crate) const UNDERSTOOD: &str = "`glyphs`, a folder of class folders, a flat folder of \
-                                     images, a .tar of either \
-    (JPEG, PNG, WebP), or a folder with the binary files of CIFAR-10, CIFAR-100 or MNIST (IDX)";
+                                     images, a .tar or .tar.gz of \
+    either (JPEG, PNG, WebP), or a folder with the binary files of CIFAR-10, CIFAR-100 or MNIST (IDX)";
 
 /// Reason why a data set could not be loaded. Each error names the file or value and how to correct
 /// it.
@@ -83,6 +83,12 @@ pub enum DataError {
          class folders"
     )]
     NoLabels {
+        /// The data set.
+        set: String,
+    },
+    /// A table of labels was given for a set that has labels of its own.
+    #[error("{set} has labels of its own; a table of labels is for folders and archives")]
+    OwnLabels {
         /// The data set.
         set: String,
     },

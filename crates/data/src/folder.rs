@@ -8,12 +8,14 @@ use std::time::UNIX_EPOCH;
 use walkdir::WalkDir;
 
 use crate::DataError;
+use crate::archive;
 use crate::catalogue::{Catalogue, Source};
 use crate::decode::{self, MAX_FILE_BYTES};
 use crate::facts::Exif;
 use crate::kinds::{self, Kind};
+use crate::table::Table;
 use crate::target::{RgbImage, Target};
-use crate::tree::{self, Findings, Found};
+use crate::tree::{self, Findings, Found, MAX_BESIDE};
 
 struct Folder {
     files: Vec<PathBuf>,
@@ -21,7 +23,11 @@ struct Folder {
 
 /// Lists the images below `path`, following links. A link that leads back to a folder around it is
 /// left out and named.
-pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
+pub(crate) fn open(
+    path: &Path,
+    name: String,
+    table: Option<Table>,
+) -> Result<Catalogue, DataError> {
     fs::read_dir(path).map_err(DataError::read(path))?;
     let (mut files, mut findings, mut empty) = (Vec::new(), Findings::default(), Vec::new());
     for entry in WalkDir::new(path).follow_links(true).min_depth(1).sort_by_file_name() {
@@ -46,6 +52,10 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
             continue;
         }
         if !findings.is_image(&lossy) {
+            findings.read_beside(&lossy, || {
+                let small = entry.metadata().is_ok_and(|file| file.len() <= MAX_BESIDE);
+                small.then(|| fs::read(entry.path()).ok()).flatten()
+            });
             continue;
         }
         if !entry.file_type().is_file() {
@@ -60,10 +70,14 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         }
     }
 
+    let archives = archive::archives_in(path);
+    if findings.images.is_empty() && !archives.is_empty() {
+        return archive::open_all(path, name, &archives, table);
+    }
     if !empty.is_empty() {
         findings.notes.push(format!("Empty folders make no classes: {}.", empty.join(", ")));
     }
-    tree::arrange(path, name, findings, Box::new(Folder { files }))
+    tree::arrange(path, name, findings, Box::new(Folder { files }), table)
 }
 
 impl Folder {

@@ -55,7 +55,7 @@ pub(crate) fn kind<S: AsRef<str>>(components: &[S]) -> Kind {
         return Kind::Junk;
     }
     let name = components.last().map_or("", |name| name.as_ref());
-    if IMAGES.contains(&ending(name).as_str()) { Kind::Image } else { Kind::Other }
+    if is_image_name(name) { Kind::Image } else { Kind::Other }
 }
 
 /// Returns whether a file of [`Kind::Junk`] is an image that a person may have hidden: no folder
@@ -68,7 +68,7 @@ pub(crate) fn is_hidden_image<S: AsRef<str>>(components: &[S]) -> bool {
     };
     !name.as_ref().starts_with("._")
         && !folders.iter().any(|part| system(part.as_ref()))
-        && IMAGES.contains(&ending(name.as_ref()).as_str())
+        && is_image_name(name.as_ref())
 }
 
 /// Longest ending in bytes. What follows a dot beyond that is a part of the name.
@@ -130,6 +130,16 @@ const UNREAD: &[(&[&str], &str)] = &[
         "if they hold images, save those as PNG",
     ),
 ];
+
+/// Returns whether a file with this ending is a picture, though not one that is read.
+pub(crate) fn is_picture(ending: &str) -> bool {
+    UNREAD[..2].iter().any(|(endings, _)| endings.contains(&ending))
+}
+
+/// Returns whether a file of this name would be read as an image.
+pub(crate) fn is_image_name(name: &str) -> bool {
+    IMAGES.contains(&ending(name).as_str())
+}
 
 /// Returns what to do about files with this ending so that their pictures are read, or `None` if
 /// nobody expects pictures in them.

@@ -27,7 +27,17 @@
 //! | `CLASS/…/image` | labelled by the first folder, divided 80/10/10 by seed |
 //! | `image` | unlabelled, divided 80/10/10 by seed |
 //! | `train/…`, `test/…` and any of the above below | the test part kept, a tenth of training held out for validation |
-//! | also `val/`, `valid/` or `validation/` | kept as validation; as test where there is no `test/` |
+//! | also `val/…` | kept as validation; as test where there is no `test/` |
+//! | `name.jpg` beside `name.cls` or `name.json` (WebDataset) | labelled by the text of the one, or by `label` in the other |
+//! | a folder of `.tar` | as one set; the name of each counts as a folder, unless it only numbers the archives |
+//!
+//! Splits are known by many names: `training` and `testing`, `seg_train` and `seg_test`, `train2017`
+//! and `val2017`, `dev`, `eval`, `holdout`. Such names count only in company, since `train` may be a
+//! class. What was read is said in [`Dataset::notes`], and what cannot be told is an error.
+//!
+//! [`LoadOptions::labels`] names a table of labels, which then counts in place of the folders. A
+//! `val_annotations.txt` beside images without class folders, as in Tiny ImageNet, is read without
+//! asking.
 //!
 //! Hidden files and what systems leave behind (`Thumbs.db`, `__MACOSX`, `@eaDir`) are passed over.
 //! Files with other endings are left alone, and [`Dataset::left_alone`] has them by ending and
@@ -55,9 +65,11 @@ mod kinds;
 mod leavings;
 mod load;
 mod outline;
+mod parts;
 mod remote;
 mod splits;
 mod store;
+mod table;
 mod target;
 mod tree;
 

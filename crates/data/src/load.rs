@@ -12,6 +12,7 @@ use crate::glyphs::{GLYPH_SIZE, glyph_factors};
 use crate::leavings::{self, LostFolder};
 use crate::splits::{self, Splits};
 use crate::store::{self, Job};
+use crate::table::Table;
 use crate::target::Target;
 use crate::{
     DataError, Dataset, Facts, Skipped, Split, archive, cifar, facts, folder, glyphs, idx,
@@ -40,6 +41,10 @@ pub struct LoadOptions {
     /// Maximum number of images for training and validation together, and separately for test,
     /// spread evenly over the classes. `None` keeps all images.
     pub limit: Option<usize>,
+    /// A table with a row for each image, which says what class it is of: CSV with commas,
+    /// semicolons or tabs. Its columns are known by their names, such as `file` and `label`. `None`
+    /// takes the classes from the folders.
+    pub labels: Option<PathBuf>,
     /// Names of the classes to keep, in the order of the set. `None` keeps all classes.
     pub classes: Option<Vec<String>>,
     /// Whether images are turned upright, as their EXIF orientation says.
@@ -185,8 +190,11 @@ fn load_within(
 /// images are of the requested classes.
 fn catalogue(spec: &str, options: &LoadOptions) -> Result<Catalogue, DataError> {
     let mut catalogue = match spec {
+        GLYPHS if options.labels.is_some() => {
+            return Err(DataError::OwnLabels { set: spec.to_owned() });
+        }
         GLYPHS => glyphs::open(options.seed, options.image_size.unwrap_or(GLYPH_SIZE)),
-        path => open(Path::new(path))?,
+        path => open(Path::new(path), options.labels.as_deref())?,
     };
     if let (true, Some(Skipped { name, cause })) =
         (options.strict, catalogue.skipped.first().cloned())
@@ -228,25 +236,23 @@ fn all_damaged(spec: &str, skipped: &[Skipped]) -> Option<DataError> {
     Some(DataError::AllDamaged { set: spec.to_owned(), count: skipped.len(), name, cause })
 }
 
-fn open(path: &Path) -> Result<Catalogue, DataError> {
+fn open(path: &Path, labels: Option<&Path>) -> Result<Catalogue, DataError> {
+    let table = labels.map(Table::open).transpose()?;
     let name = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = name.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     if path.is_dir() {
-        if let Some(path) = cifar::recognise(path) {
+        if table.is_none()
+            && let Some(path) = cifar::recognise(path)
+        {
             cifar::open(&path, name)
-        } else if idx::recognise(path) {
+        } else if table.is_none() && idx::recognise(path) {
             idx::open(path, name)
         } else {
-            folder::open(path, name)
+            folder::open(path, name, table)
         }
     } else if path.is_file() {
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar")) {
-            archive::open(path, name)
-        } else {
-            let cause = "it is a file other than a .tar; unpack it, or uncompress a .tar.gz to a \
-                         .tar, and give that";
-            Err(DataError::NotADataSet { path: path.to_owned(), cause: cause.into() })
-        }
+        archive::check(path)?;
+        archive::open(path, name, table)
     } else {
         Err(DataError::NotFound { path: path.to_owned() })
     }

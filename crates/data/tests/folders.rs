@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use common::{contents, jpeg, load, load_plainly, picture, png, sizes, webp, write};
+use common::{contents, jpeg, load, load_plainly, picture, png, sizes, tar_of, webp, write};
 use selfsame_data::{DataError, LoadOptions};
 
 fn write_classes(folder: &Path, prefix: &str, per_class: usize) {
@@ -19,21 +19,6 @@ fn write_classes(folder: &Path, prefix: &str, per_class: usize) {
             );
         }
     }
-}
-
-/// An archive of (name, bytes), in that order.
-fn tar_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, bytes) in files {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        // Written directly: the builder itself refuses names that point outside.
-        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
-        header.set_cksum();
-        builder.append(&header, &bytes[..]).unwrap();
-    }
-    builder.into_inner().unwrap()
 }
 
 fn files_below(folder: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) {

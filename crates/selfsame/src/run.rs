@@ -215,6 +215,7 @@ impl Run {
             image_size: Some(plan.data.image_size),
             seed: plan.seed,
             limit: plan.data.limit,
+            labels: plan.data.labels.as_ref().map(PathBuf::from),
             classes: plan.data.classes.clone(),
             strict,
             cache: Some(self.cache()),

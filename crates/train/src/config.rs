@@ -40,6 +40,9 @@ pub struct DataConfig {
     /// take for test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// Table of labels, if classes are not those of the images' folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
     /// Classes to use, or all classes if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
@@ -225,6 +228,7 @@ mod tests {
                 source: "glyphs".into(),
                 image_size: 32,
                 limit: None,
+                labels: None,
                 classes: None,
             },
             encoder: resnet(16),

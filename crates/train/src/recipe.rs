@@ -333,6 +333,7 @@ mod tests {
                     source: "cifar10".into(),
                     image_size: 32,
                     limit: None,
+                    labels: None,
                     classes: None,
                 };
                 let config = Config {

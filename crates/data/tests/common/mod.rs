@@ -38,6 +38,21 @@ pub(crate) fn webp(number: usize, side: usize) -> Vec<u8> {
     bytes
 }
 
+/// An archive of (name, bytes), in that order.
+pub(crate) fn tar_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        // Written directly: the builder itself refuses names that point outside.
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        builder.append(&header, &bytes[..]).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
 /// Writes `bytes` to `folder/name`, making the folders between.
 pub(crate) fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
     let path = folder.join(name);

@@ -255,7 +255,7 @@ pub(super) fn endless_plan(
     let config = Config {
         seed: 0,
         init: None,
-        data: DataConfig { source, image_size, limit: None, classes: None },
+        data: DataConfig { source, image_size, limit: None, labels: None, classes: None },
         encoder,
         method,
         train: TrainConfig { epochs: 1_000_000, batch: options.batch, learning_rate: 1e-3, ..sgd },

@@ -40,6 +40,9 @@ pub struct PretrainOptions {
     /// Maximum number of images to take for training and validation together, and maximum number to
     /// take for test. They are spread evenly over the classes.
     pub limit: Option<usize>,
+    /// Table with the labels of the images, as in [`LoadOptions::labels`]. By default, labels are
+    /// the names of the class folders.
+    pub labels: Option<PathBuf>,
     /// Names of the classes to take. By default, all classes are taken.
     pub classes: Option<Vec<String>>,
     /// Whether an image that cannot be used is an error. If false, such images are left out.
@@ -129,6 +132,7 @@ impl Default for PretrainOptions {
             data: Images::default(),
             image_size: None,
             limit: None,
+            labels: None,
             classes: None,
             strict: false,
             recipe: None,
@@ -178,6 +182,7 @@ impl PretrainOptions {
             image_size: self.image_size,
             seed: self.seed,
             limit: self.limit,
+            labels: self.labels.clone(),
             classes: self.classes.clone(),
             strict: self.strict,
             cache,
@@ -211,6 +216,12 @@ impl Default for ResumeOptions {
             save_every: SAVE_EVERY,
         }
     }
+}
+
+/// Returns a path that stays valid whatever folder a run is resumed from.
+pub(crate) fn absolute(path: &Path) -> String {
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    full.to_str().map_or_else(|| path.to_string_lossy().into_owned(), str::to_owned)
 }
 
 /// Images to work on.
@@ -287,10 +298,7 @@ impl Images {
     pub(crate) fn absolute(&self) -> String {
         match self {
             Self::Named(name) if self.are_glyphs() => name.clone(),
-            Self::Named(name) => std::path::absolute(name)
-                .ok()
-                .and_then(|path| path.to_str().map(str::to_owned))
-                .unwrap_or_else(|| name.clone()),
+            Self::Named(name) => absolute(Path::new(name)),
             Self::InMemory(images) => images.name.clone(),
         }
     }
@@ -313,6 +321,9 @@ impl Images {
                 let cause = "images in memory are taken as they are; choose among them before";
                 if let Some(limit) = options.limit {
                     return Err(Error::option("limit", limit, cause));
+                }
+                if let Some(labels) = &options.labels {
+                    return Err(Error::option("labels", labels.display(), cause));
                 }
                 if let Some(classes) = &options.classes {
                     return Err(Error::option("classes", classes.join(","), cause));

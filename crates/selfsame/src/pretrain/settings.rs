@@ -11,7 +11,7 @@ use selfsame_train::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::options::{EncoderKind, MethodChoice, PretrainOptions};
+use super::options::{EncoderKind, MethodChoice, PretrainOptions, absolute};
 use crate::Error;
 
 /// Maximum image side for which the CIFAR stem is the default. After the ImageNet stem, the
@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     seed: u64,
     source: String,
     limit: Option<usize>,
+    labels: Option<String>,
     classes: Option<Vec<String>>,
     /// The encoder. [`Settings::plan`] still has to set its stem or its number of inputs.
     encoder: EncoderConfig,
@@ -71,6 +72,7 @@ impl Settings {
             seed: options.seed,
             source: options.data.absolute(),
             limit: options.limit,
+            labels: options.labels.as_deref().map(absolute),
             classes: options.classes.clone(),
             encoder,
             stem: options.stem,
@@ -92,6 +94,7 @@ impl Settings {
                 source: self.source,
                 image_size,
                 limit: self.limit,
+                labels: self.labels,
                 classes: self.classes,
             },
             encoder: match self.encoder {

@@ -17,8 +17,13 @@ fn plan(optimizer: OptimizerKind, microbatch: Option<usize>) -> Plan {
         width: 2,
         precision: Precision::F32,
     };
-    let data =
-        DataConfig { source: "glyphs".into(), image_size: SIDE as u32, limit: None, classes: None };
+    let data = DataConfig {
+        source: "glyphs".into(),
+        image_size: SIDE as u32,
+        limit: None,
+        labels: None,
+        classes: None,
+    };
     let train = TrainConfig {
         epochs: 3,
         batch: 10,
