@@ -1,6 +1,7 @@
-//! Graphs in the ASCII format of the second DIMACS challenge.
+//! Graphs in the two formats of the second DIMACS challenge: lines of text, and binary.
 
-use std::io::{self, BufRead};
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, Read};
 
 use thiserror::Error;
 
@@ -12,6 +13,10 @@ pub const MAX_VERTICES: usize = 1 << 15;
 /// Maximum length of a line. No valid line is longer; a longer line is refused before it fills the
 /// memory.
 const MAX_LINE: u64 = 1 << 16;
+/// Maximum length of the text at the start of a binary file.
+const MAX_PREAMBLE: u64 = 1 << 20;
+/// What some editors write before UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reasons why a graph file cannot be read. Lines are counted from 1.
 #[derive(Debug, Error)]
@@ -27,8 +32,8 @@ pub enum DimacsError {
     },
     /// A line is neither a comment nor a problem line nor an edge.
     #[error(
-        "line {line} begins with `{found}`, but a line is `c COMMENT`, `p edge VERTICES EDGES` or \
-         `e VERTEX VERTEX`"
+        "line {line} begins with `{found}`, but a line is `c COMMENT`, `p edge VERTICES EDGES`, `e \
+         VERTEX VERTEX`, or a weight or place that is not used (`n`, `d`, `v`, `x`)"
     )]
     Kind {
         /// Number of the line.
@@ -85,6 +90,20 @@ pub enum DimacsError {
     /// The file is empty.
     #[error("the file is empty")]
     Empty,
+    /// A binary file ends within its rows of bits.
+    #[error("the binary file ends within row {row} of {vertices}: is it cut off?")]
+    ShortRows {
+        /// Number of the first row that is not whole, from 1.
+        row: usize,
+        /// Number of vertices, and of rows.
+        vertices: usize,
+    },
+    /// A binary file announces more text at its start than any such file has.
+    #[error("line 1 announces {bytes} bytes of text, but at most {MAX_PREAMBLE} are read")]
+    LongPreamble {
+        /// The announced number of bytes.
+        bytes: u64,
+    },
     /// A line is longer than the format allows.
     #[error("line {line} is longer than {MAX_LINE} bytes")]
     LongLine {
@@ -102,6 +121,9 @@ pub struct Dimacs {
     pub announced: u64,
     /// The line of the file that announces the graph, counted from 1.
     pub line: usize,
+    /// First letters of the lines that say more than vertices and edges, which is not used: `n`, the
+    /// weight of a vertex; `d` and `v`, the place of a vertex; `x`, how the graph was made.
+    pub unused: BTreeSet<char>,
 }
 
 impl Dimacs {
@@ -132,8 +154,11 @@ impl Graph {
 }
 
 impl Dimacs {
-    /// Reads a graph in DIMACS ASCII format: lines `c COMMENT`, one line `p edge VERTICES EDGES`
-    /// (or `p col`), then lines `e VERTEX VERTEX` with vertices counted from 1.
+    /// Reads a graph in DIMACS format. In the form of text, it has lines `c COMMENT`, one line `p
+    /// edge VERTICES EDGES` (or `p col`), then lines `e VERTEX VERTEX` with vertices counted from 1.
+    /// Lines that begin with `n`, `d`, `v` or `x` are not used; [`Dimacs::unused`] names them. In
+    /// the binary form, the first line is the length of such text, and rows of bits follow the
+    /// text.
     ///
     /// An edge may be repeated, because many published files list both directions.
     /// [`Dimacs::is_whole`] compares the announced number of edges with the number read.
@@ -142,48 +167,102 @@ impl Dimacs {
     /// [`DimacsError`] names the line and what is wrong with it. Nothing large is allocated before
     /// the number of vertices is checked against [`MAX_VERTICES`].
     pub fn read(mut reader: impl BufRead) -> Result<Self, DimacsError> {
-        let mut found: Option<Self> = None;
-        let mut text = Vec::new();
-        let mut line = 0;
-        loop {
-            line += 1;
-            text.clear();
-            let read = io::Read::take(&mut reader, MAX_LINE + 1)
-                .read_until(b'\n', &mut text)
-                .map_err(|source| DimacsError::Read { line, source })?;
-            if read == 0 {
-                return found.ok_or(if line == 1 {
-                    DimacsError::Empty
-                } else {
-                    DimacsError::NoProblem { line }
-                });
+        let mut first = Vec::new();
+        read_line(&mut reader, &mut first, 1)?;
+        let text = first.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&first);
+        let number = str::from_utf8(text).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        match number {
+            Some(bytes) => Self::read_binary(reader, bytes),
+            None if first.is_empty() => Err(DimacsError::Empty),
+            None => Lines::default().read(text.chain(reader), 1),
+        }
+    }
+
+    /// Reads the binary form after its first line: a preamble of text, then row i of the lower half
+    /// of the adjacency matrix, in whole bytes, for each vertex. The highest bit comes first.
+    fn read_binary(mut reader: impl BufRead, bytes: u64) -> Result<Self, DimacsError> {
+        if bytes > MAX_PREAMBLE {
+            return Err(DimacsError::LongPreamble { bytes });
+        }
+        let mut found = Lines::default().read((&mut reader).take(bytes), 2)?;
+        let vertices = found.graph.vertices();
+        let mut row = Vec::new();
+        for u in 0..vertices {
+            row.clear();
+            let length = u / 8 + 1;
+            let read = (&mut reader).take(length as u64).read_to_end(&mut row);
+            let read = read.map_err(|source| DimacsError::Read { line: found.line, source })?;
+            if read < length {
+                return Err(DimacsError::ShortRows { row: u + 1, vertices });
             }
-            if read as u64 > MAX_LINE {
-                return Err(DimacsError::LongLine { line });
-            }
-            // A comment may be in any encoding. In other lines, a byte that is not ASCII is an
-            // error.
-            let text = String::from_utf8_lossy(&text);
-            let mut fields = text.split_ascii_whitespace();
-            match fields.next() {
-                None | Some("c") => {}
-                Some("p") if found.is_some() => return Err(DimacsError::SecondProblem { line }),
-                Some("p") => {
-                    let (vertices, announced) = problem(fields, line)?;
-                    found = Some(Self { graph: Graph::new(vertices), announced, line });
-                }
-                Some("e") => {
-                    let graph = &mut found.as_mut().ok_or(DimacsError::NoProblem { line })?.graph;
-                    let (u, v) = edge(fields, graph.vertices(), line)?;
-                    graph.add_edge(u, v);
-                }
-                // Some files write comments without a space after the letter.
-                Some(word) if word.starts_with('c') => {}
-                Some(word) => {
-                    return Err(DimacsError::Kind { line, found: word.chars().take(20).collect() });
-                }
+            for v in (0..u).filter(|v| row[v / 8] & (0x80 >> (v % 8)) != 0) {
+                found.graph.add_edge(u, v);
             }
         }
+        Ok(found)
+    }
+}
+
+/// Appends the next line to `text`. Returns whether there is one.
+fn read_line(
+    reader: &mut impl BufRead,
+    text: &mut Vec<u8>,
+    line: usize,
+) -> Result<bool, DimacsError> {
+    let read = Read::take(reader, MAX_LINE + 1)
+        .read_until(b'\n', text)
+        .map_err(|source| DimacsError::Read { line, source })?;
+    if read as u64 > MAX_LINE {
+        return Err(DimacsError::LongLine { line });
+    }
+    Ok(read > 0)
+}
+
+/// What the lines of text say, line by line.
+#[derive(Default)]
+struct Lines {
+    found: Option<Dimacs>,
+    unused: BTreeSet<char>,
+}
+
+impl Lines {
+    /// Reads all lines. `line` is the number of the first line.
+    fn read(mut self, mut reader: impl BufRead, mut line: usize) -> Result<Dimacs, DimacsError> {
+        let mut text = Vec::new();
+        while read_line(&mut reader, &mut text, line)? {
+            // A comment may be in any encoding. In other lines, a byte that is not ASCII is an
+            // error.
+            self.take(&String::from_utf8_lossy(&text), line)?;
+            text.clear();
+            line += 1;
+        }
+        let found = self.found.ok_or(DimacsError::NoProblem { line })?;
+        Ok(Dimacs { unused: self.unused, ..found })
+    }
+
+    fn take(&mut self, text: &str, line: usize) -> Result<(), DimacsError> {
+        let mut fields = text.split_ascii_whitespace();
+        match fields.next() {
+            None | Some("c") => {}
+            Some("p") if self.found.is_some() => return Err(DimacsError::SecondProblem { line }),
+            Some("p") => {
+                let (vertices, announced) = problem(fields, line)?;
+                let (graph, unused) = (Graph::new(vertices), BTreeSet::new());
+                self.found = Some(Dimacs { graph, announced, line, unused });
+            }
+            Some("e") => {
+                let graph = &mut self.found.as_mut().ok_or(DimacsError::NoProblem { line })?.graph;
+                let (u, v) = edge(fields, graph.vertices(), line)?;
+                graph.add_edge(u, v);
+            }
+            Some("n" | "d" | "v" | "x") => self.unused.extend(text.trim_start().chars().next()),
+            // Some files write comments without a space after the letter.
+            Some(word) if word.starts_with('c') => {}
+            Some(word) => {
+                return Err(DimacsError::Kind { line, found: word.chars().take(20).collect() });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -39,8 +39,68 @@ fn each_fault_is_named_with_its_line() {
     assert!(error(many).starts_with("line 1 announces 18446744073709551615 vertices"));
     assert!(Graph::read_dimacs(format!("p edge {MAX_VERTICES} 0").as_bytes()).is_ok());
     assert!(error(&format!("p edge {} 0", MAX_VERTICES + 1)).starts_with("line 1 announces"));
-    assert!(error("x 1 2").starts_with("line 1 begins with `x`"));
+    assert!(error("z 1 2").starts_with("line 1 begins with `z`"));
+    assert_eq!(error("n 1 2\n"), "line 2: `p edge VERTICES EDGES` must come before the edges");
     assert_eq!(error(&format!("c\nc{}", "x".repeat(1 << 16))), "line 2 is longer than 65536 bytes");
+}
+
+#[test]
+fn weights_and_places_are_passed_over_by_name() {
+    let text = "\u{feff}c of a Windows editor\r\np edge 3 2\r\nn 1 7\r\nd 2\r\nv 0.5 1\r\n\
+                x SEED 3\r\n e 1 2\r\n\te 2 3\r\n";
+    let dimacs = Dimacs::read(text.as_bytes()).unwrap();
+    assert_eq!(dimacs.graph, Graph::from_edges(3, [(0, 1), (1, 2)]));
+    assert_eq!((dimacs.unused.iter().collect::<String>(), dimacs.line), ("dnvx".into(), 2));
+    assert!(Dimacs::read("p edge 1 0\n".as_bytes()).unwrap().unused.is_empty());
+}
+
+/// A graph in the binary form, as the challenge's `asc2bin` writes it.
+fn binary(graph: &Graph, announced: usize) -> Vec<u8> {
+    let preamble = format!("c binary\np col {} {announced}\n", graph.vertices());
+    let mut bytes = format!("{}\n{preamble}", preamble.len()).into_bytes();
+    for u in 0..graph.vertices() {
+        let mut row = vec![0_u8; (u + 8) / 8];
+        for v in (0..u).filter(|&v| graph.has_edge(u, v)) {
+            row[v / 8] |= 1 << (7 - v % 8);
+        }
+        bytes.extend(row);
+    }
+    bytes
+}
+
+#[test]
+fn the_binary_form_is_the_same_graph() {
+    let edges: Vec<(usize, usize)> = (0..40)
+        .flat_map(|u| (0..u).map(move |v| (u, v)))
+        .filter(|(u, v)| (u * v) % 5 == 1)
+        .collect();
+    let graph = Graph::from_edges(40, edges.iter().copied());
+    let bytes = binary(&graph, edges.len());
+    let dimacs = Dimacs::read(&bytes[..]).unwrap();
+    assert!(dimacs.is_whole() && dimacs.line == 3);
+    assert_eq!(dimacs.graph, graph);
+
+    let cut = Dimacs::read(&bytes[..bytes.len() - 1]).unwrap_err().to_string();
+    assert_eq!(cut, "the binary file ends within row 40 of 40: is it cut off?");
+    let error = |text: &[u8]| Dimacs::read(text).unwrap_err().to_string();
+    assert!(error(b"7\n").contains("must come before the edges"));
+    assert!(error(b"99999999999\n").starts_with("line 1 announces 99999999999 bytes of text"));
+}
+
+#[test]
+fn cases_from_elsewhere_have_their_cliques() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases");
+    if !folder.exists() {
+        println!("skipped: {} is not there", folder.display());
+        return;
+    }
+    for (name, unused) in [("node-lines.clq", "n"), ("binary.clq.b", "")] {
+        let file = std::fs::File::open(folder.join(name)).unwrap();
+        let dimacs = Dimacs::read(BufReader::new(file)).unwrap();
+        assert!(dimacs.is_whole() && dimacs.unused.iter().collect::<String>() == unused, "{name}");
+        let clique = maximum_clique(&dimacs.graph, &Options::default());
+        assert_eq!(clique.omega(), Some(3), "{name}");
+    }
 }
 
 /// The second DIMACS challenge's graphs and their clique numbers, where the files are there.

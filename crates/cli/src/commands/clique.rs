@@ -21,16 +21,23 @@ pub fn run(args: &Clique, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         return Err(misuse(format!("{shown} is a folder; name a file with a graph")));
     }
     let dimacs = Dimacs::read(BufReader::new(file)).map_err(|error| match error {
-        DimacsError::Read { .. } => anyhow::anyhow!("{shown}, {error}"),
-        DimacsError::Empty => misuse(format!("{shown} is empty")),
-        error => misuse(format!("{shown}, {error}")),
+        DimacsError::Empty => anyhow::anyhow!("{shown} is empty"),
+        error => anyhow::anyhow!("{shown}, {error}"),
     })?;
-    let Dimacs { graph, announced, line } = &dimacs;
+    let Dimacs { graph, announced, line, unused } = &dimacs;
     if !dimacs.is_whole() {
         let edges = graph.edges();
         terminal.status(&format!(
             "warning: {shown}: line {line} announces {announced} edges, the file has {edges}: is \
              it cut off?"
+        ));
+    }
+    if !unused.is_empty() {
+        let letters: Vec<String> = unused.iter().map(|letter| format!("`{letter}`")).collect();
+        terminal.status(&format!(
+            "note: {shown}: lines that begin with {} are not used: every vertex counts as one, \
+             whatever its weight",
+            letters.join(", ")
         ));
     }
     let options =
