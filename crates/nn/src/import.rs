@@ -286,18 +286,32 @@ fn take(
     Ok(Import { state, network, others, lacks_relu, pads_by_two })
 }
 
-/// Returns whether the stem is small and other tensors in the file have names of solo-learn's
-/// networks.
+/// Returns whether the stem is small and the networks beside the encoder have names of solo-learn's:
+/// `classifier`, `projector`, `predictor` or `momentum_…`. In a checkpoint of Lightning's, where the
+/// encoder is `backbone`, one of them suffices. Other programs have single ones of them too, as do
+/// checkpoints of selfsame. So under other prefixes, with `encoder`, as solo-learn wrote until 2022,
+/// or without Lightning's prefix, there must be the classifier, which solo-learn trains along, and
+/// one more.
 fn pads_by_two(network: &str, state: &State, others: &[String]) -> bool {
     let small =
         state.get("conv1.weight").is_some_and(|stem| matches!(stem.shape[..], [_, _, 3, 3]));
-    let theirs = |name: &String| {
-        let name = name.strip_prefix("state_dict.").unwrap_or(name);
-        ["classifier.", "projector.", "predictor.", "momentum_"]
-            .iter()
-            .any(|start| name.starts_with(start))
+    let Some((parent, "backbone." | "encoder.")) = split_last(network) else { return false };
+    let beside = |known: &str| {
+        others.iter().any(|name| {
+            let name = name.strip_prefix(parent);
+            name.is_some_and(|name| name.starts_with(known))
+        })
     };
-    small && network == "state_dict.backbone." && others.iter().any(theirs)
+    let classifier = beside("classifier.");
+    let heads = ["projector.", "predictor.", "momentum_"].into_iter().any(beside);
+    let own = network == "state_dict.backbone.";
+    small && (classifier && heads || own && (classifier || heads))
+}
+
+/// Splits a prefix such as `state_dict.backbone.` before its last name.
+fn split_last(network: &str) -> Option<(&str, &str)> {
+    let names = network.strip_suffix('.')?;
+    Some(network.split_at(names.rfind('.').map_or(0, |dot| dot + 1)))
 }
 
 /// Returns the prefix of the trained encoder's names, and the names of its children.

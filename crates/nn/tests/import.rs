@@ -238,6 +238,55 @@ fn solo_learns_small_stem_is_not_whole() {
     }
 }
 
+/// What recognises solo-learn's small stem is the company of its encoder, whatever the prefix.
+#[test]
+fn solo_learn_is_recognised_by_the_networks_beside_its_encoder() {
+    let small = ResNetConfig { stem: Stem::Cifar, ..RESNET18 };
+    let both = ["projector.0.weight", "classifier.weight"];
+    for (config, encoder_name, beside, theirs) in [
+        (small, "state_dict.encoder.", &both[..], true),
+        (small, "encoder.", &both, true),
+        (small, "backbone.", &both, true),
+        (small, "model.module.encoder.", &both, true),
+        (small, "state_dict.encoder.", &["momentum_encoder.fc.bias", "classifier.bias"], true),
+        // As other programs and selfsame name theirs.
+        (small, "state_dict.encoder.", &["classifier.weight"], false),
+        (small, "state_dict.encoder.", &["projector.0.weight"], false),
+        (small, "backbone.", &["projector.0.weight", "predictor.0.weight"], false),
+        (small, "module.encoder_q.", &both, false),
+        (small, "", &both, false),
+        (RESNET18, "state_dict.encoder.", &both, false),
+    ] {
+        let parent = encoder_name
+            .strip_suffix('.')
+            .map_or("", |name| &encoder_name[..name.rfind('.').map_or(0, |dot| dot + 1)]);
+        let mut original = state::read(&encoder(&config));
+        let own: BTreeSet<String> = original.keys().cloned().collect();
+        for name in beside {
+            original.insert((*name).to_owned(), Values { shape: vec![1], values: vec![0.0] });
+        }
+        let import = renamed(&original, |name| {
+            let prefix = if own.contains(name) { encoder_name } else { parent };
+            vec![format!("{prefix}{name}")]
+        });
+        let import = import.unwrap();
+        assert_eq!(import.pads_by_two, theirs, "{encoder_name} beside {beside:?}");
+        assert_eq!(import.network, encoder_name);
+    }
+}
+
+#[test]
+fn a_checkpoint_of_solo_learn_from_2021_is_not_whole() {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases/solo-learn-2021.ckpt");
+    if !file.exists() {
+        println!("skipped: {} is not there", file.display());
+        return;
+    }
+    let import = import::read(&file).unwrap();
+    assert!(import.pads_by_two && import.network == "state_dict.encoder.", "{}", import.network);
+}
+
 #[test]
 fn errors_name_the_file_and_the_mend() {
     let folder = tempfile::tempdir().unwrap();
