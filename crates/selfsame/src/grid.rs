@@ -74,7 +74,7 @@ pub struct Grid {
     /// Explanation of the experiment for the reader, in a sentence or two.
     pub about: String,
     /// Seeds of every cell. A scale has its own seeds.
-    #[serde(default)]
+    #[serde(default, with = "selfsame_train::seed::list")]
     pub seeds: Vec<u64>,
     /// Figures that the columns of the tables show if the grid has no columns.
     #[serde(default)]
@@ -170,6 +170,7 @@ pub struct Scale {
     /// Explanation of what the scale cuts, in a sentence or two.
     pub about: String,
     /// Seeds of every cell.
+    #[serde(with = "selfsame_train::seed::list")]
     pub seeds: Vec<u64>,
     /// Names of the sets to run. If empty, all sets are run.
     #[serde(default)]

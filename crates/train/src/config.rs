@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Seed of the splits, the initial weights, the order of the images, and the views.
+    #[serde(with = "crate::seed")]
     pub seed: u64,
     /// Digest of the initial weights of the encoder, as returned by
     /// [`checkpoint::save_init`](crate::checkpoint::save_init). If unset, the encoder starts from
@@ -286,6 +287,15 @@ mod tests {
             let mut config = sensible();
             spoil(&mut config);
             assert_eq!(config.check().unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn every_seed_survives_its_own_toml() {
+        for seed in [1 << 63, u64::MAX] {
+            let config = Config { seed, ..sensible() };
+            let text = toml::to_string(&config).unwrap();
+            assert_eq!(toml::from_str::<Config>(&text).unwrap(), config, "{text}");
         }
     }
 

@@ -14,6 +14,7 @@ mod optimizer;
 mod pretrain;
 mod recipe;
 mod schedule;
+pub mod seed;
 mod tensorboard;
 #[cfg(test)]
 mod toys;

@@ -74,6 +74,7 @@ pub(crate) struct ForecastSettings {
     no_original: bool,
     /// Time limit in seconds.
     budget: Option<f64>,
+    #[serde(deserialize_with = "selfsame_train::seed::deserialize")]
     seed: u64,
 }
 

@@ -107,6 +107,7 @@ pub struct PretrainOptions {
     /// What to do when the outputs collapse.
     pub on_collapse: OnCollapse,
     /// Seed of everything random.
+    #[serde(deserialize_with = "selfsame_train::seed::deserialize")]
     pub seed: u64,
     /// Device to compute on: `flex` (the processor), or another device that this build supports.
     pub device: String,
