@@ -371,9 +371,9 @@ pub struct Certify {
     /// Take embeddings that repeat an earlier row, as copies of an image do, and note them
     #[arg(long, help_heading = EMBEDDINGS_FROM_ELSEWHERE)]
     pub allow_repeats: bool,
-    /// Folder for certificate.json and report.html where there is no run [default: certificates/
-    /// and the name of the file]
-    #[arg(long, value_name = "DIR", conflicts_with = "run")]
+    /// Folder for certificate.json and report.html [default: that of the run; where there is no run,
+    /// certificates/ and the name of the file]
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Which images
     #[arg(long, value_parser = splits(), default_value = "test")]
@@ -506,6 +506,9 @@ pub struct Fetch {
 pub struct Report {
     /// Folder of the run
     pub run: PathBuf,
+    /// File of the page [default: report.html in that folder]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     #[command(flatten)]
     pub output: Json,
 }

@@ -95,7 +95,7 @@ pub fn embed(
         Some(to) => Some(Files::new(to, options.overwrite)?),
         None => None,
     };
-    let run = Run::open(run)?;
+    let run = Run::open_to_read(run)?;
     let mut config = (*run.plan()?).clone();
     if let (Some(precision), EncoderConfig::ResNet(encoder)) =
         (options.precision, &mut config.encoder)

@@ -84,7 +84,7 @@ pub struct Exported {
 /// # Ok::<(), selfsame::Error>(())
 /// ```
 pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Error> {
-    let run = Run::open(run)?;
+    let run = Run::open_to_read(run)?;
     let out = match &options.out {
         Some(out) => out.clone(),
         None => default_name(run.path(), options.format)?,

@@ -148,7 +148,7 @@ impl Encoder {
     /// # Errors
     /// If the folder is not a run, if another process works in it, or if it holds no weights.
     pub fn of_run(path: &Path, device: &Device) -> Result<Self, Error> {
-        let run = Run::open(path)?;
+        let run = Run::open_to_read(path)?;
         let plan = run.plan()?;
         let (network, _) = run.trained(&plan, Which::Last, device)?;
         let file = run.weights(Which::Last)?;

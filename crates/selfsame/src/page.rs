@@ -7,12 +7,16 @@ use selfsame_report::{read, render, write_atomic};
 
 use crate::{Error, Run};
 
-/// Writes a run's page again, from its records. Returns the path of the page.
+/// Writes a run's page again, from its records: to `out`, or else into the folder of the run. Returns
+/// the path of the page.
 ///
 /// # Errors
-/// If the folder is not a run, or if a record is damaged.
-pub fn report(run: &Path) -> Result<PathBuf, Error> {
-    write_page(&Run::open(run)?)
+/// If the folder is not a run, if a record is damaged, or if the page cannot be written.
+pub fn report(run: &Path, out: Option<&Path>) -> Result<PathBuf, Error> {
+    let Some(out) = out else { return write_page(&Run::open(run)?) };
+    let run = Run::open_to_read(run)?;
+    write_atomic(out, render(&read(run.path())?).as_bytes())?;
+    Ok(out.to_owned())
 }
 
 /// Writes the page of a run whose folder this process has locked.

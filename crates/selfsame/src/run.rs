@@ -38,13 +38,13 @@ const WRITTEN: [&str; 10] = [
     PAGE_FILE,
 ];
 
-/// A run's folder, locked by this process.
+/// A run's folder, locked by this process if it may be written to.
 ///
 /// A folder is a run once it has a `config.toml`. ARCHITECTURE.md lists the other files.
 #[derive(Debug)]
 pub struct Run {
     path: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Run {
@@ -74,22 +74,35 @@ impl Run {
         Self::lock(path)
     }
 
-    /// Opens a run's folder.
+    /// Opens a run's folder in order to write to it.
+    ///
+    /// # Errors
+    /// If the folder is not a run, if another process works in it, or if it cannot be written to.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        check_run(path)?;
+        Self::lock(path)
+    }
+
+    /// Opens a run's folder in order to read it. Reading needs no right to write: without that
+    /// right, no other process can take a lock either, and the folder is read without one.
     ///
     /// # Errors
     /// If the folder is not a run, or if another process works in it.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        if !path.join(CONFIG_FILE).is_file() {
-            return Err(Error::NotARun { path: path.to_owned() });
-        }
-        Self::lock(path)
+    pub fn open_to_read(path: &Path) -> Result<Self, Error> {
+        check_run(path)?;
+        let file = path.join(LOCK_FILE);
+        let lock = lock_to_read(&file, File::create(&file)).map_err(Error::file(&file))?;
+        Self::locked(path, lock)
     }
 
     fn lock(path: &Path) -> Result<Self, Error> {
         let file = path.join(LOCK_FILE);
-        let lock = File::create(&file).map_err(Error::file(&file))?;
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
+        Self::locked(path, Some(File::create(&file).map_err(Error::file(&file))?))
+    }
+
+    fn locked(path: &Path, lock: Option<File>) -> Result<Self, Error> {
+        match lock.as_ref().map(File::try_lock) {
+            Some(Err(TryLockError::WouldBlock)) => Err(Error::InUse { path: path.to_owned() }),
             // Some file systems have no locks; work without a lock there.
             _ => Ok(Self { path: path.to_owned(), _lock: lock }),
         }
@@ -264,6 +277,25 @@ impl Run {
     }
 }
 
+fn check_run(path: &Path) -> Result<(), Error> {
+    match path.join(CONFIG_FILE).is_file() {
+        true => Ok(()),
+        false => Err(Error::NotARun { path: path.to_owned() }),
+    }
+}
+
+/// Returns the file to lock in order to read a run: `created`, or, if this process has no right to
+/// write, the file of an earlier lock, if there is one, which can be locked without that right.
+fn lock_to_read(file: &Path, created: std::io::Result<File>) -> std::io::Result<Option<File>> {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match created {
+        Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            Ok(File::open(file).ok())
+        }
+        created => created.map(Some),
+    }
+}
+
 /// Describes the selected weights of a run for its records.
 pub(crate) fn describe_weights(which: Which, step: u64) -> String {
     match which {
@@ -421,5 +453,52 @@ pub(crate) fn record(
         epochs: train.epochs as u64,
         batch: train.batch as u64,
         protocol: protocol.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    #[test]
+    fn reading_needs_no_right_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(LOCK_FILE);
+        for kind in [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem] {
+            assert!(lock_to_read(&file, Err(kind.into())).unwrap().is_none(), "there is no file");
+        }
+        let full = lock_to_read(&file, Err(ErrorKind::StorageFull.into()));
+        assert_eq!(full.unwrap_err().kind(), ErrorKind::StorageFull);
+
+        // A process that may only read still sees that another one works in the folder.
+        std::fs::write(folder.path().join(CONFIG_FILE), "").unwrap();
+        let writing = Run::open(folder.path()).unwrap();
+        let lock = lock_to_read(&file, Err(ErrorKind::PermissionDenied.into())).unwrap();
+        assert!(matches!(Run::locked(folder.path(), lock), Err(Error::InUse { .. })));
+        assert!(matches!(Run::open_to_read(folder.path()), Err(Error::InUse { .. })));
+        drop(writing);
+        drop(Run::open_to_read(folder.path()).unwrap());
+    }
+
+    /// The whole way, where permissions count: they do not for the superuser.
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_without_the_right_to_write_is_read() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(CONFIG_FILE), "").unwrap();
+        let allow = |mode| {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(folder.path(), permissions).unwrap();
+        };
+        allow(0o555);
+        if File::create(folder.path().join("probe")).is_ok() {
+            println!("skipped: this process may write everywhere");
+        } else {
+            assert!(Run::open(folder.path()).is_err());
+            assert!(Run::open_to_read(folder.path()).is_ok());
+        }
+        allow(0o755);
     }
 }

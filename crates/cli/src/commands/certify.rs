@@ -52,14 +52,24 @@ fn certify_options(args: &Args) -> anyhow::Result<CertifyOptions> {
 }
 
 fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
-    let (run, options) = (Run::open(path)?, certify_options(args)?);
+    let options = certify_options(args)?;
+    let (run, out) = match &args.out {
+        None => (Run::open(path)?, None),
+        Some(_) => (Run::open_to_read(path)?, Some(out(args, path)?)),
+    };
+    let folder = out.as_deref().unwrap_or(run.path());
     let command = command(args, &[shown(path)]);
     let (_, step) = checkpoint::load_backbone(&run.weights(options.weights)?)?;
-    let mut progress = Announcing::new(run.path(), &command, Some(step));
+    let mut progress = Announcing::new(folder, &command, Some(step));
     let record = certify(CertifyInput::Run(&run), &options, &mut progress)?;
     let record = CertificateRecord { command, ..record };
-    write_json(&run.path().join(CERTIFICATE_FILE), &record)?;
-    let page = selfsame::write_page(&run)?;
+    let page = match &out {
+        Some(out) => write_certificate(out, &record)?,
+        None => {
+            write_json(&run.path().join(CERTIFICATE_FILE), &record)?;
+            selfsame::write_page(&run)?
+        }
+    };
     finish(record, &page, terminal)
 }
 
