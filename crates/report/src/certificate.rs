@@ -545,6 +545,25 @@ pub enum LeftOut {
         /// Reason why the image could not be read.
         cause: String,
     },
+    /// Some of the images behind the accuracies of the run's evaluation are copies of training or
+    /// validation images.
+    EvaluatedCopies {
+        /// Number of copies.
+        copies: u64,
+        /// Number of images behind the accuracies.
+        images: u64,
+    },
+    /// The embeddings have no labels, but there is an array beside them that looks like labels and
+    /// was not read because of its name.
+    UnreadLabels {
+        /// Name of the array.
+        array: String,
+    },
+    /// Arrays beside the embeddings were not read.
+    UnreadArrays {
+        /// Names of the arrays.
+        arrays: Vec<String>,
+    },
     /// 64-bit embeddings were rounded to 32 bits.
     Rounded,
     /// The embeddings of some images repeat those of an earlier image, value for value.

@@ -58,6 +58,16 @@ pub enum Note {
         /// Folder of the run.
         run: String,
     },
+    /// Some of the images behind the accuracies of a run are copies of training or validation
+    /// images.
+    Copies {
+        /// Folder of the run.
+        run: String,
+        /// Number of copies.
+        copies: u64,
+        /// Number of images behind the accuracies.
+        images: u64,
+    },
     /// Certificates of embeddings do not identify their images.
     UnknownImages,
     /// The certificates measured different things.

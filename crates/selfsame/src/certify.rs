@@ -84,6 +84,11 @@ pub struct Embeddings<'a> {
     pub classes: Vec<String>,
     /// Whether the values were rounded from 64 bits. The certificate then says so.
     pub rounded: bool,
+    /// Name of an array beside the embeddings that looks like their labels but is not read. The
+    /// certificate then says so.
+    pub like_labels: Option<String>,
+    /// Names of other arrays beside the embeddings that are not read. The certificate names them.
+    pub unread: Vec<String>,
 }
 
 impl<'a> Embeddings<'a> {
@@ -99,6 +104,8 @@ impl<'a> Embeddings<'a> {
             labels: None,
             classes: Vec::new(),
             rounded: false,
+            like_labels: None,
+            unread: Vec::new(),
         }
     }
 
@@ -255,6 +262,10 @@ fn certify_run(
         Ok(errors) => record.errors.extend(errors),
         Err(why) => record.left_out.push(why),
     }
+    if let Some(evaluation) = read_evaluation(run.path())?.filter(|found| found.known > 0) {
+        let (copies, images) = (evaluation.known, evaluation.scored);
+        record.left_out.push(LeftOut::EvaluatedCopies { copies, images });
+    }
     note_skipped(&dataset, "in the run's page and run.json", progress);
     Ok(record)
 }
@@ -375,6 +386,10 @@ fn certify_embeddings(
     let mut record = measure::numbers(&facts, progress)?;
     record.subject.clone_from(&embeddings.name);
     findings::add(&mut record, &facts);
+    let unread = Some(embeddings.unread.clone()).filter(|arrays| !arrays.is_empty());
+    let like_labels = embeddings.like_labels.clone();
+    record.left_out.extend(like_labels.map(|array| LeftOut::UnreadLabels { array }));
+    record.left_out.extend(unread.map(|arrays| LeftOut::UnreadArrays { arrays }));
     record.left_out.extend(embeddings.rounded.then_some(LeftOut::Rounded));
     record.left_out.extend(repeats.first().map(|&(image, earlier)| LeftOut::Repeats {
         count: repeats.len(),

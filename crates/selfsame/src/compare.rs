@@ -347,6 +347,12 @@ fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<Note> {
         if !same_weights(report) {
             notes.push(Note::DifferentSteps { run: run.clone() });
         }
+        let evaluation = report.evaluation.as_ref().filter(|evaluation| evaluation.known > 0);
+        notes.extend(evaluation.map(|evaluation| Note::Copies {
+            run: run.clone(),
+            copies: evaluation.known,
+            images: evaluation.scored,
+        }));
         let is_run = !report.run.method.is_empty();
         if is_run && report.evaluation.as_ref().is_none_or(|evaluation| evaluation.test.is_none()) {
             notes.push(Note::NoAccuracies { run });

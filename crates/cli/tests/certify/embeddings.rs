@@ -203,6 +203,68 @@ fn wide_embeddings_say_what_they_lack() {
     );
 }
 
+/// A `.npz` of these arrays.
+fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, array) in arrays {
+        archive
+            .start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default())
+            .unwrap();
+        archive.write_all(array).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn arrays_that_are_not_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let embeddings = || ("embeddings", npy(&[20, 6], &rows(20, 6)));
+    let classes: Vec<i64> = (0..20).map(|row| row % 2).collect();
+    let write = |arrays: &[(&str, Vec<u8>)]| {
+        file(folder.path(), "all.npz", &npz(arrays)).display().to_string()
+    };
+    // Labels by their name, whatever they hold, or by one whole number per image.
+    for name in ["label", "targets", "y", "Targets", "digit"] {
+        let ids = ("paths", npy(&[3, 20], &[0.5_f32; 60]));
+        let path = write(&[embeddings(), (name, npy(&[20], &classes)), ids]);
+        let found = record(&["--embeddings", &path], &out);
+        assert!(found.left_out.contains(&LeftOut::UnreadLabels { array: name.into() }), "{name}");
+        let others = LeftOut::UnreadArrays { arrays: vec!["paths".into()] };
+        assert!(found.left_out.contains(&others), "{name}");
+        let verdict = words::verdict(&found).join(" ");
+        assert!(
+            verdict.contains(&format!("the array {name}, which looks like labels")),
+            "{verdict}"
+        );
+        let text = said(&certify(&["--embeddings", &path], &out));
+        assert!(text.contains("array called labels") && text.contains("holds paths"), "{text}");
+    }
+    // With labels, what looks like other labels is one more array that is not read.
+    let path =
+        write(&[embeddings(), ("labels", npy(&[20], &classes)), ("targets", npy(&[20], &classes))]);
+    let found = record(&["--embeddings", &path], &out);
+    assert!(found.left_out.contains(&LeftOut::UnreadArrays { arrays: vec!["targets".into()] }));
+    assert!(!found.left_out.contains(&LeftOut::NoLabels));
+
+    let path = write(&[("features", npy(&[20, 6], &rows(20, 6))), ("y", npy(&[20], &classes))]);
+    let text = said(&certify(&["--embeddings", &path], &out));
+    assert!(text.contains("no array is called embeddings (it holds features, y)"), "{text}");
+}
+
+#[test]
+fn labels_called_targets_are_named_in_a_case_from_elsewhere() {
+    let case =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases/labels-as-targets.npz");
+    if !case.exists() {
+        println!("skipped: {} is not there", case.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let found = record(&["--embeddings", &case.display().to_string()], &folder.path().join("out"));
+    assert!(found.left_out.contains(&LeftOut::UnreadLabels { array: "targets".into() }));
+}
+
 #[test]
 fn what_is_wrong_is_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use selfsame_theory::{Quantity, Side, Trust};
 
 use super::{Advice, CertificateRecord, ErrorBound, Factor, LeftOut, Obstacles, Premise, Verdict};
 use super::{Assumption, WhatIf};
-use crate::format::{number_to, percent, percent_up};
+use crate::format::{number_to, percent, percent_up, sentence_list};
 use crate::quoted;
 
 /// Returns the whole text, one line per item: verdict, bounds, obstacles, advice, and what was left
@@ -26,7 +26,9 @@ pub fn verdict(record: &CertificateRecord) -> Vec<String> {
     match record.verdict {
         None => vec!["Nothing was certified.".into()],
         Some(Verdict::NoLabels) => {
-            vec!["Without labels there is no error to bound; what needs none was measured.".into()]
+            let why = "Without labels there is no error to bound; what needs none was measured.";
+            let unread = record.left_out.iter().find_map(unread_labels);
+            [Some(why.to_owned()), unread].into_iter().flatten().collect()
         }
         Some(Verdict::SingleClass) => {
             vec!["There is a single class, so no image can be taken for one of another.".into()]
@@ -306,9 +308,21 @@ fn all_views(record: &CertificateRecord) -> String {
     )
 }
 
-/// Describes what was left out and why, one sentence each.
+/// Describes what was left out and why, one sentence each, except for labels that were not read,
+/// which the verdict speaks of.
 pub fn left_out(record: &CertificateRecord) -> Vec<String> {
-    record.left_out.iter().map(|left_out| omission(record, left_out)).collect()
+    let others = record.left_out.iter().filter(|left_out| unread_labels(left_out).is_none());
+    others.map(|left_out| omission(record, left_out)).collect()
+}
+
+/// Describes labels that were not read because of their name.
+fn unread_labels(left_out: &LeftOut) -> Option<String> {
+    let LeftOut::UnreadLabels { array } = left_out else { return None };
+    Some(format!(
+        "The file also holds the array {array}, which looks like labels but was not read: labels \
+         are read from an array called labels, as np.savez(file, embeddings=x, labels=y) writes \
+         it, or with --labels from a file of their own."
+    ))
 }
 
 fn omission(record: &CertificateRecord, left_out: &LeftOut) -> String {
@@ -368,6 +382,14 @@ fn omission(record: &CertificateRecord, left_out: &LeftOut) -> String {
             record.step.unwrap_or_default()
         ),
         LeftOut::Image { name, cause } => format!("The image {name} was left out: {cause}."),
+        LeftOut::EvaluatedCopies { copies, images } => format!(
+            "{copies} of the {images} test images behind the accuracies are copies of training or \
+             validation images."
+        ),
+        LeftOut::UnreadLabels { .. } => unread_labels(left_out).unwrap_or_default(),
+        LeftOut::UnreadArrays { arrays } => {
+            format!("The file also holds {}, not read here.", sentence_list(arrays))
+        }
         LeftOut::Rounded => "The 64-bit values were rounded to 32 bits; all that is called exact \
                              is so of the rounded ones."
             .into(),

@@ -48,6 +48,11 @@ pub fn note(note: &Note) -> String {
                 "{run} has no accuracies; `selfsame eval {run}` measures them, if there are labels."
             )
         }
+        Note::Copies { run, copies, images } => format!(
+            "{copies} of the {images} test images of {} are copies of training or validation \
+             images.",
+            quoted(run)
+        ),
         Note::UnknownImages => "Certificates of embeddings do not say of which images: see to it \
                                 that all are of the same."
             .into(),

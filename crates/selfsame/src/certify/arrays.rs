@@ -6,7 +6,7 @@ use std::io::{BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 
 use half::f16;
-use npyz::{NpyFile, Order};
+use npyz::{NpyFile, NpyHeader, Order};
 use zip::ZipArchive;
 
 use super::Embeddings;
@@ -19,6 +19,8 @@ const LABELS: &str = "labels";
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Maximum number of values to read. An array that claims more is refused.
 const MOST_VALUES: u64 = 1 << 33;
+/// Maximum number of bytes of an array's header.
+const MOST_HEADER: u64 = 1 << 16;
 /// Advice on how to convert an array into a form that can be read.
 const CONVERT: &str = "save it with np.save(file, np.ascontiguousarray(x, dtype=np.float32))";
 
@@ -27,7 +29,8 @@ const CONVERT: &str = "save it with np.save(file, np.ascontiguousarray(x, dtype=
 ///
 /// Values are 16-, 32- or 64-bit floats, in row or column order. Labels are whole numbers, one per
 /// image, and need not be consecutive. They come from the file `labels` or from the array `labels`
-/// in the archive; they are optional.
+/// in the archive; they are optional. Arrays of an archive that are not read are named in
+/// [`Embeddings::unread`] and [`Embeddings::like_labels`].
 ///
 /// # Errors
 /// If a file cannot be read, is not such an array or is cut short; if there is not one label per
@@ -49,6 +52,7 @@ pub fn read_embeddings(path: &Path, labels: Option<&Path>) -> Result<Embeddings<
     }
     let (values, rounded) = floats(path, array)?;
     let inside = if in_archive { find(path, LABELS)? } else { None };
+    let inside_is_read = inside.is_some();
     let array = match (labels, inside) {
         (Some(file), Some(_)) => {
             let cause = format!("{} holds {LABELS} already", path.display());
@@ -57,11 +61,21 @@ pub fn read_embeddings(path: &Path, labels: Option<&Path>) -> Result<Embeddings<
         (Some(file), None) => Some((file, open("labels", file, LABELS)?.0)),
         (None, inside) => inside.map(|array| (path, array)),
     };
-    let embeddings = Embeddings {
+    let mut embeddings = Embeddings {
         name: path.display().to_string(),
         rounded,
         ..Embeddings::new(values, images, views, dim)
     };
+    if in_archive {
+        let read = if inside_is_read { &[EMBEDDINGS, LABELS][..] } else { &[EMBEDDINGS] };
+        let mut others = others(path, read)?;
+        let named = others.iter().position(Other::has_name_of_labels);
+        let at = named.or_else(|| others.iter().position(|array| array.has_one_each(images)));
+        if let Some(at) = at.filter(|_| array.is_none()) {
+            embeddings.like_labels = Some(others.remove(at).name);
+        }
+        embeddings.unread = others.into_iter().map(|array| array.name).collect();
+    }
     match array {
         None => Ok(embeddings),
         Some((path, array)) => {
@@ -118,18 +132,18 @@ fn open(option: &'static str, path: &Path, name: &str) -> Result<(Array, bool), 
             let bytes = file.metadata().map_err(Error::file(path))?.len();
             Ok((array(path, Box::new(BufReader::new(file)), bytes)?, false))
         }
-        Some("npz") => {
-            let missing = || {
-                damaged(
-                    path,
-                    format!(
-                        "no array is called {name}; save it with np.savez(file, embeddings=x, \
-                         labels=y)"
-                    ),
-                )
-            };
-            Ok((find(path, name)?.ok_or_else(missing)?, true))
-        }
+        Some("npz") => match find(path, name)? {
+            Some(array) => Ok((array, true)),
+            None => {
+                let held: Vec<String> = others(path, &[])?.into_iter().map(|o| o.name).collect();
+                let held = match held.is_empty() {
+                    true => "it holds none".to_owned(),
+                    false => format!("it holds {}", held.join(", ")),
+                };
+                let mend = "save it with np.savez(file, embeddings=x, labels=y)";
+                Err(damaged(path, format!("no array is called {name} ({held}); {mend}")))
+            }
+        },
         _ => Err(Error::option(
             option,
             path.display(),
@@ -139,15 +153,63 @@ fn open(option: &'static str, path: &Path, name: &str) -> Result<(Array, bool), 
     }
 }
 
-/// Finds the array called `name` in an archive.
-fn find(path: &Path, name: &str) -> Result<Option<Array>, Error> {
+fn open_archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, Error> {
     let file = File::open(path).map_err(Error::file(path))?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|_| {
+    ZipArchive::new(BufReader::new(file)).map_err(|_| {
         damaged(
             path,
             "this is no archive of NumPy's, or one that is cut short; write it with np.savez",
         )
-    })?;
+    })
+}
+
+/// An array of an archive that is not read.
+struct Other {
+    name: String,
+    /// The header, if it is intact.
+    header: Option<NpyHeader>,
+}
+
+impl Other {
+    /// Returns whether other programs call labels so.
+    fn has_name_of_labels(&self) -> bool {
+        let name = self.name.to_lowercase();
+        ["label", "labels", "target", "targets", "y", "class", "classes"].contains(&name.as_str())
+    }
+
+    /// Returns whether there is one whole number for each of `images` images.
+    fn has_one_each(&self, images: usize) -> bool {
+        self.header.as_ref().is_some_and(|header| {
+            let (rows, shape) = (images as u64, header.shape());
+            let kind = header.dtype().descr();
+            let kind = kind.trim_matches('\'').trim_start_matches(['<', '>', '|', '=']);
+            (shape == [rows] || shape == [rows, 1]) && kind.starts_with(['i', 'u'])
+        })
+    }
+}
+
+/// Lists the arrays of an archive, except those with a name in `read`.
+fn others(path: &Path, read: &[&str]) -> Result<Vec<Other>, Error> {
+    let mut archive = open_archive(path)?;
+    let mut others = Vec::new();
+    for index in 0..archive.len() {
+        let Ok(entry) = archive.by_index(index) else { continue };
+        let Ok(name) = entry.name().map(|name| name.into_owned()) else { continue };
+        let name = name.strip_suffix(".npy").unwrap_or(&name);
+        if read.contains(&name) {
+            continue;
+        }
+        // A name in a file may have any length and any characters.
+        let shown = name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c });
+        let header = NpyHeader::from_reader(entry.take(MOST_HEADER)).ok();
+        others.push(Other { name: shown.collect(), header });
+    }
+    Ok(others)
+}
+
+/// Finds the array called `name` in an archive.
+fn find(path: &Path, name: &str) -> Result<Option<Array>, Error> {
+    let mut archive = open_archive(path)?;
     let entry_name = format!("{name}.npy");
     let Some(index) = archive.index_for_name(&entry_name) else { return Ok(None) };
     let broken = |error: &dyn std::fmt::Display| {
