@@ -1,5 +1,6 @@
 use std::fmt;
 
+use selfsame_kernels::pixels::{Image, Numbered};
 use serde::{Deserialize, Serialize};
 
 use crate::key::ViewKey;
@@ -78,7 +79,7 @@ pub struct GaussianBlur {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Draw {
-    /// The part of the image that is shown; `None` for the whole image.
+    /// The part of the image that is shown; `None` for its central square.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<CropBox>,
     /// Method of resizing that part to the view's side.
@@ -104,6 +105,14 @@ pub struct Draw {
     /// Lowest level that is inverted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub solarise: Option<u8>,
+}
+
+impl Draw {
+    /// Returns what this view of an image is made of: a crop is cut from the image's source, and a
+    /// view without crop shows the image.
+    pub fn origin<'a>(&self, of: Numbered<'a>) -> Image<'a> {
+        if self.crop.is_some() { of.source } else { of.image }
+    }
 }
 
 impl Policy {

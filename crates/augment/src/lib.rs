@@ -57,6 +57,6 @@ pub use policy::{
 };
 pub use presets::PRESETS;
 pub use selfsame_kernels::isa::Isa;
-pub use selfsame_kernels::pixels::{Image, ImageError};
+pub use selfsame_kernels::pixels::{Image, ImageError, Numbered};
 pub use sets::{ViewSets, resize};
 pub use view::Scratch;

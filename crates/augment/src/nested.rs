@@ -23,11 +23,11 @@ impl Policy {
     /// assert!(policy("ab").within(&policy("abc")));
     /// assert!(policy("ad0.25").within(&policy("ad0.5e")));
     /// assert!(!policy("abc").within(&policy("ab")));
-    /// assert!(!policy("e").within(&policy("ae")), "without crop a view is the whole image");
+    /// assert!(!policy("e").within(&policy("ae")), "without crop a view is the image itself");
     /// ```
     pub fn within(&self, larger: &Policy) -> bool {
         let (small, large) = (self.config(), larger.config());
-        // Without a crop, the whole image is resized bilinearly.
+        // Without a crop, the image is resized bilinearly.
         let interpolation =
             |crop: Option<Crop>| crop.map_or_else(Default::default, |crop| crop.interpolation);
         interpolation(small.crop) == interpolation(large.crop)

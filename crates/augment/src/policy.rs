@@ -123,7 +123,7 @@ impl From<Probability> for NumberOrPair {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Crop {
-    /// Fraction of views that are cropped, in [0, 1]. The others show the whole image.
+    /// Fraction of views that are cropped, in [0, 1]. The others show the image's central square.
     pub probability: Probability,
     /// Least and largest area as a fraction of the image's area, in (0, 1].
     pub scale: [f64; 2],
@@ -357,7 +357,7 @@ impl Default for Solarise {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {
-    /// Random resized crop. Without it, a view is the whole image, resized bilinearly.
+    /// Random resized crop. Without it, a view is the image's central square, resized bilinearly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<Crop>,
     /// Padding crop.

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use selfsame_kernels::pixels::Image;
+use selfsame_kernels::pixels::{Image, Numbered};
 
 use crate::draw::Draw;
 use crate::key::{Purpose, ViewKey};
@@ -12,11 +12,11 @@ use crate::view::Scratch;
 /// theory they are A(x), the set of views that alignment, certificates and forecasts measure.
 ///
 /// ```
-/// use selfsame_augment::{Image, Policy, Purpose, ViewSets};
+/// use selfsame_augment::{Image, Numbered, Policy, Purpose, ViewSets};
 ///
 /// let policy: Policy = "abcde".parse()?;
-/// let pixels = [128; 2 * 8 * 8 * 3];
-/// let images = [(17, Image::square(8, &pixels)), (18, Image::square(8, &pixels[8 * 8 * 3..]))];
+/// let pixels = [128; 8 * 8 * 3];
+/// let images = [17, 18].map(|number| Numbered::new(number, Image::square(8, &pixels)));
 ///
 /// let sets =
 ///     ViewSets { policy: &policy, purpose: Purpose::Forecast, seed: 0, views: 0..4, original: true };
@@ -44,20 +44,22 @@ impl ViewSets<'_> {
         self.views.len() + usize::from(self.original)
     }
 
-    /// Draws the views of `images`, each given with its number in its split. The result has image
-    /// after image, view after view. Each view has `size` × `size` pixels with the channels of the
-    /// images.
+    /// Draws the views of `images`. Crops are drawn from an image's source; a view without crop
+    /// shows the image. The result has image after image, view after view. Each view has `size` ×
+    /// `size` pixels with the channels of the images.
     ///
     /// # Panics
     /// If the images have different numbers of channels.
-    pub fn draw(&self, images: &[(u64, Image<'_>)], size: u32) -> Vec<u8> {
-        let channels = images.first().map_or(1, |(_, image)| image.channels());
-        assert!(images.iter().all(|(_, image)| image.channels() == channels), "channels differ");
+    pub fn draw(&self, images: &[Numbered<'_>], size: u32) -> Vec<u8> {
+        let channels = images.first().map_or(1, |first| first.image.channels());
+        let same = |image: Image<'_>| image.channels() == channels;
+        assert!(images.iter().all(|i| same(i.image) && same(i.source)), "channels differ");
         let size = size as usize;
         let length = size * size * channels;
         let mut bytes = vec![0; images.len() * self.each() * length];
         let sets = bytes.par_chunks_exact_mut((self.each() * length).max(1)).zip(images);
-        sets.for_each_init(Scratch::default, |scratch, (set, &(number, image))| {
+        sets.for_each_init(Scratch::default, |scratch, (set, &numbered)| {
+            let Numbered { number, image, source } = numbered;
             let mut outs = set.chunks_exact_mut(length);
             if self.original
                 && let Some(out) = outs.next()
@@ -66,15 +68,15 @@ impl ViewSets<'_> {
             }
             for (view, out) in self.views.clone().zip(outs) {
                 let key = ViewKey::new(self.purpose, self.seed, number, view);
-                let draw = self.policy.draw(key, image.width(), image.height());
-                draw.paint(image, size, scratch, out);
+                let draw = self.policy.draw(key, source.width(), source.height());
+                draw.paint(draw.origin(numbered), size, scratch, out);
             }
         });
         bytes
     }
 }
 
-/// Resizes the whole `image` to `size` × `size` pixels. Its aspect ratio is not kept.
+/// Resizes the central square of `image` to `size` × `size` pixels.
 pub fn resize(image: Image<'_>, size: u32, scratch: &mut Scratch) -> Vec<u8> {
     let size = size as usize;
     let mut out = vec![0; size * size * image.channels()];

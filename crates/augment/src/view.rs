@@ -49,7 +49,7 @@ impl Policy {
     /// Writes the view `key` of `image` to `out`: `size` × `size` pixels with the image's channels.
     ///
     /// The view depends only on the policy, the key, the image and the size. A policy without crop
-    /// shows the whole image, resized to the square without keeping its aspect ratio.
+    /// shows the image's central square.
     ///
     /// # Errors
     /// `size` is 0, or the length of `out` is not size × size × channels bytes.
@@ -87,8 +87,9 @@ impl Draw {
         if byte_count(size, size, channels) != Some(out.len()) {
             return Err(ViewError::OutputLength { size, channels, bytes: out.len() });
         }
-        let whole = whole(image);
-        check_crop(self.crop.unwrap_or(whole), whole)?;
+        if let Some(crop) = self.crop {
+            check_crop(crop, image)?;
+        }
         self.check_parameters()?;
         self.paint(image, size as usize, scratch, out);
         Ok(())
@@ -104,7 +105,7 @@ impl Draw {
         out: &mut [u8],
     ) {
         let channels = image.channels();
-        let crop = self.crop.unwrap_or(whole(image));
+        let crop = self.crop.unwrap_or_else(|| central_square(image));
         let Scratch { isa, planes, moved, resize, blur } = scratch;
         planes.resize(out.len(), 0);
         resize::resize(*isa, image, crop, self.interpolation, size, planes, resize);
@@ -160,8 +161,12 @@ impl Draw {
     }
 }
 
-fn whole(image: Image<'_>) -> CropBox {
-    CropBox { left: 0, top: 0, width: image.width(), height: image.height() }
+/// Returns the part that a view without crop shows. An odd pixel is left over at the right or at
+/// the bottom.
+fn central_square(image: Image<'_>) -> CropBox {
+    let side = image.width().min(image.height());
+    let [left, top] = [image.width(), image.height()].map(|length| (length - side) / 2);
+    CropBox { left, top, width: side, height: side }
 }
 
 fn check(field: &'static str, value: f64, limit: &Limit) -> Result<(), ViewError> {
@@ -169,10 +174,11 @@ fn check(field: &'static str, value: f64, limit: &Limit) -> Result<(), ViewError
     if holds(value) { Ok(()) } else { Err(ViewError::Parameter { field, value, needed }) }
 }
 
-fn check_crop(crop: CropBox, whole: CropBox) -> Result<(), ViewError> {
+fn check_crop(crop: CropBox, image: Image<'_>) -> Result<(), ViewError> {
     let inside =
         |start: u32, length: u32, full: u32| length > 0 && start <= full && length <= full - start;
-    if inside(crop.left, crop.width, whole.width) && inside(crop.top, crop.height, whole.height) {
+    if inside(crop.left, crop.width, image.width()) && inside(crop.top, crop.height, image.height())
+    {
         return Ok(());
     }
     Err(ViewError::CropOutside {
@@ -180,7 +186,7 @@ fn check_crop(crop: CropBox, whole: CropBox) -> Result<(), ViewError> {
         crop_height: crop.height,
         left: crop.left,
         top: crop.top,
-        width: whole.width,
-        height: whole.height,
+        width: image.width(),
+        height: image.height(),
     })
 }

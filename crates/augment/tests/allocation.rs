@@ -1,7 +1,7 @@
 //! That a view takes no memory of its own.
 
 use allocation_counter::measure;
-use selfsame_augment::{Draw, Image, Isa, Policy, Purpose, Scratch, ViewKey};
+use selfsame_augment::{CropBox, Draw, Image, Isa, Policy, Purpose, Scratch, ViewKey};
 
 /// Deviation of a blur, at most.
 const STRONGEST: f64 = 9.0;
@@ -35,7 +35,8 @@ fn after_the_whole_image_and_the_strongest_blur_no_view_takes_memory() {
                 let mut out = vec![0; size as usize * size as usize * source.channels()];
                 let first = measure(|| {
                     for policy in &policies {
-                        let mut whole = Draw { crop: None, ..policy.draw(key(0), width, height) };
+                        let crop = Some(CropBox { left: 0, top: 0, width, height });
+                        let mut whole = Draw { crop, ..policy.draw(key(0), width, height) };
                         whole.blur.as_mut().unwrap().sigma = STRONGEST;
                         whole.apply(source, size, &mut scratch, &mut out).unwrap();
                     }

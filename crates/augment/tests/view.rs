@@ -8,8 +8,8 @@ use common::{draws, policies};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use selfsame_augment::{
-    Adjustment, CropBox, Draw, Fill, GaussianBlur, Image, Isa, Policy, PolicyConfig, Purpose,
-    Scratch, Shift, Turn, ViewError, ViewKey, ViewSets, resize,
+    Adjustment, CropBox, Draw, Fill, GaussianBlur, Image, Isa, Numbered, Policy, PolicyConfig,
+    Purpose, Scratch, Shift, Turn, ViewError, ViewKey, ViewSets, resize,
 };
 
 fn noise(width: u32, height: u32) -> Vec<u8> {
@@ -203,7 +203,8 @@ fn resizing_agrees_with_plain_floats() {
         (20, 19, 1),
     ] {
         let pixels = noise(width, height);
-        let view = apply(Draw::default(), &pixels, width, height, size);
+        let all = Draw { crop: Some(whole(width, height)), ..Draw::default() };
+        let view = apply(all, &pixels, width, height, size);
         for (x, y) in (0..size).flat_map(|x| (0..size).map(move |y| (x, y))) {
             let (columns, rows) = (weights(width, size, x), weights(height, size, y));
             for channel in 0..3 {
@@ -587,13 +588,15 @@ proptest! {
 fn sets_hold_the_views_of_their_keys() {
     let policy: Policy = "abcde".parse().unwrap();
     let pixels = noise(16, 24);
-    let images =
-        [(5, Image::square(16, &pixels)), (9, Image::rgb(8, 16, &pixels[..8 * 16 * 3]).unwrap())];
+    let images = [
+        Numbered::new(5, Image::square(16, &pixels)),
+        Numbered::new(9, Image::rgb(8, 16, &pixels[..8 * 16 * 3]).unwrap()),
+    ];
     let purpose = Purpose::Alignment;
     for (original, size) in [(true, 16), (false, 11), (true, 11)] {
         let sets = ViewSets { policy: &policy, purpose, seed: 4, views: 2..5, original };
         let mut expected = Vec::new();
-        for (number, image) in images {
+        for Numbered { number, image, .. } in images {
             if original {
                 expected.extend(resize(image, size, &mut Scratch::default()));
             }
@@ -608,6 +611,57 @@ fn sets_hold_the_views_of_their_keys() {
         assert!(sets.draw(&images, size) == expected, "{original} {size}");
     }
     let sets = ViewSets { policy: &policy, purpose, seed: 4, views: 0..1, original: true };
-    assert_eq!(sets.draw(&images[..1], 16)[..16 * 16 * 3], *images[0].1.pixels());
+    assert_eq!(sets.draw(&images[..1], 16)[..16 * 16 * 3], *images[0].image.pixels());
     assert!(sets.draw(&images, 0).is_empty() && sets.draw(&[], 16).is_empty());
+}
+
+/// Crops come from the source, whatever its shape; a view without crop is the image itself.
+#[test]
+fn crops_are_drawn_from_the_source() {
+    let (wide, square) = (noise(40, 24), noise(16, 16));
+    let numbered = Numbered {
+        number: 3,
+        image: Image::square(16, &square),
+        source: Image::rgb(40, 24, &wide).unwrap(),
+    };
+    let purpose = Purpose::Training { epoch: 1 };
+    let some = "[crop]\nprobability = 0.5\n[flip]";
+    let (mut cropped, mut left) = (0, 0);
+    for text in ["abcde", "bcde", "none", some] {
+        let policy: Policy = text.parse().or_else(|_| Policy::from_toml(text)).unwrap();
+        let sets = ViewSets { policy: &policy, purpose, seed: 4, views: 0..20, original: true };
+        let bytes = sets.draw(&[numbered], 16);
+        let mut views = bytes.chunks_exact(16 * 16 * 3);
+        assert_eq!(views.next().unwrap(), square, "the image precedes its views");
+        for (view, pixels) in (0..20).zip(views) {
+            let key = ViewKey::new(purpose, 4, 3, view);
+            let draw = policy.draw(key, 40, 24);
+            let mut out = vec![0; 16 * 16 * 3];
+            draw.apply(draw.origin(numbered), 16, &mut Scratch::default(), &mut out).unwrap();
+            assert!(out == pixels, "{text} {view}");
+            cropped += usize::from(draw.crop.is_some());
+            left += usize::from(draw.crop.is_some_and(|part| part.left + part.width > 32));
+        }
+    }
+    assert!((20..60).contains(&cropped) && left > 5, "{cropped} cropped, {left} beyond the square");
+}
+
+/// A view without crop is the central square of a rectangle.
+#[test]
+fn without_a_crop_the_sides_are_left_out() {
+    for (width, height) in [(16, 16), (21, 16), (16, 40), (33, 20)] {
+        let pixels = noise(width, height);
+        let side = width.min(height);
+        let (left, top) = ((width - side) / 2, (height - side) / 2);
+        let square: Vec<u8> = (top..top + side)
+            .flat_map(|row| {
+                let start = ((row * width + left) * 3) as usize;
+                pixels[start..start + (side * 3) as usize].to_vec()
+            })
+            .collect();
+        for size in [side, 7, 30] {
+            let found = apply(Draw::default(), &pixels, width, height, size);
+            assert!(found == apply(Draw::default(), &square, side, side, size));
+        }
+    }
 }

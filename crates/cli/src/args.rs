@@ -165,6 +165,10 @@ pub struct Images {
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
+    /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
+    /// image size]
+    #[arg(long, value_name = "N")]
+    pub source_size: Option<u32>,
     /// Take at most N images for training and N for test, spread evenly over the classes
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -336,6 +340,10 @@ pub struct Certify {
         help_heading = ENCODER_FROM_ELSEWHERE
     )]
     pub image_size: Option<u32>,
+    /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
+    /// image size]
+    #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub source_size: Option<u32>,
     /// Take at most N images for training and N for test, spread evenly over the classes
     #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
     pub limit: Option<usize>,
@@ -532,6 +540,10 @@ pub struct Views {
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
+    /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
+    /// image size]
+    #[arg(long, value_name = "N")]
+    pub source_size: Option<u32>,
     /// Side of the views, in pixels [default: that of the images]
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<u32>,
@@ -583,6 +595,10 @@ pub struct Forecast {
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
+    /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
+    /// image size]
+    #[arg(long, value_name = "N")]
+    pub source_size: Option<u32>,
     /// Measure distances between embeddings of this run's encoder, brought to length 1, rather than
     /// between pixels
     #[arg(long, value_name = "RUN")]
@@ -824,6 +840,10 @@ pub struct BenchEncoder {
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
+    /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
+    /// image size]
+    #[arg(long, value_name = "N")]
+    pub source_size: Option<u32>,
     /// Encoder
     #[arg(long, value_parser = encoders(), default_value = "resnet18")]
     pub encoder: EncoderKind,

@@ -98,6 +98,14 @@ pub fn mend(error: &Error) -> Option<String> {
         Error::Data { source: DataError::NothingToTrain { .. }, .. } => {
             Some("check --limit and --classes".to_owned())
         }
+        Error::Data { source: DataError::TooLarge { .. }, .. } => {
+            Some("lower --source-size or --image-size, or take fewer images".to_owned())
+        }
+        Error::Data { source: DataError::NoRoom { .. }, .. } => Some(
+            "lower --source-size or --image-size, take fewer images with --limit, or name a folder \
+             on another disk with --out"
+                .to_owned(),
+        ),
         Error::Train(error) => training(error).map(str::to_owned),
         Error::Checkpoint(error) => checkpoint(error).map(str::to_owned),
         _ => None,

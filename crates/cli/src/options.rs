@@ -18,6 +18,7 @@ pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Erro
     Ok(PretrainOptions {
         data: images.data.as_str().into(),
         image_size: images.image_size,
+        source_size: images.source_size,
         limit: images.limit,
         labels: images.labels.clone(),
         classes: images.classes.clone(),

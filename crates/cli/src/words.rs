@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use selfsame::data::Dataset;
+
 /// Returns the command as it was typed, without the folder of the program.
 pub fn typed() -> Vec<String> {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
@@ -16,4 +18,13 @@ pub fn shown(path: &Path) -> String {
 /// Quotes a path so that it can be pasted into a shell.
 pub fn quoted(path: &Path) -> String {
     selfsame::report::quoted(&shown(path))
+}
+
+/// Returns the option that says what crops of a set are drawn from, word by word. It is left out if
+/// it was not `asked` for and makes no difference.
+pub fn source_words(asked: Option<u32>, dataset: &Dataset) -> Vec<String> {
+    match dataset.source_size() {
+        size if asked.is_none() && size == dataset.image_size => Vec::new(),
+        size => vec!["--source-size".to_owned(), size.to_string()],
+    }
 }

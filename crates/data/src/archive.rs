@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 
 use crate::DataError;
 use crate::catalogue::{Catalogue, Source};
-use crate::decode::{self, MAX_FILE_BYTES};
+use crate::decode::{self, HEAD_BYTES, MAX_FILE_BYTES};
 use crate::facts::Exif;
 use crate::folder::stamp;
 use crate::leavings::short;
@@ -325,7 +325,13 @@ fn safe(error: &std::io::Error) -> String {
 
 impl Archive {
     fn bytes(&self, item: usize) -> Result<Vec<u8>, String> {
+        self.first(item, u64::MAX)
+    }
+
+    /// Reads at most the first `most` bytes of an image.
+    fn first(&self, item: usize, most: u64) -> Result<Vec<u8>, String> {
         let (file, start, size) = self.ranges[item];
+        let size = size.min(most);
         match &self.files[file].place {
             Place::Disk(file) => {
                 read_range(file, start, size).map_err(|error| format!("it cannot be read: {error}"))
@@ -356,7 +362,9 @@ impl Source for Archive {
     }
 
     fn dimensions(&self, item: usize, exif: Exif) -> Result<(u32, u32), String> {
-        decode::dimensions(&self.bytes(item)?, exif)
+        let head = self.first(item, HEAD_BYTES)?;
+        decode::dimensions_in_head(&head, exif)
+            .map_or_else(|| decode::dimensions(&self.bytes(item)?, exif), Ok)
     }
 
     fn stamp(&self, item: usize) -> String {

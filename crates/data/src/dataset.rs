@@ -2,7 +2,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use selfsame_kernels::map::ReadOnlyMap;
-use selfsame_kernels::pixels::Image;
+use selfsame_kernels::pixels::{Image, Numbered};
 
 use crate::catalogue::Skipped;
 use crate::decode::MAX_IMAGE_SIZE;
@@ -11,7 +11,7 @@ use crate::facts::{Facts, Format};
 use crate::glyphs::Factors;
 use crate::leavings::{LeftAlone, LostFolder};
 
-/// Images of one size, divided into training, validation and test, with a list of images that were
+/// Images, divided into training, validation and test, with a list of images that were
 /// left out.
 #[derive(Debug)]
 pub struct Dataset {
@@ -43,6 +43,13 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Returns the largest shorter side of what crops are drawn from, in pixels; see
+    /// [`Split::source`]. It is the image size if every image is its own source.
+    #[must_use]
+    pub fn source_size(&self) -> u32 {
+        self.train.source_size()
+    }
+
     /// Returns the split named `name`.
     pub fn split(&self, name: SplitName) -> &Split {
         match name {
@@ -81,7 +88,6 @@ impl SplitName {
 /// One of the three parts of a [`Dataset`].
 #[derive(Debug)]
 pub struct Split {
-    pub(crate) image_size: u32,
     pub(crate) pixels: Arc<Pixels>,
     /// Position of each image in `pixels`, counted in images.
     pub(crate) slots: Vec<usize>,
@@ -125,8 +131,7 @@ impl Split {
             return Err(DataError::InMemory { cause });
         }
         Ok(Self {
-            image_size,
-            pixels: Arc::new(Pixels::Memory(pixels)),
+            pixels: Arc::new(Pixels { bytes: Bytes::Memory(pixels), image_size, places: None }),
             slots: (0..images).collect(),
             names: (0..images).map(|image| image.to_string()).collect(),
             labels,
@@ -138,7 +143,14 @@ impl Split {
     /// Returns the side of every image in pixels.
     #[must_use]
     pub fn image_size(&self) -> u32 {
-        self.image_size
+        self.pixels.image_size
+    }
+
+    /// Returns the largest shorter side of a [`source`](Self::source) in pixels. It is the image
+    /// size if every image is its own source.
+    #[must_use]
+    pub fn source_size(&self) -> u32 {
+        self.pixels.source_size()
     }
 
     /// Returns the number of images.
@@ -153,26 +165,44 @@ impl Split {
         self.slots.is_empty()
     }
 
-    /// Returns the image at `index`.
+    /// Returns the image at `index` as everything but a crop sees it: the centre square of the
+    /// file's image, at the image size.
     ///
     /// # Panics
     ///
     /// If `index` is not below [`len`](Self::len).
     #[must_use]
     pub fn image(&self, index: usize) -> Image<'_> {
-        let start = self.slots[index] * image_bytes(self.image_size);
-        Image::square(self.image_size, &self.pixels[start..])
+        self.pixels.square(self.slots[index])
     }
 
-    /// Returns the images at `indices`, each with its index, which is its number in the key of a
-    /// view.
+    /// Returns what crops of the image at `index` are drawn from: all of the file's image, brought
+    /// to a shorter side between the image size and the [`source_size`](Self::source_size). Of an
+    /// image more than four times as long as wide, it is the middle. If both sizes are equal, it is
+    /// the [`image`](Self::image).
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`len`](Self::len).
+    #[must_use]
+    pub fn source(&self, index: usize) -> Image<'_> {
+        self.pixels.source(self.slots[index])
+    }
+
+    /// Returns the images at `indices` for views to be drawn of them. Their numbers are their
+    /// indices.
     ///
     /// # Panics
     ///
     /// If an index is not below [`len`](Self::len).
     #[must_use]
-    pub fn numbered(&self, indices: &[usize]) -> Vec<(u64, Image<'_>)> {
-        indices.iter().map(|&index| (index as u64, self.image(index))).collect()
+    pub fn numbered(&self, indices: &[usize]) -> Vec<Numbered<'_>> {
+        let numbered = |&index: &usize| Numbered {
+            number: index as u64,
+            image: self.image(index),
+            source: self.source(index),
+        };
+        indices.iter().map(numbered).collect()
     }
 
     /// Returns one label per image, each an index into [`Dataset::classes`]. Returns `None` if the
@@ -211,15 +241,59 @@ impl Split {
     }
 }
 
-/// The decoded images of all splits, one after the other.
+/// The decoded images of all splits.
 #[derive(Debug)]
-pub(crate) enum Pixels {
+pub(crate) struct Pixels {
+    /// The centre squares, one after the other, then the sources.
+    pub(crate) bytes: Bytes,
+    /// Side of each square.
+    pub(crate) image_size: u32,
+    /// Where the sources are; `None` if every square is its own source.
+    pub(crate) places: Option<Places>,
+}
+
+/// The sources of all images.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Largest shorter side of a source.
+    pub(crate) size: u32,
+    pub(crate) places: Vec<Place>,
+}
+
+/// A source among the bytes of [`Pixels`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) start: usize,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+impl Pixels {
+    pub(crate) fn source_size(&self) -> u32 {
+        self.places.as_ref().map_or(self.image_size, |places| places.size)
+    }
+
+    fn square(&self, slot: usize) -> Image<'_> {
+        Image::square(self.image_size, &self.bytes[slot * image_bytes(self.image_size)..])
+    }
+
+    fn source(&self, slot: usize) -> Image<'_> {
+        let Some(places) = &self.places else { return self.square(slot) };
+        let Place { start, width, height } = places.places[slot];
+        let length = width as usize * height as usize * 3;
+        Image::rgb(width, height, &self.bytes[start..start + length])
+            .expect("the sizes of sources were checked")
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Bytes {
     Memory(Vec<u8>),
-    /// A mapped cache file, and the offset in bytes at which its pixels start.
+    /// A mapped cache file, and the offset at which its pixels start.
     Mapped(ReadOnlyMap, usize),
 }
 
-impl Deref for Pixels {
+impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {

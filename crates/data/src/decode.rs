@@ -24,6 +24,9 @@ pub const MAX_PIXELS: u64 = 64_000_000;
 /// Largest encoded image that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
 
+/// Number of bytes at the start of a file that [`dimensions_in_head`] is given.
+pub(crate) const HEAD_BYTES: u64 = 128 << 10;
+
 /// Images with more pixels than this are decoded one at a time, so that memory use does not grow
 /// with the number of cores.
 const LARGE_PIXELS: u64 = 16_000_000;
@@ -75,7 +78,7 @@ pub fn decode_image(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
         return Err(format!("a side of {size} pixels; it is 1 to {MAX_IMAGE_SIZE}"));
     }
     let mut pixels = vec![0; size as usize * size as usize * 3];
-    let target = Target { size, exif: Exif::default() };
+    let target = Target { image: size, source: size, exif: Exif::default() };
     fit(&decode(bytes, target)?, (size, size), &mut pixels)?;
     Ok(pixels)
 }
@@ -84,6 +87,13 @@ pub fn decode_image(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
 pub(crate) fn dimensions(bytes: &[u8], exif: Exif) -> Result<(u32, u32), String> {
     let facts = header(bytes)?;
     Ok(Turn::of(&facts, exif).size((facts.width, facts.height)))
+}
+
+/// Reads width and height of a JPEG from its first [`HEAD_BYTES`]. Returns `None` if they may not
+/// suffice: a frame header can follow large metadata, and other formats may turn an image at their
+/// end.
+pub(crate) fn dimensions_in_head(head: &[u8], exif: Exif) -> Option<(u32, u32)> {
+    matches!(format(head), Ok(Format::Jpeg)).then(|| dimensions(head, exif).ok()).flatten()
 }
 
 /// Reads the facts that the header tells, and checks width and height against [`MAX_SIDE`] and
@@ -320,7 +330,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use crate::target::{Part, Rectangle};
+    use crate::target::{Rectangle, fit_square, is_panorama};
 
     use super::*;
 
@@ -403,7 +413,7 @@ mod tests {
     const SIZES: [u32; 4] = [SMALL, 2, 4, FULL];
 
     fn target(size: u32) -> Target {
-        Target { size, exif: Exif::Turn }
+        Target { image: size, source: size, exif: Exif::Turn }
     }
 
     fn decode(bytes: &[u8], size: u32) -> Result<RgbImage, String> {
@@ -521,10 +531,25 @@ mod tests {
         out
     }
 
+    fn squared(image: &RgbImage, size: u32) -> Vec<u8> {
+        let mut out = vec![0; (size * size * 3) as usize];
+        fit_square(image, size, &mut out).unwrap();
+        out
+    }
+
+    fn fitted_source(image: &RgbImage, target: Target) -> ((u32, u32), Vec<u8>) {
+        let size = target.resized(image.facts.width, image.facts.height);
+        let mut out = vec![0; (size.0 * size.1 * 3) as usize];
+        fit(image, size, &mut out).unwrap();
+        (size, out)
+    }
+
     #[test]
-    fn the_part_that_is_kept_is_all_that_fit_reads() {
-        for (width, height) in [(1, 1), (1, 50), (37, 21), (64, 64), (90, 200), (333, 100)] {
-            for (denominator, size) in [1, 2, 4, 8]
+    fn the_part_that_is_kept_is_all_that_is_read() {
+        for (width, height) in
+            [(1, 1), (1, 50), (37, 21), (64, 64), (90, 200), (333, 100), (500, 9)]
+        {
+            for (denominator, image) in [1, 2, 4, 8]
                 .into_iter()
                 .flat_map(|by| [1, 2, 7, 20, 64, 100].map(|size| (by, size)))
             {
@@ -533,25 +558,120 @@ mod tests {
                 let pixels: Vec<u8> = (0..wide * high * 3)
                     .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
                     .collect();
-                let central = target(size).kept(width, height);
-                let part = Part::new((width, height), denominator, central, (size, size));
-                let kept = (part.rows.clone()).flat_map(|row| {
-                    &pixels[((row * wide + part.columns.start) * 3) as usize..]
-                        [..part.columns.len() * 3]
-                });
-                let kept = kept.copied().collect();
-                let (left, top) = (
-                    part.kept.left + f64::from(part.columns.start),
-                    part.kept.top + f64::from(part.rows.start),
-                );
-                let square = Rectangle { left, top, ..part.kept };
-                assert_eq!(left * f64::from(denominator), central.left);
-                assert_eq!(square.width * f64::from(denominator), central.width);
-                let facts = Facts::new(Format::Plain, width, height);
-                let whole = RgbImage { width: wide, height: high, pixels, kept: square, facts };
+                let scale = 1.0 / f64::from(denominator);
+                for source in [image, 2 * image] {
+                    let target = Target { image, source, exif: Exif::Turn };
+                    let part = Plan::new(Facts::new(Format::Plain, width, height), target)
+                        .part(denominator);
+                    let kept = (part.rows.clone()).flat_map(|row| {
+                        &pixels[((row * wide + part.columns.start) * 3) as usize..]
+                            [..part.columns.len() * 3]
+                    });
+                    let kept = kept.copied().collect();
+                    let facts = Facts::new(Format::Plain, width, height);
+                    let kept = part.image(kept, facts);
+                    let whole = RgbImage {
+                        width: wide,
+                        height: high,
+                        pixels: pixels.clone(),
+                        kept: target.kept(width, height).scaled(scale, (0, 0)),
+                        square: Rectangle::square(width, height).scaled(scale, (0, 0)),
+                        facts,
+                    };
+                    let named = format!("{width}x{height}/{denominator} to {target:?}");
+                    assert!(squared(&kept, image) == squared(&whole, image), "{named}");
+                    let same = || fitted_source(&kept, target) == fitted_source(&whole, target);
+                    assert!(target.only_squares() || same(), "{named}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sources_keep_their_shape_within_their_sizes() {
+        let sizes = Target { image: 64, source: 128, exif: Exif::Turn };
+        for (own, wanted) in [
+            ((64, 64), (64, 64)),
+            ((100, 100), (100, 100)),
+            ((128, 96), (128, 96)),
+            ((500, 375), (171, 128)),
+            ((375, 500), (128, 171)),
+            ((30, 20), (96, 64)),
+            ((1, 1), (64, 64)),
+            ((1, 1000), (64, 256)),
+            ((16_384, 1), (256, 64)),
+            ((1000, 200), (512, 128)),
+        ] {
+            assert_eq!(sizes.resized(own.0, own.1), wanted, "{own:?}");
+            assert!(sizes.allows(wanted.0, wanted.1), "{own:?}");
+            assert_eq!(target(64).resized(own.0, own.1), (64, 64));
+        }
+        assert!(is_panorama(1000, 249) && !is_panorama(1000, 250) && !is_panorama(1, 4));
+        for refused in [(63, 64), (129, 129), (64, 257), (0, 64), (u32::MAX, u32::MAX)] {
+            assert!(!sizes.allows(refused.0, refused.1), "{refused:?}");
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        for _ in 0..10_000 {
+            let image = random.random_range(1..300);
+            let sizes =
+                Target { image, source: image + random.random_range(1..300), exif: Exif::Turn };
+            let [width, height] = [0; 2].map(|_| 1 << random.random_range(0..14));
+            let [width, height] =
+                [width, height].map(|most: u32| random.random_range(1..=most.min(MAX_SIDE)));
+            let (found_width, found_height) = sizes.resized(width, height);
+            assert!(sizes.allows(found_width, found_height), "{width}x{height} to {sizes:?}");
+            if !is_panorama(width, height) {
+                let [own, found] = [(width, height), (found_width, found_height)]
+                    .map(|(width, height)| f64::from(width) / f64::from(height));
+                // Rounding moves the longer side by at most half a pixel.
+                let shorter = f64::from(found_width.min(found_height));
+                let off = (own.max(1.0 / own) - found.max(1.0 / found)).abs();
+                assert!(off <= 0.51 / shorter, "{width}x{height} to {sizes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_source_is_the_triangle_filter_over_its_region() {
+        for (own, image, source) in [
+            ((40, 20), 8, 16),
+            ((21, 35), 5, 11),
+            ((9, 6), 8, 16),
+            ((200, 10), 3, 7),
+            ((3, 90), 4, 8),
+        ] {
+            let (width, height): (u32, u32) = own;
+            let pixels: Vec<u8> =
+                (0..width * height * 3).map(|at| ((at * 7919) >> 3) as u8 ^ (at as u8)).collect();
+            let target = Target { image, source, exif: Exif::Turn };
+            let whole = RgbImage::plain(width, height, pixels, target);
+            let ((found_width, found_height), found) = fitted_source(&whole, target);
+            let kept = |length: u32| length.min(4 * width.min(height));
+            let weights = |place: u32, own: u32, length: u32| -> Vec<f64> {
+                let left = f64::from((own - kept(own)) / 2);
+                let scale = f64::from(kept(own)) / f64::from(length);
+                let (centre, support) = (left + (f64::from(place) + 0.5) * scale, scale.max(1.0));
+                let raw: Vec<f64> = (0..own)
+                    .map(|at| (1.0 - (f64::from(at) + 0.5 - centre).abs() / support).max(0.0))
+                    .collect();
+                let sum: f64 = raw.iter().sum();
+                raw.into_iter().map(|weight| weight / sum).collect()
+            };
+            for (at, &value) in (0..).zip(&found) {
+                let (row, column, channel) = (at / 3 / found_width, at / 3 % found_width, at % 3);
+                let across = weights(column, width, found_width);
+                let down = weights(row, height, found_height);
+                let wanted: f64 = (0..width * height)
+                    .map(|pixel| {
+                        let weight =
+                            across[(pixel % width) as usize] * down[(pixel / width) as usize];
+                        weight * f64::from(whole.pixels[(pixel * 3 + channel) as usize])
+                    })
+                    .sum();
+                // Each of the two passes rounds to whole levels.
                 assert!(
-                    fitted(&part.image(kept, facts), size) == fitted(&whole, size),
-                    "{width}x{height}/{denominator} to {size}"
+                    (f64::from(value) - wanted).abs() <= 1.1,
+                    "{value} for {wanted} in {own:?} to {target:?}"
                 );
             }
         }
@@ -945,7 +1065,8 @@ mod tests {
                         assert_eq!((found.facts.width, found.facts.height), (wide, high));
                         assert!(fitted(&found, size) == fitted(&wanted, size), "{orientation}");
                         let ignored =
-                            super::decode(&bytes, Target { size, exif: Exif::Ignore }).unwrap();
+                            super::decode(&bytes, Target { exif: Exif::Ignore, ..target(size) })
+                                .unwrap();
                         let stored = plain(wide, high, picture.clone());
                         assert!(fitted(&ignored, size) == fitted(&stored, size));
                     }

@@ -108,6 +108,16 @@ pub enum DataError {
         /// The largest supported size.
         max: u32,
     },
+    /// The source size is outside the supported range.
+    #[error("source size {size} is not between the image size, {image_size}, and {max}")]
+    SourceSize {
+        /// The size requested, in pixels of the shorter side.
+        size: u32,
+        /// Side of the images in pixels.
+        image_size: u32,
+        /// The largest supported size.
+        max: u32,
+    },
     /// The parts of a set of images in memory contradict each other.
     #[error("images in memory: {cause}")]
     InMemory {
@@ -116,16 +126,33 @@ pub enum DataError {
     },
     /// The decoded images do not fit into memory.
     #[error(
-        "{count} images of {size}x{size} need {bytes} bytes, more than the memory gives: \
-        take fewer (limit), smaller ones (image size) or give a cache folder"
+        "{count} decoded images need {} of memory, and {} are free",
+        gigabytes(*bytes),
+        gigabytes(*free)
     )]
     TooLarge {
         /// Number of images to decode.
         count: usize,
-        /// Pixels per side.
-        size: u32,
         /// Size of all decoded images in bytes.
         bytes: u64,
+        /// Number of bytes that the memory can give.
+        free: u64,
+    },
+    /// The decoded images do not fit on the disk of the cache.
+    #[error(
+        "{count} decoded images need {} on the disk of {folder}, and {} are free there",
+        gigabytes(*bytes),
+        gigabytes(*free)
+    )]
+    NoRoom {
+        /// The cache folder.
+        folder: PathBuf,
+        /// Number of images to decode.
+        count: usize,
+        /// Size of all decoded images in bytes.
+        bytes: u64,
+        /// Number of bytes that are free on the disk.
+        free: u64,
     },
     /// The cache of decoded images could not be written or mapped.
     #[error(
@@ -138,6 +165,11 @@ pub enum DataError {
         /// The error of the operating system.
         source: io::Error,
     },
+}
+
+/// Writes a number of bytes for people.
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
 impl DataError {

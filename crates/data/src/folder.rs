@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 use crate::DataError;
 use crate::archive;
 use crate::catalogue::{Catalogue, Source};
-use crate::decode::{self, MAX_FILE_BYTES};
+use crate::decode::{self, HEAD_BYTES, MAX_FILE_BYTES};
 use crate::facts::Exif;
 use crate::kinds::{self, Kind};
 use crate::table::Table;
@@ -82,13 +82,19 @@ pub(crate) fn open(
 
 impl Folder {
     fn bytes(&self, item: usize) -> Result<Vec<u8>, String> {
-        let unreadable = |error: std::io::Error| format!("it cannot be read: {error}");
-        let file = File::open(&self.files[item]).map_err(unreadable)?;
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        let bytes = self.first(item, MAX_FILE_BYTES + 1)?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(format!("the file is too large: at most {MAX_FILE_BYTES} bytes are read"));
         }
+        Ok(bytes)
+    }
+
+    /// Reads at most the first `most` bytes of a file.
+    fn first(&self, item: usize, most: u64) -> Result<Vec<u8>, String> {
+        let unreadable = |error: std::io::Error| format!("it cannot be read: {error}");
+        let file = File::open(&self.files[item]).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
         Ok(bytes)
     }
 }
@@ -99,7 +105,9 @@ impl Source for Folder {
     }
 
     fn dimensions(&self, item: usize, exif: Exif) -> Result<(u32, u32), String> {
-        decode::dimensions(&self.bytes(item)?, exif)
+        let head = self.first(item, HEAD_BYTES)?;
+        decode::dimensions_in_head(&head, exif)
+            .map_or_else(|| decode::dimensions(&self.bytes(item)?, exif), Ok)
     }
 
     fn stamp(&self, item: usize) -> String {

@@ -83,4 +83,4 @@ pub use glyphs::{Factors, GLYPH_CLASSES, GLYPH_COUNTS, GLYPH_SIZE, glyph_factors
 pub use leavings::{LeftAlone, LostFolder};
 pub use load::{LoadOptions, load};
 pub use remote::{Digest, Member, REMOTE_SETS, RemoteFile, RemoteSet};
-pub use selfsame_kernels::pixels::Image;
+pub use selfsame_kernels::pixels::{Image, Numbered};

@@ -11,9 +11,9 @@ use crate::facts::Exif;
 use crate::glyphs::{GLYPH_SIZE, glyph_factors};
 use crate::leavings::{self, LostFolder};
 use crate::splits::{self, Splits};
-use crate::store::{self, Job};
+use crate::store::{self, Job, Room};
 use crate::table::Table;
-use crate::target::Target;
+use crate::target::{Target, is_panorama};
 use crate::{
     DataError, Dataset, Facts, Skipped, Split, archive, cifar, facts, folder, glyphs, idx,
 };
@@ -25,8 +25,8 @@ const GLYPHS: &str = "glyphs";
 const OWN_SIZE_UP_TO: u32 = 96;
 /// Default size of all other sets, in pixels per side.
 const DEFAULT_SIZE: u32 = 64;
-/// Decoded sets with more bytes than this are stored in the cache folder, if one is given.
-const IN_MEMORY_BYTES: u64 = 1 << 30;
+/// Default size of a source, in multiples of the image size.
+const SOURCE_TIMES: u32 = 2;
 
 /// Options for loading a data set.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,12 @@ pub struct LoadOptions {
     /// shorter side of the images if all have the same size and it is at most 96 (CIFAR 32, MNIST
     /// 28, STL-10 96); otherwise 64.
     pub image_size: Option<u32>,
+    /// Largest shorter side of what crops are drawn from, in pixels: from the image size to
+    /// [`MAX_IMAGE_SIZE`]. Larger images are reduced to it, smaller ones keep their size, and none
+    /// is smaller than the image size needs. See [`Split::source`]. The default `None` means twice
+    /// the image size. If it is equal to the image size, crops are drawn from the images
+    /// themselves, which are centre squares.
+    pub source_size: Option<u32>,
     /// Seed that determines which images go to validation and test if the set has no such parts,
     /// which images a limit keeps, and what `glyphs` draws.
     pub seed: u64,
@@ -83,14 +89,14 @@ pub fn load(
     options: &LoadOptions,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Dataset, DataError> {
-    load_within(spec, options, progress, IN_MEMORY_BYTES)
+    load_within(spec, options, progress, &Room::MACHINE)
 }
 
 fn load_within(
     spec: &str,
     options: &LoadOptions,
     progress: &(dyn Fn(usize, usize) + Sync),
-    in_memory: u64,
+    room: &Room<'_>,
 ) -> Result<Dataset, DataError> {
     if let Some(size) = options.image_size.filter(|size| !(1..=MAX_IMAGE_SIZE).contains(size)) {
         return Err(DataError::ImageSize { size, max: MAX_IMAGE_SIZE });
@@ -116,14 +122,15 @@ fn load_within(
         Some(size) => size,
         None => own_size(&chosen, catalogue.source.as_ref(), options.exif, &mut catalogue.notes),
     };
+    let source = source_size(size, options.source_size)?;
     let job = Job {
         entries: chosen,
         source: catalogue.source.as_ref(),
-        target: Target { size, exif: options.exif },
+        target: Target { image: size, source, exif: options.exif },
         strict: options.strict,
         progress,
     };
-    let stored = job.run(in_memory, options.cache.as_deref())?;
+    let stored = job.run(room, options.cache.as_deref())?;
     let failed = store::skipped(&job.entries, &stored.failed);
     if failed.len() == job.entries.len()
         && let Some(error) = all_damaged(spec, &failed)
@@ -141,6 +148,7 @@ fn load_within(
     let known: Vec<Facts> =
         (0..usable.len()).filter(|&slot| usable[slot]).map(|slot| stored.facts[slot]).collect();
     catalogue.notes.extend(facts::notes(&known, options.exif));
+    catalogue.notes.extend(source_notes(stored.pixels.source_size(), size, &known));
     let pixels = Arc::new(stored.pixels);
     let split = |slots: Range<usize>| {
         let slots: Vec<usize> = slots.filter(|&slot| usable[slot]).collect();
@@ -150,7 +158,6 @@ fn load_within(
             .filter(|_| spec == GLYPHS)
             .map(|slot| glyph_factors(options.seed, entry(slot).item as u64));
         Split {
-            image_size: size,
             names: slots.iter().map(|slot| entry(slot).name.clone()).collect(),
             labels: (!catalogue.classes.is_empty())
                 .then(|| slots.iter().map(|slot| entry(slot).class).collect()),
@@ -184,6 +191,33 @@ fn load_within(
         passed_over: junk,
         notes,
     })
+}
+
+/// Returns the largest shorter side of sources, for images of side `image`.
+fn source_size(image: u32, asked: Option<u32>) -> Result<u32, DataError> {
+    let size = asked.unwrap_or((image * SOURCE_TIMES).min(MAX_IMAGE_SIZE));
+    match (image..=MAX_IMAGE_SIZE).contains(&size) {
+        true => Ok(size),
+        false => Err(DataError::SourceSize { size, image_size: image, max: MAX_IMAGE_SIZE }),
+    }
+}
+
+/// Describes what crops are drawn from, if it is not the images themselves.
+fn source_notes(source: u32, image: u32, facts: &[Facts]) -> Vec<String> {
+    if source == image {
+        return Vec::new();
+    }
+    let mut notes = vec![format!(
+        "Crops are drawn from whole images of at most {source} pixels on their shorter side; \
+         everything else sees the centre square of each image."
+    )];
+    let panoramas = facts.iter().filter(|facts| is_panorama(facts.width, facts.height)).count();
+    if panoramas > 0 {
+        notes.push(format!(
+            "Crops see only the middle of images more than 4 times as long as wide: {panoramas}."
+        ));
+    }
+    notes
 }
 
 /// Lists what `spec` names, before any image is decoded. There is at least one image, and all
@@ -324,7 +358,7 @@ mod tests {
                 spec,
                 options,
                 &|done, total| reports.lock().unwrap().push((done, total)),
-                1000,
+                &Room { in_memory: 1000, ..Room::MACHINE },
             )
         };
 
@@ -358,7 +392,7 @@ mod tests {
         assert_eq!(reports.lock().unwrap().len(), 3);
         let mut cut = fs::read(cache.join("images.cache")).unwrap();
         cut.truncate(cut.len() / 2);
-        for foreign in [&cut[..], b"", b"selfsame image cache 003", &[0; 5000]] {
+        for foreign in [&cut[..], b"", b"selfsame image cache 004", &[0; 5000]] {
             fs::write(cache.join("images.cache"), foreign).unwrap();
             assert_eq!(pixels(&load(&options).unwrap()), pixels(&after));
             assert_eq!(reports.lock().unwrap().len(), 3);
@@ -368,6 +402,173 @@ mod tests {
         let nowhere =
             LoadOptions { cache: Some(folder.path().join("file")), ..LoadOptions::default() };
         assert!(matches!(load(&nowhere).unwrap_err(), DataError::Cache { .. }));
+    }
+
+    fn noise_png(index: u32, width: u32, height: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        let level = |at: u32| ((at + index * 77).wrapping_mul(2_654_435_761) >> 24) as u8;
+        let pixels: Vec<u8> = (0..width * height * 3).map(level).collect();
+        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+        bytes
+    }
+
+    /// Writes images of many shapes, one of them damaged and one of them a panorama.
+    fn shapes(folder: &Path) -> Vec<(u32, u32)> {
+        let shapes: Vec<(u32, u32)> = (0..300_u32)
+            .map(|index| match index {
+                299 => (1, 200),
+                _ => (16 + index * 7 % 40, 16 + index * 11 % 37),
+            })
+            .collect();
+        for (index, &(width, height)) in (0..).zip(&shapes) {
+            let name = format!("{index:03}.png");
+            fs::write(folder.join(name), noise_png(index, width, height)).unwrap();
+        }
+        fs::write(folder.join("123.png"), &noise_png(123, 40, 20)[..100]).unwrap();
+        shapes
+    }
+
+    type Picture = (u32, u32, Vec<u8>);
+
+    fn sources(set: &Dataset) -> Vec<(String, Picture)> {
+        let of = |split: &Split, index: usize| {
+            let source = split.source(index);
+            let picture = (source.width(), source.height(), source.pixels().to_vec());
+            (split.name(index).to_owned(), picture)
+        };
+        [&set.train, &set.validation, &set.test]
+            .into_iter()
+            .flat_map(|split| (0..split.len()).map(move |index| of(split, index)))
+            .collect()
+    }
+
+    #[test]
+    fn sources_are_kept_at_their_own_sizes_in_memory_and_in_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let (images, cache) = (folder.path().join("images"), folder.path().join("run"));
+        fs::create_dir(&images).unwrap();
+        let shapes = shapes(&images);
+        let spec = images.to_str().unwrap();
+        let options = LoadOptions {
+            image_size: Some(16),
+            source_size: Some(24),
+            cache: Some(cache.clone()),
+            ..LoadOptions::default()
+        };
+        let load = |options: &LoadOptions, in_memory| {
+            load_within(spec, options, &|_, _| {}, &Room { in_memory, ..Room::MACHINE }).unwrap()
+        };
+        let in_memory = load(&options, 1 << 30);
+        assert_eq!(in_memory.source_size(), 24);
+        assert!(in_memory.notes.iter().any(|note| note.contains("at most 24 pixels")));
+        assert!(in_memory.notes.iter().any(|note| note.ends_with("as long as wide: 1.")));
+        let kept = sources(&in_memory);
+        assert_eq!((kept.len(), in_memory.skipped.len()), (299, 1));
+        let target = Target { image: 16, source: 24, exif: Exif::Turn };
+        for (name, (width, height, pixels)) in &kept {
+            let index: usize = name[..3].parse().unwrap();
+            let (own_width, own_height) = shapes[index];
+            assert_eq!((*width, *height), target.resized(own_width, own_height), "{name}");
+            if (*width, *height) == (own_width, own_height) {
+                let own: Vec<u8> = (0..width * height * 3)
+                    .map(|at| ((at + index as u32 * 77).wrapping_mul(2_654_435_761) >> 24) as u8)
+                    .collect();
+                assert!(*pixels == own, "{name} has its own pixels");
+            }
+        }
+        // The images are the same, whatever is kept beside them.
+        let squares = load(&LoadOptions { source_size: Some(16), ..options.clone() }, 1 << 30);
+        assert_eq!(squares.source_size(), 16);
+        assert!(squares.notes.iter().all(|note| !note.contains("Crops")));
+        assert!(pixels(&squares) == pixels(&in_memory));
+        for index in 0..squares.train.len() {
+            assert_eq!(squares.train.source(index), squares.train.image(index));
+        }
+
+        for _ in 0..2 {
+            let cached = load(&options, 0);
+            assert!(sources(&cached) == kept && pixels(&cached) == pixels(&in_memory));
+            assert_eq!((&cached.notes, &cached.skipped), (&in_memory.notes, &in_memory.skipped));
+        }
+        assert!(cache.join("images.cache").is_file());
+        let larger = load(&LoadOptions { source_size: None, ..options.clone() }, 0);
+        assert_eq!(larger.source_size(), 32, "another source size is another cache");
+    }
+
+    #[test]
+    fn a_cache_that_anything_was_done_to_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (images, cache) = (folder.path().join("images"), folder.path().join("run"));
+        fs::create_dir(&images).unwrap();
+        shapes(&images);
+        let options = LoadOptions {
+            image_size: Some(16),
+            cache: Some(cache.clone()),
+            limit: Some(20),
+            ..LoadOptions::default()
+        };
+        let load = || {
+            let room = Room { in_memory: 0, ..Room::MACHINE };
+            load_within(images.to_str().unwrap(), &options, &|_, _| {}, &room).unwrap()
+        };
+        let (first, file) = (sources(&load()), cache.join("images.cache"));
+        let good = fs::read(&file).unwrap();
+        // Header and index come first, facts and digest last.
+        let head = 24 + 32 + 8 + 8 * first.len();
+        let places = (0..head).chain(good.len() - 32 - 16 * first.len()..good.len());
+        for at in places {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            fs::write(&file, bad).unwrap();
+            assert!(sources(&load()) == first, "{at}");
+            assert!(fs::read(&file).unwrap() == good, "{at} was taken as it was");
+        }
+        for cut in [0, 23, 63, head, head + 1, good.len() - 1] {
+            fs::write(&file, &good[..cut]).unwrap();
+            assert!(sources(&load()) == first, "{cut}");
+        }
+        fs::write(&file, [&good[..], b"1 more\n"].concat()).unwrap();
+        assert!(sources(&load()) == first);
+    }
+
+    #[test]
+    fn a_set_without_room_is_refused_before_it_is_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = folder.path().join("images");
+        fs::create_dir(&images).unwrap();
+        for index in 0..20 {
+            fs::write(images.join(format!("{index:03}.png")), noise_png(index, 30, 20)).unwrap();
+        }
+        let decoded = |_, _| panic!("nothing is decoded");
+        let needed = 20 * (16 * 16 + 30 * 20) * 3;
+        let options = LoadOptions { image_size: Some(16), ..LoadOptions::default() };
+        let refused = |cache: Option<PathBuf>, room: &Room<'_>| {
+            let options = LoadOptions { cache, ..options.clone() };
+            load_within(images.to_str().unwrap(), &options, &decoded, room).unwrap_err()
+        };
+        let room = Room { in_memory: 100, memory: &|| needed - 1, disk: &|_| Ok(needed - 1) };
+        match refused(None, &room) {
+            DataError::TooLarge { count, bytes, free } => {
+                assert_eq!((count, bytes, free), (20, needed, needed - 1));
+            }
+            error => panic!("{error}"),
+        }
+        let cache = folder.path().join("run");
+        match refused(Some(cache.clone()), &room) {
+            DataError::NoRoom { folder, count, bytes, free } => {
+                assert_eq!((count, bytes, free, folder), (20, needed, needed - 1, cache));
+            }
+            error => panic!("{error}"),
+        }
+        let enough = Room { in_memory: 100, memory: &|| needed, disk: &|_| Ok(needed) };
+        load_within(images.to_str().unwrap(), &options, &|_, _| {}, &enough).unwrap();
+        for source_size in [15, MAX_IMAGE_SIZE + 1] {
+            let options = LoadOptions { source_size: Some(source_size), ..options.clone() };
+            let error = super::load(images.to_str().unwrap(), &options, &decoded).unwrap_err();
+            assert!(matches!(error, DataError::SourceSize { image_size: 16, .. }), "{error}");
+        }
     }
 
     #[test]

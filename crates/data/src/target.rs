@@ -9,29 +9,57 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::facts::{Exif, Facts, Format};
 
+/// Longest source, in multiples of its shorter side. Of a longer image, the middle is kept: crops of
+/// a whole panorama would mostly be too narrow to be drawn.
+const MAX_ASPECT: u32 = 4;
+
+/// Returns whether an image is so long that its source is only its middle.
+pub(crate) fn is_panorama(width: u32, height: u32) -> bool {
+    let (shorter, longer) = (width.min(height), width.max(height));
+    longer > shorter.saturating_mul(MAX_ASPECT)
+}
+
 /// What an image is decoded to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
-    /// Pixels per side of the square that is kept.
-    pub(crate) size: u32,
+    /// Side of the central square, in pixels.
+    pub(crate) image: u32,
+    /// Largest shorter side of the source, which keeps its aspect ratio, in pixels; at least
+    /// `image`. If it is equal to `image`, the central square is the source.
+    pub(crate) source: u32,
     pub(crate) exif: Exif,
 }
 
 impl Target {
-    /// Returns the part that is kept of an image of `width`x`height` pixels: the central square.
+    /// Returns whether nothing but the central square is kept of any image.
+    pub(crate) fn only_squares(self) -> bool {
+        self.source == self.image
+    }
+
+    /// Returns whether a source can have this size.
+    pub(crate) fn allows(self, width: u32, height: u32) -> bool {
+        let (shorter, longer) = (width.min(height), width.max(height));
+        (self.image..=self.source).contains(&shorter) && longer <= shorter * MAX_ASPECT
+    }
+
+    /// Returns the part that is kept of an image of `width`x`height` pixels as its source.
     pub(crate) fn kept(self, width: u32, height: u32) -> Rectangle {
-        let side = width.min(height);
-        Rectangle {
-            left: ((width - side) / 2).into(),
-            top: ((height - side) / 2).into(),
-            width: side.into(),
-            height: side.into(),
-        }
+        let times = if self.only_squares() { 1 } else { MAX_ASPECT };
+        Rectangle::central(width, height, width.min(height).saturating_mul(times))
     }
 
     /// Returns width and height that this part is resized to.
-    pub(crate) fn resized(self, _width: u32, _height: u32) -> (u32, u32) {
-        (self.size, self.size)
+    pub(crate) fn resized(self, width: u32, height: u32) -> (u32, u32) {
+        if self.only_squares() {
+            return (self.image, self.image);
+        }
+        let shorter = width.min(height);
+        let wanted = u64::from(shorter.clamp(self.image, self.source));
+        let scaled = |length: u32| {
+            let kept = u64::from(length.min(shorter.saturating_mul(MAX_ASPECT)));
+            ((kept * wanted + u64::from(shorter) / 2) / u64::from(shorter)) as u32
+        };
+        (scaled(width), scaled(height))
     }
 }
 
@@ -45,6 +73,33 @@ pub(crate) struct Rectangle {
 }
 
 impl Rectangle {
+    /// Returns the middle of an image, at most `longest` pixels wide and high.
+    fn central(width: u32, height: u32, longest: u32) -> Self {
+        let (kept_width, kept_height) = (width.min(longest), height.min(longest));
+        Self {
+            left: ((width - kept_width) / 2).into(),
+            top: ((height - kept_height) / 2).into(),
+            width: kept_width.into(),
+            height: kept_height.into(),
+        }
+    }
+
+    /// Returns the central square of an image.
+    pub(crate) fn square(width: u32, height: u32) -> Self {
+        Self::central(width, height, width.min(height))
+    }
+
+    /// Returns where the rectangle lies in an image that is decoded at `scale` of its size, from
+    /// this column and row on.
+    pub(crate) fn scaled(self, scale: f64, (column, row): (u32, u32)) -> Self {
+        Self {
+            left: self.left * scale - f64::from(column),
+            top: self.top * scale - f64::from(row),
+            width: self.width * scale,
+            height: self.height * scale,
+        }
+    }
+
     /// Returns where the rectangle lies after its image, of `width`x`height` pixels, is turned.
     pub(crate) fn turned(self, turn: Turn, (width, height): (f64, f64)) -> Self {
         let Self { left, top, width: wide, height: high } = self;
@@ -97,29 +152,33 @@ impl Turn {
     }
 }
 
-/// An image, or the part of it that [`fit`] reads: 8-bit RGB, rows from the top, channels
+/// An image, or the part of it that is read for what is kept: 8-bit RGB, rows from the top, channels
 /// interleaved, upright.
 pub(crate) struct RgbImage {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) pixels: Vec<u8>,
-    /// The part that is kept.
+    /// The part that is kept as the source.
     pub(crate) kept: Rectangle,
+    /// The central square of the whole image.
+    pub(crate) square: Rectangle,
     pub(crate) facts: Facts,
 }
 
 impl RgbImage {
     /// Makes an image of pixels that need no decoding.
     pub(crate) fn plain(width: u32, height: u32, pixels: Vec<u8>, target: Target) -> Self {
-        let kept = target.kept(width, height);
-        Self { width, height, pixels, kept, facts: Facts::new(Format::Plain, width, height) }
+        let (kept, square) = (target.kept(width, height), Rectangle::square(width, height));
+        let facts = Facts::new(Format::Plain, width, height);
+        Self { width, height, pixels, kept, square, facts }
     }
 
     pub(crate) fn turned(self, turn: Turn) -> Self {
         if turn.is_none() {
             return self;
         }
-        let kept = self.kept.turned(turn, (self.width.into(), self.height.into()));
+        let [kept, square] = [self.kept, self.square]
+            .map(|part| part.turned(turn, (self.width.into(), self.height.into())));
         let (width, height) = turn.size((self.width, self.height));
         let (stored, _) = self.pixels.as_chunks::<3>();
         let (last_column, last_row) = (self.width as usize - 1, self.height as usize - 1);
@@ -130,24 +189,27 @@ impl RgbImage {
             let row = if turn.mirrors_rows { last_row - row } else { row };
             pixels.extend(stored[row * self.width as usize + column]);
         }
-        Self { width, height, pixels, kept, facts: self.facts }
+        Self { width, height, pixels, kept, square, facts: self.facts }
     }
 }
 
-/// The part of a stored image that [`fit`] reads.
+/// The part of a stored image that is read for what is kept.
 pub(crate) struct Part {
     pub(crate) columns: Range<u32>,
     pub(crate) rows: Range<u32>,
     pub(crate) kept: Rectangle,
+    pub(crate) square: Rectangle,
 }
 
 impl Part {
     /// Returns what is read of an image of `width`x`height` pixels that is decoded at `1 /
-    /// denominator` of its size, if `kept` is resized to `size`.
+    /// denominator` of its size, if `kept` is resized to `size`. What is read for `square`, at a
+    /// smaller size, is within that: beside a square there is more of the source than a filter
+    /// reaches.
     pub(crate) fn new(
         (width, height): (u32, u32),
         denominator: u32,
-        kept: Rectangle,
+        [kept, square]: [Rectangle; 2],
         size: (u32, u32),
     ) -> Self {
         let scale = 1.0 / f64::from(denominator);
@@ -160,13 +222,9 @@ impl Part {
         };
         let columns = range(kept.left, kept.width, size.0, width);
         let rows = range(kept.top, kept.height, size.1, height);
-        let kept = Rectangle {
-            left: kept.left * scale - f64::from(columns.start),
-            top: kept.top * scale - f64::from(rows.start),
-            width: kept.width * scale,
-            height: kept.height * scale,
-        };
-        Self { columns, rows, kept }
+        let [kept, square] =
+            [kept, square].map(|part| part.scaled(scale, (columns.start, rows.start)));
+        Self { columns, rows, kept, square }
     }
 
     pub(crate) fn image(self, pixels: Vec<u8>, facts: Facts) -> RgbImage {
@@ -175,6 +233,7 @@ impl Part {
             height: self.rows.len() as u32,
             pixels,
             kept: self.kept,
+            square: self.square,
             facts,
         }
     }
@@ -186,7 +245,9 @@ pub(crate) struct Plan {
     pub(crate) turn: Turn,
     /// The part that is kept, in pixels of the stored image.
     pub(crate) kept: Rectangle,
-    /// Width and height that it is resized to, before turning.
+    /// The central square, in pixels of the stored image.
+    pub(crate) square: Rectangle,
+    /// Width and height that what is kept is resized to, before turning.
     pub(crate) size: (u32, u32),
 }
 
@@ -195,23 +256,25 @@ impl Plan {
         let stored = (facts.width, facts.height);
         let turn = Turn::of(&facts, target.exif);
         let (width, height) = turn.size(stored);
-        let upright = target.kept(width, height);
-        Self {
-            facts,
-            turn,
-            kept: upright.turned(turn.back(), (width.into(), height.into())),
-            size: turn.size(target.resized(width, height)),
-        }
+        let [kept, square] = [target.kept(width, height), Rectangle::square(width, height)]
+            .map(|part| part.turned(turn.back(), (width.into(), height.into())));
+        Self { facts, turn, kept, square, size: turn.size(target.resized(width, height)) }
     }
 
     pub(crate) fn part(&self, denominator: u32) -> Part {
-        Part::new((self.facts.width, self.facts.height), denominator, self.kept, self.size)
+        Part::new(
+            (self.facts.width, self.facts.height),
+            denominator,
+            [self.kept, self.square],
+            self.size,
+        )
     }
 
     /// Makes the image of all stored pixels.
     pub(crate) fn whole(&self, pixels: Vec<u8>) -> RgbImage {
         let Facts { width, height, .. } = self.facts;
-        RgbImage { width, height, pixels, kept: self.kept, facts: self.facts }
+        let Self { kept, square, facts, .. } = *self;
+        RgbImage { width, height, pixels, kept, square, facts }
     }
 }
 
@@ -279,14 +342,25 @@ impl Rows {
     }
 }
 
-/// Resizes what is kept of `image` to `width`x`height` with Pillow's antialiased bilinear filter,
-/// whose support grows with the reduction. What already has this size is copied.
-pub(crate) fn fit(
+/// Resizes what is kept of `image` as its source to `size`.
+pub(crate) fn fit(image: &RgbImage, size: (u32, u32), out: &mut [u8]) -> Result<(), String> {
+    resize(image, image.kept, size, out)
+}
+
+/// Resizes the central square of `image`, and therefore its shorter side, to `size`.
+pub(crate) fn fit_square(image: &RgbImage, size: u32, out: &mut [u8]) -> Result<(), String> {
+    resize(image, image.square, (size, size), out)
+}
+
+/// Resizes a part of `image` to `width`x`height` with Pillow's antialiased bilinear filter, whose
+/// support grows with the reduction. What already has this size is copied.
+fn resize(
     image: &RgbImage,
+    part: Rectangle,
     (width, height): (u32, u32),
     out: &mut [u8],
 ) -> Result<(), String> {
-    let Rectangle { left, top, width: wide, height: high } = image.kept;
+    let Rectangle { left, top, width: wide, height: high } = part;
     if (image.width, image.height) == (width, height)
         && (wide, high) == (width.into(), height.into())
     {

@@ -77,6 +77,7 @@ pub fn evaluate(
         images: dataset.test.len() as u64,
         copies: copied.pairs,
         unseen: unseen(dataset),
+        source_size: source_size(dataset),
         ..Evaluation::default()
     };
     if dataset.test.is_empty() {
@@ -323,8 +324,23 @@ fn protocol(
         ),
         ("Raw pixels", format!("at {0} × {0}", dataset.image_size.min(SMALL_SIDE))),
     ]
+    .into_iter()
+    .chain(source_size(dataset).map(|size| {
+        let crops = format!(
+            "centre squares of {0} × {0} pixels; crops of views are drawn from whole images of up \
+             to {size} pixels on their shorter side",
+            dataset.image_size
+        );
+        ("Images", crops)
+    }))
     .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
+    .collect()
+}
+
+/// Returns the largest shorter side of what crops are drawn from, in pixels, or `None` if it is the
+/// images themselves.
+fn source_size(dataset: &Dataset) -> Option<u32> {
+    Some(dataset.source_size()).filter(|&size| size != dataset.image_size)
 }
 
 /// Returns the share of the commonest label.

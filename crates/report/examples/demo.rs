@@ -72,6 +72,7 @@ fn run_record(labelled: bool) -> RunRecord {
             name: "made-up shapes".into(),
             classes: if labelled { CLASSES.map(String::from).into() } else { Vec::new() },
             image_size: SIDE as u32,
+            source_size: None,
             train: 4000,
             validation: 500,
             test: 1000,

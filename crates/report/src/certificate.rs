@@ -42,6 +42,13 @@ pub struct CertificateRecord {
     pub step: Option<u64>,
     /// SHA-256 of the labels and pixels of the images measured. Empty for embeddings.
     pub digest: String,
+    /// Side of the images, in pixels, if `source_size` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<u32>,
+    /// Largest shorter side of the sources that crops were drawn from, in pixels. `None` if crops
+    /// were drawn from the images themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_size: Option<u32>,
     /// The policy that views were drawn by, in short. Empty for embeddings.
     pub policy: String,
     /// Seed of the views.

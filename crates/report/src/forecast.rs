@@ -206,6 +206,10 @@ pub struct Forecast {
     pub dim: usize,
     /// Side of the images in pixels.
     pub image_size: u32,
+    /// Largest shorter side of the sources that crops are drawn from, in pixels. `None` if crops
+    /// are drawn from the images themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_size: Option<u32>,
     /// Seed of everything random.
     pub seed: u64,
     /// Number of views drawn per image.

@@ -28,8 +28,10 @@ pub struct Original {
     pub name: String,
     /// Class of the image. `None` without labels.
     pub class: Option<String>,
-    /// The image, as the only tile.
+    /// The image, as the only tile, stretched to a square.
     pub picture: Sprite,
+    /// Width and height of the image in pixels, to which the page stretches the picture back.
+    pub sides: [u32; 2],
 }
 
 /// A policy and the views that it produces.
@@ -64,7 +66,7 @@ pub struct View {
     /// The view, as the only tile.
     pub picture: Sprite,
     /// The part of the image that the view shows: left, top, width and height as fractions of the
-    /// image's. `None` for the whole image.
+    /// image's. `None` for its centre square.
     pub part: Option<[f64; 4]>,
     /// Changes made to the image, in order, in a few words each.
     pub changes: Vec<String>,

@@ -81,6 +81,10 @@ pub struct DatasetRecord {
     pub classes: Vec<String>,
     /// Side of the square images, in pixels.
     pub image_size: u32,
+    /// Largest shorter side of the sources that crops are drawn from, in pixels. `None` if crops
+    /// are drawn from the images themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_size: Option<u32>,
     /// Number of images that training uses.
     pub train: u64,
     /// Number of images held back for choosing settings.
@@ -205,6 +209,10 @@ pub struct Evaluation {
     pub untrained_geometry: Option<Geometry>,
     /// Parts that were left out and why.
     pub left_out: Vec<LeftOut>,
+    /// Largest shorter side of the sources that the crops of views were drawn from, in pixels.
+    /// Everything else measures the images themselves. `None` if they are their own sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_size: Option<u32>,
     /// Settings of the measures as (name, value) pairs, for example `("kNN neighbours", "200")`.
     pub protocol: Vec<(String, String)>,
 }

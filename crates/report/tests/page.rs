@@ -588,8 +588,13 @@ fn gallery(text: &str) -> Gallery {
         seed: 42,
         side: 32,
         images: vec![
-            Original { name: text.into(), class: Some(text.into()), picture: picture.clone() },
-            Original { name: "second".into(), class: None, picture },
+            Original {
+                name: text.into(),
+                class: Some(text.into()),
+                picture: picture.clone(),
+                sides: [8, 8],
+            },
+            Original { name: "second".into(), class: None, picture, sides: [12, 8] },
         ],
         policies: vec![
             PolicyViews {

@@ -28,6 +28,7 @@ use self::drawn::{DrawnViews, choose_images, examples, labels_of};
 use self::facts::Facts;
 use self::inputs::{EmbeddedImages, PolicyParameters};
 use crate::images::note_skipped;
+use crate::images::source_size;
 use crate::run::describe_weights;
 use crate::{Error, Progress, Run, digest_of};
 
@@ -332,6 +333,8 @@ fn certify_encoder(
     record.split = options.split.name().into();
     // Two certificates are comparable if their digests are equal.
     record.digest = digest_of(split, &chosen);
+    record.source_size = source_size(dataset);
+    record.image_size = record.source_size.map(|_| dataset.image_size);
     record.policy = policy.to_string();
     record.examples = examples(dataset, split, &chosen, embedded.labels.as_ref())?;
     findings::add(&mut record, &facts);

@@ -3,7 +3,8 @@
 use selfsame_data::{Dataset, Split};
 use sha2::{Digest, Sha256};
 
-/// Computes the SHA-256, in hexadecimal, of the labels and pixels of all three splits. Two readings
+/// Computes the SHA-256, in hexadecimal, of the labels and pixels of all three splits, with the
+/// sources that crops are drawn from. Two readings
 /// of a data set are the same if their digests are equal.
 ///
 /// ```
@@ -36,4 +37,10 @@ pub fn digest_of(split: &Split, images: &[usize]) -> String {
 fn hash_image(hasher: &mut Sha256, split: &Split, image: usize) {
     hasher.update(split.labels().map_or(u32::MAX, |labels| labels[image]).to_le_bytes());
     hasher.update(split.image(image).pixels());
+    // Where images are their own sources, the digest is that of the images alone.
+    if split.source_size() != split.image_size() {
+        let source = split.source(image);
+        hasher.update([source.width(), source.height()].map(u32::to_le_bytes).concat());
+        hasher.update(source.pixels());
+    }
 }

@@ -103,8 +103,8 @@ pub fn embed(
         encoder.precision = precision;
     }
     if options.data.is_some() {
-        // Another set has its own classes, and all of its images are wanted.
-        (config.data.limit, config.data.classes) = (None, None);
+        // Another set has its own classes, and all of its images are wanted, without crops.
+        (config.data.limit, config.data.classes, config.data.source_size) = (None, None, None);
     }
     let plan = config.check()?;
     let (encoder, _) = run.trained(&plan, options.weights, &options.device)?;

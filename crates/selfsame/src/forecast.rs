@@ -25,6 +25,7 @@ use self::measure::Work;
 use self::probe::Probe;
 use self::ranking::Subject;
 use self::settings::Settings;
+use crate::images::source_size;
 use crate::{Error, Progress, Run, digest, sampling};
 
 mod advice;
@@ -136,6 +137,8 @@ pub struct Encoder {
     pub network: Backbone,
     /// Side of the images that the encoder takes, in pixels.
     pub image_size: u32,
+    /// Largest shorter side of the sources that crops were drawn from in its training, in pixels.
+    pub source_size: u32,
     /// Device that runs the encoder.
     pub device: Device,
     /// Identifies the encoder's weights, for example by their SHA-256.
@@ -157,6 +160,7 @@ impl Encoder {
             name: path.display().to_string(),
             network,
             image_size: plan.data.image_size,
+            source_size: plan.data.source_size(),
             device: device.clone(),
             digest: hex::encode(Sha256::digest(weights)),
         })
@@ -287,6 +291,7 @@ fn settings(
         views: options.views,
         original: options.original,
         image_size: dataset.image_size,
+        source_size: source_size(dataset),
         encoder: encoder.map(|encoder| encoder.name.clone()),
         weights: encoder.map(|encoder| encoder.digest.clone()),
         clusters: options.clusters,

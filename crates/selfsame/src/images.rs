@@ -66,6 +66,12 @@ pub fn load(
     Ok(dataset)
 }
 
+/// Returns the largest shorter side of what crops are drawn from, in pixels, or `None` if crops are
+/// drawn from the images themselves. Records and configurations hold it in this form.
+pub(crate) fn source_size(dataset: &Dataset) -> Option<u32> {
+    Some(dataset.source_size()).filter(|&size| size != dataset.image_size)
+}
+
 /// Names the first few skipped images and the reasons; `all` says where all of them are named.
 pub fn note_skipped(dataset: &Dataset, all: &str, progress: &mut dyn Progress) {
     let skipped = &dataset.skipped;

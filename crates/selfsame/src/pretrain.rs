@@ -137,7 +137,7 @@ impl Training {
         let device = device::by_name(&options.device)?;
         let run = Run::create(&options.folder(), options.overwrite)?;
         let dataset = options.data.get(&options.load_options(Some(run.cache())), progress)?;
-        let mut plan = settings.plan(dataset.image_size)?;
+        let mut plan = settings.plan(&dataset)?;
         let images = dataset.train.len();
         if images < 2 {
             return Err(TrainError::TooFewImages { images }.into());

@@ -17,6 +17,7 @@ use selfsame_report::{write_atomic, write_json};
 use selfsame_train::checkpoint::{self, Which};
 use selfsame_train::{Config, EVENTS_FILE, Plan};
 
+use crate::images::source_size;
 use crate::{Error, Progress, digest, load};
 
 const CONFIG_FILE: &str = "config.toml";
@@ -226,6 +227,7 @@ impl Run {
     pub(crate) fn load_options(&self, plan: &Plan, strict: bool) -> LoadOptions {
         LoadOptions {
             image_size: Some(plan.data.image_size),
+            source_size: Some(plan.data.source_size()),
             seed: plan.seed,
             limit: plan.data.limit,
             labels: plan.data.labels.as_ref().map(PathBuf::from),
@@ -416,6 +418,7 @@ pub(crate) fn record(
             name: dataset.name.clone(),
             classes: dataset.classes.clone(),
             image_size: dataset.image_size,
+            source_size: source_size(dataset),
             train: dataset.train.len() as u64,
             validation: dataset.validation.len() as u64,
             test: dataset.test.len() as u64,

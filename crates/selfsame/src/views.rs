@@ -1,13 +1,14 @@
 //! Shows what augmentation policies do to images, as a gallery of views.
 
 use rayon::prelude::*;
-use selfsame_augment::{Draw, Image, Policy, Purpose, Scratch, ViewKey};
+use selfsame_augment::{CropBox, Draw, Image, Numbered, Policy, Purpose, Scratch, ViewKey};
 use selfsame_data::{Dataset, MAX_IMAGE_SIZE, Split};
 use selfsame_eval::{sample, shrink};
 use selfsame_report::gallery::{Gallery, Original, PolicyViews, View};
 use selfsame_report::{Sprite, SpriteError, render_gallery};
 use serde::Serialize;
 
+use crate::images::source_size;
 use crate::{Error, Progress};
 
 mod words;
@@ -72,6 +73,10 @@ pub struct ViewsRecord {
     pub dataset: String,
     /// Side of the images in pixels.
     pub image_size: u32,
+    /// Largest shorter side of the sources that crops are drawn from, in pixels. `None` if crops
+    /// are drawn from the images themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_size: Option<u32>,
     /// Side of the views in pixels.
     pub size: u32,
     /// The policies, each with views of the same images under the same keys.
@@ -108,8 +113,8 @@ pub struct DrawnImage {
     pub views: Vec<DrawnView>,
 }
 
-/// A view, given by the numbers that reproduce it: `draw.apply(…)` on the same image returns its
-/// pixels, and `policy.draw(key, …)` returns the draw.
+/// A view, given by the numbers that reproduce it: `policy.draw(key, …)` returns the draw, and
+/// `draw.apply(…)` on [`draw.origin(…)`](Draw::origin) returns the view's pixels.
 #[derive(Debug, Clone, Serialize)]
 pub struct DrawnView {
     /// The key of the view's random numbers.
@@ -151,34 +156,34 @@ pub fn views(
         progress.note(&format!("{name} has no more than {images} training images"));
     }
     let chosen = sample(split.len(), options.images);
-    let sizes =
-        Sizes { image: dataset.image_size, view: options.size.unwrap_or(dataset.image_size) };
+    let size = options.size.unwrap_or(dataset.image_size);
 
     let mut record = ViewsRecord {
         dataset: dataset.name.clone(),
-        image_size: sizes.image,
-        size: sizes.view,
+        image_size: dataset.image_size,
+        source_size: source_size(dataset),
+        size,
         policies: Vec::with_capacity(policies.len()),
         gallery: Gallery {
             selfsame: env!("CARGO_PKG_VERSION").into(),
             command: options.command.clone(),
             dataset: dataset.name.clone(),
             seed: options.seed,
-            side: sizes.view,
+            side: size,
             images: originals(dataset, &chosen)?,
             policies: Vec::with_capacity(policies.len()),
         },
     };
     for (name, policy) in policies {
-        let drawn = draw(policy, split, &chosen, options.views, options.seed, sizes.view)?;
+        let drawn = draw(policy, split, &chosen, options.views, options.seed, size)?;
         let shown = drawn
             .iter()
-            .map(|drawn| shown(drawn, policy, sizes))
+            .map(|drawn| shown(drawn, policy, split, size))
             .collect::<Result<Vec<View>, _>>()?;
         record.gallery.policies.push(PolicyViews {
             name: name.clone(),
             toml: policy.to_toml(),
-            steps: words::steps(policy.config(), sizes.view),
+            steps: words::steps(policy.config(), size),
             views: shown.chunks(options.views).map(<[View]>::to_vec).collect(),
         });
         let images = chosen.iter().zip(drawn.chunks(options.views));
@@ -193,13 +198,6 @@ pub fn views(
         });
     }
     Ok(record)
-}
-
-/// Sides of the images and of the views, in pixels.
-#[derive(Clone, Copy)]
-struct Sizes {
-    image: u32,
-    view: u32,
 }
 
 /// A view and its picture, a square with side [`picture_side`].
@@ -230,12 +228,17 @@ fn draw(
     let keys: Vec<ViewKey> = images.iter().flat_map(of_image).collect();
     let buffers = || (Scratch::default(), vec![0; size as usize * size as usize * 3]);
     let drawn = |(scratch, pixels): &mut (Scratch, Vec<u8>), key: ViewKey| {
-        let image = split.image(key.image as usize);
-        let draw = policy.draw(key, image.width(), image.height());
-        draw.apply(image, size, scratch, pixels)?;
+        let image = numbered(split, key);
+        let draw = policy.draw(key, image.source.width(), image.source.height());
+        draw.apply(draw.origin(image), size, scratch, pixels)?;
         Ok(Drawn { view: DrawnView { key, draw }, picture: picture(Image::square(size, pixels)) })
     };
     keys.into_par_iter().map_init(buffers, drawn).collect()
+}
+
+/// Returns the image that the view `key` is drawn of.
+fn numbered(split: &Split, key: ViewKey) -> Numbered<'_> {
+    split.numbered(&[key.image as usize])[0]
 }
 
 /// Returns an image, shrunk to [`picture_side`].
@@ -247,23 +250,44 @@ fn sprite(picture: &[u8], size: u32) -> Result<Sprite, SpriteError> {
     Sprite::lossless(picture_side(size), picture_side(size), &[picture], 1)
 }
 
-fn originals(dataset: &Dataset, chosen: &[usize]) -> Result<Vec<Original>, SpriteError> {
-    let (split, size) = (&dataset.train, dataset.image_size);
+fn originals(dataset: &Dataset, chosen: &[usize]) -> Result<Vec<Original>, Error> {
+    let split = &dataset.train;
     let original = |&i: &usize| {
         let class = split.labels().map(|labels| dataset.classes[labels[i] as usize].clone());
-        let picture = sprite(&picture(split.image(i)), size)?;
-        Ok(Original { name: split.name(i).to_owned(), class, picture })
+        let source = split.source(i);
+        Ok(Original {
+            name: split.name(i).to_owned(),
+            class,
+            picture: original_picture(source)?,
+            sides: [source.width(), source.height()],
+        })
     };
     chosen.iter().map(original).collect()
 }
 
+/// Returns a source as the page shows it: stretched to a square, which the page stretches back.
+fn original_picture(source: Image<'_>) -> Result<Sprite, Error> {
+    let (width, height) = (source.width(), source.height());
+    let side = picture_side(width.max(height));
+    let whole = CropBox { left: 0, top: 0, width, height };
+    let mut pixels = vec![0; side as usize * side as usize * 3];
+    let draw = Draw { crop: Some(whole), ..Draw::default() };
+    draw.apply(source, side, &mut Scratch::default(), &mut pixels)?;
+    Ok(sprite(&pixels, side)?)
+}
+
 /// Returns a view as the page shows it.
-fn shown(drawn: &Drawn, policy: &Policy, sizes: Sizes) -> Result<View, SpriteError> {
-    let draw = &drawn.view.draw;
-    let share = |length: u32| f64::from(length) / f64::from(sizes.image);
+fn shown(drawn: &Drawn, policy: &Policy, split: &Split, size: u32) -> Result<View, SpriteError> {
+    let DrawnView { key, draw } = &drawn.view;
+    let Numbered { source, .. } = numbered(split, *key);
+    let share = |length: u32, of: u32| f64::from(length) / f64::from(of);
+    let part = draw.crop.map(|CropBox { left, top, width, height }| {
+        let (across, down) = (source.width(), source.height());
+        [share(left, across), share(top, down), share(width, across), share(height, down)]
+    });
     Ok(View {
-        picture: sprite(&drawn.picture, sizes.view)?,
-        part: draw.crop.map(|part| [part.left, part.top, part.width, part.height].map(share)),
-        changes: words::changes(draw, policy.config().crop.is_some(), sizes),
+        picture: sprite(&drawn.picture, size)?,
+        part,
+        changes: words::changes(draw, policy.config().crop.is_some(), source, size),
     })
 }

@@ -1,6 +1,7 @@
 //! The configuration of a run, and the checks of its settings.
 
 use selfsame_augment::Policy;
+use selfsame_data::MAX_IMAGE_SIZE;
 use selfsame_methods::{ConfigError, MethodConfig, need};
 use selfsame_nn::{EncoderConfig, MlpConfig, ResNetConfig};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,10 @@ pub struct DataConfig {
     pub source: String,
     /// Side of the square images, in pixels.
     pub image_size: u32,
+    /// Largest shorter side of the sources that crops are drawn from, in pixels. If unset, crops
+    /// are drawn from the images themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_size: Option<u32>,
     /// Maximum number of images to take for training and validation together, and maximum number to
     /// take for test.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +52,13 @@ pub struct DataConfig {
     /// Classes to use, or all classes if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
+}
+
+impl DataConfig {
+    /// Returns the largest shorter side of what crops are drawn from, in pixels.
+    pub fn source_size(&self) -> u32 {
+        self.source_size.unwrap_or(self.image_size)
+    }
 }
 
 /// Settings of the minimisation of a loss.
@@ -130,6 +142,9 @@ impl Config {
     /// [`ConfigError`] names the first setting that is out of range.
     pub fn check(self) -> Result<Plan, ConfigError> {
         check_image_size(self.data.image_size)?;
+        let (image, source) = (self.data.image_size, self.data.source_size());
+        let allowed = (image..=MAX_IMAGE_SIZE).contains(&source);
+        need("data.source_size", source, allowed, "data.image_size to 4096 pixels")?;
         check_settings(&self.encoder, &self.method, &self.train)?;
         if let EncoderConfig::Mlp(MlpConfig { image_size, .. }) = self.encoder {
             need(
@@ -228,6 +243,7 @@ mod tests {
             data: DataConfig {
                 source: "glyphs".into(),
                 image_size: 32,
+                source_size: None,
                 limit: None,
                 labels: None,
                 classes: None,
@@ -265,6 +281,7 @@ mod tests {
         type Spoil = fn(&mut Config);
         let cases: Vec<(&str, Spoil)> = vec![
             ("data.image_size", |c| c.data.image_size = 7),
+            ("data.source_size", |c| c.data.source_size = Some(31)),
             ("encoder.width", |c| c.encoder = resnet(0)),
             ("encoder.width", |c| c.encoder = MlpConfig { width: 4097, image_size: 32 }.into()),
             ("encoder.image_size", |c| c.encoder = MlpConfig { width: 8, image_size: 33 }.into()),

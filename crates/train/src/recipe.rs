@@ -332,6 +332,7 @@ mod tests {
                 let data = DataConfig {
                     source: "cifar10".into(),
                     image_size: 32,
+                    source_size: None,
                     limit: None,
                     labels: None,
                     classes: None,

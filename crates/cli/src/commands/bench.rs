@@ -141,6 +141,7 @@ fn encoder(args: &BenchEncoder) -> EncoderOptions {
     EncoderOptions {
         data: args.data.clone(),
         image_size: args.image_size,
+        source_size: args.source_size,
         encoder: args.encoder,
         width: args.width,
         precision: args.precision.asked(),

@@ -16,7 +16,7 @@ use selfsame::{
 };
 use serde_json::json;
 
-use super::shown;
+use super::{shown, source_words};
 use crate::args::Certify as Args;
 use crate::mend::encoder_flags;
 use crate::terminal::{Live, Terminal};
@@ -107,6 +107,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     let data = args.data.as_deref().unwrap_or_default();
     let load = LoadOptions {
         image_size: args.image_size.or(own_size),
+        source_size: args.source_size,
         seed: args.seed,
         limit: args.limit,
         classes: args.classes.clone(),
@@ -121,6 +122,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     if own_size.is_none() {
         words.extend(["--image-size".to_owned(), dataset.image_size.to_string()]);
     }
+    words.extend(source_words(args.source_size, &dataset));
     words.extend(args.limit.iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]));
     words.extend(
         args.classes.iter().flat_map(|classes| ["--classes".to_owned(), classes.join(",")]),
@@ -250,6 +252,7 @@ fn check(args: &Args) -> anyhow::Result<()> {
         ("--stem", args.stem.is_some()),
         ("--data", args.data.is_some()),
         ("--image-size", args.image_size.is_some()),
+        ("--source-size", args.source_size.is_some()),
         ("--limit", args.limit.is_some()),
         ("--classes", args.classes.is_some()),
         ("--augment", args.augment.is_some()),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use selfsame::augment::Policy;
-use selfsame::data::LoadOptions;
+use selfsame::data::{Dataset, LoadOptions};
 use selfsame::forecast::Encoder;
 use selfsame::nn::device;
 use selfsame::report::forecast::{Forecast, PolicyForecast};
@@ -12,7 +12,7 @@ use selfsame::report::record::PAGE_FILE;
 use selfsame::{Error, ForecastOptions};
 use serde_json::json;
 
-use super::shown;
+use super::{shown, source_words};
 use crate::args::Forecast as Args;
 use crate::misuse;
 use crate::options::out_folder;
@@ -30,14 +30,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut options = options(args, &out)?;
     options.check()?;
     let image_size = args.image_size.or(options.encoder.as_ref().map(|e| e.image_size));
-    let load = LoadOptions { image_size, seed: args.seed, ..LoadOptions::default() };
+    let source_size = args.source_size.or(options.encoder.as_ref().map(|e| e.source_size));
+    let load = LoadOptions { image_size, source_size, seed: args.seed, ..LoadOptions::default() };
     let dataset = selfsame::load(&args.data, &load, &mut Live::default())?;
     selfsame::note_skipped(
         &dataset,
         "in the forecast's page and forecast.json",
         &mut Live::default(),
     );
-    options.command = command(args, &policies, dataset.image_size);
+    options.command = command(args, &policies, &dataset);
 
     let mut live =
         Live::stoppable("stopping as soon as what is under way is saved; again to stop at once")?;
@@ -113,10 +114,10 @@ fn line(policy: &PolicyForecast) -> String {
 }
 
 /// Returns the command that repeats the forecast, word by word.
-fn command(args: &Args, policies: &[(String, Policy)], image_size: u32) -> Vec<String> {
+fn command(args: &Args, policies: &[(String, Policy)], dataset: &Dataset) -> Vec<String> {
     let names: Vec<&str> = policies.iter().map(|(name, _)| name.as_str()).collect();
     let values = [
-        ("--image-size", Some(image_size.to_string())),
+        ("--image-size", Some(dataset.image_size.to_string())),
         ("--per-class", Some(args.per_class.to_string())),
         ("--policies", Some(names.join(","))),
         ("--seed", Some(args.seed.to_string())),
@@ -131,6 +132,7 @@ fn command(args: &Args, policies: &[(String, Policy)], image_size: u32) -> Vec<S
     for (name, value) in values {
         words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
     }
+    words.extend(source_words(args.source_size, dataset));
     words.extend(switches.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned()));
     words
 }

@@ -21,7 +21,7 @@ use selfsame::augment::Isa;
 use crate::args::{Args, Command};
 use crate::misuse;
 pub use crate::terminal::INTERRUPTED;
-pub use crate::words::{quoted, shown, typed};
+pub use crate::words::{quoted, shown, source_words, typed};
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.threads == Some(0) {

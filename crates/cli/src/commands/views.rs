@@ -7,7 +7,7 @@ use selfsame::data::{DataError, Dataset, LoadOptions, load};
 use selfsame::report::write_atomic;
 use serde_json::json;
 
-use super::shown;
+use super::{shown, source_words};
 use crate::args::Views;
 use crate::misuse;
 use crate::terminal::{Live, Terminal};
@@ -31,7 +31,7 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
         )));
     }
     let dataset = read(args)?;
-    options.command = command(args, dataset.image_size);
+    options.command = command(args, &dataset);
     let record = selfsame::views(&dataset, &policies, &options, &mut Live::default())?;
     if let Some(first) = dataset.skipped.first() {
         let count = dataset.skipped.len();
@@ -53,6 +53,7 @@ fn read(args: &Views) -> anyhow::Result<Dataset> {
     let load = |limit| {
         let options = LoadOptions {
             image_size: args.image_size,
+            source_size: args.source_size,
             seed: args.seed,
             limit,
             ..LoadOptions::default()
@@ -69,7 +70,8 @@ fn read(args: &Views) -> anyhow::Result<Dataset> {
 }
 
 /// Returns the command that makes the page again, word by word.
-fn command(args: &Views, image_size: u32) -> Vec<String> {
+fn command(args: &Views, dataset: &Dataset) -> Vec<String> {
+    let image_size = dataset.image_size;
     let mut words = vec!["selfsame".to_owned(), "views".to_owned(), args.data.clone()];
     for augment in &args.augment {
         words.extend(["--augment".to_owned(), augment.clone()]);
@@ -82,5 +84,6 @@ fn command(args: &Views, image_size: u32) -> Vec<String> {
         ("--seed", args.seed.to_string()),
     ];
     words.extend(numbers.into_iter().flat_map(|(name, number)| [name.to_owned(), number]));
+    words.extend(source_words(args.source_size, dataset));
     words
 }

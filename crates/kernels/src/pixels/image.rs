@@ -39,6 +39,24 @@ pub enum ImageError {
     },
 }
 
+/// An image that views are drawn of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbered<'a> {
+    /// The image's number in its split, which is its number in the key of a view.
+    pub number: u64,
+    /// The image as measurements see it. A view without crop shows this.
+    pub image: Image<'a>,
+    /// What crops are drawn from: all of the picture, at a size of its own. It may be `image`.
+    pub source: Image<'a>,
+}
+
+impl<'a> Numbered<'a> {
+    /// Numbers an image whose crops are drawn from the image itself.
+    pub fn new(number: u64, image: Image<'a>) -> Self {
+        Self { number, image, source: image }
+    }
+}
+
 impl<'a> Image<'a> {
     /// Borrows an RGB image of `width` × `height` pixels from its width × height × 3 bytes.
     ///

@@ -15,6 +15,6 @@ mod resample;
 
 pub use blur::{box_rows, convolve};
 pub use colour::{Recolour, luminance_sum, recolour, scale_and_shift};
-pub use image::{Image, ImageError};
+pub use image::{Image, ImageError, Numbered};
 pub use layout::{interleave, split, split_transposed, transpose};
 pub use resample::{BITS, Window, weigh_rows};

@@ -21,6 +21,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             @if !dataset.name.is_empty() { " of " b { (dataset.name) } }
             @if dataset.image_size > 0 { ", brought to " (dataset.image_size) " \
                 × " (dataset.image_size) " pixels" }
+            @if let Some(source) = dataset.source_size { ", with crops drawn from whole images of \
+                up to " (source) " pixels on their shorter side" }
             @if dataset.classes.is_empty() { ", without labels" }
             @else { ", in " (counted(dataset.classes.len() as u64, "class", "classes")) }
             "."

@@ -29,6 +29,10 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
             @if record.views > 1 { ", each with " (record.views) " views, itself among them" }
             @if !record.policy.is_empty() { " (" code { (record.policy) } ")" }
             "."
+            @if let Some((image, source)) = record.image_size.zip(record.source_size) {
+                " Images are centre squares of " (image) " × " (image) " pixels; crops are drawn \
+                 from whole images of up to " (source) " pixels on their shorter side."
+            }
             @if !record.weights.is_empty() { " Weights: " (record.weights) "." }
         }
         div.dials { (alignment(record)) (divergence(record)) (concentration(record)) }

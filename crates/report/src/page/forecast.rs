@@ -520,12 +520,19 @@ fn again(forecast: &Forecast) -> Section {
     let budget = forecast
         .budget
         .map_or("as long as they take".to_owned(), |seconds| format!("{} s each", number(seconds)));
+    let side = match forecast.source_size {
+        None => format!("{} pixels", forecast.image_size),
+        Some(source) => format!(
+            "{} pixels; crops from whole images of up to {source} on their shorter side",
+            forecast.image_size
+        ),
+    };
     let files = forecast.policies.iter().filter(|policy| policy.name.ends_with(".toml"));
     let files: Vec<String> = files.map(|policy| policy.name.clone()).collect();
     let rows = [
         ("Images", forecast.dataset.clone()),
         ("Digest", forecast.digest.clone()),
-        ("Side", format!("{} pixels", forecast.image_size)),
+        ("Side", side),
         ("Distances", format!("{}, {} numbers a view", forecast.space, count(forecast.dim as u64))),
         ("Proofs of curves", budget),
         ("selfsame", forecast.selfsame.clone()),

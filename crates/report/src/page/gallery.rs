@@ -73,7 +73,7 @@ fn views(gallery: &Gallery) -> Section {
 /// Draws an image and its views under each policy.
 fn article(gallery: &Gallery, index: usize, image: &Original) -> Markup {
     html! {
-        article style={ "--image:url(" (image.picture.data_uri()) ");--rendering:" (rendering(&image.picture)) } {
+        article style={ "--image:url(" (image.picture.data_uri()) ");--rendering:" (rendering(&image.picture)) (shape(image)) } {
             figure.original {
                 i role="img" aria-label="the image" {}
                 figcaption { @if let Some(class) = &image.class { b { (class) } } (image.name) }
@@ -91,6 +91,14 @@ fn article(gallery: &Gallery, index: usize, image: &Original) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Returns the style that gives a picture the shape of its image, if that is no square.
+fn shape(image: &Original) -> String {
+    match image.sides {
+        [width, height] if width != height => format!(";--shape:{width}/{height}"),
+        _ => String::new(),
     }
 }
 
@@ -128,7 +136,7 @@ fn augmentation(gallery: &Gallery) -> Section {
         @for policy in &gallery.policies {
             @if gallery.policies.len() > 1 { h3 { code { (policy.name) } } }
             @if policy.steps.is_empty() {
-                p { "Nothing is done: a view is the whole image, brought to the size of a view." }
+                p { "Nothing is done: a view is the image, brought to the size of a view." }
             } @else { (steps(&policy.steps)) }
             details {
                 summary { "All of it as TOML, to be changed" }

@@ -64,7 +64,7 @@ pub fn operations(
     };
     let (dataset, config) = options.encoder.load(progress)?;
     check_batch(options.batch, &dataset)?;
-    let plan = endless_plan(&training, config, dataset.image_size)?;
+    let plan = endless_plan(&training, config, &dataset)?;
     let (isa, threads) = (Isa::best(), rayon::current_num_threads());
     let views = 2 * options.batch;
     let short = config.precision() == Precision::Bf16;

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::median;
+use crate::images::source_size;
 use crate::pretrain::{EncoderKind, PretrainOptions, Settings};
 use crate::{Error, Progress};
 
@@ -31,6 +32,9 @@ pub struct EncoderOptions {
     /// Side to which images are resized, in pixels. By default, images keep their own size up to 96
     /// and are otherwise resized to 64.
     pub image_size: Option<u32>,
+    /// Largest shorter side of what crops are drawn from, in pixels. By default: twice the side of
+    /// the images.
+    pub source_size: Option<u32>,
     /// The encoder.
     pub encoder: EncoderKind,
     /// Number of channels in the encoder's first stage, or of units in its hidden layers.
@@ -47,6 +51,7 @@ impl Default for EncoderOptions {
         Self {
             data: "glyphs".to_owned(),
             image_size: None,
+            source_size: None,
             encoder: EncoderKind::ResNet18,
             width: 64,
             precision: None,
@@ -67,11 +72,12 @@ impl EncoderOptions {
             precision: self.precision,
             device: self.device.clone(),
             image_size: self.image_size,
+            source_size: self.source_size,
             ..PretrainOptions::default()
         };
         let settings = Settings::of(&options)?;
         let dataset = crate::load(&self.data, &options.load_options(None), progress)?;
-        let plan = settings.plan(dataset.image_size)?;
+        let plan = settings.plan(&dataset)?;
         Ok((dataset, plan.encoder))
     }
 
@@ -150,6 +156,9 @@ pub struct TrainBench {
     pub width: usize,
     /// Side of the images, in pixels.
     pub image_size: u32,
+    /// Largest shorter side of what crops were drawn from, in pixels. `None` if it was the images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_size: Option<u32>,
     /// Number format in which activations were stored.
     pub precision: Precision,
     /// Device that computed.
@@ -196,7 +205,7 @@ pub fn train(options: &TrainOptions, progress: &mut dyn Progress) -> Result<Trai
     }
     let (dataset, encoder) = options.encoder.load(progress)?;
     check_batch(batch, &dataset)?;
-    let plan = endless_plan(options, encoder, dataset.image_size)?;
+    let plan = endless_plan(options, encoder, &dataset)?;
     let views = plan.method.method().views() * batch;
     let ask = || options.peer.as_ref().map(|peer| peer.run(options)).transpose();
     // Ask the peer before and after our steps, to notice if the machine becomes slower meanwhile.
@@ -220,6 +229,7 @@ pub fn train(options: &TrainOptions, progress: &mut dyn Progress) -> Result<Trai
         encoder: encoder.name().to_owned(),
         width: encoder.width(),
         image_size: dataset.image_size,
+        source_size: source_size(&dataset),
         precision: encoder.precision(),
         device: options.encoder.device.clone(),
         isa: Isa::best().name().to_owned(),
@@ -246,7 +256,7 @@ pub(super) fn check_batch(batch: usize, dataset: &Dataset) -> Result<(), Error> 
 pub(super) fn endless_plan(
     options: &TrainOptions,
     encoder: EncoderConfig,
-    image_size: u32,
+    images: &Dataset,
 ) -> Result<Plan, Error> {
     let method = MethodConfig::by_name(&options.method, encoder.dim())
         .ok_or_else(|| Error::option("method", &options.method, "unknown"))?;
@@ -255,7 +265,14 @@ pub(super) fn endless_plan(
     let config = Config {
         seed: 0,
         init: None,
-        data: DataConfig { source, image_size, limit: None, labels: None, classes: None },
+        data: DataConfig {
+            source,
+            image_size: images.image_size,
+            source_size: source_size(images),
+            limit: None,
+            labels: None,
+            classes: None,
+        },
         encoder,
         method,
         train: TrainConfig { epochs: 1_000_000, batch: options.batch, learning_rate: 1e-3, ..sgd },

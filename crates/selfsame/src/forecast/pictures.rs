@@ -73,8 +73,7 @@ impl Subject<'_> {
 
     /// Returns the pixels of a view of an image, or of the image itself.
     fn picture(&self, policy: &Policy, image: usize, view: Option<u32>) -> Vec<u8> {
-        let (number, image) = (self.probe.images[image].index as u64, self.image(image));
-        let Some(view) = view else { return image.pixels().to_vec() };
+        let Some(view) = view else { return self.image(image).pixels().to_vec() };
         let sets = ViewSets {
             policy,
             purpose: Purpose::Forecast,
@@ -82,7 +81,8 @@ impl Subject<'_> {
             views: view..view + 1,
             original: false,
         };
-        sets.draw(&[(number, image)], self.dataset.image_size)
+        let numbered = self.dataset.train.numbered(&[self.probe.images[image].index]);
+        sets.draw(&numbered, self.dataset.image_size)
     }
 
     fn sprite(&self, images: &[Image<'_>], columns: u32) -> Result<Sprite, Error> {

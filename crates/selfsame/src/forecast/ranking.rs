@@ -18,6 +18,7 @@ use super::probe::Probe;
 use super::score::{self, at_least, score};
 use super::settings::Settings;
 use super::{NONE, none};
+use crate::images::source_size;
 use crate::sampling::{HALF_BUDGET, HALVES, SIDE};
 use crate::{Error, Progress};
 
@@ -99,6 +100,7 @@ impl Subject<'_> {
             space,
             dim: self.baseline.dim,
             image_size: self.dataset.image_size,
+            source_size: source_size(self.dataset),
             seed: self.settings.seed,
             views: self.settings.views,
             original: self.settings.original,

@@ -17,6 +17,8 @@ pub struct Settings {
     pub views: usize,
     pub original: bool,
     pub image_size: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_size: Option<u32>,
     pub encoder: Option<String>,
     pub weights: Option<String>,
     pub clusters: Option<usize>,
@@ -48,8 +50,9 @@ impl Settings {
         if self.weights != now.weights && self.encoder == now.encoder {
             differences.push(Difference::Content("the weights of the encoder have changed".into()));
         }
-        // The seed decides the splits and the size decides the pixels. Both are compared above.
-        if self.digest != now.digest && (self.seed, self.image_size) == (now.seed, now.image_size) {
+        // The seed decides the splits and the sizes decide the pixels. All are compared above.
+        let decisive = |settings: &Self| (settings.seed, settings.image_size, settings.source_size);
+        if self.digest != now.digest && decisive(self) == decisive(now) {
             differences.push(Difference::Content("the images have changed".into()));
         }
         differences
@@ -57,7 +60,7 @@ impl Settings {
 
     /// Returns each option with its value in words. The encoder has a value only if its weights
     /// differ from the weights of `other`.
-    fn options(&self, other: &Self) -> [(&'static str, String); 11] {
+    fn options(&self, other: &Self) -> [(&'static str, String); 12] {
         let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
         let optional = |value: Option<String>| value.unwrap_or("none".into());
         let policies: Vec<&str> = self.policies.iter().map(|(name, _)| name.as_str()).collect();
@@ -69,6 +72,7 @@ impl Settings {
             ("views", self.views.to_string()),
             ("original", switch(self.original)),
             ("image_size", self.image_size.to_string()),
+            ("source_size", self.source_size.unwrap_or(self.image_size).to_string()),
             ("encoder", optional(encoder)),
             ("clusters", optional(self.clusters.map(|clusters| clusters.to_string()))),
             ("pixels", switch(self.pixels && self.clusters.is_some())),
@@ -93,6 +97,7 @@ mod tests {
             views: 2,
             original: true,
             image_size: 32,
+            source_size: None,
             encoder: None,
             weights: None,
             clusters: None,

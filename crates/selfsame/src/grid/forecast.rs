@@ -69,6 +69,7 @@ pub(crate) struct ForecastSettings {
     pub data: String,
     policies: Vec<String>,
     image_size: Option<u32>,
+    source_size: Option<u32>,
     per_class: usize,
     views: usize,
     no_original: bool,
@@ -85,6 +86,7 @@ impl Default for ForecastSettings {
             data: "glyphs".to_owned(),
             policies: Vec::new(),
             image_size: None,
+            source_size: None,
             per_class: options.per_class,
             views: options.views,
             no_original: !options.original,
@@ -97,7 +99,12 @@ impl Default for ForecastSettings {
 impl ForecastSettings {
     /// Returns how the forecast's images are read.
     pub fn images(&self) -> LoadOptions {
-        LoadOptions { image_size: self.image_size, seed: self.seed, ..LoadOptions::default() }
+        LoadOptions {
+            image_size: self.image_size,
+            source_size: self.source_size,
+            seed: self.seed,
+            ..LoadOptions::default()
+        }
     }
 
     /// Returns the forecast's distinct policies with their names.

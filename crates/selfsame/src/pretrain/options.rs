@@ -37,6 +37,11 @@ pub struct PretrainOptions {
     /// Side to which images are resized, in pixels. By default, images keep their own size up to 96
     /// and are otherwise resized to 64.
     pub image_size: Option<u32>,
+    /// Largest shorter side of what crops are drawn from, in pixels. Larger images are reduced to
+    /// it, with their aspect ratio kept. By default: twice the side of the images. If it is equal
+    /// to the side of the images, crops are drawn from the images themselves, which are centre
+    /// squares.
+    pub source_size: Option<u32>,
     /// Maximum number of images to take for training and validation together, and maximum number to
     /// take for test. They are spread evenly over the classes.
     pub limit: Option<usize>,
@@ -132,6 +137,7 @@ impl Default for PretrainOptions {
         Self {
             data: Images::default(),
             image_size: None,
+            source_size: None,
             limit: None,
             labels: None,
             classes: None,
@@ -181,6 +187,7 @@ impl PretrainOptions {
     pub fn load_options(&self, cache: Option<PathBuf>) -> LoadOptions {
         LoadOptions {
             image_size: self.image_size,
+            source_size: self.source_size,
             seed: self.seed,
             limit: self.limit,
             labels: self.labels.clone(),
@@ -318,6 +325,13 @@ impl Images {
                 if let Some(asked) = options.image_size.filter(|&asked| asked != size) {
                     let cause = format!("the images in memory are of {size} pixels");
                     return Err(Error::option("image_size", asked, cause));
+                }
+                if let Some(asked) =
+                    options.source_size.filter(|&asked| asked != images.source_size())
+                {
+                    let cause =
+                        format!("the sources in memory are of {} pixels", images.source_size());
+                    return Err(Error::option("source_size", asked, cause));
                 }
                 let cause = "images in memory are taken as they are; choose among them before";
                 if let Some(limit) = options.limit {

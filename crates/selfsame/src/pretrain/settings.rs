@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use selfsame_augment::Policy;
+use selfsame_data::Dataset;
 use selfsame_methods::{METHODS, MethodConfig};
 use selfsame_nn::{Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, device};
 use selfsame_train::{
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::{EncoderKind, MethodChoice, PretrainOptions, absolute};
 use crate::Error;
+use crate::images::source_size;
 
 /// Maximum image side for which the CIFAR stem is the default. After the ImageNet stem, the
 /// resolution is a quarter of the resolution after the CIFAR stem, and the last stage for a
@@ -82,17 +84,19 @@ impl Settings {
         })
     }
 
-    /// Returns the plan for images of side `image_size`, in pixels.
+    /// Returns the plan for these images.
     ///
     /// # Errors
     /// If the encoder cannot take images of this size.
-    pub(crate) fn plan(self, image_size: u32) -> Result<Plan, Error> {
+    pub(crate) fn plan(self, images: &Dataset) -> Result<Plan, Error> {
+        let image_size = images.image_size;
         let config = Config {
             seed: self.seed,
             init: None,
             data: DataConfig {
                 source: self.source,
                 image_size,
+                source_size: source_size(images),
                 limit: self.limit,
                 labels: self.labels,
                 classes: self.classes,
@@ -117,13 +121,12 @@ impl Settings {
 }
 
 impl PretrainOptions {
-    /// Returns the plan for images of side `image_size`, in pixels, with every setting that
-    /// training uses.
+    /// Returns the plan for these images, with every setting that training uses.
     ///
     /// # Errors
     /// If an option makes no sense; the error names the first such option.
-    pub fn plan(&self, image_size: u32) -> Result<Plan, Error> {
-        Settings::of(self)?.plan(image_size)
+    pub fn plan(&self, images: &Dataset) -> Result<Plan, Error> {
+        Settings::of(self)?.plan(images)
     }
 }
 

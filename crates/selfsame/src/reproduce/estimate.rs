@@ -126,7 +126,7 @@ impl Clock {
             _ => options.data.get(&images, progress)?,
         };
         self.images = Some((request.clone(), Arc::clone(&dataset)));
-        let plan = options.plan(dataset.image_size)?;
+        let plan = options.plan(&dataset)?;
         let (step, steps) = step_time(&plan, &dataset, &options.device, STEPS)?;
         let kind = format!("{request} {:?}", plan.encoder);
         let measuring = match self.measuring.get(&kind) {

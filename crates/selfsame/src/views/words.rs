@@ -1,16 +1,14 @@
 //! Describes draws and policies in words.
 
 use selfsame_augment::{
-    Adjustment, Blur, Crop, CropBox, Draw, Fill, GaussianBlur, Interpolation, Jitter, PadCrop,
-    PolicyConfig, Probability, Rotation, Shift, Solarise,
+    Adjustment, Blur, Crop, CropBox, Draw, Fill, GaussianBlur, Image, Interpolation, Jitter,
+    PadCrop, PolicyConfig, Probability, Rotation, Shift, Solarise,
 };
 use selfsame_report::gallery::Step;
 
-use super::Sizes;
-
-/// Describes what was done to a view, in order, in a few words per change. `cropped` says whether
-/// its policy crops.
-pub fn changes(draw: &Draw, cropped: bool, sizes: Sizes) -> Vec<String> {
+/// Describes what was done to a view of side `size`, in order, in a few words per change. `cropped`
+/// says whether its policy crops, and `source` is what it crops.
+pub fn changes(draw: &Draw, cropped: bool, source: Image<'_>, size: u32) -> Vec<String> {
     let Draw {
         crop,
         interpolation: _,
@@ -26,7 +24,8 @@ pub fn changes(draw: &Draw, cropped: bool, sizes: Sizes) -> Vec<String> {
     let mut changes = Vec::new();
     match crop {
         Some(CropBox { width, height, .. }) => {
-            let share = f64::from(width) * f64::from(height) / f64::from(sizes.image).powi(2);
+            let area = |width: u32, height: u32| f64::from(width) * f64::from(height);
+            let share = area(width, height) / area(source.width(), source.height());
             changes.push(format!("crop {}%", digits(100.0 * share, 0)));
         }
         None if cropped => changes.push("whole image".to_owned()),
@@ -61,7 +60,7 @@ pub fn changes(draw: &Draw, cropped: bool, sizes: Sizes) -> Vec<String> {
     }));
     changes.extend(grey.then(|| "grey".to_owned()));
     if let Some(GaussianBlur { sigma, side, .. }) = blur {
-        changes.push(format!("blur {} px", plain(sigma * growth(side, sizes.view))));
+        changes.push(format!("blur {} px", plain(sigma * growth(side, size))));
     }
     changes.extend(solarise.map(|threshold| format!("solarise from {threshold}")));
     if changes.is_empty() {

@@ -20,6 +20,7 @@ fn plan(optimizer: OptimizerKind, microbatch: Option<usize>) -> Plan {
     let data = DataConfig {
         source: "glyphs".into(),
         image_size: SIDE as u32,
+        source_size: None,
         limit: None,
         labels: None,
         classes: None,
