@@ -540,7 +540,7 @@ mod tests {
     fn fitted_source(image: &RgbImage, target: Target) -> ((u32, u32), Vec<u8>) {
         let size = target.resized(image.facts.width, image.facts.height);
         let mut out = vec![0; (size.0 * size.1 * 3) as usize];
-        fit(image, size, &mut out).unwrap();
+        super::fit(image, size, &mut out).unwrap();
         (size, out)
     }
 

@@ -199,11 +199,9 @@ impl Job<'_> {
         if sources.iter().all(|&size| size == (image, image)) {
             sources.clear();
         }
-        Layout::new(self.entries.len(), self.target, &sources).ok_or_else(|| DataError::TooLarge {
-            count: self.entries.len(),
-            bytes: u64::MAX,
-            free: 0,
-        })
+        let count = self.entries.len();
+        let endless = DataError::TooLarge { count, bytes: u64::MAX, free: 0 };
+        Layout::new(count, self.target, &sources).ok_or(endless)
     }
 
     fn to_memory(&self, layout: Layout, room: &Room<'_>) -> Result<Stored, DataError> {

@@ -75,6 +75,8 @@ fn whole(text: &str) -> CertificateRecord {
         weights: text.into(),
         step: Some(9),
         digest: text.into(),
+        image_size: None,
+        source_size: None,
         policy: text.into(),
         seed: 3,
         images: 16,
