@@ -1,5 +1,7 @@
 //! The information about a set before any image is decoded.
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::error::DataError;
 use crate::facts::Exif;
 use crate::leavings::{LeftAlone, LostFolder};
@@ -88,17 +90,21 @@ impl Catalogue {
         if self.classes.is_empty() {
             return Err(DataError::NoLabels { set: self.name.clone() });
         }
-        if let Some(name) = names.iter().find(|name| !self.classes.contains(name)) {
+        // File systems store accents in two ways, and keyboards write one of them.
+        let same = |a: &str, b: &str| a == b || a.nfc().eq(b.nfc());
+        let is_known = |name: &&String| self.classes.iter().any(|class| same(class, name));
+        if let Some(name) = names.iter().find(|name| !is_known(name)) {
             return Err(DataError::UnknownClass {
                 name: name.clone(),
                 known: self.classes.clone(),
             });
         }
+        let asked = |class: &String| names.iter().any(|name| same(name, class));
         let mut classes = Vec::new();
         let renumbered: Vec<Option<u32>> = std::mem::take(&mut self.classes)
             .into_iter()
             .map(|class| {
-                names.contains(&class).then(|| {
+                asked(&class).then(|| {
                     classes.push(class);
                     classes.len() as u32 - 1
                 })

@@ -67,6 +67,20 @@ pub(crate) fn recognise(path: &Path) -> Option<PathBuf> {
         })
 }
 
+/// Returns whether the folder, or one that the official archive unpacks to inside it, holds CIFAR
+/// as Python pickles, which are not read.
+pub(crate) fn is_pickled(path: &Path) -> bool {
+    let folders = ["", "cifar-10-batches-py", "cifar-100-python"].map(|name| path.join(name));
+    let is_pickle = |file: PathBuf| {
+        let mut start = [0];
+        File::open(file).is_ok_and(|mut file| file.read_exact(&mut start).is_ok())
+            && start == [0x80]
+    };
+    folders
+        .iter()
+        .any(|folder| ["data_batch_1", "train"].iter().any(|file| is_pickle(folder.join(file))))
+}
+
 /// Opens the folder found by [`recognise`].
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let layout = if path.join(CIFAR_100.train[0]).is_file() { CIFAR_100 } else { CIFAR_10 };

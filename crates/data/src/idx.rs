@@ -1,5 +1,6 @@
 //! IDX files of the MNIST family, plain or gzipped: <https://yann.lecun.org/exdb/mnist/>.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use crate::catalogue::{Catalogue, Entry, Part, Source};
 use crate::decode::{MAX_PIXELS, MAX_SIDE};
 use crate::facts::Exif;
 use crate::folder::stamp;
+use crate::leavings::short;
 use crate::target::{RgbImage, Target};
 
 /// Maximum size of one file in bytes, decompressed.
@@ -29,27 +31,63 @@ struct Grey {
     width: u32,
     height: u32,
     pixels: Vec<u8>,
+    /// Whether pixels are stored column by column.
+    transposed: bool,
     stamp: String,
 }
 
+/// What the files of training and of test are called. EMNIST says `test`.
+const TRAIN: &[&str] = &["train"];
+const TEST: &[&str] = &["t10k", "test"];
+
 /// Returns whether `path` is a folder with IDX images.
 pub(crate) fn recognise(path: &Path) -> bool {
-    ["train", "t10k"].iter().any(|part| find(path, part, "images", 3).is_some())
+    !prefixes(path).is_empty()
+}
+
+/// Returns what stands before the parts in the names of image files in the folder: nothing in
+/// MNIST, and a name such as `emnist-letters-` in EMNIST.
+fn prefixes(path: &Path) -> BTreeSet<String> {
+    let entries = path.read_dir().into_iter().flatten().flatten();
+    let names = entries
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let prefix = |name: String| {
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let before = ["-images-idx3-ubyte", "-images.idx3-ubyte"]
+            .iter()
+            .find_map(|ending| name.strip_suffix(ending))?;
+        let prefix = TRAIN.iter().chain(TEST).find_map(|part| before.strip_suffix(part))?;
+        Some(prefix.to_owned())
+    };
+    names.filter_map(prefix).collect()
 }
 
 /// Opens a folder with `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte` and their labels,
-/// each with or without `.gz`. A dot may replace the second hyphen.
+/// each with or without `.gz`. A dot may replace the second hyphen. The names of EMNIST begin with
+/// the name of the set; its images are stored with rows and columns swapped, and are swapped back.
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let mut source = Images { parts: Vec::new(), images: Vec::new() };
     let mut entries = Vec::new();
-    let has_both = ["train", "t10k"].iter().all(|part| find(path, part, "images", 3).is_some());
+    let prefixes = prefixes(path);
+    let prefix = prefixes.first().map_or("", String::as_str);
+    if prefixes.len() > 1 {
+        let cause = format!(
+            "there are several sets, {}; move the files of one into a folder of their own",
+            prefixes.iter().map(|name| short(name)).collect::<Vec<_>>().join(", ")
+        );
+        return Err(DataError::Layout { path: path.to_owned(), cause });
+    }
+    let transposed = prefix.starts_with("emnist");
+    let find = |part, what, dimensions| find(path, prefix, part, what, dimensions);
+    let has_both = [TRAIN, TEST].iter().all(|part| find(part, "images", 3).is_some());
     let mut labelled: Option<bool> = None;
-    for (prefix, part) in [("train", Part::Train), ("t10k", Part::Test)] {
+    for (files, part) in [(TRAIN, Part::Train), (TEST, Part::Test)] {
         let part = if has_both { part } else { Part::Whole };
-        let Some(image_path) = find(path, prefix, "images", 3) else { continue };
+        let Some(image_path) = find(files, "images", 3) else { continue };
         let (header, pixels) = read(&image_path, 3)?;
         let [count, height, width] = [header[0], header[1], header[2]];
-        let labels = match find(path, prefix, "labels", 1) {
+        let labels = match find(files, "labels", 1) {
             Some(label_path) => {
                 let (header, labels) = read(&label_path, 1)?;
                 if header[0] != count {
@@ -81,10 +119,14 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
             });
             source.images.push((source.parts.len(), image));
         }
-        source.parts.push(Grey { width, height, pixels, stamp: stamp(&image_path) });
+        let stamp = stamp(&image_path);
+        source.parts.push(Grey { width, height, pixels, transposed, stamp });
     }
 
     let mut notes = Vec::new();
+    if transposed {
+        notes.push("EMNIST stores its images column by column; they are read so.".to_owned());
+    }
     let classes = if labelled == Some(true) {
         let count = entries.iter().map(|entry| entry.class + 1).max().unwrap_or(0);
         class_names(path, count)?
@@ -95,13 +137,13 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     Ok(Catalogue { classes, entries, notes, ..Catalogue::new(name, Box::new(source)) })
 }
 
-fn find(path: &Path, part: &str, what: &str, dimensions: u8) -> Option<PathBuf> {
-    ["-", "."]
-        .iter()
-        .flat_map(|dot| {
-            ["", ".gz"].map(|gz| path.join(format!("{part}-{what}{dot}idx{dimensions}-ubyte{gz}")))
+fn find(path: &Path, prefix: &str, parts: &[&str], what: &str, dimensions: u8) -> Option<PathBuf> {
+    let names = parts.iter().flat_map(|part| {
+        ["-", "."].into_iter().flat_map(move |dot| {
+            ["", ".gz"].map(|gz| format!("{prefix}{part}-{what}{dot}idx{dimensions}-ubyte{gz}"))
         })
-        .find(|file| file.is_file())
+    });
+    names.map(|name| path.join(name)).find(|file| file.is_file())
 }
 
 /// Returns the names in `classes.txt`, or the numbers from 0 if there is no such file. There are at
@@ -199,9 +241,15 @@ fn read(path: &Path, dimensions: usize) -> Result<(Vec<u32>, Vec<u8>), DataError
 impl Source for Images {
     fn read(&self, item: usize, target: Target) -> Result<RgbImage, String> {
         let (part, image) = self.images[item];
-        let Grey { width, height, ref pixels, .. } = self.parts[part];
-        let bytes = width as usize * height as usize;
-        let pixels = pixels[image * bytes..][..bytes].iter().flat_map(|&grey| [grey; 3]).collect();
+        let Grey { width, height, ref pixels, transposed, .. } = self.parts[part];
+        let (columns, rows) = (width as usize, height as usize);
+        let pixels = &pixels[image * rows * columns..][..rows * columns];
+        let pixels = if transposed {
+            let places = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+            places.flat_map(|(row, column)| [pixels[column * rows + row]; 3]).collect()
+        } else {
+            pixels.iter().flat_map(|&grey| [grey; 3]).collect()
+        };
         Ok(RgbImage::plain(width, height, pixels, target))
     }
 

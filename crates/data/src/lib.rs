@@ -81,6 +81,6 @@ pub use facts::{Exif, Facts, Format};
 pub use fetch::{FetchError, FetchSummary, fetch, fetch_files};
 pub use glyphs::{Factors, GLYPH_CLASSES, GLYPH_COUNTS, GLYPH_SIZE, glyph_factors, glyph_pixels};
 pub use leavings::{LeftAlone, LostFolder};
-pub use load::{LoadOptions, load};
+pub use load::{LoadOptions, class_list, class_names, load};
 pub use remote::{Digest, Member, REMOTE_SETS, RemoteFile, RemoteSet};
 pub use selfsame_kernels::pixels::{Image, Numbered};

@@ -64,6 +64,34 @@ pub struct LoadOptions {
     pub cache: Option<PathBuf>,
 }
 
+/// Splits a list of class names at its commas. A name that has a comma itself stands in double
+/// quotes, as in CSV.
+///
+/// ```
+/// let names = selfsame_data::class_names(r#"green,"red, ripe""#);
+/// assert_eq!(names, ["green", "red, ripe"]);
+/// assert_eq!(selfsame_data::class_list(&names), r#"green,"red, ripe""#);
+/// ```
+#[must_use]
+pub fn class_names(list: &str) -> Vec<String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(list.as_bytes());
+    let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
+    record.iter().map(str::to_owned).collect()
+}
+
+/// Joins class names to a list that [`class_names`] splits again.
+#[must_use]
+pub fn class_list(names: &[String]) -> String {
+    let name = |name: &String| {
+        if name.contains([',', '"', '\n', '\r']) || name.is_empty() {
+            format!("\"{}\"", name.replace('"', "\"\""))
+        } else {
+            name.clone()
+        }
+    };
+    names.iter().map(name).collect::<Vec<_>>().join(",")
+}
+
 /// Loads the data set that `spec` names: `glyphs`, a folder of class folders or of images, a `.tar`
 /// of either, or a folder with the binary files of CIFAR-10, CIFAR-100 or the MNIST family (IDX).
 ///
@@ -281,6 +309,9 @@ fn open(path: &Path, labels: Option<&Path>) -> Result<Catalogue, DataError> {
             cifar::open(&path, name)
         } else if table.is_none() && idx::recognise(path) {
             idx::open(path, name)
+        } else if cifar::is_pickled(path) {
+            let cause = "it holds CIFAR as Python pickles; take the binary version of the set";
+            Err(DataError::NotADataSet { path: path.to_owned(), cause: cause.into() })
         } else {
             folder::open(path, name, table)
         }

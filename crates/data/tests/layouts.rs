@@ -315,3 +315,52 @@ fn shards_of_webdataset_are_read() {
     assert_eq!(several(&["n01.tar", "n02.tar"], &["cat", "dog"]).classes, ["cat", "dog"]);
     assert_eq!(several(&["cat.tar", "dog.tar"], &["x"]).classes, ["cat", "dog"]);
 }
+
+#[test]
+fn emnist_is_read_upright_and_pickles_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let idx = |name: &str, sizes: &[u32], bytes: &[u8]| {
+        let header = sizes.iter().flat_map(|size| size.to_be_bytes());
+        let mut file = vec![0, 0, 8, sizes.len() as u8];
+        file.extend(header.chain(bytes.iter().copied()));
+        write(folder.path(), name, file);
+    };
+    // Two rows and two columns, stored column by column.
+    for part in ["train", "test"] {
+        idx(
+            &format!("emnist-letters-{part}-images-idx3-ubyte"),
+            &[3, 2, 2],
+            &[1, 3, 2, 4].repeat(3),
+        );
+        idx(&format!("emnist-letters-{part}-labels-idx1-ubyte"), &[3], &[1, 2, 26]);
+    }
+    let set = load_plainly(folder.path());
+    assert_eq!((set.train.len() + set.validation.len(), set.test.len()), (3, 3));
+    let grey: Vec<u8> = set.test.image(0).pixels().iter().step_by(3).copied().collect();
+    assert_eq!(grey, [1, 2, 3, 4]);
+    assert_eq!(set.test.labels(), Some(&[1, 2, 26][..]));
+    idx("emnist-digits-train-images-idx3-ubyte", &[1, 2, 2], &[0; 4]);
+    let error = load(folder.path(), &LoadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("several sets, emnist-digits-, emnist-letters-"), "{error}");
+
+    let pickled = tempfile::tempdir().unwrap();
+    write(pickled.path(), "cifar-10-batches-py/data_batch_1", b"\x80\x02}q\x01");
+    let error = load(pickled.path(), &LoadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("Python pickles"), "{error}");
+}
+
+#[test]
+fn classes_are_chosen_by_names_with_commas_and_accents() {
+    let files = images(&["red, ripe", "green", "cafe\u{301}"], 5);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.tar");
+    fs::write(&path, tar_of(&files)).unwrap();
+    for (list, wanted) in [
+        (r#"green,"red, ripe""#, &["green", "red, ripe"][..]),
+        ("caf\u{e9},green", &["cafe\u{301}", "green"]),
+    ] {
+        let classes = Some(selfsame_data::class_names(list));
+        let set = load(&path, &LoadOptions { classes, ..LoadOptions::default() }).unwrap();
+        assert_eq!(set.classes, wanted);
+    }
+}

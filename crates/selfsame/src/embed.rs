@@ -103,8 +103,10 @@ pub fn embed(
         encoder.precision = precision;
     }
     if options.data.is_some() {
-        // Another set has its own classes, and all of its images are wanted, without crops.
-        (config.data.limit, config.data.classes, config.data.source_size) = (None, None, None);
+        // Another set has its own labels and classes, and all of its images are wanted, without
+        // crops.
+        let data = &mut config.data;
+        (data.limit, data.labels, data.classes, data.source_size) = (None, None, None, None);
     }
     let plan = config.check()?;
     let (encoder, _) = run.trained(&plan, options.weights, &options.device)?;
