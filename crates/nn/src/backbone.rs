@@ -128,6 +128,7 @@ impl fmt::Display for EncoderConfig {
 
 /// An [`EncoderConfig`] as stored in `config.toml`: one table for all architectures.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Table {
     architecture: Name,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -431,11 +431,19 @@ fn value_type(path: &Path, name: &str, found: &dyn fmt::Display) -> ImportError 
 impl Import {
     /// Returns the encoder whose tensors have these names and shapes, or `None` if selfsame has no
     /// such encoder.
+    ///
+    /// All weights of its convolutions or linear maps are in the file, so building it takes memory
+    /// in proportion to the file. Vectors may be missing; [`fit`](Self::fit) lists them.
     pub fn encoder(&self) -> Option<EncoderConfig> {
+        let holds = |name: &str, shape: &[usize]| {
+            self.state.get(name).is_some_and(|values| values.shape == shape)
+        };
         if let Some(first) = self.state.get("layers.0.weight") {
-            let config = EncoderConfig::from(mlp_config(&first.shape)?);
+            let config = mlp_config(&first.shape)?;
             let layers = self.state.keys().filter(|name| name.ends_with("running_mean")).count();
-            return (layers == HIDDEN_LAYERS).then_some(config);
+            let whole = (1..HIDDEN_LAYERS)
+                .all(|layer| holds(&format!("layers.{layer}.weight"), &[config.width; 2]));
+            return (layers == HIDDEN_LAYERS && whole).then_some(config.into());
         }
         let stem = self.state.get("conv1.weight")?;
         let (width, stem) = match stem.shape[..] {
@@ -457,7 +465,8 @@ impl Import {
             ([3, 4, 6, 3], true) => Architecture::ResNet50,
             _ => return None,
         };
-        Some(ResNetConfig { architecture, stem, width, precision: Precision::F32 }.into())
+        let config = ResNetConfig { architecture, stem, width, precision: Precision::F32 };
+        config.weights().iter().all(|(name, shape)| holds(name, shape)).then_some(config.into())
     }
 
     /// Compares the names and shapes of the tensors with those of an encoder.

@@ -89,7 +89,11 @@ struct Putter<'a>(&'a Statistics);
 impl MapNamed for Putter<'_> {
     fn tensor<const D: usize>(&mut self, name: &str, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(statistic) = self.0.0.get(name) else { return param };
-        param.map(|old| Tensor::from_inner(statistic.clone().reshape(old.dims())))
+        param.map(|old| {
+            let new = statistic.clone().reshape(old.dims());
+            // A module in evaluation mode stays in evaluation mode.
+            if old.device().is_autodiff() { Tensor::from_inner(new) } else { new }
+        })
     }
 }
 

@@ -109,12 +109,48 @@ impl ResNetConfig {
         8 * self.width * self.architecture.expansion()
     }
 
-    /// Builds the network with its initial weights.
-    pub fn init(&self, init: &mut Init<'_>) -> ResNet {
-        let (kernel, stride) = match self.stem {
+    /// Returns the side and the stride of the first convolution.
+    fn first(&self) -> (usize, usize) {
+        match self.stem {
             Stem::Cifar => (3, 1),
             Stem::ImageNet => (7, 2),
-        };
+        }
+    }
+
+    /// Returns the name and shape of the weight of every convolution, in the order of
+    /// [`init`](Self::init) but without any memory for values.
+    pub(crate) fn weights(&self) -> Vec<(String, [usize; 4])> {
+        let Self { architecture, width, .. } = *self;
+        let (kernel, _) = self.first();
+        let mut weights = vec![("conv1.weight".to_owned(), [width, 3, kernel, kernel])];
+        let mut input = width;
+        for (stage, blocks) in architecture.blocks().into_iter().enumerate() {
+            let inner = width << stage;
+            let output = inner * architecture.expansion();
+            for block in 0..blocks {
+                let mut add = |layer: &str, shape| {
+                    weights.push((format!("layer{}.{block}.{layer}.weight", stage + 1), shape));
+                };
+                if architecture == Architecture::ResNet50 {
+                    add("conv1", [inner, input, 1, 1]);
+                    add("conv2", [inner, inner, 3, 3]);
+                    add("conv3", [output, inner, 1, 1]);
+                } else {
+                    add("conv1", [inner, input, 3, 3]);
+                    add("conv2", [inner, inner, 3, 3]);
+                }
+                if input != output {
+                    add("downsample.0", [output, input, 1, 1]);
+                }
+                input = output;
+            }
+        }
+        weights
+    }
+
+    /// Builds the network with its initial weights.
+    pub fn init(&self, init: &mut Init<'_>) -> ResNet {
+        let (kernel, stride) = self.first();
         let conv1 = Conv2d::new(3, self.width, kernel, stride, init);
         let bn1 = BatchNorm::new(self.width, init);
         let [n1, n2, n3, n4] = self.architecture.blocks();
@@ -272,5 +308,35 @@ impl Block {
         let mut layers = vec![(&self.conv1, &self.bn1), (&self.conv2, &self.bn2)];
         layers.extend(self.conv3.as_ref().zip(self.bn3.as_ref()));
         conv_bn(&layers, x, Some(identity), true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state;
+
+    #[test]
+    fn weights_are_those_of_the_network() {
+        for architecture in [Architecture::ResNet18, Architecture::ResNet34, Architecture::ResNet50]
+        {
+            for stem in [Stem::Cifar, Stem::ImageNet] {
+                let precision = Precision::F32;
+                let config = ResNetConfig { architecture, stem, width: 3, precision };
+                let mut weights: Vec<_> = config
+                    .weights()
+                    .into_iter()
+                    .map(|(name, shape)| (name, shape.to_vec()))
+                    .collect();
+                weights.sort();
+                let built = state::read(&config.init(&mut Init::new(0, &Device::flex())));
+                let expected: Vec<_> = built
+                    .into_iter()
+                    .filter(|(_, values)| values.shape.len() > 1)
+                    .map(|(name, values)| (name, values.shape))
+                    .collect();
+                assert_eq!(weights, expected);
+            }
+        }
     }
 }

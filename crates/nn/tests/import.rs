@@ -8,7 +8,9 @@ use burn::tensor::Device;
 use selfsame_nn::import::{self, ImportError};
 use selfsame_nn::layers::Init;
 use selfsame_nn::state::{self, State, Values};
-use selfsame_nn::{Architecture, Backbone, EncoderConfig, Precision, ResNetConfig, Stem, pixels};
+use selfsame_nn::{
+    Architecture, Backbone, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, pixels,
+};
 
 const RESNET18: ResNetConfig = ResNetConfig {
     architecture: Architecture::ResNet18,
@@ -322,6 +324,30 @@ fn errors_name_the_file_and_the_mend() {
             "{error}"
         );
     }
+}
+
+/// The width of an encoder is that of its first layer, which a small file may hold without the
+/// others.
+#[test]
+fn a_first_layer_alone_is_no_wide_encoder() {
+    let wide = |mut state: State, first: &str, shape: &[usize], others: Option<Vec<usize>>| {
+        if let Some(shape) = others {
+            for values in state.values_mut().filter(|values| values.shape.len() > 1) {
+                *values =
+                    Values { values: vec![0.0; shape.iter().product()], shape: shape.clone() };
+            }
+        }
+        let values = vec![0.0; shape.iter().product()];
+        state.insert(first.to_owned(), Values { shape: shape.to_vec(), values });
+        renamed(&state, |name| vec![name.to_owned()]).unwrap().encoder()
+    };
+    let resnet = || state::read(&encoder(&RESNET18));
+    let mlp = EncoderConfig::from(MlpConfig { width: 2, image_size: 1 });
+    let mlp = || state::read(&mlp.init(&mut Init::new(5, &Device::flex())));
+    assert_eq!(wide(resnet(), "conv1.weight", &[10_000, 3, 3, 3], None), None);
+    assert_eq!(wide(resnet(), "conv1.weight", &[10_000, 3, 7, 7], Some(vec![1; 4])), None);
+    assert_eq!(wide(mlp(), "layers.0.weight", &[1_000_000, 3], None), None);
+    assert_eq!(wide(mlp(), "layers.0.weight", &[2, 12], None).map(|mlp| mlp.dim()), Some(2));
 }
 
 /// A hostile checkpoint may be refused or read; it may not end the process, nor take memory that it
