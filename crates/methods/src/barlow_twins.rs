@@ -4,7 +4,7 @@ use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, barlow_twins};
 use crate::settings::{at_least_zero, positive, width};
-use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
+use crate::{Batch, ConfigError, Method, Microbatch, Networks, Objective};
 
 settings! {
     /// Zbontar et al. 2021: cross-correlation towards the identity.
@@ -58,8 +58,8 @@ impl Method for BarlowTwins {
 }
 
 impl Objective for BarlowTwins {
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
-        networks.project_each(views)
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
+        networks.project_each(images.views)
     }
 
     fn loss(&self, batch: &Batch<'_>) -> Loss {

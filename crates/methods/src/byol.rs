@@ -4,7 +4,7 @@ use selfsame_nn::{EncoderConfig, Mlp, Norms};
 
 use crate::losses::{Loss, negative_cosine};
 use crate::settings::{momentum, width};
-use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
+use crate::{Batch, ConfigError, Method, Microbatch, Networks, Objective, Step};
 
 settings! {
     /// Grill et al. 2020: predicts a momentum encoder's output.
@@ -56,10 +56,11 @@ impl Method for Byol {
 }
 
 impl Objective for Byol {
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
         let predictor = networks.mlp("predictor");
-        let predicted = networks.project_each(views).into_iter().map(|z| predictor.forward(z));
-        let targets = views.iter().map(|view| networks.project_momentum(view.clone()));
+        let predicted =
+            networks.project_each(images.views).into_iter().map(|z| predictor.forward(z));
+        let targets = images.views.iter().map(|view| networks.project_momentum(view.clone()));
         predicted.chain(targets).collect()
     }
 

@@ -23,6 +23,8 @@ mod spectral;
 mod t_simclr;
 mod vicreg;
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 use selfsame_nn::EncoderConfig;
 use selfsame_nn::layers::Init;
@@ -95,22 +97,26 @@ pub trait Objective {
         true
     }
 
-    /// Embeds a batch. The result is any number of tensors with one row per image.
+    /// Embeds images. The result is any number of tensors with one row per image.
     ///
-    /// `views` are [`Method::views`] tensors `[images, height, width, 3]` of normalised pixels; row
-    /// i of each is a view of image i. A row of the result may depend on other images through batch
-    /// normalisation only. By default, backbone and projector take all views as one batch.
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
-        networks.project_together(views)
+    /// A row of the result may depend on other images through batch normalisation only. What is
+    /// drawn for an image at random comes from [`Microbatch::random`], so that it does not depend
+    /// on how the batch is divided. By default, backbone and projector take all views together.
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
+        networks.project_together(images.views)
     }
 
     /// Computes the loss of a batch.
     fn loss(&self, batch: &Batch<'_>) -> Loss;
 
     /// Returns the two embeddings of each image that the loss draws together, which are watched for
-    /// collapse, or `None` if the loss draws no two embeddings together.
+    /// collapse, or `None` if the loss draws no two embeddings together. By default, these are the
+    /// first two.
     fn pair<'a>(&self, embeddings: &'a [Tensor<2>]) -> Option<[&'a Tensor<2>; 2]> {
-        Some([&embeddings[0], &embeddings[1]])
+        match embeddings {
+            [first, second, ..] => Some([first, second]),
+            _ => None,
+        }
     }
 
     /// Updates the parts that no gradient moves, such as a momentum encoder or a queue, after the
@@ -120,12 +126,50 @@ pub trait Objective {
     }
 }
 
+/// Images that are embedded together: a whole batch, or one of the microbatches that it is divided
+/// into.
+#[derive(Clone, Debug)]
+pub struct Microbatch<'a> {
+    /// [`Method::views`] tensors `[images, height, width, 3]` of normalised pixels; row i of each is
+    /// a view of image i.
+    pub views: &'a [Tensor<4>],
+    /// The rows of the batch that these images are.
+    pub rows: Range<usize>,
+    /// Number of images in the batch.
+    pub batch: usize,
+    /// The training step.
+    pub step: &'a Step,
+}
+
+impl<'a> Microbatch<'a> {
+    /// Returns a batch that is not divided.
+    ///
+    /// # Panics
+    /// If there are no views.
+    pub fn whole(views: &'a [Tensor<4>], step: &'a Step) -> Self {
+        let [batch, ..] = views[0].dims();
+        Self { views, rows: 0..batch, batch, step }
+    }
+
+    /// Returns a random number generator for each image, which depends on the image's row in the
+    /// batch and not on the microbatch that it is in.
+    pub fn random(&self) -> impl Iterator<Item = rand_chacha::ChaCha8Rng> {
+        self.rows.clone().map(|row| {
+            let mut rng = self.step.random();
+            // A row's stretch of the keystream has 2³² words. The first stretch is that of draws
+            // for the whole step.
+            rng.set_word_pos((row as u128 + 1) << 32);
+            rng
+        })
+    }
+}
+
 /// Inputs of a loss.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
     /// The networks; parts that the objective does not train have no gradients.
     pub networks: &'a Networks,
-    /// The views that were embedded, as [`Objective::embed`] receives them.
+    /// The views of the whole batch, as in [`Microbatch::views`].
     pub views: &'a [Tensor<4>],
     /// The embeddings that [`Objective::embed`] returned for these views.
     pub embeddings: &'a [Tensor<2>],
@@ -136,6 +180,9 @@ pub struct Batch<'a> {
 impl Batch<'_> {
     /// Returns the first two embeddings, which belong to the two views if the objective embeds each
     /// view once.
+    ///
+    /// # Panics
+    /// If there are fewer than two embeddings.
     pub fn pair(&self) -> [Tensor<2>; 2] {
         [self.embeddings[0].clone(), self.embeddings[1].clone()]
     }
@@ -161,8 +208,8 @@ impl Step {
         end + (start - end) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
     }
 
-    /// Returns a random number generator for this step. Every call, and so every microbatch, gets
-    /// the same generator.
+    /// Returns a random number generator for this step as a whole. Every call returns the same
+    /// generator, so what is drawn for each image comes from [`Microbatch::random`].
     pub fn random(&self) -> rand_chacha::ChaCha8Rng {
         use rand::SeedableRng;
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(self.seed);
@@ -176,6 +223,21 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_image_draws_does_not_depend_on_its_microbatch() {
+        use rand::RngExt;
+        let step = Step { number: 3, steps: 10, seed: 5 };
+        let drawn = |rows: Range<usize>| {
+            let images = Microbatch { views: &[], rows, batch: 10, step: &step };
+            images.random().map(|mut rng| rng.random::<u64>()).collect::<Vec<_>>()
+        };
+        let whole = drawn(0..10);
+        assert_eq!([drawn(0..3), drawn(3..6), drawn(6..10)].concat(), whole);
+        let different: std::collections::BTreeSet<u64> =
+            whole.into_iter().chain([step.random().random()]).collect();
+        assert_eq!(different.len(), 11, "and every image draws its own");
+    }
 
     #[test]
     fn anneals_from_start_to_end() {

@@ -5,7 +5,7 @@ use selfsame_nn::{EncoderConfig, Norms, parts};
 
 use crate::losses::{Loss, info_nce, normalise};
 use crate::settings::{momentum, temperature, width};
-use crate::{Batch, ConfigError, Method, Networks, Objective, Step, need};
+use crate::{Batch, ConfigError, Method, Microbatch, Networks, Objective, Step, need};
 
 settings! {
     /// Chen et al. 2020: a momentum encoder and a queue of negatives.
@@ -33,7 +33,8 @@ settings! {
         /// Number of parts of a batch that are normalised separately, as if each were on its own
         /// machine; every part has at least two images.
         ///
-        /// The slow copy receives the images in another order, so that the statistics of a part do
+        /// A batch in microbatches has as many parts in all, but no part is larger than a
+        /// microbatch. The slow copy receives the images in another order, so that the statistics of a part do
         /// not reveal which images belong together. Running statistics move once per batch, towards
         /// the mean of the parts.
         pub splits: usize,
@@ -61,34 +62,41 @@ impl MocoV2 {
         }
     }
 
-    /// Applies `project` to the images in [`splits`](Self::splits) parts, one after the other, so
-    /// that batch normalisation takes the statistics of one part at a time.
-    fn project_in_parts(
-        &self,
-        networks: &Networks,
-        project: impl Fn(&Networks, Tensor<4>) -> Tensor<2>,
-        images: Tensor<4>,
-    ) -> Tensor<2> {
-        let [count, ..] = images.dims();
-        let pass = |rows| project(networks, images.clone().slice([rows]));
-        Tensor::cat(parts::in_turn(networks, &parts::even(count, self.splits), pass), 0)
+    /// Returns how many parts are normalised separately: of a microbatch, its share of the batch's
+    /// [`splits`](Self::splits), but at least one part.
+    fn parts(&self, images: &Microbatch<'_>) -> usize {
+        (self.splits * images.rows.len() / images.batch).max(1)
     }
 
-    /// Computes the normalised outputs of the slow copy; row i belongs to image i. The slow copy
-    /// takes the images in `order`, so that a key shares its part of the batch with other images
-    /// than the query of the same image does.
-    fn keys(&self, networks: &Networks, images: Tensor<4>, order: &[usize]) -> Tensor<2> {
-        let device = images.device();
+    /// Computes the normalised outputs of the slow copy, in `parts` parts; row i belongs to image
+    /// i. The slow copy takes the images in `order`, so that a key shares its part of the batch
+    /// with other images than the query of the same image does.
+    fn keys(networks: &Networks, view: &Tensor<4>, parts: usize, order: &[usize]) -> Tensor<2> {
+        let device = view.device();
         let index = |order: Vec<i64>| {
             let count = order.len();
             Tensor::<1, Int>::from_data(TensorData::new(order, [count]), &device)
         };
         let mut inverse = vec![0; order.len()];
         order.iter().enumerate().for_each(|(place, &image)| inverse[image] = place as i64);
-        let shuffled = images.select(0, index(order.iter().map(|&image| image as i64).collect()));
-        let keys = self.project_in_parts(networks, Networks::project_momentum, shuffled);
+        let order = order.iter().map(|&image| image as i64).collect();
+        let shuffled = view.clone().select(0, index(order));
+        let keys = project_in_parts(networks, Networks::project_momentum, &shuffled, parts);
         normalise(keys.select(0, index(inverse)))
     }
+}
+
+/// Applies `project` to a view in `parts` parts, one after the other, so that batch normalisation
+/// takes the statistics of one part at a time.
+fn project_in_parts(
+    networks: &Networks,
+    project: impl Fn(&Networks, Tensor<4>) -> Tensor<2>,
+    view: &Tensor<4>,
+    parts: usize,
+) -> Tensor<2> {
+    let [count, ..] = view.dims();
+    let pass = |rows| project(networks, view.clone().slice([rows]));
+    Tensor::cat(parts::in_turn(networks, &parts::even(count, parts), pass), 0)
 }
 
 impl Method for MocoV2 {
@@ -121,13 +129,12 @@ impl Method for MocoV2 {
 }
 
 impl Objective for MocoV2 {
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], step: &Step) -> Vec<Tensor<2>> {
-        let [count, ..] = views[0].dims();
-        let mut order: Vec<usize> = (0..count).collect();
-        order.shuffle(&mut step.random());
-        let query =
-            |view: &Tensor<4>| self.project_in_parts(networks, Networks::project, view.clone());
-        let key = |view: &Tensor<4>| self.keys(networks, view.clone(), &order);
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
+        let mut order: Vec<usize> = (0..images.rows.len()).collect();
+        order.shuffle(&mut images.step.random());
+        let (views, parts) = (images.views, self.parts(images));
+        let query = |view: &Tensor<4>| project_in_parts(networks, Networks::project, view, parts);
+        let key = |view: &Tensor<4>| Self::keys(networks, view, parts, &order);
         match self.symmetric {
             true => vec![query(&views[0]), query(&views[1]), key(&views[0]), key(&views[1])],
             false => vec![query(&views[0]), key(&views[1])],

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use selfsame_nn::layers::Init;
+use selfsame_nn::state::{self, VisitNamed};
 use selfsame_nn::{Backbone, EncoderConfig, Mlp, Norms};
 
 use crate::momentum;
@@ -64,6 +65,14 @@ impl From<Mlp> for Part {
     }
 }
 
+impl Part {
+    /// Returns a copy without gradients, whose running statistics are its own.
+    fn apart(&self) -> Self {
+        // A clone shares running statistics with the original; `valid` gives the copy its own.
+        self.valid().train().no_grad()
+    }
+}
+
 impl Networks {
     /// Creates an encoder with initial weights and no other part.
     pub fn new(encoder: &EncoderConfig, init: &mut Init<'_>) -> Self {
@@ -100,8 +109,7 @@ impl Networks {
     /// originals at first. Their names are `momentum.backbone` and `momentum.projector`.
     pub(crate) fn with_momentum(self) -> Self {
         [BACKBONE, PROJECTOR].into_iter().fold(self, |networks, name| {
-            // Call `valid`, because it gives the copy its own running statistics.
-            let copy = networks.parts[name].valid().train().no_grad();
+            let copy = networks.parts[name].apart();
             networks.with(&format!("{SLOW}{name}"), copy)
         })
     }
@@ -118,15 +126,29 @@ impl Networks {
         })
     }
 
-    /// Returns networks in which only the parts that `trains` accepts have gradients. They share
-    /// their weights and running statistics with `self`.
+    /// Returns networks in which only the parts that `trains` accepts have gradients and move their
+    /// running statistics. All other parts are copies whose running statistics are their own. A
+    /// slow copy goes with the part that it copies.
     pub fn train_only(&self, trains: impl Fn(&str) -> bool) -> Self {
-        self.clone().map_parts(|name, part| if trains(name) { part } else { part.no_grad() })
+        self.clone().map_parts(|name, part| match trains(name.strip_prefix(SLOW).unwrap_or(name)) {
+            true => part,
+            false => part.apart(),
+        })
     }
 
-    /// Returns the names of all parts.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.parts.keys().map(String::as_str)
+    /// Returns a copy without gradients, whose running statistics are its own.
+    pub fn apart(&self) -> Self {
+        self.clone().map_parts(|_, part| part.apart())
+    }
+
+    /// Returns the names of the parts that have weights for gradients to move.
+    pub fn trainable(&self) -> impl Iterator<Item = &str> {
+        let trainable = |part: &Part| {
+            let mut found = Trainable(false);
+            state::visit(part, &mut found);
+            found.0
+        };
+        self.parts.iter().filter(move |(_, part)| trainable(part)).map(|(name, _)| name.as_str())
     }
 
     /// Returns the encoder that training produces.
@@ -194,6 +216,15 @@ impl Networks {
             (name, part)
         };
         Self { parts: self.parts.into_iter().map(change).collect() }
+    }
+}
+
+/// Whether a weight that gradients move was visited.
+struct Trainable(bool);
+
+impl VisitNamed for Trainable {
+    fn tensor<const D: usize>(&mut self, _name: &str, param: &Param<Tensor<D>>) {
+        self.0 |= param.is_require_grad();
     }
 }
 

@@ -3,7 +3,7 @@ use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, cross_entropy};
-use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
+use crate::{Batch, ConfigError, Method, Microbatch, Networks, Objective};
 
 settings! {
     /// Gidaris et al. 2018: classifies the rotation of an image.
@@ -40,8 +40,8 @@ impl Method for Rotation {
 }
 
 impl Objective for Rotation {
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
-        let mut turned = vec![views[0].clone()];
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
+        let mut turned = vec![images.views[0].clone()];
         for _ in 1..TURNS {
             turned.push(quarter_turn(turned[turned.len() - 1].clone()));
         }

@@ -4,7 +4,7 @@ use selfsame_nn::{EncoderConfig, Mlp, Norms};
 
 use crate::losses::{Loss, negative_cosine};
 use crate::settings::width;
-use crate::{Batch, ConfigError, Method, Networks, Objective, Step, need};
+use crate::{Batch, ConfigError, Method, Microbatch, Networks, Objective, need};
 
 settings! {
     /// Chen and He 2021: a predictor and a stopped gradient, without negatives.
@@ -55,9 +55,9 @@ impl Method for SimSiam {
 }
 
 impl Objective for SimSiam {
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
         let predictor = networks.mlp("predictor");
-        let projected = networks.project_each(views);
+        let projected = networks.project_each(images.views);
         let predicted: Vec<_> = projected.iter().map(|z| predictor.forward(z.clone())).collect();
         projected.into_iter().chain(predicted).collect()
     }

@@ -4,7 +4,7 @@ use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, shorten, spectral};
 use crate::settings::{positive, width};
-use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
+use crate::{Batch, ConfigError, Method, Microbatch, Networks, Objective};
 
 settings! {
     /// HaoChen et al. 2021: factorises the augmentation graph.
@@ -49,8 +49,8 @@ impl Method for Spectral {
 }
 
 impl Objective for Spectral {
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
-        networks.project_each(views)
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
+        networks.project_each(images.views)
     }
 
     fn loss(&self, batch: &Batch<'_>) -> Loss {

@@ -4,7 +4,7 @@ use selfsame_nn::{EncoderConfig, Norms};
 
 use crate::losses::{Loss, VicRegWeights, vicreg};
 use crate::settings::{at_least_zero, width};
-use crate::{Batch, ConfigError, Method, Networks, Objective, Step};
+use crate::{Batch, ConfigError, Method, Microbatch, Networks, Objective};
 
 settings! {
     /// Bardes et al. 2022: variance, invariance, covariance.
@@ -62,8 +62,8 @@ impl Method for VicReg {
 }
 
 impl Objective for VicReg {
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
-        networks.project_each(views)
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
+        networks.project_each(images.views)
     }
 
     fn loss(&self, batch: &Batch<'_>) -> Loss {

@@ -103,7 +103,7 @@ fn mocos_keys_are_those_of_their_own_images() {
     let method = moco(1, true);
     let networks = networks(&method);
     for step in &STEPS {
-        let found = objective(&method).embed(&networks, &views, step);
+        let found = objective(&method).embed(&networks, &Microbatch::whole(&views, step));
         for (view, keys) in views.iter().zip(&found[2..]) {
             let (expected, keys) =
                 (host(normalise(networks.project_momentum(view.clone()))), host(keys.clone()));
@@ -122,7 +122,7 @@ fn mocos_parts_are_seen_apart_and_keys_in_another_order() {
     let method = moco(2, true);
     let networks = networks(&method);
     let halves = |view: &Tensor<4>| [0..3, 3..7].map(|rows| view.clone().slice([rows])).to_vec();
-    let found = objective(&method).embed(&networks, &views, &STEPS[1]);
+    let found = objective(&method).embed(&networks, &Microbatch::whole(&views, &STEPS[1]));
     for (i, view) in views.iter().enumerate() {
         let query = |half| networks.project(half);
         let queries = Tensor::cat(halves(view).into_iter().map(query).collect(), 0);
@@ -136,6 +136,24 @@ fn mocos_parts_are_seen_apart_and_keys_in_another_order() {
     }
 }
 
+/// Of a batch of 16 images in 4 parts, a microbatch of 8 holds two parts, and one of 2 is one part.
+#[test]
+fn mocos_parts_are_parts_of_the_batch() {
+    let views = [random([8, 8, 8, 3], 1), random([8, 8, 8, 3], 2)];
+    let method = moco(4, true);
+    let networks = networks(&method);
+    for (rows, parts) in [(8..16, vec![0..4, 4..8]), (2..4, vec![0..2])] {
+        let views = [0, 1].map(|view: usize| views[view].clone().slice([0..rows.len()]));
+        let images = Microbatch { views: &views, rows, batch: 16, step: &STEPS[0] };
+        let found = objective(&method).embed(&networks, &images);
+        for (view, queries) in views.iter().zip(found) {
+            let query = |rows: std::ops::Range<usize>| networks.project(view.clone().slice([rows]));
+            let expected = Tensor::cat(parts.iter().cloned().map(query).collect(), 0);
+            assert_eq!(host(queries), host(expected));
+        }
+    }
+}
+
 /// Batches that no number of parts divides, and more parts than images.
 #[test]
 fn mocos_parts_take_any_batch() {
@@ -143,7 +161,8 @@ fn mocos_parts_take_any_batch() {
         for splits in [1, 8, 16] {
             let views = [random([images, 8, 8, 3], 1), random([images, 8, 8, 3], 2)];
             let method = moco(splits, false);
-            let found = objective(&method).embed(&networks(&method), &views, &STEPS[0]);
+            let whole = Microbatch::whole(&views, &STEPS[0]);
+            let found = objective(&method).embed(&networks(&method), &whole);
             assert!(found.iter().all(|rows| rows.dims() == [images, 6]), "{images} in {splits}");
         }
     }

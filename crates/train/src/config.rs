@@ -91,9 +91,10 @@ pub struct TrainConfig {
     /// at the product of both. This is LARC, or `clip_lr` in solo-learn.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trust_capped: bool,
-    /// Approximate number of images that pass the networks at a time, to save memory. If unset, the
-    /// whole batch passes at once. The gradient is the gradient of the whole batch, except that
-    /// batch normalisation takes its statistics over a microbatch.
+    /// Approximate number of images that pass the networks at a time, to save the memory of
+    /// activations. If unset, the whole batch passes at once. The gradient is the gradient of the
+    /// whole batch, except that batch normalisation takes its statistics over a microbatch or, with
+    /// MoCo's splits, over a part of a microbatch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub microbatch: Option<usize>,
     /// Distance ε of the curve `r_epsilon`. The curve shows the share of images whose two
@@ -335,6 +336,7 @@ mod tests {
             (mlp.replace("width = 24", "width = 24\nstem = \"cifar\""), "an mlp has no `stem`"),
             (mlp.replace("width = 24\nimage_size = 32", "width = 24"), "needs its `image_size`"),
             (text.replace("stem = \"cifar\"\n", ""), "needs its `stem`"),
+            (text.replace("precision", "precison"), "unknown field `precison`"),
         ] {
             let error = read(&text).unwrap_err().to_string();
             assert!(error.contains(what), "{error} for\n{text}");

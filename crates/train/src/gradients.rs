@@ -6,7 +6,7 @@ use std::ops::Range;
 use burn::module::{Module, Param};
 use burn::tensor::{Gradients, Tensor};
 use selfsame_methods::losses::Loss;
-use selfsame_methods::{Batch, Networks, Objective, Step};
+use selfsame_methods::{Batch, Microbatch, Networks, Objective, Step};
 use selfsame_nn::parts;
 use selfsame_nn::state::{self, VisitNamed};
 
@@ -54,7 +54,7 @@ pub(crate) fn compute(
             cached(objective, networks, views, &microbatches(images, size), step)
         }
         _ => {
-            let embeddings = objective.embed(networks, views, step);
+            let embeddings = objective.embed(networks, &Microbatch::whole(views, step));
             let loss = objective.loss(&Batch { networks, views, embeddings: &embeddings, step });
             let gradients = by_name(networks, &mut loss.value.backward());
             (Pass::new(loss, embeddings), gradients)
@@ -64,13 +64,21 @@ pub(crate) fn compute(
 
 /// Returns the images of each microbatch: about `size` images, but never a single image. If an odd
 /// batch is divided into microbatches of two, one microbatch has three images.
-fn microbatches(images: usize, size: usize) -> Vec<Range<usize>> {
+pub(crate) fn microbatches(images: usize, size: usize) -> Vec<Range<usize>> {
     parts::even(images, images.div_ceil(size))
 }
 
-/// Returns `rows` of every view.
-fn slice(views: &[Tensor<4>], rows: &Range<usize>) -> Vec<Tensor<4>> {
-    views.iter().map(|view| view.clone().slice([rows.clone()])).collect()
+/// Embeds `rows` of a batch.
+fn embed(
+    objective: &dyn Objective,
+    networks: &Networks,
+    views: &[Tensor<4>],
+    rows: &Range<usize>,
+    step: &Step,
+) -> Vec<Tensor<2>> {
+    let [batch, ..] = views[0].dims();
+    let views: Vec<_> = views.iter().map(|view| view.clone().slice([rows.clone()])).collect();
+    objective.embed(networks, &Microbatch { views: &views, rows: rows.clone(), batch, step })
 }
 
 /// Computes the gradient of the whole batch's loss with the graph of only one microbatch in memory
@@ -92,11 +100,10 @@ fn cached(
     microbatches: &[Range<usize>],
     step: &Step,
 ) -> (Pass, ByName) {
-    // Use a copy that has its own running statistics, so that step 1 does not move the running
-    // statistics of the networks.
-    let copy = networks.valid().train().no_grad();
+    // Step 1 must not move the running statistics of the networks.
+    let copy = networks.apart();
     let embedded: Vec<Vec<Tensor<2>>> =
-        microbatches.iter().map(|rows| objective.embed(&copy, &slice(views, rows), step)).collect();
+        microbatches.iter().map(|rows| embed(objective, &copy, views, rows, step)).collect();
     let embeddings: Vec<Tensor<2>> = (0..embedded[0].len())
         .map(|i| {
             let rows = embedded.iter().map(|microbatch| microbatch[i].clone()).collect();
@@ -111,7 +118,7 @@ fn cached(
     let mut sum = by_name(networks, &mut by_loss);
 
     parts::in_turn(networks, microbatches, |rows| {
-        let again = objective.embed(networks, &slice(views, &rows), step);
+        let again = embed(objective, networks, views, &rows, step);
         // The gradient of Σ embedding · constant is the constant times the gradient of the
         // embedding.
         let products = again.into_iter().zip(&by_embeddings).filter_map(|(embedding, gradient)| {
@@ -191,6 +198,13 @@ mod tests {
         }
     }
 
+    /// Returns whether an objective trains the part that a tensor belongs to, or the part that it is
+    /// a slow copy of.
+    fn trains(objective: &dyn Objective, tensor: &str) -> bool {
+        let tensor = tensor.strip_prefix("momentum.").unwrap_or(tensor);
+        objective.trains(tensor.split('.').next().unwrap())
+    }
+
     /// Returns the only objective of a method.
     fn only(method: &dyn Method) -> Box<dyn Objective> {
         method.objectives().swap_remove(0)
@@ -229,7 +243,8 @@ mod tests {
                 let mut statistics: BTreeMap<String, Vec<f64>> = BTreeMap::new();
                 for rows in &microbatches {
                     let alone = networks(method, &device);
-                    objective.embed(&alone, &slice(&views, rows), &STEP);
+                    let trained = alone.train_only(|part| objective.trains(part));
+                    embed(objective, &trained, &views, rows, &STEP);
                     for (name, values) in
                         state::read(&alone).into_iter().filter(|(name, _)| name.contains("running"))
                     {
@@ -244,7 +259,7 @@ mod tests {
                 }
                 let embedded: Vec<_> = microbatches
                     .iter()
-                    .map(|rows| objective.embed(&whole, &slice(&views, rows), &STEP))
+                    .map(|rows| embed(objective, &whole, &views, rows, &STEP))
                     .collect();
                 let embeddings: Vec<_> = (0..embedded[0].len())
                     .map(|i| Tensor::cat(embedded.iter().map(|part| part[i].clone()).collect(), 0))
@@ -284,7 +299,7 @@ mod tests {
                 );
                 // Running statistics have moved once, towards the mean over the microbatches.
                 // Weights have not moved.
-                let mut moved = 0;
+                let mut moved = Vec::new();
                 for (tensor, values) in state::read(&small) {
                     let Some(expected) = statistics.get(&tensor) else {
                         assert_eq!(values, start[&tensor], "{name} {size}: {tensor}");
@@ -298,9 +313,53 @@ mod tests {
                             "{name} {size}: {tensor}"
                         );
                     }
-                    moved += usize::from(values != start[&tensor]);
+                    if values != start[&tensor] {
+                        moved.push(tensor);
+                    }
                 }
-                assert!(moved > 30, "{name} {size}: {moved} running statistics moved");
+                let of_trained: Vec<&String> =
+                    statistics.keys().filter(|name| trains(objective, name)).collect();
+                assert_eq!(moved.iter().collect::<Vec<_>>(), of_trained, "{name} {size}");
+            }
+        });
+    }
+
+    /// In evaluation mode, no row depends on another row, so a batch may be divided anywhere.
+    #[test]
+    fn an_embedding_does_not_depend_on_the_microbatch() {
+        let device = Device::flex();
+        each_objective(|name, method, objective| {
+            let networks = networks(method, &device).valid();
+            let views = views(method.views(), &device);
+            let whole = embed(objective, &networks, &views, &(0..IMAGES), &STEP);
+            let parts: Vec<_> = microbatches(IMAGES, 4)
+                .iter()
+                .map(|rows| embed(objective, &networks, &views, rows, &STEP))
+                .collect();
+            for (at, whole) in whole.into_iter().enumerate() {
+                let parts = Tensor::cat(parts.iter().map(|part| part[at].clone()).collect(), 0);
+                let apart: f64 = (parts - whole.clone()).abs().max().into_scalar();
+                let largest: f64 = whole.abs().max().into_scalar();
+                // Products may be summed in another order for another number of rows.
+                assert!(apart <= 1e-4 * largest, "{name}, output {at}: {apart} of {largest}");
+            }
+        });
+    }
+
+    /// An objective passes images through parts that another objective trains.
+    #[test]
+    fn an_objective_moves_no_statistics_of_parts_that_it_does_not_train() {
+        let device = Device::flex().autodiff();
+        each_objective(|name, method, objective| {
+            for microbatch in [None, Some(4)] {
+                let networks = networks(method, &device);
+                let before = state::read(&networks);
+                let views = views(method.views(), &device);
+                compute(objective, &networks, &views, &STEP, microbatch);
+                for (tensor, values) in state::read(&networks) {
+                    let moves = tensor.contains("running_") && trains(objective, &tensor);
+                    assert_eq!(values != before[&tensor], moves, "{name}: {tensor}");
+                }
             }
         });
     }
@@ -338,9 +397,8 @@ mod tests {
             let views = views(method.views(), &device);
             let (pass, gradients) = compute(objective, &networks, &views, &STEP, None);
             let trained = |name: &String| {
-                let part = name.split('.').next().unwrap();
-                objective.trains(part)
-                    && !["momentum", "queue"].contains(&part)
+                trains(objective, name)
+                    && !["momentum.", "queue"].iter().any(|start| name.starts_with(start))
                     && !name.contains("running_")
             };
             let expected: Vec<String> =

@@ -20,8 +20,8 @@ use selfsame_report::record::MetricPoint;
 
 use crate::batch::order;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Which};
-use crate::config::Plan;
-use crate::gradients::{Pass, compute};
+use crate::config::{Plan, TrainConfig};
+use crate::gradients::{Pass, compute, microbatches};
 use crate::logs::Logs;
 use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
@@ -220,10 +220,11 @@ fn train(
     check_objectives(&objectives, &networks);
     let mut optimizer = Optimizer::new(&plan.train, &saved.moments, &job.device.clone().inner());
     let (mut logs, logged) = Logs::open(run, saved.step)?;
+    let mut knn = logged.iter().rev().find_map(|point| point.val_knn_acc1);
     let earlier = logged.into_iter().filter(|point| schedule.past_warmup(point.step));
     let mut alarm = Alarm::after(earlier.map(|point| point.watched).collect());
     let clock = Clock::start(&saved);
-    let (mut last_save, mut knn) = (Instant::now(), None);
+    let mut last_save = Instant::now();
     let mut shuffled = (u64::MAX, Vec::new());
 
     for number in saved.step..steps {
@@ -258,7 +259,7 @@ fn train(
         knn = online.as_ref().map(|online| online.knn).or(knn);
         let mut progress = clock.progress(done, &schedule, method.views(), sum(&passes), knn);
         if done.is_multiple_of(LOG_EVERY) || online.is_some() || done == steps || done == 1 {
-            let outputs = outputs(&objectives, &passes, &networks, &views[0], plan.train.epsilon)?;
+            let outputs = outputs(&objectives, &passes, &networks, &views[0], &plan.train)?;
             if schedule.past_warmup(done) {
                 progress.collapse = alarm.look(done, &outputs, method.remedy());
             }
@@ -322,15 +323,15 @@ fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), Train
     Ok((networks, saved))
 }
 
-/// Checks that no two objectives train the same part.
+/// Checks that every part with weights to train is trained by one objective.
 ///
 /// # Panics
-/// If several objectives train the same part of the networks. Each objective would take its own
-/// optimizer step with the momentum of the other.
+/// If several objectives train a part, for each would take its own optimizer step with the momentum
+/// of the other. If no objective trains a part, for example because an objective misspells its name.
 fn check_objectives(objectives: &[Box<dyn Objective>], networks: &Networks) {
-    for part in networks.names() {
+    for part in networks.trainable() {
         let training = objectives.iter().filter(|objective| objective.trains(part)).count();
-        assert!(training <= 1, "{training} objectives train the part {part:?}");
+        assert!(training == 1, "{training} objectives train the part {part:?}");
     }
 }
 
@@ -405,16 +406,27 @@ fn outputs(
     passes: &[Pass],
     networks: &Networks,
     view: &Tensor<4>,
-    epsilon: f64,
+    train: &TrainConfig,
 ) -> Result<watch::Outputs, TrainError> {
     let pair = objectives
         .iter()
         .zip(passes)
         .find_map(|(objective, pass)| objective.pair(&pass.embeddings));
     Ok(match pair {
-        Some(pair) => watch::outputs(pair, epsilon)?,
-        None => watch::representations(networks.backbone().valid().forward(view.clone().inner()))?,
+        Some(pair) => watch::outputs(pair, train.epsilon)?,
+        None => {
+            let encoder = networks.backbone().valid();
+            watch::representations(represent(&encoder, view.clone().inner(), train.microbatch))?
+        }
     })
+}
+
+/// Embeds images in evaluation mode, about `microbatch` images at a time.
+fn represent(encoder: &Backbone, images: Tensor<4>, microbatch: Option<usize>) -> Tensor<2> {
+    let [count, ..] = images.dims();
+    let rows = microbatches(count, microbatch.unwrap_or(count));
+    let embed = |rows| encoder.forward(images.clone().slice([rows]));
+    Tensor::cat(rows.into_iter().map(embed).collect(), 0)
 }
 
 /// Creates a point of the curves.

@@ -5,7 +5,7 @@ use burn::tensor::activation::softplus;
 use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 use selfsame_methods::losses::Loss;
-use selfsame_methods::{Batch, ConfigError, Method, Networks, Objective, Step};
+use selfsame_methods::{Batch, ConfigError, Method, Microbatch, Networks, Objective};
 use selfsame_nn::layers::Init;
 use selfsame_nn::{EncoderConfig, Mlp, Norms};
 
@@ -57,11 +57,14 @@ fn logits(networks: &Networks, images: Tensor<4>) -> Tensor<2> {
     networks.mlp("head").forward(networks.backbone().forward(images))
 }
 
-fn generated(networks: &Networks, like: &Tensor<4>, step: &Step) -> Tensor<4> {
-    let [images, ..] = like.dims();
-    let mut random = step.random();
-    let noise: Vec<f32> = (0..images * NOISE).map(|_| random.random_range(-1.0..1.0)).collect();
-    let noise = Tensor::from_data(TensorData::new(noise, [images, NOISE]), &like.device());
+/// Returns as many images as `images` has.
+fn generated(networks: &Networks, images: &Microbatch<'_>) -> Tensor<4> {
+    let like = &images.views[0];
+    let noise = images.random().flat_map(|mut random| {
+        std::array::from_fn::<f32, NOISE, _>(|_| random.random_range(-1.0..1.0))
+    });
+    let shape = [images.rows.len(), NOISE];
+    let noise = Tensor::from_data(TensorData::new(noise.collect(), shape), &like.device());
     networks.mlp("generator").forward(noise).reshape(like.dims())
 }
 
@@ -70,9 +73,9 @@ impl Objective for Discriminate {
         part == "backbone" || part == "head"
     }
 
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], step: &Step) -> Vec<Tensor<2>> {
-        let generated = generated(networks, &views[0], step);
-        vec![logits(networks, views[0].clone()), logits(networks, generated)]
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
+        let generated = generated(networks, images);
+        vec![logits(networks, images.views[0].clone()), logits(networks, generated)]
     }
 
     fn loss(&self, batch: &Batch<'_>) -> Loss {
@@ -90,8 +93,8 @@ impl Objective for Generate {
         part == "generator"
     }
 
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], step: &Step) -> Vec<Tensor<2>> {
-        vec![logits(networks, generated(networks, &views[0], step))]
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
+        vec![logits(networks, generated(networks, images))]
     }
 
     fn loss(&self, batch: &Batch<'_>) -> Loss {
@@ -142,8 +145,8 @@ impl Objective for Reconstruct {
         part == "backbone" || part == "decoder"
     }
 
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
-        encode(networks, views)
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
+        encode(networks, images.views)
     }
 
     fn loss(&self, batch: &Batch<'_>) -> Loss {
@@ -162,8 +165,8 @@ impl Objective for Read {
         part == "reader"
     }
 
-    fn embed(&self, networks: &Networks, views: &[Tensor<4>], _step: &Step) -> Vec<Tensor<2>> {
-        encode(networks, views)
+    fn embed(&self, networks: &Networks, images: &Microbatch<'_>) -> Vec<Tensor<2>> {
+        encode(networks, images.views)
     }
 
     fn loss(&self, batch: &Batch<'_>) -> Loss {

@@ -127,6 +127,45 @@ fn every_objective_trains_its_parts_and_resumes_to_the_byte() {
     }
 }
 
+/// The encoder is measured at the end of epoch 2, which is step 6 of 9.
+#[test]
+fn a_resumed_run_still_knows_its_latest_measurement() {
+    let (plan, dataset, folder) = (plan(OptimizerKind::Sgd, None), dataset(), folder());
+    let (device, stop) = (Device::flex(), AtomicBool::new(false));
+    let mut shown = Vec::new();
+    for last in [7, 8] {
+        let job = Job {
+            method: &Autoencoder,
+            plan: &plan,
+            dataset: &dataset,
+            device: &device,
+            run: folder.path(),
+            save_every: Duration::MAX,
+        };
+        stop.store(false, Ordering::Relaxed);
+        super::train(&job, &stop, &mut |progress| {
+            stop.store(progress.step == last, Ordering::Relaxed);
+            shown.push(progress.knn);
+        })
+        .unwrap();
+    }
+    assert_eq!(shown.len(), 8);
+    assert!(shown[4].is_none() && shown[5].is_some(), "{shown:?}");
+    assert!(shown[6..].iter().all(|knn| *knn == shown[5]), "{shown:?}");
+}
+
+#[test]
+fn representations_do_not_depend_on_the_microbatch() {
+    let device = Device::flex();
+    let encoder = plan(OptimizerKind::Sgd, None).encoder.init(&mut Init::new(1, &device)).valid();
+    let pixels: Vec<u8> = (0..10 * SIDE * SIDE * 3).map(|i| (i * i * 7 / 11 % 256) as u8).collect();
+    let images = pixels::normalise(&pixels, SIDE, &device);
+    let [whole, parts] = [None, Some(4)].map(|size| represent(&encoder, images.clone(), size));
+    let apart: f64 = (whole.clone() - parts).abs().max().into_scalar();
+    // Products may be summed in another order for another number of rows.
+    assert!(apart <= 1e-5 * whole.abs().max().into_scalar::<f64>(), "{apart}");
+}
+
 /// A method with two objectives that train the same part.
 struct Overlapping;
 
@@ -144,10 +183,37 @@ impl Method for Overlapping {
     }
 }
 
+/// A method whose only objective leaves the parts of the other untrained.
+struct Halfway;
+
+impl Method for Halfway {
+    fn check(&self) -> Result<(), selfsame_methods::ConfigError> {
+        Ok(())
+    }
+
+    fn networks(&self, encoder: &selfsame_nn::EncoderConfig, init: &mut Init<'_>) -> Networks {
+        Adversarial.networks(encoder, init)
+    }
+
+    fn objectives(&self) -> Vec<Box<dyn Objective>> {
+        Adversarial.objectives().into_iter().take(1).collect()
+    }
+}
+
+#[test]
+#[should_panic(expected = "0 objectives train the part \"generator\"")]
+fn every_part_has_an_objective() {
+    let device = Device::flex().autodiff();
+    let networks =
+        Halfway.networks(&plan(OptimizerKind::Sgd, None).encoder, &mut Init::new(1, &device));
+    check_objectives(&Halfway.objectives(), &networks);
+}
+
 #[test]
 #[should_panic(expected = "2 objectives train the part \"backbone\"")]
 fn no_part_has_two_objectives() {
-    let networks = Overlapping
-        .networks(&plan(OptimizerKind::Sgd, None).encoder, &mut Init::new(1, &Device::flex()));
+    let device = Device::flex().autodiff();
+    let networks =
+        Overlapping.networks(&plan(OptimizerKind::Sgd, None).encoder, &mut Init::new(1, &device));
     check_objectives(&Overlapping.objectives(), &networks);
 }
