@@ -56,25 +56,34 @@ impl Side {
 }
 
 impl Trust {
-    /// Returns the trust in a bound on `side` whose inputs have the trust `inputs`. It is a
-    /// [`Trust::Bound`] if every input is exact, or is itself a bound on the side that the proof
-    /// needs. Otherwise it is an assumption, because a proof from an estimate proves nothing.
+    /// Returns the trust in a bound on `side` that is proved from `inputs`, each with its trust and
+    /// the side on which its true value may lie. It is a [`Trust::Bound`] if every input is exact,
+    /// or is itself a bound on that side. Otherwise it is an assumption, because a proof from an
+    /// estimate, or from a bound on the other side, proves nothing.
     ///
     /// ```
     /// use selfsame_theory::{Side, Trust};
     ///
     /// let bound = Trust::Bound { side: Side::AtMost };
-    /// assert_eq!(Trust::of_bound(Side::AtMost, &[Trust::Exact, bound.clone()]), bound);
+    /// let inputs = [(&Trust::Exact, Side::AtLeast), (&bound, Side::AtMost)];
+    /// assert_eq!(Trust::of_bound(Side::AtMost, &inputs), bound);
     /// let assumed = Trust::Assumed { that: "the largest measured ratio is the Lipschitz constant".into() };
-    /// assert_eq!(Trust::of_bound(Side::AtMost, &[Trust::Exact, assumed.clone()]), assumed);
+    /// assert_eq!(Trust::of_bound(Side::AtMost, &[(&assumed, Side::AtMost)]), assumed);
     /// ```
-    pub fn of_bound(side: Side, inputs: &[Trust]) -> Trust {
-        let doubt = inputs.iter().find_map(|input| match input {
-            Self::Exact | Self::Bound { .. } => None,
+    pub fn of_bound(side: Side, inputs: &[(&Trust, Side)]) -> Trust {
+        let doubt = inputs.iter().find_map(|(input, needed)| match input {
+            Self::Exact => None,
+            Self::Bound { side } if side == needed => None,
+            Self::Bound { side: Side::AtMost } => {
+                Some(Self::Assumed { that: "an upper bound is the true value".into() })
+            }
+            Self::Bound { side: Side::AtLeast } => {
+                Some(Self::Assumed { that: "a lower bound is the true value".into() })
+            }
             Self::Estimate { method, .. } => Some(Self::Assumed {
                 that: format!("an estimate ({method}) is the true value").into(),
             }),
-            Self::Assumed { .. } => Some(input.clone()),
+            Self::Assumed { .. } => Some((*input).clone()),
         });
         doubt.unwrap_or(Self::Bound { side })
     }
@@ -192,10 +201,26 @@ mod tests {
         let estimate =
             Trust::Estimate { low: None, high: None, method: "sampled pairs".into(), sample: 9 };
         let bound = Trust::Bound { side: Side::AtLeast };
-        let found = Trust::of_bound(Side::AtLeast, &[bound.clone(), estimate]);
+        let inputs = [(&bound, Side::AtLeast), (&estimate, Side::AtLeast)];
+        let found = Trust::of_bound(Side::AtLeast, &inputs);
         assert_eq!(found.to_string(), "assumed that an estimate (sampled pairs) is the true value");
         assert_eq!(Trust::of_bound(Side::AtLeast, &[]), bound);
         assert_eq!((bound.side(), Trust::Exact.side()), (Some(Side::AtLeast), None));
         assert_eq!(bound.to_string(), "bound, at least");
+    }
+
+    #[test]
+    fn a_bound_from_a_bound_on_the_other_side_is_an_assumption() {
+        let [most, least] = [Side::AtMost, Side::AtLeast].map(|side| Trust::Bound { side });
+        for (input, side, that) in [
+            (&most, Side::AtLeast, "assumed that an upper bound is the true value"),
+            (&least, Side::AtMost, "assumed that a lower bound is the true value"),
+        ] {
+            for of in [Side::AtMost, Side::AtLeast] {
+                assert_eq!(Trust::of_bound(of, &[(input, side)]).to_string(), that);
+                let right = Trust::of_bound(of, &[(input, side.opposite())]);
+                assert_eq!(right, Trust::Bound { side: of });
+            }
+        }
     }
 }

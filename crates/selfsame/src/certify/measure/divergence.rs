@@ -78,7 +78,7 @@ fn upper_end(l2: &Quantity) -> (f64, Trust) {
             *high,
             Trust::Assumed { that: "L_2 lies below the upper end of its 95 % interval".into() },
         ),
-        trust => (l2.value, Trust::of_bound(Side::AtMost, std::slice::from_ref(trust))),
+        trust => (l2.value, Trust::of_bound(Side::AtMost, &[(trust, Side::AtMost)])),
     }
 }
 

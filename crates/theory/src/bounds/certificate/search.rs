@@ -8,8 +8,12 @@ pub(super) struct Level {
     pub(super) parts: Vec<usize>,
 }
 
-/// Returns the levels at which σ, the smallest share of a class in its main part, rises, in the
-/// order of δ. Below the first level, some class has no main part at all.
+/// Returns the levels at which the main part of some class changes, in the order of δ. Below the
+/// first level, some class has no main part at all.
+///
+/// σ, the smallest share of a class in its main part, need not rise from one level to the next. A
+/// condition may hold at the later level all the same: another class may have a larger share, or a
+/// measured gap may be smaller.
 pub(super) fn levels(classes: &[ScaledClass]) -> Vec<Level> {
     let mut deltas: Vec<f64> =
         classes.iter().flat_map(|side| side.main_parts.iter().map(|part| part.delta)).collect();
@@ -17,7 +21,6 @@ pub(super) fn levels(classes: &[ScaledClass]) -> Vec<Level> {
     deltas.dedup();
     let mut reached = vec![0; classes.len()];
     let mut levels: Vec<Level> = Vec::new();
-    let mut least = 0.0;
     for delta in deltas {
         for (reached, side) in reached.iter_mut().zip(classes) {
             *reached +=
@@ -26,16 +29,7 @@ pub(super) fn levels(classes: &[ScaledClass]) -> Vec<Level> {
         if reached.contains(&0) {
             continue;
         }
-        let parts: Vec<usize> = reached.iter().map(|reached| reached - 1).collect();
-        let share = classes
-            .iter()
-            .zip(&parts)
-            .map(|(side, &at)| side.share(&side.main_parts[at]))
-            .fold(1.0, f64::min);
-        if share > least {
-            least = share;
-            levels.push(Level { delta, parts });
-        }
+        levels.push(Level { delta, parts: reached.iter().map(|reached| reached - 1).collect() });
     }
     levels
 }

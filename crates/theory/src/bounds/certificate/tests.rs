@@ -196,12 +196,6 @@ proptest! {
                     classes.iter().map(|class| class.main_parts.iter().rfind(|part| part.delta <= delta)).collect();
                 let Some(parts) = parts else { continue };
                 let sigma = classes.iter().zip(&parts).map(|(class, part)| part.images as f64 / class.diameters.len() as f64).fold(1.0, f64::min);
-                // A later δ with the same σ is not tried: the earlier δ is no larger, although a
-                // gap may shrink.
-                let earlier = classes.iter().flat_map(|class| class.main_parts.iter().map(|part| part.delta)).filter(|d| *d < delta).any(|earlier| {
-                    classes.iter().map(|class| class.main_parts.iter().rfind(|part| part.delta <= earlier).map_or(0.0, |part| part.images as f64 / class.diameters.len() as f64)).fold(1.0, f64::min) >= sigma
-                });
-                if earlier { continue; }
                 let gap = parts.iter().map(|part| part.gap).fold(0.0, f64::max);
                 for epsilon in classes.iter().flat_map(|class| class.diameters.iter().copied()) {
                     let outside = classes.iter().flat_map(|class| &class.diameters).filter(|d| **d > epsilon).count() as f64 / images as f64;
@@ -221,6 +215,43 @@ proptest! {
             if found.holds() {
                 prop_assert!((found.error - least).abs() < 1e-12, "{} {}", found.error, least);
             }
+        }
+    }
+
+    /// The same of the sharpened form, in which each class has its own share and gap.
+    #[test]
+    fn the_sharpened_search_finds_the_least(classes in classes(), off in -1.0..0.9_f64, norm in 0.8..1.0_f64) {
+        let k = classes.len();
+        let norm2 = norm * norm;
+        let products: Vec<f64> = (0..k * k).map(|at| if at / k == at % k { norm2 } else { off * norm2 }).collect();
+        let images: usize = classes.iter().map(|class| class.diameters.len()).sum();
+        let world = World::new(1.0, &products, classes.clone()).unwrap();
+        let above = |class: &Class, epsilon: f64| class.diameters.iter().filter(|d| **d > epsilon).count() as f64;
+        let mut least = f64::INFINITY;
+        for delta in classes.iter().flat_map(|class| class.main_parts.iter().map(|part| part.delta)) {
+            let parts: Option<Vec<&MainPart>> =
+                classes.iter().map(|class| class.main_parts.iter().rfind(|part| part.delta <= delta)).collect();
+            let Some(parts) = parts else { continue };
+            let share = |(class, part): (&Class, &&MainPart)| part.images as f64 / class.diameters.len() as f64;
+            let sigma = classes.iter().zip(&parts).map(share).fold(1.0, f64::min);
+            for epsilon in classes.iter().flat_map(|class| class.diameters.iter().copied()) {
+                let of_class = |(k, (class, part)): (usize, (&Class, &&MainPart))| {
+                    let good = share((class, part)) - above(class, epsilon) / class.diameters.len() as f64;
+                    need::floor(good, part.gap + 2.0 * epsilon, norm2) - world.need.of(Form::Sharpened, k)
+                };
+                let slack = classes.iter().zip(&parts).enumerate().map(of_class).fold(f64::INFINITY, f64::min);
+                // At equality, rounding decides.
+                prop_assume!(slack.abs() > 1e-8);
+                if slack > 0.0 {
+                    let outside = classes.iter().map(|class| above(class, epsilon)).sum::<f64>();
+                    least = least.min(1.0 - sigma + outside / images as f64);
+                }
+            }
+        }
+        let found = world.certify(Form::Sharpened);
+        prop_assert_eq!(found.holds(), least.is_finite());
+        if found.holds() {
+            prop_assert!((found.error - least).abs() < 1e-12, "{} {}", found.error, least);
         }
     }
 
