@@ -4,9 +4,9 @@
 //! The standard error comes from a delete-half jackknife (Shao and Wu 1989): the measures are
 //! repeated on random halves of each class, drawn without replacement. If d of n images are
 //! deleted, the standard deviation over subsets times √((n − d)/d) estimates the standard error of
-//! the measure on all n images; for halves, the factor is 1. A bootstrap would not work: it draws
-//! some images twice, a copy lies at distance 0 from its original, and cliques would come out too
-//! large.
+//! the measure on all n images. The factor is 1 if every class has an even number of images. A
+//! bootstrap would not work: it draws some images twice, a copy lies at distance 0 from its
+//! original, and cliques would come out too large.
 
 use std::time::Duration;
 
@@ -21,12 +21,9 @@ use crate::{Graph, pair_index};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measures {
     /// Bounds of σ(δ) = ω/n for each key and each class: the share of the class in its largest main
-    /// part. The two bounds are equal if the largest clique was proved.
-    pub sigma: Vec<Vec<[f64; 2]>>,
-    /// Bounds of σ(δ) for each key and each mixed group. Groups are as large as the classes, but
-    /// their images are dealt evenly from all classes, so their concentration owes nothing to the
-    /// classes.
-    pub mixed: Vec<Vec<[f64; 2]>>,
+    /// part. The two bounds are equal if the largest clique was proved. A class without images has
+    /// no σ.
+    pub sigma: Vec<Vec<Option<[f64; 2]>>>,
     /// Share of images with an image of another class within reach, for each key.
     pub overlap: Vec<f64>,
     /// P[d_A(same class) < d_A(different class)] + ½ P[=]; `None` with a single class.
@@ -49,7 +46,6 @@ impl Measures {
     /// let distances = Distances { n: 4, metric: Metric::Bytes, keys: vec![1, 4, 4, 4, 4, 1], pairs: vec![[0, 0]; 6] };
     /// let measures = Measures::new(&distances, &[0, 0, 1, 1], 2, &[1, 4], None)?;
     /// assert_eq!(measures.mean_sigma(0), [1.0, 1.0]);
-    /// assert_eq!(measures.mean_mixed(0), [0.5, 0.5]);
     /// assert_eq!((measures.overlap, measures.separation), (vec![0.0, 1.0], Some(1.0)));
     /// # Ok::<(), selfsame_concentration::separation::SeparationError>(())
     /// ```
@@ -61,23 +57,21 @@ impl Measures {
         budget: Option<Duration>,
     ) -> Result<Self, SeparationError> {
         let separation = Separation::measure(distances, labels, classes)?;
-        let own = members(labels, classes);
-        let dealt = deal(&own);
-        let shares = |groups: &[Vec<usize>], key| {
-            groups.iter().map(|group| share(distances, group, key, budget)).collect()
-        };
+        let members = members(labels, classes);
+        let shares =
+            |&key| members.iter().map(|class| share(distances, class, key, budget)).collect();
         Ok(Self {
-            sigma: keys.iter().map(|&key| shares(&own, key)).collect(),
-            mixed: keys.iter().map(|&key| shares(&dealt, key)).collect(),
+            sigma: keys.iter().map(shares).collect(),
             overlap: keys.iter().map(|&key| separation.overlap(key)).collect(),
             separation: separation.overall,
             class_separation: separation.per_class,
         })
     }
 
-    /// Returns the bounds of σ averaged over the classes, at the key with index `key`.
+    /// Returns the bounds of σ averaged over the classes that have images, at the key with index
+    /// `key`.
     pub fn mean_sigma(&self, key: usize) -> [f64; 2] {
-        mean(&self.sigma[key])
+        mean(&self.sigma[key].iter().copied().flatten().collect::<Vec<_>>())
     }
 
     /// Returns the bounds of σ averaged over the classes and over all keys: how much a policy
@@ -88,12 +82,9 @@ impl Measures {
 
     /// Returns the bounds of the theory's σ: the smallest σ of all classes.
     pub fn least_sigma(&self, key: usize) -> [f64; 2] {
-        [0, 1].map(|side| self.sigma[key].iter().map(|sigma| sigma[side]).fold(1.0, f64::min))
-    }
-
-    /// Returns the bounds of σ averaged over the groups dealt from all classes.
-    pub fn mean_mixed(&self, key: usize) -> [f64; 2] {
-        mean(&self.mixed[key])
+        [0, 1].map(|side| {
+            self.sigma[key].iter().flatten().map(|sigma| sigma[side]).fold(1.0, f64::min)
+        })
     }
 }
 
@@ -103,18 +94,23 @@ fn mean(shares: &[[f64; 2]]) -> [f64; 2] {
     })
 }
 
-/// Bounds the share of `group` that its largest main part holds.
-fn share(distances: &Distances, group: &[usize], key: u64, budget: Option<Duration>) -> [f64; 2] {
-    if group.is_empty() {
-        return [1.0; 2];
+/// Bounds the share of a class that its largest main part holds, if the class has images.
+fn share(
+    distances: &Distances,
+    class: &[usize],
+    key: u64,
+    budget: Option<Duration>,
+) -> Option<[f64; 2]> {
+    if class.is_empty() {
+        return None;
     }
-    let keys = within(distances, group);
-    let graph = Graph::from_threshold(group.len(), &keys, key);
+    let keys = within(distances, class);
+    let graph = Graph::from_threshold(class.len(), &keys, key);
     let clique = maximum_clique(
         &graph,
         &clique::Options { budget, threads: 1, ..clique::Options::default() },
     );
-    [clique.witness.len(), clique.upper].map(|images| images as f64 / group.len() as f64)
+    Some([clique.witness.len(), clique.upper].map(|images| images as f64 / class.len() as f64))
 }
 
 /// Returns the median key of all pairs of images of the same class, over all classes together. If
@@ -166,62 +162,79 @@ pub fn members(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
     members
 }
 
-/// Deals images into groups as large as the classes, one class after another, so that each group
-/// has about the same share of every class.
-fn deal(classes: &[Vec<usize>]) -> Vec<Vec<usize>> {
-    let longest = classes.iter().map(Vec::len).max().unwrap_or(0);
-    let in_turn: Vec<usize> = (0..longest)
-        .flat_map(|at| classes.iter().filter_map(move |class| class.get(at)).copied())
-        .collect();
-    // Contiguous pieces of that order hold images of every class. The pieces are as large as the
-    // classes.
-    let mut rest = in_turn.as_slice();
-    let mut dealt = Vec::with_capacity(classes.len());
-    for class in classes {
-        let (group, others) = rest.split_at(class.len());
-        let mut group = group.to_vec();
-        group.sort_unstable();
-        dealt.push(group);
-        rest = others;
-    }
-    dealt
+/// Half of the width of a 95 % interval, as a number of standard errors.
+const SIDE: f64 = 1.96;
+
+/// Random halves of labelled images, on which measures are repeated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Halves {
+    /// The images of each half, in ascending order: half of each class, rounded up.
+    pub images: Vec<Vec<usize>>,
+    /// The factor √((n − d)/d) of the jackknife, if d of n images are deleted. `None` if none is.
+    factor: Option<f64>,
 }
 
-/// Draws `count` random halves of the images, each in ascending order: half of each class, rounded
-/// up, without replacement. The result depends only on the labels and the seed.
-pub fn halves(labels: &[u32], classes: usize, count: usize, seed: u64) -> Vec<Vec<usize>> {
-    let members = members(labels, classes);
-    let mut random = SplitMix64::new(seed);
-    let half = |_| {
-        let mut half: Vec<usize> = Vec::new();
-        for class in &members {
-            let mut class = class.clone();
-            let keep = class.len().div_ceil(2);
-            for at in 0..keep {
-                let pick = at + (random.word() % (class.len() - at) as u64) as usize;
-                class.swap(at, pick);
+impl Halves {
+    /// Draws `count` halves without replacement. The result depends only on the labels and the
+    /// seed.
+    ///
+    /// ```
+    /// use selfsame_concentration::forecast::Halves;
+    ///
+    /// let halves = Halves::draw(&[0, 0, 1, 1], 2, 2, 7);
+    /// assert_eq!(halves.images[0].len(), 2);
+    /// // A measure of 2 on all images, and of 1 and 3 on the two halves.
+    /// assert_eq!(halves.standard_error(&[1.0, 3.0]), Some(2f64.sqrt()));
+    /// assert_eq!(halves.standard_error(&[1.0]), None);
+    /// ```
+    pub fn draw(labels: &[u32], classes: usize, count: usize, seed: u64) -> Self {
+        let members = members(labels, classes);
+        let mut random = SplitMix64::new(seed);
+        let half = |_| {
+            let mut half: Vec<usize> = Vec::new();
+            for class in &members {
+                let mut class = class.clone();
+                let keep = class.len().div_ceil(2);
+                for at in 0..keep {
+                    let pick = at + (random.word() % (class.len() - at) as u64) as usize;
+                    class.swap(at, pick);
+                }
+                half.extend(&class[..keep]);
             }
-            half.extend(&class[..keep]);
-        }
-        half.sort_unstable();
-        half
-    };
-    (0..count).map(half).collect()
+            half.sort_unstable();
+            half
+        };
+        let images = (0..count).map(half).collect();
+        let deleted: usize = members.iter().map(|class| class.len() / 2).sum();
+        let kept: usize = members.iter().map(|class| class.len().div_ceil(2)).sum();
+        let factor = (deleted > 0).then(|| (kept as f64 / deleted as f64).sqrt());
+        Self { images, factor }
+    }
+
+    /// Estimates the standard error of a measure on all images from its values on the halves.
+    /// Returns `None` if nothing is known of it: for fewer than two halves, or if no class has two
+    /// images.
+    pub fn standard_error(&self, values: &[f64]) -> Option<f64> {
+        Some(deviation(values)? * self.factor?)
+    }
+
+    /// Estimates the 95 % interval of a measure, kept within `range`, from its `value` on all images
+    /// and its values on the halves. Returns `None` where [`standard_error`](Self::standard_error)
+    /// does.
+    pub fn interval(&self, value: f64, halves: &[f64], range: [f64; 2]) -> Option<[f64; 2]> {
+        let error = SIDE * self.standard_error(halves)?;
+        Some([(value - error).max(range[0]), (value + error).min(range[1])])
+    }
 }
 
-/// Estimates the standard error of a measure on all images from its values on halves of them.
-/// Returns 0 for fewer than two halves.
-///
-/// ```
-/// assert_eq!(selfsame_concentration::forecast::standard_error(&[1.0, 3.0]), 2f64.sqrt());
-/// ```
-pub fn standard_error(halves: &[f64]) -> f64 {
-    if halves.len() < 2 {
-        return 0.0;
+/// Returns the standard deviation of a sample, or `None` for fewer than two values.
+fn deviation(values: &[f64]) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
     }
-    let mean = halves.iter().sum::<f64>() / halves.len() as f64;
-    (halves.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (halves.len() - 1) as f64)
-        .sqrt()
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    Some((squares / (values.len() - 1) as f64).sqrt())
 }
 
 #[cfg(test)]
@@ -273,7 +286,7 @@ mod tests {
             let own = members(&labels, 3);
             for (class, images) in own.iter().enumerate().filter(|(_, images)| !images.is_empty()) {
                 let sigma = largest(&distances, images, key) as f64 / images.len() as f64;
-                prop_assert_eq!(measures.sigma[0][class], [sigma; 2]);
+                prop_assert_eq!(measures.sigma[0][class], Some([sigma; 2]));
             }
             let other = |i: usize, j: usize| labels[i] != labels[j];
             let n = labels.len();
@@ -282,18 +295,8 @@ mod tests {
         }
 
         #[test]
-        fn dealt_groups_are_the_images_in_other_groups(labels in prop::collection::vec(0_u32..4, 0..40)) {
-            let own = members(&labels, 4);
-            let dealt = deal(&own);
-            prop_assert_eq!(own.iter().map(Vec::len).collect::<Vec<_>>(), dealt.iter().map(Vec::len).collect::<Vec<_>>());
-            let mut all = dealt.concat();
-            all.sort_unstable();
-            prop_assert_eq!(all, (0..labels.len()).collect::<Vec<_>>());
-        }
-
-        #[test]
         fn halves_hold_half_of_each_class_once(labels in prop::collection::vec(0_u32..4, 0..40), seed: u64) {
-            for half in halves(&labels, 4, 3, seed) {
+            for half in Halves::draw(&labels, 4, 3, seed).images {
                 prop_assert!(half.is_sorted_by(|a, b| a < b));
                 for (class, images) in members(&labels, 4).iter().enumerate() {
                     let kept = half.iter().filter(|&&image| labels[image] as usize == class).count();
@@ -314,7 +317,7 @@ mod tests {
     fn a_constant_view_concentrates_all_and_separates_nothing() {
         let distances = distances(&[(5, 5); 8]);
         let measures = Measures::new(&distances, &[0, 0, 0, 0, 1, 1, 1, 1], 2, &[0], None).unwrap();
-        assert_eq!((measures.mean_sigma(0), measures.mean_mixed(0)), ([1.0; 2], [1.0; 2]));
+        assert_eq!(measures.mean_sigma(0), [1.0; 2]);
         assert_eq!((measures.overlap[0], measures.separation), (1.0, Some(0.5)));
     }
 
@@ -330,23 +333,36 @@ mod tests {
         };
         let measures = Measures::new(&distances, &[0, 0, 1, 1], 2, &[1, 4], None).unwrap();
         assert_eq!(measures.gathered(), [0.875; 2]);
+        // A class without images changes nothing.
+        let measures = Measures::new(&distances, &[0, 0, 2, 2], 3, &[1, 4], None).unwrap();
+        assert_eq!((measures.gathered(), measures.least_sigma(0)), ([0.875; 2], [0.5; 2]));
     }
 
     #[test]
     fn the_error_of_a_mean_is_the_one_of_the_textbook() {
-        // For a mean, the delete-half jackknife is exact in expectation: s/√n.
-        let values: Vec<f64> = (0..200).map(|i| f64::from((i * 7919) % 200)).collect();
-        let means: Vec<f64> = halves(&[0; 200], 1, 2000, 1)
-            .iter()
-            .map(|half| half.iter().map(|&image| values[image]).sum::<f64>() / half.len() as f64)
-            .collect();
-        let expected = standard_error(&values) / 200_f64.sqrt();
-        // The standard deviation of 2000 draws is off by 1/√4000 = 1.6 % (one standard error).
-        // Allow four standard errors.
-        assert!(
-            (standard_error(&means) / expected - 1.0).abs() < 4.0 * 0.016,
-            "{} {expected}",
-            standard_error(&means)
-        );
+        // For a mean, the delete-half jackknife is exact in expectation: s/√n. Of 5 images, 3 are
+        // kept and 2 are deleted.
+        for n in [200, 5] {
+            let values: Vec<f64> = (0..n).map(|i| f64::from((i * 7919) % n)).collect();
+            let halves = Halves::draw(&vec![0; n as usize], 1, 2000, 1);
+            let mean = |half: &Vec<usize>| {
+                half.iter().map(|&image| values[image]).sum::<f64>() / half.len() as f64
+            };
+            let means: Vec<f64> = halves.images.iter().map(mean).collect();
+            let expected = deviation(&values).unwrap() / f64::from(n).sqrt();
+            let found = halves.standard_error(&means).unwrap();
+            // The standard deviation of 2000 draws is off by 1/√4000 = 1.6 % (one standard error).
+            // Allow four standard errors.
+            assert!((found / expected - 1.0).abs() < 4.0 * 0.016, "{n}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_error_gives_no_interval() {
+        let alone = Halves::draw(&[0, 1, 2], 3, 4, 1);
+        assert_eq!(alone.standard_error(&[1.0; 4]), None, "no image can be deleted");
+        let halves = Halves::draw(&[0, 0], 1, 4, 1);
+        assert_eq!(halves.interval(0.5, &[], [0.0, 1.0]), None);
+        assert_eq!(halves.interval(0.5, &[0.0, 1.0], [0.0, 1.0]), Some([0.0, 1.0]));
     }
 }

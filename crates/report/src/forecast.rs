@@ -162,8 +162,6 @@ pub struct PolicyForecast {
     pub sigma: Vec<Measured>,
     /// σ of the class that is gathered least, at each of [`Forecast::deltas`]: the σ of the theory.
     pub least_sigma: Vec<Measured>,
-    /// σ of groups dealt from all classes, at each of [`Forecast::deltas`].
-    pub mixed_sigma: Vec<Measured>,
     /// Fraction of images with an image of another class within each of [`Forecast::deltas`].
     pub overlap: Vec<Measured>,
     /// P[d_A(same class) < d_A(different class)] + ½ P[=]. `None` with a single class.

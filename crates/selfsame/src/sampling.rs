@@ -1,4 +1,4 @@
-//! Limits of `forecast` and `certify`, and constants for the intervals that both estimate.
+//! Limits of `forecast` and `certify`.
 
 use std::time::Duration;
 
@@ -8,8 +8,6 @@ use crate::Error;
 pub const VIEW_BYTES: usize = 16 << 30;
 /// Number of random halves of the images from which an interval is estimated.
 pub const HALVES: usize = 40;
-/// Half of the width of a 95 % interval, as a number of standard errors.
-pub const SIDE: f64 = 1.96;
 /// Time limit for one clique of a half, if the proofs of curves are limited at all. The largest
 /// clique is nearly always found by then, and only the proof that it is the largest is missing.
 pub const HALF_BUDGET: Duration = Duration::from_millis(100);

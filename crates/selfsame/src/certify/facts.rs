@@ -1,6 +1,6 @@
 //! Results that are computed once and used by several parts of a certificate.
 
-use selfsame_concentration::forecast::{Measures, halves, restrict};
+use selfsame_concentration::forecast::{Halves, Measures, restrict};
 use selfsame_report::certificate::LEVEL;
 use selfsame_theory::measure::{self, Alignment, Centres, Diameters, Errors};
 use selfsame_theory::{Labels, Views};
@@ -39,8 +39,10 @@ pub struct PixelFacts<'a> {
     /// Lower and upper bound on the squared δ at which the shown numbers hold.
     pub keys: [u64; 2],
     pub measures: Measures,
-    /// The measures for random halves of the images.
-    pub halves: Vec<Measures>,
+    /// Random halves of the images.
+    pub halves: Halves,
+    /// The measures of each half.
+    pub of_halves: Vec<Measures>,
     /// Share of the images with a view that equals a view of another class.
     pub touching: f64,
 }
@@ -113,18 +115,16 @@ impl<'a> PixelFacts<'a> {
         // class.
         let measures =
             Measures::new(&pixels.distances, of_image, classes, &[keys[1], 0], pixels.budget)?;
-        let half = |images: Vec<usize>| {
+        let half = |images: &Vec<usize>| {
             let labels: Vec<u32> = images.iter().map(|&image| of_image[image]).collect();
-            let distances = restrict(&pixels.distances, &images);
+            let distances = restrict(&pixels.distances, images);
             let budget = pixels.budget.map(|budget| budget.min(HALF_BUDGET));
             Measures::new(&distances, &labels, classes, &[keys[1]], budget)
         };
-        let halves = halves(of_image, classes, HALVES, seed)
-            .into_iter()
-            .map(half)
-            .collect::<Result<_, _>>()?;
+        let halves = Halves::draw(of_image, classes, HALVES, seed);
+        let of_halves = halves.images.iter().map(half).collect::<Result<_, _>>()?;
         let touching = measures.overlap[1];
-        Ok(Self { pixels, gaps, bound_inputs, keys, measures, halves, touching })
+        Ok(Self { pixels, gaps, bound_inputs, keys, measures, halves, of_halves, touching })
     }
 }
 

@@ -77,7 +77,8 @@ fn classes(facts: &Facts<'_>, found: &ClassFacts<'_>) -> Result<Vec<ClassRecord>
     let members = members(labels.of_image(), labels.classes());
     let class = |k: usize| {
         let certificate = certificates.as_ref().map(|certificates| certificates[k]);
-        let sigma = |facts: &PixelFacts<'_>| between(facts.measures.sigma[0][k], Side::AtLeast);
+        let sigma =
+            |facts: &PixelFacts<'_>| Some(between(facts.measures.sigma[0][k]?, Side::AtLeast));
         let separation = |facts: &PixelFacts<'_>| facts.measures.class_separation[k];
         let curve = |facts: &PixelFacts<'_>| {
             curve_points(&members[k], &facts.pixels.curves[k], embedded.images, &facts.gaps)
@@ -90,7 +91,7 @@ fn classes(facts: &Facts<'_>, found: &ClassFacts<'_>) -> Result<Vec<ClassRecord>
             error: Quantity::exact(errors.of_class[k]),
             bound: certificate.map(|certificate| certificate.quantity(&Trust::Exact)),
             certificate,
-            sigma: pixels.as_ref().map(sigma),
+            sigma: pixels.as_ref().and_then(sigma),
             separation: pixels.as_ref().and_then(separation).map(Quantity::exact),
             curve: pixels.as_ref().map(curve).unwrap_or_default(),
         }

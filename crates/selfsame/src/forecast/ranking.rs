@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use selfsame_augment::Policy;
 use selfsame_concentration::curve::Curve;
 use selfsame_concentration::distance::Metric;
-use selfsame_concentration::forecast::{Measures, halves, members, restrict, standard_error};
+use selfsame_concentration::forecast::{Halves, Measures, members, restrict};
 use selfsame_data::Dataset;
 use selfsame_report::forecast::{ClassForecast, Delta, Forecast, Measured, PolicyForecast};
 use selfsame_report::record::Skipped;
@@ -19,7 +19,7 @@ use super::score::{self, at_least, score};
 use super::settings::Settings;
 use super::{NONE, none};
 use crate::images::source_size;
-use crate::sampling::{HALF_BUDGET, HALVES, SIDE};
+use crate::sampling::{HALF_BUDGET, HALVES};
 use crate::{Error, Progress};
 
 /// Number of distances at which policies are compared: multiples of D/8, where D is the median
@@ -45,12 +45,13 @@ pub struct Subject<'a> {
 
 /// Measures of a policy on all images and on halves of them. There are no halves if classes have
 /// too few images.
-struct Sampled {
+struct Sampled<'a> {
     all: Measures,
-    halves: Vec<Measures>,
+    of_halves: Vec<Measures>,
+    halves: Option<&'a Halves>,
 }
 
-impl Sampled {
+impl Sampled<'_> {
     /// Returns a measure with its interval. The interval is kept within `range`.
     fn measured(
         &self,
@@ -59,18 +60,10 @@ impl Sampled {
         range: [f64; 2],
     ) -> Measured {
         let value = measure(&self.all);
-        let halves: Vec<f64> = self.halves.iter().map(measure).collect();
-        let interval = interval(value, &halves);
-        let interval = interval.map(|[low, high]| [low.max(range[0]), high.min(range[1])]);
+        let of_halves: Vec<f64> = self.of_halves.iter().map(measure).collect();
+        let interval = self.halves.and_then(|halves| halves.interval(value, &of_halves, range));
         Measured { quantity: Quantity { value, trust }, interval }
     }
-}
-
-/// Computes the 95 % interval of a value from its values on halves of the images, or `None` without
-/// halves.
-fn interval(value: f64, halves: &[f64]) -> Option<[f64; 2]> {
-    let error = SIDE * standard_error(halves);
-    (!halves.is_empty()).then_some([value - error, value + error])
 }
 
 impl Subject<'_> {
@@ -78,7 +71,8 @@ impl Subject<'_> {
     pub fn forecast(&self, progress: &mut dyn Progress) -> Result<Forecast, Error> {
         let share = |k| self.metric().share_of(self.middle, k, EIGHTHS);
         let keys: Vec<u64> = (1..=EIGHTHS).map(share).collect();
-        let (sampled, baseline) = self.sample(&keys, progress)?;
+        let halves = self.halves();
+        let (sampled, baseline) = self.sample(halves.as_ref(), &keys, progress)?;
         let policies = self.ranked(&sampled, &keys)?;
         let baseline = self.policy(NONE, &none()?, self.baseline, &baseline, &keys);
         let advice = advice(&policies, &baseline, self.probe.classes.len() == 1, self.few());
@@ -128,7 +122,7 @@ impl Subject<'_> {
     /// Ranks the policies by score, the best first. A policy shares the rank of the previous policy
     /// if the interval of its difference to the best policy of that rank includes 0. Without
     /// intervals, all policies share one rank.
-    fn ranked(&self, sampled: &[Sampled], keys: &[u64]) -> Result<Vec<PolicyForecast>, Error> {
+    fn ranked(&self, sampled: &[Sampled<'_>], keys: &[u64]) -> Result<Vec<PolicyForecast>, Error> {
         let scores: Vec<f64> = sampled.iter().map(|sampled| score(&sampled.all)).collect();
         let mut order: Vec<usize> = (0..self.policies.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
@@ -171,37 +165,37 @@ impl Subject<'_> {
         members(&self.probe.labels, self.probe.classes.len())
     }
 
+    /// Draws halves of the images, if classes have enough of them.
+    fn halves(&self) -> Option<Halves> {
+        let (labels, classes) = (&self.probe.labels, self.probe.classes.len());
+        (!self.few()).then(|| Halves::draw(labels, classes, HALVES, self.settings.seed))
+    }
+
     /// Measures every policy, and unchanged images, on the same halves, so that differences are due
     /// to the policies and not to the images.
-    fn sample(
+    fn sample<'h>(
         &self,
+        halves: Option<&'h Halves>,
         keys: &[u64],
         progress: &mut dyn Progress,
-    ) -> Result<(Vec<Sampled>, Sampled), Error> {
-        let halves = match self.few() {
-            true => Vec::new(),
-            false => {
-                let (labels, classes) = (&self.probe.labels, self.probe.classes.len());
-                halves(labels, classes, HALVES, self.settings.seed)
-            }
-        };
+    ) -> Result<(Vec<Sampled<'h>>, Sampled<'h>), Error> {
         let total = self.measured.len() as u64 + 1;
         let mut sampled = Vec::with_capacity(self.measured.len());
         for (number, measured) in self.measured.iter().enumerate() {
             progress.advance("policies resampled", number as u64, total, &self.policies[number].0);
-            sampled.push(self.sample_one(measured, &halves, keys)?);
+            sampled.push(self.sample_one(measured, halves, keys)?);
         }
-        let baseline = self.sample_one(self.baseline, &halves, keys)?;
+        let baseline = self.sample_one(self.baseline, halves, keys)?;
         progress.finish();
         Ok((sampled, baseline))
     }
 
-    fn sample_one(
+    fn sample_one<'h>(
         &self,
         measured: &PolicyMeasured,
-        halves: &[Vec<usize>],
+        halves: Option<&'h Halves>,
         keys: &[u64],
-    ) -> Result<Sampled, Error> {
+    ) -> Result<Sampled<'h>, Error> {
         let (labels, classes) = (&self.probe.labels, self.probe.classes.len());
         let budget =
             self.settings.budget.map(|seconds| Duration::from_secs_f64(seconds).min(HALF_BUDGET));
@@ -214,18 +208,21 @@ impl Subject<'_> {
         for (sigma, &key) in all.sigma.iter_mut().zip(keys) {
             for (sigma, curve) in sigma.iter_mut().zip(&measured.curves) {
                 let (low, high) = curve.sigma_at(key);
-                *sigma = [sigma[0].max(low), sigma[1].min(high)];
+                *sigma = sigma.map(|sigma| [sigma[0].max(low), sigma[1].min(high)]);
             }
         }
-        Ok(Sampled { all, halves: halves.par_iter().map(half).collect::<Result<_, _>>()? })
+        let images = halves.map(|halves| halves.images.as_slice()).unwrap_or_default();
+        let of_halves = images.par_iter().map(half).collect::<Result<_, _>>()?;
+        Ok(Sampled { all, of_halves, halves })
     }
 
     /// Computes by how much the score of `first` exceeds the score of `second`, on the same halves.
-    fn difference(&self, first: &Sampled, second: &Sampled) -> Measured {
+    fn difference(&self, first: &Sampled<'_>, second: &Sampled<'_>) -> Measured {
         let value = score(&first.all) - score(&second.all);
-        let halves: Vec<f64> =
-            first.halves.iter().zip(&second.halves).map(|(a, b)| score(a) - score(b)).collect();
-        let interval = interval(value, &halves);
+        let pairs = first.of_halves.iter().zip(&second.of_halves);
+        let of_halves: Vec<f64> = pairs.map(|(a, b)| score(a) - score(b)).collect();
+        let range = [f64::NEG_INFINITY, f64::INFINITY];
+        let interval = first.halves.and_then(|halves| halves.interval(value, &of_halves, range));
         let bounds = [first, second].iter().any(|sampled| score::side(&sampled.all).is_some());
         let trust = match self.trust(None) {
             // The difference of two bounds is not a bound.
@@ -271,7 +268,7 @@ impl Subject<'_> {
         name: &str,
         policy: &Policy,
         measured: &PolicyMeasured,
-        sampled: &Sampled,
+        sampled: &Sampled<'_>,
         keys: &[u64],
     ) -> PolicyForecast {
         let all = &sampled.all;
@@ -292,7 +289,6 @@ impl Subject<'_> {
             gathered: share(&|m| m.gathered()[0], at_least(all.gathered())),
             sigma: sigma(Measures::mean_sigma),
             least_sigma: sigma(Measures::least_sigma),
-            mixed_sigma: sigma(Measures::mean_mixed),
             overlap: (0..keys.len()).map(|key| share(&|m| m.overlap[key], None)).collect(),
             separation: all
                 .separation
@@ -318,7 +314,7 @@ impl Subject<'_> {
             ClassForecast {
                 name: self.probe.classes[class].clone(),
                 images: images.len(),
-                sigma: all.sigma.iter().map(|sigma| sigma[class]).collect(),
+                sigma: all.sigma.iter().filter_map(|sigma| sigma[class]).collect(),
                 separation: all.class_separation[class],
                 curve: curve.points.iter().map(|p| bounds(p.lower, p.upper)).collect(),
                 main_part: part(curve, main, &images),

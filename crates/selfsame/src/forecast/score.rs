@@ -43,8 +43,7 @@ mod tests {
 
     fn measures(sigma: [f64; 2], separation: Option<f64>) -> Measures {
         Measures {
-            sigma: vec![vec![sigma]],
-            mixed: vec![vec![sigma]],
+            sigma: vec![vec![Some(sigma)]],
             overlap: vec![0.0],
             separation,
             class_separation: vec![separation],

@@ -1,12 +1,11 @@
 //! Concentration: how near to each other the images of a class are before any encoder.
 
-use selfsame_concentration::forecast::{Measures, standard_error};
+use selfsame_concentration::forecast::Measures;
 use selfsame_report::certificate::ConcentrationRecord;
 use selfsame_theory::{Labels, Quantity, Side, Trust};
 
 use super::between;
 use crate::certify::facts::PixelFacts;
-use crate::sampling::SIDE;
 
 /// Minimum number of images per class for intervals from halves: half of three images are two.
 pub const FEWEST: usize = 4;
@@ -14,18 +13,17 @@ pub const FEWEST: usize = 4;
 /// Measures how near to each other the images of a class are, with intervals from halves of the
 /// images.
 pub fn concentration(labels: &Labels, found: &PixelFacts<'_>) -> ConcentrationRecord {
-    let PixelFacts { pixels, keys, measures, halves, .. } = found;
+    let PixelFacts { pixels, keys, measures, halves, of_halves, .. } = found;
     let few = labels.counts().iter().any(|&count| count < FEWEST);
     let estimated = |measure: &dyn Fn(&Measures) -> f64| {
         let value = measure(measures);
-        let error = SIDE * standard_error(&halves.iter().map(measure).collect::<Vec<_>>());
-        let (ends, method) = match error > 0.0 && !few {
-            true => (
-                Some([(value - error).max(0.0), (value + error).min(1.0)]),
-                "delete-half jackknife over images, 95 %",
-            ),
-            false if few => (None, "a class has too few images to make halves of"),
-            false => (None, "all halves of the images give the same"),
+        let of_halves: Vec<f64> = of_halves.iter().map(measure).collect();
+        let (ends, method) = match halves.interval(value, &of_halves, [0.0, 1.0]) {
+            Some(ends) if !few && ends[0] < ends[1] => {
+                (Some(ends), "delete-half jackknife over images, 95 %")
+            }
+            Some(_) if !few => (None, "all halves of the images give the same"),
+            _ => (None, "a class has too few images to make halves of"),
         };
         let (low, high) = (ends.map(|ends| ends[0]), ends.map(|ends| ends[1]));
         Quantity {
