@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use crate::features::Normalised;
 use crate::{Error, Rows, labels, matrix};
 
-/// Number of query rows per task. A product always has this many rows, and zeros fill missing rows,
-/// so that no bit of a query's similarities depends on the other queries.
+/// Maximum number of query rows per task, which wide rows lower. A product always has as many rows
+/// as its dimension allows, and zeros fill missing rows, so that no bit of a query's similarities
+/// depends on the other queries.
 const QUERY_BLOCK: usize = 128;
 const TRAIN_BLOCK: usize = 2048;
 /// Memory, in bytes, for the candidates of all queries that are answered at a time.

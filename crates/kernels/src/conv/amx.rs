@@ -499,7 +499,8 @@ struct Operands<'a> {
 ///
 /// - `two_tiles` says whether more than 16 of the block's columns are channels.
 /// - `first_pass` starts the sums at zero. Otherwise the products are added to the sums.
-/// - `more_passes` prefetches for the pass after this one.
+/// - `more_passes` says whether other passes follow the first pass, which then prefetches for the
+///   next one. Later passes always prefetch.
 ///
 /// # Safety
 ///

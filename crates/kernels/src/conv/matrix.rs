@@ -51,12 +51,12 @@ const GRADIENT_PIXELS: usize = 512;
 /// its sums stay in the cache.
 const CHANNEL_RANGE: usize = 128;
 
-/// Number of output pixels per partition of the batch, unless that would make more than
+/// Number of output pixels per partition of the batch, if that makes no more than
 /// [`SHORT_PARTITIONS`] partitions.
 const PARTITION: usize = 4096;
 
-/// Number of partitions above which partitions are made twice as long, so that half as many sums
-/// are written and added.
+/// Number of partitions above which partitions grow, so that fewer sums are written and added. Their
+/// number stays the same until they are twice as long, and from there on they stay twice as long.
 const SHORT_PARTITIONS: usize = 8;
 
 /// Maximum number of partitions.

@@ -87,9 +87,10 @@ impl<'a> Image<'a> {
     /// Returns the square RGB images of side `side` that follow each other in `pixels`.
     ///
     /// # Panics
-    /// If `side` is 0.
+    /// If `side` is 0, or the last image is incomplete.
     pub fn squares(side: u32, pixels: &'a [u8]) -> Vec<Self> {
         let images = pixels.chunks_exact(side as usize * side as usize * 3);
+        assert!(images.remainder().is_empty(), "the last image is incomplete");
         images.map(|pixels| Self::square(side, pixels)).collect()
     }
 
@@ -145,5 +146,17 @@ mod tests {
         assert_eq!(Image::rgb(u32::MAX, u32::MAX, &[]), Err(huge));
         assert_eq!(Image::grey(2, 1, &[1, 2]).map(|image| image.pixels()), Ok(&[1, 2][..]));
         assert_eq!(Image::square(1, &[1, 2, 3, 4]), Image::rgb(1, 1, &[1, 2, 3]).unwrap());
+    }
+
+    #[test]
+    fn squares_are_all_of_the_bytes() {
+        let images = Image::squares(1, &[1, 2, 3, 4, 5, 6]);
+        assert_eq!(images, [Image::square(1, &[1, 2, 3]), Image::square(1, &[4, 5, 6])]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the last image is incomplete")]
+    fn an_incomplete_square_is_refused() {
+        Image::squares(1, &[1, 2, 3, 4]);
     }
 }

@@ -7,8 +7,8 @@ use crate::isa::{Isa, compiled};
 /// Number of rows and number of columns of the blocks that are transposed in registers.
 const BLOCK: [usize; 2] = [8, 16];
 
-/// Number of rows that are split into channels at a time, which gives a cache line of every
-/// transposed row.
+/// Number of rows that are split into channels at a time, which gives half a cache line of every
+/// transposed row of a channel.
 const BAND: usize = 32;
 
 /// Number of pixels that are split into channels at a time. Whole stretches are split, so that no

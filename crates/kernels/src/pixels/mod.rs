@@ -3,9 +3,10 @@
 //!
 //! - A filter across rows is a loop over whole rows, which the compiler vectorises. A filter along
 //!   rows is the same loop on the transposed plane.
-//! - All kernels are plain Rust, compiled for each instruction set of [`Isa`](crate::isa::Isa).
-//!   They compute with integers, and with floats that are neither fused nor reordered, so that
-//!   every instruction set gives the same bytes.
+//! - All kernels but the transposition and [`convolve`] are plain Rust, compiled for each
+//!   instruction set of [`Isa`](crate::isa::Isa). Those two are written with vector types.
+//! - All compute with integers, and with floats that are neither fused nor reordered, so that every
+//!   instruction set gives the same bytes.
 
 mod blur;
 mod colour;
