@@ -16,6 +16,9 @@ use crate::resnet::{Architecture, Precision, ResNet, ResNetConfig, Stem};
 /// Number of hidden layers of an encoder that is a multilayer perceptron.
 pub(crate) const HIDDEN_LAYERS: usize = 2;
 
+/// Name of the architecture of a perceptron.
+const MLP: &str = "mlp";
+
 /// Configuration of an encoder.
 ///
 /// ```
@@ -66,7 +69,7 @@ impl EncoderConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ResNet(config) => config.architecture.name(),
-            Self::Mlp(_) => "mlp",
+            Self::Mlp(_) => MLP,
         }
     }
 
@@ -120,7 +123,7 @@ impl fmt::Display for EncoderConfig {
                 write!(f, "{}, {stem} stem, width {width}", self.name())
             }
             Self::Mlp(MlpConfig { width, image_size }) => {
-                write!(f, "mlp, width {width}, {image_size}×{image_size} pixels")
+                write!(f, "{MLP}, width {width}, {image_size}×{image_size} pixels")
             }
         }
     }
@@ -130,7 +133,7 @@ impl fmt::Display for EncoderConfig {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    architecture: Name,
+    architecture: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stem: Option<Stem>,
     width: usize,
@@ -140,31 +143,19 @@ struct Table {
     precision: Option<Precision>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Name {
-    ResNet18,
-    ResNet34,
-    ResNet50,
-    Mlp,
-}
-
 impl From<EncoderConfig> for Table {
     fn from(config: EncoderConfig) -> Self {
+        let architecture = config.name().to_owned();
         match config {
-            EncoderConfig::ResNet(ResNetConfig { architecture, stem, width, precision }) => Self {
-                architecture: match architecture {
-                    Architecture::ResNet18 => Name::ResNet18,
-                    Architecture::ResNet34 => Name::ResNet34,
-                    Architecture::ResNet50 => Name::ResNet50,
-                },
+            EncoderConfig::ResNet(ResNetConfig { stem, width, precision, .. }) => Self {
+                architecture,
                 stem: Some(stem),
                 width,
                 image_size: None,
                 precision: Some(precision),
             },
             EncoderConfig::Mlp(MlpConfig { width, image_size }) => Self {
-                architecture: Name::Mlp,
+                architecture,
                 stem: None,
                 width,
                 image_size: Some(image_size),
@@ -179,17 +170,21 @@ impl TryFrom<Table> for EncoderConfig {
 
     fn try_from(table: Table) -> Result<Self, String> {
         let Table { architecture, stem, width, image_size, precision } = table;
-        let architecture = match architecture {
-            Name::ResNet18 => Architecture::ResNet18,
-            Name::ResNet34 => Architecture::ResNet34,
-            Name::ResNet50 => Architecture::ResNet50,
-            Name::Mlp if stem.is_some() => return Err("an mlp has no `stem`".to_owned()),
-            Name::Mlp if precision.is_some() => return Err("an mlp has no `precision`".to_owned()),
-            Name::Mlp => {
-                let image_size = image_size.ok_or("an mlp needs its `image_size`")?;
-                return Ok(Self::Mlp(MlpConfig { width, image_size }));
+        if architecture == MLP {
+            if stem.is_some() {
+                return Err("an mlp has no `stem`".to_owned());
             }
-        };
+            if precision.is_some() {
+                return Err("an mlp has no `precision`".to_owned());
+            }
+            let image_size = image_size.ok_or("an mlp needs its `image_size`")?;
+            return Ok(Self::Mlp(MlpConfig { width, image_size }));
+        }
+        let known = Architecture::ALL.into_iter().find(|known| known.name() == architecture);
+        let architecture = known.ok_or_else(|| {
+            let names = Architecture::ALL.map(Architecture::name).join(", ");
+            format!("no architecture is called `{architecture}`, but {names} and {MLP} are known")
+        })?;
         if image_size.is_some() {
             return Err("a residual network has no `image_size`".to_owned());
         }

@@ -8,8 +8,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use selfsame_kernels::conv::Conv;
 
-/// Source of initial weights. It has its own random stream, so the weights depend only on the seed
-/// and neither on the device nor on other random numbers.
+/// Source of initial weights. They depend only on the seed and the order in which they are drawn,
+/// and not on the device. (The stream is the first of the seed, which also orders the images of
+/// epoch 0.)
 pub struct Init<'a> {
     device: &'a Device,
     rng: ChaCha8Rng,
@@ -97,7 +98,7 @@ pub struct BatchNorm {
 
 impl BatchNorm {
     /// Constant added to the variance before its square root is taken.
-    pub const EPSILON: f64 = 1e-5;
+    pub const EPSILON: f64 = selfsame_kernels::conv_bn::EPSILON;
     /// Weight of the newest batch in the running statistics.
     pub const MOMENTUM: f64 = 0.1;
 

@@ -14,12 +14,13 @@ mod fused;
 pub mod import;
 pub mod layers;
 mod lipschitz;
-pub mod mlp;
+mod mlp;
 pub mod onnx;
 pub mod parts;
 pub mod pixels;
+#[doc(hidden)]
 pub mod protobuf;
-pub mod resnet;
+mod resnet;
 pub mod state;
 
 pub use backbone::{Backbone, EncoderConfig, MlpConfig};

@@ -28,6 +28,9 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// All architectures.
+    pub(crate) const ALL: [Self; 3] = [Self::ResNet18, Self::ResNet34, Self::ResNet50];
+
     fn blocks(self) -> [usize; 4] {
         match self {
             Self::ResNet18 => [2, 2, 2, 2],
@@ -318,8 +321,7 @@ mod tests {
 
     #[test]
     fn weights_are_those_of_the_network() {
-        for architecture in [Architecture::ResNet18, Architecture::ResNet34, Architecture::ResNet50]
-        {
+        for architecture in Architecture::ALL {
             for stem in [Stem::Cifar, Stem::ImageNet] {
                 let precision = Precision::F32;
                 let config = ResNetConfig { architecture, stem, width: 3, precision };

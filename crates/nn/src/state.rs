@@ -324,8 +324,8 @@ pub fn read_file(path: &Path) -> Result<(State, BTreeMap<String, String>), FileE
     Ok((state, metadata))
 }
 
-/// Computes the SHA-256 digest of names, shapes, values and metadata. The digest includes all
-/// lengths, so that different contents cannot run together into the same bytes.
+/// Computes the SHA-256 digest of names, shapes, values and metadata. The digest includes the length
+/// of every name and text, so that they cannot run together.
 pub fn digest(state: &State, metadata: &BTreeMap<String, String>) -> String {
     let mut hasher = Sha256::new();
     let text = |hasher: &mut Sha256, s: &str| {
