@@ -2,6 +2,9 @@
 //!
 //! A [`Method`] makes the [`Networks`] that it needs, including a queue or a momentum encoder, and
 //! has one or more [`Objective`]s. A [loss](losses) is a pure function of embeddings.
+//!
+//! Training takes the methods of [`MethodConfig`], whose settings a run stores in `config.toml`. A
+//! method is therefore added in this crate: a file, and a line in the table in `lib.rs`.
 
 #[macro_use]
 mod config;

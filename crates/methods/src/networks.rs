@@ -82,7 +82,10 @@ impl Networks {
 
     /// Creates an encoder with a projector, which is a sequence of linear maps with `widths`
     /// outputs.
-    pub(crate) fn with_projector(
+    ///
+    /// # Panics
+    /// If there are no `widths`.
+    pub fn with_projector(
         encoder: &EncoderConfig,
         widths: &[usize],
         norms: Norms,
@@ -94,29 +97,49 @@ impl Networks {
     }
 
     /// Adds `part` under `name`, replacing any part that already has that name.
-    pub fn with(mut self, name: &str, part: impl Into<Part>) -> Self {
-        self.parts.insert(name.to_owned(), part.into());
+    ///
+    /// # Panics
+    /// If `name` is empty or has a full stop, which separates it from the names of its tensors, or
+    /// if the part called `backbone` would be no encoder.
+    pub fn with(self, name: &str, part: impl Into<Part>) -> Self {
+        let part = part.into();
+        assert!(!name.is_empty() && !name.contains('.'), "{name:?} is no name of a part");
+        assert!(
+            name != BACKBONE || matches!(part, Part::Backbone(_)),
+            "the part {BACKBONE:?} is an encoder"
+        );
+        self.insert(name.to_owned(), part)
+    }
+
+    fn insert(mut self, name: String, part: Part) -> Self {
+        self.parts.insert(name, part);
         self
     }
 
     /// Adds a queue of `rows`, `[count, dim]`, under `name`, replacing any part that already has
     /// that name. No gradient moves the rows.
+    ///
+    /// # Panics
+    /// See [`with`](Self::with).
     pub fn with_queue(self, name: &str, rows: Tensor<2>) -> Self {
         self.with(name, Part::Queue(Param::from_tensor(rows.detach()).no_grad()))
     }
 
     /// Adds a momentum encoder: slow copies of backbone and projector, which are equal to the
     /// originals at first. Their names are `momentum.backbone` and `momentum.projector`.
-    pub(crate) fn with_momentum(self) -> Self {
+    ///
+    /// # Panics
+    /// If there is no projector.
+    pub fn with_momentum(self) -> Self {
         [BACKBONE, PROJECTOR].into_iter().fold(self, |networks, name| {
             let copy = networks.parts[name].apart();
-            networks.with(&format!("{SLOW}{name}"), copy)
+            networks.insert(format!("{SLOW}{name}"), copy)
         })
     }
 
     /// Moves each slow copy towards the part that it copies: `momentum` · slow + (1 − `momentum`) ·
     /// fast.
-    pub(crate) fn follow(self, momentum: f64) -> Self {
+    pub fn follow(self, momentum: f64) -> Self {
         let copied = self.parts.iter().filter(|(name, _)| !name.starts_with(SLOW));
         let fast: BTreeMap<_, _> =
             copied.map(|(name, part)| (name.clone(), part.clone())).collect();
@@ -180,11 +203,17 @@ impl Networks {
 
     /// Passes images `[images, height, width, 3]` through backbone and projector, to `[images,
     /// dim]`.
+    ///
+    /// # Panics
+    /// If there is no projector.
     pub fn project(&self, images: Tensor<4>) -> Tensor<2> {
         self.mlp(PROJECTOR).forward(self.backbone().forward(images))
     }
 
     /// Passes images through the momentum encoder, the slow copies of backbone and projector.
+    ///
+    /// # Panics
+    /// If there is no momentum encoder.
     pub fn project_momentum(&self, images: Tensor<4>) -> Tensor<2> {
         let [backbone, projector] = [BACKBONE, PROJECTOR].map(|name| format!("{SLOW}{name}"));
         self.mlp(&projector).forward(self.encoder(&backbone).forward(images))
@@ -192,14 +221,20 @@ impl Networks {
 
     /// Applies [`project`](Self::project) to all views as one batch, so that batch normalisation
     /// takes its statistics over all views.
-    pub(crate) fn project_together(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+    ///
+    /// # Panics
+    /// If there is no projector, or no view.
+    pub fn project_together(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
         let z = self.project(Tensor::cat(views.to_vec(), 0));
         let [rows, _] = z.dims();
         z.split(rows / views.len(), 0)
     }
 
     /// Applies [`project`](Self::project) to one view after the other.
-    pub(crate) fn project_each(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+    ///
+    /// # Panics
+    /// If there is no projector.
+    pub fn project_each(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
         views.iter().map(|view| self.project(view.clone())).collect()
     }
 
@@ -269,5 +304,31 @@ impl Module for Networks {
             mapper.exit_module(name, "Struct:Networks");
             part
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use selfsame_nn::MlpConfig;
+
+    fn add(name: &str) -> Networks {
+        let device = Device::flex();
+        let mut init = Init::new(0, &device);
+        let encoder = MlpConfig { width: 2, image_size: 1 }.into();
+        let part = Mlp::new(&[2, 2], Norms::None, &mut init);
+        Networks::new(&encoder, &mut init).with(name, part)
+    }
+
+    #[test]
+    #[should_panic(expected = "\"momentum.decoder\" is no name of a part")]
+    fn a_part_cannot_pass_as_a_slow_copy() {
+        add("momentum.decoder");
+    }
+
+    #[test]
+    #[should_panic(expected = "the part \"backbone\" is an encoder")]
+    fn the_backbone_is_an_encoder() {
+        add("backbone");
     }
 }

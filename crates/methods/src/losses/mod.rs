@@ -55,7 +55,12 @@ impl Loss {
 
     /// Computes the mean of two losses that have the same terms, for methods that compare views in
     /// both directions.
-    pub(crate) fn mean(one: Self, other: Self) -> Self {
+    ///
+    /// # Panics
+    /// If the names of the terms differ.
+    pub fn mean(one: Self, other: Self) -> Self {
+        let names = |loss: &Self| loss.terms.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        assert_eq!(names(&one), names(&other), "both losses have the same terms");
         let half = |a: Tensor<1>, b: Tensor<1>| (a + b).mul_scalar(0.5);
         let terms = one
             .terms
@@ -76,4 +81,30 @@ fn total(matrix: Tensor<2>) -> Tensor<1> {
 /// Returns a `[size, size]` mask that is true on the diagonal.
 fn diagonal(size: usize, device: &Device) -> Tensor<2, Bool> {
     Tensor::<2, Bool>::diag_mask([size, size], 0, device).bool_not()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(terms: &[(&'static str, f32)]) -> Loss {
+        let device = Device::flex();
+        let terms: Vec<_> =
+            terms.iter().map(|&(name, x)| (name, Tensor::<1>::from_floats([x], &device))).collect();
+        Loss { value: terms[0].1.clone(), terms }
+    }
+
+    #[test]
+    fn a_mean_is_taken_term_by_term() {
+        let mean = Loss::mean(loss(&[("a", 1.0), ("b", 2.0)]), loss(&[("a", 3.0), ("b", 6.0)]));
+        let terms: Vec<_> =
+            mean.terms.into_iter().map(|(name, x)| (name, x.into_scalar::<f32>())).collect();
+        assert_eq!(terms, [("a", 2.0), ("b", 4.0)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the same terms")]
+    fn losses_of_different_terms_have_no_mean() {
+        Loss::mean(loss(&[("a", 1.0), ("b", 2.0)]), loss(&[("b", 3.0)]));
+    }
 }
