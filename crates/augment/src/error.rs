@@ -15,8 +15,7 @@ pub enum PolicyError {
     /// A character is not the letter of a step.
     #[error(
         "unknown letter `{letter}` at position {position} of the policy: the letters are a \
-         (crop), b (blur), \
-         c (grey), d (colour jitter) and e (flip); the presets are {}",
+         (crop), b (blur), c (grey), d (colour jitter) and e (flip); the presets are {}",
         presets::names()
     )]
     UnknownLetter {
@@ -38,8 +37,7 @@ pub enum PolicyError {
     /// A number does not follow the letter d.
     #[error(
         "a number at position {position} of the policy does not follow `d`: only colour jitter \
-         takes a strength, \
-         as in `ad0.25`"
+         takes a strength, as in `ad0.25`"
     )]
     StrengthWithoutD {
         /// Position of the first digit, counted in characters from 1.
@@ -84,8 +82,7 @@ pub enum PolicyError {
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
 #[error(
     "mean {mean} and deviation {deviation} of channel {channel} normalise nothing: on a scale of \
-     0 to 1 the mean is from \
-     0 to 1 and the deviation above 0 and at most 1"
+     0 to 1 the mean is from 0 to 1 and the deviation above 0 and at most 1"
 )]
 pub struct NormaliseError {
     /// The first channel that cannot be normalised: 0 is red, 1 green, 2 blue.
@@ -105,8 +102,7 @@ pub enum ViewError {
     /// The length of the buffer for the view is not side × side × channels bytes.
     #[error(
         "a buffer of {bytes} bytes does not hold a view of side {size} and {channels} channels: \
-         it needs \
-         side × side × channels"
+         it needs side × side × channels"
     )]
     OutputLength {
         /// The side of the view.
@@ -119,8 +115,7 @@ pub enum ViewError {
     /// The crop of a replayed draw is empty or reaches beyond the image.
     #[error(
         "the crop {crop_width}×{crop_height} at ({left}, {top}) is not inside an image of \
-         {width}×{height} pixels: \
-         replay a draw on an image of the size that it was drawn for"
+         {width}×{height} pixels: replay a draw on an image of the size that it was drawn for"
     )]
     CropOutside {
         /// Width of the crop.

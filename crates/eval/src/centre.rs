@@ -1,4 +1,6 @@
-//! Class centres and the nearest-centre classifier.
+//! Class centres and the nearest-centre classifier, on rows of any length that are read one at a
+//! time. Some classes may have no rows. (The centres of certificates are `selfsame_theory`'s: there,
+//! views lie on a sphere, and every class has images.)
 
 use rayon::prelude::*;
 
@@ -17,69 +19,50 @@ pub struct Centres {
     values: Vec<f64>,
 }
 
-/// Computes the centre of each class: the weighted mean of its rows, in f64.
+/// Computes the centre of each class: the mean of its rows, in f64.
 ///
-/// The rows are embeddings of views. μ_k is a mean over images and, within an image, over its
-/// views, so the weight of a view is one over the number of views of its image. The theory is about
-/// features of equal length. For methods of the InfoNCE family, pass
+/// The rows are embeddings of views, as many of each image, so a mean over views is one over images
+/// too. The theory is about features of equal length. For methods of the InfoNCE family, pass
 /// [`Normalised`](crate::Normalised) rows to this function and to [`Centres::predict`].
 ///
 /// # Errors
-/// [`Error::TooFewRows`] if there are no rows, [`Error::Weight`] for a weight that is not positive
-/// and finite, and [`Error::Count`], [`Error::Label`] and [`Error::Classes`] for labels and
-/// weights.
+/// [`Error::TooFewRows`] if there are no rows, and [`Error::Count`], [`Error::Label`] and
+/// [`Error::Classes`] for labels.
 ///
 /// ```
 /// use selfsame_eval::{Features, centre};
 ///
-/// // Two views of one image of class 0, one view of another, and one image of class 2.
-/// let views = Features::new(4, 1, vec![0.0, 2.0, 4.0, 9.0])?;
-/// let centres = centre::fit(&views, &[0, 0, 0, 2], &[0.5, 0.5, 1.0, 1.0], 3)?;
+/// // Two views of one image of class 0, and two of an image of class 2.
+/// let views = Features::new(4, 1, vec![0.0, 5.0, 8.0, 10.0])?;
+/// let centres = centre::fit(&views, &[0, 0, 2, 2], 3)?;
 /// assert_eq!(centres.centre(0), Some(&[2.5][..]));
 /// assert_eq!(centres.absent, [1]);
 /// assert_eq!(centres.products().collect::<Vec<_>>(), [2.5 * 9.0]);
 /// assert_eq!(centres.predict(&Features::new(2, 1, vec![5.0, 6.0])?)?, [0, 2]);
 /// # Ok::<(), selfsame_eval::Error>(())
 /// ```
-pub fn fit(
-    views: &dyn Rows,
-    labels: &[u32],
-    weights: &[f64],
-    classes: usize,
-) -> Result<Centres, Error> {
+pub fn fit(views: &dyn Rows, labels: &[u32], classes: usize) -> Result<Centres, Error> {
     let (rows, dim) = (views.rows(), views.dim());
     if rows == 0 {
         return Err(Error::TooFewRows { set: "view", found: 0, needed: 1 });
     }
     labels::check("view", labels, rows, classes)?;
-    if weights.len() != rows {
-        return Err(Error::Count { set: "view", of: "weights", rows, given: weights.len() });
-    }
-    if let Some(row) = weights.iter().position(|weight| !(*weight > 0.0 && weight.is_finite())) {
-        return Err(Error::Weight { row, weight: weights[row] });
-    }
 
     let (present, absent) = labels::present_and_absent(labels, classes);
     let slot = |label: u32| present.partition_point(|&class| class < label);
-    let mut heaviest = vec![0.0_f64; present.len()];
-    for (&label, &weight) in labels.iter().zip(weights) {
-        heaviest[slot(label)] = heaviest[slot(label)].max(weight);
-    }
-    let mut totals = vec![0.0; present.len()];
+    let mut counts = vec![0.0; present.len()];
     let mut values = vec![0.0; present.len() * dim];
     let mut row = vec![0.0; dim];
-    for (index, (&label, &weight)) in labels.iter().zip(weights).enumerate() {
+    for (index, &label) in labels.iter().enumerate() {
         let class = slot(label);
-        // Divide weights by the largest weight of the class, so that no sum overflows.
-        let weight = weight / heaviest[class];
-        totals[class] += weight;
+        counts[class] += 1.0;
         views.read(index, &mut row);
         for (sum, &value) in values[class * dim..].iter_mut().zip(&row) {
-            *sum += weight * f64::from(value);
+            *sum += f64::from(value);
         }
     }
-    for (sums, total) in values.chunks_exact_mut(dim).zip(totals) {
-        sums.iter_mut().for_each(|sum| *sum /= total);
+    for (sums, count) in values.chunks_exact_mut(dim).zip(counts) {
+        sums.iter_mut().for_each(|sum| *sum /= count);
     }
     Ok(Centres { classes: present, absent, dim, values })
 }
@@ -146,8 +129,7 @@ mod tests {
             let features = random(images * views, dim, seed);
             let of_image = labels(images, classes, seed);
             let labels: Vec<u32> = of_image.iter().flat_map(|&label| vec![label; views]).collect();
-            let weights = vec![1.0 / views as f64; images * views];
-            let centres = fit(&features, &labels, &weights, classes).unwrap();
+            let centres = fit(&features, &labels, classes).unwrap();
             let mut expected = vec![None; classes];
             for class in 0..classes {
                 let members: Vec<usize> = (0..images).filter(|&image| of_image[image] as usize == class).collect();
@@ -183,7 +165,7 @@ mod tests {
     #[test]
     fn ties_go_to_the_lower_class() {
         let views = Features::new(3, 1, vec![1.0, -1.0, 1.0]).unwrap();
-        let centres = fit(&views, &[3, 1, 2], &[1.0; 3], 4).unwrap();
+        let centres = fit(&views, &[3, 1, 2], 4).unwrap();
         assert_eq!(centres.absent, [0]);
         let queries = Features::new(2, 1, vec![0.0, 1.0]).unwrap();
         assert_eq!(centres.predict(&queries).unwrap(), [1, 2]);
@@ -192,15 +174,15 @@ mod tests {
     #[test]
     fn normalised_rows_forget_their_length() {
         let views = Features::new(3, 2, vec![9.0, 0.0, 0.0, 0.1, 0.0, 7.0]).unwrap();
-        let centres = fit(&Normalised(&views), &[0, 1, 1], &[1.0; 3], 2).unwrap();
+        let centres = fit(&Normalised(&views), &[0, 1, 1], 2).unwrap();
         assert_eq!(centres.centre(1), Some(&[0.0, 1.0][..]));
         assert_eq!(centres.predict(&Normalised(&views)).unwrap(), [0, 1, 1]);
     }
 
     #[test]
-    fn huge_weights_and_values_stay_finite() {
+    fn huge_values_stay_finite() {
         let views = Features::new(2, 1, vec![f32::MAX, f32::MAX]).unwrap();
-        let centres = fit(&views, &[0, 0], &[f64::MAX, f64::MAX], 1).unwrap();
+        let centres = fit(&views, &[0, 0], 1).unwrap();
         assert_eq!(centres.centre(0), Some(&[f64::from(f32::MAX)][..]));
         assert_eq!(centres.predict(&views).unwrap(), [0, 0]);
     }
@@ -208,17 +190,11 @@ mod tests {
     #[test]
     fn misuse_is_refused() {
         let views = random(2, 3, 0);
-        let empty = fit(&random(0, 3, 0), &[], &[], 2);
+        let empty = fit(&random(0, 3, 0), &[], 2);
         assert_eq!(empty.unwrap_err(), Error::TooFewRows { set: "view", found: 0, needed: 1 });
-        let few = fit(&views, &[0, 1], &[1.0], 2).unwrap_err();
-        assert_eq!(few, Error::Count { set: "view", of: "weights", rows: 2, given: 1 });
-        for weight in [0.0, -1.0, f64::INFINITY] {
-            assert_eq!(
-                fit(&views, &[0, 1], &[1.0, weight], 2).unwrap_err(),
-                Error::Weight { row: 1, weight }
-            );
-        }
-        let centres = fit(&views, &[0, 1], &[1.0; 2], 2).unwrap();
+        let few = fit(&views, &[0], 2).unwrap_err();
+        assert_eq!(few, Error::Count { set: "view", of: "labels", rows: 2, given: 1 });
+        let centres = fit(&views, &[0, 1], 2).unwrap();
         let narrow = centres.predict(&random(1, 2, 0)).unwrap_err();
         assert_eq!(narrow, Error::Dim { set: "queries", found: 2, expected: 3 });
     }

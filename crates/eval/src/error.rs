@@ -51,12 +51,12 @@ pub enum Error {
         /// Expected dimension.
         expected: usize,
     },
-    /// The number of labels, weights or predictions differs from the number of rows.
+    /// The number of labels or predictions differs from the number of rows.
     #[error("{rows} {set} rows came with {given} {of}: there must be one a row")]
     Count {
         /// Name of the matrix.
         set: &'static str,
-        /// The values that were counted: `labels`, `weights` or `predictions`.
+        /// The values that were counted: `labels` or `predictions`.
         of: &'static str,
         /// The number of rows.
         rows: usize,
@@ -99,14 +99,6 @@ pub enum Error {
         rows: usize,
         /// Number of views per image.
         views_per_image: usize,
-    },
-    /// A weight is not a positive finite number.
-    #[error("row {row} has weight {weight}: weights must be positive and finite")]
-    Weight {
-        /// The row, from 0.
-        row: usize,
-        /// Weight of the row.
-        weight: f64,
     },
     /// k is 0.
     #[error("kNN needs at least one neighbour, but k is 0")]

@@ -85,22 +85,27 @@ pub fn evaluate(
         return Ok((evaluation, EmbeddingMap::default()));
     }
 
+    let ground = Ground::new(dataset, &copied.known);
     let mut embedded = |encoder: &Backbone, name: &str| -> Result<[Features; 3], Error> {
-        let mut part = |split: &Split, part: &str| {
-            let images = images(split);
-            status(&format!("embedding {} {part} images with the {name} encoder", images.len()));
+        let mut part = |images: Vec<Image<'_>>, part: &str| {
+            if !images.is_empty() {
+                let count = images.len();
+                status(&format!("embedding {count} {part} images with the {name} encoder"));
+            }
             embed(encoder, &images, subject.device, &mut |_| ())
         };
+        // Only accuracies need images of other splits than the one that is measured.
+        let fitting = |split| if ground.is_ok() { images(split) } else { Vec::new() };
         Ok([
-            part(&dataset.train, "training")?,
-            part(&dataset.validation, "validation")?,
-            part(&dataset.test, "test")?,
+            part(fitting(&dataset.train), "training")?,
+            part(fitting(&dataset.validation), "validation")?,
+            part(images(&dataset.test), "test")?,
         ])
     };
     let trained = embedded(subject.trained, "trained")?;
     let untrained = embedded(subject.untrained, "untrained")?;
 
-    match Ground::new(dataset, &copied.known) {
+    match ground {
         Err(reason) => evaluation.left_out.push(reason),
         Ok(ground) => {
             let encoders = [(subject.trained, &trained), (subject.untrained, &untrained)];
@@ -173,7 +178,7 @@ impl<'a> Ground<'a> {
         &self,
         [train, validation, test]: [&dyn Rows; 3],
         views: &dyn Rows,
-        set: &ViewSet<'_>,
+        set: &DrawnViews<'_>,
     ) -> Result<(Predicted, PathPoint), Error> {
         let labels = self.dataset.train.labels().unwrap_or_default();
         let choosing = Self::labels(&self.dataset.validation, &self.validation);
@@ -182,8 +187,7 @@ impl<'a> Ground<'a> {
         let classes = self.dataset.classes.len();
         let knn = knn::classify(train, labels, classes, test, &KnnOptions::default())?;
         let probe = probe::fit(train, labels, validation, &choosing, classes)?;
-        let weights = vec![1.0 / ViewSet::PER_IMAGE as f64; set.labels.len()];
-        let centres = centre::fit(&Normalised(views), &set.labels, &weights, classes)?;
+        let centres = centre::fit(&Normalised(views), &set.labels, classes)?;
         let (linear, centre) = (probe.predict(test)?, centres.predict(&Normalised(test))?);
         Ok((Predicted { knn, linear, centre }, probe.chosen))
     }
@@ -223,7 +227,7 @@ fn accuracies(
     status: &mut dyn FnMut(&str),
 ) -> Result<(), Error> {
     let dataset = ground.dataset;
-    let views = ViewSet::for_centres(subject);
+    let views = DrawnViews::for_centres(subject);
     let mut of_encoder = |(encoder, features): (&Backbone, &[Features; 3]), name: &str| {
         status(&format!("kNN, linear probe and nearest centre of {name}"));
         let of_views = views.embed(encoder)?;
@@ -297,7 +301,7 @@ pub fn unseen(dataset: &Dataset) -> Vec<Unseen> {
 /// Describes, for the reader, how the numbers were measured.
 fn protocol(
     dataset: &Dataset,
-    views: &ViewSet<'_>,
+    views: &DrawnViews<'_>,
     probes: [PathPoint; 3],
 ) -> Vec<(String, String)> {
     let KnnOptions { k, temperature } = KnnOptions::default();
@@ -358,10 +362,11 @@ fn pixels<'a>(images: &'a [Cow<'_, [u8]>]) -> Result<Pixels<'a>, Error> {
     Pixels::new(images.iter().map(|image| &**image).collect())
 }
 
-/// Returns the pixels of `images`. Images wider than `max_side` are resized to squares of that
-/// side.
+/// Returns the pixels of `images`. Images with a side above `max_side` are resized to squares of
+/// that side.
 pub fn shrink<'a>(images: &[Image<'a>], max_side: u32) -> Vec<Cow<'a, [u8]>> {
-    let shrink = |scratch: &mut Scratch, image: &Image<'a>| match image.width() <= max_side {
+    let fits = |image: &Image<'_>| image.width().max(image.height()) <= max_side;
+    let shrink = |scratch: &mut Scratch, image: &Image<'a>| match fits(image) {
         true => Cow::Borrowed(image.pixels()),
         false => Cow::Owned(resize(*image, max_side, scratch)),
     };
@@ -371,20 +376,25 @@ pub fn shrink<'a>(images: &[Image<'a>], max_side: u32) -> Vec<Cow<'a, [u8]>> {
 /// Computes the measures of an encoder on the test split that need no labels.
 fn shape(subject: &Subject<'_>, encoder: &Backbone, test: &Features) -> Result<Geometry, Error> {
     let chosen = sample(test.rows(), ALIGNMENT_IMAGES);
-    let alignment_over = Some([chosen.len() as u64, ViewSet::PER_IMAGE as u64]);
-    let features =
-        ViewSet::new(subject, &subject.dataset.test, chosen, Purpose::Alignment).embed(encoder)?;
+    let alignment_over = Some([chosen.len() as u64, DrawnViews::PER_IMAGE as u64]);
+    let features = DrawnViews::new(subject, &subject.dataset.test, chosen, Purpose::Alignment)
+        .embed(encoder)?;
     let sampled = rows(test, &sample(test.rows(), GEOMETRY_IMAGES))?;
     Ok(Geometry {
         alignment_over,
         images: Some(sampled.rows() as u64),
-        alignment: Some(geometry::alignment(&Normalised(&features), ViewSet::PER_IMAGE)?),
+        alignment: Some(geometry::alignment(&Normalised(&features), DrawnViews::PER_IMAGE)?),
         uniformity: if sampled.rows() > 1 { Some(geometry::uniformity(&sampled)?) } else { None },
         rankme: if sampled.dim() <= MAX_DIM { Some(geometry::rank_me(&sampled)?) } else { None },
     })
 }
 
+/// Projects the embeddings of test images onto a plane. The map is empty if they have too many values
+/// for that.
 fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<EmbeddingMap, Error> {
+    if trained.dim().max(untrained.dim()) > MAX_DIM {
+        return Ok(EmbeddingMap::default());
+    }
     let chosen = sample(trained.rows(), MAP_IMAGES);
     let project = |features: &Features| -> Result<Projection, Error> {
         let pca = pca::project(&Normalised(&rows(features, &chosen)?))?;
@@ -429,7 +439,7 @@ fn rows(features: &Features, chosen: &[usize]) -> Result<Features, Error> {
 /// Images, each followed by its views. This is A_M(x) of the theory, with the image itself
 /// included. Views are drawn on demand, one block at a time, because all views may not fit into
 /// memory.
-struct ViewSet<'a> {
+struct DrawnViews<'a> {
     subject: &'a Subject<'a>,
     split: &'a Split,
     chosen: Vec<usize>,
@@ -438,7 +448,7 @@ struct ViewSet<'a> {
     labels: Vec<u32>,
 }
 
-impl<'a> ViewSet<'a> {
+impl<'a> DrawnViews<'a> {
     /// Number of rows per image.
     const PER_IMAGE: usize = VIEWS + 1;
     /// Number of images drawn at a time.
@@ -502,5 +512,67 @@ impl<'a> ViewSet<'a> {
                 .collect::<Vec<_>>()
         });
         blocks.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use selfsame_data::{LoadOptions, load};
+    use selfsame_nn::MlpConfig;
+    use selfsame_nn::layers::Init;
+
+    use super::*;
+
+    fn glyphs() -> Dataset {
+        let options =
+            LoadOptions { image_size: Some(8), limit: Some(40), ..LoadOptions::default() };
+        load("glyphs", &options, &|_, _| ()).unwrap()
+    }
+
+    #[test]
+    fn without_labels_only_test_images_are_embedded() {
+        let device = Device::flex();
+        let encoder: selfsame_nn::EncoderConfig = MlpConfig { width: 4, image_size: 8 }.into();
+        let encoder = encoder.init(&mut Init::new(1, &device));
+        let split = |count: usize| {
+            let pixels = (0..count * 192).map(|i| (i * i * 7 % 251) as u8).collect();
+            Split::new(8, pixels, None).unwrap()
+        };
+        let (train, validation, test) = (split(6), split(2), split(4));
+        let dataset = Dataset { classes: Vec::new(), train, validation, test, ..glyphs() };
+        let policy = "a".parse().unwrap();
+        let subject = Subject {
+            dataset: &dataset,
+            policy: &policy,
+            seed: 0,
+            trained: &encoder,
+            untrained: &encoder,
+            device: &device,
+        };
+        let mut done = Vec::new();
+        let (found, map) = evaluate(&subject, &mut |status| done.push(status.to_owned())).unwrap();
+        let embedded: Vec<_> =
+            done.iter().filter(|status| status.starts_with("embedding")).collect();
+        assert_eq!(embedded.len(), 2, "{done:?}");
+        assert!(embedded.iter().all(|status| status.contains("test images")), "{done:?}");
+        assert_eq!(found.left_out, [LeftOut::NoLabels]);
+        assert!(found.geometry.is_some() && !map.images.is_empty());
+    }
+
+    #[test]
+    fn features_too_wide_for_a_map_lose_only_the_map() {
+        let dataset = glyphs();
+        let count = dataset.test.len();
+        let of = |dim| Features::new(count, dim, vec![0.5; count * dim]).unwrap();
+        assert!(map(&dataset, &of(MAX_DIM + 1), &of(2)).unwrap().images.is_empty());
+        assert!(!map(&dataset, &of(2), &of(2)).unwrap().images.is_empty());
+    }
+
+    #[test]
+    fn a_tall_image_is_shrunk_too() {
+        let tall = Image::rgb(2, 8, &[7; 2 * 8 * 3]).unwrap();
+        assert_eq!(&*shrink(&[tall], 4)[0], &[7; 4 * 4 * 3]);
+        let small = Image::rgb(2, 4, &[7; 2 * 4 * 3]).unwrap();
+        assert_eq!(shrink(&[small], 4)[0].len(), 2 * 4 * 3);
     }
 }

@@ -58,6 +58,9 @@ impl Optimizer {
     }
 
     /// Moves the parameters that have a gradient. `number` counts the steps of a run from 1.
+    ///
+    /// # Panics
+    /// If AdamW gets the first gradient of a parameter after the first step.
     pub(crate) fn step<M: Module>(
         &mut self,
         module: M,
@@ -101,6 +104,11 @@ impl Optimizer {
                 };
                 let keys = ["first", "second"].map(|kind| format!("{kind}.{name}"));
                 let moments = keys.each_ref().map(|key| self.moments.remove(key));
+                // The corrections count the steps of the run, as the moments must.
+                assert!(
+                    number == 1 || moments[0].is_some(),
+                    "{name} has its first gradient in step {number}"
+                );
                 let (weight, moments) = descent::adamw(weight, gradient, moments, rule);
                 self.moments.extend(keys.into_iter().zip(moments));
                 weight
@@ -319,6 +327,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "weight has its first gradient in step 2")]
+    fn adamw_takes_no_gradient_that_begins_late() {
+        let device = Device::flex().autodiff();
+        let linear = Linear::new(1, 1, &mut Init::new(1, &device));
+        let rule = config(OptimizerKind::AdamW, None);
+        let mut optimizer = Optimizer::new(&rule, &State::new(), &device.inner());
+        let gradient = Tensor::from_floats([1.0], &Device::flex());
+        optimizer.step(linear, ByName::from([("weight".to_owned(), gradient)]), 0.1, 2);
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(crate) fn representations(rows: Tensor<2>) -> Result<Outputs, Error> {
 /// - `output_std` and `uniformity` are measured on all rows. `output_std` is the square root of the
 ///   total variance, from 0 (all rows coincide) to 1.
 /// - `rank_me` and `alpha_req` are measured on `first`, which has one row per image, or on
-///   [`RANKED`] evenly spread rows if there are more.
+///   [`RANKED`] of these rows, chosen at random, if there are more.
 fn spread(all: &Features, first: &[f32]) -> Result<BTreeMap<String, f64>, Error> {
     let (rows, dim) = (Normalised(all), all.dim());
     // The alignment of all rows, taken as views of one image, is twice their variance.
@@ -105,7 +105,7 @@ pub(crate) fn divergence(
     labels: &[u32],
     classes: usize,
 ) -> Result<Option<f64>, Error> {
-    let centres = centre::fit(&Normalised(features), labels, &vec![1.0; labels.len()], classes)?;
+    let centres = centre::fit(&Normalised(features), labels, classes)?;
     Ok(centres.products().reduce(f64::max))
 }
 
