@@ -142,13 +142,14 @@ fn mocos_parts_are_parts_of_the_batch() {
     let views = [random([8, 8, 8, 3], 1), random([8, 8, 8, 3], 2)];
     let method = moco(4, true);
     let networks = networks(&method);
-    for (rows, parts) in [(8..16, vec![0..4, 4..8]), (2..4, vec![0..2])] {
-        let views = [0, 1].map(|view: usize| views[view].clone().slice([0..rows.len()]));
+    for (rows, parts) in [(8..16, vec![0, 4]), (2..4, vec![0])] {
+        let views = [0, 1].map(|view: usize| views[view].clone().narrow(0, 0, rows.len()));
         let images = Microbatch { views: &views, rows, batch: 16, step: &STEPS[0] };
         let found = objective(&method).embed(&networks, &images);
         for (view, queries) in views.iter().zip(found) {
-            let query = |rows: std::ops::Range<usize>| networks.project(view.clone().slice([rows]));
-            let expected = Tensor::cat(parts.iter().cloned().map(query).collect(), 0);
+            let size = view.dims()[0] / parts.len();
+            let query = |&start| networks.project(view.clone().narrow(0, start, size));
+            let expected = Tensor::cat(parts.iter().map(query).collect(), 0);
             assert_eq!(host(queries), host(expected));
         }
     }
