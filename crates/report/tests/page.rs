@@ -394,6 +394,18 @@ fn unlabelled_images_get_what_needs_no_label() {
     (evaluation.test, evaluation.untrained, evaluation.pixels) = (None, None, None);
     evaluation.classes = 0;
     evaluation.left_out = vec![LeftOut::NoLabels];
+    let copies = |split: &str, of: &str, images, out_of, relabelled| Copies {
+        split: split.into(),
+        of: of.into(),
+        images,
+        out_of,
+        relabelled,
+    };
+    evaluation.copies = vec![
+        copies("test", "train", 7, 1000, 0),
+        copies("validation", "train", 2, 400, 2),
+        copies("train", "train", 1, 1600, 1),
+    ];
     report.map.as_mut().unwrap().images.iter_mut().for_each(|image| image.label = None);
 
     let page = render(&report);
@@ -405,6 +417,10 @@ fn unlabelled_images_get_what_needs_no_label() {
         "Alignment",
         "without labels",
         "After training",
+        "7 of 1,000 test images are copies of training images.",
+        "2 of 400 validation images are copies of training images, so that what is chosen",
+        "1 of 1,600 training images repeats an earlier one.",
+        "3 copies have another label",
     ] {
         assert!(page.contains(text), "{text}");
     }

@@ -118,12 +118,15 @@ pub fn caveats(evaluation: &Evaluation) -> Vec<String> {
         sentences.extend((!of_split.is_empty()).then(|| unseen(evaluation, split, &of_split)));
     }
     sentences.extend(known(evaluation));
-    let is_known = |copies: &&Copies| copies.split == evaluation.split && copies.of != copies.split;
+    // The sentence beside the accuracies has said so of the split that was measured.
+    let is_known = |copies: &&Copies| {
+        evaluation.test.is_some() && copies.split == evaluation.split && copies.of != copies.split
+    };
     sentences.extend(evaluation.copies.iter().filter(|each| !is_known(each)).map(repeated));
     let relabelled: u64 = evaluation.copies.iter().map(|copies| copies.relabelled).sum();
     if relabelled > 0 {
         sentences.push(format!(
-            "{} a label that no image with the same pixels has there.",
+            "{} another label than the images that they are copies of.",
             counted(relabelled, "copy has", "copies have")
         ));
     }
@@ -187,11 +190,12 @@ fn repeated(copies: &Copies) -> String {
         let verb = if copies.images == 1 { "repeats" } else { "repeat" };
         return format!("{images} of {out_of} {split} images {verb} an earlier one.");
     }
-    format!(
-        "{images} of {out_of} {split} images {} of {of} images, so that what is chosen on them \
-         seems better than it is.",
-        if copies.images == 1 { "is a copy" } else { "are copies" }
-    )
+    let verb = if copies.images == 1 { "is a copy" } else { "are copies" };
+    let so = match split.as_str() {
+        "validation" => ", so that what is chosen on them seems better than it is",
+        _ => "",
+    };
+    format!("{images} of {out_of} {split} images {verb} of {of} images{so}.")
 }
 
 fn unseen(evaluation: &Evaluation, split: &str, of_split: &[&Unseen]) -> String {
