@@ -23,11 +23,22 @@ def write(target, name, content):
 
 def image(mode, size, **options):
     rng = np.random.default_rng(0)
+    if mode == "1":
+        into = io.BytesIO()
+        bits = rng.integers(0, 2, (size[1], size[0])).astype(bool)
+        Image.fromarray(bits).save(into, **options)
+        return into.getvalue()
     channels = {"L": 1, "RGB": 3, "RGBA": 4, "CMYK": 4}[mode]
     pixels = rng.integers(0, 256, (size[1], size[0], channels), np.uint8)
     into = io.BytesIO()
     Image.fromarray(pixels.squeeze(), mode).save(into, **options)
     return into.getvalue()
+
+
+def orientation(value):
+    exif = Image.Exif()
+    exif[0x112] = value
+    return exif
 
 
 def images():
@@ -46,6 +57,25 @@ def images():
     palette = io.BytesIO()
     Image.open(io.BytesIO(image("RGB", (8, 8), format="PNG"))).quantize(7).save(palette, "PNG")
     write("png", "palette.png", palette.getvalue())
+    write("jpeg", "orientation.jpg", image("RGB", (24, 8), format="JPEG", exif=orientation(6)))
+    write("png", "orientation.png", image("RGB", (5, 8), format="PNG", exif=orientation(5)))
+    for mode in ["1", "L", "RGB", "RGBA"]:
+        write("bmp", f"{mode}.bmp", image(mode, (9, 5), format="BMP"))
+    write("gif", "grey.gif", image("L", (10, 6), format="GIF"))
+    first = Image.fromarray(np.eye(8, dtype=np.uint8) * 255)
+    several = io.BytesIO()
+    first.save(several, "GIF", save_all=True, append_images=[first.rotate(90)], transparency=0)
+    write("gif", "several.gif", several.getvalue())
+    for mode, packing in [("1", "group4"), ("L", "packbits"), ("RGB", "tiff_lzw"),
+                          ("RGBA", "tiff_adobe_deflate"), ("CMYK", "raw")]:
+        content = image(mode, (11, 7), format="TIFF", compression=packing)
+        write("tiff", f"{mode}-{packing}.tif", content)
+    deep = io.BytesIO()
+    Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 999).save(deep, format="TIFF")
+    write("tiff", "deep.tif", deep.getvalue())
+    for mode in ["1", "L", "RGB"]:
+        write("pnm", f"{mode}.pnm", image(mode, (9, 5), format="PPM"))
+    write("pnm", "text.pnm", b"P2 # grey\n3 2\n4095\n0 1 2\n4095 4 5\n")
     write("webp", "lossy.webp", image("RGB", (16, 11), format="WEBP"))
     write("webp", "lossless.webp", image("RGBA", (8, 8), format="WEBP", lossless=True))
 

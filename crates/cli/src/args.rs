@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum, value_parser};
 use selfsame::augment::PRESETS;
-use selfsame::data::{REMOTE_SETS, SplitName};
+use selfsame::data::{Exif, REMOTE_SETS, SplitName};
 use selfsame::methods::METHODS;
 use selfsame::nn::Stem;
 use selfsame::train::checkpoint::Which;
@@ -179,6 +179,9 @@ pub struct Images {
     /// Take these classes only, by name, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     pub classes: Option<Vec<String>>,
+    /// Turn images upright as their EXIF orientation says, or ignore it
+    #[arg(long, value_parser = exif(), default_value = "turn", value_name = "WHAT")]
+    pub exif: Exif,
 }
 
 /// How a run is trained. A resumed run already has these settings.
@@ -344,6 +347,9 @@ pub struct Certify {
     /// image size]
     #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
     pub source_size: Option<u32>,
+    /// Turn images upright as their EXIF orientation says [default], or ignore it
+    #[arg(long, value_parser = exif(), value_name = "WHAT", help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub exif: Option<Exif>,
     /// Take at most N images for training and N for test, spread evenly over the classes
     #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
     pub limit: Option<usize>,
@@ -544,6 +550,9 @@ pub struct Views {
     /// image size]
     #[arg(long, value_name = "N")]
     pub source_size: Option<u32>,
+    /// Turn images upright as their EXIF orientation says, or ignore it
+    #[arg(long, value_parser = exif(), default_value = "turn", value_name = "WHAT")]
+    pub exif: Exif,
     /// Side of the views, in pixels [default: that of the images]
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<u32>,
@@ -599,6 +608,9 @@ pub struct Forecast {
     /// image size]
     #[arg(long, value_name = "N")]
     pub source_size: Option<u32>,
+    /// Turn images upright as their EXIF orientation says, or ignore it
+    #[arg(long, value_parser = exif(), default_value = "turn", value_name = "WHAT")]
+    pub exif: Exif,
     /// Measure distances between embeddings of this run's encoder, brought to length 1, rather than
     /// between pixels
     #[arg(long, value_name = "RUN")]
@@ -988,6 +1000,10 @@ where
 
 fn encoders() -> impl TypedValueParser<Value = EncoderKind> {
     one_of(["resnet18", "resnet34", "resnet50", "mlp"])
+}
+
+fn exif() -> impl TypedValueParser<Value = Exif> {
+    one_of([Exif::Turn.name(), Exif::Ignore.name()])
 }
 
 fn stems() -> impl TypedValueParser<Value = Stem> {

@@ -22,6 +22,7 @@ pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Erro
         limit: images.limit,
         labels: images.labels.clone(),
         classes: images.classes.clone(),
+        exif: images.exif,
         strict: args.strict,
         recipe: training.recipe.clone(),
         augment: training.augment.as_deref().map(selfsame::policy).transpose()?,

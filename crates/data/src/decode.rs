@@ -6,14 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use image::metadata::Orientation;
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
 
 use crate::facts::{Exif, Facts, Format};
-use crate::jpeg;
+use crate::jpeg::{self, Outline};
 use crate::target::{Plan, RgbImage, Rows, Target, Turn, fit};
+use crate::{raster, signature};
 
 /// Largest image size of a data set, in pixels per side.
 pub const MAX_IMAGE_SIZE: u32 = 4096;
@@ -41,19 +38,26 @@ const REDUCED_AT_LEAST: f64 = 2.5;
 /// channels lose their lower byte, and transparency is dropped.
 pub(crate) fn decode(bytes: &[u8], target: Target) -> Result<RgbImage, String> {
     guarded(|| {
-        let plan = Plan::new(header(bytes)?, target);
+        let is_jpeg = signature::format(bytes)? == Format::Jpeg;
+        let outline = is_jpeg.then(|| Outline::read(bytes)).transpose()?;
+        let facts = match &outline {
+            Some(outline) => checked(jpeg_facts(outline))?,
+            None => header(bytes)?,
+        };
+        let plan = Plan::new(facts, target);
         let Facts { format, width, height, .. } = plan.facts;
-        if let Format::Jpeg = format
+        if outline.as_ref().is_some_and(Outline::is_common)
             && let Some(image) = reduced_jpeg(bytes, &plan)
         {
             return Ok(image.turned(plan.turn));
         }
         let large = u64::from(width) * u64::from(height) > LARGE_PIXELS;
         let _turn = large.then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
-        let image = match format {
-            Format::Png => png(bytes, &plan)?,
-            Format::WebP => webp(bytes, &plan)?,
-            _ => plan.whole(jpeg(bytes)?),
+        let image = match (format, &outline) {
+            (_, Some(outline)) => plan.whole(outline.decode(bytes)?),
+            (Format::Png, _) => png(bytes, &plan)?,
+            (Format::WebP, _) => webp(bytes, &plan)?,
+            _ => raster::decode(bytes, &plan)?,
         };
         if image.pixels.len() as u64 != u64::from(image.width) * u64::from(image.height) * 3 {
             return Err("the decoded image has another size than its header says".into());
@@ -62,9 +66,9 @@ pub(crate) fn decode(bytes: &[u8], target: Target) -> Result<RgbImage, String> {
     })
 }
 
-/// Decodes one image file to the square RGB image that training uses. `bytes` is a JPEG, PNG or
-/// WebP; its shorter side is resized to `size` pixels and its centre is kept. Returns `size × size
-/// × 3` bytes, row by row.
+/// Decodes one image file to the square RGB image that training uses. `bytes` is a JPEG, PNG,
+/// WebP, BMP, GIF, TIFF or PNM; it is turned upright, its shorter side is resized to `size` pixels
+/// and its centre is kept. Returns `size × size × 3` bytes, row by row.
 ///
 /// # Errors
 /// A description of what is wrong with the file.
@@ -93,17 +97,26 @@ pub(crate) fn dimensions(bytes: &[u8], exif: Exif) -> Result<(u32, u32), String>
 /// suffice: a frame header can follow large metadata, and other formats may turn an image at their
 /// end.
 pub(crate) fn dimensions_in_head(head: &[u8], exif: Exif) -> Option<(u32, u32)> {
-    matches!(format(head), Ok(Format::Jpeg)).then(|| dimensions(head, exif).ok()).flatten()
+    if signature::format(head) != Ok(Format::Jpeg) {
+        return None;
+    }
+    let facts = checked(jpeg_facts(&Outline::read_head(head).ok()?)).ok()?;
+    Some(Turn::of(&facts, exif).size((facts.width, facts.height)))
 }
 
 /// Reads the facts that the header tells, and checks width and height against [`MAX_SIDE`] and
 /// [`MAX_PIXELS`].
 fn header(bytes: &[u8]) -> Result<Facts, String> {
-    let facts = guarded(|| match format(bytes)? {
+    let facts = guarded(|| match signature::format(bytes)? {
+        Format::Jpeg => Outline::read(bytes).map(|outline| jpeg_facts(&outline)),
         Format::Png => png_header(bytes),
         Format::WebP => webp_header(bytes),
-        _ => jpeg_header(bytes),
+        format => raster::header(format, bytes),
     })?;
+    checked(facts)
+}
+
+fn checked(facts: Facts) -> Result<Facts, String> {
     let Facts { width, height, .. } = facts;
     if width == 0 || height == 0 {
         return Err(format!("an image of {width}x{height} has no pixels"));
@@ -125,37 +138,15 @@ fn orientation(exif: &[u8]) -> u8 {
     Orientation::from_exif_chunk(block).map_or(1, Orientation::to_exif)
 }
 
-fn format(bytes: &[u8]) -> Result<Format, String> {
-    match bytes {
-        [] => Err("the file is empty".into()),
-        [0xff, 0xd8, 0xff, ..] => Ok(Format::Jpeg),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Format::Png),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Format::WebP),
-        _ => Err("its first bytes are those of no JPEG, PNG or WebP".into()),
-    }
-}
-
 /// Turns a panic of the decoder into an error: a damaged file must not end the whole run.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err("damaged: the decoder gave up on it".into()))
 }
 
-fn jpeg_decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(usize::MAX)
-        .set_max_height(usize::MAX)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    JpegDecoder::new_with_options(ZCursor::new(bytes), options)
-}
-
-fn jpeg_header(bytes: &[u8]) -> Result<Facts, String> {
-    let mut decoder = jpeg_decoder(bytes);
-    decoder.decode_headers().map_err(|error| format!("damaged JPEG: {error:?}"))?;
-    let info = decoder.info().ok_or("damaged JPEG: no size")?;
-    let orientation = decoder.exif().map_or(1, |exif| orientation(exif));
-    Ok(Facts { orientation, ..Facts::new(Format::Jpeg, info.width.into(), info.height.into()) })
+fn jpeg_facts(outline: &Outline<'_>) -> Facts {
+    let orientation = outline.exif.map_or(1, orientation);
+    Facts { orientation, ..Facts::new(Format::Jpeg, outline.width, outline.height) }
 }
 
 /// Decodes the part of a JPEG that [`fit`] reads, at the smallest scale that suffices. Returns
@@ -167,58 +158,13 @@ fn reduced_jpeg(bytes: &[u8], plan: &Plan) -> Option<RgbImage> {
     let denominator = [8, 4, 2].into_iter().find(serves)?;
     let part = plan.part(denominator);
     let range = |range: &std::ops::Range<u32>| range.start as usize..range.end as usize;
-    let pixels = jpeg::decode_part(
+    let pixels = jpeg::reduced::decode_part(
         bytes,
         8 / denominator as usize,
         range(&part.columns),
         range(&part.rows),
     )?;
     Some(part.image(pixels, plan.facts))
-}
-
-fn jpeg(bytes: &[u8]) -> Result<Vec<u8>, String> {
-    let bytes = jpeg_with_sentinel(bytes)?;
-    jpeg_decoder(&bytes).decode().map_err(|error| format!("damaged JPEG: {error:?}"))
-}
-
-/// Returns the JPEG up to its end-of-image marker, with a run of one bits before the marker.
-///
-/// If a file ends early with an end-of-image marker, decoders silently fill the missing part with
-/// grey. No JPEG code word consists of ones only (ITU-T T.81, C.2). So a decoder that still needs
-/// data finds an invalid code in the run of ones and reports an error. A decoder that has all its
-/// data skips the run like the usual padding.
-fn jpeg_with_sentinel(bytes: &[u8]) -> Result<Vec<u8>, String> {
-    const CUT: &str = "truncated JPEG: it ends before its end-of-image marker";
-    let byte = |at: usize| bytes.get(at).copied().ok_or(CUT);
-    let (mut at, mut scans, mut progressive) = (2, 0, false);
-    let end = loop {
-        while byte(at)? != 0xff {
-            at += 1;
-        }
-        let marker_at = at;
-        while byte(at)? == 0xff {
-            at += 1;
-        }
-        let marker = byte(at)?;
-        at += 1;
-        match marker {
-            0xd9 => break marker_at,
-            // A stuffed 0xff inside a scan, restarts, and markers without a length.
-            0x00 | 0x01 | 0xd0..=0xd8 => {}
-            _ => {
-                at += usize::from(u16::from_be_bytes([byte(at)?, byte(at + 1)?])).max(2);
-                scans += usize::from(marker == 0xda);
-                progressive |= marker == 0xc2;
-            }
-        }
-    };
-    let mut complete = bytes[..end].to_vec();
-    // The decoder requires the first scan of a progressive file to end exactly at its marker.
-    if !progressive || scans > 1 {
-        complete.extend([0xff, 0x00].repeat(16));
-    }
-    complete.extend([0xff, 0xd9]);
-    Ok(complete)
 }
 
 fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
@@ -319,8 +265,7 @@ fn webp(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
     decoder.read_image(&mut pixels).map_err(|error| format!("damaged WebP: {error}"))?;
     let channels = if decoder.has_alpha() { 4 } else { 3 };
     let mut rows = Rows::new(plan, channels);
-    let samples = pixels.chunks_exact(plan.facts.width as usize * channels);
-    (0..plan.facts.height).zip(samples).for_each(|(row, samples)| rows.push(row, samples));
+    rows.push_all(&pixels);
     Ok(rows.image())
 }
 
@@ -395,6 +340,33 @@ mod tests {
         ]
     }
 
+    fn rasters() -> [(&'static str, Vec<u8>); 4] {
+        let (width, height) = (SIDE.0 as u32, SIDE.1 as u32);
+        let rgb = picture(3);
+        let mut bmp = Vec::new();
+        image::codecs::bmp::BmpEncoder::new(&mut bmp)
+            .encode(&rgb, width, height, image::ExtendedColorType::Rgb8)
+            .unwrap();
+        let mut gif = Vec::new();
+        let mut encoder =
+            gif::Encoder::new(&mut gif, width as u16, height as u16, &picture(3)[..768]).unwrap();
+        let frame = gif::Frame {
+            width: width as u16,
+            height: height as u16,
+            buffer: picture(1).into(),
+            ..gif::Frame::default()
+        };
+        encoder.write_frame(&frame).unwrap();
+        drop(encoder);
+        let mut tiff = Vec::new();
+        tiff::encoder::TiffEncoder::new(Cursor::new(&mut tiff))
+            .unwrap()
+            .write_image::<tiff::encoder::colortype::RGB8>(width, height, &rgb)
+            .unwrap();
+        let pnm = [format!("P6 {width} {height} 255\n").as_bytes(), &rgb].concat();
+        [("bmp", bmp), ("gif", gif), ("tiff", tiff), ("pnm", pnm)]
+    }
+
     fn all() -> Vec<(&'static str, Vec<u8>)> {
         let mut files = jpegs();
         files.push(("png", encode_png(png::ColorType::Rgb, png::BitDepth::Eight, 3)));
@@ -402,6 +374,7 @@ mod tests {
         files.push(("webp", encode_webp(image_webp::ColorType::Rgb8, 3)));
         files.push(("webp with alpha", encode_webp(image_webp::ColorType::Rgba8, 4)));
         files.push(("lossy webp", LOSSY_WEBP.to_vec()));
+        files.extend(rasters());
         files
     }
 
@@ -432,6 +405,10 @@ mod tests {
     fn reduced_jpeg(bytes: &[u8], (width, height): (u32, u32), size: u32) -> Option<RgbImage> {
         let facts = Facts::new(Format::Jpeg, width, height);
         super::reduced_jpeg(bytes, &Plan::new(facts, target(size)))
+    }
+
+    fn jpeg(bytes: &[u8]) -> Result<Vec<u8>, String> {
+        Outline::read(bytes)?.decode(bytes)
     }
 
     fn fit(image: &RgbImage, size: u32, out: &mut [u8]) -> Result<(), String> {
@@ -693,7 +670,8 @@ mod tests {
                 for eighths in [1_usize, 2, 4] {
                     let (wide, high) =
                         ((width * eighths).div_ceil(8), (height * eighths).div_ceil(8));
-                    let reduced = jpeg::decode_part(&bytes, eighths, 0..wide, 0..high).unwrap();
+                    let reduced =
+                        jpeg::reduced::decode_part(&bytes, eighths, 0..wide, 0..high).unwrap();
                     // The DCT to 8 frequencies, followed by the inverse DCT of the lowest, as one
                     // linear map.
                     let wave = |pixel: usize, frequency: usize, pixels: usize| {
@@ -830,9 +808,11 @@ mod tests {
             // Files with damaged headers were refused earlier.
             let known = dimensions(&damaged, Exif::Ignore) == Ok(whole);
             let size = SIZES[random.random_range(0..3)];
-            if known && guarded(|| Ok(reduced_jpeg(&damaged, whole, size))).unwrap().is_some() {
+            let is_common = known && Outline::read(&damaged).is_ok_and(|file| file.is_common());
+            if is_common && guarded(|| Ok(reduced_jpeg(&damaged, whole, size))).unwrap().is_some() {
                 taken += 1;
-                assert!(guarded(|| jpeg(&damaged)).is_ok(), "{name}");
+                let whole = guarded(|| jpeg(&damaged));
+                assert!(whole.is_ok(), "{name}: {:?}", whole.unwrap_err());
             } else {
                 refused += 1;
             }
@@ -975,6 +955,20 @@ mod tests {
         webp[21..25].copy_from_slice(&(0x3ffe_u32 | 0x3ffe << 14).to_le_bytes());
         let cause = decode(&webp, SMALL).map(|_| ()).unwrap_err();
         assert!(cause.contains("16383x16383 is too large"), "{cause}");
+
+        let [(_, mut bmp), (_, mut gif), (_, tiff), _] = rasters();
+        bmp[18..26].copy_from_slice(&[0xff, 0x3f, 0, 0, 0xff, 0x3f, 0, 0]);
+        gif[6..10].copy_from_slice(&[0xff, 0xff, 0xff, 0xff]);
+        let mut tiff_large = tiff.clone();
+        // The tags ImageWidth, ImageLength and RowsPerStrip, of type LONG or SHORT.
+        for tag in [[0, 1], [1, 1], [0x16, 1]] {
+            let at = tiff.windows(2).rposition(|pair| pair == tag).unwrap();
+            tiff_large[at + 8..at + 12].copy_from_slice(&[0xff, 0x3f, 0, 0]);
+        }
+        for large in [bmp, gif, tiff_large, b"P5 99999 99999 255\n".to_vec()] {
+            let cause = decode(&large, SMALL).map(|_| ()).unwrap_err();
+            assert!(cause.contains("too large"), "{cause}");
+        }
     }
 
     /// Computes CRC-32 as PNG defines it, bit by bit.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 /// Description of the data sets that can be loaded, for messages.
 pub(crate) const UNDERSTOOD: &str = "`glyphs`, a folder of class folders, a flat folder of \
                                      images, a .tar or .tar.gz of \
-    either (JPEG, PNG, WebP), or a folder with the binary files of CIFAR-10, CIFAR-100 or MNIST (IDX)";
+    either (JPEG, PNG, WebP, BMP, GIF, TIFF, PNM), or a folder with the binary files of CIFAR-10, \
+    CIFAR-100 or MNIST (IDX)";
 
 /// Reason why a data set could not be loaded. Each error names the file or value and how to correct
 /// it.

@@ -51,13 +51,31 @@ impl Format {
 
 /// How the EXIF orientation of an image is treated: the note of a camera that a photograph was
 /// taken on its side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Exif {
     /// Images are turned upright, as programs show them.
     #[default]
     Turn,
     /// Pixels stay where the file has them, as in torchvision's `ImageFolder`.
     Ignore,
+}
+
+impl Exif {
+    /// Returns the name: `turn` or `ignore`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Turn => "turn",
+            Self::Ignore => "ignore",
+        }
+    }
+
+    /// Returns whether this is the default.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What the file of an image holds, beyond the pixels that are kept of it.

@@ -1,7 +1,10 @@
 //! What a file is, according to its name.
 
 /// Endings of the images that are read, in lower case.
-pub(crate) const IMAGES: &[&str] = &["jpg", "jpeg", "png", "webp"];
+pub(crate) const IMAGES: &[&str] = &[
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "gif", "tif", "tiff", "pbm", "pgm",
+    "ppm", "pnm",
+];
 
 /// Kind of a file, according to its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,9 +94,8 @@ pub(crate) fn ending(name: &str) -> String {
 const UNREAD: &[(&[&str], &str)] = &[
     (
         &[
-            "avif", "bmp", "dib", "gif", "heic", "heif", "hif", "ico", "j2k", "jfif", "jp2", "jpe",
-            "jxl", "pbm", "pcx", "pgm", "pnm", "ppm", "psd", "qoi", "sgi", "tga", "tif", "tiff",
-            "xcf", "dds", "exr", "hdr", "pfm",
+            "avif", "heic", "heif", "hif", "ico", "j2k", "jp2", "jxl", "pcx", "psd", "qoi", "sgi",
+            "tga", "xcf", "dds", "exr", "hdr", "pfm",
         ],
         "convert them to PNG or JPEG",
     ),

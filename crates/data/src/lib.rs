@@ -1,13 +1,20 @@
 //! Images for selfsame: readers, splits, the built-in `glyphs` and explicit downloads.
 //!
 //! [`load`] opens every kind of set that `--data` can name and returns a [`Dataset`]: 8-bit RGB
-//! images of one size in three splits. JPEG, PNG and WebP are recognised by their first bytes, not
-//! by their names. If an image has a different size, its shorter side is resized with antialiasing
-//! and its centre is cropped; images of the right size keep their bytes. Grey images are replicated
-//! to three channels, 16-bit channels keep their upper byte, transparency is dropped without
-//! blending, and EXIF orientation and colour profiles are not applied, as in torchvision's
-//! `ImageFolder`. Only 16-bit grey is different there: Pillow clips it at 255, which leaves it
-//! almost white.
+//! images of one size in three splits. JPEG, PNG, WebP, BMP, GIF, TIFF and PNM are recognised by
+//! their first bytes, not by their names. If an image has a different size, its shorter side is
+//! resized with antialiasing and its centre is cropped; images of the right size keep their bytes.
+//! Grey images are replicated to three channels, 16-bit channels keep their upper byte, transparency
+//! is dropped without blending, the first picture of several is read, and colour profiles are not
+//! applied. Images are turned upright as their EXIF orientation says, unless [`Exif::Ignore`] asks
+//! for torchvision's `ImageFolder`, which leaves them on their sides. [`Split::facts`] has what is
+//! known of each file, and [`Dataset::notes`] sums it.
+//!
+//! Some files are not read, since decoders disagree about them or none reads them right: JPEGs that
+//! are arithmetic-coded, lossless, hierarchical, of 12 bits, or CMYK without Adobe's segment; TIFFs
+//! with palettes, of other than 1, 2, 4, 8 or 16 bits, signed or real, or compressed as JPEG. Such
+//! files, and AVIF, HEIC and others, are named with what to do. `bench/decode.py` compares what is
+//! read with Pillow.
 //!
 //! # Large images
 //!
@@ -15,9 +22,9 @@
 //! quarter or an eighth of its size, and only in the part that the centre needs. For photographs,
 //! the pixels then differ from those of a resized whole image by less than half a level of 255 on
 //! average. This applies to baseline JPEGs in grey or YCbCr with one interleaved scan, as cameras
-//! and most programs write them. All other JPEGs are decoded whole. PNG and WebP are decoded whole
-//! too: they have no reduced scale, and only a read to their end shows that nothing is damaged. Of
-//! a PNG, only the needed part of each row is kept. `cargo run --release -p selfsame-data --example
+//! and most programs write them. All other files are decoded whole: other formats have no reduced
+//! scale, and only a read to their end shows that nothing is damaged. Only the needed part of each
+//! row is kept. `cargo run --release -p selfsame-data --example
 //! decode` measures the difference.
 //!
 //! # Folders
@@ -66,7 +73,9 @@ mod leavings;
 mod load;
 mod outline;
 mod parts;
+mod raster;
 mod remote;
+mod signature;
 mod splits;
 mod store;
 mod table;

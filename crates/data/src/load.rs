@@ -380,6 +380,11 @@ mod tests {
             fs::write(images.join(format!("{index:03}.png")), glyph_png(index)).unwrap();
         }
         fs::write(images.join("300.png"), &glyph_png(300)[..200]).unwrap();
+        let mut transparent = Vec::new();
+        let mut encoder = png::Encoder::new(&mut transparent, 16, 16);
+        encoder.set_color(png::ColorType::Rgba);
+        encoder.write_header().unwrap().write_image_data(&[9; 16 * 16 * 4]).unwrap();
+        fs::write(images.join("010.png"), transparent).unwrap();
         let spec = images.to_str().unwrap();
         let options = LoadOptions { cache: Some(cache.clone()), ..LoadOptions::default() };
         let reports = Mutex::new(Vec::new());
@@ -404,6 +409,9 @@ mod tests {
         let found = load(&options).unwrap();
         assert_eq!(reports.lock().unwrap()[..], [(600, 600)], "nothing is decoded again");
         assert_eq!((pixels(&found), &found.skipped), (pixels(&first), &first.skipped));
+        assert_eq!(found.train.facts, first.train.facts, "facts are cached, too");
+        assert!(found.notes.iter().any(|note| note.starts_with("1 of 599 images are transparent")));
+        assert_eq!(found.notes, first.notes);
         let strict = load(&LoadOptions { strict: true, ..options.clone() }).unwrap_err();
         assert!(matches!(strict, DataError::Damaged { name, .. } if name == "300.png"));
 

@@ -303,6 +303,18 @@ impl Rows {
         }
     }
 
+    /// Takes all rows of 8-bit samples.
+    pub(crate) fn push_all(&mut self, samples: &[u8]) {
+        let lines = samples.chunks_exact(self.facts.width as usize * self.channels);
+        (0..).zip(lines).for_each(|(row, line)| self.push(row, line));
+    }
+
+    /// Takes all rows of 16-bit samples.
+    pub(crate) fn push_all_deep(&mut self, samples: &[u8]) {
+        let lines = samples.chunks_exact(self.facts.width as usize * self.channels * 2);
+        (0..).zip(lines).for_each(|(row, line)| self.push_deep(row, line));
+    }
+
     /// Takes the next row of 16-bit samples, each with its upper byte first.
     pub(crate) fn push_deep(&mut self, row: u32, samples: &[u8]) {
         let (pairs, _) = samples.as_chunks::<2>();

@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{jpeg, png, webp, write};
+use common::scans::{Frame, Restarts};
+use common::{bmp, gif, jpeg, png, pnm, tiff, webp, write};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use selfsame_data::{DataError, LoadOptions};
@@ -68,4 +69,31 @@ fn a_thousand_mutated_images_are_each_kept_or_named() {
     assert!(
         matches!(&first, DataError::Damaged { name, .. } if set.skipped.iter().any(|skipped| skipped.name == *name))
     );
+}
+
+#[test]
+fn of_twenty_thousand_mutated_files_each_is_decoded_or_refused_with_a_cause() {
+    let mut random = ChaCha8Rng::seed_from_u64(2);
+    let scans: [&[&[usize]]; 3] = [&[&[0], &[1], &[2]], &[&[1, 2], &[0]], &[&[0, 1, 2]]];
+    let makers: [fn(usize, usize) -> Vec<u8>; 7] = [jpeg, png, webp, bmp, gif, tiff, pnm];
+    let (mut decoded, mut refused) = ([0; 8], [0; 8]);
+    for number in 0..20_000 {
+        let (kind, side) = (number % 8, random.random_range(1..40));
+        let mut bytes = match makers.get(kind) {
+            Some(make) => make(number / 8, side),
+            None => Frame::smooth(side, side + 3, &[(2, 2), (1, 1), (1, 1)])
+                .encode(scans[number / 8 % 3], Restarts::Every(2)),
+        };
+        mutate(&mut bytes, &mut random);
+        match selfsame_data::decode_image(&bytes, [16, 3, 40][number % 3]) {
+            Ok(_) => decoded[kind] += 1,
+            Err(cause) => {
+                assert!(!cause.is_empty());
+                refused[kind] += 1;
+            }
+        }
+    }
+    println!("{decoded:?} decoded, {refused:?} refused");
+    // Hardly any damage to a PNG goes unnoticed.
+    assert!(decoded.iter().all(|&count| count > 0) && refused.iter().all(|&count| count > 1000));
 }

@@ -232,9 +232,9 @@ impl Run {
             limit: plan.data.limit,
             labels: plan.data.labels.as_ref().map(PathBuf::from),
             classes: plan.data.classes.clone(),
+            exif: plan.data.exif,
             strict,
             cache: Some(self.cache()),
-            ..LoadOptions::default()
         }
     }
 

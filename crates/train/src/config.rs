@@ -1,7 +1,7 @@
 //! The configuration of a run, and the checks of its settings.
 
 use selfsame_augment::Policy;
-use selfsame_data::MAX_IMAGE_SIZE;
+use selfsame_data::{Exif, MAX_IMAGE_SIZE};
 use selfsame_methods::{ConfigError, MethodConfig, need};
 use selfsame_nn::{EncoderConfig, MlpConfig, ResNetConfig};
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,9 @@ pub struct DataConfig {
     /// Classes to use, or all classes if unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
+    /// Whether images are turned upright, as their EXIF orientation says.
+    #[serde(default, skip_serializing_if = "Exif::is_default")]
+    pub exif: Exif,
 }
 
 impl DataConfig {
@@ -248,6 +251,7 @@ mod tests {
                 limit: None,
                 labels: None,
                 classes: None,
+                exif: Exif::default(),
             },
             encoder: resnet(16),
             method: MethodConfig::by_name("simclr", 8).unwrap(),

@@ -111,6 +111,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         seed: args.seed,
         limit: args.limit,
         classes: args.classes.clone(),
+        exif: args.exif.unwrap_or_default(),
         ..LoadOptions::default()
     };
     let dataset = selfsame::load(data, &load, &mut Live::default())?;
@@ -123,6 +124,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         words.extend(["--image-size".to_owned(), dataset.image_size.to_string()]);
     }
     words.extend(source_words(args.source_size, &dataset));
+    words.extend(args.exif.iter().flat_map(|exif| ["--exif", exif.name()].map(str::to_owned)));
     words.extend(args.limit.iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]));
     words.extend(
         args.classes.iter().flat_map(|classes| ["--classes".to_owned(), classes.join(",")]),
@@ -253,6 +255,7 @@ fn check(args: &Args) -> anyhow::Result<()> {
         ("--data", args.data.is_some()),
         ("--image-size", args.image_size.is_some()),
         ("--source-size", args.source_size.is_some()),
+        ("--exif", args.exif.is_some()),
         ("--limit", args.limit.is_some()),
         ("--classes", args.classes.is_some()),
         ("--augment", args.augment.is_some()),

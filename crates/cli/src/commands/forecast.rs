@@ -31,7 +31,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     options.check()?;
     let image_size = args.image_size.or(options.encoder.as_ref().map(|e| e.image_size));
     let source_size = args.source_size.or(options.encoder.as_ref().map(|e| e.source_size));
-    let load = LoadOptions { image_size, source_size, seed: args.seed, ..LoadOptions::default() };
+    let load = LoadOptions {
+        image_size,
+        source_size,
+        seed: args.seed,
+        exif: args.exif,
+        ..LoadOptions::default()
+    };
     let dataset = selfsame::load(&args.data, &load, &mut Live::default())?;
     selfsame::note_skipped(
         &dataset,
@@ -120,6 +126,7 @@ fn command(args: &Args, policies: &[(String, Policy)], dataset: &Dataset) -> Vec
         ("--image-size", Some(dataset.image_size.to_string())),
         ("--per-class", Some(args.per_class.to_string())),
         ("--policies", Some(names.join(","))),
+        ("--exif", (!args.exif.is_default()).then(|| args.exif.name().to_owned())),
         ("--seed", Some(args.seed.to_string())),
         ("--views", Some(args.views.to_string())),
         ("--encoder", args.encoder.as_deref().map(shown)),

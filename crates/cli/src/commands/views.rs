@@ -56,6 +56,7 @@ fn read(args: &Views) -> anyhow::Result<Dataset> {
             source_size: args.source_size,
             seed: args.seed,
             limit,
+            exif: args.exif,
             ..LoadOptions::default()
         };
         load(&args.data, &options, &|_, _| {})
@@ -85,5 +86,8 @@ fn command(args: &Views, dataset: &Dataset) -> Vec<String> {
     ];
     words.extend(numbers.into_iter().flat_map(|(name, number)| [name.to_owned(), number]));
     words.extend(source_words(args.source_size, dataset));
+    if !args.exif.is_default() {
+        words.extend(["--exif", args.exif.name()].map(str::to_owned));
+    }
     words
 }

@@ -1,6 +1,8 @@
 //! What the tests share: small encoded images and folders of them.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub(crate) mod scans;
+
 use std::fs;
 use std::path::Path;
 
@@ -51,6 +53,46 @@ pub(crate) fn tar_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {
         builder.append(&header, &bytes[..]).unwrap();
     }
     builder.into_inner().unwrap()
+}
+
+pub(crate) fn bmp(number: usize, side: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    image::codecs::bmp::BmpEncoder::new(&mut bytes)
+        .encode(&picture(number, side), side as u32, side as u32, image::ExtendedColorType::Rgb8)
+        .unwrap();
+    bytes
+}
+
+/// A GIF of 16 colours.
+pub(crate) fn gif(number: usize, side: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder =
+        gif::Encoder::new(&mut bytes, side as u16, side as u16, &picture(number, 4)).unwrap();
+    let pixels: Vec<u8> = (0..side * side).map(|at| ((at * 7 + number) % 16) as u8).collect();
+    let (width, height) = (side as u16, side as u16);
+    let frame = gif::Frame { width, height, buffer: pixels.into(), ..gif::Frame::default() };
+    encoder.write_frame(&frame).unwrap();
+    drop(encoder);
+    bytes
+}
+
+/// A TIFF, of 16-bit grey values at every third number.
+pub(crate) fn tiff(number: usize, side: usize) -> Vec<u8> {
+    use tiff::encoder::{TiffEncoder, colortype};
+    let mut bytes = Vec::new();
+    let mut encoder = TiffEncoder::new(std::io::Cursor::new(&mut bytes)).unwrap();
+    let (size, rgb) = (side as u32, picture(number, side));
+    if number.is_multiple_of(3) {
+        let deep: Vec<u16> = (0..side * side).map(|at| (at * 257 + number) as u16).collect();
+        encoder.write_image::<colortype::Gray16>(size, size, &deep).unwrap();
+    } else {
+        encoder.write_image::<colortype::RGB8>(size, size, &rgb).unwrap();
+    }
+    bytes
+}
+
+pub(crate) fn pnm(number: usize, side: usize) -> Vec<u8> {
+    [format!("P6 {side} {side} 255\n").as_bytes(), &picture(number, side)].concat()
 }
 
 /// Writes `bytes` to `folder/name`, making the folders between.

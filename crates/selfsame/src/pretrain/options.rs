@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use selfsame_augment::Policy;
-use selfsame_data::{Dataset, LoadOptions, SplitName};
+use selfsame_data::{Dataset, Exif, LoadOptions, SplitName};
 use selfsame_methods::MethodConfig;
 use selfsame_nn::{Precision, Stem};
 use selfsame_train::OptimizerKind;
@@ -50,6 +50,8 @@ pub struct PretrainOptions {
     pub labels: Option<PathBuf>,
     /// Names of the classes to take. By default, all classes are taken.
     pub classes: Option<Vec<String>>,
+    /// Whether images are turned upright, as their EXIF orientation says.
+    pub exif: Exif,
     /// Whether an image that cannot be used is an error. If false, such images are left out.
     pub strict: bool,
 
@@ -141,6 +143,7 @@ impl Default for PretrainOptions {
             limit: None,
             labels: None,
             classes: None,
+            exif: Exif::default(),
             strict: false,
             recipe: None,
             augment: None,
@@ -192,9 +195,9 @@ impl PretrainOptions {
             limit: self.limit,
             labels: self.labels.clone(),
             classes: self.classes.clone(),
+            exif: self.exif,
             strict: self.strict,
             cache,
-            ..LoadOptions::default()
         }
     }
 }
@@ -342,6 +345,9 @@ impl Images {
                 }
                 if let Some(classes) = &options.classes {
                     return Err(Error::option("classes", classes.join(","), cause));
+                }
+                if !options.exif.is_default() {
+                    return Err(Error::option("exif", options.exif.name(), cause));
                 }
                 check(images)?;
                 Ok(Arc::clone(images))

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use selfsame_augment::Policy;
-use selfsame_data::Dataset;
+use selfsame_data::{Dataset, Exif};
 use selfsame_methods::{METHODS, MethodConfig};
 use selfsame_nn::{Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, device};
 use selfsame_train::{
@@ -33,6 +33,7 @@ pub(crate) struct Settings {
     limit: Option<usize>,
     labels: Option<String>,
     classes: Option<Vec<String>>,
+    exif: Exif,
     /// The encoder. [`Settings::plan`] still has to set its stem or its number of inputs.
     encoder: EncoderConfig,
     /// The stem, if one was asked for.
@@ -76,6 +77,7 @@ impl Settings {
             limit: options.limit,
             labels: options.labels.as_deref().map(absolute),
             classes: options.classes.clone(),
+            exif: options.exif,
             encoder,
             stem: options.stem,
             method,
@@ -100,6 +102,7 @@ impl Settings {
                 limit: self.limit,
                 labels: self.labels,
                 classes: self.classes,
+                exif: self.exif,
             },
             encoder: match self.encoder {
                 EncoderConfig::ResNet(encoder) => {

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use selfsame_data::{LoadOptions, load};
+use selfsame_data::{Exif, LoadOptions, load};
 use selfsame_methods::MethodConfig;
 use selfsame_nn::{Architecture, Precision, ResNetConfig, Stem};
 
@@ -24,6 +24,7 @@ fn plan(optimizer: OptimizerKind, microbatch: Option<usize>) -> Plan {
         limit: None,
         labels: None,
         classes: None,
+        exif: Exif::Turn,
     };
     let train = TrainConfig {
         epochs: 3,
