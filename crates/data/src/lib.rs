@@ -16,10 +16,16 @@
 //! files, and AVIF, HEIC and others, are named with what to do. `bench/decode.py` compares what is
 //! read with Pillow.
 //!
+//! Beside this centre square, a split keeps the [`source`](Split::source) of each image, which crops
+//! are drawn from: the whole image at up to [`LoadOptions::source_size`] pixels on its shorter side,
+//! by default twice the image size. If no image is larger than the image size or other than square,
+//! the squares are the sources and nothing else is kept.
+//!
 //! # Large images
 //!
-//! A JPEG whose shorter side is at least 5, 10 or 20 times the image size is decoded at a half, a
-//! quarter or an eighth of its size, and only in the part that the centre needs. For photographs,
+//! A JPEG whose shorter side is at least 5, 10 or 20 times the source size is decoded at a half, a
+//! quarter or an eighth of its size, and only in the part that is kept. Both the source and the
+//! centre square are made of these pixels, each in one step. For photographs,
 //! the pixels then differ from those of a resized whole image by less than half a level of 255 on
 //! average. This applies to baseline JPEGs in grey or YCbCr with one interleaved scan, as cameras
 //! and most programs write them. All other files are decoded whole: other formats have no reduced
