@@ -148,20 +148,32 @@ pub struct Pretrain {
         long,
         value_name = "RUN",
         help_heading = "Output",
-        conflicts_with_all = ["Images", "Training", "out"]
+        conflicts_with_all = RUN_KEEPS
     )]
     pub resume: Option<PathBuf>,
     #[command(flatten)]
     pub output: Json,
 }
 
-/// The images of a run. A resumed run already has them.
+/// What a run that goes on keeps. Where its images lie may change.
+const RUN_KEEPS: [&str; 6] = ["image_size", "source_size", "limit", "classes", "Training", "out"];
+
+/// Names in one argument. The parser of arguments takes a plain `Vec` for one name in each.
+pub type Names = Vec<String>;
+
+/// Splits a list of names, which cannot fail.
+fn class_names(list: &str) -> Result<Names, std::convert::Infallible> {
+    Ok(selfsame::data::class_names(list))
+}
+
+/// The images of a run. A resumed run already has them, unless they have been moved.
 #[derive(Group, Debug)]
 pub struct Images {
     /// Images: `glyphs` (built in), a folder of class folders or of images, a .tar of either, or a
-    /// folder with CIFAR's binary or MNIST's IDX files
-    #[arg(long, default_value = "glyphs")]
-    pub data: String,
+    /// folder with CIFAR's binary or MNIST's IDX files; with --resume, where the images of the run
+    /// have been moved to [default: glyphs]
+    #[arg(long)]
+    pub data: Option<String>,
     /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<u32>,
@@ -176,9 +188,10 @@ pub struct Images {
     /// file and one for the label
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// Take these classes only, by name, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
-    pub classes: Option<Vec<String>>,
+    /// Take these classes only, by name, separated by commas; a name that has a comma stands in
+    /// double quotes
+    #[arg(long, value_parser = class_names, value_name = "NAME,…")]
+    pub classes: Option<Names>,
     /// Turn images upright as their EXIF orientation says, or ignore it
     #[arg(long, value_parser = exif(), default_value = "turn", value_name = "WHAT")]
     pub exif: Exif,
@@ -353,14 +366,15 @@ pub struct Certify {
     /// Take at most N images for training and N for test, spread evenly over the classes
     #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
     pub limit: Option<usize>,
-    /// Take these classes only, by name, separated by commas
+    /// Take these classes only, by name, separated by commas; a name that has a comma stands in
+    /// double quotes
     #[arg(
         long,
-        value_delimiter = ',',
+        value_parser = class_names,
         value_name = "NAME,…",
         help_heading = ENCODER_FROM_ELSEWHERE
     )]
-    pub classes: Option<Vec<String>>,
+    pub classes: Option<Names>,
     #[arg(
         long,
         value_name = "POLICY",
@@ -590,6 +604,9 @@ pub struct Forecast {
     /// Images, as for `selfsame study --data`; those of the training split are probed
     #[arg(long, default_value = "glyphs")]
     pub data: String,
+    /// Table with the labels of the images, as for `selfsame study --labels`
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
     #[arg(long, default_value = "pairs", value_name = "POLICY,…", help = policies_help())]
     pub policies: Vec<String>,
     /// Labelled images of each class that are probed; the fewer, the wider the intervals

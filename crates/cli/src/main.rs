@@ -36,7 +36,8 @@ fn main() -> ExitCode {
         Err(error) => {
             let of_library = error.downcast_ref::<selfsame::Error>();
             let mend = of_library.and_then(mend::mend).map(|mend| format!("; {mend}"));
-            eprintln!("error: {}{}", one_line(&error), mend.unwrap_or_default());
+            let error_line = words::visible(&one_line(&error));
+            eprintln!("error: {error_line}{}", mend.unwrap_or_default());
             let misuse = error.is::<Misuse>() || of_library.is_some_and(|e| e.is_misuse());
             ExitCode::from(if misuse { 2 } else { 1 })
         }

@@ -68,6 +68,11 @@ pub fn mend(error: &Error) -> Option<String> {
         Error::TooManyClasses { .. } => Some("take the images of some of them".to_owned()),
         Error::NotOurs { .. } => Some("name another folder with --out".to_owned()),
         Error::NotAFolder { .. } => Some("name another folder with --out".to_owned()),
+        Error::ImagesMissing { run, .. } => Some(format!(
+            "if they have been moved, `selfsame study --resume {} --data PLACE` reads them from \
+             there",
+            quoted(run)
+        )),
         Error::ImagesChanged { .. } => Some("put them back, or start a new run".to_owned()),
         Error::NoWeights { path } => Some(weights(path)),
         Error::Damaged { path, .. } => damaged(path),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use selfsame::nn::{Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, device};
-use selfsame::{EncoderKind, PretrainOptions, ResumeOptions};
+use selfsame::{EncoderKind, Images, PretrainOptions, ResumeOptions};
 
 use crate::args::{self, PrecisionName};
 use crate::misuse;
@@ -16,7 +16,7 @@ pub const AUGMENT: &str = "abcde";
 pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Error> {
     let args::Pretrain { images, training, .. } = args;
     Ok(PretrainOptions {
-        data: images.data.as_str().into(),
+        data: data(images),
         image_size: images.image_size,
         source_size: images.source_size,
         limit: images.limit,
@@ -54,10 +54,17 @@ pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Erro
     })
 }
 
+/// Returns the images of a new run.
+fn data(images: &args::Images) -> Images {
+    images.data.as_deref().map_or_else(Images::default, Images::from)
+}
+
 /// Returns the options for resuming a run.
 pub fn resume(args: &args::Pretrain) -> ResumeOptions {
     ResumeOptions {
         images: None,
+        data: args.images.data.clone(),
+        labels: args.images.labels.clone(),
         strict: args.strict,
         on_collapse: args.on_collapse,
         device: args.device.device.clone(),
@@ -75,7 +82,7 @@ pub const PUBLISHED: ResNetConfig = ResNetConfig {
 
 /// Returns the folder of a new run.
 pub fn folder(args: &args::Pretrain) -> PathBuf {
-    let (data, out) = (args.images.data.as_str().into(), args.out.clone());
+    let (data, out) = (data(&args.images), args.out.clone());
     PretrainOptions { data, out, ..PretrainOptions::default() }.folder()
 }
 

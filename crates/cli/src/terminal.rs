@@ -11,6 +11,8 @@ use anyhow::Context;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use selfsame::Run;
 
+use crate::words::visible;
+
 /// Exit code of a process that Ctrl-C ended.
 pub const INTERRUPTED: u8 = 130;
 /// Time between two progress lines if the output is not a terminal.
@@ -29,6 +31,7 @@ impl Terminal {
     /// Prints a line of the result to standard output, except with `--json`, when only the JSON
     /// goes there.
     pub fn say(&self, line: &str) {
+        let line = visible(line);
         if self.json {
             eprintln!("{line}");
         } else {
@@ -46,7 +49,7 @@ impl Terminal {
 
     /// Prints a line about the current work.
     pub fn status(&self, line: &str) {
-        eprintln!("{line}");
+        eprintln!("{}", visible(line));
     }
 }
 
@@ -106,8 +109,9 @@ impl Live {
 
 impl selfsame::Progress for Live {
     fn note(&mut self, note: &str) {
+        let note = visible(note);
         match &self.stage {
-            Some(stage) => stage.bar.line(note),
+            Some(stage) => stage.bar.line(&note),
             None => eprintln!("{note}"),
         }
     }

@@ -10,6 +10,12 @@ pub fn typed() -> Vec<String> {
     std::iter::once("selfsame".to_owned()).chain(words).collect()
 }
 
+/// Returns a text as a terminal may show it: names of files can hold what a terminal obeys.
+pub fn visible(text: &str) -> String {
+    let visible = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    text.chars().map(visible).collect()
+}
+
 /// Converts a path to text for people and JSON, even if it is not valid UTF-8.
 pub fn shown(path: &Path) -> String {
     path.display().to_string()

@@ -132,10 +132,20 @@ pub enum Error {
         before: bool,
     },
     /// The images of a run are no longer the images that the run began with.
-    #[error("the images of {source_name} have changed since this run began")]
+    #[error("the images of {source_name} are not those that this run began with: {difference}")]
     ImagesChanged {
         /// Where the images come from, as in the run's configuration.
         source_name: String,
+        /// What is different about them.
+        difference: String,
+    },
+    /// The images of a run are not where they were when it began.
+    #[error("the images of {} or their labels are no longer at {}", run.display(), path.display())]
+    ImagesMissing {
+        /// The folder of the run.
+        run: PathBuf,
+        /// Where the images were.
+        path: PathBuf,
     },
     /// The run does not have these weights yet.
     #[error("{} does not exist", path.display())]
@@ -330,6 +340,7 @@ impl Error {
             | Self::NotOurs { .. }
             | Self::NotAFolder { .. }
             | Self::ImagesChanged { .. }
+            | Self::ImagesMissing { .. }
             | Self::NoWeights { .. }
             | Self::InUse { .. }
             | Self::OtherForecast { .. }

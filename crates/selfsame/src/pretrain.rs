@@ -20,6 +20,7 @@ use selfsame_report::record::{
 use selfsame_report::{Sprite, percent, write_json};
 use selfsame_train::{Plan, TrainError, checkpoint};
 
+use self::options::absolute;
 pub use self::options::{
     EncoderKind, Images, MethodChoice, OnCollapse, PretrainOptions, ResumeOptions,
 };
@@ -191,10 +192,16 @@ impl Training {
     ) -> Result<Self, Error> {
         let device = device::by_name(&options.device)?;
         let run = Run::open(path)?;
-        let plan = run.plan()?;
+        let (source, labels) = (options.data.as_deref(), options.labels.as_deref());
+        let moved = source.is_some() || labels.is_some();
+        let source = source.map(|data| Images::from(data).absolute());
+        let plan = run.plan()?.reading(source, labels.map(absolute));
         let mut record = run.record()?;
         let images = options.images.clone();
         let dataset = run.images_or(images, &plan, options.strict, progress)?;
+        if moved {
+            run.write_plan(&plan)?;
+        }
         // Record the machine now: a run that is killed has no later chance to do so.
         let machine = machine();
         if !record.finished && !record.machines.contains(&machine) {

@@ -1,11 +1,12 @@
 //! The folder of a run: its lock, configuration, records, images and weights.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use selfsame_data::{Dataset, LoadOptions};
+use selfsame_data::{DataError, Dataset, LoadOptions};
 use selfsame_nn::layers::Init;
 use selfsame_nn::{Backbone, EncoderConfig, state};
 use selfsame_report::certificate::CERTIFICATE_FILE;
@@ -193,7 +194,20 @@ impl Run {
         strict: bool,
         progress: &mut dyn Progress,
     ) -> Result<Dataset, Error> {
-        let dataset = load(&plan.data.source, &self.load_options(plan, strict), progress)?;
+        let source = &plan.data.source;
+        let dataset = load(source, &self.load_options(plan, strict), progress).map_err(
+            |error| match error {
+                Error::Data { source: DataError::NotFound { path }, .. } => {
+                    Error::ImagesMissing { run: self.path.clone(), path }
+                }
+                Error::Data { source: DataError::Read { path, source }, .. }
+                    if source.kind() == ErrorKind::NotFound =>
+                {
+                    Error::ImagesMissing { run: self.path.clone(), path }
+                }
+                error => error,
+            },
+        )?;
         self.check_images(&dataset, plan)?;
         Ok(dataset)
     }
@@ -217,10 +231,12 @@ impl Run {
     }
 
     fn check_images(&self, dataset: &Dataset, plan: &Plan) -> Result<(), Error> {
-        match digest(dataset) == self.record()?.dataset.digest {
-            true => Ok(()),
-            false => Err(Error::ImagesChanged { source_name: plan.data.source.clone() }),
+        let was = self.record()?.dataset;
+        if digest(dataset) == was.digest {
+            return Ok(());
         }
+        let source_name = plan.data.source.clone();
+        Err(Error::ImagesChanged { source_name, difference: difference(&was, dataset) })
     }
 
     /// Returns how images are read for the run: at the size that its encoder takes.
@@ -296,6 +312,38 @@ fn lock_to_read(file: &Path, created: std::io::Result<File>) -> std::io::Result<
         }
         created => created.map(Some),
     }
+}
+
+/// Describes how images differ from those that a run recorded.
+fn difference(was: &DatasetRecord, is: &Dataset) -> String {
+    let counts = [
+        ("training", was.train, is.train.len()),
+        ("validation", was.validation, is.validation.len()),
+        ("test", was.test, is.test.len()),
+    ];
+    let mut clauses: Vec<String> = counts
+        .into_iter()
+        .filter(|&(_, was, is)| was != is as u64)
+        .map(|(split, was, is)| format!("{is} {split} images in place of {was}"))
+        .collect();
+    if was.classes != is.classes {
+        let only = |these: &[String], those: &[String]| {
+            these.iter().find(|class| !those.contains(class)).cloned()
+        };
+        clauses.push(match (only(&was.classes, &is.classes), only(&is.classes, &was.classes)) {
+            (Some(lost), Some(new)) => format!("no class {lost}, but a class {new}"),
+            (Some(lost), None) => format!("no class {lost}"),
+            (None, Some(new)) => format!("a further class {new}"),
+            (None, None) => "classes in another order".to_owned(),
+        });
+    }
+    if was.image_size != is.image_size {
+        clauses.push(format!("{} pixels in place of {}", is.image_size, was.image_size));
+    }
+    if clauses.is_empty() {
+        clauses.push("as many, but some have other pixels, labels or splits".to_owned());
+    }
+    clauses.join(", ")
 }
 
 /// Describes the selected weights of a run for its records.

@@ -137,6 +137,14 @@ impl Plan {
     pub fn starting_from(self, init: String) -> Self {
         Self(Config { init: Some(init), ..self.0 })
     }
+
+    /// Reads the images, and their table of labels, from another place. What is not given stays.
+    pub fn reading(mut self, source: Option<String>, labels: Option<String>) -> Self {
+        let data = &mut self.0.data;
+        data.source = source.unwrap_or_else(|| std::mem::take(&mut data.source));
+        data.labels = labels.or(data.labels.take());
+        self
+    }
 }
 
 impl Config {

@@ -20,7 +20,7 @@ use selfsame_report::record::MetricPoint;
 
 use crate::batch::order;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Which};
-use crate::config::{Plan, TrainConfig};
+use crate::config::{Config, Plan, TrainConfig};
 use crate::gradients::{Pass, compute, microbatches};
 use crate::logs::Logs;
 use crate::optimizer::Optimizer;
@@ -289,6 +289,17 @@ fn train(
     Ok(Outcome { step: saved.step, steps, seconds: saved.seconds })
 }
 
+/// Returns whether a saved configuration is the plan's, wherever the images lie.
+fn same_but_place(saved: &str, plan: &Plan) -> bool {
+    toml::from_str::<Config>(saved).is_ok_and(|mut saved| {
+        saved.data.source.clone_from(&plan.data.source);
+        if plan.data.labels.is_some() && saved.data.labels.is_some() {
+            saved.data.labels.clone_from(&plan.data.labels);
+        }
+        saved == **plan
+    })
+}
+
 /// Returns the networks to train, and the checkpoint that they are loaded from. This is the
 /// checkpoint in the run's folder or, if there is none, a new checkpoint with initial weights.
 fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), TrainError> {
@@ -297,7 +308,7 @@ fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), Train
     let networks = method.networks(&plan.encoder, &mut Init::new(plan.seed, device));
     let failed = |source| TrainError::Checkpoint { source, remaining: Remaining::of(run) };
     let saved = match Checkpoint::load(run).map_err(failed)? {
-        Some(state) if state.config != config => {
+        Some(state) if !same_but_place(&state.config, plan) => {
             return Err(TrainError::OtherConfig { path: checkpoint::state_path(run) });
         }
         Some(state) => {
@@ -306,7 +317,7 @@ fn start(job: &Job<'_>, device: &Device) -> Result<(Networks, Checkpoint), Train
             // again.
             checkpoint::save_weights(run, Which::Last, &state.weights, state.step)
                 .map_err(|e| failed(e.into()))?;
-            state
+            Checkpoint { config, ..state }
         }
         None => Checkpoint {
             step: 0,

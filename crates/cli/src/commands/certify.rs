@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use selfsame::data::LoadOptions;
+use selfsame::data::{LoadOptions, class_list};
 use selfsame::init;
 use selfsame::nn::layers::Init;
 use selfsame::nn::{EncoderConfig, Precision, device, state};
@@ -127,7 +127,7 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     words.extend(args.exif.iter().flat_map(|exif| ["--exif", exif.name()].map(str::to_owned)));
     words.extend(args.limit.iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]));
     words.extend(
-        args.classes.iter().flat_map(|classes| ["--classes".to_owned(), classes.join(",")]),
+        args.classes.iter().flat_map(|classes| ["--classes".to_owned(), class_list(classes)]),
     );
     words.extend(["--augment", augment].map(str::to_owned));
     let command = command(args, &words);

@@ -35,6 +35,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         image_size,
         source_size,
         seed: args.seed,
+        labels: args.labels.clone(),
         exif: args.exif,
         ..LoadOptions::default()
     };
@@ -129,6 +130,7 @@ fn command(args: &Args, policies: &[(String, Policy)], dataset: &Dataset) -> Vec
         ("--exif", (!args.exif.is_default()).then(|| args.exif.name().to_owned())),
         ("--seed", Some(args.seed.to_string())),
         ("--views", Some(args.views.to_string())),
+        ("--labels", args.labels.as_deref().map(shown)),
         ("--encoder", args.encoder.as_deref().map(shown)),
         ("--clusters", args.clusters.map(|clusters| clusters.to_string())),
         ("--out", args.out.as_deref().map(shown)),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use selfsame_augment::Policy;
-use selfsame_data::{Dataset, Exif, LoadOptions, SplitName};
+use selfsame_data::{Dataset, Exif, LoadOptions, SplitName, class_list};
 use selfsame_methods::MethodConfig;
 use selfsame_nn::{Precision, Stem};
 use selfsame_train::OptimizerKind;
@@ -207,6 +207,11 @@ impl PretrainOptions {
 pub struct ResumeOptions {
     /// The run's images, if they are already in memory. If `None`, the run reads them again.
     pub images: Option<Arc<Dataset>>,
+    /// Where the images are now, if they have been moved since the run began. They must be the same
+    /// images; the run then reads them from there.
+    pub data: Option<String>,
+    /// Where the run's table of labels is now, if it has been moved.
+    pub labels: Option<PathBuf>,
     /// Whether an image that cannot be used is an error. If false, such images are left out.
     pub strict: bool,
     /// What to do when the outputs collapse, or have collapsed before.
@@ -221,6 +226,8 @@ impl Default for ResumeOptions {
     fn default() -> Self {
         Self {
             images: None,
+            data: None,
+            labels: None,
             strict: false,
             on_collapse: OnCollapse::default(),
             device: DEVICE.to_owned(),
@@ -344,7 +351,7 @@ impl Images {
                     return Err(Error::option("labels", labels.display(), cause));
                 }
                 if let Some(classes) = &options.classes {
-                    return Err(Error::option("classes", classes.join(","), cause));
+                    return Err(Error::option("classes", class_list(classes), cause));
                 }
                 if !options.exif.is_default() {
                     return Err(Error::option("exif", options.exif.name(), cause));
