@@ -4,6 +4,7 @@ mod arrays;
 mod drawn;
 mod facts;
 mod findings;
+mod header;
 mod inputs;
 mod measure;
 

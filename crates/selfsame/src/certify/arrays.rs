@@ -10,17 +10,14 @@ use npyz::{NpyFile, NpyHeader, Order};
 use zip::ZipArchive;
 
 use super::Embeddings;
+use super::header::{self, MAGIC};
 use crate::Error;
 
 /// Names of the arrays in an archive.
 const EMBEDDINGS: &str = "embeddings";
 const LABELS: &str = "labels";
-/// First bytes of every `.npy` file.
-const MAGIC: &[u8] = b"\x93NUMPY";
 /// Maximum number of values to read. An array that claims more is refused.
 const MOST_VALUES: u64 = 1 << 33;
-/// Maximum number of bytes of an array's header.
-const MOST_HEADER: u64 = 1 << 16;
 /// Advice on how to convert an array into a form that can be read.
 const CONVERT: &str = "save it with np.save(file, np.ascontiguousarray(x, dtype=np.float32))";
 
@@ -193,7 +190,7 @@ fn others(path: &Path, read: &[&str]) -> Result<Vec<Other>, Error> {
     let mut archive = open_archive(path)?;
     let mut others = Vec::new();
     for index in 0..archive.len() {
-        let Ok(entry) = archive.by_index(index) else { continue };
+        let Ok(mut entry) = archive.by_index(index) else { continue };
         let Ok(name) = entry.name().map(|name| name.into_owned()) else { continue };
         let name = name.strip_suffix(".npy").unwrap_or(&name);
         if read.contains(&name) {
@@ -201,7 +198,9 @@ fn others(path: &Path, read: &[&str]) -> Result<Vec<Other>, Error> {
         }
         // A name in a file may have any length and any characters.
         let shown = name.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c });
-        let header = NpyHeader::from_reader(entry.take(MOST_HEADER)).ok();
+        let header = header::read(&mut entry)
+            .and_then(|header| NpyHeader::from_reader(header.as_slice()))
+            .ok();
         others.push(Other { name: shown.collect(), header });
     }
     Ok(others)
@@ -242,13 +241,16 @@ fn array(path: &Path, mut reader: Box<dyn Read>, bytes: u64) -> Result<Array, Er
             format!("this is no array of NumPy's: {how}; write one with np.save"),
         ));
     }
-    let rewound: Box<dyn Read> = Box::new(Cursor::new(start).chain(reader));
-    let array = NpyFile::new(rewound).map_err(|error| match error.kind() {
+    let broken = |error: std::io::Error| match error.kind() {
         ErrorKind::UnexpectedEof => {
             damaged(path, "the array is cut short: the file ends within its header")
         }
         _ => damaged(path, format!("the header of the array cannot be read ({error})")),
-    })?;
+    };
+    let mut rewound = Cursor::new(start).chain(reader);
+    let header = header::read(&mut rewound).map_err(broken)?;
+    let rewound: Box<dyn Read> = Box::new(Cursor::new(header).chain(rewound));
+    let array = NpyFile::new(rewound).map_err(broken)?;
     let each = array.dtype().num_bytes().unwrap_or(1) as u64;
     let claimed = array.shape().iter().try_fold(1_u64, |all, &side| all.checked_mul(side));
     match claimed
