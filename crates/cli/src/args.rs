@@ -26,6 +26,7 @@ const EMBEDDINGS_FROM_ELSEWHERE: &str = "Embeddings from elsewhere";
     max_term_width = 100,
     after_help = "Examples:
   selfsame study                           train on the built-in glyphs, measure, write a report
+  selfsame inspect photos/                 find copies and bad images before training
   selfsame views photos/ --augment simclr  look at what training would see
   selfsame forecast --data photos/         rank augmentations before training
   selfsame study --data photos/            the same for a folder of class folders, or of images
@@ -69,6 +70,8 @@ pub enum Command {
     Fetch(Fetch),
     /// Write a run's page again from its records
     Report(Report),
+    /// Look at images before training: copies, near copies, images that stand out, what was left out
+    Inspect(Inspect),
     /// Write a page of images and their views, with what chance drew for each
     Views(Views),
     /// Rank augmentations before training, by how they draw the images of a class together, and
@@ -537,6 +540,47 @@ pub struct Report {
     /// File of the page [default: report.html in that folder]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame inspect photos/
+  selfsame inspect cifar10.tar --out look --json
+
+Writes inspect.html, a page with pictures, and inspect.json, which lists everything by name. Near
+copies are the same picture saved again, brighter or darker, mirrored or retouched; those that are
+cropped or turned are not found. Images are compared as training would see them.")]
+pub struct Inspect {
+    /// Images, as for `selfsame study --data`
+    #[arg(default_value = "glyphs")]
+    pub data: String,
+    /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<u32>,
+    /// Take at most N images for training and N for test, spread evenly over the classes
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Table with the labels of the images, in place of class folders: a .csv with a column for the
+    /// file and one for the label
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Take these classes only, by name, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+    pub classes: Option<Vec<String>>,
+    /// Search for exact copies only: the time for near copies grows with the square of the images
+    #[arg(long)]
+    pub no_near: bool,
+    /// Seed of the splits, where the images have none
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Folder for inspect.html and inspect.json [default: inspections/ and the name of the images]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write over an earlier inspection there
+    #[arg(long)]
+    pub overwrite: bool,
     #[command(flatten)]
     pub output: Json,
 }

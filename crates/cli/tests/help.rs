@@ -10,7 +10,7 @@ use std::path::Path;
 use common::{run, said};
 
 /// Every command, as it is typed.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "",
     "study",
     "pretrain",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 23] = [
     "export",
     "fetch",
     "report",
+    "inspect",
     "views",
     "forecast",
     "clique",

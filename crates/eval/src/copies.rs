@@ -70,6 +70,16 @@ pub fn copies(dataset: &Dataset) -> Copied {
     copied
 }
 
+/// Groups the images of a data set whose pixels are equal, to the byte. Groups are in the order of
+/// their first images, the images of a group in the order of splits and images. Images that equal
+/// no other are left out.
+pub fn equal_images(dataset: &Dataset) -> Vec<Vec<(SplitName, usize)>> {
+    let mut groups = groups(&SplitName::ALL.map(|name| dataset.split(name)));
+    groups.sort_unstable_by_key(|group| group[0]);
+    let named = |(split, image): Place| (SplitName::ALL[split], image);
+    groups.into_iter().map(|group| group.into_iter().map(named).collect()).collect()
+}
+
 /// Groups images with the same pixels, each group in the order of splits and images. Images that
 /// equal no other are left out.
 fn groups(splits: &[&Split; 3]) -> Vec<Vec<Place>> {

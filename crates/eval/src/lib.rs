@@ -29,7 +29,7 @@ mod rows;
 #[cfg(test)]
 mod testing;
 
-pub use copies::{Copied, copies};
+pub use copies::{Copied, copies, equal_images};
 pub use embed::embed;
 pub use error::Error;
 pub use evaluate::{Subject, evaluate, sample, shrink};

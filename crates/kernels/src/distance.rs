@@ -2,7 +2,7 @@
 //!
 //! - [`squared`] and [`squared_f32`] measure one pair of vectors.
 //! - [`Packed`] multiplies two blocks of byte vectors. [`lower`] turns the products into distances
-//!   and keeps the smallest.
+//!   and keeps the smallest; [`any_within`] asks whether any is small.
 //! - [`squared_short`] measures all pairs of two blocks of short float vectors, from which bounds
 //!   are computed.
 
@@ -97,6 +97,34 @@ macro_rules! lower {
 
 lower!(lower, u32, 32);
 lower!(lower_wide, u64, 64);
+
+compiled! {
+    /// Returns whether a vector lies within its limit.
+    ///
+    /// The squared distance is `norm` + `norms[i]` − 2 · `products[i]`, and must be below 2³². Its
+    /// limit is the smaller of `limit` and `limits[i]`.
+    ///
+    /// # Panics
+    ///
+    /// If the lengths differ.
+    pub fn any_within(
+        isa: Isa,
+        norm: u32,
+        norms: &[u32],
+        products: &[u32],
+        limit: u32,
+        limits: &[u32],
+    ) -> bool {
+        let lens = [products.len(), limits.len()];
+        assert!(lens == [norms.len(); 2], "as many of each");
+        let mut any = false;
+        for ((&norms, &product), &own) in norms.iter().zip(products).zip(limits) {
+            let distance = norm.wrapping_add(norms).wrapping_sub(product.wrapping_mul(2));
+            any |= distance <= if limit < own { limit } else { own };
+        }
+        any
+    }
+}
 
 compiled! {
     /// Computes weighted sums of rows of `row` values. Row f of `to` becomes the sum over y of

@@ -11,6 +11,7 @@
 //! - [`render_forecast`] shows a [`forecast::Forecast`];
 //! - [`render_certificate`] shows a certificate of encoders or embeddings that no run made;
 //! - [`render_comparison`] shows a [`comparison::Comparison`] of runs;
+//! - [`render_inspection`] shows an [`inspection::Inspection`] of a data set;
 //! - [`render_experiment`] shows an [`experiment::Experiment`] of many runs;
 //! - [`render_roofline`] shows a [`roofline::Roofline`].
 //!
@@ -38,6 +39,7 @@ mod folder;
 pub mod forecast;
 mod format;
 pub mod gallery;
+pub mod inspection;
 mod interval;
 mod page;
 pub mod record;
@@ -53,7 +55,7 @@ pub use format::{about, counted, number_to, percent, percent_up, signed};
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};
 pub use page::{
     render, render_certificate, render_comparison, render_experiment, render_forecast,
-    render_gallery, render_roofline,
+    render_gallery, render_inspection, render_roofline,
 };
 pub use shell::quoted;
 pub use sprite::{Sprite, SpriteError};

@@ -1,6 +1,6 @@
 //! The pages. Each page is a headline followed by sections. The page of a run is drawn from its
 //! records; each of its sections is a file in `page/`. The gallery of views is in `gallery.rs`, the
-//! forecast in `forecast.rs`.
+//! forecast in `forecast.rs`, the inspection in `inspection.rs`.
 //!
 //! To add a section, add a file with `fn section(&Report) -> Option<Section>` and a line in
 //! [`render`]. Text goes through maud, which escapes it; data for the script goes through
@@ -16,6 +16,7 @@ mod factors;
 mod forecast;
 mod gallery;
 mod headline;
+mod inspection;
 mod map;
 mod protocol;
 mod quantity;
@@ -29,6 +30,7 @@ pub use self::comparison::render_comparison;
 pub use self::experiment::render_experiment;
 pub use self::forecast::render_forecast;
 pub use self::gallery::render_gallery;
+pub use self::inspection::render_inspection;
 pub use self::roofline::render_roofline;
 use crate::certificate::{CertificateRecord, words};
 use crate::{Report, Sprite};

@@ -3,8 +3,9 @@
 use std::sync::Mutex;
 
 use selfsame_data::{Dataset, LoadOptions};
+use selfsame_report::record::{DatasetRecord, LeftAlone, Skipped};
 
-use crate::{Error, Progress};
+use crate::{Error, Progress, digest};
 
 /// Maximum number of skipped images and of lost folders to name one by one; the run's page names
 /// all of them.
@@ -85,5 +86,40 @@ pub fn note_skipped(dataset: &Dataset, all: &str, progress: &mut dyn Progress) {
     }
     if skipped.len() > NAMED {
         progress.note(&format!("  … and {} more, all named {all}", skipped.len() - NAMED));
+    }
+}
+
+/// Describes the images for a record.
+pub(crate) fn record(dataset: &Dataset) -> DatasetRecord {
+    DatasetRecord {
+        name: dataset.name.clone(),
+        classes: dataset.classes.clone(),
+        image_size: dataset.image_size,
+        source_size: source_size(dataset),
+        train: dataset.train.len() as u64,
+        validation: dataset.validation.len() as u64,
+        test: dataset.test.len() as u64,
+        skipped: dataset
+            .skipped
+            .iter()
+            .map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() })
+            .collect(),
+        lost: dataset
+            .lost
+            .iter()
+            .map(|lost| Skipped { name: lost.folder.clone(), cause: lost.cause() })
+            .collect(),
+        left_alone: dataset
+            .left_alone
+            .iter()
+            .map(|left| LeftAlone {
+                ending: left.ending.clone(),
+                folder: left.folder.clone(),
+                count: left.count as u64,
+                example: left.example.clone(),
+            })
+            .collect(),
+        notes: dataset.notes.clone(),
+        digest: digest(dataset),
     }
 }

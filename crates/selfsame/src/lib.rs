@@ -20,6 +20,17 @@
 //! # Ok::<(), selfsame::Error>(())
 //! ```
 //!
+//! **A look at them** comes first: [`inspect`](inspect()) finds copies across splits, near copies,
+//! images that stand out, and says what training would do with it all.
+//!
+//! ```
+//! # let options = selfsame::data::LoadOptions { limit: Some(40), ..Default::default() };
+//! # let images = selfsame::load("glyphs", &options, &mut ())?;
+//! let inspection = selfsame::inspect(&images, &selfsame::InspectOptions::default(), &mut ())?;
+//! assert!(inspection.copies.exact.is_empty());
+//! # Ok::<(), selfsame::Error>(())
+//! ```
+//!
 //! **Views** of an image are what a method learns from. A [`policy`] draws them, and
 //! [`views`](views()) shows them on a page, with the random choices behind each view.
 //!
@@ -131,6 +142,7 @@ pub mod forecast;
 pub mod grid;
 mod images;
 pub mod init;
+mod inspect;
 mod page;
 mod policy;
 mod pretrain;
@@ -152,6 +164,7 @@ pub use evaluate::{EvaluateOptions, evaluate};
 pub use export::{ExportFormat, ExportOptions, Exported, export};
 pub use forecast::{ForecastOptions, forecast};
 pub use images::{load, note_skipped};
+pub use inspect::{InspectOptions, inspect, write_inspection};
 pub use page::{report, write_page};
 pub use policy::policy;
 pub use pretrain::{

@@ -11,15 +11,13 @@ use selfsame_nn::layers::Init;
 use selfsame_nn::{Backbone, EncoderConfig, state};
 use selfsame_report::certificate::CERTIFICATE_FILE;
 use selfsame_report::record::{
-    DatasetRecord, EVAL_FILE, EncoderRecord, LeftAlone, MAP_FILE, METRICS_FILE, PAGE_FILE,
-    RUN_FILE, RunRecord, Skipped, VIEWS_FILE,
+    EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE, RunRecord, VIEWS_FILE,
 };
 use selfsame_report::{write_atomic, write_json};
 use selfsame_train::checkpoint::{self, Which};
 use selfsame_train::{Config, EVENTS_FILE, Plan};
 
-use crate::images::source_size;
-use crate::{Error, Progress, digest, load};
+use crate::{Error, Progress, digest, images, load};
 
 const CONFIG_FILE: &str = "config.toml";
 const LOCK_FILE: &str = ".lock";
@@ -462,37 +460,7 @@ pub(crate) fn record(
         seconds: 0.0,
         finished: false,
         collapse: None,
-        dataset: DatasetRecord {
-            name: dataset.name.clone(),
-            classes: dataset.classes.clone(),
-            image_size: dataset.image_size,
-            source_size: source_size(dataset),
-            train: dataset.train.len() as u64,
-            validation: dataset.validation.len() as u64,
-            test: dataset.test.len() as u64,
-            skipped: dataset
-                .skipped
-                .iter()
-                .map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() })
-                .collect(),
-            lost: dataset
-                .lost
-                .iter()
-                .map(|lost| Skipped { name: lost.folder.clone(), cause: lost.cause() })
-                .collect(),
-            left_alone: dataset
-                .left_alone
-                .iter()
-                .map(|left| LeftAlone {
-                    ending: left.ending.clone(),
-                    folder: left.folder.clone(),
-                    count: left.count as u64,
-                    example: left.example.clone(),
-                })
-                .collect(),
-            notes: dataset.notes.clone(),
-            digest: digest(dataset),
-        },
+        dataset: images::record(dataset),
         encoder: EncoderRecord {
             name: plan.encoder.name().into(),
             parameters: state::parameters(&encoder) as u64,

@@ -7,6 +7,7 @@ mod eval;
 mod export;
 mod fetch;
 mod forecast;
+mod inspect;
 mod manual;
 mod methods;
 mod pretrain;
@@ -50,6 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Fetch(args) => fetch::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Reproduce(args) => reproduce::run(&args, threads),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Views(args) => views::run(&args),
         Command::Forecast(args) => forecast::run(&args),
         Command::Clique(args) => clique::run(&args, threads),

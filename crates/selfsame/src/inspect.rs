@@ -1,0 +1,220 @@
+//! Looks at a data set before anything is trained on it: what it holds, what is odd about it, and
+//! what training would do with it.
+
+use std::path::{Path, PathBuf};
+
+use selfsame_data::{Dataset, Facts, Image, SplitName};
+use selfsame_report::inspection::{
+    Balance, ClassCounts, Counts, INSPECTION_FILE, INSPECTION_PAGE, Inspection, TrainingPlan,
+};
+use selfsame_report::{render_inspection, write_atomic, write_json};
+
+use crate::{Error, PretrainOptions, Progress, images};
+
+mod copies;
+mod files;
+mod findings;
+mod outliers;
+mod pictures;
+
+/// Options of [`inspect`].
+#[derive(Debug, Clone)]
+pub struct InspectOptions {
+    /// Whether to search for near copies, which takes a time proportional to the square of the
+    /// number of images: seconds for 10,000.
+    pub near: bool,
+    /// The command, word by word, that inspects again; may be empty.
+    pub command: Vec<String>,
+}
+
+impl Default for InspectOptions {
+    fn default() -> Self {
+        Self { near: true, command: Vec::new() }
+    }
+}
+
+/// Inspects the images of a data set, all splits of it, as training would see them.
+///
+/// Finds exact copies by their decoded pixels, near copies by
+/// [`near_copies`](selfsame_concentration::near::near_copies), and images that are dark, bright,
+/// flat, blurred or grey among coloured ones. The same images give the same record.
+///
+/// # Errors
+/// [`Error::Stopped`] if `progress` asks to stop; or if a picture for the page cannot be made.
+///
+/// ```
+/// use selfsame::data::LoadOptions;
+/// use selfsame::{InspectOptions, inspect};
+///
+/// let glyphs = LoadOptions { limit: Some(40), ..LoadOptions::default() };
+/// let glyphs = selfsame::load("glyphs", &glyphs, &mut ())?;
+/// let inspection = inspect(&glyphs, &InspectOptions::default(), &mut ())?;
+/// assert_eq!((inspection.dataset.train, inspection.dataset.test), (36, 40));
+/// assert!(inspection.copies.exact.is_empty());
+/// # Ok::<(), selfsame::Error>(())
+/// ```
+pub fn inspect(
+    dataset: &Dataset,
+    options: &InspectOptions,
+    progress: &mut dyn Progress,
+) -> Result<Inspection, Error> {
+    let all = All::new(dataset);
+    let copies = copies::Found::search(&all, options.near, progress)?;
+    let outliers = outliers::find(&all, progress)?;
+    progress.finish();
+    let examples = pictures::examples(dataset);
+    let mut shown = pictures::Shown::new(&all);
+    let examples = examples
+        .iter()
+        .map(|images| images.iter().map(|&image| shown.name(image, true)).collect())
+        .collect();
+    let outliers = outliers.into_iter().map(|kind| kind.record(&mut shown)).collect();
+    let copies = copies.record(&all, &mut shown);
+    let mut inspection = Inspection {
+        selfsame: env!("CARGO_PKG_VERSION").into(),
+        command: options.command.clone(),
+        dataset: images::record(dataset),
+        findings: Vec::new(),
+        classes: classes(dataset),
+        balance: None,
+        files: files::describe(&all),
+        outliers,
+        copies,
+        plan: plan(dataset),
+        examples,
+        pictures: shown.pictures()?,
+    };
+    inspection.balance = balance(&inspection.classes);
+    inspection.findings = findings::findings(&inspection);
+    Ok(inspection)
+}
+
+/// Writes `inspect.json` and its page into a folder, creating the folder if needed. Returns the
+/// path of the page.
+///
+/// # Errors
+/// If a file cannot be written; an earlier version of that file then stays intact.
+pub fn write_inspection(folder: &Path, inspection: &Inspection) -> Result<PathBuf, Error> {
+    std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
+    write_json(&folder.join(INSPECTION_FILE), inspection)?;
+    let page = folder.join(INSPECTION_PAGE);
+    write_atomic(&page, render_inspection(inspection).as_bytes())?;
+    Ok(page)
+}
+
+/// The images of all splits, numbered from 0: training, validation, test.
+pub(super) struct All<'a> {
+    pub dataset: &'a Dataset,
+}
+
+impl<'a> All<'a> {
+    fn new(dataset: &'a Dataset) -> Self {
+        Self { dataset }
+    }
+
+    fn len(&self) -> usize {
+        SplitName::ALL.iter().map(|&name| self.dataset.split(name).len()).sum()
+    }
+
+    /// Returns the split of an image, and its index there.
+    fn place(&self, mut number: usize) -> (SplitName, usize) {
+        for name in SplitName::ALL {
+            let len = self.dataset.split(name).len();
+            if number < len {
+                return (name, number);
+            }
+            number -= len;
+        }
+        panic!("there are no more images");
+    }
+
+    fn split(&self, number: usize) -> SplitName {
+        self.place(number).0
+    }
+
+    fn image(&self, number: usize) -> Image<'a> {
+        let (name, index) = self.place(number);
+        self.dataset.split(name).image(index)
+    }
+
+    fn label(&self, number: usize) -> Option<u32> {
+        let (name, index) = self.place(number);
+        self.dataset.split(name).labels().map(|labels| labels[index])
+    }
+
+    fn facts(&self, number: usize) -> &'a Facts {
+        let (name, index) = self.place(number);
+        self.dataset.split(name).facts(index)
+    }
+
+    /// Returns the number of an image of a split.
+    fn number(&self, (split, index): (SplitName, usize)) -> usize {
+        let before = SplitName::ALL.into_iter().take_while(|name| *name != split);
+        before.map(|name| self.dataset.split(name).len()).sum::<usize>() + index
+    }
+
+    fn name(&self, number: usize) -> &'a str {
+        let (name, index) = self.place(number);
+        self.dataset.split(name).name(index)
+    }
+}
+
+fn classes(dataset: &Dataset) -> Vec<ClassCounts> {
+    let of_splits = SplitName::ALL.map(|name| {
+        let mut counts = vec![0; dataset.classes.len()];
+        for &label in dataset.split(name).labels().unwrap_or_default() {
+            counts[label as usize] += 1;
+        }
+        counts
+    });
+    let [train, validation, test] = of_splits;
+    let class = |(index, name): (usize, &String)| ClassCounts {
+        name: name.clone(),
+        images: Counts { train: train[index], validation: validation[index], test: test[index] },
+    };
+    dataset.classes.iter().enumerate().map(class).collect()
+}
+
+fn balance(classes: &[ClassCounts]) -> Option<Balance> {
+    if classes.len() < 2 {
+        return None;
+    }
+    let total: usize = classes.iter().map(|class| class.images.train).sum();
+    let entropy: f64 = classes
+        .iter()
+        .filter(|class| class.images.train > 0)
+        .map(|class| class.images.train as f64 / total as f64)
+        .map(|share| -share * share.ln())
+        .sum();
+    let of = |class: &ClassCounts| (class.name.clone(), class.images.train);
+    // Of several, the first is named.
+    let largest = classes.iter().rev().max_by_key(|class| class.images.train)?;
+    let smallest = classes.iter().min_by_key(|class| class.images.train)?;
+    Some(Balance { largest: of(largest), smallest: of(smallest), effective_classes: entropy.exp() })
+}
+
+/// Returns what training would do by default.
+fn plan(dataset: &Dataset) -> TrainingPlan {
+    let options =
+        PretrainOptions { data: dataset.name.as_str().into(), ..PretrainOptions::default() };
+    let images = dataset.train.len();
+    if images < 2 {
+        let refusal = format!("training needs at least 2 images, and there is {images}");
+        return TrainingPlan { refusal: Some(refusal), ..TrainingPlan::default() };
+    }
+    match options.plan(dataset) {
+        Ok(plan) => {
+            let batch = plan.train.batch.min(images);
+            TrainingPlan {
+                method: plan.method.name().into(),
+                augment: plan.augment.to_string(),
+                encoder: plan.encoder.to_string(),
+                batch,
+                epochs: plan.train.epochs,
+                steps: images / batch * plan.train.epochs,
+                refusal: None,
+            }
+        }
+        Err(error) => TrainingPlan { refusal: Some(error.to_string()), ..TrainingPlan::default() },
+    }
+}
