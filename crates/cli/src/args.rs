@@ -7,7 +7,7 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum, value_parser};
 use selfsame::augment::PRESETS;
 use selfsame::data::{Exif, REMOTE_SETS, SplitName};
 use selfsame::methods::METHODS;
-use selfsame::nn::Stem;
+use selfsame::nn::{Precision, Stem};
 use selfsame::train::checkpoint::Which;
 use selfsame::train::{OptimizerKind, RECIPES};
 use selfsame::{EncoderKind, OnCollapse};
@@ -37,7 +37,7 @@ const EMBEDDINGS_FROM_ELSEWHERE: &str = "Embeddings from elsewhere";
 pub struct Args {
     /// Processor threads; all cores by default, but one for `bench augment`. Results do not depend
     /// on it
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", value_parser = from_1_to(1024))]
     pub threads: Option<usize>,
     /// Instruction set: amx, avx512, avx2, neon or portable [default: the fastest of this machine]
     #[arg(long, global = true, value_name = "NAME")]
@@ -348,6 +348,10 @@ pub struct Certify {
     /// First layers of the encoder [default: what the file is of]
     #[arg(long, value_parser = stems(), help_heading = ENCODER_FROM_ELSEWHERE)]
     pub stem: Option<Stem>,
+    /// What the encoder's activations are stored as [default: bf16 where the processor has AMX,
+    /// otherwise f32]
+    #[arg(long, value_parser = precisions(), help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub precision: Option<Precision>,
     /// Images to measure it on, as for `selfsame study --data`
     #[arg(long, help_heading = ENCODER_FROM_ELSEWHERE)]
     pub data: Option<String>,
@@ -417,7 +421,7 @@ pub struct Certify {
     pub views: usize,
     /// Time that the proof of each curve of concentration may take, as 60s or 1.5m; what is not
     /// proved by then is a bound [default: none up to 100 images a class, otherwise 10s]
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = selfsame::time)]
     pub budget: Option<std::time::Duration>,
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_parser = checkpoints(), default_value = "last")]
@@ -479,8 +483,8 @@ pub struct Embed {
     #[arg(long, value_parser = checkpoints(), default_value = "last")]
     pub checkpoint: Which,
     /// What the encoder's activations are stored as [default: what the run was trained with]
-    #[arg(long, value_enum, value_name = "PRECISION")]
-    pub precision: Option<PrecisionName>,
+    #[arg(long, value_parser = precisions())]
+    pub precision: Option<Precision>,
     /// Write over an existing file
     #[arg(long)]
     pub overwrite: bool,
@@ -685,13 +689,15 @@ pub struct Forecast {
     pub pixels: bool,
     /// Time that the proof of each curve may take, as 60s or 1.5m; what is not proved by then is an
     /// interval [default: none up to 100 images a class, otherwise 10s]
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = selfsame::time)]
     pub budget: Option<std::time::Duration>,
     /// Seed of everything random
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub seed: u64,
-    #[command(flatten)]
-    pub device: DeviceArg,
+    /// Where to run the encoder: flex (the processor) or, if built with that feature, vulkan, metal,
+    /// webgpu, cuda, rocm
+    #[arg(long, default_value = "flex", value_name = "NAME", requires = "encoder")]
+    pub device: String,
     /// Folder of the forecast [default: forecasts/ and the name of the images]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -710,28 +716,10 @@ pub struct Clique {
     /// Graph in DIMACS ASCII: `p edge VERTICES EDGES`, then `e VERTEX VERTEX` a line
     pub file: PathBuf,
     /// Time after which it stops with what is proved: seconds, or with an s, m or h [default: none]
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = selfsame::time)]
     pub budget: Option<std::time::Duration>,
     #[command(flatten)]
     pub output: Json,
-}
-
-/// Parses a time such as `60s`, `1.5m` or `2h`. A number without a unit is in seconds.
-fn time(text: &str) -> Result<std::time::Duration, String> {
-    let (number, unit) = match text.trim_end_matches(|c: char| c.is_ascii_alphabetic()) {
-        number if number.len() == text.len() => (text, "s"),
-        number => (number, &text[number.len()..]),
-    };
-    let seconds = match unit {
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => f64::NAN,
-    };
-    let time = number.parse::<f64>().ok().map(|number| number * seconds);
-    time.and_then(|time| std::time::Duration::try_from_secs_f64(time).ok())
-        .ok_or_else(|| "write it as 60s, 1.5m or 2h".to_owned())
 }
 
 #[derive(Group, Debug)]
@@ -1065,6 +1053,10 @@ fn encoders() -> impl TypedValueParser<Value = EncoderKind> {
 
 fn exif() -> impl TypedValueParser<Value = Exif> {
     one_of([Exif::Turn.name(), Exif::Ignore.name()])
+}
+
+fn precisions() -> impl TypedValueParser<Value = Precision> {
+    one_of(["bf16", "f32"])
 }
 
 fn stems() -> impl TypedValueParser<Value = Stem> {

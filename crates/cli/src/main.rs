@@ -11,6 +11,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::terminal::status;
+
 /// A mistake in the request, as opposed to a failure of the work. The exit code is then 2 rather
 /// than 1.
 #[derive(Debug)]
@@ -32,12 +34,17 @@ fn misuse(message: impl std::fmt::Display) -> anyhow::Error {
 fn main() -> ExitCode {
     let args = args::Args::parse();
     match commands::run(args) {
-        Ok(code) => code,
+        Ok(code) => match terminal::lost() {
+            Some(error) => {
+                status(format_args!("error: standard output: {error}"));
+                ExitCode::FAILURE
+            }
+            None => code,
+        },
         Err(error) => {
             let of_library = error.downcast_ref::<selfsame::Error>();
             let mend = of_library.and_then(mend::mend).map(|mend| format!("; {mend}"));
-            let error_line = words::visible(&one_line(&error));
-            eprintln!("error: {error_line}{}", mend.unwrap_or_default());
+            status(format_args!("error: {}{}", one_line(&error), mend.unwrap_or_default()));
             let misuse = error.is::<Misuse>() || of_library.is_some_and(|e| e.is_misuse());
             ExitCode::from(if misuse { 2 } else { 1 })
         }

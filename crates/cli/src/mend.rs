@@ -57,17 +57,17 @@ pub fn mend(error: &Error) -> Option<String> {
              --out",
             quoted(path)
         )),
-        Error::OtherGrid { .. } | Error::NoGrid { .. } => {
-            Some("name another folder with --out".to_owned())
-        }
+        Error::OtherGrid { .. }
+        | Error::NoGrid { .. }
+        | Error::NotOurs { .. }
+        | Error::Taken { .. }
+        | Error::NotAFolder { .. } => Some("name another folder with --out".to_owned()),
         Error::Grid { cause, .. } => grid(cause),
         Error::Option { name: "split", .. } => Some("choose another".to_owned()),
         Error::Repeats { .. } => {
             Some("leave them out, or take them as they are with --allow-repeats".to_owned())
         }
         Error::TooManyClasses { .. } => Some("take the images of some of them".to_owned()),
-        Error::NotOurs { .. } => Some("name another folder with --out".to_owned()),
-        Error::NotAFolder { .. } => Some("name another folder with --out".to_owned()),
         Error::ImagesMissing { run, .. } => Some(format!(
             "if they have been moved, `selfsame study --resume {} --data PLACE` reads them from \
              there",
@@ -78,12 +78,12 @@ pub fn mend(error: &Error) -> Option<String> {
         Error::Damaged { path, .. } => damaged(path),
         Error::Exists { .. } => Some("choose another name, or --overwrite".to_owned()),
         Error::Collapsed { before: true, .. } => Some(
-            "stopped by --on-collapse: start another run, or go on with this one without that \
-             option"
+            "stopped by --on-collapse: start another run, or resume this one without --on-collapse \
+             stop"
                 .to_owned(),
         ),
         Error::Collapsed { path, .. } => Some(format!(
-            "stopped by --on-collapse: start another run so, or, all the same, go on with \
+            "stopped by --on-collapse: start a new run with that change, or continue anyway with \
              --resume {}",
             quoted(path)
         )),
@@ -123,6 +123,9 @@ fn grid(cause: &GridError) -> Option<String> {
         GridError::DataOption => Some("name them with --data".to_owned()),
         GridError::Cell { .. } => {
             Some("`selfsame study --help` lists the options of a run".to_owned())
+        }
+        GridError::Forecast { .. } => {
+            Some("`selfsame forecast --help` lists its options".to_owned())
         }
         GridError::NoScales { .. } => Some("leave out --scale".to_owned()),
         _ => None,

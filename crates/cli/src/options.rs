@@ -2,15 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use selfsame::nn::{Architecture, EncoderConfig, MlpConfig, Precision, ResNetConfig, Stem, device};
-use selfsame::{EncoderKind, Images, PretrainOptions, ResumeOptions};
+use selfsame::nn::Precision;
+use selfsame::{Images, PretrainOptions, ResumeOptions};
 
 use crate::args::{self, PrecisionName};
-use crate::misuse;
 use crate::words::typed;
-
-/// The default policy.
-pub const AUGMENT: &str = "abcde";
 
 /// Returns the options of a new run.
 pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Error> {
@@ -72,56 +68,10 @@ pub fn resume(args: &args::Pretrain) -> ResumeOptions {
     }
 }
 
-/// The network that is assumed for a file of weights that does not say what it holds.
-pub const PUBLISHED: ResNetConfig = ResNetConfig {
-    architecture: Architecture::ResNet18,
-    stem: Stem::ImageNet,
-    width: 64,
-    precision: Precision::F32,
-};
-
 /// Returns the folder of a new run.
 pub fn folder(args: &args::Pretrain) -> PathBuf {
     let (data, out) = (data(&args.images), args.out.clone());
     PretrainOptions { data, out, ..PretrainOptions::default() }.folder()
-}
-
-/// Combines the requested settings of an encoder with the file's encoder `found`, which supplies
-/// the settings that are not given.
-pub fn encoder_or(
-    name: Option<EncoderKind>,
-    stem: Option<Stem>,
-    width: Option<usize>,
-    found: EncoderConfig,
-) -> anyhow::Result<EncoderConfig> {
-    let architecture = match (name, found) {
-        (None | Some(EncoderKind::Mlp), EncoderConfig::Mlp(found)) => {
-            if stem.is_some() {
-                return Err(misuse("--stem: a multilayer perceptron has none"));
-            }
-            return Ok(MlpConfig { width: width.unwrap_or(found.width), ..found }.into());
-        }
-        (None, EncoderConfig::ResNet(found)) => found.architecture,
-        (Some(EncoderKind::ResNet18), _) => Architecture::ResNet18,
-        (Some(EncoderKind::ResNet34), _) => Architecture::ResNet34,
-        (Some(EncoderKind::ResNet50), _) => Architecture::ResNet50,
-        (Some(EncoderKind::Mlp), EncoderConfig::ResNet(_)) => {
-            return Err(misuse("--encoder mlp: the file holds a residual network"));
-        }
-    };
-    let otherwise = match found {
-        EncoderConfig::ResNet(found) => found,
-        EncoderConfig::Mlp(_) => PUBLISHED,
-    };
-    let stem = stem.unwrap_or(otherwise.stem);
-    let width = width.unwrap_or(otherwise.width);
-    Ok(ResNetConfig { architecture, stem, width, ..otherwise }.into())
-}
-
-/// Returns the requested precision, or by default the faster one on the device.
-pub fn precision(name: PrecisionName, device: &str) -> anyhow::Result<Precision> {
-    let device = device::by_name(device).map_err(misuse)?;
-    Ok(name.asked().unwrap_or_else(|| Precision::fastest(&device)))
 }
 
 impl PrecisionName {

@@ -1,10 +1,11 @@
 //! Output for the user while something runs.
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -31,26 +32,37 @@ impl Terminal {
     /// Prints a line of the result to standard output, except with `--json`, when only the JSON
     /// goes there.
     pub fn say(&self, line: &str) {
-        let line = visible(line);
-        if self.json {
-            eprintln!("{line}");
-        } else {
-            // A closed pipe (`| head`) is the reader's choice, not a failure.
-            let _ = writeln!(std::io::stdout(), "{line}");
-        }
+        if self.json { status(line) } else { print(visible(&format!("{line}\n")).as_bytes()) }
     }
 
     /// Prints the result for scripts, if `--json` is given.
     pub fn result(&self, value: &serde_json::Value) {
         if self.json {
-            let _ = writeln!(std::io::stdout(), "{value}");
+            print(format!("{value}\n").as_bytes());
         }
     }
+}
 
-    /// Prints a line about the current work.
-    pub fn status(&self, line: &str) {
-        eprintln!("{}", visible(line));
+/// Prints a line about the current work to standard error. Losing it is no reason to lose the work.
+pub fn status(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{}", visible(&line.to_string()));
+}
+
+/// The first error of standard output.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Prints a part of the result to standard output.
+pub fn print(text: &[u8]) {
+    let mut stdout = std::io::stdout();
+    if let Err(error) = stdout.write_all(text).and_then(|()| stdout.flush()) {
+        let _ = LOST.set(error);
     }
+}
+
+/// Returns why a part of the result was lost, if it was. A closed pipe (`| head`) is the reader's
+/// choice.
+pub fn lost() -> Option<&'static std::io::Error> {
+    LOST.get().filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)
 }
 
 /// Shows the progress of a library verb, and asks the verb to stop at Ctrl-C.
@@ -97,10 +109,10 @@ impl Live {
         ctrlc::set_handler(move || {
             if stop.swap(true, Ordering::SeqCst) || !asks.load(Ordering::SeqCst) {
                 let way = way_on().map(|way| format!("; {way}")).unwrap_or_default();
-                eprintln!("\nstopped{way}");
+                status(format_args!("\nstopped{way}"));
                 std::process::exit(i32::from(INTERRUPTED));
             }
-            eprintln!("\n{stopping}");
+            status(format_args!("\n{stopping}"));
         })
         .context("cannot listen for Ctrl-C")?;
         Ok(live)
@@ -112,7 +124,7 @@ impl selfsame::Progress for Live {
         let note = visible(note);
         match &self.stage {
             Some(stage) => stage.bar.line(&note),
-            None => eprintln!("{note}"),
+            None => status(note),
         }
     }
 
@@ -174,7 +186,7 @@ impl Bar {
             bar.set_message(message);
         } else if self.last_line.get().elapsed() > LINE_EVERY {
             self.last_line.set(Instant::now());
-            eprintln!("{done}/{total} {}  {message}", self.what);
+            status(format_args!("{done}/{total} {}  {message}", self.what));
         }
     }
 
@@ -182,7 +194,7 @@ impl Bar {
     pub fn line(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => status(line),
         }
     }
 

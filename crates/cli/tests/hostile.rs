@@ -4,8 +4,9 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use common::{run, said, small};
+use common::{run, said, selfsame, small};
 
 fn trained(folder: &Path) -> PathBuf {
     let out = folder.join("run");
@@ -189,5 +190,36 @@ fn a_loss_that_is_no_number_stops_with_step_rate_and_checkpoint() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     for part in ["at step ", "learning rate", "checkpoint", "lower --lr"] {
         assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+/// The work goes on without anyone to read about it.
+#[test]
+fn closed_standard_error_costs_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut command = selfsame(small("pretrain", &out));
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert!(child.wait().unwrap().success());
+    assert!(out.join("report.html").is_file());
+
+    let mut child = selfsame(["eval", "/nowhere"]).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+}
+
+/// A result that cannot be written is no success; a reader that has read enough is.
+#[cfg(target_os = "linux")]
+#[test]
+fn lost_results_are_said_to_be_lost() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for args in [&["methods"][..], &["methods", "--json"], &["man"], &["completions", "bash"]] {
+        let output = selfsame(args).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains("error: standard output: "), "{}", said(&output));
+        let mut child = selfsame(args).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert!(child.wait().unwrap().success());
     }
 }

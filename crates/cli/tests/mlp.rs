@@ -117,6 +117,9 @@ fn what_a_perceptron_does_not_have_is_refused() {
     std::fs::write(folder.join("a/config.toml"), other).unwrap();
     let output = run(args(folder, "embed @a --to @a.npy"));
     assert!(said(&output).contains("encoder.image_size"), "{}", said(&output));
+    std::fs::write(folder.join("a/config.toml"), config).unwrap();
+    refused(folder, "embed @a --to @a.npy --precision bf16", "computes in f32");
+    ok(folder, "embed @a --to @a.npy --precision f32");
 }
 
 /// Killed once its first state is on disk, with a momentum encoder and with a queue.

@@ -43,6 +43,46 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Refuses splits that contradict each other or the set: another size, labels of no class, or
+    /// no labels where there are classes. The loaders' sets are sound; sets made of
+    /// [`Split::new`] may not be.
+    ///
+    /// # Errors
+    /// [`DataError::InMemory`] with the first contradiction.
+    pub fn check(&self) -> Result<(), DataError> {
+        let refuse = |cause: String| Err(DataError::InMemory { cause });
+        let classes = self.classes.len();
+        for name in SplitName::ALL {
+            let (split, name) = (self.split(name), name.name());
+            if split.is_empty() {
+                continue;
+            }
+            if split.image_size() != self.image_size {
+                return refuse(format!(
+                    "the {name} images are of {} pixels, and the set's are of {}",
+                    split.image_size(),
+                    self.image_size
+                ));
+            }
+            match split.labels() {
+                None if classes > 0 => {
+                    return refuse(format!(
+                        "the {name} images have no labels, but there are classes"
+                    ));
+                }
+                labels => {
+                    let mut labels = labels.unwrap_or_default().iter();
+                    if let Some(label) = labels.find(|&&label| label as usize >= classes) {
+                        return refuse(format!(
+                            "a {name} image has the label {label}, and there are {classes} classes"
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the largest shorter side of what crops are drawn from, in pixels; see
     /// [`Split::source`]. It is the image size if every image is its own source.
     #[must_use]

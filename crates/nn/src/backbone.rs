@@ -255,6 +255,14 @@ impl Backbone {
         }
     }
 
+    /// Returns the type of the encoder's activations.
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::ResNet(resnet) if resnet.short => Precision::Bf16,
+            _ => Precision::F32,
+        }
+    }
+
     /// Returns the convolutions that the encoder computes on a batch of square images of side
     /// `size`, in order, each with its name. A perceptron has no convolutions.
     pub fn convolutions(&self, batch: usize, size: usize) -> Vec<(String, Conv)> {

@@ -38,6 +38,8 @@ pub struct CertificateRecord {
     pub split: String,
     /// The weights that the encoder had. Empty for embeddings.
     pub weights: String,
+    /// Number format of the encoder's activations. Empty for embeddings.
+    pub precision: String,
     /// Number of training steps that produced the weights. `None` if no run made them.
     pub step: Option<u64>,
     /// SHA-256 of the labels and pixels of the images measured. Empty for embeddings.

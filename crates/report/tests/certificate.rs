@@ -73,6 +73,7 @@ fn whole(text: &str) -> CertificateRecord {
         subject: text.into(),
         split: text.into(),
         weights: text.into(),
+        precision: text.into(),
         step: Some(9),
         digest: text.into(),
         image_size: None,

@@ -7,15 +7,12 @@ use selfsame::{ForecastOptions, forecast, load};
 
 /// Ranks three policies on the built-in glyphs.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Any folder, archive or array file of images instead of "glyphs", which are built in.
+    // Instead of "glyphs", which are built in: a folder of images by class, a .tar of one, …
     let options = LoadOptions { limit: Some(400), ..LoadOptions::default() };
     let dataset = load("glyphs", &options, &mut ())?;
 
-    // Letters of the paper's transformations (a: crop … e: blur), a published policy, or TOML.
-    let mut policies = Vec::new();
-    for name in ["a", "ad", "simclr"] {
-        policies.push((name.to_owned(), name.parse()?));
-    }
+    // Letters (a crop, b blur, c grey, d colour, e flip), published policies, TOML.
+    let policies = selfsame::policies(&["a,ad,simclr"])?;
 
     // Without `out`, nothing is written.
     let options = ForecastOptions { per_class: 12, views: 4, ..ForecastOptions::default() };

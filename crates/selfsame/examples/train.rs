@@ -25,7 +25,7 @@ pub fn main() -> Result<(), Error> {
         augment: Some(selfsame::policy("abcde")?),
         epochs: Some(5),
         out: Some(std::env::temp_dir().join("selfsame-train")),
-        overwrite: true,
+        overwrite: true, // the run of an earlier call
         ..StudyOptions::default()
     };
     let study = selfsame::study(&options, &mut Print)?;

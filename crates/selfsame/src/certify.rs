@@ -11,6 +11,7 @@ mod measure;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use burn::tensor::Device;
@@ -28,10 +29,10 @@ pub use self::arrays::read_embeddings;
 use self::drawn::{DrawnViews, choose_images, examples, labels_of};
 use self::facts::Facts;
 use self::inputs::{EmbeddedImages, PolicyParameters};
-use crate::images::note_skipped;
-use crate::images::source_size;
+use crate::images::{check, note_skipped, source_size};
+use crate::page::write_page;
 use crate::run::describe_weights;
-use crate::{Error, Progress, Run, digest_of};
+use crate::{Error, Progress, Run, check_folder, digest_of};
 
 /// Maximum number of classes. Some matrices have one row and one column per class; each of these
 /// matrices takes 128 MB for this number of classes.
@@ -133,6 +134,8 @@ impl<'a> Embeddings<'a> {
 /// How to certify. [`Default`] measures 100 test images per class with 16 views each.
 #[derive(Debug, Clone)]
 pub struct CertifyOptions {
+    /// A run's images, if they are already in memory. If `None`, the run reads them again.
+    pub images: Option<Arc<Dataset>>,
     /// Split of the data set to take images from, for an encoder or a run.
     pub split: SplitName,
     /// Maximum number of images per class; at least 2.
@@ -158,6 +161,7 @@ pub struct CertifyOptions {
 impl Default for CertifyOptions {
     fn default() -> Self {
         Self {
+            images: None,
             split: SplitName::Test,
             per_class: 100,
             views: 16,
@@ -199,8 +203,8 @@ impl CertifyOptions {
 /// the caller.
 ///
 /// # Errors
-/// If options make no sense, if images cannot be loaded or are too many, or if embeddings are not
-/// finite, are zero, are all equal or repeat each other.
+/// If options make no sense, if images cannot be loaded, do not fit the encoder or are too many, or
+/// if embeddings are not finite, are zero, are all equal or repeat each other.
 ///
 /// ```
 /// use selfsame::{CertifyInput, CertifyOptions, Embeddings, certify};
@@ -227,19 +231,49 @@ pub fn certify(
                 name: image.name.clone(),
                 cause: image.cause.clone(),
             }));
-            note_skipped(dataset, "in certificate.json and its page", progress);
+            note_skipped(dataset, Some("in certificate.json and its page"), progress);
             Ok(record)
         }
         CertifyInput::Embeddings(embeddings) => certify_embeddings(embeddings, options, progress),
     }
 }
 
-/// Writes `certificate.json` and its page into a folder, creating the folder if needed. Returns the
-/// path of the page.
+/// Refuses a folder that cannot take a certificate without a run.
 ///
 /// # Errors
-/// If a file cannot be written; an earlier version of that file then stays intact.
+/// [`Error::Taken`] if the folder holds a run, or the page of something else;
+/// [`Error::NotAFolder`].
+pub fn check_certificate_folder(folder: &Path) -> Result<(), Error> {
+    check_folder(folder)?;
+    let by = if folder.join(Run::CONFIG_FILE).exists() {
+        "a run"
+    } else if folder.join(PAGE_FILE).exists() && !folder.join(CERTIFICATE_FILE).exists() {
+        "another page"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Taken { path: folder.to_owned(), by })
+}
+
+impl Run {
+    /// Writes the run's certificate, `certificate.json`, and its page. Returns the path of the page.
+    ///
+    /// # Errors
+    /// If a file cannot be written; an earlier version of that file then stays intact.
+    pub fn write_certificate(&self, record: &CertificateRecord) -> Result<PathBuf, Error> {
+        write_json(&self.path().join(CERTIFICATE_FILE), record)?;
+        write_page(self)
+    }
+}
+
+/// Writes a certificate without a run, `certificate.json`, and its page into a folder, creating the
+/// folder if needed. An earlier certificate is replaced. Returns the path of the page.
+///
+/// # Errors
+/// The errors of [`check_certificate_folder`]; also if a file cannot be written. An earlier version
+/// of that file then stays intact.
 pub fn write_certificate(folder: &Path, record: &CertificateRecord) -> Result<PathBuf, Error> {
+    check_certificate_folder(folder)?;
     std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
     write_json(&folder.join(CERTIFICATE_FILE), record)?;
     let page = folder.join(PAGE_FILE);
@@ -255,7 +289,7 @@ fn certify_run(
     options.check()?;
     let plan = run.plan()?;
     let (encoder, step) = run.trained(&plan, options.weights, &options.device)?;
-    let dataset = run.images(&plan, false, progress)?;
+    let dataset = run.images_or(options.images.clone(), &plan, false, progress)?;
     let mut record = certify_encoder(&encoder, &dataset, &plan.augment, options, progress)?;
     record.subject = run.path().display().to_string();
     record.weights = describe_weights(options.weights, step);
@@ -268,7 +302,7 @@ fn certify_run(
         let (copies, images) = (evaluation.known, evaluation.scored);
         record.left_out.push(LeftOut::EvaluatedCopies { copies, images });
     }
-    note_skipped(&dataset, "in the run's page and run.json", progress);
+    note_skipped(&dataset, Some("in the run's page and run.json"), progress);
     Ok(record)
 }
 
@@ -309,9 +343,15 @@ fn certify_encoder(
     options: &CertifyOptions,
     progress: &mut dyn Progress,
 ) -> Result<CertificateRecord, Error> {
+    check(dataset)?;
+    let size = dataset.image_size;
+    if let Some(own) = encoder.image_size().filter(|&own| own != size as usize) {
+        let cause = format!("the encoder takes images of {own} pixels");
+        return Err(Error::option("image_size", size, cause));
+    }
     let split = dataset.split(options.split);
     let chosen = choose_images(dataset, options)?;
-    let views = DrawnViews::new(policy, dataset.image_size, split, &chosen, options)?;
+    let views = DrawnViews::new(policy, size, split, &chosen, options)?;
     let mut embedded = views.embed(encoder, options, progress)?;
     if let Some((labels, classes)) = labels_of(dataset, split, &chosen)? {
         let parameters = PolicyParameters::of(policy.config());
@@ -330,13 +370,14 @@ fn certify_encoder(
     let facts = Facts::new(&embedded, progress).map_err(named)?;
     let mut record = measure::numbers(&facts, progress)?;
     progress.note("the norms of the encoder's layers");
-    record.lipschitz_bound = lipschitz_bound(encoder, dataset.image_size as usize, &embedded)?;
+    record.lipschitz_bound = lipschitz_bound(encoder, size as usize, &embedded)?;
     record.split = options.split.name().into();
     // Two certificates are comparable if their digests are equal.
     record.digest = digest_of(split, &chosen);
     record.source_size = source_size(dataset);
     record.image_size = record.source_size.map(|_| dataset.image_size);
     record.policy = policy.to_string();
+    record.precision = encoder.precision().to_string();
     record.examples = examples(dataset, split, &chosen, embedded.labels.as_ref())?;
     findings::add(&mut record, &facts);
     Ok(record)
@@ -375,6 +416,10 @@ fn certify_embeddings(
     }
     if let Some(labels) = &embeddings.labels {
         check_classes(labels.classes())?;
+        if labels.classes() != embeddings.classes.len() {
+            let cause = format!("the labels are of {} classes", labels.classes());
+            return Err(Error::option("classes", embeddings.classes.join(","), cause));
+        }
     }
     let embedded = EmbeddedImages {
         values: Cow::Borrowed(&embeddings.values),

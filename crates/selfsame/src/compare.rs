@@ -14,7 +14,7 @@ use selfsame_report::{
 };
 use selfsame_theory::{Quantity, Trust, kendall_tau};
 
-use crate::{CompareError, Error};
+use crate::{CompareError, Error, check_folder};
 
 /// An accuracy: its name, its place in an evaluation, and the name of its error in a certificate.
 type Accuracy = (&'static str, Option<fn(&Scores) -> f64>, &'static str);
@@ -142,11 +142,20 @@ pub fn compare(folders: &[PathBuf]) -> Result<Comparison, Error> {
 /// path of the page.
 ///
 /// # Errors
-/// If a file cannot be written; an earlier version of that file then stays intact.
-pub fn write_comparison(folder: &Path, comparison: &Comparison) -> Result<PathBuf, Error> {
+/// If there is a comparison already and `overwrite` is false, or if a file cannot be written; an
+/// earlier version of that file then stays intact.
+pub fn write_comparison(
+    folder: &Path,
+    comparison: &Comparison,
+    overwrite: bool,
+) -> Result<PathBuf, Error> {
+    check_folder(folder)?;
+    let [record, page] = [COMPARISON_FILE, COMPARISON_PAGE].map(|name| folder.join(name));
+    if let Some(path) = [&record, &page].into_iter().find(|file| file.exists() && !overwrite) {
+        return Err(Error::Exists { path: path.clone() });
+    }
     std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
-    write_json(&folder.join(COMPARISON_FILE), comparison)?;
-    let page = folder.join(COMPARISON_PAGE);
+    write_json(&record, comparison)?;
     write_atomic(&page, render_comparison(comparison).as_bytes())?;
     Ok(page)
 }

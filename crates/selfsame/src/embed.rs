@@ -13,6 +13,7 @@ use selfsame_report::write_atomic;
 use selfsame_train::checkpoint::Which;
 
 use crate::images::note_skipped;
+use crate::weights::ONLY_F32;
 use crate::{Error, Images, Progress, Run};
 
 /// Images to embed, and where to write the embeddings.
@@ -97,10 +98,12 @@ pub fn embed(
     };
     let run = Run::open_to_read(run)?;
     let mut config = (*run.plan()?).clone();
-    if let (Some(precision), EncoderConfig::ResNet(encoder)) =
-        (options.precision, &mut config.encoder)
-    {
-        encoder.precision = precision;
+    match (options.precision, &mut config.encoder) {
+        (Some(precision), EncoderConfig::ResNet(encoder)) => encoder.precision = precision,
+        (Some(Precision::Bf16), EncoderConfig::Mlp(_)) => {
+            return Err(Error::option("precision", Precision::Bf16, ONLY_F32));
+        }
+        _ => {}
     }
     if options.data.is_some() {
         // Another set has its own labels and classes, and all of its images are wanted, without
@@ -116,6 +119,10 @@ pub fn embed(
     };
 
     let rows = rows(&dataset, options.split);
+    if let Some(split) = options.split.filter(|_| rows.is_empty()) {
+        let cause = format!("that split of {} is empty", dataset.name);
+        return Err(Error::option("split", split.name(), cause));
+    }
     let images: Vec<Image<'_>> = rows.iter().map(|(_, split, i)| split.image(*i)).collect();
     let total = images.len() as u64;
     let features = embed_images(&encoder, &images, &options.device, &mut |done| {
@@ -132,7 +139,9 @@ pub fn embed(
         files.write(&embedded)?;
         embedded.names = Some(files.names);
     }
-    note_skipped(&dataset, "in the run's page and run.json", progress);
+    // No record names the images that were left out of another set.
+    let all = options.data.is_none().then_some("in the run's page and run.json");
+    note_skipped(&dataset, all, progress);
     Ok(embedded)
 }
 
@@ -160,15 +169,14 @@ struct Files {
 impl Files {
     fn new(to: &Path, overwrite: bool) -> Result<Self, Error> {
         let end = to.extension().map(|end| end.to_string_lossy().to_lowercase());
-        let npy = match end.as_deref() {
-            Some("csv") => None,
-            Some("npy") => Some(to.to_owned()),
+        let (npy, names) = match end.as_deref() {
+            Some("csv") => (None, to.to_owned()),
+            Some("npy") => (Some(to.to_owned()), to.with_extension("csv")),
             _ => {
                 let cause = "the name must end in .npy or .csv";
                 return Err(Error::option("to", to.display(), cause));
             }
         };
-        let names = to.with_extension("csv");
         for path in [to, &names] {
             if path.exists() && !overwrite {
                 return Err(Error::Exists { path: path.to_owned() });
@@ -228,4 +236,17 @@ fn matrix(features: &Features) -> io::Result<Vec<u8>> {
     writer.extend(features.values().iter().copied())?;
     writer.finish()?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_written_where_it_was_asked_for() {
+        let files = Files::new(Path::new("x.CSV"), false).unwrap();
+        assert_eq!((files.npy, files.names), (None, "x.CSV".into()));
+        let files = Files::new(Path::new("x.NPY"), false).unwrap();
+        assert_eq!((files.npy, files.names), (Some("x.NPY".into()), "x.csv".into()));
+    }
 }

@@ -39,8 +39,8 @@ pub enum Error {
         /// What is wrong with the value.
         cause: String,
     },
-    /// The verb stopped because [`Progress::stop`](crate::Progress::stop) asked it to. The same
-    /// call continues.
+    /// The verb stopped because [`Progress::stop`](crate::Progress::stop) asked it to, which also
+    /// says how to continue.
     #[error("stopped")]
     Stopped,
     /// A grid is invalid, or cannot be run as requested.
@@ -105,13 +105,21 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder for results holds something that selfsame did not write.
-    #[error("{} holds {entry:?}, which selfsame did not write", path.display())]
+    /// The folder for results holds something else.
+    #[error("{} holds {entry:?}, something else", path.display())]
     NotOurs {
         /// The folder.
         path: PathBuf,
         /// The name of the entry.
         entry: String,
+    },
+    /// The folder for a certificate holds something else, whose page would be lost.
+    #[error("{} holds {by}, and a certificate needs a folder of its own", path.display())]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+        /// What the folder holds.
+        by: &'static str,
     },
     /// A path that should be a folder is a file, or a path inside a file.
     #[error("{}: {} is a file", path.display(), file.display())]
@@ -202,8 +210,8 @@ pub enum Error {
         /// Maximum number of views on a page.
         most: usize,
     },
-    /// Another process works in the folder.
-    #[error("{} is in use by another selfsame process", path.display())]
+    /// Another process works in the folder, or this one has a [`Run`](crate::Run) of it open.
+    #[error("{} is in use by this or another selfsame process", path.display())]
     InUse {
         /// The folder.
         path: PathBuf,
@@ -338,6 +346,7 @@ impl Error {
             | Self::NotARun { .. }
             | Self::RunExists { .. }
             | Self::NotOurs { .. }
+            | Self::Taken { .. }
             | Self::NotAFolder { .. }
             | Self::ImagesChanged { .. }
             | Self::ImagesMissing { .. }

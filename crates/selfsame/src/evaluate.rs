@@ -60,9 +60,10 @@ pub fn evaluate(
         evaluate_run(&run, &plan, &dataset, options.weights, &options.device, progress)?;
     write_page(&run)?;
     if !run.record()?.finished {
-        progress.note("training has not finished: these are the weights of the last checkpoint");
+        let weights = describe_weights(options.weights, evaluation.step.unwrap_or_default());
+        progress.note(&format!("training has not finished; the weights measured are {weights}"));
     }
-    note_skipped(&dataset, "in the run's page and run.json", progress);
+    note_skipped(&dataset, Some("in the run's page and run.json"), progress);
     Ok(evaluation)
 }
 

@@ -25,7 +25,8 @@ use self::measure::Work;
 use self::probe::Probe;
 use self::ranking::Subject;
 use self::settings::Settings;
-use crate::images::source_size;
+use crate::images::{check, note_skipped, source_size};
+use crate::policy::{NONE, none};
 use crate::{Error, Progress, Run, digest, sampling};
 
 mod advice;
@@ -37,8 +38,6 @@ mod ranking;
 mod score;
 mod settings;
 
-/// Name of the policy that leaves images as they are.
-const NONE: &str = "none";
 /// Maximum number of views per image: views are numbered in 16 bits.
 const MAX_VIEWS: usize = 65_535;
 /// After a policy that takes longer than this, the remaining time is announced.
@@ -102,7 +101,7 @@ impl ForecastOptions {
     /// # Errors
     /// [`Error::Option`] if an option makes no sense.
     pub fn check(&self) -> Result<(), Error> {
-        let Self { per_class, views, clusters, encoder, .. } = self;
+        let Self { per_class, views, clusters, encoder, pixels, .. } = self;
         if *per_class < 2 {
             let cause = "distances need at least 2 images of a class";
             return Err(Error::option("per_class", per_class, cause));
@@ -122,6 +121,10 @@ impl ForecastOptions {
             Some(clusters) if encoder.is_none() => {
                 let cause = "clusters are made of an encoder's embeddings, and there is none";
                 Err(Error::option("clusters", clusters, cause))
+            }
+            None if *pixels && encoder.is_some() => {
+                let cause = "with pixels, an encoder only makes clusters, and none are asked for";
+                Err(Error::option("pixels", pixels, cause))
             }
             _ => Ok(()),
         }
@@ -203,7 +206,10 @@ pub fn forecast(
     if policies.is_empty() {
         return Err(Error::option("policies", "[]", "at least one is needed"));
     }
+    check(dataset)?;
     check_size(dataset, options.encoder.as_ref())?;
+    let all = options.out.is_some().then_some("in the forecast's page and forecast.json");
+    note_skipped(dataset, all, progress);
     let probe = Probe::new(dataset, options, progress)?;
     sampling::check_views(probe.images.len(), options.views + 1, dataset.image_size)?;
     let settings = settings(dataset, policies, options, &probe);
@@ -249,11 +255,6 @@ pub fn forecast(
         write_atomic(&folder.path.join(PAGE_FILE), render_forecast(&forecast).as_bytes())?;
     }
     Ok(forecast)
-}
-
-/// Returns the policy that leaves images as they are.
-fn none() -> Result<Policy, Error> {
-    NONE.parse().map_err(|error| Error::option("policies", NONE, error))
 }
 
 /// Returns the prefix of the file names of the policy with this number.

@@ -7,8 +7,7 @@ use selfsame_report::record::{DatasetRecord, LeftAlone, Skipped};
 
 use crate::{Error, Progress, digest};
 
-/// Maximum number of skipped images and of lost folders to name one by one; the run's page names
-/// all of them.
+/// Maximum number of skipped images and of lost folders to name one by one.
 const NAMED: usize = 10;
 
 /// Loads the images that `data` names (`glyphs`, a folder, a tar file, …). Reports to `progress`
@@ -73,8 +72,14 @@ pub(crate) fn source_size(dataset: &Dataset) -> Option<u32> {
     Some(dataset.source_size()).filter(|&size| size != dataset.image_size)
 }
 
-/// Names the first few skipped images and the reasons; `all` says where all of them are named.
-pub fn note_skipped(dataset: &Dataset, all: &str, progress: &mut dyn Progress) {
+/// Refuses a set whose splits contradict each other.
+pub(crate) fn check(dataset: &Dataset) -> Result<(), Error> {
+    dataset.check().map_err(|source| Error::Data { name: dataset.name.clone(), source })
+}
+
+/// Names the first few skipped images and the reasons; `all` says where all of them are named, if a
+/// record names them.
+pub(crate) fn note_skipped(dataset: &Dataset, all: Option<&str>, progress: &mut dyn Progress) {
     let skipped = &dataset.skipped;
     if skipped.is_empty() {
         return;
@@ -85,7 +90,8 @@ pub fn note_skipped(dataset: &Dataset, all: &str, progress: &mut dyn Progress) {
         progress.note(&format!("  {}: {}", image.name, image.cause));
     }
     if skipped.len() > NAMED {
-        progress.note(&format!("  … and {} more, all named {all}", skipped.len() - NAMED));
+        let all = all.map(|all| format!(", all named {all}")).unwrap_or_default();
+        progress.note(&format!("  … and {} more{all}", skipped.len() - NAMED));
     }
 }
 

@@ -1,9 +1,12 @@
 //! Self-supervised representation learning that tells you, before and after training, how well the
 //! representation will generalise.
 //!
-//! Every verb is a function. It takes its inputs, a struct of options with sensible defaults, and a
-//! listener: a [`Progress`], or `&mut ()` if nobody listens. It returns a record; files and pages
-//! are made from records.
+//! Every verb is a function. It takes its inputs, a struct of options with sensible defaults and, if
+//! it takes a while, a listener: a [`Progress`], or `&mut ()` if nobody listens. It returns a record,
+//! from which pages are made. Verbs that have a folder write into it: [`study`], [`pretrain`],
+//! [`evaluate`](evaluate()), [`reproduce`](reproduce()), and [`forecast`](forecast()) if it is given
+//! one. [`embed`](embed()) and [`export`](export()) write the file that they are given. The records
+//! of the others are written by the caller, for example with [`Run::write_certificate`].
 //!
 //! # A tour
 //!
@@ -49,7 +52,7 @@
 //!
 //! ```no_run
 //! # let images = selfsame::load("glyphs", &Default::default(), &mut ())?;
-//! let policies = ["a", "ad", "abcde"].map(|name| (name.to_owned(), name.parse().unwrap()));
+//! let policies = selfsame::policies(&["a,ad,abcde"])?;
 //! let options = selfsame::ForecastOptions::default();
 //! let forecast = selfsame::forecast(&images, &policies, &options, &mut ())?;
 //! println!("{} gathers best", forecast.policies[0].name);
@@ -88,6 +91,7 @@
 //! let record =
 //!     selfsame::certify(CertifyInput::Run(&run), &CertifyOptions::default(), &mut ())?;
 //! println!("{} images measured", record.images);
+//! run.write_certificate(&record)?; // certificate.json, and the run's page
 //! # Ok::<(), selfsame::Error>(())
 //! ```
 //!
@@ -152,9 +156,11 @@ mod run;
 mod sampling;
 mod study;
 pub mod views;
+mod weights;
 
 pub use certify::{
-    CertifyInput, CertifyOptions, Embeddings, certify, read_embeddings, write_certificate,
+    CertifyInput, CertifyOptions, Embeddings, certify, check_certificate_folder, read_embeddings,
+    write_certificate,
 };
 pub use compare::{compare, write_comparison};
 pub use digest::{digest, digest_of};
@@ -163,19 +169,22 @@ pub use error::{CompareError, Error, ForecastDifference};
 pub use evaluate::{EvaluateOptions, evaluate};
 pub use export::{ExportFormat, ExportOptions, Exported, export};
 pub use forecast::{ForecastOptions, forecast};
-pub use images::{load, note_skipped};
+pub use images::load;
 pub use inspect::{InspectOptions, inspect, write_inspection};
 pub use page::{report, write_page};
-pub use policy::policy;
+pub use policy::{policies, policy};
 pub use pretrain::{
-    EncoderKind, Images, MethodChoice, OnCollapse, PretrainOptions, Pretrained, ResumeOptions,
-    pretrain, resume,
+    AUGMENT, EncoderKind, Images, MethodChoice, OnCollapse, PretrainOptions, Pretrained,
+    ResumeOptions, pretrain, resume,
 };
 pub use progress::Progress;
 pub use reproduce::{ReproduceOptions, reproduce};
-pub use run::{Run, check_folder, in_use, machine};
+pub use run::Run;
+use run::{check_folder, in_use, machine};
+pub use sampling::{TimeError, time};
 pub use study::{Study, StudyOptions, resume_study, study};
 pub use views::{ViewsOptions, views};
+pub use weights::{Loaded, WeightsOptions, read_encoder};
 
 pub use selfsame_augment as augment;
 pub use selfsame_concentration as concentration;

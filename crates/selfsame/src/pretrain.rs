@@ -24,6 +24,7 @@ use self::options::absolute;
 pub use self::options::{
     EncoderKind, Images, MethodChoice, OnCollapse, PretrainOptions, ResumeOptions,
 };
+pub use self::settings::AUGMENT;
 pub(crate) use self::settings::Settings;
 use crate::images::note_skipped;
 use crate::page::write_page;
@@ -121,7 +122,7 @@ impl Trained {
     /// Writes the page and releases the run's folder.
     pub(crate) fn finish(self, progress: &mut dyn Progress) -> Result<Pretrained, Error> {
         let report = write_page(&self.run)?;
-        note_skipped(&self.dataset, "in the run's page and run.json", progress);
+        note_skipped(&self.dataset, Some("in the run's page and run.json"), progress);
         let run = self.run.path().to_owned();
         Ok(Pretrained { run, report, record: self.record, last: self.last })
     }
@@ -157,8 +158,8 @@ impl Training {
         let mut record = record(&plan, &dataset, &options.device, options.command.clone());
         if images < plan.train.batch {
             let note = format!(
-                "A batch of {} was asked for; there are {images} training images, so that is its \
-                 size.",
+                "A batch of {} was asked for; only {images} training images exist, so the batch is \
+                 {images}.",
                 plan.train.batch
             );
             progress.note(&format!("  {note}"));

@@ -3,7 +3,7 @@
 /// Listens to a working verb: receives its notes and its progress, and decides whether it should
 /// stop.
 ///
-/// Every verb takes a listener. The listener `()` ignores everything and never stops a verb; the
+/// Every verb that takes a while takes a listener. The listener `()` ignores everything and never stops a verb; the
 /// command line prints lines and bars. Several threads may call a listener, but never two at once.
 ///
 /// ```
@@ -37,8 +37,10 @@ pub trait Progress: Send {
     fn finish(&mut self) {}
 
     /// Returns whether to stop as soon as that loses no work. A verb that stops returns
-    /// [`Error::Stopped`](crate::Error::Stopped), and the same call continues later. Stages that
-    /// cannot stop never ask.
+    /// [`Error::Stopped`](crate::Error::Stopped). Later, [`forecast`](crate::forecast()) and
+    /// [`reproduce`](crate::reproduce()) continue with the same call, and a run with
+    /// [`resume`](crate::resume) or [`resume_study`](crate::resume_study). Stages that cannot stop
+    /// never ask.
     fn stop(&self) -> bool {
         false
     }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use selfsame_augment::Isa;
 use selfsame_data::DataError;
 use selfsame_report::experiment::{
     EXPERIMENT_FILE, EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment, Outcome,
@@ -48,11 +49,9 @@ pub struct ReproduceOptions {
     pub out: PathBuf,
     /// Shard I of N of the cells: every Nth cell, starting with the Ith, counted from 1.
     pub shard: (usize, usize),
-    /// Program `selfsame`, started anew for each run so that a killed run does not affect the
-    /// others. If `None`, the runs take place in this process, one after another.
-    pub program: Option<PathBuf>,
-    /// Number of processor threads of that program. If `None`, the program decides.
-    pub threads: Option<usize>,
+    /// Program that is started anew for each run, so that a killed run does not affect the others.
+    /// If `None`, the runs take place in this process, one after another.
+    pub program: Option<Program>,
     /// The command that asked for the grid, word by word, for the record.
     pub command: Vec<String>,
     /// Commit that the program was built from, for the record.
@@ -65,11 +64,41 @@ impl Default for ReproduceOptions {
             out: PathBuf::from("runs/grid"),
             shard: (1, 1),
             program: None,
-            threads: None,
             command: Vec::new(),
             commit: String::new(),
         }
     }
+}
+
+impl ReproduceOptions {
+    /// Returns the shard, if there is such a shard.
+    fn shard(&self) -> Result<(usize, usize), Error> {
+        let (part, parts) = self.shard;
+        match (1..=parts).contains(&part) {
+            true => Ok(self.shard),
+            false => {
+                let cause = "shards are counted from 1, as 1/4 for the first of four";
+                Err(Error::option("shard", format!("{part}/{parts}"), cause))
+            }
+        }
+    }
+
+    /// Returns the number of processor threads that runs use.
+    fn threads(&self) -> usize {
+        let asked = self.program.as_ref().and_then(|program| program.threads);
+        asked.unwrap_or_else(rayon::current_num_threads)
+    }
+}
+
+/// The program `selfsame`, and how it is started.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// File of the program.
+    pub path: PathBuf,
+    /// Number of processor threads. If `None`, the program decides.
+    pub threads: Option<usize>,
+    /// Instruction set. If `None`, the program decides.
+    pub isa: Option<Isa>,
 }
 
 /// Runs the cells of a grid that are not complete yet, and makes the tables of all complete runs.
@@ -79,8 +108,8 @@ impl Default for ReproduceOptions {
 /// the reason. A run that another process has locked is waited for.
 ///
 /// # Errors
-/// If the grid makes no sense, if the folder holds something else, or if a file cannot be read or
-/// written. [`Error::Stopped`] after a stop; the tables of the complete runs are written first.
+/// If the grid or an option makes no sense, if the folder holds something else, or if a file cannot
+/// be read or written. [`Error::Stopped`] after a stop; the tables of the complete runs are written first.
 ///
 /// ```
 /// use selfsame::ReproduceOptions;
@@ -106,6 +135,7 @@ pub fn reproduce(
     progress: &mut dyn Progress,
 ) -> Result<Experiment, Error> {
     check(grid)?;
+    options.shard()?;
     let cells = cells(grid)?;
     folder::claim(&options.out, grid)?;
     let failed = Work { grid, options, cells: &cells, progress: &mut *progress }.run_all();
@@ -143,7 +173,7 @@ pub fn results(grid: &Grid, options: &ReproduceOptions) -> Result<Experiment, Er
         commit: options.commit.clone(),
         command: options.command.clone(),
         machines: machines(&outcomes),
-        threads: options.threads.unwrap_or_else(rayon::current_num_threads) as u64,
+        threads: options.threads() as u64,
         runs: cells.len() as u64,
         done: outcomes.len() as u64,
         started: outcomes.iter().map(|run| run.started.clone()).min().unwrap_or_default(),
@@ -163,22 +193,29 @@ pub fn results(grid: &Grid, options: &ReproduceOptions) -> Result<Experiment, Er
     Ok(experiment)
 }
 
-/// Refuses a grid with options that no run takes, or with images that do not exist.
+/// Refuses a grid with options that no run or no forecast takes, or with images that do not exist.
 ///
 /// # Errors
 /// [`Error::Grid`] or [`Error::Data`] for the first such run.
 pub fn check(grid: &Grid) -> Result<(), Error> {
     for cell in cells(grid)? {
-        let options = study(grid, &cell)?;
-        if let Images::Named(name) = &options.data
-            && !options.data.are_glyphs()
-            && !Path::new(name).exists()
-        {
-            let source = DataError::NotFound { path: name.into() };
-            return Err(Error::Data { name: name.clone(), source });
-        }
+        check_images(&study(grid, &cell)?.data)?;
+    }
+    if grid.forecast.is_some() {
+        let refuse = |cause| Error::Grid { name: grid.name.clone(), cause };
+        check_images(&grid.forecast_settings().map_err(refuse)?.data.as_str().into())?;
     }
     Ok(())
+}
+
+fn check_images(images: &Images) -> Result<(), Error> {
+    match images {
+        Images::Named(name) if !images.are_glyphs() && !Path::new(name).exists() => {
+            let source = DataError::NotFound { path: name.into() };
+            Err(Error::Data { name: name.clone(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn study(grid: &Grid, cell: &Cell) -> Result<StudyOptions, Error> {
@@ -282,21 +319,32 @@ impl Work<'_> {
             return Ok(true);
         }
         let folder = self.options.out.join("forecast");
-        self.wait(&folder)?;
-        if forecast(&folder, self.grid)?.is_some() {
-            return Ok(true);
-        }
-        self.progress.note("the forecast of the rows' views");
-        match &self.options.program {
-            Some(program) => self.forecast_in(program, &folder, stage),
-            None => self.forecast_here(&folder, stage),
+        loop {
+            // A process that has locked the folder may complete the forecast.
+            self.wait(&folder)?;
+            if forecast(&folder, self.grid)?.is_some() {
+                return Ok(true);
+            }
+            self.progress.note("the forecast of the rows' views");
+            let succeeded = match &self.options.program {
+                Some(program) => self.forecast_in(program, &folder, stage)?,
+                None => self.forecast_here(&folder, stage)?,
+            };
+            if succeeded || !in_use(&folder) {
+                return Ok(succeeded || forecast(&folder, self.grid)?.is_some());
+            }
         }
     }
 
     /// Makes the forecast in a separate process. Returns whether it succeeded.
-    fn forecast_in(&mut self, program: &Path, folder: &Path, stage: Stage) -> Result<bool, Error> {
+    fn forecast_in(
+        &mut self,
+        program: &Program,
+        folder: &Path,
+        stage: Stage,
+    ) -> Result<bool, Error> {
         let words = self.grid.forecast_words().map_err(|cause| self.refuse(cause))?;
-        let mut command = self.command(program, "forecast");
+        let mut command = command(program, "forecast");
         command.args(words).arg("--out").arg(folder);
         if folder.join(FORECAST_FILE).is_file() {
             // The existing forecast is of other images than the runs' images.
@@ -315,11 +363,11 @@ impl Work<'_> {
             // An existing forecast is of other images than the runs' images.
             overwrite: folder.join(FORECAST_FILE).is_file(),
             command: command.collect(),
-            ..settings.options()
+            ..settings.options
         };
         let work = |progress: &mut dyn Progress| {
-            let dataset = crate::load(&settings.data, &settings.images(), progress)?;
-            crate::forecast(&dataset, &settings.policies()?, &options, progress).map(drop)
+            let dataset = crate::load(&settings.data, &settings.images, progress)?;
+            crate::forecast(&dataset, &settings.policies, &options, progress).map(drop)
         };
         here::follow(work, &self.log("forecast"), stage, self.progress)
     }
@@ -338,19 +386,17 @@ impl Work<'_> {
                 Some(program) => self.study_in(program, cell, stage)?,
                 None => self.study_here(cell, stage)?,
             };
-            if succeeded {
+            // Another process may have completed the run meanwhile.
+            if succeeded || !in_use(&run) {
                 return cell.outcome(out);
-            }
-            if !in_use(&run) {
-                return Ok(None);
             }
         }
     }
 
     /// Starts or resumes a run in a separate process. Returns whether it succeeded.
-    fn study_in(&mut self, program: &Path, cell: &Cell, stage: Stage) -> Result<bool, Error> {
+    fn study_in(&mut self, program: &Program, cell: &Cell, stage: Stage) -> Result<bool, Error> {
         let run = cell.run(&self.options.out);
-        let mut command = self.command(program, "study");
+        let mut command = command(program, "study");
         if run.join(Run::CONFIG_FILE).is_file() {
             let shared = RESUMED.iter().filter_map(|key| Some((key, cell.options.get(*key)?)));
             for (key, value) in shared {
@@ -416,16 +462,18 @@ impl Work<'_> {
         self.progress.note(&format!("  failed; {} says why", self.log(name).display()));
     }
 
-    /// Builds a command that calls the program with a verb.
-    fn command(&self, program: &Path, verb: &str) -> Command {
-        let mut command = Command::new(program);
-        command.args(self.options.threads.map(|n| format!("--threads={n}"))).arg(verb);
-        command
-    }
-
     fn log(&self, name: &str) -> PathBuf {
         self.options.out.join("logs").join(format!("{name}.log"))
     }
+}
+
+/// Builds a command that calls the program with a verb.
+fn command(program: &Program, verb: &str) -> Command {
+    let mut command = Command::new(&program.path);
+    command.args(program.threads.map(|threads| format!("--threads={threads}")));
+    command.args(program.isa.map(|isa| format!("--isa={isa}")));
+    command.arg(verb);
+    command
 }
 
 #[cfg(test)]
@@ -449,7 +497,7 @@ mod tests {
         let grid = Grid::read("pairs", &scale).unwrap();
         let options = ReproduceOptions {
             out: folder.path().into(),
-            program: Some(PathBuf::from("selfsame")),
+            program: Some(Program { path: "selfsame".into(), threads: None, isa: None }),
             ..ReproduceOptions::default()
         };
         assert!(matches!(reproduce(&grid, &options, &mut Stop), Err(Error::Stopped)));

@@ -67,11 +67,16 @@ impl Run {
             return Err(Error::NotOurs { path: path.to_owned(), entry });
         }
         // A run that was killed before it wrote its configuration holds nothing worth keeping.
-        if path.join(CONFIG_FILE).exists() && !overwrite {
-            return Err(Error::RunExists { path: path.to_owned() });
-        }
+        let no_run = || match path.join(CONFIG_FILE).exists() && !overwrite {
+            true => Err(Error::RunExists { path: path.to_owned() }),
+            false => Ok(()),
+        };
+        no_run()?;
         std::fs::create_dir_all(path).map_err(Error::file(path))?;
-        Self::lock(path)
+        let run = Self::lock(path)?;
+        // Another process may have made a run here before the lock.
+        no_run()?;
+        Ok(run)
     }
 
     /// Opens a run's folder in order to write to it.
@@ -156,8 +161,9 @@ impl Run {
     /// If the file is unreadable or a setting makes no sense.
     pub fn plan(&self) -> Result<Plan, Error> {
         let path = self.path.join(CONFIG_FILE);
-        let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+        let text = std::fs::read(&path).map_err(Error::file(&path))?;
         let damaged = |cause: String| Error::Damaged { path: path.clone(), cause };
+        let text = String::from_utf8(text).map_err(|e| damaged(e.to_string()))?;
         let config: Config = toml::from_str(&text).map_err(|e| damaged(e.to_string()))?;
         config.check().map_err(|e| damaged(e.to_string()))
     }
@@ -477,8 +483,29 @@ pub(crate) fn record(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::ErrorKind;
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn of_processes_that_start_together_one_creates_the_run() {
+        const STARTERS: usize = 8;
+        for _ in 0..100 {
+            let folder = tempfile::tempdir().unwrap();
+            let barrier = Barrier::new(STARTERS);
+            let create = || {
+                barrier.wait();
+                let run = Run::create(folder.path(), false).ok()?;
+                std::fs::write(run.path().join(CONFIG_FILE), "").ok()
+            };
+            let created: usize = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..STARTERS).map(|_| scope.spawn(create)).collect();
+                threads.into_iter().filter_map(|thread| thread.join().unwrap()).count()
+            });
+            assert_eq!(created, 1);
+        }
+    }
 
     #[test]
     fn reading_needs_no_right_to_write() {

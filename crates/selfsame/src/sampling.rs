@@ -17,6 +17,33 @@ const UNLIMITED_UP_TO: usize = 100;
 /// Time limit for the proof of a larger class's curve.
 const BUDGET: Duration = Duration::from_secs(10);
 
+/// A text is no time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write it as 60s, 1.5m or 2h")]
+pub struct TimeError;
+
+/// Reads a time such as `60s`, `1.5m` or `2h`. A number without a unit is in seconds.
+///
+/// # Errors
+/// If the text has another form, or if the time is negative.
+///
+/// ```
+/// assert_eq!(selfsame::time("1.5m")?.as_secs(), 90);
+/// # Ok::<(), selfsame::TimeError>(())
+/// ```
+pub fn time(text: &str) -> Result<Duration, TimeError> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds = match &text[number.len()..] {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(TimeError),
+    };
+    let number: f64 = number.parse().map_err(|_| TimeError)?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| TimeError)
+}
+
 /// Returns the time limit for the proof of each curve: the requested limit, or else the default for
 /// a largest class of `largest` images. `None` means no limit.
 pub fn budget(asked: Option<Duration>, largest: usize) -> Option<Duration> {

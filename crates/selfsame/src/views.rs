@@ -8,7 +8,7 @@ use selfsame_report::gallery::{Gallery, Original, PolicyViews, View};
 use selfsame_report::{Sprite, SpriteError, render_gallery};
 use serde::Serialize;
 
-use crate::images::source_size;
+use crate::images::{check, source_size};
 use crate::{Error, Progress};
 
 mod words;
@@ -127,7 +127,8 @@ pub struct DrawnView {
 /// training would see.
 ///
 /// # Errors
-/// If options make no sense; see [`ViewsOptions::check`].
+/// If options make no sense; see [`ViewsOptions::check`]. If the splits of `dataset` contradict each
+/// other.
 ///
 /// ```
 /// use selfsame::data::LoadOptions;
@@ -150,6 +151,7 @@ pub fn views(
     progress: &mut dyn Progress,
 ) -> Result<ViewsRecord, Error> {
     options.check(policies.len())?;
+    check(dataset)?;
     let split = &dataset.train;
     if split.len() < options.images {
         let (name, images) = (&dataset.name, split.len());

@@ -91,9 +91,20 @@ fn embeddings_that_cannot_be_measured_are_refused() {
     assert!(record.left_out.contains(&LeftOut::Repeats { count: 1, first: [9, 0] }));
     values[13] = f32::NAN;
     assert!(matches!(of(&values, 10), Err(Error::Theory(TheoryError::NotFinite { row: 4, .. }))));
+    // There are fewer names than classes.
+    let nameless = Embeddings { classes: Vec::new(), ..embeddings_of(&values[..54]) };
+    assert!(matches!(
+        of_embeddings(&nameless, &allowed),
+        Err(Error::Option { name: "classes", .. })
+    ));
     // A label is missing.
     let labelled = Embeddings::new(&values[..54], 9, 2, 3).labelled(&[0, 1, 0, 1]).unwrap();
     assert!(of_embeddings(&labelled, &allowed).is_err());
+}
+
+/// Embeddings of nine images of two classes.
+fn embeddings_of(values: &[f32]) -> Embeddings<'_> {
+    Embeddings::new(values, 9, 2, 3).labelled(&[0, 1, 0, 1, 0, 1, 0, 1, 0]).unwrap()
 }
 
 fn shapes() -> Dataset {
@@ -164,7 +175,13 @@ fn an_encoder_needs_no_run() {
     let page = write_certificate(&folder.path().join("new"), &record).unwrap();
     assert!(std::fs::read_to_string(page).unwrap().contains("Certificate of a perceptron"));
     let written = read_certificate(&folder.path().join("new").join(CERTIFICATE_FILE)).unwrap();
-    assert_eq!(written, Some(record));
+    assert_eq!(written.as_ref(), Some(&record));
+    // An earlier certificate is replaced, and the page of something else is not.
+    write_certificate(&folder.path().join("new"), &record).unwrap();
+    std::fs::write(folder.path().join("report.html"), "mine").unwrap();
+    let refused = write_certificate(folder.path(), &record).unwrap_err();
+    assert!(matches!(&refused, Error::Taken { .. }) && refused.is_misuse(), "{refused}");
+    assert!(!folder.path().join(CERTIFICATE_FILE).exists());
 }
 
 #[test]
@@ -173,17 +190,15 @@ fn options_that_make_no_sense_are_named() {
     let dataset = shapes();
     let policy = policy("a").unwrap();
     let encoder = perceptron(&options);
-    for (options, name) in [
-        (CertifyOptions { per_class: 1, ..options.clone() }, "per_class"),
-        (CertifyOptions { views: 0, ..options.clone() }, "views"),
-        (CertifyOptions { views: 65_536, ..options.clone() }, "views"),
+    let small = EncoderConfig::from(MlpConfig { width: 8, image_size: 8 });
+    let small = small.init(&mut Init::new(0, &options.device));
+    for (options, encoder, name) in [
+        (options.clone(), &small, "image_size"),
+        (CertifyOptions { per_class: 1, ..options.clone() }, &encoder, "per_class"),
+        (CertifyOptions { views: 0, ..options.clone() }, &encoder, "views"),
+        (CertifyOptions { views: 65_536, ..options.clone() }, &encoder, "views"),
     ] {
-        let input = CertifyInput::Encoder {
-            name: "",
-            encoder: &encoder,
-            dataset: &dataset,
-            policy: &policy,
-        };
+        let input = CertifyInput::Encoder { name: "", encoder, dataset: &dataset, policy: &policy };
         match certify(input, &options, &mut ()) {
             Err(Error::Option { name: found, .. }) => assert_eq!(found, name),
             other => panic!("{name}: {other:?}"),

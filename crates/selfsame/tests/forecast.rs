@@ -1,7 +1,11 @@
 //! Forecasts as calls of the library.
 
+use burn::tensor::Device;
 use selfsame::augment::Policy;
 use selfsame::data::{Dataset, LoadOptions};
+use selfsame::forecast::Encoder;
+use selfsame::nn::layers::Init;
+use selfsame::nn::{EncoderConfig, MlpConfig};
 use selfsame::report::forecast::{Advice, FORECAST_FILE, Forecast, Score};
 use selfsame::report::record::PAGE_FILE;
 use selfsame::theory::Trust;
@@ -73,6 +77,56 @@ fn a_forecast_in_memory_is_that_of_a_folder_which_was_stopped() {
 }
 
 #[test]
+fn overwriting_deletes_another_forecast_once_and_nothing_of_others() {
+    let dataset = glyphs(&["disc", "square"]);
+    let policies = policies(&["a", "e"]);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("forecast");
+    let options = ForecastOptions { out: Some(out.clone()), overwrite: true, ..small() };
+    forecast(&dataset, &policies, &options, &mut ()).unwrap();
+    let own = out.join("notes.npy");
+    std::fs::write(&own, "mine").unwrap();
+
+    let other = ForecastOptions { views: 4, ..options.clone() };
+    let mut stop = StopAfter(2);
+    assert!(matches!(forecast(&dataset, &policies, &other, &mut stop), Err(Error::Stopped)));
+    assert!(!out.join(FORECAST_FILE).exists() && own.exists());
+
+    /// Whether it was said that work is there already.
+    #[derive(Default)]
+    struct GoesOn(bool);
+
+    impl Progress for GoesOn {
+        fn note(&mut self, note: &str) {
+            self.0 |= note.starts_with("going on");
+        }
+    }
+
+    let mut goes_on = GoesOn::default();
+    let again = forecast(&dataset, &policies, &other, &mut goes_on).unwrap();
+    assert!(goes_on.0, "the same call does not go on");
+    assert_eq!(again.views, 4);
+    assert!(own.exists() && out.join("distances-01-e.npy").exists());
+}
+
+#[test]
+fn a_folder_of_something_else_is_refused() {
+    let dataset = glyphs(&["disc", "square"]);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("settings.json", "{\"tabSize\": 4}"), ("report.html", "<p>")] {
+        let out = folder.path().join(name).with_extension("");
+        std::fs::create_dir(&out).unwrap();
+        std::fs::write(out.join(name), text).unwrap();
+        let options = ForecastOptions { out: Some(out.clone()), overwrite: true, ..small() };
+        match forecast(&dataset, &policies(&["a"]), &options, &mut ()) {
+            Err(Error::NotOurs { entry, .. }) => assert_eq!(entry, name),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(out.read_dir().unwrap().count(), 1);
+    }
+}
+
+#[test]
 fn numbers_say_what_they_are_worth() {
     let dataset = glyphs(&["disc", "square"]);
     let found = forecast(&dataset, &policies(&["a", "abcde"]), &small(), &mut ()).unwrap();
@@ -122,4 +176,15 @@ fn options_that_make_no_sense_are_named() {
     assert_eq!(named(&one, ForecastOptions { views: 70_000, ..small() }), "views");
     assert_eq!(named(&one, ForecastOptions { clusters: Some(3), ..small() }), "clusters");
     assert_eq!(named(&[], small()), "policies");
+    let encoder = Encoder {
+        name: "one".to_owned(),
+        network: EncoderConfig::from(MlpConfig { width: 2, image_size: 12 })
+            .init(&mut Init::new(0, &Device::flex())),
+        image_size: 12,
+        source_size: 12,
+        device: Device::flex(),
+        digest: String::new(),
+    };
+    let pixels = ForecastOptions { encoder: Some(encoder), pixels: true, ..small() };
+    assert_eq!(named(&one, pixels), "pixels");
 }

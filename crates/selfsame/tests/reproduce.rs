@@ -1,10 +1,11 @@
 //! A grid without a program.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use selfsame::grid::Grid;
 use selfsame::report::experiment::Experiment;
-use selfsame::{Error, Progress, ReproduceOptions, reproduce};
+use selfsame::{Error, Progress, ReproduceOptions, Run, reproduce};
 
 const GRID: &str = "
     title = 'Small'
@@ -103,10 +104,130 @@ fn options_that_no_run_has_are_refused_before_there_is_a_folder() {
     for (text, cause) in [
         (GRID.replace("epochs = 2", "epoch = 2"), "epoch"),
         (GRID.replace("[all]", "[all]\n    data = 'nowhere.tar'"), "nowhere.tar"),
+        (GRID.replace("per-class = 3", "per-class = 1"), "per_class 1"),
+        (GRID.replace("per-class = 3", "budget = -3"), "budget -3"),
+        (GRID.replace("per-class = 3", "budget = 'long'"), "write it as 60s"),
+        (GRID.replace("per-class = 3", "encoder = 'runs/one'"), "encoder"),
+        (GRID.replace("'a'", "'none'").replace("'ad'", "'none'"), "policies none"),
     ] {
         let grid: Grid = toml::from_str(&text).unwrap();
         let error = run(&grid, &out, &mut ()).unwrap_err();
         assert!(error.is_misuse() && error.to_string().contains(cause), "{error}");
         assert!(!out.exists());
+    }
+}
+
+#[test]
+fn a_file_is_no_folder() {
+    let grid: Grid = toml::from_str(GRID).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = run(&grid, file.path(), &mut ()).unwrap_err();
+    assert!(matches!(&error, Error::NotAFolder { .. }) && error.is_misuse(), "{error}");
+}
+
+#[test]
+fn a_shard_that_does_not_exist_is_refused() {
+    let grid: Grid = toml::from_str(GRID).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for shard in [(0, 2), (3, 2), (1, 0)] {
+        let options = ReproduceOptions { out: out.clone(), shard, ..ReproduceOptions::default() };
+        let refused = |error: Error| matches!(error, Error::Option { name: "shard", .. });
+        assert!(refused(reproduce(&grid, &options, &mut ()).unwrap_err()));
+        assert!(refused(selfsame::reproduce::estimate(&grid, &options, &mut ()).unwrap_err()));
+        assert!(!out.exists());
+    }
+}
+
+/// Whatever a row calls its policy, it has the figures of the forecast.
+#[test]
+fn every_row_has_figures_of_the_forecast() {
+    let rows = ["simclr", "da", "{flip = {}}", "none"];
+    let rows: String = rows.iter().map(|row| format!("[[rows]]\naugment = '{row}'\n")).collect();
+    let (head, rest) = GRID.split_once("[[rows]]").unwrap();
+    let (_, forecast) = rest.split_once("[forecast]").unwrap();
+    let (forecast, _) = forecast.split_once("[[claims]]").unwrap();
+    let head = head.replace("[0, 1]", "[0]").replace("epochs = 2", "epochs = 1");
+    let budget = "budget = '1m'";
+    let text = format!("{head}\n{rows}[forecast]\n{budget}\n{forecast}");
+    let grid: Grid = toml::from_str(&text).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let experiment = run(&grid, folder.path(), &mut ()).unwrap();
+    let table = &experiment.tables[0];
+    let at = table.columns.iter().position(|column| column.name.starts_with("1 − σ % at "));
+    for row in table.rows.iter().take(4) {
+        assert!(row.figures[at.unwrap()].is_some(), "{}", row.name);
+    }
+}
+
+/// Locks the folder of the forecast once it has been looked at, until someone waits for it.
+struct Rival {
+    out: PathBuf,
+    lock: Option<File>,
+    waited_for: bool,
+}
+
+impl Progress for Rival {
+    fn note(&mut self, note: &str) {
+        if note == "the forecast of the rows' views" && !self.waited_for {
+            let lock = File::create(self.out.join("forecast").join(Run::LOCK_FILE)).unwrap();
+            lock.lock().unwrap();
+            self.lock = Some(lock);
+        } else if note.contains("waiting until it ends") {
+            (self.lock, self.waited_for) = (None, true);
+        }
+    }
+}
+
+#[test]
+fn a_forecast_that_another_process_has_begun_is_waited_for() {
+    let grid: Grid = toml::from_str(&GRID.replace("[0, 1]", "[0]")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut rival = Rival { out: out.clone(), lock: None, waited_for: false };
+    let experiment = run(&grid, &out, &mut rival).unwrap();
+    assert!(rival.waited_for);
+    assert!(experiment.failed.is_empty(), "{:?}", experiment.failed);
+}
+
+#[cfg(unix)]
+mod program {
+    use std::os::unix::fs::PermissionsExt;
+
+    use selfsame::augment::Isa;
+    use selfsame::reproduce::Program;
+
+    use super::*;
+
+    /// Another process completes each run while the program fails. The program is told with which
+    /// threads and instructions to run.
+    #[test]
+    fn a_run_that_another_process_completes_counts() {
+        let text = GRID.replace("[0, 1]", "[0]");
+        let mut grid: Grid = toml::from_str(&text).unwrap();
+        grid.forecast = None;
+        let folder = tempfile::tempdir().unwrap();
+        let [whole, out] = ["whole", "out"].map(|name| folder.path().join(name));
+        run(&grid, &whole, &mut ()).unwrap();
+
+        let path = folder.path().join("program");
+        let script = format!(
+            "#!/bin/sh\necho \"$@\" >&2\nfor out; do :; done\ncp -r {}/\"$(basename $out)\" \
+             $out\nexit 1\n",
+            whole.join("runs").display()
+        );
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        let isa = Isa::available().pop();
+        let program = Program { path, threads: Some(3), isa };
+        let options = ReproduceOptions {
+            out: out.clone(),
+            program: Some(program),
+            ..ReproduceOptions::default()
+        };
+        let experiment = reproduce(&grid, &options, &mut ()).unwrap();
+        assert_eq!((experiment.done, experiment.failed.len(), experiment.threads), (2, 0, 3));
+        let log = std::fs::read_to_string(out.join("logs/a-seed0.log")).unwrap();
+        assert!(log.starts_with("--threads=3 --isa=portable study "), "{log}");
     }
 }

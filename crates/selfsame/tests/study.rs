@@ -4,11 +4,14 @@ use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use selfsame::data::{Dataset, Split, glyph_factors, glyph_pixels};
 use selfsame::methods::{MethodConfig, SimSiam};
-use selfsame::nn::Stem;
+use selfsame::nn::layers::Init;
+use selfsame::nn::{EncoderConfig, MlpConfig, Stem};
 use selfsame::{
-    EmbedOptions, EncoderKind, Error, EvaluateOptions, Progress, ResumeOptions, StudyOptions,
+    CertifyInput, CertifyOptions, EmbedOptions, EncoderKind, Error, EvaluateOptions,
+    ForecastOptions, Progress, ResumeOptions, Run, StudyOptions, ViewsOptions,
 };
 
 const SIZE: u32 = 16;
@@ -101,6 +104,23 @@ fn images_in_memory_are_studied_evaluated_and_embedded() {
     let error = selfsame::evaluate(&run, &options, &mut ()).unwrap_err();
     assert!(matches!(error, Error::ImagesChanged { .. }) && error.is_misuse(), "{error}");
 
+    // They are certified, too, and the run's page shows it.
+    let options = CertifyOptions {
+        images: Some(images.clone()),
+        per_class: 2,
+        views: 2,
+        ..CertifyOptions::default()
+    };
+    let opened = Run::open(&run).unwrap();
+    let record = selfsame::certify(CertifyInput::Run(&opened), &options, &mut ()).unwrap();
+    assert_eq!((record.images, &*record.precision), (20, &*study.training.record.precision));
+    let page = opened.write_certificate(&record).unwrap();
+    drop(opened);
+    assert!(std::fs::read_to_string(page).unwrap().contains("id=\"factors\""));
+    // A certificate of something else belongs elsewhere.
+    let refused = selfsame::write_certificate(&run, &record).unwrap_err();
+    assert!(refused.to_string().contains("holds a run"), "{refused}");
+
     let options = EmbedOptions { data: Some(images.into()), ..EmbedOptions::default() };
     let embedded = selfsame::embed(&run, &options, &mut ()).unwrap();
     assert_eq!((embedded.images.len(), embedded.features.dim()), (120, 16));
@@ -180,8 +200,25 @@ fn images_in_memory_must_fit_together() {
     assert!(Split::new(2, vec![0; 12], Some(vec![0, 0])).is_err(), "a label too many");
     let mut few = images();
     few.classes.truncate(3);
-    let error = selfsame::study(&small(&run, &Arc::new(few)), &mut ()).unwrap_err();
-    assert!(error.to_string().contains("label 3"), "{error}");
+    let few = Arc::new(few);
+    // Whichever verb takes them.
+    let policies = selfsame::policies(&["a"]).unwrap();
+    let config = EncoderConfig::from(MlpConfig { width: 2, image_size: SIZE as usize });
+    let input = CertifyInput::Encoder {
+        name: "",
+        encoder: &config.init(&mut Init::new(0, &Device::flex())),
+        dataset: &few,
+        policy: &policies[0].1,
+    };
+    for result in [
+        selfsame::views(&few, &policies, &ViewsOptions::default(), &mut ()).map(drop),
+        selfsame::forecast(&few, &policies, &ForecastOptions::default(), &mut ()).map(drop),
+        selfsame::certify(input, &CertifyOptions::default(), &mut ()).map(drop),
+        selfsame::study(&small(&run, &few), &mut ()).map(drop),
+    ] {
+        let error = result.unwrap_err();
+        assert!(error.is_misuse() && error.to_string().contains("label 3"), "{error}");
+    }
     let mixed = Dataset { test: Split::new(8, vec![0; 192], Some(vec![0])).unwrap(), ..images() };
     let error = selfsame::study(&small(&run, &Arc::new(mixed)), &mut ()).unwrap_err();
     assert!(error.to_string().contains("8 pixels"), "{error}");

@@ -13,7 +13,7 @@ use super::typed;
 use crate::args::{
     Bench, BenchAugment, BenchDistance, BenchEmbed, BenchEncoder, BenchOps, BenchTrain,
 };
-use crate::terminal::{Live, Terminal};
+use crate::terminal::{Live, Terminal, status};
 
 pub fn run(args: &Bench, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     match args {
@@ -132,7 +132,7 @@ fn operations(args: &BenchOps) -> anyhow::Result<()> {
     write_json(&args.out.join(ROOFLINE_FILE), &roofline)?;
     let page = args.out.join(ROOFLINE_PAGE);
     write_atomic(&page, render_roofline(&roofline).as_bytes())?;
-    terminal.status(&format!("report   {}", page.display()));
+    status(format_args!("report   {}", page.display()));
     terminal.result(&serde_json::to_value(&roofline)?);
     Ok(())
 }

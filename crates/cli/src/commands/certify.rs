@@ -5,21 +5,20 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use selfsame::data::{LoadOptions, class_list};
-use selfsame::init;
-use selfsame::nn::layers::Init;
-use selfsame::nn::{EncoderConfig, Precision, device, state};
+use selfsame::nn::device;
 use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, words};
-use selfsame::report::{read_certificate, write_json};
-use selfsame::train::checkpoint::{self, Which};
+use selfsame::report::read_certificate;
+use selfsame::train::checkpoint::Which;
 use selfsame::{
-    CertifyInput, CertifyOptions, Progress, Run, certify, read_embeddings, write_certificate,
+    CertifyInput, CertifyOptions, Run, WeightsOptions, certify, read_embeddings, read_encoder,
+    write_certificate,
 };
 use serde_json::json;
 
 use super::{shown, source_words};
 use crate::args::Certify as Args;
 use crate::mend::encoder_flags;
-use crate::terminal::{Live, Terminal};
+use crate::terminal::{Live, Terminal, status};
 use crate::{misuse, options};
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -38,6 +37,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn certify_options(args: &Args) -> anyhow::Result<CertifyOptions> {
     let options = CertifyOptions {
+        images: None,
         split: args.split,
         per_class: args.per_class,
         views: args.views,
@@ -57,53 +57,33 @@ fn of_run(args: &Args, path: &Path, terminal: &Terminal) -> anyhow::Result<ExitC
         None => (Run::open(path)?, None),
         Some(_) => (Run::open_to_read(path)?, Some(out(args, path)?)),
     };
-    let folder = out.as_deref().unwrap_or(run.path());
-    let command = command(args, &[shown(path)]);
-    let (_, step) = checkpoint::load_backbone(&run.weights(options.weights)?)?;
-    let mut progress = Announcing::new(folder, &command, Some(step));
-    let record = certify(CertifyInput::Run(&run), &options, &mut progress)?;
-    let record = CertificateRecord { command, ..record };
-    let page = match &out {
-        Some(out) => write_certificate(out, &record)?,
-        None => {
-            write_json(&run.path().join(CERTIFICATE_FILE), &record)?;
-            selfsame::write_page(&run)?
-        }
-    };
+    let record = certify(CertifyInput::Run(&run), &options, &mut Live::default())?;
+    let record = CertificateRecord { command: command(args, &[shown(path)]), ..record };
+    if let Some(out) = out {
+        return write(record, &out, terminal);
+    }
+    announce(run.path(), &record);
+    let page = run.write_certificate(&record)?;
     finish(record, &page, terminal)
 }
 
 /// Certifies an encoder that does not come from a run, in a separate folder.
 fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let options = certify_options(args)?;
-    let augment = args.augment.as_deref().unwrap_or(options::AUGMENT);
+    let augment = args.augment.as_deref().unwrap_or(selfsame::AUGMENT);
     let (out, policy) = (out(args, file)?, selfsame::policy(augment)?);
-    let import = init::read(file).map_err(selfsame::Error::from)?;
-    let found = import.encoder().unwrap_or(options::PUBLISHED.into());
-    let mut config = options::encoder_or(args.encoder, args.stem, args.width, found)?;
-    if let EncoderConfig::ResNet(config) = &mut config {
-        config.precision = Precision::fastest(&options.device);
-    }
-    let tensors = init::fitting(import, file, args.init_partial, &config, &mut Live::default())
-        .map_err(selfsame::Error::from)?;
-    let encoder = config.init(&mut Init::new(args.seed, &options.device));
-    let mut all = state::read(&encoder);
-    let weights = match all.len() - tensors.len() {
-        0 => "those of the file".to_owned(),
-        others => {
-            format!("{} tensors of the file, and {others} as before any training", tensors.len())
-        }
+    let weights = WeightsOptions {
+        encoder: args.encoder,
+        width: args.width,
+        stem: args.stem,
+        partial: args.init_partial,
+        precision: args.precision,
+        seed: args.seed,
+        device: options.device.clone(),
     };
-    all.extend(tensors);
-    let encoder = state::load(encoder, &all).context("the tensors that fit do not load")?;
-    let own_size = encoder.image_size().map(|size| size as u32);
-    if let (Some(asked), Some(own)) = (args.image_size, own_size)
-        && asked != own
-    {
-        return Err(misuse(format!(
-            "--image-size {asked}: the encoder takes images of {own} pixels; leave it out"
-        )));
-    }
+    let mut live = Live::default();
+    let loaded = read_encoder(file, &weights, &mut live)?;
+    let own_size = loaded.encoder.image_size().map(|size| size as u32);
     let data = args.data.as_deref().unwrap_or_default();
     let load = LoadOptions {
         image_size: args.image_size.or(own_size),
@@ -114,10 +94,11 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         exif: args.exif.unwrap_or_default(),
         ..LoadOptions::default()
     };
-    let dataset = selfsame::load(data, &load, &mut Live::default())?;
+    let dataset = selfsame::load(data, &load, &mut live)?;
     let mut words = vec!["--init".to_owned(), shown(file)];
     words.extend(args.init_partial.then(|| "--init-partial".to_owned()));
-    words.extend(encoder_flags(&config).split(' ').map(str::to_owned));
+    words.extend(encoder_flags(&loaded.config).split(' ').map(str::to_owned));
+    words.extend(["--precision".to_owned(), loaded.config.precision().to_string()]);
     words.extend(["--data", data].map(str::to_owned));
     // For an encoder with a fixed image size, this has already been said.
     if own_size.is_none() {
@@ -130,17 +111,15 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
         args.classes.iter().flat_map(|classes| ["--classes".to_owned(), class_list(classes)]),
     );
     words.extend(["--augment", augment].map(str::to_owned));
-    let command = command(args, &words);
     let input = CertifyInput::Encoder {
         name: &shown(file),
-        encoder: &encoder,
+        encoder: &loaded.encoder,
         dataset: &dataset,
         policy: &policy,
     };
-    let record = certify(input, &options, &mut Announcing::new(&out, &command, None))?;
-    let record = CertificateRecord { command, weights, ..record };
-    let page = write_certificate(&out, &record)?;
-    finish(record, &page, terminal)
+    let record = certify(input, &options, &mut live)?;
+    let (command, weights) = (command(args, &words), loaded.describe());
+    write(CertificateRecord { command, weights, ..record }, &out, terminal)
 }
 
 /// Certifies embeddings that do not come from a run, in a separate folder.
@@ -149,13 +128,16 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
     let mut words = vec!["--embeddings".to_owned(), shown(file)];
     words.extend(args.labels.iter().flat_map(|labels| ["--labels".to_owned(), shown(labels)]));
     words.extend(args.allow_repeats.then(|| "--allow-repeats".to_owned()));
-    let command = command(args, &words);
     let embeddings = read_embeddings(file, args.labels.as_deref())?;
-    let mut progress = Announcing::new(&out, &command, None);
-    let record = certify(CertifyInput::Embeddings(&embeddings), &options, &mut progress)
-        .with_context(|| shown(file))?;
-    let record = CertificateRecord { command, ..record };
-    let page = write_certificate(&out, &record)?;
+    let input = CertifyInput::Embeddings(&embeddings);
+    let record = certify(input, &options, &mut Live::default()).with_context(|| shown(file))?;
+    write(CertificateRecord { command: command(args, &words), ..record }, &out, terminal)
+}
+
+/// Writes a certificate without a run and reports the result.
+fn write(record: CertificateRecord, out: &Path, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+    announce(out, &record);
+    let page = write_certificate(out, &record)?;
     finish(record, &page, terminal)
 }
 
@@ -163,73 +145,31 @@ fn of_embeddings(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Resul
 /// followed by the name of the file.
 fn out(args: &Args, file: &Path) -> anyhow::Result<PathBuf> {
     let out = options::out_folder(args.out.as_deref(), "certificates", file);
-    selfsame::check_folder(&out)?;
-    match out.join(Run::CONFIG_FILE).exists() {
-        true => Err(misuse(format!(
-            "--out {}: that is the folder of a run; choose another",
-            out.display()
-        ))),
-        false => Ok(out),
-    }
+    selfsame::check_certificate_folder(&out)?;
+    Ok(out)
 }
 
-/// Progress that first announces which certificate will be replaced. The library reports nothing
-/// until it is sure that it can make the new certificate, so the announcement comes while the old
-/// one can still be kept.
-struct Announcing {
-    live: Live,
-    announcement: Option<String>,
-}
-
-impl Announcing {
-    /// Announces nothing if the old certificate has the same command and weights, because it is
-    /// then only made again.
-    fn new(folder: &Path, command: &[String], step: Option<u64>) -> Self {
-        let path = folder.join(CERTIFICATE_FILE);
-        // Losing a damaged certificate does no harm.
-        let old = read_certificate(&path).ok().flatten();
-        let old = old.filter(|old| old.command != command || old.step != step);
-        let announcement = old.map(|old| {
-            let written = path.metadata().and_then(|file| file.modified()).ok();
-            let date = written
-                .and_then(|time| jiff::Timestamp::try_from(time).ok())
-                .map_or(String::new(), |date| {
-                    format!(", of {}", date.strftime("%Y-%m-%d %H:%M UTC"))
-                });
-            let weights = old
-                .step
-                .filter(|_| old.step != step)
-                .map_or(String::new(), |old| format!(" (weights after step {old})"));
-            let command = old.command.join(" ");
-            format!(
-                "this will replace the certificate in {}{date}: {command}{weights}",
-                shown(folder)
-            )
-        });
-        Self { live: Live::default(), announcement }
+/// Says which certificate is about to be replaced. Says nothing if that one has the same command
+/// and weights, because it is then only made again.
+fn announce(folder: &Path, record: &CertificateRecord) {
+    let path = folder.join(CERTIFICATE_FILE);
+    // Losing a damaged certificate does no harm.
+    let Some(old) = read_certificate(&path).ok().flatten() else { return };
+    if (&old.command, old.step) == (&record.command, record.step) {
+        return;
     }
-
-    fn announce(&mut self) {
-        if let Some(announcement) = self.announcement.take() {
-            self.live.note(&announcement);
-        }
-    }
-}
-
-impl Progress for Announcing {
-    fn note(&mut self, note: &str) {
-        self.announce();
-        self.live.note(note);
-    }
-
-    fn advance(&mut self, unit: &str, done: u64, total: u64, detail: &str) {
-        self.announce();
-        self.live.advance(unit, done, total, detail);
-    }
-
-    fn finish(&mut self) {
-        self.live.finish();
-    }
+    let written = path.metadata().and_then(|file| file.modified()).ok();
+    let date = written.and_then(|time| jiff::Timestamp::try_from(time).ok());
+    let date = date.map(|date| date.strftime(", of %Y-%m-%d %H:%M UTC").to_string());
+    let weights = old.step.filter(|_| old.step != record.step);
+    let weights = weights.map(|step| format!(" (weights after step {step})"));
+    status(format_args!(
+        "replacing the certificate in {}{}: {}{}",
+        shown(folder),
+        date.unwrap_or_default(),
+        old.command.join(" "),
+        weights.unwrap_or_default()
+    ));
 }
 
 /// Reports the result, to people and to scripts.
@@ -252,6 +192,7 @@ fn check(args: &Args) -> anyhow::Result<()> {
         ("--encoder", args.encoder.is_some()),
         ("--width", args.width.is_some()),
         ("--stem", args.stem.is_some()),
+        ("--precision", args.precision.is_some()),
         ("--data", args.data.is_some()),
         ("--image-size", args.image_size.is_some()),
         ("--source-size", args.source_size.is_some()),
@@ -273,7 +214,7 @@ fn check(args: &Args) -> anyhow::Result<()> {
             }
             (None, None) => "name the weights with --init".into(),
         };
-        return Err(misuse(format!("{name} is of encoders from elsewhere (--init): {why}")));
+        return Err(misuse(format!("{name} applies only to --init: {why}")));
     }
     let of_embeddings =
         [("--labels", args.labels.is_some()), ("--allow-repeats", args.allow_repeats)];
@@ -281,9 +222,8 @@ fn check(args: &Args) -> anyhow::Result<()> {
         of_embeddings.iter().find(|(_, given)| *given && args.embeddings.is_none())
     {
         return Err(misuse(format!(
-            "{name} is of embeddings from elsewhere: name them with --embeddings, or leave it \
-             out; images have the classes of \
-             their data set, and may repeat"
+            "{name} applies only to --embeddings: name them, or leave it out; images have the \
+             classes of their data set, and may repeat"
         )));
     }
     Ok(())

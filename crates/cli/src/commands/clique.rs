@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::args::Clique;
 use crate::misuse;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, status};
 
 pub fn run(args: &Clique, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
@@ -27,14 +27,14 @@ pub fn run(args: &Clique, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     let Dimacs { graph, announced, line, unused } = &dimacs;
     if !dimacs.is_whole() {
         let edges = graph.edges();
-        terminal.status(&format!(
+        status(format_args!(
             "warning: {shown}: line {line} announces {announced} edges, the file has {edges}: is \
              it cut off?"
         ));
     }
     if !unused.is_empty() {
         let letters: Vec<String> = unused.iter().map(|letter| format!("`{letter}`")).collect();
-        terminal.status(&format!(
+        status(format_args!(
             "note: {shown}: lines that begin with {} are not used: every vertex counts as one, \
              whatever its weight",
             letters.join(", ")

@@ -8,20 +8,19 @@ use serde_json::json;
 
 use super::shown;
 use crate::args::{Embed, split};
+use crate::misuse;
 use crate::terminal::{Live, Terminal};
-use crate::{misuse, options};
 
 pub fn run(args: &Embed) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
-    let device = &args.device.device;
     let options = EmbedOptions {
         data: args.data.as_deref().map(Into::into),
         split: split(&args.split),
         weights: args.checkpoint,
-        precision: args.precision.map(|name| options::precision(name, device)).transpose()?,
+        precision: args.precision,
         to: Some(args.to.clone()),
         overwrite: args.overwrite,
-        device: device::by_name(device).map_err(misuse)?,
+        device: device::by_name(&args.device.device).map_err(misuse)?,
     };
     let embedded = selfsame::embed(&args.run, &options, &mut Live::default())?;
     let (rows, dim) = (embedded.features.rows(), embedded.features.dim());

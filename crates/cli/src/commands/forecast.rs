@@ -16,16 +16,11 @@ use super::{shown, source_words};
 use crate::args::Forecast as Args;
 use crate::misuse;
 use crate::options::out_folder;
-use crate::terminal::{Live, Terminal};
-
-/// The policy that leaves images as they are.
-const NONE: &str = "none";
-/// The ten pairs of the five transformations of the paper.
-const PAIRS: [&str; 10] = ["ab", "ac", "ad", "ae", "bc", "bd", "be", "cd", "ce", "de"];
+use crate::terminal::{Live, Terminal, status};
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
-    let policies = policies(&args.policies)?;
+    let policies = selfsame::policies(&args.policies)?;
     let out = out_folder(args.out.as_deref(), "forecasts", Path::new(&args.data));
     let mut options = options(args, &out)?;
     options.check()?;
@@ -40,11 +35,6 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ..LoadOptions::default()
     };
     let dataset = selfsame::load(&args.data, &load, &mut Live::default())?;
-    selfsame::note_skipped(
-        &dataset,
-        "in the forecast's page and forecast.json",
-        &mut Live::default(),
-    );
     options.command = command(args, &policies, &dataset);
 
     let mut live =
@@ -52,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let forecast = match selfsame::forecast(&dataset, &policies, &options, &mut live) {
         Err(Error::Stopped) => {
             let folder = out.display();
-            terminal.status(&format!("stopped; the same command goes on from here: {folder}"));
+            status(format_args!("stopped; the same command goes on from here: {folder}"));
             return Ok(ExitCode::from(super::INTERRUPTED));
         }
         forecast => forecast?,
@@ -64,7 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn options(args: &Args, out: &Path) -> anyhow::Result<ForecastOptions> {
     let encoder = match &args.encoder {
         Some(path) => {
-            let device = device::by_name(&args.device.device).map_err(misuse)?;
+            let device = device::by_name(&args.device).map_err(misuse)?;
             Some(Encoder::of_run(path, &device)?)
         }
         None => None,
@@ -144,85 +134,4 @@ fn command(args: &Args, policies: &[(String, Policy)], dataset: &Dataset) -> Vec
     words.extend(source_words(args.source_size, dataset));
     words.extend(switches.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned()));
     words
-}
-
-/// Returns the distinct policies with their names, with `pairs` spelt out. The policy `none` is
-/// left out, because it is measured in any case.
-fn policies(lists: &[String]) -> anyhow::Result<Vec<(String, Policy)>> {
-    let mut names = Vec::new();
-    for list in lists {
-        for name in at_commas(list)? {
-            match name {
-                "pairs" => names.extend(PAIRS),
-                name => names.push(name),
-            }
-        }
-    }
-    let none: Policy = NONE.parse().map_err(misuse)?;
-    let mut policies: Vec<(String, Policy)> = Vec::new();
-    for name in names {
-        let policy = selfsame::policy(name).map_err(|error| match error {
-            Error::Option { value, cause, .. } => Error::option("policies", value, cause),
-            error => error,
-        })?;
-        if policies.iter().all(|(known, _)| known != name) && policy != none {
-            policies.push((name.to_owned(), policy));
-        }
-    }
-    if policies.is_empty() {
-        return Err(misuse(
-            "--policies none: images as they are stand beside the policies in any case; name one, \
-             such as ab",
-        ));
-    }
-    Ok(policies)
-}
-
-/// Splits a list at its commas, except at commas within braces or brackets, or within quotes in
-/// these: inline TOML has its own commas.
-fn at_commas(list: &str) -> anyhow::Result<Vec<&str>> {
-    let (mut items, mut start) = (Vec::new(), 0);
-    let (mut depth, mut quote) = (0_usize, None);
-    for (at, c) in list.char_indices() {
-        match (quote, c) {
-            (Some(open), c) => quote = (c != open).then_some(open),
-            (None, '{' | '[') => depth += 1,
-            (None, '}' | ']') => depth = depth.saturating_sub(1),
-            (None, '"' | '\'') if depth > 0 => quote = Some(c),
-            (None, ',') if depth == 0 => {
-                items.push(&list[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    items.push(&list[start..]);
-    let open = depth > 0 || quote.is_some();
-    let items: Vec<&str> = items.into_iter().map(str::trim).collect();
-    match items.last() {
-        Some(last) if open => {
-            Err(misuse(format!("--policies {last}: a brace, a bracket or a quote is not closed")))
-        }
-        _ if items.contains(&"") => {
-            Err(misuse(format!("--policies {list}: a policy is missing beside a comma")))
-        }
-        _ => Ok(items),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::at_commas;
-
-    #[test]
-    fn lists_are_cut_outside_of_braces() {
-        fn cut(list: &str) -> Result<Vec<&str>, String> {
-            at_commas(list).map_err(|e| e.to_string())
-        }
-        let inline = "{crop = {scale = [0.5, 1.0]}, flip = {}}";
-        assert_eq!(cut(&format!("ab, {inline},d0.25")).unwrap(), ["ab", inline, "d0.25"]);
-        assert_eq!(cut("{a = \"},{\"},b,it's.toml").unwrap(), ["{a = \"},{\"}", "b", "it's.toml"]);
-        assert!(cut("ab,{crop = {},d").unwrap_err().contains("--policies {crop = {},d: a brace"));
-        assert!(cut("ab,,d").unwrap_err().contains("--policies ab,,d"));
-    }
 }

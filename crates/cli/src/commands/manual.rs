@@ -1,17 +1,18 @@
 //! `selfsame completions` and `selfsame man`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 
 use crate::args::{Args, Completions, Man};
 use crate::misuse;
+use crate::terminal::print;
 
 pub fn completions(args: &Completions) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "selfsame", &mut script);
-    print(&script)
+    print(&script);
+    Ok(ExitCode::SUCCESS)
 }
 
 pub fn page(args: &Man) -> anyhow::Result<ExitCode> {
@@ -26,11 +27,6 @@ pub fn page(args: &Man) -> anyhow::Result<ExitCode> {
     };
     let mut page = Vec::new();
     clap_mangen::Man::new(command).render(&mut page)?;
-    print(&page)
-}
-
-fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
-    // A closed pipe (`| head`) is the reader's choice, not a failure.
-    let _ = std::io::stdout().write_all(text);
+    print(&page);
     Ok(ExitCode::SUCCESS)
 }

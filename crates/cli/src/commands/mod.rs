@@ -34,9 +34,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .num_threads(args.threads.unwrap_or(0))
         .use_current_thread()
         .build_global()?;
-    if let Some(name) = &args.isa {
-        let isa: Isa = name.parse().map_err(|e| misuse(format!("--isa: {e}")))?;
-        isa.force().map_err(|best| misuse(format!("--isa {name}: {best} is in use already")))?;
+    let isa = args.isa.as_deref().map(str::parse::<Isa>).transpose();
+    let isa = isa.map_err(|e| misuse(format!("--isa: {e}")))?;
+    if let Some(isa) = isa {
+        isa.force().map_err(|best| misuse(format!("--isa {isa}: {best} is in use already")))?;
     }
     let threads = args.threads;
     match args.command {
@@ -50,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Export(args) => export::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Report(args) => report::run(&args),
-        Command::Reproduce(args) => reproduce::run(&args, threads),
+        Command::Reproduce(args) => reproduce::run(&args, threads, isa),
         Command::Inspect(args) => inspect::run(&args),
         Command::Views(args) => views::run(&args),
         Command::Forecast(args) => forecast::run(&args),

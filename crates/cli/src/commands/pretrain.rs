@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{INTERRUPTED, eval, quoted, shown};
 use crate::args::Pretrain;
 use crate::options;
-use crate::terminal::{Live, Terminal};
+use crate::terminal::{Live, Terminal, status};
 
 pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
@@ -54,7 +54,7 @@ fn unless_stopped<T>(
     let mut live = Live::of_run(run, way.clone())?;
     match work(&mut live) {
         Err(Error::Stopped) => {
-            eprintln!("{way}");
+            status(way);
             Ok(None)
         }
         result => Ok(Some(result?)),

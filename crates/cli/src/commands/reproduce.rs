@@ -6,20 +6,21 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use selfsame::Error;
+use selfsame::augment::Isa;
 use selfsame::grid::{EXPERIMENTS, Grid, GridOptions};
 use selfsame::report::experiment::{EXPERIMENT_PAGE, EXPERIMENT_TABLE, Experiment};
-use selfsame::reproduce::{self, ReproduceOptions};
+use selfsame::reproduce::{self, Program, ReproduceOptions};
 use serde_json::json;
 
 use super::{INTERRUPTED, typed};
 use crate::args::Reproduce;
 use crate::options::out_folder;
-use crate::terminal::{Live, Terminal};
+use crate::terminal::{Live, Terminal, status};
 
 /// Maximum number of failed runs to name.
 const NAMED: usize = 3;
 
-pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Reproduce, threads: Option<usize>, isa: Option<Isa>) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let names: Vec<&str> = match args.grid.as_str() {
         "all" => EXPERIMENTS.iter().map(|(name, _)| *name).collect(),
@@ -38,8 +39,11 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
         Ok(ReproduceOptions {
             out: out(args, &grid.name),
             shard: args.shard,
-            program: Some(std::env::current_exe().context("this program's own file")?),
-            threads,
+            program: Some(Program {
+                path: std::env::current_exe().context("this program's own file")?,
+                threads,
+                isa,
+            }),
             command: typed(),
             commit: env!("SELFSAME_COMMIT").to_owned(),
         })
@@ -63,7 +67,7 @@ pub fn run(args: &Reproduce, threads: Option<usize>) -> anyhow::Result<ExitCode>
         match selfsame::reproduce(grid, &options, &mut live) {
             Err(Error::Stopped) => {
                 print(&reproduce::results(grid, &options)?, &options.out, &terminal);
-                terminal.status("stopped; the same command goes on");
+                status("stopped; the same command goes on");
                 return Ok(ExitCode::from(INTERRUPTED));
             }
             experiment => experiments.push(experiment?),
@@ -115,8 +119,8 @@ fn print(experiment: &Experiment, out: &Path, terminal: &Terminal) {
     let Experiment { done, runs, .. } = experiment;
     terminal.say(&experiment.markdown());
     if done < runs {
-        terminal.status(&format!("{done} of {runs} runs are done"));
+        status(format_args!("{done} of {runs} runs are done"));
     }
-    terminal.status(&format!("table    {}", out.join(EXPERIMENT_TABLE).display()));
-    terminal.status(&format!("report   {}", out.join(EXPERIMENT_PAGE).display()));
+    status(format_args!("table    {}", out.join(EXPERIMENT_TABLE).display()));
+    status(format_args!("report   {}", out.join(EXPERIMENT_PAGE).display()));
 }

@@ -9,8 +9,7 @@ use serde_json::json;
 
 use super::{shown, source_words};
 use crate::args::Views;
-use crate::misuse;
-use crate::terminal::{Live, Terminal};
+use crate::terminal::{Live, Terminal, status};
 
 pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
@@ -25,17 +24,14 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
     };
     options.check(policies.len())?;
     if args.out.exists() && !args.overwrite {
-        let out = args.out.display();
-        return Err(misuse(format!(
-            "{out} exists already; choose another name with --out, or --overwrite"
-        )));
+        return Err(selfsame::Error::Exists { path: args.out.clone() }.into());
     }
     let dataset = read(args)?;
     options.command = command(args, &dataset);
     let record = selfsame::views(&dataset, &policies, &options, &mut Live::default())?;
     if let Some(first) = dataset.skipped.first() {
         let count = dataset.skipped.len();
-        terminal.status(&format!(
+        status(format_args!(
             "left out {count} of {}; the first, {}: {}",
             dataset.name, first.name, first.cause
         ));

@@ -190,17 +190,14 @@ fn wide_embeddings_say_what_they_lack() {
     assert!(run(&found.command[1..]).status.success());
     assert_eq!(std::fs::read(out.join("certificate.json")).unwrap(), written);
     assert!(found.command.join(" ").contains("--seed 4 --out "), "{:?}", found.command);
-    // What is refused replaces nothing, and does not say that it will.
+    // What is refused replaces nothing, and does not say so.
     let zero = file(folder.path(), "zero.npy", &npy(&[2, 2], &[0.0_f32, 0.0, 1.0, 2.0]))
         .display()
         .to_string();
     let text = said(&certify(&["--embeddings", &zero], &out));
     assert!(text.contains("row 0 is zero") && !text.contains("replace"), "{text}");
     let text = said(&certify(&["--embeddings", &path.display().to_string()], &out));
-    assert!(
-        text.contains("exit Some(0)") && text.contains("this will replace the certificate"),
-        "{text}"
-    );
+    assert!(text.contains("exit Some(0)") && text.contains("replacing the certificate"), "{text}");
 }
 
 /// A `.npz` of these arrays.
@@ -413,14 +410,14 @@ fn options_that_do_not_apply_are_refused() {
     let out = folder.path().join("out");
     let good = file(folder.path(), "good.npy", &npy(&[10, 3], &rows(10, 3))).display().to_string();
     for (args, cause) in [
-        ("run --labels f.npy", "--labels is of embeddings"),
+        ("run --labels f.npy", "--labels applies only to --embeddings"),
         ("run --augment a", "the run run has its own encoder, images and policy"),
-        ("run --limit 3", "--limit is of encoders from elsewhere"),
-        ("run --allow-repeats", "--allow-repeats is of embeddings"),
+        ("run --limit 3", "--limit applies only to --init"),
+        ("run --allow-repeats", "--allow-repeats applies only to --embeddings"),
         ("run --split all", "[possible values: train, validation, test]"),
-        ("--init w.pth --data glyphs --labels f.npy", "--labels is of embeddings"),
+        ("--init w.pth --data glyphs --labels f.npy", "--labels applies only to --embeddings"),
         ("--embeddings GOOD --data glyphs", "good.npy holds embeddings already"),
-        ("--embeddings GOOD --init-partial", "--init-partial is of encoders from elsewhere"),
+        ("--embeddings GOOD --init-partial", "--init-partial applies only to --init"),
         ("--embeddings GOOD --device vulkan", "'--device <NAME>'"),
         ("--embeddings GOOD --split train", "'--split <SPLIT>'"),
     ] {

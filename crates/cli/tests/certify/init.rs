@@ -46,7 +46,7 @@ fn a_file_of_weights_has_the_certificate_of_its_run() {
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(
         page.contains("id=\"factors\"")
-            && page.contains("--encoder resnet18 --stem cifar --width 2")
+            && page.contains("--encoder resnet18 --stem cifar --width 2 --precision")
     );
 
     // The command that the record names makes it again, to the byte.

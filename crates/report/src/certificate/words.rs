@@ -19,6 +19,14 @@ pub fn lines(record: &CertificateRecord) -> Vec<String> {
     lines
 }
 
+/// Describes the weights of an encoder of which `taken` of all `tensors` come from a file.
+pub fn weights_of_file(taken: usize, tensors: usize) -> String {
+    match tensors - taken {
+        0 => "those of the file".to_owned(),
+        others => format!("{taken} tensors of the file, and {others} as before any training"),
+    }
+}
+
 /// Describes the result. The shortest sentence comes first.
 pub fn verdict(record: &CertificateRecord) -> Vec<String> {
     let error = record.named("nearest centre").map_or(String::new(), |error| percent(error.value));

@@ -34,6 +34,7 @@ pub(super) fn section(record: &CertificateRecord) -> Section {
                  from whole images of up to " (source) " pixels on their shorter side."
             }
             @if !record.weights.is_empty() { " Weights: " (record.weights) "." }
+            @if !record.precision.is_empty() { " Activations in " (record.precision) "." }
         }
         div.dials { (alignment(record)) (divergence(record)) (concentration(record)) }
         @if record.advice.is_some() { p.advice { (super::bold_first(&words::advice(record))) } }

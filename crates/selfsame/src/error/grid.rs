@@ -88,6 +88,12 @@ pub enum GridError {
         /// What is wrong with the option.
         cause: String,
     },
+    /// The forecast does not have the option, or the option does not take the value.
+    #[error("forecast: {cause}")]
+    Forecast {
+        /// What is wrong with the option.
+        cause: String,
+    },
     /// There is nothing to run.
     #[error("a grid needs a seed and a row")]
     Empty,

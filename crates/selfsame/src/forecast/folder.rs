@@ -13,11 +13,13 @@ use selfsame_report::{write_atomic, write_json};
 
 use super::part;
 use super::settings::Settings;
-use crate::{Error, ForecastDifference, Run};
+use crate::{Error, ForecastDifference, Run, check_folder};
 
 const SETTINGS_FILE: &str = "settings.json";
 /// Folder of the unfinished work: two files per policy, one for distances and one for curves.
 const PARTS: &str = "parts";
+/// Start of the names of the files with distances.
+const DISTANCES: &str = "distances-";
 
 /// A forecast's folder, locked by this process.
 pub struct Folder {
@@ -29,16 +31,17 @@ pub struct Folder {
 
 impl Folder {
     /// Claims a folder that is new or holds the same forecast. With `overwrite`, the folder may
-    /// hold any forecast.
+    /// hold another forecast, which is deleted.
     pub fn claim(path: &Path, settings: &Settings, overwrite: bool) -> Result<Self, Error> {
-        let file = path.join(SETTINGS_FILE);
-        let known = file.exists();
-        if known && !overwrite {
-            same_forecast(path, &file, settings)?;
-        }
-        if let Some(entry) = stranger(path).map_err(Error::file(path))?.filter(|_| !known) {
-            return Err(Error::NotOurs { path: path.to_owned(), entry });
-        }
+        check_folder(path)?;
+        let held = || match Held::new(path, settings)? {
+            Held::Other(differences) if !overwrite => {
+                Err(Error::OtherForecast { path: path.to_owned(), differences })
+            }
+            held => Ok(held),
+        };
+        // Refuse a folder before anything is written to it.
+        held()?;
         let parts = path.join(PARTS);
         std::fs::create_dir_all(&parts).map_err(Error::file(&parts))?;
         let lock_file = path.join(Run::LOCK_FILE);
@@ -46,11 +49,13 @@ impl Folder {
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             return Err(Error::InUse { path: path.to_owned() });
         }
-        if known && overwrite {
+        // Another process may have worked here before the lock.
+        let held = held()?;
+        if matches!(held, Held::Other(_)) {
             clear(path).map_err(Error::file(path))?;
         }
-        write_json(&file, settings)?;
-        Ok(Self { path: path.to_owned(), goes_on: known && !overwrite, _lock: lock })
+        write_json(&path.join(SETTINGS_FILE), settings)?;
+        Ok(Self { path: path.to_owned(), goes_on: matches!(held, Held::Same), _lock: lock })
     }
 
     /// Describes in a sentence how far the forecast in the folder has progressed.
@@ -118,7 +123,7 @@ impl Folder {
             .map(|c| if c.is_alphanumeric() || ".-_".contains(c) { c } else { '_' })
             .take(40)
             .collect();
-        let path = self.path.join(format!("distances-{part}-{name}.npy"));
+        let path = self.path.join(format!("{DISTANCES}{part}-{name}.npy"));
         let bytes = matrix(distances).map_err(Error::file(&path))?;
         Ok(write_atomic(&path, &bytes)?)
     }
@@ -140,29 +145,54 @@ fn matrix(distances: &Distances) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Refuses a folder that has the settings of another forecast.
-fn same_forecast(path: &Path, file: &Path, settings: &Settings) -> Result<(), Error> {
-    let text = std::fs::read(file).map_err(Error::file(file))?;
-    let differences = match serde_json::from_slice::<Settings>(&text) {
-        Ok(other) => other.differences(settings),
-        Err(_) => {
-            let what = format!("{SETTINGS_FILE} is damaged, or of another selfsame");
-            vec![ForecastDifference::Content(what)]
-        }
-    };
-    match differences.is_empty() {
-        true => Ok(()),
-        false => Err(Error::OtherForecast { path: path.to_owned(), differences }),
+/// What a folder holds before a forecast.
+enum Held {
+    /// No forecast, and nothing else.
+    Nothing,
+    /// The same forecast, finished or not.
+    Same,
+    /// Another forecast.
+    Other(Vec<ForecastDifference>),
+}
+
+impl Held {
+    /// Looks into a folder. Refuses a folder that holds something other than a forecast. Other
+    /// programs have a file called `settings.json` too, so its content counts; if it cannot be
+    /// read, the folder is a forecast's if it has the lock and the parts of one.
+    fn new(path: &Path, settings: &Settings) -> Result<Self, Error> {
+        let file = path.join(SETTINGS_FILE);
+        let text = match std::fs::read(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            text => Some(text.map_err(Error::file(&file))?),
+        };
+        let was = text.map(|text| serde_json::from_slice::<Settings>(&text));
+        let damaged = || path.join(Run::LOCK_FILE).exists() && path.join(PARTS).is_dir();
+        let differences = match was {
+            Some(Ok(was)) => was.differences(settings),
+            Some(Err(_)) if damaged() => {
+                let what = format!("{SETTINGS_FILE} is damaged, or of another selfsame");
+                vec![ForecastDifference::Content(what)]
+            }
+            _ => {
+                return match stranger(path).map_err(Error::file(path))? {
+                    Some(entry) => Err(Error::NotOurs { path: path.to_owned(), entry }),
+                    None => Ok(Self::Nothing),
+                };
+            }
+        };
+        Ok(if differences.is_empty() { Self::Same } else { Self::Other(differences) })
     }
 }
 
 /// Deletes a forecast's files except its settings, which identify the folder as a forecast's.
+/// Leaves files that no forecast writes.
 fn clear(path: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(path.join(PARTS))?;
     std::fs::create_dir_all(path.join(PARTS))?;
     for entry in std::fs::read_dir(path)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".npy") || [FORECAST_FILE, TABLE_FILE, PAGE_FILE].contains(&&*name) {
+        let distances = name.starts_with(DISTANCES) && name.ends_with(".npy");
+        if distances || [FORECAST_FILE, TABLE_FILE, PAGE_FILE].contains(&&*name) {
             std::fs::remove_file(path.join(&name))?;
         }
     }

@@ -11,10 +11,11 @@ use selfsame_concentration::distance::{
 use selfsame_concentration::forecast::{members, within};
 use selfsame_data::Dataset;
 
+use super::Encoder;
 use super::folder::Folder;
 use super::probe::{Probe, embedded};
 use super::settings::Settings;
-use super::{Encoder, none};
+use crate::policy::none;
 use crate::{Error, Progress};
 
 /// Time between two saves of the distances, and thus the most that a crash can lose.

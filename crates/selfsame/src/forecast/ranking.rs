@@ -17,8 +17,8 @@ use super::measure::PolicyMeasured;
 use super::probe::Probe;
 use super::score::{self, at_least, score};
 use super::settings::Settings;
-use super::{NONE, none};
 use crate::images::source_size;
+use crate::policy::{NONE, none};
 use crate::sampling::{HALF_BUDGET, HALVES};
 use crate::{Error, Progress};
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use selfsame_augment::Policy;
 use selfsame_data::LoadOptions;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use super::option::words;
 use super::{Grid, GridError};
-use crate::{Error, ForecastOptions};
+use crate::{Error, ForecastOptions, policies, time};
 
 /// Option of runs and forecasts that changes the size of their images.
 const IMAGE_SIZE: &str = "image-size";
@@ -53,33 +54,45 @@ impl Grid {
     /// Returns the settings for a forecast in this process.
     ///
     /// # Errors
-    /// If a forecast does not have one of the options, or if an option has an impossible value.
+    /// [`GridError::Forecast`] if a forecast does not have one of the options, or if an option has
+    /// an impossible value.
     pub(crate) fn forecast_settings(&self) -> Result<ForecastSettings, GridError> {
-        self.forecast_table().try_into().map_err(|error: toml::de::Error| GridError::Cell {
-            cell: "forecast".to_owned(),
-            cause: error.message().to_owned(),
-        })
+        let refuse = |cause: String| GridError::Forecast { cause };
+        let written: Written = self
+            .forecast_table()
+            .try_into()
+            .map_err(|error: toml::de::Error| refuse(error.message().to_owned()))?;
+        written.settings().map_err(|error| refuse(error.to_string()))
     }
 }
 
-/// Options of a forecast that compares pixels, with the names of `selfsame forecast`.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+/// A forecast that compares pixels, as a grid asks for it.
 pub(crate) struct ForecastSettings {
     pub data: String,
+    /// How the images are read.
+    pub images: LoadOptions,
+    pub policies: Vec<(String, Policy)>,
+    pub options: ForecastOptions,
+}
+
+/// Options of such a forecast, with the names of `selfsame forecast`.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct Written {
+    data: String,
     policies: Vec<String>,
     image_size: Option<u32>,
     source_size: Option<u32>,
     per_class: usize,
     views: usize,
     no_original: bool,
-    /// Time limit in seconds.
-    budget: Option<f64>,
+    #[serde(deserialize_with = "budget")]
+    budget: Option<Duration>,
     #[serde(deserialize_with = "selfsame_train::seed::deserialize")]
     seed: u64,
 }
 
-impl Default for ForecastSettings {
+impl Default for Written {
     fn default() -> Self {
         let options = ForecastOptions::default();
         Self {
@@ -96,37 +109,37 @@ impl Default for ForecastSettings {
     }
 }
 
-impl ForecastSettings {
-    /// Returns how the forecast's images are read.
-    pub fn images(&self) -> LoadOptions {
-        LoadOptions {
+impl Written {
+    fn settings(self) -> Result<ForecastSettings, Error> {
+        let options = ForecastOptions {
+            per_class: self.per_class,
+            views: self.views,
+            original: !self.no_original,
+            budget: self.budget,
+            seed: self.seed,
+            ..ForecastOptions::default()
+        };
+        options.check()?;
+        let images = LoadOptions {
             image_size: self.image_size,
             source_size: self.source_size,
             seed: self.seed,
             ..LoadOptions::default()
-        }
+        };
+        Ok(ForecastSettings {
+            data: self.data,
+            images,
+            policies: policies(&self.policies)?,
+            options,
+        })
     }
+}
 
-    /// Returns the forecast's distinct policies with their names.
-    pub fn policies(&self) -> Result<Vec<(String, Policy)>, Error> {
-        let mut policies: Vec<(String, Policy)> = Vec::new();
-        for name in &self.policies {
-            if policies.iter().all(|(known, _)| known != name) {
-                policies.push((name.clone(), crate::policy(name)?));
-            }
-        }
-        Ok(policies)
-    }
-
-    /// Returns the other options of the forecast.
-    pub fn options(&self) -> ForecastOptions {
-        ForecastOptions {
-            per_class: self.per_class,
-            views: self.views,
-            original: !self.no_original,
-            budget: self.budget.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-            seed: self.seed,
-            ..ForecastOptions::default()
-        }
-    }
+/// Reads a time: a number of seconds, or text such as `1.5m`.
+fn budget<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        number => number.to_string(),
+    };
+    time(&text).map(Some).map_err(|error| D::Error::custom(format!("budget {text}: {error}")))
 }

@@ -49,7 +49,9 @@ fn every_run_of_the_grids_has_options_that_a_study_takes() {
                 let sets = cell.words.iter().filter(|word| word.starts_with("--set=")).count();
                 assert_eq!(options.set.len(), sets, "{}", cell.name());
             }
-            grid.forecast_settings().unwrap().policies().unwrap();
+            if grid.forecast.is_some() {
+                grid.forecast_settings().unwrap();
+            }
         }
     }
     let cell = |text: &str| {

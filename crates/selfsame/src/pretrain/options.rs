@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use selfsame_augment::Policy;
-use selfsame_data::{Dataset, Exif, LoadOptions, SplitName, class_list};
+use selfsame_data::{Dataset, Exif, LoadOptions, class_list};
 use selfsame_methods::MethodConfig;
 use selfsame_nn::{Precision, Stem};
 use selfsame_train::OptimizerKind;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::images::check;
 use crate::{Error, Progress, load};
 
 /// Options of a training run: everything that the command line of `selfsame study` can set.
@@ -361,32 +362,6 @@ impl Images {
             }
         }
     }
-}
-
-/// Refuses images in memory whose splits are inconsistent with each other.
-fn check(images: &Dataset) -> Result<(), Error> {
-    let refuse = |cause: String| Error::option("data", &images.name, cause);
-    for split in SplitName::ALL {
-        let (name, split) = (split.name(), images.split(split));
-        if !split.is_empty() && split.image_size() != images.image_size {
-            return Err(refuse(format!(
-                "the {name} images are of {} pixels, and the set's are of {}",
-                split.image_size(),
-                images.image_size
-            )));
-        }
-        let classes = images.classes.len();
-        let labels = split.labels().unwrap_or_default();
-        if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
-            return Err(refuse(format!(
-                "a {name} image has the label {label}, and there are {classes} classes"
-            )));
-        }
-        if classes > 0 && split.labels().is_none() && !split.is_empty() {
-            return Err(refuse(format!("the {name} images have no labels, and there are classes")));
-        }
-    }
-    Ok(())
 }
 
 /// A method: either its name, with settings that suit the encoder, or its own settings.

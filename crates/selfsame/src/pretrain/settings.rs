@@ -22,8 +22,8 @@ use crate::images::source_size;
 const CIFAR_STEM_UP_TO: u32 = 96;
 /// Default number of units in each hidden layer of a perceptron.
 const PERCEPTRON_WIDTH: usize = 512;
-/// The default policy.
-pub(crate) const AUGMENT: &str = "abcde";
+/// Name of the default policy.
+pub const AUGMENT: &str = "abcde";
 
 /// The checked settings that determine a run, except for the size of its images, which is only
 /// known once the images are read.

@@ -43,6 +43,7 @@ pub fn estimate(
     progress: &mut dyn Progress,
 ) -> Result<Estimate, Error> {
     check(grid)?;
+    options.shard()?;
     folder::holds(&options.out, grid)?;
     let cells = cells(grid)?;
     let runs: Vec<&Cell> = shard(&cells, options.shard).collect();
@@ -78,7 +79,7 @@ pub fn estimate(
         runs: runs.len() as u64,
         left: missing.len() as u64,
         seconds: estimates.iter().map(|run| run.training_seconds + run.measuring_seconds).sum(),
-        threads: options.threads.unwrap_or_else(rayon::current_num_threads) as u64,
+        threads: options.threads() as u64,
         kinds_timed: kinds.len() as u64,
         cells: estimates,
         steps_timed: STEPS as u64,

@@ -3,8 +3,8 @@
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use crate::Error;
 use crate::grid::{Grid, GridError};
+use crate::{Error, check_folder};
 
 /// File that holds the grid, so that no other grid is run in the same folder.
 const GRID_FILE: &str = "grid.toml";
@@ -35,6 +35,7 @@ pub(super) fn claim(out: &Path, grid: &Grid) -> Result<(), Error> {
 /// # Errors
 /// If the folder holds another grid's runs or something else.
 pub fn holds(out: &Path, grid: &Grid) -> Result<bool, Error> {
+    check_folder(out)?;
     let path = out.join(GRID_FILE);
     match std::fs::read_to_string(&path) {
         Ok(held) if held == text(grid)? => Ok(true),

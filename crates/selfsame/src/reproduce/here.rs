@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use super::process::Stage;
+use super::process::{Stage, open_log};
 use crate::{Error, Progress};
 
 /// Does `work`, writes its notes to the file `log` and reports them to `progress`. Returns whether
@@ -18,7 +18,7 @@ pub(super) fn follow(
     stage: Stage,
     progress: &mut dyn Progress,
 ) -> Result<bool, Error> {
-    let file = File::create(log).map_err(Error::file(log))?;
+    let file = open_log(log)?;
     let mut logged = Logged { log: file, stage, progress };
     match work(&mut logged) {
         Ok(()) => Ok(true),

@@ -18,6 +18,12 @@ pub(super) struct Stage {
     pub total: u64,
 }
 
+/// Opens the log of a run, to be added to. Another process may write to it at the same time, and
+/// what an earlier attempt said stays.
+pub(super) fn open_log(path: &Path) -> Result<File, Error> {
+    File::options().create(true).append(true).open(path).map_err(Error::file(path))
+}
+
 /// Runs a command to its end, writes its output to the file `log` and reports it to `progress` line
 /// by line. Returns whether the command succeeded.
 ///
@@ -29,7 +35,7 @@ pub(super) fn follow(
     stage: Stage,
     progress: &mut dyn Progress,
 ) -> Result<bool, Error> {
-    let mut file = File::create(log).map_err(Error::file(log))?;
+    let mut file = open_log(log)?;
     let program = Path::new(command.get_program()).to_owned();
     let start = |source| Error::Start { program: program.clone(), source };
     let mut child = command

@@ -1,6 +1,5 @@
 //! Turns the runs of a grid into its tables.
 
-use selfsame_augment::Policy;
 use selfsame_report::experiment::{Figure, Order, Outcome, ResultColumn, ResultRow, ResultTable};
 use selfsame_report::forecast::Forecast;
 use selfsame_report::{MeanInterval, mean_interval};
@@ -106,8 +105,9 @@ fn forecast_columns(grid: &Grid, forecast: &Forecast) -> Vec<Column> {
 
 fn forecast_column(grid: &Grid, forecast: &Forecast, delta: usize) -> Column {
     let policy_of = |row: &toml::Table| {
-        let policy: Policy = row.get("augment")?.as_str()?.parse().ok()?;
-        forecast.policies.iter().find(|forecast| forecast.name == policy.to_string())
+        // Rows and forecast may call a policy by different names.
+        let toml = crate::policy(row.get("augment")?.as_str()?).ok()?.to_toml();
+        forecast.policies.iter().chain(&forecast.baseline).find(|policy| policy.toml == toml)
     };
     let figure = |row: &toml::Table| {
         let sigma = policy_of(row)?.sigma.get(delta)?;
