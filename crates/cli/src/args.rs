@@ -37,7 +37,7 @@ const EMBEDDINGS_FROM_ELSEWHERE: &str = "Embeddings from elsewhere";
 pub struct Args {
     /// Processor threads; all cores by default, but one for `bench augment`. Results do not depend
     /// on it
-    #[arg(long, global = true, value_name = "N", value_parser = from_1_to(1024))]
+    #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
     /// Instruction set: amx, avx512, avx2, neon or portable [default: the fastest of this machine]
     #[arg(long, global = true, value_name = "NAME")]
@@ -159,7 +159,8 @@ pub struct Pretrain {
 }
 
 /// What a run that goes on keeps. Where its images lie may change.
-const RUN_KEEPS: [&str; 6] = ["image_size", "source_size", "limit", "classes", "Training", "out"];
+const RUN_KEEPS: [&str; 7] =
+    ["image_size", "source_size", "limit", "classes", "exif", "Training", "out"];
 
 /// Names in one argument. The parser of arguments takes a plain `Vec` for one name in each.
 pub type Names = Vec<String>;

@@ -109,6 +109,7 @@ fn misuse_is_exit_code_2_and_one_line_with_the_mend() {
         (&["--device", "cuda"], "--features cuda"),
         (&["--classes", "disc,unicorn"], "unicorn"),
         (&["--threads", "0"], "--threads"),
+        (&["--threads", "1025"], "--threads"),
         (&["--limit", "1"], "--limit"),
         (&["--no-such-flag"], "--no-such-flag"),
     ] {

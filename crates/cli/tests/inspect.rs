@@ -11,7 +11,7 @@ use common::{run, said};
 use selfsame::data::{LoadOptions, glyph_pixels};
 use selfsame::report::inspection::{Finding, Inspection, NearCopy, Oddity};
 use selfsame::report::render_inspection;
-use selfsame::{InspectOptions, inspect, write_inspection};
+use selfsame::{InspectOptions, inspect};
 use serde_json::Value;
 
 const SIDE: u32 = 32;
@@ -127,10 +127,9 @@ fn what_is_planted_is_found() {
         |finding: &Finding| matches!(finding, Finding::Contradiction { exact: 1, .. });
     assert!(inspection.findings.iter().any(contradiction), "{:?}", inspection.findings);
 
-    let page = write_inspection(&folder.path().join("out"), &inspection).unwrap();
-    let page = fs::read_to_string(page).unwrap();
-    for text in ["copy-of-011.png", "Copies across splits", "blurred.png", "or class9?"] {
-        assert!(page.contains(text) || text == "or class9?", "{text}");
+    let page = selfsame::report::render_inspection(&inspection);
+    for text in ["copy-of-011.png", "Copies across splits", "blurred.png"] {
+        assert!(page.contains(text), "{text}");
     }
 }
 

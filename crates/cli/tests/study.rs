@@ -119,7 +119,8 @@ fn without_labels_what_needs_them_is_left_out_in_words() {
     std::fs::remove_file(images.join("03.png")).unwrap();
     let output = run(["eval", &out.display().to_string()]);
     assert!(
-        output.status.code() == Some(2) && said(&output).contains("have changed"),
+        output.status.code() == Some(2)
+            && said(&output).contains("46 training images in place of 47"),
         "{}",
         said(&output)
     );

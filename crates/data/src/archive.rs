@@ -10,10 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use flate2::read::MultiGzDecoder;
 
 use crate::DataError;
-use crate::catalogue::{Catalogue, Source};
+use crate::catalogue::{Catalogue, Source, stamp};
 use crate::decode::{self, HEAD_BYTES, MAX_FILE_BYTES};
 use crate::facts::Exif;
-use crate::folder::stamp;
 use crate::leavings::short;
 use crate::table::Table;
 use crate::target::{RgbImage, Target};

@@ -1,10 +1,14 @@
 //! The information about a set before any image is decoded.
 
+use std::fs;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::DataError;
 use crate::facts::Exif;
-use crate::leavings::{LeftAlone, LostFolder};
+use crate::leavings::{LeftAlone, LostFolder, Skipped};
 use crate::target::{RgbImage, Target};
 
 /// A set of images before they are decoded.
@@ -24,15 +28,6 @@ pub(crate) struct Catalogue {
     pub(crate) level: usize,
     pub(crate) notes: Vec<String>,
     pub(crate) source: Box<dyn Source>,
-}
-
-/// An image or archive entry that was left out.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Skipped {
-    /// Name within the set, as a path with `/`.
-    pub name: String,
-    /// Reason why the image or entry could not be used.
-    pub cause: String,
 }
 
 pub(crate) struct Entry {
@@ -66,6 +61,18 @@ pub(crate) trait Source: Sync {
     /// Returns a text that changes whenever the image may have changed: sizes, modification times,
     /// parameters.
     fn stamp(&self, item: usize) -> String;
+}
+
+/// Returns size and modification time of a file as text, or a text that says that they are unknown.
+pub(crate) fn stamp(path: &Path) -> String {
+    match fs::metadata(path) {
+        Ok(metadata) => {
+            let modified =
+                metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            format!("{} {:?}", metadata.len(), modified)
+        }
+        Err(error) => error.to_string(),
+    }
 }
 
 impl Catalogue {

@@ -7,9 +7,8 @@ use std::sync::Mutex;
 
 use crate::DataError;
 use crate::archive::read_range;
-use crate::catalogue::{Catalogue, Entry, Part, Source};
+use crate::catalogue::{Catalogue, Entry, Part, Source, stamp};
 use crate::facts::Exif;
-use crate::folder::stamp;
 use crate::target::{RgbImage, Target};
 
 const SIDE: u32 = 32;

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use selfsame_kernels::map::ReadOnlyMap;
 use selfsame_kernels::pixels::{Image, Numbered};
 
-use crate::catalogue::Skipped;
 use crate::decode::MAX_IMAGE_SIZE;
 use crate::error::DataError;
 use crate::facts::{Facts, Format};
 use crate::glyphs::Factors;
-use crate::leavings::{LeftAlone, LostFolder};
+use crate::leavings::{LeftAlone, LostFolder, Skipped};
 
 /// Images, divided into training, validation and test, with a list of images that were
 /// left out.

@@ -3,13 +3,12 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use walkdir::WalkDir;
 
 use crate::DataError;
 use crate::archive;
-use crate::catalogue::{Catalogue, Source};
+use crate::catalogue::{Catalogue, Source, stamp};
 use crate::decode::{self, HEAD_BYTES, MAX_FILE_BYTES};
 use crate::facts::Exif;
 use crate::kinds::{self, Kind};
@@ -112,17 +111,5 @@ impl Source for Folder {
 
     fn stamp(&self, item: usize) -> String {
         stamp(&self.files[item])
-    }
-}
-
-/// Returns size and modification time of a file as text, or a text that says that they are unknown.
-pub(crate) fn stamp(path: &Path) -> String {
-    match fs::metadata(path) {
-        Ok(metadata) => {
-            let modified =
-                metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            format!("{} {:?}", metadata.len(), modified)
-        }
-        Err(error) => error.to_string(),
     }
 }

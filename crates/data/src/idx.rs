@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use crate::DataError;
-use crate::catalogue::{Catalogue, Entry, Part, Source};
+use crate::catalogue::{Catalogue, Entry, Part, Source, stamp};
 use crate::decode::{MAX_PIXELS, MAX_SIDE};
 use crate::facts::Exif;
-use crate::folder::stamp;
 use crate::leavings::short;
 use crate::target::{RgbImage, Target};
 

@@ -2,8 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::Skipped;
 use crate::kinds::{ending, may_be_image, mend};
+
+/// An image or archive entry that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Skipped {
+    /// Name within the set, as a path with `/`.
+    pub name: String,
+    /// Reason why the image or entry could not be used.
+    pub cause: String,
+}
 
 /// Files of one ending in one folder that are not read, because their names are not those of
 /// images.

@@ -88,14 +88,13 @@ mod table;
 mod target;
 mod tree;
 
-pub use catalogue::Skipped;
 pub use dataset::{Dataset, Split, SplitName};
 pub use decode::{MAX_FILE_BYTES, MAX_IMAGE_SIZE, MAX_PIXELS, MAX_SIDE, decode_image};
 pub use error::DataError;
 pub use facts::{Exif, Facts, Format};
 pub use fetch::{FetchError, FetchSummary, fetch, fetch_files};
 pub use glyphs::{Factors, GLYPH_CLASSES, GLYPH_COUNTS, GLYPH_SIZE, glyph_factors, glyph_pixels};
-pub use leavings::{LeftAlone, LostFolder};
+pub use leavings::{LeftAlone, LostFolder, Skipped};
 pub use load::{LoadOptions, class_list, class_names, load};
 pub use remote::{Digest, Member, REMOTE_SETS, RemoteFile, RemoteSet};
 pub use selfsame_kernels::pixels::{Image, Numbered};

@@ -315,7 +315,7 @@ mod tests {
         assert!(!whole.facts.several && !whole.facts.transparent);
 
         let part = read(&gif_of(&[(2, 1, 2, 2), (0, 0, 5, 3)])).unwrap();
-        let mut wanted = vec![[0; 3]; 15];
+        let mut wanted = [[0; 3]; 15];
         for (place, number) in [(7, 0), (8, 1), (12, 2), (13, 3)] {
             wanted[place] = colour(number);
         }

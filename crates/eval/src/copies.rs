@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use rayon::prelude::*;
 use selfsame_data::{Dataset, Split, SplitName};
-use selfsame_report::evaluation::Copies;
+use selfsame_report::record::Copies;
 
 /// The copies in a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]

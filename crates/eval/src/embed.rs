@@ -27,7 +27,9 @@ pub fn embed(
     device: &Device,
     done: &mut dyn FnMut(usize),
 ) -> Result<Features, Error> {
-    let size = images.first().map_or(1, Image::width);
+    let Some(size) = images.first().map(Image::width) else {
+        return Features::new(0, 1, Vec::new());
+    };
     for image in images {
         let shape = (image.width(), image.height(), image.channels());
         assert_eq!(shape, (size, size, 3), "images to embed are square, RGB and of one size");
@@ -52,6 +54,5 @@ pub fn embed(
         through += batch.len();
         done(through);
     }
-    let dim = values.len().checked_div(images.len()).unwrap_or(1);
-    Features::new(images.len(), dim, values)
+    Features::new(images.len(), values.len() / images.len(), values)
 }

@@ -11,9 +11,8 @@ use selfsame_augment::{Image, Policy, Purpose, Scratch, ViewSets, resize};
 use selfsame_data::{Dataset, Split, SplitName};
 use selfsame_nn::Backbone;
 use selfsame_report::Sprite;
-use selfsame_report::evaluation::{LeftOut, Unseen};
 use selfsame_report::record::{
-    Accuracies, EmbeddingMap, Evaluation, Geometry, MapImage, Projection, Scores,
+    Accuracies, EmbeddingMap, Evaluation, Geometry, LeftOut, MapImage, Projection, Scores, Unseen,
 };
 
 use crate::knn::{self, KnnOptions};

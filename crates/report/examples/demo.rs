@@ -7,7 +7,7 @@ use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
 
 use selfsame_kernels::random::SplitMix64;
-use selfsame_report::evaluation::LeftOut;
+use selfsame_report::record::LeftOut;
 use selfsame_report::record::{
     DatasetRecord, EVAL_FILE, EmbeddingMap, EncoderRecord, Evaluation, Geometry, MAP_FILE,
     METRICS_FILE, MapImage, MetricPoint, PAGE_FILE, Projection, RUN_FILE, RunRecord, Scores,

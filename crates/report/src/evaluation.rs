@@ -1,98 +1,10 @@
-//! What an evaluation says beyond its figures: copies across splits, classes that training lacks,
-//! and a verdict. All are values in `eval.json`; [`words`] turns them into sentences.
+//! What an evaluation says beyond its figures: a verdict, and [`words`] for the values in
+//! `eval.json`.
 
 pub mod words;
 
-use serde::{Deserialize, Serialize};
-
 use crate::interval::{largest_of_nine_is_above, wilson};
-use crate::record::{Accuracies, Evaluation, Scores};
-
-/// Images of one split whose pixels, as the encoder sees them, equal those of an image in another
-/// split or of an earlier image in the same split.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Copies {
-    /// The split of the copies.
-    pub split: String,
-    /// The split of the originals. Equal to `split` if images are repeated within it.
-    pub of: String,
-    /// Number of copies.
-    pub images: u64,
-    /// Number of images in the split of the copies.
-    pub out_of: u64,
-    /// Number of copies with a label that none of their originals has.
-    pub relabelled: u64,
-}
-
-/// A class without a training image, and its images in another split.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Unseen {
-    /// Name of the class.
-    pub class: String,
-    /// The split of the images.
-    pub split: String,
-    /// Number of images of the class in the split.
-    pub images: u64,
-}
-
-/// The reason why accuracies were left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-pub enum LeftOut {
-    /// The split has no image.
-    NoImages,
-    /// The images have no labels.
-    NoLabels,
-    /// There is a single class.
-    SingleClass,
-    /// There are no training images, or no validation images of a class with training images.
-    NothingToFit,
-    /// All training images are of one class.
-    SingleTrainedClass,
-    /// No image of the split is of a class with a training image.
-    OnlyUnseen,
-}
-
-/// What the accuracies of an evaluation say. If some of the images are copies of training or
-/// validation images, it is about the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "verdict", rename_all = "snake_case")]
-pub enum Verdict {
-    /// All images are copies of training or validation images, so nothing is said of new images.
-    OnlyCopies,
-    /// No accuracy of any representation is clearly above the share of the commonest class: nothing
-    /// shows that the labels can be told from the images.
-    NothingTold,
-    /// The kNN accuracy of the trained encoder is not clearly above the share of the commonest
-    /// class, but another accuracy is.
-    AtMajority,
-    /// Neither raw pixels nor the untrained encoder was measured.
-    NoBaseline,
-    /// The kNN accuracy of the trained encoder is not above that of a baseline.
-    Behind {
-        /// The better baseline.
-        of: Baseline,
-    },
-    /// The kNN accuracy of the trained encoder is above those of both baselines.
-    Ahead {
-        /// The better baseline.
-        of: Baseline,
-        /// Whether the 95 % intervals do not overlap.
-        clear: bool,
-    },
-}
-
-/// A representation that training must beat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Baseline {
-    /// The encoder before training.
-    Untrained,
-    /// Raw pixels.
-    Pixels,
-}
+use crate::record::{Accuracies, Baseline, Evaluation, Scores, Verdict};
 
 impl Evaluation {
     /// Returns the accuracies over all images whose class has a training image.

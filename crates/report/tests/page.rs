@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use selfsame_report::evaluation::{Baseline, Copies, LeftOut, Unseen, Verdict};
 use selfsame_report::forecast::{
     Advice, ClassForecast, Delta, Forecast, PolicyForecast, ProbeImage,
 };
 use selfsame_report::gallery::{Gallery, Original, PolicyViews, Step, View};
 use selfsame_report::record::*;
+use selfsame_report::record::{Baseline, Copies, LeftOut, Unseen, Verdict};
 use selfsame_report::{
     Report, ReportError, Sprite, SpriteError, evaluation_lines, read, render, render_gallery,
     wilson, write_atomic, write_json,

@@ -1,7 +1,7 @@
 //! Looks at a data set before anything is trained on it: what it holds, what is odd about it, and
 //! what training would do with it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use selfsame_data::{Dataset, Facts, Image, SplitName};
 use selfsame_report::inspection::{
@@ -9,7 +9,7 @@ use selfsame_report::inspection::{
 };
 use selfsame_report::{render_inspection, write_atomic, write_json};
 
-use crate::{Error, PretrainOptions, Progress, images};
+use crate::{Error, PretrainOptions, Progress, check_folder, images};
 
 mod copies;
 mod files;
@@ -23,13 +23,34 @@ pub struct InspectOptions {
     /// Whether to search for near copies, which takes a time proportional to the square of the
     /// number of images: seconds for 10,000.
     pub near: bool,
+    /// Folder for `inspect.json` and `inspect.html`. If `None`, nothing is written.
+    pub out: Option<PathBuf>,
+    /// Whether to replace an inspection that the folder holds.
+    pub overwrite: bool,
     /// The command, word by word, that inspects again; may be empty.
     pub command: Vec<String>,
 }
 
 impl Default for InspectOptions {
     fn default() -> Self {
-        Self { near: true, command: Vec::new() }
+        Self { near: true, out: None, overwrite: false, command: Vec::new() }
+    }
+}
+
+impl InspectOptions {
+    /// Refuses a folder that cannot take the results. [`inspect`] makes the same check; a caller
+    /// can make it before loading images.
+    ///
+    /// # Errors
+    /// [`Error::NotAFolder`] or [`Error::Exists`].
+    pub fn check(&self) -> Result<(), Error> {
+        let Some(out) = &self.out else { return Ok(()) };
+        check_folder(out)?;
+        let files = [INSPECTION_FILE, INSPECTION_PAGE].map(|name| out.join(name));
+        match files.into_iter().find(|file| file.exists() && !self.overwrite) {
+            Some(path) => Err(Error::Exists { path }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -40,7 +61,8 @@ impl Default for InspectOptions {
 /// flat, blurred or grey among coloured ones. The same images give the same record.
 ///
 /// # Errors
-/// [`Error::Stopped`] if `progress` asks to stop; or if a picture for the page cannot be made.
+/// If [`InspectOptions::check`] refuses the options, or if a file cannot be written.
+/// [`Error::Stopped`] if `progress` asks to stop; nothing is written then.
 ///
 /// ```
 /// use selfsame::data::LoadOptions;
@@ -58,6 +80,7 @@ pub fn inspect(
     options: &InspectOptions,
     progress: &mut dyn Progress,
 ) -> Result<Inspection, Error> {
+    options.check()?;
     let all = All::new(dataset);
     let copies = copies::Found::search(&all, options.near, progress)?;
     let outliers = outliers::find(&all, progress)?;
@@ -86,20 +109,12 @@ pub fn inspect(
     };
     inspection.balance = balance(&inspection.classes);
     inspection.findings = findings::findings(&inspection);
+    if let Some(out) = &options.out {
+        std::fs::create_dir_all(out).map_err(Error::file(out))?;
+        write_json(&out.join(INSPECTION_FILE), &inspection)?;
+        write_atomic(&out.join(INSPECTION_PAGE), render_inspection(&inspection).as_bytes())?;
+    }
     Ok(inspection)
-}
-
-/// Writes `inspect.json` and its page into a folder, creating the folder if needed. Returns the
-/// path of the page.
-///
-/// # Errors
-/// If a file cannot be written; an earlier version of that file then stays intact.
-pub fn write_inspection(folder: &Path, inspection: &Inspection) -> Result<PathBuf, Error> {
-    std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
-    write_json(&folder.join(INSPECTION_FILE), inspection)?;
-    let page = folder.join(INSPECTION_PAGE);
-    write_atomic(&page, render_inspection(inspection).as_bytes())?;
-    Ok(page)
 }
 
 /// The images of all splits, numbered from 0: training, validation, test.

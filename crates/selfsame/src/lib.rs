@@ -170,7 +170,7 @@ pub use evaluate::{EvaluateOptions, evaluate};
 pub use export::{ExportFormat, ExportOptions, Exported, export};
 pub use forecast::{ForecastOptions, forecast};
 pub use images::load;
-pub use inspect::{InspectOptions, inspect, write_inspection};
+pub use inspect::{InspectOptions, inspect};
 pub use page::{report, write_page};
 pub use policy::{policies, policy};
 pub use pretrain::{

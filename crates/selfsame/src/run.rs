@@ -11,7 +11,8 @@ use selfsame_nn::layers::Init;
 use selfsame_nn::{Backbone, EncoderConfig, state};
 use selfsame_report::certificate::CERTIFICATE_FILE;
 use selfsame_report::record::{
-    EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE, RunRecord, VIEWS_FILE,
+    DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE,
+    RunRecord, VIEWS_FILE,
 };
 use selfsame_report::{write_atomic, write_json};
 use selfsame_train::checkpoint::{self, Which};

@@ -89,14 +89,14 @@ fn embeddings_that_cannot_be_measured_are_refused() {
     let allowed = CertifyOptions { allow_repeats: true, ..CertifyOptions::default() };
     let record = of_embeddings(&Embeddings::new(&values[..], 10, 2, 3), &allowed).unwrap();
     assert!(record.left_out.contains(&LeftOut::Repeats { count: 1, first: [9, 0] }));
-    values[13] = f32::NAN;
-    assert!(matches!(of(&values, 10), Err(Error::Theory(TheoryError::NotFinite { row: 4, .. }))));
     // There are fewer names than classes.
     let nameless = Embeddings { classes: Vec::new(), ..embeddings_of(&values[..54]) };
     assert!(matches!(
         of_embeddings(&nameless, &allowed),
         Err(Error::Option { name: "classes", .. })
     ));
+    values[13] = f32::NAN;
+    assert!(matches!(of(&values, 10), Err(Error::Theory(TheoryError::NotFinite { row: 4, .. }))));
     // A label is missing.
     let labelled = Embeddings::new(&values[..54], 9, 2, 3).labelled(&[0, 1, 0, 1]).unwrap();
     assert!(of_embeddings(&labelled, &allowed).is_err());

@@ -336,6 +336,7 @@ mod tests {
                     limit: None,
                     labels: None,
                     classes: None,
+                    exif: Default::default(),
                 };
                 let config = Config {
                     seed: 0,

@@ -4,27 +4,25 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use selfsame::data::LoadOptions;
-use selfsame::report::inspection::{INSPECTION_FILE, INSPECTION_PAGE, words};
-use selfsame::{Error, InspectOptions, write_inspection};
+use selfsame::report::inspection::{INSPECTION_PAGE, words};
+use selfsame::{Error, InspectOptions};
 use serde_json::json;
 
 use super::{shown, typed};
 use crate::args::Inspect as Args;
-use crate::misuse;
 use crate::options::out_folder;
 use crate::terminal::{Live, Terminal};
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     let out = out_folder(args.out.as_deref(), "inspections", Path::new(&args.data));
-    selfsame::check_folder(&out)?;
-    let files = [out.join(INSPECTION_FILE), out.join(INSPECTION_PAGE)];
-    if let Some(file) = files.iter().find(|file| file.exists() && !args.overwrite) {
-        return Err(misuse(format!(
-            "{} exists already; name another folder with --out, or --overwrite",
-            shown(file)
-        )));
-    }
+    let options = InspectOptions {
+        near: !args.no_near,
+        out: Some(out.clone()),
+        overwrite: args.overwrite,
+        command: typed(),
+    };
+    options.check()?;
     let load = LoadOptions {
         image_size: args.image_size,
         seed: args.seed,
@@ -34,13 +32,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ..LoadOptions::default()
     };
     let dataset = selfsame::load(&args.data, &load, &mut Live::default())?;
-    let options = InspectOptions { near: !args.no_near, command: typed() };
     let mut live = Live::stoppable("stopping; nothing is written")?;
     let inspection = match selfsame::inspect(&dataset, &options, &mut live) {
         Err(Error::Stopped) => return Ok(ExitCode::from(super::INTERRUPTED)),
         inspection => inspection?,
     };
-    let page = write_inspection(&out, &inspection)?;
+    let page = out.join(INSPECTION_PAGE);
     for line in words::lines(&inspection) {
         terminal.say(&line);
     }

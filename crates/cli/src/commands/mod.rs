@@ -24,9 +24,12 @@ use crate::misuse;
 pub use crate::terminal::INTERRUPTED;
 pub use crate::words::{quoted, shown, source_words, typed};
 
+/// Maximum number of threads. Starting many more takes long.
+const MOST_THREADS: usize = 1024;
+
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if args.threads == Some(0) {
-        return Err(misuse("--threads 0 makes no sense: at least 1 is needed"));
+    if let Some(threads) = args.threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {
+        return Err(misuse(format!("--threads {threads}: choose from 1 to {MOST_THREADS}")));
     }
     // Make this thread part of the pool: many operations take only microseconds, which is less than
     // it takes to wake another thread and wait for it.

@@ -239,6 +239,10 @@ impl Tables {
             };
             let table;
             (table, segment) = Huffman::read(values)?;
+            // A difference has at most 15 bits.
+            if class_and_number >> 4 == 0 && table.symbols.iter().any(|&symbol| symbol > 15) {
+                return None;
+            }
             *tables.get_mut(usize::from(class_and_number & 15))? = Some(table);
         }
         Some(())
@@ -327,7 +331,8 @@ impl Huffman {
         let (mut code, mut place) = (0, 0);
         for (length, &count) in (1..).zip(counts) {
             let (first, past) = (code, code + u32::from(count));
-            if past > 1 << length {
+            // No code consists of ones only.
+            if count > 0 && past >= 1 << length {
                 return None;
             }
             table.lengths[length as usize] = (past, place - first as i32);

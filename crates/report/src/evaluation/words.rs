@@ -1,8 +1,7 @@
 //! Sentences about an evaluation, for its page and for the terminal.
 
-use super::{Baseline, Copies, LeftOut, Unseen, Verdict};
 use crate::format::{count, counted, percent, signed};
-use crate::record::{Accuracies, Evaluation};
+use crate::record::{Accuracies, Baseline, Copies, Evaluation, LeftOut, Unseen, Verdict};
 use crate::wilson;
 
 /// Number of classes without a training image that a sentence names.

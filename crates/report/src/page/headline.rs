@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use crate::Report;
-use crate::evaluation::{LeftOut, words};
+use crate::evaluation::words;
 use crate::format::{counted, duration, percent};
-use crate::record::{Evaluation, RUN_FILE, Scores};
+use crate::record::{Evaluation, LeftOut, RUN_FILE, Scores};
 
 /// Maximum number of folders without a used image that are named one by one.
 const FEW: usize = 5;

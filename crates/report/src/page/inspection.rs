@@ -176,9 +176,17 @@ impl Page<'_> {
     }
 
     fn outliers(&self) -> Option<Section> {
+        let (some, none): (Vec<&Outliers>, Vec<&Outliers>) =
+            self.inspection.outliers.iter().partition(|outliers| !outliers.images.is_empty());
         let body = html! {
             p.lead { "Images that differ from the others in ways that are seldom meant. The most extreme come first." }
-            @for outliers in &self.inspection.outliers { (self.kind(outliers)) }
+            @for outliers in &some { (self.kind(outliers)) }
+            @if !none.is_empty() {
+                details {
+                    summary { "Not found: " (none.iter().map(|outliers| words::name(outliers.kind).to_lowercase()).collect::<Vec<_>>().join(", ")) }
+                    @for outliers in &none { (self.kind(outliers)) }
+                }
+            }
         };
         Some(Section { id: "outliers", short: "Outliers", title: "Images that stand out", body })
     }
@@ -224,9 +232,13 @@ impl Page<'_> {
             } @else {
                 @if let Some(balance) = balance {
                     p.lead {
-                        "The largest class, " b { (balance.largest.0) } ", has " (counted(balance.largest.1 as u64, "training image", "training images"))
-                        "; the smallest, " b { (balance.smallest.0) } ", has " (count(balance.smallest.1 as u64))
-                        ". By their entropy, the classes count as " (number(balance.effective_classes)) " of equal size."
+                        @if balance.largest.1 == balance.smallest.1 {
+                            "Every class has " (counted(balance.largest.1 as u64, "training image", "training images")) "."
+                        } @else {
+                            "The largest class, " b { (balance.largest.0) } ", has " (counted(balance.largest.1 as u64, "training image", "training images"))
+                            "; the smallest, " b { (balance.smallest.0) } ", has " (count(balance.smallest.1 as u64))
+                            ". By their entropy, the classes count as " (number(balance.effective_classes)) " of equal size."
+                        }
                     }
                 }
                 div.scroll.card tabindex="0" role="region" aria-label="Table of classes" { table.classes.inspected { (head) tbody { @for row in rows.iter().take(CLASSES) { (row) } } } }

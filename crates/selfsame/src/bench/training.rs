@@ -272,6 +272,7 @@ pub(super) fn endless_plan(
             limit: None,
             labels: None,
             classes: None,
+            exif: Default::default(),
         },
         encoder,
         method,
