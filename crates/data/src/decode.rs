@@ -46,7 +46,7 @@ pub(crate) fn decode(bytes: &[u8], target: Target) -> Result<RgbImage, String> {
         };
         let plan = Plan::new(facts, target);
         let Facts { format, width, height, .. } = plan.facts;
-        if outline.as_ref().is_some_and(Outline::is_common)
+        if outline.as_ref().is_some_and(|outline| outline.is_reducible(bytes))
             && let Some(image) = reduced_jpeg(bytes, &plan)
         {
             return Ok(image.turned(plan.turn));
@@ -808,8 +808,11 @@ mod tests {
             // Files with damaged headers were refused earlier.
             let known = dimensions(&damaged, Exif::Ignore) == Ok(whole);
             let size = SIZES[random.random_range(0..3)];
-            let is_common = known && Outline::read(&damaged).is_ok_and(|file| file.is_common());
-            if is_common && guarded(|| Ok(reduced_jpeg(&damaged, whole, size))).unwrap().is_some() {
+            let is_reducible = known
+                && guarded(|| Ok(Outline::read(&damaged)?.is_reducible(&damaged))) == Ok(true);
+            if is_reducible
+                && guarded(|| Ok(reduced_jpeg(&damaged, whole, size))).unwrap().is_some()
+            {
                 taken += 1;
                 let whole = guarded(|| jpeg(&damaged));
                 assert!(whole.is_ok(), "{name}: {:?}", whole.unwrap_err());
@@ -956,16 +959,18 @@ mod tests {
         let cause = decode(&webp, SMALL).map(|_| ()).unwrap_err();
         assert!(cause.contains("16383x16383 is too large"), "{cause}");
 
-        let [(_, mut bmp), (_, mut gif), (_, tiff), _] = rasters();
+        let [(_, mut bmp), (_, mut gif), ..] = rasters();
         bmp[18..26].copy_from_slice(&[0xff, 0x3f, 0, 0, 0xff, 0x3f, 0, 0]);
         gif[6..10].copy_from_slice(&[0xff, 0xff, 0xff, 0xff]);
-        let mut tiff_large = tiff.clone();
-        // The tags ImageWidth, ImageLength and RowsPerStrip, of type LONG or SHORT.
-        for tag in [[0, 1], [1, 1], [0x16, 1]] {
-            let at = tiff.windows(2).rposition(|pair| pair == tag).unwrap();
-            tiff_large[at + 8..at + 12].copy_from_slice(&[0xff, 0x3f, 0, 0]);
+        let mut tiff = b"II*\0\x08\0\0\0\x08\0".to_vec();
+        // Width, height, bits, grey, strip, channels, rows of a strip, bytes of a strip.
+        let tags = [(256, 16_383), (257, 16_383), (258, 8), (262, 1), (273, 8), (277, 1)];
+        for (tag, value) in tags.into_iter().chain([(278, 16_383), (279, 4)]) {
+            tiff.extend([u16::to_le_bytes(tag), 4_u16.to_le_bytes()].concat());
+            tiff.extend([1_u32.to_le_bytes(), u32::to_le_bytes(value)].concat());
         }
-        for large in [bmp, gif, tiff_large, b"P5 99999 99999 255\n".to_vec()] {
+        tiff.extend([0; 4]);
+        for large in [bmp, gif, tiff, b"P5 99999 99999 255\n".to_vec()] {
             let cause = decode(&large, SMALL).map(|_| ()).unwrap_err();
             assert!(cause.contains("too large"), "{cause}");
         }

@@ -215,8 +215,14 @@ impl<'a> Outline<'a> {
         }
     }
 
+    /// Returns whether [`reduced`] may read the file. It checks tables less strictly than the decoder
+    /// of whole files, and an image must not be damaged at one size and sound at another.
+    pub(crate) fn is_reducible(&self, bytes: &[u8]) -> bool {
+        self.is_common() && fast_decoder(bytes).decode_headers().is_ok()
+    }
+
     /// Returns whether the fast decoders are known to read such files right.
-    pub(crate) fn is_common(&self) -> bool {
+    fn is_common(&self) -> bool {
         let is_known = match self.components.as_slice() {
             [grey] => [1, 2, 4].contains(&grey.sampling.0),
             [luma, others @ ..] => {
@@ -243,12 +249,7 @@ impl<'a> Outline<'a> {
                 [.., last] => std::slice::from_ref(last),
                 [] => &[],
             };
-            let options = DecoderOptions::default()
-                .set_strict_mode(true)
-                .set_max_width(usize::MAX)
-                .set_max_height(usize::MAX)
-                .jpeg_set_out_colorspace(ColorSpace::RGB);
-            JpegDecoder::new_with_options(ZCursor::new(&self.with_sentinels(bytes, ends)), options)
+            fast_decoder(&self.with_sentinels(bytes, ends))
                 .decode()
                 .map_err(|error| format!("damaged JPEG: {error:?}"))
         } else {
@@ -297,4 +298,13 @@ impl<'a> Outline<'a> {
         complete.extend([0xff, 0xd9]);
         complete
     }
+}
+
+fn fast_decoder(bytes: &[u8]) -> JpegDecoder<ZCursor<&[u8]>> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    JpegDecoder::new_with_options(ZCursor::new(bytes), options)
 }
