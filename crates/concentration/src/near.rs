@@ -21,9 +21,9 @@
 //!    digits or drawings, some pairs are close by chance. If images are spread evenly in a space of
 //!    m dimensions, an image has (n / s) · r · ρᵐ others within ρ · D, for n images, a sample of s
 //!    and D the distance of the r-th of it. The threshold is the ρ at which chance alone would make
-//!    a pair of one image in [`CHANCE`], but at most [`NEAREST`]. The number of dimensions is
-//!    estimated from how distances grow from the (r / 2)-th neighbour to the r-th, so that a few
-//!    copies do not matter, and the median image counts.
+//!    a pair of one image in [`CHANCE`], but at most [`NEAREST`]. The number of dimensions around an
+//!    image is estimated from how distances grow from the (r / 2)-th neighbour to the r-th, so that
+//!    a few copies do not matter, as the mean over the image and its r neighbours.
 //!
 //! # How all pairs are searched
 //!
@@ -103,7 +103,8 @@ pub struct NearCopies {
     pub groups: Vec<Vec<usize>>,
     /// Images that were not compared, because they are flat.
     pub flat: Vec<usize>,
-    /// Largest closeness of near copies in this set.
+    /// Largest closeness of near copies of the middle image. Images in surroundings of fewer
+    /// dimensions have a smaller one.
     pub threshold: f64,
 }
 
@@ -165,7 +166,7 @@ pub fn near_copies(
     }
     let mut groups = groups.into_lists();
     groups.iter_mut().flatten().for_each(|image| *image = set.numbers[*image]);
-    Some(NearCopies { pairs, found, groups, flat: set.flat, threshold: set.threshold })
+    Some(NearCopies { pairs, found, groups, flat: set.flat, threshold: median(set.thresholds) })
 }
 
 /// Sorts pairs by closeness, and keeps those that are among the closest of either image.
@@ -198,8 +199,8 @@ struct Set {
     details: Vec<u8>,
     /// The units of each image: D and E.
     units: Vec<[f64; 2]>,
-    /// Largest closeness of near copies.
-    threshold: f64,
+    /// Largest closeness of near copies of each image.
+    thresholds: Vec<f64>,
 }
 
 /// What the neighbours of an image in the sample say.
@@ -208,6 +209,8 @@ struct Neighbours {
     units: [f64; 2],
     /// Reciprocal of the number of dimensions in which images are spread around this one.
     flatness: f64,
+    /// The neighbours.
+    images: Vec<usize>,
 }
 
 impl Set {
@@ -220,7 +223,7 @@ impl Set {
             norms: Vec::new(),
             details: Vec::new(),
             units: Vec::new(),
-            threshold: NEAREST,
+            thresholds: Vec::new(),
         };
         for (chunk, images) in images.chunks(SAMPLE * BYTES).enumerate() {
             let signatures: Vec<Option<Signature>> =
@@ -258,6 +261,7 @@ impl Set {
         if n < FEWEST {
             let distance = |values: usize| SCALE * (2.0 * (1.0 - ASSUMED) * values as f64).sqrt();
             self.units = vec![[distance(BYTES), distance(DETAILS)]; n];
+            self.thresholds = vec![NEAREST; n];
             return true;
         }
         let sample: Vec<usize> = (0..n).step_by(n.div_ceil(SAMPLE)).collect();
@@ -287,10 +291,13 @@ impl Set {
             }
         }
         self.units = neighbours.iter().map(|image| image.units).collect();
-        let mut flatness: Vec<f64> = neighbours.iter().map(|image| image.flatness).collect();
-        let (_, &mut median, _) = flatness.select_nth_unstable_by(n / 2, f64::total_cmp);
         let share = sample.len() as f64 / (CHANCE * n as f64 * rank(sample.len()) as f64);
-        self.threshold = share.powf(median).min(NEAREST);
+        let threshold = |(image, of_image): (usize, &Neighbours)| {
+            let around = of_image.images.iter().chain([&image]);
+            let flatness: f64 = around.map(|&other| neighbours[other].flatness).sum();
+            share.powf(flatness / (of_image.images.len() + 1) as f64).min(NEAREST)
+        };
+        self.thresholds = neighbours.iter().enumerate().map(threshold).collect();
         true
     }
 
@@ -336,6 +343,7 @@ impl Set {
             Neighbours {
                 units: [farthest.sqrt(), (details / rank as f64).sqrt()],
                 flatness: growth / ranks,
+                images: distances.iter().map(|&(_, other)| other).collect(),
             }
         };
         images.zip(distances).map(measure).collect()
@@ -402,8 +410,9 @@ impl Set {
     fn near(&self, isa: Isa, image: usize, block: &Block, other: usize) -> Option<NearPair> {
         let at = other - block.images.start;
         let [unit, detail_unit] = [0, 1].map(|i| self.units[image][i].min(self.units[other][i]));
+        let threshold = self.thresholds[image].min(self.thresholds[other]);
         let plain = squared(isa, self.plain(image), &block.plain[at * BYTES..][..BYTES]) as f64;
-        if plain.sqrt() > REACH * self.threshold * unit {
+        if plain.sqrt() > REACH * threshold * unit {
             return None;
         }
         let details = &block.details[at * DETAILS..][..DETAILS];
@@ -412,18 +421,13 @@ impl Set {
         let closeness = (ratio(plain, unit) * ratio(details, detail_unit)).sqrt();
         let correlation = 1.0 - plain / (2.0 * SCALE * SCALE * BYTES as f64);
         let (images, mirrored) = ([image, other], block.mirrored);
-        (closeness <= self.threshold).then_some(NearPair {
-            images,
-            mirrored,
-            correlation,
-            closeness,
-        })
+        (closeness <= threshold).then_some(NearPair { images, mirrored, correlation, closeness })
     }
 
     /// Returns the largest squared distance of means of this image from a near copy.
     fn coarse_limit(&self, image: usize) -> u32 {
         let rounding = (COARSE as f64).sqrt();
-        let distance = REACH * self.threshold * self.units[image][0];
+        let distance = REACH * self.thresholds[image] * self.units[image][0];
         (distance / BLOCK as f64 + rounding).powi(2).ceil() as u32
     }
 }
@@ -435,6 +439,12 @@ struct Block {
     plain: Vec<u8>,
     coarse: Vec<u8>,
     details: Vec<u8>,
+}
+
+/// Returns the lower median; [`NEAREST`] if there are no values.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(NEAREST)
 }
 
 /// Returns the rank of the neighbour whose distance is the unit, in a sample of `count` images.

@@ -27,8 +27,7 @@ impl Evaluation {
     /// Judges the accuracies. Returns `None` if there is no kNN accuracy of the trained encoder.
     ///
     /// ```
-    /// use selfsame_report::evaluation::Verdict;
-    /// use selfsame_report::record::{Evaluation, Scores};
+    /// use selfsame_report::record::{Evaluation, Scores, Verdict};
     ///
     /// let [guess, good] = [0.5, 0.9].map(|share| {
     ///     Some(Scores { knn_acc1: share, linear_acc1: share, centre_acc1: share })

@@ -89,7 +89,7 @@ fn the_bound_excludes_no_near_copy() {
             );
         }
     }
-    assert!((20..=120).contains(&all.len()), "{} at {}", all.len(), set.threshold);
+    assert!((20..=120).contains(&all.len()), "{} at {}", all.len(), median(set.thresholds.clone()));
     let found = find(&images);
     assert_eq!(found.found, all.len());
     assert_eq!(found.pairs, closest(all));

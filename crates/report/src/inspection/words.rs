@@ -38,9 +38,13 @@ pub fn finding(finding: &Finding) -> String {
         ),
         Finding::Refused { cause } => format!("Training would refuse these images: {cause}."),
         Finding::Lost { folders, first } => format!(
-            "No image of {} is used; the first, {}: {}.",
-            counted(*folders as u64, "folder", "folders"),
+            "No image of {}{} is used{}: {}.",
+            if *folders == 1 { "the folder " } else { "" },
             first.name,
+            match folders.saturating_sub(1) {
+                0 => String::new(),
+                more => format!(", nor of {}", counted(more as u64, "more folder", "more folders")),
+            },
             first.cause.trim_end_matches('.')
         ),
         Finding::LeftOut { images, first } => format!(
@@ -149,7 +153,11 @@ fn contradiction(exact: usize, near: usize) -> String {
     .map(|(count, one, many)| counted(count as u64, one, many))
     .collect();
     let have = if exact + near == 1 { "has" } else { "have" };
-    format!("{} {have} different labels: look at them, some are wrong.", sentence_list(&kinds))
+    let wrong = match exact {
+        0 => "labels may be wrong",
+        _ => "some labels are wrong",
+    };
+    format!("{} {have} different labels: look at them, {wrong}.", sentence_list(&kinds))
 }
 
 fn imbalance(balance: &Balance) -> String {

@@ -84,8 +84,11 @@ impl Page<'_> {
         if pairs.is_empty() && exact.is_empty() {
             return None;
         }
-        let crossings =
-            self.inspection.copies.crossings.iter().filter(|found| found.split != found.of);
+        // What is measured comes after what was trained on; the other way round says nothing more.
+        let order = ["train", "validation", "test"];
+        let place = |split: &str| order.iter().position(|name| *name == split);
+        let crossings = &self.inspection.copies.crossings;
+        let crossings = crossings.iter().filter(|found| place(found.split) > place(found.of));
         let body = html! {
             p.lead { "An image that is in two splits is measured on what was trained on." }
             table.protocol { tbody { @for found in crossings {

@@ -12,7 +12,8 @@ use crate::{Error, Progress};
 const DARK: f64 = 64.0;
 /// An image is bright if 99 % of its pixels are at least this bright.
 const BRIGHT: f64 = 191.0;
-/// An image is flat if 98 % of its pixels lie in a range of brightness of at most this size.
+/// An image is flat if 98 % of its pixels lie in a range of brightness of at most this size. One
+/// that is dark or bright is not called flat as well.
 const FLAT: f64 = 32.0;
 /// An image is grey if its channels differ by at most this much on average.
 const GREY: f64 = 2.0;
@@ -84,7 +85,12 @@ pub fn find(all: &All<'_>, progress: &mut dyn Progress) -> Result<Vec<Kind>, Err
     }
     let values = |value: fn(&Measures) -> f64| measures.iter().map(value).collect::<Vec<f64>>();
     let range = |measures: &Measures| measures.brightness[1] - measures.brightness[0];
-    let flat: Vec<f64> = measures.iter().map(range).collect();
+    let flat = |measures: &Measures| match measures.brightness {
+        [_, most] if most <= DARK => f64::NAN,
+        [least, _] if least >= BRIGHT => f64::NAN,
+        [least, most] => most - least,
+    };
+    let flat: Vec<f64> = measures.iter().map(flat).collect();
     let colour = values(|measures| measures.colour);
     let coloured = median(&colour) > GREY;
     // Of flat images, noise decides how sharp they are.
