@@ -159,7 +159,9 @@ fn training(error: &TrainError) -> Option<&'static str> {
 fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
     match error {
         CheckpointError::File(_) => None,
-        CheckpointError::NoState { .. } => Some("train again with --overwrite"),
+        CheckpointError::NoState { .. } => {
+            Some("put it back, measure the weights with `selfsame eval`, or train with --overwrite")
+        }
         CheckpointError::OtherInit { .. } => Some("put them back, or start a new run"),
     }
 }

@@ -110,6 +110,8 @@ fn misuse_is_exit_code_2_and_one_line_with_the_mend() {
         (&["--classes", "disc,unicorn"], "unicorn"),
         (&["--threads", "0"], "--threads"),
         (&["--threads", "1025"], "--threads"),
+        (&["--epochs", "18446744073709551615"], "epochs"),
+        (&["--batch", "18446744073709551615"], "batch"),
         (&["--limit", "1"], "--limit"),
         (&["--no-such-flag"], "--no-such-flag"),
     ] {

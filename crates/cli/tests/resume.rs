@@ -115,6 +115,23 @@ fn weights_for_use_are_those_of_the_state_whatever_a_kill_left() {
 }
 
 #[test]
+fn weights_whose_state_is_gone_are_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    assert!(run(small("pretrain", &out)).status.success());
+    let curves = std::fs::read(out.join("metrics.jsonl")).unwrap();
+    let before = weights(&out);
+    std::fs::remove_file(out.join("checkpoints/last.state.safetensors")).unwrap();
+    let output = run(["pretrain", "--resume", &out.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("the file is missing, but the weights"), "{}", said(&output));
+    assert_eq!(
+        (weights(&out), std::fs::read(out.join("metrics.jsonl")).unwrap()),
+        (before, curves)
+    );
+}
+
+#[test]
 fn a_run_names_every_machine_that_trained_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");

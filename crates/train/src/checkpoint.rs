@@ -103,11 +103,16 @@ impl Checkpoint {
     /// Reads the state of `run`, or returns `None` if the run has not saved a state yet.
     ///
     /// # Errors
-    /// If the file is damaged.
+    /// If the file is damaged. Also if it is missing although the run saved weights, which it does
+    /// after the state: training from the start would replace them.
     pub fn load(run: &Path) -> Result<Option<Self>, CheckpointError> {
         let path = state_path(run);
         let (content, metadata) = match state::read_file(&path) {
             Err(FileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                if Which::Last.path(run).exists() {
+                    let cause = "the file is missing, but the weights saved with it are there";
+                    return Err(CheckpointError::NoState { path, cause: cause.into() });
+                }
                 return Ok(None);
             }
             other => other?,

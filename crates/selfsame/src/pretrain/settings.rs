@@ -283,7 +283,12 @@ struct Sections {
 
 /// Applies the option `set`, given as `pairs`, to the sections, in order.
 fn with_set(sections: Sections, pairs: &[String]) -> Result<Sections, Error> {
-    let mut table = toml::Table::try_from(&sections).expect("settings are plain tables");
+    if pairs.is_empty() {
+        return Ok(sections);
+    }
+    // TOML has no integers beyond 63 bits.
+    let mut table = toml::Table::try_from(&sections)
+        .map_err(|error| Error::option("set", pairs.join(" "), error))?;
     for pair in pairs {
         let refuse = |cause: &dyn Display| Error::option("set", pair, cause);
         let (key, value) = pair.split_once('=').ok_or_else(|| refuse(&"write it as key=value"))?;
