@@ -4,6 +4,9 @@ use crate::format::{count, counted, percent, signed};
 use crate::record::{Accuracies, Baseline, Copies, Evaluation, LeftOut, Unseen, Verdict};
 use crate::wilson;
 
+/// What there is to say of copies where there are none. It is no warning.
+pub const NO_COPY: &str = "No test image is a copy of a training or validation image.";
+
 /// Number of classes without a training image that a sentence names.
 const NAMED: usize = 5;
 
@@ -141,7 +144,7 @@ fn known(evaluation: &Evaluation) -> Option<String> {
         return None;
     }
     if evaluation.known == 0 {
-        return Some("No test image is a copy of a training or validation image.".into());
+        return Some(NO_COPY.into());
     }
     let mut sentence = format!(
         "{} of {} {} of {}",

@@ -99,10 +99,9 @@ fn measured(evaluation: &Evaluation, trained: &Scores) -> Markup {
 }
 
 fn caveats(evaluation: &Evaluation) -> Markup {
-    let nothing = evaluation.known == 0 && evaluation.copies.is_empty();
     html! {
         @for caveat in words::caveats(evaluation) {
-            @if nothing && evaluation.unseen.is_empty() { p.judgement { (caveat) } }
+            @if caveat == words::NO_COPY { p.judgement { (caveat) } }
             @else { p.warning role="note" { (caveat) } }
         }
     }
