@@ -11,8 +11,9 @@ use flate2::read::MultiGzDecoder;
 
 use crate::DataError;
 use crate::catalogue::{Catalogue, Source, stamp};
-use crate::decode::{self, HEAD_BYTES, MAX_FILE_BYTES};
+use crate::decode::{self, MAX_FILE_BYTES};
 use crate::facts::Exif;
+use crate::kinds;
 use crate::leavings::short;
 use crate::table::Table;
 use crate::target::{RgbImage, Target};
@@ -152,8 +153,7 @@ pub(crate) fn check(path: &Path) -> Result<(), DataError> {
     if is_tar || is_gzipped(&start) {
         return Ok(());
     }
-    let ending = crate::kinds::ending(&name);
-    let mend = crate::kinds::mend(&ending).map(|mend| format!(" ({mend})")).unwrap_or_default();
+    let mend = kinds::mend_clause(&kinds::ending(&name));
     refuse(format!("it is a file other than a .tar or .tar.gz{mend}; give one, or a folder"))
 }
 
@@ -323,10 +323,6 @@ fn safe(error: &std::io::Error) -> String {
 }
 
 impl Archive {
-    fn bytes(&self, item: usize) -> Result<Vec<u8>, String> {
-        self.first(item, u64::MAX)
-    }
-
     /// Reads at most the first `most` bytes of an image.
     fn first(&self, item: usize, most: u64) -> Result<Vec<u8>, String> {
         let (file, start, size) = self.ranges[item];
@@ -357,13 +353,11 @@ pub(crate) fn read_range(file: &Mutex<File>, start: u64, size: u64) -> std::io::
 
 impl Source for Archive {
     fn read(&self, item: usize, target: Target) -> Result<RgbImage, String> {
-        decode::decode(&self.bytes(item)?, target)
+        decode::decode(&decode::whole(|most| self.first(item, most))?, target)
     }
 
     fn dimensions(&self, item: usize, exif: Exif) -> Result<(u32, u32), String> {
-        let head = self.first(item, HEAD_BYTES)?;
-        decode::dimensions_in_head(&head, exif)
-            .map_or_else(|| decode::dimensions(&self.bytes(item)?, exif), Ok)
+        decode::dimensions_of(|most| self.first(item, most), exif)
     }
 
     fn stamp(&self, item: usize) -> String {

@@ -89,6 +89,12 @@ impl Dataset {
         self.train.source_size()
     }
 
+    /// Returns the [`source_size`](Self::source_size), or `None` if every image is its own source.
+    #[must_use]
+    pub fn larger_source(&self) -> Option<u32> {
+        Some(self.source_size()).filter(|&size| size != self.image_size)
+    }
+
     /// Returns the split named `name`.
     pub fn split(&self, name: SplitName) -> &Split {
         match name {
@@ -100,7 +106,7 @@ impl Dataset {
 }
 
 /// Name of one of the three parts of a [`Dataset`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SplitName {
     /// The split [`Dataset::train`].
     Train,
@@ -319,7 +325,7 @@ impl Pixels {
     fn source(&self, slot: usize) -> Image<'_> {
         let Some(places) = &self.places else { return self.square(slot) };
         let Place { start, width, height } = places.places[slot];
-        let length = width as usize * height as usize * 3;
+        let length = rgb_bytes((width, height));
         Image::rgb(width, height, &self.bytes[start..start + length])
             .expect("the sizes of sources were checked")
     }
@@ -343,7 +349,12 @@ impl Deref for Bytes {
     }
 }
 
+/// Returns the number of bytes of an RGB image of this width and height.
+pub(crate) fn rgb_bytes((width, height): (u32, u32)) -> usize {
+    width as usize * height as usize * 3
+}
+
 /// Returns the number of bytes of one square RGB image.
 pub(crate) fn image_bytes(size: u32) -> usize {
-    size as usize * size as usize * 3
+    rgb_bytes((size, size))
 }

@@ -22,7 +22,7 @@ pub const MAX_PIXELS: u64 = 64_000_000;
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
 
 /// Number of bytes at the start of a file that [`dimensions_in_head`] is given.
-pub(crate) const HEAD_BYTES: u64 = 128 << 10;
+const HEAD_BYTES: u64 = 128 << 10;
 
 /// Images with more pixels than this are decoded one at a time, so that memory use does not grow
 /// with the number of cores.
@@ -46,8 +46,9 @@ pub(crate) fn decode(bytes: &[u8], target: Target) -> Result<RgbImage, String> {
         };
         let plan = Plan::new(facts, target);
         let Facts { format, width, height, .. } = plan.facts;
-        if outline.as_ref().is_some_and(|outline| outline.is_reducible(bytes))
-            && let Some(image) = reduced_jpeg(bytes, &plan)
+        if let (Some(outline), Some(denominator)) = (&outline, reduction(&plan))
+            && outline.is_reducible(bytes)
+            && let Some(image) = reduced_jpeg(bytes, &plan, denominator)
         {
             return Ok(image.turned(plan.turn));
         }
@@ -87,8 +88,31 @@ pub fn decode_image(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
     Ok(pixels)
 }
 
+/// Returns a file of at most [`MAX_FILE_BYTES`]. `first` reads at most so many of its first bytes.
+pub(crate) fn whole(first: impl Fn(u64) -> Result<Vec<u8>, String>) -> Result<Vec<u8>, String> {
+    let bytes = first(MAX_FILE_BYTES + 1)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("the file is too large: at most {MAX_FILE_BYTES} bytes are read"));
+    }
+    Ok(bytes)
+}
+
+/// Reads width and height, as they are after turning, from the start of a file where that
+/// suffices. `first` reads at most so many of its first bytes.
+pub(crate) fn dimensions_of(
+    first: impl Fn(u64) -> Result<Vec<u8>, String>,
+    exif: Exif,
+) -> Result<(u32, u32), String> {
+    let head = first(HEAD_BYTES)?;
+    match dimensions_in_head(&head, exif) {
+        Some(size) => Ok(size),
+        None if (head.len() as u64) < HEAD_BYTES => dimensions(&head, exif),
+        None => dimensions(&whole(first)?, exif),
+    }
+}
+
 /// Reads width and height, as they are after turning, from the header alone.
-pub(crate) fn dimensions(bytes: &[u8], exif: Exif) -> Result<(u32, u32), String> {
+fn dimensions(bytes: &[u8], exif: Exif) -> Result<(u32, u32), String> {
     let facts = header(bytes)?;
     Ok(Turn::of(&facts, exif).size((facts.width, facts.height)))
 }
@@ -96,7 +120,7 @@ pub(crate) fn dimensions(bytes: &[u8], exif: Exif) -> Result<(u32, u32), String>
 /// Reads width and height of a JPEG from its first [`HEAD_BYTES`]. Returns `None` if they may not
 /// suffice: a frame header can follow large metadata, and other formats may turn an image at their
 /// end.
-pub(crate) fn dimensions_in_head(head: &[u8], exif: Exif) -> Option<(u32, u32)> {
+fn dimensions_in_head(head: &[u8], exif: Exif) -> Option<(u32, u32)> {
     if signature::format(head) != Ok(Format::Jpeg) {
         return None;
     }
@@ -149,13 +173,17 @@ fn jpeg_facts(outline: &Outline<'_>) -> Facts {
     Facts { orientation, ..Facts::new(Format::Jpeg, outline.width, outline.height) }
 }
 
-/// Decodes the part of a JPEG that [`fit`] reads, at the smallest scale that suffices. Returns
-/// `None` if no scale suffices, or if the full decoder has to read the file.
-fn reduced_jpeg(bytes: &[u8], plan: &Plan) -> Option<RgbImage> {
+/// Returns the denominator of the smallest scale that suffices for [`fit`], or `None` if none does.
+fn reduction(plan: &Plan) -> Option<u32> {
     let times =
         (plan.kept.width / f64::from(plan.size.0)).min(plan.kept.height / f64::from(plan.size.1));
     let serves = |&denominator: &u32| times >= REDUCED_AT_LEAST * f64::from(denominator);
-    let denominator = [8, 4, 2].into_iter().find(serves)?;
+    [8, 4, 2].into_iter().find(serves)
+}
+
+/// Decodes the part of a JPEG that [`fit`] reads, at `1 / denominator` of its size. Returns `None`
+/// if the full decoder has to read the file.
+fn reduced_jpeg(bytes: &[u8], plan: &Plan, denominator: u32) -> Option<RgbImage> {
     let part = plan.part(denominator);
     let range = |range: &std::ops::Range<u32>| range.start as usize..range.end as usize;
     let pixels = jpeg::reduced::decode_part(
@@ -403,8 +431,8 @@ mod tests {
     }
 
     fn reduced_jpeg(bytes: &[u8], (width, height): (u32, u32), size: u32) -> Option<RgbImage> {
-        let facts = Facts::new(Format::Jpeg, width, height);
-        super::reduced_jpeg(bytes, &Plan::new(facts, target(size)))
+        let plan = Plan::new(Facts::new(Format::Jpeg, width, height), target(size));
+        super::reduced_jpeg(bytes, &plan, reduction(&plan)?)
     }
 
     fn jpeg(bytes: &[u8]) -> Result<Vec<u8>, String> {

@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 use crate::DataError;
 use crate::archive;
 use crate::catalogue::{Catalogue, Source, stamp};
-use crate::decode::{self, HEAD_BYTES, MAX_FILE_BYTES};
+use crate::decode;
 use crate::facts::Exif;
 use crate::kinds::{self, Kind};
 use crate::table::Table;
@@ -69,9 +69,11 @@ pub(crate) fn open(
         }
     }
 
-    let archives = archive::archives_in(path);
-    if findings.images.is_empty() && !archives.is_empty() {
-        return archive::open_all(path, name, &archives, table);
+    if findings.images.is_empty() {
+        let archives = archive::archives_in(path);
+        if !archives.is_empty() {
+            return archive::open_all(path, name, &archives, table);
+        }
     }
     if !empty.is_empty() {
         findings.notes.push(format!("Empty folders make no classes: {}.", empty.join(", ")));
@@ -80,14 +82,6 @@ pub(crate) fn open(
 }
 
 impl Folder {
-    fn bytes(&self, item: usize) -> Result<Vec<u8>, String> {
-        let bytes = self.first(item, MAX_FILE_BYTES + 1)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(format!("the file is too large: at most {MAX_FILE_BYTES} bytes are read"));
-        }
-        Ok(bytes)
-    }
-
     /// Reads at most the first `most` bytes of a file.
     fn first(&self, item: usize, most: u64) -> Result<Vec<u8>, String> {
         let unreadable = |error: std::io::Error| format!("it cannot be read: {error}");
@@ -100,13 +94,11 @@ impl Folder {
 
 impl Source for Folder {
     fn read(&self, item: usize, target: Target) -> Result<RgbImage, String> {
-        decode::decode(&self.bytes(item)?, target)
+        decode::decode(&decode::whole(|most| self.first(item, most))?, target)
     }
 
     fn dimensions(&self, item: usize, exif: Exif) -> Result<(u32, u32), String> {
-        let head = self.first(item, HEAD_BYTES)?;
-        decode::dimensions_in_head(&head, exif)
-            .map_or_else(|| decode::dimensions(&self.bytes(item)?, exif), Ok)
+        decode::dimensions_of(|most| self.first(item, most), exif)
     }
 
     fn stamp(&self, item: usize) -> String {

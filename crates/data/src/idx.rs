@@ -48,18 +48,16 @@ pub(crate) fn recognise(path: &Path) -> bool {
 /// MNIST, and a name such as `emnist-letters-` in EMNIST.
 fn prefixes(path: &Path) -> BTreeSet<String> {
     let entries = path.read_dir().into_iter().flatten().flatten();
-    let names = entries
-        .filter(|entry| entry.path().is_file())
-        .map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let prefix = |name: String| {
+    let prefix = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         let before = ["-images-idx3-ubyte", "-images.idx3-ubyte"]
             .iter()
             .find_map(|ending| name.strip_suffix(ending))?;
         let prefix = TRAIN.iter().chain(TEST).find_map(|part| before.strip_suffix(part))?;
-        Some(prefix.to_owned())
+        entry.path().is_file().then(|| prefix.to_owned())
     };
-    names.filter_map(prefix).collect()
+    entries.filter_map(prefix).collect()
 }
 
 /// Opens a folder with `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte` and their labels,

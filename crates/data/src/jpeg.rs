@@ -218,7 +218,7 @@ impl<'a> Outline<'a> {
     /// Returns whether [`reduced`] may read the file. It checks tables less strictly than the decoder
     /// of whole files, and an image must not be damaged at one size and sound at another.
     pub(crate) fn is_reducible(&self, bytes: &[u8]) -> bool {
-        self.is_common() && fast_decoder(bytes).decode_headers().is_ok()
+        !self.is_progressive && self.is_common() && fast_decoder(bytes).decode_headers().is_ok()
     }
 
     /// Returns whether the fast decoders are known to read such files right.

@@ -145,8 +145,13 @@ pub(crate) fn is_image_name(name: &str) -> bool {
 
 /// Returns what to do about files with this ending so that their pictures are read, or `None` if
 /// nobody expects pictures in them.
-pub(crate) fn mend(ending: &str) -> Option<&'static str> {
+fn mend(ending: &str) -> Option<&'static str> {
     UNREAD.iter().find(|(endings, _)| endings.contains(&ending)).map(|&(_, mend)| mend)
+}
+
+/// Returns [`mend`] as a remark in brackets, or an empty text.
+pub(crate) fn mend_clause(ending: &str) -> String {
+    mend(ending).map(|mend| format!(" ({mend})")).unwrap_or_default()
 }
 
 /// Endings of files that accompany images: texts, tables, annotations, programs.

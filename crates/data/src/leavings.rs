@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::kinds::{ending, may_be_image, mend};
+use crate::kinds::{ending, may_be_image, mend_clause};
 
 /// An image or archive entry that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -73,7 +73,8 @@ impl Leavings {
     }
 }
 
-fn joined<S: AsRef<str>>(components: &[S]) -> String {
+/// Joins folders and name to a path with `/`.
+pub(crate) fn joined<S: AsRef<str>>(components: &[S]) -> String {
     components.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/")
 }
 
@@ -101,8 +102,7 @@ pub(crate) fn describe(left_alone: &[LeftAlone]) -> String {
                 [LeftAlone { folder, .. }] => format!(" in {}", short(folder)),
                 _ => format!(" in {} folders, such as {}", groups.len(), short(&groups[0].example)),
             };
-            let mend = mend(ending).map(|mend| format!(" ({mend})")).unwrap_or_default();
-            format!("{} {}{place}{mend}", count(groups), dotted(ending))
+            format!("{} {}{place}{}", count(groups), dotted(ending), mend_clause(ending))
         })
         .collect();
     let rest: usize = endings.iter().skip(NAMED).map(|(_, groups)| count(groups)).sum();
@@ -118,6 +118,12 @@ pub(crate) fn lost<'a>(
     skipped: &[Skipped],
     left_alone: &[LeftAlone],
 ) -> Vec<LostFolder> {
+    let pictures: Vec<&LeftAlone> =
+        left_alone.iter().filter(|left| may_be_image(&left.ending)).collect();
+    // Of a sound set, no name has to be looked at.
+    if skipped.is_empty() && pictures.is_empty() {
+        return Vec::new();
+    }
     let mut filled: std::collections::BTreeSet<&str> = [""].into();
     for name in used {
         filled.extend(folders_of(name));
@@ -137,7 +143,7 @@ pub(crate) fn lost<'a>(
     for image in skipped {
         lose(&image.name, &|lost| lost.skipped += 1);
     }
-    for left in left_alone.iter().filter(|left| may_be_image(&left.ending)) {
+    for left in pictures {
         lose(&left.example, &|lost| {
             *lost.left_alone.entry(left.ending.clone()).or_default() += left.count;
         });
@@ -165,8 +171,7 @@ impl LostFolder {
     pub fn cause(&self) -> String {
         let mut clauses = Vec::new();
         for (ending, count) in self.left_alone.iter().take(NAMED) {
-            let mend = mend(ending).map(|mend| format!(" ({mend})")).unwrap_or_default();
-            clauses.push(format!("{count} {}{mend}", dotted(ending)));
+            clauses.push(format!("{count} {}{}", dotted(ending), mend_clause(ending)));
         }
         match self.skipped {
             0 => {}

@@ -28,7 +28,7 @@ use selfsame_kernels::map::ReadOnlyMap;
 use sha2::{Digest, Sha256};
 
 use crate::catalogue::{Entry, Source};
-use crate::dataset::{Bytes, Pixels, Place, Places, image_bytes};
+use crate::dataset::{Bytes, Pixels, Place, Places, image_bytes, rgb_bytes};
 use crate::facts::{Exif, Facts, Format};
 use crate::target::{self, RgbImage, Target, Turn};
 use crate::{DataError, Skipped};
@@ -153,10 +153,6 @@ impl Layout {
         }
         head
     }
-}
-
-fn rgb_bytes((width, height): (u32, u32)) -> usize {
-    width as usize * height as usize * 3
 }
 
 impl Job<'_> {

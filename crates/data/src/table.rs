@@ -1,6 +1,6 @@
 //! Labels from a table: a row for each image, with a column for its file and one for its label.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -152,20 +152,16 @@ impl Table {
             by_stem: HashMap::new(),
             notes: Vec::new(),
         };
-        table.notes.push(match columns.has_header {
-            true => format!(
-                "Labels are from the column {} of {}, by the files in its column {}.",
-                short(&header[columns.label]),
-                table.name,
-                short(&header[columns.file])
-            ),
-            false => format!(
-                "Labels are from the column {} of {}, by the files in its column {}.",
-                columns.label + 1,
-                table.name,
-                columns.file + 1
-            ),
-        });
+        let shown = |column: usize| match columns.has_header {
+            true => short(&header[column]),
+            false => (column + 1).to_string(),
+        };
+        table.notes.push(format!(
+            "Labels are from the column {} of {}, by the files in its column {}.",
+            shown(columns.label),
+            table.name,
+            shown(columns.file)
+        ));
         for record in &records[usize::from(columns.has_header)..] {
             table.add(record, &columns)?;
         }
@@ -331,12 +327,11 @@ fn columns(first: &csv::StringRecord) -> Result<Columns, String> {
             Columns { file: 0, label: 1, split: None, has_header: false }
         }
         _ => {
-            let named: BTreeMap<usize, String> =
-                first.iter().take(8).map(short).enumerate().collect();
+            let named: Vec<String> = first.iter().take(8).map(short).collect();
             return Err(format!(
                 "its first row is {}; call the column with the files file and the one with the \
                  labels label",
-                named.into_values().collect::<Vec<_>>().join(", ")
+                named.join(", ")
             ));
         }
     };

@@ -58,19 +58,19 @@ impl Findings {
     /// Notes the file whose folders and name are `components` unless it is an image. Returns
     /// whether it is one.
     pub(crate) fn is_image<S: AsRef<str>>(&mut self, components: &[S]) -> bool {
-        let joined = || components.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
         match kinds::kind(components) {
             Kind::Image => return true,
             Kind::Other => {
                 self.left_alone.add(components);
                 if components.last().is_some_and(|name| table::is_usual_name(name.as_ref())) {
-                    self.tables.push(joined());
+                    self.tables.push(leavings::joined(components));
                 }
             }
             Kind::Junk => {
                 self.junk += 1;
                 if kinds::is_hidden_image(components) {
-                    self.hidden.get_or_insert_with(|| (0, joined())).0 += 1;
+                    let first = || (0, leavings::joined(components));
+                    self.hidden.get_or_insert_with(first).0 += 1;
                 }
             }
         }
@@ -259,26 +259,26 @@ const CONTAINERS: [&str; 8] =
 /// Passes through folders that hold all images of a split and are no class: `val/images/…`, or
 /// `seg_train/seg_train/…`.
 fn pass_containers(placed: &mut [Placed]) {
-    let mut inside: BTreeMap<Part, BTreeSet<Option<String>>> = BTreeMap::new();
+    let mut inside: BTreeMap<Part, BTreeSet<Option<&str>>> = BTreeMap::new();
     for one in &*placed {
         let names = &one.image.components;
-        let folder = (names.len() > one.depth + 1).then(|| names[one.depth].clone());
+        let folder = (names.len() > one.depth + 1).then(|| names[one.depth].as_str());
         inside.entry(one.part).or_default().insert(folder);
     }
-    let is_class = |folder: &Option<String>| {
-        inside.values().any(|inside| inside.len() > 1 && inside.contains(folder))
+    let is_class = |folder: &str| {
+        inside.values().any(|inside| inside.len() > 1 && inside.contains(&Some(folder)))
     };
-    let mut passed: BTreeMap<Part, &str> = BTreeMap::new();
+    let mut passed: BTreeSet<Part> = BTreeSet::new();
     for (&part, folders) in &inside {
-        if let (1, Some(Some(folder))) = (folders.len(), folders.first())
+        if let (1, Some(&Some(folder))) = (folders.len(), folders.first())
             && (CONTAINERS.contains(&folder.to_lowercase().as_str()) || parts::is_split(folder))
-            && !is_class(&Some(folder.clone()))
+            && !is_class(folder)
         {
-            passed.insert(part, folder);
+            passed.insert(part);
         }
     }
     for one in placed {
-        one.depth += usize::from(passed.contains_key(&one.part));
+        one.depth += usize::from(passed.contains(&one.part));
     }
 }
 

@@ -239,10 +239,6 @@ impl Tables {
             };
             let table;
             (table, segment) = Huffman::read(values)?;
-            // A difference has at most 15 bits.
-            if class_and_number >> 4 == 0 && table.symbols.iter().any(|&symbol| symbol > 15) {
-                return None;
-            }
             *tables.get_mut(usize::from(class_and_number & 15))? = Some(table);
         }
         Some(())
