@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
 use rayon::prelude::*;
-use selfsame_data::{Dataset, Split, SplitName};
+use selfsame_data::{Dataset, SplitName};
 use selfsame_report::record::Copies;
 
 /// The copies in a data set.
@@ -27,8 +27,8 @@ const PAIRS: [[SplitName; 2]; 6] = [
     [SplitName::Test, SplitName::Test],
 ];
 
-/// An image: its split as a place in [`SplitName::ALL`], and its place in the split.
-type Place = (usize, usize);
+/// An image: its split, and its place there.
+type Place = (SplitName, usize);
 
 /// Finds the images of a data set whose pixels are equal, to the byte. Every image is read once or
 /// twice.
@@ -47,12 +47,11 @@ type Place = (usize, usize);
 /// # Ok::<(), selfsame_data::DataError>(())
 /// ```
 pub fn copies(dataset: &Dataset) -> Copied {
-    let splits = SplitName::ALL.map(|name| dataset.split(name));
     let mut copied = Copied { pairs: Vec::new(), known: vec![false; dataset.test.len()] };
     let mut counts = PAIRS.map(|_| [0; 2]);
-    for group in groups(&splits) {
-        count(&splits, &group, &mut counts);
-        let [train, validation, test] = [0, 1, 2].map(|split| members(&group, split));
+    for group in equal_images(dataset) {
+        count(dataset, &group, &mut counts);
+        let [train, validation, test] = SplitName::ALL.map(|split| members(&group, split));
         if !train.is_empty() || !validation.is_empty() {
             test.iter().for_each(|&(_, image)| copied.known[image] = true);
         }
@@ -73,23 +72,11 @@ pub fn copies(dataset: &Dataset) -> Copied {
 /// Groups the images of a data set whose pixels are equal, to the byte. Groups are in the order of
 /// their first images, the images of a group in the order of splits and images. Images that equal
 /// no other are left out.
-pub fn equal_images(dataset: &Dataset) -> Vec<Vec<(SplitName, usize)>> {
-    let mut groups = groups(&SplitName::ALL.map(|name| dataset.split(name)));
-    groups.sort_unstable_by_key(|group| group[0]);
-    let named = |(split, image): Place| (SplitName::ALL[split], image);
-    groups.into_iter().map(|group| group.into_iter().map(named).collect()).collect()
-}
-
-/// Groups images with the same pixels, each group in the order of splits and images. Images that
-/// equal no other are left out.
-fn groups(splits: &[&Split; 3]) -> Vec<Vec<Place>> {
+pub fn equal_images(dataset: &Dataset) -> Vec<Vec<Place>> {
     let hasher = RandomState::new();
-    let pixels = |(split, image): Place| splits[split].image(image);
-    let places: Vec<Place> = splits
-        .iter()
-        .enumerate()
-        .flat_map(|(split, images)| (0..images.len()).map(move |image| (split, image)))
-        .collect();
+    let pixels = |(split, image): Place| dataset.split(split).image(image);
+    let of_split = |split| (0..dataset.split(split).len()).map(move |image| (split, image));
+    let places: Vec<Place> = SplitName::ALL.into_iter().flat_map(of_split).collect();
     let hashes: Vec<u64> =
         places.par_iter().map(|&place| hasher.hash_one(pixels(place).pixels())).collect();
     let mut by_hash: HashMap<u64, Vec<Place>> = HashMap::new();
@@ -109,11 +96,13 @@ fn groups(splits: &[&Split; 3]) -> Vec<Vec<Place>> {
         }
         equal.into_iter().filter(|group| group.len() > 1)
     });
-    equal.collect()
+    let mut groups: Vec<Vec<Place>> = equal.collect();
+    groups.sort_unstable_by_key(|group| group[0]);
+    groups
 }
 
 /// Returns the images of one split in a group.
-fn members(group: &[Place], split: usize) -> &[Place] {
+fn members(group: &[Place], split: SplitName) -> &[Place] {
     let start = group.partition_point(|place| place.0 < split);
     let end = group.partition_point(|place| place.0 <= split);
     &group[start..end]
@@ -121,10 +110,10 @@ fn members(group: &[Place], split: usize) -> &[Place] {
 
 /// Adds the copies of a group to the counts of all pairs: how many there are, and how many have a
 /// label that none of their originals has.
-fn count(splits: &[&Split; 3], group: &[Place], counts: &mut [[u64; 2]; PAIRS.len()]) {
-    let label = |&(split, image): &Place| splits[split].labels().map(|labels| labels[image]);
+fn count(dataset: &Dataset, group: &[Place], counts: &mut [[u64; 2]; PAIRS.len()]) {
+    let label = |&(split, image): &Place| dataset.split(split).labels().map(|labels| labels[image]);
     for ([split, of], counts) in PAIRS.into_iter().zip(counts) {
-        let (copies, originals) = (members(group, split as usize), members(group, of as usize));
+        let (copies, originals) = (members(group, split), members(group, of));
         if split == of {
             let Some((first, rest)) = copies.split_first() else { continue };
             let mut labels = BTreeSet::from([label(first)]);
@@ -140,6 +129,8 @@ fn count(splits: &[&Split; 3], group: &[Place], counts: &mut [[u64; 2]; PAIRS.le
 
 #[cfg(test)]
 mod tests {
+    use selfsame_data::Split;
+
     use super::*;
     use crate::testing::dataset;
 

@@ -76,7 +76,7 @@ pub fn evaluate(
         images: dataset.test.len() as u64,
         copies: copied.pairs,
         unseen: unseen(dataset),
-        source_size: source_size(dataset),
+        source_size: dataset.larger_source(),
         ..Evaluation::default()
     };
     if dataset.test.is_empty() {
@@ -159,17 +159,6 @@ impl<'a> Ground<'a> {
         Ok(Self { dataset, validation, test, known })
     }
 
-    /// Returns the labels of some images of a split.
-    fn labels(split: &Split, chosen: &[usize]) -> Vec<u32> {
-        let labels = split.labels().unwrap_or_default();
-        chosen.iter().map(|&image| labels[image]).collect()
-    }
-
-    /// Returns the labels of the test images.
-    fn truth(&self) -> Vec<u32> {
-        Self::labels(&self.dataset.test, &self.test)
-    }
-
     /// Classifies the test images by one representation, in three ways, and reports on the fit of
     /// the linear probe. The representation is given for the three splits and for the views from
     /// which centres are computed.
@@ -180,7 +169,7 @@ impl<'a> Ground<'a> {
         set: &DrawnViews<'_>,
     ) -> Result<(Predicted, PathPoint), Error> {
         let labels = self.dataset.train.labels().unwrap_or_default();
-        let choosing = Self::labels(&self.dataset.validation, &self.validation);
+        let choosing = pick(self.dataset.validation.labels().unwrap_or_default(), &self.validation);
         let validation = &Chosen { rows: validation, chosen: &self.validation };
         let test = &Chosen { rows: test, chosen: &self.test };
         let classes = self.dataset.classes.len();
@@ -200,15 +189,9 @@ struct Predicted {
 }
 
 impl Predicted {
-    /// Computes the accuracies over some of the test images.
-    fn scores(&self, truth: &[u32], counts: impl Fn(usize) -> bool) -> Result<Scores, Error> {
-        let share = |predicted: &[u32]| {
-            let some = |all: &[u32]| -> Vec<u32> {
-                let counted = all.iter().enumerate().filter(|(image, _)| counts(*image));
-                counted.map(|(_, &class)| class).collect()
-            };
-            accuracy(&some(predicted), &some(truth))
-        };
+    /// Computes the accuracies over the test images at `chosen`, of the classes `truth`.
+    fn scores(&self, chosen: &[usize], truth: &[u32]) -> Result<Scores, Error> {
+        let share = |predicted: &[u32]| accuracy(&pick(predicted, chosen), truth);
         Ok(Scores {
             knn_acc1: share(&self.knn)?,
             linear_acc1: share(&self.linear)?,
@@ -243,48 +226,56 @@ fn accuracies(
     let rows: [&dyn Rows; 3] = [&train?, &validation?, &test?];
     let (of_pixels, probe_pixels) = ground.classify(rows, &pixels(&raw_views)?, &views)?;
 
-    let truth = ground.truth();
-    let over = |counts: &dyn Fn(usize) -> bool| -> Result<Accuracies, Error> {
-        let counted: Vec<u32> =
-            truth.iter().enumerate().filter(|(i, _)| counts(*i)).map(|(_, &label)| label).collect();
-        let scores = |of: &Predicted| of.scores(&truth, counts).map(Some);
+    let truth = pick(dataset.test.labels().unwrap_or_default(), &ground.test);
+    let over = |chosen: &[usize]| -> Result<Accuracies, Error> {
+        let truth = pick(&truth, chosen);
+        let scores = |of: &Predicted| of.scores(chosen, &truth).map(Some);
         Ok(Accuracies {
-            images: counted.len() as u64,
-            majority: Some(majority(&counted, dataset.classes.len())),
+            images: truth.len() as u64,
+            majority: Some(majority(&truth, dataset.classes.len())),
             test: scores(&trained)?,
             untrained: scores(&untrained)?,
             pixels: scores(&of_pixels)?,
         })
     };
-    let all = over(&|_| true)?;
+    let (known, new): (Vec<usize>, Vec<usize>) =
+        (0..truth.len()).partition(|&image| ground.known[image]);
+    let all = over(&(0..truth.len()).collect::<Vec<_>>())?;
     evaluation.scored = all.images;
     (evaluation.majority, evaluation.test) = (all.majority, all.test);
     (evaluation.untrained, evaluation.pixels) = (all.untrained, all.pixels);
-    evaluation.known = ground.known.iter().filter(|&&known| known).count() as u64;
-    if evaluation.known > 0 && evaluation.known < all.images {
-        evaluation.without_copies = Some(over(&|image| !ground.known[image])?);
+    evaluation.known = known.len() as u64;
+    if !known.is_empty() && !new.is_empty() {
+        evaluation.without_copies = Some(over(&new)?);
     }
     evaluation.verdict = evaluation.judge();
     evaluation.protocol = protocol(dataset, &views, [probe, probe_before, probe_pixels]);
     Ok(())
 }
 
+/// Returns the entries of `all` at `chosen`.
+fn pick(all: &[u32], chosen: &[usize]) -> Vec<u32> {
+    chosen.iter().map(|&at| all[at]).collect()
+}
+
+/// Counts the images of each class.
+fn counts(labels: &[u32], classes: usize) -> Vec<u64> {
+    let mut counts = vec![0; classes];
+    labels.iter().for_each(|&label| counts[label as usize] += 1);
+    counts
+}
+
 /// Returns, for each class, whether it has a training image.
 fn trained_classes(dataset: &Dataset) -> Vec<bool> {
-    let mut trained = vec![false; dataset.classes.len()];
-    for &label in dataset.train.labels().unwrap_or_default() {
-        trained[label as usize] = true;
-    }
-    trained
+    let labels = dataset.train.labels().unwrap_or_default();
+    counts(labels, dataset.classes.len()).into_iter().map(|images| images > 0).collect()
 }
 
 /// Lists the classes without a training image, with their images in the test and validation splits.
-pub fn unseen(dataset: &Dataset) -> Vec<Unseen> {
+fn unseen(dataset: &Dataset) -> Vec<Unseen> {
     let trained = trained_classes(dataset);
     let in_split = |name: SplitName| {
-        let labels = dataset.split(name).labels().unwrap_or_default();
-        let mut images = vec![0; trained.len()];
-        labels.iter().for_each(|&label| images[label as usize] += 1);
+        let images = counts(dataset.split(name).labels().unwrap_or_default(), trained.len());
         let lacking = images.into_iter().enumerate().filter(|(class, _)| !trained[*class]);
         let lacking = lacking.filter(|(_, images)| *images > 0);
         let named = lacking.map(|(class, images)| Unseen {
@@ -328,7 +319,7 @@ fn protocol(
         ("Raw pixels", format!("at {0} × {0}", dataset.image_size.min(SMALL_SIDE))),
     ]
     .into_iter()
-    .chain(source_size(dataset).map(|size| {
+    .chain(dataset.larger_source().map(|size| {
         let crops = format!(
             "centre squares of {0} × {0} pixels; crops of views are drawn from whole images of up \
              to {size} pixels on their shorter side",
@@ -340,17 +331,9 @@ fn protocol(
     .collect()
 }
 
-/// Returns the largest shorter side of what crops are drawn from, in pixels, or `None` if it is the
-/// images themselves.
-fn source_size(dataset: &Dataset) -> Option<u32> {
-    Some(dataset.source_size()).filter(|&size| size != dataset.image_size)
-}
-
 /// Returns the share of the commonest label.
 fn majority(labels: &[u32], classes: usize) -> f64 {
-    let mut counts = vec![0_usize; classes];
-    labels.iter().for_each(|&label| counts[label as usize] += 1);
-    counts.into_iter().max().unwrap_or(0) as f64 / labels.len() as f64
+    counts(labels, classes).into_iter().max().unwrap_or(0) as f64 / labels.len() as f64
 }
 
 fn images(split: &Split) -> Vec<Image<'_>> {
@@ -378,7 +361,8 @@ fn shape(subject: &Subject<'_>, encoder: &Backbone, test: &Features) -> Result<G
     let alignment_over = Some([chosen.len() as u64, DrawnViews::PER_IMAGE as u64]);
     let features = DrawnViews::new(subject, &subject.dataset.test, chosen, Purpose::Alignment)
         .embed(encoder)?;
-    let sampled = rows(test, &sample(test.rows(), GEOMETRY_IMAGES))?;
+    let chosen = sample(test.rows(), GEOMETRY_IMAGES);
+    let sampled = Chosen { rows: test, chosen: &chosen };
     Ok(Geometry {
         alignment_over,
         images: Some(sampled.rows() as u64),
@@ -396,7 +380,7 @@ fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<Em
     }
     let chosen = sample(trained.rows(), MAP_IMAGES);
     let project = |features: &Features| -> Result<Projection, Error> {
-        let pca = pca::project(&Normalised(&rows(features, &chosen)?))?;
+        let pca = pca::project(&Normalised(&Chosen { rows: features, chosen: &chosen }))?;
         Ok(Projection { explained: pca.explained, points: pca.coordinates })
     };
     let test = &dataset.test;
@@ -428,11 +412,6 @@ pub fn sample(count: usize, max: usize) -> Vec<usize> {
             .into_vec();
     chosen.sort_unstable();
     chosen
-}
-
-fn rows(features: &Features, chosen: &[usize]) -> Result<Features, Error> {
-    let values = chosen.iter().flat_map(|&i| features.row(i)).copied().collect();
-    Features::new(chosen.len(), features.dim(), values)
 }
 
 /// Images, each followed by its views. This is A_M(x) of the theory, with the image itself
