@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use rayon::prelude::*;
 use selfsame_kernels::random::SplitMix64;
 
 use crate::clique::{self, maximum_clique};
@@ -209,6 +210,25 @@ impl Halves {
         let kept: usize = members.iter().map(|class| class.len().div_ceil(2)).sum();
         let factor = (deleted > 0).then(|| (kept as f64 / deleted as f64).sqrt());
         Self { images, factor }
+    }
+
+    /// Takes the measures of each half; see [`Measures::new`].
+    ///
+    /// # Errors
+    /// If the labels do not fit the distances.
+    pub fn measures(
+        &self,
+        distances: &Distances,
+        labels: &[u32],
+        classes: usize,
+        keys: &[u64],
+        budget: Option<Duration>,
+    ) -> Result<Vec<Measures>, SeparationError> {
+        let half = |images: &Vec<usize>| {
+            let labels: Vec<u32> = images.iter().map(|&image| labels[image]).collect();
+            Measures::new(&restrict(distances, images), &labels, classes, keys, budget)
+        };
+        self.images.par_iter().map(half).collect()
     }
 
     /// Estimates the standard error of a measure on all images from its values on the halves.

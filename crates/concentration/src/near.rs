@@ -139,6 +139,7 @@ pub fn near_copies(
     if !set.measure_units(isa, &mut |share| advance(PREPARED * share)) {
         return None;
     }
+    set.limits = (0..set.len()).map(|image| set.coarse_limit(image)).collect();
     let (mut groups, mut pairs, mut found) = (Groups::new(set.len()), Vec::new(), 0);
     let blocks: Vec<usize> = (0..set.len()).step_by(LANES).collect();
     // The last image of a block is compared with all before it.
@@ -201,6 +202,8 @@ struct Set {
     units: Vec<[f64; 2]>,
     /// Largest closeness of near copies of each image.
     thresholds: Vec<f64>,
+    /// Largest squared distance of means of each image from a near copy.
+    limits: Vec<u32>,
 }
 
 /// What the neighbours of an image in the sample say.
@@ -224,6 +227,7 @@ impl Set {
             details: Vec::new(),
             units: Vec::new(),
             thresholds: Vec::new(),
+            limits: Vec::new(),
         };
         for (chunk, images) in images.chunks(SAMPLE * BYTES).enumerate() {
             let signatures: Vec<Option<Signature>> =
@@ -326,6 +330,7 @@ impl Set {
                 }));
             }
         }
+        let ranks: f64 = (rank / 2..rank).map(|rank| 1.0 / rank as f64).sum();
         let measure = |(image, mut distances): (usize, Vec<(u64, usize)>)| {
             distances.select_nth_unstable(rank - 1);
             distances.truncate(rank);
@@ -339,7 +344,6 @@ impl Set {
             // neighbour to the next. Half of the logarithm of squares is that of distances.
             let nearer = (distances[rank / 2 - 1].0 as f64).max(1.0);
             let growth = (farthest.max(1.0) / nearer).ln() / 2.0;
-            let ranks: f64 = (rank / 2..rank).map(|rank| 1.0 / rank as f64).sum();
             Neighbours {
                 units: [farthest.sqrt(), (details / rank as f64).sqrt()],
                 flatness: growth / ranks,
@@ -377,7 +381,6 @@ impl Set {
     /// Finds the near copies of the images of a block among all before them.
     fn near_ones(&self, isa: Isa, block: &Block, pairs: &mut Vec<NearPair>) {
         let (start, end) = (block.images.start, block.images.end);
-        let limits: Vec<u32> = block.images.clone().map(|image| self.coarse_limit(image)).collect();
         let mut packed = Packed::new(isa);
         packed.fill(&block.coarse, COARSE, 0..COARSE);
         let stride = packed.stride();
@@ -390,8 +393,8 @@ impl Set {
                 // Only images after this one.
                 let after = start.max(image + 1);
                 let products = &products[after - start..end - start];
-                let (norms, limits) = (&self.norms[after..end], &limits[after - start..]);
-                let (norm, limit) = (self.norms[image], self.coarse_limit(image));
+                let (norms, limits) = (&self.norms[after..end], &self.limits[after..end]);
+                let (norm, limit) = (self.norms[image], self.limits[image]);
                 if !any_within(isa, norm, norms, products, limit, limits) {
                     continue;
                 }

@@ -1,6 +1,6 @@
 //! Results that are computed once and used by several parts of a certificate.
 
-use selfsame_concentration::forecast::{Halves, Measures, restrict};
+use selfsame_concentration::forecast::{Halves, Measures};
 use selfsame_report::certificate::LEVEL;
 use selfsame_theory::measure::{self, Alignment, Centres, Diameters, Errors};
 use selfsame_theory::{Labels, Views};
@@ -115,14 +115,10 @@ impl<'a> PixelFacts<'a> {
         // class.
         let measures =
             Measures::new(&pixels.distances, of_image, classes, &[keys[1], 0], pixels.budget)?;
-        let half = |images: &Vec<usize>| {
-            let labels: Vec<u32> = images.iter().map(|&image| of_image[image]).collect();
-            let distances = restrict(&pixels.distances, images);
-            let budget = pixels.budget.map(|budget| budget.min(HALF_BUDGET));
-            Measures::new(&distances, &labels, classes, &[keys[1]], budget)
-        };
         let halves = Halves::draw(of_image, classes, HALVES, seed);
-        let of_halves = halves.images.iter().map(half).collect::<Result<_, _>>()?;
+        let budget = pixels.budget.map(|budget| budget.min(HALF_BUDGET));
+        let of_halves =
+            halves.measures(&pixels.distances, of_image, classes, &[keys[1]], budget)?;
         let touching = measures.overlap[1];
         Ok(Self { pixels, gaps, bound_inputs, keys, measures, halves, of_halves, touching })
     }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use rayon::prelude::*;
 use selfsame_augment::Policy;
 use selfsame_concentration::curve::Curve;
 use selfsame_concentration::distance::Metric;
-use selfsame_concentration::forecast::{Halves, Measures, members, restrict};
+use selfsame_concentration::forecast::{Halves, Measures, members};
 use selfsame_data::Dataset;
 use selfsame_report::forecast::{ClassForecast, Delta, Forecast, Measured, PolicyForecast};
 use selfsame_report::record::Skipped;
@@ -17,7 +16,6 @@ use super::measure::PolicyMeasured;
 use super::probe::Probe;
 use super::score::{self, at_least, score};
 use super::settings::Settings;
-use crate::images::source_size;
 use crate::policy::{NONE, none};
 use crate::sampling::{HALF_BUDGET, HALVES};
 use crate::{Error, Progress};
@@ -94,7 +92,7 @@ impl Subject<'_> {
             space,
             dim: self.baseline.dim,
             image_size: self.dataset.image_size,
-            source_size: source_size(self.dataset),
+            source_size: self.dataset.larger_source(),
             seed: self.settings.seed,
             views: self.settings.views,
             original: self.settings.original,
@@ -199,10 +197,6 @@ impl Subject<'_> {
         let (labels, classes) = (&self.probe.labels, self.probe.classes.len());
         let budget =
             self.settings.budget.map(|seconds| Duration::from_secs_f64(seconds).min(HALF_BUDGET));
-        let half = |images: &Vec<usize>| {
-            let labels: Vec<u32> = images.iter().map(|&image| labels[image]).collect();
-            Measures::new(&restrict(&measured.distances, images), &labels, classes, keys, budget)
-        };
         let mut all = Measures::new(&measured.distances, labels, classes, keys, budget)?;
         // Prefer the curves, because they had more time for their proofs.
         for (sigma, &key) in all.sigma.iter_mut().zip(keys) {
@@ -211,8 +205,10 @@ impl Subject<'_> {
                 *sigma = sigma.map(|sigma| [sigma[0].max(low), sigma[1].min(high)]);
             }
         }
-        let images = halves.map(|halves| halves.images.as_slice()).unwrap_or_default();
-        let of_halves = images.par_iter().map(half).collect::<Result<_, _>>()?;
+        let of_halves = halves
+            .map(|halves| halves.measures(&measured.distances, labels, classes, keys, budget))
+            .transpose()?
+            .unwrap_or_default();
         Ok(Sampled { all, of_halves, halves })
     }
 
