@@ -207,16 +207,14 @@ pub struct NearCopy {
     pub closeness: f64,
 }
 
-impl NearCopy {
-    /// Returns whether the two images are of different splits.
-    pub fn crosses_splits(&self) -> bool {
-        self.images[0].split != self.images[1].split
-    }
+/// Returns whether some of these copies are of different splits.
+pub fn crosses_splits(images: &[ImageName]) -> bool {
+    images.iter().any(|image| image.split != images[0].split)
+}
 
-    /// Returns whether the two images have different labels.
-    pub fn labels_differ(&self) -> bool {
-        self.images[0].class != self.images[1].class
-    }
+/// Returns whether some of these copies have different labels.
+pub fn labels_differ(images: &[ImageName]) -> bool {
+    images.iter().any(|image| image.class != images[0].class)
 }
 
 /// Images of one split that have copies in another split, or further copies in the same.

@@ -49,7 +49,7 @@ pub fn finding(finding: &Finding) -> String {
         ),
         Finding::LeftOut { images, first } => format!(
             "{} left out; the first, {}: {}.",
-            were(*images, "image", "images"),
+            counted(*images as u64, "image was", "images were"),
             first.name,
             first.cause.trim_end_matches('.')
         ),
@@ -167,7 +167,7 @@ fn imbalance(balance: &Balance) -> String {
         largest.0,
         counted(largest.1 as u64, "training image", "training images"),
         smallest.0,
-        counted(smallest.1 as u64, "", "").trim(),
+        count(smallest.1 as u64),
         number((effective_classes * 10.0).round() / 10.0)
     )
 }
@@ -196,9 +196,4 @@ fn some(classes: &[String]) -> String {
 fn there_are(count: usize, one: &str, many: &str) -> String {
     let are = if count == 1 { "is" } else { "are" };
     format!("There {are} {}", counted(count as u64, one, many))
-}
-
-fn were(count: usize, one: &str, many: &str) -> String {
-    let were = if count == 1 { "was" } else { "were" };
-    format!("{} {were}", counted(count as u64, one, many))
 }

@@ -68,10 +68,8 @@ fn verdict(report: &Report) -> Markup {
 }
 
 fn measured(evaluation: &Evaluation, trained: &Scores) -> Markup {
-    let knn = |scores: &Option<Scores>| {
-        scores.map(|scores| scores.knn_acc1).filter(|score| score.is_finite())
-    };
-    let (untrained, pixels) = (knn(&evaluation.untrained), knn(&evaluation.pixels));
+    let all = evaluation.accuracies();
+    let (untrained, pixels) = (all.knn(|all| all.untrained), all.knn(|all| all.pixels));
     let figures = html! {
         "On " (counted(evaluation.scored, "test image", "test images")) " the trained encoder’s \
             nearest neighbours are right "

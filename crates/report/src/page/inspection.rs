@@ -8,7 +8,8 @@ use super::{Section, dataset, document, protocol, tile};
 use crate::Sprite;
 use crate::format::{count, counted, number, percent};
 use crate::inspection::{
-    Counts, FileSize, Finding, INSPECTION_FILE, ImageName, Inspection, NearCopy, Outliers, words,
+    Counts, FileSize, Finding, INSPECTION_FILE, ImageName, Inspection, NearCopy, Outliers,
+    crosses_splits, labels_differ, words,
 };
 
 /// Largest side of a picture that is shown with visible pixels.
@@ -77,10 +78,15 @@ impl Page<'_> {
     }
 
     fn leaks(&self) -> Option<Section> {
-        let pairs: Vec<&NearCopy> =
-            self.inspection.copies.near.iter().filter(|pair| pair.crosses_splits()).collect();
+        let pairs: Vec<&NearCopy> = self
+            .inspection
+            .copies
+            .near
+            .iter()
+            .filter(|pair| crosses_splits(&pair.images))
+            .collect();
         let exact: Vec<&Vec<ImageName>> =
-            self.inspection.copies.exact.iter().filter(|group| crosses(group)).collect();
+            self.inspection.copies.exact.iter().filter(|group| crosses_splits(group)).collect();
         if pairs.is_empty() && exact.is_empty() {
             return None;
         }
@@ -106,9 +112,9 @@ impl Page<'_> {
     fn copies(&self) -> Option<Section> {
         let copies = &self.inspection.copies;
         let pairs: Vec<&NearCopy> =
-            copies.near.iter().filter(|pair| !pair.crosses_splits()).collect();
+            copies.near.iter().filter(|pair| !crosses_splits(&pair.images)).collect();
         let exact: Vec<&Vec<ImageName>> =
-            copies.exact.iter().filter(|group| !crosses(group)).collect();
+            copies.exact.iter().filter(|group| !crosses_splits(group)).collect();
         let groups: Vec<&Vec<ImageName>> = copies.groups.iter().collect();
         if pairs.is_empty() && exact.is_empty() && groups.is_empty() {
             return None;
@@ -365,14 +371,6 @@ fn bar(images: Counts, most: usize) -> Markup {
             }
         }
     }
-}
-
-fn crosses(group: &[ImageName]) -> bool {
-    group.iter().any(|image| image.split != group[0].split)
-}
-
-fn labels_differ(group: &[ImageName]) -> bool {
-    group.iter().any(|image| image.class != group[0].class)
 }
 
 /// Names the classes and splits of a group of images.

@@ -144,7 +144,7 @@ fn picture(evaluation: &Evaluation) -> Markup {
                     @for (row, (style, _, scores)) in representations(&accuracies).into_iter().enumerate() {
                         @let y = top + 16.0 + row as f64 * ROW;
                         @if let Some(share) = scores.map(measure.of).filter(|share| share.is_finite()) {
-                            @let interval = wilson(share, evaluation.images);
+                            @let interval = wilson(share, accuracies.images);
                             g class=(style) {
                                 path.interval d=(whiskers(across(interval.low), across(interval.high), y)) {}
                                 g transform={ "translate(" (across(share)) " " (y) ")" } { (symbol(style)) }
@@ -232,10 +232,9 @@ fn cell(share: Option<f64>, images: u64) -> Markup {
     let Some(share) = share.filter(|share| share.is_finite()) else {
         return html! { span title="not measured" { (NONE) } };
     };
-    let interval = wilson(share, images);
     html! {
         b { (percent(share)) }
-        small { (format!("{:.1}–{:.1}", 100.0 * interval.low, 100.0 * interval.high)) }
+        small { (words::interval(share, images)) }
     }
 }
 
