@@ -571,9 +571,10 @@ pub struct Inspect {
     /// file and one for the label
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
-    /// Take these classes only, by name, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
-    pub classes: Option<Vec<String>>,
+    /// Take these classes only, by name, separated by commas; a name that has a comma stands in
+    /// double quotes
+    #[arg(long, value_parser = class_names, value_name = "NAME,…")]
+    pub classes: Option<Names>,
     /// Search for exact copies only: the time for near copies grows with the square of the images
     #[arg(long)]
     pub no_near: bool,

@@ -58,7 +58,6 @@ pub fn mend(error: &Error) -> Option<String> {
             quoted(path)
         )),
         Error::OtherGrid { .. }
-        | Error::NoGrid { .. }
         | Error::NotOurs { .. }
         | Error::Taken { .. }
         | Error::NotAFolder { .. } => Some("name another folder with --out".to_owned()),

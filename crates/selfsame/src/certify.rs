@@ -19,7 +19,7 @@ use selfsame_augment::Policy;
 use selfsame_data::{Dataset, SplitName};
 use selfsame_nn::Backbone;
 use selfsame_report::certificate::{CERTIFICATE_FILE, CertificateRecord, LeftOut, Named};
-use selfsame_report::record::PAGE_FILE;
+use selfsame_report::record::{Evaluation, PAGE_FILE};
 use selfsame_report::{read_evaluation, render_certificate, wilson, write_atomic, write_json};
 use selfsame_theory::bounds::lipschitz;
 use selfsame_theory::{Labels, Quantity, Trust, Views};
@@ -29,7 +29,7 @@ pub use self::arrays::read_embeddings;
 use self::drawn::{DrawnViews, choose_images, examples, labels_of};
 use self::facts::Facts;
 use self::inputs::{EmbeddedImages, PolicyParameters};
-use crate::images::{check, note_skipped, source_size};
+use crate::images::{check, note_skipped};
 use crate::page::write_page;
 use crate::run::describe_weights;
 use crate::{Error, Progress, Run, check_folder, digest_of};
@@ -294,11 +294,13 @@ fn certify_run(
     record.subject = run.path().display().to_string();
     record.weights = describe_weights(options.weights, step);
     record.step = Some(step);
-    match evaluated_errors(run, step)? {
+    // Read only the evaluation: an older certificate may be damaged, and is about to be replaced.
+    let evaluation = read_evaluation(run.path())?;
+    match evaluated_errors(evaluation.as_ref(), step) {
         Ok(errors) => record.errors.extend(errors),
         Err(why) => record.left_out.push(why),
     }
-    if let Some(evaluation) = read_evaluation(run.path())?.filter(|found| found.known > 0) {
+    if let Some(evaluation) = evaluation.filter(|found| found.known > 0) {
         let (copies, images) = (evaluation.known, evaluation.scored);
         record.left_out.push(LeftOut::EvaluatedCopies { copies, images });
     }
@@ -308,14 +310,11 @@ fn certify_run(
 
 /// Returns the errors that an evaluation measured for the weights of step `step`, with intervals
 /// that hold for other images of the same kind. If there are none, returns the reason.
-fn evaluated_errors(run: &Run, step: u64) -> Result<Result<Vec<Named>, LeftOut>, Error> {
-    // Read only the evaluation: an older certificate may be damaged, and is about to be replaced.
-    let Some(evaluation) = read_evaluation(run.path())? else {
-        return Ok(Err(LeftOut::NotEvaluated));
-    };
-    let Some(scores) = evaluation.test else { return Ok(Ok(Vec::new())) };
+fn evaluated_errors(evaluation: Option<&Evaluation>, step: u64) -> Result<Vec<Named>, LeftOut> {
+    let Some(evaluation) = evaluation else { return Err(LeftOut::NotEvaluated) };
+    let Some(scores) = evaluation.test else { return Ok(Vec::new()) };
     if evaluation.step != Some(step) {
-        return Ok(Err(LeftOut::OtherWeights));
+        return Err(LeftOut::OtherWeights);
     }
     let named = [
         ("nearest centre of training images", scores.centre_acc1),
@@ -332,7 +331,7 @@ fn evaluated_errors(run: &Run, step: u64) -> Result<Result<Vec<Named>, LeftOut>,
         };
         Named { name: name.into(), quantity: Quantity { value: 1.0 - accuracy, trust } }
     };
-    Ok(Ok(named.into_iter().filter(|(_, accuracy)| accuracy.is_finite()).map(error).collect()))
+    Ok(named.into_iter().filter(|(_, accuracy)| accuracy.is_finite()).map(error).collect())
 }
 
 /// Certifies an encoder. The record does not yet have a subject.
@@ -374,7 +373,7 @@ fn certify_encoder(
     record.split = options.split.name().into();
     // Two certificates are comparable if their digests are equal.
     record.digest = digest_of(split, &chosen);
-    record.source_size = source_size(dataset);
+    record.source_size = dataset.larger_source();
     record.image_size = record.source_size.map(|_| dataset.image_size);
     record.policy = policy.to_string();
     record.precision = encoder.precision().to_string();

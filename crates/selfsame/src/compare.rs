@@ -14,6 +14,7 @@ use selfsame_report::{
 };
 use selfsame_theory::{Quantity, Trust, kendall_tau};
 
+use crate::run::check_new;
 use crate::{CompareError, Error, check_folder};
 
 /// An accuracy: its name, its place in an evaluation, and the name of its error in a certificate.
@@ -151,9 +152,7 @@ pub fn write_comparison(
 ) -> Result<PathBuf, Error> {
     check_folder(folder)?;
     let [record, page] = [COMPARISON_FILE, COMPARISON_PAGE].map(|name| folder.join(name));
-    if let Some(path) = [&record, &page].into_iter().find(|file| file.exists() && !overwrite) {
-        return Err(Error::Exists { path: path.clone() });
-    }
+    check_new(&[&record, &page], overwrite)?;
     std::fs::create_dir_all(folder).map_err(Error::file(folder))?;
     write_json(&record, comparison)?;
     write_atomic(&page, render_comparison(comparison).as_bytes())?;

@@ -13,6 +13,7 @@ use selfsame_report::write_atomic;
 use selfsame_train::checkpoint::Which;
 
 use crate::images::note_skipped;
+use crate::run::check_new;
 use crate::weights::ONLY_F32;
 use crate::{Error, Images, Progress, Run};
 
@@ -177,11 +178,7 @@ impl Files {
                 return Err(Error::option("to", to.display(), cause));
             }
         };
-        for path in [to, &names] {
-            if path.exists() && !overwrite {
-                return Err(Error::Exists { path: path.to_owned() });
-            }
-        }
+        check_new(&[to, &names], overwrite)?;
         Ok(Self { npy, names })
     }
 

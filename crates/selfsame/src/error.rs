@@ -57,14 +57,6 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder of a grid holds something that no grid wrote.
-    #[error("{} holds {entry:?}, something else", path.display())]
-    NoGrid {
-        /// The folder.
-        path: PathBuf,
-        /// The name of the entry.
-        entry: String,
-    },
     /// A program does not start.
     #[error("cannot start {}: {source}", program.display())]
     Start {
@@ -341,7 +333,6 @@ impl Error {
             Self::Option { .. }
             | Self::Grid { .. }
             | Self::OtherGrid { .. }
-            | Self::NoGrid { .. }
             | Self::NoPeer { .. }
             | Self::NotARun { .. }
             | Self::RunExists { .. }

@@ -8,6 +8,7 @@ use selfsame_nn::{onnx, state};
 use selfsame_report::write_atomic;
 use selfsame_train::checkpoint::Which;
 
+use crate::run::check_new;
 use crate::{Error, Run};
 
 /// What to export of a run, and where to write it.
@@ -89,9 +90,7 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported, Error> {
         Some(out) => out.clone(),
         None => default_name(run.path(), options.format)?,
     };
-    if out.exists() && !options.overwrite {
-        return Err(Error::Exists { path: out });
-    }
+    check_new(&[&out], options.overwrite)?;
     let plan = run.plan()?;
     let (encoder, step) = run.trained(&plan, options.weights, &Device::flex())?;
     let metadata = BTreeMap::from([

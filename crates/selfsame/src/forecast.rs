@@ -25,7 +25,7 @@ use self::measure::Work;
 use self::probe::Probe;
 use self::ranking::Subject;
 use self::settings::Settings;
-use crate::images::{check, note_skipped, source_size};
+use crate::images::{check, note_skipped};
 use crate::policy::{NONE, none};
 use crate::{Error, Progress, Run, digest, sampling};
 
@@ -292,7 +292,7 @@ fn settings(
         views: options.views,
         original: options.original,
         image_size: dataset.image_size,
-        source_size: source_size(dataset),
+        source_size: dataset.larger_source(),
         encoder: encoder.map(|encoder| encoder.name.clone()),
         weights: encoder.map(|encoder| encoder.digest.clone()),
         clusters: options.clusters,

@@ -66,12 +66,6 @@ pub fn load(
     Ok(dataset)
 }
 
-/// Returns the largest shorter side of what crops are drawn from, in pixels, or `None` if crops are
-/// drawn from the images themselves. Records and configurations hold it in this form.
-pub(crate) fn source_size(dataset: &Dataset) -> Option<u32> {
-    Some(dataset.source_size()).filter(|&size| size != dataset.image_size)
-}
-
 /// Refuses a set whose splits contradict each other.
 pub(crate) fn check(dataset: &Dataset) -> Result<(), Error> {
     dataset.check().map_err(|source| Error::Data { name: dataset.name.clone(), source })
@@ -101,7 +95,7 @@ pub(crate) fn record(dataset: &Dataset) -> DatasetRecord {
         name: dataset.name.clone(),
         classes: dataset.classes.clone(),
         image_size: dataset.image_size,
-        source_size: source_size(dataset),
+        source_size: dataset.larger_source(),
         train: dataset.train.len() as u64,
         validation: dataset.validation.len() as u64,
         test: dataset.test.len() as u64,

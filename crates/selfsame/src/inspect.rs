@@ -9,6 +9,7 @@ use selfsame_report::inspection::{
 };
 use selfsame_report::{render_inspection, write_atomic, write_json};
 
+use crate::run::check_new;
 use crate::{Error, PretrainOptions, Progress, check_folder, images};
 
 mod copies;
@@ -46,11 +47,7 @@ impl InspectOptions {
     pub fn check(&self) -> Result<(), Error> {
         let Some(out) = &self.out else { return Ok(()) };
         check_folder(out)?;
-        let files = [INSPECTION_FILE, INSPECTION_PAGE].map(|name| out.join(name));
-        match files.into_iter().find(|file| file.exists() && !self.overwrite) {
-            Some(path) => Err(Error::Exists { path }),
-            None => Ok(()),
-        }
+        check_new(&[INSPECTION_FILE, INSPECTION_PAGE].map(|name| out.join(name)), self.overwrite)
     }
 }
 
@@ -61,7 +58,8 @@ impl InspectOptions {
 /// flat, blurred or grey among coloured ones. The same images give the same record.
 ///
 /// # Errors
-/// If [`InspectOptions::check`] refuses the options, or if a file cannot be written.
+/// If [`InspectOptions::check`] refuses the options, if the splits contradict each other, or if a
+/// file cannot be written.
 /// [`Error::Stopped`] if `progress` asks to stop; nothing is written then.
 ///
 /// ```
@@ -81,6 +79,7 @@ pub fn inspect(
     progress: &mut dyn Progress,
 ) -> Result<Inspection, Error> {
     options.check()?;
+    images::check(dataset)?;
     let all = All::new(dataset);
     let copies = copies::Found::search(&all, options.near, progress)?;
     let outliers = outliers::find(&all, progress)?;

@@ -64,9 +64,7 @@ impl Run {
         check_folder(path)?;
         // The files can only be a run's if a run has locked the folder before.
         let ours = path.join(LOCK_FILE).exists();
-        if let Some(entry) = foreign_entry(path, ours).map_err(Error::file(path))? {
-            return Err(Error::NotOurs { path: path.to_owned(), entry });
-        }
+        check_own(path, |name| ours && (name == CACHE || WRITTEN.contains(&name)))?;
         // A run that was killed before it wrote its configuration holds nothing worth keeping.
         let no_run = || match path.join(CONFIG_FILE).exists() && !overwrite {
             true => Err(Error::RunExists { path: path.to_owned() }),
@@ -74,10 +72,10 @@ impl Run {
         };
         no_run()?;
         std::fs::create_dir_all(path).map_err(Error::file(path))?;
-        let run = Self::lock(path)?;
+        let lock = lock(path)?;
         // Another process may have made a run here before the lock.
         no_run()?;
-        Ok(run)
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
     }
 
     /// Opens a run's folder in order to write to it.
@@ -86,7 +84,7 @@ impl Run {
     /// If the folder is not a run, if another process works in it, or if it cannot be written to.
     pub fn open(path: &Path) -> Result<Self, Error> {
         check_run(path)?;
-        Self::lock(path)
+        Ok(Self { path: path.to_owned(), _lock: Some(lock(path)?) })
     }
 
     /// Opens a run's folder in order to read it. Reading needs no right to write: without that
@@ -98,20 +96,8 @@ impl Run {
         check_run(path)?;
         let file = path.join(LOCK_FILE);
         let lock = lock_to_read(&file, File::create(&file)).map_err(Error::file(&file))?;
-        Self::locked(path, lock)
-    }
-
-    fn lock(path: &Path) -> Result<Self, Error> {
-        let file = path.join(LOCK_FILE);
-        Self::locked(path, Some(File::create(&file).map_err(Error::file(&file))?))
-    }
-
-    fn locked(path: &Path, lock: Option<File>) -> Result<Self, Error> {
-        match lock.as_ref().map(File::try_lock) {
-            Some(Err(TryLockError::WouldBlock)) => Err(Error::InUse { path: path.to_owned() }),
-            // Some file systems have no locks; work without a lock there.
-            _ => Ok(Self { path: path.to_owned(), _lock: lock }),
-        }
+        let lock = lock.map(|lock| taken(path, lock)).transpose()?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// Deletes an older run. Its configuration goes first, so that a kill leaves no partial run.
@@ -379,21 +365,51 @@ pub fn check_folder(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Returns the name of an entry in `path` that no run writes, if there is one. Unless the folder is
-/// `ours`, every entry counts. Hidden files are ignored: systems and interrupted writes leave them.
-fn foreign_entry(path: &Path, ours: bool) -> std::io::Result<Option<String>> {
+/// Refuses a folder that holds an entry other than those that `is_own` knows. Hidden files are
+/// ignored: systems and interrupted writes leave them.
+///
+/// # Errors
+/// [`Error::NotOurs`], or if the folder cannot be read.
+pub fn check_own(path: &Path, is_own: impl Fn(&str) -> bool) -> Result<(), Error> {
     let entries = match path.read_dir() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        entries => entries?,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::file(path))?,
     };
     for entry in entries {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let known = ours && (name == CACHE || WRITTEN.contains(&name.as_str()));
-        if !known && !name.starts_with('.') {
-            return Ok(Some(name));
+        let name = entry.map_err(Error::file(path))?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && !is_own(&name) {
+            return Err(Error::NotOurs { path: path.to_owned(), entry: name });
         }
     }
-    Ok(None)
+    Ok(())
+}
+
+/// Refuses files that exist, unless they may be overwritten.
+///
+/// # Errors
+/// [`Error::Exists`].
+pub fn check_new<P: AsRef<Path>>(files: &[P], overwrite: bool) -> Result<(), Error> {
+    match files.iter().map(AsRef::as_ref).find(|file| file.exists() && !overwrite) {
+        Some(path) => Err(Error::Exists { path: path.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Locks the folder of a run or of a forecast, which must exist, for as long as the file is open.
+///
+/// # Errors
+/// [`Error::InUse`], or if the folder cannot be written to.
+pub fn lock(path: &Path) -> Result<File, Error> {
+    let file = path.join(LOCK_FILE);
+    taken(path, File::create(&file).map_err(Error::file(&file))?)
+}
+
+fn taken(path: &Path, lock: File) -> Result<File, Error> {
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
+        // Some file systems have no locks; work without a lock there.
+        _ => Ok(lock),
+    }
 }
 
 /// Describes the machine: its processor, if the system names it, its system and its architecture.
@@ -522,7 +538,7 @@ mod tests {
         std::fs::write(folder.path().join(CONFIG_FILE), "").unwrap();
         let writing = Run::open(folder.path()).unwrap();
         let lock = lock_to_read(&file, Err(ErrorKind::PermissionDenied.into())).unwrap();
-        assert!(matches!(Run::locked(folder.path(), lock), Err(Error::InUse { .. })));
+        assert!(matches!(taken(folder.path(), lock.unwrap()), Err(Error::InUse { .. })));
         assert!(matches!(Run::open_to_read(folder.path()), Err(Error::InUse { .. })));
         drop(writing);
         drop(Run::open_to_read(folder.path()).unwrap());

@@ -8,7 +8,7 @@ use selfsame_report::gallery::{Gallery, Original, PolicyViews, View};
 use selfsame_report::{Sprite, SpriteError, render_gallery};
 use serde::Serialize;
 
-use crate::images::{check, source_size};
+use crate::images::check;
 use crate::{Error, Progress};
 
 mod words;
@@ -163,7 +163,7 @@ pub fn views(
     let mut record = ViewsRecord {
         dataset: dataset.name.clone(),
         image_size: dataset.image_size,
-        source_size: source_size(dataset),
+        source_size: dataset.larger_source(),
         size,
         policies: Vec::with_capacity(policies.len()),
         gallery: Gallery {

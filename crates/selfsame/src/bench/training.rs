@@ -15,7 +15,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::median;
-use crate::images::source_size;
 use crate::pretrain::{EncoderKind, PretrainOptions, Settings};
 use crate::{Error, Progress};
 
@@ -229,7 +228,7 @@ pub fn train(options: &TrainOptions, progress: &mut dyn Progress) -> Result<Trai
         encoder: encoder.name().to_owned(),
         width: encoder.width(),
         image_size: dataset.image_size,
-        source_size: source_size(&dataset),
+        source_size: dataset.larger_source(),
         precision: encoder.precision(),
         device: options.encoder.device.clone(),
         isa: Isa::best().name().to_owned(),
@@ -268,7 +267,7 @@ pub(super) fn endless_plan(
         data: DataConfig {
             source,
             image_size: images.image_size,
-            source_size: source_size(images),
+            source_size: images.larger_source(),
             limit: None,
             labels: None,
             classes: None,

@@ -1,6 +1,6 @@
 //! The folder of a forecast: its settings, its unfinished work and its results.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use selfsame_report::{write_atomic, write_json};
 
 use super::part;
 use super::settings::Settings;
+use crate::run::{check_own, lock};
 use crate::{Error, ForecastDifference, Run, check_folder};
 
 const SETTINGS_FILE: &str = "settings.json";
@@ -44,11 +45,7 @@ impl Folder {
         held()?;
         let parts = path.join(PARTS);
         std::fs::create_dir_all(&parts).map_err(Error::file(&parts))?;
-        let lock_file = path.join(Run::LOCK_FILE);
-        let lock = File::create(&lock_file).map_err(Error::file(&lock_file))?;
-        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            return Err(Error::InUse { path: path.to_owned() });
-        }
+        let lock = lock(path)?;
         // Another process may have worked here before the lock.
         let held = held()?;
         if matches!(held, Held::Other(_)) {
@@ -174,10 +171,10 @@ impl Held {
                 vec![ForecastDifference::Content(what)]
             }
             _ => {
-                return match stranger(path).map_err(Error::file(path))? {
-                    Some(entry) => Err(Error::NotOurs { path: path.to_owned(), entry }),
-                    None => Ok(Self::Nothing),
-                };
+                // A forecast that is killed before it writes its settings leaves an empty folder of
+                // parts.
+                check_own(path, |name| name == PARTS)?;
+                return Ok(Self::Nothing);
             }
         };
         Ok(if differences.is_empty() { Self::Same } else { Self::Other(differences) })
@@ -197,21 +194,4 @@ fn clear(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Returns the name of an entry in a folder that no forecast wrote, if there is one. Hidden files
-/// are ignored, because systems leave them. An empty folder of parts is ignored too: a forecast
-/// that is killed before it writes its settings leaves such a folder.
-fn stranger(path: &Path) -> io::Result<Option<String>> {
-    let entries = match path.read_dir() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        entries => entries?,
-    };
-    for entry in entries {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && name != PARTS {
-            return Ok(Some(name));
-        }
-    }
-    Ok(None)
 }

@@ -1,6 +1,6 @@
 //! What is worth knowing or doing before training.
 
-use selfsame_report::inspection::{Crossing, Finding, ImageName, Inspection};
+use selfsame_report::inspection::{Crossing, Finding, Inspection, labels_differ};
 use selfsame_report::record::DatasetRecord;
 
 /// A largest class this many times the smallest is worth a word.
@@ -74,8 +74,7 @@ fn count(dataset: &DatasetRecord, split: &str) -> usize {
 
 /// Returns the finding that copies have different labels, if any have.
 fn contradiction(inspection: &Inspection) -> Option<Finding> {
-    let differ = |group: &&Vec<ImageName>| group.iter().any(|image| image.class != group[0].class);
-    let exact = inspection.copies.exact.iter().filter(differ).count();
-    let near = inspection.copies.near.iter().filter(|pair| pair.labels_differ()).count();
+    let exact = inspection.copies.exact.iter().filter(|group| labels_differ(group)).count();
+    let near = inspection.copies.near.iter().filter(|pair| labels_differ(&pair.images)).count();
     (exact + near > 0).then_some(Finding::Contradiction { exact, near })
 }

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use super::options::{EncoderKind, MethodChoice, PretrainOptions, absolute};
 use crate::Error;
-use crate::images::source_size;
 
 /// Maximum image side for which the CIFAR stem is the default. After the ImageNet stem, the
 /// resolution is a quarter of the resolution after the CIFAR stem, and the last stage for a
@@ -98,7 +97,7 @@ impl Settings {
             data: DataConfig {
                 source: self.source,
                 image_size,
-                source_size: source_size(images),
+                source_size: images.larger_source(),
                 limit: self.limit,
                 labels: self.labels,
                 classes: self.classes,

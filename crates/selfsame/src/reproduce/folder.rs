@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use crate::grid::{Grid, GridError};
+use crate::run::check_own;
 use crate::{Error, check_folder};
 
 /// File that holds the grid, so that no other grid is run in the same folder.
@@ -41,10 +42,8 @@ pub fn holds(out: &Path, grid: &Grid) -> Result<bool, Error> {
         Ok(held) if held == text(grid)? => Ok(true),
         Ok(_) => Err(Error::OtherGrid { path: out.to_owned() }),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            match foreign_entry(out).map_err(Error::file(out))? {
-                Some(entry) => Err(Error::NoGrid { path: out.to_owned(), entry }),
-                None => Ok(false),
-            }
+            check_own(out, is_own)?;
+            Ok(false)
         }
         Err(error) => Err(Error::file(&path)(error)),
     }
@@ -74,20 +73,9 @@ fn create(path: &Path, text: &str) -> Result<(), Error> {
     write().map_err(Error::file(path))
 }
 
-/// Returns the name of an entry in `out` that no grid writes, if there is one. Hidden files are
-/// ignored: they come from the system, or from writes that are unfinished or were interrupted.
-fn foreign_entry(out: &Path) -> std::io::Result<Option<String>> {
-    let entries = match out.read_dir() {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        entries => entries?,
-    };
-    for entry in entries {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != GRID_FILE && !FOLDERS.contains(&name.as_str()) && !name.starts_with('.') {
-            return Ok(Some(name));
-        }
-    }
-    Ok(None)
+/// Returns whether a grid writes an entry of this name.
+fn is_own(name: &str) -> bool {
+    name == GRID_FILE || FOLDERS.contains(&name)
 }
 
 #[cfg(test)]
@@ -101,7 +89,7 @@ mod tests {
         create(&path, "first").unwrap();
         create(&path, "second").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
-        assert_eq!(foreign_entry(folder.path()).unwrap(), None);
+        check_own(folder.path(), is_own).unwrap();
         assert_eq!(folder.path().read_dir().unwrap().count(), 1);
     }
 }
