@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::Path;
 
 use common::{run, said, small};
+use selfsame::report::read_predictions;
 use serde_json::Value;
 
 fn last_line(output: &std::process::Output) -> Value {
@@ -38,6 +39,7 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
         "views.json",
         "eval.json",
         "map.json",
+        "predictions.json",
         "report.html",
     ] {
         assert!(out.join(file).is_file(), "{file}");
@@ -45,6 +47,19 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     let shown = format!("{:.1}%", 100.0 * study["test"]["knn_acc1"].as_f64().unwrap());
     assert!(page.contains(&shown), "the page shows {shown}");
+
+    // What is predicted for each image is what the accuracies count.
+    let predictions = read_predictions(&out).unwrap().unwrap();
+    for (predicted, score) in [
+        (&predictions.knn, "knn_acc1"),
+        (&predictions.linear, "linear_acc1"),
+        (&predictions.centre, "centre_acc1"),
+    ] {
+        let right = predicted.iter().zip(&predictions.labels).filter(|(one, class)| one == class);
+        let share = right.count() as f64 / predictions.images.len() as f64;
+        assert_eq!(study["test"][score].as_f64(), Some(share), "{score}");
+    }
+    assert_eq!(predictions.step, study["step"].as_u64());
 
     let again = json(vec!["eval".into(), out.display().to_string()]);
     for subject in ["test", "untrained", "pixels", "geometry"] {

@@ -11,6 +11,7 @@ use selfsame_augment::{Image, Policy, Purpose, Scratch, ViewSets, resize};
 use selfsame_data::{Dataset, Split, SplitName};
 use selfsame_nn::Backbone;
 use selfsame_report::Sprite;
+use selfsame_report::predictions::Predictions;
 use selfsame_report::record::{
     Accuracies, EmbeddingMap, Evaluation, Geometry, LeftOut, MapImage, Projection, Scores, Unseen,
 };
@@ -66,7 +67,7 @@ pub struct Subject<'a> {
 pub fn evaluate(
     subject: &Subject<'_>,
     status: &mut dyn FnMut(&str),
-) -> Result<(Evaluation, EmbeddingMap), Error> {
+) -> Result<(Evaluation, EmbeddingMap, Option<Predictions>), Error> {
     let Subject { dataset, .. } = subject;
     status("comparing the pixels of all images");
     let copied = copies(dataset);
@@ -81,7 +82,7 @@ pub fn evaluate(
     };
     if dataset.test.is_empty() {
         evaluation.left_out.push(LeftOut::NoImages);
-        return Ok((evaluation, EmbeddingMap::default()));
+        return Ok((evaluation, EmbeddingMap::default(), None));
     }
 
     let ground = Ground::new(dataset, &copied.known);
@@ -104,19 +105,22 @@ pub fn evaluate(
     let trained = embedded(subject.trained, "trained")?;
     let untrained = embedded(subject.untrained, "untrained")?;
 
-    match ground {
-        Err(reason) => evaluation.left_out.push(reason),
+    let predictions = match ground {
+        Err(reason) => {
+            evaluation.left_out.push(reason);
+            None
+        }
         Ok(ground) => {
             let encoders = [(subject.trained, &trained), (subject.untrained, &untrained)];
-            accuracies(subject, &ground, encoders, &mut evaluation, status)?;
+            Some(accuracies(subject, &ground, encoders, &mut evaluation, status)?)
         }
-    }
+    };
 
     status("alignment, uniformity and effective rank");
     evaluation.geometry = Some(shape(subject, subject.trained, &trained[2])?);
     evaluation.untrained_geometry = Some(shape(subject, subject.untrained, &untrained[2])?);
     let map = map(dataset, &trained[2], &untrained[2])?;
-    Ok((evaluation, map))
+    Ok((evaluation, map, predictions))
 }
 
 /// The images that accuracies are measured with: only those whose class has a training image. No
@@ -201,13 +205,14 @@ impl Predicted {
 }
 
 /// Measures the accuracies of the two encoders, given with their features, and of raw pixels.
+/// Returns what the trained encoder predicts; its digest and step are for the caller to say.
 fn accuracies(
     subject: &Subject<'_>,
     ground: &Ground<'_>,
     encoders: [(&Backbone, &[Features; 3]); 2],
     evaluation: &mut Evaluation,
     status: &mut dyn FnMut(&str),
-) -> Result<(), Error> {
+) -> Result<Predictions, Error> {
     let dataset = ground.dataset;
     let views = DrawnViews::for_centres(subject);
     let mut of_encoder = |(encoder, features): (&Backbone, &[Features; 3]), name: &str| {
@@ -250,7 +255,18 @@ fn accuracies(
     }
     evaluation.verdict = evaluation.judge();
     evaluation.protocol = protocol(dataset, &views, [probe, probe_before, probe_pixels]);
-    Ok(())
+    let name = |&image: &usize| dataset.test.name(image).to_owned();
+    Ok(Predictions {
+        image_size: dataset.image_size,
+        source_size: dataset.larger_source(),
+        classes: dataset.classes.clone(),
+        images: ground.test.iter().map(name).collect(),
+        labels: truth,
+        knn: trained.knn,
+        linear: trained.linear,
+        centre: trained.centre,
+        ..Predictions::default()
+    })
 }
 
 /// Returns the entries of `all` at `chosen`.
@@ -528,12 +544,13 @@ mod tests {
             device: &device,
         };
         let mut done = Vec::new();
-        let (found, map) = evaluate(&subject, &mut |status| done.push(status.to_owned())).unwrap();
+        let (found, map, predictions) =
+            evaluate(&subject, &mut |status| done.push(status.to_owned())).unwrap();
         let embedded: Vec<_> =
             done.iter().filter(|status| status.starts_with("embedding")).collect();
         assert_eq!(embedded.len(), 2, "{done:?}");
         assert!(embedded.iter().all(|status| status.contains("test images")), "{done:?}");
-        assert_eq!(found.left_out, [LeftOut::NoLabels]);
+        assert_eq!((found.left_out, predictions), (vec![LeftOut::NoLabels], None));
         assert!(found.geometry.is_some() && !map.images.is_empty());
     }
 

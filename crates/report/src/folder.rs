@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::certificate::{CERTIFICATE_FILE, CertificateRecord};
+use crate::predictions::{PREDICTIONS_FILE, Predictions};
 use crate::record::{
     EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord,
     VIEWS_FILE, ViewSheet,
@@ -113,6 +114,17 @@ pub enum ReportError {
         /// Number of images in the map.
         images: usize,
     },
+    /// Predictions are not one for each image, or of classes that are not named.
+    #[error("{} is damaged: {list} does not have a class for each of its {images} images; \
+             `selfsame eval` can write it again", path.display())]
+    Predictions {
+        /// The file.
+        path: PathBuf,
+        /// The list that is damaged.
+        list: &'static str,
+        /// Number of images in the record.
+        images: usize,
+    },
     /// The picture inside a record is damaged.
     #[error("{} is damaged: {source}", path.display())]
     Sprite {
@@ -194,6 +206,21 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError>
 /// The file is unreadable, too large or damaged.
 pub fn read_evaluation(run: &Path) -> Result<Option<Evaluation>, ReportError> {
     read_json(&run.join(EVAL_FILE))
+}
+
+/// Reads what a run's encoder predicts for each test image. Returns `None` if the run has no such
+/// file.
+///
+/// # Errors
+/// The file is unreadable, too large or damaged.
+pub fn read_predictions(run: &Path) -> Result<Option<Predictions>, ReportError> {
+    let path = run.join(PREDICTIONS_FILE);
+    let predictions: Option<Predictions> = read_json(&path)?;
+    if let Some(list) = predictions.as_ref().and_then(Predictions::damaged) {
+        let images = predictions.map_or(0, |predictions| predictions.images.len());
+        return Err(ReportError::Predictions { path, list, images });
+    }
+    Ok(predictions)
 }
 
 /// Reads a certificate. Returns `None` if there is no such file.

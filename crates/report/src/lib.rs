@@ -1,10 +1,11 @@
 //! Turns the records of a run into one self-contained HTML page. Other records get pages too.
 //!
 //! A run is a folder of small JSON records ([`record`]): the configuration (`run.json`), the
-//! progress of training (`metrics.jsonl`), the results of the evaluation (`eval.json`), a map of
-//! the embeddings (`map.json`), the certificate (`certificate.json`) and a sheet of augmented views
-//! (`views.json`). The stages of a run write these records with [`write_json`]; [`read`] reads all
-//! that exist, and [`render`] makes the page.
+//! progress of training (`metrics.jsonl`), the results of the evaluation (`eval.json`) and what was
+//! predicted for each test image (`predictions.json`), a map of the embeddings (`map.json`), the
+//! certificate (`certificate.json`) and a sheet of augmented views (`views.json`). The stages of a
+//! run write these records with [`write_json`]; [`read`] reads all that the page of a run shows, and
+//! [`render`] makes the page.
 //!
 //! Other pages show other records:
 //! - [`render_gallery`] shows a [`gallery::Gallery`] of views;
@@ -42,6 +43,7 @@ pub mod gallery;
 pub mod inspection;
 mod interval;
 mod page;
+pub mod predictions;
 pub mod record;
 pub mod roofline;
 mod shell;
@@ -49,7 +51,8 @@ mod sprite;
 mod table;
 
 pub use folder::{
-    Report, ReportError, read, read_certificate, read_evaluation, write_atomic, write_json,
+    Report, ReportError, read, read_certificate, read_evaluation, read_predictions, write_atomic,
+    write_json,
 };
 pub use format::{about, counted, number_to, percent, percent_up, signed};
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use selfsame_data::Dataset;
 use selfsame_eval::{Subject, evaluate as measure_encoders};
+use selfsame_report::predictions::{PREDICTIONS_FILE, Predictions};
 use selfsame_report::record::{EVAL_FILE, Evaluation, MAP_FILE};
 use selfsame_report::write_json;
 use selfsame_train::Plan;
@@ -14,7 +15,7 @@ use selfsame_train::checkpoint::Which;
 use crate::images::note_skipped;
 use crate::page::write_page;
 use crate::run::describe_weights;
-use crate::{Error, Progress, Run};
+use crate::{Error, Progress, Run, digest_of};
 
 /// Options for the evaluation of a run.
 #[derive(Clone, Debug)]
@@ -34,7 +35,8 @@ impl Default for EvaluateOptions {
 }
 
 /// Measures a run's encoder on the test split, together with raw pixels and the encoder before
-/// training, and writes `eval.json`, `map.json` and the page into the run's folder.
+/// training, and writes `eval.json`, `map.json`, `predictions.json` and the page into the run's
+/// folder.
 ///
 /// # Errors
 /// If the folder is not a run, if its images have changed, or if its weights are missing or
@@ -67,7 +69,8 @@ pub fn evaluate(
     Ok(evaluation)
 }
 
-/// Measures the encoder of a run whose folder is locked, and writes `map.json` and `eval.json`.
+/// Measures the encoder of a run whose folder is locked, and writes `map.json`,
+/// `predictions.json` and `eval.json`.
 pub(crate) fn evaluate_run(
     run: &Run,
     plan: &Plan,
@@ -86,16 +89,23 @@ pub(crate) fn evaluate_run(
         untrained: &untrained,
         device,
     };
-    let (mut evaluation, map) = measure_encoders(&subject, &mut |line| progress.note(line))?;
+    let (mut evaluation, map, predictions) =
+        measure_encoders(&subject, &mut |line| progress.note(line))?;
     evaluation.step = Some(step);
     evaluation.protocol.push(("Weights measured".into(), describe_weights(weights, step)));
     if plan.init.is_some() {
         let start = "with the weights that it was given to start from, before this training";
         evaluation.protocol.push(("Untrained encoder".into(), start.into()));
     }
-    // Write the map first: a run that has an evaluation counts as measured, so a kill between the
-    // two writes must not leave an evaluation without a map.
+    // Write the evaluation last: a run that has one counts as measured, so a kill between the writes
+    // must not leave an evaluation without the others.
     write_json(&run.path().join(MAP_FILE), &map)?;
+    if let Some(predictions) = predictions {
+        let images: Vec<usize> = (0..dataset.test.len()).collect();
+        let digest = digest_of(&dataset.test, &images);
+        let predictions = Predictions { step: Some(step), digest, ..predictions };
+        write_json(&run.path().join(PREDICTIONS_FILE), &predictions)?;
+    }
     write_json(&run.path().join(EVAL_FILE), &evaluation)?;
     Ok(evaluation)
 }

@@ -14,6 +14,7 @@ use selfsame_data::{Dataset, Image};
 use selfsame_eval::{sample, shrink};
 use selfsame_nn::device;
 use selfsame_report::certificate::CERTIFICATE_FILE;
+use selfsame_report::predictions::PREDICTIONS_FILE;
 use selfsame_report::record::{
     EVAL_FILE, MAP_FILE, METRICS_FILE, MetricPoint, RunRecord, VIEWS_FILE, ViewSheet,
 };
@@ -226,7 +227,7 @@ impl Training {
         self.announce(progress)?;
         // Earlier measurements do not describe the weights that training is about to produce.
         if !self.record.finished {
-            for name in [EVAL_FILE, MAP_FILE, CERTIFICATE_FILE] {
+            for name in [EVAL_FILE, MAP_FILE, PREDICTIONS_FILE, CERTIFICATE_FILE] {
                 let _ = std::fs::remove_file(self.run.path().join(name));
             }
         }
