@@ -247,7 +247,7 @@ fn an_evaluation_of_other_weights_is_not_what_came_of_a_cell() {
     let path = out.join("runs/simclr-seed0/eval.json");
     let mut evaluation: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     evaluation["step"] = (evaluation["step"].as_u64().unwrap() - 1).into();
-    evaluation["test"]["knn_acc1"] = 0.0.into();
+    evaluation["accuracies"]["of"]["trained"]["knn_acc1"] = 0.0.into();
     std::fs::write(&path, evaluation.to_string()).unwrap();
     let output = reproduce(&grid, &out, &[]);
     assert!(output.status.success() && said(&output).contains("run 1 of 2"), "{}", said(&output));

@@ -26,10 +26,10 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let study = json(small("study", &out));
-    for subject in ["test", "untrained", "pixels"] {
+    for of in ["trained", "untrained", "pixels"] {
         for score in ["knn_acc1", "linear_acc1", "centre_acc1"] {
-            let share = study[subject][score].as_f64().unwrap();
-            assert!((0.0..=1.0).contains(&share), "{subject}.{score} = {share}");
+            let share = study["accuracies"]["of"][of][score].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&share), "{score} of {of} = {share}");
         }
     }
     for file in [
@@ -45,7 +45,8 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
         assert!(out.join(file).is_file(), "{file}");
     }
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
-    let shown = format!("{:.1}%", 100.0 * study["test"]["knn_acc1"].as_f64().unwrap());
+    let trained = &study["accuracies"]["of"]["trained"];
+    let shown = format!("{:.1}%", 100.0 * trained["knn_acc1"].as_f64().unwrap());
     assert!(page.contains(&shown), "the page shows {shown}");
 
     // What is predicted for each image is what the accuracies count.
@@ -62,7 +63,7 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
     assert_eq!(predictions.step, study["step"].as_u64());
 
     let again = json(vec!["eval".into(), out.display().to_string()]);
-    for subject in ["test", "untrained", "pixels", "geometry"] {
+    for subject in ["accuracies", "geometry"] {
         assert_eq!(again[subject], study[subject], "{subject}");
     }
     // Settings that a run has settled cannot be changed on the way.
@@ -70,7 +71,7 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     // A finished study that is resumed has nothing left to train and says the same.
     let resumed = json(vec!["study".into(), "--resume".into(), out.display().to_string()]);
-    assert_eq!(resumed["test"], study["test"]);
+    assert_eq!(resumed["accuracies"], study["accuracies"]);
 }
 
 #[test]
@@ -114,9 +115,9 @@ fn without_labels_what_needs_them_is_left_out_in_words() {
     let output = run(&args);
     assert!(said(&output).contains("17.png"), "the damaged image is named: {}", said(&output));
     let study = last_line(&output);
-    assert!(study["test"].is_null() && study["pixels"].is_null());
+    assert!(study["accuracies"].is_null());
     assert_eq!(study["left_out"][0]["reason"], "no_labels");
-    assert!(study["geometry"]["alignment"].as_f64().unwrap() >= 0.0);
+    assert!(study["geometry"]["trained"]["alignment"].as_f64().unwrap() >= 0.0);
     assert_eq!(study["skipped"], 1);
 
     let strict = folder.path().join("strict");

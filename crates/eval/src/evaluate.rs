@@ -1,7 +1,8 @@
-//! The complete evaluation of a trained encoder, together with its baselines: raw pixels and the
-//! encoder before training.
+//! The complete evaluation of a trained encoder, together with its baselines, such as raw pixels
+//! and the encoder before training.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use rand::SeedableRng;
@@ -13,7 +14,8 @@ use selfsame_nn::Backbone;
 use selfsame_report::Sprite;
 use selfsame_report::predictions::Predictions;
 use selfsame_report::record::{
-    Accuracies, EmbeddingMap, Evaluation, Geometry, LeftOut, MapImage, Projection, Scores, Unseen,
+    Accuracies, EmbeddingMap, Evaluation, Geometry, LeftOut, MapImage, Projection, Representation,
+    Scores, Unseen,
 };
 
 use crate::knn::{self, KnnOptions};
@@ -47,16 +49,21 @@ pub struct Subject<'a> {
     pub policy: &'a Policy,
     /// Seed of the views.
     pub seed: u64,
-    /// The encoder, in evaluation mode.
-    pub trained: &'a Backbone,
-    /// The encoder with its initial weights.
-    pub untrained: &'a Backbone,
-    /// Device of both encoders.
+    /// The encoders, in evaluation mode. One of them is [`Representation::Trained`].
+    pub encoders: Vec<(Representation, &'a Backbone)>,
+    /// Device of the encoders.
     pub device: &'a Device,
 }
 
-/// Measures the trained encoder, the untrained encoder and raw pixels on the test split, and maps
-/// the embeddings of that split.
+/// The embeddings of an encoder, of the training, validation and test split. Only accuracies need
+/// the first two.
+struct Embedded<'a> {
+    of: Representation,
+    encoder: &'a Backbone,
+    splits: [Features; 3],
+}
+
+/// Measures encoders and raw pixels on the test split, and maps the embeddings of that split.
 ///
 /// Without labels, measures that need labels are left out, and [`Evaluation::left_out`] says so.
 /// `status` is called with a description of the current work.
@@ -86,41 +93,49 @@ pub fn evaluate(
     }
 
     let ground = Ground::new(dataset, &copied.known);
-    let mut embedded = |encoder: &Backbone, name: &str| -> Result<[Features; 3], Error> {
-        let mut part = |images: Vec<Image<'_>>, part: &str| {
-            if !images.is_empty() {
-                let count = images.len();
-                status(&format!("embedding {count} {part} images with the {name} encoder"));
-            }
-            embed(encoder, &images, subject.device, &mut |_| ())
-        };
-        // Only accuracies need images of other splits than the one that is measured.
-        let fitting = |split| if ground.is_ok() { images(split) } else { Vec::new() };
-        Ok([
-            part(fitting(&dataset.train), "training")?,
-            part(fitting(&dataset.validation), "validation")?,
-            part(images(&dataset.test), "test")?,
-        ])
-    };
-    let trained = embedded(subject.trained, "trained")?;
-    let untrained = embedded(subject.untrained, "untrained")?;
-
+    let encoders = subject.embed(ground.is_ok(), status)?;
     let predictions = match ground {
         Err(reason) => {
             evaluation.left_out.push(reason);
             None
         }
-        Ok(ground) => {
-            let encoders = [(subject.trained, &trained), (subject.untrained, &untrained)];
-            Some(accuracies(subject, &ground, encoders, &mut evaluation, status)?)
-        }
+        Ok(ground) => accuracies(subject, &ground, &encoders, &mut evaluation, status)?,
     };
 
     status("alignment, uniformity and effective rank");
-    evaluation.geometry = Some(shape(subject, subject.trained, &trained[2])?);
-    evaluation.untrained_geometry = Some(shape(subject, subject.untrained, &untrained[2])?);
-    let map = map(dataset, &trained[2], &untrained[2])?;
-    Ok((evaluation, map, predictions))
+    for Embedded { of, encoder, splits } in &encoders {
+        evaluation.geometry.insert(of.clone(), shape(subject, encoder, &splits[2])?);
+    }
+    let test = |of| encoders.iter().find(|each| each.of == of).map(|each| &each.splits[2]);
+    let trained = test(Representation::Trained);
+    let map = trained.map(|trained| map(dataset, trained, test(Representation::Untrained)));
+    Ok((evaluation, map.transpose()?.unwrap_or_default(), predictions))
+}
+
+impl<'a> Subject<'a> {
+    /// Embeds the test split with each encoder, and for accuracies also the other splits.
+    fn embed(
+        &self,
+        accuracies: bool,
+        status: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Embedded<'a>>, Error> {
+        let each = self.encoders.iter().map(|(of, encoder)| {
+            let mut part = |split: &Split, part: &str, wanted: bool| {
+                let images = if wanted { images(split) } else { Vec::new() };
+                if !images.is_empty() {
+                    status(&format!("embedding {} {part} images: {of}", images.len()));
+                }
+                embed(encoder, &images, self.device, &mut |_| ())
+            };
+            let splits = [
+                part(&self.dataset.train, "training", accuracies)?,
+                part(&self.dataset.validation, "validation", accuracies)?,
+                part(&self.dataset.test, "test", true)?,
+            ];
+            Ok(Embedded { of: of.clone(), encoder, splits })
+        });
+        each.collect()
+    }
 }
 
 /// The images that accuracies are measured with: only those whose class has a training image. No
@@ -171,7 +186,7 @@ impl<'a> Ground<'a> {
         [train, validation, test]: [&dyn Rows; 3],
         views: &dyn Rows,
         set: &DrawnViews<'_>,
-    ) -> Result<(Predicted, PathPoint), Error> {
+    ) -> Result<Predicted, Error> {
         let labels = self.dataset.train.labels().unwrap_or_default();
         let choosing = pick(self.dataset.validation.labels().unwrap_or_default(), &self.validation);
         let validation = &Chosen { rows: validation, chosen: &self.validation };
@@ -181,14 +196,19 @@ impl<'a> Ground<'a> {
         let probe = probe::fit(train, labels, validation, &choosing, classes)?;
         let centres = centre::fit(&Normalised(views), &set.labels, classes)?;
         let (linear, centre) = (probe.predict(test)?, centres.predict(&Normalised(test))?);
-        Ok((Predicted { knn, linear, centre }, probe.chosen))
+        let k = KnnOptions::default().k.min(train.rows());
+        Ok(Predicted { knn, k, linear, fit: probe.chosen, centre })
     }
 }
 
 /// Classes that a representation predicts for the test images.
 struct Predicted {
     knn: Vec<u32>,
+    /// Number of neighbours that voted.
+    k: usize,
     linear: Vec<u32>,
+    /// The fit of the linear probe.
+    fit: PathPoint,
     centre: Vec<u32>,
 }
 
@@ -198,65 +218,63 @@ impl Predicted {
         let share = |predicted: &[u32]| accuracy(&pick(predicted, chosen), truth);
         Ok(Scores {
             knn_acc1: share(&self.knn)?,
+            knn_k: Some(self.k as u64),
             linear_acc1: share(&self.linear)?,
+            linear_penalty: Some(self.fit.lambda),
             centre_acc1: share(&self.centre)?,
         })
     }
 }
 
-/// Measures the accuracies of the two encoders, given with their features, and of raw pixels.
-/// Returns what the trained encoder predicts; its digest and step are for the caller to say.
+/// Measures the accuracies of encoders, given with their features, and of raw pixels. Returns what
+/// the trained encoder predicts; its digest and step are for the caller to say.
 fn accuracies(
     subject: &Subject<'_>,
     ground: &Ground<'_>,
-    encoders: [(&Backbone, &[Features; 3]); 2],
+    encoders: &[Embedded<'_>],
     evaluation: &mut Evaluation,
     status: &mut dyn FnMut(&str),
-) -> Result<Predictions, Error> {
+) -> Result<Option<Predictions>, Error> {
     let dataset = ground.dataset;
     let views = DrawnViews::for_centres(subject);
-    let mut of_encoder = |(encoder, features): (&Backbone, &[Features; 3]), name: &str| {
-        status(&format!("kNN, linear probe and nearest centre of {name}"));
+    let mut predicted = BTreeMap::new();
+    for Embedded { of, encoder, splits } in encoders {
+        status(&format!("kNN, linear probe and nearest centre: {of}"));
         let of_views = views.embed(encoder)?;
-        ground.classify(features.each_ref().map(|f| f as &dyn Rows), &of_views, &views)
-    };
-    let [trained, untrained] = encoders;
-    let (trained, probe) = of_encoder(trained, "the trained encoder")?;
-    let (untrained, probe_before) = of_encoder(untrained, "the untrained encoder")?;
-    status("kNN, linear probe and nearest centre of raw pixels");
+        let rows = splits.each_ref().map(|features| features as &dyn Rows);
+        predicted.insert(of.clone(), ground.classify(rows, &of_views, &views)?);
+    }
+    status("kNN, linear probe and nearest centre: raw pixels");
     let splits = [&dataset.train, &dataset.validation, &dataset.test];
     let raw = splits.map(|split| shrink(&images(split), SMALL_SIDE));
     let raw_views = views.small();
     let [train, validation, test] = raw.each_ref().map(|images| pixels(images));
     let rows: [&dyn Rows; 3] = [&train?, &validation?, &test?];
-    let (of_pixels, probe_pixels) = ground.classify(rows, &pixels(&raw_views)?, &views)?;
+    let of_pixels = ground.classify(rows, &pixels(&raw_views)?, &views)?;
+    predicted.insert(Representation::Pixels, of_pixels);
 
     let truth = pick(dataset.test.labels().unwrap_or_default(), &ground.test);
     let over = |chosen: &[usize]| -> Result<Accuracies, Error> {
         let truth = pick(&truth, chosen);
-        let scores = |of: &Predicted| of.scores(chosen, &truth).map(Some);
+        let scores =
+            predicted.iter().map(|(of, each)| Ok((of.clone(), each.scores(chosen, &truth)?)));
         Ok(Accuracies {
             images: truth.len() as u64,
             majority: Some(majority(&truth, dataset.classes.len())),
-            test: scores(&trained)?,
-            untrained: scores(&untrained)?,
-            pixels: scores(&of_pixels)?,
+            of: scores.collect::<Result<_, Error>>()?,
         })
     };
     let (known, new): (Vec<usize>, Vec<usize>) =
         (0..truth.len()).partition(|&image| ground.known[image]);
-    let all = over(&(0..truth.len()).collect::<Vec<_>>())?;
-    evaluation.scored = all.images;
-    (evaluation.majority, evaluation.test) = (all.majority, all.test);
-    (evaluation.untrained, evaluation.pixels) = (all.untrained, all.pixels);
+    evaluation.accuracies = Some(over(&(0..truth.len()).collect::<Vec<_>>())?);
     evaluation.known = known.len() as u64;
     if !known.is_empty() && !new.is_empty() {
         evaluation.without_copies = Some(over(&new)?);
     }
     evaluation.verdict = evaluation.judge();
-    evaluation.protocol = protocol(dataset, &views, [probe, probe_before, probe_pixels]);
+    evaluation.protocol = protocol(dataset, &views, &predicted);
     let name = |&image: &usize| dataset.test.name(image).to_owned();
-    Ok(Predictions {
+    Ok(predicted.remove(&Representation::Trained).map(|trained| Predictions {
         image_size: dataset.image_size,
         source_size: dataset.larger_source(),
         classes: dataset.classes.clone(),
@@ -266,7 +284,7 @@ fn accuracies(
         linear: trained.linear,
         centre: trained.centre,
         ..Predictions::default()
-    })
+    }))
 }
 
 /// Returns the entries of `all` at `chosen`.
@@ -308,23 +326,21 @@ fn unseen(dataset: &Dataset) -> Vec<Unseen> {
 fn protocol(
     dataset: &Dataset,
     views: &DrawnViews<'_>,
-    probes: [PathPoint; 3],
+    predicted: &BTreeMap<Representation, Predicted>,
 ) -> Vec<(String, String)> {
     let KnnOptions { k, temperature } = KnnOptions::default();
-    let [trained, untrained, raw] = probes.map(|p| {
-        let end = if p.converged { "" } else { ", stopped before convergence" };
-        format!("{:e} ({} iterations{end})", p.lambda, p.iterations)
+    let fits = predicted.iter().map(|(of, Predicted { fit, .. })| {
+        let end = if fit.converged { "" } else { ", stopped before convergence" };
+        format!("{of} {:e} ({} iterations{end})", fit.lambda, fit.iterations)
     });
+    let fits = fits.collect::<Vec<_>>().join(", ");
     [
         (
             "kNN",
             format!("cosine, k = {}, weights exp(s / {temperature})", k.min(dataset.train.len())),
         ),
         ("Linear probe", "logistic regression to convergence on standardised features".to_owned()),
-        (
-            "Probe's L2 strength",
-            format!("chosen on validation: trained {trained}, untrained {untrained}, pixels {raw}"),
-        ),
+        ("Probe's L2 strength", format!("chosen on validation: {fits}")),
         (
             "Nearest centre",
             format!(
@@ -390,8 +406,12 @@ fn shape(subject: &Subject<'_>, encoder: &Backbone, test: &Features) -> Result<G
 
 /// Projects the embeddings of test images onto a plane. The map is empty if they have too many values
 /// for that.
-fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<EmbeddingMap, Error> {
-    if trained.dim().max(untrained.dim()) > MAX_DIM {
+fn map(
+    dataset: &Dataset,
+    trained: &Features,
+    untrained: Option<&Features>,
+) -> Result<EmbeddingMap, Error> {
+    if trained.dim().max(untrained.map_or(0, Features::dim)) > MAX_DIM {
         return Ok(EmbeddingMap::default());
     }
     let chosen = sample(trained.rows(), MAP_IMAGES);
@@ -415,7 +435,7 @@ fn map(dataset: &Dataset, trained: &Features, untrained: &Features) -> Result<Em
             })
             .collect(),
         trained: project(trained)?,
-        untrained: Some(project(untrained)?),
+        untrained: untrained.map(project).transpose()?,
         thumbs: Sprite::thumbnails(side, side, &tiles, 25).ok(),
     })
 }
@@ -539,8 +559,7 @@ mod tests {
             dataset: &dataset,
             policy: &policy,
             seed: 0,
-            trained: &encoder,
-            untrained: &encoder,
+            encoders: vec![(Representation::Trained, &encoder)],
             device: &device,
         };
         let mut done = Vec::new();
@@ -548,10 +567,10 @@ mod tests {
             evaluate(&subject, &mut |status| done.push(status.to_owned())).unwrap();
         let embedded: Vec<_> =
             done.iter().filter(|status| status.starts_with("embedding")).collect();
-        assert_eq!(embedded.len(), 2, "{done:?}");
+        assert_eq!(embedded.len(), 1, "{done:?}");
         assert!(embedded.iter().all(|status| status.contains("test images")), "{done:?}");
         assert_eq!((found.left_out, predictions), (vec![LeftOut::NoLabels], None));
-        assert!(found.geometry.is_some() && !map.images.is_empty());
+        assert!(found.geometry.contains_key(&Representation::Trained) && !map.images.is_empty());
     }
 
     #[test]
@@ -559,8 +578,8 @@ mod tests {
         let dataset = glyphs();
         let count = dataset.test.len();
         let of = |dim| Features::new(count, dim, vec![0.5; count * dim]).unwrap();
-        assert!(map(&dataset, &of(MAX_DIM + 1), &of(2)).unwrap().images.is_empty());
-        assert!(!map(&dataset, &of(2), &of(2)).unwrap().images.is_empty());
+        assert!(map(&dataset, &of(MAX_DIM + 1), None).unwrap().images.is_empty());
+        assert!(!map(&dataset, &of(2), Some(&of(2))).unwrap().images.is_empty());
     }
 
     #[test]

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use selfsame_kernels::random::SplitMix64;
 use selfsame_report::record::LeftOut;
 use selfsame_report::record::{
-    DatasetRecord, EVAL_FILE, EmbeddingMap, EncoderRecord, Evaluation, Geometry, MAP_FILE,
-    METRICS_FILE, MapImage, MetricPoint, PAGE_FILE, Projection, RUN_FILE, RunRecord, Scores,
-    Skipped, VIEWS_FILE, ViewSheet,
+    Accuracies, DatasetRecord, EVAL_FILE, EmbeddingMap, EncoderRecord, Evaluation, Geometry,
+    MAP_FILE, METRICS_FILE, MapImage, MetricPoint, PAGE_FILE, Projection, RUN_FILE, Representation,
+    RunRecord, Scores, Skipped, VIEWS_FILE, ViewSheet,
 };
 use selfsame_report::{Sprite, read, render, write_atomic, write_json};
 
@@ -121,32 +121,38 @@ fn metrics(labelled: bool) -> Vec<MetricPoint> {
 }
 
 fn evaluation(labelled: bool) -> Evaluation {
-    let scores = |knn, linear, centre| {
-        labelled.then_some(Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre })
+    use Representation::{Patches, Pixels, Trained, Untrained};
+    let scores = |knn, k, linear, penalty, centre| Scores {
+        knn_acc1: knn,
+        knn_k: Some(k),
+        linear_acc1: linear,
+        linear_penalty: Some(penalty),
+        centre_acc1: centre,
     };
-    let over =
-        Geometry { alignment_over: Some([500, 5]), images: Some(1000), ..Geometry::default() };
+    let of = [
+        (Trained, scores(0.713, 20, 0.764, 0.01, 0.662)),
+        (Untrained, scores(0.301, 50, 0.418, 0.1, 0.243)),
+        (Patches, scores(0.412, 50, 0.523, 0.1, 0.355)),
+        (Pixels, scores(0.222, 100, 0.305, 1.0, 0.187)),
+    ];
+    let accuracies = Accuracies { images: 1000, majority: Some(0.1), of: of.into() };
+    let geometry = |alignment, uniformity, rankme| Geometry {
+        alignment: Some(alignment),
+        uniformity: Some(uniformity),
+        rankme: Some(rankme),
+        alignment_over: Some([500, 5]),
+        images: Some(1000),
+    };
     let mut evaluation = Evaluation {
         split: "test".into(),
         classes: if labelled { 10 } else { 0 },
         images: 1000,
-        scored: if labelled { 1000 } else { 0 },
-        majority: labelled.then_some(0.1),
-        test: scores(0.713, 0.764, 0.662),
-        untrained: scores(0.301, 0.418, 0.243),
-        pixels: scores(0.222, 0.305, 0.187),
-        geometry: Some(Geometry {
-            alignment: Some(0.214),
-            uniformity: Some(-3.42),
-            rankme: Some(143.2),
-            ..over
-        }),
-        untrained_geometry: Some(Geometry {
-            alignment: Some(0.031),
-            uniformity: Some(-0.24),
-            rankme: Some(6.8),
-            ..over
-        }),
+        accuracies: labelled.then_some(accuracies),
+        geometry: [
+            (Trained, geometry(0.214, -3.42, 143.2)),
+            (Untrained, geometry(0.031, -0.24, 6.8)),
+        ]
+        .into(),
         left_out: if labelled { Vec::new() } else { vec![LeftOut::NoLabels] },
         protocol: vec![("kNN".into(), "k = 200, temperature 0.1, cosine".into())],
         ..Evaluation::default()

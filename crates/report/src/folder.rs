@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::certificate::{CERTIFICATE_FILE, CertificateRecord};
+use crate::evaluation::EvaluationFault;
 use crate::predictions::{PREDICTIONS_FILE, Predictions};
 use crate::record::{
     EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord,
@@ -90,6 +91,14 @@ pub enum ReportError {
         path: PathBuf,
         /// The missing part.
         lacks: &'static str,
+    },
+    /// The values of an evaluation contradict each other, or do not make an evaluation.
+    #[error("{} is damaged: {source}; `selfsame eval` can write it again", path.display())]
+    Evaluation {
+        /// The file.
+        path: PathBuf,
+        /// The fault.
+        source: EvaluationFault,
     },
     /// A line of `metrics.jsonl` is damaged.
     #[error("{}, line {line}, is damaged: {source}; remove that line to read the \
@@ -203,9 +212,14 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError>
 /// Reads the evaluation of a run. Returns `None` if the run has no such file.
 ///
 /// # Errors
-/// The file is unreadable, too large or damaged.
+/// The file is unreadable, too large or damaged, or its values contradict each other.
 pub fn read_evaluation(run: &Path) -> Result<Option<Evaluation>, ReportError> {
-    read_json(&run.join(EVAL_FILE))
+    let path = run.join(EVAL_FILE);
+    let evaluation: Option<Evaluation> = read_json(&path)?;
+    match evaluation.as_ref().map_or(Ok(()), Evaluation::check) {
+        Err(source) => Err(ReportError::Evaluation { path, source }),
+        Ok(()) => Ok(evaluation),
+    }
 }
 
 /// Reads what a run's encoder predicts for each test image. Returns `None` if the run has no such

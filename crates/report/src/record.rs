@@ -167,8 +167,27 @@ pub struct MetricPoint {
     pub watched: BTreeMap<String, f64>,
 }
 
+/// What is measured: an encoder, or a baseline in its place. As text, and as a key in JSON, it is
+/// `trained`, `untrained`, `patches`, `pixels` or `against:NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Representation {
+    /// The encoder that the evaluation is about.
+    Trained,
+    /// The same encoder before training.
+    Untrained,
+    /// Whitened patches of training images, a feature map without training (Coates and Ng 2011).
+    Patches,
+    /// Raw pixels.
+    Pixels,
+    /// Another encoder, by its name.
+    Against(String),
+}
+
 /// The quality of the representation on a split that neither training nor choices used.
 /// (`eval.json`)
+///
+/// [`read_evaluation`](crate::read_evaluation) checks what it reads.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Evaluation {
@@ -182,18 +201,9 @@ pub struct Evaluation {
     pub step: Option<u64>,
     /// What the accuracies say. `None` without accuracies.
     pub verdict: Option<Verdict>,
-    /// Number of images that the accuracies are over: the images whose class has a training image.
-    pub scored: u64,
-    /// Proportion of the commonest class among these images: the accuracy of always predicting that
-    /// class.
-    pub majority: Option<f64>,
-    /// Accuracies of the trained encoder. `None` without labels.
-    pub test: Option<Scores>,
-    /// Accuracies of the same encoder before training.
-    pub untrained: Option<Scores>,
-    /// Accuracies of raw pixels in place of the encoder.
-    pub pixels: Option<Scores>,
-    /// Number of images among `scored` with the pixels of a training or validation image.
+    /// Accuracies over the images whose class has a training image. `None` without labels.
+    pub accuracies: Option<Accuracies>,
+    /// Number of these images with the pixels of a training or validation image.
     pub known: u64,
     /// The accuracies without these copies. `None` if there are no copies or nothing but copies.
     pub without_copies: Option<Accuracies>,
@@ -202,17 +212,15 @@ pub struct Evaluation {
     pub copies: Vec<Copies>,
     /// Classes that have no training image, with their images in the other splits.
     pub unseen: Vec<Unseen>,
-    /// Measures of the trained encoder that need no labels.
-    pub geometry: Option<Geometry>,
-    /// Measures of the encoder before training that need no labels.
-    pub untrained_geometry: Option<Geometry>,
+    /// Measures that need no labels, of each encoder.
+    pub geometry: BTreeMap<Representation, Geometry>,
     /// Parts that were left out and why.
     pub left_out: Vec<LeftOut>,
     /// Largest shorter side of the sources that the crops of views were drawn from, in pixels.
     /// Everything else measures the images themselves. `None` if they are their own sources.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_size: Option<u32>,
-    /// Settings of the measures as (name, value) pairs, for example `("kNN neighbours", "200")`.
+    /// Settings of the measures as (name, value) pairs, for example `("Nearest centre", "…")`.
     pub protocol: Vec<(String, String)>,
 }
 
@@ -265,7 +273,7 @@ pub enum LeftOut {
 
 /// What the accuracies of an evaluation say. If some of the images are copies of training or
 /// validation images, it is about the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
     /// All images are copies of training or validation images, so nothing is said of new images.
@@ -276,58 +284,48 @@ pub enum Verdict {
     /// The kNN accuracy of the trained encoder is not clearly above the share of the commonest
     /// class, but another accuracy is.
     AtMajority,
-    /// Neither raw pixels nor the untrained encoder was measured.
+    /// No baseline was measured.
     NoBaseline,
     /// The kNN accuracy of the trained encoder is not above that of a baseline.
     Behind {
-        /// The better baseline.
-        of: Baseline,
+        /// The best baseline.
+        of: Representation,
     },
-    /// The kNN accuracy of the trained encoder is above those of both baselines.
+    /// The kNN accuracy of the trained encoder is above those of all baselines.
     Ahead {
-        /// The better baseline.
-        of: Baseline,
+        /// The best baseline.
+        of: Representation,
         /// Whether the 95 % intervals do not overlap.
         clear: bool,
     },
 }
 
-/// A representation that training must beat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Baseline {
-    /// The encoder before training.
-    Untrained,
-    /// Raw pixels.
-    Pixels,
-}
-
-/// Accuracies over some images of a split, beside their baselines.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+/// Accuracies over some images of a split.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Accuracies {
     /// Number of images.
     pub images: u64,
     /// Proportion of the commonest class: the accuracy of always predicting that class.
     pub majority: Option<f64>,
-    /// Accuracies of the trained encoder.
-    pub test: Option<Scores>,
-    /// Accuracies of the same encoder before training.
-    pub untrained: Option<Scores>,
-    /// Accuracies of raw pixels in place of the encoder.
-    pub pixels: Option<Scores>,
+    /// Accuracies of each representation.
+    pub of: BTreeMap<Representation, Scores>,
 }
 
-/// Accuracies of one representation.
+/// Accuracies of one representation, and the settings that they were measured with.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Scores {
     /// Weighted k nearest neighbours.
     #[serde(deserialize_with = "null_is_nan")]
     pub knn_acc1: f64,
+    /// Number of neighbours that voted.
+    pub knn_k: Option<u64>,
     /// Linear probe.
     #[serde(deserialize_with = "null_is_nan")]
     pub linear_acc1: f64,
+    /// Strength λ of the probe's L2 penalty.
+    pub linear_penalty: Option<f64>,
     /// Nearest class centre.
     #[serde(deserialize_with = "null_is_nan")]
     pub centre_acc1: f64,

@@ -1,5 +1,6 @@
 //! The page from whole run folders: what it must say, whatever the records hold.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use selfsame_report::forecast::{
 };
 use selfsame_report::gallery::{Gallery, Original, PolicyViews, Step, View};
 use selfsame_report::record::*;
-use selfsame_report::record::{Baseline, Copies, LeftOut, Unseen, Verdict};
+use selfsame_report::record::{Copies, LeftOut, Unseen, Verdict};
 use selfsame_report::{
     Report, ReportError, Sprite, SpriteError, evaluation_lines, read, render, render_gallery,
     wilson, write_atomic, write_json,
@@ -20,21 +21,39 @@ fn sprite(tiles: usize) -> Sprite {
     Sprite::lossless(2, 2, &vec![&[120; 12][..]; tiles], 3).unwrap()
 }
 
+fn of_all(knn: f64, linear: f64, centre: f64) -> Scores {
+    Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre, ..Scores::default() }
+}
+
+/// Returns the accuracies of an evaluation, to change them.
+fn accuracies(evaluation: &mut Evaluation) -> &mut Accuracies {
+    evaluation.accuracies.as_mut().unwrap()
+}
+
+/// Gives the trained encoder, the untrained encoder and raw pixels one share in all measures.
+fn shares(trained: f64, untrained: f64, pixels: f64) -> BTreeMap<Representation, Scores> {
+    use Representation::{Pixels, Trained, Untrained};
+    let all = [(Trained, trained), (Untrained, untrained), (Pixels, pixels)];
+    all.into_iter().map(|(of, share)| (of, of_all(share, share, share))).collect()
+}
+
 /// A run with every record, of `images` mapped images in two classes.
 fn whole(images: usize) -> Report {
     let image = |i| MapImage { name: format!("test/{i}.png"), label: Some(i as u32 % 2) };
     let points = |scale: f64| (0..images).map(|i| [scale * i as f64, (i * i % 7) as f64]).collect();
-    let scores = |knn, linear, centre| {
-        Some(Scores { knn_acc1: knn, linear_acc1: linear, centre_acc1: centre })
-    };
+    let scores = |knn, linear, centre| Scores { knn_k: Some(30), ..of_all(knn, linear, centre) };
+    let of = [
+        (Representation::Trained, scores(0.713, 0.764, 0.662)),
+        (Representation::Untrained, scores(0.301, 0.418, 0.243)),
+        (Representation::Pixels, scores(0.222, 0.305, 0.187)),
+    ];
+    let accuracies = Accuracies { images: 1000, majority: Some(0.1), of: of.into() };
     let over = Geometry { alignment_over: Some([40, 5]), images: Some(99), ..Geometry::default() };
-    let geometry = |rankme| {
-        Some(Geometry {
-            alignment: Some(0.25),
-            uniformity: Some(-2.5),
-            rankme: Some(rankme),
-            ..over
-        })
+    let geometry = |rankme| Geometry {
+        alignment: Some(0.25),
+        uniformity: Some(-2.5),
+        rankme: Some(rankme),
+        ..over
     };
     let metric = |step: u64| MetricPoint {
         step,
@@ -71,14 +90,13 @@ fn whole(images: usize) -> Report {
             split: "test".into(),
             classes: 2,
             images: 1000,
-            scored: 1000,
-            majority: Some(0.1),
-            verdict: Some(Verdict::Ahead { of: Baseline::Untrained, clear: true }),
-            test: scores(0.713, 0.764, 0.662),
-            untrained: scores(0.301, 0.418, 0.243),
-            pixels: scores(0.222, 0.305, 0.187),
-            geometry: geometry(143.2),
-            untrained_geometry: geometry(6.8),
+            verdict: Some(Verdict::Ahead { of: Representation::Untrained, clear: true }),
+            accuracies: Some(accuracies),
+            geometry: [
+                (Representation::Trained, geometry(143.2)),
+                (Representation::Untrained, geometry(6.8)),
+            ]
+            .into(),
             ..Default::default()
         }),
         certificate: None,
@@ -156,9 +174,9 @@ fn every_number_is_on_the_page() {
     let page = render(&report);
     check_page(&page);
     let evaluation = report.evaluation.unwrap();
-    for scores in [evaluation.test, evaluation.untrained, evaluation.pixels].into_iter().flatten() {
+    for scores in evaluation.accuracies.unwrap().of.values() {
         for share in [scores.knn_acc1, scores.linear_acc1, scores.centre_acc1] {
-            let interval = wilson(share, evaluation.scored);
+            let interval = wilson(share, 1000);
             let cell = format!(
                 "<b>{:.1}%</b><small>{:.1}–{:.1}</small>",
                 100.0 * share,
@@ -203,7 +221,8 @@ fn verdict_is_honest() {
     };
     let knn = |share: f64| {
         move |evaluation: &mut Evaluation| {
-            evaluation.test.as_mut().unwrap().knn_acc1 = share;
+            let trained = accuracies(evaluation).of.get_mut(&Representation::Trained);
+            trained.unwrap().knn_acc1 = share;
         }
     };
     assert!(page(&knn(0.31)).contains("this may be chance"));
@@ -219,7 +238,7 @@ fn verdict_is_honest() {
     assert!(page(&knn(0.11)).contains("not clearly above always answering the commonest class"));
     let alone = page(&|evaluation| {
         knn(0.5)(evaluation);
-        (evaluation.untrained, evaluation.pixels) = (None, None);
+        accuracies(evaluation).of.retain(|of, _| *of == Representation::Trained);
     });
     assert!(alone.contains("nothing to compare this with"));
 }
@@ -235,13 +254,11 @@ fn first_lines(report: &Report) -> String {
 #[test]
 fn figures_without_meaning_say_so_first() {
     let mut report = whole(4);
-    let of_all = |share| Some(Scores { knn_acc1: share, linear_acc1: share, centre_acc1: share });
     assert!(first_lines(&report).contains("No test image is a copy"));
 
     // Labels that belong to other images.
     let evaluation = report.evaluation.as_mut().unwrap();
-    (evaluation.test, evaluation.untrained, evaluation.pixels) =
-        (of_all(0.101), of_all(0.093), of_all(0.117));
+    accuracies(evaluation).of = shares(0.101, 0.093, 0.117);
     evaluation.verdict = evaluation.judge();
     assert_eq!(evaluation.verdict, Some(Verdict::NothingTold));
     let lines = evaluation_lines(evaluation);
@@ -274,19 +291,17 @@ fn figures_without_meaning_say_so_first() {
     let evaluation = report.evaluation.as_mut().unwrap();
     evaluation.known = 400;
     evaluation.copies = vec![copies("train", 300), copies("validation", 150)];
-    evaluation.test = of_all(0.7);
-    evaluation.without_copies = Some(Accuracies {
-        images: 600,
-        majority: Some(0.1),
-        test: of_all(0.5),
-        untrained: of_all(0.2),
-        pixels: of_all(0.45),
-    });
+    accuracies(evaluation).of.insert(Representation::Trained, of_all(0.7, 0.7, 0.7));
+    let of = shares(0.5, 0.2, 0.45);
+    evaluation.without_copies = Some(Accuracies { images: 600, majority: Some(0.1), of });
     evaluation.verdict = evaluation.judge();
-    assert_eq!(evaluation.verdict, Some(Verdict::Ahead { of: Baseline::Pixels, clear: false }));
+    assert_eq!(
+        evaluation.verdict,
+        Some(Verdict::Ahead { of: Representation::Pixels, clear: false })
+    );
     let sentence = "400 of 1,000 test images are copies of training or validation images. On the \
                     other 600 the trained encoder’s nearest neighbours are right 50.0% of the \
-                    time, raw pixels 45.0%, the untrained encoder 20.0%.";
+                    time, the untrained encoder 20.0%, raw pixels 45.0%.";
     assert!(evaluation_lines(evaluation).iter().any(|line| line == sentence));
     assert!(evaluation_lines(evaluation).iter().any(|line| line.starts_with("600 without copies")));
     let page = first_lines(&report);
@@ -300,7 +315,7 @@ fn classes_that_training_lacks_are_said_first() {
     let evaluation = report.evaluation.as_mut().unwrap();
     let unseen = |class: &str, images| Unseen { class: class.into(), split: "test".into(), images };
     evaluation.unseen = vec![unseen("owl", 150), unseen("emu", 50)];
-    evaluation.scored = 800;
+    accuracies(evaluation).images = 800;
     let sentence = "200 of 1,000 test images are of a class without a training image (owl: 150, \
                     emu: 50); the accuracies leave them out.";
     assert_eq!(evaluation_lines(evaluation)[0], sentence);
@@ -308,8 +323,7 @@ fn classes_that_training_lacks_are_said_first() {
     assert!(page.contains(sentence) && page.contains("On 800 test images"), "{page}");
 
     let evaluation = report.evaluation.as_mut().unwrap();
-    (evaluation.test, evaluation.untrained, evaluation.pixels) = (None, None, None);
-    (evaluation.scored, evaluation.verdict) = (0, None);
+    (evaluation.accuracies, evaluation.verdict) = (None, None);
     evaluation.unseen = vec![unseen("owl", 1000)];
     evaluation.left_out = vec![LeftOut::OnlyUnseen];
     let headline = "All 1,000 test images are of a class without a training image, so no accuracy \
@@ -391,7 +405,7 @@ fn unlabelled_images_get_what_needs_no_label() {
     report.run.dataset.classes.clear();
     report.metrics.iter_mut().for_each(|point| point.val_knn_acc1 = None);
     let evaluation = report.evaluation.as_mut().unwrap();
-    (evaluation.test, evaluation.untrained, evaluation.pixels) = (None, None, None);
+    evaluation.accuracies = None;
     evaluation.classes = 0;
     evaluation.left_out = vec![LeftOut::NoLabels];
     let copies = |split: &str, of: &str, images, out_of, relabelled| Copies {
@@ -493,6 +507,78 @@ fn damaged_records_are_named() {
 }
 
 #[test]
+fn evaluations_that_cannot_be_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |spoil: &dyn Fn(&mut Evaluation)| {
+        let mut report = whole(4);
+        spoil(report.evaluation.as_mut().unwrap());
+        write_run(folder.path(), &report);
+        let error = read(folder.path()).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, ReportError::Evaluation { .. }) && text.contains(EVAL_FILE));
+        text
+    };
+    fn trained(evaluation: &mut Evaluation) -> &mut Scores {
+        accuracies(evaluation).of.get_mut(&Representation::Trained).unwrap()
+    }
+    let wrong = refused(&|evaluation| trained(evaluation).knn_acc1 = 42.0);
+    assert!(wrong.contains("knn_acc1 of trained is 42"), "{wrong}");
+    let wrong = refused(&|evaluation| trained(evaluation).knn_k = Some(0));
+    assert!(wrong.contains("knn_k of trained is 0"), "{wrong}");
+    let wrong = refused(&|evaluation| trained(evaluation).linear_penalty = Some(-1.0));
+    assert!(wrong.contains("linear_penalty of trained is -1"), "{wrong}");
+    refused(&|evaluation| trained(evaluation).centre_acc1 = -0.1);
+    refused(&|evaluation| accuracies(evaluation).majority = Some(1.5));
+    refused(&|evaluation| evaluation.split.clear());
+    refused(&|evaluation| evaluation.accuracies = None);
+    let wrong = refused(&|evaluation| {
+        accuracies(evaluation).of.remove(&Representation::Trained);
+    });
+    assert!(wrong.contains("none of the trained encoder"), "{wrong}");
+    let wrong = refused(&|evaluation| accuracies(evaluation).images = 1001);
+    assert!(wrong.contains("1001 images are scored, but only 1000 are in the split"), "{wrong}");
+    refused(&|evaluation| evaluation.known = 1001);
+    refused(&|evaluation| {
+        let others = Accuracies { images: 999, ..accuracies(evaluation).clone() };
+        (evaluation.known, evaluation.without_copies) = (2, Some(others));
+    });
+
+    // What an accuracy may be: unknown.
+    let mut report = whole(4);
+    trained(report.evaluation.as_mut().unwrap()).knn_acc1 = f64::NAN;
+    write_run(folder.path(), &report);
+    read(folder.path()).unwrap();
+
+    let path = folder.path().join(EVAL_FILE);
+    for (json, cause) in [
+        ("{}", "which split"),
+        (r#"{"split": "test"}"#, "neither accuracies nor a reason"),
+        (r#"{"split": "test", "accuracies": {"of": {"best": {}}}}"#, "`best`"),
+    ] {
+        fs::write(&path, json).unwrap();
+        let error = read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(cause) && error.contains(EVAL_FILE), "{error}");
+    }
+}
+
+#[test]
+fn a_representation_is_a_key_of_json() {
+    let named = Representation::Against("resnet18.pth".into());
+    for (of, key) in [
+        (Representation::Trained, "trained"),
+        (Representation::Untrained, "untrained"),
+        (Representation::Patches, "patches"),
+        (Representation::Pixels, "pixels"),
+        (named, "against:resnet18.pth"),
+    ] {
+        let map: BTreeMap<Representation, u8> = [(of, 7)].into();
+        let json = serde_json::to_string(&map).unwrap();
+        assert_eq!(json, format!("{{\"{key}\":7}}"));
+        assert_eq!(serde_json::from_str::<BTreeMap<Representation, u8>>(&json).unwrap(), map);
+    }
+}
+
+#[test]
 fn numbers_that_are_none() {
     let folder = tempfile::tempdir().unwrap();
     let mut report = whole(4);
@@ -502,8 +588,10 @@ fn numbers_that_are_none() {
     report.metrics[5].epoch = f64::NEG_INFINITY;
     report.metrics[100].train_loss = f64::MAX;
     let evaluation = report.evaluation.as_mut().unwrap();
-    evaluation.test.as_mut().unwrap().linear_acc1 = f64::NAN;
-    evaluation.geometry.as_mut().unwrap().uniformity = Some(f64::NEG_INFINITY);
+    let trained = accuracies(evaluation).of.get_mut(&Representation::Trained).unwrap();
+    trained.linear_acc1 = f64::NAN;
+    let geometry = evaluation.geometry.get_mut(&Representation::Trained).unwrap();
+    geometry.uniformity = Some(f64::NEG_INFINITY);
     let map = report.map.as_mut().unwrap();
     map.trained.points[1] = [f64::NAN, 1.0];
     map.untrained.as_mut().unwrap().explained = [f64::NAN; 2];

@@ -301,7 +301,7 @@ fn certify_run(
         Err(why) => record.left_out.push(why),
     }
     if let Some(evaluation) = evaluation.filter(|found| found.known > 0) {
-        let (copies, images) = (evaluation.known, evaluation.scored);
+        let (copies, images) = (evaluation.known, evaluation.scored());
         record.left_out.push(LeftOut::EvaluatedCopies { copies, images });
     }
     note_skipped(&dataset, Some("in the run's page and run.json"), progress);
@@ -312,7 +312,7 @@ fn certify_run(
 /// that hold for other images of the same kind. If there are none, returns the reason.
 fn evaluated_errors(evaluation: Option<&Evaluation>, step: u64) -> Result<Vec<Named>, LeftOut> {
     let Some(evaluation) = evaluation else { return Err(LeftOut::NotEvaluated) };
-    let Some(scores) = evaluation.test else { return Ok(Vec::new()) };
+    let Some(scores) = evaluation.trained() else { return Ok(Vec::new()) };
     if evaluation.step != Some(step) {
         return Err(LeftOut::OtherWeights);
     }
@@ -322,12 +322,12 @@ fn evaluated_errors(evaluation: Option<&Evaluation>, step: u64) -> Result<Vec<Na
         ("linear probe", scores.linear_acc1),
     ];
     let error = |(name, accuracy): (&str, f64)| {
-        let interval = wilson(1.0 - accuracy, evaluation.scored);
+        let interval = wilson(1.0 - accuracy, evaluation.scored());
         let trust = Trust::Estimate {
             low: Some(interval.low),
             high: Some(interval.high),
             method: "Wilson, 95 %, on the whole test split".into(),
-            sample: evaluation.scored as usize,
+            sample: evaluation.scored() as usize,
         };
         Named { name: name.into(), quantity: Quantity { value: 1.0 - accuracy, trust } }
     };

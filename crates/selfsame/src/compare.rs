@@ -283,7 +283,7 @@ fn compared(path: &Path, report: &Report, common: Common) -> ComparedRun {
     let certificate = report.certificate.as_ref();
     let evaluation = report.evaluation.as_ref().filter(|_| same_weights(report));
     let scores =
-        evaluation.and_then(|evaluation| Some((evaluation.test.as_ref()?, evaluation.scored)));
+        evaluation.and_then(|evaluation| Some((evaluation.trained()?, evaluation.scored())));
     let evaluated = |score: fn(&Scores) -> f64| {
         let (scores, images) = scores?;
         let value = score(scores);
@@ -359,10 +359,12 @@ fn notes(reports: &[(&Path, Report)], complete: usize) -> Vec<Note> {
         notes.extend(evaluation.map(|evaluation| Note::Copies {
             run: run.clone(),
             copies: evaluation.known,
-            images: evaluation.scored,
+            images: evaluation.scored(),
         }));
         let is_run = !report.run.method.is_empty();
-        if is_run && report.evaluation.as_ref().is_none_or(|evaluation| evaluation.test.is_none()) {
+        if is_run
+            && report.evaluation.as_ref().is_none_or(|evaluation| evaluation.trained().is_none())
+        {
             notes.push(Note::NoAccuracies { run });
         }
     }

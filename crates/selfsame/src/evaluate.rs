@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use selfsame_data::Dataset;
 use selfsame_eval::{Subject, evaluate as measure_encoders};
 use selfsame_report::predictions::{PREDICTIONS_FILE, Predictions};
-use selfsame_report::record::{EVAL_FILE, Evaluation, MAP_FILE};
+use selfsame_report::record::{EVAL_FILE, Evaluation, MAP_FILE, Representation};
 use selfsame_report::write_json;
 use selfsame_train::Plan;
 use selfsame_train::checkpoint::Which;
@@ -45,8 +45,8 @@ impl Default for EvaluateOptions {
 /// ```no_run
 /// let evaluation =
 ///     selfsame::evaluate("runs/photos".as_ref(), &selfsame::EvaluateOptions::default(), &mut ())?;
-/// if let (Some(trained), Some(pixels)) = (evaluation.test, evaluation.pixels) {
-///     println!("kNN {:.3}, of raw pixels {:.3}", trained.knn_acc1, pixels.knn_acc1);
+/// for (of, scores) in evaluation.accuracies.iter().flat_map(|accuracies| &accuracies.of) {
+///     println!("{of}: kNN {:.3}", scores.knn_acc1);
 /// }
 /// # Ok::<(), selfsame::Error>(())
 /// ```
@@ -85,8 +85,10 @@ pub(crate) fn evaluate_run(
         dataset,
         policy: &plan.augment,
         seed: plan.seed,
-        trained: &trained,
-        untrained: &untrained,
+        encoders: vec![
+            (Representation::Trained, &trained),
+            (Representation::Untrained, &untrained),
+        ],
         device,
     };
     let (mut evaluation, map, predictions) =

@@ -74,8 +74,9 @@
 //!     ..StudyOptions::default()
 //! };
 //! let study = selfsame::study(&options, &mut ())?;
-//! let test = study.evaluation.test.unwrap_or_default();
-//! println!("kNN {:.3}; see {}", test.knn_acc1, study.training.report.display());
+//! if let Some(trained) = study.evaluation.trained() {
+//!     println!("kNN {:.3}; see {}", trained.knn_acc1, study.training.report.display());
+//! }
 //! # Ok::<(), selfsame::Error>(())
 //! ```
 //!

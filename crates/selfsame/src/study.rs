@@ -33,7 +33,7 @@ pub struct Study {
 ///
 /// let options = StudyOptions { data: "photos/".into(), ..StudyOptions::default() };
 /// let study = selfsame::study(&options, &mut ())?;
-/// println!("{:?}, see {}", study.evaluation.test, study.training.report.display());
+/// println!("{:?}, see {}", study.evaluation.trained(), study.training.report.display());
 /// # Ok::<(), selfsame::Error>(())
 /// ```
 pub fn study(options: &StudyOptions, progress: &mut dyn Progress) -> Result<Study, Error> {

@@ -92,7 +92,7 @@ fn images_in_memory_are_studied_evaluated_and_embedded() {
         (study.training.record.dataset.name.as_str(), study.evaluation.images),
         ("mine", 40)
     );
-    let knn = study.evaluation.test.unwrap().knn_acc1;
+    let knn = study.evaluation.trained().unwrap().knn_acc1;
     assert!((0.0..=1.0).contains(&knn), "{knn}");
 
     // The run's own images are needed again, and only they will do.

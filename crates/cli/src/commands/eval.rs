@@ -28,8 +28,7 @@ pub fn run(args: &Eval) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Formats the evaluation as JSON: `test`, `pixels` and `untrained`, with accuracies as fractions
-/// of 1.
+/// Formats the evaluation as JSON, as in `eval.json`, with accuracies as fractions of 1.
 pub fn to_json(run: &Path, evaluation: &Evaluation, record: &RunRecord) -> Value {
     let mut value = serde_json::to_value(evaluation).unwrap_or_default();
     value["run"] = json!(shown(run));

@@ -1,7 +1,7 @@
 //! Sentences about an evaluation, for its page and for the terminal.
 
 use crate::format::{count, counted, percent, signed};
-use crate::record::{Accuracies, Baseline, Copies, Evaluation, LeftOut, Unseen, Verdict};
+use crate::record::{Accuracies, Copies, Evaluation, LeftOut, Representation, Unseen, Verdict};
 use crate::wilson;
 
 /// What there is to say of copies where there are none. It is no warning.
@@ -18,7 +18,7 @@ const FIRST_STEPS: &str =
 /// nothing, that images are left out, or that some are copies.
 pub fn warnings(evaluation: &Evaluation) -> Vec<String> {
     let mut sentences: Vec<String> = headline(evaluation).into_iter().collect();
-    if is_empty(evaluation.verdict) {
+    if is_empty(evaluation.verdict.as_ref()) {
         sentences.extend(judgement(evaluation));
     }
     sentences.extend(caveats(evaluation));
@@ -26,7 +26,7 @@ pub fn warnings(evaluation: &Evaluation) -> Vec<String> {
 }
 
 /// Returns whether a verdict is that the accuracies do not mean what accuracies usually mean.
-pub(crate) fn is_empty(verdict: Option<Verdict>) -> bool {
+pub(crate) fn is_empty(verdict: Option<&Verdict>) -> bool {
     matches!(verdict, Some(Verdict::OnlyCopies | Verdict::NothingTold | Verdict::AtMajority))
 }
 
@@ -40,7 +40,7 @@ pub fn headline(evaluation: &Evaluation) -> Option<String> {
             originals(evaluation)
         )),
         Some(Verdict::NothingTold) => {
-            Some(format!("No accuracy is clearly above {}.", commonest(&evaluation.judged())))
+            Some(format!("No accuracy is clearly above {}.", commonest(evaluation.judged()?)))
         }
         None if evaluation.left_out.contains(&LeftOut::OnlyUnseen) => Some(format!(
             "{} a class without a training image, so no accuracy means anything.",
@@ -52,19 +52,20 @@ pub fn headline(evaluation: &Evaluation) -> Option<String> {
 
 /// Judges the accuracies in words. Returns `None` without accuracies.
 pub fn judgement(evaluation: &Evaluation) -> Option<String> {
-    let judged = evaluation.judged();
+    let judged = evaluation.judged()?;
     let others = match evaluation.without_copies {
         Some(_) => "Without the copies, it",
         None => "It",
     };
-    Some(match evaluation.verdict? {
+    Some(match evaluation.verdict.as_ref()? {
         Verdict::OnlyCopies => "An encoder that knows an image can look up its class. Set aside \
                                 test images that are not among the training images."
             .into(),
         Verdict::NothingTold => format!(
-            "Nothing shows that these labels can be told from these images: neither the trained \
-             encoder, nor the untrained encoder, nor raw pixels do so. Check that the labels \
-             belong to the images; longer training is no remedy. With {}, {} would show it.",
+            "Nothing shows that these labels can be told from these images: neither {} does. Check \
+             that the labels belong to the images; longer training is no remedy. With {}, {} would \
+             show it.",
+            judged.of.keys().map(Representation::phrase).collect::<Vec<_>>().join(", nor "),
             counted(judged.images, "test image", "test images"),
             match judged.least_told() {
                 Some(share) => format!("an accuracy of {} or more", percent(share)),
@@ -72,7 +73,7 @@ pub fn judgement(evaluation: &Evaluation) -> Option<String> {
             },
         ),
         Verdict::AtMajority => {
-            let share = judged.knn(|all| all.test)?;
+            let share = judged.knn(&Representation::Trained)?;
             let better = match judged.majority {
                 Some(majority) if share > majority => "not clearly above",
                 _ => "no better than",
@@ -80,31 +81,32 @@ pub fn judgement(evaluation: &Evaluation) -> Option<String> {
             let (measure, of, best) = judged.best()?;
             format!(
                 "{others} is {better} {}. The labels can be told from the images, as {measure} of \
-                 {of} shows with {}. {FIRST_STEPS}",
-                commonest(&judged),
+                 {} shows with {}. {FIRST_STEPS}",
+                commonest(judged),
+                of.phrase(),
                 percent(best)
             )
         }
-        Verdict::NoBaseline => "Neither raw pixels nor the untrained encoder was measured, so \
-                                there is nothing to compare this with."
-            .into(),
+        Verdict::NoBaseline => {
+            "No baseline was measured, so there is nothing to compare this with.".into()
+        }
         Verdict::Behind { of } => format!(
             "{others} is no better than {} ({} points): training has not paid off here. \
              {FIRST_STEPS}",
-            baseline(of),
-            signed(ahead(&judged)?, 1)
+            of.phrase(),
+            signed(ahead(judged)?, 1)
         ),
         Verdict::Ahead { of, clear: true } => format!(
-            "{others} is {:.1} points ahead of {}, the better of the two baselines, after training \
+            "{others} is {:.1} points ahead of {}, the best baseline, after training \
              without a single label, and far enough that the 95% intervals do not overlap.",
-            ahead(&judged)?,
-            baseline(of)
+            ahead(judged)?,
+            of.phrase()
         ),
         Verdict::Ahead { of, clear: false } => format!(
             "{others} is {:.1} points ahead of {}, but the 95% intervals overlap: with {} this may \
              be chance.",
-            ahead(&judged)?,
-            baseline(of),
+            ahead(judged)?,
+            of.phrase(),
             counted(judged.images, "test image", "test images")
         ),
     })
@@ -122,7 +124,9 @@ pub fn caveats(evaluation: &Evaluation) -> Vec<String> {
     sentences.extend(known(evaluation));
     // The sentence beside the accuracies has said so of the split that was measured.
     let is_known = |copies: &&Copies| {
-        evaluation.test.is_some() && copies.split == evaluation.split && copies.of != copies.split
+        evaluation.accuracies.is_some()
+            && copies.split == evaluation.split
+            && copies.of != copies.split
     };
     sentences.extend(evaluation.copies.iter().filter(|each| !is_known(each)).map(repeated));
     let relabelled: u64 = evaluation.copies.iter().map(|copies| copies.relabelled).sum();
@@ -138,8 +142,7 @@ pub fn caveats(evaluation: &Evaluation) -> Vec<String> {
 /// Says how many of the images behind the accuracies are copies. Returns `None` if no accuracy was
 /// measured, or if the headline says it.
 fn known(evaluation: &Evaluation) -> Option<String> {
-    let all = evaluation.accuracies();
-    all.test?;
+    let all = evaluation.accuracies.as_ref()?;
     if evaluation.verdict == Some(Verdict::OnlyCopies) {
         return None;
     }
@@ -153,17 +156,17 @@ fn known(evaluation: &Evaluation) -> Option<String> {
         if evaluation.known == 1 { "is a copy" } else { "are copies" },
         originals(evaluation),
     );
-    let others = evaluation.without_copies.unwrap_or_default();
-    if let Some(trained) = others.knn(|all| all.test) {
+    if let Some(others) = &evaluation.without_copies
+        && let Some(trained) = others.knn(&Representation::Trained)
+    {
         sentence += &format!(
             ". On the other {} the trained encoder’s nearest neighbours are right {} of the time",
             count(others.images),
             percent(trained)
         );
-        let beside = [("raw pixels", others.pixels), ("the untrained encoder", others.untrained)];
-        for (name, scores) in beside {
-            if let Some(share) = others.knn(|_| scores) {
-                sentence += &format!(", {name} {}", percent(share));
+        for of in others.of.keys().filter(|of| **of != Representation::Trained) {
+            if let Some(share) = others.knn(of) {
+                sentence += &format!(", {} {}", of.phrase(), percent(share));
             }
         }
     }
@@ -222,7 +225,7 @@ fn unseen(evaluation: &Evaluation, split: &str, of_split: &[&Unseen]) -> String 
         if images == 1 { "image is of" } else { "images are of" },
         if split != evaluation.split {
             "nothing was chosen on them"
-        } else if evaluation.test.is_some() {
+        } else if evaluation.accuracies.is_some() {
             "the accuracies leave them out"
         } else {
             "no accuracy was measured on them"
@@ -273,22 +276,16 @@ pub(crate) fn interval(share: f64, images: u64) -> String {
     format!("{:.1}–{:.1}", 100.0 * interval.low, 100.0 * interval.high)
 }
 
-fn baseline(of: Baseline) -> &'static str {
-    match of {
-        Baseline::Untrained => "the untrained encoder",
-        Baseline::Pixels => "raw pixels",
-    }
-}
-
-/// Returns the points that the trained encoder's kNN accuracy is ahead of the better baseline.
+/// Returns the points that the trained encoder's kNN accuracy is ahead of the best baseline.
 fn ahead(judged: &Accuracies) -> Option<f64> {
-    Some(100.0 * (judged.knn(|all| all.test)? - judged.baseline()?.1))
+    Some(100.0 * (judged.knn(&Representation::Trained)? - judged.baseline()?.1))
 }
 
 /// Begins a sentence about all images behind the accuracies.
 fn all_scored(evaluation: &Evaluation) -> String {
-    let of = if evaluation.scored == evaluation.images { "" } else { " of trained classes" };
-    match evaluation.scored {
+    let scored = evaluation.scored();
+    let of = if scored == evaluation.images { "" } else { " of trained classes" };
+    match scored {
         1 => format!("The only test image{of} is among the"),
         images => format!("All {} test images{of} are", count(images)),
     }

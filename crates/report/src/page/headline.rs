@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 
+use super::results::style;
 use crate::Report;
 use crate::evaluation::words;
 use crate::format::{counted, duration, percent};
-use crate::record::{Evaluation, LeftOut, RUN_FILE, Scores};
+use crate::record::{Accuracies, Evaluation, LeftOut, RUN_FILE, Representation};
 
 /// Maximum number of folders without a used image that are named one by one.
 const FEW: usize = 5;
@@ -61,30 +62,25 @@ pub(super) fn header(report: &Report) -> Markup {
 
 fn verdict(report: &Report) -> Markup {
     let Some(evaluation) = &report.evaluation else { return unevaluated(report) };
-    match &evaluation.test {
-        Some(trained) if trained.knn_acc1.is_finite() => measured(evaluation, trained),
-        _ => unlabelled(evaluation),
+    let accuracies = evaluation.accuracies.as_ref();
+    match accuracies.and_then(|all| Some((all, all.knn(&Representation::Trained)?))) {
+        Some((accuracies, knn)) => measured(evaluation, accuracies, knn),
+        None => unlabelled(evaluation),
     }
 }
 
-fn measured(evaluation: &Evaluation, trained: &Scores) -> Markup {
-    let all = evaluation.accuracies();
-    let (untrained, pixels) = (all.knn(|all| all.untrained), all.knn(|all| all.pixels));
+fn measured(evaluation: &Evaluation, accuracies: &Accuracies, knn: f64) -> Markup {
+    let others = accuracies.of.keys().filter(|of| **of != Representation::Trained);
+    let others = others.filter_map(|of| Some((of, accuracies.knn(of)?)));
     let figures = html! {
-        "On " (counted(evaluation.scored, "test image", "test images")) " the trained encoder’s \
+        "On " (counted(accuracies.images, "test image", "test images")) " the trained encoder’s \
             nearest neighbours are right "
-        strong.trained { (percent(trained.knn_acc1)) } " of the time"
-        @match (pixels, untrained) {
-            (Some(pixels), Some(untrained)) => {
-                "; raw pixels " strong.pixels { (percent(pixels)) }
-                ", the untrained encoder " strong.untrained { (percent(untrained)) } "."
-            }
-            (Some(pixels), None) => { "; raw pixels " strong.pixels { (percent(pixels)) } "." }
-            (None, Some(untrained)) => {
-                "; the untrained encoder " strong.untrained { (percent(untrained)) } "."
-            }
-            (None, None) => { "." }
+        strong.trained { (percent(knn)) } " of the time"
+        @for (at, (of, share)) in others.enumerate() {
+            @if at == 0 { "; " } @else { ", " }
+            (of.phrase()) " " strong class=(style(of)) { (percent(share)) }
         }
+        "."
     };
     html! {
         @match words::headline(evaluation) {
@@ -106,16 +102,15 @@ fn caveats(evaluation: &Evaluation) -> Markup {
 }
 
 fn unlabelled(evaluation: &Evaluation) -> Markup {
-    let rank = |geometry: &Option<crate::record::Geometry>| {
-        geometry.and_then(|g| g.rankme).filter(|r| r.is_finite())
-    };
+    let rank =
+        |of| evaluation.geometry.get(&of).and_then(|g| g.rankme).filter(|rank| rank.is_finite());
     if let Some(headline) = words::headline(evaluation) {
         return html! { h1.verdict { (headline) } (caveats(evaluation)) };
     }
     let unlabelled = evaluation.left_out.contains(&LeftOut::NoLabels);
     html! {
         h1.verdict {
-            @match (rank(&evaluation.geometry), rank(&evaluation.untrained_geometry)) {
+            @match (rank(Representation::Trained), rank(Representation::Untrained)) {
                 (Some(after), Some(before)) => {
                     "The trained encoder spreads these images over \
                      about " strong.trained { (format!("{after:.0}")) }

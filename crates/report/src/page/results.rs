@@ -7,7 +7,7 @@ use super::Section;
 use super::chart::{Axis, WIDTH, round};
 use crate::evaluation::words;
 use crate::format::{NONE, count, counted, number, percent};
-use crate::record::{Accuracies, Evaluation, Geometry, Scores};
+use crate::record::{Accuracies, Evaluation, Geometry, Representation, Scores};
 use crate::{Report, wilson};
 
 /// A way to turn a representation into an accuracy.
@@ -40,31 +40,31 @@ const MEASURES: [Measure; 3] = [
     },
 ];
 
-/// Returns the measured representations in the order of picture and table: style, name, scores.
-fn representations(accuracies: &Accuracies) -> [(&'static str, &'static str, Option<&Scores>); 3] {
-    [
-        ("trained", "Trained encoder", accuracies.test.as_ref()),
-        ("untrained", "Untrained encoder", accuracies.untrained.as_ref()),
-        ("pixels", "Raw pixels", accuracies.pixels.as_ref()),
-    ]
+/// Returns the class that gives a representation its colour.
+pub(super) fn style(of: &Representation) -> &'static str {
+    match of {
+        Representation::Trained => "trained",
+        Representation::Untrained => "untrained",
+        Representation::Patches => "patches",
+        Representation::Pixels => "pixels",
+        Representation::Against(_) => "against",
+    }
 }
 
 pub(super) fn section(report: &Report) -> Option<Section> {
     let evaluation = report.evaluation.as_ref()?;
     let certified = report.certificate.as_ref().and_then(|certificate| certificate.step);
     let others = evaluation.step.zip(certified).filter(|(here, there)| here != there);
-    let accuracies = evaluation.accuracies();
-    let labelled = representations(&accuracies).iter().any(|(_, _, scores)| scores.is_some());
     let body = html! {
         @if let Some((here, there)) = others {
             p.warning role="note" { "This is of the weights after step " (count(here)) ", what \
                 the theory says below of those after step " (count(there)) "." }
         }
-        @if labelled {
+        @if let Some(accuracies) = &evaluation.accuracies {
             p.lead {
                 "Three ways to ask the same question: is the class of an image plain from its \
                  representation? "
-                "Measured on " (counted(evaluation.scored, "test image", "test images"))
+                "Measured on " (counted(accuracies.images, "test image", "test images"))
                 @if evaluation.known == 0 { " that were never trained on" }
                 @else { ", " (count(evaluation.known)) " of them copies of images that training \
                     or its choices saw" }
@@ -73,8 +73,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
                 "."
             }
             div.pair {
-                (picture(evaluation))
-                (table(&format!("Accuracy on {}", of(evaluation)), &accuracies))
+                (picture(evaluation, accuracies))
+                (table(&format!("Accuracy on {}", of(evaluation, accuracies)), accuracies))
             }
             @if let Some(others) = &evaluation.without_copies {
                 (table(&format!("Accuracy on the {} without copies", counted(others.images, "test image", "test images")), others))
@@ -87,7 +87,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             h3 { "Left out" }
             ul.notes { @for sentence in words::left_out(evaluation) { li { (sentence) } } }
         }
-        @if evaluation.geometry.is_some() || evaluation.untrained_geometry.is_some() { (geometry(report, evaluation)) }
+        @if !evaluation.geometry.is_empty() { (geometry(report, evaluation)) }
     };
     Some(Section {
         id: "results",
@@ -98,8 +98,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
 }
 
 /// Returns the accuracy of always predicting the commonest class, with its name.
-fn guessing(evaluation: &Evaluation) -> Option<(f64, &'static str)> {
-    match evaluation.majority.filter(|share| share.is_finite()) {
+fn guessing(evaluation: &Evaluation, accuracies: &Accuracies) -> Option<(f64, &'static str)> {
+    match accuracies.majority.filter(|share| share.is_finite()) {
         Some(share) => Some((share, "always the commonest class:")),
         None if evaluation.classes > 0 => Some((1.0 / evaluation.classes as f64, "guessing:")),
         None => None,
@@ -108,15 +108,15 @@ fn guessing(evaluation: &Evaluation) -> Option<(f64, &'static str)> {
 
 /// Draws dots with their 95 % intervals, grouped by measure. Both shape and colour distinguish
 /// them.
-fn picture(evaluation: &Evaluation) -> Markup {
+fn picture(evaluation: &Evaluation, accuracies: &Accuracies) -> Markup {
     const LEFT: f64 = 12.0;
     const RIGHT: f64 = WIDTH - 62.0;
     const ROW: f64 = 20.0;
-    const GROUP: f64 = 30.0 + 3.0 * ROW;
     const TOP: f64 = 18.0;
-    let bottom = TOP + 3.0 * GROUP;
+    let rows = accuracies.of.len() as f64 * ROW;
+    let group_height = 30.0 + rows;
+    let bottom = TOP + MEASURES.len() as f64 * group_height;
     let axis = Axis::shares();
-    let accuracies = evaluation.accuracies();
     let across = |share: f64| round(axis.place(share.clamp(0.0, 1.0), LEFT, RIGHT));
     html! {
         figure.chart {
@@ -129,25 +129,26 @@ fn picture(evaluation: &Evaluation) -> Markup {
                         text x=(across(*at)) y=(bottom + 18.0) text-anchor="middle" { (label) }
                     }
                 }
-                @if let Some((share, name)) = guessing(evaluation) {
+                @if let Some((share, name)) = guessing(evaluation, accuracies) {
                     // Draw the lines next to the dots only, so that they do not cross the measures'
                     // names.
-                    @for top in (0..MEASURES.len()).map(|group| TOP + group as f64 * GROUP + 24.0) {
-                        line.reference x1=(across(share)) x2=(across(share)) y1=(top) y2=(top + 3.0 * ROW) {}
+                    @for top in (0..MEASURES.len()).map(|group| TOP + group as f64 * group_height + 24.0) {
+                        line.reference x1=(across(share)) x2=(across(share)) y1=(top) y2=(top + rows) {}
                     }
                     text.reference x=(across(share)) y=(TOP - 6.0)
                         text-anchor=(if share < 0.35 { "start" } else { "middle" }) { (name) " " (percent(share)) }
                 }
                 @for (group, measure) in MEASURES.iter().enumerate() {
-                    @let top = TOP + group as f64 * GROUP + 18.0;
+                    @let top = TOP + group as f64 * group_height + 18.0;
                     text.group x=(LEFT) y=(top) { (measure.name) }
-                    @for (row, (style, _, scores)) in representations(&accuracies).into_iter().enumerate() {
+                    @for (row, (of, scores)) in accuracies.of.iter().enumerate() {
                         @let y = top + 16.0 + row as f64 * ROW;
-                        @if let Some(share) = scores.map(measure.of).filter(|share| share.is_finite()) {
+                        @let share = (measure.of)(scores);
+                        @if share.is_finite() {
                             @let interval = wilson(share, accuracies.images);
-                            g class=(style) {
+                            g class=(style(of)) {
                                 path.interval d=(whiskers(across(interval.low), across(interval.high), y)) {}
-                                g transform={ "translate(" (across(share)) " " (y) ")" } { (symbol(style)) }
+                                g transform={ "translate(" (across(share)) " " (y) ")" } { (symbol(of)) }
                                 text.value x=(WIDTH - 4.0) y=(y + 4.5) text-anchor="end" { (percent(share)) }
                             }
                         }
@@ -155,11 +156,8 @@ fn picture(evaluation: &Evaluation) -> Markup {
                 }
             }
             ul.key {
-                @for (style, name, scores) in representations(&accuracies) {
-                    @if scores.is_some() {
-                        li { svg class=(style) viewBox="-7 -7 14 \
-                                                        14" aria-hidden="true" { (symbol(style)) } (name) }
-                    }
+                @for of in accuracies.of.keys() {
+                    li { svg class=(style(of)) viewBox="-7 -7 14 14" aria-hidden="true" { (symbol(of)) } (of.title()) }
                 }
             }
         }
@@ -170,19 +168,21 @@ fn whiskers(low: f64, high: f64, y: f64) -> String {
     format!("M{low} {}v8m0-4H{high}m0-4v8", y - 4.0)
 }
 
-fn symbol(style: &str) -> Markup {
+fn symbol(of: &Representation) -> Markup {
     html! {
-        @match style {
-            "trained" => circle.symbol r="4.5" {},
-            "untrained" => path.symbol d="M0 -5.5L5.5 0L0 5.5L-5.5 0Z" {},
-            _ => rect.symbol x="-4" y="-4" width="8" height="8" {},
+        @match of {
+            Representation::Trained => circle.symbol r="4.5" {},
+            Representation::Untrained => path.symbol d="M0 -5.5L5.5 0L0 5.5L-5.5 0Z" {},
+            Representation::Patches => path.symbol d="M0 -5L5.2 4L-5.2 4Z" {},
+            Representation::Pixels => rect.symbol x="-4" y="-4" width="8" height="8" {},
+            Representation::Against(_) => path.symbol d="M-5.2 -4L5.2 -4L0 5Z" {},
         }
     }
 }
 
 /// Describes the images that accuracies are over.
-fn of(evaluation: &Evaluation) -> String {
-    let images = counted(evaluation.scored, "test image", "test images");
+fn of(evaluation: &Evaluation, accuracies: &Accuracies) -> String {
+    let images = counted(accuracies.images, "test image", "test images");
     match evaluation.known {
         0 => images,
         1 => format!("{images}, 1 of them a copy"),
@@ -198,22 +198,28 @@ fn table(caption: &str, accuracies: &Accuracies) -> Markup {
                 thead {
                     tr {
                         td {}
-                        @for (style, name, _) in representations(accuracies) { th scope="col" class=(style) { (name) } }
+                        @for of in accuracies.of.keys() { th scope="col" class=(style(of)) { (of.title()) } }
                     }
                 }
                 tbody {
                     @for measure in &MEASURES {
                         tr {
                             th scope="row" { (measure.name) }
-                            @for (style, _, scores) in representations(accuracies) {
-                                td class=(style) { (cell(scores.map(measure.of), accuracies.images)) }
+                            @for (of, scores) in &accuracies.of {
+                                td class=(style(of)) { (cell(Some((measure.of)(scores)), accuracies.images)) }
                             }
+                        }
+                    }
+                    tr {
+                        th scope="row" { "Neighbours that vote (k)" }
+                        @for (of, scores) in &accuracies.of {
+                            td class=(style(of)) { (scores.knn_k.map_or(NONE.into(), count)) }
                         }
                     }
                     @if accuracies.majority.is_some_and(f64::is_finite) {
                         tr {
                             th scope="row" { "Always the commonest class" }
-                            td colspan="3" { (cell(accuracies.majority, accuracies.images)) }
+                            td colspan=(accuracies.of.len()) { (cell(accuracies.majority, accuracies.images)) }
                         }
                     }
                 }
@@ -245,7 +251,7 @@ fn geometry(report: &Report, evaluation: &Evaluation) -> Markup {
         dimension => format!(" At most {}.", count(dimension)),
     };
     // The certificate measures other images, so its numbers of the same name differ.
-    let measured = evaluation.geometry.or(evaluation.untrained_geometry).unwrap_or_default();
+    let measured = evaluation.geometry.values().next().copied().unwrap_or_default();
     let pairs = measured.alignment_over.map_or(String::new(), |[images, views]| {
         format!(
             " Over {} and {views} views of each, itself among them.",
@@ -281,9 +287,7 @@ fn geometry(report: &Report, evaluation: &Evaluation) -> Markup {
             |g| g.rankme,
         ),
     ];
-    let value = |geometry: Option<&Geometry>, pick: Pick| {
-        geometry.and_then(pick).map_or(NONE.to_string(), number)
-    };
+    let value = |geometry: &Geometry, pick: Pick| pick(geometry).map_or(NONE.to_string(), number);
     html! {
         h3 { "Without labels" }
         p.lead { "Shape of the representation alone. Alignment and uniformity pull against each \
@@ -294,13 +298,20 @@ fn geometry(report: &Report, evaluation: &Evaluation) -> Markup {
         }
         div.scroll.card tabindex="0" role="region" aria-label="Table of measures without labels" {
             table.geometry {
-                thead { tr { td {} th.trained scope="col" { "Trained" } th.untrained scope="col" { "Untrained" } th scope="col" { "Meaning" } } }
+                thead {
+                    tr {
+                        td {}
+                        @for of in evaluation.geometry.keys() { th scope="col" class=(style(of)) { (of.title()) } }
+                        th scope="col" { "Meaning" }
+                    }
+                }
                 tbody {
                     @for (name, meaning, pick) in &rows {
                         tr {
                             th scope="row" { (name) }
-                            td.trained { b { (value(evaluation.geometry.as_ref(), *pick)) } }
-                            td.untrained { b { (value(evaluation.untrained_geometry.as_ref(), *pick)) } }
+                            @for (of, geometry) in &evaluation.geometry {
+                                td class=(style(of)) { b { (value(geometry, *pick)) } }
+                            }
                             td.words { (meaning) }
                         }
                     }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use selfsame_report::experiment::Outcome;
+use selfsame_report::read_evaluation;
 use selfsame_report::record::{
-    EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord,
+    EmbeddingMap, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, Representation, RunRecord,
 };
 use serde::de::DeserializeOwned;
 use toml::Value;
@@ -50,18 +51,21 @@ impl Cell {
     /// figures for a table.
     pub fn outcome(&self, out: &Path) -> Result<Option<Outcome>, Error> {
         let run = self.run(out);
-        let (Some(record), Some(evaluation)) = (
-            record::<RunRecord>(&run.join(RUN_FILE))?,
-            record::<Evaluation>(&run.join(EVAL_FILE))?,
-        ) else {
+        let (Some(record), Some(evaluation)) =
+            (record::<RunRecord>(&run.join(RUN_FILE))?, read_evaluation(&run)?)
+        else {
             return Ok(None);
         };
         if !record.finished {
             return Ok(None);
         }
-        let (Some(test), Some(untrained)) = (evaluation.test, evaluation.untrained) else {
+        let scores = |of| evaluation.accuracies.as_ref().and_then(|all| all.of.get(of).copied());
+        let (Some(trained), Some(untrained)) =
+            (scores(&Representation::Trained), scores(&Representation::Untrained))
+        else {
             return Err(Error::Unlabelled { run });
         };
+        let rank = |of| evaluation.geometry.get(of).and_then(|geometry| geometry.rankme);
         let metrics = text(&run.join(METRICS_FILE))?.unwrap_or_default();
         let points: Vec<MetricPoint> =
             metrics.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -77,13 +81,13 @@ impl Cell {
             row: self.row.clone(),
             column: self.column.clone(),
             seed: self.seed,
-            knn_acc1: test.knn_acc1,
-            linear_acc1: test.linear_acc1,
-            centre_acc1: test.centre_acc1,
+            knn_acc1: trained.knn_acc1,
+            linear_acc1: trained.linear_acc1,
+            centre_acc1: trained.centre_acc1,
             untrained_knn_acc1: untrained.knn_acc1,
             val_knn_acc1: validation.collect(),
-            rankme: evaluation.geometry.and_then(|geometry| geometry.rankme),
-            untrained_rankme: evaluation.untrained_geometry.and_then(|geometry| geometry.rankme),
+            rankme: rank(&Representation::Trained),
+            untrained_rankme: rank(&Representation::Untrained),
             output_rank_me: watched("rank_me"),
             output_std: watched("output_std"),
             collapse: record.collapse,

@@ -9,6 +9,7 @@ use selfsame_eval::{Subject, evaluate};
 use selfsame_nn::device;
 use selfsame_nn::layers::Init;
 use selfsame_report::experiment::{Estimate, RunEstimate};
+use selfsame_report::record::Representation;
 use selfsame_train::Plan;
 
 use super::{ReproduceOptions, cells, check, folder, forecast, shard, study};
@@ -151,8 +152,9 @@ fn evaluation(plan: &Plan, dataset: &Dataset, on: &str) -> Result<f64, Error> {
         dataset,
         policy: &plan.augment,
         seed: plan.seed,
-        trained: &encoder,
-        untrained: &encoder,
+        encoders: [Representation::Trained, Representation::Untrained]
+            .map(|of| (of, &encoder))
+            .into(),
         device: &device,
     };
     evaluate(&subject, &mut |_| ())?;
