@@ -11,19 +11,18 @@ use rayon::prelude::*;
 use selfsame_augment::{Image, Policy, Purpose, Scratch, ViewSets, resize};
 use selfsame_data::{Dataset, Split, SplitName};
 use selfsame_nn::Backbone;
-use selfsame_report::Sprite;
 use selfsame_report::predictions::Predictions;
 use selfsame_report::record::{
-    Accuracies, EmbeddingMap, Evaluation, Geometry, LeftOut, MapImage, Projection, Representation,
-    Scores, Unseen,
+    Accuracies, EmbeddingMap, Evaluation, Geometry, LeftOut, Representation, Scores, Unseen,
 };
 
 use crate::knn::{self, KnnOptions};
+use crate::map::map;
 use crate::probe::PathPoint;
 use crate::rows::Chosen;
 use crate::{
     Error, Features, MAX_DIM, Normalised, Pixels, Rows, accuracy, centre, copies, embed, geometry,
-    pca, probe,
+    probe,
 };
 
 /// Number of views per image for class centres and alignment, in addition to the image itself.
@@ -34,12 +33,10 @@ const CENTRE_IMAGES: [usize; 2] = [2000, 20];
 const ALIGNMENT_IMAGES: usize = 500;
 /// Maximum number of test images for all other measures of geometry.
 const GEOMETRY_IMAGES: usize = 5000;
-/// Maximum number of test images for the map.
-const MAP_IMAGES: usize = 600;
 /// Largest side, in pixels, of the map's thumbnails and of images that are used as raw pixels.
 /// Nearest neighbours and a linear probe depend on colours and coarse layout, so more pixels would
 /// cost time and hardly change the accuracies.
-const SMALL_SIDE: u32 = 32;
+pub(crate) const SMALL_SIDE: u32 = 32;
 
 /// Inputs of an evaluation.
 pub struct Subject<'a> {
@@ -108,6 +105,7 @@ pub fn evaluate(
     }
     let test = |of| encoders.iter().find(|each| each.of == of).map(|each| &each.splits[2]);
     let trained = test(Representation::Trained);
+    status("a map of the test images");
     let map = trained.map(|trained| map(dataset, trained, test(Representation::Untrained)));
     Ok((evaluation, map.transpose()?.unwrap_or_default(), predictions))
 }
@@ -404,42 +402,6 @@ fn shape(subject: &Subject<'_>, encoder: &Backbone, test: &Features) -> Result<G
     })
 }
 
-/// Projects the embeddings of test images onto a plane. The map is empty if they have too many values
-/// for that.
-fn map(
-    dataset: &Dataset,
-    trained: &Features,
-    untrained: Option<&Features>,
-) -> Result<EmbeddingMap, Error> {
-    if trained.dim().max(untrained.map_or(0, Features::dim)) > MAX_DIM {
-        return Ok(EmbeddingMap::default());
-    }
-    let chosen = sample(trained.rows(), MAP_IMAGES);
-    let project = |features: &Features| -> Result<Projection, Error> {
-        let pca = pca::project(&Normalised(&Chosen { rows: features, chosen: &chosen }))?;
-        Ok(Projection { explained: pca.explained, points: pca.coordinates })
-    };
-    let test = &dataset.test;
-    let shown: Vec<Image<'_>> = chosen.iter().map(|&i| test.image(i)).collect();
-    let tiles = shrink(&shown, SMALL_SIDE);
-    let tiles: Vec<&[u8]> = tiles.iter().map(|tile| &**tile).collect();
-    let side = dataset.image_size.min(SMALL_SIDE);
-    Ok(EmbeddingMap {
-        method: "pca".into(),
-        split: "test".into(),
-        images: chosen
-            .iter()
-            .map(|&i| MapImage {
-                name: test.name(i).to_owned(),
-                label: test.labels().map(|labels| labels[i]),
-            })
-            .collect(),
-        trained: project(trained)?,
-        untrained: untrained.map(project).transpose()?,
-        thumbs: Sprite::thumbnails(side, side, &tiles, 25).ok(),
-    })
-}
-
 /// Returns at most `max` of `count` indices, ascending. The choice is random, because a regular
 /// choice could fall in step with a regular order of classes. It is the same in every call.
 pub fn sample(count: usize, max: usize) -> Vec<usize> {
@@ -571,15 +533,6 @@ mod tests {
         assert!(embedded.iter().all(|status| status.contains("test images")), "{done:?}");
         assert_eq!((found.left_out, predictions), (vec![LeftOut::NoLabels], None));
         assert!(found.geometry.contains_key(&Representation::Trained) && !map.images.is_empty());
-    }
-
-    #[test]
-    fn features_too_wide_for_a_map_lose_only_the_map() {
-        let dataset = glyphs();
-        let count = dataset.test.len();
-        let of = |dim| Features::new(count, dim, vec![0.5; count * dim]).unwrap();
-        assert!(map(&dataset, &of(MAX_DIM + 1), None).unwrap().images.is_empty());
-        assert!(!map(&dataset, &of(2), Some(&of(2))).unwrap().images.is_empty());
     }
 
     #[test]

@@ -32,11 +32,13 @@ impl Default for KnnOptions {
     }
 }
 
-/// A training row and its cosine similarity to a query.
-#[derive(Debug, Clone, Copy)]
-struct Neighbour {
-    similarity: f32,
-    index: u32,
+/// A row and its cosine similarity to a query.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Neighbour {
+    /// Cosine of the row and the query.
+    pub similarity: f32,
+    /// Index of the row.
+    pub index: u32,
 }
 
 impl Neighbour {
@@ -122,31 +124,79 @@ pub fn classify(
     if !(options.temperature > 0.0 && options.temperature.is_finite()) {
         return Err(Error::Temperature(options.temperature));
     }
+    check(train, queries)?;
+    labels::check("train", labels, train.rows(), classes)?;
+
+    let vote = |neighbours: &Vec<Neighbour>| vote(neighbours, labels, classes, options.temperature);
+    let mut predicted = Vec::with_capacity(queries.rows());
+    in_groups(train, queries, options.k, &mut |neighbours| {
+        predicted.par_extend(neighbours.par_iter().map(vote));
+    });
+    Ok(predicted)
+}
+
+/// Returns, for each query, the k rows of `train` with the largest cosine similarity to it, the
+/// most similar first, or all rows if there are fewer.
+///
+/// The search is exact. Cosines, ties and cost are those of [`classify`]. A query that is itself a
+/// row of `train` finds itself.
+///
+/// # Errors
+/// [`Error::Neighbours`] if `k` is 0, [`Error::TooFewRows`] without rows to search, and
+/// [`Error::Dim`] if the two matrices differ in width.
+///
+/// ```
+/// use selfsame_eval::{Features, knn};
+///
+/// let rows = Features::new(3, 2, vec![1.0, 0.0, 0.9, 0.1, 0.0, 1.0])?;
+/// let nearest = knn::nearest(&rows, &Features::new(1, 2, vec![0.2, 3.0])?, 2)?;
+/// assert_eq!(nearest[0].iter().map(|neighbour| neighbour.index).collect::<Vec<_>>(), [2, 1]);
+/// # Ok::<(), selfsame_eval::Error>(())
+/// ```
+pub fn nearest(
+    train: &dyn Rows,
+    queries: &dyn Rows,
+    k: usize,
+) -> Result<Vec<Vec<Neighbour>>, Error> {
+    if k == 0 {
+        return Err(Error::Neighbours);
+    }
+    check(train, queries)?;
+    let mut all = Vec::with_capacity(queries.rows());
+    in_groups(train, queries, k, &mut |neighbours| all.extend(neighbours));
+    Ok(all)
+}
+
+fn check(train: &dyn Rows, queries: &dyn Rows) -> Result<(), Error> {
     if train.rows() == 0 {
         return Err(Error::TooFewRows { set: "train", found: 0, needed: 1 });
     }
     if queries.dim() != train.dim() {
         return Err(Error::Dim { set: "queries", found: queries.dim(), expected: train.dim() });
     }
-    labels::check("train", labels, train.rows(), classes)?;
+    Ok(())
+}
 
-    let k = options.k.min(train.rows());
+/// Searches the k nearest rows of as many queries at a time as memory allows, and passes their
+/// neighbours to `each`.
+fn in_groups(
+    train: &dyn Rows,
+    queries: &dyn Rows,
+    k: usize,
+    each: &mut dyn FnMut(Vec<Vec<Neighbour>>),
+) {
+    let k = k.min(train.rows());
     let group =
         matrix::block_rows(CANDIDATE_BYTES, 2 * k, size_of::<Neighbour>(), queries.rows().max(1));
-    let mut predicted = Vec::with_capacity(queries.rows());
     for start in (0..queries.rows()).step_by(group) {
         let range = start..queries.rows().min(start + group);
-        let neighbours = nearest(&Normalised(train), &Normalised(queries), range, k);
-        let vote =
-            |neighbours: &Vec<Neighbour>| vote(neighbours, labels, classes, options.temperature);
-        predicted.par_extend(neighbours.par_iter().map(vote));
+        each(search(&Normalised(train), &Normalised(queries), range, k));
     }
-    Ok(predicted)
 }
 
 /// Returns, for each query of `range`, the k training rows with the largest dot products, best
 /// first.
-fn nearest(
+fn search(
     train: &dyn Rows,
     queries: &dyn Rows,
     range: Range<usize>,
@@ -311,8 +361,8 @@ mod tests {
     fn neighbours_are_those_of_a_full_sort() {
         let (train, queries) = (random(5000, 33, 1), random(300, 33, 2));
         let (train, queries) = (Normalised(&train), Normalised(&queries));
-        let some = nearest(&train, &queries, 0..300, 37);
-        let all = nearest(&train, &queries, 0..300, 5000);
+        let some = search(&train, &queries, 0..300, 37);
+        let all = search(&train, &queries, 0..300, 5000);
         for (some, all) in some.iter().zip(&all) {
             assert_eq!(all.len(), 5000);
             assert!(all.is_sorted_by(|a, b| a.order(b) == Ordering::Less));
@@ -337,7 +387,7 @@ mod tests {
         let base = random(103, 37, 8);
         let copies = base.values().iter().copied().cycle().take(3000 * 37).collect();
         let (train, queries) = (Features::new(3000, 37, copies).unwrap(), random(3, 37, 9));
-        for neighbours in nearest(&Normalised(&train), &Normalised(&queries), 0..3, 3000) {
+        for neighbours in search(&Normalised(&train), &Normalised(&queries), 0..3, 3000) {
             let mut similarity = [None; 103];
             for neighbour in neighbours {
                 let first =

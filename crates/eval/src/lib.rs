@@ -6,12 +6,16 @@
 //! - [`probe`]: multinomial logistic regression on frozen features;
 //! - [`centre`]: class centres and the nearest-centre classifier of the theory;
 //! - [`geometry`]: alignment, uniformity and effective rank, which need no labels;
-//! - [`pca`]: two coordinates per row, for a map.
+//! - [`suspects`]: images whose labels are likely wrong;
+//! - [`twins`]: images whose features are nearly the same;
+//! - [`clusters`]: groups of rows that lie closely together;
+//! - [`pca`], [`tsne`]: two coordinates per row, for a map.
 //!
 //! Labels are `u32` below the number of classes. Results are deterministic: they depend neither on
 //! the number of threads nor on their scheduling.
 
 pub mod centre;
+pub mod clusters;
 mod copies;
 mod embed;
 mod error;
@@ -22,12 +26,16 @@ pub mod knn;
 mod labels;
 mod lbfgs;
 mod limits;
+mod map;
 mod matrix;
 pub mod pca;
 pub mod probe;
 mod rows;
+pub mod suspects;
 #[cfg(test)]
 mod testing;
+pub mod tsne;
+pub mod twins;
 
 pub use copies::{Copied, copies, equal_images};
 pub use embed::embed;

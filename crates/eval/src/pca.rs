@@ -36,6 +36,32 @@ pub struct Pca {
 /// # Ok::<(), selfsame_eval::Error>(())
 /// ```
 pub fn project(rows: &dyn Rows) -> Result<Pca, Error> {
+    let Components { dims, coordinates, explained } = components(rows, 2)?;
+    let pair = |row: &[f64]| [0, 1].map(|at| row.get(at).copied().unwrap_or_default());
+    let coordinates = match dims {
+        0 => vec![[0.0; 2]; rows.rows()],
+        dims => coordinates.chunks_exact(dims).map(pair).collect(),
+    };
+    Ok(Pca { coordinates, explained: pair(&explained) })
+}
+
+/// Rows projected onto their leading principal components.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Components {
+    /// Number of components: those that were asked for, or as many as the rows vary along.
+    pub dims: usize,
+    /// Coordinates relative to the mean of all rows, `dims` for each row, row by row.
+    pub coordinates: Vec<f64>,
+    /// Share of the total variance along each component, as a fraction of 1.
+    pub explained: Vec<f64>,
+}
+
+/// Projects rows onto the first `count` principal components of their covariance, as [`project`]
+/// does onto two.
+///
+/// # Errors
+/// Those of [`project`].
+pub fn components(rows: &dyn Rows, count: usize) -> Result<Components, Error> {
     let dim = rows.dim();
     if rows.rows() == 0 {
         return Err(Error::TooFewRows { set: "feature", found: 0, needed: 1 });
@@ -44,26 +70,24 @@ pub fn project(rows: &dyn Rows) -> Result<Pca, Error> {
     let centred = Standardised::new(rows, &means, &vec![1.0; dim]);
     let moments = matrix::second_moments(&centred)?;
     let total: f64 = (0..dim).map(|column| moments[column * dim + column]).sum();
-    let mut coordinates = vec![[0.0; 2]; rows.rows()];
-    let mut explained = [0.0; 2];
-    for (component, (variance, direction)) in
-        matrix::leading_eigenpairs(&moments, dim, 2)?.into_iter().enumerate()
-    {
-        // Smaller eigenvalues are rounding errors, and their eigenvectors are arbitrary.
-        if variance <= total * 1e-12 {
-            break;
-        }
-        explained[component] = variance / total;
+    let mut leading = matrix::leading_eigenpairs(&moments, dim, count)?;
+    // Smaller eigenvalues are rounding errors, and their eigenvectors are arbitrary.
+    leading.retain(|(variance, _)| *variance > total * 1e-12);
+    let dims = leading.len();
+    let mut coordinates = vec![0.0; rows.rows() * dims];
+    for (component, (_, direction)) in leading.iter().enumerate() {
         let along = |row: &mut Vec<f32>, index: usize| -> f64 {
             centred.read(index, row);
-            row.iter().zip(&direction).map(|(&value, direction)| f64::from(value) * direction).sum()
+            row.iter().zip(direction).map(|(&value, direction)| f64::from(value) * direction).sum()
         };
         let along: Vec<f64> =
             (0..rows.rows()).into_par_iter().map_init(|| vec![0.0; dim], along).collect();
         let sign = sign(&along);
-        coordinates.iter_mut().zip(along).for_each(|(to, along)| to[component] = sign * along);
+        let places = coordinates.iter_mut().skip(component).step_by(dims);
+        places.zip(along).for_each(|(to, along)| *to = sign * along);
     }
-    Ok(Pca { coordinates, explained })
+    let explained = leading.iter().map(|(variance, _)| variance / total).collect();
+    Ok(Components { dims, coordinates, explained })
 }
 
 /// Returns the sign of the first value whose magnitude equals the largest magnitude up to rounding.

@@ -109,8 +109,77 @@ pub fn fit(
         labels::check(set, labels, rows.rows(), classes)?;
     }
 
+    let mut best: Option<Probe> = None;
+    let mut path = Vec::with_capacity(LAMBDAS.len());
+    fit_path(train, train_labels, classes, &mut |fit| {
+        let chosen = PathPoint {
+            lambda: fit.lambda,
+            iterations: fit.outcome.iterations,
+            converged: fit.outcome.converged,
+            validation_accuracy: accuracy(&fit.predict(validation), validation_labels)?,
+        };
+        path.push(chosen);
+        let best_accuracy = best.as_ref().map(|best| best.chosen.validation_accuracy);
+        if best_accuracy.is_none_or(|best| chosen.validation_accuracy > best) {
+            best = Some(Probe {
+                classes: fit.classes.to_vec(),
+                absent: labels::present_and_absent(train_labels, classes).1,
+                weights: fit.weights.to_vec(),
+                bias: fit.bias.to_vec(),
+                mean: fit.mean.to_vec(),
+                scale: fit.scale.to_vec(),
+                chosen,
+                path: Vec::new(),
+            });
+        }
+        Ok(())
+    })?;
+    Ok(Probe { path, ..best.expect("LAMBDAS is not empty") })
+}
+
+/// The fit for one regularisation strength. The fields are those of a [`Probe`].
+pub(crate) struct Fit<'a> {
+    pub lambda: f64,
+    outcome: lbfgs::Outcome,
+    classes: &'a [u32],
+    weights: &'a [f64],
+    bias: &'a [f64],
+    mean: &'a [f32],
+    scale: &'a [f32],
+}
+
+impl Fit<'_> {
+    fn predict(&self, rows: &dyn Rows) -> Vec<u32> {
+        let rows = Standardised::new(rows, self.mean, self.scale);
+        predict(&rows, self.weights, self.bias, self.classes)
+    }
+
+    /// Returns the probability of each of `classes` classes for each row, row by row. A class
+    /// without a training row has probability 0.
+    pub fn probabilities(&self, rows: &dyn Rows, classes: usize) -> Vec<f64> {
+        let rows = Standardised::new(rows, self.mean, self.scale);
+        let mut probabilities = vec![0.0; rows.rows() * classes];
+        for_scores(&rows, self.weights, self.bias, &mut probabilities, &|scores, into| {
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
+            for (&class, score) in self.classes.iter().zip(scores) {
+                into[class as usize] = (score - largest).exp() / total;
+            }
+        });
+        probabilities
+    }
+}
+
+/// Fits the probe for each of [`LAMBDAS`], strongest first, and passes each fit to `each`. The
+/// labels have been checked.
+pub(crate) fn fit_path(
+    train: &dyn Rows,
+    train_labels: &[u32],
+    classes: usize,
+    each: &mut dyn FnMut(&Fit<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let (mean, scale) = standardisation(train);
-    let (present, absent) = labels::present_and_absent(train_labels, classes);
+    let (present, _) = labels::present_and_absent(train_labels, classes);
     let targets: Vec<u32> = train_labels
         .iter()
         .map(|label| present.partition_point(|class| class < label) as u32)
@@ -132,35 +201,17 @@ pub fn fit(
     let mut parameters = vec![0.0; split + present.len()];
     let mut first_gradient = parameters.clone();
     objective.evaluate(&parameters, &mut first_gradient);
-    let mut best: Option<(PathPoint, Vec<f64>)> = None;
-    let mut path = Vec::with_capacity(LAMBDAS.len());
     for lambda in LAMBDAS {
         objective.lambda = lambda;
         objective.curvature =
             moments.as_deref().and_then(|moments| curvature_bound(moments, train, lambda));
         let target = TOLERANCE * lbfgs::gradient_norm(&objective, &first_gradient);
         let outcome = lbfgs::minimise(&objective, &mut parameters, target, MAX_ITERATIONS);
-
         let (weights, bias) = parameters.split_at(split);
-        let predicted =
-            predict(&Standardised::new(validation, &mean, &scale), weights, bias, &present);
-        let point = PathPoint {
-            lambda,
-            iterations: outcome.iterations,
-            converged: outcome.converged,
-            validation_accuracy: accuracy(&predicted, validation_labels)?,
-        };
-        path.push(point);
-        if best
-            .as_ref()
-            .is_none_or(|(best, _)| point.validation_accuracy > best.validation_accuracy)
-        {
-            best = Some((point, parameters.clone()));
-        }
+        let classes = &present;
+        each(&Fit { lambda, outcome, classes, weights, bias, mean: &mean, scale: &scale })?;
     }
-    let (chosen, mut weights) = best.expect("LAMBDAS is not empty");
-    let bias = weights.split_off(split);
-    Ok(Probe { classes: present, absent, weights, bias, mean, scale, chosen, path })
+    Ok(())
 }
 
 impl Probe {
@@ -209,23 +260,45 @@ fn curvature_bound(moments: &[f64], rows: &dyn Rows, lambda: f64) -> Option<Llt<
 }
 
 fn predict(rows: &dyn Rows, weights: &[f64], bias: &[f64], classes: &[u32]) -> Vec<u32> {
-    let dim = rows.dim();
-    let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
-    let step = matrix::block_rows(BLOCK_BYTES, dim, 4, 1024);
     let mut predicted = vec![0; rows.rows()];
-    predicted.par_chunks_mut(step).enumerate().for_each(|(block, predicted)| {
-        let mut z = vec![0.0; predicted.len() * dim];
-        let mut scores = vec![0.0; predicted.len() * bias.len()];
-        matrix::read_block(rows, block * step..block * step + predicted.len(), &mut z);
-        matrix::product_transposed(&mut scores, &z, &weights, dim);
-        for (predicted, scores) in predicted.iter_mut().zip(scores.chunks_exact(bias.len())) {
-            let score = |class: usize| f64::from(scores[class]) + bias[class];
-            let best = (1..bias.len())
-                .fold(0, |best, class| if score(class) > score(best) { class } else { best });
-            *predicted = classes[best];
-        }
+    for_scores(rows, weights, bias, &mut predicted, &|scores, into| {
+        let best = (1..scores.len())
+            .fold(0, |best, class| if scores[class] > scores[best] { class } else { best });
+        into[0] = classes[best];
     });
     predicted
+}
+
+/// Computes the scores of each row, one for each entry of `bias`, and passes them to `each` with
+/// the row's equal part of `into`.
+fn for_scores<T: Send>(
+    rows: &dyn Rows,
+    weights: &[f64],
+    bias: &[f64],
+    into: &mut [T],
+    each: &(dyn Fn(&[f64], &mut [T]) + Sync),
+) {
+    if rows.rows() == 0 {
+        return;
+    }
+    let (dim, width) = (rows.dim(), into.len() / rows.rows());
+    let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+    let step = matrix::block_rows(BLOCK_BYTES, dim, 4, 1024);
+    into.par_chunks_mut(step * width).enumerate().for_each(|(block, into)| {
+        let (first, count) = (block * step, into.len() / width);
+        let mut z = vec![0.0; count * dim];
+        let mut products = vec![0.0; count * bias.len()];
+        matrix::read_block(rows, first..first + count, &mut z);
+        matrix::product_transposed(&mut products, &z, &weights, dim);
+        let mut scores = vec![0.0; bias.len()];
+        let of_rows = into.chunks_exact_mut(width).zip(products.chunks_exact(bias.len()));
+        for (into, products) in of_rows {
+            for ((score, &product), bias) in scores.iter_mut().zip(products).zip(bias) {
+                *score = f64::from(product) + bias;
+            }
+            each(&scores, into);
+        }
+    });
 }
 
 /// The mean cross-entropy plus λ/2 ‖W‖², as a function of W (classes × dim) followed by b.

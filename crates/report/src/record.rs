@@ -362,6 +362,9 @@ pub struct EmbeddingMap {
     pub trained: Projection,
     /// Points of the encoder before training.
     pub untrained: Option<Projection>,
+    /// The same images placed by t-SNE. `None` if they are too few, or all alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tsne: Option<TsneMap>,
     /// Thumbnails: tile i shows image i. Images beyond the last tile have no thumbnail.
     pub thumbs: Option<Sprite>,
 }
@@ -386,6 +389,22 @@ pub struct Projection {
     /// Points, one per image.
     #[serde(deserialize_with = "null_points_are_nan")]
     pub points: Vec<[f64; 2]>,
+}
+
+/// Points of a plane, placed by t-SNE (van der Maaten and Hinton 2008). Near points are alike; the
+/// distances between far points mean nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TsneMap {
+    /// Perplexity: about the number of neighbours that each image keeps.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub perplexity: f64,
+    /// Points of the trained encoder, one per image.
+    #[serde(deserialize_with = "null_points_are_nan")]
+    pub trained: Vec<[f64; 2]>,
+    /// Points of the encoder before training, one per image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untrained: Option<Vec<[f64; 2]>>,
 }
 
 /// A few images with their augmented views. (`views.json`)
