@@ -60,6 +60,9 @@ pub enum Command {
     /// Measure what the theory says of a run's encoder: alignment, divergence, concentration, and
     /// bounds on its error
     Certify(Certify),
+    /// Show the images most like any image of a run, as its encoder sees them
+    #[command(visible_alias = "neighbors")]
+    Neighbours(Neighbours),
     /// Hold certified runs against each other: which measure predicts their accuracies?
     Compare(Compare),
     /// Write a run's embeddings of images as .npy or .csv
@@ -489,6 +492,32 @@ pub struct Embed {
     /// Write over an existing file
     #[arg(long)]
     pub overwrite: bool,
+    #[command(flatten)]
+    pub device: DeviceArg,
+    #[command(flatten)]
+    pub output: Json,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame neighbours runs/photos
+  selfsame neighbours runs/photos church/017.jpg tench/003.jpg --nearest 12
+
+Writes neighbours.json into the run's folder, and shows it on the run's page. `eval` and `study` find
+images whose labels are likely wrong (suspects.json), near copies, and groups (clusters.csv).")]
+pub struct Neighbours {
+    /// Folder of the run
+    pub run: PathBuf,
+    /// Images of the run's data, by name or by a part of it that no other name has [default: a few
+    /// of each class]
+    #[arg(value_name = "IMAGE")]
+    pub images: Vec<String>,
+    /// Neighbours of each image
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = from_1_to(100))]
+    pub nearest: usize,
+    /// Which weights: those of the last step, or of the best validation kNN
+    #[arg(long, value_parser = checkpoints(), default_value = "last")]
+    pub checkpoint: Which,
     #[command(flatten)]
     pub device: DeviceArg,
     #[command(flatten)]

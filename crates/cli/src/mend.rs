@@ -63,6 +63,8 @@ pub fn mend(error: &Error) -> Option<String> {
         | Error::NotAFolder { .. } => Some("name another folder with --out".to_owned()),
         Error::Grid { cause, .. } => grid(cause),
         Error::Option { name: "split", .. } => Some("choose another".to_owned()),
+        Error::NoImage { .. } => Some("the run's clusters.csv lists all names".to_owned()),
+        Error::SeveralImages { .. } => Some("give more of the name".to_owned()),
         Error::Repeats { .. } => {
             Some("leave them out, or take them as they are with --allow-repeats".to_owned())
         }

@@ -10,13 +10,14 @@ use std::path::Path;
 use common::{run, said};
 
 /// Every command, as it is typed.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "",
     "study",
     "pretrain",
     "methods",
     "eval",
     "certify",
+    "neighbours",
     "compare",
     "embed",
     "export",

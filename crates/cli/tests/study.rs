@@ -40,6 +40,10 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
         "eval.json",
         "map.json",
         "predictions.json",
+        "look.json",
+        "suspects.json",
+        "clusters.csv",
+        "neighbours.json",
         "report.html",
     ] {
         assert!(out.join(file).is_file(), "{file}");
@@ -72,6 +76,44 @@ fn a_study_measures_three_ways_and_eval_measures_the_same() {
     // A finished study that is resumed has nothing left to train and says the same.
     let resumed = json(vec!["study".into(), "--resume".into(), out.display().to_string()]);
     assert_eq!(resumed["accuracies"], study["accuracies"]);
+}
+
+#[test]
+fn neighbours_are_found_by_name_and_replaced_aloud() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run").display().to_string();
+    assert!(run(small("pretrain", Path::new(&out))).status.success());
+    let neighbours = |images: &[&str]| {
+        let words = ["neighbours", &out, "--json", "--nearest", "3"].into_iter();
+        run(words.chain(images.iter().copied()))
+    };
+    // Without a name, a few images of each class are chosen from the test split.
+    let chosen = last_line(&neighbours(&[]));
+    assert_eq!(chosen["images"].as_array().unwrap().len(), 20);
+    assert_eq!(chosen["images"][0]["image"]["split"], "test");
+    let [first, second] = [0, 2].map(|at| chosen["images"][at]["image"]["name"].as_str().unwrap());
+
+    let found = last_line(&neighbours(&[first]));
+    assert_eq!((&found["asked"][0], &found["images"][0]), (&first.into(), &chosen["images"][0]));
+    let nearest = found["images"][0]["nearest"].as_array().unwrap();
+    let distances: Vec<f64> =
+        nearest.iter().map(|near| near["distance"].as_f64().unwrap()).collect();
+    assert!(distances.len() == 3 && distances.is_sorted(), "{distances:?}");
+    assert!(nearest.iter().all(|near| near["image"]["name"] != first));
+    let page = std::fs::read_to_string(Path::new(&out).join("report.html")).unwrap();
+    assert!(page.contains("Nearest neighbours") && page.contains(first));
+
+    let again = neighbours(&[second]);
+    assert!(said(&again).contains(&format!("replacing the neighbours of {first}")));
+    // What was asked for outlives an evaluation of the same weights.
+    assert!(run(["eval", &out]).status.success());
+    let kept = std::fs::read_to_string(Path::new(&out).join("neighbours.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&kept).unwrap()["asked"][0], second);
+
+    let missing = neighbours(&["no such image"]);
+    assert!(missing.status.code() == Some(2) && said(&missing).contains("no such image"));
+    let several = neighbours(&["test"]);
+    assert!(several.status.code() == Some(2) && said(&several).contains("give more of the name"));
 }
 
 #[test]

@@ -7,11 +7,15 @@ use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
 
 use selfsame_kernels::random::SplitMix64;
+use selfsame_report::look::{
+    Cluster, Clusters, LOOK_FILE, Labels, Look, NEIGHBOURS_FILE, Neighbour, Neighbourhood,
+    Neighbours, Pictured, ShownSuspect, Twin, Twins,
+};
 use selfsame_report::record::LeftOut;
 use selfsame_report::record::{
     Accuracies, DatasetRecord, EVAL_FILE, EmbeddingMap, EncoderRecord, Evaluation, Geometry,
     MAP_FILE, METRICS_FILE, MapImage, MetricPoint, PAGE_FILE, Projection, RUN_FILE, Representation,
-    RunRecord, Scores, Skipped, VIEWS_FILE, ViewSheet,
+    RunRecord, Scores, Skipped, TsneMap, VIEWS_FILE, ViewSheet,
 };
 use selfsame_report::{Sprite, read, render, write_atomic, write_json};
 
@@ -41,6 +45,8 @@ pub fn demo(run: &Path, kind: &str) -> Result<String, Box<dyn std::error::Error>
     if kind != "unevaluated" {
         write_json(&run.join(EVAL_FILE), &evaluation(labelled))?;
         write_json(&run.join(MAP_FILE), &map(labelled)?)?;
+        write_json(&run.join(LOOK_FILE), &look(labelled)?)?;
+        write_json(&run.join(NEIGHBOURS_FILE), &neighbours(labelled)?)?;
     }
     write_json(&run.join(VIEWS_FILE), &views()?)?;
 
@@ -191,7 +197,102 @@ fn map(labelled: bool) -> Result<EmbeddingMap, Box<dyn std::error::Error>> {
         images: (0..400).map(image).collect(),
         trained,
         untrained: Some(untrained),
+        tsne: Some(TsneMap {
+            perplexity: 30.0,
+            trained: points(0.09, 1.0),
+            untrained: Some(points(0.3, 0.3)),
+        }),
         thumbs: Some(Sprite::thumbnails(SIDE as u32, SIDE as u32, &tiles, 20)?),
+    })
+}
+
+/// Names an image of the sheet of [`shapes`], which has ten of each class.
+fn pictured(tile: usize, split: &str, labelled: bool) -> Pictured {
+    let class = CLASSES[tile / 10];
+    Pictured {
+        name: format!("{split}/{class}/{tile:04}.png"),
+        split: split.into(),
+        class: labelled.then(|| class.into()),
+        tile: Some(tile),
+    }
+}
+
+/// Ten pictures of each class.
+fn shapes() -> Result<Sprite, Box<dyn std::error::Error>> {
+    let mut random = Random(SplitMix64::new(5));
+    let images: Vec<Vec<u8>> = (0..100).map(|i| picture(i / 10, &mut random)).collect();
+    let tiles: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+    Ok(Sprite::lossless(SIDE as u32, SIDE as u32, &tiles, 20)?)
+}
+
+/// An image with the five after it.
+fn neighbourhood(tile: usize, labelled: bool) -> Neighbourhood {
+    let near = |at: usize| Neighbour {
+        image: pictured(tile + at, ["train", "validation", "test"][at % 3], labelled),
+        distance: 0.003 * at as f64,
+    };
+    let image = pictured(tile, "test", labelled);
+    Neighbourhood { image, nearest: (1..6).map(near).collect() }
+}
+
+fn look(labelled: bool) -> Result<Look, Box<dyn std::error::Error>> {
+    let suspect = |at: usize| ShownSuspect {
+        neighbourhood: neighbourhood(10 * at + 2, labelled),
+        likely: CLASSES[at + 1].into(),
+        probability: 0.97 - 0.04 * at as f64,
+    };
+    let twin = |at: usize, split: &str, equal| Twin {
+        images: [pictured(at, "train", labelled), pictured(at + 1, split, labelled)],
+        equal,
+        closeness: if equal { 0.0 } else { 0.11 },
+        distance: if equal { 0.0 } else { 0.0004 },
+    };
+    let cluster = |at: usize| Cluster {
+        images: 220 - 60 * at as u64,
+        labels: match labelled {
+            true => vec![(CLASSES[at].into(), 200 - 60 * at as u64), (CLASSES[9].into(), 20)],
+            false => Vec::new(),
+        },
+        typical: (0..8).map(|i| pictured(10 * at + i, "train", labelled)).collect(),
+    };
+    Ok(Look {
+        step: 800,
+        images: 5000,
+        out_of: 5500,
+        labels: labelled.then(|| Labels {
+            judged: 5000,
+            suspects: 31,
+            accuracy: 0.76,
+            folds: 5,
+            lambda: 0.001,
+            shown: (0..8).map(suspect).collect(),
+        }),
+        twins: Twins {
+            across: 1,
+            within: 1,
+            threshold: 0.31,
+            pairs: vec![twin(30, "test", true), twin(49, "train", false)],
+        },
+        clusters: Some(Clusters {
+            clusters: (0..3).map(cluster).collect(),
+            between: 4520,
+            sampled: 5000,
+            smallest: 24,
+            components: 10,
+            explained: 0.71,
+            agreement: labelled.then_some(0.34),
+        }),
+        pictures: Some(shapes()?),
+    })
+}
+
+fn neighbours(labelled: bool) -> Result<Neighbours, Box<dyn std::error::Error>> {
+    Ok(Neighbours {
+        step: 800,
+        asked: Vec::new(),
+        searched: 5500,
+        images: (0..4).map(|at| neighbourhood(20 * at, labelled)).collect(),
+        pictures: Some(shapes()?),
     })
 }
 

@@ -11,12 +11,13 @@ use serde::de::DeserializeOwned;
 
 use crate::certificate::{CERTIFICATE_FILE, CertificateRecord};
 use crate::evaluation::EvaluationFault;
+use crate::look::{LOOK_FILE, Look, NEIGHBOURS_FILE, Neighbours};
 use crate::predictions::{PREDICTIONS_FILE, Predictions};
 use crate::record::{
     EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE, METRICS_FILE, MetricPoint, RUN_FILE, RunRecord,
     VIEWS_FILE, ViewSheet,
 };
-use crate::sprite::SpriteError;
+use crate::sprite::{Sprite, SpriteError};
 
 /// Largest size of a record. No genuine record comes near it; a larger file is not read into
 /// memory.
@@ -35,6 +36,10 @@ pub struct Report {
     pub certificate: Option<CertificateRecord>,
     /// The embedding map, once it has been drawn.
     pub map: Option<EmbeddingMap>,
+    /// What the encoder says of single images, once it has looked at them.
+    pub look: Option<Look>,
+    /// The nearest neighbours of some images, once they have been searched.
+    pub neighbours: Option<Neighbours>,
     /// The sheet of views, once it has been drawn.
     pub views: Option<ViewSheet>,
     /// Problems that reading tolerated, one sentence each.
@@ -165,12 +170,17 @@ pub fn read(run: &Path) -> Result<Report, ReportError> {
     if let Some(map) = &map {
         check_map(map, &path)?;
     }
+    let path = run.join(LOOK_FILE);
+    let look: Option<Look> = read_json(&path)?;
+    check_sprite(look.as_ref().and_then(|look| look.pictures.as_ref()), &path)?;
+    let neighbours = read_neighbours(run)?;
     let path = run.join(VIEWS_FILE);
     let views: Option<ViewSheet> = read_json(&path)?;
     if let Some(views) = &views {
         views.sheet.check().map_err(|source| ReportError::Sprite { path, source })?;
     }
-    Ok(Report { run: record, metrics, evaluation, certificate, map, views, warnings })
+    let run = record;
+    Ok(Report { run, metrics, evaluation, certificate, map, look, neighbours, views, warnings })
 }
 
 /// Writes a record as JSON with [`write_atomic`].
@@ -235,6 +245,17 @@ pub fn read_predictions(run: &Path) -> Result<Option<Predictions>, ReportError> 
         return Err(ReportError::Predictions { path, list, images });
     }
     Ok(predictions)
+}
+
+/// Reads the nearest neighbours of a run's images. Returns `None` if the run has no such file.
+///
+/// # Errors
+/// The file is unreadable, too large or damaged.
+pub fn read_neighbours(run: &Path) -> Result<Option<Neighbours>, ReportError> {
+    let path = run.join(NEIGHBOURS_FILE);
+    let neighbours: Option<Neighbours> = read_json(&path)?;
+    check_sprite(neighbours.as_ref().and_then(|found| found.pictures.as_ref()), &path)?;
+    Ok(neighbours)
 }
 
 /// Reads a certificate. Returns `None` if there is no such file.
@@ -307,9 +328,22 @@ fn check_map(map: &EmbeddingMap, path: &Path) -> Result<(), ReportError> {
             return Err(ReportError::Map { path: path.into(), which, points, images });
         }
     }
-    match &map.thumbs {
-        Some(thumbs) => {
-            thumbs.check().map_err(|source| ReportError::Sprite { path: path.into(), source })
+    let of_tsne = map.tsne.as_ref();
+    for (which, placed) in [
+        ("trained", of_tsne.map(|tsne| tsne.trained.len())),
+        ("untrained", of_tsne.and_then(|tsne| tsne.untrained.as_ref()).map(Vec::len)),
+    ] {
+        if let Some(points) = placed.filter(|points| *points != images) {
+            return Err(ReportError::Map { path: path.into(), which, points, images });
+        }
+    }
+    check_sprite(map.thumbs.as_ref(), path)
+}
+
+fn check_sprite(sprite: Option<&Sprite>, path: &Path) -> Result<(), ReportError> {
+    match sprite {
+        Some(sprite) => {
+            sprite.check().map_err(|source| ReportError::Sprite { path: path.into(), source })
         }
         None => Ok(()),
     }

@@ -2,8 +2,8 @@
 //!
 //! A run is a folder of small JSON records ([`record`]): the configuration (`run.json`), the
 //! progress of training (`metrics.jsonl`), the results of the evaluation (`eval.json`) and what was
-//! predicted for each test image (`predictions.json`), a map of the embeddings (`map.json`), the
-//! certificate (`certificate.json`) and a sheet of augmented views (`views.json`). The stages of a
+//! predicted for each test image (`predictions.json`), a map of the embeddings (`map.json`), what
+//! the encoder says of single images (`look.json` and `neighbours.json`), the certificate (`certificate.json`) and a sheet of augmented views (`views.json`). The stages of a
 //! run write these records with [`write_json`]; [`read`] reads all that the page of a run shows, and
 //! [`render`] makes the page.
 //!
@@ -42,6 +42,7 @@ mod format;
 pub mod gallery;
 pub mod inspection;
 mod interval;
+pub mod look;
 mod page;
 pub mod predictions;
 pub mod record;
@@ -51,8 +52,8 @@ mod sprite;
 mod table;
 
 pub use folder::{
-    Report, ReportError, read, read_certificate, read_evaluation, read_predictions, write_atomic,
-    write_json,
+    Report, ReportError, read, read_certificate, read_evaluation, read_neighbours,
+    read_predictions, write_atomic, write_json,
 };
 pub use format::{about, counted, number_to, percent, percent_up, signed};
 pub use interval::{Interval, MeanInterval, band, mean_interval, wilson};

@@ -17,6 +17,7 @@ mod forecast;
 mod gallery;
 mod headline;
 mod inspection;
+mod look;
 mod map;
 mod protocol;
 mod quantity;
@@ -68,6 +69,7 @@ pub fn render(report: &Report) -> String {
         report.certificate.as_ref().map(bounds::section),
         curves::section(report),
         map::section(report),
+        look::section(report),
         views::section(report),
         dataset::section(report),
         protocol::section(report),

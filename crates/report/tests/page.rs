@@ -106,8 +106,11 @@ fn whole(images: usize) -> Report {
             images: (0..images).map(image).collect(),
             trained: Projection { explained: [0.3, 0.2], points: points(1.0) },
             untrained: Some(Projection { explained: [0.6, 0.1], points: points(-1.0) }),
+            tsne: None,
             thumbs: (images > 0).then(|| sprite(images.min(50))),
         }),
+        look: None,
+        neighbours: None,
         views: Some(ViewSheet { names: vec!["a".into(), "b".into()], sheet: sprite(6) }),
         warnings: Vec::new(),
     }

@@ -216,7 +216,7 @@ fn table(embedded: &Embedded, with_values: bool) -> String {
 }
 
 /// Formats a CSV field, quoted if necessary (RFC 4180).
-fn field(text: &str) -> String {
+pub(crate) fn field(text: &str) -> String {
     if text.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

@@ -208,6 +208,24 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// No image has this name, nor a name with this part.
+    #[error("no image is named {name:?}{}", or_close(close))]
+    NoImage {
+        /// The name.
+        name: String,
+        /// A few names that are like it.
+        close: Vec<String>,
+    },
+    /// Several images have this name, or names with this part.
+    #[error("{name:?} is in the names of {count} images, such as {}", some.join(", "))]
+    SeveralImages {
+        /// The name.
+        name: String,
+        /// Number of images.
+        count: usize,
+        /// A few of their names.
+        some: Vec<String>,
+    },
     /// A result exists already and may not be overwritten.
     #[error("{} exists already", path.display())]
     Exists {
@@ -343,6 +361,8 @@ impl Error {
             | Self::ImagesMissing { .. }
             | Self::NoWeights { .. }
             | Self::InUse { .. }
+            | Self::NoImage { .. }
+            | Self::SeveralImages { .. }
             | Self::OtherForecast { .. }
             | Self::NoClasses { .. }
             | Self::Images { .. }
@@ -378,6 +398,10 @@ impl Error {
         let path = path.to_owned();
         move |source| Self::File { path, source }
     }
+}
+
+fn or_close(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; like it are {}", names.join(", ")) }
 }
 
 fn listed(differences: &[ForecastDifference]) -> String {

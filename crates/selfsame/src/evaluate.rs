@@ -6,6 +6,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use selfsame_data::Dataset;
 use selfsame_eval::{Subject, evaluate as measure_encoders};
+use selfsame_nn::Backbone;
+use selfsame_report::look::words;
 use selfsame_report::predictions::{PREDICTIONS_FILE, Predictions};
 use selfsame_report::record::{EVAL_FILE, Evaluation, MAP_FILE, Representation};
 use selfsame_report::write_json;
@@ -13,6 +15,9 @@ use selfsame_train::Plan;
 use selfsame_train::checkpoint::Which;
 
 use crate::images::note_skipped;
+use crate::inspect::All;
+use crate::look::{self, Seen};
+use crate::neighbours::write_selection;
 use crate::page::write_page;
 use crate::run::describe_weights;
 use crate::{Error, Progress, Run, digest_of};
@@ -108,6 +113,23 @@ pub(crate) fn evaluate_run(
         let predictions = Predictions { step: Some(step), digest, ..predictions };
         write_json(&run.path().join(PREDICTIONS_FILE), &predictions)?;
     }
+    look_at_images(run, dataset, (&trained, step), device, progress)?;
     write_json(&run.path().join(EVAL_FILE), &evaluation)?;
     Ok(evaluation)
+}
+
+/// Looks at the images of a run with its encoder, and writes what it finds.
+fn look_at_images(
+    run: &Run,
+    dataset: &Dataset,
+    (encoder, step): (&Backbone, u64),
+    device: &Device,
+    progress: &mut dyn Progress,
+) -> Result<(), Error> {
+    let all = All::new(dataset);
+    let seen = Seen::embed(&all, look::MOST, encoder, device, progress)?;
+    let found = look::look(run, &seen, step, progress)?;
+    write_selection(run, &seen, step, progress)?;
+    words::lines(&found).iter().for_each(|line| progress.note(line));
+    Ok(())
 }

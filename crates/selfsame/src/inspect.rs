@@ -117,16 +117,16 @@ pub fn inspect(
 }
 
 /// The images of all splits, numbered from 0: training, validation, test.
-pub(super) struct All<'a> {
+pub(crate) struct All<'a> {
     pub dataset: &'a Dataset,
 }
 
 impl<'a> All<'a> {
-    fn new(dataset: &'a Dataset) -> Self {
+    pub fn new(dataset: &'a Dataset) -> Self {
         Self { dataset }
     }
 
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         SplitName::ALL.iter().map(|&name| self.dataset.split(name).len()).sum()
     }
 
@@ -142,16 +142,16 @@ impl<'a> All<'a> {
         panic!("there are no more images");
     }
 
-    fn split(&self, number: usize) -> SplitName {
+    pub fn split(&self, number: usize) -> SplitName {
         self.place(number).0
     }
 
-    fn image(&self, number: usize) -> Image<'a> {
+    pub fn image(&self, number: usize) -> Image<'a> {
         let (name, index) = self.place(number);
         self.dataset.split(name).image(index)
     }
 
-    fn label(&self, number: usize) -> Option<u32> {
+    pub fn label(&self, number: usize) -> Option<u32> {
         let (name, index) = self.place(number);
         self.dataset.split(name).labels().map(|labels| labels[index])
     }
@@ -162,12 +162,12 @@ impl<'a> All<'a> {
     }
 
     /// Returns the number of an image of a split.
-    fn number(&self, (split, index): (SplitName, usize)) -> usize {
+    pub fn number(&self, (split, index): (SplitName, usize)) -> usize {
         let before = SplitName::ALL.into_iter().take_while(|name| *name != split);
         before.map(|name| self.dataset.split(name).len()).sum::<usize>() + index
     }
 
-    fn name(&self, number: usize) -> &'a str {
+    pub fn name(&self, number: usize) -> &'a str {
         let (name, index) = self.place(number);
         self.dataset.split(name).name(index)
     }

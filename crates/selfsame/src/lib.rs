@@ -96,6 +96,19 @@
 //! # Ok::<(), selfsame::Error>(())
 //! ```
 //!
+//! **To look at single images**, [`neighbours`](neighbours()) searches those most like any image. A
+//! study also lists images whose labels are likely wrong (`suspects.json`), near copies, and groups
+//! (`clusters.csv`).
+//!
+//! ```no_run
+//! use selfsame::NeighboursOptions;
+//!
+//! let options = NeighboursOptions { images: vec!["017.jpg".into()], ..Default::default() };
+//! let found = selfsame::neighbours("runs/photos".as_ref(), &options, &mut ())?;
+//! println!("{} is most like {}", found.images[0].image.name, found.images[0].nearest[0].image.name);
+//! # Ok::<(), selfsame::Error>(())
+//! ```
+//!
 //! **For use elsewhere**, embeddings are exported as rows of numbers ([`embed`](embed())), and the
 //! encoder as a file in ONNX or safetensors format ([`export`](export())).
 //!
@@ -148,6 +161,8 @@ pub mod grid;
 mod images;
 pub mod init;
 mod inspect;
+mod look;
+mod neighbours;
 mod page;
 mod policy;
 mod pretrain;
@@ -172,6 +187,7 @@ pub use export::{ExportFormat, ExportOptions, Exported, export};
 pub use forecast::{ForecastOptions, forecast};
 pub use images::load;
 pub use inspect::{InspectOptions, inspect};
+pub use neighbours::{NeighboursOptions, neighbours};
 pub use page::{report, write_page};
 pub use policy::{policies, policy};
 pub use pretrain::{

@@ -10,6 +10,7 @@ use selfsame_data::{DataError, Dataset, LoadOptions};
 use selfsame_nn::layers::Init;
 use selfsame_nn::{Backbone, EncoderConfig, state};
 use selfsame_report::certificate::CERTIFICATE_FILE;
+use selfsame_report::look::{CLUSTERS_FILE, LOOK_FILE, NEIGHBOURS_FILE, SUSPECTS_FILE};
 use selfsame_report::predictions::PREDICTIONS_FILE;
 use selfsame_report::record::{
     DatasetRecord, EVAL_FILE, EncoderRecord, MAP_FILE, METRICS_FILE, PAGE_FILE, RUN_FILE,
@@ -27,7 +28,7 @@ const CHECKPOINTS: &str = "checkpoints";
 const CACHE: &str = "cache";
 /// The files and folders that a run writes, and that starting over therefore deletes. The cache
 /// stays: it records which images it holds.
-const WRITTEN: [&str; 11] = [
+const WRITTEN: [&str; 15] = [
     CONFIG_FILE,
     RUN_FILE,
     METRICS_FILE,
@@ -37,6 +38,10 @@ const WRITTEN: [&str; 11] = [
     CERTIFICATE_FILE,
     MAP_FILE,
     PREDICTIONS_FILE,
+    LOOK_FILE,
+    NEIGHBOURS_FILE,
+    SUSPECTS_FILE,
+    CLUSTERS_FILE,
     VIEWS_FILE,
     PAGE_FILE,
 ];

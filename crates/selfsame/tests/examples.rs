@@ -6,6 +6,8 @@ mod certify;
 mod clique;
 #[path = "../examples/forecast.rs"]
 mod forecast;
+#[path = "../examples/neighbours.rs"]
+mod neighbours;
 #[path = "../examples/train.rs"]
 mod train;
 #[path = "../examples/views.rs"]
@@ -24,6 +26,11 @@ fn clique_runs() {
 #[test]
 fn forecast_runs() {
     forecast::main().unwrap();
+}
+
+#[test]
+fn neighbours_runs() {
+    neighbours::main().unwrap();
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod forecast;
 mod inspect;
 mod manual;
 mod methods;
+mod neighbours;
 mod pretrain;
 mod report;
 mod reproduce;
@@ -49,6 +50,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Methods(args) => methods::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Certify(args) => certify::run(&args),
+        Command::Neighbours(args) => neighbours::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Export(args) => export::run(&args),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Section;
 use super::chart::round;
-use crate::format::{count, counted, percent, script};
+use crate::format::{count, counted, number, percent, script};
 use crate::record::{DatasetRecord, EmbeddingMap, MapImage, Projection};
 use crate::{Report, Sprite};
 
@@ -56,13 +56,9 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     let classes = classes(map, &drawn, &report.run.dataset);
     let labelled = classes.iter().any(|class| class.label.is_some());
 
-    let panels: Vec<(&str, &Projection)> =
-        [("Before training", map.untrained.as_ref()), ("After training", Some(&map.trained))]
-            .into_iter()
-            .filter_map(|(title, panel)| Some((title, panel?)))
-            .collect();
+    let panels = panels(map);
     let places: Vec<Vec<Option<(f64, f64)>>> =
-        panels.iter().map(|(_, panel)| places(panel, &drawn)).collect();
+        panels.iter().map(|panel| places(panel.points, &drawn)).collect();
     let missing = places
         .iter()
         .map(|panel| panel.iter().filter(|place| place.is_none()).count())
@@ -76,13 +72,13 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             "Each point is an image; images that the encoder holds to be alike lie close together. "
             @if labelled { "Colours are the true classes, which training never saw. " }
             "Point at one to see it" @if panels.len() > 1 { ", and where it lies in the other \
-                map" } "."
+                " @if panels.len() > 2 { "maps" } @else { "map" } } "."
         }
         div.map style=[style] {
             @if labelled { (legend(&classes)) }
             div.pair {
-                @for ((title, panel), places) in panels.iter().zip(&places) {
-                    (figure(title, panel, places, &classes, &map.method))
+                @for (panel, places) in panels.iter().zip(&places) {
+                    (figure(panel, places, &classes))
                 }
             }
             script type="application/json" { (script(&data(map, &drawn, &classes, &places))) }
@@ -99,12 +95,55 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     Some(Section { id: "map", short: "Map", title: "What it holds to be alike", body })
 }
 
+/// A map of the images by one encoder.
+struct Panel<'a> {
+    title: &'a str,
+    /// How embeddings became points.
+    method: String,
+    points: &'a [[f64; 2]],
+}
+
+/// Lists the maps: by t-SNE, which keeps neighbours together, and by PCA, which keeps distances.
+fn panels(map: &EmbeddingMap) -> Vec<Panel<'_>> {
+    const TITLES: [&str; 2] = ["Before training", "After training"];
+    let of_tsne = map.tsne.iter().flat_map(|tsne| {
+        let method = format!(
+            "t-SNE, perplexity {}: neighbours stay neighbours; distances between far groups mean \
+             nothing",
+            number(tsne.perplexity)
+        );
+        let placed = [tsne.untrained.as_ref(), Some(&tsne.trained)].into_iter().zip(TITLES);
+        placed.filter_map(move |(points, title)| {
+            Some(Panel { title, method: method.clone(), points: points? })
+        })
+    });
+    let of_map = [map.untrained.as_ref(), Some(&map.trained)].into_iter().zip(TITLES);
+    let of_map = of_map.filter_map(|(projection, title)| {
+        let projection = projection?;
+        Some(Panel { title, method: method(map, projection), points: &projection.points })
+    });
+    of_tsne.chain(of_map).collect()
+}
+
+/// Names the method of a projection, and how much of the variance its axes carry.
+fn method(map: &EmbeddingMap, projection: &Projection) -> String {
+    let [first, second] = projection.explained;
+    let name = map.method.to_uppercase();
+    if first.is_finite() && second.is_finite() {
+        let (first, second) = (percent(first), percent(second));
+        format!("{name}: the two axes carry {first} and {second} of the variance")
+    } else {
+        name
+    }
+}
+
 /// Draws a single map, to be placed next to the maps of other encoders.
 pub(super) fn panel(title: &str, map: &EmbeddingMap, projection: &Projection) -> Markup {
     let drawn: Vec<usize> =
         (0..map.images.len()).step_by(map.images.len().div_ceil(MAX_POINTS).max(1)).collect();
     let classes = classes(map, &drawn, &DatasetRecord::default());
-    figure(title, projection, &places(projection, &drawn), &classes, &map.method)
+    let panel = Panel { title, method: method(map, projection), points: &projection.points };
+    figure(&panel, &places(panel.points, &drawn), &classes)
 }
 
 fn class_name(label: Option<u32>, dataset: &DatasetRecord) -> String {
@@ -126,15 +165,11 @@ fn classes(map: &EmbeddingMap, drawn: &[usize], dataset: &DatasetRecord) -> Vec<
 }
 
 /// Scales both axes equally, so that distances mean the same in every direction.
-fn places(panel: &Projection, drawn: &[usize]) -> Vec<Option<(f64, f64)>> {
+fn places(points: &[[f64; 2]], drawn: &[usize]) -> Vec<Option<(f64, f64)>> {
     let points: Vec<Option<[f64; 2]>> = drawn
         .iter()
         .map(|&index| {
-            panel
-                .points
-                .get(index)
-                .copied()
-                .filter(|point| point.iter().all(|v| v.abs() < DRAWABLE))
+            points.get(index).copied().filter(|point| point.iter().all(|v| v.abs() < DRAWABLE))
         })
         .collect();
     let range = |axis: usize| {
@@ -152,25 +187,13 @@ fn places(panel: &Projection, drawn: &[usize]) -> Vec<Option<(f64, f64)>> {
     points.into_iter().map(|point| point.map(place)).collect()
 }
 
-fn figure(
-    title: &str,
-    panel: &Projection,
-    places: &[Option<(f64, f64)>],
-    classes: &[Class],
-    method: &str,
-) -> Markup {
-    let [first, second] = panel.explained;
+fn figure(panel: &Panel<'_>, places: &[Option<(f64, f64)>], classes: &[Class]) -> Markup {
+    let title = panel.title;
     html! {
         figure.chart {
             figcaption {
                 h3 { (title) }
-                p {
-                    (method.to_uppercase())
-                    @if first.is_finite() && second.is_finite() {
-                        ": the two axes carry " (percent(first)) " and " (percent(second)) " of \
-                            the variance"
-                    }
-                }
+                p { (panel.method) }
             }
             svg.points viewBox={ "0 0 " (SIDE) " " (SIDE) } role="img"
                 aria-label={ "Map of " (places.len()) " images " (title.to_lowercase()) } {
