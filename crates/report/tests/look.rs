@@ -18,7 +18,7 @@ fn sprite() -> Sprite {
 fn neighbourhood() -> Neighbourhood {
     Neighbourhood {
         image: image("a.png", "test", "cat", 0),
-        nearest: vec![Neighbour { image: image("b.png", "train", "dog", 1), distance: 0.0125 }],
+        nearest: vec![Neighbour { image: image("b.png", "train", "dog", 1), distance: 0.0132 }],
     }
 }
 
@@ -104,8 +104,8 @@ fn the_page_shows_what_was_found() {
     let report = Report { look: Some(look()), neighbours: Some(neighbours()), ..Report::default() };
     let page = render(&report);
     for piece in [
-        "Labels to check: 7 of 80",
-        "More likely <b>dog</b>, by 93.1%",
+        "In 7 of 80 images, a linear probe",
+        "More likely <b>dog</b>: the probe gives <b>cat</b> 6.9%",
         "The probe is right about only 62.5% of all images",
         "3 pairs of images are nearly the same to the encoder, 1 of them of different splits.",
         "equal pixels",
@@ -115,7 +115,7 @@ fn the_page_shows_what_was_found() {
         "The groups follow the labels (adjusted Rand index 0.61).",
         "a sample of 90 of 100 images",
         "Nearest neighbours",
-        "0.0125",
+        "0.013",
     ] {
         assert!(page.contains(piece), "{piece}");
     }
@@ -162,12 +162,14 @@ fn sentences_count() {
         twins(2, 0).unwrap(),
         "2 pairs of images of different splits are nearly the same to the encoder."
     );
-    assert_eq!(
-        words::lines(&look())[0],
-        "7 labels of 80 are likely wrong; the likeliest are on the page."
-    );
+    let line = |accuracy| {
+        let labels = Labels { accuracy, ..look().labels.unwrap() };
+        words::lines(&Look { labels: Some(labels), ..look() }).swap_remove(0)
+    };
+    assert_eq!(line(0.9), "7 labels of 80 are likely wrong; the page shows the likeliest.");
+    assert!(line(0.6).starts_with("The page shows the labels most worth a check. The probe is"));
     assert_eq!(
         words::neighbour_lines(&neighbours()),
-        ["a.png (test, cat)", "  0.0125  b.png (train, dog)"]
+        ["a.png (test, cat)", "  0.0132  b.png (train, dog)"]
     );
 }

@@ -31,7 +31,7 @@ const LISTED: usize = 1000;
 const BESIDE: usize = 5;
 /// Number of clusters that are shown, and of images of each.
 const CLUSTERS: usize = 24;
-const TYPICAL: usize = 10;
+const TYPICAL: usize = 8;
 /// Number of labels of a cluster that are counted.
 const CLUSTER_LABELS: usize = 5;
 

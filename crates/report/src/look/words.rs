@@ -3,6 +3,8 @@
 use super::{Cluster, Clusters, Labels, Look, Neighbours, Twins};
 use crate::format::{count, counted, number, percent};
 
+/// Share of images that the probe must be right about for its doubts to be taken for likely mistakes.
+const TRUSTED: f64 = 0.8;
 /// Adjusted Rand index from which clusters are said to follow the labels.
 const FOLLOWS: f64 = 0.5;
 /// Adjusted Rand index below which clusters are said to have nothing to do with the labels.
@@ -15,8 +17,11 @@ pub fn lines(look: &Look) -> Vec<String> {
 }
 
 fn labels_line(labels: &Labels) -> String {
+    if labels.accuracy < TRUSTED {
+        return format!("The page shows the labels most worth a check. {}", trust(labels));
+    }
     format!(
-        "{} of {} {} likely wrong; the likeliest are on the page.",
+        "{} of {} {} likely wrong; the page shows the likeliest.",
         counted(labels.suspects, "label", "labels"),
         count(labels.judged),
         are(labels.suspects)
@@ -26,7 +31,7 @@ fn labels_line(labels: &Labels) -> String {
 /// Says how far the list of suspects can be trusted, from how often the probe is right.
 pub fn trust(labels: &Labels) -> String {
     let right = percent(labels.accuracy);
-    if labels.accuracy < 0.8 {
+    if labels.accuracy < TRUSTED {
         format!(
             "The probe is right about only {right} of all images, so most of these labels will be \
              right: it doubts what it cannot tell. A better encoder makes a better list."

@@ -93,7 +93,7 @@ impl Sheet<'_> {
             html! {
                 @if let Some(class) = &image.class { b { (class) } br; }
                 (image.split)
-                @if let Some(distance) = distance { br; (number(distance)) }
+                @if let Some(distance) = distance { br; (format!("{distance:.3}")) }
             }
         };
         html! {
@@ -127,8 +127,10 @@ fn suspects(labels: &Labels, sheet: &Sheet<'_>) -> Markup {
         html! {
             article {
                 p {
-                    @if let Some(label) = &image.class { b { (label) "?" } " " }
-                    "More likely " b { (suspect.likely) } ", by " (percent(suspect.probability))
+                    "More likely " b { (suspect.likely) }
+                    @if let Some(label) = &image.class {
+                        ": the probe gives " b { (label) } " " (percent(1.0 - suspect.probability))
+                    }
                     br; span.quiet { (image.name) }
                 }
                 (sheet.likes(&suspect.neighbourhood))
@@ -137,12 +139,13 @@ fn suspects(labels: &Labels, sheet: &Sheet<'_>) -> Markup {
     };
     let shown: Vec<Markup> = labels.shown.iter().map(suspect).collect();
     html! {
-        h3 id="labels" { "Labels to check: " (count(labels.suspects)) " of " (count(labels.judged)) }
+        h3 id="labels" { "Labels to check" }
         p {
-            "For each image, a linear probe that was fitted to other images sees another class, and \
-             is at least as sure of it as it usually is of that class’s own images. The likeliest \
-             mistakes come first, each beside the images most like it, with their labels and \
-             distances. " (words::trust(labels))
+            "In " (count(labels.suspects)) " of " (counted(labels.judged, "image", "images")) ", a \
+             linear probe that was fitted to other images sees another class than the label, and is \
+             as sure of it as it usually is of that class’s own images. The label that it finds \
+             least likely comes first, beside the images most like it, with their labels and \
+             distances. " b { (words::trust(labels)) }
         }
         (folded(&shown, FIRST, "more", "parts"))
         p.quiet {
