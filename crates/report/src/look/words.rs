@@ -33,7 +33,7 @@ pub fn trust(labels: &Labels) -> String {
     let right = percent(labels.accuracy);
     if labels.accuracy < TRUSTED {
         format!(
-            "The probe is right about only {right} of all images, so most of these labels will be \
+            "The probe is right about only {right} of all images, so many of these labels will be \
              right: it doubts what it cannot tell. A better encoder makes a better list."
         )
     } else {
