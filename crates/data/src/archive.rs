@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::DataError;
 use crate::catalogue::{Catalogue, Source, stamp};
@@ -15,9 +15,9 @@ use crate::decode::{self, MAX_FILE_BYTES};
 use crate::facts::Exif;
 use crate::kinds;
 use crate::leavings::short;
-use crate::table::Table;
+use crate::shards::{self, Stem};
 use crate::target::{RgbImage, Target};
-use crate::tree::{self, Findings, Found, MAX_BESIDE};
+use crate::tree::{self, Findings, Found, Labels, MAX_BESIDE};
 
 /// Maximum number of bytes of uncompressed archives, which are held in memory.
 const MAX_IN_MEMORY: u64 = 1 << 30;
@@ -56,64 +56,52 @@ struct Listing {
 /// Lists the images of the archive at `path`. Entries that point outside of the archive, links,
 /// sparse files, and sizes beyond the end of the file are left out and named. The archive is never
 /// written to.
-pub(crate) fn open(
-    path: &Path,
-    name: String,
-    table: Option<Table>,
-) -> Result<Catalogue, DataError> {
+pub(crate) fn open(path: &Path, name: String, labels: Labels) -> Result<Catalogue, DataError> {
     let mut listing = Listing::default();
     listing.add(path, None)?;
-    listing.arrange(path, name, table)
+    listing.arrange(path, name, labels)
 }
 
-/// Lists the images of several archives in the folder at `path`. The name of each counts as a
-/// folder around its images: as a split or a class, or, where names only number the archives, as
-/// neither.
+/// Lists the images of several archives in the folder at `path`, beside which `findings` lie. The
+/// name of each counts as a folder around its images: as a split or a class, or, where names only
+/// number the archives, as neither.
 pub(crate) fn open_all(
     path: &Path,
     name: String,
     archives: &[PathBuf],
-    table: Option<Table>,
+    findings: Findings,
+    labels: Labels,
 ) -> Result<Catalogue, DataError> {
-    let mut listing = Listing::default();
-    let stems: Vec<String> = archives.iter().map(|archive| stem(archive)).collect();
-    listing.findings.in_shards = are_numbered(&stems);
-    for (archive, stem) in archives.iter().zip(&stems) {
-        listing.add(archive, Some(stem))?;
+    let mut listing = Listing { findings, ..Listing::default() };
+    let stems: Vec<Stem> = archives.iter().map(|archive| Stem::of(archive)).collect();
+    if let Some((first, second)) = shards::same(&stems) {
+        let cause = format!(
+            "{} and {} would be one folder; move one of them away",
+            short(first),
+            short(second)
+        );
+        return Err(DataError::Layout { path: path.to_owned(), cause });
     }
-    listing.findings.notes.push(format!("The set is read from {} archives.", archives.len()));
-    listing.arrange(path, name, table)
+    for (archive, stem) in archives.iter().zip(&stems) {
+        listing.add(archive, Some(&stem.name))?;
+    }
+    let images: Vec<&[String]> =
+        listing.found.iter().flatten().map(|found| found.components.as_slice()).collect();
+    let has_labels = listing.findings.beside.is_some();
+    listing.findings.shards = shards::numbered(&stems, &images, has_labels);
+    if listing.findings.shards.is_none() {
+        listing.findings.notes.extend(shards::alike(&stems));
+    }
+    let count = archives.len();
+    let archives = if count == 1 { "archive" } else { "archives" };
+    listing.findings.notes.push(format!("The set is read from {count} {archives}."));
+    listing.arrange(path, name, labels)
 }
 
-/// Returns an archive's name up to its first dot.
-fn stem(archive: &Path) -> String {
-    let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    name.split('.').next().unwrap_or_default().to_owned()
-}
-
-/// Returns whether names only number the archives of a set, one after the other: `shard-000000`,
-/// `shard-000001`.
-fn are_numbered(stems: &[String]) -> bool {
-    let numbered = |stem: &String| {
-        let word = stem.trim_end_matches(|c: char| c.is_ascii_digit());
-        Some((word.to_owned(), stem[word.len()..].parse::<u64>().ok()?))
-    };
-    let numbers: Option<Vec<(String, u64)>> = stems.iter().map(numbered).collect();
-    numbers.is_some_and(|numbers| {
-        numbers.windows(2).all(|pair| pair[0].0 == pair[1].0 && pair[0].1 + 1 == pair[1].1)
-    })
-}
-
-/// Returns the archives that lie in the folder at `path`, by name, if there are any.
-pub(crate) fn archives_in(path: &Path) -> Vec<PathBuf> {
-    let named = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        !name.starts_with('.') && [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end))
-    };
-    let entries = path.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut archives: Vec<PathBuf> = entries.filter(named).filter(|path| path.is_file()).collect();
-    archives.sort();
-    archives
+/// Returns whether a file of this name is an archive that is read.
+pub(crate) fn is_archive_name(name: &str) -> bool {
+    let name = name.to_lowercase();
+    [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end))
 }
 
 /// Formats of files, by their first bytes, that are no archive that is read: what the file is, and
@@ -153,7 +141,7 @@ pub(crate) fn check(path: &Path) -> Result<(), DataError> {
     if is_tar || is_gzipped(&start) {
         return Ok(());
     }
-    let mend = kinds::mend_clause(&kinds::ending(&name));
+    let mend = kinds::mend_clause(&kinds::ending(&name), 1);
     refuse(format!("it is a file other than a .tar or .tar.gz{mend}; give one, or a folder"))
 }
 
@@ -172,48 +160,65 @@ impl Listing {
             let bytes = self.uncompress(path, file)?;
             let length = bytes.len() as u64;
             self.in_memory += length;
-            let mut archive = tar::Archive::new(Cursor::new(bytes));
-            self.list(path, folder, &mut archive, length)?;
-            Place::Memory(archive.into_inner().into_inner())
+            Place::Memory(self.list(path, folder, Cursor::new(bytes), length)?.into_inner())
         } else {
             let length = file.metadata().map_err(DataError::read(path))?.len();
-            let mut archive = tar::Archive::new(file);
-            self.list(path, folder, &mut archive, length)?;
-            Place::Disk(Mutex::new(archive.into_inner()))
+            Place::Disk(Mutex::new(self.list(path, folder, file, length)?))
         };
         self.archive.files.push(Bytes { place, stamp: stamp(path) });
         Ok(())
     }
 
-    /// Uncompresses a gzipped archive into memory, as far as there is room.
-    fn uncompress(&self, path: &Path, file: File) -> Result<Vec<u8>, DataError> {
+    /// Uncompresses a gzipped archive into memory, as far as there is room. Like gzip, reads several
+    /// members one after the other, and passes over what follows them.
+    fn uncompress(&mut self, path: &Path, file: File) -> Result<Vec<u8>, DataError> {
         let room = MAX_IN_MEMORY - self.in_memory;
-        let mut bytes = Vec::new();
-        let reader = MultiGzDecoder::new(std::io::BufReader::new(file));
-        reader.take(room + 1).read_to_end(&mut bytes).map_err(|error| {
+        let damaged = |error: std::io::Error| {
             let cause = format!("it is gzipped, but truncated or damaged ({})", safe(&error));
             DataError::NotADataSet { path: path.to_owned(), cause }
-        })?;
-        if bytes.len() as u64 > room {
-            let cause = format!(
-                "it is gzipped and holds more than {MAX_IN_MEMORY} bytes, which are kept in \
-                 memory; uncompress it (gunzip) and give the .tar"
-            );
-            return Err(DataError::NotADataSet { path: path.to_owned(), cause });
+        };
+        let mut reader = BufReader::new(file);
+        let mut bytes = Vec::new();
+        loop {
+            let member = GzDecoder::new(&mut reader);
+            let left = (room + 1).saturating_sub(bytes.len() as u64);
+            member.take(left).read_to_end(&mut bytes).map_err(damaged)?;
+            if bytes.len() as u64 > room {
+                let cause = format!(
+                    "it is gzipped and holds more than {MAX_IN_MEMORY} bytes, which are kept in \
+                     memory; uncompress it (gunzip) and give the .tar"
+                );
+                return Err(DataError::NotADataSet { path: path.to_owned(), cause });
+            }
+            match reader.fill_buf().map_err(damaged)? {
+                [] => return Ok(bytes),
+                [0x1f, 0x8b, ..] | [0x1f] => {}
+                _ => break,
+            }
+        }
+        // Tapes and some file systems pad with zeros.
+        if reader.bytes().any(|byte| byte.is_ok_and(|byte| byte != 0)) {
+            self.findings.notes.push(format!(
+                "The archive {} holds other bytes after its gzipped part; they are not read.",
+                short(&path.to_string_lossy())
+            ));
         }
         Ok(bytes)
     }
 
+    /// Lists the entries of the archive that `reader` reads, and returns the reader.
     fn list<R: Read + Seek>(
         &mut self,
         path: &Path,
         folder: Option<&str>,
-        archive: &mut tar::Archive<R>,
+        reader: R,
         length: u64,
-    ) -> Result<(), DataError> {
+    ) -> Result<R, DataError> {
+        let mut archive = tar::Archive::new(reader);
         // Archives that were joined by `cat` have an end mark within.
         archive.set_ignore_zeros(true);
         let (mut readable_entries, mut last_end) = (0, 0);
+        let mut damage = None;
         for entry in archive.entries_with_seek().map_err(DataError::read(path))? {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -222,14 +227,7 @@ impl Listing {
                     return Err(DataError::NotADataSet { path: path.to_owned(), cause });
                 }
                 Err(error) => {
-                    let file = path.file_name().unwrap_or_default().to_string_lossy();
-                    self.findings.skip(
-                        &format!("entry {} of {file}", readable_entries + 1),
-                        &format!(
-                            "damaged archive ({}): nothing from here on can be read",
-                            safe(&error)
-                        ),
-                    );
+                    damage = Some(error);
                     break;
                 }
             };
@@ -243,13 +241,29 @@ impl Listing {
         }
         // After the last entry, which is padded to blocks of 512 bytes, a complete archive has
         // blocks of zeros.
-        if last_end.div_ceil(512).saturating_mul(512) >= length {
-            self.findings.notes.push(format!(
-                "The archive {} has no end mark: it may have been cut short.",
-                path.display()
-            ));
+        let end = last_end.div_ceil(512).saturating_mul(512);
+        let mut reader = archive.into_inner();
+        let shown = short(&path.to_string_lossy());
+        if end >= length {
+            self.findings
+                .notes
+                .push(format!("The archive {shown} has no end mark: it may have been cut short."));
         }
-        Ok(())
+        let Some(error) = damage else { return Ok(reader) };
+        let mut mark = [1; 1024];
+        let ended = reader.seek(SeekFrom::Start(end)).and_then(|_| reader.read_exact(&mut mark));
+        if ended.is_ok() && mark == [0; 1024] {
+            self.findings.notes.push(format!(
+                "The archive {shown} holds other bytes after its end mark; they are not read."
+            ));
+        } else {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            self.findings.skip(
+                &format!("entry {} of {file}", readable_entries + 1),
+                &format!("damaged archive ({}): nothing from here on can be read", safe(&error)),
+            );
+        }
+        Ok(reader)
     }
 
     /// Takes an entry of the archive that is being listed.
@@ -260,22 +274,32 @@ impl Listing {
         }
         let path_bytes = entry.path_bytes().into_owned();
         let inner = String::from_utf8_lossy(&path_bytes).into_owned();
-        let name = folder.map_or_else(|| inner.clone(), |folder| format!("{folder}/{inner}"));
+        // Some programs on Windows write their own separator.
+        let separator = if inner.contains('/') { '/' } else { '\\' };
+        let inner_parts = inner.split(separator).filter(|part| !part.is_empty() && *part != ".");
+        let parts: Vec<&str> = folder.into_iter().chain(inner_parts).collect();
+        let name = match inner.starts_with('/') {
+            true => inner.clone(),
+            false => parts.join("/"),
+        };
         let skip = |findings: &mut Findings, cause: &str| findings.skip(&name, cause);
         if cut {
             skip(&mut self.findings, "the archive ends before the entry does; nothing follows it");
             return;
         }
-        let parts: Vec<&str> = folder
-            .into_iter()
-            .chain(inner.split('/').filter(|part| !part.is_empty() && *part != "."))
-            .collect();
         if inner.starts_with('/') || parts.contains(&"..") {
             skip(&mut self.findings, "the archive entry points outside the archive");
             return;
         }
         if kind.is_symlink() || kind.is_hard_link() {
             skip(&mut self.findings, "the archive entry is a link; store the file itself");
+            return;
+        }
+        if let Some(name) = sparse_name(&mut entry) {
+            let name = name.trim_start_matches("./");
+            let name = folder.map_or_else(|| name.to_owned(), |folder| format!("{folder}/{name}"));
+            let cause = "the archive entry is a sparse file; pack it without --sparse";
+            self.findings.skip(&name, cause);
             return;
         }
         let (start, size) = (entry.raw_file_position(), entry.size());
@@ -310,11 +334,21 @@ impl Listing {
         mut self,
         path: &Path,
         name: String,
-        table: Option<Table>,
+        labels: Labels,
     ) -> Result<Catalogue, DataError> {
         self.findings.images = self.found.into_iter().flatten().collect();
-        tree::arrange(path, name, self.findings, Box::new(self.archive), table)
+        tree::arrange(path, name, self.findings, Box::new(self.archive), labels)
     }
+}
+
+/// Returns the name of an entry that POSIX archives store as a sparse file by extended headers.
+fn sparse_name<R: Read>(entry: &mut tar::Entry<'_, R>) -> Option<String> {
+    let extensions = entry.pax_extensions().ok()??;
+    let name = |extension: tar::PaxExtension<'_>| {
+        (extension.key_bytes() == b"GNU.sparse.name")
+            .then(|| String::from_utf8_lossy(extension.value_bytes()).into_owned())
+    };
+    extensions.flatten().find_map(name)
 }
 
 /// Returns an error's words without what a terminal would obey.

@@ -49,6 +49,18 @@ pub(crate) enum Part {
     Test,
 }
 
+impl Part {
+    /// What the part is for, in a sentence.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "everything",
+            Self::Train => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
 /// A source of images.
 pub(crate) trait Source: Sync {
     /// Decodes as much of one image as is needed to bring it to `target`. An error states the cause

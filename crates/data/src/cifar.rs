@@ -54,16 +54,25 @@ struct Records {
     records: Vec<(usize, u64)>,
 }
 
-/// Finds the folder with the binary files: `path` itself, or the folder inside it that the official
-/// archive unpacks to.
-pub(crate) fn recognise(path: &Path) -> Option<PathBuf> {
+/// Finds the folders with binary files: `path` itself, or those inside it that the official archives
+/// unpack to.
+pub(crate) fn recognise(path: &Path) -> Vec<PathBuf> {
     [path.to_owned(), path.join("cifar-10-batches-bin"), path.join("cifar-100-binary")]
         .into_iter()
-        .find(|folder| {
+        .filter(|folder| {
             [CIFAR_10.train[0], CIFAR_10.test, "train.bin"]
                 .iter()
                 .any(|file| folder.join(file).is_file())
         })
+        .collect()
+}
+
+/// Returns whether a file of this name belongs to the binary version of either set.
+pub(crate) fn is_own(name: &str) -> bool {
+    let of = |layout: &Layout| {
+        layout.train.contains(&name) || [layout.test, layout.class_names].contains(&name)
+    };
+    of(&CIFAR_10) || of(&CIFAR_100) || ["readme.html", "coarse_label_names.txt"].contains(&name)
 }
 
 /// Returns whether the folder, or one that the official archive unpacks to inside it, holds CIFAR
@@ -80,8 +89,14 @@ pub(crate) fn is_pickled(path: &Path) -> bool {
         .any(|folder| ["data_batch_1", "train"].iter().any(|file| is_pickle(folder.join(file))))
 }
 
-/// Opens the folder found by [`recognise`].
+/// Opens a folder found by [`recognise`].
 pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
+    let both = [CIFAR_10.train[0], CIFAR_100.train[0]];
+    let contradiction = |cause: String| DataError::Layout { path: path.to_owned(), cause };
+    if both.iter().all(|file| path.join(file).is_file()) {
+        let cause = "it holds the files of CIFAR-10 and of CIFAR-100; move those of one away";
+        return Err(contradiction(cause.to_owned()));
+    }
     let layout = if path.join(CIFAR_100.train[0]).is_file() { CIFAR_100 } else { CIFAR_10 };
     let mut notes = Vec::new();
     let classes = class_names(path, &layout, &mut notes)?;
@@ -89,6 +104,12 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         Records { files: Vec::new(), label_bytes: layout.label_bytes, records: Vec::new() };
     let mut entries = Vec::new();
     let has_test = path.join(layout.test).is_file();
+    if layout.train.iter().all(|file| !path.join(file).is_file()) {
+        return Err(contradiction(format!(
+            "it holds only the test images, {}, and nothing to learn from; fetch the other files",
+            layout.test
+        )));
+    }
     let parts =
         layout.train.iter().map(|&file| (file, if has_test { Part::Train } else { Part::Whole }));
     for (file_name, part) in parts.chain([(layout.test, Part::Test)]) {

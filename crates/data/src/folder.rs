@@ -12,9 +12,10 @@ use crate::catalogue::{Catalogue, Source, stamp};
 use crate::decode;
 use crate::facts::Exif;
 use crate::kinds::{self, Kind};
-use crate::table::Table;
+use crate::leavings;
+use crate::parts::listed;
 use crate::target::{RgbImage, Target};
-use crate::tree::{self, Findings, Found, MAX_BESIDE};
+use crate::tree::{self, Findings, Found, Labels, MAX_BESIDE};
 
 struct Folder {
     files: Vec<PathBuf>,
@@ -22,21 +23,62 @@ struct Folder {
 
 /// Lists the images below `path`, following links. A link that leads back to a folder around it is
 /// left out and named.
-pub(crate) fn open(
+pub(crate) fn open(path: &Path, name: String, labels: Labels) -> Result<Catalogue, DataError> {
+    let (files, mut findings, archives) = walk(path, &|_| false)?;
+    if findings.images.is_empty() && !archives.is_empty() {
+        return archive::open_all(path, name, &archives, findings, labels);
+    }
+    for archive in archives {
+        let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        findings.is_image(&[name]);
+    }
+    tree::arrange(path, name, findings, Box::new(Folder { files }), labels)
+}
+
+/// Adds to `set`, whose files `is_own` knows by their names, what else lies in the folder at `path`:
+/// images are left out, other files left alone.
+pub(crate) fn add_beside(
+    set: &mut Catalogue,
     path: &Path,
-    name: String,
-    table: Option<Table>,
-) -> Result<Catalogue, DataError> {
+    is_own: &dyn Fn(&str) -> bool,
+) -> Result<(), DataError> {
+    let (_, mut findings, archives) = walk(path, is_own)?;
+    for archive in archives {
+        let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        findings.is_image(&[name]);
+    }
+    for image in std::mem::take(&mut findings.images) {
+        let cause = "it lies beside the binary files of a set, which alone are read";
+        findings.skip(&image.components.join("/"), cause);
+    }
+    set.skipped.append(&mut findings.skipped);
+    set.left_alone = findings.left_alone.into_list();
+    set.notes.extend(leavings::note(&set.left_alone));
+    set.junk = findings.junk;
+    set.level = 1;
+    Ok(())
+}
+
+/// What lies in a folder: the files of images, all findings, and the archives at its top.
+type Walked = (Vec<PathBuf>, Findings, Vec<PathBuf>);
+
+/// Finds all files in the folder at `path`, without those with a name that `is_own` knows.
+fn walk(path: &Path, is_own: &dyn Fn(&str) -> bool) -> Result<Walked, DataError> {
     fs::read_dir(path).map_err(DataError::read(path))?;
-    let (mut files, mut findings, mut empty) = (Vec::new(), Findings::default(), Vec::new());
+    let (mut files, mut archives) = (Vec::new(), Vec::new());
+    let (mut findings, mut empty) = (Findings::default(), Vec::new());
     for entry in WalkDir::new(path).follow_links(true).min_depth(1).sort_by_file_name() {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                let name = error
-                    .path()
-                    .map_or_else(|| path.to_string_lossy(), |path| path.to_string_lossy());
-                findings.skip(&name, &error.to_string());
+                let within = error.path().map(|full| full.strip_prefix(path).unwrap_or(full));
+                let name = within.unwrap_or(path).to_string_lossy().replace('\\', "/");
+                let cause = match (error.loop_ancestor(), error.io_error()) {
+                    (Some(_), _) => "it is a link that leads back to a folder around it".to_owned(),
+                    (None, Some(error)) => format!("it cannot be read: {error}"),
+                    (None, None) => "it cannot be read".to_owned(),
+                };
+                findings.skip(&name, &cause);
                 continue;
             }
         };
@@ -48,6 +90,17 @@ pub(crate) fn open(
             if is_empty && kinds::kind(&lossy) != Kind::Junk {
                 empty.push(lossy.join("/"));
             }
+            continue;
+        }
+        if lossy.last().is_some_and(|name| is_own(name)) {
+            continue;
+        }
+        if let [name] = &lossy[..]
+            && archive::is_archive_name(name)
+            && kinds::kind(&lossy) != Kind::Junk
+            && entry.file_type().is_file()
+        {
+            archives.push(entry.path().to_owned());
             continue;
         }
         if !findings.is_image(&lossy) {
@@ -69,16 +122,10 @@ pub(crate) fn open(
         }
     }
 
-    if findings.images.is_empty() {
-        let archives = archive::archives_in(path);
-        if !archives.is_empty() {
-            return archive::open_all(path, name, &archives, table);
-        }
-    }
     if !empty.is_empty() {
-        findings.notes.push(format!("Empty folders make no classes: {}.", empty.join(", ")));
+        findings.notes.push(format!("Empty folders make no classes: {}.", listed(empty.iter())));
     }
-    tree::arrange(path, name, findings, Box::new(Folder { files }), table)
+    Ok((files, findings, archives))
 }
 
 impl Folder {

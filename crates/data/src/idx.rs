@@ -70,13 +70,22 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
     let prefix = prefixes.first().map_or("", String::as_str);
     if prefixes.len() > 1 {
         let cause = format!(
-            "there are several sets, {}; move the files of one into a folder of their own",
-            prefixes.iter().map(|name| short(name)).collect::<Vec<_>>().join(", ")
+            "it holds the files of several sets, such as {}; move those of one into a folder of their own",
+            prefixes
+                .iter()
+                .map(|name| short(&format!("{name}train-images-idx3-ubyte")))
+                .collect::<Vec<_>>()
+                .join(" and ")
         );
         return Err(DataError::Layout { path: path.to_owned(), cause });
     }
-    let transposed = prefix.starts_with("emnist");
+    let transposed = prefix.to_ascii_lowercase().starts_with("emnist");
     let find = |part, what, dimensions| find(path, prefix, part, what, dimensions);
+    if find(TRAIN, "images", 3).is_none() {
+        let cause = "it holds only test images, and nothing to learn from; fetch the file \
+                     train-images-idx3-ubyte";
+        return Err(DataError::Layout { path: path.to_owned(), cause: cause.into() });
+    }
     let has_both = [TRAIN, TEST].iter().all(|part| find(part, "images", 3).is_some());
     let mut labelled: Option<bool> = None;
     for (files, part) in [(TRAIN, Part::Train), (TEST, Part::Test)] {
@@ -132,6 +141,14 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Catalogue, DataError> {
         Vec::new()
     };
     Ok(Catalogue { classes, entries, notes, ..Catalogue::new(name, Box::new(source)) })
+}
+
+/// Returns whether a file of this name belongs to a set of IDX files.
+pub(crate) fn is_own(name: &str) -> bool {
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    let endings =
+        ["-images-idx3-ubyte", "-images.idx3-ubyte", "-labels-idx1-ubyte", "-labels.idx1-ubyte"];
+    name == CLASS_NAMES || endings.iter().any(|ending| name.ends_with(ending))
 }
 
 fn find(path: &Path, prefix: &str, parts: &[&str], what: &str, dimensions: u8) -> Option<PathBuf> {

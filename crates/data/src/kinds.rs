@@ -90,14 +90,17 @@ pub(crate) fn ending(name: &str) -> String {
     }
 }
 
-/// Endings of files that hold pictures in some form that is not read, with what to do about them.
-const UNREAD: &[(&[&str], &str)] = &[
+/// Endings of files that hold pictures in some form that is not read, with what to do about them, and
+/// about one of them.
+const UNREAD: &[(&[&str], &str, &str)] = &[
     (
         &[
             "avif", "heic", "heif", "hif", "ico", "j2k", "jp2", "jxl", "pcx", "psd", "qoi", "sgi",
-            "tga", "xcf", "dds", "exr", "hdr", "pfm",
+            "tga", "xcf", "dds", "exr", "hdr", "pfm", "mpo", "pam", "apng", "pict", "jpf", "jpx",
+            "wdp", "jxr", "fits",
         ],
         "convert them to PNG or JPEG",
+        "convert it to PNG or JPEG",
     ),
     (
         &[
@@ -105,14 +108,20 @@ const UNREAD: &[(&[&str], &str)] = &[
             "srw",
         ],
         "they are camera raw; develop them to JPEG or PNG",
+        "it is camera raw; develop it to JPEG or PNG",
     ),
-    (&["ai", "djvu", "eps", "pdf", "ps", "svg", "svgz"], "render them to PNG"),
+    (&["ai", "djvu", "eps", "pdf", "ps", "svg", "svgz"], "render them to PNG", "render it to PNG"),
     (
         &["avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "webm", "wmv"],
         "they are videos; save their frames as JPEG or PNG",
+        "it is a video; save its frames as JPEG or PNG",
     ),
-    (&["dcm", "dicom", "mha", "mhd", "nii", "nrrd"], "save their slices as PNG"),
-    (&["7z", "bz2", "gz", "rar", "tar", "tgz", "xz", "zip", "zst"], "unpack them"),
+    (
+        &["dcm", "dicom", "mha", "mhd", "nii", "nrrd"],
+        "save their slices as PNG",
+        "save its slices as PNG",
+    ),
+    (&["7z", "bz2", "gz", "rar", "tar", "tgz", "xz", "zip", "zst"], "unpack them", "unpack it"),
     (
         &[
             "arrow",
@@ -130,12 +139,13 @@ const UNREAD: &[(&[&str], &str)] = &[
             "tfrecords",
         ],
         "if they hold images, save those as PNG",
+        "if it holds images, save those as PNG",
     ),
 ];
 
 /// Returns whether a file with this ending is a picture, though not one that is read.
 pub(crate) fn is_picture(ending: &str) -> bool {
-    UNREAD[..2].iter().any(|(endings, _)| endings.contains(&ending))
+    UNREAD[..2].iter().any(|(endings, ..)| endings.contains(&ending))
 }
 
 /// Returns whether a file of this name would be read as an image.
@@ -143,15 +153,25 @@ pub(crate) fn is_image_name(name: &str) -> bool {
     IMAGES.contains(&ending(name).as_str())
 }
 
-/// Returns what to do about files with this ending so that their pictures are read, or `None` if
-/// nobody expects pictures in them.
-fn mend(ending: &str) -> Option<&'static str> {
-    UNREAD.iter().find(|(endings, _)| endings.contains(&ending)).map(|&(_, mend)| mend)
+/// Returns what to do about `count` files with this ending so that their pictures are read, or `None`
+/// if nobody expects pictures in them.
+fn mend(ending: &str, count: usize) -> Option<&'static str> {
+    let (_, many, one) = UNREAD.iter().find(|(endings, ..)| endings.contains(&ending))?;
+    Some(if count == 1 { one } else { many })
 }
 
 /// Returns [`mend`] as a remark in brackets, or an empty text.
-pub(crate) fn mend_clause(ending: &str) -> String {
-    mend(ending).map(|mend| format!(" ({mend})")).unwrap_or_default()
+pub(crate) fn mend_clause(ending: &str, count: usize) -> String {
+    mend(ending, count).map(|mend| format!(" ({mend})")).unwrap_or_default()
+}
+
+/// Endings of files that may hold pixels as an array, though most hold something else.
+const ARRAYS: &[&str] =
+    &["bin", "dat", "data", "h5", "hdf5", "mat", "npy", "npz", "pickle", "pkl", "raw"];
+
+/// Returns whether a folder of files with this ending may be meant as a class.
+pub(crate) fn may_be_class(ending: &str) -> bool {
+    may_be_image(ending) || ARRAYS.contains(&ending)
 }
 
 /// Endings of files that accompany images: texts, tables, annotations, programs.
@@ -264,9 +284,9 @@ mod tests {
     #[test]
     fn nothing_that_is_read_is_called_unread_and_lists_are_lower_case() {
         for ending in IMAGES {
-            assert_eq!(mend(ending), None, "{ending}");
+            assert_eq!(mend(ending, 1), None, "{ending}");
         }
-        let unread = UNREAD.iter().flat_map(|(endings, _)| endings.iter());
+        let unread = UNREAD.iter().flat_map(|(endings, ..)| endings.iter());
         for ending in unread.chain(IMAGES).chain(COMPANIONS) {
             assert!(ending.len() <= MAX_ENDING && *ending == ending.to_lowercase());
         }

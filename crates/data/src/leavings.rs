@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::kinds::{ending, may_be_image, mend_clause};
+use crate::kinds::{ending, may_be_class, may_be_image, mend_clause};
 
 /// An image or archive entry that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -36,12 +36,14 @@ pub struct LostFolder {
     /// Number of images in it that were left out; [`Dataset::skipped`](crate::Dataset::skipped)
     /// names them.
     pub skipped: usize,
-    /// Number of files in it whose endings are not read, by ending, without text files and tables.
+    /// Number of files in it whose endings are not read, by ending, without texts and programs.
     pub left_alone: BTreeMap<String, usize>,
 }
 
 /// Most endings that a note names, and most folders.
 const NAMED: usize = 6;
+/// Most endings that a note names without a folder.
+const SHORTLY: usize = 24;
 /// Most characters of a name in a note.
 const LONGEST: usize = 80;
 
@@ -102,10 +104,19 @@ pub(crate) fn describe(left_alone: &[LeftAlone]) -> String {
                 [LeftAlone { folder, .. }] => format!(" in {}", short(folder)),
                 _ => format!(" in {} folders, such as {}", groups.len(), short(&groups[0].example)),
             };
-            format!("{} {}{place}{}", count(groups), dotted(ending), mend_clause(ending))
+            let count = count(groups);
+            format!("{count} {}{place}{}", dotted(ending), mend_clause(ending, count))
         })
+        // The others without their places.
+        .chain(
+            endings
+                .iter()
+                .skip(NAMED)
+                .take(SHORTLY)
+                .map(|(ending, groups)| format!("{} {}", count(groups), dotted(ending))),
+        )
         .collect();
-    let rest: usize = endings.iter().skip(NAMED).map(|(_, groups)| count(groups)).sum();
+    let rest: usize = endings.iter().skip(NAMED + SHORTLY).map(|(_, groups)| count(groups)).sum();
     let rest = if rest > 0 { format!("; {rest} of other endings") } else { String::new() };
     clauses.join("; ") + &rest
 }
@@ -119,7 +130,7 @@ pub(crate) fn lost<'a>(
     left_alone: &[LeftAlone],
 ) -> Vec<LostFolder> {
     let pictures: Vec<&LeftAlone> =
-        left_alone.iter().filter(|left| may_be_image(&left.ending)).collect();
+        left_alone.iter().filter(|left| may_be_class(&left.ending)).collect();
     // Of a sound set, no name has to be looked at.
     if skipped.is_empty() && pictures.is_empty() {
         return Vec::new();
@@ -171,7 +182,7 @@ impl LostFolder {
     pub fn cause(&self) -> String {
         let mut clauses = Vec::new();
         for (ending, count) in self.left_alone.iter().take(NAMED) {
-            clauses.push(format!("{count} {}{}", dotted(ending), mend_clause(ending)));
+            clauses.push(format!("{count} {}{}", dotted(ending), mend_clause(ending, *count)));
         }
         match self.skipped {
             0 => {}

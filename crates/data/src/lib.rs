@@ -42,13 +42,15 @@
 //! | `train/…`, `test/…` and any of the above below | the test part kept, a tenth of training held out for validation |
 //! | also `val/…` | kept as validation; as test where there is no `test/` |
 //! | `name.jpg` beside `name.cls` or `name.json` (WebDataset) | labelled by the text of the one, or by `label` in the other |
+//! | `CLASS/train/image`, `CLASS/test/image` | labelled by the outer folders, divided by the inner ones |
 //! | a folder of `.tar` | as one set; the name of each counts as a folder, unless it only numbers the archives |
 //!
 //! Splits are known by many names: `training` and `testing`, `seg_train` and `seg_test`, `train2017`
 //! and `val2017`, `dev`, `eval`, `holdout`. Such names count only in company, since `train` may be a
 //! class. What was read is said in [`Dataset::notes`], and what cannot be told is an error.
 //!
-//! [`LoadOptions::labels`] names a table of labels, which then counts in place of the folders. A
+//! [`LoadOptions::labels`] names a table of labels, which then counts in place of the folders, or
+//! says by [`NO_LABELS`] that there are none. A
 //! `val_annotations.txt` beside images without class folders, as in Tiny ImageNet, is read without
 //! asking.
 //!
@@ -63,6 +65,7 @@
 //! Only [`fetch`] downloads anything.
 
 mod archive;
+mod beside;
 mod catalogue;
 mod cifar;
 mod dataset;
@@ -73,6 +76,7 @@ mod fetch;
 mod folder;
 mod glyphs;
 mod idx;
+mod inner;
 mod jpeg;
 mod kinds;
 mod leavings;
@@ -81,6 +85,7 @@ mod outline;
 mod parts;
 mod raster;
 mod remote;
+mod shards;
 mod signature;
 mod splits;
 mod store;
@@ -95,6 +100,6 @@ pub use facts::{Exif, Facts, Format};
 pub use fetch::{FetchError, FetchSummary, fetch, fetch_files};
 pub use glyphs::{Factors, GLYPH_CLASSES, GLYPH_COUNTS, GLYPH_SIZE, glyph_factors, glyph_pixels};
 pub use leavings::{LeftAlone, LostFolder, Skipped};
-pub use load::{LoadOptions, class_list, class_names, load};
+pub use load::{LoadOptions, NO_LABELS, class_list, class_names, load};
 pub use remote::{Digest, Member, REMOTE_SETS, RemoteFile, RemoteSet};
 pub use selfsame_kernels::pixels::{Image, Numbered};

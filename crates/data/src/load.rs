@@ -9,11 +9,12 @@ use crate::catalogue::{Catalogue, Entry, Source};
 use crate::decode::MAX_IMAGE_SIZE;
 use crate::facts::Exif;
 use crate::glyphs::{GLYPH_SIZE, glyph_factors};
-use crate::leavings::{self, LostFolder};
+use crate::leavings::{self, LeftAlone, LostFolder, short};
 use crate::splits::{self, Splits};
 use crate::store::{self, Job, Room};
 use crate::table::Table;
 use crate::target::{Target, is_panorama};
+use crate::tree::Labels;
 use crate::{
     DataError, Dataset, Facts, Skipped, Split, archive, cifar, facts, folder, glyphs, idx,
 };
@@ -27,6 +28,9 @@ const OWN_SIZE_UP_TO: u32 = 96;
 const DEFAULT_SIZE: u32 = 64;
 /// Default size of a source, in multiples of the image size.
 const SOURCE_TIMES: u32 = 2;
+
+/// In place of a table of labels ([`LoadOptions::labels`]): the images have no labels.
+pub const NO_LABELS: &str = "none";
 
 /// Options for loading a data set.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +52,9 @@ pub struct LoadOptions {
     /// spread evenly over the classes. `None` keeps all images.
     pub limit: Option<usize>,
     /// A table with a row for each image, which says what class it is of: CSV with commas,
-    /// semicolons or tabs. Its columns are known by their names, such as `file` and `label`. `None`
-    /// takes the classes from the folders.
+    /// semicolons or tabs. Its columns are known by their names, such as `file` and `label`.
+    /// [`NO_LABELS`] makes the set unlabelled, whatever its folders are called. `None` takes the
+    /// classes from the folders.
     pub labels: Option<PathBuf>,
     /// Names of the classes to keep, in the order of the set. `None` keeps all classes.
     pub classes: Option<Vec<String>>,
@@ -251,22 +256,42 @@ fn source_notes(source: u32, image: u32, facts: &[Facts]) -> Vec<String> {
 /// Lists what `spec` names, before any image is decoded. There is at least one image, and all
 /// images are of the requested classes.
 fn catalogue(spec: &str, options: &LoadOptions) -> Result<Catalogue, DataError> {
-    let mut catalogue = match spec {
-        GLYPHS if options.labels.is_some() => {
-            return Err(DataError::OwnLabels { set: spec.to_owned() });
-        }
-        GLYPHS => glyphs::open(options.seed, options.image_size.unwrap_or(GLYPH_SIZE)),
-        path => open(Path::new(path), options.labels.as_deref())?,
+    let labels = match &options.labels {
+        None => Labels::Own,
+        Some(none) if none == Path::new(NO_LABELS) => Labels::Nowhere,
+        Some(_) if spec == GLYPHS => return Err(DataError::OwnLabels { set: spec.to_owned() }),
+        Some(table) => Labels::Table(Table::open(table)?),
     };
+    let unlabelled = matches!(labels, Labels::Nowhere);
+    let mut catalogue = match spec {
+        GLYPHS => glyphs::open(options.seed, options.image_size.unwrap_or(GLYPH_SIZE)),
+        path => open(Path::new(path), labels)?,
+    };
+    if unlabelled {
+        catalogue.classes.clear();
+        catalogue.entries.iter_mut().for_each(|entry| entry.class = 0);
+        catalogue.notes.push("The images count as unlabelled, as was asked.".to_owned());
+    }
+    if spec == GLYPHS && Path::new(GLYPHS).exists() {
+        let note = "This is the built-in set. What is called glyphs here on the disk is read as \
+                    ./glyphs.";
+        catalogue.notes.push(note.to_owned());
+    }
     if let (true, Some(Skipped { name, cause })) =
         (options.strict, catalogue.skipped.first().cloned())
     {
         return Err(DataError::Damaged { name, cause });
     }
     if catalogue.entries.is_empty() {
-        let cause = match leavings::describe(&catalogue.left_alone) {
-            files if files.is_empty() => "it holds no images".to_owned(),
-            files => format!("it holds no images, only {files}"),
+        let junk = (catalogue.junk > 0)
+            .then(|| format!("{} hidden files or files of systems", catalogue.junk));
+        let files = Some(leavings::describe(&catalogue.left_alone));
+        let files: Vec<String> =
+            files.into_iter().chain(junk).filter(|files| !files.is_empty()).collect();
+        let cause = match (binary_set(&catalogue.left_alone), files.join("; ")) {
+            (Some(cause), _) => cause,
+            (None, files) if files.is_empty() => "it holds no images".to_owned(),
+            (None, files) => format!("it holds no images, only {files}"),
         };
         let empty = || DataError::NotADataSet { path: spec.into(), cause };
         return Err(all_damaged(spec, &catalogue.skipped).unwrap_or_else(empty));
@@ -279,6 +304,12 @@ fn catalogue(spec: &str, options: &LoadOptions) -> Result<Catalogue, DataError> 
         &catalogue.left_alone,
     );
     if let Some(classes) = &options.classes {
+        if classes.is_empty() {
+            return Err(DataError::UnknownClass {
+                name: String::new(),
+                known: catalogue.classes.clone(),
+            });
+        }
         catalogue.keep_classes(classes)?;
     }
     Ok(catalogue)
@@ -298,29 +329,79 @@ fn all_damaged(spec: &str, skipped: &[Skipped]) -> Option<DataError> {
     Some(DataError::AllDamaged { set: spec.to_owned(), count: skipped.len(), name, cause })
 }
 
-fn open(path: &Path, labels: Option<&Path>) -> Result<Catalogue, DataError> {
-    let table = labels.map(Table::open).transpose()?;
+fn open(path: &Path, labels: Labels) -> Result<Catalogue, DataError> {
     let name = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = name.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    if path.is_dir() {
-        if table.is_none()
-            && let Some(path) = cifar::recognise(path)
-        {
-            cifar::open(&path, name)
-        } else if table.is_none() && idx::recognise(path) {
-            idx::open(path, name)
-        } else if cifar::is_pickled(path) {
-            let cause = "it holds CIFAR as Python pickles; take the binary version of the set";
-            Err(DataError::NotADataSet { path: path.to_owned(), cause: cause.into() })
-        } else {
-            folder::open(path, name, table)
-        }
-    } else if path.is_file() {
+    if path.is_file() {
         archive::check(path)?;
-        archive::open(path, name, table)
-    } else {
-        Err(DataError::NotFound { path: path.to_owned() })
+        return archive::open(path, name, labels);
     }
+    if !path.is_dir() {
+        return Err(DataError::NotFound { path: path.to_owned() });
+    }
+    let of_cifar = cifar::recognise(path);
+    let is_idx = idx::recognise(path);
+    if (is_idx || !of_cifar.is_empty()) && matches!(labels, Labels::Table(_)) {
+        return Err(DataError::OwnLabels { set: path.display().to_string() });
+    }
+    match &of_cifar[..] {
+        [] if is_idx => {
+            let mut set = idx::open(path, name)?;
+            folder::add_beside(&mut set, path, &idx::is_own)?;
+            Ok(set)
+        }
+        [] if cifar::is_pickled(path) => {
+            let cause = PICKLES.to_owned();
+            Err(DataError::NotADataSet { path: path.to_owned(), cause })
+        }
+        [] => folder::open(path, name, labels),
+        [folder] => {
+            let mut set = cifar::open(folder, name)?;
+            folder::add_beside(&mut set, path, &cifar::is_own)?;
+            Ok(set)
+        }
+        [first, second, ..] => {
+            let cause = format!(
+                "{} and {} hold a set each; load one of them",
+                first.display(),
+                second.display()
+            );
+            Err(DataError::Layout { path: path.to_owned(), cause })
+        }
+    }
+}
+
+const PICKLES: &str = "it holds CIFAR as Python pickles; take the binary version of the set";
+
+/// Returns what to do about a set in binary files that lie deeper, or in an archive.
+fn binary_set(left_alone: &[LeftAlone]) -> Option<String> {
+    let file = |left: &LeftAlone| left.example.rsplit('/').next().unwrap_or_default().to_owned();
+    let folders = |is_of: &dyn Fn(&str) -> bool| -> Vec<&str> {
+        let own = left_alone.iter().filter(|left| is_of(&file(left)));
+        own.map(|left| left.folder.as_str()).collect()
+    };
+    let is_idx = |name: &str| name.contains("idx3-ubyte") || name.contains("idx1-ubyte");
+    if let [first, rest @ ..] = &folders(&is_idx)[..] {
+        let place = if first.is_empty() { "its top".to_owned() } else { short(first) };
+        return Some(match rest.iter().all(|folder| folder == first) {
+            true => format!("it holds the files of MNIST (IDX) in {place}; give that folder"),
+            false => format!(
+                "it holds the files of MNIST (IDX) in several folders, such as {place}; put them \
+                 into one folder and give that"
+            ),
+        });
+    }
+    if !folders(&|name| name == "data_batch_1").is_empty()
+        || left_alone.iter().any(|left| left.folder.ends_with("cifar-100-python"))
+    {
+        return Some(PICKLES.to_owned());
+    }
+    let binary = |name: &str| name.ends_with(".bin") && cifar::is_own(name);
+    let place = folders(&binary).first().map(|folder| short(folder))?;
+    Some(format!(
+        "it holds the binary files of CIFAR in {place}; unpack it if it is an archive, and give \
+         that folder"
+    ))
 }
 
 /// Returns the images' own size if they share a small one. Otherwise returns the default and adds a

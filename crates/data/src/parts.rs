@@ -164,11 +164,20 @@ fn classes(
 const NAMED: usize = 6;
 
 /// Lists names, the first few of them.
-fn listed<S: AsRef<str>>(names: impl ExactSizeIterator<Item = S>) -> String {
+pub(crate) fn listed<S: AsRef<str>>(names: impl ExactSizeIterator<Item = S>) -> String {
     let count = names.len();
     let named: Vec<String> = names.take(NAMED).map(|name| short(name.as_ref())).collect();
     let rest = count.saturating_sub(NAMED);
     named.join(", ") + &(if rest > 0 { format!(" and {rest} more") } else { String::new() })
+}
+
+/// Names of folders that only hold the images of a split or a class.
+const CONTAINERS: [&str; 8] =
+    ["images", "image", "imgs", "img", "data", "jpegimages", "jpg", "photos"];
+
+/// Returns whether a folder's name says only that images are in it.
+pub(crate) fn is_container(name: &str) -> bool {
+    CONTAINERS.contains(&name.to_lowercase().as_str())
 }
 
 /// Returns whether a folder's whole name is a word for a part.
@@ -181,14 +190,34 @@ pub(crate) fn is_split(folder: &str) -> bool {
     reading(folder).is_some()
 }
 
-/// Returns the part that a name such as `train` or `Test` stands for.
-pub(crate) fn part_of(name: &str) -> Option<Part> {
-    let reading = reading(name).filter(|reading| reading.rest.is_empty())?;
-    Some(match reading.word {
-        Word::Train => Part::Train,
-        Word::Validation => Part::Validation,
-        Word::Test | Word::HeldOut => Part::Test,
-    })
+/// Returns the parts that the values of a table's column stand for, such as `train`, `Test` or, as
+/// in FER2013, `PublicTest` and `PrivateTest`. Values that stand for none are missing.
+pub(crate) fn parts_of<'a>(values: &BTreeSet<&'a str>) -> BTreeMap<&'a str, Part> {
+    let known: BTreeMap<&str, Reading> = values
+        .iter()
+        .filter_map(|&value| Some((value, reading(value)?)))
+        .filter(|(_, reading)| {
+            reading.rest.iter().all(|word| ["public", "private"].contains(&word.as_str()))
+        })
+        .collect();
+    let is_private = |reading: &Reading| reading.rest.iter().any(|word| word == "private");
+    let is_public = |reading: &Reading| reading.rest.iter().any(|word| word == "public");
+    let test = |reading: &Reading| reading.word == Word::Test;
+    let has_test = known.values().any(test);
+    let has_private = known.values().any(|reading| test(reading) && is_private(reading));
+    known
+        .iter()
+        .map(|(&value, reading)| {
+            let part = match reading.word {
+                Word::Train => Part::Train,
+                Word::Validation => Part::Validation,
+                Word::HeldOut if has_test => Part::Validation,
+                Word::Test if has_private && is_public(reading) => Part::Validation,
+                Word::Test | Word::HeldOut => Part::Test,
+            };
+            (value, part)
+        })
+        .collect()
 }
 
 fn reading(folder: &str) -> Option<Reading> {

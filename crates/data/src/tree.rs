@@ -6,12 +6,13 @@ use std::path::Path;
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::beside::{self, Beside};
 use crate::catalogue::{Catalogue, Entry, Part, Source};
 use crate::kinds::{self, Kind};
 use crate::leavings::{self, Leavings, short};
 use crate::parts::{self, Division, Folders};
 use crate::table::{self, Table};
-use crate::{DataError, Skipped};
+use crate::{DataError, Skipped, inner};
 
 /// An image file found in a tree.
 pub(crate) struct Found {
@@ -25,16 +26,17 @@ pub(crate) struct Found {
 #[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) images: Vec<Found>,
-    /// Labels that lie beside images in files of their own, by the image's name up to its first
-    /// dot, as in WebDataset.
-    pub(crate) beside: HashMap<String, String>,
+    /// Labels that lie beside images in files of their own.
+    pub(crate) beside: Beside,
     /// Tables of labels that belong to a known layout: their folders and their bytes.
     pub(crate) annotations: Vec<(Vec<String>, Vec<u8>)>,
-    /// Whether the topmost folders only number the parts of one set.
-    pub(crate) in_shards: bool,
+    /// Names of the topmost folders if they only number the parts of one set.
+    pub(crate) shards: Option<String>,
     pub(crate) skipped: Vec<Skipped>,
     /// Files whose names are not image names.
     pub(crate) left_alone: Leavings,
+    /// Folders and names of those of them that are pictures in some other form.
+    pub(crate) unread: Vec<Vec<String>>,
     /// Names of files that look like tables of labels.
     pub(crate) tables: Vec<String>,
     /// Files that systems and programs leave behind, and hidden ones.
@@ -62,6 +64,10 @@ impl Findings {
             Kind::Image => return true,
             Kind::Other => {
                 self.left_alone.add(components);
+                let name = components.last().map_or("", |name| name.as_ref());
+                if kinds::is_picture(&kinds::ending(name)) {
+                    self.unread.push(components.iter().map(|c| c.as_ref().to_owned()).collect());
+                }
                 if components.last().is_some_and(|name| table::is_usual_name(name.as_ref())) {
                     self.tables.push(leavings::joined(components));
                 }
@@ -84,43 +90,22 @@ impl Findings {
         bytes: impl FnOnce() -> Option<Vec<u8>>,
     ) {
         let Some((name, folders)) = components.split_last() else { return };
-        match (name.as_ref(), kinds::ending(name.as_ref()).as_str()) {
-            ("val_annotations.txt", _) => {
-                let folders = folders.iter().map(|folder| folder.as_ref().to_owned()).collect();
-                self.annotations.extend(bytes().map(|bytes| (folders, bytes)));
-            }
-            (_, ending @ ("cls" | "json")) => {
-                if let Some(label) = bytes().and_then(|bytes| label_in(ending, &bytes)) {
-                    self.beside.insert(key(components), label);
-                }
-            }
-            _ => {}
+        if name.as_ref() == "val_annotations.txt" {
+            let folders = folders.iter().map(|folder| folder.as_ref().to_owned()).collect();
+            self.annotations.extend(bytes().map(|bytes| (folders, bytes)));
+        } else {
+            self.beside.add(components, bytes);
         }
     }
 }
 
-/// Returns the folders and the name up to its first dot: what the files of a sample share.
-fn key<S: AsRef<str>>(components: &[S]) -> String {
-    let Some((name, folders)) = components.split_last() else { return String::new() };
-    let stem = name.as_ref().split('.').next().unwrap_or_default();
-    folders.iter().map(AsRef::as_ref).chain([stem]).collect::<Vec<&str>>().join("/")
-}
-
-/// Returns the label in a file beside an image, if there is one.
-fn label_in(ending: &str, bytes: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let label = if ending == "cls" {
-        text.trim().to_owned()
-    } else {
-        let value: serde_json::Value = serde_json::from_str(text).ok()?;
-        let label = ["label", "cls", "class"].iter().find_map(|key| value.get(key))?;
-        match label {
-            serde_json::Value::String(label) => label.trim().to_owned(),
-            serde_json::Value::Number(label) => label.to_string(),
-            _ => return None,
-        }
-    };
-    (!label.is_empty() && label.lines().count() == 1).then_some(label)
+/// Where the labels of a tree are from.
+pub(crate) enum Labels {
+    /// The folders, or files beside the images.
+    Own,
+    /// Nowhere: the images count as unlabelled.
+    Nowhere,
+    Table(Table),
 }
 
 /// An image with its part and what else is known about it.
@@ -132,9 +117,18 @@ struct Placed {
     image: Found,
 }
 
+impl Placed {
+    /// Returns the folder that would be the image's class.
+    fn folder(&self) -> Option<&String> {
+        let names = &self.image.components;
+        (names.len() > self.depth + 1).then(|| &names[self.depth])
+    }
+}
+
 /// Where labels are from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
+    Nowhere,
     Folders,
     Beside,
     Table,
@@ -144,30 +138,31 @@ impl Origin {
     /// Why an image has no label.
     fn lack(self) -> &'static str {
         match self {
-            Self::Folders => "it lies beside the class folders",
+            Self::Nowhere | Self::Folders => "it lies beside the class folders",
             Self::Beside => "no label lies beside it",
             Self::Table => "the table of labels has no label for it",
         }
     }
 }
 
-/// Derives classes and splits of the tree at `path`: from `table` if there is one, or else from the
+/// Derives classes and splits of the tree at `path`: from a table if there is one, or else from the
 /// folders and from what lies beside the images.
 pub(crate) fn arrange(
     path: &Path,
     name: String,
     findings: Findings,
     source: Box<dyn Source>,
-    mut table: Option<Table>,
+    labels: Labels,
 ) -> Result<Catalogue, DataError> {
     let contradiction = |cause: String| DataError::Layout { path: path.to_owned(), cause };
     let Findings {
         mut images,
         beside,
         annotations,
-        in_shards,
+        shards,
         skipped,
         left_alone,
+        unread,
         tables,
         junk,
         hidden,
@@ -179,7 +174,7 @@ pub(crate) fn arrange(
     notes.extend(hidden.map(|(count, first)| {
         format!("Hidden images were passed over: {count}, such as {}.", short(&first))
     }));
-    if !tables.is_empty() && table.is_none() {
+    if !tables.is_empty() && matches!(labels, Labels::Own) {
         let named: Vec<String> = tables.iter().take(NAMED).map(|name| short(name)).collect();
         notes.push(format!(
             "{} may be a table of labels. It is not read unless it is given as such (labels).",
@@ -187,56 +182,70 @@ pub(crate) fn arrange(
         ));
     }
     let mut tree = Catalogue { skipped, left_alone, junk, notes, ..Catalogue::new(name, source) };
-    let mut placed = place(&mut tree, images, in_shards).map_err(contradiction)?;
+    let mut placed = place(&mut tree, images, shards.is_some()).map_err(contradiction)?;
 
-    let known = placed.iter().filter(|one| beside.contains_key(&key(&one.image.components)));
-    let origin = match &table {
-        Some(_) => Origin::Table,
-        None if !beside.is_empty() && known.count() * 2 >= placed.len() => Origin::Beside,
-        None => Origin::Folders,
-    };
-    match (origin, &mut table) {
-        (Origin::Table, Some(table)) => {
-            label_by_table(&mut tree, &mut placed, table).map_err(contradiction)?;
+    let origin = match labels {
+        Labels::Table(mut table) => {
+            label_by_table(&mut tree, &mut placed, &mut table, &unread).map_err(contradiction)?;
+            Origin::Table
         }
-        (Origin::Beside, _) => {
-            for one in &mut placed {
-                one.label = beside.get(&key(&one.image.components)).cloned();
+        Labels::Nowhere => Origin::Nowhere,
+        Labels::Own => {
+            let beside = beside.labels().map_err(contradiction)?;
+            tree.notes.extend(beside.unread());
+            if label_beside(&mut tree, &mut placed, &beside) {
+                Origin::Beside
+            } else {
+                label_by_folder(&mut tree, &mut placed, &annotations);
+                Origin::Folders
             }
-            tree.notes.push("Labels are from the .cls or .json files beside the images.".into());
         }
-        _ => label_by_folder(&mut tree, &mut placed, &annotations),
-    }
+    };
     let placed = keep_labelled(&mut tree, placed, origin).map_err(contradiction)?;
+    if origin == Origin::Folders {
+        tree.notes.extend(inside_classes(&placed));
+    }
     tree.level = placed
         .iter()
         .map(|one| one.depth + usize::from(origin == Origin::Folders && one.label.is_some()))
         .max()
         .unwrap_or(0);
     fill(&mut tree, placed, origin);
+    if let Some(stems) = shards.filter(|_| tree.classes.is_empty() && origin != Origin::Nowhere) {
+        tree.notes.push(format!(
+            "The names of the archives ({stems}) only number the parts of one set. If each \
+             archive is a class, unpack them into folders, or give them the names of the classes."
+        ));
+    }
     Ok(tree)
 }
 
 /// Finds the part of every image. Images that belong to none are left out.
 fn place(tree: &mut Catalogue, images: Vec<Found>, in_shards: bool) -> Result<Vec<Placed>, String> {
-    let depth = if in_shards { 0 } else { wrapping_depth(&images, &tree.left_alone) };
-    let mut folders = Folders::new();
-    for image in &images {
-        if let [folder, inside @ .., _] = &image.components[depth..] {
-            folders.entry(folder).or_default().extend(inside.first().map(String::as_str));
-        }
-    }
-    let (division, note) = parts::divide(&folders)?;
-    if division == Division::None && !in_shards {
-        tree.notes.extend(same_inside(&folders));
+    let mut depth = if in_shards { 0 } else { wrapping_depth(&images, &tree.left_alone) };
+    let (mut division, mut note) = parts::divide(&folders_at(&images, depth))?;
+    if division == Division::None && in_shards {
+        depth = 1;
+        (division, note) = parts::divide(&folders_at(&images, depth))?;
     }
     tree.notes.extend(note);
+    let names: Vec<&[String]> = images.iter().map(|image| image.components.as_slice()).collect();
+    if division == Division::None
+        && let Some((parts, note)) = inner::splits(&names, depth)?
+    {
+        tree.notes.push(note);
+        let part = |image: &Found| parts.get(&image.components[depth + 1]).copied();
+        return Ok(images
+            .into_iter()
+            .filter_map(|image| Some(Placed { part: part(&image)?, depth, label: None, image }))
+            .collect());
+    }
 
     let mut placed: Vec<Placed> = Vec::with_capacity(images.len());
     for image in images {
         let inside = &image.components[depth..];
         let (part, depth) = match &division {
-            Division::None => (Some(Part::Whole), depth + usize::from(in_shards)),
+            Division::None => (Some(Part::Whole), depth),
             _ if inside.len() < 2 => (None, depth),
             Division::TrainOnly => (Some(Part::Whole), depth + 1),
             Division::Parts(parts) => (parts.get(&inside[0]).copied(), depth + 1),
@@ -252,9 +261,16 @@ fn place(tree: &mut Catalogue, images: Vec<Found>, in_shards: bool) -> Result<Ve
     Ok(placed)
 }
 
-/// Names of folders that only hold the images of a split.
-const CONTAINERS: [&str; 8] =
-    ["images", "image", "imgs", "img", "data", "jpegimages", "jpg", "photos"];
+/// Returns the folders at `depth` that hold images, each with the folders inside it.
+fn folders_at(images: &[Found], depth: usize) -> Folders<'_> {
+    let mut folders = Folders::new();
+    for image in images {
+        if let [folder, inside @ .., _] = &image.components[depth..] {
+            folders.entry(folder).or_default().extend(inside.first().map(String::as_str));
+        }
+    }
+    folders
+}
 
 /// Passes through folders that hold all images of a split and are no class: `val/images/…`, or
 /// `seg_train/seg_train/…`.
@@ -271,7 +287,7 @@ fn pass_containers(placed: &mut [Placed]) {
     let mut passed: BTreeSet<Part> = BTreeSet::new();
     for (&part, folders) in &inside {
         if let (1, Some(&Some(folder))) = (folders.len(), folders.first())
-            && (CONTAINERS.contains(&folder.to_lowercase().as_str()) || parts::is_split(folder))
+            && (parts::is_container(folder) || parts::is_split(folder))
             && !is_class(folder)
         {
             passed.insert(part);
@@ -282,29 +298,24 @@ fn pass_containers(placed: &mut [Placed]) {
     }
 }
 
-/// Says that folders hold folders of the same names, as if they were splits or sources of one set.
-fn same_inside(folders: &Folders<'_>) -> Option<String> {
-    let mut each = folders.iter();
-    let (first, inside) = each.next()?;
-    let (second, _) = each.clone().next()?;
-    (inside.len() > 1 && each.all(|(_, other)| other == inside)).then(|| {
-        let named: Vec<String> = inside.iter().take(NAMED).map(|name| short(name)).collect();
-        format!(
-            "{}, {} and so on count as classes, although each holds the same folders ({}). If \
-             those are the classes, load one of the outer folders, or name them train, val and \
-             test.",
-            short(first),
-            short(second),
-            named.join(", ")
-        )
-    })
+/// Says that classes hold folders, which may be the classes that are meant, or that a folder of
+/// masks counts as a class.
+fn inside_classes(placed: &[Placed]) -> Option<String> {
+    let mut inside = Folders::new();
+    for one in placed {
+        let Some([class, inner @ .., _]) = one.image.components.get(one.depth..) else { continue };
+        inside.entry(class).or_default().extend(inner.first().map(String::as_str));
+    }
+    inner::note(&inside)
 }
 
-/// Labels images by the table, and takes splits from it if the folders are none.
+/// Labels images by the table, and takes splits from it. `unread` are pictures of the set that are
+/// not read, which rows may be about.
 fn label_by_table(
     tree: &mut Catalogue,
     placed: &mut [Placed],
     table: &mut Table,
+    unread: &[Vec<String>],
 ) -> Result<(), String> {
     let mut parts = Vec::with_capacity(placed.len());
     for one in &mut *placed {
@@ -312,22 +323,82 @@ fn label_by_table(
         parts.push(labelled.as_ref().and_then(|labelled| labelled.part));
         one.label = labelled.map(|labelled| labelled.label);
     }
+    for picture in unread {
+        table.check_unread(picture)?;
+    }
     if placed.iter().all(|one| one.label.is_none()) {
-        return Err(format!(
-            "{} has a label for none of the {} images",
-            table.name(),
-            placed.len()
-        ));
+        let image = placed.first().map(|one| one.image.components.join("/"));
+        return Err(table.fits_none(placed.len(), &image.unwrap_or_default()));
     }
     let undivided = placed.iter().all(|one| one.part == Part::Whole);
-    if undivided && parts.contains(&Some(Part::Train)) {
+    if parts.iter().any(Option::is_some) {
         for (one, part) in placed.iter_mut().zip(parts) {
-            one.part = part.unwrap_or(Part::Train);
+            one.part = match (one.part, part) {
+                (Part::Whole, part) if undivided => part.unwrap_or(Part::Train),
+                (own, None) => own,
+                // Validation images may be chosen among those for training.
+                (Part::Train, Some(Part::Validation)) => Part::Validation,
+                (own, Some(part)) if own == part => own,
+                (own, Some(part)) => {
+                    return Err(format!(
+                        "{} lies in a folder for {}, and {} has it for {}; take the column with \
+                         the splits away, or load a folder without splits",
+                        short(&one.image.components.join("/")),
+                        own.name(),
+                        table.name(),
+                        part.name()
+                    ));
+                }
+            };
         }
     }
     tree.notes.append(&mut table.notes);
     tree.notes.extend(table.unused());
     Ok(())
+}
+
+/// Labels images by the files beside them, if those are what labels should be from. Returns whether
+/// they are, and otherwise says why not.
+fn label_beside(tree: &mut Catalogue, placed: &mut [Placed], beside: &beside::Labels<'_>) -> bool {
+    if beside.is_empty() {
+        return false;
+    }
+    let labels: Vec<Option<String>> =
+        placed.iter().map(|one| beside.label(&one.image.components)).collect();
+    let known = labels.iter().flatten().count();
+    let folders: BTreeSet<&String> = placed.iter().filter_map(Placed::folder).collect();
+    let has_classes = folders.len() > 1;
+    let all = beside.notes(placed.iter().map(|one| one.image.components.as_slice()));
+    tree.notes.extend(all);
+    if known == 0 {
+        return false;
+    }
+    if let (true, Some(label)) = (has_classes, beside.only()) {
+        tree.notes.push(format!(
+            "The .cls or .json files beside the images all give the label {}, so classes are from \
+             the folders.",
+            short(label)
+        ));
+        return false;
+    }
+    if known * 10 < placed.len() || (has_classes && known * 2 < placed.len()) {
+        tree.notes.push(format!(
+            "Only {known} of {} images have a label in a .cls or .json file beside them, so labels \
+             are not from there.",
+            placed.len()
+        ));
+        return false;
+    }
+    tree.notes.push(beside.origin());
+    let agree = |(one, label): (&Placed, &Option<String>)| one.folder() == label.as_ref();
+    if has_classes && !placed.iter().zip(&labels).all(agree) {
+        let named: Vec<String> = folders.iter().take(NAMED).map(|name| short(name)).collect();
+        tree.notes.push(format!("Folders are no classes then: {}.", named.join(", ")));
+    }
+    for (one, label) in placed.iter_mut().zip(labels) {
+        one.label = label;
+    }
+    true
 }
 
 /// Labels images by the folder that they lie in, and those that have none by the annotations beside
@@ -338,8 +409,7 @@ fn label_by_folder(
     annotations: &[(Vec<String>, Vec<u8>)],
 ) {
     for one in &mut *placed {
-        let names = &one.image.components;
-        one.label = (names.len() > one.depth + 1).then(|| names[one.depth].clone());
+        one.label = one.folder().cloned();
     }
     for (folders, bytes) in annotations {
         let name = folders.join("/") + "/val_annotations.txt";

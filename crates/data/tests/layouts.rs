@@ -343,7 +343,10 @@ fn emnist_is_read_upright_and_pickles_are_named() {
     assert_eq!(set.test.labels(), Some(&[1, 2, 26][..]));
     idx("emnist-digits-train-images-idx3-ubyte", &[1, 2, 2], &[0; 4]);
     let error = load(folder.path(), &LoadOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("several sets, emnist-digits-, emnist-letters-"), "{error}");
+    assert!(
+        error.contains("such as emnist-digits-train-images-idx3-ubyte and emnist-letters-"),
+        "{error}"
+    );
 
     let pickled = tempfile::tempdir().unwrap();
     write(pickled.path(), "cifar-10-batches-py/data_batch_1", b"\x80\x02}q\x01");
