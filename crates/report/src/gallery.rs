@@ -1,6 +1,7 @@
 //! Content of the page of `selfsame views`.
 
 use crate::Sprite;
+use crate::record::Skipped;
 
 /// A few images and their views, policy by policy.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -15,6 +16,10 @@ pub struct Gallery {
     pub seed: u64,
     /// Side of the views in pixels, before they are scaled to the size of their pictures.
     pub side: u32,
+    /// Folders of classes or splits that have lost all of their images.
+    pub lost: Vec<Skipped>,
+    /// Remarks about the data set.
+    pub notes: Vec<String>,
     /// The images.
     pub images: Vec<Original>,
     /// The policies compared. Each has views of the same images under the same keys.

@@ -694,6 +694,8 @@ fn gallery(text: &str) -> Gallery {
         dataset: text.into(),
         seed: 42,
         side: 32,
+        lost: vec![Skipped { name: text.into(), cause: text.into() }],
+        notes: vec![text.into()],
         images: vec![
             Original {
                 name: text.into(),

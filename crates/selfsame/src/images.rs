@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use selfsame_data::{Dataset, LoadOptions};
+use selfsame_data::{Dataset, LoadOptions, LostFolder};
 use selfsame_report::record::{DatasetRecord, LeftAlone, Skipped};
 
 use crate::{Error, Progress, digest};
@@ -49,6 +49,12 @@ pub fn load(
         dataset.test.len(),
         dataset.image_size
     ));
+    note_set(&dataset, progress);
+    Ok(dataset)
+}
+
+/// Names the folders that have lost all of their images, and passes on what the set says of itself.
+pub(crate) fn note_set(dataset: &Dataset, progress: &mut dyn Progress) {
     for lost in dataset.lost.iter().take(NAMED) {
         progress.note(&format!(
             "warning: no image of the folder {} is used: {}",
@@ -63,7 +69,12 @@ pub fn load(
     for note in &dataset.notes {
         progress.note(&format!("  {note}"));
     }
-    Ok(dataset)
+}
+
+/// Describes the folders that have lost all of their images, for a record.
+pub(crate) fn lost(dataset: &Dataset) -> Vec<Skipped> {
+    let describe = |lost: &LostFolder| Skipped { name: lost.folder.clone(), cause: lost.cause() };
+    dataset.lost.iter().map(describe).collect()
 }
 
 /// Refuses a set whose splits contradict each other.
@@ -104,11 +115,7 @@ pub(crate) fn record(dataset: &Dataset) -> DatasetRecord {
             .iter()
             .map(|s| Skipped { name: s.name.clone(), cause: s.cause.clone() })
             .collect(),
-        lost: dataset
-            .lost
-            .iter()
-            .map(|lost| Skipped { name: lost.folder.clone(), cause: lost.cause() })
-            .collect(),
+        lost: lost(dataset),
         left_alone: dataset
             .left_alone
             .iter()

@@ -21,7 +21,7 @@ use selfsame_report::record::{
 use selfsame_report::{Sprite, percent, write_json};
 use selfsame_train::{Plan, TrainError, checkpoint};
 
-use self::options::absolute;
+use self::options::absolute_labels;
 pub use self::options::{
     EncoderKind, Images, MethodChoice, OnCollapse, PretrainOptions, ResumeOptions,
 };
@@ -197,7 +197,7 @@ impl Training {
         let (source, labels) = (options.data.as_deref(), options.labels.as_deref());
         let moved = source.is_some() || labels.is_some();
         let source = source.map(|data| Images::from(data).absolute());
-        let plan = run.plan()?.reading(source, labels.map(absolute));
+        let plan = run.plan()?.reading(source, labels.map(absolute_labels));
         let mut record = run.record()?;
         let images = options.images.clone();
         let dataset = run.images_or(images, &plan, options.strict, progress)?;

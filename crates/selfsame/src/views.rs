@@ -5,10 +5,11 @@ use selfsame_augment::{CropBox, Draw, Image, Numbered, Policy, Purpose, Scratch,
 use selfsame_data::{Dataset, MAX_IMAGE_SIZE, Split};
 use selfsame_eval::{sample, shrink};
 use selfsame_report::gallery::{Gallery, Original, PolicyViews, View};
+use selfsame_report::record::Skipped;
 use selfsame_report::{Sprite, SpriteError, render_gallery};
 use serde::Serialize;
 
-use crate::images::check;
+use crate::images::{check, lost, note_set};
 use crate::{Error, Progress};
 
 mod words;
@@ -79,6 +80,10 @@ pub struct ViewsRecord {
     pub source_size: Option<u32>,
     /// Side of the views in pixels.
     pub size: u32,
+    /// Folders of classes or splits that have lost all of their images.
+    pub lost: Vec<Skipped>,
+    /// Remarks about the set: how it was divided and what was left alone.
+    pub notes: Vec<String>,
     /// The policies, each with views of the same images under the same keys.
     pub policies: Vec<DrawnPolicy>,
     /// The pictures and words of the page.
@@ -152,6 +157,7 @@ pub fn views(
 ) -> Result<ViewsRecord, Error> {
     options.check(policies.len())?;
     check(dataset)?;
+    note_set(dataset, progress);
     let split = &dataset.train;
     if split.len() < options.images {
         let (name, images) = (&dataset.name, split.len());
@@ -165,6 +171,8 @@ pub fn views(
         image_size: dataset.image_size,
         source_size: dataset.larger_source(),
         size,
+        lost: lost(dataset),
+        notes: dataset.notes.clone(),
         policies: Vec::with_capacity(policies.len()),
         gallery: Gallery {
             selfsame: env!("CARGO_PKG_VERSION").into(),
@@ -172,6 +180,8 @@ pub fn views(
             dataset: dataset.name.clone(),
             seed: options.seed,
             side: size,
+            lost: lost(dataset),
+            notes: dataset.notes.clone(),
             images: originals(dataset, &chosen)?,
             policies: Vec::with_capacity(policies.len()),
         },

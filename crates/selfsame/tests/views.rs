@@ -49,3 +49,30 @@ fn options_that_make_no_sense_are_named() {
     let crowded = views(&dataset, &policies(), &many, &mut ());
     assert!(matches!(crowded, Err(Error::CrowdedPage { views: 4000, .. })), "{crowded:?}");
 }
+
+#[test]
+fn notes_and_lost_classes_are_said_in_the_record_and_on_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = image_of(5);
+    for name in ["cat/0.ppm", "cat/1.ppm", "cat/2.ppm", "dog/0.heic", "cow/0.ppm", "cow/1.ppm"] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, &picture).unwrap();
+    }
+    let path = folder.path().to_str().unwrap();
+    let dataset = load(path, &LoadOptions::default(), &mut ()).unwrap();
+    let options = ViewsOptions { images: 1, views: 1, ..Default::default() };
+    let record = views(&dataset, &policies(), &options, &mut ()).unwrap();
+    assert_eq!(record.lost[0].name, "dog");
+    assert_eq!(record.notes, dataset.notes);
+    let json = serde_json::to_string(&record).unwrap();
+    for said in ["1 .heic in dog (convert it to PNG or JPEG)", "are for training"] {
+        assert!(record.page().contains(said) && json.contains(said), "{said}");
+    }
+    assert!(record.page().contains("No image of the folder <code>dog</code> is used"));
+}
+
+/// A PPM of one grey.
+fn image_of(side: usize) -> Vec<u8> {
+    [format!("P6 {side} {side} 255\n").as_bytes(), &vec![120; side * side * 3]].concat()
+}

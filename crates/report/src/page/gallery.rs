@@ -43,6 +43,9 @@ fn header(gallery: &Gallery) -> Markup {
             li { "views of " (gallery.side) " × " (gallery.side) " pixels" }
             li { "seed " (gallery.seed) }
         }
+        @for lost in &gallery.lost {
+            p.warning role="note" { "No image of the folder " code { (lost.name) } " is used: " (lost.cause) "." }
+        }
     }
 }
 
@@ -66,6 +69,7 @@ fn views(gallery: &Gallery) -> Section {
         div.gallery {
             @for (index, image) in gallery.images.iter().enumerate() { (article(gallery, index, image)) }
         }
+        @if !gallery.notes.is_empty() { ul.notes { @for note in &gallery.notes { li { (note) } } } }
     };
     Section { id: "views", short: "Views", title: "Images and their views", body }
 }

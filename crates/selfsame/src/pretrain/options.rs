@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use selfsame_augment::Policy;
-use selfsame_data::{Dataset, Exif, LoadOptions, class_list};
+use selfsame_data::{Dataset, Exif, LoadOptions, NO_LABELS, class_list};
 use selfsame_methods::MethodConfig;
 use selfsame_nn::{Precision, Stem};
 use selfsame_train::OptimizerKind;
@@ -241,6 +241,11 @@ impl Default for ResumeOptions {
 pub(crate) fn absolute(path: &Path) -> String {
     let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     full.to_str().map_or_else(|| path.to_string_lossy().into_owned(), str::to_owned)
+}
+
+/// Returns where a table of labels lies, or the word that there are none.
+pub(crate) fn absolute_labels(path: &Path) -> String {
+    if path == Path::new(NO_LABELS) { NO_LABELS.to_owned() } else { absolute(path) }
 }
 
 /// Images to work on.

@@ -12,7 +12,7 @@ use selfsame_train::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::options::{EncoderKind, MethodChoice, PretrainOptions, absolute};
+use super::options::{EncoderKind, MethodChoice, PretrainOptions, absolute_labels};
 use crate::Error;
 
 /// Maximum image side for which the CIFAR stem is the default. After the ImageNet stem, the
@@ -74,7 +74,7 @@ impl Settings {
             seed: options.seed,
             source: options.data.absolute(),
             limit: options.limit,
-            labels: options.labels.as_deref().map(absolute),
+            labels: options.labels.as_deref().map(absolute_labels),
             classes: options.classes.clone(),
             exif: options.exif,
             encoder,
