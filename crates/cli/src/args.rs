@@ -192,7 +192,7 @@ pub struct Images {
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Table with the labels of the images, in place of class folders: a .csv with a column for the
-    /// file and one for the label
+    /// file and one for the label; or `none`: the folders are no classes
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// Take these classes only, by name, separated by commas; a name that has a comma stands in
@@ -597,7 +597,7 @@ pub struct Inspect {
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Table with the labels of the images, in place of class folders: a .csv with a column for the
-    /// file and one for the label
+    /// file and one for the label; or `none`: the folders are no classes
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// Take these classes only, by name, separated by commas; a name that has a comma stands in

@@ -121,7 +121,8 @@ impl Live {
 
 impl selfsame::Progress for Live {
     fn note(&mut self, note: &str) {
-        let note = visible(note);
+        // Names of files may hold line breaks.
+        let note = visible(&note.replace('\n', "\u{fffd}"));
         match &self.stage {
             Some(stage) => stage.bar.line(&note),
             None => status(note),

@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let page = out.join(INSPECTION_PAGE);
     for line in words::lines(&inspection) {
-        terminal.say(&line);
+        terminal.say(&line.replace('\n', "\u{fffd}"));
     }
     terminal.say(&format!("inspection {}", shown(&page)));
     let mut result = serde_json::to_value(&inspection)?;
