@@ -29,6 +29,11 @@ impl Normalise {
     pub const IMAGENET: Self =
         Self { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] };
 
+    /// Returns the means of red, green and blue that are subtracted from values of 0 to 1.
+    pub fn mean(&self) -> [f32; 3] {
+        self.mean
+    }
+
     /// Returns the deviations of red, green and blue that values are divided by.
     pub fn deviation(&self) -> [f32; 3] {
         self.deviation

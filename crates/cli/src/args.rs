@@ -55,7 +55,8 @@ pub enum Command {
     Pretrain(Pretrain),
     /// List the methods, or the settings of one: keys, values, meanings, recipes
     Methods(Methods),
-    /// Measure a run's encoder on the test split, beside raw pixels and the untrained encoder
+    /// Measure an encoder on the test split, beside raw pixels and the untrained encoder: that of a
+    /// run or of a file
     Eval(Eval),
     /// Measure what the theory says of a run's encoder: alignment, divergence, concentration, and
     /// bounds on its error
@@ -65,9 +66,9 @@ pub enum Command {
     Neighbours(Neighbours),
     /// Hold certified runs against each other: which measure predicts their accuracies?
     Compare(Compare),
-    /// Write a run's embeddings of images as .npy or .csv
+    /// Write an encoder's embeddings of images as .npy or .csv
     Embed(Embed),
-    /// Write a run's weights for use elsewhere, as safetensors or ONNX
+    /// Write an encoder for use elsewhere, as safetensors or ONNX
     Export(Export),
     /// Download a public data set and check its digest
     Fetch(Fetch),
@@ -149,6 +150,10 @@ pub struct Pretrain {
     /// Seconds between two checkpoints; a kill loses at most the work since the last
     #[arg(long, default_value_t = 20, value_name = "SECONDS", help_heading = "Output")]
     pub save_every: u64,
+    /// Weights of another encoder to measure beside the run's, as for --init; may be given several
+    /// times; for `study` only
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub against: Vec<PathBuf>,
     /// Go on with this run, under its own settings
     #[arg(
         long,
@@ -297,12 +302,102 @@ pub struct Methods {
     pub output: Json,
 }
 
+/// An encoder in a file of weights, in place of that of a run.
 #[derive(Group, Debug)]
-#[command(after_help = "Example:
-  selfsame eval runs/glyphs --json")]
+pub struct FromElsewhere {
+    /// Weights of an encoder in place of a run: a ResNet of torchvision, lightly, solo-learn, MoCo
+    /// or selfsame, as .safetensors or .pth
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = ENCODER_FROM_ELSEWHERE,
+        conflicts_with_all = ["run", "checkpoint"]
+    )]
+    pub init: Option<PathBuf>,
+    /// Take what fits of --init, and leave the rest as it is without
+    #[arg(long, help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub init_partial: bool,
+    /// Encoder [default: what the file is of]
+    #[arg(long, value_parser = encoders(), help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub encoder: Option<EncoderKind>,
+    /// Channels of the encoder's first stage [default: what the file is of]
+    #[arg(
+        long,
+        value_name = "CHANNELS",
+        value_parser = from_1_to(1024),
+        help_heading = ENCODER_FROM_ELSEWHERE
+    )]
+    pub width: Option<usize>,
+    /// First layers of the encoder [default: what the file is of]
+    #[arg(long, value_parser = stems(), help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub stem: Option<Stem>,
+}
+
+/// How the images that an encoder from elsewhere sees are read.
+#[derive(Group, Debug)]
+pub struct ImagesElsewhere {
+    /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
+    #[arg(
+        long,
+        value_name = "PIXELS",
+        value_parser = value_parser!(u32).range(8..=1024),
+        help_heading = ENCODER_FROM_ELSEWHERE
+    )]
+    pub image_size: Option<u32>,
+    /// Turn images upright as their EXIF orientation says [default], or ignore it
+    #[arg(long, value_parser = exif(), value_name = "WHAT", help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub exif: Option<Exif>,
+    /// Take at most N images for training and N for test, spread evenly over the classes
+    #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub limit: Option<usize>,
+    /// Take these classes only, by name, separated by commas; a name that has a comma stands in
+    /// double quotes
+    #[arg(
+        long,
+        value_parser = class_names,
+        value_name = "NAME,…",
+        help_heading = ENCODER_FROM_ELSEWHERE
+    )]
+    pub classes: Option<Names>,
+}
+
+#[derive(Group, Debug)]
+#[command(after_help = "Examples:
+  selfsame eval runs/glyphs --json
+  selfsame eval runs/photos --against resnet18.pth
+  selfsame eval --init resnet18.pth --data photos/ --image-size 224
+
+Writes eval.json, map.json and report.html into the folder of the run or, where there is no run, into
+a folder of their own.")]
 pub struct Eval {
     /// Folder of the run
-    pub run: PathBuf,
+    pub run: Option<PathBuf>,
+    /// Weights of another encoder to measure beside it, as for --init; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub against: Vec<PathBuf>,
+    #[command(flatten)]
+    pub from: FromElsewhere,
+    /// What the encoder's activations are stored as [default: bf16 where the processor has AMX,
+    /// otherwise f32]
+    #[arg(long, value_parser = precisions(), help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub precision: Option<Precision>,
+    /// Images to measure it on, as for `selfsame study --data`
+    #[arg(long, help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub data: Option<String>,
+    #[command(flatten)]
+    pub images: ImagesElsewhere,
+    /// Table with the labels of the images, as for `selfsame study --labels`
+    #[arg(long, value_name = "FILE", help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub labels: Option<PathBuf>,
+    /// Seed of the splits, of the views and of the weights before training [default: 0]
+    #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub seed: Option<u64>,
+    /// Folder for the results [default: evaluations/ and the name of the file]
+    #[arg(long, value_name = "DIR", help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub out: Option<PathBuf>,
+    /// Write over earlier results there
+    #[arg(long, help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub overwrite: bool,
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_parser = checkpoints(), default_value = "last")]
     pub checkpoint: Which,
@@ -325,33 +420,8 @@ own. Embeddings come without images, so for them there is no error bound.")]
 pub struct Certify {
     /// Folder of the run, which has its own encoder, images and policy
     pub run: Option<PathBuf>,
-    /// Weights of an encoder in place of a run: a ResNet of torchvision, lightly, solo-learn, MoCo
-    /// or selfsame, as .safetensors or .pth
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = ENCODER_FROM_ELSEWHERE,
-        requires = "data",
-        conflicts_with_all = ["run", "embeddings", "checkpoint"]
-    )]
-    pub init: Option<PathBuf>,
-    /// Take what fits of --init, and leave the rest as it is without
-    #[arg(long, help_heading = ENCODER_FROM_ELSEWHERE)]
-    pub init_partial: bool,
-    /// Encoder [default: what the file is of]
-    #[arg(long, value_parser = encoders(), help_heading = ENCODER_FROM_ELSEWHERE)]
-    pub encoder: Option<EncoderKind>,
-    /// Channels of the encoder's first stage [default: what the file is of]
-    #[arg(
-        long,
-        value_name = "CHANNELS",
-        value_parser = from_1_to(1024),
-        help_heading = ENCODER_FROM_ELSEWHERE
-    )]
-    pub width: Option<usize>,
-    /// First layers of the encoder [default: what the file is of]
-    #[arg(long, value_parser = stems(), help_heading = ENCODER_FROM_ELSEWHERE)]
-    pub stem: Option<Stem>,
+    #[command(flatten)]
+    pub from: FromElsewhere,
     /// What the encoder's activations are stored as [default: bf16 where the processor has AMX,
     /// otherwise f32]
     #[arg(long, value_parser = precisions(), help_heading = ENCODER_FROM_ELSEWHERE)]
@@ -359,33 +429,12 @@ pub struct Certify {
     /// Images to measure it on, as for `selfsame study --data`
     #[arg(long, help_heading = ENCODER_FROM_ELSEWHERE)]
     pub data: Option<String>,
-    /// Side that images are brought to, in pixels [default: their own up to 96, otherwise 64]
-    #[arg(
-        long,
-        value_name = "PIXELS",
-        value_parser = value_parser!(u32).range(8..=1024),
-        help_heading = ENCODER_FROM_ELSEWHERE
-    )]
-    pub image_size: Option<u32>,
+    #[command(flatten)]
+    pub images: ImagesElsewhere,
     /// Draw crops from whole images of at most N pixels on their shorter side [default: twice the
     /// image size]
     #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
     pub source_size: Option<u32>,
-    /// Turn images upright as their EXIF orientation says [default], or ignore it
-    #[arg(long, value_parser = exif(), value_name = "WHAT", help_heading = ENCODER_FROM_ELSEWHERE)]
-    pub exif: Option<Exif>,
-    /// Take at most N images for training and N for test, spread evenly over the classes
-    #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
-    pub limit: Option<usize>,
-    /// Take these classes only, by name, separated by commas; a name that has a comma stands in
-    /// double quotes
-    #[arg(
-        long,
-        value_parser = class_names,
-        value_name = "NAME,…",
-        help_heading = ENCODER_FROM_ELSEWHERE
-    )]
-    pub classes: Option<Names>,
     #[arg(
         long,
         value_name = "POLICY",
@@ -401,10 +450,11 @@ pub struct Certify {
         value_name = "FILE",
         help_heading = EMBEDDINGS_FROM_ELSEWHERE,
         conflicts_with_all =
-            ["run", "split", "per_class", "views", "budget", "checkpoint", "device"]
+            ["run", "init", "split", "per_class", "views", "budget", "checkpoint", "device"]
     )]
     pub embeddings: Option<PathBuf>,
-    /// The class of each of their images: a .npy of whole numbers
+    /// The class of each of their images: a .npy of whole numbers; with --init, a table of labels as
+    /// for `selfsame study --labels`
     #[arg(long, value_name = "FILE", help_heading = EMBEDDINGS_FROM_ELSEWHERE)]
     pub labels: Option<PathBuf>,
     /// Take embeddings that repeat an earlier row, as copies of an image do, and note them
@@ -465,10 +515,11 @@ pub struct Compare {
 #[derive(Group, Debug)]
 #[command(after_help = "Examples:
   selfsame embed runs/glyphs --to glyphs.npy
-  selfsame embed runs/photos --data more-photos/ --to more.csv")]
+  selfsame embed runs/photos --data more-photos/ --to more.csv
+  selfsame embed --init resnet18.pth --data photos/ --image-size 224 --to photos.npy")]
 pub struct Embed {
     /// Folder of the run
-    pub run: PathBuf,
+    pub run: Option<PathBuf>,
     /// File to write, .npy or .csv; beside an .npy, a .csv of the same name says which image each
     /// row is
     #[arg(long, value_name = "FILE")]
@@ -486,9 +537,20 @@ pub struct Embed {
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_parser = checkpoints(), default_value = "last")]
     pub checkpoint: Which,
-    /// What the encoder's activations are stored as [default: what the run was trained with]
+    /// What the encoder's activations are stored as [default: what the run was trained with; with
+    /// --init, bf16 where the processor has AMX, otherwise f32]
     #[arg(long, value_parser = precisions())]
     pub precision: Option<Precision>,
+    #[command(flatten)]
+    pub from: FromElsewhere,
+    #[command(flatten)]
+    pub images: ImagesElsewhere,
+    /// Table with the labels of the images, as for `selfsame study --labels`
+    #[arg(long, value_name = "FILE", help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub labels: Option<PathBuf>,
+    /// Seed of the splits [default: 0]
+    #[arg(long, value_name = "N", help_heading = ENCODER_FROM_ELSEWHERE)]
+    pub seed: Option<u64>,
     /// Write over an existing file
     #[arg(long)]
     pub overwrite: bool,
@@ -527,20 +589,34 @@ pub struct Neighbours {
 #[derive(Group, Debug)]
 #[command(after_help = "Examples:
   selfsame export runs/photos --format onnx
-  selfsame export runs/photos --format pytorch-names --checkpoint best --out encoder.safetensors")]
+  selfsame export runs/photos --format pytorch-names --checkpoint best --out take/photos.safetensors
+  selfsame export --init resnet18.pth --format onnx
+
+Metadata of the file say what it holds and how images are prepared for it.")]
 pub struct Export {
     /// Folder of the run
-    pub run: PathBuf,
+    pub run: Option<PathBuf>,
     /// What to write
     #[arg(long, value_enum)]
     pub format: ExportFormat,
     /// Which weights: those of the last step, or of the best validation kNN
     #[arg(long, value_parser = checkpoints(), default_value = "last")]
     pub checkpoint: Which,
-    /// File to write [default: the run's name, with an end of the format]
+    #[command(flatten)]
+    pub from: FromElsewhere,
+    /// Side of the images that the encoder is for, in pixels [default: 32 or 224, by its first
+    /// layers]
+    #[arg(
+        long,
+        value_name = "PIXELS",
+        value_parser = value_parser!(u32).range(8..=1024),
+        help_heading = ENCODER_FROM_ELSEWHERE
+    )]
+    pub image_size: Option<u32>,
+    /// File to write [default: the name of the run or of the weights, with an end of the format]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Write over an existing file
+    /// Write over existing files
     #[arg(long)]
     pub overwrite: bool,
     #[command(flatten)]
@@ -646,6 +722,9 @@ pub struct Views {
     /// Turn images upright as their EXIF orientation says, or ignore it
     #[arg(long, value_parser = exif(), default_value = "turn", value_name = "WHAT")]
     pub exif: Exif,
+    /// Table with the labels of the images, as for `selfsame study --labels`
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
     /// Side of the views, in pixels [default: that of the images]
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<u32>,
@@ -1118,8 +1197,10 @@ fn from_1_to(most: u64) -> RangedU64ValueParser<usize> {
 pub enum ExportFormat {
     /// Every network of the run, heads too, as in its checkpoint
     Safetensors,
-    /// The encoder as safetensors, for load_state_dict of torchvision's ResNet
+    /// The encoder as safetensors, for load_state_dict of torchvision's ResNet; and model.py beside
+    /// it, which builds the network, loads the weights and prepares images
     PytorchNames,
-    /// The encoder as ONNX, from RGB bytes to embeddings: normalising is inside
+    /// The encoder as ONNX, from RGB bytes of any size to embeddings: resizing and normalising are
+    /// inside
     Onnx,
 }

@@ -6,7 +6,7 @@ use selfsame::ForecastDifference as Difference;
 use selfsame::data::DataError;
 use selfsame::grid::GridError;
 use selfsame::init::InitError;
-use selfsame::nn::{EncoderConfig, Stem};
+use selfsame::nn::EncoderConfig;
 use selfsame::train::checkpoint::Which;
 use selfsame::train::{CheckpointError, Remaining, TrainError};
 use selfsame::{CompareError, Error, Run};
@@ -22,6 +22,7 @@ pub fn say(error: &Error) -> String {
             format!("{} holds another forecast: {}", path.display(), clauses.join("; "))
         }
         Error::Init(error) => format!("--init {error}"),
+        Error::Against(error) => format!("--against {error}"),
         Error::Peer { .. } | Error::NoPeer { .. } => format!("--against-torch {error}"),
         error => error.to_string(),
     }
@@ -89,6 +90,7 @@ pub fn mend(error: &Error) -> Option<String> {
             quoted(path)
         )),
         Error::Init(error) => init(error),
+        Error::NotFinite { path, .. } => Some(diverged(path)),
         Error::NoPeer { .. } => Some("bench/simclr.py is one to begin with".to_owned()),
         Error::OtherForecast { .. } => {
             Some("start again with --overwrite, or name another folder with --out".to_owned())
@@ -177,6 +179,17 @@ fn weights(path: &Path) -> String {
     }
 }
 
+/// Returns advice for weights of training that diverged.
+fn diverged(path: &Path) -> String {
+    let again = "train again with a lower --lr, a longer --warmup-epochs or --clip-norm 1";
+    match path.ancestors().nth(2) {
+        Some(run) if Which::Last.path(run) == path && Which::Best.path(run).exists() => {
+            format!("take the weights before it with --checkpoint best, or {again}")
+        }
+        _ => again.to_owned(),
+    }
+}
+
 /// Returns advice for a damaged file of a run.
 fn damaged(path: &Path) -> Option<String> {
     match path.file_name()?.to_str()? {
@@ -229,11 +242,7 @@ pub fn encoder_flags(encoder: &EncoderConfig) -> String {
     let (name, width) = (encoder.name(), encoder.width());
     match encoder {
         EncoderConfig::ResNet(config) => {
-            let stem = match config.stem {
-                Stem::Cifar => "cifar",
-                Stem::ImageNet => "imagenet",
-            };
-            format!("--encoder {name} --stem {stem} --width {width}")
+            format!("--encoder {name} --stem {} --width {width}", config.stem.name())
         }
         EncoderConfig::Mlp(config) => {
             format!("--encoder {name} --width {width} --image-size {}", config.image_size)

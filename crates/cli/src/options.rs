@@ -46,6 +46,7 @@ pub fn pretrain(args: &args::Pretrain) -> Result<PretrainOptions, selfsame::Erro
         out: args.out.clone(),
         overwrite: args.overwrite,
         save_every: args.save_every,
+        against: args.against.clone(),
         command: typed(),
     })
 }
@@ -65,6 +66,7 @@ pub fn resume(args: &args::Pretrain) -> ResumeOptions {
         on_collapse: args.on_collapse,
         device: args.device.device.clone(),
         save_every: args.save_every,
+        against: args.against.clone(),
     }
 }
 

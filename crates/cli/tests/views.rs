@@ -281,9 +281,12 @@ fn misuse_is_exit_code_2_and_one_line_with_the_mend() {
     );
     assert_eq!(fs::read_to_string(&out).unwrap(), "mine");
     assert!(run(args(&data, &out, "--overwrite")).status.success());
-    let output = run(args(&data, &folder.path().join("no/such/folder.html"), ""));
+    // Folders are made, but not where a file is.
+    let new = folder.path().join("new/folder/views.html");
+    assert!(run(args(&data, &new, "")).status.success() && new.is_file());
+    let output = run(args(&data, &out.join("views.html"), ""));
     assert!(
-        output.status.code() == Some(1) && said(&output).contains("folder.html"),
+        output.status.code() == Some(2) && said(&output).contains("is a file"),
         "{}",
         said(&output)
     );

@@ -106,20 +106,42 @@ fn a_run_is_exported_in_every_format() {
     };
 
     // Every network, as in the checkpoint, and the encoder alone by names that torchvision knows.
-    for (format, file) in
-        [("safetensors", "run.safetensors"), ("pytorch-names", "run.encoder.safetensors")]
-    {
+    for (format, file, program) in [
+        ("safetensors", "run.safetensors", None),
+        ("pytorch-names", "run.encoder.safetensors", Some("model.py")),
+    ] {
         let output = export(format, &["--json"]);
         assert!(output.status.success(), "{}", said(&output));
         let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(result, json!({ "file": file, "dim": 16, "step": 24 }));
+        let expected = json!({ "file": file, "program": program, "dim": 16, "step": 24 });
+        assert_eq!(result, expected);
     }
     let (checkpoint, _) =
         state::read_file(&run_folder.join("checkpoints/last.safetensors")).unwrap();
     let (all, metadata) = state::read_file(&at("run.safetensors")).unwrap();
     assert_eq!((all, metadata["step"].as_str()), (checkpoint.clone(), "24"));
     let (encoder, metadata) = state::read_file(&at("run.encoder.safetensors")).unwrap();
-    assert_eq!((metadata["image_size"].as_str(), metadata["method"].as_str()), ("16", "simclr"));
+    for (key, value) in [
+        ("selfsame", env!("CARGO_PKG_VERSION")),
+        ("run", "run"),
+        ("checkpoint", "last"),
+        ("step", "24"),
+        ("method", "simclr"),
+        ("architecture", "resnet18"),
+        ("width", "2"),
+        ("stem", "cifar"),
+        ("dimension", "16"),
+        ("image_size", "16"),
+        ("exif", "turn"),
+        ("crop", "centre square"),
+        ("resize", "bilinear, antialiased"),
+        ("mean", "[0.485, 0.456, 0.406]"),
+        ("std", "[0.229, 0.224, 0.225]"),
+    ] {
+        assert_eq!(metadata.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    let program = std::fs::read_to_string(at("model.py")).unwrap();
+    assert!(program.contains("with_name(\"run.encoder.safetensors\")"), "{program}");
     assert!(encoder.contains_key("layer2.0.downsample.1.running_var"));
     assert!(
         encoder.iter().all(|(name, values)| checkpoint[&format!("backbone.{name}")] == *values)
@@ -136,17 +158,38 @@ fn a_run_is_exported_in_every_format() {
     };
     let best = imported(&run_folder.join("checkpoints/best.safetensors"), &config);
     let (_, of_best) = state::read_file(&run_folder.join("checkpoints/best.safetensors")).unwrap();
-    let metadata = [("step", of_best["step"].as_str()), ("image_size", "16"), ("method", "simclr")];
-    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    assert_eq!(
-        std::fs::read(at("best.onnx")).unwrap(),
-        onnx::model(&best, &BTreeMap::from(metadata))
-    );
+    let about = metadata.into_iter().chain([
+        ("checkpoint".to_owned(), "best".to_owned()),
+        ("step".to_owned(), of_best["step"].clone()),
+    ]);
+    let expected = onnx::model(&best, 16, &about.collect());
+    assert_eq!(std::fs::read(at("best.onnx")).unwrap(), expected);
 
     let again = export("safetensors", &[]);
     assert_eq!(again.status.code(), Some(2), "{}", said(&again));
     assert!(said(&again).contains("run.safetensors exists already"), "{}", said(&again));
     assert!(export("safetensors", &["--overwrite"]).status.success());
+    // The program beside weights is not overwritten either.
+    let again = export("pytorch-names", &["--out", "other.safetensors"]);
+    assert!(again.status.code() == Some(2) && said(&again).contains("model.py exists already"));
+    assert!(!at("other.safetensors").exists());
+    // Folders are made.
+    assert!(export("onnx", &["--out", "new/folder/run.onnx"]).status.success());
+    assert!(at("new/folder/run.onnx").is_file());
+
+    // Weights that diverged are of no use to anybody.
+    let mut diverged = checkpoint.clone();
+    diverged.get_mut("backbone.bn1.bias").unwrap().values[1] = f32::NAN;
+    let step = BTreeMap::from([("step".to_owned(), "24".to_owned())]);
+    let last = run_folder.join("checkpoints/last.safetensors");
+    state::write_file(&last, &diverged, &step).unwrap();
+    for format in ["safetensors", "pytorch-names", "onnx"] {
+        let output = export(format, &["--overwrite"]);
+        assert_eq!(output.status.code(), Some(1), "{format}: {}", said(&output));
+        for word in ["last.safetensors", "bn1.bias holds NaN", "--checkpoint best"] {
+            assert!(said(&output).contains(word), "{format}: {}", said(&output));
+        }
+    }
     assert_eq!(export("torchscript", &[]).status.code(), Some(2));
 }
 
@@ -269,9 +312,9 @@ fn features_are_those_of_other_libraries() {
     let ours = shaken(full, 9);
     state::write_file(&at("ours.safetensors"), &state::read(&ours), &BTreeMap::new()).unwrap();
     models.insert("ResNet18-as-published".to_owned(), (ours.clone(), 224));
-    for (name, (encoder, _)) in &models {
-        std::fs::write(at(&format!("{name}.onnx")), onnx::model(encoder, &BTreeMap::new()))
-            .unwrap();
+    for (name, (encoder, size)) in &models {
+        let file = onnx::model(encoder, *size, &BTreeMap::new());
+        std::fs::write(at(&format!("{name}.onnx")), file).unwrap();
     }
     let dataset =
         load("glyphs", &LoadOptions { limit: Some(3000), ..LoadOptions::default() }, &|_, _| ())

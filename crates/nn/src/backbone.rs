@@ -116,11 +116,7 @@ impl fmt::Display for EncoderConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ResNet(ResNetConfig { stem, width, .. }) => {
-                let stem = match stem {
-                    Stem::Cifar => "cifar",
-                    Stem::ImageNet => "imagenet",
-                };
-                write!(f, "{}, {stem} stem, width {width}", self.name())
+                write!(f, "{}, {} stem, width {width}", self.name(), stem.name())
             }
             Self::Mlp(MlpConfig { width, image_size }) => {
                 write!(f, "{MLP}, width {width}, {image_size}×{image_size} pixels")

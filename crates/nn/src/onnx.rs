@@ -1,5 +1,7 @@
 //! Export of encoders as ONNX files, which map bytes to embeddings.
 
+mod resize;
+
 use std::collections::BTreeMap;
 
 use selfsame_augment::{Isa, Normalise};
@@ -15,16 +17,20 @@ const OPERATORS: i64 = 13;
 /// Codes of element types.
 const FLOAT: i64 = 1;
 const UINT8: i64 = 2;
+const INT64: i64 = 7;
+const DOUBLE: i64 = 11;
 
 /// Returns the bytes of an ONNX file with an encoder in evaluation mode:
 ///
-/// - input `images`, `uint8 [batch, height, width, 3]`: RGB pixels, which the user of the file
-///   resizes to the size of the training images;
+/// - input `images`, `uint8 [batch, height, width, 3]`: RGB pixels, as they are decoded;
 /// - output `embeddings`, `float [batch, dim]`.
 ///
-/// The graph normalises pixels itself, by ImageNet's statistics. The batch size is free, and so are
-/// height and width if the encoder takes images of any size. `metadata` is stored with the model,
-/// for people to read.
+/// The graph brings the centre square of images of any size to `image_size` pixels a side, as data
+/// sets do, and normalises pixels by ImageNet's statistics. The batch size is free, too. `metadata`
+/// is stored with the model, for people and programs to read.
+///
+/// # Panics
+/// If the encoder takes images of another size only.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -33,28 +39,29 @@ const UINT8: i64 = 2;
 ///
 /// let config = EncoderConfig::from(MlpConfig { width: 2, image_size: 32 });
 /// let encoder = config.init(&mut Init::new(0, &burn::tensor::Device::flex()));
-/// let file = onnx::model(&encoder, &BTreeMap::from([("image_size".to_owned(), "32".to_owned())]));
+/// let metadata = BTreeMap::from([("architecture".to_owned(), "mlp".to_owned())]);
+/// let file = onnx::model(&encoder, 32, &metadata);
 /// assert!(file.windows(10).any(|bytes| bytes == b"embeddings"));
 /// ```
-pub fn model(encoder: &Backbone, metadata: &BTreeMap<String, String>) -> Vec<u8> {
+pub fn model(
+    encoder: &Backbone,
+    image_size: usize,
+    metadata: &BTreeMap<String, String>,
+) -> Vec<u8> {
+    let only = encoder.image_size();
+    assert!(only.is_none_or(|size| size == image_size), "the encoder takes images of another size");
     let state = state::read(encoder);
     let mut graph =
         Graph { state: &state, message: Message::default().bytes(2, "encoder"), nodes: 0 };
+    let squares = graph.squares(image_size);
+    let pixels = graph.normalised(&squares);
     match encoder {
-        Backbone::ResNet(_) => graph.resnet(),
-        Backbone::Mlp(_) => graph.perceptron(),
+        Backbone::ResNet(_) => graph.resnet(pixels),
+        Backbone::Mlp(_) => graph.perceptron(&pixels),
     }
     let dim = encoder.dim().to_string();
-    let [height, width] = match encoder.image_size() {
-        Some(size) => [size.to_string(), size.to_string()],
-        None => ["height".to_owned(), "width".to_owned()],
-    };
-    let input = value(
-        "images",
-        UINT8,
-        &["batch", &height, &width, "3"],
-        "RGB pixels of the size of training",
-    );
+    let about = "RGB pixels of images of any size";
+    let input = value("images", UINT8, &["batch", "height", "width", "3"], about);
     let output = value("embeddings", FLOAT, &["batch", &dim], "the encoder's representation");
     let graph = graph.message.bytes(11, input).bytes(12, output);
     let model = Message::default()
@@ -75,9 +82,9 @@ struct Graph<'a> {
 }
 
 impl Graph<'_> {
-    /// Adds a residual network, from bytes to embeddings.
-    fn resnet(&mut self) {
-        let mut x = self.stem();
+    /// Adds a residual network, from normalised pixels to embeddings.
+    fn resnet(&mut self, pixels: String) {
+        let mut x = self.stem(&pixels);
         for stage in 1..=4 {
             let named = |block: usize| format!("layer{stage}.{block}");
             for block in 0.. {
@@ -91,10 +98,10 @@ impl Graph<'_> {
         self.add("Flatten", &[&pooled], "embeddings", &[integer("axis", 1)]);
     }
 
-    /// Adds a multilayer perceptron, from bytes to embeddings.
-    fn perceptron(&mut self) {
-        let pixels = self.normalised();
-        let mut x = self.node("Flatten", &[&pixels], &[integer("axis", 1)]);
+    /// Adds a multilayer perceptron, from normalised pixels to embeddings.
+    fn perceptron(&mut self, pixels: &str) {
+        let interleaved = self.node("Transpose", &[pixels], &[integers("perm", &[0, 2, 3, 1])]);
+        let mut x = self.node("Flatten", &[&interleaved], &[integer("axis", 1)]);
         let layers = self
             .state
             .keys()
@@ -114,8 +121,8 @@ impl Graph<'_> {
         self.add("Relu", &[&x], "embeddings", &[]);
     }
 
-    /// Adds the map from bytes to normalised pixels, channels last.
-    fn normalised(&mut self) -> String {
+    /// Adds the map from levels to normalised pixels, channels first.
+    fn normalised(&mut self, levels: &str) -> String {
         // Normalising is linear, so two points determine it.
         let [mut low, mut high] = [[0.0; 3]; 2];
         Normalise::IMAGENET.apply(Isa::best(), &[0; 3], &mut low);
@@ -123,19 +130,16 @@ impl Graph<'_> {
         let scale = std::array::from_fn::<_, 3, _>(|c| {
             ((f64::from(high[c]) - f64::from(low[c])) / 255.0) as f32
         });
-        self.initializer("scale", &Values { shape: vec![3], values: scale.to_vec() });
-        self.initializer("shift", &Values { shape: vec![3], values: low.to_vec() });
-        let mut x = self.node("Cast", &["images"], &[integer("to", FLOAT)]);
-        x = self.node("Mul", &[&x, "scale"], &[]);
-        self.node("Add", &[&x, "shift"], &[])
+        self.initializer("scale", &Values { shape: vec![3, 1, 1], values: scale.to_vec() });
+        self.initializer("shift", &Values { shape: vec![3, 1, 1], values: low.to_vec() });
+        let scaled = self.node("Mul", &[levels, "scale"], &[]);
+        self.node("Add", &[&scaled, "shift"], &[])
     }
 
-    /// Adds the map from bytes, channels last, to the input of the first block.
-    fn stem(&mut self) -> String {
-        let pixels = self.normalised();
-        let mut x = self.node("Transpose", &[&pixels], &[integers("perm", &[0, 3, 1, 2])]);
+    /// Adds the map from normalised pixels to the input of the first block.
+    fn stem(&mut self, pixels: &str) -> String {
         let for_large = self.state["conv1.weight"].shape[2] == 7;
-        x = self.conv_bn("conv1", "bn1", if for_large { 2 } else { 1 }, &x);
+        let mut x = self.conv_bn("conv1", "bn1", if for_large { 2 } else { 1 }, pixels);
         x = self.node("Relu", &[&x], &[]);
         if for_large {
             let window = [
@@ -209,11 +213,16 @@ impl Graph<'_> {
         self.push(1, attributes.iter().fold(node, |node, attribute| node.bytes(5, attribute)));
     }
 
-    /// Adds a constant as a TensorProto.
+    /// Adds a tensor of floats.
     fn initializer(&mut self, name: &str, values: &Values) {
         let bytes: Vec<u8> = values.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let tensor = Message::default().ints(1, values.shape.iter().map(|&size| size as i64));
-        self.push(5, tensor.int(2, FLOAT).bytes(8, name).bytes(9, bytes));
+        self.constant(name, FLOAT, &values.shape, &bytes);
+    }
+
+    /// Adds a constant as a TensorProto. `bytes` are its values, low bytes first.
+    fn constant(&mut self, name: &str, kind: i64, shape: &[usize], bytes: &[u8]) {
+        let tensor = Message::default().ints(1, shape.iter().map(|&size| size as i64));
+        self.push(5, tensor.int(2, kind).bytes(8, name).bytes(9, bytes));
     }
 
     fn push(&mut self, field: u32, message: Message) {

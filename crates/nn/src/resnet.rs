@@ -64,6 +64,16 @@ pub enum Stem {
     ImageNet,
 }
 
+impl Stem {
+    /// Returns `cifar` or `imagenet`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cifar => "cifar",
+            Self::ImageNet => "imagenet",
+        }
+    }
+}
+
 /// The type of activations and of their gradients. Weights, statistics and sums are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

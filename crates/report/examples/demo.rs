@@ -90,7 +90,12 @@ fn run_record(labelled: bool) -> RunRecord {
             notes: vec!["Nothing here was measured: every number on this page is made up.".into()],
             digest: String::new(),
         },
-        encoder: EncoderRecord { name: "resnet18".into(), parameters: 11_168_832, dimension: 512 },
+        encoder: EncoderRecord {
+            name: "resnet18".into(),
+            width: 64,
+            parameters: 11_168_832,
+            dimension: 512,
+        },
         method: "simclr".into(),
         augment: "abcde".into(),
         policy: "[crop]\nscale = [0.2, 1.0]\n\n[flip]\nprobability = 0.5\n".into(),

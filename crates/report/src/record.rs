@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::format::count;
+
 use crate::sprite::Sprite;
 
 /// Name of the file that holds a [`RunRecord`].
@@ -132,10 +134,36 @@ pub struct Skipped {
 pub struct EncoderRecord {
     /// Name, for example `resnet18`.
     pub name: String,
+    /// Number of channels of the first stage, or of units of a hidden layer. 0 in records of earlier
+    /// versions.
+    pub width: u64,
     /// Number of trained parameters, heads not included.
     pub parameters: u64,
     /// Length of the representation.
     pub dimension: u64,
+}
+
+impl EncoderRecord {
+    /// Describes the encoder by its name, its width and the number of its parameters.
+    ///
+    /// ```
+    /// use selfsame_report::record::EncoderRecord;
+    ///
+    /// let (name, dimension) = ("resnet18".to_owned(), 128);
+    /// let encoder = EncoderRecord { name, width: 16, parameters: 699_648, dimension };
+    /// assert_eq!(encoder.words(), "resnet18, width 16, 0.7 M");
+    /// ```
+    pub fn words(&self) -> String {
+        let width = if self.width > 0 { format!(", width {}", self.width) } else { String::new() };
+        let millions = self.parameters as f64 / 1e6;
+        let size = match self.parameters {
+            0 => String::new(),
+            1..50_000 => format!(", {} parameters", count(self.parameters)),
+            50_000..9_950_000 => format!(", {millions:.1} M"),
+            _ => format!(", {millions:.0} M"),
+        };
+        format!("{}{width}{size}", self.name)
+    }
 }
 
 /// The state of training at one step. (`metrics.jsonl`, one per line)

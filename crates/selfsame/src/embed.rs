@@ -1,4 +1,4 @@
-//! Embeddings of images by a run's encoder.
+//! Embeddings of images.
 
 use std::fmt::Write as _;
 use std::io;
@@ -8,12 +8,12 @@ use burn::tensor::Device;
 use npyz::WriterBuilder;
 use selfsame_data::{Dataset, Image, Split, SplitName};
 use selfsame_eval::{Features, embed as embed_images};
-use selfsame_nn::{EncoderConfig, Precision};
+use selfsame_nn::{Backbone, EncoderConfig, Precision};
 use selfsame_report::write_atomic;
 use selfsame_train::checkpoint::Which;
 
 use crate::images::note_skipped;
-use crate::run::check_new;
+use crate::run::{check_new, make_parent};
 use crate::weights::ONLY_F32;
 use crate::{Error, Images, Progress, Run};
 
@@ -49,6 +49,20 @@ impl Default for EmbedOptions {
             overwrite: false,
             device: Device::flex(),
         }
+    }
+}
+
+impl EmbedOptions {
+    /// Checks the files, before anything is read.
+    ///
+    /// # Errors
+    /// If a name has another end, or if a file exists and may not be overwritten.
+    pub fn check(&self) -> Result<(), Error> {
+        self.files().map(drop)
+    }
+
+    fn files(&self) -> Result<Option<Files>, Error> {
+        self.to.as_deref().map(|to| Files::new(to, self.overwrite)).transpose()
     }
 }
 
@@ -93,10 +107,7 @@ pub fn embed(
     options: &EmbedOptions,
     progress: &mut dyn Progress,
 ) -> Result<Embedded, Error> {
-    let files = match &options.to {
-        Some(to) => Some(Files::new(to, options.overwrite)?),
-        None => None,
-    };
+    options.check()?;
     let run = Run::open_to_read(run)?;
     let mut config = (*run.plan()?).clone();
     match (options.precision, &mut config.encoder) {
@@ -119,14 +130,55 @@ pub fn embed(
         None => run.images(&plan, false, progress)?.into(),
     };
 
-    let rows = rows(&dataset, options.split);
+    // No record names the images that were left out of another set.
+    let all = options.data.is_none().then_some("in the run's page and run.json");
+    embed_with(&encoder, &dataset, options, all, progress)
+}
+
+/// Embeds images with an encoder that no run has trained, such as one that
+/// [`read_encoder`](crate::read_encoder) read, and writes the embeddings if a file is given. Of the
+/// options, those that tell of a run mean nothing here: `data`, `weights` and `precision`.
+///
+/// # Errors
+/// If a file exists or cannot be written, or if the split is empty.
+///
+/// ```no_run
+/// use selfsame::{EmbedOptions, WeightsOptions};
+///
+/// let file = "resnet18.pth".as_ref();
+/// let loaded = selfsame::read_encoder(file, &WeightsOptions::default(), &mut ())?;
+/// let images = selfsame::load("photos/", &Default::default(), &mut ())?;
+/// let options = EmbedOptions::default();
+/// let embedded = selfsame::embed_encoder(&loaded.encoder, &images, &options, &mut ())?;
+/// println!("{}: {:?}", embedded.images[0].name, embedded.features.row(0));
+/// # Ok::<(), selfsame::Error>(())
+/// ```
+pub fn embed_encoder(
+    encoder: &Backbone,
+    dataset: &Dataset,
+    options: &EmbedOptions,
+    progress: &mut dyn Progress,
+) -> Result<Embedded, Error> {
+    embed_with(encoder, dataset, options, None, progress)
+}
+
+/// Embeds images. `all` says where the images that were left out are named.
+fn embed_with(
+    encoder: &Backbone,
+    dataset: &Dataset,
+    options: &EmbedOptions,
+    all: Option<&str>,
+    progress: &mut dyn Progress,
+) -> Result<Embedded, Error> {
+    let files = options.files()?;
+    let rows = rows(dataset, options.split);
     if let Some(split) = options.split.filter(|_| rows.is_empty()) {
         let cause = format!("that split of {} is empty", dataset.name);
         return Err(Error::option("split", split.name(), cause));
     }
     let images: Vec<Image<'_>> = rows.iter().map(|(_, split, i)| split.image(*i)).collect();
     let total = images.len() as u64;
-    let features = embed_images(&encoder, &images, &options.device, &mut |done| {
+    let features = embed_images(encoder, &images, &options.device, &mut |done| {
         progress.advance("images", done as u64, total, "");
     })?;
     progress.finish();
@@ -140,9 +192,7 @@ pub fn embed(
         files.write(&embedded)?;
         embedded.names = Some(files.names);
     }
-    // No record names the images that were left out of another set.
-    let all = options.data.is_none().then_some("in the run's page and run.json");
-    note_skipped(&dataset, all, progress);
+    note_skipped(dataset, all, progress);
     Ok(embedded)
 }
 
@@ -183,6 +233,7 @@ impl Files {
     }
 
     fn write(&self, embedded: &Embedded) -> Result<(), Error> {
+        make_parent(&self.names)?;
         write_atomic(&self.names, table(embedded, self.npy.is_none()).as_bytes())?;
         if let Some(npy) = &self.npy {
             let bytes = matrix(&embedded.features).map_err(Error::file(npy))?;

@@ -264,9 +264,22 @@ pub enum Error {
         /// Every tensor that differs.
         mismatch: Mismatch,
     },
+    /// A weight is infinite or not a number, as after training that diverged.
+    #[error("{}: {name} holds {value}", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        name: String,
+        /// The value.
+        value: f32,
+    },
     /// The weights to start from cannot be used.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// An encoder to be measured beside another one cannot be read.
+    #[error(transparent)]
+    Against(InitError),
     /// The folders cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
@@ -383,7 +396,7 @@ impl Error {
                     | DataError::Format { .. }
                     | DataError::Cache { .. }
             ),
-            Self::Init(error) => error.is_misuse(),
+            Self::Init(error) | Self::Against(error) => error.is_misuse(),
             _ => false,
         }
     }

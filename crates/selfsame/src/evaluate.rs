@@ -1,6 +1,8 @@
-//! Evaluation: how good a run's encoder is on images it never saw.
+//! Evaluation: how good an encoder is on images it never saw.
 
-use std::path::Path;
+mod elsewhere;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -9,11 +11,13 @@ use selfsame_eval::{Subject, evaluate as measure_encoders};
 use selfsame_nn::Backbone;
 use selfsame_report::look::words;
 use selfsame_report::predictions::{PREDICTIONS_FILE, Predictions};
-use selfsame_report::record::{EVAL_FILE, Evaluation, MAP_FILE, Representation};
+use selfsame_report::record::{EVAL_FILE, EmbeddingMap, Evaluation, MAP_FILE};
 use selfsame_report::write_json;
 use selfsame_train::Plan;
 use selfsame_train::checkpoint::Which;
 
+pub(crate) use self::elsewhere::Others;
+pub use self::elsewhere::{EvaluateEncoderOptions, evaluate_encoder};
 use crate::images::note_skipped;
 use crate::inspect::All;
 use crate::look::{self, Seen};
@@ -29,13 +33,16 @@ pub struct EvaluateOptions {
     pub images: Option<Arc<Dataset>>,
     /// Which weights of the run to load.
     pub weights: Which,
+    /// Files of weights of further encoders, as [`read_encoder`](crate::read_encoder) reads them.
+    /// They are measured beside that of the run, on the same images, each by the name of its file.
+    pub against: Vec<PathBuf>,
     /// Device to compute on.
     pub device: Device,
 }
 
 impl Default for EvaluateOptions {
     fn default() -> Self {
-        Self { images: None, weights: Which::Last, device: Device::flex() }
+        Self { images: None, weights: Which::Last, against: Vec::new(), device: Device::flex() }
     }
 }
 
@@ -62,9 +69,10 @@ pub fn evaluate(
 ) -> Result<Evaluation, Error> {
     let run = Run::open(run)?;
     let plan = run.plan()?;
+    let others = Others::read(&options.against, &options.device, progress)?;
     let dataset = run.images_or(options.images.clone(), &plan, false, progress)?;
     let evaluation =
-        evaluate_run(&run, &plan, &dataset, options.weights, &options.device, progress)?;
+        evaluate_run(&run, &plan, &dataset, options.weights, &others, &options.device, progress)?;
     write_page(&run)?;
     if !run.record()?.finished {
         let weights = describe_weights(options.weights, evaluation.step.unwrap_or_default());
@@ -81,23 +89,23 @@ pub(crate) fn evaluate_run(
     plan: &Plan,
     dataset: &Dataset,
     weights: Which,
+    others: &Others,
     device: &Device,
     progress: &mut dyn Progress,
 ) -> Result<Evaluation, Error> {
+    others.check(plan.data.image_size)?;
     let (trained, step) = run.trained(plan, weights, device)?;
     let untrained = run.untrained(plan, device)?;
     let subject = Subject {
         dataset,
         policy: &plan.augment,
         seed: plan.seed,
-        encoders: vec![
-            (Representation::Trained, &trained),
-            (Representation::Untrained, &untrained),
-        ],
+        encoders: others.beside(&trained, &untrained),
         device,
     };
     let (mut evaluation, map, predictions) =
         measure_encoders(&subject, &mut |line| progress.note(line))?;
+    evaluation.protocol.extend(others.protocol());
     evaluation.step = Some(step);
     evaluation.protocol.push(("Weights measured".into(), describe_weights(weights, step)));
     if plan.init.is_some() {
@@ -106,16 +114,28 @@ pub(crate) fn evaluate_run(
     }
     // Write the evaluation last: a run that has one counts as measured, so a kill between the writes
     // must not leave an evaluation without the others.
-    write_json(&run.path().join(MAP_FILE), &map)?;
-    if let Some(predictions) = predictions {
-        let images: Vec<usize> = (0..dataset.test.len()).collect();
-        let digest = digest_of(&dataset.test, &images);
-        let predictions = Predictions { step: Some(step), digest, ..predictions };
-        write_json(&run.path().join(PREDICTIONS_FILE), &predictions)?;
-    }
+    write(run.path(), dataset, &evaluation, &map, predictions)?;
     look_at_images(run, dataset, (&trained, step), device, progress)?;
     write_json(&run.path().join(EVAL_FILE), &evaluation)?;
     Ok(evaluation)
+}
+
+/// Writes map and predictions of an evaluation into a folder.
+fn write(
+    folder: &Path,
+    dataset: &Dataset,
+    evaluation: &Evaluation,
+    map: &EmbeddingMap,
+    predictions: Option<Predictions>,
+) -> Result<(), Error> {
+    write_json(&folder.join(MAP_FILE), map)?;
+    if let Some(predictions) = predictions {
+        let images: Vec<usize> = (0..dataset.test.len()).collect();
+        let digest = digest_of(&dataset.test, &images);
+        let predictions = Predictions { step: evaluation.step, digest, ..predictions };
+        write_json(&folder.join(PREDICTIONS_FILE), &predictions)?;
+    }
+    Ok(())
 }
 
 /// Looks at the images of a run with its encoder, and writes what it finds.

@@ -180,10 +180,10 @@ pub use certify::{
 };
 pub use compare::{compare, write_comparison};
 pub use digest::{digest, digest_of};
-pub use embed::{EmbedOptions, Embedded, EmbeddedImage, embed};
+pub use embed::{EmbedOptions, Embedded, EmbeddedImage, embed, embed_encoder};
 pub use error::{CompareError, Error, ForecastDifference};
-pub use evaluate::{EvaluateOptions, evaluate};
-pub use export::{ExportFormat, ExportOptions, Exported, export};
+pub use evaluate::{EvaluateEncoderOptions, EvaluateOptions, evaluate, evaluate_encoder};
+pub use export::{ExportFormat, ExportOptions, Exported, export, export_encoder};
 pub use forecast::{ForecastOptions, forecast};
 pub use images::load;
 pub use inspect::{InspectOptions, inspect};
@@ -196,7 +196,7 @@ pub use pretrain::{
 };
 pub use progress::Progress;
 pub use reproduce::{ReproduceOptions, reproduce};
-pub use run::Run;
+pub use run::{Run, check_new, make_parent};
 use run::{check_folder, in_use, machine};
 pub use sampling::{TimeError, time};
 pub use study::{Study, StudyOptions, resume_study, study};

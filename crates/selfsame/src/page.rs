@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use selfsame_report::record::PAGE_FILE;
 use selfsame_report::{read, render, write_atomic};
 
+use crate::run::make_parent;
 use crate::{Error, Run};
 
 /// Writes a run's page again, from its records: to `out`, or else into the folder of the run. Returns
@@ -15,6 +16,7 @@ use crate::{Error, Run};
 pub fn report(run: &Path, out: Option<&Path>) -> Result<PathBuf, Error> {
     let Some(out) = out else { return write_page(&Run::open(run)?) };
     let run = Run::open_to_read(run)?;
+    make_parent(out)?;
     write_atomic(out, render(&read(run.path())?).as_bytes())?;
     Ok(out.to_owned())
 }

@@ -130,6 +130,11 @@ impl Trained {
 }
 
 impl Training {
+    /// Returns the side of the images, in pixels.
+    pub(crate) fn image_size(&self) -> u32 {
+        self.plan.data.image_size
+    }
+
     /// Claims the folder of a new run and writes every file that training needs.
     pub(crate) fn start(
         options: &PretrainOptions,
@@ -258,9 +263,8 @@ impl Training {
     fn announce(&self, progress: &mut dyn Progress) -> Result<(), Error> {
         let record = &self.record;
         progress.note(&format!(
-            "training {} ({} parameters, {} values an image, {}) with {} on views {}",
-            record.encoder.name,
-            record.encoder.parameters,
+            "training {} ({} values an image, {}) with {} on views {}",
+            record.encoder.words(),
             record.encoder.dimension,
             record.precision,
             record.method,

@@ -391,13 +391,28 @@ pub fn check_own(path: &Path, is_own: impl Fn(&str) -> bool) -> Result<(), Error
     Ok(())
 }
 
-/// Refuses files that exist, unless they may be overwritten.
+/// Refuses files that exist, unless they may be overwritten, and files that cannot exist because
+/// their folder is a file.
 ///
 /// # Errors
-/// [`Error::Exists`].
+/// [`Error::Exists`] or [`Error::NotAFolder`].
 pub fn check_new<P: AsRef<Path>>(files: &[P], overwrite: bool) -> Result<(), Error> {
+    for folder in files.iter().filter_map(|file| file.as_ref().parent()) {
+        check_folder(folder)?;
+    }
     match files.iter().map(AsRef::as_ref).find(|file| file.exists() && !overwrite) {
         Some(path) => Err(Error::Exists { path: path.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Makes the folder of a file that is about to be written, if it does not exist.
+///
+/// # Errors
+/// If the folder cannot be made.
+pub fn make_parent(file: &Path) -> Result<(), Error> {
+    match file.parent() {
+        Some(folder) => std::fs::create_dir_all(folder).map_err(Error::file(folder)),
         None => Ok(()),
     }
 }
@@ -436,6 +451,19 @@ fn settings(plan: &Plan) -> String {
         table.iter().filter(|(key, _)| *key != "name").map(|(key, value)| format!("{key} {value}"));
     settings.collect::<Vec<_>>().join(", ")
 }
+
+/// Describes an encoder for a record.
+pub(crate) fn encoder_record(config: &EncoderConfig, encoder: &Backbone) -> EncoderRecord {
+    EncoderRecord {
+        name: config.name().into(),
+        width: config.width() as u64,
+        parameters: state::parameters(encoder) as u64,
+        dimension: config.dim() as u64,
+    }
+}
+
+/// The version of Burn, for records.
+pub(crate) const BURN: &str = "0.22";
 
 /// Builds the content of `run.json` before training. `device` and `command` are stored as given.
 pub(crate) fn record(
@@ -480,7 +508,7 @@ pub(crate) fn record(
     }
     RunRecord {
         selfsame: env!("CARGO_PKG_VERSION").into(),
-        burn: "0.22".into(),
+        burn: BURN.into(),
         device: device.into(),
         machines: vec![machine()],
         precision: plan.encoder.precision().to_string(),
@@ -491,11 +519,7 @@ pub(crate) fn record(
         finished: false,
         collapse: None,
         dataset: images::record(dataset),
-        encoder: EncoderRecord {
-            name: plan.encoder.name().into(),
-            parameters: state::parameters(&encoder) as u64,
-            dimension: plan.encoder.dim() as u64,
-        },
+        encoder: encoder_record(&plan.encoder, &encoder),
         method: plan.method.name().into(),
         augment: plan.augment.to_string(),
         policy: plan.augment.to_toml(),

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use selfsame_nn::device;
 use selfsame_report::record::Evaluation;
 use selfsame_train::checkpoint::Which;
 
-use crate::evaluate::evaluate_run;
+use crate::evaluate::{Others, evaluate_run};
 use crate::pretrain::{Trained, Training};
 use crate::{Error, PretrainOptions, Pretrained, Progress, ResumeOptions};
 
-/// Options of a study: the options of its training. The measurements have no options.
+/// Options of a study: the options of its training, and the encoders to measure beside it.
 pub type StudyOptions = PretrainOptions;
 
 /// A run that was trained and measured.
@@ -37,7 +38,12 @@ pub struct Study {
 /// # Ok::<(), selfsame::Error>(())
 /// ```
 pub fn study(options: &StudyOptions, progress: &mut dyn Progress) -> Result<Study, Error> {
-    measure(Training::start(options, progress)?.train(progress)?, progress)
+    let device = device::by_name(&options.device)?;
+    // What cannot be read is to stop the study before training, not after it.
+    let others = Others::read(&options.against, &device, progress)?;
+    let training = Training::start(options, progress)?;
+    others.check(training.image_size())?;
+    measure(training.train(progress)?, &others, progress)
 }
 
 /// Continues a study, under its own settings.
@@ -49,11 +55,15 @@ pub fn resume_study(
     options: &ResumeOptions,
     progress: &mut dyn Progress,
 ) -> Result<Study, Error> {
-    measure(Training::resume(run, options, progress)?.train(progress)?, progress)
+    let device = device::by_name(&options.device)?;
+    let others = Others::read(&options.against, &device, progress)?;
+    let training = Training::resume(run, options, progress)?;
+    others.check(training.image_size())?;
+    measure(training.train(progress)?, &others, progress)
 }
 
-fn measure(trained: Trained, progress: &mut dyn Progress) -> Result<Study, Error> {
+fn measure(trained: Trained, others: &Others, progress: &mut dyn Progress) -> Result<Study, Error> {
     let Trained { run, plan, dataset, device, .. } = &trained;
-    let evaluation = evaluate_run(run, plan, dataset, Which::Last, device, progress)?;
+    let evaluation = evaluate_run(run, plan, dataset, Which::Last, others, device, progress)?;
     Ok(Study { training: trained.finish(progress)?, evaluation })
 }

@@ -115,8 +115,7 @@ fn config(options: &WeightsOptions, found: EncoderConfig) -> Result<EncoderConfi
     let architecture = match (encoder, found) {
         (None | Some(EncoderKind::Mlp), EncoderConfig::Mlp(found)) => {
             if let Some(stem) = stem {
-                let stem = format!("{stem:?}").to_lowercase();
-                return Err(Error::option("stem", stem, "a multilayer perceptron has none"));
+                return Err(Error::option("stem", stem.name(), "a multilayer perceptron has none"));
             }
             if options.precision == Some(Precision::Bf16) {
                 return Err(Error::option("precision", Precision::Bf16, ONLY_F32));

@@ -10,12 +10,11 @@ use selfsame::report::certificate::{CERTIFICATE_FILE, CertificateRecord, words};
 use selfsame::report::read_certificate;
 use selfsame::train::checkpoint::Which;
 use selfsame::{
-    CertifyInput, CertifyOptions, Run, WeightsOptions, certify, read_embeddings, read_encoder,
-    write_certificate,
+    CertifyInput, CertifyOptions, Run, WeightsOptions, certify, read_embeddings, write_certificate,
 };
 use serde_json::json;
 
-use super::{shown, source_words};
+use super::{elsewhere, shown, source_words};
 use crate::args::Certify as Args;
 use crate::mend::encoder_flags;
 use crate::terminal::{Live, Terminal, status};
@@ -24,7 +23,7 @@ use crate::{misuse, options};
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
     check(args)?;
-    match (&args.run, &args.init, &args.embeddings) {
+    match (&args.run, &args.from.init, &args.embeddings) {
         (Some(run), ..) => of_run(args, run, &terminal),
         (None, Some(file), _) => of_weights(args, file, &terminal),
         (None, None, Some(file)) => of_embeddings(args, file, &terminal),
@@ -73,42 +72,33 @@ fn of_weights(args: &Args, file: &Path, terminal: &Terminal) -> anyhow::Result<E
     let augment = args.augment.as_deref().unwrap_or(selfsame::AUGMENT);
     let (out, policy) = (out(args, file)?, selfsame::policy(augment)?);
     let weights = WeightsOptions {
-        encoder: args.encoder,
-        width: args.width,
-        stem: args.stem,
-        partial: args.init_partial,
-        precision: args.precision,
-        seed: args.seed,
         device: options.device.clone(),
+        ..args.from.options(args.precision, args.seed)
+    };
+    let load = LoadOptions {
+        source_size: args.source_size,
+        ..args.images.options(args.labels.as_deref(), args.seed)
     };
     let mut live = Live::default();
-    let loaded = read_encoder(file, &weights, &mut live)?;
-    let own_size = loaded.encoder.image_size().map(|size| size as u32);
-    let data = args.data.as_deref().unwrap_or_default();
-    let load = LoadOptions {
-        image_size: args.image_size.or(own_size),
-        source_size: args.source_size,
-        seed: args.seed,
-        limit: args.limit,
-        classes: args.classes.clone(),
-        exif: args.exif.unwrap_or_default(),
-        ..LoadOptions::default()
-    };
-    let dataset = selfsame::load(data, &load, &mut live)?;
+    let data = args.data.as_deref();
+    let (loaded, dataset) = elsewhere::read(file, &weights, data, &load, &mut live)?;
+    let data = data.unwrap_or_default();
     let mut words = vec!["--init".to_owned(), shown(file)];
-    words.extend(args.init_partial.then(|| "--init-partial".to_owned()));
+    words.extend(args.from.init_partial.then(|| "--init-partial".to_owned()));
     words.extend(encoder_flags(&loaded.config).split(' ').map(str::to_owned));
     words.extend(["--precision".to_owned(), loaded.config.precision().to_string()]);
     words.extend(["--data", data].map(str::to_owned));
     // For an encoder with a fixed image size, this has already been said.
-    if own_size.is_none() {
+    if loaded.encoder.image_size().is_none() {
         words.extend(["--image-size".to_owned(), dataset.image_size.to_string()]);
     }
     words.extend(source_words(args.source_size, &dataset));
-    words.extend(args.exif.iter().flat_map(|exif| ["--exif", exif.name()].map(str::to_owned)));
-    words.extend(args.limit.iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]));
+    let images = &args.images;
+    words.extend(images.exif.iter().flat_map(|exif| ["--exif", exif.name()].map(str::to_owned)));
+    words.extend(images.limit.iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]));
+    words.extend(args.labels.iter().flat_map(|labels| ["--labels".to_owned(), shown(labels)]));
     words.extend(
-        args.classes.iter().flat_map(|classes| ["--classes".to_owned(), class_list(classes)]),
+        images.classes.iter().flat_map(|classes| ["--classes".to_owned(), class_list(classes)]),
     );
     words.extend(["--augment", augment].map(str::to_owned));
     let input = CertifyInput::Encoder {
@@ -187,22 +177,15 @@ fn finish(record: CertificateRecord, page: &Path, terminal: &Terminal) -> anyhow
 /// Refuses options that belong to another kind of input. The parser's own message would not explain
 /// that.
 fn check(args: &Args) -> anyhow::Result<()> {
-    let of_init = [
-        ("--init-partial", args.init_partial),
-        ("--encoder", args.encoder.is_some()),
-        ("--width", args.width.is_some()),
-        ("--stem", args.stem.is_some()),
+    let mut of_init = [args.from.given(), args.images.given()].concat();
+    of_init.extend([
         ("--precision", args.precision.is_some()),
         ("--data", args.data.is_some()),
-        ("--image-size", args.image_size.is_some()),
         ("--source-size", args.source_size.is_some()),
-        ("--exif", args.exif.is_some()),
-        ("--limit", args.limit.is_some()),
-        ("--classes", args.classes.is_some()),
         ("--augment", args.augment.is_some()),
-    ];
-    if let Some((name, _)) = of_init.iter().find(|(_, given)| *given && args.init.is_none()) {
-        let why = match (&args.run, &args.embeddings) {
+    ]);
+    if args.from.init.is_none() {
+        elsewhere::refuse(&of_init, || match (&args.run, &args.embeddings) {
             (Some(run), _) => {
                 format!(
                     "the run {} has its own encoder, images and policy; leave it out",
@@ -213,11 +196,12 @@ fn check(args: &Args) -> anyhow::Result<()> {
                 format!("{} holds embeddings already; leave it out", file.display())
             }
             (None, None) => "name the weights with --init".into(),
-        };
-        return Err(misuse(format!("{name} applies only to --init: {why}")));
+        })?;
     }
-    let of_embeddings =
-        [("--labels", args.labels.is_some()), ("--allow-repeats", args.allow_repeats)];
+    let of_embeddings = [
+        ("--labels", args.labels.is_some() && args.from.init.is_none()),
+        ("--allow-repeats", args.allow_repeats),
+    ];
     if let Some((name, _)) =
         of_embeddings.iter().find(|(_, given)| *given && args.embeddings.is_none())
     {

@@ -2,6 +2,7 @@ mod bench;
 mod certify;
 mod clique;
 mod compare;
+mod elsewhere;
 mod embed;
 mod eval;
 mod export;

@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 
 use super::{INTERRUPTED, eval, quoted, shown};
 use crate::args::Pretrain;
-use crate::options;
 use crate::terminal::{Live, Terminal, status};
+use crate::{misuse, options};
 
 pub fn pretrain(args: &Pretrain) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::new(args.output.json);
+    if !args.against.is_empty() {
+        return Err(misuse("--against is for measuring: give it to `study` or to `eval`"));
+    }
     let trained = unless_stopped(args, "pretrain", |live| match &args.resume {
         Some(run) => selfsame::resume(run, &options::resume(args), live),
         None => selfsame::pretrain(&options::pretrain(args)?, live),

@@ -23,9 +23,7 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
         command: Vec::new(),
     };
     options.check(policies.len())?;
-    if args.out.exists() && !args.overwrite {
-        return Err(selfsame::Error::Exists { path: args.out.clone() }.into());
-    }
+    selfsame::check_new(&[&args.out], args.overwrite)?;
     let dataset = read(args)?;
     options.command = command(args, &dataset);
     let record = selfsame::views(&dataset, &policies, &options, &mut Live::default())?;
@@ -36,6 +34,7 @@ pub fn run(args: &Views) -> anyhow::Result<ExitCode> {
             dataset.name, first.name, first.cause
         ));
     }
+    selfsame::make_parent(&args.out)?;
     write_atomic(&args.out, record.page().as_bytes())?;
     terminal.say(&format!("views    {}", args.out.display()));
     let mut result = serde_json::to_value(&record)?;
@@ -53,6 +52,7 @@ fn read(args: &Views) -> anyhow::Result<Dataset> {
             seed: args.seed,
             limit,
             exif: args.exif,
+            labels: args.labels.clone(),
             ..LoadOptions::default()
         };
         load(&args.data, &options, &|_, _| {})
@@ -82,6 +82,7 @@ fn command(args: &Views, dataset: &Dataset) -> Vec<String> {
     ];
     words.extend(numbers.into_iter().flat_map(|(name, number)| [name.to_owned(), number]));
     words.extend(source_words(args.source_size, dataset));
+    words.extend(args.labels.iter().flat_map(|labels| ["--labels".to_owned(), shown(labels)]));
     if !args.exif.is_default() {
         words.extend(["--exif", args.exif.name()].map(str::to_owned));
     }

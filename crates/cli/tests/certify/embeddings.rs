@@ -415,7 +415,6 @@ fn options_that_do_not_apply_are_refused() {
         ("run --limit 3", "--limit applies only to --init"),
         ("run --allow-repeats", "--allow-repeats applies only to --embeddings"),
         ("run --split all", "[possible values: train, validation, test]"),
-        ("--init w.pth --data glyphs --labels f.npy", "--labels applies only to --embeddings"),
         ("--embeddings GOOD --data glyphs", "good.npy holds embeddings already"),
         ("--embeddings GOOD --init-partial", "--init-partial applies only to --init"),
         ("--embeddings GOOD --device vulkan", "'--device <NAME>'"),

@@ -11,13 +11,17 @@ use crate::record::{Accuracies, Evaluation, LeftOut, RUN_FILE, Representation};
 /// Maximum number of folders without a used image that are named one by one.
 const FEW: usize = 5;
 
-/// Returns the title of the run: method and data.
+/// Returns the title of the run: method and data, or encoder and data where nothing was trained.
 pub(super) fn title(report: &Report) -> String {
     let data = match report.run.dataset.name.as_str() {
         "" => "unnamed images",
         name => name,
     };
-    format!("{} on {data}", method_name(&report.run.method))
+    let run = &report.run;
+    match run.method.is_empty() && !run.encoder.name.is_empty() {
+        true => format!("{} on {data}", run.encoder.words()),
+        false => format!("{} on {data}", method_name(&run.method)),
+    }
 }
 
 /// Returns the name of a method as its authors write it.
@@ -40,10 +44,12 @@ pub(super) fn header(report: &Report) -> Markup {
         p.eyebrow { (title(report)) }
         (verdict(report))
         ul.facts {
-            li { (run.encoder.name) " encoder" }
+            li { (run.encoder.words()) }
             li { "augmentation " (run.augment) }
-            li { (counted(run.epochs, "epoch", "epochs")) }
-            li { (duration(run.seconds)) " on " (run.device) }
+            @if run.epochs > 0 {
+                li { (counted(run.epochs, "epoch", "epochs")) }
+                li { (duration(run.seconds)) " on " (run.device) }
+            }
             li { "seed " (run.seed) }
             @if !run.finished { li.warn { "not finished" } }
         }

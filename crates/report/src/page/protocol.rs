@@ -9,18 +9,20 @@ use crate::format::{count, duration};
 
 pub(super) fn section(report: &Report) -> Option<Section> {
     let run = &report.run;
+    // An encoder from elsewhere was measured and not trained.
+    let of_training = |value: String| if run.epochs > 0 { value } else { String::new() };
     let mut rows: Vec<(&str, String)> = vec![
-        ("Method", method_name(&run.method).into()),
+        ("Method", of_training(method_name(&run.method).into())),
         ("Encoder", run.encoder.name.clone()),
         ("Parameters", count(run.encoder.parameters)),
         ("Representation", format!("{} numbers an image", count(run.encoder.dimension))),
         ("Augmentation", run.augment.clone()),
-        ("Epochs", count(run.epochs)),
-        ("Batch", format!("{} images, two views each", count(run.batch))),
+        ("Epochs", of_training(count(run.epochs))),
+        ("Batch", of_training(format!("{} images, two views each", count(run.batch)))),
         ("Seed", run.seed.to_string()),
         ("Device", run.device.clone()),
         ("Started", run.started.clone()),
-        ("Training took", duration(run.seconds)),
+        ("Training took", of_training(duration(run.seconds))),
         ("selfsame", run.selfsame.clone()),
         ("Burn", run.burn.clone()),
     ];

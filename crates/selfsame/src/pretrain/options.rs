@@ -127,6 +127,10 @@ pub struct PretrainOptions {
     pub overwrite: bool,
     /// Seconds between two checkpoints. A kill loses at most the work since the last checkpoint.
     pub save_every: u64,
+    /// Files of weights of further encoders that a study measures beside its own, as
+    /// [`read_encoder`](crate::read_encoder) reads them. Training does not need them.
+    #[serde(skip)]
+    pub against: Vec<PathBuf>,
     /// The command that asked for this run, kept in the run's record.
     #[serde(skip)]
     pub command: Vec<String>,
@@ -172,6 +176,7 @@ impl Default for PretrainOptions {
             out: None,
             overwrite: false,
             save_every: SAVE_EVERY,
+            against: Vec::new(),
             command: Vec::new(),
         }
     }
@@ -221,6 +226,8 @@ pub struct ResumeOptions {
     pub device: String,
     /// Seconds between two checkpoints.
     pub save_every: u64,
+    /// Files of weights of further encoders that a study measures beside its own.
+    pub against: Vec<PathBuf>,
 }
 
 impl Default for ResumeOptions {
@@ -233,6 +240,7 @@ impl Default for ResumeOptions {
             on_collapse: OnCollapse::default(),
             device: DEVICE.to_owned(),
             save_every: SAVE_EVERY,
+            against: Vec::new(),
         }
     }
 }
