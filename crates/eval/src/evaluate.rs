@@ -5,10 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
-use selfsame_augment::{Image, Policy, Purpose, Scratch, ViewSets, resize};
+use selfsame_augment::{Image, Policy, Purpose, ViewSets};
 use selfsame_data::{Dataset, Split, SplitName};
 use selfsame_nn::Backbone;
 use selfsame_report::predictions::Predictions;
@@ -22,7 +19,7 @@ use crate::probe::PathPoint;
 use crate::rows::Chosen;
 use crate::{
     Error, Features, MAX_DIM, Normalised, Pixels, Rows, accuracy, centre, copies, embed, geometry,
-    probe,
+    probe, sample, shrink,
 };
 
 /// Number of views per image for class centres and alignment, in addition to the image itself.
@@ -33,10 +30,10 @@ const CENTRE_IMAGES: [usize; 2] = [2000, 20];
 const ALIGNMENT_IMAGES: usize = 500;
 /// Maximum number of test images for all other measures of geometry.
 const GEOMETRY_IMAGES: usize = 5000;
-/// Largest side, in pixels, of the map's thumbnails and of images that are used as raw pixels.
+/// Largest side, in pixels, of images that are used as raw pixels.
 /// Nearest neighbours and a linear probe depend on colours and coarse layout, so more pixels would
 /// cost time and hardly change the accuracies.
-pub(crate) const SMALL_SIDE: u32 = 32;
+const SMALL_SIDE: u32 = 32;
 
 /// Inputs of an evaluation.
 pub struct Subject<'a> {
@@ -374,17 +371,6 @@ fn pixels<'a>(images: &'a [Cow<'_, [u8]>]) -> Result<Pixels<'a>, Error> {
     Pixels::new(images.iter().map(|image| &**image).collect())
 }
 
-/// Returns the pixels of `images`. Images with a side above `max_side` are resized to squares of
-/// that side.
-pub fn shrink<'a>(images: &[Image<'a>], max_side: u32) -> Vec<Cow<'a, [u8]>> {
-    let fits = |image: &Image<'_>| image.width().max(image.height()) <= max_side;
-    let shrink = |scratch: &mut Scratch, image: &Image<'a>| match fits(image) {
-        true => Cow::Borrowed(image.pixels()),
-        false => Cow::Owned(resize(*image, max_side, scratch)),
-    };
-    images.par_iter().map_init(Scratch::default, shrink).collect()
-}
-
 /// Computes the measures of an encoder on the test split that need no labels.
 fn shape(subject: &Subject<'_>, encoder: &Backbone, test: &Features) -> Result<Geometry, Error> {
     let chosen = sample(test.rows(), ALIGNMENT_IMAGES);
@@ -400,16 +386,6 @@ fn shape(subject: &Subject<'_>, encoder: &Backbone, test: &Features) -> Result<G
         uniformity: if sampled.rows() > 1 { Some(geometry::uniformity(&sampled)?) } else { None },
         rankme: if sampled.dim() <= MAX_DIM { Some(geometry::rank_me(&sampled)?) } else { None },
     })
-}
-
-/// Returns at most `max` of `count` indices, ascending. The choice is random, because a regular
-/// choice could fall in step with a regular order of classes. It is the same in every call.
-pub fn sample(count: usize, max: usize) -> Vec<usize> {
-    let mut chosen =
-        rand::seq::index::sample(&mut ChaCha8Rng::seed_from_u64(0), count, count.min(max))
-            .into_vec();
-    chosen.sort_unstable();
-    chosen
 }
 
 /// Images, each followed by its views. This is A_M(x) of the theory, with the image itself
@@ -533,13 +509,5 @@ mod tests {
         assert!(embedded.iter().all(|status| status.contains("test images")), "{done:?}");
         assert_eq!((found.left_out, predictions), (vec![LeftOut::NoLabels], None));
         assert!(found.geometry.contains_key(&Representation::Trained) && !map.images.is_empty());
-    }
-
-    #[test]
-    fn a_tall_image_is_shrunk_too() {
-        let tall = Image::rgb(2, 8, &[7; 2 * 8 * 3]).unwrap();
-        assert_eq!(&*shrink(&[tall], 4)[0], &[7; 4 * 4 * 3]);
-        let small = Image::rgb(2, 4, &[7; 2 * 4 * 3]).unwrap();
-        assert_eq!(shrink(&[small], 4)[0].len(), 2 * 4 * 3);
     }
 }

@@ -5,12 +5,13 @@ use selfsame_data::Dataset;
 use selfsame_report::Sprite;
 use selfsame_report::record::{EmbeddingMap, MapImage, Projection, TsneMap};
 
-use crate::evaluate::SMALL_SIDE;
 use crate::rows::Chosen;
 use crate::{Error, Features, MAX_DIM, Normalised, pca, sample, shrink, tsne};
 
 /// Maximum number of test images on the map.
 const MAP_IMAGES: usize = 600;
+/// Largest side of a thumbnail, in pixels.
+const SIDE: u32 = 32;
 
 /// Projects the embeddings of test images onto a plane, by PCA and by t-SNE. The map is empty if
 /// they have too many values for that.
@@ -37,9 +38,9 @@ pub(crate) fn map(
     });
     let test = &dataset.test;
     let shown: Vec<Image<'_>> = chosen.iter().map(|&i| test.image(i)).collect();
-    let tiles = shrink(&shown, SMALL_SIDE);
+    let tiles = shrink(&shown, SIDE);
     let tiles: Vec<&[u8]> = tiles.iter().map(|tile| &**tile).collect();
-    let side = dataset.image_size.min(SMALL_SIDE);
+    let side = dataset.image_size.min(SIDE);
     Ok(EmbeddingMap {
         method: "pca".into(),
         split: "test".into(),
