@@ -6,9 +6,9 @@
 //! resized with antialiasing and its centre is cropped; images of the right size keep their bytes.
 //! Grey images are replicated to three channels, 16-bit channels keep their upper byte, transparency
 //! is dropped without blending, the first picture of several is read, and colour profiles are not
-//! applied. Images are turned upright as their EXIF orientation says, unless [`Exif::Ignore`] asks
-//! for torchvision's `ImageFolder`, which leaves them on their sides. [`Split::facts`] has what is
-//! known of each file, and [`Dataset::notes`] sums it.
+//! applied. Images are turned upright as their EXIF orientation says (or XMP, if there is none),
+//! unless [`Exif::Ignore`] asks for torchvision's `ImageFolder`, which leaves them on their sides.
+//! [`Split::facts`] has what is known of each file, and [`Dataset::notes`] sums it.
 //!
 //! Some files are not read, since decoders disagree about them or none reads them right: JPEGs that
 //! are arithmetic-coded, lossless, hierarchical, of 12 bits, or CMYK without Adobe's segment; TIFFs
@@ -81,6 +81,7 @@ mod jpeg;
 mod kinds;
 mod leavings;
 mod load;
+mod orientation;
 mod outline;
 mod parts;
 mod raster;

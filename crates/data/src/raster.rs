@@ -1,5 +1,7 @@
 //! BMP, GIF, TIFF and PNM: formats that are read whole, row by row.
 
+mod chunks;
+
 use std::io::Cursor;
 
 use image::ImageDecoder;
@@ -9,6 +11,7 @@ use tiff::decoder::{DecodingResult, Limits};
 use tiff::tags::Tag;
 
 use crate::facts::{Facts, Format};
+use crate::orientation;
 use crate::target::{Plan, RgbImage, Rows};
 
 fn damaged(format: Format) -> impl Fn(&dyn std::fmt::Display) -> String {
@@ -146,7 +149,14 @@ fn tiff_header(bytes: &[u8]) -> Result<Facts, String> {
                 .into(),
         );
     }
-    let orientation = number(Tag::Orientation).filter(|number| (1..=8).contains(number));
+    let orientation = match number(Tag::Orientation) {
+        Some(number) => Some(number).filter(|number| (1..=8).contains(number)),
+        None => {
+            let xmp = decoder.find_tag(Tag::Unknown(XMP)).ok().flatten();
+            let xmp = xmp.and_then(|packet| packet.into_u8_vec().ok()).unwrap_or_default();
+            orientation::of_xmp(&xmp).map(u32::from)
+        }
+    };
     let bits = decoder.colortype().map_err(|error| unread_tiff(&error))?.bit_depth();
     Ok(Facts {
         orientation: orientation.unwrap_or(1) as u8,
@@ -156,6 +166,11 @@ fn tiff_header(bytes: &[u8]) -> Result<Facts, String> {
     })
 }
 
+/// The tag that tells which inks the channels of a TIFF are.
+const INK_SET: u16 = 332;
+/// The tag of a packet of XMP.
+const XMP: u16 = 700;
+
 fn tiff(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
     use tiff::ColorType::{CMYK, Gray, GrayA, Multiband, RGB, RGBA};
     let mut decoder = tiff_decoder(bytes)?;
@@ -164,6 +179,13 @@ fn tiff(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
         |tag| decoder.find_tag_unsigned_vec::<u16>(tag).ok().flatten().unwrap_or_default();
     let extra = numbers(Tag::ExtraSamples);
     let is_signed_or_real = numbers(Tag::SampleFormat).iter().any(|&format| format != 1);
+    if matches!(colours, CMYK(_)) && numbers(Tag::Unknown(INK_SET)).iter().any(|&set| set != 1) {
+        return Err(
+            "a TIFF of inks other than cyan, magenta, yellow and black, which is not read; \
+                    convert it to RGB"
+                .into(),
+        );
+    }
     let is_planar = numbers(Tag::PlanarConfiguration).first() == Some(&2);
     let has_alpha = matches!(extra.as_slice(), [1 | 2]);
     let (stored, shown) = match colours {
@@ -186,6 +208,8 @@ fn tiff(bytes: &[u8], plan: &Plan) -> Result<RgbImage, String> {
                             8-bit or 16-bit grey or RGB"
         ));
     }
+    let readable = chunks::readable(bytes, &mut decoder)?;
+    let mut decoder = tiff_decoder(&readable)?;
     let mut samples = DecodingResult::U8(Vec::new());
     decoder.read_image_to_buffer(&mut samples).map_err(|error| unread_tiff(&error))?;
     let mut rows = Rows::new(plan, shown);
