@@ -100,8 +100,13 @@ pub struct Facts {
     pub orientation: u8,
     /// Bits per channel as stored, 1 to 16.
     pub bits: u8,
-    /// Least and greatest value of all channels but transparency, if they have 16 bits.
+    /// Least and greatest value of all channels but transparency, if they have 16 bits. A thousandth
+    /// of the values at either end does not count: single pixels of a camera are always bright.
     pub range: Option<(u16, u16)>,
+    /// Hash of the lower bytes of all channels with 16 bits, which are dropped; otherwise 0. Images
+    /// of equal pixels whose hashes differ are different images.
+    #[serde(skip)]
+    pub dropped: u64,
     /// Whether the file holds further pictures; the first is read.
     pub several: bool,
     /// Whether some pixels are not opaque. They keep their colour.
@@ -110,7 +115,7 @@ pub struct Facts {
 
 impl Facts {
     /// Number of bytes that [`to_bytes`](Self::to_bytes) gives.
-    pub(crate) const BYTES: usize = 16;
+    pub(crate) const BYTES: usize = 24;
 
     /// Facts of an upright, opaque 8-bit image.
     pub(crate) fn new(format: Format, width: u32, height: u32) -> Self {
@@ -121,6 +126,7 @@ impl Facts {
             orientation: 1,
             bits: 8,
             range: None,
+            dropped: 0,
             several: false,
             transparent: false,
         }
@@ -137,14 +143,19 @@ impl Facts {
         bytes[4..8].copy_from_slice(&self.width.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.height.to_le_bytes());
         bytes[12..14].copy_from_slice(&least.to_le_bytes());
-        bytes[14..].copy_from_slice(&greatest.to_le_bytes());
+        bytes[14..16].copy_from_slice(&greatest.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.dropped.to_le_bytes());
         bytes
     }
 
     /// Reads the form of [`to_bytes`](Self::to_bytes). Returns `None` for anything else.
     pub(crate) fn from_bytes(bytes: &[u8; Self::BYTES]) -> Option<Self> {
+        let (head, dropped) = bytes.split_last_chunk::<8>()?;
         let &[format, orientation, bits, flags, w0, w1, w2, w3, h0, h1, h2, h3, l0, l1, g0, g1] =
-            bytes;
+            head
+        else {
+            return None;
+        };
         let range = (u16::from_le_bytes([l0, l1]), u16::from_le_bytes([g0, g1]));
         let facts = Self {
             format: *Format::ALL.get(usize::from(format))?,
@@ -153,6 +164,7 @@ impl Facts {
             orientation,
             bits,
             range: (flags & 4 != 0).then_some(range),
+            dropped: u64::from_le_bytes(*dropped),
             several: flags & 1 != 0,
             transparent: flags & 2 != 0,
         };
@@ -180,7 +192,8 @@ pub(crate) fn notes(facts: &[Facts], exif: Exif) -> Vec<String> {
     let several = count(|facts| facts.several);
     if several > 0 {
         notes.push(format!(
-            "{several} of {} files hold several pictures, as in an animation. The first is read.",
+            "{several} of {} files hold several pictures, as animations and some cameras' JPEGs do. \
+             The first is read.",
             facts.len()
         ));
     }
@@ -195,21 +208,32 @@ pub(crate) fn notes(facts: &[Facts], exif: Exif) -> Vec<String> {
     notes
 }
 
-/// Says how much of their range 16-bit images use.
+/// Says how much of their range 16-bit images use. The images are judged one by one: a single one
+/// with a wide range does not speak for the others.
 fn deep(facts: &[Facts]) -> Option<String> {
     let ranges: Vec<(u16, u16)> = facts.iter().filter_map(|facts| facts.range).collect();
     let least = ranges.iter().map(|range| range.0).min()?;
     let greatest = ranges.iter().map(|range| range.1).max()?;
-    let levels = (greatest >> 8) - (least >> 8) + 1;
+    let mut levels: Vec<u16> =
+        ranges.iter().map(|(least, greatest)| (greatest >> 8) - (least >> 8) + 1).collect();
+    levels.sort_unstable();
+    let count = levels.len();
+    let median = levels[(count - 1) / 2];
+    let uses = if count == 1 { "it uses" } else { "half of them use at most" };
     let mut note = format!(
-        "{} of {} images have 16 bits per channel, of which the upper byte is kept. Their values \
-         are {least} to {greatest}, so {levels} of 256 levels are used, {:.0} % of the range.",
-        ranges.len(),
+        "{count} of {} images have 16 bits per channel, of which the upper byte is kept. Their \
+         values are {least} to {greatest}, and {uses} {median} of 256 levels, {:.0} % of the range.",
         facts.len(),
-        f64::from(levels) / 2.56
+        f64::from(median) / 2.56
     );
-    if levels < 128 {
-        note += " Bring their values to the whole range, or to 8 bits, before they are read.";
+    let narrow = levels.partition_point(|&levels| levels < 128);
+    if narrow > 0 {
+        let who = if narrow == count { "All".into() } else { format!("{narrow} of them") };
+        let verb = if narrow == 1 && count > 1 { "uses" } else { "use" };
+        note += &format!(
+            " {who} {verb} less than half of the levels and lose most of what they show: bring \
+             their values to the whole range, or to 8 bits, before they are read."
+        );
     }
     Some(note)
 }
@@ -225,6 +249,7 @@ mod tests {
                 orientation: number as u8 % 8 + 1,
                 bits: 16,
                 range: (number % 2 == 0).then_some((3, 60_000)),
+                dropped: number as u64 * 0x0123_4567_89ab_cdef,
                 several: number % 3 == 0,
                 transparent: number % 3 == 1,
                 ..Facts::new(format, 70_000, 3)
@@ -257,11 +282,21 @@ mod tests {
         assert_eq!(said.len(), 4);
         assert!(said[0].starts_with("2 of 7") && said[0].contains("turned upright"));
         assert!(notes(&facts, Exif::Ignore)[0].contains("as they are stored"));
-        assert!(said[1].contains("0 to 4047, so 16 of 256 levels are used, 6 %"), "{}", said[1]);
-        assert!(said[1].contains("whole range"));
+        let wanted =
+            "0 to 4047, and half of them use at most 1 of 256 levels, 0 % of the range. All";
+        assert!(said[1].contains(wanted) && said[1].contains("whole range"), "{}", said[1]);
         assert!(said[2].starts_with("1 of 7 files hold several"));
         assert!(said[3].starts_with("1 of 7 images are transparent"));
         let all = notes(&[deep(0, u16::MAX)], Exif::Turn).remove(0);
-        assert!(all.contains("256 of 256") && !all.contains("whole range"), "{all}");
+        assert!(all.contains("it uses 256 of 256") && !all.contains("whole range"), "{all}");
+        let mut one_wide = vec![deep(0, 4047); 9];
+        one_wide.push(deep(0, u16::MAX));
+        let said = notes(&one_wide, Exif::Turn).remove(0);
+        assert!(said.contains("at most 16 of 256 levels, 6 %"), "{said}");
+        assert!(said.contains("9 of them use less than half"), "{said}");
+        let mut one_narrow = vec![deep(0, u16::MAX); 9];
+        one_narrow.push(deep(0, 255));
+        let said = notes(&one_narrow, Exif::Turn).remove(0);
+        assert!(said.contains("at most 256 of 256") && said.contains("1 of them uses"), "{said}");
     }
 }

@@ -11,7 +11,7 @@
 //! | 8 each | width and height of each source |
 //! | | squares, one after the other |
 //! | | sources, one after the other, without those that are the square itself |
-//! | 16 each | facts of each image |
+//! | 24 each | facts of each image |
 //! | | a line `number cause` for each image that could not be decoded |
 //! | 32 | SHA-256 of everything except squares and sources |
 //!
@@ -38,7 +38,7 @@ const BATCH: usize = 256;
 /// Name of the cache file in its folder.
 const CACHE_NAME: &str = "images.cache";
 /// Name of the layout. Its number must be raised whenever the file or the decoding changes.
-const MAGIC: &[u8; 24] = b"selfsame image cache 004";
+const MAGIC: &[u8; 24] = b"selfsame image cache 005";
 const KEY_BYTES: usize = 32;
 const HEADER_BYTES: usize = MAGIC.len() + KEY_BYTES + 8;
 /// Bytes of the index per source.

@@ -285,13 +285,15 @@ pub(crate) struct Rows {
     pub(crate) channels: usize,
     pub(crate) facts: Facts,
     pub(crate) pixels: Vec<u8>,
+    /// How often each value of 16 bits occurs, from the first row of such values on.
+    values: Vec<u32>,
 }
 
 impl Rows {
     pub(crate) fn new(plan: &Plan, channels: usize) -> Self {
         let part = plan.part(1);
         let pixels = Vec::with_capacity(part.columns.len() * part.rows.len() * 3);
-        Self { part, channels, facts: plan.facts, pixels }
+        Self { part, channels, facts: plan.facts, pixels, values: Vec::new() }
     }
 
     /// Takes the next row of 8-bit samples.
@@ -318,15 +320,20 @@ impl Rows {
     /// Takes the next row of 16-bit samples, each with its upper byte first.
     pub(crate) fn push_deep(&mut self, row: u32, samples: &[u8]) {
         let (pairs, _) = samples.as_chunks::<2>();
-        let (mut least, mut greatest) = self.facts.range.unwrap_or((u16::MAX, 0));
+        if self.values.is_empty() {
+            self.values.resize(1 << 16, 0);
+            self.facts.dropped = 0xcbf2_9ce4_8422_2325;
+        }
         for pixel in pairs.chunks_exact(self.channels) {
             let (colours, alpha) = pixel.split_at(self.channels - usize::from(self.has_alpha()));
-            for value in colours.iter().map(|&pair| u16::from_be_bytes(pair)) {
-                (least, greatest) = (least.min(value), greatest.max(value));
+            for &pair in colours {
+                self.values[usize::from(u16::from_be_bytes(pair))] += 1;
+                // FNV-1a.
+                self.facts.dropped =
+                    (self.facts.dropped ^ u64::from(pair[1])).wrapping_mul(0x0000_0100_0000_01b3);
             }
             self.facts.transparent |= alpha.iter().any(|&pair| pair != [u8::MAX; 2]);
         }
-        self.facts.range = Some((least, greatest));
         if self.part.rows.contains(&row) {
             let upper: Vec<u8> = pairs.iter().map(|pair| pair[0]).collect();
             self.keep(&upper);
@@ -349,9 +356,24 @@ impl Rows {
         }
     }
 
-    pub(crate) fn image(self) -> RgbImage {
+    pub(crate) fn image(mut self) -> RgbImage {
+        self.facts.range = range(&self.values);
         self.part.image(self.pixels, self.facts)
     }
+}
+
+/// Returns the least and the greatest value, given how often each occurs. A thousandth of them at
+/// either end does not count.
+fn range(values: &[u32]) -> Option<(u16, u16)> {
+    let all: u64 = values.iter().map(|&count| u64::from(count)).sum();
+    let passes = |passed: &mut u64, count: u32| {
+        *passed += u64::from(count);
+        *passed > all / 1000
+    };
+    let (mut below, mut above) = (0, 0);
+    let least = values.iter().position(|&count| passes(&mut below, count))?;
+    let greatest = values.iter().rposition(|&count| passes(&mut above, count))?;
+    Some((least as u16, greatest as u16))
 }
 
 /// Resizes what is kept of `image` as its source to `size`.

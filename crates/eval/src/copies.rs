@@ -30,8 +30,8 @@ const PAIRS: [[SplitName; 2]; 6] = [
 /// An image: its split, and its place there.
 type Place = (SplitName, usize);
 
-/// Finds the images of a data set whose pixels are equal, to the byte. Every image is read once or
-/// twice.
+/// Finds the images of a data set that are equal, as [`equal_images`] does. Every image is read once
+/// or twice.
 ///
 /// ```
 /// use selfsame_data::{LoadOptions, load};
@@ -69,16 +69,21 @@ pub fn copies(dataset: &Dataset) -> Copied {
     copied
 }
 
-/// Groups the images of a data set whose pixels are equal, to the byte. Groups are in the order of
-/// their first images, the images of a group in the order of splits and images. Images that equal
+/// Groups the images of a data set that are equal: all that crops are drawn from, to the byte, and
+/// the lower bytes of 16-bit values, which are not kept. Groups are in the order of their first
+/// images, the images of a group in the order of splits and images. Images that equal
 /// no other are left out.
 pub fn equal_images(dataset: &Dataset) -> Vec<Vec<Place>> {
     let hasher = RandomState::new();
-    let pixels = |(split, image): Place| dataset.split(split).image(image);
+    let content = |(split, image): Place| {
+        let (source, facts) =
+            (dataset.split(split).source(image), dataset.split(split).facts(image));
+        (source.width(), source.height(), facts.dropped, source.pixels())
+    };
     let of_split = |split| (0..dataset.split(split).len()).map(move |image| (split, image));
     let places: Vec<Place> = SplitName::ALL.into_iter().flat_map(of_split).collect();
     let hashes: Vec<u64> =
-        places.par_iter().map(|&place| hasher.hash_one(pixels(place).pixels())).collect();
+        places.par_iter().map(|&place| hasher.hash_one(content(place))).collect();
     let mut by_hash: HashMap<u64, Vec<Place>> = HashMap::new();
     for (&hash, &place) in hashes.iter().zip(&places) {
         by_hash.entry(hash).or_default().push(place);
@@ -88,8 +93,7 @@ pub fn equal_images(dataset: &Dataset) -> Vec<Vec<Place>> {
     let equal = alike.into_par_iter().flat_map_iter(|group| {
         let mut equal: Vec<Vec<Place>> = Vec::new();
         for place in group {
-            let image = pixels(place);
-            match equal.iter_mut().find(|group| pixels(group[0]).pixels() == image.pixels()) {
+            match equal.iter_mut().find(|group| content(group[0]) == content(place)) {
                 Some(group) => group.push(place),
                 None => equal.push(vec![place]),
             }
@@ -129,7 +133,7 @@ fn count(dataset: &Dataset, group: &[Place], counts: &mut [[u64; 2]; PAIRS.len()
 
 #[cfg(test)]
 mod tests {
-    use selfsame_data::Split;
+    use selfsame_data::{LoadOptions, Split, load};
 
     use super::*;
     use crate::testing::dataset;
@@ -170,5 +174,36 @@ mod tests {
         let copied = copies(&data);
         assert_eq!((copied.pairs.len(), copied.known), (1, vec![false]));
         assert_eq!((&*copied.pairs[0].of, copied.pairs[0].images), ("train", 2));
+    }
+
+    /// Writes a PGM whose 16-bit value at each place is given, and loads the folder.
+    fn written(images: [&dyn Fn(usize) -> u16; 3], (width, height): (usize, usize)) -> Dataset {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, value) in images.into_iter().enumerate() {
+            let header = format!("P5 {width} {height} 65535\n").into_bytes();
+            let values = (0..width * height).flat_map(|at| value(at).to_be_bytes());
+            let bytes: Vec<u8> = header.into_iter().chain(values).collect();
+            std::fs::write(folder.path().join(format!("{number}.pgm")), bytes).unwrap();
+        }
+        let options = LoadOptions { image_size: Some(24), ..LoadOptions::default() };
+        load(folder.path().to_str().unwrap(), &options, &|_, _| {}).unwrap()
+    }
+
+    #[test]
+    fn images_that_differ_beside_their_centre_or_in_lower_bytes_are_no_copies() {
+        let side = |level: u16| move |at: usize| if at % 72 < 20 { level } else { 30_000 };
+        let sides = written([&side(0), &side(9000), &side(0)], (72, 24));
+        let squares: Vec<Place> = SplitName::ALL
+            .into_iter()
+            .flat_map(|split| (0..sides.split(split).len()).map(move |image| (split, image)))
+            .collect();
+        let square = |&(split, image): &Place| sides.split(split).image(image).pixels();
+        assert!(squares.iter().all(|place| square(place) == square(&squares[0])));
+        let equal = equal_images(&sides);
+        assert_eq!((equal.len(), equal[0].len()), (1, 2));
+
+        let dark = |first: u16| move |at: usize| if at == 0 { first } else { (at % 256) as u16 };
+        let equal = equal_images(&written([&dark(7), &dark(8), &dark(7)], (24, 24)));
+        assert_eq!((equal.len(), equal[0].len()), (1, 2));
     }
 }
